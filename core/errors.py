@@ -1,0 +1,79 @@
+"""What can go wrong, as types. Each door maps them in one place: GraphQL to `userErrors`, routes to a status."""
+
+from enum import StrEnum
+from typing import ClassVar
+
+
+class ErrorCode(StrEnum):
+    """Why a request was refused, for programs; the message says it for people."""
+
+    INVALID = "INVALID"
+    REQUIRED = "REQUIRED"
+    TOO_LONG = "TOO_LONG"
+    TOO_MANY = "TOO_MANY"
+    TAKEN = "TAKEN"
+    NOT_FOUND = "NOT_FOUND"
+    CONFLICT = "CONFLICT"
+    INVALID_EMAIL = "INVALID_EMAIL"
+    INVALID_CREDENTIALS = "INVALID_CREDENTIALS"
+    INVALID_STATE = "INVALID_STATE"
+    TEMPLATE_INVALID = "TEMPLATE_INVALID"
+    CAMPAIGN_NOT_SENDABLE = "CAMPAIGN_NOT_SENDABLE"
+    IDEMPOTENCY_KEY_REUSED = "IDEMPOTENCY_KEY_REUSED"
+    LIMIT_EXCEEDED = "LIMIT_EXCEEDED"
+    PROVIDER_REFUSED = "PROVIDER_REFUSED"
+
+
+class NudgeError(Exception):
+    """A refusal that the caller can act on. Never carries SQL, a stack or another tenant's data.
+
+    `field` is the path of the input at fault in the API's own names, e.g. `("input", "htmlContent")`.
+    """
+
+    code: ClassVar[ErrorCode] = ErrorCode.INVALID
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        field: tuple[str, ...] = (),
+        suggestion: str | None = None,
+        code: ErrorCode | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.field = field
+        self.suggestion = suggestion
+        self.error_code = code or self.code
+
+
+class InvalidInput(NudgeError):
+    """A value of the input does not fit; `field` says which."""
+
+
+class NotFound(NudgeError):
+    """No such thing in the caller's organisation, whether it never was or belongs to another."""
+
+    code = ErrorCode.NOT_FOUND
+
+
+class Conflict(NudgeError):
+    """Somebody changed the row in between; reading it again and repeating is safe."""
+
+    code = ErrorCode.CONFLICT
+
+
+class Refusals(Exception):  # noqa: N818 - a bundle of NudgeErrors, not an error of its own kind
+    """Several refusals of one request, so that a form can show all of them at once."""
+
+    def __init__(self, errors: list[NudgeError]) -> None:
+        super().__init__("; ".join(error.message for error in errors))
+        self.errors = errors
+
+
+class Unauthenticated(Exception):  # noqa: N818 - named as the API names it
+    """No valid credentials came with the request."""
+
+
+class Forbidden(Exception):  # noqa: N818 - named as the API names it
+    """The caller is known but may not do this."""
