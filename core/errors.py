@@ -1,4 +1,4 @@
-"""What can go wrong, as types. Each door maps them in one place: GraphQL to `userErrors`, routes to a status."""
+"""What can go wrong, as types. Each door maps them in one place (GraphQL: `userErrors`; routes: a status)."""
 
 from enum import StrEnum
 from typing import ClassVar
@@ -63,7 +63,7 @@ class Conflict(NudgeError):
     code = ErrorCode.CONFLICT
 
 
-class Refusals(Exception):  # noqa: N818 - a bundle of NudgeErrors, not an error of its own kind
+class Refusals(Exception):
     """Several refusals of one request, so that a form can show all of them at once."""
 
     def __init__(self, errors: list[NudgeError]) -> None:
@@ -71,9 +71,9 @@ class Refusals(Exception):  # noqa: N818 - a bundle of NudgeErrors, not an error
         self.errors = errors
 
 
-class Unauthenticated(Exception):  # noqa: N818 - named as the API names it
+class Unauthenticated(Exception):
     """No valid credentials came with the request."""
 
 
-class Forbidden(Exception):  # noqa: N818 - named as the API names it
+class Forbidden(Exception):
     """The caller is known but may not do this."""
