@@ -1,0 +1,125 @@
+"""Access to PostgreSQL. Every statement runs under a tenant; what no tenant owns goes through definer functions."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Protocol, TypeVarTuple
+
+from sqlalchemy import Row, Select, bindparam, func, literal, select, true
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.sql.selectable import TypedReturnsRows
+
+from core.permissions import Tenant
+
+Ts = TypeVarTuple("Ts")
+
+
+def create_engine(url: str, *, pool_size: int, statement_timeout_seconds: float) -> AsyncEngine:
+    """An engine of the app's role. It keeps no session state, so that a pooler in transaction mode will do."""
+    return create_async_engine(
+        url,
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_timeout=10,
+        pool_pre_ping=False,
+        connect_args={
+            "timeout": 10,
+            "server_settings": {
+                "application_name": "nudge",
+                "statement_timeout": str(int(statement_timeout_seconds * 1000)),
+                "jit": "off",
+            },
+        },
+    )
+
+
+def tenant_parameters(tenant: Tenant) -> dict[str, str]:
+    """The three settings that the policies read, as bind parameters."""
+    return {
+        "tenant_organization": str(tenant.organization_id),
+        "tenant_user": str(tenant.user_id or ""),
+        "tenant_role": str(tenant.role or ""),
+    }
+
+
+def set_tenant() -> Select[str, str, str]:
+    """The statement that seats a tenant until the end of the transaction."""
+    return select(
+        func.set_config("app.organization_id", bindparam("tenant_organization", type_=None), true()).label(
+            "organization"
+        ),
+        func.set_config("app.user_id", bindparam("tenant_user"), true()).label("user"),
+        func.set_config("app.role", bindparam("tenant_role"), true()).label("role"),
+    )
+
+
+def seated(statement: Select[*Ts]) -> Select[*Ts]:
+    """The statement with the tenant's settings in the same round trip.
+
+    The read depends laterally on the sub-select that calls set_config, so PostgreSQL evaluates the settings first.
+    Were it not to, the policies would see no tenant and return no rows: it fails closed.
+    """
+    tenant = set_tenant().offset(literal(0)).subquery("tenant")
+    rows = statement.where(tenant.c.organization.is_not(None)).correlate(tenant).lateral("rows")
+    return select(rows).select_from(tenant.join(rows, true()))
+
+
+class Reads(Protocol):
+    """What a service needs in order to read: a read scope, or a unit of work."""
+
+    @property
+    def tenant(self) -> Tenant:
+        """The caller, as Row Level Security sees them."""
+
+    async def rows(self, statement: Select[*Ts], parameters: dict[str, Any] | None = None) -> Sequence[Row[*Ts]]:
+        """Every row of a select."""
+
+
+async def first(reads: Reads, statement: Select[*Ts]) -> Row[*Ts] | None:
+    """The first row of a select, or None."""
+    rows = await reads.rows(statement)
+    return rows[0] if rows else None
+
+
+class ReadScope:
+    """The reads of one GraphQL operation: one connection at a time, each statement one round trip.
+
+    Sibling fields run concurrently while a connection serves one statement at a time, hence the lock.
+    """
+
+    def __init__(self, engine: AsyncEngine, tenant: Tenant) -> None:
+        self.engine = engine.execution_options(isolation_level="AUTOCOMMIT")
+        self.tenant = tenant
+        self.lock = asyncio.Lock()
+
+    async def rows(self, statement: Select[*Ts], parameters: dict[str, Any] | None = None) -> Sequence[Row[*Ts]]:
+        """Every row of a select, under the tenant's policies."""
+        async with self.lock, self.engine.connect() as connection:
+            result = await connection.execute(
+                seated(statement), {**(parameters or {}), **tenant_parameters(self.tenant)}
+            )
+            return result.all()
+
+
+class SystemScope:
+    """Calls of the definer functions, which see across tenants and return ids only."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self.engine = engine.execution_options(isolation_level="AUTOCOMMIT")
+
+    async def rows(
+        self, statement: TypedReturnsRows[*Ts], parameters: dict[str, Any] | None = None
+    ) -> Sequence[Row[*Ts]]:
+        """Every row of a statement, under no tenant."""
+        async with self.engine.connect() as connection:
+            result = await connection.execute(statement, parameters or {})
+            return result.all()
+
+
+@asynccontextmanager
+async def transaction(engine: AsyncEngine, tenant: Tenant | None) -> AsyncIterator[AsyncConnection]:
+    """A transaction of the tenant (or of none). Only the unit of work opens one."""
+    async with engine.connect() as connection, connection.begin():
+        if tenant is not None:
+            await connection.execute(set_tenant(), tenant_parameters(tenant))
+        yield connection

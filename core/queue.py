@@ -1,0 +1,94 @@
+"""The doorbell: arq carries ids and nothing else. Rows are the truth; a lost job is found again by the sweeper."""
+
+import re
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar
+from uuid import UUID
+
+import orjson
+from arq.connections import ArqRedis, RedisSettings, create_pool
+from redis.exceptions import RedisError
+
+QUEUE_NAME = "nudge:jobs"
+
+
+class QueueUnavailable(ConnectionError):
+    """Redis cannot be reached; nothing was enqueued."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """A unit of background work, named in the imperative, with ids for fields: `SendBatches(campaign_id=...)`."""
+
+    registry: ClassVar[dict[str, type["Job"]]] = {}
+    organization_id: UUID
+
+    def __init_subclass__(cls) -> None:
+        Job.registry[job_name(cls)] = cls
+
+    @property
+    def name(self) -> str:
+        """The worker function's name, e.g. `send_batches`."""
+        return job_name(type(self))
+
+    @property
+    def key(self) -> str:
+        """The job's identity: the same work waiting already is not queued twice."""
+        return ":".join([self.name, *map(str, self.payload().values())])
+
+    def payload(self) -> dict[str, str]:
+        """The ids as text, as the queue carries them."""
+        return {name: str(value) for name, value in asdict(self).items()}
+
+
+def job_name(job: type[Job]) -> str:
+    """`SendBatches` is run by the worker function `send_batches`."""
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", job.__name__).lower()
+
+
+def serialize(job: dict[str, Any]) -> bytes:
+    """Jobs are JSON, not pickle: nothing that comes out of Redis can run code."""
+    return orjson.dumps(job, default=str)
+
+
+def deserialize(raw: bytes) -> dict[str, Any]:
+    """The inverse of `serialize`."""
+    job: dict[str, Any] = orjson.loads(raw)
+    return job
+
+
+def redis_settings(url: str) -> RedisSettings:
+    """Arq's connection settings: fail quickly, as a caller waits and the sweeper is there."""
+    settings = RedisSettings.from_dsn(url)
+    settings.conn_timeout = 2
+    settings.conn_retries = 1
+    settings.conn_retry_delay = 0
+    return settings
+
+
+class Queue:
+    """Enqueues jobs, connecting on first use and again after a loss."""
+
+    def __init__(self, url: str) -> None:
+        self.settings = redis_settings(url)
+        self.pool: ArqRedis | None = None
+
+    async def enqueue(self, job: Job) -> None:
+        """Ring for the job. Raises `QueueUnavailable` when Redis does not answer."""
+        try:
+            if self.pool is None:
+                self.pool = await create_pool(
+                    self.settings,
+                    job_serializer=serialize,
+                    job_deserializer=deserialize,
+                    default_queue_name=QUEUE_NAME,
+                )
+            await self.pool.enqueue_job(job.name, job.payload(), _job_id=job.key)
+        except (RedisError, OSError, TimeoutError) as error:
+            raise QueueUnavailable(f"The queue does not answer: {type(error).__name__}") from error
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        if self.pool is not None:
+            await self.pool.aclose()
+            self.pool = None

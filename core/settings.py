@@ -1,0 +1,231 @@
+"""Every setting of the application: an environment variable `NUDGE_...`, groups joined by `__`.
+
+Development fills what is missing from the data folder (see `core.development`); production has no default secret.
+"""
+
+import os
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+PREFIX = "NUDGE_"
+DELIMITER = "__"
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+class Environment(StrEnum):
+    """Where the process runs; only development and test may fill in secrets by themselves."""
+
+    DEVELOPMENT = "development"
+    TEST = "test"
+    PRODUCTION = "production"
+
+
+class Group(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class DatabaseSettings(Group):
+    url: SecretStr | None = Field(None, description="The app's own role: no superuser, owner of nothing.")
+    migrator_url: SecretStr | None = Field(None, description="The owner's role, for `nudge migrate` alone.")
+    pool_size: int = Field(10, ge=1, le=200, description="Connections a process keeps.")
+    statement_timeout_seconds: float = Field(30.0, gt=0, description="The longest a statement may take.")
+
+
+class RedisSettings(Group):
+    url: SecretStr | None = Field(None, description="Redis or Valkey: job doorbell, pub/sub, Maya's streams.")
+
+
+class ApiSettings(Group):
+    host: str = Field("127.0.0.1", description="Address the API listens on.")
+    port: Port = Field(8000, description="Port the API listens on.")
+    public_url: str | None = Field(
+        None, description="The https URL that recipients reach: unsubscribe links start with it."
+    )
+    body_limit_bytes: int = Field(1_048_576, ge=1024, description="The largest GraphQL request body.")
+
+
+class GraphQLSettings(Group):
+    graphiql: bool = Field(True, description="Whether GET /graphql shows GraphiQL to browsers.")
+    introspection: bool | None = Field(
+        None, description="Schema introspection for anonymous callers: on in development, off in production."
+    )
+    max_depth: int = Field(12, ge=1, description="The deepest selection.")
+    max_aliases: int = Field(30, ge=0, description="Aliases in one document.")
+    max_tokens: int = Field(2_000, ge=10, description="Tokens in one document.")
+    max_directives: int = Field(50, ge=0, description="Directives in one document.")
+    max_cost: int = Field(5_000, ge=1, description="The dearest single operation, in cost points.")
+    cost_per_minute: int = Field(60_000, ge=1, description="Cost points a caller may spend in a minute.")
+
+
+class RealtimeSettings(Group):
+    init_timeout_seconds: float = Field(5.0, gt=0, description="Time for a socket's connection_init.")
+    ping_seconds: float = Field(25.0, gt=0, description="Between pings; two missed pongs close the socket.")
+    recheck_seconds: float = Field(60.0, gt=0, description="Between looks at role and membership.")
+    send_timeout_seconds: float = Field(10.0, gt=0, description="A reader slower than this is closed (1013).")
+    message_limit_bytes: int = Field(65_536, ge=1024, description="The largest message from a client.")
+    per_socket: int = Field(100, ge=1, description="Subscriptions on one socket.")
+    per_user: int = Field(20, ge=1, description="Sockets of one user.")
+    per_organization: int = Field(1_000, ge=1, description="Sockets of one organisation and process.")
+
+
+class AuthSettings(Group):
+    signing_key: SecretStr | None = Field(None, description="EC P-256 private key (PEM) for access tokens.")
+    access_token_seconds: int = Field(900, ge=1, description="Life of an access token.")
+    refresh_token_days: int = Field(30, ge=1, description="Life of a refresh token.")
+    issuer: str | None = Field(None, description="Set to take Supabase-style tokens of this issuer instead.")
+    jwks_url: str | None = Field(None, description="Where the issuer's keys are; the well-known path if unset.")
+    audience: str = Field("authenticated", description="The `aud` an access token must carry.")
+
+
+class SecuritySettings(Group):
+    secret_key: SecretStr | None = Field(
+        None, description="At least 32 characters: signs unsubscribe links.", min_length=32
+    )
+
+
+class PostmarkSettings(Group):
+    base_url: str | None = Field(None, description="Postmark's API, or the sandbox.")
+    server_token: SecretStr | None = Field(None, description="The server's token.")
+    message_stream: str = Field("broadcast", description="The stream campaigns are sent on.")
+    sender: str = Field("news@nudge.example", description="The From address of campaigns without their own.")
+    webhook_username: str = Field("postmark", description="HTTP Basic user of our webhook endpoint.")
+    webhook_password: SecretStr | None = Field(None, description="HTTP Basic password of our webhook endpoint.")
+    messages_per_second: int = Field(0, ge=0, description="Token bucket of the account; 0 means unlimited.")
+    timeout_seconds: float = Field(15.0, gt=0, description="Total time of one request; well inside the lease.")
+
+
+class LLMSettings(Group):
+    base_url: str | None = Field(None, description="OpenRouter, or any server that speaks OpenAI's API.")
+    api_key: SecretStr | None = Field(None, description="Its key.")
+    models: list[str] = Field(
+        ["openai/gpt-5-mini", "anthropic/claude-haiku-4.5"], description="Models, in order of preference (JSON)."
+    )
+    timeout_seconds: float = Field(60.0, gt=0, description="The longest a run of Maya may take.")
+
+
+class WorkerSettings(Group):
+    processes: int = Field(1, ge=1, le=64, description="Worker processes that `nudge dev` starts.")
+
+
+class SandboxSettings(Group):
+    port: Port = Field(8025, description="Port of the vendor sandbox.")
+    pace: float = Field(1.0, gt=0, description="Multiplies every simulated delay.")
+
+
+class SendingSettings(Group):
+    lease_seconds: float = Field(60.0, gt=0, description="How long a claimed batch is its worker's.")
+    sweep_seconds: float = Field(5.0, gt=0, description="Between rounds of the sweeper.")
+    reconcile_grace_seconds: float = Field(
+        900.0, ge=0, description="How long the provider's search may lag before a message counts as absent."
+    )
+    batch_size: int = Field(500, ge=1, le=500, description="Messages in one request to the provider.")
+    concurrent_batches: int = Field(3, ge=1, le=32, description="Batches a worker process has in flight.")
+
+
+class Settings(BaseSettings):
+    """All settings of a process. Build it with `load()`, which names a bad variable in its error."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_nested_delimiter=DELIMITER,
+        env_file=".env",
+        env_file_encoding="utf-8",
+        extra="ignore",
+        frozen=True,
+    )
+
+    environment: Environment = Field(Environment.DEVELOPMENT, description="development, test or production.")
+    home: Path = Field(Path(".nudge"), description="The data folder of `nudge dev`.")
+    log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR.")
+    database: DatabaseSettings = DatabaseSettings()
+    redis: RedisSettings = RedisSettings()
+    api: ApiSettings = ApiSettings()
+    graphql: GraphQLSettings = GraphQLSettings()
+    realtime: RealtimeSettings = RealtimeSettings()
+    auth: AuthSettings = AuthSettings()
+    security: SecuritySettings = SecuritySettings()
+    postmark: PostmarkSettings = PostmarkSettings()
+    llm: LLMSettings = LLMSettings()
+    worker: WorkerSettings = WorkerSettings()
+    sandbox: SandboxSettings = SandboxSettings()
+    sending: SendingSettings = SendingSettings()
+
+    @property
+    def production(self) -> bool:
+        """Whether this process runs in production."""
+        return self.environment is Environment.PRODUCTION
+
+    @property
+    def public_url(self) -> str:
+        """The base of links in e-mail, without a trailing slash."""
+        return (self.api.public_url or f"http://{self.api.host}:{self.api.port}").rstrip("/")
+
+    @property
+    def introspection(self) -> bool:
+        """Whether anonymous callers may introspect the schema."""
+        return not self.production if self.graphql.introspection is None else self.graphql.introspection
+
+
+class SettingsInvalid(Exception):
+    """A setting is missing or does not fit; the message names the environment variable."""
+
+
+REQUIRED = (
+    ("database", "url"),
+    ("redis", "url"),
+    ("auth", "signing_key"),
+    ("security", "secret_key"),
+    ("postmark", "base_url"),
+    ("postmark", "server_token"),
+    ("postmark", "webhook_password"),
+    ("llm", "base_url"),
+    ("llm", "api_key"),
+)
+
+
+def variable(*path: str) -> str:
+    """The environment variable of a setting, e.g. `NUDGE_DATABASE__URL`."""
+    return PREFIX + DELIMITER.join(part.upper() for part in path)
+
+
+def load(**overrides: Any) -> Settings:  # noqa: ANN401 - as pydantic takes them
+    """Read the settings from the environment and `.env`; raise `SettingsInvalid` naming each bad variable."""
+    try:
+        return Settings(**overrides)
+    except ValidationError as error:
+        lines = [f"{variable(*map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
+        raise SettingsInvalid("\n".join(lines)) from None
+
+
+def unknown_variables() -> list[str]:
+    """Variables that start with our prefix and mean nothing; each door warns of them, as they may be misspelt."""
+    groups = {name: field.annotation for name, field in Settings.model_fields.items()}
+    found = []
+    for name in os.environ:
+        if not name.startswith(PREFIX):
+            continue
+        head, _, tail = name.removeprefix(PREFIX).lower().partition(DELIMITER)
+        group = groups.get(head)
+        fields = group.model_fields if isinstance(group, type) and issubclass(group, BaseModel) else {}
+        if head not in groups or (tail and tail not in fields):
+            found.append(name)
+    return sorted(found)
+
+
+def require(settings: Settings) -> None:
+    """Raise `SettingsInvalid` for every setting without which no process can serve."""
+    missing = [variable(*path) for path in REQUIRED if getattr(getattr(settings, path[0]), path[1]) is None]
+    if settings.production and settings.api.public_url is None:
+        missing.append(variable("api", "public_url"))
+    if missing:
+        hint = (
+            "Set it in the environment or in .env."
+            if settings.production
+            else "Start `make dev` first, which fills these in, or set them."
+        )
+        raise SettingsInvalid(f"Missing: {', '.join(missing)}. {hint}")

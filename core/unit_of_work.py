@@ -1,0 +1,96 @@
+"""One transaction of one tenant. Jobs and events wait in it and go out only after COMMIT."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeVarTuple
+
+from sqlalchemy import CursorResult, Executable, Row
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.sql.selectable import TypedReturnsRows
+
+from core.db import transaction
+from core.permissions import Tenant
+from core.queue import Job, QueueUnavailable
+from core.telemetry import logger
+
+Ts = TypeVarTuple("Ts")
+log = logger(__name__)
+
+
+class JobSink(Protocol):
+    """Where jobs go after COMMIT."""
+
+    async def enqueue(self, job: Job) -> None:
+        """Ring the doorbell; raises `QueueUnavailable`."""
+
+
+class EventSink(Protocol):
+    """Where events go after COMMIT."""
+
+    async def publish(self, topic: str, payload: str = "") -> None:
+        """Tell the topic's watchers to look again; raises `ConnectionError`."""
+
+
+@dataclass(slots=True, kw_only=True)
+class UnitOfWork:
+    """The open transaction; services take it first. Nothing here commits but `Work.begin`."""
+
+    connection: AsyncConnection
+    tenant: Tenant
+    jobs: list[Job] = field(default_factory=list)
+    events: dict[str, str] = field(default_factory=dict)
+
+    async def rows(
+        self, statement: TypedReturnsRows[*Ts], parameters: dict[str, Any] | None = None
+    ) -> Sequence[Row[*Ts]]:
+        """Every row that a select, or a change with RETURNING, gives back."""
+        return (await self.connection.execute(statement, parameters or {})).all()
+
+    async def execute(
+        self, statement: Executable, parameters: dict[str, Any] | Sequence[dict[str, Any]] | None = None
+    ) -> CursorResult[Any]:
+        """Run a change; `.rowcount` says how many rows it touched."""
+        return await self.connection.execute(statement, parameters or {})
+
+    def enqueue(self, job: Job) -> None:
+        """Ring for a job once the transaction has committed. Twice the same job rings once."""
+        if job not in self.jobs:
+            self.jobs.append(job)
+
+    def publish(self, topic: str, payload: str = "") -> None:
+        """Wake a topic's watchers once the transaction has committed; the newest payload of a topic wins."""
+        self.events[topic] = payload
+
+
+class Work:
+    """Opens units of work. Everything in a process that changes rows goes through here."""
+
+    def __init__(self, engine: AsyncEngine, jobs: JobSink, events: EventSink) -> None:
+        self.engine = engine
+        self.jobs = jobs
+        self.events = events
+
+    @asynccontextmanager
+    async def begin(self, tenant: Tenant) -> AsyncIterator[UnitOfWork]:
+        """A unit of work that commits when the block ends and rolls back when it raises.
+
+        What could not be announced is logged, not raised: the rows are the truth, and the sweeper finds them.
+        """
+        async with transaction(self.engine, tenant) as connection:
+            uow = UnitOfWork(connection=connection, tenant=tenant)
+            yield uow
+        await self.announce(uow)
+
+    async def announce(self, uow: UnitOfWork) -> None:
+        """Send out what a committed unit of work has collected."""
+        for job in uow.jobs:
+            try:
+                await self.jobs.enqueue(job)
+            except QueueUnavailable as error:
+                log.warning("job not announced; the sweeper will find its rows", job=job.name, error=str(error))
+        for topic, payload in uow.events.items():
+            try:
+                await self.events.publish(topic, payload)
+            except ConnectionError as error:
+                log.warning("event not announced; readers poll", topic=topic, error=str(error))
