@@ -12,7 +12,7 @@ SERVERS_FILE = "servers.json"
 SECRETS_FILE = "application.json"
 
 # Where `nudge dev` writes a URL (left), and the setting that takes it (right).
-SERVER_SETTINGS = {
+SERVER_SETTINGS: dict[str, tuple[str, ...]] = {
     "database_url": ("database", "url"),
     "migrator_url": ("database", "migrator_url"),
     "redis_url": ("redis", "url"),
@@ -23,7 +23,9 @@ def filled(settings: Settings) -> Settings:
     """The settings with development's own values where none was set; production's come back as they are."""
     if settings.production:
         return settings
-    values = {path: url for name, path in SERVER_SETTINGS.items() if (url := read_servers(settings.home).get(name))}
+    values: dict[tuple[str, ...], str] = {
+        path: url for name, path in SERVER_SETTINGS.items() if (url := read_servers(settings.home).get(name))
+    }
     values |= {tuple(name.split(".")): secret for name, secret in read_or_make_secrets(settings.home).items()}
     sandbox = f"http://127.0.0.1:{settings.sandbox.port}"
     values |= {("postmark", "base_url"): sandbox, ("llm", "base_url"): f"{sandbox}/api/v1"}

@@ -24,6 +24,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from core import clock
 from core.errors import Unauthenticated
+from core.settings import SettingsInvalid
 
 ACCESS_ISSUER = "nudge"
 SIGNATURE_BYTES = 16
@@ -47,9 +48,10 @@ async def password_matches(password: str, password_hash: str | None) -> bool:
 
     def check() -> bool:
         try:
-            return hasher.verify(password_hash or decoy_hash(), password) and password_hash is not None
+            hasher.verify(password_hash or decoy_hash(), password)
         except (VerificationError, InvalidHashError):
             return False
+        return password_hash is not None
 
     return await asyncio.to_thread(check)
 
@@ -85,7 +87,7 @@ class AccessTokens:
     def __init__(self, private_key_pem: str, *, audience: str, lifetime_seconds: int) -> None:
         key = load_pem_private_key(private_key_pem.encode(), password=None)
         if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
-            raise ValueError("NUDGE_AUTH__SIGNING_KEY must be an EC P-256 private key in PEM")
+            raise SettingsInvalid("NUDGE_AUTH__SIGNING_KEY: must be an EC P-256 private key in PEM.")
         self.key = key
         self.audience = audience
         self.lifetime_seconds = lifetime_seconds

@@ -1,0 +1,160 @@
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable, Iterator
+from contextlib import aclosing, contextmanager
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self, TypeVar, cast
+
+from broadcaster import Broadcast
+
+from core.pubsub.backend import RedisBackend, Wake
+from core.pubsub.states import MIN_INTERVAL, POLL_INTERVAL, SharedState, state_stream
+from core.pubsub.viewers import HubClosed, Signal, Viewer
+
+T = TypeVar("T")
+
+__all__ = ["Hub", "HubClosed", "HubStatistics"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HubStatistics:
+    """What a hub holds; all zero when nobody watches."""
+
+    topics: int
+    viewers: int
+    shared: int
+    tasks: int
+    channels: int
+    pending: int
+
+
+class Hub:
+    """The one place of a process where topics are watched: one upstream subscription each, however many viewers."""
+
+    def __init__(self, backend: RedisBackend) -> None:
+        self._backend = backend
+        self._broadcast = Broadcast(backend=backend)
+        self._viewers: dict[str, set[Viewer]] = {}
+        self._pumps: dict[str, asyncio.Task[None]] = {}
+        self._shared: dict[tuple[str, Hashable], SharedState[object]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._closed = False
+
+    async def __aenter__(self) -> Self:
+        await self._broadcast.connect()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """End every stream with `HubClosed`, then close the connections."""
+        self._closed = True
+        for viewers in self._viewers.values():
+            for viewer in viewers:
+                viewer.close()
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._broadcast.disconnect()
+
+    async def publish(self, topic: str, payload: bytes = b"") -> None:
+        """Tell a topic's viewers, in every process, that something changed. Raises `PublishFailed`."""
+        await self._broadcast.publish(topic, payload)
+
+    @contextmanager
+    def watch(self, topic: str) -> Iterator[Viewer]:
+        """A viewer of the topic; leaving the block releases it at once. Raises `HubClosed` at shutdown.
+
+        What is announced after this call wakes the viewer, so: watch first, then read.
+        """
+        if self._closed:
+            raise HubClosed
+        viewer = Viewer()
+        viewers = self._viewers.setdefault(topic, set())
+        viewers.add(viewer)
+        if topic not in self._pumps:
+            self._pumps[topic] = self._keep(asyncio.create_task(self._pump(topic, viewers), name=f"pump {topic}"))
+        try:
+            yield viewer
+        finally:
+            viewers.discard(viewer)
+            if not viewers:
+                del self._viewers[topic]
+                self._pumps.pop(topic).cancel()
+
+    async def shared(
+        self,
+        key: Hashable,
+        topic: str,
+        read: Callable[[], Awaitable[T]],
+        *,
+        is_final: Callable[[T], bool],
+        min_interval: float = MIN_INTERVAL,
+        poll_interval: float = POLL_INTERVAL,
+    ) -> AsyncGenerator[T, None]:
+        """A `state_stream` whose reads are shared by every viewer with the same key.
+
+        The key must hold all that the value depends on: operation, variables, tenant, rights. The first viewer's
+        `read` serves all, from a task of its own; it stops when the last of them leaves, and its errors reach each.
+        """
+        state = self._join(
+            (topic, key),
+            lambda: state_stream(
+                self, topic, read, is_final=is_final, min_interval=min_interval, poll_interval=poll_interval
+            ),
+        )
+        try:
+            async with aclosing(state.follow()) as values:
+                async for value in values:
+                    yield value
+        finally:
+            state.viewers -= 1
+            if not state.viewers:
+                state.task.cancel()
+                self._forget((topic, key), state)
+
+    def statistics(self) -> HubStatistics:
+        """What is held at this moment, for metrics and for the proof that nothing is left behind."""
+        return HubStatistics(
+            topics=len(self._viewers),
+            viewers=sum(map(len, self._viewers.values())),
+            shared=len(self._shared),
+            tasks=len(self._tasks),
+            channels=self._backend.channels,
+            pending=self._backend.pending,
+        )
+
+    def _join(self, key: tuple[str, Hashable], source: Callable[[], AsyncGenerator[T, None]]) -> SharedState[T]:
+        if self._closed:
+            raise HubClosed
+        state = cast("SharedState[T] | None", self._shared.get(key))
+        if state is None:
+            state = SharedState(source())
+            self._shared[key] = cast("SharedState[object]", state)
+            self._keep(state.task).add_done_callback(lambda _: self._forget(key, state))
+        state.viewers += 1
+        return state
+
+    def _forget(self, key: tuple[str, Hashable], state: SharedState[T]) -> None:
+        if self._shared.get(key) is state:
+            del self._shared[key]
+
+    def _keep(self, task: asyncio.Task[None]) -> asyncio.Task[None]:
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def _pump(self, topic: str, viewers: set[Viewer]) -> None:
+        async with self._broadcast.subscribe(topic) as events:
+            while True:
+                event = cast("Wake", await events.get())
+                signal = Signal.of(event.payload)
+                for viewer in viewers:
+                    viewer.offer(signal)

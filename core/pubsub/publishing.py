@@ -1,0 +1,51 @@
+import asyncio
+from collections.abc import Iterable
+
+from redis.asyncio import BlockingConnectionPool, Redis
+from redis.exceptions import RedisError
+
+from core.pubsub.topics import PREFIX
+
+RETRY_PAUSE = 0.05
+
+
+class PublishFailed(Exception):
+    """A signal could not be handed to Redis in time. What it announced is stored all the same: go on without it."""
+
+
+class Publisher:
+    """Tells topics that something changed. Needs no hub, so workers use it alone."""
+
+    def __init__(self, url: str, *, prefix: str = PREFIX, within: float = 1.0, connections: int = 8) -> None:
+        self._prefix = prefix
+        self._within = within
+        pool = BlockingConnectionPool.from_url(url, max_connections=connections, timeout=within)
+        self._redis = Redis.from_pool(pool)
+
+    async def publish(self, topic: str, payload: bytes = b"") -> None:
+        """Tell one topic. Raises `PublishFailed` after one repeat, within `within` seconds in all."""
+        await self.publish_all([(topic, payload)])
+
+    async def publish_all(self, events: Iterable[tuple[str, bytes]]) -> None:
+        """Tell many topics in one round trip. Raises `PublishFailed`; some may have been told, or told twice."""
+        batch = list(events)
+        try:
+            async with asyncio.timeout(self._within):
+                try:
+                    await self._send(batch)
+                except (RedisError, OSError):
+                    await asyncio.sleep(RETRY_PAUSE)
+                    await self._send(batch)
+        except (RedisError, OSError) as error:
+            topics = ", ".join(topic for topic, _ in batch[:3])
+            raise PublishFailed(f"no signal to {topics}: {error!r}") from error
+
+    async def _send(self, batch: list[tuple[str, bytes]]) -> None:
+        async with self._redis.pipeline(transaction=False) as pipeline:
+            for topic, payload in batch:
+                pipeline.publish(self._prefix + topic, payload)
+            await pipeline.execute()
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._redis.aclose()

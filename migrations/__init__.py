@@ -1,0 +1,1 @@
+"""Alembic migrations, run by `nudge migrate` as the owner's role."""

@@ -1,0 +1,294 @@
+"""Row Level Security, the functions that look across tenants, the counters of campaigns, the partitions.
+
+Revision: 0002, after 0001.
+"""
+
+from alembic import op
+
+from migrations import rls
+
+revision = "0002"
+down_revision = "0001"
+branch_labels = None
+depends_on = None
+
+EVERYTHING = "SELECT, INSERT, UPDATE, DELETE"
+ORGANIZATION_TABLES = (
+    "users",
+    "user_sessions",
+    "refresh_tokens",
+    "contacts",
+    "contact_tags",
+    "lists",
+    "list_memberships",
+    "suppressions",
+    "contact_events",
+    "templates",
+    "campaigns",
+    "campaign_recipients",
+    "campaign_stats",
+    "email_deliveries",
+    "idempotency_keys",
+)
+
+
+def upgrade() -> None:
+    op.execute("SET LOCAL lock_timeout = '5s'")
+    op.execute("CREATE SCHEMA system")
+    op.execute(f"GRANT USAGE ON SCHEMA system TO {rls.APP}")
+    op.execute(f"GRANT USAGE, CREATE ON SCHEMA system TO {rls.DEFINER}")
+    seal_tables()
+    define_accounts()
+    define_sending()
+    define_webhooks()
+    define_maya()
+    count_deliveries()
+    make_partitions()
+
+
+def seal_tables() -> None:
+    for table in ORGANIZATION_TABLES:
+        rls.protect(table)
+    rls.grant(EVERYTHING, *(table for table in ORGANIZATION_TABLES if table != "email_deliveries"))
+    rls.grant("SELECT, INSERT, UPDATE", "email_deliveries")  # the ledger is never erased by the app
+
+    rls.protect("organizations", f"id = {rls.ORGANIZATION_SETTING}")
+    rls.grant("SELECT, INSERT, UPDATE", "organizations")
+    for table in ("ai_conversations", "ai_messages"):
+        rls.protect(table, rls.OF_USER)
+    rls.grant(EVERYTHING, "ai_conversations", "ai_messages")
+
+    rls.enforce("audit_events")
+    op.execute(
+        f"CREATE POLICY readers ON audit_events FOR SELECT TO {rls.APP} "
+        f"USING ({rls.OF_ORGANIZATION} AND {rls.ROLE_SETTING} IN ('owner', 'admin'))"
+    )
+    op.execute(f"CREATE POLICY writers ON audit_events FOR INSERT TO {rls.APP} WITH CHECK ({rls.OF_ORGANIZATION})")
+    rls.grant("SELECT, INSERT", "audit_events")
+
+    rls.enforce("webhook_inbox")
+    op.execute(
+        f"CREATE POLICY arrivals ON webhook_inbox FOR INSERT TO {rls.APP} WITH CHECK (organization_id IS NULL)"
+    )
+    op.execute(f"CREATE POLICY tenant ON webhook_inbox FOR SELECT TO {rls.APP} USING ({rls.OF_ORGANIZATION})")
+    op.execute(
+        f"CREATE POLICY applying ON webhook_inbox FOR UPDATE TO {rls.APP} "
+        f"USING ({rls.OF_ORGANIZATION}) WITH CHECK ({rls.OF_ORGANIZATION})"
+    )
+    rls.grant("SELECT, INSERT, UPDATE", "webhook_inbox")
+
+
+def define_accounts() -> None:
+    """People log in before we know their organisation."""
+    rls.let_definer_read("users", "id", "organization_id", "email_norm")
+    rls.let_definer_read("refresh_tokens", "fingerprint", "organization_id", "session_id")
+    rls.define(
+        "user_for_login(email_norm text)",
+        "TABLE (organization_id uuid, user_id uuid)",
+        "SELECT u.organization_id, u.id FROM users u WHERE u.email_norm = $1",
+    )
+    rls.define(
+        "session_for_refresh(fingerprint bytea)",
+        "TABLE (organization_id uuid, session_id uuid)",
+        "SELECT t.organization_id, t.session_id FROM refresh_tokens t WHERE t.fingerprint = $1",
+    )
+
+
+def define_sending() -> None:
+    """The sweeper, the unsubscribe page and the webhooks start from ids alone."""
+    rls.let_definer_read("campaigns", "id", "organization_id", "status", "scheduled_at")
+    rls.let_definer_read("email_deliveries", "organization_id", "campaign_id", "id", "message_id")
+    rls.define(
+        "organization_of_campaign(campaign_id uuid)",
+        "TABLE (organization_id uuid)",
+        "SELECT c.organization_id FROM campaigns c WHERE c.id = $1",
+    )
+    rls.define(
+        "live_campaigns()",
+        "TABLE (organization_id uuid, campaign_id uuid, status text)",
+        "SELECT c.organization_id, c.id, c.status FROM campaigns c "
+        "WHERE c.status IN ('preparing', 'sending', 'cancelling') "
+        "OR (c.status = 'scheduled' AND c.scheduled_at <= now()) ORDER BY c.id",
+    )
+
+
+def define_webhooks() -> None:
+    """A vendor's event names our ids in its metadata, or at least the vendor's own message id."""
+    rls.let_definer_read(
+        "webhook_inbox", "id", "organization_id", "provider", "payload", "applied_at", "attempts", "received_at"
+    )
+    op.execute(f"GRANT UPDATE (organization_id, attempts) ON webhook_inbox TO {rls.DEFINER}")
+    op.execute(
+        f"CREATE POLICY attributing ON webhook_inbox FOR UPDATE TO {rls.DEFINER} USING (organization_id IS NULL)"
+    )
+    rls.define(
+        "attribute_events(most integer)",
+        "TABLE (organization_id uuid)",
+        """
+        WITH waiting AS MATERIALIZED (
+            SELECT w.id, w.payload->'Metadata'->>'campaign' AS campaign, w.payload->>'MessageID' AS message
+            FROM webhook_inbox w WHERE w.organization_id IS NULL AND w.attempts < 20
+            ORDER BY w.attempts, w.id LIMIT $1 FOR UPDATE SKIP LOCKED
+        ), named AS MATERIALIZED (
+            SELECT w.id, w.message, CASE WHEN pg_input_is_valid(w.campaign, 'uuid') THEN w.campaign::uuid END AS campaign
+            FROM waiting w
+        ), found AS MATERIALIZED (
+            SELECT n.id, coalesce(
+                (SELECT c.organization_id FROM campaigns c WHERE c.id = n.campaign),
+                (SELECT d.organization_id FROM email_deliveries d
+                 WHERE n.campaign IS NULL AND d.message_id = n.message LIMIT 1)
+            ) AS organization_id
+            FROM named n
+        ), changed AS (
+            UPDATE webhook_inbox w SET organization_id = f.organization_id, attempts = w.attempts + 1
+            FROM found f WHERE w.id = f.id AND w.organization_id IS NULL RETURNING w.organization_id
+        )
+        SELECT DISTINCT c.organization_id FROM changed c WHERE c.organization_id IS NOT NULL
+        """,
+    )
+    rls.define(
+        "organizations_with_events()",
+        "TABLE (organization_id uuid)",
+        "SELECT DISTINCT w.organization_id FROM webhook_inbox w "
+        "WHERE w.applied_at IS NULL AND w.organization_id IS NOT NULL",
+    )
+
+
+def define_maya() -> None:
+    """The sweeper takes up replies whose worker died."""
+    rls.let_definer_read("ai_messages", "id", "organization_id", "user_id", "status", "lease_until")
+    rls.define(
+        "open_replies()",
+        "TABLE (organization_id uuid, user_id uuid, message_id uuid)",
+        "SELECT m.organization_id, m.user_id, m.id FROM ai_messages m "
+        "WHERE m.status IN ('pending', 'streaming') AND (m.lease_until IS NULL OR m.lease_until < now())",
+    )
+
+
+COUNTED = "organization_id, campaign_id, status, delivered_at, opened_at, clicked_at, unsubscribed_at"
+COUNTERS = {
+    "audience": "true",
+    "pending": "status = 'pending'",
+    "in_flight": "status IN ('claimed', 'submitting')",
+    "accepted": "status = 'accepted'",
+    "delivered": "status = 'delivered'",
+    "bounced": "status = 'bounced'",
+    "complained": "status = 'complained'",
+    "rejected": "status = 'rejected'",
+    "skipped": "status = 'skipped'",
+    "failed": "status = 'failed'",
+    "unknown": "status = 'unknown'",
+    "reached": "delivered_at IS NOT NULL",
+    "opened": "opened_at IS NOT NULL",
+    "clicked": "clicked_at IS NOT NULL",
+    "unsubscribed": "unsubscribed_at IS NOT NULL",
+}
+
+
+def count_deliveries() -> None:
+    """Whatever moves deliveries, their campaign's counters move in the same statement and add up."""
+    sums = ", ".join(f"coalesce(sum(sign) FILTER (WHERE {rule}), 0) AS {name}" for name, rule in COUNTERS.items())
+    changes = ", ".join(f"{name} = s.{name} + c.{name}" for name in COUNTERS)
+    moved = " OR ".join(f"c.{name} <> 0" for name in COUNTERS)
+    for event, rows in {
+        "insert": f"SELECT {COUNTED}, 1 AS sign FROM new_rows",
+        "update": f"SELECT {COUNTED}, 1 AS sign FROM new_rows UNION ALL SELECT {COUNTED}, -1 FROM old_rows",
+    }.items():
+        op.execute(
+            f"""
+            CREATE FUNCTION system.count_deliveries_on_{event}() RETURNS trigger LANGUAGE plpgsql
+            SET search_path = pg_catalog, public, pg_temp AS $body$
+            BEGIN
+                UPDATE campaign_stats s SET {changes}, sequence = s.sequence + 1, updated_at = clock_timestamp()
+                FROM (
+                    SELECT organization_id, campaign_id, {sums} FROM ({rows}) AS moves
+                    GROUP BY organization_id, campaign_id
+                ) AS c
+                WHERE s.organization_id = c.organization_id AND s.campaign_id = c.campaign_id AND ({moved});
+                RETURN NULL;
+            END $body$
+            """
+        )
+        op.execute(f"REVOKE ALL ON FUNCTION system.count_deliveries_on_{event}() FROM PUBLIC")
+        op.execute(f"GRANT EXECUTE ON FUNCTION system.count_deliveries_on_{event}() TO {rls.APP}")
+        old = "OLD TABLE AS old_rows" if event == "update" else ""
+        op.execute(
+            f"CREATE TRIGGER count_on_{event} AFTER {event.upper()} ON email_deliveries "
+            f"REFERENCING {old} NEW TABLE AS new_rows "
+            f"FOR EACH STATEMENT EXECUTE FUNCTION system.count_deliveries_on_{event}()"
+        )
+
+
+def make_partitions() -> None:
+    """A default partition that catches any stray, and a function that makes the months from the last to the next but two.
+
+    It belongs to the owner of the tables, as only the owner can add a partition; it reads no row.
+    """
+    for table in ("email_deliveries", "contact_events"):
+        op.execute(f"CREATE TABLE {table}_default PARTITION OF {table} DEFAULT")
+        rls.enforce(f"{table}_default")
+        op.execute(f"CREATE POLICY tenant ON {table}_default TO {rls.APP} USING ({rls.OF_ORGANIZATION})")
+    policy = rls.OF_ORGANIZATION.replace("'", "''")
+    rls.define(
+        "ensure_partitions()",
+        "integer",
+        """
+        DECLARE
+            month timestamptz;
+            part text;
+            made integer := 0;
+        BEGIN
+            FOR month IN SELECT generate_series(
+                date_trunc('month', now(), 'UTC') - interval '1 month',
+                date_trunc('month', now(), 'UTC') + interval '3 months', interval '1 month')
+            LOOP
+                part := 'email_deliveries_' || to_char(month AT TIME ZONE 'UTC', 'YYYY_MM');
+                IF to_regclass('public.' || part) IS NULL THEN
+                    EXECUTE format('CREATE TABLE public.%I PARTITION OF public.email_deliveries '
+                        'FOR VALUES FROM (%L) TO (%L) WITH (fillfactor = 50)', part,
+                        system.first_uuid(month), system.first_uuid(month + interval '1 month'));
+                    PERFORM system.seal_partition(part);
+                    made := made + 1;
+                END IF;
+                part := 'contact_events_' || to_char(month AT TIME ZONE 'UTC', 'YYYY_MM');
+                IF to_regclass('public.' || part) IS NULL THEN
+                    EXECUTE format('CREATE TABLE public.%I PARTITION OF public.contact_events '
+                        'FOR VALUES FROM (%L) TO (%L)', part, month, month + interval '1 month');
+                    PERFORM system.seal_partition(part);
+                    made := made + 1;
+                END IF;
+            END LOOP;
+            RETURN made;
+        END
+        """,
+        owner="",
+        language="plpgsql",
+    )
+    op.execute(
+        """
+        CREATE FUNCTION system.first_uuid(moment timestamptz) RETURNS uuid LANGUAGE sql IMMUTABLE
+        SET search_path = pg_catalog, pg_temp AS $body$
+            SELECT (lpad(to_hex((extract(epoch FROM moment) * 1000)::bigint), 12, '0') || repeat('0', 20))::uuid
+        $body$
+        """
+    )
+    op.execute(
+        f"""
+        CREATE FUNCTION system.seal_partition(part text) RETURNS void LANGUAGE plpgsql
+        SET search_path = pg_catalog, pg_temp AS $body$
+        BEGIN
+            EXECUTE format('ALTER TABLE public.%I ENABLE ROW LEVEL SECURITY', part);
+            EXECUTE format('ALTER TABLE public.%I FORCE ROW LEVEL SECURITY', part);
+            EXECUTE format('CREATE POLICY tenant ON public.%I TO {rls.APP} USING ({policy})', part);
+        END $body$
+        """
+    )
+    op.execute("REVOKE ALL ON FUNCTION system.first_uuid(timestamptz), system.seal_partition(text) FROM PUBLIC")
+    op.execute("SELECT system.ensure_partitions()")
+
+
+def downgrade() -> None:
+    op.execute("SET LOCAL lock_timeout = '5s'")
+    op.execute("DROP TRIGGER count_on_insert ON email_deliveries")
+    op.execute("DROP TRIGGER count_on_update ON email_deliveries")
+    op.execute("DROP SCHEMA system CASCADE")

@@ -1,0 +1,39 @@
+"""What every table shares: names of constraints, keys of time-ordered ids, times, texts with a list of values."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Any
+from uuid import UUID
+
+from sqlalchemy import CheckConstraint, DateTime, ForeignKey, MetaData, Text, Uuid, func, text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import DeclarativeBase, mapped_column
+
+from core.ids import new_id
+
+Key = Annotated[UUID, mapped_column(Uuid, primary_key=True, default=new_id)]
+OrganizationKey = Annotated[
+    UUID, mapped_column(Uuid, ForeignKey("organizations.id", ondelete="CASCADE"), primary_key=True)
+]
+OrganizationId = Annotated[UUID, mapped_column(Uuid, ForeignKey("organizations.id", ondelete="CASCADE"))]
+CreatedAt = Annotated[datetime, mapped_column(DateTime(timezone=True), server_default=func.now())]
+Json = Annotated[dict[str, Any], mapped_column(JSONB, server_default=text("'{}'::jsonb"))]
+
+
+class Base(DeclarativeBase):
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map = {str: Text, datetime: DateTime(timezone=True), UUID: Uuid}  # noqa: RUF012 - SQLAlchemy's name
+
+
+def one_of(column: str, values: type[StrEnum]) -> CheckConstraint:
+    """A CHECK that a text column holds one of the enum's values; enum types would not be leakproof under RLS."""
+    allowed = ", ".join(f"'{value}'" for value in values)
+    return CheckConstraint(f"{column} IN ({allowed})", name=column)

@@ -1,0 +1,273 @@
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKeyConstraint, Index, UniqueConstraint, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from models.base import Base, CreatedAt, Json, Key, OrganizationId, OrganizationKey, one_of
+
+
+class CampaignStatus(StrEnum):
+    """Where a campaign stands; `TRANSITIONS` says where it may go."""
+
+    DRAFT = "draft"
+    SCHEDULED = "scheduled"
+    PREPARING = "preparing"
+    SENDING = "sending"
+    PAUSED = "paused"
+    SENT = "sent"
+    SENT_WITH_ISSUES = "sent_with_issues"
+    CANCELLING = "cancelling"
+    CANCELLED = "cancelled"
+    FAILED = "failed"
+
+
+LIVE = frozenset({CampaignStatus.SCHEDULED, CampaignStatus.PREPARING, CampaignStatus.SENDING, CampaignStatus.PAUSED})
+FINAL = frozenset(
+    {CampaignStatus.SENT, CampaignStatus.SENT_WITH_ISSUES, CampaignStatus.CANCELLED, CampaignStatus.FAILED}
+)
+# From which states a campaign may move to a state (sending.md, States).
+TRANSITIONS: dict[CampaignStatus, frozenset[CampaignStatus]] = {
+    CampaignStatus.SCHEDULED: frozenset({CampaignStatus.DRAFT}),
+    CampaignStatus.DRAFT: frozenset({CampaignStatus.SCHEDULED}),
+    CampaignStatus.PREPARING: frozenset({CampaignStatus.DRAFT, CampaignStatus.SCHEDULED}),
+    CampaignStatus.SENDING: frozenset({CampaignStatus.PREPARING, CampaignStatus.PAUSED}),
+    CampaignStatus.PAUSED: frozenset({CampaignStatus.SENDING}),
+    CampaignStatus.CANCELLING: LIVE,
+    CampaignStatus.CANCELLED: frozenset({CampaignStatus.CANCELLING}),
+    CampaignStatus.SENT: frozenset({CampaignStatus.SENDING}),
+    CampaignStatus.SENT_WITH_ISSUES: frozenset({CampaignStatus.SENDING}),
+    CampaignStatus.FAILED: frozenset({CampaignStatus.PREPARING}),
+}
+
+
+class OnDoubt(StrEnum):
+    """What happens to a message that may or may not have been sent, once the provider shows no trace of it."""
+
+    RECONCILE_THEN_RETRY = "reconcile_then_retry"
+    HOLD = "hold"
+
+
+class RecipientKind(StrEnum):
+    """What a line of the audience names."""
+
+    ALL = "all"
+    LIST = "list"
+    SEGMENT = "segment"
+    TAG = "tag"
+    CONTACT = "contact"
+
+
+class DeliveryStatus(StrEnum):
+    """Where one recipient's message stands; the figures of a campaign's progress are counts of these."""
+
+    PENDING = "pending"
+    CLAIMED = "claimed"
+    SUBMITTING = "submitting"
+    UNKNOWN = "unknown"
+    ACCEPTED = "accepted"
+    DELIVERED = "delivered"
+    BOUNCED = "bounced"
+    COMPLAINED = "complained"
+    REJECTED = "rejected"
+    SKIPPED = "skipped"
+    FAILED = "failed"
+
+
+OPEN_DELIVERIES = frozenset(
+    {DeliveryStatus.PENDING, DeliveryStatus.CLAIMED, DeliveryStatus.SUBMITTING, DeliveryStatus.UNKNOWN}
+)
+
+
+class Template(Base):
+    __tablename__ = "templates"
+    __table_args__ = (UniqueConstraint("organization_id", "id"), UniqueConstraint("organization_id", "name"))
+
+    id: Mapped[Key]
+    organization_id: Mapped[OrganizationId]
+    name: Mapped[str]
+    subject: Mapped[str]
+    html_content: Mapped[str]
+    text_content: Mapped[str] = mapped_column(server_default="")
+    created_at: Mapped[CreatedAt]
+    updated_at: Mapped[CreatedAt]
+
+
+class Campaign(Base):
+    __tablename__ = "campaigns"
+    __table_args__ = (
+        UniqueConstraint("organization_id", "id"),
+        ForeignKeyConstraint(["organization_id", "author_id"], ["users.organization_id", "users.id"]),
+        Index(None, "organization_id", "created_at", "id"),
+        Index(
+            "ix_campaigns_live",
+            "status",
+            "id",
+            postgresql_where=text("status IN ('scheduled', 'preparing', 'sending', 'cancelling')"),
+        ),
+        one_of("status", CampaignStatus),
+        one_of("on_doubt", OnDoubt),
+        CheckConstraint("version > 0", name="version"),
+    )
+
+    id: Mapped[Key]
+    organization_id: Mapped[OrganizationId]
+    name: Mapped[str]
+    subject: Mapped[str]
+    html_content: Mapped[str]
+    text_content: Mapped[str] = mapped_column(server_default="")
+    status: Mapped[str] = mapped_column(server_default=CampaignStatus.DRAFT)
+    status_reason: Mapped[str | None]
+    on_doubt: Mapped[str] = mapped_column(server_default=OnDoubt.RECONCILE_THEN_RETRY)
+    version: Mapped[int] = mapped_column(server_default="1")
+    author_id: Mapped[UUID | None]
+    template_id: Mapped[UUID | None]
+    settings: Mapped[Json]
+    scheduled_at: Mapped[datetime | None]
+    started_at: Mapped[datetime | None]
+    sent_at: Mapped[datetime | None]
+    prepare_cursor: Mapped[UUID | None]
+    created_at: Mapped[CreatedAt]
+    updated_at: Mapped[CreatedAt]
+
+
+class CampaignRecipient(Base):
+    """A line of what the audience is made of: lists, segments, tags, contacts, included or excluded."""
+
+    __tablename__ = "campaign_recipients"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["organization_id", "campaign_id"], ["campaigns.organization_id", "campaigns.id"], ondelete="CASCADE"
+        ),
+        ForeignKeyConstraint(
+            ["organization_id", "list_id"], ["lists.organization_id", "lists.id"], ondelete="CASCADE"
+        ),
+        ForeignKeyConstraint(
+            ["organization_id", "contact_id"], ["contacts.organization_id", "contacts.id"], ondelete="CASCADE"
+        ),
+        Index(None, "organization_id", "campaign_id"),
+        one_of("kind", RecipientKind),
+    )
+
+    id: Mapped[Key]
+    organization_id: Mapped[OrganizationId]
+    campaign_id: Mapped[UUID]
+    kind: Mapped[str]
+    tag: Mapped[str | None]
+    list_id: Mapped[UUID | None]
+    contact_id: Mapped[UUID | None]
+    excluded: Mapped[bool] = mapped_column(server_default=text("false"))
+
+
+class CampaignStats(Base):
+    """The counts of a campaign's deliveries by status, kept by a trigger in the transaction that moves them.
+
+    `reached` counts deliveries the provider reported delivered, whatever came after; `opened`, `clicked` and
+    `unsubscribed` count unique contacts. `sequence` rises with every change.
+    """
+
+    __tablename__ = "campaign_stats"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["organization_id", "campaign_id"], ["campaigns.organization_id", "campaigns.id"], ondelete="CASCADE"
+        ),
+        {"postgresql_with": {"fillfactor": 50}},
+    )
+
+    organization_id: Mapped[OrganizationKey]
+    campaign_id: Mapped[UUID] = mapped_column(primary_key=True)
+    sequence: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    audience: Mapped[int] = mapped_column(server_default="0")
+    pending: Mapped[int] = mapped_column(server_default="0")
+    in_flight: Mapped[int] = mapped_column(server_default="0")
+    accepted: Mapped[int] = mapped_column(server_default="0")
+    delivered: Mapped[int] = mapped_column(server_default="0")
+    bounced: Mapped[int] = mapped_column(server_default="0")
+    complained: Mapped[int] = mapped_column(server_default="0")
+    rejected: Mapped[int] = mapped_column(server_default="0")
+    skipped: Mapped[int] = mapped_column(server_default="0")
+    failed: Mapped[int] = mapped_column(server_default="0")
+    unknown: Mapped[int] = mapped_column(server_default="0")
+    reached: Mapped[int] = mapped_column(server_default="0")
+    opened: Mapped[int] = mapped_column(server_default="0")
+    clicked: Mapped[int] = mapped_column(server_default="0")
+    unsubscribed: Mapped[int] = mapped_column(server_default="0")
+    updated_at: Mapped[CreatedAt]
+
+
+class EmailDelivery(Base):
+    """The ledger: one row per recipient, partitioned by range of `campaign_id` (UUIDv7, so a range of time)."""
+
+    __tablename__ = "email_deliveries"
+    __table_args__ = (
+        ForeignKeyConstraint(["organization_id", "campaign_id"], ["campaigns.organization_id", "campaigns.id"]),
+        UniqueConstraint("organization_id", "campaign_id", "contact_id"),
+        UniqueConstraint("organization_id", "campaign_id", "email_norm"),
+        UniqueConstraint("organization_id", "campaign_id", "message_id"),
+        Index(
+            "ix_email_deliveries_open",
+            "organization_id",
+            "campaign_id",
+            "id",
+            postgresql_where=text("status IN ('pending', 'claimed', 'submitting', 'unknown')"),
+        ),
+        one_of("status", DeliveryStatus),
+        {"postgresql_partition_by": "RANGE (campaign_id)"},
+    )
+
+    organization_id: Mapped[OrganizationKey]
+    campaign_id: Mapped[UUID] = mapped_column(primary_key=True)
+    id: Mapped[UUID] = mapped_column(primary_key=True, server_default=text("uuidv7()"))
+    contact_id: Mapped[UUID]
+    email: Mapped[str]
+    email_norm: Mapped[str]
+    status: Mapped[str] = mapped_column(server_default=DeliveryStatus.PENDING)
+    decision: Mapped[str | None]
+    attempts: Mapped[int] = mapped_column(server_default="0")
+    lease_token: Mapped[UUID | None]
+    lease_until: Mapped[datetime | None]
+    batch_id: Mapped[UUID | None]
+    message_id: Mapped[str | None]
+    error_code: Mapped[int | None]
+    error_message: Mapped[str | None]
+    looks: Mapped[int] = mapped_column(server_default="0")
+    next_look_at: Mapped[datetime | None]
+    submitted_at: Mapped[datetime | None]
+    accepted_at: Mapped[datetime | None]
+    delivered_at: Mapped[datetime | None]
+    opened_at: Mapped[datetime | None]
+    clicked_at: Mapped[datetime | None]
+    bounced_at: Mapped[datetime | None]
+    unsubscribed_at: Mapped[datetime | None]
+    metadata_: Mapped[Json] = mapped_column("metadata")
+    created_at: Mapped[CreatedAt]
+
+
+class WebhookInbox(Base):
+    """A vendor's event as it came, stored before it is answered and applied by a job.
+
+    It comes without a tenant: `system.attribute_events` finds the organisation, and only then a tenant sees it.
+    """
+
+    __tablename__ = "webhook_inbox"
+    __table_args__ = (
+        UniqueConstraint("provider", "dedupe_key"),
+        Index(
+            "ix_webhook_inbox_unattributed",
+            "attempts",
+            "id",
+            postgresql_where=text("organization_id IS NULL AND attempts < 20"),
+        ),
+        Index("ix_webhook_inbox_waiting", "organization_id", "id", postgresql_where=text("applied_at IS NULL")),
+    )
+
+    id: Mapped[Key]
+    organization_id: Mapped[UUID | None]
+    provider: Mapped[str]
+    dedupe_key: Mapped[str]
+    payload: Mapped[Json]
+    received_at: Mapped[CreatedAt]
+    applied_at: Mapped[datetime | None]
+    attempts: Mapped[int] = mapped_column(server_default="0")
+    outcome: Mapped[str | None]

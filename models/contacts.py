@@ -1,0 +1,143 @@
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+from sqlalchemy import ForeignKeyConstraint, Index, PrimaryKeyConstraint, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from core.ids import new_id
+from models.base import Base, CreatedAt, Json, Key, OrganizationId, OrganizationKey, one_of
+
+
+class ContactStatus(StrEnum):
+    """Whether a contact may be mailed; only SUBSCRIBED may."""
+
+    SUBSCRIBED = "subscribed"
+    PENDING = "pending"
+    UNSUBSCRIBED = "unsubscribed"
+    BOUNCED = "bounced"
+    COMPLAINED = "complained"
+
+
+class SuppressionReason(StrEnum):
+    """Why an address is never mailed again."""
+
+    HARD_BOUNCE = "hard_bounce"
+    COMPLAINT = "complaint"
+    UNSUBSCRIBED = "unsubscribed"
+    PROVIDER = "provider"
+
+
+class ContactEventKind(StrEnum):
+    """What happened to a contact."""
+
+    DELIVERED = "delivered"
+    OPENED = "opened"
+    CLICKED = "clicked"
+    BOUNCED = "bounced"
+    COMPLAINED = "complained"
+    UNSUBSCRIBED = "unsubscribed"
+    SUBSCRIBED = "subscribed"
+
+
+class Contact(Base):
+    __tablename__ = "contacts"
+    __table_args__ = (
+        UniqueConstraint("organization_id", "id"),
+        UniqueConstraint("organization_id", "email_norm"),
+        Index(None, "organization_id", "created_at", "id"),
+        one_of("status", ContactStatus),
+    )
+
+    id: Mapped[Key]
+    organization_id: Mapped[OrganizationId]
+    email: Mapped[str]
+    email_norm: Mapped[str]
+    first_name: Mapped[str | None]
+    last_name: Mapped[str | None]
+    status: Mapped[str] = mapped_column(server_default=ContactStatus.SUBSCRIBED)
+    custom_fields: Mapped[Json]
+    time_zone: Mapped[str | None]
+    created_at: Mapped[CreatedAt]
+    updated_at: Mapped[CreatedAt]
+    subscribed_at: Mapped[datetime | None]
+    unsubscribed_at: Mapped[datetime | None]
+
+
+class ContactTag(Base):
+    __tablename__ = "contact_tags"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["organization_id", "contact_id"], ["contacts.organization_id", "contacts.id"], ondelete="CASCADE"
+        ),
+        Index(None, "organization_id", "tag", "contact_id"),
+    )
+
+    organization_id: Mapped[OrganizationKey]
+    contact_id: Mapped[UUID] = mapped_column(primary_key=True)
+    tag: Mapped[str] = mapped_column(primary_key=True)
+
+
+class ContactList(Base):
+    __tablename__ = "lists"
+    __table_args__ = (UniqueConstraint("organization_id", "id"), UniqueConstraint("organization_id", "name"))
+
+    id: Mapped[Key]
+    organization_id: Mapped[OrganizationId]
+    name: Mapped[str]
+    description: Mapped[str | None]
+    created_at: Mapped[CreatedAt]
+
+
+class ListMembership(Base):
+    __tablename__ = "list_memberships"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["organization_id", "list_id"], ["lists.organization_id", "lists.id"], ondelete="CASCADE"
+        ),
+        ForeignKeyConstraint(
+            ["organization_id", "contact_id"], ["contacts.organization_id", "contacts.id"], ondelete="CASCADE"
+        ),
+        Index(None, "organization_id", "contact_id"),
+    )
+
+    organization_id: Mapped[OrganizationKey]
+    list_id: Mapped[UUID] = mapped_column(primary_key=True)
+    contact_id: Mapped[UUID] = mapped_column(primary_key=True)
+    added_at: Mapped[CreatedAt]
+
+
+class Suppression(Base):
+    """An address that must not be mailed. It outlives its contact."""
+
+    __tablename__ = "suppressions"
+    __table_args__ = (one_of("reason", SuppressionReason),)
+
+    organization_id: Mapped[OrganizationKey]
+    email_norm: Mapped[str] = mapped_column(primary_key=True)
+    reason: Mapped[str]
+    campaign_id: Mapped[UUID | None]
+    created_at: Mapped[CreatedAt]
+
+
+class ContactEvent(Base):
+    """What happened to a contact, partitioned by month of `occurred_at`. The dedupe key makes a repeat harmless."""
+
+    __tablename__ = "contact_events"
+    __table_args__ = (
+        PrimaryKeyConstraint("organization_id", "occurred_at", "id"),
+        UniqueConstraint("organization_id", "dedupe_key", "occurred_at"),
+        Index(None, "organization_id", "contact_id", "occurred_at"),
+        one_of("kind", ContactEventKind),
+        {"postgresql_partition_by": "RANGE (occurred_at)"},
+    )
+
+    organization_id: Mapped[OrganizationId]
+    occurred_at: Mapped[datetime]
+    id: Mapped[UUID] = mapped_column(default=new_id)
+    contact_id: Mapped[UUID]
+    campaign_id: Mapped[UUID | None]
+    delivery_id: Mapped[UUID | None]
+    kind: Mapped[str]
+    dedupe_key: Mapped[str]
+    data: Mapped[Json]

@@ -1,0 +1,79 @@
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+from sqlalchemy import ForeignKeyConstraint, Index, UniqueConstraint, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from models.base import Base, CreatedAt, Json, Key, OrganizationId, one_of
+
+
+class MessageRole(StrEnum):
+    """Who speaks."""
+
+    USER = "user"
+    ASSISTANT = "assistant"
+
+
+class MessageStatus(StrEnum):
+    """How far a message is; a person's are completed at once."""
+
+    PENDING = "pending"
+    STREAMING = "streaming"
+    COMPLETED = "completed"
+    CANCELLED = "cancelled"
+    FAILED = "failed"
+
+
+class Conversation(Base):
+    """A conversation with Maya; its author's alone."""
+
+    __tablename__ = "ai_conversations"
+    __table_args__ = (
+        UniqueConstraint("organization_id", "user_id", "id"),
+        ForeignKeyConstraint(
+            ["organization_id", "user_id"], ["users.organization_id", "users.id"], ondelete="CASCADE"
+        ),
+        Index(None, "organization_id", "user_id", "updated_at", "id"),
+    )
+
+    id: Mapped[Key]
+    organization_id: Mapped[OrganizationId]
+    user_id: Mapped[UUID]
+    title: Mapped[str | None]
+    created_at: Mapped[CreatedAt]
+    updated_at: Mapped[CreatedAt]
+
+
+class Message(Base):
+    """What was said. A reply is leased to the worker that makes it; `attempt` fences off an earlier one."""
+
+    __tablename__ = "ai_messages"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["organization_id", "user_id", "conversation_id"],
+            ["ai_conversations.organization_id", "ai_conversations.user_id", "ai_conversations.id"],
+            ondelete="CASCADE",
+        ),
+        Index(None, "organization_id", "conversation_id", "id"),
+        Index("ix_ai_messages_open", "id", postgresql_where=text("status IN ('pending', 'streaming')")),
+        one_of("role", MessageRole),
+        one_of("status", MessageStatus),
+    )
+
+    id: Mapped[Key]
+    organization_id: Mapped[OrganizationId]
+    user_id: Mapped[UUID]
+    conversation_id: Mapped[UUID]
+    role: Mapped[str]
+    status: Mapped[str]
+    content: Mapped[str] = mapped_column(server_default="")
+    model: Mapped[str | None]
+    usage: Mapped[Json]
+    error_code: Mapped[str | None]
+    error_message: Mapped[str | None]
+    attempt: Mapped[int] = mapped_column(server_default="0")
+    lease_until: Mapped[datetime | None]
+    cancel_requested_at: Mapped[datetime | None]
+    created_at: Mapped[CreatedAt]
+    completed_at: Mapped[datetime | None]

@@ -1,0 +1,65 @@
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import ForeignKey, Index, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from core.permissions import Role
+from models.base import Base, CreatedAt, Json, Key, OrganizationId, one_of
+
+
+class Organization(Base):
+    __tablename__ = "organizations"
+
+    id: Mapped[Key]
+    name: Mapped[str]
+    slug: Mapped[str] = mapped_column(unique=True)
+    settings: Mapped[Json]
+    created_at: Mapped[CreatedAt]
+
+
+class User(Base):
+    """A person of one organisation. The address is unique over all of them, as people log in by it."""
+
+    __tablename__ = "users"
+    __table_args__ = (one_of("role", Role), UniqueConstraint("organization_id", "id"))
+
+    id: Mapped[Key]
+    organization_id: Mapped[OrganizationId]
+    email: Mapped[str]
+    email_norm: Mapped[str] = mapped_column(unique=True)
+    password_hash: Mapped[str]
+    full_name: Mapped[str]
+    role: Mapped[str]
+    preferences: Mapped[Json]
+    last_login_at: Mapped[datetime | None]
+    disabled_at: Mapped[datetime | None]
+    created_at: Mapped[CreatedAt]
+
+
+class UserSession(Base):
+    """A log-in: a family of refresh tokens, of which one is good at a time. Kept hashed."""
+
+    __tablename__ = "user_sessions"
+    __table_args__ = (Index(None, "organization_id", "user_id"),)
+
+    id: Mapped[Key]
+    organization_id: Mapped[OrganizationId]
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
+    created_at: Mapped[CreatedAt]
+    expires_at: Mapped[datetime]
+    ended_at: Mapped[datetime | None]
+    ended_reason: Mapped[str | None]
+
+
+class RefreshToken(Base):
+    """One refresh token. A used one that comes again ends its session: somebody copied it."""
+
+    __tablename__ = "refresh_tokens"
+    __table_args__ = (Index(None, "organization_id", "session_id"),)
+
+    fingerprint: Mapped[bytes] = mapped_column(primary_key=True)
+    organization_id: Mapped[OrganizationId]
+    session_id: Mapped[UUID] = mapped_column(ForeignKey("user_sessions.id", ondelete="CASCADE"))
+    created_at: Mapped[CreatedAt]
+    used_at: Mapped[datetime | None]
