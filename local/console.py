@@ -1,0 +1,63 @@
+"""What the supervised programs say: on the terminal with their names in front, and in a file each."""
+
+import os
+import sys
+from pathlib import Path
+from typing import IO, TextIO
+
+COLOURS = (36, 33, 35, 32, 34, 96, 93, 95)  # ANSI: cyan, yellow, magenta, ...
+OWN_NAME = "nudge"
+
+
+class Console:
+    """Lines of several programs on one terminal (colour only there) and in `<logs>/<name>.log`."""
+
+    def __init__(self, logs: Path, terminal: TextIO | None = None) -> None:
+        self._logs = logs
+        self._terminal: TextIO | None = terminal or sys.stdout
+        self._coloured = self._terminal.isatty() and "NO_COLOR" not in os.environ
+        self._files: dict[str, IO[str]] = {}
+        self._width = len(OWN_NAME)
+
+    def expect(self, *names: str) -> None:
+        """Make room for these names, so that all lines start in one column."""
+        self._width = max(self._width, *map(len, names))
+
+    def say(self, text: str) -> None:
+        """Tell something ourselves."""
+        for line in text.splitlines():
+            self.line(OWN_NAME, line)
+
+    def line(self, name: str, text: str) -> None:
+        """Show and keep a line of this program."""
+        self._file(name).write(text + "\n")
+        self.show(f"{self._prefix(name)} {text}")
+
+    def show(self, text: str) -> None:
+        """Show text on the terminal only."""
+        if self._terminal is None:
+            return
+        try:
+            self._terminal.write(text + "\n")
+            self._terminal.flush()
+        except OSError:
+            self._terminal = None  # it was closed (or `| head` has seen enough): the files go on
+
+    def close(self) -> None:
+        """Close the files."""
+        for file in self._files.values():
+            file.close()
+        self._files.clear()
+
+    def _file(self, name: str) -> IO[str]:
+        if name not in self._files:
+            path = self._logs / f"{name}.log"
+            self._files[name] = path.open("a", encoding="utf-8", buffering=1)
+        return self._files[name]
+
+    def _prefix(self, name: str) -> str:
+        padded = f"{name:<{self._width}} |"
+        if not self._coloured:
+            return padded
+        colour = 90 if name == OWN_NAME else COLOURS[sum(name.encode()) % len(COLOURS)]
+        return f"\x1b[{colour}m{padded}\x1b[0m"

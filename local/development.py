@@ -1,0 +1,270 @@
+"""`nudge dev`: the servers, the sandbox, the API and the workers of one machine, from nothing to "it is ready"."""
+
+import asyncio
+import sys
+import time
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import asyncpg
+
+from local.console import Console
+from local.folder import LocalError, held, is_held, prepare_home, recall, remember, secret
+from local.interrupts import Interrupts, interrupts
+from local.ports import require_free
+from local.roles import create_database, create_roles
+from local.servers import PostgresServer, ValkeyServer, start_postgres, start_valkey
+from local.supervisor import Program, Supervisor
+
+SERVER_POLL_SECONDS = 0.2
+READY_PATIENCE_SECONDS = 60.0
+REACH_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Urls:
+    """Where the data lives. `database` is the app's role, `migrator` the owner's."""
+
+    database: str
+    migrator: str
+    redis: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DevelopmentOptions:
+    """What `nudge dev` was asked for. A URL that is given is used, and no server of ours started in its place."""
+
+    home: Path
+    prepare: Callable[[Urls], Awaitable[None]]
+    api_host: str = "127.0.0.1"
+    api_port: int = 8000
+    sandbox_port: int = 8025
+    worker_processes: int = 1
+    database_url: str | None = None
+    migrator_url: str | None = None
+    redis_url: str | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
+    sign_in: str | None = None
+    command: tuple[str, ...] | None = None
+
+
+@dataclass(slots=True)
+class OwnServers:
+    """Those that we started ourselves."""
+
+    postgres: PostgresServer | None = None
+    valkey: ValkeyServer | None = None
+
+    def named(self) -> list[tuple[str, PostgresServer | ValkeyServer]]:
+        """Both, with their names, where they are ours."""
+        pairs = (("postgres", self.postgres), ("valkey", self.valkey))
+        return [(name, server) for name, server in pairs if server is not None]
+
+
+def run(options: DevelopmentOptions) -> int:
+    """Run everything until Ctrl-C or SIGTERM; the exit code is 0 after a clean stop, 1 with a message on stderr.
+
+    Call it from the main thread: what it starts dies with that thread.
+    """
+    started = time.monotonic()
+    try:
+        home = prepare_home(options.home)
+        with held(home):
+            require_free(
+                {
+                    "NUDGE_API__PORT": (options.api_host, options.api_port),
+                    "NUDGE_SANDBOX__PORT": ("127.0.0.1", options.sandbox_port),
+                }
+            )
+            asyncio.run(_run(options, home, options.command or _nudge(), started))
+    except LocalError as error:
+        sys.stderr.write(f"nudge dev: {error}\n")
+        return 1
+    return 0
+
+
+def read_servers(home: Path) -> dict[str, str] | None:
+    """The URLs of the running `nudge dev` on this data folder; None when none is running.
+
+    Keys: `database_url`, `migrator_url`, `redis_url`, `api_url`, `sandbox_url`.
+    """
+    home = home.expanduser().resolve()
+    if not is_held(home):
+        return None
+    urls = {name: value for name, value in recall(home, "servers").items() if isinstance(value, str)}
+    return urls or None
+
+
+async def _run(options: DevelopmentOptions, home: Path, nudge: tuple[str, ...], started: float) -> None:
+    console = Console(home / "logs")
+    try:
+        with interrupts(console.say) as asked, _own_servers() as own:
+            urls = await _start_servers(options, home, own)
+            _remember_urls(options, home, urls)
+            if not await _unless_stopped(asked, options.prepare(urls)):
+                return
+            banner = partial(_banner, options, home, urls)
+            supervisor = Supervisor(_programs(options, home, urls, nudge), console=console, interrupts=asked)
+            try:
+                await supervisor.start()
+                async with asyncio.TaskGroup() as group:
+                    watch = group.create_task(_watch_servers(own, console))
+                    greet = group.create_task(_greet(supervisor, console, lambda: banner(time.monotonic() - started)))
+                    await asked.stop.wait()
+                    watch.cancel()
+                    greet.cancel()
+            finally:
+                await supervisor.stop()
+    finally:
+        console.close()
+
+
+@contextmanager
+def _own_servers() -> Iterator[OwnServers]:
+    own = OwnServers()
+    try:
+        yield own
+    finally:
+        for _, server in own.named():
+            server.stop()
+
+
+async def _start_servers(options: DevelopmentOptions, home: Path, own: OwnServers) -> Urls:
+    # One after the other and in this thread (they die with it): together they take half a second.
+    if options.redis_url is None:
+        own.valkey = start_valkey(home)
+        redis_url = own.valkey.url
+    else:
+        await _require_redis(options.redis_url)
+        redis_url = options.redis_url
+    if options.database_url is not None:
+        if options.migrator_url is None:
+            raise LocalError("NUDGE_DATABASE__URL is set: set NUDGE_DATABASE__MIGRATOR_URL (the owner's) as well")
+        await _require_database("NUDGE_DATABASE__URL", options.database_url)
+        await _require_database("NUDGE_DATABASE__MIGRATOR_URL", options.migrator_url)
+        return Urls(database=options.database_url, migrator=options.migrator_url, redis=redis_url)
+    own.postgres = start_postgres(home)
+    await create_roles(
+        own.postgres.admin_url,
+        migrator_password=secret(home, "nudge_migrator"),
+        app_password=secret(home, "nudge_app"),
+    )
+    await create_database(own.postgres.admin_url)
+    return Urls(database=own.postgres.app_url, migrator=own.postgres.migrator_url, redis=redis_url)
+
+
+async def _require_database(variable: str, url: str) -> None:
+    try:
+        connection = await asyncpg.connect(url.replace("+asyncpg", "", 1), timeout=REACH_SECONDS)
+    except (OSError, TimeoutError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        raise LocalError(f"cannot use the database of {variable}: {str(error) or type(error).__name__}") from error
+    await connection.close()
+
+
+async def _require_redis(url: str) -> None:
+    parts = urlsplit(url)
+    try:
+        async with asyncio.timeout(REACH_SECONDS):
+            _, writer = await asyncio.open_connection(parts.hostname, parts.port or 6379)
+    except (OSError, TimeoutError, ValueError) as error:
+        raise LocalError(
+            f"cannot reach the server of NUDGE_REDIS__URL: {str(error) or type(error).__name__}"
+        ) from error
+    writer.close()
+
+
+def _remember_urls(options: DevelopmentOptions, home: Path, urls: Urls) -> None:
+    remember(
+        home,
+        "servers",
+        database_url=urls.database,
+        migrator_url=urls.migrator,
+        redis_url=urls.redis,
+        api_url=f"http://{options.api_host}:{options.api_port}",
+        sandbox_url=f"http://127.0.0.1:{options.sandbox_port}",
+    )
+
+
+async def _unless_stopped(asked: Interrupts, step: Awaitable[None]) -> bool:
+    # True when the step is done, False when the user would not wait for it.
+    task = asyncio.ensure_future(step)
+    stop = asyncio.ensure_future(asked.stop.wait())
+    await asyncio.wait([task, stop], return_when=asyncio.FIRST_COMPLETED)
+    stop.cancel()
+    if not task.done():
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        return False
+    await task
+    return True
+
+
+def _nudge() -> tuple[str, ...]:
+    script = Path(sys.executable).with_name("nudge")
+    if not script.exists():
+        raise LocalError(f"{script} is missing: run `make dev`, which installs it")
+    return (sys.executable, str(script))
+
+
+def _programs(options: DevelopmentOptions, home: Path, urls: Urls, nudge: tuple[str, ...]) -> list[list[Program]]:
+    environment = {
+        "NUDGE_HOME": str(home),
+        "NUDGE_DATABASE__URL": urls.database,
+        "NUDGE_REDIS__URL": urls.redis,
+        "NUDGE_API__HOST": options.api_host,
+        "NUDGE_API__PORT": str(options.api_port),
+        "NUDGE_SANDBOX__PORT": str(options.sandbox_port),
+        **options.environment,
+    }
+
+    def program(name: str, verb: str, ready: str | None = None) -> Program:
+        return Program(name=name, argv=(*nudge, verb), environment=environment, ready=ready)
+
+    host = "127.0.0.1" if options.api_host in {"0.0.0.0", "::"} else options.api_host  # noqa: S104 - compared
+    workers = [program(f"worker-{number}", "worker") for number in range(1, options.worker_processes + 1)]
+    return [
+        [program("sandbox", "sandbox")],
+        [program("api", "api", ready=f"http://{host}:{options.api_port}/readyz"), *workers],
+    ]
+
+
+async def _watch_servers(own: OwnServers, console: Console) -> None:
+    while True:
+        await asyncio.sleep(SERVER_POLL_SECONDS)
+        for name, server in own.named():
+            if not server.is_alive():
+                console.say(f"{name} has ended; starting it again")
+                try:
+                    server.start()
+                    console.say(f"{name} started again (pid {server.pid})")
+                except LocalError as error:
+                    console.say(str(error))
+
+
+async def _greet(supervisor: Supervisor, console: Console, banner: Callable[[], str]) -> None:
+    late = asyncio.get_running_loop().call_later(
+        READY_PATIENCE_SECONDS, console.say, f"not ready after {READY_PATIENCE_SECONDS:.0f} s; still waiting"
+    )
+    try:
+        await supervisor.ready()
+    finally:
+        late.cancel()
+    console.show(banner())
+
+
+def _banner(options: DevelopmentOptions, home: Path, urls: Urls, seconds: float) -> str:
+    rows = {
+        "API and GraphiQL": f"http://{options.api_host}:{options.api_port}/graphql",
+        "Vendor sandbox": f"http://127.0.0.1:{options.sandbox_port}",
+        "Sign in as": options.sign_in,
+        "Database": urls.database,
+        "Valkey": urls.redis,
+        "Logs": str(home / "logs"),
+        "Stop": "Ctrl-C (the data stays)",
+    }
+    lines = [f"  {label:<18}{value}" for label, value in rows.items() if value]
+    return "\n".join(["", f"NudgeCampaign is ready ({seconds:.1f} s).", "", *lines, ""])

@@ -1,0 +1,190 @@
+"""Keep a few programs running: start, restart, stop, and show what they say."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from local import processes
+from local.console import Console
+from local.interrupts import Interrupts
+
+QUICK_DEATH_SECONDS = 1.0
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.1, 5.0
+READY_POLL_SECONDS = 0.1
+READ_BYTES = 65_536
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Program:
+    """A program to keep running. `ready`: a URL that answers 200 once it can serve."""
+
+    name: str
+    argv: Sequence[str]
+    environment: Mapping[str, str] = field(default_factory=dict)
+    ready: str | None = None
+
+
+class Supervisor:
+    """Runs programs in stages: started first to last, stopped last to first; one that dies is started again."""
+
+    def __init__(
+        self,
+        stages: Sequence[Sequence[Program]],
+        *,
+        console: Console,
+        interrupts: Interrupts,
+        grace_seconds: float = 10.0,
+    ) -> None:
+        self._stages = stages
+        self._console = console
+        self._interrupts = interrupts
+        self._grace_seconds = grace_seconds
+        self._processes: dict[str, asyncio.subprocess.Process] = {}
+        self._keepers: dict[str, asyncio.Task[None]] = {}
+        console.expect(*(program.name for stage in stages for program in stage))
+
+    @property
+    def pids(self) -> dict[str, int]:
+        """The process id of each program that runs now."""
+        return {name: process.pid for name, process in self._processes.items() if process.returncode is None}
+
+    async def start(self) -> None:
+        """Start every program, each stage after the one before; does not wait until they are ready."""
+        for stage in self._stages:
+            for program in stage:
+                process = await self._launch(program)
+                keeper = asyncio.create_task(self._keep(program, process), name=f"keep {program.name}")
+                keeper.add_done_callback(self._stop_if_broken)
+                self._keepers[program.name] = keeper
+
+    async def ready(self) -> None:
+        """Wait until every program with a `ready` address answers 200 there."""
+        for stage in self._stages:
+            for program in stage:
+                if program.ready is not None:
+                    await answers(program.ready)
+
+    async def stop(self) -> None:
+        """SIGTERM, last stage first; SIGKILL to the process groups of those that outstay the grace."""
+        self._interrupts.stop.set()
+        broken: list[BaseException] = []
+        for stage in reversed(self._stages):
+            keepers = [self._keepers[program.name] for program in stage if program.name in self._keepers]
+            for program in stage:
+                self._signal(program.name, signal.SIGTERM)
+            if keepers:
+                await self._wait_for_end(keepers)
+                for program in stage:
+                    self._signal(program.name, signal.SIGKILL)
+                ends = await asyncio.gather(*keepers, return_exceptions=True)
+                broken += [end for end in ends if end is not None]
+        if broken:
+            raise broken[0]
+
+    async def _wait_for_end(self, keepers: Sequence[asyncio.Task[None]]) -> None:
+        ended = asyncio.ensure_future(asyncio.wait(keepers))
+        hurry = asyncio.ensure_future(self._interrupts.hurry.wait())
+        await asyncio.wait([ended, hurry], timeout=self._grace_seconds, return_when=asyncio.FIRST_COMPLETED)
+        for task in (ended, hurry):
+            task.cancel()
+
+    async def _launch(self, program: Program) -> asyncio.subprocess.Process:
+        # A session of its own: Ctrl-C in the terminal reaches us alone, and we choose the order in which things end.
+        process = await asyncio.create_subprocess_exec(
+            *processes.command(program.argv, signal_on_orphan=signal.SIGKILL),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            env={**os.environ, "PYTHONUNBUFFERED": "1", **program.environment},
+            start_new_session=True,
+        )
+        self._processes[program.name] = process
+        return process
+
+    async def _keep(self, program: Program, process: asyncio.subprocess.Process) -> None:
+        quick_deaths = 0
+        while True:
+            started = time.monotonic()
+            await self._follow(program.name, process)
+            if self._interrupts.stop.is_set():
+                return
+            quick_deaths = quick_deaths + 1 if time.monotonic() - started < QUICK_DEATH_SECONDS else 0
+            pause = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 3**quick_deaths)
+            end = _describe_end(process)
+            self._console.say(f"{program.name} (pid {process.pid}) {end}; starting again in {pause:.1f} s")
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._interrupts.stop.wait(), pause)
+            if self._interrupts.stop.is_set():
+                return
+            process = await self._launch(program)
+            self._console.say(f"{program.name} started again (pid {process.pid})")
+            if self._interrupts.stop.is_set():  # `stop` has just signalled the one before
+                process.terminate()
+
+    async def _follow(self, name: str, process: asyncio.subprocess.Process) -> None:
+        relay = asyncio.create_task(self._relay(name, process))
+        await process.wait()
+        # Whoever inherited its output may hold the pipe open: its last words come at once or not at all.
+        await asyncio.wait([relay], timeout=1.0)
+        relay.cancel()
+
+    async def _relay(self, name: str, process: asyncio.subprocess.Process) -> None:
+        output, rest = process.stdout, b""
+        while output is not None and (part := await output.read(READ_BYTES)):
+            *lines, rest = (rest + part).split(b"\n")
+            if len(rest) > READ_BYTES:  # no end of line in sight
+                lines, rest = [*lines, rest], b""
+            for line in lines:
+                self._console.line(name, line.decode(errors="replace").rstrip("\r"))
+        if rest:
+            self._console.line(name, rest.decode(errors="replace"))
+
+    def _signal(self, name: str, number: signal.Signals) -> None:
+        process = self._processes.get(name)
+        if process is None or process.returncode is not None:
+            return
+        with contextlib.suppress(ProcessLookupError):  # it ended this instant
+            if number is signal.SIGKILL:
+                self._console.say(f"{name} (pid {process.pid}) did not end by itself: killing it")
+                os.killpg(process.pid, number)
+            else:
+                process.send_signal(number)
+
+    def _stop_if_broken(self, keeper: asyncio.Task[None]) -> None:
+        # The keeper itself failed (say, the program's file is gone): end it all, `stop` then raises what happened.
+        if not keeper.cancelled() and keeper.exception() is not None:
+            self._interrupts.stop.set()
+
+
+def _describe_end(process: asyncio.subprocess.Process) -> str:
+    code = process.returncode
+    if code is not None and code < 0:
+        return f"was ended by {signal.Signals(-code).name}"
+    return f"ended with exit code {code}"
+
+
+async def answers(url: str) -> None:
+    """Wait until this address answers 200."""
+    while not await _answers_200(url):  # noqa: ASYNC110 - another process cannot set our events
+        await asyncio.sleep(READY_POLL_SECONDS)
+
+
+async def _answers_200(url: str) -> bool:
+    parts = urlsplit(url)
+    request = f"GET {parts.path or '/'} HTTP/1.1\r\nHost: {parts.netloc}\r\nConnection: close\r\n\r\n"
+    try:
+        async with asyncio.timeout(2):
+            reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
+            try:
+                writer.write(request.encode())
+                status = await reader.readline()
+            finally:
+                writer.close()
+    except (OSError, TimeoutError):
+        return False
+    return status.split()[1:2] == [b"200"]
