@@ -1,0 +1,59 @@
+# `make dev` and `make test` need Python 3.11+ and make, nothing else.
+
+.PHONY: help dev test check lock faults soak bench clean environment
+.DEFAULT_GOAL := help
+
+# The interpreter that makes .venv: name one with `make PYTHON=/path/to/python3 dev`.
+PYTHON ?=
+RUN := .venv/bin/python
+# Run through the interpreter: a script's first line may not be longer than the kernel allows.
+NUDGE := $(RUN) .venv/bin/nudge
+
+help: ## What there is
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+
+dev: environment ## Start everything on this machine: servers, sandbox, API, workers
+	@exec $(NUDGE) dev
+
+test: check ## All checks and tests; starts its own servers
+	@if command -v npm >/dev/null && [ -f tests/node/package-lock.json ]; then $(MAKE) --no-print-directory tests/node/node_modules/.package-lock.json; fi
+	$(RUN) -m pytest -m "not slow"
+
+check: environment ## Lint, format, types, import rules, exported schema
+	$(RUN) -m ruff check
+	$(RUN) -m ruff format --check
+	$(RUN) -m mypy .
+	.venv/bin/lint-imports
+	$(NUDGE) schema check
+
+faults: environment ## Kill workers and servers in the middle of sending
+	$(RUN) -m pytest -m slow -k "not soak"
+
+soak: environment ## Open and drop hundreds of subscriptions
+	$(RUN) -m pytest -m slow -k soak
+
+bench: environment ## Measure; each script prints its figures side by side
+	@for script in benchmarks/[!_]*.py; do echo "== $$script" && $(RUN) "$$script" || exit 1; done
+
+lock: ## Lock the packages anew (needs uv)
+	@command -v uv >/dev/null || { echo "make lock needs uv on the PATH (for one: pipx install uv)"; exit 1; }
+	UV_CUSTOM_COMPILE_COMMAND="make lock" uv pip compile --universal --python-version 3.11 --generate-hashes \
+		--no-annotate --no-emit-index-url --quiet pyproject.toml -o requirements/app.lock
+	UV_CUSTOM_COMPILE_COMMAND="make lock" uv pip compile --universal --python-version 3.11 --generate-hashes \
+		--no-annotate --no-emit-index-url --quiet --extra dev -c requirements/app.lock pyproject.toml -o requirements/dev.lock
+
+clean: ## Remove .venv and caches; the data in .nudge/ stays
+	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache tests/node/node_modules
+	find . -name __pycache__ -not -path './.nudge/*' -prune -exec rm -rf {} +
+
+environment:
+	@for python in $(PYTHON) .venv/bin/python python3.13 python3.12 python3.11 python3; do \
+		if "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+			exec "$$python" local/environment.py; \
+		fi; \
+	done; \
+	echo "Python 3.11 or newer is needed: install it, or name one: make PYTHON=/path/to/python3 dev" >&2; exit 1
+
+tests/node/node_modules/.package-lock.json: tests/node/package-lock.json
+	cd tests/node && npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
