@@ -1,0 +1,287 @@
+"""Turns the common part of Liquid into one Python function, once per campaign.
+
+Nothing a template's author or a contact wrote ever becomes source code: literal text, names of variables and
+filters are constants, handed to the function by number (`k0`, `k1`...). What the generator does not know raises
+`Unsupported`, and the template stays with python-liquid.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Final, cast
+
+from liquid.ast import BlockNode, Node
+from liquid.builtin.content import ContentNode
+from liquid.builtin.expressions import BooleanExpression, FilteredExpression, Literal, Nil, Path, PositionalArgument
+from liquid.builtin.expressions.filtered import Filter
+from liquid.builtin.expressions.logical import (
+    ContainsExpression,
+    EqExpression,
+    GeExpression,
+    GtExpression,
+    LeExpression,
+    LogicalAndExpression,
+    LogicalOrExpression,
+    LtExpression,
+    NeExpression,
+    _contains,
+    _eq,
+    _le,
+    _lt,
+)
+from liquid.builtin.expressions.primitive import Blank, Empty, StringLiteral
+from liquid.builtin.output import OutputNode
+from liquid.builtin.tags.comment_tag import CommentNode
+from liquid.builtin.tags.for_tag import BreakNode, ContinueNode
+from liquid.builtin.tags.if_tag import IfNode
+from liquid.builtin.tags.inline_comment_tag import InlineCommentNode
+from liquid.builtin.tags.unless_tag import UnlessNode
+from liquid.expression import Expression
+from markupsafe import Markup
+
+from services.rendering import runtime
+from services.rendering.environment import MeteredFor, TemplateEnvironment
+from services.rendering.limits import MAX_WORK
+
+Renderer = Callable[[Mapping[str, object]], str]
+
+SPECIAL_ROOTS: Final = frozenset({"now", "today", "partial"})
+SPECIAL_KEYS: Final = frozenset({"size", "first", "last"})
+FORLOOP: Final = {
+    "index": "(j{0} + 1)",
+    "index0": "j{0}",
+    "rindex": "(n{0} - j{0})",
+    "rindex0": "(n{0} - j{0} - 1)",
+    "first": "(j{0} == 0)",
+    "last": "(j{0} == n{0} - 1)",
+    "length": "n{0}",
+}
+COMPARISONS: Final[dict[type[Expression], str]] = {
+    EqExpression: "eq({0}, {1})",
+    NeExpression: "(not eq({0}, {1}))",
+    LtExpression: "lt(None, {0}, {1})",
+    GtExpression: "lt(None, {1}, {0})",
+    LeExpression: "le({0}, {1})",
+    GeExpression: "le({1}, {0})",
+    ContainsExpression: "contains(None, {0}, {1})",
+}
+CONNECTIVES: Final[dict[type[Expression], str]] = {LogicalAndExpression: "and", LogicalOrExpression: "or"}
+
+
+CHECK: Final = f"if used > {MAX_WORK:d}: raise overspent()"
+
+
+class Unsupported(Exception):
+    """The template uses something that python-liquid has to render."""
+
+
+@dataclass(slots=True)
+class _Writer:
+    environment: TemplateEnvironment
+    lines: list[str] = field(default_factory=list)
+    constants: dict[str, object] = field(default_factory=dict)
+    loops: list[tuple[str, int]] = field(default_factory=list)
+    depth: int = 1
+    numbers: int = 0
+
+    def line(self, code: str) -> None:
+        self.lines.append("    " * self.depth + code)
+
+    def number(self) -> int:
+        self.numbers += 1
+        return self.numbers
+
+    def constant(self, value: object) -> str:
+        name = f"k{len(self.constants)}"
+        self.constants[name] = value
+        return name
+
+
+def generate(nodes: Iterable[Node], environment: TemplateEnvironment) -> Renderer:
+    """A function from variables to text; raises `Unsupported` when python-liquid has to render instead."""
+    writer = _Writer(environment)
+    writer.line("out = []")
+    writer.line("append = out.append")
+    writer.line("used = 0")
+    for node in nodes:
+        _node(writer, node, muted=False)
+    writer.line("return ''.join(out)")
+    source = "def render(variables):\n" + "\n".join(writer.lines)
+    namespace = {**_names(environment), **writer.constants}
+    try:
+        exec(compile(source, "<template>", "exec"), namespace)  # noqa: S102  # only our own words, see above
+    except (SyntaxError, RecursionError, MemoryError) as error:
+        raise Unsupported("too deeply nested") from error
+    return cast("Renderer", namespace["render"])
+
+
+def _names(environment: TemplateEnvironment) -> dict[str, object]:
+    return {
+        "lookup": runtime.lookup,
+        "root_of": runtime.root_of,
+        "follow": runtime.follow,
+        "text": runtime.html_text if environment.autoescape else runtime.plain_text,
+        "truthy": runtime.truthy,
+        "items": runtime.items,
+        "overspent": runtime.overspent,
+        "eq": _eq,
+        "lt": _lt,
+        "le": _le,
+        "contains": _contains,
+    }
+
+
+def _node(writer: _Writer, node: Node, *, muted: bool) -> None:
+    kind = type(node)
+    if isinstance(node, ContentNode):
+        if not muted:
+            writer.line(f"append({writer.constant(node.text)})")
+    elif kind is OutputNode:
+        _output(writer, cast("OutputNode", node))
+    elif isinstance(node, (IfNode, UnlessNode)):
+        _condition(writer, node, muted=muted)
+    elif isinstance(node, MeteredFor):
+        _loop(writer, node, muted=muted)
+    elif kind in (BreakNode, ContinueNode) and writer.loops:
+        writer.line("break" if kind is BreakNode else "continue")
+    elif kind not in (CommentNode, InlineCommentNode):
+        raise Unsupported(kind.__name__)
+
+
+def _output(writer: _Writer, node: OutputNode) -> None:
+    writer.line(f"piece = text({_filtered(writer, node.expression)})")
+    writer.line("used += len(piece)")
+    writer.line(CHECK)
+    writer.line("append(piece)")
+
+
+def _block(writer: _Writer, block: BlockNode, *, muted: bool) -> None:
+    # Blocks of nothing but white space print nothing: python-liquid's `suppress_blank_control_flow_blocks`.
+    writer.depth += 1
+    before = len(writer.lines)
+    for node in block.nodes:
+        _node(writer, node, muted=muted or block.blank)
+    if len(writer.lines) == before:
+        writer.line("pass")
+    writer.depth -= 1
+
+
+def _condition(writer: _Writer, node: IfNode | UnlessNode, *, muted: bool) -> None:
+    negation = "not " if isinstance(node, UnlessNode) else ""
+    writer.line(f"if {negation}{_boolean(writer, node.condition)}:")
+    _block(writer, node.consequence, muted=muted)
+    for alternative in node.alternatives:
+        writer.line(f"elif {_boolean(writer, alternative.expression)}:")
+        _block(writer, alternative.block, muted=muted)
+    if node.default:
+        writer.line("else:")
+        _block(writer, node.default, muted=muted)
+
+
+def _loop(writer: _Writer, node: MeteredFor, *, muted: bool) -> None:
+    expression = node.expression
+    if expression.limit or expression.offset or expression.reversed or expression.cols:
+        raise Unsupported("for with arguments")
+    if expression.identifier == "forloop" or not isinstance(expression.iterable, Path):
+        raise Unsupported("for over something else than a variable")
+    number = writer.number()
+    writer.line(f"s{number} = items({_path(writer, expression.iterable)})")
+    writer.line(f"n{number} = len(s{number})")
+    writer.line(f"used += n{number} * {node.body_size:d}")
+    writer.line(CHECK)
+    writer.line(f"for j{number}, i{number} in enumerate(s{number}):")
+    writer.loops.append((str(expression.identifier), number))
+    _block(writer, node.block, muted=muted)
+    writer.loops.pop()
+    if node.default:
+        writer.line(f"if not n{number}:")
+        _block(writer, node.default, muted=muted)
+
+
+def _filtered(writer: _Writer, expression: Expression) -> str:
+    if type(expression) is not FilteredExpression:
+        raise Unsupported(type(expression).__name__)
+    value = _primitive(writer, expression.left)
+    for step in expression.filters or ():
+        value = _filter(writer, value, step)
+    return value
+
+
+def _filter(writer: _Writer, value: str, step: Filter) -> str:
+    arguments = []
+    for argument in step.args:
+        if not isinstance(argument, PositionalArgument):
+            raise Unsupported("named argument")
+        arguments.append(_primitive(writer, argument.value))
+    function = writer.constant(writer.environment.plain_filters[step.name])
+    name = f"t{writer.number()}"
+    call = f"{function}({', '.join([name, *arguments])})"
+    writer.line(f"{name} = {value}")
+    if step.name == "default" and len(arguments) == 1:
+        call = f"({name} if type({name}) is str and {name} else {call})"
+    result = f"t{writer.number()}"
+    writer.line(f"{result} = {call}")
+    return result
+
+
+def _boolean(writer: _Writer, expression: Expression) -> str:
+    if type(expression) is not BooleanExpression:
+        raise Unsupported(type(expression).__name__)
+    return _truth(writer, expression.expression)
+
+
+def _truth(writer: _Writer, expression: Expression) -> str:
+    kind = type(expression)
+    if isinstance(expression, (LogicalAndExpression, LogicalOrExpression)):
+        left, right = _truth(writer, expression.left), _truth(writer, expression.right)
+        return f"({left} {CONNECTIVES[kind]} {right})"
+    if kind in COMPARISONS:
+        return _operand(writer, expression)
+    return f"truthy({_primitive(writer, expression)})"
+
+
+def _operand(writer: _Writer, expression: Expression) -> str:
+    kind = type(expression)
+    if kind not in COMPARISONS:
+        return _primitive(writer, expression)
+    left, right = (_operand(writer, child) for child in expression.children())
+    return COMPARISONS[kind].format(left, right)
+
+
+def _primitive(writer: _Writer, expression: Expression) -> str:
+    if isinstance(expression, Path):
+        return _path(writer, expression)
+    if isinstance(expression, StringLiteral):
+        return writer.constant(Markup(expression.value) if writer.environment.autoescape else expression.value)  # noqa: S704  # the author's own text
+    if isinstance(expression, Literal):
+        return writer.constant(expression.value)
+    if isinstance(expression, Nil):
+        return "None"
+    if isinstance(expression, (Empty, Blank)):
+        return writer.constant(expression)
+    raise Unsupported(type(expression).__name__)
+
+
+def _path(writer: _Writer, path: Path) -> str:
+    root, *rest = path.path
+    if not isinstance(root, str) or any(isinstance(segment, Path) for segment in rest):
+        raise Unsupported("computed path")
+    for name, number in reversed(writer.loops):
+        if root == "forloop":
+            return _loop_property(rest, number)
+        if root == name:
+            return _follow(writer, f"i{number}", rest)
+    if root in SPECIAL_ROOTS:
+        raise Unsupported(root)
+    if len(rest) == 1 and isinstance(rest[0], str) and rest[0] not in SPECIAL_KEYS:
+        return f"lookup(variables, {writer.constant(root)}, {writer.constant(rest[0])})"
+    return _follow(writer, f"root_of(variables, {writer.constant(root)})", rest)
+
+
+def _loop_property(rest: list[object] | list[str | int | Path], number: int) -> str:
+    if len(rest) != 1 or rest[0] not in FORLOOP:
+        raise Unsupported("forloop")
+    return FORLOOP[str(rest[0])].format(number)
+
+
+def _follow(writer: _Writer, value: str, segments: list[str | int | Path]) -> str:
+    return f"follow({value}, {writer.constant(tuple(segments))})" if segments else value

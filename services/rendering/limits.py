@@ -1,0 +1,24 @@
+"""What a template may cost. All figures are deterministic, so a slow machine never changes an outcome."""
+
+from typing import Final
+
+MAX_SOURCE: Final = 512 * 1024
+"""Characters of an HTML or text template."""
+MAX_SUBJECT: Final = 998
+"""Characters of a subject, as template and as sent (RFC 5322, 2.1.1: the longest line of a message)."""
+MAX_TAGS: Final = 5_000
+"""`{{` and `{%` in one template."""
+MAX_VERBATIM_TAGS: Final = 50
+"""`raw` blocks in one template: an unclosed one makes the lexer scan to the end of the source."""
+MAX_OUTPUT: Final = 2 * 1024 * 1024
+"""Bytes of one rendered part."""
+MAX_ITERATIONS: Final = 10_000
+"""Rounds of all loops that enclose each other; also the longest range."""
+MAX_WORK: Final = 8 * 1024 * 1024
+"""Characters touched by the loops and filters of one rendering."""
+MAX_VALUE: Final = 512 * 1024
+"""Characters of one value between filters, and bytes of everything assigned."""
+MAX_ITEMS: Final = 2_000
+"""Items of a list that a filter takes or gives."""
+MAX_MARKUP: Final = 20_000
+"""Characters that `strip_html` takes: its parser is slow on hostile input."""

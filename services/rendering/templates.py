@@ -1,0 +1,226 @@
+"""One Liquid template, read once and rendered for every recipient."""
+
+import dataclasses
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Final
+
+from liquid import BoundTemplate, RenderContext
+from liquid.ast import Node
+from liquid.builtin.expressions.primitive import IntegerLiteral, RangeLiteral
+from liquid.exceptions import LiquidError
+from liquid.expression import Expression
+from liquid.static_analysis import TemplateAnalysis
+
+from services.rendering.codegen import Unsupported, generate
+from services.rendering.environment import HTML, PLAIN
+from services.rendering.errors import RenderFailed, TemplateInvalid
+from services.rendering.limits import (
+    MAX_ITERATIONS,
+    MAX_OUTPUT,
+    MAX_SOURCE,
+    MAX_SUBJECT,
+    MAX_TAGS,
+    MAX_VERBATIM_TAGS,
+)
+from services.rendering.problems import CONTROL, explain, invalid, unknown_filter
+
+Renderer = Callable[[Mapping[str, object]], str]
+
+VERBATIM: Final = re.compile(r"\{%-?\s*(?:raw|doc)\b")
+NOT_ONE_LINE: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
+SAMPLE_VALUES: Final = ("Zoë <&\"'> O'Neil", 7, ["one", "two"], None)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Template:
+    """A checked template.
+
+    `variables` are the paths it reads, e.g. `contact.firstName`. `compiled` says whether generated code renders it;
+    python-liquid does otherwise, with the same output.
+    """
+
+    source: str
+    variables: frozenset[str]
+    field: tuple[str, ...]
+    compiled: bool
+    one_line: bool
+    _render: Renderer = dataclasses.field(repr=False)
+
+    def render(self, variables: Mapping[str, object]) -> str:
+        """The text for one recipient; raises `RenderFailed` when these values do not work with the template."""
+        try:
+            text = self._render(variables)
+        except Exception as error:  # whatever one contact's values break is that contact's failure alone
+            raise RenderFailed(_reason(error), field=self.field) from error
+        if len(text) > MAX_OUTPUT:
+            raise RenderFailed("The message is longer than 2 MiB", field=self.field)
+        return _one_line(text) if self.one_line else text
+
+
+def compile_template(source: str, *, html: bool, field: tuple[str, ...], one_line: bool = False) -> Template:
+    """Read a Liquid template; raises `TemplateInvalid` with line, column and, where possible, a suggestion.
+
+    With `html` every value is escaped. With `one_line` (a subject) line ends and control characters of values become
+    spaces, so that no contact's name can add a header, and the result is at most 998 characters.
+    """
+    _check_source(source, field, one_line=one_line)
+    environment = HTML if html else PLAIN
+    try:
+        bound = environment.from_string(source)
+        analysis = bound.analyze()
+        _check_filters(analysis, source, field)
+        _check_ranges(bound, source, field)
+        variables = frozenset(_paths(analysis))
+        expected = _try_samples(bound, variables, source, field)
+    except LiquidError as error:
+        raise explain(error, source, field) from error
+    except RecursionError as error:
+        raise invalid("The template is too deeply nested", source, 0, field=field) from error
+    code = _compiled(bound, variables, expected)
+    return Template(
+        source=source,
+        variables=variables,
+        field=field,
+        compiled=code is not None,
+        one_line=one_line,
+        _render=code or _interpreter(bound),
+    )
+
+
+def _check_source(source: str, field: tuple[str, ...], *, one_line: bool) -> None:
+    limit = MAX_SUBJECT if one_line else MAX_SOURCE
+    if len(source) > limit:
+        raise invalid(f"The template is longer than {limit} characters", source, limit, field=field)
+    if control := CONTROL.search(source):
+        name = f"U+{ord(control[0]):04X}"
+        raise invalid(f"The template contains the control character {name}", source, control.start(), field=field)
+    if source.count("{{") + source.count("{%") > MAX_TAGS:
+        raise invalid(f"The template has more than {MAX_TAGS} tags", source, 0, field=field)
+    if len(VERBATIM.findall(source)) > MAX_VERBATIM_TAGS:
+        raise invalid(f"The template has more than {MAX_VERBATIM_TAGS} raw blocks", source, 0, field=field)
+
+
+def _check_filters(analysis: TemplateAnalysis, source: str, field: tuple[str, ...]) -> None:
+    for name, spans in analysis.filters.items():
+        if name not in PLAIN.filters:
+            raise unknown_filter(name, source, spans[0].index, field)
+
+
+def _check_ranges(bound: BoundTemplate, source: str, field: tuple[str, ...]) -> None:
+    for expression in _expressions(bound.nodes, RenderContext(bound)):
+        if isinstance(expression, RangeLiteral) and not _short(expression):
+            index = expression.token.start_index
+            message = f"A range needs two whole numbers, at most {MAX_ITERATIONS} apart"
+            raise invalid(message, source, index, field=field, suggestion="Write it like (1..5).")
+
+
+def _short(span: RangeLiteral) -> bool:
+    start, stop = span.start, span.stop
+    if not (isinstance(start, IntegerLiteral) and isinstance(stop, IntegerLiteral)):
+        return False
+    return stop.value - start.value < MAX_ITERATIONS
+
+
+def _expressions(nodes: Iterable[Node], context: RenderContext) -> Iterator[Expression]:
+    for node in nodes:
+        for expression in node.expressions():
+            yield from _nested(expression)
+        yield from _expressions(node.children(context), context)
+
+
+def _nested(expression: Expression) -> Iterator[Expression]:
+    yield expression
+    for child in expression.children():
+        yield from _nested(child)
+
+
+def _paths(analysis: TemplateAnalysis) -> Iterator[str]:
+    """The variables from outside, as far as their path is made of names."""
+    for variables in analysis.globals.values():
+        for variable in variables:
+            names: list[str] = []
+            for segment in variable.segments:
+                if not isinstance(segment, str):
+                    break
+                names.append(segment)
+            yield ".".join(names)
+
+
+def _samples(variables: frozenset[str]) -> Iterator[dict[str, object]]:
+    """Values to try a template with: nothing at all, and each kind of value at every path it reads."""
+    yield {}
+    for value in SAMPLE_VALUES:
+        sample: dict[str, object] = {}
+        for path in sorted(variables):
+            *parents, last = path.split(".")
+            place = sample
+            for name in parents:
+                inner = place.get(name)
+                if not isinstance(inner, dict):
+                    inner = place[name] = {}
+                place = inner
+            place.setdefault(last, value)
+        yield sample
+
+
+def _try_samples(
+    bound: BoundTemplate, variables: frozenset[str], source: str, field: tuple[str, ...]
+) -> list[str | None]:
+    """What python-liquid makes of the samples, None for a failure; a template that fails on all is refused."""
+    results: list[str | None] = []
+    failure: LiquidError | None = None
+    for sample in _samples(variables):
+        try:
+            results.append(bound.render(sample))
+        except LiquidError as error:
+            failure = error
+            results.append(None)
+        except (ValueError, ArithmeticError, TypeError, LookupError, AttributeError):
+            results.append(None)
+    if failure and not any(result is not None for result in results):
+        raise explain(failure, source, field) from failure
+    return results
+
+
+def _compiled(bound: BoundTemplate, variables: frozenset[str], expected: list[str | None]) -> Renderer | None:
+    """Generated code, if the template allows it and the code agrees with python-liquid on every sample."""
+    environment = HTML if bound.env is HTML else PLAIN
+    try:
+        code = generate(bound.nodes, environment)
+    except Unsupported:
+        return None
+    for sample, wanted in zip(_samples(variables), expected, strict=True):
+        if wanted is not None and not _agrees(code, sample, wanted):
+            return None
+    return code
+
+
+def _agrees(code: Renderer, sample: Mapping[str, object], wanted: str) -> bool:
+    try:
+        return code(sample) == wanted
+    except Exception:  # noqa: BLE001  # python-liquid did not fail, so whatever it is, the code is not the same
+        return False
+
+
+def _interpreter(bound: BoundTemplate) -> Renderer:
+    def render(variables: Mapping[str, object]) -> str:
+        return bound.render(variables)
+
+    return render
+
+
+def _one_line(text: str) -> str:
+    return text if text.isprintable() and len(text) <= MAX_SUBJECT else _flattened(text)
+
+
+def _flattened(text: str) -> str:
+    return NOT_ONE_LINE.sub(" ", text).strip()[:MAX_SUBJECT]
+
+
+def _reason(error: Exception) -> str:
+    detail = str(error.message) if isinstance(error, LiquidError) else type(error).__name__
+    return f"The template does not work with this contact's values: {detail}"
+
+
+__all__ = ["Template", "TemplateInvalid", "compile_template"]
