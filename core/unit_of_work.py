@@ -1,6 +1,6 @@
 """One transaction of one tenant. Jobs and events wait in it and go out only after COMMIT."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVarTuple
@@ -11,6 +11,7 @@ from sqlalchemy.sql.selectable import TypedReturnsRows
 
 from core.db import transaction
 from core.permissions import Tenant
+from core.pubsub import PublishFailed
 from core.queue import Job, QueueUnavailable
 from core.telemetry import logger
 
@@ -28,8 +29,8 @@ class JobSink(Protocol):
 class EventSink(Protocol):
     """Where events go after COMMIT."""
 
-    async def publish(self, topic: str, payload: str = "") -> None:
-        """Tell the topic's watchers to look again; raises `ConnectionError`."""
+    async def publish_all(self, events: Iterable[tuple[str, bytes]]) -> None:
+        """Tell the topics' watchers to look again; raises `PublishFailed`."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -39,7 +40,7 @@ class UnitOfWork:
     connection: AsyncConnection
     tenant: Tenant
     jobs: list[Job] = field(default_factory=list)
-    events: dict[str, str] = field(default_factory=dict)
+    events: dict[str, bytes] = field(default_factory=dict)
 
     async def rows(
         self, statement: TypedReturnsRows[*Ts], parameters: dict[str, Any] | None = None
@@ -58,7 +59,7 @@ class UnitOfWork:
         if job not in self.jobs:
             self.jobs.append(job)
 
-    def publish(self, topic: str, payload: str = "") -> None:
+    def publish(self, topic: str, payload: bytes = b"") -> None:
         """Wake a topic's watchers once the transaction has committed; the newest payload of a topic wins."""
         self.events[topic] = payload
 
@@ -89,8 +90,8 @@ class Work:
                 await self.jobs.enqueue(job)
             except QueueUnavailable as error:
                 log.warning("job not announced; the sweeper will find its rows", job=job.name, error=str(error))
-        for topic, payload in uow.events.items():
+        if uow.events:
             try:
-                await self.events.publish(topic, payload)
-            except ConnectionError as error:
-                log.warning("event not announced; readers poll", topic=topic, error=str(error))
+                await self.events.publish_all(uow.events.items())
+            except PublishFailed as error:
+                log.warning("events not announced; readers poll", topics=list(uow.events), error=str(error))

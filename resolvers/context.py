@@ -1,0 +1,56 @@
+"""What a resolver reaches through `info.context`."""
+
+from collections.abc import AsyncIterator, Callable, Hashable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, TypeVar, cast
+
+import strawberry
+from strawberry.dataloader import DataLoader
+
+from core.db import ReadScope
+from core.errors import Unauthenticated
+from core.permissions import Principal
+from core.unit_of_work import UnitOfWork
+from services.runtime import Runtime
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+
+
+@dataclass(kw_only=True)
+class RequestContext:
+    """One GraphQL operation: who asks, and what the process offers."""
+
+    runtime: Runtime
+    principal: Principal | None
+    request_id: str
+    loaders: dict[str, DataLoader[Any, Any]] = field(default_factory=dict)
+
+    @property
+    def caller(self) -> Principal:
+        """The authenticated caller; raises `Unauthenticated` when there is none."""
+        if self.principal is None:
+            raise Unauthenticated("Log in first: send `Authorization: Bearer <access token>`.")
+        return self.principal
+
+    @cached_property
+    def reads(self) -> ReadScope:
+        """The read scope of this operation, shared by its fields."""
+        return self.runtime.reads(self.caller.tenant)
+
+    @asynccontextmanager
+    async def work(self) -> AsyncIterator[UnitOfWork]:
+        """The unit of work of a mutation, under the caller's tenant."""
+        async with self.runtime.work.begin(self.caller.tenant) as uow:
+            yield uow
+
+    def loader(self, name: str, make: Callable[[], DataLoader[K, V]]) -> DataLoader[K, V]:
+        """The operation's loader of that name, so that siblings are read in one statement."""
+        if name not in self.loaders:
+            self.loaders[name] = make()
+        return cast("DataLoader[K, V]", self.loaders[name])
+
+
+Info = strawberry.Info[RequestContext, None]

@@ -1,0 +1,120 @@
+"""Root fields: each declares on one line who may use it, and refusals of mutations become `userErrors`."""
+
+import inspect
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, Protocol, TypeVar, get_type_hints
+
+import strawberry
+from strawberry.extensions import FieldExtension
+
+from core.errors import NudgeError, Refusals
+from core.permissions import Permission
+from resolvers.context import Info
+from schema.errors import UserError, user_error
+
+Resolve = TypeVar("Resolve", bound=Callable[..., Awaitable[Any]])
+Subscribe = TypeVar("Subscribe", bound=Callable[..., AsyncIterator[Any]])
+
+
+class Rule(FieldExtension):
+    """Who may use a root field."""
+
+    def check(self, info: Info) -> None:
+        """Raise `Unauthenticated` or `Forbidden` unless the caller may."""
+        raise NotImplementedError
+
+    async def resolve_async(
+        self,
+        next_: Callable[..., Any],
+        source: Any,  # noqa: ANN401 - Strawberry's signature
+        info: Info,
+        **kwargs: Any,  # noqa: ANN401 - the same
+    ) -> Any:  # noqa: ANN401 - the same
+        """Check, then resolve."""
+        self.check(info)
+        result = next_(source, info, **kwargs)
+        return await result if inspect.isawaitable(result) else result
+
+
+class Requires(Rule):
+    """The caller must be authenticated and hold the permission."""
+
+    def __init__(self, permission: Permission) -> None:
+        self.permission = permission
+
+    def check(self, info: Info) -> None:
+        """Raise unless the caller holds the permission."""
+        info.context.caller.demand(self.permission)
+
+
+class Public(Rule):
+    """Anybody may use the field, authenticated or not."""
+
+    def check(self, info: Info) -> None:
+        """Nobody is refused."""
+
+
+class Payload(Protocol):
+    """What every mutation gives back: the object, or why not."""
+
+    user_errors: list[UserError]
+
+
+class RefusalsInPayload(FieldExtension):
+    """Turns what a service refuses into the payload's `userErrors`: the one place where GraphQL meets NudgeError."""
+
+    def __init__(self, payload: Callable[..., Payload]) -> None:
+        self.payload = payload
+
+    async def resolve_async(
+        self,
+        next_: Callable[..., Awaitable[Any]],
+        source: Any,  # noqa: ANN401 - Strawberry's signature
+        info: Info,
+        **kwargs: Any,  # noqa: ANN401 - the same
+    ) -> Any:  # noqa: ANN401 - the same
+        """Resolve; on a refusal answer with an empty payload that says why."""
+        try:
+            return await next_(source, info, **kwargs)
+        except NudgeError as error:
+            return self.payload(user_errors=[user_error(error)])
+        except Refusals as refusals:
+            return self.payload(user_errors=[user_error(error) for error in refusals.errors])
+
+
+def described(resolver: Callable[..., object]) -> str:
+    """A field's description is its resolver's docstring, written for the API's readers."""
+    text = inspect.getdoc(resolver)
+    if not text:
+        raise TypeError(f"{resolver.__qualname__} needs a docstring: it is the field's description")
+    return text
+
+
+def query(rule: Rule) -> Callable[[Resolve], Any]:
+    """A root field of Query."""
+
+    def declare(resolver: Resolve) -> Any:  # noqa: ANN401 - a Strawberry field stands in for any type
+        return strawberry.field(resolver=resolver, description=described(resolver), extensions=[rule])
+
+    return declare
+
+
+def mutation(rule: Rule) -> Callable[[Resolve], Any]:
+    """A root field of Mutation; its return annotation is the payload type."""
+
+    def declare(resolver: Resolve) -> Any:  # noqa: ANN401 - a Strawberry field stands in for any type
+        payload = get_type_hints(resolver)["return"]
+        return strawberry.mutation(
+            resolver=resolver, description=described(resolver), extensions=[rule, RefusalsInPayload(payload)]
+        )
+
+    return declare
+
+
+def subscription(rule: Rule) -> Callable[[Subscribe], Any]:
+    """A root field of Subscription: an async generator."""
+
+    def declare(resolver: Subscribe) -> Any:  # noqa: ANN401 - a Strawberry field stands in for any type
+        return strawberry.subscription(resolver=resolver, description=described(resolver), extensions=[rule])
+
+    return declare

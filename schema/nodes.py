@@ -1,0 +1,31 @@
+"""What every object of the API shares: the global id, and pages of a list."""
+
+from uuid import UUID
+
+import strawberry
+
+from core.ids import decode_global_id, encode_global_id
+
+
+@strawberry.interface(description="Anything with a global id.")
+class Node:
+    id: strawberry.ID = strawberry.field(description="Opaque global id; works with `node(id:)`.")
+
+
+@strawberry.type(description="Where a page stands in its list (Relay).")
+class PageInfo:
+    has_next_page: bool = strawberry.field(description="Whether more follow after `endCursor`.")
+    has_previous_page: bool = strawberry.field(description="Whether more stand before `startCursor`.")
+    start_cursor: str | None = strawberry.field(description="Cursor of the first edge.")
+    end_cursor: str | None = strawberry.field(description="Cursor of the last edge.")
+
+
+def global_id(type_name: str, value: UUID) -> strawberry.ID:
+    """The global id of a node."""
+    return strawberry.ID(encode_global_id(type_name, value))
+
+
+def uuid_of(type_name: str, value: str) -> UUID | None:
+    """The UUID of a global id of this type; None for any other text, which then answers as an unknown id."""
+    found = decode_global_id(value)
+    return found[1] if found and found[0] == type_name else None

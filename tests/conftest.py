@@ -1,0 +1,119 @@
+"""Real servers for the whole session: PostgreSQL 18 with a migrated template database, and Valkey."""
+
+import secrets
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import asyncpg
+import pytest
+from sqlalchemy.engine import URL, make_url
+
+from core import migration
+from core.security import new_signing_key
+from core.settings import Environment, Settings
+from local.servers import PostgresServer, ValkeyServer, create_database, create_roles, start_postgres, start_valkey
+from services.runtime import Runtime, running
+
+TEMPLATE = "nudge_template"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Servers:
+    """The session's own servers."""
+
+    home: Path
+    postgres: PostgresServer
+    valkey: ValkeyServer
+
+    def database_url(self, role_url: str, database: str) -> str:
+        """A role's address of a database of these servers."""
+        return located(role_url, database).render_as_string(hide_password=False)
+
+
+def located(url: str, database: str) -> URL:
+    """The address with another database."""
+    return make_url(url).set(database=database)
+
+
+def password(url: str) -> str:
+    """The password of an address."""
+    found = make_url(url).password
+    assert found is not None
+    return found
+
+
+@pytest.fixture(scope="session")
+async def servers(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Servers]:
+    home = tmp_path_factory.mktemp("servers")
+    postgres = start_postgres(home, durable=False)
+    valkey = start_valkey(home)
+    try:
+        await create_roles(
+            postgres.admin_url,
+            migrator_password=password(postgres.migrator_url),
+            app_password=password(postgres.app_url),
+        )
+        await create_database(postgres.admin_url, TEMPLATE)
+        result = Servers(home=home, postgres=postgres, valkey=valkey)
+        await migration.upgrade(result.database_url(postgres.migrator_url, TEMPLATE))
+        yield result
+    finally:
+        valkey.stop()
+        postgres.stop()
+
+
+async def copy_template(servers: Servers) -> str:
+    """A fresh database, as migrated; its name."""
+    name = f"nudge_{secrets.token_hex(6)}"
+    connection = await asyncpg.connect(servers.postgres.admin_url)
+    try:
+        await connection.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE} OWNER nudge_migrator")
+        await connection.execute(f"REVOKE ALL ON DATABASE {name} FROM PUBLIC")
+        await connection.execute(f"GRANT CONNECT ON DATABASE {name} TO nudge_app")
+    finally:
+        await connection.close()
+    return name
+
+
+def settings_for(servers: Servers, database: str, *, redis_database: int = 0) -> Settings:
+    """Settings of a process that uses these servers."""
+    redis = make_url(servers.valkey.url).set(database=str(redis_database)).render_as_string(hide_password=False)
+    return Settings.model_validate(
+        {
+            "_env_file": None,
+            "environment": Environment.TEST,
+            "home": servers.home,
+            "database": {
+                "url": servers.database_url(servers.postgres.app_url, database),
+                "migrator_url": servers.database_url(servers.postgres.migrator_url, database),
+            },
+            "redis": {"url": redis},
+            "auth": {"signing_key": new_signing_key()},
+            "security": {"secret_key": secrets.token_hex(32)},
+            "postmark": {
+                "base_url": "http://127.0.0.1:9",
+                "server_token": "test-server-token",
+                "webhook_password": "test-webhook-password",
+            },
+            "llm": {"base_url": "http://127.0.0.1:9/api/v1", "api_key": "test-llm-key"},
+        }
+    )
+
+
+@pytest.fixture(scope="session")
+async def settings(servers: Servers) -> Settings:
+    return settings_for(servers, await copy_template(servers))
+
+
+@pytest.fixture(scope="session")
+async def runtime(settings: Settings) -> AsyncIterator[Runtime]:
+    async with running(settings) as result:
+        yield result
+
+
+@pytest.fixture
+async def fresh_runtime(servers: Servers) -> AsyncIterator[Runtime]:
+    """A runtime with a database and a Redis database of its own, for what looks across tenants."""
+    async with running(settings_for(servers, await copy_template(servers), redis_database=1)) as result:
+        yield result

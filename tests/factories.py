@@ -1,0 +1,119 @@
+"""Rows for tests, made under the tenant that they belong to, as the app itself would make them."""
+
+from datetime import UTC, datetime
+from itertools import count
+from uuid import UUID
+
+from sqlalchemy import insert
+
+from core.ids import new_id
+from core.permissions import Principal, Role, Tenant
+from models.campaigns import Campaign, CampaignRecipient, CampaignStats, RecipientKind
+from models.contacts import Contact, ContactTag
+from models.organizations import Organization, User, UserSession
+from services.runtime import Runtime
+
+numbers = count(1)
+FAR_AWAY = 4_102_444_800  # 2100-01-01, in Unix seconds
+UNUSABLE_PASSWORD = "!"
+
+
+async def organization(runtime: Runtime, *, role: Role = Role.OWNER) -> Principal:
+    """A new organisation, and a member of it with a session."""
+    principal = Principal(
+        organization_id=new_id(), user_id=new_id(), role=role, session_id=new_id(), expires_at=FAR_AWAY
+    )
+    number = next(numbers)
+    async with runtime.work.begin(Tenant(organization_id=principal.organization_id)) as uow:
+        await uow.execute(
+            insert(Organization).values(
+                id=principal.organization_id, name=f"Org {number}", slug=f"org-{new_id().hex}"
+            )
+        )
+    await member(runtime, principal)
+    return principal
+
+
+async def member(runtime: Runtime, principal: Principal) -> None:
+    """The principal's user and session rows, in an organisation that exists."""
+    email = f"user-{new_id().hex}@nudge.example"
+    async with runtime.work.begin(principal.tenant) as uow:
+        await uow.execute(
+            insert(User).values(
+                id=principal.user_id,
+                organization_id=principal.organization_id,
+                email=email,
+                email_norm=email,
+                password_hash=UNUSABLE_PASSWORD,
+                full_name="Test User",
+                role=principal.role,
+            )
+        )
+        await uow.execute(
+            insert(UserSession).values(
+                id=principal.session_id,
+                organization_id=principal.organization_id,
+                user_id=principal.user_id,
+                expires_at=datetime.fromtimestamp(FAR_AWAY, UTC),
+            )
+        )
+
+
+def token(runtime: Runtime, principal: Principal) -> str:
+    """An access token of the principal."""
+    return runtime.tokens.issue(
+        user_id=principal.user_id, organization_id=principal.organization_id, session_id=principal.session_id
+    )
+
+
+async def contacts(runtime: Runtime, principal: Principal, how_many: int, *, tag: str | None = None) -> list[UUID]:
+    """Subscribed contacts of the principal's organisation; their ids, in order of creation."""
+    rows = []
+    for _ in range(how_many):
+        email = f"contact-{next(numbers)}@example.com"
+        rows.append(
+            {
+                "id": new_id(),
+                "organization_id": principal.organization_id,
+                "email": email,
+                "email_norm": email,
+                "first_name": "Ada",
+            }
+        )
+    async with runtime.work.begin(principal.tenant) as uow:
+        await uow.execute(insert(Contact), rows)
+        if tag is not None:
+            tags = [
+                {"organization_id": principal.organization_id, "contact_id": row["id"], "tag": tag} for row in rows
+            ]
+            await uow.execute(insert(ContactTag), tags)
+    return [row["id"] for row in rows]  # type: ignore[misc]
+
+
+async def campaign(runtime: Runtime, principal: Principal, *, tag: str | None = None) -> UUID:
+    """A draft campaign to everybody, or to the contacts with a tag."""
+    campaign_id = new_id()
+    async with runtime.work.begin(principal.tenant) as uow:
+        await uow.execute(
+            insert(Campaign).values(
+                id=campaign_id,
+                organization_id=principal.organization_id,
+                name="Spring",
+                subject="Hello {{ contact.firstName | default: 'there' }}",
+                html_content="<p>Hello {{ contact.firstName | default: 'there' }}</p>",
+                author_id=principal.user_id,
+            )
+        )
+        await uow.execute(
+            insert(CampaignStats).values(organization_id=principal.organization_id, campaign_id=campaign_id)
+        )
+        await uow.execute(
+            insert(CampaignRecipient).values(
+                id=new_id(),
+                organization_id=principal.organization_id,
+                campaign_id=campaign_id,
+                kind=RecipientKind.ALL if tag is None else RecipientKind.TAG,
+                tag=tag,
+            )
+        )
+    return campaign_id
