@@ -1,0 +1,50 @@
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+
+from sandbox import control, openrouter, postmark
+from sandbox.calls import Calls
+from sandbox.config import SandboxConfig
+from sandbox.faults import Faults
+from sandbox.ledger import Ledger
+from sandbox.state import Sandbox
+from sandbox.webhooks import Webhooks
+from sandbox.wire import Refused, reply
+
+
+def build(config: SandboxConfig) -> Starlette:
+    """The vendors on one port; serve it with one process, since what it remembers is in memory."""
+    ledger, faults = Ledger(config.ledger_path), Faults(config.seed)
+    webhooks = Webhooks(config, ledger, faults)
+    sandbox = Sandbox(config=config, ledger=ledger, faults=faults, webhooks=webhooks, calls=Calls())
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        ledger.open()
+        try:
+            async with webhooks.running():
+                yield
+        finally:
+            ledger.close()
+
+    app = Starlette(
+        routes=[*postmark.routes, *openrouter.routes, *control.routes],
+        lifespan=lifespan,
+        exception_handlers={Refused: _refuse, ClientDisconnect: _gone},
+    )
+    app.state.sandbox = sandbox
+    return app
+
+
+async def _refuse(_: Request, error: Exception) -> Response:
+    if not isinstance(error, Refused):
+        raise error
+    return reply(error.body, error.status)
+
+
+async def _gone(_: Request, __: Exception) -> Response:
+    """The client went away while it was sending; nobody reads this."""
+    return Response(status_code=400)

@@ -1,0 +1,104 @@
+from dataclasses import asdict
+
+from starlette.endpoints import HTTPEndpoint
+from starlette.requests import Request
+from starlette.responses import Response
+
+from sandbox.ledger import Message, summarise
+from sandbox.state import Sandbox, sandbox_of
+from sandbox.wire import JsonObject, Refused, read_object, reply
+
+PAGE = 1_000
+FILTERS = ("campaign", "batch", "delivery")
+
+
+class Entries(HTTPEndpoint):
+    """`/sandbox/ledger`."""
+
+    async def get(self, request: Request) -> Response:
+        """A page of the accepted messages, oldest first."""
+        found = _filtered(sandbox_of(request), request)
+        limit, offset = _whole(request, "limit", 100), _whole(request, "offset", 0)
+        page = found[offset : offset + min(limit, PAGE)]
+        return reply({"total": len(found), "offset": offset, "messages": [asdict(message) for message in page]})
+
+    async def delete(self, request: Request) -> Response:
+        """Forget messages, suppressions, model requests and everything still to come; faults stay."""
+        sandbox = sandbox_of(request)
+        sandbox.ledger.reset()
+        sandbox.webhooks.reset()
+        sandbox.calls.reset()
+        return Response(status_code=204)
+
+
+async def summary(request: Request) -> Response:
+    """Totals and duplicates of the (filtered) ledger."""
+    sandbox = sandbox_of(request)
+    counters = sandbox.ledger.counters
+    return reply(
+        {
+            **summarise(_filtered(sandbox, request)),
+            "requests": counters["requests"],
+            "refused": counters["refused"],
+            "suppressions": len(sandbox.ledger.suppressions),
+        }
+    )
+
+
+class Suppressions(HTTPEndpoint):
+    """`/sandbox/suppressions`."""
+
+    async def get(self, request: Request) -> Response:
+        """All inactive addresses."""
+        entries = sandbox_of(request).ledger.suppressions.values()
+        return reply({"suppressions": [asdict(entry) for entry in entries]})
+
+    async def post(self, request: Request) -> Response:
+        """Make an address inactive on a stream (`broadcast` unless named)."""
+        sandbox = sandbox_of(request)
+        stream, email, document = await _address(request)
+        if stream not in sandbox.config.message_streams:
+            raise Refused(400, {"error": f"unknown stream {stream!r}", "known": sandbox.config.message_streams})
+        reason = document.get("reason", "ManualSuppression")
+        entry = sandbox.ledger.suppress(stream, email, str(reason), "Customer")
+        return reply(asdict(entry), 201)
+
+    async def delete(self, request: Request) -> Response:
+        """Make an address active again; 404 when it was active."""
+        stream, email, _ = await _address(request)
+        if not sandbox_of(request).ledger.reactivate(stream, email):
+            raise Refused(404, {"error": "the address is not suppressed on this stream"})
+        return Response(status_code=204)
+
+
+async def _address(request: Request) -> tuple[str, str, JsonObject]:
+    document = await read_object(request)
+    email, stream = document.get("email"), document.get("stream", "broadcast")
+    if not isinstance(email, str) or "@" not in email or not isinstance(stream, str):
+        raise Refused(400, {"error": "give an email, and a stream when it is not broadcast"})
+    return stream, email, document
+
+
+def _filtered(sandbox: Sandbox, request: Request) -> list[Message]:
+    params = request.query_params
+    wanted = [(name, params[name]) for name in FILTERS if name in params]
+    recipient = params.get("recipient", "").lower()
+    if wanted:
+        found = sandbox.ledger.with_metadata(*wanted[0])
+    elif recipient:
+        found = sandbox.ledger.for_recipient(recipient)
+    else:
+        found = sandbox.ledger.messages
+    return [
+        message
+        for message in found
+        if all(message.metadata.get(name) == value for name, value in wanted[1:])
+        and (not recipient or recipient in map(str.lower, message.recipients))
+    ]
+
+
+def _whole(request: Request, name: str, default: int) -> int:
+    value = request.query_params.get(name, str(default))
+    if not value.isdecimal():
+        raise Refused(400, {"error": f"{name} must be a whole number"})
+    return int(value)

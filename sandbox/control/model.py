@@ -1,0 +1,10 @@
+from starlette.requests import Request
+from starlette.responses import Response
+
+from sandbox.state import sandbox_of
+from sandbox.wire import reply
+
+
+async def requests(request: Request) -> Response:
+    """The latest chat completions as the model got them, newest last, and how each ended."""
+    return reply({"requests": sandbox_of(request).calls.show()})

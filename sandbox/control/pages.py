@@ -1,0 +1,71 @@
+from dataclasses import asdict
+from html import escape
+
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+
+from sandbox.state import sandbox_of
+from sandbox.wire import JsonObject, Refused, reply
+
+DOORS: dict[str, str] = {
+    "POST /email, POST /email/batch": "Postmark: send",
+    "GET /messages/outbound": "Postmark: search, and /{id}/details",
+    "POST /api/v1/chat/completions": "OpenRouter: chat, streaming and with tools",
+    "GET /api/v1/models": "OpenRouter: models",
+    "GET, DELETE /sandbox/ledger": "what was accepted; reset",
+    "GET /sandbox/ledger/summary": "totals and duplicates",
+    "GET /sandbox/messages/{id}": "one of the latest messages, and /html",
+    "GET, PUT, DELETE /sandbox/faults": "fault switches",
+    "GET, PUT, POST, DELETE /sandbox/webhooks": "webhook state, target, emit, reset",
+    "GET, POST, DELETE /sandbox/suppressions": "inactive addresses",
+    "GET /sandbox/llm/requests": "what the model was asked",
+}
+WHAT = "A local stand-in of the mail and model vendors. Nothing leaves this machine."
+
+
+async def index(request: Request) -> Response:
+    """What this is and what was sent lately: HTML for a browser, JSON otherwise."""
+    ledger = sandbox_of(request).ledger
+    if "text/html" not in request.headers.get("accept", ""):
+        return reply(
+            {"name": "NudgeCampaign vendor sandbox", "what": WHAT, "accepted": len(ledger.messages), "doors": DOORS}
+        )
+    doors = "".join(
+        f"<tr><td><code>{escape(door)}</code></td><td>{escape(what)}</td></tr>" for door, what in DOORS.items()
+    )
+    latest = "".join(
+        f'<li><a href="/sandbox/messages/{key}/html">{escape(str(body.get("Subject") or "(no subject)"))}</a>'
+        f" to {escape(str(body.get('To')))}</li>"
+        for key, body in list(ledger.previews.items())[-20:][::-1]
+    )
+    return HTMLResponse(
+        f"<!doctype html><title>Vendor sandbox</title><h1>Vendor sandbox</h1><p>{WHAT} "
+        f"{len(ledger.messages)} messages accepted.</p><table>{doors}</table><h2>Latest mail</h2><ul>{latest}</ul>",
+        headers={"content-security-policy": "default-src 'none'"},
+    )
+
+
+async def message(request: Request) -> Response:
+    """The ledger's entry of a message, and the message as it was sent while it is among the latest 200."""
+    sandbox = sandbox_of(request)
+    message_id = request.path_params["message_id"]
+    entry = sandbox.ledger.by_id.get(message_id)
+    if entry is None:
+        raise Refused(404, {"error": f"no message {message_id}"})
+    return reply({"entry": asdict(entry), "message": sandbox.ledger.previews.get(message_id)})
+
+
+async def message_html(request: Request) -> Response:
+    """The mail as its reader sees it; scripts, forms and remote content stay off."""
+    kept: JsonObject | None = sandbox_of(request).ledger.previews.get(request.path_params["message_id"])
+    if kept is None:
+        raise Refused(404, {"error": "only the latest 200 messages can be looked at"})
+    html = kept.get("HtmlBody") or f"<pre>{escape(str(kept.get('TextBody') or ''))}</pre>"
+    return HTMLResponse(
+        str(html),
+        headers={
+            "content-security-policy": "sandbox; default-src 'none'; img-src data:; style-src 'unsafe-inline'",
+            "x-content-type-options": "nosniff",
+            "referrer-policy": "no-referrer",
+        },
+    )

@@ -1,0 +1,130 @@
+"""The offline Maya: a scripted model that calls the tools it is offered and tells what they found, by rules."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import orjson
+
+from sandbox.openrouter.arguments import arguments_for
+from sandbox.openrouter.checking import ChatRequest, Tool, text_of
+from sandbox.openrouter.replies import Reply, ToolCall
+from sandbox.openrouter.telling import tell
+from sandbox.wire import JsonObject
+
+INTRODUCTION = "I am the offline Maya, a scripted stand-in that works without a model. "
+CAPABILITIES = (
+    "Ask me about your campaigns, their results, or how many contacts you have: I look the figures up. "
+    "For real drafting and advice, set an API key for a language model."
+)
+MAX_STEPS = 3
+WHO = re.compile(r"\b(who are you|are you|your name|which model|what model|offline|real ai)\b", re.IGNORECASE)
+TOPICS: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
+    (
+        "results",
+        ("result", "stat", "open rate", "opened", "click", "perform", "bounce", "how did", "how is", "progress"),
+        ("result", "stat", "report", "performance", "metric", "progress", "analytic"),
+    ),
+    (
+        "contacts",
+        ("contact", "subscriber", "audience", "people", "recipients do", "customers"),
+        ("contact", "subscriber", "audience", "people"),
+    ),
+    ("campaigns", ("campaign", "newsletter", "mailing", "sent", "draft", "result"), ("campaign", "newsletter")),
+)
+COUNTING = re.compile(r"\b(how many|count|number of|total)\b", re.IGNORECASE)
+WRITING = (
+    "create",
+    "update",
+    "delete",
+    "draft",
+    "send",
+    "schedule",
+    "propose",
+    "add",
+    "remove",
+    "duplicate",
+    "pause",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A tool's result in this turn."""
+
+    tool: str
+    result: object
+
+
+def answer(chat: ChatRequest) -> Reply:
+    """The next message of the conversation: a tool call, or a sentence or two from what the tools said."""
+    start = max((at for at, message in enumerate(chat.messages) if message["role"] == "user"), default=0)
+    question = text_of(chat.messages[start])
+    seen = _seen(chat.messages[start:])
+    call = _next_call(chat, question, seen)
+    if call is not None:
+        return Reply(tool_calls=(call,))
+    body = tell(question, seen[-1].tool, seen[-1].result) if seen else CAPABILITIES
+    first = not any(message["role"] == "assistant" and text_of(message) for message in chat.messages)
+    return Reply(text=(INTRODUCTION if first or WHO.search(question) else "") + body)
+
+
+def _seen(turn: Sequence[JsonObject]) -> list[Seen]:
+    names: dict[object, str] = {}
+    seen: list[Seen] = []
+    for message in turn:
+        calls = message.get("tool_calls")
+        if message["role"] == "assistant" and isinstance(calls, list):
+            names |= {call["id"]: call["function"]["name"] for call in calls}
+        elif message["role"] == "tool":
+            seen.append(Seen(names.get(message.get("tool_call_id"), "tool"), _parsed(text_of(message))))
+    return seen
+
+
+def _parsed(text: str) -> object:
+    try:
+        value: object = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return text
+    return value
+
+
+def _next_call(chat: ChatRequest, question: str, seen: Sequence[Seen]) -> ToolCall | None:
+    if not chat.tools or chat.tool_choice == "none" or len(seen) >= MAX_STEPS:
+        return None
+    called = {each.tool for each in seen}
+    results = [each.result for each in seen]
+    wanted = _wanted(chat, question, seen)
+    for tool in wanted:
+        if tool.name in called:
+            return None
+        filled = arguments_for(tool.parameters, question, results)
+        if filled is not None:
+            return ToolCall(name=tool.name, arguments=orjson.dumps(filled).decode())
+    return None
+
+
+def _wanted(chat: ChatRequest, question: str, seen: Sequence[Seen]) -> list[Tool]:
+    if chat.tool_choice.startswith("function:"):
+        name = chat.tool_choice.removeprefix("function:")
+        return [tool for tool in chat.tools if tool.name == name]
+    asked = question.lower()
+    wanted: list[Tool] = []
+    for _, words, stems in TOPICS:
+        if any(word in asked for word in words):
+            matching = [
+                tool for tool in chat.tools if _reads(tool) and any(stem in tool.name.lower() for stem in stems)
+            ]
+            wanted += sorted(matching, key=lambda tool: _rank(tool, question))
+    if not wanted and chat.tool_choice == "required" and not seen:
+        return list(chat.tools)
+    return list({tool.name: tool for tool in wanted}.values())
+
+
+def _reads(tool: Tool) -> bool:
+    return not any(word in re.split(r"[_-]", tool.name.lower()) for word in WRITING)
+
+
+def _rank(tool: Tool, question: str) -> tuple[bool, int]:
+    counts = "count" in tool.name.lower()
+    return counts is not bool(COUNTING.search(question)), len(tool.name)

@@ -1,0 +1,28 @@
+from dataclasses import dataclass
+
+from starlette.requests import Request
+
+from sandbox.calls import Calls
+from sandbox.config import SandboxConfig
+from sandbox.faults import Faults
+from sandbox.ledger import Ledger
+from sandbox.webhooks import Webhooks
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sandbox:
+    """One running sandbox: its settings and all that it remembers."""
+
+    config: SandboxConfig
+    ledger: Ledger
+    faults: Faults
+    webhooks: Webhooks
+    calls: Calls
+
+
+def sandbox_of(request: Request) -> Sandbox:
+    """The sandbox that serves this request."""
+    sandbox = request.app.state.sandbox
+    if not isinstance(sandbox, Sandbox):
+        raise TypeError("the application carries no sandbox")
+    return sandbox

@@ -1,0 +1,168 @@
+"""A sandbox served over real HTTP on a free port, and a little receiver of its webhooks."""
+
+import asyncio
+import io
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import aiohttp
+import orjson
+import pytest
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from sandbox import SandboxConfig, build
+
+Json = dict[str, object]
+
+
+@asynccontextmanager
+async def serving(app: Starlette) -> AsyncIterator[str]:
+    """The app on a free port; its base URL."""
+    server = uvicorn.Server(
+        uvicorn.Config(app, port=0, log_level="critical", lifespan="on", timeout_graceful_shutdown=1)
+    )
+    task = asyncio.create_task(server.serve())
+    while not server.started:  # noqa: ASYNC110 - uvicorn has a flag, not an event
+        await asyncio.sleep(0.005)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.should_exit = True
+        await task
+
+
+@dataclass(slots=True)
+class Answer:
+    status: int
+    body: object
+
+    def object(self) -> Json:
+        """The body as an object."""
+        assert isinstance(self.body, dict)
+        return self.body
+
+    def array(self) -> list[Json]:
+        """The body as an array."""
+        assert isinstance(self.body, list)
+        return self.body
+
+
+@dataclass(slots=True)
+class Client:
+    """A client of one sandbox."""
+
+    url: str
+    session: aiohttp.ClientSession
+
+    async def call(self, method: str, path: str, document: object = None, **headers: str) -> Answer:
+        """One request with Postmark's headers; the status and the parsed body."""
+        data = io.BytesIO(document if isinstance(document, bytes) else orjson.dumps(document))
+        sent = {"X-Postmark-Server-Token": "token", "Accept": "application/json", "Content-Type": "application/json"}
+        sent |= {name.replace("_", "-"): value for name, value in headers.items()}
+        async with self.session.request(
+            method, self.url + path, data=None if document is None else data, headers=sent
+        ) as response:
+            body = await response.read()
+            is_json = response.content_type == "application/json"
+            return Answer(response.status, orjson.loads(body) if is_json and body else body.decode())
+
+    async def send(self, *messages: Json) -> list[Json]:
+        """Post a batch that must be answered with verdicts."""
+        answer = await self.call("POST", "/email/batch", list(messages))
+        assert answer.status == 200
+        return answer.array()
+
+    async def faults(self, **sections: object) -> None:
+        """Replace the fault switches of the named sections."""
+        assert (await self.call("PUT", "/sandbox/faults", sections)).status == 200
+
+    async def summary(self) -> Json:
+        """The ledger's totals."""
+        return (await self.call("GET", "/sandbox/ledger/summary")).object()
+
+
+def mail(to: str = "ada@example.com", **changes: object) -> Json:
+    """A valid message."""
+    return {
+        "From": "Shop <news@shop.example>",
+        "To": to,
+        "Subject": "Hello",
+        "HtmlBody": '<p>Hi</p><a href="https://shop.example/spring">Spring</a>',
+        "TextBody": "Hi",
+        "MessageStream": "broadcast",
+        "TrackOpens": True,
+        "TrackLinks": "HtmlAndText",
+        "Metadata": {"batch": "b1", "delivery": f"d-{to}"[:80], "campaign": "c1"},
+        **changes,
+    }
+
+
+@pytest.fixture(scope="session")
+async def session() -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession() as opened:
+        yield opened
+
+
+@asynccontextmanager
+async def sandbox_with(session: aiohttp.ClientSession, config: SandboxConfig) -> AsyncIterator[Client]:
+    """A sandbox of this configuration."""
+    async with serving(build(config)) as url:
+        yield Client(url, session)
+
+
+@pytest.fixture(scope="session")
+async def shared(session: aiohttp.ClientSession) -> AsyncIterator[Client]:
+    async with sandbox_with(session, SandboxConfig(pace=0)) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def client(shared: Client) -> Client:
+    """The shared sandbox, as good as new."""
+    assert (await shared.call("DELETE", "/sandbox/ledger")).status == 204
+    assert (await shared.call("DELETE", "/sandbox/faults")).status == 204
+    assert (await shared.call("PUT", "/sandbox/webhooks", {"url": None})).status == 200
+    return shared
+
+
+@dataclass(slots=True)
+class Inbox:
+    """What a webhook receiver got; `answers` are the statuses it gives next, then 200."""
+
+    url: str = ""
+    events: list[Json] = field(default_factory=list)
+    authorizations: list[str] = field(default_factory=list)
+    answers: list[int] = field(default_factory=list)
+    arrived: asyncio.Condition = field(default_factory=asyncio.Condition)
+
+    async def receive(self, request: Request) -> Response:
+        """Keep the event."""
+        self.events.append(orjson.loads(await request.body()))
+        self.authorizations.append(request.headers.get("authorization", ""))
+        async with self.arrived:
+            self.arrived.notify_all()
+        return Response(status_code=self.answers.pop(0) if self.answers else 200)
+
+    async def until(self, count: int) -> list[Json]:
+        """Wait until so many events are there."""
+        async with asyncio.timeout(10), self.arrived:
+            await self.arrived.wait_for(lambda: len(self.events) >= count)
+        return self.events
+
+    def types(self) -> list[object]:
+        """The record types in the order of arrival."""
+        return [event["RecordType"] for event in self.events]
+
+
+@pytest.fixture
+async def inbox() -> AsyncIterator[Inbox]:
+    opened = Inbox()
+    async with serving(Starlette(routes=[Route("/hook", opened.receive, methods=["POST"])])) as url:
+        opened.url = f"{url}/hook"
+        yield opened

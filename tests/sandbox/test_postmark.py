@@ -1,0 +1,193 @@
+import re
+
+import aiohttp
+import pytest
+
+from sandbox import SandboxConfig
+from sandbox.wire import JsonObject
+from tests.sandbox.conftest import Client, mail, sandbox_with
+
+
+async def test_batch_answers_in_order_with_a_verdict_each(client: Client) -> None:
+    """A batch with a bad item answers 200, and the good ones are accepted."""
+    good, bad, other = await client.send(mail("a@example.com"), mail("not an address"), mail("B <b@example.com>"))
+    assert good["ErrorCode"] == 0
+    assert good["To"] == "a@example.com"
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{7}Z", str(good["SubmittedAt"]))
+    assert bad["ErrorCode"] == 300
+    assert set(bad) == {"ErrorCode", "Message"}
+    assert other["To"] == "B <b@example.com>"
+    assert (await client.summary())["accepted"] == 2
+
+
+async def test_token_is_required_and_compared(session: aiohttp.ClientSession) -> None:
+    """A missing or wrong token answers 401 with code 10."""
+    async with sandbox_with(session, SandboxConfig(server_token="right", pace=0)) as client:
+        for token in ("", "wrong"):
+            answer = await client.call("POST", "/email/batch", [mail()], X_Postmark_Server_Token=token)
+            assert (answer.status, answer.object()["ErrorCode"]) == (401, 10)
+        assert (await client.call("POST", "/email/batch", [mail()], X_Postmark_Server_Token="right")).status == 200
+
+
+@pytest.mark.parametrize(
+    ("document", "code"),
+    [
+        ({"Messages": [mail()]}, 403),
+        (b"[{", 402),
+        ([mail()] * 501, 410),
+        ([mail(), "text"], 403),
+        ([mail(), mail(Subject=5)], 403),
+        ([mail(), mail(Metadata=["x"])], 403),
+        ([mail(), mail(Metadata={"batch": {"deep": 1}})], 403),
+        ([mail(), mail(Headers=["x"])], 403),
+        ([mail(), mail(TrackOpens="yes")], 403),
+    ],
+)
+async def test_a_malformed_batch_is_refused_whole(client: Client, document: object, code: int) -> None:
+    """A body of the wrong shape answers 422, and nothing of it is accepted."""
+    answer = await client.call("POST", "/email/batch", document)
+    assert (answer.status, answer.object()["ErrorCode"]) == (422, code)
+    assert (await client.summary())["accepted"] == 0
+
+
+async def test_json_headers_are_required(client: Client) -> None:
+    """Another media type in either direction answers 422 with code 409."""
+    for headers in ({"Content_Type": "text/plain"}, {"Accept": "text/html"}):
+        answer = await client.call("POST", "/email/batch", [mail()], **headers)
+        assert (answer.status, answer.object()["ErrorCode"]) == (422, 409)
+
+
+async def test_a_batch_over_fifty_megabytes_is_refused(client: Client) -> None:
+    """More than 50 MB answers 413."""
+    answer = await client.call("POST", "/email/batch", b"[" + b" " * 50_000_000 + b"]")
+    assert answer.status == 413
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"From": ""}, 300),
+        ({"From": "a@example.com, b@example.com"}, 300),
+        ({"To": ""}, 300),
+        ({"To": "jörg@example.com"}, 300),
+        ({"To": "x@localhost"}, 300),
+        ({"To": "a@example.com\r\nBcc: b@example.com"}, 300),
+        ({"To": ",".join(f"p{n}@example.com" for n in range(51))}, 300),
+        ({"HtmlBody": "", "TextBody": None}, 300),
+        ({"Subject": "two\nlines"}, 300),
+        ({"Tag": "t" * 1001}, 300),
+        ({"TrackLinks": "Always"}, 300),
+        ({"Metadata": {f"k{n}": "v" for n in range(11)}}, 300),
+        ({"Metadata": {"k" * 21: "v"}}, 300),
+        ({"Metadata": {"k": "v" * 81}}, 300),
+        ({"Metadata": {"k": 5}}, 300),
+        ({"Headers": [{"Name": "X-A"}]}, 300),
+        ({"Headers": [{"Name": "X-A", "Value": "b\r\nBcc: c"}]}, 300),
+        ({"Attachments": [{"Name": "a.txt"}]}, 300),
+        ({"MessageStream": "nowhere"}, 1235),
+    ],
+)
+async def test_an_invalid_message_is_refused_alone(client: Client, changes: JsonObject, code: int) -> None:
+    """A bad value in one message leaves its neighbour accepted; alone at `/email` it answers 422."""
+    refused, accepted = await client.send({**mail(), **changes}, mail("b@example.com"))
+    assert refused["ErrorCode"] == code
+    assert accepted["ErrorCode"] == 0
+    alone = await client.call("POST", "/email", {**mail(), **changes})
+    assert (alone.status, alone.object()["ErrorCode"]) == (422, code)
+
+
+async def test_limits_are_inclusive(client: Client) -> None:
+    """What stands exactly at a limit is accepted."""
+    at_limit = mail(
+        ",".join(f"p{n}@example.com" for n in range(50)),
+        Tag="t" * 1000,
+        Metadata={f"{n:020}": "v" * 80 for n in range(10)},
+        Headers=[{"Name": "List-Unsubscribe", "Value": "<https://shop.example/u/1>"}],
+    )
+    assert (await client.send(at_limit))[0]["ErrorCode"] == 0
+    assert len(await client.send(*[mail()] * 500)) == 500
+
+
+async def test_suppressed_addresses_are_inactive_on_their_stream_alone(client: Client) -> None:
+    """406 without To and MessageID on the stream of the suppression, accepted on another, and again later."""
+    suppression = {"email": "Ada@example.com", "stream": "broadcast", "reason": "HardBounce"}
+    assert (await client.call("POST", "/sandbox/suppressions", suppression)).status == 201
+    (verdict,) = await client.send(mail())
+    assert verdict["ErrorCode"] == 406
+    assert set(verdict) == {"ErrorCode", "Message"}
+    assert "ada@example.com" in str(verdict["Message"])
+    assert (await client.call("POST", "/email", mail())).status == 422
+    assert (await client.send(mail(MessageStream="outbound")))[0]["ErrorCode"] == 0
+    assert (await client.call("DELETE", "/sandbox/suppressions", suppression)).status == 204
+    assert (await client.send(mail()))[0]["ErrorCode"] == 0
+
+
+async def test_inactive_addresses_among_others_are_left_out(client: Client) -> None:
+    """A message to two, one of them inactive, goes to the other."""
+    await client.call("POST", "/sandbox/suppressions", {"email": "b@example.com"})
+    (verdict,) = await client.send(mail("a@example.com, b@example.com"))
+    assert verdict["ErrorCode"] == 0
+    assert "b@example.com" in str(verdict["Message"])
+    page = (await client.call("GET", "/sandbox/ledger?recipient=b@example.com")).object()
+    assert page["total"] == 0
+
+
+async def test_the_dry_run_token_accepts_and_keeps_nothing(client: Client) -> None:
+    """Postmark's test token validates without sending."""
+    answer = await client.call("POST", "/email", mail(), X_Postmark_Server_Token="POSTMARK_API_TEST")
+    assert answer.object()["ErrorCode"] == 0
+    assert (await client.summary())["accepted"] == 0
+
+
+async def test_search_finds_a_batch_newest_first(client: Client) -> None:
+    """A search by one metadata field pages through the batch and carries what a reconciliation needs."""
+    await client.send(*[mail(f"p{n}@example.com") for n in range(5)])
+    await client.send(mail("other@example.com", Metadata={"batch": "b2"}))
+    answer = await client.call("GET", "/messages/outbound?count=2&offset=1&metadata_batch=b1")
+    found = answer.object()
+    assert found["TotalCount"] == 5
+    hits = found["Messages"]
+    assert isinstance(hits, list)
+    assert [hit["Recipients"] for hit in hits] == [["p3@example.com"], ["p2@example.com"]]
+    assert hits[0]["Metadata"] == {"batch": "b1", "delivery": "d-p3@example.com", "campaign": "c1"}
+    assert hits[0]["To"] == [{"Email": "p3@example.com", "Name": None}]
+    details = await client.call("GET", f"/messages/outbound/{hits[0]['MessageID']}/details")
+    assert details.object()["TextBody"] == "Hi"
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "count=10&offset=0&metadata_batch=b1&metadata_delivery=d1",
+        "count=501&offset=0",
+        "count=500&offset=9501",
+        "count=0&offset=0",
+        "offset=0",
+        "count=10",
+        "count=ten&offset=0",
+        "count=10&offset=0&fromdate=yesterday",
+        "count=10&offset=0&status=opened",
+    ],
+)
+async def test_a_search_outside_the_rules_is_refused(client: Client, query: str) -> None:
+    """Two metadata fields, too large a page or too deep an offset answer 422."""
+    assert (await client.call("GET", f"/messages/outbound?{query}")).status == 422
+
+
+async def test_search_narrows_by_each_filter(client: Client) -> None:
+    """Recipient, tag, sender, subject, stream and date narrow the search."""
+    await client.send(
+        mail("a@example.com", Tag="spring"), mail("b@example.com", Subject="Bye", MessageStream="outbound")
+    )
+    for query, recipient in (
+        ("recipient=A@example.com", "a@example.com"),
+        ("tag=spring", "a@example.com"),
+        ("subject=bye", "b@example.com"),
+        ("messagestream=outbound", "b@example.com"),
+        ("metadata_batch=b1&recipient=b@example.com&fromemail=news@shop.example", "b@example.com"),
+    ):
+        found = (await client.call("GET", f"/messages/outbound?count=10&offset=0&{query}")).object()
+        assert isinstance(hits := found["Messages"], list)
+        assert [hit["Recipients"] for hit in hits] == [[recipient]], query
+    late = (await client.call("GET", "/messages/outbound?count=10&offset=0&fromdate=2099-01-01T00:00:00")).object()
+    assert late["TotalCount"] == 0
