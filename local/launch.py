@@ -11,7 +11,8 @@ import json
 import os
 import sys
 
-PR_SET_PDEATHSIG, PR_SET_KEEPCAPS, PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE = 1, 8, 47, 2
+PR_SET_PDEATHSIG, PR_SET_SECUREBITS, PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE = 1, 28, 47, 2
+SECBIT_NO_SETUID_FIXUP = 1 << 2
 CAP_DAC_OVERRIDE = 1
 CAPABILITY_VERSION_3 = 0x20080522
 
@@ -27,7 +28,13 @@ class CapabilitySets(ctypes.Structure):
 def become(options: dict[str, int | None], argv: list[str]) -> None:
     """Set the parent-death signal, give up root where asked, and turn into `argv`. Does not return."""
     if options["uid"] is not None and options["gid"] is not None:
-        _give_up_root(options["uid"], options["gid"], keep_entry=bool(options["enter_anywhere"]))
+        try:
+            _give_up_root(options["uid"], options["gid"], keep_entry=bool(options["enter_anywhere"]))
+        except OSError as error:
+            sys.exit(
+                f"root may not become another user here, or not reach closed folders as one ({error.strerror}): run "
+                "this as an ordinary user, or keep the checkout and NUDGE_HOME in folders that everyone may enter"
+            )
     if sys.platform == "linux":
         # After the change of user, which clears it.
         _prctl(PR_SET_PDEATHSIG, options["signal"] or 0)
@@ -38,7 +45,8 @@ def become(options: dict[str, int | None], argv: list[str]) -> None:
 
 def _give_up_root(uid: int, gid: int, *, keep_entry: bool) -> None:
     if keep_entry:
-        _prctl(PR_SET_KEEPCAPS, 1)
+        # Capabilities outlive the change of user, and count in access(), by which PostgreSQL finds its programs.
+        _prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP)
     os.setgroups([])
     os.setgid(gid)
     os.setuid(uid)
@@ -47,13 +55,13 @@ def _give_up_root(uid: int, gid: int, *, keep_entry: bool) -> None:
         header = CapabilityHeader(CAPABILITY_VERSION_3, 0)
         sets = (CapabilitySets * 2)(CapabilitySets(bit, bit, bit), CapabilitySets(0, 0, 0))
         if _libc().capset(ctypes.byref(header), ctypes.byref(sets)) != 0:
-            raise OSError(ctypes.get_errno(), "capset")
+            raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
         _prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAP_DAC_OVERRIDE, 0, 0)
 
 
 def _prctl(*arguments: int) -> None:
     if _libc().prctl(*(ctypes.c_ulong(argument) for argument in arguments)) != 0:
-        raise OSError(ctypes.get_errno(), f"prctl{arguments}")
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
 
 
 def _libc() -> ctypes.CDLL:
