@@ -68,6 +68,7 @@ class RedisBackend(BroadcastBackend):
         self._arrived = asyncio.Event()
         self._rewire = asyncio.Event()
         self._heard = False
+        self._closed = False
         self._supervisor: asyncio.Task[None] | None = None
 
     @property
@@ -86,6 +87,7 @@ class RedisBackend(BroadcastBackend):
 
     async def disconnect(self) -> None:
         """Stop listening and close every connection."""
+        self._closed = True
         if self._supervisor is not None:
             self._supervisor.cancel()
             await asyncio.wait([self._supervisor])
@@ -128,6 +130,9 @@ class RedisBackend(BroadcastBackend):
             try:
                 await self._session()
             except Exception as error:  # noqa: BLE001 - whatever ended it, a listener that stays dead is worse
+                if self._closed:
+                    # Python 3.11's TaskGroup forgets a cancellation that meets an error (fixed in 3.13).
+                    return
                 logger.warning("pubsub_connection_lost", reason=_reason(error))
             failures = 0 if self._heard else failures + 1
             await asyncio.sleep(_pause(self._timing, failures))

@@ -53,7 +53,9 @@ class Hub:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """End every stream with `HubClosed`, then close the connections."""
+        """End every stream with `HubClosed`, then close the connections. Closing again does nothing."""
+        if self._closed:
+            return
         self._closed = True
         for viewers in self._viewers.values():
             for viewer in viewers:

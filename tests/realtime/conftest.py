@@ -1,0 +1,36 @@
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from redis.asyncio import Redis
+
+from core.logstream import LogStream
+from core.pubsub import Hub, RedisBackend, Timing
+from tests.realtime.valkey_server import ValkeyServer
+
+QUICK = Timing(connect=0.3, canary=0.1, silence=0.4, first_pause=0.02, longest_pause=0.1, publish=0.4)
+
+
+@pytest.fixture
+async def server(tmp_path: Path) -> AsyncIterator[ValkeyServer]:
+    server = ValkeyServer(tmp_path)
+    await server.start()
+    yield server
+    server.kill()
+
+
+@pytest.fixture
+async def redis(server: ValkeyServer) -> AsyncIterator[Redis]:
+    async with Redis.from_url(server.url) as client:
+        yield client
+
+
+@pytest.fixture
+async def hub(server: ValkeyServer) -> AsyncIterator[Hub]:
+    async with Hub(RedisBackend(server.url, timing=QUICK)) as hub:
+        yield hub
+
+
+@pytest.fixture
+def logs(redis: Redis) -> LogStream:
+    return LogStream(redis, within=0.5)

@@ -1,0 +1,251 @@
+import asyncio
+import time
+from dataclasses import astuple
+from uuid import UUID
+
+import pytest
+from redis.asyncio import Redis
+
+from core.ids import new_id
+from core.pubsub import (
+    Hub,
+    HubClosed,
+    Publisher,
+    PublishFailed,
+    RedisBackend,
+    Signal,
+    Viewer,
+    campaign_topic,
+    log_topic,
+    message_topic,
+    session_topic,
+)
+from tests.realtime.conftest import QUICK
+from tests.realtime.valkey_server import ValkeyServer
+
+CHANGED = Signal("changed", b"1")
+GAP = Signal("gap")
+
+
+async def expect(viewer: Viewer, wanted: Signal, *, within: float = 3.0) -> None:
+    """Read signals until the wanted one comes."""
+    async with asyncio.timeout(within):
+        async for signal in viewer:
+            if signal == wanted:
+                return
+
+
+async def connected(hub: Hub) -> None:
+    """Wait until the hub's connection is in service."""
+    with hub.watch("anything") as viewer:
+        await expect(viewer, GAP)
+
+
+async def own_channels(redis: Redis) -> list[bytes]:
+    return [name for name in await redis.pubsub_channels() if b"canary" not in name]
+
+
+async def settle(hub: Hub, redis: Redis) -> None:
+    """Wait until neither the hub nor the server holds anything for viewers."""
+    async with asyncio.timeout(3):
+        while any(astuple(hub.statistics())) or await own_channels(redis):  # noqa: ASYNC110 - the server is polled
+            await asyncio.sleep(0.01)
+
+
+async def test_two_first_viewers_both_hear(hub: Hub) -> None:
+    """Two viewers that come at the same moment as the first of a topic both get a later signal."""
+
+    async def view() -> None:
+        with hub.watch("topic") as viewer:
+            await expect(viewer, CHANGED)
+
+    viewers = [asyncio.create_task(view()) for _ in range(2)]
+    await asyncio.sleep(0.1)
+    await hub.publish("topic", b"1")
+    await asyncio.gather(*viewers)
+
+
+async def test_confirmation_is_a_gap(hub: Hub) -> None:
+    """A viewer is told to read again once its subscription is in force, as signals before may be lost."""
+    with hub.watch("topic") as viewer:
+        assert await viewer.next(within=2) == GAP
+
+
+async def test_a_later_viewer_needs_no_new_subscription(hub: Hub, redis: Redis) -> None:
+    """A hundred viewers of one topic make one subscription on the server."""
+    with hub.watch("topic") as first:
+        await expect(first, GAP)
+        with hub.watch("topic") as second:
+            await hub.publish("topic", b"1")
+            await asyncio.gather(expect(first, CHANGED), expect(second, CHANGED))
+            assert await redis.pubsub_numsub("nudge:topic") == [(b"nudge:topic", 1)]
+            assert hub.statistics().channels == 1
+
+
+async def test_signals_cross_processes(hub: Hub, server: ValkeyServer) -> None:
+    """A publisher without a hub, such as a worker's, reaches the viewers of a hub."""
+    publisher = Publisher(server.url)
+    with hub.watch("topic") as viewer:
+        await expect(viewer, GAP)
+        await publisher.publish_all([("other", b"0"), ("topic", b"1")])
+        assert await viewer.next(within=2) == CHANGED
+    await publisher.aclose()
+
+
+async def test_reconnects_after_kill(hub: Hub, server: ValkeyServer) -> None:
+    """A server killed and started again brings a gap to every topic, and signals flow as before."""
+    with hub.watch("a") as a, hub.watch("b") as b:
+        await asyncio.gather(expect(a, GAP), expect(b, GAP))
+        for _ in range(2):
+            server.kill()
+            await asyncio.sleep(0.2)
+            await server.start()
+            await asyncio.gather(expect(a, GAP), expect(b, GAP))
+            await hub.publish("a", b"1")
+            await expect(a, CHANGED)
+
+
+async def test_starts_without_a_server(server: ValkeyServer) -> None:
+    """A hub that starts while Redis is away begins to work when it comes."""
+    server.kill()
+    async with Hub(RedisBackend(server.url, timing=QUICK)) as hub:
+        with hub.watch("topic") as viewer:
+            assert await viewer.next(within=0.2) is None
+            await server.start()
+            await expect(viewer, GAP)
+
+
+async def test_flush_leaves_signals_alone(hub: Hub, redis: Redis) -> None:
+    """FLUSHALL takes keys, not subscriptions: the next signal arrives."""
+    with hub.watch("topic") as viewer:
+        await expect(viewer, GAP)
+        await redis.flushall()
+        await hub.publish("topic", b"1")
+        assert await viewer.next(within=2) == CHANGED
+
+
+async def test_canary_finds_a_frozen_server(hub: Hub, server: ValkeyServer) -> None:
+    """A server that keeps the socket open but says nothing is noticed, and topics get a gap when it wakes."""
+    with hub.watch("topic") as viewer:
+        await expect(viewer, GAP)
+        server.freeze()
+        assert await viewer.next(within=QUICK.silence + 0.4) is None
+        server.thaw()
+        await expect(viewer, GAP)
+        await hub.publish("topic", b"1")
+        await expect(viewer, CHANGED)
+
+
+async def test_a_dropped_connection_comes_back(hub: Hub, redis: Redis) -> None:
+    """A subscription connection cut by the server is made again with all its channels."""
+    with hub.watch("a") as a, hub.watch("b") as b:
+        await asyncio.gather(expect(a, GAP), expect(b, GAP))
+        assert await redis.client_kill_filter(_type="pubsub") == 1
+        await asyncio.gather(expect(a, GAP), expect(b, GAP))
+
+
+@pytest.mark.parametrize("fault", ["kill", "freeze"])
+async def test_publish_fails_clearly_and_in_time(hub: Hub, server: ValkeyServer, fault: str) -> None:
+    """Publishing to a dead or frozen server raises our error within its limit."""
+    await hub.publish("topic", b"1")
+    getattr(server, fault)()
+    started = time.perf_counter()
+    with pytest.raises(PublishFailed, match="topic"):
+        await hub.publish("topic", b"1")
+    assert time.perf_counter() - started < QUICK.publish + 0.3
+
+
+async def test_publish_outlives_a_restart(hub: Hub, server: ValkeyServer) -> None:
+    """Connections that died with the old server do not fail the first publish to the new one."""
+    await hub.publish("topic", b"1")
+    server.kill()
+    await server.start()
+    await hub.publish("topic", b"1")
+
+
+async def test_a_slow_viewer_holds_one_signal(hub: Hub, server: ValkeyServer) -> None:
+    """Ten thousand signals to a viewer that does not read leave it one: the newest."""
+    publisher = Publisher(server.url)
+    with hub.watch("topic") as slow, hub.watch("done") as done:
+        await asyncio.gather(expect(slow, GAP), expect(done, GAP))
+        await publisher.publish_all(("topic", str(number).encode()) for number in range(10_000))
+        await publisher.publish("done", b"1")
+        await expect(done, CHANGED)
+        assert await slow.next(within=1) == Signal("changed", b"9999")
+        assert await slow.next(within=0.05) is None
+        assert hub.statistics().pending == 0
+    await publisher.aclose()
+
+
+async def test_a_gap_is_not_overwritten() -> None:
+    """A change that follows an unread gap leaves the gap to be read."""
+    viewer = Viewer()
+    viewer.offer(GAP)
+    viewer.offer(CHANGED)
+    assert await viewer.next() == GAP
+
+
+async def test_five_hundred_viewers_leave_nothing(hub: Hub, redis: Redis) -> None:
+    """Viewers opened and dropped, half of them by cancelling, leave no task, queue or channel, here or there."""
+    await connected(hub)
+    await settle(hub, redis)
+    before = len(asyncio.all_tasks())
+
+    async def view(number: int) -> None:
+        with hub.watch(f"topic:{number % 50}") as viewer:
+            await viewer.next()
+            if number % 2:
+                await viewer.next()
+
+    viewers = [asyncio.create_task(view(number)) for number in range(500)]
+    await asyncio.wait(viewers[::2])
+    assert hub.statistics().viewers == 250
+    assert len(await own_channels(redis)) == 25
+    for task in viewers:
+        task.cancel()
+    await asyncio.gather(*viewers, return_exceptions=True)
+    await settle(hub, redis)
+    assert len(asyncio.all_tasks()) == before
+
+
+async def test_leave_and_return_at_once(hub: Hub, redis: Redis) -> None:
+    """A topic left and watched again in the same moment keeps working."""
+    for _ in range(20):
+        with hub.watch("topic") as viewer:
+            await asyncio.sleep(0)
+        with hub.watch("topic") as viewer:
+            pass
+    with hub.watch("topic") as viewer:
+        await asyncio.sleep(0.1)
+        await hub.publish("topic", b"1")
+        async with asyncio.timeout(2):
+            assert await viewer.next() is not None
+        assert await own_channels(redis) == [b"nudge:topic"]
+
+
+async def test_closing_ends_viewers_and_channels(server: ValkeyServer, redis: Redis) -> None:
+    """Closing the hub ends waiting viewers with `HubClosed`, refuses new ones, and leaves no task behind."""
+    before = asyncio.all_tasks()
+    hub = Hub(RedisBackend(server.url, timing=QUICK))
+    async with hub:
+        with hub.watch("topic") as viewer:
+            await expect(viewer, GAP)
+            waiting = asyncio.create_task(viewer.next())
+            await asyncio.sleep(0)
+            await hub.aclose()
+            with pytest.raises(HubClosed):
+                await waiting
+        with pytest.raises(HubClosed), hub.watch("topic"):
+            pass
+    assert asyncio.all_tasks() == before
+    assert await redis.pubsub_channels() == []
+
+
+def test_topics_hold_the_organisation() -> None:
+    """Topics name the tenant, so that one organisation's signals never wake another's viewers."""
+    one, two, three = (UUID(int=number) for number in (1, 2, 3))
+    assert campaign_topic(one, two) != campaign_topic(three, two)
+    assert message_topic(one, two) != message_topic(three, two)
+    names = {campaign_topic(one, two), message_topic(one, two), session_topic(two), log_topic(str(two))}
+    assert len(names) == 4
+    assert len({session_topic(new_id()) for _ in range(2)}) == 2

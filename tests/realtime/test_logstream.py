@@ -1,0 +1,254 @@
+import asyncio
+import time
+from contextlib import aclosing
+
+import orjson
+import pytest
+from redis.asyncio import Redis
+
+from core.logstream import LogEntry, LogMissing, LogStream, LogUnavailable, StaleWriter
+from core.pubsub import Hub
+from tests.realtime.valkey_server import ValkeyServer
+
+END = b"end"
+
+
+def is_end(entry: LogEntry) -> bool:
+    return entry.event == END
+
+
+async def yes() -> bool:
+    return True
+
+
+async def follow(logs: LogStream, hub: Hub, after: int = 0) -> list[tuple[int, bytes]]:
+    entries = logs.follow(hub, "log", after, is_last=is_end, is_expected=yes, retry_interval=0.05)
+    return [(entry.sequence, entry.event) async for entry in entries]
+
+
+async def test_sequences_begin_at_one_and_rise(logs: LogStream) -> None:
+    """Appends number the events 1, 2, 3 ..., one by one or many at a time, and reading gives them back."""
+    writer = await logs.claim("log")
+    assert await writer.append(b"a") == 1
+    assert await writer.append_all([b"b", {"token": "c"}]) == 3
+    assert await writer.append_all([]) == 3
+    assert [(entry.sequence, entry.event) for entry in await logs.read("log")] == [
+        (1, b"a"),
+        (2, b"b"),
+        (3, orjson.dumps({"token": "c"})),
+    ]
+    assert [entry.sequence for entry in await logs.read("log", 1, limit=1)] == [2]
+    assert await logs.read("log", 3) == []
+    assert await logs.last_sequence("log") == 3
+
+
+async def test_logs_expire_an_hour_after_the_last_event(logs: LogStream, redis: Redis) -> None:
+    """Every append sets the log, and the mark of its writer, to go after an hour."""
+    writer = await logs.claim("log")
+    await writer.append(b"a")
+    await redis.expire(logs.key("log"), 5)
+    await writer.append(b"b")
+    for key in (logs.key("log"), logs.fence_key("log")):
+        assert 3_590 < await redis.ttl(key) <= 3_600
+
+
+async def test_every_event_once_in_order_to_each_follower(logs: LogStream, hub: Hub) -> None:
+    """Followers that come before, during and after the writing, each get every event once and in order."""
+    early = asyncio.create_task(follow(logs, hub))
+    await asyncio.sleep(0.05)
+    writer = await logs.claim("log")
+    followers = [early]
+    for number in range(1, 200):
+        await writer.append(str(number).encode())
+        if number == 100:
+            followers.append(asyncio.create_task(follow(logs, hub)))
+            followers.append(asyncio.create_task(follow(logs, hub, 90)))
+    await writer.append(END)
+    followers.append(asyncio.create_task(follow(logs, hub)))
+    whole = [*((number, str(number).encode()) for number in range(1, 200)), (200, END)]
+    first, second, resumed, late = await asyncio.wait_for(asyncio.gather(*followers), 5)
+    assert first == second == late == whole
+    assert resumed == whole[90:]
+
+
+async def test_more_than_a_page(logs: LogStream, hub: Hub) -> None:
+    """A log longer than one read is followed to its end without waiting."""
+    writer = await logs.claim("log")
+    await writer.append_all([b"x"] * 1_700)
+    await writer.append(END)
+    entries = await asyncio.wait_for(follow(logs, hub), 2)
+    assert [sequence for sequence, _ in entries] == list(range(1, 1_702))
+
+
+async def test_tokens_arrive_promptly(logs: LogStream, hub: Hub) -> None:
+    """An append wakes its followers at once, not at the next poll."""
+    writer = await logs.claim("log")
+    entries = logs.follow(hub, "log", is_last=is_end, poll_interval=60)
+    await writer.append(b"first")
+    await anext(entries)
+    await asyncio.sleep(0.1)
+    started = time.perf_counter()
+    await writer.append(END)
+    assert (await asyncio.wait_for(anext(entries), 2)).event == END
+    assert time.perf_counter() - started < 0.2
+    await entries.aclose()
+
+
+async def test_following_holds_no_connection(logs: LogStream, hub: Hub, redis: Redis) -> None:
+    """A hundred waiting followers add no client to the server, and leave nothing when they go."""
+    await (await logs.claim("log")).append(b"a")
+    followers = [asyncio.create_task(follow(logs, hub)) for _ in range(100)]
+    await asyncio.sleep(0.2)
+    waiting = [client for client in await redis.client_list() if "b" in client["flags"]]
+    assert waiting == []
+    assert hub.statistics().channels == 1
+    for task in followers:
+        task.cancel()
+    await asyncio.gather(*followers, return_exceptions=True)
+    await asyncio.sleep(0.05)
+    assert hub.statistics().viewers == hub.statistics().tasks == hub.statistics().channels == 0
+
+
+async def test_a_dropped_connection_loses_and_repeats_nothing(logs: LogStream, hub: Hub, redis: Redis) -> None:
+    """All connections cut in the middle: the follower still gets every event once."""
+    follower = asyncio.create_task(follow(logs, hub))
+    writer = await logs.claim("log")
+    async with Redis.from_url(server_url(redis)) as admin:
+        for number in range(60):
+            await writer.append(str(number).encode())
+            if number % 20 == 10:
+                await admin.client_kill_filter(_type="pubsub")
+                await admin.client_kill_filter(_type="normal", skipme=True)
+    await writer.append(END)
+    entries = await asyncio.wait_for(follower, 5)
+    assert [sequence for sequence, _ in entries] == list(range(1, 62))
+
+
+def server_url(redis: Redis) -> str:
+    options = redis.connection_pool.connection_kwargs
+    return f"redis://{options['host']}:{options['port']}/0"
+
+
+async def test_a_killed_server_says_missing(logs: LogStream, hub: Hub, server: ValkeyServer) -> None:
+    """A server that comes back empty makes the follower say `LogMissing`, for the caller to read the database."""
+    writer = await logs.claim("log")
+    await writer.append(b"a")
+    follower = asyncio.create_task(follow(logs, hub))
+    await asyncio.sleep(0.1)
+    server.kill()
+    await asyncio.sleep(0.2)
+    assert not follower.done()
+    await server.start()
+    with pytest.raises(LogMissing):
+        await asyncio.wait_for(follower, 5)
+
+
+@pytest.mark.parametrize("fault", ["kill", "freeze"])
+async def test_calls_fail_in_time(logs: LogStream, server: ValkeyServer, fault: str) -> None:
+    """Appending to and reading from a dead or frozen server raise our error within their limit."""
+    writer = await logs.claim("log")
+    getattr(server, fault)()
+    started = time.perf_counter()
+    with pytest.raises(LogUnavailable):
+        await writer.append(b"a")
+    with pytest.raises(LogUnavailable):
+        await logs.read("log")
+    assert time.perf_counter() - started < 1.6
+
+
+async def test_an_append_may_be_repeated(logs: LogStream, redis: Redis) -> None:
+    """An append whose answer was lost is repeated without writing twice or seeming stale."""
+    writer = await logs.claim("log")
+    await writer.append(b"a")
+    writer.last_sequence = 0
+    assert await writer.append_all([b"a", b"b"]) == 2
+    assert [entry.event for entry in await logs.read("log")] == [b"a", b"b"]
+    assert await redis.xlen(logs.key("log")) == 2
+
+
+async def test_flushed_logs_are_missing(logs: LogStream, redis: Redis) -> None:
+    """After FLUSHALL a reader whose next event is gone is told, also once the writer has gone on."""
+    with pytest.raises(LogMissing):
+        await logs.read("never written")
+    writer = await logs.claim("log")
+    assert await logs.read("log") == []
+    await writer.append_all([b"a", b"b"])
+    await redis.flushall()
+    with pytest.raises(LogMissing):
+        await logs.read("log", 1)
+    assert await writer.append(b"c") == 3
+    with pytest.raises(LogMissing):
+        await logs.read("log", 1)
+    assert [entry.sequence for entry in await logs.read("log", 2)] == [3]
+
+
+async def test_a_log_begun_anew_after_a_flush_is_missing(logs: LogStream, redis: Redis) -> None:
+    """A reader ahead of a log that another writer began again learns that its place is gone."""
+    await (await logs.claim("log")).append_all([b"a"] * 9)
+    await redis.flushall()
+    await (await logs.claim("log")).append(b"b")
+    with pytest.raises(LogMissing):
+        await logs.read("log", 9)
+
+
+async def test_trimmed_entries_are_missing(redis: Redis) -> None:
+    """A log keeps a bounded number of events, and says so to whoever asks for older ones."""
+    logs = LogStream(redis, max_length=100)
+    writer = await logs.claim("log")
+    for _ in range(10):
+        await writer.append_all([b"a"] * 100)
+    assert await redis.xlen(logs.key("log")) <= 200
+    with pytest.raises(LogMissing):
+        await logs.read("log")
+    assert len(await logs.read("log", 990)) == 10
+
+
+async def test_unexpected_log_is_missing_at_once(logs: LogStream, hub: Hub) -> None:
+    """Following a log that is not there, and that nobody expects, says so rather than wait."""
+    entries = logs.follow(hub, "log", is_last=is_end)
+    with pytest.raises(LogMissing):
+        await asyncio.wait_for(anext(entries), 1)
+    await asyncio.sleep(0.05)
+    assert hub.statistics().viewers == 0
+
+
+async def test_a_second_writer_takes_over(logs: LogStream, hub: Hub) -> None:
+    """A new writer goes on after the last event; the old one is refused, whether it or the new one writes first."""
+    old = await logs.claim("log")
+    await old.append_all([b"a", b"b"])
+    new = await logs.claim("log")
+    assert new.last_sequence == 2
+    with pytest.raises(StaleWriter):
+        await old.append(b"from the dead")
+    assert await new.append(b"c") == 3
+    with pytest.raises(StaleWriter):
+        await old.append(b"from the dead")
+    await new.append(END)
+    assert await follow(logs, hub) == [(1, b"a"), (2, b"b"), (3, b"c"), (4, END)]
+
+
+async def test_writers_after_a_flush_still_fence(logs: LogStream, redis: Redis) -> None:
+    """Epochs rise across a flush, so that a writer from before it cannot shut out one from after."""
+    old = await logs.claim("log")
+    await redis.flushall()
+    new = await logs.claim("log")
+    await new.append(b"a")
+    with pytest.raises(StaleWriter):
+        await old.append(b"b")
+
+
+async def test_claims_race_to_one_winner(logs: LogStream) -> None:
+    """Of many writers that claim at once exactly one, the last, can write."""
+    writers = await asyncio.gather(*(logs.claim("log") for _ in range(20)))
+    results = await asyncio.gather(*(writer.append(b"a") for writer in writers), return_exceptions=True)
+    assert results.count(1) == 1
+    assert sum(isinstance(result, StaleWriter) for result in results) == 19
+
+
+async def test_leaving_early_releases_the_hub(logs: LogStream, hub: Hub) -> None:
+    """A follower that stops reading and closes holds nothing."""
+    await (await logs.claim("log")).append_all([b"a"] * 10)
+    async with aclosing(logs.follow(hub, "log", is_last=is_end)) as entries:
+        assert (await anext(entries)).sequence == 1
+    await asyncio.sleep(0.05)
+    assert hub.statistics().viewers == hub.statistics().tasks == 0

@@ -1,0 +1,275 @@
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from dataclasses import astuple, dataclass, field
+from itertools import pairwise
+
+import pytest
+
+from core.pubsub import Hub, HubClosed, state_stream
+from tests.realtime.valkey_server import ValkeyServer
+
+
+@dataclass
+class Store:
+    """A number that a database would hold, and how often it was read."""
+
+    value: int = 0
+    final: int = 1_000_000
+    reads: int = 0
+    failing: bool = False
+    read_seconds: float = 0.0
+    read_times: list[float] = field(default_factory=list)
+
+    async def read(self) -> int:
+        """The number as it was when the read began."""
+        self.reads += 1
+        self.read_times.append(time.perf_counter())
+        value = self.value
+        await asyncio.sleep(self.read_seconds)
+        if self.failing:
+            raise LookupError("the database is away")
+        return value
+
+    def is_final(self, value: int) -> bool:
+        """Whether nothing can follow the number."""
+        return value >= self.final
+
+
+async def change(hub: Hub, store: Store, value: int) -> None:
+    store.value = value
+    await hub.publish("topic")
+
+
+async def collect(values: AsyncIterator[int]) -> list[tuple[float, int]]:
+    return [(time.perf_counter(), value) async for value in values]
+
+
+async def released(hub: Hub) -> None:
+    async with asyncio.timeout(2):
+        while any(astuple(hub.statistics())):  # noqa: ASYNC110 - the hub has no event for it
+            await asyncio.sleep(0.01)
+
+
+async def test_snapshot_changes_final(hub: Hub) -> None:
+    """The state comes first, then each change; after the final one the stream completes and holds nothing."""
+    store = Store(final=3)
+    seen = []
+    async with asyncio.timeout(3):
+        async for value in state_stream(hub, "topic", store.read, is_final=store.is_final, min_interval=0.01):
+            seen.append(value)
+            await change(hub, store, value + 1)
+    assert seen == [0, 1, 2, 3]
+    await released(hub)
+
+
+async def test_a_final_snapshot_completes_at_once(hub: Hub) -> None:
+    """Whoever comes after the end gets the final state and no more."""
+    store = Store(value=3, final=3)
+    values = await collect(state_stream(hub, "topic", store.read, is_final=store.is_final))
+    assert [value for _, value in values] == [3]
+    assert store.reads == 1
+
+
+async def test_a_change_during_the_first_read_is_not_lost(hub: Hub) -> None:
+    """The subscription stands before the first read, so a change while it runs is read afterwards."""
+    store = Store(final=1, read_seconds=0.1)
+    stream = asyncio.create_task(
+        collect(state_stream(hub, "topic", store.read, is_final=store.is_final, poll_interval=60))
+    )
+    await asyncio.sleep(0.05)
+    await change(hub, store, 1)
+    assert [value for _, value in await asyncio.wait_for(stream, 3)] == [0, 1]
+
+
+async def test_conflated_to_ten_a_second_with_the_last(hub: Hub) -> None:
+    """Of a thousand changes in a second a few are shown, never closer than 0.1 s, and the last arrives."""
+    store = Store(final=999)
+    stream = asyncio.create_task(
+        collect(state_stream(hub, "topic", store.read, is_final=store.is_final, poll_interval=60))
+    )
+    for value in range(1_000):
+        await change(hub, store, value)
+        if value % 10 == 0:
+            await asyncio.sleep(0.01)
+    seen = await asyncio.wait_for(stream, 3)
+    assert seen[-1][1] == 999
+    gaps = [later - earlier for (earlier, _), (later, _) in pairwise(seen)]
+    assert min(gaps) > 0.095
+    assert store.reads <= len(seen) + 2
+
+
+async def test_the_trailing_edge_is_shown(hub: Hub) -> None:
+    """A change inside the quiet interval is shown when it ends, without any later signal."""
+    store = Store(final=2)
+    async with aclosing(
+        state_stream(hub, "topic", store.read, is_final=store.is_final, min_interval=0.2, poll_interval=60)
+    ) as values:
+        assert await anext(values) == 0
+        await change(hub, store, 1)
+        assert await asyncio.wait_for(anext(values), 2) == 1
+        started = time.perf_counter()
+        await change(hub, store, 2)
+        assert await asyncio.wait_for(anext(values), 2) == 2
+        assert 0.1 < time.perf_counter() - started < 0.5
+
+
+async def test_a_lost_signal_is_made_up_by_polling(hub: Hub) -> None:
+    """A change nobody announced is found at the next poll."""
+    store = Store(final=1)
+    async with aclosing(state_stream(hub, "topic", store.read, is_final=store.is_final, poll_interval=0.2)) as values:
+        assert await anext(values) == 0
+        store.value = 1
+        assert await asyncio.wait_for(anext(values), 2) == 1
+
+
+async def test_a_change_while_redis_is_away(hub: Hub, server: ValkeyServer) -> None:
+    """A change that could not be announced is read after the reconnect, long before the next poll."""
+    store = Store(final=1)
+    async with aclosing(state_stream(hub, "topic", store.read, is_final=store.is_final, poll_interval=60)) as values:
+        assert await anext(values) == 0
+        server.kill()
+        store.value = 1
+        await server.start()
+        assert await asyncio.wait_for(anext(values), 3) == 1
+
+
+async def test_equal_states_are_left_out(hub: Hub) -> None:
+    """Signals that changed nothing show nothing."""
+    store = Store(final=2)
+    stream = asyncio.create_task(
+        collect(state_stream(hub, "topic", store.read, is_final=store.is_final, min_interval=0.01))
+    )
+    for value in (0, 0, 1, 1, 2):
+        await change(hub, store, value)
+        await asyncio.sleep(0.05)
+    assert [value for _, value in await asyncio.wait_for(stream, 2)] == [0, 1, 2]
+    assert store.reads >= 4
+
+
+async def test_closing_the_hub_is_no_completion(hub: Hub) -> None:
+    """Shutdown ends a stream, shared or not, with `HubClosed`, so that nobody takes it for the end."""
+    store = Store()
+    streams = [
+        asyncio.create_task(collect(state_stream(hub, "topic", store.read, is_final=store.is_final))),
+        asyncio.create_task(collect(hub.shared("key", "topic", store.read, is_final=store.is_final))),
+    ]
+    await asyncio.sleep(0.05)
+    await hub.aclose()
+    for stream in streams:
+        with pytest.raises(HubClosed):
+            await asyncio.wait_for(stream, 1)
+
+
+async def test_a_hundred_viewers_one_read_a_tick(hub: Hub) -> None:
+    """Viewers with one key share every read, and all get the final state; another key reads for itself."""
+    store, other = Store(final=20), Store(final=0)
+    viewers = [
+        asyncio.create_task(
+            collect(hub.shared("key", "topic", store.read, is_final=store.is_final, poll_interval=60))
+        )
+        for _ in range(100)
+    ]
+    assert len(await collect(hub.shared("other rights", "topic", other.read, is_final=other.is_final))) == 1
+    for value in range(1, 21):
+        await change(hub, store, value)
+        await asyncio.sleep(0.02)
+    seen = await asyncio.wait_for(asyncio.gather(*viewers), 3)
+    shown = {tuple(value for _, value in values) for values in seen}
+    assert len(shown) == 1
+    assert shown.pop()[-1] == 20
+    elapsed = store.read_times[-1] - store.read_times[0]
+    assert store.reads <= elapsed / 0.1 + 1.1
+    assert other.reads == 1
+    await released(hub)
+
+
+async def test_a_slow_viewer_skips_to_the_newest(hub: Hub) -> None:
+    """A viewer that dawdles misses states in between but neither holds up the others nor misses the last."""
+    store = Store(final=10)
+
+    def view() -> AsyncIterator[int]:
+        return hub.shared("key", "topic", store.read, is_final=store.is_final, min_interval=0.01)
+
+    async def dawdle() -> list[int]:
+        values = []
+        async for value in view():
+            values.append(value)
+            await asyncio.sleep(0.3)
+        return values
+
+    slow, quick = asyncio.create_task(dawdle()), asyncio.create_task(collect(view()))
+    await asyncio.sleep(0.05)
+    for value in range(1, 11):
+        await change(hub, store, value)
+        await asyncio.sleep(0.03)
+    assert len(await asyncio.wait_for(quick, 1)) > 5
+    seen = await asyncio.wait_for(slow, 3)
+    assert seen[-1] == 10
+    assert len(seen) < 5
+
+
+async def test_the_shared_reader_stops_with_its_last_viewer(hub: Hub) -> None:
+    """The reader outlives any viewer but the last, and is started afresh for the next."""
+    store = Store()
+
+    def view() -> AsyncIterator[int]:
+        return hub.shared("key", "topic", store.read, is_final=store.is_final, min_interval=0.01, poll_interval=0.02)
+
+    first, second = asyncio.create_task(collect(view())), asyncio.create_task(collect(view()))
+    await asyncio.sleep(0.1)
+    first.cancel()
+    await asyncio.sleep(0.05)
+    assert hub.statistics().shared == 1
+    second.cancel()
+    await released(hub)
+    reads = store.reads
+    await asyncio.sleep(0.1)
+    assert store.reads == reads
+    async with aclosing(hub.shared("key", "topic", store.read, is_final=store.is_final)) as values:
+        assert await anext(values) == 0
+    await released(hub)
+
+
+async def test_errors_reach_every_viewer_of_the_key(hub: Hub) -> None:
+    """A read that fails ends all streams of its key with the error; a viewer who comes later reads anew."""
+    store = Store(final=5)
+    viewers = [
+        asyncio.create_task(collect(hub.shared("key", "topic", store.read, is_final=store.is_final)))
+        for _ in range(10)
+    ]
+    await asyncio.sleep(0.15)
+    store.failing = True
+    await change(hub, store, 1)
+    async with asyncio.timeout(2):
+        results = await asyncio.gather(*viewers, return_exceptions=True)
+    assert [type(result) for result in results] == [LookupError] * 10
+    await released(hub)
+    store.failing, store.value = False, 5
+    assert len(await collect(hub.shared("key", "topic", store.read, is_final=store.is_final))) == 1
+
+
+async def test_five_hundred_streams_leave_nothing(hub: Hub) -> None:
+    """Shared and own streams, cancelled in every phase of their life, leave nothing in the hub."""
+    store = Store(read_seconds=0.005)
+    before = len(asyncio.all_tasks())
+    streams = []
+    for number in range(500):
+        topic = f"topic:{number % 40}"
+        stream = (
+            hub.shared(number % 7, topic, store.read, is_final=store.is_final, min_interval=0.01)
+            if number % 2
+            else state_stream(hub, topic, store.read, is_final=store.is_final, min_interval=0.01)
+        )
+        streams.append(asyncio.create_task(collect(stream)))
+        if number % 5 == 0:
+            await asyncio.sleep(0)
+            streams[number // 2].cancel()
+    await asyncio.sleep(0.1)
+    assert hub.statistics().viewers > 100
+    for task in streams:
+        task.cancel()
+    await asyncio.gather(*streams, return_exceptions=True)
+    await released(hub)
+    assert len(asyncio.all_tasks()) <= before + 3  # the connection's own three, if it was not up before
