@@ -166,35 +166,38 @@ class LogStream:
         after: int = 0,
         *,
         is_last: Callable[[LogEntry], bool],
-        is_expected: Callable[[], Awaitable[bool]] | None = None,
+        is_running: Callable[[], Awaitable[bool]],
         poll_interval: float = 5.0,
         retry_interval: float = 0.5,
     ) -> AsyncGenerator[LogEntry, None]:
         """Every entry that follows `after`, in order, once, until one is the last.
 
-        Holds no connection while it waits. Rides out a Redis that is away; raises `LogMissing` when entries are
-        gone, but for a log not begun yet asks `is_expected` first and waits as long as that says so.
+        Holds no connection while it waits, and rides out a Redis that is away. `is_running` asks the database
+        whether more is to come: for a log not begun yet, and when nothing came for `poll_interval` seconds. Raises
+        `LogMissing` when the log cannot tell the rest: entries are gone, or nobody writes the last one any more.
         """
+        running = True
         with hub.watch(log_topic(name)) as viewer:
             while True:
                 viewer.drain()
-                wait = poll_interval
-                entries: list[LogEntry] = []
+                entries, wait = [], poll_interval
                 try:
                     entries = await self.read(name, after)
                 except LogUnavailable as error:
                     logger.warning("log_unavailable", log=name, reason=str(error))
                     wait = retry_interval
                 except LogMissing:
-                    if after or is_expected is None or not await is_expected():
+                    if after or not await is_running():
                         raise
+                if not entries and not running:
+                    raise LogMissing(f"{name} ends after {after} without its last event")
                 for entry in entries:
                     yield entry
-                    after = entry.sequence
                     if is_last(entry):
                         return
-                if len(entries) < PAGE:
-                    await viewer.next(within=wait)
+                    after = entry.sequence
+                if len(entries) < PAGE and await viewer.next(within=wait) is None:
+                    running = await is_running()
 
     async def _fetch(self, name: str, after: int, limit: int) -> tuple[list[Stored], list[Stored], int]:
         async with self._redis.pipeline(transaction=True) as pipeline:

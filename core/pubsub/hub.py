@@ -137,7 +137,7 @@ class Hub:
         if self._closed:
             raise HubClosed
         state = cast("SharedState[T] | None", self._shared.get(key))
-        if state is None:
+        if state is None or state.task.done():
             state = SharedState(source())
             self._shared[key] = cast("SharedState[object]", state)
             self._keep(state.task).add_done_callback(lambda _: self._forget(key, state))

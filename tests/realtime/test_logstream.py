@@ -21,8 +21,12 @@ async def yes() -> bool:
     return True
 
 
+async def no() -> bool:
+    return False
+
+
 async def follow(logs: LogStream, hub: Hub, after: int = 0) -> list[tuple[int, bytes]]:
-    entries = logs.follow(hub, "log", after, is_last=is_end, is_expected=yes, retry_interval=0.05)
+    entries = logs.follow(hub, "log", after, is_last=is_end, is_running=yes, retry_interval=0.05)
     return [(entry.sequence, entry.event) async for entry in entries]
 
 
@@ -83,7 +87,7 @@ async def test_more_than_a_page(logs: LogStream, hub: Hub) -> None:
 async def test_tokens_arrive_promptly(logs: LogStream, hub: Hub) -> None:
     """An append wakes its followers at once, not at the next poll."""
     writer = await logs.claim("log")
-    entries = logs.follow(hub, "log", is_last=is_end, poll_interval=60)
+    entries = logs.follow(hub, "log", is_last=is_end, is_running=yes, poll_interval=60)
     await writer.append(b"first")
     await anext(entries)
     await asyncio.sleep(0.1)
@@ -203,9 +207,51 @@ async def test_trimmed_entries_are_missing(redis: Redis) -> None:
     assert len(await logs.read("log", 990)) == 10
 
 
+async def test_an_abandoned_log_is_missing(logs: LogStream, hub: Hub) -> None:
+    """A log whose writer died and will not come back ends its followers, with all that was written."""
+    running = True
+
+    async def is_running() -> bool:
+        return running
+
+    writer = await logs.claim("log")
+    await writer.append(b"a")
+    entries = logs.follow(hub, "log", is_last=is_end, is_running=is_running, poll_interval=0.1)
+    assert (await anext(entries)).event == b"a"
+    pending = asyncio.ensure_future(anext(entries))
+    await asyncio.sleep(0.3)
+    assert not pending.done()
+    running = False
+    with pytest.raises(LogMissing, match="without its last event"):
+        await asyncio.wait_for(pending, 1)
+
+
+async def test_the_last_event_beats_the_end_of_running(logs: LogStream, hub: Hub) -> None:
+    """A last event written just before the database says that nobody writes is still delivered."""
+    writer = await logs.claim("log")
+    await writer.append(b"a")
+
+    async def finish() -> bool:
+        await writer.append(END)
+        return False
+
+    entries = logs.follow(hub, "log", is_last=is_end, is_running=finish, poll_interval=0.05)
+    assert [entry.event async for entry in entries] == [b"a", END]
+
+
+async def test_a_reply_that_ends_while_redis_is_away(logs: LogStream, hub: Hub, server: ValkeyServer) -> None:
+    """Followers do not wait for Redis when the database says that all is done."""
+    await (await logs.claim("log")).append(b"a")
+    entries = logs.follow(hub, "log", is_last=is_end, is_running=no, poll_interval=0.1, retry_interval=0.05)
+    await anext(entries)
+    server.kill()
+    with pytest.raises(LogMissing):
+        await asyncio.wait_for(anext(entries), 7)
+
+
 async def test_unexpected_log_is_missing_at_once(logs: LogStream, hub: Hub) -> None:
-    """Following a log that is not there, and that nobody expects, says so rather than wait."""
-    entries = logs.follow(hub, "log", is_last=is_end)
+    """Following a log that is not there, and that nobody will write, says so rather than wait."""
+    entries = logs.follow(hub, "log", is_last=is_end, is_running=no)
     with pytest.raises(LogMissing):
         await asyncio.wait_for(anext(entries), 1)
     await asyncio.sleep(0.05)
@@ -248,7 +294,7 @@ async def test_claims_race_to_one_winner(logs: LogStream) -> None:
 async def test_leaving_early_releases_the_hub(logs: LogStream, hub: Hub) -> None:
     """A follower that stops reading and closes holds nothing."""
     await (await logs.claim("log")).append_all([b"a"] * 10)
-    async with aclosing(logs.follow(hub, "log", is_last=is_end)) as entries:
+    async with aclosing(logs.follow(hub, "log", is_last=is_end, is_running=yes)) as entries:
         assert (await anext(entries)).sequence == 1
     await asyncio.sleep(0.05)
     assert hub.statistics().viewers == hub.statistics().tasks == 0
