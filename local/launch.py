@@ -40,7 +40,10 @@ def become(options: dict[str, int | None], argv: list[str]) -> None:
         _prctl(PR_SET_PDEATHSIG, options["signal"] or 0)
     if os.getppid() != options["parent"]:
         sys.exit("the parent is gone")
-    os.execv(argv[0], argv)  # noqa: S606 - replacing ourselves is the purpose
+    try:
+        os.execv(argv[0], argv)  # noqa: S606 - replacing ourselves is the purpose
+    except OSError as error:
+        sys.exit(f"cannot run {argv[0]}: {error.strerror}")
 
 
 def _give_up_root(uid: int, gid: int, *, keep_entry: bool) -> None:

@@ -12,6 +12,7 @@ from local.folder import LocalError, free_port, is_free, prepare_home, recall, r
 
 START_SECONDS = 20.0
 POLL_SECONDS = 0.02
+ANSWER_SECONDS = 0.25
 PORT_ATTEMPTS = 5
 
 
@@ -139,7 +140,7 @@ daemonize no
 
 def _answers(port: int, password: str) -> bool:
     try:
-        with socket.create_connection(("127.0.0.1", port), timeout=1) as connection:
+        with socket.create_connection(("127.0.0.1", port), timeout=ANSWER_SECONDS) as connection:
             connection.sendall(f"AUTH {password}\r\nPING\r\n".encode())
             reply = b""
             while reply.count(b"\r\n") < 2:  # noqa: PLR2004 - two commands, two replies

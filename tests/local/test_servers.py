@@ -1,11 +1,9 @@
 import asyncio
 import json
-import os
 import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,6 +21,7 @@ from local.servers import (
     start_postgres,
     start_valkey,
 )
+from tests.local.waiting import is_running, until
 
 HOLDER = """
 import sys, time
@@ -199,15 +198,4 @@ def test_servers_end_when_their_parent_is_killed(tmp_path: Path) -> None:
     parent.send_signal(signal.SIGKILL)
     parent.wait()
     start_postgres(tmp_path, durable=False).stop()  # waits for the one that is still shutting down
-    deadline = time.monotonic() + 5
-    while any(is_running(pid) for pid in pids) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert not any(is_running(pid) for pid in pids)
-
-
-def is_running(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
+    until(lambda: not any(is_running(pid) for pid in pids))

@@ -1,0 +1,197 @@
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from local.development import DevelopmentOptions, Urls, read_servers, run
+from local.folder import free_port
+from tests.local.waiting import is_running, until
+
+PROGRAMS = Path(__file__).with_name("programs.py")
+SCRIPT = """
+import asyncio, json, sys
+from pathlib import Path
+from local.development import DevelopmentOptions, Urls, run
+
+async def prepare(urls: Urls) -> None:
+    print("prepared", flush=True)
+    await asyncio.sleep(float(sys.argv[5]))
+
+sys.exit(run(DevelopmentOptions(
+    home=Path(sys.argv[1]), api_port=int(sys.argv[2]), sandbox_port=int(sys.argv[3]), worker_processes=2,
+    prepare=prepare, sign_in="demo@nudge.example", command=(sys.executable, sys.argv[4]),
+)))
+"""
+
+
+@dataclass
+class Development:
+    """A `nudge dev` of its own process."""
+
+    process: subprocess.Popen[bytes]
+    output: Path
+
+    @property
+    def said(self) -> str:
+        """What it wrote so far."""
+        return self.output.read_text()
+
+    def children(self) -> dict[int, str]:
+        """Its child processes: pid and command line."""
+        listing = subprocess.run(
+            ["ps", "-o", "pid=,args=", "--ppid", str(self.process.pid)], capture_output=True, text=True, check=False
+        )
+        lines = (line.split(maxsplit=1) for line in listing.stdout.splitlines())
+        return {int(pid): arguments for pid, arguments in lines}
+
+
+@contextmanager
+def development(folder: Path, *, preparing_seconds: float = 0.0) -> Iterator[Development]:
+    output = folder / "output"
+    arguments = [str(folder / "home"), str(free_port()), str(free_port()), str(PROGRAMS), str(preparing_seconds)]
+    with output.open("wb") as file:
+        process = subprocess.Popen([sys.executable, "-c", SCRIPT, *arguments], stdout=file, stderr=subprocess.STDOUT)
+    try:
+        yield Development(process, output)
+    finally:
+        process.kill()
+        process.wait()
+
+
+async def refuse(_: Urls) -> None:
+    raise AssertionError("nothing may be prepared")
+
+
+def options(home: Path, **given: object) -> DevelopmentOptions:
+    known = {"home": home, "prepare": refuse, "api_port": free_port(), "sandbox_port": free_port()}
+    return DevelopmentOptions(**(known | given), command=("unused",))  # type: ignore[arg-type]
+
+
+def test_it_starts_tells_where_things_are_and_stops_without_a_trace(tmp_path: Path) -> None:
+    """All processes come up, other terminals find the servers, and Ctrl-C ends every one of them with code 0."""
+    with development(tmp_path) as dev:
+        until(lambda: "NudgeCampaign is ready" in dev.said)
+        commands = dev.children()
+        for verb in ("api", "sandbox"):
+            assert sum(each.endswith(f"programs.py {verb}") for each in commands.values()) == 1
+        assert sum(each.endswith("programs.py worker") for each in commands.values()) == 2
+        assert len(commands) == 6
+        servers = read_servers(tmp_path / "home")
+        assert servers is not None
+        assert set(servers) == {"database_url", "migrator_url", "redis_url", "api_url", "sandbox_url"}
+        assert f"{servers['api_url']}/graphql" in dev.said
+        dev.process.send_signal(signal.SIGINT)
+        assert dev.process.wait(timeout=10) == 0
+        assert not any(is_running(pid) for pid in commands)
+        assert read_servers(tmp_path / "home") is None
+
+
+def test_a_killed_server_is_started_again(tmp_path: Path) -> None:
+    """PostgreSQL, Valkey and a worker come back by themselves after SIGKILL."""
+    with development(tmp_path) as dev:
+        until(lambda: "NudgeCampaign is ready" in dev.said)
+        for pid, arguments in dev.children().items():
+            if not arguments.endswith(("api", "sandbox")):
+                os.kill(pid, signal.SIGKILL)
+        for name in ("postgres", "valkey", "worker-1", "worker-2"):
+            until(lambda name=name: f"{name} started again" in dev.said)  # type: ignore[misc]
+        assert len(dev.children()) == 6
+
+
+def test_nothing_outlives_a_killed_one(tmp_path: Path) -> None:
+    """SIGKILL to `nudge dev` itself ends servers and programs, and the next start is a normal one."""
+    with development(tmp_path) as dev:
+        until(lambda: "NudgeCampaign is ready" in dev.said)
+        commands = dev.children()
+        dev.process.kill()
+        dev.process.wait()
+        until(lambda: not any(is_running(pid) for pid in commands))
+    with development(tmp_path) as dev:
+        until(lambda: "NudgeCampaign is ready" in dev.said)
+
+
+def test_it_can_be_interrupted_while_it_prepares(tmp_path: Path) -> None:
+    """SIGTERM during a long migration or seed ends it at once, servers included."""
+    with development(tmp_path, preparing_seconds=60) as dev:
+        until(lambda: "prepared" in dev.said)
+        commands = dev.children()
+        assert len(commands) == 2
+        dev.process.terminate()
+        assert dev.process.wait(timeout=10) == 0
+        assert not any(is_running(pid) for pid in commands)
+
+
+def test_a_second_one_on_the_same_folder_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The message names the other process and what to set."""
+    with development(tmp_path) as dev:
+        until(lambda: "prepared" in dev.said)
+        assert run(options(tmp_path / "home")) == 1
+        message = capsys.readouterr().err
+    assert f"process {dev.process.pid}" in message
+    assert "NUDGE_HOME" in message
+
+
+def listener() -> socket.socket:
+    other = socket.socket()
+    other.bind(("127.0.0.1", 0))
+    other.listen()
+    return other
+
+
+@pytest.mark.parametrize(
+    ("setting", "variable"), [("api_port", "NUDGE_API__PORT"), ("sandbox_port", "NUDGE_SANDBOX__PORT")]
+)
+def test_a_busy_port_is_refused_before_anything_starts(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], setting: str, variable: str
+) -> None:
+    """The message names the port, who sits on it and the variable to set."""
+    with listener() as other:
+        port = other.getsockname()[1]
+        assert run(options(tmp_path, **{setting: port})) == 1
+    message = capsys.readouterr().err
+    assert f"port {port} is busy (pid {os.getpid()}" in message
+    assert f"set {variable} to another one" in message
+    assert not (tmp_path / "postgres").exists()
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        ({"database_url": "postgresql+asyncpg://a:b@127.0.0.1:1/x"}, "NUDGE_DATABASE__MIGRATOR_URL"),
+        (
+            {
+                "database_url": "postgresql+asyncpg://a:secret@127.0.0.1:1/x",
+                "migrator_url": "postgresql+asyncpg://a:secret@127.0.0.1:1/x",
+                "redis_url": "self",
+            },
+            "NUDGE_DATABASE__URL",
+        ),
+        ({"redis_url": "redis://:secret@127.0.0.1:1/0"}, "NUDGE_REDIS__URL"),
+        ({"redis_url": "redis://127.0.0.1:notaport/0"}, "NUDGE_REDIS__URL"),
+    ],
+)
+def test_a_given_server_that_cannot_be_reached_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], given: dict[str, str], named: str
+) -> None:
+    """The message names the variable and does not repeat the password."""
+    with listener() as other:
+        if given.get("redis_url") == "self":
+            given = given | {"redis_url": f"redis://127.0.0.1:{other.getsockname()[1]}/0"}
+        assert run(options(tmp_path, **given)) == 1
+    message = capsys.readouterr().err
+    assert named in message
+    assert "secret" not in message
+
+
+def test_a_folder_that_cannot_be_used_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A data folder that is a file gives a message with the variable, not a stack."""
+    (tmp_path / "file").touch()
+    assert run(options(tmp_path / "file")) == 1
+    assert "NUDGE_HOME" in capsys.readouterr().err
