@@ -2,6 +2,7 @@
 
 import asyncio
 import heapq
+import logging
 import random
 from collections import Counter, OrderedDict, deque
 from collections.abc import AsyncIterator
@@ -20,6 +21,8 @@ from sandbox.faults import Faults
 from sandbox.ledger import Ledger, Message
 from sandbox.wire import JsonObject, Refused
 
+log = logging.getLogger("sandbox")
+
 POSTERS = 16
 OUTBOX = 1_000
 HISTORY = 2_000
@@ -34,6 +37,12 @@ class Target:
     url: str
     username: str | None
     password: str | None
+
+    def credentials(self) -> dict[str, str]:
+        """The HTTP Basic header, when a user name is set."""
+        if not self.username:
+            return {}
+        return {"authorization": aiohttp.encode_basic_auth(self.username, self.password or "")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +93,8 @@ class Webhooks:
         async with aiohttp.ClientSession(connector=connector, timeout=timeout) as self._session:
             tasks = [asyncio.create_task(self._tick())]
             tasks += [asyncio.create_task(self._post()) for _ in range(POSTERS)]
+            for task in tasks:
+                task.add_done_callback(_report)
             try:
                 yield
             finally:
@@ -223,12 +234,9 @@ class Webhooks:
     async def _attempt(self, target: Target, body: bytes) -> int:
         if self._session is None:
             raise RuntimeError("the sandbox is not running")
-        auth = aiohttp.BasicAuth(target.username, target.password or "") if target.username else None
-        headers = {"content-type": "application/json", "user-agent": "Postmark"}
+        headers = {"content-type": "application/json", "user-agent": "Postmark", **target.credentials()}
         try:
-            async with self._session.post(
-                target.url, data=body, headers=headers, auth=auth, allow_redirects=False
-            ) as response:
+            async with self._session.post(target.url, data=body, headers=headers, allow_redirects=False) as response:
                 await response.read()
                 status = response.status
         except (aiohttp.ClientError, TimeoutError):
@@ -251,6 +259,11 @@ class Webhooks:
         self._history.setdefault(message_id, []).extend(bodies)
         while len(self._history) > HISTORY:
             self._history.popitem(last=False)
+
+
+def _report(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.error("a task of the sandbox ended by an error", exc_info=error)
 
 
 def _received(status: int) -> bool:

@@ -15,9 +15,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from sandbox import SandboxConfig, build
+from sandbox import EngagementRates, SandboxConfig, build
 
 Json = dict[str, object]
+QUIET = EngagementRates(hard_bounce=0, soft_bounce=0, complaint=0, unsubscribe=0, open=0)
 
 
 @asynccontextmanager
@@ -118,7 +119,7 @@ async def sandbox_with(session: aiohttp.ClientSession, config: SandboxConfig) ->
 
 @pytest.fixture(scope="session")
 async def shared(session: aiohttp.ClientSession) -> AsyncIterator[Client]:
-    async with sandbox_with(session, SandboxConfig(pace=0)) as opened:
+    async with sandbox_with(session, SandboxConfig(pace=0, rates=QUIET)) as opened:
         yield opened
 
 

@@ -1,0 +1,138 @@
+import asyncio
+
+import aiohttp
+import orjson
+import pytest
+
+from tests.sandbox.conftest import Client, Json, mail
+
+
+async def accepted(client: Client) -> object:
+    """How many messages the ledger holds."""
+    return (await client.summary())["accepted"]
+
+
+@pytest.mark.parametrize(
+    ("switch", "status", "kept"),
+    [
+        ({"rate_limited": True}, 429, 0),
+        ({"server_error_before_accept": True}, 500, 0),
+        ({"server_error_after_accept": True}, 500, 2),
+        ({"half_batch": True}, 500, 1),
+        ({"http_status": {"status": 422, "error_code": 405}}, 422, 0),
+        ({"http_status": {"status": 413, "error_code": 413}}, 413, 0),
+    ],
+)
+async def test_a_fault_answers_its_status_and_accepts_what_it_says(
+    client: Client, switch: Json, status: int, kept: int
+) -> None:
+    """Each fault's status goes with exactly the messages that it let through."""
+    await client.faults(postmark=switch)
+    answer = await client.call("POST", "/email/batch", [mail("a@example.com"), mail("b@example.com")])
+    assert answer.status == status
+    assert await accepted(client) == kept
+
+
+async def test_http_status_carries_its_error_code(client: Client) -> None:
+    """The code and message of the switch are in the reply."""
+    await client.faults(postmark={"http_status": {"status": 422, "error_code": 412, "message": "Pending."}})
+    answer = await client.call("POST", "/email/batch", [mail()])
+    assert answer.object() == {"ErrorCode": 412, "Message": "Pending."}
+
+
+async def test_a_cut_reply_accepts_and_breaks_off(client: Client) -> None:
+    """The client loses the connection in the middle of a reply to messages that were accepted."""
+    await client.faults(postmark={"cut_reply": {"count": 1}})
+    with pytest.raises(aiohttp.ClientPayloadError):
+        await client.call("POST", "/email/batch", [mail()])
+    assert await accepted(client) == 1
+    assert (await client.send(mail()))[0]["ErrorCode"] == 0
+
+
+async def test_an_unreadable_reply_is_a_200_that_does_not_parse(client: Client) -> None:
+    """Garbage with status 200, after accepting."""
+    await client.faults(postmark={"unreadable_reply": True})
+    with pytest.raises(orjson.JSONDecodeError):
+        await client.call("POST", "/email/batch", [mail()])
+    assert await accepted(client) == 1
+
+
+@pytest.mark.parametrize(("switch", "kept_meanwhile"), [("stall_before_accept", 0), ("stall_after_accept", 1)])
+async def test_a_stall_holds_the_reply_before_or_after_accepting(
+    client: Client, switch: str, kept_meanwhile: int
+) -> None:
+    """During a stall the ledger shows on which side of accepting it waits."""
+    await client.faults(postmark={switch: 0.4})
+    sending = asyncio.create_task(client.call("POST", "/email/batch", [mail()]))
+    await asyncio.sleep(0.15)
+    assert not sending.done()
+    assert await accepted(client) == kept_meanwhile
+    assert (await sending).status == 200
+    assert await accepted(client) == 1
+
+
+async def test_item_error_refuses_the_addresses_of_its_pattern(client: Client) -> None:
+    """Only matching addresses are refused, with the code of the switch."""
+    await client.faults(postmark={"item_error": {"pattern": "*@bad.example.com", "error_code": 300}})
+    good, bad = await client.send(mail("a@example.com"), mail("A@BAD.example.com"))
+    assert (good["ErrorCode"], bad["ErrorCode"]) == (0, 300)
+
+
+async def test_search_lag_hides_what_was_accepted_lately(client: Client) -> None:
+    """A message shows up in the search only after the lag."""
+    await client.faults(postmark={"search_lag_seconds": 0.3})
+    await client.send(mail())
+    path = "/messages/outbound?count=10&offset=0&metadata_batch=b1"
+    assert (await client.call("GET", path)).object()["TotalCount"] == 0
+    await asyncio.sleep(0.35)
+    assert (await client.call("GET", path)).object()["TotalCount"] == 1
+
+
+async def test_count_and_skip_say_when_a_fault_strikes(client: Client) -> None:
+    """A fault with skip 1 and count 2 strikes the second and third request alone."""
+    await client.faults(postmark={"rate_limited": {"skip": 1, "count": 2}})
+    statuses = [(await client.call("POST", "/email/batch", [mail()])).status for _ in range(4)]
+    assert statuses == [200, 429, 429, 200]
+    shown = (await client.call("GET", "/sandbox/faults")).object()["postmark"]
+    assert shown == {"rate_limited": {"count": 0, "skip": 0, "probability": 1.0, "fired": 2}}
+
+
+async def test_probability_strikes_some_requests(client: Client) -> None:
+    """A fault of probability one half strikes some of many requests and spares others."""
+    await client.faults(postmark={"rate_limited": {"probability": 0.5}})
+    statuses = {(await client.call("POST", "/email/batch", [mail()])).status for _ in range(40)}
+    assert statuses == {200, 429}
+
+
+async def test_put_replaces_only_the_sections_it_names(client: Client) -> None:
+    """Switching a section leaves the others, an empty section clears it, DELETE clears all."""
+    await client.faults(postmark={"rate_limited": True}, llm={"slow_tokens": 0.1})
+    await client.faults(postmark={})
+    shown = (await client.call("GET", "/sandbox/faults")).object()
+    assert shown["postmark"] == {}
+    assert shown["llm"] == {"slow_tokens": {"seconds": 0.1, "count": None, "skip": 0, "probability": 1.0, "fired": 0}}
+    assert (await client.call("DELETE", "/sandbox/faults")).status == 204
+    assert (await client.call("GET", "/sandbox/faults")).object()["llm"] == {}
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"mail": {}},
+        {"postmark": {"rate_limit": True}},
+        {"postmark": {"rate_limited": {"often": 1}}},
+        {"postmark": {"rate_limited": {"count": "many"}}},
+        {"postmark": {"rate_limited": {"probability": True}}},
+        {"postmark": {"stall_before_accept": {"seconds": "long"}}},
+        {"postmark": []},
+        [],
+        b"{",
+    ],
+)
+async def test_an_unknown_switch_is_refused(client: Client, document: object) -> None:
+    """A misspelt switch or option answers 400 and changes nothing."""
+    await client.faults(postmark={"rate_limited": {"count": 7}})
+    assert (await client.call("PUT", "/sandbox/faults", document)).status == 400
+    shown = (await client.call("GET", "/sandbox/faults")).object()["postmark"]
+    assert isinstance(shown, dict)
+    assert shown["rate_limited"]["count"] == 7

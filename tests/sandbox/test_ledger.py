@@ -1,0 +1,122 @@
+from pathlib import Path
+
+import aiohttp
+import orjson
+import pytest
+
+from sandbox import SandboxConfig
+from tests.sandbox.conftest import QUIET, Client, Json, mail, sandbox_with
+
+
+async def test_entries_are_paged_and_filtered(client: Client) -> None:
+    """The ledger pages in the order of acceptance, filtered by metadata and recipient."""
+    await client.send(*[mail(f"p{n}@example.com") for n in range(5)])
+    await client.send(mail("p1@example.com", Metadata={"batch": "b2", "delivery": "x", "campaign": "c1"}))
+    page = (await client.call("GET", "/sandbox/ledger?limit=2&offset=1")).object()
+    assert page["total"] == 6
+    messages = page["messages"]
+    assert isinstance(messages, list)
+    assert [message["recipients"] for message in messages] == [["p1@example.com"], ["p2@example.com"]]
+    for query, total in (
+        ("batch=b2", 1),
+        ("campaign=c1", 6),
+        ("campaign=c1&batch=b1", 5),
+        ("delivery=x", 1),
+        ("recipient=P1@example.com", 2),
+        ("batch=b2&recipient=p2@example.com", 0),
+    ):
+        assert (await client.call("GET", f"/sandbox/ledger?{query}")).object()["total"] == total, query
+    assert (await client.call("GET", "/sandbox/ledger?limit=few")).status == 400
+
+
+async def test_summary_shows_what_was_accepted_twice(client: Client) -> None:
+    """Duplicates are counted by delivery and by campaign and mailbox, whatever the case of the address."""
+    await client.send(mail("a@example.com"), mail("A@Example.com", Metadata={"campaign": "c1", "delivery": "other"}))
+    await client.send(
+        mail("a@example.com", Metadata={"campaign": "c2", "delivery": "d-a@example.com"}), mail("nobody")
+    )
+    summary = await client.summary()
+    assert summary == {
+        "accepted": 3,
+        "distinct_deliveries": 2,
+        "distinct_recipients": 1,
+        "distinct_mailboxes": 2,
+        "duplicates": {
+            "deliveries": 1,
+            "mailboxes": 1,
+            "by_delivery": [{"delivery": "d-a@example.com", "count": 2}],
+            "by_mailbox": [{"campaign": "c1", "recipient": "a@example.com", "count": 2}],
+        },
+        "campaigns": {"c1": 2, "c2": 1},
+        "requests": 2,
+        "refused": 1,
+        "suppressions": 0,
+    }
+    filtered = (await client.call("GET", "/sandbox/ledger/summary?campaign=c2")).object()
+    assert filtered["accepted"] == 1
+
+
+async def test_reset_forgets_messages_and_suppressions(client: Client) -> None:
+    """After a reset nothing is left but the switches."""
+    await client.send(mail())
+    await client.call("POST", "/sandbox/suppressions", {"email": "a@example.com"})
+    assert (await client.call("DELETE", "/sandbox/ledger")).status == 204
+    summary = await client.summary()
+    assert (summary["accepted"], summary["suppressions"], summary["requests"]) == (0, 0, 0)
+    assert (await client.call("GET", "/sandbox/ledger?campaign=c1")).object()["total"] == 0
+
+
+async def test_the_file_holds_what_was_acknowledged(session: aiohttp.ClientSession, tmp_path: Path) -> None:
+    """When the reply is there, so is the line; another run restores it, and a half-written last line is dropped."""
+    config = SandboxConfig(ledger_path=tmp_path / "deep" / "ledger.jsonl", pace=0, rates=QUIET)
+    assert config.ledger_path is not None
+    async with sandbox_with(session, config) as client:
+        (verdict,) = await client.send(mail("a@example.com"))
+        await client.call("POST", "/sandbox/suppressions", {"email": "s@example.com"})
+        lines = [orjson.loads(line) for line in config.ledger_path.read_bytes().splitlines()]
+        assert lines[0]["message_id"] == verdict["MessageID"]
+    with config.ledger_path.open("ab") as file:
+        file.write(b'{"seq": 2, "message_id": "to')
+    async with sandbox_with(session, config) as client:
+        await client.send(mail("b@example.com"))
+        assert (await client.summary())["accepted"] == 2
+        assert (await client.send(mail("s@example.com")))[0]["ErrorCode"] == 406
+        await client.call("DELETE", "/sandbox/suppressions", {"email": "s@example.com"})
+    async with sandbox_with(session, config) as client:
+        page = (await client.call("GET", "/sandbox/ledger")).object()
+        messages: list[Json] = page["messages"]  # type: ignore[assignment]
+        assert [(message["seq"], message["recipients"]) for message in messages] == [
+            (1, ["a@example.com"]),
+            (2, ["b@example.com"]),
+        ]
+        assert (await client.summary())["suppressions"] == 0
+        await client.call("DELETE", "/sandbox/ledger")
+        assert config.ledger_path.read_bytes() == b""
+
+
+async def test_the_latest_mail_can_be_looked_at(client: Client) -> None:
+    """The message as sent, and its HTML behind a policy that runs nothing; older ones keep their entry alone."""
+    (first,) = await client.send(mail("a@example.com", HtmlBody="<script>alert(1)</script><b>Hi</b>"))
+    path = f"/sandbox/messages/{first['MessageID']}"
+    kept = (await client.call("GET", path)).object()["message"]
+    assert isinstance(kept, dict)
+    assert kept["HtmlBody"] == "<script>alert(1)</script><b>Hi</b>"
+    async with client.session.get(f"{client.url}{path}/html") as response:
+        assert "sandbox" in response.headers["content-security-policy"]
+        assert "<b>Hi</b>" in await response.text()
+    await client.send(*[mail(f"p{n}@example.com") for n in range(200)])
+    assert (await client.call("GET", path)).object()["message"] is None
+    assert (await client.call("GET", f"{path}/html")).status == 404
+    assert (await client.call("GET", "/sandbox/messages/unknown")).status == 404
+
+
+@pytest.mark.parametrize("accept", ["application/json", "text/html"])
+async def test_the_index_says_what_it_is(client: Client, accept: str) -> None:
+    """The root names the sandbox and its doors, and shows subjects without running them."""
+    await client.send(mail(Subject="<script>alert(1)</script>"))
+    answer = await client.call("GET", "/", Accept=accept)
+    text = str(answer.body)
+    assert answer.status == 200
+    assert "stand-in" in text
+    assert "/sandbox/faults" in text
+    assert "<script>" not in text

@@ -1,0 +1,203 @@
+import asyncio
+from base64 import b64encode
+
+import aiohttp
+
+from sandbox import EngagementRates, SandboxConfig
+from tests.sandbox.conftest import QUIET, Client, Inbox, mail, sandbox_with
+
+EAGER = EngagementRates(hard_bounce=0, soft_bounce=0, complaint=0, unsubscribe=0, open=1, second_open=1, click=1)
+
+
+async def test_a_message_is_delivered_opened_clicked_and_opened_again(
+    session: aiohttp.ClientSession, inbox: Inbox
+) -> None:
+    """One JSON event a request, with our metadata, HTTP Basic, and FirstOpen on the first open alone."""
+    config = SandboxConfig(
+        pace=0, rates=EAGER, webhook_url=inbox.url, webhook_username="hook", webhook_password="secret"
+    )
+    async with sandbox_with(session, config) as client:
+        (verdict,) = await client.send(mail())
+        events = await inbox.until(4)
+    assert sorted(map(str, inbox.types())) == ["Click", "Delivery", "Open", "Open"]
+    for event in events:
+        assert event["MessageID"] == verdict["MessageID"]
+        assert event["Metadata"] == {"batch": "b1", "delivery": "d-ada@example.com", "campaign": "c1"}
+        assert event["Recipient"] == "ada@example.com"
+        assert event["MessageStream"] == "broadcast"
+    opens = {event["FirstOpen"] for event in events if event["RecordType"] == "Open"}
+    assert opens == {True, False}
+    (click,) = [event for event in events if event["RecordType"] == "Click"]
+    assert click["OriginalLink"] == "https://shop.example/spring"
+    assert set(inbox.authorizations) == {f"Basic {b64encode(b'hook:secret').decode()}"}
+
+
+async def test_untracked_messages_are_neither_opened_nor_clicked(
+    session: aiohttp.ClientSession, inbox: Inbox
+) -> None:
+    """Without TrackOpens and TrackLinks the vendor sees the delivery alone."""
+    async with sandbox_with(session, SandboxConfig(pace=0, rates=EAGER, webhook_url=inbox.url)) as client:
+        await client.send(mail(TrackOpens=False, TrackLinks="None"))
+        await inbox.until(1)
+        await asyncio.sleep(0.1)
+    assert inbox.types() == ["Delivery"]
+
+
+async def test_test_addresses_bounce_and_suppress(client: Client, inbox: Inbox) -> None:
+    """A hard bounce makes the address inactive and says so, a soft one does not, the black hole delivers."""
+    await client.call("PUT", "/sandbox/webhooks", {"url": inbox.url})
+    hard, soft = "hardbounce@bounce-testing.postmarkapp.com", "softbounce@bounce-testing.postmarkapp.com"
+    await client.send(mail(hard), mail(soft), mail("test@blackhole.postmarkapp.com"))
+    events = {(event["RecordType"], event.get("Type")): event for event in await inbox.until(4)}
+    assert set(events) == {
+        ("Bounce", "HardBounce"),
+        ("Bounce", "SoftBounce"),
+        ("SubscriptionChange", None),
+        ("Delivery", None),
+    }
+    bounce = events["Bounce", "HardBounce"]
+    assert (bounce["TypeCode"], bounce["Inactive"], bounce["Email"]) == (1, True, hard)
+    assert isinstance(bounce["ID"], int)
+    assert events["Bounce", "SoftBounce"]["Inactive"] is False
+    assert events["SubscriptionChange", None]["SuppressionReason"] == "HardBounce"
+    verdicts = await client.send(mail(hard), mail(soft))
+    assert [verdict["ErrorCode"] for verdict in verdicts] == [406, 0]
+
+
+async def test_the_same_seed_leads_the_same_lives(session: aiohttp.ClientSession) -> None:
+    """Two sandboxes of one seed suppress the same addresses, another seed others."""
+    rates = EngagementRates(hard_bounce=0.3)
+    outcomes: list[set[str]] = []
+    for seed in (7, 7, 8):
+        async with sandbox_with(session, SandboxConfig(pace=0, seed=seed, rates=rates)) as client:
+            await client.send(*[mail(f"p{n}@example.com") for n in range(100)])
+            await settled(client)
+            found = (await client.call("GET", "/sandbox/suppressions")).object()["suppressions"]
+            assert isinstance(found, list)
+            outcomes.append({entry["email"] for entry in found})
+    assert outcomes[0] == outcomes[1] != outcomes[2]
+    assert 15 <= len(outcomes[0]) <= 45
+
+
+async def settled(client: Client) -> None:
+    """Wait until nothing is to come any more."""
+    async with asyncio.timeout(10):
+        while True:
+            state = (await client.call("GET", "/sandbox/webhooks")).object()
+            if state["waiting"] == 0 and state["queued"] == 0:
+                return
+            await asyncio.sleep(0.02)
+
+
+async def test_a_failing_receiver_is_tried_again(client: Client, inbox: Inbox) -> None:
+    """An event answered with 500 comes again until it is taken."""
+    inbox.answers = [500, 503, 302]
+    await client.call("PUT", "/sandbox/webhooks", {"url": inbox.url})
+    await client.send(mail())
+    await inbox.until(4)
+    await settled(client)
+    assert inbox.events[0] == inbox.events[3]
+    state = (await client.call("GET", "/sandbox/webhooks")).object()
+    assert (state["attempts"], state["delivered"], state["failed"], state["given_up"]) == (4, 1, 3, 0)
+
+
+async def test_a_receiver_that_never_answers_well_is_given_up_after_ten_retries(client: Client, inbox: Inbox) -> None:
+    """Eleven attempts in all, then the event is lost for good."""
+    inbox.answers = [500] * 20
+    await client.call("PUT", "/sandbox/webhooks", {"url": inbox.url})
+    await client.send(mail())
+    await inbox.until(11)
+    await settled(client)
+    await asyncio.sleep(0.05)
+    assert len(inbox.events) == 11
+    assert (await client.call("GET", "/sandbox/webhooks")).object()["given_up"] == 1
+
+
+async def test_a_403_stops_the_webhooks_for_good(client: Client, inbox: Inbox) -> None:
+    """After a 403 nothing more is posted until the webhooks are reset."""
+    inbox.answers = [403]
+    await client.call("PUT", "/sandbox/webhooks", {"url": inbox.url})
+    (verdict,) = await client.send(mail())
+    await inbox.until(1)
+    await client.send(mail("b@example.com"))
+    await settled(client)
+    assert len(inbox.events) == 1
+    opened = {"record_type": "Open", "message_id": verdict["MessageID"]}
+    assert (await client.call("POST", "/sandbox/webhooks", opened)).status == 409
+    assert (await client.call("DELETE", "/sandbox/webhooks")).status == 204
+    assert (await client.call("POST", "/sandbox/webhooks", opened)).object() == {"statuses": [200]}
+
+
+async def test_events_are_emitted_and_replayed_on_demand(client: Client, inbox: Inbox) -> None:
+    """An event built for a message, one given whole, several times over, and a replay of what was told."""
+    await client.call("PUT", "/sandbox/webhooks", {"url": inbox.url})
+    (verdict,) = await client.send(mail())
+    await inbox.until(1)
+    message_id = verdict["MessageID"]
+    inbox.answers = [200, 401]
+    complaint = {"record_type": "SpamComplaint", "message_id": message_id}
+    assert (await client.call("POST", "/sandbox/webhooks", complaint)).object() == {"statuses": [200, 401]}
+    assert inbox.types() == ["Delivery", "SpamComplaint", "SubscriptionChange"]
+    assert (await client.send(mail()))[0]["ErrorCode"] == 406
+    given = {"event": {"RecordType": "Odd"}, "times": 2}
+    assert (await client.call("POST", "/sandbox/webhooks", given)).object() == {"statuses": [200, 200]}
+    assert inbox.types()[3:] == ["Odd", "Odd"]
+    replayed = await client.call("POST", "/sandbox/webhooks", {"replay": message_id, "wait": False})
+    assert (replayed.status, replayed.object()) == (202, {"queued": 3})
+    events = await inbox.until(8)
+    assert sorted(map(str, inbox.types()[5:])) == sorted(map(str, inbox.types()[:3]))
+    assert all(event in events[:3] for event in events[5:])
+
+
+async def test_bad_orders_for_webhooks_are_refused(client: Client, inbox: Inbox) -> None:
+    """An unknown message, an unknown record type, a wild number or no URL answer with what is wrong."""
+    (verdict,) = await client.send(mail())
+    known = {"record_type": "Open", "message_id": verdict["MessageID"]}
+    assert (await client.call("POST", "/sandbox/webhooks", known)).status == 409
+    await client.call("PUT", "/sandbox/webhooks", {"url": inbox.url})
+    for document, status in (
+        ({"record_type": "Open", "message_id": "unknown"}, 404),
+        ({"replay": "unknown"}, 404),
+        ({**known, "record_type": "Opened"}, 400),
+        ({**known, "times": 101}, 400),
+        ({}, 400),
+    ):
+        assert (await client.call("POST", "/sandbox/webhooks", document)).status == status, document
+
+
+async def test_webhooks_as_seen_in_the_wild(client: Client, inbox: Inbox) -> None:
+    """Switches spell ServerID otherwise, leave out Metadata and Tag, double and delay events."""
+    await client.faults(
+        webhooks={
+            "server_id_spelling": True,
+            "missing_metadata": True,
+            "missing_tag": True,
+            "duplicate": {"count": 1},
+            "reorder": 0.05,
+        }
+    )
+    await client.call("PUT", "/sandbox/webhooks", {"url": inbox.url})
+    await client.send(mail())
+    first, second = await inbox.until(2)
+    assert first == second
+    assert "ServerId" in first
+    assert not {"ServerID", "Metadata", "Tag"} & set(first)
+
+
+async def test_a_hundred_thousand_messages_pass_without_a_backlog_of_tasks(session: aiohttp.ClientSession) -> None:
+    """Two hundred full batches are accepted and lived through while the sandbox keeps answering."""
+    async with sandbox_with(session, SandboxConfig(pace=0, rates=QUIET)) as client:
+        before = len(asyncio.all_tasks())
+        for batch in range(200):
+            page = [
+                mail(
+                    f"p{batch}-{n}@example.com",
+                    Metadata={"delivery": f"{batch}-{n}", "campaign": "c", "batch": str(batch)},
+                )
+                for n in range(500)
+            ]
+            assert len(await client.send(*page)) == 500
+        await settled(client)
+        assert len(asyncio.all_tasks()) <= before + 2
+        summary = await client.summary()
+        assert (summary["accepted"], summary["distinct_deliveries"]) == (100_000, 100_000)
