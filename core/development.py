@@ -3,15 +3,15 @@
 import fcntl
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from core.security import new_secret, new_signing_key
-from core.settings import Settings, SettingsInvalid, variable
+from core.settings import Settings
 
-SERVERS_FILE = "servers.json"
 SECRETS_FILE = "application.json"
 
-# Where `nudge dev` writes a URL (left), and the setting that takes it (right).
+# The name under which `nudge dev` remembers a URL, and the setting that takes it.
 SERVER_SETTINGS: dict[str, tuple[str, ...]] = {
     "database_url": ("database", "url"),
     "migrator_url": ("database", "migrator_url"),
@@ -19,13 +19,14 @@ SERVER_SETTINGS: dict[str, tuple[str, ...]] = {
 }
 
 
-def filled(settings: Settings) -> Settings:
-    """The settings with development's own values where none was set; production's come back as they are."""
+def filled(settings: Settings, servers: Mapping[str, str]) -> Settings:
+    """The settings with development's own values where none was set; production's come back as they are.
+
+    `servers` holds the URLs of the servers that `nudge dev` runs on this data folder, if any.
+    """
     if settings.production:
         return settings
-    values: dict[tuple[str, ...], str] = {
-        path: url for name, path in SERVER_SETTINGS.items() if (url := read_servers(settings.home).get(name))
-    }
+    values = {path: servers[name] for name, path in SERVER_SETTINGS.items() if name in servers}
     values |= {tuple(name.split(".")): secret for name, secret in read_or_make_secrets(settings.home).items()}
     sandbox = f"http://127.0.0.1:{settings.sandbox.port}"
     values |= {("postmark", "base_url"): sandbox, ("llm", "base_url"): f"{sandbox}/api/v1"}
@@ -39,17 +40,6 @@ def with_defaults(settings: Settings, values: dict[tuple[str, ...], str]) -> Set
         if document[group][name] is None:
             document[group][name] = value
     return Settings.model_validate(document)
-
-
-def read_servers(home: Path) -> dict[str, str]:
-    """The URLs of the servers that `nudge dev` runs for this data folder; empty when it never has."""
-    try:
-        document = json.loads((home / SERVERS_FILE).read_text())
-    except FileNotFoundError:
-        return {}
-    except ValueError:
-        raise SettingsInvalid(f"{home / SERVERS_FILE} is not readable JSON; remove it and start again.") from None
-    return {name: value for name, value in document.items() if isinstance(value, str)}
 
 
 def read_or_make_secrets(home: Path) -> dict[str, str]:
@@ -71,13 +61,3 @@ def read_or_make_secrets(home: Path) -> dict[str, str]:
         }
         json.dump(secrets, file)
         return secrets
-
-
-def environment(settings: Settings) -> dict[str, str]:
-    """The filled settings as environment variables, for the processes that `nudge dev` starts."""
-    secrets = {
-        variable("database", "url"): settings.database.url,
-        variable("database", "migrator_url"): settings.database.migrator_url,
-        variable("redis", "url"): settings.redis.url,
-    }
-    return {name: value.get_secret_value() for name, value in secrets.items() if value is not None}

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PREFIX = "NUDGE_"
@@ -229,3 +230,21 @@ def require(settings: Settings) -> None:
             else "Start `make dev` first, which fills these in, or set them."
         )
         raise SettingsInvalid(f"Missing: {', '.join(missing)}. {hint}")
+
+
+def table() -> str:
+    """Every setting as a Markdown table: variable, default, meaning."""
+    lines = ["| variable | default | meaning |", "| --- | --- | --- |"]
+    for name, field in Settings.model_fields.items():
+        group = field.annotation
+        if isinstance(group, type) and issubclass(group, BaseModel):
+            lines += [row(variable(name, leaf), info) for leaf, info in group.model_fields.items()]
+        else:
+            lines.append(row(variable(name), field))
+    return "\n".join(lines)
+
+
+def row(name: str, field: FieldInfo) -> str:
+    """One line of the table; a default of None is filled in development and required or optional in production."""
+    default = "" if field.default is None else f"`{getattr(field.default, 'value', field.default)}`"
+    return f"| `{name}` | {default} | {field.description} |"

@@ -1,0 +1,202 @@
+"""The `nudge` command: everything a developer or an operator runs."""
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from pydantic import SecretStr
+
+from core import development, telemetry
+from core.settings import Environment, Settings, SettingsInvalid, load, unknown_variables
+from local.folder import LocalError
+
+ROOT = Path(__file__).parent
+DEMO_EMAIL = "demo@nudge.example"
+DEMO_PASSWORD = "correct-horse-nudge"  # noqa: S105 - of the demo organisation, which production never gets
+
+cli = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_show_locals=False)
+schema = typer.Typer(no_args_is_help=True, help="The GraphQL schema as a file.")
+cli.add_typer(schema, name="schema")
+
+
+def settings() -> Settings:
+    """The settings of this process, filled in for development; logging is set up on the way."""
+    found = load()
+    telemetry.configure(found.log_level, json=found.production)
+    for name in unknown_variables():
+        telemetry.logger("nudge").warning("unknown setting; see `nudge settings`", variable=name)
+    servers = {}
+    if found.environment is Environment.DEVELOPMENT:
+        from local.development import read_servers
+
+        servers = read_servers(found.home) or {}
+    return development.filled(found, servers)
+
+
+def clear(value: SecretStr | None) -> str | None:
+    """A secret in the clear, where it is set."""
+    return None if value is None else value.get_secret_value()
+
+
+@cli.command()
+def dev() -> None:
+    """Start everything on this machine: PostgreSQL, Valkey, the vendor sandbox, the API and the workers."""
+    from local.development import DevelopmentOptions, Urls, run
+
+    found = load()
+    if found.production:
+        raise SettingsInvalid("NUDGE_ENVIRONMENT: `nudge dev` is for development; run api and worker in production.")
+
+    async def prepare(urls: Urls) -> None:
+        from core import migration
+
+        await migration.upgrade(urls.migrator)
+        filled = development.filled(found, {"database_url": urls.database, "redis_url": urls.redis})
+        await seed_once(filled)
+
+    options = DevelopmentOptions(
+        home=found.home,
+        prepare=prepare,
+        api_host=found.api.host,
+        api_port=found.api.port,
+        sandbox_port=found.sandbox.port,
+        worker_processes=found.worker.processes,
+        database_url=clear(found.database.url),
+        migrator_url=clear(found.database.migrator_url),
+        redis_url=clear(found.redis.url),
+        sign_in=f"{DEMO_EMAIL} with the password {DEMO_PASSWORD}",
+    )
+    raise typer.Exit(run(options))
+
+
+@cli.command()
+def api() -> None:
+    """Serve the GraphQL API, its subscriptions, and the pages that recipients reach."""
+    import app
+
+    app.serve(settings())
+
+
+@cli.command()
+def worker() -> None:
+    """Run background jobs: sending, webhooks, Maya; and the sweeper."""
+    import jobs
+
+    jobs.run_worker(settings())
+
+
+@cli.command()
+def migrate() -> None:
+    """Bring the database to this version. Needs NUDGE_DATABASE__MIGRATOR_URL, the owner's role."""
+    from core import migration
+
+    url = settings().database.migrator_url
+    if url is None:
+        raise SettingsInvalid("Missing: NUDGE_DATABASE__MIGRATOR_URL. Start `make dev` first, or set it.")
+    asyncio.run(migration.upgrade(url.get_secret_value()))
+    typer.echo("The database is up to date.")
+
+
+@cli.command()
+def seed() -> None:
+    """Make the demo organisation: 2,000 contacts, a template, a finished and a draft campaign. Once."""
+    found = settings()
+    made = asyncio.run(seed_once(found))
+    typer.echo(f"Made the demo organisation; log in as {DEMO_EMAIL}." if made else "The demo organisation is there.")
+
+
+async def seed_once(found: Settings) -> bool:
+    """Seed unless the demo user exists already; whether anything was made."""
+    from services import seeding
+    from services.runtime import running
+
+    if found.production:
+        raise SettingsInvalid("NUDGE_ENVIRONMENT: the demo organisation is not for production.")
+    async with running(found) as runtime:
+        return await seeding.seed(runtime, email=DEMO_EMAIL, password=DEMO_PASSWORD)
+
+
+@cli.command()
+def demo(
+    question: Annotated[str, typer.Option(help="What to ask Maya.")] = "How did my last campaign do?",
+) -> None:
+    """Send a campaign to the demo contacts and watch it, then ask Maya; needs `nudge dev` in another terminal."""
+    from local import demonstration
+
+    found = load()
+    url = f"http://{found.api.host}:{found.api.port}/graphql"
+    raise typer.Exit(asyncio.run(demonstration.run(url, DEMO_EMAIL, DEMO_PASSWORD, question)))
+
+
+@cli.command()
+def sandbox() -> None:
+    """Play the vendors on this machine: Postmark and OpenRouter, strict and with a ledger."""
+    import uvicorn
+
+    from sandbox import SandboxConfig, build
+
+    found = settings()
+    password, token, key = found.postmark.webhook_password, found.postmark.server_token, found.llm.api_key
+    config = SandboxConfig(
+        server_token=clear(token),
+        llm_api_key=clear(key),
+        webhook_url=f"http://{found.api.host}:{found.api.port}/webhooks/postmark",
+        webhook_username=found.postmark.webhook_username,
+        webhook_password=clear(password),
+        ledger_path=found.home / "sandbox" / "ledger.jsonl",
+        pace=found.sandbox.pace,
+    )
+    uvicorn.run(build(config), host="127.0.0.1", port=found.sandbox.port, log_config=None, access_log=False)
+
+
+@cli.command(name="settings")
+def show_settings() -> None:
+    """Print every setting as the Markdown table of the README."""
+    from core.settings import table
+
+    typer.echo(table())
+
+
+@cli.command()
+def secrets() -> None:
+    """Print fresh values for the secrets that production needs, ready for a .env file."""
+    from core.security import new_secret, new_signing_key
+
+    key = new_signing_key().replace("\n", "\\n")
+    typer.echo(f'NUDGE_AUTH__SIGNING_KEY="{key}"')
+    for name in ("NUDGE_SECURITY__SECRET_KEY", "NUDGE_POSTMARK__WEBHOOK_PASSWORD"):
+        typer.echo(f"{name}={new_secret()}")
+
+
+@schema.command()
+def export() -> None:
+    """Write the schema to schema.graphql."""
+    from resolvers import sdl
+
+    (ROOT / "schema.graphql").write_text(sdl.export())
+    typer.echo("Wrote schema.graphql.")
+
+
+@schema.command()
+def check() -> None:
+    """Fail when schema.graphql is stale."""
+    from resolvers import sdl
+
+    if (ROOT / "schema.graphql").read_text() != sdl.export():
+        typer.echo("schema.graphql is stale: run `nudge schema export` and commit it.", err=True)
+        raise typer.Exit(1)
+
+
+def main() -> None:
+    """Entry point: a bad setting is one clear message, not a stack."""
+    try:
+        cli()
+    except (SettingsInvalid, LocalError) as error:
+        sys.stderr.write(f"nudge: {error}\n")
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()
