@@ -2,7 +2,7 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-from sqlalchemy import ForeignKeyConstraint, Index, PrimaryKeyConstraint, UniqueConstraint
+from sqlalchemy import Computed, ForeignKeyConstraint, Index, PrimaryKeyConstraint, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from core.ids import new_id
@@ -46,6 +46,7 @@ class Contact(Base):
         UniqueConstraint("organization_id", "id"),
         UniqueConstraint("organization_id", "email_norm"),
         Index(None, "organization_id", "created_at", "id"),
+        Index(None, "organization_id", "last_name_norm", "id"),
         one_of("status", ContactStatus),
     )
 
@@ -62,6 +63,11 @@ class Contact(Base):
     updated_at: Mapped[CreatedAt]
     subscribed_at: Mapped[datetime | None]
     unsubscribed_at: Mapped[datetime | None]
+    # Lower-cased by the database, as `lower()` in a condition is not leakproof and would keep an index from use.
+    last_name_norm: Mapped[str] = mapped_column(Computed("lower(coalesce(last_name, ''))", persisted=True))
+    search_text: Mapped[str] = mapped_column(
+        Computed("lower(coalesce(first_name, '') || ' ' || coalesce(last_name, '') || ' ' || email)", persisted=True)
+    )
 
 
 class ContactTag(Base):

@@ -142,6 +142,17 @@ def upgrade() -> None:
         sa.Column("updated_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.Column("subscribed_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("unsubscribed_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column(
+            "last_name_norm", sa.Text(), sa.Computed("lower(coalesce(last_name, ''))", persisted=True), nullable=False
+        ),
+        sa.Column(
+            "search_text",
+            sa.Text(),
+            sa.Computed(
+                "lower(coalesce(first_name, '') || ' ' || coalesce(last_name, '') || ' ' || email)", persisted=True
+            ),
+            nullable=False,
+        ),
         sa.CheckConstraint(
             "status IN ('subscribed', 'pending', 'unsubscribed', 'bounced', 'complained')",
             name=op.f("ck_contacts_status"),
@@ -157,6 +168,12 @@ def upgrade() -> None:
         op.f("ix_contacts_organization_id_created_at_id"),
         "contacts",
         ["organization_id", "created_at", "id"],
+        unique=False,
+    )
+    op.create_index(
+        op.f("ix_contacts_organization_id_last_name_norm_id"),
+        "contacts",
+        ["organization_id", "last_name_norm", "id"],
         unique=False,
     )
     op.create_table(
