@@ -2,7 +2,7 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKeyConstraint, Index, UniqueConstraint, text
+from sqlalchemy import BigInteger, CheckConstraint, Computed, ForeignKeyConstraint, Index, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from models.base import Base, CreatedAt, Json, Key, OrganizationId, OrganizationKey, one_of
@@ -80,6 +80,10 @@ OPEN_DELIVERIES = frozenset(
 )
 
 
+# An index on a column that most changes of status leave alone, so that those stay in the row's page (HOT).
+IS_OPEN = "status = ANY (ARRAY['pending'::text, 'claimed'::text, 'submitting'::text, 'unknown'::text])"
+
+
 class Template(Base):
     __tablename__ = "templates"
     __table_args__ = (UniqueConstraint("organization_id", "id"), UniqueConstraint("organization_id", "name"))
@@ -104,7 +108,7 @@ class Campaign(Base):
             "ix_campaigns_live",
             "status",
             "id",
-            postgresql_where=text("status IN ('scheduled', 'preparing', 'sending', 'cancelling')"),
+            postgresql_where=text("status IN ('scheduled', 'preparing', 'sending', 'paused', 'cancelling')"),
         ),
         one_of("status", CampaignStatus),
         one_of("on_doubt", OnDoubt),
@@ -210,7 +214,7 @@ class EmailDelivery(Base):
             "organization_id",
             "campaign_id",
             "id",
-            postgresql_where=text("status IN ('pending', 'claimed', 'submitting', 'unknown')"),
+            postgresql_where=text("is_open"),
         ),
         one_of("status", DeliveryStatus),
         {"postgresql_partition_by": "RANGE (campaign_id)"},
@@ -223,6 +227,7 @@ class EmailDelivery(Base):
     email: Mapped[str]
     email_norm: Mapped[str]
     status: Mapped[str] = mapped_column(server_default=DeliveryStatus.PENDING)
+    is_open: Mapped[bool] = mapped_column(Computed(IS_OPEN, persisted=True))
     decision: Mapped[str | None]
     attempts: Mapped[int] = mapped_column(server_default="0")
     lease_token: Mapped[UUID | None]
@@ -242,6 +247,15 @@ class EmailDelivery(Base):
     unsubscribed_at: Mapped[datetime | None]
     metadata_: Mapped[Json] = mapped_column("metadata")
     created_at: Mapped[CreatedAt]
+
+
+class ProviderBudget(Base):
+    """Until when a provider account's rate is spoken for. Of no tenant: only `system.reserve_sending` touches it."""
+
+    __tablename__ = "provider_budgets"
+
+    account: Mapped[str] = mapped_column(primary_key=True)
+    spoken_until: Mapped[datetime]
 
 
 class WebhookInbox(Base):

@@ -344,7 +344,7 @@ def upgrade() -> None:
         "campaigns",
         ["status", "id"],
         unique=False,
-        postgresql_where=sa.text("status IN ('scheduled', 'preparing', 'sending', 'cancelling')"),
+        postgresql_where=sa.text("status IN ('scheduled', 'preparing', 'sending', 'paused', 'cancelling')"),
     )
     op.create_index(
         op.f("ix_campaigns_organization_id_created_at_id"),
@@ -572,6 +572,15 @@ def upgrade() -> None:
         sa.Column("email", sa.Text(), nullable=False),
         sa.Column("email_norm", sa.Text(), nullable=False),
         sa.Column("status", sa.Text(), server_default="pending", nullable=False),
+        sa.Column(
+            "is_open",
+            sa.Boolean(),
+            sa.Computed(
+                "status = ANY (ARRAY['pending'::text, 'claimed'::text, 'submitting'::text, 'unknown'::text])",
+                persisted=True,
+            ),
+            nullable=False,
+        ),
         sa.Column("decision", sa.Text(), nullable=True),
         sa.Column("attempts", sa.Integer(), server_default="0", nullable=False),
         sa.Column("lease_token", sa.Uuid(), nullable=True),
@@ -634,7 +643,13 @@ def upgrade() -> None:
         "email_deliveries",
         ["organization_id", "campaign_id", "id"],
         unique=False,
-        postgresql_where=sa.text("status IN ('pending', 'claimed', 'submitting', 'unknown')"),
+        postgresql_where=sa.text("is_open"),
+    )
+    op.create_table(
+        "provider_budgets",
+        sa.Column("account", sa.Text(), nullable=False),
+        sa.Column("spoken_until", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("account", name=op.f("pk_provider_budgets")),
     )
     op.create_table(
         "refresh_tokens",
@@ -666,10 +681,11 @@ def downgrade() -> None:
     op.execute("SET LOCAL lock_timeout = '5s'")
     op.drop_index(op.f("ix_refresh_tokens_organization_id_session_id"), table_name="refresh_tokens")
     op.drop_table("refresh_tokens")
+    op.drop_table("provider_budgets")
     op.drop_index(
         "ix_email_deliveries_open",
         table_name="email_deliveries",
-        postgresql_where=sa.text("status IN ('pending', 'claimed', 'submitting', 'unknown')"),
+        postgresql_where=sa.text("is_open"),
     )
     op.drop_table("email_deliveries")
     op.drop_table("campaign_stats")
@@ -692,7 +708,7 @@ def downgrade() -> None:
     op.drop_index(
         "ix_campaigns_live",
         table_name="campaigns",
-        postgresql_where=sa.text("status IN ('scheduled', 'preparing', 'sending', 'cancelling')"),
+        postgresql_where=sa.text("status IN ('scheduled', 'preparing', 'sending', 'paused', 'cancelling')"),
     )
     op.drop_table("campaigns")
     op.drop_index(op.f("ix_ai_conversations_organization_id_user_id_updated_at_id"), table_name="ai_conversations")

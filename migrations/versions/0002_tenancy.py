@@ -88,6 +88,11 @@ def define_accounts() -> None:
         "SELECT u.organization_id, u.id FROM users u WHERE u.email_norm = $1",
     )
     rls.define(
+        "organization_of_user(user_id uuid)",
+        "TABLE (organization_id uuid)",
+        "SELECT u.organization_id FROM users u WHERE u.id = $1",
+    )
+    rls.define(
         "session_for_refresh(fingerprint bytea)",
         "TABLE (organization_id uuid, session_id uuid)",
         "SELECT t.organization_id, t.session_id FROM refresh_tokens t WHERE t.fingerprint = $1",
@@ -107,8 +112,20 @@ def define_sending() -> None:
         "live_campaigns()",
         "TABLE (organization_id uuid, campaign_id uuid, status text)",
         "SELECT c.organization_id, c.id, c.status FROM campaigns c "
-        "WHERE c.status IN ('preparing', 'sending', 'cancelling') "
+        "WHERE c.status IN ('preparing', 'sending', 'paused', 'cancelling') "
         "OR (c.status = 'scheduled' AND c.scheduled_at <= now()) ORDER BY c.id",
+    )
+    op.execute(f"GRANT SELECT, INSERT, UPDATE ON provider_budgets TO {rls.DEFINER}")
+    rls.define(
+        "reserve_sending(account text, messages integer, per_second float8)",
+        "TABLE (wait_seconds float8)",
+        """
+        INSERT INTO provider_budgets AS b (account, spoken_until)
+        VALUES ($1, clock_timestamp() + make_interval(secs => $2 / $3))
+        ON CONFLICT (account) DO UPDATE
+        SET spoken_until = greatest(b.spoken_until, clock_timestamp()) + make_interval(secs => $2 / $3)
+        RETURNING extract(epoch FROM spoken_until - clock_timestamp())::float8 - $2 / $3
+        """,
     )
 
 
