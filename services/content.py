@@ -1,0 +1,72 @@
+"""What a message says: its texts, checked before they are stored, in a campaign as in a template."""
+
+import asyncio
+from typing import Final
+
+from core.errors import ErrorCode, InvalidInput, NudgeError, Refusals
+from services import texts
+from services.rendering import MessageTemplate, compile_message
+
+LONGEST_NAME: Final = 200
+LONGEST_SUBJECT: Final = 998
+LARGEST_CONTENT: Final = 512 * 1024
+QUICK: Final = 50
+"""Tags of a message that compiles in a few tens of milliseconds; longer ones compile beside the event loop."""
+
+
+class Required(InvalidInput):
+    """A text of the input must not be empty."""
+
+    code = ErrorCode.REQUIRED
+
+
+def check_name(name: str) -> str:
+    """The name, trimmed; raises unless it is one line of 1 to 200 characters."""
+    field = ("input", "name")
+    found = texts.line(name, field=field, most=LONGEST_NAME)
+    if not found:
+        raise Required("A name cannot be empty.", field=field)
+    return found
+
+
+async def check_content(*, subject: str, html_content: str, text_content: str) -> MessageTemplate:
+    """Compile the three texts. Raises `Refusals` with everything that is wrong with them, for a form to show at once.
+
+    A subject is one line of at most 998 characters (RFC 5322, 2.1.1); HTML and text have at most 512 KiB each. Empty
+    texts are fine in a draft.
+    """
+    errors = [
+        *_subject_errors(subject),
+        *_size_errors("htmlContent", html_content),
+        *_size_errors("textContent", text_content),
+    ]
+    if errors:
+        raise Refusals(errors)
+    return await compiled(subject=subject, html_content=html_content, text_content=text_content)
+
+
+async def compiled(*, subject: str, html_content: str, text_content: str) -> MessageTemplate:
+    """The message, compiled without holding up the other requests of the process; raises `Refusals`."""
+    if html_content.count("{") + text_content.count("{") <= QUICK:
+        return compile_message(subject=subject, html_content=html_content, text_content=text_content)
+    return await asyncio.to_thread(
+        compile_message, subject=subject, html_content=html_content, text_content=text_content
+    )
+
+
+def _subject_errors(subject: str) -> list[NudgeError]:
+    field = ("input", "subject")
+    try:
+        texts.refuse_controls(subject, texts.FORBIDDEN, field)
+        texts.within(subject, field=field, most=LONGEST_SUBJECT)
+    except NudgeError as error:
+        return [error]
+    return []
+
+
+def _size_errors(name: str, content: str) -> list[NudgeError]:
+    size = len(content.encode(errors="replace"))
+    if size <= LARGEST_CONTENT:
+        return []
+    message = f"At most {LARGEST_CONTENT // 1024} KiB; this has {size:,} bytes."
+    return [InvalidInput(message, field=("input", name), code=ErrorCode.TOO_LONG)]

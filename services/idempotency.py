@@ -1,0 +1,83 @@
+"""Repeat safety: the first result of a request that names a key is replayed for 24 hours."""
+
+import hashlib
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import timedelta
+from typing import Any, Final, TypeVar
+
+import orjson
+from sqlalchemy import func, null, select, update
+from sqlalchemy.dialects.postgresql import insert
+
+from core.errors import ErrorCode, InvalidInput, NudgeError
+from core.unit_of_work import UnitOfWork
+from models.records import IdempotencyKey
+
+T = TypeVar("T", bound=Mapping[str, Any])
+
+KEPT_FOR: Final = timedelta(hours=24)
+LONGEST_KEY: Final = 255
+KEY_FIELD: Final = ("input", "idempotencyKey")
+
+
+class IdempotencyKeyReused(NudgeError):
+    """The key belongs to another request: another operation, or other arguments."""
+
+    code = ErrorCode.IDEMPOTENCY_KEY_REUSED
+
+
+async def once(
+    uow: UnitOfWork, key: str | None, operation: str, arguments: Mapping[str, object], act: Callable[[], Awaitable[T]]
+) -> T | dict[str, Any]:
+    """Run `act` and keep its result (JSON) under the key, or replay the result kept before; without a key, just run.
+
+    Keys belong to the organisation. Of two requests at once the second waits for the first. What `act` refuses rolls
+    back and keeps nothing, so that the key serves again once the cause is mended. Raises `IdempotencyKeyReused`.
+    """
+    if key is None:
+        return await act()
+    if not 0 < len(key) <= LONGEST_KEY or not key.isprintable():
+        raise InvalidInput(f"A key has 1 to {LONGEST_KEY} printable characters.", field=KEY_FIELD)
+    fingerprint = hashlib.sha256(
+        orjson.dumps([operation, dict(arguments)], default=str, option=orjson.OPT_SORT_KEYS)
+    ).digest()
+    if not await _claim(uow, key, operation, fingerprint):
+        return await _kept(uow, key, fingerprint)
+    result = await act()
+    await uow.execute(update(IdempotencyKey).where(IdempotencyKey.key == key).values(result=dict(result)))
+    return result
+
+
+async def _claim(uow: UnitOfWork, key: str, operation: str, fingerprint: bytes) -> bool:
+    """Take the key, or one that has expired; waits for another transaction that holds it."""
+    values = {
+        "operation": operation,
+        "arguments_hash": fingerprint,
+        "result": null(),
+        "created_at": func.now(),
+        "expires_at": func.now() + KEPT_FOR,
+    }
+    statement = insert(IdempotencyKey).values(organization_id=uow.tenant.organization_id, key=key, **values)
+    taken = await uow.rows(
+        statement.on_conflict_do_update(
+            index_elements=[IdempotencyKey.organization_id, IdempotencyKey.key],
+            set_=values,
+            where=IdempotencyKey.expires_at <= func.now(),
+        ).returning(IdempotencyKey.key)
+    )
+    return bool(taken)
+
+
+async def _kept(uow: UnitOfWork, key: str, fingerprint: bytes) -> dict[str, Any]:
+    rows = await uow.rows(
+        select(IdempotencyKey.arguments_hash, IdempotencyKey.result).where(IdempotencyKey.key == key)
+    )
+    arguments_hash: bytes = rows[0][0]
+    result: dict[str, Any] | None = rows[0][1]
+    if arguments_hash != fingerprint or result is None:
+        raise IdempotencyKeyReused(
+            "This idempotency key was used for another request.",
+            field=KEY_FIELD,
+            suggestion="Use a new key for each request, and the same key only to repeat that request unchanged.",
+        )
+    return result

@@ -1,0 +1,170 @@
+"""Templates: texts to start a campaign from."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Any, Final, TypedDict
+from uuid import UUID
+
+from sqlalchemy import Row, Select, func, insert, select
+from sqlalchemy import delete as delete_from
+from sqlalchemy import update as change
+from sqlalchemy.exc import IntegrityError
+
+from core.db import Reads, first
+from core.errors import ErrorCode, InvalidInput, NotFound
+from core.ids import new_id
+from core.unit_of_work import UnitOfWork
+from models.campaigns import Template
+from services import audit, pages
+from services.content import Required, check_content, check_name, compiled
+from services.pages import Order, Page, PageRequest
+from services.rendering import RenderedMessage, campaign_variables
+
+TEMPLATE_FIELD: Final = ("input", "templateId")
+PREVIEW_UNSUBSCRIBE: Final = "https://unsubscribe.invalid/preview"
+
+
+class NameTaken(InvalidInput):
+    """Another template of the organisation has this name."""
+
+    code = ErrorCode.TAKEN
+
+
+class Changes(TypedDict, total=False):
+    """What to change of a template. A key left out leaves the value; None clears a text (no name, though)."""
+
+    name: str | None
+    subject: str | None
+    html_content: str | None
+    text_content: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TemplateRow:
+    """A template with its texts."""
+
+    id: UUID
+    name: str
+    subject: str
+    html_content: str
+    text_content: str
+    created_at: datetime
+    updated_at: datetime
+
+
+COLUMNS: Final = [getattr(Template, column.name) for column in fields(TemplateRow)]
+BY_NAME: Final = Order[str](
+    name="templates:name", key=Template.name, id=Template.id, value=lambda row: row.name, parse=pages.text
+)
+
+
+def select_templates() -> Select[*tuple[Any, ...]]:
+    """A select of templates that `template_row` understands."""
+    return select(*COLUMNS)
+
+
+def template_row(row: Row[*tuple[Any, ...]]) -> TemplateRow:
+    """A row of `select_templates`."""
+    return TemplateRow(**row._mapping)  # noqa: SLF001 - SQLAlchemy's public name
+
+
+async def get(reads: Reads, template_id: UUID) -> TemplateRow | None:
+    """The tenant's template with this id, or None."""
+    row = await first(reads, select_templates().where(Template.id == template_id))
+    return None if row is None else template_row(row)
+
+
+async def demand_template(
+    reads: Reads, template_id: UUID | None, *, field: tuple[str, ...] = TEMPLATE_FIELD
+) -> TemplateRow:
+    """The tenant's template with this id; raises `NotFound`, also for another tenant's and for no id at all."""
+    found = await get(reads, template_id) if template_id else None
+    if found is None:
+        raise NotFound("There is no such template.", field=field)
+    return found
+
+
+async def page(reads: Reads, request: PageRequest) -> Page[TemplateRow]:
+    """A page of the tenant's templates, by name."""
+    rows = await reads.rows(pages.paged(select_templates(), BY_NAME, request))
+    return pages.page_of([template_row(row) for row in rows], BY_NAME, request, lambda row: row.id)
+
+
+async def count(reads: Reads) -> int:
+    """How many templates the tenant has."""
+    return int((await reads.rows(select(func.count()).select_from(Template)))[0][0])
+
+
+async def create(uow: UnitOfWork, values: Changes) -> TemplateRow:
+    """A new template. Raises `NameTaken`, and for its texts what `services.content.check_content` raises."""
+    name = check_name(values.get("name") or "")
+    texts = {"subject": "", "html_content": "", "text_content": ""} | _texts(values)
+    await check_content(**texts)
+    row = insert(Template).values(id=new_id(), organization_id=uow.tenant.organization_id, name=name, **texts)
+    try:
+        rows = await uow.rows(row.returning(*COLUMNS))
+    except IntegrityError as error:
+        raise _name_taken(name) from error
+    template = template_row(rows[0])
+    await audit.record(uow, "template.created", template.id, {"name": name})
+    return template
+
+
+async def update(uow: UnitOfWork, template_id: UUID | None, changes: Changes) -> TemplateRow:
+    """Change a template; campaigns made from it keep the texts they have. Raises as `create`, and `NotFound`."""
+    found = await demand_template(uow, template_id)
+    texts = {
+        "subject": found.subject,
+        "html_content": found.html_content,
+        "text_content": found.text_content,
+    } | _texts(changes)
+    name = found.name
+    if "name" in changes:
+        if changes["name"] is None:
+            raise Required("A name cannot be cleared.", field=("input", "name"))
+        name = check_name(changes["name"])
+    await check_content(**texts)
+    row = change(Template).where(Template.id == found.id).values(name=name, **texts, updated_at=func.now())
+    try:
+        rows = await uow.rows(row.returning(*COLUMNS))
+    except IntegrityError as error:
+        raise _name_taken(name) from error
+    if not rows:
+        raise NotFound("There is no such template.", field=TEMPLATE_FIELD)
+    await audit.record(uow, "template.updated", found.id, {"changed": sorted(changes)})
+    return template_row(rows[0])
+
+
+async def delete(uow: UnitOfWork, template_id: UUID | None) -> TemplateRow:
+    """Delete a template, and give it back as it was; campaigns made from it stay. Raises `NotFound`."""
+    found = await demand_template(uow, template_id)
+    await uow.execute(delete_from(Template).where(Template.id == found.id))
+    await audit.record(uow, "template.deleted", found.id, {"name": found.name})
+    return found
+
+
+async def preview(
+    texts: Mapping[str, str], contact: Mapping[str, object], *, organization_name: str, name: str
+) -> RenderedMessage:
+    """The three texts as a contact would get them; raises `Refusals` or `RenderFailed`.
+
+    The unsubscribe link leads nowhere: a preview is shown to its author, who should not unsubscribe a contact.
+    """
+    message = await compiled(
+        subject=texts["subject"], html_content=texts["html_content"], text_content=texts["text_content"]
+    )
+    campaign = campaign_variables(
+        organization_name=organization_name, campaign_name=name, unsubscribe_url=PREVIEW_UNSUBSCRIBE
+    )
+    return message.render(contact, campaign)
+
+
+def _texts(values: Changes) -> dict[str, str]:
+    """The texts that a request names; a null is an empty text."""
+    names = ("subject", "html_content", "text_content")
+    return {name: str(values.get(name) or "") for name in names if name in values}
+
+
+def _name_taken(name: str) -> NameTaken:
+    return NameTaken(f"There is a template named {name!r} already.", field=("input", "name"))
