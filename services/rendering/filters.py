@@ -1,10 +1,12 @@
 """The filters of python-liquid, bounded: no value of a hostile template or contact can grow without end."""
 
+import datetime as dt
 from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import Final, Protocol
 
 from liquid.exceptions import FilterError
+from liquid.undefined import Undefined
 
 from services.rendering.limits import MAX_ITEMS, MAX_MARKUP, MAX_VALUE
 
@@ -20,6 +22,7 @@ REMOVED: Final = frozenset(
     }
 )
 LONGEST_DATE: Final = 64
+DATES: Final = (int, dt.date, Undefined)
 
 
 class Meter(Protocol):
@@ -87,7 +90,8 @@ def forgiving_date(function: Filter) -> Filter:
 
     @wraps(function)
     def date(value: object, *args: object, **kwargs: object) -> object:
-        if isinstance(value, str) and len(value) > LONGEST_DATE:
+        readable = len(value) <= LONGEST_DATE if isinstance(value, str) else isinstance(value, DATES)
+        if not readable:
             return value
         try:
             return function(value, *args, **kwargs)

@@ -6,10 +6,12 @@ MAX_SOURCE: Final = 512 * 1024
 """Characters of an HTML or text template."""
 MAX_SUBJECT: Final = 998
 """Characters of a subject, as template and as sent (RFC 5322, 2.1.1: the longest line of a message)."""
-MAX_TAGS: Final = 5_000
+MAX_TAGS: Final = 2_000
 """`{{` and `{%` in one template."""
-MAX_VERBATIM_TAGS: Final = 50
-"""`raw` blocks in one template: an unclosed one makes the lexer scan to the end of the source."""
+MAX_TAG: Final = 5_000
+"""Characters of one tag, delimiters included."""
+MAX_GAP: Final = 100
+"""Spaces in a row inside a tag."""
 MAX_OUTPUT: Final = 2 * 1024 * 1024
 """Bytes of one rendered part."""
 MAX_ITERATIONS: Final = 10_000

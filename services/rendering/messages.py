@@ -8,7 +8,7 @@ from typing import Final
 from core.errors import NudgeError, Refusals
 from services.rendering.errors import TemplateInvalid
 from services.rendering.plain_text import plain_text
-from services.rendering.templates import Template, compile_template
+from services.rendering.templates import Template, compile_template, read_template
 
 UNSUBSCRIBE: Final = "unsubscribeUrl"
 SUBJECT_FIELD: Final = ("input", "subject")
@@ -92,12 +92,12 @@ def _with_html_link(template: Template) -> Template:
     footed = _html(source[:end] + HTML_FOOTER + source[end:])
     # The last </body> may stand in a comment or a branch: then the footer goes behind everything.
     shown = footed and PROBE in footed.render({UNSUBSCRIBE: PROBE})
-    return footed if footed and shown else compile_template(source + HTML_FOOTER, html=True, field=HTML_FIELD)
+    return footed if footed and shown else read_template(source + HTML_FOOTER, html=True, field=HTML_FIELD)
 
 
 def _html(source: str) -> Template | None:
     try:
-        return compile_template(source, html=True, field=HTML_FIELD)
+        return read_template(source, html=True, field=HTML_FIELD)
     except TemplateInvalid:
         return None
 
@@ -105,12 +105,12 @@ def _html(source: str) -> Template | None:
 def _with_text_link(template: Template) -> Template:
     if has_unsubscribe_link(template):
         return template
-    return compile_template(template.source.rstrip() + TEXT_FOOTER, html=False, field=TEXT_FIELD)
+    return read_template(template.source.rstrip() + TEXT_FOOTER, html=False, field=TEXT_FIELD)
 
 
 def _derived(html: Template) -> Template:
     try:
-        return compile_template(plain_text(html.source), html=False, field=TEXT_FIELD)
+        return read_template(plain_text(html.source), html=False, field=TEXT_FIELD)
     except TemplateInvalid as error:
         refusal = TemplateInvalid(
             "No text part can be made from this HTML",

@@ -12,7 +12,6 @@ from services.rendering.errors import TemplateInvalid
 
 TAG: Final = re.compile(r"\{%-?\s*(\w+)")
 BLOCKS: Final = frozenset({"if", "unless", "for", "case", "capture", "comment", "raw"})
-CONTROL: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 QUOTES: Final = ("&quot;", "&#34;", "&#39;", "\u201c", "\u201d", "\u2018", "\u2019")
 
 
@@ -30,10 +29,10 @@ def invalid(
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
-    """The question "did you mean...", or None when no known word is near."""
+    """The question whether the nearest known word was meant, or None when none is near."""
     folded = {name.casefold(): name for name in known}
-    found = [folded[match] for match in get_close_matches(word.casefold(), folded, n=3, cutoff=0.6)]
-    return f"Did you mean {' or '.join(found)}?" if found else None
+    found = get_close_matches(word.casefold(), folded, n=1, cutoff=0.6)
+    return f"Did you mean {folded[found[0]]}?" if found else None
 
 
 def unclosed_block(source: str) -> tuple[str, int] | None:
@@ -54,8 +53,6 @@ def explain(error: LiquidError, source: str, field: tuple[str, ...]) -> Template
     index = error.token.start_index if error.token else -1
     if unexpected := re.fullmatch(r"unexpected tag '(\w*)'", message):
         return _unexpected_tag(unexpected[1], source, index, field)
-    if message.startswith(("expected '}}'", "missing tag name or closing")):
-        return _unclosed_delimiter(source, index, field)
     if (block := unclosed_block(source)) and (index < 0 or "end" in message):
         name, start = block
         return invalid(
@@ -66,9 +63,25 @@ def explain(error: LiquidError, source: str, field: tuple[str, ...]) -> Template
             suggestion=f"Add {{% end{name} %}} where the block should end.",
         )
     suggestion = None
-    if any(quote in _around(source, index) for quote in QUOTES):
+    if message.endswith("found '='"):
+        suggestion = "Compare with == instead of =."
+    elif any(quote in _around(source, index) for quote in QUOTES):
         suggestion = "Use plain quotes (\" or ') inside {{ }} and {% %}; an editor may have replaced them."
-    return invalid(_plain(message), source, max(index, 0), field=field, suggestion=suggestion)
+    message = f"The template cannot be read: {message[:200]}"
+    return invalid(message, source, max(index, 0), field=field, suggestion=suggestion)
+
+
+def cannot_work(error: LiquidError, source: str, field: tuple[str, ...]) -> TemplateInvalid:
+    """The refusal of a template that fails whatever the contact, e.g. for a filter without its argument."""
+    message = str(error.message)
+    index = max(error.token.start_index if error.token else 0, 0)
+    suggestion = None
+    if missing := re.match(r"(\w+?)_?\(\) missing", message):
+        message = f"{missing[1]} needs a value"
+        suggestion = f'Write it like {missing[1]}: "value".'
+    elif re.search(r"takes .* positional arguments? but", message):
+        message = "A filter has more values than it takes"
+    return invalid(f"The template does not work: {message[:200]}", source, index, field=field, suggestion=suggestion)
 
 
 def unknown_filter(name: str, source: str, index: int, field: tuple[str, ...]) -> TemplateInvalid:
@@ -86,23 +99,7 @@ def _unexpected_tag(name: str, source: str, index: int, field: tuple[str, ...]) 
     return invalid(f"There is no tag called {name!r}", source, index, field=field, suggestion=suggestion)
 
 
-def _unclosed_delimiter(source: str, index: int, field: tuple[str, ...]) -> TemplateInvalid:
-    opening = source[index : index + 2]
-    closing = "}}" if opening == "{{" else "%}"
-    return invalid(
-        f"{opening} is never closed",
-        source,
-        index,
-        field=field,
-        suggestion=f"Add {closing} where the tag should end.",
-    )
-
-
 def _around(source: str, index: int) -> str:
     start = max(source.rfind("{", 0, index), 0)
     end = source.find("}", index)
     return source[start : end if end >= 0 else len(source)][:1_000]
-
-
-def _plain(message: str) -> str:
-    return f"The template cannot be read: {message[:200]}"

@@ -18,16 +18,13 @@ from services.rendering.errors import RenderFailed, TemplateInvalid
 from services.rendering.limits import (
     MAX_ITERATIONS,
     MAX_OUTPUT,
-    MAX_SOURCE,
     MAX_SUBJECT,
-    MAX_TAGS,
-    MAX_VERBATIM_TAGS,
 )
-from services.rendering.problems import CONTROL, explain, invalid, unknown_filter
+from services.rendering.problems import cannot_work, explain, invalid, unknown_filter
+from services.rendering.sources import check_size, check_tags
 
 Renderer = Callable[[Mapping[str, object]], str]
 
-VERBATIM: Final = re.compile(r"\{%-?\s*(?:raw|doc)\b")
 NOT_ONE_LINE: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
 SAMPLE_VALUES: Final = ("Zoë <&\"'> O'Neil", 7, ["one", "two"], None)
 
@@ -64,19 +61,25 @@ def compile_template(source: str, *, html: bool, field: tuple[str, ...], one_lin
     With `html` every value is escaped. With `one_line` (a subject) line ends and control characters of values become
     spaces, so that no contact's name can add a header, and the result is at most 998 characters.
     """
-    _check_source(source, field, one_line=one_line)
+    check_size(source, field, one_line=one_line)
+    return read_template(source, html=html, field=field, one_line=one_line)
+
+
+def read_template(source: str, *, html: bool, field: tuple[str, ...], one_line: bool = False) -> Template:
+    """As `compile_template`, for sources that we have made longer ourselves: with a footer, or text from HTML."""
+    check_tags(source, field)
     environment = HTML if html else PLAIN
     try:
         bound = environment.from_string(source)
         analysis = bound.analyze()
         _check_filters(analysis, source, field)
         _check_ranges(bound, source, field)
-        variables = frozenset(_paths(analysis))
-        expected = _try_samples(bound, variables, source, field)
     except LiquidError as error:
         raise explain(error, source, field) from error
     except RecursionError as error:
         raise invalid("The template is too deeply nested", source, 0, field=field) from error
+    variables = frozenset(_paths(analysis))
+    expected = _try_samples(bound, variables, source, field)
     code = _compiled(bound, variables, expected)
     return Template(
         source=source,
@@ -86,19 +89,6 @@ def compile_template(source: str, *, html: bool, field: tuple[str, ...], one_lin
         one_line=one_line,
         _render=code or _interpreter(bound),
     )
-
-
-def _check_source(source: str, field: tuple[str, ...], *, one_line: bool) -> None:
-    limit = MAX_SUBJECT if one_line else MAX_SOURCE
-    if len(source) > limit:
-        raise invalid(f"The template is longer than {limit} characters", source, limit, field=field)
-    if control := CONTROL.search(source):
-        name = f"U+{ord(control[0]):04X}"
-        raise invalid(f"The template contains the control character {name}", source, control.start(), field=field)
-    if source.count("{{") + source.count("{%") > MAX_TAGS:
-        raise invalid(f"The template has more than {MAX_TAGS} tags", source, 0, field=field)
-    if len(VERBATIM.findall(source)) > MAX_VERBATIM_TAGS:
-        raise invalid(f"The template has more than {MAX_VERBATIM_TAGS} raw blocks", source, 0, field=field)
 
 
 def _check_filters(analysis: TemplateAnalysis, source: str, field: tuple[str, ...]) -> None:
@@ -176,10 +166,10 @@ def _try_samples(
         except LiquidError as error:
             failure = error
             results.append(None)
-        except (ValueError, ArithmeticError, TypeError, LookupError, AttributeError):
-            results.append(None)
+        except (ValueError, ArithmeticError, TypeError, LookupError, AttributeError, RecursionError):
+            results.append(None)  # some filters let Python's own errors through; `render` reports them per contact
     if failure and not any(result is not None for result in results):
-        raise explain(failure, source, field) from failure
+        raise cannot_work(failure, source, field) from failure
     return results
 
 

@@ -1,0 +1,55 @@
+"""Warnings about content that is valid but will surprise its author."""
+
+from services.rendering import check_content, compile_message
+
+GOOD = '<p>Hi {{ contact.firstName }}</p><a href="{{ unsubscribeUrl }}">Unsubscribe</a>'
+
+
+def warnings(html: str = GOOD, *, subject: str = "News", custom_fields: frozenset[str] | None = None) -> list[str]:
+    message = compile_message(subject=subject, html_content=html, text_content="")
+    return check_content(subject=subject, html_content=html, message=message, custom_fields=custom_fields)
+
+
+def test_good_content_has_no_warnings() -> None:
+    """Nothing to say is an empty list."""
+    assert warnings() == []
+
+
+def test_an_empty_subject_is_pointed_out() -> None:
+    """White space is no subject."""
+    assert warnings(subject=" \t") == ["The subject is empty."]
+
+
+def test_an_unknown_variable_names_the_nearest() -> None:
+    """A misspelt variable would silently stay empty."""
+    assert warnings(GOOD + "{{ contact.fristName }}") == [
+        "Nothing is called contact.fristName, so it stays empty. Did you mean contact.firstName?"
+    ]
+    assert "Did you mean contact.firstName" in warnings(GOOD + "{{ firstname }}")[0]
+
+
+def test_custom_fields_are_checked_when_their_names_are_known() -> None:
+    """With the organisation's field names, a misspelt one is pointed out; without, any passes."""
+    html = GOOD + "{{ contact.customFields.ctiy }}{{ contact.customFields.city.size }}"
+    assert warnings(html) == []
+    assert warnings(html, custom_fields=frozenset({"city"})) == [
+        "Nothing is called contact.customFields.ctiy, so it stays empty. Did you mean contact.customFields.city?"
+    ]
+
+
+def test_a_missing_unsubscribe_link_is_announced() -> None:
+    """The author learns that a footer is added."""
+    assert any("footer" in warning for warning in warnings("<p>Hi</p>"))
+
+
+def test_long_html_is_clipped() -> None:
+    """Gmail hides what comes after 102 KB."""
+    assert any("clips" in warning for warning in warnings(GOOD + "x" * 105_000))
+
+
+def test_what_mail_clients_remove_is_pointed_out() -> None:
+    """Scripts, forms, frames and JavaScript links do nothing in an inbox."""
+    text = " ".join(warnings(GOOD + "<script></script><FORM></FORM><iframe></iframe><a href=' javascript:x'>x</a>"))
+    for word in ("<script>", "<form>", "<iframe>", "JavaScript"):
+        assert word in text
+    assert "JavaScript" in " ".join(warnings(GOOD + '<img src="x" onload="y()">'))

@@ -1,0 +1,144 @@
+"""Whole messages: three parts, all refusals at once, an unsubscribe link in each body."""
+
+import pytest
+
+from core.errors import Refusals
+from services.rendering import campaign_variables, compile_message, contact_variables
+from services.rendering.errors import TemplateInvalid
+from services.rendering.limits import MAX_SOURCE, MAX_TAGS
+from services.rendering.messages import MessageTemplate, RenderedMessage
+
+URL = "https://example.test/u/t0ken"
+CAMPAIGN = campaign_variables(organization_name="Ada & Co", campaign_name="Spring", unsubscribe_url=URL)
+
+
+def contact(first_name: str | None = "Zoë", **custom_fields: object) -> dict[str, object]:
+    return contact_variables(
+        first_name=first_name,
+        last_name="O'Neil",
+        email="zoe@example.test",
+        custom_fields=custom_fields,
+        tags=["vip", "a&b"],
+    )
+
+
+def message(html: str, text: str | None = None, subject: str = "Hi {{ contact.firstName }}") -> MessageTemplate:
+    return compile_message(subject=subject, html_content=html, text_content=text)
+
+
+def rendered(html: str, text: str | None = None) -> RenderedMessage:
+    return message(html, text).render(contact(), CAMPAIGN)
+
+
+def test_a_message_has_three_parts() -> None:
+    """Subject, HTML and text carry the contact's and the campaign's values, each escaped as it needs."""
+    made = compile_message(
+        subject="{{ campaign.name }}: {{ contact.firstName | default: 'you' }} {{ contact.lastName }}",
+        html_content="<p>{{ contact.lastName }} {{ contact.tags | join: ', ' }} {{ unsubscribeUrl }}</p>",
+        text_content="{{ organization.name }} {{ contact.customFields.city }} {{ unsubscribeUrl }}",
+    ).render(contact(city="K<ö>ln"), CAMPAIGN)
+    assert made.subject == "Spring: Zoë O'Neil"
+    assert made.html == f"<p>O&#39;Neil vip, a&amp;b {URL}</p>"
+    assert made.text == f"Ada & Co K<ö>ln {URL}"
+
+
+def test_all_invalid_parts_are_reported_at_once() -> None:
+    """A form shows the fault of every field, each with its place."""
+    with pytest.raises(Refusals) as caught:
+        compile_message(subject="{{ a", html_content="\n{{ a | b }}", text_content="{% if a %}")
+    errors = [error for error in caught.value.errors if isinstance(error, TemplateInvalid)]
+    assert [(error.field[-1], error.line, error.column) for error in errors] == [
+        ("subject", 1, 1),
+        ("htmlContent", 2, 8),
+        ("textContent", 1, 1),
+    ]
+
+
+def test_a_footer_is_added_where_the_link_is_missing() -> None:
+    """Each body shows the unsubscribe link once, before the end of the HTML body."""
+    made = rendered("<html><body><p>Hi</p></BODY ></html>", "Hi")
+    assert made.html.count(URL) == 1
+    assert made.html.index(URL) < made.html.index("</BODY >")
+    assert "Ada &amp; Co" in made.html
+    assert made.text.startswith("Hi\n\n-- \n")
+    assert made.text.count(URL) == 1
+
+
+def test_no_footer_is_added_to_a_template_with_the_link() -> None:
+    """A template that uses `unsubscribeUrl` stays as its author wrote it."""
+    made = message('<a href="{{ unsubscribeUrl }}">Bye</a>', "Bye: {{ unsubscribeUrl }}")
+    assert made.html.source == '<a href="{{ unsubscribeUrl }}">Bye</a>'
+    assert made.text.source == "Bye: {{ unsubscribeUrl }}"
+
+
+@pytest.mark.parametrize(
+    "html",
+    [
+        "<p>a</p>{% comment %}</body>{% endcomment %}",
+        "<p>a</p>{% if contact.nothing %}</body>{% endif %}",
+        "<p>a</p>{% raw %}{{ x }}</body>{% endraw %}",
+        "<p>a</p>{{ contact.nothing | append: '</body>' }}",
+        "",
+    ],
+)
+def test_the_footer_shows_wherever_the_body_ends(html: str) -> None:
+    """A `</body>` that is not plain markup does not swallow the link."""
+    assert URL in rendered(html, "x").html
+
+
+def test_a_source_at_the_limits_still_takes_a_footer() -> None:
+    """The limits hold for what the author wrote, not for what we add."""
+    assert URL in rendered("<p>Hi</p>" + " " * (MAX_SOURCE - 9), "x").html
+    assert URL in rendered("{{ contact.email }}" * MAX_TAGS, "x").html
+
+
+def test_the_text_is_made_from_the_html_when_there_is_none() -> None:
+    """Merge tags, loops and conditions survive; the text shows values unescaped."""
+    html = (
+        "<h1>Hi {{ contact.firstName }}</h1>{% if contact.tags contains 'vip' %}<p>Dear {{ contact.lastName }}</p>"
+        "{% endif %}<ul>{% for tag in contact.tags %}<li>{{ tag }}</li>{% endfor %}</ul>"
+        '<a href="{{ unsubscribeUrl }}">Unsubscribe</a>'
+    )
+    text = rendered(html, " \n").text
+    assert [line for line in text.split("\n") if line] == [
+        "Hi Zoë",
+        "Dear O'Neil",
+        "- vip",
+        "- a&b",
+        f"Unsubscribe ({URL})",
+    ]
+
+
+def test_html_that_gives_no_text_is_refused_for_the_text() -> None:
+    """When no text can be made the author is asked to write it."""
+    html = "<p {% if contact.a %}>a</p>{% endif %}"
+    with pytest.raises(Refusals) as caught:
+        message(html)
+    assert caught.value.errors[0].field == ("input", "textContent")
+    assert URL in rendered(html, "text").text
+
+
+def test_hostile_fields_do_no_harm_in_any_part() -> None:
+    """Control characters, line ends and markup of a contact neither break headers nor enter the HTML."""
+    evil = "Eve\r\nBcc: x@y.z\x00\x1b[2J<img src=x onerror=alert(1)>{{ contact.email }}\u202e"
+    made = message("<p>{{ contact.firstName }} {{ contact.customFields.a }}</p>").render(
+        contact(first_name=evil, a=[evil, {"b": evil}]), CAMPAIGN
+    )
+    assert made.subject.isprintable()
+    assert "<img" not in made.html
+    assert "{{ contact.email }}" in made.html
+    for part in (made.subject, made.html, made.text):
+        assert not any(ord(c) < 32 and c not in "\r\n\t" for c in part)
+        assert "\u202e" not in part
+
+
+def test_variables_are_those_of_all_parts() -> None:
+    """The caller reads only the columns that some part needs."""
+    made = message("<p>{{ contact.lastName }}</p>", "{{ contact.customFields.city }}")
+    assert made.variables == {
+        "contact.firstName",
+        "contact.lastName",
+        "contact.customFields.city",
+        "organization.name",
+        "unsubscribeUrl",
+    }

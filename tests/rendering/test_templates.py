@@ -1,0 +1,245 @@
+"""Reading and rendering single templates: errors with a place, escaping, limits, hostile input."""
+
+import time
+
+import pytest
+
+from core.errors import ErrorCode
+from services.rendering import RenderFailed, TemplateInvalid, compile_template
+from services.rendering.environment import HTML
+from services.rendering.templates import Template
+
+FIELD = ("input", "htmlContent")
+HOSTILE = "<script>alert('x')</script>"
+
+
+def html(source: str) -> Template:
+    return compile_template(source, html=True, field=FIELD)
+
+
+def plain(source: str) -> Template:
+    return compile_template(source, html=False, field=FIELD)
+
+
+def subject(source: str) -> Template:
+    return compile_template(source, html=False, field=("input", "subject"), one_line=True)
+
+
+@pytest.mark.parametrize(
+    ("source", "place", "message", "suggestion"),
+    [
+        ("Hi\n  {{ a | upcas }}", (2, 10), "no filter called 'upcas'", "Did you mean upcase?"),
+        ("{{ a | base64_decode }}", (1, 8), "no filter called", None),
+        ("{{ a | safe }}", (1, 8), "no filter called 'safe'", None),
+        ("\n{% iff a %}", (2, 4), "no tag called 'iff'", "Did you mean if?"),
+        ("{% include 'x' %}", (1, 4), "no tag called 'include'", None),
+        ("{% doc %}", (1, 4), "no tag called 'doc'", None),
+        ("a\nb {% if x %}\nc", (2, 3), "{% if %} is never closed", "Add {% endif %}"),
+        ("{% for a in b %}{% if c %}{% endif %}", (1, 1), "{% for %} is never closed", "Add {% endfor %}"),
+        ("{% raw %}{{", (1, 1), "{% raw %} is never closed", "Add {% endraw %}"),
+        ("é {{ a }\n", (1, 3), "{{ is never closed", "Add }}"),
+        ("{% if a", (1, 1), "{% is never closed", "Add %}"),
+        ("{% endif %}", (1, 4), "a block that is not open", None),
+        ("{{ a | default: &quot;x&quot; }}", (1, 17), "unexpected '&'", "plain quotes"),
+        ("{{ a | default: \u201cx\u201d }}", (1, 17), "cannot be read", "plain quotes"),
+        ("{% if a = b %}{% endif %}", (1, 9), "found '='", "Compare with =="),
+        ("{{ a | append }}", (1, 8), "append needs a value", 'append: "value"'),
+        ("{% break %}", (1, 4), "unexpected 'break'", None),
+        ("{{ 1 | divided_by: 0 }}", (1, 8), "divide by 0", None),
+        ("a\x00", (1, 2), "control character U+0000", None),
+        ("a\n\ud800", (2, 1), "control character U+D800", None),
+        ("{% for i in (1..99999999) reversed %}{% endfor %}", (1, 13), "two whole numbers", "(1..5)"),
+        ("{% for i in (1..contact.n) %}{% endfor %}", (1, 13), "two whole numbers", "(1..5)"),
+    ],
+)
+def test_an_invalid_template_says_where_and_what(
+    source: str, place: tuple[int, int], message: str, suggestion: str | None
+) -> None:
+    """Every refusal carries line and column from 1, the field, and a remedy where one can be guessed."""
+    with pytest.raises(TemplateInvalid) as caught:
+        html(source)
+    error = caught.value
+    assert (error.line, error.column) == place
+    assert message in error.message
+    assert f"(line {place[0]}, column {place[1]})" in error.message
+    assert error.field == FIELD
+    assert error.error_code is ErrorCode.TEMPLATE_INVALID
+    if suggestion:
+        assert suggestion in (error.suggestion or "")
+
+
+def test_missing_variables_render_empty() -> None:
+    """What a contact lacks leaves nothing behind, at any depth."""
+    template = html("[{{ contact.customFields.a.b.c }}{{ nothing }}{{ contact.tags.first }}]")
+    assert template.render({}) == "[]"
+    assert template.render({"contact": None}) == "[]"
+
+
+def test_variables_are_the_paths_read() -> None:
+    """Loop variables are not among them, and positions end a path."""
+    template = html(
+        "{{ contact.firstName }}{% for t in contact.tags %}{{ t.x }}{{ forloop.index }}{% endfor %}"
+        "{% if contact.customFields['k y'] == organization.name %}{% endif %}{{ list[0].a }}"
+    )
+    assert template.variables == {
+        "contact.firstName",
+        "contact.tags",
+        "contact.customFields.k y",
+        "organization.name",
+        "list",
+    }
+
+
+def test_common_templates_are_compiled_and_rare_ones_interpreted() -> None:
+    """Both kinds render; `compiled` tells them apart."""
+    common = html("{% if a contains 'x' %}{{ a | upcase | truncate: 3 }}{% else %}{{ b.c }}{% endif %}")
+    rare = html("{% assign x = a | upcase %}{% case x %}{% when 'YX' %}{{ x }}{% endcase %}")
+    assert common.compiled
+    assert not rare.compiled
+    assert common.render({"a": "yx"}) == "YX"
+    assert rare.render({"a": "yx"}) == "YX"
+
+
+def test_values_are_escaped_in_html_and_left_alone_in_text() -> None:
+    """A contact's field cannot bring markup into HTML; plain text shows it as it is."""
+    values = {"contact": {"firstName": HOSTILE, "tags": [HOSTILE]}}
+    source = "{{ contact.firstName }}|{{ contact.tags }}|{{ contact.firstName | default: 'x' | append: '<b>' }}"
+    assert "<" not in html(source).render(values).replace("<b>", "")
+    assert plain(source).render(values) == f"{HOSTILE}|{HOSTILE}|{HOSTILE}<b>"
+
+
+@pytest.mark.parametrize("name", sorted(HTML.filters))
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "{{{{ contact.x | {0} }}}}",
+        "{{{{ contact.x | {0}: contact.x }}}}",
+        "{{{{ contact.x | {0}: 'a', contact.x }}}}",
+        "{{{{ 'text abc' | {0}: contact.x }}}}",
+        "{{{{ 'text abc' | {0}: 'text', contact.x }}}}",
+        "{{{{ 'text abc' | {0}: 4, contact.x }}}}",
+        "{{{{ 'a,b' | split: ',' | {0}: contact.x }}}}",
+        "{{{{ contact.x | escape | {0} }}}}",
+        "{{{{ contact.x | newline_to_br | {0}: 1 }}}}",
+        "{{{{ contact.x | url_encode | {0} }}}}",
+        "{{{{ contact.tags | {0} }}}}",
+        "{{{{ contact.tags | {0}: contact.x | join: contact.x }}}}",
+    ],
+)
+def test_no_filter_lets_markup_through(name: str, pattern: str) -> None:
+    """Whatever a filter does to a hostile value, or with one as its argument, no tag comes out."""
+    try:
+        output = html(pattern.format(name)).render({"contact": {"x": HOSTILE, "tags": [HOSTILE, "b"]}})
+    except (TemplateInvalid, RenderFailed):
+        return
+    assert "<script" not in output.lower()
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "'''\"\"\"\\",
+        "\\n{0}%s${x}",
+        "'); import os; os.abort() #",
+        '{{ "\'); raise SystemExit #" }}',
+        "{{ contact['\"); raise SystemExit #'] }}",
+        "{{ __import__ }}{{ contact.__class__ }}{{ k0 }}{{ append }}{{ variables.used }}",
+        "{% for __import__ in contact.tags %}{{ __import__ }}{% endfor %}",
+        "{% for out in contact.tags %}{{ out }}{% endfor %}",
+    ],
+)
+def test_template_text_never_becomes_code(source: str) -> None:
+    """Quotes, escapes and Python's own names in a template are only ever data."""
+    template = plain(source)
+    assert template.compiled
+    values = {"contact": {"tags": ["a", "b"]}}
+    assert template.render(values) == HTML.from_string(source).render(values)
+
+
+@pytest.mark.parametrize(
+    "value", ["Eve\r\nBcc: all@x.y", "Eve\nBcc: all@x.y", "Eve\u2028Bcc: all@x.y", "Eve\x85\x00\x0bBcc: all@x.y"]
+)
+def test_a_subject_stays_one_line(value: str) -> None:
+    """No line end or control character of a name reaches a header."""
+    assert subject("Hi {{ n }}!").render({"n": value}) == "Hi Eve Bcc: all@x.y!"
+
+
+def test_a_subject_has_an_end() -> None:
+    """Neither the template nor what it renders is longer than a line of a message may be."""
+    assert len(subject("{{ n }}").render({"n": "x" * 5_000})) == 998
+    with pytest.raises(TemplateInvalid, match="longer than 998"):
+        subject("x" * 999)
+
+
+BIG = "x" * 4_900
+BOMBS = {
+    "loops in a row": "{%for i in(1..9999)%}{%endfor%}" * 900,
+    "loops in loops": "{%for i in(1..9999)%}{%for j in(1..9999)%}x{%endfor%}{%endfor%}",
+    "large body": "{%for i in(1..99)%}{%for j in(1..99)%}" + "y" * 100_000 + "{%endfor%}{%endfor%}",
+    "assigned double": '{% assign a = "xxxxxxxx" %}' + "{% assign a = a | append: a %}" * 60,
+    "captured double": '{% assign a = "xxxxxxxx" %}' + "{% capture a %}{{a}}{{a}}{% endcapture %}" * 60,
+    "replaced": '{% assign a = "' + BIG + '" %}{% assign a = a | replace: "x", a %}',
+    "joined": '{% assign a = "' + "a," * 1_900 + '" | split: "," %}{{ a | join: "' + BIG + '" }}',
+    "concatenated": '{% assign a = "a,b" | split: "," %}' + "{% assign a = a | concat: a %}" * 40,
+    "squared": "{% assign a = 99999 %}" + "{% assign a = a | times: a %}" * 40,
+    "worked": '{% assign a = "' + BIG + '" %}{%for i in(1..9999)%}{% assign b = a | upcase %}{%endfor%}',
+    "open outputs": "{{ " * 100_000,
+    "spaces": "{{ " + " " * 500_000,
+    "spaces in tags": ("{{" + " " * 2_000 + "}}") * 200,
+    "raw": "{% raw %}" * 50_000,
+    "and": "{% if a" + " and a" * 80_000 + "%}{% endif %}",
+    "brackets": "{{ a" + "[a" * 2_000 + "]" * 2_000 + "}}",
+    "nested": "{% if a %}" * 900,
+    "long": "x" * (512 * 1024 + 1),
+}
+
+
+@pytest.mark.parametrize("source", BOMBS.values(), ids=BOMBS.keys())
+def test_a_hostile_template_is_refused_quickly(source: str) -> None:
+    """No template hangs the process or eats its memory: it is refused within seconds of CPU time."""
+    started = time.process_time()
+    with pytest.raises(TemplateInvalid):
+        html(source)
+    assert time.process_time() - started < 3
+
+
+@pytest.mark.parametrize(
+    ("source", "tags"),
+    [
+        ("{% for t in contact.tags %}{{ t }}{% endfor %}", ["x" * 1_000] * 9_999),
+        ("{% for t in contact.tags %}" + "y" * 2_000 + "{% endfor %}", ["x"] * 9_999),
+        ("{% for t in contact.tags %}x{% endfor %}", ["x"] * 10_001),
+        ("{% for t in contact.tags %}{% for u in contact.tags %}x{% endfor %}{% endfor %}", ["x"] * 2_000),
+        ("{{ contact.tags | join: ', ' }}", ["x"] * 2_001),
+        ("{{ contact.tags[0] }}" * 1_000, ["x" * 10_000]),
+    ],
+)
+def test_a_contact_cannot_make_a_message_endless(source: str, tags: list[str]) -> None:
+    """Generated code and python-liquid both stop at the limits, for values that no template shows."""
+    for template in (html(source), html("{% assign unused = 1 %}" + source)):
+        started = time.process_time()
+        with pytest.raises(RenderFailed) as caught:
+            template.render({"contact": {"tags": tags}})
+        assert time.process_time() - started < 3
+        assert caught.value.field == FIELD
+
+
+def test_values_that_do_not_fit_fail_one_message_only() -> None:
+    """Text where the template compares numbers is that contact's failure; the next one renders."""
+    template = html("{% if contact.age > 17 %}adult{% else %}minor{% endif %}")
+    with pytest.raises(RenderFailed, match="does not work with this contact's values"):
+        template.render({"contact": {"age": "old"}})
+    assert template.render({"contact": {"age": 40}}) == "adult"
+
+
+@pytest.mark.parametrize("value", ["\u00b2", "9" * 40, "2026-99-99", "x" * 5_000, "", -1e300, [1]])
+def test_what_is_no_date_is_shown_as_it_is(value: object) -> None:
+    """The `date` filter does not fail a message for a field that holds something else."""
+    output = plain("{{ d | date: '%Y' }}").render({"d": value})
+    assert output == ("1" if value == [1] else str(value))
+    assert plain("[{{ d | date: '%Y' }}]").render({"d": None}) == "[]"
+
+
+def test_dates_are_formatted() -> None:
+    """ISO dates as JSON fields hold them become what the author asks for."""
+    assert plain("{{ d | date: '%d.%m.%Y' }}").render({"d": "2026-03-04"}) == "04.03.2026"
