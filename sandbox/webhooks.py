@@ -26,7 +26,8 @@ log = logging.getLogger("sandbox")
 POSTERS = 16
 OUTBOX = 1_000
 HISTORY = 2_000
-PLANNED_AT_ONCE = 500
+AT_ONCE = 500
+GRAIN = 0.01  # seconds: events that fall due within it are handled together
 FORBIDDEN = 403
 # Postmark's waits between attempts, in minutes; a minute lasts a second at pace 1.
 RETRY_MINUTES = (1, 5, 10, 10, 10, 15, 30, 60, 120, 360)
@@ -110,6 +111,7 @@ class Webhooks:
     def send(self, body: bytes) -> None:
         """Post one event soon, with retries."""
         self._push(0, Parcel(body))
+        self._wake.set()
 
     async def send_now(self, body: bytes) -> int:
         """Post one event at once and without retries; the receiver's HTTP status, 0 when it cannot be reached."""
@@ -119,8 +121,8 @@ class Webhooks:
             raise Refused(409, {"error": "webhooks stopped after a 403 (DELETE /sandbox/webhooks starts them)"})
         return await self._attempt(self.target, body)
 
-    def happen(self, happening: Happening) -> list[bytes]:
-        """Let an event take place: change the ledger, and return the webhooks that tell of it."""
+    def happen(self, happening: Happening) -> list[Happening]:
+        """Let an event take place: change the ledger, and return all that is to be told of it."""
         happening.message.status = "Sent"
         told = [happening]
         reason = _suppression_reason(happening)
@@ -128,8 +130,12 @@ class Webhooks:
             self._ledger.suppress(happening.message.stream, happening.recipient, reason, "Recipient")
             if happening.kind != "SubscriptionChange":
                 told.append(replace(happening, kind="SubscriptionChange", reason=reason))
-        bodies = [orjson.dumps(self._as_seen_in_the_wild(payload(each))) for each in told]
-        self._remember(happening.message.message_id, bodies)
+        return told
+
+    def write(self, happenings: list[Happening]) -> list[bytes]:
+        """The webhooks that tell of these happenings of one message, kept for a replay."""
+        bodies = [orjson.dumps(self._as_seen_in_the_wild(payload(each))) for each in happenings]
+        self._remember(happenings[0].message.message_id, bodies)
         return bodies
 
     def history(self, message_id: str) -> list[bytes]:
@@ -163,18 +169,19 @@ class Webhooks:
 
     def _push(self, delay: float, entry: Step | Parcel) -> None:
         heapq.heappush(self._due, (monotonic() + delay, next(self._order), entry))
-        self._wake.set()
 
     async def _tick(self) -> None:
         while True:
             self._wake.clear()
             self._plan_incoming()
-            while self._due and self._due[0][0] <= monotonic():
+            for _ in range(AT_ONCE):
+                if not self._due or self._due[0][0] > monotonic():
+                    break
                 await self._come_due(heapq.heappop(self._due)[2])
-            if self._incoming:
+            if self._incoming or (self._due and self._due[0][0] <= monotonic()):
                 await asyncio.sleep(0)
                 continue
-            wait = max(0.0, self._due[0][0] - monotonic()) if self._due else None
+            wait = max(GRAIN, self._due[0][0] - monotonic()) if self._due else None
             try:
                 async with asyncio.timeout(wait):
                     await self._wake.wait()
@@ -182,7 +189,7 @@ class Webhooks:
                 continue
 
     def _plan_incoming(self) -> None:
-        for _ in range(min(PLANNED_AT_ONCE, len(self._incoming))):
+        for _ in range(min(AT_ONCE, len(self._incoming))):
             message = self._incoming.popleft()
             for recipient in message.recipients:
                 turns = plan(
@@ -200,11 +207,11 @@ class Webhooks:
             return
         turn, *rest = entry.turns
         happening = Happening(kind=turn.kind, message=entry.message, recipient=entry.recipient, first=turn.first)
-        bodies = self.happen(happening)
+        told = self.happen(happening)
         if rest:
             self._push(rest[0].delay * self._config.pace, replace(entry, turns=tuple(rest)))
         if self.target is not None:
-            for body in bodies:
+            for body in self.write(told):
                 await self._dispatch(body)
 
     async def _dispatch(self, body: bytes) -> None:
@@ -230,6 +237,7 @@ class Webhooks:
             return
         wait = RETRY_MINUTES[parcel.attempt - 1] * self._config.pace
         self._push(wait, replace(parcel, attempt=parcel.attempt + 1))
+        self._wake.set()
 
     async def _attempt(self, target: Target, body: bytes) -> int:
         if self._session is None:

@@ -57,15 +57,14 @@ def _bodies(sandbox: Sandbox, document: JsonObject) -> list[bytes]:
     if not kind or not message_id:
         raise Refused(400, {"error": "give an event, a replay, or a record_type and a message_id"})
     message = _message(sandbox, message_id)
-    return sandbox.webhooks.happen(
-        Happening(
-            kind=(_text(document, "type") or "HardBounce") if kind == "Bounce" else kind,
-            message=message,
-            recipient=_text(document, "recipient") or message.recipients[0],
-            first=document.get("first_open", True) is True,
-            link=_text(document, "link"),
-        )
+    happening = Happening(
+        kind=(_text(document, "type") or "HardBounce") if kind == "Bounce" else kind,
+        message=message,
+        recipient=_text(document, "recipient") or message.recipients[0],
+        first=document.get("first_open", True) is True,
+        link=_text(document, "link"),
     )
+    return sandbox.webhooks.write(sandbox.webhooks.happen(happening))
 
 
 def _message(sandbox: Sandbox, message_id: str) -> Message:

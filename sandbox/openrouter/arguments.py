@@ -41,7 +41,8 @@ def _value(name: str, schema: object, question: str, results: Sequence[object]) 
     for kind, empty in simple.items():
         if kind in kinds:
             return True, empty
-    return _text(name, question, results)
+    found, value = _text(name, question, results)
+    return (True, None) if "null" in kinds and not found else (found, value)
 
 
 def _kinds(rules: Mapping[str, object]) -> set[str]:

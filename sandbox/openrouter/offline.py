@@ -8,6 +8,7 @@ import orjson
 
 from sandbox.openrouter.arguments import arguments_for
 from sandbox.openrouter.checking import ChatRequest, Tool, text_of
+from sandbox.openrouter.drafting import draft
 from sandbox.openrouter.replies import Reply, ToolCall
 from sandbox.openrouter.telling import tell
 from sandbox.wire import JsonObject
@@ -19,19 +20,28 @@ CAPABILITIES = (
 )
 MAX_STEPS = 3
 WHO = re.compile(r"\b(who are you|are you|your name|which model|what model|offline|real ai)\b", re.IGNORECASE)
-TOPICS: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
-    (
-        "results",
-        ("result", "stat", "open rate", "opened", "click", "perform", "bounce", "how did", "how is", "progress"),
-        ("result", "stat", "report", "performance", "metric", "progress", "analytic"),
+ASKED = {
+    "results": (
+        "result",
+        "stat",
+        "open rate",
+        "opened",
+        "click",
+        "perform",
+        "bounce",
+        "how did",
+        "how is",
+        "progress",
     ),
-    (
-        "contacts",
-        ("contact", "subscriber", "audience", "people", "recipients do", "customers"),
-        ("contact", "subscriber", "audience", "people"),
-    ),
-    ("campaigns", ("campaign", "newsletter", "mailing", "sent", "draft", "result"), ("campaign", "newsletter")),
-)
+    "contacts": ("contact", "subscriber", "audience", "people", "customer", "recipient"),
+    "campaigns": ("campaign", "newsletter", "mailing", "sent"),
+}
+STEMS = {
+    "results": ("result", "stat", "report", "performance", "metric", "progress", "analytic"),
+    "contacts": ("contact", "subscriber", "audience", "people"),
+    "campaigns": ("campaign", "newsletter"),
+}
+DRAFTING = re.compile(r"\b(draft|write|compose)\b", re.IGNORECASE)
 COUNTING = re.compile(r"\b(how many|count|number of|total)\b", re.IGNORECASE)
 WRITING = (
     "create",
@@ -64,7 +74,9 @@ def answer(chat: ChatRequest) -> Reply:
     call = _next_call(chat, question, seen)
     if call is not None:
         return Reply(tool_calls=(call,))
-    body = tell(question, seen[-1].tool, seen[-1].result) if seen else CAPABILITIES
+    body = tell(seen[-1].tool, seen[-1].result) if seen else CAPABILITIES
+    if DRAFTING.search(question):
+        body = draft(question) + (f" For reference: {body}" if seen else "")
     first = not any(message["role"] == "assistant" and text_of(message) for message in chat.messages)
     return Reply(text=(INTRODUCTION if first or WHO.search(question) else "") + body)
 
@@ -94,31 +106,38 @@ def _next_call(chat: ChatRequest, question: str, seen: Sequence[Seen]) -> ToolCa
         return None
     called = {each.tool for each in seen}
     results = [each.result for each in seen]
-    wanted = _wanted(chat, question, seen)
-    for tool in wanted:
-        if tool.name in called:
+    for group in _wanted(chat, question, seen):
+        if any(tool.name in called for tool in group):
             return None
-        filled = arguments_for(tool.parameters, question, results)
-        if filled is not None:
-            return ToolCall(name=tool.name, arguments=orjson.dumps(filled).decode())
+        for tool in group:
+            filled = arguments_for(tool.parameters, question, results)
+            if filled is not None:
+                return ToolCall(name=tool.name, arguments=orjson.dumps(filled).decode())
     return None
 
 
-def _wanted(chat: ChatRequest, question: str, seen: Sequence[Seen]) -> list[Tool]:
+def _wanted(chat: ChatRequest, question: str, seen: Sequence[Seen]) -> list[list[Tool]]:
+    """The tools worth calling, best first, in groups of which one call is enough."""
     if chat.tool_choice.startswith("function:"):
         name = chat.tool_choice.removeprefix("function:")
-        return [tool for tool in chat.tools if tool.name == name]
+        return [[tool for tool in chat.tools if tool.name == name]]
+    readers = sorted((tool for tool in chat.tools if _reads(tool)), key=lambda tool: _rank(tool, question))
+    groups = [[tool for tool in readers if _topic(tool) == topic] for topic in _topics(question)]
+    if not any(groups) and chat.tool_choice == "required" and not seen:
+        return [list(chat.tools)]
+    return groups
+
+
+def _topics(question: str) -> list[str]:
+    """What is asked about, most specific first; results need a campaign to be looked up before."""
     asked = question.lower()
-    wanted: list[Tool] = []
-    for _, words, stems in TOPICS:
-        if any(word in asked for word in words):
-            matching = [
-                tool for tool in chat.tools if _reads(tool) and any(stem in tool.name.lower() for stem in stems)
-            ]
-            wanted += sorted(matching, key=lambda tool: _rank(tool, question))
-    if not wanted and chat.tool_choice == "required" and not seen:
-        return list(chat.tools)
-    return list({tool.name: tool for tool in wanted}.values())
+    topics = [topic for topic, words in ASKED.items() if any(word in asked for word in words)]
+    return ["results", "campaigns", "contacts"] if "results" in topics else topics
+
+
+def _topic(tool: Tool) -> str | None:
+    name = tool.name.lower()
+    return next((topic for topic, stems in STEMS.items() if any(stem in name for stem in stems)), None)
 
 
 def _reads(tool: Tool) -> bool:

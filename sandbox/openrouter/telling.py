@@ -12,7 +12,7 @@ FIGURES_TOLD = 10
 QUOTE = 200
 
 
-def tell(question: str, tool: str, result: object) -> str:
+def tell(tool: str, result: object) -> str:
     """One or two sentences about a tool's result."""
     if isinstance(result, str):
         return f"{_noun(tool).capitalize()} says: {result[:QUOTE]}"
@@ -24,10 +24,10 @@ def tell(question: str, tool: str, result: object) -> str:
         return "I looked it up and found nothing."
     if error := result.get("error"):
         return f"I could not look that up: {_error(error)}"
-    return _tell_object(question, tool, result)
+    return _tell_object(tool, result)
 
 
-def _tell_object(question: str, tool: str, result: JsonObject) -> str:
+def _tell_object(tool: str, result: JsonObject) -> str:
     lists = [(key, value) for key, value in result.items() if isinstance(value, list)]
     total = next((result[key] for key in COUNTS if isinstance(result.get(key), int)), None)
     if lists:
@@ -36,7 +36,7 @@ def _tell_object(question: str, tool: str, result: JsonObject) -> str:
     nested = [value for value in result.values() if isinstance(value, dict)]
     figures = _figures(result)
     if len(nested) == 1 and not figures:
-        return tell(question, tool, nested[0])
+        return tell(tool, nested[0])
     title = next((str(result[key]) for key in NAMES if result.get(key)), None)
     for inner in nested:
         figures += _figures(inner)

@@ -15,9 +15,13 @@ TYPES: dict[str, type] = {
     "Headers": list,
     "Attachments": list,
 }
-PLAIN = re.compile(
-    r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@(?:[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?\.)+[A-Za-z0-9-]{2,}"
+MAILBOX = (
+    r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@"
+    r"(?:[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?\.)+[A-Za-z0-9-]{2,}"
 )
+PLAIN = re.compile(MAILBOX)
+NAMED = re.compile(rf"[^\x00-\x1f\x7f\"<>,;:@()\\]*<({MAILBOX})>")
+BREAK = re.compile(r"[\r\n]")
 LINK_TRACKING = frozenset(("None", "HtmlAndText", "HtmlOnly", "TextOnly"))
 MAX_RECIPIENTS = 50
 MAX_BODY = 5_000_000
@@ -97,6 +101,8 @@ def mailboxes(value: object) -> list[str] | None:
     text = str(value)
     if PLAIN.fullmatch(text):
         return [text]
+    if named := NAMED.fullmatch(text):
+        return [named[1]]
     if "\n" in text or "\r" in text:
         return None
     found = [address for _, address in getaddresses([text])]
@@ -156,4 +162,4 @@ def _entries(value: object) -> list[JsonObject]:
 
 
 def _header_ok(name: str, value: str) -> bool:
-    return bool(name) and ":" not in name and not any(char in name + value for char in "\r\n")
+    return bool(name) and ":" not in name and BREAK.search(name) is None and BREAK.search(value) is None

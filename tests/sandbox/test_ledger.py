@@ -1,3 +1,5 @@
+import asyncio
+import sys
 from pathlib import Path
 
 import aiohttp
@@ -92,6 +94,53 @@ async def test_the_file_holds_what_was_acknowledged(session: aiohttp.ClientSessi
         assert (await client.summary())["suppressions"] == 0
         await client.call("DELETE", "/sandbox/ledger")
         assert config.ledger_path.read_bytes() == b""
+
+
+SERVE = """
+import socket, sys, pathlib, uvicorn
+from sandbox import EngagementRates, SandboxConfig, build
+listening = socket.socket()
+listening.bind(("127.0.0.1", 0))
+listening.listen()
+print(listening.getsockname()[1], flush=True)
+app = build(SandboxConfig(ledger_path=pathlib.Path(sys.argv[1]), rates=EngagementRates(hard_bounce=0)))
+uvicorn.Server(uvicorn.Config(app, log_level="critical")).run(sockets=[listening])
+"""
+
+
+async def test_a_killed_sandbox_keeps_what_it_acknowledged(session: aiohttp.ClientSession, tmp_path: Path) -> None:
+    """SIGKILL in the middle of batches: every acknowledged message is in the file, and it can be read again."""
+    path = tmp_path / "ledger.jsonl"
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", SERVE, str(path), stdout=asyncio.subprocess.PIPE
+    )
+    assert process.stdout is not None
+    killed = Client(f"http://127.0.0.1:{int(await process.stdout.readline())}", session)
+    acknowledged: list[object] = []
+
+    async def keep_sending() -> None:
+        while True:
+            batch = [mail(f"p{n}@example.com", Metadata={"delivery": str(n)}) for n in range(200)]
+            acknowledged.extend(verdict["MessageID"] for verdict in await killed.send(*batch))
+
+    sending = [asyncio.create_task(keep_sending()) for _ in range(3)]
+    try:
+        async with asyncio.timeout(20):
+            while len(acknowledged) < 2_000:  # noqa: ASYNC110 - growing at the pace of the replies
+                await asyncio.sleep(0.01)
+    finally:
+        process.kill()
+        await process.wait()
+    ended = await asyncio.gather(*sending, return_exceptions=True)
+    assert all(isinstance(error, aiohttp.ClientError) for error in ended)
+    async with sandbox_with(session, SandboxConfig(ledger_path=path, pace=0)) as client:
+        for message_id in acknowledged[-50:]:
+            assert (await client.call("GET", f"/sandbox/messages/{message_id}")).status == 200
+        total = (await client.summary())["accepted"]
+    assert isinstance(total, int)
+    assert total >= len(acknowledged) >= 2_000
+    kept = {orjson.loads(line).get("message_id") for line in path.read_bytes().splitlines()}
+    assert set(acknowledged) <= kept
 
 
 async def test_the_latest_mail_can_be_looked_at(client: Client) -> None:

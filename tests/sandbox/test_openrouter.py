@@ -190,6 +190,51 @@ async def test_without_tools_or_a_topic_the_model_says_what_it_is(client: Client
     assert "offline Maya" in await text(client, later)
 
 
+def tool(name: str, **properties: object) -> Json:
+    """A tool with these required arguments."""
+    parameters = {"type": "object", "properties": properties, "required": list(properties)}
+    return {"type": "function", "function": {"name": name, "parameters": parameters}}
+
+
+@pytest.mark.parametrize(
+    ("question", "expected"),
+    [
+        ("Which campaigns did I send?", ("list_campaigns", {"status": None, "search": None})),
+        ("How many subscribers opened it?", ("list_campaigns", {"status": None, "search": None})),
+        ("How many contacts are there?", ("count_contacts", {})),
+        ("Is bob@example.com a contact?", ("contact_by_email", {"email": "bob@example.com"})),
+        ("Tell me a joke.", None),
+    ],
+)
+async def test_the_offline_model_chooses_the_tool_by_its_name(
+    client: Client, question: str, expected: tuple[str, Json] | None
+) -> None:
+    """The topic picks the tool, arguments come from the question, and nothing that writes is ever called."""
+    nullable = {"anyOf": [{"type": "string"}, {"type": "null"}]}
+    tools = [
+        tool("send_campaign", campaign_id={"type": "string"}),
+        tool("contact_by_email", email={"type": "string"}),
+        tool("count_contacts"),
+        tool("campaign", id={"type": "string"}),
+        tool("campaign_stats", campaign_id={"type": "string"}),
+        tool("list_campaigns", status={"enum": ["sent", None]}, search=nullable),
+    ]
+    message = (await ask(client, [user(question)], tools=tools))["message"]
+    assert isinstance(message, dict)
+    called = [
+        (call["function"]["name"], orjson.loads(call["function"]["arguments"]))
+        for call in message.get("tool_calls", [])
+    ]
+    assert called == ([expected] if expected else [])
+
+
+async def test_a_draft_is_about_what_was_asked(client: Client) -> None:
+    """Asked to write, the model gives a subject and a body with the merge tag."""
+    said = await text(client, [user("Write an e-mail about our summer opening hours.")])
+    assert "**Subject:** Summer opening hours" in said
+    assert '{{ contact.firstName | default: "there" }}' in said
+
+
 async def test_max_tokens_ends_with_length(client: Client) -> None:
     """A reply longer than max_tokens is cut at a word with finish reason length."""
     choice = await ask(client, HELLO, max_tokens=3)
