@@ -1,4 +1,5 @@
 from collections.abc import AsyncIterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,14 @@ from core.pubsub import Hub, RedisBackend, Timing
 from tests.realtime.valkey_server import ValkeyServer
 
 QUICK = Timing(connect=0.3, canary=0.1, silence=0.4, first_pause=0.02, longest_pause=0.1, publish=0.4)
+
+
+async def settled_topic(hub: Hub, topic: str, stack: ExitStack) -> None:
+    """Keep a topic subscribed and its first gap behind us, so that only real signals wake later viewers."""
+    viewer = stack.enter_context(hub.watch(topic))
+    signal = await viewer.next(within=3)
+    assert signal is not None
+    assert signal.kind == "gap"
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ from core.pubsub import (
     message_topic,
     session_topic,
 )
+from core.pubsub.backend import Wake
 from tests.realtime.conftest import QUICK
 from tests.realtime.valkey_server import ValkeyServer
 
@@ -175,6 +176,59 @@ async def test_a_slow_viewer_holds_one_signal(hub: Hub, server: ValkeyServer) ->
         assert await slow.next(within=0.05) is None
         assert hub.statistics().pending == 0
     await publisher.aclose()
+
+
+async def test_the_backend_keeps_one_announcement_a_topic(server: ValkeyServer) -> None:
+    """Announcements nobody fetches stay one per topic, a gap stays a gap, and both go with the subscription."""
+    backend = RedisBackend(server.url, timing=QUICK)
+    await backend.connect()
+    for topic in ("a", "b"):
+        await backend.subscribe(topic)
+    async with asyncio.timeout(2):
+        while backend.pending < 2:  # noqa: ASYNC110 - fetching would be the event
+            await asyncio.sleep(0.01)
+    for _ in range(100):
+        await backend.publish("a", b"1")
+    await asyncio.sleep(0.05)
+    assert backend.pending == 2
+    await backend.unsubscribe("b")
+    assert backend.pending == 1
+    event = await backend.next_published()
+    assert isinstance(event, Wake)
+    assert (event.channel, event.payload) == ("a", None)
+    await backend.disconnect()
+
+
+async def test_publishing_repeats_on_a_stale_connection(hub: Hub, server: ValkeyServer) -> None:
+    """A pooled connection that dies under a publish, as behind a firewall, is replaced and the signal sent again."""
+    refused = 0
+
+    async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal refused
+        if not refused:
+            refused += 1
+            await reader.read(1)
+            writer.close()
+            return
+        upstream_reader, upstream_writer = await asyncio.open_connection("127.0.0.1", server.port)
+        await asyncio.gather(pipe(reader, upstream_writer), pipe(upstream_reader, writer))
+
+    relaying = await asyncio.start_server(relay, "127.0.0.1", 0)
+    publisher = Publisher(f"redis://127.0.0.1:{relaying.sockets[0].getsockname()[1]}/0")
+    with hub.watch("topic") as viewer:
+        await expect(viewer, GAP)
+        await publisher.publish("topic", b"1")
+        await expect(viewer, CHANGED)
+    assert refused == 1
+    await publisher.aclose()
+    relaying.close()
+    await relaying.wait_closed()
+
+
+async def pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while data := await reader.read(4_096):
+        writer.write(data)
+    writer.close()
 
 
 async def test_a_gap_is_not_overwritten() -> None:

@@ -1,13 +1,14 @@
 import asyncio
 import time
-from contextlib import aclosing
+from contextlib import ExitStack, aclosing
 
 import orjson
 import pytest
 from redis.asyncio import Redis
 
 from core.logstream import LogEntry, LogMissing, LogStream, LogUnavailable, StaleWriter
-from core.pubsub import Hub
+from core.pubsub import Hub, log_topic
+from tests.realtime.conftest import settled_topic
 from tests.realtime.valkey_server import ValkeyServer
 
 END = b"end"
@@ -87,15 +88,15 @@ async def test_more_than_a_page(logs: LogStream, hub: Hub) -> None:
 async def test_tokens_arrive_promptly(logs: LogStream, hub: Hub) -> None:
     """An append wakes its followers at once, not at the next poll."""
     writer = await logs.claim("log")
-    entries = logs.follow(hub, "log", is_last=is_end, is_running=yes, poll_interval=60)
     await writer.append(b"first")
-    await anext(entries)
-    await asyncio.sleep(0.1)
-    started = time.perf_counter()
-    await writer.append(END)
-    assert (await asyncio.wait_for(anext(entries), 2)).event == END
-    assert time.perf_counter() - started < 0.2
-    await entries.aclose()
+    with ExitStack() as stack:
+        await settled_topic(hub, log_topic("log"), stack)
+        follower = asyncio.create_task(follow(logs, hub))
+        await asyncio.sleep(0.1)
+        started = time.perf_counter()
+        await writer.append(END)
+        assert await asyncio.wait_for(follower, 2) == [(1, b"first"), (2, END)]
+        assert time.perf_counter() - started < 0.2
 
 
 async def test_following_holds_no_connection(logs: LogStream, hub: Hub, redis: Redis) -> None:
@@ -281,6 +282,15 @@ async def test_writers_after_a_flush_still_fence(logs: LogStream, redis: Redis) 
     await new.append(b"a")
     with pytest.raises(StaleWriter):
         await old.append(b"b")
+
+
+async def test_a_clock_set_back_does_not_shut_out(logs: LogStream, redis: Redis) -> None:
+    """A claim gets a higher epoch than the last one's even if the server's clock has gone back since."""
+    last_epoch = 4_000_000_000_000_000
+    await redis.set(logs.fence_key("log"), last_epoch)
+    assert await (await logs.claim("log")).append(b"a") == 1
+    with pytest.raises(StaleWriter):
+        await logs.write("log", last_epoch, 2, [b"b"])
 
 
 async def test_claims_race_to_one_winner(logs: LogStream) -> None:

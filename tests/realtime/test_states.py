@@ -1,13 +1,14 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from contextlib import aclosing
+from contextlib import ExitStack, aclosing
 from dataclasses import astuple, dataclass, field
 from itertools import pairwise
 
 import pytest
 
 from core.pubsub import Hub, HubClosed, state_stream
+from tests.realtime.conftest import settled_topic
 from tests.realtime.valkey_server import ValkeyServer
 
 
@@ -118,10 +119,13 @@ async def test_the_trailing_edge_is_shown(hub: Hub) -> None:
 async def test_a_lost_signal_is_made_up_by_polling(hub: Hub) -> None:
     """A change nobody announced is found at the next poll."""
     store = Store(final=1)
-    async with aclosing(state_stream(hub, "topic", store.read, is_final=store.is_final, poll_interval=0.2)) as values:
-        assert await anext(values) == 0
-        store.value = 1
-        assert await asyncio.wait_for(anext(values), 2) == 1
+    with ExitStack() as stack:
+        await settled_topic(hub, "topic", stack)
+        stream = state_stream(hub, "topic", store.read, is_final=store.is_final, poll_interval=0.2)
+        async with aclosing(stream) as values:
+            assert await anext(values) == 0
+            store.value = 1
+            assert await asyncio.wait_for(anext(values), 2) == 1
 
 
 async def test_a_change_while_redis_is_away(hub: Hub, server: ValkeyServer) -> None:
