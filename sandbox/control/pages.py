@@ -20,7 +20,7 @@ DOORS: dict[str, str] = {
     "GET, POST, DELETE /sandbox/suppressions": "inactive addresses",
     "GET /sandbox/llm/requests": "what the model was asked",
 }
-WHAT = "A local stand-in of the mail and model vendors. Nothing leaves this machine."
+WHAT = "A local stand-in of the mail and model vendors. No mail is sent to anyone."
 
 
 async def index(request: Request) -> Response:

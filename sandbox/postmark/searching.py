@@ -1,7 +1,8 @@
 import time
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import datetime
 from email.utils import getaddresses
+from zoneinfo import ZoneInfo
 
 from starlette.datastructures import QueryParams
 from starlette.requests import Request
@@ -14,6 +15,8 @@ from sandbox.wire import JsonObject, reply, timestamp
 
 MAX_COUNT = 500
 MAX_REACH = 10_000
+# Postmark reads a date without an offset as Eastern Time (its Messages API page).
+EASTERN = ZoneInfo("America/New_York")
 STATUSES = frozenset(("queued", "sent", "processed"))
 
 
@@ -106,7 +109,7 @@ def _moment(text: str | None) -> float | None:
         moment = datetime.fromisoformat(text)
     except ValueError as error:
         raise refusal(422, 300, f"'{text}' is not a date such as 2026-01-31T12:00:00.") from error
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    return (moment if moment.tzinfo else moment.replace(tzinfo=EASTERN)).timestamp()
 
 
 def _hit(message: Message) -> JsonObject:

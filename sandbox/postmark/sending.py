@@ -164,7 +164,7 @@ def _message(item: JsonObject, checked: Checked, seq: int, message_id: str, now:
         stream=checked.stream,
         size=len(content) - 1,
         sha256=hashlib.sha256(content).hexdigest(),
-        track_opens=item.get("TrackOpens") is True,
+        track_opens=item.get("TrackOpens") is True and bool(html),
         link=_first_link(html) if tracked else None,
     )
 

@@ -71,6 +71,23 @@ async def test_a_stall_holds_the_reply_before_or_after_accepting(
     assert await accepted(client) == 1
 
 
+async def test_a_client_that_gives_up_during_a_stall_is_accepted_after_all(client: Client) -> None:
+    """Nothing is accepted when the client times out, and everything a moment later."""
+    await client.faults(postmark={"stall_before_accept": 0.3})
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(client.call("POST", "/email/batch", [mail()]), 0.1)
+    assert await accepted(client) == 0
+    await asyncio.sleep(0.35)
+    assert await accepted(client) == 1
+
+
+async def test_search_error_answers_its_status(client: Client) -> None:
+    """A search can fail by itself, and is well again afterwards."""
+    await client.faults(postmark={"search_error": {"status": 503, "count": 1}})
+    path = "/messages/outbound?count=10&offset=0&metadata_batch=b1"
+    assert [(await client.call("GET", path)).status for _ in range(2)] == [503, 200]
+
+
 async def test_item_error_refuses_the_addresses_of_its_pattern(client: Client) -> None:
     """Only matching addresses are refused, with the code of the switch."""
     await client.faults(postmark={"item_error": {"pattern": "*@bad.example.com", "error_code": 300}})

@@ -1,4 +1,6 @@
 import re
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import aiohttp
 import pytest
@@ -191,3 +193,16 @@ async def test_search_narrows_by_each_filter(client: Client) -> None:
         assert [hit["Recipients"] for hit in hits] == [[recipient]], query
     late = (await client.call("GET", "/messages/outbound?count=10&offset=0&fromdate=2099-01-01T00:00:00")).object()
     assert late["TotalCount"] == 0
+
+
+async def test_a_date_without_an_offset_is_eastern_time(client: Client) -> None:
+    """A naive UTC time an hour ago lies in Postmark's future; with an offset it does not."""
+    await client.send(mail())
+    hour_ago = datetime.now(UTC) - timedelta(hours=1)
+    for text, total in (
+        (f"{hour_ago:%Y-%m-%dT%H:%M:%S}", 0),
+        (f"{hour_ago:%Y-%m-%dT%H:%M:%SZ}", 1),
+        (f"{hour_ago.astimezone(ZoneInfo('America/New_York')):%Y-%m-%dT%H:%M:%S}", 1),
+    ):
+        found = await client.call("GET", f"/messages/outbound?count=10&offset=0&fromdate={text}")
+        assert found.object()["TotalCount"] == total, text

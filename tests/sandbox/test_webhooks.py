@@ -1,4 +1,5 @@
 import asyncio
+import socket
 from base64 import b64encode
 
 import aiohttp
@@ -111,6 +112,26 @@ async def test_a_receiver_that_never_answers_well_is_given_up_after_ten_retries(
     await asyncio.sleep(0.05)
     assert len(inbox.events) == 11
     assert (await client.call("GET", "/sandbox/webhooks")).object()["given_up"] == 1
+
+
+async def test_a_receiver_that_is_down_has_status_zero(client: Client, inbox: Inbox) -> None:
+    """A refused connection is a failed attempt of status 0, and does no harm to the next."""
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        await client.call("PUT", "/sandbox/webhooks", {"url": f"http://127.0.0.1:{unused.getsockname()[1]}/"})
+        assert (await client.call("POST", "/sandbox/webhooks", {"event": {}})).object() == {"statuses": [0]}
+    await client.call("PUT", "/sandbox/webhooks", {"url": inbox.url})
+    assert (await client.call("POST", "/sandbox/webhooks", {"event": {}})).object() == {"statuses": [200]}
+
+
+async def test_pace_stretches_the_delays(session: aiohttp.ClientSession, inbox: Inbox) -> None:
+    """At pace 0.2 a delivery takes between 0.06 and 0.6 seconds."""
+    async with sandbox_with(session, SandboxConfig(pace=0.2, rates=QUIET, webhook_url=inbox.url)) as client:
+        clock = asyncio.get_running_loop().time
+        start = clock()
+        await client.send(mail())
+        await inbox.until(1)
+        assert 0.06 <= clock() - start < 2
 
 
 async def test_a_403_stops_the_webhooks_for_good(client: Client, inbox: Inbox) -> None:
