@@ -1,4 +1,4 @@
-"""Pages of a list by keyset: a cursor holds the sort key and the id of its row, so a page costs the same everywhere."""
+"""Pages of a list by keyset: a cursor holds its row's sort key and id, so that a page costs the same everywhere."""
 
 import binascii
 from base64 import urlsafe_b64decode, urlsafe_b64encode
@@ -103,18 +103,13 @@ def text(value: object) -> str:
 
 def cursor(order: Order[K], key: K, id_: UUID) -> str:
     """The cursor of a row: opaque to clients, and valid in this order alone."""
-    return urlsafe_b64encode(orjson.dumps((order.name, key, id_))).decode("ascii")
+    return urlsafe_b64encode(orjson.dumps((order.name, key, str(id_)))).decode("ascii")
 
 
 def position(order: Order[K], given: str, argument: str) -> tuple[K, UUID]:
     """Key and id of a cursor; raises `CursorInvalid`."""
     try:
-        if len(given) > LONGEST_CURSOR:
-            raise ValueError("too long")
-        name, key, id_ = orjson.loads(urlsafe_b64decode(given.encode("ascii")))
-        if name != order.name or not isinstance(id_, str):
-            raise ValueError("of another list or order")
-        return order.parse(key), UUID(id_)
+        return unpacked(order, given)
     except (binascii.Error, ValueError, TypeError):
         raise CursorInvalid(
             f"`{argument}` is not a cursor of this list in this order.",
@@ -123,8 +118,18 @@ def position(order: Order[K], given: str, argument: str) -> tuple[K, UUID]:
         ) from None
 
 
+def unpacked(order: Order[K], given: str) -> tuple[K, UUID]:
+    """Key and id of a cursor; raises `ValueError` or `TypeError` for any other text."""
+    if len(given) > LONGEST_CURSOR:
+        raise ValueError("too long")
+    name, key, id_ = orjson.loads(urlsafe_b64decode(given.encode("ascii")))
+    if name != order.name or not isinstance(id_, str):
+        raise ValueError("of another list or order")
+    return order.parse(key), UUID(id_)
+
+
 def paged(statement: Select[*Ts], order: Order[K], page: PageRequest) -> Select[*Ts]:
-    """The statement cut to the page, in reading direction, and one row more that tells whether there are further ones."""
+    """The statement cut to the page, in reading direction, plus one row that tells whether there are more."""
     key_and_id = tuple_(order.key, order.id)
     if page.after is not None:
         statement = statement.where(beyond(order, key_and_id, position(order, page.after, "after"), forward=True))

@@ -1,4 +1,4 @@
-"""Short texts that people type or paste: names, tags, searches. What PostgreSQL or a reader's eye can't take is refused."""
+"""Short texts that people type or paste: names, tags, searches. What PostgreSQL or the eye can't take is refused."""
 
 import re
 import unicodedata

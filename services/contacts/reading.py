@@ -1,0 +1,170 @@
+"""Reads of contacts: plain tuples, each list and each relation one statement."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final, NamedTuple
+from uuid import UUID
+
+from sqlalchemy import Select, func, literal_column, select
+
+from core.db import Reads, first
+from core.errors import NotFound
+from models.contacts import Contact, ContactStatus, ContactTag
+from services import addresses, pages, texts
+from services.contacts.filtering import EVERYONE, ContactFilter, condition, matching, search_words
+from services.pages import Order, Page, PageRequest
+
+CONTACT_FIELD: Final = ("input", "contactId")
+LONGEST_SEARCH: Final = 200
+MOST_TAGS_LISTED: Final = 1_000
+
+
+class ContactRow(NamedTuple):
+    """A contact, as the tables have it; `status` is a value of `ContactStatus`."""
+
+    id: UUID
+    email: str
+    email_norm: str
+    first_name: str | None
+    last_name: str | None
+    last_name_norm: str
+    status: str
+    custom_fields: dict[str, Any]
+    time_zone: str | None
+    created_at: datetime
+    updated_at: datetime
+    subscribed_at: datetime | None
+    unsubscribed_at: datetime | None
+
+
+COLUMNS: Final = tuple(getattr(Contact, name) for name in ContactRow._fields)
+
+CREATED_AT: Final = Order(
+    name="contacts.created",
+    key=Contact.created_at,
+    id=Contact.id,
+    value=lambda row: row.created_at,
+    parse=pages.moment,
+)
+UPDATED_AT: Final = Order(
+    name="contacts.updated",
+    key=Contact.updated_at,
+    id=Contact.id,
+    value=lambda row: row.updated_at,
+    parse=pages.moment,
+)
+EMAIL: Final = Order(
+    name="contacts.email",
+    key=Contact.email_norm,
+    id=Contact.id,
+    value=lambda row: row.email_norm,
+    parse=pages.text,
+)
+LAST_NAME: Final = Order(
+    name="contacts.lastName",
+    key=Contact.last_name_norm,
+    id=Contact.id,
+    value=lambda row: row.last_name_norm,
+    parse=pages.text,
+)
+
+
+def select_contacts() -> Select[*tuple[Any, ...]]:
+    """A select of the columns of `ContactRow`."""
+    return select(*COLUMNS)
+
+
+async def get(reads: Reads, contact_id: UUID) -> ContactRow | None:
+    """The tenant's contact with this id, or None."""
+    row = await first(reads, select_contacts().where(Contact.id == contact_id))
+    return ContactRow._make(row) if row else None
+
+
+async def by_email(reads: Reads, email: str) -> ContactRow | None:
+    """The tenant's contact with this address, without regard to case; None also for what is no address."""
+    try:
+        norm = addresses.parse(email).norm
+    except addresses.InvalidEmail:
+        return None
+    row = await first(reads, select_contacts().where(Contact.email_norm == norm))
+    return ContactRow._make(row) if row else None
+
+
+async def by_ids(reads: Reads, contact_ids: Sequence[UUID]) -> dict[UUID, ContactRow]:
+    """The tenant's contacts among these ids, in one statement."""
+    rows = await reads.rows(select_contacts().where(Contact.id.in_(contact_ids)))
+    return {row.id: row for row in map(ContactRow._make, rows)}
+
+
+def no_such_contact(field: tuple[str, ...] = CONTACT_FIELD) -> NotFound:
+    """The one answer to every id that names no contact of the tenant."""
+    return NotFound("There is no such contact.", field=field)
+
+
+async def page(
+    reads: Reads,
+    request: PageRequest,
+    order: Order[Any],
+    wanted: ContactFilter = EVERYONE,
+    search: str | None = None,
+) -> Page[ContactRow]:
+    """A page of the contacts that match; raises `CursorInvalid`, or `InvalidInput` for a search that is too long."""
+    statement = pages.paged(narrowed(select_contacts(), wanted, search), order, request)
+    rows = [ContactRow._make(row) for row in await reads.rows(statement)]
+    return pages.page_of(rows, order, request, contact_id)
+
+
+def contact_id(row: ContactRow) -> UUID:
+    """A row's id."""
+    return row.id
+
+
+def narrowed(
+    statement: Select[*tuple[Any, ...]], wanted: ContactFilter, search: str | None
+) -> Select[*tuple[Any, ...]]:
+    """The statement with the filter and the search as its conditions."""
+    if wanted is not EVERYONE:
+        statement = statement.where(condition(wanted))
+    if search:
+        statement = statement.where(
+            matching(search_words(texts.line(search, field=("search",), most=LONGEST_SEARCH)))
+        )
+    return statement
+
+
+async def count(reads: Reads, wanted: ContactFilter = EVERYONE, search: str | None = None) -> int:
+    """How many contacts match."""
+    rows = await reads.rows(narrowed(select(func.count()).select_from(Contact), wanted, search))
+    return int(rows[0][0])
+
+
+async def count_by_status(reads: Reads) -> dict[ContactStatus, int]:
+    """How many contacts stand in each status; every status is there."""
+    rows = await reads.rows(select(Contact.status, func.count()).group_by(Contact.status))
+    counted = {row[0]: row[1] for row in rows}
+    return {status: counted.get(status, 0) for status in ContactStatus}
+
+
+async def tags_of(reads: Reads, contact_ids: Sequence[UUID]) -> dict[UUID, list[str]]:
+    """The tags of each contact in alphabetical order, in one statement."""
+    rows = await reads.rows(
+        select(ContactTag.contact_id, ContactTag.tag)
+        .where(ContactTag.contact_id.in_(contact_ids))
+        .order_by(ContactTag.contact_id, ContactTag.tag)
+    )
+    found: dict[UUID, list[str]] = {contact: [] for contact in contact_ids}
+    for contact, tag in rows:
+        found[contact].append(tag)
+    return found
+
+
+async def tag_counts(reads: Reads) -> Mapping[str, int]:
+    """Up to 1,000 tags and how many contacts have each, the most used first."""
+    held = func.count().label("held")
+    rows = await reads.rows(
+        select(ContactTag.tag, held)
+        .group_by(ContactTag.tag)
+        .order_by(literal_column("held").desc(), ContactTag.tag)
+        .limit(MOST_TAGS_LISTED)
+    )
+    return {row[0]: row[1] for row in rows}

@@ -1,0 +1,161 @@
+"""The one INSERT of contacts, for one row or a thousand.
+
+Rows go in order of the address, and those that exist are locked in the same order, so that two calls with the same
+addresses wait for each other and never deadlock.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import (
+    ARRAY,
+    Column,
+    ColumnClause,
+    Text,
+    Uuid,
+    and_,
+    bindparam,
+    case,
+    cast,
+    column,
+    func,
+    literal,
+    null,
+    select,
+)
+from sqlalchemy.dialects.postgresql import JSONB, insert
+from sqlalchemy.sql.selectable import TableValuedAlias
+
+from core.ids import new_id
+from core.unit_of_work import UnitOfWork
+from models.contacts import (
+    Contact,
+    ContactEvent,
+    ContactEventKind,
+    ContactStatus,
+    ContactTag,
+    Suppression,
+    SuppressionReason,
+)
+from services.contacts.reading import COLUMNS, ContactRow
+
+# What becomes of a contact whose address must not be mailed.
+STATUS_OF_SUPPRESSED: Final[dict[str, str]] = {
+    SuppressionReason.HARD_BOUNCE: ContactStatus.BOUNCED,
+    SuppressionReason.PROVIDER: ContactStatus.BOUNCED,
+    SuppressionReason.COMPLAINT: ContactStatus.COMPLAINED,
+    SuppressionReason.UNSUBSCRIBED: ContactStatus.UNSUBSCRIBED,
+}
+RECORD: Final = {
+    "id": Uuid,
+    "email": Text,
+    "email_norm": Text,
+    "first_name": Text,
+    "last_name": Text,
+    "status": Text,
+    "custom_fields": JSONB,
+    "time_zone": Text,
+}
+
+
+def records(name: str) -> TableValuedAlias:
+    """A parameter (a JSON list of objects) as rows, so that one plan serves any number of them."""
+    source = func.jsonb_to_recordset(bindparam("records", type_=JSONB))
+    columns: list[ColumnClause[Any]] = [column(key, type_) for key, type_ in RECORD.items()]
+    return source.table_valued(*columns, name=name).render_derived(with_types=True)
+
+
+def new_record(fields: Mapping[str, Any], *, status: ContactStatus = ContactStatus.SUBSCRIBED) -> dict[str, Any]:
+    """A row for `insert_new`, with an id of its own; `fields` as `fields.check` gave them."""
+    kept = {key: fields[key] for key in RECORD if key in fields}
+    return {"custom_fields": {}, **kept, "id": str(new_id()), "status": status}
+
+
+async def insert_new(uow: UnitOfWork, rows: Sequence[Mapping[str, Any]]) -> list[ContactRow]:
+    """Insert the rows whose addresses are new, and lock the contacts that have the others until the end.
+
+    An address on the suppression list gets the status it calls for. The rows inserted, in no certain order.
+    """
+    new = records("new")
+    status = case(STATUS_OF_SUPPRESSED, value=Suppression.reason, else_=new.c.status)
+    is_subscribed = status == ContactStatus.SUBSCRIBED
+    is_unsubscribed = status == ContactStatus.UNSUBSCRIBED
+    source = (
+        select(
+            new.c.id,
+            literal(uow.tenant.organization_id),
+            new.c.email,
+            new.c.email_norm,
+            new.c.first_name,
+            new.c.last_name,
+            status,
+            new.c.custom_fields,
+            new.c.time_zone,
+            case((is_subscribed, func.now()), else_=null()),
+            case((is_unsubscribed, func.coalesce(Suppression.created_at, func.now())), else_=null()),
+        )
+        .select_from(
+            new.outerjoin(
+                Suppression,
+                and_(
+                    Suppression.organization_id == uow.tenant.organization_id,
+                    Suppression.email_norm == new.c.email_norm,
+                ),
+            )
+        )
+        .order_by(new.c.email_norm)
+    )
+    target: list[Column[Any] | str] = [
+        *("id", "organization_id", "email", "email_norm", "first_name", "last_name", "status"),
+        *("custom_fields", "time_zone", "subscribed_at", "unsubscribed_at"),
+    ]
+    statement = insert(Contact).from_select(target, source, include_defaults=False)
+    locking = statement.on_conflict_do_update(
+        index_elements=[Contact.organization_id, Contact.email_norm],
+        set_={"email": Contact.email},
+        where=literal(False),
+    )
+    inserted = await uow.rows(locking.returning(*COLUMNS), {"records": list(rows)})
+    return [ContactRow._make(row) for row in inserted]
+
+
+async def add_tags(uow: UnitOfWork, pairs: Sequence[tuple[UUID, str]]) -> int:
+    """Give contacts tags, each pair once; how many were new."""
+    if not pairs:
+        return 0
+    given = (
+        func.unnest(
+            bindparam("contact_ids", [pair[0] for pair in pairs], type_=ARRAY(Uuid)),
+            bindparam("tags", [pair[1] for pair in pairs], type_=ARRAY(Text)),
+        )
+        .table_valued(column("contact_id", Uuid), column("tag", Text), name="given")
+        .render_derived()
+    )
+    source = select(literal(uow.tenant.organization_id), given.c.contact_id, given.c.tag)
+    statement = insert(ContactTag).from_select(["organization_id", "contact_id", "tag"], source)
+    return (await uow.execute(statement.on_conflict_do_nothing())).rowcount
+
+
+async def note(uow: UnitOfWork, kind: ContactEventKind, contact_ids: Sequence[UUID]) -> None:
+    """Write an event of each contact, as of now."""
+    if not contact_ids:
+        return
+    given = (
+        func.unnest(
+            bindparam("contact_ids", contact_ids, type_=ARRAY(Uuid)),
+            bindparam("event_ids", [new_id() for _ in contact_ids], type_=ARRAY(Uuid)),
+        )
+        .table_valued(column("contact_id", Uuid), column("event_id", Uuid), name="given")
+        .render_derived()
+    )
+    source = select(
+        literal(uow.tenant.organization_id),
+        func.now(),
+        given.c.event_id,
+        given.c.contact_id,
+        literal(str(kind)),
+        literal(f"{kind}:") + cast(given.c.event_id, Text),
+    )
+    names = ["organization_id", "occurred_at", "id", "contact_id", "kind", "dedupe_key"]
+    await uow.execute(insert(ContactEvent).from_select(names, source, include_defaults=False))

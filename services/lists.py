@@ -1,0 +1,154 @@
+"""Lists: named sets of contacts that a campaign can be sent to."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Final, NamedTuple
+from uuid import UUID
+
+from sqlalchemy import delete, func, literal, select
+from sqlalchemy.dialects.postgresql import insert
+
+from core.db import Reads, first
+from core.errors import ErrorCode, InvalidInput, NotFound, NudgeError, Refusals
+from core.ids import new_id
+from core.unit_of_work import UnitOfWork
+from models.contacts import Contact, ContactList, ListMembership
+from services import pages, texts
+from services.pages import Order, Page, PageRequest
+
+LIST_FIELD: Final = ("input", "listId")
+LONGEST_NAME: Final = 100
+LONGEST_DESCRIPTION: Final = 1_000
+
+
+class ListRow(NamedTuple):
+    """A list."""
+
+    id: UUID
+    name: str
+    description: str | None
+    created_at: datetime
+
+
+COLUMNS: Final = tuple(getattr(ContactList, name) for name in ListRow._fields)
+BY_NAME: Final = Order(
+    name="lists.name",
+    key=ContactList.name,
+    id=ContactList.id,
+    value=lambda row: row.name,
+    parse=pages.text,
+)
+
+
+class ListNameTaken(NudgeError):
+    """The organisation has a list of that name."""
+
+    code = ErrorCode.TAKEN
+
+
+async def create(uow: UnitOfWork, name: str, description: str | None = None) -> ListRow:
+    """A new, empty list; raises `Refusals` or `ListNameTaken`."""
+    errors: list[NudgeError] = []
+    values: dict[str, Any] = {"id": new_id(), "organization_id": uow.tenant.organization_id}
+    try:
+        values["name"] = texts.line(name, field=("input", "name"), most=LONGEST_NAME)
+        if not values["name"]:
+            errors.append(InvalidInput("A list needs a name.", field=("input", "name"), code=ErrorCode.REQUIRED))
+    except InvalidInput as error:
+        errors.append(error)
+    try:
+        described = texts.prose(description or "", field=("input", "description"), most=LONGEST_DESCRIPTION)
+        values["description"] = described.strip() or None
+    except InvalidInput as error:
+        errors.append(error)
+    if errors:
+        raise Refusals(errors)
+    rows = await uow.rows(insert(ContactList).values(values).on_conflict_do_nothing().returning(*COLUMNS))
+    if not rows:
+        raise ListNameTaken("There is a list of this name.", field=("input", "name"))
+    return ListRow._make(rows[0])
+
+
+async def get(reads: Reads, list_id: UUID) -> ListRow | None:
+    """The tenant's list with this id, or None."""
+    row = await first(reads, select(*COLUMNS).where(ContactList.id == list_id))
+    return ListRow._make(row) if row else None
+
+
+async def demand(reads: Reads, list_id: UUID | None) -> ListRow:
+    """The tenant's list with this id; raises `NotFound`."""
+    found = await get(reads, list_id) if list_id else None
+    if found is None:
+        raise no_such_list(LIST_FIELD)
+    return found
+
+
+def no_such_list(field: tuple[str, ...]) -> NotFound:
+    """The one answer to every id that names no list of the tenant."""
+    return NotFound("There is no such list.", field=field)
+
+
+async def demand_all(reads: Reads, list_ids: Sequence[UUID | None], field: tuple[str, ...]) -> list[UUID]:
+    """The ids, each once; raises `NotFound` naming the first that is no list of the tenant's."""
+    wanted = [list_id for list_id in list_ids if list_id is not None]
+    rows = await reads.rows(select(ContactList.id).where(ContactList.id.in_(wanted))) if wanted else ()
+    found = {row[0] for row in rows}
+    for index, list_id in enumerate(list_ids):
+        if list_id not in found:
+            raise no_such_list((*field, str(index)))
+    return list(dict.fromkeys(wanted))
+
+
+async def page(reads: Reads, request: PageRequest) -> Page[ListRow]:
+    """A page of the lists by name; raises `CursorInvalid`."""
+    rows = await reads.rows(pages.paged(select(*COLUMNS), BY_NAME, request))
+    return pages.page_of([ListRow._make(row) for row in rows], BY_NAME, request, lambda row: row.id)
+
+
+async def count(reads: Reads) -> int:
+    """How many lists there are."""
+    return int((await reads.rows(select(func.count()).select_from(ContactList)))[0][0])
+
+
+async def member_counts(reads: Reads, list_ids: Sequence[UUID]) -> dict[UUID, int]:
+    """How many contacts are on each list, in one statement."""
+    rows = await reads.rows(
+        select(ListMembership.list_id, func.count())
+        .where(ListMembership.list_id.in_(list_ids))
+        .group_by(ListMembership.list_id)
+    )
+    counted = {row[0]: row[1] for row in rows}
+    return {list_id: counted.get(list_id, 0) for list_id in list_ids}
+
+
+async def of_contacts(reads: Reads, contact_ids: Sequence[UUID]) -> dict[UUID, list[ListRow]]:
+    """The lists of each contact by name, in one statement."""
+    rows = await reads.rows(
+        select(ListMembership.contact_id, *COLUMNS)
+        .join(ContactList, ContactList.id == ListMembership.list_id)
+        .where(ListMembership.contact_id.in_(contact_ids))
+        .order_by(ContactList.name)
+    )
+    found: dict[UUID, list[ListRow]] = {contact_id: [] for contact_id in contact_ids}
+    for contact_id, *values in rows:
+        found[contact_id].append(ListRow._make(values))
+    return found
+
+
+async def add_members(uow: UnitOfWork, list_id: UUID, contact_ids: Sequence[UUID]) -> int:
+    """Put contacts of the tenant on a list of the tenant; how many were not on it."""
+    source = (
+        select(literal(uow.tenant.organization_id), literal(list_id), Contact.id)
+        .where(Contact.id.in_(contact_ids))
+        .order_by(Contact.id)  # in one order, so that two calls never deadlock
+    )
+    statement = insert(ListMembership).from_select(["organization_id", "list_id", "contact_id"], source)
+    return (await uow.execute(statement.on_conflict_do_nothing())).rowcount
+
+
+async def remove_members(uow: UnitOfWork, list_id: UUID, contact_ids: Sequence[UUID]) -> int:
+    """Take contacts off a list; how many were on it."""
+    statement = delete(ListMembership).where(
+        ListMembership.list_id == list_id, ListMembership.contact_id.in_(contact_ids)
+    )
+    return (await uow.execute(statement)).rowcount

@@ -1,0 +1,449 @@
+import asyncio
+import time
+
+import pytest
+from sqlalchemy import func, insert, select, update
+
+from core.errors import ErrorCode, InvalidInput, NotFound, NudgeError, Refusals
+from core.ids import new_id
+from core.permissions import Principal
+from models.contacts import Contact, ContactEvent, ContactStatus, ContactTag, Suppression, SuppressionReason
+from services import contacts, lists, pages
+from services.contacts import GivenFields, OnInvalid, UpsertStatus
+from services.runtime import Runtime
+from tests import factories
+
+
+async def create(runtime: Runtime, principal: Principal, given: GivenFields) -> contacts.ContactRow:
+    async with runtime.work.begin(principal.tenant) as uow:
+        return await contacts.create(uow, given)
+
+
+async def suppress(runtime: Runtime, principal: Principal, email: str, reason: SuppressionReason) -> None:
+    async with runtime.work.begin(principal.tenant) as uow:
+        await uow.execute(
+            insert(Suppression).values(organization_id=principal.organization_id, email_norm=email, reason=reason)
+        )
+
+
+async def tags_of(runtime: Runtime, principal: Principal, row: contacts.ContactRow) -> list[str]:
+    return (await contacts.tags_of(runtime.reads(principal.tenant), [row.id]))[row.id]
+
+
+async def test_a_contact_is_created_with_all_its_fields(runtime: Runtime) -> None:
+    """What was given is what is read back, tidied: trimmed names, tags without repeats, an event, a list."""
+    principal = await factories.organization(runtime)
+    async with runtime.work.begin(principal.tenant) as uow:
+        found = await lists.create(uow, "Customers")
+        made = await contacts.create(
+            uow,
+            {
+                "email": "Ada@Example.com",
+                "first_name": "  Ada\ufeff ",
+                "last_name": "",
+                "custom_fields": {"plan": "pro", "seats": 3, "gone": None},
+                "tags": ["vip", " early   bird ", "vip"],
+                "time_zone": "Europe/London",
+            },
+            list_ids=[found.id],
+        )
+    reads = runtime.reads(principal.tenant)
+    row = await contacts.get(reads, made.id)
+    assert row == made
+    assert (row.email, row.email_norm, row.first_name, row.last_name) == (
+        "Ada@example.com",
+        "ada@example.com",
+        "Ada",
+        None,
+    )
+    assert (row.status, row.time_zone) == ("subscribed", "Europe/London")
+    assert row.subscribed_at is not None
+    assert row.custom_fields == {"plan": "pro", "seats": 3}
+    assert await tags_of(runtime, principal, row) == ["early bird", "vip"]
+    assert (await lists.of_contacts(reads, [row.id]))[row.id] == [found]
+    events = (await contacts.events_of(reads, [row.id], pages.requested()))[row.id]
+    assert [event.kind for event in events.rows] == ["subscribed"]
+
+
+async def test_all_that_is_wrong_with_a_contact_is_said_at_once(runtime: Runtime) -> None:
+    """Six bad fields give six refusals with their paths, and no contact."""
+    principal = await factories.organization(runtime)
+    bad: GivenFields = {
+        "email": "not an address",
+        "first_name": "Bell\x07",
+        "last_name": "x" * 201,
+        "custom_fields": {"1st": 1},
+        "tags": ["t" * 65],
+        "time_zone": "Berlin",
+    }
+    with pytest.raises(Refusals) as refused:
+        await create(runtime, principal, bad)
+    assert {error.field: error.error_code for error in refused.value.errors} == {
+        ("input", "email"): ErrorCode.INVALID_EMAIL,
+        ("input", "firstName"): ErrorCode.INVALID,
+        ("input", "lastName"): ErrorCode.TOO_LONG,
+        ("input", "customFields"): ErrorCode.INVALID,
+        ("input", "tags", "0"): ErrorCode.TOO_LONG,
+        ("input", "timeZone"): ErrorCode.INVALID,
+    }
+    suggestions = {error.field[-1]: error.suggestion for error in refused.value.errors}
+    assert suggestions["timeZone"] == "Did you mean Europe/Berlin?"
+    assert suggestions["firstName"] == "Write it as 'Bell'."
+    assert await contacts.count(runtime.reads(principal.tenant)) == 0
+
+
+HOSTILE = ["\x00", "a\x00b", "\ud800", "\u202egnp.exe", "\x1b[31m", "\x9f", "line\nbreak"]
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=ascii)
+async def test_hostile_text_is_refused_everywhere(runtime: Runtime, text: str) -> None:
+    """Controls, lone surrogates and direction overrides never reach the database, whichever field they come in."""
+    principal = await factories.organization(runtime)
+    given: list[GivenFields] = [
+        {"email": f"{text}@example.com"},
+        {"email": "a@example.com", "first_name": text},
+        {"email": "a@example.com", "last_name": text},
+        {"email": "a@example.com", "tags": [text]},
+        {"email": "a@example.com", "custom_fields": {text: 1}},
+        {"email": "a@example.com", "time_zone": text},
+    ]
+    if text != "line\nbreak":
+        given.append({"email": "a@example.com", "custom_fields": {"note": ["fine", text]}})
+    for each in given:
+        with pytest.raises(Refusals):
+            await create(runtime, principal, each)
+    reads = runtime.reads(principal.tenant)
+    with pytest.raises(InvalidInput):
+        await contacts.page(reads, pages.requested(), contacts.CREATED_AT, search=text)
+    assert await contacts.by_email(reads, f"{text}@example.com") is None
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"a": {"nested": 1}},
+        {"a": [[1]]},
+        {"a": float("inf")},
+        {"a": 2**53},
+        {"a": "x" * 1001},
+        {"a": [1] * 101},
+        [1],
+        "text",
+        {f"k{n}": 1 for n in range(101)},
+        {f"k{n}": "é" * 1000 for n in range(9)},
+        {"a" * 65: 1},
+        {"ключ": 1},
+    ],
+    ids=lambda value: ascii(value)[:30],
+)
+async def test_custom_fields_are_bounded(runtime: Runtime, value: object) -> None:
+    """What is nested, too long, too many or no number of JavaScript's is refused."""
+    principal = await factories.organization(runtime)
+    with pytest.raises(Refusals) as refused:
+        await create(runtime, principal, {"email": "a@example.com", "custom_fields": value})
+    assert [error.field[:2] for error in refused.value.errors] == [("input", "customFields")]
+
+
+async def test_an_address_is_taken_once_whatever_its_case(runtime: Runtime) -> None:
+    """The second contact with an address is refused, in the same organisation only; also by a change."""
+    principal, other = await factories.organization(runtime), await factories.organization(runtime)
+    first = await create(runtime, principal, {"email": "ada@example.com"})
+    await create(runtime, other, {"email": "ada@example.com"})
+    with pytest.raises(contacts.EmailTaken):
+        await create(runtime, principal, {"email": "ADA@example.com"})
+    second = await create(runtime, principal, {"email": "bob@example.com"})
+    with pytest.raises(contacts.EmailTaken):
+        async with runtime.work.begin(principal.tenant) as uow:
+            await contacts.change(uow, second.id, {"email": "Ada@example.com"})
+    async with runtime.work.begin(principal.tenant) as uow:
+        assert (await contacts.change(uow, first.id, {"email": "ADA@example.com"})).email == "ADA@example.com"
+
+
+@pytest.mark.parametrize(
+    ("reason", "status"),
+    [
+        (SuppressionReason.HARD_BOUNCE, ContactStatus.BOUNCED),
+        (SuppressionReason.COMPLAINT, ContactStatus.COMPLAINED),
+        (SuppressionReason.UNSUBSCRIBED, ContactStatus.UNSUBSCRIBED),
+        (SuppressionReason.PROVIDER, ContactStatus.BOUNCED),
+    ],
+)
+async def test_a_suppressed_address_is_never_subscribed(
+    runtime: Runtime, reason: SuppressionReason, status: ContactStatus
+) -> None:
+    """Created, upserted or moved to it: a contact of a suppressed address has the status of the suppression."""
+    principal = await factories.organization(runtime)
+    for email in ("created@example.com", "upserted@example.com", "moved@example.com"):
+        await suppress(runtime, principal, email, reason)
+    created = await create(runtime, principal, {"email": "created@example.com"})
+    before = await create(runtime, principal, {"email": "before@example.com"})
+    async with runtime.work.begin(principal.tenant) as uow:
+        [upserted] = await contacts.upsert(uow, [{"email": "upserted@example.com"}])
+        moved = await contacts.change(uow, before.id, {"email": "moved@example.com"})
+    assert upserted.contact is not None
+    assert {created.status, upserted.contact.status, moved.status} == {status}
+    assert created.subscribed_at is None
+
+
+async def test_a_change_touches_what_is_given_alone(runtime: Runtime) -> None:
+    """Missing fields stay, null empties, custom fields merge, tags are replaced; no difference, no write."""
+    principal = await factories.organization(runtime)
+    made = await create(
+        runtime,
+        principal,
+        {
+            "email": "ada@example.com",
+            "first_name": "Ada",
+            "last_name": "Byron",
+            "custom_fields": {"plan": "pro", "seats": 3},
+            "tags": ["a", "b"],
+        },
+    )
+    async with runtime.work.begin(principal.tenant) as uow:
+        changed = await contacts.change(
+            uow,
+            made.id,
+            {"last_name": None, "custom_fields": {"seats": None, "city": "Rome"}, "tags": ["b", "c"]},
+        )
+    assert (changed.first_name, changed.last_name) == ("Ada", None)
+    assert changed.custom_fields == {"plan": "pro", "city": "Rome"}
+    assert await tags_of(runtime, principal, changed) == ["b", "c"]
+    async with runtime.work.begin(principal.tenant) as uow:
+        assert await contacts.change(uow, made.id, {"first_name": "Ada", "email": "ada@example.com"}) == changed
+        assert (await contacts.change(uow, made.id, {"custom_fields": None})).custom_fields == {}
+
+
+@pytest.mark.parametrize("status", [ContactStatus.UNSUBSCRIBED, ContactStatus.BOUNCED, ContactStatus.COMPLAINED])
+async def test_nothing_subscribes_a_contact_again(runtime: Runtime, status: ContactStatus) -> None:
+    """A change and an upsert leave the status of those who must not be mailed alone."""
+    principal = await factories.organization(runtime)
+    made = await create(runtime, principal, {"email": "ada@example.com"})
+    async with runtime.work.begin(principal.tenant) as uow:
+        await uow.execute(update(Contact).where(Contact.id == made.id).values(status=status))
+    async with runtime.work.begin(principal.tenant) as uow:
+        changed = await contacts.change(uow, made.id, {"first_name": "Ada", "email": "new@example.com"})
+        [upserted] = await contacts.upsert(uow, [{"email": "new@example.com", "first_name": "Eve"}])
+    assert upserted.contact is not None
+    assert (changed.status, upserted.contact.status, upserted.contact.first_name) == (status, status, "Eve")
+
+
+async def test_unsubscribing_suppresses_the_address_for_good(runtime: Runtime) -> None:
+    """Status, suppression and one event; again changes nothing; deleting and creating anew does not undo it."""
+    principal = await factories.organization(runtime)
+    made = await create(runtime, principal, {"email": "ada@example.com"})
+    async with runtime.work.begin(principal.tenant) as uow:
+        gone = await contacts.unsubscribe(uow, made.id)
+        assert await contacts.unsubscribe(uow, made.id) == gone
+    assert gone.status == ContactStatus.UNSUBSCRIBED
+    assert gone.unsubscribed_at is not None
+    events = await contacts.events_of(runtime.reads(principal.tenant), [made.id], pages.requested())
+    assert [event.kind for event in events[made.id].rows] == ["unsubscribed", "subscribed"]
+    async with runtime.work.begin(principal.tenant) as uow:
+        await contacts.remove(uow, made.id)
+        again = await contacts.create(uow, {"email": "ada@example.com"})
+    assert (again.status, again.unsubscribed_at is not None) == (ContactStatus.UNSUBSCRIBED, True)
+
+
+async def test_a_deleted_contact_is_gone_with_its_tags(runtime: Runtime) -> None:
+    """It is given back once, then unknown."""
+    principal = await factories.organization(runtime)
+    made = await create(runtime, principal, {"email": "ada@example.com", "tags": ["vip"]})
+    async with runtime.work.begin(principal.tenant) as uow:
+        assert await contacts.remove(uow, made.id) == made
+    reads = runtime.reads(principal.tenant)
+    assert await contacts.get(reads, made.id) is None
+    assert await contacts.tag_counts(reads) == {}
+    with pytest.raises(NotFound):
+        async with runtime.work.begin(principal.tenant) as uow:
+            await contacts.remove(uow, made.id)
+
+
+async def test_another_organisations_contact_is_unknown(runtime: Runtime) -> None:
+    """Every function answers another tenant's ids as it answers an id that never was."""
+    mine, theirs = await factories.organization(runtime), await factories.organization(runtime)
+    row = await create(runtime, theirs, {"email": "ada@example.com", "tags": ["vip"]})
+    async with runtime.work.begin(theirs.tenant) as uow:
+        their_list = await lists.create(uow, "Theirs")
+    reads = runtime.reads(mine.tenant)
+    for contact_id, list_id in ((row.id, their_list.id), (new_id(), new_id())):
+        assert await contacts.get(reads, contact_id) is None
+        assert await contacts.by_ids(reads, [contact_id]) == {}
+        assert await contacts.tags_of(reads, [contact_id]) == {contact_id: []}
+        assert (await contacts.events_of(reads, [contact_id], pages.requested()))[contact_id].rows == []
+        assert await lists.get(reads, list_id) is None
+        async with runtime.work.begin(mine.tenant) as uow:
+            for attempt in (
+                contacts.change(uow, contact_id, {"first_name": "Eve"}),
+                contacts.remove(uow, contact_id),
+                contacts.unsubscribe(uow, contact_id),
+                contacts.add_tags(uow, [contact_id], ["x"]),
+                contacts.remove_tags(uow, [contact_id], ["vip"]),
+                contacts.create(uow, {"email": "b@example.com"}, list_ids=[list_id]),
+            ):
+                with pytest.raises(NotFound):
+                    await attempt
+            assert await lists.add_members(uow, their_list.id, [row.id]) == 0
+    assert await contacts.by_email(reads, "ada@example.com") is None
+    assert await contacts.get(runtime.reads(theirs.tenant), row.id) == row
+
+
+async def test_tags_are_given_and_taken_in_bulk(runtime: Runtime) -> None:
+    """Every named contact gets every tag once; the 101st tag of any refuses the call and leaves all as it was."""
+    principal = await factories.organization(runtime)
+    ids = await factories.contacts(runtime, principal, 3, tag="old")
+    async with runtime.work.begin(principal.tenant) as uow:
+        await contacts.add_tags(uow, [*ids, ids[0]], ["new", " new ", "old"])
+    reads = runtime.reads(principal.tenant)
+    assert await contacts.tag_counts(reads) == {"new": 3, "old": 3}
+    async with runtime.work.begin(principal.tenant) as uow:
+        await contacts.remove_tags(uow, ids[:2], ["old", "never"])
+    assert await contacts.tag_counts(reads) == {"new": 3, "old": 1}
+    with pytest.raises(InvalidInput) as refused:
+        async with runtime.work.begin(principal.tenant) as uow:
+            await contacts.add_tags(uow, ids, [f"tag {n}" for n in range(99)])
+    assert refused.value.error_code == ErrorCode.TOO_MANY
+    assert await contacts.tag_counts(reads) == {"new": 3, "old": 1}
+
+
+async def upsert(
+    runtime: Runtime,
+    principal: Principal,
+    rows: list[GivenFields],
+    on_invalid: OnInvalid = OnInvalid.SKIP_INVALID,
+) -> list[contacts.UpsertResult]:
+    async with runtime.work.begin(principal.tenant) as uow:
+        return await contacts.upsert(uow, rows, on_invalid)
+
+
+async def test_an_upsert_says_what_became_of_each_row(runtime: Runtime) -> None:
+    """New, changed, unchanged, invalid, and two rows of one address: a result each, the later row laid over."""
+    principal = await factories.organization(runtime)
+    await create(
+        runtime,
+        principal,
+        {"email": "old@example.com", "first_name": "Old", "custom_fields": {"a": 1}, "tags": ["x"]},
+    )
+    await create(runtime, principal, {"email": "same@example.com", "tags": ["x"]})
+    results = await upsert(
+        runtime,
+        principal,
+        [
+            {"email": "new@example.com", "first_name": "New", "tags": ["x"]},
+            {"email": "OLD@example.com", "last_name": "Age", "custom_fields": {"b": 2}, "tags": ["y"]},
+            {"email": "same@example.com", "tags": ["x"]},
+            {"email": "nonsense", "first_name": "\x00"},
+            {"email": "New@example.com", "last_name": "Comer", "tags": ["x", "y"]},
+            {"email": "new@example.com", "last_name": "Comer"},
+        ],
+    )
+    assert [result.status for result in results] == [
+        UpsertStatus.CREATED,
+        UpsertStatus.UPDATED,
+        UpsertStatus.UNCHANGED,
+        UpsertStatus.INVALID,
+        UpsertStatus.UPDATED,
+        UpsertStatus.UNCHANGED,
+    ]
+    assert [error.field for error in results[3].errors] == [
+        ("input", "contacts", "3", "email"),
+        ("input", "contacts", "3", "firstName"),
+    ]
+    new, old = results[0].contact, results[1].contact
+    assert new is not None
+    assert old is not None
+    assert new == results[4].contact == results[5].contact
+    assert (new.email, new.first_name, new.last_name) == ("new@example.com", "New", "Comer")
+    assert (old.email, old.first_name, old.last_name) == ("old@example.com", "Old", "Age")
+    assert old.custom_fields == {"a": 1, "b": 2}
+    assert await tags_of(runtime, principal, new) == ["x", "y"]
+    assert await tags_of(runtime, principal, old) == ["x", "y"]
+
+
+async def test_one_bad_row_can_reject_all(runtime: Runtime) -> None:
+    """REJECT_ALL reports every bad row and changes nothing; so it does for a row that overfills a contact."""
+    principal = await factories.organization(runtime)
+    await create(runtime, principal, {"email": "full@example.com", "tags": [f"t{n}" for n in range(100)]})
+    rows: list[GivenFields] = [{"email": "good@example.com"}, {"email": "bad"}, {"email": ""}]
+    with pytest.raises(Refusals) as refused:
+        await upsert(runtime, principal, rows, OnInvalid.REJECT_ALL)
+    assert [error.field[2] for error in refused.value.errors] == ["1", "2"]
+    crowded: list[GivenFields] = [{"email": "good@example.com"}, {"email": "full@example.com", "tags": ["t100"]}]
+    with pytest.raises(Refusals):
+        await upsert(runtime, principal, crowded, OnInvalid.REJECT_ALL)
+    assert await contacts.count(runtime.reads(principal.tenant)) == 1
+    skipped = await upsert(runtime, principal, crowded)
+    assert [result.status for result in skipped] == [UpsertStatus.CREATED, UpsertStatus.INVALID]
+    with pytest.raises(Refusals) as too_many:
+        await upsert(runtime, principal, [{"email": "a@example.com"}] * 1001)
+    assert [error.error_code for error in too_many.value.errors] == [ErrorCode.TOO_MANY]
+    assert await upsert(runtime, principal, []) == []
+
+
+async def test_a_thousand_rows_take_well_under_a_second(runtime: Runtime) -> None:
+    """Created, repeated, changed: the call stays a handful of statements."""
+    principal = await factories.organization(runtime)
+
+    def rows(name: str) -> list[GivenFields]:
+        return [
+            {"email": f"p{n}@example.com", "first_name": name, "custom_fields": {"n": n}, "tags": ["a", f"g{n % 7}"]}
+            for n in range(1000)
+        ]
+
+    for name, status in (("A", UpsertStatus.CREATED), ("A", UpsertStatus.UNCHANGED), ("B", UpsertStatus.UPDATED)):
+        start = time.perf_counter()
+        results = await upsert(runtime, principal, rows(name))
+        took = time.perf_counter() - start
+        assert {result.status for result in results} == {status}
+        assert took < 3, took  # about 0.2 s on an idle machine
+    counted = await runtime.reads(principal.tenant).rows(
+        select(func.count(), select(func.count()).select_from(ContactEvent).scalar_subquery()).select_from(ContactTag)
+    )
+    assert tuple(counted[0]) == (2000, 1000)
+
+
+async def test_upserts_of_the_same_addresses_at_once_neither_deadlock_nor_repeat(runtime: Runtime) -> None:
+    """Eight calls with the same hundred addresses in different orders: each row is created by one of them."""
+    principal = await factories.organization(runtime)
+    emails = [f"p{n}@example.com" for n in range(100)]
+
+    async def one(number: int) -> list[contacts.UpsertResult]:
+        turned = emails[number * 12 :] + emails[: number * 12]
+        ordered = turned if number % 2 else turned[::-1]
+        return await upsert(
+            runtime, principal, [{"email": email, "first_name": f"N{number}", "tags": ["t"]} for email in ordered]
+        )
+
+    results = [result for call in await asyncio.gather(*map(one, range(8))) for result in call]
+    created = [result for result in results if result.status is UpsertStatus.CREATED]
+    assert len(created) == 100
+    assert len({result.contact.id for result in results if result.contact}) == 100
+    assert await contacts.count(runtime.reads(principal.tenant)) == 100
+
+
+async def test_counts_by_status_name_every_status(runtime: Runtime) -> None:
+    """A status nobody has counts 0."""
+    principal = await factories.organization(runtime)
+    await factories.contacts(runtime, principal, 3)
+    counted = await contacts.count_by_status(runtime.reads(principal.tenant))
+    assert counted == {status: 3 if status is ContactStatus.SUBSCRIBED else 0 for status in ContactStatus}
+
+
+async def test_lists_hold_contacts_once(runtime: Runtime) -> None:
+    """Adding twice counts once; a taken name and an empty one are refused."""
+    principal = await factories.organization(runtime)
+    ids = await factories.contacts(runtime, principal, 3)
+    async with runtime.work.begin(principal.tenant) as uow:
+        made = await lists.create(uow, " News ", "Monthly\nnews")
+        assert (made.name, made.description) == ("News", "Monthly\nnews")
+        assert await lists.add_members(uow, made.id, ids) == 3
+        assert await lists.add_members(uow, made.id, ids) == 0
+        assert await lists.remove_members(uow, made.id, ids[:1]) == 1
+    reads = runtime.reads(principal.tenant)
+    assert await lists.member_counts(reads, [made.id]) == {made.id: 2}
+    for name, code in (("News", ErrorCode.TAKEN), ("\x00", ErrorCode.INVALID), (" ", ErrorCode.REQUIRED)):
+        with pytest.raises((Refusals, lists.ListNameTaken)) as refused:
+            async with runtime.work.begin(principal.tenant) as uow:
+                await lists.create(uow, name)
+        error = refused.value.errors[0] if isinstance(refused.value, Refusals) else refused.value
+        assert isinstance(error, NudgeError)
+        assert error.error_code == code
