@@ -42,7 +42,7 @@ def build(config: SandboxConfig) -> Starlette:
 async def _refuse(_: Request, error: Exception) -> Response:
     if not isinstance(error, Refused):
         raise error
-    return reply(error.body, error.status)
+    return reply(error.body, error.status, error.headers)
 
 
 async def _gone(_: Request, __: Exception) -> Response:

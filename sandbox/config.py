@@ -19,9 +19,9 @@ class EngagementRates:
 class SandboxConfig:
     """How the sandbox plays its vendors.
 
-    `server_token` and `llm_api_key` of None accept any credential that is not empty. `pace` multiplies every
-    simulated delay (0 answers at once; 1 squeezes a vendor's minute into a second). `default_search_stream`
-    restricts a message search that names no stream; None searches them all.
+    An unset (or empty) `server_token` or `llm_api_key` accepts any credential that is not empty. `pace`
+    multiplies every simulated delay (0 answers at once; 1 squeezes a vendor's minute into a second).
+    `default_search_stream` restricts a message search that names no stream; None searches them all.
     """
 
     server_token: str | None = None

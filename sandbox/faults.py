@@ -11,7 +11,7 @@ OptionTypes = dict[str, type | tuple[type, ...]]
 
 KNOWN: dict[str, dict[str, OptionTypes]] = {
     "postmark": {
-        "rate_limited": {},
+        "rate_limited": {"retry_after": int},
         "http_status": {"status": int, "error_code": int, "message": str},
         "server_error_before_accept": {},
         "server_error_after_accept": {},
@@ -32,7 +32,7 @@ KNOWN: dict[str, dict[str, OptionTypes]] = {
         "reorder": {"seconds": Number},
     },
     "llm": {
-        "status": {"status": int, "message": str},
+        "status": {"status": int, "message": str, "retry_after": int},
         "stall_before_first_token": {"seconds": Number},
         "mid_stream_error": {"after": int, "code": int, "message": str},
         "stall_mid_stream": {"after": int, "seconds": Number},

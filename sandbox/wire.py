@@ -15,8 +15,9 @@ JsonObject = dict[str, object]
 class Refused(Exception):
     """The vendor says no: an HTTP status and the body that explains it."""
 
-    def __init__(self, status: int, body: Mapping[str, object]) -> None:
+    def __init__(self, status: int, body: Mapping[str, object], retry_after: int = 0) -> None:
         super().__init__(status, body)
+        self.headers = {"retry-after": str(retry_after)} if retry_after else {}
         self.status = status
         self.body = body
 
@@ -36,9 +37,9 @@ class CuttableStream(StreamingResponse):
             return
 
 
-def reply(body: object, status: int = 200) -> Response:
+def reply(body: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """A JSON reply."""
-    return Response(orjson.dumps(body), status, media_type="application/json")
+    return Response(orjson.dumps(body), status, headers, media_type="application/json")
 
 
 def cut_short(body: bytes) -> Response:

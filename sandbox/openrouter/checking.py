@@ -35,9 +35,9 @@ class ChatRequest:
     max_tokens: int | None
 
 
-def refused(status: int, message: str) -> Refused:
-    """OpenRouter's error before the first token."""
-    return Refused(status, {"error": {"code": status, "message": message}})
+def refused(status: int, message: str, retry_after: int = 0) -> Refused:
+    """OpenRouter's error before the first token; `retry_after` in seconds, 0 for no such header."""
+    return Refused(status, {"error": {"code": status, "message": message}}, retry_after)
 
 
 def check(body: bytes | None) -> tuple[ChatRequest, JsonObject]:

@@ -54,7 +54,8 @@ async def complete(request: Request) -> Response:
     faults = sandbox.faults
     if fault := faults.take("llm", "status"):
         status = fault.integer("status", 503)
-        raise refused(status, fault.text("message", f"Simulated error {status}."))
+        message = fault.text("message", f"Simulated error {status}.")
+        raise refused(status, message, fault.integer("retry_after", 0))
     model = _model(faults, chat)
     answer = shortened(_answer(faults, chat), chat.max_tokens)
     if answer.error and not answer.text and answer.error[0] in BEFORE_FIRST_TOKEN:
@@ -87,7 +88,7 @@ async def models(_: Request) -> Response:
 def _check_key(sandbox: Sandbox, request: Request) -> None:
     scheme, _, key = request.headers.get("authorization", "").partition(" ")
     expected = sandbox.config.llm_api_key
-    if scheme.lower() != "bearer" or not key.strip() or (expected is not None and key != expected):
+    if scheme.lower() != "bearer" or not key.strip() or (expected and key != expected):
         raise refused(401, "No valid credentials: send Authorization: Bearer and a key.")
 
 

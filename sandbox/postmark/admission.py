@@ -12,9 +12,9 @@ SINGLE_BYTES = 10_000_000
 TEST_TOKEN = "POSTMARK_API_TEST"  # noqa: S105 - Postmark's published token for a validating dry run
 
 
-def refusal(status: int, code: int, message: str) -> Refused:
-    """Postmark's error: an HTTP status and `{ErrorCode, Message}`."""
-    return Refused(status, {"ErrorCode": code, "Message": message})
+def refusal(status: int, code: int, message: str, retry_after: int = 0) -> Refused:
+    """Postmark's error: an HTTP status and `{ErrorCode, Message}`; `retry_after` in seconds, 0 for no such header."""
+    return Refused(status, {"ErrorCode": code, "Message": message}, retry_after)
 
 
 def check_token(sandbox: Sandbox, request: Request) -> bool:
@@ -23,7 +23,7 @@ def check_token(sandbox: Sandbox, request: Request) -> bool:
     expected = sandbox.config.server_token
     if token == TEST_TOKEN:
         return True
-    if not token or (expected is not None and token != expected):
+    if not token or (expected and token != expected):
         raise refusal(401, 10, "The request carries no valid server token (X-Postmark-Server-Token).")
     return False
 
@@ -52,8 +52,8 @@ async def read_json(request: Request, limit: int) -> object:
 
 async def before_accepting(faults: Faults) -> None:
     """The troubles that strike before anything is accepted."""
-    if faults.take("postmark", "rate_limited"):
-        raise refusal(429, 429, "Rate limit exceeded. Slow down and try again.")
+    if fault := faults.take("postmark", "rate_limited"):
+        raise refusal(429, 429, "Rate limit exceeded. Slow down and try again.", fault.integer("retry_after", 0))
     if fault := faults.take("postmark", "http_status"):
         status = fault.integer("status", 422)
         code = fault.integer("error_code", 405)

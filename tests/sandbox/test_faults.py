@@ -6,6 +6,8 @@ import pytest
 
 from tests.sandbox.conftest import Client, Json, mail
 
+CHAT = {"model": "m", "messages": [{"role": "user", "content": "Hello"}]}
+
 
 async def accepted(client: Client) -> object:
     """How many messages the ledger holds."""
@@ -38,6 +40,18 @@ async def test_http_status_carries_its_error_code(client: Client) -> None:
     await client.faults(postmark={"http_status": {"status": 422, "error_code": 412, "message": "Pending."}})
     answer = await client.call("POST", "/email/batch", [mail()])
     assert answer.object() == {"ErrorCode": 412, "Message": "Pending."}
+
+
+async def test_retry_after_is_a_header(client: Client) -> None:
+    """A rate limit names the seconds to wait when its switch does, in both vendors."""
+    await client.faults(
+        postmark={"rate_limited": {"retry_after": 7}}, llm={"status": {"status": 429, "retry_after": 9}}
+    )
+    for path, seconds in (("/email/batch", "7"), ("/api/v1/chat/completions", "9")):
+        headers = {"X-Postmark-Server-Token": "t", "Authorization": "Bearer k", "Content-Type": "application/json"}
+        body = b"[]" if path == "/email/batch" else orjson.dumps(CHAT)
+        async with client.session.post(client.url + path, data=body, headers=headers) as response:
+            assert (response.status, response.headers["retry-after"]) == (429, seconds)
 
 
 async def test_a_cut_reply_accepts_and_breaks_off(client: Client) -> None:
