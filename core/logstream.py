@@ -28,11 +28,15 @@ local last = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)
 return {string.format('%.0f', epoch), last[1] and last[1][1] or '0-0'}
 """
 
-# An id that is refused although the epoch is ours was written by an earlier try of the same append.
+# An id that is refused although the epoch is ours was written by an earlier try of the same append. A mark of the
+# writer, or entries, that are not there were flushed: going on would leave a hole for good.
 APPEND = """
 local held = tonumber(redis.call('GET', KEYS[2]) or '0')
 local epoch = tonumber(ARGV[1])
 if held > epoch then return redis.error_reply('STALE another writer has claimed this log') end
+if held == 0 or (tonumber(ARGV[4]) > 1 and redis.call('EXISTS', KEYS[1]) == 0) then
+  return redis.error_reply('LOST this log was flushed')
+end
 for i = 6, #ARGV do
   local id = string.format('%.0f-0', ARGV[4] + i - 6)
   local added = redis.pcall('XADD', KEYS[1], 'MAXLEN', '~', ARGV[3], id, 'event', ARGV[i])
@@ -57,6 +61,10 @@ logger = structlog.get_logger(__name__)
 
 class StaleWriter(Exception):
     """Another writer has taken this log over; stop writing."""
+
+
+class LogLost(Exception):
+    """What was written is gone (flushed). Claim the log again, and write all of it once more."""
 
 
 class LogUnavailable(Exception):
@@ -85,7 +93,7 @@ class LogWriter:
         self.last_sequence = last_sequence
 
     async def append(self, event: Event) -> int:
-        """Append one event; its sequence. Raises `StaleWriter` or `LogUnavailable`."""
+        """Append one event; its sequence. Raises `StaleWriter`, `LogLost` or `LogUnavailable`."""
         return await self.append_all([event])
 
     async def append_all(self, events: Iterable[Event]) -> int:
@@ -146,6 +154,8 @@ class LogStream:
         except ResponseError as error:
             if str(error).startswith("STALE"):
                 raise StaleWriter(name) from error
+            if str(error).startswith("LOST"):
+                raise LogLost(name) from error
             raise
 
     async def read(self, name: str, after: int = 0, *, limit: int = PAGE) -> list[LogEntry]:

@@ -6,7 +6,7 @@ import orjson
 import pytest
 from redis.asyncio import Redis
 
-from core.logstream import LogEntry, LogMissing, LogStream, LogUnavailable, StaleWriter
+from core.logstream import LogEntry, LogLost, LogMissing, LogStream, LogUnavailable, StaleWriter
 from core.pubsub import Hub, log_topic
 from tests.realtime.conftest import settled_topic
 from tests.realtime.valkey_server import ValkeyServer
@@ -172,7 +172,7 @@ async def test_an_append_may_be_repeated(logs: LogStream, redis: Redis) -> None:
 
 
 async def test_flushed_logs_are_missing(logs: LogStream, redis: Redis) -> None:
-    """After FLUSHALL a reader whose next event is gone is told, also once the writer has gone on."""
+    """After FLUSHALL reader and writer are told; a writer that writes all again restores every place."""
     with pytest.raises(LogMissing):
         await logs.read("never written")
     writer = await logs.claim("log")
@@ -181,10 +181,22 @@ async def test_flushed_logs_are_missing(logs: LogStream, redis: Redis) -> None:
     await redis.flushall()
     with pytest.raises(LogMissing):
         await logs.read("log", 1)
-    assert await writer.append(b"c") == 3
+    with pytest.raises(LogLost):
+        await writer.append(b"c")
     with pytest.raises(LogMissing):
         await logs.read("log", 1)
-    assert [entry.sequence for entry in await logs.read("log", 2)] == [3]
+    writer = await logs.claim("log")
+    assert await writer.append_all([b"a", b"b", b"c"]) == 3
+    assert [entry.sequence for entry in await logs.read("log", 1)] == [2, 3]
+
+
+async def test_lost_entries_alone_are_noticed(logs: LogStream, redis: Redis) -> None:
+    """A writer whose entries were evicted, though not its mark, is told rather than leave a hole."""
+    writer = await logs.claim("log")
+    await writer.append(b"a")
+    await redis.delete(logs.key("log"))
+    with pytest.raises(LogLost):
+        await writer.append(b"b")
 
 
 async def test_a_log_begun_anew_after_a_flush_is_missing(logs: LogStream, redis: Redis) -> None:
