@@ -1,6 +1,5 @@
 """Templates: texts to start a campaign from."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any, Final, TypedDict
@@ -17,12 +16,10 @@ from core.ids import new_id
 from core.unit_of_work import UnitOfWork
 from models.campaigns import Template
 from services import audit, pages
-from services.content import Required, check_content, check_name, compiled
+from services.content import Required, check_content, check_name
 from services.pages import Order, Page, PageRequest
-from services.rendering import RenderedMessage, campaign_variables
 
 TEMPLATE_FIELD: Final = ("input", "templateId")
-PREVIEW_UNSUBSCRIBE: Final = "https://unsubscribe.invalid/preview"
 
 
 class NameTaken(InvalidInput):
@@ -142,22 +139,6 @@ async def delete(uow: UnitOfWork, template_id: UUID | None) -> TemplateRow:
     await uow.execute(delete_from(Template).where(Template.id == found.id))
     await audit.record(uow, "template.deleted", found.id, {"name": found.name})
     return found
-
-
-async def preview(
-    texts: Mapping[str, str], contact: Mapping[str, object], *, organization_name: str, name: str
-) -> RenderedMessage:
-    """The three texts as a contact would get them; raises `Refusals` or `RenderFailed`.
-
-    The unsubscribe link leads nowhere: a preview is shown to its author, who should not unsubscribe a contact.
-    """
-    message = await compiled(
-        subject=texts["subject"], html_content=texts["html_content"], text_content=texts["text_content"]
-    )
-    campaign = campaign_variables(
-        organization_name=organization_name, campaign_name=name, unsubscribe_url=PREVIEW_UNSUBSCRIBE
-    )
-    return message.render(contact, campaign)
 
 
 def _texts(values: Changes) -> dict[str, str]:

@@ -1,1 +1,59 @@
 """Campaigns: drafts, their content and audience, and the orders to send, pause, resume and cancel them."""
+
+from services.campaigns.audience import Audience, AudienceInput, read_audiences
+from services.campaigns.drafting import Changes, Deleted, InvalidState, create, delete, duplicate, update
+from services.campaigns.listing import (
+    CREATED_AT,
+    EVERYTHING,
+    NAME,
+    UPDATED_AT,
+    CampaignFilter,
+    count,
+    page,
+)
+from services.campaigns.reading import CampaignRow, Content, demand, get, list_recent, read_contents
+from services.campaigns.sending import cancel, pause, resume, schedule, send, unschedule
+from services.campaigns.testing import Proof, ProviderRefused, note_test, prepare_test, send_test
+from services.campaigns.validating import CampaignNotSendable, Validation, validate
+from services.campaigns.watching import watch_progress
+
+__all__ = [
+    "CREATED_AT",
+    "EVERYTHING",
+    "NAME",
+    "UPDATED_AT",
+    "Audience",
+    "AudienceInput",
+    "CampaignFilter",
+    "CampaignNotSendable",
+    "CampaignRow",
+    "Changes",
+    "Content",
+    "Deleted",
+    "InvalidState",
+    "Proof",
+    "ProviderRefused",
+    "Validation",
+    "cancel",
+    "count",
+    "create",
+    "delete",
+    "demand",
+    "duplicate",
+    "get",
+    "list_recent",
+    "note_test",
+    "page",
+    "pause",
+    "prepare_test",
+    "read_audiences",
+    "read_contents",
+    "resume",
+    "schedule",
+    "send",
+    "send_test",
+    "unschedule",
+    "update",
+    "validate",
+    "watch_progress",
+]

@@ -1,22 +1,21 @@
 """Whom a campaign is meant for: lines that include or exclude lists, tags and contacts."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
 from sqlalchemy import delete, insert, select
 
 from core.db import Reads
-from core.errors import ErrorCode, InvalidInput, NotFound
+from core.errors import ErrorCode, InvalidInput
 from core.ids import new_id
 from core.unit_of_work import UnitOfWork
 from models.campaigns import CampaignRecipient, RecipientKind
-from models.contacts import ContactList
-from services import texts
+from services import lists
+from services.contacts import fields
 
 MOST_LINES: Final = 100
-LONGEST_TAG: Final = 100
 FIELD: Final = ("input", "audience")
 
 
@@ -36,39 +35,46 @@ class Audience:
         return not (self.all or self.list_ids or self.tags)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AudienceInput:
+    """An audience as a caller names it; None among the lists stands for an id that cannot be a list's."""
+
+    all: bool = False
+    list_ids: Sequence[UUID | None] = ()
+    tags: Sequence[str] = ()
+    exclude_list_ids: Sequence[UUID | None] = ()
+    exclude_tags: Sequence[str] = ()
+
+
 class TooManyLines(InvalidInput):
     """An audience names more lists and tags than we allow."""
 
     code = ErrorCode.TOO_MANY
 
 
-def check_audience(audience: Audience) -> Audience:
-    """The audience without repeats; raises unless it names at most 100 lists and tags, each tag in 100 characters."""
-    found = Audience(
-        all=audience.all,
-        list_ids=unique(audience.list_ids),
-        tags=unique(_tag(tag, "tags") for tag in audience.tags),
-        exclude_list_ids=unique(audience.exclude_list_ids),
-        exclude_tags=unique(_tag(tag, "excludeTags") for tag in audience.exclude_tags),
-    )
-    if len(_lines(found)) > MOST_LINES:
+async def check_audience(reads: Reads, given: AudienceInput) -> Audience:
+    """The audience that is meant, without repeats.
+
+    Raises `NotFound` for a list that is not the tenant's, `InvalidInput` for what cannot be a tag, `TooManyLines`
+    above 100 lists and tags.
+    """
+    if sum(map(len, (given.list_ids, given.tags, given.exclude_list_ids, given.exclude_tags))) > MOST_LINES:
         raise TooManyLines(
             f"An audience names at most {MOST_LINES} lists and tags.",
             field=FIELD,
             suggestion="Give the contacts you mean one tag, and name that.",
         )
-    return found
-
-
-def unique(values: Iterable[Any]) -> tuple[Any, ...]:
-    """The values in their order, each once."""
-    return tuple(dict.fromkeys(values))
+    return Audience(
+        all=given.all,
+        list_ids=tuple(await lists.demand_all(reads, given.list_ids, (*FIELD, "listIds"))),
+        tags=tuple(fields.tags(given.tags, (*FIELD, "tags"))),
+        exclude_list_ids=tuple(await lists.demand_all(reads, given.exclude_list_ids, (*FIELD, "excludeListIds"))),
+        exclude_tags=tuple(fields.tags(given.exclude_tags, (*FIELD, "excludeTags"))),
+    )
 
 
 async def replace_audience(uow: UnitOfWork, campaign_id: UUID, audience: Audience) -> None:
-    """Put a checked audience in place of the campaign's; raises `NotFound` for unknown lists."""
-    await _demand_lists(uow, audience.list_ids, "listIds")
-    await _demand_lists(uow, audience.exclude_list_ids, "excludeListIds")
+    """Put a checked audience in place of the campaign's."""
     await uow.execute(delete(CampaignRecipient).where(CampaignRecipient.campaign_id == campaign_id))
     lines = _lines(audience)
     if lines:
@@ -95,13 +101,6 @@ async def read_audiences(reads: Reads, campaign_ids: Sequence[UUID]) -> dict[UUI
     }
 
 
-def _tag(tag: str, name: str) -> str:
-    found = texts.line(tag, field=(*FIELD, name), most=LONGEST_TAG)
-    if not found:
-        raise InvalidInput("A tag cannot be empty.", field=(*FIELD, name))
-    return found
-
-
 def _lines(audience: Audience) -> list[dict[str, object]]:
     lines = [_line(RecipientKind.ALL)] if audience.all else []
     lines += [_line(RecipientKind.LIST, list_id=list_id) for list_id in audience.list_ids]
@@ -118,24 +117,16 @@ def _line(
 
 
 def _audience(lines: Sequence[tuple[str, str | None, UUID | None, bool]]) -> Audience:
-    def lists(excluded: bool) -> tuple[UUID, ...]:
-        return tuple(i for _, _, i, out in lines if i is not None and out is excluded)
+    def list_ids(*, excluded: bool) -> tuple[UUID, ...]:
+        return tuple(list_id for _, _, list_id, out in lines if list_id is not None and out is excluded)
 
-    def tags(excluded: bool) -> tuple[str, ...]:
+    def tags(*, excluded: bool) -> tuple[str, ...]:
         return tuple(tag for _, tag, _, out in lines if tag is not None and out is excluded)
 
     return Audience(
         all=any(kind == RecipientKind.ALL and not out for kind, _, _, out in lines),
-        list_ids=lists(False),
-        tags=tags(False),
-        exclude_list_ids=lists(True),
-        exclude_tags=tags(True),
+        list_ids=list_ids(excluded=False),
+        tags=tags(excluded=False),
+        exclude_list_ids=list_ids(excluded=True),
+        exclude_tags=tags(excluded=True),
     )
-
-
-async def _demand_lists(reads: Reads, list_ids: Sequence[UUID], name: str) -> None:
-    if not list_ids:
-        return
-    found = {row[0] for row in await reads.rows(select(ContactList.id).where(ContactList.id.in_(list_ids)))}
-    if not found.issuperset(list_ids):
-        raise NotFound("There is no such list.", field=(*FIELD, name))

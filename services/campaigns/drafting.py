@@ -14,7 +14,7 @@ from core.pubsub import campaign_topic
 from core.unit_of_work import UnitOfWork
 from models.campaigns import Campaign, CampaignStats, CampaignStatus, EmailDelivery, OnDoubt
 from services import audit
-from services.campaigns.audience import Audience, check_audience, read_audiences, replace_audience
+from services.campaigns.audience import Audience, AudienceInput, check_audience, read_audiences, replace_audience
 from services.campaigns.reading import (
     CAMPAIGN_FIELD,
     COLUMNS,
@@ -33,7 +33,7 @@ NEVER_SENT: Final = (
     CampaignStatus.CANCELLED,
     CampaignStatus.FAILED,
 )
-NOBODY: Final = Audience()
+NOBODY: Final = AudienceInput()
 
 
 class InvalidState(NudgeError):
@@ -49,7 +49,7 @@ class Changes(TypedDict, total=False):
     subject: str | None
     html_content: str | None
     text_content: str | None
-    audience: Audience | None
+    audience: AudienceInput | None
     on_doubt: OnDoubt | None
 
 
@@ -79,7 +79,7 @@ async def create(uow: UnitOfWork, values: Changes, *, template_id: UUID | None =
         }
     texts |= _texts(values)
     await check_content(**texts)
-    audience = check_audience(values.get("audience") or NOBODY)
+    audience = await check_audience(uow, values.get("audience") or NOBODY)
     campaign = await _insert(
         uow,
         name=name,
@@ -116,9 +116,8 @@ async def update(
     if not rows:
         raise _changed_meanwhile(None)
     if "audience" in changes:
-        await replace_audience(uow, found.id, check_audience(changes["audience"] or NOBODY))
+        await replace_audience(uow, found.id, await check_audience(uow, changes["audience"] or NOBODY))
     await audit.record(uow, "campaign.updated", found.id, {"changed": sorted(changes), "version": found.version + 1})
-    uow.publish(campaign_topic(uow.tenant.organization_id, found.id))
     return campaign_row(rows[0])
 
 

@@ -1,0 +1,89 @@
+"""Pages of campaigns."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement, and_, false, func, or_, select, true
+
+from core.db import Reads
+from models.campaigns import Campaign, CampaignStatus
+from services import pages, texts
+from services.campaigns.reading import CampaignRow, campaign_row, select_campaigns
+from services.content import LONGEST_NAME
+from services.pages import Order, Page, PageRequest
+
+CREATED_AT: Final = Order(
+    name="campaigns.created",
+    key=Campaign.created_at,
+    id=Campaign.id,
+    value=lambda row: row.created_at,
+    parse=pages.moment,
+)
+UPDATED_AT: Final = Order(
+    name="campaigns.updated",
+    key=Campaign.updated_at,
+    id=Campaign.id,
+    value=lambda row: row.updated_at,
+    parse=pages.moment,
+)
+NAME: Final = Order(
+    name="campaigns.name",
+    key=Campaign.name,
+    id=Campaign.id,
+    value=lambda row: row.name,
+    parse=pages.text,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CampaignFilter:
+    """Every part that is given must hold. `every` and `some` nest."""
+
+    statuses: Sequence[CampaignStatus] | None = None
+    created_from: datetime | None = None
+    created_after: datetime | None = None
+    created_to: datetime | None = None
+    created_before: datetime | None = None
+    name_contains: str | None = None
+    every: Sequence["CampaignFilter"] = ()
+    some: Sequence["CampaignFilter"] | None = None
+
+
+EVERYTHING: Final = CampaignFilter()
+
+
+async def page(
+    reads: Reads, request: PageRequest, order: Order[Any], wanted: CampaignFilter = EVERYTHING
+) -> Page[CampaignRow]:
+    """A page of the tenant's campaigns that match, raises `InvalidInput` for a bad cursor or text."""
+    statement = pages.paged(select_campaigns().where(condition(wanted)), order, request)
+    rows = [campaign_row(row) for row in await reads.rows(statement)]
+    return pages.page_of(rows, order, request, lambda row: row.id)
+
+
+async def count(reads: Reads, wanted: CampaignFilter = EVERYTHING) -> int:
+    """How many of the tenant's campaigns match."""
+    rows = await reads.rows(select(func.count()).select_from(Campaign).where(condition(wanted)))
+    return int(rows[0][0])
+
+
+def condition(wanted: CampaignFilter) -> ColumnElement[bool]:
+    """The filter as SQL."""
+    bounds = (
+        (wanted.created_from, Campaign.created_at.__ge__),
+        (wanted.created_after, Campaign.created_at.__gt__),
+        (wanted.created_to, Campaign.created_at.__le__),
+        (wanted.created_before, Campaign.created_at.__lt__),
+    )
+    parts: list[ColumnElement[bool]] = [compare(moment) for moment, compare in bounds if moment is not None]
+    if wanted.statuses is not None:
+        parts.append(Campaign.status.in_([str(status) for status in wanted.statuses]))
+    if wanted.name_contains is not None:
+        words = texts.line(wanted.name_contains, field=("filter", "name", "contains"), most=LONGEST_NAME)
+        parts.append(Campaign.name.icontains(words, autoescape=True))
+    parts += [condition(inner) for inner in wanted.every]
+    if wanted.some is not None:
+        parts.append(or_(false(), *(condition(inner) for inner in wanted.some)))
+    return and_(true(), *parts)

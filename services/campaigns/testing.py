@@ -1,0 +1,161 @@
+"""Test messages: a campaign as it will look, to a few addresses, without a trace in the ledger."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+from uuid import UUID
+
+from sqlalchemy import select
+
+from core.db import Reads
+from core.errors import ErrorCode, InvalidInput, NudgeError, Refusals
+from core.ids import new_id
+from core.unit_of_work import UnitOfWork
+from integrations.mail import (
+    AccountRefused,
+    Answered,
+    BatchRefused,
+    Envelope,
+    InDoubt,
+    Mailer,
+    Message,
+    NotSent,
+    Receipt,
+    Verdict,
+)
+from models.contacts import Suppression
+from services import addresses, audit, previews
+from services.campaigns.reading import demand
+from services.campaigns.validating import demand_texts, read_sender
+from services.content import LONGEST_SUBJECT
+from services.rendering import RenderedMessage
+
+MOST_ADDRESSES: Final = 10
+TO_FIELD: Final = ("input", "to")
+PREFIX: Final = "[Test] "
+TAG: Final = "test"
+
+
+class ProviderRefused(NudgeError):
+    """The provider did not take a message, or did not say so; the message tells its reason."""
+
+    code = ErrorCode.PROVIDER_REFUSED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proof:
+    """A rendered test message, from whom and to whom."""
+
+    campaign_id: UUID
+    sender: str
+    to: Sequence[str]
+    message: RenderedMessage
+    unsubscribe_url: str
+
+
+async def prepare_test(
+    reads: Reads,
+    campaign_id: UUID | None,
+    to: Sequence[str],
+    *,
+    contact: Mapping[str, object],
+    sender: str,
+    public_url: str,
+) -> Proof:
+    """Render a campaign in any state with a contact's values; nothing is sent yet.
+
+    Suppressed addresses are refused, as in a campaign: who complained of us gets no test either. Raises `NotFound`,
+    `InvalidEmail`, `InvalidInput`, `Refusals` (empty or unreadable texts) or `RenderFailed`.
+    """
+    campaign = await demand(reads, campaign_id)
+    norms = _parsed(to)
+    await _demand_not_suppressed(reads, norms)
+    content = await demand_texts(reads, campaign)
+    link = f"{public_url}/u/test"  # no token, so the page answers that the link is not valid
+    message = await previews.render(
+        reads,
+        {
+            "subject": campaign.subject,
+            "html_content": content.html_content,
+            "text_content": content.text_content,
+        },
+        contact,
+        name=campaign.name,
+        unsubscribe_url=link,
+    )
+    return Proof(
+        campaign_id=campaign.id,
+        sender=await read_sender(reads, sender),
+        to=list(norms.values()),
+        message=message,
+        unsubscribe_url=link,
+    )
+
+
+async def send_test(mailer: Mailer, test: Proof, *, timeout_seconds: float) -> list[str]:
+    """Hand the test to the provider, with no transaction open; the addresses it accepted, if it accepted any.
+
+    Raises `Refusals` of `ProviderRefused` when it accepted none.
+    """
+    messages = [
+        Message(
+            delivery_id=str(new_id()),
+            to=address,
+            subject=(PREFIX + test.message.subject)[:LONGEST_SUBJECT],
+            html=test.message.html,
+            text=test.message.text,
+            unsubscribe_url=test.unsubscribe_url,
+        )
+        for address in test.to
+    ]
+    envelope = Envelope(sender=test.sender, campaign_id=str(test.campaign_id), batch_id=str(new_id()), tag=TAG)
+    outcome = await mailer.send(envelope, messages, timeout_seconds=timeout_seconds)
+    if not isinstance(outcome, Answered):
+        raise ProviderRefused(outcome.reason, suggestion=_advice(outcome))
+    results = list(zip(test.to, outcome.receipts, strict=True))
+    accepted = [address for address, receipt in results if receipt.verdict is Verdict.ACCEPTED]
+    if not accepted:
+        raise Refusals([_refused(address, receipt) for address, receipt in results])
+    return accepted
+
+
+async def note_test(uow: UnitOfWork, test: Proof, accepted: Sequence[str]) -> None:
+    """Write down that a test went out, and to how many."""
+    await audit.record(uow, "campaign.tested", test.campaign_id, {"recipients": len(accepted)})
+
+
+def _parsed(to: Sequence[str]) -> dict[str, str]:
+    """Each address once: how it compares, and how it is written."""
+    if not 0 < len(to) <= MOST_ADDRESSES:
+        raise InvalidInput(
+            f"A test goes to 1 to {MOST_ADDRESSES} addresses; you named {len(to)}.",
+            field=TO_FIELD,
+            code=ErrorCode.TOO_MANY if to else ErrorCode.REQUIRED,
+        )
+    found = [addresses.parse(text, field=(*TO_FIELD, str(index))) for index, text in enumerate(to)]
+    return {address.norm: address.email for address in found}
+
+
+async def _demand_not_suppressed(reads: Reads, norms: dict[str, str]) -> None:
+    rows = await reads.rows(select(Suppression.email_norm).where(Suppression.email_norm.in_(list(norms))))
+    if rows:
+        raise Refusals(
+            [
+                InvalidInput(
+                    f"{norms[row[0]]} is suppressed: it bounced, complained or unsubscribed.",
+                    field=TO_FIELD,
+                    suggestion="Send the test to another address.",
+                )
+                for row in rows
+            ]
+        )
+
+
+def _refused(address: str, receipt: Receipt) -> ProviderRefused:
+    return ProviderRefused(f"{address}: {receipt.text or receipt.verdict}", field=TO_FIELD)
+
+
+def _advice(outcome: NotSent | BatchRefused | AccountRefused | InDoubt) -> str:
+    if isinstance(outcome, InDoubt):
+        return "It may have been sent all the same: look into the inbox before you try again."
+    return "Nothing was sent. Try again once that is mended."

@@ -1,0 +1,147 @@
+"""Whether a campaign can be sent, and what its author should know before."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from sqlalchemy import exists, func, literal, select
+
+from core.db import Reads
+from core.errors import ErrorCode, NudgeError, Refusals
+from models.campaigns import CampaignStatus
+from models.contacts import Contact
+from models.organizations import Organization
+from services.campaigns.audience import read_audiences
+from services.campaigns.reading import CampaignRow, Content, read_contents
+from services.content import compiled
+from services.deliveries.audience import count_audience, count_mailable
+from services.deliveries.composing import sender_of
+from services.rendering import MessageTemplate, check_content
+
+SENDABLE: Final = (CampaignStatus.DRAFT, CampaignStatus.SCHEDULED)
+CUSTOM_FIELDS: Final = "contact.customFields."
+
+
+class CampaignNotSendable(NudgeError):
+    """Something about the campaign forbids sending it; the suggestion says what to do first."""
+
+    code = ErrorCode.CAMPAIGN_NOT_SENDABLE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Validation:
+    """What forbids sending (`errors`), what may surprise (`warnings`), and whom it would reach.
+
+    `audience` counts the contacts that the audience names, `mailable` those of them who may be mailed now.
+    """
+
+    errors: list[NudgeError]
+    warnings: list[str]
+    audience: int
+    mailable: int
+
+
+async def validate(reads: Reads, campaign: CampaignRow, *, sender: str) -> Validation:
+    """Look at a campaign as `sendCampaign` would, and at its content for what mail clients will do with it."""
+    content = (await read_contents(reads, [campaign.id]))[campaign.id]
+    audience = await count_audience(reads, campaign.id)
+    mailable = await count_mailable(reads, campaign.id)
+    errors = [
+        *_state_errors(campaign),
+        *_text_errors(campaign.subject, content.html_content),
+        *await _audience_errors(reads, campaign, mailable),
+        *await _sender_errors(reads, sender),
+    ]
+    try:
+        message = await compiled(
+            subject=campaign.subject, html_content=content.html_content, text_content=content.text_content
+        )
+    except Refusals as refusals:
+        return Validation(errors=[*errors, *refusals.errors], warnings=[], audience=audience, mailable=mailable)
+    warnings = check_content(
+        subject=campaign.subject,
+        html_content=content.html_content,
+        message=message,
+        custom_fields=await _fields_in_use(reads, message),
+    )
+    return Validation(errors=errors, warnings=warnings, audience=audience, mailable=mailable)
+
+
+async def demand_sendable(reads: Reads, campaign: CampaignRow, *, sender: str) -> None:
+    """Raise `Refusals` with everything that forbids sending the campaign now."""
+    if found := _state_errors(campaign):
+        raise Refusals(found)
+    content = (await read_contents(reads, [campaign.id]))[campaign.id]
+    mailable = await count_mailable(reads, campaign.id)
+    errors = [
+        *_text_errors(campaign.subject, content.html_content),
+        *await _audience_errors(reads, campaign, mailable),
+        *await _sender_errors(reads, sender),
+    ]
+    if errors:
+        raise Refusals(errors)
+
+
+async def demand_texts(reads: Reads, campaign: CampaignRow) -> Content:
+    """The campaign's large texts; raises `Refusals` when its subject or HTML is empty."""
+    content = (await read_contents(reads, [campaign.id]))[campaign.id]
+    if errors := _text_errors(campaign.subject, content.html_content):
+        raise Refusals(errors)
+    return content
+
+
+async def read_sender(reads: Reads, default: str) -> str:
+    """The From address of the tenant's messages: the organisation's own, or the installation's."""
+    rows = await reads.rows(select(Organization.settings).where(Organization.id == reads.tenant.organization_id))
+    return sender_of(rows[0][0], default)
+
+
+def _state_errors(campaign: CampaignRow) -> list[NudgeError]:
+    if campaign.status in SENDABLE:
+        return []
+    suggestion = "Duplicate it: `duplicateCampaign` makes a new draft with the same content."
+    if campaign.status is CampaignStatus.PAUSED:
+        suggestion = "Resume it: `resumeCampaign` goes on where it was held."
+    return [_not_sendable(f"The campaign is {campaign.status}; only a draft can be sent.", suggestion)]
+
+
+def _text_errors(subject: str, html_content: str) -> list[NudgeError]:
+    errors: list[NudgeError] = []
+    if not subject.strip():
+        errors.append(_not_sendable("The subject is empty.", "Set `subject` with `updateCampaign`."))
+    if not html_content.strip():
+        errors.append(_not_sendable("The HTML content is empty.", "Set `htmlContent` with `updateCampaign`."))
+    return errors
+
+
+async def _audience_errors(reads: Reads, campaign: CampaignRow, mailable: int) -> list[NudgeError]:
+    if mailable:
+        return []
+    named = (await read_audiences(reads, [campaign.id]))[campaign.id]
+    if named.is_empty:
+        return [_not_sendable("The campaign has no audience.", "Set `audience` with `updateCampaign`.")]
+    return [
+        _not_sendable(
+            "Nobody in the audience can be mailed.",
+            "Check its tags and lists: only contacts that are subscribed and not suppressed are mailed.",
+        )
+    ]
+
+
+async def _sender_errors(reads: Reads, default: str) -> list[NudgeError]:
+    if (await read_sender(reads, default)).strip():
+        return []
+    return [_not_sendable("No sender address is set.", "Ask your administrator to set NUDGE_POSTMARK__SENDER.")]
+
+
+def _not_sendable(message: str, suggestion: str) -> CampaignNotSendable:
+    return CampaignNotSendable(message, field=("input", "campaignId"), suggestion=suggestion)
+
+
+async def _fields_in_use(reads: Reads, message: MessageTemplate) -> frozenset[str]:
+    """Those of the message's custom fields that any contact of the organisation has."""
+    names = {path.removeprefix(CUSTOM_FIELDS).split(".")[0] for path in message.variables if CUSTOM_FIELDS in path}
+    if not names:
+        return frozenset()
+    name = func.unnest(literal(sorted(names))).column_valued("name")
+    found = await reads.rows(select(name).where(exists().where(Contact.custom_fields.has_key(name))))
+    return frozenset(row[0] for row in found)

@@ -1,0 +1,79 @@
+"""A message as one contact would get it, without sending it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final, TypedDict
+from uuid import UUID
+
+from sqlalchemy import select
+
+from core.db import Reads
+from core.errors import NotFound, NudgeError, Refusals
+from models.organizations import Organization
+from services import contacts
+from services.content import check_content
+from services.rendering import RenderedMessage, RenderFailed, campaign_variables, contact_variables
+
+CONTACT_FIELD: Final = ("input", "contactId")
+NOWHERE: Final = "https://unsubscribe.invalid/preview"
+# The contact of a preview that names none.
+SAMPLE: Final = contact_variables(first_name="Ada", last_name="Lovelace", email="ada@example.com")
+
+
+class Texts(TypedDict):
+    """The three templates of a message."""
+
+    subject: str
+    html_content: str
+    text_content: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preview:
+    """The message, or what is wrong with its templates."""
+
+    message: RenderedMessage | None = None
+    errors: list[NudgeError] = field(default_factory=list)
+
+
+async def preview(reads: Reads, texts: Texts, contact: Mapping[str, object], *, name: str) -> Preview:
+    """The texts as the contact would get them; the unsubscribe link leads nowhere, as its reader is no recipient."""
+    try:
+        message = await render(reads, texts, contact, name=name, unsubscribe_url=NOWHERE)
+    except Refusals as refusals:
+        return Preview(errors=refusals.errors)
+    except RenderFailed as error:
+        return Preview(errors=[error])
+    return Preview(message=message)
+
+
+async def render(
+    reads: Reads, texts: Texts, contact: Mapping[str, object], *, name: str, unsubscribe_url: str
+) -> RenderedMessage:
+    """The texts for one contact's values, under the name of a campaign; raises `Refusals` or `RenderFailed`."""
+    template = await check_content(**texts)
+    values = campaign_variables(
+        organization_name=await organization_name(reads), campaign_name=name, unsubscribe_url=unsubscribe_url
+    )
+    return template.render(contact, values)
+
+
+async def contact_values(reads: Reads, contact_id: UUID | None) -> dict[str, object]:
+    """A contact as templates see it; raises `NotFound`."""
+    found = await contacts.get(reads, contact_id) if contact_id else None
+    if found is None:
+        raise NotFound("There is no such contact.", field=CONTACT_FIELD)
+    tags = (await contacts.tags_of(reads, [found.id]))[found.id]
+    return contact_variables(
+        first_name=found.first_name,
+        last_name=found.last_name,
+        email=found.email,
+        custom_fields=found.custom_fields,
+        tags=tags,
+    )
+
+
+async def organization_name(reads: Reads) -> str:
+    """The name of the tenant's organisation."""
+    rows = await reads.rows(select(Organization.name).where(Organization.id == reads.tenant.organization_id))
+    return rows[0][0]
