@@ -81,6 +81,11 @@ class RedisBackend(BroadcastBackend):
         """How many announcements wait to be handed on, at most one for each topic."""
         return len(self._pending)
 
+    @property
+    def connected(self) -> bool:
+        """Whether the server answers on the present connection."""
+        return self._heard
+
     async def connect(self) -> None:
         """Start the connection; returns at once, also while Redis is away."""
         self._supervisor = asyncio.create_task(self._supervise(), name="pubsub-connection")
@@ -126,7 +131,6 @@ class RedisBackend(BroadcastBackend):
     async def _supervise(self) -> None:
         failures = 0
         while True:
-            self._heard = False
             try:
                 await self._session()
             except Exception as error:  # noqa: BLE001 - whatever ended it, a listener that stays dead is worse
@@ -135,6 +139,7 @@ class RedisBackend(BroadcastBackend):
                     return
                 logger.warning("pubsub_connection_lost", reason=_reason(error))
             failures = 0 if self._heard else failures + 1
+            self._heard = False
             await asyncio.sleep(_pause(self._timing, failures))
 
     async def _session(self) -> None:

@@ -66,6 +66,11 @@ class Hub:
         await asyncio.gather(*tasks, return_exceptions=True)
         await self._broadcast.disconnect()
 
+    @property
+    def connected(self) -> bool:
+        """Whether signals flow at present; without them, streams fall back to polling."""
+        return self._backend.connected
+
     async def publish(self, topic: str, payload: bytes = b"") -> None:
         """Tell a topic's viewers, in every process, that something changed. Raises `PublishFailed`."""
         await self._broadcast.publish(topic, payload)

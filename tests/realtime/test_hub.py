@@ -97,13 +97,17 @@ async def test_reconnects_after_kill(hub: Hub, server: ValkeyServer) -> None:
     """A server killed and started again brings a gap to every topic, and signals flow as before."""
     with hub.watch("a") as a, hub.watch("b") as b:
         await asyncio.gather(expect(a, GAP), expect(b, GAP))
+        up_and_down = []
         for _ in range(2):
+            up_and_down.append(hub.connected)
             server.kill()
             await asyncio.sleep(0.2)
+            up_and_down.append(hub.connected)
             await server.start()
             await asyncio.gather(expect(a, GAP), expect(b, GAP))
             await hub.publish("a", b"1")
             await expect(a, CHANGED)
+        assert up_and_down == [True, False, True, False]
 
 
 async def test_starts_without_a_server(server: ValkeyServer) -> None:
