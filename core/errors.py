@@ -77,3 +77,11 @@ class Unauthenticated(Exception):
 
 class Forbidden(Exception):
     """The caller is known but may not do this."""
+
+
+class RateLimited(Exception):
+    """Too much in too short a time; `retry_after` is in seconds."""
+
+    def __init__(self, message: str, *, retry_after: int) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after

@@ -48,6 +48,9 @@ class ApiSettings(Group):
         None, description="The https URL that recipients reach: unsubscribe links start with it."
     )
     body_limit_bytes: int = Field(1_048_576, ge=1024, description="The largest GraphQL request body.")
+    cors_origins: list[str] = Field(
+        [], description='Origins of web apps that may call the API (JSON); `["*"]` for any. Development allows any.'
+    )
 
 
 class GraphQLSettings(Group):
@@ -60,7 +63,9 @@ class GraphQLSettings(Group):
     max_tokens: int = Field(2_000, ge=10, description="Tokens in one document.")
     max_directives: int = Field(50, ge=0, description="Directives in one document.")
     max_cost: int = Field(5_000, ge=1, description="The dearest single operation, in cost points.")
-    cost_per_minute: int = Field(60_000, ge=1, description="Cost points a caller may spend in a minute.")
+    cost_per_minute: int | None = Field(
+        None, ge=1, description="Cost points of an organisation and minute: 60,000 in production, else 100 million."
+    )
 
 
 class RealtimeSettings(Group):
@@ -81,6 +86,10 @@ class AuthSettings(Group):
     issuer: str | None = Field(None, description="Set to take Supabase-style tokens of this issuer instead.")
     jwks_url: str | None = Field(None, description="Where the issuer's keys are; the well-known path if unset.")
     audience: str = Field("authenticated", description="The `aud` an access token must carry.")
+    shared_secret: SecretStr | None = Field(
+        None, description="The issuer's HS256 secret, where it signs with one instead of a key pair.", min_length=32
+    )
+    failed_logins: int = Field(10, ge=1, description="Failed log-ins of an address and client in five minutes.")
 
 
 class SecuritySettings(Group):
@@ -170,6 +179,16 @@ class Settings(BaseSettings):
     def introspection(self) -> bool:
         """Whether anonymous callers may introspect the schema."""
         return not self.production if self.graphql.introspection is None else self.graphql.introspection
+
+    @property
+    def cost_per_minute(self) -> int:
+        """Cost points that an organisation may spend in a minute."""
+        return self.graphql.cost_per_minute or (60_000 if self.production else 100_000_000)
+
+    @property
+    def cors_origins(self) -> list[str]:
+        """Origins of web apps that may call the API."""
+        return self.api.cors_origins or ([] if self.production else ["*"])
 
 
 class SettingsInvalid(Exception):

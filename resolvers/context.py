@@ -1,5 +1,6 @@
 """What a resolver reaches through `info.context`."""
 
+import time
 from collections.abc import AsyncIterator, Callable, Hashable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from core.db import ReadScope
 from core.errors import Unauthenticated
 from core.permissions import Principal
 from core.unit_of_work import UnitOfWork
+from resolvers.budgets import Budgets
 from services.runtime import Runtime
 
 K = TypeVar("K", bound=Hashable)
@@ -26,11 +28,27 @@ class RequestContext:
     runtime: Runtime
     principal: Principal | None
     request_id: str
+    budgets: Budgets
+    client_address: str = ""
+    refused: Unauthenticated | None = None
+    started_at: float = field(default_factory=time.time)
     loaders: dict[str, DataLoader[Any, Any]] = field(default_factory=dict)
+
+    @property
+    def payer(self) -> str:
+        """Whose budget the operation's cost is taken from."""
+        return str(self.principal.organization_id) if self.principal else f"address:{self.client_address}"
+
+    @property
+    def anonymous(self) -> bool:
+        """Whether no credentials came at all; with credentials that are not valid, `caller` says why."""
+        return self.principal is None and self.refused is None
 
     @property
     def caller(self) -> Principal:
         """The authenticated caller; raises `Unauthenticated` when there is none."""
+        if self.refused is not None:
+            raise self.refused
         if self.principal is None:
             raise Unauthenticated("Log in first: send `Authorization: Bearer <access token>`.")
         return self.principal

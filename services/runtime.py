@@ -1,7 +1,7 @@
 """What a process needs in order to serve: built once from the settings, handed to every door."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from pydantic import SecretStr
@@ -16,6 +16,11 @@ from core.queue import Queue
 from core.security import AccessTokens, Signer
 from core.settings import Settings, require
 from core.unit_of_work import Work
+from integrations import Mailer, build_mailer
+from integrations.jwks import JwksVerifier
+from services.accounts import EmbeddedTokens, Identity, IssuerTokens, Standings, Throttle, TokenCheck
+
+CACHE_TIMEOUT_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,8 +35,12 @@ class Runtime:
     publisher: Publisher
     hub: Hub
     logs: LogStream
+    cache: Redis
     tokens: AccessTokens
+    identity: Identity
+    throttle: Throttle
     unsubscribe_signer: Signer
+    mailer: Mailer
 
     def reads(self, tenant: Tenant) -> ReadScope:
         """A read scope of the tenant."""
@@ -57,25 +66,54 @@ async def running(settings: Settings) -> AsyncIterator[Runtime]:
     )
     queue = Queue(redis_url)
     publisher = Publisher(redis_url)
-    try:
-        async with Hub(RedisBackend(redis_url)) as hub, Redis.from_url(redis_url) as redis:
-            yield Runtime(
-                settings=settings,
-                engine=engine,
-                system=SystemScope(engine),
-                queue=queue,
-                work=Work(engine, queue, publisher),
-                publisher=publisher,
-                hub=hub,
-                logs=LogStream(redis),
-                tokens=AccessTokens(
-                    secret(settings.auth.signing_key),
-                    audience=settings.auth.audience,
-                    lifetime_seconds=settings.auth.access_token_seconds,
-                ),
-                unsubscribe_signer=Signer(secret(settings.security.secret_key), "unsubscribe"),
+    tokens = AccessTokens(
+        secret(settings.auth.signing_key),
+        audience=settings.auth.audience,
+        lifetime_seconds=settings.auth.access_token_seconds,
+    )
+    system = SystemScope(engine)
+    mailer = build_mailer(settings)
+    async with AsyncExitStack() as opened:
+        opened.push_async_callback(engine.dispose)
+        opened.push_async_callback(queue.aclose)
+        opened.push_async_callback(mailer.aclose)
+        opened.push_async_callback(publisher.aclose)
+        hub = await opened.enter_async_context(Hub(RedisBackend(redis_url)))
+        redis = await opened.enter_async_context(Redis.from_url(redis_url))
+        cache = await opened.enter_async_context(
+            Redis.from_url(
+                redis_url, socket_timeout=CACHE_TIMEOUT_SECONDS, socket_connect_timeout=CACHE_TIMEOUT_SECONDS
             )
-    finally:
-        await publisher.aclose()
-        await queue.aclose()
-        await engine.dispose()
+        )
+        yield Runtime(
+            settings=settings,
+            engine=engine,
+            system=system,
+            queue=queue,
+            work=Work(engine, queue, publisher),
+            publisher=publisher,
+            hub=hub,
+            logs=LogStream(redis),
+            cache=cache,
+            tokens=tokens,
+            identity=Identity(await token_check(settings, tokens, system, opened), Standings(engine, cache)),
+            throttle=Throttle(cache, most=settings.auth.failed_logins),
+            unsubscribe_signer=Signer(secret(settings.security.secret_key), "unsubscribe"),
+            mailer=mailer,
+        )
+
+
+async def token_check(
+    settings: Settings, tokens: AccessTokens, system: SystemScope, opened: AsyncExitStack
+) -> TokenCheck:
+    """How access tokens are verified: as our own, or as the configured issuer's."""
+    if settings.auth.issuer is None:
+        return EmbeddedTokens(tokens)
+    shared = settings.auth.shared_secret
+    keys = JwksVerifier(
+        settings.auth.issuer,
+        audience=settings.auth.audience,
+        url=settings.auth.jwks_url,
+        shared_secret=shared.get_secret_value() if shared else None,
+    )
+    return IssuerTokens(await opened.enter_async_context(keys), system)

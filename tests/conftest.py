@@ -14,6 +14,8 @@ from core.security import new_signing_key
 from core.settings import Environment, Settings
 from local.servers import PostgresServer, ValkeyServer, create_database, create_roles, start_postgres, start_valkey
 from services.runtime import Runtime, running
+from tests.client import ApiClient
+from tests.serving import Served, served
 
 TEMPLATE = "nudge_template"
 
@@ -117,3 +119,14 @@ async def fresh_runtime(servers: Servers) -> AsyncIterator[Runtime]:
     """A runtime with a database and a Redis database of its own, for what looks across tenants."""
     async with running(settings_for(servers, await copy_template(servers), redis_database=1)) as result:
         yield result
+
+
+@pytest.fixture(scope="session")
+async def api_server(runtime: Runtime) -> AsyncIterator[Served]:
+    async with served(runtime) as result:
+        yield result
+
+
+@pytest.fixture(scope="session")
+async def api(api_server: Served) -> ApiClient:
+    return ApiClient(api_server.url)

@@ -36,6 +36,7 @@ def upgrade() -> None:
     op.execute("SET LOCAL lock_timeout = '5s'")
     op.execute("CREATE SCHEMA system")
     op.execute(f"GRANT USAGE ON SCHEMA system TO {rls.APP}")
+    rls.grant("SELECT", "alembic_version")  # `/readyz` compares it
     op.execute(f"GRANT USAGE, CREATE ON SCHEMA system TO {rls.DEFINER}")
     seal_tables()
     define_accounts()
@@ -173,12 +174,13 @@ def define_webhooks() -> None:
 
 def define_maya() -> None:
     """The sweeper takes up replies whose worker died."""
-    rls.let_definer_read("ai_messages", "id", "organization_id", "user_id", "status", "lease_until")
+    rls.let_definer_read("ai_messages", "id", "organization_id", "user_id", "status", "attempt", "lease_until")
     rls.define(
         "open_replies()",
-        "TABLE (organization_id uuid, user_id uuid, message_id uuid)",
-        "SELECT m.organization_id, m.user_id, m.id FROM ai_messages m "
-        "WHERE m.status IN ('pending', 'streaming') AND (m.lease_until IS NULL OR m.lease_until < now())",
+        "TABLE (organization_id uuid, user_id uuid, message_id uuid, attempt integer)",
+        "SELECT m.organization_id, m.user_id, m.id, m.attempt FROM ai_messages m "
+        "WHERE m.status IN ('pending', 'streaming') AND (m.lease_until IS NULL OR m.lease_until < now()) "
+        "ORDER BY m.id LIMIT 1000",
     )
 
 

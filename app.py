@@ -1,0 +1,115 @@
+"""The composition root: settings become a runtime, and a runtime an ASGI application. Nothing imports this module."""
+
+import gc
+import logging
+import socket
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from core import selfcheck
+from core.settings import Settings
+from resolvers import build_schema
+from resolvers.endpoint import Door, graphql_routes
+from routes import all_routes
+from services.runtime import Runtime, running
+
+
+class Application:
+    """The ASGI application of a process. It is complete once the lifespan has opened `source`."""
+
+    def __init__(self, settings: Settings, source: AbstractAsyncContextManager[Runtime]) -> None:
+        self.settings = settings
+        self.source = source
+        self.door: Door | None = None
+        self.inner: ASGIApp = Starlette(lifespan=lambda _: self.serving())
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a connection."""
+        await self.inner(scope, receive, send)
+
+    @asynccontextmanager
+    async def serving(self) -> AsyncIterator[None]:
+        """Open the runtime, check the database, serve; release everything at the end."""
+        async with self.source as runtime:
+            await selfcheck.check(runtime.engine)
+            self.door = Door.build(runtime, build_schema())
+            async with self.door.open():
+                self.inner = with_cors(
+                    Starlette(routes=[*graphql_routes(self.door), *all_routes(runtime)]), self.settings
+                )
+                # What lives now lives as long as the process: the collector need not look at it again.
+                gc.collect()
+                gc.freeze()
+                yield
+
+    async def close_sockets(self) -> None:
+        """Tell every websocket that the server goes away (1001), so that clients come back elsewhere."""
+
+
+def with_cors(application: Starlette, settings: Settings) -> ASGIApp:
+    """The application, callable from the configured origins' web pages."""
+    if not settings.cors_origins:
+        return application
+    return CORSMiddleware(
+        application,
+        allow_origins=settings.cors_origins,
+        allow_methods=["GET", "POST"],
+        allow_headers=["authorization", "content-type"],
+        expose_headers=["x-request-id", "retry-after"],
+        max_age=3600,
+    )
+
+
+def build(settings: Settings) -> Application:
+    """The application of these settings; its lifespan opens and closes everything it needs."""
+    return Application(settings, running(settings))
+
+
+def build_on(runtime: Runtime) -> Application:
+    """The application on a runtime that somebody else opens and closes."""
+
+    @asynccontextmanager
+    async def existing() -> AsyncIterator[Runtime]:
+        yield runtime
+
+    return Application(runtime.settings, existing())
+
+
+class Server(uvicorn.Server):
+    """Uvicorn, saying goodbye to websockets before it drops them."""
+
+    def __init__(self, application: Application) -> None:
+        self.application = application
+        super().__init__(server_config(application))
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Close the websockets, then stop as uvicorn does."""
+        for server in self.servers:
+            server.close()
+        await self.application.close_sockets()
+        await super().shutdown(sockets)
+
+
+def server_config(application: Application) -> uvicorn.Config:
+    """How the application is served: our own log, pings, limits."""
+    settings = application.settings
+    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+    return uvicorn.Config(
+        application,
+        host=settings.api.host,
+        port=settings.api.port,
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        ws="websockets-sansio",
+        ws_max_size=settings.realtime.message_limit_bytes,
+        ws_per_message_deflate=False,
+        ws_ping_interval=None,
+        timeout_graceful_shutdown=10,
+    )

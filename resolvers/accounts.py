@@ -1,0 +1,165 @@
+"""Signing up, logging in and out, and who the caller is."""
+
+from typing import TypeVar
+from uuid import UUID
+
+import strawberry
+
+from core.errors import Forbidden
+from core.permissions import ROLE_PERMISSIONS, Permission, Tenant
+from resolvers.context import Info, RequestContext
+from resolvers.fields import Public, mutation, query
+from resolvers.nodes import fetches
+from schema.accounts import (
+    LogInInput,
+    LogInPayload,
+    LogOutInput,
+    LogOutPayload,
+    Organization,
+    RefreshSessionInput,
+    RefreshSessionPayload,
+    SignUpInput,
+    SignUpPayload,
+    User,
+)
+from schema.nodes import global_id
+from schema.scalars import EmailAddress
+from services import accounts
+from services.accounts import OpenSession, Person, SessionGone
+
+Tokens = TypeVar("Tokens", SignUpPayload, LogInPayload, RefreshSessionPayload)
+
+
+def user_of(person: Person) -> User:
+    """A person as the API shows them."""
+    return User(
+        id=global_id("User", person.id),
+        email=EmailAddress(person.email),
+        full_name=person.full_name,
+        role=person.role,
+        organization=Organization(
+            id=global_id("Organization", person.organization_id),
+            name=person.organization_name,
+            slug=person.organization_slug,
+        ),
+        permissions=sorted(ROLE_PERMISSIONS[person.role]),
+    )
+
+
+async def read_user(info: Info, user_id: UUID) -> User | None:
+    """A member of the caller's organisation."""
+    person = await accounts.person(info.context.reads, user_id)
+    return user_of(person) if person else None
+
+
+fetches("User", Permission.ORGANIZATION_READ)(read_user)
+
+
+@fetches("Organization", Permission.ORGANIZATION_READ)
+async def fetch_organization(info: Info, organization_id: UUID) -> Organization | None:
+    """The caller's own organisation."""
+    viewer = await read_user(info, info.context.caller.user_id)
+    own = viewer is not None and organization_id == info.context.caller.organization_id
+    return viewer.organization if viewer and own else None
+
+
+async def with_tokens(context: RequestContext, payload: type[Tokens], session: OpenSession) -> Tokens:
+    """The payload of an open session."""
+    tokens = context.runtime.tokens
+    tenant = Tenant(organization_id=session.organization_id, user_id=session.user_id)
+    person = await accounts.person(context.runtime.reads(tenant), session.user_id)
+    return payload(
+        access_token=tokens.issue(
+            user_id=session.user_id, organization_id=session.organization_id, session_id=session.session_id
+        ),
+        refresh_token=session.refresh_token,
+        expires_in=tokens.lifetime_seconds,
+        viewer=user_of(person) if person else None,
+    )
+
+
+def demand_embedded(context: RequestContext) -> None:
+    """Raise `Forbidden` where a foreign issuer keeps the accounts."""
+    issuer = context.runtime.settings.auth.issuer
+    if issuer is not None:
+        raise Forbidden(f"Accounts are kept by {issuer}; sign up and log in there.")
+
+
+@strawberry.type
+class AccountQueries:
+    @query(Public())
+    async def viewer(self, info: Info) -> User | None:
+        """The person who is logged in; null without an access token, UNAUTHENTICATED with one that is not valid."""
+        if info.context.anonymous:
+            return None
+        return await read_user(info, info.context.caller.user_id)
+
+
+@strawberry.type
+class AccountMutations:
+    @mutation(Public())
+    async def sign_up(self, info: Info, input: SignUpInput) -> SignUpPayload:  # noqa: A002 - the API's name
+        """Open an organization with its owner, who is logged in at once."""
+        demand_embedded(info.context)
+        runtime = info.context.runtime
+        account = await accounts.prepare_account(
+            organization_name=input.organization_name,
+            email=input.email,
+            password=input.password,
+            full_name=input.full_name,
+        )
+        async with runtime.work.begin(account.tenant) as uow:
+            await accounts.register(uow, account)
+            session = await accounts.open_session(uow, account.user_id, days=runtime.settings.auth.refresh_token_days)
+        return await with_tokens(info.context, SignUpPayload, session)
+
+    @mutation(Public())
+    async def log_in(self, info: Info, input: LogInInput) -> LogInPayload:  # noqa: A002 - the API's name
+        """Begin a session. A wrong address or password is INVALID_CREDENTIALS, without saying which."""
+        demand_embedded(info.context)
+        runtime = info.context.runtime
+        tenant, user_id = await accounts.check_credentials(
+            runtime.system,
+            runtime.throttle,
+            email=input.email,
+            password=input.password,
+            client=info.context.client_address,
+        )
+        async with runtime.work.begin(tenant) as uow:
+            session = await accounts.open_session(uow, user_id, days=runtime.settings.auth.refresh_token_days)
+        return await with_tokens(info.context, LogInPayload, session)
+
+    @mutation(Public())
+    async def refresh_session(
+        self,
+        info: Info,
+        input: RefreshSessionInput,  # noqa: A002 - the API's name
+    ) -> RefreshSessionPayload:
+        """Swap a refresh token for the next one and a fresh access token; each refresh token works once."""
+        demand_embedded(info.context)
+        runtime = info.context.runtime
+        tenant, session_id = await accounts.find_refresh_token(runtime.system, input.refresh_token)
+        async with runtime.work.begin(tenant) as uow:
+            session = await accounts.rotate(
+                uow, session_id, input.refresh_token, days=runtime.settings.auth.refresh_token_days
+            )
+            if session is None:
+                await accounts.end_reused_session(uow, session_id)
+        if session is None:
+            await runtime.identity.forget(session_id)
+            raise SessionGone
+        return await with_tokens(info.context, RefreshSessionPayload, session)
+
+    @mutation(Public())
+    async def log_out(self, info: Info, input: LogOutInput) -> LogOutPayload:  # noqa: A002 - the API's name
+        """End a session: its tokens stop working and its sockets close, at the latest within seconds."""
+        demand_embedded(info.context)
+        runtime = info.context.runtime
+        if input.refresh_token is not None:
+            tenant, session_id = await accounts.find_refresh_token(runtime.system, input.refresh_token)
+        else:
+            tenant, session_id = info.context.caller.tenant, info.context.caller.session_id
+        async with runtime.work.begin(tenant) as uow:
+            ended = await accounts.end_session(uow, session_id, reason="logged_out")
+        await runtime.identity.forget(session_id)
+        return LogOutPayload(ended=ended)

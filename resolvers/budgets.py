@@ -1,0 +1,110 @@
+"""Cost points that an organisation, or an address without one, may spend in a minute.
+
+A request is charged in this process's memory: no round trip stands in its way. Every second the new charges are added
+up in Redis and the sum of all processes comes back, so that a budget is shared with a second's delay; a burst that
+fits into that second can overdraw it once for each process. While Redis is away each process grants the budget alone.
+"""
+
+import asyncio
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from core.telemetry import logger
+
+MINUTE = 60
+PREFIX = "nudge:cost:"
+SYNC_SECONDS = 1.0
+log = logger(__name__)
+
+
+@dataclass(slots=True)
+class Account:
+    """Points of one payer in one minute: spent in all as far as known, and not yet told to Redis."""
+
+    spent: int = 0
+    untold: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Balance:
+    """Where a payer stands; `resets_at` in Unix seconds."""
+
+    limit: int
+    remaining: int
+    resets_at: int
+
+    @property
+    def reset_at(self) -> datetime:
+        """When the next minute begins."""
+        return datetime.fromtimestamp(self.resets_at, UTC)
+
+
+@dataclass(slots=True)
+class Budgets:
+    """The accounts of the current minute."""
+
+    limit: int
+    redis: Redis
+    minute: int = 0
+    accounts: dict[str, Account] = field(default_factory=dict)
+
+    def account(self, payer: str) -> Account:
+        """The payer's account of this minute; the last minute's are dropped."""
+        minute = int(time.time()) // MINUTE
+        if minute != self.minute:
+            self.minute = minute
+            self.accounts = {}
+        found = self.accounts.get(payer)
+        if found is None:
+            found = self.accounts[payer] = Account()
+        return found
+
+    def balance(self, payer: str) -> Balance:
+        """What the payer has left in this minute."""
+        spent = self.account(payer).spent
+        return Balance(limit=self.limit, remaining=max(0, self.limit - spent), resets_at=(self.minute + 1) * MINUTE)
+
+    def charge(self, payer: str, points: int) -> Balance | None:
+        """Take the points; None, taking nothing, when they are not there."""
+        account = self.account(payer)
+        if account.spent + points > self.limit:
+            return None
+        account.spent += points
+        account.untold += points
+        return self.balance(payer)
+
+    def give_back(self, payer: str, points: int) -> Balance:
+        """Return points that an operation was charged and did not use."""
+        account = self.account(payer)
+        back = min(points, account.spent)
+        account.spent -= back
+        account.untold -= back
+        return self.balance(payer)
+
+    async def keep_in_step(self) -> None:
+        """Exchange sums with the other processes, until cancelled."""
+        while True:
+            await asyncio.sleep(SYNC_SECONDS)
+            try:
+                await self.exchange()
+            except (RedisError, OSError, TimeoutError) as error:
+                log.warning("budgets counted in this process alone", error=repr(error))
+
+    async def exchange(self) -> None:
+        """Tell Redis what was spent here, and learn what was spent everywhere."""
+        minute, told = self.minute, {payer: account.untold for payer, account in self.accounts.items()}
+        if not told:
+            return
+        accounts = self.accounts
+        async with self.redis.pipeline(transaction=False) as pipeline:
+            for payer, points in told.items():
+                pipeline.incrby(f"{PREFIX}{minute}:{payer}", points)
+                pipeline.expire(f"{PREFIX}{minute}:{payer}", 2 * MINUTE)
+            sums = (await pipeline.execute())[::2]
+        for (payer, points), total in zip(told.items(), sums, strict=True):
+            accounts[payer].untold -= points
+            accounts[payer].spent = int(total) + accounts[payer].untold

@@ -1,0 +1,21 @@
+"""Who sent a request: the bearer token of its header, or of a socket's connection_init."""
+
+from core.errors import Unauthenticated
+from core.permissions import Principal
+from services.accounts import Identity
+
+
+async def authenticate(identity: Identity, header: str | None) -> tuple[Principal | None, Unauthenticated | None]:
+    """The caller behind an Authorization value, or why it is not valid; neither when there is none.
+
+    Not an error of the whole request: a client with an expired token may still refresh its session.
+    """
+    if not header:
+        return None, None
+    scheme, _, token = header.partition(" ")
+    if scheme.lower() != "bearer" or not token.strip():
+        return None, Unauthenticated("Authorization must be `Bearer <access token>`.")
+    try:
+        return await identity.principal(token.strip()), None
+    except Unauthenticated as refused:
+        return None, refused

@@ -1,0 +1,110 @@
+"""Parsed, limited and validated documents, kept by their text: a client's second request starts at execution."""
+
+from collections import OrderedDict
+from dataclasses import dataclass
+
+from graphql import (
+    DocumentNode,
+    FragmentDefinitionNode,
+    GraphQLError,
+    GraphQLSchema,
+    OperationDefinitionNode,
+    OperationType,
+    parse,
+    specified_rules,
+    validate,
+)
+from graphql.validation import recommended_rules
+from strawberry.schema.validation_rules.maybe_null import MaybeNullValidationRule
+from strawberry.schema.validation_rules.one_of import OneOfInputValidationRule
+
+from core.settings import GraphQLSettings
+from resolvers.endpoint.costs import Part, plan
+from resolvers.endpoint.errors import Refused
+from resolvers.endpoint.limits import check_document
+
+MOST_DOCUMENTS = 1_000
+MOST_CHARACTERS = 2_000_000
+MOST_ERRORS = 10
+RULES = (*specified_rules, *recommended_rules, MaybeNullValidationRule, OneOfInputValidationRule)
+
+
+class DocumentInvalid(Exception):
+    """The document does not parse or does not fit the schema; `errors` say where."""
+
+    def __init__(self, errors: list[GraphQLError]) -> None:
+        super().__init__(errors[0].message)
+        self.errors = errors
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation:
+    """One operation of a document, ready to run."""
+
+    document: DocumentNode
+    name: str | None
+    kind: OperationType
+    parts: tuple[Part, ...]
+    introspects: bool
+
+
+Document = dict[str | None, Operation]
+
+
+class Documents:
+    """Prepares documents and keeps the newest 1,000 (at most 2 million characters of text)."""
+
+    def __init__(self, schema: GraphQLSchema, settings: GraphQLSettings) -> None:
+        self.schema = schema
+        self.settings = settings
+        self.kept: OrderedDict[str, Document] = OrderedDict()
+        self.characters = 0
+
+    def operation(self, text: str, name: str | None) -> Operation:
+        """The operation of that name, or the only one; raises `DocumentInvalid` or `Refused`."""
+        document = self.kept.get(text)
+        if document is None:
+            document = self.prepare(text)
+            self.keep(text, document)
+        else:
+            self.kept.move_to_end(text)
+        if name is None:
+            if len(document) > 1:
+                raise Refused("The document has several operations: name one with `operationName`.")
+            return next(iter(document.values()))
+        if name not in document:
+            raise Refused(f"The document has no operation named {name[:80]!r}.")
+        return document[name]
+
+    def prepare(self, text: str) -> Document:
+        """Parse, limit, validate and plan a document."""
+        try:
+            parsed = parse(text, max_tokens=self.settings.max_tokens, allow_empty_selection_sets=False)
+            tally = check_document(parsed, self.settings)
+            problems = validate(self.schema, parsed, RULES, max_errors=MOST_ERRORS)
+        except GraphQLError as error:
+            raise DocumentInvalid([error]) from None
+        except RecursionError:
+            raise Refused("The document is nested too deeply.") from None
+        if problems:
+            raise DocumentInvalid(problems)
+        fragments = {node.name.value: node for node in parsed.definitions if isinstance(node, FragmentDefinitionNode)}
+        return {
+            node.name.value if node.name else None: Operation(
+                document=parsed,
+                name=node.name.value if node.name else None,
+                kind=node.operation,
+                parts=plan(self.schema, node, fragments, most=self.settings.max_cost),
+                introspects=tally.introspects,
+            )
+            for node in parsed.definitions
+            if isinstance(node, OperationDefinitionNode)
+        }
+
+    def keep(self, text: str, document: Document) -> None:
+        """Remember a document, and forget the ones that were not asked for the longest."""
+        self.kept[text] = document
+        self.characters += len(text)
+        while len(self.kept) > MOST_DOCUMENTS or self.characters > MOST_CHARACTERS:
+            oldest, _ = self.kept.popitem(last=False)
+            self.characters -= len(oldest)

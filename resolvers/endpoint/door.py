@@ -1,0 +1,44 @@
+"""The parts of the endpoint, put together for one process."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import strawberry
+from starlette.routing import BaseRoute, Route
+
+from resolvers.budgets import Budgets
+from resolvers.endpoint.execution import Executor
+from resolvers.endpoint.http import HttpEndpoint
+from services.runtime import Runtime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Door:
+    """The GraphQL endpoint of a process."""
+
+    executor: Executor
+    http: HttpEndpoint
+
+    @classmethod
+    def build(cls, runtime: Runtime, schema: strawberry.Schema) -> "Door":
+        """The endpoint of a runtime."""
+        budgets = Budgets(limit=runtime.settings.cost_per_minute, redis=runtime.cache)
+        executor = Executor(schema, runtime.settings, budgets)
+        return cls(executor=executor, http=HttpEndpoint(runtime, executor))
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[None]:
+        """Keep budgets in step with the other processes while the block runs."""
+        task = asyncio.create_task(self.executor.budgets.keep_in_step(), name="budgets")
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.wait([task])
+
+
+def graphql_routes(door: Door) -> list[BaseRoute]:
+    """The endpoint's routes."""
+    return [Route("/graphql", door.http)]

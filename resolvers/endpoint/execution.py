@@ -1,0 +1,158 @@
+"""Running an operation: the same steps for HTTP and for the socket."""
+
+import inspect
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, TypeGuard, cast
+
+import strawberry
+from graphql import ExecutionResult, GraphQLError, OperationType, execute, subscribe
+from strawberry.execution import optimized_is_awaitable
+
+from core.settings import Settings
+from resolvers.budgets import Balance, Budgets
+from resolvers.context import RequestContext
+from resolvers.endpoint import costs
+from resolvers.endpoint.documents import DocumentInvalid, Documents, Operation
+from resolvers.endpoint.errors import COST_EXCEEDED, UNAUTHENTICATED, Refused, formatted
+
+is_awaitable = cast("Callable[[object], TypeGuard[Awaitable[Any]]]", optimized_is_awaitable)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """A well-formed GraphQL request."""
+
+    query: str
+    variables: dict[str, Any]
+    operation_name: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What goes back to the client. `executed` is false when the request was refused before it ran."""
+
+    body: dict[str, Any]
+    executed: bool = True
+    status: int = 200
+    retry_after: int = 0
+
+
+class Executor:
+    """Turns requests into answers, under the limits and budgets of this process."""
+
+    def __init__(self, schema: strawberry.Schema, settings: Settings, budgets: Budgets) -> None:
+        self.schema = schema._schema  # noqa: SLF001 - strawberry has no public name for the core schema
+        self.executor_class = schema.execution_context_class
+        self.settings = settings
+        self.budgets = budgets
+        self.documents = Documents(self.schema, settings.graphql)
+
+    def prepare(self, request: Request, context: RequestContext) -> Operation:
+        """The operation to run; raises `DocumentInvalid` or `Refused`."""
+        operation = self.documents.operation(request.query, request.operation_name)
+        if operation.introspects and context.principal is None and not self.settings.introspection:
+            raise Refused("Introspection needs an access token here.", code=UNAUTHENTICATED)
+        return operation
+
+    def charge(self, operation: Operation, request: Request, context: RequestContext) -> int:
+        """Take the operation's highest cost from the caller's budget; raises `Refused`."""
+        points = costs.requested(operation.parts, request.variables)
+        most = self.settings.graphql.max_cost
+        if points > most:
+            raise Refused(
+                f"The operation costs up to {points} points; the limit is {most}. Ask for fewer items at once.",
+                code=COST_EXCEEDED,
+            )
+        if self.budgets.charge(context.payer, points) is None:
+            balance = self.budgets.balance(context.payer)
+            wait = max(1, int(balance.reset_at.timestamp() - context.started_at))
+            raise Refused(
+                f"The budget of {balance.limit} points a minute is spent; this operation needs {points}.",
+                code=COST_EXCEEDED,
+                status=429,
+                retry_after=wait,
+            )
+        return points
+
+    async def run(self, request: Request, context: RequestContext, *, mutations: bool = True) -> Answer:
+        """The answer of a query or mutation; refusals included."""
+        try:
+            operation = self.prepare(request, context)
+            demand_single(operation, mutations=mutations)
+            points = self.charge(operation, request, context)
+        except DocumentInvalid as invalid:
+            return refusal([formatted(error, context.request_id) for error in invalid.errors], 400)
+        except Refused as refused:
+            return refusal([refused.formatted(context.request_id)], refused.status, refused.retry_after)
+        return await self.execute(operation, request, context, points)
+
+    async def execute(self, operation: Operation, request: Request, context: RequestContext, points: int) -> Answer:
+        """Run a charged query or mutation."""
+        result = execute(
+            self.schema,
+            operation.document,
+            context_value=context,
+            variable_values=request.variables,
+            operation_name=operation.name,
+            executor_class=self.executor_class,
+            is_awaitable=is_awaitable,
+        )
+        done = await result if inspect.isawaitable(result) else result
+        spent = costs.actual(operation.parts, done.data)
+        balance = self.budgets.give_back(context.payer, max(0, points - spent))
+        if done.data is None and not has_path(done):
+            # Variables that do not fit: nothing ran, so there is no `data` at all.
+            return refusal([formatted(error, context.request_id) for error in done.errors or ()], 400)
+        return Answer(body={**shown(done, context), "extensions": {"cost": cost(points, spent, balance)}})
+
+    async def subscribe(
+        self, operation: Operation, request: Request, context: RequestContext
+    ) -> AsyncIterator[ExecutionResult] | ExecutionResult:
+        """The events of a charged subscription, or the result that says why there are none."""
+        result = subscribe(
+            self.schema,
+            operation.document,
+            context_value=context,
+            variable_values=request.variables,
+            operation_name=operation.name,
+            executor_class=self.executor_class,
+        )
+        return await result if inspect.isawaitable(result) else result
+
+
+def demand_single(operation: Operation, *, mutations: bool) -> None:
+    """Raise `Refused` for what an HTTP request can't ask for."""
+    if operation.kind is OperationType.SUBSCRIPTION:
+        raise Refused("Subscriptions need the websocket: graphql-transport-ws on the same URL.")
+    if operation.kind is OperationType.MUTATION and not mutations:
+        raise Refused("Mutations need POST.", status=405)
+
+
+def refusal(errors: list[dict[str, Any]], status: int, retry_after: int = 0) -> Answer:
+    """The answer to a request that did not run."""
+    return Answer(body={"errors": errors}, executed=False, status=status, retry_after=retry_after)
+
+
+def shown(result: ExecutionResult, context: RequestContext) -> dict[str, Any]:
+    """A result as the client sees it."""
+    if result.errors:
+        return {"data": result.data, "errors": [formatted(error, context.request_id) for error in result.errors]}
+    return {"data": result.data}
+
+
+def has_path(result: ExecutionResult) -> bool:
+    """Whether any error arose in a field, as opposed to before the first one."""
+    errors: list[GraphQLError] = result.errors or []
+    return any(error.path is not None for error in errors)
+
+
+def cost(requested: int, actual: int, balance: Balance) -> dict[str, Any]:
+    """The `extensions.cost` of an answer."""
+    return {
+        "requested": requested,
+        "actual": actual,
+        "limit": balance.limit,
+        "remaining": balance.remaining,
+        "resetAt": balance.reset_at.isoformat(),
+    }

@@ -1,0 +1,116 @@
+"""`POST /graphql` and `GET /graphql`, as the GraphQL over HTTP specification says."""
+
+from typing import Any
+
+import orjson
+from starlette.types import Receive, Scope, Send
+
+from core.telemetry import logger, new_request_id
+from resolvers.context import RequestContext
+from resolvers.endpoint.authentication import authenticate
+from resolvers.endpoint.errors import INTERNAL, MASK, Refused
+from resolvers.endpoint.execution import Answer, Executor, Request, refusal
+from resolvers.endpoint.graphiql import page
+from resolvers.endpoint.negotiation import GRAPHQL, HTML, JSON, chosen, is_json
+from resolvers.endpoint.requests import ClientGone, from_body, from_query_string, read_body
+from services.runtime import Runtime
+
+log = logger(__name__)
+METHOD_NOT_ALLOWED = 405
+CONTENT_TOO_LARGE = 413
+
+
+class HttpEndpoint:
+    """The ASGI application behind `/graphql` for HTTP."""
+
+    def __init__(self, runtime: Runtime, executor: Executor) -> None:
+        self.runtime = runtime
+        self.executor = executor
+        self.body_limit = runtime.settings.api.body_limit_bytes
+        self.graphiql = runtime.settings.graphql.graphiql
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request; whatever fails is answered, masked and logged."""
+        request_id = new_request_id()
+        headers = dict(scope["headers"])
+        browser = scope["method"] == "GET" and self.graphiql
+        media_type = chosen(text(headers.get(b"accept")), html=browser)
+        try:
+            if media_type == HTML:
+                await page(send, request_id)
+                return
+            request = await self.request(scope, receive, headers, media_type)
+            context = await self.context(scope, headers, request_id)
+            answer = await self.executor.run(request, context, mutations=scope["method"] == "POST")
+            if media_type == JSON and answer.status != METHOD_NOT_ALLOWED:
+                # In this media type the status says only that the request was well-formed.
+                answer = Answer(body=answer.body, retry_after=answer.retry_after)
+        except ClientGone:
+            return
+        except Refused as refused:
+            answer = refusal([refused.formatted(request_id)], refused.status, refused.retry_after)
+        except Exception:
+            log.exception("a request failed")
+            answer = refusal([{"message": MASK, "extensions": {"code": INTERNAL, "requestId": request_id}}], 500)
+        await respond(send, answer, media_type or JSON, request_id)
+
+    async def request(
+        self, scope: Scope, receive: Receive, headers: dict[bytes, bytes], media_type: str | None
+    ) -> Request:
+        """The GraphQL request; raises `Refused` or `ClientGone`."""
+        if media_type is None:
+            raise Refused(f"Answers come as {GRAPHQL} or {JSON}: accept one of them.", status=406)
+        if scope["method"] == "GET":
+            return from_query_string(scope["query_string"])
+        if scope["method"] != "POST":
+            raise Refused("Use POST, or GET for queries.", status=METHOD_NOT_ALLOWED)
+        if not is_json(text(headers.get(b"content-type"))):
+            raise Refused("The body must be `Content-Type: application/json` in UTF-8.", status=415)
+        return from_body(await read_body(receive, text(headers.get(b"content-length")), self.body_limit))
+
+    async def context(self, scope: Scope, headers: dict[bytes, bytes], request_id: str) -> RequestContext:
+        """What resolvers see of the request."""
+        principal, refused = await authenticate(self.runtime.identity, text(headers.get(b"authorization")))
+        return RequestContext(
+            runtime=self.runtime,
+            principal=principal,
+            refused=refused,
+            request_id=request_id,
+            client_address=client_address(scope),
+            budgets=self.executor.budgets,
+        )
+
+
+def text(value: bytes | None) -> str | None:
+    """A header's value."""
+    return value.decode("latin-1") if value is not None else None
+
+
+def client_address(scope: Scope) -> str:
+    """The client's address, as the server knows it (it reads proxy headers from trusted proxies alone)."""
+    client = scope.get("client")
+    return str(client[0]) if client else ""
+
+
+async def respond(send: Send, answer: Answer, media_type: str, request_id: str) -> None:
+    """Send an answer as JSON."""
+    body = orjson.dumps(answer.body, default=plain)
+    headers = [
+        (b"content-type", f"{media_type}; charset=utf-8".encode()),
+        (b"content-length", str(len(body)).encode()),
+        (b"cache-control", b"no-store"),
+        (b"x-request-id", request_id.encode()),
+    ]
+    if answer.retry_after:
+        headers.append((b"retry-after", str(answer.retry_after).encode()))
+    if answer.status == METHOD_NOT_ALLOWED:
+        headers.append((b"allow", b"GET, POST"))
+    if answer.status == CONTENT_TOO_LARGE:
+        headers.append((b"connection", b"close"))
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+def plain(value: Any) -> str:  # noqa: ANN401 - whatever orjson does not know
+    """A value inside a JSON scalar that JSON has no form for."""
+    return str(value)

@@ -1,0 +1,100 @@
+"""Reading a GraphQL request from HTTP, within the limits."""
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import parse_qs
+
+import orjson
+from starlette.types import Receive
+
+from resolvers.endpoint.errors import Refused
+from resolvers.endpoint.execution import Request
+
+DRAINED_LIMITS = 16
+
+
+class ClientGone(Exception):
+    """The client closed the connection before it had sent its request."""
+
+
+async def read_body(receive: Receive, declared: str | None, most: int) -> bytes:
+    """The body, never keeping more than `most` bytes; raises `Refused` (413) or `ClientGone`.
+
+    Of a larger one up to 16 times the limit is read and thrown away, as a client that still writes hears no answer.
+    """
+    chunks: list[bytes] = []
+    size = 0
+    too_large = declared is not None and declared.isdigit() and int(declared) > most
+    if too_large and int(declared or 0) > DRAINED_LIMITS * most:
+        raise oversized(most)
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGone
+        chunk: bytes = message.get("body", b"")
+        size += len(chunk)
+        too_large = too_large or size > most
+        if too_large:
+            chunks.clear()
+        else:
+            chunks.append(chunk)
+        if size > DRAINED_LIMITS * most:
+            raise oversized(most)
+        if not message.get("more_body", False):
+            break
+    if too_large:
+        raise oversized(most)
+    return b"".join(chunks)
+
+
+def oversized(most: int) -> Refused:
+    """The refusal of a body over the limit."""
+    return Refused(f"The request body is larger than {most} bytes.", status=413)
+
+
+def from_body(body: bytes) -> Request:
+    """The request of a JSON body; raises `Refused`."""
+    try:
+        document = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise Refused(f"The request body is not valid JSON: {error}.") from None
+    if isinstance(document, list):
+        raise Refused("Batched requests are not supported: send one operation in each request.")
+    if not isinstance(document, dict):
+        raise Refused("The request body must be a JSON object with a `query`.")
+    return from_parameters(document)
+
+
+def from_query_string(raw: bytes) -> Request:
+    """The request of a GET; raises `Refused`."""
+    try:
+        found = parse_qs(raw.decode("ascii"), keep_blank_values=True, max_num_fields=20, errors="strict")
+    except ValueError:
+        raise Refused("The query string cannot be read.") from None
+    parameters: dict[str, Any] = {name: values[-1] for name, values in found.items()}
+    for name in ("variables", "extensions"):
+        if parameters.get(name):
+            try:
+                parameters[name] = orjson.loads(parameters[name])
+            except orjson.JSONDecodeError as error:
+                raise Refused(f"`{name}` is not valid JSON: {error}.") from None
+        else:
+            parameters.pop(name, None)
+    return from_parameters(parameters)
+
+
+def from_parameters(parameters: Mapping[str, object]) -> Request:
+    """The request of its parameters, each of the right type; raises `Refused`."""
+    query = parameters.get("query")
+    variables = parameters.get("variables")
+    operation_name = parameters.get("operationName")
+    extensions = parameters.get("extensions")
+    if not isinstance(query, str) or not query.strip():
+        raise Refused("`query` must be a GraphQL document.")
+    if variables is not None and not isinstance(variables, dict):
+        raise Refused("`variables` must be an object.")
+    if operation_name is not None and not isinstance(operation_name, str):
+        raise Refused("`operationName` must be a string.")
+    if extensions is not None and not isinstance(extensions, dict):
+        raise Refused("`extensions` must be an object.")
+    return Request(query=query, variables=variables or {}, operation_name=operation_name or None)

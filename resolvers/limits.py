@@ -1,0 +1,16 @@
+"""`rateLimit`: where the caller's budget stands."""
+
+import strawberry
+
+from resolvers.context import Info
+from resolvers.fields import Public, query
+from schema.limits import RateLimit, rate_limit
+
+
+@strawberry.type
+class LimitQueries:
+    @query(Public())
+    async def rate_limit(self, info: Info) -> RateLimit:
+        """The caller's budget of cost points; each answer carries its own cost in `extensions.cost`."""
+        balance = info.context.budgets.balance(info.context.payer)
+        return rate_limit(limit=balance.limit, remaining=balance.remaining, reset_at=balance.reset_at)

@@ -1,0 +1,28 @@
+"""Whether the process lives, whether it can serve, and the public key of its tokens."""
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from services.readiness import shortcomings
+from services.runtime import Runtime
+
+
+def routes(runtime: Runtime) -> list[BaseRoute]:
+    """`/healthz`, `/readyz` and `/.well-known/jwks.json`."""
+
+    async def healthz(_: Request) -> Response:
+        return PlainTextResponse("ok\n")
+
+    async def readyz(_: Request) -> Response:
+        missing = await shortcomings(runtime.engine, runtime.cache)
+        return PlainTextResponse("\n".join(missing or ["ready"]) + "\n", status_code=503 if missing else 200)
+
+    async def jwks(_: Request) -> Response:
+        return JSONResponse(runtime.tokens.jwks, headers={"cache-control": "public, max-age=300"})
+
+    return [
+        Route("/healthz", healthz),
+        Route("/readyz", readyz),
+        Route("/.well-known/jwks.json", jwks),
+    ]

@@ -1,0 +1,67 @@
+"""Checking an e-mail address and a password."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy import Uuid, column, func, select
+
+from core.db import ReadScope, SystemScope, first
+from core.errors import ErrorCode, NudgeError
+from core.permissions import Role, Tenant
+from core.security import password_matches
+from models.organizations import User
+from services.accounts.registration import LONGEST_PASSWORD
+from services.accounts.throttle import Throttle
+
+
+class InvalidCredentials(NudgeError):
+    """No account has this address and password; which of the two is wrong stays unsaid."""
+
+    code = ErrorCode.INVALID_CREDENTIALS
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """What is stored of a person who may log in."""
+
+    tenant: Tenant
+    user_id: UUID
+    password_hash: str
+
+
+async def check_credentials(
+    system: SystemScope, throttle: Throttle, *, email: str, password: str, client: str
+) -> tuple[Tenant, UUID]:
+    """The tenant and the user of an address and password; takes equally long for an unknown address.
+
+    Raises `InvalidCredentials`, or `RateLimited` after too many failures for this address from this client.
+    """
+    norm = email.strip().lower()
+    key = f"{norm}|{client}"
+    await throttle.check(key)
+    login = await find_login(system, norm)
+    matches = await password_matches(password[: LONGEST_PASSWORD + 1], login.password_hash if login else None)
+    if login is None or not matches:
+        await throttle.failed(key)
+        raise InvalidCredentials("The e-mail address or the password is wrong.")
+    await throttle.succeeded(key)
+    return login.tenant, login.user_id
+
+
+async def find_login(system: SystemScope, email_norm: str) -> Login | None:
+    """The person behind an address, unless they are disabled."""
+    known = func.system.user_for_login(email_norm).table_valued(
+        column("organization_id", Uuid()), column("user_id", Uuid())
+    )
+    rows = await system.rows(select(known.c.organization_id, known.c.user_id))
+    if not rows:
+        return None
+    organization_id, user_id = rows[0]
+    found = await first(
+        ReadScope(system.engine, Tenant(organization_id=organization_id, user_id=user_id)),
+        select(User.password_hash, User.role).where(User.id == user_id, User.disabled_at.is_(None)),
+    )
+    if found is None:
+        return None
+    tenant = Tenant(organization_id=organization_id, user_id=user_id, role=Role(found[1]))
+    return Login(tenant, user_id, found[0])

@@ -1,0 +1,135 @@
+"""Opening an organisation together with its owner."""
+
+import re
+import secrets
+import unicodedata
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy import insert
+from sqlalchemy.exc import IntegrityError
+
+from core.errors import ErrorCode, InvalidInput, NudgeError, Refusals
+from core.ids import new_id
+from core.permissions import Role, Tenant
+from core.security import hash_password
+from core.unit_of_work import UnitOfWork
+from models.organizations import Organization, User
+from services import addresses
+from services.addresses import Address
+
+SHORTEST_PASSWORD = 8
+LONGEST_PASSWORD = 128
+LONGEST_NAME = 120
+
+
+class AddressTaken(InvalidInput):
+    """Somebody has an account under this address already."""
+
+    code = ErrorCode.TAKEN
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewAccount:
+    """An organisation and its owner, checked and ready to be stored."""
+
+    organization_id: UUID
+    user_id: UUID
+    organization_name: str
+    full_name: str
+    address: Address
+    password_hash: str
+
+    @property
+    def tenant(self) -> Tenant:
+        """The owner, as Row Level Security will see them."""
+        return Tenant(organization_id=self.organization_id, user_id=self.user_id, role=Role.OWNER)
+
+
+async def prepare_account(*, organization_name: str, email: str, password: str, full_name: str) -> NewAccount:
+    """Check every value of a sign-up and hash the password, before any transaction; raises `Refusals`."""
+    problems: list[NudgeError] = []
+    address = None
+    try:
+        address = addresses.parse(email)
+    except NudgeError as error:
+        problems.append(error)
+    problems += check_name(organization_name, "organizationName")
+    problems += check_name(full_name, "fullName")
+    problems += check_password(password, email)
+    if problems or address is None:
+        raise Refusals(problems)
+    return NewAccount(
+        organization_id=new_id(),
+        user_id=new_id(),
+        organization_name=organization_name.strip(),
+        full_name=full_name.strip(),
+        address=address,
+        password_hash=await hash_password(password),
+    )
+
+
+def check_name(name: str, field: str) -> list[NudgeError]:
+    """What is wrong with a name: it must be 1 to 120 characters without control characters."""
+    text, path = name.strip(), ("input", field)
+    if not text:
+        return [InvalidInput("Must not be empty.", field=path, code=ErrorCode.REQUIRED)]
+    if len(text) > LONGEST_NAME:
+        return [InvalidInput(f"At most {LONGEST_NAME} characters.", field=path, code=ErrorCode.TOO_LONG)]
+    if any(unicodedata.category(character) in {"Cc", "Cs"} for character in text):
+        return [InvalidInput("Must not contain control characters.", field=path)]
+    return []
+
+
+def check_password(password: str, email: str) -> list[NudgeError]:
+    """What is wrong with a password: length alone counts (NIST SP 800-63B), and it must not be the address."""
+    path = ("input", "password")
+    if len(password) < SHORTEST_PASSWORD:
+        return [
+            InvalidInput(
+                f"At least {SHORTEST_PASSWORD} characters.", field=path, suggestion="A few words in a row do well."
+            )
+        ]
+    if len(password) > LONGEST_PASSWORD:
+        return [InvalidInput(f"At most {LONGEST_PASSWORD} characters.", field=path, code=ErrorCode.TOO_LONG)]
+    if any(unicodedata.category(character) == "Cs" for character in password):
+        return [InvalidInput("Must be valid Unicode text.", field=path)]
+    if password.casefold() == email.strip().casefold():
+        return [InvalidInput("Must differ from the e-mail address.", field=path)]
+    return []
+
+
+async def register(uow: UnitOfWork, account: NewAccount) -> None:
+    """Store an organisation and its owner; raises `AddressTaken`."""
+    await uow.execute(
+        insert(Organization).values(
+            id=account.organization_id,
+            name=account.organization_name,
+            slug=slug_of(account.organization_name),
+        )
+    )
+    try:
+        await uow.execute(
+            insert(User).values(
+                id=account.user_id,
+                organization_id=account.organization_id,
+                email=account.address.email,
+                email_norm=account.address.norm,
+                password_hash=account.password_hash,
+                full_name=account.full_name,
+                role=Role.OWNER,
+            )
+        )
+    except IntegrityError:
+        raise AddressTaken(
+            "There is an account with this e-mail address already.",
+            field=("input", "email"),
+            suggestion="Log in, or use another address.",
+        ) from None
+
+
+def slug_of(name: str) -> str:
+    """A readable part of a URL with six random characters, as names repeat: `acme-inc-3fa9c1`."""
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
+    words = re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:40].strip("-")
+    return f"{words or 'organization'}-{secrets.token_hex(3)}"

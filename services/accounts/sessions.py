@@ -1,0 +1,130 @@
+"""Log-ins: a session, and the refresh tokens that follow one another in it."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID
+
+from sqlalchemy import Uuid, column, func, insert, select, update
+
+from core import clock
+from core.db import SystemScope
+from core.errors import ErrorCode, NudgeError
+from core.ids import new_id
+from core.permissions import Tenant
+from core.pubsub import session_topic
+from core.security import fingerprint, new_secret
+from core.unit_of_work import UnitOfWork
+from models.organizations import RefreshToken, User, UserSession
+
+
+class SessionGone(NudgeError):
+    """The refresh token is unknown, used, or of a session that has ended."""
+
+    code = ErrorCode.INVALID_CREDENTIALS
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This refresh token is not valid any more.",
+            field=("input", "refreshToken"),
+            suggestion="Log in again.",
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenSession:
+    """A live session, with the one refresh token that continues it."""
+
+    organization_id: UUID
+    user_id: UUID
+    session_id: UUID
+    refresh_token: str
+
+
+async def open_session(uow: UnitOfWork, user_id: UUID, *, days: int) -> OpenSession:
+    """Begin a session of a user that ends by itself after so many days."""
+    session_id = new_id()
+    await uow.execute(
+        insert(UserSession).values(
+            id=session_id,
+            organization_id=uow.tenant.organization_id,
+            user_id=user_id,
+            expires_at=clock.now() + timedelta(days=days),
+        )
+    )
+    await uow.execute(update(User).where(User.id == user_id).values(last_login_at=func.now()))
+    return await hand_out(uow, user_id, session_id)
+
+
+async def hand_out(uow: UnitOfWork, user_id: UUID, session_id: UUID) -> OpenSession:
+    """Give a session its next refresh token; only the token's fingerprint is kept."""
+    token = new_secret()
+    await uow.execute(
+        insert(RefreshToken).values(
+            fingerprint=fingerprint(token),
+            organization_id=uow.tenant.organization_id,
+            session_id=session_id,
+        )
+    )
+    return OpenSession(
+        organization_id=uow.tenant.organization_id, user_id=user_id, session_id=session_id, refresh_token=token
+    )
+
+
+async def find_refresh_token(system: SystemScope, token: str) -> tuple[Tenant, UUID]:
+    """The tenant and the session of a refresh token, used or not; raises `SessionGone` for an unknown one."""
+    found = func.system.session_for_refresh(fingerprint(token)).table_valued(
+        column("organization_id", Uuid()), column("session_id", Uuid())
+    )
+    rows = await system.rows(select(found.c.organization_id, found.c.session_id))
+    if not rows:
+        raise SessionGone
+    return Tenant(organization_id=rows[0][0]), rows[0][1]
+
+
+async def rotate(uow: UnitOfWork, session_id: UUID, token: str, *, days: int) -> OpenSession | None:
+    """Take the session's refresh token and hand out the next; None when it had been used before.
+
+    Of two that come at once with the same token, one gets None. Raises `SessionGone` when the session has ended.
+    """
+    sessions = await uow.rows(
+        select(UserSession.user_id)
+        .join(User, User.id == UserSession.user_id)
+        .where(
+            UserSession.id == session_id,
+            UserSession.ended_at.is_(None),
+            UserSession.expires_at > func.now(),
+            User.disabled_at.is_(None),
+        )
+        .with_for_update(of=UserSession)
+    )
+    if not sessions:
+        raise SessionGone
+    used = await uow.execute(
+        update(RefreshToken)
+        .where(RefreshToken.fingerprint == fingerprint(token), RefreshToken.used_at.is_(None))
+        .values(used_at=func.now())
+    )
+    if used.rowcount == 0:
+        return None
+    await uow.execute(
+        update(UserSession).where(UserSession.id == session_id).values(expires_at=clock.now() + timedelta(days=days))
+    )
+    return await hand_out(uow, sessions[0][0], session_id)
+
+
+async def end_session(uow: UnitOfWork, session_id: UUID, *, reason: str) -> bool:
+    """End a session: its tokens are worth nothing from now on, and its sockets close. False when it had ended."""
+    ended = await uow.rows(
+        update(UserSession)
+        .where(UserSession.id == session_id, UserSession.ended_at.is_(None))
+        .values(ended_at=func.now(), ended_reason=reason)
+        .returning(UserSession.user_id)
+    )
+    for (user_id,) in ended:
+        uow.publish(session_topic(user_id))
+    return bool(ended)
+
+
+async def end_reused_session(uow: UnitOfWork, session_id: UUID) -> None:
+    """End the session of a refresh token that came twice: somebody else holds a copy of it."""
+    await end_session(uow, session_id, reason="refresh_token_reused")

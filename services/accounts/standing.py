@@ -1,0 +1,84 @@
+"""Whether a session still stands, and in which role: from Redis first, from the database on a miss."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from core.db import ReadScope, first
+from core.permissions import Role, Tenant
+from core.telemetry import logger
+from models.organizations import User, UserSession
+
+CACHE_SECONDS = 60
+PREFIX = "nudge:session:"
+ENDED = b"ended"
+log = logger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claimed:
+    """What a verified token claims. `has_session` is false for tokens of a foreign issuer."""
+
+    user_id: UUID
+    organization_id: UUID
+    session_id: UUID
+    expires_at: int
+    has_session: bool = True
+
+
+class Standings:
+    """Looks sessions up. Rows are the truth; Redis holds an answer for a minute at most."""
+
+    def __init__(self, engine: AsyncEngine, redis: Redis) -> None:
+        self.engine = engine
+        self.redis = redis
+
+    async def role(self, claimed: Claimed) -> Role | None:
+        """The caller's role now, or None when the session has ended or the person is disabled."""
+        key = PREFIX + str(claimed.session_id)
+        known = await self.cached(key)
+        if known == ENDED:
+            return None
+        if known is not None:
+            return Role(known.decode())
+        role = await self.stored(claimed)
+        if role is not None:
+            await self.remember(key, role.encode(), overwrite=False)
+        return role
+
+    async def ended(self, session_id: UUID) -> None:
+        """Tell every process at once that a session is over; a stale answer cannot overwrite it."""
+        await self.remember(PREFIX + str(session_id), ENDED, overwrite=True)
+
+    async def stored(self, claimed: Claimed) -> Role | None:
+        """The role as the database has it."""
+        statement = select(User.role).where(User.id == claimed.user_id, User.disabled_at.is_(None))
+        if claimed.has_session:
+            statement = statement.join(UserSession, UserSession.user_id == User.id).where(
+                UserSession.id == claimed.session_id,
+                UserSession.ended_at.is_(None),
+                UserSession.expires_at > func.now(),
+            )
+        tenant = Tenant(organization_id=claimed.organization_id, user_id=claimed.user_id)
+        row = await first(ReadScope(self.engine, tenant), statement)
+        return Role(row[0]) if row else None
+
+    async def cached(self, key: str) -> bytes | None:
+        """What Redis knows; None when it knows nothing or does not answer."""
+        try:
+            value: bytes | None = await self.redis.get(key)
+        except (RedisError, OSError, TimeoutError) as error:
+            log.warning("session cache does not answer; asking the database", error=repr(error))
+            return None
+        return value
+
+    async def remember(self, key: str, value: bytes, *, overwrite: bool) -> None:
+        """Keep an answer for a minute."""
+        try:
+            await self.redis.set(key, value, ex=CACHE_SECONDS, nx=not overwrite)
+        except (RedisError, OSError, TimeoutError) as error:
+            log.warning("session cache does not answer", error=repr(error))

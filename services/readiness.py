@@ -1,0 +1,43 @@
+"""Whether this process can serve: what it depends on answers, and the database has our schema."""
+
+import asyncio
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from core import selfcheck
+from core.telemetry import logger
+
+PATIENCE_SECONDS = 2.0
+log = logger(__name__)
+
+
+async def shortcomings(engine: AsyncEngine, redis: Redis) -> list[str]:
+    """What is missing, each in a few words without details of our inside; empty when all is there."""
+    found = await asyncio.gather(database_shortcoming(engine), redis_shortcoming(redis))
+    return [problem for problem in found if problem is not None]
+
+
+async def database_shortcoming(engine: AsyncEngine) -> str | None:
+    """What is wrong with PostgreSQL."""
+    try:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            revision = await selfcheck.revision(engine)
+    except (SQLAlchemyError, OSError, TimeoutError) as error:
+        log.warning("PostgreSQL does not answer", error=repr(error))
+        return "database: no answer"
+    head = selfcheck.head()
+    return None if revision == head else f"database: at revision {revision}, this version needs {head}"
+
+
+async def redis_shortcoming(redis: Redis) -> str | None:
+    """What is wrong with Redis."""
+    try:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            await redis.ping()
+    except (RedisError, OSError, TimeoutError) as error:
+        log.warning("Redis does not answer", error=repr(error))
+        return "redis: no answer"
+    return None

@@ -1,0 +1,197 @@
+"""Signing up, logging in and out, as a client does it."""
+
+import asyncio
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from core.permissions import Role
+from services.runtime import Runtime
+from tests import factories
+from tests.client import ApiClient
+
+SIGN_UP = """
+mutation ($input: SignUpInput!) { signUp(input: $input) {
+    accessToken refreshToken expiresIn viewer { id email fullName role permissions organization { id name slug } }
+    userErrors { code field message suggestion } } }
+"""
+LOG_IN = """
+mutation ($input: LogInInput!) { logIn(input: $input) {
+    accessToken refreshToken expiresIn viewer { id } userErrors { code field } } }
+"""
+REFRESH = """
+mutation ($input: RefreshSessionInput!) { refreshSession(input: $input) {
+    accessToken refreshToken viewer { id } userErrors { code field } } }
+"""
+LOG_OUT = "mutation ($input: LogOutInput!) { logOut(input: $input) { ended userErrors { code } } }"
+PASSWORD = "correct horse"
+VIEWER = "{ viewer { id email role } }"
+
+
+def address() -> str:
+    """A fresh address."""
+    return f"Person-{uuid4().hex}@Nudge.Example"
+
+
+async def signed_up(api: ApiClient, email: str | None = None, password: str = PASSWORD) -> dict[str, Any]:
+    """The payload of a successful sign-up."""
+    values = {
+        "organizationName": "Acme & Söhne",
+        "email": email or address(),
+        "password": password,
+        "fullName": "Ada Lovelace",
+    }
+    payload = (await api.execute(SIGN_UP, {"input": values}))["signUp"]
+    assert payload["userErrors"] == []
+    return dict(payload)
+
+
+async def test_sign_up_opens_an_organization_and_logs_its_owner_in(api: ApiClient) -> None:
+    """The payload carries tokens that work at once, and the owner with every permission."""
+    email = address()
+    payload = await signed_up(api, email)
+    viewer = payload["viewer"]
+    assert viewer["email"].lower() == email.lower()
+    assert viewer["role"] == "OWNER"
+    assert "campaign:send" in viewer["permissions"]
+    assert viewer["organization"]["name"] == "Acme & Söhne"
+    assert viewer["organization"]["slug"].startswith("acme-sohne-")
+    assert payload["expiresIn"] == 900
+    seen = await api.as_(payload["accessToken"]).execute(VIEWER)
+    assert seen["viewer"]["id"] == viewer["id"]
+
+
+async def test_sign_up_says_everything_that_is_wrong_at_once(api: ApiClient) -> None:
+    """Every field at fault is named, and nothing is stored."""
+    values = {"organizationName": " ", "email": "nobody", "password": "short", "fullName": "A\x00da"}
+    payload = (await api.execute(SIGN_UP, {"input": values}))["signUp"]
+    assert payload["accessToken"] is None
+    assert {(error["code"], error["field"][1]) for error in payload["userErrors"]} == {
+        ("REQUIRED", "organizationName"),
+        ("INVALID_EMAIL", "email"),
+        ("INVALID", "password"),
+        ("INVALID", "fullName"),
+    }
+
+
+@pytest.mark.parametrize("password", ["x" * 129, "seven77", "same@nudge.example"])
+async def test_passwords_have_bounds(api: ApiClient, password: str) -> None:
+    """Too long, too short, or the address itself: each is refused."""
+    values = {
+        "organizationName": "Acme",
+        "email": "same@nudge.example",
+        "password": password,
+        "fullName": "Ada",
+    }
+    payload = (await api.execute(SIGN_UP, {"input": values}))["signUp"]
+    assert [error["field"] for error in payload["userErrors"]] == [["input", "password"]]
+
+
+async def test_an_address_signs_up_once_whatever_its_case(api: ApiClient) -> None:
+    """The second sign-up is refused as TAKEN, and leaves no organization behind."""
+    email = address()
+    await signed_up(api, email)
+    values = {"organizationName": "Two", "email": email.upper(), "password": "correct horse", "fullName": "Eve"}
+    payload = (await api.execute(SIGN_UP, {"input": values}))["signUp"]
+    assert [(error["code"], error["field"]) for error in payload["userErrors"]] == [("TAKEN", ["input", "email"])]
+
+
+async def test_log_in_with_the_password_and_not_without(api: ApiClient) -> None:
+    """The right password logs in; a wrong one and an unknown address get the same answer."""
+    email = address()
+    await signed_up(api, email)
+    payload = (await api.execute(LOG_IN, {"input": {"email": email, "password": "correct horse"}}))["logIn"]
+    assert (await api.as_(payload["accessToken"]).execute(VIEWER))["viewer"]["email"].lower() == email.lower()
+    wrong = await api.execute(LOG_IN, {"input": {"email": email, "password": "wrong horse"}})
+    unknown = await api.execute(LOG_IN, {"input": {"email": address(), "password": "wrong horse"}})
+    assert wrong == unknown
+    assert wrong["logIn"]["userErrors"] == [{"code": "INVALID_CREDENTIALS", "field": None}]
+
+
+async def test_too_many_failures_lock_the_address_for_this_client(api: ApiClient, runtime: Runtime) -> None:
+    """After ten failures the answer is RATE_LIMITED, also to the right password; others may still log in."""
+    email = address()
+    await signed_up(api, email)
+    for _ in range(runtime.settings.auth.failed_logins):
+        await api.execute(LOG_IN, {"input": {"email": email, "password": "wrong horse"}})
+    reply = await api.send(LOG_IN, {"input": {"email": email, "password": "correct horse"}})
+    assert reply.codes == ["RATE_LIMITED"]
+    assert reply.body["errors"][0]["extensions"]["retryAfter"] > 0
+    await signed_up(api)
+
+
+async def test_refresh_rotates_and_the_new_pair_works(api: ApiClient) -> None:
+    """Each refresh gives a new refresh token, which works in turn."""
+    token = (await signed_up(api))["refreshToken"]
+    for _ in range(3):
+        payload = (await api.execute(REFRESH, {"input": {"refreshToken": token}}))["refreshSession"]
+        assert payload["refreshToken"] not in {None, token}
+        token = payload["refreshToken"]
+        assert (await api.as_(payload["accessToken"]).execute(VIEWER))["viewer"] is not None
+
+
+async def test_a_reused_refresh_token_ends_the_whole_session(api: ApiClient) -> None:
+    """A token that comes twice was copied: its successor and the access tokens stop working too."""
+    first = await signed_up(api)
+    second = (await api.execute(REFRESH, {"input": {"refreshToken": first["refreshToken"]}}))["refreshSession"]
+    again = (await api.execute(REFRESH, {"input": {"refreshToken": first["refreshToken"]}}))["refreshSession"]
+    assert [error["code"] for error in again["userErrors"]] == ["INVALID_CREDENTIALS"]
+    assert again["accessToken"] is None
+    successor = (await api.execute(REFRESH, {"input": {"refreshToken": second["refreshToken"]}}))["refreshSession"]
+    assert [error["code"] for error in successor["userErrors"]] == ["INVALID_CREDENTIALS"]
+    assert (await api.as_(second["accessToken"]).send(VIEWER)).codes == ["UNAUTHENTICATED"]
+
+
+async def test_of_two_refreshes_at_once_one_wins_and_the_session_ends(api: ApiClient) -> None:
+    """Two clients with one token cannot both go on."""
+    token = (await signed_up(api))["refreshToken"]
+    answers = await asyncio.gather(*(api.execute(REFRESH, {"input": {"refreshToken": token}}) for _ in range(2)))
+    fresh = [answer["refreshSession"]["refreshToken"] for answer in answers]
+    assert sorted(token is None for token in fresh) == [False, True]
+    survivor = next(token for token in fresh if token is not None)
+    after = (await api.execute(REFRESH, {"input": {"refreshToken": survivor}}))["refreshSession"]
+    assert after["refreshToken"] is None
+
+
+async def test_log_out_ends_the_session_at_once(api: ApiClient) -> None:
+    """Neither token works any more, and logging out again says that it had ended."""
+    payload = await signed_up(api)
+    caller = api.as_(payload["accessToken"])
+    assert (await caller.execute(LOG_OUT, {"input": {}}))["logOut"] == {"ended": True, "userErrors": []}
+    assert (await caller.send(VIEWER)).codes == ["UNAUTHENTICATED"]
+    refresh = (await api.execute(REFRESH, {"input": {"refreshToken": payload["refreshToken"]}}))["refreshSession"]
+    assert refresh["accessToken"] is None
+    again = await api.execute(LOG_OUT, {"input": {"refreshToken": payload["refreshToken"]}})
+    assert again["logOut"]["ended"] is False
+
+
+async def test_viewer_is_null_without_a_token_and_an_error_with_a_bad_one(api: ApiClient) -> None:
+    """Anonymous is not an error; credentials that are not valid are, and say so."""
+    assert await api.execute(VIEWER) == {"viewer": None}
+    reply = await api.as_("nonsense").send(VIEWER)
+    assert reply.codes == ["UNAUTHENTICATED"]
+    assert reply.body["data"] == {"viewer": None}
+
+
+async def test_an_expired_token_does_not_stand_in_the_way_of_a_refresh(api: ApiClient) -> None:
+    """A client that still sends its old token can refresh its session."""
+    payload = await signed_up(api)
+    stale = api.as_("expired.or.worse")
+    refreshed = await stale.execute(REFRESH, {"input": {"refreshToken": payload["refreshToken"]}})
+    assert refreshed["refreshSession"]["accessToken"] is not None
+
+
+async def test_node_finds_the_viewer_and_no_stranger(api: ApiClient, runtime: Runtime) -> None:
+    """`node(id)` reads members and the organization of the caller, and nobody else's."""
+    mine, theirs = await signed_up(api), await signed_up(api)
+    caller = api.as_(mine["accessToken"])
+    query = "query ($id: ID!) { node(id: $id) { __typename id } }"
+    for node in (mine["viewer"], mine["viewer"]["organization"]):
+        assert (await caller.execute(query, {"id": node["id"]}))["node"]["id"] == node["id"]
+    for node in (theirs["viewer"], theirs["viewer"]["organization"]):
+        assert (await caller.execute(query, {"id": node["id"]}))["node"] is None
+    viewer = await factories.organization(runtime, role=Role.VIEWER)
+    seen = await api.as_(factories.token(runtime, viewer)).execute("{ viewer { role permissions } }")
+    assert seen["viewer"]["role"] == "VIEWER"
+    assert "campaign:send" not in seen["viewer"]["permissions"]

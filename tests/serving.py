@@ -1,0 +1,47 @@
+"""The application behind a real server, in this process and on a free port."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from app import Application, Server, build_on
+from services.runtime import Runtime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Served:
+    """A running server."""
+
+    application: Application
+    base: str
+
+    @property
+    def url(self) -> str:
+        """The GraphQL endpoint."""
+        return f"{self.base}/graphql"
+
+    @property
+    def websocket_url(self) -> str:
+        """The GraphQL endpoint for websockets."""
+        return self.url.replace("http://", "ws://")
+
+
+@asynccontextmanager
+async def served(runtime: Runtime) -> AsyncIterator[Served]:
+    """Serve a runtime until the block ends; afterwards the server is gone, the runtime is as it was."""
+    application = build_on(runtime)
+    server = Server(application)
+    listener = socket.create_server(("127.0.0.1", 0))
+    task = asyncio.create_task(server.serve(sockets=[listener]), name="api")
+    while not server.started and not task.done():  # noqa: ASYNC110 - uvicorn has no event for it
+        await asyncio.sleep(0.01)
+    if task.done():
+        task.result()
+        raise RuntimeError("the server did not start")
+    try:
+        yield Served(application=application, base=f"http://127.0.0.1:{listener.getsockname()[1]}")
+    finally:
+        server.should_exit = True
+        await task
