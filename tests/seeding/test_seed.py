@@ -1,0 +1,27 @@
+from sqlalchemy import func, select
+
+from core.permissions import Role, Tenant
+from models.campaigns import Campaign, CampaignStats, CampaignStatus, EmailDelivery
+from models.contacts import Contact, ContactTag
+from services import seeding
+from services.runtime import Runtime
+
+
+async def test_the_demo_organisation_is_made_once_and_adds_up(fresh_runtime: Runtime) -> None:
+    """Seeding makes 2,000 contacts and a finished campaign whose counters equal its ledger; twice, it makes nothing."""
+    email = "demo@nudge.example"
+    assert await seeding.seed(fresh_runtime, email=email, password="correct-horse-nudge")
+    assert not await seeding.seed(fresh_runtime, email=email, password="correct-horse-nudge")
+
+    users = func.system.user_for_login(email).table_valued("organization_id", "user_id")
+    [(organization_id, user_id)] = await fresh_runtime.system.rows(select(users.c.organization_id, users.c.user_id))
+    reads = fresh_runtime.reads(Tenant(organization_id=organization_id, user_id=user_id, role=Role.OWNER))
+    assert (await reads.rows(select(func.count()).select_from(Contact)))[0][0] == 2_000
+    assert (await reads.rows(select(func.count(ContactTag.tag.distinct()))))[0][0] >= 4
+    statuses = dict(await reads.rows(select(Campaign.status, func.count()).group_by(Campaign.status)))
+    assert statuses == {CampaignStatus.SENT: 1, CampaignStatus.DRAFT: 1}
+    ledger = dict(await reads.rows(select(EmailDelivery.status, func.count()).group_by(EmailDelivery.status)))
+    stats = (await reads.rows(select(CampaignStats).where(CampaignStats.audience > 0)))[0]
+    assert stats.audience == sum(ledger.values()) > 1_000
+    assert (stats.delivered, stats.bounced) == (ledger["delivered"], ledger["bounced"])
+    assert 0 < stats.clicked < stats.opened < stats.reached == stats.delivered
