@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from random import Random
 
 FIRST_NAMES = """
-    Ada Amara Ana Anders Aiko Ben Beatriz Bilal Carla Chen Chidi Clara Daniel Dina Elif Emma Erik Fatima Felix Gabriela
+    Ada Amara Ana Anders Ben Beatriz Bilal Carla Chen Chidi Clara Daniel Dina Elif Emma Erik Fatima Felix Gabriela
     Grace Hana Hugo Ines Ivan Jamal Jana Jonas Julia Kofi Lara Leila Liam Linh Lucas Maria Mei Mila Nadia
     Nils Noor Olga Omar Paula Pedro Priya Rafael Rosa Sana Sofia Stefan Tariq Tessa Tomas Uma Viktor Wei Yara Yuki Zoe
 """.split()
