@@ -63,6 +63,7 @@ class RequestContext:
         """The unit of work of a mutation, under the caller's tenant."""
         async with self.runtime.work.begin(self.caller.tenant) as uow:
             yield uow
+        self.loaders.clear()  # what a mutation before this one has read may be out of date
 
     def loader(self, name: str, make: Callable[[], DataLoader[K, V]]) -> DataLoader[K, V]:
         """The operation's loader of that name, so that siblings are read in one statement."""

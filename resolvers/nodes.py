@@ -1,6 +1,7 @@
 """`node(id)` and `nodes(ids)`: one object of any type by its global id."""
 
 from collections.abc import Awaitable, Callable
+from typing import TypeVar
 from uuid import UUID
 
 import strawberry
@@ -14,13 +15,14 @@ from schema.nodes import Node
 
 MOST_NODES = 100
 Fetch = Callable[[Info, UUID], Awaitable[Node | None]]
+Declared = TypeVar("Declared", bound=Fetch)
 fetchers: dict[str, tuple[Permission, Fetch]] = {}
 
 
-def fetches(type_name: str, permission: Permission) -> Callable[[Fetch], Fetch]:
+def fetches(type_name: str, permission: Permission) -> Callable[[Declared], Declared]:
     """Declare how `node(id)` reads objects of a type, and which permission it takes."""
 
-    def declare(fetch: Fetch) -> Fetch:
+    def declare(fetch: Declared) -> Declared:
         fetchers[type_name] = (permission, fetch)
         return fetch
 

@@ -1,6 +1,6 @@
 """Scalars of the API, each with the rule it keeps."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, NewType
 
 import strawberry
@@ -23,7 +23,10 @@ def parse_datetime(value: object) -> datetime:
         raise GraphQLError(f"Not a DateTime: {value[:40]!r}. {example}") from None
     if moment.tzinfo is None:
         raise GraphQLError(f"DateTime needs an offset: {value[:40]!r}. {example}")
-    return moment
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise GraphQLError(f"DateTime is out of range: {value[:40]!r}. {example}") from None
 
 
 def serialize_datetime(value: datetime) -> str:

@@ -1,0 +1,138 @@
+"""Mutations of contacts."""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import cast
+from uuid import UUID
+
+import strawberry
+
+from core.permissions import Permission
+from resolvers.contacts.showing import contact_of
+from resolvers.context import Info, RequestContext
+from resolvers.fields import Requires, mutation
+from resolvers.lists import contact_ids
+from schema.contacts import Contact
+from schema.contacts.changing import (
+    AddTagsInput,
+    AddTagsPayload,
+    CreateContactInput,
+    CreateContactPayload,
+    DeleteContactInput,
+    DeleteContactPayload,
+    RemoveTagsInput,
+    RemoveTagsPayload,
+    UnsubscribeContactInput,
+    UnsubscribeContactPayload,
+    UpdateContactInput,
+    UpdateContactPayload,
+)
+from schema.contacts.upserting import (
+    UpsertContactInput,
+    UpsertContactResult,
+    UpsertContactsInput,
+    UpsertContactsPayload,
+    UpsertStatus,
+)
+from schema.errors import user_error
+from schema.nodes import global_id, uuid_of
+from services import contacts
+from services.contacts import GivenFields, UpsertResult
+
+
+def given_fields(given: CreateContactInput | UpdateContactInput | UpsertContactInput) -> GivenFields:
+    """The fields that the client gave; a null stays a null, and what was left out is left out."""
+    fields = {
+        "email": given.email,
+        "first_name": given.first_name,
+        "last_name": given.last_name,
+        "custom_fields": given.custom_fields,
+        "tags": given.tags,
+        "time_zone": given.time_zone,
+    }
+    return cast("GivenFields", {name: value for name, value in fields.items() if value is not strawberry.UNSET})
+
+
+def result_of(context: RequestContext, result: UpsertResult) -> UpsertContactResult:
+    """What became of a row, as the API shows it."""
+    return UpsertContactResult(
+        index=result.index,
+        status=UpsertStatus[result.status.name],
+        contact=contact_of(context, result.contact) if result.contact else None,
+        user_errors=[user_error(error) for error in result.errors],
+    )
+
+
+async def shown(context: RequestContext, ids: Sequence[UUID]) -> list[Contact]:
+    """Contacts by their ids, in that order."""
+    rows = await contacts.by_ids(context.reads, ids)
+    return [contact_of(context, rows[contact_id]) for contact_id in ids if contact_id in rows]
+
+
+@strawberry.type
+class ContactMutations:
+    @mutation(Requires(Permission.CONTACT_WRITE))
+    async def create_contact(self, info: Info, input: CreateContactInput) -> CreateContactPayload:  # noqa: A002 - the contract's name
+        """Create a contact. All that is wrong with the input is said at once."""
+        list_ids = [uuid_of("List", value) for value in input.list_ids or ()]
+        async with info.context.work() as uow:
+            row = await contacts.create(uow, given_fields(input), status=input.status, list_ids=list_ids)
+        return CreateContactPayload(contact=contact_of(info.context, row))
+
+    @mutation(Requires(Permission.CONTACT_WRITE))
+    async def update_contact(self, info: Info, input: UpdateContactInput) -> UpdateContactPayload:  # noqa: A002 - the same
+        """Change the fields that are given; custom fields are merged, tags replaced."""
+        async with info.context.work() as uow:
+            row = await contacts.change(uow, uuid_of("Contact", input.contact_id), given_fields(input))
+        return UpdateContactPayload(contact=contact_of(info.context, row))
+
+    @mutation(Requires(Permission.CONTACT_DELETE))
+    async def delete_contact(self, info: Info, input: DeleteContactInput) -> DeleteContactPayload:  # noqa: A002 - the same
+        """Delete a contact with its tags and list memberships.
+
+        The record of what was mailed stays, and so does the suppression of an address that must not be mailed.
+        """
+        async with info.context.work() as uow:
+            row = await contacts.remove(uow, uuid_of("Contact", input.contact_id))
+        return DeleteContactPayload(
+            contact=contact_of(info.context, row), deleted_contact_id=global_id("Contact", row.id)
+        )
+
+    @mutation(Requires(Permission.CONTACT_WRITE))
+    async def upsert_contacts(self, info: Info, input: UpsertContactsInput) -> UpsertContactsPayload:  # noqa: A002 - the same
+        """Create or change up to 1,000 contacts, each known by its address; a result for each row."""
+        rows = [given_fields(row) for row in input.contacts]
+        async with info.context.work() as uow:
+            results = await contacts.upsert(uow, rows, contacts.OnInvalid[input.on_invalid.name])
+        counted = Counter(result.status.value for result in results)
+        return UpsertContactsPayload(
+            results=[result_of(info.context, result) for result in results],
+            created=counted["created"],
+            updated=counted["updated"],
+            unchanged=counted["unchanged"],
+            invalid=counted["invalid"],
+        )
+
+    @mutation(Requires(Permission.CONTACT_WRITE))
+    async def unsubscribe_contact(self, info: Info, input: UnsubscribeContactInput) -> UnsubscribeContactPayload:  # noqa: A002 - the same
+        """Never mail a contact again: its address goes on the suppression list too. Repeating it changes nothing.
+
+        A contact that bounced or complained keeps that status.
+        """
+        async with info.context.work() as uow:
+            row = await contacts.unsubscribe(uow, uuid_of("Contact", input.contact_id))
+        return UnsubscribeContactPayload(contact=contact_of(info.context, row))
+
+    @mutation(Requires(Permission.CONTACT_WRITE))
+    async def add_tags(self, info: Info, input: AddTagsInput) -> AddTagsPayload:  # noqa: A002 - the same
+        """Give up to 1,000 contacts tags; those they have stay."""
+        async with info.context.work() as uow:
+            ids = await contacts.add_tags(uow, contact_ids(input.contact_ids), input.tags)
+        return AddTagsPayload(contacts=await shown(info.context, ids))
+
+    @mutation(Requires(Permission.CONTACT_WRITE))
+    async def remove_tags(self, info: Info, input: RemoveTagsInput) -> RemoveTagsPayload:  # noqa: A002 - the same
+        """Take tags from up to 1,000 contacts."""
+        async with info.context.work() as uow:
+            ids = await contacts.remove_tags(uow, contact_ids(input.contact_ids), input.tags)
+        return RemoveTagsPayload(contacts=await shown(info.context, ids))

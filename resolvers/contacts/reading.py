@@ -1,0 +1,80 @@
+"""Queries of contacts."""
+
+from functools import partial
+from typing import Annotated
+from uuid import UUID
+
+import strawberry
+
+from core.permissions import Permission
+from resolvers.connections import connection_of
+from resolvers.contacts.filtering import filter_of, order_of
+from resolvers.contacts.showing import contact_of
+from resolvers.context import Info
+from resolvers.fields import Requires, query
+from resolvers.nodes import fetches
+from schema.connections import After, Before, First, Last
+from schema.contacts import Contact, ContactConnection, ContactFilter, ContactSort, Tag
+from schema.nodes import uuid_of
+from services import contacts, pages
+
+Filter = Annotated[ContactFilter | None, strawberry.argument(description="Which contacts; all when left out.")]
+Sort = Annotated[ContactSort | None, strawberry.argument(description="The order; newest first when left out.")]
+Search = Annotated[
+    str | None,
+    strawberry.argument(
+        description=(
+            "Words, each of which the address, first or last name must contain, without regard to case; "
+            "up to 200 characters, of which the first 5 words count."
+        )
+    ),
+]
+
+
+@fetches("Contact", Permission.CONTACT_READ)
+async def fetch_contact(info: Info, contact_id: UUID) -> Contact | None:
+    """One contact."""
+    row = await contacts.get(info.context.reads, contact_id)
+    return contact_of(info.context, row) if row else None
+
+
+@strawberry.type
+class ContactQueries:
+    @query(Requires(Permission.CONTACT_READ))
+    async def contacts(  # noqa: PLR0917 - GraphQL's arguments have names
+        self,
+        info: Info,
+        first: First = None,
+        last: Last = None,
+        after: After = None,
+        before: Before = None,
+        filter: Filter = None,  # noqa: A002 - the contract's name
+        sort: Sort = None,
+        search: Search = None,
+    ) -> ContactConnection:
+        """The organization's contacts, page by page.
+
+        A cursor is good for the `sort` it came from; another order answers BAD_USER_INPUT.
+        """
+        reads = info.context.reads
+        wanted = filter_of(filter)
+        page = await contacts.page(reads, pages.requested(first, last, after, before), order_of(sort), wanted, search)
+        return connection_of(page, partial(contact_of, info.context), partial(contacts.count, reads, wanted, search))
+
+    @query(Requires(Permission.CONTACT_READ))
+    async def contact(self, info: Info, id: strawberry.ID) -> Contact | None:  # noqa: A002 - Relay's name
+        """One contact by its id, or null when there is none."""
+        contact_id = uuid_of("Contact", id)
+        return await fetch_contact(info, contact_id) if contact_id else None
+
+    @query(Requires(Permission.CONTACT_READ))
+    async def contact_by_email(self, info: Info, email: str) -> Contact | None:
+        """One contact by its address, in any case; null when there is none, also for what is no address."""
+        row = await contacts.by_email(info.context.reads, email)
+        return contact_of(info.context, row) if row else None
+
+    @query(Requires(Permission.CONTACT_READ))
+    async def tags(self, info: Info) -> list[Tag]:
+        """The tags in use with their counts, the most used first, up to 1,000."""
+        counted = await contacts.tag_counts(info.context.reads)
+        return [Tag(name=name, contact_count=count) for name, count in counted.items()]

@@ -1,0 +1,115 @@
+"""Lists of contacts."""
+
+from collections.abc import Awaitable, Sequence
+from functools import partial
+from uuid import UUID
+
+import strawberry
+from strawberry.dataloader import DataLoader
+
+from core.permissions import Permission
+from resolvers.connections import connection_of
+from resolvers.context import Info, RequestContext
+from resolvers.fields import Requires, mutation, query
+from resolvers.nodes import fetches
+from schema.connections import After, Before, First, Last
+from schema.lists import (
+    AddToListInput,
+    AddToListPayload,
+    CreateListInput,
+    CreateListPayload,
+    List,
+    ListConnection,
+    RemoveFromListInput,
+    RemoveFromListPayload,
+)
+from schema.nodes import global_id, uuid_of
+from schema.scalars import DateTime
+from services import contacts, lists, pages
+from services.lists import ListRow
+
+
+class ReadRelations:
+    """What is read about lists only when selected, for all of an answer at once."""
+
+    def __init__(self, context: RequestContext) -> None:
+        self.context = context
+
+    def contact_count(self, list_id: UUID) -> Awaitable[int]:
+        """How many contacts are on it."""
+        return self.context.loader("list_counts", lambda: DataLoader(self.counts)).load(list_id)
+
+    async def counts(self, list_ids: Sequence[UUID]) -> list[int]:
+        """The counts of lists, in their order."""
+        found = await lists.member_counts(self.context.reads, list_ids)
+        return [found[list_id] for list_id in list_ids]
+
+
+def list_of(context: RequestContext, row: ListRow) -> List:
+    """A list as the API shows it."""
+    return List(
+        id=global_id("List", row.id),
+        key=row.id,
+        relations=ReadRelations(context),
+        name=row.name,
+        description=row.description,
+        created_at=DateTime(row.created_at),
+    )
+
+
+@fetches("List", Permission.CONTACT_READ)
+async def fetch_list(info: Info, list_id: UUID) -> List | None:
+    """One list."""
+    row = await lists.get(info.context.reads, list_id)
+    return list_of(info.context, row) if row else None
+
+
+def contact_ids(values: Sequence[str]) -> list[UUID | None]:
+    """The UUIDs of contacts' global ids; None for what is none."""
+    return [uuid_of("Contact", value) for value in values]
+
+
+@strawberry.type
+class ListQueries:
+    @query(Requires(Permission.CONTACT_READ))
+    async def lists(
+        self, info: Info, first: First = None, last: Last = None, after: After = None, before: Before = None
+    ) -> ListConnection:
+        """The organization's lists, by name."""
+        reads = info.context.reads
+        page = await lists.page(reads, pages.requested(first, last, after, before))
+        return connection_of(page, partial(list_of, info.context), partial(lists.count, reads))
+
+    @query(Requires(Permission.CONTACT_READ))
+    async def list(self, info: Info, id: strawberry.ID) -> List | None:  # noqa: A002 - Relay's name
+        """One list by its id, or null when there is none."""
+        list_id = uuid_of("List", id)
+        return await fetch_list(info, list_id) if list_id else None
+
+
+@strawberry.type
+class ListMutations:
+    @mutation(Requires(Permission.CONTACT_WRITE))
+    async def create_list(self, info: Info, input: CreateListInput) -> CreateListPayload:  # noqa: A002 - the contract's name
+        """Make an empty list."""
+        async with info.context.work() as uow:
+            row = await lists.create(uow, input.name, input.description)
+        return CreateListPayload(found=list_of(info.context, row))
+
+    @mutation(Requires(Permission.CONTACT_WRITE))
+    async def add_to_list(self, info: Info, input: AddToListInput) -> AddToListPayload:  # noqa: A002 - the same
+        """Put up to 1,000 contacts on a list; those that are on it stay."""
+        async with info.context.work() as uow:
+            row = await lists.demand(uow, uuid_of("List", input.list_id))
+            members = await contacts.demand_all(uow, contact_ids(input.contact_ids))
+            added = await lists.add_members(uow, row.id, members)
+        return AddToListPayload(found=list_of(info.context, row), added=added)
+
+    @mutation(Requires(Permission.CONTACT_WRITE))
+    async def remove_from_list(self, info: Info, input: RemoveFromListInput) -> RemoveFromListPayload:  # noqa: A002 - the same
+        """Take up to 1,000 contacts off a list; those that are not on it are passed over."""
+        async with info.context.work() as uow:
+            row = await lists.demand(uow, uuid_of("List", input.list_id))
+            members = await contacts.demand_all(uow, contact_ids(input.contact_ids))
+            removed = await lists.remove_members(uow, row.id, members)
+        return RemoveFromListPayload(found=list_of(info.context, row), removed=removed)

@@ -1,0 +1,83 @@
+"""Relay connections, and the filters and sorts that lists share.
+
+`Connection[Contact]` is `ContactConnection` in the schema, with `Edge[Contact]` as `ContactEdge`.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from enum import Enum
+from typing import Annotated, Generic, TypeVar
+
+import strawberry
+
+from schema.fields import on_demand
+from schema.nodes import PageInfo
+from schema.scalars import DateTime
+
+T = TypeVar("T")
+
+First = Annotated[
+    int | None,
+    strawberry.argument(description="The page's size, 1 to 100; 25 when `last` is left out too."),
+]
+Last = Annotated[
+    int | None,
+    strawberry.argument(description="The last rows instead of the first, 1 to 100; not together with `first`."),
+]
+After = Annotated[
+    str | None, strawberry.argument(description="Start after this cursor (`endCursor` of the page before).")
+]
+Before = Annotated[
+    str | None, strawberry.argument(description="End before this cursor (`startCursor` of the page after).")
+]
+
+
+@strawberry.type(description="A row of a list, and its cursor.")
+class Edge(Generic[T]):
+    cursor: str = strawberry.field(
+        description="Opaque position of the row; for `after` and `before` of a list in the same order."
+    )
+    node: T = strawberry.field(description="The row itself.")
+
+
+@strawberry.type(description="A page of a list (Relay).")
+class Connection(Generic[T]):
+    edges: list[Edge[T]] = strawberry.field(description="The rows of the page with their cursors.")
+    nodes: list[T] = strawberry.field(description="The rows of the page alone.")
+    page_info: PageInfo = strawberry.field(description="Whether there are more, and where to go on.")
+    count: strawberry.Private[Callable[[], Awaitable[int]]]
+
+    @on_demand("How many rows the whole list has; counted only when selected.")
+    async def total_count(self) -> int:
+        """Count, as it was asked for."""
+        return await self.count()
+
+
+def page_info(cursors: Sequence[str], *, has_next: bool, has_previous: bool) -> PageInfo:
+    """Where a page with these cursors stands."""
+    return PageInfo(
+        has_next_page=has_next,
+        has_previous_page=has_previous,
+        start_cursor=cursors[0] if cursors else None,
+        end_cursor=cursors[-1] if cursors else None,
+    )
+
+
+@strawberry.enum(description="Which end of a list comes first.")
+class SortDirection(Enum):
+    ASC = "asc"
+    DESC = "desc"
+
+
+@strawberry.input(description="A range of time; every bound that is given must hold.")
+class DateTimeFilter:
+    gte: DateTime | None = strawberry.field(default=None, description="At this moment or later.")
+    gt: DateTime | None = strawberry.field(default=None, description="Later than this moment.")
+    lte: DateTime | None = strawberry.field(default=None, description="At this moment or earlier.")
+    lt: DateTime | None = strawberry.field(default=None, description="Earlier than this moment.")
+
+
+@strawberry.input(description="A text, compared without regard to case; every condition that is given must hold.")
+class TextFilter:
+    eq: str | None = strawberry.field(default=None, description="Is exactly this.")
+    starts_with: str | None = strawberry.field(default=None, description="Starts with this.")
+    contains: str | None = strawberry.field(default=None, description="Has this somewhere in it.")

@@ -1,0 +1,92 @@
+"""A contact, and what happened to it."""
+
+from collections.abc import Awaitable
+from typing import Protocol
+from uuid import UUID
+
+import strawberry
+
+from models import contacts as models
+from schema.connections import After, Connection, Edge, First
+from schema.fields import on_demand
+from schema.lists import List
+from schema.nodes import Node, PageInfo
+from schema.scalars import JSON, DateTime, EmailAddress
+
+ContactStatus = strawberry.enum(
+    models.ContactStatus, name="ContactStatus", description="Whether a contact may be mailed; only SUBSCRIBED may."
+)
+ContactEventKind = strawberry.enum(
+    models.ContactEventKind, name="ContactEventKind", description="What happened to a contact."
+)
+
+
+@strawberry.type(description="Something that happened to a contact.")
+class ContactEvent:
+    id: strawberry.ID = strawberry.field(description="Opaque id of the event.")
+    kind: models.ContactEventKind = strawberry.field(description="What happened.")
+    occurred_at: DateTime = strawberry.field(description="When it happened, by the clock of whoever saw it.")
+    campaign_id: strawberry.ID | None = strawberry.field(description="The campaign it belongs to, if any.")
+    data: JSON = strawberry.field(description="Further facts, such as the link of a click; a JSON object.")
+
+
+@strawberry.type(description="A page of a contact's events, newest first (Relay).")
+class ContactEventConnection:
+    edges: list[Edge[ContactEvent]] = strawberry.field(description="The events of the page with their cursors.")
+    nodes: list[ContactEvent] = strawberry.field(description="The events of the page alone.")
+    page_info: PageInfo = strawberry.field(description="Whether there are more, and where to go on.")
+
+
+class ContactRelations(Protocol):
+    """What is read about a contact only when selected; for all contacts of an answer at once."""
+
+    def tags(self, contact_id: UUID) -> Awaitable[list[str]]:
+        """Its tags."""
+
+    def lists(self, contact_id: UUID) -> Awaitable[list[List]]:
+        """Its lists."""
+
+    def events(self, contact_id: UUID, first: int | None, after: str | None) -> Awaitable[ContactEventConnection]:
+        """A page of its events."""
+
+
+@strawberry.type(description="A person the organization writes to, known by their address.")
+class Contact(Node):
+    key: strawberry.Private[UUID]
+    relations: strawberry.Private[ContactRelations]
+    email: EmailAddress = strawberry.field(description="The address as it is written to; unique without case.")
+    first_name: str | None = strawberry.field(description="Up to 200 characters.")
+    last_name: str | None = strawberry.field(description="Up to 200 characters.")
+    status: models.ContactStatus = strawberry.field(description="Whether the contact may be mailed.")
+    custom_fields: JSON = strawberry.field(
+        description="Your own fields as one JSON object; in templates `{{ contact.customFields.plan }}`."
+    )
+    time_zone: str | None = strawberry.field(description="IANA name, e.g. `Europe/Berlin`.")
+    created_at: DateTime = strawberry.field(description="When the contact was created.")
+    updated_at: DateTime = strawberry.field(description="When one of the contact's own fields last changed.")
+    subscribed_at: DateTime | None = strawberry.field(description="When the contact subscribed.")
+    unsubscribed_at: DateTime | None = strawberry.field(description="When the contact unsubscribed.")
+
+    @on_demand("The contact's tags in alphabetical order, at most 100.")
+    async def tags(self) -> list[str]:
+        """Read together for all contacts of an answer."""
+        return await self.relations.tags(self.key)
+
+    @on_demand("The lists the contact is on, by name.")
+    async def lists(self) -> list[List]:
+        """Read together for all contacts of an answer."""
+        return await self.relations.lists(self.key)
+
+    @on_demand("What happened to the contact, newest first.")
+    async def events(self, first: First = None, after: After = None) -> ContactEventConnection:
+        """Read together for all contacts of an answer that ask for the same page."""
+        return await self.relations.events(self.key, first, after)
+
+
+ContactConnection = Connection[Contact]
+
+
+@strawberry.type(description="A tag, and how many contacts have it.")
+class Tag:
+    name: str = strawberry.field(description="1 to 64 characters; upper and lower case differ.")
+    contact_count: int = strawberry.field(description="How many contacts have it, whatever their status.")
