@@ -9,13 +9,14 @@ from services.rendering.templates import Template
 from services.rendering.variables import CUSTOM_FIELDS, KNOWN, is_known
 
 CLIPPED_AT: Final = 102 * 1024
+MOST_VARIABLES: Final = 20
 STRIPPED: Final = {
     "script": re.compile(r"<script\b", re.IGNORECASE),
     "form": re.compile(r"<form\b", re.IGNORECASE),
     "iframe": re.compile(r"<iframe\b", re.IGNORECASE),
     "object": re.compile(r"<(?:object|embed|applet)\b", re.IGNORECASE),
 }
-JAVASCRIPT_LINK: Final = re.compile(r"""\bhref\s*=\s*["']?\s*javascript:""", re.IGNORECASE)
+JAVASCRIPT_LINK: Final = re.compile(r"""\bhref\s{0,9}=\s{0,9}["']?\s{0,9}javascript:""", re.IGNORECASE)
 EVENT_HANDLER: Final = re.compile(r"""<[a-z][^<>]*\son[a-z]+\s*=""", re.IGNORECASE)
 
 
@@ -47,6 +48,8 @@ def _variables(message: MessageTemplate, custom_fields: frozenset[str] | None) -
         if unknown_field or not is_known(path):
             hint = nearest(path, [*KNOWN, *names])
             warnings.append(f"Nothing is called {path}, so it stays empty.{f' {hint}' if hint else ''}")
+        if len(warnings) == MOST_VARIABLES:
+            break
     return warnings
 
 

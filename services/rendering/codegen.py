@@ -40,7 +40,7 @@ from markupsafe import Markup
 
 from services.rendering import runtime
 from services.rendering.environment import MeteredFor, TemplateEnvironment
-from services.rendering.limits import MAX_WORK
+from services.rendering.limits import FILTER_WORK, MAX_WORK
 
 Renderer = Callable[[Mapping[str, object]], str]
 
@@ -215,6 +215,8 @@ def _filter(writer: _Writer, value: str, step: Filter) -> str:
     function = writer.constant(writer.environment.plain_filters[step.name])
     name = f"t{writer.number()}"
     call = f"{function}({', '.join([name, *arguments])})"
+    if writer.loops:
+        writer.line(f"used += {FILTER_WORK:d}")
     writer.line(f"{name} = {value}")
     if step.name == "default" and len(arguments) == 1:
         call = f"({name} if type({name}) is str and {name} else {call})"

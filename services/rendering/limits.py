@@ -22,5 +22,5 @@ MAX_VALUE: Final = 512 * 1024
 """Characters of one value between filters, and bytes of everything assigned."""
 MAX_ITEMS: Final = 2_000
 """Items of a list that a filter takes or gives."""
-MAX_MARKUP: Final = 20_000
-"""Characters that `strip_html` takes: its parser is slow on hostile input."""
+FILTER_WORK: Final = 512
+"""What a filter costs at least: reading a date takes as long as 512 characters of other work."""

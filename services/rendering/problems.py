@@ -51,6 +51,8 @@ def explain(error: LiquidError, source: str, field: tuple[str, ...]) -> Template
     """A parser's error as a refusal with line, column and, where it can be guessed, a remedy."""
     message = str(error.message or "the template cannot be read")
     index = error.token.start_index if error.token else -1
+    if isinstance(error.__cause__, RecursionError):
+        return invalid("The template is too deeply nested", source, 0, field=field)
     if unexpected := re.fullmatch(r"unexpected tag '(\w*)'", message):
         return _unexpected_tag(unexpected[1], source, index, field)
     if (block := unclosed_block(source)) and (index < 0 or "end" in message):

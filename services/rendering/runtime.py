@@ -51,6 +51,8 @@ def html_text(value: object) -> str:
         )
     if type(value) is Markup:
         return value
+    if type(value) is int:
+        return str(value)
     return to_liquid_string(value, autoescape=True)
 
 

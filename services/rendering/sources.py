@@ -15,7 +15,8 @@ from services.rendering.problems import invalid
 CONTROL: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 OPENING: Final = re.compile(r"\{[{%]")
 NAME: Final = re.compile(r"\{%-?\s{0,100}(\w+)")
-END_RAW: Final = re.compile(r"\{%-?\s{0,100}endraw\s{0,100}-?%\}")
+RAW: Final = re.compile(r"\{%-?\s*raw\s*-?%\}")
+END_RAW: Final = re.compile(r"\{%-?\s*endraw\s*-?%\}")
 GAP: Final = re.compile(rf"\s{{{MAX_GAP + 1}}}")
 
 
@@ -54,7 +55,7 @@ def _end_of_tag(source: str, start: int, field: tuple[str, ...]) -> int:
     name = NAME.match(source, start)
     if name and name[1] == "doc":
         raise invalid("There is no tag called 'doc'", source, name.start(1), field=field)
-    return _end_of_raw(source, start, end, field) if name and name[1] == "raw" else end + 2
+    return _end_of_raw(source, start, end, field) if RAW.match(source, start) else end + 2
 
 
 def _end_of_raw(source: str, start: int, end: int, field: tuple[str, ...]) -> int:

@@ -1,6 +1,11 @@
 """Warnings about content that is valid but will surprise its author."""
 
+import time
+
+import pytest
+
 from services.rendering import check_content, compile_message
+from services.rendering.limits import MAX_TAGS
 
 GOOD = '<p>Hi {{ contact.firstName }}</p><a href="{{ unsubscribeUrl }}">Unsubscribe</a>'
 
@@ -53,3 +58,14 @@ def test_what_mail_clients_remove_is_pointed_out() -> None:
     for word in ("<script>", "<form>", "<iframe>", "JavaScript"):
         assert word in text
     assert "JavaScript" in " ".join(warnings(GOOD + '<img src="x" onload="y()">'))
+
+
+@pytest.mark.parametrize("piece", ["href=", "href ", " ", "<a on", "<script", "{{ a%d }}"])
+def test_hostile_html_is_checked_quickly(piece: str) -> None:
+    """The patterns are linear, and only so many variables are compared with the known ones."""
+    count = MAX_TAGS if "{{" in piece else 50_000
+    html = "".join(piece % i if "%" in piece else piece for i in range(count)) + " " * 100_000
+    message = compile_message(subject="x", html_content=html, text_content="x")
+    started = time.process_time()
+    check_content(subject="x", html_content=html, message=message)
+    assert time.process_time() - started < 3

@@ -1,8 +1,11 @@
 """The text part that is made from HTML."""
 
+import time
+
 import pytest
 
 from services.rendering import compile_template, plain_text
+from services.rendering.limits import MAX_SOURCE
 
 
 @pytest.mark.parametrize(
@@ -20,6 +23,10 @@ from services.rendering import compile_template, plain_text
         ("<head><title>T</title><body>Body", "Body"),
         ("<table><tr><td>A</td><td>B</td></tr><tr><td>C</td></tr></table>", "A B\n\nC"),
         ("<!-- hidden -->shown", "shown"),
+        ("<!--[if mso]><table><![endif]-->shown<![if !mso]>", "shown"),
+        ("1 < 2 and 3 <4 > 0", "1 < 2 and 3 <4 > 0"),
+        ("<a title='a > b' data-href='no' HREF='https://x.test/'>Go</a>", "Go (https://x.test/)"),
+        ("<style/>Body<br/>more", "Body\nmore"),
         ("", ""),
     ],
 )
@@ -61,3 +68,37 @@ def test_braces_of_the_text_do_not_become_liquid(html: str) -> None:
     output = compile_template(plain_text(html), html=False, field=()).render({"x": "RUN", "y": "Y"})
     assert output.startswith("{")
     assert "RUN" not in output
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        "<",
+        "<a ",
+        "<!--",
+        "<![CDATA[",
+        "<!",
+        "<?",
+        "&#",
+        "&a",
+        "<a href=x>",
+        "</a>",
+        "<style>",
+        "<p",
+        "\n ",
+        "</",
+        "<p a='",
+        "<p a='>",
+        "<a \"'",
+        "<a/",
+        "<!-->",
+        "<td>",
+        "<a href=x>y</a>",
+        "<p href ",
+    ],
+)
+def test_hostile_html_is_read_quickly(piece: str) -> None:
+    """HTML that never closes anything takes seconds at most, at the full size of a template."""
+    started = time.process_time()
+    plain_text(piece * (MAX_SOURCE // len(piece)))
+    assert time.process_time() - started < 3

@@ -186,7 +186,11 @@ BOMBS = {
     "open outputs": "{{ " * 100_000,
     "spaces": "{{ " + " " * 500_000,
     "spaces in tags": ("{{" + " " * 2_000 + "}}") * 200,
+    "dates": "{% for i in (1..9999) %}{{ '3 May 2026 10:11' | date: '%c' }}{% for j in (1..99) %}"
+    "{{ '3 May 2026 10:11' | date: '%c' }}{% endfor %}{% endfor %}",
     "raw": "{% raw %}" * 50_000,
+    "raw with a word": "{% raw x %}" + "{{ " * 100_000 + "{% endraw %}",
+    "raw closed twice": "{% raw %}{% endraw" + " " * 200 + "%}" + "{{ " * 100_000 + "{% endraw %}",
     "and": "{% if a" + " and a" * 80_000 + "%}{% endif %}",
     "brackets": "{{ a" + "[a" * 2_000 + "]" * 2_000 + "}}",
     "nested": "{% if a %}" * 900,
@@ -212,6 +216,8 @@ def test_a_hostile_template_is_refused_quickly(source: str) -> None:
         ("{% for t in contact.tags %}{% for u in contact.tags %}x{% endfor %}{% endfor %}", ["x"] * 2_000),
         ("{{ contact.tags | join: ', ' }}", ["x"] * 2_001),
         ("{{ contact.tags[0] }}" * 1_000, ["x" * 10_000]),
+        ("{% for t in contact.tags %}" + "{{ t | date: '%c' }}" * 200 + "{% endfor %}", ["3 May 2026"] * 2_000),
+        ("{% for t in contact.tags %}{{ t | strip_html }}{% endfor %}", ["<a " * 9_000] * 2_000),
     ],
 )
 def test_a_contact_cannot_make_a_message_endless(source: str, tags: list[str]) -> None:
@@ -243,3 +249,9 @@ def test_what_is_no_date_is_shown_as_it_is(value: object) -> None:
 def test_dates_are_formatted() -> None:
     """ISO dates as JSON fields hold them become what the author asks for."""
     assert plain("{{ d | date: '%d.%m.%Y' }}").render({"d": "2026-03-04"}) == "04.03.2026"
+
+
+def test_strip_html_leaves_the_text() -> None:
+    """Tags go; what is left of a contact's value is still escaped."""
+    template = html("{{ t | strip_html }}{{ '<b>bold</b>' | strip_html }}{{ nothing | strip_html }}")
+    assert template.render({"t": "<p>1 < 2 & <<b>i>"}) == "1 &lt; 2 &amp; &lt;i&gt;bold"
