@@ -25,7 +25,8 @@ from services.campaigns.reading import (
     read_contents,
 )
 from services.content import LONGEST_NAME, Required, check_content, check_name
-from services.templates import TEMPLATE_FIELD, demand_template
+from services.deliveries.progress import ProgressRow, StatsRow, read_figures
+from services.templates import TemplateRow
 
 NEVER_SENT: Final = (
     CampaignStatus.DRAFT,
@@ -60,18 +61,17 @@ class Deleted:
     campaign: CampaignRow
     content: Content
     audience: Audience
+    figures: tuple[ProgressRow, StatsRow]
 
 
-async def create(uow: UnitOfWork, values: Changes, *, template_id: UUID | None = None) -> CampaignRow:
+async def create(uow: UnitOfWork, values: Changes, *, template: TemplateRow | None = None) -> CampaignRow:
     """A new draft; texts that are left out come from the template, if one is given, and are empty otherwise.
 
-    Raises `InvalidInput`, `Refusals` or `TemplateInvalid` for what does not fit, and `NotFound` for an unknown list
-    or template.
+    Raises `InvalidInput` or `Refusals` for what does not fit, and `NotFound` for an unknown list.
     """
     name = check_name(values.get("name") or "")
     texts = {"subject": "", "html_content": "", "text_content": ""}
-    if template_id is not None:
-        template = await demand_template(uow, template_id, field=TEMPLATE_FIELD)
+    if template is not None:
         texts = {
             "subject": template.subject,
             "html_content": template.html_content,
@@ -83,7 +83,7 @@ async def create(uow: UnitOfWork, values: Changes, *, template_id: UUID | None =
     campaign = await _insert(
         uow,
         name=name,
-        template_id=template_id,
+        template_id=template.id if template else None,
         on_doubt=values.get("on_doubt") or OnDoubt.RECONCILE_THEN_RETRY,
         **texts,
     )
@@ -153,6 +153,7 @@ async def delete(uow: UnitOfWork, campaign_id: UUID | None) -> Deleted:
         )
     contents = await read_contents(uow, [found.id])
     audiences = await read_audiences(uow, [found.id])
+    figures = await read_figures(uow, [found.id])
     gone = await uow.execute(
         delete_from(Campaign).where(
             Campaign.id == found.id, Campaign.status.in_(NEVER_SENT), Campaign.version == found.version
@@ -162,7 +163,9 @@ async def delete(uow: UnitOfWork, campaign_id: UUID | None) -> Deleted:
         raise _changed_meanwhile(None)
     await audit.record(uow, "campaign.deleted", found.id, {"name": found.name, "status": found.status})
     uow.publish(campaign_topic(uow.tenant.organization_id, found.id))
-    return Deleted(campaign=found, content=contents[found.id], audience=audiences[found.id])
+    return Deleted(
+        campaign=found, content=contents[found.id], audience=audiences[found.id], figures=figures[found.id]
+    )
 
 
 def _texts(values: Changes) -> dict[str, str]:

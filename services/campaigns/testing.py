@@ -25,7 +25,7 @@ from integrations.mail import (
 )
 from models.contacts import Suppression
 from services import addresses, audit, previews
-from services.campaigns.reading import demand
+from services.campaigns.reading import CampaignRow, demand
 from services.campaigns.validating import demand_texts, read_sender
 from services.content import LONGEST_SUBJECT
 from services.rendering import RenderedMessage
@@ -119,9 +119,10 @@ async def send_test(mailer: Mailer, test: Proof, *, timeout_seconds: float) -> l
     return accepted
 
 
-async def note_test(uow: UnitOfWork, test: Proof, accepted: Sequence[str]) -> None:
-    """Write down that a test went out, and to how many."""
+async def note_test(uow: UnitOfWork, test: Proof, accepted: Sequence[str]) -> CampaignRow:
+    """Write down that a test went out, and to how many; gives back the campaign."""
     await audit.record(uow, "campaign.tested", test.campaign_id, {"recipients": len(accepted)})
+    return await demand(uow, test.campaign_id)
 
 
 def _parsed(to: Sequence[str]) -> dict[str, str]:

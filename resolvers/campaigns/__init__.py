@@ -1,0 +1,16 @@
+"""Campaigns at the GraphQL door."""
+
+import strawberry
+
+from resolvers.campaigns.drafting import DraftingMutations
+from resolvers.campaigns.reading import CampaignQueries
+from resolvers.campaigns.sending import SendingMutations
+from resolvers.campaigns.watching import CampaignSubscriptions
+
+
+@strawberry.type
+class CampaignMutations(DraftingMutations, SendingMutations):
+    pass
+
+
+__all__ = ["CampaignMutations", "CampaignQueries", "CampaignSubscriptions"]

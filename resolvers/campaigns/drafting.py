@@ -1,0 +1,89 @@
+from typing import cast
+
+import strawberry
+
+from core.permissions import Permission
+from resolvers.campaigns.mapping import campaign_of, deleted_campaign
+from resolvers.context import Info
+from resolvers.fields import Requires, mutation
+from schema.campaigns.drafting import (
+    AudienceInput,
+    CreateCampaignInput,
+    CreateCampaignPayload,
+    DeleteCampaignInput,
+    DeleteCampaignPayload,
+    DuplicateCampaignInput,
+    DuplicateCampaignPayload,
+    UpdateCampaignInput,
+    UpdateCampaignPayload,
+)
+from schema.nodes import global_id, uuid_of
+from services import campaigns
+from services.campaigns import Changes
+from services.templates import demand_template
+
+
+@strawberry.type
+class DraftingMutations:
+    @mutation(Requires(Permission.CAMPAIGN_WRITE))
+    async def create_campaign(self, info: Info, input: CreateCampaignInput) -> CreateCampaignPayload:  # noqa: A002 - the contract's name
+        """Make a draft. Its templates are compiled at once: TEMPLATE_INVALID tells where one does not parse."""
+        async with info.context.work() as uow:
+            template = None
+            if input.template_id is not None:
+                template = await demand_template(uow, uuid_of("Template", input.template_id))
+            row = await campaigns.create(uow, changes_of(input), template=template)
+        return CreateCampaignPayload(campaign=campaign_of(info.context, row))
+
+    @mutation(Requires(Permission.CAMPAIGN_WRITE))
+    async def update_campaign(self, info: Info, input: UpdateCampaignInput) -> UpdateCampaignPayload:  # noqa: A002 - the same
+        """Change a draft. INVALID_STATE for any other campaign, CONFLICT when `version` is no longer the newest."""
+        async with info.context.work() as uow:
+            row = await campaigns.update(
+                uow, uuid_of("Campaign", input.campaign_id), changes_of(input), version=input.version
+            )
+        return UpdateCampaignPayload(campaign=campaign_of(info.context, row))
+
+    @mutation(Requires(Permission.CAMPAIGN_WRITE))
+    async def delete_campaign(self, info: Info, input: DeleteCampaignInput) -> DeleteCampaignPayload:  # noqa: A002 - the same
+        """Delete a campaign that has no recipients yet. INVALID_STATE for one that has: its deliveries are kept."""
+        async with info.context.work() as uow:
+            deleted = await campaigns.delete(uow, uuid_of("Campaign", input.campaign_id))
+        return DeleteCampaignPayload(
+            deleted_campaign_id=global_id("Campaign", deleted.campaign.id),
+            campaign=deleted_campaign(info.context, deleted),
+        )
+
+    @mutation(Requires(Permission.CAMPAIGN_WRITE))
+    async def duplicate_campaign(self, info: Info, input: DuplicateCampaignInput) -> DuplicateCampaignPayload:  # noqa: A002 - the same
+        """Make a draft with the texts, audience and settings of a campaign in any state."""
+        async with info.context.work() as uow:
+            row = await campaigns.duplicate(uow, uuid_of("Campaign", input.campaign_id))
+        return DuplicateCampaignPayload(campaign=campaign_of(info.context, row))
+
+
+def changes_of(given: CreateCampaignInput | UpdateCampaignInput) -> Changes:
+    """What the client gave; a null stays a null, and what was left out is left out."""
+    fields: dict[str, object] = {
+        "name": given.name,
+        "subject": given.subject,
+        "html_content": given.html_content,
+        "text_content": given.text_content,
+    }
+    changes = {name: value for name, value in fields.items() if value is not strawberry.UNSET}
+    if given.audience is not strawberry.UNSET:
+        changes["audience"] = audience_of(given.audience) if given.audience else None
+    if given.settings is not strawberry.UNSET:
+        changes["on_doubt"] = given.settings.on_doubt if given.settings else None
+    return cast("Changes", changes)
+
+
+def audience_of(given: AudienceInput) -> campaigns.AudienceInput:
+    """The audience in the services' words."""
+    return campaigns.AudienceInput(
+        all=given.all,
+        list_ids=[uuid_of("List", value) for value in given.list_ids],
+        tags=given.tags,
+        exclude_list_ids=[uuid_of("List", value) for value in given.exclude_list_ids],
+        exclude_tags=given.exclude_tags,
+    )

@@ -1,0 +1,31 @@
+"""Reads by id, for all objects of an answer in one statement."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import TypeVar
+from uuid import UUID
+
+from strawberry.dataloader import DataLoader
+
+from core.db import Reads
+from core.errors import NotFound
+from resolvers.context import RequestContext
+from services import accounts
+from services.accounts import Person
+
+V = TypeVar("V")
+Read = Callable[[Reads, Sequence[UUID]], Awaitable[Mapping[UUID, V]]]
+
+
+def by_id(context: RequestContext, name: str, read: Read[V]) -> DataLoader[UUID, V]:
+    """The operation's loader of that name. It remembers nothing: a later mutation of the operation reads anew."""
+
+    async def load(ids: list[UUID]) -> list[V | BaseException]:
+        found = await read(context.reads, list(dict.fromkeys(ids)))
+        return [found[key] if key in found else NotFound("It was deleted a moment ago.") for key in ids]
+
+    return context.loader(name, lambda: DataLoader(load_fn=load, cache=False))
+
+
+async def read_people(reads: Reads, ids: Sequence[UUID]) -> dict[UUID, Person]:
+    """The tenant's people by id."""
+    return {person.id: person for person in await accounts.people(reads, ids) if person is not None}

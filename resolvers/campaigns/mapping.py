@@ -1,0 +1,207 @@
+"""From rows of campaigns to the types of the API."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import ceil, floor
+from typing import cast
+from uuid import UUID
+
+from models.campaigns import FINAL
+from resolvers.accounts import user_of
+from resolvers.campaigns.loading import by_id, read_people
+from resolvers.context import RequestContext
+from resolvers.lists import list_of
+from schema.accounts import User
+from schema.campaigns.campaign import Audience, Campaign
+from schema.campaigns.progress import CampaignProgress, CampaignStats
+from schema.lists import List
+from schema.nodes import global_id
+from schema.scalars import DateTime
+from services import campaigns, lists
+from services.campaigns import CampaignRow, Content, Deleted
+from services.deliveries.audience import count_audience
+from services.deliveries.progress import ProgressRow, StatsRow, read_figures
+
+Figures = tuple[ProgressRow, StatsRow]
+
+
+def campaign_of(context: RequestContext, row: CampaignRow) -> Campaign:
+    """A campaign as the API shows it; what is large or counted is read when it is selected."""
+    return mapped(row, LiveDetails(context, row))
+
+
+def deleted_campaign(context: RequestContext, deleted: Deleted) -> Campaign:
+    """A campaign that is gone, as it last was."""
+    return mapped(deleted.campaign, LastDetails(context, deleted))
+
+
+def mapped(row: CampaignRow, details: "LiveDetails") -> Campaign:
+    """The row's own columns, and where the rest comes from."""
+    return Campaign(
+        id=global_id("Campaign", row.id),
+        details=details,
+        name=row.name,
+        subject=row.subject,
+        status=row.status,
+        status_reason=row.status_reason,
+        on_doubt=row.on_doubt,
+        version=row.version,
+        scheduled_at=cast("DateTime | None", row.scheduled_at),
+        started_at=cast("DateTime | None", row.started_at),
+        sent_at=cast("DateTime | None", row.sent_at),
+        created_at=DateTime(row.created_at),
+        updated_at=DateTime(row.updated_at),
+    )
+
+
+@dataclass(slots=True)
+class LiveDetails:
+    """What is read about a campaign on demand, for all campaigns of an answer in one statement each."""
+
+    context: RequestContext
+    row: CampaignRow
+
+    async def content(self) -> Content:
+        """Its large texts."""
+        return await by_id(self.context, "campaign contents", campaigns.read_contents).load(self.row.id)
+
+    async def named(self) -> campaigns.Audience:
+        """Whom it names."""
+        return await by_id(self.context, "campaign audiences", campaigns.read_audiences).load(self.row.id)
+
+    async def figures(self) -> Figures:
+        """Its counters."""
+        return await by_id(self.context, "campaign figures", read_figures).load(self.row.id)
+
+    async def html_content(self) -> str:
+        """The HTML, as it was saved."""
+        return (await self.content()).html_content
+
+    async def text_content(self) -> str:
+        """The text, as it was saved."""
+        return (await self.content()).text_content
+
+    async def author(self) -> User | None:
+        """Who made the campaign."""
+        if self.row.author_id is None:
+            return None
+        return user_of(await by_id(self.context, "people", read_people).load(self.row.author_id))
+
+    async def audience(self) -> Audience:
+        """Whom the campaign is meant for."""
+        named = await self.named()
+        return Audience(
+            details=AudienceReader(self.context, self.row.id, named),
+            all=named.all,
+            tags=list(named.tags),
+            exclude_tags=list(named.exclude_tags),
+        )
+
+    async def stats(self) -> CampaignStats:
+        """What became of the campaign."""
+        return stats_of((await self.figures())[1])
+
+    async def progress(self) -> CampaignProgress:
+        """How far the campaign is."""
+        return progress_of((await self.figures())[0])
+
+
+@dataclass(slots=True)
+class LastDetails(LiveDetails):
+    """What was read about a campaign before it was deleted."""
+
+    deleted: Deleted
+
+    def __init__(self, context: RequestContext, deleted: Deleted) -> None:
+        super().__init__(context, deleted.campaign)
+        self.deleted = deleted
+
+    async def content(self) -> Content:
+        """Its large texts."""
+        return self.deleted.content
+
+    async def named(self) -> campaigns.Audience:
+        """Whom it named."""
+        return self.deleted.audience
+
+    async def figures(self) -> Figures:
+        """Its counters."""
+        return self.deleted.figures
+
+
+@dataclass(slots=True)
+class AudienceReader:
+    """What is read about an audience on demand."""
+
+    context: RequestContext
+    campaign_id: UUID
+    named: campaigns.Audience
+
+    async def lists(self) -> list[List]:
+        """The lists whose contacts are included."""
+        return await self.read_lists(self.named.list_ids)
+
+    async def exclude_lists(self) -> list[List]:
+        """The lists whose contacts are left out."""
+        return await self.read_lists(self.named.exclude_list_ids)
+
+    async def count(self) -> int:
+        """How many contacts it names at this moment."""
+        return await count_audience(self.context.reads, self.campaign_id)
+
+    async def read_lists(self, list_ids: Sequence[UUID]) -> list[List]:
+        """The lists that exist, in their order."""
+        found = await by_id(self.context, "lists", lists.by_ids).load_many(list_ids)
+        return [list_of(self.context, row) for row in found]
+
+
+def progress_of(row: ProgressRow) -> CampaignProgress:
+    """The counts of a moment, with what follows from them."""
+    counts = row.counts
+    left = None if row.eta is None else ceil((row.eta - row.updated_at).total_seconds())
+    return CampaignProgress(
+        campaign_id=global_id("Campaign", row.campaign_id),
+        sequence=row.sequence,
+        status=row.status,
+        status_reason=row.status_reason,
+        **counts._asdict(),
+        percent=percent_of(row),
+        rate_per_second=round(row.rate or 0.0, 2),
+        estimated_seconds_left=left,
+        occurred_at=DateTime(row.updated_at),
+    )
+
+
+def percent_of(row: ProgressRow) -> float:
+    """Share of the recipients for whom sending has ended, 0 to 100, and never 100 too early."""
+    counts = row.counts
+    if row.status in FINAL:
+        return 100.0
+    if not counts.audience:
+        return 0.0
+    ended = counts.audience - counts.pending - counts.in_flight - counts.unknown
+    return floor(1000 * ended / counts.audience) / 10
+
+
+def stats_of(row: StatsRow) -> CampaignStats:
+    """The results, with their rates."""
+    counts = row.counts
+    sent = counts.accepted + counts.delivered + counts.bounced + counts.complained
+    return CampaignStats(
+        audience=counts.audience,
+        sent=sent,
+        delivered=row.reached,
+        opened=row.opened,
+        clicked=row.clicked,
+        bounced=counts.bounced,
+        complained=counts.complained,
+        unsubscribed=row.unsubscribed,
+        open_rate=share(row.opened, row.reached),
+        click_rate=share(row.clicked, row.reached),
+        delivery_rate=share(row.reached, sent),
+    )
+
+
+def share(part: int, whole: int) -> float:
+    """A share from 0 to 1; an open that was reported before its delivery does not make it more."""
+    return min(1.0, round(part / whole, 4)) if whole else 0.0

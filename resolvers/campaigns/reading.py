@@ -1,0 +1,135 @@
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
+from typing import Annotated, Any, Final
+from uuid import UUID
+
+import strawberry
+
+from core.errors import ErrorCode, InvalidInput
+from core.permissions import Permission
+from models.campaigns import CampaignStatus
+from resolvers.campaigns.mapping import campaign_of
+from resolvers.connections import connection_of
+from resolvers.context import Info
+from resolvers.fields import Requires, query
+from resolvers.nodes import fetches
+from schema.campaigns.campaign import Campaign
+from schema.campaigns.listing import (
+    CampaignConnection,
+    CampaignFilter,
+    CampaignSort,
+    CampaignSortField,
+    CampaignStatusFilter,
+)
+from schema.campaigns.sending import CampaignValidation
+from schema.connections import After, Before, DateTimeFilter, First, Last, SortDirection
+from schema.errors import user_error
+from schema.nodes import uuid_of
+from services import campaigns, pages
+from services.pages import Order
+
+FILTER: Final = ("filter",)
+MOST_FILTERS: Final = 50
+DEEPEST_FILTER: Final = 5
+NEWEST: Final[Order[Any]] = replace(campaigns.CREATED_AT, descending=True)
+ORDERS: Final[dict[CampaignSortField, Order[Any]]] = {
+    CampaignSortField.CREATED_AT: campaigns.CREATED_AT,
+    CampaignSortField.UPDATED_AT: campaigns.UPDATED_AT,
+    CampaignSortField.NAME: campaigns.NAME,
+}
+Filter = Annotated[CampaignFilter | None, strawberry.argument(description="Which campaigns; all when left out.")]
+Sort = Annotated[CampaignSort | None, strawberry.argument(description="The order; newest first when left out.")]
+CampaignId = Annotated[strawberry.ID, strawberry.argument(description="Global id of the campaign.")]
+
+
+@fetches("Campaign", Permission.CAMPAIGN_READ)
+async def fetch_campaign(info: Info, campaign_id: UUID) -> Campaign | None:
+    """A campaign of the caller's organisation."""
+    row = await campaigns.get(info.context.reads, campaign_id)
+    return None if row is None else campaign_of(info.context, row)
+
+
+@strawberry.type
+class CampaignQueries:
+    @query(Requires(Permission.CAMPAIGN_READ))
+    async def campaigns(  # noqa: PLR0917 - GraphQL's arguments have names
+        self,
+        info: Info,
+        first: First = None,
+        last: Last = None,
+        after: After = None,
+        before: Before = None,
+        filter: Filter = None,  # noqa: A002 - the contract's name
+        sort: Sort = None,
+    ) -> CampaignConnection:
+        """The organization's campaigns, newest first unless sorted otherwise."""
+        reads, wanted = info.context.reads, filter_of(filter)
+        page = await campaigns.page(reads, pages.requested(first, last, after, before), order_of(sort), wanted)
+        return connection_of(page, partial(campaign_of, info.context), partial(campaigns.count, reads, wanted))
+
+    @query(Requires(Permission.CAMPAIGN_READ))
+    async def campaign(self, info: Info, id: CampaignId) -> Campaign | None:  # noqa: A002 - the contract's name
+        """One campaign, or null when there is none for you."""
+        campaign_id = uuid_of("Campaign", id)
+        return await fetch_campaign(info, campaign_id) if campaign_id else None
+
+    @query(Requires(Permission.CAMPAIGN_READ))
+    async def validate_campaign(self, info: Info, campaign_id: CampaignId) -> CampaignValidation:
+        """Whether the campaign could be sent now, and what would surprise. The error NOT_FOUND for an unknown one."""
+        reads, settings = info.context.reads, info.context.runtime.settings
+        row = await campaigns.demand(reads, uuid_of("Campaign", campaign_id))
+        found = await campaigns.validate(reads, row, sender=settings.postmark.sender)
+        return CampaignValidation(
+            valid=not found.errors,
+            errors=[user_error(error) for error in found.errors],
+            warnings=found.warnings,
+            audience=found.audience,
+            skipped_estimate=found.audience - found.mailable,
+        )
+
+
+def order_of(sort: CampaignSort | None) -> Order[Any]:
+    """The order asked for; newest first when none is."""
+    return replace(ORDERS[sort.field], descending=sort.direction is SortDirection.DESC) if sort else NEWEST
+
+
+def filter_of(given: CampaignFilter | None) -> campaigns.CampaignFilter:
+    """The filter asked for; raises `InvalidInput` when it nests too deep or has too many parts."""
+    if given is None:
+        return campaigns.EVERYTHING
+    if sum(1 for _ in nested(given, 1)) > MOST_FILTERS:
+        raise InvalidInput(f"At most {MOST_FILTERS} filters in all.", field=FILTER, code=ErrorCode.TOO_MANY)
+    return converted(given)
+
+
+def nested(given: CampaignFilter, depth: int) -> Iterator[CampaignFilter]:
+    """The filter and all within it; raises `InvalidInput` below the fifth level."""
+    if depth > DEEPEST_FILTER:
+        raise InvalidInput(f"Filters nest at most {DEEPEST_FILTER} deep.", field=FILTER, code=ErrorCode.TOO_MANY)
+    yield given
+    for inner in [*(given.and_ or ()), *(given.or_ or ())]:
+        yield from nested(inner, depth + 1)
+
+
+def converted(given: CampaignFilter) -> campaigns.CampaignFilter:
+    """A filter with all within it."""
+    created = given.created_at or DateTimeFilter()
+    return campaigns.CampaignFilter(
+        statuses=statuses_of(given.status),
+        created_from=created.gte,
+        created_after=created.gt,
+        created_to=created.lte,
+        created_before=created.lt,
+        name_contains=given.name.contains if given.name else None,
+        every=[converted(inner) for inner in given.and_ or ()],
+        some=None if given.or_ is None else [converted(inner) for inner in given.or_],
+    )
+
+
+def statuses_of(given: CampaignStatusFilter | None) -> list[CampaignStatus] | None:
+    """The statuses that fulfil every condition; None when there is none to fulfil."""
+    if given is None or (given.eq is None and given.in_ is None):
+        return None
+    among = [given.eq] if given.in_ is None else given.in_
+    return [status for status in among if status is not None and given.eq in (None, status)]

@@ -1,0 +1,117 @@
+from collections.abc import Mapping
+
+import strawberry
+
+from core.permissions import Permission
+from resolvers.campaigns.mapping import campaign_of
+from resolvers.context import Info, RequestContext
+from resolvers.fields import Requires, mutation
+from schema.campaigns.sending import (
+    CancelCampaignInput,
+    CancelCampaignPayload,
+    PauseCampaignInput,
+    PauseCampaignPayload,
+    ResumeCampaignInput,
+    ResumeCampaignPayload,
+    ScheduleCampaignInput,
+    ScheduleCampaignPayload,
+    SendCampaignInput,
+    SendCampaignPayload,
+    SendTestEmailInput,
+    SendTestEmailPayload,
+    UnscheduleCampaignInput,
+    UnscheduleCampaignPayload,
+)
+from schema.nodes import uuid_of
+from schema.scalars import EmailAddress
+from services import campaigns, previews
+
+
+@strawberry.type
+class SendingMutations:
+    @mutation(Requires(Permission.CAMPAIGN_SEND))
+    async def send_campaign(self, info: Info, input: SendCampaignInput) -> SendCampaignPayload:  # noqa: A002 - the contract's name
+        """Start sending a draft, or a scheduled campaign ahead of its time.
+
+        CAMPAIGN_NOT_SENDABLE tells everything that is missing; CONFLICT or INVALID_STATE when another request was
+        faster. Pass an `idempotencyKey` to make repeating the call safe.
+        """
+        async with info.context.work() as uow:
+            row = await campaigns.send(
+                uow,
+                uuid_of("Campaign", input.campaign_id),
+                sender=info.context.runtime.settings.postmark.sender,
+                idempotency_key=input.idempotency_key,
+            )
+        return SendCampaignPayload(campaign=campaign_of(info.context, row))
+
+    @mutation(Requires(Permission.CAMPAIGN_SEND))
+    async def pause_campaign(self, info: Info, input: PauseCampaignInput) -> PauseCampaignPayload:  # noqa: A002 - the same
+        """Hold a campaign that is SENDING; messages that the provider has are not held. INVALID_STATE otherwise."""
+        async with info.context.work() as uow:
+            row = await campaigns.pause(uow, uuid_of("Campaign", input.campaign_id))
+        return PauseCampaignPayload(campaign=campaign_of(info.context, row))
+
+    @mutation(Requires(Permission.CAMPAIGN_SEND))
+    async def resume_campaign(self, info: Info, input: ResumeCampaignInput) -> ResumeCampaignPayload:  # noqa: A002 - the same
+        """Go on with a PAUSED campaign where it was held. INVALID_STATE otherwise."""
+        async with info.context.work() as uow:
+            row = await campaigns.resume(uow, uuid_of("Campaign", input.campaign_id))
+        return ResumeCampaignPayload(campaign=campaign_of(info.context, row))
+
+    @mutation(Requires(Permission.CAMPAIGN_SEND))
+    async def cancel_campaign(self, info: Info, input: CancelCampaignInput) -> CancelCampaignPayload:  # noqa: A002 - the same
+        """Stop a campaign for good: whoever has no message yet gets none. INVALID_STATE for drafts and final ones."""
+        async with info.context.work() as uow:
+            row = await campaigns.cancel(uow, uuid_of("Campaign", input.campaign_id))
+        return CancelCampaignPayload(campaign=campaign_of(info.context, row))
+
+    @mutation(Requires(Permission.CAMPAIGN_SEND))
+    async def schedule_campaign(self, info: Info, input: ScheduleCampaignInput) -> ScheduleCampaignPayload:  # noqa: A002 - the same
+        """Have a draft sent at a moment; it must be sendable now. To move the moment, unschedule it first."""
+        async with info.context.work() as uow:
+            row = await campaigns.schedule(
+                uow,
+                uuid_of("Campaign", input.campaign_id),
+                input.scheduled_at,
+                sender=info.context.runtime.settings.postmark.sender,
+            )
+        return ScheduleCampaignPayload(campaign=campaign_of(info.context, row))
+
+    @mutation(Requires(Permission.CAMPAIGN_SEND))
+    async def unschedule_campaign(self, info: Info, input: UnscheduleCampaignInput) -> UnscheduleCampaignPayload:  # noqa: A002
+        """Make a SCHEDULED campaign a draft again. INVALID_STATE otherwise."""
+        async with info.context.work() as uow:
+            row = await campaigns.unschedule(uow, uuid_of("Campaign", input.campaign_id))
+        return UnscheduleCampaignPayload(campaign=campaign_of(info.context, row))
+
+    @mutation(Requires(Permission.CAMPAIGN_SEND))
+    async def send_test_email(self, info: Info, input: SendTestEmailInput) -> SendTestEmailPayload:  # noqa: A002 - the same
+        """Send a campaign in any state to up to 10 addresses, its subject after "[Test] ".
+
+        It counts nowhere, and its unsubscribe link unsubscribes nobody. PROVIDER_REFUSED when no message was taken.
+        """
+        context, settings = info.context, info.context.runtime.settings
+        proof = await campaigns.prepare_test(
+            context.reads,
+            uuid_of("Campaign", input.campaign_id),
+            input.to,
+            contact=await contact_for(context, input.contact_id),
+            sender=settings.postmark.sender,
+            public_url=settings.public_url,
+        )
+        accepted = await campaigns.send_test(
+            context.runtime.mailer, proof, timeout_seconds=settings.postmark.timeout_seconds
+        )
+        async with context.work() as uow:
+            row = await campaigns.note_test(uow, proof, accepted)
+        return SendTestEmailPayload(
+            campaign=campaign_of(context, row), sent_to=[EmailAddress(address) for address in accepted]
+        )
+
+
+async def contact_for(context: RequestContext, contact_id: strawberry.ID | None) -> Mapping[str, object]:
+    """The values that fill a template: those of the contact, or of a made-up one."""
+    if contact_id is None:
+        return previews.SAMPLE
+    return await previews.contact_values(context.reads, uuid_of("Contact", contact_id))

@@ -1,0 +1,35 @@
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Annotated
+
+import strawberry
+
+from core.permissions import Permission
+from resolvers.campaigns.mapping import progress_of
+from resolvers.context import Info
+from resolvers.fields import Requires, subscription
+from schema.campaigns.progress import CampaignProgress
+from schema.nodes import uuid_of
+from services import campaigns
+
+
+@strawberry.type
+class CampaignSubscriptions:
+    @subscription(Requires(Permission.CAMPAIGN_READ))
+    async def campaign_progress(
+        self,
+        info: Info,
+        campaign_id: Annotated[strawberry.ID, strawberry.argument(description="Global id of the campaign.")],
+    ) -> AsyncGenerator[CampaignProgress, None]:
+        """A campaign's progress: at once as it is, then at each change, at most 10 times a second.
+
+        Every message is whole, so a reader that reconnects has missed nothing that matters; `sequence` rises without
+        repeat. The stream completes after the first message with a final status: SENT, SENT_WITH_ISSUES, CANCELLED or
+        FAILED. Deliveries, bounces and opens that the provider reports later are in `campaign { stats progress }`.
+        Ends with the error NOT_FOUND for an unknown campaign, and when it is deleted.
+        """
+        context = info.context
+        rows = campaigns.watch_progress(context.runtime.hub, context.reads, uuid_of("Campaign", campaign_id))
+        async with aclosing(rows):
+            async for row in rows:
+                yield progress_of(row)

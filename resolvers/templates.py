@@ -1,0 +1,121 @@
+"""Templates, and previews of messages."""
+
+from collections.abc import Mapping
+from functools import partial
+from typing import cast
+from uuid import UUID
+
+import strawberry
+
+from core.permissions import Permission
+from resolvers.campaigns.sending import contact_for
+from resolvers.connections import connection_of
+from resolvers.context import Info
+from resolvers.fields import Requires, mutation, query
+from resolvers.nodes import fetches
+from schema.connections import After, Before, Connection, First, Last
+from schema.errors import user_error
+from schema.nodes import global_id, uuid_of
+from schema.scalars import DateTime
+from schema.templates import (
+    CreateTemplateInput,
+    CreateTemplatePayload,
+    DeleteTemplateInput,
+    DeleteTemplatePayload,
+    RenderedPreview,
+    RenderPreviewInput,
+    Template,
+    UpdateTemplateInput,
+    UpdateTemplatePayload,
+)
+from services import pages, previews, templates
+from services.templates import Changes, TemplateRow
+
+
+def template_of(row: TemplateRow) -> Template:
+    """A template as the API shows it."""
+    return Template(
+        id=global_id("Template", row.id),
+        name=row.name,
+        subject=row.subject,
+        html_content=row.html_content,
+        text_content=row.text_content,
+        created_at=DateTime(row.created_at),
+        updated_at=DateTime(row.updated_at),
+    )
+
+
+@fetches("Template", Permission.CAMPAIGN_READ)
+async def fetch_template(info: Info, template_id: UUID) -> Template | None:
+    """A template of the caller's organisation."""
+    row = await templates.get(info.context.reads, template_id)
+    return None if row is None else template_of(row)
+
+
+def changes_of(given: CreateTemplateInput | UpdateTemplateInput) -> Changes:
+    """What the client gave; a null stays a null, and what was left out is left out."""
+    fields: Mapping[str, object] = {
+        "name": given.name,
+        "subject": given.subject,
+        "html_content": given.html_content,
+        "text_content": given.text_content,
+    }
+    return cast("Changes", {name: value for name, value in fields.items() if value is not strawberry.UNSET})
+
+
+@strawberry.type
+class TemplateQueries:
+    @query(Requires(Permission.CAMPAIGN_READ))
+    async def templates(
+        self, info: Info, first: First = None, last: Last = None, after: After = None, before: Before = None
+    ) -> Connection[Template]:
+        """The organization's templates, by name."""
+        reads = info.context.reads
+        page = await templates.page(reads, pages.requested(first, last, after, before))
+        return connection_of(page, template_of, partial(templates.count, reads))
+
+    @query(Requires(Permission.CAMPAIGN_READ))
+    async def template(self, info: Info, id: strawberry.ID) -> Template | None:  # noqa: A002 - the contract's name
+        """One template, or null when there is none for you."""
+        template_id = uuid_of("Template", id)
+        return await fetch_template(info, template_id) if template_id else None
+
+    @query(Requires(Permission.CAMPAIGN_READ))
+    async def render_preview(self, info: Info, input: RenderPreviewInput) -> RenderedPreview:  # noqa: A002 - the contract's name
+        """Texts as a contact would get them; nothing is stored or sent."""
+        contact = await contact_for(info.context, input.contact_id)
+        texts: previews.Texts = {
+            "subject": input.subject,
+            "html_content": input.html_content,
+            "text_content": input.text_content,
+        }
+        found = await previews.preview(info.context.reads, texts, contact, name=input.name)
+        if found.message is None:
+            return RenderedPreview(user_errors=[user_error(error) for error in found.errors])
+        return RenderedPreview(
+            subject=found.message.subject, html_content=found.message.html, text_content=found.message.text
+        )
+
+
+@strawberry.type
+class TemplateMutations:
+    @mutation(Requires(Permission.CAMPAIGN_WRITE))
+    async def create_template(self, info: Info, input: CreateTemplateInput) -> CreateTemplatePayload:  # noqa: A002 - the contract's name
+        """Make a template. It is compiled at once: TEMPLATE_INVALID tells where a text does not parse."""
+        async with info.context.work() as uow:
+            row = await templates.create(uow, changes_of(input))
+        return CreateTemplatePayload(template=template_of(row))
+
+    @mutation(Requires(Permission.CAMPAIGN_WRITE))
+    async def update_template(self, info: Info, input: UpdateTemplateInput) -> UpdateTemplatePayload:  # noqa: A002 - the same
+        """Change a template. Campaigns that were made from it keep their texts."""
+        async with info.context.work() as uow:
+            row = await templates.update(uow, uuid_of("Template", input.template_id), changes_of(input))
+        return UpdateTemplatePayload(template=template_of(row))
+
+    @mutation(Requires(Permission.CAMPAIGN_WRITE))
+    async def delete_template(self, info: Info, input: DeleteTemplateInput) -> DeleteTemplatePayload:  # noqa: A002 - the same
+        """Delete a template. Campaigns that were made from it stay."""
+        async with info.context.work() as uow:
+            row = await templates.delete(uow, uuid_of("Template", input.template_id))
+        return DeleteTemplatePayload(deleted_template_id=global_id("Template", row.id), template=template_of(row))

@@ -1,0 +1,117 @@
+import strawberry
+
+from models.campaigns import OnDoubt
+from schema.campaigns.campaign import Campaign
+from schema.errors import USER_ERRORS, UserError
+
+CAMPAIGN_ID = "Global id of the campaign; NOT_FOUND for any other."
+SUBJECT = "The subject line, a Liquid template: one line of at most 998 characters."
+HTML = (
+    "The HTML, a Liquid template of at most 512 KiB. Without `{{ unsubscribeUrl }}` a footer with the link is added "
+    "when it is sent. TEMPLATE_INVALID tells line and column of what does not parse."
+)
+TEXT = "The text part, a Liquid template of at most 512 KiB; when empty, it is made from the HTML."
+CLEARS = " Left out it stays; null clears it."
+
+
+@strawberry.input(description="Whom a campaign is meant for. At most 100 lists and tags together.")
+class AudienceInput:
+    all: bool = strawberry.field(default=False, description="Include every contact.")
+    list_ids: list[strawberry.ID] = strawberry.field(
+        default_factory=list, description="Include the contacts on any of these lists; NOT_FOUND for an unknown one."
+    )
+    tags: list[str] = strawberry.field(
+        default_factory=list, description="Include the contacts with any of these tags, in exact case."
+    )
+    exclude_list_ids: list[strawberry.ID] = strawberry.field(
+        default_factory=list, description="Leave out the contacts on any of these lists."
+    )
+    exclude_tags: list[str] = strawberry.field(
+        default_factory=list, description="Leave out the contacts with any of these tags."
+    )
+
+
+@strawberry.input(description="How a campaign is sent.")
+class CampaignSettingsInput:
+    on_doubt: OnDoubt | None = strawberry.field(
+        default=None,
+        description="What happens to a message that may or may not have been sent; RECONCILE_THEN_RETRY by default.",
+    )
+
+
+@strawberry.input(description="A new draft. Only the name is needed; what is missing can be added before sending.")
+class CreateCampaignInput:
+    name: str = strawberry.field(description="For its makers; 1 to 200 characters on one line.")
+    subject: str | None = strawberry.field(default=strawberry.UNSET, description=SUBJECT)
+    html_content: str | None = strawberry.field(default=strawberry.UNSET, description=HTML)
+    text_content: str | None = strawberry.field(default=strawberry.UNSET, description=TEXT)
+    template_id: strawberry.ID | None = strawberry.field(
+        default=None, description="A template whose texts are taken where this input leaves them out."
+    )
+    audience: AudienceInput | None = strawberry.field(default=strawberry.UNSET, description="Nobody when left out.")
+    settings: CampaignSettingsInput | None = strawberry.field(
+        default=strawberry.UNSET, description="How it is sent; the defaults when left out."
+    )
+
+
+@strawberry.type(description="The new draft, or why there is none.")
+class CreateCampaignPayload:
+    campaign: Campaign | None = strawberry.field(default=None, description="The new draft. Null on refusal.")
+    user_errors: list[UserError] = strawberry.field(default_factory=list, description=USER_ERRORS)
+
+
+@strawberry.input(description="Changes of a draft. What is left out stays as it is.")
+class UpdateCampaignInput:
+    campaign_id: strawberry.ID = strawberry.field(description=CAMPAIGN_ID)
+    version: int | None = strawberry.field(
+        default=None,
+        description="The version that you read; CONFLICT when somebody has changed the campaign since. Left out, "
+        "your change goes over theirs.",
+    )
+    name: str | None = strawberry.field(
+        default=strawberry.UNSET, description="1 to 200 characters on one line. Left out it stays; null is refused."
+    )
+    subject: str | None = strawberry.field(default=strawberry.UNSET, description=SUBJECT + CLEARS)
+    html_content: str | None = strawberry.field(default=strawberry.UNSET, description=HTML + CLEARS)
+    text_content: str | None = strawberry.field(default=strawberry.UNSET, description=TEXT + CLEARS)
+    audience: AudienceInput | None = strawberry.field(
+        default=strawberry.UNSET, description="The whole audience, in place of the one before." + CLEARS
+    )
+    settings: CampaignSettingsInput | None = strawberry.field(
+        default=strawberry.UNSET, description="How it is sent. Left out it stays; null means the defaults."
+    )
+
+
+@strawberry.type(description="The changed draft, or why it was not changed.")
+class UpdateCampaignPayload:
+    campaign: Campaign | None = strawberry.field(default=None, description="The changed draft. Null on refusal.")
+    user_errors: list[UserError] = strawberry.field(default_factory=list, description=USER_ERRORS)
+
+
+@strawberry.input(description="The campaign to delete.")
+class DeleteCampaignInput:
+    campaign_id: strawberry.ID = strawberry.field(description=CAMPAIGN_ID)
+
+
+@strawberry.type(description="The deleted campaign as it last was, or why it is still there.")
+class DeleteCampaignPayload:
+    deleted_campaign_id: strawberry.ID | None = strawberry.field(
+        default=None, description="Global id of what was deleted; it answers as unknown now. Null on refusal."
+    )
+    campaign: Campaign | None = strawberry.field(
+        default=None, description="The campaign as it last was. Null on refusal."
+    )
+    user_errors: list[UserError] = strawberry.field(default_factory=list, description=USER_ERRORS)
+
+
+@strawberry.input(description="The campaign to copy.")
+class DuplicateCampaignInput:
+    campaign_id: strawberry.ID = strawberry.field(description=CAMPAIGN_ID)
+
+
+@strawberry.type(description="The copy, or why there is none.")
+class DuplicateCampaignPayload:
+    campaign: Campaign | None = strawberry.field(
+        default=None, description='The new draft, named "Copy of ...". Null on refusal.'
+    )
+    user_errors: list[UserError] = strawberry.field(default_factory=list, description=USER_ERRORS)

@@ -1,0 +1,50 @@
+from enum import Enum
+
+import strawberry
+
+from models.campaigns import CampaignStatus
+from schema.campaigns.campaign import Campaign
+from schema.connections import Connection, DateTimeFilter, SortDirection
+
+CampaignConnection = Connection[Campaign]
+
+
+@strawberry.input(description="A status; every condition that is given must hold.")
+class CampaignStatusFilter:
+    eq: CampaignStatus | None = strawberry.field(default=None, description="Is this.")
+    in_: list[CampaignStatus] | None = strawberry.field(
+        default=None, name="in", description="Is one of these; an empty list matches nothing."
+    )
+
+
+@strawberry.input(description="A name.")
+class CampaignNameFilter:
+    contains: str | None = strawberry.field(
+        default=None, description="Has this somewhere in it, without regard to case; at most 200 characters."
+    )
+
+
+@strawberry.input(description="Which campaigns; every part that is given must hold. Nests up to 5 deep, 50 in all.")
+class CampaignFilter:
+    status: CampaignStatusFilter | None = strawberry.field(default=None, description="By status.")
+    created_at: DateTimeFilter | None = strawberry.field(default=None, description="By the time of creation.")
+    name: CampaignNameFilter | None = strawberry.field(default=None, description="By name.")
+    and_: list["CampaignFilter"] | None = strawberry.field(
+        default=None, name="and", description="Every one of these must hold as well."
+    )
+    or_: list["CampaignFilter"] | None = strawberry.field(
+        default=None, name="or", description="At least one of these must hold as well."
+    )
+
+
+@strawberry.enum(description="What campaigns are ordered by; equal ones by id.")
+class CampaignSortField(Enum):
+    CREATED_AT = strawberry.enum_value("created_at", description="When they were made.")
+    UPDATED_AT = strawberry.enum_value("updated_at", description="When they last changed.")
+    NAME = strawberry.enum_value("name", description="By name.")
+
+
+@strawberry.input(description="The order of a list of campaigns.")
+class CampaignSort:
+    field: CampaignSortField = strawberry.field(description="What to order by.")
+    direction: SortDirection = strawberry.field(default=SortDirection.ASC, description="Which end comes first.")

@@ -1,0 +1,80 @@
+"""How far a campaign is, and what became of it."""
+
+import strawberry
+
+from models import campaigns
+from schema.scalars import DateTime
+
+CampaignStatus = strawberry.enum(
+    campaigns.CampaignStatus,
+    name="CampaignStatus",
+    description=(
+        "Where a campaign stands. DRAFT can be changed; SCHEDULED waits for its moment; PREPARING freezes the "
+        "audience; SENDING can be paused, PAUSED resumed, and both cancelled; CANCELLING winds down. SENT, "
+        "SENT_WITH_ISSUES, CANCELLED and FAILED are final: every recipient is in one terminal state."
+    ),
+)
+
+
+@strawberry.type(
+    description=(
+        "A campaign's deliveries at one moment, each counted in exactly one figure: `pending`, `inFlight`, "
+        "`accepted`, `delivered`, `bounced`, `complained`, `rejected`, `skipped`, `failed` and `unknown` add up to "
+        "`audience`."
+    )
+)
+class CampaignProgress:
+    campaign_id: strawberry.ID = strawberry.field(description="Global id of the campaign.")
+    sequence: int = strawberry.field(
+        description="Rises with every change; of two messages, the one with the higher number is newer."
+    )
+    status: campaigns.CampaignStatus = strawberry.field(description="Where the campaign stands.")
+    status_reason: str | None = strawberry.field(
+        description="Why it stands there, for people, e.g. what paused it; null when there is nothing to say."
+    )
+    audience: int = strawberry.field(description="Recipients, frozen when sending starts; 0 before that.")
+    pending: int = strawberry.field(description="Not sent yet.")
+    in_flight: int = strawberry.field(description="On their way to the provider.")
+    accepted: int = strawberry.field(description="Taken by the provider; no word on delivery yet.")
+    delivered: int = strawberry.field(description="Taken by the recipient's mail server.")
+    bounced: int = strawberry.field(description="Refused by the recipient's mail server.")
+    complained: int = strawberry.field(description="Delivered, and reported as spam by the recipient.")
+    rejected: int = strawberry.field(description="Refused by the provider.")
+    skipped: int = strawberry.field(
+        description="Not mailed on purpose: unsubscribed, suppressed, or the campaign was cancelled."
+    )
+    failed: int = strawberry.field(description="Given up; needs attention.")
+    unknown: int = strawberry.field(
+        description="May have been sent: the provider's reply was lost, and it is being asked."
+    )
+    percent: float = strawberry.field(
+        description=(
+            "Share of the recipients, 0 to 100, for whom sending has ended: all but `pending`, `inFlight` and "
+            "`unknown`. 100 for a final campaign, 0 for one without recipients yet."
+        )
+    )
+    rate_per_second: float = strawberry.field(
+        description=(
+            "Messages handed to the provider per second, as of `occurredAt`: on the subscription over the last 10 "
+            "seconds or so, elsewhere on average since sending started. 0 unless SENDING."
+        )
+    )
+    estimated_seconds_left: int | None = strawberry.field(
+        description="Seconds until all are handed over, at that rate; null unless SENDING at a rate above 0."
+    )
+    occurred_at: DateTime = strawberry.field(description="When the counts last changed.")
+
+
+@strawberry.type(description="What became of a campaign. Rates are shares from 0 to 1, and 0 where nothing was sent.")
+class CampaignStats:
+    audience: int = strawberry.field(description="Recipients, frozen when sending starts.")
+    sent: int = strawberry.field(description="Messages that the provider accepted, whatever came after.")
+    delivered: int = strawberry.field(description="Messages that the provider reported delivered.")
+    opened: int = strawberry.field(description="Contacts who opened, each counted once.")
+    clicked: int = strawberry.field(description="Contacts who clicked, each counted once.")
+    bounced: int = strawberry.field(description="Messages that bounced.")
+    complained: int = strawberry.field(description="Contacts who reported spam.")
+    unsubscribed: int = strawberry.field(description="Contacts who unsubscribed from this message.")
+    open_rate: float = strawberry.field(description="`opened` as a share of `delivered`, 0 to 1.")
+    click_rate: float = strawberry.field(description="`clicked` as a share of `delivered`, 0 to 1.")
+    delivery_rate: float = strawberry.field(description="`delivered` as a share of `sent`, 0 to 1.")
