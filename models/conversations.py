@@ -46,7 +46,11 @@ class Conversation(Base):
 
 
 class Message(Base):
-    """What was said. A reply is leased to the worker that makes it; `attempt` fences off an earlier one."""
+    """What was said. A reply is leased to the worker that makes it; `attempt` fences off an earlier one.
+
+    `last_sequence` is that of the newest event of the reply's log, as far as it was noted here; of an ended reply,
+    that of its last event.
+    """
 
     __tablename__ = "ai_messages"
     __table_args__ = (
@@ -55,7 +59,7 @@ class Message(Base):
             ["ai_conversations.organization_id", "ai_conversations.user_id", "ai_conversations.id"],
             ondelete="CASCADE",
         ),
-        Index(None, "organization_id", "conversation_id", "id"),
+        Index(None, "organization_id", "conversation_id", "created_at", "id"),
         Index("ix_ai_messages_open", "id", postgresql_where=text("status IN ('pending', 'streaming')")),
         one_of("role", MessageRole),
         one_of("status", MessageStatus),
@@ -73,6 +77,7 @@ class Message(Base):
     error_code: Mapped[str | None]
     error_message: Mapped[str | None]
     attempt: Mapped[int] = mapped_column(server_default="0")
+    last_sequence: Mapped[int] = mapped_column(server_default="0")
     lease_until: Mapped[datetime | None]
     cancel_requested_at: Mapped[datetime | None]
     created_at: Mapped[CreatedAt]

@@ -449,6 +449,7 @@ def upgrade() -> None:
         sa.Column("error_code", sa.Text(), nullable=True),
         sa.Column("error_message", sa.Text(), nullable=True),
         sa.Column("attempt", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("last_sequence", sa.Integer(), server_default="0", nullable=False),
         sa.Column("lease_until", sa.DateTime(timezone=True), nullable=True),
         sa.Column("cancel_requested_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
@@ -477,9 +478,9 @@ def upgrade() -> None:
         postgresql_where=sa.text("status IN ('pending', 'streaming')"),
     )
     op.create_index(
-        op.f("ix_ai_messages_organization_id_conversation_id_id"),
+        op.f("ix_ai_messages_organization_id_conversation_id_created_at_id"),
         "ai_messages",
-        ["organization_id", "conversation_id", "id"],
+        ["organization_id", "conversation_id", "created_at", "id"],
         unique=False,
     )
     op.create_table(
@@ -691,7 +692,7 @@ def downgrade() -> None:
     op.drop_table("campaign_stats")
     op.drop_index(op.f("ix_campaign_recipients_organization_id_campaign_id"), table_name="campaign_recipients")
     op.drop_table("campaign_recipients")
-    op.drop_index(op.f("ix_ai_messages_organization_id_conversation_id_id"), table_name="ai_messages")
+    op.drop_index(op.f("ix_ai_messages_organization_id_conversation_id_created_at_id"), table_name="ai_messages")
     op.drop_index(
         "ix_ai_messages_open",
         table_name="ai_messages",

@@ -1,0 +1,148 @@
+"""What a person does in a conversation: begin it, say something, stop the answer."""
+
+import time
+from typing import Final
+from uuid import UUID
+
+from sqlalchemy import func, insert, select, update
+
+from core.db import first
+from core.errors import Conflict, ErrorCode, InvalidInput, NotFound
+from core.ids import id_at, new_id
+from core.pubsub import log_topic, message_topic
+from core.unit_of_work import UnitOfWork
+from models.conversations import Conversation, Message, MessageRole, MessageStatus
+from services import texts
+from services.conversations.reading import (
+    CONVERSATION_COLUMNS,
+    MESSAGE_COLUMNS,
+    OPEN,
+    ConversationRow,
+    MessageRow,
+    get_reply,
+)
+from services.conversations.work import RunReply, reply_log
+
+LONGEST_TITLE: Final = 200
+LONGEST_TEXT: Final = 8_000
+TITLE_FROM_TEXT: Final = 80
+
+
+class ReplyOpen(Conflict):
+    """Maya is still answering in this conversation."""
+
+
+def author(uow: UnitOfWork) -> UUID:
+    """The person who speaks; conversations are for people, never for the system."""
+    if uow.tenant.user_id is None:
+        raise AssertionError("a conversation needs a user")
+    return uow.tenant.user_id
+
+
+async def start(uow: UnitOfWork, *, title: str | None) -> ConversationRow:
+    """A new, empty conversation. Raises `InvalidInput` for a title that does not fit."""
+    clean = texts.line(title or "", field=("input", "title"), most=LONGEST_TITLE)
+    rows = await uow.rows(
+        insert(Conversation)
+        .values(id=new_id(), organization_id=uow.tenant.organization_id, user_id=author(uow), title=clean or None)
+        .returning(*CONVERSATION_COLUMNS)
+    )
+    return ConversationRow._make(rows[0])
+
+
+async def send(uow: UnitOfWork, conversation_id: UUID | None, text: str) -> tuple[MessageRow, MessageRow]:
+    """Store what the person says and an empty reply, and ring for the reply: (message, reply).
+
+    Raises `NotFound`, `InvalidInput`, or `ReplyOpen` while another reply of the conversation is being made.
+    """
+    said = check_text(text)
+    conversation = await take_floor(uow, conversation_id, said)
+    now = time.time_ns() // 1_000_000
+    shared = {
+        "organization_id": uow.tenant.organization_id,
+        "user_id": author(uow),
+        "conversation_id": conversation,
+    }
+    # Both are created at the same moment; their ids, a millisecond apart, say which comes first.
+    spoken = [
+        {
+            "id": id_at(now),
+            "role": str(MessageRole.USER),
+            "status": str(MessageStatus.COMPLETED),
+            "content": said,
+            "completed_at": func.now(),
+        },
+        {
+            "id": id_at(now + 1),
+            "role": str(MessageRole.ASSISTANT),
+            "status": str(MessageStatus.PENDING),
+            "content": "",
+            "completed_at": None,
+        },
+    ]
+    statement = insert(Message).values([shared | message for message in spoken]).returning(*MESSAGE_COLUMNS)
+    message, reply = sorted(map(MessageRow._make, await uow.rows(statement)), key=lambda row: row.id)
+    uow.enqueue(
+        RunReply(organization_id=uow.tenant.organization_id, user_id=author(uow), message_id=reply.id, attempt=1)
+    )
+    return message, reply
+
+
+def check_text(text: str) -> str:
+    """The text without the blanks around it; raises `InvalidInput` when it is empty, too long or holds controls."""
+    field = ("input", "text")
+    said = texts.prose(text, field=field, most=LONGEST_TEXT).strip()
+    if not said.translate(texts.INVISIBLE).strip():
+        raise InvalidInput("Say something to Maya.", field=field, code=ErrorCode.REQUIRED)
+    return said
+
+
+async def take_floor(uow: UnitOfWork, conversation_id: UUID | None, said: str) -> UUID:
+    """Lock a conversation for the next message, naming it if it has no name; one reply at a time."""
+    title = said.splitlines()[0][:TITLE_FROM_TEXT].strip()
+    locked = await uow.rows(
+        update(Conversation)
+        .where(Conversation.id == conversation_id)
+        .values(updated_at=func.now(), title=func.coalesce(Conversation.title, title or None))
+        .returning(Conversation.id)
+    )
+    if not locked:
+        raise NotFound("There is no such conversation.", field=("input", "conversationId"))
+    waiting = select(Message.id).where(
+        Message.conversation_id == conversation_id, Message.status.in_([str(status) for status in OPEN])
+    )
+    if await first(uow, waiting):
+        raise ReplyOpen(
+            "Maya is still answering in this conversation.",
+            field=("input", "conversationId"),
+            suggestion="Wait until `mayaReply` ends, or stop it with `cancelMayaReply`.",
+        )
+    return locked[0][0]
+
+
+async def cancel(uow: UnitOfWork, message_id: UUID | None) -> MessageRow:
+    """Stop a reply, keeping what was said; one that has ended stays as it is. Raises `NotFound`.
+
+    A reply that no worker has taken yet ends here; else its worker ends it, within a second.
+    """
+    mine = update(Message).where(Message.id == message_id, Message.role == MessageRole.ASSISTANT)
+    untaken = await uow.execute(
+        mine.where(Message.status == MessageStatus.PENDING).values(
+            status=MessageStatus.CANCELLED,
+            cancel_requested_at=func.now(),
+            completed_at=func.now(),
+            last_sequence=Message.last_sequence + 1,
+        )
+    )
+    if not untaken.rowcount:
+        await uow.execute(
+            mine.where(Message.status == MessageStatus.STREAMING).values(
+                cancel_requested_at=func.coalesce(Message.cancel_requested_at, func.now())
+            )
+        )
+    reply = await get_reply(uow, message_id)
+    if reply is None:
+        raise NotFound("There is no such reply.", field=("input", "messageId"))
+    uow.publish(message_topic(uow.tenant.organization_id, reply.id))
+    uow.publish(log_topic(reply_log(uow.tenant.organization_id, reply.id)))
+    return reply

@@ -1,0 +1,20 @@
+"""The doorbell's word for a reply, and the name of its log."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from core.queue import Job
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunReply(Job):
+    """Make one of Maya's replies. `attempt` tells jobs of one reply apart: the queue may still hold a dead one."""
+
+    user_id: UUID
+    message_id: UUID
+    attempt: int
+
+
+def reply_log(organization_id: UUID, message_id: UUID) -> str:
+    """The name of the log stream of a reply."""
+    return f"maya:{organization_id}:{message_id}"

