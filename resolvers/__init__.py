@@ -5,22 +5,31 @@ from functools import lru_cache
 import strawberry
 
 from resolvers.accounts import AccountMutations, AccountQueries
+from resolvers.campaigns import CampaignMutations, CampaignQueries, CampaignSubscriptions
+from resolvers.contacts import ContactMutations, ContactQueries
 from resolvers.limits import LimitQueries
+from resolvers.lists import ListMutations, ListQueries
 from resolvers.nodes import NodeQueries
+from resolvers.templates import TemplateMutations, TemplateQueries
 from schema.scalars import configuration
 
 
 @strawberry.type(description="Everything that can be read. One operation reads under one tenant.")
-class Query(AccountQueries, NodeQueries, LimitQueries):
+class Query(AccountQueries, CampaignQueries, ContactQueries, ListQueries, NodeQueries, TemplateQueries, LimitQueries):
     pass
 
 
 @strawberry.type(description="Everything that can be changed. Each field is one transaction, in the order written.")
-class Mutation(AccountMutations):
+class Mutation(AccountMutations, CampaignMutations, ContactMutations, ListMutations, TemplateMutations):
+    pass
+
+
+@strawberry.type(description="What can be watched as it happens, over a websocket.")
+class Subscription(CampaignSubscriptions):
     pass
 
 
 @lru_cache(maxsize=1)
 def build_schema() -> strawberry.Schema:
     """The schema of the API; made once in a process."""
-    return strawberry.Schema(query=Query, mutation=Mutation, config=configuration())
+    return strawberry.Schema(query=Query, mutation=Mutation, subscription=Subscription, config=configuration())
