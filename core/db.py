@@ -57,10 +57,12 @@ def seated(statement: Select[*Ts]) -> Select[*Ts]:
     """The statement with the tenant's settings in the same round trip.
 
     The read depends laterally on the sub-select that calls set_config, so PostgreSQL evaluates the settings first.
-    Were it not to, the policies would see no tenant and return no rows: it fails closed.
+    Were it not to, the policies would see no tenant and return no rows: it fails closed. The OFFSETs keep the
+    planner from pulling a sub-select up, as it may then scan one side of a join before the tenant is seated.
     """
     tenant = set_tenant().offset(literal(0)).subquery("tenant")
-    rows = statement.where(tenant.c.organization.is_not(None)).correlate(tenant).lateral("rows")
+    read = select(statement.subquery("read")).where(tenant.c.organization.is_not(None)).offset(literal(0))
+    rows = read.correlate(tenant).lateral("rows")
     return select(rows).select_from(tenant.join(rows, true()))
 
 

@@ -1,0 +1,108 @@
+"""What the product asks of a mail provider, in the product's words."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NamedTuple, Protocol
+
+
+class Message(NamedTuple):
+    """One recipient's message, ready to go."""
+
+    delivery_id: str
+    to: str
+    subject: str
+    html: str
+    text: str
+    unsubscribe_url: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Envelope:
+    """What all messages of a batch share. The batch's and the delivery's id are how we find them again."""
+
+    sender: str
+    campaign_id: str
+    batch_id: str
+    tag: str
+
+
+class Verdict(StrEnum):
+    """What the provider said of one message."""
+
+    ACCEPTED = "accepted"
+    INACTIVE = "inactive"
+    REFUSED = "refused"
+    NOT_NOW = "not_now"
+    ACCOUNT = "account"
+
+
+class Receipt(NamedTuple):
+    """The provider's answer for one message: its id when accepted, otherwise a code and a text."""
+
+    verdict: Verdict
+    message_id: str | None = None
+    code: int = 0
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answered:
+    """A receipt for each message, in the order they were given."""
+
+    receipts: Sequence[Receipt]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotSent:
+    """Certainly nothing was sent; trying again later is right. `retry_after_seconds` as the provider asked for."""
+
+    reason: str
+    retry_after_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchRefused:
+    """Certainly nothing was sent: something in the batch spoils it whole."""
+
+    code: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountRefused:
+    """Certainly nothing was sent, and nothing will be until a person acts."""
+
+    code: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InDoubt:
+    """Some or all of the batch may have been sent."""
+
+    reason: str
+
+
+Outcome = Answered | NotSent | BatchRefused | AccountRefused | InDoubt
+
+
+class SearchFailed(ConnectionError):
+    """The provider's search gave no answer, so nothing is known."""
+
+
+class Mailer(Protocol):
+    """A mail provider."""
+
+    @property
+    def account(self) -> str:
+        """The name of the account that a rate limit applies to; no secret."""
+
+    async def send(self, envelope: Envelope, messages: Sequence[Message], *, timeout_seconds: float) -> Outcome:
+        """Hand a batch over, in one attempt, and say what became of it; raises nothing that the provider causes."""
+
+    async def find(self, batch_id: str) -> Mapping[str, str]:
+        """The provider's message id of every delivery of a batch that it knows; raises `SearchFailed`."""
+
+    async def aclose(self) -> None:
+        """Close the connections."""

@@ -1,0 +1,230 @@
+"""Postmark over HTTP: one attempt a call, and every answer sorted by whether something may have been sent."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import aiohttp
+import orjson
+
+from integrations.mail import (
+    AccountRefused,
+    Answered,
+    BatchRefused,
+    Envelope,
+    InDoubt,
+    Message,
+    NotSent,
+    Outcome,
+    Receipt,
+    SearchFailed,
+    Verdict,
+)
+
+# https://postmarkapp.com/developer/api/overview#error-codes
+INACTIVE: Final = 406
+RATE_LIMITED: Final = 429
+ACCOUNT_CODES: Final = frozenset({10, 400, 401, 405, 412, 413})
+ADVICE: Final = {
+    10: "The server token is not valid. Set NUDGE_POSTMARK__SERVER_TOKEN and resume the campaign.",
+    400: "The sender address is not known to Postmark. Add a sender signature for it and resume the campaign.",
+    401: "The sender address is not confirmed at Postmark. Confirm it there and resume the campaign.",
+    405: "Postmark does not let this account send. Check its plan and credits, then resume the campaign.",
+    412: "The Postmark account is not active. Reactivate it and resume the campaign.",
+    413: "The Postmark account may not send to these recipients yet. Ask Postmark for approval, then resume.",
+}
+PAGE: Final = 500
+# Well below the idle time after which servers close: a request on a connection closed meanwhile would be in doubt.
+KEEP_ALIVE_SECONDS: Final = 2.0
+CONNECT_SHARE: Final = 0.5
+
+
+class PostmarkMailer:
+    """Postmark's API for one server token."""
+
+    def __init__(self, *, base_url: str, server_token: str, message_stream: str, connections: int = 32) -> None:
+        self.batch_url = f"{base_url.rstrip('/')}/email/batch"
+        self.search_url = f"{base_url.rstrip('/')}/messages/outbound"
+        self.message_stream = message_stream
+        self.connections = connections
+        self.headers = {
+            "X-Postmark-Server-Token": server_token,
+            "Accept": "application/json",
+            "Content-Type": "application/json",
+        }
+        fingerprint = hashlib.sha256(f"{base_url}\n{server_token}".encode()).hexdigest()
+        self.account = f"postmark:{fingerprint[:16]}"
+        self.opened: aiohttp.ClientSession | None = None
+
+    @property
+    def session(self) -> aiohttp.ClientSession:
+        """The one session, opened on first use within the running loop."""
+        if self.opened is None:
+            self.opened = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=self.connections, keepalive_timeout=KEEP_ALIVE_SECONDS),
+                headers=self.headers,
+                auto_decompress=True,
+            )
+        return self.opened
+
+    async def send(self, envelope: Envelope, messages: Sequence[Message], *, timeout_seconds: float) -> Outcome:
+        """POST the batch once. A failure to connect is certain; anything after the first byte is in doubt."""
+        body = encode(envelope, messages, self.message_stream)
+        timeout = aiohttp.ClientTimeout(
+            total=timeout_seconds, connect=timeout_seconds * CONNECT_SHARE, ceil_threshold=float("inf")
+        )
+        try:
+            async with self.session.post(
+                self.batch_url, data=body, timeout=timeout, allow_redirects=False
+            ) as response:
+                return classify(
+                    response.status, await response.read(), response.headers.get("Retry-After"), len(messages)
+                )
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL) as error:
+            return NotSent(reason=f"Postmark cannot be reached: {describe(error)}")
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            return InDoubt(reason=f"The reply was lost: {describe(error)}")
+
+    async def find(self, batch_id: str) -> Mapping[str, str]:
+        """Search by the batch in the metadata, page by page."""
+        found: dict[str, str] = {}
+        offset = 0
+        while True:
+            page = await self.search(batch_id, offset)
+            for hit in page["Messages"]:
+                delivery = (hit.get("Metadata") or {}).get("delivery")
+                if isinstance(delivery, str) and isinstance(hit.get("MessageID"), str):
+                    found.setdefault(delivery, hit["MessageID"])
+            offset += PAGE
+            if offset >= page["TotalCount"] or not page["Messages"]:
+                return found
+
+    async def search(self, batch_id: str, offset: int) -> dict[str, Any]:
+        """A page of the outbound messages of a batch; raises `SearchFailed`."""
+        query = {
+            "count": str(PAGE),
+            "offset": str(offset),
+            "metadata_batch": batch_id,
+            "messagestream": self.message_stream,
+        }
+        try:
+            async with self.session.get(
+                self.search_url, params=query, timeout=aiohttp.ClientTimeout(total=15), allow_redirects=False
+            ) as response:
+                body = await response.read()
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise SearchFailed(f"Postmark's search does not answer: {describe(error)}") from error
+        page = parsed(body)
+        if response.status != 200 or not isinstance(page, dict) or not isinstance(page.get("Messages"), list):  # noqa: PLR2004
+            raise SearchFailed(f"Postmark's search answered {response.status}.")
+        return {"Messages": page["Messages"], "TotalCount": int(page.get("TotalCount") or 0)}
+
+    async def aclose(self) -> None:
+        """Close the session; the mailer opens another when it is used again."""
+        if self.opened is not None:
+            await self.opened.close()
+            self.opened = None
+
+
+def encode(envelope: Envelope, messages: Sequence[Message], message_stream: str) -> bytes:
+    """The batch as Postmark's bare JSON array."""
+    return orjson.dumps(
+        [
+            {
+                "From": envelope.sender,
+                "To": message.to,
+                "Subject": message.subject,
+                "HtmlBody": message.html,
+                "TextBody": message.text,
+                "Tag": envelope.tag,
+                "MessageStream": message_stream,
+                "TrackOpens": True,
+                "TrackLinks": "HtmlAndText",
+                "Metadata": {
+                    "batch": envelope.batch_id,
+                    "delivery": message.delivery_id,
+                    "campaign": envelope.campaign_id,
+                },
+                "Headers": [
+                    {"Name": "List-Unsubscribe", "Value": f"<{message.unsubscribe_url}>"},
+                    {"Name": "List-Unsubscribe-Post", "Value": "List-Unsubscribe=One-Click"},
+                ],
+            }
+            for message in messages
+        ]
+    )
+
+
+def classify(status: int, body: bytes, retry_after: str | None, count: int) -> Outcome:
+    """What an HTTP answer to a batch of `count` messages means."""
+    document = parsed(body)
+    if status == 200:  # noqa: PLR2004 - OK
+        return receipts(document, count)
+    code, text = error_of(document)
+    reason = f"Postmark answered {status}" + (f", code {code}: {text}" if text else "")
+    if status >= 500 or status == 408 or status < 300:  # noqa: PLR2004 - no word on what was done
+        return InDoubt(reason=reason)
+    if RATE_LIMITED in (status, code):
+        return NotSent(reason=reason, retry_after_seconds=seconds(retry_after))
+    if status in (413, 422) and code not in ACCOUNT_CODES:
+        return BatchRefused(code=code, reason=text or reason)
+    if status == 401 or code in ACCOUNT_CODES:  # noqa: PLR2004 - Unauthorized
+        return AccountRefused(code=code or status, reason=ADVICE.get(code or 10, reason))
+    return AccountRefused(code=code or status, reason=f"{reason}. Check NUDGE_POSTMARK__BASE_URL, then resume.")
+
+
+def receipts(document: object, count: int) -> Outcome:
+    """The items of a 200 answer; in doubt unless there is one for each message."""
+    if not isinstance(document, list) or len(document) != count:
+        return InDoubt(reason="Postmark's answer cannot be read")
+    try:
+        return Answered(receipts=[receipt(item) for item in document])
+    except (KeyError, TypeError, AttributeError):
+        return InDoubt(reason="Postmark's answer cannot be read")
+
+
+def receipt(item: Mapping[str, Any]) -> Receipt:
+    """One item of a 200 answer."""
+    code = item["ErrorCode"]
+    if code == 0:
+        message_id = item["MessageID"]
+        if not isinstance(message_id, str):
+            raise TypeError("MessageID is no text")
+        return Receipt(Verdict.ACCEPTED, message_id)
+    if not isinstance(code, int):
+        raise TypeError("ErrorCode is no number")
+    text = str(item.get("Message") or f"Postmark's code {code}")
+    if code == INACTIVE:
+        return Receipt(Verdict.INACTIVE, None, code, text)
+    if code == RATE_LIMITED:
+        return Receipt(Verdict.NOT_NOW, None, code, text)
+    if code in ACCOUNT_CODES:
+        return Receipt(Verdict.ACCOUNT, None, code, ADVICE.get(code, text))
+    return Receipt(Verdict.REFUSED, None, code, text)
+
+
+def parsed(body: bytes) -> object:
+    """The JSON of a body, or None when it is none."""
+    try:
+        document: object = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return None
+    return document
+
+
+def error_of(document: object) -> tuple[int, str]:
+    """The code and text of an error document; 0 and nothing when it is none."""
+    if not isinstance(document, dict):
+        return 0, ""
+    code = document.get("ErrorCode")
+    return code if isinstance(code, int) else 0, str(document.get("Message") or "")
+
+
+def seconds(retry_after: str | None) -> float | None:
+    """Retry-After in seconds; dates are not used by Postmark and ignored."""
+    return float(retry_after) if retry_after and retry_after.isdecimal() else None
+
+
+def describe(error: BaseException) -> str:
+    """An error in a line."""
+    return f"{type(error).__name__} {error}".strip()

@@ -1,0 +1,129 @@
+"""Whom a campaign's lines name: everybody, lists, tags and single contacts, less the excluded ones."""
+
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Select, and_, exists, func, or_, select, true, union
+
+from core.db import Reads
+from models.campaigns import CampaignRecipient, RecipientKind
+from models.contacts import Contact, ContactStatus, ContactTag, ListMembership, Suppression
+
+
+def audience_select(
+    organization_id: UUID,
+    campaign_id: UUID,
+    *,
+    after: UUID | ColumnElement[UUID] | None = None,
+    limit: int | None = None,
+) -> Select[UUID]:
+    """The ids (`contact_id`) of the contacts that the campaign's lines include, in order, excluded ones among them.
+
+    With `after` and `limit` each line is read only as far as the page needs, so that a page costs the same for
+    any size of audience. Segments name nobody until they exist.
+    """
+    every = [line_select(kind, organization_id, campaign_id, after, limit) for kind in SOURCES]
+    single = select(CampaignRecipient.contact_id.label("contact_id")).where(
+        *lines(organization_id, campaign_id, RecipientKind.CONTACT)
+    )
+    if after is not None:
+        single = single.where(CampaignRecipient.contact_id > after)
+    named = union(*every, single).subquery("named")
+    page = select(named.c.contact_id).order_by(named.c.contact_id)
+    return page if limit is None else page.limit(limit)
+
+
+# Where the contacts of a kind of line are found: the contact's id, and which rows a line names.
+SOURCES: dict[RecipientKind, tuple[Any, tuple[ColumnElement[bool], ...]]] = {
+    RecipientKind.ALL: (Contact.id, ()),
+    RecipientKind.TAG: (ContactTag.contact_id, (ContactTag.tag == CampaignRecipient.tag,)),
+    RecipientKind.LIST: (ListMembership.contact_id, (ListMembership.list_id == CampaignRecipient.list_id,)),
+}
+
+
+def lines(
+    organization_id: UUID, campaign_id: UUID, kind: RecipientKind, *, excluded: bool = False
+) -> tuple[ColumnElement[bool], ...]:
+    """The campaign's lines of a kind."""
+    return (
+        CampaignRecipient.organization_id == organization_id,
+        CampaignRecipient.campaign_id == campaign_id,
+        CampaignRecipient.kind == kind,
+        CampaignRecipient.excluded.is_(excluded),
+    )
+
+
+def line_select(
+    kind: RecipientKind,
+    organization_id: UUID,
+    campaign_id: UUID,
+    after: UUID | ColumnElement[UUID] | None,
+    limit: int | None,
+) -> Select[UUID]:
+    """The contacts of all lines of a kind, each line read by itself."""
+    contact_id, named = SOURCES[kind]
+    found = select(contact_id.label("contact_id")).where(contact_id.class_.organization_id == organization_id, *named)
+    if after is not None:
+        found = found.where(contact_id > after)
+    if limit is not None:
+        found = found.order_by(contact_id).limit(limit)
+    each = found.correlate(CampaignRecipient).lateral(f"of_{kind}")
+    return (
+        select(each.c.contact_id)
+        .select_from(CampaignRecipient.__table__.join(each, true()))
+        .where(*lines(organization_id, campaign_id, kind))
+    )
+
+
+def is_excluded(organization_id: UUID, campaign_id: UUID, contact_id: ColumnElement[UUID]) -> ColumnElement[bool]:
+    """Whether an excluded line of the campaign names the contact."""
+
+    def line(kind: RecipientKind) -> Select[UUID]:
+        return select(CampaignRecipient.id).where(*lines(organization_id, campaign_id, kind, excluded=True))
+
+    def named(kind: RecipientKind) -> ColumnElement[bool]:
+        source, rule = SOURCES[kind]
+        rows = select(source).where(source.class_.organization_id == organization_id, source == contact_id, *rule)
+        return exists(line(kind).where(exists(rows.correlate(CampaignRecipient))))
+
+    return or_(
+        exists(line(RecipientKind.CONTACT).where(CampaignRecipient.contact_id == contact_id)),
+        named(RecipientKind.TAG),
+        named(RecipientKind.LIST),
+        exists(line(RecipientKind.ALL)),
+    )
+
+
+def is_suppressed(organization_id: UUID, email_norm: Any) -> ColumnElement[bool]:  # noqa: ANN401 - a text column
+    """Whether the address must not be mailed."""
+    return exists(
+        select(Suppression.email_norm).where(
+            Suppression.organization_id == organization_id, Suppression.email_norm == email_norm
+        )
+    )
+
+
+def included(organization_id: UUID, campaign_id: UUID) -> Select[int]:
+    """How many contacts the lines name, less the excluded ones."""
+    named = audience_select(organization_id, campaign_id).subquery("audience")
+    return (
+        select(func.count())
+        .select_from(
+            named.join(Contact, and_(Contact.organization_id == organization_id, Contact.id == named.c.contact_id))
+        )
+        .where(~is_excluded(organization_id, campaign_id, Contact.__table__.c.id))
+    )
+
+
+async def count_audience(reads: Reads, campaign_id: UUID) -> int:
+    """How many recipients the campaign would have, those included whom it would skip."""
+    return (await reads.rows(included(reads.tenant.organization_id, campaign_id)))[0][0]
+
+
+async def count_mailable(reads: Reads, campaign_id: UUID) -> int:
+    """How many of the recipients may be mailed at this moment."""
+    organization_id = reads.tenant.organization_id
+    statement = included(organization_id, campaign_id).where(
+        Contact.status == ContactStatus.SUBSCRIBED, ~is_suppressed(organization_id, Contact.email_norm)
+    )
+    return (await reads.rows(statement))[0][0]

@@ -1,0 +1,158 @@
+"""T1: take some pending recipients for a while. The lease token is a fence; its end is by the database's clock."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from time import monotonic
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    ARRAY,
+    Integer,
+    Interval,
+    Row,
+    Select,
+    Text,
+    Uuid,
+    any_,
+    bindparam,
+    exists,
+    func,
+    literal,
+    select,
+    update,
+)
+
+from core.ids import new_id
+from core.pubsub import campaign_topic
+from core.unit_of_work import UnitOfWork
+from models.campaigns import Campaign, CampaignStatus, DeliveryStatus, EmailDelivery
+from models.contacts import Contact, ContactTag
+
+START = UUID(int=0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """Rows that are ours until `deadline` (this process's monotonic seconds, never after the lease's true end)."""
+
+    organization_id: UUID
+    campaign_id: UUID
+    token: UUID
+    batch_id: UUID
+    deadline: float
+    after: UUID
+    rows: list[Row[Any]]
+
+
+def now_plus(seconds: Any) -> Any:  # noqa: ANN401 - SQL expressions
+    """The database's clock, so many seconds on."""
+    return func.clock_timestamp() + func.make_interval(0, 0, 0, 0, 0, 0, seconds, type_=Interval)
+
+
+def is_sending() -> Any:  # noqa: ANN401 - a SQL condition on bound ids
+    """Whether the bound campaign is being sent, as this statement sees it."""
+    return exists(
+        select(literal(1)).where(
+            Campaign.organization_id == bindparam("organization", type_=Uuid),
+            Campaign.id == bindparam("campaign", type_=Uuid),
+            Campaign.status == CampaignStatus.SENDING,
+        )
+    )
+
+
+def of_bound_campaign() -> tuple[Any, ...]:
+    """The deliveries of the bound campaign."""
+    return (
+        EmailDelivery.organization_id == bindparam("organization", type_=Uuid),
+        EmailDelivery.campaign_id == bindparam("campaign", type_=Uuid),
+    )
+
+
+def is_listed() -> Any:  # noqa: ANN401 - a SQL condition
+    """Whether the delivery is one of the bound ids; an array of uuids, as a cast from text is not leakproof."""
+    return EmailDelivery.id == any_(bindparam("ids", type_=ARRAY(Uuid)))
+
+
+@lru_cache
+def claim_statement(*, custom_fields: bool, tags: bool) -> Select[*tuple[Any, ...]]:
+    """Claim a batch and read with it what the campaign's templates need of each contact."""
+    picked = (
+        select(EmailDelivery.id)
+        .where(
+            *of_bound_campaign(),
+            EmailDelivery.is_open,
+            EmailDelivery.status == DeliveryStatus.PENDING,
+            EmailDelivery.id > bindparam("after", type_=Uuid),
+            is_sending(),
+        )
+        .order_by(EmailDelivery.id)
+        .limit(bindparam("most", type_=Integer))
+        .with_for_update(skip_locked=True, of=EmailDelivery)
+        .cte("picked")
+    )
+    claimed = (
+        update(EmailDelivery)
+        .where(*of_bound_campaign(), EmailDelivery.id == any_(func.array(select(picked.c.id).scalar_subquery())))
+        .values(
+            status=DeliveryStatus.CLAIMED,
+            lease_token=bindparam("token", type_=Uuid),
+            lease_until=now_plus(bindparam("lease")),
+        )
+        .returning(EmailDelivery.id, EmailDelivery.contact_id, EmailDelivery.email)
+        .cte("claimed")
+    )
+    contact = Contact.__table__.c
+    columns = [contact.status, contact.first_name, contact.last_name]
+    if custom_fields:
+        columns.append(contact.custom_fields)
+    if tags:
+        of_contact = select(ContactTag.tag).where(
+            ContactTag.organization_id == contact.organization_id, ContactTag.contact_id == contact.id
+        )
+        columns.append(
+            func.array(of_contact.order_by(ContactTag.tag).scalar_subquery(), type_=ARRAY(Text)).label("tags")
+        )
+    return select(claimed.c.id, claimed.c.contact_id, claimed.c.email, *columns).select_from(
+        claimed.outerjoin(
+            Contact,
+            (contact.organization_id == bindparam("organization", type_=Uuid)) & (contact.id == claimed.c.contact_id),
+        )
+    )
+
+
+async def claim(
+    uow: UnitOfWork,
+    campaign_id: UUID,
+    *,
+    most: int,
+    lease_seconds: float,
+    after: UUID = START,
+    custom_fields: bool = False,
+    tags: bool = False,
+) -> Claim:
+    """Claim up to `most` pending recipients beyond `after`; none when the campaign is not being sent."""
+    deadline = monotonic() + lease_seconds
+    token = new_id()
+    rows = await uow.rows(
+        claim_statement(custom_fields=custom_fields, tags=tags),
+        {
+            "organization": uow.tenant.organization_id,
+            "campaign": campaign_id,
+            "after": after,
+            "most": most,
+            "token": token,
+            "lease": lease_seconds,
+        },
+    )
+    if rows:
+        uow.publish(campaign_topic(uow.tenant.organization_id, campaign_id))
+    return Claim(
+        organization_id=uow.tenant.organization_id,
+        campaign_id=campaign_id,
+        token=token,
+        batch_id=new_id(),
+        deadline=deadline,
+        after=after,
+        rows=list(rows),
+    )

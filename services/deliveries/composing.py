@@ -1,0 +1,120 @@
+"""Rendering a claimed batch: templates are compiled once per campaign, and no transaction is open meanwhile."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import select
+
+from core.db import Reads, first
+from core.security import Signer
+from integrations.mail import Message
+from models.campaigns import Campaign
+from models.contacts import ContactStatus
+from models.organizations import Organization
+from services.deliveries.claiming import Claim
+from services.deliveries.preparing import NOT_MAILABLE, Decision
+from services.rendering import MessageTemplate, RenderFailed, campaign_variables, compile_message, contact_variables
+
+MEMORY_BYTES = 40_000_000
+TAG_LENGTH = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CampaignMail:
+    """All that is the same for every recipient of a campaign. Frozen with the audience, so it can be kept."""
+
+    organization_id: UUID
+    campaign_id: UUID
+    template: MessageTemplate
+    variables: Mapping[str, object]
+    sender: str
+    tag: str
+    custom_fields: bool
+    tags: bool
+    most: int
+
+
+@dataclass(slots=True, kw_only=True)
+class Composed:
+    """A batch's messages in the ledger's order, and why some recipients get none."""
+
+    messages: dict[UUID, Message] = field(default_factory=dict)
+    skipped: dict[UUID, Decision] = field(default_factory=dict)
+
+
+async def load_mail(reads: Reads, campaign_id: UUID, *, sender: str, batch_size: int) -> CampaignMail | None:
+    """Read and compile a campaign's content; None when it is unknown. Raises `Refusals` when it does not parse."""
+    row = await first(
+        reads,
+        select(
+            Campaign.name,
+            Campaign.subject,
+            Campaign.html_content,
+            Campaign.text_content,
+            Organization.name.label("organization_name"),
+            Organization.settings,
+        )
+        .join(Organization, Organization.id == Campaign.organization_id)
+        .where(Campaign.organization_id == reads.tenant.organization_id, Campaign.id == campaign_id),
+    )
+    if row is None:
+        return None
+    template = compile_message(subject=row.subject, html_content=row.html_content, text_content=row.text_content)
+    size = len(row.html_content) + len(row.text_content) + 2_000
+    return CampaignMail(
+        organization_id=reads.tenant.organization_id,
+        campaign_id=campaign_id,
+        template=template,
+        variables=campaign_variables(
+            organization_name=row.organization_name, campaign_name=row.name, unsubscribe_url=""
+        ),
+        sender=sender_of(row.settings, sender),
+        tag=" ".join(row.name.split())[:TAG_LENGTH],
+        custom_fields=reads_of(template, "contact.customFields"),
+        tags=reads_of(template, "contact.tags"),
+        most=max(1, min(batch_size, MEMORY_BYTES // (2 * size))),
+    )
+
+
+def reads_of(template: MessageTemplate, path: str) -> bool:
+    """Whether the templates read the variable, a part of it, or the whole contact."""
+    return any(name == "contact" or name.startswith(path) for name in template.variables)
+
+
+def sender_of(settings: Mapping[str, Any], default: str) -> str:
+    """The organisation's own From address, or the installation's."""
+    own = settings.get("sender")
+    return own if isinstance(own, str) and own.strip() else default
+
+
+def unsubscribe_url(base: str, signer: Signer, mail: CampaignMail, delivery_id: UUID, contact_id: UUID) -> str:
+    """The recipient's own link: opaque, and good for nothing but to unsubscribe."""
+    ids = mail.organization_id.bytes + mail.campaign_id.bytes + delivery_id.bytes + contact_id.bytes
+    return f"{base}/u/{signer.sign(ids)}"
+
+
+def compose(claim: Claim, mail: CampaignMail, *, signer: Signer, public_url: str) -> Composed:
+    """The messages of a claimed batch; recipients who may no longer be mailed, or cannot be, are left out."""
+    result = Composed()
+    for row in claim.rows:
+        if row.status != ContactStatus.SUBSCRIBED:
+            gone = row.status is None
+            result.skipped[row.id] = Decision.CONTACT_DELETED if gone else NOT_MAILABLE[ContactStatus(row.status)]
+            continue
+        url = unsubscribe_url(public_url, signer, mail, row.id, row.contact_id)
+        contact = contact_variables(
+            first_name=row.first_name,
+            last_name=row.last_name,
+            email=row.email,
+            custom_fields=row.custom_fields if mail.custom_fields else None,
+            tags=row.tags if mail.tags else (),
+        )
+        try:
+            rendered = mail.template.render(contact, {**mail.variables, "unsubscribeUrl": url})
+        except RenderFailed:
+            result.skipped[row.id] = Decision.RENDER_FAILED
+            continue
+        result.messages[row.id] = Message(str(row.id), row.email, rendered.subject, rendered.html, rendered.text, url)
+    return result

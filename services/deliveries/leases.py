@@ -1,0 +1,30 @@
+"""The times that keep two workers off one message: all follow from the lease."""
+
+from dataclasses import dataclass
+from time import monotonic
+
+from core.settings import Settings
+
+REQUEST_SHARE = 0.5
+MARGIN_SHARE = 0.1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeaseTimes:
+    """Seconds: the lease, the longest request within it, and what must remain of it to hand a batch over."""
+
+    lease: float
+    request: float
+    needed: float
+
+
+def lease_times(settings: Settings) -> LeaseTimes:
+    """The times that the settings give; a request always ends well inside its lease."""
+    lease = settings.sending.lease_seconds
+    request = min(settings.postmark.timeout_seconds, lease * REQUEST_SHARE)
+    return LeaseTimes(lease=lease, request=request, needed=request + lease * MARGIN_SHARE)
+
+
+def time_for(deadline: float, seconds: float) -> bool:
+    """Whether so many seconds remain; both clocks are this process's own, which no setting of the time moves."""
+    return monotonic() + seconds < deadline

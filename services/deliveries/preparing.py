@@ -1,0 +1,161 @@
+"""Freezing the audience: pages of rows in the ledger, the cursor saved with each, so that it can go on anywhere."""
+
+from enum import StrEnum
+from time import monotonic
+from typing import NamedTuple
+from uuid import UUID
+
+from sqlalchemy import Uuid, bindparam, case, func, literal, null, select, update
+from sqlalchemy.dialects.postgresql import insert
+
+from core.permissions import Tenant
+from core.pubsub import campaign_topic
+from core.telemetry import logger
+from core.unit_of_work import UnitOfWork, Work
+from models.campaigns import Campaign, CampaignStats, CampaignStatus, DeliveryStatus, EmailDelivery
+from models.contacts import Contact, ContactStatus
+from services.deliveries.audience import audience_select, is_excluded, is_suppressed
+from services.deliveries.states import move
+from services.deliveries.work import PrepareCampaign, SendBatches
+
+PAGE = 5_000
+START = UUID(int=0)
+NOBODY = "Nobody belongs to the audience: no contact is named by its lists, tags and contacts."
+log = logger(__name__)
+
+
+class Decision(StrEnum):
+    """Why a recipient got no message (`deliveryDecision`)."""
+
+    UNSUBSCRIBED = "unsubscribed"
+    NOT_CONFIRMED = "not_confirmed"
+    BOUNCED = "bounced"
+    COMPLAINED = "complained"
+    SUPPRESSED = "suppressed"
+    CANCELLED = "cancelled"
+    CONTACT_DELETED = "contact_deleted"
+    RENDER_FAILED = "render_failed"
+
+
+NOT_MAILABLE = {
+    ContactStatus.UNSUBSCRIBED: Decision.UNSUBSCRIBED,
+    ContactStatus.PENDING: Decision.NOT_CONFIRMED,
+    ContactStatus.BOUNCED: Decision.BOUNCED,
+    ContactStatus.COMPLAINED: Decision.COMPLAINED,
+}
+
+
+class Page(NamedTuple):
+    """A page of candidates: how many there were, and the last of them."""
+
+    candidates: int
+    last: UUID | None
+
+
+async def prepare(work: Work, tenant: Tenant, campaign_id: UUID, *, within_seconds: float = 20.0) -> bool:
+    """Freeze pages until the audience is complete (True) or the time is up (False; rings for the rest)."""
+    until = monotonic() + within_seconds
+    while monotonic() < until:
+        async with work.begin(tenant) as uow:
+            if await prepare_page(uow, campaign_id):
+                return True
+    async with work.begin(tenant) as uow:
+        uow.enqueue(PrepareCampaign(organization_id=tenant.organization_id, campaign_id=campaign_id))
+    return False
+
+
+async def prepare_page(uow: UnitOfWork, campaign_id: UUID) -> bool:
+    """Freeze the next page; True when there is nothing left to prepare, by us or by anyone."""
+    organization_id = uow.tenant.organization_id
+    # The lock keeps a second preparer and a cancellation out until the page is in.
+    found = await uow.rows(
+        select(Campaign.prepare_cursor)
+        .where(
+            Campaign.organization_id == organization_id,
+            Campaign.id == campaign_id,
+            Campaign.status == CampaignStatus.PREPARING,
+        )
+        .with_for_update()
+    )
+    if not found:
+        return True
+    await uow.execute(
+        insert(CampaignStats)
+        .values(organization_id=organization_id, campaign_id=campaign_id)
+        .on_conflict_do_nothing()
+    )
+    page = await freeze(uow, campaign_id, found[0].prepare_cursor or START)
+    uow.publish(campaign_topic(organization_id, campaign_id))
+    if page.candidates < PAGE:
+        await complete(uow, campaign_id)
+        return True
+    await uow.execute(
+        update(Campaign)
+        .where(Campaign.organization_id == organization_id, Campaign.id == campaign_id)
+        .values(prepare_cursor=page.last)
+    )
+    return False
+
+
+async def freeze(uow: UnitOfWork, campaign_id: UUID, after: UUID) -> Page:
+    """Put the next page's recipients into the ledger; whoever may not be mailed is put there as skipped, with why."""
+    organization_id = uow.tenant.organization_id
+    named = (
+        audience_select(organization_id, campaign_id, after=bindparam("after", after, type_=Uuid), limit=PAGE)
+        .cte("candidates")
+        .prefix_with("MATERIALIZED")
+    )
+    contact = Contact.__table__.c
+    decision = case(
+        *((contact.status == status, str(reason)) for status, reason in NOT_MAILABLE.items()),
+        (is_suppressed(organization_id, contact.email_norm), str(Decision.SUPPRESSED)),
+        else_=null(),
+    ).label("decision")
+    judged = (
+        select(contact.id, contact.email, contact.email_norm, decision)
+        .select_from(named)
+        .join(Contact, (contact.organization_id == organization_id) & (contact.id == named.c.contact_id))
+        .where(~is_excluded(organization_id, campaign_id, contact.id))
+        .order_by(contact.id)
+        .cte("judged")
+    )
+    status = case(
+        (judged.c.decision.is_(None), str(DeliveryStatus.PENDING)), else_=str(DeliveryStatus.SKIPPED)
+    ).label("status")
+    frozen = (
+        insert(EmailDelivery)
+        .from_select(
+            ["organization_id", "campaign_id", "contact_id", "email", "email_norm", "decision", "status"],
+            select(
+                literal(organization_id, Uuid),
+                literal(campaign_id, Uuid),
+                judged.c.id,
+                judged.c.email,
+                judged.c.email_norm,
+                judged.c.decision,
+                status,
+            ),
+        )
+        .on_conflict_do_nothing()
+        .cte("frozen")
+    )
+    rows = await uow.rows(
+        select(
+            func.count(), select(named.c.contact_id).order_by(named.c.contact_id.desc()).limit(1).scalar_subquery()
+        )
+        .select_from(named)
+        .add_cte(frozen)
+    )
+    return Page(*rows[0])
+
+
+async def complete(uow: UnitOfWork, campaign_id: UUID) -> None:
+    """The audience is frozen: on to sending, or to `failed` when it names nobody."""
+    organization_id = uow.tenant.organization_id
+    size = await uow.rows(select(CampaignStats.audience).where(CampaignStats.campaign_id == campaign_id))
+    if not size[0].audience:
+        await move(uow, campaign_id, CampaignStatus.FAILED, reason=NOBODY)
+        return
+    await move(uow, campaign_id, CampaignStatus.SENDING, prepare_cursor=None, started_at=func.now())
+    uow.enqueue(SendBatches(organization_id=organization_id, campaign_id=campaign_id))
+    log.info("audience frozen", campaign_id=str(campaign_id), audience=size[0].audience)

@@ -1,0 +1,211 @@
+"""T3: what the provider said goes into the ledger, where the rows are still the batch's."""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ARRAY, Integer, Text, Uuid, and_, bindparam, column, func, literal, or_, select, update
+from sqlalchemy.dialects.postgresql import insert
+
+from core.pubsub import campaign_topic
+from core.unit_of_work import UnitOfWork
+from integrations.mail import AccountRefused, Answered, InDoubt, Message, NotSent, Receipt, Verdict
+from models.campaigns import DeliveryStatus, EmailDelivery
+from models.contacts import Suppression, SuppressionReason
+from services.deliveries.claiming import Claim, is_listed, of_bound_campaign
+from services.deliveries.submitting import Handed
+
+TEXT_LENGTH = 500
+
+
+def is_of_batch() -> Any:  # noqa: ANN401 - a SQL condition
+    """Whether the row still waits for this batch's outcome: under our lease, or in doubt since it lapsed."""
+    return or_(
+        and_(
+            EmailDelivery.status == DeliveryStatus.SUBMITTING,
+            EmailDelivery.lease_token == bindparam("token", type_=Uuid),
+        ),
+        and_(
+            EmailDelivery.status == DeliveryStatus.UNKNOWN,
+            EmailDelivery.batch_id == bindparam("batch", type_=Uuid),
+        ),
+    )
+
+
+LEASE_OVER: dict[str, Any] = {"lease_token": None, "lease_until": None, "next_look_at": None}
+
+
+@lru_cache
+def accepted_statement() -> Any:  # noqa: ANN401 - an UPDATE
+    """The messages that the provider took, with its ids."""
+    given = (
+        func.unnest(bindparam("ids", type_=ARRAY(Uuid)), bindparam("message_ids", type_=ARRAY(Text)))
+        .table_valued(column("id", Uuid), column("message_id", Text))
+        .render_derived(name="given")
+    )
+    return (
+        update(EmailDelivery)
+        .where(*of_bound_campaign(), EmailDelivery.id == given.c.id, is_of_batch())
+        .values(
+            status=DeliveryStatus.ACCEPTED,
+            message_id=given.c.message_id,
+            accepted_at=func.clock_timestamp(),
+            error_code=None,
+            error_message=None,
+            **LEASE_OVER,
+        )
+    )
+
+
+@lru_cache
+def rejected_statement() -> Any:  # noqa: ANN401 - an UPDATE
+    """The messages that the provider refused, with its codes and words."""
+    given = (
+        func.unnest(
+            bindparam("ids", type_=ARRAY(Uuid)),
+            bindparam("codes", type_=ARRAY(Integer)),
+            bindparam("texts", type_=ARRAY(Text)),
+        )
+        .table_valued(column("id", Uuid), column("code", Integer), column("text", Text))
+        .render_derived(name="given")
+    )
+    return (
+        update(EmailDelivery)
+        .where(*of_bound_campaign(), EmailDelivery.id == given.c.id, is_of_batch())
+        .values(status=DeliveryStatus.REJECTED, error_code=given.c.code, error_message=given.c.text, **LEASE_OVER)
+    )
+
+
+@lru_cache
+def not_sent_statement() -> Any:  # noqa: ANN401 - an UPDATE
+    """The messages that were certainly not sent: pending again."""
+    return (
+        update(EmailDelivery)
+        .where(*of_bound_campaign(), is_listed(), is_of_batch())
+        .values(
+            status=DeliveryStatus.PENDING,
+            batch_id=None,
+            submitted_at=None,
+            error_message=bindparam("reason", type_=Text),
+            **LEASE_OVER,
+        )
+    )
+
+
+@lru_cache
+def in_doubt_statement() -> Any:  # noqa: ANN401 - an UPDATE
+    """The messages that may have been sent: the provider will be asked."""
+    return (
+        update(EmailDelivery)
+        .where(
+            *of_bound_campaign(),
+            is_listed(),
+            EmailDelivery.status == DeliveryStatus.SUBMITTING,
+            EmailDelivery.lease_token == bindparam("token", type_=Uuid),
+        )
+        .values(
+            status=DeliveryStatus.UNKNOWN,
+            error_message=bindparam("reason", type_=Text),
+            looks=0,
+            next_look_at=func.clock_timestamp(),
+            lease_token=None,
+            lease_until=None,
+        )
+    )
+
+
+async def record(uow: UnitOfWork, claim: Claim, handed: Sequence[Handed]) -> None:
+    """Write down what became of a batch; rows that somebody else has settled meanwhile stay as they are."""
+    bound = {
+        "organization": claim.organization_id,
+        "campaign": claim.campaign_id,
+        "token": claim.token,
+        "batch": claim.batch_id,
+    }
+    for part in handed:
+        if isinstance(part.outcome, Answered):
+            await record_receipts(uow, bound, part.messages, part.outcome.receipts)
+        elif isinstance(part.outcome, InDoubt):
+            await uow.execute(
+                in_doubt_statement(), {**bound, "ids": ids_of(part.messages), "reason": part.outcome.reason}
+            )
+        else:
+            await give_back(uow, bound, part.messages, part.outcome.reason)
+    uow.publish(campaign_topic(claim.organization_id, claim.campaign_id))
+
+
+async def record_receipts(
+    uow: UnitOfWork, bound: dict[str, UUID], messages: Sequence[Message], receipts: Sequence[Receipt]
+) -> None:
+    """Write down a receipt for each message."""
+    accepted = [receipt.message_id for receipt in receipts if receipt.verdict is Verdict.ACCEPTED]
+    if len(accepted) == len(messages):
+        await uow.execute(accepted_statement(), {**bound, "ids": ids_of(messages), "message_ids": accepted})
+        return
+    pairs = list(zip(messages, receipts, strict=True))
+    taken = [message for message, receipt in pairs if receipt.verdict is Verdict.ACCEPTED]
+    if taken:
+        await uow.execute(accepted_statement(), {**bound, "ids": ids_of(taken), "message_ids": accepted})
+    refused = [pair for pair in pairs if pair[1].verdict in (Verdict.REFUSED, Verdict.INACTIVE)]
+    if refused:
+        await reject(uow, bound, refused)
+    later = [pair for pair in pairs if pair[1].verdict in (Verdict.NOT_NOW, Verdict.ACCOUNT)]
+    if later:
+        await give_back(uow, bound, [message for message, _ in later], later[0][1].text)
+
+
+async def reject(uow: UnitOfWork, bound: dict[str, UUID], refused: list[tuple[Message, Receipt]]) -> None:
+    """Mark messages as refused; an address that the provider no longer mails is suppressed here as well."""
+    messages = [message for message, _ in refused]
+    await uow.execute(
+        rejected_statement(),
+        {
+            **bound,
+            "ids": ids_of(messages),
+            "codes": [receipt.code for _, receipt in refused],
+            "texts": [receipt.text[:TEXT_LENGTH] for _, receipt in refused],
+        },
+    )
+    inactive = [message for message, receipt in refused if receipt.verdict is Verdict.INACTIVE]
+    if not inactive:
+        return
+    addresses = select(
+        EmailDelivery.organization_id,
+        EmailDelivery.email_norm,
+        literal(str(SuppressionReason.PROVIDER), Text),
+        EmailDelivery.campaign_id,
+    ).where(*of_bound_campaign(), is_listed())
+    await uow.execute(
+        insert(Suppression)
+        .from_select(["organization_id", "email_norm", "reason", "campaign_id"], addresses)
+        .on_conflict_do_nothing(),
+        {**bound, "ids": ids_of(inactive)},
+    )
+
+
+async def give_back(uow: UnitOfWork, bound: dict[str, UUID], messages: Sequence[Message], reason: str) -> None:
+    """Make messages pending again that were certainly not sent."""
+    await uow.execute(not_sent_statement(), {**bound, "ids": ids_of(messages), "reason": reason[:TEXT_LENGTH]})
+
+
+def ids_of(messages: Sequence[Message]) -> list[UUID]:
+    """The deliveries' ids."""
+    return [UUID(message.delivery_id) for message in messages]
+
+
+def trouble(handed: Sequence[Handed]) -> NotSent | AccountRefused | InDoubt | None:
+    """What of a batch's outcome concerns more than the batch: the account first, then any reason to slow down."""
+    troubles: list[NotSent | AccountRefused | InDoubt] = []
+    for _, outcome in handed:
+        if isinstance(outcome, AccountRefused):
+            return outcome
+        if isinstance(outcome, Answered):
+            for receipt in outcome.receipts:
+                if receipt.verdict is Verdict.ACCOUNT:
+                    return AccountRefused(code=receipt.code, reason=receipt.text)
+                if receipt.verdict is Verdict.NOT_NOW:
+                    troubles.append(NotSent(reason=receipt.text))
+        elif isinstance(outcome, NotSent | InDoubt):
+            troubles.append(outcome)
+    return troubles[0] if troubles else None

@@ -1,0 +1,214 @@
+"""The sender of a process: several batches under way at once, organisations in turn."""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import NamedTuple
+from uuid import UUID
+
+from sqlalchemy.exc import DataError, IntegrityError, ProgrammingError, SQLAlchemyError
+
+from core.db import Reads, SystemScope
+from core.errors import Refusals
+from core.permissions import Tenant
+from core.security import Signer
+from core.settings import Settings
+from core.telemetry import logger
+from core.unit_of_work import Work
+from integrations.mail import AccountRefused, Envelope, Mailer, NotSent
+from models.campaigns import CampaignStatus
+from services.deliveries.claiming import START, Claim, claim
+from services.deliveries.composing import CampaignMail, compose, load_mail
+from services.deliveries.leases import LeaseTimes, lease_times
+from services.deliveries.pacing import Patience, reserve
+from services.deliveries.recording import record, trouble
+from services.deliveries.rotation import Rotation, Turn
+from services.deliveries.states import CampaignConflict, move
+from services.deliveries.submitting import Handed, hand_over, submit
+
+KEPT_CAMPAIGNS = 50
+RECORD_PATIENCE_SECONDS = 120.0
+RECORD_PAUSE_SECONDS = 1.0
+BROKEN_PAUSE_SECONDS = 1.0
+log = logger(__name__)
+
+
+class Batch(NamedTuple):
+    """What a turn came to: where its claim began, how many recipients it got, and how many were handed over."""
+
+    after: UUID = START
+    claimed: int = 0
+    handed_over: int = 0
+
+
+@dataclass(slots=True, kw_only=True)
+class Sender:
+    """Sends what is pending of the campaigns it is rung for. Everything it knows is in the ledger as well."""
+
+    settings: Settings
+    work: Work
+    system: SystemScope
+    reads: Callable[[Tenant], Reads]
+    mailer: Mailer
+    signer: Signer
+    patience: Patience = field(default_factory=Patience)
+    rotation: Rotation = field(default_factory=Rotation)
+    mails: OrderedDict[UUID, CampaignMail] = field(default_factory=OrderedDict)
+    cursors: dict[UUID, UUID] = field(default_factory=dict)
+
+    @property
+    def times(self) -> LeaseTimes:
+        """The times that the settings give."""
+        return lease_times(self.settings)
+
+    def ring(self, organization_id: UUID, campaign_id: UUID) -> None:
+        """A campaign has something to send; returns at once."""
+        self.rotation.ring(organization_id, campaign_id)
+
+    def stop(self) -> None:
+        """Claim nothing more; `run` returns when the batches under way are recorded."""
+        self.rotation.close()
+
+    async def run(self) -> None:
+        """Send until stopped."""
+        async with asyncio.TaskGroup() as lanes:
+            for number in range(self.settings.sending.concurrent_batches):
+                lanes.create_task(self.lane(), name=f"sending-lane-{number}")
+
+    async def lane(self) -> None:
+        """One batch after the other, of whoever's turn it is."""
+        while (turn := await self.rotation.next()) is not None:
+            await self.patience.wait()
+            try:
+                batch = await self.send_batch(Tenant(organization_id=turn.organization_id), turn.campaign_id)
+            except Exception:
+                # Whatever it was (the database restarts, say), the rows know where they stand.
+                log.exception("batch broke off", campaign_id=str(turn.campaign_id))
+                await asyncio.sleep(BROKEN_PAUSE_SECONDS)
+                continue
+            self.settle(turn, batch)
+
+    def settle(self, turn: Turn, batch: Batch) -> None:
+        """Leave the rotation when there was nothing; start from the front once the end has been reached."""
+        if batch.claimed:
+            return
+        if batch.after == START:
+            self.rotation.empty(turn)
+        self.cursors.pop(turn.campaign_id, None)
+
+    async def send_batch(self, tenant: Tenant, campaign_id: UUID) -> Batch:
+        """Claim, render, submit, hand over and record one batch of a campaign."""
+        mail = await self.mail_of(tenant, campaign_id)
+        if mail is None:
+            return Batch()
+        most = await self.allowance(mail.most)
+        claimed = await self.take(tenant, mail, most)
+        if not claimed.rows:
+            return Batch(claimed.after)
+        composed = compose(claimed, mail, signer=self.signer, public_url=self.settings.public_url)
+        async with self.work.begin(tenant) as uow:
+            messages = await submit(uow, claimed, composed, self.times)
+        if messages:
+            envelope = Envelope(
+                sender=mail.sender, campaign_id=str(campaign_id), batch_id=str(claimed.batch_id), tag=mail.tag
+            )
+            handed = await hand_over(self.mailer, envelope, messages, deadline=claimed.deadline, times=self.times)
+            await self.record_for_sure(tenant, claimed, handed)
+            await self.heed(tenant, campaign_id, handed)
+        return Batch(claimed.after, len(claimed.rows), len(messages))
+
+    async def take(self, tenant: Tenant, mail: CampaignMail, most: int) -> Claim:
+        """Claim the next batch, from where the last claim of this process ended."""
+        after = self.cursors.get(mail.campaign_id, START)
+        async with self.work.begin(tenant) as uow:
+            claimed = await claim(
+                uow,
+                mail.campaign_id,
+                most=most,
+                lease_seconds=self.times.lease,
+                after=after,
+                custom_fields=mail.custom_fields,
+                tags=mail.tags,
+            )
+        if claimed.rows:
+            self.cursors[mail.campaign_id] = max(row.id for row in claimed.rows)
+        if len(claimed.rows) < most:
+            await self.reserve(len(claimed.rows) - most)
+        return claimed
+
+    async def mail_of(self, tenant: Tenant, campaign_id: UUID) -> CampaignMail | None:
+        """The campaign's compiled content, kept for the latest campaigns."""
+        mail = self.mails.get(campaign_id)
+        if mail is None:
+            mail = await self.load(tenant, campaign_id)
+            if mail is None:
+                return None
+            self.mails[campaign_id] = mail
+            if len(self.mails) > KEPT_CAMPAIGNS:
+                self.mails.popitem(last=False)
+        self.mails.move_to_end(campaign_id)
+        return mail
+
+    async def load(self, tenant: Tenant, campaign_id: UUID) -> CampaignMail | None:
+        """Read and compile the campaign's content; one that no longer compiles is paused with the reason."""
+        try:
+            return await load_mail(
+                self.reads(tenant),
+                campaign_id,
+                sender=self.settings.postmark.sender,
+                batch_size=self.settings.sending.batch_size,
+            )
+        except Refusals as error:
+            await self.pause(tenant, campaign_id, f"The content cannot be rendered: {error}")
+            return None
+
+    async def allowance(self, most: int) -> int:
+        """How many messages may go in the next batch, after waiting for the account's rate to allow them."""
+        rate = self.settings.postmark.messages_per_second
+        allowed = min(most, rate) if rate else most
+        await asyncio.sleep(await self.reserve(allowed))
+        return allowed
+
+    async def reserve(self, messages: int) -> float:
+        """Reserve (or give back) messages of the account's rate."""
+        return await reserve(self.system, self.mailer.account, messages, self.settings.postmark.messages_per_second)
+
+    async def record_for_sure(self, tenant: Tenant, claimed: Claim, handed: list[Handed]) -> None:
+        """Record, and again while the database is away; what stays unrecorded is settled by asking the provider."""
+        until = monotonic() + RECORD_PATIENCE_SECONDS
+        while True:
+            try:
+                async with self.work.begin(tenant) as uow:
+                    await record(uow, claimed, handed)
+            except (SQLAlchemyError, OSError) as error:
+                if monotonic() > until or isinstance(error, ProgrammingError | IntegrityError | DataError):
+                    raise
+                log.warning("batch not recorded yet", batch_id=str(claimed.batch_id), error=type(error).__name__)
+                await asyncio.sleep(RECORD_PAUSE_SECONDS)
+            else:
+                return
+
+    async def heed(self, tenant: Tenant, campaign_id: UUID, handed: list[Handed]) -> None:
+        """Slow down, or stop the campaign, when the provider says that more than the batch is amiss."""
+        found = trouble(handed)
+        if found is None:
+            self.patience.succeed()
+        elif isinstance(found, AccountRefused):
+            await self.pause(tenant, campaign_id, found.reason)
+        else:
+            self.cursors.pop(campaign_id, None)
+            wanted = found.retry_after_seconds if isinstance(found, NotSent) else None
+            pause = self.patience.back_off(wanted)
+            log.warning("provider in trouble, slowing down", reason=found.reason, seconds=round(pause, 1))
+
+    async def pause(self, tenant: Tenant, campaign_id: UUID, reason: str) -> None:
+        """Pause a campaign with a reason that a person can act on."""
+        try:
+            async with self.work.begin(tenant) as uow:
+                await move(uow, campaign_id, CampaignStatus.PAUSED, reason=reason)
+        except CampaignConflict as conflict:
+            log.info("campaign not paused", campaign_id=str(campaign_id), status=conflict.status)
+        else:
+            log.error("campaign paused", campaign_id=str(campaign_id), reason=reason)

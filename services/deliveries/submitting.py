@@ -1,0 +1,173 @@
+"""T2, the point of no return, and the handing over of exactly the rows that passed it."""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from sqlalchemy import ARRAY, Float, Text, Uuid, bindparam, case, column, func, select, update
+
+from core.unit_of_work import UnitOfWork
+from integrations.mail import (
+    AccountRefused,
+    Answered,
+    BatchRefused,
+    Envelope,
+    InDoubt,
+    Mailer,
+    Message,
+    NotSent,
+    Outcome,
+    Receipt,
+    Verdict,
+)
+from models.campaigns import Campaign, CampaignStatus, DeliveryStatus, EmailDelivery
+from services.deliveries.audience import is_suppressed
+from services.deliveries.claiming import Claim, is_listed, is_sending, now_plus, of_bound_campaign
+from services.deliveries.composing import Composed
+from services.deliveries.leases import LeaseTimes, time_for
+from services.deliveries.preparing import Decision
+
+BODY_BYTES = 40_000_000
+INACTIVE_CODE = 406
+
+
+class Handed(NamedTuple):
+    """A part of the batch and what became of it."""
+
+    messages: Sequence[Message]
+    outcome: Outcome
+
+
+@lru_cache
+def submit_statement() -> Any:  # noqa: ANN401 - an UPDATE with RETURNING
+    """Move to `submitting` what is still ours, long enough, wanted, and allowed."""
+    return (
+        update(EmailDelivery)
+        .where(
+            *of_bound_campaign(),
+            is_listed(),
+            EmailDelivery.status == DeliveryStatus.CLAIMED,
+            EmailDelivery.lease_token == bindparam("token", type_=Uuid),
+            EmailDelivery.lease_until > now_plus(bindparam("needed", type_=Float)),
+            is_sending(),
+            ~is_suppressed(bindparam("organization", type_=Uuid), EmailDelivery.email_norm),  # type: ignore[arg-type]
+        )
+        .values(
+            status=DeliveryStatus.SUBMITTING,
+            batch_id=bindparam("batch", type_=Uuid),
+            submitted_at=func.clock_timestamp(),
+            attempts=EmailDelivery.attempts + 1,
+        )
+        .returning(EmailDelivery.id)
+    )
+
+
+@lru_cache
+def skip_statement() -> Any:  # noqa: ANN401 - an UPDATE
+    """Skip claimed rows, each with its reason."""
+    given = (
+        func.unnest(bindparam("ids", type_=ARRAY(Uuid)), bindparam("decisions", type_=ARRAY(Text)))
+        .table_valued(column("id", Uuid), column("decision", Text))
+        .render_derived(name="given")
+    )
+    return (
+        update(EmailDelivery)
+        .where(
+            *of_bound_campaign(),
+            EmailDelivery.id == given.c.id,
+            EmailDelivery.status == DeliveryStatus.CLAIMED,
+            EmailDelivery.lease_token == bindparam("token", type_=Uuid),
+        )
+        .values(status=DeliveryStatus.SKIPPED, decision=given.c.decision, lease_token=None, lease_until=None)
+    )
+
+
+@lru_cache
+def release_statement() -> Any:  # noqa: ANN401 - an UPDATE
+    """What was claimed and not submitted: skipped where suppressed, else given back."""
+    suppressed = is_suppressed(bindparam("organization", type_=Uuid), EmailDelivery.email_norm)  # type: ignore[arg-type]
+    cancelled = select(Campaign.id).where(
+        Campaign.organization_id == bindparam("organization", type_=Uuid),
+        Campaign.id == bindparam("campaign", type_=Uuid),
+        Campaign.status == CampaignStatus.CANCELLING,
+    )
+    decision = case((suppressed, str(Decision.SUPPRESSED)), (cancelled.exists(), str(Decision.CANCELLED)), else_=None)
+    return (
+        update(EmailDelivery)
+        .where(
+            *of_bound_campaign(),
+            is_listed(),
+            EmailDelivery.status == DeliveryStatus.CLAIMED,
+            EmailDelivery.lease_token == bindparam("token", type_=Uuid),
+        )
+        .values(
+            status=case(
+                (suppressed | cancelled.exists(), str(DeliveryStatus.SKIPPED)), else_=str(DeliveryStatus.PENDING)
+            ),
+            decision=decision,
+            lease_token=None,
+            lease_until=None,
+        )
+    )
+
+
+async def submit(uow: UnitOfWork, claim: Claim, composed: Composed, times: LeaseTimes) -> list[Message]:
+    """Pass the point of no return; the messages that may be handed over once this has been committed."""
+    bound = {"organization": claim.organization_id, "campaign": claim.campaign_id, "token": claim.token}
+    ids = list(composed.messages)
+    rows = await uow.rows(submit_statement(), {**bound, "ids": ids, "needed": times.needed, "batch": claim.batch_id})
+    passed = {row.id for row in rows}
+    if composed.skipped:
+        decisions = [str(decision) for decision in composed.skipped.values()]
+        await uow.execute(skip_statement(), {**bound, "ids": list(composed.skipped), "decisions": decisions})
+    if len(passed) == len(ids):
+        return list(composed.messages.values())
+    await uow.execute(release_statement(), {**bound, "ids": [one for one in ids if one not in passed]})
+    return [message for one, message in composed.messages.items() if one in passed]
+
+
+async def hand_over(
+    mailer: Mailer, envelope: Envelope, messages: Sequence[Message], *, deadline: float, times: LeaseTimes
+) -> list[Handed]:
+    """Send every message once, within the lease. A batch refused whole is halved until the culprit is alone."""
+    waiting = [*parts(messages)]
+    handed: list[Handed] = []
+    while waiting:
+        batch = waiting.pop()
+        if not time_for(deadline, times.request):
+            handed.append(Handed(batch, NotSent(reason="The lease was nearly over.")))
+            continue
+        outcome = await mailer.send(envelope, batch, timeout_seconds=times.request)
+        if isinstance(outcome, BatchRefused) and len(batch) > 1:
+            middle = len(batch) // 2
+            waiting += [batch[middle:], batch[:middle]]
+            continue
+        if isinstance(outcome, BatchRefused):
+            outcome = Answered(receipts=[refusal(outcome)])
+        handed.append(Handed(batch, outcome))
+        if isinstance(outcome, NotSent | AccountRefused | InDoubt):
+            handed += [Handed(rest, NotSent(reason="Not tried.")) for rest in waiting]
+            break
+    return handed
+
+
+def refusal(outcome: BatchRefused) -> Receipt:
+    """The receipt of the one message that made the provider refuse the batch."""
+    verdict = Verdict.INACTIVE if outcome.code == INACTIVE_CODE else Verdict.REFUSED
+    return Receipt(verdict, None, outcome.code, outcome.reason)
+
+
+def parts(messages: Sequence[Message]) -> list[Sequence[Message]]:
+    """The messages in requests that the provider's limit of 50 MB allows; a whole batch almost always."""
+    result: list[Sequence[Message]] = []
+    start = size = 0
+    for index, message in enumerate(messages):
+        # JSON writes most characters in one byte, at worst in six; three is more than mail in practice needs.
+        own = 3 * (len(message.html) + len(message.text) + len(message.subject)) + 1_000
+        if size + own > BODY_BYTES and index > start:
+            result.append(messages[start:index])
+            start, size = index, 0
+        size += own
+    if start < len(messages):
+        result.append(messages[start:])
+    return result
