@@ -6,10 +6,13 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
+import strawberry
 import uvicorn
 from starlette.applications import Starlette
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn._types import ASGISendEvent
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from core import selfcheck
 from core.settings import Settings
@@ -22,9 +25,12 @@ from services.runtime import Runtime, running
 class Application:
     """The ASGI application of a process. It is complete once the lifespan has opened `source`."""
 
-    def __init__(self, settings: Settings, source: AbstractAsyncContextManager[Runtime]) -> None:
+    def __init__(
+        self, settings: Settings, source: AbstractAsyncContextManager[Runtime], schema: strawberry.Schema
+    ) -> None:
         self.settings = settings
         self.source = source
+        self.schema = schema
         self.door: Door | None = None
         self.inner: ASGIApp = Starlette(lifespan=lambda _: self.serving())
 
@@ -37,7 +43,7 @@ class Application:
         """Open the runtime, check the database, serve; release everything at the end."""
         async with self.source as runtime:
             await selfcheck.check(runtime.engine)
-            self.door = Door.build(runtime, build_schema())
+            self.door = Door.build(runtime, self.schema)
             async with self.door.open():
                 self.inner = with_cors(
                     Starlette(routes=[*graphql_routes(self.door), *all_routes(runtime)]), self.settings
@@ -49,6 +55,8 @@ class Application:
 
     async def close_sockets(self) -> None:
         """Tell every websocket that the server goes away (1001), so that clients come back elsewhere."""
+        if self.door is not None:
+            await self.door.sockets.close_all()
 
 
 def with_cors(application: Starlette, settings: Settings) -> ASGIApp:
@@ -67,17 +75,30 @@ def with_cors(application: Starlette, settings: Settings) -> ASGIApp:
 
 def build(settings: Settings) -> Application:
     """The application of these settings; its lifespan opens and closes everything it needs."""
-    return Application(settings, running(settings))
+    return Application(settings, running(settings), build_schema())
 
 
-def build_on(runtime: Runtime) -> Application:
-    """The application on a runtime that somebody else opens and closes."""
+def build_on(runtime: Runtime, schema: strawberry.Schema | None = None) -> Application:
+    """The application on a runtime that somebody else opens and closes, with our schema or another."""
 
     @asynccontextmanager
     async def existing() -> AsyncIterator[Runtime]:
         yield runtime
 
-    return Application(runtime.settings, existing())
+    return Application(runtime.settings, existing(), schema or build_schema())
+
+
+class WebSocketProtocol(WebSocketsSansIOProtocol):
+    """Uvicorn's, able to close a connection whose peer does not read: it would wait for it without end."""
+
+    async def send(self, message: ASGISendEvent) -> None:
+        """Send as uvicorn does, but never wait in order to close, and hang up when the peer does not answer."""
+        if message["type"] == "websocket.close":
+            self.writable.set()
+        await super().send(message)
+        if self.close_timer is not None:
+            self.close_timer.cancel()
+            self.close_timer = self.loop.call_later(self.close_timeout, self.transport.abort)
 
 
 class Server(uvicorn.Server):
@@ -107,7 +128,7 @@ def server_config(application: Application) -> uvicorn.Config:
         log_config=None,
         access_log=False,
         server_header=False,
-        ws="websockets-sansio",
+        ws=WebSocketProtocol,
         ws_max_size=settings.realtime.message_limit_bytes,
         ws_per_message_deflate=False,
         ws_ping_interval=None,

@@ -1,6 +1,7 @@
 """A small client of the API, for tests: what comes back is what the server sent."""
 
 from dataclasses import dataclass
+from io import BytesIO
 from typing import Any, Self
 
 import aiohttp
@@ -64,9 +65,10 @@ class ApiClient:
     ) -> Reply:
         """The answer to any request."""
         sent = {"authorization": f"Bearer {self.token}"} if self.token else {}
+        sent_body = BytesIO(data) if data is not None else None
         async with (
             aiohttp.ClientSession() as session,
-            session.request(method, self.url, headers={**sent, **headers}, data=data, params=params) as response,
+            session.request(method, self.url, headers={**sent, **headers}, data=sent_body, params=params) as response,
         ):
             raw = await response.read()
             return Reply(

@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+import strawberry
+
 from app import Application, Server, build_on
 from services.runtime import Runtime
 
@@ -29,9 +31,9 @@ class Served:
 
 
 @asynccontextmanager
-async def served(runtime: Runtime) -> AsyncIterator[Served]:
+async def served(runtime: Runtime, schema: strawberry.Schema | None = None) -> AsyncIterator[Served]:
     """Serve a runtime until the block ends; afterwards the server is gone, the runtime is as it was."""
-    application = build_on(runtime)
+    application = build_on(runtime, schema)
     server = Server(application)
     listener = socket.create_server(("127.0.0.1", 0))
     task = asyncio.create_task(server.serve(sockets=[listener]), name="api")

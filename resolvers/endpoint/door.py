@@ -6,11 +6,13 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import strawberry
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute, Route, WebSocketRoute
 
 from resolvers.budgets import Budgets
 from resolvers.endpoint.execution import Executor
 from resolvers.endpoint.http import HttpEndpoint
+from resolvers.endpoint.sockets import Sockets
+from resolvers.endpoint.websocket import WebSocketEndpoint
 from services.runtime import Runtime
 
 
@@ -20,13 +22,21 @@ class Door:
 
     executor: Executor
     http: HttpEndpoint
+    websocket: WebSocketEndpoint
+    sockets: Sockets
 
     @classmethod
     def build(cls, runtime: Runtime, schema: strawberry.Schema) -> "Door":
         """The endpoint of a runtime."""
         budgets = Budgets(limit=runtime.settings.cost_per_minute, redis=runtime.cache)
         executor = Executor(schema, runtime.settings, budgets)
-        return cls(executor=executor, http=HttpEndpoint(runtime, executor))
+        sockets = Sockets(runtime.settings.realtime)
+        return cls(
+            executor=executor,
+            http=HttpEndpoint(runtime, executor),
+            websocket=WebSocketEndpoint(runtime, executor, sockets),
+            sockets=sockets,
+        )
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
@@ -41,4 +51,4 @@ class Door:
 
 def graphql_routes(door: Door) -> list[BaseRoute]:
     """The endpoint's routes."""
-    return [Route("/graphql", door.http)]
+    return [Route("/graphql", door.http), WebSocketRoute("/graphql", door.websocket)]

@@ -60,7 +60,7 @@ def judged(error: GraphQLError, request_id: str) -> tuple[str, dict[str, Any]]:
         return error.message, {"code": BAD_USER_INPUT}
     extensions = foreseen(cause)
     if extensions is None:
-        log.error("a field failed", path=error.path, request=request_id, exc_info=cause)
+        log.error("a field failed", path=error.path, request_id=request_id, exc_info=cause)
         return MASK, {"code": INTERNAL}
     return str(cause), extensions
 

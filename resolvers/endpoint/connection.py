@@ -1,0 +1,228 @@
+"""One websocket connection: the protocol is Strawberry's handler, the rules are ours."""
+
+import asyncio
+from contextlib import aclosing, suppress
+from datetime import timedelta
+from typing import Any, cast
+
+from graphql import ExecutionResult, GraphQLError, OperationType
+from strawberry.http.exceptions import WebSocketDisconnected
+from strawberry.subscriptions.protocols.graphql_transport_ws.handlers import BaseGraphQLTransportWSHandler, Operation
+from strawberry.subscriptions.protocols.graphql_transport_ws.types import (
+    ConnectionInitMessage,
+    Message,
+    PongMessage,
+    SubscribeMessage,
+)
+
+from core.permissions import Principal
+from core.pubsub import HubClosed
+from core.telemetry import logger, new_request_id
+from resolvers.context import RequestContext
+from resolvers.endpoint.authentication import authenticate
+from resolvers.endpoint.documents import DocumentInvalid
+from resolvers.endpoint.errors import RATE_LIMITED, Refused, formatted
+from resolvers.endpoint.execution import Executor, Request, shown
+from resolvers.endpoint.sockets import Sockets
+from resolvers.endpoint.vigil import Vigil
+from resolvers.endpoint.wire import Wire
+from services.runtime import Runtime
+
+INVALID_MESSAGE = 4400
+UNAUTHORIZED = 4401
+FORBIDDEN = 4403
+INIT_TIMEOUT = 4408
+TOO_MANY = 4429
+
+log = logger(__name__)
+
+
+class Connection(BaseGraphQLTransportWSHandler[Any, None]):
+    """A client on `graphql-transport-ws`, authenticated by its connection_init."""
+
+    def __init__(
+        self, runtime: Runtime, executor: Executor, sockets: Sockets, wire: Wire, *, client_address: str
+    ) -> None:
+        super().__init__(
+            view=cast("Any", None),  # connection_init is answered here
+            websocket=cast("Any", wire),
+            context=None,
+            root_value=None,
+            schema=cast("Any", None),  # operations run in the executor
+            connection_init_wait_timeout=timedelta(seconds=runtime.settings.realtime.init_timeout_seconds),
+        )
+        self.runtime = runtime
+        self.executor = executor
+        self.sockets = sockets
+        self.wire = wire
+        self.client_address = client_address
+        self.limits = runtime.settings.realtime
+        self.principal: Principal | None = None
+        self.vigil: Vigil | None = None
+
+    async def close(self, code: int, reason: str) -> None:
+        """Close the connection, telling the client why."""
+        await self.wire.close(code, reason)
+
+    async def ping(self) -> None:
+        """Ask the client for a pong."""
+        with suppress(WebSocketDisconnected):
+            await self.send_message({"type": "ping"})
+
+    async def handle_message(self, message: Message) -> None:
+        """Take a message of the client; one that is not of the protocol closes the connection."""
+        claimed = cast("object", message)
+        if not isinstance(claimed, dict) or not isinstance(claimed.get("type"), str):
+            await self.close(INVALID_MESSAGE, "A message must be an object with a type")
+            return
+        await super().handle_message(message)
+
+    async def handle_connection_init(self, message: ConnectionInitMessage) -> None:
+        """Authenticate, take a place, acknowledge; then watch over the connection."""
+        payload = cast("object", message.get("payload"))
+        if self.connection_timed_out:
+            return
+        if self.connection_init_received:
+            await self.close(TOO_MANY, "Too many initialisation requests")
+            return
+        if payload is not None and not isinstance(payload, dict):
+            await self.close(INVALID_MESSAGE, "Invalid connection init payload")
+            return
+        self.connection_init_received = True
+        if self.connection_init_timeout_task:
+            self.connection_init_timeout_task.cancel()
+        principal = await self.admitted(payload or {})
+        if principal is None:
+            return
+        self.principal = principal
+        await self.send_message({"type": "connection_ack"})
+        self.connection_acknowledged = True
+
+    async def admitted(self, payload: dict[str, object]) -> Principal | None:
+        """The authenticated caller with a place among the sockets, or None after closing the connection."""
+        header = payload.get("authorization", payload.get("Authorization"))
+        if not isinstance(header, str) or not header:
+            await self.close(UNAUTHORIZED, "connectionParams need {authorization: 'Bearer <access token>'}")
+            return None
+        try:
+            async with asyncio.timeout(self.limits.init_timeout_seconds):
+                principal, refused = await authenticate(self.runtime.identity, header)
+        except TimeoutError:
+            await self.close(INIT_TIMEOUT, "Connection initialisation timeout")
+            return None
+        if principal is None:
+            await self.close(FORBIDDEN, str(refused)[:120])
+            return None
+        full = self.sockets.seat(principal)
+        if full is not None:
+            await self.close(TOO_MANY, full)
+            return None
+        self.vigil = Vigil(self.runtime, principal, token=header.partition(" ")[2].strip(), connection=self)
+        return principal
+
+    async def handle_pong(self, message: PongMessage) -> None:  # noqa: ARG002 - Strawberry's signature
+        """The client is alive."""
+        if self.vigil is not None:
+            self.vigil.missed = 0
+
+    async def handle_subscribe(self, message: SubscribeMessage) -> None:
+        """Begin an operation."""
+        if not well_formed(message):
+            await self.close(INVALID_MESSAGE, "Invalid subscribe message")
+            return
+        if self.connection_acknowledged and len(self.operations) >= self.limits.per_socket:
+            problem = Refused(
+                f"A socket may run {self.limits.per_socket} operations at once; this one does.", code=RATE_LIMITED
+            )
+            await self.send_message(
+                cast(
+                    "Message",
+                    {"id": message["id"], "type": "error", "payload": [problem.formatted(new_request_id())]},
+                )
+            )
+            return
+        await super().handle_subscribe(message)
+
+    async def run_operation(self, operation: Operation[Any, None]) -> None:
+        """The task of one operation: answers until it completes, fails or is cancelled."""
+        context = RequestContext(
+            runtime=self.runtime,
+            principal=self.principal,
+            request_id=new_request_id(),
+            client_address=self.client_address,
+            budgets=self.executor.budgets,
+        )
+        request = Request(
+            query=operation.query, variables=operation.variables or {}, operation_name=operation.operation_name
+        )
+        self.sockets.operations += 1
+        try:
+            await self.answer(operation, request, context)
+        except (WebSocketDisconnected, HubClosed):
+            return  # nobody listens any more, or the server goes away and the socket with it
+        except Exception as error:  # noqa: BLE001 - masked, and logged with its request id
+            masked = formatted(GraphQLError(str(error), original_error=error), context.request_id)
+            with suppress(WebSocketDisconnected):
+                await self.fail(operation, [masked])
+        finally:
+            self.sockets.operations -= 1
+
+    async def answer(self, operation: Operation[Any, None], request: Request, context: RequestContext) -> None:
+        """Send what an operation gives."""
+        try:
+            prepared = self.executor.prepare(request, context)
+            points = self.executor.charge(prepared, request, context)
+        except DocumentInvalid as invalid:
+            await self.fail(operation, [formatted(error, context.request_id) for error in invalid.errors])
+            return
+        except Refused as refused:
+            await self.fail(operation, [refused.formatted(context.request_id)])
+            return
+        if prepared.kind is not OperationType.SUBSCRIPTION:
+            answer = await self.executor.execute(prepared, request, context, points)
+            if not answer.executed:
+                await self.fail(operation, answer.body["errors"])
+                return
+            await self.forward(operation, answer.body)
+        else:
+            source = await self.executor.subscribe(prepared, request, context)
+            if isinstance(source, ExecutionResult):
+                await self.fail(operation, shown(source, context).get("errors", []))
+                return
+            async with aclosing(cast("Any", source)) as results:
+                async for result in results:
+                    await self.forward(operation, shown(result, context))
+        await operation.send_operation_message({"id": operation.id, "type": "complete"})
+
+    async def forward(self, operation: Operation[Any, None], payload: dict[str, Any]) -> None:
+        """Send one result."""
+        await operation.send_operation_message(
+            cast("Message", {"id": operation.id, "type": "next", "payload": payload})
+        )
+
+    async def fail(self, operation: Operation[Any, None], errors: list[dict[str, Any]]) -> None:
+        """End an operation with errors."""
+        await operation.send_operation_message(
+            cast("Message", {"id": operation.id, "type": "error", "payload": errors})
+        )
+
+    async def shutdown(self) -> None:
+        """Release everything that the connection held."""
+        if self.vigil is not None:
+            await self.vigil.end()
+            self.sockets.leave(self.vigil.principal)
+            self.vigil = None
+        await super().shutdown()
+
+
+def well_formed(message: SubscribeMessage) -> bool:
+    """Whether a subscribe message is as the protocol wants it."""
+    payload = cast("object", message.get("payload"))
+    if not isinstance(cast("object", message.get("id")), str) or not isinstance(payload, dict):
+        return False
+    return (
+        isinstance(payload.get("query"), str)
+        and isinstance(payload.get("variables"), dict | None)
+        and isinstance(payload.get("operationName"), str | None)
+        and isinstance(payload.get("extensions"), dict | None)
+    )

@@ -1,0 +1,66 @@
+"""The open websockets of this process: how many, whose, and how they are all closed."""
+
+import asyncio
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Protocol
+from uuid import UUID
+
+from core.permissions import Principal
+from core.settings import RealtimeSettings
+
+GOING_AWAY = 1001
+
+
+class Closable(Protocol):
+    """An open connection."""
+
+    async def close(self, code: int, reason: str) -> None:
+        """Close it, telling the client why."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SocketStatistics:
+    """Open sockets, those of them that are authenticated, and operations that run on them."""
+
+    open: int
+    authenticated: int
+    operations: int
+
+
+@dataclass(slots=True)
+class Sockets:
+    """Counts sockets by user and organisation, within the limits."""
+
+    limits: RealtimeSettings
+    open: set[Closable] = field(default_factory=set)
+    of_user: Counter[UUID] = field(default_factory=Counter)
+    of_organization: Counter[UUID] = field(default_factory=Counter)
+    operations: int = 0
+    closing: bool = False
+
+    def seat(self, principal: Principal) -> str | None:
+        """Take a place for an authenticated socket; why not, when there is none left."""
+        if self.of_user[principal.user_id] >= self.limits.per_user:
+            return f"Too many sockets: a user may have {self.limits.per_user}"
+        if self.of_organization[principal.organization_id] >= self.limits.per_organization:
+            return f"Too many sockets: an organization may have {self.limits.per_organization}"
+        self.of_user[principal.user_id] += 1
+        self.of_organization[principal.organization_id] += 1
+        return None
+
+    def leave(self, principal: Principal) -> None:
+        """Give the place back."""
+        for counter, key in ((self.of_user, principal.user_id), (self.of_organization, principal.organization_id)):
+            counter[key] -= 1
+            if not counter[key]:
+                del counter[key]
+
+    async def close_all(self) -> None:
+        """Close every socket with 1001, and take no more."""
+        self.closing = True
+        await asyncio.gather(*(one.close(GOING_AWAY, "The server goes away") for one in list(self.open)))
+
+    def statistics(self) -> SocketStatistics:
+        """What is open at this moment; all zero when nobody is there."""
+        return SocketStatistics(open=len(self.open), authenticated=self.of_user.total(), operations=self.operations)

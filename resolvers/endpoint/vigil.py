@@ -1,0 +1,100 @@
+"""Watching over an authenticated connection: is the client alive, is its token good, has its role changed."""
+
+import asyncio
+import random
+import time
+from typing import Protocol
+
+from core.errors import Unauthenticated
+from core.permissions import Principal
+from core.pubsub import HubClosed, session_topic
+from core.telemetry import logger
+from services.runtime import Runtime
+
+FORBIDDEN = 4403
+TERMINATED = 4499
+MISSED_PONGS = 2
+GAP_SPREAD_SECONDS = 5.0
+
+log = logger(__name__)
+
+
+class Watched(Protocol):
+    """The connection that is watched over."""
+
+    async def close(self, code: int, reason: str) -> None:
+        """Close it, telling the client why."""
+
+    async def ping(self) -> None:
+        """Ask the client for a pong."""
+
+
+class Vigil:
+    """One task for each connection, asleep until the next thing is due. Ends when the connection closes."""
+
+    def __init__(self, runtime: Runtime, principal: Principal, *, token: str, connection: Watched) -> None:
+        self.runtime = runtime
+        self.principal = principal
+        self.token = token
+        self.connection = connection
+        self.limits = runtime.settings.realtime
+        self.missed = 0
+        now = time.monotonic()
+        self.ping_at = now + self.limits.ping_seconds
+        self.recheck_at = now + self.limits.recheck_seconds
+        self.expires_at = now + principal.expires_at - time.time()
+        self.task = asyncio.create_task(self.watch(), name="socket-vigil")
+
+    async def watch(self) -> None:
+        """Ping, look at the token and the role again, until one of them closes the connection."""
+        try:
+            with self.runtime.hub.watch(session_topic(self.principal.user_id)) as viewer:
+                while not await self.finished():
+                    due = min(self.ping_at, self.recheck_at, self.expires_at) - time.monotonic()
+                    signal = await viewer.next(within=max(due, 0.0))
+                    if signal is not None:
+                        # After a gap (Redis was away) every socket would ask at once: spread them.
+                        spread = GAP_SPREAD_SECONDS if signal.kind == "gap" else 0.0
+                        wait = random.uniform(0.0, min(spread, self.limits.recheck_seconds))  # noqa: S311 - no secret
+                        self.recheck_at = min(self.recheck_at, time.monotonic() + wait)
+        except HubClosed:
+            return  # the server goes away, and closes the sockets itself
+
+    async def finished(self) -> bool:
+        """Do what is due; true when the connection was closed."""
+        now = time.monotonic()
+        if now >= self.expires_at:
+            await self.connection.close(FORBIDDEN, "The access token has expired")
+            return True
+        if now >= self.recheck_at:
+            self.recheck_at = now + self.limits.recheck_seconds
+            reason = await self.objection()
+            if reason is not None:
+                await self.connection.close(FORBIDDEN, reason[:120])
+                return True
+        if now >= self.ping_at:
+            self.ping_at = now + self.limits.ping_seconds
+            if self.missed >= MISSED_PONGS:
+                await self.connection.close(TERMINATED, "No pong")
+                return True
+            self.missed += 1
+            await self.connection.ping()
+        return False
+
+    async def objection(self) -> str | None:
+        """Why the caller may not go on; None when they may, or when nobody can tell at the moment."""
+        try:
+            current = await self.runtime.identity.look_again(self.token)
+        except Unauthenticated as refused:
+            return str(refused)
+        except Exception as error:  # noqa: BLE001 - the token itself is good: an outage of ours closes no socket
+            log.warning("a socket's rights could not be looked at", error=repr(error))
+            return None
+        return None if current.role == self.principal.role else "Your role has changed; connect again"
+
+    async def end(self) -> None:
+        """Stop watching."""
+        self.task.cancel()
+        await asyncio.wait([self.task])
+        if not self.task.cancelled() and (error := self.task.exception()) is not None:
+            log.error("a socket was not watched over to its end", exc_info=error)

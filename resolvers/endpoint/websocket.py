@@ -1,0 +1,47 @@
+"""The ASGI application behind `/graphql` for websockets: `graphql-transport-ws` and nothing else."""
+
+from starlette.types import Receive, Scope, Send
+
+from core.telemetry import logger
+from resolvers.endpoint.connection import Connection
+from resolvers.endpoint.execution import Executor
+from resolvers.endpoint.http import client_address
+from resolvers.endpoint.sockets import GOING_AWAY, Sockets
+from resolvers.endpoint.wire import Wire
+from services.runtime import Runtime
+
+PROTOCOL = "graphql-transport-ws"
+NOT_ACCEPTABLE = 4406
+
+log = logger(__name__)
+
+
+class WebSocketEndpoint:
+    """Accepts websockets and serves each until it closes."""
+
+    def __init__(self, runtime: Runtime, executor: Executor, sockets: Sockets) -> None:
+        self.runtime = runtime
+        self.executor = executor
+        self.sockets = sockets
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one websocket; a client that leaves at any moment is nothing unusual."""
+        offered = PROTOCOL in scope.get("subprotocols", [])
+        wire = Wire(receive, send, send_timeout=self.runtime.settings.realtime.send_timeout_seconds)
+        await receive()
+        try:
+            await send({"type": "websocket.accept", "subprotocol": PROTOCOL if offered else None})
+        except OSError:
+            return
+        if not offered:
+            await wire.close(NOT_ACCEPTABLE, f"Only the sub-protocol {PROTOCOL} is served")
+            return
+        if self.sockets.closing:
+            await wire.close(GOING_AWAY, "The server goes away")
+            return
+        connection = Connection(self.runtime, self.executor, self.sockets, wire, client_address=client_address(scope))
+        self.sockets.open.add(connection)
+        try:
+            await connection.handle()
+        finally:
+            self.sockets.open.discard(connection)

@@ -1,0 +1,111 @@
+"""The API's schema with fields that misbehave on purpose, for tests of the endpoint."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+import strawberry
+
+import resolvers
+from core.errors import InvalidInput, NotFound
+from core.permissions import Permission
+from core.pubsub import campaign_topic, state_stream
+from core.settings import Settings
+from resolvers.context import Info
+from resolvers.fields import Public, Requires, query, subscription
+from schema.scalars import configuration
+from services.runtime import Runtime
+
+
+@strawberry.type
+class Leaf:
+    number: int
+    text: str = "leaf"
+
+
+@strawberry.type
+class LeafConnection:
+    nodes: list[Leaf]
+    total_count: int
+
+
+@strawberry.type
+class Query(resolvers.Query):
+    @query(Public())
+    async def bug(self) -> str:
+        """A field that fails with a secret."""
+        raise RuntimeError("SELECT secret FROM vault")
+
+    @query(Public())
+    async def missing(self) -> str | None:
+        """A field that refuses as a service would."""
+        raise NotFound("No such thing.", field=("id",))
+
+    @query(Public())
+    async def invalid(self) -> str | None:
+        """A field that refuses its input."""
+        raise InvalidInput("No good.", field=("filter", "status"), suggestion="Try another.")
+
+    @query(Public())
+    async def leaves(self, first: int | None = None) -> LeafConnection:
+        """A page of things; returns three at most."""
+        return LeafConnection(nodes=[Leaf(number=n) for n in range(min(first or 25, 3))], total_count=3)
+
+    @query(Public())
+    async def slow(self, seconds: float) -> bool:
+        """A field that takes its time."""
+        await asyncio.sleep(seconds)
+        return True
+
+
+@strawberry.type
+class Subscription:
+    @subscription(Requires(Permission.ORGANIZATION_READ))
+    async def count(self, to: int, pause: float = 0.0) -> AsyncIterator[int]:
+        """The numbers below `to`."""
+        for number in range(to):
+            yield number
+            await asyncio.sleep(pause)
+
+    @subscription(Requires(Permission.AUDIT_READ))
+    async def secrets(self) -> AsyncIterator[int]:
+        """A stream for owners and admins."""
+        yield 1
+
+    @subscription(Requires(Permission.ORGANIZATION_READ))
+    async def fails(self) -> AsyncIterator[int]:
+        """A stream that fails after its first number."""
+        yield 1
+        raise RuntimeError("SELECT secret FROM vault")
+
+    @subscription(Requires(Permission.ORGANIZATION_READ))
+    async def floods(self, size: int) -> AsyncIterator[str]:
+        """Large messages without end."""
+        while True:
+            yield "x" * size
+            await asyncio.sleep(0)
+
+    @subscription(Requires(Permission.ORGANIZATION_READ))
+    async def watched(self, info: Info) -> AsyncIterator[int]:
+        """A state stream on the hub that never ends."""
+        principal = info.context.caller
+
+        async def read() -> int:
+            return 1
+
+        topic = campaign_topic(principal.organization_id, principal.user_id)
+        async for value in state_stream(info.context.runtime.hub, topic, read, is_final=lambda _: False):
+            yield value
+
+
+probe_schema = strawberry.Schema(
+    query=Query, mutation=resolvers.Mutation, subscription=Subscription, config=configuration()
+)
+
+
+def with_settings(runtime: Runtime, **groups: dict[str, object]) -> Runtime:
+    """The same runtime under other settings, e.g. `graphql={"max_depth": 3}`."""
+    document = runtime.settings.model_dump()
+    for group, values in groups.items():
+        document[group] = {**document[group], **values}
+    return replace(runtime, settings=Settings.model_validate({**document, "_env_file": None}))

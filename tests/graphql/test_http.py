@@ -1,0 +1,183 @@
+"""GraphQL over HTTP: media types, statuses, bodies."""
+
+import asyncio
+
+import aiohttp
+import orjson
+import pytest
+
+from services.runtime import Runtime
+from tests.client import ApiClient
+from tests.graphql.probe import probe_schema, with_settings
+from tests.serving import Served, served
+
+TYPENAME = b'{"query": "{ __typename }"}'
+JSON = "application/json"
+GRAPHQL = "application/graphql-response+json"
+
+
+@pytest.mark.parametrize(
+    ("accept", "answered"),
+    [
+        (GRAPHQL, GRAPHQL),
+        (JSON, JSON),
+        ("*/*", JSON),
+        ("application/*", JSON),
+        (f"{GRAPHQL}, {JSON};q=0.9", GRAPHQL),
+        (f"{GRAPHQL};q=0.1, {JSON};q=0.9", JSON),
+        ("", JSON),
+        ("text/html, */*;q=0.5", JSON),
+    ],
+)
+async def test_the_client_chooses_the_media_type(api: ApiClient, accept: str, answered: str) -> None:
+    """The best type that the client accepts comes back, in UTF-8."""
+    reply = await api.post(TYPENAME, {"accept": accept})
+    assert reply.status == 200
+    assert reply.headers["content-type"] == f"{answered}; charset=utf-8"
+
+
+async def test_a_client_that_accepts_nothing_of_ours_gets_406(api: ApiClient) -> None:
+    """The refusal says what there is."""
+    reply = await api.post(TYPENAME, {"accept": "application/xml"})
+    assert reply.status == 406
+    assert GRAPHQL in reply.body["errors"][0]["message"]
+
+
+@pytest.mark.parametrize(
+    "content_type", ["text/plain", "application/x-www-form-urlencoded", "application/json; charset=latin-1", ""]
+)
+async def test_only_json_bodies(api: ApiClient, content_type: str) -> None:
+    """Anything else is 415: a web page of another origin cannot post without a preflight."""
+    assert (await api.post(TYPENAME, {"content-type": content_type})).status == 415
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (b"{", "not valid JSON"),
+        (b"", "not valid JSON"),
+        (b"\xff", "not valid JSON"),
+        (b'"text"', "must be a JSON object"),
+        (b"[]", "Batched"),
+        (b'[{"query": "{ __typename }"}]', "Batched"),
+        (b"{}", "`query`"),
+        (b'{"query": ""}', "`query`"),
+        (b'{"query": 1}', "`query`"),
+        (b'{"query": "{ __typename }", "variables": []}', "`variables`"),
+        (b'{"query": "{ __typename }", "operationName": 1}', "`operationName`"),
+        (b'{"query": "{ __typename }", "extensions": 1}', "`extensions`"),
+    ],
+)
+async def test_malformed_requests_are_400_in_either_media_type(api: ApiClient, body: bytes, said: str) -> None:
+    """The one error says what is wrong, with a code and the request id."""
+    for accept in (JSON, GRAPHQL):
+        reply = await api.post(body, {"accept": accept})
+        assert reply.status == 400
+        (error,) = reply.body["errors"]
+        assert said in error["message"]
+        assert error["extensions"]["code"] == "BAD_USER_INPUT"
+        assert error["extensions"]["requestId"] == reply.headers["x-request-id"]
+
+
+@pytest.mark.parametrize(
+    ("query", "variables"),
+    [
+        ("{", {}),
+        ("{ nothing }", {}),
+        ("query ($id: ID!) { node(id: $id) { id } }", {}),
+        ("query ($id: ID!) { node(id: $id) { id } }", {"id": {}}),
+        ("query A { __typename } query B { __typename }", {}),
+    ],
+)
+async def test_documents_that_do_not_fit(api: ApiClient, query: str, variables: dict[str, object]) -> None:
+    """400 in the new media type, 200 in the old one; no data in either."""
+    for accept, status in ((GRAPHQL, 400), (JSON, 200)):
+        reply = await api.send(query, variables, accept=accept)
+        assert (reply.status, set(reply.codes), "data" in reply.body) == (status, {"BAD_USER_INPUT"}, False)
+
+
+async def test_get_is_for_queries(api: ApiClient) -> None:
+    """A query by GET answers, with variables; a mutation is 405 whatever the media type."""
+    query = "query ($id: ID!) { __typename viewer { id } node(id: $id) { id } }"
+    parameters = {"query": query, "variables": '{"id": "x"}'}
+    reply = await api.request("GET", headers={"accept": GRAPHQL}, params=parameters)
+    assert reply.codes == ["UNAUTHENTICATED"]
+    mutation = 'mutation { logOut(input: {refreshToken: "x"}) { ended } }'
+    for accept in (JSON, GRAPHQL):
+        reply = await api.request("GET", headers={"accept": accept}, params={"query": mutation})
+        assert (reply.status, reply.headers["allow"]) == (405, "GET, POST")
+
+
+@pytest.mark.parametrize("parameters", [{}, {"query": "{ __typename }", "variables": "{"}, {"query": ""}])
+async def test_a_get_that_makes_no_sense_is_400(api: ApiClient, parameters: dict[str, str]) -> None:
+    """Missing queries and broken variables are said."""
+    reply = await api.request("GET", headers={"accept": GRAPHQL}, params=parameters)
+    assert (reply.status, reply.codes) == (400, ["BAD_USER_INPUT"])
+
+
+async def test_other_methods_are_405(api: ApiClient) -> None:
+    """PUT and DELETE are not for GraphQL."""
+    for method in ("PUT", "DELETE", "PATCH"):
+        assert (await api.request(method, headers={"accept": GRAPHQL})).status == 405
+
+
+async def test_a_body_of_ten_megabytes_is_refused(api: ApiClient) -> None:
+    """413 with an error that names the limit, whether the size is declared or not."""
+    body = b'{"query": "' + b" " * 10_000_000 + b'{ __typename }"}'
+    declared = await api.post(body)
+
+    async def chunks() -> object:
+        for start in range(0, len(body), 65_536):
+            yield body[start : start + 65_536]
+
+    async with (
+        aiohttp.ClientSession() as session,
+        session.post(api.url, data=chunks(), headers={"content-type": JSON}) as response,
+    ):
+        streamed = response.status, orjson.loads(await response.read())
+    for status, answer in ((declared.status, declared.body), streamed):
+        assert status == 413
+        assert "1048576 bytes" in answer["errors"][0]["message"]
+
+
+async def test_an_endless_body_is_cut_off(api_server: Served) -> None:
+    """A client that never stops sending is answered and disconnected."""
+    host, port = api_server.base.removeprefix("http://").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(b"POST /graphql HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n")
+    writer.write(b"Content-Length: 1000000000000\r\n\r\n")
+    answer = await asyncio.wait_for(reader.read(), 5)
+    assert answer.startswith(b"HTTP/1.1 413")
+    writer.close()
+
+
+async def test_subscriptions_need_the_websocket(probe: ApiClient) -> None:
+    """Over HTTP the answer says where to go."""
+    reply = await probe.send("subscription { count(to: 1) }")
+    assert reply.status == 400
+    assert "websocket" in reply.body["errors"][0]["message"]
+
+
+async def test_web_pages_of_allowed_origins_may_call(runtime: Runtime, api: ApiClient) -> None:
+    """A preflight is answered for any origin in development, and in production for the listed ones alone."""
+    wanted = {"origin": "https://app.example", "access-control-request-method": "POST"}
+    assert (await api.request("OPTIONS", headers=wanted)).status == 200
+    strict = with_settings(runtime, api={"cors_origins": ["https://app.example"]})
+    async with served(strict, probe_schema) as server:
+        client = ApiClient(server.url)
+        listed = await client.request("OPTIONS", headers=wanted)
+        other = await client.request("OPTIONS", headers={**wanted, "origin": "https://evil.example"})
+    assert listed.headers["access-control-allow-origin"] == "https://app.example"
+    assert other.status == 400
+
+
+async def test_health_readiness_and_keys(api_server: Served) -> None:
+    """The plain routes answer beside GraphQL."""
+    async with aiohttp.ClientSession() as session:
+        for path in ("/healthz", "/readyz"):
+            async with session.get(api_server.base + path) as response:
+                assert response.status == 200
+        async with session.get(f"{api_server.base}/.well-known/jwks.json") as response:
+            (key,) = (await response.json())["keys"]
+            assert key["kty"] == "EC"
+            assert "d" not in key

@@ -1,0 +1,155 @@
+"""Limits of documents, and what operations cost."""
+
+import time
+from dataclasses import replace
+
+import pytest
+
+from resolvers.budgets import Budgets
+from services.runtime import Runtime
+from tests import factories
+from tests.client import ApiClient
+from tests.graphql.probe import probe_schema, with_settings
+from tests.serving import served
+
+
+def nested(levels: int) -> str:
+    """A selection that is so many levels deep."""
+    return "{ viewer " + "{ organization " * levels + "{ id }" + " }" * levels + "}"
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        (nested(20), "selections deep; the limit is 12"),
+        ("{" + " ".join(f"a{n}: __typename" for n in range(31)) + "}", "aliases; the limit is 30"),
+        ("{ __typename " + "@skip(if: false) " * 51 + "}", "directives; the limit is 50"),
+        ("{" + " ".join(f"f{n}" for n in range(2_100)) + "}", "more than 2000"),
+        ("{" + " __typename" * 1_000 + "}", "repetitions of one field"),
+        ("{a" * 900 + "}" * 900, "nested too deeply"),
+        ("query A { ...F } fragment F on Query { ...G } fragment G on Query { ...F }", "Cannot spread fragment"),
+        ("{ viewer {} }", "Syntax Error"),
+        (
+            "{ __schema { types { fields { type { fields { type { fields { type { fields { name } } } } } } } } } }",
+            "introspection depth",
+        ),
+    ],
+)
+async def test_documents_that_ask_for_too_much(api: ApiClient, query: str, said: str) -> None:
+    """Each is refused quickly, with the limit in the message."""
+    started = time.monotonic()
+    reply = await api.send(query)
+    assert time.monotonic() - started < 1
+    assert reply.status == 400
+    assert said.lower() in reply.body["errors"][0]["message"].lower()
+    assert set(reply.codes) == {"BAD_USER_INPUT"}
+
+
+async def test_fragments_count_towards_the_depth(runtime: Runtime) -> None:
+    """A deep selection does not get shallower by being written as fragments."""
+    query = "{ ...A } fragment A on Query { viewer { ...B } } fragment B on User { organization { id } }"
+    strict = with_settings(runtime, graphql={"max_depth": 2})
+    async with served(strict, probe_schema) as server:
+        reply = await ApiClient(server.url).send(query)
+    assert "3 selections deep; the limit is 2" in reply.body["errors"][0]["message"]
+
+
+async def test_tools_may_introspect(api: ApiClient) -> None:
+    """The introspection query of graphql tools fits the limits."""
+    kind = "kind name"
+    for _ in range(8):
+        kind = f"kind name ofType {{ {kind} }}"
+    query = (
+        f"{{ __schema {{ types {{ name fields {{ name args {{ name type {{ {kind} }} }} type {{ {kind} }} }} }} }} }}"
+    )
+    assert len((await api.execute(query))["__schema"]["types"]) > 10
+
+
+async def test_production_hides_the_schema_from_strangers(runtime: Runtime) -> None:
+    """With introspection off, an anonymous caller is refused; a member is not."""
+    principal = await factories.organization(runtime)
+    strict = with_settings(runtime, graphql={"introspection": False})
+    async with served(strict) as server:
+        anonymous = ApiClient(server.url)
+        reply = await anonymous.send("{ __schema { queryType { name } } }")
+        assert reply.codes == ["UNAUTHENTICATED"]
+        assert await anonymous.execute("{ __typename }") == {"__typename": "Query"}
+        member = anonymous.as_(factories.token(runtime, principal))
+        assert (await member.execute('{ __type(name: "Query") { name } }'))["__type"] == {"name": "Query"}
+
+
+@pytest.mark.parametrize(
+    ("query", "variables", "requested", "actual"),
+    [
+        ("{ __typename }", {}, 1, 1),
+        ("{ leaves { nodes { number } } }", {}, 26, 4),
+        ("{ leaves(first: 2) { totalCount nodes { number } } }", {}, 3, 3),
+        ("query ($n: Int) { leaves(first: $n) { nodes { number } } }", {"n": 50}, 51, 4),
+        ("query ($n: Int = 7) { leaves(first: $n) { nodes { number } } }", {}, 8, 4),
+        ("query ($n: Int) { leaves(first: $n) { nodes { number } } }", {}, 26, 4),
+        ("{ ...F } fragment F on Query { leaves(first: 2) { nodes { number } } }", {}, 3, 3),
+        ("{ leaves(first: 2) { nodes { number } } leaves(first: 2) { nodes { text } } }", {}, 3, 3),
+    ],
+)
+async def test_each_answer_says_what_it_cost(
+    probe: ApiClient, query: str, variables: dict[str, object], requested: int, actual: int
+) -> None:
+    """Sizes of lists multiply, from arguments, variables and defaults; what was not used is given back."""
+    reply = await probe.send(query, variables)
+    cost = reply.body["extensions"]["cost"]
+    assert (cost["requested"], cost["actual"]) == (requested, actual)
+    assert cost["limit"] >= cost["remaining"] > 0
+
+
+async def test_an_operation_that_is_too_dear_is_refused(probe: ApiClient) -> None:
+    """COST_EXCEEDED before anything runs, with the points that it would take."""
+    reply = await probe.send("query ($n: Int) { leaves(first: $n) { nodes { number } } }", {"n": 6_000})
+    assert (reply.status, reply.codes) == (400, ["COST_EXCEEDED"])
+    assert "6001 points" in reply.body["errors"][0]["message"]
+
+
+async def test_a_budget_is_spent_and_said_to_be(runtime: Runtime) -> None:
+    """Within a minute an organization gets its points and no more; another one is not touched by it."""
+    mine, theirs = await factories.organization(runtime), await factories.organization(runtime)
+    strict = with_settings(runtime, graphql={"cost_per_minute": 30})
+    query = "{ rateLimit { limit remaining resetAt } leaves(first: 20) { nodes { number } } }"
+    async with served(strict, probe_schema) as server:
+        if time.time() % 60 > 55:
+            pytest.skip("the minute is about to end")
+        caller = ApiClient(server.url, factories.token(runtime, mine))
+        first = await caller.send(query)
+        assert first.data["rateLimit"]["limit"] == 30
+        assert first.body["extensions"]["cost"]["remaining"] == 25
+        replies = [await caller.send(query) for _ in range(20)]
+        reply = next(reply for reply in replies if reply.codes)
+        assert (reply.status, reply.codes) == (429, ["COST_EXCEEDED"])
+        assert 0 < int(reply.headers["retry-after"]) <= 60
+        assert (await caller.as_(factories.token(runtime, theirs)).send(query)).status == 200
+
+
+async def test_processes_share_a_budget(runtime: Runtime) -> None:
+    """What one process has spent another knows after an exchange."""
+    payer = f"test:{time.time_ns()}"
+    one, other = (Budgets(limit=100, redis=runtime.cache) for _ in range(2))
+    one.charge(payer, 60)
+    other.charge(payer, 30)
+    await one.exchange()
+    await other.exchange()
+    await one.exchange()
+    assert one.balance(payer).remaining == other.balance(payer).remaining == 10
+    assert other.charge(payer, 11) is None
+
+
+async def test_documents_are_kept_within_bounds(runtime: Runtime) -> None:
+    """The cache of documents forgets the oldest; a known document is not parsed again."""
+    from resolvers.endpoint.documents import Documents, MOST_DOCUMENTS  # noqa: I001
+
+    documents = Documents(probe_schema._schema, runtime.settings.graphql)
+    first = documents.operation("{ __typename }", None)
+    assert documents.operation("{ __typename }", None) is first
+    for number in range(MOST_DOCUMENTS + 5):
+        documents.operation(f"query Q{number} {{ __typename }}", None)
+    assert len(documents.kept) == MOST_DOCUMENTS
+    assert documents.characters == sum(map(len, documents.kept))
+    assert documents.operation("{ __typename }", None) is not first
+    assert replace(first) == first
