@@ -51,7 +51,7 @@ class TemplateRow:
 
 
 COLUMNS: Final = [getattr(Template, column.name) for column in fields(TemplateRow)]
-BY_NAME: Final = Order[str](
+BY_NAME: Final = Order(
     name="templates:name", key=Template.name, id=Template.id, value=lambda row: row.name, parse=pages.text
 )
 

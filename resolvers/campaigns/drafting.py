@@ -82,8 +82,8 @@ def audience_of(given: AudienceInput) -> campaigns.AudienceInput:
     """The audience in the services' words."""
     return campaigns.AudienceInput(
         all=given.all,
-        list_ids=[uuid_of("List", value) for value in given.list_ids],
-        tags=given.tags,
-        exclude_list_ids=[uuid_of("List", value) for value in given.exclude_list_ids],
-        exclude_tags=given.exclude_tags,
+        list_ids=[uuid_of("List", value) for value in given.list_ids or ()],
+        tags=given.tags or (),
+        exclude_list_ids=[uuid_of("List", value) for value in given.exclude_list_ids or ()],
+        exclude_tags=given.exclude_tags or (),
     )

@@ -32,7 +32,7 @@ def campaign_of(context: RequestContext, row: CampaignRow) -> Campaign:
 
 def deleted_campaign(context: RequestContext, deleted: Deleted) -> Campaign:
     """A campaign that is gone, as it last was."""
-    return mapped(deleted.campaign, LastDetails(context, deleted))
+    return mapped(deleted.campaign, LastDetails(context, deleted.campaign, deleted))
 
 
 def mapped(row: CampaignRow, details: "LiveDetails") -> Campaign:
@@ -111,10 +111,6 @@ class LastDetails(LiveDetails):
     """What was read about a campaign before it was deleted."""
 
     deleted: Deleted
-
-    def __init__(self, context: RequestContext, deleted: Deleted) -> None:
-        super().__init__(context, deleted.campaign)
-        self.deleted = deleted
 
     async def content(self) -> Content:
         """Its large texts."""

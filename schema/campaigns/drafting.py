@@ -17,17 +17,17 @@ CLEARS = " Left out it stays; null clears it."
 @strawberry.input(description="Whom a campaign is meant for. At most 100 lists and tags together.")
 class AudienceInput:
     all: bool = strawberry.field(default=False, description="Include every contact.")
-    list_ids: list[strawberry.ID] = strawberry.field(
-        default_factory=list, description="Include the contacts on any of these lists; NOT_FOUND for an unknown one."
+    list_ids: list[strawberry.ID] | None = strawberry.field(
+        default=None, description="Include the contacts on any of these lists; NOT_FOUND for an unknown one."
     )
-    tags: list[str] = strawberry.field(
-        default_factory=list, description="Include the contacts with any of these tags, in exact case."
+    tags: list[str] | None = strawberry.field(
+        default=None, description="Include the contacts with any of these tags, in exact case."
     )
-    exclude_list_ids: list[strawberry.ID] = strawberry.field(
-        default_factory=list, description="Leave out the contacts on any of these lists."
+    exclude_list_ids: list[strawberry.ID] | None = strawberry.field(
+        default=None, description="Leave out the contacts on any of these lists."
     )
-    exclude_tags: list[str] = strawberry.field(
-        default_factory=list, description="Leave out the contacts with any of these tags."
+    exclude_tags: list[str] | None = strawberry.field(
+        default=None, description="Leave out the contacts with any of these tags."
     )
 
 

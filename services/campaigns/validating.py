@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import exists, func, literal, select
+from sqlalchemy import ARRAY, Text, exists, func, literal, select
 
 from core.db import Reads
 from core.errors import ErrorCode, NudgeError, Refusals
@@ -142,6 +142,6 @@ async def _fields_in_use(reads: Reads, message: MessageTemplate) -> frozenset[st
     names = {path.removeprefix(CUSTOM_FIELDS).split(".")[0] for path in message.variables if CUSTOM_FIELDS in path}
     if not names:
         return frozenset()
-    name = func.unnest(literal(sorted(names))).column_valued("name")
+    name = func.unnest(literal(sorted(names), ARRAY(Text))).column_valued("name")
     found = await reads.rows(select(name).where(exists().where(Contact.custom_fields.has_key(name))))
     return frozenset(row[0] for row in found)

@@ -84,7 +84,7 @@ def is_excluded(organization_id: UUID, campaign_id: UUID, contact_id: ColumnElem
     def named(kind: RecipientKind) -> ColumnElement[bool]:
         source, rule = SOURCES[kind]
         rows = select(source).where(source.class_.organization_id == organization_id, source == contact_id, *rule)
-        return exists(line(kind).where(exists(rows.correlate(CampaignRecipient))))
+        return exists(line(kind).where(exists(rows.correlate_except(source.class_))))
 
     return or_(
         exists(line(RecipientKind.CONTACT).where(CampaignRecipient.contact_id == contact_id)),

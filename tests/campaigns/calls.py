@@ -1,0 +1,81 @@
+"""The operations on campaigns, as a client writes them, and what the tests share."""
+
+from typing import Any
+from uuid import UUID
+
+from core.ids import encode_global_id
+from core.permissions import Principal
+from services.runtime import Runtime
+from tests import factories
+from tests.client import ApiClient
+
+ERRORS = "userErrors { code field message suggestion }"
+CREATE = (
+    "mutation ($input: CreateCampaignInput!) { createCampaign(input: $input) { campaign {"
+    " id name subject htmlContent textContent status version onDoubt statusReason scheduledAt sentAt createdAt"
+    " author { fullName } audience { all tags excludeTags lists { id name } excludeLists { id } count }"
+    " stats { audience sent openRate } progress { campaignId sequence status audience percent } } " + ERRORS + " } }"
+)
+UPDATE = (
+    "mutation ($input: UpdateCampaignInput!) { updateCampaign(input: $input) { campaign {"
+    " id name subject htmlContent textContent version onDoubt audience { all tags } } " + ERRORS + " } }"
+)
+DELETE = (
+    "mutation ($input: DeleteCampaignInput!) { deleteCampaign(input: $input) { deletedCampaignId campaign {"
+    " id name htmlContent audience { tags } stats { audience } progress { sequence } } " + ERRORS + " } }"
+)
+DUPLICATE = (
+    "mutation ($input: DuplicateCampaignInput!) { duplicateCampaign(input: $input) { campaign {"
+    " id name subject htmlContent status audience { tags } } " + ERRORS + " } }"
+)
+VALIDATE = (
+    "query ($id: ID!) { validateCampaign(campaignId: $id) { valid warnings audience skippedEstimate"
+    " errors { code field message suggestion } } }"
+)
+TEST = (
+    "mutation ($input: SendTestEmailInput!) { sendTestEmail(input: $input) { sentTo campaign { id } "
+    + ERRORS
+    + " } }"
+)
+
+
+def order(name: str) -> str:
+    """The mutation of an order to a campaign: `send`, `pause`, `resume`, `cancel`, `schedule`, `unschedule`."""
+    kind = name.capitalize()
+    return (
+        f"mutation ($input: {kind}CampaignInput!) {{ {name}Campaign(input: $input)"
+        f" {{ campaign {{ id status statusReason scheduledAt version }} {ERRORS} }} }}"
+    )
+
+
+def gid(campaign_id: UUID) -> str:
+    """The global id of a campaign."""
+    return encode_global_id("Campaign", campaign_id)
+
+
+def caller(api: ApiClient, runtime: Runtime, principal: Principal) -> ApiClient:
+    """The API as a principal calls it."""
+    return api.as_(factories.token(runtime, principal))
+
+
+async def ask(api: ApiClient, mutation: str, **values: object) -> dict[str, Any]:
+    """The payload of a mutation with one input."""
+    data = await api.execute(mutation, {"input": values})
+    payload: dict[str, Any] = next(iter(data.values()))
+    return payload
+
+
+async def asked(api: ApiClient, mutation: str, **values: object) -> dict[str, Any]:
+    """The payload of a mutation that must succeed."""
+    payload = await ask(api, mutation, **values)
+    assert payload["userErrors"] == []
+    return payload
+
+
+async def refused(api: ApiClient, mutation: str, **values: object) -> list[dict[str, Any]]:
+    """The refusals of a mutation that must not succeed."""
+    payload = await ask(api, mutation, **values)
+    errors: list[dict[str, Any]] = payload["userErrors"]
+    assert errors
+    assert payload["campaign"] is None
+    return errors

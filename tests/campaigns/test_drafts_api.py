@@ -1,0 +1,222 @@
+"""Drafts over HTTP: made, changed, copied, thrown away."""
+
+import asyncio
+
+import pytest
+from sqlalchemy import select
+
+from core.ids import encode_global_id, new_id
+from core.permissions import Principal, Role
+from models.campaigns import CampaignStatus
+from models.records import AuditEvent
+from services import lists
+from services.deliveries.states import move
+from services.runtime import Runtime
+from tests import factories
+from tests.campaigns.calls import CREATE, DELETE, DUPLICATE, UPDATE, ask, asked, caller, gid, refused
+from tests.client import ApiClient
+
+HTML = "<p>Hello {{ contact.firstName | default: 'there' }}</p>"
+
+
+async def actions(runtime: Runtime, principal: Principal) -> list[str]:
+    """What the audit log holds, in order."""
+    rows = await runtime.reads(principal.tenant).rows(select(AuditEvent.action).order_by(AuditEvent.id))
+    return [row[0] for row in rows]
+
+
+async def test_a_draft_comes_back_as_it_was_made(api: ApiClient, runtime: Runtime) -> None:
+    """Every field of the contract is there, with the audience counted and nothing sent."""
+    owner = await factories.organization(runtime)
+    mine = caller(api, runtime, owner)
+    await factories.contacts(runtime, owner, 3, tag="vip")
+    async with runtime.work.begin(owner.tenant) as uow:
+        news = await lists.create(uow, "News")
+    payload = await asked(
+        mine,
+        CREATE,
+        name="  Spring  ",
+        subject="Hello",
+        htmlContent=HTML,
+        textContent="Hi",
+        audience={"tags": ["vip", "vip"], "listIds": [encode_global_id("List", news.id)], "excludeTags": ["x"]},
+        settings={"onDoubt": "HOLD"},
+    )
+    campaign = payload["campaign"]
+    assert campaign["name"] == "Spring"
+    assert (campaign["subject"], campaign["htmlContent"], campaign["textContent"]) == ("Hello", HTML, "Hi")
+    assert (campaign["status"], campaign["version"], campaign["onDoubt"]) == ("DRAFT", 1, "HOLD")
+    assert campaign["author"] == {"fullName": "Test User"}
+    audience = campaign["audience"]
+    assert (audience["all"], audience["tags"], audience["excludeTags"]) == (False, ["vip"], ["x"])
+    assert [found["name"] for found in audience["lists"]] == ["News"]
+    assert (audience["excludeLists"], audience["count"]) == ([], 3)
+    assert campaign["stats"] == {"audience": 0, "sent": 0, "openRate": 0.0}
+    assert campaign["progress"] == {
+        "campaignId": campaign["id"],
+        "sequence": 0,
+        "status": "DRAFT",
+        "audience": 0,
+        "percent": 0.0,
+    }
+    assert await actions(runtime, owner) == ["campaign.created"]
+
+
+async def test_a_draft_needs_no_more_than_a_name(api: ApiClient, runtime: Runtime) -> None:
+    """Texts and audience can come later."""
+    mine = caller(api, runtime, await factories.organization(runtime))
+    campaign = (await asked(mine, CREATE, name="Later"))["campaign"]
+    assert (campaign["subject"], campaign["htmlContent"], campaign["audience"]["count"]) == ("", "", 0)
+
+
+@pytest.mark.parametrize(
+    ("values", "code", "field"),
+    [
+        ({"name": ""}, "REQUIRED", ["input", "name"]),
+        ({"name": "x" * 201}, "TOO_LONG", ["input", "name"]),
+        ({"name": "a\u0000b"}, "INVALID", ["input", "name"]),
+        ({"name": "a", "subject": "x" * 999}, "TOO_LONG", ["input", "subject"]),
+        ({"name": "a", "subject": "a\r\nBcc: b@example.com"}, "INVALID", ["input", "subject"]),
+        ({"name": "a", "htmlContent": "x" * (512 * 1024 + 1)}, "TOO_LONG", ["input", "htmlContent"]),
+        ({"name": "a", "textContent": "{% if %}"}, "TEMPLATE_INVALID", ["input", "textContent"]),
+        ({"name": "a", "audience": {"tags": [" "]}}, "INVALID", ["input", "audience", "tags", "0"]),
+        ({"name": "a", "audience": {"tags": ["t"] * 101}}, "TOO_MANY", ["input", "audience"]),
+        ({"name": "a", "audience": {"listIds": ["nonsense"]}}, "NOT_FOUND", ["input", "audience", "listIds", "0"]),
+        ({"name": "a", "templateId": "nonsense"}, "NOT_FOUND", ["input", "templateId"]),
+    ],
+)
+async def test_what_does_not_fit_is_refused_where_it_stands(
+    api: ApiClient, runtime: Runtime, values: dict[str, object], code: str, field: list[str]
+) -> None:
+    """Each refusal has its code and the path of the input at fault."""
+    mine = caller(api, runtime, await factories.organization(runtime))
+    errors = await refused(mine, CREATE, **values)
+    assert [(error["code"], error["field"]) for error in errors] == [(code, field)]
+
+
+async def test_a_template_that_does_not_parse_tells_line_and_column(api: ApiClient, runtime: Runtime) -> None:
+    """All texts at fault are told at once, each with the place of its fault."""
+    mine = caller(api, runtime, await factories.organization(runtime))
+    errors = await refused(
+        mine, CREATE, name="Broken", subject="Hi {{ contact.firstName", htmlContent="<p>\n {% endif %}</p>"
+    )
+    assert [(error["code"], error["field"][-1]) for error in errors] == [
+        ("TEMPLATE_INVALID", "subject"),
+        ("TEMPLATE_INVALID", "htmlContent"),
+    ]
+    assert "line 1, column 4" in errors[0]["message"]
+    assert "line 2, column" in errors[1]["message"]
+
+
+async def test_an_update_changes_what_it_names(api: ApiClient, runtime: Runtime) -> None:
+    """What is left out stays, a null clears, and the version rises."""
+    mine = caller(api, runtime, await factories.organization(runtime))
+    made = (await asked(mine, CREATE, name="One", subject="S", htmlContent=HTML, audience={"all": True}))["campaign"]
+    first = (await asked(mine, UPDATE, campaignId=made["id"], name="Two", textContent="T", version=1))["campaign"]
+    assert (first["name"], first["subject"], first["textContent"], first["version"]) == ("Two", "S", "T", 2)
+    assert first["audience"] == {"all": True, "tags": []}
+    second = (
+        await asked(mine, UPDATE, campaignId=made["id"], subject=None, textContent=None, audience={"tags": ["vip"]})
+    )["campaign"]
+    assert (second["subject"], second["textContent"], second["htmlContent"]) == ("", "", HTML)
+    assert second["audience"] == {"all": False, "tags": ["vip"]}
+    errors = await refused(mine, UPDATE, campaignId=made["id"], name=None)
+    assert errors[0]["code"] == "REQUIRED"
+
+
+async def test_an_old_version_does_not_overwrite_a_newer_one(api: ApiClient, runtime: Runtime) -> None:
+    """The second of two editors is told, and can repeat with the version that is there."""
+    mine = caller(api, runtime, await factories.organization(runtime))
+    made = (await asked(mine, CREATE, name="One"))["campaign"]
+    await asked(mine, UPDATE, campaignId=made["id"], name="Hers", version=1)
+    errors = await refused(mine, UPDATE, campaignId=made["id"], name="His", version=1)
+    assert errors[0]["code"] == "CONFLICT"
+    assert "version 2" in errors[0]["message"]
+    await asked(mine, UPDATE, campaignId=made["id"], name="His", version=2)
+
+
+async def test_of_two_updates_at_once_no_change_is_lost_silently(api: ApiClient, runtime: Runtime) -> None:
+    """Whoever was slower either came after or is told of the conflict."""
+    mine = caller(api, runtime, await factories.organization(runtime))
+    made = (await asked(mine, CREATE, name="One"))["campaign"]
+    payloads = await asyncio.gather(
+        *(ask(mine, UPDATE, campaignId=made["id"], name=f"Name {n}", version=1) for n in range(4))
+    )
+    assert sum(payload["userErrors"] == [] for payload in payloads) == 1
+    assert {error["code"] for payload in payloads for error in payload["userErrors"]} == {"CONFLICT"}
+
+
+async def test_only_drafts_change(api: ApiClient, runtime: Runtime) -> None:
+    """What is on its way stays as it is, and the refusal says what to do instead."""
+    owner = await factories.organization(runtime)
+    mine = caller(api, runtime, owner)
+    campaign_id = await factories.campaign(runtime, owner)
+    async with runtime.work.begin(owner.tenant) as uow:
+        await move(uow, campaign_id, CampaignStatus.PREPARING)
+    errors = await refused(mine, UPDATE, campaignId=gid(campaign_id), name="New")
+    assert errors[0]["code"] == "INVALID_STATE"
+    assert "duplicateCampaign" in errors[0]["suggestion"]
+
+
+async def test_a_copy_is_a_draft_of_its_own(api: ApiClient, runtime: Runtime) -> None:
+    """Texts and audience are copied, the name says that it is one, and a long name is cut to fit."""
+    mine = caller(api, runtime, await factories.organization(runtime))
+    made = await asked(mine, CREATE, name="n" * 200, subject="S", htmlContent=HTML, audience={"tags": ["vip"]})
+    copy = (await asked(mine, DUPLICATE, campaignId=made["campaign"]["id"]))["campaign"]
+    assert copy["id"] != made["campaign"]["id"]
+    assert copy["name"] == ("Copy of " + "n" * 200)[:200]
+    assert (copy["subject"], copy["htmlContent"], copy["status"]) == ("S", HTML, "DRAFT")
+    assert copy["audience"] == {"tags": ["vip"]}
+
+
+async def test_a_deleted_campaign_is_given_back_and_gone(api: ApiClient, runtime: Runtime) -> None:
+    """The payload shows it as it last was; afterwards its id is unknown."""
+    owner = await factories.organization(runtime)
+    mine = caller(api, runtime, owner)
+    made = await asked(mine, CREATE, name="Gone", htmlContent=HTML, audience={"tags": ["vip"]})
+    campaign_id = made["campaign"]["id"]
+    payload = await asked(mine, DELETE, campaignId=campaign_id)
+    assert payload["deletedCampaignId"] == campaign_id
+    assert payload["campaign"] == {
+        "id": campaign_id,
+        "name": "Gone",
+        "htmlContent": HTML,
+        "audience": {"tags": ["vip"]},
+        "stats": {"audience": 0},
+        "progress": {"sequence": 0},
+    }
+    assert (await mine.execute("query ($id: ID!) { campaign(id: $id) { id } }", {"id": campaign_id}))[
+        "campaign"
+    ] is None
+    assert (await refused(mine, DELETE, campaignId=campaign_id))[0]["code"] == "NOT_FOUND"
+    assert await actions(runtime, owner) == ["campaign.created", "campaign.deleted"]
+
+
+async def test_what_was_sent_cannot_be_deleted(api: ApiClient, runtime: Runtime) -> None:
+    """Deliveries are the record of what was sent, so the campaign stays."""
+    owner = await factories.organization(runtime)
+    mine = caller(api, runtime, owner)
+    campaign_id = await factories.campaign(runtime, owner)
+    async with runtime.work.begin(owner.tenant) as uow:
+        await move(uow, campaign_id, CampaignStatus.PREPARING)
+        await move(uow, campaign_id, CampaignStatus.SENDING)
+    errors = await refused(mine, DELETE, campaignId=gid(campaign_id))
+    assert errors[0]["code"] == "INVALID_STATE"
+    assert errors[0]["suggestion"]
+
+
+@pytest.mark.parametrize("mutation", [UPDATE, DELETE, DUPLICATE])
+async def test_anothers_campaign_answers_as_an_unknown_one(api: ApiClient, runtime: Runtime, mutation: str) -> None:
+    """Neither the code nor the words tell whether the id exists elsewhere."""
+    theirs = await factories.campaign(runtime, await factories.organization(runtime))
+    mine = caller(api, runtime, await factories.organization(runtime))
+    answers = [await refused(mine, mutation, campaignId=value) for value in (gid(theirs), gid(new_id()), "x")]
+    assert answers[0] == answers[1] == answers[2]
+    assert (answers[0][0]["code"], answers[0][0]["field"]) == ("NOT_FOUND", ["input", "campaignId"])
+
+
+async def test_viewers_read_and_do_not_write(api: ApiClient, runtime: Runtime) -> None:
+    """A viewer's mutation is the top-level error FORBIDDEN."""
+    mine = caller(api, runtime, await factories.organization(runtime, role=Role.VIEWER))
+    reply = await mine.send(CREATE, {"input": {"name": "No"}})
+    assert reply.codes == ["FORBIDDEN"]

@@ -1,0 +1,282 @@
+"""Orders to campaigns over HTTP: send, pause, resume, cancel, schedule, and what is asked before."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import pytest
+from sqlalchemy import insert, select, update
+
+from core.ids import new_id
+from core.permissions import Principal, Role
+from models.campaigns import Campaign, CampaignStatus
+from models.contacts import Contact, ContactStatus, Suppression, SuppressionReason
+from models.records import AuditEvent, IdempotencyKey
+from services.deliveries.states import move
+from services.runtime import Runtime
+from tests import factories
+from tests.campaigns.calls import CREATE, VALIDATE, ask, asked, caller, gid, order, refused
+from tests.client import ApiClient
+
+SEND = order("send")
+
+
+async def sendable(runtime: Runtime, owner: Principal) -> UUID:
+    """A draft to three contacts."""
+    await factories.contacts(runtime, owner, 3)
+    return await factories.campaign(runtime, owner)
+
+
+async def moved(runtime: Runtime, owner: Principal, campaign_id: UUID, *states: CampaignStatus) -> None:
+    """Take a campaign through states, as the engine would."""
+    async with runtime.work.begin(owner.tenant) as uow:
+        for state in states:
+            await move(uow, campaign_id, state)
+
+
+async def test_sending_starts_the_engine(api: ApiClient, runtime: Runtime) -> None:
+    """The campaign is PREPARING when the answer comes, and the audit log names who sent it."""
+    owner = await factories.organization(runtime)
+    campaign_id = await sendable(runtime, owner)
+    campaign = (await asked(caller(api, runtime, owner), SEND, campaignId=gid(campaign_id)))["campaign"]
+    assert (campaign["status"], campaign["version"]) == ("PREPARING", 2)
+    rows = await runtime.reads(owner.tenant).rows(
+        select(AuditEvent.action, AuditEvent.actor_id, AuditEvent.target_id, AuditEvent.request_id)
+    )
+    assert [tuple(row)[:3] for row in rows] == [("campaign.sent", owner.user_id, campaign_id)]
+    assert rows[0][3]
+
+
+async def test_what_is_missing_is_told_at_once(api: ApiClient, runtime: Runtime) -> None:
+    """An empty draft is refused with a reason and a suggestion for each thing that is missing."""
+    mine = caller(api, runtime, await factories.organization(runtime))
+    made = (await asked(mine, CREATE, name="Empty"))["campaign"]
+    errors = await refused(mine, SEND, campaignId=made["id"])
+    assert [error["message"] for error in errors] == [
+        "The subject is empty.",
+        "The HTML content is empty.",
+        "The campaign has no audience.",
+    ]
+    assert {error["code"] for error in errors} == {"CAMPAIGN_NOT_SENDABLE"}
+    assert all("updateCampaign" in error["suggestion"] for error in errors)
+
+
+async def test_an_audience_of_nobody_who_may_be_mailed_is_refused(api: ApiClient, runtime: Runtime) -> None:
+    """Unsubscribed and suppressed contacts do not make an audience."""
+    owner = await factories.organization(runtime)
+    campaign_id = await sendable(runtime, owner)
+    async with runtime.work.begin(owner.tenant) as uow:
+        await uow.execute(update(Contact).values(status=ContactStatus.UNSUBSCRIBED))
+    errors = await refused(caller(api, runtime, owner), SEND, campaignId=gid(campaign_id))
+    assert [error["message"] for error in errors] == ["Nobody in the audience can be mailed."]
+
+
+async def test_a_sent_campaign_is_not_sent_again(api: ApiClient, runtime: Runtime) -> None:
+    """Without a key, the second call is refused, whatever state the first has led to."""
+    owner = await factories.organization(runtime)
+    mine = caller(api, runtime, owner)
+    campaign_id = await sendable(runtime, owner)
+    await asked(mine, SEND, campaignId=gid(campaign_id))
+    errors = await refused(mine, SEND, campaignId=gid(campaign_id))
+    assert errors[0]["code"] == "CAMPAIGN_NOT_SENDABLE"
+    assert "duplicateCampaign" in errors[0]["suggestion"]
+
+
+async def test_the_same_key_replays_the_first_result(api: ApiClient, runtime: Runtime) -> None:
+    """A repeated call succeeds without starting anything; the same key for another campaign is refused."""
+    owner = await factories.organization(runtime)
+    mine = caller(api, runtime, owner)
+    campaign_id = await sendable(runtime, owner)
+    other = await factories.campaign(runtime, owner)
+    first = await asked(mine, SEND, campaignId=gid(campaign_id), idempotencyKey="k-1")
+    again = await asked(mine, SEND, campaignId=gid(campaign_id), idempotencyKey="k-1")
+    assert first == again
+    errors = await refused(mine, SEND, campaignId=gid(other), idempotencyKey="k-1")
+    assert (errors[0]["code"], errors[0]["field"]) == ("IDEMPOTENCY_KEY_REUSED", ["input", "idempotencyKey"])
+
+
+async def test_two_calls_at_once_with_one_key_have_one_effect(api: ApiClient, runtime: Runtime) -> None:
+    """The slower call waits and gets the result of the faster one."""
+    owner = await factories.organization(runtime)
+    mine = caller(api, runtime, owner)
+    campaign_id = await sendable(runtime, owner)
+    payloads = await asyncio.gather(
+        *(asked(mine, SEND, campaignId=gid(campaign_id), idempotencyKey="same") for _ in range(4))
+    )
+    assert {payload["campaign"]["version"] for payload in payloads} == {2}
+    sent = await runtime.reads(owner.tenant).rows(select(AuditEvent.id).where(AuditEvent.action == "campaign.sent"))
+    assert len(sent) == 1
+
+
+async def test_two_calls_at_once_without_a_key_start_one_campaign(api: ApiClient, runtime: Runtime) -> None:
+    """Exactly one call wins; the others are told why they did not."""
+    owner = await factories.organization(runtime)
+    mine = caller(api, runtime, owner)
+    campaign_id = await sendable(runtime, owner)
+    payloads = await asyncio.gather(*(ask(mine, SEND, campaignId=gid(campaign_id)) for _ in range(4)))
+    assert sum(payload["userErrors"] == [] for payload in payloads) == 1
+    codes = {error["code"] for payload in payloads for error in payload["userErrors"]}
+    assert codes <= {"CONFLICT", "INVALID_STATE", "CAMPAIGN_NOT_SENDABLE"}
+
+
+async def test_a_refused_call_does_not_use_up_its_key(api: ApiClient, runtime: Runtime) -> None:
+    """Once the cause is mended, the same call with the same key goes through."""
+    owner = await factories.organization(runtime)
+    mine = caller(api, runtime, owner)
+    campaign_id = await factories.campaign(runtime, owner)
+    await refused(mine, SEND, campaignId=gid(campaign_id), idempotencyKey="k")
+    await factories.contacts(runtime, owner, 1)
+    await asked(mine, SEND, campaignId=gid(campaign_id), idempotencyKey="k")
+
+
+async def test_an_expired_key_serves_again(api: ApiClient, runtime: Runtime) -> None:
+    """After 24 hours a key is free for another request."""
+    owner = await factories.organization(runtime)
+    mine = caller(api, runtime, owner)
+    first = await sendable(runtime, owner)
+    second = await factories.campaign(runtime, owner)
+    await asked(mine, SEND, campaignId=gid(first), idempotencyKey="k")
+    async with runtime.work.begin(owner.tenant) as uow:
+        await uow.execute(update(IdempotencyKey).values(expires_at=datetime.now(UTC)))
+    payload = await asked(mine, SEND, campaignId=gid(second), idempotencyKey="k")
+    assert payload["campaign"]["id"] == gid(second)
+
+
+@pytest.mark.parametrize("key", ["", "x" * 256, "a\nb"])
+async def test_a_key_that_is_none_is_refused(api: ApiClient, runtime: Runtime, key: str) -> None:
+    """Keys have 1 to 255 printable characters."""
+    owner = await factories.organization(runtime)
+    campaign_id = await sendable(runtime, owner)
+    errors = await refused(caller(api, runtime, owner), SEND, campaignId=gid(campaign_id), idempotencyKey=key)
+    assert (errors[0]["code"], errors[0]["field"]) == ("INVALID", ["input", "idempotencyKey"])
+
+
+async def test_keys_belong_to_an_organization(api: ApiClient, runtime: Runtime) -> None:
+    """Two organisations that choose the same key do not meet."""
+    for _ in range(2):
+        owner = await factories.organization(runtime)
+        campaign_id = await sendable(runtime, owner)
+        await asked(caller(api, runtime, owner), SEND, campaignId=gid(campaign_id), idempotencyKey="shared")
+
+
+async def test_pause_resume_and_cancel(api: ApiClient, runtime: Runtime) -> None:
+    """A campaign that is being sent can be held, gone on with and stopped, each told with its reason."""
+    owner = await factories.organization(runtime)
+    mine = caller(api, runtime, owner)
+    campaign_id = await sendable(runtime, owner)
+    await moved(runtime, owner, campaign_id, CampaignStatus.PREPARING, CampaignStatus.SENDING)
+    paused = (await asked(mine, order("pause"), campaignId=gid(campaign_id)))["campaign"]
+    assert (paused["status"], paused["statusReason"]) == ("PAUSED", "Paused by a person.")
+    resumed = (await asked(mine, order("resume"), campaignId=gid(campaign_id)))["campaign"]
+    assert (resumed["status"], resumed["statusReason"]) == ("SENDING", None)
+    cancelled = (await asked(mine, order("cancel"), campaignId=gid(campaign_id)))["campaign"]
+    assert cancelled["status"] in {"CANCELLING", "CANCELLED"}
+    errors = await refused(mine, order("resume"), campaignId=gid(campaign_id))
+    assert errors[0]["code"] == "INVALID_STATE"
+
+
+@pytest.mark.parametrize("name", ["pause", "resume", "cancel", "unschedule"])
+async def test_a_draft_takes_no_such_order(api: ApiClient, runtime: Runtime, name: str) -> None:
+    """The refusal says in which state the order would be right."""
+    owner = await factories.organization(runtime)
+    campaign_id = await factories.campaign(runtime, owner)
+    errors = await refused(caller(api, runtime, owner), order(name), campaignId=gid(campaign_id))
+    assert (errors[0]["code"], errors[0]["field"]) == ("INVALID_STATE", ["input", "campaignId"])
+    assert errors[0]["suggestion"]
+
+
+async def test_a_draft_is_scheduled_and_unscheduled(api: ApiClient, runtime: Runtime) -> None:
+    """A scheduled campaign knows its moment; taken back, it is a draft without one."""
+    owner = await factories.organization(runtime)
+    mine = caller(api, runtime, owner)
+    campaign_id = await sendable(runtime, owner)
+    at = (datetime.now(UTC) + timedelta(days=2)).replace(microsecond=0)
+    campaign = (await asked(mine, order("schedule"), campaignId=gid(campaign_id), scheduledAt=at.isoformat()))[
+        "campaign"
+    ]
+    assert campaign["status"] == "SCHEDULED"
+    assert datetime.fromisoformat(campaign["scheduledAt"]) == at
+    campaign = (await asked(mine, order("unschedule"), campaignId=gid(campaign_id)))["campaign"]
+    assert (campaign["status"], campaign["scheduledAt"]) == ("DRAFT", None)
+
+
+@pytest.mark.parametrize("ahead", [timedelta(seconds=-1), timedelta(days=367)])
+async def test_a_moment_that_passed_or_is_too_far_is_refused(
+    api: ApiClient, runtime: Runtime, ahead: timedelta
+) -> None:
+    """The moment lies in the future, within 366 days."""
+    owner = await factories.organization(runtime)
+    campaign_id = await sendable(runtime, owner)
+    at = (datetime.now(UTC) + ahead).isoformat()
+    errors = await refused(
+        caller(api, runtime, owner), order("schedule"), campaignId=gid(campaign_id), scheduledAt=at
+    )
+    assert (errors[0]["code"], errors[0]["field"]) == ("INVALID", ["input", "scheduledAt"])
+
+
+@pytest.mark.parametrize("name", ["send", "pause", "resume", "cancel", "unschedule"])
+async def test_anothers_campaign_takes_no_order(api: ApiClient, runtime: Runtime, name: str) -> None:
+    """Another tenant's id answers exactly as an unknown one."""
+    theirs = await sendable(runtime, await factories.organization(runtime))
+    mine = caller(api, runtime, await factories.organization(runtime))
+    answers = [await refused(mine, order(name), campaignId=value) for value in (gid(theirs), gid(new_id()), "x")]
+    assert answers[0] == answers[1] == answers[2]
+    assert answers[0][0]["code"] == "NOT_FOUND"
+
+
+async def test_viewers_do_not_send(api: ApiClient, runtime: Runtime) -> None:
+    """Sending takes its own permission."""
+    viewer = await factories.organization(runtime, role=Role.VIEWER)
+    campaign_id = await sendable(runtime, viewer)
+    reply = await caller(api, runtime, viewer).send(SEND, {"input": {"campaignId": gid(campaign_id)}})
+    assert reply.codes == ["FORBIDDEN"]
+    rows = await runtime.reads(viewer.tenant).rows(select(Campaign.status))
+    assert [row[0] for row in rows] == [CampaignStatus.DRAFT]
+
+
+async def test_validation_tells_errors_warnings_and_the_audience(api: ApiClient, runtime: Runtime) -> None:
+    """What would surprise is told in sentences; who would be skipped is counted."""
+    owner = await factories.organization(runtime)
+    mine = caller(api, runtime, owner)
+    await factories.contacts(runtime, owner, 4)
+    async with runtime.work.begin(owner.tenant) as uow:
+        rows = await uow.rows(select(Contact.id, Contact.email_norm).order_by(Contact.id))
+        await uow.execute(update(Contact).where(Contact.id == rows[0].id).values(status=ContactStatus.UNSUBSCRIBED))
+        await uow.execute(update(Contact).where(Contact.id == rows[1].id).values(custom_fields={"city": "Ulm"}))
+        await uow.execute(
+            insert(Suppression).values(
+                organization_id=owner.organization_id,
+                email_norm=rows[2].email_norm,
+                reason=SuppressionReason.HARD_BOUNCE,
+            )
+        )
+    html = "<p>{{ contact.customFields.city }} {{ contact.customFields.plan }} {{ contact.frstName }}</p>"
+    made = await asked(mine, CREATE, name="V", subject="S", htmlContent=html, audience={"all": True})
+    found = (await mine.execute(VALIDATE, {"id": made["campaign"]["id"]}))["validateCampaign"]
+    assert (found["valid"], found["errors"]) == (True, [])
+    assert (found["audience"], found["skippedEstimate"]) == (4, 2)
+    warnings = " ".join(found["warnings"])
+    assert "customFields.plan" in warnings
+    assert "contact.frstName" in warnings
+    assert "customFields.city" not in warnings
+
+
+async def test_excluded_contacts_are_no_audience(api: ApiClient, runtime: Runtime) -> None:
+    """Who has an excluded tag is left out of the count, everybody else is in."""
+    owner = await factories.organization(runtime)
+    await factories.contacts(runtime, owner, 3, tag="in")
+    await factories.contacts(runtime, owner, 2, tag="out")
+    mine = caller(api, runtime, owner)
+    made = await asked(mine, CREATE, name="E", audience={"all": True, "excludeTags": ["out"]})
+    assert made["campaign"]["audience"]["count"] == 3
+
+
+async def test_an_empty_draft_is_not_valid(api: ApiClient, runtime: Runtime) -> None:
+    """Validation tells the same reasons as sending."""
+    mine = caller(api, runtime, await factories.organization(runtime))
+    made = await asked(mine, CREATE, name="Empty")
+    found = (await mine.execute(VALIDATE, {"id": made["campaign"]["id"]}))["validateCampaign"]
+    assert found["valid"] is False
+    assert {error["code"] for error in found["errors"]} == {"CAMPAIGN_NOT_SENDABLE"}
+    reply = await mine.send(VALIDATE, {"id": gid(new_id())})
+    assert reply.codes == ["NOT_FOUND"]
