@@ -1,10 +1,12 @@
 """Adapters of the outside world: a protocol each, the real one, and a recording one for tests."""
 
 from core.settings import Settings
+from integrations.language import LanguageModel
 from integrations.mail import Mailer
+from integrations.openrouter import OpenRouter
 from integrations.postmark import PostmarkMailer
 
-__all__ = ["Mailer", "build_mailer"]
+__all__ = ["LanguageModel", "Mailer", "build_language_model", "build_mailer"]
 
 
 def build_mailer(settings: Settings) -> Mailer:
@@ -17,3 +19,11 @@ def build_mailer(settings: Settings) -> Mailer:
         server_token=postmark.server_token.get_secret_value(),
         message_stream=postmark.message_stream,
     )
+
+
+def build_language_model(settings: Settings) -> LanguageModel:
+    """The language model that the settings name; it connects on first use."""
+    llm = settings.llm
+    if llm.base_url is None or llm.api_key is None:
+        raise AssertionError("settings.require() was not called")
+    return OpenRouter(base_url=llm.base_url, api_key=llm.api_key.get_secret_value())

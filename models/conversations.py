@@ -25,6 +25,17 @@ class MessageStatus(StrEnum):
     FAILED = "failed"
 
 
+class ReplyFailure(StrEnum):
+    """Why a reply ended without being complete."""
+
+    MODEL_UNAVAILABLE = "MODEL_UNAVAILABLE"
+    MODEL_REFUSED = "MODEL_REFUSED"
+    TIMEOUT = "TIMEOUT"
+    RUN_LIMIT = "RUN_LIMIT"
+    INTERRUPTED = "INTERRUPTED"
+    INTERNAL = "INTERNAL"
+
+
 class Conversation(Base):
     """A conversation with Maya; its author's alone."""
 

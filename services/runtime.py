@@ -16,7 +16,7 @@ from core.queue import Queue
 from core.security import AccessTokens, Signer
 from core.settings import Settings, require
 from core.unit_of_work import Work
-from integrations import Mailer, build_mailer
+from integrations import LanguageModel, Mailer, build_language_model, build_mailer
 from integrations.jwks import JwksVerifier
 from services.accounts import EmbeddedTokens, Identity, IssuerTokens, Standings, Throttle, TokenCheck
 
@@ -41,6 +41,7 @@ class Runtime:
     throttle: Throttle
     unsubscribe_signer: Signer
     mailer: Mailer
+    language_model: LanguageModel
 
     def reads(self, tenant: Tenant) -> ReadScope:
         """A read scope of the tenant."""
@@ -73,10 +74,12 @@ async def running(settings: Settings) -> AsyncIterator[Runtime]:
     )
     system = SystemScope(engine)
     mailer = build_mailer(settings)
+    language_model = build_language_model(settings)
     async with AsyncExitStack() as opened:
         opened.push_async_callback(engine.dispose)
         opened.push_async_callback(queue.aclose)
         opened.push_async_callback(mailer.aclose)
+        opened.push_async_callback(language_model.aclose)
         opened.push_async_callback(publisher.aclose)
         hub = await opened.enter_async_context(Hub(RedisBackend(redis_url)))
         redis = await opened.enter_async_context(Redis.from_url(redis_url))
@@ -100,6 +103,7 @@ async def running(settings: Settings) -> AsyncIterator[Runtime]:
             throttle=Throttle(cache, most=settings.auth.failed_logins),
             unsubscribe_signer=Signer(secret(settings.security.secret_key), "unsubscribe"),
             mailer=mailer,
+            language_model=language_model,
         )
 
 

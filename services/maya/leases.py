@@ -1,0 +1,154 @@
+"""A reply belongs to one run at a time: taken for some seconds, kept by renewing, ended once."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import Integer, Uuid, column, func, select, update
+
+from core.db import Reads, SystemScope, first
+from core.pubsub import log_topic, message_topic
+from core.queue import Job
+from core.unit_of_work import UnitOfWork
+from models.conversations import Conversation, Message, MessageRole, MessageStatus, ReplyFailure
+from services.conversations import OPEN, MessageRow, RunReply, reply_log
+from services.conversations.reading import MESSAGE_COLUMNS
+
+LEASE_SECONDS: Final = 10.0
+
+
+class LeaseLost(Exception):
+    """Another run has the reply, or it has ended: this one has nothing to say any more."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lease:
+    """A reply that is ours. `attempt` is above that of every run before."""
+
+    reply: MessageRow
+    attempt: int
+    cancel_requested: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """How a reply ends. `last_sequence` is that of the log's last event."""
+
+    status: MessageStatus
+    content: str
+    last_sequence: int
+    failure: ReplyFailure | None = None
+    explanation: str | None = None
+    model: str | None = None
+    usage: Mapping[str, Any] | None = None
+
+
+async def take(uow: UnitOfWork, message_id: UUID) -> Lease | None:
+    """Take an open reply that is nobody's (any more); None when there is nothing to take."""
+    rows = await uow.rows(
+        update(Message)
+        .where(
+            Message.id == message_id,
+            Message.role == MessageRole.ASSISTANT,
+            Message.status.in_([str(status) for status in OPEN]),
+            Message.lease_until.is_(None) | (Message.lease_until < func.now()),
+        )
+        .values(status=MessageStatus.STREAMING, attempt=Message.attempt + 1, lease_until=until())
+        .returning(*MESSAGE_COLUMNS, Message.attempt, Message.cancel_requested_at)
+    )
+    if not rows:
+        return None
+    *reply, attempt, cancel_requested_at = rows[0]
+    return Lease(reply=MessageRow._make(reply), attempt=attempt, cancel_requested=cancel_requested_at is not None)
+
+
+def until() -> Any:  # noqa: ANN401 - an SQL expression
+    """When a lease taken now ends, by the database's clock."""
+    return func.clock_timestamp() + timedelta(seconds=LEASE_SECONDS)
+
+
+async def cancel_requested(reads: Reads, lease: Lease) -> bool:
+    """Whether somebody wants the reply to stop. Raises `LeaseLost`."""
+    row = await first(
+        reads,
+        select(Message.cancel_requested_at).where(
+            Message.id == lease.reply.id,
+            Message.attempt == lease.attempt,
+            Message.status == MessageStatus.STREAMING,
+        ),
+    )
+    if row is None:
+        raise LeaseLost(lease.reply.id)
+    return row[0] is not None
+
+
+async def renew(uow: UnitOfWork, lease: Lease, *, content: str, last_sequence: int) -> None:
+    """Keep the reply for some more seconds, and what was said so far with it. Raises `LeaseLost`."""
+    await change(uow, lease, {"lease_until": until(), "content": content, "last_sequence": last_sequence})
+
+
+async def release(uow: UnitOfWork, lease: Lease) -> None:
+    """Give back a reply in which nothing was said, for another run to take at once. Raises `LeaseLost`."""
+    await change(uow, lease, {"lease_until": None, "status": MessageStatus.PENDING})
+    uow.enqueue(next_run(uow.tenant.organization_id, lease.reply.id, uow.tenant.user_id, lease.attempt))
+
+
+async def end(uow: UnitOfWork, lease: Lease, ending: Ending) -> None:
+    """End the reply for good, and wake whoever watches it. Raises `LeaseLost`."""
+    await change(
+        uow,
+        lease,
+        {
+            "lease_until": None,
+            "status": ending.status,
+            "content": ending.content,
+            "last_sequence": ending.last_sequence,
+            "error_code": ending.failure,
+            "error_message": ending.explanation,
+            "model": ending.model,
+            "usage": dict(ending.usage or {}),
+            "completed_at": func.clock_timestamp(),
+        },
+    )
+    await uow.execute(
+        update(Conversation)
+        .where(Conversation.id == lease.reply.conversation_id)
+        .values(updated_at=func.clock_timestamp())
+    )
+    organization_id = uow.tenant.organization_id
+    uow.publish(message_topic(organization_id, lease.reply.id))
+    uow.publish(log_topic(reply_log(organization_id, lease.reply.id)))
+
+
+async def change(uow: UnitOfWork, lease: Lease, values: Mapping[str, Any]) -> None:
+    """Change a reply while it is ours. Raises `LeaseLost`."""
+    changed = await uow.execute(
+        update(Message)
+        .where(
+            Message.id == lease.reply.id,
+            Message.attempt == lease.attempt,
+            Message.status == MessageStatus.STREAMING,
+        )
+        .values(**values)
+    )
+    if not changed.rowcount:
+        raise LeaseLost(lease.reply.id)
+
+
+async def abandoned(system: SystemScope) -> list[Job]:
+    """The runs to ring for: replies that no run has, because the bell was not heard or their worker died."""
+    names = ("organization_id", "user_id", "message_id")
+    open_replies = func.system.open_replies().table_valued(
+        *(column(name, Uuid()) for name in names), column("attempt", Integer())
+    )
+    rows = await system.rows(select(*open_replies.c))
+    return [next_run(organization, message, user, attempt) for organization, user, message, attempt in rows]
+
+
+def next_run(organization_id: UUID, message_id: UUID, user_id: UUID | None, attempt: int) -> RunReply:
+    """The run that follows after so many."""
+    if user_id is None:
+        raise AssertionError("a reply needs a user")
+    return RunReply(organization_id=organization_id, user_id=user_id, message_id=message_id, attempt=attempt + 1)

@@ -1,0 +1,278 @@
+"""One run of Maya: from an open reply to an ended one, whatever happens on the way."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any, Final, NoReturn
+
+from asyncpg import PostgresError
+from sqlalchemy.exc import SQLAlchemyError
+
+from core.db import Reads
+from core.logstream import LogEntry, LogLost, LogMissing, LogStream, LogUnavailable, LogWriter, StaleWriter
+from core.permissions import Tenant
+from core.pubsub import Hub, message_topic
+from core.telemetry import logger
+from core.unit_of_work import Work
+from integrations.language import LanguageModel, ModelRefused, ModelTimedOut, ModelUnavailable
+from models.conversations import MessageStatus, ReplyFailure
+from services import accounts
+from services.conversations import RunReply, reply_log, said_before
+from services.maya import leases
+from services.maya.events import Ended, Token, decode, encode
+from services.maya.journal import Journal
+from services.maya.leases import LEASE_SECONDS, Ending, Lease, LeaseLost
+from services.maya.prompting import MOST_MESSAGES, facts, history
+from services.maya.speaking import LimitReached, Speech
+
+LOOK_SECONDS: Final = 0.5
+RENEW_SECONDS: Final = 3.0
+END_TRIES: Final = 6
+END_PAUSE_SECONDS: Final = 0.5
+MOST_ATTEMPTS: Final = 3
+log = logger(__name__)
+
+
+class CancelRequested(Exception):
+    """A person wants the reply to stop."""
+
+
+class RunTimedOut(Exception):
+    """The run took longer than a run may take."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a run turned out."""
+
+    status: MessageStatus
+    failure: ReplyFailure | None = None
+    explanation: str | None = None
+
+
+INTERRUPTED: Final = Outcome(
+    MessageStatus.FAILED, ReplyFailure.INTERRUPTED, "Maya was interrupted in the middle of her answer. Ask again."
+)
+BROKEN: Final = Outcome(MessageStatus.FAILED, ReplyFailure.INTERNAL, "Something went wrong on our side. Ask again.")
+FAILURES: Final[dict[type[Exception], tuple[ReplyFailure, str]]] = {
+    RunTimedOut: (ReplyFailure.TIMEOUT, "Ask again."),
+    ModelTimedOut: (ReplyFailure.TIMEOUT, "Ask again."),
+    ModelRefused: (ReplyFailure.MODEL_REFUSED, ""),
+    ModelUnavailable: (ReplyFailure.MODEL_UNAVAILABLE, "Ask again in a moment."),
+    LimitReached: (ReplyFailure.RUN_LIMIT, ""),
+}
+DATABASE_AWAY: Final = (SQLAlchemyError, OSError, PostgresError)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desk:
+    """What a run works with. `own_url` is the public URL, `within` the most seconds a run may take."""
+
+    work: Work
+    reads: Callable[[Tenant], Reads]
+    logs: LogStream
+    hub: Hub
+    model: LanguageModel
+    models: list[str]
+    own_url: str
+    within: float
+
+
+async def run(desk: Desk, job: RunReply) -> None:
+    """Make a reply, if it is still to be made and nobody else is at it.
+
+    A reply whose run died is made anew when nothing of it was shown; else it ends with INTERRUPTED and keeps what
+    was said, since words that somebody has read cannot be unsaid.
+    """
+    tenant = Tenant(organization_id=job.organization_id, user_id=job.user_id)
+    async with desk.work.begin(tenant) as uow:
+        lease = await leases.take(uow, job.message_id)
+    if lease is None:
+        return
+    found = await accounts.person(desk.reads(tenant), job.user_id)
+    if found is None:
+        raise AssertionError("a reply without its person")
+    tenant = Tenant(organization_id=job.organization_id, user_id=job.user_id, role=found.role)
+    await Run(desk, tenant, lease, found).play()
+
+
+class Run:
+    """A reply that is ours, while it is made."""
+
+    def __init__(self, desk: Desk, tenant: Tenant, lease: Lease, person: accounts.Person) -> None:
+        self.desk = desk
+        self.tenant = tenant
+        self.lease = lease
+        self.person = person
+        self.log_name = reply_log(tenant.organization_id, lease.reply.id)
+        self.journal = Journal(desk.logs, self.log_name)
+        self.speech = Speech(
+            model=desk.model,
+            models=desk.models,
+            reads=desk.reads(tenant),
+            role=person.role,
+            journal=self.journal,
+            own_url=desk.own_url,
+        )
+
+    async def play(self) -> None:
+        """Make the reply, and end it as it turns out."""
+        try:
+            begun = self.lease.attempt > 1 and await self.was_begun()
+            await (self.close_interrupted() if begun else self.make())
+        except (LeaseLost, StaleWriter):
+            log.info("another run has the reply", message=str(self.lease.reply.id), attempt=self.lease.attempt)
+
+    async def make(self) -> None:
+        """Speak until done, cancelled, failed or out of time."""
+        try:
+            await self.journal.flush()
+            outcome = await self.speak()
+        except asyncio.CancelledError:
+            await self.stop()
+            raise
+        await self.end(outcome)
+
+    async def speak(self) -> Outcome:
+        """The reply, and how it turned out. Raises `LeaseLost` or `StaleWriter` when it is not ours any more."""
+        try:
+            await self.look()
+            await first_of(self.answer(), self.watch(), self.journal.keep(), within=self.desk.within)
+        except CancelRequested:
+            return Outcome(MessageStatus.CANCELLED)
+        except tuple(FAILURES) as error:
+            code, advice = next(FAILURES[kind] for kind in FAILURES if isinstance(error, kind))
+            log.info("reply failed", message=str(self.lease.reply.id), code=code, reason=repr(error))
+            return Outcome(MessageStatus.FAILED, code, f"{error} {advice}".strip())
+        except (LeaseLost, StaleWriter):
+            raise
+        except Exception:
+            log.exception("reply failed on our side", message=str(self.lease.reply.id))
+            return Outcome(
+                MessageStatus.FAILED, ReplyFailure.INTERNAL, "Something went wrong on our side. Ask again."
+            )
+        return Outcome(MessageStatus.COMPLETED)
+
+    async def answer(self) -> None:
+        """What the conversation asks for."""
+        said = await said_before(self.desk.reads(self.tenant), self.lease.reply, most=MOST_MESSAGES)
+        await self.speech.deliver([facts(self.person), *history(said)])
+
+    async def watch(self) -> NoReturn:
+        """Keep the lease while the reply is made. Raises `CancelRequested`, or `LeaseLost`."""
+        clock = asyncio.get_running_loop().time
+        renewed = clock()
+        with self.desk.hub.watch(message_topic(self.tenant.organization_id, self.lease.reply.id)) as viewer:
+            while True:
+                await viewer.next(within=LOOK_SECONDS)
+                try:
+                    await self.look()
+                    if clock() >= renewed + RENEW_SECONDS:
+                        await self.renew()
+                        renewed = clock()
+                except DATABASE_AWAY as error:
+                    log.warning("database away during a reply", message=str(self.lease.reply.id), reason=repr(error))
+                    if clock() >= renewed + LEASE_SECONDS:
+                        raise LeaseLost(self.lease.reply.id) from error
+
+    async def look(self) -> None:
+        """Raise `CancelRequested` when a person wants the reply to stop, `LeaseLost` when it is not ours any more."""
+        if await leases.cancel_requested(self.desk.reads(self.tenant), self.lease):
+            raise CancelRequested
+
+    async def renew(self) -> None:
+        """Keep the lease, and what was said so far."""
+        async with self.desk.work.begin(self.tenant) as uow:
+            await leases.renew(uow, self.lease, content=self.speech.text, last_sequence=self.journal.last_sequence)
+
+    async def stop(self) -> None:
+        """The process shuts down: hand the reply on when nothing was shown, else end it here."""
+        if self.journal.events or self.journal.pending:
+            await self.end(INTERRUPTED)
+        else:
+            async with self.desk.work.begin(self.tenant) as uow:
+                await leases.release(uow, self.lease)
+
+    async def end(self, outcome: Outcome) -> None:
+        """End the reply: first its text in the log, then its row, then the log's last event."""
+        await self.journal.flush()
+        await self.commit(outcome, self.speech.text, self.journal.last_sequence + 1)
+        self.journal.note(Ended())
+        await self.journal.flush()
+
+    async def commit(self, outcome: Outcome, content: str, last_sequence: int) -> None:
+        """End the reply's row; a database that is away for a moment is waited for."""
+        ending = Ending(
+            status=outcome.status,
+            content=content,
+            last_sequence=last_sequence,
+            failure=outcome.failure,
+            explanation=outcome.explanation,
+            model=self.speech.spoken_by,
+            usage=self.speech.usage.as_json(),
+        )
+        for left in reversed(range(END_TRIES)):
+            try:
+                async with self.desk.work.begin(self.tenant) as uow:
+                    await leases.end(uow, self.lease, ending)
+            except DATABASE_AWAY:
+                if not left:
+                    raise
+                await asyncio.sleep(END_PAUSE_SECONDS)
+            else:
+                return
+
+    async def was_begun(self) -> bool:
+        """Whether an earlier run of this reply has shown anything; when in doubt, yes."""
+        reply = self.lease.reply
+        if reply.content or reply.last_sequence or self.lease.attempt > MOST_ATTEMPTS:
+            return True
+        try:
+            return bool(await self.desk.logs.read(self.log_name))
+        except (LogMissing, LogUnavailable):
+            return True
+
+    async def close_interrupted(self) -> None:
+        """End a reply whose run died, with all that was shown of it."""
+        reply = self.lease.reply
+        writer, shown = await self.salvage()
+        newest = max(reply.last_sequence, writer.last_sequence if writer else 0)
+        outcome = Outcome(MessageStatus.CANCELLED) if self.lease.cancel_requested else INTERRUPTED
+        await self.commit(outcome, max(reply.content, shown, key=len), newest + 1)
+        if writer and writer.last_sequence == newest:
+            try:
+                await writer.append(encode(Ended()))
+            except (LogUnavailable, LogLost) as error:
+                log.warning("log not ended; readers look at the row", log=self.log_name, reason=repr(error))
+
+    async def salvage(self) -> tuple[LogWriter | None, str]:
+        """The log, with the dead run shut out of it, and the text in it; neither when Redis has lost it."""
+        try:
+            writer = await self.desk.logs.claim(self.log_name)
+            events = [decode(entry.event) async for entry in entries(self.desk.logs, self.log_name)]
+        except (LogMissing, LogUnavailable):
+            return None, ""
+        return writer, "".join(event.text for event in events if isinstance(event, Token))
+
+
+async def entries(logs: LogStream, name: str) -> AsyncIterator[LogEntry]:
+    """Every entry of a log, from the first on. Raises `LogMissing`."""
+    after = 0
+    while page := await logs.read(name, after):
+        for entry in page:
+            yield entry
+        after = page[-1].sequence
+
+
+async def first_of(*work: Coroutine[Any, Any, None], within: float) -> None:
+    """Run side by side until the first is done, as it was done; the others are cancelled. Raises `RunTimedOut`."""
+    tasks = [asyncio.ensure_future(each) for each in work]
+    try:
+        done, _ = await asyncio.wait(tasks, timeout=within, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    if not done:
+        raise RunTimedOut("Maya's answer took too long.")
+    next(task for task in tasks if task in done).result()
