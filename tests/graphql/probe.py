@@ -1,7 +1,7 @@
 """The API's schema with fields that misbehave on purpose, for tests of the endpoint."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
 
 import strawberry
@@ -103,7 +103,7 @@ probe_schema = strawberry.Schema(
 )
 
 
-def with_settings(runtime: Runtime, **groups: dict[str, object]) -> Runtime:
+def with_settings(runtime: Runtime, **groups: Mapping[str, object]) -> Runtime:
     """The same runtime under other settings, e.g. `graphql={"max_depth": 3}`."""
     document = runtime.settings.model_dump()
     for group, values in groups.items():

@@ -1,0 +1,367 @@
+"""The websocket: what it takes, and when it closes."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+
+import aiohttp
+import pytest
+from gql import Client, gql
+from gql.transport.websockets import WebsocketsTransport
+from sqlalchemy import func, update
+from structlog.testing import capture_logs
+
+from core.ids import new_id
+from core.permissions import Principal, Role
+from core.pubsub import HubStatistics, session_topic
+from models.organizations import User, UserSession
+from services.runtime import Runtime
+from tests import factories
+from tests.graphql.probe import probe_schema, with_settings
+from tests.graphql.sockets import PROTOCOL, Socket, connected, settles
+from tests.serving import Served, served
+
+NOTHING = HubStatistics(topics=0, viewers=0, shared=0, tasks=0, channels=0, pending=0)
+QUICK = {"ping_seconds": 0.1, "recheck_seconds": 0.15, "init_timeout_seconds": 0.2, "send_timeout_seconds": 0.3}
+
+
+@pytest.fixture(scope="module")
+async def quick_server(runtime: Runtime) -> AsyncIterator[Served]:
+    """A server whose rules bite within a fraction of a second."""
+    async with served(with_settings(runtime, realtime=QUICK), probe_schema) as server:
+        yield server
+
+
+async def member(runtime: Runtime, role: Role = Role.OWNER) -> tuple[Principal, str]:
+    """A member of a fresh organisation, and an access token."""
+    principal = await factories.organization(runtime, role=role)
+    return principal, factories.token(runtime, principal)
+
+
+def empty(server: Served) -> bool:
+    """Whether the server holds no socket and no operation."""
+    door = server.application.door
+    assert door is not None
+    found = door.sockets.statistics()
+    return (found.open, found.authenticated, found.operations) == (0, 0, 0)
+
+
+async def test_gql_subscribes_queries_and_mutates(probe_server: Served, runtime: Runtime) -> None:
+    """The Python client's official transport gets every event, and the stream completes."""
+    _, token = await member(runtime)
+    transport = WebsocketsTransport(
+        url=probe_server.websocket_url,
+        subprotocols=[WebsocketsTransport.GRAPHQLWS_SUBPROTOCOL],
+        init_payload={"authorization": f"Bearer {token}"},
+    )
+    async with Client(transport=transport) as session:
+        events = [event["count"] async for event in session.subscribe(gql("subscription { count(to: 5) }"))]
+        viewer = (await session.execute(gql("{ viewer { role } }")))["viewer"]
+        ended = (await session.execute(gql("mutation { logOut(input: {}) { ended } }")))["logOut"]
+    assert events == [0, 1, 2, 3, 4]
+    assert (viewer, ended) == ({"role": "OWNER"}, {"ended": True})
+    await settles(lambda: empty(probe_server))
+
+
+@pytest.mark.parametrize("protocol", [None, "graphql-ws"])
+async def test_only_the_one_protocol(probe_server: Served, protocol: str | None) -> None:
+    """A client without it, or with the legacy one, is closed 4406."""
+    async with connected(probe_server, protocol=protocol) as socket:
+        assert (await socket.closed())[0] == 4406
+
+
+async def test_init_must_come_in_time(quick_server: Served) -> None:
+    """A silent client is closed 4408."""
+    async with connected(quick_server) as socket:
+        assert (await socket.closed())[0] == 4408
+
+
+@pytest.mark.parametrize(("token", "code"), [(None, 4401), ("nonsense", 4403), ("a.b.c", 4403)])
+async def test_init_must_carry_a_good_token(probe_server: Served, token: str | None, code: int) -> None:
+    """Without a token it is 4401, with a bad one 4403."""
+    async with connected(probe_server) as socket:
+        await socket.init(token)
+        assert (await socket.closed())[0] == code
+    await settles(lambda: empty(probe_server))
+
+
+async def test_nothing_before_the_acknowledgement(probe_server: Served) -> None:
+    """A subscribe before connection_init is closed 4401."""
+    async with connected(probe_server) as socket:
+        await socket.subscribe("{ __typename }")
+        assert (await socket.closed())[0] == 4401
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        [],
+        1,
+        {},
+        {"type": 1},
+        {"type": "start"},
+        {"type": "subscribe"},
+        {"type": "subscribe", "id": 1, "payload": {"query": "{ __typename }"}},
+        {"type": "subscribe", "id": "1", "payload": []},
+        {"type": "subscribe", "id": "1", "payload": {}},
+        {"type": "subscribe", "id": "1", "payload": {"query": "{ __typename }", "variables": []}},
+        {"type": "complete"},
+    ],
+)
+async def test_messages_that_are_not_of_the_protocol(probe_server: Served, runtime: Runtime, message: object) -> None:
+    """Each closes the socket with 4400."""
+    _, token = await member(runtime)
+    async with connected(probe_server) as socket:
+        await socket.ready(token)
+        await socket.send(message)
+        assert (await socket.closed())[0] == 4400
+
+
+async def test_what_is_not_json_text(probe_server: Served, runtime: Runtime) -> None:
+    """Binary frames and broken JSON are closed 4400, over-long messages 1009."""
+    _, token = await member(runtime)
+    for send, code in (("send_bytes", 4400), ("send_str", 4400)):
+        async with connected(probe_server) as socket:
+            await socket.ready(token)
+            await getattr(socket.raw, send)(b"{}" if send == "send_bytes" else "{")
+            assert (await socket.closed())[0] == code
+    async with connected(probe_server) as socket:
+        await socket.ready(token)
+        await socket.raw.send_str('"' + "x" * 70_000 + '"')
+        assert (await socket.closed())[0] == 1009
+
+
+async def test_identifiers_and_inits_come_once(probe_server: Served, runtime: Runtime) -> None:
+    """A running operation's id again is 4409, a second connection_init 4429."""
+    _, token = await member(runtime)
+    async with connected(probe_server) as socket:
+        await socket.ready(token)
+        for _ in range(2):
+            await socket.subscribe("subscription { count(to: 100, pause: 1) }")
+        assert (await socket.closed())[0] == 4409
+    async with connected(probe_server) as socket:
+        await socket.ready(token)
+        await socket.init(token)
+        assert (await socket.closed())[0] == 4429
+
+
+@pytest.mark.parametrize(
+    ("query", "code"),
+    [
+        ("{", "BAD_USER_INPUT"),
+        ("{ nothing }", "BAD_USER_INPUT"),
+        ("query ($id: ID!) { node(id: $id) { id } }", "BAD_USER_INPUT"),
+        ("{ viewer " + "{ organization " * 20 + "{ id }" + "}" * 21, "BAD_USER_INPUT"),
+        ("{ leaves(first: 9999) { nodes { number } } }", "COST_EXCEEDED"),
+        ("subscription { secrets }", "FORBIDDEN"),
+    ],
+)
+async def test_operations_keep_the_same_limits_as_over_http(
+    probe_server: Served, runtime: Runtime, query: str, code: str
+) -> None:
+    """A refused operation gets an error message; the socket stays open for others."""
+    _, token = await member(runtime, Role.EDITOR)
+    async with connected(probe_server) as socket:
+        await socket.ready(token)
+        await socket.subscribe(query)
+        message = await socket.next()
+        assert (message["type"], message["id"]) == ("error", "1")
+        assert message["payload"][0]["extensions"]["code"] == code
+        await socket.subscribe("{ __typename }")
+        assert (await socket.next())["payload"]["data"] == {"__typename": "Query"}
+
+
+async def test_a_stream_that_fails_is_masked(probe_server: Served, runtime: Runtime) -> None:
+    """The client sees a request id, the log the cause."""
+    _, token = await member(runtime)
+    with capture_logs() as logged:
+        async with connected(probe_server) as socket:
+            await socket.ready(token)
+            await socket.subscribe("subscription { fails }")
+            messages = [await socket.next(), await socket.next()]
+    assert messages[0]["payload"]["data"] == {"fails": 1}
+    assert messages[1]["type"] == "error"
+    (error,) = messages[1]["payload"]
+    assert (error["extensions"]["code"], "vault" in str(messages)) == ("INTERNAL", False)
+    (line,) = [line for line in logged if line["log_level"] == "error"]
+    assert (line["request_id"], "vault" in str(line["exc_info"])) == (error["extensions"]["requestId"], True)
+
+
+async def test_complete_stops_an_operation(probe_server: Served, runtime: Runtime) -> None:
+    """After the client's complete the stream is released at once, and its id is free."""
+    _, token = await member(runtime)
+    door = probe_server.application.door
+    assert door is not None
+    async with connected(probe_server) as socket:
+        await socket.ready(token)
+        await socket.subscribe("subscription { watched }")
+        assert (await socket.next())["payload"]["data"] == {"watched": 1}
+        assert door.sockets.statistics().operations == 1
+        await socket.send({"type": "complete", "id": "1"})
+        await settles(lambda: door.sockets.statistics().operations == 0)
+        await socket.subscribe("{ __typename }")
+        assert (await socket.next())["type"] == "next"
+
+
+async def test_pings_and_pongs(quick_server: Served, runtime: Runtime) -> None:
+    """The server answers pings; one that misses two pongs is closed, one that answers stays."""
+    _, token = await member(runtime)
+    async with connected(quick_server) as socket:
+        await socket.ready(token)
+        await socket.send({"type": "ping"})
+        assert await socket.next() == {"type": "pong"}
+        started = time.monotonic()
+        while time.monotonic() - started < 0.6:
+            assert await socket.next() == {"type": "ping"}
+            await socket.send({"type": "pong"})
+        code, reason = await socket.closed()
+        assert (code, reason) == (4499, "No pong")
+    await settles(lambda: empty(quick_server))
+
+
+async def test_the_socket_ends_with_its_token(probe_server: Served, runtime: Runtime) -> None:
+    """When the access token expires the socket closes 4403."""
+    principal = await factories.organization(runtime)
+    lifetime = runtime.tokens.lifetime_seconds
+    runtime.tokens.lifetime_seconds = 2
+    try:
+        token = factories.token(runtime, principal)
+    finally:
+        runtime.tokens.lifetime_seconds = lifetime
+    async with connected(probe_server) as socket:
+        await socket.ready(token)
+        assert await socket.closed() == (4403, "The access token has expired")
+
+
+async def answering(socket: Socket) -> tuple[int | None, str]:
+    """Answer every ping until the server closes; how it did."""
+    while True:
+        message = await socket.raw.receive(5)
+        if message.type is not aiohttp.WSMsgType.TEXT:
+            return socket.raw.close_code, str(message.extra or "")
+        await socket.send({"type": "pong"})
+
+
+async def test_a_session_that_ended_or_changed_closes_its_sockets(quick_server: Served, runtime: Runtime) -> None:
+    """Logging out elsewhere, a new role, a disabled person: each closes 4403 at the next look."""
+    changes = {
+        "session has ended": update(UserSession).values(ended_at=func.now()),
+        "role has changed": update(User).values(role=Role.VIEWER),
+    }
+    for said, change in changes.items():
+        principal, token = await member(runtime)
+        async with connected(quick_server) as socket:
+            await socket.ready(token)
+            async with runtime.work.begin(principal.tenant) as uow:
+                await uow.execute(change)
+            await runtime.cache.delete(f"nudge:session:{principal.session_id}")
+            code, reason = await answering(socket)
+        assert code == 4403
+        assert said in reason
+
+
+async def test_a_signal_is_quicker_than_the_minute(probe_server: Served, runtime: Runtime) -> None:
+    """With the usual timing, a log-out closes the session's other sockets at once."""
+    principal, token = await member(runtime)
+    async with connected(probe_server) as socket:
+        await socket.ready(token)
+        await settles(lambda: runtime.hub.statistics().channels > 0)
+        await asyncio.sleep(0.2)
+        await socket.subscribe("mutation { logOut(input: {}) { ended } }")
+        code, _ = await socket.closed(within=6)
+    assert code == 4403
+    assert session_topic(principal.user_id).startswith("session:")
+
+
+async def test_caps(runtime: Runtime) -> None:
+    """Too many operations on a socket is an error message, too many sockets of a user or organization a 4429."""
+    caps = {"per_socket": 2, "per_user": 2, "per_organization": 3}
+    principal, token = await member(runtime)
+    colleagues = []
+    for _ in range(2):
+        colleague = Principal(
+            organization_id=principal.organization_id,
+            user_id=new_id(),
+            role=Role.EDITOR,
+            session_id=new_id(),
+            expires_at=factories.FAR_AWAY,
+        )
+        await factories.member(runtime, colleague)
+        colleagues.append(factories.token(runtime, colleague))
+    async with served(with_settings(runtime, realtime=caps), probe_schema) as server:
+        async with connected(server) as one, connected(server) as two, connected(server) as three:
+            await one.ready(token)
+            await two.ready(token)
+            await three.init(token)
+            assert await three.closed() == (4429, "Too many sockets: a user may have 2")
+            async with connected(server) as four, connected(server) as five:
+                await four.ready(colleagues[0])
+                await five.init(colleagues[1])
+                assert await five.closed() == (4429, "Too many sockets: an organization may have 3")
+            for identifier in ("a", "b", "c"):
+                await one.subscribe("subscription { count(to: 2, pause: 5) }", identifier)
+            messages = [await one.next() for _ in range(3)]
+            (refused,) = [message for message in messages if message["type"] == "error"]
+            assert refused["id"] == "c"
+            assert refused["payload"][0]["extensions"]["code"] == "RATE_LIMITED"
+        await settles(lambda: empty(server))
+
+
+async def test_a_reader_that_does_not_read_is_dropped(quick_server: Served, runtime: Runtime) -> None:
+    """Once messages wait too long the socket is closed 1013, and everything it held is released."""
+    _, token = await member(runtime)
+    async with connected(quick_server) as socket:
+        await socket.ready(token)
+        reading = socket.raw._reader._protocol.transport
+        assert reading is not None
+        reading.pause_reading()
+        await socket.subscribe("subscription { floods(size: 1000000) }")
+        await settles(lambda: empty(quick_server), within=5)
+        reading.resume_reading()
+        assert (await socket.closed())[0] == 1013
+
+
+async def test_going_away_is_said(runtime: Runtime) -> None:
+    """At shutdown every client is closed 1001, and the server stops without waiting for them."""
+    _, token = await member(runtime)
+    async with served(runtime, probe_schema) as server:
+        session = aiohttp.ClientSession()
+        raw = await session.ws_connect(server.websocket_url, protocols=[PROTOCOL])
+        socket = Socket(raw)
+        await socket.ready(token)
+        await socket.subscribe("subscription { watched }")
+        await socket.next()
+        waiting = asyncio.create_task(socket.closed())
+        started = time.monotonic()
+    assert (await waiting)[0] == 1001
+    assert time.monotonic() - started < 3
+    await session.close()
+    assert empty(server)
+
+
+async def test_a_crowd_that_leaves_at_once_leaves_nothing_behind(
+    probe_server: Served, runtime: Runtime, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """300 subscribed clients that drop without a word: no socket, task, viewer or line of error remains."""
+    crowd = []
+    before = len(asyncio.all_tasks())
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
+        for _ in range(15):
+            _, token = await member(runtime)
+            for _ in range(20):
+                socket = Socket(await session.ws_connect(probe_server.websocket_url, protocols=[PROTOCOL]))
+                await socket.ready(token)
+                await socket.subscribe("subscription { watched }")
+                crowd.append(socket)
+        for socket in crowd:
+            await socket.next()
+        for socket in crowd:
+            response = socket.raw._response
+            assert response.connection is not None
+            assert response.connection.transport is not None
+            response.connection.transport.abort()
+    await settles(lambda: empty(probe_server))
+    await settles(lambda: runtime.hub.statistics() == NOTHING)
+    await settles(lambda: len(asyncio.all_tasks()) <= before + 2)
+    printed = capsys.readouterr()
+    assert "Traceback" not in printed.out + printed.err
