@@ -76,7 +76,7 @@ def api() -> None:
     """Serve the GraphQL API, its subscriptions, and the pages that recipients reach."""
     import app
 
-    app.serve(settings())
+    app.Server(app.build(settings())).run()
 
 
 @cli.command()
