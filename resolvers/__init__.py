@@ -7,6 +7,7 @@ import strawberry
 from resolvers.accounts import AccountMutations, AccountQueries
 from resolvers.campaigns import CampaignMutations, CampaignQueries, CampaignSubscriptions
 from resolvers.contacts import ContactMutations, ContactQueries
+from resolvers.conversations import ConversationMutations, ConversationQueries, ConversationSubscriptions
 from resolvers.limits import LimitQueries
 from resolvers.lists import ListMutations, ListQueries
 from resolvers.nodes import NodeQueries
@@ -15,17 +16,28 @@ from schema.scalars import configuration
 
 
 @strawberry.type(description="Everything that can be read. One operation reads under one tenant.")
-class Query(AccountQueries, CampaignQueries, ContactQueries, ListQueries, NodeQueries, TemplateQueries, LimitQueries):
+class Query(
+    AccountQueries,
+    CampaignQueries,
+    ContactQueries,
+    ConversationQueries,
+    ListQueries,
+    NodeQueries,
+    TemplateQueries,
+    LimitQueries,
+):
     pass
 
 
 @strawberry.type(description="Everything that can be changed. Each field is one transaction, in the order written.")
-class Mutation(AccountMutations, CampaignMutations, ContactMutations, ListMutations, TemplateMutations):
+class Mutation(
+    AccountMutations, CampaignMutations, ContactMutations, ConversationMutations, ListMutations, TemplateMutations
+):
     pass
 
 
 @strawberry.type(description="What can be watched as it happens, over a websocket.")
-class Subscription(CampaignSubscriptions):
+class Subscription(CampaignSubscriptions, ConversationSubscriptions):
     pass
 
 

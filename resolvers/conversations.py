@@ -1,0 +1,204 @@
+"""Conversations with Maya."""
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass
+from functools import partial
+from typing import Annotated, cast
+from uuid import UUID
+
+import strawberry
+
+from core.permissions import Permission
+from models.conversations import MessageRole, MessageStatus, ReplyFailure
+from resolvers.connections import connection_of
+from resolvers.context import Info, RequestContext
+from resolvers.fields import Requires, mutation, query, subscription
+from resolvers.nodes import fetches
+from schema.connections import After, Before, Connection, First, Last
+from schema.conversations import (
+    CancelMayaReplyInput,
+    CancelMayaReplyPayload,
+    Conversation,
+    ConversationConnection,
+    MayaEvent,
+    MayaFailure,
+    MayaMessage,
+    MayaReplyCompleted,
+    MayaReplyFailed,
+    MayaToken,
+    MayaToolFinished,
+    MayaToolStarted,
+    SendMayaMessageInput,
+    SendMayaMessagePayload,
+    StartConversationInput,
+    StartConversationPayload,
+)
+from schema.nodes import global_id, uuid_of
+from schema.scalars import DateTime
+from services import conversations, maya, pages
+from services.conversations import ConversationRow, MessageRow
+
+
+def conversation_of(context: RequestContext, row: ConversationRow) -> Conversation:
+    """A conversation as the API shows it."""
+    return Conversation(
+        id=global_id("Conversation", row.id),
+        details=Details(context, row.id),
+        title=row.title,
+        created_at=DateTime(row.created_at),
+        updated_at=DateTime(row.updated_at),
+    )
+
+
+def message_of(row: MessageRow) -> MayaMessage:
+    """A message as the API shows it."""
+    return MayaMessage(
+        id=global_id("MayaMessage", row.id),
+        role=MessageRole(row.role),
+        status=MessageStatus(row.status),
+        content=row.content,
+        failure=MayaFailure(code=ReplyFailure(row.error_code), message=row.error_message or "")
+        if row.error_code
+        else None,
+        model=row.model,
+        created_at=DateTime(row.created_at),
+        completed_at=cast("DateTime | None", row.completed_at),
+    )
+
+
+def event_of(shown: maya.Shown) -> MayaEvent:
+    """An event of a reply as the API shows it."""
+    match shown.event:
+        case maya.Token(text):
+            return MayaToken(sequence=shown.sequence, text=text)
+        case maya.ToolStarted(name):
+            return MayaToolStarted(sequence=shown.sequence, name=name)
+        case maya.ToolFinished(name, succeeded):
+            return MayaToolFinished(sequence=shown.sequence, name=name, succeeded=succeeded)
+    if shown.reply is None:
+        raise AssertionError("an ended reply comes with its last event")
+    reply = message_of(shown.reply)
+    if reply.failure is None:
+        return MayaReplyCompleted(sequence=shown.sequence, message=reply, reply=reply)
+    return MayaReplyFailed(
+        sequence=shown.sequence, code=reply.failure.code, message=reply.failure.message, reply=reply
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Details:
+    """What is read about a conversation on demand."""
+
+    context: RequestContext
+    conversation_id: UUID
+
+    async def messages(
+        self, first: int | None, last: int | None, after: str | None, before: str | None
+    ) -> Connection[MayaMessage]:
+        """A page of what was said."""
+        reads = self.context.reads
+        page = await conversations.messages_page(
+            reads, self.conversation_id, pages.requested(first, last, after, before)
+        )
+        return connection_of(page, message_of, partial(conversations.count_messages, reads, self.conversation_id))
+
+
+@fetches("Conversation", Permission.MAYA_USE)
+async def fetch_conversation(info: Info, conversation_id: UUID) -> Conversation | None:
+    """One of the caller's own conversations."""
+    row = await conversations.get(info.context.reads, conversation_id)
+    return conversation_of(info.context, row) if row else None
+
+
+@fetches("MayaMessage", Permission.MAYA_USE)
+async def fetch_message(info: Info, message_id: UUID) -> MayaMessage | None:
+    """A message of one of the caller's own conversations."""
+    row = await conversations.get_message(info.context.reads, message_id)
+    return message_of(row) if row else None
+
+
+@strawberry.type
+class ConversationQueries:
+    @query(Requires(Permission.MAYA_USE))
+    async def conversations(
+        self, info: Info, first: First = None, last: Last = None, after: After = None, before: Before = None
+    ) -> ConversationConnection:
+        """Your own conversations with Maya, the one that changed last first."""
+        reads = info.context.reads
+        page = await conversations.page(reads, pages.requested(first, last, after, before))
+        return connection_of(page, partial(conversation_of, info.context), partial(conversations.count, reads))
+
+    @query(Requires(Permission.MAYA_USE))
+    async def conversation(self, info: Info, id: strawberry.ID) -> Conversation | None:  # noqa: A002 - Relay's name
+        """One of your own conversations by its id, or null when there is none."""
+        conversation_id = uuid_of("Conversation", id)
+        return await fetch_conversation(info, conversation_id) if conversation_id else None
+
+
+@strawberry.type
+class ConversationMutations:
+    @mutation(Requires(Permission.MAYA_USE))
+    async def start_conversation(
+        self,
+        info: Info,
+        input: StartConversationInput,  # noqa: A002 - the API's name
+    ) -> StartConversationPayload:
+        """Begin a conversation with Maya."""
+        async with info.context.work() as uow:
+            row = await conversations.start(uow, title=input.title)
+        return StartConversationPayload(conversation=conversation_of(info.context, row))
+
+    @mutation(Requires(Permission.MAYA_USE))
+    async def send_maya_message(
+        self,
+        info: Info,
+        input: SendMayaMessageInput,  # noqa: A002 - the API's name
+    ) -> SendMayaMessagePayload:
+        """Say something to Maya. She answers in the background: watch `reply` with the subscription `mayaReply`.
+
+        One reply at a time in a conversation; what she may look up is what you may see.
+        """
+        async with info.context.work() as uow:
+            message, reply = await conversations.send(uow, uuid_of("Conversation", input.conversation_id), input.text)
+        return SendMayaMessagePayload(
+            message=message_of(message),
+            reply=message_of(reply),
+            conversation=await fetch_conversation(info, message.conversation_id),
+        )
+
+    @mutation(Requires(Permission.MAYA_USE))
+    async def cancel_maya_reply(
+        self,
+        info: Info,
+        input: CancelMayaReplyInput,  # noqa: A002 - the API's name
+    ) -> CancelMayaReplyPayload:
+        """Stop a reply and keep what was said. Its stream ends with MayaReplyCompleted. Repeating does no harm."""
+        async with info.context.work() as uow:
+            reply = await conversations.cancel(uow, uuid_of("MayaMessage", input.message_id))
+        return CancelMayaReplyPayload(reply=message_of(reply))
+
+
+@strawberry.type
+class ConversationSubscriptions:
+    @subscription(Requires(Permission.MAYA_USE))
+    async def maya_reply(
+        self,
+        info: Info,
+        message_id: Annotated[strawberry.ID, strawberry.argument(description="Global id of a reply of Maya's.")],
+        after: Annotated[
+            int, strawberry.argument(description="The last `sequence` you have seen; 0 for all from the beginning.")
+        ] = 0,
+    ) -> AsyncGenerator[MayaEvent, None]:
+        """A reply as Maya makes it: every event once and in order, up to MayaReplyCompleted or MayaReplyFailed.
+
+        Come back with `after` after a lost connection and you get the rest; any number of viewers see the same. The
+        events are kept for an hour after the last one. When they are gone, the stream of an ended reply is its last
+        event alone, which holds the whole text. Ends with the error NOT_FOUND for what is no reply of yours.
+        """
+        runtime = info.context.runtime
+        desk = maya.Watch(logs=runtime.logs, hub=runtime.hub, reads=runtime.reads)
+        shown = maya.watch(desk, info.context.caller.tenant, uuid_of("MayaMessage", message_id), after=after)
+        async with aclosing(shown):
+            async for each in shown:
+                yield event_of(each)
