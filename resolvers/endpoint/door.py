@@ -9,6 +9,7 @@ import strawberry
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 
 from resolvers.budgets import Budgets
+from resolvers.endpoint import assets
 from resolvers.endpoint.execution import Executor
 from resolvers.endpoint.http import HttpEndpoint
 from resolvers.endpoint.sockets import Sockets
@@ -51,4 +52,8 @@ class Door:
 
 def graphql_routes(door: Door) -> list[BaseRoute]:
     """The endpoint's routes."""
-    return [Route("/graphql", door.http), WebSocketRoute("/graphql", door.websocket)]
+    return [
+        Route("/graphql", door.http),
+        WebSocketRoute("/graphql", door.websocket),
+        Route("/graphql/assets/{name}", assets.serve),
+    ]

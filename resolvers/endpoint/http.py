@@ -37,7 +37,7 @@ class HttpEndpoint:
         media_type = chosen(text(headers.get(b"accept")), html=browser)
         try:
             if media_type == HTML:
-                await page(send, request_id)
+                await page(send, request_id, text(headers.get(b"host")) or "")
                 return
             request = await self.request(scope, receive, headers, media_type)
             context = await self.context(scope, headers, request_id)
