@@ -1,0 +1,145 @@
+"""Campaigns as a list, as nodes, and what reading them costs."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from sqlalchemy import event
+
+from core.ids import new_id
+from core.permissions import Role
+from models.campaigns import CampaignStatus
+from services.deliveries.states import move
+from services.runtime import Runtime
+from tests import factories
+from tests.campaigns.calls import CREATE, asked, caller, gid
+from tests.client import ApiClient
+
+PAGE = """
+query ($first: Int, $last: Int, $after: String, $before: String, $filter: CampaignFilter, $sort: CampaignSort) {
+  campaigns(first: $first, last: $last, after: $after, before: $before, filter: $filter, sort: $sort) {
+    nodes { name } edges { cursor } totalCount pageInfo { hasNextPage hasPreviousPage startCursor endCursor } } }
+"""
+WHOLE = """
+{ campaigns(first: 20) { nodes { id name htmlContent textContent author { fullName }
+    audience { all tags lists { name } } stats { sent deliveryRate } progress { pending percent } } } }
+"""
+
+
+async def names(api: ApiClient, **variables: object) -> list[str]:
+    """The names on a page."""
+    data = await api.execute(PAGE, variables)
+    return [node["name"] for node in data["campaigns"]["nodes"]]
+
+
+async def filled(api: ApiClient, how_many: int) -> None:
+    """Campaigns named `Campaign 0` and so on, the last one newest."""
+    for number in range(how_many):
+        await asked(api, CREATE, name=f"Campaign {number}", htmlContent="<p>x</p>", audience={"all": True})
+
+
+@contextmanager
+def statements(runtime: Runtime) -> Iterator[list[str]]:
+    """The SQL that runs meanwhile."""
+    seen: list[str] = []
+
+    def note(*arguments: object) -> None:
+        seen.append(str(arguments[2]))
+
+    event.listen(runtime.engine.sync_engine, "before_cursor_execute", note)
+    try:
+        yield seen
+    finally:
+        event.remove(runtime.engine.sync_engine, "before_cursor_execute", note)
+
+
+async def test_pages_run_through_the_list(api: ApiClient, runtime: Runtime) -> None:
+    """Newest first, page by page in both directions, with the total when it is asked for."""
+    mine = caller(api, runtime, await factories.organization(runtime))
+    await filled(mine, 5)
+    first = (await mine.execute(PAGE, {"first": 2}))["campaigns"]
+    assert [node["name"] for node in first["nodes"]] == ["Campaign 4", "Campaign 3"]
+    assert (first["totalCount"], first["pageInfo"]["hasNextPage"]) == (5, True)
+    end = first["pageInfo"]["endCursor"]
+    assert await names(mine, first=2, after=end) == ["Campaign 2", "Campaign 1"]
+    assert await names(mine, last=1, before=end) == ["Campaign 4"]
+    assert await names(mine, last=2) == ["Campaign 1", "Campaign 0"]
+    by_name = {"field": "NAME", "direction": "ASC"}
+    assert await names(mine, first=2, sort=by_name) == ["Campaign 0", "Campaign 1"]
+
+
+async def test_filters_narrow_the_list(api: ApiClient, runtime: Runtime) -> None:
+    """By status, by part of the name, by time, and by what is combined of these."""
+    owner = await factories.organization(runtime)
+    mine = caller(api, runtime, owner)
+    await filled(mine, 3)
+    sent = await factories.campaign(runtime, owner)
+    async with runtime.work.begin(owner.tenant) as uow:
+        await move(uow, sent, CampaignStatus.PREPARING)
+    assert await names(mine, filter={"status": {"in": ["PREPARING", "SENT"]}}) == ["Spring"]
+    assert await names(mine, filter={"status": {"eq": "DRAFT", "in": ["PREPARING"]}}) == []
+    assert await names(mine, filter={"name": {"contains": "PAIGN 1"}}) == ["Campaign 1"]
+    assert await names(mine, filter={"name": {"contains": "%"}}) == []
+    either = [{"name": {"contains": "spring"}}, {"name": {"contains": "2"}}]
+    assert await names(mine, filter={"or": either}) == ["Spring", "Campaign 2"]
+    assert await names(mine, filter={"and": [*either]}) == []
+    assert (
+        await names(mine, filter={"createdAt": {"gte": "2020-01-01T00:00:00Z", "lt": "2021-01-01T00:00:00Z"}}) == []
+    )
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"first": 0},
+        {"first": 101},
+        {"after": "nonsense"},
+        {"filter": {"name": {"contains": "\u0000"}}},
+        {"filter": {"or": [{"status": {"eq": "DRAFT"}}] * 60}},
+    ],
+)
+async def test_what_cannot_be_a_page_is_bad_input(
+    api: ApiClient, runtime: Runtime, variables: dict[str, object]
+) -> None:
+    """A bad size, cursor or filter is the top-level error BAD_USER_INPUT."""
+    mine = caller(api, runtime, await factories.organization(runtime))
+    assert (await mine.send(PAGE, variables)).codes == ["BAD_USER_INPUT"]
+
+
+async def test_a_page_takes_as_many_statements_as_a_row(api: ApiClient, runtime: Runtime) -> None:
+    """Texts, authors, audiences and figures are each one statement, for one campaign as for eight."""
+    counted = []
+    for how_many in (1, 8):
+        mine = caller(api, runtime, await factories.organization(runtime))
+        await filled(mine, how_many)
+        await mine.execute("{ viewer { id } }")
+        with statements(runtime) as seen:
+            data = await mine.execute(WHOLE)
+        assert len(data["campaigns"]["nodes"]) == how_many
+        counted.append(len(seen))
+    assert counted[0] == counted[1] <= 6
+
+
+async def test_contents_are_not_read_unless_selected(api: ApiClient, runtime: Runtime) -> None:
+    """A list of names does not carry megabytes of HTML from the database."""
+    mine = caller(api, runtime, await factories.organization(runtime))
+    await filled(mine, 1)
+    with statements(runtime) as seen:
+        await names(mine)
+    assert not any("html_content" in statement for statement in seen)
+
+
+async def test_a_campaign_is_a_node(api: ApiClient, runtime: Runtime) -> None:
+    """`node` and `campaign` give the same; another tenant's id gives null, as an unknown one does."""
+    owner = await factories.organization(runtime)
+    campaign_id = gid(await factories.campaign(runtime, owner))
+    query = "query ($id: ID!) { node(id: $id) { ... on Campaign { name } } campaign(id: $id) { name } }"
+    viewer = caller(api, runtime, owner)
+    assert await viewer.execute(query, {"id": campaign_id}) == {
+        "node": {"name": "Spring"},
+        "campaign": {"name": "Spring"},
+    }
+    stranger = caller(api, runtime, await factories.organization(runtime, role=Role.VIEWER))
+    for value in (campaign_id, gid(new_id()), "nonsense"):
+        assert await stranger.execute(query, {"id": value}) == {"node": None, "campaign": None}
+    assert await names(stranger) == []

@@ -1,0 +1,256 @@
+"""`campaignProgress` over a real websocket: whole messages, conflated, in order, until the end."""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from typing import Any
+from uuid import UUID
+
+import pytest
+from gql import Client, GraphQLRequest
+from gql.client import AsyncClientSession
+from gql.transport.exceptions import TransportQueryError
+from gql.transport.websockets import WebsocketsTransport
+from sqlalchemy import insert, select, update
+
+from core.ids import new_id
+from core.permissions import Principal
+from core.pubsub import campaign_topic
+from models.campaigns import CampaignStatus, DeliveryStatus, EmailDelivery
+from services import campaigns
+from services.deliveries.states import move
+from services.runtime import Runtime
+from tests import factories
+from tests.campaigns.calls import gid
+from tests.graphql.sockets import settles
+from tests.serving import Served
+
+COUNTS = (
+    "pending",
+    "inFlight",
+    "accepted",
+    "delivered",
+    "bounced",
+    "complained",
+    "rejected",
+    "skipped",
+    "failed",
+    "unknown",
+)
+WATCH = (
+    "subscription ($id: ID!) { campaignProgress(campaignId: $id) { campaignId sequence status statusReason audience "
+    + " ".join(COUNTS)
+    + " percent ratePerSecond estimatedSecondsLeft occurredAt } }"
+)
+Message = dict[str, Any]
+
+
+@asynccontextmanager
+async def session_of(server: Served, runtime: Runtime, principal: Principal) -> AsyncIterator[AsyncClientSession]:
+    """A websocket session of a principal."""
+    transport = WebsocketsTransport(
+        url=server.websocket_url,
+        subprotocols=[WebsocketsTransport.GRAPHQLWS_SUBPROTOCOL],
+        init_payload={"authorization": f"Bearer {factories.token(runtime, principal)}"},
+    )
+    async with Client(transport=transport) as session:
+        yield session
+
+
+async def messages(session: AsyncClientSession, campaign_id: str) -> AsyncGenerator[Message, None]:
+    """The campaign's progress as it arrives; every message is checked to add up."""
+    request = GraphQLRequest(WATCH, variable_values={"id": campaign_id})
+    async with aclosing(session.subscribe(request)) as events:
+        async for event in events:
+            message: Message = event["campaignProgress"]
+            assert sum(message[name] for name in COUNTS) == message["audience"]
+            yield message
+
+
+async def snapshot(session: AsyncClientSession, campaign_id: str) -> Message:
+    """The first message; the stream is left after it."""
+    async with aclosing(messages(session, campaign_id)) as stream:
+        return await anext(stream)
+
+
+async def frozen(runtime: Runtime, owner: Principal, recipients: int) -> UUID:
+    """A campaign in `sending` with its audience in the ledger, all pending."""
+    campaign_id = await factories.campaign(runtime, owner)
+    contact_ids = await factories.contacts(runtime, owner, recipients)
+    async with runtime.work.begin(owner.tenant) as uow:
+        await move(uow, campaign_id, CampaignStatus.PREPARING)
+        rows = [
+            {
+                "organization_id": owner.organization_id,
+                "campaign_id": campaign_id,
+                "contact_id": contact_id,
+                "email": f"{contact_id}@example.com",
+                "email_norm": f"{contact_id}@example.com",
+            }
+            for contact_id in contact_ids
+        ]
+        await uow.execute(insert(EmailDelivery), rows)
+        await move(uow, campaign_id, CampaignStatus.SENDING)
+    return campaign_id
+
+
+async def advance(runtime: Runtime, owner: Principal, campaign_id: UUID, to: DeliveryStatus, how_many: int) -> None:
+    """Move pending deliveries of the campaign, and announce it, as a worker would."""
+    async with runtime.work.begin(owner.tenant) as uow:
+        chosen = (
+            select(EmailDelivery.id)
+            .where(EmailDelivery.campaign_id == campaign_id, EmailDelivery.status == DeliveryStatus.PENDING)
+            .limit(how_many)
+        )
+        await uow.execute(
+            update(EmailDelivery)
+            .where(EmailDelivery.campaign_id == campaign_id, EmailDelivery.id.in_(chosen))
+            .values(status=to)
+        )
+        uow.publish(campaign_topic(owner.organization_id, campaign_id))
+
+
+async def finish(runtime: Runtime, owner: Principal, campaign_id: UUID) -> None:
+    """End the campaign, as the sweeper would."""
+    async with runtime.work.begin(owner.tenant) as uow:
+        await move(uow, campaign_id, CampaignStatus.SENT)
+
+
+async def test_the_snapshot_comes_first_and_the_end_last(api_server: Served, runtime: Runtime) -> None:
+    """Each change arrives whole; after the final status the stream completes by itself."""
+    owner = await factories.organization(runtime)
+    campaign_id = await frozen(runtime, owner, 4)
+    seen: list[Message] = []
+    async with session_of(api_server, runtime, owner) as session:
+        async for message in messages(session, gid(campaign_id)):
+            seen.append(message)
+            if message["pending"] == 4:
+                await advance(runtime, owner, campaign_id, DeliveryStatus.ACCEPTED, 3)
+            elif message["pending"] == 1:
+                await advance(runtime, owner, campaign_id, DeliveryStatus.REJECTED, 1)
+            elif message["status"] == "SENDING":
+                await finish(runtime, owner, campaign_id)
+    assert [(m["status"], m["pending"], m["accepted"], m["rejected"], m["percent"]) for m in seen] == [
+        ("SENDING", 4, 0, 0, 0.0),
+        ("SENDING", 1, 3, 0, 75.0),
+        ("SENDING", 0, 3, 1, 100.0),
+        ("SENT", 0, 3, 1, 100.0),
+    ]
+    assert {message["campaignId"] for message in seen} == {gid(campaign_id)}
+    sequences = [message["sequence"] for message in seen]
+    assert sequences == sorted(set(sequences))
+
+
+async def test_many_changes_become_at_most_ten_messages_a_second(api_server: Served, runtime: Runtime) -> None:
+    """A burst is conflated, in order and without repeats, and its last state always arrives."""
+    owner = await factories.organization(runtime)
+    campaign_id = await frozen(runtime, owner, 150)
+
+    async def burst() -> None:
+        for _ in range(150):
+            await advance(runtime, owner, campaign_id, DeliveryStatus.ACCEPTED, 1)
+        await finish(runtime, owner, campaign_id)
+
+    arrived: list[tuple[float, Message]] = []
+    async with session_of(api_server, runtime, owner) as session, asyncio.TaskGroup() as tasks:
+        async for message in messages(session, gid(campaign_id)):
+            if not arrived:
+                tasks.create_task(burst())
+            arrived.append((time.monotonic(), message))
+    seconds = arrived[-1][0] - arrived[0][0]
+    assert len(arrived) <= seconds * 10 + 2
+    sequences = [message["sequence"] for _, message in arrived]
+    assert sequences == sorted(set(sequences))
+    assert (arrived[-1][1]["status"], arrived[-1][1]["accepted"]) == ("SENT", 150)
+
+
+async def test_a_reader_that_comes_back_goes_on_from_the_state_there_is(api_server: Served, runtime: Runtime) -> None:
+    """What happened while nobody watched is in the first message after the reconnect."""
+    owner = await factories.organization(runtime)
+    campaign_id = await frozen(runtime, owner, 5)
+    async with session_of(api_server, runtime, owner) as session:
+        before = await snapshot(session, gid(campaign_id))
+    await advance(runtime, owner, campaign_id, DeliveryStatus.ACCEPTED, 5)
+    async with session_of(api_server, runtime, owner) as session:
+        after = await snapshot(session, gid(campaign_id))
+    assert (before["accepted"], after["accepted"]) == (0, 5)
+    assert after["sequence"] > before["sequence"]
+
+
+async def test_a_finished_campaign_is_one_message(api_server: Served, runtime: Runtime) -> None:
+    """Whoever subscribes after the end gets the final state, and the stream completes."""
+    owner = await factories.organization(runtime)
+    campaign_id = await frozen(runtime, owner, 2)
+    await advance(runtime, owner, campaign_id, DeliveryStatus.SKIPPED, 2)
+    await finish(runtime, owner, campaign_id)
+    async with session_of(api_server, runtime, owner) as session:
+        seen = [message async for message in messages(session, gid(campaign_id))]
+    assert [(m["status"], m["skipped"], m["ratePerSecond"], m["estimatedSecondsLeft"]) for m in seen] == [
+        ("SENT", 2, 0.0, None)
+    ]
+
+
+async def test_a_draft_shows_its_snapshot_and_waits(api_server: Served, runtime: Runtime) -> None:
+    """Nothing comes until something happens, and then it does."""
+    owner = await factories.organization(runtime)
+    campaign_id = await factories.campaign(runtime, owner)
+    async with (
+        session_of(api_server, runtime, owner) as session,
+        aclosing(messages(session, gid(campaign_id))) as stream,
+    ):
+        first = await anext(stream)
+        assert (first["status"], first["audience"], first["percent"]) == ("DRAFT", 0, 0.0)
+        following = asyncio.ensure_future(anext(stream))
+        done, _ = await asyncio.wait([following], timeout=0.5)
+        assert not done
+        async with runtime.work.begin(owner.tenant) as uow:
+            await move(uow, campaign_id, CampaignStatus.PREPARING)
+        assert (await following)["status"] == "PREPARING"
+
+
+async def test_anothers_campaign_answers_as_an_unknown_one(api_server: Served, runtime: Runtime) -> None:
+    """The stream ends with NOT_FOUND, in the same words for every id that is not the caller's."""
+    theirs = await factories.campaign(runtime, await factories.organization(runtime))
+    errors = []
+    for value in (gid(theirs), gid(new_id()), "nonsense"):
+        async with session_of(api_server, runtime, await factories.organization(runtime)) as session:
+            with pytest.raises(TransportQueryError) as caught:
+                await snapshot(session, value)
+        assert caught.value.errors is not None
+        errors.append([(error["message"], error["extensions"]["code"]) for error in caught.value.errors])
+    assert errors[0] == errors[1] == errors[2] == [("There is no such campaign.", "NOT_FOUND")]
+
+
+async def test_a_campaign_deleted_under_its_viewer_ends_the_stream(api_server: Served, runtime: Runtime) -> None:
+    """The viewer is told that there is no such campaign any more."""
+    owner = await factories.organization(runtime)
+    campaign_id = await factories.campaign(runtime, owner)
+    async with session_of(api_server, runtime, owner) as session:
+        stream = messages(session, gid(campaign_id))
+        await anext(stream)
+        async with runtime.work.begin(owner.tenant) as uow:
+            await campaigns.delete(uow, campaign_id)
+        with pytest.raises(TransportQueryError, match="no such campaign"):
+            await anext(stream)
+
+
+async def test_viewers_of_one_campaign_share_its_reads_and_leave_nothing(
+    api_server: Served, runtime: Runtime
+) -> None:
+    """Ten viewers are one reader; when the last has left, nothing is held."""
+    owner = await factories.organization(runtime)
+    campaign_id = await frozen(runtime, owner, 1)
+    await settles(lambda: runtime.hub.statistics().shared == 0)
+    async with session_of(api_server, runtime, owner) as session:
+        async with AsyncExitStack() as opened:
+            streams = [
+                await opened.enter_async_context(aclosing(messages(session, gid(campaign_id)))) for _ in range(10)
+            ]
+            await asyncio.gather(*(anext(stream) for stream in streams))
+            assert runtime.hub.statistics().shared == 1
+            following = [asyncio.ensure_future(anext(stream)) for stream in streams]
+            await advance(runtime, owner, campaign_id, DeliveryStatus.ACCEPTED, 1)
+            assert {message["accepted"] for message in await asyncio.gather(*following)} == {1}
+        await settles(lambda: runtime.hub.statistics().shared == 0)
+    await settles(lambda: runtime.hub.statistics().topics == 0)
