@@ -1,36 +1,35 @@
-"""Maya's work: make replies, and find those whose bell was not heard or whose worker died."""
+"""Maya's door: start the runs that are rung for, and those whose bell was not heard or whose worker died."""
 
-from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 from uuid import UUID
 
+from jobs.workshop import Workshop, workshop_of
 from services import maya
 from services.conversations import RunReply
 from services.runtime import Runtime
 
-# A run ends itself; this is for one that does not, e.g. as its database is away.
-GRACE_SECONDS: Final = 30.0
 
-
-async def run_reply(ctx: Mapping[str, Any], job: Mapping[str, str]) -> None:
+async def run_reply(context: dict[str, Any], ids: dict[str, str]) -> None:
     """Make one reply."""
-    await maya.run(
-        desk(ctx["runtime"]),
+    start_reply(
+        workshop_of(context),
         RunReply(
-            organization_id=UUID(job["organization_id"]),
-            user_id=UUID(job["user_id"]),
-            message_id=UUID(job["message_id"]),
-            attempt=int(job["attempt"]),
+            organization_id=UUID(ids["organization_id"]),
+            user_id=UUID(ids["user_id"]),
+            message_id=UUID(ids["message_id"]),
         ),
     )
 
 
-async def sweep_replies(runtime: Runtime) -> int:
-    """Ring for every reply that no run has; how many. Raises `QueueUnavailable`."""
-    jobs = await maya.abandoned(runtime.system)
-    for job in jobs:
-        await runtime.queue.enqueue(job)
-    return len(jobs)
+async def start_abandoned(shop: Workshop) -> None:
+    """Start every reply that no run has."""
+    for job in await maya.abandoned(shop.runtime.system):
+        start_reply(shop, job)
+
+
+def start_reply(shop: Workshop, job: RunReply) -> None:
+    """Make a reply in the background, for up to a minute."""
+    shop.errands.start(f"reply {job.message_id}", lambda: maya.run(desk(shop.runtime), job))
 
 
 def desk(runtime: Runtime) -> maya.Desk:
@@ -45,3 +44,6 @@ def desk(runtime: Runtime) -> maya.Desk:
         own_url=runtime.settings.public_url,
         within=runtime.settings.llm.timeout_seconds,
     )
+
+
+FUNCTIONS = (run_reply,)

@@ -174,11 +174,11 @@ def define_webhooks() -> None:
 
 def define_maya() -> None:
     """The sweeper takes up replies whose worker died."""
-    rls.let_definer_read("ai_messages", "id", "organization_id", "user_id", "status", "attempt", "lease_until")
+    rls.let_definer_read("ai_messages", "id", "organization_id", "user_id", "status", "lease_until")
     rls.define(
         "open_replies()",
-        "TABLE (organization_id uuid, user_id uuid, message_id uuid, attempt integer)",
-        "SELECT m.organization_id, m.user_id, m.id, m.attempt FROM ai_messages m "
+        "TABLE (organization_id uuid, user_id uuid, message_id uuid)",
+        "SELECT m.organization_id, m.user_id, m.id FROM ai_messages m "
         "WHERE m.status IN ('pending', 'streaming') AND (m.lease_until IS NULL OR m.lease_until < now()) "
         "ORDER BY m.id LIMIT 1000",
     )

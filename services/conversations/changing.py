@@ -82,9 +82,7 @@ async def send(uow: UnitOfWork, conversation_id: UUID | None, text: str) -> tupl
     ]
     statement = insert(Message).values([shared | message for message in spoken]).returning(*MESSAGE_COLUMNS)
     message, reply = sorted(map(MessageRow._make, await uow.rows(statement)), key=lambda row: row.id)
-    uow.enqueue(
-        RunReply(organization_id=uow.tenant.organization_id, user_id=author(uow), message_id=reply.id, attempt=1)
-    )
+    uow.enqueue(RunReply(organization_id=uow.tenant.organization_id, user_id=author(uow), message_id=reply.id))
     return message, reply
 
 

@@ -8,11 +8,10 @@ from core.queue import Job
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunReply(Job):
-    """Make one of Maya's replies. `attempt` tells jobs of one reply apart: the queue may still hold a dead one."""
+    """Make one of Maya's replies."""
 
     user_id: UUID
     message_id: UUID
-    attempt: int
 
 
 def reply_log(organization_id: UUID, message_id: UUID) -> str:

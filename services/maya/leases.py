@@ -6,11 +6,10 @@ from datetime import timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Integer, Uuid, column, func, select, update
+from sqlalchemy import Uuid, column, func, select, update
 
 from core.db import Reads, SystemScope, first
 from core.pubsub import log_topic, message_topic
-from core.queue import Job
 from core.unit_of_work import UnitOfWork
 from models.conversations import Conversation, Message, MessageRole, MessageStatus, ReplyFailure
 from services.conversations import OPEN, MessageRow, RunReply, reply_log
@@ -92,7 +91,11 @@ async def renew(uow: UnitOfWork, lease: Lease, *, content: str, last_sequence: i
 async def release(uow: UnitOfWork, lease: Lease) -> None:
     """Give back a reply in which nothing was said, for another run to take at once. Raises `LeaseLost`."""
     await change(uow, lease, {"lease_until": None, "status": MessageStatus.PENDING})
-    uow.enqueue(next_run(uow.tenant.organization_id, lease.reply.id, uow.tenant.user_id, lease.attempt))
+    if uow.tenant.user_id is None:
+        raise AssertionError("a reply needs its person")
+    uow.enqueue(
+        RunReply(organization_id=uow.tenant.organization_id, user_id=uow.tenant.user_id, message_id=lease.reply.id)
+    )
 
 
 async def end(uow: UnitOfWork, lease: Lease, ending: Ending) -> None:
@@ -137,18 +140,11 @@ async def change(uow: UnitOfWork, lease: Lease, values: Mapping[str, Any]) -> No
         raise LeaseLost(lease.reply.id)
 
 
-async def abandoned(system: SystemScope) -> list[Job]:
-    """The runs to ring for: replies that no run has, because the bell was not heard or their worker died."""
+async def abandoned(system: SystemScope) -> list[RunReply]:
+    """The runs to start: replies that no run has, because the bell was not heard or their worker died."""
     names = ("organization_id", "user_id", "message_id")
-    open_replies = func.system.open_replies().table_valued(
-        *(column(name, Uuid()) for name in names), column("attempt", Integer())
-    )
-    rows = await system.rows(select(*open_replies.c))
-    return [next_run(organization, message, user, attempt) for organization, user, message, attempt in rows]
-
-
-def next_run(organization_id: UUID, message_id: UUID, user_id: UUID | None, attempt: int) -> RunReply:
-    """The run that follows after so many."""
-    if user_id is None:
-        raise AssertionError("a reply needs a user")
-    return RunReply(organization_id=organization_id, user_id=user_id, message_id=message_id, attempt=attempt + 1)
+    open_replies = func.system.open_replies().table_valued(*(column(name, Uuid()) for name in names))
+    return [
+        RunReply(organization_id=organization, user_id=user, message_id=message)
+        for organization, user, message in await system.rows(select(*open_replies.c))
+    ]
