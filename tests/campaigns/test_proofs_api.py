@@ -1,0 +1,148 @@
+"""`sendTestEmail`: what reaches the provider, and what does not."""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
+from uuid import UUID
+
+import pytest
+from sqlalchemy import func, insert, select, update
+
+from core.ids import encode_global_id
+from core.permissions import Principal
+from integrations.mail import Answered, Envelope, InDoubt, Message, NotSent, Outcome, Receipt, Verdict
+from integrations.recording import RecordingMailer
+from models.campaigns import EmailDelivery
+from models.contacts import Contact, Suppression, SuppressionReason
+from models.records import AuditEvent
+from services import campaigns, previews
+from services.runtime import Runtime
+from tests import factories
+from tests.campaigns.calls import TEST, ask, asked, caller, gid, refused
+from tests.client import ApiClient
+from tests.sending.conftest import providing
+from tests.serving import served
+
+
+@pytest.fixture
+def mailer() -> RecordingMailer:
+    return RecordingMailer()
+
+
+@pytest.fixture
+async def mailing_api(runtime: Runtime, mailer: RecordingMailer) -> AsyncIterator[ApiClient]:
+    """The API with a mailer that remembers."""
+    async with served(replace(runtime, mailer=mailer)) as server:
+        yield ApiClient(server.url)
+
+
+async def draft(runtime: Runtime) -> tuple[Principal, UUID]:
+    """An owner and their draft."""
+    owner = await factories.organization(runtime)
+    return owner, await factories.campaign(runtime, owner)
+
+
+async def test_a_test_looks_like_the_campaign_and_counts_nowhere(
+    mailing_api: ApiClient, runtime: Runtime, mailer: RecordingMailer
+) -> None:
+    """The message is rendered, marked in its subject, and leaves no delivery; the audit log has it."""
+    owner, campaign_id = await draft(runtime)
+    payload = await asked(
+        caller(mailing_api, runtime, owner),
+        TEST,
+        campaignId=gid(campaign_id),
+        to=["One@Example.com", "two@example.com", "one@example.com"],
+    )
+    assert payload["campaign"]["id"] == gid(campaign_id)
+    assert len(payload["sentTo"]) == 2
+    envelope, message, _ = mailer.sent[0]
+    assert envelope.sender == runtime.settings.postmark.sender
+    assert message.subject == "[Test] Hello Ada"
+    assert "<p>Hello Ada</p>" in message.html
+    assert {sent.to for _, sent, _ in mailer.sent} == set(payload["sentTo"])
+    reads = runtime.reads(owner.tenant)
+    assert (await reads.rows(select(func.count()).select_from(EmailDelivery)))[0][0] == 0
+    assert [row[0] for row in await reads.rows(select(AuditEvent.action))] == ["campaign.tested"]
+
+
+async def test_a_test_shows_the_contact_that_is_named(
+    mailing_api: ApiClient, runtime: Runtime, mailer: RecordingMailer
+) -> None:
+    """The contact's own fields fill the template; an unknown contact is refused."""
+    owner, campaign_id = await draft(runtime)
+    mine = caller(mailing_api, runtime, owner)
+    contact_id = encode_global_id("Contact", (await factories.contacts(runtime, owner, 1))[0])
+    async with runtime.work.begin(owner.tenant) as uow:
+        await uow.execute(update(Contact).values(first_name="Grace"))
+    await asked(mine, TEST, campaignId=gid(campaign_id), to=["a@example.com"], contactId=contact_id)
+    assert mailer.sent[0][1].subject == "[Test] Hello Grace"
+    errors = await refused(mine, TEST, campaignId=gid(campaign_id), to=["a@example.com"], contactId="x")
+    assert (errors[0]["code"], errors[0]["field"]) == ("NOT_FOUND", ["input", "contactId"])
+
+
+@pytest.mark.parametrize(
+    ("to", "expected"),
+    [
+        ([], ("REQUIRED", ["input", "to"])),
+        (["a@example.com"] * 11, ("TOO_MANY", ["input", "to"])),
+        (["a@example.com", "nonsense"], ("INVALID_EMAIL", ["input", "to", "1"])),
+        (["Gone@example.com"], ("INVALID", ["input", "to"])),
+    ],
+)
+async def test_addresses_that_do_not_fit_get_nothing(
+    mailing_api: ApiClient, runtime: Runtime, mailer: RecordingMailer, to: list[str], expected: tuple[str, list[str]]
+) -> None:
+    """None, too many, what is no address, and what is suppressed are refused before anything is sent."""
+    owner, campaign_id = await draft(runtime)
+    async with runtime.work.begin(owner.tenant) as uow:
+        await uow.execute(
+            insert(Suppression).values(
+                organization_id=owner.organization_id,
+                email_norm="gone@example.com",
+                reason=SuppressionReason.COMPLAINT,
+            )
+        )
+    errors = await refused(caller(mailing_api, runtime, owner), TEST, campaignId=gid(campaign_id), to=to)
+    assert [(error["code"], error["field"]) for error in errors] == [expected]
+    assert mailer.sent == []
+
+
+@pytest.mark.parametrize(
+    ("outcome", "words"),
+    [
+        (NotSent(reason="Postmark cannot be reached"), "Postmark cannot be reached"),
+        (InDoubt(reason="The reply was lost"), "The reply was lost"),
+        (Answered(receipts=[Receipt(Verdict.REFUSED, None, 300, "Bad address")]), "Bad address"),
+    ],
+)
+async def test_a_provider_that_refuses_is_quoted(
+    mailing_api: ApiClient, runtime: Runtime, mailer: RecordingMailer, outcome: Outcome, words: str
+) -> None:
+    """The refusal tells the provider's reason, and that it may have been sent where that is in doubt."""
+
+    def answer(_: Envelope, __: Sequence[Message]) -> Outcome:
+        return outcome
+
+    mailer.answer = answer
+    owner, campaign_id = await draft(runtime)
+    payload = await ask(caller(mailing_api, runtime, owner), TEST, campaignId=gid(campaign_id), to=["a@example.com"])
+    (error,) = payload["userErrors"]
+    assert error["code"] == "PROVIDER_REFUSED"
+    assert words in error["message"]
+    assert payload["sentTo"] == []
+
+
+async def test_postmark_takes_a_test(runtime: Runtime) -> None:
+    """Over real HTTP, the strict sandbox accepts the message and shows it in its ledger."""
+    owner, campaign_id = await draft(runtime)
+    async with providing() as provider:
+        proof = await campaigns.prepare_test(
+            runtime.reads(owner.tenant),
+            campaign_id,
+            ["a@example.com"],
+            contact=previews.SAMPLE,
+            sender="news@nudge.example",
+            public_url="https://nudge.example",
+        )
+        assert await campaigns.send_test(provider.mailer, proof, timeout_seconds=5) == ["a@example.com"]
+        (message,) = await provider.ledger(campaign_id)
+    assert message["tag"] == "test"

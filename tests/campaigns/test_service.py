@@ -1,0 +1,151 @@
+"""The rules of campaigns below the API: repeat safety, the audit log, the pace of sending."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from core.errors import InvalidInput
+from core.ids import new_id
+from core.permissions import Principal, Tenant
+from models.campaigns import CampaignStatus
+from models.records import AuditEvent, IdempotencyKey
+from services import audit, campaigns, idempotency
+from services.campaigns.watching import ProgressReader
+from services.deliveries.progress import Counts, ProgressRow
+from services.idempotency import IdempotencyKeyReused
+from services.runtime import Runtime
+from tests import factories
+
+CAMPAIGN = new_id()
+START = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
+
+
+def acting(calls: list[str], name: str = "done") -> Callable[[], Coroutine[Any, Any, dict[str, str]]]:
+    """An act that notes that it was run."""
+
+    async def act() -> dict[str, str]:
+        calls.append(name)
+        return {"result": name}
+
+    return act
+
+
+async def once(
+    runtime: Runtime, owner: Principal, calls: list[str], *, key: str = "k", operation: str = "op", a: int = 1
+) -> object:
+    """Run an act under the key, for an operation and its argument."""
+    async with runtime.work.begin(owner.tenant) as uow:
+        return await idempotency.once(uow, key, operation, {"a": a}, acting(calls))
+
+
+async def test_a_result_is_kept_and_replayed(runtime: Runtime) -> None:
+    """The second request gets the first one's result, and nothing runs again; it is kept for 24 hours."""
+    owner = await factories.organization(runtime)
+    calls: list[str] = []
+    assert await once(runtime, owner, calls) == await once(runtime, owner, calls) == {"result": "done"}
+    assert calls == ["done"]
+    rows = await runtime.reads(owner.tenant).rows(select(IdempotencyKey.expires_at - IdempotencyKey.created_at))
+    assert [row[0] for row in rows] == [timedelta(hours=24)]
+
+
+async def test_a_key_belongs_to_one_request(runtime: Runtime) -> None:
+    """Other arguments, or another operation, are refused under the same key; another key is another request."""
+    owner = await factories.organization(runtime)
+    calls: list[str] = []
+    await once(runtime, owner, calls)
+    with pytest.raises(IdempotencyKeyReused):
+        await once(runtime, owner, calls, a=2)
+    with pytest.raises(IdempotencyKeyReused):
+        await once(runtime, owner, calls, operation="other")
+    await once(runtime, owner, calls, key="another")
+    assert len(calls) == 2
+
+
+async def test_requests_at_once_run_one_after_the_other(runtime: Runtime) -> None:
+    """While the first one works the others wait, and then they get its result."""
+    owner = await factories.organization(runtime)
+    calls: list[str] = []
+
+    async def slow() -> dict[str, str]:
+        calls.append("slow")
+        await asyncio.sleep(0.1)
+        return {"result": "slow"}
+
+    async def one() -> object:
+        async with runtime.work.begin(owner.tenant) as uow:
+            return await idempotency.once(uow, "k", "op", {}, slow)
+
+    assert await asyncio.gather(*(one() for _ in range(4))) == [{"result": "slow"}] * 4
+    assert calls == ["slow"]
+
+
+async def test_what_fails_keeps_nothing(runtime: Runtime) -> None:
+    """A refusal rolls the key back, so that the mended request can use it."""
+    owner = await factories.organization(runtime)
+
+    async def refuse() -> dict[str, str]:
+        raise InvalidInput("no")
+
+    with pytest.raises(InvalidInput):
+        async with runtime.work.begin(owner.tenant) as uow:
+            await idempotency.once(uow, "k", "op", {"a": 1}, refuse)
+    calls: list[str] = []
+    await once(runtime, owner, calls)
+    assert calls == ["done"]
+
+
+async def test_the_audit_log_tells_people_from_the_system(runtime: Runtime) -> None:
+    """Without a user, it was the system."""
+    owner = await factories.organization(runtime)
+    async with runtime.work.begin(owner.tenant) as uow:
+        await audit.record(uow, "thing.done", owner.organization_id, {"n": 1})
+    async with runtime.work.begin(Tenant(organization_id=owner.organization_id)) as uow:
+        await audit.record(uow, "thing.done", owner.organization_id)
+    rows = await runtime.reads(owner.tenant).rows(
+        select(AuditEvent.actor_kind, AuditEvent.actor_id, AuditEvent.changes).order_by(AuditEvent.id)
+    )
+    assert [tuple(row) for row in rows] == [("user", owner.user_id, {"n": 1}), ("system", None, {})]
+
+
+async def test_recent_campaigns_come_newest_first(runtime: Runtime) -> None:
+    """As many as are asked for, of the tenant's own."""
+    owner = await factories.organization(runtime)
+    made = [await factories.campaign(runtime, owner) for _ in range(3)]
+    found = await campaigns.list_recent(runtime.reads(owner.tenant), 2)
+    assert [campaign.id for campaign in found] == [made[2], made[1]]
+
+
+def sample(seconds: float, accepted: int, status: CampaignStatus = CampaignStatus.SENDING) -> ProgressRow:
+    """A campaign of 1,000 at a moment."""
+    moment = START + timedelta(seconds=seconds)
+    counts = Counts(1000, 1000 - accepted, 0, accepted, 0, 0, 0, 0, 0, 0, 0)
+    return ProgressRow(CAMPAIGN, status, None, int(seconds * 10), moment, counts, 99.0, None)
+
+
+def test_the_pace_is_that_of_the_last_seconds(runtime: Runtime) -> None:
+    """Older samples leave the window, a standstill is 0, and a pause starts anew."""
+    reader = ProgressReader(runtime.reads(Tenant(organization_id=CAMPAIGN)), CAMPAIGN)
+
+    def rate(seconds: float, accepted: int, status: CampaignStatus = CampaignStatus.SENDING) -> float | None:
+        return reader.paced(sample(seconds, accepted, status)).rate
+
+    assert rate(0, 0) == 99.0
+    assert rate(5, 50) == 10.0
+    assert rate(15, 250) == 20.0
+    assert rate(26, 250) == 0.0
+    assert rate(30, 250, CampaignStatus.PAUSED) == 99.0
+    assert rate(60, 250) == 99.0
+    assert rate(62, 350) == 50.0
+
+
+def test_the_time_left_follows_from_the_pace(runtime: Runtime) -> None:
+    """What is open, divided by the pace; nothing is promised at a standstill."""
+    reader = ProgressReader(runtime.reads(Tenant(organization_id=CAMPAIGN)), CAMPAIGN)
+    reader.paced(sample(0, 0))
+    row = reader.paced(sample(10, 200))
+    assert row.eta == row.updated_at + timedelta(seconds=40)
+    assert reader.paced(sample(30, 200)).eta is None

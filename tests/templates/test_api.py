@@ -1,0 +1,110 @@
+"""Templates and previews over HTTP."""
+
+from typing import Any
+
+import pytest
+
+from core.ids import encode_global_id, new_id
+from core.permissions import Role
+from services.runtime import Runtime
+from tests import factories
+from tests.campaigns.calls import CREATE as CREATE_CAMPAIGN
+from tests.campaigns.calls import ERRORS, asked, caller
+from tests.client import ApiClient
+
+FIELDS = "template { id name subject htmlContent textContent }"
+CREATE = f"mutation ($input: CreateTemplateInput!) {{ createTemplate(input: $input) {{ {FIELDS} {ERRORS} }} }}"
+UPDATE = f"mutation ($input: UpdateTemplateInput!) {{ updateTemplate(input: $input) {{ {FIELDS} {ERRORS} }} }}"
+DELETE = (
+    "mutation ($input: DeleteTemplateInput!) { deleteTemplate(input: $input) {"
+    f" deletedTemplateId {FIELDS} {ERRORS} }} }}"
+)
+PREVIEW = (
+    "query ($input: RenderPreviewInput!) { renderPreview(input: $input) { subject htmlContent textContent "
+    + ERRORS
+    + " } }"
+)
+LIST = "{ templates(first: 10) { nodes { name } totalCount } }"
+ONE = "query ($id: ID!) { template(id: $id) { name } node(id: $id) { id } }"
+
+
+async def refused(api: ApiClient, mutation: str, **values: object) -> list[tuple[str, list[str]]]:
+    """Codes and fields of a mutation that must not succeed."""
+    payload = next(iter((await api.execute(mutation, {"input": values})).values()))
+    assert payload["template"] is None
+    return [(error["code"], error["field"]) for error in payload["userErrors"]]
+
+
+async def preview(api: ApiClient, **values: object) -> dict[str, Any]:
+    """A preview."""
+    found: dict[str, Any] = (await api.execute(PREVIEW, {"input": values}))["renderPreview"]
+    return found
+
+
+async def test_a_template_lives_from_creation_to_deletion(api: ApiClient, runtime: Runtime) -> None:
+    """It is listed, read, changed in what is named, and gone in the end."""
+    mine = caller(api, runtime, await factories.organization(runtime))
+    made = (await asked(mine, CREATE, name="News", subject="S", htmlContent="<p>x</p>"))["template"]
+    assert (made["name"], made["subject"], made["textContent"]) == ("News", "S", "")
+    assert (await mine.execute(LIST))["templates"] == {"nodes": [{"name": "News"}], "totalCount": 1}
+    changed = (await asked(mine, UPDATE, templateId=made["id"], subject=None, textContent="T"))["template"]
+    assert (changed["subject"], changed["textContent"], changed["htmlContent"]) == ("", "T", "<p>x</p>")
+    assert await mine.execute(ONE, {"id": made["id"]}) == {"template": {"name": "News"}, "node": {"id": made["id"]}}
+    assert (await asked(mine, DELETE, templateId=made["id"]))["deletedTemplateId"] == made["id"]
+    assert await mine.execute(ONE, {"id": made["id"]}) == {"template": None, "node": None}
+
+
+async def test_a_campaign_starts_from_a_template(api: ApiClient, runtime: Runtime) -> None:
+    """Texts that the input leaves out come from the template; later changes of it touch no campaign."""
+    mine = caller(api, runtime, await factories.organization(runtime))
+    made = (await asked(mine, CREATE, name="News", subject="From template", htmlContent="<p>x</p>"))["template"]
+    payload = await asked(mine, CREATE_CAMPAIGN, name="C", templateId=made["id"], htmlContent="<p>own</p>")
+    campaign = payload["campaign"]
+    assert (campaign["subject"], campaign["htmlContent"]) == ("From template", "<p>own</p>")
+
+
+async def test_what_does_not_fit_is_refused(api: ApiClient, runtime: Runtime) -> None:
+    """A taken name, a text that does not parse and an unknown id each say so at their field."""
+    mine = caller(api, runtime, await factories.organization(runtime))
+    made = (await asked(mine, CREATE, name="News"))["template"]
+    other = (await asked(mine, CREATE, name="Other"))["template"]
+    assert await refused(mine, CREATE, name="News") == [("TAKEN", ["input", "name"])]
+    assert await refused(mine, UPDATE, templateId=other["id"], name="News") == [("TAKEN", ["input", "name"])]
+    broken = await refused(mine, UPDATE, templateId=made["id"], htmlContent="{{ x")
+    assert broken == [("TEMPLATE_INVALID", ["input", "htmlContent"])]
+
+
+@pytest.mark.parametrize("mutation", [UPDATE, DELETE])
+async def test_anothers_template_answers_as_an_unknown_one(api: ApiClient, runtime: Runtime, mutation: str) -> None:
+    """Ids of other tenants, of nothing and of no kind are NOT_FOUND alike."""
+    theirs = caller(api, runtime, await factories.organization(runtime))
+    made = (await asked(theirs, CREATE, name="Theirs"))["template"]
+    mine = caller(api, runtime, await factories.organization(runtime))
+    for value in (made["id"], encode_global_id("Template", new_id()), "x"):
+        assert await refused(mine, mutation, templateId=value) == [("NOT_FOUND", ["input", "templateId"])]
+
+
+async def test_a_preview_shows_a_contact_or_ada(api: ApiClient, runtime: Runtime) -> None:
+    """Fields are filled and escaped, the footer is there, and the unsubscribe link leads nowhere."""
+    owner = await factories.organization(runtime, role=Role.VIEWER)
+    mine = caller(api, runtime, owner)
+    contact_id = (await factories.contacts(runtime, owner, 1))[0]
+    texts = {"subject": "Hi {{ contact.firstName }}", "htmlContent": "<p>{{ contact.lastName | default: '<b>' }}</p>"}
+    ada = await preview(mine, **texts)
+    assert ada["subject"] == "Hi Ada"
+    assert "<p>Lovelace</p>" in ada["htmlContent"]
+    assert "https://unsubscribe.invalid/" in ada["htmlContent"]
+    assert "Lovelace" in ada["textContent"]
+    given = await preview(mine, **texts, contactId=encode_global_id("Contact", contact_id))
+    assert "Lovelace" not in given["htmlContent"]
+    reply = await mine.send(PREVIEW, {"input": {**texts, "contactId": encode_global_id("Contact", new_id())}})
+    assert reply.codes == ["NOT_FOUND"]
+
+
+async def test_a_preview_that_does_not_parse_tells_where(api: ApiClient, runtime: Runtime) -> None:
+    """Errors come in the answer, as an editor shows them while its user types."""
+    mine = caller(api, runtime, await factories.organization(runtime))
+    found = await preview(mine, htmlContent="{% if %}")
+    assert (found["subject"], found["htmlContent"]) == (None, None)
+    assert [error["code"] for error in found["userErrors"]] == ["TEMPLATE_INVALID"]
+    assert "line 1, column" in found["userErrors"][0]["message"]
