@@ -90,11 +90,27 @@ def described(resolver: Callable[..., object]) -> str:
     return text
 
 
+USUAL_ARGUMENTS = {
+    "input": "The values of this change, each described at its field.",
+    "id": "Global id. One that is unknown, or of another organization, answers as null.",
+    "ids": "Global ids, at most 100.",
+    "email": "The address, in any case.",
+}
+
+
+def with_arguments_described(field: Any) -> Any:  # noqa: ANN401 - a Strawberry field stands in for any type
+    """The field, where arguments of the usual names that say nothing of their own get the usual description."""
+    for argument in field.arguments:
+        argument.description = argument.description or USUAL_ARGUMENTS.get(argument.python_name)
+    return field
+
+
 def query(rule: Rule) -> Callable[[Resolve], Any]:
     """A root field of Query."""
 
     def declare(resolver: Resolve) -> Any:  # noqa: ANN401 - a Strawberry field stands in for any type
-        return strawberry.field(resolver=resolver, description=described(resolver), extensions=[rule])
+        field = strawberry.field(resolver=resolver, description=described(resolver), extensions=[rule])
+        return with_arguments_described(field)
 
     return declare
 
@@ -104,9 +120,10 @@ def mutation(rule: Rule) -> Callable[[Resolve], Any]:
 
     def declare(resolver: Resolve) -> Any:  # noqa: ANN401 - a Strawberry field stands in for any type
         payload = get_type_hints(resolver)["return"]
-        return strawberry.mutation(
+        field = strawberry.mutation(
             resolver=resolver, description=described(resolver), extensions=[rule, RefusalsInPayload(payload)]
         )
+        return with_arguments_described(field)
 
     return declare
 

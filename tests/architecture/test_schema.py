@@ -1,0 +1,86 @@
+"""What every field of the API must have."""
+
+from collections.abc import Iterator
+
+import pytest
+from graphql import (
+    GraphQLEnumType,
+    GraphQLInputObjectType,
+    GraphQLInterfaceType,
+    GraphQLObjectType,
+    GraphQLScalarType,
+    specified_scalar_types,
+)
+from strawberry.types import get_object_definition
+
+import resolvers
+from resolvers.fields import Public, Rule
+
+schema = resolvers.build_schema()._schema
+ROOTS = (resolvers.Query, resolvers.Mutation, resolvers.Subscription)
+OURS = {
+    name: kind
+    for name, kind in schema.type_map.items()
+    if not name.startswith("__") and name not in specified_scalar_types
+}
+
+
+def described_things() -> Iterator[tuple[str, str | None]]:
+    """Every type, field, argument and input field with its description."""
+    for name, kind in OURS.items():
+        yield name, kind.description
+        if isinstance(kind, GraphQLObjectType | GraphQLInterfaceType):
+            for field_name, field in kind.fields.items():
+                yield f"{name}.{field_name}", field.description
+                for argument_name, argument in field.args.items():
+                    yield f"{name}.{field_name}({argument_name}:)", argument.description
+        elif isinstance(kind, GraphQLInputObjectType):
+            for field_name, input_field in kind.fields.items():
+                yield f"{name}.{field_name}", input_field.description
+
+
+def rules_of(root: type) -> dict[str, list[Rule]]:
+    """The rules of each field of a root type."""
+    fields = get_object_definition(root, strict=True).fields
+    return {field.name: [rule for rule in field.extensions if isinstance(rule, Rule)] for field in fields}
+
+
+@pytest.mark.parametrize("root", ROOTS)
+def test_every_root_field_says_who_may_use_it(root: type) -> None:
+    """Each field of the roots declares exactly one rule: `Requires(...)` or `Public()`."""
+    rules = rules_of(root)
+    assert rules
+    assert {name: found for name, found in rules.items() if len(found) != 1} == {}
+
+
+def test_public_fields_are_few_and_known() -> None:
+    """Whoever adds a field that strangers may use has to add it here, too."""
+    public = {name for root in ROOTS for name, rules in rules_of(root).items() if isinstance(rules[0], Public)}
+    assert public == {"viewer", "rate_limit", "sign_up", "log_in", "refresh_session", "log_out"}
+
+
+def test_everything_is_described() -> None:
+    """Types, fields, arguments and input fields all say what they are, for GraphiQL and for code generators."""
+    assert [name for name, text in described_things() if not (text or "").strip()] == []
+
+
+def test_mutations_have_one_input_and_a_payload() -> None:
+    """Each mutation takes `input:` alone and gives a payload with `userErrors`."""
+    mutation = schema.mutation_type
+    assert mutation is not None
+    for name, field in mutation.fields.items():
+        assert list(field.args) == ["input"], name
+        payload = schema.type_map[f"{name[0].upper()}{name[1:]}Payload"]
+        assert isinstance(payload, GraphQLObjectType)
+        assert str(payload.fields["userErrors"].type) == "[UserError!]!"
+
+
+def test_names_follow_the_conventions() -> None:
+    """Fields are camelCase, enum values are UPPER_CASE, and every kind of type is one that we know."""
+    for name, kind in OURS.items():
+        if isinstance(kind, GraphQLObjectType | GraphQLInterfaceType | GraphQLInputObjectType):
+            assert all("_" not in field and field[0].islower() for field in kind.fields), name
+        elif isinstance(kind, GraphQLEnumType):
+            assert all(value == value.upper() for value in kind.values), name
+        elif isinstance(kind, GraphQLScalarType):
+            assert name in {"DateTime", "EmailAddress", "JSON"}

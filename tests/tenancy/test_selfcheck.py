@@ -1,0 +1,60 @@
+"""The process refuses to serve over a database whose policies would not bite."""
+
+import asyncpg
+import pytest
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from core import selfcheck
+from core.selfcheck import UnsafeDatabase
+from services.runtime import Runtime
+from tests.conftest import Servers, copy_template
+
+
+def engine_of(url: str) -> AsyncEngine:
+    """An engine of any role."""
+    return create_async_engine(url.replace("postgresql://", "postgresql+asyncpg://", 1))
+
+
+async def test_the_app_s_own_role_is_fine(runtime: Runtime) -> None:
+    """With the migrated database nothing is in the way."""
+    await selfcheck.check(runtime.engine)
+
+
+async def test_superusers_and_owners_are_refused(servers: Servers) -> None:
+    """The server's superuser and the migrator may not serve."""
+    database = await copy_template(servers)
+    for role_url, said in ((servers.postgres.admin_url, "superuser"), (servers.postgres.migrator_url, "owns")):
+        engine = engine_of(servers.database_url(role_url, database))
+        try:
+            with pytest.raises(UnsafeDatabase, match=said):
+                await selfcheck.check(engine)
+        finally:
+            await engine.dispose()
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        ("ALTER TABLE contacts DISABLE ROW LEVEL SECURITY", "contacts lacks ENABLE"),
+        ("ALTER TABLE contacts NO FORCE ROW LEVEL SECURITY", "contacts lacks FORCE"),
+        (
+            "DROP POLICY tenant ON refresh_tokens; DROP POLICY definer ON refresh_tokens",
+            "refresh_tokens lacks a policy",
+        ),
+        ("CREATE TABLE extra (organization_id uuid)", "extra lacks ENABLE and FORCE and a policy"),
+    ],
+)
+async def test_tables_without_protection_are_named(servers: Servers, damage: str, said: str) -> None:
+    """Each way to lose a policy stops the process, with the table's name."""
+    database = await copy_template(servers)
+    admin = await asyncpg.connect(servers.database_url(servers.postgres.admin_url, database))
+    try:
+        await admin.execute(damage)
+    finally:
+        await admin.close()
+    engine = engine_of(servers.database_url(servers.postgres.app_url, database))
+    try:
+        with pytest.raises(UnsafeDatabase, match=said):
+            await selfcheck.check(engine)
+    finally:
+        await engine.dispose()
