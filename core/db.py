@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Protocol, TypeVarTuple
+from weakref import WeakKeyDictionary
 
 from sqlalchemy import Row, Select, bindparam, func, literal, select, true
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
@@ -53,6 +54,27 @@ def set_tenant() -> Select[str, str, str]:
     )
 
 
+seated_forms: dict[Select[*tuple[Any, ...]], Select[*tuple[Any, ...]]] = {}
+reading_engines: WeakKeyDictionary[AsyncEngine, AsyncEngine] = WeakKeyDictionary()
+
+
+def kept(statement: Select[*Ts]) -> Select[*Ts]:
+    """The statement, made ready once and for all: for those that are built once and run often, with parameters.
+
+    SQLAlchemy prepares the same statement object once; a new one each time costs as much again as running it.
+    """
+    seated_forms[statement] = seated(statement)
+    return statement
+
+
+def reading(engine: AsyncEngine) -> AsyncEngine:
+    """The engine without transactions, as each read is one statement."""
+    form = reading_engines.get(engine)
+    if form is None:
+        form = reading_engines[engine] = engine.execution_options(isolation_level="AUTOCOMMIT")
+    return form
+
+
 def seated(statement: Select[*Ts]) -> Select[*Ts]:
     """The statement with the tenant's settings in the same round trip.
 
@@ -90,7 +112,7 @@ class ReadScope:
     """
 
     def __init__(self, engine: AsyncEngine, tenant: Tenant) -> None:
-        self.engine = engine.execution_options(isolation_level="AUTOCOMMIT")
+        self.engine = reading(engine)
         self.tenant = tenant
         self.lock = asyncio.Lock()
 
@@ -98,7 +120,8 @@ class ReadScope:
         """Every row of a select, under the tenant's policies."""
         async with self.lock, self.engine.connect() as connection:
             result = await connection.execute(
-                seated(statement), {**(parameters or {}), **tenant_parameters(self.tenant)}
+                seated_forms[statement] if statement in seated_forms else seated(statement),
+                {**(parameters or {}), **tenant_parameters(self.tenant)},
             )
             return result.all()
 
@@ -107,7 +130,7 @@ class SystemScope:
     """Calls of the definer functions, which see across tenants and return ids only."""
 
     def __init__(self, engine: AsyncEngine) -> None:
-        self.engine = engine.execution_options(isolation_level="AUTOCOMMIT")
+        self.engine = reading(engine)
 
     async def rows(
         self, statement: TypedReturnsRows[*Ts], parameters: dict[str, Any] | None = None

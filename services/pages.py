@@ -9,9 +9,10 @@ from typing import Any, Generic, TypeVar, TypeVarTuple
 from uuid import UUID
 
 import orjson
-from sqlalchemy import ColumnElement, Select, tuple_
+from sqlalchemy import ColumnElement, Integer, Select, bindparam, tuple_
 from sqlalchemy.orm import InstrumentedAttribute
 
+from core.db import kept
 from core.errors import InvalidInput
 from services import texts
 
@@ -128,24 +129,53 @@ def unpacked(order: Order[K], given: str) -> tuple[K, UUID]:
     return order.parse(key), UUID(id_)
 
 
+def positions(order: Order[K], page: PageRequest) -> dict[str, object]:
+    """The parameters of a `paged` statement; raises `CursorInvalid`."""
+    found: dict[str, object] = {"page_rows": page.size + 1}
+    if page.after is not None:
+        found["after_key"], found["after_id"] = position(order, page.after, "after")
+    if page.before is not None:
+        found["before_key"], found["before_id"] = position(order, page.before, "before")
+    return found
+
+
 def paged(statement: Select[*Ts], order: Order[K], page: PageRequest) -> Select[*Ts]:
     """The statement cut to the page, in reading direction, plus one row that tells whether there are more."""
-    key_and_id = tuple_(order.key, order.id)
+    at = positions(order, page)
     if page.after is not None:
-        statement = statement.where(beyond(order, key_and_id, position(order, page.after, "after"), forward=True))
+        statement = statement.where(beyond(order, "after", at, forward=True))
     if page.before is not None:
-        statement = statement.where(beyond(order, key_and_id, position(order, page.before, "before"), forward=False))
+        statement = statement.where(beyond(order, "before", at, forward=False))
     if order.descending != page.backward:
         statement = statement.order_by(order.key.desc(), order.id.desc())
     else:
         statement = statement.order_by(order.key, order.id)
-    return statement.limit(page.size + 1)
+    return statement.limit(bindparam("page_rows", at["page_rows"], type_=Integer))
 
 
-def beyond(order: Order[K], key_and_id: Any, bound: tuple[K, UUID], *, forward: bool) -> ColumnElement[bool]:  # noqa: ANN401 - SQLAlchemy's tuple_
+def beyond(order: Order[K], side: str, at: dict[str, object], *, forward: bool) -> ColumnElement[bool]:
     """The rows on one side of a cursor, as one comparison of rows that an index can answer."""
-    result: ColumnElement[bool] = key_and_id < bound if forward == order.descending else key_and_id > bound
-    return result
+    key_and_id = tuple_(order.key, order.id)
+    bound = tuple_(
+        bindparam(f"{side}_key", at[f"{side}_key"], type_=order.key.type),
+        bindparam(f"{side}_id", at[f"{side}_id"], type_=order.id.type),
+    )
+    return key_and_id < bound if forward == order.descending else key_and_id > bound
+
+
+class WholeList(Generic[*Ts]):
+    """A list without conditions: its statement is built once for each shape of a page, and run with `positions`."""
+
+    def __init__(self, statement: Select[*Ts]) -> None:
+        self.statement = statement
+        self.shapes: dict[tuple[object, ...], Select[*Ts]] = {}
+
+    def paged(self, order: Order[K], page: PageRequest) -> Select[*Ts]:
+        """The list's `paged` statement. Its parameters must be given when it runs: it may hold another page's."""
+        shape = (order.name, order.descending, page.backward, page.after is None, page.before is None)
+        if shape not in self.shapes:
+            self.shapes[shape] = kept(paged(self.statement, order, page))
+        return self.shapes[shape]
 
 
 def page_of(fetched: Sequence[T], order: Order[K], page: PageRequest, id_of: Callable[[T], UUID]) -> Page[T]:

@@ -5,9 +5,9 @@ from datetime import datetime
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Select, func, literal_column, select
+from sqlalchemy import ARRAY, Select, Text, Uuid, bindparam, func, literal_column, select
 
-from core.db import Reads, first
+from core.db import Reads, kept
 from core.errors import NotFound
 from models.contacts import Contact, ContactStatus, ContactTag
 from services import addresses, pages, texts
@@ -74,10 +74,20 @@ def select_contacts() -> Select[*tuple[Any, ...]]:
     return select(*COLUMNS)
 
 
+EVERY_CONTACT: Final = pages.WholeList(select_contacts())
+BY_ID: Final = kept(select_contacts().where(Contact.id == bindparam("wanted", type_=Uuid)))
+BY_EMAIL: Final = kept(select_contacts().where(Contact.email_norm == bindparam("wanted", type_=Text)))
+TAGS_OF: Final = kept(
+    select(ContactTag.contact_id, ContactTag.tag)
+    .where(ContactTag.contact_id == func.any(bindparam("wanted", type_=ARRAY(Uuid))))
+    .order_by(ContactTag.contact_id, ContactTag.tag)
+)
+
+
 async def get(reads: Reads, contact_id: UUID) -> ContactRow | None:
     """The tenant's contact with this id, or None."""
-    row = await first(reads, select_contacts().where(Contact.id == contact_id))
-    return ContactRow._make(row) if row else None
+    rows = await reads.rows(BY_ID, {"wanted": contact_id})
+    return ContactRow._make(rows[0]) if rows else None
 
 
 async def by_email(reads: Reads, email: str) -> ContactRow | None:
@@ -86,8 +96,8 @@ async def by_email(reads: Reads, email: str) -> ContactRow | None:
         norm = addresses.parse(email).norm
     except addresses.InvalidEmail:
         return None
-    row = await first(reads, select_contacts().where(Contact.email_norm == norm))
-    return ContactRow._make(row) if row else None
+    rows = await reads.rows(BY_EMAIL, {"wanted": norm})
+    return ContactRow._make(rows[0]) if rows else None
 
 
 async def by_ids(reads: Reads, contact_ids: Sequence[UUID]) -> dict[UUID, ContactRow]:
@@ -109,8 +119,11 @@ async def page(
     search: str | None = None,
 ) -> Page[ContactRow]:
     """A page of the contacts that match; raises `CursorInvalid`, or `InvalidInput` for a search that is too long."""
-    statement = pages.paged(narrowed(select_contacts(), wanted, search), order, request)
-    rows = [ContactRow._make(row) for row in await reads.rows(statement)]
+    if wanted is EVERYONE and not search:
+        statement = EVERY_CONTACT.paged(order, request)
+    else:
+        statement = pages.paged(narrowed(select_contacts(), wanted, search), order, request)
+    rows = [ContactRow._make(row) for row in await reads.rows(statement, pages.positions(order, request))]
     return pages.page_of(rows, order, request, contact_id)
 
 
@@ -147,11 +160,7 @@ async def count_by_status(reads: Reads) -> dict[ContactStatus, int]:
 
 async def tags_of(reads: Reads, contact_ids: Sequence[UUID]) -> dict[UUID, list[str]]:
     """The tags of each contact in alphabetical order, in one statement."""
-    rows = await reads.rows(
-        select(ContactTag.contact_id, ContactTag.tag)
-        .where(ContactTag.contact_id.in_(contact_ids))
-        .order_by(ContactTag.contact_id, ContactTag.tag)
-    )
+    rows = await reads.rows(TAGS_OF, {"wanted": list(contact_ids)})
     found: dict[UUID, list[str]] = {contact: [] for contact in contact_ids}
     for contact, tag in rows:
         found[contact].append(tag)
