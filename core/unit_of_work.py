@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVarTuple
 
-from sqlalchemy import CursorResult, Executable, Row
+from sqlalchemy import CursorResult, Executable, Row, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.sql.selectable import TypedReturnsRows
 
@@ -82,6 +82,13 @@ class Work:
             uow = UnitOfWork(connection=connection, tenant=tenant)
             yield uow
         await self.announce(uow)
+
+    @asynccontextmanager
+    async def alone(self, name: str) -> AsyncIterator[bool]:
+        """Whether this process is, until the block ends, the only one of the installation at the named work."""
+        async with transaction(self.engine, None) as connection:
+            lock = func.pg_try_advisory_xact_lock(func.hashtextextended(name, 0))
+            yield bool(await connection.scalar(select(lock)))
 
     async def announce(self, uow: UnitOfWork) -> None:
         """Send out what a committed unit of work has collected."""

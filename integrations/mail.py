@@ -79,9 +79,10 @@ class AccountRefused:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InDoubt:
-    """Some or all of the batch may have been sent."""
+    """Some or all of the batch may have been sent, or, when `under_way`, may be this very moment."""
 
     reason: str
+    under_way: bool = False
 
 
 Outcome = Answered | NotSent | BatchRefused | AccountRefused | InDoubt

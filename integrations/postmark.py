@@ -83,7 +83,7 @@ class PostmarkMailer:
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL) as error:
             return NotSent(reason=f"Postmark cannot be reached: {describe(error)}")
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            return InDoubt(reason=f"The reply was lost: {describe(error)}")
+            return InDoubt(reason=f"The reply was lost: {describe(error)}", under_way=isinstance(error, TimeoutError))
 
     async def find(self, batch_id: str) -> Mapping[str, str]:
         """Search by the batch in the metadata, page by page."""

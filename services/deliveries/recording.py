@@ -5,7 +5,7 @@ from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Integer, Text, Uuid, and_, bindparam, column, func, literal, or_, select, update
+from sqlalchemy import ARRAY, Float, Integer, Text, Uuid, and_, bindparam, column, func, literal, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from core.pubsub import campaign_topic
@@ -13,7 +13,7 @@ from core.unit_of_work import UnitOfWork
 from integrations.mail import AccountRefused, Answered, InDoubt, Message, NotSent, Receipt, Verdict
 from models.campaigns import DeliveryStatus, EmailDelivery
 from models.contacts import Suppression, SuppressionReason
-from services.deliveries.claiming import Claim, is_listed, of_bound_campaign
+from services.deliveries.claiming import Claim, is_listed, now_plus, of_bound_campaign
 from services.deliveries.submitting import Handed
 
 TEXT_LENGTH = 500
@@ -108,14 +108,14 @@ def in_doubt_statement() -> Any:  # noqa: ANN401 - an UPDATE
             status=DeliveryStatus.UNKNOWN,
             error_message=bindparam("reason", type_=Text),
             looks=0,
-            next_look_at=func.clock_timestamp(),
+            next_look_at=now_plus(bindparam("first_look", type_=Float)),
             lease_token=None,
             lease_until=None,
         )
     )
 
 
-async def record(uow: UnitOfWork, claim: Claim, handed: Sequence[Handed]) -> None:
+async def record(uow: UnitOfWork, claim: Claim, handed: Sequence[Handed], *, request_seconds: float) -> None:
     """Write down what became of a batch; rows that somebody else has settled meanwhile stay as they are."""
     bound = {
         "organization": claim.organization_id,
@@ -127,9 +127,7 @@ async def record(uow: UnitOfWork, claim: Claim, handed: Sequence[Handed]) -> Non
         if isinstance(part.outcome, Answered):
             await record_receipts(uow, bound, part.messages, part.outcome.receipts)
         elif isinstance(part.outcome, InDoubt):
-            await uow.execute(
-                in_doubt_statement(), {**bound, "ids": ids_of(part.messages), "reason": part.outcome.reason}
-            )
+            await doubt(uow, bound, part.messages, part.outcome, request_seconds)
         else:
             await give_back(uow, bound, part.messages, part.outcome.reason)
     uow.publish(campaign_topic(claim.organization_id, claim.campaign_id))
@@ -181,6 +179,21 @@ async def reject(uow: UnitOfWork, bound: dict[str, UUID], refused: list[tuple[Me
         .from_select(["organization_id", "email_norm", "reason", "campaign_id"], addresses)
         .on_conflict_do_nothing(),
         {**bound, "ids": ids_of(inactive)},
+    )
+
+
+async def doubt(
+    uow: UnitOfWork, bound: dict[str, UUID], messages: Sequence[Message], outcome: InDoubt, request_seconds: float
+) -> None:
+    """Mark messages that may have been sent. A provider that has not even answered gets as long again first."""
+    await uow.execute(
+        in_doubt_statement(),
+        {
+            **bound,
+            "ids": ids_of(messages),
+            "reason": outcome.reason[:TEXT_LENGTH],
+            "first_look": request_seconds if outcome.under_way else 0.0,
+        },
     )
 
 

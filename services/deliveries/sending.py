@@ -99,14 +99,17 @@ class Sender:
         self.cursors.pop(turn.campaign_id, None)
 
     async def send_batch(self, tenant: Tenant, campaign_id: UUID) -> Batch:
-        """Claim, render, submit, hand over and record one batch of a campaign."""
+        """Claim one batch of a campaign and deliver it."""
         mail = await self.mail_of(tenant, campaign_id)
         if mail is None:
             return Batch()
         most = await self.allowance(mail.most)
         claimed = await self.take(tenant, mail, most)
-        if not claimed.rows:
-            return Batch(claimed.after)
+        return await self.deliver(tenant, mail, claimed) if claimed.rows else Batch(claimed.after)
+
+    async def deliver(self, tenant: Tenant, mail: CampaignMail, claimed: Claim) -> Batch:
+        """Render, submit, hand over and record a claimed batch. Nothing but the claim tells that it is ours."""
+        campaign_id = mail.campaign_id
         composed = compose(claimed, mail, signer=self.signer, public_url=self.settings.public_url)
         async with self.work.begin(tenant) as uow:
             messages = await submit(uow, claimed, composed, self.times)
@@ -181,7 +184,7 @@ class Sender:
         while True:
             try:
                 async with self.work.begin(tenant) as uow:
-                    await record(uow, claimed, handed)
+                    await record(uow, claimed, handed, request_seconds=self.times.request)
             except (SQLAlchemyError, OSError) as error:
                 if monotonic() > until or isinstance(error, ProgrammingError | IntegrityError | DataError):
                     raise
@@ -195,10 +198,11 @@ class Sender:
         found = trouble(handed)
         if found is None:
             self.patience.succeed()
-        elif isinstance(found, AccountRefused):
+            return
+        self.cursors.pop(campaign_id, None)
+        if isinstance(found, AccountRefused):
             await self.pause(tenant, campaign_id, found.reason)
         else:
-            self.cursors.pop(campaign_id, None)
             wanted = found.retry_after_seconds if isinstance(found, NotSent) else None
             pause = self.patience.back_off(wanted)
             log.warning("provider in trouble, slowing down", reason=found.reason, seconds=round(pause, 1))

@@ -1,0 +1,54 @@
+"""Work that a process does beside its loops: one task for each key, run again when rung for meanwhile."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from core.telemetry import logger
+
+log = logger(__name__)
+Errand = Callable[[], Awaitable[object]]
+
+
+class Errands:
+    """The errands of a process. Rows are the truth: an errand that fails or is cancelled is found again."""
+
+    def __init__(self, *, at_once: int = 100) -> None:
+        self.tasks: dict[str, asyncio.Task[None]] = {}
+        self.again: dict[str, Errand] = {}
+        self.room = asyncio.Semaphore(at_once)
+
+    def start(self, key: str, errand: Errand) -> None:
+        """Start an errand, or note that the running one of this key has to be done once more; returns at once."""
+        if key in self.tasks:
+            self.again[key] = errand
+            return
+        task = asyncio.create_task(self.run(key, errand), name=key)
+        self.tasks[key] = task
+        task.add_done_callback(lambda _: self.done(key))
+
+    async def run(self, key: str, errand: Errand) -> None:
+        """Do an errand; whatever goes wrong is logged."""
+        async with self.room:
+            try:
+                await errand()
+            except Exception:
+                # An errand's failure must not end the process: the sweeper starts it again from the rows.
+                log.exception("errand failed", errand=key)
+
+    def done(self, key: str) -> None:
+        """Forget an errand, or start it once more."""
+        del self.tasks[key]
+        if (errand := self.again.pop(key, None)) is not None:
+            self.start(key, errand)
+
+    async def aclose(self, within_seconds: float) -> None:
+        """Let the running errands end, and cancel those that do not in time."""
+        self.again.clear()
+        tasks = list(self.tasks.values())
+        if not tasks:
+            return
+        _, late = await asyncio.wait(tasks, timeout=within_seconds)
+        for task in late:
+            task.cancel()
+        if late:
+            await asyncio.wait(late)

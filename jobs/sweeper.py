@@ -1,0 +1,77 @@
+"""Every few seconds, from the rows alone: whatever a lost ring, a dead worker or a clock has left to do."""
+
+import asyncio
+from time import monotonic
+
+from core.telemetry import logger
+from jobs.conversations import start_abandoned
+from jobs.deliveries import start_applying, start_preparing, start_reconciling
+from jobs.workshop import Workshop
+from models.campaigns import CampaignStatus
+from services.deliveries.sweeping import LiveCampaign, ensure_partitions, live_campaigns, tend
+
+PARTITIONS_EVERY_SECONDS = 86_400.0
+log = logger(__name__)
+
+
+class Sweeper:
+    """The sweeper of a process. All processes look what there is to send; one at a time tends the rest."""
+
+    def __init__(self, shop: Workshop) -> None:
+        self.shop = shop
+        self.partitions_due = 0.0
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Sweep until stopped. A sweep that fails is logged, and the next one comes."""
+        while not stopping.is_set():
+            try:
+                await self.sweep()
+            except Exception:
+                # The database may be away for a while; the sweeper is what gets things going again afterwards.
+                log.exception("sweep failed")
+            await wait(stopping, self.shop.settings.sending.sweep_seconds)
+
+    async def sweep(self) -> None:
+        """One round."""
+        live = await live_campaigns(self.shop.runtime.system)
+        for campaign in live:
+            if campaign.status is CampaignStatus.SENDING:
+                self.shop.sender.ring(campaign.organization_id, campaign.campaign_id)
+        async with self.shop.runtime.work.alone("sweeper") as alone:
+            if alone:
+                await self.tend_all(live)
+
+    async def tend_all(self, live: list[LiveCampaign]) -> None:
+        """What only one process does at a time."""
+        if monotonic() >= self.partitions_due:
+            made = await ensure_partitions(self.shop.runtime.system)
+            self.partitions_due = monotonic() + PARTITIONS_EVERY_SECONDS
+            log.info("partitions looked after", made=made)
+        for campaign in live:
+            await self.tend_one(campaign)
+        start_applying(self.shop)
+        await start_abandoned(self.shop)
+
+    async def tend_one(self, campaign: LiveCampaign) -> None:
+        """Tend a campaign, and start what it needs; one in trouble does not keep the others waiting."""
+        tenant = campaign.tenant
+        try:
+            tended = await tend(self.shop.runtime.work, tenant, campaign.campaign_id)
+        except Exception:
+            # As above: the next round tries again, and the other campaigns get theirs now.
+            log.exception("campaign not tended", campaign_id=str(campaign.campaign_id))
+            return
+        if tended.status in (CampaignStatus.PREPARING, CampaignStatus.SCHEDULED):
+            start_preparing(self.shop, tenant, campaign.campaign_id)
+        if tended.unknown:
+            start_reconciling(self.shop, tenant, campaign.campaign_id)
+        if tended.status is CampaignStatus.SENDING and tended.pending:
+            self.shop.sender.ring(campaign.organization_id, campaign.campaign_id)
+
+
+async def wait(stopping: asyncio.Event, seconds: float) -> None:
+    """Sleep, but not beyond the stop."""
+    try:
+        await asyncio.wait_for(stopping.wait(), seconds)
+    except TimeoutError:
+        return

@@ -1,0 +1,96 @@
+"""Raising deliveries by what the provider tells: a status only rises, and a time is only set once."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ARRAY, DateTime, Text, Uuid, bindparam, case, column, func, update
+
+from core.pubsub import campaign_topic
+from core.unit_of_work import UnitOfWork
+from models.campaigns import DeliveryStatus, EmailDelivery
+from services.deliveries.claiming import of_bound_campaign
+
+RANKS = (
+    DeliveryStatus.ACCEPTED,
+    DeliveryStatus.DELIVERED,
+    DeliveryStatus.BOUNCED,
+    DeliveryStatus.COMPLAINED,
+)
+TIMES = ("delivered_at", "bounced_at", "opened_at", "clicked_at", "unsubscribed_at")
+
+
+@dataclass(slots=True, kw_only=True)
+class Raise:
+    """What is now known of a delivery. Any word of it from the provider means that it has been accepted."""
+
+    status: DeliveryStatus = DeliveryStatus.ACCEPTED
+    message_id: str | None = None
+    delivered_at: datetime | None = None
+    bounced_at: datetime | None = None
+    opened_at: datetime | None = None
+    clicked_at: datetime | None = None
+    unsubscribed_at: datetime | None = None
+
+    def reach(self, status: DeliveryStatus) -> None:
+        """Rise to a status, never fall."""
+        self.status = max(self.status, status, key=RANKS.index)
+
+    def note(self, name: str, at: datetime) -> None:
+        """Set a time, the earliest that is told."""
+        known: datetime | None = getattr(self, name)
+        setattr(self, name, at if known is None else min(known, at))
+
+
+@lru_cache
+def raise_statement() -> Any:  # noqa: ANN401 - an UPDATE
+    """Raise many deliveries of a campaign at once."""
+    columns: list[tuple[str, Uuid[UUID] | Text | DateTime]] = [
+        ("id", Uuid()),
+        ("status", Text()),
+        ("message_id", Text()),
+        *((name, DateTime(timezone=True)) for name in TIMES),
+    ]
+    given = (
+        func.unnest(*(bindparam(f"given_{name}", type_=ARRAY(kind)) for name, kind in columns))
+        .table_valued(*(column(name, kind) for name, kind in columns))
+        .render_derived(name="given")
+    )
+    ranks = bindparam("ranks", [str(status) for status in RANKS], type_=ARRAY(Text))
+    rises = func.coalesce(func.array_position(ranks, EmailDelivery.status), 0) < func.array_position(
+        ranks, given.c.status
+    )
+    return (
+        update(EmailDelivery)
+        .where(*of_bound_campaign(), EmailDelivery.id == given.c.id)
+        .values(
+            status=case((rises, given.c.status), else_=EmailDelivery.status),
+            message_id=func.coalesce(EmailDelivery.message_id, given.c.message_id),
+            accepted_at=func.coalesce(EmailDelivery.accepted_at, func.clock_timestamp()),
+            lease_token=None,
+            lease_until=None,
+            next_look_at=None,
+            **{name: func.coalesce(getattr(EmailDelivery, name), given.c[name]) for name in TIMES},
+        )
+    )
+
+
+async def raise_deliveries(uow: UnitOfWork, campaign_id: UUID, raises: dict[UUID, Raise]) -> None:
+    """Raise a campaign's deliveries, in the order of their ids, and announce its progress."""
+    if not raises:
+        return
+    ordered = sorted(raises.items(), key=lambda item: item[0])
+    await uow.execute(
+        raise_statement(),
+        {
+            "organization": uow.tenant.organization_id,
+            "campaign": campaign_id,
+            "given_id": [delivery_id for delivery_id, _ in ordered],
+            "given_status": [str(found.status) for _, found in ordered],
+            "given_message_id": [found.message_id for _, found in ordered],
+            **{f"given_{name}": [getattr(found, name) for _, found in ordered] for name in TIMES},
+        },
+    )
+    uow.publish(campaign_topic(uow.tenant.organization_id, campaign_id))

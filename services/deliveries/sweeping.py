@@ -1,0 +1,212 @@
+"""What no worker can be trusted to do, as it may die first: lapsed leases, due schedules, cancellations, the end."""
+
+from typing import NamedTuple
+from uuid import UUID
+
+from sqlalchemy import any_, case, exists, func, select, update
+
+from core.db import SystemScope, first
+from core.permissions import Tenant
+from core.pubsub import campaign_topic
+from core.telemetry import logger
+from core.unit_of_work import UnitOfWork, Work
+from models.campaigns import Campaign, CampaignStats, CampaignStatus, DeliveryStatus, EmailDelivery
+from services.deliveries.counting import verify_counts
+from services.deliveries.preparing import Decision
+from services.deliveries.states import CampaignConflict, move
+from services.deliveries.work import PrepareCampaign
+
+CANCEL_PAGE = 10_000
+DECIDED_AT_THE_END = {
+    CampaignStatus.SENDING: CampaignStatus.SENT,
+    CampaignStatus.CANCELLING: CampaignStatus.CANCELLED,
+}
+log = logger(__name__)
+
+
+class LiveCampaign(NamedTuple):
+    """A campaign that is not at rest."""
+
+    organization_id: UUID
+    campaign_id: UUID
+    status: CampaignStatus
+
+    @property
+    def tenant(self) -> Tenant:
+        """Its organisation."""
+        return Tenant(organization_id=self.organization_id)
+
+
+class Tended(NamedTuple):
+    """What is left to do for a campaign."""
+
+    status: CampaignStatus | None
+    pending: int = 0
+    unknown: int = 0
+
+
+async def live_campaigns(system: SystemScope) -> list[LiveCampaign]:
+    """Every campaign of any tenant that is preparing, sending, paused, cancelling, or due."""
+    found = func.system.live_campaigns().table_valued("organization_id", "campaign_id", "status")
+    rows = await system.rows(select(found.c.organization_id, found.c.campaign_id, found.c.status))
+    return [LiveCampaign(row[0], row[1], CampaignStatus(row[2])) for row in rows]
+
+
+async def ensure_partitions(system: SystemScope) -> int:
+    """Make the coming months' partitions; how many were missing."""
+    rows = await system.rows(select(func.system.ensure_partitions()))
+    return int(rows[0][0])
+
+
+async def tend(work: Work, tenant: Tenant, campaign_id: UUID) -> Tended:
+    """Give back lapsed claims, doubt lapsed submissions, skip what is cancelled, and end what has nothing open."""
+    async with work.begin(tenant) as uow:
+        before = await standing(uow, campaign_id)
+        if before.status is CampaignStatus.SCHEDULED:
+            await start_due(uow, campaign_id)
+            return before
+        moved = await lapse(uow, campaign_id)
+        if before.status is CampaignStatus.CANCELLING:
+            moved += await skip_cancelled(uow, campaign_id)
+        if moved:
+            uow.publish(campaign_topic(tenant.organization_id, campaign_id))
+    async with work.begin(tenant) as uow:
+        await finish(uow, campaign_id)
+        return await standing(uow, campaign_id)
+
+
+async def standing(uow: UnitOfWork, campaign_id: UUID) -> Tended:
+    """Where the campaign stands, from its counters."""
+    row = await first(
+        uow,
+        select(Campaign.status, CampaignStats.pending, CampaignStats.unknown)
+        .outerjoin(
+            CampaignStats,
+            (CampaignStats.organization_id == Campaign.organization_id) & (CampaignStats.campaign_id == Campaign.id),
+        )
+        .where(Campaign.organization_id == uow.tenant.organization_id, Campaign.id == campaign_id),
+    )
+    return Tended(CampaignStatus(row.status), row.pending or 0, row.unknown or 0) if row else Tended(None)
+
+
+async def start_due(uow: UnitOfWork, campaign_id: UUID) -> None:
+    """Start a scheduled campaign whose time has come, by the database's clock."""
+    due = await uow.rows(select(Campaign.id).where(Campaign.id == campaign_id, Campaign.scheduled_at <= func.now()))
+    if due:
+        await move(uow, campaign_id, CampaignStatus.PREPARING)
+        uow.enqueue(PrepareCampaign(organization_id=uow.tenant.organization_id, campaign_id=campaign_id))
+
+
+async def lapse(uow: UnitOfWork, campaign_id: UUID) -> int:
+    """Claims whose lease is over are pending again; submissions whose lease is over may have been sent."""
+    submitting = EmailDelivery.status == DeliveryStatus.SUBMITTING
+    lapsed = (
+        select(EmailDelivery.id)
+        .where(
+            EmailDelivery.organization_id == uow.tenant.organization_id,
+            EmailDelivery.campaign_id == campaign_id,
+            EmailDelivery.is_open,
+            EmailDelivery.status.in_([str(DeliveryStatus.CLAIMED), str(DeliveryStatus.SUBMITTING)]),
+            EmailDelivery.lease_until < func.clock_timestamp(),
+        )
+        .with_for_update(skip_locked=True)
+        .cte("lapsed")
+    )
+    result = await uow.execute(
+        update(EmailDelivery)
+        .where(
+            EmailDelivery.organization_id == uow.tenant.organization_id,
+            EmailDelivery.campaign_id == campaign_id,
+            EmailDelivery.id == any_(func.array(select(lapsed.c.id).scalar_subquery())),
+        )
+        .values(
+            status=case((submitting, str(DeliveryStatus.UNKNOWN)), else_=str(DeliveryStatus.PENDING)),
+            error_message=case(
+                (submitting, "The worker stopped while the message was on its way."),
+                else_=EmailDelivery.error_message,
+            ),
+            next_look_at=case((submitting, func.clock_timestamp()), else_=None),
+            looks=0,
+            lease_token=None,
+            lease_until=None,
+        )
+    )
+    return result.rowcount
+
+
+async def skip_cancelled(uow: UnitOfWork, campaign_id: UUID) -> int:
+    """Skip a page of what a cancelled campaign has not yet submitted."""
+    waiting = (
+        select(EmailDelivery.id)
+        .where(
+            EmailDelivery.organization_id == uow.tenant.organization_id,
+            EmailDelivery.campaign_id == campaign_id,
+            EmailDelivery.is_open,
+            EmailDelivery.status.in_([str(DeliveryStatus.PENDING), str(DeliveryStatus.CLAIMED)]),
+        )
+        .order_by(EmailDelivery.id)
+        .limit(CANCEL_PAGE)
+        .with_for_update(skip_locked=True)
+        .cte("waiting")
+    )
+    result = await uow.execute(
+        update(EmailDelivery)
+        .where(
+            EmailDelivery.organization_id == uow.tenant.organization_id,
+            EmailDelivery.campaign_id == campaign_id,
+            EmailDelivery.id == any_(func.array(select(waiting.c.id).scalar_subquery())),
+        )
+        .values(status=DeliveryStatus.SKIPPED, decision=str(Decision.CANCELLED), lease_token=None, lease_until=None)
+    )
+    return result.rowcount
+
+
+async def finish(uow: UnitOfWork, campaign_id: UUID) -> None:
+    """End a campaign that has nothing open. Decided from the ledger, whose counters are checked by the way."""
+    tended = await standing(uow, campaign_id)
+    end = DECIDED_AT_THE_END.get(tended.status) if tended.status else None
+    if end is None or tended.pending or await anything_open(uow, campaign_id):
+        return
+    await verify_counts(uow, campaign_id)
+    if end is CampaignStatus.SENT and await has_issues(uow, campaign_id):
+        end = CampaignStatus.SENT_WITH_ISSUES
+    sent_at = None if end is CampaignStatus.CANCELLED else func.now()
+    try:
+        await move(uow, campaign_id, end, sent_at=sent_at)
+    except CampaignConflict as conflict:
+        log.info("campaign changed while it ended", campaign_id=str(campaign_id), status=conflict.status)
+    else:
+        log.info("campaign ended", campaign_id=str(campaign_id), status=end)
+
+
+async def anything_open(uow: UnitOfWork, campaign_id: UUID) -> bool:
+    """Whether any recipient of the campaign is not yet in a terminal state."""
+    rows = await uow.rows(
+        select(
+            exists(
+                select(EmailDelivery.id).where(
+                    EmailDelivery.organization_id == uow.tenant.organization_id,
+                    EmailDelivery.campaign_id == campaign_id,
+                    EmailDelivery.is_open,
+                )
+            )
+        )
+    )
+    return bool(rows[0][0])
+
+
+async def has_issues(uow: UnitOfWork, campaign_id: UUID) -> bool:
+    """Whether some messages were refused, could not be rendered, or stayed in doubt: a person should look."""
+    rows = await uow.rows(
+        select(
+            exists(
+                select(EmailDelivery.id).where(
+                    EmailDelivery.organization_id == uow.tenant.organization_id,
+                    EmailDelivery.campaign_id == campaign_id,
+                    EmailDelivery.status.in_([str(DeliveryStatus.REJECTED), str(DeliveryStatus.FAILED)])
+                    | (EmailDelivery.decision == Decision.RENDER_FAILED),
+                )
+            )
+        )
+    )
+    return bool(rows[0][0])

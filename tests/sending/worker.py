@@ -1,0 +1,106 @@
+"""What a worker process and its sweeper do, step by step and without waiting."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from sqlalchemy import select, update
+
+from core.permissions import Principal
+from integrations.mail import Mailer
+from models.campaigns import CampaignStatus, DeliveryStatus, EmailDelivery
+from services.deliveries.counting import differences
+from services.deliveries.preparing import prepare
+from services.deliveries.progress import ProgressRow, read_progress
+from services.deliveries.reconciling import reconcile
+from services.deliveries.sending import Sender
+from services.deliveries.states import move
+from services.deliveries.sweeping import tend
+from services.runtime import Runtime
+from tests import factories
+
+ROUNDS = 20
+
+
+async def sending(runtime: Runtime, how_many: int) -> tuple[Principal, list[UUID], UUID]:
+    """A new organisation's campaign to so many contacts, in `sending`."""
+    principal = await factories.organization(runtime)
+    contacts = await factories.contacts(runtime, principal, how_many)
+    campaign_id = await factories.campaign(runtime, principal)
+    await start(runtime, principal, campaign_id)
+    return principal, contacts, campaign_id
+
+
+async def start(runtime: Runtime, principal: Principal, campaign_id: UUID) -> None:
+    """Send a draft: what the mutation does, and the audience frozen."""
+    async with runtime.work.begin(principal.tenant) as uow:
+        await move(uow, campaign_id, CampaignStatus.PREPARING)
+    assert await prepare(runtime.work, principal.tenant, campaign_id)
+
+
+async def go(runtime: Runtime, principal: Principal, campaign_id: UUID, to: CampaignStatus) -> None:
+    """Move a campaign, as a mutation does."""
+    async with runtime.work.begin(principal.tenant) as uow:
+        await move(uow, campaign_id, to)
+
+
+async def drain(sender: Sender, principal: Principal, campaign_id: UUID) -> int:
+    """Send batch after batch until nothing is pending or the provider balks; how many recipients were claimed."""
+    total = 0
+    for _ in range(ROUNDS):
+        batch = await sender.send_batch(principal.tenant, campaign_id)
+        total += batch.claimed
+        if not batch.claimed or sender.patience.remaining:
+            break
+    return total
+
+
+async def sweep(runtime: Runtime, mailer: Mailer, principal: Principal, campaign_id: UUID) -> None:
+    """A round of the sweeper for one campaign, with no grace for the provider's search."""
+    await tend(runtime.work, principal.tenant, campaign_id)
+    await reconcile(runtime.work, mailer, principal.tenant, campaign_id, grace_seconds=0)
+
+
+async def expire_leases(runtime: Runtime, principal: Principal, campaign_id: UUID) -> None:
+    """Let the time of every lease be over, as if the workers had died long ago."""
+    async with runtime.work.begin(principal.tenant) as uow:
+        await uow.execute(
+            update(EmailDelivery)
+            .where(EmailDelivery.campaign_id == campaign_id, EmailDelivery.lease_until.is_not(None))
+            .values(lease_until=EmailDelivery.created_at)
+        )
+
+
+async def finish(runtime: Runtime, sender: Sender, principal: Principal, campaign_id: UUID) -> ProgressRow:
+    """Work and sweep until the campaign has ended."""
+    now = await progress(runtime, principal, campaign_id)
+    for _ in range(ROUNDS):
+        sender.patience.until = 0.0
+        await drain(sender, principal, campaign_id)
+        await expire_leases(runtime, principal, campaign_id)
+        await sweep(runtime, sender.mailer, principal, campaign_id)
+        now = await progress(runtime, principal, campaign_id)
+        if now.is_final:
+            return now
+    raise AssertionError(f"the campaign does not end: {now}")
+
+
+async def progress(runtime: Runtime, principal: Principal, campaign_id: UUID) -> ProgressRow:
+    """The campaign's progress, which adds up, and agrees with the ledger."""
+    row = await read_progress(runtime.reads(principal.tenant), campaign_id)
+    assert row is not None
+    assert sum(row.counts) == 2 * row.counts.audience
+    assert await differences(runtime.reads(principal.tenant), campaign_id) == {}
+    return row
+
+
+async def statuses(runtime: Runtime, principal: Principal, campaign_id: UUID) -> dict[UUID, DeliveryStatus]:
+    """Where every recipient's message stands, by contact."""
+    rows = await runtime.reads(principal.tenant).rows(
+        select(EmailDelivery.contact_id, EmailDelivery.status).where(EmailDelivery.campaign_id == campaign_id)
+    )
+    return {row.contact_id: DeliveryStatus(row.status) for row in rows}
+
+
+def recipients(ledger: Sequence[dict[str, object]]) -> list[object]:
+    """The addresses of the provider's ledger, once per message."""
+    return [message["to"] for message in ledger]
