@@ -9,7 +9,7 @@ import typer
 from pydantic import SecretStr
 
 from core import development, telemetry
-from core.settings import Environment, Settings, SettingsInvalid, load, unknown_variables
+from core.settings import Environment, Settings, SettingsInvalid, load, require, unknown_variables
 from local.folder import LocalError
 
 ROOT = Path(__file__).parent
@@ -76,7 +76,9 @@ def api() -> None:
     """Serve the GraphQL API, its subscriptions, and the pages that recipients reach."""
     import app
 
-    app.Server(app.build(settings())).run()
+    found = settings()
+    require(found)
+    app.Server(app.build(found)).run()
 
 
 @cli.command()
@@ -84,7 +86,9 @@ def worker() -> None:
     """Run background jobs: sending, webhooks, Maya; and the sweeper."""
     import jobs
 
-    jobs.run_worker(settings())
+    found = settings()
+    require(found)
+    jobs.run_worker(found)
 
 
 @cli.command()

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Protocol, TypeVarTuple
+from uuid import uuid4
 from weakref import WeakKeyDictionary
 
 from sqlalchemy import Row, Select, bindparam, func, literal, select, true
@@ -22,14 +23,14 @@ def create_engine(url: str, *, pool_size: int, statement_timeout_seconds: float)
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=10,
-        pool_pre_ping=False,
+        hide_parameters=True,  # they are tenants' data, and errors are logged
         connect_args={
             "timeout": 10,
-            "server_settings": {
-                "application_name": "nudge",
-                "statement_timeout": str(int(statement_timeout_seconds * 1000)),
-                "jit": "off",
-            },
+            # asyncpg cancels what takes longer: a setting of the session would not pass a pooler.
+            "command_timeout": statement_timeout_seconds,
+            "server_settings": {"application_name": "nudge"},
+            # Behind a pooler two clients' statements of one name could meet on one connection.
+            "prepared_statement_name_func": lambda: f"nudge_{uuid4().hex}",
         },
     )
 

@@ -19,11 +19,6 @@ def id_at(milliseconds: int) -> UUID:
     return UUID(int=head | 0x7 << 76 | ((random >> 68) & 0xFFF) << 64 | 0b10 << 62 | random & (1 << 62) - 1)
 
 
-def first_id_at(milliseconds: int) -> UUID:
-    """The lowest UUIDv7 of a millisecond: the bound of a range of time."""
-    return UUID(int=(milliseconds & 0xFFFF_FFFF_FFFF) << 80)
-
-
 def encode_global_id(type_name: str, value: UUID) -> str:
     """The Relay global id of a node."""
     return b64encode(f"{type_name}:{value}".encode()).decode()

@@ -33,7 +33,7 @@ async def as_migrator(url: str, work: Callable[[Connection], T]) -> T:
 
 
 async def upgrade(url: str, revision: str = "head") -> None:
-    """Bring the database to the revision, and see to the partitions of the coming months."""
+    """Bring the database to the revision."""
     await as_migrator(url, lambda connection: command.upgrade(config(connection), revision))
 
 

@@ -1,5 +1,7 @@
 """The doorbell: arq carries ids and nothing else. Rows are the truth; a lost job is found again by the sweeper."""
 
+import asyncio
+import math
 import re
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
@@ -9,7 +11,10 @@ import orjson
 from arq.connections import ArqRedis, RedisSettings, create_pool
 from redis.exceptions import RedisError
 
+from core import clock
+
 QUEUE_NAME = "nudge:jobs"
+ENQUEUE_SECONDS = 2.0
 
 
 class QueueUnavailable(ConnectionError):
@@ -21,6 +26,8 @@ class Job:
     """A unit of background work, named in the imperative, with ids for fields: `SendBatches(campaign_id=...)`."""
 
     registry: ClassVar[dict[str, type["Job"]]] = {}
+    # Rings within this time are answered by one run at its end. 0: each ring is a run of its own.
+    gather_seconds: ClassVar[float] = 0.0
     organization_id: UUID
 
     def __init_subclass__(cls) -> None:
@@ -30,11 +37,6 @@ class Job:
     def name(self) -> str:
         """The worker function's name, e.g. `send_batches`."""
         return job_name(type(self))
-
-    @property
-    def key(self) -> str:
-        """The job's identity: the same work waiting already is not queued twice."""
-        return ":".join([self.name, *map(str, self.payload().values())])
 
     def payload(self) -> dict[str, str]:
         """The ids as text, as the queue carries them."""
@@ -66,16 +68,41 @@ def redis_settings(url: str) -> RedisSettings:
     return settings
 
 
+def gathered(job: Job, now: float) -> tuple[str | None, float]:
+    """The identity of a ring (None: its own) and how long its run waits, in seconds, at the Unix time `now`.
+
+    Rings of one window share an identity, and their run starts when the window has closed: none of them can fall
+    between a run that has looked already and the next. An identity without a window would lose such a ring, as arq
+    keeps it until the run has ended, or for the longest timeout when the worker was killed.
+    """
+    if not job.gather_seconds:
+        return None, 0.0
+    window = math.floor(now / job.gather_seconds)
+    identity = ":".join([job.name, *job.payload().values(), str(window)])
+    return identity, (window + 1) * job.gather_seconds - now
+
+
 class Queue:
     """Enqueues jobs, connecting on first use and again after a loss."""
 
     def __init__(self, url: str) -> None:
         self.settings = redis_settings(url)
         self.pool: ArqRedis | None = None
+        self.connecting = asyncio.Lock()
 
     async def enqueue(self, job: Job) -> None:
-        """Ring for the job. Raises `QueueUnavailable` when Redis does not answer."""
+        """Ring for the job. Raises `QueueUnavailable` when Redis does not answer within two seconds."""
+        identity, wait = gathered(job, clock.now().timestamp())
         try:
+            async with asyncio.timeout(ENQUEUE_SECONDS):
+                pool = await self.connected()
+                await pool.enqueue_job(job.name, job.payload(), _job_id=identity, _defer_by=wait or None)
+        except (RedisError, OSError) as error:
+            raise QueueUnavailable(f"The queue does not answer: {type(error).__name__}") from error
+
+    async def connected(self) -> ArqRedis:
+        """The connection pool, made once."""
+        async with self.connecting:
             if self.pool is None:
                 self.pool = await create_pool(
                     self.settings,
@@ -83,9 +110,7 @@ class Queue:
                     job_deserializer=deserialize,
                     default_queue_name=QUEUE_NAME,
                 )
-            await self.pool.enqueue_job(job.name, job.payload(), _job_id=job.key)
-        except (RedisError, OSError, TimeoutError) as error:
-            raise QueueUnavailable(f"The queue does not answer: {type(error).__name__}") from error
+            return self.pool
 
     async def aclose(self) -> None:
         """Close the connections."""

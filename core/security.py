@@ -85,7 +85,10 @@ class AccessTokens:
     """Issues and checks our own access tokens (JWT, ES256), and shows the public key as a JWKS."""
 
     def __init__(self, private_key_pem: str, *, audience: str, lifetime_seconds: int) -> None:
-        key = load_pem_private_key(private_key_pem.encode(), password=None)
+        try:
+            key = load_pem_private_key(private_key_pem.encode(), password=None)
+        except (ValueError, TypeError) as error:
+            raise SettingsInvalid(f"NUDGE_AUTH__SIGNING_KEY: not a readable private key ({error}).") from None
         if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
             raise SettingsInvalid("NUDGE_AUTH__SIGNING_KEY: must be an EC P-256 private key in PEM.")
         self.key = key
@@ -136,7 +139,7 @@ class AccessTokens:
 
 
 def new_signing_key() -> str:
-    """A fresh EC P-256 private key in PEM, for development and for `nudge keys`."""
+    """A fresh EC P-256 private key in PEM, for development and for `nudge secrets`."""
     key = ec.generate_private_key(ec.SECP256R1())
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
 

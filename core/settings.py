@@ -3,19 +3,65 @@
 Development fills what is missing from the data folder (see `core.development`); production has no default secret.
 """
 
+import json
 import os
+from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from dotenv import dotenv_values
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 PREFIX = "NUDGE_"
 DELIMITER = "__"
+SHORTEST_SECRET = 32
+
+
+def upper(value: object) -> object:
+    """A word in capitals, however it was written."""
+    return value.upper() if isinstance(value, str) else value
+
+
+def database_url(value: SecretStr) -> SecretStr:
+    """A PostgreSQL URL, as SQLAlchemy takes it with asyncpg; `postgresql://` alone means the same."""
+    scheme, separator, rest = value.get_secret_value().partition("://")
+    if not separator or scheme not in {"postgresql", "postgres", "postgresql+asyncpg"}:
+        raise ValueError("must be like postgresql://user:password@host:5432/database")
+    return SecretStr(f"postgresql+asyncpg://{rest}")
+
+
+def redis_url(value: SecretStr) -> SecretStr:
+    """A Redis or Valkey URL."""
+    if not value.get_secret_value().startswith(("redis://", "rediss://")):
+        raise ValueError("must be like redis://:password@host:6379/0")
+    return value
+
+
+def long_secret(value: SecretStr) -> SecretStr:
+    """A secret that cannot be guessed."""
+    if len(value.get_secret_value()) < SHORTEST_SECRET:
+        raise ValueError(f"must be at least {SHORTEST_SECRET} characters; `nudge secrets` makes one")
+    return value
+
+
+def signing_key(value: SecretStr) -> SecretStr:
+    """A private key in PEM; a backslash and an n stand for a line end, as a variable may hold one line only."""
+    text = value.get_secret_value().replace("\\n", "\n")
+    if "PRIVATE KEY-----" not in text:
+        raise ValueError("must be an EC P-256 private key in PEM; `nudge secrets` makes one")
+    return SecretStr(text)
+
 
 Port = Annotated[int, Field(ge=1, le=65535)]
+Home = Annotated[Path, AfterValidator(Path.expanduser)]
+LogLevel = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(upper)]
+DatabaseUrl = Annotated[SecretStr, AfterValidator(database_url)]
+RedisUrl = Annotated[SecretStr, AfterValidator(redis_url)]
+LongSecret = Annotated[SecretStr, AfterValidator(long_secret)]
+SigningKey = Annotated[SecretStr, AfterValidator(signing_key)]
 
 
 class Environment(StrEnum):
@@ -31,14 +77,14 @@ class Group(BaseModel):
 
 
 class DatabaseSettings(Group):
-    url: SecretStr | None = Field(None, description="The app's own role: no superuser, owner of nothing.")
-    migrator_url: SecretStr | None = Field(None, description="The owner's role, for `nudge migrate` alone.")
+    url: DatabaseUrl | None = Field(None, description="The app's own role: no superuser, owner of nothing.")
+    migrator_url: DatabaseUrl | None = Field(None, description="The owner's role, for `nudge migrate` alone.")
     pool_size: int = Field(10, ge=1, le=200, description="Connections a process keeps.")
     statement_timeout_seconds: float = Field(30.0, gt=0, description="The longest a statement may take.")
 
 
 class RedisSettings(Group):
-    url: SecretStr | None = Field(None, description="Redis or Valkey: job doorbell, pub/sub, Maya's streams.")
+    url: RedisUrl | None = Field(None, description="Redis or Valkey: job doorbell, pub/sub, Maya's streams.")
 
 
 class ApiSettings(Group):
@@ -80,7 +126,7 @@ class RealtimeSettings(Group):
 
 
 class AuthSettings(Group):
-    signing_key: SecretStr | None = Field(None, description="EC P-256 private key (PEM) for access tokens.")
+    signing_key: SigningKey | None = Field(None, description="EC P-256 private key (PEM) for access tokens.")
     access_token_seconds: int = Field(900, ge=1, description="Life of an access token.")
     refresh_token_days: int = Field(30, ge=1, description="Life of a refresh token.")
     issuer: str | None = Field(None, description="Set to take Supabase-style tokens of this issuer instead.")
@@ -93,9 +139,7 @@ class AuthSettings(Group):
 
 
 class SecuritySettings(Group):
-    secret_key: SecretStr | None = Field(
-        None, description="At least 32 characters: signs unsubscribe links.", min_length=32
-    )
+    secret_key: LongSecret | None = Field(None, description="At least 32 characters: signs unsubscribe links.")
 
 
 class PostmarkSettings(Group):
@@ -145,13 +189,14 @@ class Settings(BaseSettings):
         env_nested_delimiter=DELIMITER,
         env_file=".env",
         env_file_encoding="utf-8",
+        env_ignore_empty=True,
         extra="ignore",
         frozen=True,
     )
 
     environment: Environment = Field(Environment.DEVELOPMENT, description="development, test or production.")
-    home: Path = Field(Path(".nudge"), description="The data folder of `nudge dev`.")
-    log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR.")
+    home: Home = Field(Path(".nudge"), description="The data folder of `nudge dev`.")
+    log_level: LogLevel = Field("INFO", description="DEBUG, INFO, WARNING or ERROR.")
     database: DatabaseSettings = DatabaseSettings()
     redis: RedisSettings = RedisSettings()
     api: ApiSettings = ApiSettings()
@@ -218,23 +263,52 @@ def load(**overrides: Any) -> Settings:  # noqa: ANN401 - as pydantic takes them
     try:
         return Settings(**overrides)
     except ValidationError as error:
-        lines = [f"{variable(*map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
+        lines = [
+            f"{variable(*map(str, e['loc'][:2]))}: {e['msg'].removeprefix('Value error, ')}" for e in error.errors()
+        ]
         raise SettingsInvalid("\n".join(lines)) from None
+    except SettingsError:
+        raise SettingsInvalid(f'{", ".join(not_json())}: must be a JSON list, e.g. \'["one", "two"]\'') from None
+
+
+def is_list(annotation: object) -> bool:
+    """Whether a setting is a list, which a variable holds as JSON."""
+    return get_origin(annotation) is list
+
+
+def not_json() -> list[str]:
+    """The variables of list settings that do not hold JSON."""
+    found = []
+    for path, info in leaves():
+        text = given().get(variable(*path).lower())
+        if text and is_list(info.annotation):
+            try:
+                json.loads(text)
+            except ValueError:
+                found.append(variable(*path))
+    return found
+
+
+def leaves() -> Iterator[tuple[tuple[str, ...], FieldInfo]]:
+    """Every setting with its path."""
+    for name, field in Settings.model_fields.items():
+        group = field.annotation
+        if isinstance(group, type) and issubclass(group, BaseModel):
+            yield from (((name, leaf), info) for leaf, info in group.model_fields.items())
+        else:
+            yield (name,), field
+
+
+def given() -> dict[str, str]:
+    """What is set, in the environment or in `.env`, by lower-case name; the environment wins."""
+    file = {name: value or "" for name, value in dotenv_values(".env").items()}
+    return {name.lower(): value for name, value in (file | dict(os.environ)).items()}
 
 
 def unknown_variables() -> list[str]:
     """Variables that start with our prefix and mean nothing; each door warns of them, as they may be misspelt."""
-    groups = {name: field.annotation for name, field in Settings.model_fields.items()}
-    found = []
-    for name in os.environ:
-        if not name.startswith(PREFIX):
-            continue
-        head, _, tail = name.removeprefix(PREFIX).lower().partition(DELIMITER)
-        group = groups.get(head)
-        fields = group.model_fields if isinstance(group, type) and issubclass(group, BaseModel) else {}
-        if head not in groups or (tail and tail not in fields):
-            found.append(name)
-    return sorted(found)
+    known = {variable(*path).lower() for path, _ in leaves()}
+    return sorted(name.upper() for name in given() if name.startswith(PREFIX.lower()) and name not in known)
 
 
 def require(settings: Settings) -> None:
@@ -242,6 +316,8 @@ def require(settings: Settings) -> None:
     missing = [variable(*path) for path in REQUIRED if getattr(getattr(settings, path[0]), path[1]) is None]
     if settings.production and settings.api.public_url is None:
         missing.append(variable("api", "public_url"))
+    if settings.production and "sender" not in settings.postmark.model_fields_set:
+        missing.append(variable("postmark", "sender"))
     if missing:
         hint = (
             "Set it in the environment or in .env."
@@ -253,14 +329,8 @@ def require(settings: Settings) -> None:
 
 def table() -> str:
     """Every setting as a Markdown table: variable, default, meaning."""
-    lines = ["| variable | default | meaning |", "| --- | --- | --- |"]
-    for name, field in Settings.model_fields.items():
-        group = field.annotation
-        if isinstance(group, type) and issubclass(group, BaseModel):
-            lines += [row(variable(name, leaf), info) for leaf, info in group.model_fields.items()]
-        else:
-            lines.append(row(variable(name), field))
-    return "\n".join(lines)
+    lines = [row(variable(*path), info) for path, info in leaves()]
+    return "\n".join(["| variable | default | meaning |", "| --- | --- | --- |", *lines])
 
 
 def row(name: str, field: FieldInfo) -> str:

@@ -38,16 +38,17 @@ def let_definer_read(table: str, *columns: str) -> None:
     op.execute(f"CREATE POLICY definer ON {table} FOR SELECT TO {DEFINER} USING (true)")
 
 
-def define(signature: str, returns: str, body: str, *, owner: str = DEFINER, language: str = "sql") -> None:
-    """A SECURITY DEFINER function of the schema `system` that the app may call.
+def define(signature: str, returns: str, body: str, *, by_owner: bool = False, language: str = "sql") -> None:
+    """A SECURITY DEFINER function of the schema `system` that the app may call, with a fixed search path.
 
-    Owned by a role that cannot log in and sees ids only, with a fixed search path.
+    It runs as a role that cannot log in and sees ids only, or `by_owner` as the owner of the tables.
     """
     op.execute(
         f"CREATE FUNCTION system.{signature} RETURNS {returns} LANGUAGE {language} SECURITY DEFINER "
         f"SET search_path = pg_catalog, public, pg_temp AS $body$ {body} $body$"
     )
-    op.execute(f"ALTER FUNCTION system.{signature_types(signature)} OWNER TO {owner}") if owner == DEFINER else None
+    if not by_owner:
+        op.execute(f"ALTER FUNCTION system.{signature_types(signature)} OWNER TO {DEFINER}")
     op.execute(f"REVOKE ALL ON FUNCTION system.{signature_types(signature)} FROM PUBLIC")
     op.execute(f"GRANT EXECUTE ON FUNCTION system.{signature_types(signature)} TO {APP}")
 

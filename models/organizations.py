@@ -1,7 +1,7 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, Index, UniqueConstraint
+from sqlalchemy import ForeignKeyConstraint, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from core.permissions import Role
@@ -41,11 +41,17 @@ class UserSession(Base):
     """A log-in: a family of refresh tokens, of which one is good at a time. Kept hashed."""
 
     __tablename__ = "user_sessions"
-    __table_args__ = (Index(None, "organization_id", "user_id"),)
+    __table_args__ = (
+        UniqueConstraint("organization_id", "id"),
+        ForeignKeyConstraint(
+            ["organization_id", "user_id"], ["users.organization_id", "users.id"], ondelete="CASCADE"
+        ),
+        Index(None, "organization_id", "user_id"),
+    )
 
     id: Mapped[Key]
     organization_id: Mapped[OrganizationId]
-    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
+    user_id: Mapped[UUID]
     created_at: Mapped[CreatedAt]
     expires_at: Mapped[datetime]
     ended_at: Mapped[datetime | None]
@@ -56,10 +62,17 @@ class RefreshToken(Base):
     """One refresh token. A used one that comes again ends its session: somebody copied it."""
 
     __tablename__ = "refresh_tokens"
-    __table_args__ = (Index(None, "organization_id", "session_id"),)
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["organization_id", "session_id"],
+            ["user_sessions.organization_id", "user_sessions.id"],
+            ondelete="CASCADE",
+        ),
+        Index(None, "organization_id", "session_id"),
+    )
 
     fingerprint: Mapped[bytes] = mapped_column(primary_key=True)
     organization_id: Mapped[OrganizationId]
-    session_id: Mapped[UUID] = mapped_column(ForeignKey("user_sessions.id", ondelete="CASCADE"))
+    session_id: Mapped[UUID]
     created_at: Mapped[CreatedAt]
     used_at: Mapped[datetime | None]

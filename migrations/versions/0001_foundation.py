@@ -424,8 +424,14 @@ def upgrade() -> None:
             name=op.f("fk_user_sessions_organization_id"),
             ondelete="CASCADE",
         ),
-        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_user_sessions_user_id"), ondelete="CASCADE"),
+        sa.ForeignKeyConstraint(
+            ["organization_id", "user_id"],
+            ["users.organization_id", "users.id"],
+            name=op.f("fk_user_sessions_organization_id_user_id"),
+            ondelete="CASCADE",
+        ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_user_sessions")),
+        sa.UniqueConstraint("organization_id", "id", name=op.f("uq_user_sessions_organization_id_id")),
     )
     op.create_index(
         op.f("ix_user_sessions_organization_id_user_id"),
@@ -666,7 +672,10 @@ def upgrade() -> None:
             ondelete="CASCADE",
         ),
         sa.ForeignKeyConstraint(
-            ["session_id"], ["user_sessions.id"], name=op.f("fk_refresh_tokens_session_id"), ondelete="CASCADE"
+            ["organization_id", "session_id"],
+            ["user_sessions.organization_id", "user_sessions.id"],
+            name=op.f("fk_refresh_tokens_organization_id_session_id"),
+            ondelete="CASCADE",
         ),
         sa.PrimaryKeyConstraint("fingerprint", name=op.f("pk_refresh_tokens")),
     )
