@@ -16,6 +16,7 @@ from resolvers.nodes import fetches
 from schema.connections import After, Before, First, Last
 from schema.contacts import Contact, ContactConnection, ContactFilter, ContactSort, Tag
 from schema.nodes import uuid_of
+from schema.scalars import EmailAddress
 from services import contacts, pages
 
 Filter = Annotated[ContactFilter | None, strawberry.argument(description="Which contacts; all when left out.")]
@@ -68,7 +69,7 @@ class ContactQueries:
         return await fetch_contact(info, contact_id) if contact_id else None
 
     @query(Requires(Permission.CONTACT_READ))
-    async def contact_by_email(self, info: Info, email: str) -> Contact | None:
+    async def contact_by_email(self, info: Info, email: EmailAddress) -> Contact | None:
         """One contact by its address, in any case; null when there is none, also for what is no address."""
         row = await contacts.by_email(info.context.reads, email)
         return contact_of(info.context, row) if row else None

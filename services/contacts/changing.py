@@ -18,9 +18,9 @@ from models.contacts import (
     Suppression,
     SuppressionReason,
 )
-from services import lists
+from services import audit, lists
 from services.contacts import storing
-from services.contacts.fields import Fields, GivenFields, check, merged
+from services.contacts.fields import Fields, GivenFields, check, merged, same
 from services.contacts.reading import COLUMNS, ContactRow, no_such_contact
 
 INPUT: Final = ("input",)
@@ -121,13 +121,18 @@ async def status_for(uow: UnitOfWork, email_norm: str) -> dict[str, str]:
 
 async def write(uow: UnitOfWork, contact: ContactRow, values: dict[str, Any]) -> ContactRow:
     """Update the row, if any value differs."""
-    if all(getattr(contact, key) == value for key, value in values.items()):
+    if all(same(getattr(contact, key), value) for key, value in values.items()):
         return contact
-    changed = update(Contact).where(Contact.id == contact.id).values(**values, updated_at=func.clock_timestamp())
     try:
-        return ContactRow._make((await uow.rows(changed.returning(*COLUMNS)))[0])
+        return await store(uow, contact.id, values)
     except IntegrityError:  # the unique address is the only constraint that these values can break
         raise email_taken() from None
+
+
+async def store(uow: UnitOfWork, contact_id: UUID, values: dict[str, Any]) -> ContactRow:
+    """Update the row."""
+    changed = update(Contact).where(Contact.id == contact_id).values(**values, updated_at=func.clock_timestamp())
+    return ContactRow._make((await uow.rows(changed.returning(*COLUMNS)))[0])
 
 
 async def replace_tags(uow: UnitOfWork, contact_id: UUID, tags: Sequence[str]) -> None:
@@ -143,6 +148,7 @@ async def remove(uow: UnitOfWork, contact_id: UUID | None) -> ContactRow:
     rows = await uow.rows(delete(Contact).where(Contact.id == contact_id).returning(*COLUMNS))
     if not rows:
         raise no_such_contact()
+    await audit.record(uow, "contact.deleted", contact_id)
     return ContactRow._make(rows[0])
 
 
@@ -156,7 +162,8 @@ async def unsubscribe(uow: UnitOfWork, contact_id: UUID | None) -> ContactRow:
     if contact.status not in {ContactStatus.SUBSCRIBED, ContactStatus.PENDING}:
         return contact
     await storing.note(uow, ContactEventKind.UNSUBSCRIBED, [contact.id])
-    return await write(uow, contact, {"status": ContactStatus.UNSUBSCRIBED, "unsubscribed_at": func.now()})
+    await audit.record(uow, "contact.unsubscribed", contact.id)
+    return await store(uow, contact.id, {"status": ContactStatus.UNSUBSCRIBED, "unsubscribed_at": func.now()})
 
 
 async def suppress(uow: UnitOfWork, email_norm: str) -> None:

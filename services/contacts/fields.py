@@ -194,3 +194,10 @@ def merged(kept: CustomFields, given: CustomFields | None, field: Path) -> Custo
         return {}
     result = {key: value for key, value in {**kept, **given}.items() if value is not None}
     return fitting(result, field)
+
+
+def same(kept: object, given: object) -> bool:
+    """Whether two values of a field are the same in JSON, where 1, 1.0 and true differ."""
+    if isinstance(kept, dict) and isinstance(given, dict):
+        return json.dumps(kept, sort_keys=True) == json.dumps(given, sort_keys=True)
+    return kept == given

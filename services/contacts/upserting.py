@@ -14,7 +14,7 @@ from core.errors import ErrorCode, InvalidInput, NudgeError, Refusals
 from core.unit_of_work import UnitOfWork
 from models.contacts import Contact, ContactEventKind, ContactStatus
 from services.contacts import storing
-from services.contacts.fields import MOST_TAGS, Fields, GivenFields, check, merged, too_many_tags
+from services.contacts.fields import MOST_TAGS, Fields, GivenFields, check, merged, same, too_many_tags
 from services.contacts.reading import COLUMNS, ContactRow, select_contacts, tags_of
 
 MOST_ROWS: Final = 1_000
@@ -68,7 +68,7 @@ class Draft:
         added = [tag for tag in fields.get("tags", ()) if tag not in self.tags]
         if len(self.tags) + len(added) > MOST_TAGS:
             raise too_many_tags((*at, "tags"))
-        differs = any(self.values.get(key) != value for key, value in values.items())
+        differs = any(not same(self.values.get(key), value) for key, value in values.items())
         self.values.update(values)
         self.tags.update(dict.fromkeys(added))
         self.new_tags += added

@@ -151,7 +151,7 @@ async def test_text_that_utf8_cannot_carry_is_a_clear_error(runtime: Runtime, ap
     queries = {
         "$s: String": "contacts(search: $s) { nodes { id } }",
         "$s: String ": "contacts(after: $s) { nodes { id } }",
-        "$s: String!": "contactByEmail(email: $s) { id }",
+        "$s: EmailAddress!": "contactByEmail(email: $s) { id }",
         "$s: ID!": "contact(id: $s) { id } list(id: $s) { id }",
         "$s: [String!]": "contacts(filter: {tags: {hasAny: $s}}) { nodes { id } }",
         "$s: String  ": "contacts(filter: {email: {contains: $s}}) { nodes { id } }",
