@@ -11,9 +11,9 @@ from services.maya.output import OutputFilter
 
 OWN = "https://app.nudge.example"
 PARTS = [
-    "![", "!", "[", "]", "](", "]:", "(", ")", "<", "<img src=", "</a>", "&#58;", "&", "&colon;", ";", ":", "//", "\\",
-    "http", "https://", "www", "WWW.", ".", OWN, f"{OWN}/", f"{OWN}.evil.example", OWN[:9], "evil.example/x.png",
-    " ", "\n", "word", "\u200b", "\x00", "\ud800", "é", "h",
+    "![", "!", "[", "]", "](", "]:", "(", ")", "<", "<img src=", "</a>", "&#58;", "&", "&colon;", ";", ":",
+    "//", "\\", "http", "https://", "www", "WWW.", ".", OWN, f"{OWN}/", f"{OWN}.evil.example", OWN[:9],
+    "evil.example",    " ", "\n", "word", "\u200b", "\x00", "\ud800", "é", "h",
 ]  # fmt: skip
 hostile = st.lists(st.sampled_from(PARTS) | st.text(max_size=4), max_size=30).map("".join)
 
@@ -61,8 +61,7 @@ def test_nothing_loads_or_leads_away(text: str) -> None:
         ("<https://evil.example>", "< https: //evil.example>"),
         ("http&#58;//evil.example", "http& #58;//evil.example"),
         (r"http:\//evil.example", r"http: \//evil.example"),
-        (f"{OWN}.evil.example {OWN}@evil.example", "https: //app.nudge.example.evil.example "
-                                                   "https: //app.nudge.example@evil.example"),
+        (f"{OWN}.evil.example {OWN}@evil", "https: //app.nudge.example.evil.example https: //app.nudge.example@evil"),
         (f"[Spring]({OWN}/campaigns/1) and {OWN}", f"[Spring]({OWN}/campaigns/1) and {OWN}"),
         (f"{OWN}/go?to=https://evil.example", f"{OWN}/go?to=https: //evil.example"),
         ("**12 %** opened, 3 < 4, AT&T; a[0] at 10:30, wow!", "**12 %** opened, 3 < 4, AT& T; a[0] at 10:30, wow!"),

@@ -1,0 +1,150 @@
+"""Maya without a worker process: a test asks, runs the reply itself, and watches it as a client would."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from uuid import UUID
+
+import pytest
+from redis.asyncio import Redis
+
+from core.permissions import Principal
+from integrations.language import LanguageModel
+from integrations.openrouter import OpenRouter
+from integrations.scripted import ScriptedModel, Turn
+from jobs.conversations import desk
+from sandbox import SandboxConfig
+from services import conversations, maya
+from services.conversations import MessageRow, RunReply
+from services.runtime import Runtime
+from tests import factories
+from tests.sandbox.conftest import Client, sandbox_with, session
+
+__all__ = ["session"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """A person with a conversation, and a model to talk to."""
+
+    runtime: Runtime
+    principal: Principal
+    conversation_id: UUID
+
+    def with_model(self, model: LanguageModel, *, within: float = 20.0) -> "Stage":
+        """The same with another model, and another limit of a run in seconds."""
+        settings = self.runtime.settings
+        llm = settings.llm.model_copy(update={"timeout_seconds": within})
+        changed = replace(self.runtime, language_model=model, settings=settings.model_copy(update={"llm": llm}))
+        return replace(self, runtime=changed)
+
+    def scripted(self, *turns: Turn) -> "Stage":
+        """The same with a model that plays these turns."""
+        return self.with_model(ScriptedModel(turns))
+
+    async def ask(self, text: str = "How many contacts do I have?") -> MessageRow:
+        """Say something; the empty reply."""
+        async with self.runtime.work.begin(self.principal.tenant) as uow:
+            _, reply = await conversations.send(uow, self.conversation_id, text)
+        return reply
+
+    async def run(self, reply: MessageRow) -> MessageRow:
+        """Make the reply, as a worker does; the reply as it is then."""
+        await maya.run(desk(self.runtime), self.job(reply))
+        return await self.stored(reply)
+
+    def job(self, reply: MessageRow) -> RunReply:
+        """The job of a reply."""
+        return RunReply(
+            organization_id=self.principal.organization_id, user_id=self.principal.user_id, message_id=reply.id
+        )
+
+    async def stored(self, reply: MessageRow) -> MessageRow:
+        """The reply as the database has it."""
+        found = await conversations.get_reply(self.runtime.reads(self.principal.tenant), reply.id)
+        assert found is not None
+        return found
+
+    async def cancel(self, reply: MessageRow) -> MessageRow:
+        """Stop the reply."""
+        async with self.runtime.work.begin(self.principal.tenant) as uow:
+            return await conversations.cancel(uow, reply.id)
+
+    @asynccontextmanager
+    async def running(self, reply: MessageRow) -> AsyncIterator["asyncio.Task[MessageRow]"]:
+        """A run in the background; it must have ended when the block does."""
+        task = asyncio.create_task(self.run(reply))
+        try:
+            yield task
+            await asyncio.wait_for(task, 10)
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def watch(self, reply: MessageRow, after: int = 0) -> AsyncIterator[maya.Shown]:
+        """The reply's events."""
+        runtime = self.runtime
+        watcher = maya.Watch(logs=runtime.logs, hub=runtime.hub, reads=runtime.reads)
+        async for shown in maya.watch(watcher, self.principal.tenant, reply.id, after=after):
+            yield shown
+
+    async def see(self, reply: MessageRow, after: int = 0) -> list[maya.Shown]:
+        """All of the reply's events, within ten seconds."""
+        async with asyncio.timeout(10):
+            return [shown async for shown in self.watch(reply, after)]
+
+    @property
+    def redis(self) -> Redis:
+        """The Redis of the logs."""
+        return self.runtime.logs._redis
+
+
+def told(events: Iterable[maya.Shown]) -> str:
+    """The text of the events' tokens."""
+    return "".join(shown.event.text for shown in events if isinstance(shown.event, maya.Token))
+
+
+def sequences(events: Iterable[maya.Shown]) -> list[int]:
+    """The events' sequences."""
+    return [shown.sequence for shown in events]
+
+
+async def set_stage(runtime: Runtime) -> Stage:
+    """A new organisation with a person who begins a conversation."""
+    principal = await factories.organization(runtime)
+    async with runtime.work.begin(principal.tenant) as uow:
+        conversation = await conversations.start(uow, title=None)
+    return Stage(runtime=runtime, principal=principal, conversation_id=conversation.id)
+
+
+@pytest.fixture
+async def stage(runtime: Runtime) -> Stage:
+    return await set_stage(runtime)
+
+
+@pytest.fixture
+async def fresh_stage(fresh_runtime: Runtime) -> Stage:
+    """A stage whose Redis database may be flushed."""
+    return await set_stage(fresh_runtime)
+
+
+@pytest.fixture(scope="session")
+async def quick_sandbox(session: object) -> AsyncIterator[Client]:
+    async with sandbox_with(session, SandboxConfig(pace=0)) as opened:  # type: ignore[arg-type]
+        yield opened
+
+
+@pytest.fixture
+async def vendor(quick_sandbox: Client) -> Client:
+    """The sandbox, as good as new."""
+    assert (await quick_sandbox.call("DELETE", "/sandbox/ledger")).status == 204
+    assert (await quick_sandbox.call("DELETE", "/sandbox/faults")).status == 204
+    return quick_sandbox
+
+
+@pytest.fixture
+async def openrouter(vendor: Client) -> AsyncIterator[OpenRouter]:
+    model = OpenRouter(base_url=f"{vendor.url}/api/v1", api_key="key")
+    yield model
+    await model.aclose()
