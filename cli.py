@@ -142,6 +142,8 @@ def sandbox() -> None:
     from sandbox import SandboxConfig, build
 
     found = settings()
+    ledger = found.home / "sandbox" / "ledger.jsonl"
+    ledger.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     password, token, key = found.postmark.webhook_password, found.postmark.server_token, found.llm.api_key
     config = SandboxConfig(
         server_token=clear(token),
@@ -149,7 +151,7 @@ def sandbox() -> None:
         webhook_url=f"http://{found.api.host}:{found.api.port}/webhooks/postmark",
         webhook_username=found.postmark.webhook_username,
         webhook_password=clear(password),
-        ledger_path=found.home / "sandbox" / "ledger.jsonl",
+        ledger_path=ledger,
         pace=found.sandbox.pace,
     )
     uvicorn.run(build(config), host="127.0.0.1", port=found.sandbox.port, log_config=None, access_log=False)

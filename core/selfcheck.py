@@ -13,13 +13,18 @@ class UnsafeDatabase(Exception):
     """The process must not start; the message lists every reason."""
 
 
+# No row of these belongs to an organisation.
+WITHOUT_TENANTS = ["alembic_version", "provider_budgets"]
 ROLE = text(
     """
     SELECT r.rolsuper, r.rolbypassrls,
         (SELECT array_agg(c.oid::regclass::text ORDER BY 1) FROM pg_class c
          JOIN pg_namespace n ON n.oid = c.relnamespace
          WHERE n.nspname IN ('public', 'system') AND pg_has_role(c.relowner, 'MEMBER')
-         AND c.relkind IN ('r', 'p', 'v', 'm'))
+         AND c.relkind IN ('r', 'p', 'v', 'm')),
+        (SELECT array_agg(DISTINCT o.rolname::text) FROM pg_proc p
+         JOIN pg_namespace n ON n.oid = p.pronamespace JOIN pg_roles o ON o.oid = p.proowner
+         WHERE n.nspname = 'system' AND pg_has_role(p.proowner, 'MEMBER'))
     FROM pg_roles r WHERE r.rolname = current_user
     """
 )
@@ -28,9 +33,7 @@ TABLES = text(
     SELECT c.relname, c.relrowsecurity, c.relforcerowsecurity,
         EXISTS (SELECT FROM pg_policy p WHERE p.polrelid = c.oid)
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-    WHERE n.nspname = 'public' AND c.relkind IN ('r', 'p') AND EXISTS (
-        SELECT FROM pg_attribute a
-        WHERE a.attrelid = c.oid AND a.attname = 'organization_id' AND NOT a.attisdropped)
+    WHERE n.nspname = 'public' AND c.relkind IN ('r', 'p') AND c.relname <> ALL (:without_tenants)
     ORDER BY c.relname
     """
 )
@@ -39,8 +42,8 @@ TABLES = text(
 async def check(engine: AsyncEngine) -> None:
     """Raise `UnsafeDatabase` for a role that owns tables or is above the policies, or a table without them."""
     async with engine.connect() as connection:
-        (superuser, bypasses, owned) = (await connection.execute(ROLE)).one()
-        tables = (await connection.execute(TABLES)).all()
+        (superuser, bypasses, owned, definers) = (await connection.execute(ROLE)).one()
+        tables = (await connection.execute(TABLES, {"without_tenants": WITHOUT_TENANTS})).all()
     problems = []
     if superuser:
         problems.append("the role is a superuser")
@@ -48,6 +51,8 @@ async def check(engine: AsyncEngine) -> None:
         problems.append("the role has BYPASSRLS")
     if owned and not superuser:
         problems.append(f"the role owns {', '.join(owned)}")
+    if definers and not superuser:
+        problems.append(f"the role may become {', '.join(definers)}, which sees across tenants")
     if not tables:
         problems.append("there are no tables: run `nudge migrate`")
     for name, enabled, forced, has_policy in tables:

@@ -131,6 +131,8 @@ async def _start_servers(options: DevelopmentOptions, home: Path, own: OwnServer
     else:
         await _require_redis(options.redis_url)
         redis_url = options.redis_url
+    if options.migrator_url is not None and options.database_url is None:
+        raise LocalError("NUDGE_DATABASE__MIGRATOR_URL is set: set NUDGE_DATABASE__URL (the app's role) as well")
     if options.database_url is not None:
         if options.migrator_url is None:
             raise LocalError("NUDGE_DATABASE__URL is set: set NUDGE_DATABASE__MIGRATOR_URL (the owner's) as well")
@@ -251,10 +253,17 @@ def _banner(options: DevelopmentOptions, home: Path, urls: Urls, seconds: float)
         "API and GraphiQL": f"http://{options.api_host}:{options.api_port}/graphql",
         "Vendor sandbox": f"http://127.0.0.1:{options.sandbox_port}",
         "Sign in as": options.sign_in,
-        "Database": urls.database,
-        "Valkey": urls.redis,
+        "Database": _without_password(urls.database),
+        "Valkey": _without_password(urls.redis),
+        "Passwords": str(home / "servers.json"),
         "Logs": str(home / "logs"),
         "Stop": "Ctrl-C (the data stays)",
     }
     lines = [f"  {label:<18}{value}" for label, value in rows.items() if value]
     return "\n".join(["", f"NudgeCampaign is ready ({seconds:.1f} s).", "", *lines, ""])
+
+
+def _without_password(url: str) -> str:
+    parts = urlsplit(url)
+    place = f"{parts.username or ''}@{parts.hostname}:{parts.port}".removeprefix("@")
+    return parts._replace(netloc=place).geturl()

@@ -1,5 +1,6 @@
 """The data folder (`NUDGE_HOME`): who holds it, its secrets, and what it remembers between two runs."""
 
+import errno
 import fcntl
 import json
 import os
@@ -22,7 +23,8 @@ def prepare_home(home: Path) -> Path:
     """Make the data folder and its log folder where missing, and return its absolute path."""
     home = home.expanduser().resolve()
     try:
-        (home / "logs").mkdir(parents=True, exist_ok=True)
+        home.mkdir(parents=True, exist_ok=True)
+        (home / "logs").mkdir(mode=0o700, exist_ok=True)  # logs name recipients
     except OSError as error:
         raise LocalError(f"cannot use {home} as data folder ({error}); set NUDGE_HOME to another one") from error
     return home
@@ -35,7 +37,10 @@ def held(home: Path) -> Iterator[None]:
     Raises:
         LocalError: another process holds it.
     """
-    descriptor = os.open(home / "nudge.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        descriptor = os.open(home / "nudge.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    except PermissionError as error:
+        raise LocalError(f"{home} belongs to somebody else ({error}); set NUDGE_HOME to a folder of yours") from error
     try:
         if not _lock(descriptor, patience=LOCK_PATIENCE_SECONDS):
             raise LocalError(
@@ -113,13 +118,22 @@ def remembered_port(home: Path, name: str) -> int:
 
 
 def is_free(port: int, host: str = "127.0.0.1") -> bool:
-    """Whether a server could listen on this port now."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError:
+    """Whether a server could listen on this port now.
+
+    Raises:
+        LocalError: the host is no address of this machine, or the port is not ours to take.
+    """
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        with socket.socket(family, kind) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
             return False
+        raise LocalError(f"cannot listen on {host} port {port}: {error}") from error
     return True
 
 

@@ -1,5 +1,6 @@
 """Real servers for the whole session: PostgreSQL 18 with a migrated template database, and Valkey."""
 
+import os
 import secrets
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -18,6 +19,10 @@ from tests.client import ApiClient
 from tests.serving import Served, served
 
 TEMPLATE = "nudge_template"
+
+# Tests say what they set: nothing of the developer's own environment plays along.
+for variable in [name for name in os.environ if name.startswith("NUDGE_")]:
+    del os.environ[variable]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

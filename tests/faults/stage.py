@@ -137,10 +137,11 @@ class Stage:
 
 
 def launch(verb: str, environment: dict[str, str], log: Path) -> subprocess.Popen[bytes]:
-    """`nudge <verb>` as a process of its own, in the folder of the checkout."""
+    """`nudge <verb>` as a process of its own, in a folder without a `.env`."""
     with log.open("ab") as file:
         return subprocess.Popen(
             [sys.executable, "-m", "cli", verb],
+            cwd=log.parent,
             env={**os.environ, **environment},
             stdout=file,
             stderr=file,
