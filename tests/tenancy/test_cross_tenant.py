@@ -1,0 +1,147 @@
+"""Another tenant's id answers exactly as an unknown one does: asked at every place of the schema that takes an id."""
+
+import re
+from typing import Any
+
+import asyncpg
+import orjson
+import pytest
+
+import resolvers
+from core.ids import decode_global_id, encode_global_id, new_id
+from core.permissions import Principal
+from services.runtime import Runtime
+from tests import factories
+from tests.client import ApiClient
+from tests.conftest import Servers
+from tests.graphql.sockets import connected
+from tests.serving import Served
+from tests.tenancy.asking import Asker, Place, kind_of, places
+
+schema = resolvers.build_schema()._schema
+PLACES = list(places(schema))
+PRODUCT = re.compile(r"text-\d+|\d{4}-\d\d-\d\dT[\d:.]+(?:Z|\+00:00)")
+ENCODED = re.compile(r"[A-Za-z0-9+/]{40,}={0,2}")
+KINDS = {"Campaign", "Contact", "Conversation", "List", "Message", "Organization", "Template", "User"}
+SILENCE_SECONDS = 1.0
+
+
+async def examples(runtime: Runtime, api: ApiClient, principal: Principal) -> dict[str, str]:
+    """One real id of each type of object, belonging to the principal."""
+    caller = api.as_(factories.token(runtime, principal))
+    (contact,) = await factories.contacts(runtime, principal, 1)
+    campaign = await factories.campaign(runtime, principal)
+    made = await caller.execute(
+        """mutation {
+            list: createList(input: {name: "Friends"}) { made: list { id } }
+            template: createTemplate(input: {name: "Plain", subject: "Hi", htmlContent: "<p>Hi</p>"}) {
+                made: template { id } }
+            conversation: startConversation(input: {}) { made: conversation { id } }
+        }"""
+    )
+    ids = {name.capitalize(): payload["made"]["id"] for name, payload in made.items()}
+    await caller.execute(
+        """mutation ($list: ID!, $contact: ID!) {
+            addToList(input: {listId: $list, contactIds: [$contact]}) { __typename } }""",
+        {"list": ids["List"], "contact": encode_global_id("Contact", contact)},
+    )
+    reply = await caller.execute(
+        'mutation ($id: ID!) { sendMayaMessage(input: {conversationId: $id, text: "Hi"}) { reply { id } } }',
+        {"id": ids["Conversation"]},
+    )
+    viewer = (await caller.execute("{ viewer { id organization { id } } }"))["viewer"]
+    found = {
+        **ids,
+        "Message": reply["sendMayaMessage"]["reply"]["id"],
+        "Contact": encode_global_id("Contact", contact),
+        "Campaign": encode_global_id("Campaign", campaign),
+        "User": viewer["id"],
+        "Organization": viewer["organization"]["id"],
+    }
+    assert set(found) == KINDS
+    return found
+
+
+def unknown(identifier: str) -> str:
+    """An id of the same type that names nothing."""
+    found = decode_global_id(identifier)
+    assert found is not None
+    return encode_global_id(found[0], new_id())
+
+
+def comparable(answer: dict[str, Any]) -> str:
+    """An answer without what differs between any two requests: ids, times, names that the test made up."""
+    shown = {name: answer[name] for name in ("data", "errors", "payload", "type") if name in answer}
+    text = orjson.dumps(shown, option=orjson.OPT_SORT_KEYS).decode()
+    text = re.sub(r'"requestId":"\w+"', '"requestId":""', PRODUCT.sub("<made>", text))
+    return ENCODED.sub(lambda match: f"<{(decode_global_id(match[0]) or ('?',))[0]}>", text)
+
+
+async def ask(server: Served, token: str, asker: Asker, identifier: str) -> str:
+    """The answer to the operation of a place, asked with an id."""
+    document, variables = asker.document(), asker.arguments(identifier)
+    if asker.place.root != "Subscription":
+        return comparable((await ApiClient(server.url, token).send(document, variables)).body)
+    async with connected(server) as socket:
+        await socket.ready(token)
+        await socket.subscribe(document, variables=variables)
+        try:
+            message = await socket.next(SILENCE_SECONDS)
+        except TimeoutError:
+            return "silence"
+        payload = message.get("payload")
+        shown = payload.get("data") if isinstance(payload, dict) else payload
+        return comparable({"type": message["type"], "payload": shown})
+
+
+async def rows_of(servers: Servers, runtime: Runtime, principal: Principal) -> dict[str, str]:
+    """A digest of every table's rows of an organisation, read past the policies."""
+    assert runtime.settings.database.url is not None
+    database = runtime.settings.database.url.get_secret_value().rpartition("/")[2]
+    admin = await asyncpg.connect(servers.database_url(servers.postgres.admin_url, database))
+    try:
+        tables = await admin.fetch(
+            "SELECT table_name FROM information_schema.columns WHERE column_name = 'organization_id' "
+            "AND table_schema = 'public'"
+        )
+        return {
+            name: await admin.fetchval(
+                f"SELECT count(*) || md5(coalesce(string_agg(t::text, ',' ORDER BY t::text), '')) "  # noqa: S608
+                f"FROM {name} t WHERE organization_id = $1",
+                principal.organization_id,
+            )
+            for (name,) in tables
+        }
+    finally:
+        await admin.close()
+
+
+@pytest.mark.parametrize("place", PLACES, ids=str)
+async def test_a_stranger_s_id_answers_as_an_unknown_one(
+    place: Place, api: ApiClient, api_server: Served, runtime: Runtime, servers: Servers
+) -> None:
+    """Tenant B asks with A's real id and with a random one: the same answer, and A's rows stay as they were.
+
+    The same operation asked by A answers A's id and a random one differently, so the comparison can fail.
+    """
+    owner, stranger = await factories.organization(runtime), await factories.organization(runtime)
+    theirs, own = await examples(runtime, api, owner), await examples(runtime, api, stranger)
+    before = await rows_of(servers, runtime, owner)
+    kinds = kind_of(place, set(theirs), name=place.path[-1])
+    for kind in kinds:
+        asker = Asker(schema, place, own)
+        token = factories.token(runtime, stranger)
+        answers = [await ask(api_server, token, asker, value) for value in (theirs[kind], unknown(theirs[kind]))]
+        assert answers[0] == answers[1]
+    assert await rows_of(servers, runtime, owner) == before
+    asker, token = Asker(schema, place, theirs), factories.token(runtime, owner)
+    for kind in kinds:
+        answers = [await ask(api_server, token, asker, value) for value in (unknown(theirs[kind]), theirs[kind])]
+        assert answers[0] != answers[1]
+
+
+def test_every_place_has_an_example() -> None:
+    """A new argument that takes an id must say which object it names; there are as many places as the schema has."""
+    assert len(PLACES) > 30
+    for place in PLACES:
+        assert kind_of(place, KINDS, name=place.path[-1])
