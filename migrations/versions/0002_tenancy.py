@@ -148,6 +148,7 @@ def define_webhooks() -> None:
         WITH waiting AS MATERIALIZED (
             SELECT w.id, w.payload->'Metadata'->>'campaign' AS campaign, w.payload->>'MessageID' AS message
             FROM webhook_inbox w WHERE w.organization_id IS NULL AND w.attempts < 20
+            AND w.received_at <= now() - make_interval(secs => 5 * w.attempts * w.attempts)
             ORDER BY w.attempts, w.id LIMIT $1 FOR UPDATE SKIP LOCKED
         ), named AS MATERIALIZED (
             SELECT w.id, w.message, CASE WHEN pg_input_is_valid(w.campaign, 'uuid') THEN w.campaign::uuid END AS campaign

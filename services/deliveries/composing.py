@@ -15,6 +15,7 @@ from models.contacts import ContactStatus
 from models.organizations import Organization
 from services.deliveries.claiming import Claim
 from services.deliveries.preparing import NOT_MAILABLE, Decision
+from services.deliveries.unsubscribing import Link, link_token
 from services.rendering import MessageTemplate, RenderFailed, campaign_variables, compile_message, contact_variables
 
 MEMORY_BYTES = 40_000_000
@@ -91,8 +92,8 @@ def sender_of(settings: Mapping[str, Any], default: str) -> str:
 
 def unsubscribe_url(base: str, signer: Signer, mail: CampaignMail, delivery_id: UUID, contact_id: UUID) -> str:
     """The recipient's own link: opaque, and good for nothing but to unsubscribe."""
-    ids = mail.organization_id.bytes + mail.campaign_id.bytes + delivery_id.bytes + contact_id.bytes
-    return f"{base}/u/{signer.sign(ids)}"
+    link = Link(mail.organization_id, mail.campaign_id, delivery_id, contact_id)
+    return f"{base}/u/{link_token(signer, link)}"
 
 
 def compose(claim: Claim, mail: CampaignMail, *, signer: Signer, public_url: str) -> Composed:

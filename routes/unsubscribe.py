@@ -1,0 +1,76 @@
+"""The public unsubscribe page, and the one click of RFC 8058: no cookies, no redirect, and GET does nothing."""
+
+import hashlib
+from base64 import b64encode
+from html import escape
+
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from services.deliveries.unsubscribing import Link, read_link, read_subscription, unsubscribe
+from services.runtime import Runtime
+
+STYLE = (
+    "body{font:1.125rem/1.5 system-ui,sans-serif;color:#1a1a1a;background:#fff;margin:0}"
+    "main{max-width:32rem;margin:15vh auto 0;padding:0 1.5rem}h1{font-size:1.5rem}"
+    "button{font:inherit;color:#fff;background:#1f4fd8;border:0;border-radius:.375rem;padding:.75rem 1.5rem;"
+    "min-height:2.75rem;cursor:pointer}button:focus-visible{outline:3px solid #1a1a1a;outline-offset:3px}"
+)
+STYLE_HASH = b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
+HEADERS = {
+    "content-security-policy": (
+        f"default-src 'none'; style-src 'sha256-{STYLE_HASH}'; form-action 'self'; base-uri 'none'; "
+        "frame-ancestors 'none'"
+    ),
+    "referrer-policy": "no-referrer",
+    "cache-control": "no-store",
+    "x-content-type-options": "nosniff",
+    "x-robots-tag": "noindex, nofollow",
+}
+ASK = (
+    '<form method="post"><input type="hidden" name="List-Unsubscribe" value="One-Click">'
+    '<button type="submit">Unsubscribe</button></form>'
+)
+
+
+def routes(runtime: Runtime) -> list[BaseRoute]:
+    """`GET` and `POST /u/{token}`."""
+
+    async def page(request: Request) -> Response:
+        link = link_of(request)
+        found = await read_subscription(runtime.reads(link.tenant), link) if link else None
+        if found is None:
+            return unknown()
+        name = escape(found.organization_name)
+        if found.is_unsubscribed:
+            return answer("You are unsubscribed", f"<p>{name} will not write to you again.</p>")
+        return answer("Unsubscribe?", f"<p>You will get no more e-mail from {name}.</p>{ASK}")
+
+    async def click(request: Request) -> Response:
+        link = link_of(request)
+        if link is None or not await unsubscribe(runtime.work, link):
+            return unknown()
+        return answer("You are unsubscribed", "<p>You will get no more e-mail from this sender.</p>")
+
+    def link_of(request: Request) -> Link | None:
+        return read_link(runtime.unsubscribe_signer, request.path_params["token"])
+
+    return [Route("/u/{token}", page, methods=["GET"]), Route("/u/{token}", click, methods=["POST"])]
+
+
+def unknown() -> Response:
+    """The page for a link that is none of ours, or whose message and contact are gone."""
+    hint = "<p>Please open the link from the e-mail once more, whole and unchanged, or reply to the e-mail.</p>"
+    return answer("This link does not work", hint, 404)
+
+
+def answer(title: str, content: str, status: int = 200) -> Response:
+    """A small page that works without scripts, images or cookies."""
+    return HTMLResponse(
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
+        f'<meta name="viewport" content="width=device-width,initial-scale=1"><style>{STYLE}</style></head>'
+        f"<body><main><h1>{title}</h1>{content}</main></body></html>",
+        status_code=status,
+        headers=HEADERS,
+    )

@@ -1,0 +1,136 @@
+"""The recipient's own way out: an opaque link in every message, good for one click and nothing else."""
+
+from typing import NamedTuple
+from uuid import UUID
+
+from sqlalchemy import exists, func, select, update
+from sqlalchemy.dialects.postgresql import insert
+
+from core.db import Reads, first
+from core.ids import new_id
+from core.permissions import Tenant
+from core.pubsub import campaign_topic
+from core.security import Signer
+from core.unit_of_work import UnitOfWork, Work
+from models.campaigns import EmailDelivery
+from models.contacts import Contact, ContactEvent, ContactEventKind, Suppression, SuppressionReason
+from models.organizations import Organization
+from services.deliveries.suppressing import ToSuppress, suppress
+
+ID_BYTES = 16
+LONGEST_TOKEN = 200
+
+
+class Link(NamedTuple):
+    """What an unsubscribe link names."""
+
+    organization_id: UUID
+    campaign_id: UUID
+    delivery_id: UUID
+    contact_id: UUID
+
+    @property
+    def tenant(self) -> Tenant:
+        """The organisation whose mail it was."""
+        return Tenant(organization_id=self.organization_id)
+
+
+class Subscription(NamedTuple):
+    """Where the holder of a link stands."""
+
+    organization_name: str
+    is_unsubscribed: bool
+
+
+def link_token(signer: Signer, link: Link) -> str:
+    """The token of a link: its ids as bytes, signed."""
+    return signer.sign(b"".join(one.bytes for one in link))
+
+
+def read_link(signer: Signer, token: str) -> Link | None:
+    """The link of a token that we signed, or None."""
+    ids = signer.verify(token) if len(token) <= LONGEST_TOKEN else None
+    if ids is None or len(ids) != ID_BYTES * len(Link._fields):
+        return None
+    return Link(*(UUID(bytes=ids[start : start + ID_BYTES]) for start in range(0, len(ids), ID_BYTES)))
+
+
+async def read_subscription(reads: Reads, link: Link) -> Subscription | None:
+    """Where the link's holder stands; None when neither the message nor the contact exists any more."""
+    address = await address_of(reads, link)
+    if address is None:
+        return None
+    row = await first(
+        reads,
+        select(
+            Organization.name,
+            exists(
+                select(Suppression.email_norm).where(
+                    Suppression.organization_id == link.organization_id, Suppression.email_norm == address
+                )
+            ).label("is_unsubscribed"),
+        ).where(Organization.id == link.organization_id),
+    )
+    return Subscription(row.name, row.is_unsubscribed) if row else None
+
+
+async def address_of(reads: Reads, link: Link) -> str | None:
+    """The address that the message went to, or, for a test message, the contact's own."""
+    sent = await first(
+        reads,
+        select(EmailDelivery.email_norm).where(
+            EmailDelivery.organization_id == link.organization_id,
+            EmailDelivery.campaign_id == link.campaign_id,
+            EmailDelivery.id == link.delivery_id,
+        ),
+    )
+    if sent is not None:
+        return sent[0]
+    contact = await first(
+        reads,
+        select(Contact.email_norm).where(
+            Contact.organization_id == link.organization_id, Contact.id == link.contact_id
+        ),
+    )
+    return contact[0] if contact else None
+
+
+async def unsubscribe(work: Work, link: Link) -> bool:
+    """Never mail the link's address again; False when it is nobody's. Doing it twice is as good as once."""
+    async with work.begin(link.tenant) as uow:
+        address = await address_of(uow, link)
+        if address is None:
+            return False
+        gone = ToSuppress(address, link.contact_id, SuppressionReason.UNSUBSCRIBED)
+        await suppress(uow, [gone], campaign_id=link.campaign_id)
+        await note(uow, link)
+    return True
+
+
+async def note(uow: UnitOfWork, link: Link) -> None:
+    """Count the farewell with the campaign and put it into the contact's history, once."""
+    result = await uow.execute(
+        update(EmailDelivery)
+        .where(
+            EmailDelivery.organization_id == link.organization_id,
+            EmailDelivery.campaign_id == link.campaign_id,
+            EmailDelivery.id == link.delivery_id,
+            EmailDelivery.unsubscribed_at.is_(None),
+        )
+        .values(unsubscribed_at=func.clock_timestamp())
+    )
+    if not result.rowcount:
+        return
+    await uow.execute(
+        insert(ContactEvent).values(
+            organization_id=link.organization_id,
+            occurred_at=func.now(),
+            id=new_id(),
+            contact_id=link.contact_id,
+            campaign_id=link.campaign_id,
+            delivery_id=link.delivery_id,
+            kind=ContactEventKind.UNSUBSCRIBED,
+            dedupe_key=f"unsubscribe:{link.delivery_id}",
+        )
+    )
+    uow.publish(campaign_topic(link.organization_id, link.campaign_id))

@@ -1,0 +1,277 @@
+"""What the provider tells afterwards: stored, attributed, applied once, in any order."""
+
+import io
+from collections.abc import AsyncIterator
+from typing import Any
+from uuid import UUID
+
+import aiohttp
+import asyncpg
+import orjson
+import pytest
+from sqlalchemy import select, text
+
+from core.permissions import Principal
+from models.campaigns import CampaignStatus, DeliveryStatus, WebhookInbox
+from models.contacts import Contact, ContactEvent, ContactStatus, Suppression, SuppressionReason
+from sandbox.events import Happening, payload
+from sandbox.ledger import Message
+from services.deliveries.applying import apply_everything
+from services.deliveries.progress import read_stats
+from services.deliveries.sending import Sender
+from services.deliveries.webhooks import receive
+from services.runtime import Runtime
+from tests.sending.conftest import Provider
+from tests.sending.worker import drain, expire_leases, progress, sending, statuses, sweep
+from tests.serving import served
+
+Json = dict[str, Any]
+
+
+@pytest.fixture(scope="session")
+async def door(runtime: Runtime) -> AsyncIterator[str]:
+    async with served(runtime) as server:
+        yield server.base
+
+
+@pytest.fixture(scope="session")
+async def http() -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session:
+        yield session
+
+
+GOOD = aiohttp.encode_basic_auth("postmark", "test-webhook-password")
+
+
+async def post(http: aiohttp.ClientSession, door: str, body: bytes, auth: str | None = GOOD) -> int:
+    """Post a webhook; the status."""
+    headers = {"authorization": auth} if auth else {}
+    async with http.post(f"{door}/webhooks/postmark", data=io.BytesIO(body), headers=headers) as answer:
+        assert answer.content_type == "application/json"
+        return answer.status
+
+
+async def tell(runtime: Runtime, *events: Json) -> None:
+    """Let the provider tell events, and apply what waits."""
+    for event in events:
+        await receive(runtime.work, event)
+    await apply_everything(runtime.work, runtime.system)
+
+
+async def accepted(
+    runtime: Runtime, provider: Provider, sender: Sender, how_many: int = 1
+) -> tuple[Principal, UUID, list[Message]]:
+    """A campaign whose messages the provider has accepted."""
+    principal, _, campaign_id = await sending(runtime, how_many)
+    await drain(sender, principal, campaign_id)
+    return principal, campaign_id, await messages_of(provider, campaign_id)
+
+
+async def messages_of(provider: Provider, campaign_id: UUID) -> list[Message]:
+    """The provider's messages of a campaign."""
+    return [Message(**entry) for entry in await provider.ledger(campaign_id)]  # type: ignore[arg-type]
+
+
+def event(kind: str, message: Message, **changes: object) -> Json:
+    """An event as Postmark tells it."""
+    return {**payload(Happening(kind=kind, message=message, recipient=message.recipients[0])), **changes}
+
+
+async def only_status(runtime: Runtime, principal: Principal, campaign_id: UUID) -> DeliveryStatus:
+    """The status of a campaign's only delivery."""
+    [status] = (await statuses(runtime, principal, campaign_id)).values()
+    return status
+
+
+async def outcome(runtime: Runtime, principal: Principal) -> list[str | None]:
+    """What became of an organisation's events."""
+    rows = await runtime.reads(principal.tenant).rows(
+        select(WebhookInbox.outcome)
+        .where(WebhookInbox.organization_id == principal.organization_id)
+        .order_by(WebhookInbox.id)
+    )
+    return [row.outcome for row in rows]
+
+
+async def test_wrong_credentials_store_nothing(runtime: Runtime, door: str, http: aiohttp.ClientSession) -> None:
+    """No, wrong, or malformed credentials answer 401 and never 403, at which Postmark stops for good."""
+    body = b'{"RecordType": "Delivery", "MessageID": "never-stored"}'
+    wrong = aiohttp.encode_basic_auth("postmark", "wrong"), aiohttp.encode_basic_auth("x", "test-webhook-password")
+    for auth in (None, *wrong, "Basic %%%", "Bearer token"):
+        assert await post(http, door, body, auth) == 401
+    assert not await stored(runtime, "never-stored")
+
+
+async def stored(runtime: Runtime, message_id: str) -> int:
+    """How many events of a message stand in the inbox, attributed or not."""
+    url = runtime.settings.database.migrator_url
+    assert url is not None
+    connection = await asyncpg.connect(url.get_secret_value().replace("postgresql+asyncpg", "postgresql"))
+    try:
+        await connection.execute("SET ROLE nudge_definer")
+        return int(
+            await connection.fetchval(
+                "SELECT count(*) FROM webhook_inbox WHERE payload->>'MessageID' = $1", message_id
+            )
+        )
+    finally:
+        await connection.close()
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [(b"not json", 400), (b'["an", "array"]', 400), (b'"text"', 400), (b"", 400), (b" " * 1_048_577, 413)],
+)
+async def test_a_body_that_is_no_event_is_refused(
+    door: str, http: aiohttp.ClientSession, body: bytes, status: int
+) -> None:
+    """What is not one JSON object, or larger than 1 MiB, is refused with a reason."""
+    assert await post(http, door, body) == status
+
+
+async def test_an_event_with_nul_characters_is_stored(
+    runtime: Runtime, door: str, http: aiohttp.ClientSession
+) -> None:
+    """PostgreSQL's jsonb cannot hold NUL; the rest of the event is worth keeping."""
+    body = b'{"RecordType": "Open", "MessageID": "nul-1", "UserAgent": "a\\u0000b"}'
+    assert await post(http, door, body) == 200
+    assert await stored(runtime, "nul-1") == 1
+
+
+async def test_a_deeply_nested_event_is_refused(door: str, http: aiohttp.ClientSession) -> None:
+    """Nesting beyond reason is a clear refusal, not a crash."""
+    assert await post(http, door, b'{"a":' * 900 + b"1" + b"}" * 900) == 400
+
+
+async def test_a_repeated_event_counts_once(
+    runtime: Runtime, provider: Provider, sender: Sender, door: str, http: aiohttp.ClientSession
+) -> None:
+    """The same delivery and open told three times give one row each; a second open is another event."""
+    principal, campaign_id, [message] = await accepted(runtime, provider, sender)
+    first = event("Open", message)
+    second = {**first, "ReceivedAt": "2026-01-02T03:04:05.1234567Z"}
+    for told in [event("Delivery", message), first, second] * 3:
+        assert await post(http, door, orjson.dumps(told)) == 200
+    await apply_everything(runtime.work, runtime.system)
+    rows = await runtime.reads(principal.tenant).rows(select(ContactEvent.kind))
+    assert sorted(row.kind for row in rows) == ["delivered", "opened", "opened"]
+    stats = await read_stats(runtime.reads(principal.tenant), campaign_id)
+    assert stats is not None
+    assert (stats.counts.delivered, stats.reached, stats.opened, stats.clicked) == (1, 1, 1, 0)
+    assert await only_status(runtime, principal, campaign_id) is DeliveryStatus.DELIVERED
+
+
+async def test_status_only_rises(runtime: Runtime, provider: Provider, sender: Sender) -> None:
+    """Events out of order leave the highest status, with the times of all."""
+    principal, campaign_id, [message] = await accepted(runtime, provider, sender)
+    for kind in ("SpamComplaint", "HardBounce", "Delivery", "Open", "Click"):
+        await tell(runtime, event(kind, message))
+        assert await only_status(runtime, principal, campaign_id) is DeliveryStatus.COMPLAINED
+    stats = await read_stats(runtime.reads(principal.tenant), campaign_id)
+    assert stats is not None
+    assert (stats.reached, stats.opened, stats.clicked) == (1, 1, 1)
+    await progress(runtime, principal, campaign_id)
+
+
+EFFECTS: dict[str, tuple[Json, SuppressionReason | None, ContactStatus]] = {
+    "HardBounce": ({}, SuppressionReason.HARD_BOUNCE, ContactStatus.BOUNCED),
+    "SpamComplaint": ({}, SuppressionReason.COMPLAINT, ContactStatus.COMPLAINED),
+    "SubscriptionChange": ({}, SuppressionReason.UNSUBSCRIBED, ContactStatus.UNSUBSCRIBED),
+    "SoftBounce": ({}, None, ContactStatus.SUBSCRIBED),
+    "Unknown": ({"Type": "Transient"}, None, ContactStatus.SUBSCRIBED),
+    "Blocked": ({"Type": "AutoResponder"}, None, ContactStatus.SUBSCRIBED),
+    "Delivery": ({}, None, ContactStatus.SUBSCRIBED),
+    "Open": ({"ReceivedAt": "not a time"}, None, ContactStatus.SUBSCRIBED),
+}
+
+
+@pytest.mark.parametrize("kind", EFFECTS)
+async def test_what_suppresses_an_address(runtime: Runtime, provider: Provider, sender: Sender, kind: str) -> None:
+    """Hard bounces, complaints and farewells suppress the address and mark the contact; nothing else does."""
+    changes, reason, contact = EFFECTS[kind]
+    principal, _, [message] = await accepted(runtime, provider, sender)
+    await tell(runtime, event(kind, message, **changes))
+    reads = runtime.reads(principal.tenant)
+    assert [row.reason for row in await reads.rows(select(Suppression.reason))] == ([reason] if reason else [])
+    assert [row.status for row in await reads.rows(select(Contact.status))] == [contact]
+    assert await outcome(runtime, principal) == ["applied"]
+
+
+async def test_events_without_our_metadata_are_found_by_message(
+    runtime: Runtime, provider: Provider, sender: Sender
+) -> None:
+    """Postmark sometimes leaves out Metadata and Tag, and spells ServerID as ServerId."""
+    principal, campaign_id, [message] = await accepted(runtime, provider, sender)
+    bare = event("Delivery", message)
+    for name in ("Metadata", "Tag", "ServerID"):
+        del bare[name]
+    await tell(runtime, {**bare, "ServerId": 1})
+    assert await only_status(runtime, principal, campaign_id) is DeliveryStatus.DELIVERED
+
+
+async def test_an_event_settles_a_doubt(runtime: Runtime, provider: Provider, sender: Sender) -> None:
+    """An event that names a delivery in doubt proves that it was accepted, with the provider's id."""
+    principal, _, campaign_id = await sending(runtime, 1)
+    await provider.fail(server_error_after_accept={"count": 1})
+    await drain(sender, principal, campaign_id)
+    assert await only_status(runtime, principal, campaign_id) is DeliveryStatus.UNKNOWN
+    [message] = await messages_of(provider, campaign_id)
+    await tell(runtime, event("Open", message))
+    assert await only_status(runtime, principal, campaign_id) is DeliveryStatus.ACCEPTED
+    await sweep(runtime, sender.mailer, principal, campaign_id)
+    now = await progress(runtime, principal, campaign_id)
+    assert now.counts.accepted == 1
+    assert len(await provider.ledger(campaign_id)) == 1
+
+
+async def test_an_event_before_the_record_is_not_undone(runtime: Runtime, provider: Provider, sender: Sender) -> None:
+    """A delivery told before the worker records the reply stays delivered when it does."""
+    principal, _, campaign_id = await sending(runtime, 1)
+    await provider.fail(server_error_after_accept={"count": 1})
+    await drain(sender, principal, campaign_id)
+    [message] = await messages_of(provider, campaign_id)
+    await tell(runtime, event("Delivery", message))
+    await expire_leases(runtime, principal, campaign_id)
+    await sweep(runtime, sender.mailer, principal, campaign_id)
+    assert await only_status(runtime, principal, campaign_id) is DeliveryStatus.DELIVERED
+    await sweep(runtime, sender.mailer, principal, campaign_id)
+    assert (await progress(runtime, principal, campaign_id)).status is CampaignStatus.SENT
+
+
+async def test_a_bad_event_blocks_no_other(runtime: Runtime, provider: Provider, sender: Sender) -> None:
+    """Events that mean nothing, or that the database refuses, are noted with an outcome; the others are applied."""
+    principal, campaign_id, messages = await accepted(runtime, provider, sender, 3)
+    taken = event("Delivery", messages[0], MessageID=messages[1].message_id)
+    taken["Metadata"] = {**messages[2].metadata, "delivery": messages[2].metadata["delivery"]}
+    async with runtime.work.begin(principal.tenant) as uow:
+        await uow.connection.execute(
+            text("UPDATE email_deliveries SET message_id = NULL WHERE message_id = :one"),
+            {"one": messages[2].message_id},
+        )
+    await tell(
+        runtime,
+        event("Delivery", messages[0], RecordType="Gossip", MessageID="gossip"),
+        taken,
+        event("Delivery", messages[0]),
+        event("Delivery", messages[1]),
+    )
+    now = await progress(runtime, principal, campaign_id)
+    assert (now.counts.delivered, now.counts.accepted) == (2, 1)
+    outcomes = await outcome(runtime, principal)
+    assert outcomes.count("applied") == 2
+    assert any((one or "").startswith("failed") for one in outcomes)
+    assert any((one or "").startswith("ignored") for one in outcomes)
+
+
+async def test_another_tenants_events_touch_nothing(runtime: Runtime, provider: Provider, sender: Sender) -> None:
+    """An event with a stranger's campaign or a made-up delivery changes no delivery of anybody."""
+    principal, campaign_id, [message] = await accepted(runtime, provider, sender)
+    stranger, other_id, [other] = await accepted(runtime, provider, sender)
+    await tell(
+        runtime,
+        event("HardBounce", message, MessageID="x", Metadata={**message.metadata, "campaign": str(other_id)}),
+        event("HardBounce", other, MessageID="y", Metadata={**other.metadata, "delivery": "no uuid"}),
+    )
+    for who, campaign in ((principal, campaign_id), (stranger, other_id)):
+        assert await only_status(runtime, who, campaign) is DeliveryStatus.ACCEPTED
+    assert await outcome(runtime, stranger) == ["no such delivery", "no such delivery"]
