@@ -1,0 +1,115 @@
+"""Sessions and failures when Redis is away, and what is kept of secrets."""
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from uuid import UUID
+
+import pytest
+from redis.asyncio import Redis
+from sqlalchemy import func, select, update
+
+from core.errors import RateLimited, Unauthenticated
+from core.security import AccessTokens
+from models.organizations import RefreshToken, User, UserSession
+from services import accounts
+from services.accounts import EmbeddedTokens, Identity, Standings, Throttle
+from services.runtime import Runtime
+from tests import factories
+
+
+@pytest.fixture
+async def nowhere() -> AsyncIterator[Redis]:
+    """A Redis that does not answer."""
+    async with Redis.from_url("redis://127.0.0.1:9", socket_connect_timeout=0.2) as redis:
+        yield redis
+
+
+def identity(runtime: Runtime, tokens: AccessTokens, redis: Redis) -> Identity:
+    """An identity with nothing in its memory."""
+    return Identity(EmbeddedTokens(tokens), Standings(runtime.engine, redis))
+
+
+async def test_sessions_are_read_from_redis_first(runtime: Runtime) -> None:
+    """The second look costs no statement: a changed row is seen when the minute is over, or after `ended`."""
+    principal = await factories.organization(runtime)
+    token = factories.token(runtime, principal)
+    standings = Standings(runtime.engine, runtime.cache)
+    fresh = Identity(EmbeddedTokens(runtime.tokens), standings)
+    assert (await fresh.look_again(token)).role == principal.role
+    async with runtime.work.begin(principal.tenant) as uow:
+        await uow.execute(update(UserSession).values(ended_at=func.now()))
+    assert (await fresh.look_again(token)).role == principal.role
+    await fresh.forget(principal.session_id)
+    with pytest.raises(Unauthenticated):
+        await fresh.principal(token)
+
+
+async def test_a_late_answer_cannot_bring_an_ended_session_back(runtime: Runtime) -> None:
+    """What was read before a log-out does not overwrite the log-out."""
+    principal = await factories.organization(runtime)
+    standings = Standings(runtime.engine, runtime.cache)
+    await standings.ended(principal.session_id)
+    await standings.remember(f"nudge:session:{principal.session_id}", b"owner", overwrite=False)
+    with pytest.raises(Unauthenticated):
+        await Identity(EmbeddedTokens(runtime.tokens), standings).principal(factories.token(runtime, principal))
+
+
+async def test_without_redis_the_database_answers(runtime: Runtime, nowhere: Redis) -> None:
+    """Callers get in, and a session that has ended does not."""
+    principal = await factories.organization(runtime)
+    alone = identity(runtime, runtime.tokens, nowhere)
+    token = factories.token(runtime, principal)
+    assert (await alone.principal(token)).user_id == principal.user_id
+    async with runtime.work.begin(principal.tenant) as uow:
+        assert await accounts.end_session(uow, principal.session_id, reason="logged_out")
+    await alone.forget(principal.session_id)
+    with pytest.raises(Unauthenticated):
+        await alone.principal(token)
+
+
+async def test_disabled_people_are_out(runtime: Runtime) -> None:
+    """Neither an open session nor a refresh gets past `disabled_at`."""
+    principal = await factories.organization(runtime)
+    async with runtime.work.begin(principal.tenant) as uow:
+        session = await accounts.open_session(uow, principal.user_id, days=1)
+        await uow.execute(update(User).values(disabled_at=func.now()))
+    with pytest.raises(Unauthenticated):
+        await identity(runtime, runtime.tokens, runtime.cache).principal(factories.token(runtime, principal))
+    with pytest.raises(accounts.SessionGone):
+        async with runtime.work.begin(principal.tenant) as uow:
+            await accounts.rotate(uow, session.session_id, session.refresh_token, days=1)
+
+
+async def test_tokens_of_another_key_are_refused(runtime: Runtime) -> None:
+    """A token that we did not sign says nothing, whatever it claims."""
+    from core.security import new_signing_key
+
+    principal = await factories.organization(runtime)
+    foreign = AccessTokens(new_signing_key(), audience=runtime.tokens.audience, lifetime_seconds=60)
+    token = factories.token(replace(runtime, tokens=foreign), principal)
+    with pytest.raises(Unauthenticated):
+        await runtime.identity.principal(token)
+
+
+async def test_failures_are_counted_without_redis_too(nowhere: Redis) -> None:
+    """The process counts alone, and a success forgets."""
+    throttle = Throttle(nowhere, most=2)
+    for _ in range(2):
+        await throttle.check("a")
+        await throttle.failed("a")
+    with pytest.raises(RateLimited):
+        await throttle.check("a")
+    await throttle.check("b")
+    await throttle.succeeded("a")
+    await throttle.check("a")
+
+
+async def test_refresh_tokens_are_kept_hashed(runtime: Runtime) -> None:
+    """The table holds a fingerprint; the token itself is nowhere."""
+    principal = await factories.organization(runtime)
+    async with runtime.work.begin(principal.tenant) as uow:
+        session = await accounts.open_session(uow, principal.user_id, days=1)
+    rows = await runtime.reads(principal.tenant).rows(select(RefreshToken.fingerprint))
+    assert [len(row[0]) for row in rows] == [32]
+    assert session.refresh_token.encode() not in rows[0][0]
+    assert isinstance(session.session_id, UUID)
