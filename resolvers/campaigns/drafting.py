@@ -73,8 +73,9 @@ def changes_of(given: CreateCampaignInput | UpdateCampaignInput) -> Changes:
     changes = {name: value for name, value in fields.items() if value is not strawberry.UNSET}
     if given.audience is not strawberry.UNSET:
         changes["audience"] = audience_of(given.audience) if given.audience else None
-    if given.settings is not strawberry.UNSET:
-        changes["on_doubt"] = given.settings.on_doubt if given.settings else None
+    on_doubt = given.settings.on_doubt if given.settings else given.settings
+    if on_doubt is not strawberry.UNSET:
+        changes["on_doubt"] = on_doubt
     return cast("Changes", changes)
 
 

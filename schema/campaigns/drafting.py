@@ -34,8 +34,11 @@ class AudienceInput:
 @strawberry.input(description="How a campaign is sent.")
 class CampaignSettingsInput:
     on_doubt: OnDoubt | None = strawberry.field(
-        default=None,
-        description="What happens to a message that may or may not have been sent; RECONCILE_THEN_RETRY by default.",
+        default=strawberry.UNSET,
+        description=(
+            "What happens to a message that may or may not have been sent. Left out it stays, or is "
+            "RECONCILE_THEN_RETRY in a new campaign, which null means too."
+        ),
     )
 
 

@@ -12,7 +12,7 @@ from core.errors import Conflict, ErrorCode, NudgeError
 from core.ids import new_id
 from core.pubsub import campaign_topic
 from core.unit_of_work import UnitOfWork
-from models.campaigns import Campaign, CampaignStats, CampaignStatus, EmailDelivery, OnDoubt
+from models.campaigns import FINAL, Campaign, CampaignStats, CampaignStatus, EmailDelivery, OnDoubt
 from services import audit
 from services.campaigns.audience import Audience, AudienceInput, check_audience, read_audiences, replace_audience
 from services.campaigns.reading import (
@@ -149,7 +149,7 @@ async def delete(uow: UnitOfWork, campaign_id: UUID | None) -> Deleted:
         raise InvalidState(
             f"A campaign that is {found.status} and has recipients cannot be deleted: its deliveries are the record.",
             field=CAMPAIGN_FIELD,
-            suggestion=_way_out(found),
+            suggestion=_instead_of_deleting(found),
         )
     contents = await read_contents(uow, [found.id])
     audiences = await read_audiences(uow, [found.id])
@@ -219,6 +219,12 @@ def _changed_meanwhile(current: int | None) -> Conflict:
         field=CAMPAIGN_FIELD,
         suggestion="Read the campaign again, then repeat your change with its version.",
     )
+
+
+def _instead_of_deleting(found: CampaignRow) -> str:
+    if found.status in FINAL:
+        return "It stays as the record; filter `campaigns` by status or name to leave it out."
+    return "Stop it for good with `cancelCampaign`."
 
 
 def _way_out(found: CampaignRow) -> str:

@@ -13,7 +13,7 @@ from models.organizations import Organization
 from services.campaigns.audience import read_audiences
 from services.campaigns.reading import CampaignRow, Content, read_contents
 from services.content import compiled
-from services.deliveries.audience import count_audience, count_mailable
+from services.deliveries.audience import count_audience, count_mailable, has_mailable
 from services.deliveries.composing import sender_of
 from services.rendering import MessageTemplate, check_content
 
@@ -48,7 +48,7 @@ async def validate(reads: Reads, campaign: CampaignRow, *, sender: str) -> Valid
     errors = [
         *_state_errors(campaign),
         *_text_errors(campaign.subject, content.html_content),
-        *await _audience_errors(reads, campaign, mailable),
+        *await _audience_errors(reads, campaign, mailable=mailable > 0),
         *await _sender_errors(reads, sender),
     ]
     try:
@@ -71,10 +71,10 @@ async def demand_sendable(reads: Reads, campaign: CampaignRow, *, sender: str) -
     if found := _state_errors(campaign):
         raise Refusals(found)
     content = (await read_contents(reads, [campaign.id]))[campaign.id]
-    mailable = await count_mailable(reads, campaign.id)
+    mailable = await has_mailable(reads, campaign.id)
     errors = [
         *_text_errors(campaign.subject, content.html_content),
-        *await _audience_errors(reads, campaign, mailable),
+        *await _audience_errors(reads, campaign, mailable=mailable),
         *await _sender_errors(reads, sender),
     ]
     if errors:
@@ -113,7 +113,7 @@ def _text_errors(subject: str, html_content: str) -> list[NudgeError]:
     return errors
 
 
-async def _audience_errors(reads: Reads, campaign: CampaignRow, mailable: int) -> list[NudgeError]:
+async def _audience_errors(reads: Reads, campaign: CampaignRow, *, mailable: bool) -> list[NudgeError]:
     if mailable:
         return []
     named = (await read_audiences(reads, [campaign.id]))[campaign.id]

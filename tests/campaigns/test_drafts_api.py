@@ -124,6 +124,15 @@ async def test_an_update_changes_what_it_names(api: ApiClient, runtime: Runtime)
     assert errors[0]["code"] == "REQUIRED"
 
 
+async def test_settings_stay_unless_named(api: ApiClient, runtime: Runtime) -> None:
+    """An empty object changes nothing; null means the default."""
+    mine = caller(api, runtime, await factories.organization(runtime))
+    made = (await asked(mine, CREATE, name="One", settings={"onDoubt": "HOLD"}))["campaign"]
+    for settings, expected in (({}, "HOLD"), (None, "RECONCILE_THEN_RETRY")):
+        changed = (await asked(mine, UPDATE, campaignId=made["id"], settings=settings))["campaign"]
+        assert changed["onDoubt"] == expected
+
+
 async def test_an_old_version_does_not_overwrite_a_newer_one(api: ApiClient, runtime: Runtime) -> None:
     """The second of two editors is told, and can repeat with the version that is there."""
     mine = caller(api, runtime, await factories.organization(runtime))

@@ -1,6 +1,7 @@
 """The rules of campaigns below the API: repeat safety, the audit log, the pace of sending."""
 
 import asyncio
+import time
 from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -15,6 +16,7 @@ from models.campaigns import CampaignStatus
 from models.records import AuditEvent, IdempotencyKey
 from services import audit, campaigns, idempotency
 from services.campaigns.watching import ProgressReader
+from services.deliveries.audience import count_audience, count_mailable, has_mailable
 from services.deliveries.progress import Counts, ProgressRow
 from services.idempotency import IdempotencyKeyReused
 from services.runtime import Runtime
@@ -117,6 +119,18 @@ async def test_recent_campaigns_come_newest_first(runtime: Runtime) -> None:
     made = [await factories.campaign(runtime, owner) for _ in range(3)]
     found = await campaigns.list_recent(runtime.reads(owner.tenant), 2)
     assert [campaign.id for campaign in found] == [made[2], made[1]]
+
+
+async def test_an_audience_is_counted_in_a_moment_after_an_import(runtime: Runtime) -> None:
+    """Without statistics of contacts that came just now, PostgreSQL must not compare all with all."""
+    owner = await factories.organization(runtime)
+    await factories.contacts(runtime, owner, 6_000, tag="all of them")
+    campaign_id = await factories.campaign(runtime, owner, tag="all of them")
+    reads = runtime.reads(owner.tenant)
+    started = time.monotonic()
+    assert await count_audience(reads, campaign_id) == await count_mailable(reads, campaign_id) == 6_000
+    assert await has_mailable(reads, campaign_id)
+    assert time.monotonic() - started < 2.5
 
 
 def sample(seconds: float, accepted: int, status: CampaignStatus = CampaignStatus.SENDING) -> ProgressRow:
