@@ -13,6 +13,7 @@ from sandbox import EngagementRates, SandboxConfig, build
 from services.deliveries.sending import Sender
 from services.runtime import Runtime
 from tests.sandbox.conftest import Answer, Client, serving
+from tests.serving import served
 
 STILL = EngagementRates(hard_bounce=0, soft_bounce=0, complaint=0, unsubscribe=0, open=0, second_open=0, click=0)
 
@@ -81,3 +82,15 @@ def sender_for(runtime: Runtime, provider: Provider, settings: Settings | None =
 @pytest.fixture
 def sender(runtime: Runtime, provider: Provider) -> Sender:
     return sender_for(runtime, provider)
+
+
+@pytest.fixture(scope="session")
+async def door(runtime: Runtime) -> AsyncIterator[str]:
+    async with served(runtime) as server:
+        yield server.base
+
+
+@pytest.fixture(scope="session")
+async def http() -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session:
+        yield session

@@ -1,7 +1,6 @@
 """What the provider tells afterwards: stored, attributed, applied once, in any order."""
 
 import io
-from collections.abc import AsyncIterator
 from typing import Any
 from uuid import UUID
 
@@ -23,21 +22,8 @@ from services.deliveries.webhooks import receive
 from services.runtime import Runtime
 from tests.sending.conftest import Provider
 from tests.sending.worker import drain, expire_leases, progress, sending, statuses, sweep
-from tests.serving import served
 
 Json = dict[str, Any]
-
-
-@pytest.fixture(scope="session")
-async def door(runtime: Runtime) -> AsyncIterator[str]:
-    async with served(runtime) as server:
-        yield server.base
-
-
-@pytest.fixture(scope="session")
-async def http() -> AsyncIterator[aiohttp.ClientSession]:
-    async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session:
-        yield session
 
 
 GOOD = aiohttp.encode_basic_auth("postmark", "test-webhook-password")

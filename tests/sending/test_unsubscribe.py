@@ -1,0 +1,124 @@
+"""The public way out, as mail programs and people use it."""
+
+from uuid import UUID
+
+import aiohttp
+from sqlalchemy import select
+
+from core.ids import new_id
+from core.permissions import Principal
+from models.campaigns import CampaignStatus, DeliveryStatus
+from models.contacts import Contact, ContactEvent, ContactStatus, Suppression
+from services.deliveries.claiming import claim
+from services.deliveries.composing import compose
+from services.deliveries.progress import read_stats
+from services.deliveries.sending import Sender
+from services.deliveries.unsubscribing import Link, link_token
+from services.runtime import Runtime
+from tests.sending.conftest import Provider
+from tests.sending.worker import drain, finish, sending, statuses
+
+ONE_CLICK = b"List-Unsubscribe=One-Click"
+FORM = {"content-type": "application/x-www-form-urlencoded"}
+
+
+async def link_in_mail(provider: Provider, campaign_id: UUID) -> str:
+    """The path of the link in the List-Unsubscribe header of a campaign's first message."""
+    entry = (await provider.ledger(campaign_id))[0]
+    found = await provider.client.call("GET", f"/sandbox/messages/{entry['message_id']}")
+    message = found.object()["message"]
+    assert isinstance(message, dict)
+    [url] = [one["Value"] for one in message["Headers"] if one["Name"] == "List-Unsubscribe"]
+    assert isinstance(url, str)
+    return url.strip("<>").removeprefix("http://127.0.0.1:8000")
+
+
+async def contact_status(runtime: Runtime, principal: Principal) -> list[str]:
+    """The status of every contact."""
+    return [row.status for row in await runtime.reads(principal.tenant).rows(select(Contact.status))]
+
+
+async def test_get_shows_a_page_and_changes_nothing(
+    runtime: Runtime, provider: Provider, sender: Sender, door: str, http: aiohttp.ClientSession
+) -> None:
+    """Link scanners GET everything: a GET shows a button, sets no cookie, lets nothing leak, and unsubscribes nobody."""
+    principal, _, campaign_id = await sending(runtime, 1)
+    await drain(sender, principal, campaign_id)
+    async with http.get(door + await link_in_mail(provider, campaign_id)) as answer:
+        page = await answer.text()
+        assert answer.status == 200
+        assert "<button" in page
+        assert 'lang="en"' in page
+        assert "set-cookie" not in answer.headers
+        assert answer.headers["referrer-policy"] == "no-referrer"
+        assert answer.headers["cache-control"] == "no-store"
+        assert "default-src 'none'" in answer.headers["content-security-policy"]
+    assert await contact_status(runtime, principal) == [ContactStatus.SUBSCRIBED]
+
+
+async def test_one_click_unsubscribes(
+    runtime: Runtime, provider: Provider, sender: Sender, door: str, http: aiohttp.ClientSession
+) -> None:
+    """A POST as RFC 8058 has it suppresses the address, marks the contact, and counts once however often it comes."""
+    principal, _, campaign_id = await sending(runtime, 1)
+    await drain(sender, principal, campaign_id)
+    url = door + await link_in_mail(provider, campaign_id)
+    for _ in range(2):
+        async with http.post(url, data=ONE_CLICK, headers=FORM, allow_redirects=False) as answer:
+            assert answer.status == 200
+            assert "set-cookie" not in answer.headers
+    reads = runtime.reads(principal.tenant)
+    assert await contact_status(runtime, principal) == [ContactStatus.UNSUBSCRIBED]
+    assert [row.reason for row in await reads.rows(select(Suppression.reason))] == ["unsubscribed"]
+    assert [row.kind for row in await reads.rows(select(ContactEvent.kind))] == ["unsubscribed"]
+    stats = await read_stats(reads, campaign_id)
+    assert stats is not None
+    assert stats.unsubscribed == 1
+    async with http.get(url) as answer:
+        assert "<button" not in await answer.text()
+
+
+async def test_who_unsubscribes_while_a_batch_waits_gets_no_message(
+    runtime: Runtime, provider: Provider, sender: Sender, door: str, http: aiohttp.ClientSession
+) -> None:
+    """Unsubscribing after the claim and before the point of no return still counts."""
+    principal, contacts, campaign_id = await sending(runtime, 2)
+    mail = await sender.mail_of(principal.tenant, campaign_id)
+    assert mail is not None
+    held = await sender.take(principal.tenant, mail, 2)
+    link = Link(principal.organization_id, campaign_id, held.rows[0].id, held.rows[0].contact_id)
+    async with http.post(f"{door}/u/{link_token(runtime.unsubscribe_signer, link)}", data=ONE_CLICK) as answer:
+        assert answer.status == 200
+    assert (await sender.deliver(principal.tenant, mail, held)).handed_over == 1
+    assert (await statuses(runtime, principal, campaign_id))[held.rows[0].contact_id] is DeliveryStatus.SKIPPED
+    assert len(contacts) == 2
+    assert (await finish(runtime, sender, principal, campaign_id)).status is CampaignStatus.SENT
+    assert len(await provider.ledger(campaign_id)) == 1
+
+
+async def test_a_link_that_is_not_ours_is_a_clear_404(
+    runtime: Runtime, provider: Provider, sender: Sender, door: str, http: aiohttp.ClientSession
+) -> None:
+    """Tampered, cut, foreign and made-up tokens answer alike, and change nothing."""
+    principal, _, campaign_id = await sending(runtime, 1)
+    await drain(sender, principal, campaign_id)
+    good = (await link_in_mail(provider, campaign_id)).removeprefix("/u/")
+    nobody = link_token(runtime.unsubscribe_signer, Link(new_id(), new_id(), new_id(), new_id()))
+    short = runtime.unsubscribe_signer.sign(b"short")
+    middle = "A" if good[40] != "A" else "B"
+    for token in (good[:40] + middle + good[41:], good[:-1], "x", "%C3%A4", nobody, short, "a" * 5_000):
+        for method in ("GET", "POST"):
+            async with http.request(method, f"{door}/u/{token}") as answer:
+                assert (answer.status, "does not work" in await answer.text()) == (404, True)
+    assert await contact_status(runtime, principal) == [ContactStatus.SUBSCRIBED]
+
+
+async def test_every_recipient_has_a_link_of_their_own(runtime: Runtime, sender: Sender) -> None:
+    """No two messages share an unsubscribe link."""
+    principal, _, campaign_id = await sending(runtime, 20)
+    mail = await sender.mail_of(principal.tenant, campaign_id)
+    assert mail is not None
+    async with runtime.work.begin(principal.tenant) as uow:
+        held = await claim(uow, campaign_id, most=20, lease_seconds=60)
+    composed = compose(held, mail, signer=runtime.unsubscribe_signer, public_url="https://go.example")
+    assert len({message.unsubscribe_url for message in composed.messages.values()}) == 20
