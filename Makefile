@@ -27,10 +27,10 @@ check: environment ## Lint, format, types, import rules, exported schema
 	$(NUDGE) schema check
 
 faults: environment ## Kill workers and servers in the middle of sending
-	$(RUN) -m pytest -m slow -k "not soak"
+	$(RUN) -m pytest tests/faults
 
 soak: environment ## Open and drop hundreds of subscriptions
-	$(RUN) -m pytest -m slow -k soak
+	$(RUN) -m pytest -k soak
 
 bench: environment ## Measure; each script prints its figures side by side
 	@for script in benchmarks/[!_]*.py; do echo "== $$script" && $(RUN) "$$script" || exit 1; done

@@ -8,6 +8,7 @@ from uuid import uuid4
 from weakref import WeakKeyDictionary
 
 from sqlalchemy import Row, Select, bindparam, func, literal, select, true
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.sql.selectable import TypedReturnsRows
 
@@ -84,8 +85,8 @@ def seated(statement: Select[*Ts]) -> Select[*Ts]:
     planner from pulling a sub-select up, as it may then scan one side of a join before the tenant is seated.
     """
     tenant = set_tenant().offset(literal(0)).subquery("tenant")
-    read = select(statement.subquery("read")).where(tenant.c.organization.is_not(None)).offset(literal(0))
-    rows = read.correlate(tenant).lateral("rows")
+    inner = select(statement.subquery("read")).where(tenant.c.organization.is_not(None)).offset(literal(0))
+    rows = inner.correlate(tenant).lateral("rows")
     return select(rows).select_from(tenant.join(rows, true()))
 
 
@@ -119,12 +120,9 @@ class ReadScope:
 
     async def rows(self, statement: Select[*Ts], parameters: dict[str, Any] | None = None) -> Sequence[Row[*Ts]]:
         """Every row of a select, under the tenant's policies."""
-        async with self.lock, self.engine.connect() as connection:
-            result = await connection.execute(
-                seated_forms[statement] if statement in seated_forms else seated(statement),
-                {**(parameters or {}), **tenant_parameters(self.tenant)},
-            )
-            return result.all()
+        form = seated_forms[statement] if statement in seated_forms else seated(statement)
+        async with self.lock:
+            return await read(self.engine, form, {**(parameters or {}), **tenant_parameters(self.tenant)})
 
 
 class SystemScope:
@@ -140,6 +138,18 @@ class SystemScope:
         async with self.engine.connect() as connection:
             result = await connection.execute(statement, parameters or {})
             return result.all()
+
+
+async def read(engine: AsyncEngine, statement: Select[*Ts], parameters: dict[str, Any]) -> Sequence[Row[*Ts]]:
+    """Run a read, once more when its connection turns out to be dead: the server was restarted; reads are safe."""
+    try:
+        async with engine.connect() as connection:
+            return (await connection.execute(statement, parameters)).all()
+    except DBAPIError as error:
+        if not error.connection_invalidated:
+            raise
+    async with engine.connect() as connection:
+        return (await connection.execute(statement, parameters)).all()
 
 
 @asynccontextmanager

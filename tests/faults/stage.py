@@ -16,6 +16,7 @@ from uuid import UUID
 import aiohttp
 import asyncpg
 from sqlalchemy import insert, select
+from sqlalchemy.exc import DBAPIError
 
 from core import migration
 from core.permissions import Principal
@@ -120,7 +121,11 @@ class Stage:
 
         async def finished() -> bool:
             await asyncio.sleep(0.1)
-            return await self.status(principal, campaign_id) in {CampaignStatus.SENT, CampaignStatus.SENT_WITH_ISSUES}
+            try:
+                status = await self.status(principal, campaign_id)
+            except (DBAPIError, OSError):
+                return False  # the test has PostgreSQL restarted
+            return status in {CampaignStatus.SENT, CampaignStatus.SENT_WITH_ISSUES}
 
         await self.until("the campaign is sent", finished)
 

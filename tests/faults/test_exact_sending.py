@@ -92,6 +92,7 @@ async def test_killed_when_answered_but_not_recorded(tmp_path: Path) -> None:
         await end_exactly(stage, show)
 
 
+@pytest.mark.slow
 async def test_killed_again_and_again(tmp_path: Path) -> None:
     """Kill -9 at whatever moment it happens to be, six times over: still exact."""
     async with open_stage(tmp_path) as stage:
@@ -139,6 +140,7 @@ async def test_postgres_restarted_in_the_middle(tmp_path: Path) -> None:
         assert worker.poll() is None, "the worker must survive a restart of PostgreSQL"
 
 
+@pytest.mark.slow
 async def test_a_worker_that_sleeps_past_its_lease(tmp_path: Path) -> None:
     """SIGSTOP with a batch under way, until another worker has settled it; woken up, the first does no harm."""
     async with open_stage(tmp_path) as stage:
@@ -157,6 +159,7 @@ async def test_a_worker_that_sleeps_past_its_lease(tmp_path: Path) -> None:
         await assert_exact(stage, show)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", ["server_error_after_accept", "cut_reply", "unreadable_reply", "half_batch"])
 async def test_a_provider_that_lies(tmp_path: Path, fault: str) -> None:
     """The provider accepts and says otherwise, a few times: those messages are asked for, not sent again."""
