@@ -89,10 +89,14 @@ class Stage:
         async for shown in maya.watch(watcher, self.principal.tenant, reply.id, after=after):
             yield shown
 
+    async def watch_to_end(self, reply: MessageRow, after: int = 0) -> list[maya.Shown]:
+        """All of the reply's events, however long it takes."""
+        return [shown async for shown in self.watch(reply, after)]
+
     async def see(self, reply: MessageRow, after: int = 0) -> list[maya.Shown]:
         """All of the reply's events, within ten seconds."""
         async with asyncio.timeout(10):
-            return [shown async for shown in self.watch(reply, after)]
+            return await self.watch_to_end(reply, after)
 
     @property
     def redis(self) -> Redis:

@@ -44,7 +44,7 @@ async def lapse(stage: Stage, reply: MessageRow) -> None:
 
 async def begun(stage: Stage, reply: MessageRow, at_least: int = 1) -> None:
     """Wait until so many events are in the reply's log."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         async for shown in stage.watch(reply):
             if shown.sequence >= at_least:
                 return
