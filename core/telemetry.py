@@ -61,7 +61,7 @@ def configure(level: str, *, json: bool) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level)
-    for noisy in ("arq", "httpx", "openai", "uvicorn.access"):
+    for noisy in ("arq", "httpx", "httpx2", "openai", "uvicorn.access"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
 
 
