@@ -97,7 +97,7 @@ def check_text(text: str) -> str:
 
 async def take_floor(uow: UnitOfWork, conversation_id: UUID | None, said: str) -> UUID:
     """Lock a conversation for the next message, naming it if it has no name; one reply at a time."""
-    title = said.splitlines()[0][:TITLE_FROM_TEXT].strip()
+    title = said.translate(texts.INVISIBLE).strip().splitlines()[0][:TITLE_FROM_TEXT].strip()
     locked = await uow.rows(
         update(Conversation)
         .where(Conversation.id == conversation_id)

@@ -4,17 +4,21 @@ import asyncio
 from collections.abc import AsyncGenerator
 from dataclasses import replace
 
+import asyncpg
 import pytest
 from redis.asyncio import Redis
 from sqlalchemy import func, update
 
 from core.logstream import LogStream
+from core.unit_of_work import UnitOfWork
 from integrations.language import ModelRefused, ModelTimedOut, ModelUnavailable, Piece, Prompt, Said, ToolCall
 from integrations.scripted import ScriptedModel, Turn, calls, says
 from models.conversations import Message
 from services import maya
-from services.conversations import MessageRow
+from services.conversations import MessageRow, reply_log
+from services.maya import leases
 from tests import factories
+from tests.conftest import Servers
 from tests.maya.conftest import Stage, sequences, told
 
 
@@ -195,6 +199,62 @@ async def test_a_flush_afterwards(fresh_stage: Stage) -> None:
         [last] = await stage.see(reply, after)
         assert (last.sequence, last.reply) == (ended.last_sequence, ended)
     assert await stage.see(reply, ended.last_sequence) == []
+
+
+async def test_a_worker_that_died_before_the_last_event(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A log that lacks its last event, while the row has ended, is completed from the row."""
+    monkeypatch.setattr("services.maya.watching.POLL_SECONDS", 0.1)
+    stage = stage.scripted(says("All of it."))
+    reply = await stage.ask()
+    ended = await stage.run(reply)
+    whole = await stage.see(reply)
+    log = stage.runtime.logs.key(reply_log(stage.principal.organization_id, reply.id))
+    await stage.redis.xdel(log, f"{ended.last_sequence}-0")
+    assert await stage.see(reply) == whole
+
+
+async def test_the_database_away_at_the_end(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reply is stored although the database is away for a moment when it ends."""
+    stage = stage.scripted(says("All of it."))
+    failures = iter([OSError("away"), OSError("away")])
+    whole = leases.end
+
+    async def end(uow: UnitOfWork, lease: leases.Lease, ending: leases.Ending) -> None:
+        if (failure := next(failures, None)) is not None:
+            raise failure
+        await whole(uow, lease, ending)
+
+    monkeypatch.setattr("services.maya.running.leases.end", end)
+    monkeypatch.setattr("services.maya.running.END_PAUSE_SECONDS", 0.01)
+    ended = await stage.run(await stage.ask())
+    assert (ended.status, ended.content) == ("completed", "All of it.")
+
+
+def database_of(stage: Stage) -> str:
+    """The name of the stage's own database."""
+    url = stage.runtime.settings.database.url
+    assert url is not None
+    return url.get_secret_value().rpartition("/")[2]
+
+
+async def test_a_database_that_is_cut_off_in_the_middle(fresh_stage: Stage, servers: Servers) -> None:
+    """All connections to the database are ended while Maya speaks: the reply goes on and is stored."""
+    gate = asyncio.Event()
+    stage = fresh_stage.scripted(speaking("Before ", then=gate))
+    reply = await stage.ask()
+    async with stage.running(reply):
+        await begun(stage, reply)
+        admin = await asyncpg.connect(servers.postgres.admin_url)
+        try:
+            await admin.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1", database_of(stage)
+            )
+        finally:
+            await admin.close()
+        await asyncio.sleep(0.7)
+        gate.set()
+    ended = await stage.stored(reply)
+    assert (ended.status, ended.content) == ("completed", "Before the end")
 
 
 async def test_redis_away_all_the_time(stage: Stage) -> None:
