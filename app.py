@@ -1,5 +1,6 @@
 """The composition root: settings become a runtime, and a runtime an ASGI application. Nothing imports this module."""
 
+import asyncio
 import gc
 import logging
 import socket
@@ -14,12 +15,13 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn._types import ASGISendEvent
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
-from core import selfcheck
-from core.settings import Settings
+from core import selfcheck, telemetry
+from core.db import create_engine
+from core.settings import Settings, require
 from resolvers import build_schema
 from resolvers.endpoint import Door, graphql_routes
 from routes import all_routes
-from services.runtime import Runtime, running
+from services.runtime import Runtime, running, secret
 
 
 class Application:
@@ -134,3 +136,24 @@ def server_config(application: Application) -> uvicorn.Config:
         ws_ping_interval=None,
         timeout_graceful_shutdown=10,
     )
+
+
+async def preflight(settings: Settings) -> None:
+    """Find what would keep us from serving; raises `SettingsInvalid`, `UnsafeDatabase` or a driver's error."""
+    require(settings)
+    engine = create_engine(
+        secret(settings.database.url),
+        pool_size=1,
+        statement_timeout_seconds=settings.database.statement_timeout_seconds,
+    )
+    try:
+        await selfcheck.check(engine)
+    finally:
+        await engine.dispose()
+
+
+def serve(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT. Raises what `preflight` finds, before anything listens."""
+    telemetry.configure(settings.log_level, json=settings.production)
+    asyncio.run(preflight(settings))
+    Server(build(settings)).run()

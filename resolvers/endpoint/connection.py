@@ -21,6 +21,7 @@ from core.telemetry import logger, new_request_id
 from resolvers.context import RequestContext
 from resolvers.endpoint.authentication import authenticate
 from resolvers.endpoint.documents import DocumentInvalid
+from resolvers.endpoint.ending import end_all
 from resolvers.endpoint.errors import RATE_LIMITED, Refused, formatted
 from resolvers.endpoint.execution import Executor, Request, shown
 from resolvers.endpoint.sockets import Sockets
@@ -59,6 +60,7 @@ class Connection(BaseGraphQLTransportWSHandler[Any, None]):
         self.limits = runtime.settings.realtime
         self.principal: Principal | None = None
         self.vigil: Vigil | None = None
+        self.ending: set[asyncio.Task[Any]] = set()
 
     async def close(self, code: int, reason: str) -> None:
         """Close the connection, telling the client why."""
@@ -206,12 +208,27 @@ class Connection(BaseGraphQLTransportWSHandler[Any, None]):
             cast("Message", {"id": operation.id, "type": "error", "payload": errors})
         )
 
+    async def cleanup_operation(self, operation_id: str) -> None:
+        """Cancel an operation; its id is free at once."""
+        operation = self.operations.pop(operation_id, None)
+        if operation is not None and operation.task is not None:
+            self.ending.add(operation.task)
+            operation.task.add_done_callback(self.ending.discard)
+            operation.task.cancel()
+
+    def press(self) -> None:
+        """Cancel again what was cancelled and runs on: see `end_all`."""
+        for task in self.ending:
+            task.cancel()
+
     async def shutdown(self) -> None:
         """Release everything that the connection held."""
         if self.vigil is not None:
             await self.vigil.end()
             self.sockets.leave(self.vigil.principal)
             self.vigil = None
+        running = [operation.task for operation in self.operations.values() if operation.task is not None]
+        await end_all([*running, *self.ending])
         await super().shutdown()
 
 

@@ -10,6 +10,7 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute
 
 from resolvers.budgets import Budgets
 from resolvers.endpoint import assets
+from resolvers.endpoint.ending import end_all
 from resolvers.endpoint.execution import Executor
 from resolvers.endpoint.http import HttpEndpoint
 from resolvers.endpoint.sockets import Sockets
@@ -46,8 +47,7 @@ class Door:
         try:
             yield
         finally:
-            task.cancel()
-            await asyncio.wait([task])
+            await end_all([task])
 
 
 def graphql_routes(door: Door) -> list[BaseRoute]:

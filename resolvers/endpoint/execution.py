@@ -82,7 +82,11 @@ class Executor:
             demand_single(operation, mutations=mutations)
             points = self.charge(operation, request, context)
         except DocumentInvalid as invalid:
-            return refusal([formatted(error, context.request_id) for error in invalid.errors], 400)
+            errors = [formatted(error, context.request_id) for error in invalid.errors]
+            if context.principal is None and not self.settings.introspection:
+                # Suggestions would spell the schema out, name by name, to strangers.
+                errors = [{**error, "message": error["message"].partition(" Did you mean")[0]} for error in errors]
+            return refusal(errors, 400)
         except Refused as refused:
             return refusal([refused.formatted(context.request_id)], refused.status, refused.retry_after)
         return await self.execute(operation, request, context, points)

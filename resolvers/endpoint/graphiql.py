@@ -21,7 +21,8 @@ def html(nonce: str) -> str:
         f'crossorigin="anonymous"></script>'
         for asset in SCRIPTS
     )
-    style = f'<link rel="stylesheet" href="{escape(STYLE.url)}" integrity="sha384-{STYLE.sha384}" crossorigin="anonymous">'
+    attributes = f'href="{escape(STYLE.url)}" integrity="sha384-{STYLE.sha384}" crossorigin="anonymous"'
+    style = f'<link rel="stylesheet" {attributes}>'
     return PAGE.substitute(nonce=nonce, scripts=scripts, style=style)
 
 

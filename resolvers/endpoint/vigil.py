@@ -9,6 +9,7 @@ from core.errors import Unauthenticated
 from core.permissions import Principal
 from core.pubsub import HubClosed, session_topic
 from core.telemetry import logger
+from resolvers.endpoint.ending import end_all
 from services.runtime import Runtime
 
 FORBIDDEN = 4403
@@ -27,6 +28,9 @@ class Watched(Protocol):
 
     async def ping(self) -> None:
         """Ask the client for a pong."""
+
+    def press(self) -> None:
+        """Cancel again what was cancelled and runs on."""
 
 
 class Vigil:
@@ -73,6 +77,7 @@ class Vigil:
                 await self.connection.close(FORBIDDEN, reason[:120])
                 return True
         if now >= self.ping_at:
+            self.connection.press()
             self.ping_at = now + self.limits.ping_seconds
             if self.missed >= MISSED_PONGS:
                 await self.connection.close(TERMINATED, "No pong")
@@ -94,7 +99,6 @@ class Vigil:
 
     async def end(self) -> None:
         """Stop watching."""
-        self.task.cancel()
-        await asyncio.wait([self.task])
+        await end_all([self.task])
         if not self.task.cancelled() and (error := self.task.exception()) is not None:
             log.error("a socket was not watched over to its end", exc_info=error)

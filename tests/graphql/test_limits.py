@@ -74,7 +74,10 @@ async def test_production_hides_the_schema_from_strangers(runtime: Runtime) -> N
         reply = await anonymous.send("{ __schema { queryType { name } } }")
         assert reply.codes == ["UNAUTHENTICATED"]
         assert await anonymous.execute("{ __typename }") == {"__typename": "Query"}
+        guess = "{ viewr { id } }"
+        assert "Did you mean" not in (await anonymous.send(guess)).body["errors"][0]["message"]
         member = anonymous.as_(factories.token(runtime, principal))
+        assert "Did you mean" in (await member.send(guess)).body["errors"][0]["message"]
         assert (await member.execute('{ __type(name: "Query") { name } }'))["__type"] == {"name": "Query"}
 
 

@@ -1,0 +1,25 @@
+"""Tasks end, also those that lose a cancellation."""
+
+import asyncio
+from contextlib import suppress
+
+from resolvers.endpoint.ending import end_all
+
+
+async def test_a_lost_cancellation_is_said_again() -> None:
+    """A task that swallows the first cancellation, as `wait_for` of Python 3.11 can, ends all the same."""
+    lost = 0
+
+    async def deaf() -> None:
+        nonlocal lost
+        with suppress(asyncio.CancelledError):
+            await asyncio.sleep(60)
+        lost += 1
+        await asyncio.sleep(60)
+
+    task = asyncio.create_task(deaf())
+    await asyncio.sleep(0)
+    async with asyncio.timeout(5):
+        await end_all([task])
+    assert (lost, task.cancelled()) == (1, True)
+    await end_all([task])
