@@ -28,13 +28,15 @@ local last = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)
 return {string.format('%.0f', epoch), last[1] and last[1][1] or '0-0'}
 """
 
-# An id that is refused although the epoch is ours was written by an earlier try of the same append. A mark of the
-# writer, or entries, that are not there were flushed: going on would leave a hole for good.
+# An id that is refused although the epoch is ours was written by an earlier try of the same append. Where the mark of
+# the writer or the entry before is gone (flushed, or restarted from an older copy), going on would leave a hole.
 APPEND = """
 local held = tonumber(redis.call('GET', KEYS[2]) or '0')
 local epoch = tonumber(ARGV[1])
 if held > epoch then return redis.error_reply('STALE another writer has claimed this log') end
-if held == 0 or (tonumber(ARGV[4]) > 1 and redis.call('EXISTS', KEYS[1]) == 0) then
+local newest = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)[1]
+local last = newest and tonumber(string.match(newest[1], '^%d+')) or 0
+if held == 0 or last < ARGV[4] - 1 then
   return redis.error_reply('LOST this log was flushed')
 end
 for i = 6, #ARGV do
@@ -64,7 +66,7 @@ class StaleWriter(Exception):
 
 
 class LogLost(Exception):
-    """What was written is gone (flushed). Claim the log again, and write all of it once more."""
+    """What was written is gone (flushed). Claim the log again, and write what follows `last_sequence` once more."""
 
 
 class LogUnavailable(Exception):

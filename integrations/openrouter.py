@@ -1,8 +1,10 @@
 """OpenRouter, or any server that speaks OpenAI's chat completions, through the official SDK. One attempt a call."""
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 from integrations.language import (
@@ -88,12 +90,17 @@ class OpenRouter:
         self.stall_seconds = stall_seconds
         self.opened: AsyncOpenAI | None = None
 
-    @property
-    def client(self) -> "AsyncOpenAI":
-        """The SDK's client, made on first use: importing it takes half a second, and only workers speak to models."""
+    async def client(self) -> "AsyncOpenAI":
+        """The SDK's client, made on first use, and imported in a thread: that takes half a second."""
         if self.opened is None:
-            from openai import AsyncOpenAI, Timeout
+            await asyncio.to_thread(import_module, "openai")
+        return self.open()
 
+    def open(self) -> "AsyncOpenAI":
+        """The one client of this adapter."""
+        from openai import AsyncOpenAI, Timeout
+
+        if self.opened is None:
             self.opened = AsyncOpenAI(
                 base_url=self.base_url,
                 api_key=self.api_key,
@@ -105,8 +112,9 @@ class OpenRouter:
     async def stream(self, prompt: Prompt) -> AsyncGenerator[Piece, None]:
         """Pieces of text as they come, then one `Ended`. Raises `ModelFailed`."""
         gathered = Gathered(prompt.models[0])
+        client = await self.client()
         async with failures():
-            async with await self.client.chat.completions.create(**body(prompt)) as chunks:
+            async with await client.chat.completions.create(**body(prompt)) as chunks:
                 async for chunk in chunks:
                     if text := gathered.take(chunk):
                         yield Said(text)

@@ -79,9 +79,9 @@ class Journal:
         return False
 
     async def claim(self) -> LogWriter:
-        """Become the writer of an empty log. Raises `StaleWriter` when it holds another run's events."""
+        """Become the log's writer. Raises `StaleWriter` when it holds more than this run has to tell."""
         writer = await self.logs.claim(self.name)
-        if writer.last_sequence:
+        if writer.last_sequence > self.last_sequence:
             raise StaleWriter(self.name)
         self.writer = writer
         return writer

@@ -158,6 +158,30 @@ async def test_cancelling_midway(stage: Stage) -> None:
     assert (await stage.cancel(reply)) == ended
 
 
+async def test_cancelling_does_not_wait_for_a_poll(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The signal alone stops a reply, long before the run would look by itself."""
+    monkeypatch.setattr("services.maya.running.LOOK_SECONDS", 60.0)
+    stage = stage.scripted(speaking("Once ", then=60.0))
+    reply = await stage.ask()
+    async with stage.running(reply) as run:
+        await begun(stage, reply)
+        await stage.cancel(reply)
+        async with asyncio.timeout(1):
+            assert (await asyncio.shield(run)).status == "cancelled"
+
+
+async def test_cancelling_does_not_need_a_signal(stage: Stage) -> None:
+    """With Redis away the run sees in the row, within a second, that it is to stop."""
+    stage = stage.scripted(speaking("Once ", then=60.0))
+    reply = await stage.ask()
+    async with stage.running(reply) as run:
+        await begun(stage, reply)
+        async with stage.runtime.work.begin(stage.principal.tenant) as uow:
+            await uow.execute(update(Message).where(Message.id == reply.id).values(cancel_requested_at=func.now()))
+        async with asyncio.timeout(1):
+            assert (await asyncio.shield(run)).status == "cancelled"
+
+
 async def test_cancelling_before_a_worker_comes(stage: Stage) -> None:
     """A reply that nobody has taken ends at once; viewers see it, and a late worker leaves it alone."""
     model = ScriptedModel([])
@@ -187,6 +211,23 @@ async def test_a_flush_in_the_middle(fresh_stage: Stage) -> None:
     assert told(events) == "one two three the end"
     assert sequences(events) == list(range(1, len(events) + 1))
     assert await stage.see(reply) == events
+
+
+async def test_an_older_copy_of_redis(fresh_stage: Stage) -> None:
+    """Redis comes back with an older copy of the log: what is missing is written again, in its place."""
+    gate = asyncio.Event()
+    stage = fresh_stage.scripted(speaking("one ", "two ", "three ", then=gate, every=0.05))
+    reply = await stage.ask()
+    log = stage.runtime.logs.key(reply_log(stage.principal.organization_id, reply.id))
+    async with stage.running(reply):
+        await begun(stage, reply, 1)
+        older = await stage.redis.dump(log)
+        await begun(stage, reply, 3)
+        await stage.redis.restore(log, 60_000, older, replace=True)
+        gate.set()
+    events = await stage.see(reply)
+    assert told(events) == "one two three the end"
+    assert sequences(events) == list(range(1, len(events) + 1))
 
 
 async def test_a_flush_afterwards(fresh_stage: Stage) -> None:

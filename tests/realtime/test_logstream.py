@@ -199,6 +199,21 @@ async def test_lost_entries_alone_are_noticed(logs: LogStream, redis: Redis) -> 
         await writer.append(b"b")
 
 
+async def test_an_older_copy_is_noticed(logs: LogStream, redis: Redis) -> None:
+    """A server that comes back with an older copy of the log takes what is missing in it, and nothing before that."""
+    writer = await logs.claim("log")
+    await writer.append_all([b"a", b"b"])
+    older = await redis.dump(logs.key("log"))
+    await writer.append_all([b"c", b"d"])
+    await redis.restore(logs.key("log"), 60_000, older, replace=True)
+    with pytest.raises(LogLost):
+        await writer.append(b"e")
+    writer = await logs.claim("log")
+    assert writer.last_sequence == 2
+    assert await writer.append_all([b"c", b"d", b"e"]) == 5
+    assert [entry.event for entry in await logs.read("log")] == [b"a", b"b", b"c", b"d", b"e"]
+
+
 async def test_a_log_begun_anew_after_a_flush_is_missing(logs: LogStream, redis: Redis) -> None:
     """A reader ahead of a log that another writer began again learns that its place is gone."""
     await (await logs.claim("log")).append_all([b"a"] * 9)
