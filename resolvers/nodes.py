@@ -6,7 +6,7 @@ from uuid import UUID
 
 import strawberry
 
-from core.errors import Forbidden
+from core.errors import ErrorCode, InvalidInput
 from core.ids import decode_global_id
 from core.permissions import Permission
 from resolvers.context import Info
@@ -49,5 +49,9 @@ class NodeQueries:
     async def nodes(self, info: Info, ids: list[strawberry.ID]) -> list[Node | None]:
         """The objects behind up to 100 global ids, in their order, null where there is none for you."""
         if len(ids) > MOST_NODES:
-            raise Forbidden(f"At most {MOST_NODES} ids at once; you asked for {len(ids)}.")
+            raise InvalidInput(
+                f"At most {MOST_NODES} ids at once; you asked for {len(ids)}.",
+                field=("ids",),
+                code=ErrorCode.TOO_MANY,
+            )
         return [await fetch_node(info, value) for value in ids]

@@ -3,6 +3,8 @@
 import pytest
 from structlog.testing import capture_logs
 
+from services.runtime import Runtime
+from tests import factories
 from tests.client import ApiClient
 
 
@@ -39,3 +41,13 @@ async def test_fields_that_need_a_caller_say_so(probe: ApiClient) -> None:
         assert "not valid" in reply.body["errors"][0]["message"]
     basic = await probe.send(query, headers={"authorization": "Basic dXNlcjpwYXNz"})
     assert "Bearer" in basic.body["errors"][0]["message"]
+
+
+async def test_nodes_takes_a_hundred_ids(api: ApiClient, runtime: Runtime) -> None:
+    """More are refused as bad input; unknown ids are null, each at its place."""
+    caller = api.as_(factories.token(runtime, await factories.organization(runtime)))
+    query = "query ($ids: [ID!]!) { nodes(ids: $ids) { id } }"
+    assert (await caller.execute(query, {"ids": ["x", "y"]}))["nodes"] == [None, None]
+    reply = await caller.send(query, {"ids": ["x"] * 101})
+    assert reply.codes == ["BAD_USER_INPUT"]
+    assert reply.body["errors"][0]["extensions"]["reason"] == "TOO_MANY"

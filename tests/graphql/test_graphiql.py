@@ -3,9 +3,11 @@
 import base64
 import hashlib
 import re
+from pathlib import Path
 
 import pytest
 
+from resolvers.endpoint import assets, graphiql
 from resolvers.endpoint.assets import BY_NAME
 from services.runtime import Runtime
 from tests.client import ApiClient
@@ -34,6 +36,17 @@ async def test_a_setting_switches_it_off(runtime: Runtime) -> None:
         api = ApiClient(server.url)
         assert (await api.request("GET", headers=BROWSER)).status == 400
         assert (await api.request("GET", headers={"accept": "text/html"})).status == 406
+
+
+def test_without_the_files_a_cdn_has_them(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """An installation without npm loads the same bytes, checked by the same hashes, from a CDN that the policy names."""
+    monkeypatch.setattr(assets, "FOLDER", tmp_path)
+    page, policy = graphiql.html("nonce"), graphiql.policy("nonce", "api.example:8000")
+    for asset in BY_NAME.values():
+        assert f'{assets.CDN}/npm/{asset.package}@{asset.version}/{asset.path}" integrity="sha384-' in page
+    assert f"style-src 'self' 'unsafe-inline' {assets.CDN}" in policy
+    assert "ws://api.example:8000" in policy
+    assert "evil" not in graphiql.policy("nonce", "x; script-src evil")
 
 
 @pytest.mark.skipif(not installed, reason="needs `npm ci` in web")
