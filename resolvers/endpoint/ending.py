@@ -10,9 +10,9 @@ INSISTENCE_SECONDS = 0.5
 async def end_all(tasks: Iterable[asyncio.Task[Any]]) -> None:
     """Cancel tasks until each of them has ended.
 
-    Once is not enough: Python 3.11's `wait_for`, which redis-py uses for each command with a socket timeout, loses a
-    cancellation that comes in the moment its wait is over (fixed in 3.12), and the task goes on as if nothing had been
-    said. The soak test, with 1,000 sockets dropped at once, runs into it every time.
+    Once is not enough: Python 3.11's `wait_for`, which redis-py uses for each command with a socket timeout, loses
+    a cancellation that comes in the moment its wait is over (fixed in 3.12), and the task goes on as if nothing had
+    been said. The soak test, with 1,000 sockets dropped at once, runs into it every time.
     """
     pending = {task for task in tasks if not task.done()}
     while pending:

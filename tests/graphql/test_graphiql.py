@@ -39,7 +39,7 @@ async def test_a_setting_switches_it_off(runtime: Runtime) -> None:
 
 
 def test_without_the_files_a_cdn_has_them(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """An installation without npm loads the same bytes, checked by the same hashes, from a CDN that the policy names."""
+    """An installation without npm loads the same bytes, by the same hashes, from a CDN that the policy names."""
     monkeypatch.setattr(assets, "FOLDER", tmp_path)
     page, policy = graphiql.html("nonce"), graphiql.policy("nonce", "api.example:8000")
     for asset in BY_NAME.values():
