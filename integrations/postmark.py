@@ -1,7 +1,7 @@
 """Postmark over HTTP: one attempt a call, and every answer sorted by whether something may have been sent."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, Final
 
 import aiohttp
@@ -37,6 +37,7 @@ PAGE: Final = 500
 # Well below the idle time after which servers close: a request on a connection closed meanwhile would be in doubt.
 KEEP_ALIVE_SECONDS: Final = 2.0
 CONNECT_SHARE: Final = 0.5
+SLICE_BYTES: Final = 262_144
 
 
 class PostmarkMailer:
@@ -75,7 +76,11 @@ class PostmarkMailer:
         )
         try:
             async with self.session.post(
-                self.batch_url, data=body, timeout=timeout, allow_redirects=False
+                self.batch_url,
+                data=slices(body),
+                headers={"Content-Length": str(len(body))},
+                timeout=timeout,
+                allow_redirects=False,
             ) as response:
                 return classify(
                     response.status, await response.read(), response.headers.get("Retry-After"), len(messages)
@@ -153,6 +158,13 @@ def encode(envelope: Envelope, messages: Sequence[Message], message_stream: str)
             for message in messages
         ]
     )
+
+
+async def slices(body: bytes) -> AsyncIterator[memoryview]:
+    """A large body in parts, so that the loop may do something else between them."""
+    view = memoryview(body)
+    for start in range(0, len(body), SLICE_BYTES):
+        yield view[start : start + SLICE_BYTES]
 
 
 def classify(status: int, body: bytes, retry_after: str | None, count: int) -> Outcome:

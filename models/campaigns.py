@@ -206,9 +206,10 @@ class EmailDelivery(Base):
     __tablename__ = "email_deliveries"
     __table_args__ = (
         ForeignKeyConstraint(["organization_id", "campaign_id"], ["campaigns.organization_id", "campaigns.id"]),
-        UniqueConstraint("organization_id", "campaign_id", "contact_id"),
-        UniqueConstraint("organization_id", "campaign_id", "email_norm"),
-        UniqueConstraint("organization_id", "campaign_id", "message_id"),
+        # No other index may start as the primary key does: without statistics the planner would take it by mistake.
+        UniqueConstraint("organization_id", "contact_id", "campaign_id"),
+        UniqueConstraint("organization_id", "email_norm", "campaign_id"),
+        UniqueConstraint("organization_id", "message_id", "campaign_id"),
         Index(
             "ix_email_deliveries_open",
             "organization_id",

@@ -627,21 +627,21 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("organization_id", "campaign_id", "id", name=op.f("pk_email_deliveries")),
         sa.UniqueConstraint(
             "organization_id",
-            "campaign_id",
             "contact_id",
-            name=op.f("uq_email_deliveries_organization_id_campaign_id_contact_id"),
+            "campaign_id",
+            name=op.f("uq_email_deliveries_organization_id_contact_id_campaign_id"),
         ),
         sa.UniqueConstraint(
             "organization_id",
-            "campaign_id",
             "email_norm",
-            name=op.f("uq_email_deliveries_organization_id_campaign_id_email_norm"),
+            "campaign_id",
+            name=op.f("uq_email_deliveries_organization_id_email_norm_campaign_id"),
         ),
         sa.UniqueConstraint(
             "organization_id",
-            "campaign_id",
             "message_id",
-            name=op.f("uq_email_deliveries_organization_id_campaign_id_message_id"),
+            "campaign_id",
+            name=op.f("uq_email_deliveries_organization_id_message_id_campaign_id"),
         ),
         postgresql_partition_by="RANGE (campaign_id)",
     )

@@ -14,12 +14,12 @@ from sqlalchemy import (
     Select,
     Text,
     Uuid,
-    any_,
     bindparam,
     exists,
     func,
     literal,
     select,
+    true,
     update,
 )
 
@@ -28,6 +28,7 @@ from core.pubsub import campaign_topic
 from core.unit_of_work import UnitOfWork
 from models.campaigns import Campaign, CampaignStatus, DeliveryStatus, EmailDelivery
 from models.contacts import Contact, ContactTag
+from services.deliveries.planning import of_bound_campaign
 
 START = UUID(int=0)
 
@@ -61,19 +62,6 @@ def is_sending() -> Any:  # noqa: ANN401 - a SQL condition on bound ids
     )
 
 
-def of_bound_campaign() -> tuple[Any, ...]:
-    """The deliveries of the bound campaign."""
-    return (
-        EmailDelivery.organization_id == bindparam("organization", type_=Uuid),
-        EmailDelivery.campaign_id == bindparam("campaign", type_=Uuid),
-    )
-
-
-def is_listed() -> Any:  # noqa: ANN401 - a SQL condition
-    """Whether the delivery is one of the bound ids; an array of uuids, as a cast from text is not leakproof."""
-    return EmailDelivery.id == any_(bindparam("ids", type_=ARRAY(Uuid)))
-
-
 @lru_cache
 def claim_statement(*, custom_fields: bool, tags: bool) -> Select[*tuple[Any, ...]]:
     """Claim a batch and read with it what the campaign's templates need of each contact."""
@@ -93,7 +81,12 @@ def claim_statement(*, custom_fields: bool, tags: bool) -> Select[*tuple[Any, ..
     )
     claimed = (
         update(EmailDelivery)
-        .where(*of_bound_campaign(), EmailDelivery.id == any_(func.array(select(picked.c.id).scalar_subquery())))
+        .where(
+            *of_bound_campaign(),
+            EmailDelivery.id == picked.c.id,
+            EmailDelivery.id >= select(picked.c.id).order_by(picked.c.id).limit(1).scalar_subquery(),
+            EmailDelivery.id <= select(picked.c.id).order_by(picked.c.id.desc()).limit(1).scalar_subquery(),
+        )
         .values(
             status=DeliveryStatus.CLAIMED,
             lease_token=bindparam("token", type_=Uuid),
@@ -113,11 +106,16 @@ def claim_statement(*, custom_fields: bool, tags: bool) -> Select[*tuple[Any, ..
         columns.append(
             func.array(of_contact.order_by(ContactTag.tag).scalar_subquery(), type_=ARRAY(Text)).label("tags")
         )
-    return select(claimed.c.id, claimed.c.contact_id, claimed.c.email, *columns).select_from(
-        claimed.outerjoin(
-            Contact,
-            (contact.organization_id == bindparam("organization", type_=Uuid)) & (contact.id == claimed.c.contact_id),
-        )
+    # Each contact by its key: without the OFFSET the planner may rather read all contacts of the organisation.
+    person = (
+        select(*columns)
+        .where(contact.organization_id == bindparam("organization", type_=Uuid), contact.id == claimed.c.contact_id)
+        .offset(literal(0))
+        .correlate(claimed)
+        .lateral("person")
+    )
+    return select(claimed.c.id, claimed.c.contact_id, claimed.c.email, *person.c).select_from(
+        claimed.outerjoin(person, true())
     )
 
 

@@ -156,6 +156,8 @@ async def complete(uow: UnitOfWork, campaign_id: UUID) -> None:
     if not size[0].audience:
         await move(uow, campaign_id, CampaignStatus.FAILED, reason=NOBODY)
         return
+    if size[0].audience >= PAGE:
+        await uow.rows(select(func.system.analyze_deliveries(campaign_id)))
     await move(uow, campaign_id, CampaignStatus.SENDING, prepare_cursor=None, started_at=func.now())
     uow.enqueue(SendBatches(organization_id=organization_id, campaign_id=campaign_id))
     log.info("audience frozen", campaign_id=str(campaign_id), audience=size[0].audience)

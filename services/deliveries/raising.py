@@ -6,12 +6,12 @@ from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ARRAY, DateTime, Text, Uuid, bindparam, case, column, func, update
+from sqlalchemy import ARRAY, DateTime, Text, bindparam, case, func, update
 
 from core.pubsub import campaign_topic
 from core.unit_of_work import UnitOfWork
 from models.campaigns import DeliveryStatus, EmailDelivery
-from services.deliveries.claiming import of_bound_campaign
+from services.deliveries.planning import given, within_span
 
 RANKS = (
     DeliveryStatus.ACCEPTED,
@@ -47,32 +47,23 @@ class Raise:
 @lru_cache
 def raise_statement() -> Any:  # noqa: ANN401 - an UPDATE
     """Raise many deliveries of a campaign at once."""
-    columns: list[tuple[str, Uuid[UUID] | Text | DateTime]] = [
-        ("id", Uuid()),
-        ("status", Text()),
-        ("message_id", Text()),
-        *((name, DateTime(timezone=True)) for name in TIMES),
-    ]
-    given = (
-        func.unnest(*(bindparam(f"given_{name}", type_=ARRAY(kind)) for name, kind in columns))
-        .table_valued(*(column(name, kind) for name, kind in columns))
-        .render_derived(name="given")
-    )
+    times = dict.fromkeys(TIMES, DateTime(timezone=True))
+    given_rows = given(status=Text(), message_id=Text(), **times)
     ranks = bindparam("ranks", [str(status) for status in RANKS], type_=ARRAY(Text))
     rises = func.coalesce(func.array_position(ranks, EmailDelivery.status), 0) < func.array_position(
-        ranks, given.c.status
+        ranks, given_rows.c.status
     )
     return (
         update(EmailDelivery)
-        .where(*of_bound_campaign(), EmailDelivery.id == given.c.id)
+        .where(*within_span(), EmailDelivery.id == given_rows.c.id)
         .values(
-            status=case((rises, given.c.status), else_=EmailDelivery.status),
-            message_id=func.coalesce(EmailDelivery.message_id, given.c.message_id),
+            status=case((rises, given_rows.c.status), else_=EmailDelivery.status),
+            message_id=func.coalesce(EmailDelivery.message_id, given_rows.c.message_id),
             accepted_at=func.coalesce(EmailDelivery.accepted_at, func.clock_timestamp()),
             lease_token=None,
             lease_until=None,
             next_look_at=None,
-            **{name: func.coalesce(getattr(EmailDelivery, name), given.c[name]) for name in TIMES},
+            **{name: func.coalesce(getattr(EmailDelivery, name), given_rows.c[name]) for name in TIMES},
         )
     )
 
@@ -87,7 +78,9 @@ async def raise_deliveries(uow: UnitOfWork, campaign_id: UUID, raises: dict[UUID
         {
             "organization": uow.tenant.organization_id,
             "campaign": campaign_id,
-            "given_id": [delivery_id for delivery_id, _ in ordered],
+            "low": ordered[0][0],
+            "high": ordered[-1][0],
+            "ids": [delivery_id for delivery_id, _ in ordered],
             "given_status": [str(found.status) for _, found in ordered],
             "given_message_id": [found.message_id for _, found in ordered],
             **{f"given_{name}": [getattr(found, name) for _, found in ordered] for name in TIMES},

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Text, Uuid, any_, bindparam, case, column, func, null, select, update
+from sqlalchemy import Text, Uuid, bindparam, case, func, null, select, update
 
 from core.permissions import Tenant
 from core.pubsub import campaign_topic
@@ -13,7 +13,8 @@ from core.telemetry import logger
 from core.unit_of_work import UnitOfWork, Work
 from integrations.mail import Mailer, SearchFailed
 from models.campaigns import Campaign, DeliveryStatus, EmailDelivery, OnDoubt
-from services.deliveries.claiming import is_listed, now_plus, of_bound_campaign
+from services.deliveries.claiming import now_plus
+from services.deliveries.planning import given, is_listed, span, within_span
 from services.deliveries.work import SendBatches
 
 LOOKS = 3
@@ -60,7 +61,7 @@ async def reserve_due(uow: UnitOfWork, campaign_id: UUID) -> dict[UUID, list[UUI
         .where(
             EmailDelivery.organization_id == uow.tenant.organization_id,
             EmailDelivery.campaign_id == campaign_id,
-            EmailDelivery.id == any_(func.array(select(due.c.id).scalar_subquery())),
+            EmailDelivery.id == due.c.id,
         )
         .values(next_look_at=now_plus(RESERVED_SECONDS))
         .returning(EmailDelivery.id, EmailDelivery.batch_id)
@@ -88,13 +89,13 @@ async def settle(
     absent = [delivery_id for delivery_id in deliveries if str(delivery_id) not in found]
     if there:
         await uow.execute(
-            found_statement(), {**bound, "ids": there, "message_ids": [found[str(one)] for one in there]}
+            found_statement(), {**bound, **span(there), "given_message_id": [found[str(one)] for one in there]}
         )
     if absent:
         doubt = await uow.rows(select(Campaign.on_doubt).where(Campaign.id == campaign_id))
         await uow.execute(
             absent_statement(hold=doubt[0].on_doubt == OnDoubt.HOLD),
-            {**bound, "ids": absent, "pause": grace_seconds / (LOOKS - 1)},
+            {**bound, **span(absent), "pause": grace_seconds / (LOOKS - 1)},
         )
         uow.enqueue(SendBatches(organization_id=uow.tenant.organization_id, campaign_id=campaign_id))
     uow.publish(campaign_topic(uow.tenant.organization_id, campaign_id))
@@ -104,7 +105,7 @@ async def settle(
 def in_doubt() -> tuple[Any, ...]:
     """The bound batch's messages that are still in doubt."""
     return (
-        *of_bound_campaign(),
+        *within_span(),
         EmailDelivery.status == DeliveryStatus.UNKNOWN,
         EmailDelivery.batch_id == bindparam("batch", type_=Uuid),
     )
@@ -112,17 +113,13 @@ def in_doubt() -> tuple[Any, ...]:
 
 def found_statement() -> Any:  # noqa: ANN401 - an UPDATE
     """The provider has them."""
-    given = (
-        func.unnest(bindparam("ids", type_=ARRAY(Uuid)), bindparam("message_ids", type_=ARRAY(Text)))
-        .table_valued(column("id", Uuid), column("message_id", Text))
-        .render_derived(name="given")
-    )
+    given_rows = given(message_id=Text())
     return (
         update(EmailDelivery)
-        .where(*in_doubt(), EmailDelivery.id == given.c.id)
+        .where(*in_doubt(), EmailDelivery.id == given_rows.c.id)
         .values(
             status=DeliveryStatus.ACCEPTED,
-            message_id=given.c.message_id,
+            message_id=given_rows.c.message_id,
             accepted_at=func.clock_timestamp(),
             error_message=None,
             next_look_at=None,
@@ -137,7 +134,7 @@ def absent_statement(*, hold: bool) -> Any:  # noqa: ANN401 - an UPDATE
     kept = EmailDelivery.batch_id if hold else null()
     return (
         update(EmailDelivery)
-        .where(*in_doubt(), is_listed())
+        .where(*in_doubt(), *is_listed())
         .values(
             status=case((last, str(end)), else_=str(DeliveryStatus.UNKNOWN)),
             looks=case((last, 0), else_=EmailDelivery.looks + 1),

@@ -5,7 +5,7 @@ from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Float, Integer, Text, Uuid, and_, bindparam, column, func, literal, or_, select, update
+from sqlalchemy import Float, Integer, Text, Uuid, and_, bindparam, func, literal, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from core.pubsub import campaign_topic
@@ -13,7 +13,8 @@ from core.unit_of_work import UnitOfWork
 from integrations.mail import AccountRefused, Answered, InDoubt, Message, NotSent, Receipt, Verdict
 from models.campaigns import DeliveryStatus, EmailDelivery
 from models.contacts import Suppression, SuppressionReason
-from services.deliveries.claiming import Claim, is_listed, now_plus, of_bound_campaign
+from services.deliveries.claiming import Claim, now_plus
+from services.deliveries.planning import given, is_listed, span, within_span
 from services.deliveries.submitting import Handed
 
 TEXT_LENGTH = 500
@@ -39,17 +40,13 @@ LEASE_OVER: dict[str, Any] = {"lease_token": None, "lease_until": None, "next_lo
 @lru_cache
 def accepted_statement() -> Any:  # noqa: ANN401 - an UPDATE
     """The messages that the provider took, with its ids."""
-    given = (
-        func.unnest(bindparam("ids", type_=ARRAY(Uuid)), bindparam("message_ids", type_=ARRAY(Text)))
-        .table_valued(column("id", Uuid), column("message_id", Text))
-        .render_derived(name="given")
-    )
+    given_rows = given(message_id=Text())
     return (
         update(EmailDelivery)
-        .where(*of_bound_campaign(), EmailDelivery.id == given.c.id, is_of_batch())
+        .where(*within_span(), EmailDelivery.id == given_rows.c.id, is_of_batch())
         .values(
             status=DeliveryStatus.ACCEPTED,
-            message_id=given.c.message_id,
+            message_id=given_rows.c.message_id,
             accepted_at=func.clock_timestamp(),
             error_code=None,
             error_message=None,
@@ -61,19 +58,16 @@ def accepted_statement() -> Any:  # noqa: ANN401 - an UPDATE
 @lru_cache
 def rejected_statement() -> Any:  # noqa: ANN401 - an UPDATE
     """The messages that the provider refused, with its codes and words."""
-    given = (
-        func.unnest(
-            bindparam("ids", type_=ARRAY(Uuid)),
-            bindparam("codes", type_=ARRAY(Integer)),
-            bindparam("texts", type_=ARRAY(Text)),
-        )
-        .table_valued(column("id", Uuid), column("code", Integer), column("text", Text))
-        .render_derived(name="given")
-    )
+    given_rows = given(code=Integer(), text=Text())
     return (
         update(EmailDelivery)
-        .where(*of_bound_campaign(), EmailDelivery.id == given.c.id, is_of_batch())
-        .values(status=DeliveryStatus.REJECTED, error_code=given.c.code, error_message=given.c.text, **LEASE_OVER)
+        .where(*within_span(), EmailDelivery.id == given_rows.c.id, is_of_batch())
+        .values(
+            status=DeliveryStatus.REJECTED,
+            error_code=given_rows.c.code,
+            error_message=given_rows.c.text,
+            **LEASE_OVER,
+        )
     )
 
 
@@ -82,7 +76,7 @@ def not_sent_statement() -> Any:  # noqa: ANN401 - an UPDATE
     """The messages that were certainly not sent: pending again."""
     return (
         update(EmailDelivery)
-        .where(*of_bound_campaign(), is_listed(), is_of_batch())
+        .where(*is_listed(), is_of_batch())
         .values(
             status=DeliveryStatus.PENDING,
             batch_id=None,
@@ -99,8 +93,7 @@ def in_doubt_statement() -> Any:  # noqa: ANN401 - an UPDATE
     return (
         update(EmailDelivery)
         .where(
-            *of_bound_campaign(),
-            is_listed(),
+            *is_listed(),
             EmailDelivery.status == DeliveryStatus.SUBMITTING,
             EmailDelivery.lease_token == bindparam("token", type_=Uuid),
         )
@@ -139,12 +132,12 @@ async def record_receipts(
     """Write down a receipt for each message."""
     accepted = [receipt.message_id for receipt in receipts if receipt.verdict is Verdict.ACCEPTED]
     if len(accepted) == len(messages):
-        await uow.execute(accepted_statement(), {**bound, "ids": ids_of(messages), "message_ids": accepted})
+        await uow.execute(accepted_statement(), {**bound, **span(ids_of(messages)), "given_message_id": accepted})
         return
     pairs = list(zip(messages, receipts, strict=True))
     taken = [message for message, receipt in pairs if receipt.verdict is Verdict.ACCEPTED]
     if taken:
-        await uow.execute(accepted_statement(), {**bound, "ids": ids_of(taken), "message_ids": accepted})
+        await uow.execute(accepted_statement(), {**bound, **span(ids_of(taken)), "given_message_id": accepted})
     refused = [pair for pair in pairs if pair[1].verdict in (Verdict.REFUSED, Verdict.INACTIVE)]
     if refused:
         await reject(uow, bound, refused)
@@ -160,9 +153,9 @@ async def reject(uow: UnitOfWork, bound: dict[str, UUID], refused: list[tuple[Me
         rejected_statement(),
         {
             **bound,
-            "ids": ids_of(messages),
-            "codes": [receipt.code for _, receipt in refused],
-            "texts": [receipt.text[:TEXT_LENGTH] for _, receipt in refused],
+            **span(ids_of(messages)),
+            "given_code": [receipt.code for _, receipt in refused],
+            "given_text": [receipt.text[:TEXT_LENGTH] for _, receipt in refused],
         },
     )
     inactive = [message for message, receipt in refused if receipt.verdict is Verdict.INACTIVE]
@@ -173,12 +166,12 @@ async def reject(uow: UnitOfWork, bound: dict[str, UUID], refused: list[tuple[Me
         EmailDelivery.email_norm,
         literal(str(SuppressionReason.PROVIDER), Text),
         EmailDelivery.campaign_id,
-    ).where(*of_bound_campaign(), is_listed())
+    ).where(*is_listed())
     await uow.execute(
         insert(Suppression)
         .from_select(["organization_id", "email_norm", "reason", "campaign_id"], addresses)
         .on_conflict_do_nothing(),
-        {**bound, "ids": ids_of(inactive)},
+        {**bound, **span(ids_of(inactive))},
     )
 
 
@@ -190,7 +183,7 @@ async def doubt(
         in_doubt_statement(),
         {
             **bound,
-            "ids": ids_of(messages),
+            **span(ids_of(messages)),
             "reason": outcome.reason[:TEXT_LENGTH],
             "first_look": request_seconds if outcome.under_way else 0.0,
         },
@@ -199,7 +192,7 @@ async def doubt(
 
 async def give_back(uow: UnitOfWork, bound: dict[str, UUID], messages: Sequence[Message], reason: str) -> None:
     """Make messages pending again that were certainly not sent."""
-    await uow.execute(not_sent_statement(), {**bound, "ids": ids_of(messages), "reason": reason[:TEXT_LENGTH]})
+    await uow.execute(not_sent_statement(), {**bound, **span(ids_of(messages)), "reason": reason[:TEXT_LENGTH]})
 
 
 def ids_of(messages: Sequence[Message]) -> list[UUID]:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import ARRAY, Float, Text, Uuid, bindparam, case, column, func, select, update
+from sqlalchemy import Float, Text, Uuid, bindparam, case, func, select, update
 
 from core.unit_of_work import UnitOfWork
 from integrations.mail import (
@@ -22,9 +22,10 @@ from integrations.mail import (
 )
 from models.campaigns import Campaign, CampaignStatus, DeliveryStatus, EmailDelivery
 from services.deliveries.audience import is_suppressed
-from services.deliveries.claiming import Claim, is_listed, is_sending, now_plus, of_bound_campaign
+from services.deliveries.claiming import Claim, is_sending, now_plus
 from services.deliveries.composing import Composed
 from services.deliveries.leases import LeaseTimes, time_for
+from services.deliveries.planning import given, is_listed, span, within_span
 from services.deliveries.preparing import Decision
 
 BODY_BYTES = 40_000_000
@@ -44,8 +45,7 @@ def submit_statement() -> Any:  # noqa: ANN401 - an UPDATE with RETURNING
     return (
         update(EmailDelivery)
         .where(
-            *of_bound_campaign(),
-            is_listed(),
+            *is_listed(),
             EmailDelivery.status == DeliveryStatus.CLAIMED,
             EmailDelivery.lease_token == bindparam("token", type_=Uuid),
             EmailDelivery.lease_until > now_plus(bindparam("needed", type_=Float)),
@@ -65,20 +65,16 @@ def submit_statement() -> Any:  # noqa: ANN401 - an UPDATE with RETURNING
 @lru_cache
 def skip_statement() -> Any:  # noqa: ANN401 - an UPDATE
     """Skip claimed rows, each with its reason."""
-    given = (
-        func.unnest(bindparam("ids", type_=ARRAY(Uuid)), bindparam("decisions", type_=ARRAY(Text)))
-        .table_valued(column("id", Uuid), column("decision", Text))
-        .render_derived(name="given")
-    )
+    given_rows = given(decision=Text())
     return (
         update(EmailDelivery)
         .where(
-            *of_bound_campaign(),
-            EmailDelivery.id == given.c.id,
+            *within_span(),
+            EmailDelivery.id == given_rows.c.id,
             EmailDelivery.status == DeliveryStatus.CLAIMED,
             EmailDelivery.lease_token == bindparam("token", type_=Uuid),
         )
-        .values(status=DeliveryStatus.SKIPPED, decision=given.c.decision, lease_token=None, lease_until=None)
+        .values(status=DeliveryStatus.SKIPPED, decision=given_rows.c.decision, lease_token=None, lease_until=None)
     )
 
 
@@ -95,8 +91,7 @@ def release_statement() -> Any:  # noqa: ANN401 - an UPDATE
     return (
         update(EmailDelivery)
         .where(
-            *of_bound_campaign(),
-            is_listed(),
+            *is_listed(),
             EmailDelivery.status == DeliveryStatus.CLAIMED,
             EmailDelivery.lease_token == bindparam("token", type_=Uuid),
         )
@@ -115,14 +110,14 @@ async def submit(uow: UnitOfWork, claim: Claim, composed: Composed, times: Lease
     """Pass the point of no return; the messages that may be handed over once this has been committed."""
     bound = {"organization": claim.organization_id, "campaign": claim.campaign_id, "token": claim.token}
     ids = list(composed.messages)
-    rows = await uow.rows(submit_statement(), {**bound, "ids": ids, "needed": times.needed, "batch": claim.batch_id})
-    passed = {row.id for row in rows}
+    submitted = {**bound, **span(ids), "needed": times.needed, "batch": claim.batch_id} if ids else None
+    passed = {row.id for row in await uow.rows(submit_statement(), submitted)} if submitted else frozenset()
     if composed.skipped:
         decisions = [str(decision) for decision in composed.skipped.values()]
-        await uow.execute(skip_statement(), {**bound, "ids": list(composed.skipped), "decisions": decisions})
+        await uow.execute(skip_statement(), {**bound, **span(list(composed.skipped)), "given_decision": decisions})
     if len(passed) == len(ids):
         return list(composed.messages.values())
-    await uow.execute(release_statement(), {**bound, "ids": [one for one in ids if one not in passed]})
+    await uow.execute(release_statement(), {**bound, **span([one for one in ids if one not in passed])})
     return [message for one, message in composed.messages.items() if one in passed]
 
 

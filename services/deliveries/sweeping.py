@@ -3,7 +3,7 @@
 from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import any_, case, exists, func, select, update
+from sqlalchemy import case, exists, func, select, update
 
 from core.db import SystemScope, first
 from core.permissions import Tenant
@@ -117,7 +117,7 @@ async def lapse(uow: UnitOfWork, campaign_id: UUID) -> int:
         .where(
             EmailDelivery.organization_id == uow.tenant.organization_id,
             EmailDelivery.campaign_id == campaign_id,
-            EmailDelivery.id == any_(func.array(select(lapsed.c.id).scalar_subquery())),
+            EmailDelivery.id == lapsed.c.id,
         )
         .values(
             status=case((submitting, str(DeliveryStatus.UNKNOWN)), else_=str(DeliveryStatus.PENDING)),
@@ -154,7 +154,7 @@ async def skip_cancelled(uow: UnitOfWork, campaign_id: UUID) -> int:
         .where(
             EmailDelivery.organization_id == uow.tenant.organization_id,
             EmailDelivery.campaign_id == campaign_id,
-            EmailDelivery.id == any_(func.array(select(waiting.c.id).scalar_subquery())),
+            EmailDelivery.id == waiting.c.id,
         )
         .values(status=DeliveryStatus.SKIPPED, decision=str(Decision.CANCELLED), lease_token=None, lease_until=None)
     )

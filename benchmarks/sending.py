@@ -1,0 +1,345 @@
+"""Messages a second of one worker process, beside a bare loop that does only the unavoidable.
+
+    python benchmarks/sending.py [recipients] [rounds]
+
+Both send the same messages to a stub that answers at once, from a PostgreSQL with fsync on, under Row Level Security.
+The bare loop reads recipients by keyset, renders and encodes the same JSON, posts it, and writes one UPDATE a batch
+to a table with nothing but a primary key. The engine keeps its whole ledger: claims, leases, counters, events.
+"""
+
+import asyncio
+import io
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic
+from typing import cast
+from uuid import UUID
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+import aiohttp
+import orjson
+import uvloop
+from sqlalchemy import ARRAY, Text, Uuid, bindparam, column, func, insert, select, table, text, update
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from core import migration
+from core.ids import new_id
+from core.permissions import Tenant
+from core.security import new_signing_key
+from core.settings import load
+from integrations.mail import Envelope, Message
+from integrations.postmark import encode
+from local.folder import free_port
+from local.servers import create_database, create_roles, start_postgres, start_valkey
+from models.campaigns import Campaign, CampaignRecipient, CampaignStats, CampaignStatus, RecipientKind
+from models.contacts import Contact
+from models.organizations import Organization
+from services.deliveries.composing import load_mail, unsubscribe_url
+from services.deliveries.preparing import prepare
+from services.deliveries.progress import read_progress
+from services.deliveries.states import move
+from services.rendering import contact_variables
+from services.runtime import Runtime, running
+
+ROOT = Path(__file__).parent.parent
+BATCH = 500
+SUBJECT = "{{ contact.firstName | default: 'Hello' }}, spring is here"
+HTML = (
+    "<!doctype html><html><body style='font-family:sans-serif'><h1>Hello {{ contact.firstName | default: 'there' }}</h1>"
+    + "<p>Our spring collection has arrived, and we kept a few pieces back for our regulars. Have a look before they "
+    "are gone: light jackets, linen shirts, and the shoes you asked for.</p>"
+    * 5
+    + "<p>{% if contact.lastName %}Yours, dear {{ contact.lastName | upcase }}{% else %}Yours{% endif %}</p>"
+    "<p><a href='https://shop.example/spring?c={{ contact.email | escape }}'>To the shop</a></p>"
+    "<p><a href='{{ unsubscribeUrl }}'>Unsubscribe</a></p></body></html>"
+)
+WORKER = "import jobs; from core.settings import load; jobs.run_worker(load())"
+done = table("bench_done", column("organization_id", Uuid), column("id", Uuid), column("message_id", Text))
+
+
+class Stub(asyncio.Protocol):
+    """An HTTP server that accepts every batch, with a fresh id for each message."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin to listen to a client."""
+        self.transport = cast("asyncio.Transport", transport)
+        self.buffer = bytearray()
+        self.missing = 0
+
+    def data_received(self, data: bytes) -> None:
+        """Collect a request and answer it when it is whole."""
+        self.buffer += data
+        if not self.missing:
+            head, found, _ = bytes(self.buffer[:4096]).partition(b"\r\n\r\n")
+            if not found:
+                return
+            length = int(head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0])
+            self.missing = len(head) + 4 + length
+        if len(self.buffer) >= self.missing:
+            self.answer(self.buffer.count(b'"HtmlBody":'))
+            self.buffer.clear()
+            self.missing = 0
+
+    def answer(self, count: int) -> None:
+        """Accept so many messages."""
+        digits = os.urandom(16 * count).hex()
+        items = ",".join(
+            '{"To":"x","SubmittedAt":"2026-01-01T00:00:00.0000000Z","MessageID":"%s","ErrorCode":0,"Message":"OK"}'
+            % digits[start : start + 32]
+            for start in range(0, 32 * count, 32)
+        )
+        body = f"[{items}]".encode()
+        head = f"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
+        self.transport.write(head.encode() + body)
+
+
+async def serve_stub(port: int) -> None:
+    """Serve until killed."""
+    server = await asyncio.get_running_loop().create_server(Stub, "127.0.0.1", port)
+    await server.serve_forever()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bench:
+    """What the rounds share."""
+
+    runtime: Runtime
+    tenant: Tenant
+    recipients: int
+    url: str
+
+
+@asynccontextmanager
+async def stage(recipients: int) -> AsyncIterator[Bench]:
+    """Servers, a stub, a worker process, and an organisation with so many contacts."""
+    with tempfile.TemporaryDirectory(prefix="nudge-bench-") as home:
+        postgres = start_postgres(Path(home), durable=True)
+        valkey = start_valkey(Path(home))
+        stub_port = free_port()
+        stub = subprocess.Popen([sys.executable, __file__, "--stub", str(stub_port)])
+        try:
+            environment = await environment_of(Path(home), postgres, valkey, stub_port)
+            os.environ.update(environment)
+            settings = load(_env_file=None)
+            async with running(settings) as runtime:
+                tenant = await populate(runtime, recipients)
+                worker = subprocess.Popen([sys.executable, "-c", WORKER], cwd=ROOT)
+                try:
+                    await asyncio.sleep(2)
+                    yield Bench(
+                        runtime=runtime,
+                        tenant=tenant,
+                        recipients=recipients,
+                        url=f"http://127.0.0.1:{stub_port}/email/batch",
+                    )
+                finally:
+                    worker.terminate()
+                    worker.wait(30)
+        finally:
+            stub.kill()
+            stub.wait()
+            valkey.stop()
+            postgres.stop()
+
+
+async def environment_of(home: Path, postgres: object, valkey: object, stub_port: int) -> dict[str, str]:
+    """Create roles and database; the environment of a process that uses them."""
+    from sqlalchemy.engine import make_url
+
+    from local.servers import PostgresServer, ValkeyServer
+
+    assert isinstance(postgres, PostgresServer)
+    assert isinstance(valkey, ValkeyServer)
+
+    def located(url: str) -> str:
+        return make_url(url).set(database="nudge_bench").render_as_string(hide_password=False)
+
+    await create_roles(
+        postgres.admin_url,
+        migrator_password=make_url(postgres.migrator_url).password or "",
+        app_password=make_url(postgres.app_url).password or "",
+    )
+    await create_database(postgres.admin_url, "nudge_bench")
+    await migration.upgrade(located(postgres.migrator_url))
+    await make_bare_table(located(postgres.migrator_url))
+    return {
+        "NUDGE_ENVIRONMENT": "test",
+        "NUDGE_LOG_LEVEL": "WARNING",
+        "NUDGE_HOME": str(home),
+        "NUDGE_DATABASE__URL": located(postgres.app_url),
+        "NUDGE_REDIS__URL": valkey.url,
+        "NUDGE_AUTH__SIGNING_KEY": new_signing_key(),
+        "NUDGE_SECURITY__SECRET_KEY": "x" * 32,
+        "NUDGE_POSTMARK__BASE_URL": f"http://127.0.0.1:{stub_port}",
+        "NUDGE_POSTMARK__SERVER_TOKEN": "bench",
+        "NUDGE_POSTMARK__WEBHOOK_PASSWORD": "bench",
+        "NUDGE_LLM__BASE_URL": "http://127.0.0.1:9",
+        "NUDGE_LLM__API_KEY": "bench",
+        **{name: value for name, value in os.environ.items() if name.startswith("NUDGE_SENDING__")},
+    }
+
+
+async def make_bare_table(url: str) -> None:
+    """The bare loop's results: a primary key, the policy every tenant table has, and nothing else."""
+    engine = create_async_engine(url)
+    async with engine.begin() as connection:
+        for statement in (
+            "CREATE TABLE bench_done (organization_id uuid, id uuid, message_id text, "
+            "PRIMARY KEY (organization_id, id)) WITH (fillfactor = 50)",
+            "ALTER TABLE bench_done ENABLE ROW LEVEL SECURITY",
+            "ALTER TABLE bench_done FORCE ROW LEVEL SECURITY",
+            "CREATE POLICY tenant ON bench_done TO nudge_app USING "
+            "(organization_id = (SELECT nullif(current_setting('app.organization_id', true), '')::uuid))",
+            "GRANT SELECT, INSERT, UPDATE, DELETE ON bench_done TO nudge_app",
+        ):
+            await connection.execute(text(statement))
+    await engine.dispose()
+
+
+async def populate(runtime: Runtime, recipients: int) -> Tenant:
+    """An organisation with so many contacts."""
+    tenant = Tenant(organization_id=new_id())
+    async with runtime.work.begin(tenant) as uow:
+        await uow.execute(insert(Organization).values(id=tenant.organization_id, name="Shop", slug="shop"))
+    for start in range(0, recipients, 10_000):
+        rows = [
+            {
+                "id": new_id(),
+                "organization_id": tenant.organization_id,
+                "email": f"person-{number}@example.com",
+                "email_norm": f"person-{number}@example.com",
+                "first_name": f"Ada {number}",
+                "last_name": "Lovelace",
+            }
+            for number in range(start, min(start + 10_000, recipients))
+        ]
+        async with runtime.work.begin(tenant) as uow:
+            await uow.execute(insert(Contact), rows)
+    return tenant
+
+
+async def draft(bench: Bench) -> UUID:
+    """A campaign to everybody."""
+    campaign_id = new_id()
+    organization_id = bench.tenant.organization_id
+    async with bench.runtime.work.begin(bench.tenant) as uow:
+        await uow.execute(
+            insert(Campaign).values(
+                id=campaign_id, organization_id=organization_id, name="Spring", subject=SUBJECT, html_content=HTML
+            )
+        )
+        await uow.execute(insert(CampaignStats).values(organization_id=organization_id, campaign_id=campaign_id))
+        await uow.execute(
+            insert(CampaignRecipient).values(
+                id=new_id(), organization_id=organization_id, campaign_id=campaign_id, kind=RecipientKind.ALL
+            )
+        )
+    return campaign_id
+
+
+async def bare(bench: Bench) -> float:
+    """Messages a second of the bare loop."""
+    campaign_id = await draft(bench)
+    organization_id = bench.tenant.organization_id
+    mail = await load_mail(bench.runtime.reads(bench.tenant), campaign_id, sender="a@shop.example", batch_size=BATCH)
+    assert mail is not None
+    async with bench.runtime.work.begin(bench.tenant) as uow:
+        await uow.execute(text("DELETE FROM bench_done"))
+        await uow.execute(
+            text("INSERT INTO bench_done SELECT organization_id, id FROM contacts WHERE organization_id = :o"),
+            {"o": organization_id},
+        )
+    read = (
+        select(Contact.id, Contact.email, Contact.first_name, Contact.last_name)
+        .where(Contact.organization_id == bindparam("o", type_=Uuid), Contact.id > bindparam("after", type_=Uuid))
+        .order_by(Contact.id)
+        .limit(BATCH)
+    )
+    given = (
+        func.unnest(bindparam("ids", type_=ARRAY(Uuid)), bindparam("messages", type_=ARRAY(Text)))
+        .table_valued(column("id", Uuid), column("message_id", Text))
+        .render_derived(name="given")
+    )
+    write = (
+        update(done)
+        .where(done.c.organization_id == bindparam("o", type_=Uuid), done.c.id == given.c.id)
+        .values(message_id=given.c.message_id)
+    )
+    started, after, sent = monotonic(), UUID(int=0), 0
+    async with aiohttp.ClientSession(headers={"Content-Type": "application/json"}) as session:
+        while True:
+            async with bench.runtime.work.begin(bench.tenant) as uow:
+                rows = await uow.rows(read, {"o": organization_id, "after": after})
+            if not rows:
+                return sent / (monotonic() - started)
+            envelope = Envelope(sender=mail.sender, campaign_id=str(campaign_id), batch_id=str(new_id()), tag="t")
+            messages = []
+            for row in rows:
+                url = unsubscribe_url(
+                    bench.runtime.settings.public_url, bench.runtime.unsubscribe_signer, mail, row.id, row.id
+                )
+                contact = contact_variables(first_name=row.first_name, last_name=row.last_name, email=row.email)
+                rendered = mail.template.render(contact, {**mail.variables, "unsubscribeUrl": url})
+                messages.append(Message(str(row.id), row.email, rendered.subject, rendered.html, rendered.text, url))
+            async with session.post(bench.url, data=io.BytesIO(encode(envelope, messages, "broadcast"))) as response:
+                answers = orjson.loads(await response.read())
+            async with bench.runtime.work.begin(bench.tenant) as uow:
+                await uow.execute(
+                    write,
+                    {
+                        "o": organization_id,
+                        "ids": [row.id for row in rows],
+                        "messages": [answer["MessageID"] for answer in answers],
+                    },
+                )
+            after, sent = rows[-1].id, sent + len(rows)
+
+
+async def engine(bench: Bench) -> tuple[float, float]:
+    """Messages a second of the worker process, and recipients a second of the preparation before it."""
+    campaign_id = await draft(bench)
+    async with bench.runtime.work.begin(bench.tenant) as uow:
+        await move(uow, campaign_id, CampaignStatus.PREPARING)
+    started = monotonic()
+    while not await prepare(bench.runtime.work, bench.tenant, campaign_id):
+        pass
+    prepared = monotonic()
+    while True:
+        await asyncio.sleep(0.02)
+        row = await read_progress(bench.runtime.reads(bench.tenant), campaign_id)
+        assert row is not None
+        assert not row.counts.rejected + row.counts.unknown + row.counts.failed, row
+        if row.counts.accepted == bench.recipients:
+            return bench.recipients / (monotonic() - prepared), bench.recipients / (prepared - started)
+
+
+async def main(recipients: int, rounds: int) -> None:
+    """Interleaved rounds, then medians."""
+    bares, engines, prepares = [], [], []
+    async with stage(recipients) as bench:
+        for number in range(1, rounds + 1):
+            bares.append(await bare(bench))
+            sent, prepared = await engine(bench)
+            engines.append(sent)
+            prepares.append(prepared)
+            print(f"round {number}: bare {bares[-1]:9,.0f}/s   engine {sent:9,.0f}/s   prepare {prepared:9,.0f}/s")
+    ratio = statistics.median(e / b for e, b in zip(engines, bares, strict=True))
+    print(f"{recipients:,} recipients, {rounds} rounds, medians")
+    print(f"bare loop {statistics.median(bares):,.0f} messages/s")
+    print(f"engine    {statistics.median(engines):,.0f} messages/s")
+    print(f"ratio     {ratio:.2f} (aim: at least 0.60)")
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--stub"]:
+        uvloop.run(serve_stub(int(sys.argv[2])))
+    else:
+        uvloop.run(main(int((sys.argv[1:2] or ["100000"])[0]), int((sys.argv[2:3] or ["3"])[0])))
