@@ -9,6 +9,7 @@ import typer
 from pydantic import SecretStr
 
 from core import development, telemetry
+from core.selfcheck import UnsafeDatabase
 from core.settings import Environment, Settings, SettingsInvalid, load, require, unknown_variables
 from local.folder import LocalError
 
@@ -78,7 +79,7 @@ def api() -> None:
 
     found = settings()
     require(found)
-    app.Server(app.build(found)).run()
+    app.serve(found)
 
 
 @cli.command()
@@ -199,7 +200,7 @@ def main() -> None:
     """Entry point: a bad setting is one clear message, not a stack."""
     try:
         cli()
-    except (SettingsInvalid, LocalError) as error:
+    except (SettingsInvalid, LocalError, UnsafeDatabase) as error:
         sys.stderr.write(f"nudge: {error}\n")
         sys.exit(2)
 

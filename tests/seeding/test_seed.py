@@ -8,7 +8,7 @@ from services.runtime import Runtime
 
 
 async def test_the_demo_organisation_is_made_once_and_adds_up(fresh_runtime: Runtime) -> None:
-    """Seeding makes 2,000 contacts and a finished campaign whose counters equal its ledger; twice, it makes nothing."""
+    """Seeding makes 2,000 contacts and a finished campaign whose counters equal its ledger; twice, nothing more."""
     email = "demo@nudge.example"
     assert await seeding.seed(fresh_runtime, email=email, password="correct-horse-nudge")
     assert not await seeding.seed(fresh_runtime, email=email, password="correct-horse-nudge")
