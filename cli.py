@@ -9,7 +9,7 @@ import typer
 from pydantic import SecretStr
 
 from core import development, telemetry
-from core.selfcheck import UnsafeDatabase
+from core.errors import UnsafeDatabase
 from core.settings import Environment, Settings, SettingsInvalid, load, require, unknown_variables
 from local.folder import LocalError
 

@@ -85,3 +85,7 @@ class RateLimited(Exception):
     def __init__(self, message: str, *, retry_after: int) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+
+
+class UnsafeDatabase(Exception):
+    """The process must not start on this database; the message lists every reason."""

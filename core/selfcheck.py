@@ -6,12 +6,8 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from core.errors import UnsafeDatabase
 from core.migration import SCRIPTS
-
-
-class UnsafeDatabase(Exception):
-    """The process must not start; the message lists every reason."""
-
 
 # No row of these belongs to an organisation.
 WITHOUT_TENANTS = ["alembic_version", "provider_budgets"]

@@ -5,7 +5,7 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from core import selfcheck
-from core.selfcheck import UnsafeDatabase
+from core.errors import UnsafeDatabase
 from services.runtime import Runtime
 from tests.conftest import Servers, copy_template
 
