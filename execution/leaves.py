@@ -1,0 +1,109 @@
+"""Leaves in generated code: values that are data as they are, enum members, and what custom scalars make of values."""
+
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from graphql import (
+    GraphQLBoolean,
+    GraphQLEnumType,
+    GraphQLError,
+    GraphQLFloat,
+    GraphQLID,
+    GraphQLInt,
+    GraphQLScalarType,
+    GraphQLString,
+)
+
+from execution.completing import checked_by
+
+if TYPE_CHECKING:
+    from execution.compiling import Compilation
+    from execution.writing import Place
+
+# Neither awaitable nor an error; and of these, what needs no look after a scalar has made it.
+DATA = frozenset({str, int, float, bool, list, dict})
+PLAIN = DATA | {bytes, tuple, set, frozenset, date, datetime, time, timedelta, Decimal, UUID}
+
+# What graphql-core's own scalars let through as it is.
+AS_IT_IS = {
+    GraphQLString: "type({0}) is str",
+    GraphQLID: "type({0}) is str",
+    GraphQLInt: "type({0}) is int and -2147483648 <= {0} <= 2147483647",
+    GraphQLFloat: "type({0}) is float and -1.7976931348623157e308 <= {0} <= 1.7976931348623157e308",
+    GraphQLBoolean: "{0} is True or {0} is False",
+}
+UNCHANGED = {type_: type_.coerce_output_value for type_ in AS_IT_IS}
+
+
+def lines_of_leaf(
+    compilation: "Compilation", type_: Any, at: "Place", settled: list[str], *, nullable: bool
+) -> list[str]:
+    """Complete a leaf in the variable; nothing for types that are not leaves or that only their coercion understands."""
+    deeper = ["    " + line for line in settled]
+    last = f"elif {at.variable} is not None:" if nullable else "else:"
+    if type_ in AS_IT_IS and type_.coerce_output_value is UNCHANGED[type_]:
+        test = AS_IT_IS[type_].format(at.variable)
+        test = f"{at.variable} is None or {test}" if nullable else test
+        return [f"if not ({test}):", *deeper]
+    if isinstance(type_, GraphQLEnumType):
+        return lines_of_enum(compilation, type_, at, [last, *deeper])
+    if isinstance(type_, GraphQLScalarType):
+        return lines_of_scalar(compilation, type_, at, [last, *deeper])
+    return []
+
+
+def lines_of_enum(compilation: "Compilation", type_: GraphQLEnumType, at: "Place", rest: list[str]) -> list[str]:
+    """Members of a Python enum are known by identity, texts by equality."""
+    by_identity, by_text, kept = names_of(type_)
+    compilation.kept += kept
+    lines: list[str] = []
+    if by_identity:
+        e = compilation.constant("E", by_identity)
+        lines += [f"if id({at.variable}) in {e}:", f"    {at.variable} = {e}[id({at.variable})]"]
+    if by_text:
+        e = compilation.constant("E", by_text)
+        word = "elif" if lines else "if"
+        test = f"{word} type({at.variable}) is str and {at.variable} in {e}:"
+        lines += [test, f"    {at.variable} = {e}[{at.variable}]"]
+    return lines + rest if lines else []
+
+
+def names_of(type_: GraphQLEnumType) -> tuple[dict[int, str], dict[str, str], list[Any]]:
+    """The names that the type gives to members by identity and to texts; and the members, to be kept alive."""
+    by_identity: dict[int, str] = {}
+    by_text: dict[str, str] = {}
+    values = [value.value for value in type_.values.values()]
+    classes = {type(value) for value in values if isinstance(value, Enum)} | {getattr(type_, "wrapped_cls", None)}
+    members: list[Any] = [member for cls in classes if cls is not None for member in cls]
+    for value in [*members, *(value for value in values if type(value) is str)]:
+        try:
+            name = type_.coerce_output_value(value)
+        except (GraphQLError, TypeError, ValueError):
+            continue
+        if type(name) is not str:
+            continue
+        if type(value) is str:
+            by_text[value] = name
+        else:
+            by_identity[id(value)] = name
+    return by_identity, by_text, members
+
+
+def lines_of_scalar(compilation: "Compilation", type_: GraphQLScalarType, at: "Place", rest: list[str]) -> list[str]:
+    """A custom scalar makes of a plain value what it makes; what that is gets a look unless it is obviously data."""
+    s = compilation.constant("S", type_.coerce_output_value)
+    check = compilation.constant("S", checked_by(type_))
+    return [
+        f"if type({at.variable}) in PLAIN:",
+        f"    made = {s}({at.variable})",
+        "    if type(made) in DATA:",
+        f"        {at.variable} = made",
+        "    else:",
+        f"        {at.variable} = settle_scalar(run, {at.x}, {at.at}, {at.variable}, made, {check})",
+        f"        if type({at.variable}) is Coroutine and run.awaits:",
+        *("            " + line for line in at.note),
+        *rest,
+    ]

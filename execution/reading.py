@@ -1,0 +1,45 @@
+"""How a field's value is read: by its resolver, or, where its resolver only would, straight from the source."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from graphql import GraphQLField, TypeNameMetaFieldDef
+
+from execution.rows import read
+from execution.strawberry_fields import BasicField, MethodField, strawberry_field
+
+Kind = Literal["typename", "attribute", "property", "method", "resolver", "custom"]
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """`attribute` reads `name` of the source; `property` does what graphql-core's default resolver does;
+    `method` and `resolver` call `call`; `custom` calls the resolver that the execution was given.
+    """
+
+    kind: Kind
+    name: str = ""
+    call: Any = None
+
+
+def reading_of(definition: GraphQLField, name: str, *, has_arguments: bool, custom_default: bool) -> Reading:
+    """How the field is read."""
+    if definition is TypeNameMetaFieldDef:
+        return Reading("typename")
+    if definition.resolve is None:
+        if custom_default:
+            return Reading("custom")
+        return Reading("resolver", call=None) if has_arguments else Reading("property", name)
+    match strawberry_field(definition, read):
+        case BasicField(attribute) if not has_arguments:
+            return Reading("attribute", attribute)
+        case MethodField(function) if not has_arguments:
+            return Reading("method", call=function)
+        case _:
+            return Reading("resolver", call=definition.resolve)
+
+
+def read_property(source: Any, name: str) -> Any:
+    """What graphql-core's default resolver looks up, before it calls what is callable."""
+    return source.get(name) if isinstance(source, Mapping) else getattr(source, name, None)

@@ -1,0 +1,123 @@
+"""The state of one execution, on top of what graphql-core's `Executor` keeps of it."""
+
+from collections.abc import Coroutine, Sequence
+from types import CoroutineType
+from typing import Any, Final
+
+from graphql import FieldNode, GraphQLField, GraphQLObjectType, GraphQLOutputType, GraphQLResolveInfo
+from graphql.execution import Executor
+from graphql.execution.collect_fields import FieldDetailsList
+from graphql.execution.values import get_argument_values
+from graphql.pyutils import gather_with_cancel
+
+from execution.paths import Thin, new, real
+
+OF_THE_FIELD: Final = 5  # the first entries of a GraphQLResolveInfo differ by field, the others by execution
+
+
+class Field:
+    """A field of a plan: what is the same each time it is executed."""
+
+    __slots__ = ("arguments", "definition", "details", "key", "name", "nodes", "parent", "type", "variable_arguments")
+
+    def __init__(
+        self,
+        key: str,
+        details: FieldDetailsList,
+        nodes: list[FieldNode],
+        definition: GraphQLField,
+        parent: GraphQLObjectType,
+    ) -> None:
+        self.key = key
+        self.details = details
+        self.nodes = nodes
+        self.name = nodes[0].name.value
+        self.definition = definition
+        self.parent = parent
+        self.type: GraphQLOutputType = definition.type
+        self.arguments: dict[str, Any] | None = None
+        self.variable_arguments = False
+
+
+class Run(Executor[Any]):
+    """An execution by compiled code."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.awaits = True
+        self.info_class: type[GraphQLResolveInfo[Any]] | None = None
+        self.info_rest: tuple[Any, ...] = ()
+        self.argument_values: dict[Field, dict[str, Any]] = {}
+
+    def info(self, field: Field, path: Thin) -> GraphQLResolveInfo[Any]:
+        """What a resolver is told. The first is made by graphql-core (or Strawberry), the others after its model."""
+        if self.info_class is None:
+            at = real(path)
+            assert at is not None  # noqa: S101 - a field has a path
+            info = self.build_resolve_info(field.definition, field.nodes, field.parent, at)
+            self.info_class = type(info)
+            self.info_rest = tuple(info)[OF_THE_FIELD:]
+            return info
+        own = (field.name, field.nodes, field.type, field.parent, real(path))
+        made: GraphQLResolveInfo[Any] = new(self.info_class, own + self.info_rest)
+        return made
+
+    def arguments(self, field: Field) -> dict[str, Any]:
+        """The arguments of a field; raises `GraphQLError` when they do not fit."""
+        values = self.argument_values.get(field)
+        if values is None:
+            values = get_argument_values(
+                field.definition, field.nodes[0], self.variable_values, None, self.hide_suggestions
+            )
+            if field.variable_arguments:
+                self.argument_values[field] = values
+        return values
+
+    def abandon(self, awaitables: list[Any]) -> None:
+        """Let what was started end by itself: an error has already answered in its place."""
+        if awaitables:
+            self.settle_in_background(awaitables)
+
+
+async def join(fields: dict[str, Any], waiting: list[tuple[str, Coroutine[Any, Any, Any]]]) -> dict[str, Any]:
+    """An object's fields, once those that take time have come."""
+    if len(waiting) == 1:
+        key, value = waiting[0]
+        fields[key] = await value
+        return fields
+    values = await gather_with_cancel(*(value for _, value in waiting))
+    fields.update(zip((key for key, _ in waiting), values, strict=True))
+    return fields
+
+
+async def join_items(items: list[Any], waiting: list[int]) -> list[Any]:
+    """A list, once those of its items that take time have come."""
+    if len(waiting) == 1:
+        items[waiting[0]] = await items[waiting[0]]
+        return items
+    values = await gather_with_cancel(*(items[index] for index in waiting))
+    for index, value in zip(waiting, values, strict=True):
+        items[index] = value
+    return items
+
+
+def serially(run: Run, source: object, steps: Sequence[tuple[str, Any]]) -> Any:
+    """Execute fields one after the other: the next one starts when the one before has come."""
+    fields: dict[str, Any] = {}
+    for index, (key, step) in enumerate(steps):
+        value = step(run, source, None)
+        if type(value) is CoroutineType and run.awaits:
+            return serially_on(run, source, steps[index + 1 :], fields, key, value)
+        fields[key] = value
+    return fields
+
+
+async def serially_on(
+    run: Run, source: object, steps: Sequence[tuple[str, Any]], fields: dict[str, Any], key: str, first: Any
+) -> dict[str, Any]:
+    """Go on with the next fields once the first has come."""
+    fields[key] = await first
+    for following, step in steps:
+        value = step(run, source, None)
+        fields[following] = await value if type(value) is CoroutineType and run.awaits else value
+    return fields
