@@ -1,93 +1,132 @@
 """graphql-core's `execute` and `subscribe`, with the same arguments, by plans."""
 
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
+from graphql import (
+    DocumentNode,
+    ExecutionResult,
+    GraphQLFieldResolver,
+    GraphQLSchema,
+    GraphQLTypeResolver,
+    MiddlewareManager,
+)
 from graphql.execution import Executor
-from graphql.execution import execute as EXECUTE, execute_sync as EXECUTE_SYNC, subscribe as SUBSCRIBE
-from graphql import DocumentNode, ExecutionResult, GraphQLSchema
-from graphql.execution import Executor
+from graphql.execution import execute as execute_by_core
+from graphql.execution import execute_sync as execute_sync_by_core
+from graphql.execution import subscribe as subscribe_by_core
 
 from execution.executors import Compiled, CompiledExecutor, CompiledSubscriber, compiled_class
 from execution.plans import fall_back
 
 
-
-def execute(
+def execute(  # noqa: PLR0917 - graphql-core's arguments in its order
     schema: GraphQLSchema,
     document: DocumentNode,
     root_value: Any = None,
     context_value: Any = None,
     variable_values: dict[str, Any] | None = None,
     operation_name: str | None = None,
-    *args: Any,
+    field_resolver: GraphQLFieldResolver | None = None,
+    type_resolver: GraphQLTypeResolver | None = None,
+    subscribe_field_resolver: GraphQLFieldResolver | None = None,
+    max_coercion_errors: int = 50,
+    enable_early_execution: bool = False,
+    middleware: tuple[Any, ...] | list[Any] | MiddlewareManager | None = None,
     executor_class: type[Executor[Any]] | None = None,
-    **kwargs: Any,
+    is_awaitable: Callable[[Any], Any] | None = None,
+    is_async_iterable: Callable[[Any], Any] | None = None,
+    **options: Any,
 ) -> ExecutionResult | Awaitable[ExecutionResult]:
-    """Execute a validated query or mutation: the arguments, result and errors are those of graphql-core's `execute`.
+    """Execute a validated query or mutation: arguments, result and errors are those of graphql-core's `execute`.
 
     Synchronous where all resolvers are.
     """
-    return EXECUTE(
+    return execute_by_core(
         schema,
         document,
         root_value,
         context_value,
         variable_values,
         operation_name,
-        *args,
-        executor_class=counterpart(executor_class, CompiledExecutor, document, operation_name),
-        **kwargs,
+        field_resolver,
+        type_resolver,
+        subscribe_field_resolver,
+        max_coercion_errors,
+        enable_early_execution,
+        middleware,
+        counterpart(executor_class, CompiledExecutor, document, operation_name),
+        is_awaitable,
+        is_async_iterable,
+        **options,
     )
 
 
-def execute_sync(
+def execute_sync(  # noqa: PLR0917 - graphql-core's arguments in its order
     schema: GraphQLSchema,
     document: DocumentNode,
     root_value: Any = None,
     context_value: Any = None,
     variable_values: dict[str, Any] | None = None,
     operation_name: str | None = None,
-    *args: Any,
+    field_resolver: GraphQLFieldResolver | None = None,
+    type_resolver: GraphQLTypeResolver | None = None,
+    max_coercion_errors: int = 50,
+    middleware: tuple[Any, ...] | list[Any] | MiddlewareManager | None = None,
     executor_class: type[Executor[Any]] | None = None,
-    **kwargs: Any,
+    check_sync: bool = False,
+    **options: Any,
 ) -> ExecutionResult:
     """Execute as graphql-core's `execute_sync` does."""
-    return EXECUTE_SYNC(
+    return execute_sync_by_core(
         schema,
         document,
         root_value,
         context_value,
         variable_values,
         operation_name,
-        *args,
-        executor_class=counterpart(executor_class, CompiledExecutor, document, operation_name),
-        **kwargs,
+        field_resolver,
+        type_resolver,
+        max_coercion_errors,
+        middleware,
+        counterpart(executor_class, CompiledExecutor, document, operation_name),
+        check_sync,
+        **options,
     )
 
 
-def subscribe(
+def subscribe(  # noqa: PLR0917 - graphql-core's arguments in its order
     schema: GraphQLSchema,
     document: DocumentNode,
     root_value: Any = None,
     context_value: Any = None,
     variable_values: dict[str, Any] | None = None,
     operation_name: str | None = None,
-    *args: Any,
+    field_resolver: GraphQLFieldResolver | None = None,
+    type_resolver: GraphQLTypeResolver | None = None,
+    subscribe_field_resolver: GraphQLFieldResolver | None = None,
+    max_coercion_errors: int = 50,
+    enable_early_execution: bool = False,
     executor_class: type[Executor[Any]] | None = None,
-    **kwargs: Any,
+    middleware: MiddlewareManager | None = None,
+    **options: Any,
 ) -> Any:
     """Subscribe as graphql-core's `subscribe` does; each event is executed by the plan."""
-    return SUBSCRIBE(
+    return subscribe_by_core(
         schema,
         document,
         root_value,
         context_value,
         variable_values,
         operation_name,
-        *args,
-        executor_class=counterpart(executor_class, CompiledSubscriber, document, operation_name),
-        **kwargs,
+        field_resolver,
+        type_resolver,
+        subscribe_field_resolver,
+        max_coercion_errors,
+        enable_early_execution,
+        counterpart(executor_class, CompiledSubscriber, document, operation_name),
+        middleware,
+        **options,
     )
 
 

@@ -47,6 +47,6 @@ def is_plain(cls: type) -> bool:
     """Whether instances can be nothing but objects to read: no awaitable, no error, no callable, no null."""
     if issubclass(cls, BaseException | NoneType | UndefinedType | Enum | type):
         return False
-    if any(hasattr(cls, name) for name in UNLIKE_PLAIN):
+    if any(name in base.__dict__ for base in cls.__mro__ for name in UNLIKE_PLAIN):
         return False
     return not any("__getattribute__" in base.__dict__ for base in cls.__mro__ if base.__module__ != "builtins")

@@ -120,6 +120,9 @@ class Plans:
         self.by_identity: dict[tuple[int, str | None], tuple[ref[DocumentNode], tuple[object, str | None]]] = {}
         self.seen: OrderedDict[tuple[int, str | None], int] = OrderedDict()
 
+    def __reduce__(self) -> tuple[type["Plans"], tuple[()]]:
+        return (Plans, ())  # a copy of the schema starts without plans
+
     def find(self, run: Run, document: DocumentNode, name: str | None) -> Plan | str:
         """The plan to execute, or why there is none."""
         operation = self.operation(document, name)
