@@ -31,7 +31,6 @@ from execution.writing import lines_of_list, lines_of_object, lines_of_steps
 MOST_FIELDS: Final = 1_000
 MOST_DEPTH: Final = 50
 NAME = re.compile("[_A-Za-z][_0-9A-Za-z]*")
-BUILTINS = (type, id, iter, list, tuple, dict, str, int, float, bool, enumerate, callable, hasattr, getattr, Exception)
 PLAN_NUMBERS = count(1)
 
 
@@ -73,7 +72,6 @@ class Compilation:
         self.written: list[str] = []
         self.new_plans: list[ObjectPlan] = []
         self.namespace: dict[str, Any] = {
-            "__builtins__": {builtin.__name__: builtin for builtin in BUILTINS},
             "Coroutine": CoroutineType,
             "settle": settle,
             "settle_scalar": settle_scalar,
