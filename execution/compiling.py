@@ -18,13 +18,13 @@ from graphql import (
 from graphql.execution.collect_fields import FieldDetailsList, GroupedFieldSet, collect_fields, collect_subfields
 
 from execution.arguments import settle_arguments
-from execution.completing import abandon_items, completer, execute_by_graphql_core
+from execution.completing import abandon_items, completer, execute_by_graphql_core, settle_made, settle_made_item
 from execution.leaves import DATA, PLAIN
 from execution.objects import ObjectPlan
-from execution.positions import Position, fail, guarded, settle, settle_scalar
+from execution.positions import Position, fail, fail_item, guard, guard_item, settle, settle_item
 from execution.reading import read_property
 from execution.refusals import Refused
-from execution.run import Field, Run, join, join_items, serially
+from execution.run import Field, Run, joined, joined_items, serially
 from execution.selections import Nodes
 from execution.writing import lines_of_list, lines_of_object, lines_of_steps
 
@@ -32,6 +32,23 @@ MOST_FIELDS: Final = 1_000
 MOST_DEPTH: Final = 50
 NAME = re.compile("[_A-Za-z][_0-9A-Za-z]*")
 PLAN_NUMBERS = count(1)
+WORDS: dict[str, Any] = {
+    "Coroutine": CoroutineType,
+    "settle": settle,
+    "settle_item": settle_item,
+    "guard": guard,
+    "guard_item": guard_item,
+    "fail": fail,
+    "fail_item": fail_item,
+    "settle_made": settle_made,
+    "settle_made_item": settle_made_item,
+    "joined": joined,
+    "joined_items": joined_items,
+    "abandon_items": abandon_items,
+    "read_property": read_property,
+    "PLAIN": PLAIN,
+    "DATA": DATA,
+}
 
 
 class Plan:
@@ -71,19 +88,7 @@ class Compilation:
         self.lines: list[str] = []
         self.written: list[str] = []
         self.new_plans: list[ObjectPlan] = []
-        self.namespace: dict[str, Any] = {
-            "Coroutine": CoroutineType,
-            "settle": settle,
-            "settle_scalar": settle_scalar,
-            "guarded": guarded,
-            "fail": fail,
-            "join": join,
-            "join_items": join_items,
-            "abandon_items": abandon_items,
-            "read_property": read_property,
-            "PLAIN": PLAIN,
-            "DATA": DATA,
-        }
+        self.namespace: dict[str, Any] = dict(WORDS)
 
     def constant(self, prefix: str, value: Any) -> str:
         """A name for the value in the plan's namespace."""
@@ -171,7 +176,7 @@ class Compilation:
         key = (field, id(type_))
         found = self.lists.get(key)
         if found is None:
-            item = Position(field.nodes, type_.of_type, completer(self, field, type_.of_type))
+            item = Position(field, type_.of_type, completer(self, field, type_.of_type))
             found = self.lists[key] = (item, f"l{next(self.numbers)}")
             self.lines += lines_of_list(self, found[1], field, item, type_.of_type)
         return found

@@ -3,8 +3,9 @@
 The generated code handles the usual values itself; what it does not recognise at a glance comes here.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
+from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
 from graphql import (
@@ -27,7 +28,7 @@ from graphql.execution.executor import invalid_return_type_error
 from graphql.pyutils import inspect, is_iterable
 
 from execution.paths import Thin, keys, of_field, real
-from execution.positions import Complete, Position, fail, later, settle
+from execution.positions import Complete, Position, fail_at, guarded, later, settle_at
 from execution.run import Field, Run, join_items
 
 if TYPE_CHECKING:
@@ -80,22 +81,33 @@ def completer_of_present(
 
 def completer_of_leaf(type_: GraphQLLeafType) -> Complete:
     """Scalars and enums, by their own coercion."""
-    checked = checked_by(type_)
-    return lambda _run, _path, value: checked(value, type_.coerce_output_value(value))
+    return lambda _run, _path, value: checked(type_, value, type_.coerce_output_value(value))
 
 
-def checked_by(type_: GraphQLLeafType) -> Any:
-    """Checks that coercion gave something; raises `TypeError` otherwise."""
+def checked(type_: GraphQLLeafType, value: Any, coerced: Any) -> Any:
+    """What coercion gave; raises `TypeError` when that is nothing."""
+    if coerced is Undefined or coerced is None:
+        raise TypeError(
+            f"Expected `{inspect(type_)}.coerce_output_value({inspect(value)})` to return non-nullable value,"
+            f" returned: {inspect(coerced)}"
+        )
+    return coerced
 
-    def checked(value: Any, coerced: Any) -> Any:
-        if coerced is Undefined or coerced is None:
-            raise TypeError(
-                f"Expected `{inspect(type_)}.coerce_output_value({inspect(value)})` to return non-nullable value,"
-                f" returned: {inspect(coerced)}"
-            )
-        return coerced
 
-    return checked
+def settle_made(run: Run, position: Position, path: Thin | None, made: Any, scalar: tuple[Any, Any]) -> Any:
+    """What a custom scalar made of a value, when it is nothing that is obviously data."""
+    if run.is_awaitable(made):
+        return guarded(run, position, (path, position.key, position.parent), made)
+    return checked(*scalar, made)
+
+
+def settle_made_item(
+    run: Run, position: Position, path: Thin, index: int, made: Any, scalar: tuple[Any, Any]
+) -> Any:
+    """The same for an item of a list."""
+    if run.is_awaitable(made):
+        return guarded(run, position, (path, index, None), made)
+    return checked(*scalar, made)
 
 
 def completer_of_list(
@@ -134,7 +146,7 @@ async def complete_stream(run: Run, item: Position, path: Thin, iterator: AsyncI
         if hasattr(iterator, "aclose"):
             with suppress(Exception):
                 await iterator.aclose()
-        run.abandon([items[index] for index in waiting])
+        run.abandon(items)
         raise
     return await join_items(items, waiting) if waiting else items
 
@@ -144,17 +156,18 @@ def complete_item(run: Run, item: Position, path: Thin, value: Any) -> Any:
     if run.is_awaitable(value):
         return later(run, item, path, value)
     try:
-        return settle(run, item, path, value)
+        return settle_at(run, item, path, value)
     except Exception as error:  # noqa: BLE001 - whatever a resolver raises is an error of the item
-        return fail(run, item, path, error)
+        return fail_at(run, item, path, error)
 
 
-def abandon_items(run: Run, items: list[Any], waiting: list[int] | None, rest: Any) -> None:
+def abandon_items(run: Run, items: list[Any], rest: Iterator[Any]) -> None:
     """Let the items that were started end by themselves, also those that the list still holds."""
-    awaitables = [items[index] for index in waiting or ()]
+    started = [item for item in items if type(item) is CoroutineType and run.awaits]
     with suppress(Exception):
-        awaitables.extend(item for item in rest if run.is_awaitable(item))
-    run.abandon(awaitables)
+        started.extend(item for item in rest if run.is_awaitable(item))
+    if started:
+        run.settle_in_background(started)
 
 
 def complete_object(

@@ -17,8 +17,6 @@ from graphql import (
     GraphQLString,
 )
 
-from execution.completing import checked_by
-
 if TYPE_CHECKING:
     from execution.compiling import Compilation
     from execution.writing import Place
@@ -38,20 +36,16 @@ AS_IT_IS = {
 UNCHANGED = {type_: type_.coerce_output_value for type_ in AS_IT_IS}
 
 
-def lines_of_leaf(
-    compilation: "Compilation", type_: Any, at: "Place", settled: list[str], *, nullable: bool
-) -> list[str]:
+def lines_of_leaf(compilation: "Compilation", type_: Any, at: "Place", *, nullable: bool) -> list[str]:
     """Complete a leaf in the variable; nothing for types that are not leaves or that only their coercion understands."""
-    deeper = ["    " + line for line in settled]
-    last = f"elif {at.variable} is not None:" if nullable else "else:"
     if type_ in AS_IT_IS and type_.coerce_output_value is UNCHANGED[type_]:
         test = AS_IT_IS[type_].format(at.variable)
         test = f"{at.variable} is None or {test}" if nullable else test
-        return [f"if not ({test}):", *deeper]
+        return [f"if not ({test}):", *at.settled()]
     if isinstance(type_, GraphQLEnumType):
-        return lines_of_enum(compilation, type_, at, [last, *deeper])
+        return lines_of_enum(compilation, type_, at, at.otherwise(nullable=nullable))
     if isinstance(type_, GraphQLScalarType):
-        return lines_of_scalar(compilation, type_, at, [last, *deeper])
+        return lines_of_scalar(compilation, type_, at, at.otherwise(nullable=nullable))
     return []
 
 
@@ -95,15 +89,13 @@ def names_of(type_: GraphQLEnumType) -> tuple[dict[int, str], dict[str, str], li
 def lines_of_scalar(compilation: "Compilation", type_: GraphQLScalarType, at: "Place", rest: list[str]) -> list[str]:
     """A custom scalar makes of a plain value what it makes; what that is gets a look unless it is obviously data."""
     s = compilation.constant("S", type_.coerce_output_value)
-    check = compilation.constant("S", checked_by(type_))
+    t = compilation.constant("T", type_)
     return [
         f"if type({at.variable}) in PLAIN:",
         f"    made = {s}({at.variable})",
-        "    if type(made) in DATA:",
-        f"        {at.variable} = made",
-        "    else:",
-        f"        {at.variable} = settle_scalar(run, {at.x}, {at.at}, {at.variable}, made, {check})",
-        f"        if type({at.variable}) is Coroutine and run.awaits:",
-        *("            " + line for line in at.note),
+        "    if type(made) not in DATA:",
+        f"        made = {at.call('settle_made')} made, ({t}, {at.variable}))",
+        f"        {at.slow} = True",
+        f"    {at.variable} = made",
         *rest,
     ]

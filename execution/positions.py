@@ -3,27 +3,32 @@
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeAlias
 
-from graphql import FieldNode, GraphQLOutputType, is_non_null_type
+from graphql import GraphQLOutputType, is_non_null_type
 from graphql.error import located_error
 
 from execution.paths import Thin, keys, real
-from execution.run import Run
+from execution.run import Field, Run
 
 Complete: TypeAlias = Callable[[Run, Thin, Any], Any]
 
 
 class Position:
-    """What to do with a value there. `complete` gives the completed value or an awaitable of it, or raises."""
+    """What to do with a value there. `complete` gives the completed value or an awaitable of it, or raises.
 
-    __slots__ = ("complete", "nodes", "required")
+    `key` and `parent` are of the field; an item has the index in their place.
+    """
 
-    def __init__(self, nodes: list[FieldNode], type_: GraphQLOutputType, complete: Complete) -> None:
-        self.nodes = nodes
+    __slots__ = ("complete", "key", "nodes", "parent", "required")
+
+    def __init__(self, field: Field, type_: GraphQLOutputType, complete: Complete) -> None:
+        self.nodes = field.nodes
+        self.key = field.key
+        self.parent = field.parent.name
         self.required = is_non_null_type(type_)
         self.complete = complete
 
 
-def fail(run: Run, position: Position, path: Thin, error: Exception) -> None:
+def fail_at(run: Run, position: Position, path: Thin, error: Exception) -> None:
     """Answer null and record the error; raises it, located, where null is not allowed."""
     located = located_error(error, position.nodes, keys(path))
     if position.required:
@@ -31,8 +36,8 @@ def fail(run: Run, position: Position, path: Thin, error: Exception) -> None:
     run.collected_errors.add(located, real(path))
 
 
-def settle(run: Run, position: Position, path: Thin, value: Any) -> Any:
-    """Complete whatever a resolver gave; a coroutine when that takes time. Raises what `fail` is to handle."""
+def settle_at(run: Run, position: Position, path: Thin, value: Any) -> Any:
+    """Complete whatever a resolver gave; a coroutine when that takes time. Raises what `fail_at` is to handle."""
     if run.is_awaitable(value):
         return later(run, position, path, value)
     completed = position.complete(run, path, value)
@@ -41,11 +46,34 @@ def settle(run: Run, position: Position, path: Thin, value: Any) -> Any:
     return completed
 
 
-def settle_scalar(run: Run, position: Position, path: Thin, value: Any, coerced: Any, error: Callable[..., Any]) -> Any:
-    """What a custom scalar made of a value, when it is nothing that is obviously data."""
-    if run.is_awaitable(coerced):
-        return guarded(run, position, path, coerced)
-    return error(value, coerced)
+def fail(run: Run, position: Position, path: Thin | None, error: Exception) -> None:
+    """`fail_at` for the field under the path."""
+    fail_at(run, position, (path, position.key, position.parent), error)
+
+
+def settle(run: Run, position: Position, path: Thin | None, value: Any) -> Any:
+    """`settle_at` for the field under the path."""
+    return settle_at(run, position, (path, position.key, position.parent), value)
+
+
+def guard(run: Run, position: Position, path: Thin | None, completed: Coroutine[Any, Any, Any]) -> Any:
+    """`guarded` for the field under the path."""
+    return guarded(run, position, (path, position.key, position.parent), completed)
+
+
+def fail_item(run: Run, position: Position, path: Thin, index: int, error: Exception) -> None:
+    """`fail_at` for an item of the list at the path."""
+    fail_at(run, position, (path, index, None), error)
+
+
+def settle_item(run: Run, position: Position, path: Thin, index: int, value: Any) -> Any:
+    """`settle_at` for an item of the list at the path."""
+    return settle_at(run, position, (path, index, None), value)
+
+
+def guard_item(run: Run, position: Position, path: Thin, index: int, completed: Coroutine[Any, Any, Any]) -> Any:
+    """`guarded` for an item of the list at the path."""
+    return guarded(run, position, (path, index, None), completed)
 
 
 async def later(run: Run, position: Position, path: Thin, value: Awaitable[Any]) -> Any:
@@ -55,13 +83,13 @@ async def later(run: Run, position: Position, path: Thin, value: Awaitable[Any])
         if run.is_awaitable(completed):
             completed = await completed
     except Exception as error:  # noqa: BLE001 - whatever a resolver raises is an error of the field
-        return fail(run, position, path, error)
+        return fail_at(run, position, path, error)
     return completed
 
 
-async def guarded(run: Run, position: Position, path: Thin, completed: Coroutine[Any, Any, Any]) -> Any:
+async def guarded(run: Run, position: Position, path: Thin, completed: Awaitable[Any]) -> Any:
     """Await a completed value, and handle what fails in it here."""
     try:
         return await completed
     except Exception as error:  # noqa: BLE001 - whatever a resolver raises is an error of the field
-        return fail(run, position, path, error)
+        return fail_at(run, position, path, error)

@@ -1,6 +1,6 @@
 """The state of one execution, on top of what graphql-core's `Executor` keeps of it."""
 
-from collections.abc import Coroutine, Sequence
+from collections.abc import Iterable, Sequence
 from types import CoroutineType
 from typing import Any, Final
 
@@ -73,21 +73,33 @@ class Run(Executor[Any]):
                 self.argument_values[field] = values
         return values
 
-    def abandon(self, awaitables: list[Any]) -> None:
-        """Let what was started end by itself: an error has already answered in its place."""
-        if awaitables:
-            self.settle_in_background(awaitables)
+    def abandon(self, values: Iterable[Any]) -> None:
+        """Let what was started among the values end by itself: an error has already answered in its place."""
+        started = [value for value in values if type(value) is CoroutineType]
+        if started and self.awaits:
+            self.settle_in_background(started)
 
 
-async def join(fields: dict[str, Any], waiting: list[tuple[str, Coroutine[Any, Any, Any]]]) -> dict[str, Any]:
+def joined(run: Run, fields: dict[str, Any]) -> Any:
+    """An object's fields, or a coroutine of them where some take time."""
+    waiting = [key for key, value in fields.items() if type(value) is CoroutineType]
+    return join(fields, waiting) if waiting and run.awaits else fields
+
+
+async def join(fields: dict[str, Any], waiting: list[str]) -> dict[str, Any]:
     """An object's fields, once those that take time have come."""
     if len(waiting) == 1:
-        key, value = waiting[0]
-        fields[key] = await value
+        fields[waiting[0]] = await fields[waiting[0]]
         return fields
-    values = await gather_with_cancel(*(value for _, value in waiting))
-    fields.update(zip((key for key, _ in waiting), values, strict=True))
+    values = await gather_with_cancel(*(fields[key] for key in waiting))
+    fields.update(zip(waiting, values, strict=True))
     return fields
+
+
+def joined_items(run: Run, items: list[Any]) -> Any:
+    """A list, or a coroutine of it where some items take time."""
+    waiting = [index for index, item in enumerate(items) if type(item) is CoroutineType]
+    return join_items(items, waiting) if waiting and run.awaits else items
 
 
 async def join_items(items: list[Any], waiting: list[int]) -> list[Any]:

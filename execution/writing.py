@@ -69,16 +69,13 @@ def function_of_object(
         return [f"def {name}(run, source, path):", f"    return {result}", ""]
     return [
         f"def {name}(run, source, path):",
-        "    waiting = None",
+        "    slow = False",
         "    try:",
         *indented(body, 2),
         "    except Exception:",
-        "        if waiting is not None:",
-        "            run.abandon([value for _, value in waiting])",
+        "        run.abandon(locals().values())",
         "        raise",
-        "    if waiting is None:",
-        f"        return {result}",
-        f"    return join({result}, waiting)",
+        f"    return joined(run, {result}) if slow else {result}",
         "",
     ]
 
@@ -96,34 +93,26 @@ def lines_of_steps(
         body = lines_of_field(compilation, field, "v0", None) or [f"v0 = {plan.type.name!r}"]
         name = f"step{len(steps)}"
         steps.append((key, name))
-        lines += [f"def {name}(run, source, path):", "    waiting = None", *indented(body), "    return v0", ""]
+        lines += [f"def {name}(run, source, path):", *indented(body), "    return v0", ""]
     return lines, steps
 
 
-def lines_of_field(
-    compilation: "Compilation", field: Field, variable: str, reader: RowReader | None
-) -> Lines:
+def lines_of_field(compilation: "Compilation", field: Field, variable: str, reader: RowReader | None) -> Lines:
     """Read a field and complete it into the variable; nothing for `__typename`, which is known."""
     reading = reading_of(
         field.definition, field.name, has_arguments=has_arguments(field), custom_default=compilation.custom_default
     )
     if reading.kind == "typename":
         return []
+    x = compilation.constant("X", Position(field, field.type, completer(compilation, field, field.type)))
     at = f"(path, {field.key!r}, {field.parent.name!r})"
-    position = Position(field.nodes, field.type, completer(compilation, field, field.type))
-    x = compilation.constant("X", position)
     read, before = lines_of_reading(compilation, field, reading, variable, at, reader)
-    note = [
-        "if waiting is None:",
-        "    waiting = []",
-        f"waiting.append(({field.key!r}, {variable}))",
-    ]
     return [
         "try:",
         *indented(read),
-        *indented(lines_of_value(compilation, field.type, Place(field, variable, x, at, note, before))),
+        *indented(lines_of_value(compilation, field.type, Place(field, variable, x, at, before))),
         "except Exception as error:",
-        f"    {variable} = fail(run, {x}, {at}, error)",
+        f"    {variable} = fail(run, {x}, path, error)",
     ]
 
 
@@ -161,80 +150,76 @@ def lines_of_attribute(compilation: "Compilation", name: str, variable: str, rea
 
 
 class Place:
-    """Where in the text a value is: its variable, its position's constant, its path, and what surrounds it."""
+    """Where in the text a value is: its variable, its position's constant, its path; and what is to be done before it is
+    settled. An item of a list has no `before`.
+    """
 
-    def __init__(self, field: Field, variable: str, x: str, at: str, note: Lines, before: Lines) -> None:
+    slow = "slow"
+
+    def __init__(self, field: Field, variable: str, x: str, at: str, before: Lines, *, item: bool = False) -> None:
         self.field = field
         self.variable = variable
         self.x = x
         self.at = at
-        self.note = note
         self.before = before
+        self.item = item
+
+    def call(self, function: str) -> str:
+        """The beginning of a call that has to know where the value stands."""
+        if self.item:
+            return f"{function}_item(run, {self.x}, path, index,"
+        return f"{function}(run, {self.x}, path,"
+
+    def settled(self) -> Lines:
+        """Complete whatever the value is."""
+        return indented([*self.before, f"{self.variable} = {self.call('settle')} {self.variable})", "slow = True"])
+
+    def otherwise(self, *, nullable: bool) -> Lines:
+        """The same as the last branch of an `if`, not for None where it is allowed."""
+        return [f"elif {self.variable} is not None:" if nullable else "else:", *self.settled()]
+
+    def completed(self, call: str) -> Lines:
+        """Complete by the call, and guard what takes time."""
+        return [
+            f"    {self.variable} = {call}",
+            f"    if type({self.variable}) is Coroutine:",
+            f"        {self.variable} = {self.call('guard')} {self.variable})",
+            "        slow = True",
+        ]
 
 
 def lines_of_value(compilation: "Compilation", type_: GraphQLOutputType, at: Place) -> Lines:
     """Complete the variable: the usual values here, all others by `settle`."""
     nullable = not is_non_null_type(type_)
     named: Any = get_nullable_type(type_)
-    settled = [
-        *at.before,
-        f"{at.variable} = settle(run, {at.x}, {at.at}, {at.variable})",
-        f"if type({at.variable}) is Coroutine and run.awaits:",
-        *indented(at.note),
-    ]
     if isinstance(named, GraphQLList):
-        return lines_of_list_value(compilation, named, at, settled, nullable=nullable)
+        _, name = compilation.list_of(at.field, named)
+        return [
+            f"if type({at.variable}) is list or type({at.variable}) is tuple:",
+            *at.completed(f"{name}(run, {at.at}, {at.variable})"),
+            *at.otherwise(nullable=nullable),
+        ]
     if is_object_type(named):
-        return lines_of_object_value(compilation, compilation.object_of(named, at.field.details), at, settled, nullable=nullable)
-    return lines_of_leaf(compilation, named, at, settled, nullable=nullable) or unless_none(
-        at.variable, settled, nullable=nullable
-    )
+        return lines_of_object_value(compilation, at, compilation.object_of(named, at.field.details), nullable=nullable)
+    lines = lines_of_leaf(compilation, named, at, nullable=nullable)
+    return lines or [f"if {at.variable} is not None:" if nullable else "if True:", *at.settled()]
 
 
-def unless_none(variable: str, lines: Lines, *, nullable: bool) -> Lines:
-    """The lines, not for None where it is allowed."""
-    return [f"if {variable} is not None:", *indented(lines)] if nullable else lines
-
-
-def otherwise(variable: str, lines: Lines, *, nullable: bool) -> Lines:
-    """The lines as the last branch of an `if`."""
-    return [f"elif {variable} is not None:" if nullable else "else:", *indented(lines)]
-
-
-def lines_of_list_value(
-    compilation: "Compilation", type_: GraphQLList[Any], at: Place, settled: Lines, *, nullable: bool
-) -> Lines:
-    """A list or tuple goes to the list's function; anything else iterable does so after a closer look."""
-    _, name = compilation.list_of(at.field, type_)
-    return [
-        f"if type({at.variable}) is list or type({at.variable}) is tuple:",
-        f"    {at.variable} = {name}(run, {at.at}, {at.variable})",
-        *indented(lines_of_wait(at)),
-        *otherwise(at.variable, settled, nullable=nullable),
-    ]
-
-
-def lines_of_wait(at: Place) -> Lines:
-    """Guard what takes time."""
-    return [
-        f"if type({at.variable}) is Coroutine:",
-        f"    {at.variable} = guarded(run, {at.x}, {at.at}, {at.variable})",
-        *indented(at.note),
-    ]
-
-
-def lines_of_object_value(
-    compilation: "Compilation", plan: "ObjectPlan", at: Place, settled: Lines, *, nullable: bool
-) -> Lines:
-    """An object of a class that has been seen there before goes to the object's function."""
+def lines_of_object_value(compilation: "Compilation", at: Place, plan: "ObjectPlan", *, nullable: bool) -> Lines:
+    """An object of a class that has been seen there before, or a row, goes to its function."""
     test = f"type({at.variable}) in {compilation.constant('P', plan.plain)}"
     if plan.cast:
         test += f" and not hasattr({at.variable}, {CAST!r})"
+    lines: Lines = []
+    for index, reader in enumerate(plan.rows):
+        word = "elif" if lines else "if"
+        lines += [f"{word} type({at.variable}) is {compilation.constant('R', reader.row)}:"]
+        lines += at.completed(f"{plan.name}_row{index}(run, {at.variable}, {at.at})")
     return [
-        f"if {test}:",
-        f"    {at.variable} = {plan.name}(run, {at.variable}, {at.at})",
-        *indented(lines_of_wait(at)),
-        *otherwise(at.variable, settled, nullable=nullable),
+        *lines,
+        f"{'elif' if lines else 'if'} {test}:",
+        *at.completed(f"{plan.name}{'_object' if lines else ''}(run, {at.variable}, {at.at})"),
+        *at.otherwise(nullable=nullable),
     ]
 
 
@@ -243,24 +228,22 @@ def lines_of_list(
 ) -> Lines:
     """The function that completes the items of an iterable."""
     x = compilation.constant("X", item)
-    at = "(path, index, None)"
-    note = ["if waiting is None:", "    waiting = []", "waiting.append(index)"]
     return [
         f"def {name}(run, path, items):",
+        "    slow = False",
         "    done = []",
         "    push = done.append",
-        "    waiting = None",
-        "    iterator = iter(items)",
+        "    rest = iter(items)",
         "    try:",
-        "        for index, item in enumerate(iterator):",
+        "        for index, item in enumerate(rest):",
         "            try:",
-        *indented(lines_of_value(compilation, type_, Place(field, "item", x, at, note, [])), 4),
+        *indented(lines_of_value(compilation, type_, Place(field, "item", x, "(path, index, None)", [], item=True)), 4),
         "            except Exception as error:",
-        f"                item = fail(run, {x}, {at}, error)",
+        f"                item = fail_item(run, {x}, path, index, error)",
         "            push(item)",
         "    except Exception:",
-        "        abandon_items(run, done, waiting, iterator)",
+        "        abandon_items(run, done, rest)",
         "        raise",
-        "    return done if waiting is None else join_items(done, waiting)",
+        "    return joined_items(run, done) if slow else done",
         "",
     ]
