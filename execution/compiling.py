@@ -1,10 +1,12 @@
 """From an operation to a plan: the fields that it selects, the functions that execute them.
 
-What is selected depends on the values of variables only where `@skip` or `@include` look at them, so a plan is made under
-given values of those (graphql-core itself collects the fields), and serves all executions in which they are the same.
+What is selected depends on the values of variables only where `@skip` or `@include` look at them, so a plan is made
+under given values of those (graphql-core itself collects the fields), and serves all executions in which they are the
+same.
 """
 
 import re
+from datetime import UTC
 from itertools import count
 from types import CoroutineType
 from typing import Any, Final
@@ -48,6 +50,7 @@ WORDS: dict[str, Any] = {
     "read_property": read_property,
     "PLAIN": PLAIN,
     "DATA": DATA,
+    "UTC": UTC,
 }
 
 
@@ -77,6 +80,7 @@ class Compilation:
         self.operation = run.operation
         self.hide_suggestions = run.hide_suggestions
         self.custom_default = custom_default
+        self.natives = run.natives
         self.name = f"<plan {next(PLAN_NUMBERS)}>"
         self.numbers = count()
         self.depth = 0

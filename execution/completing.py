@@ -64,9 +64,7 @@ def required(field: Field, inner: Complete, _type: GraphQLNonNull[Any]) -> Compl
     return complete
 
 
-def completer_of_present(
-    compilation: "Compilation", field: Field, type_: GraphQLOutputType
-) -> Complete:
+def completer_of_present(compilation: "Compilation", field: Field, type_: GraphQLOutputType) -> Complete:
     """How values that are neither null nor an error are completed."""
     if is_list_type(type_):
         return completer_of_list(compilation, field, type_)
@@ -101,18 +99,14 @@ def settle_made(run: Run, position: Position, path: Thin | None, made: Any, scal
     return checked(*scalar, made)
 
 
-def settle_made_item(
-    run: Run, position: Position, path: Thin, index: int, made: Any, scalar: tuple[Any, Any]
-) -> Any:
+def settle_made_item(run: Run, position: Position, path: Thin, index: int, made: Any, scalar: tuple[Any, Any]) -> Any:
     """The same for an item of a list."""
     if run.is_awaitable(made):
         return guarded(run, position, (path, index, None), made)
     return checked(*scalar, made)
 
 
-def completer_of_list(
-    compilation: "Compilation", field: Field, type_: GraphQLList[Any]
-) -> Complete:
+def completer_of_list(compilation: "Compilation", field: Field, type_: GraphQLList[Any]) -> Complete:
     """Lists: anything iterable, also asynchronously."""
     item, name = compilation.list_of(field, type_)
 
@@ -163,16 +157,14 @@ def complete_item(run: Run, item: Position, path: Thin, value: Any) -> Any:
 
 def abandon_items(run: Run, items: list[Any], rest: Iterator[Any]) -> None:
     """Let the items that were started end by themselves, also those that the list still holds."""
-    started = [item for item in items if type(item) is CoroutineType and run.awaits]
+    started: list[Any] = [item for item in items if type(item) is CoroutineType and run.awaits]
     with suppress(Exception):
         started.extend(item for item in rest if run.is_awaitable(item))
     if started:
         run.settle_in_background(started)
 
 
-def complete_object(
-    run: Run, field: Field, plan: "ObjectPlan", path: Thin, value: Any
-) -> Any:
+def complete_object(run: Run, field: Field, plan: "ObjectPlan", path: Thin, value: Any) -> Any:
     """An object, after asking whether it is of the type."""
     if plan.type.is_type_of:
         belongs = plan.type.is_type_of(value, run.info(field, of_field(path)))
@@ -194,9 +186,7 @@ async def complete_object_later(
     return await completed if run.is_awaitable(completed) else completed
 
 
-def completer_of_abstract(
-    compilation: "Compilation", field: Field, type_: GraphQLAbstractType
-) -> Complete:
+def completer_of_abstract(compilation: "Compilation", field: Field, type_: GraphQLAbstractType) -> Complete:
     """Interfaces and unions: each concrete type gets a plan of its own when the first value of it comes."""
 
     def complete_as(run: Run, path: Thin, value: Any, info: Any, name: Any) -> Any:

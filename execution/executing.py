@@ -1,7 +1,7 @@
 """graphql-core's `execute` and `subscribe`, with the same arguments, by plans."""
 
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import AsyncIterable, Awaitable, Callable
+from typing import Any, TypeGuard
 
 from graphql import (
     DocumentNode,
@@ -20,7 +20,7 @@ from execution.executors import Compiled, CompiledExecutor, CompiledSubscriber, 
 from execution.plans import fall_back
 
 
-def execute(  # noqa: PLR0917 - graphql-core's arguments in its order
+def execute(
     schema: GraphQLSchema,
     document: DocumentNode,
     root_value: Any = None,
@@ -34,8 +34,8 @@ def execute(  # noqa: PLR0917 - graphql-core's arguments in its order
     enable_early_execution: bool = False,
     middleware: tuple[Any, ...] | list[Any] | MiddlewareManager | None = None,
     executor_class: type[Executor[Any]] | None = None,
-    is_awaitable: Callable[[Any], Any] | None = None,
-    is_async_iterable: Callable[[Any], Any] | None = None,
+    is_awaitable: Callable[[Any], TypeGuard[Awaitable[Any]]] | None = None,
+    is_async_iterable: Callable[[Any], TypeGuard[AsyncIterable[Any]]] | None = None,
     **options: Any,
 ) -> ExecutionResult | Awaitable[ExecutionResult]:
     """Execute a validated query or mutation: arguments, result and errors are those of graphql-core's `execute`.
@@ -62,7 +62,7 @@ def execute(  # noqa: PLR0917 - graphql-core's arguments in its order
     )
 
 
-def execute_sync(  # noqa: PLR0917 - graphql-core's arguments in its order
+def execute_sync(
     schema: GraphQLSchema,
     document: DocumentNode,
     root_value: Any = None,
@@ -95,7 +95,7 @@ def execute_sync(  # noqa: PLR0917 - graphql-core's arguments in its order
     )
 
 
-def subscribe(  # noqa: PLR0917 - graphql-core's arguments in its order
+def subscribe(
     schema: GraphQLSchema,
     document: DocumentNode,
     root_value: Any = None,

@@ -1,8 +1,8 @@
 """Executors for graphql-core (and Strawberry) that run plans, and leave to graphql-core what has none.
 
 `executor_class` of graphql-core's `execute` and `subscribe`, and `execution_context_class` of Strawberry's `Schema`,
-take these classes. What an execution needs (variables, errors, hooks) is graphql-core's, so what is left to it is left
-before the first field is executed.
+take these classes. What an execution needs (variables, errors, hooks) is graphql-core's, so what is left to it is
+left before the first field is executed.
 """
 
 from collections.abc import Callable, Coroutine
@@ -12,7 +12,7 @@ from typing import Any, Final
 from graphql import DocumentNode, ExecutionResult, GraphQLError, GraphQLSchema
 from graphql.execution import ExperimentalIncrementalExecutionResults
 from graphql.execution.execute import assume_not_async_iterable, assume_not_awaitable
-from graphql.execution.executor import CollectedErrors, Executor
+from graphql.execution.executor import Executor
 from graphql.execution.executor_throwing_on_incremental import ExecutorThrowingOnIncremental
 from graphql.execution.incremental import IncrementalExecutor
 from graphql.pyutils import AwaitableOrValue

@@ -1,4 +1,4 @@
-"""Leaves in generated code: values that are data as they are, enum members, and what custom scalars make of values."""
+"""Leaves in generated code: values that are data as they are, members of enums, and what custom scalars make."""
 
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
@@ -37,7 +37,7 @@ UNCHANGED = {type_: type_.coerce_output_value for type_ in AS_IT_IS}
 
 
 def lines_of_leaf(compilation: "Compilation", type_: Any, at: "Place", *, nullable: bool) -> list[str]:
-    """Complete a leaf in the variable; nothing for types that are not leaves or that only their coercion understands."""
+    """Complete a leaf in the variable; nothing for what is no leaf, or what only its own coercion understands."""
     if type_ in AS_IT_IS and type_.coerce_output_value is UNCHANGED[type_]:
         test = AS_IT_IS[type_].format(at.variable)
         test = f"{at.variable} is None or {test}" if nullable else test
@@ -53,15 +53,15 @@ def lines_of_enum(compilation: "Compilation", type_: GraphQLEnumType, at: "Place
     """Members of a Python enum are known by identity, texts by equality."""
     by_identity, by_text, kept = names_of(type_)
     compilation.kept += kept
+    v = at.variable
     lines: list[str] = []
     if by_identity:
-        e = compilation.constant("E", by_identity)
-        lines += [f"if id({at.variable}) in {e}:", f"    {at.variable} = {e}[id({at.variable})]"]
+        find = compilation.constant("E", by_identity.get)
+        lines += [f"if (name := {find}(id({v}))) is not None:", f"    {v} = name"]
     if by_text:
-        e = compilation.constant("E", by_text)
+        find = compilation.constant("E", by_text.get)
         word = "elif" if lines else "if"
-        test = f"{word} type({at.variable}) is str and {at.variable} in {e}:"
-        lines += [test, f"    {at.variable} = {e}[{at.variable}]"]
+        lines += [f"{word} type({v}) is str and (name := {find}({v})) is not None:", f"    {v} = name"]
     return lines + rest if lines else []
 
 
@@ -87,15 +87,26 @@ def names_of(type_: GraphQLEnumType) -> tuple[dict[int, str], dict[str, str], li
 
 
 def lines_of_scalar(compilation: "Compilation", type_: GraphQLScalarType, at: "Place", rest: list[str]) -> list[str]:
-    """A custom scalar makes of a plain value what it makes; what that is gets a look unless it is obviously data."""
+    """A custom scalar makes of a plain value what it makes; what that is gets a look unless it is obviously data.
+
+    Values of its native class stay as they are (times only in UTC, where encoders agree on how they are written).
+    """
+    v = at.variable
     s = compilation.constant("S", type_.coerce_output_value)
     t = compilation.constant("T", type_)
-    return [
-        f"if type({at.variable}) in PLAIN:",
-        f"    made = {s}({at.variable})",
+    lines = [
+        f"if type({v}) in PLAIN:",
+        f"    made = {s}({v})",
         "    if type(made) not in DATA:",
-        f"        made = {at.call('settle_made')} made, ({t}, {at.variable}))",
+        f"        made = {at.call('settle_made')} made, ({t}, {v}))",
         f"        {at.slow} = True",
-        f"    {at.variable} = made",
+        f"    {v} = made",
         *rest,
     ]
+    native = compilation.natives.get(type_.name)
+    if native is None:
+        return lines
+    test = f"type({v}) is {compilation.constant('N', native)}"
+    if native is datetime:
+        test += f" and {v}.tzinfo is UTC"
+    return [f"if {test}:", "    pass", f"el{lines[0]}", *lines[1:]]

@@ -1,8 +1,8 @@
 """The plans that are kept, and when a new one is made.
 
-A document is compiled when it is seen for the second time, in a bounded share of the process's time, so that a stream of
-documents that never come again costs nothing but what graphql-core costs. The newest plans are kept by the text of their
-document, and found by the identity of the parsed document without comparing anything.
+A document is compiled when it is seen for the second time, in a bounded share of the process's time, so that a stream
+of documents that never come again costs nothing but what graphql-core costs. The newest plans are kept by the text of
+their document, and found by the identity of the parsed document without comparing anything.
 """
 
 import time
@@ -60,8 +60,9 @@ listeners: list[Callable[[FallBack], None]] = []
 
 
 def statistics() -> dict[str, Any]:
-    """How many plans were compiled (and in how many seconds) and executed, and, by reason, how often graphql-core ran
-    an operation instead. `first sight` and `budget` are no refusals: the document may be compiled the next time.
+    """How many plans were compiled and executed, and, by reason, how often graphql-core ran an operation instead.
+
+    `first sight` and `budget` are no refusals: the document may be compiled the next time.
     """
     return {
         "compiled": counts.compiled,
@@ -101,13 +102,14 @@ budget = Budget()
 class Operation:
     """An operation of a document, its conditions known, and the plans made of it so far."""
 
-    __slots__ = ("aliases", "conditions", "document", "name", "plans", "reported")
+    __slots__ = ("aliases", "conditions", "document", "name", "plans", "refused", "reported")
 
     def __init__(self, document: DocumentNode, name: str | None, names: tuple[str, ...]) -> None:
         self.document = document
         self.name = name
         self.conditions = names
         self.plans: dict[tuple[Any, ...], Plan | str] = {}
+        self.refused: str | None = None
         self.aliases: OrderedDict[int, None] = OrderedDict()
         self.reported = False
 
@@ -133,8 +135,11 @@ class Plans:
         coerced = run.variable_values.coerced
         key = (
             run.field_resolver is default_field_resolver,
+            type(run) if run.natives else None,
             *(coerced.get(condition, GraphQLError) for condition in operation.conditions),
         )
+        if operation.refused is not None:
+            return operation.refused
         plan = operation.plans.get(key)
         return self.compile(operation, key, run) if plan is None else plan
 
@@ -183,7 +188,7 @@ class Plans:
             operation = Operation(document, name, conditions(document, run.operation))
         except Refused as refused:
             operation = Operation(document, name, ())
-            operation.plans = {(default,): str(refused) for default in (True, False)}
+            operation.refused = str(refused)
         self.operations[key] = operation
         self.know(operation, document, key)
         while len(self.operations) > limits.plans:

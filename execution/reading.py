@@ -14,8 +14,11 @@ Kind = Literal["typename", "attribute", "property", "method", "resolver", "custo
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """`attribute` reads `name` of the source; `property` does what graphql-core's default resolver does;
-    `method` and `resolver` call `call`; `custom` calls the resolver that the execution was given.
+    """What stands for the resolver in generated code.
+
+    `attribute` reads `name` of the source; `property` does what graphql-core's default resolver does; `method` calls
+    `call` with the source alone; `resolver` calls it with info and arguments (without one: the default resolver);
+    `custom` calls the resolver that the execution was given.
     """
 
     kind: Kind

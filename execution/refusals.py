@@ -25,7 +25,9 @@ class Refused(Exception):
 
 def conditions(document: DocumentNode, operation: OperationDefinitionNode) -> tuple[str, ...]:
     """The variables that @skip and @include look at; raises `Refused` for what is not compiled."""
-    if any(directive.name.value == "experimental_disableErrorPropagation" for directive in operation.directives or ()):
+    if any(
+        directive.name.value == "experimental_disableErrorPropagation" for directive in operation.directives or ()
+    ):
         raise Refused("error propagation switched off")
     names: dict[str, None] = {}
     for node in reached(document, operation):

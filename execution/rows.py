@@ -2,9 +2,10 @@
 
     rows.register(Contact, ContactRow, id=Column("id", contact_id), status=Column("status", ContactStatus))
 
-declares that resolvers of `Contact` may also give named tuples of the class `ContactRow`. A field of the type is read from
-the column of the same name, or as its `Column` says. Build the schema with `StrawberryConfig(default_resolver=rows.read)`,
-so that Strawberry reads rows the same way when it executes an operation itself.
+declares that resolvers of `Contact` may also give named tuples of the class `ContactRow`. A field of the type is read
+from the column of the same name, or as its `Column` says. Build the schema with
+`StrawberryConfig(default_resolver=rows.read)`, so that Strawberry reads rows the same way when it executes an
+operation itself. Values of the type are then told by their class: the type's own, a row class, or an interface's.
 """
 
 from collections.abc import Callable
@@ -39,8 +40,9 @@ ROWS_OF: dict[type | None, list[RowReader]] = {}
 
 
 def register(type_: type, row: type[tuple[Any, ...]], **columns: Column) -> None:
-    """Let the Strawberry type be read from rows, before a schema is built of it; raises `ValueError` for a row or
-    column that does not fit. A row class belongs to one type.
+    """Let the Strawberry type be read from rows, before a schema is built of it. A row class belongs to one type.
+
+    Raises `ValueError` for a row or column that does not fit.
     """
     names: tuple[str, ...] | None = getattr(row, "_fields", None)
     definition = get_object_definition(type_, strict=True)

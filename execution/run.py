@@ -1,8 +1,8 @@
 """The state of one execution, on top of what graphql-core's `Executor` keeps of it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from types import CoroutineType
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from graphql import FieldNode, GraphQLField, GraphQLObjectType, GraphQLOutputType, GraphQLResolveInfo
 from graphql.execution import Executor
@@ -40,7 +40,14 @@ class Field:
 
 
 class Run(Executor[Any]):
-    """An execution by compiled code."""
+    """An execution by compiled code.
+
+    `natives` names custom scalars whose values the caller's encoder writes as the scalar would: plans leave values of
+    exactly that class in the data as they are. `{"DateTime": datetime}` suits orjson and a scalar that answers
+    `isoformat()`; what `data` then holds is for such an encoder alone.
+    """
+
+    natives: ClassVar[Mapping[str, type]] = {}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -75,7 +82,7 @@ class Run(Executor[Any]):
 
     def abandon(self, values: Iterable[Any]) -> None:
         """Let what was started among the values end by itself: an error has already answered in its place."""
-        started = [value for value in values if type(value) is CoroutineType]
+        started: list[Awaitable[Any]] = [value for value in values if type(value) is CoroutineType]
         if started and self.awaits:
             self.settle_in_background(started)
 

@@ -18,7 +18,7 @@ from graphql import (
 class Selection(Mapping[str, "Selection"]):
     """Names of fields (as in the schema, whatever their aliases) and what is selected under each.
 
-    Fragments count for all types. `"totalCount" in selection`, `selection["edges"]["node"]`, `selection.has("edges", "node")`.
+    Fragments count for all types: `"totalCount" in selection`, `selection.has("edges", "node")`.
     """
 
     __slots__ = ("fields",)

@@ -1,9 +1,9 @@
 """What Strawberry's metadata tell about a field's resolver. The only place that looks behind Strawberry's door.
 
-Strawberry keeps its definition in `extensions["strawberry-definition"]` of the field and type. That the resolver it made
-does no more than read an attribute or call a method is told by public attributes of `StrawberryField`; that the
-resolver in place is that one, and nobody's replacement, is told by its name. `tests/execution/test_strawberry.py` fails
-when any of this changes.
+Strawberry keeps its definition in `extensions["strawberry-definition"]` of the field and type. That the resolver it
+made does no more than read an attribute or call a method is told by public attributes of `StrawberryField`; that the
+resolver in place is that one, and nobody's replacement, is told by its name. `tests/execution/test_strawberry.py`
+fails when any of this changes.
 """
 
 from collections.abc import Callable

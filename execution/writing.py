@@ -1,6 +1,6 @@
 """The text of the generated functions.
 
-Into the text go our own words, numbered names of constants, and GraphQL names that are nothing but letters, digits and
+Into the text go our own words, numbered names of constants, and names that are nothing but letters, digits and
 underscores. Everything else (resolvers, nodes, types) is a constant in the plan's namespace.
 """
 
@@ -46,7 +46,10 @@ def dispatch_to_rows(plan: "ObjectPlan") -> Lines:
     """Rename the function of the attributes, and put one in its place that looks at the value's class."""
     lines = [f"{plan.name}_object = {plan.name}", f"def {plan.name}(run, source, path):", "    cls = type(source)"]
     for index in range(len(plan.rows)):
-        lines += [f"    if cls is R_{plan.name}_{index}:", f"        return {plan.name}_row{index}(run, source, path)"]
+        lines += [
+            f"    if cls is R_{plan.name}_{index}:",
+            f"        return {plan.name}_row{index}(run, source, path)",
+        ]
     return [*lines, f"    return {plan.name}_object(run, source, path)", ""]
 
 
@@ -150,8 +153,9 @@ def lines_of_attribute(compilation: "Compilation", name: str, variable: str, rea
 
 
 class Place:
-    """Where in the text a value is: its variable, its position's constant, its path; and what is to be done before it is
-    settled. An item of a list has no `before`.
+    """Where in the text a value is: its variable, its position's constant, its path.
+
+    `before` is what has to be done before it is settled.
     """
 
     slow = "slow"
@@ -200,7 +204,9 @@ def lines_of_value(compilation: "Compilation", type_: GraphQLOutputType, at: Pla
             *at.otherwise(nullable=nullable),
         ]
     if is_object_type(named):
-        return lines_of_object_value(compilation, at, compilation.object_of(named, at.field.details), nullable=nullable)
+        return lines_of_object_value(
+            compilation, at, compilation.object_of(named, at.field.details), nullable=nullable
+        )
     lines = lines_of_leaf(compilation, named, at, nullable=nullable)
     return lines or [f"if {at.variable} is not None:" if nullable else "if True:", *at.settled()]
 
@@ -237,7 +243,9 @@ def lines_of_list(
         "    try:",
         "        for index, item in enumerate(rest):",
         "            try:",
-        *indented(lines_of_value(compilation, type_, Place(field, "item", x, "(path, index, None)", [], item=True)), 4),
+        *indented(
+            lines_of_value(compilation, type_, Place(field, "item", x, "(path, index, None)", [], item=True)), 4
+        ),
         "            except Exception as error:",
         f"                item = fail_item(run, {x}, path, index, error)",
         "            push(item)",

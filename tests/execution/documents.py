@@ -60,7 +60,9 @@ def document(
 ) -> tuple[str, dict[str, Any]]:
     """An operation of the kind (query, mutation or subscription) as text, and variables for it."""
     draft = Draft(schema, random, size, LITERALS | (literals or {}), without)
-    root = {"query": schema.query_type, "mutation": schema.mutation_type, "subscription": schema.subscription_type}[kind]
+    root = {"query": schema.query_type, "mutation": schema.mutation_type, "subscription": schema.subscription_type}[
+        kind
+    ]
     assert root is not None
     body = selection_set(draft, root, 0, single=kind == "subscription")
     declared = ", ".join(f"${name}: {declaration}" for name, (declaration, _) in draft.variables.items())

@@ -222,9 +222,7 @@ class Query:
         edges = [Edge(node=person(number), cursor=f"c{number}") for number in range(count)]
         return Connection(edges=edges, total=count)
 
-    @strawberry.field(permission_classes=[Nobody])
-    def forbidden(self) -> str:
-        return "never"
+    forbidden: str = strawberry.field(default="never", permission_classes=[Nobody])
 
 
 @strawberry.type

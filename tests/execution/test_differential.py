@@ -1,4 +1,4 @@
-"""Compiled and graphql-core's answers are equal, byte for byte, on a schema with every feature and every kind of trouble."""
+"""Compiled and graphql-core's answers are equal, byte for byte, on a schema with every feature and every trouble."""
 
 import asyncio
 from random import Random

@@ -71,9 +71,7 @@ def test_the_second_sight_compiles(schema: GraphQLSchema) -> None:
     assert counted("executed") == executed + 3
 
 
-def test_ten_thousand_documents_leave_the_cache_bounded(
-    schema: GraphQLSchema, limits: execution.Limits
-) -> None:
+def test_ten_thousand_documents_leave_the_cache_bounded(schema: GraphQLSchema, limits: execution.Limits) -> None:
     """10,000 documents, each seen twice, leave no more plans, aliases and sights than allowed."""
     limits.plans, limits.seen = 200, 300
     for number in range(10_000):
@@ -119,9 +117,11 @@ def test_compiling_has_a_budget(schema: GraphQLSchema, limits: execution.Limits)
 
 
 def test_variables_of_conditions_make_few_variants(schema: GraphQLSchema, limits: execution.Limits) -> None:
-    """Each set of values of the variables in @skip and @include has its plan, up to a limit; all answers are right."""
+    """Each set of values that @skip and @include look at has its plan, up to a limit; all answers are right."""
     limits.sights, limits.variants = 1, 4
-    text = "query($p: Boolean!, $q: Boolean!, $r: Boolean!) { a @skip(if: $p) x: a @include(if: $q) y: a @skip(if: $r) }"
+    text = (
+        "query($p: Boolean!, $q: Boolean!, $r: Boolean!) { a @skip(if: $p) x: a @include(if: $q) y: a @skip(if: $r) }"
+    )
     before = counted("too many variants")
     for number in range(8):
         values = {"p": bool(number & 1), "q": bool(number & 2), "r": bool(number & 4)}
@@ -220,7 +220,9 @@ def test_lists_in_arguments_are_fresh(limits: execution.Limits) -> None:
 
     for text in ("{ c(y: [1]) }", "query($z: Int!) { c(y: [$z]) }", "query($y: [Int!]) { c(y: $y) }"):
         document = parse(text)
-        answers = [execution.execute(schema, document, Changing(), variable_values={"y": [1], "z": 1}) for _ in range(3)]
+        answers = [
+            execution.execute(schema, document, Changing(), variable_values={"y": [1], "z": 1}) for _ in range(3)
+        ]
         assert {answer.data["c"] for answer in answers} == {"[1, 5]"}  # type: ignore[union-attr, index]
 
 

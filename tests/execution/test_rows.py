@@ -88,7 +88,9 @@ def test_rows_pass_as_their_interface() -> None:
 def test_rows_are_read_by_position() -> None:
     """The generated code reads rows by position."""
     both("{ points { x y } }")
-    (operation,) = [kept for kept in plans_of(SCHEMA).operations.values() if kept.document == parse("{ points { x y } }")]
+    (operation,) = [
+        kept for kept in plans_of(SCHEMA).operations.values() if kept.document == parse("{ points { x y } }")
+    ]
     (plan,) = operation.plans.values()
     assert not isinstance(plan, str)
     assert "source[0]" in plan.source

@@ -1,7 +1,7 @@
 """A schema with every feature, whose resolvers misbehave in every way, the same way for the same seed.
 
-What a resolver does depends on the seed and its path alone, so two executors that run the same operation meet the same
-values, exceptions and delays. Delays are turns of the event loop, so that the order of events is the same, too.
+What a resolver does depends on the seed and its path alone, so two executors that run the same operation meet the
+same values, exceptions and delays. Delays are turns of the event loop, so that the order of events is the same, too.
 """
 
 import asyncio
@@ -46,7 +46,7 @@ class Stage:
 
     def random(self, *what: object) -> Random:
         """The dice for that place."""
-        return Random(f"{self.seed} {what}")  # noqa: S311 - it is to be predictable
+        return Random(f"{self.seed} {what}")
 
 
 class Odd:
@@ -82,8 +82,10 @@ def serialize_even(value: Any) -> Any:
 
 EVEN = GraphQLScalarType("Even", serialize=serialize_even, parse_value=lambda value: value)
 ANYTHING = GraphQLScalarType("Anything", serialize=lambda value: value)
-COLOUR = GraphQLEnumType("Colour", {"RED": GraphQLEnumValue("r"), "BLUE": GraphQLEnumValue("b"), "ONE": GraphQLEnumValue(1)})
-INPUT = GraphQLInputObjectType(
+COLOUR = GraphQLEnumType(
+    "Colour", {"RED": GraphQLEnumValue("r"), "BLUE": GraphQLEnumValue("b"), "ONE": GraphQLEnumValue(1)}
+)
+INPUT: GraphQLInputObjectType = GraphQLInputObjectType(
     "Input",
     lambda: {
         "number": GraphQLInputField(GraphQLInt, default_value=5),
@@ -194,9 +196,7 @@ def outcome(stage: Stage, info: GraphQLResolveInfo[Any], random: Random) -> Any:
     return made(stage, info, info.return_type, random, 0)
 
 
-def made(
-    stage: Stage, info: GraphQLResolveInfo[Any], type_: GraphQLOutputType, random: Random, depth: int
-) -> Any:
+def made(stage: Stage, info: GraphQLResolveInfo[Any], type_: GraphQLOutputType, random: Random, depth: int) -> Any:
     """A value of the type, mostly."""
     if isinstance(type_, GraphQLNonNull):
         type_ = type_.of_type
@@ -211,9 +211,7 @@ def made(
     return thing(stage, info, named.name, random, depth)
 
 
-def many(
-    stage: Stage, info: GraphQLResolveInfo[Any], type_: GraphQLList[Any], random: Random, depth: int
-) -> Any:
+def many(stage: Stage, info: GraphQLResolveInfo[Any], type_: GraphQLList[Any], random: Random, depth: int) -> Any:
     """A list, or something else to iterate over; its items may take time."""
     items = [made(stage, info, type_.of_type, random, depth) for _ in range(random.randrange(4))]
     if random.random() < stage.trouble / 2:
@@ -321,7 +319,7 @@ def required(type_: Any) -> Any:
 
 def leaf_fields() -> dict[str, GraphQLField]:
     """Leaves of all kinds, half of them with a resolver."""
-    types = {
+    types: dict[str, Any] = {
         "text": GraphQLString, "key": GraphQLID, "count": GraphQLInt, "ratio": GraphQLFloat, "flag": GraphQLBoolean,
         "colour": COLOUR, "even": EVEN, "anything": ANYTHING,
     }  # fmt: skip
