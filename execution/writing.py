@@ -59,6 +59,7 @@ def function_of_object(
     """One such function."""
     body: Lines = []
     entries: list[str] = []
+    may_fail = False
     for key, details in fields.items():
         field = compilation.field_of(plan.type, key, details)
         if field is None:
@@ -66,21 +67,16 @@ def function_of_object(
         variable = f"v{len(entries)}"
         lines = lines_of_field(compilation, field, variable, reader)
         body += lines
+        may_fail |= is_non_null_type(field.type)
         entries.append(f"{key!r}: {variable if lines else repr(plan.type.name)}")
+    head = f"def {name}(run, source, path):"
     result = "{" + ", ".join(entries) + "}"
     if not body:
-        return [f"def {name}(run, source, path):", f"    return {result}", ""]
-    return [
-        f"def {name}(run, source, path):",
-        "    slow = False",
-        "    try:",
-        *indented(body, 2),
-        "    except Exception:",
-        "        run.abandon(locals().values())",
-        "        raise",
-        f"    return joined(run, {result}) if slow else {result}",
-        "",
-    ]
+        return [head, f"    return {result}", ""]
+    if may_fail and len(entries) > 1:
+        body = ["try:", *indented(body), "except Exception:", "    run.abandon(locals().values())", "    raise"]
+    last = [f"fields = {result}", "return joined(run, fields) if slow else fields"]
+    return [head, *indented(["slow = False", *body, *last]), ""]
 
 
 def lines_of_steps(
