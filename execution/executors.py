@@ -27,12 +27,19 @@ from execution.run import Run
 # The predicates whose answers for plain values and coroutines are known; generated code relies on them.
 AWAITING: Final[tuple[Callable[..., Any], ...]] = (is_awaitable, optimized_is_awaitable)
 ITERATING: Final[tuple[Callable[..., Any], ...]] = (is_async_iterable, assume_not_async_iterable)
+# What subclasses may override without keeping plans from running.
+MAY_BE_OWN: Final = frozenset(vars(object)) | {"build", "build_per_event_executor", "execute_operation"}
 
 
 class Compiled(Run):
     """Executes by a plan where there is one."""
 
     plan: Plan | None = None
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        own = {name for name in vars(cls) if callable(getattr(cls, name)) and hasattr(Executor, name)}
+        cls.altered = cls.altered or not own <= MAY_BE_OWN
 
     @classmethod
     def build(
@@ -60,6 +67,8 @@ class Compiled(Run):
 
     def unknown(self) -> str | None:
         """What the caller has asked for that plans don't know; None when there is nothing of the kind."""
+        if self.altered:
+            return "own executor class"
         if self.middleware_manager is not None and self.middleware_manager.middlewares:
             return "middleware"
         if self.abort_signal is not None:

@@ -26,9 +26,10 @@ BURST_SECONDS: Final = 0.5
 
 @dataclass(slots=True, kw_only=True)
 class Limits:
-    """What compiling may cost. `plans` and `variants` bound the memory, `sights` and `share` the time."""
+    """What compiling may cost. `plans`, `fields` and `variants` bound the memory, `sights` and `share` the time."""
 
-    plans: int = 1_000
+    plans: int = 1_000  # operations of a schema
+    fields: int = 20_000  # in all plans of a schema, at some 3.5 KiB each
     variants: int = 8  # of one operation: by the values of the variables that @skip and @include look at
     seen: int = 10_000
     sights: int = 2  # a document is compiled when it is seen for that time
@@ -102,7 +103,7 @@ budget = Budget()
 class Operation:
     """An operation of a document, its conditions known, and the plans made of it so far."""
 
-    __slots__ = ("aliases", "conditions", "document", "name", "plans", "refused", "reported")
+    __slots__ = ("aliases", "conditions", "document", "fields", "name", "plans", "refused", "reported")
 
     def __init__(self, document: DocumentNode, name: str | None, names: tuple[str, ...]) -> None:
         self.document = document
@@ -110,6 +111,7 @@ class Operation:
         self.conditions = names
         self.plans: dict[tuple[Any, ...], Plan | str] = {}
         self.refused: str | None = None
+        self.fields = 0
         self.aliases: OrderedDict[int, None] = OrderedDict()
         self.reported = False
 
@@ -121,6 +123,7 @@ class Plans:
         self.operations: OrderedDict[tuple[object, str | None], Operation] = OrderedDict()
         self.by_identity: dict[tuple[int, str | None], tuple[ref[DocumentNode], tuple[object, str | None]]] = {}
         self.seen: OrderedDict[tuple[int, str | None], int] = OrderedDict()
+        self.fields = 0
 
     def __reduce__(self) -> tuple[type["Plans"], tuple[()]]:
         return (Plans, ())  # a copy of the schema starts without plans
@@ -132,14 +135,13 @@ class Plans:
             if not self.seen_enough(document, name):
                 return "first sight"
             operation = self.keep(document, name, run)
-        coerced = run.variable_values.coerced
-        key = (
-            run.field_resolver is default_field_resolver,
-            type(run) if run.natives else None,
-            *(coerced.get(condition, GraphQLError) for condition in operation.conditions),
-        )
         if operation.refused is not None:
             return operation.refused
+        coerced = run.variable_values.coerced
+        values = [coerced.get(condition) for condition in operation.conditions]
+        if not all(value is True or value is False for value in values):
+            return "condition without a value"
+        key = (run.field_resolver is default_field_resolver, type(run) if run.natives else None, *values)
         plan = operation.plans.get(key)
         return self.compile(operation, key, run) if plan is None else plan
 
@@ -195,10 +197,18 @@ class Plans:
             self.forget(next(iter(self.operations)))
         return operation
 
+    def weigh(self, operation: Operation, plan: Plan) -> None:
+        """Count the plan's fields, and make room for them."""
+        operation.fields += plan.compilation.fields
+        self.fields += plan.compilation.fields
+        while self.fields > limits.fields and len(self.operations) > 1:
+            self.forget(next(iter(self.operations)))
+
     def forget(self, key: tuple[object, str | None]) -> None:
         """Drop the operation, if it is kept."""
         operation = self.operations.pop(key, None)
         if operation is not None:
+            self.fields -= operation.fields
             for alias in operation.aliases:
                 self.by_identity.pop((alias, operation.name), None)
 
@@ -212,6 +222,7 @@ class Plans:
         try:
             plan: Plan | str = Plan(Compilation(run, custom_default=not key[0]))
             counts.compiled += 1
+            self.weigh(operation, plan)
         except Refused as refused:
             plan = str(refused)
         except GraphQLError:

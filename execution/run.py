@@ -48,6 +48,7 @@ class Run(Executor[Any]):
     """
 
     natives: ClassVar[Mapping[str, type]] = {}
+    altered: ClassVar[bool] = False  # whether a subclass has methods of its own where generated code stands in for them
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
