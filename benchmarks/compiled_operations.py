@@ -2,9 +2,9 @@
 
     python benchmarks/compiled_operations.py [rounds]
 
-`objects` are there already, `contacts` is a connection of them, `made` makes them of rows first, `rows` gives the rows
-themselves. `native` leaves times to orjson. Rounds are interleaved; each figure is the median of its rounds, in
-microseconds an operation.
+`objects` are there already, `contacts` is a connection of them, `made` makes them of rows first, `rows` gives rows.
+`native` leaves times to orjson. Rounds are interleaved; each figure is the median of its rounds, in microseconds an
+operation.
 """
 
 import asyncio

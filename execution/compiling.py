@@ -108,7 +108,10 @@ class Compilation:
         collected = collect_fields(
             self.schema, self.fragments, self.variable_values, type_, self.operation, self.hide_suggestions
         )
+        if len(collected.grouped_field_set) > MOST_FIELDS:
+            raise Refused("too large")
         if self.operation.operation is OperationType.MUTATION:
+            self.fields += len(collected.grouped_field_set)
             plan = ObjectPlan(type_, "")
             lines, steps = lines_of_steps(self, plan, collected.grouped_field_set)
             self.lines += lines
@@ -133,11 +136,6 @@ class Compilation:
 
     def object_of(self, type_: GraphQLObjectType, details: FieldDetailsList) -> ObjectPlan:
         """The plan of the fields' selection on the type; past the limits, graphql-core is to execute it."""
-        if self.fields >= MOST_FIELDS or self.depth >= MOST_DEPTH:
-            plan = ObjectPlan(type_, "")
-            plan.execute = execute_by_graphql_core(plan, details)
-            plan.name = self.constant("o", plan.execute)
-            return plan
         collected = collect_subfields(
             self.schema,
             self.fragments,
@@ -147,6 +145,12 @@ class Compilation:
             details,
             self.hide_suggestions,
         )
+        if self.fields + len(collected.grouped_field_set) > MOST_FIELDS or self.depth >= MOST_DEPTH:
+            plan = ObjectPlan(type_, "")
+            plan.rows = []
+            plan.execute = execute_by_graphql_core(plan, details)
+            plan.name = self.constant("o", plan.execute)
+            return plan
         return self.object_with(type_, collected.grouped_field_set)
 
     def object_with(self, type_: GraphQLObjectType, fields: GroupedFieldSet) -> ObjectPlan:
@@ -157,6 +161,7 @@ class Compilation:
             plan = self.objects[key] = ObjectPlan(type_, f"o{next(self.numbers)}")
             self.kept.append(fields)
             self.new_plans.append(plan)
+            self.fields += len(fields)
             self.depth += 1
             try:
                 self.lines += lines_of_object(self, plan, fields)
@@ -193,7 +198,6 @@ class Compilation:
         definition: GraphQLField | None = self.schema.get_field(parent, nodes[0].name.value)
         if definition is None:
             return None
-        self.fields += 1
         field = Field(key, details, nodes, definition, parent)
         settle_arguments(field, self.hide_suggestions)
         return field

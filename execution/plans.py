@@ -219,21 +219,29 @@ class Plans:
         if not budget.allows():
             return "budget"
         started = time.perf_counter()
-        try:
-            plan: Plan | str = Plan(Compilation(run, custom_default=not key[0]))
+        plan = compiled(run, custom_default=not key[0])
+        if isinstance(plan, Plan):
             counts.compiled += 1
             self.weigh(operation, plan)
-        except Refused as refused:
-            plan = str(refused)
-        except GraphQLError:
-            plan = "condition without a value"
-        except RecursionError:
-            plan = "too deep"
         spent = time.perf_counter() - started
         counts.seconds += spent
         budget.spend(spent)
         operation.plans[key] = plan
         return plan
+
+
+def compiled(run: Run, *, custom_default: bool) -> Plan | str:
+    """A plan, or why there is none. A fault of the compiler's is reported, and costs nobody an answer."""
+    try:
+        return Plan(Compilation(run, custom_default=custom_default))
+    except Refused as refused:
+        return str(refused)
+    except GraphQLError:
+        return "condition without a value"
+    except RecursionError:
+        return "too deep"
+    except Exception as error:  # noqa: BLE001 - listeners are told
+        return f"compiler failed: {type(error).__name__}: {error}"
 
 
 def text_of(document: DocumentNode) -> object:

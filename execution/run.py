@@ -48,7 +48,7 @@ class Run(Executor[Any]):
     """
 
     natives: ClassVar[Mapping[str, type]] = {}
-    altered: ClassVar[bool] = False  # whether a subclass has methods of its own where generated code stands in for them
+    altered: ClassVar[bool] = False  # whether a subclass overrides what generated code stands in for
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
