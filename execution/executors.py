@@ -9,20 +9,34 @@ from collections.abc import Callable, Coroutine
 from types import CoroutineType
 from typing import Any, Final
 
-from graphql import DocumentNode, ExecutionResult, GraphQLError, GraphQLSchema
-from graphql.execution import ExperimentalIncrementalExecutionResults
+from graphql import (
+    DocumentNode,
+    ExecutionResult,
+    GraphQLError,
+    GraphQLFieldResolver,
+    GraphQLSchema,
+    GraphQLTypeResolver,
+    MiddlewareManager,
+)
+from graphql.execution import (
+    ExperimentalIncrementalExecutionResults,
+    default_field_resolver,
+    default_type_resolver,
+)
 from graphql.execution.execute import assume_not_async_iterable, assume_not_awaitable
 from graphql.execution.executor import Executor
 from graphql.execution.executor_throwing_on_incremental import ExecutorThrowingOnIncremental
 from graphql.execution.incremental import IncrementalExecutor
+from graphql.execution.values import VariableValues
 from graphql.pyutils import AwaitableOrValue
 from graphql.pyutils.is_awaitable import is_async_iterable, is_awaitable
 from strawberry.execution import optimized_is_awaitable
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 
 from execution.compiling import Plan
-from execution.plans import counts, fall_back, find
+from execution.plans import Operation, counts, fall_back, find, plans_of
 from execution.run import Run
+from execution.variables import coerced
 
 # The predicates whose answers for plain values and coroutines are known; generated code relies on them.
 AWAITING: Final[tuple[Callable[..., Any], ...]] = (is_awaitable, optimized_is_awaitable)
@@ -54,16 +68,60 @@ class Compiled(Run):
         **kwargs: Any,
     ) -> Any:
         """An executor with its plan, or the errors of the request."""
-        built: Any = super().build(
-            schema, document, root_value, context_value, raw_variable_values, operation_name, *args, **kwargs
-        )
+        operation = plans_of(schema).known(document, operation_name)
+        built: Any = None
+        if operation is not None and operation.variables is not None:
+            values = coerced(operation.variables, raw_variable_values or {})
+            if values is not None:
+                built = cls.made(operation, values, schema, root_value, context_value, *args, **kwargs)
+        if built is None:
+            built = super().build(
+                schema, document, root_value, context_value, raw_variable_values, operation_name, *args, **kwargs
+            )
         if isinstance(built, Compiled):
             reason = built.unknown()
             if reason is None:
-                built.plan = find(built, document, operation_name)
+                built.plan = find(built, document, operation_name, operation)
             else:
                 fall_back(reason, None, document, operation_name)
         return built
+
+    @classmethod
+    def made(
+        cls,
+        operation: Operation,
+        values: VariableValues,
+        schema: GraphQLSchema,
+        root_value: Any,
+        context_value: Any,
+        field_resolver: GraphQLFieldResolver | None = None,
+        type_resolver: GraphQLTypeResolver | None = None,
+        subscribe_field_resolver: GraphQLFieldResolver | None = None,
+        _max_coercion_errors: int = 50,
+        enable_early_execution: bool = False,
+        middleware: Any = None,
+        *predicates: Any,
+        **kwargs: Any,
+    ) -> Any:
+        """An executor for an operation that is known; None where there is more to say about it."""
+        if middleware is not None and not isinstance(middleware, MiddlewareManager):
+            return None
+        return cls(
+            schema,
+            operation.fragment_definitions,
+            operation.fragments,
+            root_value,
+            context_value,
+            operation.node,
+            values,
+            field_resolver or default_field_resolver,
+            type_resolver or default_type_resolver,
+            subscribe_field_resolver or default_field_resolver,
+            enable_early_execution,
+            middleware,
+            *predicates,
+            **kwargs,
+        )
 
     def unknown(self) -> str | None:
         """What the caller has asked for that plans don't know; None when there is nothing of the kind."""

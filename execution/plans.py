@@ -18,6 +18,7 @@ from graphql.execution import default_field_resolver
 from execution.compiling import Compilation, Plan
 from execution.refusals import Refused, conditions
 from execution.run import Run
+from execution.variables import simple_variables
 
 ATTRIBUTE: Final = "__compiled_operations__"
 MOST_ALIASES: Final = 8
@@ -103,15 +104,32 @@ budget = Budget()
 class Operation:
     """An operation of a document, its conditions known, and the plans made of it so far."""
 
-    __slots__ = ("aliases", "conditions", "document", "fields", "name", "plans", "refused", "reported")
+    __slots__ = (
+        "aliases",
+        "conditions",
+        "document",
+        "fields",
+        "fragment_definitions",
+        "fragments",
+        "name",
+        "node",
+        "plans",
+        "refused",
+        "reported",
+        "variables",
+    )
 
-    def __init__(self, document: DocumentNode, name: str | None, names: tuple[str, ...]) -> None:
+    def __init__(self, document: DocumentNode, name: str | None, run: Run) -> None:
         self.document = document
         self.name = name
-        self.conditions = names
+        self.conditions: tuple[str, ...] = ()
         self.plans: dict[tuple[Any, ...], Plan | str] = {}
         self.refused: str | None = None
         self.fields = 0
+        self.node = run.operation
+        self.fragments = run.fragments
+        self.fragment_definitions = run.fragment_definitions
+        self.variables = simple_variables(run.schema, run.operation, run.variable_values)
         self.aliases: OrderedDict[int, None] = OrderedDict()
         self.reported = False
 
@@ -128,9 +146,9 @@ class Plans:
     def __reduce__(self) -> tuple[type["Plans"], tuple[()]]:
         return (Plans, ())  # a copy of the schema starts without plans
 
-    def find(self, run: Run, document: DocumentNode, name: str | None) -> Plan | str:
+    def find(self, run: Run, document: DocumentNode, name: str | None, operation: Operation | None) -> Plan | str:
         """The plan to execute, or why there is none."""
-        operation = self.operation(document, name)
+        operation = operation or self.operation(document, name)
         if operation is None:
             if not self.seen_enough(document, name):
                 return "first sight"
@@ -145,12 +163,19 @@ class Plans:
         plan = operation.plans.get(key)
         return self.compile(operation, key, run) if plan is None else plan
 
+    def known(self, document: DocumentNode, name: str | None) -> Operation | None:
+        """The operation, if it is kept and the document is one it came from."""
+        alias = self.by_identity.get((id(document), name))
+        if alias is None or alias[0]() is not document:
+            return None
+        self.operations.move_to_end(alias[1])
+        return self.operations[alias[1]]
+
     def operation(self, document: DocumentNode, name: str | None) -> Operation | None:
         """The operation, if it is kept."""
-        alias = self.by_identity.get((id(document), name))
-        if alias is not None and alias[0]() is document:
-            self.operations.move_to_end(alias[1])
-            return self.operations[alias[1]]
+        known = self.known(document, name)
+        if known is not None:
+            return known
         key = (text_of(document), name)
         operation = self.operations.get(key)
         if operation is None or operation.document != document:
@@ -186,10 +211,10 @@ class Plans:
         """Keep the operation, and forget the one that was not asked for the longest."""
         key = (text_of(document), name)
         self.forget(key)
+        operation = Operation(document, name, run)
         try:
-            operation = Operation(document, name, conditions(document, run.operation))
+            operation.conditions = conditions(document, run.operation)
         except Refused as refused:
-            operation = Operation(document, name, ())
             operation.refused = str(refused)
         self.operations[key] = operation
         self.know(operation, document, key)
@@ -257,10 +282,10 @@ def plans_of(schema: GraphQLSchema) -> Plans:
     return plans
 
 
-def find(run: Run, document: DocumentNode, name: str | None) -> Plan | None:
+def find(run: Run, document: DocumentNode, name: str | None, operation: Operation | None) -> Plan | None:
     """The plan for this execution, or None when graphql-core is to execute it; counts and reports why."""
     plans = plans_of(run.schema)
-    found = plans.find(run, document, name)
+    found = plans.find(run, document, name, operation)
     if isinstance(found, Plan):
         return found
     fall_back(found, plans.operation(document, name), document, name)
