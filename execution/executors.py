@@ -7,7 +7,7 @@ left before the first field is executed.
 
 from collections.abc import Callable, Coroutine
 from types import CoroutineType
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from graphql import (
     DocumentNode,
@@ -49,11 +49,16 @@ class Compiled(Run):
     """Executes by a plan where there is one."""
 
     plan: Plan | None = None
+    # What executes operations that can be compiled: without what incremental delivery needs.
+    lighter: ClassVar[type["Compiled"] | None] = None
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
         own = {name for name in vars(cls) if callable(getattr(cls, name)) and hasattr(Executor, name)}
         cls.altered = cls.altered or not own <= MAY_BE_OWN
+        if cls.lighter is not None:
+            alike = not own and cls.__init__ is cls.__mro__[1].__init__  # type: ignore[misc]
+            cls.lighter = type(cls.__name__, (cls.lighter,), {"natives": cls.natives}) if alike else None
 
     @classmethod
     def build(
@@ -106,7 +111,8 @@ class Compiled(Run):
         """An executor for an operation that is known; None where there is more to say about it."""
         if middleware is not None and not isinstance(middleware, MiddlewareManager):
             return None
-        return cls(
+        lighter = cls.lighter if operation.refused is None else None
+        return (lighter or cls)(
             schema,
             operation.fragment_definitions,
             operation.fragments,
@@ -183,16 +189,39 @@ class Compiled(Run):
         return ExecutionResult(data, self.collected_errors.errors or None)
 
 
+class Plain(Compiled, Executor[Any]):
+    """Stands in for `CompiledExecutor` where an operation can be compiled."""
+
+
 class CompiledExecutor(Compiled, IncrementalExecutor):
     """For `execute`."""
+
+
+CompiledExecutor.lighter = Plain
 
 
 class CompiledSubscriber(Compiled, ExecutorThrowingOnIncremental):
     """For `subscribe`."""
 
 
+class StrawberryPlain(Compiled, Executor[Any]):
+    """Stands in for `CompiledStrawberryExecutor` where an operation can be compiled."""
+
+    build_resolve_info = StrawberryGraphQLCoreExecutionContext.build_resolve_info
+
+    def __init__(self, *args: Any, operation_extensions: dict[str, Any] | None = None, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.operation_extensions = operation_extensions
+
+
+StrawberryPlain.altered = False  # its info is Strawberry's
+
+
 class CompiledStrawberryExecutor(Compiled, StrawberryGraphQLCoreExecutionContext):
     """For Strawberry: `Schema(execution_context_class=CompiledStrawberryExecutor)`."""
+
+
+CompiledStrawberryExecutor.lighter = StrawberryPlain
 
 
 def compiled_class(given: type[Executor[Any]] | None, default: type[Compiled]) -> type[Executor[Any]]:

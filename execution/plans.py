@@ -159,7 +159,7 @@ class Plans:
         values = [coerced.get(condition) for condition in operation.conditions]
         if not all(value is True or value is False for value in values):
             return "condition without a value"
-        key = (run.field_resolver is default_field_resolver, type(run) if run.natives else None, *values)
+        key = (run.field_resolver is default_field_resolver, tuple(run.natives.items()), *values)
         plan = operation.plans.get(key)
         return self.compile(operation, key, run) if plan is None else plan
 

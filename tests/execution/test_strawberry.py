@@ -56,7 +56,7 @@ def compare(kind: str, random: Random) -> None:
         call = subscribe if kind == "subscription" else execute
         plain = PLAIN.execution_context_class
         expected = await observed(call, PLAIN_CORE, parsed, Context(), executor_class=plain, **arguments)
-        for executor in (SCHEMA.execution_context_class, Native):
+        for executor in (SCHEMA.execution_context_class, SCHEMA.execution_context_class, Native):
             actual = await observed(call, CORE, parsed, Context(), executor_class=executor, **arguments)
             assert actual[0] == expected[0], text
             assert actual[1] == expected[1], text
