@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from graphql import GraphQLField, TypeNameMetaFieldDef
+from graphql import GraphQLField, GraphQLSchema, TypeNameMetaFieldDef
 
 from execution.rows import read
-from execution.strawberry_fields import BasicField, MethodField, strawberry_field
+from execution.strawberry_fields import BasicField, CalledField, MethodField, strawberry_field
 
 Kind = Literal["typename", "attribute", "property", "method", "resolver", "custom"]
 
@@ -26,21 +26,23 @@ class Reading:
     call: Any = None
 
 
-def reading_of(definition: GraphQLField, name: str, *, has_arguments: bool, custom_default: bool) -> Reading:
+def reading_of(
+    definition: GraphQLField, name: str, schema: GraphQLSchema, *, has_arguments: bool, custom_default: bool
+) -> Reading:
     """How the field is read."""
     if definition is TypeNameMetaFieldDef:
         return Reading("typename")
     if definition.resolve is None:
-        if custom_default:
-            return Reading("custom")
-        return Reading("resolver", call=None) if has_arguments else Reading("property", name)
-    match strawberry_field(definition, read):
+        usual = Reading("resolver") if has_arguments else Reading("property", name)
+        return Reading("custom") if custom_default else usual
+    match strawberry_field(definition, schema, read):
         case BasicField(attribute) if not has_arguments:
             return Reading("attribute", attribute)
         case MethodField(function) if not has_arguments:
             return Reading("method", call=function)
-        case _:
-            return Reading("resolver", call=definition.resolve)
+        case CalledField(function):
+            return Reading("resolver", call=function)
+    return Reading("resolver", call=definition.resolve)
 
 
 def read_property(source: Any, name: str) -> Any:

@@ -1,4 +1,4 @@
-"""What Strawberry's metadata tell about a field's resolver. The only place that looks behind Strawberry's door.
+"""What Strawberry's metadata tell about a resolver: with `strawberry_calls.py` the only place behind its door.
 
 Strawberry keeps its definition in `extensions["strawberry-definition"]` of the field and type. That the resolver it
 made does no more than read an attribute or call a method is told by public attributes of `StrawberryField`; that the
@@ -10,11 +10,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from graphql import GraphQLField, GraphQLObjectType
+from graphql import GraphQLField, GraphQLObjectType, GraphQLSchema
 from strawberry.schema.schema_converter import GraphQLCoreConverter
 from strawberry.types.base import StrawberryObjectDefinition
 from strawberry.types.cast import TYPE_CAST_ATTRIBUTE
 from strawberry.types.field import StrawberryField
+
+from execution.strawberry_calls import direct_call
 
 CAST = TYPE_CAST_ATTRIBUTE
 MADE_BY = GraphQLCoreConverter.__module__
@@ -34,7 +36,16 @@ class MethodField:
     function: Callable[[Any], Any]
 
 
-def strawberry_field(field: GraphQLField, row_resolver: Callable[..., Any]) -> BasicField | MethodField | None:
+@dataclass(frozen=True, slots=True)
+class CalledField:
+    """Calls a function with the source, graphql-core's info and its arguments."""
+
+    function: Callable[..., Any]
+
+
+def strawberry_field(
+    field: GraphQLField, schema: GraphQLSchema, row_resolver: Callable[..., Any]
+) -> BasicField | MethodField | CalledField | None:
     """What the field's resolver comes to, where it is simple; None where only calling it will do.
 
     `row_resolver` is the `default_resolver` besides `getattr` that reads attributes of what is no row.
@@ -42,19 +53,23 @@ def strawberry_field(field: GraphQLField, row_resolver: Callable[..., Any]) -> B
     definition = field.extensions.get(GraphQLCoreConverter.DEFINITION_BACKREF)
     if not isinstance(definition, StrawberryField) or type(definition).get_result is not StrawberryField.get_result:
         return None
-    if definition.extensions or definition.arguments:
-        return None
     if made_by_strawberry(field.resolve, "_get_basic_result"):
         plain = definition.is_basic_field and definition.default_resolver in {getattr, row_resolver}
         return BasicField(definition.python_name) if plain else None
-    if made_by_strawberry(field.resolve, "_resolver", "_async_resolver") and not handles_exceptions(field.resolve):
-        return method(definition)
-    return None
+    if not made_by_strawberry(field.resolve, "_resolver", "_async_resolver") or handles_exceptions(field.resolve):
+        return None
+    found = method(definition)
+    if found is not None:
+        return found
+    call = direct_call(definition, schema, later=made_by_strawberry(field.resolve, "_async_resolver"))
+    return CalledField(call) if call is not None else None
 
 
 def method(definition: StrawberryField) -> MethodField | None:
     """The function behind a field, where it takes nothing but the source by position."""
     resolver = definition.base_resolver
+    if definition.extensions or definition.arguments:
+        return None
     if resolver is None or not resolver.self_parameter or not callable(resolver.wrapped_func):
         return None
     if resolver.info_parameter or resolver.parent_parameter or resolver.root_parameter:

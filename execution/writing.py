@@ -99,7 +99,11 @@ def lines_of_steps(
 def lines_of_field(compilation: "Compilation", field: Field, variable: str, reader: RowReader | None) -> Lines:
     """Read a field and complete it into the variable; nothing for `__typename`, which is known."""
     reading = reading_of(
-        field.definition, field.name, has_arguments=has_arguments(field), custom_default=compilation.custom_default
+        field.definition,
+        field.name,
+        compilation.schema,
+        has_arguments=has_arguments(field),
+        custom_default=compilation.custom_default,
     )
     if reading.kind == "typename":
         return []

@@ -55,6 +55,16 @@ class Shout(FieldExtension):
         return str(next_(source, info, **kwargs)).upper()
 
 
+class Later(FieldExtension):
+    """Lets others go first, and notes it."""
+
+    async def resolve_async(self, next_: Any, source: Any, info: strawberry.Info, **kwargs: Any) -> Any:
+        """Wait, then resolve."""
+        info.context.events.append(f"later {info.path.key} {kwargs}")
+        await asyncio.sleep(0)
+        return await next_(source, info, **kwargs)
+
+
 class Nobody(BasePermission):
     message = "Nobody may."
 
@@ -105,6 +115,23 @@ class Person(Node):
     def greeting(self, info: Info, other: str = "you", times: int = 1) -> str:
         info.context.events.append(f"greeting {info.path.key} {info.field_name} {info.python_name}")
         return f"{self.name} greets {other} " * times
+
+    @strawberry.field(extensions=[Shout()])  # type: ignore[untyped-decorator]
+    def cried(self, some_words: str = "hey", mood: Mood = Mood.GRIM, often: int | None = None) -> str:
+        if often == 0:
+            raise ValueError(some_words)
+        return f"{self.name} {some_words} {mood.value} {often}"
+
+    @strawberry.field(extensions=[Later(), Later()])  # type: ignore[untyped-decorator]
+    async def waited(self, info: Info, how_long: int = 1) -> str:
+        for _ in range(how_long % 4):
+            await asyncio.sleep(0)
+        info.context.events.append(f"waited {how_long} {info.python_name}")
+        return f"{self.name} {how_long}"
+
+    @strawberry.field(permission_classes=[Nobody])  # type: ignore[untyped-decorator]
+    def refused(self, number: int = 1) -> str | None:
+        return str(number)
 
     @strawberry.field
     def selected(self, info: Info) -> "Person":

@@ -18,7 +18,7 @@ from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 
 import execution
 from execution import rows
-from execution.strawberry_fields import BasicField, MethodField, decides_by_class, strawberry_field
+from execution.strawberry_fields import BasicField, CalledField, MethodField, decides_by_class, strawberry_field
 from tests.execution.differential import observed
 from tests.execution.documents import document
 from tests.execution.strawberry_schema import LITERALS, PLAIN, SCHEMA, Context
@@ -94,29 +94,35 @@ def fields_of(name: str) -> dict[str, Any]:
 def test_strawberry_reads_attributes_as_we_take_it_to() -> None:
     """Strawberry's plain fields are known as such; what has extensions, permissions or arguments is not."""
     fields = fields_of("Person")
-    assert strawberry_field(fields["name"], rows.read) == BasicField("name")
-    assert strawberry_field(fields["born"], rows.read) == BasicField("born")
-    assert strawberry_field(fields["secret"], rows.read) is None
-    assert strawberry_field(fields["loud"], rows.read) is None
-    assert strawberry_field(fields["greeting"], rows.read) is None
+    assert strawberry_field(fields["name"], CORE, rows.read) == BasicField("name")
+    assert strawberry_field(fields["born"], CORE, rows.read) == BasicField("born")
+    assert strawberry_field(fields["secret"], CORE, rows.read) is None
+    assert strawberry_field(fields["loud"], CORE, rows.read) is None
 
 
 def test_strawberry_calls_methods_as_we_take_it_to() -> None:
     """A method that takes nothing but itself is called without Strawberry in between."""
     fields = fields_of("Person")
     for name in ("double", "slow", "fails"):
-        assert isinstance(strawberry_field(fields[name], rows.read), MethodField)
-    assert strawberry_field(fields["tags"], rows.read) is None
+        assert isinstance(strawberry_field(fields[name], CORE, rows.read), MethodField)
+
+
+def test_strawberry_calls_resolvers_as_we_take_it_to() -> None:
+    """Resolvers with info, plain arguments and extensions are called directly; others by Strawberry's own."""
+    for field in (fields_of("Person")["greeting"], fields_of("Person")["tags"], fields_of("Mutation")["rename"]):
+        assert isinstance(strawberry_field(field, CORE, rows.read), CalledField)
+    for field in (fields_of("Query")["people"], fields_of("Query")["forbidden"], fields_of("Robot")["maker"]):
+        assert strawberry_field(field, CORE, rows.read) is None
 
 
 def test_replaced_resolvers_are_called() -> None:
     """A resolver that somebody has put in the place of Strawberry's is called like any other."""
     schema = strawberry.Schema(query=strawberry.type(type("Query", (), {"__annotations__": {"name": str}})))
     field = schema._schema.query_type.fields["name"]  # type: ignore[union-attr]
-    assert strawberry_field(field, rows.read) == BasicField("name")
+    assert strawberry_field(field, schema._schema, rows.read) == BasicField("name")
     original = field.resolve
     field.resolve = partial(original)
-    assert strawberry_field(field, rows.read) is None
+    assert strawberry_field(field, schema._schema, rows.read) is None
 
 
 def test_exception_handlers_keep_strawberry_in_between() -> None:
