@@ -1,4 +1,4 @@
-"""Arguments that are the same each time are coerced once."""
+"""Arguments that are the same each time are coerced once, and those that are variables are looked up."""
 
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
@@ -6,12 +6,20 @@ from enum import Enum
 from typing import Any
 from uuid import UUID
 
-from graphql import GraphQLError, VariableNode
-from graphql.execution.values import get_argument_values
+from graphql import (
+    ArgumentNode,
+    GraphQLArgument,
+    GraphQLError,
+    Undefined,
+    VariableNode,
+    is_non_null_type,
+    is_required_argument,
+)
 from graphql.language import ValueNode, Visitor, visit
 from graphql.language.visitor import BREAK
+from graphql.utilities.coerce_input_value import coerce_default_value, coerce_input_literal
 
-from execution.run import Field
+from execution.run import Field, Ingredient
 
 # A resolver may change what it is given, so only values that cannot change are shared.
 FIXED = frozenset({type(None), bool, int, float, str, bytes, date, datetime, time, timedelta, Decimal, UUID})
@@ -22,29 +30,43 @@ def has_arguments(field: Field) -> bool:
     return bool(field.definition.args or field.nodes[0].arguments)
 
 
-def settle_arguments(field: Field, hide_suggestions: bool) -> None:
-    """Coerce the arguments now where they can't differ; else note whether they can't differ within an execution."""
-    if not has_arguments(field):
-        field.arguments = {}
-        return
-    given = [argument.value for argument in field.nodes[0].arguments or ()]
-    if any(has_variable(value) for value in given):
-        return
+def settle_arguments(field: Field) -> None:
+    """Work out what can be known of the arguments; nothing where graphql-core has to look each time."""
+    nodes = {argument.name.value: argument for argument in field.nodes[0].arguments or ()}
+    recipe: list[Ingredient] = []
+    for name, definition in field.definition.args.items():
+        ingredient = ingredient_of(name, definition, nodes.get(name))
+        if ingredient is None:
+            return
+        recipe.append(ingredient)
+    if any(ingredient.variable is not None for ingredient in recipe):
+        field.recipe = tuple(recipe)
+    else:
+        field.arguments = {one.name: one.value for one in recipe if one.value is not Undefined}
+
+
+def ingredient_of(name: str, definition: GraphQLArgument, node: ArgumentNode | None) -> Ingredient | None:
+    """An argument, where it is a variable or cannot change; None for others, and for what does not fit."""
+    variable = node.value.name.value if node is not None and isinstance(node.value, VariableNode) else None
+    needed = is_required_argument(definition)
     try:
-        values = get_argument_values(field.definition, field.nodes[0], None, None, hide_suggestions)
-    except GraphQLError:
-        return
-    if all(is_fixed(value) for value in values.values()):
-        field.arguments = values
-
-
-def is_fixed(value: Any) -> bool:
-    """Whether the value can be shared between calls."""
-    return type(value) in FIXED or isinstance(value, Enum)
+        if variable is not None or node is None:
+            value = Undefined if needed else coerce_default_value(definition)
+        else:
+            value = Undefined if has_variable(node.value) else coerce_input_literal(node.value, definition.type)
+            needed = True
+    except (GraphQLError, TypeError, ValueError):
+        return None
+    if value is Undefined:
+        fits = variable is not None or not needed
+    else:
+        fits = type(value) in FIXED or isinstance(value, Enum)
+    out = definition.out_name or name
+    return Ingredient(out, variable, value, needed, is_non_null_type(definition.type)) if fits else None
 
 
 def has_variable(value: ValueNode) -> bool:
-    """Whether a variable stands in the literal, or is it."""
+    """Whether a variable stands in the literal."""
     finder = VariableFinder()
     visit(value, finder)
     return finder.found

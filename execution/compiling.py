@@ -199,5 +199,5 @@ class Compilation:
         if definition is None:
             return None
         field = Field(key, details, nodes, definition, parent)
-        settle_arguments(field, self.hide_suggestions)
+        settle_arguments(field)
         return field

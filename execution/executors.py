@@ -149,7 +149,6 @@ class Compiled(Run):
         executor = super().build_per_event_executor(payload)
         if isinstance(executor, Run):
             executor.info_class = None
-            executor.argument_values = {}
         return executor
 
     def execute_operation(

@@ -2,9 +2,9 @@
 
 from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from types import CoroutineType
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, NamedTuple
 
-from graphql import FieldNode, GraphQLField, GraphQLObjectType, GraphQLOutputType, GraphQLResolveInfo
+from graphql import FieldNode, GraphQLField, GraphQLObjectType, GraphQLOutputType, GraphQLResolveInfo, Undefined
 from graphql.execution import Executor
 from graphql.execution.collect_fields import FieldDetailsList
 from graphql.execution.values import get_argument_values
@@ -15,10 +15,20 @@ from execution.paths import Thin, new, real
 OF_THE_FIELD: Final = 5  # the first entries of a GraphQLResolveInfo differ by field, the others by execution
 
 
+class Ingredient(NamedTuple):
+    """An argument: its name for the resolver, the variable it is, and its value where no variable is given."""
+
+    name: str
+    variable: str | None
+    value: Any
+    needed: bool
+    never_null: bool
+
+
 class Field:
     """A field of a plan: what is the same each time it is executed."""
 
-    __slots__ = ("arguments", "definition", "details", "key", "name", "nodes", "parent", "type", "variable_arguments")
+    __slots__ = ("arguments", "definition", "details", "key", "name", "nodes", "parent", "recipe", "type")
 
     def __init__(
         self,
@@ -36,7 +46,7 @@ class Field:
         self.parent = parent
         self.type: GraphQLOutputType = definition.type
         self.arguments: dict[str, Any] | None = None
-        self.variable_arguments = False
+        self.recipe: tuple[Ingredient, ...] | None = None
 
 
 class Run(Executor[Any]):
@@ -55,7 +65,6 @@ class Run(Executor[Any]):
         self.awaits = True
         self.info_class: type[GraphQLResolveInfo[Any]] | None = None
         self.info_rest: tuple[Any, ...] = ()
-        self.argument_values: dict[Field, dict[str, Any]] = {}
 
     def info(self, field: Field, path: Thin) -> GraphQLResolveInfo[Any]:
         """What a resolver is told. The first is made by graphql-core (or Strawberry), the others after its model."""
@@ -72,20 +81,34 @@ class Run(Executor[Any]):
 
     def arguments(self, field: Field) -> dict[str, Any]:
         """The arguments of a field; raises `GraphQLError` when they do not fit."""
-        values = self.argument_values.get(field)
-        if values is None:
-            values = get_argument_values(
-                field.definition, field.nodes[0], self.variable_values, None, self.hide_suggestions
-            )
-            if field.variable_arguments:
-                self.argument_values[field] = values
-        return values
+        values = looked_up(field.recipe, self.variable_values.coerced) if field.recipe is not None else None
+        if values is not None:
+            return values
+        return get_argument_values(
+            field.definition, field.nodes[0], self.variable_values, None, self.hide_suggestions
+        )
 
     def abandon(self, values: Iterable[Any]) -> None:
         """Let what was started among the values end by itself: an error has already answered in its place."""
         started: list[Awaitable[Any]] = [value for value in values if type(value) is CoroutineType]
         if started and self.awaits:
             self.settle_in_background(started)
+
+
+def looked_up(recipe: tuple[Ingredient, ...], variables: dict[str, Any]) -> dict[str, Any] | None:
+    """Arguments by a recipe; None when one of them does not fit, which graphql-core is to say."""
+    values: dict[str, Any] = {}
+    for name, variable, value, needed, never_null in recipe:
+        if variable is not None and variable in variables:
+            given = variables[variable]
+            if given is None and never_null:
+                return None
+            values[name] = given
+        elif value is not Undefined:
+            values[name] = value
+        elif needed:
+            return None
+    return values
 
 
 def joined(run: Run, fields: dict[str, Any]) -> Any:

@@ -233,3 +233,29 @@ def test_execute_sync_refuses_what_takes_time() -> None:
     root = {"a": Later()}
     one, other = (call(schema, document, root) for call in (execution.execute_sync, execute_sync))
     assert seen(one) == seen(other)
+
+
+@pytest.mark.parametrize("given", [{}, {"n": None}, {"n": 4}])
+@pytest.mark.parametrize("declared", ["Int", "Int = 2"])
+async def test_variables_in_arguments_are_looked_up(declared: str, given: dict[str, Any]) -> None:
+    """A variable that is left out gives way to the argument's default; null and a missing one may be an error."""
+
+    def tell(_source: Any, _info: Any, **arguments: Any) -> str:
+        return repr(sorted(arguments.items()))
+
+    schema = query(
+        f=GraphQLField(
+            GraphQLString,
+            args={
+                "plain": GraphQLArgument(GraphQLInt),
+                "usual": GraphQLArgument(GraphQLInt, default_value=7, out_name="renamed"),
+                "must": GraphQLArgument(GraphQLNonNull(GraphQLInt), default_value=8),
+                "many": GraphQLArgument(GraphQLList(GraphQLInt)),
+            },
+            resolve=tell,
+        ),
+        must=GraphQLField(GraphQLString, args={"n": GraphQLArgument(GraphQLNonNull(GraphQLInt))}, resolve=tell),
+    )
+    fields = "f(plain: $n usual: $n must: $n) two: f(usual: $n) three: f(plain: null) four: f(many: [$n]) must(n: $n)"
+    found = await same(schema, f"query($n: {declared}) {{ {fields} }}", variable_values=given)
+    assert b"'renamed'" in found
