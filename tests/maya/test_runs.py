@@ -1,7 +1,7 @@
 """Runs of Maya with a scripted model."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import replace
 
 import asyncpg
@@ -13,7 +13,7 @@ from core.logstream import LogStream
 from core.unit_of_work import UnitOfWork
 from integrations.language import ModelRefused, ModelTimedOut, ModelUnavailable, Piece, Prompt, Said, ToolCall
 from integrations.scripted import ScriptedModel, Turn, calls, says
-from models.conversations import Message
+from models.conversations import Message, MessageStatus
 from services import maya
 from services.conversations import MessageRow, reply_log
 from services.maya import leases
@@ -56,13 +56,13 @@ async def begun(stage: Stage, reply: MessageRow, at_least: int = 1) -> None:
 
 async def test_a_reply_from_question_to_end(stage: Stage) -> None:
     """Tokens join to the stored content, the last event has the reply, and usage and model are kept."""
-    stage = stage.scripted(says("You have ", "no ", "contacts."))
+    stage = stage.scripted(says("You have ", "no ", "contacts!"))
     reply = await stage.ask()
     assert (reply.status, reply.content) == ("pending", "")
     ended = await stage.run(reply)
     events = await stage.see(reply)
     assert ended.status == "completed"
-    assert ended.content == told(events) == "You have no contacts."
+    assert ended.content == told(events) == "You have no contacts!"
     assert sequences(events) == list(range(1, len(events) + 1))
     assert events[-1].reply == ended
     assert ended.last_sequence == events[-1].sequence
@@ -75,8 +75,60 @@ async def test_a_reply_is_made_once(stage: Stage) -> None:
     stage = stage.with_model(model)
     reply = await stage.ask()
     await asyncio.gather(*(stage.run(reply) for _ in range(3)))
-    await stage.run(reply)
+    ended = await stage.run(reply)
+    assert (ended.status, ended.content) == ("completed", "Hello")
     assert len(model.prompts) == 1
+
+
+async def test_a_reply_that_is_being_made_is_left_alone(stage: Stage) -> None:
+    """A run that comes while another speaks neither ends nor repeats the reply."""
+    gate = asyncio.Event()
+    stage = stage.scripted(speaking("Before ", then=gate))
+    reply = await stage.ask()
+    async with stage.running(reply):
+        await begun(stage, reply)
+        assert (await stage.run(reply)).status == "streaming"
+        gate.set()
+    assert (await stage.stored(reply)).content == "Before the end"
+
+
+async def test_a_lapsed_lease_changes_nothing_any_more(stage: Stage) -> None:
+    """Once another run has taken the reply, the earlier one can neither keep, hand on nor end it."""
+    reply = await stage.ask()
+    work, tenant = stage.runtime.work, stage.principal.tenant
+    async with work.begin(tenant) as uow:
+        old = await leases.take(uow, reply.id)
+    await lapse(stage, reply)
+    async with work.begin(tenant) as uow:
+        new = await leases.take(uow, reply.id)
+    assert old is not None
+    assert new is not None
+    ending = leases.Ending(status=MessageStatus.COMPLETED, content="from the dead", last_sequence=1)
+    changes: list[Callable[[UnitOfWork], Awaitable[None]]] = [
+        lambda uow: leases.renew(uow, old, content="", last_sequence=0),
+        lambda uow: leases.release(uow, old),
+        lambda uow: leases.end(uow, old, ending),
+    ]
+    for change in changes:
+        with pytest.raises(leases.LeaseLost):
+            async with work.begin(tenant) as uow:
+                await change(uow)
+    async with work.begin(tenant) as uow:
+        await leases.end(uow, new, ending)
+    assert (await stage.stored(reply)).status == "completed"
+
+
+async def test_a_reply_whose_runs_keep_dying(stage: Stage) -> None:
+    """After three runs that died in silence the reply is given up."""
+    model = ScriptedModel([])
+    stage = stage.with_model(model)
+    reply = await stage.ask()
+    await stage.runtime.logs.claim(reply_log(stage.principal.organization_id, reply.id))
+    async with stage.runtime.work.begin(stage.principal.tenant) as uow:
+        await uow.execute(update(Message).where(Message.id == reply.id).values(attempt=3))
+    ended = await stage.run(reply)
+    assert (ended.status, ended.error_code) == ("failed", "INTERRUPTED")
+    assert model.prompts == []
 
 
 async def test_viewers_and_resumption(stage: Stage) -> None:
@@ -144,14 +196,14 @@ async def test_saying_nothing_is_no_reply(stage: Stage) -> None:
 
 async def test_cancelling_midway(stage: Stage) -> None:
     """A cancelled reply stops within a second, keeps what was said, and its stream completes."""
-    stage = stage.scripted(speaking("Once upon ", "a time [", then=60.0))
+    stage = stage.scripted(speaking("Once upon ", "a time!", then=60.0))
     reply = await stage.ask()
     async with stage.running(reply) as run:
         await begun(stage, reply)
         await stage.cancel(reply)
         async with asyncio.timeout(1):
             ended = await asyncio.shield(run)
-    assert (ended.status, ended.content, ended.error_code) == ("cancelled", "Once upon a time [", None)
+    assert (ended.status, ended.content, ended.error_code) == ("cancelled", "Once upon a time!", None)
     events = await stage.see(reply)
     assert told(events) == ended.content
     assert events[-1].reply == ended
@@ -196,8 +248,12 @@ async def test_cancelling_before_a_worker_comes(stage: Stage) -> None:
     assert model.prompts == []
 
 
-async def test_a_flush_in_the_middle(fresh_stage: Stage) -> None:
-    """Redis flushed while Maya speaks: running and new viewers still get every event once and in order."""
+async def test_a_flush_in_the_middle(fresh_stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Redis flushed while Maya speaks: running and new viewers still get every event once and in order.
+
+    The viewer looks often enough to meet the empty log before it is written again.
+    """
+    monkeypatch.setattr("services.maya.watching.POLL_SECONDS", 0.02)
     gate = asyncio.Event()
     stage = fresh_stage.scripted(speaking("one ", "two ", "three ", then=gate, every=0.05))
     reply = await stage.ask()
