@@ -19,8 +19,8 @@ from services import conversations
 from services.runtime import Runtime
 from tests import factories
 from tests.client import ApiClient
+from tests.maya.acting import speaking
 from tests.maya.conftest import Stage
-from tests.maya.test_runs import speaking
 from tests.serving import Served, served
 
 START = """
