@@ -106,12 +106,11 @@ async def count_messages(reads: Reads, conversation_id: UUID) -> int:
 
 
 async def said_before(reads: Reads, message: MessageRow, *, most: int) -> list[MessageRow]:
-    """The newest messages of a conversation that were ended before this one began, oldest first."""
+    """The newest messages of an open reply's conversation, oldest first; nothing can come after an open reply."""
     rows = await reads.rows(
         select(*MESSAGE_COLUMNS)
         .where(
             Message.conversation_id == message.conversation_id,
-            Message.created_at <= message.created_at,
             Message.id != message.id,
             Message.status.not_in([str(status) for status in OPEN]),
         )
