@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from time import monotonic
 
 import orjson
 import pytest
@@ -18,7 +19,7 @@ from integrations.mail import (
     Receipt,
     Verdict,
 )
-from integrations.postmark import PostmarkMailer, classify
+from integrations.postmark import Body, PostmarkMailer, classify
 from services.deliveries.pacing import Patience
 
 TAKEN = {"ErrorCode": 0, "Message": "OK", "MessageID": "m", "SubmittedAt": "2026-01-01T00:00:00.0000000Z", "To": "a"}
@@ -138,3 +139,21 @@ def test_patience_grows_and_is_forgiven() -> None:
     assert patience.back_off(at_least=30) > 25
     patience.succeed()
     assert patience.failures == 0
+
+
+async def test_a_body_is_not_written_too_late() -> None:
+    """A process that slept between its check and its write sends nothing: the time is looked at again then."""
+    body = Body(b"x" * 300_000, not_after=monotonic() - 1)
+    with pytest.raises(TimeoutError):
+        await anext(body.parts())
+    assert not body.complete
+
+
+async def test_a_body_is_complete_with_its_last_part() -> None:
+    """Only a body whose last part went out may have been accepted."""
+    body = Body(b"x" * 300_000, not_after=monotonic() + 60)
+    parts = body.parts()
+    await anext(parts)
+    assert not body.complete
+    await anext(parts)
+    assert body.complete
