@@ -1,5 +1,6 @@
 """Reads of conversations and messages. Row Level Security shows them to their author alone."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 from uuid import UUID
@@ -73,6 +74,18 @@ async def get_message(reads: Reads, message_id: UUID) -> MessageRow | None:
     """The message with this id in one of the caller's conversations, or None."""
     row = await first(reads, select(*MESSAGE_COLUMNS).where(Message.id == message_id))
     return MessageRow._make(row) if row else None
+
+
+async def by_ids(reads: Reads, conversation_ids: Sequence[UUID]) -> dict[UUID, ConversationRow]:
+    """The caller's conversations among these ids, in one statement."""
+    rows = await reads.rows(select(*CONVERSATION_COLUMNS).where(Conversation.id.in_(conversation_ids)))
+    return {row.id: row for row in map(ConversationRow._make, rows)}
+
+
+async def messages_by_ids(reads: Reads, message_ids: Sequence[UUID]) -> dict[UUID, MessageRow]:
+    """The messages among these ids that are in the caller's conversations, in one statement."""
+    rows = await reads.rows(select(*MESSAGE_COLUMNS).where(Message.id.in_(message_ids)))
+    return {row.id: row for row in map(MessageRow._make, rows)}
 
 
 async def get_reply(reads: Reads, message_id: UUID | None) -> MessageRow | None:
