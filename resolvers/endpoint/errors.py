@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from graphql import GraphQLError
+from graphql import FieldNode, GraphQLError
 
 from core import errors
 from core.errors import ErrorCode, Forbidden, NudgeError, RateLimited, Refusals, Unauthenticated
@@ -57,12 +57,23 @@ def judged(error: GraphQLError, request_id: str) -> tuple[str, dict[str, Any]]:
     while isinstance(cause, GraphQLError) and cause.original_error is not None:
         cause = cause.original_error
     if cause is None or isinstance(cause, GraphQLError):
-        return error.message, {"code": BAD_USER_INPUT}
-    extensions = foreseen(cause)
+        if not in_our_value(error):
+            return error.message, {"code": BAD_USER_INPUT}
+        extensions = None
+    else:
+        extensions = foreseen(cause)
     if extensions is None:
-        log.error("a field failed", path=error.path, request_id=request_id, exc_info=cause)
+        log.error("a field failed", path=error.path, request_id=request_id, exc_info=cause or error)
         return MASK, {"code": INTERNAL}
     return str(cause), extensions
+
+
+def in_our_value(error: GraphQLError) -> bool:
+    """Whether an error of GraphQL itself is about what a field gave, such as a number too large for Int.
+
+    One about an argument, which is the client's, points at the argument's value instead of the whole field.
+    """
+    return error.path is not None and all(isinstance(node, FieldNode) for node in error.nodes or ())
 
 
 def foreseen(cause: Exception) -> dict[str, Any] | None:

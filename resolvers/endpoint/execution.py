@@ -1,7 +1,7 @@
 """Running an operation: the same steps for HTTP and for the socket."""
 
 import inspect
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeGuard, cast
 
@@ -14,7 +14,7 @@ from resolvers.budgets import Balance, Budgets
 from resolvers.context import RequestContext
 from resolvers.endpoint import costs
 from resolvers.endpoint.documents import DocumentInvalid, Documents, Operation
-from resolvers.endpoint.errors import COST_EXCEEDED, UNAUTHENTICATED, Refused, formatted
+from resolvers.endpoint.errors import COST_EXCEEDED, RATE_LIMITED, UNAUTHENTICATED, Refused, formatted
 
 is_awaitable = cast("Callable[[object], TypeGuard[Awaitable[Any]]]", optimized_is_awaitable)
 
@@ -49,7 +49,8 @@ class Executor:
         self.documents = Documents(self.schema, settings.graphql)
 
     def prepare(self, request: Request, context: RequestContext) -> Operation:
-        """The operation to run; raises `DocumentInvalid` or `Refused`."""
+        """The operation to run; raises `DocumentInvalid` or `Refused`. A document is paid for when it is new."""
+        self.pay(self.documents.reading_cost(request.query), context)
         operation = self.documents.operation(request.query, request.operation_name)
         if operation.introspects and context.principal is None and not self.settings.introspection:
             raise Refused("Introspection needs an access token here.", code=UNAUTHENTICATED)
@@ -64,16 +65,20 @@ class Executor:
                 f"The operation costs up to {points} points; the limit is {most}. Ask for fewer items at once.",
                 code=COST_EXCEEDED,
             )
-        if self.budgets.charge(context.payer, points) is None:
+        self.pay(points, context)
+        return points
+
+    def pay(self, points: int, context: RequestContext) -> None:
+        """Take points from the caller's budget; raises `Refused` when they are not there."""
+        if points and self.budgets.charge(context.payer, points) is None:
             balance = self.budgets.balance(context.payer)
             wait = max(1, int(balance.reset_at.timestamp() - context.started_at))
             raise Refused(
                 f"The budget of {balance.limit} points a minute is spent; this operation needs {points}.",
-                code=COST_EXCEEDED,
+                code=RATE_LIMITED,
                 status=429,
                 retry_after=wait,
             )
-        return points
 
     async def run(self, request: Request, context: RequestContext, *, mutations: bool = True) -> Answer:
         """The answer of a query or mutation; refusals included."""
@@ -82,14 +87,18 @@ class Executor:
             demand_single(operation, mutations=mutations)
             points = self.charge(operation, request, context)
         except DocumentInvalid as invalid:
-            errors = [formatted(error, context.request_id) for error in invalid.errors]
-            if context.principal is None and not self.settings.introspection:
-                # Suggestions would spell the schema out, name by name, to strangers.
-                errors = [{**error, "message": error["message"].partition(" Did you mean")[0]} for error in errors]
-            return refusal(errors, 400)
+            return refusal(self.told(invalid.errors, context), 400)
         except Refused as refused:
             return refusal([refused.formatted(context.request_id)], refused.status, refused.retry_after)
         return await self.execute(operation, request, context, points)
+
+    def told(self, errors: Sequence[GraphQLError], context: RequestContext) -> list[dict[str, Any]]:
+        """What is wrong with a document or its variables."""
+        shown = [formatted(error, context.request_id) for error in errors]
+        if context.principal is None and not self.settings.introspection:
+            # Suggestions would spell the schema out, name by name, to strangers.
+            return [{**error, "message": error["message"].partition(" Did you mean")[0]} for error in shown]
+        return shown
 
     async def execute(self, operation: Operation, request: Request, context: RequestContext, points: int) -> Answer:
         """Run a charged query or mutation."""
@@ -104,10 +113,10 @@ class Executor:
         )
         done = await result if inspect.isawaitable(result) else result
         spent = costs.actual(operation.parts, done.data)
-        balance = self.budgets.give_back(context.payer, max(0, points - spent))
+        balance = self.budgets.give_back(context.payer, points - spent)
         if done.data is None and not has_path(done):
             # Variables that do not fit: nothing ran, so there is no `data` at all.
-            return refusal([formatted(error, context.request_id) for error in done.errors or ()], 400)
+            return refusal(self.told(done.errors or [], context), 400)
         return Answer(body={**shown(done, context), "extensions": {"cost": cost(points, spent, balance)}})
 
     async def subscribe(
