@@ -128,8 +128,7 @@ async def update(uow: UnitOfWork, template_id: UUID | None, changes: Changes) ->
     texts = with_changes(texts_of(found), changes)
     name = changed_name(changes["name"]) if "name" in changes else found.name
     await check_content(**texts)
-    changed = {key: text for key, text in texts.items() if key in changes}
-    row = change(Template).where(Template.id == found.id).values(name=name, **changed, updated_at=func.now())
+    row = change(Template).where(Template.id == found.id).values(name=name, **texts, updated_at=func.now())
     try:
         rows = await uow.rows(row.returning(*COLUMNS))
     except IntegrityError as error:
