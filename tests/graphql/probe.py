@@ -62,6 +62,11 @@ class Query(resolvers.Query):
         return JSON(2**70)
 
     @query(Public())
+    async def me(self, info: Info) -> str:
+        """The client's address."""
+        return info.context.client_address
+
+    @query(Public())
     async def slow(self, seconds: float) -> bool:
         """A field that takes its time."""
         await asyncio.sleep(seconds)
