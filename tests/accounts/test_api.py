@@ -1,7 +1,6 @@
 """Signing up, logging in and out, as a client does it."""
 
 import asyncio
-import json
 from typing import Any
 from uuid import uuid4
 
@@ -140,18 +139,11 @@ async def test_an_address_is_the_same_one_at_sign_up_and_log_in(api: ApiClient) 
         assert (payload["userErrors"], payload["accessToken"] is None) == ([], False)
 
 
-@pytest.mark.parametrize(
-    "email", ["", "a\x00b@nudge.example", "nobody", "x" * 10_000, "a@b@c", "\ud800@nudge.example"]
-)
+@pytest.mark.parametrize("email", ["", "a\x00b@nudge.example", "nobody", "x" * 10_000, "a@b@c"])
 async def test_what_is_no_address_logs_nobody_in(api: ApiClient, email: str) -> None:
     """The answer is the one to any wrong pair."""
-    reply = await api.post(
-        json.dumps({"query": LOG_IN, "variables": {"input": {"email": email, "password": "x" * 9}}}).encode()
-    )
-    if "\ud800" in email:
-        assert reply.status == 400  # such a body is no JSON
-        return
-    assert reply.data["logIn"]["userErrors"] == [{"code": "INVALID_CREDENTIALS", "field": None}]
+    payload = (await api.execute(LOG_IN, {"input": {"email": email, "password": PASSWORD}}))["logIn"]
+    assert payload["userErrors"] == [{"code": "INVALID_CREDENTIALS", "field": None}]
 
 
 async def test_refresh_rotates_and_the_new_pair_works(api: ApiClient) -> None:
