@@ -24,7 +24,7 @@ def breaking_changes(old: str, new: str) -> list[str]:
 
 
 def unlisted(changes: list[str], record: str) -> list[str]:
-    """The changes that no line of the record begins with, as `- Field Type.name was removed.`; a reason may follow."""
+    """The changes that no line of the record begins with: `- Field Type.name was removed.`, then the reason."""
     listed = record.splitlines()
     return [change for change in changes if not any(line.startswith(f"- {change}") for line in listed)]
 
