@@ -384,6 +384,7 @@ def downgrade() -> None:
     op.execute("SET LOCAL lock_timeout = '5s'")
     op.execute("DROP TRIGGER count_on_insert ON email_deliveries")
     op.execute("DROP TRIGGER count_on_update ON email_deliveries")
+    op.execute("DROP STATISTICS email_deliveries_campaigns")
     op.execute("DROP SCHEMA system CASCADE")
     op.execute(
         f"""
