@@ -1,4 +1,4 @@
-"""Repeat safety: the first result of a request that names a key is replayed for 24 hours, then forgotten."""
+"""Repeat safety: the first result of a request that named a key is replayed for 24 hours (as Stripe does).
 
 The sweeper removes older keys once a day.
 """
