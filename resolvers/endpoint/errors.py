@@ -24,18 +24,29 @@ MASK = "Something went wrong on our side. Please try again; if it stays, tell us
 class Refused(Exception):
     """The request is answered with one error and no data. `status` is the HTTP status of a GraphQL response."""
 
-    def __init__(self, message: str, *, code: str = BAD_USER_INPUT, status: int = 400, retry_after: int = 0) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str = BAD_USER_INPUT,
+        status: int = 400,
+        retry_after: int = 0,
+        suggestion: str | None = None,
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.code = code
         self.status = status
         self.retry_after = retry_after
+        self.suggestion = suggestion
 
     def formatted(self, request_id: str) -> dict[str, Any]:
         """The error's JSON form."""
         extensions: dict[str, Any] = {"code": self.code, "requestId": request_id}
         if self.retry_after:
             extensions["retryAfter"] = self.retry_after
+        if self.suggestion:
+            extensions["suggestion"] = self.suggestion
         return {"message": self.message, "extensions": extensions}
 
 

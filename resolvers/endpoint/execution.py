@@ -9,12 +9,14 @@ import strawberry
 from graphql import ExecutionResult, GraphQLError, OperationType, execute, subscribe
 from strawberry.execution import optimized_is_awaitable
 
+from core.errors import Unauthenticated
 from core.settings import Settings
 from resolvers.budgets import Balance, Budgets
 from resolvers.context import RequestContext
 from resolvers.endpoint import costs
 from resolvers.endpoint.documents import DocumentInvalid, Documents, Operation
 from resolvers.endpoint.errors import COST_EXCEEDED, RATE_LIMITED, UNAUTHENTICATED, Refused, formatted
+from resolvers.endpoint.variables import check_variables
 
 is_awaitable = cast("Callable[[object], TypeGuard[Awaitable[Any]]]", optimized_is_awaitable)
 
@@ -54,6 +56,7 @@ class Executor:
         operation = self.documents.operation(request.query, request.operation_name)
         if operation.introspects and context.principal is None and not self.settings.introspection:
             raise Refused("Introspection needs an access token here.", code=UNAUTHENTICATED)
+        check_variables(operation.uses, request.variables)
         return operation
 
     def charge(self, operation: Operation, request: Request, context: RequestContext) -> int:
@@ -102,7 +105,7 @@ class Executor:
 
     async def execute(self, operation: Operation, request: Request, context: RequestContext, points: int) -> Answer:
         """Run a charged query or mutation."""
-        result = execute(
+        result = unauthenticated(operation, context) or execute(
             self.schema,
             operation.document,
             context_value=context,
@@ -140,6 +143,19 @@ def demand_single(operation: Operation, *, mutations: bool) -> None:
         raise Refused("Subscriptions need the websocket: graphql-transport-ws on the same URL.")
     if operation.kind is OperationType.MUTATION and not mutations:
         raise Refused("Mutations need POST.", status=405)
+
+
+def unauthenticated(operation: Operation, context: RequestContext) -> ExecutionResult | None:
+    """The result when every field needs the caller who is not there: their variables are not even read."""
+    node = operation.guarded
+    if node is None or context.principal is not None:
+        return None
+    try:
+        context.caller  # noqa: B018 - it raises
+    except Unauthenticated as error:
+        path = [node.alias.value if node.alias else node.name.value]
+        return ExecutionResult(None, [GraphQLError(str(error), [node], path=path, original_error=error)])
+    return None
 
 
 def refusal(errors: list[dict[str, Any]], status: int, retry_after: int = 0) -> Answer:
