@@ -5,6 +5,7 @@ from typing import Any
 from graphql import FieldNode, GraphQLError
 
 from core import errors
+from core.db import is_away
 from core.errors import ErrorCode, Forbidden, NudgeError, RateLimited, Refusals, Unauthenticated
 from core.telemetry import logger
 
@@ -18,6 +19,9 @@ RATE_LIMITED = "RATE_LIMITED"
 COST_EXCEEDED = "COST_EXCEEDED"
 INTERNAL = "INTERNAL"
 
+AWAY = "Something that we need does not answer at the moment. Please try again in a few seconds."
+AWAY_SECONDS = 5
+AWAY_STATUS = 503
 MASK = "Something went wrong on our side. Please try again; if it stays, tell us the request id."
 
 
@@ -73,6 +77,9 @@ def judged(error: GraphQLError, request_id: str) -> tuple[str, dict[str, Any]]:
         extensions = None
     else:
         extensions = foreseen(cause)
+    if cause is not None and is_away(cause):
+        log.warning("a field failed, as something is away", path=error.path, request_id=request_id, error=repr(cause))
+        return AWAY, {"code": INTERNAL, "retryAfter": AWAY_SECONDS}
     if extensions is None:
         log.error("a field failed", path=error.path, request_id=request_id, exc_info=cause or error)
         return MASK, {"code": INTERNAL}

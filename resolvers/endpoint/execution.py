@@ -15,7 +15,15 @@ from resolvers.budgets import Balance, Budgets
 from resolvers.context import RequestContext
 from resolvers.endpoint import costs
 from resolvers.endpoint.documents import DocumentInvalid, Documents, Operation
-from resolvers.endpoint.errors import COST_EXCEEDED, RATE_LIMITED, UNAUTHENTICATED, Refused, formatted
+from resolvers.endpoint.errors import (
+    AWAY_STATUS,
+    COST_EXCEEDED,
+    INTERNAL,
+    RATE_LIMITED,
+    UNAUTHENTICATED,
+    Refused,
+    formatted,
+)
 from resolvers.endpoint.variables import check_variables
 
 is_awaitable = cast("Callable[[object], TypeGuard[Awaitable[Any]]]", optimized_is_awaitable)
@@ -120,7 +128,9 @@ class Executor:
         if done.data is None and not has_path(done):
             # Variables that do not fit: nothing ran, so there is no `data` at all.
             return refusal(self.told(done.errors or [], context), 400)
-        return Answer(body={**shown(done, context), "extensions": {"cost": cost(points, spent, balance)}})
+        body = {**shown(done, context), "extensions": {"cost": cost(points, spent, balance)}}
+        wait = outage(body)
+        return Answer(body=body, status=AWAY_STATUS if wait else 200, retry_after=wait)
 
     async def subscribe(
         self, operation: Operation, request: Request, context: RequestContext
@@ -168,6 +178,14 @@ def shown(result: ExecutionResult, context: RequestContext) -> dict[str, Any]:
     if result.errors:
         return {"data": result.data, "errors": [formatted(error, context.request_id) for error in result.errors]}
     return {"data": result.data}
+
+
+def outage(body: dict[str, Any]) -> int:
+    """Seconds after which to come back when nothing was answered because something of ours is away; 0 otherwise."""
+    if any(value is not None for value in (body["data"] or {}).values()):
+        return 0
+    found = (error["extensions"] for error in body.get("errors", ()))
+    return max((each.get("retryAfter", 0) for each in found if each["code"] == INTERNAL), default=0)
 
 
 def has_path(result: ExecutionResult) -> bool:
