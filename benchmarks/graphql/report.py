@@ -1,0 +1,98 @@
+"""The results as a Markdown table and a plot."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+from benchmarks.graphql.cases import LIST, SMALL, THOUSAND
+from benchmarks.graphql.contestants import API, MERCURIUS, POSTGRAPHILE_5, SINGLE, USUAL
+from benchmarks.load import Round
+from benchmarks.tables import machine, markdown
+
+Results: TypeAlias = dict[tuple[str, int], dict[str, Round]]
+COLUMNS = ("server", "requests/s", "of ours", "CPU µs a request", "p50 ms", "p95 ms", "p95/p50", "server's core")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Goal:
+    """How many times a rival's requests a second ours should be, at 32 connections."""
+
+    case: str
+    rival: str
+    times: float
+
+
+GOALS = (
+    Goal(case=LIST, rival=MERCURIUS, times=2.0),
+    Goal(case=LIST, rival=SINGLE, times=1.3),
+    Goal(case=LIST, rival=POSTGRAPHILE_5, times=3.0),
+    Goal(case=LIST, rival=USUAL, times=25.0),
+    Goal(case=SMALL, rival=MERCURIUS, times=2.0),
+    Goal(case=THOUSAND, rival=MERCURIUS, times=2.3),
+)
+STEADY = 2.0
+CROWD = 128
+
+
+def write(results: Results, folder: Path, *, quick: bool) -> None:
+    """Write `results.md` and `results.png`, and print the former."""
+    text = document(results, quick=quick)
+    (folder / "results.md").write_text(text, encoding="utf-8")
+    print(text)
+
+
+def document(results: Results, *, quick: bool) -> str:
+    """Everything that was measured."""
+    parts = ["# GraphQL over HTTP", f"{machine()}{'; a quick run, rough figures' if quick else ''}."]
+    parts += [goals(results)]
+    for (case, connections), seen in results.items():
+        parts += [f"## {case}, {connections} connections", table(seen)]
+    return "\n\n".join(parts) + "\n"
+
+
+def table(seen: Mapping[str, Round]) -> str:
+    """The servers of one case."""
+    ours = seen[API]
+    return markdown(
+        COLUMNS,
+        [
+            (
+                name,
+                f"{each.per_second:,.0f}",
+                f"{each.per_second / ours.per_second:.2f}",
+                f"{each.cpu_microseconds:,.0f}",
+                f"{each.p50_ms:.1f}",
+                f"{each.p95_ms:.1f}",
+                f"{each.p95_ms / each.p50_ms:.1f}",
+                f"{each.busy:.0%}",
+            )
+            for name, each in seen.items()
+        ],
+    )
+
+
+def goals(results: Results) -> str:
+    """What was to be reached, beside what was."""
+    rows = []
+    for goal in GOALS:
+        seen = results[goal.case, 32]
+        if goal.rival in seen:
+            ours, rival = seen[API], seen[goal.rival]
+            by_rate = ours.per_second / rival.per_second
+            by_cpu = rival.cpu_microseconds / ours.cpu_microseconds
+            rows.append(
+                (
+                    f"{goal.case}: times {goal.rival}",
+                    f"at least {goal.times:.1f}",
+                    f"{by_rate:.2f}",
+                    f"{by_cpu:.2f}",
+                    "yes" if by_rate >= goal.times else "no",
+                )
+            )
+    for case in (LIST, SMALL):
+        ours = results[case, CROWD][API]
+        spread = ours.p95_ms / ours.p50_ms
+        name = f"{case}: p95/p50 at {CROWD} connections"
+        rows.append((name, f"at most {STEADY:.1f}", f"{spread:.2f}", "", "yes" if spread <= STEADY else "no"))
+    return markdown(("goal", "aim", "by requests/s", "by CPU", "reached"), rows)
