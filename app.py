@@ -130,6 +130,8 @@ def server_config(application: Application) -> uvicorn.Config:
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=bool(settings.api.trusted_proxies),
+        forwarded_allow_ips=settings.api.trusted_proxies,
         ws=WebSocketProtocol,
         ws_max_size=settings.realtime.message_limit_bytes,
         ws_per_message_deflate=False,

@@ -1,4 +1,4 @@
-"""Repeat safety: the first result of a request that names a key is replayed for 24 hours."""
+"""Repeat safety: the first result of a request that names a key is replayed for 24 hours, and then forgotten (see `forgetting`)."""
 
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping
