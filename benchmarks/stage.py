@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 from uuid import UUID
 
@@ -142,9 +143,13 @@ def execute(
     given = {"content-type": "application/json", **(headers or {})}
     body = orjson.dumps({"query": query, "variables": variables})
     request = Request(f"http://127.0.0.1:{port}/graphql", body, given)
-    with urlopen(request, timeout=30) as response:  # noqa: S310 - loopback
-        answer: dict[str, Any] = orjson.loads(response.read())
-    assert "errors" not in answer, answer
+    try:
+        with urlopen(request, timeout=30) as response:  # noqa: S310 - loopback
+            text = response.read()
+    except HTTPError as refused:
+        text = refused.read()
+    answer: dict[str, Any] = orjson.loads(text)
+    assert "errors" not in answer, (query, answer["errors"])
     data: dict[str, Any] = answer["data"]
     return data
 

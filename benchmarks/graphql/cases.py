@@ -14,7 +14,7 @@ LIST, SMALL, THOUSAND = "list", "small", "1,000 rows"
 CONNECTION = """edges { cursor node { id email firstName lastName status createdAt subscribedAt } }
   pageInfo { hasNextPage hasPreviousPage startCursor endCursor }"""
 POSTGRAPHILE_CONNECTION = CONNECTION.replace("id email", "id: rowId email")
-POSTGRAPHILE_ORDER = "orderBy: [CREATED_AT_DESC, ID_DESC]"
+POSTGRAPHILE_ORDER = "orderBy: [CREATED_AT_DESC, ROW_ID_DESC]"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +24,6 @@ class Dialect:
     contacts: str = "contacts"
     order: str = ""
     connection: str = CONNECTION
-    connection_type: str = "ContactConnection"
     cursor_type: str = "String"
     small: str = "query ($id: ID!) { campaign(id: $id) { id name status stats { audience opened clicked } } }"
 
@@ -51,7 +50,7 @@ class Dialect:
         given = " ".join(f"$after{n}: {self.cursor_type}!" for n in range(1, PAGES))
         pages = [self.page("page0", PAGE, selection="...Page")]
         pages += [self.page(f"page{n}", PAGE, f"after: $after{n}", "...Page") for n in range(1, PAGES)]
-        fragment = f"fragment Page on {self.connection_type} {{ {self.connection} }}"
+        fragment = f"fragment Page on ContactConnection {{ {self.connection} }}"
         return f"query ({given}) {{ {' '.join(pages)} }} {fragment}"
 
 
@@ -60,7 +59,6 @@ POSTGRAPHILE = Dialect(
     contacts="allContacts",
     order=POSTGRAPHILE_ORDER,
     connection=POSTGRAPHILE_CONNECTION,
-    connection_type="ContactsConnection",
     cursor_type="Cursor",
     small="""query ($id: UUID!) { campaign: campaignByRowId(rowId: $id) { id: rowId name status
       stats: campaignStatByOrganizationIdAndCampaignId { audience opened clicked } } }""",
@@ -81,11 +79,9 @@ def page(connection: Mapping[str, Any]) -> object:
     cursors = [edge["cursor"] for edge in edges]
     assert len(set(cursors)) == len(edges), "cursors must differ"
     assert (info["startCursor"], info["endCursor"]) == (cursors[0], cursors[-1])
-    return {
-        "nodes": [contact(edge["node"]) for edge in edges],
-        "hasNextPage": info["hasNextPage"],
-        "hasPreviousPage": info["hasPreviousPage"],
-    }
+    # Relay lets a server answer false to hasPreviousPage when it reads forward, and PostGraphile does.
+    assert isinstance(info["hasPreviousPage"], bool)
+    return {"nodes": [contact(edge["node"]) for edge in edges], "hasNextPage": info["hasNextPage"]}
 
 
 def contact(node: Mapping[str, Any]) -> dict[str, object]:
@@ -108,3 +104,14 @@ def plain_id(given: str) -> str:
 def milliseconds(given: str | None) -> int | None:
     """A time in whole milliseconds, which is what JavaScript keeps of it."""
     return None if given is None else int(datetime.fromisoformat(given).timestamp() * 1000)
+
+
+def difference(one: object, other: object, path: str = "") -> str:
+    """Where two answers differ first."""
+    if isinstance(one, dict) and isinstance(other, dict) and one.keys() == other.keys():
+        pairs = [(f"{path}.{key}", one[key], other[key]) for key in one]
+    elif isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
+        pairs = [(f"{path}[{at}]", *both) for at, both in enumerate(zip(one, other, strict=True))]
+    else:
+        return f"{path} is {str(one)[:300]}, not {str(other)[:300]}"
+    return next((difference(a, b, where) for where, a, b in pairs if a != b), "")

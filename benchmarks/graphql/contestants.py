@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 
 from benchmarks import node
-from benchmarks.graphql.cases import LIST, OURS, PAGES, POSTGRAPHILE, SMALL, Dialect, normalized, plain_id
+from benchmarks.graphql.cases import LIST, OURS, PAGES, POSTGRAPHILE, SMALL, Dialect, difference, normalized, plain_id
 from benchmarks.load import Target, http_request
 from benchmarks.processes import serving
 from benchmarks.stage import Api, Stage, execute
@@ -59,7 +59,7 @@ def targets(contestants: list[Contestant], case: str, campaign_id: str) -> list[
         query, variables = each.operation(case, campaign_id)
         said = normalized(case, each.ask(query, variables))
         expected = expected if expected is not None else said
-        assert said == expected, f"{each.name} answers differently on {case}:\n{str(said)[:900]}\n{str(expected)[:900]}"
+        assert said == expected, f"{each.name} answers differently on {case}: {difference(said, expected)}"
         body = orjson.dumps({"query": query, "variables": variables})
         request = http_request("/graphql", {"content-type": "application/json", **each.headers}, body)
         made.append(Target(name=each.name, port=each.port, pid=each.pid, request=request))
