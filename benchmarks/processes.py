@@ -31,24 +31,23 @@ def pinned(core: int) -> Iterator[None]:
 
 @contextmanager
 def serving(
-    name: str, argv: Sequence[str | Path], environment: Mapping[str, str], port: int, *, logs: Path
+    name: str, argv: Sequence[str | Path], environment: Mapping[str, str], port: int, *, log: Path
 ) -> Iterator[int]:
     """A server process on the servers' core that takes connections; its pid. Ended at the end.
 
     Raises:
         RuntimeError: it ended, or took no connection within a minute; the message has its last words.
     """
-    path = logs / f"{name}.log"
-    with path.open("ab") as log, pinned(SERVER_CORE):
+    with log.open("ab") as file, pinned(SERVER_CORE):
         command = processes.command(argv, signal_on_orphan=signal.SIGTERM)
         started = subprocess.Popen(  # noqa: S603 - our own argument list, no shell
-            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=ROOT, env={**os.environ, **environment}
+            command, stdin=subprocess.DEVNULL, stdout=file, stderr=file, cwd=ROOT, env={**os.environ, **environment}
         )
     try:
         deadline = time.monotonic() + START_SECONDS
         while not takes_connections(port):
             if started.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(f"{name} did not start:\n{processes.tail(path, lines=30)}")
+                raise RuntimeError(f"{name} did not start:\n{processes.tail(log, lines=30)}")
             time.sleep(0.05)
         yield started.pid
     finally:

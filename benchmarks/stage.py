@@ -18,7 +18,7 @@ from sqlalchemy.engine import make_url
 
 from benchmarks.processes import LOAD_CORE, pinned, serving
 from core import migration
-from core.ids import decode_global_id
+from core.ids import decode_global_id, new_id
 from core.security import new_secret, new_signing_key
 from local.folder import free_port
 from local.roles import DATABASE
@@ -41,10 +41,9 @@ class Stage:
     redis_url: str
     environment: dict[str, str]
 
-    @property
-    def logs(self) -> Path:
-        """Where the processes write what they have to say."""
-        return self.home / "logs"
+    def log_of(self, name: str) -> Path:
+        """Where a process of that name writes what it has to say."""
+        return self.home / "logs" / f"{''.join(filter(str.isalnum, name))}.log"
 
     @property
     def plain_url(self) -> str:
@@ -67,6 +66,7 @@ class Api:
 
     pid: int
     port: int
+    log: Path
     token: str
     organization_id: UUID
 
@@ -129,11 +129,12 @@ def api(on: Stage, settings: dict[str, str] | None = None) -> Iterator[Api]:
     port = free_port()
     environment = {**on.environment, "NUDGE_API__PORT": str(port), **(settings or {})}
     argv = [sys.executable, "-c", "import cli; cli.main()", "api"]
-    with serving("api", argv, environment, port, logs=on.logs) as pid:
-        account = execute(port, SIGN_UP, {"email": "bench@nudge.example"})["signUp"]
+    log = on.log_of("api")
+    with serving("the API", argv, environment, port, log=log) as pid:
+        account = execute(port, SIGN_UP, {"email": f"{new_id().hex}@bench.example"})["signUp"]
         found = decode_global_id(account["viewer"]["organization"]["id"])
         assert found is not None
-        yield Api(pid=pid, port=port, token=account["accessToken"], organization_id=found[1])
+        yield Api(pid=pid, port=port, log=log, token=account["accessToken"], organization_id=found[1])
 
 
 def execute(

@@ -6,13 +6,12 @@ import resource
 import statistics
 import sys
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
-from collections.abc import Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks import node
-from benchmarks.fanout.contestants import Contestant, Crowd, Round, logs_of
+from benchmarks.fanout.contestants import Contestant, Crowd, Round
 from benchmarks.fanout.events import PostedEvents, RowEvents
 from benchmarks.fanout.report import API, LIBRARY, ONCE, USUAL, Result, write
 from benchmarks.processes import serving
@@ -41,48 +40,47 @@ QUICK = Plan(crowds=(200, 1_000), rounds=1, events=15)
 @asynccontextmanager
 async def everybody(on: Stage, ours: Api, campaign_id: str) -> AsyncIterator[list[Contestant]]:
     """All servers at once; only one works at a time. Without Node, only those in Python."""
-    others = [(USUAL, [sys.executable, "-m", "benchmarks.fanout.usual"], "")]
+    usual: list[str | Path] = [sys.executable, "-m", "benchmarks.fanout.usual"]
+    others = [(USUAL, usual, "")]
     if node.installed():
-        others += [(LIBRARY, node.command("graphql-ws.mjs"), "library"), (ONCE, node.command("graphql-ws.mjs"), "once")]
+        others += [
+            (LIBRARY, node.command("graphql-ws.mjs"), "library"),
+            (ONCE, node.command("graphql-ws.mjs"), "once"),
+        ]
     async with AsyncExitStack() as stack:
         bearer = {"authorization": f"Bearer {ours.token}"}
         rows = await RowEvents.of(on, ours, campaign_id)
         stack.push_async_callback(rows.close)
-        found = [Contestant(name=API, pid=ours.pid, port=ours.port, path="/graphql", init=bearer, events=rows)]
+        found = [
+            Contestant(
+                name=API, pid=ours.pid, port=ours.port, path="/graphql", init=bearer, events=rows, log=ours.log
+            )
+        ]
         for name, argv, form in others:
             port = free_port()
             settings = {"PORT": str(port), "FORM": form, "NODE_ENV": "production"}
-            pid = stack.enter_context(serving(logs_of(name), argv, settings, port, logs=on.logs))
+            log = on.log_of(name)
+            pid = stack.enter_context(serving(name, argv, settings, port, log=log))
             posted = await PostedEvents.of(port, campaign_id)
             path = "/graphql/" if name == USUAL else "/graphql"
-            found.append(Contestant(name=name, pid=pid, port=port, path=path, init={}, events=posted))
-        yield found
-
-
-@contextmanager
-def crowds(contestants: Sequence[Contestant], campaign_id: str, count: int) -> Iterator[list[Crowd]]:
-    """A crowd at each server."""
-    with ExitStack() as stack:
-        found = []
-        for each in contestants:
-            crowd = Crowd.gather(each, campaign_id, count)
-            stack.callback(crowd.leave)
-            found.append(crowd)
+            found.append(Contestant(name=name, pid=pid, port=port, path=path, init={}, events=posted, log=log))
         yield found
 
 
 async def compare(contestants: Sequence[Contestant], campaign_id: str, count: int, plan: Plan) -> dict[str, Result]:
     """Medians of interleaved rounds."""
-    with crowds(contestants, campaign_id, count) as gathered:
-        seen: dict[str, list[Round]] = {crowd.to.name: [] for crowd in gathered}
-        for crowd in gathered:
-            await crowd.round(plan.events // 4, PER_SECOND)
-        for _ in range(plan.rounds):
-            for crowd in gathered:
-                seen[crowd.to.name].append(await crowd.round(plan.events, PER_SECOND))
-        return {
-            crowd.to.name: Result(round=median(seen[crowd.to.name]), kib_each=crowd.kib_each) for crowd in gathered
-        }
+    crowds = [Crowd.gather(each, campaign_id, count) for each in contestants]
+    seen: dict[str, list[Round]] = {crowd.to.name: [] for crowd in crowds}
+    for crowd in crowds:
+        await crowd.round(plan.events // 4, PER_SECOND)
+    for _ in range(plan.rounds):
+        for crowd in crowds:
+            seen[crowd.to.name].append(await crowd.round(plan.events, PER_SECOND))
+    results = {}
+    for crowd in crowds:
+        lines = await crowd.leave()
+        results[crowd.to.name] = Result(round=median(seen[crowd.to.name]), kib_each=crowd.kib_each, log_lines=lines)
+    return results
 
 
 def median(rounds: Sequence[Round]) -> Round:
@@ -90,15 +88,12 @@ def median(rounds: Sequence[Round]) -> Round:
     return Round(*(statistics.median(getattr(each, name) for each in rounds) for name in Round.__slots__))
 
 
-async def measure(on: Stage, ours: Api, plan: Plan) -> dict[int, dict[str, Result]]:
-    """Every crowd at every server; the largest not at the usual Strawberry, which could not keep up."""
+async def measure(on: Stage, ours: Api, count: int, plan: Plan) -> dict[str, Result]:
+    """A crowd at every server; the largest not at the usual Strawberry, which could not keep up."""
     campaign_id = add_campaign(ours)
-    results = {}
     async with everybody(on, ours, campaign_id) as contestants:
-        for count in plan.crowds:
-            chosen = [each for each in contestants if count == min(plan.crowds) or each.name != USUAL]
-            results[count] = await compare(chosen, campaign_id, count, plan)
-    return results
+        chosen = [each for each in contestants if count == min(plan.crowds) or each.name != USUAL]
+        return await compare(chosen, campaign_id, count, plan)
 
 
 def main() -> None:
@@ -109,8 +104,12 @@ def main() -> None:
     given = parser.parse_args()
     plan = QUICK if given.quick else FULL
     resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
-    with stage() as on, api(on, ROOMY) as ours:
-        results = asyncio.run(measure(on, ours, plan))
+    results = {}
+    with stage() as on:
+        for count in plan.crowds:
+            # Fresh processes, so that memory and rights of one crowd do not show in the next.
+            with api(on, ROOMY) as ours:
+                results[count] = asyncio.run(measure(on, ours, count, plan))
     write(results, PER_SECOND, given.into, quick=given.quick)
 
 

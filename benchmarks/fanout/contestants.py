@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from benchmarks.fanout.events import Events
@@ -26,6 +27,12 @@ class Contestant:
     path: str
     init: dict[str, str]
     events: Events
+    log: Path
+
+    @property
+    def log_lines(self) -> int:
+        """How many lines it has logged."""
+        return self.log.read_bytes().count(b"\n")
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,12 +119,12 @@ class Crowd:
             before = now
             await asyncio.sleep(SETTLED_SECONDS)
 
-    def leave(self) -> None:
-        """Drop every connection at once."""
+    async def leave(self) -> int:
+        """Drop every connection at once, while events flow; how many lines the server logs about it."""
+        before = self.to.log_lines
         self.process.kill()
+        for _ in range(5):
+            await self.to.events.tell()
+            await asyncio.sleep(0.1)
         self.process.wait()
-
-
-def logs_of(name: str) -> str:
-    """A file name for a contestant's log."""
-    return "".join(letter for letter in name if letter.isalnum())
+        return self.to.log_lines - before

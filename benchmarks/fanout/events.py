@@ -30,7 +30,9 @@ class Events(ABC):
 class RowEvents(Events):
     """Ours: the counts change in the database, and the topic is told, as the worker does after it commits."""
 
-    def __init__(self, connection: "asyncpg.Connection[asyncpg.Record]", publisher: Publisher, topic: str, id_: UUID):
+    def __init__(
+        self, connection: "asyncpg.Connection[asyncpg.Record]", publisher: Publisher, topic: str, id_: UUID
+    ) -> None:
         self.connection = connection
         self.publisher = publisher
         self.topic = topic
@@ -42,7 +44,9 @@ class RowEvents(Events):
         found = decode_global_id(campaign_id)
         assert found is not None
         connection = await asyncpg.connect(on.postgres.admin_url, database=DATABASE)
-        await connection.execute("UPDATE campaigns SET status = 'sending', started_at = now() WHERE id = $1", found[1])
+        await connection.execute(
+            "UPDATE campaigns SET status = 'sending', started_at = now() WHERE id = $1", found[1]
+        )
         await connection.execute(
             "UPDATE campaign_stats SET audience = $2, pending = $2 WHERE campaign_id = $1", found[1], AUDIENCE
         )

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.charts import Bar, Panel, draw
 from benchmarks.fanout.contestants import Round
 from benchmarks.tables import machine, markdown
 
@@ -11,17 +12,28 @@ API = "NudgeCampaign"
 LIBRARY = "Node: graphql-ws on ws"
 ONCE = "Node: ws, serialised once"
 USUAL = "Strawberry on uvicorn, as usually written"
-COLUMNS = ("server", "CPU µs a message", "times ours", "messages/s and core", "p50 ms", "p99 ms", "arrived", "KiB each")
+COLUMNS = (
+    "server",
+    "CPU µs a message",
+    "times ours",
+    "messages/s and core",
+    "p50 ms",
+    "p99 ms",
+    "arrived",
+    "KiB each",
+    "log lines",
+)
 LATE_MS = 50.0
 HALF_A_CORE = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """The medians of a crowd's rounds, and the server's memory for each connection."""
+    """The medians of a crowd's rounds, the server's memory for each connection, and what it logs when all drop."""
 
     round: Round
     kib_each: float
+    log_lines: int
 
 
 Results = Mapping[int, Mapping[str, Result]]
@@ -32,12 +44,30 @@ def write(results: Results, per_second: float, folder: Path, *, quick: bool) -> 
     """Write `results.md` and `results.png`, and print the former."""
     text = document(results, per_second, quick=quick)
     (folder / "results.md").write_text(text, encoding="utf-8")
+    draw([panel(subscribers, seen) for subscribers, seen in results.items()], folder / "results.png")
     print(text)
+
+
+def panel(subscribers: int, seen: Mapping[str, Result]) -> Panel:
+    """The servers at one size of crowd as bars."""
+    bars = [
+        Bar(
+            label=name,
+            value=each.round.per_second,
+            text=f"{each.round.per_second:,.0f}   p99 {each.round.p99_ms:,.0f} ms",
+            ours=name == API,
+        )
+        for name, each in seen.items()
+    ]
+    return Panel(title=f"{subscribers:,} subscribers: messages per second and core, more is better", bars=bars)
 
 
 def document(results: Results, per_second: float, *, quick: bool) -> str:
     """Everything that was measured."""
-    parts = ["# Subscriptions: one topic, many clients", f"{machine()}{'; a quick run, rough figures' if quick else ''}."]
+    parts = [
+        "# Subscriptions: one topic, many clients",
+        f"{machine()}{'; a quick run, rough figures' if quick else ''}.",
+    ]
     parts += [goals(results)]
     for subscribers, seen in results.items():
         parts += [f"## {subscribers:,} subscribers, {per_second:g} events a second", table(seen)]
@@ -59,6 +89,7 @@ def table(seen: Mapping[str, Result]) -> str:
                 f"{each.round.p99_ms:.0f}",
                 f"{each.round.arrived:.0%}",
                 f"{each.kib_each:.1f}",
+                f"{each.log_lines:,}",
             )
             for name, each in seen.items()
         ],

@@ -86,7 +86,7 @@ def receive(subscriber: Subscriber, seen: Seen) -> bool:
             subscriber.socket.sendall(frame(b'{"type":"pong"}'))
         elif opcode == PING_FRAME:
             subscriber.socket.sendall(frame(payload, PONG_FRAME))
-        elif opcode == CLOSE or opcode == TEXT:
+        elif opcode in (CLOSE, TEXT):
             sys.stderr.write(f"a subscriber was told {payload[:300]!r}\n")
     subscriber.rest = data[used:]
     return True

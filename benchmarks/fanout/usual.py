@@ -16,9 +16,9 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 from strawberry.asgi import GraphQL
 
-from models.campaigns import CampaignStatus as Status
+from models.campaigns import CampaignStatus
 
-CampaignStatus = strawberry.enum(Status, name="CampaignStatus")
+strawberry.enum(CampaignStatus)
 queues: set[asyncio.Queue[dict[str, Any]]] = set()
 current: dict[str, Any] = {}
 

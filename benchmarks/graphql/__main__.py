@@ -35,7 +35,7 @@ QUICK = Pace(rounds=2, seconds=0.4, warm_up_seconds=0.3)
 
 
 def fill(on: Stage, ours: Api) -> str:
-    """Contacts and campaigns through the API, figures for one of them, fresh statistics; that campaign's global id."""
+    """Contacts and campaigns through the API, with figures; the global id of a campaign."""
     add_contacts(ours, CONTACTS)
     campaign_id = [add_campaign(ours, f"Campaign {number}") for number in range(CAMPAIGNS)][-1]
     asyncio.run(

@@ -75,8 +75,7 @@ def everybody(on: Stage, ours: Api) -> Iterator[list[Contestant]]:
         def start(name: str, argv: list[Any], settings: dict[str, str], dialect: Dialect = OURS) -> Contestant:
             port = free_port()
             environment = {"PORT": str(port), "DATABASE_URL": on.plain_url, "NODE_ENV": "production", **settings}
-            log = "".join(letter for letter in name if letter.isalnum())
-            pid = stack.enter_context(serving(log, argv, environment, port, logs=on.logs))
+            pid = stack.enter_context(serving(name, argv, environment, port, log=on.log_of(name)))
             return Contestant(name=name, pid=pid, port=port, headers=trusted, dialect=dialect)
 
         bearer = {"authorization": f"Bearer {ours.token}"}

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
+from benchmarks.charts import Bar, Panel, draw
 from benchmarks.graphql.cases import LIST, SMALL, THOUSAND
 from benchmarks.graphql.contestants import API, MERCURIUS, POSTGRAPHILE_5, SINGLE, USUAL
 from benchmarks.load import Round
@@ -39,7 +40,17 @@ def write(results: Results, folder: Path, *, quick: bool) -> None:
     """Write `results.md` and `results.png`, and print the former."""
     text = document(results, quick=quick)
     (folder / "results.md").write_text(text, encoding="utf-8")
+    draw([panel(case, connections, seen) for (case, connections), seen in results.items()], folder / "results.png")
     print(text)
+
+
+def panel(case: str, connections: int, seen: Mapping[str, Round]) -> Panel:
+    """The servers of one case as bars."""
+    bars = [
+        Bar(label=name, value=each.per_second, text=f"{each.per_second:,.0f}", ours=name == API)
+        for name, each in seen.items()
+    ]
+    return Panel(title=f"{case}, {connections} connections: requests per second, more is better", bars=bars)
 
 
 def document(results: Results, *, quick: bool) -> str:

@@ -23,9 +23,11 @@ from strawberry.types import Info
 from core.ids import decode_global_id, encode_global_id
 from models import campaigns as campaign_models
 from models import contacts as contact_models
+from models.campaigns import CampaignStatus
+from models.contacts import ContactStatus
 
-ContactStatus = strawberry.enum(contact_models.ContactStatus)
-CampaignStatus = strawberry.enum(campaign_models.CampaignStatus)
+strawberry.enum(ContactStatus)
+strawberry.enum(CampaignStatus)
 engine = create_async_engine(os.environ["DATABASE_URL"].replace("postgresql://", "postgresql+asyncpg://"))
 sessions = async_sessionmaker(engine, expire_on_commit=False)
 
