@@ -7,7 +7,7 @@ import statistics
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmarks import node
@@ -18,23 +18,22 @@ from benchmarks.processes import serving
 from benchmarks.stage import Api, Stage, add_campaign, api, stage
 from local.folder import free_port
 
-PER_SECOND = 10.0
-"""As often as our stream shows a campaign's changes; it leaves out what comes faster."""
 ROOMY = {"NUDGE_REALTIME__PER_USER": "100000", "NUDGE_REALTIME__PER_ORGANIZATION": "100000"}
 """One user of one organisation opens every socket here."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """The sizes of crowds, and so many rounds of so many events for each server."""
+    """The sizes of crowds, and so many rounds of so many events for each server, at an even pace."""
 
     crowds: tuple[int, ...]
     rounds: int
     events: int
+    per_second: float
 
 
-FULL = Plan(crowds=(1_000, 5_000), rounds=3, events=40)
-QUICK = Plan(crowds=(200, 1_000), rounds=1, events=15)
+FULL = Plan(crowds=(1_000, 5_000), rounds=3, events=40, per_second=10.0)
+QUICK = Plan(crowds=(200, 1_000), rounds=1, events=15, per_second=10.0)
 
 
 @asynccontextmanager
@@ -72,10 +71,10 @@ async def compare(contestants: Sequence[Contestant], campaign_id: str, count: in
     crowds = [Crowd.gather(each, campaign_id, count) for each in contestants]
     seen: dict[str, list[Round]] = {crowd.to.name: [] for crowd in crowds}
     for crowd in crowds:
-        await crowd.round(plan.events // 4, PER_SECOND)
+        await crowd.round(plan.events // 4, plan.per_second)
     for _ in range(plan.rounds):
         for crowd in crowds:
-            seen[crowd.to.name].append(await crowd.round(plan.events, PER_SECOND))
+            seen[crowd.to.name].append(await crowd.round(plan.events, plan.per_second))
     results = {}
     for crowd in crowds:
         lines = await crowd.leave()
@@ -101,8 +100,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.fanout", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="smaller crowds, one round")
     parser.add_argument("--into", type=Path, default=Path(__file__).parent, help="where results.md and .png go")
+    parser.add_argument("--crowds", type=int, nargs="+", help="other sizes of crowds")
+    parser.add_argument("--per-second", type=float, help="another pace of events; ours shows ten a second at most")
     given = parser.parse_args()
     plan = QUICK if given.quick else FULL
+    plan = replace(plan, crowds=tuple(given.crowds or plan.crowds), per_second=given.per_second or plan.per_second)
     resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
     results = {}
     with stage() as on:
@@ -110,7 +112,7 @@ def main() -> None:
             # Fresh processes, so that memory and rights of one crowd do not show in the next.
             with api(on, ROOMY) as ours:
                 results[count] = asyncio.run(measure(on, ours, count, plan))
-    write(results, PER_SECOND, given.into, quick=given.quick)
+    write(results, plan.per_second, given.into, quick=given.quick)
 
 
 if __name__ == "__main__":

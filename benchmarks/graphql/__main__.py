@@ -31,7 +31,7 @@ class Pace:
 
 
 FULL = Pace(rounds=5, seconds=1.6, warm_up_seconds=2.0)
-QUICK = Pace(rounds=2, seconds=0.4, warm_up_seconds=0.3)
+QUICK = Pace(rounds=2, seconds=0.3, warm_up_seconds=0.7)
 
 
 def fill(on: Stage, ours: Api) -> str:
