@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from time import perf_counter
 from typing import cast
 
-from benchmarks.processes import cpu_seconds
+from benchmarks.processes import LOAD_CORE, cpu_seconds, idle_seconds
 
 HEAD_END = b"\r\n\r\n"
 SPREAD_BYTES = 64
@@ -30,13 +30,14 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """What one round of load saw; `busy` is the share of a core that the server took."""
+    """What one round of load saw: `busy` is the server's share of its core, `load_busy` how full the other core was."""
 
     per_second: float
     cpu_microseconds: float
     p50_ms: float
     p95_ms: float
     busy: float
+    load_busy: float
 
 
 class LoadFailed(Exception):
@@ -130,7 +131,7 @@ async def load(target: Target, connections: int, seconds: float) -> Round:
     """So many clients at once for some seconds; raises `LoadFailed`."""
     loop = asyncio.get_running_loop()
     times: list[float] = []
-    cpu, started = cpu_seconds(target.pid), perf_counter()
+    cpu, idle, started = cpu_seconds(target.pid), idle_seconds(LOAD_CORE), perf_counter()
     ends = [loop.create_future() for _ in range(connections)]
     for end in ends:
         await loop.create_connection(
@@ -140,8 +141,16 @@ async def load(target: Target, connections: int, seconds: float) -> Round:
         )
     await asyncio.gather(*ends)
     took, spent = perf_counter() - started, cpu_seconds(target.pid) - cpu
+    rested = idle_seconds(LOAD_CORE) - idle
     cuts = statistics.quantiles(times, n=20)
-    return Round(len(times) / took, spent / len(times) * 1e6, cuts[9] * 1000, cuts[18] * 1000, spent / took)
+    return Round(
+        per_second=len(times) / took,
+        cpu_microseconds=spent / len(times) * 1e6,
+        p50_ms=cuts[9] * 1000,
+        p95_ms=cuts[18] * 1000,
+        busy=spent / took,
+        load_busy=max(0.0, 1 - rested / took),
+    )
 
 
 def median(rounds: Sequence[Round]) -> Round:

@@ -70,6 +70,15 @@ def cpu_seconds(pid: int) -> float:
     return time.clock_gettime((~pid << 3) | scheduled)
 
 
+def idle_seconds(core: int) -> float:
+    """Time that a core has had nothing to do since the machine started, in steps of 10 ms (Linux)."""
+    for line in Path("/proc/stat").read_text(encoding="utf-8").splitlines():
+        name, *fields = line.split()
+        if name == f"cpu{core}":
+            return (int(fields[3]) + int(fields[4])) / os.sysconf("SC_CLK_TCK")
+    raise RuntimeError(f"there is no core {core}")
+
+
 def resident_kib(pid: int) -> int:
     """Memory of a process that is in RAM, in KiB (Linux)."""
     pages = int(Path(f"/proc/{pid}/statm").read_text(encoding="utf-8").split()[1])

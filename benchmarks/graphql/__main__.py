@@ -12,7 +12,7 @@ import uvloop
 from benchmarks.graphql.cases import LIST, SMALL, THOUSAND
 from benchmarks.graphql.contestants import USUAL, everybody, targets
 from benchmarks.graphql.report import CROWD, FEW, Results, write
-from benchmarks.load import Round, Target, load, median
+from benchmarks.load import Round, Target, load
 from benchmarks.processes import LOAD_CORE
 from benchmarks.stage import Api, Stage, add_campaign, add_contacts, api, stage
 
@@ -50,7 +50,7 @@ def fill(on: Stage, ours: Api) -> str:
 
 
 async def compare(cases: Mapping[str, Sequence[Target]], pace: Pace) -> Results:
-    """Medians of interleaved rounds, by case, connections and server."""
+    """Interleaved rounds, by case, connections and server."""
     results: Results = {}
     for case, targets_of_case in cases.items():
         for connections in CONNECTIONS[case]:
@@ -62,7 +62,7 @@ async def compare(cases: Mapping[str, Sequence[Target]], pace: Pace) -> Results:
             for _ in range(pace.rounds):
                 for target in chosen:
                     seen[target.name].append(await load(target, connections, pace.seconds))
-            results[case, connections] = {name: median(rounds) for name, rounds in seen.items()}
+            results[case, connections] = seen
     return results
 
 

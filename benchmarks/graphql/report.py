@@ -1,6 +1,7 @@
 """The results as a Markdown table and a plot."""
 
-from collections.abc import Mapping
+import statistics
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -8,11 +9,15 @@ from typing import TypeAlias
 from benchmarks.charts import Bar, Panel, draw
 from benchmarks.graphql.cases import LIST, SMALL, THOUSAND
 from benchmarks.graphql.contestants import API, MERCURIUS, POSTGRAPHILE_5, SINGLE, USUAL
-from benchmarks.load import Round
+from benchmarks.load import Round, median
 from benchmarks.tables import machine, markdown
 
-Results: TypeAlias = dict[tuple[str, int], dict[str, Round]]
-COLUMNS = ("server", "requests/s", "of ours", "CPU µs a request", "p50 ms", "p95 ms", "p95/p50", "server's core")
+Rounds: TypeAlias = dict[str, list[Round]]
+Results: TypeAlias = dict[tuple[str, int], Rounds]
+COLUMNS = (
+    *("server", "requests/s", "of ours", "CPU µs a request"),
+    *("p50 ms", "p95 ms", "p95/p50", "server's core", "other core"),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,11 +49,11 @@ def write(results: Results, folder: Path, *, quick: bool) -> None:
     print(text)
 
 
-def panel(case: str, connections: int, seen: Mapping[str, Round]) -> Panel:
+def panel(case: str, connections: int, seen: Mapping[str, Sequence[Round]]) -> Panel:
     """The servers of one case as bars."""
     bars = [
         Bar(label=name, value=each.per_second, text=f"{each.per_second:,.0f}", ours=name == API)
-        for name, each in seen.items()
+        for name, each in medians(seen).items()
     ]
     return Panel(title=f"{case}, {connections} connections: requests per second, more is better", bars=bars)
 
@@ -62,9 +67,24 @@ def document(results: Results, *, quick: bool) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def table(seen: Mapping[str, Round]) -> str:
+def medians(seen: Mapping[str, Sequence[Round]]) -> dict[str, Round]:
+    """The median round of each server."""
+    return {name: median(rounds) for name, rounds in seen.items()}
+
+
+def times(ours: Sequence[Round], rival: Sequence[Round]) -> tuple[float, float]:
+    """How many times the rival's requests a second ours are, and its CPU time; of rounds next to each other."""
+    pairs = list(zip(ours, rival, strict=True))
+    return (
+        statistics.median(our.per_second / their.per_second for our, their in pairs),
+        statistics.median(their.cpu_microseconds / our.cpu_microseconds for our, their in pairs),
+    )
+
+
+def table(seen: Mapping[str, Sequence[Round]]) -> str:
     """The servers of one case."""
-    ours = seen[API]
+    found = medians(seen)
+    ours = found[API]
     return markdown(
         COLUMNS,
         [
@@ -77,8 +97,9 @@ def table(seen: Mapping[str, Round]) -> str:
                 f"{each.p95_ms:.1f}",
                 f"{each.p95_ms / each.p50_ms:.1f}",
                 f"{each.busy:.0%}",
+                f"{each.load_busy:.0%}",
             )
-            for name, each in seen.items()
+            for name, each in found.items()
         ],
     )
 
@@ -90,9 +111,7 @@ def goals(results: Results) -> str:
     for goal in GOALS:
         seen = first[goal.case]
         if goal.rival in seen:
-            ours, rival = seen[API], seen[goal.rival]
-            by_rate = ours.per_second / rival.per_second
-            by_cpu = rival.cpu_microseconds / ours.cpu_microseconds
+            by_rate, by_cpu = times(seen[API], seen[goal.rival])
             rows.append(
                 (
                     f"{goal.case}: times {goal.rival}",
@@ -103,7 +122,7 @@ def goals(results: Results) -> str:
                 )
             )
     for case in (LIST, SMALL):
-        ours = results[case, CROWD][API]
+        ours = median(results[case, CROWD][API])
         spread = ours.p95_ms / ours.p50_ms
         name = f"{case}: p95/p50 at {CROWD} connections"
         rows.append((name, f"at most {STEADY:.1f}", f"{spread:.2f}", "", "yes" if spread <= STEADY else "no"))
