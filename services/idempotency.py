@@ -1,4 +1,7 @@
-"""Repeat safety: the first result of a request that names a key is replayed for 24 hours, and then forgotten (see `forgetting`)."""
+"""Repeat safety: the first result of a request that named a key is replayed for 24 hours (as Stripe does).
+
+The sweeper removes older keys once a day.
+"""
 
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping

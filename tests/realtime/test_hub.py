@@ -149,9 +149,7 @@ async def test_a_dropped_connection_comes_back(hub: Hub, redis: Redis) -> None:
 
 
 @pytest.mark.parametrize("fault", ["kill", "freeze"])
-async def test_publish_fails_clearly_and_in_time(
-    hub: Hub, server: ValkeyServer, fault: str, publisher: Publisher
-) -> None:
+async def test_publish_fails_clearly_and_in_time(server: ValkeyServer, fault: str, publisher: Publisher) -> None:
     """Publishing to a dead or frozen server raises our error within its limit."""
     await publisher.publish("topic", b"1")
     getattr(server, fault)()
@@ -161,7 +159,7 @@ async def test_publish_fails_clearly_and_in_time(
     assert time.perf_counter() - started < QUICK.publish + 0.3
 
 
-async def test_publish_outlives_a_restart(hub: Hub, server: ValkeyServer, publisher: Publisher) -> None:
+async def test_publish_outlives_a_restart(server: ValkeyServer, publisher: Publisher) -> None:
     """Connections that died with the old server do not fail the first publish to the new one."""
     await publisher.publish("topic", b"1")
     server.kill()
