@@ -30,7 +30,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """What one round of load saw: `busy` is the server's share of its core, `load_busy` how full the other core was."""
+    """What one round saw: `busy` is the server's share of its core, `load_busy` how full the other core was."""
 
     per_second: float
     cpu_microseconds: float
