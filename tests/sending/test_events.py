@@ -8,14 +8,14 @@ import aiohttp
 import asyncpg
 import orjson
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import select, text, update
 
 from core.permissions import Principal
 from models.campaigns import CampaignStatus, DeliveryStatus, WebhookInbox
 from models.contacts import Contact, ContactEvent, ContactStatus, Suppression, SuppressionReason
 from sandbox.events import Happening, payload
 from sandbox.ledger import Message
-from services.deliveries.applying import apply_everything
+from services.deliveries.applying import apply_everything, with_events
 from services.deliveries.progress import read_stats
 from services.deliveries.sending import Sender
 from services.deliveries.webhooks import receive
@@ -247,6 +247,42 @@ async def test_a_bad_event_blocks_no_other(runtime: Runtime, provider: Provider,
     assert outcomes.count("applied") == 2
     assert any((one or "").startswith("failed") for one in outcomes)
     assert any((one or "").startswith("ignored") for one in outcomes)
+
+
+POISONS: list[Json] = [
+    {"RecordType": "Bounce", "Type": {}},
+    {"RecordType": []},
+    {"RecordType": {"a": 1}},
+    {"RecordType": "Bounce", "Type": ["HardBounce"], "Inactive": {}},
+    {"RecordType": "SubscriptionChange", "SuppressSending": True, "SuppressionReason": []},
+    {"RecordType": "Click", "ReceivedAt": {}, "OriginalLink": [], "ClickLocation": {"x": [1]}},
+    {"RecordType": "Open", "ReceivedAt": "0001-01-01T00:00:00+14:00"},
+]
+
+
+@pytest.mark.parametrize("poison", POISONS)
+async def test_an_event_of_the_wrong_shape_blocks_no_other(
+    runtime: Runtime, provider: Provider, sender: Sender, poison: Json
+) -> None:
+    """Fields that hold what they never should spoil neither the other events nor the errand."""
+    principal, campaign_id, [message] = await accepted(runtime, provider, sender)
+    bad = {**event("Open", message, MessageID="bad"), **poison}
+    await tell(runtime, bad, event("SpamComplaint", message))
+    assert await only_status(runtime, principal, campaign_id) is DeliveryStatus.COMPLAINED
+    assert "applied" in await outcome(runtime, principal)
+    assert None not in await outcome(runtime, principal)
+
+
+async def test_what_nobody_thought_of_is_noted(runtime: Runtime, provider: Provider, sender: Sender) -> None:
+    """A stored event that fails in a way of its own is noted as failed, and the organisation's others applied."""
+    principal, campaign_id, [message] = await accepted(runtime, provider, sender)
+    await receive(runtime.work, event("Open", message))
+    await with_events(runtime.system)
+    async with runtime.work.begin(principal.tenant) as uow:
+        await uow.execute(update(WebhookInbox).values(payload=["no", "object"]))
+    await tell(runtime, event("Delivery", message))
+    assert await only_status(runtime, principal, campaign_id) is DeliveryStatus.DELIVERED
+    assert await outcome(runtime, principal) == ["failed: AttributeError", "applied"]
 
 
 async def test_another_tenants_events_touch_nothing(runtime: Runtime, provider: Provider, sender: Sender) -> None:
