@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import select, text, update
 
 from core.permissions import Principal
-from models.campaigns import CampaignStatus, DeliveryStatus, WebhookInbox
+from models.campaigns import DeliveryStatus, WebhookInbox
 from models.contacts import Contact, ContactEvent, ContactStatus, Suppression, SuppressionReason
 from sandbox.events import Happening, payload
 from sandbox.ledger import Message
@@ -21,7 +21,7 @@ from services.deliveries.sending import Sender
 from services.deliveries.webhooks import receive
 from services.runtime import Runtime
 from tests.sending.conftest import Provider
-from tests.sending.worker import drain, expire_leases, progress, sending, statuses, sweep
+from tests.sending.worker import drain, progress, sending, statuses, sweep
 
 Json = dict[str, Any]
 
@@ -183,6 +183,29 @@ async def test_what_suppresses_an_address(runtime: Runtime, provider: Provider, 
     assert await outcome(runtime, principal) == ["applied"]
 
 
+@pytest.mark.parametrize(
+    ("kind", "status"),
+    [
+        ("HardBounce", ContactStatus.SUBSCRIBED),
+        ("SpamComplaint", ContactStatus.COMPLAINED),
+        ("SubscriptionChange", ContactStatus.UNSUBSCRIBED),
+    ],
+)
+async def test_a_bounce_of_an_address_left_behind(
+    runtime: Runtime, provider: Provider, sender: Sender, kind: str, status: ContactStatus
+) -> None:
+    """A contact with a new address is not marked for the old one's bounce; a complaint is the person's own."""
+    principal, _, [message] = await accepted(runtime, provider, sender)
+    moved = f"moved-{principal.organization_id}@example.com"
+    async with runtime.work.begin(principal.tenant) as uow:
+        [before] = await uow.rows(select(Contact.email_norm))
+        await uow.execute(update(Contact).values(email=moved, email_norm=moved))
+    await tell(runtime, event(kind, message))
+    reads = runtime.reads(principal.tenant)
+    assert [row.email_norm for row in await reads.rows(select(Suppression.email_norm))] == [before.email_norm]
+    assert [row.status for row in await reads.rows(select(Contact.status))] == [status]
+
+
 async def test_events_without_our_metadata_are_found_by_message(
     runtime: Runtime, provider: Provider, sender: Sender
 ) -> None:
@@ -208,20 +231,6 @@ async def test_an_event_settles_a_doubt(runtime: Runtime, provider: Provider, se
     now = await progress(runtime, principal, campaign_id)
     assert now.counts.accepted == 1
     assert len(await provider.ledger(campaign_id)) == 1
-
-
-async def test_an_event_before_the_record_is_not_undone(runtime: Runtime, provider: Provider, sender: Sender) -> None:
-    """A delivery told before the worker records the reply stays delivered when it does."""
-    principal, _, campaign_id = await sending(runtime, 1)
-    await provider.fail(server_error_after_accept={"count": 1})
-    await drain(sender, principal, campaign_id)
-    [message] = await messages_of(provider, campaign_id)
-    await tell(runtime, event("Delivery", message))
-    await expire_leases(runtime, principal, campaign_id)
-    await sweep(runtime, sender.mailer, principal, campaign_id)
-    assert await only_status(runtime, principal, campaign_id) is DeliveryStatus.DELIVERED
-    await sweep(runtime, sender.mailer, principal, campaign_id)
-    assert (await progress(runtime, principal, campaign_id)).status is CampaignStatus.SENT
 
 
 async def test_a_bad_event_blocks_no_other(runtime: Runtime, provider: Provider, sender: Sender) -> None:
