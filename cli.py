@@ -182,17 +182,32 @@ def export() -> None:
     """Write the schema to schema.graphql."""
     from resolvers import sdl
 
-    (ROOT / "schema.graphql").write_text(sdl.export())
-    typer.echo("Wrote schema.graphql.")
+    (ROOT / sdl.SCHEMA).write_text(sdl.export())
+    typer.echo(f"Wrote {sdl.SCHEMA}.")
 
 
 @schema.command()
 def check() -> None:
-    """Fail when schema.graphql is stale."""
+    """Fail when schema.graphql is stale, or breaks clients of the last release in a way that no record lists."""
     from resolvers import sdl
 
-    if (ROOT / "schema.graphql").read_text() != sdl.export():
-        typer.echo("schema.graphql is stale: run `nudge schema export` and commit it.", err=True)
+    refuse(sdl.problems(ROOT, sdl.export()))
+
+
+@schema.command()
+def release() -> None:
+    """Make this schema the one that `nudge schema check` compares later ones with; part of a release."""
+    from resolvers import sdl
+
+    refuse(sdl.release(ROOT, sdl.export()))
+    typer.echo(f"Wrote {sdl.RELEASED}.")
+
+
+def refuse(problems: list[str]) -> None:
+    """Say every problem and exit with 1; with none, do nothing."""
+    for problem in problems:
+        typer.echo(problem, err=True)
+    if problems:
         raise typer.Exit(1)
 
 

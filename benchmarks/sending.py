@@ -1,6 +1,6 @@
 """Messages a second of one worker process, beside a bare loop that does only the unavoidable.
 
-    python benchmarks/sending.py [recipients] [rounds]
+    python -m benchmarks.sending [recipients] [rounds]
 
 Both send the same messages to a stub that answers at once, from a PostgreSQL with fsync on, under Row Level Security.
 The bare loop reads recipients by keyset, renders and encodes the same JSON, posts it, and writes one UPDATE a batch
@@ -22,14 +22,14 @@ from time import monotonic
 from typing import cast
 from uuid import UUID
 
-sys.path.insert(0, str(Path(__file__).parent.parent))
-
 import aiohttp
 import orjson
 import uvloop
 from sqlalchemy import ARRAY, Text, Uuid, bindparam, column, func, insert, select, table, text, update
+from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from benchmarks.processes import ROOT, cpu_seconds
 from core import migration
 from core.ids import new_id
 from core.permissions import Tenant
@@ -38,7 +38,15 @@ from core.settings import load
 from integrations.mail import Envelope, Message
 from integrations.postmark import encode
 from local.folder import free_port
-from local.servers import create_database, create_roles, start_postgres, start_valkey
+from local.servers import (
+    PostgresServer,
+    ValkeyServer,
+    create_database,
+    create_roles,
+    start_postgres,
+    start_valkey,
+)
+from migrations.rls import OF_ORGANIZATION
 from models.campaigns import Campaign, CampaignRecipient, CampaignStats, CampaignStatus, RecipientKind
 from models.contacts import Contact
 from models.organizations import Organization
@@ -49,11 +57,11 @@ from services.deliveries.states import move
 from services.rendering import contact_variables
 from services.runtime import Runtime, running
 
-ROOT = Path(__file__).parent.parent
 BATCH = 500
 SUBJECT = "{{ contact.firstName | default: 'Hello' }}, spring is here"
 HTML = (
-    "<!doctype html><html><body style='font-family:sans-serif'><h1>Hello {{ contact.firstName | default: 'there' }}</h1>"
+    "<!doctype html><html><body style='font-family:sans-serif'>"
+    "<h1>Hello {{ contact.firstName | default: 'there' }}</h1>"
     + "<p>Our spring collection has arrived, and we kept a few pieces back for our regulars. Have a look before they "
     "are gone: light jackets, linen shirts, and the shoes you asked for.</p>"
     * 5
@@ -62,6 +70,10 @@ HTML = (
     "<p><a href='{{ unsubscribeUrl }}'>Unsubscribe</a></p></body></html>"
 )
 WORKER = "import jobs; from core.settings import load; jobs.run_worker(load())"
+BARE_TABLE = (
+    "CREATE TABLE bench_done (organization_id uuid, id uuid, message_id text, PRIMARY KEY (organization_id, id)) "
+    "WITH (fillfactor = 50)"
+)
 done = table("bench_done", column("organization_id", Uuid), column("id", Uuid), column("message_id", Text))
 
 
@@ -92,8 +104,8 @@ class Stub(asyncio.Protocol):
         """Accept so many messages."""
         digits = os.urandom(16 * count).hex()
         items = ",".join(
-            '{"To":"x","SubmittedAt":"2026-01-01T00:00:00.0000000Z","MessageID":"%s","ErrorCode":0,"Message":"OK"}'
-            % digits[start : start + 32]
+            f'{{"To":"x","SubmittedAt":"2026-01-01T00:00:00.0000000Z","MessageID":"{digits[start : start + 32]}",'
+            '"ErrorCode":0,"Message":"OK"}'
             for start in range(0, 32 * count, 32)
         )
         body = f"[{items}]".encode()
@@ -115,6 +127,7 @@ class Bench:
     tenant: Tenant
     recipients: int
     url: str
+    worker: int
 
 
 @asynccontextmanager
@@ -124,14 +137,14 @@ async def stage(recipients: int) -> AsyncIterator[Bench]:
         postgres = start_postgres(Path(home), durable=True)
         valkey = start_valkey(Path(home))
         stub_port = free_port()
-        stub = subprocess.Popen([sys.executable, __file__, "--stub", str(stub_port)])
+        stub = start("-m", "benchmarks.sending", "--stub", str(stub_port))
         try:
             environment = await environment_of(Path(home), postgres, valkey, stub_port)
             os.environ.update(environment)
             settings = load(_env_file=None)
             async with running(settings) as runtime:
                 tenant = await populate(runtime, recipients)
-                worker = subprocess.Popen([sys.executable, "-c", WORKER], cwd=ROOT)
+                worker = start("-c", WORKER)
                 try:
                     await asyncio.sleep(2)
                     yield Bench(
@@ -139,6 +152,7 @@ async def stage(recipients: int) -> AsyncIterator[Bench]:
                         tenant=tenant,
                         recipients=recipients,
                         url=f"http://127.0.0.1:{stub_port}/email/batch",
+                        worker=worker.pid,
                     )
                 finally:
                     worker.terminate()
@@ -150,10 +164,15 @@ async def stage(recipients: int) -> AsyncIterator[Bench]:
             postgres.stop()
 
 
-async def environment_of(home: Path, postgres: object, valkey: object, stub_port: int) -> dict[str, str]:
-    """Create roles and database; the environment of a process that uses them."""
-    from sqlalchemy.engine import make_url
+def start(*arguments: str) -> subprocess.Popen[bytes]:
+    """A Python process of its own."""
+    return subprocess.Popen([sys.executable, *arguments], cwd=ROOT)  # noqa: S603 - our own code
 
+
+async def environment_of(
+    home: Path, postgres: PostgresServer, valkey: ValkeyServer, stub_port: int
+) -> dict[str, str]:
+    """Create roles and database; the environment of a process that uses them."""
     from local.servers import PostgresServer, ValkeyServer
 
     assert isinstance(postgres, PostgresServer)
@@ -192,12 +211,10 @@ async def make_bare_table(url: str) -> None:
     engine = create_async_engine(url)
     async with engine.begin() as connection:
         for statement in (
-            "CREATE TABLE bench_done (organization_id uuid, id uuid, message_id text, "
-            "PRIMARY KEY (organization_id, id)) WITH (fillfactor = 50)",
+            BARE_TABLE,
             "ALTER TABLE bench_done ENABLE ROW LEVEL SECURITY",
             "ALTER TABLE bench_done FORCE ROW LEVEL SECURITY",
-            "CREATE POLICY tenant ON bench_done TO nudge_app USING "
-            "(organization_id = (SELECT nullif(current_setting('app.organization_id', true), '')::uuid))",
+            f"CREATE POLICY tenant ON bench_done TO nudge_app USING ({OF_ORGANIZATION})",
             "GRANT SELECT, INSERT, UPDATE, DELETE ON bench_done TO nudge_app",
         ):
             await connection.execute(text(statement))
@@ -311,14 +328,16 @@ async def engine(bench: Bench) -> tuple[float, float]:
     started = monotonic()
     while not await prepare(bench.runtime.work, bench.tenant, campaign_id):
         pass
-    prepared = monotonic()
+    prepared, worked = monotonic(), cpu_seconds(bench.worker)
     while True:
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(0.1)
         row = await read_progress(bench.runtime.reads(bench.tenant), campaign_id)
         assert row is not None
         assert not row.counts.rejected + row.counts.unknown + row.counts.failed, row
         if row.counts.accepted == bench.recipients:
-            return bench.recipients / (monotonic() - prepared), bench.recipients / (prepared - started)
+            sent = bench.recipients / (monotonic() - prepared)
+            print(f"  worker CPU {(cpu_seconds(bench.worker) - worked) / bench.recipients * 1e6:.1f} µs a message")
+            return sent, bench.recipients / (prepared - started)
 
 
 async def main(recipients: int, rounds: int) -> None:

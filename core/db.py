@@ -7,14 +7,20 @@ from typing import Any, Protocol, TypeVarTuple
 from uuid import uuid4
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import Row, Select, bindparam, func, literal, select, true
+from asyncpg import PostgresError
+from sqlalchemy import ColumnElement, Row, Select, Text, bindparam, func, literal, select, true
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.sql.selectable import TypedReturnsRows
 
 from core.permissions import Tenant
 
 Ts = TypeVarTuple("Ts")
+AWAY_CLASSES = frozenset({"08", "53", "57"})
+CANCELLED = "57014"
+# A process that is stopped, or cut off, within a transaction must not keep its locks: the server ends the session.
+IDLE_SECONDS = 15.0
 
 
 def create_engine(url: str, *, pool_size: int, statement_timeout_seconds: float) -> AsyncEngine:
@@ -45,6 +51,14 @@ def tenant_parameters(tenant: Tenant) -> dict[str, str]:
     }
 
 
+def ends_when_idle() -> ColumnElement[str]:
+    """What makes the server end the session when the transaction is silent for too long.
+
+    It holds for the transaction alone, as a setting of the session would not pass a pooler.
+    """
+    return func.set_config("idle_in_transaction_session_timeout", bindparam("idle", type_=Text), true()).label("idle")
+
+
 def set_tenant() -> Select[str, str, str]:
     """The statement that seats a tenant until the end of the transaction."""
     return select(
@@ -56,6 +70,8 @@ def set_tenant() -> Select[str, str, str]:
     )
 
 
+OPEN_UNSEATED = select(ends_when_idle())
+OPEN_SEATED = set_tenant().add_columns(ends_when_idle())
 seated_forms: dict[Select[*tuple[Any, ...]], Select[*tuple[Any, ...]]] = {}
 reading_engines: WeakKeyDictionary[AsyncEngine, AsyncEngine] = WeakKeyDictionary()
 
@@ -153,9 +169,34 @@ async def read(engine: AsyncEngine, statement: Select[*Ts], parameters: dict[str
 
 
 @asynccontextmanager
-async def transaction(engine: AsyncEngine, tenant: Tenant | None) -> AsyncIterator[AsyncConnection]:
-    """A transaction of the tenant (or of none). Only the unit of work opens one."""
+async def transaction(
+    engine: AsyncEngine, tenant: Tenant | None, *, idle_seconds: float = IDLE_SECONDS
+) -> AsyncIterator[AsyncConnection]:
+    """A transaction of the tenant (or of none), ended by the server after so long a silence. For the unit of work."""
     async with engine.connect() as connection, connection.begin():
-        if tenant is not None:
-            await connection.execute(set_tenant(), tenant_parameters(tenant))
+        idle = {"idle": f"{round(idle_seconds * 1_000)}ms"}
+        if tenant is None:
+            await connection.execute(OPEN_UNSEATED, idle)
+        else:
+            await connection.execute(OPEN_SEATED, {**tenant_parameters(tenant), **idle})
         yield connection
+
+
+def is_away(error: BaseException) -> bool:
+    """Whether an error says that the server did not answer or let us in, as opposed to what it thinks of a statement.
+
+    Before a connection stands, asyncpg's own errors and those of the network come through as they are.
+    """
+    match error:
+        case DBAPIError():
+            return error.connection_invalidated or is_away_state(getattr(error.orig, "sqlstate", None))
+        case PostgresError():
+            return is_away_state(error.sqlstate)
+        case OSError():
+            return error.filename is None  # a connection refused or timed out; with a name it is about a file
+    return isinstance(error, PoolTimeout)
+
+
+def is_away_state(sqlstate: str | None) -> bool:
+    """Whether a state is of the classes connection exception, no resources, operator intervention."""
+    return sqlstate is not None and sqlstate[:2] in AWAY_CLASSES and sqlstate != CANCELLED

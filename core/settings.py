@@ -94,6 +94,10 @@ class ApiSettings(Group):
         None, description="The https URL that recipients reach: unsubscribe links start with it."
     )
     body_limit_bytes: int = Field(1_048_576, ge=1024, description="The largest GraphQL request body.")
+    body_timeout_seconds: float = Field(30.0, gt=0, description="Time for a GraphQL request body to come.")
+    trusted_proxies: list[str] = Field(
+        [], description="Addresses or networks of load balancers whose X-Forwarded-For is believed (JSON)."
+    )
     cors_origins: list[str] = Field(
         [], description='Origins of web apps that may call the API (JSON); `["*"]` for any. Development allows any.'
     )
@@ -120,9 +124,12 @@ class RealtimeSettings(Group):
     recheck_seconds: float = Field(60.0, gt=0, description="Between looks at role and membership.")
     send_timeout_seconds: float = Field(10.0, gt=0, description="A reader slower than this is closed (1013).")
     message_limit_bytes: int = Field(65_536, ge=1024, description="The largest message from a client.")
+    unauthenticated: int = Field(
+        500, ge=1, description="Sockets of a process that have not authenticated yet; more are closed (1013)."
+    )
     per_socket: int = Field(100, ge=1, description="Subscriptions on one socket.")
-    per_user: int = Field(20, ge=1, description="Sockets of one user.")
-    per_organization: int = Field(1_000, ge=1, description="Sockets of one organisation and process.")
+    per_user: int = Field(500, ge=1, description="Sockets of one user.")
+    per_organization: int = Field(5_000, ge=1, description="Sockets of one organisation and process.")
 
 
 class AuthSettings(Group):

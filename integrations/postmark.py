@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import AsyncIterator, Mapping, Sequence
+from time import monotonic
 from typing import Any, Final
 
 import aiohttp
@@ -69,16 +70,17 @@ class PostmarkMailer:
         return self.opened
 
     async def send(self, envelope: Envelope, messages: Sequence[Message], *, timeout_seconds: float) -> Outcome:
-        """POST the batch once. A failure to connect is certain; anything after the first byte is in doubt."""
-        body = encode(envelope, messages, self.message_stream)
+        """POST the batch once. Until its last part is written nothing can have been sent; then it is in doubt."""
+        not_after = monotonic() + timeout_seconds
+        body = Body(encode(envelope, messages, self.message_stream), not_after=not_after)
         timeout = aiohttp.ClientTimeout(
             total=timeout_seconds, connect=timeout_seconds * CONNECT_SHARE, ceil_threshold=float("inf")
         )
         try:
             async with self.session.post(
                 self.batch_url,
-                data=slices(body),
-                headers={"Content-Length": str(len(body))},
+                data=body.parts(),
+                headers={"Content-Length": str(len(body.content))},
                 timeout=timeout,
                 allow_redirects=False,
             ) as response:
@@ -88,6 +90,8 @@ class PostmarkMailer:
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL) as error:
             return NotSent(reason=f"Postmark cannot be reached: {describe(error)}")
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            if not body.complete:
+                return NotSent(reason=f"The request could not be written: {describe(error)}")
             return InDoubt(reason=f"The reply was lost: {describe(error)}", under_way=isinstance(error, TimeoutError))
 
     async def find(self, batch_id: str) -> Mapping[str, str]:
@@ -160,11 +164,27 @@ def encode(envelope: Envelope, messages: Sequence[Message], message_stream: str)
     )
 
 
-async def slices(body: bytes) -> AsyncIterator[memoryview]:
-    """A large body in parts, so that the loop may do something else between them."""
-    view = memoryview(body)
-    for start in range(0, len(body), SLICE_BYTES):
-        yield view[start : start + SLICE_BYTES]
+class Body:
+    """A request's body, handed over in parts and never too late.
+
+    The last look at the time stands right before each write: a process that was stopped in between, and woken when
+    others have taken its work over, writes no more. `complete` says whether the last part went out; without it the
+    provider cannot have taken anything.
+    """
+
+    def __init__(self, content: bytes, *, not_after: float) -> None:
+        self.content = content
+        self.not_after = not_after
+        self.complete = False
+
+    async def parts(self) -> AsyncIterator[memoryview]:
+        """The parts, each small enough for the loop to do something else between them; raises `TimeoutError`."""
+        view = memoryview(self.content)
+        for start in range(0, len(view), SLICE_BYTES):
+            if monotonic() > self.not_after:
+                raise TimeoutError("too late to send")
+            self.complete = start + SLICE_BYTES >= len(view)
+            yield view[start : start + SLICE_BYTES]
 
 
 def classify(status: int, body: bytes, retry_after: str | None, count: int) -> Outcome:

@@ -3,6 +3,8 @@
 import asyncio
 import signal
 
+import uvloop
+
 from core import telemetry
 from core.settings import Settings
 from jobs import conversations, deliveries
@@ -21,7 +23,7 @@ log = telemetry.logger(__name__)
 def run_worker(settings: Settings) -> None:
     """Run a worker process until SIGTERM or SIGINT; the batches under way are finished first."""
     telemetry.configure(settings.log_level, json=settings.production)
-    asyncio.run(main(settings))
+    uvloop.run(main(settings))
 
 
 async def main(settings: Settings) -> None:

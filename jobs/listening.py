@@ -16,6 +16,7 @@ from jobs.sweeper import wait
 from jobs.workshop import Workshop
 
 if TYPE_CHECKING:
+    from arq.connections import ArqRedis
     from arq.typing import WorkerCoroutine
 
 WorkerFunction = Callable[[dict[str, Any], dict[str, str]], Coroutine[Any, Any, None]]
@@ -69,13 +70,22 @@ async def listen(shop: Workshop, functions: Sequence[WorkerFunction], stopping: 
 
 
 async def hang_up(worker: Worker, running: asyncio.Task[Any]) -> None:
-    """Close arq's worker, which may itself need the Redis that is away."""
-    running.cancel()
-    await asyncio.wait([running])
+    """End arq's worker and close its connections, which may need the very Redis that is away.
+
+    Its own close() cancels in a way that loses connections, and calls what redis-py has deprecated.
+    """
+    tasks = [running, *worker.tasks.values()]
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    pool: ArqRedis | None = worker._pool  # noqa: SLF001 - the property claims that it is always there
+    if pool is None:
+        return
     try:
-        await worker.close()
-    except (RedisError, OSError, asyncio.CancelledError) as error:
-        log.debug("doorbell not hung up cleanly", error=type(error).__name__)
+        await pool.delete(worker.health_check_key)
+    except (RedisError, OSError) as error:
+        log.debug("health key not deleted", error=type(error).__name__)
+    await pool.aclose(close_connection_pool=True)
 
 
 def describe(task: asyncio.Task[Any]) -> str:

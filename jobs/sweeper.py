@@ -9,6 +9,7 @@ from jobs.deliveries import start_applying, start_preparing, start_reconciling
 from jobs.workshop import Workshop
 from models.campaigns import CampaignStatus
 from services.deliveries.sweeping import LiveCampaign, ensure_partitions, live_campaigns, tend
+from services.forgetting import forget_expired
 
 PARTITIONS_EVERY_SECONDS = 86_400.0
 log = logger(__name__)
@@ -47,6 +48,7 @@ class Sweeper:
             made = await ensure_partitions(self.shop.runtime.system)
             self.partitions_due = monotonic() + PARTITIONS_EVERY_SECONDS
             log.info("partitions looked after", made=made)
+            log.info("expired rows deleted", rows=await forget_expired(self.shop.runtime.system))
         for campaign in live:
             await self.tend_one(campaign)
         start_applying(self.shop)

@@ -14,7 +14,8 @@ from local.console import Console
 from local.interrupts import Interrupts
 
 QUICK_DEATH_SECONDS = 1.0
-FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.1, 5.0
+# Even what dies again and again is back within a second.
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.1, 0.7
 READY_POLL_SECONDS = 0.1
 READ_BYTES = 65_536
 

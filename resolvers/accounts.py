@@ -1,5 +1,6 @@
 """Signing up, logging in and out, and who the caller is."""
 
+from collections.abc import Sequence
 from typing import TypeVar
 from uuid import UUID
 
@@ -48,19 +49,22 @@ def user_of(person: Person) -> User:
 
 async def read_user(info: Info, user_id: UUID) -> User | None:
     """A member of the caller's organisation."""
-    person = await accounts.person(info.context.reads, user_id)
-    return user_of(person) if person else None
+    return (await fetch_users(info, [user_id])).get(user_id)
 
 
-fetches("User", Permission.ORGANIZATION_READ)(read_user)
+@fetches("User", Permission.ORGANIZATION_READ)
+async def fetch_users(info: Info, user_ids: Sequence[UUID]) -> dict[UUID, User]:
+    """Members of the caller's organisation."""
+    found = await accounts.people(info.context.reads, user_ids)
+    return {person.id: user_of(person) for person in found if person}
 
 
 @fetches("Organization", Permission.ORGANIZATION_READ)
-async def fetch_organization(info: Info, organization_id: UUID) -> Organization | None:
-    """The caller's own organisation."""
-    viewer = await read_user(info, info.context.caller.user_id)
-    own = viewer is not None and organization_id == info.context.caller.organization_id
-    return viewer.organization if viewer and own else None
+async def fetch_organizations(info: Info, organization_ids: Sequence[UUID]) -> dict[UUID, Organization]:
+    """The caller's own organisation, where it is among the ids."""
+    own = info.context.caller.organization_id
+    viewer = await read_user(info, info.context.caller.user_id) if own in organization_ids else None
+    return {own: viewer.organization} if viewer else {}
 
 
 async def with_tokens(context: RequestContext, payload: type[Tokens], session: OpenSession) -> Tokens:

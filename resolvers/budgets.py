@@ -78,7 +78,7 @@ class Budgets:
         return self.balance(payer)
 
     def give_back(self, payer: str, points: int) -> Balance:
-        """Return points that an operation was charged and did not use."""
+        """Return points that an operation was charged and did not use; fewer than none for what it used beyond."""
         account = self.account(payer)
         back = min(points, account.spent)
         account.spent -= back

@@ -1,6 +1,6 @@
 """Conversations with Maya."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from functools import partial
@@ -104,18 +104,24 @@ class Details:
         return connection_of(page, message_of, partial(conversations.count_messages, reads, self.conversation_id))
 
 
-@fetches("Conversation", Permission.MAYA_USE)
-async def fetch_conversation(info: Info, conversation_id: UUID) -> Conversation | None:
+async def read_conversation(info: Info, conversation_id: UUID) -> Conversation | None:
     """One of the caller's own conversations."""
     row = await conversations.get(info.context.reads, conversation_id)
     return conversation_of(info.context, row) if row else None
 
 
+@fetches("Conversation", Permission.MAYA_USE)
+async def fetch_conversations(info: Info, conversation_ids: Sequence[UUID]) -> dict[UUID, Conversation]:
+    """The caller's own conversations."""
+    rows = await conversations.by_ids(info.context.reads, conversation_ids)
+    return {conversation_id: conversation_of(info.context, row) for conversation_id, row in rows.items()}
+
+
 @fetches("MayaMessage", Permission.MAYA_USE)
-async def fetch_message(info: Info, message_id: UUID) -> MayaMessage | None:
-    """A message of one of the caller's own conversations."""
-    row = await conversations.get_message(info.context.reads, message_id)
-    return message_of(row) if row else None
+async def fetch_messages(info: Info, message_ids: Sequence[UUID]) -> dict[UUID, MayaMessage]:
+    """Messages of the caller's own conversations."""
+    rows = await conversations.messages_by_ids(info.context.reads, message_ids)
+    return {message_id: message_of(row) for message_id, row in rows.items()}
 
 
 @strawberry.type
@@ -133,7 +139,7 @@ class ConversationQueries:
     async def conversation(self, info: Info, id: strawberry.ID) -> Conversation | None:  # noqa: A002 - Relay's name
         """One of your own conversations by its id, or null when there is none."""
         conversation_id = uuid_of("Conversation", id)
-        return await fetch_conversation(info, conversation_id) if conversation_id else None
+        return await read_conversation(info, conversation_id) if conversation_id else None
 
 
 @strawberry.type
@@ -164,7 +170,7 @@ class ConversationMutations:
         return SendMayaMessagePayload(
             message=message_of(message),
             reply=message_of(reply),
-            conversation=await fetch_conversation(info, message.conversation_id),
+            conversation=await read_conversation(info, message.conversation_id),
         )
 
     @mutation(Requires(Permission.MAYA_USE))

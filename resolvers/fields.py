@@ -105,11 +105,14 @@ def with_arguments_described(field: Any) -> Any:  # noqa: ANN401 - a Strawberry 
     return field
 
 
-def query(rule: Rule) -> Callable[[Resolve], Any]:
-    """A root field of Query."""
+def query(rule: Rule, *, refusals_in_payload: bool = False) -> Callable[[Resolve], Any]:
+    """A root field of Query; one that answers with a payload, as a mutation does, can have refusals in it."""
 
     def declare(resolver: Resolve) -> Any:  # noqa: ANN401 - a Strawberry field stands in for any type
-        field = strawberry.field(resolver=resolver, description=described(resolver), extensions=[rule])
+        extensions: list[FieldExtension] = [rule]
+        if refusals_in_payload:
+            extensions.append(RefusalsInPayload(get_type_hints(resolver)["return"]))
+        field = strawberry.field(resolver=resolver, description=described(resolver), extensions=extensions)
         return with_arguments_described(field)
 
     return declare

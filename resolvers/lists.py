@@ -58,10 +58,10 @@ def list_of(context: RequestContext, row: ListRow) -> List:
 
 
 @fetches("List", Permission.CONTACT_READ)
-async def fetch_list(info: Info, list_id: UUID) -> List | None:
-    """One list."""
-    row = await lists.get(info.context.reads, list_id)
-    return list_of(info.context, row) if row else None
+async def fetch_lists(info: Info, list_ids: Sequence[UUID]) -> dict[UUID, List]:
+    """Lists of the caller's organisation."""
+    rows = await lists.by_ids(info.context.reads, list_ids)
+    return {list_id: list_of(info.context, row) for list_id, row in rows.items()}
 
 
 def contact_ids(values: Sequence[str]) -> list[UUID | None]:
@@ -84,7 +84,8 @@ class ListQueries:
     async def list(self, info: Info, id: strawberry.ID) -> List | None:  # noqa: A002 - Relay's name
         """One list by its id, or null when there is none."""
         list_id = uuid_of("List", id)
-        return await fetch_list(info, list_id) if list_id else None
+        row = await lists.get(info.context.reads, list_id) if list_id else None
+        return list_of(info.context, row) if row else None
 
 
 @strawberry.type

@@ -1,9 +1,16 @@
 """The schema as text, and what a change of it would break for clients."""
 
+from pathlib import Path
+
 from graphql import build_schema as schema_of
 from graphql.utilities import find_breaking_changes
 
 from resolvers import build_schema
+
+SCHEMA = Path("schema.graphql")
+RELEASED = Path("docs/schema/released.graphql")
+RECORD = Path("docs/adr/breaking-changes.md")
+STALE = f"{SCHEMA} is stale: run `nudge schema export` and commit it."
 
 
 def export() -> str:
@@ -14,3 +21,32 @@ def export() -> str:
 def breaking_changes(old: str, new: str) -> list[str]:
     """What clients written against the old SDL could meet in the new one, each in a sentence."""
     return [change.description for change in find_breaking_changes(schema_of(old), schema_of(new))]
+
+
+def unlisted(changes: list[str], record: str) -> list[str]:
+    """The changes that no line of the record begins with: `- Field Type.name was removed.`, then the reason."""
+    listed = record.splitlines()
+    return [change for change in changes if not any(line.startswith(f"- {change}") for line in listed)]
+
+
+def unlisted_changes(root: Path, current: str) -> list[str]:
+    """What the current SDL breaks for clients of the last release, and the record under `root` does not list."""
+    return unlisted(breaking_changes((root / RELEASED).read_text(), current), (root / RECORD).read_text())
+
+
+def problems(root: Path, current: str) -> list[str]:
+    """Why the checks must fail for the current SDL and the files under `root`; empty when they pass."""
+    stale = (root / SCHEMA).read_text() != current
+    broken = [
+        f"Breaks clients of the last release: {change} Undo it, or list it in {RECORD}."
+        for change in unlisted_changes(root, current)
+    ]
+    return [STALE, *broken] if stale else broken
+
+
+def release(root: Path, current: str) -> list[str]:
+    """Make the current SDL the one that later changes are compared with, unless there are problems; the problems."""
+    found = problems(root, current)
+    if not found:
+        (root / RELEASED).write_text(current)
+    return found

@@ -1,6 +1,6 @@
 """Templates, and previews of messages."""
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from functools import partial
 from typing import cast
 from uuid import UUID
@@ -12,9 +12,9 @@ from resolvers.campaigns.sending import contact_for
 from resolvers.connections import connection_of
 from resolvers.context import Info
 from resolvers.fields import Requires, mutation, query
+from resolvers.inputs import given_values
 from resolvers.nodes import fetches
 from schema.connections import After, Before, Connection, First, Last
-from schema.errors import user_error
 from schema.nodes import global_id, uuid_of
 from schema.scalars import DateTime
 from schema.templates import (
@@ -29,6 +29,7 @@ from schema.templates import (
     UpdateTemplatePayload,
 )
 from services import pages, previews, templates
+from services.content import Texts
 from services.templates import Changes, TemplateRow
 
 
@@ -46,21 +47,15 @@ def template_of(row: TemplateRow) -> Template:
 
 
 @fetches("Template", Permission.CAMPAIGN_READ)
-async def fetch_template(info: Info, template_id: UUID) -> Template | None:
-    """A template of the caller's organisation."""
-    row = await templates.get(info.context.reads, template_id)
-    return None if row is None else template_of(row)
+async def fetch_templates(info: Info, template_ids: Sequence[UUID]) -> dict[UUID, Template]:
+    """Templates of the caller's organisation."""
+    rows = await templates.by_ids(info.context.reads, template_ids)
+    return {template_id: template_of(row) for template_id, row in rows.items()}
 
 
 def changes_of(given: CreateTemplateInput | UpdateTemplateInput) -> Changes:
     """What the client gave; a null stays a null, and what was left out is left out."""
-    fields: Mapping[str, object] = {
-        "name": given.name,
-        "subject": given.subject,
-        "html_content": given.html_content,
-        "text_content": given.text_content,
-    }
-    return cast("Changes", {name: value for name, value in fields.items() if value is not strawberry.UNSET})
+    return cast("Changes", given_values(given, "name", "subject", "html_content", "text_content"))
 
 
 @strawberry.type
@@ -78,23 +73,16 @@ class TemplateQueries:
     async def template(self, info: Info, id: strawberry.ID) -> Template | None:  # noqa: A002 - the contract's name
         """One template, or null when there is none for you."""
         template_id = uuid_of("Template", id)
-        return await fetch_template(info, template_id) if template_id else None
+        row = await templates.get(info.context.reads, template_id) if template_id else None
+        return template_of(row) if row else None
 
-    @query(Requires(Permission.CAMPAIGN_READ))
+    @query(Requires(Permission.CAMPAIGN_READ), refusals_in_payload=True)
     async def render_preview(self, info: Info, input: RenderPreviewInput) -> RenderedPreview:  # noqa: A002 - the contract's name
         """Texts as a contact would get them; nothing is stored or sent."""
         contact = await contact_for(info.context, input.contact_id)
-        texts: previews.Texts = {
-            "subject": input.subject,
-            "html_content": input.html_content,
-            "text_content": input.text_content,
-        }
-        found = await previews.preview(info.context.reads, texts, contact, name=input.name)
-        if found.message is None:
-            return RenderedPreview(user_errors=[user_error(error) for error in found.errors])
-        return RenderedPreview(
-            subject=found.message.subject, html_content=found.message.html, text_content=found.message.text
-        )
+        texts = Texts(subject=input.subject, html_content=input.html_content, text_content=input.text_content)
+        found = await previews.render(info.context.reads, texts, contact, name=input.name)
+        return RenderedPreview(subject=found.subject, html_content=found.html, text_content=found.text)
 
 
 @strawberry.type

@@ -4,7 +4,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from services.readiness import shortcomings
+from services.readiness import readiness
 from services.runtime import Runtime
 
 
@@ -15,8 +15,10 @@ def routes(runtime: Runtime) -> list[BaseRoute]:
         return PlainTextResponse("ok\n")
 
     async def readyz(_: Request) -> Response:
-        missing = await shortcomings(runtime.engine, runtime.cache)
-        return PlainTextResponse("\n".join(missing or ["ready"]) + "\n", status_code=503 if missing else 200)
+        found = await readiness(runtime.engine, runtime.cache)
+        if found.obstacle:
+            return PlainTextResponse(f"{found.obstacle}\n", status_code=503)
+        return PlainTextResponse(f"ready; {found.handicap}\n" if found.handicap else "ready\n")
 
     async def jwks(_: Request) -> Response:
         return JSONResponse(runtime.tokens.jwks, headers={"cache-control": "public, max-age=300"})

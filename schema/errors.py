@@ -30,8 +30,3 @@ def user_error(error: errors.NudgeError) -> UserError:
 
 
 USER_ERRORS = "Why nothing was changed; empty on success."
-
-
-def no_errors() -> list[UserError]:
-    """The userErrors of a payload that succeeded."""
-    return []

@@ -13,9 +13,7 @@ from schema.nodes import Node
 from schema.scalars import DateTime
 
 LIST_ID = "The list; NOT_FOUND when there is none."
-CONTACT_IDS = (
-    "Up to 1,000 contacts (TOO_MANY beyond); NOT_FOUND for one that is unknown, and nothing is changed."
-)
+CONTACT_IDS = "Up to 1,000 contacts (TOO_MANY beyond); NOT_FOUND for one that is unknown, and nothing is changed."
 
 
 class ListRelations(Protocol):

@@ -27,7 +27,7 @@ def parse(text: str, *, field: tuple[str, ...] = ("input", "email")) -> Address:
     Raises `InvalidEmail` with a message that says what is wrong with it.
     """
     try:
-        found = validate_email(text.strip(), allow_smtputf8=False, check_deliverability=False)
+        found = validate_email(text.strip(), allow_smtputf8=False, check_deliverability=False, strict=True)
     except EmailNotValidError as error:
         raise InvalidEmail(
             f"Not a valid e-mail address: {error}", field=field, suggestion="Write it as name@example.com."

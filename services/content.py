@@ -1,7 +1,7 @@
 """What a message says: its texts, checked before they are stored, in a campaign as in a template."""
 
 import asyncio
-from typing import Final
+from typing import Final, TypedDict
 
 from core.errors import ErrorCode, InvalidInput, NudgeError, Refusals
 from services import texts
@@ -18,6 +18,41 @@ class Required(InvalidInput):
     """A text of the input must not be empty."""
 
     code = ErrorCode.REQUIRED
+
+
+class Texts(TypedDict):
+    """The three templates of a message."""
+
+    subject: str
+    html_content: str
+    text_content: str
+
+
+class GivenTexts(TypedDict, total=False):
+    """A message's texts as a caller gives them. A key left out leaves the text; None empties it."""
+
+    subject: str | None
+    html_content: str | None
+    text_content: str | None
+
+
+EMPTY: Final = Texts(subject="", html_content="", text_content="")
+
+
+def with_changes(texts: Texts, given: GivenTexts) -> Texts:
+    """The texts, where those that a caller gives take the place of the old ones."""
+    return Texts(
+        subject=given.get("subject", texts["subject"]) or "",
+        html_content=given.get("html_content", texts["html_content"]) or "",
+        text_content=given.get("text_content", texts["text_content"]) or "",
+    )
+
+
+def changed_name(name: str | None) -> str:
+    """The new name of what has one; raises as `check_name` does, also for None."""
+    if name is None:
+        raise Required("A name cannot be cleared.", field=("input", "name"))
+    return check_name(name)
 
 
 def check_name(name: str) -> str:

@@ -1,4 +1,7 @@
-"""Repeat safety: the first result of a request that names a key is replayed for 24 hours."""
+"""Repeat safety: the first result of a request that named a key is replayed for 24 hours (as Stripe does).
+
+The sweeper removes older keys once a day.
+"""
 
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping
@@ -73,11 +76,11 @@ async def _kept(uow: UnitOfWork, key: str, fingerprint: bytes) -> dict[str, Any]
         select(IdempotencyKey.arguments_hash, IdempotencyKey.result).where(IdempotencyKey.key == key)
     )
     arguments_hash: bytes = rows[0][0]
-    result: dict[str, Any] | None = rows[0][1]
-    if arguments_hash != fingerprint or result is None:
+    if arguments_hash != fingerprint:
         raise IdempotencyKeyReused(
             "This idempotency key was used for another request.",
             field=KEY_FIELD,
             suggestion="Use a new key for each request, and the same key only to repeat that request unchanged.",
         )
+    result: dict[str, Any] = rows[0][1]  # a key without one is never committed
     return result

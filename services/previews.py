@@ -1,18 +1,17 @@
 """A message as one contact would get it, without sending it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Final, TypedDict
+from typing import Final
 from uuid import UUID
 
 from sqlalchemy import select
 
 from core.db import Reads
-from core.errors import NotFound, NudgeError, Refusals
+from core.errors import NotFound
 from models.organizations import Organization
 from services import contacts
-from services.content import check_content
-from services.rendering import RenderedMessage, RenderFailed, campaign_variables, contact_variables
+from services.content import Texts, check_content
+from services.rendering import RenderedMessage, campaign_variables, contact_variables
 
 CONTACT_FIELD: Final = ("input", "contactId")
 NOWHERE: Final = "https://unsubscribe.invalid/preview"
@@ -20,37 +19,13 @@ NOWHERE: Final = "https://unsubscribe.invalid/preview"
 SAMPLE: Final = contact_variables(first_name="Ada", last_name="Lovelace", email="ada@example.com")
 
 
-class Texts(TypedDict):
-    """The three templates of a message."""
-
-    subject: str
-    html_content: str
-    text_content: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Preview:
-    """The message, or what is wrong with its templates."""
-
-    message: RenderedMessage | None = None
-    errors: list[NudgeError] = field(default_factory=list)
-
-
-async def preview(reads: Reads, texts: Texts, contact: Mapping[str, object], *, name: str) -> Preview:
-    """The texts as the contact would get them; the unsubscribe link leads nowhere, as its reader is no recipient."""
-    try:
-        message = await render(reads, texts, contact, name=name, unsubscribe_url=NOWHERE)
-    except Refusals as refusals:
-        return Preview(errors=refusals.errors)
-    except RenderFailed as error:
-        return Preview(errors=[error])
-    return Preview(message=message)
-
-
 async def render(
-    reads: Reads, texts: Texts, contact: Mapping[str, object], *, name: str, unsubscribe_url: str
+    reads: Reads, texts: Texts, contact: Mapping[str, object], *, name: str, unsubscribe_url: str = NOWHERE
 ) -> RenderedMessage:
-    """The texts for one contact's values, under the name of a campaign; raises `Refusals` or `RenderFailed`."""
+    """The texts for one contact's values, under the name of a campaign; raises `Refusals` or `RenderFailed`.
+
+    In a preview the unsubscribe link leads nowhere, as its reader is no recipient.
+    """
     template = await check_content(**texts)
     values = campaign_variables(
         organization_name=await organization_name(reads), campaign_name=name, unsubscribe_url=unsubscribe_url

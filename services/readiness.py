@@ -1,6 +1,7 @@
 """Whether this process can serve: what it depends on answers, and the database has our schema."""
 
 import asyncio
+from typing import NamedTuple
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
@@ -14,10 +15,16 @@ PATIENCE_SECONDS = 2.0
 log = logger(__name__)
 
 
-async def shortcomings(engine: AsyncEngine, redis: Redis) -> list[str]:
-    """What is missing, each in a few words without details of our inside; empty when all is there."""
-    found = await asyncio.gather(database_shortcoming(engine), redis_shortcoming(redis))
-    return [problem for problem in found if problem is not None]
+class Readiness(NamedTuple):
+    """What keeps us from serving, and what only slows us down, in a few words without details of our inside."""
+
+    obstacle: str | None
+    handicap: str | None
+
+
+async def readiness(engine: AsyncEngine, redis: Redis) -> Readiness:
+    """Without PostgreSQL we cannot serve. Without Redis we can: work is taken in, and live streams poll."""
+    return Readiness(*await asyncio.gather(database_shortcoming(engine), redis_shortcoming(redis)))
 
 
 async def database_shortcoming(engine: AsyncEngine) -> str | None:

@@ -1,8 +1,9 @@
 """Templates: texts to start a campaign from."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
-from typing import Any, Final, TypedDict
+from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import Row, Select, func, insert, select
@@ -16,7 +17,7 @@ from core.ids import new_id
 from core.unit_of_work import UnitOfWork
 from models.campaigns import Template
 from services import audit, pages
-from services.content import Required, check_content, check_name
+from services.content import EMPTY, GivenTexts, Texts, changed_name, check_content, check_name, with_changes
 from services.pages import Order, Page, PageRequest
 
 TEMPLATE_FIELD: Final = ("input", "templateId")
@@ -28,13 +29,10 @@ class NameTaken(InvalidInput):
     code = ErrorCode.TAKEN
 
 
-class Changes(TypedDict, total=False):
+class Changes(GivenTexts, total=False):
     """What to change of a template. A key left out leaves the value; None clears a text (no name, though)."""
 
     name: str | None
-    subject: str | None
-    html_content: str | None
-    text_content: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,8 +76,24 @@ async def demand_template(
     """The tenant's template with this id; raises `NotFound`, also for another tenant's and for no id at all."""
     found = await get(reads, template_id) if template_id else None
     if found is None:
-        raise NotFound("There is no such template.", field=field)
+        raise no_such_template(field)
     return found
+
+
+def no_such_template(field: tuple[str, ...] = TEMPLATE_FIELD) -> NotFound:
+    """The one answer to every id that names no template of the tenant."""
+    return NotFound("There is no such template.", field=field)
+
+
+async def by_ids(reads: Reads, template_ids: Sequence[UUID]) -> dict[UUID, TemplateRow]:
+    """The tenant's templates among these ids, in one statement."""
+    rows = await reads.rows(select_templates().where(Template.id.in_(template_ids)))
+    return {template.id: template for template in map(template_row, rows)}
+
+
+def texts_of(template: TemplateRow) -> Texts:
+    """The template's texts alone."""
+    return Texts(subject=template.subject, html_content=template.html_content, text_content=template.text_content)
 
 
 async def page(reads: Reads, request: PageRequest) -> Page[TemplateRow]:
@@ -96,7 +110,7 @@ async def count(reads: Reads) -> int:
 async def create(uow: UnitOfWork, values: Changes) -> TemplateRow:
     """A new template. Raises `NameTaken`, and for its texts what `services.content.check_content` raises."""
     name = check_name(values.get("name") or "")
-    texts = {"subject": "", "html_content": "", "text_content": ""} | _texts(values)
+    texts = with_changes(EMPTY, values)
     await check_content(**texts)
     row = insert(Template).values(id=new_id(), organization_id=uow.tenant.organization_id, name=name, **texts)
     try:
@@ -110,25 +124,15 @@ async def create(uow: UnitOfWork, values: Changes) -> TemplateRow:
 
 async def update(uow: UnitOfWork, template_id: UUID | None, changes: Changes) -> TemplateRow:
     """Change a template; campaigns made from it keep the texts they have. Raises as `create`, and `NotFound`."""
-    found = await demand_template(uow, template_id)
-    texts = {
-        "subject": found.subject,
-        "html_content": found.html_content,
-        "text_content": found.text_content,
-    } | _texts(changes)
-    name = found.name
-    if "name" in changes:
-        if changes["name"] is None:
-            raise Required("A name cannot be cleared.", field=("input", "name"))
-        name = check_name(changes["name"])
+    found = await _locked(uow, template_id)
+    texts = with_changes(texts_of(found), changes)
+    name = changed_name(changes["name"]) if "name" in changes else found.name
     await check_content(**texts)
     row = change(Template).where(Template.id == found.id).values(name=name, **texts, updated_at=func.now())
     try:
         rows = await uow.rows(row.returning(*COLUMNS))
     except IntegrityError as error:
         raise _name_taken(name) from error
-    if not rows:
-        raise NotFound("There is no such template.", field=TEMPLATE_FIELD)
     await audit.record(uow, "template.updated", found.id, {"changed": sorted(changes)})
     return template_row(rows[0])
 
@@ -141,10 +145,12 @@ async def delete(uow: UnitOfWork, template_id: UUID | None) -> TemplateRow:
     return found
 
 
-def _texts(values: Changes) -> dict[str, str]:
-    """The texts that a request names; a null is an empty text."""
-    names = ("subject", "html_content", "text_content")
-    return {name: str(values.get(name) or "") for name in names if name in values}
+async def _locked(uow: UnitOfWork, template_id: UUID | None) -> TemplateRow:
+    """The template, held until the unit of work ends: of two changes at once neither takes back the other's."""
+    rows = await uow.rows(select_templates().where(Template.id == template_id).with_for_update())
+    if not rows:
+        raise no_such_template()
+    return template_row(rows[0])
 
 
 def _name_taken(name: str) -> NameTaken:

@@ -71,10 +71,6 @@ class Hub:
         """Whether signals flow at present; without them, streams fall back to polling."""
         return self._backend.connected
 
-    async def publish(self, topic: str, payload: bytes = b"") -> None:
-        """Tell a topic's viewers, in every process, that something changed. Raises `PublishFailed`."""
-        await self._broadcast.publish(topic, payload)
-
     @contextmanager
     def watch(self, topic: str) -> Iterator[Viewer]:
         """A viewer of the topic; leaving the block releases it at once. Raises `HubClosed` at shutdown.

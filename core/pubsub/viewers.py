@@ -62,11 +62,3 @@ class Viewer:
         signal = self._signal
         self.drain()
         return signal
-
-    def __aiter__(self) -> "Viewer":
-        return self
-
-    async def __anext__(self) -> Signal:
-        while (signal := await self.next()) is None:
-            pass
-        return signal

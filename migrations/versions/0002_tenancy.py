@@ -46,6 +46,7 @@ def upgrade() -> None:
     define_maya()
     count_deliveries()
     make_partitions()
+    forget_expired()
 
 
 def seal_tables() -> None:
@@ -338,10 +339,52 @@ def make_partitions() -> None:
     op.execute("SELECT system.ensure_partitions()")
 
 
+# Rows whose time is over: the columns that tell, the key, and the rule, which is the policy as well. A used refresh token
+# is kept for a while, as one that comes again gives a thief away. The rule of ids lets the primary key find old events.
+A_MONTH_AGO = "now() - interval '30 days'"
+EXPIRED = {
+    "idempotency_keys": (("expires_at",), "(organization_id, key)", "expires_at <= now()"),
+    "refresh_tokens": (("used_at",), "fingerprint", f"used_at <= {A_MONTH_AGO}"),
+    "user_sessions": (
+        ("id", "expires_at", "ended_at"),
+        "id",
+        f"least(expires_at, ended_at) <= {A_MONTH_AGO}",
+    ),
+    "webhook_inbox": (
+        (),
+        "id",
+        (
+            f"id < system.first_uuid({A_MONTH_AGO}) AND received_at <= {A_MONTH_AGO} "
+            "AND (applied_at IS NOT NULL OR (organization_id IS NULL AND attempts >= 20))"
+        ),
+    ),
+}
+
+
+def forget_expired() -> None:
+    """Deletes across tenants, but nothing that its policies do not name, whatever the function says."""
+    rls.let_definer_read("idempotency_keys", "organization_id", "key")
+    rls.let_definer_read("user_sessions", "organization_id")
+    op.execute(f"GRANT EXECUTE ON FUNCTION system.first_uuid(timestamptz) TO {rls.DEFINER}")
+    deletions = []
+    for table, (columns, key, rule) in EXPIRED.items():
+        if columns:
+            op.execute(f"GRANT SELECT ({', '.join(columns)}) ON {table} TO {rls.DEFINER}")
+        op.execute(f"GRANT DELETE ON {table} TO {rls.DEFINER}")
+        op.execute(f"CREATE POLICY forgetting ON {table} FOR DELETE TO {rls.DEFINER} USING ({rule})")
+        deletions.append(
+            f"of_{table} AS (DELETE FROM {table} WHERE {key} IN "
+            f"(SELECT {key.strip('()')} FROM {table} WHERE {rule} LIMIT $1) RETURNING 1)"
+        )
+    total = " + ".join(f"(SELECT count(*) FROM of_{table})" for table in EXPIRED)
+    rls.define("forget_expired(most integer)", "bigint", f"WITH {', '.join(deletions)} SELECT {total}")
+
+
 def downgrade() -> None:
     op.execute("SET LOCAL lock_timeout = '5s'")
     op.execute("DROP TRIGGER count_on_insert ON email_deliveries")
     op.execute("DROP TRIGGER count_on_update ON email_deliveries")
+    op.execute("DROP STATISTICS email_deliveries_campaigns")
     op.execute("DROP SCHEMA system CASCADE")
     op.execute(
         f"""

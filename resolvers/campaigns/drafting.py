@@ -6,6 +6,7 @@ from core.permissions import Permission
 from resolvers.campaigns.mapping import campaign_of, deleted_campaign
 from resolvers.context import Info
 from resolvers.fields import Requires, mutation
+from resolvers.inputs import given_values
 from schema.campaigns.drafting import (
     AudienceInput,
     CreateCampaignInput,
@@ -64,13 +65,7 @@ class DraftingMutations:
 
 def changes_of(given: CreateCampaignInput | UpdateCampaignInput) -> Changes:
     """What the client gave; a null stays a null, and what was left out is left out."""
-    fields: dict[str, object] = {
-        "name": given.name,
-        "subject": given.subject,
-        "html_content": given.html_content,
-        "text_content": given.text_content,
-    }
-    changes = {name: value for name, value in fields.items() if value is not strawberry.UNSET}
+    changes = given_values(given, "name", "subject", "html_content", "text_content")
     if given.audience is not strawberry.UNSET:
         changes["audience"] = audience_of(given.audience) if given.audience else None
     on_doubt = given.settings.on_doubt if given.settings else given.settings

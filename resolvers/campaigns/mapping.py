@@ -19,7 +19,7 @@ from schema.nodes import global_id
 from schema.scalars import DateTime
 from services import campaigns, lists
 from services.campaigns import CampaignRow, Content, Deleted
-from services.deliveries.audience import count_audience
+from services.deliveries.audience import count_audiences
 from services.deliveries.progress import ProgressRow, StatsRow, read_figures
 
 Figures = tuple[ProgressRow, StatsRow]
@@ -143,7 +143,7 @@ class AudienceReader:
 
     async def count(self) -> int:
         """How many contacts it names at this moment."""
-        return await count_audience(self.context.reads, self.campaign_id)
+        return await by_id(self.context, "audience counts", count_audiences).load(self.campaign_id)
 
     async def read_lists(self, list_ids: Sequence[UUID]) -> list[List]:
         """The lists that exist, in their order."""

@@ -11,6 +11,7 @@ from core.permissions import Permission
 from resolvers.contacts.showing import contact_of
 from resolvers.context import Info, RequestContext
 from resolvers.fields import Requires, mutation
+from resolvers.inputs import given_values
 from resolvers.lists import contact_ids
 from schema.contacts import Contact
 from schema.contacts.changing import (
@@ -42,15 +43,8 @@ from services.contacts import GivenFields, UpsertResult
 
 def given_fields(given: CreateContactInput | UpdateContactInput | UpsertContactInput) -> GivenFields:
     """The fields that the client gave; a null stays a null, and what was left out is left out."""
-    fields = {
-        "email": given.email,
-        "first_name": given.first_name,
-        "last_name": given.last_name,
-        "custom_fields": given.custom_fields,
-        "tags": given.tags,
-        "time_zone": given.time_zone,
-    }
-    return cast("GivenFields", {name: value for name, value in fields.items() if value is not strawberry.UNSET})
+    names = ("email", "first_name", "last_name", "custom_fields", "tags", "time_zone")
+    return cast("GivenFields", given_values(given, *names))
 
 
 def result_of(context: RequestContext, result: UpsertResult) -> UpsertContactResult:

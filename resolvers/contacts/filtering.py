@@ -1,22 +1,20 @@
 """From the API's filters and sorts to the service's."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Final
 
 from core.errors import ErrorCode, InvalidInput
+from resolvers.filtering import FILTER, bounded, directed
 from schema.connections import SortDirection
 from schema.contacts import ContactFilter, ContactSort, ContactSortField
 from schema.nodes import uuid_of
 from services import contacts, texts
 from services.pages import Order
 
-FILTER: Final = ("filter",)
-MOST_FILTERS: Final = 50
-DEEPEST_FILTER: Final = 5
 MOST_VALUES: Final = 100
 LONGEST_TEXT: Final = 254
-NEWEST: Final[Order[Any]] = replace(contacts.CREATED_AT, descending=True)
+NEWEST: Final[Order[Any]] = directed(contacts.CREATED_AT, SortDirection.DESC)
 ORDERS: Final[dict[ContactSortField, Order[Any]]] = {
     ContactSortField.CREATED_AT: contacts.CREATED_AT,
     ContactSortField.UPDATED_AT: contacts.UPDATED_AT,
@@ -27,25 +25,12 @@ ORDERS: Final[dict[ContactSortField, Order[Any]]] = {
 
 def order_of(sort: ContactSort | None) -> Order[Any]:
     """The order asked for; newest first when none is."""
-    return replace(ORDERS[sort.field], descending=sort.direction is SortDirection.DESC) if sort else NEWEST
+    return directed(ORDERS[sort.field], sort.direction) if sort else NEWEST
 
 
 def filter_of(given: ContactFilter | None) -> contacts.ContactFilter:
     """The filter asked for; raises `InvalidInput` when it is too large or holds control characters."""
-    if given is None:
-        return contacts.EVERYONE
-    if sum(1 for _ in nested(given, 1)) > MOST_FILTERS:
-        raise InvalidInput(f"At most {MOST_FILTERS} filters in all.", field=FILTER, code=ErrorCode.TOO_MANY)
-    return converted(given)
-
-
-def nested(given: ContactFilter, depth: int) -> Iterator[ContactFilter]:
-    """The filter and all within it; raises `InvalidInput` below the fifth level."""
-    if depth > DEEPEST_FILTER:
-        raise InvalidInput(f"Filters nest at most {DEEPEST_FILTER} deep.", field=FILTER, code=ErrorCode.TOO_MANY)
-    yield given
-    for inner in inside(given):
-        yield from nested(inner, depth + 1)
+    return converted(bounded(given, inside)) if given else contacts.EVERYONE
 
 
 def inside(given: ContactFilter) -> list[ContactFilter]:
@@ -73,7 +58,7 @@ def converted(given: ContactFilter) -> contacts.ContactFilter:
             tags_none=tags(given.tags.has_none or ()),
         )
     if given.list_ids is not None:
-        ids = [uuid_of("List", value) for value in bounded(given.list_ids, "listIds")]
+        ids = [uuid_of("List", value) for value in few(given.list_ids, "listIds")]
         result = replace(result, lists_any=[list_id for list_id in ids if list_id])
     if given.created_at:
         time = given.created_at
@@ -90,7 +75,7 @@ def converted(given: ContactFilter) -> contacts.ContactFilter:
     return result
 
 
-def bounded(values: Sequence[str], name: str) -> Sequence[str]:
+def few(values: Sequence[str], name: str) -> Sequence[str]:
     """The values; raises `InvalidInput` for more than 100."""
     if len(values) > MOST_VALUES:
         raise InvalidInput(f"At most {MOST_VALUES} values.", field=(*FILTER, name), code=ErrorCode.TOO_MANY)
@@ -100,7 +85,7 @@ def bounded(values: Sequence[str], name: str) -> Sequence[str]:
 def tags(values: Sequence[str]) -> list[str]:
     """Tags to compare with, as tags are stored."""
     field = (*FILTER, "tags")
-    return [" ".join(texts.line(value, field=field, most=LONGEST_TEXT).split()) for value in bounded(values, "tags")]
+    return [" ".join(texts.line(value, field=field, most=LONGEST_TEXT).split()) for value in few(values, "tags")]
 
 
 def text(value: str | None) -> str | None:

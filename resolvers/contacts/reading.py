@@ -1,5 +1,6 @@
 """Queries of contacts."""
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Annotated
 from uuid import UUID
@@ -33,10 +34,10 @@ Search = Annotated[
 
 
 @fetches("Contact", Permission.CONTACT_READ)
-async def fetch_contact(info: Info, contact_id: UUID) -> Contact | None:
-    """One contact."""
-    row = await contacts.get(info.context.reads, contact_id)
-    return contact_of(info.context, row) if row else None
+async def fetch_contacts(info: Info, contact_ids: Sequence[UUID]) -> dict[UUID, Contact]:
+    """Contacts of the caller's organisation."""
+    rows = await contacts.by_ids(info.context.reads, contact_ids)
+    return {contact_id: contact_of(info.context, row) for contact_id, row in rows.items()}
 
 
 @strawberry.type
@@ -66,7 +67,8 @@ class ContactQueries:
     async def contact(self, info: Info, id: strawberry.ID) -> Contact | None:  # noqa: A002 - Relay's name
         """One contact by its id, or null when there is none."""
         contact_id = uuid_of("Contact", id)
-        return await fetch_contact(info, contact_id) if contact_id else None
+        row = await contacts.get(info.context.reads, contact_id) if contact_id else None
+        return contact_of(info.context, row) if row else None
 
     @query(Requires(Permission.CONTACT_READ))
     async def contact_by_email(self, info: Info, email: EmailAddress) -> Contact | None:

@@ -32,6 +32,7 @@ from services.runtime import Runtime
 INVALID_MESSAGE = 4400
 UNAUTHORIZED = 4401
 FORBIDDEN = 4403
+TRY_AGAIN = 1013
 INIT_TIMEOUT = 4408
 TOO_MANY = 4429
 
@@ -111,6 +112,11 @@ class Connection(BaseGraphQLTransportWSHandler[Any, None]):
                 principal, refused = await authenticate(self.runtime.identity, header)
         except TimeoutError:
             await self.close(INIT_TIMEOUT, "Connection initialisation timeout")
+            return None
+        except Exception:
+            # Not 1011, on which clients give up.
+            log.exception("a socket's caller could not be looked up")
+            await self.close(TRY_AGAIN, "Something went wrong on our side. Try again")
             return None
         if principal is None:
             await self.close(FORBIDDEN, str(refused)[:120])

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from graphql import (
     DocumentNode,
+    FieldNode,
     FragmentDefinitionNode,
     GraphQLError,
     GraphQLSchema,
@@ -19,12 +20,16 @@ from strawberry.schema.validation_rules.maybe_null import MaybeNullValidationRul
 from strawberry.schema.validation_rules.one_of import OneOfInputValidationRule
 
 from core.settings import GraphQLSettings
-from resolvers.endpoint.costs import Part, plan
+from resolvers.endpoint.costs import Part
 from resolvers.endpoint.errors import Refused
 from resolvers.endpoint.limits import check_document
+from resolvers.endpoint.planning import guarded_root, plan
+from resolvers.endpoint.variables import Use, uses_of
 
 MOST_DOCUMENTS = 1_000
-MOST_CHARACTERS = 2_000_000
+MOST_CHARACTERS = 300_000  # a parsed document takes about a hundred bytes for each
+LONGEST_KEPT = 20_000
+CHARACTERS_PER_POINT = 40
 MOST_ERRORS = 10
 RULES = (*specified_rules, *recommended_rules, MaybeNullValidationRule, OneOfInputValidationRule)
 
@@ -39,26 +44,35 @@ class DocumentInvalid(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operation:
-    """One operation of a document, ready to run."""
+    """One operation of a document, ready to run.
+
+    `guarded` is its first field when every root field needs an authenticated caller.
+    """
 
     document: DocumentNode
     name: str | None
     kind: OperationType
     parts: tuple[Part, ...]
     introspects: bool
+    uses: dict[str, Use]
+    guarded: FieldNode | None
 
 
 Document = dict[str | None, Operation]
 
 
 class Documents:
-    """Prepares documents and keeps the newest 1,000 (at most 2 million characters of text)."""
+    """Prepares documents and keeps the newest 1,000: at most 300,000 characters, none longer than 20,000."""
 
     def __init__(self, schema: GraphQLSchema, settings: GraphQLSettings) -> None:
         self.schema = schema
         self.settings = settings
         self.kept: OrderedDict[str, Document] = OrderedDict()
         self.characters = 0
+
+    def reading_cost(self, text: str) -> int:
+        """Points for reading a document that is not known yet: 1 for each 40 characters, 0 for one that is."""
+        return 0 if text in self.kept else len(text) // CHARACTERS_PER_POINT
 
     def operation(self, text: str, name: str | None) -> Operation:
         """The operation of that name, or the only one; raises `DocumentInvalid` or `Refused`."""
@@ -96,13 +110,17 @@ class Documents:
                 kind=node.operation,
                 parts=plan(self.schema, node, fragments, most=self.settings.max_cost),
                 introspects=tally.introspects,
+                uses=uses_of(node, fragments),
+                guarded=guarded_root(self.schema, node, fragments),
             )
             for node in parsed.definitions
             if isinstance(node, OperationDefinitionNode)
         }
 
     def keep(self, text: str, document: Document) -> None:
-        """Remember a document, and forget the ones that were not asked for the longest."""
+        """Remember a document unless it is very long, and forget the ones that were not asked for the longest."""
+        if len(text) > LONGEST_KEPT:
+            return
         self.kept[text] = document
         self.characters += len(text)
         while len(self.kept) > MOST_DOCUMENTS or self.characters > MOST_CHARACTERS:

@@ -1,7 +1,7 @@
 """Running an operation: the same steps for HTTP and for the socket."""
 
 import inspect
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeGuard, cast
 
@@ -9,12 +9,22 @@ import strawberry
 from graphql import ExecutionResult, GraphQLError, OperationType, execute, subscribe
 from strawberry.execution import optimized_is_awaitable
 
+from core.errors import Unauthenticated
 from core.settings import Settings
 from resolvers.budgets import Balance, Budgets
 from resolvers.context import RequestContext
 from resolvers.endpoint import costs
 from resolvers.endpoint.documents import DocumentInvalid, Documents, Operation
-from resolvers.endpoint.errors import COST_EXCEEDED, UNAUTHENTICATED, Refused, formatted
+from resolvers.endpoint.errors import (
+    AWAY_STATUS,
+    COST_EXCEEDED,
+    INTERNAL,
+    RATE_LIMITED,
+    UNAUTHENTICATED,
+    Refused,
+    formatted,
+)
+from resolvers.endpoint.variables import check_variables
 
 is_awaitable = cast("Callable[[object], TypeGuard[Awaitable[Any]]]", optimized_is_awaitable)
 
@@ -49,10 +59,12 @@ class Executor:
         self.documents = Documents(self.schema, settings.graphql)
 
     def prepare(self, request: Request, context: RequestContext) -> Operation:
-        """The operation to run; raises `DocumentInvalid` or `Refused`."""
+        """The operation to run; raises `DocumentInvalid` or `Refused`. A document is paid for when it is new."""
+        self.pay(self.documents.reading_cost(request.query), context)
         operation = self.documents.operation(request.query, request.operation_name)
         if operation.introspects and context.principal is None and not self.settings.introspection:
             raise Refused("Introspection needs an access token here.", code=UNAUTHENTICATED)
+        check_variables(operation.uses, request.variables)
         return operation
 
     def charge(self, operation: Operation, request: Request, context: RequestContext) -> int:
@@ -64,16 +76,20 @@ class Executor:
                 f"The operation costs up to {points} points; the limit is {most}. Ask for fewer items at once.",
                 code=COST_EXCEEDED,
             )
-        if self.budgets.charge(context.payer, points) is None:
+        self.pay(points, context)
+        return points
+
+    def pay(self, points: int, context: RequestContext) -> None:
+        """Take points from the caller's budget; raises `Refused` when they are not there."""
+        if points and self.budgets.charge(context.payer, points) is None:
             balance = self.budgets.balance(context.payer)
             wait = max(1, int(balance.reset_at.timestamp() - context.started_at))
             raise Refused(
                 f"The budget of {balance.limit} points a minute is spent; this operation needs {points}.",
-                code=COST_EXCEEDED,
+                code=RATE_LIMITED,
                 status=429,
                 retry_after=wait,
             )
-        return points
 
     async def run(self, request: Request, context: RequestContext, *, mutations: bool = True) -> Answer:
         """The answer of a query or mutation; refusals included."""
@@ -82,18 +98,22 @@ class Executor:
             demand_single(operation, mutations=mutations)
             points = self.charge(operation, request, context)
         except DocumentInvalid as invalid:
-            errors = [formatted(error, context.request_id) for error in invalid.errors]
-            if context.principal is None and not self.settings.introspection:
-                # Suggestions would spell the schema out, name by name, to strangers.
-                errors = [{**error, "message": error["message"].partition(" Did you mean")[0]} for error in errors]
-            return refusal(errors, 400)
+            return refusal(self.told(invalid.errors, context), 400)
         except Refused as refused:
             return refusal([refused.formatted(context.request_id)], refused.status, refused.retry_after)
         return await self.execute(operation, request, context, points)
 
+    def told(self, errors: Sequence[GraphQLError], context: RequestContext) -> list[dict[str, Any]]:
+        """What is wrong with a document or its variables."""
+        shown = [formatted(error, context.request_id) for error in errors]
+        if context.principal is None and not self.settings.introspection:
+            # Suggestions would spell the schema out, name by name, to strangers.
+            return [{**error, "message": error["message"].partition(" Did you mean")[0]} for error in shown]
+        return shown
+
     async def execute(self, operation: Operation, request: Request, context: RequestContext, points: int) -> Answer:
         """Run a charged query or mutation."""
-        result = execute(
+        result = unauthenticated(operation, context) or execute(
             self.schema,
             operation.document,
             context_value=context,
@@ -104,11 +124,13 @@ class Executor:
         )
         done = await result if inspect.isawaitable(result) else result
         spent = costs.actual(operation.parts, done.data)
-        balance = self.budgets.give_back(context.payer, max(0, points - spent))
+        balance = self.budgets.give_back(context.payer, points - spent)
         if done.data is None and not has_path(done):
             # Variables that do not fit: nothing ran, so there is no `data` at all.
-            return refusal([formatted(error, context.request_id) for error in done.errors or ()], 400)
-        return Answer(body={**shown(done, context), "extensions": {"cost": cost(points, spent, balance)}})
+            return refusal(self.told(done.errors or [], context), 400)
+        body = {**shown(done, context), "extensions": {"cost": cost(points, spent, balance)}}
+        wait = outage(body)
+        return Answer(body=body, status=AWAY_STATUS if wait else 200, retry_after=wait)
 
     async def subscribe(
         self, operation: Operation, request: Request, context: RequestContext
@@ -133,6 +155,19 @@ def demand_single(operation: Operation, *, mutations: bool) -> None:
         raise Refused("Mutations need POST.", status=405)
 
 
+def unauthenticated(operation: Operation, context: RequestContext) -> ExecutionResult | None:
+    """The result when every field needs the caller who is not there: their variables are not even read."""
+    node = operation.guarded
+    if node is None or context.principal is not None:
+        return None
+    try:
+        context.caller  # noqa: B018 - it raises
+    except Unauthenticated as error:
+        path = [node.alias.value if node.alias else node.name.value]
+        return ExecutionResult(None, [GraphQLError(str(error), [node], path=path, original_error=error)])
+    return None
+
+
 def refusal(errors: list[dict[str, Any]], status: int, retry_after: int = 0) -> Answer:
     """The answer to a request that did not run."""
     return Answer(body={"errors": errors}, executed=False, status=status, retry_after=retry_after)
@@ -143,6 +178,14 @@ def shown(result: ExecutionResult, context: RequestContext) -> dict[str, Any]:
     if result.errors:
         return {"data": result.data, "errors": [formatted(error, context.request_id) for error in result.errors]}
     return {"data": result.data}
+
+
+def outage(body: dict[str, Any]) -> int:
+    """Seconds after which to come back when nothing was answered because something of ours is away; 0 otherwise."""
+    if any(value is not None for value in (body["data"] or {}).values()):
+        return 0
+    found = (error["extensions"] for error in body.get("errors", ()))
+    return max((each.get("retryAfter", 0) for each in found if each["code"] == INTERNAL), default=0)
 
 
 def has_path(result: ExecutionResult) -> bool:

@@ -1,14 +1,16 @@
 """`POST /graphql` and `GET /graphql`, as the GraphQL over HTTP specification says."""
 
+import asyncio
 from typing import Any
 
 import orjson
 from starlette.types import Receive, Scope, Send
 
+from core.db import is_away
 from core.telemetry import logger, new_request_id
 from resolvers.context import RequestContext
 from resolvers.endpoint.authentication import authenticate
-from resolvers.endpoint.errors import INTERNAL, MASK, Refused
+from resolvers.endpoint.errors import AWAY, AWAY_SECONDS, AWAY_STATUS, INTERNAL, MASK, Refused
 from resolvers.endpoint.execution import Answer, Executor, Request, refusal
 from resolvers.endpoint.graphiql import page
 from resolvers.endpoint.negotiation import GRAPHQL, HTML, JSON, chosen, is_json
@@ -17,7 +19,8 @@ from services.runtime import Runtime
 
 log = logger(__name__)
 METHOD_NOT_ALLOWED = 405
-CONTENT_TOO_LARGE = 413
+SAID_IN_JSON_TOO = frozenset({METHOD_NOT_ALLOWED, AWAY_STATUS})
+UNREAD = frozenset({408, 413})  # what is left of the body is not waited for
 
 
 class HttpEndpoint:
@@ -27,6 +30,7 @@ class HttpEndpoint:
         self.runtime = runtime
         self.executor = executor
         self.body_limit = runtime.settings.api.body_limit_bytes
+        self.body_timeout = runtime.settings.api.body_timeout_seconds
         self.graphiql = runtime.settings.graphql.graphiql
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -42,17 +46,19 @@ class HttpEndpoint:
             request = await self.request(scope, receive, headers, media_type)
             context = await self.context(scope, headers, request_id)
             answer = await self.executor.run(request, context, mutations=scope["method"] == "POST")
-            if media_type == JSON and answer.status != METHOD_NOT_ALLOWED:
+            if media_type == JSON and answer.status not in SAID_IN_JSON_TOO:
                 # In this media type the status says only that the request was well-formed.
                 answer = Answer(body=answer.body, retry_after=answer.retry_after)
+            body = encoded(answer)
         except ClientGone:
             return
         except Refused as refused:
             answer = refusal([refused.formatted(request_id)], refused.status, refused.retry_after)
-        except Exception:
-            log.exception("a request failed")
-            answer = refusal([{"message": MASK, "extensions": {"code": INTERNAL, "requestId": request_id}}], 500)
-        await respond(send, answer, media_type or JSON, request_id)
+            body = encoded(answer)
+        except Exception as error:  # noqa: BLE001 - masked, and logged with its request id
+            answer = failure(error, request_id)
+            body = encoded(answer)
+        await respond(send, answer, body, media_type or JSON, request_id)
 
     async def request(
         self, scope: Scope, receive: Receive, headers: dict[bytes, bytes], media_type: str | None
@@ -66,7 +72,12 @@ class HttpEndpoint:
             raise Refused("Use POST, or GET for queries.", status=METHOD_NOT_ALLOWED)
         if not is_json(text(headers.get(b"content-type"))):
             raise Refused("The body must be `Content-Type: application/json` in UTF-8.", status=415)
-        return from_body(await read_body(receive, text(headers.get(b"content-length")), self.body_limit))
+        try:
+            async with asyncio.timeout(self.body_timeout):
+                body = await read_body(receive, text(headers.get(b"content-length")), self.body_limit)
+        except TimeoutError:
+            raise Refused(f"The body did not come within {self.body_timeout:g} seconds.", status=408) from None
+        return from_body(body)
 
     async def context(self, scope: Scope, headers: dict[bytes, bytes], request_id: str) -> RequestContext:
         """What resolvers see of the request."""
@@ -92,9 +103,24 @@ def client_address(scope: Scope) -> str:
     return str(client[0]) if client else ""
 
 
-async def respond(send: Send, answer: Answer, media_type: str, request_id: str) -> None:
-    """Send an answer as JSON."""
-    body = orjson.dumps(answer.body, default=plain)
+def encoded(answer: Answer) -> bytes:
+    """An answer as JSON; raises `TypeError` for a value that JSON can't hold, such as an integer over 64 bits."""
+    return orjson.dumps(answer.body, default=plain)
+
+
+def failure(error: Exception, request_id: str) -> Answer:
+    """The masked answer to what failed outside of any field; logged."""
+    if is_away(error):
+        log.warning("a request failed, as something is away", request_id=request_id, error=repr(error))
+        shown = Refused(AWAY, code=INTERNAL, status=AWAY_STATUS, retry_after=AWAY_SECONDS)
+    else:
+        log.error("a request failed", request_id=request_id, exc_info=error)
+        shown = Refused(MASK, code=INTERNAL, status=500)
+    return refusal([shown.formatted(request_id)], shown.status, shown.retry_after)
+
+
+async def respond(send: Send, answer: Answer, body: bytes, media_type: str, request_id: str) -> None:
+    """Send an answer whose JSON is `body`."""
     headers = [
         (b"content-type", f"{media_type}; charset=utf-8".encode()),
         (b"content-length", str(len(body)).encode()),
@@ -105,7 +131,7 @@ async def respond(send: Send, answer: Answer, media_type: str, request_id: str) 
         headers.append((b"retry-after", str(answer.retry_after).encode()))
     if answer.status == METHOD_NOT_ALLOWED:
         headers.append((b"allow", b"GET, POST"))
-    if answer.status == CONTENT_TOO_LARGE:
+    if answer.status in UNREAD:
         headers.append((b"connection", b"close"))
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

@@ -1,5 +1,7 @@
 """Limits that a document keeps or breaks whatever its variables; checked once, before validation."""
 
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from graphql import (
@@ -15,7 +17,8 @@ from graphql import (
 from core.settings import GraphQLSettings
 from resolvers.endpoint.errors import Refused
 
-MOST_REPEATS = 10
+MOST_REPEATS = 30
+MOST_MERGED = 20_000
 
 
 @dataclass(slots=True)
@@ -46,6 +49,10 @@ def check_document(document: DocumentNode, settings: GraphQLSettings) -> Tally:
             limit("selections deep", depth, settings.max_depth)
     limit("aliases", tally.aliases, settings.max_aliases)
     limit("directives", tally.directives, settings.max_directives)
+    merging = Merging(fragments)
+    for definition in document.definitions:
+        if isinstance(definition, OperationDefinitionNode | FragmentDefinitionNode):
+            merging.check([definition.selection_set])
     return tally
 
 
@@ -57,19 +64,54 @@ def limit(what: str, found: int, most: int) -> None:
 
 def count(selections: SelectionSetNode, tally: Tally) -> None:
     """Count what is written in a selection set, without following fragments."""
-    names: dict[str, int] = {}
     for node in selections.selections:
         tally.directives += len(node.directives or ())
         if isinstance(node, FieldNode):
-            name = node.alias.value if node.alias else node.name.value
-            names[name] = names.get(name, 0) + 1
             tally.aliases += node.alias is not None
             tally.introspects |= node.name.value in {"__schema", "__type"}
         inner = getattr(node, "selection_set", None)
         if inner is not None:
             count(inner, tally)
-    most = max(names.values(), default=0)
-    limit("repetitions of one field", most, MOST_REPEATS)
+
+
+@dataclass(slots=True)
+class Merging:
+    """Selections as execution merges them: what one object is asked for, wherever in the document it stands.
+
+    Validation compares every two selections of one field of one object, so it takes time by the square of them.
+    """
+
+    fragments: dict[str, FragmentDefinitionNode]
+    seen: int = 0
+
+    def check(self, sets: Sequence[SelectionSetNode]) -> None:
+        """Raise `Refused` when a field is repeated too often, here or below."""
+        found: Counter[str] = Counter()
+        below: dict[str, list[SelectionSetNode]] = {}
+        for node in self.fields(sets, set()):
+            name = node.alias.value if node.alias else node.name.value
+            found[name] += 1
+            if node.selection_set is not None:
+                below.setdefault(name, []).append(node.selection_set)
+        limit("repetitions of one field", max(found.values(), default=0), MOST_REPEATS)
+        for inner in below.values():
+            self.check(inner)
+
+    def fields(self, sets: Sequence[SelectionSetNode], spread: set[str]) -> Iterator[FieldNode]:
+        """The fields of some selection sets, through inline and named fragments, each named one once."""
+        for node in (node for selections in sets for node in selections.selections):
+            self.seen += 1
+            if self.seen > MOST_MERGED:
+                raise Refused(f"The document has more than {MOST_MERGED} selections when its fragments are spread.")
+            if isinstance(node, FieldNode):
+                yield node
+            elif isinstance(node, InlineFragmentNode):
+                yield from self.fields([node.selection_set], spread)
+            elif isinstance(node, FragmentSpreadNode) and node.name.value not in spread:
+                spread.add(node.name.value)
+                fragment = self.fragments.get(node.name.value)
+                if fragment is not None:
+                    yield from self.fields([fragment.selection_set], spread)
 
 
 def depth_of(

@@ -34,10 +34,16 @@ class Sockets:
 
     limits: RealtimeSettings
     open: set[Closable] = field(default_factory=set)
+    seated: int = 0
     of_user: Counter[UUID] = field(default_factory=Counter)
     of_organization: Counter[UUID] = field(default_factory=Counter)
     operations: int = 0
     closing: bool = False
+
+    @property
+    def crowded(self) -> bool:
+        """Whether as many sockets as may wait have not authenticated yet."""
+        return len(self.open) - self.seated >= self.limits.unauthenticated
 
     def seat(self, principal: Principal) -> str | None:
         """Take a place for an authenticated socket; why not, when there is none left."""
@@ -45,12 +51,14 @@ class Sockets:
             return f"Too many sockets: a user may have {self.limits.per_user}"
         if self.of_organization[principal.organization_id] >= self.limits.per_organization:
             return f"Too many sockets: an organization may have {self.limits.per_organization}"
+        self.seated += 1
         self.of_user[principal.user_id] += 1
         self.of_organization[principal.organization_id] += 1
         return None
 
     def leave(self, principal: Principal) -> None:
         """Give the place back."""
+        self.seated -= 1
         for counter, key in ((self.of_user, principal.user_id), (self.of_organization, principal.organization_id)):
             counter[key] -= 1
             if not counter[key]:
@@ -63,4 +71,4 @@ class Sockets:
 
     def statistics(self) -> SocketStatistics:
         """What is open at this moment; all zero when nobody is there."""
-        return SocketStatistics(open=len(self.open), authenticated=self.of_user.total(), operations=self.operations)
+        return SocketStatistics(open=len(self.open), authenticated=self.seated, operations=self.operations)

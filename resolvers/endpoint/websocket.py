@@ -3,7 +3,7 @@
 from starlette.types import Receive, Scope, Send
 
 from core.telemetry import logger
-from resolvers.endpoint.connection import Connection
+from resolvers.endpoint.connection import TRY_AGAIN, Connection
 from resolvers.endpoint.execution import Executor
 from resolvers.endpoint.http import client_address
 from resolvers.endpoint.sockets import GOING_AWAY, Sockets
@@ -38,6 +38,10 @@ class WebSocketEndpoint:
             return
         if self.sockets.closing:
             await wire.close(GOING_AWAY, "The server goes away")
+            return
+        if self.sockets.crowded:
+            # Not 4429, on which clients give up: those who meet it are not the ones who caused it.
+            await wire.close(TRY_AGAIN, "Too many sockets wait to be authenticated; try again")
             return
         connection = Connection(self.runtime, self.executor, self.sockets, wire, client_address=client_address(scope))
         self.sockets.open.add(connection)

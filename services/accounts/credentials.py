@@ -10,8 +10,10 @@ from core.errors import ErrorCode, NudgeError
 from core.permissions import Role, Tenant
 from core.security import password_matches
 from models.organizations import User
+from services import addresses
 from services.accounts.registration import LONGEST_PASSWORD
 from services.accounts.throttle import Throttle
+from services.addresses import InvalidEmail
 
 
 class InvalidCredentials(NudgeError):
@@ -36,16 +38,23 @@ async def check_credentials(
 
     Raises `InvalidCredentials`, or `RateLimited` after too many failures for this address from this client.
     """
-    norm = email.strip().lower()
-    key = f"{norm}|{client}"
-    await throttle.check(key)
-    login = await find_login(system, norm)
+    norm = normal(email)
+    key = f"{norm or email}|{client}"
+    await throttle.attempt(key)
+    login = await find_login(system, norm) if norm else None
     matches = await password_matches(password[: LONGEST_PASSWORD + 1], login.password_hash if login else None)
     if login is None or not matches:
-        await throttle.failed(key)
         raise InvalidCredentials("The e-mail address or the password is wrong.")
     await throttle.succeeded(key)
     return login.tenant, login.user_id
+
+
+def normal(email: str) -> str | None:
+    """The address as accounts are kept under it; None for what is no address, which nobody has an account under."""
+    try:
+        return addresses.parse(email).norm
+    except InvalidEmail:
+        return None
 
 
 async def find_login(system: SystemScope, email_norm: str) -> Login | None:

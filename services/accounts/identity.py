@@ -1,6 +1,7 @@
 """Who a bearer token speaks for."""
 
 import time
+from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -8,7 +9,7 @@ from sqlalchemy import Uuid, column, func, select
 
 from core.db import SystemScope
 from core.errors import Unauthenticated
-from core.permissions import Principal
+from core.permissions import Principal, Role
 from core.security import AccessTokens
 from services.accounts.standing import Claimed, Standings
 
@@ -91,13 +92,17 @@ class Identity:
         known = self.recent.get(token)
         if known is not None and known[1] > time.monotonic() and known[0].expires_at > time.time():
             return known[0]
-        return await self.look_again(token)
+        return await self.found(token, self.standings.role)
 
     async def look_again(self, token: str) -> Principal:
-        """Who the token speaks for, past this process's memory; raises `Unauthenticated`."""
+        """Who the token speaks for as the database has it now, past every memory; raises `Unauthenticated`."""
+        return await self.found(token, self.standings.role_now)
+
+    async def found(self, token: str, role_of: Callable[[Claimed], Awaitable[Role | None]]) -> Principal:
+        """Who the token speaks for, remembered from now on; raises `Unauthenticated`."""
         self.recent.pop(token, None)
         claimed = await self.check.claimed(token)
-        role = await self.standings.role(claimed)
+        role = await role_of(claimed)
         if role is None:
             raise Unauthenticated("The session has ended; log in again.")
         principal = Principal(

@@ -16,6 +16,7 @@ from models.organizations import User, UserSession
 CACHE_SECONDS = 60
 PREFIX = "nudge:session:"
 ENDED = b"ended"
+CORRECT = "if redis.call('GET', KEYS[1]) ~= ARGV[2] then redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[3]) end"
 log = logger(__name__)
 
 
@@ -50,6 +51,15 @@ class Standings:
             await self.remember(key, role.encode(), overwrite=False)
         return role
 
+    async def role_now(self, claimed: Claimed) -> Role | None:
+        """The caller's role as the database has it; every process knows it from now on."""
+        role = await self.stored(claimed)
+        if role is None:
+            await self.ended(claimed.session_id)
+        else:
+            await self.correct(PREFIX + str(claimed.session_id), role.encode())
+        return role
+
     async def ended(self, session_id: UUID) -> None:
         """Tell every process at once that a session is over; a stale answer cannot overwrite it."""
         await self.remember(PREFIX + str(session_id), ENDED, overwrite=True)
@@ -75,6 +85,13 @@ class Standings:
             log.warning("session cache does not answer; asking the database", error=repr(error))
             return None
         return value
+
+    async def correct(self, key: str, value: bytes) -> None:
+        """Replace a remembered answer by a newer one, but never the end of a session, which may be newer still."""
+        try:
+            await self.redis.execute_command("EVAL", CORRECT, 1, key, value, ENDED, CACHE_SECONDS)  # type: ignore[no-untyped-call]
+        except (RedisError, OSError, TimeoutError) as error:
+            log.warning("session cache does not answer", error=repr(error))
 
     async def remember(self, key: str, value: bytes, *, overwrite: bool) -> None:
         """Keep an answer for a minute."""

@@ -1,4 +1,4 @@
-"""Counting failed log-ins, so that nobody tries passwords by the thousand."""
+"""Counting log-ins that did not succeed, so that nobody tries passwords by the thousand."""
 
 import hashlib
 import time
@@ -16,54 +16,50 @@ log = logger(__name__)
 
 
 class Throttle:
-    """Failures of a key within five minutes, in Redis for all processes; in this one alone while Redis is away."""
+    """Attempts of a key within five minutes, in Redis for all processes; in this one alone while Redis is away.
+
+    An attempt counts before its password is looked at: of many at once no more get a look than one after another.
+    """
 
     def __init__(self, redis: Redis, *, most: int) -> None:
         self.redis = redis
         self.most = most
         self.local: dict[str, tuple[int, float]] = {}
 
-    async def check(self, key: str) -> None:
-        """Raise `RateLimited` when the key has failed too often."""
+    async def attempt(self, key: str) -> None:
+        """Count an attempt; raise `RateLimited` when the key has had too many."""
         name = hidden(key)
-        failures, ends = self.remembered(name)
-        try:
-            failures = max(failures, int(await self.redis.get(PREFIX + name) or 0))
-        except (TimeoutError, RedisError, OSError) as error:
-            log.warning("log-in failures counted in this process alone", error=repr(error))
-        if failures >= self.most:
-            wait = max(1, round(ends - time.monotonic()) or WINDOW_SECONDS)
-            raise RateLimited("Too many failed log-ins. Wait a few minutes and try again.", retry_after=wait)
-
-    async def failed(self, key: str) -> None:
-        """Count a failure."""
-        name = hidden(key)
-        failures, ends = self.remembered(name)
-        self.local[name] = (failures + 1, ends)
-        while len(self.local) > MOST_KEYS:
-            self.local.pop(next(iter(self.local)))
+        attempts, wait = self.counted_here(name)
         try:
             async with self.redis.pipeline(transaction=False) as pipeline:
                 pipeline.incr(PREFIX + name)
                 pipeline.expire(PREFIX + name, WINDOW_SECONDS, nx=True)
-                await pipeline.execute()
+                pipeline.ttl(PREFIX + name)
+                attempts, _, wait = await pipeline.execute()
         except (TimeoutError, RedisError, OSError) as error:
-            log.warning("log-in failures counted in this process alone", error=repr(error))
+            log.warning("log-ins counted in this process alone", error=repr(error))
+        if attempts > self.most:
+            raise RateLimited("Too many failed log-ins. Wait a few minutes and try again.", retry_after=max(1, wait))
 
     async def succeeded(self, key: str) -> None:
-        """Forget the failures: the right person got in."""
+        """Forget the attempts: the right person got in."""
         name = hidden(key)
         self.local.pop(name, None)
         try:
             await self.redis.delete(PREFIX + name)
         except (TimeoutError, RedisError, OSError) as error:
-            log.warning("log-in failures not forgotten", error=repr(error))
+            log.warning("log-in attempts not forgotten", error=repr(error))
 
-    def remembered(self, name: str) -> tuple[int, float]:
-        """Failures known to this process, and when they are forgotten (monotonic seconds)."""
+    def counted_here(self, name: str) -> tuple[int, int]:
+        """The attempts that this process has seen, with this one, and in how many seconds they are forgotten."""
         now = time.monotonic()
-        failures, ends = self.local.get(name, (0, now + WINDOW_SECONDS))
-        return (failures, ends) if ends > now else (0, now + WINDOW_SECONDS)
+        attempts, ends = self.local.pop(name, (0, now + WINDOW_SECONDS))
+        if ends <= now:
+            attempts, ends = 0, now + WINDOW_SECONDS
+        self.local[name] = (attempts + 1, ends)
+        while len(self.local) > MOST_KEYS:
+            self.local.pop(next(iter(self.local)))
+        return attempts + 1, round(ends - now)
 
 
 def hidden(key: str) -> str:

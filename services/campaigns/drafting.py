@@ -1,7 +1,7 @@
 """Drafts: made, changed, copied, thrown away. What has been sent stays as it was sent."""
 
 from dataclasses import dataclass
-from typing import Any, Final, TypedDict
+from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import delete as delete_from
@@ -24,9 +24,18 @@ from services.campaigns.reading import (
     demand,
     read_contents,
 )
-from services.content import LONGEST_NAME, Required, check_content, check_name
+from services.content import (
+    EMPTY,
+    LONGEST_NAME,
+    GivenTexts,
+    Texts,
+    changed_name,
+    check_content,
+    check_name,
+    with_changes,
+)
 from services.deliveries.progress import ProgressRow, StatsRow, read_figures
-from services.templates import TemplateRow
+from services.templates import TemplateRow, texts_of
 
 NEVER_SENT: Final = (
     CampaignStatus.DRAFT,
@@ -43,13 +52,10 @@ class InvalidState(NudgeError):
     code = ErrorCode.INVALID_STATE
 
 
-class Changes(TypedDict, total=False):
+class Changes(GivenTexts, total=False):
     """What to change of a campaign. A key left out leaves the value; None clears it (a name cannot be cleared)."""
 
     name: str | None
-    subject: str | None
-    html_content: str | None
-    text_content: str | None
     audience: AudienceInput | None
     on_doubt: OnDoubt | None
 
@@ -70,14 +76,7 @@ async def create(uow: UnitOfWork, values: Changes, *, template: TemplateRow | No
     Raises `InvalidInput` or `Refusals` for what does not fit, and `NotFound` for an unknown list.
     """
     name = check_name(values.get("name") or "")
-    texts = {"subject": "", "html_content": "", "text_content": ""}
-    if template is not None:
-        texts = {
-            "subject": template.subject,
-            "html_content": template.html_content,
-            "text_content": template.text_content,
-        }
-    texts |= _texts(values)
+    texts = with_changes(texts_of(template) if template else EMPTY, values)
     await check_content(**texts)
     audience = await check_audience(uow, values.get("audience") or NOBODY)
     campaign = await _insert(
@@ -168,27 +167,17 @@ async def delete(uow: UnitOfWork, campaign_id: UUID | None) -> Deleted:
     )
 
 
-def _texts(values: Changes) -> dict[str, str]:
-    """The texts that a request names; a null is an empty text."""
-    names = ("subject", "html_content", "text_content")
-    return {name: str(values.get(name) or "") for name in names if name in values}
-
-
 async def _checked(uow: UnitOfWork, found: CampaignRow, changes: Changes) -> dict[str, Any]:
     """The columns to change, each checked; texts are compiled together, as one message."""
-    values: dict[str, Any] = dict(_texts(changes))
-    if values:
+    values: dict[str, Any] = {}
+    if changes.keys() & EMPTY.keys():
         content = (await read_contents(uow, [found.id]))[found.id]
-        before = {
-            "subject": found.subject,
-            "html_content": content.html_content,
-            "text_content": content.text_content,
-        }
-        await check_content(**(before | values))
+        before = Texts(subject=found.subject, html_content=content.html_content, text_content=content.text_content)
+        after = with_changes(before, changes)
+        await check_content(**after)
+        values = {name: text for name, text in after.items() if name in changes}
     if "name" in changes:
-        if changes["name"] is None:
-            raise Required("A name cannot be cleared.", field=("input", "name"))
-        values["name"] = check_name(changes["name"])
+        values["name"] = changed_name(changes["name"])
     if "on_doubt" in changes:
         values["on_doubt"] = changes["on_doubt"] or OnDoubt.RECONCILE_THEN_RETRY
     return values

@@ -62,6 +62,12 @@ async def get(reads: Reads, campaign_id: UUID) -> CampaignRow | None:
     return None if row is None else campaign_row(row)
 
 
+async def by_ids(reads: Reads, campaign_ids: Sequence[UUID]) -> dict[UUID, CampaignRow]:
+    """The tenant's campaigns among these ids, in one statement."""
+    rows = await reads.rows(select_campaigns().where(Campaign.id.in_(campaign_ids)))
+    return {campaign.id: campaign for campaign in map(campaign_row, rows)}
+
+
 async def demand(reads: Reads, campaign_id: UUID | None) -> CampaignRow:
     """The tenant's campaign with this id; raises `NotFound`, also for another tenant's and for no id at all."""
     found = await get(reads, campaign_id) if campaign_id else None
@@ -70,9 +76,9 @@ async def demand(reads: Reads, campaign_id: UUID | None) -> CampaignRow:
     return found
 
 
-def no_such_campaign() -> NotFound:
+def no_such_campaign(field: tuple[str, ...] = CAMPAIGN_FIELD) -> NotFound:
     """The one answer to every id that names no campaign of the tenant."""
-    return NotFound("There is no such campaign.", field=CAMPAIGN_FIELD)
+    return NotFound("There is no such campaign.", field=field)
 
 
 async def list_recent(reads: Reads, limit: int) -> list[CampaignRow]:

@@ -168,9 +168,10 @@ def scalar(value: object, field: Path) -> object:
         return value
     if isinstance(value, str):
         return texts.prose(value, field=field, most=LONGEST_CUSTOM_VALUE)
-    if isinstance(value, int) and abs(value) > LARGEST_INTEGER:
+    # Floats too: PostgreSQL keeps 1e20 as a whole number, which no JSON writer of ours could give back.
+    if isinstance(value, int | float) and abs(value) > LARGEST_INTEGER:
         raise InvalidInput("The number is beyond 2^53.", field=field, suggestion="Write it as a text.")
-    if isinstance(value, int) or (isinstance(value, float) and math.isfinite(value)):
+    if isinstance(value, int | float) and not math.isnan(value):
         return value
     raise InvalidInput("A value is a text, a number, true, false, or a list of these.", field=field)
 

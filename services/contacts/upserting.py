@@ -54,7 +54,7 @@ class Draft:
 
     email: str
     row: ContactRow | None = None
-    values: dict[str, Any] = field(default_factory=dict)
+    values: dict[str, Any] = field(default_factory=lambda: {"custom_fields": {}})
     tags: dict[str, None] = field(default_factory=dict)
     new_tags: list[str] = field(default_factory=list)
     changed: bool = False
@@ -63,8 +63,9 @@ class Draft:
         """Lay a row over it; whether that changed anything. Raises `InvalidInput`, and then changes nothing."""
         values: dict[str, Any] = {key: fields.get(key) for key in CHANGEABLE if key in fields}
         if "custom_fields" in fields:
-            kept = self.values.get("custom_fields", {})
-            values["custom_fields"] = merged(kept, fields["custom_fields"], (*at, "customFields"))
+            values["custom_fields"] = merged(
+                self.values["custom_fields"], fields["custom_fields"], (*at, "customFields")
+            )
         added = [tag for tag in fields.get("tags", ()) if tag not in self.tags]
         if len(self.tags) + len(added) > MOST_TAGS:
             raise too_many_tags((*at, "tags"))

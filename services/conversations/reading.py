@@ -1,5 +1,6 @@
 """Reads of conversations and messages. Row Level Security shows them to their author alone."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 from uuid import UUID
@@ -75,6 +76,18 @@ async def get_message(reads: Reads, message_id: UUID) -> MessageRow | None:
     return MessageRow._make(row) if row else None
 
 
+async def by_ids(reads: Reads, conversation_ids: Sequence[UUID]) -> dict[UUID, ConversationRow]:
+    """The caller's conversations among these ids, in one statement."""
+    rows = await reads.rows(select(*CONVERSATION_COLUMNS).where(Conversation.id.in_(conversation_ids)))
+    return {row.id: row for row in map(ConversationRow._make, rows)}
+
+
+async def messages_by_ids(reads: Reads, message_ids: Sequence[UUID]) -> dict[UUID, MessageRow]:
+    """The messages among these ids that are in the caller's conversations, in one statement."""
+    rows = await reads.rows(select(*MESSAGE_COLUMNS).where(Message.id.in_(message_ids)))
+    return {row.id: row for row in map(MessageRow._make, rows)}
+
+
 async def get_reply(reads: Reads, message_id: UUID | None) -> MessageRow | None:
     """Maya's message with this id in one of the caller's conversations, or None."""
     found = await get_message(reads, message_id) if message_id else None
@@ -106,12 +119,11 @@ async def count_messages(reads: Reads, conversation_id: UUID) -> int:
 
 
 async def said_before(reads: Reads, message: MessageRow, *, most: int) -> list[MessageRow]:
-    """The newest messages of a conversation that were ended before this one began, oldest first."""
+    """The newest messages of an open reply's conversation, oldest first; nothing can come after an open reply."""
     rows = await reads.rows(
         select(*MESSAGE_COLUMNS)
         .where(
             Message.conversation_id == message.conversation_id,
-            Message.created_at <= message.created_at,
             Message.id != message.id,
             Message.status.not_in([str(status) for status in OPEN]),
         )

@@ -1,18 +1,34 @@
 """Whom a campaign's lines name: everybody, lists, tags and single contacts, less the excluded ones."""
 
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, exists, func, literal, or_, select, true, union
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    Select,
+    Uuid,
+    exists,
+    func,
+    literal,
+    literal_column,
+    or_,
+    select,
+    true,
+    union,
+)
 
 from core.db import Reads
 from models.campaigns import CampaignRecipient, RecipientKind
 from models.contacts import Contact, ContactStatus, ContactTag, ListMembership, Suppression
 
+CampaignId = UUID | ColumnElement[UUID]
+
 
 def audience_select(
     organization_id: UUID,
-    campaign_id: UUID,
+    campaign_id: CampaignId,
     *,
     after: UUID | ColumnElement[UUID] | None = None,
     limit: int | None = None,
@@ -42,7 +58,7 @@ SOURCES: dict[RecipientKind, tuple[Any, tuple[ColumnElement[bool], ...]]] = {
 
 
 def lines(
-    organization_id: UUID, campaign_id: UUID, kind: RecipientKind, *, excluded: bool = False
+    organization_id: UUID, campaign_id: CampaignId, kind: RecipientKind, *, excluded: bool = False
 ) -> tuple[ColumnElement[bool], ...]:
     """The campaign's lines of a kind."""
     return (
@@ -56,7 +72,7 @@ def lines(
 def line_select(
     kind: RecipientKind,
     organization_id: UUID,
-    campaign_id: UUID,
+    campaign_id: CampaignId,
     after: UUID | ColumnElement[UUID] | None,
     limit: int | None,
 ) -> Select[UUID]:
@@ -75,7 +91,9 @@ def line_select(
     )
 
 
-def is_excluded(organization_id: UUID, campaign_id: UUID, contact_id: ColumnElement[UUID]) -> ColumnElement[bool]:
+def is_excluded(
+    organization_id: UUID, campaign_id: CampaignId, contact_id: ColumnElement[UUID]
+) -> ColumnElement[bool]:
     """Whether an excluded line of the campaign names the contact."""
 
     def line(kind: RecipientKind) -> Select[UUID]:
@@ -103,7 +121,7 @@ def is_suppressed(organization_id: UUID, email_norm: Any) -> ColumnElement[bool]
     )
 
 
-def included(organization_id: UUID, campaign_id: UUID, *, mailable: bool = False) -> Select[UUID]:
+def included(organization_id: UUID, campaign_id: CampaignId, *, mailable: bool = False) -> Select[UUID]:
     """The contacts that the lines name, less the excluded ones and, with `mailable`, those who get no mail.
 
     Each OFFSET 0 makes the planner look rows up one by one. Of an organisation that was filled a moment ago it
@@ -134,8 +152,18 @@ def included(organization_id: UUID, campaign_id: UUID, *, mailable: bool = False
 
 async def count_audience(reads: Reads, campaign_id: UUID) -> int:
     """How many recipients the campaign would have, those included whom it would skip."""
+    return (await count_audiences(reads, [campaign_id]))[campaign_id]
+
+
+async def count_audiences(reads: Reads, campaign_ids: Sequence[UUID]) -> dict[UUID, int]:
+    """As `count_audience`, for several campaigns in one statement; 0 for one that is gone."""
+    wanted = select(func.unnest(literal(campaign_ids, ARRAY(Uuid))).label("campaign_id")).subquery("wanted")
+    # By its text, as SQLAlchemy would add `wanted` to every FROM that names its column.
+    campaign_id = literal_column("wanted.campaign_id", Uuid)
     found = included(reads.tenant.organization_id, campaign_id).subquery("found")
-    return (await reads.rows(select(func.count()).select_from(found)))[0][0]
+    counted = select(func.count()).select_from(found).scalar_subquery()
+    rows = await reads.rows(select(wanted.c.campaign_id, counted).select_from(wanted))
+    return {row[0]: row[1] for row in rows}
 
 
 async def count_mailable(reads: Reads, campaign_id: UUID) -> int:

@@ -42,7 +42,6 @@ class Claim:
     token: UUID
     batch_id: UUID
     deadline: float
-    after: UUID
     rows: list[Row[Any]]
 
 
@@ -151,6 +150,5 @@ async def claim(
         token=token,
         batch_id=new_id(),
         deadline=deadline,
-        after=after,
         rows=list(rows),
     )

@@ -24,7 +24,7 @@ from services.deliveries.composing import CampaignMail, compose, load_mail
 from services.deliveries.leases import LeaseTimes, lease_times
 from services.deliveries.pacing import Patience, reserve
 from services.deliveries.recording import record, trouble
-from services.deliveries.rotation import Rotation, Turn
+from services.deliveries.rotation import Rotation
 from services.deliveries.states import CampaignConflict, move
 from services.deliveries.submitting import Handed, hand_over, submit
 
@@ -36,9 +36,8 @@ log = logger(__name__)
 
 
 class Batch(NamedTuple):
-    """What a turn came to: where its claim began, how many recipients it got, and how many were handed over."""
+    """What a turn came to: how many recipients were claimed, and how many handed over."""
 
-    after: UUID = START
     claimed: int = 0
     handed_over: int = 0
 
@@ -88,15 +87,8 @@ class Sender:
                 log.exception("batch broke off", campaign_id=str(turn.campaign_id))
                 await asyncio.sleep(BROKEN_PAUSE_SECONDS)
                 continue
-            self.settle(turn, batch)
-
-    def settle(self, turn: Turn, batch: Batch) -> None:
-        """Leave the rotation when there was nothing; start from the front once the end has been reached."""
-        if batch.claimed:
-            return
-        if batch.after == START:
-            self.rotation.empty(turn)
-        self.cursors.pop(turn.campaign_id, None)
+            if not batch.claimed:
+                self.rotation.empty(turn)
 
     async def send_batch(self, tenant: Tenant, campaign_id: UUID) -> Batch:
         """Claim one batch of a campaign and deliver it."""
@@ -105,12 +97,12 @@ class Sender:
             return Batch()
         most = await self.allowance(mail.most)
         claimed = await self.take(tenant, mail, most)
-        return await self.deliver(tenant, mail, claimed) if claimed.rows else Batch(claimed.after)
+        return await self.deliver(tenant, mail, claimed) if claimed.rows else Batch()
 
     async def deliver(self, tenant: Tenant, mail: CampaignMail, claimed: Claim) -> Batch:
         """Render, submit, hand over and record a claimed batch. Nothing but the claim tells that it is ours."""
         campaign_id = mail.campaign_id
-        composed = compose(claimed, mail, signer=self.signer, public_url=self.settings.public_url)
+        composed = await compose(claimed, mail, signer=self.signer, public_url=self.settings.public_url)
         async with self.work.begin(tenant) as uow:
             messages = await submit(uow, claimed, composed, self.times)
         if messages:
@@ -120,13 +112,24 @@ class Sender:
             handed = await hand_over(self.mailer, envelope, messages, deadline=claimed.deadline, times=self.times)
             await self.record_for_sure(tenant, claimed, handed)
             await self.heed(tenant, campaign_id, handed)
-        return Batch(claimed.after, len(claimed.rows), len(messages))
+        return Batch(len(claimed.rows), len(messages))
 
     async def take(self, tenant: Tenant, mail: CampaignMail, most: int) -> Claim:
-        """Claim the next batch, from where the last claim of this process ended."""
-        after = self.cursors.get(mail.campaign_id, START)
+        """Claim the next batch: from where this process's last claim ended, else from the front."""
+        after = self.cursors.pop(mail.campaign_id, START)
+        claimed = await self.claim_after(tenant, mail, most, after)
+        if not claimed.rows and after != START:
+            claimed = await self.claim_after(tenant, mail, most, START)
+        if claimed.rows:
+            self.cursors[mail.campaign_id] = max(row[0] for row in claimed.rows)
+        if len(claimed.rows) < most:
+            await self.reserve(len(claimed.rows) - most)
+        return claimed
+
+    async def claim_after(self, tenant: Tenant, mail: CampaignMail, most: int, after: UUID) -> Claim:
+        """Claim a batch beyond a delivery."""
         async with self.work.begin(tenant) as uow:
-            claimed = await claim(
+            return await claim(
                 uow,
                 mail.campaign_id,
                 most=most,
@@ -135,11 +138,6 @@ class Sender:
                 custom_fields=mail.custom_fields,
                 tags=mail.tags,
             )
-        if claimed.rows:
-            self.cursors[mail.campaign_id] = max(row.id for row in claimed.rows)
-        if len(claimed.rows) < most:
-            await self.reserve(len(claimed.rows) - most)
-        return claimed
 
     async def mail_of(self, tenant: Tenant, campaign_id: UUID) -> CampaignMail | None:
         """The campaign's compiled content, kept for the latest campaigns."""

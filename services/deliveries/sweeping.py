@@ -42,6 +42,7 @@ class Tended(NamedTuple):
 
     status: CampaignStatus | None
     pending: int = 0
+    in_flight: int = 0
     unknown: int = 0
 
 
@@ -65,7 +66,7 @@ async def tend(work: Work, tenant: Tenant, campaign_id: UUID) -> Tended:
         if before.status is CampaignStatus.SCHEDULED:
             await start_due(uow, campaign_id)
             return before
-        moved = await lapse(uow, campaign_id)
+        moved = await lapse(uow, campaign_id) if before.in_flight else 0
         if before.status is CampaignStatus.CANCELLING:
             moved += await skip_cancelled(uow, campaign_id)
         if moved:
@@ -79,14 +80,16 @@ async def standing(uow: UnitOfWork, campaign_id: UUID) -> Tended:
     """Where the campaign stands, from its counters."""
     row = await first(
         uow,
-        select(Campaign.status, CampaignStats.pending, CampaignStats.unknown)
+        select(Campaign.status, CampaignStats.pending, CampaignStats.in_flight, CampaignStats.unknown)
         .outerjoin(
             CampaignStats,
             (CampaignStats.organization_id == Campaign.organization_id) & (CampaignStats.campaign_id == Campaign.id),
         )
         .where(Campaign.organization_id == uow.tenant.organization_id, Campaign.id == campaign_id),
     )
-    return Tended(CampaignStatus(row.status), row.pending or 0, row.unknown or 0) if row else Tended(None)
+    if row is None:
+        return Tended(None)
+    return Tended(CampaignStatus(row.status), row.pending or 0, row.in_flight or 0, row.unknown or 0)
 
 
 async def start_due(uow: UnitOfWork, campaign_id: UUID) -> None:

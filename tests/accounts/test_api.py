@@ -121,6 +121,31 @@ async def test_too_many_failures_lock_the_address_for_this_client(api: ApiClient
     await signed_up(api)
 
 
+async def test_simultaneous_guesses_are_limited(api: ApiClient, runtime: Runtime) -> None:
+    """Of forty wrong passwords at once ten are looked at; the others are RATE_LIMITED."""
+    email = address()
+    guesses = (api.send(LOG_IN, {"input": {"email": email, "password": f"guess {n}"}}) for n in range(40))
+    codes = [reply.codes for reply in await asyncio.gather(*guesses)]
+    assert codes.count(["RATE_LIMITED"]) == 40 - runtime.settings.auth.failed_logins
+    assert codes.count([]) == runtime.settings.auth.failed_logins
+
+
+async def test_an_address_is_the_same_one_at_sign_up_and_log_in(api: ApiClient) -> None:
+    """An international domain logs in as it was signed up with, and as punycode, in any case."""
+    name = uuid4().hex
+    await signed_up(api, f"{name}@bücher.example")
+    for email in (f"{name}@bücher.example", f" {name.upper()}@BÜCHER.example", f"{name}@xn--bcher-kva.example"):
+        payload = (await api.execute(LOG_IN, {"input": {"email": email, "password": PASSWORD}}))["logIn"]
+        assert (payload["userErrors"], payload["accessToken"] is None) == ([], False)
+
+
+@pytest.mark.parametrize("email", ["", "a\x00b@nudge.example", "nobody", "x" * 10_000, "a@b@c"])
+async def test_what_is_no_address_logs_nobody_in(api: ApiClient, email: str) -> None:
+    """The answer is the one to any wrong pair."""
+    payload = (await api.execute(LOG_IN, {"input": {"email": email, "password": PASSWORD}}))["logIn"]
+    assert payload["userErrors"] == [{"code": "INVALID_CREDENTIALS", "field": None}]
+
+
 async def test_refresh_rotates_and_the_new_pair_works(api: ApiClient) -> None:
     """Each refresh gives a new refresh token, which works in turn."""
     token = (await signed_up(api))["refreshToken"]

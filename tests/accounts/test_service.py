@@ -1,5 +1,6 @@
 """Sessions and failures when Redis is away, and what is kept of secrets."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from uuid import UUID
@@ -9,6 +10,8 @@ from redis.asyncio import Redis
 from sqlalchemy import func, select, update
 
 from core.errors import RateLimited, Unauthenticated
+from core.ids import new_id
+from core.permissions import Role
 from core.security import AccessTokens
 from models.organizations import RefreshToken, User, UserSession
 from services import accounts
@@ -30,18 +33,46 @@ def identity(runtime: Runtime, tokens: AccessTokens, redis: Redis) -> Identity:
 
 
 async def test_sessions_are_read_from_redis_first(runtime: Runtime) -> None:
-    """The second look costs no statement: a changed row is seen when the minute is over, or after `ended`."""
+    """Another process's look costs no statement: a changed row is seen when the minute is over, or after `ended`."""
     principal = await factories.organization(runtime)
     token = factories.token(runtime, principal)
-    standings = Standings(runtime.engine, runtime.cache)
-    fresh = Identity(EmbeddedTokens(runtime.tokens), standings)
-    assert (await fresh.look_again(token)).role == principal.role
+    first, second, third = (identity(runtime, runtime.tokens, runtime.cache) for _ in range(3))
+    assert (await first.principal(token)).role == principal.role
     async with runtime.work.begin(principal.tenant) as uow:
         await uow.execute(update(UserSession).values(ended_at=func.now()))
-    assert (await fresh.look_again(token)).role == principal.role
-    await fresh.forget(principal.session_id)
+    assert (await second.principal(token)).role == principal.role
+    await first.forget(principal.session_id)
+    for each in (first, third):
+        with pytest.raises(Unauthenticated):
+            await each.principal(token)
+
+
+async def test_looking_again_reads_the_rows_and_tells_the_others(runtime: Runtime) -> None:
+    """A new role is seen past Redis, and from then on by every process; so is a disabled person."""
+    principal = await factories.organization(runtime)
+    token = factories.token(runtime, principal)
+    first, second, third = (identity(runtime, runtime.tokens, runtime.cache) for _ in range(3))
+    assert (await first.principal(token)).role is Role.OWNER
+    async with runtime.work.begin(principal.tenant) as uow:
+        await uow.execute(update(User).values(role=Role.VIEWER))
+    assert (await first.look_again(token)).role is Role.VIEWER
+    assert (await second.principal(token)).role is Role.VIEWER
+    async with runtime.work.begin(principal.tenant) as uow:
+        await uow.execute(update(User).values(disabled_at=func.now()))
+    for look in (first.look_again, third.principal):
+        with pytest.raises(Unauthenticated):
+            await look(token)
+
+
+async def test_looking_again_does_not_bring_an_ended_session_back(runtime: Runtime) -> None:
+    """Rows that were read just before a log-out do not undo it in Redis."""
+    principal = await factories.organization(runtime)
+    standings = Standings(runtime.engine, runtime.cache)
+    await standings.ended(principal.session_id)
+    token = factories.token(runtime, principal)
+    assert (await identity(runtime, runtime.tokens, runtime.cache).look_again(token)).role is principal.role
     with pytest.raises(Unauthenticated):
-        await fresh.principal(token)
+        await identity(runtime, runtime.tokens, runtime.cache).principal(token)
 
 
 async def test_a_late_answer_cannot_bring_an_ended_session_back(runtime: Runtime) -> None:
@@ -95,13 +126,24 @@ async def test_failures_are_counted_without_redis_too(nowhere: Redis) -> None:
     """The process counts alone, and a success forgets."""
     throttle = Throttle(nowhere, most=2)
     for _ in range(2):
-        await throttle.check("a")
-        await throttle.failed("a")
+        await throttle.attempt("a")
     with pytest.raises(RateLimited):
-        await throttle.check("a")
-    await throttle.check("b")
+        await throttle.attempt("a")
+    await throttle.attempt("b")
     await throttle.succeeded("a")
-    await throttle.check("a")
+    await throttle.attempt("a")
+
+
+async def test_of_many_guesses_at_once_ten_are_looked_at(runtime: Runtime) -> None:
+    """Guesses that come together are limited like guesses that come one after another, in all processes."""
+    throttles = [Throttle(runtime.cache, most=10) for _ in range(2)]
+    key = f"simultaneous|{new_id()}"
+    guesses = (throttles[number % 2].attempt(key) for number in range(80))
+    refused = [each for each in await asyncio.gather(*guesses, return_exceptions=True) if each is not None]
+    assert (len(refused), {type(each) for each in refused}) == (70, {RateLimited})
+    assert all(isinstance(each, RateLimited) and 0 < each.retry_after <= 300 for each in refused)
+    await throttles[0].succeeded(key)
+    await throttles[1].attempt(key)
 
 
 async def test_refresh_tokens_are_kept_hashed(runtime: Runtime) -> None:

@@ -1,13 +1,13 @@
 from typing import Any
 
 import pytest
-from sqlalchemy import event
 
 from core.ids import encode_global_id, new_id
 from core.permissions import Principal, Role
 from services.runtime import Runtime
 from tests import factories
 from tests.client import ApiClient
+from tests.statements import statements
 
 FIELDS = "id email firstName lastName status customFields timeZone tags createdAt subscribedAt unsubscribedAt"
 CREATE = f"""mutation ($input: CreateContactInput!) {{
@@ -320,21 +320,25 @@ async def test_a_page_costs_one_statement_and_each_relation_one_more(runtime: Ru
     client, principal = await caller(runtime, api)
     await factories.contacts(runtime, principal, 30, tag="t")
     await client.execute(LIST, {"first": 1})  # the session is in the cache from here on
-    statements: list[str] = []
-
-    def note(*arguments: Any) -> None:  # noqa: ANN401 - SQLAlchemy's event
-        statements.append(arguments[2])
-
-    event.listen(runtime.engine.sync_engine, "before_cursor_execute", note)
-    try:
-        for selection, expected in (
-            ("nodes { email }", 1),
-            ("nodes { email tags }", 2),
-            ("totalCount nodes { email tags lists { name contactCount } }", 4),
-            ("nodes { events(first: 2) { nodes { kind } } }", 2),
-        ):
-            statements.clear()
+    for selection, expected in (
+        ("nodes { email }", 1),
+        ("nodes { email tags }", 2),
+        ("totalCount nodes { email tags lists { name contactCount } }", 4),
+        ("nodes { events(first: 2) { nodes { kind } } }", 2),
+    ):
+        with statements(runtime) as seen:
             await client.execute(f"{{ contacts(first: 30) {{ {selection} }} }}")
-            assert len(statements) == expected, (selection, statements)
-    finally:
-        event.remove(runtime.engine.sync_engine, "before_cursor_execute", note)
+        assert len(seen) == expected, (selection, seen)
+
+
+async def test_a_number_that_cannot_be_given_back_is_refused(runtime: Runtime, api: ApiClient) -> None:
+    """JSON's 1e20 arrives as a float and would be kept as a whole number; the largest that fits reads back."""
+    client, _ = await caller(runtime, api)
+    for number in (1e20, -1e20, [1e300]):
+        given = {"email": "big@example.com", "customFields": {"a": number}}
+        [(code, field)] = await refused(client, CREATE, given)
+        assert (code, field[:3]) == ("INVALID", ["input", "customFields", "a"])
+    fields = {"whole": 2**53 - 1, "float": 9e15, "small": 5e-324, "below": -0.5}
+    made = await created(client, email="big@example.com", customFields=fields)
+    found = await client.execute("query ($id: ID!) { contact(id: $id) { customFields } }", {"id": made["id"]})
+    assert found["contact"]["customFields"] == fields

@@ -70,7 +70,7 @@ async def walk(
     while True:
         page = await contacts.page(reads, request, order)
         rows = [*page.rows, *rows] if backward else [*rows, *page.rows]
-        assert page.has_previous is (page.has_previous if backward else request.after is not None)
+        assert (page.has_next if backward else page.has_previous) is (len(rows) > len(page.rows))
         if not (page.has_previous if backward else page.has_next):
             return rows
         assert len(page.rows) == size

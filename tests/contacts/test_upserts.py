@@ -5,7 +5,7 @@ import time
 from typing import cast
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import func, select
 
@@ -158,6 +158,7 @@ async def state(runtime: Runtime, principal: Principal) -> str:
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(before=st.lists(ROW, max_size=3), rows=st.lists(ROW, max_size=8))
+@example(before=[], rows=[{"email": "a@example.com"}, {"email": "a@example.com", "custom_fields": None}])
 async def test_rows_in_one_call_do_what_they_do_one_by_one(
     runtime: Runtime, before: list[GivenFields], rows: list[GivenFields]
 ) -> None:

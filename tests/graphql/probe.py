@@ -13,7 +13,7 @@ from core.pubsub import campaign_topic, state_stream
 from core.settings import Settings
 from resolvers.context import Info
 from resolvers.fields import Public, Requires, query, subscription
-from schema.scalars import configuration
+from schema.scalars import JSON, configuration
 from services.runtime import Runtime
 
 
@@ -50,6 +50,21 @@ class Query(resolvers.Query):
     async def leaves(self, first: int | None = None) -> LeafConnection:
         """A page of things; returns three at most."""
         return LeafConnection(nodes=[Leaf(number=n) for n in range(min(first or 25, 3))], total_count=3)
+
+    @query(Public())
+    async def too_large(self) -> int | None:
+        """A field that gives a number which Int can't hold."""
+        return 2**40
+
+    @query(Public())
+    async def unspeakable(self) -> JSON | None:
+        """A field that gives a number which our JSON encoder can't write."""
+        return JSON(2**70)
+
+    @query(Public())
+    async def me(self, info: Info) -> str:
+        """The client's address."""
+        return info.context.client_address
 
     @query(Public())
     async def slow(self, seconds: float) -> bool:

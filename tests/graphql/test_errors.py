@@ -21,6 +21,30 @@ async def test_what_we_did_not_foresee_is_masked_and_logged(probe: ApiClient) ->
     assert line["request_id"] == reply.headers["x-request-id"]
 
 
+async def test_a_value_that_its_type_can_t_hold_is_our_fault(probe: ApiClient) -> None:
+    """A number too large for Int is masked and logged like any bug; a client's own null is said to be bad input."""
+    with capture_logs() as logged:
+        reply = await probe.send("{ tooLarge }")
+    (error,) = reply.body["errors"]
+    assert (error["extensions"]["code"], "1099511627776" in str(reply.body)) == ("INTERNAL", False)
+    (line,) = logged
+    assert "1099511627776" in str(line["exc_info"])
+    reply = await probe.send("query ($s: Float! = 0.1) { slow(seconds: $s) }", {"s": None})
+    assert reply.codes == ["BAD_USER_INPUT"]
+    reply = await probe.send("query ($s: Float = 0.1) { slow(seconds: $s) }", {"s": None})
+    assert (reply.codes, reply.body["errors"][0]["path"]) == (["BAD_USER_INPUT"], ["slow"])
+
+
+async def test_an_answer_that_is_no_json_is_masked_too(probe: ApiClient) -> None:
+    """What can't be written as JSON is a 500 in JSON with a request id, and logged; never a bare one."""
+    with capture_logs() as logged:
+        reply = await probe.send("{ unspeakable }")
+    assert (reply.status, reply.codes) == (500, ["INTERNAL"])
+    assert reply.body["errors"][0]["extensions"]["requestId"] == reply.headers["x-request-id"]
+    (line,) = logged
+    assert (line["log_level"], line["request_id"]) == ("error", reply.headers["x-request-id"])
+
+
 @pytest.mark.parametrize(("field", "code"), [("missing", "NOT_FOUND"), ("invalid", "BAD_USER_INPUT")])
 async def test_refusals_of_queries_have_codes(probe: ApiClient, field: str, code: str) -> None:
     """A NudgeError outside a payload becomes a top-level error with its reason."""

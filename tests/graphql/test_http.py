@@ -84,8 +84,8 @@ async def test_malformed_requests_are_400_in_either_media_type(api: ApiClient, b
     [
         ("{", {}),
         ("{ nothing }", {}),
-        ("query ($id: ID!) { node(id: $id) { id } }", {}),
-        ("query ($id: ID!) { node(id: $id) { id } }", {"id": {}}),
+        ("query ($id: ID!) { __typename node(id: $id) { id } }", {}),
+        ("query ($id: ID!) { __typename node(id: $id) { id } }", {"id": {}}),
         ("query A { __typename } query B { __typename }", {}),
     ],
 )
@@ -149,6 +149,31 @@ async def test_an_endless_body_is_cut_off(api_server: Served) -> None:
     answer = await asyncio.wait_for(reader.read(), 5)
     assert answer.startswith(b"HTTP/1.1 413")
     writer.close()
+
+
+async def test_a_body_that_does_not_come_is_not_waited_for(runtime: Runtime) -> None:
+    """A client that stops in the middle of its body gets 408 after a while, and is disconnected."""
+    hasty = with_settings(runtime, api={"body_timeout_seconds": 0.2})
+    async with served(hasty, probe_schema) as server:
+        host, port = server.base.removeprefix("http://").split(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        writer.write(b"POST /graphql HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n")
+        writer.write(b'Content-Length: 100\r\n\r\n{"query":')
+        answer = await asyncio.wait_for(reader.read(), 5)
+        writer.close()
+    assert answer.startswith(b"HTTP/1.1 408")
+    assert b"did not come within 0.2 seconds" in answer
+
+
+@pytest.mark.parametrize(("trusted", "believed"), [([], False), (["127.0.0.1"], True), (["10.0.0.0/8"], False)])
+async def test_only_trusted_proxies_say_who_the_client_is(
+    runtime: Runtime, trusted: list[str], believed: bool
+) -> None:
+    """Without a trusted proxy X-Forwarded-For changes nothing: nobody escapes a limit by writing it."""
+    behind = with_settings(runtime, api={"trusted_proxies": trusted})
+    async with served(behind, probe_schema) as server:
+        reply = await ApiClient(server.url).send("{ me }", headers={"x-forwarded-for": "192.0.2.7"})
+    assert reply.data == {"me": "192.0.2.7" if believed else "127.0.0.1"}
 
 
 async def test_subscriptions_need_the_websocket(probe: ApiClient) -> None:

@@ -1,11 +1,11 @@
 """Limits of documents, and what operations cost."""
 
 import time
-from dataclasses import replace
 
 import pytest
 
 from resolvers.budgets import Budgets
+from resolvers.endpoint.documents import LONGEST_KEPT, MOST_DOCUMENTS, Documents
 from services.runtime import Runtime
 from tests import factories
 from tests.client import ApiClient
@@ -18,6 +18,13 @@ def nested(levels: int) -> str:
     return "{ viewer " + "{ organization " * levels + "{ id }" + " }" * levels + "}"
 
 
+FRAGMENTS = " ".join(f"fragment F{n} on Query {{ viewer {{ id }} }}" for n in range(99))
+REPEATED = " ".join(["viewer { " + " ".join(["organization { " + "id " * 10 + "}"] * 10) + "}"] * 10)
+TREBLING = "fragment F9 on User { id } " + " ".join(
+    f"fragment F{n} on Query {{ " + " ".join(f"{x}: viewer {{ ...F{n + 1} }}" for x in "abc") + " }" for n in range(9)
+)
+
+
 @pytest.mark.parametrize(
     ("query", "said"),
     [
@@ -26,6 +33,10 @@ def nested(levels: int) -> str:
         ("{ __typename " + "@skip(if: false) " * 51 + "}", "directives; the limit is 50"),
         ("{" + " ".join(f"f{n}" for n in range(2_100)) + "}", "more than 2000"),
         ("{" + " __typename" * 1_000 + "}", "repetitions of one field"),
+        ("{" + "...{ viewer { id } } " * 270 + "}", "repetitions of one field"),
+        ("{" + " ".join(f"...F{n}" for n in range(99)) + "}" + FRAGMENTS, "repetitions of one field"),
+        (f"{{ {REPEATED} }}", "repetitions of one field"),
+        ("{ ...F0 }" + TREBLING, "selections when its fragments are spread"),
         ("{a" * 900 + "}" * 900, "nested too deeply"),
         ("query A { ...F } fragment F on Query { ...G } fragment G on Query { ...F }", "Cannot spread fragment"),
         ("{ viewer {} }", "Syntax Error"),
@@ -36,10 +47,10 @@ def nested(levels: int) -> str:
     ],
 )
 async def test_documents_that_ask_for_too_much(api: ApiClient, query: str, said: str) -> None:
-    """Each is refused quickly, with the limit in the message."""
-    started = time.monotonic()
+    """Each is refused quickly, with the limit in the message; the server runs in this very process."""
+    started = time.process_time()
     reply = await api.send(query)
-    assert time.monotonic() - started < 1
+    assert time.process_time() - started < 0.5
     assert reply.status == 400
     assert said.lower() in reply.body["errors"][0]["message"].lower()
     assert set(reply.codes) == {"BAD_USER_INPUT"}
@@ -76,6 +87,10 @@ async def test_production_hides_the_schema_from_strangers(runtime: Runtime) -> N
         assert await anonymous.execute("{ __typename }") == {"__typename": "Query"}
         guess = "{ viewr { id } }"
         assert "Did you mean" not in (await anonymous.send(guess)).body["errors"][0]["message"]
+        valued = await anonymous.send(
+            "query ($s: ContactSort) { __typename contacts(sort: $s) { nodes { id } } }", {"s": {"feld": "X"}}
+        )
+        assert (valued.codes[0], "Did you mean" in str(valued.body)) == ("BAD_USER_INPUT", False)
         member = anonymous.as_(factories.token(runtime, principal))
         assert "Did you mean" in (await member.send(guess)).body["errors"][0]["message"]
         assert (await member.execute('{ __type(name: "Query") { name } }'))["__type"] == {"name": "Query"}
@@ -86,7 +101,7 @@ async def test_production_hides_the_schema_from_strangers(runtime: Runtime) -> N
     [
         ("{ __typename }", {}, 1, 1),
         ("{ leaves { nodes { number } } }", {}, 26, 4),
-        ("{ leaves(first: 2) { totalCount nodes { number } } }", {}, 3, 3),
+        ("{ leaves(first: 2) { totalCount nodes { number } } }", {}, 13, 13),
         ("query ($n: Int) { leaves(first: $n) { nodes { number } } }", {"n": 50}, 51, 4),
         ("query ($n: Int = 7) { leaves(first: $n) { nodes { number } } }", {}, 8, 4),
         ("query ($n: Int) { leaves(first: $n) { nodes { number } } }", {}, 26, 4),
@@ -122,10 +137,10 @@ async def test_a_budget_is_spent_and_said_to_be(runtime: Runtime) -> None:
         caller = ApiClient(server.url, factories.token(runtime, mine))
         first = await caller.send(query)
         assert first.data["rateLimit"]["limit"] == 30
-        assert first.body["extensions"]["cost"]["remaining"] == 25
+        assert first.body["extensions"]["cost"]["remaining"] == 25 - len(query) // 40
         replies = [await caller.send(query) for _ in range(20)]
         reply = next(reply for reply in replies if reply.codes)
-        assert (reply.status, reply.codes) == (429, ["COST_EXCEEDED"])
+        assert (reply.status, reply.codes) == (429, ["RATE_LIMITED"])
         assert 0 < int(reply.headers["retry-after"]) <= 60
         assert (await caller.as_(factories.token(runtime, theirs)).send(query)).status == 200
 
@@ -144,9 +159,7 @@ async def test_processes_share_a_budget(runtime: Runtime) -> None:
 
 
 async def test_documents_are_kept_within_bounds(runtime: Runtime) -> None:
-    """The cache of documents forgets the oldest; a known document is not parsed again."""
-    from resolvers.endpoint.documents import Documents, MOST_DOCUMENTS  # noqa: I001
-
+    """The cache of documents forgets the oldest; a known document is not parsed again, a very long one not kept."""
     documents = Documents(probe_schema._schema, runtime.settings.graphql)
     first = documents.operation("{ __typename }", None)
     assert documents.operation("{ __typename }", None) is first
@@ -155,4 +168,21 @@ async def test_documents_are_kept_within_bounds(runtime: Runtime) -> None:
     assert len(documents.kept) == MOST_DOCUMENTS
     assert documents.characters == sum(map(len, documents.kept))
     assert documents.operation("{ __typename }", None) is not first
-    assert replace(first) == first
+    kept = list(documents.kept)
+    documents.operation("{ __typename }" + " " * LONGEST_KEPT, None)
+    assert list(documents.kept) == kept
+
+
+async def test_reading_a_document_costs_and_a_known_one_does_not(runtime: Runtime) -> None:
+    """A new document takes a point for each 40 characters, valid or not; so nobody has us read them without end."""
+    strict = with_settings(runtime, graphql={"cost_per_minute": 300})
+    async with served(strict, probe_schema) as server:
+        if time.time() % 60 > 55:
+            pytest.skip("the minute is about to end")
+        caller = ApiClient(server.url, factories.token(runtime, await factories.organization(runtime)))
+        long = "{ __typename }".ljust(4_000)
+        left = [(await caller.send(long)).body["extensions"]["cost"]["remaining"] for _ in range(2)]
+        assert left == [199, 198]
+        invalid = "{ nothing }".ljust(4_000)
+        codes = [(await caller.send(invalid)).codes for _ in range(2)]
+        assert codes == [["BAD_USER_INPUT"], ["RATE_LIMITED"]]

@@ -5,6 +5,7 @@ import time
 from collections.abc import AsyncIterator
 
 import aiohttp
+import asyncpg
 import pytest
 from gql import Client, gql
 from gql.transport.websockets import WebsocketsTransport
@@ -13,10 +14,11 @@ from structlog.testing import capture_logs
 
 from core.ids import new_id
 from core.permissions import Principal, Role
-from core.pubsub import HubStatistics, session_topic
+from core.pubsub import PREFIX, HubStatistics, session_topic
 from models.organizations import User, UserSession
-from services.runtime import Runtime
+from services.runtime import Runtime, running
 from tests import factories
+from tests.conftest import Servers, copy_template, settings_for
 from tests.graphql.probe import probe_schema, with_settings
 from tests.graphql.sockets import PROTOCOL, Socket, connected, settles
 from tests.serving import Served, served
@@ -247,6 +249,7 @@ async def test_a_session_that_ended_or_changed_closes_its_sockets(quick_server: 
     changes = {
         "session has ended": update(UserSession).values(ended_at=func.now()),
         "role has changed": update(User).values(role=Role.VIEWER),
+        "session has ended; log": update(User).values(disabled_at=func.now()),
     }
     for said, change in changes.items():
         principal, token = await member(runtime)
@@ -254,23 +257,67 @@ async def test_a_session_that_ended_or_changed_closes_its_sockets(quick_server: 
             await socket.ready(token)
             async with runtime.work.begin(principal.tenant) as uow:
                 await uow.execute(change)
-            await runtime.cache.delete(f"nudge:session:{principal.session_id}")
             code, reason = await answering(socket)
         assert code == 4403
         assert said in reason
 
 
-async def test_a_signal_is_quicker_than_the_minute(probe_server: Served, runtime: Runtime) -> None:
-    """With the usual timing, a log-out closes the session's other sockets at once."""
+async def subscribers(runtime: Runtime, topic: str) -> int:
+    """How many connections listen to a topic at Redis."""
+    ((_, found),) = await runtime.cache.pubsub_numsub(PREFIX + topic)
+    return int(found)
+
+
+@pytest.mark.parametrize("change", ["logged out", "role", "disabled"])
+async def test_a_signal_is_quicker_than_the_minute(probe_server: Served, runtime: Runtime, change: str) -> None:
+    """With the usual timing, whatever ends or changes a session closes all its sockets as soon as it is announced."""
     principal, token = await member(runtime)
-    async with connected(probe_server) as socket:
-        await socket.ready(token)
-        await settles(lambda: runtime.hub.statistics().channels > 0)
-        await asyncio.sleep(0.2)
-        await socket.subscribe("mutation { logOut(input: {}) { ended } }")
-        code, _ = await socket.closed(within=6)
-    assert code == 4403
-    assert session_topic(principal.user_id).startswith("session:")
+    topic = session_topic(principal.user_id)
+    async with connected(probe_server) as one, connected(probe_server) as other:
+        await one.ready(token)
+        await other.ready(token)
+        async with asyncio.timeout(5):
+            while not await subscribers(runtime, topic):  # noqa: ASYNC110 - Redis rings no bell for it
+                await asyncio.sleep(0.01)
+        if change == "logged out":
+            await one.subscribe("mutation { logOut(input: {}) { ended } }")
+        else:
+            values = {"role": Role.VIEWER} if change == "role" else {"disabled_at": func.now()}
+            async with runtime.work.begin(principal.tenant) as uow:
+                await uow.execute(update(User).values(**values))
+                uow.publish(topic)
+        closed = [await socket.closed(within=3) for socket in (one, other)]
+    assert [code for code, _ in closed] == [4403, 4403]
+
+
+async def test_what_keeps_us_from_knowing_a_caller_asks_them_to_come_back(servers: Servers) -> None:
+    """With the database away a client is closed 1013, on which clients try again, and the cause is logged."""
+    async with running(settings_for(servers, await copy_template(servers))) as doomed, served(doomed) as server:
+        _, token = await member(doomed)
+        admin = await asyncpg.connect(servers.postgres.admin_url)
+        name = str(doomed.engine.url.database)
+        with capture_logs() as logged:
+            async with connected(server) as socket:
+                await admin.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+                await admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1", name)
+                await socket.init(token)
+                assert await socket.closed() == (1013, "Something went wrong on our side. Try again")
+        await admin.close()
+        assert [line["log_level"] for line in logged if "caller" in line["event"]] == ["error"]
+        await settles(lambda: empty(server))
+
+
+async def test_few_may_wait_to_be_authenticated(runtime: Runtime) -> None:
+    """Sockets that say nothing take no more places than there are; those that authenticate free theirs."""
+    limits = {"unauthenticated": 2, "init_timeout_seconds": 30}
+    _, token = await member(runtime)
+    async with served(with_settings(runtime, realtime=limits), probe_schema) as server:
+        async with connected(server), connected(server) as second, connected(server) as third:
+            assert (await third.closed())[0] == 1013
+            await second.ready(token)
+            async with connected(server) as fourth:
+                await fourth.ready(token)
+        await settles(lambda: empty(server))
 
 
 async def test_caps(runtime: Runtime) -> None:
@@ -319,6 +366,53 @@ async def test_a_reader_that_does_not_read_is_dropped(quick_server: Served, runt
         await settles(lambda: empty(quick_server), within=5)
         reading.resume_reading()
         assert (await socket.closed())[0] == 1013
+
+
+async def test_a_reader_that_keeps_many_waiting_is_dropped_without_a_word(
+    quick_server: Served, runtime: Runtime, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """However many operations and answers wait to be sent, 1013 is said on the wire, and no error is logged."""
+    _, token = await member(runtime)
+    with capture_logs() as logged:
+        async with connected(quick_server) as socket:
+            await socket.ready(token)
+            reading = socket.raw._reader._protocol.transport
+            assert reading is not None
+            reading.pause_reading()
+            for number in range(20):
+                await socket.subscribe("subscription { floods(size: 1000000) }", str(number))
+            for _ in range(20):
+                await socket.send({"type": "ping"})
+            await settles(lambda: empty(quick_server), within=5)
+            reading.resume_reading()
+            assert (await socket.closed())[0] == 1013
+    printed = capsys.readouterr()
+    assert "Traceback" not in printed.out + printed.err
+    assert [line for line in logged if line["log_level"] in {"error", "critical"}] == []
+
+
+async def test_a_peer_that_is_closed_while_others_wait_to_send(runtime: Runtime) -> None:
+    """A token that expires while a slow reader keeps answers waiting closes the socket, and nothing fails by it."""
+    principal = await factories.organization(runtime)
+    lifetime = runtime.tokens.lifetime_seconds
+    runtime.tokens.lifetime_seconds = 2
+    try:
+        token = factories.token(runtime, principal)
+    finally:
+        runtime.tokens.lifetime_seconds = lifetime
+    patient = with_settings(runtime, realtime={"send_timeout_seconds": 10})
+    with capture_logs() as logged:
+        async with served(patient, probe_schema) as server, connected(server) as socket:
+            await socket.ready(token)
+            reading = socket.raw._reader._protocol.transport
+            assert reading is not None
+            reading.pause_reading()
+            for number in range(5):
+                await socket.subscribe("subscription { floods(size: 1000000) }", str(number))
+            await settles(lambda: empty(server), within=5)
+            reading.resume_reading()
+            assert await socket.closed() == (4403, "The access token has expired")
+    assert [line for line in logged if line["log_level"] in {"error", "critical"}] == []
 
 
 async def test_going_away_is_said(runtime: Runtime) -> None:

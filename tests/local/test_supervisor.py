@@ -69,10 +69,10 @@ async def test_a_killed_program_is_back_within_a_second(tmp_path: Path) -> None:
     assert "worker is here" in (tmp_path / "worker-1.log").read_text()
 
 
-async def test_a_program_that_cannot_live_is_tried_ever_more_rarely(tmp_path: Path) -> None:
-    """One that ends at once waits longer before each new try, and its exit code is told."""
+async def test_a_program_that_cannot_live_is_tried_more_rarely_but_every_second(tmp_path: Path) -> None:
+    """One that ends at once waits longer before each new try, never a second, and its exit code is told."""
     async with running(Stage(tmp_path, [program("api", "hasty")])) as stage:
-        await until(lambda: "starting again in 0.9 s" in stage.said)
+        await until(lambda: stage.said.count("starting again in 0.7 s") == 2)
     assert "ended with exit code 3; starting again in 0.3 s" in stage.said
 
 

@@ -16,8 +16,8 @@ from core.unit_of_work import Work
 from integrations.scripted import says
 from jobs import working
 from services.runtime import Runtime
+from tests.maya.acting import begun
 from tests.maya.conftest import Stage, told
-from tests.maya.test_runs import begun
 from tests.sandbox.conftest import Client
 
 # arq closes its Redis client by the client's old word for it.

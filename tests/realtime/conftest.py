@@ -6,7 +6,7 @@ import pytest
 from redis.asyncio import Redis
 
 from core.logstream import LogStream
-from core.pubsub import Hub, RedisBackend, Timing
+from core.pubsub import Hub, Publisher, RedisBackend, Timing
 from tests.realtime.valkey_server import ValkeyServer
 
 QUICK = Timing(connect=0.3, canary=0.1, silence=0.4, first_pause=0.02, longest_pause=0.1, publish=0.4)
@@ -38,6 +38,13 @@ async def redis(server: ValkeyServer) -> AsyncIterator[Redis]:
 async def hub(server: ValkeyServer) -> AsyncIterator[Hub]:
     async with Hub(RedisBackend(server.url, timing=QUICK)) as hub:
         yield hub
+
+
+@pytest.fixture
+async def publisher(server: ValkeyServer) -> AsyncIterator[Publisher]:
+    publisher = Publisher(server.url, within=QUICK.publish)
+    yield publisher
+    await publisher.aclose()
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from core.pubsub import Hub, HubClosed, state_stream
+from core.pubsub import Hub, HubClosed, Publisher, state_stream
 from tests.realtime.conftest import settled_topic
 from tests.realtime.valkey_server import ValkeyServer
 
@@ -38,9 +38,9 @@ class Store:
         return value >= self.final
 
 
-async def change(hub: Hub, store: Store, value: int) -> None:
+async def change(publisher: Publisher, store: Store, value: int) -> None:
     store.value = value
-    await hub.publish("topic")
+    await publisher.publish("topic")
 
 
 async def collect(values: AsyncIterator[int]) -> list[tuple[float, int]]:
@@ -53,14 +53,14 @@ async def released(hub: Hub) -> None:
             await asyncio.sleep(0.01)
 
 
-async def test_snapshot_changes_final(hub: Hub) -> None:
+async def test_snapshot_changes_final(hub: Hub, publisher: Publisher) -> None:
     """The state comes first, then each change; after the final one the stream completes and holds nothing."""
     store = Store(final=3)
     seen = []
     async with asyncio.timeout(3):
         async for value in state_stream(hub, "topic", store.read, is_final=store.is_final, min_interval=0.01):
             seen.append(value)
-            await change(hub, store, value + 1)
+            await change(publisher, store, value + 1)
     assert seen == [0, 1, 2, 3]
     await released(hub)
 
@@ -73,25 +73,25 @@ async def test_a_final_snapshot_completes_at_once(hub: Hub) -> None:
     assert store.reads == 1
 
 
-async def test_a_change_during_the_first_read_is_not_lost(hub: Hub) -> None:
+async def test_a_change_during_the_first_read_is_not_lost(hub: Hub, publisher: Publisher) -> None:
     """The subscription stands before the first read, so a change while it runs is read afterwards."""
     store = Store(final=1, read_seconds=0.1)
     stream = asyncio.create_task(
         collect(state_stream(hub, "topic", store.read, is_final=store.is_final, poll_interval=60))
     )
     await asyncio.sleep(0.05)
-    await change(hub, store, 1)
+    await change(publisher, store, 1)
     assert [value for _, value in await asyncio.wait_for(stream, 3)] == [0, 1]
 
 
-async def test_conflated_to_ten_a_second_with_the_last(hub: Hub) -> None:
+async def test_conflated_to_ten_a_second_with_the_last(hub: Hub, publisher: Publisher) -> None:
     """Of a thousand changes in a second a few are shown, never closer than 0.1 s, and the last arrives."""
     store = Store(final=999)
     stream = asyncio.create_task(
         collect(state_stream(hub, "topic", store.read, is_final=store.is_final, poll_interval=60))
     )
     for value in range(1_000):
-        await change(hub, store, value)
+        await change(publisher, store, value)
         if value % 10 == 0:
             await asyncio.sleep(0.01)
     seen = await asyncio.wait_for(stream, 3)
@@ -101,17 +101,17 @@ async def test_conflated_to_ten_a_second_with_the_last(hub: Hub) -> None:
     assert store.reads <= len(seen) + 2
 
 
-async def test_the_trailing_edge_is_shown(hub: Hub) -> None:
+async def test_the_trailing_edge_is_shown(hub: Hub, publisher: Publisher) -> None:
     """A change inside the quiet interval is shown when it ends, without any later signal."""
     store = Store(final=2)
     async with aclosing(
         state_stream(hub, "topic", store.read, is_final=store.is_final, min_interval=0.2, poll_interval=60)
     ) as values:
         assert await anext(values) == 0
-        await change(hub, store, 1)
+        await change(publisher, store, 1)
         assert await asyncio.wait_for(anext(values), 2) == 1
         started = time.perf_counter()
-        await change(hub, store, 2)
+        await change(publisher, store, 2)
         assert await asyncio.wait_for(anext(values), 2) == 2
         assert 0.1 < time.perf_counter() - started < 0.5
 
@@ -139,14 +139,14 @@ async def test_a_change_while_redis_is_away(hub: Hub, server: ValkeyServer) -> N
         assert await asyncio.wait_for(anext(values), 3) == 1
 
 
-async def test_equal_states_are_left_out(hub: Hub) -> None:
+async def test_equal_states_are_left_out(hub: Hub, publisher: Publisher) -> None:
     """Signals that changed nothing show nothing."""
     store = Store(final=2)
     stream = asyncio.create_task(
         collect(state_stream(hub, "topic", store.read, is_final=store.is_final, min_interval=0.01))
     )
     for value in (0, 0, 1, 1, 2):
-        await change(hub, store, value)
+        await change(publisher, store, value)
         await asyncio.sleep(0.05)
     assert [value for _, value in await asyncio.wait_for(stream, 2)] == [0, 1, 2]
     assert store.reads >= 4
@@ -166,7 +166,7 @@ async def test_closing_the_hub_is_no_completion(hub: Hub) -> None:
             await asyncio.wait_for(stream, 1)
 
 
-async def test_a_hundred_viewers_one_read_a_tick(hub: Hub) -> None:
+async def test_a_hundred_viewers_one_read_a_tick(hub: Hub, publisher: Publisher) -> None:
     """Viewers with one key share every read, and all get the final state; another key reads for itself."""
     store, other = Store(final=20), Store(final=0)
     viewers = [
@@ -177,7 +177,7 @@ async def test_a_hundred_viewers_one_read_a_tick(hub: Hub) -> None:
     ]
     assert len(await collect(hub.shared("other rights", "topic", other.read, is_final=other.is_final))) == 1
     for value in range(1, 21):
-        await change(hub, store, value)
+        await change(publisher, store, value)
         await asyncio.sleep(0.02)
     seen = await asyncio.wait_for(asyncio.gather(*viewers), 3)
     shown = {tuple(value for _, value in values) for values in seen}
@@ -189,7 +189,7 @@ async def test_a_hundred_viewers_one_read_a_tick(hub: Hub) -> None:
     await released(hub)
 
 
-async def test_a_slow_viewer_skips_to_the_newest(hub: Hub) -> None:
+async def test_a_slow_viewer_skips_to_the_newest(hub: Hub, publisher: Publisher) -> None:
     """A viewer that dawdles misses states in between but neither holds up the others nor misses the last."""
     store = Store(final=10)
 
@@ -206,7 +206,7 @@ async def test_a_slow_viewer_skips_to_the_newest(hub: Hub) -> None:
     slow, quick = asyncio.create_task(dawdle()), asyncio.create_task(collect(view()))
     await asyncio.sleep(0.05)
     for value in range(1, 11):
-        await change(hub, store, value)
+        await change(publisher, store, value)
         await asyncio.sleep(0.03)
     assert len(await asyncio.wait_for(quick, 1)) > 5
     seen = await asyncio.wait_for(slow, 3)
@@ -236,7 +236,7 @@ async def test_the_shared_reader_stops_with_its_last_viewer(hub: Hub) -> None:
     await released(hub)
 
 
-async def test_errors_reach_every_viewer_of_the_key(hub: Hub) -> None:
+async def test_errors_reach_every_viewer_of_the_key(hub: Hub, publisher: Publisher) -> None:
     """A read that fails ends all streams of its key with the error; a viewer who comes later reads anew."""
     store = Store(final=5)
     viewers = [
@@ -245,7 +245,7 @@ async def test_errors_reach_every_viewer_of_the_key(hub: Hub) -> None:
     ]
     await asyncio.sleep(0.15)
     store.failing = True
-    await change(hub, store, 1)
+    await change(publisher, store, 1)
     async with asyncio.timeout(2):
         results = await asyncio.gather(*viewers, return_exceptions=True)
     assert [type(result) for result in results] == [LookupError] * 10

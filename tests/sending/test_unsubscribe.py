@@ -41,7 +41,7 @@ async def contact_status(runtime: Runtime, principal: Principal) -> list[str]:
 async def test_get_shows_a_page_and_changes_nothing(
     runtime: Runtime, provider: Provider, sender: Sender, door: str, http: aiohttp.ClientSession
 ) -> None:
-    """Link scanners GET everything: a GET shows a button, sets no cookie, lets nothing leak, and unsubscribes nobody."""
+    """Link scanners GET everything: a GET shows a button, sets no cookie, and unsubscribes nobody."""
     principal, _, campaign_id = await sending(runtime, 1)
     await drain(sender, principal, campaign_id)
     async with http.get(door + await link_in_mail(provider, campaign_id)) as answer:
@@ -120,5 +120,5 @@ async def test_every_recipient_has_a_link_of_their_own(runtime: Runtime, sender:
     assert mail is not None
     async with runtime.work.begin(principal.tenant) as uow:
         held = await claim(uow, campaign_id, most=20, lease_seconds=60)
-    composed = compose(held, mail, signer=runtime.unsubscribe_signer, public_url="https://go.example")
+    composed = await compose(held, mail, signer=runtime.unsubscribe_signer, public_url="https://go.example")
     assert len({message.unsubscribe_url for message in composed.messages.values()}) == 20

@@ -61,12 +61,17 @@ async def sweep(runtime: Runtime, mailer: Mailer, principal: Principal, campaign
 
 
 async def expire_leases(runtime: Runtime, principal: Principal, campaign_id: UUID) -> None:
-    """Let the time of every lease be over, as if the workers had died long ago."""
+    """Let the time of every lease be over, as if the workers had died long ago, and every look be due."""
     async with runtime.work.begin(principal.tenant) as uow:
         await uow.execute(
             update(EmailDelivery)
             .where(EmailDelivery.campaign_id == campaign_id, EmailDelivery.lease_until.is_not(None))
             .values(lease_until=EmailDelivery.created_at)
+        )
+        await uow.execute(
+            update(EmailDelivery)
+            .where(EmailDelivery.campaign_id == campaign_id, EmailDelivery.next_look_at.is_not(None))
+            .values(next_look_at=EmailDelivery.created_at)
         )
 
 

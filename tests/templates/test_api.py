@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from core.ids import encode_global_id, new_id
-from core.permissions import Role
+from core.permissions import ROLE_PERMISSIONS, Permission, Role
 from services.runtime import Runtime
 from tests import factories
 from tests.campaigns.calls import CREATE as CREATE_CAMPAIGN
@@ -97,8 +97,31 @@ async def test_a_preview_shows_a_contact_or_ada(api: ApiClient, runtime: Runtime
     assert "Lovelace" in ada["textContent"]
     given = await preview(mine, **texts, contactId=encode_global_id("Contact", contact_id))
     assert "Lovelace" not in given["htmlContent"]
-    reply = await mine.send(PREVIEW, {"input": {**texts, "contactId": encode_global_id("Contact", new_id())}})
-    assert reply.codes == ["NOT_FOUND"]
+
+
+async def test_a_preview_for_an_unknown_contact_says_so_in_the_answer(api: ApiClient, runtime: Runtime) -> None:
+    """Another tenant's contact, none at all and no id are the same userError."""
+    mine = caller(api, runtime, await factories.organization(runtime))
+    theirs = (await factories.contacts(runtime, await factories.organization(runtime), 1))[0]
+    for value in (encode_global_id("Contact", theirs), encode_global_id("Contact", new_id()), "x"):
+        found = await preview(mine, subject="Hi", contactId=value)
+        assert found["subject"] is None
+        assert [(error["code"], error["field"]) for error in found["userErrors"]] == [
+            ("NOT_FOUND", ["input", "contactId"])
+        ]
+
+
+async def test_a_preview_with_a_contact_takes_the_right_to_read_contacts(
+    api: ApiClient, runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A role that may only read campaigns sees Ada, and nobody real."""
+    campaigns_only = ROLE_PERMISSIONS[Role.VIEWER] - {Permission.CONTACT_READ}
+    monkeypatch.setitem(ROLE_PERMISSIONS, Role.VIEWER, campaigns_only)
+    viewer = await factories.organization(runtime, role=Role.VIEWER)
+    contact_id = encode_global_id("Contact", (await factories.contacts(runtime, viewer, 1))[0])
+    mine = caller(api, runtime, viewer)
+    assert (await preview(mine, subject="Hi {{ contact.firstName }}"))["subject"] == "Hi Ada"
+    assert (await mine.send(PREVIEW, {"input": {"subject": "Hi", "contactId": contact_id}})).codes == ["FORBIDDEN"]
 
 
 async def test_a_preview_that_does_not_parse_tells_where(api: ApiClient, runtime: Runtime) -> None:

@@ -1,0 +1,21 @@
+"""What nobody needs any more: expired idempotency keys, sessions and tokens long over, events applied long ago."""
+
+from typing import Final
+
+from sqlalchemy import func, select
+
+from core.db import SystemScope
+
+AT_ONCE: Final = 10_000
+"""Rows of a kind in one transaction, so that none is long."""
+
+
+async def forget_expired(system: SystemScope, *, at_once: int = AT_ONCE) -> int:
+    """Delete, in all organisations, what has expired; how many rows. The policies of the tables say what that is.
+
+    An idempotency key goes when its 24 hours are over, the others 30 days after their end.
+    """
+    total = 0
+    while forgotten := int((await system.rows(select(func.system.forget_expired(at_once))))[0][0]):
+        total += forgotten
+    return total

@@ -1,0 +1,37 @@
+import pytest
+
+from services import addresses
+
+
+@pytest.mark.parametrize(
+    ("text", "email", "norm"),
+    [
+        ("  Ada@Example.com ", "Ada@example.com", "ada@example.com"),
+        ("x" * 64 + "@y.example", "x" * 64 + "@y.example", "x" * 64 + "@y.example"),
+        ("a@bücher.example", "a@xn--bcher-kva.example", "a@xn--bcher-kva.example"),
+    ],
+)
+def test_an_address_is_read_as_it_is_mailed_and_compared(text: str, email: str, norm: str) -> None:
+    """Blanks go, the domain becomes ASCII, and comparison forgets about case."""
+    assert addresses.parse(text) == addresses.Address(email, norm)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "ada",
+        "ada@",
+        "ada@localhost",
+        "ädä@example.com",
+        "x" * 65 + "@y.example",
+        "a@" + "b." * 130 + "example",
+        "a\0b@c.de",
+    ],
+)
+def test_what_a_mailbox_provider_would_not_take_is_refused(text: str) -> None:
+    """Not ASCII, over-long (RFC 5321: 64 before the @, 254 in all), without a domain, with control characters."""
+    with pytest.raises(addresses.InvalidEmail) as refused:
+        addresses.parse(text, field=("input", "contacts", "3", "email"))
+    assert refused.value.field == ("input", "contacts", "3", "email")
+    assert refused.value.message.startswith("Not a valid e-mail address")

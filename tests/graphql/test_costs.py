@@ -1,0 +1,122 @@
+"""No answer costs more than was charged for it before it ran, however the client writes its sizes down."""
+
+from typing import Any
+
+import pytest
+
+from core.ids import encode_global_id, new_id
+from core.permissions import Principal
+from services.runtime import Runtime
+from tests import factories
+from tests.client import ApiClient
+from tests.graphql.probe import with_settings
+from tests.serving import served
+
+CONTACTS = 60
+
+
+def listed(ids: list[str]) -> str:
+    """A list of ids as a document has it."""
+    return "[" + ", ".join(f'"{one}"' for one in ids) + "]"
+
+
+IDS = [encode_global_id("Contact", new_id()) for _ in range(90)]
+LITERAL = listed(IDS)
+ADD_TAGS = """mutation ($ids: [ID!]!) { addTags(input: {contactIds: $ids, tags: ["new"]}) {
+    contacts { lists { name } events(first: 100) { nodes { kind } } } userErrors { code } } }"""
+WHOLE = """mutation ($input: AddTagsInput!) { addTags(input: $input) { contacts { id } userErrors { code } } }"""
+UPSERT = """mutation ($rows: [UpsertContactInput!]!) { upsertContacts(input: {contacts: $rows}) {
+    results { contact { id } userErrors { code } } } }"""
+
+
+SAME_KEY = """query ($id: ID!) { node(id: $id) {
+    ... on Conversation { x: messages(first: 2) { nodes { __typename } } }
+    ... on Contact { x: events(first: 90) { nodes { __typename } } } } }"""
+
+
+@pytest.fixture(scope="module")
+async def owner(runtime: Runtime) -> Principal:
+    """The owner of an organisation with sixty contacts."""
+    principal = await factories.organization(runtime)
+    await factories.contacts(runtime, principal, CONTACTS, tag="old")
+    return principal
+
+
+@pytest.fixture
+def caller(api: ApiClient, runtime: Runtime, owner: Principal) -> ApiClient:
+    """The owner's client."""
+    return api.as_(factories.token(runtime, owner))
+
+
+def page(arguments: str, declared: str = "") -> str:
+    """A query of contacts."""
+    return f"query {declared} {{ contacts({arguments}) {{ nodes {{ id }} }} }}"
+
+
+@pytest.mark.parametrize(
+    ("query", "variables", "requested"),
+    [
+        (page("first: $n", "($n: Int)"), {"n": None}, 26),
+        (page("first: $n", "($n: Int)"), {"n": 50.0}, 51),
+        (page("first: $n", "($n: Int = 0)"), {"n": None}, 26),
+        (page("first: $n", "($n: Int = 40)"), {}, 41),
+        (page("first: null, last: 50"), {}, 51),
+        (page("first: $f, last: $l", "($f: Int, $l: Int)"), {"l": 50}, 51),
+        (page("first: $f, last: $l", "($f: Int = null, $l: Int = 50)"), {"f": None}, 51),
+        (f"query ($ids: [ID!]! = {LITERAL}) {{ nodes(ids: $ids) {{ id }} }}", {}, 90),
+        ("query ($ids: [ID!]!) { nodes(ids: $ids) { id } }", {"ids": IDS}, 90),
+        ("query ($ids: [ID!]!) { nodes(ids: $ids) { id } }", {"ids": IDS[0]}, 1),
+        ("{ tags { name } }", {}, 5),
+        ("{ contacts(first: 2) { totalCount } }", {}, 11),
+        ("{ node(id: $x) { ... on Campaign { audience { count } } } }".replace("$x", f'"{IDS[0]}"'), {}, 12),
+        (SAME_KEY, {"id": IDS[0]}, 1 + 3 + 91),
+    ],
+)
+async def test_reading_costs_no_more_than_was_charged(
+    caller: ApiClient, query: str, variables: dict[str, Any], requested: int
+) -> None:
+    """Null, whole floats, defaults, either end of a page: each is counted as execution reads it."""
+    reply = await caller.send(query, variables)
+    cost = reply.body["extensions"]["cost"]
+    assert cost["requested"] == requested
+    assert cost["actual"] <= cost["requested"]
+
+
+@pytest.mark.parametrize("size", ["many", 1e300, 1.5, [], True])
+async def test_a_size_that_is_none_is_refused(caller: ApiClient, size: object) -> None:
+    """What is no whole number, or an absurd one, never runs."""
+    reply = await caller.send(page("first: $n", "($n: Int)"), {"n": size})
+    assert reply.status == 400
+    assert reply.codes in (["BAD_USER_INPUT"], ["COST_EXCEEDED"])
+
+
+async def test_changing_costs_no_more_than_was_charged(caller: ApiClient, runtime: Runtime, owner: Principal) -> None:
+    """A payload's rows are counted as many times as the input has ids or rows."""
+    ids = [encode_global_id("Contact", one) for one in await factories.contacts(runtime, owner, 40)]
+    inline = WHOLE.replace("($input: AddTagsInput!)", "").replace(
+        "$input", f'{{contactIds: {listed(ids)}, tags: "b"}}'
+    )
+    rows = [{"email": f"row-{number}@example.com"} for number in range(100)]
+    for query, variables, requested in (
+        (ADD_TAGS, {"ids": ids}, 11 + 40 * (1 + 5 + 101)),
+        (WHOLE, {"input": {"contactIds": ids, "tags": ["a"]}}, 11 + 40),
+        (inline, {}, 11 + 40),
+        (UPSERT, {"rows": rows}, 11 + 100 * 2),
+        (UPSERT, {"rows": rows[0]}, 11 + 2),
+    ):
+        reply = await caller.send(query, variables)
+        cost = reply.body["extensions"]["cost"]
+        assert cost["requested"] == requested
+        assert 11 < cost["actual"] <= requested
+        assert "userErrors': [{" not in str(reply.data)
+
+
+async def test_what_nobody_could_foresee_is_paid_afterwards(runtime: Runtime) -> None:
+    """Where a list turns out longer than was guessed, the rest is taken from the budget all the same."""
+    principal = await factories.organization(runtime)
+    for number in range(12):
+        await factories.contacts(runtime, principal, 1, tag=f"tag-{number}")
+    async with served(with_settings(runtime, graphql={"cost_per_minute": 10_000})) as server:
+        reply = await ApiClient(server.url, factories.token(runtime, principal)).send("{ tags { name } }")
+    cost = reply.body["extensions"]["cost"]
+    assert (cost["requested"], cost["actual"], cost["remaining"]) == (5, 12, 10_000 - 12)

@@ -1,0 +1,51 @@
+"""Turns of a scripted model, and what befalls a reply."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+
+from sqlalchemy import func, update
+
+from integrations.language import Piece, Prompt, Said
+from integrations.scripted import Turn, says
+from models.conversations import Message
+from services.conversations import MessageRow
+from tests.maya.conftest import Stage
+
+
+def speaking(*texts: str, then: BaseException | float | asyncio.Event, every: float = 0.0) -> Turn:
+    """A turn that says some pieces, then raises, or waits."""
+
+    async def turn(_: Prompt) -> AsyncGenerator[Piece, None]:
+        for text in texts:
+            yield Said(text)
+            await asyncio.sleep(every)
+        if isinstance(then, BaseException):
+            raise then
+        await (then.wait() if isinstance(then, asyncio.Event) else asyncio.sleep(then))
+        yield Said("the end")
+        async for piece in says()(Prompt(models=["m"], messages=[])):
+            yield piece
+
+    return turn
+
+
+async def lapse(stage: Stage, reply: MessageRow) -> None:
+    """Let the reply's lease end now, as it does some seconds after its worker died."""
+    async with stage.runtime.work.begin(stage.principal.tenant) as uow:
+        past = func.now() - func.make_interval(0, 0, 0, 0, 0, 0, 1)
+        await uow.execute(update(Message).where(Message.id == reply.id).values(lease_until=past))
+
+
+async def begun(stage: Stage, reply: MessageRow, at_least: int = 1) -> None:
+    """Wait until so many events are in the reply's log."""
+    async with asyncio.timeout(20):
+        async for shown in stage.watch(reply):
+            if shown.sequence >= at_least:
+                return
+
+
+def database_of(stage: Stage) -> str:
+    """The name of the stage's own database."""
+    url = stage.runtime.settings.database.url
+    assert url is not None
+    return url.get_secret_value().rpartition("/")[2]

@@ -1,0 +1,280 @@
+"""Replies through the loss of workers, of Redis and of the database."""
+
+import asyncio
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import asyncpg
+import pytest
+from redis.asyncio import Redis
+from sqlalchemy import update
+
+from core.logstream import LogStream
+from core.unit_of_work import UnitOfWork
+from integrations.scripted import ScriptedModel, says
+from models.conversations import Message, MessageStatus
+from services import maya
+from services.conversations import reply_log
+from services.maya import leases
+from tests.conftest import Servers
+from tests.maya.acting import begun, database_of, lapse, speaking
+from tests.maya.conftest import Stage, sequences, told
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+
+async def test_a_reply_that_is_being_made_is_left_alone(stage: Stage) -> None:
+    """A run that comes while another speaks neither ends nor repeats the reply."""
+    gate = asyncio.Event()
+    stage = stage.scripted(speaking("Before ", then=gate))
+    reply = await stage.ask()
+    async with stage.running(reply):
+        await begun(stage, reply)
+        assert (await stage.run(reply)).status == "streaming"
+        gate.set()
+    assert (await stage.stored(reply)).content == "Before the end"
+
+
+async def test_a_lapsed_lease_changes_nothing_any_more(stage: Stage) -> None:
+    """Once another run has taken the reply, the earlier one can neither keep, hand on nor end it."""
+    reply = await stage.ask()
+    work, tenant = stage.runtime.work, stage.principal.tenant
+    async with work.begin(tenant) as uow:
+        old = await leases.take(uow, reply.id)
+    await lapse(stage, reply)
+    async with work.begin(tenant) as uow:
+        new = await leases.take(uow, reply.id)
+    assert old is not None
+    assert new is not None
+    ending = leases.Ending(status=MessageStatus.COMPLETED, content="from the dead", last_sequence=1)
+    changes: list[Callable[[UnitOfWork], Awaitable[None]]] = [
+        lambda uow: leases.renew(uow, old, content="", last_sequence=0),
+        lambda uow: leases.release(uow, old),
+        lambda uow: leases.end(uow, old, ending),
+    ]
+    for change in changes:
+        with pytest.raises(leases.LeaseLost):
+            async with work.begin(tenant) as uow:
+                await change(uow)
+    async with work.begin(tenant) as uow:
+        await leases.end(uow, new, ending)
+    assert (await stage.stored(reply)).status == "completed"
+
+
+async def test_a_reply_whose_runs_keep_dying(stage: Stage) -> None:
+    """After three runs that died in silence the reply is given up."""
+    model = ScriptedModel([])
+    stage = stage.with_model(model)
+    reply = await stage.ask()
+    await stage.runtime.logs.claim(reply_log(stage.principal.organization_id, reply.id))
+    async with stage.runtime.work.begin(stage.principal.tenant) as uow:
+        await uow.execute(update(Message).where(Message.id == reply.id).values(attempt=3))
+    ended = await stage.run(reply)
+    assert (ended.status, ended.error_code) == ("failed", "INTERRUPTED")
+    assert model.prompts == []
+
+
+async def test_a_flush_in_the_middle(fresh_stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Redis flushed while Maya speaks: running and new viewers still get every event once and in order.
+
+    The viewer looks often enough to meet the empty log before it is written again.
+    """
+    monkeypatch.setattr("services.maya.watching.POLL_SECONDS", 0.02)
+    gate = asyncio.Event()
+    stage = fresh_stage.scripted(speaking("one ", "two ", "three ", then=gate, every=0.05))
+    reply = await stage.ask()
+    viewer = asyncio.create_task(stage.see(reply))
+    async with stage.running(reply):
+        await begun(stage, reply, 2)
+        await stage.redis.flushdb()
+        await asyncio.sleep(0.1)
+        gate.set()
+    events = await asyncio.wait_for(viewer, 10)
+    assert told(events) == "one two three the end"
+    assert sequences(events) == list(range(1, len(events) + 1))
+    assert await stage.see(reply) == events
+
+
+async def test_an_older_copy_of_redis(fresh_stage: Stage) -> None:
+    """Redis comes back with an older copy of the log: what is missing is written again, in its place."""
+    gate = asyncio.Event()
+    stage = fresh_stage.scripted(speaking("one ", "two ", "three ", then=gate, every=0.05))
+    reply = await stage.ask()
+    log = stage.runtime.logs.key(reply_log(stage.principal.organization_id, reply.id))
+    async with stage.running(reply):
+        await begun(stage, reply, 1)
+        older = await stage.redis.dump(log)
+        await begun(stage, reply, 3)
+        await stage.redis.restore(log, 60_000, older, replace=True)
+        gate.set()
+    events = await stage.see(reply)
+    assert told(events) == "one two three the end"
+    assert sequences(events) == list(range(1, len(events) + 1))
+
+
+async def test_a_flush_afterwards(fresh_stage: Stage) -> None:
+    """When the log is gone, an ended reply is answered with its last event and the whole text."""
+    stage = fresh_stage.scripted(says("All ", "of it."))
+    reply = await stage.ask()
+    ended = await stage.run(reply)
+    await stage.redis.flushdb()
+    for after in (0, 1):
+        [last] = await stage.see(reply, after)
+        assert (last.sequence, last.reply) == (ended.last_sequence, ended)
+    assert await stage.see(reply, ended.last_sequence) == []
+
+
+async def test_a_worker_that_died_before_the_last_event(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A log that lacks its last event, while the row has ended, is completed from the row."""
+    monkeypatch.setattr("services.maya.watching.POLL_SECONDS", 0.1)
+    stage = stage.scripted(says("All of it."))
+    reply = await stage.ask()
+    ended = await stage.run(reply)
+    whole = await stage.see(reply)
+    log = stage.runtime.logs.key(reply_log(stage.principal.organization_id, reply.id))
+    await stage.redis.xdel(log, f"{ended.last_sequence}-0")
+    assert await stage.see(reply) == whole
+
+
+async def test_the_database_away_at_the_end(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reply is stored although the database is away for a moment when it ends."""
+    stage = stage.scripted(says("All of it."))
+    failures = iter([OSError("away"), OSError("away")])
+    whole = leases.end
+
+    async def end(uow: UnitOfWork, lease: leases.Lease, ending: leases.Ending) -> None:
+        if (failure := next(failures, None)) is not None:
+            raise failure
+        await whole(uow, lease, ending)
+
+    monkeypatch.setattr("services.maya.running.leases.end", end)
+    monkeypatch.setattr("services.maya.running.END_PAUSE_SECONDS", 0.01)
+    ended = await stage.run(await stage.ask())
+    assert (ended.status, ended.content) == ("completed", "All of it.")
+
+
+async def test_a_database_that_is_cut_off_in_the_middle(fresh_stage: Stage, servers: Servers) -> None:
+    """All connections to the database are ended while Maya speaks: the reply goes on and is stored."""
+    gate = asyncio.Event()
+    stage = fresh_stage.scripted(speaking("Before ", then=gate))
+    reply = await stage.ask()
+    async with stage.running(reply):
+        await begun(stage, reply)
+        admin = await asyncpg.connect(servers.postgres.admin_url)
+        try:
+            await admin.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1", database_of(stage)
+            )
+        finally:
+            await admin.close()
+        await asyncio.sleep(0.7)
+        gate.set()
+    ended = await stage.stored(reply)
+    assert (ended.status, ended.content) == ("completed", "Before the end")
+
+
+async def test_redis_away_all_the_time(stage: Stage) -> None:
+    """Without Redis the reply is made and stored all the same."""
+    async with asyncio.timeout(15), Redis.from_url("redis://127.0.0.1:9/0") as nobody:
+        deaf = replace(stage.runtime, logs=LogStream(nobody, within=0.1))
+        away = replace(stage, runtime=deaf).scripted(says("Still ", "here."))
+        ended = await away.run(await away.ask())
+    assert (ended.status, ended.content) == ("completed", "Still here.")
+
+
+async def test_a_dead_run_that_had_spoken(stage: Stage) -> None:
+    """A reply whose worker died in the middle ends with INTERRUPTED and keeps its text; the dead one is shut out."""
+    gate = asyncio.Event()
+    stage = stage.scripted(speaking("Half of ", then=gate))
+    reply = await stage.ask()
+    viewer = asyncio.create_task(stage.see(reply))
+    async with stage.running(reply):
+        await begun(stage, reply)
+        await lapse(stage, reply)
+        ended = await stage.run(reply)
+        gate.set()
+    assert (ended.status, ended.content, ended.error_code) == ("failed", "Half of ", "INTERRUPTED")
+    assert await stage.stored(reply) == ended
+    events = await asyncio.wait_for(viewer, 10)
+    assert told(events) == "Half of "
+    assert events[-1].reply == ended
+    assert sequences(events) == [1, 2]
+
+
+async def test_a_dead_run_that_was_silent(stage: Stage) -> None:
+    """A reply of which nothing was shown is made anew."""
+    stage = stage.scripted(speaking(then=60.0), says("Second try."))
+    reply = await stage.ask()
+    first = asyncio.create_task(stage.run(reply))
+    await asyncio.sleep(0.2)
+    await lapse(stage, reply)
+    ended = await stage.run(reply)
+    assert (ended.status, ended.content) == ("completed", "Second try.")
+    await asyncio.wait_for(first, 3)
+    assert told(await stage.see(reply)) == "Second try."
+
+
+async def test_a_dead_run_and_a_flush(fresh_stage: Stage) -> None:
+    """With worker and log both gone, the reply ends with INTERRUPTED, and viewers of the old log get the end."""
+    gate = asyncio.Event()
+    stage = fresh_stage.scripted(speaking("Half of ", then=gate))
+    reply = await stage.ask()
+    async with stage.running(reply):
+        await begun(stage, reply)
+        await lapse(stage, reply)
+        await stage.redis.flushdb()
+        ended = await stage.run(reply)
+        gate.set()
+    assert ended.error_code == "INTERRUPTED"
+    [last] = await stage.see(reply, 7)
+    assert (last.sequence, last.reply) == (8, ended)
+
+
+async def test_a_shutdown(stage: Stage) -> None:
+    """A run that is cancelled by its process ends what it began, and hands on what it had not."""
+    stage = stage.scripted(speaking("Half of ", then=60.0), speaking(then=60.0), says("Whole."))
+    spoken = await stage.ask()
+    run = asyncio.create_task(stage.run(spoken))
+    await begun(stage, spoken)
+    run.cancel()
+    await asyncio.gather(run, return_exceptions=True)
+    assert (await stage.stored(spoken)).error_code == "INTERRUPTED"
+    silent = await stage.ask()
+    run = asyncio.create_task(stage.run(silent))
+    await asyncio.sleep(0.2)
+    run.cancel()
+    await asyncio.gather(run, return_exceptions=True)
+    assert (await stage.stored(silent)).status == "pending"
+    assert (await stage.run(silent)).content == "Whole."
+
+
+async def test_the_sweeper_finds_what_nobody_has(fresh_stage: Stage) -> None:
+    """A reply is found while it waits and once its lease has ended, not while a run has it or it has ended."""
+    stage = fresh_stage.scripted(speaking("Hm ", then=60.0))
+    reply = await stage.ask()
+    system = stage.runtime.system
+    assert await maya.abandoned(system) == [stage.job(reply)]
+    run = asyncio.create_task(stage.run(reply))
+    await begun(stage, reply)
+    assert await maya.abandoned(system) == []
+    await lapse(stage, reply)
+    assert await maya.abandoned(system) == [stage.job(reply)]
+    await stage.cancel(reply)
+    await asyncio.wait_for(run, 3)
+    assert await maya.abandoned(system) == []
+
+
+async def test_a_long_run_keeps_its_lease(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While Maya speaks the lease is renewed, and what was said so far is stored."""
+    monkeypatch.setattr("services.maya.running.LOOK_SECONDS", 0.05)
+    monkeypatch.setattr("services.maya.running.RENEW_SECONDS", 0.1)
+    gate = asyncio.Event()
+    stage = stage.scripted(speaking("So far ", then=gate))
+    reply = await stage.ask()
+    async with stage.running(reply):
+        await begun(stage, reply)
+        await asyncio.sleep(0.4)
+        midway = await stage.stored(reply)
+        gate.set()
+    assert (midway.status, midway.content, midway.last_sequence) == ("streaming", "So far ", 1)

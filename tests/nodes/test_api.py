@@ -1,0 +1,50 @@
+"""`nodes(ids)`, over the types of the API."""
+
+import pytest
+
+from core.ids import encode_global_id, new_id
+from core.permissions import ROLE_PERMISSIONS, Permission, Role
+from services import lists, templates
+from services.runtime import Runtime
+from tests import factories
+from tests.client import ApiClient
+from tests.statements import statements
+
+NODES = "query ($ids: [ID!]!) { nodes(ids: $ids) { __typename id } }"
+
+
+async def test_nodes_of_a_type_are_one_statement(api: ApiClient, runtime: Runtime) -> None:
+    """Mixed types, repeats and unknown ids come in the order asked for; a hundred cost as little as a few."""
+    owner = await factories.organization(runtime)
+    client = api.as_(factories.token(runtime, owner))
+    async with runtime.work.begin(owner.tenant) as uow:
+        made_list = await lists.create(uow, "News")
+        made_template = await templates.create(uow, {"name": "News"})
+    people = [encode_global_id("Contact", key) for key in await factories.contacts(runtime, owner, 40)]
+    campaigns = [encode_global_id("Campaign", await factories.campaign(runtime, owner)) for _ in range(3)]
+    others = [
+        encode_global_id("List", made_list.id),
+        encode_global_id("Template", made_template.id),
+        encode_global_id("User", owner.user_id),
+        encode_global_id("Organization", owner.organization_id),
+    ]
+    unknown = [encode_global_id("Contact", new_id()), encode_global_id("Nothing", new_id()), "x", ""]
+    wanted = [*people[:20], *unknown, *others, *campaigns, *people[20:], people[0], others[0]]
+    await client.execute(NODES, {"ids": []})
+    with statements(runtime) as seen:
+        found = (await client.execute(NODES, {"ids": wanted}))["nodes"]
+    assert [node and node["id"] for node in found] == [None if value in unknown else value for value in wanted]
+    assert len(seen) == 6
+
+
+async def test_nodes_beyond_the_callers_rights_are_null(
+    api: ApiClient, runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each type asks for its own permission; the others of the answer stay."""
+    monkeypatch.setitem(ROLE_PERMISSIONS, Role.VIEWER, ROLE_PERMISSIONS[Role.VIEWER] - {Permission.CONTACT_READ})
+    viewer = await factories.organization(runtime, role=Role.VIEWER)
+    contact = encode_global_id("Contact", (await factories.contacts(runtime, viewer, 1))[0])
+    user = encode_global_id("User", viewer.user_id)
+    client = api.as_(factories.token(runtime, viewer))
+    found = (await client.execute(NODES, {"ids": [contact, user]}))["nodes"]
+    assert found == [None, {"__typename": "User", "id": user}]

@@ -1,0 +1,94 @@
+"""A mail provider in this process: exact, strict, and as unreliable as it is told to be."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from core.ids import new_id
+from integrations.mail import (
+    AccountRefused,
+    Answered,
+    BatchRefused,
+    Envelope,
+    InDoubt,
+    Message,
+    NotSent,
+    Outcome,
+    Receipt,
+    SearchFailed,
+    Verdict,
+)
+
+
+class Accepted(NamedTuple):
+    """A message that the provider has taken."""
+
+    message_id: str
+    campaign_id: str
+    batch_id: str
+    delivery_id: str
+    to: str
+
+
+OUTCOMES = (
+    "ok",
+    "inactive",
+    "refused",
+    "rate limited",
+    "account",
+    "spoilt",
+    "failed before",
+    "failed after",
+    "failed half-way",
+)
+
+
+@dataclass(slots=True)
+class ModelMailer:
+    """Does what `outcome` says with the next batches; `ledger` is the truth about what it has accepted."""
+
+    account: str = "model"
+    outcome: str = "ok"
+    search_fails: bool = False
+    ledger: list[Accepted] = field(default_factory=list)
+
+    async def send(self, envelope: Envelope, messages: Sequence[Message], *, timeout_seconds: float) -> Outcome:  # noqa: ARG002
+        """Take the batch, or a part, or nothing, and tell the truth, or nothing."""
+        told: dict[str, Outcome] = {
+            "rate limited": NotSent(reason="429"),
+            "account": AccountRefused(code=405, reason="Pay."),
+            "failed before": InDoubt(reason="500"),
+        }
+        if self.outcome in told:
+            return told[self.outcome]
+        if self.outcome == "spoilt" and len(messages) > 1:
+            return BatchRefused(code=300, reason="Something is wrong with one of them.")
+        taken = messages
+        if self.outcome == "failed half-way":
+            taken = messages[: len(messages) // 2]
+        elif self.outcome in ("inactive", "refused"):
+            taken = messages[1:]
+        receipts = [self.accept(envelope, message) for message in taken]
+        if self.outcome.startswith("failed"):
+            return InDoubt(reason="The connection was cut.")
+        if self.outcome in ("inactive", "refused"):
+            verdict = Verdict.INACTIVE if self.outcome == "inactive" else Verdict.REFUSED
+            receipts.insert(0, Receipt(verdict, None, 406, "No."))
+        return Answered(receipts=receipts)
+
+    def accept(self, envelope: Envelope, message: Message) -> Receipt:
+        """Take one message."""
+        message_id = str(new_id())
+        self.ledger.append(
+            Accepted(message_id, envelope.campaign_id, envelope.batch_id, message.delivery_id, message.to)
+        )
+        return Receipt(Verdict.ACCEPTED, message_id)
+
+    async def find(self, batch_id: str) -> Mapping[str, str]:
+        """What was taken of a batch."""
+        if self.search_fails:
+            raise SearchFailed("no answer")
+        return {one.delivery_id: one.message_id for one in self.ledger if one.batch_id == batch_id}
+
+    async def aclose(self) -> None:
+        """Nothing to close."""

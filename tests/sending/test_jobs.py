@@ -1,0 +1,126 @@
+"""A whole worker in this process: doorbell, sender and sweeper, with Redis and without."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from uuid import UUID
+
+import pytest
+
+from core.permissions import Principal
+from core.queue import Job, Queue
+from core.settings import Settings
+from core.unit_of_work import Work
+from jobs import FUNCTIONS, working
+from models.campaigns import CampaignStatus
+from services.deliveries.progress import read_progress
+from services.deliveries.states import move
+from services.deliveries.work import PrepareCampaign
+from services.runtime import Runtime
+from tests import factories
+from tests.sending.conftest import Provider
+
+QUICK = {"sweep_seconds": 0.2, "lease_seconds": 5.0, "batch_size": 50, "reconcile_grace_seconds": 0.0}
+
+
+def hurried(settings: Settings, **redis: str) -> Settings:
+    """The settings with short times."""
+    changes: dict[str, object] = {"sending": settings.sending.model_copy(update=QUICK)}
+    if redis:
+        changes["redis"] = type(settings.redis).model_validate(redis)
+    return settings.model_copy(update=changes)
+
+
+@asynccontextmanager
+async def worker(runtime: Runtime) -> AsyncIterator[asyncio.Task[None]]:
+    """A worker that is stopped as SIGTERM stops it."""
+    stopping = asyncio.Event()
+    task = asyncio.create_task(working(runtime, stopping))
+    try:
+        yield task
+    finally:
+        stopping.set()
+        await asyncio.wait_for(task, 20)
+
+
+async def ended(runtime: Runtime, principal: Principal, campaign_id: UUID, within: float = 20) -> CampaignStatus:
+    """Wait until the campaign has ended."""
+    async with asyncio.timeout(within):
+        while True:
+            row = await read_progress(runtime.reads(principal.tenant), campaign_id)
+            assert row is not None
+            if row.is_final:
+                return row.status
+            await asyncio.sleep(0.02)
+
+
+async def ordered(runtime: Runtime, how_many: int) -> tuple[Principal, UUID]:
+    """A campaign that somebody has just sent."""
+    principal = await factories.organization(runtime)
+    await factories.contacts(runtime, principal, how_many)
+    campaign_id = await factories.campaign(runtime, principal)
+    async with runtime.work.begin(principal.tenant) as uow:
+        await move(uow, campaign_id, CampaignStatus.PREPARING)
+        uow.enqueue(PrepareCampaign(organization_id=principal.organization_id, campaign_id=campaign_id))
+    return principal, campaign_id
+
+
+@pytest.fixture
+def quick(fresh_runtime: Runtime, provider: Provider) -> Runtime:
+    """A runtime of its own with short times, which sends to the provider."""
+    return replace(fresh_runtime, settings=hurried(fresh_runtime.settings), mailer=provider.mailer)
+
+
+async def test_a_worker_sends_a_campaign(quick: Runtime, provider: Provider) -> None:
+    """Rung for, a worker prepares, sends and ends a campaign, and stops when told to."""
+    async with worker(quick):
+        principal, campaign_id = await ordered(quick, 120)
+        assert await ended(quick, principal, campaign_id) is CampaignStatus.SENT
+    assert len(await provider.ledger(campaign_id)) == 120
+
+
+async def test_a_worker_needs_no_redis(quick: Runtime, provider: Provider) -> None:
+    """With Redis away from start to end, the sweeper alone carries a campaign to its end."""
+    nowhere = "redis://127.0.0.1:9/0"
+    queue = Queue(nowhere)
+    runtime = replace(
+        quick,
+        settings=hurried(quick.settings, url=nowhere),
+        queue=queue,
+        work=Work(quick.engine, queue, quick.publisher),
+    )
+    async with worker(runtime):
+        principal, campaign_id = await ordered(runtime, 60)
+        assert await ended(runtime, principal, campaign_id) is CampaignStatus.SENT
+    assert len(await provider.ledger(campaign_id)) == 60
+
+
+async def test_a_small_campaign_is_not_held_up_by_a_large_one(quick: Runtime, provider: Provider) -> None:
+    """Batches go round-robin over organisations: the small campaign ends long before the large one."""
+    async with worker(quick):
+        large, large_id = await ordered(quick, 3_000)
+        small, small_id = await ordered(quick, 30)
+        await ended(quick, small, small_id)
+        row = await read_progress(quick.reads(large.tenant), large_id)
+        assert row is not None
+        assert row.counts.accepted < 3_000
+        assert await ended(quick, large, large_id, 40) is CampaignStatus.SENT
+    assert len(await provider.ledger(large_id)) == 3_000
+
+
+async def test_a_rate_is_kept(quick: Runtime, provider: Provider) -> None:
+    """With 100 messages a second allowed, 150 take a second at least."""
+    postmark = quick.settings.postmark.model_copy(update={"messages_per_second": 100})
+    runtime = replace(quick, settings=quick.settings.model_copy(update={"postmark": postmark}))
+    principal, campaign_id = await ordered(runtime, 150)
+    started = asyncio.get_running_loop().time()
+    async with worker(runtime):
+        assert await ended(runtime, principal, campaign_id) is CampaignStatus.SENT
+    assert asyncio.get_running_loop().time() - started >= 1.0
+    assert len(await provider.ledger(campaign_id)) == 150
+
+
+def test_every_job_has_a_worker_function() -> None:
+    """What can be enqueued can be run."""
+    assert {function.__name__ for function in FUNCTIONS} == set(Job.registry)

@@ -1,0 +1,375 @@
+"""The invariants of sending, under every order of steps, deaths and late news that Hypothesis can think of.
+
+`make test` runs a bounded number of examples; NUDGE_TEST_EXAMPLES asks for more.
+"""
+
+import asyncio
+import os
+from collections import Counter
+from collections.abc import Coroutine
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
+from uuid import UUID
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+from sqlalchemy import select
+
+from core.permissions import Principal
+from integrations.mail import Envelope, Message
+from models.campaigns import OPEN_DELIVERIES, CampaignStatus, DeliveryStatus, EmailDelivery
+from services.deliveries.applying import apply_everything
+from services.deliveries.claiming import Claim
+from services.deliveries.composing import CampaignMail, compose
+from services.deliveries.sending import Sender
+from services.deliveries.states import CampaignConflict
+from services.deliveries.submitting import Handed, hand_over, submit
+from services.deliveries.unsubscribing import Link, unsubscribe
+from services.deliveries.webhooks import receive
+from services.runtime import Runtime
+from tests.sending.model import OUTCOMES, Accepted, ModelMailer
+from tests.sending.worker import expire_leases, finish, go, progress, sending, statuses, sweep
+
+T = TypeVar("T")
+PEOPLE = 6
+EXAMPLES = int(os.environ.get("NUDGE_TEST_EXAMPLES", "25"))
+PLACES = st.integers(0, 5)
+
+
+@dataclass(slots=True, kw_only=True)
+class Held:
+    """A batch in a worker's hands: claimed, then submitted, then answered."""
+
+    claim: Claim
+    messages: list[Message] | None = None
+    handed: list[Handed] | None = None
+
+
+@dataclass(kw_only=True)
+class World:
+    """A campaign to six people, workers that may die at any step, and what must never happen."""
+
+    runtime: Runtime
+    sender: Sender
+    mailer: ModelMailer
+    principal: Principal
+    contacts: list[UUID]
+    campaign_id: UUID
+    mail: CampaignMail
+    bystander: tuple[Principal, UUID]
+    deliveries: dict[UUID, UUID]
+    addresses: dict[str, UUID]
+    held: list[Held] = field(default_factory=list)
+    gone: set[UUID] = field(default_factory=set)
+    wrongly_passed: list[UUID] = field(default_factory=list)
+
+    @classmethod
+    async def make(cls, runtime: Runtime) -> "World":
+        """A fresh organisation and campaign, and a bystander's."""
+        mailer = ModelMailer()
+        sender = Sender(
+            settings=runtime.settings,
+            work=runtime.work,
+            system=runtime.system,
+            reads=runtime.reads,
+            mailer=mailer,
+            signer=runtime.unsubscribe_signer,
+        )
+        stranger, _, other = await sending(runtime, 2)
+        principal, contacts, campaign_id = await sending(runtime, PEOPLE)
+        mail = await sender.mail_of(principal.tenant, campaign_id)
+        assert mail is not None
+        rows = await runtime.reads(principal.tenant).rows(
+            select(EmailDelivery.contact_id, EmailDelivery.id, EmailDelivery.email)
+        )
+        return cls(
+            runtime=runtime,
+            sender=sender,
+            mailer=mailer,
+            principal=principal,
+            contacts=contacts,
+            campaign_id=campaign_id,
+            mail=mail,
+            bystander=(stranger, other),
+            deliveries={row.contact_id: row.id for row in rows},
+            addresses={row.email: row.contact_id for row in rows},
+        )
+
+    async def claim(self, most: int) -> None:
+        """T1."""
+        self.sender.cursors.clear()
+        claimed = await self.sender.take(self.principal.tenant, self.mail, most)
+        if claimed.rows:
+            self.held.append(Held(claim=claimed))
+
+    async def submit(self, held: Held) -> None:
+        """T2: nobody who is gone by now may pass."""
+        composed = await compose(held.claim, self.mail, signer=self.sender.signer, public_url="https://x.example")
+        async with self.runtime.work.begin(self.principal.tenant) as uow:
+            held.messages = await submit(uow, held.claim, composed, self.sender.times)
+        self.wrongly_passed += [
+            self.addresses[message.to] for message in held.messages if self.addresses[message.to] in self.gone
+        ]
+
+    async def post(self, held: Held, outcome: str) -> None:
+        """Hand over, with the provider in whatever mood."""
+        self.mailer.outcome = outcome
+        envelope = Envelope(
+            sender="a@b.example",
+            campaign_id=str(self.campaign_id),
+            batch_id=str(held.claim.batch_id),
+            tag="t",
+        )
+        held.handed = await hand_over(
+            self.mailer, envelope, held.messages or [], deadline=held.claim.deadline, times=self.sender.times
+        )
+        self.mailer.outcome = "ok"
+
+    async def record(self, held: Held) -> None:
+        """T3, and whatever follows from it."""
+        if held.handed:
+            await self.sender.record_for_sure(self.principal.tenant, held.claim, held.handed)
+            await self.sender.heed(self.principal.tenant, self.campaign_id, held.handed)
+            if any(receipt_is_inactive(part) for part in held.handed):
+                await self.learn_suppressed()
+
+    async def learn_suppressed(self) -> None:
+        """Whoever the provider calls inactive is gone from now on."""
+        for contact_id, status in (await statuses(self.runtime, self.principal, self.campaign_id)).items():
+            if status is DeliveryStatus.REJECTED:
+                self.gone.add(contact_id)
+
+    async def expire(self) -> None:
+        """All leases end, on the workers' own clocks as well."""
+        await expire_leases(self.runtime, self.principal, self.campaign_id)
+        for held in self.held:
+            held.claim = replace(held.claim, deadline=0.0)
+
+    async def sweep(self) -> None:
+        """A round of the sweeper."""
+        await sweep(self.runtime, self.mailer, self.principal, self.campaign_id)
+
+    async def order(self, to: CampaignStatus) -> None:
+        """Pause, resume or cancel, where the state allows it."""
+        with suppress(CampaignConflict):
+            await go(self.runtime, self.principal, self.campaign_id, to)
+
+    async def leave(self, contact_id: UUID) -> None:
+        """A recipient unsubscribes."""
+        link = Link(
+            self.principal.organization_id,
+            self.campaign_id,
+            self.deliveries[contact_id],
+            contact_id,
+        )
+        assert await unsubscribe(self.runtime.work, link)
+        self.gone.add(contact_id)
+
+    async def hear(self, message: Accepted, kind: str, times: int) -> None:
+        """The provider tells of a message, perhaps again and again."""
+        for _ in range(times):
+            await receive(self.runtime.work, told(message, kind))
+        await apply_everything(self.runtime.work, self.runtime.system)
+        if kind in ("Bounce", "SpamComplaint"):
+            self.gone.add(self.addresses[message.to])
+
+    async def check(self) -> None:
+        """What holds at every moment."""
+        await progress(self.runtime, self.principal, self.campaign_id)
+        assert not self.wrongly_passed, "somebody suppressed passed the point of no return"
+        for name in ("delivery_id", "to"):
+            counts = Counter(getattr(message, name) for message in self.mailer.ledger)
+            assert not [one for one, count in counts.items() if count > 1], f"two messages for one {name}"
+        now = await statuses(self.runtime, self.principal, self.campaign_id)
+        accepted = {self.addresses[message.to] for message in self.mailer.ledger}
+        for contact_id, status in now.items():
+            if status in (DeliveryStatus.ACCEPTED, DeliveryStatus.DELIVERED):
+                assert contact_id in accepted, f"{status}, but the provider has never seen it"
+
+    async def end(self) -> None:
+        """Leave the workers for dead, let everything settle, and look."""
+        await self.expire()
+        status = (await progress(self.runtime, self.principal, self.campaign_id)).status
+        if status is CampaignStatus.PAUSED:
+            await self.order(CampaignStatus.SENDING)
+        now = await progress(self.runtime, self.principal, self.campaign_id)
+        if not now.is_final:
+            now = await finish(self.runtime, self.sender, self.principal, self.campaign_id)
+        await self.check()
+        ends = await statuses(self.runtime, self.principal, self.campaign_id)
+        assert len(ends) == PEOPLE
+        assert not [status for status in ends.values() if status in OPEN_DELIVERIES], now
+        if now.status in (CampaignStatus.SENT, CampaignStatus.SENT_WITH_ISSUES):
+            missing = set(ends) - {self.addresses[message.to] for message in self.mailer.ledger}
+            excused = {
+                one for one, status in ends.items() if status in (DeliveryStatus.REJECTED, DeliveryStatus.SKIPPED)
+            }
+            assert missing <= excused, "somebody was lost"
+        stranger, other = self.bystander
+        rows = await statuses(self.runtime, stranger, other)
+        assert set(rows.values()) == {DeliveryStatus.PENDING}, "another tenant's rows were touched"
+
+
+def receipt_is_inactive(part: Handed) -> bool:
+    """Whether the provider called an address of the part inactive."""
+    return any(receipt.verdict == "inactive" for receipt in getattr(part.outcome, "receipts", ()))
+
+
+def told(message: Accepted, kind: str) -> dict[str, Any]:
+    """A webhook about a message."""
+    return {
+        "RecordType": kind,
+        "MessageID": message.message_id,
+        "Recipient": message.to,
+        "ID": int(message.message_id.replace("-", "")[-12:], 16),
+        "Type": {"Bounce": "HardBounce", "SpamComplaint": "SpamComplaint"}.get(kind),
+        "Metadata": {
+            "batch": message.batch_id,
+            "delivery": message.delivery_id,
+            "campaign": message.campaign_id,
+        },
+    }
+
+
+class SendingMachine(RuleBasedStateMachine):
+    """Hypothesis chooses the steps; each runs in the session's loop."""
+
+    runtime: Runtime
+    loop: asyncio.AbstractEventLoop
+    world: World
+
+    def run(self, step: Coroutine[Any, Any, T]) -> T:
+        """Run a step in the loop that owns the connections."""
+        return asyncio.run_coroutine_threadsafe(step, self.loop).result(60)
+
+    def pick(self, place: int, *, submitted: bool, answered: bool) -> Held | None:
+        """A batch in that stage."""
+        found = [
+            held
+            for held in self.world.held
+            if (held.messages is not None) is submitted and (held.handed is not None) is answered
+        ]
+        return found[place % len(found)] if found else None
+
+    @initialize()
+    def begin(self) -> None:
+        """A campaign in `sending`."""
+        self.world = self.run(World.make(self.runtime))
+
+    @rule(most=st.integers(1, PEOPLE))
+    def claim(self, most: int) -> None:
+        """A worker claims."""
+        self.run(self.world.claim(most))
+
+    @rule(place=PLACES)
+    def submit(self, place: int) -> None:
+        """It passes the point of no return."""
+        if held := self.pick(place, submitted=False, answered=False):
+            self.run(self.world.submit(held))
+
+    @rule(place=PLACES, outcome=st.sampled_from(OUTCOMES))
+    def post(self, place: int, outcome: str) -> None:
+        """It hands over."""
+        if held := self.pick(place, submitted=True, answered=False):
+            self.run(self.world.post(held, outcome))
+
+    @rule(place=PLACES)
+    def record(self, place: int) -> None:
+        """It records the answer, however late."""
+        if held := self.pick(place, submitted=True, answered=True):
+            self.world.held.remove(held)
+            self.run(self.world.record(held))
+
+    @rule(most=st.integers(1, PEOPLE), outcome=st.sampled_from(OUTCOMES))
+    def whole_batch(self, most: int, outcome: str) -> None:
+        """A worker does all of a batch."""
+        self.run(self.world.claim(most))
+        if held := self.pick(-1, submitted=False, answered=False):
+            self.run(self.world.submit(held))
+            self.run(self.world.post(held, outcome))
+            self.world.held.remove(held)
+            self.run(self.world.record(held))
+
+    @rule(place=PLACES)
+    def kill(self, place: int) -> None:
+        """A worker dies at whatever step."""
+        if self.world.held:
+            self.world.held.pop(place % len(self.world.held))
+
+    @rule(expire=st.booleans(), search_fails=st.booleans())
+    def sweep(self, expire: bool, search_fails: bool) -> None:
+        """The sweeper comes, perhaps after all leases have ended."""
+        if expire:
+            self.run(self.world.expire())
+        self.world.mailer.search_fails = search_fails
+        self.run(self.world.sweep())
+        self.world.mailer.search_fails = False
+
+    @rule(to=st.sampled_from((CampaignStatus.PAUSED, CampaignStatus.SENDING)))
+    def order(self, to: CampaignStatus) -> None:
+        """Somebody pauses or resumes."""
+        self.run(self.world.order(to))
+
+    @rule(sure=st.integers(0, 4))
+    def cancel(self, sure: int) -> None:
+        """Somebody cancels, now and then."""
+        if sure == 0:
+            self.run(self.world.order(CampaignStatus.CANCELLING))
+
+    @rule(who=st.integers(0, PEOPLE - 1))
+    def unsubscribe(self, who: int) -> None:
+        """A recipient leaves."""
+        self.run(self.world.leave(self.world.contacts[who]))
+
+    @rule(
+        place=PLACES,
+        kind=st.sampled_from(("Delivery", "Open", "Click", "Bounce", "SpamComplaint")),
+        times=st.integers(1, 2),
+    )
+    def hear(self, place: int, kind: str, times: int) -> None:
+        """The provider tells of a message."""
+        if ledger := self.world.mailer.ledger:
+            self.run(self.world.hear(ledger[place % len(ledger)], kind, times))
+
+    @invariant()
+    def holds(self) -> None:
+        """What holds at every moment."""
+        if hasattr(self, "world"):
+            self.run(self.world.check())
+
+    def teardown(self) -> None:
+        """Everything settles."""
+        if hasattr(self, "world"):
+            self.run(self.world.end())
+
+
+async def explore(runtime: Runtime, examples: int) -> None:
+    """Run the machine in a thread; its steps come back to this loop."""
+
+    class Bound(SendingMachine):
+        pass
+
+    Bound.runtime, Bound.loop = runtime, asyncio.get_running_loop()
+    chosen = settings(
+        max_examples=examples,
+        stateful_step_count=25,
+        deadline=None,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+        print_blob=False,
+    )
+    await asyncio.to_thread(run_state_machine_as_test, Bound, settings=chosen)
+
+
+async def test_the_invariants_hold_in_every_order(runtime: Runtime) -> None:
+    """One message each, nobody lost, nobody suppressed, counts that add up: a bounded number of examples."""
+    await explore(runtime, EXAMPLES)
+
+
+@pytest.mark.slow
+async def test_the_invariants_hold_for_long(runtime: Runtime) -> None:
+    """The same for many more examples."""
+    await explore(runtime, 20 * EXAMPLES)

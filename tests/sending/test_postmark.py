@@ -1,0 +1,159 @@
+"""Every answer of Postmark, and every way of getting none, sorted by whether something may have been sent."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from time import monotonic
+
+import orjson
+import pytest
+
+from integrations.mail import (
+    AccountRefused,
+    Answered,
+    BatchRefused,
+    Envelope,
+    InDoubt,
+    Message,
+    NotSent,
+    Outcome,
+    Receipt,
+    Verdict,
+)
+from integrations.postmark import Body, PostmarkMailer, classify
+from services.deliveries.pacing import Patience
+
+TAKEN = {"ErrorCode": 0, "Message": "OK", "MessageID": "m", "SubmittedAt": "2026-01-01T00:00:00.0000000Z", "To": "a"}
+ENVELOPE = Envelope(sender="a@b.example", campaign_id="c", batch_id="b", tag="t")
+MESSAGE = Message("d", "a@b.example", "s", "<p>h</p>", "t", "https://x.example/u/1")
+
+
+@pytest.mark.parametrize(
+    ("status", "document", "kind"),
+    [
+        (200, [TAKEN], Answered),
+        (200, [TAKEN, TAKEN], InDoubt),
+        (200, {"ErrorCode": 0}, InDoubt),
+        (200, [{"ErrorCode": 0}], InDoubt),
+        (200, [{"Message": "?"}], InDoubt),
+        (202, [TAKEN], InDoubt),
+        (302, None, AccountRefused),
+        (401, {"ErrorCode": 10, "Message": "token"}, AccountRefused),
+        (401, None, AccountRefused),
+        (404, None, AccountRefused),
+        (408, None, InDoubt),
+        (413, None, BatchRefused),
+        (422, {"ErrorCode": 300, "Message": "bad"}, BatchRefused),
+        (422, {"ErrorCode": 401, "Message": "sender"}, AccountRefused),
+        (422, {"ErrorCode": 405, "Message": "credits"}, AccountRefused),
+        (422, {"ErrorCode": 429, "Message": "slow"}, NotSent),
+        (429, None, NotSent),
+        (500, {"ErrorCode": 0, "Message": "oh"}, InDoubt),
+        (503, None, InDoubt),
+    ],
+)
+def test_answers_are_sorted(status: int, document: object, kind: type[Outcome]) -> None:
+    """Only what is certainly not sent may be tried again without asking."""
+    assert isinstance(classify(status, orjson.dumps(document), None, 1), kind)
+
+
+def test_an_unreadable_answer_is_in_doubt() -> None:
+    """Half a JSON document says nothing of what was sent."""
+    assert isinstance(classify(200, b'[{"ErrorCode": 0, "Mess', None, 1), InDoubt)
+
+
+def test_retry_after_is_heard() -> None:
+    """A 429 may say how long to wait."""
+    assert classify(429, b"", "7", 1) == NotSent(reason="Postmark answered 429", retry_after_seconds=7.0)
+
+
+def test_items_are_sorted() -> None:
+    """Each item of a 200 answer has a verdict of its own."""
+    items = [TAKEN, *({"ErrorCode": code, "Message": "no"} for code in (406, 300, 429))]
+    outcome = classify(200, orjson.dumps(items), None, 4)
+    assert isinstance(outcome, Answered)
+    assert outcome.receipts == [
+        Receipt(Verdict.ACCEPTED, "m"),
+        Receipt(Verdict.INACTIVE, None, 406, "no"),
+        Receipt(Verdict.REFUSED, None, 300, "no"),
+        Receipt(Verdict.NOT_NOW, None, 429, "no"),
+    ]
+
+
+Server = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+async def outcome_of(server: Server, timeout_seconds: float = 5) -> Outcome:
+    """What a mailer makes of a server's behaviour."""
+    async with await asyncio.start_server(server, "127.0.0.1", 0) as listening:
+        port = listening.sockets[0].getsockname()[1]
+        return await send_to(f"http://127.0.0.1:{port}", timeout_seconds)
+
+
+async def send_to(url: str, timeout_seconds: float = 5) -> Outcome:
+    """What becomes of one message."""
+    mailer = PostmarkMailer(base_url=url, server_token="t", message_stream="broadcast")
+    try:
+        return await mailer.send(ENVELOPE, [MESSAGE], timeout_seconds=timeout_seconds)
+    finally:
+        await mailer.aclose()
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:9", "http://nowhere.invalid"])
+async def test_no_connection_is_certain(url: str) -> None:
+    """A refused connection or an unknown host means that nothing was sent."""
+    assert isinstance(await send_to(url), NotSent)
+
+
+async def test_a_reset_after_writing_is_in_doubt() -> None:
+    """The server read the request and hung up: it may have accepted it."""
+
+    async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(100)
+        writer.transport.abort()
+
+    outcome = await outcome_of(hang_up)
+    assert isinstance(outcome, InDoubt)
+    assert not outcome.under_way
+
+
+async def test_a_timeout_after_writing_is_in_doubt_and_under_way() -> None:
+    """No answer in time: the provider may be at it this very moment."""
+
+    async def stall(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(100)
+        await asyncio.sleep(0.5)
+        writer.transport.abort()
+
+    outcome = await outcome_of(stall, timeout_seconds=0.2)
+    assert isinstance(outcome, InDoubt)
+    assert outcome.under_way
+
+
+def test_patience_grows_and_is_forgiven() -> None:
+    """Failures of one moment count once, pauses grow, and a success starts over."""
+    patience = Patience(first=10, longest=60)
+    assert 4 < patience.back_off() <= 10
+    patience.back_off()
+    assert patience.failures == 1
+    patience.until = 0
+    assert patience.back_off(at_least=30) > 25
+    patience.succeed()
+    assert patience.failures == 0
+
+
+async def test_a_body_is_not_written_too_late() -> None:
+    """A process that slept between its check and its write sends nothing: the time is looked at again then."""
+    body = Body(b"x" * 300_000, not_after=monotonic() - 1)
+    with pytest.raises(TimeoutError):
+        await anext(body.parts())
+    assert not body.complete
+
+
+async def test_a_body_is_complete_with_its_last_part() -> None:
+    """Only a body whose last part went out may have been accepted."""
+    body = Body(b"x" * 300_000, not_after=monotonic() + 60)
+    parts = body.parts()
+    await anext(parts)
+    assert not body.complete
+    await anext(parts)
+    assert body.complete
