@@ -83,10 +83,12 @@ class PostmarkMailer:
             )
         return self.opened
 
-    async def send(self, envelope: Envelope, messages: Sequence[Message], *, timeout_seconds: float) -> Outcome:
+    async def send(self, envelope: Envelope, messages: Sequence[Message], *, not_after: float) -> Outcome:
         """POST the batch once. Until its last part is written nothing can have been sent; then it is in doubt."""
-        not_after = monotonic() + timeout_seconds
         body = Body(encode(envelope, messages, self.message_stream), not_after=not_after)
+        timeout_seconds = not_after - monotonic()
+        if timeout_seconds <= 0:
+            return NotSent(reason="Too late to send.", local=True)
         timeout = aiohttp.ClientTimeout(
             total=timeout_seconds, connect=timeout_seconds * CONNECT_SHARE, ceil_threshold=float("inf")
         )
@@ -105,7 +107,7 @@ class PostmarkMailer:
             return NotSent(reason=f"Postmark cannot be reached: {describe(error)}")
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             if not body.complete:
-                return NotSent(reason=f"The request could not be written: {describe(error)}")
+                return NotSent(reason=f"The request could not be written: {describe(error)}", local=body.late)
             return InDoubt(reason=f"The reply was lost: {describe(error)}", under_way=isinstance(error, TimeoutError))
 
     async def find(self, batch_id: str) -> Mapping[str, str]:
@@ -183,19 +185,21 @@ class Body:
 
     The last look at the time stands right before each write: a process that was stopped in between, and woken when
     others have taken its work over, writes no more. `complete` says whether the last part went out; without it the
-    provider cannot have taken anything.
+    provider cannot have taken anything. `late` says that the time was over before that.
     """
 
     def __init__(self, content: bytes, *, not_after: float) -> None:
         self.content = content
         self.not_after = not_after
         self.complete = False
+        self.late = False
 
     async def parts(self) -> AsyncIterator[memoryview]:
         """The parts, each small enough for the loop to do something else between them; raises `TimeoutError`."""
         view = memoryview(self.content)
         for start in range(0, len(view), SLICE_BYTES):
             if monotonic() > self.not_after:
+                self.late = True
                 raise TimeoutError("too late to send")
             self.complete = start + SLICE_BYTES >= len(view)
             yield view[start : start + SLICE_BYTES]

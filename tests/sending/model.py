@@ -57,9 +57,11 @@ class ModelMailer:
     time: int = 0
     lag: int = 0
     ledger: list[Accepted] = field(default_factory=list)
+    limits: list[float] = field(default_factory=list)
 
-    async def send(self, envelope: Envelope, messages: Sequence[Message], *, timeout_seconds: float) -> Outcome:  # noqa: ARG002
+    async def send(self, envelope: Envelope, messages: Sequence[Message], *, not_after: float) -> Outcome:
         """Take the batch, or a part, or nothing, and tell the truth, or nothing."""
+        self.limits.append(not_after)
         told: dict[str, Outcome] = {
             "rate limited": NotSent(reason="429"),
             "account": AccountRefused(code=405, reason="Pay."),
