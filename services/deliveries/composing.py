@@ -24,7 +24,7 @@ from services.rendering import MessageTemplate, RenderFailed, campaign_variables
 MEMORY_BYTES = 40_000_000
 """What a batch's messages may take, each once as text and once as the request's JSON."""
 TAG_LENGTH = 100
-TURN_SECONDS = 0.01
+TURN_SECONDS = 0.0005
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

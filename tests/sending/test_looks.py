@@ -1,6 +1,8 @@
 """A look that took too long counts for nothing: what is absent has been looked for at its time, three times."""
 
+import asyncio
 from datetime import timedelta
+from time import monotonic
 from uuid import UUID
 
 import pytest
@@ -9,7 +11,7 @@ from sqlalchemy import select, update
 from core.ids import new_id
 from core.permissions import Principal
 from models.campaigns import CampaignStatus, DeliveryStatus, EmailDelivery
-from services.deliveries.reconciling import Look, reserve_due, settle
+from services.deliveries.reconciling import Look, reconcile, reserve_due, settle
 from services.deliveries.sending import Sender
 from services.runtime import Runtime
 from tests.sending.conftest import Provider
@@ -120,3 +122,37 @@ async def test_every_batch_is_looked_for_in_a_round(runtime: Runtime, provider: 
     assert now.status is CampaignStatus.SENT
     ledger = await provider.ledger(campaign_id)
     assert len(ledger) == len(set(recipients(ledger))) == len(contacts)
+
+
+async def look_until_decided(
+    runtime: Runtime, sender: Sender, principal: Principal, campaign_id: UUID, grace_seconds: float
+) -> int:
+    """Look whenever looks are due, in real time, until nothing is in doubt; how many messages are pending then."""
+    until = monotonic() + 20
+    while monotonic() < until:
+        await reconcile(runtime.work, sender.mailer, principal.tenant, campaign_id, grace_seconds=grace_seconds)
+        counts = (await progress(runtime, principal, campaign_id)).counts
+        if not counts.unknown:
+            return counts.pending
+        await asyncio.sleep(0.05)
+    raise AssertionError("still in doubt")
+
+
+async def test_the_grace_outlasts_a_search_that_lags(runtime: Runtime, provider: Provider, sender: Sender) -> None:
+    """The search shows a message a second late: with a grace of two its doubt ends in the one message it has."""
+    principal, contacts, campaign_id = await sending(runtime, 5)
+    await provider.fail(server_error_after_accept={"count": 1}, search_lag_seconds={"seconds": 1})
+    await drain(sender, principal, campaign_id)
+    assert await look_until_decided(runtime, sender, principal, campaign_id, 2.0) == 0
+    assert (await finish(runtime, sender, principal, campaign_id)).status is CampaignStatus.SENT
+    assert len(await provider.ledger(campaign_id)) == len(contacts)
+
+
+async def test_a_search_that_lags_beyond_the_grace_is_taken_at_its_word(
+    runtime: Runtime, provider: Provider, sender: Sender
+) -> None:
+    """The stated limit: what the search does not show within the grace period counts as absent, and is sent again."""
+    principal, contacts, campaign_id = await sending(runtime, 5)
+    await provider.fail(server_error_after_accept={"count": 1}, search_lag_seconds={"seconds": 60})
+    await drain(sender, principal, campaign_id)
+    assert await look_until_decided(runtime, sender, principal, campaign_id, 0.2) == len(contacts)

@@ -129,6 +129,44 @@ async def test_a_timeout_after_writing_is_in_doubt_and_under_way() -> None:
     assert outcome.under_way
 
 
+@pytest.mark.parametrize(("reads", "kind"), [(True, InDoubt), (False, Answered)], ids=["reading", "idle"])
+async def test_a_post_on_a_stale_connection_is_not_repeated(reads: bool, kind: type[Outcome]) -> None:
+    """A kept connection that closes on a written POST leaves it in doubt; one that closed idle is not used again."""
+    requests: list[bytes] = []
+    gone = asyncio.Event()
+
+    async def answer_once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        body = orjson.dumps([TAKEN])
+        requests.append(await reader.readuntil(b'"}]}]'))
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
+        await writer.drain()
+        if reads:
+            requests.append(await reader.readuntil(b'"}]}]'))
+        writer.transport.abort()
+        gone.set()
+
+    async with await asyncio.start_server(answer_once, "127.0.0.1", 0) as listening:
+        port = listening.sockets[0].getsockname()[1]
+        mailer = PostmarkMailer(base_url=f"http://127.0.0.1:{port}", server_token="t", message_stream="broadcast")
+        try:
+            first = await mailer.send(ENVELOPE, [MESSAGE], not_after=monotonic() + 5)
+            if not reads:
+                await gone.wait()
+                await asyncio.sleep(0.1)
+            second = await mailer.send(ENVELOPE, [MESSAGE], not_after=monotonic() + 5)
+        finally:
+            await mailer.aclose()
+    assert isinstance(first, Answered)
+    assert isinstance(second, kind)
+    assert len(requests) == 2
+
+
+async def test_a_moment_that_has_passed_sends_nothing() -> None:
+    """A process woken after its lease does not even connect, and blames nobody else."""
+    outcome = await send_to("http://127.0.0.1:9", timeout_seconds=-1)
+    assert outcome == NotSent(reason="Too late to send.", local=True)
+
+
 def test_patience_grows_and_is_forgiven() -> None:
     """Failures of one moment count once, pauses grow, and a success starts over."""
     patience = Patience(first=10, longest=60)
