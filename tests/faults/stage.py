@@ -58,9 +58,10 @@ class Stage:
     http: aiohttp.ClientSession
     workers: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
-    def start_worker(self) -> subprocess.Popen[bytes]:
-        """A worker process of its own."""
-        worker = launch("worker", self.environment, self.home / "worker.log")
+    def start_worker(self, *, clock_off_seconds: int = 0) -> subprocess.Popen[bytes]:
+        """A worker process of its own, perhaps with a wrong idea of the time."""
+        environment = self.environment | (wrong_clock(self.home, clock_off_seconds) if clock_off_seconds else {})
+        worker = launch("worker", environment, self.home / "worker.log")
         self.workers.append(worker)
         return worker
 
@@ -139,6 +140,38 @@ class Stage:
                 yield
         finally:
             connection.terminate()
+
+
+CLOCK = """
+import datetime, time
+
+OFF = {seconds}
+true_time, true_time_ns, true_datetime = time.time, time.time_ns, datetime.datetime
+time.time = lambda: true_time() + OFF
+time.time_ns = lambda: true_time_ns() + OFF * 1_000_000_000
+
+
+class Kind(type(true_datetime)):
+    def __instancecheck__(cls, one):
+        return isinstance(one, true_datetime)
+
+
+class Shifted(true_datetime, metaclass=Kind):
+    @classmethod
+    def now(cls, tz=None):
+        return true_datetime.now(tz) + datetime.timedelta(seconds=OFF)
+
+
+datetime.datetime = Shifted
+"""
+
+
+def wrong_clock(home: Path, seconds: int) -> dict[str, str]:
+    """Variables that make a Python process believe it is so much later: it shifts its own clocks as it starts."""
+    folder = home / f"clock{seconds}"
+    folder.mkdir(exist_ok=True)
+    (folder / "sitecustomize.py").write_text(CLOCK.format(seconds=seconds))
+    return {"PYTHONPATH": os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)}
 
 
 def launch(verb: str, environment: dict[str, str], log: Path) -> subprocess.Popen[bytes]:

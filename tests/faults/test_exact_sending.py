@@ -160,6 +160,25 @@ async def test_a_worker_that_sleeps_past_its_lease(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("first", [600, -600], ids=["fast", "slow"])
+async def test_workers_whose_clocks_are_ten_minutes_off(tmp_path: Path, first: int) -> None:
+    """A worker ten minutes ahead and one as much behind share a campaign, and one dies with a batch: still exact.
+
+    Leases and looks go by the database's clock. Were they a worker's own, the other's would be over, or never be.
+    """
+    async with open_stage(tmp_path) as stage:
+        show = await rehearse(stage, recipients=600)
+        await stage.set_faults(stall_after_accept={"seconds": 0.5}, server_error_before_accept={"count": 1})
+        stage.start_worker(clock_off_seconds=-first)
+        stage.start_worker(clock_off_seconds=first)
+        await until_accepted(stage, 150)
+        assert (await stage.statuses(show.principal, show.campaign_id)).get("submitting")
+        stage.kill_worker()
+        await stage.until_finished(show.principal, show.campaign_id)
+        await assert_exact(stage, show)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", ["server_error_after_accept", "cut_reply", "unreadable_reply", "half_batch"])
 async def test_a_provider_that_lies(tmp_path: Path, fault: str) -> None:
     """The provider accepts and says otherwise, a few times: those messages are asked for, not sent again."""
