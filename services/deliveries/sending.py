@@ -8,9 +8,9 @@ from time import monotonic
 from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy.exc import DataError, IntegrityError, ProgrammingError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 
-from core.db import Reads, SystemScope
+from core.db import Reads, SystemScope, is_refused
 from core.errors import Refusals
 from core.permissions import Tenant
 from core.security import Signer
@@ -209,7 +209,7 @@ class Sender:
                 async with self.work.begin(tenant) as uow:
                     await record(uow, claimed, handed, request_seconds=self.times.request)
             except (SQLAlchemyError, OSError) as error:
-                if monotonic() > until or isinstance(error, ProgrammingError | IntegrityError | DataError):
+                if monotonic() > until or is_refused(error):
                     raise
                 log.warning("batch not recorded yet", batch_id=str(claimed.batch_id), error=type(error).__name__)
                 await asyncio.sleep(RECORD_PAUSE_SECONDS)

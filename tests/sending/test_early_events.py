@@ -1,11 +1,13 @@
 """Events that are applied while the worker still waits for the provider's reply, or has yet to record it."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pytest
+from sqlalchemy.exc import DBAPIError
 
-from integrations.mail import Answered, Envelope, InDoubt, Mailer, Message, NotSent, Outcome
+from integrations.mail import Answered, Envelope, InDoubt, Mailer, Message, NotSent, Outcome, Receipt, Verdict
 from models.campaigns import CampaignStatus, DeliveryStatus
 from sandbox.ledger import Message as Entry
 from services.deliveries.sending import Sender
@@ -29,11 +31,11 @@ REPLIES: dict[str, Outcome | None] = {
 
 @dataclass
 class Overtaken:
-    """The provider, whose events are told and applied before its reply arrives, if that is not lost altogether."""
+    """The provider, whose event (if any) is applied before its reply arrives, or another reply in its place."""
 
     provider: Provider
     runtime: Runtime
-    kind: str
+    kind: str | None
     reply: Outcome | None = None
 
     @property
@@ -45,6 +47,8 @@ class Overtaken:
         """Send, let the events overtake the reply, and give it back."""
         outcome = await self.provider.mailer.send(envelope, messages, **times)
         assert isinstance(outcome, Answered)
+        if self.kind is None:
+            return self.reply or outcome
         entries = [Entry(**entry) for entry in await self.provider.ledger(envelope.campaign_id)]  # type: ignore[arg-type]
         await tell(self.runtime, *(event(self.kind, entry) for entry in entries))
         return self.reply or outcome
@@ -72,6 +76,21 @@ async def test_an_event_before_the_record_is_not_undone(
     await sweep(runtime, provider.mailer, principal, campaign_id)
     assert await only_status(runtime, principal, campaign_id) is TOLD[kind]
     assert (await progress(runtime, principal, campaign_id)).status is CampaignStatus.SENT
+    assert len(await provider.ledger(campaign_id)) == 1
+
+
+async def test_what_can_never_be_recorded_is_asked_for(runtime: Runtime, provider: Provider, sender: Sender) -> None:
+    """A reply that the database will never take is not tried over and over: the lease ends, the provider is asked."""
+    principal, _, campaign_id = await sending(runtime, 1)
+    unstorable = Answered(receipts=[Receipt(Verdict.ACCEPTED, "a\x00b")])
+    sender.mailer = Overtaken(provider, runtime, None, unstorable)
+    async with asyncio.timeout(10):
+        with pytest.raises(DBAPIError):
+            await sender.send_batch(principal.tenant, campaign_id)
+    assert await only_status(runtime, principal, campaign_id) is DeliveryStatus.SUBMITTING
+    await expire_leases(runtime, principal, campaign_id)
+    await sweep(runtime, provider.mailer, principal, campaign_id)
+    assert await only_status(runtime, principal, campaign_id) is DeliveryStatus.ACCEPTED
     assert len(await provider.ledger(campaign_id)) == 1
 
 
