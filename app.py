@@ -13,13 +13,13 @@ from starlette.applications import Starlette
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn._types import ASGISendEvent
-from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from core import selfcheck, telemetry
 from core.db import create_engine
 from core.settings import Settings, require
 from resolvers import build_schema
 from resolvers.endpoint import Door, graphql_routes
+from resolvers.endpoint.frames import FrameProtocol
 from routes import all_routes
 from services.runtime import Runtime, running, secret
 
@@ -90,7 +90,7 @@ def build_on(runtime: Runtime, schema: strawberry.Schema | None = None) -> Appli
     return Application(runtime.settings, existing(), schema or build_schema())
 
 
-class WebSocketProtocol(WebSocketsSansIOProtocol):
+class WebSocketProtocol(FrameProtocol):
     """Uvicorn's, able to close a connection whose peer does not read: it would wait for it without end."""
 
     async def send(self, message: ASGISendEvent) -> None:
