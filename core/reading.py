@@ -32,9 +32,22 @@ GONE = (
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
     asyncpg.InvalidCachedStatementError,
+    asyncpg.InternalClientError,
     OSError,
 )
 """What a connection that is old shows: the server was restarted, or the tables have changed under it."""
+
+
+def is_gone(error: Exception) -> bool:
+    """Whether another connection may do better.
+
+    Not after a timeout, though it is an `OSError`. asyncpg's own errors about arguments are `ValueError`s, too.
+    """
+    if isinstance(error, TimeoutError):
+        return False
+    return isinstance(error, GONE) or (
+        isinstance(error, asyncpg.InterfaceError) and not isinstance(error, ValueError)
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,10 +131,12 @@ class ReadPool:
         try:
             try:
                 records = await self.fetch(statement.sql, arguments)
-            except GONE:
+            except Exception as error:
+                if not is_gone(error):
+                    raise
                 self.renew()
                 records = await self.fetch(statement.sql, arguments)
-        except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
             # With neither the statement nor its parameters: they are tenants' data, and errors are logged.
             raise DBAPIError(None, None, error, hide_parameters=True) from error
         return statement.rows(records)
@@ -131,19 +146,17 @@ class ReadPool:
         for watch in self.watchers:
             watch(sql, arguments)
         lease = await self.take()
-        kept: Lease | None = None
+        good = False
         try:
             records = await lease.fetch(sql, arguments)
-            kept = lease
-        except GONE:
-            raise
-        except asyncpg.PostgresError:
-            kept = lease  # the server refused the statement; the connection is as good as before
+            good = True
+        except (asyncpg.PostgresError, ValueError) as error:
+            good = not is_gone(error)  # it was the statement that was refused
             raise
         finally:
-            if kept is None:
+            if not good:
                 lease.connection.terminate()
-            self.give(kept)
+            self.give(lease if good else None)
         return records
 
     async def take(self) -> Lease:
