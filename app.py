@@ -13,6 +13,7 @@ from starlette.applications import Starlette
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn._types import ASGISendEvent
+from uvicorn.protocols.utils import ClientDisconnected
 
 from core import selfcheck, telemetry
 from core.db import create_engine
@@ -94,9 +95,15 @@ class WebSocketProtocol(FrameProtocol):
     """Uvicorn's, able to close a connection whose peer does not read: it would wait for it without end."""
 
     async def send(self, message: ASGISendEvent) -> None:
-        """Send as uvicorn does, but never wait in order to close, and hang up when the peer does not answer."""
+        """Send as uvicorn does, but never wait in order to close, and hang up when the peer does not answer.
+
+        Raises `ClientDisconnected` once the socket has closed: closing wakes those who still wait to send.
+        """
         if message["type"] == "websocket.close":
             self.writable.set()
+        await self.writable.wait()
+        if self.close_sent:
+            raise ClientDisconnected
         await super().send(message)
         if self.close_timer is not None:
             self.close_timer.cancel()

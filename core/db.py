@@ -8,8 +8,10 @@ from uuid import uuid4
 from weakref import WeakKeyDictionary
 
 import asyncpg
+from asyncpg import PostgresError
 from sqlalchemy import Row, Select, bindparam, func, literal, select, true
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.sql.selectable import TypedReturnsRows
 
@@ -19,6 +21,8 @@ from core.reading import ReadPool, Ready, prepare_types, ready
 Ts = TypeVarTuple("Ts")
 CONNECT_SECONDS = 10.0
 PATIENCE_SECONDS = 10.0
+AWAY_CLASSES = frozenset({"08", "53", "57"})
+CANCELLED = "57014"
 
 
 def create_engine(url: str, *, pool_size: int, statement_timeout_seconds: float) -> AsyncEngine:
@@ -188,3 +192,23 @@ async def transaction(engine: AsyncEngine, tenant: Tenant | None) -> AsyncIterat
         if tenant is not None:
             await connection.execute(set_tenant(), tenant_parameters(tenant))
         yield connection
+
+
+def is_away(error: BaseException) -> bool:
+    """Whether an error says that the server did not answer or let us in, as opposed to what it thinks of a statement.
+
+    Before a connection stands, asyncpg's own errors and those of the network come through as they are.
+    """
+    match error:
+        case DBAPIError():
+            return error.connection_invalidated or is_away_state(getattr(error.orig, "sqlstate", None))
+        case PostgresError():
+            return is_away_state(error.sqlstate)
+        case OSError():
+            return error.filename is None  # a connection refused or timed out; with a name it is about a file
+    return isinstance(error, PoolTimeout)
+
+
+def is_away_state(sqlstate: str | None) -> bool:
+    """Whether a state is of the classes connection exception, no resources, operator intervention."""
+    return sqlstate is not None and sqlstate[:2] in AWAY_CLASSES and sqlstate != CANCELLED

@@ -138,7 +138,9 @@ class ReadPool:
                 records = await self.fetch(statement.sql, arguments)
         except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
             # With neither the statement nor its parameters: they are tenants' data, and errors are logged.
-            raise DBAPIError(None, None, error, hide_parameters=True) from error
+            raise DBAPIError(
+                None, None, error, hide_parameters=True, connection_invalidated=is_gone(error)
+            ) from error
         return statement.rows(records)
 
     async def fetch(self, sql: str, arguments: Sequence[Any]) -> list[asyncpg.Record]:

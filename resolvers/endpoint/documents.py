@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from graphql import (
     DocumentNode,
+    FieldNode,
     FragmentDefinitionNode,
     GraphQLError,
     GraphQLSchema,
@@ -22,7 +23,8 @@ from core.settings import GraphQLSettings
 from resolvers.endpoint.costs import Part
 from resolvers.endpoint.errors import Refused
 from resolvers.endpoint.limits import check_document
-from resolvers.endpoint.planning import plan
+from resolvers.endpoint.planning import guarded_root, plan
+from resolvers.endpoint.variables import Use, uses_of
 
 MOST_DOCUMENTS = 1_000
 MOST_CHARACTERS = 300_000  # a parsed document takes about a hundred bytes for each
@@ -42,13 +44,18 @@ class DocumentInvalid(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operation:
-    """One operation of a document, ready to run."""
+    """One operation of a document, ready to run.
+
+    `guarded` is its first field when every root field needs an authenticated caller.
+    """
 
     document: DocumentNode
     name: str | None
     kind: OperationType
     parts: tuple[Part, ...]
     introspects: bool
+    uses: dict[str, Use]
+    guarded: FieldNode | None
 
 
 Document = dict[str | None, Operation]
@@ -103,6 +110,8 @@ class Documents:
                 kind=node.operation,
                 parts=plan(self.schema, node, fragments, most=self.settings.max_cost),
                 introspects=tally.introspects,
+                uses=uses_of(node, fragments),
+                guarded=guarded_root(self.schema, node, fragments),
             )
             for node in parsed.definitions
             if isinstance(node, OperationDefinitionNode)

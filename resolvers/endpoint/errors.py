@@ -5,6 +5,7 @@ from typing import Any
 from graphql import FieldNode, GraphQLError
 
 from core import errors
+from core.db import is_away
 from core.errors import ErrorCode, Forbidden, NudgeError, RateLimited, Refusals, Unauthenticated
 from core.telemetry import logger
 
@@ -18,24 +19,38 @@ RATE_LIMITED = "RATE_LIMITED"
 COST_EXCEEDED = "COST_EXCEEDED"
 INTERNAL = "INTERNAL"
 
+AWAY = "Something that we need does not answer at the moment. Please try again in a few seconds."
+AWAY_SECONDS = 5
+AWAY_STATUS = 503
 MASK = "Something went wrong on our side. Please try again; if it stays, tell us the request id."
 
 
 class Refused(Exception):
     """The request is answered with one error and no data. `status` is the HTTP status of a GraphQL response."""
 
-    def __init__(self, message: str, *, code: str = BAD_USER_INPUT, status: int = 400, retry_after: int = 0) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str = BAD_USER_INPUT,
+        status: int = 400,
+        retry_after: int = 0,
+        suggestion: str | None = None,
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.code = code
         self.status = status
         self.retry_after = retry_after
+        self.suggestion = suggestion
 
     def formatted(self, request_id: str) -> dict[str, Any]:
         """The error's JSON form."""
         extensions: dict[str, Any] = {"code": self.code, "requestId": request_id}
         if self.retry_after:
             extensions["retryAfter"] = self.retry_after
+        if self.suggestion:
+            extensions["suggestion"] = self.suggestion
         return {"message": self.message, "extensions": extensions}
 
 
@@ -62,6 +77,9 @@ def judged(error: GraphQLError, request_id: str) -> tuple[str, dict[str, Any]]:
         extensions = None
     else:
         extensions = foreseen(cause)
+    if cause is not None and is_away(cause):
+        log.warning("a field failed, as something is away", path=error.path, request_id=request_id, error=repr(cause))
+        return AWAY, {"code": INTERNAL, "retryAfter": AWAY_SECONDS}
     if extensions is None:
         log.error("a field failed", path=error.path, request_id=request_id, exc_info=cause or error)
         return MASK, {"code": INTERNAL}

@@ -9,12 +9,22 @@ import strawberry
 from graphql import ExecutionResult, GraphQLError, OperationType, execute, subscribe
 from strawberry.execution import optimized_is_awaitable
 
+from core.errors import Unauthenticated
 from core.settings import Settings
 from resolvers.budgets import Balance, Budgets
 from resolvers.context import RequestContext
 from resolvers.endpoint import costs
 from resolvers.endpoint.documents import DocumentInvalid, Documents, Operation
-from resolvers.endpoint.errors import COST_EXCEEDED, RATE_LIMITED, UNAUTHENTICATED, Refused, formatted
+from resolvers.endpoint.errors import (
+    AWAY_STATUS,
+    COST_EXCEEDED,
+    INTERNAL,
+    RATE_LIMITED,
+    UNAUTHENTICATED,
+    Refused,
+    formatted,
+)
+from resolvers.endpoint.variables import check_variables
 
 is_awaitable = cast("Callable[[object], TypeGuard[Awaitable[Any]]]", optimized_is_awaitable)
 
@@ -54,6 +64,7 @@ class Executor:
         operation = self.documents.operation(request.query, request.operation_name)
         if operation.introspects and context.principal is None and not self.settings.introspection:
             raise Refused("Introspection needs an access token here.", code=UNAUTHENTICATED)
+        check_variables(operation.uses, request.variables)
         return operation
 
     def charge(self, operation: Operation, request: Request, context: RequestContext) -> int:
@@ -102,7 +113,7 @@ class Executor:
 
     async def execute(self, operation: Operation, request: Request, context: RequestContext, points: int) -> Answer:
         """Run a charged query or mutation."""
-        result = execute(
+        result = unauthenticated(operation, context) or execute(
             self.schema,
             operation.document,
             context_value=context,
@@ -117,7 +128,9 @@ class Executor:
         if done.data is None and not has_path(done):
             # Variables that do not fit: nothing ran, so there is no `data` at all.
             return refusal(self.told(done.errors or [], context), 400)
-        return Answer(body={**shown(done, context), "extensions": {"cost": cost(points, spent, balance)}})
+        body = {**shown(done, context), "extensions": {"cost": cost(points, spent, balance)}}
+        wait = outage(body)
+        return Answer(body=body, status=AWAY_STATUS if wait else 200, retry_after=wait)
 
     async def subscribe(
         self, operation: Operation, request: Request, context: RequestContext
@@ -142,6 +155,19 @@ def demand_single(operation: Operation, *, mutations: bool) -> None:
         raise Refused("Mutations need POST.", status=405)
 
 
+def unauthenticated(operation: Operation, context: RequestContext) -> ExecutionResult | None:
+    """The result when every field needs the caller who is not there: their variables are not even read."""
+    node = operation.guarded
+    if node is None or context.principal is not None:
+        return None
+    try:
+        context.caller  # noqa: B018 - it raises
+    except Unauthenticated as error:
+        path = [node.alias.value if node.alias else node.name.value]
+        return ExecutionResult(None, [GraphQLError(str(error), [node], path=path, original_error=error)])
+    return None
+
+
 def refusal(errors: list[dict[str, Any]], status: int, retry_after: int = 0) -> Answer:
     """The answer to a request that did not run."""
     return Answer(body={"errors": errors}, executed=False, status=status, retry_after=retry_after)
@@ -152,6 +178,14 @@ def shown(result: ExecutionResult, context: RequestContext) -> dict[str, Any]:
     if result.errors:
         return {"data": result.data, "errors": [formatted(error, context.request_id) for error in result.errors]}
     return {"data": result.data}
+
+
+def outage(body: dict[str, Any]) -> int:
+    """Seconds after which to come back when nothing was answered because something of ours is away; 0 otherwise."""
+    if any(value is not None for value in (body["data"] or {}).values()):
+        return 0
+    found = (error["extensions"] for error in body.get("errors", ()))
+    return max((each.get("retryAfter", 0) for each in found if each["code"] == INTERNAL), default=0)
 
 
 def has_path(result: ExecutionResult) -> bool:

@@ -6,10 +6,11 @@ from typing import Any
 import orjson
 from starlette.types import Receive, Scope, Send
 
+from core.db import is_away
 from core.telemetry import logger, new_request_id
 from resolvers.context import RequestContext
 from resolvers.endpoint.authentication import authenticate
-from resolvers.endpoint.errors import INTERNAL, MASK, Refused
+from resolvers.endpoint.errors import AWAY, AWAY_SECONDS, AWAY_STATUS, INTERNAL, MASK, Refused
 from resolvers.endpoint.execution import Answer, Executor, Request, refusal
 from resolvers.endpoint.graphiql import page
 from resolvers.endpoint.negotiation import GRAPHQL, HTML, JSON, chosen, is_json
@@ -18,6 +19,7 @@ from services.runtime import Runtime
 
 log = logger(__name__)
 METHOD_NOT_ALLOWED = 405
+SAID_IN_JSON_TOO = frozenset({METHOD_NOT_ALLOWED, AWAY_STATUS})
 UNREAD = frozenset({408, 413})  # what is left of the body is not waited for
 
 
@@ -44,7 +46,7 @@ class HttpEndpoint:
             request = await self.request(scope, receive, headers, media_type)
             context = await self.context(scope, headers, request_id)
             answer = await self.executor.run(request, context, mutations=scope["method"] == "POST")
-            if media_type == JSON and answer.status != METHOD_NOT_ALLOWED:
+            if media_type == JSON and answer.status not in SAID_IN_JSON_TOO:
                 # In this media type the status says only that the request was well-formed.
                 answer = Answer(body=answer.body, retry_after=answer.retry_after)
             body = encoded(answer)
@@ -53,9 +55,8 @@ class HttpEndpoint:
         except Refused as refused:
             answer = refusal([refused.formatted(request_id)], refused.status, refused.retry_after)
             body = encoded(answer)
-        except Exception:
-            log.exception("a request failed", request_id=request_id)
-            answer = refusal([{"message": MASK, "extensions": {"code": INTERNAL, "requestId": request_id}}], 500)
+        except Exception as error:  # noqa: BLE001 - masked, and logged with its request id
+            answer = failure(error, request_id)
             body = encoded(answer)
         await respond(send, answer, body, media_type or JSON, request_id)
 
@@ -105,6 +106,17 @@ def client_address(scope: Scope) -> str:
 def encoded(answer: Answer) -> bytes:
     """An answer as JSON; raises `TypeError` for a value that JSON can't hold, such as an integer over 64 bits."""
     return orjson.dumps(answer.body, default=plain)
+
+
+def failure(error: Exception, request_id: str) -> Answer:
+    """The masked answer to what failed outside of any field; logged."""
+    if is_away(error):
+        log.warning("a request failed, as something is away", request_id=request_id, error=repr(error))
+        shown = Refused(AWAY, code=INTERNAL, status=AWAY_STATUS, retry_after=AWAY_SECONDS)
+    else:
+        log.error("a request failed", request_id=request_id, exc_info=error)
+        shown = Refused(MASK, code=INTERNAL, status=500)
+    return refusal([shown.formatted(request_id)], shown.status, shown.retry_after)
 
 
 async def respond(send: Send, answer: Answer, body: bytes, media_type: str, request_id: str) -> None:

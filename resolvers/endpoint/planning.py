@@ -31,6 +31,7 @@ from graphql import (
 
 from resolvers.endpoint.costs import Given, Length, Page, Part
 from resolvers.endpoint.errors import COST_EXCEEDED, Refused
+from resolvers.fields import Requires
 
 MUTATION_COST = 10
 COUNTING_COST = 10
@@ -188,3 +189,22 @@ def plan(
     planner = Planner(schema=schema, fragments=fragments, defaults=defaults, most=most)
     mutation = operation.operation is OperationType.MUTATION
     return planner.root_parts(root, operation.selection_set, MUTATION_COST if mutation else 0)
+
+
+def guarded_root(
+    schema: GraphQLSchema, operation: OperationDefinitionNode, fragments: dict[str, FragmentDefinitionNode]
+) -> FieldNode | None:
+    """The first of a validated operation's root fields, when every one of them needs an authenticated caller."""
+    root = schema.get_root_type(operation.operation)
+    if root is None:
+        return None
+    planner = Planner(schema=schema, fragments=fragments, defaults={}, most=0)
+    nodes = [node for _, node in planner.fields(root, [operation.selection_set], set())]
+    return nodes[0] if all(needs_caller(root, node) for node in nodes) else None
+
+
+def needs_caller(root: GraphQLObjectType, node: FieldNode) -> bool:
+    """Whether a root field is for authenticated callers alone."""
+    field = root.fields.get(node.name.value)
+    declared = field.extensions.get("strawberry-definition") if field is not None else None
+    return declared is not None and any(isinstance(rule, Requires) for rule in declared.extensions)

@@ -44,8 +44,8 @@ class UpsertContactInput:
 class UpsertContactsInput:
     contacts: list[UpsertContactInput] = strawberry.field(
         description=(
-            "Up to 1,000 rows (TOO_MANY beyond). They count in their order: of two rows with one address, "
-            "the later is laid over the earlier."
+            "Up to 1,000 rows (TOO_MANY beyond), and 25,000 values in all, each field, tag and custom field counted. "
+            "They count in their order: of two rows with one address, the later is laid over the earlier."
         )
     )
     on_invalid: OnInvalid = strawberry.field(

@@ -80,9 +80,9 @@ async def demand(reads: Reads, campaign_id: UUID | None) -> CampaignRow:
     return found
 
 
-def no_such_campaign() -> NotFound:
+def no_such_campaign(field: tuple[str, ...] = CAMPAIGN_FIELD) -> NotFound:
     """The one answer to every id that names no campaign of the tenant."""
-    return NotFound("There is no such campaign.", field=CAMPAIGN_FIELD)
+    return NotFound("There is no such campaign.", field=field)
 
 
 async def list_recent(reads: Reads, limit: int) -> list[CampaignRow]:

@@ -13,6 +13,7 @@ from models.campaigns import CampaignStatus
 from services.campaigns.reading import no_such_campaign
 from services.deliveries.progress import ProgressRow, read_progress
 
+CAMPAIGN_ARGUMENT: Final = ("campaignId",)
 WINDOW: Final = timedelta(seconds=10)
 SHORTEST: Final = 1.0
 """Seconds below which a pace would be noise; until then the average since the start stands in."""
@@ -25,7 +26,7 @@ async def watch_progress(hub: Hub, reads: Reads, campaign_id: UUID | None) -> As
     campaign of the tenant's, or is one no longer; `HubClosed` when the process shuts down.
     """
     if campaign_id is None:
-        raise no_such_campaign()
+        raise no_such_campaign(CAMPAIGN_ARGUMENT)
     organization_id = reads.tenant.organization_id
     rows = hub.shared(
         ("campaignProgress", organization_id, campaign_id),
@@ -54,7 +55,7 @@ class ProgressReader:
         """The progress at this moment; raises `NotFound` when the campaign is not there (any more)."""
         row = await read_progress(self.reads, self.campaign_id)
         if row is None:
-            raise no_such_campaign()
+            raise no_such_campaign(CAMPAIGN_ARGUMENT)
         if self.shown is None or row.sequence > self.shown.sequence:
             self.shown = self.paced(row)
         return self.shown

@@ -219,6 +219,7 @@ async def test_anothers_campaign_answers_as_an_unknown_one(api_server: Served, r
                 await snapshot(session, value)
         assert caught.value.errors is not None
         errors.append([(error["message"], error["extensions"]["code"]) for error in caught.value.errors])
+        assert [error["extensions"]["field"] for error in caught.value.errors] == [["campaignId"]]
     assert errors[0] == errors[1] == errors[2] == [("There is no such campaign.", "NOT_FOUND")]
 
 

@@ -84,8 +84,8 @@ async def test_malformed_requests_are_400_in_either_media_type(api: ApiClient, b
     [
         ("{", {}),
         ("{ nothing }", {}),
-        ("query ($id: ID!) { node(id: $id) { id } }", {}),
-        ("query ($id: ID!) { node(id: $id) { id } }", {"id": {}}),
+        ("query ($id: ID!) { __typename node(id: $id) { id } }", {}),
+        ("query ($id: ID!) { __typename node(id: $id) { id } }", {"id": {}}),
         ("query A { __typename } query B { __typename }", {}),
     ],
 )

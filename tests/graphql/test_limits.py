@@ -88,7 +88,7 @@ async def test_production_hides_the_schema_from_strangers(runtime: Runtime) -> N
         guess = "{ viewr { id } }"
         assert "Did you mean" not in (await anonymous.send(guess)).body["errors"][0]["message"]
         valued = await anonymous.send(
-            "query ($s: ContactSort) { contacts(sort: $s) { nodes { id } } }", {"s": {"feld": "X"}}
+            "query ($s: ContactSort) { __typename contacts(sort: $s) { nodes { id } } }", {"s": {"feld": "X"}}
         )
         assert (valued.codes[0], "Did you mean" in str(valued.body)) == ("BAD_USER_INPUT", False)
         member = anonymous.as_(factories.token(runtime, principal))

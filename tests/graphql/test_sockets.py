@@ -368,6 +368,53 @@ async def test_a_reader_that_does_not_read_is_dropped(quick_server: Served, runt
         assert (await socket.closed())[0] == 1013
 
 
+async def test_a_reader_that_keeps_many_waiting_is_dropped_without_a_word(
+    quick_server: Served, runtime: Runtime, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """However many operations and answers wait to be sent, 1013 is said on the wire, and no error is logged."""
+    _, token = await member(runtime)
+    with capture_logs() as logged:
+        async with connected(quick_server) as socket:
+            await socket.ready(token)
+            reading = socket.raw._reader._protocol.transport
+            assert reading is not None
+            reading.pause_reading()
+            for number in range(20):
+                await socket.subscribe("subscription { floods(size: 1000000) }", str(number))
+            for _ in range(20):
+                await socket.send({"type": "ping"})
+            await settles(lambda: empty(quick_server), within=5)
+            reading.resume_reading()
+            assert (await socket.closed())[0] == 1013
+    printed = capsys.readouterr()
+    assert "Traceback" not in printed.out + printed.err
+    assert [line for line in logged if line["log_level"] in {"error", "critical"}] == []
+
+
+async def test_a_peer_that_is_closed_while_others_wait_to_send(runtime: Runtime) -> None:
+    """A token that expires while a slow reader keeps answers waiting closes the socket, and nothing fails by it."""
+    principal = await factories.organization(runtime)
+    lifetime = runtime.tokens.lifetime_seconds
+    runtime.tokens.lifetime_seconds = 2
+    try:
+        token = factories.token(runtime, principal)
+    finally:
+        runtime.tokens.lifetime_seconds = lifetime
+    patient = with_settings(runtime, realtime={"send_timeout_seconds": 10})
+    with capture_logs() as logged:
+        async with served(patient, probe_schema) as server, connected(server) as socket:
+            await socket.ready(token)
+            reading = socket.raw._reader._protocol.transport
+            assert reading is not None
+            reading.pause_reading()
+            for number in range(5):
+                await socket.subscribe("subscription { floods(size: 1000000) }", str(number))
+            await settles(lambda: empty(server), within=5)
+            reading.resume_reading()
+            assert await socket.closed() == (4403, "The access token has expired")
+    assert [line for line in logged if line["log_level"] in {"error", "critical"}] == []
+
+
 async def test_going_away_is_said(runtime: Runtime) -> None:
     """At shutdown every client is closed 1001, and the server stops without waiting for them."""
     _, token = await member(runtime)
