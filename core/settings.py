@@ -79,7 +79,9 @@ class Group(BaseModel):
 class DatabaseSettings(Group):
     url: DatabaseUrl | None = Field(None, description="The app's own role: no superuser, owner of nothing.")
     migrator_url: DatabaseUrl | None = Field(None, description="The owner's role, for `nudge migrate` alone.")
-    pool_size: int = Field(10, ge=1, le=200, description="Connections a process keeps.")
+    pool_size: int = Field(
+        10, ge=1, le=200, description="Connections a process keeps for reads, and as many for the rest."
+    )
     statement_timeout_seconds: float = Field(30.0, gt=0, description="The longest a statement may take.")
 
 

@@ -18,6 +18,8 @@ from resolvers.endpoint.sockets import Sockets
 from resolvers.endpoint.websocket import WebSocketEndpoint
 from services.runtime import Runtime
 
+PATH = "/graphql"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Door:
@@ -58,7 +60,7 @@ class Door:
 def graphql_routes(door: Door) -> list[BaseRoute]:
     """The endpoint's routes."""
     return [
-        Route("/graphql", door.http),
-        WebSocketRoute("/graphql", door.websocket),
-        Route("/graphql/assets/{name}", assets.serve),
+        Route(PATH, door.http),
+        WebSocketRoute(PATH, door.websocket),
+        Route(f"{PATH}/assets/{{name}}", assets.serve),
     ]
