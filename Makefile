@@ -31,8 +31,10 @@ faults: environment ## Kill workers and servers in the middle of sending
 soak: environment ## Open and drop hundreds of subscriptions
 	$(RUN) -m pytest -k soak
 
-bench: environment ## Measure; each script prints its figures side by side
-	@for script in benchmarks/[!_]*.py; do echo "== $$script" && $(RUN) "$$script" || exit 1; done
+bench: environment ## Measure; each benchmark prints its figures side by side
+	@for name in rendering sending contacts_query graphql fanout; do \
+		echo "== $$name" && $(RUN) -m "benchmarks.$$name" || exit 1; \
+	done
 
 lock: ## Lock the packages anew (needs uv)
 	@command -v uv >/dev/null || { echo "make lock needs uv on the PATH (for one: pipx install uv)"; exit 1; }
@@ -42,7 +44,7 @@ lock: ## Lock the packages anew (needs uv)
 		--no-annotate --no-emit-index-url --quiet --extra dev -c requirements/app.lock pyproject.toml -o requirements/dev.lock
 
 clean: ## Remove .venv and caches; the data in .nudge/ stays
-	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache web/node_modules tests/node/node_modules
+	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache web/node_modules tests/node/node_modules benchmarks/peers/node_modules
 	find . -name __pycache__ -not -path './.nudge/*' -prune -exec rm -rf {} +
 
 environment:

@@ -1,6 +1,6 @@
 """Messages a second of one worker process, beside a bare loop that does only the unavoidable.
 
-    python benchmarks/sending.py [recipients] [rounds]
+    python -m benchmarks.sending [recipients] [rounds]
 
 Both send the same messages to a stub that answers at once, from a PostgreSQL with fsync on, under Row Level Security.
 The bare loop reads recipients by keyset, renders and encodes the same JSON, posts it, and writes one UPDATE a batch
@@ -22,8 +22,6 @@ from time import monotonic
 from typing import cast
 from uuid import UUID
 
-sys.path.insert(0, str(Path(__file__).parent.parent))
-
 import aiohttp
 import orjson
 import uvloop
@@ -31,6 +29,7 @@ from sqlalchemy import ARRAY, Text, Uuid, bindparam, column, func, insert, selec
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from benchmarks.processes import ROOT, cpu_seconds
 from core import migration
 from core.ids import new_id
 from core.permissions import Tenant
@@ -58,7 +57,6 @@ from services.deliveries.states import move
 from services.rendering import contact_variables
 from services.runtime import Runtime, running
 
-ROOT = Path(__file__).parent.parent
 BATCH = 500
 SUBJECT = "{{ contact.firstName | default: 'Hello' }}, spring is here"
 HTML = (
@@ -139,7 +137,7 @@ async def stage(recipients: int) -> AsyncIterator[Bench]:
         postgres = start_postgres(Path(home), durable=True)
         valkey = start_valkey(Path(home))
         stub_port = free_port()
-        stub = start(__file__, "--stub", str(stub_port))
+        stub = start("-m", "benchmarks.sending", "--stub", str(stub_port))
         try:
             environment = await environment_of(Path(home), postgres, valkey, stub_port)
             os.environ.update(environment)
@@ -340,12 +338,6 @@ async def engine(bench: Bench) -> tuple[float, float]:
             sent = bench.recipients / (monotonic() - prepared)
             print(f"  worker CPU {(cpu_seconds(bench.worker) - worked) / bench.recipients * 1e6:.1f} µs a message")
             return sent, bench.recipients / (prepared - started)
-
-
-def cpu_seconds(pid: int) -> float:
-    """CPU time of a process so far (Linux)."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 async def main(recipients: int, rounds: int) -> None:

@@ -9,7 +9,7 @@ from weakref import WeakKeyDictionary
 
 import asyncpg
 from asyncpg import PostgresError
-from sqlalchemy import Row, Select, bindparam, func, literal, select, true
+from sqlalchemy import ColumnElement, Row, Select, Text, bindparam, func, literal, select, true
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
@@ -23,6 +23,8 @@ CONNECT_SECONDS = 10.0
 PATIENCE_SECONDS = 10.0
 AWAY_CLASSES = frozenset({"08", "53", "57"})
 CANCELLED = "57014"
+# A process that is stopped, or cut off, within a transaction must not keep its locks: the server ends the session.
+IDLE_SECONDS = 15.0
 
 
 def create_engine(url: str, *, pool_size: int, statement_timeout_seconds: float) -> AsyncEngine:
@@ -70,6 +72,14 @@ def tenant_parameters(tenant: Tenant) -> dict[str, str]:
     }
 
 
+def ends_when_idle() -> ColumnElement[str]:
+    """What makes the server end the session when the transaction is silent for too long.
+
+    It holds for the transaction alone, as a setting of the session would not pass a pooler.
+    """
+    return func.set_config("idle_in_transaction_session_timeout", bindparam("idle", type_=Text), true()).label("idle")
+
+
 def set_tenant() -> Select[str, str, str]:
     """The statement that seats a tenant until the end of the transaction."""
     return select(
@@ -81,6 +91,8 @@ def set_tenant() -> Select[str, str, str]:
     )
 
 
+OPEN_UNSEATED = select(ends_when_idle())
+OPEN_SEATED = set_tenant().add_columns(ends_when_idle())
 seated_forms: dict[Select[*tuple[Any, ...]], Select[*tuple[Any, ...]]] = {}
 ready_forms: dict[Select[*tuple[Any, ...]], Ready | None] = {}
 reading_engines: WeakKeyDictionary[AsyncEngine, AsyncEngine] = WeakKeyDictionary()
@@ -186,11 +198,16 @@ async def read(engine: AsyncEngine, statement: Select[*Ts], parameters: dict[str
 
 
 @asynccontextmanager
-async def transaction(engine: AsyncEngine, tenant: Tenant | None) -> AsyncIterator[AsyncConnection]:
-    """A transaction of the tenant (or of none). Only the unit of work opens one."""
+async def transaction(
+    engine: AsyncEngine, tenant: Tenant | None, *, idle_seconds: float = IDLE_SECONDS
+) -> AsyncIterator[AsyncConnection]:
+    """A transaction of the tenant (or of none), ended by the server after so long a silence. For the unit of work."""
     async with engine.connect() as connection, connection.begin():
-        if tenant is not None:
-            await connection.execute(set_tenant(), tenant_parameters(tenant))
+        idle = {"idle": f"{round(idle_seconds * 1_000)}ms"}
+        if tenant is None:
+            await connection.execute(OPEN_UNSEATED, idle)
+        else:
+            await connection.execute(OPEN_SEATED, {**tenant_parameters(tenant), **idle})
         yield connection
 
 

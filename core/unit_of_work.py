@@ -9,13 +9,15 @@ from sqlalchemy import CursorResult, Executable, Row, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.sql.selectable import TypedReturnsRows
 
-from core.db import transaction
+from core.db import IDLE_SECONDS, transaction
 from core.permissions import Tenant
 from core.pubsub import PublishFailed
 from core.queue import Job, QueueUnavailable
 from core.telemetry import logger
 
 Ts = TypeVarTuple("Ts")
+# Who works alone leaves that transaction silent for as long as the whole work takes.
+ALONE_TIMES = 8
 log = logger(__name__)
 
 
@@ -65,12 +67,18 @@ class UnitOfWork:
 
 
 class Work:
-    """Opens units of work. Everything in a process that changes rows goes through here."""
+    """Opens units of work. Everything in a process that changes rows goes through here.
 
-    def __init__(self, engine: AsyncEngine, jobs: JobSink, events: EventSink) -> None:
+    A unit that sends no statement for `idle_seconds` is rolled back by the server, as its process may be stopped.
+    """
+
+    def __init__(
+        self, engine: AsyncEngine, jobs: JobSink, events: EventSink, *, idle_seconds: float = IDLE_SECONDS
+    ) -> None:
         self.engine = engine
         self.jobs = jobs
         self.events = events
+        self.idle_seconds = idle_seconds
 
     @asynccontextmanager
     async def begin(self, tenant: Tenant) -> AsyncIterator[UnitOfWork]:
@@ -78,15 +86,18 @@ class Work:
 
         What could not be announced is logged, not raised: the rows are the truth, and the sweeper finds them.
         """
-        async with transaction(self.engine, tenant) as connection:
+        async with transaction(self.engine, tenant, idle_seconds=self.idle_seconds) as connection:
             uow = UnitOfWork(connection=connection, tenant=tenant)
             yield uow
         await self.announce(uow)
 
     @asynccontextmanager
     async def alone(self, name: str) -> AsyncIterator[bool]:
-        """Whether this process is, until the block ends, the only one of the installation at the named work."""
-        async with transaction(self.engine, None) as connection:
+        """Whether this process is, until the block ends, the only one of the installation at the named work.
+
+        Work that takes longer than eight times `idle_seconds` is no longer alone, and raises when it ends.
+        """
+        async with transaction(self.engine, None, idle_seconds=ALONE_TIMES * self.idle_seconds) as connection:
             lock = func.pg_try_advisory_xact_lock(func.hashtextextended(name, 0))
             yield bool(await connection.scalar(select(lock)))
 

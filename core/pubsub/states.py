@@ -33,9 +33,10 @@ async def state_stream(
     shown: list[T] = []
     with hub.watch(topic) as viewer:
         while True:
+            # From before the read: a source that changes just as often is then shown in step, not ever later.
+            due = clock() + min_interval
             viewer.drain()
             value = await read()
-            due = clock() + min_interval
             if shown != [value]:
                 shown = [value]
                 yield value

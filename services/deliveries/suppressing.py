@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Text, Uuid, bindparam, case, column, func, select, update
+from sqlalchemy import ARRAY, Text, Uuid, bindparam, case, column, func, select, true, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 
 from core.unit_of_work import UnitOfWork
@@ -57,17 +57,22 @@ async def suppress(uow: UnitOfWork, found: Sequence[ToSuppress], *, campaign_id:
         {"norms": [one.email_norm for one in found], "reasons": [str(one.reason) for one in found]},
     )
     for reason in {one.reason for one in found}:
-        await set_status(uow, [one.contact_id for one in found if one.reason is reason], STATUS_AFTER[reason])
+        await set_status(uow, [one for one in found if one.reason is reason], STATUS_AFTER[reason])
 
 
-async def set_status(uow: UnitOfWork, contact_ids: list[UUID], status: ContactStatus) -> None:
-    """Set contacts' status, unless what is known of them weighs more."""
+async def set_status(uow: UnitOfWork, found: Sequence[ToSuppress], status: ContactStatus) -> None:
+    """Set contacts' status, unless what is known of them weighs more.
+
+    A bounce tells of an address: a contact who has another by now can be reached. The rest is a person's own word.
+    """
     left = status is ContactStatus.UNSUBSCRIBED
+    same_address = tuple_(Contact.id, Contact.email_norm).in_([(one.contact_id, one.email_norm) for one in found])
     await uow.execute(
         update(Contact)
         .where(
             Contact.organization_id == uow.tenant.organization_id,
-            Contact.id.in_(contact_ids),
+            Contact.id.in_([one.contact_id for one in found]),
+            same_address if status is ContactStatus.BOUNCED else true(),
             Contact.status.in_([str(before) for before in MAY_BECOME[status] if before is not status]),
         )
         .values(

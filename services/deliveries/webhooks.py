@@ -108,7 +108,7 @@ def storable(value: Any) -> Any:  # noqa: ANN401 - JSON
 def read_event(inbox_id: UUID, key: str, payload: Mapping[str, Any], received_at: datetime) -> Event:
     """Read a stored event. Postmark spells some fields in two ways and leaves others out; raises `ValueError`."""
     kind = payload.get("RecordType")
-    if kind not in TIMES:
+    if not isinstance(kind, str) or kind not in TIMES:
         raise ValueError(f"no event we know: {str(kind)[:50]!r}")
     metadata = payload.get("Metadata")
     metadata = metadata if isinstance(metadata, dict) else {}
@@ -121,7 +121,7 @@ def read_event(inbox_id: UUID, key: str, payload: Mapping[str, Any], received_at
         message_id=message_id if isinstance(message_id, str) and message_id else None,
         campaign_id=uuid_or_none(metadata.get("campaign")),
         delivery_id=uuid_or_none(metadata.get("delivery")),
-        is_bounce=kind == "Bounce" and payload.get("Type") not in NO_BOUNCES,
+        is_bounce=kind == "Bounce" and str(payload.get("Type")) not in NO_BOUNCES,
         suppression=suppression_of(kind, payload),
         details={name: shortened(payload[name]) for name in TELLING if payload.get(name) is not None},
     )
@@ -131,8 +131,8 @@ def suppression_of(kind: str, payload: Mapping[str, Any]) -> SuppressionReason |
     """Why the event's address must not be mailed again, if it says so."""
     if kind == "SpamComplaint":
         return SuppressionReason.COMPLAINT
-    if kind == "Bounce" and payload.get("Type") not in NO_BOUNCES:
-        hard = payload.get("Type") in HARD_BOUNCES or payload.get("Inactive") is True
+    if kind == "Bounce" and (bounce := str(payload.get("Type"))) not in NO_BOUNCES:
+        hard = bounce in HARD_BOUNCES or payload.get("Inactive") is True
         return SuppressionReason.HARD_BOUNCE if hard else None
     if kind == "SubscriptionChange" and payload.get("SuppressSending") is True:
         return SUPPRESSED_FOR.get(str(payload.get("SuppressionReason")), SuppressionReason.UNSUBSCRIBED)

@@ -8,20 +8,20 @@ import aiohttp
 import asyncpg
 import orjson
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import select, text, update
 
 from core.permissions import Principal
-from models.campaigns import CampaignStatus, DeliveryStatus, WebhookInbox
+from models.campaigns import DeliveryStatus, WebhookInbox
 from models.contacts import Contact, ContactEvent, ContactStatus, Suppression, SuppressionReason
 from sandbox.events import Happening, payload
 from sandbox.ledger import Message
-from services.deliveries.applying import apply_everything
+from services.deliveries.applying import apply_everything, with_events
 from services.deliveries.progress import read_stats
 from services.deliveries.sending import Sender
 from services.deliveries.webhooks import receive
 from services.runtime import Runtime
 from tests.sending.conftest import Provider
-from tests.sending.worker import drain, expire_leases, progress, sending, statuses, sweep
+from tests.sending.worker import drain, progress, sending, statuses, sweep
 
 Json = dict[str, Any]
 
@@ -183,6 +183,29 @@ async def test_what_suppresses_an_address(runtime: Runtime, provider: Provider, 
     assert await outcome(runtime, principal) == ["applied"]
 
 
+@pytest.mark.parametrize(
+    ("kind", "status"),
+    [
+        ("HardBounce", ContactStatus.SUBSCRIBED),
+        ("SpamComplaint", ContactStatus.COMPLAINED),
+        ("SubscriptionChange", ContactStatus.UNSUBSCRIBED),
+    ],
+)
+async def test_a_bounce_of_an_address_left_behind(
+    runtime: Runtime, provider: Provider, sender: Sender, kind: str, status: ContactStatus
+) -> None:
+    """A contact with a new address is not marked for the old one's bounce; a complaint is the person's own."""
+    principal, _, [message] = await accepted(runtime, provider, sender)
+    moved = f"moved-{principal.organization_id}@example.com"
+    async with runtime.work.begin(principal.tenant) as uow:
+        [before] = await uow.rows(select(Contact.email_norm))
+        await uow.execute(update(Contact).values(email=moved, email_norm=moved))
+    await tell(runtime, event(kind, message))
+    reads = runtime.reads(principal.tenant)
+    assert [row.email_norm for row in await reads.rows(select(Suppression.email_norm))] == [before.email_norm]
+    assert [row.status for row in await reads.rows(select(Contact.status))] == [status]
+
+
 async def test_events_without_our_metadata_are_found_by_message(
     runtime: Runtime, provider: Provider, sender: Sender
 ) -> None:
@@ -210,20 +233,6 @@ async def test_an_event_settles_a_doubt(runtime: Runtime, provider: Provider, se
     assert len(await provider.ledger(campaign_id)) == 1
 
 
-async def test_an_event_before_the_record_is_not_undone(runtime: Runtime, provider: Provider, sender: Sender) -> None:
-    """A delivery told before the worker records the reply stays delivered when it does."""
-    principal, _, campaign_id = await sending(runtime, 1)
-    await provider.fail(server_error_after_accept={"count": 1})
-    await drain(sender, principal, campaign_id)
-    [message] = await messages_of(provider, campaign_id)
-    await tell(runtime, event("Delivery", message))
-    await expire_leases(runtime, principal, campaign_id)
-    await sweep(runtime, sender.mailer, principal, campaign_id)
-    assert await only_status(runtime, principal, campaign_id) is DeliveryStatus.DELIVERED
-    await sweep(runtime, sender.mailer, principal, campaign_id)
-    assert (await progress(runtime, principal, campaign_id)).status is CampaignStatus.SENT
-
-
 async def test_a_bad_event_blocks_no_other(runtime: Runtime, provider: Provider, sender: Sender) -> None:
     """Events that mean nothing, or that the database refuses, are noted with an outcome; the others are applied."""
     principal, campaign_id, messages = await accepted(runtime, provider, sender, 3)
@@ -247,6 +256,42 @@ async def test_a_bad_event_blocks_no_other(runtime: Runtime, provider: Provider,
     assert outcomes.count("applied") == 2
     assert any((one or "").startswith("failed") for one in outcomes)
     assert any((one or "").startswith("ignored") for one in outcomes)
+
+
+POISONS: list[Json] = [
+    {"RecordType": "Bounce", "Type": {}},
+    {"RecordType": []},
+    {"RecordType": {"a": 1}},
+    {"RecordType": "Bounce", "Type": ["HardBounce"], "Inactive": {}},
+    {"RecordType": "SubscriptionChange", "SuppressSending": True, "SuppressionReason": []},
+    {"RecordType": "Click", "ReceivedAt": {}, "OriginalLink": [], "ClickLocation": {"x": [1]}},
+    {"RecordType": "Open", "ReceivedAt": "0001-01-01T00:00:00+14:00"},
+]
+
+
+@pytest.mark.parametrize("poison", POISONS)
+async def test_an_event_of_the_wrong_shape_blocks_no_other(
+    runtime: Runtime, provider: Provider, sender: Sender, poison: Json
+) -> None:
+    """Fields that hold what they never should spoil neither the other events nor the errand."""
+    principal, campaign_id, [message] = await accepted(runtime, provider, sender)
+    bad = {**event("Open", message, MessageID="bad"), **poison}
+    await tell(runtime, bad, event("SpamComplaint", message))
+    assert await only_status(runtime, principal, campaign_id) is DeliveryStatus.COMPLAINED
+    assert "applied" in await outcome(runtime, principal)
+    assert None not in await outcome(runtime, principal)
+
+
+async def test_what_nobody_thought_of_is_noted(runtime: Runtime, provider: Provider, sender: Sender) -> None:
+    """A stored event that fails in a way of its own is noted as failed, and the organisation's others applied."""
+    principal, campaign_id, [message] = await accepted(runtime, provider, sender)
+    await receive(runtime.work, event("Open", message))
+    await with_events(runtime.system)
+    async with runtime.work.begin(principal.tenant) as uow:
+        await uow.execute(update(WebhookInbox).values(payload=["no", "object"]))
+    await tell(runtime, event("Delivery", message))
+    assert await only_status(runtime, principal, campaign_id) is DeliveryStatus.DELIVERED
+    assert await outcome(runtime, principal) == ["failed: AttributeError", "applied"]
 
 
 async def test_another_tenants_events_touch_nothing(runtime: Runtime, provider: Provider, sender: Sender) -> None:

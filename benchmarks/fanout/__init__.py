@@ -1,0 +1,1 @@
+"""One topic, many subscribers over graphql-transport-ws, ours beside Node's: `python -m benchmarks.fanout`."""

@@ -1,0 +1,89 @@
+"""Events that are applied while the worker still waits for the provider's reply, or has yet to record it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pytest
+
+from integrations.mail import Answered, Envelope, InDoubt, Mailer, Message, NotSent, Outcome
+from models.campaigns import CampaignStatus, DeliveryStatus
+from sandbox.ledger import Message as Entry
+from services.deliveries.sending import Sender
+from services.runtime import Runtime
+from tests.sending.conftest import Provider
+from tests.sending.test_events import event, messages_of, only_status, tell
+from tests.sending.worker import drain, expire_leases, progress, sending, sweep
+
+TOLD = {
+    "Delivery": DeliveryStatus.DELIVERED,
+    "HardBounce": DeliveryStatus.BOUNCED,
+    "SpamComplaint": DeliveryStatus.COMPLAINED,
+}
+REPLIES: dict[str, Outcome | None] = {
+    "as it came": None,
+    "lost": InDoubt(reason="The reply was lost."),
+    "lost and under way": InDoubt(reason="The reply was lost.", under_way=True),
+    "denied": NotSent(reason="Nothing was sent."),
+}
+
+
+@dataclass
+class Overtaken:
+    """The provider, whose events are told and applied before its reply arrives, if that is not lost altogether."""
+
+    provider: Provider
+    runtime: Runtime
+    kind: str
+    reply: Outcome | None = None
+
+    @property
+    def account(self) -> str:
+        """The provider's account."""
+        return self.provider.mailer.account
+
+    async def send(self, envelope: Envelope, messages: Sequence[Message], **times: float) -> Outcome:
+        """Send, let the events overtake the reply, and give it back."""
+        outcome = await self.provider.mailer.send(envelope, messages, **times)
+        assert isinstance(outcome, Answered)
+        entries = [Entry(**entry) for entry in await self.provider.ledger(envelope.campaign_id)]  # type: ignore[arg-type]
+        await tell(self.runtime, *(event(self.kind, entry) for entry in entries))
+        return self.reply or outcome
+
+    async def find(self, batch_id: str) -> Mapping[str, str]:
+        """The provider's search."""
+        return await self.provider.mailer.find(batch_id)
+
+    async def aclose(self) -> None:
+        """The provider's fixture closes it."""
+
+
+@pytest.mark.parametrize("reply", REPLIES)
+@pytest.mark.parametrize("kind", TOLD)
+async def test_an_event_before_the_record_is_not_undone(
+    runtime: Runtime, provider: Provider, sender: Sender, kind: str, reply: str
+) -> None:
+    """Whatever the worker then records of its batch, a status that an event has raised stays where it is."""
+    principal, _, campaign_id = await sending(runtime, 1)
+    overtaken: Mailer = Overtaken(provider, runtime, kind, REPLIES[reply])
+    sender.mailer = overtaken
+    await sender.send_batch(principal.tenant, campaign_id)
+    assert await only_status(runtime, principal, campaign_id) is TOLD[kind]
+    await expire_leases(runtime, principal, campaign_id)
+    await sweep(runtime, provider.mailer, principal, campaign_id)
+    assert await only_status(runtime, principal, campaign_id) is TOLD[kind]
+    assert (await progress(runtime, principal, campaign_id)).status is CampaignStatus.SENT
+    assert len(await provider.ledger(campaign_id)) == 1
+
+
+async def test_an_event_before_the_search_is_not_undone(runtime: Runtime, provider: Provider, sender: Sender) -> None:
+    """A delivery in doubt that an event has raised is not asked about, and stays delivered."""
+    principal, _, campaign_id = await sending(runtime, 1)
+    await provider.fail(server_error_after_accept={"count": 1})
+    await drain(sender, principal, campaign_id)
+    [message] = await messages_of(provider, campaign_id)
+    await tell(runtime, event("Delivery", message))
+    await expire_leases(runtime, principal, campaign_id)
+    await sweep(runtime, sender.mailer, principal, campaign_id)
+    assert await only_status(runtime, principal, campaign_id) is DeliveryStatus.DELIVERED
+    await sweep(runtime, sender.mailer, principal, campaign_id)
+    assert (await progress(runtime, principal, campaign_id)).status is CampaignStatus.SENT

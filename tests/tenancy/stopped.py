@@ -1,0 +1,42 @@
+"""A process of its own that opens a transaction, says so, and then does nothing: for a test to stop it there."""
+
+import asyncio
+import os
+import sys
+from uuid import UUID
+
+from sqlalchemy import update
+
+from core.db import create_engine
+from core.permissions import Tenant
+from core.pubsub import Publisher
+from core.queue import Queue
+from core.unit_of_work import Work
+from models.organizations import Organization
+
+IDLE_SECONDS = 0.25  # alone: eight times as long
+
+
+async def hold(work: Work, organization_id: UUID) -> None:
+    """Work alone, lock the organisation's row, and stay so."""
+    async with work.alone(str(organization_id)) as alone, work.begin(Tenant(organization_id=organization_id)) as uow:
+        changed = await uow.execute(
+            update(Organization).where(Organization.id == organization_id).values(name="Held by a stopped process")
+        )
+        assert alone
+        assert changed.rowcount == 1
+        sys.stdout.write("holding\n")
+        sys.stdout.flush()
+        # No statement comes any more, and no loop that could send one turns: as if stopped already.
+        sys.stdin.read()
+
+
+async def main() -> None:
+    """Hold what the arguments name."""
+    engine = create_engine(os.environ["HELD_DATABASE"], pool_size=2, statement_timeout_seconds=10)
+    redis_url = os.environ["HELD_REDIS"]
+    await hold(Work(engine, Queue(redis_url), Publisher(redis_url), idle_seconds=IDLE_SECONDS), UUID(sys.argv[1]))
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

@@ -1,0 +1,83 @@
+"""A process that is stopped within a transaction keeps its locks for a while, and not for ever."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from uuid import UUID
+
+from sqlalchemy import select, text, update
+
+from models.organizations import Organization
+from services.runtime import Runtime, secret
+from tests import factories
+from tests.statements import statements
+
+ROOT = Path(__file__).parents[2]
+
+
+@asynccontextmanager
+async def stopped_process(runtime: Runtime, organization_id: UUID) -> AsyncIterator[None]:
+    """A process that has been stopped while it held locks; killed when the block ends."""
+    environment = {
+        **os.environ,
+        "HELD_DATABASE": secret(runtime.settings.database.url),
+        "HELD_REDIS": secret(runtime.settings.redis.url),
+    }
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "tests.tenancy.stopped",
+        str(organization_id),
+        cwd=ROOT,
+        env=environment,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    try:
+        assert process.stdout is not None
+        assert await asyncio.wait_for(process.stdout.readline(), 30) == b"holding\n"
+        os.kill(process.pid, signal.SIGSTOP)
+        yield
+    finally:
+        process.kill()
+        await process.wait()
+
+
+async def test_a_stopped_process_lets_its_locks_go(runtime: Runtime) -> None:
+    """Its change is undone and its row free again; and whoever wants to work alone may do so soon."""
+    principal = await factories.organization(runtime)
+    organization_id = principal.organization_id
+    async with stopped_process(runtime, organization_id), asyncio.timeout(8):
+        async with runtime.work.begin(principal.tenant) as uow:
+            names = await uow.rows(select(Organization.name).where(Organization.id == organization_id))
+            await uow.execute(update(Organization).values(name=names[0].name))
+        for _ in range(70):
+            if await may_work_alone(runtime, str(organization_id)):
+                break
+            await asyncio.sleep(0.1)
+        else:
+            raise AssertionError("nobody may work")
+    [row] = await runtime.reads(principal.tenant).rows(select(Organization.name))
+    assert row.name != "Held by a stopped process"
+
+
+async def may_work_alone(runtime: Runtime, name: str) -> bool:
+    """Whether nobody else is at the named work."""
+    async with runtime.work.alone(name) as alone:
+        return alone
+
+
+async def test_the_limit_is_the_transactions_and_costs_nothing(runtime: Runtime) -> None:
+    """It comes with the statement that seats the tenant, ends with the transaction, and reads do without."""
+    principal = await factories.organization(runtime)
+    shown = text("SELECT current_setting('idle_in_transaction_session_timeout')")
+    with statements(runtime) as seen:
+        async with runtime.work.begin(principal.tenant) as uow:
+            assert (await uow.connection.execute(shown)).scalar_one() == "15s"
+    assert len(seen) == 2
+    async with runtime.engine.connect() as connection:
+        assert (await connection.execute(shown)).scalar_one() == "0"
