@@ -1,6 +1,6 @@
 # `make dev` and `make test` need Python 3.11+ and make, nothing else.
 
-.PHONY: help dev test check lock faults soak bench clean environment
+.PHONY: help dev test check lock faults soak differential bench clean environment
 .DEFAULT_GOAL := help
 
 # The interpreter that makes .venv: name one with `make PYTHON=/path/to/python3 dev`.
@@ -31,8 +31,11 @@ faults: environment ## Kill workers and servers in the middle of sending
 soak: environment ## Open and drop hundreds of subscriptions
 	$(RUN) -m pytest -k soak
 
+differential: environment ## Compare compiled operations with graphql-core at length
+	$(RUN) -m pytest -m slow tests/execution
+
 bench: environment ## Measure; each benchmark prints its figures side by side
-	@for name in rendering sending contacts_query graphql fanout; do \
+	@for name in rendering sending contacts_query compiled_operations graphql fanout; do \
 		echo "== $$name" && $(RUN) -m "benchmarks.$$name" || exit 1; \
 	done
 

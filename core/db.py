@@ -23,6 +23,8 @@ CONNECT_SECONDS = 10.0
 PATIENCE_SECONDS = 10.0
 AWAY_CLASSES = frozenset({"08", "53", "57"})
 CANCELLED = "57014"
+# Data exception, integrity constraint violation, syntax error or access rule violation.
+REFUSED_CLASSES = frozenset({"22", "23", "42"})
 # A process that is stopped, or cut off, within a transaction must not keep its locks: the server ends the session.
 IDLE_SECONDS = 15.0
 
@@ -229,3 +231,9 @@ def is_away(error: BaseException) -> bool:
 def is_away_state(sqlstate: str | None) -> bool:
     """Whether a state is of the classes connection exception, no resources, operator intervention."""
     return sqlstate is not None and sqlstate[:2] in AWAY_CLASSES and sqlstate != CANCELLED
+
+
+def is_refused(error: BaseException) -> bool:
+    """Whether the server would say the same again: it is the statement or its values that it does not take."""
+    state = getattr(error.orig, "sqlstate", None) if isinstance(error, DBAPIError) else None
+    return isinstance(state, str) and state[:2] in REFUSED_CLASSES

@@ -80,7 +80,7 @@ class DatabaseSettings(Group):
     url: DatabaseUrl | None = Field(None, description="The app's own role: no superuser, owner of nothing.")
     migrator_url: DatabaseUrl | None = Field(None, description="The owner's role, for `nudge migrate` alone.")
     pool_size: int = Field(
-        10, ge=1, le=200, description="Connections a process keeps for reads, and as many for the rest."
+        10, ge=2, le=200, description="At least two more than batches in flight; reads have as many again."
     )
     statement_timeout_seconds: float = Field(30.0, gt=0, description="The longest a statement may take.")
 
@@ -323,7 +323,12 @@ def unknown_variables() -> list[str]:
 
 
 def require(settings: Settings) -> None:
-    """Raise `SettingsInvalid` for every setting without which no process can serve."""
+    """Raise `SettingsInvalid` for every setting without which no process can serve, or with which it would hang."""
+    # The sweeper keeps one connection while it works with another; each batch in flight needs one at times.
+    needed = settings.sending.concurrent_batches + 2
+    if settings.database.pool_size < needed:
+        pool, batches = variable("database", "pool_size"), variable("sending", "concurrent_batches")
+        raise SettingsInvalid(f"{pool}: must be at least {needed}, two more than {batches}")
     missing = [variable(*path) for path in REQUIRED if getattr(getattr(settings, path[0]), path[1]) is None]
     if settings.production and settings.api.public_url is None:
         missing.append(variable("api", "public_url"))

@@ -55,10 +55,14 @@ class Answered:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NotSent:
-    """Certainly nothing was sent; trying again later is right. `retry_after_seconds` as the provider asked for."""
+    """Certainly nothing was sent; trying again later is right. `retry_after_seconds` as the provider asked for.
+
+    `local` says that the cause is this process's own: no reason to go easy on the provider.
+    """
 
     reason: str
     retry_after_seconds: float | None = None
+    local: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,8 +103,11 @@ class Mailer(Protocol):
     def account(self) -> str:
         """The name of the account that a rate limit applies to; no secret."""
 
-    async def send(self, envelope: Envelope, messages: Sequence[Message], *, timeout_seconds: float) -> Outcome:
-        """Hand a batch over, in one attempt, and say what became of it; raises nothing that the provider causes."""
+    async def send(self, envelope: Envelope, messages: Sequence[Message], *, not_after: float) -> Outcome:
+        """Hand a batch over, in one attempt that ends by `not_after` (this process's monotonic seconds).
+
+        Says what became of it; raises nothing that the provider causes.
+        """
 
     async def find(self, batch_id: str) -> Mapping[str, str]:
         """The provider's message id of every delivery of a batch that it knows; raises `SearchFailed`."""

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import AsyncIterator, Mapping, Sequence
 from time import monotonic
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import aiohttp
 import orjson
@@ -25,7 +25,10 @@ from integrations.mail import (
 # https://postmarkapp.com/developer/api/overview#error-codes
 INACTIVE: Final = 406
 RATE_LIMITED: Final = 429
-ACCOUNT_CODES: Final = frozenset({10, 400, 401, 405, 412, 413})
+ACCOUNT_CODES: Final = frozenset({10, 400, 401, 405, 412, 413, 1226, 1235})
+NO_STREAM: Final = (
+    "Postmark does not know the message stream. Set NUDGE_POSTMARK__MESSAGE_STREAM and resume the campaign."
+)
 ADVICE: Final = {
     10: "The server token is not valid. Set NUDGE_POSTMARK__SERVER_TOKEN and resume the campaign.",
     400: "The sender address is not known to Postmark. Add a sender signature for it and resume the campaign.",
@@ -33,12 +36,23 @@ ADVICE: Final = {
     405: "Postmark does not let this account send. Check its plan and credits, then resume the campaign.",
     412: "The Postmark account is not active. Reactivate it and resume the campaign.",
     413: "The Postmark account may not send to these recipients yet. Ask Postmark for approval, then resume.",
+    1226: NO_STREAM,
+    1235: NO_STREAM,
 }
 PAGE: Final = 500
 # Well below the idle time after which servers close: a request on a connection closed meanwhile would be in doubt.
 KEEP_ALIVE_SECONDS: Final = 2.0
 CONNECT_SHARE: Final = 0.5
+LONGEST_RETRY_AFTER: Final = 300.0
+LARGEST_CODE: Final = 2**31 - 1
 SLICE_BYTES: Final = 262_144
+
+
+class SearchPage(NamedTuple):
+    """A page of a search, and how many hits there are on all pages."""
+
+    hits: Sequence[Mapping[str, object]]
+    total: int
 
 
 class PostmarkMailer:
@@ -69,10 +83,12 @@ class PostmarkMailer:
             )
         return self.opened
 
-    async def send(self, envelope: Envelope, messages: Sequence[Message], *, timeout_seconds: float) -> Outcome:
+    async def send(self, envelope: Envelope, messages: Sequence[Message], *, not_after: float) -> Outcome:
         """POST the batch once. Until its last part is written nothing can have been sent; then it is in doubt."""
-        not_after = monotonic() + timeout_seconds
         body = Body(encode(envelope, messages, self.message_stream), not_after=not_after)
+        timeout_seconds = not_after - monotonic()
+        if timeout_seconds <= 0:
+            return NotSent(reason="Too late to send.", local=True)
         timeout = aiohttp.ClientTimeout(
             total=timeout_seconds, connect=timeout_seconds * CONNECT_SHARE, ceil_threshold=float("inf")
         )
@@ -91,7 +107,7 @@ class PostmarkMailer:
             return NotSent(reason=f"Postmark cannot be reached: {describe(error)}")
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             if not body.complete:
-                return NotSent(reason=f"The request could not be written: {describe(error)}")
+                return NotSent(reason=f"The request could not be written: {describe(error)}", local=body.late)
             return InDoubt(reason=f"The reply was lost: {describe(error)}", under_way=isinstance(error, TimeoutError))
 
     async def find(self, batch_id: str) -> Mapping[str, str]:
@@ -100,15 +116,16 @@ class PostmarkMailer:
         offset = 0
         while True:
             page = await self.search(batch_id, offset)
-            for hit in page["Messages"]:
-                delivery = (hit.get("Metadata") or {}).get("delivery")
-                if isinstance(delivery, str) and isinstance(hit.get("MessageID"), str):
-                    found.setdefault(delivery, hit["MessageID"])
+            for hit in page.hits:
+                metadata = hit.get("Metadata")
+                delivery = metadata.get("delivery") if isinstance(metadata, dict) else None
+                if isinstance(delivery, str):
+                    found.setdefault(delivery, message_id_of(hit))
             offset += PAGE
-            if offset >= page["TotalCount"] or not page["Messages"]:
+            if offset >= page.total or not page.hits:
                 return found
 
-    async def search(self, batch_id: str, offset: int) -> dict[str, Any]:
+    async def search(self, batch_id: str, offset: int) -> SearchPage:
         """A page of the outbound messages of a batch; raises `SearchFailed`."""
         query = {
             "count": str(PAGE),
@@ -123,10 +140,9 @@ class PostmarkMailer:
                 body = await response.read()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise SearchFailed(f"Postmark's search does not answer: {describe(error)}") from error
-        page = parsed(body)
-        if response.status != 200 or not isinstance(page, dict) or not isinstance(page.get("Messages"), list):  # noqa: PLR2004
+        if response.status != 200:  # noqa: PLR2004 - OK
             raise SearchFailed(f"Postmark's search answered {response.status}.")
-        return {"Messages": page["Messages"], "TotalCount": int(page.get("TotalCount") or 0)}
+        return search_page(parsed(body))
 
     async def aclose(self) -> None:
         """Close the session; the mailer opens another when it is used again."""
@@ -169,19 +185,21 @@ class Body:
 
     The last look at the time stands right before each write: a process that was stopped in between, and woken when
     others have taken its work over, writes no more. `complete` says whether the last part went out; without it the
-    provider cannot have taken anything.
+    provider cannot have taken anything. `late` says that the time was over before that.
     """
 
     def __init__(self, content: bytes, *, not_after: float) -> None:
         self.content = content
         self.not_after = not_after
         self.complete = False
+        self.late = False
 
     async def parts(self) -> AsyncIterator[memoryview]:
         """The parts, each small enough for the loop to do something else between them; raises `TimeoutError`."""
         view = memoryview(self.content)
         for start in range(0, len(view), SLICE_BYTES):
             if monotonic() > self.not_after:
+                self.late = True
                 raise TimeoutError("too late to send")
             self.complete = start + SLICE_BYTES >= len(view)
             yield view[start : start + SLICE_BYTES]
@@ -220,12 +238,12 @@ def receipt(item: Mapping[str, Any]) -> Receipt:
     code = item["ErrorCode"]
     if code == 0:
         message_id = item["MessageID"]
-        if not isinstance(message_id, str):
+        if not isinstance(message_id, str) or plain(message_id) != message_id:
             raise TypeError("MessageID is no text")
         return Receipt(Verdict.ACCEPTED, message_id)
-    if not isinstance(code, int):
+    if not isinstance(code, int) or abs(code) > LARGEST_CODE:
         raise TypeError("ErrorCode is no number")
-    text = str(item.get("Message") or f"Postmark's code {code}")
+    text = plain(item.get("Message")) or f"Postmark's code {code}"
     if code == INACTIVE:
         return Receipt(Verdict.INACTIVE, None, code, text)
     if code == RATE_LIMITED:
@@ -233,6 +251,22 @@ def receipt(item: Mapping[str, Any]) -> Receipt:
     if code in ACCOUNT_CODES:
         return Receipt(Verdict.ACCOUNT, None, code, ADVICE.get(code, text))
     return Receipt(Verdict.REFUSED, None, code, text)
+
+
+def search_page(document: object) -> SearchPage:
+    """The answer to a search; raises `SearchFailed` for what is none, as nobody may conclude anything from it."""
+    match document:
+        case {"Messages": list(hits), "TotalCount": int(total)} if all(isinstance(hit, dict) for hit in hits):
+            return SearchPage(hits, total)
+    raise SearchFailed("The answer of Postmark's search cannot be read.")
+
+
+def message_id_of(hit: Mapping[str, object]) -> str:
+    """The message id of a hit; raises `SearchFailed`, as a message without one is not absent for all that."""
+    message_id = hit.get("MessageID")
+    if not isinstance(message_id, str) or plain(message_id) != message_id:
+        raise SearchFailed("Postmark's search found a message without a readable id.")
+    return message_id
 
 
 def parsed(body: bytes) -> object:
@@ -249,12 +283,17 @@ def error_of(document: object) -> tuple[int, str]:
     if not isinstance(document, dict):
         return 0, ""
     code = document.get("ErrorCode")
-    return code if isinstance(code, int) else 0, str(document.get("Message") or "")
+    return code if isinstance(code, int) and abs(code) <= LARGEST_CODE else 0, plain(document.get("Message"))
+
+
+def plain(value: object) -> str:
+    """The text without NUL characters, which PostgreSQL cannot hold."""
+    return str(value or "").replace("\x00", "")
 
 
 def seconds(retry_after: str | None) -> float | None:
-    """Retry-After in seconds; dates are not used by Postmark and ignored."""
-    return float(retry_after) if retry_after and retry_after.isdecimal() else None
+    """Retry-After in seconds, within reason; dates are not used by Postmark and ignored."""
+    return min(float(retry_after), LONGEST_RETRY_AFTER) if retry_after and retry_after.isdecimal() else None
 
 
 def describe(error: BaseException) -> str:

@@ -6,6 +6,7 @@ import strawberry
 
 from resolvers.accounts import AccountMutations, AccountQueries
 from resolvers.campaigns import CampaignMutations, CampaignQueries, CampaignSubscriptions
+from resolvers.compiled import CompiledOperations
 from resolvers.contacts import ContactMutations, ContactQueries
 from resolvers.conversations import ConversationMutations, ConversationQueries, ConversationSubscriptions
 from resolvers.limits import LimitQueries
@@ -44,4 +45,10 @@ class Subscription(CampaignSubscriptions, ConversationSubscriptions):
 @lru_cache(maxsize=1)
 def build_schema() -> strawberry.Schema:
     """The schema of the API; made once in a process."""
-    return strawberry.Schema(query=Query, mutation=Mutation, subscription=Subscription, config=configuration())
+    return strawberry.Schema(
+        query=Query,
+        mutation=Mutation,
+        subscription=Subscription,
+        config=configuration(),
+        execution_context_class=CompiledOperations,
+    )

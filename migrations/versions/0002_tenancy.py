@@ -105,6 +105,7 @@ def define_accounts() -> None:
 def define_sending() -> None:
     """The sweeper, the unsubscribe page and the webhooks start from ids alone."""
     rls.let_definer_read("campaigns", "id", "organization_id", "status", "scheduled_at")
+    rls.let_definer_read("campaign_stats", "organization_id", "campaign_id", "in_flight", "unknown")
     rls.let_definer_read("email_deliveries", "organization_id", "campaign_id", "id", "message_id")
     rls.define(
         "organization_of_campaign(campaign_id uuid)",
@@ -115,8 +116,10 @@ def define_sending() -> None:
         "live_campaigns()",
         "TABLE (organization_id uuid, campaign_id uuid, status text)",
         "SELECT c.organization_id, c.id, c.status FROM campaigns c "
-        "WHERE c.status IN ('preparing', 'sending', 'paused', 'cancelling') "
-        "OR (c.status = 'scheduled' AND c.scheduled_at <= now()) ORDER BY c.id",
+        "WHERE c.status IN ('preparing', 'sending', 'cancelling') "
+        "OR (c.status = 'scheduled' AND c.scheduled_at <= now()) "
+        "OR (c.status = 'paused' AND EXISTS (SELECT FROM campaign_stats s WHERE s.campaign_id = c.id "
+        "AND s.organization_id = c.organization_id AND (s.in_flight > 0 OR s.unknown > 0))) ORDER BY c.id",
     )
     op.execute(f"GRANT SELECT, INSERT, UPDATE ON provider_budgets TO {rls.DEFINER}")
     rls.define(

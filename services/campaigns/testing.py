@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from time import monotonic
 from typing import Final
 from uuid import UUID
 
@@ -109,7 +110,7 @@ async def send_test(mailer: Mailer, test: Proof, *, timeout_seconds: float) -> l
         for address in test.to
     ]
     envelope = Envelope(sender=test.sender, campaign_id=str(test.campaign_id), batch_id=str(new_id()), tag=TAG)
-    outcome = await mailer.send(envelope, messages, timeout_seconds=timeout_seconds)
+    outcome = await mailer.send(envelope, messages, not_after=monotonic() + timeout_seconds)
     if not isinstance(outcome, Answered):
         raise ProviderRefused(outcome.reason, suggestion=_advice(outcome))
     results = list(zip(test.to, outcome.receipts, strict=True))

@@ -1,8 +1,10 @@
 """Rendering a claimed batch: templates are compiled once per campaign, and no transaction is open meanwhile."""
 
 import asyncio
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from time import monotonic
 from typing import Any
 from uuid import UUID
 
@@ -20,13 +22,17 @@ from services.deliveries.unsubscribing import Link, link_token
 from services.rendering import MessageTemplate, RenderFailed, campaign_variables, compile_message, contact_variables
 
 MEMORY_BYTES = 40_000_000
+"""What a batch's messages may take, each once as text and once as the request's JSON."""
 TAG_LENGTH = 100
-MESSAGES_A_TURN = 25
+TURN_SECONDS = 0.01
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CampaignMail:
-    """All that is the same for every recipient of a campaign. Frozen with the audience, so it can be kept."""
+    """All that is the same for every recipient of a campaign. Frozen with the audience, so it can be kept.
+
+    `most` is how many recipients the next batch may hold, as the last ones have taught; never more than `limit`.
+    """
 
     organization_id: UUID
     campaign_id: UUID
@@ -36,15 +42,17 @@ class CampaignMail:
     tag: str
     custom_fields: bool
     tags: bool
+    limit: int
     most: int
 
 
 @dataclass(slots=True, kw_only=True)
 class Composed:
-    """A batch's messages in the ledger's order, and why some recipients get none."""
+    """A batch's messages in the ledger's order, why some recipients get none, and for whom there was no room."""
 
     messages: dict[UUID, Message] = field(default_factory=dict)
     skipped: dict[UUID, Decision] = field(default_factory=dict)
+    rest: list[UUID] = field(default_factory=list)
 
 
 async def load_mail(reads: Reads, campaign_id: UUID, *, sender: str, batch_size: int) -> CampaignMail | None:
@@ -66,6 +74,7 @@ async def load_mail(reads: Reads, campaign_id: UUID, *, sender: str, batch_size:
         return None
     template = compile_message(subject=row.subject, html_content=row.html_content, text_content=row.text_content)
     size = len(row.html_content) + len(row.text_content) + 2_000
+    limit = max(1, min(batch_size, MEMORY_BYTES // (2 * size)))
     return CampaignMail(
         organization_id=reads.tenant.organization_id,
         campaign_id=campaign_id,
@@ -77,7 +86,8 @@ async def load_mail(reads: Reads, campaign_id: UUID, *, sender: str, batch_size:
         tag=" ".join(row.name.split())[:TAG_LENGTH],
         custom_fields=reads_of(template, "contact.customFields"),
         tags=reads_of(template, "contact.tags"),
-        most=max(1, min(batch_size, MEMORY_BYTES // (2 * size))),
+        limit=limit,
+        most=limit,
     )
 
 
@@ -98,16 +108,27 @@ def unsubscribe_url(base: str, signer: Signer, mail: CampaignMail, delivery_id: 
     return f"{base}/u/{link_token(signer, link)}"
 
 
-async def compose(claim: Claim, mail: CampaignMail, *, signer: Signer, public_url: str) -> Composed:
+async def compose(
+    claim: Claim, mail: CampaignMail, *, signer: Signer, public_url: str, until: float = math.inf
+) -> Composed:
     """The messages of a claimed batch; recipients who may no longer be mailed, or cannot be, are left out.
 
-    Lets the loop go on every few messages: other batches hold the row of the campaign's counters until they commit.
+    Ends with what it has, at least one, when `until` (monotonic seconds) has come or the messages grow too large
+    together. Lets the loop go on again and again: other batches hold the row of the campaign's counters until they
+    commit.
     """
     result = Composed()
     variables = dict(mail.variables)
+    size = 0
+    turn_ends = 0.0
     for number, row in enumerate(claim.rows):
-        if not number % MESSAGES_A_TURN:
+        now = monotonic()
+        if number and (now >= until or size >= MEMORY_BYTES // 2):
+            result.rest = [one[0] for one in claim.rows[number:]]
+            break
+        if now >= turn_ends:
             await asyncio.sleep(0)
+            turn_ends = monotonic() + TURN_SECONDS
         delivery_id, contact_id, email, status, first_name, last_name = tuple(row)[:6]
         if status != ContactStatus.SUBSCRIBED:
             gone = status is None
@@ -127,6 +148,7 @@ async def compose(claim: Claim, mail: CampaignMail, *, signer: Signer, public_ur
         except RenderFailed:
             result.skipped[delivery_id] = Decision.RENDER_FAILED
             continue
+        size += len(rendered.subject) + len(rendered.html) + len(rendered.text)
         result.messages[delivery_id] = Message(
             str(delivery_id), email, rendered.subject, rendered.html, rendered.text, url
         )

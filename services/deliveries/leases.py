@@ -5,15 +5,17 @@ from time import monotonic
 
 from core.settings import Settings
 
+COMPOSE_SHARE = 0.1
 REQUEST_SHARE = 0.5
 MARGIN_SHARE = 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeaseTimes:
-    """Seconds: the lease, the longest request within it, and what must remain of it to hand a batch over."""
+    """Seconds: the lease, the longest rendering and request within it, and what must remain to hand a batch over."""
 
     lease: float
+    compose: float
     request: float
     needed: float
 
@@ -22,7 +24,9 @@ def lease_times(settings: Settings) -> LeaseTimes:
     """The times that the settings give; a request always ends well inside its lease."""
     lease = settings.sending.lease_seconds
     request = min(settings.postmark.timeout_seconds, lease * REQUEST_SHARE)
-    return LeaseTimes(lease=lease, request=request, needed=request + lease * MARGIN_SHARE)
+    return LeaseTimes(
+        lease=lease, compose=lease * COMPOSE_SHARE, request=request, needed=request + lease * MARGIN_SHARE
+    )
 
 
 def time_for(deadline: float, seconds: float) -> bool:

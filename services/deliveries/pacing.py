@@ -10,6 +10,7 @@ from core.db import SystemScope
 
 FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 60.0
+LONGEST_WANTED = 300.0
 
 
 async def reserve(system: SystemScope, account: str, messages: int, per_second: float) -> float:
@@ -40,10 +41,13 @@ class Patience:
         self.failures = 0
 
     def back_off(self, at_least: float | None = None) -> float:
-        """Wait longer than the last time; failures of batches that were under way together count once."""
+        """Wait longer than the last time; failures of batches that were under way together count once.
+
+        As long as the provider wants, but no more than five minutes, whatever it says.
+        """
         if not self.remaining:
             pause = min(self.longest, self.first * 2.0 ** min(self.failures, 16))
-            pause = max(at_least or 0.0, pause * (0.5 + random.random() / 2))  # noqa: S311 - spreads workers
+            pause = max(min(at_least or 0.0, LONGEST_WANTED), pause * (0.5 + random.random() / 2))  # noqa: S311 - spreads workers
             self.failures += 1
             self.until = monotonic() + pause
         return self.remaining

@@ -1,11 +1,12 @@
 """Messages in doubt: the provider is asked, and only what it provably does not have is sent again."""
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import Any
+from datetime import datetime
+from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Text, Uuid, bindparam, case, func, null, select, update
+from sqlalchemy import DateTime, Integer, Text, Uuid, bindparam, case, func, null, select, update
+from sqlalchemy.orm import aliased
 
 from core.permissions import Tenant
 from core.pubsub import campaign_topic
@@ -14,109 +15,134 @@ from core.unit_of_work import UnitOfWork, Work
 from integrations.mail import Mailer, SearchFailed
 from models.campaigns import Campaign, DeliveryStatus, EmailDelivery, OnDoubt
 from services.deliveries.claiming import now_plus
-from services.deliveries.planning import given, is_listed, span, within_span
+from services.deliveries.planning import given, span, within_span
 from services.deliveries.work import SendBatches
 
 LOOKS = 3
 """Empty looks, spread evenly over the grace period, after which a message counts as absent."""
-ROWS_A_ROUND = 5_000
+BATCHES_A_ROUND = 100
 RESERVED_SECONDS = 60.0
 NEEDS_ATTENTION = "It may have been sent: the provider's search shows no trace of it. Look before you send it again."
 log = logger(__name__)
 
 
+class Doubtful(NamedTuple):
+    """A reserved message, and what its row said then: a look counts only while it says so still."""
+
+    id: UUID
+    looks: int
+    next_look_at: datetime
+
+
+class Look(NamedTuple):
+    """The messages of one batch that are reserved to be looked for."""
+
+    batch_id: UUID
+    rows: Sequence[Doubtful]
+
+
 async def reconcile(work: Work, mailer: Mailer, tenant: Tenant, campaign_id: UUID, *, grace_seconds: float) -> int:
     """Ask about every message of a campaign that is due for a look; how many were looked for."""
-    async with work.begin(tenant) as uow:
-        batches = await reserve_due(uow, campaign_id)
-    for batch_id, deliveries in batches.items():
+    asked: list[UUID] = []
+    total = 0
+    while len(asked) < BATCHES_A_ROUND:
+        # One batch at a time, right before the search: the search may be slow, and the reservation does not wait.
+        async with work.begin(tenant) as uow:
+            look = await reserve_due(uow, campaign_id, asked)
+        if look is None:
+            break
+        asked.append(look.batch_id)
+        total += len(look.rows)
         try:
-            found = await mailer.find(str(batch_id))
+            found = await mailer.find(str(look.batch_id))
         except SearchFailed as error:
-            log.warning("no answer about a batch, asking again later", batch_id=str(batch_id), error=str(error))
+            log.warning("no answer about a batch, asking again later", batch_id=str(look.batch_id), error=str(error))
             continue
         async with work.begin(tenant) as uow:
-            await settle(uow, campaign_id, batch_id, deliveries, found, grace_seconds=grace_seconds)
-    return sum(map(len, batches.values()))
+            await settle(uow, campaign_id, look, found, grace_seconds=grace_seconds)
+    return total
 
 
-async def reserve_due(uow: UnitOfWork, campaign_id: UUID) -> dict[UUID, list[UUID]]:
-    """The messages due for a look, by batch; nobody else looks for them within the minute."""
-    due = (
-        select(EmailDelivery.id)
+async def reserve_due(uow: UnitOfWork, campaign_id: UUID, asked: Sequence[UUID] = ()) -> Look | None:
+    """The due messages of one batch that was not `asked` about; nobody else looks for them within the minute."""
+    first = select(EmailDelivery.batch_id).where(*due(EmailDelivery, uow.tenant.organization_id, campaign_id))
+    if asked:
+        first = first.where(EmailDelivery.batch_id.not_in(asked))
+    first_batch = first.order_by(EmailDelivery.id).limit(1).with_for_update(skip_locked=True).cte("first_batch")
+    of_batch = aliased(EmailDelivery)
+    reserved = (
+        select(of_batch.id)
         .where(
-            EmailDelivery.organization_id == uow.tenant.organization_id,
-            EmailDelivery.campaign_id == campaign_id,
-            EmailDelivery.is_open,
-            EmailDelivery.status == DeliveryStatus.UNKNOWN,
-            EmailDelivery.next_look_at <= func.clock_timestamp(),
+            *due(of_batch, uow.tenant.organization_id, campaign_id),
+            of_batch.batch_id == select(first_batch.c.batch_id).scalar_subquery(),
         )
-        .order_by(EmailDelivery.id)
-        .limit(ROWS_A_ROUND)
         .with_for_update(skip_locked=True)
-        .cte("due")
+        .cte("reserved")
     )
     rows = await uow.rows(
         update(EmailDelivery)
         .where(
             EmailDelivery.organization_id == uow.tenant.organization_id,
             EmailDelivery.campaign_id == campaign_id,
-            EmailDelivery.id == due.c.id,
+            EmailDelivery.id == reserved.c.id,
         )
         .values(next_look_at=now_plus(RESERVED_SECONDS))
-        .returning(EmailDelivery.id, EmailDelivery.batch_id)
+        .returning(EmailDelivery.id, EmailDelivery.looks, EmailDelivery.next_look_at, EmailDelivery.batch_id)
     )
-    batches: dict[UUID, list[UUID]] = defaultdict(list)
-    for delivery_id, batch_id in rows:
-        if batch_id is None:
-            raise AssertionError(f"delivery {delivery_id} is in doubt without a batch")
-        batches[batch_id].append(delivery_id)
-    return batches
+    if not rows:
+        return None
+    return Look(rows[0].batch_id, [Doubtful(row.id, row.looks, row.next_look_at) for row in rows])
+
+
+def due(rows: type[EmailDelivery], organization_id: UUID, campaign_id: UUID) -> tuple[Any, ...]:
+    """The campaign's messages in doubt that are due for a look."""
+    return (
+        rows.organization_id == organization_id,
+        rows.campaign_id == campaign_id,
+        rows.is_open,
+        rows.status == DeliveryStatus.UNKNOWN,
+        rows.batch_id.is_not(None),
+        rows.next_look_at <= func.clock_timestamp(),
+    )
 
 
 async def settle(
-    uow: UnitOfWork,
-    campaign_id: UUID,
-    batch_id: UUID,
-    deliveries: Sequence[UUID],
-    found: Mapping[str, str],
-    *,
-    grace_seconds: float,
+    uow: UnitOfWork, campaign_id: UUID, look: Look, found: Mapping[str, str], *, grace_seconds: float
 ) -> None:
-    """Write down a look: found messages are accepted; absent ones wait for the next look, or have had their last."""
-    bound = {"organization": uow.tenant.organization_id, "campaign": campaign_id, "batch": batch_id}
-    there = [delivery_id for delivery_id in deliveries if str(delivery_id) in found]
-    absent = [delivery_id for delivery_id in deliveries if str(delivery_id) not in found]
+    """Write down a look: found messages are accepted; absent ones wait for the next look, or have had their last.
+
+    A look that took so long that somebody else has reserved its messages since counts for nothing.
+    """
+    bound = {"organization": uow.tenant.organization_id, "campaign": campaign_id}
+    there = [row.id for row in look.rows if str(row.id) in found]
+    absent = [row for row in look.rows if str(row.id) not in found]
     if there:
-        await uow.execute(
-            found_statement(), {**bound, **span(there), "given_message_id": [found[str(one)] for one in there]}
-        )
+        message_ids = [found[str(one)] for one in there]
+        await uow.execute(found_statement(), {**bound, **span(there), "given_message_id": message_ids})
     if absent:
         doubt = await uow.rows(select(Campaign.on_doubt).where(Campaign.id == campaign_id))
         await uow.execute(
             absent_statement(hold=doubt[0].on_doubt == OnDoubt.HOLD),
-            {**bound, **span(absent), "pause": grace_seconds / (LOOKS - 1)},
+            {
+                **bound,
+                **span([row.id for row in absent]),
+                "batch": look.batch_id,
+                "given_looks": [row.looks for row in absent],
+                "given_next_look_at": [row.next_look_at for row in absent],
+                "pause": grace_seconds / (LOOKS - 1),
+            },
         )
         uow.enqueue(SendBatches(organization_id=uow.tenant.organization_id, campaign_id=campaign_id))
     uow.publish(campaign_topic(uow.tenant.organization_id, campaign_id))
-    log.info("batch looked up", batch_id=str(batch_id), found=len(there), absent=len(absent))
-
-
-def in_doubt() -> tuple[Any, ...]:
-    """The bound batch's messages that are still in doubt."""
-    return (
-        *within_span(),
-        EmailDelivery.status == DeliveryStatus.UNKNOWN,
-        EmailDelivery.batch_id == bindparam("batch", type_=Uuid),
-    )
+    log.info("batch looked up", batch_id=str(look.batch_id), found=len(there), absent=len(absent))
 
 
 def found_statement() -> Any:  # noqa: ANN401 - an UPDATE
-    """The provider has them."""
+    """The provider has them, whatever batch they are in doubt with by now."""
     given_rows = given(message_id=Text())
     return (
         update(EmailDelivery)
-        .where(*in_doubt(), EmailDelivery.id == given_rows.c.id)
+        .where(*within_span(), EmailDelivery.id == given_rows.c.id, EmailDelivery.status == DeliveryStatus.UNKNOWN)
         .values(
             status=DeliveryStatus.ACCEPTED,
             message_id=given_rows.c.message_id,
@@ -129,12 +155,20 @@ def found_statement() -> Any:  # noqa: ANN401 - an UPDATE
 
 def absent_statement(*, hold: bool) -> Any:  # noqa: ANN401 - an UPDATE
     """The provider's search does not show them; after the last look they are sent again, or held for a person."""
+    given_rows = given(looks=Integer(), next_look_at=DateTime(timezone=True))
     last = EmailDelivery.looks + 1 >= LOOKS
     end = DeliveryStatus.FAILED if hold else DeliveryStatus.PENDING
     kept = EmailDelivery.batch_id if hold else null()
     return (
         update(EmailDelivery)
-        .where(*in_doubt(), *is_listed())
+        .where(
+            *within_span(),
+            EmailDelivery.id == given_rows.c.id,
+            EmailDelivery.status == DeliveryStatus.UNKNOWN,
+            EmailDelivery.batch_id == bindparam("batch", type_=Uuid),
+            EmailDelivery.looks == given_rows.c.looks,
+            EmailDelivery.next_look_at == given_rows.c.next_look_at,
+        )
         .values(
             status=case((last, str(end)), else_=str(DeliveryStatus.UNKNOWN)),
             looks=case((last, 0), else_=EmailDelivery.looks + 1),

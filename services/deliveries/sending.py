@@ -3,7 +3,7 @@
 import asyncio
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from time import monotonic
 from typing import NamedTuple
 from uuid import UUID
@@ -20,7 +20,7 @@ from core.unit_of_work import Work
 from integrations.mail import AccountRefused, Envelope, Mailer, NotSent
 from models.campaigns import CampaignStatus
 from services.deliveries.claiming import START, Claim, claim
-from services.deliveries.composing import CampaignMail, compose, load_mail
+from services.deliveries.composing import CampaignMail, Composed, compose, load_mail
 from services.deliveries.leases import LeaseTimes, lease_times
 from services.deliveries.pacing import Patience, reserve
 from services.deliveries.recording import record, trouble
@@ -102,7 +102,14 @@ class Sender:
     async def deliver(self, tenant: Tenant, mail: CampaignMail, claimed: Claim) -> Batch:
         """Render, submit, hand over and record a claimed batch. Nothing but the claim tells that it is ours."""
         campaign_id = mail.campaign_id
-        composed = await compose(claimed, mail, signer=self.signer, public_url=self.settings.public_url)
+        composed = await compose(
+            claimed,
+            mail,
+            signer=self.signer,
+            public_url=self.settings.public_url,
+            until=min(monotonic() + self.times.compose, claimed.deadline - self.times.needed),
+        )
+        await self.learn_size(campaign_id, claimed, composed)
         async with self.work.begin(tenant) as uow:
             messages = await submit(uow, claimed, composed, self.times)
         if messages:
@@ -113,6 +120,24 @@ class Sender:
             await self.record_for_sure(tenant, claimed, handed)
             await self.heed(tenant, campaign_id, handed)
         return Batch(len(claimed.rows), len(messages))
+
+    async def learn_size(self, campaign_id: UUID, claimed: Claim, composed: Composed) -> None:
+        """Claim as many as there was room for the next time; while all find room, more and more again."""
+        if not composed.rest:
+            self.resize(campaign_id, 2 * len(claimed.rows))
+            return
+        self.resize(campaign_id, len(claimed.rows) - len(composed.rest), shrink=True)
+        await self.reserve(-len(composed.rest))
+
+    def resize(self, campaign_id: UUID, most: int, *, shrink: bool = False) -> None:
+        """Let the campaign's next batches be larger, or smaller; nothing happens to one that is not kept."""
+        mail = self.mails.get(campaign_id)
+        if mail is None:
+            return
+        if shrink:
+            self.cursors.pop(campaign_id, None)
+        wanted = min(mail.most, most) if shrink else max(mail.most, most)
+        self.mails[campaign_id] = replace(mail, most=max(1, min(mail.limit, wanted)))
 
     async def take(self, tenant: Tenant, mail: CampaignMail, most: int) -> Claim:
         """Claim the next batch: from where this process's last claim ended, else from the front."""
@@ -198,7 +223,12 @@ class Sender:
             self.patience.succeed()
             return
         self.cursors.pop(campaign_id, None)
-        if isinstance(found, AccountRefused):
+        if isinstance(found, NotSent) and found.local:
+            self.resize(campaign_id, sum(len(part.messages) for part in handed) // 2, shrink=True)
+            log.warning(
+                "batch not sent in time, making it smaller", campaign_id=str(campaign_id), reason=found.reason
+            )
+        elif isinstance(found, AccountRefused):
             await self.pause(tenant, campaign_id, found.reason)
         else:
             wanted = found.retry_after_seconds if isinstance(found, NotSent) else None

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from functools import lru_cache
+from time import monotonic
 from typing import Any, NamedTuple
 
 from sqlalchemy import Float, Text, Uuid, bindparam, case, func, select, update
@@ -115,9 +116,10 @@ async def submit(uow: UnitOfWork, claim: Claim, composed: Composed, times: Lease
     if composed.skipped:
         decisions = [str(decision) for decision in composed.skipped.values()]
         await uow.execute(skip_statement(), {**bound, **span(list(composed.skipped)), "given_decision": decisions})
-    if len(passed) == len(ids):
+    left = [*(one for one in ids if one not in passed), *composed.rest]
+    if not left:
         return list(composed.messages.values())
-    await uow.execute(release_statement(), {**bound, **span([one for one in ids if one not in passed])})
+    await uow.execute(release_statement(), {**bound, **span(left)})
     return [message for one, message in composed.messages.items() if one in passed]
 
 
@@ -130,9 +132,10 @@ async def hand_over(
     while waiting:
         batch = waiting.pop()
         if not time_for(deadline, times.request):
-            handed.append(Handed(batch, NotSent(reason="The lease was nearly over.")))
+            handed.append(Handed(batch, NotSent(reason="The lease was nearly over.", local=True)))
             continue
-        outcome = await mailer.send(envelope, batch, timeout_seconds=times.request)
+        not_after = min(monotonic() + times.request, deadline)
+        outcome = await mailer.send(envelope, batch, not_after=not_after)
         if isinstance(outcome, BatchRefused) and len(batch) > 1:
             middle = len(batch) // 2
             waiting += [batch[middle:], batch[:middle]]
@@ -141,7 +144,7 @@ async def hand_over(
             outcome = Answered(receipts=[refusal(outcome)])
         handed.append(Handed(batch, outcome))
         if isinstance(outcome, NotSent | AccountRefused | InDoubt):
-            handed += [Handed(rest, NotSent(reason="Not tried.")) for rest in waiting]
+            handed += [Handed(rest, NotSent(reason="Not tried.", local=True)) for rest in waiting]
             break
     return handed
 

@@ -47,7 +47,7 @@ class Tended(NamedTuple):
 
 
 async def live_campaigns(system: SystemScope) -> list[LiveCampaign]:
-    """Every campaign of any tenant that is preparing, sending, paused, cancelling, or due."""
+    """Every campaign of any tenant that is preparing, sending, cancelling, due, or paused with messages in flight."""
     found = func.system.live_campaigns().table_valued("organization_id", "campaign_id", "status")
     rows = await system.rows(select(found.c.organization_id, found.c.campaign_id, found.c.status))
     return [LiveCampaign(row[0], row[1], CampaignStatus(row[2])) for row in rows]

@@ -28,6 +28,7 @@ class Accepted(NamedTuple):
     batch_id: str
     delivery_id: str
     to: str
+    accepted_at: int = 0
 
 
 OUTCOMES = (
@@ -45,15 +46,22 @@ OUTCOMES = (
 
 @dataclass(slots=True)
 class ModelMailer:
-    """Does what `outcome` says with the next batches; `ledger` is the truth about what it has accepted."""
+    """Does what `outcome` says with the next batches; `ledger` is the truth about what it has accepted.
+
+    Its search shows a message when `lag` more of its `time` has gone by: who calls moves the time on.
+    """
 
     account: str = "model"
     outcome: str = "ok"
     search_fails: bool = False
+    time: int = 0
+    lag: int = 0
     ledger: list[Accepted] = field(default_factory=list)
+    limits: list[float] = field(default_factory=list)
 
-    async def send(self, envelope: Envelope, messages: Sequence[Message], *, timeout_seconds: float) -> Outcome:  # noqa: ARG002
+    async def send(self, envelope: Envelope, messages: Sequence[Message], *, not_after: float) -> Outcome:
         """Take the batch, or a part, or nothing, and tell the truth, or nothing."""
+        self.limits.append(not_after)
         told: dict[str, Outcome] = {
             "rate limited": NotSent(reason="429"),
             "account": AccountRefused(code=405, reason="Pay."),
@@ -80,15 +88,16 @@ class ModelMailer:
         """Take one message."""
         message_id = str(new_id())
         self.ledger.append(
-            Accepted(message_id, envelope.campaign_id, envelope.batch_id, message.delivery_id, message.to)
+            Accepted(message_id, envelope.campaign_id, envelope.batch_id, message.delivery_id, message.to, self.time)
         )
         return Receipt(Verdict.ACCEPTED, message_id)
 
     async def find(self, batch_id: str) -> Mapping[str, str]:
-        """What was taken of a batch."""
+        """What was taken of a batch, as far as the search shows it yet."""
         if self.search_fails:
             raise SearchFailed("no answer")
-        return {one.delivery_id: one.message_id for one in self.ledger if one.batch_id == batch_id}
+        shown = [one for one in self.ledger if one.accepted_at + self.lag <= self.time]
+        return {one.delivery_id: one.message_id for one in shown if one.batch_id == batch_id}
 
     async def aclose(self) -> None:
         """Nothing to close."""

@@ -1,12 +1,12 @@
 """The invariants of sending, under every order of steps, deaths and late news that Hypothesis can think of.
 
-`make test` runs a bounded number of examples; NUDGE_TEST_EXAMPLES asks for more.
+`make test` runs a bounded number of examples; SENDING_EXAMPLES asks for more.
 """
 
 import asyncio
 import os
 from collections import Counter
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
@@ -24,19 +24,24 @@ from models.campaigns import OPEN_DELIVERIES, CampaignStatus, DeliveryStatus, Em
 from services.deliveries.applying import apply_everything
 from services.deliveries.claiming import Claim
 from services.deliveries.composing import CampaignMail, compose
+from services.deliveries.reconciling import LOOKS, Look, reconcile, reserve_due, settle
 from services.deliveries.sending import Sender
 from services.deliveries.states import CampaignConflict
 from services.deliveries.submitting import Handed, hand_over, submit
+from services.deliveries.sweeping import tend
 from services.deliveries.unsubscribing import Link, unsubscribe
 from services.deliveries.webhooks import receive
 from services.runtime import Runtime
 from tests.sending.model import OUTCOMES, Accepted, ModelMailer
-from tests.sending.worker import expire_leases, finish, go, progress, sending, statuses, sweep
+from tests.sending.worker import expire_leases, finish, go, progress, sending, statuses
 
 T = TypeVar("T")
 PEOPLE = 6
-EXAMPLES = int(os.environ.get("NUDGE_TEST_EXAMPLES", "25"))
+EXAMPLES = int(os.environ.get("SENDING_EXAMPLES", "25"))
 PLACES = st.integers(0, 5)
+# The pauses between looks outlast any test; `expire` lets one go by. The search lags no longer than all of them.
+GRACE_SECONDS = 3600.0
+LAG = LOOKS - 1
 
 
 @dataclass(slots=True, kw_only=True)
@@ -63,13 +68,14 @@ class World:
     deliveries: dict[UUID, UUID]
     addresses: dict[str, UUID]
     held: list[Held] = field(default_factory=list)
+    looks: list[tuple[Look, Mapping[str, str]]] = field(default_factory=list)
     gone: set[UUID] = field(default_factory=set)
     wrongly_passed: list[UUID] = field(default_factory=list)
 
     @classmethod
     async def make(cls, runtime: Runtime) -> "World":
         """A fresh organisation and campaign, and a bystander's."""
-        mailer = ModelMailer()
+        mailer = ModelMailer(lag=LAG)
         sender = Sender(
             settings=runtime.settings,
             work=runtime.work,
@@ -143,14 +149,29 @@ class World:
                 self.gone.add(contact_id)
 
     async def expire(self) -> None:
-        """All leases end, on the workers' own clocks as well."""
+        """All leases, reservations and pauses end, on the workers' own clocks as well."""
+        self.mailer.time += 1
         await expire_leases(self.runtime, self.principal, self.campaign_id)
         for held in self.held:
             held.claim = replace(held.claim, deadline=0.0)
 
     async def sweep(self) -> None:
         """A round of the sweeper."""
-        await sweep(self.runtime, self.mailer, self.principal, self.campaign_id)
+        work, tenant = self.runtime.work, self.principal.tenant
+        await tend(work, tenant, self.campaign_id)
+        await reconcile(work, self.mailer, tenant, self.campaign_id, grace_seconds=GRACE_SECONDS)
+
+    async def look(self) -> None:
+        """Somebody asks the provider about a batch, and takes time to write the answer down."""
+        async with self.runtime.work.begin(self.principal.tenant) as uow:
+            look = await reserve_due(uow, self.campaign_id)
+        if look is not None:
+            self.looks.append((look, await self.mailer.find(str(look.batch_id))))
+
+    async def settle(self, look: Look, found: Mapping[str, str]) -> None:
+        """The answer is written down, whatever has happened since."""
+        async with self.runtime.work.begin(self.principal.tenant) as uow:
+            await settle(uow, self.campaign_id, look, found, grace_seconds=GRACE_SECONDS)
 
     async def order(self, to: CampaignStatus) -> None:
         """Pause, resume or cancel, where the state allows it."""
@@ -191,6 +212,7 @@ class World:
 
     async def end(self) -> None:
         """Leave the workers for dead, let everything settle, and look."""
+        self.mailer.lag = 0
         await self.expire()
         status = (await progress(self.runtime, self.principal, self.campaign_id)).status
         if status is CampaignStatus.PAUSED:
@@ -307,6 +329,17 @@ class SendingMachine(RuleBasedStateMachine):
         self.world.mailer.search_fails = search_fails
         self.run(self.world.sweep())
         self.world.mailer.search_fails = False
+
+    @rule()
+    def look(self) -> None:
+        """Somebody asks about a batch in doubt."""
+        self.run(self.world.look())
+
+    @rule(place=PLACES)
+    def settle(self, place: int) -> None:
+        """A look comes to its end, perhaps when others have looked since."""
+        if looks := self.world.looks:
+            self.run(self.world.settle(*looks.pop(place % len(looks))))
 
     @rule(to=st.sampled_from((CampaignStatus.PAUSED, CampaignStatus.SENDING)))
     def order(self, to: CampaignStatus) -> None:

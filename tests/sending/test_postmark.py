@@ -93,7 +93,7 @@ async def send_to(url: str, timeout_seconds: float = 5) -> Outcome:
     """What becomes of one message."""
     mailer = PostmarkMailer(base_url=url, server_token="t", message_stream="broadcast")
     try:
-        return await mailer.send(ENVELOPE, [MESSAGE], timeout_seconds=timeout_seconds)
+        return await mailer.send(ENVELOPE, [MESSAGE], not_after=monotonic() + timeout_seconds)
     finally:
         await mailer.aclose()
 

@@ -1,0 +1,52 @@
+"""An object type's part of a plan, and which values it takes without asking."""
+
+from collections.abc import Callable
+from enum import Enum
+from types import NoneType
+from typing import Any
+
+from graphql import GraphQLObjectType
+from graphql.pyutils.undefined import UndefinedType
+
+from execution.rows import ROWS_OF, RowReader
+from execution.run import Run
+from execution.strawberry_fields import CAST, decides_by_class, origin_of
+
+MOST_CLASSES = 64
+UNLIKE_PLAIN = ("__await__", "__aiter__", "__getattr__", "__call__")
+
+
+class ObjectPlan:
+    """The selection of one object type; `execute` gives its fields, or a coroutine of them."""
+
+    __slots__ = ("by_class", "cast", "execute", "name", "plain", "rows", "type")
+
+    def __init__(self, type_: GraphQLObjectType, name: str) -> None:
+        self.type = type_
+        self.name = name
+        self.execute: Callable[[Run, Any, Any], Any] = unwritten
+        self.by_class = decides_by_class(type_)
+        self.cast = type_.is_type_of is not None
+        self.plain: set[type] = set()
+        self.rows: list[RowReader] = ROWS_OF.get(origin_of(type_), [])
+
+    def learn(self, value: object) -> None:
+        """Take values of this class for objects of the type from now on, where nothing but the class decides."""
+        if not self.by_class or type(value) in self.plain or len(self.plain) >= MOST_CLASSES:
+            return
+        if is_plain(type(value)) and not (self.cast and hasattr(value, CAST)):
+            self.plain.add(type(value))
+
+
+def unwritten(_run: Run, _value: Any, _path: Any) -> Any:
+    """Stands where the generated function will be."""
+    raise AssertionError("the plan is not complete")
+
+
+def is_plain(cls: type) -> bool:
+    """Whether instances can be nothing but objects to read: no awaitable, no error, no callable, no null."""
+    if issubclass(cls, BaseException | NoneType | UndefinedType | Enum | type):
+        return False
+    if any(name in base.__dict__ for base in cls.__mro__ for name in UNLIKE_PLAIN):
+        return False
+    return not any("__getattribute__" in base.__dict__ for base in cls.__mro__ if base.__module__ != "builtins")

@@ -1,0 +1,301 @@
+"""The plans that are kept, and when a new one is made.
+
+A document is compiled when it is seen for the second time, in a bounded share of the process's time, so that a stream
+of documents that never come again costs nothing but what graphql-core costs. The newest plans are kept by the text of
+their document, and found by the identity of the parsed document without comparing anything.
+"""
+
+import time
+from collections import Counter, OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Final
+from weakref import ref
+
+from graphql import DocumentNode, GraphQLError, GraphQLSchema
+from graphql.execution import default_field_resolver
+
+from execution.compiling import Compilation, Plan
+from execution.refusals import Refused, conditions
+from execution.run import Run
+from execution.variables import simple_variables
+
+ATTRIBUTE: Final = "__compiled_operations__"
+MOST_ALIASES: Final = 8
+BURST_SECONDS: Final = 0.5
+
+
+@dataclass(slots=True, kw_only=True)
+class Limits:
+    """What compiling may cost. `plans`, `fields` and `variants` bound the memory, `sights` and `share` the time."""
+
+    plans: int = 1_000  # operations of a schema
+    fields: int = 20_000  # in all plans of a schema, at some 3.5 KiB each
+    variants: int = 8  # of one operation: by the values of the variables that @skip and @include look at
+    seen: int = 10_000
+    sights: int = 2  # a document is compiled when it is seen for that time
+    share: float = 0.1  # of the time of one core, on average
+
+
+@dataclass(frozen=True, slots=True)
+class FallBack:
+    """An operation that graphql-core runs, and why."""
+
+    reason: str
+    operation_name: str | None
+    document: DocumentNode
+
+
+@dataclass(slots=True)
+class Counts:
+    """What has happened in this process."""
+
+    compiled: int = 0
+    executed: int = 0
+    seconds: float = 0.0
+    fallen_back: Counter[str] = field(default_factory=Counter)
+
+
+limits = Limits()
+counts = Counts()
+listeners: list[Callable[[FallBack], None]] = []
+
+
+def statistics() -> dict[str, Any]:
+    """How many plans were compiled and executed, and, by reason, how often graphql-core ran an operation instead.
+
+    `first sight` and `budget` are no refusals: the document may be compiled the next time.
+    """
+    return {
+        "compiled": counts.compiled,
+        "compiling_seconds": counts.seconds,
+        "executed": counts.executed,
+        "fallen_back": dict(counts.fallen_back),
+    }
+
+
+def on_fall_back(listener: Callable[[FallBack], None]) -> None:
+    """Call the listener once for each operation that is kept and cannot be compiled."""
+    listeners.append(listener)
+
+
+class Budget:
+    """Seconds that compiling may take, saved up over time."""
+
+    def __init__(self) -> None:
+        self.seconds = BURST_SECONDS
+        self.at = time.perf_counter()
+
+    def allows(self) -> bool:
+        """Whether there is time for one more plan."""
+        now = time.perf_counter()
+        self.seconds = min(BURST_SECONDS, self.seconds + (now - self.at) * limits.share)
+        self.at = now
+        return self.seconds > 0
+
+    def spend(self, seconds: float) -> None:
+        """Take the time that a plan took."""
+        self.seconds -= seconds
+
+
+budget = Budget()
+
+
+class Operation:
+    """An operation of a document, its conditions known, and the plans made of it so far."""
+
+    __slots__ = (
+        "aliases",
+        "conditions",
+        "document",
+        "fields",
+        "fragment_definitions",
+        "fragments",
+        "name",
+        "node",
+        "plans",
+        "refused",
+        "reported",
+        "variables",
+    )
+
+    def __init__(self, document: DocumentNode, name: str | None, run: Run) -> None:
+        self.document = document
+        self.name = name
+        self.conditions: tuple[str, ...] = ()
+        self.plans: dict[tuple[Any, ...], Plan | str] = {}
+        self.refused: str | None = None
+        self.fields = 0
+        self.node = run.operation
+        self.fragments = run.fragments
+        self.fragment_definitions = run.fragment_definitions
+        self.variables = simple_variables(run.schema, run.operation, run.variable_values)
+        self.aliases: OrderedDict[int, None] = OrderedDict()
+        self.reported = False
+
+
+class Plans:
+    """The plans of one schema."""
+
+    def __init__(self) -> None:
+        self.operations: OrderedDict[tuple[object, str | None], Operation] = OrderedDict()
+        self.by_identity: dict[tuple[int, str | None], tuple[ref[DocumentNode], tuple[object, str | None]]] = {}
+        self.seen: OrderedDict[tuple[int, str | None], int] = OrderedDict()
+        self.fields = 0
+
+    def __reduce__(self) -> tuple[type["Plans"], tuple[()]]:
+        return (Plans, ())  # a copy of the schema starts without plans
+
+    def find(self, run: Run, document: DocumentNode, name: str | None, operation: Operation | None) -> Plan | str:
+        """The plan to execute, or why there is none."""
+        operation = operation or self.operation(document, name)
+        if operation is None:
+            if not self.seen_enough(document, name):
+                return "first sight"
+            operation = self.keep(document, name, run)
+        if operation.refused is not None:
+            return operation.refused
+        coerced = run.variable_values.coerced
+        values = [coerced.get(condition) for condition in operation.conditions]
+        if not all(value is True or value is False for value in values):
+            return "condition without a value"
+        key = (run.field_resolver is default_field_resolver, tuple(run.natives.items()), *values)
+        plan = operation.plans.get(key)
+        return self.compile(operation, key, run) if plan is None else plan
+
+    def known(self, document: DocumentNode, name: str | None) -> Operation | None:
+        """The operation, if it is kept and the document is one it came from."""
+        alias = self.by_identity.get((id(document), name))
+        if alias is None or alias[0]() is not document:
+            return None
+        self.operations.move_to_end(alias[1])
+        return self.operations[alias[1]]
+
+    def operation(self, document: DocumentNode, name: str | None) -> Operation | None:
+        """The operation, if it is kept."""
+        known = self.known(document, name)
+        if known is not None:
+            return known
+        key = (text_of(document), name)
+        operation = self.operations.get(key)
+        if operation is None or operation.document != document:
+            return None
+        self.operations.move_to_end(key)
+        self.know(operation, document, key)
+        return operation
+
+    def know(self, operation: Operation, document: DocumentNode, key: tuple[object, str | None]) -> None:
+        """Find the operation by this parsed document, too."""
+        alias = (id(document), operation.name)
+        stale = self.by_identity.get(alias)
+        if stale is not None and stale[1] in self.operations:
+            self.operations[stale[1]].aliases.pop(id(document), None)
+        self.by_identity[alias] = (ref(document), key)
+        operation.aliases[id(document)] = None
+        while len(operation.aliases) > MOST_ALIASES:
+            oldest, _ = operation.aliases.popitem(last=False)
+            self.by_identity.pop((oldest, operation.name), None)
+
+    def seen_enough(self, document: DocumentNode, name: str | None) -> bool:
+        """Whether the document comes for the second time; remembers that it came."""
+        key = (hash(text_of(document)), name)
+        times = self.seen.pop(key, 0) + 1
+        if times >= limits.sights:
+            return True
+        self.seen[key] = times
+        while len(self.seen) > limits.seen:
+            self.seen.popitem(last=False)
+        return False
+
+    def keep(self, document: DocumentNode, name: str | None, run: Run) -> Operation:
+        """Keep the operation, and forget the one that was not asked for the longest."""
+        key = (text_of(document), name)
+        self.forget(key)
+        operation = Operation(document, name, run)
+        try:
+            operation.conditions = conditions(document, run.operation)
+        except Refused as refused:
+            operation.refused = str(refused)
+        self.operations[key] = operation
+        self.know(operation, document, key)
+        while len(self.operations) > limits.plans:
+            self.forget(next(iter(self.operations)))
+        return operation
+
+    def weigh(self, operation: Operation, plan: Plan) -> None:
+        """Count the plan's fields, and make room for them."""
+        operation.fields += plan.compilation.fields
+        self.fields += plan.compilation.fields
+        while self.fields > limits.fields and len(self.operations) > 1:
+            self.forget(next(iter(self.operations)))
+
+    def forget(self, key: tuple[object, str | None]) -> None:
+        """Drop the operation, if it is kept."""
+        operation = self.operations.pop(key, None)
+        if operation is not None:
+            self.fields -= operation.fields
+            for alias in operation.aliases:
+                self.by_identity.pop((alias, operation.name), None)
+
+    def compile(self, operation: Operation, key: tuple[Any, ...], run: Run) -> Plan | str:
+        """Make a plan, if there is time; a refusal is kept as one."""
+        if len(operation.plans) >= limits.variants:
+            return "too many variants"
+        if not budget.allows():
+            return "budget"
+        started = time.perf_counter()
+        plan = compiled(run, custom_default=not key[0])
+        if isinstance(plan, Plan):
+            counts.compiled += 1
+            self.weigh(operation, plan)
+        spent = time.perf_counter() - started
+        counts.seconds += spent
+        budget.spend(spent)
+        operation.plans[key] = plan
+        return plan
+
+
+def compiled(run: Run, *, custom_default: bool) -> Plan | str:
+    """A plan, or why there is none. A fault of the compiler's is reported, and costs nobody an answer."""
+    try:
+        return Plan(Compilation(run, custom_default=custom_default))
+    except Refused as refused:
+        return str(refused)
+    except GraphQLError:
+        return "condition without a value"
+    except RecursionError:
+        return "too deep"
+    except Exception as error:  # noqa: BLE001 - listeners are told
+        return f"compiler failed: {type(error).__name__}: {error}"
+
+
+def text_of(document: DocumentNode) -> object:
+    """The document's text; for one that was not parsed, its identity."""
+    return document.loc.source.body if document.loc else id(document)
+
+
+def plans_of(schema: GraphQLSchema) -> Plans:
+    """The plans of a schema; they live as long as it."""
+    plans: Plans | None = schema.__dict__.get(ATTRIBUTE)
+    if plans is None:
+        plans = schema.__dict__[ATTRIBUTE] = Plans()
+    return plans
+
+
+def find(run: Run, document: DocumentNode, name: str | None, operation: Operation | None) -> Plan | None:
+    """The plan for this execution, or None when graphql-core is to execute it; counts and reports why."""
+    plans = plans_of(run.schema)
+    found = plans.find(run, document, name, operation)
+    if isinstance(found, Plan):
+        return found
+    fall_back(found, plans.operation(document, name), document, name)
+    return None
+
+
+def fall_back(reason: str, operation: Operation | None, document: DocumentNode, name: str | None) -> None:
+    """Count, and tell the listeners the first time."""
+    counts.fallen_back[reason] += 1
+    if operation is not None and not operation.reported and reason != "budget":
+        operation.reported = True
+        for listener in listeners:
+            listener(FallBack(reason, name, document))

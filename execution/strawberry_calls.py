@@ -1,0 +1,103 @@
+"""Resolvers of Strawberry fields, called as Strawberry calls them, with what never changes worked out beforehand.
+
+Only fields whose arguments need no conversion; `execution/strawberry_fields.py` says which fields are looked at here.
+"""
+
+import inspect
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import strawberry
+from graphql import GraphQLSchema
+from strawberry.extensions.field_extension import FieldExtension, build_field_extension_resolvers
+from strawberry.schema.config import StrawberryConfig
+from strawberry.types.base import StrawberryOptional
+from strawberry.types.enum import StrawberryEnumDefinition
+from strawberry.types.field import StrawberryField
+
+AS_THEY_ARE = (str, int, float, bool, strawberry.ID)
+
+
+def direct_call(definition: StrawberryField, schema: GraphQLSchema, *, later: bool) -> Callable[..., Any] | None:
+    """A function that resolves the field as Strawberry's own resolver does, or None where only that one can.
+
+    `later` says that Strawberry's is a coroutine function.
+    """
+    owner = getattr(schema, "_strawberry_schema", None)
+    resolver = definition.base_resolver
+    if owner is None or resolver is None or not callable(resolver.wrapped_func):
+        return None
+    if resolver.parent_parameter or resolver.root_parameter:
+        return None
+    if resolver.info_parameter and resolver.info_parameter.name != "info":
+        return None
+    if any(type(extension).map_arguments is not FieldExtension.map_arguments for extension in definition.extensions):
+        return None
+    names = names_of_arguments(definition, owner.config)
+    if names is None:
+        return None
+    takes_self, takes_info = bool(resolver.self_parameter), bool(resolver.info_parameter)
+    base = base_call(resolver.wrapped_func, takes_self=takes_self, takes_info=takes_info)
+    call = chained(base, names, build_field_extension_resolvers(definition))
+    return with_info(definition, owner.config, call, later=later)
+
+
+def names_of_arguments(definition: StrawberryField, config: StrawberryConfig) -> dict[str, str] | None:
+    """The Python names of the arguments; None when one of them is converted on its way."""
+    names: dict[str, str] = {}
+    for argument in definition.arguments:
+        type_: Any = argument.type
+        if type(type_) is StrawberryOptional:  # and not its subclass Maybe, whose values are wrapped
+            type_ = type_.of_type
+        if type_ not in AS_THEY_ARE and not isinstance(type_, StrawberryEnumDefinition):
+            return None
+        names[config.name_converter.from_argument(argument)] = argument.python_name
+    return names
+
+
+def base_call(function: Callable[..., Any], *, takes_self: bool, takes_info: bool) -> Callable[..., Any]:
+    """The resolver itself."""
+
+    def call(source: Any, info: Any, arguments: dict[str, Any]) -> Any:
+        if takes_info:
+            arguments["info"] = info
+        return function(source, **arguments) if takes_self else function(**arguments)
+
+    return call
+
+
+def chained(base: Callable[..., Any], names: dict[str, str], extensions: list[Any]) -> Callable[..., Any]:
+    """The resolver inside its extensions, the last one outermost."""
+    renamed = list(names.items()) if any(name != python for name, python in names.items()) else None
+
+    def call(source: Any, info: Any, given: dict[str, Any]) -> Any:
+        if renamed is not None:
+            given = {python: given[name] for name, python in renamed if name in given}
+        if not extensions:
+            return base(source, info, given)
+
+        def resolve(_source: Any, info: Any, **arguments: Any) -> Any:
+            return base(source, info, arguments)
+
+        for extension in extensions:
+            resolve = partial(extension, resolve)
+        return resolve(source, info, **given)
+
+    return call
+
+
+def with_info(
+    definition: StrawberryField, config: StrawberryConfig, call: Callable[..., Any], *, later: bool
+) -> Callable[..., Any]:
+    """The call with Strawberry's info, in a coroutine where Strawberry's is."""
+    info_class = config.info_class
+
+    def at_once(source: Any, info: Any, **given: Any) -> Any:
+        return call(source, info_class(_raw_info=info, _field=definition), given)
+
+    async def in_time(source: Any, info: Any, **given: Any) -> Any:
+        result = call(source, info_class(_raw_info=info, _field=definition), given)
+        return await result if inspect.isawaitable(result) else result
+
+    return in_time if later else at_once

@@ -1,0 +1,204 @@
+"""Valid documents and variables for any schema, drawn by Hypothesis."""
+
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
+
+from graphql import (
+    GraphQLArgument,
+    GraphQLEnumType,
+    GraphQLField,
+    GraphQLInputObjectType,
+    GraphQLInterfaceType,
+    GraphQLList,
+    GraphQLNonNull,
+    GraphQLObjectType,
+    GraphQLSchema,
+    GraphQLUnionType,
+    get_named_type,
+    is_abstract_type,
+    is_composite_type,
+    is_required_argument,
+)
+from graphql.type import GraphQLInputType, GraphQLNamedType
+
+LITERALS: dict[str, list[tuple[str, Any]]] = {
+    "Int": [("1", 1), ("7", 7), ("-3", -3), ("0", 0)],
+    "Float": [("1.5", 1.5), ("2", 2), ("-0.25", -0.25)],
+    "String": [('"text"', "text"), ('""', ""), ('"snow ☃"', "snow ☃")],
+    "ID": [('"a1"', "a1"), ("5", 5)],
+    "Boolean": [("true", True), ("false", False)],
+}
+
+
+@dataclass
+class Draft:
+    """A document in the making."""
+
+    schema: GraphQLSchema
+    random: Random
+    left: int
+    literals: dict[str, list[tuple[str, Any]]]
+    without: frozenset[str]
+    variables: dict[str, tuple[str, Any]] = field(default_factory=dict)
+    fragments: dict[str, str] = field(default_factory=dict)
+    arguments: dict[tuple[str, str, int], str] = field(default_factory=dict)
+
+    def chance(self, of: float) -> bool:
+        """Whether something of that likelihood happens."""
+        return self.random.random() < of
+
+
+def document(
+    schema: GraphQLSchema,
+    random: Random,
+    kind: str,
+    *,
+    size: int = 30,
+    literals: dict[str, list[tuple[str, Any]]] | None = None,
+    without: frozenset[str] = frozenset(),
+) -> tuple[str, dict[str, Any]]:
+    """An operation of the kind (query, mutation or subscription) as text, and variables for it."""
+    draft = Draft(schema, random, size, LITERALS | (literals or {}), without)
+    root = {"query": schema.query_type, "mutation": schema.mutation_type, "subscription": schema.subscription_type}[
+        kind
+    ]
+    assert root is not None
+    body = selection_set(draft, root, 0, single=kind == "subscription")
+    declared = ", ".join(f"${name}: {declaration}" for name, (declaration, _) in draft.variables.items())
+    head = f"{kind} Drawn({declared})" if declared else f"{kind} Drawn"
+    text = "\n".join([f"{head} {body}", *draft.fragments.values()])
+    return text, {name: value for name, (_, value) in draft.variables.items() if value is not Ellipsis}
+
+
+def selection_set(draft: Draft, type_: GraphQLNamedType, depth: int, *, single: bool = False) -> str:
+    """The selections on a composite type."""
+    if single:
+        return "{ " + a_field(draft, type_, depth, plain=True) + " }"
+    parts = [selection(draft, type_, depth) for _ in range(draft.random.randint(1, 6))]
+    return "{ " + " ".join(parts) + " }"
+
+
+def selection(draft: Draft, type_: GraphQLNamedType, depth: int) -> str:
+    """A field, or a fragment on a type that fits."""
+    draft.left -= 1
+    if depth < 5 and draft.left > 0 and draft.chance(0.15):
+        return a_fragment(draft, type_, depth)
+    return a_field(draft, type_, depth)
+
+
+def a_fragment(draft: Draft, type_: GraphQLNamedType, depth: int) -> str:
+    """An inline fragment, or the spread of a named one."""
+    condition = draft.random.choice(fitting(draft.schema, type_))
+    if draft.chance(0.5):
+        on = f" on {condition.name}" if condition is not type_ or draft.chance(0.5) else ""
+        return f"...{on}{directives(draft)} {selection_set(draft, condition, depth + 1)}"
+    known = [name for name in draft.fragments if name.endswith(f"On{condition.name}")]
+    if known and draft.chance(0.5):
+        return f"...{draft.random.choice(known)}{directives(draft)}"
+    body = selection_set(draft, condition, depth + 1)
+    name = f"F{len(draft.fragments)}On{condition.name}"
+    draft.fragments[name] = f"fragment {name} on {condition.name} {body}"
+    return f"...{name}{directives(draft)}"
+
+
+def fitting(schema: GraphQLSchema, type_: GraphQLNamedType) -> list[GraphQLNamedType]:
+    """The types that a fragment in that place may be on."""
+    if is_abstract_type(type_):
+        return [type_, *schema.get_possible_types(type_)]
+    assert isinstance(type_, GraphQLObjectType)
+    return [type_, *type_.interfaces]
+
+
+def directives(draft: Draft) -> str:
+    """Nothing, or `@skip` and `@include`, of literals or variables."""
+    if not draft.chance(0.2):
+        return ""
+    name = draft.random.choice(["skip", "include"])
+    literal = draft.random.choice(["true", "false"])
+    if draft.chance(0.5):
+        return f" @{name}(if: {literal})"
+    variable = f"if{draft.random.randint(0, 2)}"
+    if variable not in draft.variables:
+        choices = [("Boolean!", draft.chance(0.5)), (f"Boolean! = {literal}", Ellipsis)]
+        draft.variables[variable] = draft.random.choice(choices)
+    return f" @{name}(if: ${variable})"
+
+
+def a_field(draft: Draft, type_: GraphQLNamedType, depth: int, *, plain: bool = False) -> str:
+    """A field with arguments and selections."""
+    if isinstance(type_, GraphQLUnionType) or (draft.chance(0.1) and not plain):
+        return "__typename" + ("" if plain else directives(draft))
+    assert isinstance(type_, GraphQLObjectType | GraphQLInterfaceType)
+    names = [name for name in type_.fields if name not in draft.without]
+    if draft.left <= 0 or depth > 5:
+        leaves = [name for name in names if not is_composite_type(get_named_type(type_.fields[name].type))]
+        if not leaves:
+            return "__typename"
+        names = leaves
+    name = draft.random.choice(names)
+    definition = type_.fields[name]
+    number = draft.random.randint(0, 2)
+    alias = f"{name}_{number}: " if number else ""
+    given = arguments(draft, type_.name, name, number, definition)
+    below = get_named_type(definition.type)
+    body = f" {selection_set(draft, below, depth + 1)}" if is_composite_type(below) else ""
+    return f"{alias}{name}{given}{'' if plain else directives(draft)}{body}"
+
+
+def arguments(draft: Draft, type_name: str, name: str, number: int, definition: GraphQLField) -> str:
+    """The arguments; the same for the same response name, so that fields can be merged."""
+    key = (type_name if definition.args else "", name, number)
+    if key not in draft.arguments:
+        given = [
+            f"{argument}: {value(draft, definition_.type, definition_)}"
+            for argument, definition_ in definition.args.items()
+            if is_required_argument(definition_) or draft.chance(0.6)
+        ]
+        draft.arguments[key] = f"({', '.join(given)})" if given else ""
+    return draft.arguments[key]
+
+
+def value(draft: Draft, type_: GraphQLInputType, argument: GraphQLArgument | None = None) -> str:
+    """A literal or a variable."""
+    if argument is not None and draft.chance(0.4):
+        text, plain = literal(draft, type_)
+        name = f"v{len(draft.variables)}"
+        required = isinstance(type_, GraphQLNonNull)
+        how = draft.random.randint(0, 2)
+        if how == 0 and not required:
+            draft.variables[name] = (str(type_), Ellipsis)
+        elif how == 1:
+            draft.variables[name] = (f"{type_} = {text}", Ellipsis)
+        else:
+            draft.variables[name] = (str(type_), plain)
+        return f"${name}"
+    return literal(draft, type_)[0]
+
+
+def literal(draft: Draft, type_: Any) -> tuple[str, Any]:
+    """A literal as text and as JSON."""
+    if isinstance(type_, GraphQLNonNull):
+        return present(draft, type_.of_type)
+    return ("null", None) if draft.chance(0.1) else present(draft, type_)
+
+
+def present(draft: Draft, type_: Any) -> tuple[str, Any]:
+    """A literal that is not null."""
+    if isinstance(type_, GraphQLList):
+        items = [literal(draft, type_.of_type) for _ in range(draft.random.randint(0, 2))]
+        return f"[{', '.join(text for text, _ in items)}]", [plain for _, plain in items]
+    if isinstance(type_, GraphQLEnumType):
+        name = draft.random.choice(sorted(type_.values))
+        return name, name
+    if isinstance(type_, GraphQLInputObjectType):
+        fields = {
+            name: literal(draft, definition.type)
+            for name, definition in type_.fields.items()
+            if isinstance(definition.type, GraphQLNonNull) or draft.chance(0.3)
+        }
+        return (
+            "{" + ", ".join(f"{name}: {text}" for name, (text, _) in fields.items()) + "}",
+            {name: plain for name, (_, plain) in fields.items()},
+        )
+    return draft.random.choice(draft.literals[type_.name])

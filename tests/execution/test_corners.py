@@ -1,0 +1,261 @@
+"""Rare things, each on a schema of its own: what graphql-core answers, the plan answers."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+from graphql import (
+    GraphQLArgument,
+    GraphQLField,
+    GraphQLInt,
+    GraphQLList,
+    GraphQLNonNull,
+    GraphQLObjectType,
+    GraphQLScalarType,
+    GraphQLSchema,
+    GraphQLString,
+    build_schema,
+    execute,
+    execute_sync,
+    parse,
+)
+
+import execution
+from execution.compiling import Plan
+from execution.plans import plans_of
+from tests.execution.differential import encoded, seen, settled
+
+
+@pytest.fixture(autouse=True)
+def eager(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(execution.limits, "sights", 1)
+    monkeypatch.setattr(execution.limits, "share", 1000.0)
+
+
+async def answered(call: Callable[..., Any], schema: GraphQLSchema, text: str, root: Any, **arguments: Any) -> Any:
+    """The result of a call, encoded."""
+    result = call(schema, parse(text), root() if callable(root) else root, **arguments)
+    found = await result if asyncio.iscoroutine(result) else result
+    await settled()
+    return encoded(seen(found))
+
+
+async def same(schema: GraphQLSchema, text: str, root: Any = None, **arguments: Any) -> Any:
+    """The answer, after checking that it was made by a plan and that graphql-core gives the same."""
+    before = execution.statistics()["executed"]
+    compiled = await answered(execution.execute, schema, text, root, **arguments)
+    assert execution.statistics()["executed"] == before + 1
+    assert compiled == await answered(execute, schema, text, root, **arguments)
+    return compiled
+
+
+def query(**fields: GraphQLField) -> GraphQLSchema:
+    """A schema of these fields."""
+    return GraphQLSchema(GraphQLObjectType("Query", fields))
+
+
+async def soon(value: Any) -> Any:
+    """The value, later; raises what is an error."""
+    await asyncio.sleep(0)
+    if isinstance(value, Exception):
+        raise value
+    return value
+
+
+async def test_a_scalar_may_give_an_awaitable() -> None:
+    """What a scalar makes of a value may itself take time, or be nothing, in fields and in lists."""
+    late: Any = GraphQLScalarType(
+        "Late", serialize=lambda value: None if value == 0 else soon(ValueError("bad") if value == 1 else value)
+    )
+    schema = query(
+        one=GraphQLField(late), many=GraphQLField(GraphQLList(late)), must=GraphQLField(GraphQLNonNull(late))
+    )
+    assert b"bad" in await same(schema, "{ one many }", {"one": 2, "many": [1, 2, 0, None]})
+    assert b"null" in await same(schema, "{ one must }", {"one": 2, "must": 1})
+
+
+@pytest.mark.parametrize("late", [False, True])
+@pytest.mark.parametrize("answer", [False, True])
+async def test_values_of_another_type_are_refused(answer: bool, late: bool) -> None:
+    """`is_type_of` may say no, at once or later, or say yes later."""
+    fields = {"a": GraphQLField(GraphQLInt), "b": GraphQLField(GraphQLInt, resolve=lambda *_: soon(2))}
+    thing = GraphQLObjectType("Thing", fields, is_type_of=lambda *_: soon(answer) if late else answer)
+    schema = query(thing=GraphQLField(thing), things=GraphQLField(GraphQLList(GraphQLNonNull(thing))))
+    found = await same(schema, "{ thing { a } things { a b } }", {"thing": {"a": 1}, "things": [{"a": 1}, {"a": 2}]})
+    assert (b"Expected value of type" in found) is not answer
+
+
+async def test_streams_break_and_are_closed() -> None:
+    """An asynchronous iterator may fail with items still on their way; it is closed, and closing may fail, too."""
+    closed: list[str] = []
+
+    class Stream:
+        """Gives two items, then fails."""
+
+        def __init__(self) -> None:
+            self.given = 0
+
+        def __aiter__(self) -> AsyncIterator[Any]:
+            return self
+
+        async def __anext__(self) -> Any:
+            self.given += 1
+            if self.given > 2:
+                raise ValueError("broken")
+            return soon(self.given) if self.given == 1 else ValueError("an item")
+
+        async def aclose(self) -> None:
+            """Close, badly."""
+            closed.append("closed")
+            raise KeyError("closing")
+
+    schema = query(
+        some=GraphQLField(GraphQLList(GraphQLInt), resolve=lambda *_: Stream()),
+        all=GraphQLField(GraphQLList(GraphQLNonNull(GraphQLInt)), resolve=lambda *_: Stream()),
+    )
+    assert b"broken" in await same(schema, "{ some }")
+    assert b"an item" in await same(schema, "{ all some }")
+    assert len(closed) == 6
+
+
+async def test_arguments_that_do_not_fit_are_errors_of_the_field() -> None:
+    """Without validation, an argument that does not fit fails where it stands, each time."""
+    argument = GraphQLArgument(GraphQLNonNull(GraphQLInt))
+    field = GraphQLField(GraphQLString, args={"n": argument}, resolve=lambda _source, _info, n: str(n))
+    assert b"has invalid value" in await same(query(f=field), '{ f(n: "x") ok: f(n: 1) }')
+    assert b"was not provided" in await same(query(f=field), "{ f ok: f(n: 1) }")
+
+
+async def test_default_resolvers_given_with_the_call_are_used() -> None:
+    """A plan for the usual default resolver is not used with another, and the other way round."""
+    schema = build_schema("""
+        type Query { a: Int b(x: Int = 1): Int c: Named }
+        interface Named { n: Int }
+        type T implements Named { n: Int }
+    """)
+    root = {"a": 1, "b": lambda _info, x: x, "c": {"n": 2}}
+
+    def resolver(_source: Any, info: Any, **arguments: Any) -> Any:
+        return {} if info.field_name == "c" else len(info.field_name) + arguments.get("x", 0)
+
+    def type_resolver(*_: Any) -> str:
+        return "T"
+
+    for _ in range(2):
+        assert b'"a":1,"b":1' in await same(schema, "{ a b c { n } }", root, type_resolver=type_resolver)
+        await same(schema, "{ a b c { n } }", root, field_resolver=resolver, type_resolver=type_resolver)
+
+
+class Awkward:
+    """Values whose class does unusual things are looked at one by one."""
+
+    class Guarded:
+        a = 1
+
+        def __getattribute__(self, name: str) -> Any:
+            return object.__getattribute__(self, name)
+
+    class Open:
+        def __getattr__(self, name: str) -> Any:
+            if name.startswith("__"):
+                raise AttributeError(name)
+            return len(name)
+
+    class Called:
+        a = 5
+
+        def __call__(self, _info: Any) -> Any:
+            return {"a": 6}
+
+
+async def test_awkward_classes_are_looked_at_each_time() -> None:
+    """A class with attributes made up on demand, or one whose values can be called, is no plain one."""
+    schema = build_schema("type Query { one: Thing many: [Thing] } type Thing { a: Int }")
+    values = [Awkward.Guarded(), Awkward.Open(), Awkward.Called(), {"a": 7}, Awkward.Open(), Awkward.Called()]
+    for value in values:
+        await same(schema, "{ one { a } many { a } }", {"one": value, "many": values})
+
+
+async def test_large_and_deep_plans_end_in_graphql_core() -> None:
+    """Past its limits a plan lets graphql-core execute the rest, with the same answer."""
+    schema = build_schema("type Query { a: Int b: Query l: [Query] }")
+    root: dict[str, Any] = {"a": 1}
+    root |= {"b": root, "l": [root, root]}
+    wide = " ".join(f"x{number}: b {{ a y: a l {{ a }} }}" for number in range(200))
+    assert b"x199" in await same(schema, f"{{ {wide} }}", root)
+    deep = "{ b " * 80 + "{ a }" + " }" * 80
+    assert b'"a":1' in await same(schema, deep, root)
+    plans = [plan for kept in plans_of(schema).operations.values() for plan in kept.plans.values()]
+    assert all(isinstance(plan, Plan) and plan.compilation.fields <= 250 for plan in plans)
+
+
+async def test_unknown_fields_are_left_out() -> None:
+    """Without validation, fields that the type does not have are left out, in queries and mutations."""
+    schema = build_schema("type Query { a: Int } type Mutation { a: Int }")
+    assert await same(schema, "{ a nothing }", {"a": 1}) == b'{"data":{"a":1},"errors":[]}'
+    assert await same(schema, "mutation { nothing a __typename }", {"a": 1}) == (
+        b'{"data":{"a":1,"__typename":"Mutation"},"errors":[]}'
+    )
+
+
+async def test_executors_with_methods_of_their_own_are_left_alone() -> None:
+    """A subclass that changes how fields are executed is run by graphql-core's code, so that its methods count."""
+
+    class Doubling(execution.CompiledExecutor):
+        @staticmethod
+        def complete_leaf_value(return_type: Any, result: Any) -> Any:
+            """Twice the value."""
+            return execution.CompiledSubscriber.complete_leaf_value(return_type, result) * 2
+
+    schema = build_schema("type Query { a: Int }")
+    result = execution.execute(schema, parse("{ a }"), {"a": 2}, executor_class=Doubling)
+    assert result.data == {"a": 4}  # type: ignore[union-attr]
+
+
+@pytest.mark.filterwarnings(
+    "ignore:coroutine .* was never awaited", "ignore::pytest.PytestUnraisableExceptionWarning"
+)
+def test_execute_sync_refuses_what_takes_time() -> None:
+    """With `check_sync` an awaitable is an error, and without it no value counts as one."""
+    schema = build_schema("type Query { a: String }")
+    document = parse("{ a }")
+    assert execution.execute_sync(schema, document, {"a": "x"}) == execute_sync(schema, document, {"a": "x"})
+    root = {"a": object()}
+    assert seen(execution.execute_sync(schema, document, root)) == seen(execute_sync(schema, document, root))
+
+    class Later:
+        def __await__(self) -> Any:
+            return soon("x").__await__()
+
+    with pytest.raises(RuntimeError, match="failed to complete synchronously"):
+        execution.execute_sync(schema, document, {"a": lambda _info: asyncio.sleep(0)}, check_sync=True)
+    root = {"a": Later()}
+    one, other = (call(schema, document, root) for call in (execution.execute_sync, execute_sync))
+    assert seen(one) == seen(other)
+
+
+@pytest.mark.parametrize("given", [{}, {"n": None}, {"n": 4}])
+@pytest.mark.parametrize("declared", ["Int", "Int = 2"])
+async def test_variables_in_arguments_are_looked_up(declared: str, given: dict[str, Any]) -> None:
+    """A variable that is left out gives way to the argument's default; null and a missing one may be an error."""
+
+    def tell(_source: Any, _info: Any, **arguments: Any) -> str:
+        return repr(sorted(arguments.items()))
+
+    schema = query(
+        f=GraphQLField(
+            GraphQLString,
+            args={
+                "plain": GraphQLArgument(GraphQLInt),
+                "usual": GraphQLArgument(GraphQLInt, default_value=7, out_name="renamed"),
+                "must": GraphQLArgument(GraphQLNonNull(GraphQLInt), default_value=8),
+                "many": GraphQLArgument(GraphQLList(GraphQLInt)),
+            },
+            resolve=tell,
+        ),
+        must=GraphQLField(GraphQLString, args={"n": GraphQLArgument(GraphQLNonNull(GraphQLInt))}, resolve=tell),
+    )
+    fields = "f(plain: $n usual: $n must: $n) two: f(usual: $n) three: f(plain: null) four: f(many: [$n]) must(n: $n)"
+    found = await same(schema, f"query($n: {declared}) {{ {fields} }}", variable_values=given)
+    assert b"'renamed'" in found

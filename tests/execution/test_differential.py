@@ -1,0 +1,74 @@
+"""Compiled and graphql-core's answers are equal, byte for byte, on a schema with every feature and every trouble."""
+
+import asyncio
+from random import Random
+from typing import Any
+
+import pytest
+from graphql import execute, parse, subscribe, validate
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import execution
+from tests.execution import torture
+from tests.execution.differential import observed
+from tests.execution.documents import document
+
+# A task that is cancelled before it starts leaves what it was to await; graphql-core's do, too.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:coroutine .* was never awaited:RuntimeWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
+)
+CALLS: dict[str, tuple[Any, Any]] = {
+    "query": (execute, execution.execute),
+    "mutation": (execute, execution.execute),
+    "subscription": (subscribe, execution.subscribe),
+}
+LONG = 20_000
+SHORT = 300
+
+
+def compare(kind: str, random: Random, seed: int, trouble: float) -> None:
+    """Draw a document, run it both ways, compare."""
+    text, variables = document(torture.SCHEMA, random, kind, literals=torture.LITERALS)
+    parsed = parse(text)
+    assert validate(torture.SCHEMA, parsed) == [], text
+    by_core, compiled = CALLS[kind]
+
+    async def both() -> None:
+        arguments: dict[str, Any] = {"variable_values": variables, "root_value": {}}
+        expected = await observed(by_core, torture.SCHEMA, parsed, torture.Stage(seed, trouble), **arguments)
+        for _ in range(2):  # the second time the operation is known, and what its values look like
+            actual = await observed(compiled, torture.SCHEMA, parsed, torture.Stage(seed, trouble), **arguments)
+            assert actual[0] == expected[0], text
+            assert actual[1] == expected[1], text
+
+    asyncio.run(both())
+
+
+CASES = given(
+    kind=st.sampled_from(["query", "query", "query", "mutation", "subscription"]),
+    random=st.randoms(use_true_random=False),
+    seed=st.integers(0, 2**32),
+    trouble=st.sampled_from([0.0, 0.05, 0.3]),
+)
+
+
+@pytest.fixture(autouse=True)
+def eager(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(execution.limits, "sights", 1)
+    monkeypatch.setattr(execution.limits, "share", 1000.0)
+
+
+@settings(max_examples=SHORT, deadline=None, suppress_health_check=list(HealthCheck))
+@CASES
+def test_answers_are_equal(kind: str, random: Random, seed: int, trouble: float) -> None:
+    """A short run of the comparison, in `make test`."""
+    compare(kind, random, seed, trouble)
+
+
+@pytest.mark.slow
+@settings(max_examples=LONG, deadline=None, suppress_health_check=list(HealthCheck))
+@CASES
+def test_execution_at_length(kind: str, random: Random, seed: int, trouble: float) -> None:
+    """Twenty thousand documents."""
+    compare(kind, random, seed, trouble)

@@ -1,0 +1,240 @@
+"""What is compiled and kept, what is left to graphql-core, and what it costs."""
+
+import gc
+import pickle
+import weakref
+from collections.abc import Iterator
+from copy import deepcopy
+from typing import Any
+
+import pytest
+from graphql import GraphQLSchema, build_schema, parse
+from graphql.execution import Executor
+from graphql.pyutils import AbortController
+
+import execution
+from execution import plans
+
+SDL = """
+    type Query { a: Int b: Query list: [Query!] c(x: Int, y: [Int!] = [1]): String }
+    type Mutation { set: Int }
+"""
+
+
+class Source:
+    """Answers to everything."""
+
+    a = 1
+    list = ()
+
+    @property
+    def b(self) -> "Source":
+        return self
+
+    def c(self, _info: Any, **arguments: Any) -> str:
+        """The arguments."""
+        return repr(sorted(arguments.items()))
+
+
+@pytest.fixture
+def schema() -> GraphQLSchema:
+    return build_schema(SDL)
+
+
+@pytest.fixture(autouse=True)
+def limits(monkeypatch: pytest.MonkeyPatch) -> Iterator[execution.Limits]:
+    fresh = execution.Limits(share=1000.0)
+    for name in ("plans", "variants", "seen", "sights", "share"):
+        monkeypatch.setattr(execution.limits, name, getattr(fresh, name))
+    plans.budget.seconds = 0.5
+    yield execution.limits
+    plans.budget.seconds = 0.5
+
+
+def run(schema: GraphQLSchema, text: str, **arguments: Any) -> Any:
+    """The answer to a text that is parsed anew."""
+    return execution.execute(schema, parse(text), Source(), **arguments)
+
+
+def counted(key: str) -> int:
+    """A figure of the statistics: `compiled`, `executed` or a reason."""
+    found = execution.statistics()
+    return int(found[key] if key in found else found["fallen_back"].get(key, 0))
+
+
+def test_the_second_sight_compiles(schema: GraphQLSchema) -> None:
+    """graphql-core answers the first time, the plan from then on; the answers are the same."""
+    compiled, executed = counted("compiled"), counted("executed")
+    answers = [run(schema, "{ a b { a } }") for _ in range(4)]
+    assert all(answer == answers[0] for answer in answers)
+    assert counted("compiled") == compiled + 1
+    assert counted("executed") == executed + 3
+
+
+def test_ten_thousand_documents_leave_the_cache_bounded(schema: GraphQLSchema, limits: execution.Limits) -> None:
+    """10,000 documents, each seen twice, leave no more plans, aliases and sights than allowed."""
+    limits.plans, limits.seen = 200, 300
+    for number in range(10_000):
+        document = parse(f"{{ x{number}: a }}")
+        for _ in range(2):
+            execution.execute(schema, document, Source())
+    kept = plans.plans_of(schema)
+    assert len(kept.operations) <= 200
+    assert len(kept.by_identity) <= 200 * plans.MOST_ALIASES
+    assert len(kept.seen) <= 300
+
+
+def test_many_parsings_of_a_text_share_a_plan(schema: GraphQLSchema) -> None:
+    """A text that is parsed for each request is compiled once, and only the newest documents are remembered."""
+    compiled = counted("compiled")
+    documents = [parse("{ a }") for _ in range(100)]
+    for document in documents:
+        execution.execute(schema, document, Source())
+    assert counted("compiled") == compiled + 1
+    assert len(plans.plans_of(schema).by_identity) <= plans.MOST_ALIASES
+
+
+def test_documents_that_never_come_again_are_not_compiled(schema: GraphQLSchema) -> None:
+    """A stream of unique documents costs no compiling at all."""
+    compiled = counted("compiled")
+    for number in range(500):
+        run(schema, f"{{ unique{number}: a }}")
+    assert counted("compiled") == compiled
+    assert len(plans.plans_of(schema).operations) == 0
+
+
+def test_compiling_has_a_budget(schema: GraphQLSchema, limits: execution.Limits) -> None:
+    """Even documents that come twice get no more than their share of the time."""
+    limits.share = 0.0
+    plans.budget.seconds = 0.01
+    before = counted("budget")
+    spent = execution.statistics()["compiling_seconds"]
+    for number in range(200):
+        text = f"{{ budgeted{number}: a b {{ a b {{ a b {{ a }} }} }} }}"
+        assert run(schema, text) == run(schema, text)
+    assert counted("budget") > before
+    assert execution.statistics()["compiling_seconds"] - spent < 0.1
+
+
+def test_variables_of_conditions_make_few_variants(schema: GraphQLSchema, limits: execution.Limits) -> None:
+    """Each set of values that @skip and @include look at has its plan, up to a limit; all answers are right."""
+    limits.sights, limits.variants = 1, 4
+    text = (
+        "query($p: Boolean!, $q: Boolean!, $r: Boolean!) { a @skip(if: $p) x: a @include(if: $q) y: a @skip(if: $r) }"
+    )
+    before = counted("too many variants")
+    for number in range(8):
+        values = {"p": bool(number & 1), "q": bool(number & 2), "r": bool(number & 4)}
+        expected = {"a": not values["p"], "x": values["q"], "y": not values["r"]}
+        answer = run(schema, text, variable_values=values)
+        assert set(answer.data) == {key for key, there in expected.items() if there}
+    assert counted("too many variants") == before + 4
+
+
+def test_equal_texts_of_other_shape_are_told_apart(schema: GraphQLSchema, limits: execution.Limits) -> None:
+    """A document made of another with the same source text gets a plan of its own."""
+    limits.sights = 1
+    document = parse("{ a b { a } }")
+    assert run(schema, "{ a b { a } }").data == {"a": 1, "b": {"a": 1}}
+    operation: Any = document.definitions[0]
+    half = type(operation.selection_set)(selections=operation.selection_set.selections[:1])
+    changed = type(document)(
+        definitions=(type(operation)(operation=operation.operation, selection_set=half),), loc=document.loc
+    )
+    assert execution.execute(schema, changed, Source()).data == {"a": 1}  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("text", "arguments", "reason"),
+    [
+        ("{ __schema { queryType { name } } }", {}, "introspection"),
+        ("{ a }", {"middleware": [lambda next_, *args, **kwargs: next_(*args, **kwargs)]}, "middleware"),
+        ("{ a }", {"abort_signal": AbortController().signal}, "abort signal"),
+        ("{ a }", {"is_awaitable": lambda _: False}, "own is_awaitable"),
+        ("{ a }", {"is_async_iterable": lambda _: False}, "own is_async_iterable"),
+        ("{ a }", {"executor_class": type("Own", (Executor,), {})}, "own executor class"),
+        ("{ ... @defer(if: false) { a } }", {}, "incremental delivery"),
+        ("{ list @stream(if: false) { a } }", {}, "incremental delivery"),
+        ("query @experimental_disableErrorPropagation { a }", {}, "error propagation switched off"),
+        ("subscription { a }", {}, "no such root type"),
+    ],
+)
+def test_what_is_not_known_is_left_to_graphql_core(
+    schema: GraphQLSchema, limits: execution.Limits, text: str, arguments: dict[str, Any], reason: str
+) -> None:
+    """Each reason is counted, and graphql-core gives the answer."""
+    limits.sights = 1
+    before, executed = counted(reason), counted("executed")
+    answer = run(schema, text, **arguments)
+    assert answer.data is not None or reason == "no such root type"
+    assert counted(reason) == before + 1
+    assert counted("executed") == executed
+
+
+def test_listeners_hear_once_why(schema: GraphQLSchema, limits: execution.Limits) -> None:
+    """Who wants to log what falls back is told once an operation, with the reason and the document."""
+    limits.sights = 1
+    heard: list[execution.FallBack] = []
+    execution.on_fall_back(heard.append)
+    try:
+        document = parse("query Look { __schema { queryType { name } } }")
+        for _ in range(3):
+            execution.execute(schema, document, Source(), operation_name="Look")
+    finally:
+        plans.listeners.remove(heard.append)
+    assert heard == [execution.FallBack("introspection", "Look", document)]
+
+
+def test_plans_go_with_their_schema(limits: execution.Limits) -> None:
+    """A schema that is no longer used takes its plans along."""
+    limits.sights = 1
+    schema = build_schema(SDL)
+    run(schema, "{ a }")
+    gone = weakref.ref(schema)
+    del schema
+    gc.collect()
+    assert gone() is None
+
+
+def test_copies_of_a_schema_start_without_plans(schema: GraphQLSchema, limits: execution.Limits) -> None:
+    """A schema can be copied as before, and its plans are pickled as none."""
+    limits.sights = 1
+    run(schema, "{ a }")
+    copy = deepcopy(schema)
+    assert len(plans.plans_of(copy).operations) == 0
+    assert run(copy, "{ a }").data == {"a": 1}
+    pickled = pickle.dumps(plans.plans_of(schema))
+    assert len(pickle.loads(pickled).operations) == 0  # noqa: S301 - our own pickle
+
+
+def test_lists_in_arguments_are_fresh(limits: execution.Limits) -> None:
+    """A resolver that changes a list it was given does not change what the next call gets."""
+    limits.sights = 1
+    schema = build_schema(SDL)
+
+    class Changing(Source):
+        def c(self, _info: Any, **arguments: Any) -> str:
+            """Add to the list."""
+            arguments["y"].append(5)
+            return repr(arguments["y"])
+
+    for text in ("{ c(y: [1]) }", "query($z: Int!) { c(y: [$z]) }", "query($y: [Int!]) { c(y: $y) }"):
+        document = parse(text)
+        answers = [
+            execution.execute(schema, document, Changing(), variable_values={"y": [1], "z": 1}) for _ in range(3)
+        ]
+        assert {answer.data["c"] for answer in answers} == {"[1, 5]"}  # type: ignore[union-attr, index]
+
+
+def test_names_cannot_become_code(limits: execution.Limits) -> None:
+    """A document made by hand with odd names is refused; nothing of it gets into the generated text."""
+    limits.sights = 1
+    document = parse("{ a }")
+    node: Any = document.definitions[0]
+    field = node.selection_set.selections[0]
+    odd = type(field)(name=field.name, alias=type(field.name)(value="x': boom, 'y"))
+    operation = type(node)(operation=node.operation, selection_set=type(node.selection_set)(selections=(odd,)))
+    before = counted("odd names")
+    answer = execution.execute(build_schema(SDL), type(document)(definitions=(operation,)), Source())
+    assert answer.data == {"x': boom, 'y": 1}  # type: ignore[union-attr]
+    assert counted("odd names") == before + 1

@@ -1,0 +1,219 @@
+"""Strawberry's schemas: the same answers by its own executor and compiled, and what we know of its inside."""
+
+import asyncio
+from datetime import datetime
+from functools import partial
+from random import Random
+from typing import Any, ClassVar
+
+import pytest
+import strawberry
+from graphql import execute, parse, subscribe, validate
+from graphql.execution import Executor
+from graphql.pyutils import Path
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from strawberry.execution import optimized_is_awaitable
+from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
+
+import execution
+from execution import rows
+from execution.strawberry_fields import BasicField, CalledField, MethodField, decides_by_class, strawberry_field
+from tests.execution.differential import observed
+from tests.execution.documents import document
+from tests.execution.strawberry_schema import LITERALS, PLAIN, SCHEMA, Context
+
+# A task that is cancelled before it starts leaves what it was to await; graphql-core's do, too.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:coroutine .* was never awaited:RuntimeWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
+)
+CORE = SCHEMA._schema
+PLAIN_CORE = PLAIN._schema
+
+
+@pytest.fixture(autouse=True)
+def eager(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(execution.limits, "sights", 1)
+    monkeypatch.setattr(execution.limits, "share", 1000.0)
+
+
+class Native(execution.CompiledStrawberryExecutor):
+    """Leaves times to orjson."""
+
+    natives: ClassVar[dict[str, type]] = {"DateTime": datetime}
+
+
+def compare(kind: str, random: Random) -> None:
+    """Draw a document, run it by Strawberry, compiled, and compiled for orjson; compare."""
+    text, variables = document(CORE, random, kind, literals=LITERALS)
+    parsed = parse(text)
+    assert validate(CORE, parsed) == [], text
+
+    async def all_ways() -> None:
+        arguments: dict[str, Any] = {"variable_values": variables}
+        if kind != "subscription":
+            arguments["is_awaitable"] = optimized_is_awaitable
+        call = subscribe if kind == "subscription" else execute
+        plain = PLAIN.execution_context_class
+        expected = await observed(call, PLAIN_CORE, parsed, Context(), executor_class=plain, **arguments)
+        for executor in (SCHEMA.execution_context_class, SCHEMA.execution_context_class, Native):
+            actual = await observed(call, CORE, parsed, Context(), executor_class=executor, **arguments)
+            assert actual[0] == expected[0], text
+            assert actual[1] == expected[1], text
+
+    asyncio.run(all_ways())
+
+
+CASES = given(
+    kind=st.sampled_from(["query", "query", "query", "mutation", "subscription"]),
+    random=st.randoms(use_true_random=False),
+)
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+@CASES
+def test_answers_are_equal(kind: str, random: Random) -> None:
+    """A short run of the comparison, in `make test`."""
+    compare(kind, random)
+
+
+@pytest.mark.slow
+@settings(max_examples=5_000, deadline=None, suppress_health_check=list(HealthCheck))
+@CASES
+def test_strawberry_execution_at_length(kind: str, random: Random) -> None:
+    """Five thousand documents."""
+    compare(kind, random)
+
+
+def fields_of(name: str) -> dict[str, Any]:
+    """The fields of a type of the schema."""
+    fields: dict[str, Any] = CORE.type_map[name].fields  # type: ignore[attr-defined]
+    return fields
+
+
+def test_strawberry_reads_attributes_as_we_take_it_to() -> None:
+    """Strawberry's plain fields are known as such; what has extensions, permissions or arguments is not."""
+    fields = fields_of("Person")
+    assert strawberry_field(fields["name"], CORE, rows.read) == BasicField("name")
+    assert strawberry_field(fields["born"], CORE, rows.read) == BasicField("born")
+    assert strawberry_field(fields["secret"], CORE, rows.read) is None
+    assert strawberry_field(fields["loud"], CORE, rows.read) is None
+
+
+def test_strawberry_calls_methods_as_we_take_it_to() -> None:
+    """A method that takes nothing but itself is called without Strawberry in between."""
+    fields = fields_of("Person")
+    for name in ("double", "slow", "fails"):
+        assert isinstance(strawberry_field(fields[name], CORE, rows.read), MethodField)
+
+
+def test_strawberry_calls_resolvers_as_we_take_it_to() -> None:
+    """Resolvers with info, plain arguments and extensions are called directly; others by Strawberry's own."""
+    for field in (fields_of("Person")["greeting"], fields_of("Person")["tags"], fields_of("Mutation")["rename"]):
+        assert isinstance(strawberry_field(field, CORE, rows.read), CalledField)
+    for field in (fields_of("Query")["people"], fields_of("Query")["forbidden"], fields_of("Robot")["maker"]):
+        assert strawberry_field(field, CORE, rows.read) is None
+
+
+def test_replaced_resolvers_are_called() -> None:
+    """A resolver that somebody has put in the place of Strawberry's is called like any other."""
+    schema = strawberry.Schema(query=strawberry.type(type("Query", (), {"__annotations__": {"name": str}})))
+    field = schema._schema.query_type.fields["name"]  # type: ignore[union-attr]
+    assert strawberry_field(field, schema._schema, rows.read) == BasicField("name")
+    original = field.resolve
+    field.resolve = partial(original)
+    assert strawberry_field(field, schema._schema, rows.read) is None
+
+
+def test_exception_handlers_keep_strawberry_in_between() -> None:
+    """Where exceptions of resolvers become values of the answer, Strawberry's resolver is called."""
+    from strawberry.schema.exception_handlers import ExceptionHandler
+
+    @strawberry.type
+    class Failed:
+        message: str
+
+    @strawberry.type
+    class Done:
+        name: str
+
+    @strawberry.type
+    class Root:
+        @strawberry.field
+        def done(self) -> Done | Failed:
+            raise KeyError("reason")
+
+    class Handle(ExceptionHandler[KeyError, Failed]):
+        def handle(self, exception: KeyError, *, field: Any, info: Any) -> Failed:
+            """Say what was wrong."""
+            return Failed(message=str(exception))
+
+    schema = strawberry.Schema(
+        query=Root, exception_handlers=[Handle()], execution_context_class=execution.CompiledStrawberryExecutor
+    )
+    answer = schema.execute_sync("{ done { ... on Failed { message } } }")
+    assert answer.errors is None
+    assert answer.data == {"done": {"message": "'reason'"}}
+
+
+def test_types_are_told_by_class_where_strawberry_does_so() -> None:
+    """`is_type_of` as Strawberry makes it, or as registered rows do, looks at the class alone."""
+    assert decides_by_class(CORE.type_map["Person"])  # type: ignore[arg-type]
+    assert decides_by_class(CORE.type_map["Robot"])  # type: ignore[arg-type]
+
+
+def test_info_is_strawberrys() -> None:
+    """The info that resolvers get has the fields, in the order, that Strawberry gives it."""
+    infos: list[Any] = []
+
+    @strawberry.type
+    class Root:
+        @strawberry.field
+        def first(self, info: strawberry.Info) -> str:
+            infos.append(info._raw_info)
+            return "1"
+
+        @strawberry.field
+        def second(self, info: strawberry.Info) -> str:
+            infos.append(info._raw_info)
+            return "2"
+
+    plain = strawberry.Schema(query=Root)
+    compiled = strawberry.Schema(query=Root, execution_context_class=execution.CompiledStrawberryExecutor)
+    for schema in (plain, compiled):
+        schema.execute_sync("query ($x: Int = 3) { first again: second @skip(if: false) @include(if: true) }")
+    del infos[:]
+    for schema in (plain, compiled):
+        schema.execute_sync("{ first again: second }")
+    expected, actual = infos[1], infos[3]
+    assert type(actual) is type(expected)
+    assert actual._fields == expected._fields
+    assert actual.path == expected.path == Path(None, "again", "Root")
+    assert type(actual.path) is Path
+    assert actual.field_nodes == expected.field_nodes
+    assert actual.operation == expected.operation
+    assert actual.variable_values == expected.variable_values == {}
+
+
+def test_strawberrys_executor_is_the_one_we_extend() -> None:
+    """Strawberry's own executor is the class that ours builds on, and takes what ours passes on."""
+    assert PLAIN.execution_context_class is StrawberryGraphQLCoreExecutionContext
+    assert issubclass(StrawberryGraphQLCoreExecutionContext, Executor)
+
+
+async def test_strawberrys_own_calls_run_plans() -> None:
+    """`Schema.execute` and `Schema.subscribe` go through plans by the public `execution_context_class`."""
+    before = execution.statistics()["executed"]
+    answer = await SCHEMA.execute("{ person { name double } }", context_value=Context())
+    assert answer.data == {"person": {"name": "P1", "double": 2}}
+    assert execution.statistics()["executed"] == before + 1
+    events = [event async for event in await subscription(SCHEMA)]
+    assert [event.data for event in events] == [{"watch": {"model": "R0"}}, {"watch": {"model": "row 1"}}]
+    assert execution.statistics()["executed"] == before + 3
+
+
+async def subscription(schema: strawberry.Schema) -> Any:
+    """A subscription of two events."""
+    return await schema.subscribe(
+        "subscription { watch(count: 2) { ... on Robot { model } } }", context_value=Context()
+    )

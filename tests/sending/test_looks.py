@@ -1,0 +1,122 @@
+"""A look that took too long counts for nothing: what is absent has been looked for at its time, three times."""
+
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+from sqlalchemy import select, update
+
+from core.ids import new_id
+from core.permissions import Principal
+from models.campaigns import CampaignStatus, DeliveryStatus, EmailDelivery
+from services.deliveries.reconciling import Look, reserve_due, settle
+from services.deliveries.sending import Sender
+from services.runtime import Runtime
+from tests.sending.conftest import Provider
+from tests.sending.model import ModelMailer
+from tests.sending.worker import drain, expire_leases, finish, progress, recipients, sending, statuses
+
+PEOPLE = 4
+
+
+@pytest.fixture
+def mailer() -> ModelMailer:
+    return ModelMailer()
+
+
+@pytest.fixture
+def doubtful(runtime: Runtime, mailer: ModelMailer) -> Sender:
+    """A sender whose provider takes everything and says nothing."""
+    mailer.outcome = "failed after"
+    return Sender(
+        settings=runtime.settings,
+        work=runtime.work,
+        system=runtime.system,
+        reads=runtime.reads,
+        mailer=mailer,
+        signer=runtime.unsubscribe_signer,
+    )
+
+
+async def look_at(runtime: Runtime, principal: Principal, campaign_id: UUID) -> Look:
+    """Reserve the campaign's doubtful messages, all of one batch."""
+    async with runtime.work.begin(principal.tenant) as uow:
+        look = await reserve_due(uow, campaign_id)
+    assert look is not None
+    assert len(look.rows) == PEOPLE
+    return look
+
+
+async def write_down(
+    runtime: Runtime, principal: Principal, campaign_id: UUID, look: Look, found: dict[str, str] | None = None
+) -> set[DeliveryStatus]:
+    """Settle a look; where the messages stand then."""
+    async with runtime.work.begin(principal.tenant) as uow:
+        await settle(uow, campaign_id, look, found or {}, grace_seconds=3600)
+    return set((await statuses(runtime, principal, campaign_id)).values())
+
+
+async def test_looks_that_overlap_count_once(runtime: Runtime, doubtful: Sender) -> None:
+    """Three looks whose reservations lapsed one after the other are one look: nothing is pending after them."""
+    principal, _, campaign_id = await sending(runtime, PEOPLE)
+    await drain(doubtful, principal, campaign_id)
+    looks = []
+    for _ in range(3):
+        looks.append(await look_at(runtime, principal, campaign_id))
+        await expire_leases(runtime, principal, campaign_id)
+    looks[-1:] = [await look_at(runtime, principal, campaign_id)]
+    for look in looks * 2:
+        assert await write_down(runtime, principal, campaign_id, look) == {DeliveryStatus.UNKNOWN}
+    rows = await runtime.reads(principal.tenant).rows(
+        select(EmailDelivery.looks).where(EmailDelivery.campaign_id == campaign_id)
+    )
+    assert [row.looks for row in rows] == [1] * PEOPLE
+
+
+async def test_nobody_else_looks_at_the_same_time(runtime: Runtime, doubtful: Sender) -> None:
+    """What is reserved is not due for others until the reservation is over."""
+    principal, _, campaign_id = await sending(runtime, PEOPLE)
+    await drain(doubtful, principal, campaign_id)
+    await look_at(runtime, principal, campaign_id)
+    async with runtime.work.begin(principal.tenant) as uow:
+        assert await reserve_due(uow, campaign_id) is None
+
+
+async def test_an_empty_look_is_about_its_own_batch(runtime: Runtime, doubtful: Sender) -> None:
+    """That a search for another batch showed nothing says nothing, even at the last look."""
+    principal, _, campaign_id = await sending(runtime, PEOPLE)
+    await drain(doubtful, principal, campaign_id)
+    async with runtime.work.begin(principal.tenant) as uow:
+        await uow.execute(update(EmailDelivery).where(EmailDelivery.campaign_id == campaign_id).values(looks=2))
+    look = await look_at(runtime, principal, campaign_id)
+    other = look._replace(batch_id=new_id())
+    assert await write_down(runtime, principal, campaign_id, other) == {DeliveryStatus.UNKNOWN}
+    late = look._replace(rows=[row._replace(next_look_at=row.next_look_at - timedelta(1)) for row in look.rows])
+    assert await write_down(runtime, principal, campaign_id, late) == {DeliveryStatus.UNKNOWN}
+    miscounted = look._replace(rows=[row._replace(looks=1) for row in look.rows])
+    assert await write_down(runtime, principal, campaign_id, miscounted) == {DeliveryStatus.UNKNOWN}
+    assert await write_down(runtime, principal, campaign_id, look) == {DeliveryStatus.PENDING}
+
+
+async def test_a_late_look_that_finds_is_believed(runtime: Runtime, doubtful: Sender, mailer: ModelMailer) -> None:
+    """However long it took, what the provider's search shows has been sent."""
+    principal, _, campaign_id = await sending(runtime, PEOPLE)
+    await drain(doubtful, principal, campaign_id)
+    look = await look_at(runtime, principal, campaign_id)
+    found = dict(await mailer.find(str(look.batch_id)))
+    await expire_leases(runtime, principal, campaign_id)
+    await look_at(runtime, principal, campaign_id)
+    assert await write_down(runtime, principal, campaign_id, look, found) == {DeliveryStatus.ACCEPTED}
+
+
+async def test_every_batch_is_looked_for_in_a_round(runtime: Runtime, provider: Provider, sender: Sender) -> None:
+    """A campaign with several doubtful batches has all of them found by one round."""
+    principal, contacts, campaign_id = await sending(runtime, 1_100)
+    await provider.fail(server_error_after_accept={"count": 3})
+    for _ in range(3):
+        await sender.send_batch(principal.tenant, campaign_id)
+    assert (await progress(runtime, principal, campaign_id)).counts.unknown == len(contacts)
+    now = await finish(runtime, sender, principal, campaign_id)
+    assert now.status is CampaignStatus.SENT
+    ledger = await provider.ledger(campaign_id)
+    assert len(ledger) == len(set(recipients(ledger))) == len(contacts)

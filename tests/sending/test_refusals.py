@@ -1,0 +1,93 @@
+"""Refusals that are the account's or the campaign's fault, though the provider tells them recipient by recipient."""
+
+import pytest
+from sqlalchemy import select, update
+
+from core.permissions import Principal
+from integrations.mail import Answered, Message, NotSent, Receipt, Verdict
+from integrations.postmark import PostmarkMailer
+from models.campaigns import CampaignStatus
+from models.contacts import Contact
+from models.organizations import Organization
+from services.deliveries.recording import refusal_of_all
+from services.deliveries.sending import Sender
+from services.deliveries.submitting import Handed
+from services.runtime import Runtime
+from tests.sending.conftest import Provider, sender_for
+from tests.sending.worker import drain, finish, go, progress, sending
+
+NO = Receipt(Verdict.REFUSED, None, 300, "Invalid 'From' address.")
+YES = Receipt(Verdict.ACCEPTED, "m")
+
+
+async def set_sender(runtime: Runtime, principal: Principal, address: str) -> None:
+    """Set the organisation's own From address."""
+    async with runtime.work.begin(principal.tenant) as uow:
+        await uow.execute(update(Organization).values(settings={"sender": address}))
+
+
+async def test_a_bad_sender_costs_no_recipient(runtime: Runtime, provider: Provider) -> None:
+    """All refused for the From address: nobody is marked as refused, the campaign waits with the reason."""
+    principal, contacts, campaign_id = await sending(runtime, 5)
+    await set_sender(runtime, principal, "no address at all")
+    await drain(sender_for(runtime, provider), principal, campaign_id)
+    now = await progress(runtime, principal, campaign_id)
+    assert (now.status, now.counts.pending, now.counts.rejected) == (CampaignStatus.PAUSED, len(contacts), 0)
+    assert "Invalid 'From' address." in (now.status_reason or "")
+    await set_sender(runtime, principal, "news@nudge.example")
+    await go(runtime, principal, campaign_id, CampaignStatus.SENDING)
+    now = await finish(runtime, sender_for(runtime, provider), principal, campaign_id)
+    assert (now.status, now.counts.accepted) == (CampaignStatus.SENT, len(contacts))
+
+
+@pytest.mark.parametrize("how_many", [1, 3])
+async def test_an_unknown_stream_pauses_the_campaign(
+    runtime: Runtime, provider: Provider, sender: Sender, how_many: int
+) -> None:
+    """The stream is a setting of ours: its code stops the campaign even for a single message."""
+    principal, _, campaign_id = await sending(runtime, how_many)
+    base_url = provider.mailer.batch_url.removesuffix("/email/batch")
+    sender.mailer = PostmarkMailer(base_url=base_url, server_token="token", message_stream="nowhere")
+    try:
+        await drain(sender, principal, campaign_id)
+    finally:
+        await sender.mailer.aclose()
+    now = await progress(runtime, principal, campaign_id)
+    assert (now.status, now.counts.pending) == (CampaignStatus.PAUSED, how_many)
+    assert "NUDGE_POSTMARK__MESSAGE_STREAM" in (now.status_reason or "")
+
+
+async def test_inactive_addresses_are_the_recipients_however_many(
+    runtime: Runtime, provider: Provider, sender: Sender
+) -> None:
+    """A whole batch that the provider no longer mails is refused, and the campaign goes on to its end."""
+    principal, contacts, campaign_id = await sending(runtime, 3)
+    for row in await runtime.reads(principal.tenant).rows(select(Contact.email_norm)):
+        await provider.client.call("POST", "/sandbox/suppressions", {"email": row.email_norm})
+    now = await finish(runtime, sender, principal, campaign_id)
+    assert (now.status, now.counts.rejected) == (CampaignStatus.SENT_WITH_ISSUES, len(contacts))
+
+
+def handed(*receipts: Receipt) -> Handed:
+    """A part of a batch with its receipts."""
+    messages = [Message(str(number), "a@b.example", "s", "h", "t", "u") for number in range(len(receipts))]
+    return Handed(messages, Answered(receipts=receipts))
+
+
+@pytest.mark.parametrize(
+    ("parts", "all_refused"),
+    [
+        ([handed(NO, NO)], True),
+        ([handed(NO), handed(NO), Handed([], NotSent(reason="Not tried."))], True),
+        ([handed(NO)], False),
+        ([handed(NO, YES)], False),
+        ([handed(NO), handed(YES)], False),
+        ([handed(NO, NO._replace(text="Invalid 'To' address."))], False),
+        ([handed(NO, NO._replace(code=301))], False),
+        ([handed(YES, YES)], False),
+        ([], False),
+    ],
+)
+def test_what_counts_as_a_refusal_of_all(parts: list[Handed], all_refused: bool) -> None:
+    """Several messages, also of a batch that was halved, all refused in the same words; one alone says nothing."""
+    assert (refusal_of_all(parts) is not None) is all_refused

@@ -1,0 +1,177 @@
+"""A batch has its time and its room: what does not fit is given back, and nobody else waits for it."""
+
+import asyncio
+from time import monotonic
+from uuid import UUID
+
+import pytest
+from sqlalchemy import update
+
+from core.permissions import Principal
+from core.settings import Settings
+from integrations.mail import AccountRefused, Answered, Envelope, Message, NotSent
+from models.campaigns import Campaign, CampaignStatus
+from services.deliveries import composing
+from services.deliveries.claiming import START
+from services.deliveries.leases import LeaseTimes, lease_times
+from services.deliveries.sending import Sender
+from services.deliveries.submitting import Handed, hand_over
+from services.runtime import Runtime
+from tests import factories
+from tests.sending.conftest import Provider, sender_for
+from tests.sending.model import ModelMailer
+from tests.sending.worker import drain, finish, progress, recipients, sending, start
+
+SLOW = "{% for i in (1..2000) %}{{ contact.firstName | upcase | downcase | append: 'x' }}{% endfor %}"
+LARGE = "{% for i in (1..2000) %}" + 200 * "x" + "{% endfor %}"
+ENVELOPE = Envelope(sender="a@b.example", campaign_id="c", batch_id="b", tag="t")
+MESSAGE = Message("d", "a@b.example", "s", "<p>h</p>", "t", "https://x.example/u/1")
+TIMES = LeaseTimes(lease=60, compose=6, request=30, needed=36)
+
+
+async def campaign_of(runtime: Runtime, html: str, how_many: int) -> tuple[Principal, UUID]:
+    """A campaign with that content to so many contacts, in `sending`."""
+    principal = await factories.organization(runtime)
+    await factories.contacts(runtime, principal, how_many)
+    campaign_id = await factories.campaign(runtime, principal)
+    async with runtime.work.begin(principal.tenant) as uow:
+        await uow.execute(update(Campaign).where(Campaign.id == campaign_id).values(html_content=html))
+    await start(runtime, principal, campaign_id)
+    return principal, campaign_id
+
+
+def hurried(settings: Settings, lease_seconds: float) -> Settings:
+    """The settings with a short lease."""
+    return settings.model_copy(
+        update={"sending": settings.sending.model_copy(update={"lease_seconds": lease_seconds})}
+    )
+
+
+async def test_a_batch_that_renders_longer_than_its_lease_is_sent_in_parts(
+    runtime: Runtime, provider: Provider
+) -> None:
+    """Sixty slow messages outlast the lease: each batch sends what it has rendered in time, and learns its size."""
+    principal, campaign_id = await campaign_of(runtime, SLOW, 60)
+    sender = sender_for(runtime, provider, hurried(runtime.settings, 1.0))
+    first = await sender.send_batch(principal.tenant, campaign_id)
+    assert first.claimed == 60
+    assert 0 < first.handed_over < 30
+    assert (await progress(runtime, principal, campaign_id)).counts.pending == 60 - first.handed_over
+    second = await sender.send_batch(principal.tenant, campaign_id)
+    assert second.claimed == first.handed_over
+    now = await finish_slowly(runtime, sender, principal, campaign_id)
+    assert now is CampaignStatus.SENT
+    ledger = await provider.ledger(campaign_id)
+    assert len(ledger) == len(set(recipients(ledger))) == 60
+
+
+async def finish_slowly(runtime: Runtime, sender: Sender, principal: Principal, campaign_id: UUID) -> CampaignStatus:
+    """Send until nothing is claimed any more, and end."""
+    while (await sender.send_batch(principal.tenant, campaign_id)).claimed:
+        pass
+    return (await finish(runtime, sender, principal, campaign_id)).status
+
+
+async def test_a_neighbour_does_not_wait_for_slow_templates(runtime: Runtime, provider: Provider) -> None:
+    """While one organisation's messages take long to render, another's campaign is through in its turn."""
+    slow, slow_campaign = await campaign_of(runtime, SLOW, 400)
+    quick, contacts, quick_campaign = await sending(runtime, 100)
+    sender = sender_for(runtime, provider, hurried(runtime.settings, 2.0))
+    sender.ring(slow.organization_id, slow_campaign)
+    running = asyncio.create_task(sender.run())
+    await asyncio.sleep(0.1)
+    sender.ring(quick.organization_id, quick_campaign)
+    try:
+        async with asyncio.timeout(10):
+            while len(await provider.ledger(quick_campaign)) < len(contacts):
+                await asyncio.sleep(0.05)
+        assert (await progress(runtime, slow, slow_campaign)).counts.pending > 0
+    finally:
+        sender.stop()
+        await running
+
+
+async def test_a_batch_ends_where_its_messages_fill_the_memory(
+    runtime: Runtime, sender: Sender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A short template that grows large when rendered makes small batches; all of them are sent once."""
+    principal, campaign_id = await campaign_of(runtime, LARGE, 12)
+    mail = await sender.mail_of(principal.tenant, campaign_id)
+    assert mail is not None
+    assert mail.most > 12
+    monkeypatch.setattr(composing, "MEMORY_BYTES", 3_000_000)
+    first = await sender.send_batch(principal.tenant, campaign_id)
+    assert first.claimed == 12
+    assert 1 <= first.handed_over < 6
+    assert await drain(sender, principal, campaign_id) >= 12 - first.handed_over
+    assert (await progress(runtime, principal, campaign_id)).counts.accepted == 12
+
+
+async def test_one_message_always_fits(runtime: Runtime, sender: Sender, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A message larger than all room goes alone: a campaign never stands still."""
+    principal, campaign_id = await campaign_of(runtime, LARGE, 2)
+    monkeypatch.setattr(composing, "MEMORY_BYTES", 1)
+    assert await drain(sender, principal, campaign_id) == 2
+    assert (await progress(runtime, principal, campaign_id)).counts.accepted == 2
+
+
+async def test_batches_grow_again(runtime: Runtime, sender: Sender) -> None:
+    """A campaign whose batches were cut once gets its full size back while all find room."""
+    principal, _, campaign_id = await sending(runtime, 40)
+    mail = await sender.mail_of(principal.tenant, campaign_id)
+    assert mail is not None
+    sender.resize(campaign_id, 2, shrink=True)
+    sizes = [(await sender.send_batch(principal.tenant, campaign_id)).claimed for _ in range(4)]
+    assert sizes == [2, 4, 8, 16]
+    sender.resize(campaign_id, 10_000)
+    assert sender.mails[campaign_id].most == mail.limit
+
+
+async def test_nothing_is_handed_over_when_the_lease_is_nearly_over() -> None:
+    """With less of the lease left than a request may take, the provider is not even called."""
+    mailer = ModelMailer()
+    handed = await hand_over(mailer, ENVELOPE, [MESSAGE], deadline=monotonic() + 29, times=TIMES)
+    assert handed == [Handed([MESSAGE], NotSent(reason="The lease was nearly over.", local=True))]
+    assert mailer.ledger == []
+
+
+async def test_a_request_ends_within_its_lease() -> None:
+    """The mailer is told the last moment for its request: not later than a request's time, nor than the lease."""
+    mailer = ModelMailer()
+    deadline = monotonic() + 31
+    [handed] = await hand_over(mailer, ENVELOPE, [MESSAGE], deadline=deadline, times=TIMES)
+    assert isinstance(handed.outcome, Answered)
+    [not_after] = mailer.limits
+    assert monotonic() + 29 < not_after <= min(deadline, monotonic() + 30)
+
+
+async def test_trouble_of_our_own_does_not_slow_the_process_down(runtime: Runtime, sender: Sender) -> None:
+    """A lease that ran out makes the campaign's next batch smaller; the provider's trouble makes all wait."""
+    principal, _, campaign_id = await sending(runtime, 2)
+    await sender.mail_of(principal.tenant, campaign_id)
+    sender.cursors[campaign_id] = START
+    late = Handed([MESSAGE] * 20, NotSent(reason="The lease was nearly over.", local=True))
+    await sender.heed(principal.tenant, campaign_id, [late])
+    assert sender.patience.remaining == 0
+    assert sender.mails[campaign_id].most == 10
+    assert campaign_id not in sender.cursors
+    await sender.heed(principal.tenant, campaign_id, [Handed([MESSAGE], NotSent(reason="429"))])
+    assert sender.patience.remaining > 0
+
+
+async def test_what_was_not_tried_is_not_the_trouble(runtime: Runtime, sender: Sender) -> None:
+    """Parts left after the account was refused do not hide the refusal: the campaign pauses."""
+    principal, _, campaign_id = await sending(runtime, 2)
+    parts = [
+        Handed([MESSAGE], NotSent(reason="Not tried.", local=True)),
+        Handed([MESSAGE], AccountRefused(code=405, reason="Pay.")),
+    ]
+    await sender.heed(principal.tenant, campaign_id, parts)
+    assert (await progress(runtime, principal, campaign_id)).status is CampaignStatus.PAUSED
+
+
+def test_the_times_fit_into_the_lease(settings: Settings) -> None:
+    """Rendering, the longest request and a margin fit into a lease, whatever its length."""
+    for seconds in (1.0, 60.0, 3600.0):
+        times = lease_times(hurried(settings, seconds))
+        assert times.compose + times.needed < times.lease == seconds

@@ -1,0 +1,28 @@
+"""Errors of the database that no retry cures, told by their state from those that may pass."""
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+
+from core.db import is_refused
+from services.runtime import Runtime
+from tests import factories
+
+STATEMENTS = {
+    "SELECT CAST(:value AS text)": (True, "a\x00b"),
+    "SELECT CAST(:value AS integer)": (True, 2**40),
+    "SELECT 1 / CAST(:value AS integer)": (True, 0),
+    "SELECT nothing FROM nowhere WHERE a = :value": (True, "x"),
+    "SELECT CAST(:value AS text) FROM pg_terminate_backend(pg_backend_pid())": (False, "x"),
+}
+
+
+@pytest.mark.parametrize("statement", STATEMENTS)
+async def test_a_refusal_is_told_from_an_outage(runtime: Runtime, statement: str) -> None:
+    """A value that cannot be stored is refused again tomorrow; a connection that broke may be opened anew."""
+    refused, value = STATEMENTS[statement]
+    principal = await factories.organization(runtime)
+    with pytest.raises(DBAPIError) as caught:
+        async with runtime.work.begin(principal.tenant) as uow:
+            await uow.connection.execute(text(statement), {"value": value})
+    assert is_refused(caught.value) is refused
