@@ -14,13 +14,13 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn._types import ASGISendEvent
 from uvicorn.protocols.utils import ClientDisconnected
-from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from core import selfcheck, telemetry
 from core.db import create_engine
 from core.settings import Settings, require
 from resolvers import build_schema
-from resolvers.endpoint import Door, graphql_routes
+from resolvers.endpoint import PATH, Door, graphql_routes
+from resolvers.endpoint.frames import FrameProtocol
 from routes import all_routes
 from services.runtime import Runtime, running, secret
 
@@ -38,8 +38,11 @@ class Application:
         self.inner: ASGIApp = Starlette(lifespan=lambda _: self.serving())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve a connection."""
-        await self.inner(scope, receive, send)
+        """Serve a connection; a plain GraphQL request without the middleware and the routes that it does not need."""
+        if self.door is not None and is_plain(scope):
+            await self.door.http(scope, receive, send)
+        else:
+            await self.inner(scope, receive, send)
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[None]:
@@ -60,6 +63,13 @@ class Application:
         """Tell every websocket that the server goes away (1001), so that clients come back elsewhere."""
         if self.door is not None:
             await self.door.sockets.close_all()
+
+
+def is_plain(scope: Scope) -> bool:
+    """Whether a request is a POST to the endpoint, of no web page: those may need the headers of CORS."""
+    if scope["type"] != "http" or scope["path"] != PATH or scope["method"] != "POST":
+        return False
+    return all(name != b"origin" for name, _ in scope["headers"])
 
 
 def with_cors(application: Starlette, settings: Settings) -> ASGIApp:
@@ -91,7 +101,7 @@ def build_on(runtime: Runtime, schema: strawberry.Schema | None = None) -> Appli
     return Application(runtime.settings, existing(), schema or build_schema())
 
 
-class WebSocketProtocol(WebSocketsSansIOProtocol):
+class WebSocketProtocol(FrameProtocol):
     """Uvicorn's, able to close a connection whose peer does not read: it would wait for it without end."""
 
     async def send(self, message: ASGISendEvent) -> None:

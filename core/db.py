@@ -7,6 +7,7 @@ from typing import Any, Protocol, TypeVarTuple
 from uuid import uuid4
 from weakref import WeakKeyDictionary
 
+import asyncpg
 from asyncpg import PostgresError
 from sqlalchemy import ColumnElement, Row, Select, Text, bindparam, func, literal, select, true
 from sqlalchemy.exc import DBAPIError
@@ -15,8 +16,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.sql.selectable import TypedReturnsRows
 
 from core.permissions import Tenant
+from core.reading import ReadPool, Ready, prepare_types, ready
 
 Ts = TypeVarTuple("Ts")
+CONNECT_SECONDS = 10.0
+PATIENCE_SECONDS = 10.0
 AWAY_CLASSES = frozenset({"08", "53", "57"})
 CANCELLED = "57014"
 # Data exception, integrity constraint violation, syntax error or access rule violation.
@@ -27,21 +31,38 @@ IDLE_SECONDS = 15.0
 
 def create_engine(url: str, *, pool_size: int, statement_timeout_seconds: float) -> AsyncEngine:
     """An engine of the app's role. It keeps no session state, so that a pooler in transaction mode will do."""
-    return create_async_engine(
+    options = {
+        "timeout": CONNECT_SECONDS,
+        # asyncpg cancels what takes longer: a setting of the session would not pass a pooler.
+        "command_timeout": statement_timeout_seconds,
+        "server_settings": {"application_name": "nudge"},
+    }
+    engine = create_async_engine(
         url,
         pool_size=pool_size,
         max_overflow=0,
-        pool_timeout=10,
+        pool_timeout=PATIENCE_SECONDS,
         hide_parameters=True,  # they are tenants' data, and errors are logged
-        connect_args={
-            "timeout": 10,
-            # asyncpg cancels what takes longer: a setting of the session would not pass a pooler.
-            "command_timeout": statement_timeout_seconds,
-            "server_settings": {"application_name": "nudge"},
-            # Behind a pooler two clients' statements of one name could meet on one connection.
-            "prepared_statement_name_func": lambda: f"nudge_{uuid4().hex}",
-        },
+        # Behind a pooler two clients' statements of one name could meet on one connection.
+        connect_args={**options, "prepared_statement_name_func": lambda: f"nudge_{uuid4().hex}"},
     )
+    _, address = engine.dialect.create_connect_args(engine.url)
+
+    async def connect() -> "asyncpg.Connection[asyncpg.Record]":
+        connection: asyncpg.Connection[asyncpg.Record] = await asyncpg.connect(**{**address, **options})
+        await prepare_types(connection)
+        return connection
+
+    read_pools[reading(engine)] = ReadPool(connect, size=pool_size, patience_seconds=PATIENCE_SECONDS)
+    return engine
+
+
+async def dispose(engine: AsyncEngine) -> None:
+    """Close the connections of an engine, and those of its reads."""
+    pool = read_pools.get(reading(engine))
+    if pool is not None:
+        await pool.aclose()
+    await engine.dispose()
 
 
 def tenant_parameters(tenant: Tenant) -> dict[str, str]:
@@ -75,7 +96,9 @@ def set_tenant() -> Select[str, str, str]:
 OPEN_UNSEATED = select(ends_when_idle())
 OPEN_SEATED = set_tenant().add_columns(ends_when_idle())
 seated_forms: dict[Select[*tuple[Any, ...]], Select[*tuple[Any, ...]]] = {}
+ready_forms: dict[Select[*tuple[Any, ...]], Ready | None] = {}
 reading_engines: WeakKeyDictionary[AsyncEngine, AsyncEngine] = WeakKeyDictionary()
+read_pools: WeakKeyDictionary[AsyncEngine, ReadPool] = WeakKeyDictionary()
 
 
 def kept(statement: Select[*Ts]) -> Select[*Ts]:
@@ -83,7 +106,8 @@ def kept(statement: Select[*Ts]) -> Select[*Ts]:
 
     SQLAlchemy prepares the same statement object once; a new one each time costs as much again as running it.
     """
-    seated_forms[statement] = seated(statement)
+    seated_forms[statement] = form = seated(statement)
+    ready_forms[statement] = ready(form)
     return statement
 
 
@@ -133,14 +157,19 @@ class ReadScope:
 
     def __init__(self, engine: AsyncEngine, tenant: Tenant) -> None:
         self.engine = reading(engine)
+        self.pool = read_pools.get(self.engine)
         self.tenant = tenant
         self.lock = asyncio.Lock()
 
     async def rows(self, statement: Select[*Ts], parameters: dict[str, Any] | None = None) -> Sequence[Row[*Ts]]:
         """Every row of a select, under the tenant's policies."""
-        form = seated_forms[statement] if statement in seated_forms else seated(statement)
+        given = {**(parameters or {}), **tenant_parameters(self.tenant)}
+        form = ready_forms.get(statement)
         async with self.lock:
-            return await read(self.engine, form, {**(parameters or {}), **tenant_parameters(self.tenant)})
+            if form is not None and self.pool is not None:
+                return await self.pool.rows(form, given)
+            slow = seated_forms[statement] if statement in seated_forms else seated(statement)
+            return await read(self.engine, slow, given)
 
 
 class SystemScope:

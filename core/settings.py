@@ -80,7 +80,7 @@ class DatabaseSettings(Group):
     url: DatabaseUrl | None = Field(None, description="The app's own role: no superuser, owner of nothing.")
     migrator_url: DatabaseUrl | None = Field(None, description="The owner's role, for `nudge migrate` alone.")
     pool_size: int = Field(
-        10, ge=2, le=200, description="Connections a process keeps: at least two more than batches in flight."
+        10, ge=2, le=200, description="At least two more than batches in flight; reads have as many again."
     )
     statement_timeout_seconds: float = Field(30.0, gt=0, description="The longest a statement may take.")
 

@@ -5,12 +5,16 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Protocol, TypeVar, get_type_hints
 
 import strawberry
+from graphql import GraphQLField
 from strawberry.extensions import FieldExtension
+from strawberry.schema.schema_converter import GraphQLCoreConverter
 
 from core.errors import NudgeError, Refusals
 from core.permissions import Permission
 from resolvers.context import Info
 from schema.errors import UserError, user_error
+
+STATE = "nudge.state"
 
 Resolve = TypeVar("Resolve", bound=Callable[..., Awaitable[Any]])
 Subscribe = TypeVar("Subscribe", bound=Callable[..., AsyncIterator[Any]])
@@ -131,10 +135,22 @@ def mutation(rule: Rule) -> Callable[[Resolve], Any]:
     return declare
 
 
-def subscription(rule: Rule) -> Callable[[Subscribe], Any]:
-    """A root field of Subscription: an async generator."""
+def subscription(rule: Rule, *, state: bool = False) -> Callable[[Subscribe], Any]:
+    """A root field of Subscription: an async generator.
+
+    A `state` gives whole values, of which the newest is enough, and the same ones to everybody in an organization
+    who has the same role: its viewers share one execution.
+    """
 
     def declare(resolver: Subscribe) -> Any:  # noqa: ANN401 - a Strawberry field stands in for any type
-        return strawberry.subscription(resolver=resolver, description=described(resolver), extensions=[rule])
+        return strawberry.subscription(
+            resolver=resolver, description=described(resolver), extensions=[rule], metadata={STATE: state}
+        )
 
     return declare
+
+
+def is_state(field: GraphQLField) -> bool:
+    """Whether a root field of the GraphQL schema was declared as a state."""
+    definition = (field.extensions or {}).get(GraphQLCoreConverter.DEFINITION_BACKREF)
+    return bool(definition.metadata.get(STATE)) if definition is not None else False

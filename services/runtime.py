@@ -8,7 +8,7 @@ from pydantic import SecretStr
 from redis.asyncio import Redis
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from core.db import ReadScope, SystemScope, create_engine
+from core.db import ReadScope, SystemScope, create_engine, dispose
 from core.logstream import LogStream
 from core.permissions import Tenant
 from core.pubsub import Hub, Publisher, RedisBackend
@@ -76,7 +76,7 @@ async def running(settings: Settings) -> AsyncIterator[Runtime]:
     mailer = build_mailer(settings)
     language_model = build_language_model(settings)
     async with AsyncExitStack() as opened:
-        opened.push_async_callback(engine.dispose)
+        opened.push_async_callback(dispose, engine)
         opened.push_async_callback(queue.aclose)
         opened.push_async_callback(mailer.aclose)
         opened.push_async_callback(language_model.aclose)

@@ -1,11 +1,12 @@
 """The SQL that reaches the database, for tests of how much of it there is and what work it makes."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import event
 
+from core.db import read_pools, reading
 from services.runtime import Runtime
 
 ROWS = ("Actual Rows", "Rows Removed by Filter", "Rows Removed by Join Filter", "Rows Removed by Index Recheck")
@@ -19,10 +20,16 @@ def statements(runtime: Runtime) -> Iterator[list[tuple[str, tuple[Any, ...]]]]:
     def note(_: object, __: object, statement: str, parameters: tuple[Any, ...], *___: object) -> None:
         seen.append((statement, parameters))
 
+    def note_read(statement: str, parameters: Sequence[Any]) -> None:
+        seen.append((statement, tuple(parameters)))
+
+    watchers = read_pools[reading(runtime.engine)].watchers
+    watchers.append(note_read)
     event.listen(runtime.engine.sync_engine, "before_cursor_execute", note)
     try:
         yield seen
     finally:
+        watchers.remove(note_read)
         event.remove(runtime.engine.sync_engine, "before_cursor_execute", note)
 
 

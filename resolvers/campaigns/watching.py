@@ -15,7 +15,7 @@ from services import campaigns
 
 @strawberry.type
 class CampaignSubscriptions:
-    @subscription(Requires(Permission.CAMPAIGN_READ))
+    @subscription(Requires(Permission.CAMPAIGN_READ), state=True)
     async def campaign_progress(
         self,
         info: Info,

@@ -24,6 +24,7 @@ from resolvers.endpoint.documents import DocumentInvalid
 from resolvers.endpoint.ending import end_all
 from resolvers.endpoint.errors import RATE_LIMITED, Refused, formatted
 from resolvers.endpoint.execution import Executor, Request, shown
+from resolvers.endpoint.fanout import FanOut, Viewer
 from resolvers.endpoint.sockets import Sockets
 from resolvers.endpoint.vigil import Vigil
 from resolvers.endpoint.wire import Wire
@@ -43,7 +44,14 @@ class Connection(BaseGraphQLTransportWSHandler[Any, None]):
     """A client on `graphql-transport-ws`, authenticated by its connection_init."""
 
     def __init__(
-        self, runtime: Runtime, executor: Executor, sockets: Sockets, wire: Wire, *, client_address: str
+        self,
+        runtime: Runtime,
+        executor: Executor,
+        fanout: FanOut,
+        sockets: Sockets,
+        wire: Wire,
+        *,
+        client_address: str,
     ) -> None:
         super().__init__(
             view=cast("Any", None),  # connection_init is answered here
@@ -55,6 +63,7 @@ class Connection(BaseGraphQLTransportWSHandler[Any, None]):
         )
         self.runtime = runtime
         self.executor = executor
+        self.fanout = fanout
         self.sockets = sockets
         self.wire = wire
         self.client_address = client_address
@@ -192,6 +201,16 @@ class Connection(BaseGraphQLTransportWSHandler[Any, None]):
                 await self.fail(operation, answer.body["errors"])
                 return
             await self.forward(operation, answer.body)
+        elif self.fanout.serves(prepared, context):
+            viewer = Viewer(self.wire, operation.id)
+            group = self.fanout.join(prepared, request, context, viewer)
+            try:
+                errors = await group.follow(viewer)
+            finally:
+                self.fanout.leave(group, viewer)
+            if errors is not None:
+                await self.fail(operation, errors)
+                return
         else:
             source = await self.executor.subscribe(prepared, request, context)
             if isinstance(source, ExecutionResult):

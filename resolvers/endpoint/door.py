@@ -12,10 +12,13 @@ from resolvers.budgets import Budgets
 from resolvers.endpoint import assets
 from resolvers.endpoint.ending import end_all
 from resolvers.endpoint.execution import Executor
+from resolvers.endpoint.fanout import FanOut
 from resolvers.endpoint.http import HttpEndpoint
 from resolvers.endpoint.sockets import Sockets
 from resolvers.endpoint.websocket import WebSocketEndpoint
 from services.runtime import Runtime
+
+PATH = "/graphql"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,18 +29,21 @@ class Door:
     http: HttpEndpoint
     websocket: WebSocketEndpoint
     sockets: Sockets
+    fanout: FanOut
 
     @classmethod
     def build(cls, runtime: Runtime, schema: strawberry.Schema) -> "Door":
         """The endpoint of a runtime."""
         budgets = Budgets(limit=runtime.settings.cost_per_minute, redis=runtime.cache)
         executor = Executor(schema, runtime.settings, budgets)
+        fanout = FanOut(executor)
         sockets = Sockets(runtime.settings.realtime)
         return cls(
             executor=executor,
             http=HttpEndpoint(runtime, executor),
-            websocket=WebSocketEndpoint(runtime, executor, sockets),
+            websocket=WebSocketEndpoint(runtime, executor, fanout, sockets),
             sockets=sockets,
+            fanout=fanout,
         )
 
     @asynccontextmanager
@@ -48,12 +54,13 @@ class Door:
             yield
         finally:
             await end_all([task])
+            await self.fanout.aclose()
 
 
 def graphql_routes(door: Door) -> list[BaseRoute]:
     """The endpoint's routes."""
     return [
-        Route("/graphql", door.http),
-        WebSocketRoute("/graphql", door.websocket),
-        Route("/graphql/assets/{name}", assets.serve),
+        Route(PATH, door.http),
+        WebSocketRoute(PATH, door.websocket),
+        Route(f"{PATH}/assets/{{name}}", assets.serve),
     ]

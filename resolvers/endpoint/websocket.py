@@ -5,6 +5,8 @@ from starlette.types import Receive, Scope, Send
 from core.telemetry import logger
 from resolvers.endpoint.connection import TRY_AGAIN, Connection
 from resolvers.endpoint.execution import Executor
+from resolvers.endpoint.fanout import FanOut
+from resolvers.endpoint.frames import writer
 from resolvers.endpoint.http import client_address
 from resolvers.endpoint.sockets import GOING_AWAY, Sockets
 from resolvers.endpoint.wire import Wire
@@ -19,15 +21,17 @@ log = logger(__name__)
 class WebSocketEndpoint:
     """Accepts websockets and serves each until it closes."""
 
-    def __init__(self, runtime: Runtime, executor: Executor, sockets: Sockets) -> None:
+    def __init__(self, runtime: Runtime, executor: Executor, fanout: FanOut, sockets: Sockets) -> None:
         self.runtime = runtime
         self.executor = executor
+        self.fanout = fanout
         self.sockets = sockets
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one websocket; a client that leaves at any moment is nothing unusual."""
         offered = PROTOCOL in scope.get("subprotocols", [])
-        wire = Wire(receive, send, send_timeout=self.runtime.settings.realtime.send_timeout_seconds)
+        timeout = self.runtime.settings.realtime.send_timeout_seconds
+        wire = Wire(receive, send, send_timeout=timeout, write=writer(scope))
         await receive()
         try:
             await send({"type": "websocket.accept", "subprotocol": PROTOCOL if offered else None})
@@ -43,7 +47,9 @@ class WebSocketEndpoint:
             # Not 4429, on which clients give up: those who meet it are not the ones who caused it.
             await wire.close(TRY_AGAIN, "Too many sockets wait to be authenticated; try again")
             return
-        connection = Connection(self.runtime, self.executor, self.sockets, wire, client_address=client_address(scope))
+        connection = Connection(
+            self.runtime, self.executor, self.fanout, self.sockets, wire, client_address=client_address(scope)
+        )
         self.sockets.open.add(connection)
         try:
             await connection.handle()

@@ -1,7 +1,7 @@
 """A websocket as Strawberry's protocol handler wants it, with a limit on how long a reader may keep us waiting."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 
 import orjson
 from starlette.types import Receive, Send
@@ -15,10 +15,13 @@ TOO_SLOW = 1013
 class Wire:
     """One accepted websocket. Once it has closed, sending raises `WebSocketDisconnected`."""
 
-    def __init__(self, receive: Receive, send: Send, *, send_timeout: float) -> None:
+    def __init__(
+        self, receive: Receive, send: Send, *, send_timeout: float, write: Callable[[bytes], bool] | None = None
+    ) -> None:
         self.receive = receive
         self.send = send
         self.send_timeout = send_timeout
+        self.write = write
         self.closed = False
 
     async def iter_json(self) -> AsyncGenerator[object, None]:
@@ -39,9 +42,16 @@ class Wire:
 
     async def send_json(self, message: Mapping[str, object]) -> None:
         """Send a message. A reader that does not take it within the limit is closed with 1013."""
+        await self.send_text(orjson.dumps(message, default=plain).decode())
+
+    def push(self, frame: bytes) -> bool:
+        """Write a prepared frame at once; false when it has to wait, or the socket has closed."""
+        return self.write is not None and not self.closed and self.write(frame)
+
+    async def send_text(self, text: str) -> None:
+        """Send a message that is JSON already, as `send_json` does."""
         if self.closed:
             raise WebSocketDisconnected
-        text = orjson.dumps(message, default=plain).decode()
         try:
             async with asyncio.timeout(self.send_timeout):
                 await self.send({"type": "websocket.send", "text": text})

@@ -4,9 +4,9 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Row, Select, select
+from sqlalchemy import ARRAY, Row, Select, Uuid, bindparam, func, select
 
-from core.db import Reads, first
+from core.db import Reads, kept
 from core.errors import NotFound
 from models.campaigns import Campaign, CampaignStatus, OnDoubt
 
@@ -50,6 +50,10 @@ def select_campaigns() -> Select[*tuple[Any, ...]]:
     return select(*COLUMNS)
 
 
+BY_ID: Final = kept(select_campaigns().where(Campaign.id == bindparam("wanted", type_=Uuid)))
+BY_IDS: Final = kept(select_campaigns().where(Campaign.id == func.any(bindparam("wanted", type_=ARRAY(Uuid)))))
+
+
 def campaign_row(row: Row[*tuple[Any, ...]]) -> CampaignRow:
     """A row of `select_campaigns`, with its texts of fixed values as enums."""
     values = {**row._mapping, "status": CampaignStatus(row.status), "on_doubt": OnDoubt(row.on_doubt)}  # noqa: SLF001 - SQLAlchemy's public name
@@ -58,13 +62,13 @@ def campaign_row(row: Row[*tuple[Any, ...]]) -> CampaignRow:
 
 async def get(reads: Reads, campaign_id: UUID) -> CampaignRow | None:
     """The tenant's campaign with this id, or None."""
-    row = await first(reads, select_campaigns().where(Campaign.id == campaign_id))
-    return None if row is None else campaign_row(row)
+    rows = await reads.rows(BY_ID, {"wanted": campaign_id})
+    return campaign_row(rows[0]) if rows else None
 
 
 async def by_ids(reads: Reads, campaign_ids: Sequence[UUID]) -> dict[UUID, CampaignRow]:
     """The tenant's campaigns among these ids, in one statement."""
-    rows = await reads.rows(select_campaigns().where(Campaign.id.in_(campaign_ids)))
+    rows = await reads.rows(BY_IDS, {"wanted": list(campaign_ids)})
     return {campaign.id: campaign for campaign in map(campaign_row, rows)}
 
 

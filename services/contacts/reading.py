@@ -77,6 +77,7 @@ def select_contacts() -> Select[*tuple[Any, ...]]:
 EVERY_CONTACT: Final = pages.WholeList(select_contacts())
 BY_ID: Final = kept(select_contacts().where(Contact.id == bindparam("wanted", type_=Uuid)))
 BY_EMAIL: Final = kept(select_contacts().where(Contact.email_norm == bindparam("wanted", type_=Text)))
+BY_IDS: Final = kept(select_contacts().where(Contact.id == func.any(bindparam("wanted", type_=ARRAY(Uuid)))))
 TAGS_OF: Final = kept(
     select(ContactTag.contact_id, ContactTag.tag)
     .where(ContactTag.contact_id == func.any(bindparam("wanted", type_=ARRAY(Uuid))))
@@ -102,7 +103,7 @@ async def by_email(reads: Reads, email: str) -> ContactRow | None:
 
 async def by_ids(reads: Reads, contact_ids: Sequence[UUID]) -> dict[UUID, ContactRow]:
     """The tenant's contacts among these ids, in one statement."""
-    rows = await reads.rows(select_contacts().where(Contact.id.in_(contact_ids)))
+    rows = await reads.rows(BY_IDS, {"wanted": list(contact_ids)})
     return {row.id: row for row in map(ContactRow._make, rows)}
 
 

@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import ARRAY, Uuid, bindparam, func, select
 
-from core.db import Reads
+from core.db import Reads, kept
 from models.campaigns import FINAL, Campaign, CampaignStats, CampaignStatus
 
 
@@ -57,24 +57,27 @@ class StatsRow(NamedTuple):
     updated_at: datetime
 
 
+FIGURES: Final = kept(
+    select(
+        CampaignStats.__table__,
+        Campaign.status.label("campaign_status"),
+        Campaign.status_reason,
+        Campaign.started_at,
+    )
+    .join(
+        Campaign,
+        (Campaign.organization_id == CampaignStats.organization_id) & (Campaign.id == CampaignStats.campaign_id),
+    )
+    .where(
+        CampaignStats.organization_id == bindparam("organization", type_=Uuid),
+        CampaignStats.campaign_id == func.any(bindparam("wanted", type_=ARRAY(Uuid))),
+    )
+)
+
+
 async def read_figures(reads: Reads, campaign_ids: Sequence[UUID]) -> dict[UUID, tuple[ProgressRow, StatsRow]]:
     """Progress and results of each of the tenant's campaigns among the ids, in one statement."""
-    rows = await reads.rows(
-        select(
-            CampaignStats.__table__,
-            Campaign.status.label("campaign_status"),
-            Campaign.status_reason,
-            Campaign.started_at,
-        )
-        .join(
-            Campaign,
-            (Campaign.organization_id == CampaignStats.organization_id) & (Campaign.id == CampaignStats.campaign_id),
-        )
-        .where(
-            CampaignStats.organization_id == reads.tenant.organization_id,
-            CampaignStats.campaign_id.in_(campaign_ids),
-        )
-    )
+    rows = await reads.rows(FIGURES, {"organization": reads.tenant.organization_id, "wanted": list(campaign_ids)})
     return {row.campaign_id: (progress_of(row), stats_of(row)) for row in rows}
 
 

@@ -1,6 +1,7 @@
 """The API's schema with fields that misbehave on purpose, for tests of the endpoint."""
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
 
@@ -15,6 +16,8 @@ from resolvers.context import Info
 from resolvers.fields import Public, Requires, query, subscription
 from schema.scalars import JSON, configuration
 from services.runtime import Runtime
+
+EXECUTIONS = itertools.count()
 
 
 @strawberry.type
@@ -111,6 +114,28 @@ class Subscription:
         topic = campaign_topic(principal.organization_id, principal.user_id)
         async for value in state_stream(info.context.runtime.hub, topic, read, is_final=lambda _: False):
             yield value
+
+    @subscription(Requires(Permission.ORGANIZATION_READ), state=True)
+    async def board(self, to: int = 1, pause: float = 0.0, size: int = 0) -> AsyncIterator[str]:
+        """A state: which execution this is, a number below `to`, and so many letters; waits after the last one."""
+        execution = next(EXECUTIONS)
+        for number in range(to):
+            yield f"{execution} {number} {'x' * size}"
+            await asyncio.sleep(pause)
+        await asyncio.Event().wait()
+
+    @subscription(Requires(Permission.ORGANIZATION_READ), state=True)
+    async def ending(self, pause: float = 0.1, *, fails: bool = False) -> AsyncIterator[int | None]:
+        """A state of which nothing follows its first value but the end, or a failure."""
+        yield 1
+        await asyncio.sleep(pause)
+        if fails:
+            raise RuntimeError("SELECT secret FROM vault")
+
+    @subscription(Requires(Permission.AUDIT_READ), state=True)
+    async def ledger(self) -> AsyncIterator[int]:
+        """A state for owners and admins."""
+        yield 1
 
 
 probe_schema = strawberry.Schema(

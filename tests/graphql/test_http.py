@@ -6,6 +6,7 @@ import aiohttp
 import orjson
 import pytest
 
+from app import is_plain
 from services.runtime import Runtime
 from tests.client import ApiClient
 from tests.graphql.probe import probe_schema, with_settings
@@ -194,6 +195,20 @@ async def test_web_pages_of_allowed_origins_may_call(runtime: Runtime, api: ApiC
         other = await client.request("OPTIONS", headers={**wanted, "origin": "https://evil.example"})
     assert listed.headers["access-control-allow-origin"] == "https://app.example"
     assert other.status == 400
+
+
+async def test_a_plain_request_takes_the_short_way(runtime: Runtime, api: ApiClient) -> None:
+    """A POST of no web page goes past the middleware; one of a web page gets what its browser wants to see."""
+    plain = {"type": "http", "method": "POST", "path": "/graphql", "headers": [(b"host", b"nudge.example")]}
+    assert is_plain(plain)
+    assert not is_plain({**plain, "headers": [(b"origin", b"https://app.example")]})
+    assert not is_plain({**plain, "method": "GET"})
+    assert not is_plain({**plain, "path": "/graphql/"})
+    assert not is_plain({"type": "websocket", "path": "/graphql"})
+    replies = [await api.send("{ __typename }", headers=each) for each in ({}, {"origin": "https://app.example"})]
+    assert [reply.data for reply in replies] == [{"__typename": "Query"}] * 2
+    assert ["access-control-allow-origin" in reply.headers for reply in replies] == [False, True]
+    assert runtime.settings.cors_origins
 
 
 async def test_health_readiness_and_keys(api_server: Served) -> None:

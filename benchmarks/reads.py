@@ -1,0 +1,153 @@
+"""Kept statements straight through asyncpg beside the same ones through SQLAlchemy: time and fairness.
+
+Run with `python -m benchmarks.reads` from the project's folder. It starts PostgreSQL and Valkey itself, on loopback,
+and takes half a minute. CPU is this process's, without PostgreSQL's.
+"""
+
+import asyncio
+import gc
+import secrets
+import statistics
+import tempfile
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import asyncpg
+import uvloop
+from sqlalchemy import insert
+
+from benchmarks.stage import prepare
+from core.db import ReadScope
+from core.ids import new_id
+from core.permissions import Role, Tenant
+from core.security import new_signing_key
+from core.settings import Environment, Settings
+from local.servers import start_postgres, start_valkey
+from models.contacts import Contact
+from models.organizations import Organization
+from services import pages
+from services.contacts.reading import BY_ID, CREATED_AT, EVERY_CONTACT
+from services.runtime import Runtime, running, secret
+
+ROUNDS = 3
+SECONDS = 1.5
+CLIENTS = (1, 32, 128)
+NOWHERE = "http://127.0.0.1:9"
+PAGE = pages.requested(first=50)
+Read = Callable[[ReadScope], Awaitable[object]]
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """What one round saw: microseconds of CPU for a read, and how long readers waited."""
+
+    cpu: float
+    p50: float
+    p95: float
+
+
+async def measured(runtime: Runtime, tenant: Tenant, read: Read, *, clients: int, straight: bool) -> Round:
+    """Let clients read again and again for a while."""
+    times: list[float] = []
+    until = time.perf_counter() + SECONDS
+
+    async def client() -> None:
+        while (started := time.perf_counter()) < until:
+            scope = runtime.reads(tenant)
+            if not straight:
+                scope.pool = None
+            await read(scope)
+            times.append(time.perf_counter() - started)
+
+    cpu = time.process_time()
+    await asyncio.gather(*(client() for _ in range(clients)))
+    cuts = statistics.quantiles(times, n=20)
+    return Round((time.process_time() - cpu) / len(times) * 1e6, cuts[9] * 1000, cuts[18] * 1000)
+
+
+async def compare(settings: Settings) -> None:
+    """Print a Markdown table of medians of interleaved rounds."""
+    async with running(settings) as runtime:
+        tenant = Tenant(organization_id=new_id(), role=Role.OWNER)
+        wanted = new_id()
+        async with runtime.work.begin(tenant) as uow:
+            await uow.execute(insert(Organization).values(id=tenant.organization_id, name="Bench", slug="bench"))
+            rows = [contact(tenant, number, wanted if number == 0 else None) for number in range(1_000)]
+            await uow.execute(insert(Contact), rows)
+        owner = await asyncpg.connect(secret(settings.database.migrator_url).replace("+asyncpg", ""))
+        await owner.execute("VACUUM ANALYZE contacts")  # what autovacuum would have done by now
+        await owner.close()
+        reads: dict[str, Read] = {
+            "one contact": lambda scope: scope.rows(BY_ID, {"wanted": wanted}),
+            "50 contacts": lambda scope: scope.rows(
+                EVERY_CONTACT.paged(CREATED_AT, PAGE), pages.positions(CREATED_AT, PAGE)
+            ),
+        }
+        gc.collect()
+        gc.freeze()  # as the application does
+        print("| read | clients | way | CPU µs | p50 ms | p95 ms | p95/p50 |")
+        print("| --- | --- | --- | --- | --- | --- | --- |")
+        for name, read in reads.items():
+            for clients in CLIENTS:
+                seen: dict[bool, list[Round]] = {False: [], True: []}
+                for _ in range(ROUNDS):
+                    for straight, found in seen.items():
+                        found.append(await measured(runtime, tenant, read, clients=clients, straight=straight))
+                for straight, found in seen.items():
+                    report(f"| {name} | {clients} | {'asyncpg' if straight else 'SQLAlchemy'} ", found)
+
+
+def report(start: str, rounds: list[Round]) -> None:
+    """A line of the table."""
+    cpu, p50, p95 = (statistics.median(getattr(each, key) for each in rounds) for key in Round.__slots__)
+    print(f"{start}| {cpu:.0f} | {p50:.2f} | {p95:.2f} | {p95 / p50:.1f} |")
+
+
+def contact(tenant: Tenant, number: int, identifier: object = None) -> dict[str, object]:
+    """A contact's row."""
+    email = f"person{number}@example.com"
+    return {
+        "id": identifier or new_id(),
+        "organization_id": tenant.organization_id,
+        "email": email,
+        "email_norm": email,
+        "first_name": f"First{number}",
+        "last_name": f"Last{number}",
+    }
+
+
+def main() -> None:
+    """Start the servers, compare, stop them."""
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(folder)
+        home.chmod(0o755)  # PostgreSQL runs as another user when we are root
+        postgres, valkey = start_postgres(home, durable=False), start_valkey(home)
+        try:
+            asyncio.run(prepare(postgres))
+            settings = Settings.model_validate(
+                {
+                    "_env_file": None,
+                    "environment": Environment.TEST,
+                    "home": home,
+                    "database": {"url": postgres.app_url, "migrator_url": postgres.migrator_url},
+                    "redis": {"url": valkey.url},
+                    "auth": {"signing_key": new_signing_key()},
+                    "security": {"secret_key": secrets.token_hex(32)},
+                    "postmark": {
+                        "base_url": "http://127.0.0.1:9",
+                        "server_token": "none",
+                        "webhook_password": secrets.token_hex(16),
+                    },
+                    "llm": {"base_url": "http://127.0.0.1:9", "api_key": "none"},
+                }
+            )
+            uvloop.run(compare(settings))
+        finally:
+            valkey.stop()
+            postgres.stop()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,222 @@
+"""Reads of statements that are built once: straight to asyncpg, over connections handed on in the order of asking.
+
+SQLAlchemy stays the language of the statements, the types and the rows; what it spends on each execution (a look
+into its caches, a greenlet, a cursor, a description of the result) is spent once for each statement. Its pool lets a
+newcomer take a connection before those who wait for one, so that under load the unlucky wait ten times as long.
+"""
+
+import asyncio
+import json
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import asyncpg
+from sqlalchemy import Row, Select
+from sqlalchemy.dialects.postgresql.asyncpg import dialect as asyncpg_dialect
+from sqlalchemy.engine import result_tuple
+from sqlalchemy.exc import DBAPIError
+
+if TYPE_CHECKING:
+    from asyncpg.prepared_stmt import PreparedStatement
+
+DIALECT = asyncpg_dialect()  # type: ignore[no-untyped-call]
+
+Processor = Callable[[Any], Any]
+Watcher = Callable[[str, Sequence[Any]], None]
+Connect = Callable[[], Awaitable["asyncpg.Connection[asyncpg.Record]"]]
+GONE = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.InvalidCachedStatementError,
+    asyncpg.InternalClientError,
+    OSError,
+)
+"""What a connection that is old shows: the server was restarted, or the tables have changed under it."""
+
+
+def is_gone(error: Exception) -> bool:
+    """Whether another connection may do better.
+
+    Not after a timeout, though it is an `OSError`. asyncpg's own errors about arguments are `ValueError`s, too.
+    """
+    if isinstance(error, TimeoutError):
+        return False
+    return isinstance(error, GONE) or (
+        isinstance(error, asyncpg.InterfaceError) and not isinstance(error, ValueError)
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ready:
+    """A statement as asyncpg takes it, and how its parameters go in and its rows come out."""
+
+    sql: str
+    binds: tuple[tuple[str, Processor | None], ...]
+    defaults: Mapping[str, Any]
+    columns: tuple[Processor | None, ...] | None
+    row: Callable[[Iterable[Any]], Row[*tuple[Any, ...]]]
+
+    def arguments(self, given: Mapping[str, Any]) -> list[Any]:
+        """The values in the statement's order; raises `KeyError` for one that has none."""
+        values = {**self.defaults, **given}
+        return [values[name] if process is None else process(values[name]) for name, process in self.binds]
+
+    def rows(self, records: Sequence[asyncpg.Record]) -> list[Row[*tuple[Any, ...]]]:
+        """Rows as SQLAlchemy gives them."""
+        make, columns = self.row, self.columns
+        if columns is None:
+            return [make(record) for record in records]
+        return [
+            make([each if process is None else process(each) for process, each in zip(columns, record, strict=True)])
+            for record in records
+        ]
+
+
+def ready(statement: Select[*tuple[Any, ...]]) -> Ready | None:
+    """The statement made ready; None for one whose text depends on its parameters, such as `IN` with a list."""
+    compiled = statement.compile(dialect=DIALECT)
+    if compiled.literal_execute_params or compiled.post_compile_params:
+        return None
+    binds = compiled.binds
+    order = compiled.positiontup or ()
+    selected = statement.selected_columns
+    columns = tuple(column.type.dialect_impl(DIALECT).result_processor(DIALECT, None) for column in selected)
+    return Ready(
+        sql=str(compiled),
+        binds=tuple((name, binds[name].type.dialect_impl(DIALECT).bind_processor(DIALECT)) for name in order),
+        defaults={name: bind.effective_value for name, bind in binds.items() if not bind.required},
+        columns=columns if any(columns) else None,
+        row=result_tuple(selected.keys()),
+    )
+
+
+class Lease:
+    """A connection with the statements that are prepared on it. These are as many as the code keeps, and no more."""
+
+    def __init__(self, connection: "asyncpg.Connection[asyncpg.Record]") -> None:
+        self.connection = connection
+        self.statements: dict[str, PreparedStatement[asyncpg.Record]] = {}
+
+    async def fetch(self, sql: str, arguments: Sequence[Any]) -> list[asyncpg.Record]:
+        """The rows of a statement, prepared at its first use."""
+        statement = self.statements.get(sql)
+        if statement is None:
+            # Behind a pooler two clients' statements of one name could meet on one connection.
+            statement = await self.connection.prepare(sql, name=f"nudge_{uuid4().hex}")
+            self.statements[sql] = statement
+        return await statement.fetch(*arguments)
+
+
+class ReadPool:
+    """Connections for reads, opened when they are needed; who asks first is served first."""
+
+    def __init__(self, connect: Connect, *, size: int, patience_seconds: float) -> None:
+        self.connect = connect
+        self.patience_seconds = patience_seconds
+        self.places = size
+        self.free: list[Lease] = []
+        self.waiting: deque[asyncio.Future[Lease | None]] = deque()
+        self.watchers: list[Watcher] = []
+
+    async def rows(self, statement: Ready, given: Mapping[str, Any]) -> list[Row[*tuple[Any, ...]]]:
+        """The rows of a read. Reads are safe: one whose connection turns out to be old runs again, once, on another.
+
+        Raises `DBAPIError`, and `TimeoutError` when no connection is free in time or the statement takes too long.
+        """
+        arguments = statement.arguments(given)
+        try:
+            try:
+                records = await self.fetch(statement.sql, arguments)
+            except Exception as error:
+                if not is_gone(error):
+                    raise
+                self.renew()
+                records = await self.fetch(statement.sql, arguments)
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
+            # With neither the statement nor its parameters: they are tenants' data, and errors are logged.
+            raise DBAPIError(
+                None, None, error, hide_parameters=True, connection_invalidated=is_gone(error)
+            ) from error
+        return statement.rows(records)
+
+    async def fetch(self, sql: str, arguments: Sequence[Any]) -> list[asyncpg.Record]:
+        """Run a statement on the next free connection."""
+        for watch in self.watchers:
+            watch(sql, arguments)
+        lease = await self.take()
+        good = False
+        try:
+            records = await lease.fetch(sql, arguments)
+            good = True
+        except (asyncpg.PostgresError, ValueError) as error:
+            good = not is_gone(error)  # it was the statement that was refused
+            raise
+        finally:
+            if not good:
+                lease.connection.terminate()
+            self.give(lease if good else None)
+        return records
+
+    async def take(self) -> Lease:
+        """A connection of one's own, until it is given back."""
+        while self.free:
+            lease = self.free.pop()
+            if not lease.connection.is_closed():
+                return lease
+            self.places += 1
+        if self.places:
+            self.places -= 1
+            return await self.opened()
+        waiter: asyncio.Future[Lease | None] = asyncio.get_running_loop().create_future()
+        self.waiting.append(waiter)
+        try:
+            async with asyncio.timeout(self.patience_seconds):
+                given = await waiter
+        except BaseException:
+            if waiter.done() and not waiter.cancelled():
+                self.give(waiter.result())
+            raise
+        return given or await self.opened()
+
+    async def opened(self) -> Lease:
+        """A new connection, in a place that was taken for it."""
+        try:
+            return Lease(await self.connect())
+        except BaseException:
+            self.give(None)
+            raise
+
+    def give(self, lease: Lease | None) -> None:
+        """Hand a connection, or with None the place of one that is no more, to whoever has waited the longest."""
+        while self.waiting:
+            waiter = self.waiting.popleft()
+            if not waiter.done():
+                waiter.set_result(lease)
+                return
+        if lease is None:
+            self.places += 1
+        else:
+            self.free.append(lease)
+
+    def renew(self) -> None:
+        """Close the connections that nobody uses: they are as old as the one that failed."""
+        for lease in self.free:
+            lease.connection.terminate()
+        self.places += len(self.free)
+        self.free.clear()
+
+    async def aclose(self) -> None:
+        """Close the connections that nobody uses any more."""
+        leases, self.free = self.free, []
+        self.places += len(leases)
+        await asyncio.gather(*(lease.connection.close(timeout=1) for lease in leases))
+
+
+async def prepare_types(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
+    """Let JSON columns come and go as SQLAlchemy's types have them: a text in, a value out."""
+    for name in ("json", "jsonb"):
+        await connection.set_type_codec(name, schema="pg_catalog", encoder=str, decoder=json.loads, format="text")

@@ -1,0 +1,307 @@
+"""Viewers of one state share its execution; each still gets all that the socket promises."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+
+from core.ids import new_id
+from core.permissions import Principal, Role
+from models.campaigns import DeliveryStatus
+from resolvers.endpoint.fanout import FanOut, watches_a_state
+from services.runtime import Runtime
+from tests import factories
+from tests.campaigns.calls import gid
+from tests.campaigns.test_realtime import WATCH, advance, frozen
+from tests.graphql.probe import probe_schema, with_settings
+from tests.graphql.sockets import Socket, connected, settles
+from tests.serving import Served, served
+
+BOARD = "subscription ($to: Int! = 1) { board(to: $to) }"
+
+
+def fanout_of(server: Served) -> FanOut:
+    """The server's groups."""
+    door = server.application.door
+    assert door is not None
+    return door.fanout
+
+
+async def colleague(runtime: Runtime, principal: Principal, role: Role) -> str:
+    """The token of another member of the organization."""
+    other = Principal(
+        organization_id=principal.organization_id,
+        user_id=new_id(),
+        role=role,
+        session_id=new_id(),
+        expires_at=factories.FAR_AWAY,
+    )
+    await factories.member(runtime, other)
+    return factories.token(runtime, other)
+
+
+async def board(socket: Socket, query: str = BOARD, identifier: str = "1", **payload: object) -> str:
+    """Subscribe to a board; which execution serves it."""
+    await socket.subscribe(query, identifier, **payload)
+    shown = (await socket.next())["payload"]["data"]
+    return str(next(iter(shown.values()))).partition(" ")[0]
+
+
+@pytest.fixture(autouse=True)
+async def nobody_stays(probe_server: Served) -> AsyncIterator[None]:
+    """After each test no group and no task of one is left."""
+    yield
+    fanout = fanout_of(probe_server)
+    await settles(lambda: not fanout.groups and not fanout.ending)
+
+
+async def test_those_with_the_same_rights_share_an_execution(probe_server: Served, runtime: Runtime) -> None:
+    """Another document, other variables, another role or another organization is another execution."""
+    owner = await factories.organization(runtime)
+    token = factories.token(runtime, owner)
+    tokens = {
+        "owner": token,
+        "another owner": await colleague(runtime, owner, Role.OWNER),
+        "viewer": await colleague(runtime, owner, Role.VIEWER),
+        "stranger": factories.token(runtime, await factories.organization(runtime)),
+    }
+    async with AsyncExitStack() as stack:
+        found = {}
+        for name, each in tokens.items():
+            socket = await stack.enter_async_context(connected(probe_server))
+            await socket.ready(each)
+            found[name] = await board(socket)
+        socket = await stack.enter_async_context(connected(probe_server))
+        await socket.ready(token)
+        found["variables"] = await board(socket, identifier="2", variables={"to": 1})
+        found["document"] = await board(socket, f"{BOARD} ", identifier="3")
+        found["operation"] = await board(socket, BOARD.replace("(", "Named (", 1), "4", operationName="Named")
+        assert found.pop("another owner") == found["owner"]
+        assert len(set(found.values())) == len(found) == 6
+        assert fanout_of(probe_server).statistics().groups == 6
+
+
+async def test_frames_are_written_straight_to_the_connection(probe_server: Served, runtime: Runtime) -> None:
+    """What nobody has to wait for goes out as a prepared frame, under each viewer's own id."""
+    token = factories.token(runtime, await factories.organization(runtime))
+    fanout = fanout_of(probe_server)
+    before = fanout.statistics()
+    query = "subscription { board(to: 20, pause: 0.02) }"
+    async with connected(probe_server) as one, connected(probe_server) as other:
+        for socket, identifier in ((one, "1"), (other, 'a "quoted" \u00fc')):
+            await socket.ready(token)
+            await socket.subscribe(query, identifier)
+        numbers: dict[str, list[int]] = {"1": [], 'a "quoted" \u00fc': []}
+        for socket in (one, other):
+            while True:
+                message = await socket.next()
+                assert message["type"] == "next"
+                numbers[message["id"]].append(int(message["payload"]["data"]["board"].split()[1]))
+                if numbers[message["id"]][-1] == 19:
+                    break
+    assert all(seen == sorted(set(seen)) for seen in numbers.values())
+    assert numbers["1"] == list(range(20))
+    after = fanout.statistics()
+    assert after.written - before.written >= 30
+
+
+async def test_a_server_without_the_extension_serves_all_the_same(
+    runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With uvicorn's own protocol nothing is written straight, and every message arrives."""
+    monkeypatch.setattr("app.WebSocketProtocol", WebSocketsSansIOProtocol)
+    token = factories.token(runtime, await factories.organization(runtime))
+    async with served(runtime, probe_schema) as server, connected(server) as socket:
+        await socket.ready(token)
+        await socket.subscribe("subscription { board(to: 10, pause: 0.02) }")
+        texts = [(await socket.next())["payload"]["data"]["board"] for _ in range(10)]
+        assert [text.split()[1] for text in texts] == [str(number) for number in range(10)]
+        assert (fanout_of(server).statistics().written, fanout_of(server).statistics().waited) == (0, 10)
+
+
+async def test_who_comes_late_gets_the_newest_state_at_once(api_server: Served, runtime: Runtime) -> None:
+    """The group's last value is a joiner's snapshot; from there on all see the same, and no sequence repeats."""
+    owner = await factories.organization(runtime)
+    campaign_id = await frozen(runtime, owner, 6)
+    token = factories.token(runtime, owner)
+    seen: list[list[dict[str, Any]]] = []
+
+    async def read(place: int) -> dict[str, Any]:
+        message = await sockets[place].next()
+        progress: dict[str, Any] = message["payload"]["data"]["campaignProgress"]
+        seen[place].append(progress)
+        return progress
+
+    async with AsyncExitStack() as stack:
+        sockets: list[Socket] = []
+        for place in range(3):
+            socket = await stack.enter_async_context(connected(api_server))
+            await socket.ready(token)
+            sockets.append(socket)
+            seen.append([])
+            await socket.subscribe(WATCH, variables={"id": gid(campaign_id)})
+            assert (await read(place))["accepted"] == place
+            await advance(runtime, owner, campaign_id, DeliveryStatus.ACCEPTED, 1)
+            for reader in range(place + 1):
+                assert (await read(reader))["accepted"] == place + 1
+        assert fanout_of(api_server).statistics().groups == 1
+    for messages in seen:
+        sequences = [message["sequence"] for message in messages]
+        assert sequences == sorted(set(sequences))
+    assert seen[0][-3:] == seen[2][-3:] or seen[0][-2:] == seen[2][-2:]
+
+
+async def test_the_end_reaches_everyone(probe_server: Served, runtime: Runtime) -> None:
+    """Each viewer's stream completes, and its id is free again."""
+    token = factories.token(runtime, await factories.organization(runtime))
+    async with connected(probe_server) as one, connected(probe_server) as other:
+        for socket in (one, other):
+            await socket.ready(token)
+            await socket.subscribe("subscription { ending }")
+        for socket in (one, other):
+            assert (await socket.next())["payload"]["data"] == {"ending": 1}
+            assert await socket.next() == {"id": "1", "type": "complete"}
+            assert not fanout_of(probe_server).groups
+            await socket.subscribe("{ __typename }")
+            assert (await socket.next())["type"] == "next"
+
+
+async def test_a_failure_reaches_everyone_and_the_log_once(probe_server: Served, runtime: Runtime) -> None:
+    """It is masked as ever, and whoever comes after it begins anew."""
+    token = factories.token(runtime, await factories.organization(runtime))
+    query = "subscription { ending(fails: true) }"
+    with capture_logs() as logged:
+        async with connected(probe_server) as one, connected(probe_server) as other:
+            for socket in (one, other):
+                await socket.ready(token)
+                await socket.subscribe(query)
+            messages = [[await socket.next(), await socket.next()] for socket in (one, other)]
+            await one.subscribe(query)
+            assert (await one.next())["payload"]["data"] == {"ending": 1}
+    assert messages[0] == messages[1]
+    assert messages[0][1]["type"] == "error"
+    (error,) = messages[0][1]["payload"]
+    assert (error["extensions"]["code"], "vault" in str(messages)) == ("INTERNAL", False)
+    lines = [line for line in logged if line["log_level"] == "error"]
+    assert [line["request_id"] for line in lines] == [error["extensions"]["requestId"]]
+
+
+async def test_whoever_may_not_watch_is_told_so(probe_server: Served, runtime: Runtime) -> None:
+    """A refusal, or variables that do not fit, end the operation with an error."""
+    owner = await factories.organization(runtime)
+    async with connected(probe_server) as socket:
+        await socket.ready(await colleague(runtime, owner, Role.EDITOR))
+        await socket.subscribe("subscription { ledger }")
+        refused = await socket.next()
+        await socket.subscribe(BOARD, variables={"to": "many"})
+        unfit = await socket.next()
+    assert [message["type"] for message in (refused, unfit)] == ["error", "error"]
+    codes = [message["payload"][0]["extensions"]["code"] for message in (refused, unfit)]
+    assert codes == ["FORBIDDEN", "BAD_USER_INPUT"]
+
+
+async def test_nothing_follows_a_clients_complete(probe_server: Served, runtime: Runtime) -> None:
+    """The id can be used again at once, and none of the old stream's messages come under it."""
+    token = factories.token(runtime, await factories.organization(runtime))
+    query = "subscription { board(to: 100000, pause: 0.001) }"
+    async with connected(probe_server) as stays, connected(probe_server) as leaves:
+        for socket in (stays, leaves):
+            await socket.ready(token)
+            await socket.subscribe(query)
+            await socket.next()
+        for _ in range(20):
+            await leaves.send({"type": "complete", "id": "1"})
+            await leaves.subscribe("{ __typename }")
+            while "board" in (message := await leaves.next())["payload"]["data"]:
+                pass
+            assert message["payload"]["data"] == {"__typename": "Query"}
+            assert (await leaves.next())["type"] == "complete"
+            await leaves.subscribe(query)
+            assert "board" in (await leaves.next())["payload"]["data"]
+        assert "board" in (await stays.next())["payload"]["data"]
+
+
+async def test_a_slow_viewer_holds_nobody_up_and_is_dropped(runtime: Runtime) -> None:
+    """One that does not read is closed 1013 in time; meanwhile the others get every event."""
+    limits = {"send_timeout_seconds": 0.5}
+    token = factories.token(runtime, await factories.organization(runtime))
+    query = "subscription { board(to: 100000, pause: 0.02, size: 300000) }"
+    async with (
+        served(with_settings(runtime, realtime=limits), probe_schema) as server,
+        connected(server) as slow,
+        connected(server) as quick,
+    ):
+        for socket in (slow, quick):
+            await socket.ready(token)
+            await socket.subscribe(query)
+            await socket.next()
+        reading = slow.raw._reader._protocol.transport
+        assert reading is not None
+        reading.pause_reading()
+        fanout = fanout_of(server)
+        gaps, last = [], time.monotonic()
+        while fanout.statistics().viewers == 2:
+            await quick.next()
+            gaps.append(time.monotonic() - last)
+            last = time.monotonic()
+        assert max(gaps) < 0.45
+        reading.resume_reading()
+        assert (await slow.closed())[0] == 1013
+
+
+async def test_a_viewer_that_catches_up_goes_on_with_the_newest(probe_server: Served, runtime: Runtime) -> None:
+    """After a pause shorter than the limit, what came in between may be missing, but nothing comes twice or late."""
+    token = factories.token(runtime, await factories.organization(runtime))
+    async with connected(probe_server) as socket:
+        await socket.ready(token)
+        await socket.subscribe("subscription { board(to: 60, pause: 0.01, size: 300000) }")
+        await socket.next()
+        reading = socket.raw._reader._protocol.transport
+        assert reading is not None
+        reading.pause_reading()
+        await asyncio.sleep(1)
+        reading.resume_reading()
+        numbers: list[int] = []
+        while not numbers or numbers[-1] != 59:
+            numbers.append(int((await socket.next())["payload"]["data"]["board"].split()[1]))
+    assert numbers == sorted(set(numbers))
+    assert len(numbers) < 59
+
+
+async def test_going_away_is_said_to_viewers(runtime: Runtime) -> None:
+    """At shutdown a group's viewers are closed 1001, and no group is left."""
+    token = factories.token(runtime, await factories.organization(runtime))
+    async with AsyncExitStack() as stack:
+        async with served(runtime, probe_schema) as server:
+            sockets = [await stack.enter_async_context(connected(server)) for _ in range(3)]
+            for socket in sockets:
+                await socket.ready(token)
+                await board(socket)
+            fanout = fanout_of(server)
+            waiting = [asyncio.create_task(socket.closed()) for socket in sockets]
+        assert [(await each)[0] for each in waiting] == [1001, 1001, 1001]
+        assert (len(fanout.groups), len(fanout.ending)) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("subscription { board }", True),
+        ("subscription { shown: board(to: 3) }", True),
+        ("subscription { count(to: 3) }", False),
+        ("subscription { ... { board } }", False),
+        ("subscription { ...F } fragment F on Subscription { board }", False),
+        ("{ viewer { role } }", False),
+        ("mutation { logOut(input: {}) { ended } }", False),
+    ],
+)
+async def test_only_states_are_shared(probe_server: Served, query: str, *, expected: bool) -> None:
+    """Logs, feeds and whatever is not written as one root field go the usual way."""
+    executor = fanout_of(probe_server).executor
+    operation = executor.documents.operation(query, None)
+    assert watches_a_state(executor.schema, operation) is expected

@@ -1,0 +1,84 @@
+"""Frames as we prepare them, and what we take for granted of uvicorn."""
+
+import asyncio
+
+import pytest
+import uvicorn
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from uvicorn.server import ServerState
+from websockets.frames import Frame, Opcode
+from websockets.streams import StreamReader
+
+from resolvers.endpoint.frames import EXTENSION, FrameProtocol, text_frame, writer
+
+
+def parsed(data: bytes) -> Frame:
+    """A frame as a client's parser reads it; nothing may be left over."""
+    reader = StreamReader()
+    reader.feed_data(data)
+    reader.feed_eof()
+    steps = Frame.parse(reader.read_exact, mask=False, max_size=None)
+    try:
+        next(steps)
+    except StopIteration as done:
+        frame: Frame = done.value
+        assert list(reader.read_to_eof(1)) == []
+        return frame
+    raise AssertionError("the frame is not whole")
+
+
+@pytest.mark.parametrize("size", [0, 1, 125, 126, 127, 65_535, 65_536, 1_000_000])
+def test_frames_are_read_by_a_client(size: int) -> None:
+    """Every length of header is as the protocol has it."""
+    frame = parsed(text_frame(b"x" * size))
+    assert (frame.opcode, frame.fin, frame.data) == (Opcode.TEXT, True, b"x" * size)
+    assert (frame.rsv1, frame.rsv2, frame.rsv3) == (False, False, False)
+
+
+async def application(scope: object, receive: object, send: object) -> None:
+    """An application that does nothing."""
+
+
+class Kept(asyncio.Transport):
+    """A transport that keeps what is written to it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written: list[bytes] = []
+        self.closing = False
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Keep it."""
+        self.written.append(bytes(data))
+
+    def is_closing(self) -> bool:
+        """Whether the test says so."""
+        return self.closing
+
+
+async def test_uvicorn_is_as_we_take_it() -> None:
+    """A frame is written while uvicorn would write at once, and never while it waits, or closes."""
+    config = uvicorn.Config(application, ws=FrameProtocol, log_config=None)
+    config.load()
+    protocol = FrameProtocol(config, ServerState(), {})
+    assert isinstance(protocol, WebSocketsSansIOProtocol)
+    transport = protocol.transport = Kept()
+    assert protocol.write_frame(b"first")
+    protocol.pause_writing()
+    assert not protocol.write_frame(b"while the buffer is full")
+    protocol.resume_writing()
+    assert protocol.write_frame(b"second")
+    protocol.close_sent = True
+    assert not protocol.write_frame(b"after our close")
+    protocol.close_sent = False
+    transport.closing = True
+    assert not protocol.write_frame(b"after the client's")
+    assert transport.written == [b"first", b"second"]
+
+
+def test_the_extension_is_found_where_a_server_offers_it() -> None:
+    """A scope of another server has none."""
+    assert writer({"type": "websocket"}) is None
+    assert writer({"type": "websocket", "extensions": None}) is None
+    assert writer({"type": "websocket", "extensions": {"websocket.http.response": {}}}) is None
+    assert writer({"type": "websocket", "extensions": {EXTENSION: {"write": bool}}}) is bool

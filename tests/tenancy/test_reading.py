@@ -1,0 +1,223 @@
+"""Reads straight through asyncpg: the same rows as SQLAlchemy's, a fair turn for everyone, and no connection lost."""
+
+import asyncio
+import importlib
+import pkgutil
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import pytest
+from sqlalchemy import ARRAY, Integer, Select, Uuid, bindparam, column, func, literal_column, select, table
+from sqlalchemy.exc import DBAPIError
+
+import services
+from core.db import ReadScope, read_pools, reading, ready_forms, tenant_parameters
+from core.permissions import Principal
+from core.reading import DIALECT, ReadPool, ready
+from models.contacts import Contact
+from services import pages
+from services.contacts.reading import CREATED_AT, EVERY_CONTACT
+from services.runtime import Runtime
+from tests import factories
+from tests.conftest import Servers
+
+for module in pkgutil.walk_packages(services.__path__, "services."):
+    importlib.import_module(module.name)
+
+EMAILS = ready(select(Contact.email).where(Contact.email != bindparam("but", type_=Contact.email.type)))
+TEN = pages.requested(first=10)
+FIRST_PAGE = EVERY_CONTACT.paged(CREATED_AT, TEN), pages.positions(CREATED_AT, TEN)
+PID = ready(select(func.pg_backend_pid().label("pid")))
+
+
+def pool_of(runtime: Runtime) -> ReadPool:
+    """The runtime's own pool."""
+    return read_pools[reading(runtime.engine)]
+
+
+@pytest.fixture
+async def single(runtime: Runtime) -> AsyncIterator[ReadPool]:
+    """A pool of one connection, all of which is there again at the end."""
+    pool = ReadPool(pool_of(runtime).connect, size=1, patience_seconds=0.3)
+    yield pool
+    assert (pool.places + len(pool.free), len(pool.waiting)) == (1, 0)
+    await pool.aclose()
+    assert (pool.places, len(pool.free)) == (1, 0)
+
+
+async def pid(pool: ReadPool) -> int:
+    """The server process that answers."""
+    assert PID is not None
+    (row,) = await pool.rows(PID, {})
+    return int(row.pid)
+
+
+def samples(statement: Select[*tuple[Any, ...]], wanted: UUID, principal: Principal) -> dict[str, object]:
+    """A value for each of a statement's parameters."""
+    binds = statement.compile(dialect=DIALECT).binds
+    found: dict[str, object] = {}
+    for name, bind in binds.items():
+        if name == "organization":
+            found[name] = principal.organization_id
+        elif isinstance(bind.type, ARRAY):
+            found[name] = [wanted]
+        elif isinstance(bind.type, Uuid) and bind.required:
+            found[name] = wanted
+        elif isinstance(bind.type, Integer) and bind.required:
+            found[name] = 10
+        elif bind.required:
+            found[name] = "person@example.com"
+    return found
+
+
+async def test_every_kept_statement_gives_the_rows_of_sqlalchemy(runtime: Runtime) -> None:
+    """Names, values and their types are the same both ways, JSON and times included."""
+    principal = await factories.organization(runtime)
+    campaign_id = await factories.campaign(runtime, principal)
+    contact_ids = await factories.contacts(runtime, principal, 3)
+    straight = runtime.reads(principal.tenant)
+    usual = ReadScope(runtime.engine, principal.tenant)
+    assert straight.pool is not None
+    usual.pool = None
+    seen = 0
+    assert None not in ready_forms.values()
+    for statement in ready_forms:
+        for wanted in (campaign_id, contact_ids[0]):
+            given = samples(statement, wanted, principal)
+            ours, theirs = await straight.rows(statement, given), await usual.rows(statement, given)
+            assert [dict(row._mapping) for row in ours] == [dict(row._mapping) for row in theirs]
+            assert [row._fields for row in ours] == [row._fields for row in theirs]
+            assert [[type(value).__mro__[-2] for value in row] for row in ours] == [
+                [type(value).__mro__[-2] for value in row] for row in theirs
+            ]
+            seen += len(ours)
+    assert seen >= 4
+
+
+async def test_tenants_that_share_a_connection_see_their_own(runtime: Runtime, single: ReadPool) -> None:
+    """A hundred reads of two tenants, one after the other on one connection: none sees a row of the other."""
+    principals = [await factories.organization(runtime) for _ in range(2)]
+    expected = []
+    for count, principal in enumerate(principals, 2):
+        expected.append(len(await factories.contacts(runtime, principal, count)))
+    scopes = [runtime.reads(principals[turn % 2].tenant) for turn in range(100)]
+    for scope in scopes:
+        scope.pool = single
+    found = await asyncio.gather(*(scope.rows(*FIRST_PAGE) for scope in scopes))
+    assert [len(rows) for rows in found] == expected * 50
+    assert len(single.free) == 1
+
+
+async def test_without_a_tenant_there_are_no_rows(runtime: Runtime, single: ReadPool) -> None:
+    """What the tenants before have left on the connection is nothing: the settings end with their statement."""
+    principal = await factories.organization(runtime)
+    await factories.contacts(runtime, principal, 2)
+    scope = runtime.reads(principal.tenant)
+    scope.pool = single
+    assert len(await scope.rows(*FIRST_PAGE)) == 2
+    assert EMAILS is not None
+    assert await single.rows(EMAILS, {"but": ""}) == []
+    with pytest.raises(KeyError):
+        await single.rows(EMAILS, tenant_parameters(principal.tenant))
+
+
+async def test_who_asks_first_is_served_first(single: ReadPool) -> None:
+    """A connection goes to the one who has waited the longest, not to whoever comes by when it is given back."""
+    order: list[int] = []
+
+    async def ask(number: int) -> None:
+        lease = await single.take()
+        order.append(number)
+        await asyncio.sleep(0)
+        single.give(lease)
+
+    lease = await single.take()
+    asked = [asyncio.create_task(ask(number)) for number in range(5)]
+    await asyncio.sleep(0)
+    single.give(lease)
+    late = asyncio.create_task(ask(99))
+    await asyncio.gather(*asked, late)
+    assert order == [0, 1, 2, 3, 4, 99]
+
+
+async def test_a_connection_is_not_lost_with_the_one_who_waited(single: ReadPool) -> None:
+    """Whoever is cancelled, or loses patience, leaves the connection to the next; also while getting it."""
+    lease = await single.take()
+    leaving = asyncio.create_task(single.take())
+    staying = asyncio.create_task(single.take())
+    await asyncio.sleep(0)
+    single.give(lease)  # to the first, which does not live to see it
+    leaving.cancel()
+    assert await staying is lease
+    started = time.monotonic()
+    with pytest.raises(TimeoutError):
+        await pid(single)
+    assert time.monotonic() - started < 2 * single.patience_seconds
+    single.give(lease)
+    assert await single.take() is lease
+    single.give(lease)
+
+
+async def test_a_read_that_is_cancelled_gives_its_place_back(single: ReadPool) -> None:
+    """The connection is dropped, as its answer is still to come, and the next read opens another."""
+    before = await pid(single)
+    sleeping = ready(select(func.pg_sleep(literal_column("30")).label("nothing")))
+    assert sleeping is not None
+    read = asyncio.create_task(single.rows(sleeping, {}))
+    await asyncio.sleep(0.1)
+    read.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await read
+    assert await pid(single) != before
+
+
+async def test_connections_that_died_are_replaced(single: ReadPool, servers: Servers) -> None:
+    """A read after a restart of the server, or of its connections, is run once more."""
+    before = await pid(single)
+    admin = await asyncpg.connect(servers.postgres.admin_url)
+    for wait in (0.0, 0.1):  # noticed while the statement runs, and before
+        assert await admin.fetchval("SELECT pg_terminate_backend($1)", await pid(single))
+        await asyncio.sleep(wait)
+        assert await pid(single) != before
+    await admin.close()
+
+
+async def test_a_table_that_changed_is_prepared_anew(fresh_runtime: Runtime) -> None:
+    """After a migration the old plan of a statement does not fit; the read goes on with a new one."""
+    assert fresh_runtime.settings.database.migrator_url is not None
+    url = fresh_runtime.settings.database.migrator_url.get_secret_value().replace("+asyncpg", "")
+    migrator = await asyncpg.connect(url)
+    pool = ReadPool(pool_of(fresh_runtime).connect, size=2, patience_seconds=1)
+    statement = ready(select(column("n")).select_from(table("things")))
+    assert statement is not None
+    await migrator.execute("CREATE TABLE things AS SELECT 7 AS n; GRANT SELECT ON things TO nudge_app")
+    both = await asyncio.gather(pool.rows(statement, {}), pool.rows(statement, {}))
+    await migrator.execute("ALTER TABLE things ALTER COLUMN n TYPE text USING n::text")
+    after = [await pool.rows(statement, {}) for _ in range(2)]
+    await migrator.close()
+    await pool.aclose()
+    assert [[tuple(row) for row in rows] for rows in both] == [[(7,)], [(7,)]]
+    assert [[tuple(row) for row in rows] for rows in after] == [[("7",)], [("7",)]]
+
+
+async def test_a_refused_statement_costs_no_connection_and_tells_nothing(single: ReadPool) -> None:
+    """The error is SQLAlchemy's, without the parameters."""
+    before = await pid(single)
+    wrong = ready(select((literal_column("1") / bindparam("zero", type_=Integer)).label("n")))
+    unfit = ready(select(bindparam("number", type_=Integer).label("n")))
+    assert wrong is not None
+    assert unfit is not None
+    with pytest.raises(DBAPIError, match="division by zero"):
+        await single.rows(wrong, {"zero": 0})
+    with pytest.raises(DBAPIError) as caught:
+        await single.rows(unfit, {"number": "a secret" * 40})
+    assert caught.value.params is None
+    assert await pid(single) == before
+
+
+def test_a_list_of_any_length_is_no_kept_statement() -> None:
+    """Its text depends on the list: SQLAlchemy runs it."""
+    assert ready(select(Contact.id).where(Contact.id.in_(bindparam("ids", expanding=True)))) is None
