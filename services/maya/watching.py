@@ -40,7 +40,7 @@ class Watch:
 async def watch(
     desk: Watch, tenant: Tenant, message_id: UUID | None, *, after: int = 0
 ) -> AsyncGenerator[Shown, None]:
-    """Every event of a reply that follows `after`, once and in order, up to its last; none when it ended before that.
+    """Every event of a reply that follows `after`, once and in order, up to its last.
 
     A log that Redis has lost is waited for while the reply is being made, as its run writes it again; of an ended
     reply the last event alone is left, and the whole text with it. Raises `NotFound`, or `InvalidInput`.
@@ -48,7 +48,7 @@ async def watch(
     if after < 0:
         raise InvalidInput("`after` is the sequence of an event, or 0.", field=("after",))
     reply = await demand(desk, tenant, message_id)
-    while reply.is_open or after < reply.last_sequence:
+    while reply.is_open or after != reply.last_sequence:
         try:
             async with aclosing(logged(desk, tenant, reply, after)) as shown:
                 async for each in shown:

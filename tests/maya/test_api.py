@@ -251,17 +251,6 @@ async def test_a_reply_survives_an_api_restart(person: Person, runtime: Runtime)
     assert rest[-1]["message"]["content"] == "Before the end"
 
 
-async def test_a_viewer_who_has_seen_the_end(person: Person, api_server: Served) -> None:
-    """After the last event, or beyond it, the stream of an ended reply is empty and completes."""
-    person.stage = person.stage.scripted(says("Fine."))
-    reply_id = (await person.send("Well?"))["reply"]["id"]
-    await person.run(reply_id)
-    async with socket(api_server, person) as opened:
-        last = (await watch(opened, reply_id))[-1]["sequence"]
-        assert [await watch(opened, reply_id, after=after) for after in (last, last + 1, 1_000_000)] == [[], [], []]
-        assert [event["sequence"] for event in await watch(opened, reply_id, after=last - 1)] == [last]
-
-
 async def test_bad_arguments_of_the_subscription(person: Person, api_server: Served) -> None:
     """A negative sequence, a person's own message and nonsense are clear errors."""
     sent = await person.send("Hello")
