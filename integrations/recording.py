@@ -14,7 +14,7 @@ class RecordingMailer:
         self.answer = answer
         self.sent: list[tuple[Envelope, Message, str]] = []
 
-    async def send(self, envelope: Envelope, messages: Sequence[Message], *, timeout_seconds: float) -> Outcome:  # noqa: ARG002
+    async def send(self, envelope: Envelope, messages: Sequence[Message], *, not_after: float) -> Outcome:  # noqa: ARG002
         """Remember the messages that are accepted."""
         told = self.answer(envelope, messages) if self.answer else None
         outcome = told or Answered(receipts=[Receipt(Verdict.ACCEPTED, f"m-{m.delivery_id}") for m in messages])
