@@ -16,15 +16,15 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from core.permissions import Principal
 from integrations.mail import Envelope, Message
 from models.campaigns import OPEN_DELIVERIES, CampaignStatus, DeliveryStatus, EmailDelivery
 from services.deliveries.applying import apply_everything
-from services.deliveries.claiming import Claim
+from services.deliveries.claiming import Claim, now_plus
 from services.deliveries.composing import CampaignMail, compose
-from services.deliveries.reconciling import LOOKS, Look, reconcile, reserve_due, settle
+from services.deliveries.reconciling import LOOKS, RESERVED_SECONDS, Look, reconcile, reserve_due, settle
 from services.deliveries.sending import Sender
 from services.deliveries.states import CampaignConflict
 from services.deliveries.submitting import Handed, hand_over, submit
@@ -168,6 +168,18 @@ class World:
         if look is not None:
             self.looks.append((look, await self.mailer.find(str(look.batch_id))))
 
+    async def dawdle(self) -> None:
+        """The reservations of all looks end, which takes so little time that no pause between looks does."""
+        async with self.runtime.work.begin(self.principal.tenant) as uow:
+            await uow.execute(
+                update(EmailDelivery)
+                .where(
+                    EmailDelivery.campaign_id == self.campaign_id,
+                    EmailDelivery.next_look_at < now_plus(2 * RESERVED_SECONDS),
+                )
+                .values(next_look_at=EmailDelivery.created_at)
+            )
+
     async def settle(self, look: Look, found: Mapping[str, str]) -> None:
         """The answer is written down, whatever has happened since."""
         async with self.runtime.work.begin(self.principal.tenant) as uow:
@@ -308,6 +320,10 @@ class SendingMachine(RuleBasedStateMachine):
     @rule(most=st.integers(1, PEOPLE), outcome=st.sampled_from(OUTCOMES))
     def whole_batch(self, most: int, outcome: str) -> None:
         """A worker does all of a batch."""
+        self.do_batch(most, outcome)
+
+    def do_batch(self, most: int, outcome: str) -> None:
+        """Claim, submit, post and record."""
         self.run(self.world.claim(most))
         if held := self.pick(-1, submitted=False, answered=False):
             self.run(self.world.submit(held))
@@ -334,6 +350,17 @@ class SendingMachine(RuleBasedStateMachine):
     def look(self) -> None:
         """Somebody asks about a batch in doubt."""
         self.run(self.world.look())
+
+    @rule(doubted=st.booleans())
+    def overlap(self, doubted: bool) -> None:
+        """Several ask, perhaps of a fresh doubt, each when the one before was too slow; then all say what they saw."""
+        if doubted:
+            self.do_batch(PEOPLE, "failed after")
+        for _ in range(LOOKS):
+            self.run(self.world.look())
+            self.run(self.world.dawdle())
+        while self.world.looks:
+            self.run(self.world.settle(*self.world.looks.pop(0)))
 
     @rule(place=PLACES)
     def settle(self, place: int) -> None:
