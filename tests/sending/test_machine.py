@@ -5,267 +5,23 @@
 
 import asyncio
 import os
-from collections import Counter
-from collections.abc import Coroutine, Mapping
-from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from collections.abc import Coroutine
 from typing import Any, TypeVar
-from uuid import UUID
 
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
-from sqlalchemy import select, update
 
-from core.permissions import Principal
-from integrations.mail import Envelope, Message
-from models.campaigns import OPEN_DELIVERIES, CampaignStatus, DeliveryStatus, EmailDelivery
-from services.deliveries.applying import apply_everything
-from services.deliveries.claiming import Claim, now_plus
-from services.deliveries.composing import CampaignMail, compose
-from services.deliveries.reconciling import LOOKS, RESERVED_SECONDS, Look, reconcile, reserve_due, settle
-from services.deliveries.sending import Sender
-from services.deliveries.states import CampaignConflict
-from services.deliveries.submitting import Handed, hand_over, submit
-from services.deliveries.sweeping import tend
-from services.deliveries.unsubscribing import Link, unsubscribe
-from services.deliveries.webhooks import receive
+from models.campaigns import CampaignStatus
+from services.deliveries.reconciling import LOOKS
 from services.runtime import Runtime
-from tests.sending.model import OUTCOMES, Accepted, ModelMailer
-from tests.sending.worker import expire_leases, finish, go, progress, sending, statuses
+from tests.sending.model import OUTCOMES
+from tests.sending.world import PEOPLE, Held, World
 
 T = TypeVar("T")
-PEOPLE = 6
 EXAMPLES = int(os.environ.get("SENDING_EXAMPLES", "25"))
 PLACES = st.integers(0, 5)
-# The pauses between looks outlast any test; `expire` lets one go by. The search lags no longer than all of them.
-GRACE_SECONDS = 3600.0
-LAG = LOOKS - 1
-
-
-@dataclass(slots=True, kw_only=True)
-class Held:
-    """A batch in a worker's hands: claimed, then submitted, then answered."""
-
-    claim: Claim
-    messages: list[Message] | None = None
-    handed: list[Handed] | None = None
-
-
-@dataclass(kw_only=True)
-class World:
-    """A campaign to six people, workers that may die at any step, and what must never happen."""
-
-    runtime: Runtime
-    sender: Sender
-    mailer: ModelMailer
-    principal: Principal
-    contacts: list[UUID]
-    campaign_id: UUID
-    mail: CampaignMail
-    bystander: tuple[Principal, UUID]
-    deliveries: dict[UUID, UUID]
-    addresses: dict[str, UUID]
-    held: list[Held] = field(default_factory=list)
-    looks: list[tuple[Look, Mapping[str, str]]] = field(default_factory=list)
-    gone: set[UUID] = field(default_factory=set)
-    wrongly_passed: list[UUID] = field(default_factory=list)
-
-    @classmethod
-    async def make(cls, runtime: Runtime) -> "World":
-        """A fresh organisation and campaign, and a bystander's."""
-        mailer = ModelMailer(lag=LAG)
-        sender = Sender(
-            settings=runtime.settings,
-            work=runtime.work,
-            system=runtime.system,
-            reads=runtime.reads,
-            mailer=mailer,
-            signer=runtime.unsubscribe_signer,
-        )
-        stranger, _, other = await sending(runtime, 2)
-        principal, contacts, campaign_id = await sending(runtime, PEOPLE)
-        mail = await sender.mail_of(principal.tenant, campaign_id)
-        assert mail is not None
-        rows = await runtime.reads(principal.tenant).rows(
-            select(EmailDelivery.contact_id, EmailDelivery.id, EmailDelivery.email)
-        )
-        return cls(
-            runtime=runtime,
-            sender=sender,
-            mailer=mailer,
-            principal=principal,
-            contacts=contacts,
-            campaign_id=campaign_id,
-            mail=mail,
-            bystander=(stranger, other),
-            deliveries={row.contact_id: row.id for row in rows},
-            addresses={row.email: row.contact_id for row in rows},
-        )
-
-    async def claim(self, most: int) -> None:
-        """T1."""
-        self.sender.cursors.clear()
-        claimed = await self.sender.take(self.principal.tenant, self.mail, most)
-        if claimed.rows:
-            self.held.append(Held(claim=claimed))
-
-    async def submit(self, held: Held) -> None:
-        """T2: nobody who is gone by now may pass."""
-        composed = await compose(held.claim, self.mail, signer=self.sender.signer, public_url="https://x.example")
-        async with self.runtime.work.begin(self.principal.tenant) as uow:
-            held.messages = await submit(uow, held.claim, composed, self.sender.times)
-        self.wrongly_passed += [
-            self.addresses[message.to] for message in held.messages if self.addresses[message.to] in self.gone
-        ]
-
-    async def post(self, held: Held, outcome: str) -> None:
-        """Hand over, with the provider in whatever mood."""
-        self.mailer.outcome = outcome
-        envelope = Envelope(
-            sender="a@b.example",
-            campaign_id=str(self.campaign_id),
-            batch_id=str(held.claim.batch_id),
-            tag="t",
-        )
-        held.handed = await hand_over(
-            self.mailer, envelope, held.messages or [], deadline=held.claim.deadline, times=self.sender.times
-        )
-        self.mailer.outcome = "ok"
-
-    async def record(self, held: Held) -> None:
-        """T3, and whatever follows from it."""
-        if held.handed:
-            await self.sender.record_for_sure(self.principal.tenant, held.claim, held.handed)
-            await self.sender.heed(self.principal.tenant, self.campaign_id, held.handed)
-            if any(receipt_is_inactive(part) for part in held.handed):
-                await self.learn_suppressed()
-
-    async def learn_suppressed(self) -> None:
-        """Whoever the provider calls inactive is gone from now on."""
-        for contact_id, status in (await statuses(self.runtime, self.principal, self.campaign_id)).items():
-            if status is DeliveryStatus.REJECTED:
-                self.gone.add(contact_id)
-
-    async def expire(self) -> None:
-        """All leases, reservations and pauses end, on the workers' own clocks as well."""
-        self.mailer.time += 1
-        await expire_leases(self.runtime, self.principal, self.campaign_id)
-        for held in self.held:
-            held.claim = replace(held.claim, deadline=0.0)
-
-    async def sweep(self) -> None:
-        """A round of the sweeper."""
-        work, tenant = self.runtime.work, self.principal.tenant
-        await tend(work, tenant, self.campaign_id)
-        await reconcile(work, self.mailer, tenant, self.campaign_id, grace_seconds=GRACE_SECONDS)
-
-    async def look(self) -> None:
-        """Somebody asks the provider about a batch, and takes time to write the answer down."""
-        async with self.runtime.work.begin(self.principal.tenant) as uow:
-            look = await reserve_due(uow, self.campaign_id)
-        if look is not None:
-            self.looks.append((look, await self.mailer.find(str(look.batch_id))))
-
-    async def dawdle(self) -> None:
-        """The reservations of all looks end, which takes so little time that no pause between looks does."""
-        async with self.runtime.work.begin(self.principal.tenant) as uow:
-            await uow.execute(
-                update(EmailDelivery)
-                .where(
-                    EmailDelivery.campaign_id == self.campaign_id,
-                    EmailDelivery.next_look_at < now_plus(2 * RESERVED_SECONDS),
-                )
-                .values(next_look_at=EmailDelivery.created_at)
-            )
-
-    async def settle(self, look: Look, found: Mapping[str, str]) -> None:
-        """The answer is written down, whatever has happened since."""
-        async with self.runtime.work.begin(self.principal.tenant) as uow:
-            await settle(uow, self.campaign_id, look, found, grace_seconds=GRACE_SECONDS)
-
-    async def order(self, to: CampaignStatus) -> None:
-        """Pause, resume or cancel, where the state allows it."""
-        with suppress(CampaignConflict):
-            await go(self.runtime, self.principal, self.campaign_id, to)
-
-    async def leave(self, contact_id: UUID) -> None:
-        """A recipient unsubscribes."""
-        link = Link(
-            self.principal.organization_id,
-            self.campaign_id,
-            self.deliveries[contact_id],
-            contact_id,
-        )
-        assert await unsubscribe(self.runtime.work, link)
-        self.gone.add(contact_id)
-
-    async def hear(self, message: Accepted, kind: str, times: int) -> None:
-        """The provider tells of a message, perhaps again and again."""
-        for _ in range(times):
-            await receive(self.runtime.work, told(message, kind))
-        await apply_everything(self.runtime.work, self.runtime.system)
-        if kind in ("Bounce", "SpamComplaint"):
-            self.gone.add(self.addresses[message.to])
-
-    async def check(self) -> None:
-        """What holds at every moment."""
-        await progress(self.runtime, self.principal, self.campaign_id)
-        assert not self.wrongly_passed, "somebody suppressed passed the point of no return"
-        for name in ("delivery_id", "to"):
-            counts = Counter(getattr(message, name) for message in self.mailer.ledger)
-            assert not [one for one, count in counts.items() if count > 1], f"two messages for one {name}"
-        now = await statuses(self.runtime, self.principal, self.campaign_id)
-        accepted = {self.addresses[message.to] for message in self.mailer.ledger}
-        for contact_id, status in now.items():
-            if status in (DeliveryStatus.ACCEPTED, DeliveryStatus.DELIVERED):
-                assert contact_id in accepted, f"{status}, but the provider has never seen it"
-
-    async def end(self) -> None:
-        """Leave the workers for dead, let everything settle, and look."""
-        self.mailer.lag = 0
-        await self.expire()
-        status = (await progress(self.runtime, self.principal, self.campaign_id)).status
-        if status is CampaignStatus.PAUSED:
-            await self.order(CampaignStatus.SENDING)
-        now = await progress(self.runtime, self.principal, self.campaign_id)
-        if not now.is_final:
-            now = await finish(self.runtime, self.sender, self.principal, self.campaign_id)
-        await self.check()
-        ends = await statuses(self.runtime, self.principal, self.campaign_id)
-        assert len(ends) == PEOPLE
-        assert not [status for status in ends.values() if status in OPEN_DELIVERIES], now
-        if now.status in (CampaignStatus.SENT, CampaignStatus.SENT_WITH_ISSUES):
-            missing = set(ends) - {self.addresses[message.to] for message in self.mailer.ledger}
-            excused = {
-                one for one, status in ends.items() if status in (DeliveryStatus.REJECTED, DeliveryStatus.SKIPPED)
-            }
-            assert missing <= excused, "somebody was lost"
-        stranger, other = self.bystander
-        rows = await statuses(self.runtime, stranger, other)
-        assert set(rows.values()) == {DeliveryStatus.PENDING}, "another tenant's rows were touched"
-
-
-def receipt_is_inactive(part: Handed) -> bool:
-    """Whether the provider called an address of the part inactive."""
-    return any(receipt.verdict == "inactive" for receipt in getattr(part.outcome, "receipts", ()))
-
-
-def told(message: Accepted, kind: str) -> dict[str, Any]:
-    """A webhook about a message."""
-    return {
-        "RecordType": kind,
-        "MessageID": message.message_id,
-        "Recipient": message.to,
-        "ID": int(message.message_id.replace("-", "")[-12:], 16),
-        "Type": {"Bounce": "HardBounce", "SpamComplaint": "SpamComplaint"}.get(kind),
-        "Metadata": {
-            "batch": message.batch_id,
-            "delivery": message.delivery_id,
-            "campaign": message.campaign_id,
-        },
-    }
 
 
 class SendingMachine(RuleBasedStateMachine):
@@ -353,7 +109,7 @@ class SendingMachine(RuleBasedStateMachine):
 
     @rule(doubted=st.booleans())
     def overlap(self, doubted: bool) -> None:
-        """Several ask, perhaps of a fresh doubt, each when the one before was too slow; then all say what they saw."""
+        """Several ask, perhaps of a fresh doubt, each when the one before was too slow; all say what they saw."""
         if doubted:
             self.do_batch(PEOPLE, "failed after")
         for _ in range(LOOKS):
