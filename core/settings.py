@@ -189,7 +189,7 @@ class SendingSettings(Group):
         900.0, ge=0, description="How long the provider's search may lag before a message counts as absent."
     )
     batch_size: int = Field(500, ge=1, le=500, description="Messages in one request to the provider.")
-    concurrent_batches: int = Field(4, ge=1, le=32, description="Batches a worker process has in flight.")
+    concurrent_batches: int = Field(3, ge=1, le=32, description="Batches a worker process has in flight.")
 
 
 class Settings(BaseSettings):
