@@ -5,7 +5,7 @@ import signal
 
 import uvloop
 
-from core import telemetry
+from core import selfcheck, telemetry
 from core.settings import Settings
 from jobs import conversations, deliveries
 from jobs.listening import listen
@@ -21,7 +21,10 @@ log = telemetry.logger(__name__)
 
 
 def run_worker(settings: Settings) -> None:
-    """Run a worker process until SIGTERM or SIGINT; the batches under way are finished first."""
+    """Run a worker process until SIGTERM or SIGINT; the batches under way are finished first.
+
+    Raises `UnsafeDatabase`, as the API does: a role above the policies would send one tenant's mail for another.
+    """
     telemetry.configure(settings.log_level, json=settings.production)
     uvloop.run(main(settings))
 
@@ -33,6 +36,7 @@ async def main(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
     async with running(settings) as runtime:
+        await selfcheck.check(runtime.engine)
         await working(runtime, stopping)
 
 
