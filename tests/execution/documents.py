@@ -43,6 +43,7 @@ class Draft:
     variables: dict[str, tuple[str, Any]] = field(default_factory=dict)
     fragments: dict[str, str] = field(default_factory=dict)
     arguments: dict[tuple[str, str, int], str] = field(default_factory=dict)
+    shapes: dict[str, str] = field(default_factory=dict)
 
     def chance(self, of: float) -> bool:
         """Whether something of that likelihood happens."""
@@ -139,11 +140,24 @@ def a_field(draft: Draft, type_: GraphQLNamedType, depth: int, *, plain: bool = 
     name = draft.random.choice(names)
     definition = type_.fields[name]
     number = draft.random.randint(0, 2)
-    alias = f"{name}_{number}: " if number else ""
+    shown = response_name(draft, f"{name}_{number}" if number else name, type_, definition)
+    alias = "" if shown == name else f"{shown}: "
     given = arguments(draft, type_.name, name, number, definition)
     below = get_named_type(definition.type)
     body = f" {selection_set(draft, below, depth + 1)}" if is_composite_type(below) else ""
     return f"{alias}{name}{given}{'' if plain else directives(draft)}{body}"
+
+
+def response_name(draft: Draft, wanted: str, type_: GraphQLNamedType, definition: GraphQLField) -> str:
+    """The wanted name, or one with the type's in it where the wanted one stands for another type of value already.
+
+    Fields of one response name must be of one type wherever fragments may bring them together, even on types that
+    never meet in a value (the specification's FieldsInSetCanMerge).
+    """
+    shape = str(definition.type)
+    if draft.shapes.setdefault(wanted, shape) == shape:
+        return wanted
+    return f"{type_.name}_{wanted}"
 
 
 def arguments(draft: Draft, type_name: str, name: str, number: int, definition: GraphQLField) -> str:
