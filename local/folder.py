@@ -1,5 +1,6 @@
 """The data folder (`NUDGE_HOME`): who holds it, its secrets, and what it remembers between two runs."""
 
+import contextlib
 import errno
 import fcntl
 import json
@@ -139,9 +140,16 @@ def is_free(port: int, host: str = "127.0.0.1") -> bool:
 
 def free_port() -> int:
     """A port on 127.0.0.1 that nobody listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    return free_ports(1)[0]
+
+
+def free_ports(count: int) -> list[int]:
+    """Different ports on 127.0.0.1 that nobody listens on at this moment."""
+    with contextlib.ExitStack() as held:
+        probes = [held.enter_context(socket.socket()) for _ in range(count)]
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [int(probe.getsockname()[1]) for probe in probes]
 
 
 def _lock(descriptor: int, *, patience: float) -> bool:

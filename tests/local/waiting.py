@@ -5,11 +5,13 @@ import time
 from collections.abc import Callable
 
 
-def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
-    """Return as soon as the condition holds; fail when it does not within the time."""
+def until(
+    condition: Callable[[], bool], seconds: float = 10.0, *, otherwise: Callable[[], str] = lambda: "waited in vain"
+) -> None:
+    """Return as soon as the condition holds; fail with what `otherwise` says when it does not within the time."""
     deadline = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
+        assert time.monotonic() < deadline, otherwise()
         time.sleep(0.02)
 
 
