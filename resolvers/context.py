@@ -4,7 +4,6 @@ import time
 from collections.abc import AsyncIterator, Callable, Hashable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any, TypeVar, cast
 
 import strawberry
@@ -21,7 +20,7 @@ K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
 
-@dataclass(kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class RequestContext:
     """One GraphQL operation: who asks, and what the process offers."""
 
@@ -33,11 +32,14 @@ class RequestContext:
     refused: Unauthenticated | None = None
     started_at: float = field(default_factory=time.time)
     loaders: dict[str, DataLoader[Any, Any]] = field(default_factory=dict)
+    scope: ReadScope | None = None
 
     @property
     def payer(self) -> str:
         """Whose budget the operation's cost is taken from."""
-        return str(self.principal.organization_id) if self.principal else f"address:{self.client_address}"
+        if self.principal is None:
+            return f"address:{self.client_address}"
+        return self.principal.tenant.parameters["tenant_organization"]
 
     @property
     def anonymous(self) -> bool:
@@ -53,10 +55,12 @@ class RequestContext:
             raise Unauthenticated("Log in first: send `Authorization: Bearer <access token>`.")
         return self.principal
 
-    @cached_property
+    @property
     def reads(self) -> ReadScope:
         """The read scope of this operation, shared by its fields."""
-        return self.runtime.reads(self.caller.tenant)
+        if self.scope is None:
+            self.scope = self.runtime.reads(self.caller.tenant)
+        return self.scope
 
     @asynccontextmanager
     async def work(self) -> AsyncIterator[UnitOfWork]:

@@ -69,7 +69,9 @@ class Executor:
 
     def charge(self, operation: Operation, request: Request, context: RequestContext) -> int:
         """Take the operation's highest cost from the caller's budget; raises `Refused`."""
-        points = costs.requested(operation.parts, request.variables)
+        points = operation.cost
+        if points is None:
+            points = costs.requested(operation.parts, request.variables)
         most = self.settings.graphql.max_cost
         if points > most:
             raise Refused(
@@ -81,7 +83,7 @@ class Executor:
 
     def pay(self, points: int, context: RequestContext) -> None:
         """Take points from the caller's budget; raises `Refused` when they are not there."""
-        if points and self.budgets.charge(context.payer, points) is None:
+        if points and not self.budgets.charge(context.payer, points):
             balance = self.budgets.balance(context.payer)
             wait = max(1, int(balance.reset_at.timestamp() - context.started_at))
             raise Refused(
@@ -201,5 +203,5 @@ def cost(requested: int, actual: int, balance: Balance) -> dict[str, Any]:
         "actual": actual,
         "limit": balance.limit,
         "remaining": balance.remaining,
-        "resetAt": balance.reset_at.isoformat(),
+        "resetAt": balance.reset_at,
     }
