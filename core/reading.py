@@ -116,6 +116,15 @@ def picker(names: Sequence[str]) -> Callable[[Mapping[str, Any]], tuple[Any, ...
     return lambda values: tuple(values[name] for name in names)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadStatistics:
+    """Connections that serve a read, those that are free, and reads that wait for one."""
+
+    busy: int
+    free: int
+    waiting: int
+
+
 class Lease:
     """A connection with the statements that are prepared on it: those that ran last, 400 at most."""
 
@@ -143,7 +152,7 @@ class ReadPool:
     def __init__(self, connect: Connect, *, size: int, patience_seconds: float) -> None:
         self.connect = connect
         self.patience_seconds = patience_seconds
-        self.places = size
+        self.size = self.places = size
         self.free: list[Lease] = []
         self.waiting: deque[asyncio.Future[Lease | None]] = deque()
         self.watchers: list[Watcher] = []
@@ -240,6 +249,14 @@ class ReadPool:
             lease.connection.terminate()
         self.places += len(self.free)
         self.free.clear()
+
+    def statistics(self) -> ReadStatistics:
+        """What there is at this moment."""
+        return ReadStatistics(
+            busy=self.size - self.places - len(self.free),
+            free=len(self.free),
+            waiting=sum(not waiter.done() for waiter in self.waiting),
+        )
 
     async def aclose(self) -> None:
         """Close the connections that nobody uses any more."""

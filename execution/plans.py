@@ -23,6 +23,7 @@ from execution.variables import simple_variables
 ATTRIBUTE: Final = "__compiled_operations__"
 MOST_ALIASES: Final = 8
 BURST_SECONDS: Final = 0.5
+FAILED: Final = "compiler failed"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -64,13 +65,14 @@ listeners: list[Callable[[FallBack], None]] = []
 def statistics() -> dict[str, Any]:
     """How many plans were compiled and executed, and, by reason, how often graphql-core ran an operation instead.
 
-    `first sight` and `budget` are no refusals: the document may be compiled the next time.
+    `first sight` and `budget` are no refusals: the document may be compiled the next time. `compiler failed` is there
+    from the start, as a fault is worth an alarm, and alarms see changes.
     """
     return {
         "compiled": counts.compiled,
         "compiling_seconds": counts.seconds,
         "executed": counts.executed,
-        "fallen_back": dict(counts.fallen_back),
+        "fallen_back": {FAILED: 0, **counts.fallen_back},
     }
 
 
@@ -266,7 +268,7 @@ def compiled(run: Run, *, custom_default: bool) -> Plan | str:
     except RecursionError:
         return "too deep"
     except Exception as error:  # noqa: BLE001 - listeners are told
-        return f"compiler failed: {type(error).__name__}: {error}"
+        return f"{FAILED}: {type(error).__name__}: {error}"
 
 
 def text_of(document: DocumentNode) -> object:
@@ -294,7 +296,8 @@ def find(run: Run, document: DocumentNode, name: str | None, operation: Operatio
 
 def fall_back(reason: str, operation: Operation | None, document: DocumentNode, name: str | None) -> None:
     """Count, and tell the listeners the first time."""
-    counts.fallen_back[reason] += 1
+    # What an exception says is for them: counted by that, there would be no end of reasons.
+    counts.fallen_back[FAILED if reason.startswith(FAILED) else reason] += 1
     if operation is not None and not operation.reported and reason != "budget":
         operation.reported = True
         for listener in listeners:

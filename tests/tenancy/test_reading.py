@@ -16,7 +16,7 @@ from sqlalchemy.exc import DBAPIError
 import services
 from core.db import ReadScope, reading, ready_forms
 from core.permissions import Principal
-from core.reading import DIALECT, ReadPool, ready
+from core.reading import DIALECT, ReadPool, ReadStatistics, ready
 from models.contacts import Contact
 from services import pages
 from services.contacts.reading import CREATED_AT, EVERY_CONTACT
@@ -139,6 +139,7 @@ async def test_who_asks_first_is_served_first(single: ReadPool) -> None:
     lease = await single.take()
     asked = [asyncio.create_task(ask(number)) for number in range(5)]
     await asyncio.sleep(0)
+    assert single.statistics() == ReadStatistics(busy=1, free=0, waiting=5)
     single.give(lease)
     late = asyncio.create_task(ask(99))
     await asyncio.gather(*asked, late)
