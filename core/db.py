@@ -117,6 +117,12 @@ def kept(statement: Select[*Ts]) -> Select[*Ts]:
     return statement
 
 
+def let_go(statement: Select[*tuple[Any, ...]]) -> None:
+    """Keep the statement no longer; it runs as any other does."""
+    seated_forms.pop(statement, None)
+    ready_forms.pop(statement, None)
+
+
 def reading(engine: AsyncEngine) -> Reading:
     """What the reads of the engine go through."""
     found = readings.get(engine)

@@ -9,6 +9,7 @@ import time
 from collections import Counter, OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 from weakref import ref
 
@@ -135,18 +136,36 @@ class Operation:
         self.aliases: OrderedDict[int, None] = OrderedDict()
         self.reported = False
 
+    def key(self, run: Run) -> tuple[Any, ...] | None:
+        """What tells the plans of the operation apart; None where a condition has no value."""
+        if not self.conditions:
+            return (run.field_resolver is default_field_resolver, run.natives_key)
+        coerced = run.variable_values.coerced
+        values = [coerced.get(condition) for condition in self.conditions]
+        if not all(value is True or value is False for value in values):
+            return None
+        return (run.field_resolver is default_field_resolver, run.natives_key, *values)
+
+    def made(self, run: Run) -> "Plan | None":
+        """The plan for this execution, if it was made before."""
+        if self.refused is not None:
+            return None
+        plan = self.plans.get(self.key(run) or ())
+        return plan if isinstance(plan, Plan) else None
+
 
 class Plans:
     """The plans of one schema."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, incremental: bool = False) -> None:
+        self.incremental = incremental  # the schema has @defer or @stream, which `execute` refuses
         self.operations: OrderedDict[tuple[object, str | None], Operation] = OrderedDict()
         self.by_identity: dict[tuple[int, str | None], tuple[ref[DocumentNode], tuple[object, str | None]]] = {}
         self.seen: OrderedDict[tuple[int, str | None], int] = OrderedDict()
         self.fields = 0
 
-    def __reduce__(self) -> tuple[type["Plans"], tuple[()]]:
-        return (Plans, ())  # a copy of the schema starts without plans
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (partial(Plans, incremental=self.incremental), ())  # a copy of the schema starts without plans
 
     def find(self, run: Run, document: DocumentNode, name: str | None, operation: Operation | None) -> Plan | str:
         """The plan to execute, or why there is none."""
@@ -157,11 +176,9 @@ class Plans:
             operation = self.keep(document, name, run)
         if operation.refused is not None:
             return operation.refused
-        coerced = run.variable_values.coerced
-        values = [coerced.get(condition) for condition in operation.conditions]
-        if not all(value is True or value is False for value in values):
+        key = operation.key(run)
+        if key is None:
             return "condition without a value"
-        key = (run.field_resolver is default_field_resolver, tuple(run.natives.items()), *values)
         plan = operation.plans.get(key)
         return self.compile(operation, key, run) if plan is None else plan
 
@@ -280,7 +297,8 @@ def plans_of(schema: GraphQLSchema) -> Plans:
     """The plans of a schema; they live as long as it."""
     plans: Plans | None = schema.__dict__.get(ATTRIBUTE)
     if plans is None:
-        plans = schema.__dict__[ATTRIBUTE] = Plans()
+        incremental = any(schema.get_directive(name) for name in ("defer", "stream"))
+        plans = schema.__dict__[ATTRIBUTE] = Plans(incremental=incremental)
     return plans
 
 

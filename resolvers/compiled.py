@@ -15,9 +15,9 @@ log = logger(__name__)
 
 
 class CompiledOperations(execution.CompiledStrawberryExecutor):
-    """Runs plans. Times stay as they are in the data, as orjson writes them in RFC 3339 too."""
+    """Runs plans. Times stay as they are in the data, as orjson writes them in RFC 3339 too; addresses are texts."""
 
-    natives = {"DateTime": datetime}  # noqa: RUF012 - the name and form that the executor reads
+    natives = {"DateTime": datetime, "EmailAddress": str}  # noqa: RUF012 - the name and form that the executor reads
 
 
 def tell(fall_back: execution.FallBack) -> None:

@@ -18,6 +18,19 @@ from services.runtime import Runtime
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
+R = TypeVar("R")
+
+RELATIONS: dict[type, Callable[["RequestContext"], Any]] = {}
+
+
+def reads_relations(kind: type) -> Callable[[type[R]], type[R]]:
+    """Declare the class whose instances, made of a context, read what the schema's protocol says."""
+
+    def declare(reader: type[R]) -> type[R]:
+        RELATIONS[kind] = cast("Callable[[RequestContext], Any]", reader)
+        return reader
+
+    return declare
 
 
 @dataclass(slots=True, kw_only=True)
@@ -68,6 +81,10 @@ class RequestContext:
         async with self.runtime.work.begin(self.caller.tenant) as uow:
             yield uow
         self.loaders.clear()  # what a mutation before this one has read may be out of date
+
+    def relations(self, kind: type[R]) -> R:
+        """What reads relations of that kind, see `reads_relations`."""
+        return cast("R", RELATIONS[kind](self))
 
     def loader(self, name: str, make: Callable[[], DataLoader[K, V]]) -> DataLoader[K, V]:
         """The operation's loader of that name, so that siblings are read in one statement."""

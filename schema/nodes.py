@@ -1,5 +1,6 @@
 """What every object of the API shares: the global id, and pages of a list."""
 
+from typing import Protocol, cast
 from uuid import UUID
 
 import strawberry
@@ -18,6 +19,19 @@ class PageInfo:
     has_previous_page: bool = strawberry.field(description="Whether more stand before `startCursor`.")
     start_cursor: str | None = strawberry.field(description="Cursor of the first edge.")
     end_cursor: str | None = strawberry.field(description="Cursor of the last edge.")
+
+
+class HasKey(Protocol):
+    """What nodes are shown from: rows of services, which know their UUIDs."""
+
+    @property
+    def key(self) -> UUID:
+        """The row's id."""
+
+
+def key_of(node: Node) -> UUID:
+    """The UUID of a node that is read from a row."""
+    return cast("HasKey", node).key
 
 
 def global_id(type_name: str, value: UUID) -> strawberry.ID:

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import Any, TypeGuard, cast
 
 import strawberry
-from graphql import ExecutionResult, GraphQLError, OperationType, execute, subscribe
+from graphql import ExecutionResult, GraphQLError, OperationType
 from strawberry.execution import optimized_is_awaitable
 
+import execution
 from core.errors import Unauthenticated
 from core.settings import Settings
 from resolvers.budgets import Balance, Budgets
@@ -115,7 +116,7 @@ class Executor:
 
     async def execute(self, operation: Operation, request: Request, context: RequestContext, points: int) -> Answer:
         """Run a charged query or mutation."""
-        result = unauthenticated(operation, context) or execute(
+        result = unauthenticated(operation, context) or execution.execute(
             self.schema,
             operation.document,
             context_value=context,
@@ -124,7 +125,7 @@ class Executor:
             executor_class=self.executor_class,
             is_awaitable=is_awaitable,
         )
-        done = await result if inspect.isawaitable(result) else result
+        done = result if isinstance(result, ExecutionResult) else await result
         spent = costs.actual(operation.parts, done.data)
         balance = self.budgets.give_back(context.payer, points - spent)
         if done.data is None and not has_path(done):
@@ -138,7 +139,7 @@ class Executor:
         self, operation: Operation, request: Request, context: RequestContext
     ) -> AsyncIterator[ExecutionResult] | ExecutionResult:
         """The events of a charged subscription, or the result that says why there are none."""
-        result = subscribe(
+        result: Any = execution.subscribe(
             self.schema,
             operation.document,
             context_value=context,
@@ -146,7 +147,9 @@ class Executor:
             operation_name=operation.name,
             executor_class=self.executor_class,
         )
-        return await result if inspect.isawaitable(result) else result
+        source: AsyncIterator[ExecutionResult] | ExecutionResult
+        source = await result if inspect.isawaitable(result) else result
+        return source
 
 
 def demand_single(operation: Operation, *, mutations: bool) -> None:
