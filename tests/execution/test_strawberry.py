@@ -212,6 +212,26 @@ async def test_strawberrys_own_calls_run_plans() -> None:
     assert execution.statistics()["executed"] == before + 3
 
 
+def test_strawberrys_synchronous_call_runs_plans() -> None:
+    """`Schema.execute_sync` goes through plans, though it brings its own word on what iterates asynchronously."""
+
+    @strawberry.type
+    class Root:
+        @strawberry.field
+        def names(self) -> list[str]:
+            return ["a", "b"]
+
+        @strawberry.field
+        def unusual(self) -> list[str]:
+            return (name for name in "cd")  # type: ignore[return-value]
+
+    schema = strawberry.Schema(query=Root, execution_context_class=execution.CompiledStrawberryExecutor)
+    before = execution.statistics()["executed"]
+    answer = schema.execute_sync("{ names unusual }")
+    assert (answer.data, answer.errors) == ({"names": ["a", "b"], "unusual": ["c", "d"]}, None)
+    assert execution.statistics()["executed"] == before + 1
+
+
 async def subscription(schema: strawberry.Schema) -> Any:
     """A subscription of two events."""
     return await schema.subscribe(
