@@ -4,7 +4,7 @@ import asyncio
 from datetime import datetime
 from functools import partial
 from random import Random
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import pytest
 import strawberry
@@ -14,6 +14,7 @@ from graphql.pyutils import Path
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from strawberry.execution import optimized_is_awaitable
+from strawberry.extensions.field_extension import FieldExtension
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 
 import execution
@@ -113,6 +114,36 @@ def test_strawberry_calls_resolvers_as_we_take_it_to() -> None:
         assert isinstance(strawberry_field(field, CORE, rows.read), CalledField)
     for field in (fields_of("Query")["people"], fields_of("Query")["forbidden"], fields_of("Robot")["maker"]):
         assert strawberry_field(field, CORE, rows.read) is None
+
+
+def test_arguments_may_be_called_as_our_own_are() -> None:
+    """An argument named `source` is the resolver's, at once and later, with an extension and without."""
+
+    class Passes(FieldExtension):
+        def resolve(self, next_: Any, source: Any, info: Any, **kwargs: Any) -> Any:
+            """Change nothing."""
+            return next_(source, info, **kwargs)
+
+    @strawberry.type
+    class Root:
+        @strawberry.field
+        def at_once(self, source: str) -> str:
+            return source
+
+        @strawberry.field
+        async def later(self, source: str) -> str:
+            return source
+
+        @strawberry.field(extensions=[Passes()])
+        def inside(self, given: Annotated[str, strawberry.argument(name="source")]) -> str:
+            return given
+
+    schema = strawberry.Schema(query=Root, execution_context_class=execution.CompiledStrawberryExecutor)
+    for name in ("atOnce", "later", "inside"):
+        field = schema._schema.query_type.fields[name]  # type: ignore[union-attr]
+        assert isinstance(strawberry_field(field, schema._schema, rows.read), CalledField)
+    answer = asyncio.run(schema.execute('{ atOnce(source: "a") later(source: "b") inside(source: "c") }'))
+    assert (answer.data, answer.errors) == ({"atOnce": "a", "later": "b", "inside": "c"}, None)
 
 
 def test_replaced_resolvers_are_called() -> None:
