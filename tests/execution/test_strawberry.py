@@ -134,7 +134,7 @@ def test_arguments_may_be_called_as_our_own_are() -> None:
         async def later(self, source: str) -> str:
             return source
 
-        @strawberry.field(extensions=[Passes()])
+        @strawberry.field(extensions=[Passes()])  # type: ignore[untyped-decorator]
         def inside(self, given: Annotated[str, strawberry.argument(name="source")]) -> str:
             return given
 
