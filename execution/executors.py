@@ -41,6 +41,8 @@ from execution.variables import coerced
 # The predicates whose answers for plain values and coroutines are known; generated code relies on them.
 AWAITING: Final[tuple[Callable[..., Any], ...]] = (is_awaitable, optimized_is_awaitable)
 ITERATING: Final[tuple[Callable[..., Any], ...]] = (is_async_iterable, assume_not_async_iterable)
+# Strawberry's `execute_sync` makes a predicate for each call, one that says no to everything.
+MAKES_PREDICATES: Final = StrawberryGraphQLCoreExecutionContext.__module__
 # What subclasses may override without keeping plans from running.
 MAY_BE_OWN: Final = frozenset(vars(object)) | {"build", "build_per_event_executor", "execute_operation"}
 
@@ -169,7 +171,8 @@ class Compiled(Run):
         self.awaits = self.is_awaitable is not assume_not_awaitable
         if self.awaits and self.is_awaitable not in AWAITING:
             return "own is_awaitable"
-        if self.is_async_iterable not in ITERATING:
+        iterates = self.is_async_iterable
+        if iterates not in ITERATING and getattr(iterates, "__module__", None) != MAKES_PREDICATES:
             return "own is_async_iterable"
         return None
 

@@ -93,10 +93,10 @@ def with_info(
     """The call with Strawberry's info, in a coroutine where Strawberry's is."""
     info_class = config.info_class
 
-    def at_once(source: Any, info: Any, **given: Any) -> Any:
+    def at_once(source: Any, info: Any, /, **given: Any) -> Any:
         return call(source, info_class(_raw_info=info, _field=definition), given)
 
-    async def in_time(source: Any, info: Any, **given: Any) -> Any:
+    async def in_time(source: Any, info: Any, /, **given: Any) -> Any:
         result = call(source, info_class(_raw_info=info, _field=definition), given)
         return await result if inspect.isawaitable(result) else result
 

@@ -4,7 +4,7 @@ import asyncio
 from datetime import datetime
 from functools import partial
 from random import Random
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import pytest
 import strawberry
@@ -14,6 +14,7 @@ from graphql.pyutils import Path
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from strawberry.execution import optimized_is_awaitable
+from strawberry.extensions.field_extension import FieldExtension
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 
 import execution
@@ -115,6 +116,36 @@ def test_strawberry_calls_resolvers_as_we_take_it_to() -> None:
         assert strawberry_field(field, CORE, rows.read) is None
 
 
+def test_arguments_may_be_called_as_our_own_are() -> None:
+    """An argument named `source` is the resolver's, at once and later, with an extension and without."""
+
+    class Passes(FieldExtension):
+        def resolve(self, next_: Any, source: Any, info: Any, **kwargs: Any) -> Any:
+            """Change nothing."""
+            return next_(source, info, **kwargs)
+
+    @strawberry.type
+    class Root:
+        @strawberry.field
+        def at_once(self, source: str) -> str:
+            return source
+
+        @strawberry.field
+        async def later(self, source: str) -> str:
+            return source
+
+        @strawberry.field(extensions=[Passes()])  # type: ignore[untyped-decorator]
+        def inside(self, given: Annotated[str, strawberry.argument(name="source")]) -> str:
+            return given
+
+    schema = strawberry.Schema(query=Root, execution_context_class=execution.CompiledStrawberryExecutor)
+    for name in ("atOnce", "later", "inside"):
+        field = schema._schema.query_type.fields[name]  # type: ignore[union-attr]
+        assert isinstance(strawberry_field(field, schema._schema, rows.read), CalledField)
+    answer = asyncio.run(schema.execute('{ atOnce(source: "a") later(source: "b") inside(source: "c") }'))
+    assert (answer.data, answer.errors) == ({"atOnce": "a", "later": "b", "inside": "c"}, None)
+
+
 def test_replaced_resolvers_are_called() -> None:
     """A resolver that somebody has put in the place of Strawberry's is called like any other."""
     schema = strawberry.Schema(query=strawberry.type(type("Query", (), {"__annotations__": {"name": str}})))
@@ -210,6 +241,26 @@ async def test_strawberrys_own_calls_run_plans() -> None:
     events = [event async for event in await subscription(SCHEMA)]
     assert [event.data for event in events] == [{"watch": {"model": "R0"}}, {"watch": {"model": "row 1"}}]
     assert execution.statistics()["executed"] == before + 3
+
+
+def test_strawberrys_synchronous_call_runs_plans() -> None:
+    """`Schema.execute_sync` goes through plans, though it brings its own word on what iterates asynchronously."""
+
+    @strawberry.type
+    class Root:
+        @strawberry.field
+        def names(self) -> list[str]:
+            return ["a", "b"]
+
+        @strawberry.field
+        def unusual(self) -> list[str]:
+            return (name for name in "cd")  # type: ignore[return-value]
+
+    schema = strawberry.Schema(query=Root, execution_context_class=execution.CompiledStrawberryExecutor)
+    before = execution.statistics()["executed"]
+    answer = schema.execute_sync("{ names unusual }")
+    assert (answer.data, answer.errors) == ({"names": ["a", "b"], "unusual": ["c", "d"]}, None)
+    assert execution.statistics()["executed"] == before + 1
 
 
 async def subscription(schema: strawberry.Schema) -> Any:
