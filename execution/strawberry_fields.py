@@ -61,7 +61,8 @@ def strawberry_field(
     found = method(definition)
     if found is not None:
         return found
-    call = direct_call(definition, schema, later=made_by_strawberry(field.resolve, "_async_resolver"))
+    later = made_by_strawberry(field.resolve, "_async_resolver")
+    call = direct_call(definition, schema, field.resolve, later=later) if field.resolve else None
     return CalledField(call) if call is not None else None
 
 

@@ -36,7 +36,7 @@ def key_of(node: Node) -> UUID:
 
 def global_id(type_name: str, value: UUID) -> strawberry.ID:
     """The global id of a node."""
-    return strawberry.ID(encode_global_id(type_name, value))
+    return cast("strawberry.ID", encode_global_id(type_name, value))
 
 
 def uuid_of(type_name: str, value: str) -> UUID | None:
