@@ -37,7 +37,7 @@ def create_engine(url: str, *, pool_size: int, statement_timeout_seconds: float)
         "timeout": CONNECT_SECONDS,
         # asyncpg cancels what takes longer: a setting of the session would not pass a pooler.
         "command_timeout": statement_timeout_seconds,
-        "server_settings": {"application_name": "nudge"},
+        "server_settings": {"application_name": "nudge", "TimeZone": "UTC", "DateStyle": "ISO"},
     }
     engine = create_async_engine(
         url,

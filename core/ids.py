@@ -4,6 +4,7 @@ import binascii
 import os
 import time
 from base64 import b64decode
+from collections.abc import Callable
 from uuid import UUID
 
 
@@ -22,6 +23,16 @@ def id_at(milliseconds: int) -> UUID:
 def encode_global_id(type_name: str, value: UUID) -> str:
     """The Relay global id of a node."""
     return binascii.b2a_base64(f"{type_name}:{value}".encode(), newline=False).decode()
+
+
+def global_ids(type_name: str) -> Callable[[UUID], str]:
+    """`encode_global_id` for one type, where many are made."""
+    prefix, write = f"{type_name}:".encode(), binascii.b2a_base64
+
+    def encode(value: UUID) -> str:
+        return write(prefix + str(value).encode(), newline=False).decode()
+
+    return encode
 
 
 def decode_global_id(text: str) -> tuple[str, UUID] | None:

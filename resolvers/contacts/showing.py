@@ -1,12 +1,12 @@
 """A contact as the API shows it, and what is read about it only when selected."""
 
 from collections.abc import Awaitable, Sequence
-from functools import partial
 from typing import cast
 from uuid import UUID
 
 from strawberry.dataloader import DataLoader
 
+from core.ids import global_ids
 from execution import Column, rows
 from models.contacts import ContactEventKind, ContactStatus
 from resolvers.connections import page_info
@@ -25,7 +25,7 @@ rows.register(
     Contact,
     ContactRow,
     ("id",),
-    id=Column("id", partial(global_id, "Contact")),
+    id=Column("id", global_ids("Contact")),
     status=Column("status", ContactStatus),
 )
 
