@@ -6,6 +6,7 @@ import logging
 import socket
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 
 import strawberry
 import uvicorn
@@ -15,10 +16,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn._types import ASGISendEvent
 from uvicorn.protocols.utils import ClientDisconnected
 
-from core import selfcheck, telemetry
+from core import metrics, selfcheck, telemetry
 from core.db import create_engine
 from core.settings import Settings, require
-from resolvers import build_schema
+from resolvers import build_schema, compiled
 from resolvers.endpoint import PATH, Door, graphql_routes
 from resolvers.endpoint.frames import FrameProtocol
 from routes import all_routes
@@ -51,9 +52,11 @@ class Application:
             await selfcheck.check(runtime.engine)
             self.door = Door.build(runtime, self.schema)
             async with self.door.open():
-                self.inner = with_cors(
-                    Starlette(routes=[*graphql_routes(self.door), *all_routes(runtime)]), self.settings
+                registry = metrics.registry(
+                    partial(metrics.plumbing, runtime.hub, runtime.engine), compiled.figures, self.door.figures
                 )
+                routes = [*graphql_routes(self.door), *all_routes(runtime, registry)]
+                self.inner = with_cors(Starlette(routes=routes), self.settings)
                 # What lives now lives as long as the process: the collector need not look at it again.
                 gc.collect()
                 gc.freeze()

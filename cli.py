@@ -168,12 +168,12 @@ def show_settings() -> None:
 
 @cli.command()
 def secrets() -> None:
-    """Print fresh values for the secrets that production needs, ready for a .env file."""
+    """Print fresh values for our own secrets, ready for the .env file of a production."""
     from core.security import new_secret, new_signing_key
 
     key = new_signing_key().replace("\n", "\\n")
     typer.echo(f'NUDGE_AUTH__SIGNING_KEY="{key}"')
-    for name in ("NUDGE_SECURITY__SECRET_KEY", "NUDGE_POSTMARK__WEBHOOK_PASSWORD"):
+    for name in ("NUDGE_SECURITY__SECRET_KEY", "NUDGE_POSTMARK__WEBHOOK_PASSWORD", "NUDGE_METRICS__TOKEN"):
         typer.echo(f"{name}={new_secret()}")
 
 

@@ -61,13 +61,14 @@ def bare_application(url: str, organization_id: str) -> Starlette:
     async def answer(_: HttpRequest) -> Response:
         assert pool is not None
         rows = [ContactRow._make(row) for row in await pool.fetch(sql, *arguments)]
-        page = pages.page_of(rows, NEWEST, pages.requested(first=SIZE), lambda row: row.id)
-        edges = [{"cursor": c, "node": shown(row)} for c, row in zip(page.cursors, page.rows, strict=True)]
+        page = pages.page_of(rows, NEWEST, pages.requested(first=SIZE))
+        cursors = page.cursors
+        edges = [{"cursor": c, "node": shown(row)} for c, row in zip(cursors, page.rows, strict=True)]
         info = {
             "hasNextPage": page.has_next,
             "hasPreviousPage": page.has_previous,
-            "startCursor": page.cursors[0],
-            "endCursor": page.cursors[-1],
+            "startCursor": cursors[0],
+            "endCursor": cursors[-1],
         }
         body = orjson.dumps({"data": {"contacts": {"edges": edges, "pageInfo": info}}})
         return Response(body, media_type="application/json")

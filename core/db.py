@@ -1,15 +1,16 @@
 """Access to PostgreSQL. Every statement runs under a tenant; what no tenant owns goes through definer functions."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, Protocol, TypeVarTuple
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar, TypeVarTuple
 from uuid import uuid4
 from weakref import WeakKeyDictionary
 
 import asyncpg
 from asyncpg import PostgresError
-from sqlalchemy import ColumnElement, Row, Select, Text, bindparam, func, literal, select, true
+from sqlalchemy import ColumnElement, Function, Row, Select, Text, bindparam, func, literal_column, select, true
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
@@ -19,6 +20,7 @@ from core.permissions import Tenant
 from core.reading import ReadPool, Ready, prepare_types, ready
 
 Ts = TypeVarTuple("Ts")
+R = TypeVar("R", bound=tuple[Any, ...])
 CONNECT_SECONDS = 10.0
 PATIENCE_SECONDS = 10.0
 AWAY_CLASSES = frozenset({"08", "53", "57"})
@@ -53,25 +55,16 @@ def create_engine(url: str, *, pool_size: int, statement_timeout_seconds: float)
         await prepare_types(connection)
         return connection
 
-    read_pools[reading(engine)] = ReadPool(connect, size=pool_size, patience_seconds=PATIENCE_SECONDS)
+    reading(engine).pool = ReadPool(connect, size=pool_size, patience_seconds=PATIENCE_SECONDS)
     return engine
 
 
 async def dispose(engine: AsyncEngine) -> None:
     """Close the connections of an engine, and those of its reads."""
-    pool = read_pools.get(reading(engine))
+    pool = reading(engine).pool
     if pool is not None:
         await pool.aclose()
     await engine.dispose()
-
-
-def tenant_parameters(tenant: Tenant) -> dict[str, str]:
-    """The three settings that the policies read, as bind parameters."""
-    return {
-        "tenant_organization": str(tenant.organization_id),
-        "tenant_user": str(tenant.user_id or ""),
-        "tenant_role": str(tenant.role or ""),
-    }
 
 
 def ends_when_idle() -> ColumnElement[str]:
@@ -85,20 +78,33 @@ def ends_when_idle() -> ColumnElement[str]:
 def set_tenant() -> Select[str, str, str]:
     """The statement that seats a tenant until the end of the transaction."""
     return select(
-        func.set_config("app.organization_id", bindparam("tenant_organization", type_=None), true()).label(
-            "organization"
-        ),
-        func.set_config("app.user_id", bindparam("tenant_user"), true()).label("user"),
-        func.set_config("app.role", bindparam("tenant_role"), true()).label("role"),
+        set_locally("app.organization_id", "tenant_organization").label("organization"),
+        set_locally("app.user_id", "tenant_user").label("user"),
+        set_locally("app.role", "tenant_role").label("role"),
     )
 
 
+def set_locally(setting: str, parameter: str) -> Function[str]:
+    """A call that gives a setting the parameter's value until the end of the transaction."""
+    return func.set_config(literal_column(f"'{setting}'"), bindparam(parameter, type_=Text), true())
+
+
+NOTHING: ColumnElement[int] = literal_column("0")
 OPEN_UNSEATED = select(ends_when_idle())
 OPEN_SEATED = set_tenant().add_columns(ends_when_idle())
 seated_forms: dict[Select[*tuple[Any, ...]], Select[*tuple[Any, ...]]] = {}
 ready_forms: dict[Select[*tuple[Any, ...]], Ready | None] = {}
-reading_engines: WeakKeyDictionary[AsyncEngine, AsyncEngine] = WeakKeyDictionary()
-read_pools: WeakKeyDictionary[AsyncEngine, ReadPool] = WeakKeyDictionary()
+
+
+@dataclass(slots=True)
+class Reading:
+    """What an engine's reads go through: it without transactions, as each read is one statement, and the pool."""
+
+    engine: AsyncEngine
+    pool: ReadPool | None = None
+
+
+readings: WeakKeyDictionary[AsyncEngine, Reading] = WeakKeyDictionary()
 
 
 def kept(statement: Select[*Ts]) -> Select[*Ts]:
@@ -111,12 +117,18 @@ def kept(statement: Select[*Ts]) -> Select[*Ts]:
     return statement
 
 
-def reading(engine: AsyncEngine) -> AsyncEngine:
-    """The engine without transactions, as each read is one statement."""
-    form = reading_engines.get(engine)
-    if form is None:
-        form = reading_engines[engine] = engine.execution_options(isolation_level="AUTOCOMMIT")
-    return form
+def let_go(statement: Select[*tuple[Any, ...]]) -> None:
+    """Keep the statement no longer; it runs as any other does."""
+    seated_forms.pop(statement, None)
+    ready_forms.pop(statement, None)
+
+
+def reading(engine: AsyncEngine) -> Reading:
+    """What the reads of the engine go through."""
+    found = readings.get(engine)
+    if found is None:
+        found = readings[engine] = Reading(engine.execution_options(isolation_level="AUTOCOMMIT"))
+    return found
 
 
 def seated(statement: Select[*Ts]) -> Select[*Ts]:
@@ -126,8 +138,8 @@ def seated(statement: Select[*Ts]) -> Select[*Ts]:
     Were it not to, the policies would see no tenant and return no rows: it fails closed. The OFFSETs keep the
     planner from pulling a sub-select up, as it may then scan one side of a join before the tenant is seated.
     """
-    tenant = set_tenant().offset(literal(0)).subquery("tenant")
-    inner = select(statement.subquery("read")).where(tenant.c.organization.is_not(None)).offset(literal(0))
+    tenant = set_tenant().offset(NOTHING).subquery("tenant")
+    inner = select(statement.subquery("read")).where(tenant.c.organization.is_not(None)).offset(NOTHING)
     rows = inner.correlate(tenant).lateral("rows")
     return select(rows).select_from(tenant.join(rows, true()))
 
@@ -141,6 +153,11 @@ class Reads(Protocol):
 
     async def rows(self, statement: Select[*Ts], parameters: dict[str, Any] | None = None) -> Sequence[Row[*Ts]]:
         """Every row of a select."""
+
+    async def rows_as(
+        self, row: type[R], statement: Select[*tuple[Any, ...]], parameters: dict[str, Any] | None = None
+    ) -> list[R]:
+        """Every row of a select, as the named tuple of its columns."""
 
 
 async def first(reads: Reads, statement: Select[*Ts]) -> Row[*Ts] | None:
@@ -156,27 +173,52 @@ class ReadScope:
     """
 
     def __init__(self, engine: AsyncEngine, tenant: Tenant) -> None:
-        self.engine = reading(engine)
-        self.pool = read_pools.get(self.engine)
+        through = reading(engine)
+        self.engine = through.engine
+        self.pool = through.pool
         self.tenant = tenant
         self.lock = asyncio.Lock()
 
     async def rows(self, statement: Select[*Ts], parameters: dict[str, Any] | None = None) -> Sequence[Row[*Ts]]:
         """Every row of a select, under the tenant's policies."""
-        given = {**(parameters or {}), **tenant_parameters(self.tenant)}
         form = ready_forms.get(statement)
+        found = await self.read(form, statement, parameters)
+        return form.rows(found) if form is not None and self.pool is not None else found
+
+    async def rows_as(
+        self, row: type[R], statement: Select[*tuple[Any, ...]], parameters: dict[str, Any] | None = None
+    ) -> list[R]:
+        """Every row of a select, under the tenant's policies, as the named tuple of its columns."""
+        form = ready_forms.get(statement)
+        found = await self.read(form, statement, parameters)
+        return as_tuples(row, form.values(found) if form is not None and self.pool is not None else found)
+
+    async def read(
+        self, form: Ready | None, statement: Select[*tuple[Any, ...]], parameters: dict[str, Any] | None
+    ) -> Sequence[Any]:
+        """What the driver gives for a statement that is kept, and what SQLAlchemy gives for any other."""
+        tenant = self.tenant.parameters
+        given = {**parameters, **tenant} if parameters else tenant
         async with self.lock:
             if form is not None and self.pool is not None:
-                return await self.pool.rows(form, given)
+                return await self.pool.records(form, given)
             slow = seated_forms[statement] if statement in seated_forms else seated(statement)
             return await read(self.engine, slow, given)
+
+
+def as_tuples(row: type[R], found: Sequence[Any]) -> list[R]:
+    """The rows as named tuples; raises `TypeError` when they have not as many columns."""
+    if found and len(found[0]) != len(row._fields):  # type: ignore[attr-defined]
+        raise TypeError(f"{row.__name__} is no row of {len(found[0])} columns")
+    new = tuple.__new__
+    return [new(row, each) for each in found]
 
 
 class SystemScope:
     """Calls of the definer functions, which see across tenants and return ids only."""
 
     def __init__(self, engine: AsyncEngine) -> None:
-        self.engine = reading(engine)
+        self.engine = reading(engine).engine
 
     async def rows(
         self, statement: TypedReturnsRows[*Ts], parameters: dict[str, Any] | None = None
@@ -187,7 +229,7 @@ class SystemScope:
             return result.all()
 
 
-async def read(engine: AsyncEngine, statement: Select[*Ts], parameters: dict[str, Any]) -> Sequence[Row[*Ts]]:
+async def read(engine: AsyncEngine, statement: Select[*Ts], parameters: Mapping[str, Any]) -> Sequence[Row[*Ts]]:
     """Run a read, once more when its connection turns out to be dead: the server was restarted; reads are safe."""
     try:
         async with engine.connect() as connection:
@@ -209,7 +251,7 @@ async def transaction(
         if tenant is None:
             await connection.execute(OPEN_UNSEATED, idle)
         else:
-            await connection.execute(OPEN_SEATED, {**tenant_parameters(tenant), **idle})
+            await connection.execute(OPEN_SEATED, {**tenant.parameters, **idle})
         yield connection
 
 

@@ -3,7 +3,7 @@
 import binascii
 import os
 import time
-from base64 import b64decode, b64encode
+from base64 import b64decode
 from uuid import UUID
 
 
@@ -21,7 +21,7 @@ def id_at(milliseconds: int) -> UUID:
 
 def encode_global_id(type_name: str, value: UUID) -> str:
     """The Relay global id of a node."""
-    return b64encode(f"{type_name}:{value}".encode()).decode()
+    return binascii.b2a_base64(f"{type_name}:{value}".encode(), newline=False).decode()
 
 
 def decode_global_id(text: str) -> tuple[str, UUID] | None:

@@ -1,6 +1,7 @@
 """Who may do what: `resource:action` permissions, granted by role. Rows are sealed off by Row Level Security."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from uuid import UUID
 
@@ -49,27 +50,42 @@ ROLE_PERMISSIONS: dict[Role, frozenset[Permission]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tenant:
-    """What Row Level Security sees of a caller: the three settings of every transaction."""
+    """What Row Level Security sees of a caller: the three settings of every transaction.
+
+    `parameters` has them as texts, by the names of the bind parameters that the statements seating a tenant use.
+    """
 
     organization_id: UUID
     user_id: UUID | None = None
     role: Role | None = None
+    parameters: Mapping[str, str] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        texts = {
+            "tenant_organization": str(self.organization_id),
+            "tenant_user": str(self.user_id or ""),
+            "tenant_role": str(self.role or ""),
+        }
+        object.__setattr__(self, "parameters", texts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Principal:
-    """An authenticated caller, as our own tables know them; `expires_at` is the token's, in Unix seconds."""
+    """An authenticated caller, as our own tables know them; `expires_at` is the token's, in Unix seconds.
+
+    `tenant` is the caller as Row Level Security sees them.
+    """
 
     organization_id: UUID
     user_id: UUID
     role: Role
     session_id: UUID
     expires_at: int
+    tenant: Tenant = field(init=False, repr=False, compare=False)
 
-    @property
-    def tenant(self) -> Tenant:
-        """The caller as Row Level Security sees them."""
-        return Tenant(organization_id=self.organization_id, user_id=self.user_id, role=self.role)
+    def __post_init__(self) -> None:
+        tenant = Tenant(organization_id=self.organization_id, user_id=self.user_id, role=self.role)
+        object.__setattr__(self, "tenant", tenant)
 
     def may(self, permission: Permission) -> bool:
         """Whether the caller's role grants the permission."""

@@ -7,9 +7,10 @@ newcomer take a connection before those who wait for one, so that under load the
 
 import asyncio
 import json
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from asyncpg.prepared_stmt import PreparedStatement
 
 DIALECT = asyncpg_dialect()  # type: ignore[no-untyped-call]
+
+MOST_PREPARED = 400
 
 Processor = Callable[[Any], Any]
 Watcher = Callable[[str, Sequence[Any]], None]
@@ -55,25 +58,35 @@ class Ready:
     """A statement as asyncpg takes it, and how its parameters go in and its rows come out."""
 
     sql: str
-    binds: tuple[tuple[str, Processor | None], ...]
+    pick: Callable[[Mapping[str, Any]], tuple[Any, ...]]
+    processors: tuple[tuple[int, Processor], ...]
     defaults: Mapping[str, Any]
     columns: tuple[Processor | None, ...] | None
     row: Callable[[Iterable[Any]], Row[*tuple[Any, ...]]]
 
-    def arguments(self, given: Mapping[str, Any]) -> list[Any]:
+    def arguments(self, given: Mapping[str, Any]) -> Sequence[Any]:
         """The values in the statement's order; raises `KeyError` for one that has none."""
-        values = {**self.defaults, **given}
-        return [values[name] if process is None else process(values[name]) for name, process in self.binds]
+        picked = self.pick({**self.defaults, **given} if self.defaults else given)
+        if not self.processors:
+            return picked
+        values = list(picked)
+        for index, process in self.processors:
+            values[index] = process(values[index])
+        return values
+
+    def values(self, records: Sequence[asyncpg.Record]) -> Sequence[Iterable[Any]]:
+        """The values of rows, as SQLAlchemy's types have them."""
+        columns = self.columns
+        if columns is None:
+            return records
+        return [
+            [each if process is None else process(each) for process, each in zip(columns, record, strict=True)]
+            for record in records
+        ]
 
     def rows(self, records: Sequence[asyncpg.Record]) -> list[Row[*tuple[Any, ...]]]:
         """Rows as SQLAlchemy gives them."""
-        make, columns = self.row, self.columns
-        if columns is None:
-            return [make(record) for record in records]
-        return [
-            make([each if process is None else process(each) for process, each in zip(columns, record, strict=True)])
-            for record in records
-        ]
+        return [self.row(values) for values in self.values(records)]
 
 
 def ready(statement: Select[*tuple[Any, ...]]) -> Ready | None:
@@ -85,21 +98,39 @@ def ready(statement: Select[*tuple[Any, ...]]) -> Ready | None:
     order = compiled.positiontup or ()
     selected = statement.selected_columns
     columns = tuple(column.type.dialect_impl(DIALECT).result_processor(DIALECT, None) for column in selected)
+    processors = [binds[name].type.dialect_impl(DIALECT).bind_processor(DIALECT) for name in order]
     return Ready(
         sql=str(compiled),
-        binds=tuple((name, binds[name].type.dialect_impl(DIALECT).bind_processor(DIALECT)) for name in order),
+        pick=picker(order),
+        processors=tuple((index, process) for index, process in enumerate(processors) if process is not None),
         defaults={name: bind.effective_value for name, bind in binds.items() if not bind.required},
         columns=columns if any(columns) else None,
         row=result_tuple(selected.keys()),
     )
 
 
+def picker(names: Sequence[str]) -> Callable[[Mapping[str, Any]], tuple[Any, ...]]:
+    """A function that gives the values of these names as a tuple."""
+    if len(names) > 1:
+        return itemgetter(*names)
+    return lambda values: tuple(values[name] for name in names)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadStatistics:
+    """Connections that serve a read, those that are free, and reads that wait for one."""
+
+    busy: int
+    free: int
+    waiting: int
+
+
 class Lease:
-    """A connection with the statements that are prepared on it. These are as many as the code keeps, and no more."""
+    """A connection with the statements that are prepared on it: those that ran last, 400 at most."""
 
     def __init__(self, connection: "asyncpg.Connection[asyncpg.Record]") -> None:
         self.connection = connection
-        self.statements: dict[str, PreparedStatement[asyncpg.Record]] = {}
+        self.statements: OrderedDict[str, PreparedStatement[asyncpg.Record]] = OrderedDict()
 
     async def fetch(self, sql: str, arguments: Sequence[Any]) -> list[asyncpg.Record]:
         """The rows of a statement, prepared at its first use."""
@@ -108,6 +139,10 @@ class Lease:
             # Behind a pooler two clients' statements of one name could meet on one connection.
             statement = await self.connection.prepare(sql, name=f"nudge_{uuid4().hex}")
             self.statements[sql] = statement
+            if len(self.statements) > MOST_PREPARED:
+                self.statements.popitem(last=False)  # asyncpg closes it when nobody holds it any more
+        else:
+            self.statements.move_to_end(sql)
         return await statement.fetch(*arguments)
 
 
@@ -117,12 +152,16 @@ class ReadPool:
     def __init__(self, connect: Connect, *, size: int, patience_seconds: float) -> None:
         self.connect = connect
         self.patience_seconds = patience_seconds
-        self.places = size
+        self.size = self.places = size
         self.free: list[Lease] = []
         self.waiting: deque[asyncio.Future[Lease | None]] = deque()
         self.watchers: list[Watcher] = []
 
     async def rows(self, statement: Ready, given: Mapping[str, Any]) -> list[Row[*tuple[Any, ...]]]:
+        """The rows of a read, see `records`."""
+        return statement.rows(await self.records(statement, given))
+
+    async def records(self, statement: Ready, given: Mapping[str, Any]) -> list[asyncpg.Record]:
         """The rows of a read. Reads are safe: one whose connection turns out to be old runs again, once, on another.
 
         Raises `DBAPIError`, and `TimeoutError` when no connection is free in time or the statement takes too long.
@@ -130,18 +169,17 @@ class ReadPool:
         arguments = statement.arguments(given)
         try:
             try:
-                records = await self.fetch(statement.sql, arguments)
+                return await self.fetch(statement.sql, arguments)
             except Exception as error:
                 if not is_gone(error):
                     raise
                 self.renew()
-                records = await self.fetch(statement.sql, arguments)
+                return await self.fetch(statement.sql, arguments)
         except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
             # With neither the statement nor its parameters: they are tenants' data, and errors are logged.
             raise DBAPIError(
                 None, None, error, hide_parameters=True, connection_invalidated=is_gone(error)
             ) from error
-        return statement.rows(records)
 
     async def fetch(self, sql: str, arguments: Sequence[Any]) -> list[asyncpg.Record]:
         """Run a statement on the next free connection."""
@@ -171,15 +209,18 @@ class ReadPool:
         if self.places:
             self.places -= 1
             return await self.opened()
-        waiter: asyncio.Future[Lease | None] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        waiter: asyncio.Future[Lease | None] = loop.create_future()
         self.waiting.append(waiter)
+        patience = loop.call_later(self.patience_seconds, lose_patience, waiter)
         try:
-            async with asyncio.timeout(self.patience_seconds):
-                given = await waiter
-        except BaseException:
-            if waiter.done() and not waiter.cancelled():
+            given = await waiter
+        except asyncio.CancelledError:
+            if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
                 self.give(waiter.result())
             raise
+        finally:
+            patience.cancel()
         return given or await self.opened()
 
     async def opened(self) -> Lease:
@@ -209,11 +250,25 @@ class ReadPool:
         self.places += len(self.free)
         self.free.clear()
 
+    def statistics(self) -> ReadStatistics:
+        """What there is at this moment."""
+        return ReadStatistics(
+            busy=self.size - self.places - len(self.free),
+            free=len(self.free),
+            waiting=sum(not waiter.done() for waiter in self.waiting),
+        )
+
     async def aclose(self) -> None:
         """Close the connections that nobody uses any more."""
         leases, self.free = self.free, []
         self.places += len(leases)
         await asyncio.gather(*(lease.connection.close(timeout=1) for lease in leases))
+
+
+def lose_patience(waiter: "asyncio.Future[Lease | None]") -> None:
+    """End the wait of somebody who was not served in time."""
+    if not waiter.done():
+        waiter.set_exception(TimeoutError("no connection to the database became free in time"))
 
 
 async def prepare_types(connection: "asyncpg.Connection[asyncpg.Record]") -> None:

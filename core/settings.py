@@ -182,6 +182,12 @@ class SandboxSettings(Group):
     pace: float = Field(1.0, gt=0, description="Multiplies every simulated delay.")
 
 
+class MetricsSettings(Group):
+    token: LongSecret | None = Field(
+        None, description="Bearer token of GET /metrics; without one it is open in development, 404 in production."
+    )
+
+
 class SendingSettings(Group):
     lease_seconds: float = Field(60.0, gt=0, description="How long a claimed batch is its worker's.")
     sweep_seconds: float = Field(5.0, gt=0, description="Between rounds of the sweeper.")
@@ -220,6 +226,7 @@ class Settings(BaseSettings):
     worker: WorkerSettings = WorkerSettings()
     sandbox: SandboxSettings = SandboxSettings()
     sending: SendingSettings = SendingSettings()
+    metrics: MetricsSettings = MetricsSettings()
 
     @property
     def production(self) -> bool:

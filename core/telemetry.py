@@ -1,13 +1,12 @@
 """Structured logs with a request id on every line. Never a token, a body or another tenant's data."""
 
 import logging
+import secrets
 import sys
 from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
 import structlog
-
-from core.ids import new_id
 
 if TYPE_CHECKING:
     from structlog.typing import EventDict, Processor, WrappedLogger
@@ -17,7 +16,7 @@ request_id: ContextVar[str] = ContextVar("request_id", default="")
 
 def new_request_id() -> str:
     """Give the current task a fresh request id and return it."""
-    value = new_id().hex
+    value = secrets.token_hex(16)
     request_id.set(value)
     return value
 

@@ -9,7 +9,7 @@ from sqlalchemy import CursorResult, Executable, Row, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.sql.selectable import TypedReturnsRows
 
-from core.db import IDLE_SECONDS, transaction
+from core.db import IDLE_SECONDS, R, as_tuples, transaction
 from core.permissions import Tenant
 from core.pubsub import PublishFailed
 from core.queue import Job, QueueUnavailable
@@ -49,6 +49,15 @@ class UnitOfWork:
     ) -> Sequence[Row[*Ts]]:
         """Every row that a select, or a change with RETURNING, gives back."""
         return (await self.connection.execute(statement, parameters or {})).all()
+
+    async def rows_as(
+        self,
+        row: type[R],
+        statement: TypedReturnsRows[*tuple[Any, ...]],
+        parameters: dict[str, Any] | None = None,
+    ) -> list[R]:
+        """Those rows, each as the named tuple of its columns."""
+        return as_tuples(row, await self.rows(statement, parameters))
 
     async def execute(
         self, statement: Executable, parameters: dict[str, Any] | Sequence[dict[str, Any]] | None = None

@@ -1,5 +1,6 @@
 """Compiled operations: a GraphQL document becomes one Python function, made once and executed often."""
 
+from execution import rows
 from execution.executing import execute, execute_sync, subscribe
 from execution.executors import CompiledExecutor, CompiledStrawberryExecutor, CompiledSubscriber
 from execution.plans import FallBack, Limits, limits, on_fall_back, statistics
@@ -18,6 +19,7 @@ __all__ = [
     "execute_sync",
     "limits",
     "on_fall_back",
+    "rows",
     "selected_fields",
     "statistics",
     "subscribe",

@@ -42,7 +42,8 @@ def execute(
 
     Synchronous where all resolvers are.
     """
-    return execute_by_core(
+    class_ = counterpart(executor_class, CompiledExecutor, document, operation_name)
+    arguments = (
         schema,
         document,
         root_value,
@@ -55,11 +56,13 @@ def execute(
         max_coercion_errors,
         enable_early_execution,
         middleware,
-        counterpart(executor_class, CompiledExecutor, document, operation_name),
-        is_awaitable,
-        is_async_iterable,
-        **options,
     )
+    if issubclass(class_, Compiled):
+        planned = class_.planned(*arguments, is_awaitable, is_async_iterable, **options)
+        if planned is not None:
+            executor, plan = planned
+            return executor.execute_plan(plan)
+    return execute_by_core(*arguments, class_, is_awaitable, is_async_iterable, **options)
 
 
 def execute_sync(

@@ -94,6 +94,35 @@ class Compiled(Run):
         return built
 
     @classmethod
+    def planned(
+        cls,
+        schema: GraphQLSchema,
+        document: DocumentNode,
+        root_value: Any,
+        context_value: Any,
+        raw_variable_values: dict[str, Any] | None,
+        operation_name: str | None,
+        *args: Any,
+        **kwargs: Any,
+    ) -> "tuple[Compiled, Plan] | None":
+        """An executor and the plan, where that is there already; None for any other, of which nothing is counted.
+
+        What graphql-core looks at before it builds an executor has been looked at when the plan was made.
+        """
+        plans = plans_of(schema)
+        operation = None if plans.incremental else plans.known(document, operation_name)
+        if operation is None or operation.variables is None or not operation.plans:
+            return None
+        values = coerced(operation.variables, raw_variable_values or {})
+        if values is None:
+            return None
+        built = cls.made(operation, values, schema, root_value, context_value, *args, **kwargs)
+        if built is None or built.unknown() is not None:
+            return None
+        plan = built.plan = operation.made(built)
+        return (built, plan) if plan is not None else None
+
+    @classmethod
     def made(
         cls,
         operation: Operation,
@@ -161,6 +190,10 @@ class Compiled(Run):
         plan = self.plan
         if plan is None or (serially is not None and serially is not plan.serial):
             return super().execute_operation(serially)
+        return self.execute_plan(plan)
+
+    def execute_plan(self, plan: Plan) -> AwaitableOrValue[ExecutionResult]:
+        """The result of the plan, or an awaitable of it."""
         counts.executed += 1
         try:
             data = plan.execute(self, self.root_value, None)

@@ -8,9 +8,9 @@ from typing import Any
 from graphql import GraphQLObjectType
 from graphql.pyutils.undefined import UndefinedType
 
-from execution.rows import ROWS_OF, RowReader
-from execution.run import Run
-from execution.strawberry_fields import CAST, decides_by_class, origin_of
+from execution.rows import RowReader, readers_of
+from execution.run import Field, Run
+from execution.strawberry_fields import CAST, decides_by_class, definition_of
 
 MOST_CLASSES = 64
 UNLIKE_PLAIN = ("__await__", "__aiter__", "__getattr__", "__call__")
@@ -19,7 +19,7 @@ UNLIKE_PLAIN = ("__await__", "__aiter__", "__getattr__", "__call__")
 class ObjectPlan:
     """The selection of one object type; `execute` gives its fields, or a coroutine of them."""
 
-    __slots__ = ("by_class", "cast", "execute", "name", "plain", "rows", "type")
+    __slots__ = ("by_class", "cast", "execute", "name", "plain", "rows", "selected", "type")
 
     def __init__(self, type_: GraphQLObjectType, name: str) -> None:
         self.type = type_
@@ -28,7 +28,9 @@ class ObjectPlan:
         self.by_class = decides_by_class(type_)
         self.cast = type_.is_type_of is not None
         self.plain: set[type] = set()
-        self.rows: list[RowReader] = ROWS_OF.get(origin_of(type_), [])
+        self.selected: dict[str, Field] = {}
+        definition = definition_of(type_)
+        self.rows: list[RowReader] = readers_of(definition) if definition is not None else []
 
     def learn(self, value: object) -> None:
         """Take values of this class for objects of the type from now on, where nothing but the class decides."""

@@ -9,6 +9,7 @@ import time
 from collections import Counter, OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from threading import RLock
 from typing import Any, Final
 from weakref import ref
@@ -24,6 +25,7 @@ from execution.variables import simple_variables
 ATTRIBUTE: Final = "__compiled_operations__"
 MOST_ALIASES: Final = 8
 BURST_SECONDS: Final = 0.5
+FAILED: Final = "compiler failed"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -65,13 +67,14 @@ listeners: list[Callable[[FallBack], None]] = []
 def statistics() -> dict[str, Any]:
     """How many plans were compiled and executed, and, by reason, how often graphql-core ran an operation instead.
 
-    `first sight` and `budget` are no refusals: the document may be compiled the next time.
+    `first sight` and `budget` are no refusals: the document may be compiled the next time. `compiler failed` is there
+    from the start, as a fault is worth an alarm, and alarms see changes.
     """
     return {
         "compiled": counts.compiled,
         "compiling_seconds": counts.seconds,
         "executed": counts.executed,
-        "fallen_back": dict(counts.fallen_back),
+        "fallen_back": {FAILED: 0, **counts.fallen_back},
     }
 
 
@@ -134,19 +137,37 @@ class Operation:
         self.aliases: OrderedDict[int, None] = OrderedDict()
         self.reported = False
 
+    def key(self, run: Run) -> tuple[Any, ...] | None:
+        """What tells the plans of the operation apart; None where a condition has no value."""
+        if not self.conditions:
+            return (run.field_resolver is default_field_resolver, run.natives_key)
+        coerced = run.variable_values.coerced
+        values = [coerced.get(condition) for condition in self.conditions]
+        if not all(value is True or value is False for value in values):
+            return None
+        return (run.field_resolver is default_field_resolver, run.natives_key, *values)
+
+    def made(self, run: Run) -> "Plan | None":
+        """The plan for this execution, if it was made before."""
+        if self.refused is not None:
+            return None
+        plan = self.plans.get(self.key(run) or ())
+        return plan if isinstance(plan, Plan) else None
+
 
 class Plans:
     """The plans of one schema. Threads may share them."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, incremental: bool = False) -> None:
+        self.incremental = incremental  # the schema has @defer or @stream, which `execute` refuses
         self.lock = RLock()
         self.operations: OrderedDict[tuple[object, str | None], Operation] = OrderedDict()
         self.by_identity: dict[tuple[int, str | None], tuple[ref[DocumentNode], tuple[object, str | None]]] = {}
         self.seen: OrderedDict[tuple[int, str | None], int] = OrderedDict()
         self.fields = 0
 
-    def __reduce__(self) -> tuple[type["Plans"], tuple[()]]:
-        return (Plans, ())  # a copy of the schema starts without plans
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (partial(Plans, incremental=self.incremental), ())  # a copy of the schema starts without plans
 
     def find(self, run: Run, document: DocumentNode, name: str | None, operation: Operation | None) -> Plan | str:
         """The plan to execute, or why there is none."""
@@ -155,11 +176,9 @@ class Plans:
             return "first sight"
         if operation.refused is not None:
             return operation.refused
-        coerced = run.variable_values.coerced
-        values = [coerced.get(condition) for condition in operation.conditions]
-        if not all(value is True or value is False for value in values):
+        key = operation.key(run)
+        if key is None:
             return "condition without a value"
-        key = (run.field_resolver is default_field_resolver, tuple(run.natives.items()), *values)
         plan = operation.plans.get(key)
         return self.compile(operation, key, run) if plan is None else plan
 
@@ -282,7 +301,7 @@ def compiled(run: Run, *, custom_default: bool) -> Plan | str:
     except RecursionError:
         return "too deep"
     except Exception as error:  # noqa: BLE001 - listeners are told
-        return f"compiler failed: {type(error).__name__}: {error}"
+        return f"{FAILED}: {type(error).__name__}: {error}"
 
 
 def text_of(document: DocumentNode) -> object:
@@ -293,7 +312,10 @@ def text_of(document: DocumentNode) -> object:
 def plans_of(schema: GraphQLSchema) -> Plans:
     """The plans of a schema; they live as long as it."""
     plans: Plans | None = schema.__dict__.get(ATTRIBUTE)
-    return schema.__dict__.setdefault(ATTRIBUTE, Plans()) if plans is None else plans
+    if plans is None:
+        incremental = any(schema.get_directive(name) for name in ("defer", "stream"))
+        plans = schema.__dict__.setdefault(ATTRIBUTE, Plans(incremental=incremental))
+    return plans
 
 
 def find(run: Run, document: DocumentNode, name: str | None, operation: Operation | None) -> Plan | None:
@@ -308,7 +330,8 @@ def find(run: Run, document: DocumentNode, name: str | None, operation: Operatio
 
 def fall_back(reason: str, operation: Operation | None, document: DocumentNode, name: str | None) -> None:
     """Count, and tell the listeners the first time."""
-    counts.fallen_back[reason] += 1
+    # What an exception says is for them: counted by that, there would be no end of reasons.
+    counts.fallen_back[FAILED if reason.startswith(FAILED) else reason] += 1
     if operation is not None and not operation.reported and reason != "budget":
         operation.reported = True
         for listener in listeners:

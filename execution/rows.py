@@ -6,21 +6,26 @@ declares that resolvers of `Contact` may also give named tuples of the class `Co
 from the column of the same name, or as its `Column` says. Build the schema with
 `StrawberryConfig(default_resolver=rows.read)`, so that Strawberry reads rows the same way when it executes an
 operation itself. Values of the type are then told by their class: the type's own, a row class, or an interface's.
+A generic type is registered once for all that is made of it. `rows.selected` says which columns an operation needs.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any
 
-from graphql import GraphQLResolveInfo
+from graphql import GraphQLObjectType, GraphQLResolveInfo
+from strawberry.schema.schema_converter import GraphQLCoreConverter
 from strawberry.types.base import StrawberryObjectDefinition, get_object_definition
+
+from execution.selections import Nodes, selected_fields
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
     """Where a field's value stands in the row, and what makes the value that the field shows of it.
 
-    `convert` is not called for None.
+    `convert` is not called for None; the class of an enum makes the member of that value.
     """
 
     name: str
@@ -29,29 +34,41 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class RowReader:
-    """How fields (by their Python names) are read from rows of a class: (position, conversion)."""
+    """How fields (by their Python names) are read from rows of a class: (position, conversion).
+
+    Other fields of the type are methods, which need the columns in `needed`.
+    """
 
     row: type[tuple[Any, ...]]
+    type_: type
     columns: dict[str, tuple[int, Callable[[Any], Any] | None]]
+    needed: frozenset[str]
+
+    def column(self, index: int) -> str:
+        """The name of a column."""
+        name: str = self.row._fields[index]  # type: ignore[attr-defined]
+        return name
 
 
 READERS: dict[type, RowReader] = {}
 ROWS_OF: dict[type | None, list[RowReader]] = {}
 
 
-def register(type_: type, row: type[tuple[Any, ...]], **columns: Column) -> None:
+def register(type_: type, row: type[tuple[Any, ...]], needed: Iterable[str] = (), /, **columns: Column) -> None:
     """Let the Strawberry type be read from rows, before a schema is built of it. A row class belongs to one type.
 
-    Raises `ValueError` for a row or column that does not fit.
+    `needed` names the columns that the type's methods read. Raises `ValueError` for what does not fit.
     """
     names: tuple[str, ...] | None = getattr(row, "_fields", None)
     definition = get_object_definition(type_, strict=True)
     if names is None or row in READERS:
         raise ValueError(f"{row.__name__} must be the named tuple of one type")
     read_by = {name: (index, None) for index, name in enumerate(names)} | {
-        field: (position(names, column, row), column.convert) for field, column in columns.items()
+        field: (position(names, column, row), conversion(column.convert)) for field, column in columns.items()
     }
-    reader = RowReader(row, read_by)
+    reader = RowReader(row, definition.origin, read_by, frozenset(needed))
+    for name in needed:
+        position(names, Column(name), row)
     READERS[row] = reader
     ROWS_OF.setdefault(definition.origin, []).append(reader)
     accept(definition, row)
@@ -62,6 +79,21 @@ def position(names: tuple[str, ...], column: Column, row: type) -> int:
     if column.name not in names:
         raise ValueError(f"{row.__name__} has no column {column.name!r}")
     return names.index(column.name)
+
+
+def conversion(convert: Callable[[Any], Any] | None) -> Callable[[Any], Any] | None:
+    """The conversion; for the class of an enum the look-up of its members, which is quicker than the class."""
+    if isinstance(convert, type) and issubclass(convert, Enum):
+        return {member.value: member for member in convert}.__getitem__
+    return convert
+
+
+def readers_of(definition: StrawberryObjectDefinition) -> list[RowReader]:
+    """How rows are read as the type: by what was registered for it, or for the generic type that it was made of."""
+    found = ROWS_OF.get(definition.origin, [])
+    if found or definition.concrete_of is None:
+        return found
+    return ROWS_OF.get(definition.concrete_of.origin, [])
 
 
 def accept(definition: StrawberryObjectDefinition, row: type) -> None:
@@ -84,3 +116,38 @@ def read(source: Any, name: str) -> Any:
     index, convert = reader.columns[name]
     value = source[index]
     return value if convert is None or value is None else convert(value)
+
+
+def selected(info: Any, row: type[tuple[Any, ...]], *paths: tuple[str, ...]) -> frozenset[str]:
+    """The columns that the operation needs of rows of the class, which stand at these paths under the field.
+
+    Takes the `info` of Strawberry or of graphql-core. In a compiled operation it costs a look-up.
+    """
+    nodes = getattr(info, "_raw_info", info).field_nodes
+    if not isinstance(nodes, Nodes):
+        return needed_columns(info, READERS[row], paths)
+    found = nodes.columns.get((row, paths))
+    if found is None:
+        found = nodes.columns[row, paths] = needed_columns(info, READERS[row], paths)
+    return found
+
+
+def needed_columns(info: Any, reader: RowReader, paths: Iterable[tuple[str, ...]]) -> frozenset[str]:
+    """The columns behind the fields that are selected at the paths."""
+    selection = selected_fields(info)
+    fields = fields_of(getattr(info, "_raw_info", info), reader.type_)
+    found: set[str] = set()
+    for name in {name for path in paths for name in selection.at(*path)}:
+        read_by = reader.columns.get(fields.get(name, ""))
+        found |= {reader.column(read_by[0])} if read_by is not None else reader.needed
+    return frozenset(found)
+
+
+def fields_of(info: GraphQLResolveInfo[Any], type_: type) -> dict[str, str]:
+    """The Python names of a type's fields by their names in the schema."""
+    backref = GraphQLCoreConverter.DEFINITION_BACKREF
+    for known in info.schema.type_map.values():
+        definition = known.extensions.get(backref)
+        if isinstance(known, GraphQLObjectType) and getattr(definition, "origin", None) is type_:
+            return {name: field.extensions[backref].python_name for name, field in known.fields.items()}
+    raise ValueError(f"{type_.__name__} is no type of this schema")

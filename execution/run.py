@@ -58,7 +58,12 @@ class Run(Executor[Any]):
     """
 
     natives: ClassVar[Mapping[str, type]] = {}
+    natives_key: ClassVar[tuple[tuple[str, type], ...]] = ()
     altered: ClassVar[bool] = False  # whether a subclass overrides what generated code stands in for
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        cls.natives_key = tuple(cls.natives.items())
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

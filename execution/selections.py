@@ -1,6 +1,6 @@
 """Which fields were selected under the one being resolved, so that services read no more than was asked for."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from graphql import (
@@ -47,12 +47,23 @@ class Selection(Mapping[str, "Selection"]):
             selection = selection.fields[name]
         return True
 
+    def at(self, *names: str) -> "Selection":
+        """What is selected at the end of the path; nothing where it is not selected itself."""
+        selection = self
+        for name in names:
+            selection = selection.fields.get(name) or Selection()
+        return selection
+
 
 class Nodes(list[FieldNode]):
-    """The nodes of a field in a plan. What they select is worked out once a plan."""
+    """The nodes of a field in a plan. What they select, and which columns of rows that takes, is worked out once."""
 
-    __slots__ = ("selection",)
+    __slots__ = ("columns", "selection")
     selection: Selection
+
+    def __init__(self, nodes: Iterable[FieldNode]) -> None:
+        super().__init__(nodes)
+        self.columns: dict[tuple[type, tuple[tuple[str, ...], ...]], frozenset[str]] = {}
 
 
 def selected_fields(info: Any) -> Selection:

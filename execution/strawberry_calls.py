@@ -1,11 +1,12 @@
 """Resolvers of Strawberry fields, called as Strawberry calls them, with what never changes worked out beforehand.
 
-Only fields whose arguments need no conversion; `execution/strawberry_fields.py` says which fields are looked at here.
+Only where no argument needs to be converted; `execution/strawberry_fields.py` says which fields are looked at here.
 """
 
 import inspect
 from collections.abc import Callable
 from functools import partial
+from types import CoroutineType
 from typing import Any
 
 import strawberry
@@ -19,10 +20,12 @@ from strawberry.types.field import StrawberryField
 AS_THEY_ARE = (str, int, float, bool, strawberry.ID)
 
 
-def direct_call(definition: StrawberryField, schema: GraphQLSchema, *, later: bool) -> Callable[..., Any] | None:
+def direct_call(
+    definition: StrawberryField, schema: GraphQLSchema, strawberrys: Callable[..., Any], *, later: bool
+) -> Callable[..., Any] | None:
     """A function that resolves the field as Strawberry's own resolver does, or None where only that one can.
 
-    `later` says that Strawberry's is a coroutine function.
+    `later` says that Strawberry's is a coroutine function. It is called where an argument has to be converted.
     """
     owner = getattr(schema, "_strawberry_schema", None)
     resolver = definition.base_resolver
@@ -34,26 +37,54 @@ def direct_call(definition: StrawberryField, schema: GraphQLSchema, *, later: bo
         return None
     if any(type(extension).map_arguments is not FieldExtension.map_arguments for extension in definition.extensions):
         return None
-    names = names_of_arguments(definition, owner.config)
+    names, converted = names_of_arguments(definition, owner.config)
     if names is None:
         return None
     takes_self, takes_info = bool(resolver.self_parameter), bool(resolver.info_parameter)
     base = base_call(resolver.wrapped_func, takes_self=takes_self, takes_info=takes_info)
     call = chained(base, names, build_field_extension_resolvers(definition))
-    return with_info(definition, owner.config, call, later=later)
+    made = with_info(definition, owner.config, call, later=later)
+    return unless_given(converted, made, strawberrys, later=later) if converted else made
 
 
-def names_of_arguments(definition: StrawberryField, config: StrawberryConfig) -> dict[str, str] | None:
-    """The Python names of the arguments; None when one of them is converted on its way."""
+def names_of_arguments(
+    definition: StrawberryField, config: StrawberryConfig
+) -> tuple[dict[str, str] | None, frozenset[str]]:
+    """The Python names of the arguments, and those that are converted on their way unless they are left out or null.
+
+    No names when there is an argument that is converted in any case.
+    """
     names: dict[str, str] = {}
+    converted: set[str] = set()
     for argument in definition.arguments:
         type_: Any = argument.type
-        if type(type_) is StrawberryOptional:  # and not its subclass Maybe, whose values are wrapped
+        name = config.name_converter.from_argument(argument)
+        optional = type(type_) is StrawberryOptional  # and not its subclass Maybe, whose values are wrapped
+        if optional:
             type_ = type_.of_type
         if type_ not in AS_THEY_ARE and not isinstance(type_, StrawberryEnumDefinition):
-            return None
-        names[config.name_converter.from_argument(argument)] = argument.python_name
-    return names
+            if not optional:
+                return None, frozenset()
+            converted.add(name)
+        names[name] = argument.python_name
+    return names, frozenset(converted)
+
+
+def unless_given(
+    names: frozenset[str], made: Callable[..., Any], strawberrys: Callable[..., Any], *, later: bool
+) -> Callable[..., Any]:
+    """The call, or Strawberry's own resolver where one of these arguments has a value."""
+
+    def at_once(source: Any, info: Any, /, **given: Any) -> Any:
+        for name in names:
+            if given.get(name) is not None:
+                return strawberrys(source, info, **given)
+        return made(source, info, **given)
+
+    async def in_time(source: Any, info: Any, /, **given: Any) -> Any:
+        return await at_once(source, info, **given)
+
+    return in_time if later else at_once
 
 
 def base_call(function: Callable[..., Any], *, takes_self: bool, takes_info: bool) -> Callable[..., Any]:
@@ -98,6 +129,6 @@ def with_info(
 
     async def in_time(source: Any, info: Any, /, **given: Any) -> Any:
         result = call(source, info_class(_raw_info=info, _field=definition), given)
-        return await result if inspect.isawaitable(result) else result
+        return await result if type(result) is CoroutineType or inspect.isawaitable(result) else result
 
     return in_time if later else at_once

@@ -61,7 +61,8 @@ def strawberry_field(
     found = method(definition)
     if found is not None:
         return found
-    call = direct_call(definition, schema, later=made_by_strawberry(field.resolve, "_async_resolver"))
+    later = made_by_strawberry(field.resolve, "_async_resolver")
+    call = direct_call(definition, schema, field.resolve, later=later) if field.resolve else None
     return CalledField(call) if call is not None else None
 
 
@@ -94,15 +95,15 @@ def decides_by_class(type_: GraphQLObjectType) -> bool:
     """Whether `is_type_of` looks at the value's class alone (and at `strawberry.cast`)."""
     if type_.is_type_of is None or getattr(type_.is_type_of, "by_class", False):
         return True
-    definition = type_.extensions.get(GraphQLCoreConverter.DEFINITION_BACKREF)
+    definition = definition_of(type_)
     return (
-        isinstance(definition, StrawberryObjectDefinition)
+        definition is not None
         and definition.is_type_of is None
         and made_by_strawberry(type_.is_type_of, "is_type_of")
     )
 
 
-def origin_of(type_: GraphQLObjectType) -> type | None:
-    """The class that the type was made of; None for types that are not Strawberry's."""
+def definition_of(type_: GraphQLObjectType) -> StrawberryObjectDefinition | None:
+    """Strawberry's definition of the type; None for types that are not Strawberry's."""
     definition = type_.extensions.get(GraphQLCoreConverter.DEFINITION_BACKREF)
-    return definition.origin if isinstance(definition, StrawberryObjectDefinition) else None
+    return definition if isinstance(definition, StrawberryObjectDefinition) else None

@@ -11,6 +11,7 @@ from graphql import GraphQLList, GraphQLOutputType, get_nullable_type, is_non_nu
 from graphql.execution.collect_fields import GroupedFieldSet
 
 from execution.arguments import has_arguments
+from execution.bulk import lines_of_bulk
 from execution.completing import completer
 from execution.leaves import lines_of_leaf
 from execution.positions import Position
@@ -64,6 +65,7 @@ def function_of_object(
         field = compilation.field_of(plan.type, key, details)
         if field is None:
             continue
+        plan.selected[key] = field
         variable = f"v{len(entries)}"
         lines = lines_of_field(compilation, field, variable, reader)
         body += lines
@@ -234,8 +236,20 @@ def lines_of_list(
 ) -> Lines:
     """The function that completes the items of an iterable."""
     x = compilation.constant("X", item)
+    bulk = lines_of_bulk(compilation, f"{name}_bulk", type_, field.details)
+    at_a_stroke = [
+        "    if type(items) is list:",
+        "        try:",
+        f"            done = {name}_bulk(items)",
+        "        except Exception:  # the careful way says which value it was",
+        "            done = None",
+        "        if done is not None:",
+        "            return done",
+    ]
     return [
+        *bulk,
         f"def {name}(run, path, items):",
+        *(at_a_stroke if bulk else []),
         "    slow = False",
         "    done = []",
         "    push = done.append",

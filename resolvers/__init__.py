@@ -4,6 +4,7 @@ from functools import lru_cache
 
 import strawberry
 
+from execution import rows
 from resolvers.accounts import AccountMutations, AccountQueries
 from resolvers.campaigns import CampaignMutations, CampaignQueries, CampaignSubscriptions
 from resolvers.compiled import CompiledOperations
@@ -49,6 +50,6 @@ def build_schema() -> strawberry.Schema:
         query=Query,
         mutation=Mutation,
         subscription=Subscription,
-        config=configuration(),
+        config=configuration(read=rows.read),
         execution_context_class=CompiledOperations,
     )

@@ -9,6 +9,7 @@ import asyncio
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
@@ -29,18 +30,12 @@ class Account:
     untold: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Balance:
-    """Where a payer stands; `resets_at` in Unix seconds."""
+class Balance(NamedTuple):
+    """Where a payer stands; `reset_at` is when the next minute begins."""
 
     limit: int
     remaining: int
-    resets_at: int
-
-    @property
-    def reset_at(self) -> datetime:
-        """When the next minute begins."""
-        return datetime.fromtimestamp(self.resets_at, UTC)
+    reset_at: datetime
 
 
 @dataclass(slots=True)
@@ -50,6 +45,7 @@ class Budgets:
     limit: int
     redis: Redis
     minute: int = 0
+    reset_at: datetime = datetime.fromtimestamp(0, UTC)  # noqa: RUF009 - a moment does not change
     accounts: dict[str, Account] = field(default_factory=dict)
 
     def account(self, payer: str) -> Account:
@@ -57,6 +53,7 @@ class Budgets:
         minute = int(time.time()) // MINUTE
         if minute != self.minute:
             self.minute = minute
+            self.reset_at = datetime.fromtimestamp((minute + 1) * MINUTE, UTC)
             self.accounts = {}
         found = self.accounts.get(payer)
         if found is None:
@@ -66,16 +63,16 @@ class Budgets:
     def balance(self, payer: str) -> Balance:
         """What the payer has left in this minute."""
         spent = self.account(payer).spent
-        return Balance(limit=self.limit, remaining=max(0, self.limit - spent), resets_at=(self.minute + 1) * MINUTE)
+        return Balance(self.limit, max(0, self.limit - spent), self.reset_at)
 
-    def charge(self, payer: str, points: int) -> Balance | None:
-        """Take the points; None, taking nothing, when they are not there."""
+    def charge(self, payer: str, points: int) -> bool:
+        """Take the points; False, taking nothing, when they are not there."""
         account = self.account(payer)
         if account.spent + points > self.limit:
-            return None
+            return False
         account.spent += points
         account.untold += points
-        return self.balance(payer)
+        return True
 
     def give_back(self, payer: str, points: int) -> Balance:
         """Return points that an operation was charged and did not use; fewer than none for what it used beyond."""

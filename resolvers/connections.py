@@ -1,21 +1,67 @@
 """From a service's page to a Relay connection."""
 
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Generic, NamedTuple, TypeVar, cast
 
-from schema.connections import Connection, Edge, page_info
+import strawberry
+
+from execution import rows, selected_fields
+from schema.connections import Connection, Edge
+from schema.nodes import PageInfo
 from services.pages import Page
 
 R = TypeVar("R")
 T = TypeVar("T")
 
 
-def connection_of(page: Page[R], show: Callable[[R], T], count: Callable[[], Awaitable[int]]) -> Connection[T]:
-    """The connection of a page; `count` runs when `totalCount` is selected."""
-    nodes = [show(row) for row in page.rows]
-    return Connection(
-        edges=[Edge(cursor=cursor, node=node) for cursor, node in zip(page.cursors, nodes, strict=True)],
-        nodes=nodes,
-        page_info=page_info(page.cursors, has_next=page.has_next, has_previous=page.has_previous),
-        count=count,
+class EdgeRow(NamedTuple):
+    """An edge, read as it is."""
+
+    cursor: str | None
+    node: object
+
+
+rows.register(Edge, EdgeRow)
+
+
+class ShownPage(Generic[R, T]):
+    """A page whose rows are turned into what the schema shows, where they are not shown as they are."""
+
+    def __init__(self, page: Page[R], show: Callable[[R], T] | None, count: Callable[[], Awaitable[int]]) -> None:
+        self.page = page
+        self.show = show
+        self.counted = count
+
+    def edges(self, info: strawberry.Info) -> list[Edge[T]]:
+        """The rows with their cursors, which are made when they are selected."""
+        nodes = self.nodes()
+        cursors = self.page.cursors if "cursor" in selected_fields(info) else [None] * len(nodes)
+        new = tuple.__new__
+        return cast("list[Edge[T]]", [new(EdgeRow, edge) for edge in zip(cursors, nodes, strict=True)])
+
+    def nodes(self) -> list[T]:
+        """The rows."""
+        if self.show is None:
+            return cast("list[T]", self.page.rows)
+        return [self.show(row) for row in self.page.rows]
+
+    def page_info(self) -> PageInfo:
+        """Where the page stands."""
+        return page_info(self.page)
+
+    async def count(self) -> int:
+        """How many rows the whole list has."""
+        return await self.counted()
+
+
+def page_info(page: Page[R]) -> PageInfo:
+    """Where a page stands in its list."""
+    start, end = page.ends
+    return PageInfo(
+        has_next_page=page.has_next, has_previous_page=page.has_previous, start_cursor=start, end_cursor=end
     )
+
+
+def connection_of(page: Page[R], show: Callable[[R], T] | None, count: Callable[[], Awaitable[int]]) -> Connection[T]:
+    """The connection of a page; without `show` its rows are shown as they are. `count` runs when it is selected."""
+    return Connection(shown=ShownPage(page, show, count))

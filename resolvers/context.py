@@ -4,7 +4,6 @@ import time
 from collections.abc import AsyncIterator, Callable, Hashable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any, TypeVar, cast
 
 import strawberry
@@ -19,9 +18,22 @@ from services.runtime import Runtime
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
+R = TypeVar("R")
+
+RELATIONS: dict[type, Callable[["RequestContext"], Any]] = {}
 
 
-@dataclass(kw_only=True)
+def reads_relations(kind: type) -> Callable[[type[R]], type[R]]:
+    """Declare the class whose instances, made of a context, read what the schema's protocol says."""
+
+    def declare(reader: type[R]) -> type[R]:
+        RELATIONS[kind] = cast("Callable[[RequestContext], Any]", reader)
+        return reader
+
+    return declare
+
+
+@dataclass(slots=True, kw_only=True)
 class RequestContext:
     """One GraphQL operation: who asks, and what the process offers."""
 
@@ -33,11 +45,14 @@ class RequestContext:
     refused: Unauthenticated | None = None
     started_at: float = field(default_factory=time.time)
     loaders: dict[str, DataLoader[Any, Any]] = field(default_factory=dict)
+    scope: ReadScope | None = None
 
     @property
     def payer(self) -> str:
         """Whose budget the operation's cost is taken from."""
-        return str(self.principal.organization_id) if self.principal else f"address:{self.client_address}"
+        if self.principal is None:
+            return f"address:{self.client_address}"
+        return self.principal.tenant.parameters["tenant_organization"]
 
     @property
     def anonymous(self) -> bool:
@@ -53,10 +68,12 @@ class RequestContext:
             raise Unauthenticated("Log in first: send `Authorization: Bearer <access token>`.")
         return self.principal
 
-    @cached_property
+    @property
     def reads(self) -> ReadScope:
         """The read scope of this operation, shared by its fields."""
-        return self.runtime.reads(self.caller.tenant)
+        if self.scope is None:
+            self.scope = self.runtime.reads(self.caller.tenant)
+        return self.scope
 
     @asynccontextmanager
     async def work(self) -> AsyncIterator[UnitOfWork]:
@@ -64,6 +81,10 @@ class RequestContext:
         async with self.runtime.work.begin(self.caller.tenant) as uow:
             yield uow
         self.loaders.clear()  # what a mutation before this one has read may be out of date
+
+    def relations(self, kind: type[R]) -> R:
+        """What reads relations of that kind, see `reads_relations`."""
+        return cast("R", RELATIONS[kind](self))
 
     def loader(self, name: str, make: Callable[[], DataLoader[K, V]]) -> DataLoader[K, V]:
         """The operation's loader of that name, so that siblings are read in one statement."""

@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable
+from types import CoroutineType
 from typing import Any, Protocol, TypeVar, get_type_hints
 
 import strawberry
@@ -37,7 +38,7 @@ class Rule(FieldExtension):
         """Check, then resolve."""
         self.check(info)
         result = next_(source, info, **kwargs)
-        return await result if inspect.isawaitable(result) else result
+        return await result if type(result) is CoroutineType or inspect.isawaitable(result) else result
 
 
 class Requires(Rule):

@@ -3,9 +3,8 @@
 `Connection[Contact]` is `ContactConnection` in the schema, with `Edge[Contact]` as `ContactEdge`.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
 from enum import Enum
-from typing import Annotated, Generic, TypeVar
+from typing import Annotated, Generic, Protocol, TypeVar
 
 import strawberry
 
@@ -39,27 +38,45 @@ class Edge(Generic[T]):
     node: T = strawberry.field(description="The row itself.")
 
 
+class Shown(Protocol[T]):
+    """A page that a service has read, as a connection shows it."""
+
+    def edges(self, info: strawberry.Info) -> list[Edge[T]]:
+        """The rows with their cursors."""
+
+    def nodes(self) -> list[T]:
+        """The rows."""
+
+    def page_info(self) -> PageInfo:
+        """Where the page stands."""
+
+    async def count(self) -> int:
+        """How many rows the whole list has."""
+
+
 @strawberry.type(description="A page of a list (Relay).")
 class Connection(Generic[T]):
-    edges: list[Edge[T]] = strawberry.field(description="The rows of the page with their cursors.")
-    nodes: list[T] = strawberry.field(description="The rows of the page alone.")
-    page_info: PageInfo = strawberry.field(description="Whether there are more, and where to go on.")
-    count: strawberry.Private[Callable[[], Awaitable[int]]]
+    shown: strawberry.Private[Shown[T]]
+
+    @on_demand("The rows of the page with their cursors.")
+    def edges(self, info: strawberry.Info) -> list[Edge[T]]:
+        """Made as they were asked for."""
+        return self.shown.edges(info)
+
+    @on_demand("The rows of the page alone.")
+    def nodes(self) -> list[T]:
+        """Made as they were asked for."""
+        return self.shown.nodes()
+
+    @on_demand("Whether there are more, and where to go on.")
+    def page_info(self) -> PageInfo:
+        """Made as it was asked for."""
+        return self.shown.page_info()
 
     @on_demand("How many rows the whole list has; counted only when selected.")
     async def total_count(self) -> int:
         """Count, as it was asked for."""
-        return await self.count()
-
-
-def page_info(cursors: Sequence[str], *, has_next: bool, has_previous: bool) -> PageInfo:
-    """Where a page with these cursors stands."""
-    return PageInfo(
-        has_next_page=has_next,
-        has_previous_page=has_previous,
-        start_cursor=cursors[0] if cursors else None,
-        end_cursor=cursors[-1] if cursors else None,
-    )
+        return await self.shown.count()
 
 
 @strawberry.enum(description="Which end of a list comes first.")

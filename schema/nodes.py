@@ -1,5 +1,6 @@
 """What every object of the API shares: the global id, and pages of a list."""
 
+from typing import Protocol, cast
 from uuid import UUID
 
 import strawberry
@@ -20,9 +21,22 @@ class PageInfo:
     end_cursor: str | None = strawberry.field(description="Cursor of the last edge.")
 
 
+class HasKey(Protocol):
+    """What nodes are shown from: rows of services, which know their UUIDs."""
+
+    @property
+    def key(self) -> UUID:
+        """The row's id."""
+
+
+def key_of(node: Node) -> UUID:
+    """The UUID of a node that is read from a row."""
+    return cast("HasKey", node).key
+
+
 def global_id(type_name: str, value: UUID) -> strawberry.ID:
     """The global id of a node."""
-    return strawberry.ID(encode_global_id(type_name, value))
+    return cast("strawberry.ID", encode_global_id(type_name, value))
 
 
 def uuid_of(type_name: str, value: str) -> UUID | None:

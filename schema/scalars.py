@@ -1,5 +1,6 @@
 """Scalars of the API, each with the rule it keeps."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, NewType
 
@@ -69,6 +70,6 @@ SCALARS: dict[object, Any] = {
 }
 
 
-def configuration() -> StrawberryConfig:
-    """Strawberry's configuration with our scalars."""
-    return StrawberryConfig(scalar_map=SCALARS, disable_field_suggestions=False)
+def configuration(*, read: Callable[[Any, str], object] = getattr) -> StrawberryConfig:
+    """Strawberry's configuration with our scalars; `read` gives a field's value off what is shown."""
+    return StrawberryConfig(scalar_map=SCALARS, disable_field_suggestions=False, default_resolver=read)

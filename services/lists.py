@@ -35,8 +35,7 @@ BY_NAME: Final = Order(
     name="lists.name",
     key=ContactList.name,
     id=ContactList.id,
-    value=lambda row: row.name,
-    parse=pages.text,
+    keys=pages.TEXTS,
 )
 
 
@@ -108,7 +107,7 @@ async def demand_all(reads: Reads, list_ids: Sequence[UUID | None], field: tuple
 async def page(reads: Reads, request: PageRequest) -> Page[ListRow]:
     """A page of the lists by name; raises `CursorInvalid`."""
     rows = await reads.rows(pages.paged(select(*COLUMNS), BY_NAME, request))
-    return pages.page_of([ListRow._make(row) for row in rows], BY_NAME, request, lambda row: row.id)
+    return pages.page_of([ListRow._make(row) for row in rows], BY_NAME, request)
 
 
 async def count(reads: Reads) -> int:

@@ -49,9 +49,7 @@ class TemplateRow:
 
 
 COLUMNS: Final = [getattr(Template, column.name) for column in fields(TemplateRow)]
-BY_NAME: Final = Order(
-    name="templates:name", key=Template.name, id=Template.id, value=lambda row: row.name, parse=pages.text
-)
+BY_NAME: Final = Order(name="templates:name", key=Template.name, id=Template.id, keys=pages.TEXTS)
 
 
 def select_templates() -> Select[*tuple[Any, ...]]:
@@ -99,7 +97,7 @@ def texts_of(template: TemplateRow) -> Texts:
 async def page(reads: Reads, request: PageRequest) -> Page[TemplateRow]:
     """A page of the tenant's templates, by name."""
     rows = await reads.rows(pages.paged(select_templates(), BY_NAME, request))
-    return pages.page_of([template_row(row) for row in rows], BY_NAME, request, lambda row: row.id)
+    return pages.page_of([template_row(row) for row in rows], BY_NAME, request)
 
 
 async def count(reads: Reads) -> int:

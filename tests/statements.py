@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import event
 
-from core.db import read_pools, reading
+from core.db import reading
 from services.runtime import Runtime
 
 ROWS = ("Actual Rows", "Rows Removed by Filter", "Rows Removed by Join Filter", "Rows Removed by Index Recheck")
@@ -23,7 +23,9 @@ def statements(runtime: Runtime) -> Iterator[list[tuple[str, tuple[Any, ...]]]]:
     def note_read(statement: str, parameters: Sequence[Any]) -> None:
         seen.append((statement, tuple(parameters)))
 
-    watchers = read_pools[reading(runtime.engine)].watchers
+    pool = reading(runtime.engine).pool
+    assert pool is not None
+    watchers = pool.watchers
     watchers.append(note_read)
     event.listen(runtime.engine.sync_engine, "before_cursor_execute", note)
     try:

@@ -1,9 +1,9 @@
 """From rows of campaigns to the types of the API."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from math import ceil, floor
-from typing import cast
+from typing import TypeVar, cast
 from uuid import UUID
 
 from models.campaigns import FINAL
@@ -19,15 +19,16 @@ from schema.nodes import global_id
 from schema.scalars import DateTime
 from services import campaigns, lists
 from services.campaigns import CampaignRow, Content, Deleted
+from services.deliveries import progress
 from services.deliveries.audience import count_audiences
-from services.deliveries.progress import ProgressRow, StatsRow, read_figures
+from services.deliveries.progress import Figures, ProgressRow, read_figures
 
-Figures = tuple[ProgressRow, StatsRow]
+V = TypeVar("V")
 
 
-def campaign_of(context: RequestContext, row: CampaignRow) -> Campaign:
-    """A campaign as the API shows it; what is large or counted is read when it is selected."""
-    return mapped(row, LiveDetails(context, row))
+def campaign_of(context: RequestContext, row: CampaignRow, figures: Figures | None = None) -> Campaign:
+    """A campaign as the API shows it; what is large, or counted and not yet known, is read when it is selected."""
+    return mapped(row, LiveDetails(context, row) if figures is None else CountedDetails(context, row, figures))
 
 
 def deleted_campaign(context: RequestContext, deleted: Deleted) -> Campaign:
@@ -69,9 +70,9 @@ class LiveDetails:
         """Whom it names."""
         return await by_id(self.context, "campaign audiences", campaigns.read_audiences).load(self.row.id)
 
-    async def figures(self) -> Figures:
+    def figures(self) -> Figures | Awaitable[Figures]:
         """Its counters."""
-        return await by_id(self.context, "campaign figures", read_figures).load(self.row.id)
+        return by_id(self.context, "campaign figures", read_figures).load(self.row.id)
 
     async def html_content(self) -> str:
         """The HTML, as it was saved."""
@@ -97,13 +98,24 @@ class LiveDetails:
             exclude_tags=list(named.exclude_tags),
         )
 
-    async def stats(self) -> CampaignStats:
+    def stats(self) -> CampaignStats | Awaitable[CampaignStats]:
         """What became of the campaign."""
-        return stats_of((await self.figures())[1])
+        return of_figures(stats_shown, self.figures())
 
-    async def progress(self) -> CampaignProgress:
+    def progress(self) -> CampaignProgress | Awaitable[CampaignProgress]:
         """How far the campaign is."""
-        return progress_of((await self.figures())[0])
+        return of_figures(progress_shown, self.figures())
+
+
+@dataclass(slots=True)
+class CountedDetails(LiveDetails):
+    """The same where the counters came with the campaign."""
+
+    known: Figures
+
+    def figures(self) -> Figures:
+        """Its counters."""
+        return self.known
 
 
 @dataclass(slots=True)
@@ -120,9 +132,19 @@ class LastDetails(LiveDetails):
         """Whom it named."""
         return self.deleted.audience
 
-    async def figures(self) -> Figures:
+    def figures(self) -> Figures:
         """Its counters."""
         return self.deleted.figures
+
+
+def of_figures(show: Callable[[Figures], V], figures: Figures | Awaitable[Figures]) -> V | Awaitable[V]:
+    """What is shown of figures, at once where they are known."""
+    return show(figures) if isinstance(figures, Figures) else later(show, figures)
+
+
+async def later(show: Callable[[Figures], V], figures: Awaitable[Figures]) -> V:
+    """What is shown of figures that are being read."""
+    return show(await figures)
 
 
 @dataclass(slots=True)
@@ -149,6 +171,11 @@ class AudienceReader:
         """The lists that exist, in their order."""
         found = await by_id(self.context, "lists", lists.by_ids).load_many(list_ids)
         return [list_of(self.context, row) for row in found]
+
+
+def progress_shown(figures: Figures) -> CampaignProgress:
+    """The progress among the figures."""
+    return progress_of(progress.progress_of(figures))
 
 
 def progress_of(row: ProgressRow) -> CampaignProgress:
@@ -179,22 +206,21 @@ def percent_of(row: ProgressRow) -> float:
     return floor(1000 * ended / counts.audience) / 10
 
 
-def stats_of(row: StatsRow) -> CampaignStats:
-    """The results, with their rates."""
-    counts = row.counts
-    sent = counts.accepted + counts.delivered + counts.bounced + counts.complained
+def stats_shown(figures: Figures) -> CampaignStats:
+    """The results among the figures, with their rates."""
+    sent = figures.accepted + figures.delivered + figures.bounced + figures.complained
     return CampaignStats(
-        audience=counts.audience,
+        audience=figures.audience,
         sent=sent,
-        delivered=row.reached,
-        opened=row.opened,
-        clicked=row.clicked,
-        bounced=counts.bounced,
-        complained=counts.complained,
-        unsubscribed=row.unsubscribed,
-        open_rate=share(row.opened, row.reached),
-        click_rate=share(row.clicked, row.reached),
-        delivery_rate=share(row.reached, sent),
+        delivered=figures.reached,
+        opened=figures.opened,
+        clicked=figures.clicked,
+        bounced=figures.bounced,
+        complained=figures.complained,
+        unsubscribed=figures.unsubscribed,
+        open_rate=share(figures.opened, figures.reached),
+        click_rate=share(figures.clicked, figures.reached),
+        delivery_rate=share(figures.reached, sent),
     )
 
 

@@ -6,6 +6,7 @@ from uuid import UUID
 import strawberry
 
 from core.permissions import Permission
+from execution import selected_fields
 from models.campaigns import CampaignStatus
 from resolvers.campaigns.mapping import campaign_of
 from resolvers.connections import connection_of
@@ -68,7 +69,13 @@ class CampaignQueries:
     async def campaign(self, info: Info, id: CampaignId) -> Campaign | None:  # noqa: A002 - the contract's name
         """One campaign, or null when there is none for you."""
         campaign_id = uuid_of("Campaign", id)
-        row = await campaigns.get(info.context.reads, campaign_id) if campaign_id else None
+        if campaign_id is None:
+            return None
+        reads, selected = info.context.reads, selected_fields(info)
+        if "stats" in selected or "progress" in selected:
+            found = await campaigns.get_with_figures(reads, campaign_id)
+            return campaign_of(info.context, *found) if found else None
+        row = await campaigns.get(reads, campaign_id)
         return campaign_of(info.context, row) if row else None
 
     @query(Requires(Permission.CAMPAIGN_READ))

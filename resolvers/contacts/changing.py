@@ -47,20 +47,20 @@ def given_fields(given: CreateContactInput | UpdateContactInput | UpsertContactI
     return cast("GivenFields", given_values(given, *names))
 
 
-def result_of(context: RequestContext, result: UpsertResult) -> UpsertContactResult:
+def result_of(result: UpsertResult) -> UpsertContactResult:
     """What became of a row, as the API shows it."""
     return UpsertContactResult(
         index=result.index,
         status=UpsertStatus[result.status.name],
-        contact=contact_of(context, result.contact) if result.contact else None,
+        contact=contact_of(result.contact) if result.contact else None,
         user_errors=[user_error(error) for error in result.errors],
     )
 
 
 async def shown(context: RequestContext, ids: Sequence[UUID]) -> list[Contact]:
     """Contacts by their ids, in that order."""
-    rows = await contacts.by_ids(context.reads, ids)
-    return [contact_of(context, rows[contact_id]) for contact_id in ids if contact_id in rows]
+    found = await contacts.by_ids(context.reads, ids)
+    return [contact_of(found[contact_id]) for contact_id in ids if contact_id in found]
 
 
 @strawberry.type
@@ -71,14 +71,14 @@ class ContactMutations:
         list_ids = [uuid_of("List", value) for value in input.list_ids or ()]
         async with info.context.work() as uow:
             row = await contacts.create(uow, given_fields(input), status=input.status, list_ids=list_ids)
-        return CreateContactPayload(contact=contact_of(info.context, row))
+        return CreateContactPayload(contact=contact_of(row))
 
     @mutation(Requires(Permission.CONTACT_WRITE))
     async def update_contact(self, info: Info, input: UpdateContactInput) -> UpdateContactPayload:  # noqa: A002 - the same
         """Change the fields that are given; custom fields are merged, tags replaced."""
         async with info.context.work() as uow:
             row = await contacts.change(uow, uuid_of("Contact", input.contact_id), given_fields(input))
-        return UpdateContactPayload(contact=contact_of(info.context, row))
+        return UpdateContactPayload(contact=contact_of(row))
 
     @mutation(Requires(Permission.CONTACT_DELETE))
     async def delete_contact(self, info: Info, input: DeleteContactInput) -> DeleteContactPayload:  # noqa: A002 - the same
@@ -88,9 +88,7 @@ class ContactMutations:
         """
         async with info.context.work() as uow:
             row = await contacts.remove(uow, uuid_of("Contact", input.contact_id))
-        return DeleteContactPayload(
-            contact=contact_of(info.context, row), deleted_contact_id=global_id("Contact", row.id)
-        )
+        return DeleteContactPayload(contact=contact_of(row), deleted_contact_id=global_id("Contact", row.id))
 
     @mutation(Requires(Permission.CONTACT_WRITE))
     async def upsert_contacts(self, info: Info, input: UpsertContactsInput) -> UpsertContactsPayload:  # noqa: A002 - the same
@@ -100,7 +98,7 @@ class ContactMutations:
             results = await contacts.upsert(uow, rows, contacts.OnInvalid[input.on_invalid.name])
         counted = Counter(result.status.value for result in results)
         return UpsertContactsPayload(
-            results=[result_of(info.context, result) for result in results],
+            results=[result_of(result) for result in results],
             created=counted["created"],
             updated=counted["updated"],
             unchanged=counted["unchanged"],
@@ -115,7 +113,7 @@ class ContactMutations:
         """
         async with info.context.work() as uow:
             row = await contacts.unsubscribe(uow, uuid_of("Contact", input.contact_id))
-        return UnsubscribeContactPayload(contact=contact_of(info.context, row))
+        return UnsubscribeContactPayload(contact=contact_of(row))
 
     @mutation(Requires(Permission.CONTACT_WRITE))
     async def add_tags(self, info: Info, input: AddTagsInput) -> AddTagsPayload:  # noqa: A002 - the same

@@ -8,6 +8,7 @@ from uuid import UUID
 import strawberry
 
 from core.permissions import Permission
+from execution import rows
 from resolvers.connections import connection_of
 from resolvers.contacts.filtering import filter_of, order_of
 from resolvers.contacts.showing import contact_of
@@ -19,6 +20,7 @@ from schema.contacts import Contact, ContactConnection, ContactFilter, ContactSo
 from schema.nodes import uuid_of
 from schema.scalars import EmailAddress
 from services import contacts, pages
+from services.contacts import ContactRow
 
 Filter = Annotated[ContactFilter | None, strawberry.argument(description="Which contacts; all when left out.")]
 Sort = Annotated[ContactSort | None, strawberry.argument(description="The order; newest first when left out.")]
@@ -31,13 +33,14 @@ Search = Annotated[
         )
     ),
 ]
+SHOWN_AT = (("edges", "node"), ("nodes",))
 
 
 @fetches("Contact", Permission.CONTACT_READ)
 async def fetch_contacts(info: Info, contact_ids: Sequence[UUID]) -> dict[UUID, Contact]:
     """Contacts of the caller's organisation."""
-    rows = await contacts.by_ids(info.context.reads, contact_ids)
-    return {contact_id: contact_of(info.context, row) for contact_id, row in rows.items()}
+    found = await contacts.by_ids(info.context.reads, contact_ids)
+    return {contact_id: contact_of(row) for contact_id, row in found.items()}
 
 
 @strawberry.type
@@ -60,21 +63,22 @@ class ContactQueries:
         """
         reads = info.context.reads
         wanted = filter_of(filter)
-        page = await contacts.page(reads, pages.requested(first, last, after, before), order_of(sort), wanted, search)
-        return connection_of(page, partial(contact_of, info.context), partial(contacts.count, reads, wanted, search))
+        request, columns = pages.requested(first, last, after, before), rows.selected(info, ContactRow, *SHOWN_AT)
+        page = await contacts.page(reads, request, order_of(sort), wanted, search, columns=columns)
+        return connection_of(page, None, partial(contacts.count, reads, wanted, search))
 
     @query(Requires(Permission.CONTACT_READ))
     async def contact(self, info: Info, id: strawberry.ID) -> Contact | None:  # noqa: A002 - Relay's name
         """One contact by its id, or null when there is none."""
         contact_id = uuid_of("Contact", id)
         row = await contacts.get(info.context.reads, contact_id) if contact_id else None
-        return contact_of(info.context, row) if row else None
+        return contact_of(row) if row else None
 
     @query(Requires(Permission.CONTACT_READ))
     async def contact_by_email(self, info: Info, email: EmailAddress) -> Contact | None:
         """One contact by its address, in any case; null when there is none, also for what is no address."""
         row = await contacts.by_email(info.context.reads, email)
-        return contact_of(info.context, row) if row else None
+        return contact_of(row) if row else None
 
     @query(Requires(Permission.CONTACT_READ))
     async def tags(self, info: Info) -> list[Tag]:

@@ -1,42 +1,41 @@
 """A contact as the API shows it, and what is read about it only when selected."""
 
 from collections.abc import Awaitable, Sequence
+from functools import partial
+from typing import cast
 from uuid import UUID
 
 from strawberry.dataloader import DataLoader
 
+from execution import Column, rows
 from models.contacts import ContactEventKind, ContactStatus
-from resolvers.context import RequestContext
+from resolvers.connections import page_info
+from resolvers.context import RequestContext, reads_relations
 from resolvers.lists import list_of
-from schema.connections import Edge, page_info
-from schema.contacts import Contact, ContactEvent, ContactEventConnection
+from schema.connections import Edge
+from schema.contacts import Contact, ContactEvent, ContactEventConnection, ContactRelations
 from schema.lists import List
 from schema.nodes import global_id
-from schema.scalars import JSON, DateTime, EmailAddress
+from schema.scalars import JSON, DateTime
 from services import contacts, lists, pages
 from services.contacts import ContactRow, EventRow
 from services.pages import Page
 
-
-def contact_of(context: RequestContext, row: ContactRow) -> Contact:
-    """A contact as the API shows it."""
-    return Contact(
-        id=global_id("Contact", row.id),
-        key=row.id,
-        relations=ReadRelations(context),
-        email=EmailAddress(row.email),
-        first_name=row.first_name,
-        last_name=row.last_name,
-        status=ContactStatus(row.status),
-        custom_fields=JSON(row.custom_fields),
-        time_zone=row.time_zone,
-        created_at=DateTime(row.created_at),
-        updated_at=DateTime(row.updated_at),
-        subscribed_at=DateTime(row.subscribed_at) if row.subscribed_at else None,
-        unsubscribed_at=DateTime(row.unsubscribed_at) if row.unsubscribed_at else None,
-    )
+rows.register(
+    Contact,
+    ContactRow,
+    ("id",),
+    id=Column("id", partial(global_id, "Contact")),
+    status=Column("status", ContactStatus),
+)
 
 
+def contact_of(row: ContactRow) -> Contact:
+    """A contact as the API shows it, which is how the service has it."""
+    return cast("Contact", row)
+
+
+@reads_relations(ContactRelations)
 class ReadRelations:
     """Reads the relations of contacts, for all of an answer at once."""
 
@@ -80,7 +79,7 @@ def events_of(page: Page[EventRow]) -> ContactEventConnection:
     return ContactEventConnection(
         edges=[Edge(cursor=cursor, node=node) for cursor, node in zip(page.cursors, nodes, strict=True)],
         nodes=nodes,
-        page_info=page_info(page.cursors, has_next=page.has_next, has_previous=page.has_previous),
+        page_info=page_info(page),
     )
 
 

@@ -7,7 +7,7 @@ these parts from a document.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 PAGE_SIZE = 25
@@ -66,14 +66,26 @@ class Length:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A field that costs: where it stands in the answer, and what each of its objects costs."""
+    """A field that costs: where it stands in the answer, and what each of its objects costs.
+
+    `single` says that it is no list, `present` that no item of it is null. `each` is what its objects cost where that
+    is the same for all: where nothing under them is a list, or has something under it that may be missing.
+    """
 
     key: str
     weight: int
     size: Page | Length | None = None
     paged: bool = False
     per_item: bool = False
+    single: bool = True
+    present: bool = False
     parts: tuple["Part", ...] = ()
+    each: int | None = field(init=False)
+
+    def __post_init__(self) -> None:
+        alike = self.present or not self.parts
+        known = alike and all(part.single and not part.parts for part in self.parts)
+        object.__setattr__(self, "each", self.weight + sum(part.weight for part in self.parts) if known else None)
 
     def requested(self, variables: Variables) -> int:
         """The most that the field can cost."""
@@ -85,12 +97,20 @@ class Part:
     def actual(self, value: object) -> int:
         """What the field's value did cost."""
         if isinstance(value, list):
-            if not self.parts:
-                return self.weight * len(value)
-            return sum(self.actual(item) for item in value)
+            if self.each is not None:
+                return self.each * len(value)
+            return sum([self.actual(item) for item in value])
         if not isinstance(value, dict):
             return self.weight
-        return self.weight + sum(part.actual(value.get(part.key)) for part in self.parts)
+        if self.each is not None:
+            return self.each
+        return self.weight + sum([part.actual(value.get(part.key)) for part in self.parts])
+
+    @property
+    def varies(self) -> bool:
+        """Whether the most that it can cost depends on variables."""
+        sized = self.size is not None and any(given.variable is not None for given in self.size.given)
+        return sized or any(part.varies for part in self.parts)
 
 
 def requested(parts: Sequence[Part], variables: Variables) -> int:
@@ -100,4 +120,4 @@ def requested(parts: Sequence[Part], variables: Variables) -> int:
 
 def actual(parts: Sequence[Part], data: dict[str, Any] | None) -> int:
     """What an operation's answer did cost; at least 1."""
-    return max(1, sum(part.actual(data.get(part.key)) for part in parts)) if data else 1
+    return max(1, sum([part.actual(data.get(part.key)) for part in parts])) if data else 1

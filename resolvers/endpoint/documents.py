@@ -20,7 +20,7 @@ from strawberry.schema.validation_rules.maybe_null import MaybeNullValidationRul
 from strawberry.schema.validation_rules.one_of import OneOfInputValidationRule
 
 from core.settings import GraphQLSettings
-from resolvers.endpoint.costs import Part
+from resolvers.endpoint.costs import Part, requested
 from resolvers.endpoint.errors import Refused
 from resolvers.endpoint.limits import check_document
 from resolvers.endpoint.planning import guarded_root, plan
@@ -46,13 +46,15 @@ class DocumentInvalid(Exception):
 class Operation:
     """One operation of a document, ready to run.
 
-    `guarded` is its first field when every root field needs an authenticated caller.
+    `guarded` is its first field when every root field needs an authenticated caller. `cost` is the most that it can
+    cost, where no variable has a say in that.
     """
 
     document: DocumentNode
     name: str | None
     kind: OperationType
     parts: tuple[Part, ...]
+    cost: int | None
     introspects: bool
     uses: dict[str, Use]
     guarded: FieldNode | None
@@ -103,19 +105,33 @@ class Documents:
         if problems:
             raise DocumentInvalid(problems)
         fragments = {node.name.value: node for node in parsed.definitions if isinstance(node, FragmentDefinitionNode)}
-        return {
-            node.name.value if node.name else None: Operation(
-                document=parsed,
-                name=node.name.value if node.name else None,
-                kind=node.operation,
-                parts=plan(self.schema, node, fragments, most=self.settings.max_cost),
-                introspects=tally.introspects,
-                uses=uses_of(node, fragments),
-                guarded=guarded_root(self.schema, node, fragments),
-            )
+        operations = [
+            self.planned(parsed, node, fragments, introspects=tally.introspects)
             for node in parsed.definitions
             if isinstance(node, OperationDefinitionNode)
-        }
+        ]
+        return {operation.name: operation for operation in operations}
+
+    def planned(
+        self,
+        document: DocumentNode,
+        node: OperationDefinitionNode,
+        fragments: dict[str, FragmentDefinitionNode],
+        *,
+        introspects: bool,
+    ) -> Operation:
+        """An operation of a validated document, with what is known of it before its variables are."""
+        parts = plan(self.schema, node, fragments, most=self.settings.max_cost)
+        return Operation(
+            document=document,
+            name=node.name.value if node.name else None,
+            kind=node.operation,
+            parts=parts,
+            cost=None if any(part.varies for part in parts) else requested(parts, {}),
+            introspects=introspects,
+            uses=uses_of(node, fragments),
+            guarded=guarded_root(self.schema, node, fragments),
+        )
 
     def keep(self, text: str, document: Document) -> None:
         """Remember a document unless it is very long, and forget the ones that were not asked for the longest."""

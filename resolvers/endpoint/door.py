@@ -1,11 +1,14 @@
 """The parts of the endpoint, put together for one process."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import strawberry
+from prometheus_client.core import CounterMetricFamily as Counter
+from prometheus_client.core import GaugeMetricFamily as Gauge
+from prometheus_client.core import Metric
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 
 from resolvers.budgets import Budgets
@@ -45,6 +48,19 @@ class Door:
             sockets=sockets,
             fanout=fanout,
         )
+
+    def figures(self) -> Iterator[Metric]:
+        """What this process holds for its clients: in all, as labels are no place for tenants."""
+        sockets, fanout = self.sockets.statistics(), self.fanout.statistics()
+        documents = len(self.executor.documents.kept)
+        yield Gauge("nudge_graphql_documents", "Documents kept, parsed and validated.", documents)
+        yield Gauge("nudge_websockets_open", "Open websockets.", sockets.open)
+        yield Gauge("nudge_websockets_authenticated", "Open websockets of a caller we know.", sockets.authenticated)
+        yield Gauge("nudge_websocket_operations", "Operations that run on websockets.", sockets.operations)
+        yield Gauge("nudge_fanout_groups", "Groups of viewers that share each event's execution.", fanout.groups)
+        yield Gauge("nudge_fanout_viewers", "Viewers in these groups.", fanout.viewers)
+        yield Counter("nudge_fanout_frames_written_total", "Events written to a viewer at once.", fanout.written)
+        yield Counter("nudge_fanout_messages_waited_total", "Events that waited for a connection.", fanout.waited)
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:

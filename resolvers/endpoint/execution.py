@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import Any, TypeGuard, cast
 
 import strawberry
-from graphql import ExecutionResult, GraphQLError, OperationType, execute, subscribe
+from graphql import ExecutionResult, GraphQLError, OperationType
 from strawberry.execution import optimized_is_awaitable
 
+import execution
 from core.errors import Unauthenticated
 from core.settings import Settings
 from resolvers.budgets import Balance, Budgets
@@ -69,7 +70,9 @@ class Executor:
 
     def charge(self, operation: Operation, request: Request, context: RequestContext) -> int:
         """Take the operation's highest cost from the caller's budget; raises `Refused`."""
-        points = costs.requested(operation.parts, request.variables)
+        points = operation.cost
+        if points is None:
+            points = costs.requested(operation.parts, request.variables)
         most = self.settings.graphql.max_cost
         if points > most:
             raise Refused(
@@ -81,7 +84,7 @@ class Executor:
 
     def pay(self, points: int, context: RequestContext) -> None:
         """Take points from the caller's budget; raises `Refused` when they are not there."""
-        if points and self.budgets.charge(context.payer, points) is None:
+        if points and not self.budgets.charge(context.payer, points):
             balance = self.budgets.balance(context.payer)
             wait = max(1, int(balance.reset_at.timestamp() - context.started_at))
             raise Refused(
@@ -113,7 +116,7 @@ class Executor:
 
     async def execute(self, operation: Operation, request: Request, context: RequestContext, points: int) -> Answer:
         """Run a charged query or mutation."""
-        result = unauthenticated(operation, context) or execute(
+        result = unauthenticated(operation, context) or execution.execute(
             self.schema,
             operation.document,
             context_value=context,
@@ -122,7 +125,7 @@ class Executor:
             executor_class=self.executor_class,
             is_awaitable=is_awaitable,
         )
-        done = await result if inspect.isawaitable(result) else result
+        done = result if isinstance(result, ExecutionResult) else await result
         spent = costs.actual(operation.parts, done.data)
         balance = self.budgets.give_back(context.payer, points - spent)
         if done.data is None and not has_path(done):
@@ -136,7 +139,7 @@ class Executor:
         self, operation: Operation, request: Request, context: RequestContext
     ) -> AsyncIterator[ExecutionResult] | ExecutionResult:
         """The events of a charged subscription, or the result that says why there are none."""
-        result = subscribe(
+        result: Any = execution.subscribe(
             self.schema,
             operation.document,
             context_value=context,
@@ -144,7 +147,9 @@ class Executor:
             operation_name=operation.name,
             executor_class=self.executor_class,
         )
-        return await result if inspect.isawaitable(result) else result
+        source: AsyncIterator[ExecutionResult] | ExecutionResult
+        source = await result if inspect.isawaitable(result) else result
+        return source
 
 
 def demand_single(operation: Operation, *, mutations: bool) -> None:
@@ -201,5 +206,5 @@ def cost(requested: int, actual: int, balance: Balance) -> dict[str, Any]:
         "actual": actual,
         "limit": balance.limit,
         "remaining": balance.remaining,
-        "resetAt": balance.reset_at.isoformat(),
+        "resetAt": balance.reset_at,
     }

@@ -4,7 +4,7 @@ import asyncio
 from typing import Any
 
 import orjson
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from core.db import is_away
 from core.telemetry import logger, new_request_id
@@ -14,7 +14,7 @@ from resolvers.endpoint.errors import AWAY, AWAY_SECONDS, AWAY_STATUS, INTERNAL,
 from resolvers.endpoint.execution import Answer, Executor, Request, refusal
 from resolvers.endpoint.graphiql import page
 from resolvers.endpoint.negotiation import GRAPHQL, HTML, JSON, chosen, is_json
-from resolvers.endpoint.requests import ClientGone, from_body, from_query_string, read_body
+from resolvers.endpoint.requests import ClientGone, come_already, from_body, from_query_string, read_body, whole_body
 from services.runtime import Runtime
 
 log = logger(__name__)
@@ -72,12 +72,17 @@ class HttpEndpoint:
             raise Refused("Use POST, or GET for queries.", status=METHOD_NOT_ALLOWED)
         if not is_json(text(headers.get(b"content-type"))):
             raise Refused("The body must be `Content-Type: application/json` in UTF-8.", status=415)
+        come = come_already(receive)
+        body = whole_body(come, self.body_limit)
+        return from_body(await self.slow_body(receive, headers, come) if body is None else body)
+
+    async def slow_body(self, receive: Receive, headers: dict[bytes, bytes], come: Message | None) -> bytes:
+        """A body that comes in parts, or late; raises `Refused` or `ClientGone`."""
         try:
             async with asyncio.timeout(self.body_timeout):
-                body = await read_body(receive, text(headers.get(b"content-length")), self.body_limit)
+                return await read_body(receive, text(headers.get(b"content-length")), self.body_limit, come=come)
         except TimeoutError:
             raise Refused(f"The body did not come within {self.body_timeout:g} seconds.", status=408) from None
-        return from_body(body)
 
     async def context(self, scope: Scope, headers: dict[bytes, bytes], request_id: str) -> RequestContext:
         """What resolvers see of the request."""

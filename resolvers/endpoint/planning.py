@@ -14,6 +14,7 @@ from graphql import (
     GraphQLInterfaceType,
     GraphQLNamedType,
     GraphQLObjectType,
+    GraphQLOutputType,
     GraphQLSchema,
     InlineFragmentNode,
     ObjectValueNode,
@@ -26,6 +27,7 @@ from graphql import (
     get_nullable_type,
     is_leaf_type,
     is_list_type,
+    is_non_null_type,
     value_from_ast_untyped,
 )
 
@@ -120,6 +122,8 @@ class Planner:
             size=size,
             paged=isinstance(size, Page) and result.name.endswith("Connection"),
             per_item=per_item,
+            single=not is_list_type(get_nullable_type(field.type)),
+            present=has_no_nulls(field.type),
             parts=self.parts(result, sets, answers),
         )
 
@@ -156,6 +160,12 @@ class Planner:
         if isinstance(value, VariableNode):
             return Given(self.defaults.get(value.name.value), value.name.value)
         return Given(value_from_ast_untyped(value))
+
+
+def has_no_nulls(type_: GraphQLOutputType) -> bool:
+    """Whether no item of a list (or the value, of what is no list) is null."""
+    inner: Any = get_nullable_type(type_)
+    return is_non_null_type(inner.of_type if is_list_type(inner) else type_)
 
 
 def counts_rows(owner: GraphQLNamedType, name: str) -> bool:

@@ -1,11 +1,12 @@
 """Reading a GraphQL request from HTTP, within the limits."""
 
 from collections.abc import Mapping
+from types import CoroutineType
 from typing import Any
 from urllib.parse import parse_qs
 
 import orjson
-from starlette.types import Receive
+from starlette.types import Message, Receive
 
 from resolvers.endpoint.errors import Refused
 from resolvers.endpoint.execution import Request
@@ -17,10 +18,36 @@ class ClientGone(Exception):
     """The client closed the connection before it had sent its request."""
 
 
-async def read_body(receive: Receive, declared: str | None, most: int) -> bytes:
+def come_already(receive: Receive) -> Message | None:
+    """The next message where the server has it, as it mostly has of a small request; None where it must be awaited.
+
+    Waiting that is given up before anything came has taken nothing.
+    """
+    waiting = receive()
+    if type(waiting) is not CoroutineType:
+        return None
+    try:
+        waiting.send(None)
+    except StopIteration as come:
+        message: Message = come.value
+        return message
+    waiting.close()
+    return None
+
+
+def whole_body(message: Message | None, most: int) -> bytes | None:
+    """The body that a message has all of, within the limit; None for any other."""
+    if message is None or message["type"] != "http.request" or message.get("more_body", False):
+        return None
+    body: bytes = message.get("body", b"")
+    return body if len(body) <= most else None
+
+
+async def read_body(receive: Receive, declared: str | None, most: int, *, come: Message | None = None) -> bytes:
     """The body, never keeping more than `most` bytes; raises `Refused` (413) or `ClientGone`.
 
     Of a larger one up to 16 times the limit is read and thrown away, as a client that still writes hears no answer.
+    `come` is its first message, where that has been received.
     """
     chunks: list[bytes] = []
     size = 0
@@ -28,7 +55,7 @@ async def read_body(receive: Receive, declared: str | None, most: int) -> bytes:
     if too_large and int(declared or 0) > DRAINED_LIMITS * most:
         raise oversized(most)
     while True:
-        message = await receive()
+        message, come = (await receive() if come is None else come), None
         if message["type"] == "http.disconnect":
             raise ClientGone
         chunk: bytes = message.get("body", b"")

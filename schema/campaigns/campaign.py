@@ -1,11 +1,12 @@
-from collections.abc import Callable
-from typing import Protocol, TypeVar, cast
+from collections.abc import Awaitable
+from typing import Protocol
 
 import strawberry
 
 from models import campaigns
 from schema.accounts import User
 from schema.campaigns.progress import CampaignProgress, CampaignStats
+from schema.fields import at_once_or_later, on_demand
 from schema.lists import List
 from schema.nodes import Node
 from schema.scalars import DateTime
@@ -18,14 +19,6 @@ OnDoubt = strawberry.enum(
         "RECONCILE_THEN_RETRY sends it again, HOLD leaves it to a person."
     ),
 )
-
-
-Method = TypeVar("Method", bound=Callable[..., object])
-
-
-def on_demand(description: str) -> Callable[[Method], Method]:
-    """A field that is read when it is selected; Strawberry leaves its own decorator untyped."""
-    return cast("Callable[[Method], Method]", strawberry.field(description=description))
 
 
 class AudienceDetails(Protocol):
@@ -87,10 +80,10 @@ class CampaignDetails(Protocol):
     async def audience(self) -> Audience:
         """Whom the campaign is meant for."""
 
-    async def stats(self) -> CampaignStats:
+    def stats(self) -> CampaignStats | Awaitable[CampaignStats]:
         """What became of the campaign."""
 
-    async def progress(self) -> CampaignProgress:
+    def progress(self) -> CampaignProgress | Awaitable[CampaignProgress]:
         """How far the campaign is."""
 
 
@@ -136,11 +129,11 @@ class Campaign(Node):
         return await self.details.audience()
 
     @on_demand("What became of it: sent, delivered, opened, clicked, and the rates.")
-    async def stats(self) -> CampaignStats:
+    def stats(self) -> CampaignStats:
         """Read when selected."""
-        return await self.details.stats()
+        return at_once_or_later(self.details.stats())
 
     @on_demand("How far it is; `campaignProgress` is the same as a stream.")
-    async def progress(self) -> CampaignProgress:
+    def progress(self) -> CampaignProgress:
         """Read when selected."""
-        return await self.details.progress()
+        return at_once_or_later(self.details.progress())

@@ -10,7 +10,7 @@ from models import contacts as models
 from schema.connections import After, Connection, Edge, First
 from schema.fields import on_demand
 from schema.lists import List
-from schema.nodes import Node, PageInfo
+from schema.nodes import Node, PageInfo, key_of
 from schema.scalars import JSON, DateTime, EmailAddress
 
 ContactStatus = strawberry.enum(
@@ -50,10 +50,14 @@ class ContactRelations(Protocol):
         """A page of its events."""
 
 
+def relations(info: strawberry.Info) -> ContactRelations:
+    """What reads the relations of contacts in this operation."""
+    found: ContactRelations = info.context.relations(ContactRelations)
+    return found
+
+
 @strawberry.type(description="A person the organization writes to, known by their address.")
 class Contact(Node):
-    key: strawberry.Private[UUID]
-    relations: strawberry.Private[ContactRelations]
     email: EmailAddress = strawberry.field(description="The address as it is written to; unique without case.")
     first_name: str | None = strawberry.field(description="Up to 200 characters.")
     last_name: str | None = strawberry.field(description="Up to 200 characters.")
@@ -68,19 +72,19 @@ class Contact(Node):
     unsubscribed_at: DateTime | None = strawberry.field(description="When the contact unsubscribed.")
 
     @on_demand("The contact's tags in alphabetical order, at most 100.")
-    async def tags(self) -> list[str]:
+    async def tags(self, info: strawberry.Info) -> list[str]:
         """Read together for all contacts of an answer."""
-        return await self.relations.tags(self.key)
+        return await relations(info).tags(key_of(self))
 
     @on_demand("The lists the contact is on, by name.")
-    async def lists(self) -> list[List]:
+    async def lists(self, info: strawberry.Info) -> list[List]:
         """Read together for all contacts of an answer."""
-        return await self.relations.lists(self.key)
+        return await relations(info).lists(key_of(self))
 
     @on_demand("What happened to the contact, newest first.")
-    async def events(self, first: First = None, after: After = None) -> ContactEventConnection:
+    async def events(self, info: strawberry.Info, first: First = None, after: After = None) -> ContactEventConnection:
         """Read together for all contacts of an answer that ask for the same page."""
-        return await self.relations.events(self.key, first, after)
+        return await relations(info).events(key_of(self), first, after)
 
 
 ContactConnection = Connection[Contact]

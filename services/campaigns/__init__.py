@@ -11,7 +11,16 @@ from services.campaigns.listing import (
     count,
     page,
 )
-from services.campaigns.reading import CampaignRow, Content, by_ids, demand, get, list_recent, read_contents
+from services.campaigns.reading import (
+    CampaignRow,
+    Content,
+    by_ids,
+    demand,
+    get,
+    get_with_figures,
+    list_recent,
+    read_contents,
+)
 from services.campaigns.sending import cancel, pause, resume, schedule, send, unschedule
 from services.campaigns.testing import Proof, ProviderRefused, note_test, prepare_test, send_test
 from services.campaigns.validating import CampaignNotSendable, Validation, validate
@@ -42,6 +51,7 @@ __all__ = [
     "demand",
     "duplicate",
     "get",
+    "get_with_figures",
     "list_recent",
     "note_test",
     "page",

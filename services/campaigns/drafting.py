@@ -34,7 +34,7 @@ from services.content import (
     check_name,
     with_changes,
 )
-from services.deliveries.progress import ProgressRow, StatsRow, read_figures
+from services.deliveries.progress import Figures, read_figures
 from services.templates import TemplateRow, texts_of
 
 NEVER_SENT: Final = (
@@ -67,7 +67,7 @@ class Deleted:
     campaign: CampaignRow
     content: Content
     audience: Audience
-    figures: tuple[ProgressRow, StatsRow]
+    figures: Figures
 
 
 async def create(uow: UnitOfWork, values: Changes, *, template: TemplateRow | None = None) -> CampaignRow:

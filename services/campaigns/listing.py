@@ -18,22 +18,19 @@ CREATED_AT: Final = Order(
     name="campaigns.created",
     key=Campaign.created_at,
     id=Campaign.id,
-    value=lambda row: row.created_at,
-    parse=pages.moment,
+    keys=pages.MOMENTS,
 )
 UPDATED_AT: Final = Order(
     name="campaigns.updated",
     key=Campaign.updated_at,
     id=Campaign.id,
-    value=lambda row: row.updated_at,
-    parse=pages.moment,
+    keys=pages.MOMENTS,
 )
 NAME: Final = Order(
     name="campaigns.name",
     key=Campaign.name,
     id=Campaign.id,
-    value=lambda row: row.name,
-    parse=pages.text,
+    keys=pages.TEXTS,
 )
 
 
@@ -60,7 +57,7 @@ async def page(
     """A page of the tenant's campaigns that match, raises `InvalidInput` for a bad cursor or text."""
     statement = pages.paged(select_campaigns().where(condition(wanted)), order, request)
     rows = [campaign_row(row) for row in await reads.rows(statement)]
-    return pages.page_of(rows, order, request, lambda row: row.id)
+    return pages.page_of(rows, order, request)
 
 
 async def count(reads: Reads, wanted: CampaignFilter = EVERYTHING) -> int:

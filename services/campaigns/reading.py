@@ -1,20 +1,20 @@
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Row, Select, Uuid, bindparam, func, select
+from sqlalchemy import ARRAY, Select, Uuid, bindparam, func, select
 
 from core.db import Reads, kept
 from core.errors import NotFound
-from models.campaigns import Campaign, CampaignStatus, OnDoubt
+from models.campaigns import Campaign, CampaignStats, CampaignStatus, OnDoubt
+from services.deliveries.progress import FIGURE_COLUMNS, SAME_CAMPAIGN, Figures
 
 CAMPAIGN_FIELD: Final = ("input", "campaignId")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CampaignRow:
+class CampaignRow(NamedTuple):
     """A campaign without its contents, which are large and read on demand."""
 
     id: UUID
@@ -42,7 +42,8 @@ class Content:
     text_content: str
 
 
-COLUMNS: Final = [getattr(Campaign, column.name) for column in fields(CampaignRow)]
+COLUMNS: Final = tuple(getattr(Campaign, name) for name in CampaignRow._fields)
+STATUS, ON_DOUBT = (CampaignRow._fields.index(name) for name in ("status", "on_doubt"))
 
 
 def select_campaigns() -> Select[*tuple[Any, ...]]:
@@ -51,19 +52,33 @@ def select_campaigns() -> Select[*tuple[Any, ...]]:
 
 
 BY_ID: Final = kept(select_campaigns().where(Campaign.id == bindparam("wanted", type_=Uuid)))
+WITH_FIGURES: Final = kept(
+    select(*COLUMNS, *FIGURE_COLUMNS)
+    .join_from(Campaign, CampaignStats, SAME_CAMPAIGN)
+    .where(Campaign.id == bindparam("wanted", type_=Uuid))
+)
 BY_IDS: Final = kept(select_campaigns().where(Campaign.id == func.any(bindparam("wanted", type_=ARRAY(Uuid)))))
 
 
-def campaign_row(row: Row[*tuple[Any, ...]]) -> CampaignRow:
+def campaign_row(row: Iterable[Any]) -> CampaignRow:
     """A row of `select_campaigns`, with its texts of fixed values as enums."""
-    values = {**row._mapping, "status": CampaignStatus(row.status), "on_doubt": OnDoubt(row.on_doubt)}  # noqa: SLF001 - SQLAlchemy's public name
-    return CampaignRow(**values)
+    values = list(row)
+    values[STATUS], values[ON_DOUBT] = CampaignStatus(values[STATUS]), OnDoubt(values[ON_DOUBT])
+    return CampaignRow._make(values)
 
 
 async def get(reads: Reads, campaign_id: UUID) -> CampaignRow | None:
     """The tenant's campaign with this id, or None."""
     rows = await reads.rows(BY_ID, {"wanted": campaign_id})
     return campaign_row(rows[0]) if rows else None
+
+
+async def get_with_figures(reads: Reads, campaign_id: UUID) -> tuple[CampaignRow, Figures] | None:
+    """The tenant's campaign with this id and what is counted of it, in one statement; or None."""
+    rows = await reads.rows(WITH_FIGURES, {"wanted": campaign_id})
+    if not rows:
+        return None
+    return campaign_row(rows[0][: len(COLUMNS)]), Figures._make(rows[0][len(COLUMNS) :])
 
 
 async def by_ids(reads: Reads, campaign_ids: Sequence[UUID]) -> dict[UUID, CampaignRow]:

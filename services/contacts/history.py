@@ -29,8 +29,7 @@ NEWEST: Final = Order(
     name="events.occurred",
     key=ContactEvent.occurred_at,
     id=ContactEvent.id,
-    value=lambda row: row.occurred_at,
-    parse=pages.moment,
+    keys=pages.MOMENTS,
     descending=True,
 )
 
@@ -48,7 +47,4 @@ async def events_of(reads: Reads, contact_ids: Sequence[UUID], request: PageRequ
     found: dict[UUID, list[EventRow]] = {contact_id: [] for contact_id in contact_ids}
     for row in map(EventRow._make, rows):
         found[row.contact_id].append(row)
-    return {
-        contact_id: pages.page_of(events_, NEWEST, request, lambda row: row.id)
-        for contact_id, events_ in found.items()
-    }
+    return {contact_id: pages.page_of(events_, NEWEST, request) for contact_id, events_ in found.items()}

@@ -36,6 +36,11 @@ class ContactRow(NamedTuple):
     subscribed_at: datetime | None
     unsubscribed_at: datetime | None
 
+    @property
+    def key(self) -> UUID:
+        """The contact's id."""
+        return self.id
+
 
 COLUMNS: Final = tuple(getattr(Contact, name) for name in ContactRow._fields)
 
@@ -43,29 +48,25 @@ CREATED_AT: Final = Order(
     name="contacts.created",
     key=Contact.created_at,
     id=Contact.id,
-    value=lambda row: row.created_at,
-    parse=pages.moment,
+    keys=pages.MOMENTS,
 )
 UPDATED_AT: Final = Order(
     name="contacts.updated",
     key=Contact.updated_at,
     id=Contact.id,
-    value=lambda row: row.updated_at,
-    parse=pages.moment,
+    keys=pages.MOMENTS,
 )
 EMAIL: Final = Order(
     name="contacts.email",
     key=Contact.email_norm,
     id=Contact.id,
-    value=lambda row: row.email_norm,
-    parse=pages.text,
+    keys=pages.TEXTS,
 )
 LAST_NAME: Final = Order(
     name="contacts.lastName",
     key=Contact.last_name_norm,
     id=Contact.id,
-    value=lambda row: row.last_name_norm,
-    parse=pages.text,
+    keys=pages.TEXTS,
 )
 
 
@@ -87,8 +88,8 @@ TAGS_OF: Final = kept(
 
 async def get(reads: Reads, contact_id: UUID) -> ContactRow | None:
     """The tenant's contact with this id, or None."""
-    rows = await reads.rows(BY_ID, {"wanted": contact_id})
-    return ContactRow._make(rows[0]) if rows else None
+    rows = await reads.rows_as(ContactRow, BY_ID, {"wanted": contact_id})
+    return rows[0] if rows else None
 
 
 async def by_email(reads: Reads, email: str) -> ContactRow | None:
@@ -97,14 +98,14 @@ async def by_email(reads: Reads, email: str) -> ContactRow | None:
         norm = addresses.parse(email).norm
     except addresses.InvalidEmail:
         return None
-    rows = await reads.rows(BY_EMAIL, {"wanted": norm})
-    return ContactRow._make(rows[0]) if rows else None
+    rows = await reads.rows_as(ContactRow, BY_EMAIL, {"wanted": norm})
+    return rows[0] if rows else None
 
 
 async def by_ids(reads: Reads, contact_ids: Sequence[UUID]) -> dict[UUID, ContactRow]:
     """The tenant's contacts among these ids, in one statement."""
-    rows = await reads.rows(BY_IDS, {"wanted": list(contact_ids)})
-    return {row.id: row for row in map(ContactRow._make, rows)}
+    rows = await reads.rows_as(ContactRow, BY_IDS, {"wanted": list(contact_ids)})
+    return {row.id: row for row in rows}
 
 
 def no_such_contact(field: tuple[str, ...] = CONTACT_FIELD) -> NotFound:
@@ -118,19 +119,20 @@ async def page(
     order: Order[Any],
     wanted: ContactFilter = EVERYONE,
     search: str | None = None,
+    *,
+    columns: frozenset[str] | None = None,
 ) -> Page[ContactRow]:
-    """A page of the contacts that match; raises `CursorInvalid`, or `InvalidInput` for a search that is too long."""
+    """A page of the contacts that match; raises `CursorInvalid`, or `InvalidInput` for a search that is too long.
+
+    With `columns`, only these (and the order's own) are read; all others are None in the rows.
+    """
     if wanted is EVERYONE and not search:
-        statement = EVERY_CONTACT.paged(order, request)
+        statement = EVERY_CONTACT.paged(order, request, columns)
     else:
-        statement = pages.paged(narrowed(select_contacts(), wanted, search), order, request)
-    rows = [ContactRow._make(row) for row in await reads.rows(statement, pages.positions(order, request))]
-    return pages.page_of(rows, order, request, contact_id)
-
-
-def contact_id(row: ContactRow) -> UUID:
-    """A row's id."""
-    return row.id
+        chosen = pages.only(select_contacts(), order, columns)
+        statement = pages.paged(narrowed(chosen, wanted, search), order, request)
+    rows = await reads.rows_as(ContactRow, statement, pages.positions(order, request))
+    return pages.page_of(rows, order, request)
 
 
 def narrowed(

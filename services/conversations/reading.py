@@ -51,16 +51,14 @@ LATEST: Final = Order(
     name="conversations.updated",
     key=Conversation.updated_at,
     id=Conversation.id,
-    value=lambda row: row.updated_at,
-    parse=pages.moment,
+    keys=pages.MOMENTS,
     descending=True,
 )
 AS_SPOKEN: Final = Order(
     name="messages.created",
     key=Message.created_at,
     id=Message.id,
-    value=lambda row: row.created_at,
-    parse=pages.moment,
+    keys=pages.MOMENTS,
 )
 
 
@@ -97,7 +95,7 @@ async def get_reply(reads: Reads, message_id: UUID | None) -> MessageRow | None:
 async def page(reads: Reads, request: PageRequest) -> Page[ConversationRow]:
     """A page of the caller's conversations, the one that changed last first; raises `CursorInvalid`."""
     rows = await reads.rows(pages.paged(select(*CONVERSATION_COLUMNS), LATEST, request))
-    return pages.page_of([ConversationRow._make(row) for row in rows], LATEST, request, lambda row: row.id)
+    return pages.page_of([ConversationRow._make(row) for row in rows], LATEST, request)
 
 
 async def count(reads: Reads) -> int:
@@ -109,7 +107,7 @@ async def messages_page(reads: Reads, conversation_id: UUID, request: PageReques
     """A page of a conversation, as it was spoken; raises `CursorInvalid`."""
     statement = select(*MESSAGE_COLUMNS).where(Message.conversation_id == conversation_id)
     rows = await reads.rows(pages.paged(statement, AS_SPOKEN, request))
-    return pages.page_of([MessageRow._make(row) for row in rows], AS_SPOKEN, request, lambda row: row.id)
+    return pages.page_of([MessageRow._make(row) for row in rows], AS_SPOKEN, request)
 
 
 async def count_messages(reads: Reads, conversation_id: UUID) -> int:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import ARRAY, Uuid, bindparam, func, select
@@ -57,17 +57,48 @@ class StatsRow(NamedTuple):
     updated_at: datetime
 
 
+class Figures(NamedTuple):
+    """All that is counted of a campaign at one moment, as the tables have it; `counts` begin with `audience`."""
+
+    campaign_id: UUID
+    status: str
+    status_reason: str | None
+    started_at: datetime | None
+    sequence: int
+    updated_at: datetime
+    audience: int
+    pending: int
+    in_flight: int
+    accepted: int
+    delivered: int
+    bounced: int
+    complained: int
+    rejected: int
+    skipped: int
+    failed: int
+    unknown: int
+    reached: int
+    opened: int
+    clicked: int
+    unsubscribed: int
+
+    @property
+    def counts(self) -> Counts:
+        """The deliveries by status."""
+        return Counts._make(self[FIRST_COUNT : FIRST_COUNT + len(Counts._fields)])
+
+
+FIRST_COUNT: Final = Figures._fields.index("audience")
+OF_CAMPAIGN: Final = {"status", "status_reason", "started_at"}
+FIGURE_COLUMNS: Final = tuple(
+    getattr(Campaign if name in OF_CAMPAIGN else CampaignStats, name) for name in Figures._fields
+)
+SAME_CAMPAIGN: Final = (Campaign.organization_id == CampaignStats.organization_id) & (
+    Campaign.id == CampaignStats.campaign_id
+)
 FIGURES: Final = kept(
-    select(
-        CampaignStats.__table__,
-        Campaign.status.label("campaign_status"),
-        Campaign.status_reason,
-        Campaign.started_at,
-    )
-    .join(
-        Campaign,
-        (Campaign.organization_id == CampaignStats.organization_id) & (Campaign.id == CampaignStats.campaign_id),
-    )
+    select(*FIGURE_COLUMNS)
+    .join_from(CampaignStats, Campaign, SAME_CAMPAIGN)
     .where(
         CampaignStats.organization_id == bindparam("organization", type_=Uuid),
         CampaignStats.campaign_id == func.any(bindparam("wanted", type_=ARRAY(Uuid))),
@@ -75,51 +106,51 @@ FIGURES: Final = kept(
 )
 
 
-async def read_figures(reads: Reads, campaign_ids: Sequence[UUID]) -> dict[UUID, tuple[ProgressRow, StatsRow]]:
-    """Progress and results of each of the tenant's campaigns among the ids, in one statement."""
-    rows = await reads.rows(FIGURES, {"organization": reads.tenant.organization_id, "wanted": list(campaign_ids)})
-    return {row.campaign_id: (progress_of(row), stats_of(row)) for row in rows}
+async def read_figures(reads: Reads, campaign_ids: Sequence[UUID]) -> dict[UUID, Figures]:
+    """What is counted of each of the tenant's campaigns among the ids, in one statement."""
+    wanted = {"organization": reads.tenant.organization_id, "wanted": list(campaign_ids)}
+    return {row.campaign_id: row for row in await reads.rows_as(Figures, FIGURES, wanted)}
 
 
 async def read_progress(reads: Reads, campaign_id: UUID) -> ProgressRow | None:
     """The campaign's progress at one moment, or None for an unknown campaign."""
     found = (await read_figures(reads, [campaign_id])).get(campaign_id)
-    return None if found is None else found[0]
+    return None if found is None else progress_of(found)
 
 
 async def read_stats(reads: Reads, campaign_id: UUID) -> StatsRow | None:
     """What became of the campaign so far, or None for an unknown campaign."""
     found = (await read_figures(reads, [campaign_id])).get(campaign_id)
-    return None if found is None else found[1]
+    return None if found is None else stats_of(found)
 
 
-def progress_of(row: Any) -> ProgressRow:  # noqa: ANN401 - a row of `read_figures`
-    """The progress in a row."""
-    counts = Counts(*(getattr(row, name) for name in Counts._fields))
-    status = CampaignStatus(row.campaign_status)
-    rate = pace(counts, row.started_at, row.updated_at) if status is CampaignStatus.SENDING else None
+def progress_of(figures: Figures) -> ProgressRow:
+    """The progress among the figures."""
+    counts = figures.counts
+    status = CampaignStatus(figures.status)
+    rate = pace(counts, figures.started_at, figures.updated_at) if status is CampaignStatus.SENDING else None
     return ProgressRow(
-        campaign_id=row.campaign_id,
+        campaign_id=figures.campaign_id,
         status=status,
-        status_reason=row.status_reason,
-        sequence=row.sequence,
-        updated_at=row.updated_at,
+        status_reason=figures.status_reason,
+        sequence=figures.sequence,
+        updated_at=figures.updated_at,
         counts=counts,
         rate=rate,
-        eta=row.updated_at + timedelta(seconds=(counts.pending + counts.in_flight) / rate) if rate else None,
+        eta=figures.updated_at + timedelta(seconds=(counts.pending + counts.in_flight) / rate) if rate else None,
     )
 
 
-def stats_of(row: Any) -> StatsRow:  # noqa: ANN401 - the same
-    """The results in a row."""
+def stats_of(figures: Figures) -> StatsRow:
+    """The results among the figures."""
     return StatsRow(
-        campaign_id=row.campaign_id,
-        counts=Counts(*(getattr(row, name) for name in Counts._fields)),
-        reached=row.reached,
-        opened=row.opened,
-        clicked=row.clicked,
-        unsubscribed=row.unsubscribed,
-        updated_at=row.updated_at,
+        campaign_id=figures.campaign_id,
+        counts=figures.counts,
+        reached=figures.reached,
+        opened=figures.opened,
+        clicked=figures.clicked,
+        unsubscribed=figures.unsubscribed,
+        updated_at=figures.updated_at,
     )
 
 

@@ -171,6 +171,32 @@ def test_what_is_not_known_is_left_to_graphql_core(
     assert counted("executed") == executed
 
 
+def test_a_fault_of_the_compilers_is_one_reason(schema: GraphQLSchema, limits: execution.Limits) -> None:
+    """The answer is graphql-core's; the exception's text is for the listeners, and is not counted by."""
+
+    class Odd:
+        """A test that can be called, and not looked at."""
+
+        def __call__(self, *_: Any) -> bool:
+            return True
+
+        def __getattr__(self, name: str) -> Any:
+            raise RuntimeError(f"no {name} for anybody")
+
+    limits.sights = 1
+    schema.type_map["Query"].is_type_of = Odd()  # type: ignore[attr-defined]
+    heard: list[execution.FallBack] = []
+    execution.on_fall_back(heard.append)
+    before = counted("compiler failed")
+    try:
+        assert run(schema, "{ a }").data == {"a": 1}
+    finally:
+        plans.listeners.remove(heard.append)
+    assert [fallen.reason for fallen in heard] == ["compiler failed: RuntimeError: no by_class for anybody"]
+    assert counted("compiler failed") == before + 1
+    assert not any("RuntimeError" in reason for reason in execution.statistics()["fallen_back"])
+
+
 def test_listeners_hear_once_why(schema: GraphQLSchema, limits: execution.Limits) -> None:
     """Who wants to log what falls back is told once an operation, with the reason and the document."""
     limits.sights = 1

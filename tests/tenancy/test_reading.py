@@ -14,9 +14,9 @@ from sqlalchemy import ARRAY, Integer, Select, Uuid, bindparam, column, func, li
 from sqlalchemy.exc import DBAPIError
 
 import services
-from core.db import ReadScope, read_pools, reading, ready_forms, tenant_parameters
+from core.db import ReadScope, reading, ready_forms
 from core.permissions import Principal
-from core.reading import DIALECT, ReadPool, ready
+from core.reading import DIALECT, ReadPool, ReadStatistics, ready
 from models.contacts import Contact
 from services import pages
 from services.contacts.reading import CREATED_AT, EVERY_CONTACT
@@ -35,7 +35,9 @@ PID = ready(select(func.pg_backend_pid().label("pid")))
 
 def pool_of(runtime: Runtime) -> ReadPool:
     """The runtime's own pool."""
-    return read_pools[reading(runtime.engine)]
+    pool = reading(runtime.engine).pool
+    assert pool is not None
+    return pool
 
 
 @pytest.fixture
@@ -121,7 +123,7 @@ async def test_without_a_tenant_there_are_no_rows(runtime: Runtime, single: Read
     assert EMAILS is not None
     assert await single.rows(EMAILS, {"but": ""}) == []
     with pytest.raises(KeyError):
-        await single.rows(EMAILS, tenant_parameters(principal.tenant))
+        await single.rows(EMAILS, principal.tenant.parameters)
 
 
 async def test_who_asks_first_is_served_first(single: ReadPool) -> None:
@@ -137,6 +139,7 @@ async def test_who_asks_first_is_served_first(single: ReadPool) -> None:
     lease = await single.take()
     asked = [asyncio.create_task(ask(number)) for number in range(5)]
     await asyncio.sleep(0)
+    assert single.statistics() == ReadStatistics(busy=1, free=0, waiting=5)
     single.give(lease)
     late = asyncio.create_task(ask(99))
     await asyncio.gather(*asked, late)

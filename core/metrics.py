@@ -1,0 +1,55 @@
+"""The figures of this process: each part says what it counts, and is asked anew for each scrape."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+from prometheus_client import CollectorRegistry, ProcessCollector
+from prometheus_client.core import GaugeMetricFamily as Gauge
+from prometheus_client.core import Metric
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from core.db import reading
+from core.pubsub import Hub
+
+Figures = Callable[[], Iterable[Metric]]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part of the process that counts, as the library asks it."""
+
+    figures: Figures
+
+    def collect(self) -> Iterable[Metric]:
+        """The figures at this moment."""
+        return self.figures()
+
+
+def registry(*parts: Figures) -> CollectorRegistry:
+    """The figures of the parts, and the processor, memory and files of the process.
+
+    Raises `ValueError` for a name that two parts use. Labels must be of few values: no tenant, no text of a client's.
+    """
+    made = CollectorRegistry(auto_describe=True)
+    ProcessCollector(registry=made)
+    for part in parts:
+        made.register(Part(part))
+    return made
+
+
+def plumbing(hub: Hub, engine: AsyncEngine) -> Iterator[Metric]:
+    """What live signals and reads hold."""
+    signals = hub.statistics()
+    yield Gauge("nudge_pubsub_connected", "1 while signals flow; without them streams poll.", hub.connected)
+    yield Gauge("nudge_pubsub_topics", "Topics that are watched.", signals.topics)
+    yield Gauge("nudge_pubsub_viewers", "Streams that watch them.", signals.viewers)
+    yield Gauge("nudge_pubsub_shared", "Streams whose reads are shared.", signals.shared)
+    yield Gauge("nudge_pubsub_tasks", "Tasks that serve topics and shared streams.", signals.tasks)
+    yield Gauge("nudge_pubsub_channels", "Channels subscribed at the server.", signals.channels)
+    yield Gauge("nudge_pubsub_pending", "Announcements not handed on yet.", signals.pending)
+    reads = reading(engine).pool
+    if reads is not None:
+        found = reads.statistics()
+        yield Gauge("nudge_read_connections_busy", "Connections that serve a read.", found.busy)
+        yield Gauge("nudge_read_connections_free", "Open connections that no read uses.", found.free)
+        yield Gauge("nudge_reads_waiting", "Reads that wait for a connection.", found.waiting)

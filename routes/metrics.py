@@ -1,0 +1,34 @@
+"""The figures of this process, as Prometheus reads them."""
+
+from prometheus_client import CollectorRegistry, generate_latest
+from pydantic import SecretStr
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from core.security import same
+from services.runtime import Runtime
+
+FORMAT = "text/plain; version=0.0.4; charset=utf-8"
+NO_STORE = {"cache-control": "no-store"}
+CHALLENGE = {"www-authenticate": 'Bearer realm="metrics"'}
+
+
+def routes(runtime: Runtime, registry: CollectorRegistry) -> list[BaseRoute]:
+    """`GET /metrics`: for who has the token; without a token there is none in production."""
+    token = runtime.settings.metrics.token
+
+    async def metrics(request: Request) -> Response:
+        if token is None and runtime.settings.production:
+            return PlainTextResponse("Not Found", status_code=404, headers=NO_STORE)
+        if token is not None and not has(request, token):
+            return PlainTextResponse("Wrong token.\n", status_code=401, headers=NO_STORE | CHALLENGE)
+        return Response(generate_latest(registry), media_type=FORMAT, headers=NO_STORE)
+
+    return [Route("/metrics", metrics)]
+
+
+def has(request: Request, token: SecretStr) -> bool:
+    """Whether the request carries the bearer token, compared in constant time."""
+    scheme, _, given = request.headers.get("authorization", "").partition(" ")
+    return scheme.lower() == "bearer" and same(given.strip(), token.get_secret_value())

@@ -1,0 +1,173 @@
+"""`GET /metrics`: what is counted, who may see it, and that nobody is told from it."""
+
+import re
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+
+import aiohttp
+import pytest
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.parser import text_string_to_metric_families
+
+from core.metrics import registry
+from core.settings import Environment
+from execution import plans
+from models.campaigns import DeliveryStatus
+from services.runtime import Runtime
+from tests import factories
+from tests.campaigns.calls import gid
+from tests.campaigns.test_realtime import WATCH, advance, frozen
+from tests.client import ApiClient
+from tests.graphql.probe import with_settings
+from tests.graphql.sockets import connected
+from tests.serving import Served, served
+
+TOKEN = "a-token-of-the-scraper-that-nobody-guesses"
+UUIDS = re.compile(r"[0-9a-f]{8}-?([0-9a-f]{4}-?){3}[0-9a-f]{12}", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scraped:
+    """What a scraper gets."""
+
+    status: int
+    headers: dict[str, str]
+    text: str
+
+    @property
+    def labels(self) -> set[str]:
+        """The names of all labels."""
+        families = text_string_to_metric_families(self.text)
+        return {label for family in families for sample in family.samples for label in sample.labels}
+
+    def figure(self, name: str, **labels: str) -> float:
+        """A sample's value, as Prometheus's own parser reads it; 0 when there is none of these labels."""
+        found = [
+            sample.value
+            for family in text_string_to_metric_families(self.text)
+            for sample in family.samples
+            if sample.name == name and sample.labels == labels
+        ]
+        assert found or labels, f"{name} is missing"
+        return sum(found)
+
+
+@pytest.fixture(scope="module")
+async def guarded(runtime: Runtime) -> AsyncIterator[Served]:
+    async with served(in_production(with_settings(runtime, metrics={"token": TOKEN}))) as server:
+        yield server
+
+
+async def scrape(server: Served, authorization: str | None = None) -> Scraped:
+    """Ask for the figures as Prometheus does."""
+    headers = {"authorization": authorization} if authorization is not None else {}
+    async with (
+        aiohttp.ClientSession() as session,
+        session.get(f"{server.base}/metrics", headers=headers) as response,
+    ):
+        assert response.headers["cache-control"] == "no-store"
+        found = {name.lower(): value for name, value in response.headers.items()}
+        return Scraped(status=response.status, headers=found, text=await response.text())
+
+
+def in_production(runtime: Runtime) -> Runtime:
+    """The same runtime, said to be a production's."""
+    return replace(runtime, settings=runtime.settings.model_copy(update={"environment": Environment.PRODUCTION}))
+
+
+async def test_the_compilers_figures_follow_what_it_does(
+    api_server: Served, api: ApiClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A document that comes twice is left to graphql-core, then compiled and executed; the figures say so."""
+    monkeypatch.setattr(plans.budget, "seconds", plans.BURST_SECONDS)
+    before = await scrape(api_server)
+    assert (before.status, before.headers["content-type"]) == (200, "text/plain; version=0.0.4; charset=utf-8")
+    for _ in range(2):
+        await api.execute("query Metered { __typename metered: __typename }")
+    after = await scrape(api_server)
+
+    def rise(name: str, **labels: str) -> float:
+        return after.figure(name, **labels) - before.figure(name, **labels)
+
+    assert rise("nudge_graphql_operations_fallen_back_total", reason="first sight") == 1
+    assert rise("nudge_graphql_operations_compiled_total") == 1
+    assert rise("nudge_graphql_operations_executed_total") == 1
+    assert 0 < rise("nudge_graphql_compile_seconds_total") < 5
+    assert after.figure("nudge_graphql_documents") > 0
+    assert 'nudge_graphql_operations_fallen_back_total{reason="compiler failed"}' in before.text
+
+
+async def test_what_graphql_core_runs_is_counted_by_reason(api_server: Served, api: ApiClient) -> None:
+    """Introspection is never compiled: each execution after the first sight of it is counted."""
+    query = "query Counted { __schema { queryType { name } } }"
+    await api.execute(query)
+    before = await scrape(api_server)
+    await api.execute(query)
+    name = "nudge_graphql_operations_fallen_back_total"
+    after = await scrape(api_server)
+    assert after.figure(name, reason="introspection") - before.figure(name, reason="introspection") == 1
+
+
+async def test_figures_of_sockets_streams_and_reads_name_nobody(runtime: Runtime) -> None:
+    """A viewer of a campaign shows in every figure it should, and neither it nor its organisation by name or id."""
+    owner = await factories.organization(runtime)
+    campaign_id = await frozen(runtime, owner, 2)
+    token = factories.token(runtime, owner)
+    async with served(runtime) as server, connected(server) as socket:
+        data = await ApiClient(server.url, token).execute("{ viewer { organization { name } } }")
+        await socket.ready(token)
+        await socket.subscribe(WATCH, variables={"id": gid(campaign_id)})
+        await socket.next()
+        await advance(runtime, owner, campaign_id, DeliveryStatus.ACCEPTED, 1)
+        await socket.next()
+        found = await scrape(server)
+    for name in ("nudge_websockets_open", "nudge_websockets_authenticated", "nudge_websocket_operations"):
+        assert found.figure(name) == 1
+    assert (found.figure("nudge_fanout_groups"), found.figure("nudge_fanout_viewers")) == (1, 1)
+    assert found.figure("nudge_fanout_frames_written_total") + found.figure("nudge_fanout_messages_waited_total") >= 2
+    assert (found.figure("nudge_pubsub_connected"), found.figure("nudge_pubsub_topics") >= 1) == (1, True)
+    assert found.figure("nudge_read_connections_free") >= 1
+    assert found.figure("nudge_reads_waiting") == 0
+    assert found.labels == {"reason"}
+    assert data["viewer"]["organization"]["name"] not in found.text
+    assert UUIDS.search(found.text) is None
+    assert "@" not in found.text
+
+
+@pytest.mark.parametrize(
+    ("authorization", "status"),
+    [
+        (f"Bearer {TOKEN}", 200),
+        (f"bearer {TOKEN}", 200),
+        (f"Bearer {TOKEN[:-1]}", 401),
+        ("Bearer ", 401),
+        (f"Basic {TOKEN}", 401),
+        (TOKEN, 401),
+        (None, 401),
+    ],
+)
+async def test_the_token_is_asked_for_when_there_is_one(
+    guarded: Served, authorization: str | None, status: int
+) -> None:
+    """The right bearer token opens, in production too; any other, or none, is refused, and nothing is shown."""
+    found = await scrape(guarded, authorization)
+    assert found.status == status
+    assert ("nudge_" in found.text) == (status == 200)
+    assert ("www-authenticate" in found.headers) == (status == 401)
+
+
+async def test_production_without_a_token_has_no_such_page(runtime: Runtime) -> None:
+    """What nobody has asked for is not there, whatever token is sent."""
+    async with served(in_production(runtime)) as server:
+        answers = [await scrape(server), await scrape(server, f"Bearer {TOKEN}")]
+    assert [(found.status, found.text) for found in answers] == [(404, "Not Found")] * 2
+
+
+def test_two_parts_cannot_use_one_name() -> None:
+    """Prometheus would refuse the whole page: the application refuses to start instead."""
+
+    def part() -> list[GaugeMetricFamily]:
+        return [GaugeMetricFamily("nudge_things", "Things.", 1)]
+
+    with pytest.raises(ValueError, match="nudge_things"):
+        registry(part, part)
