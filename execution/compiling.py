@@ -8,6 +8,7 @@ same.
 import re
 from datetime import UTC
 from itertools import count
+from threading import Lock
 from types import CoroutineType
 from typing import Any, Final
 
@@ -93,6 +94,7 @@ class Compilation:
         self.written: list[str] = []
         self.new_plans: list[ObjectPlan] = []
         self.namespace: dict[str, Any] = dict(WORDS)
+        self.lock = Lock()
 
     def constant(self, prefix: str, value: Any) -> str:
         """A name for the value in the plan's namespace."""
@@ -173,12 +175,18 @@ class Compilation:
         """The plan for a concrete type of an interface or union, written when it is first met."""
         key = (type_.name, id(details))
         plan = self.on_demand.get(key)
-        if plan is None:
-            plan = self.object_of(type_, details)
-            self.write()
-            self.on_demand[key] = plan
-            self.kept.append(details)
-        return plan
+        return self.object_written(type_, details, key) if plan is None else plan
+
+    def object_written(self, type_: GraphQLObjectType, details: FieldDetailsList, key: tuple[str, int]) -> ObjectPlan:
+        """Write that plan, unless another thread has meanwhile."""
+        with self.lock:
+            plan = self.on_demand.get(key)
+            if plan is None:
+                plan = self.object_of(type_, details)
+                self.write()
+                self.kept.append(details)
+                self.on_demand[key] = plan
+            return plan
 
     def list_of(self, field: Field, type_: GraphQLList[Any]) -> tuple[Position, str]:
         """The position of the list's items, and the name of the function that completes an iterable of them."""

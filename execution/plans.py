@@ -10,6 +10,7 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
+from threading import RLock
 from typing import Any, Final
 from weakref import ref
 
@@ -155,10 +156,11 @@ class Operation:
 
 
 class Plans:
-    """The plans of one schema."""
+    """The plans of one schema. Threads may share them."""
 
     def __init__(self, *, incremental: bool = False) -> None:
         self.incremental = incremental  # the schema has @defer or @stream, which `execute` refuses
+        self.lock = RLock()
         self.operations: OrderedDict[tuple[object, str | None], Operation] = OrderedDict()
         self.by_identity: dict[tuple[int, str | None], tuple[ref[DocumentNode], tuple[object, str | None]]] = {}
         self.seen: OrderedDict[tuple[int, str | None], int] = OrderedDict()
@@ -169,11 +171,9 @@ class Plans:
 
     def find(self, run: Run, document: DocumentNode, name: str | None, operation: Operation | None) -> Plan | str:
         """The plan to execute, or why there is none."""
-        operation = operation or self.operation(document, name)
+        operation = operation or self.wanted(run, document, name)
         if operation is None:
-            if not self.seen_enough(document, name):
-                return "first sight"
-            operation = self.keep(document, name, run)
+            return "first sight"
         if operation.refused is not None:
             return operation.refused
         key = operation.key(run)
@@ -182,26 +182,36 @@ class Plans:
         plan = operation.plans.get(key)
         return self.compile(operation, key, run) if plan is None else plan
 
+    def wanted(self, run: Run, document: DocumentNode, name: str | None) -> Operation | None:
+        """The operation, kept from now on; None when it has not been seen often enough."""
+        with self.lock:
+            operation = self.operation(document, name)
+            if operation is None and self.seen_enough(document, name):
+                return self.keep(document, name, run)
+            return operation
+
     def known(self, document: DocumentNode, name: str | None) -> Operation | None:
         """The operation, if it is kept and the document is one it came from."""
-        alias = self.by_identity.get((id(document), name))
-        if alias is None or alias[0]() is not document:
-            return None
-        self.operations.move_to_end(alias[1])
-        return self.operations[alias[1]]
+        with self.lock:
+            alias = self.by_identity.get((id(document), name))
+            if alias is None or alias[0]() is not document:
+                return None
+            self.operations.move_to_end(alias[1])
+            return self.operations[alias[1]]
 
     def operation(self, document: DocumentNode, name: str | None) -> Operation | None:
         """The operation, if it is kept."""
-        known = self.known(document, name)
-        if known is not None:
-            return known
-        key = (text_of(document), name)
-        operation = self.operations.get(key)
-        if operation is None or operation.document != document:
-            return None
-        self.operations.move_to_end(key)
-        self.know(operation, document, key)
-        return operation
+        with self.lock:
+            known = self.known(document, name)
+            if known is not None:
+                return known
+            key = (text_of(document), name)
+            operation = self.operations.get(key)
+            if operation is None or operation.document != document:
+                return None
+            self.operations.move_to_end(key)
+            self.know(operation, document, key)
+            return operation
 
     def know(self, operation: Operation, document: DocumentNode, key: tuple[object, str | None]) -> None:
         """Find the operation by this parsed document, too."""
@@ -243,6 +253,8 @@ class Plans:
 
     def weigh(self, operation: Operation, plan: Plan) -> None:
         """Count the plan's fields, and make room for them."""
+        if self.operations.get((text_of(operation.document), operation.name)) is not operation:
+            return  # another thread has made room of it meanwhile
         operation.fields += plan.compilation.fields
         self.fields += plan.compilation.fields
         while self.fields > limits.fields and len(self.operations) > 1:
@@ -258,20 +270,24 @@ class Plans:
 
     def compile(self, operation: Operation, key: tuple[Any, ...], run: Run) -> Plan | str:
         """Make a plan, if there is time; a refusal is kept as one."""
-        if len(operation.plans) >= limits.variants:
-            return "too many variants"
-        if not budget.allows():
-            return "budget"
-        started = time.perf_counter()
-        plan = compiled(run, custom_default=not key[0])
-        if isinstance(plan, Plan):
-            counts.compiled += 1
-            self.weigh(operation, plan)
-        spent = time.perf_counter() - started
-        counts.seconds += spent
-        budget.spend(spent)
-        operation.plans[key] = plan
-        return plan
+        with self.lock:
+            plan = operation.plans.get(key)
+            if plan is not None:  # another thread has made it meanwhile
+                return plan
+            if len(operation.plans) >= limits.variants:
+                return "too many variants"
+            if not budget.allows():
+                return "budget"
+            started = time.perf_counter()
+            plan = compiled(run, custom_default=not key[0])
+            if isinstance(plan, Plan):
+                counts.compiled += 1
+                self.weigh(operation, plan)
+            spent = time.perf_counter() - started
+            counts.seconds += spent
+            budget.spend(spent)
+            operation.plans[key] = plan
+            return plan
 
 
 def compiled(run: Run, *, custom_default: bool) -> Plan | str:
@@ -298,7 +314,7 @@ def plans_of(schema: GraphQLSchema) -> Plans:
     plans: Plans | None = schema.__dict__.get(ATTRIBUTE)
     if plans is None:
         incremental = any(schema.get_directive(name) for name in ("defer", "stream"))
-        plans = schema.__dict__[ATTRIBUTE] = Plans(incremental=incremental)
+        plans = schema.__dict__.setdefault(ATTRIBUTE, Plans(incremental=incremental))
     return plans
 
 

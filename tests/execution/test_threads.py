@@ -1,0 +1,89 @@
+"""Threads may execute operations of one schema at the same time, as servers of synchronous resolvers do."""
+
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+from typing import Any
+
+import pytest
+import strawberry
+
+import execution
+
+THREADS = 6
+KINDS = range(12)
+
+
+@strawberry.interface
+class Shape:
+    id: int
+
+
+SHAPES = [strawberry.type(type(f"Shape{kind}", (Shape,), {"__annotations__": {f"f{kind}": int}})) for kind in KINDS]
+
+
+@strawberry.type
+class Root:
+    @strawberry.field
+    def shapes(self) -> list[Shape]:
+        """One of each kind."""
+        return [shape(id=kind, **{f"f{kind}": kind}) for kind, shape in enumerate(SHAPES)]
+
+    @strawberry.field
+    def number(self, plus: int) -> int:
+        """One more."""
+        return plus + 1
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Threads take turns all the time, everything is compiled, and little of it is kept."""
+    for name, value in {"sights": 1, "share": 1000.0, "plans": 5, "fields": 60}.items():
+        monkeypatch.setattr(execution.limits, name, value)
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+def schema() -> strawberry.Schema:
+    """A schema without plans."""
+    return strawberry.Schema(query=Root, types=SHAPES, execution_context_class=execution.CompiledStrawberryExecutor)
+
+
+def at_once(schema: strawberry.Schema, texts: list[str]) -> list[list[Any]]:
+    """What each of the threads is answered to these texts."""
+    barrier = Barrier(THREADS)
+
+    def answers(_: int) -> list[Any]:
+        barrier.wait()
+        results = [schema.execute_sync(text) for text in texts]
+        return [(result.data, result.errors) for result in results]
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        return list(pool.map(answers, range(THREADS)))
+
+
+@pytest.mark.usefixtures("impatient")
+def test_threads_meet_a_type_at_once() -> None:
+    """The plans of an interface's types are written while other threads want them, too."""
+    parts = " ".join(f"... on Shape{kind} {{ f{kind} }}" for kind in KINDS)
+    expected = [{"id": kind, f"f{kind}": kind} for kind in KINDS]
+    for _ in range(5):
+        for answers in at_once(schema(), [f"{{ shapes {{ id {parts} }} }}"]):
+            assert answers == [({"shapes": expected}, None)]
+
+
+@pytest.mark.usefixtures("impatient")
+def test_threads_make_room_for_each_other() -> None:
+    """Operations are kept, found and forgotten by all threads, and counted rightly."""
+    shared = schema()
+    texts = [f"{{ n{number}: number(plus: {number}) }}" for number in [*range(20), *range(20)]]
+    expected = [({f"n{number}": number + 1}, None) for number in [*range(20), *range(20)]]
+    for answers in at_once(shared, texts):
+        assert answers == expected
+    plans = shared._schema.__dict__["__compiled_operations__"]
+    assert len(plans.operations) == execution.limits.plans
+    assert plans.fields == sum(operation.fields for operation in plans.operations.values())
+    assert len(plans.by_identity) == sum(len(operation.aliases) for operation in plans.operations.values())
