@@ -22,7 +22,7 @@ DEFAULT_SIZE = 25
 LARGEST_SIZE = 100
 LONGEST_CURSOR = 2_000
 MOST_SHAPES = 200
-TAG_BYTES, ID_BYTES, BASE64_GROUP = 2, 16, 3
+TAG_BYTES, ID_BYTES = 2, 16
 SECONDS_OF_DAY, MICROSECONDS = 86_400, 1_000_000
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -64,7 +64,12 @@ def requested(
 
 
 class Keys(Protocol[K]):
-    """How an order's sort keys stand in cursors: after the order's tag, before the row's id."""
+    """How an order's sort keys stand in cursors: after the order's tag, before the row's id.
+
+    `fills_groups` says that all of these are of one length, which base64 writes without padding.
+    """
+
+    fills_groups: bool
 
     def packed(self, tag: bytes, keys: Iterable[tuple[K, UUID]]) -> list[bytes]:
         """The bytes of each key and id."""
@@ -74,16 +79,19 @@ class Keys(Protocol[K]):
 
 
 class Moments:
-    """Times, to the microsecond. With tag and id they take 30 bytes, which base64 writes without padding."""
+    """Times, to the microsecond. With tag and id they take 30 bytes."""
 
+    fills_groups = True
     LAYOUT: Final = Struct(">2siII16s")
     KEY: Final = Struct(">iII")
 
     def packed(self, tag: bytes, keys: Iterable[tuple[datetime, UUID]]) -> list[bytes]:
         """The bytes of each time and id."""
         pack = self.LAYOUT.pack
-        since = [(moment - EPOCH, id_) for moment, id_ in keys]
-        return [pack(tag, time.days, time.seconds, time.microseconds, id_.bytes) for time, id_ in since]
+        return [
+            pack(tag, (since := moment - EPOCH).days, since.seconds, since.microseconds, id_.bytes)
+            for moment, id_ in keys
+        ]
 
     def unpacked(self, key: bytes) -> datetime:
         """The time."""
@@ -100,6 +108,8 @@ class Moments:
 
 class Texts:
     """Texts as UTF-8, without what PostgreSQL would not take."""
+
+    fills_groups = False
 
     def packed(self, tag: bytes, keys: Iterable[tuple[str, UUID]]) -> list[bytes]:
         """The bytes of each text and id."""
@@ -139,9 +149,9 @@ class Order(Generic[K]):
     def cursors(self, rows: Sequence[Any]) -> list[str]:
         """The cursor of each row: opaque to clients, and valid in this order alone."""
         packed = self.keys.packed(self.tag, map(self.read, rows))
-        if not packed or len(packed[0]) % BASE64_GROUP or len(set(map(len, packed))) > 1:
+        if not packed or not self.keys.fills_groups:
             return [urlsafe_b64encode(each).decode("ascii") for each in packed]
-        # Of pieces that fill whole groups of base64 the text of all is the texts of each, one after the other.
+        # Then the text of all pieces is the text of each, one after the other.
         whole = urlsafe_b64encode(b"".join(packed)).decode("ascii")
         step = len(whole) // len(packed)
         return [whole[at : at + step] for at in range(0, len(whole), step)]
