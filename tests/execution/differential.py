@@ -8,8 +8,15 @@ from typing import Any
 
 import orjson
 from graphql import DocumentNode, ExecutionResult, GraphQLSchema
+from hypothesis import HealthCheck, Phase, settings
 
 Observed = tuple[bytes, list[str]]
+
+
+def drawing(examples: int) -> settings:
+    """So many examples by seeds, which can't be shrunk."""
+    phases = (Phase.explicit, Phase.reuse, Phase.generate)
+    return settings(max_examples=examples, deadline=None, suppress_health_check=list(HealthCheck), phases=phases)
 
 
 def seen(result: ExecutionResult) -> Any:

@@ -5,7 +5,6 @@ from random import Random
 from typing import Any
 
 from graphql import (
-    GraphQLArgument,
     GraphQLEnumType,
     GraphQLField,
     GraphQLInputObjectType,
@@ -16,6 +15,7 @@ from graphql import (
     GraphQLSchema,
     GraphQLUnionType,
     get_named_type,
+    get_nullable_type,
     is_abstract_type,
     is_composite_type,
     is_required_argument,
@@ -39,7 +39,9 @@ class Draft:
     random: Random
     left: int
     literals: dict[str, list[tuple[str, Any]]]
-    without: frozenset[str]
+    without: frozenset[str] = frozenset()
+    always: dict[str, str] = field(default_factory=dict)
+    each: int = 0
     variables: dict[str, tuple[str, Any]] = field(default_factory=dict)
     fragments: dict[str, str] = field(default_factory=dict)
     arguments: dict[tuple[str, str, int], str] = field(default_factory=dict)
@@ -58,9 +60,16 @@ def document(
     size: int = 30,
     literals: dict[str, list[tuple[str, Any]]] | None = None,
     without: frozenset[str] = frozenset(),
+    always: dict[str, str] | None = None,
+    each: int = 0,
 ) -> tuple[str, dict[str, Any]]:
-    """An operation of the kind (query, mutation or subscription) as text, and variables for it."""
-    draft = Draft(schema, random, size, LITERALS | (literals or {}), without)
+    """An operation of the kind (query, mutation or subscription) as text, and variables for it.
+
+    `literals` are by type, by argument or input field (`email`), or by its place (`LogInInput.email`, `contact.id`).
+    `without` are fields never selected, `always` those selected wherever they are, each with its own selections.
+    `size` is shared by the operation, unless there is an `each` for each of its root fields.
+    """
+    draft = Draft(schema, random, size, LITERALS | (literals or {}), without, always or {}, each)
     root = {"query": schema.query_type, "mutation": schema.mutation_type, "subscription": schema.subscription_type}[
         kind
     ]
@@ -77,12 +86,14 @@ def selection_set(draft: Draft, type_: GraphQLNamedType, depth: int, *, single: 
     if single:
         return "{ " + a_field(draft, type_, depth, plain=True) + " }"
     parts = [selection(draft, type_, depth) for _ in range(draft.random.randint(1, 6))]
+    fields = getattr(type_, "fields", {})
+    parts += [f"{name} {body}" for name, body in draft.always.items() if name in fields]
     return "{ " + " ".join(parts) + " }"
 
 
 def selection(draft: Draft, type_: GraphQLNamedType, depth: int) -> str:
     """A field, or a fragment on a type that fits."""
-    draft.left -= 1
+    draft.left = draft.each if depth == 0 and draft.each else draft.left - 1
     if depth < 5 and draft.left > 0 and draft.chance(0.15):
         return a_fragment(draft, type_, depth)
     return a_field(draft, type_, depth)
@@ -165,7 +176,7 @@ def arguments(draft: Draft, type_name: str, name: str, number: int, definition: 
     key = (type_name if definition.args else "", name, number)
     if key not in draft.arguments:
         given = [
-            f"{argument}: {value(draft, definition_.type, definition_)}"
+            f"{argument}: {value(draft, definition_.type, f'{name}.{argument}')}"
             for argument, definition_ in definition.args.items()
             if is_required_argument(definition_) or draft.chance(0.6)
         ]
@@ -173,41 +184,49 @@ def arguments(draft: Draft, type_name: str, name: str, number: int, definition: 
     return draft.arguments[key]
 
 
-def value(draft: Draft, type_: GraphQLInputType, argument: GraphQLArgument | None = None) -> str:
-    """A literal or a variable."""
-    if argument is not None and draft.chance(0.4):
-        text, plain = literal(draft, type_)
-        name = f"v{len(draft.variables)}"
-        required = isinstance(type_, GraphQLNonNull)
-        how = draft.random.randint(0, 2)
-        if how == 0 and not required:
-            draft.variables[name] = (str(type_), Ellipsis)
-        elif how == 1:
-            draft.variables[name] = (f"{type_} = {text}", Ellipsis)
-        else:
-            draft.variables[name] = (str(type_), plain)
-        return f"${name}"
-    return literal(draft, type_)[0]
+def value(draft: Draft, type_: GraphQLInputType, place: str, *, variables: float = 0.4) -> str:
+    """A literal, that may have variables in it, or a variable."""
+    if not draft.chance(variables):
+        return literal(draft, type_, place, inline=True)[0]
+    text, plain = literal(draft, type_, place)
+    name = f"v{len(draft.variables)}"
+    how = draft.random.randint(0, 2)
+    if how == 0 and not isinstance(type_, GraphQLNonNull):
+        draft.variables[name] = (str(type_), Ellipsis)
+    elif how == 1:
+        draft.variables[name] = (f"{type_} = {text}", Ellipsis)
+    else:
+        draft.variables[name] = (str(type_), plain)
+    return f"${name}"
 
 
-def literal(draft: Draft, type_: Any) -> tuple[str, Any]:
-    """A literal as text and as JSON."""
+def part(draft: Draft, type_: GraphQLInputType, place: str, *, inline: bool) -> tuple[str, Any]:
+    """An item of a list or a field of an input; in the text of the operation it may be a variable."""
+    if inline:
+        return value(draft, type_, place, variables=0.15), None
+    return literal(draft, type_, place)
+
+
+def literal(draft: Draft, type_: Any, place: str, *, inline: bool = False) -> tuple[str, Any]:
+    """A literal as text and as JSON; without the latter when it stands in the text of the operation itself."""
     if isinstance(type_, GraphQLNonNull):
-        return present(draft, type_.of_type)
-    return ("null", None) if draft.chance(0.1) else present(draft, type_)
+        return present(draft, type_.of_type, place, inline=inline)
+    return ("null", None) if draft.chance(0.1) else present(draft, type_, place, inline=inline)
 
 
-def present(draft: Draft, type_: Any) -> tuple[str, Any]:
+def present(draft: Draft, type_: Any, place: str, *, inline: bool) -> tuple[str, Any]:
     """A literal that is not null."""
     if isinstance(type_, GraphQLList):
-        items = [literal(draft, type_.of_type) for _ in range(draft.random.randint(0, 2))]
+        if draft.chance(0.1):
+            return present(draft, get_nullable_type(type_.of_type), place, inline=inline)  # stands for a list of one
+        items = [part(draft, type_.of_type, place, inline=inline) for _ in range(draft.random.randint(0, 2))]
         return f"[{', '.join(text for text, _ in items)}]", [plain for _, plain in items]
     if isinstance(type_, GraphQLEnumType):
         name = draft.random.choice(sorted(type_.values))
         return name, name
     if isinstance(type_, GraphQLInputObjectType):
         fields = {
-            name: literal(draft, definition.type)
+            name: part(draft, definition.type, f"{type_.name}.{name}", inline=inline)
             for name, definition in type_.fields.items()
             if isinstance(definition.type, GraphQLNonNull) or draft.chance(0.3)
         }
@@ -215,4 +234,5 @@ def present(draft: Draft, type_: Any) -> tuple[str, Any]:
             "{" + ", ".join(f"{name}: {text}" for name, (text, _) in fields.items()) + "}",
             {name: plain for name, (_, plain) in fields.items()},
         )
-    return draft.random.choice(draft.literals[type_.name])
+    known = (key for key in (place, place.partition(".")[2], type_.name) if key in draft.literals)
+    return draft.random.choice(draft.literals[next(known)])

@@ -4,8 +4,13 @@ import time
 
 import pytest
 
+import execution
+from execution.plans import BURST_SECONDS, MOST_ALIASES, budget, plans_of
+from resolvers import build_schema
 from resolvers.budgets import Budgets
-from resolvers.endpoint.documents import LONGEST_KEPT, MOST_DOCUMENTS, Documents
+from resolvers.context import RequestContext
+from resolvers.endpoint.documents import LONGEST_KEPT, MOST_CHARACTERS, MOST_DOCUMENTS, Documents
+from resolvers.endpoint.execution import Executor, Request
 from services.runtime import Runtime
 from tests import factories
 from tests.client import ApiClient
@@ -171,6 +176,57 @@ async def test_documents_are_kept_within_bounds(runtime: Runtime) -> None:
     kept = list(documents.kept)
     documents.operation("{ __typename }" + " " * LONGEST_KEPT, None)
     assert list(documents.kept) == kept
+
+
+def stranger(runtime: Runtime) -> RequestContext:
+    """The context of a caller without credentials, whose budget does not end."""
+    budgets = Budgets(limit=10_000_000, redis=runtime.cache)
+    return RequestContext(runtime=runtime, principal=None, request_id="request", budgets=budgets)
+
+
+async def answered(executor: Executor, context: RequestContext, number: int) -> None:
+    """Send a document that no other number gives."""
+    query = f"{{ a{number}: __typename }}" + " " * (number % 800)
+    assert (await executor.run(Request(query=query, variables={}), context)).body["data"] == {f"a{number}": "Query"}
+
+
+async def test_ten_thousand_documents_leave_both_caches_bounded(
+    runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """10,000 documents, each sent twice, leave no more documents, plans and sights than allowed; few are compiled."""
+    for name, most in {"plans": 200, "fields": 150, "seen": 500}.items():
+        monkeypatch.setattr(execution.limits, name, most)
+    schema = build_schema.__wrapped__()
+    context = stranger(runtime)
+    executor = Executor(schema, runtime.settings, context.budgets)
+    compiling, started = execution.statistics()["compiling_seconds"], time.perf_counter()
+    for number in range(10_000):
+        for _ in range(2):
+            await answered(executor, context, number)
+    assert len(executor.documents.kept) <= MOST_DOCUMENTS
+    assert sum(map(len, executor.documents.kept)) == executor.documents.characters <= MOST_CHARACTERS
+    kept = plans_of(schema._schema)
+    assert 0 < len(kept.operations) <= 200
+    assert len(kept.by_identity) <= 200 * MOST_ALIASES
+    assert len(kept.seen) <= 500
+    assert kept.fields == sum(operation.fields for operation in kept.operations.values()) <= 150
+    share = BURST_SECONDS + 0.1 * (time.perf_counter() - started)
+    assert execution.statistics()["compiling_seconds"] - compiling < share + 0.1
+
+
+async def test_documents_that_come_once_are_not_compiled(runtime: Runtime) -> None:
+    """A stream of unique documents through the endpoint compiles nothing; one that comes back is compiled then."""
+    schema = build_schema.__wrapped__()
+    context = stranger(runtime)
+    executor = Executor(schema, runtime.settings, context.budgets)
+    compiled = execution.statistics()["compiled"]
+    for number in range(1_000):
+        await answered(executor, context, number)
+    assert execution.statistics()["compiled"] == compiled
+    assert len(plans_of(schema._schema).operations) == 0
+    budget.seconds = BURST_SECONDS
+    await answered(executor, context, 1)
+    assert execution.statistics()["compiled"] == compiled + 1
 
 
 async def test_reading_a_document_costs_and_a_known_one_does_not(runtime: Runtime) -> None:

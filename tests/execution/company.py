@@ -1,0 +1,311 @@
+"""An organisation with something of everything in it, and words that mean something to its API."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from argon2 import PasswordHasher
+from sqlalchemy import insert, update
+
+from core import clock
+from core.ids import encode_global_id, new_id
+from core.logstream import LogStream
+from core.permissions import Principal, Role
+from core.queue import Job
+from core.security import fingerprint
+from core.unit_of_work import UnitOfWork, Work
+from integrations.mail import Answered, Envelope, Message, Outcome, Receipt, Verdict
+from integrations.recording import RecordingMailer
+from models.campaigns import (
+    Campaign,
+    CampaignRecipient,
+    CampaignStats,
+    CampaignStatus,
+    DeliveryStatus,
+    EmailDelivery,
+    RecipientKind,
+    Template,
+)
+from models.contacts import (
+    Contact,
+    ContactEvent,
+    ContactEventKind,
+    ContactList,
+    ContactStatus,
+    ContactTag,
+    ListMembership,
+    Suppression,
+    SuppressionReason,
+)
+from models.conversations import Conversation, MessageRole, MessageStatus, ReplyFailure
+from models.conversations import Message as Said
+from models.organizations import RefreshToken, User, UserSession
+from resolvers.budgets import Budgets
+from resolvers.context import RequestContext
+from services.accounts.throttle import PREFIX as LOGIN_FAILURES
+from services.conversations import reply_log
+from services.deliveries.preparing import prepare
+from services.deliveries.states import move
+from services.maya.events import Ended, Event, Token, ToolFinished, ToolStarted, encode
+from services.runtime import Runtime
+from tests import factories
+from tests.execution.keeping import Database
+
+DAY_SECONDS = 86_400
+PASSWORD = "correct horse"
+CHEAP = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+TOKENS = {name: name.center(43, "-") for name in ("fresh", "other", "used")}
+GREETING = "<p>Hello {{ contact.firstName | default: 'there' }}</p>"
+
+
+@dataclass(slots=True)
+class Outbox:
+    """Takes what goes out after COMMIT, in order."""
+
+    sent: list[dict[str, object]] = field(default_factory=list)
+
+    async def enqueue(self, job: Job) -> None:
+        """Note a job."""
+        self.sent.append({"job": job.name, **job.payload()})
+
+    async def publish_all(self, events: Iterable[tuple[str, bytes]]) -> None:
+        """Note events."""
+        self.sent += [{"topic": topic, "payload": payload.decode()} for topic, payload in events]
+
+
+def refusing(_: Envelope, messages: Sequence[Message]) -> Outcome:
+    """Takes all messages but those to addresses that begin with `refused`."""
+    return Answered(
+        receipts=[
+            Receipt(Verdict.REFUSED, None, 300, "No.")
+            if message.to.startswith("refused")
+            else Receipt(Verdict.ACCEPTED, f"m-{message.delivery_id}")
+            for message in messages
+        ]
+    )
+
+
+@dataclass(kw_only=True)
+class Company:
+    """The organisation, who asks, and what left the house."""
+
+    runtime: Runtime
+    live: Work
+    outbox: Outbox
+    mailer: RecordingMailer
+    owner: Principal
+    viewer: Principal
+    stranger: Principal
+    database: Database
+    before: str = ""
+    ids: dict[str, dict[str, UUID]] = field(default_factory=dict)
+
+    @property
+    def callers(self) -> list[Principal | None]:
+        """Who may ask: the owner mostly."""
+        return [*[self.owner] * 7, self.viewer, self.stranger, None]
+
+    def context(self, principal: Principal | None) -> RequestContext:
+        """A fresh context for an operation."""
+        budgets = Budgets(limit=10_000_000, redis=self.runtime.cache)
+        return RequestContext(runtime=self.runtime, principal=principal, request_id="request", budgets=budgets)
+
+    async def restore(self) -> None:
+        """Put the rows back, and forget what was sent and who failed to log in."""
+        await self.database.restore()
+        self.outbox.sent.clear()
+        self.mailer.sent.clear()
+        for key in await self.runtime.cache.keys(f"{LOGIN_FAILURES}*"):
+            await self.runtime.cache.delete(key)
+
+    def globally(self, kind: str) -> list[str]:
+        """The global ids of a kind."""
+        return [encode_global_id(kind, one) for one in self.ids[kind].values()]
+
+
+async def founded(runtime: Runtime, database: Database) -> Company:
+    """A new company in an empty database. Its jobs, events and mails are noted, and go nowhere."""
+    outbox, mailer = Outbox(), RecordingMailer(refusing)
+    recorded = replace(runtime, work=Work(runtime.engine, outbox, outbox), mailer=mailer)
+    owner = await factories.organization(recorded)
+    viewer = replace(owner, user_id=new_id(), session_id=new_id(), role=Role.VIEWER)
+    await factories.member(recorded, viewer)
+    company = Company(
+        runtime=recorded,
+        live=runtime.work,
+        outbox=outbox,
+        mailer=mailer,
+        owner=owner,
+        viewer=viewer,
+        stranger=await factories.organization(recorded),
+        database=database,
+    )
+    async with recorded.work.begin(owner.tenant) as uow:
+        await open_accounts(uow, company)
+        await add_contacts(uow, company)
+        await add_templates(uow, company)
+        await add_campaigns(uow, company)
+        await add_conversations(uow, company)
+    await put_on_the_way(company)
+    await write_logs(company)
+    await database.keep()
+    company.before = "\n".join(row.text for row in await database.written())
+    return company
+
+
+async def open_accounts(uow: UnitOfWork, company: Company) -> None:
+    """A password for the owner, and sessions whose refresh tokens are known."""
+    owner = company.owner
+    email = {"email": "owner@example.com", "email_norm": "owner@example.com", "password_hash": CHEAP.hash(PASSWORD)}
+    await uow.execute(update(User).where(User.id == owner.user_id).values(**email))
+    for name, token in TOKENS.items():
+        session = {
+            "id": new_id(),
+            "organization_id": owner.organization_id,
+            "user_id": owner.user_id,
+            "expires_at": datetime.fromtimestamp(factories.FAR_AWAY, UTC),
+        }
+        await uow.execute(insert(UserSession).values(**session))
+        await uow.execute(
+            insert(RefreshToken).values(
+                fingerprint=fingerprint(token),
+                organization_id=owner.organization_id,
+                session_id=session["id"],
+                used_at=clock.now() if name == "used" else None,
+            )
+        )
+
+
+CONTACTS: dict[str, tuple[str, ContactStatus, list[str]]] = {
+    "ada": ("Lovelace", ContactStatus.SUBSCRIBED, ["new", "vip"]),
+    "grace": ("Hopper", ContactStatus.SUBSCRIBED, ["new"]),
+    "alan": ("Turing", ContactStatus.SUBSCRIBED, []),
+    "barbara": ("Liskov", ContactStatus.PENDING, ["vip"]),
+    "linus": ("Torvalds", ContactStatus.UNSUBSCRIBED, ["new"]),
+    "edsger": ("Dijkstra", ContactStatus.BOUNCED, []),
+}
+LISTS = {"Customers": ["ada", "grace", "linus"], "Beta": ["grace", "edsger"], "Nobody": []}
+
+
+async def add_contacts(uow: UnitOfWork, company: Company) -> None:
+    """Contacts of every status, with tags, lists and a history."""
+    own = {"organization_id": company.owner.organization_id}
+    people = company.ids["Contact"] = {name: new_id() for name in CONTACTS}
+    lists = company.ids["List"] = {name: new_id() for name in LISTS}
+    for name, (last_name, status, tags) in CONTACTS.items():
+        email = f"{name}@example.com"
+        person = {"id": people[name], "first_name": name.title(), "last_name": last_name, "status": status}
+        address = {"email": email.title(), "email_norm": email}
+        await uow.execute(insert(Contact).values(**own, **person, **address, custom_fields={"plan": "pro"}))
+        for tag in tags:
+            await uow.execute(insert(ContactTag).values(**own, contact_id=people[name], tag=tag))
+    for name, reason in {"linus": SuppressionReason.UNSUBSCRIBED, "edsger": SuppressionReason.HARD_BOUNCE}.items():
+        await uow.execute(insert(Suppression).values(**own, email_norm=f"{name}@example.com", reason=reason))
+    for name, members in LISTS.items():
+        await uow.execute(insert(ContactList).values(**own, id=lists[name], name=name, description=name.upper()))
+        for member in members:
+            await uow.execute(insert(ListMembership).values(**own, list_id=lists[name], contact_id=people[member]))
+    for kind in (ContactEventKind.SUBSCRIBED, ContactEventKind.OPENED):
+        event = {"contact_id": people["ada"], "kind": kind, "dedupe_key": kind, "occurred_at": clock.now()}
+        await uow.execute(insert(ContactEvent).values(**own, **event, data={"kind": kind}))
+
+
+async def add_templates(uow: UnitOfWork, company: Company) -> None:
+    """Two templates."""
+    company.ids["Template"] = {name: new_id() for name in ("Plain", "Rich")}
+    for name, template_id in company.ids["Template"].items():
+        texts = {"subject": f"{name} news", "html_content": GREETING}
+        await uow.execute(
+            insert(Template).values(id=template_id, organization_id=company.owner.organization_id, name=name, **texts)
+        )
+
+
+SCHEDULED, SENDING, PAUSED, SENT = "Autumn", "Winter", "Held", "Done"
+EMPTY = "Empty"
+CAMPAIGNS = ("Spring", "Summer", EMPTY, SCHEDULED, SENDING, PAUSED, SENT)
+
+
+async def add_campaigns(uow: UnitOfWork, company: Company) -> None:
+    """Drafts to everybody, to some, and one to nobody, with nothing in it."""
+    own = {"organization_id": company.owner.organization_id}
+    company.ids["Campaign"] = {name: new_id() for name in CAMPAIGNS}
+    beta = company.ids["List"]["Beta"]
+    audiences: dict[str, list[dict[str, Any]]] = {
+        "Summer": [{"kind": RecipientKind.TAG, "tag": "vip"}, {"kind": RecipientKind.LIST, "list_id": beta}],
+        EMPTY: [],
+    }
+    for name, campaign_id in company.ids["Campaign"].items():
+        texts = ("", "") if name == EMPTY else ("News for {{ contact.firstName }}", GREETING)
+        written = {"name": name, "subject": texts[0], "html_content": texts[1], "author_id": company.owner.user_id}
+        await uow.execute(insert(Campaign).values(**own, id=campaign_id, **written))
+        await uow.execute(insert(CampaignStats).values(**own, campaign_id=campaign_id))
+        for line in audiences.get(name, [{"kind": RecipientKind.ALL}]):
+            await uow.execute(insert(CampaignRecipient).values(**own, id=new_id(), campaign_id=campaign_id, **line))
+
+
+async def put_on_the_way(company: Company) -> None:
+    """Campaigns that are scheduled, sending, paused and sent."""
+    work, tenant, campaigns = company.runtime.work, company.owner.tenant, company.ids["Campaign"]
+    async with work.begin(tenant) as uow:
+        await move(uow, campaigns[SCHEDULED], CampaignStatus.SCHEDULED, scheduled_at=clock.now() + timedelta(days=9))
+        for name in (SENDING, PAUSED, SENT):
+            await move(uow, campaigns[name], CampaignStatus.PREPARING)
+    for name in (SENDING, PAUSED, SENT):
+        assert await prepare(work, tenant, campaigns[name])
+    async with work.begin(tenant) as uow:
+        await move(uow, campaigns[PAUSED], CampaignStatus.PAUSED, reason="Lunch.")
+        for name in (SENDING, SENT):
+            mine = (EmailDelivery.campaign_id == campaigns[name]) & (EmailDelivery.status == DeliveryStatus.PENDING)
+            few = mine & (EmailDelivery.contact_id == company.ids["Contact"]["ada"])
+            done = update(EmailDelivery).where(mine if name == SENT else few)
+            await uow.execute(done.values(status=DeliveryStatus.DELIVERED))
+        await move(uow, campaigns[SENT], CampaignStatus.SENT)
+
+
+REPLIES: dict[str, tuple[MessageStatus, list[Event]]] = {
+    "complete": (
+        MessageStatus.COMPLETED,
+        [Token("Let me see. "), ToolStarted("campaign_stats"), ToolFinished("campaign_stats", True), Token("Well.")],
+    ),
+    "failed": (MessageStatus.FAILED, [Token("Let "), ToolStarted("unknown"), ToolFinished("unknown", False)]),
+    "cancelled": (MessageStatus.CANCELLED, [Token("Let me")]),
+    "forgotten": (MessageStatus.COMPLETED, []),
+    "streaming": (MessageStatus.STREAMING, [Token("One, "), Token("two, ")]),
+}
+OPEN = ("streaming",)
+
+
+async def add_conversations(uow: UnitOfWork, company: Company) -> None:
+    """An empty conversation, one with replies that ended in every way, and one in which Maya is speaking."""
+    own = {"organization_id": company.owner.organization_id, "user_id": company.owner.user_id}
+    conversations = company.ids["Conversation"] = {name: new_id() for name in ("silent", "ended", "open")}
+    said = company.ids["MayaMessage"] = {}
+    for name, conversation_id in conversations.items():
+        await uow.execute(insert(Conversation).values(**own, id=conversation_id, title=name.title()))
+    for name, (status, events) in REPLIES.items():
+        conversation_id = conversations["open" if name in OPEN else "ended"]
+        question = {"role": MessageRole.USER, "status": MessageStatus.COMPLETED, "content": f"And {name}?"}
+        failed = {"error_code": ReplyFailure.TIMEOUT, "error_message": "Too long."} if name == "failed" else {}
+        answer = {
+            "role": MessageRole.ASSISTANT,
+            "status": status,
+            "content": "".join(event.text for event in events if isinstance(event, Token)),
+            "model": "model",
+            "last_sequence": len(events) + (name not in OPEN),
+            "completed_at": None if name in OPEN else clock.now(),
+        }
+        said[f"asked {name}"], said[name] = new_id(), new_id()
+        shared = {**own, "conversation_id": conversation_id}
+        await uow.execute(insert(Said).values(**shared, id=said[f"asked {name}"], **question))
+        await uow.execute(insert(Said).values(**shared, id=said[name], **answer, **failed))
+
+
+async def write_logs(company: Company) -> None:
+    """The logs of the replies, kept for longer than any test runs; one is gone."""
+    logs = LogStream(company.runtime.cache, expiry=DAY_SECONDS)
+    for name, (_, events) in REPLIES.items():
+        if events:
+            writer = await logs.claim(reply_log(company.owner.organization_id, company.ids["MayaMessage"][name]))
+            await writer.append_all([encode(event) for event in [*events, *([] if name in OPEN else [Ended()])]])

@@ -1,0 +1,35 @@
+from collections.abc import AsyncIterator
+
+import asyncpg
+import pytest
+
+import execution
+from services.runtime import running
+from tests.conftest import Servers, copy_template, settings_for
+from tests.execution.company import Company, founded
+from tests.execution.keeping import Database
+
+
+@pytest.fixture
+def eager(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Operations are compiled at first sight, however long it takes."""
+    monkeypatch.setattr(execution.limits, "sights", 1)
+    monkeypatch.setattr(execution.limits, "share", 1000.0)
+
+
+@pytest.fixture(scope="session")
+async def founded_company(servers: Servers) -> AsyncIterator[Company]:
+    database = await copy_template(servers)
+    admin = await asyncpg.connect(servers.database_url(servers.postgres.admin_url, database))
+    try:
+        async with running(settings_for(servers, database, redis_database=2)) as runtime:
+            yield await founded(runtime, Database(admin))
+    finally:
+        await admin.close()
+
+
+@pytest.fixture
+async def company(founded_company: Company) -> Company:
+    """The company as it was founded."""
+    await founded_company.restore()
+    return founded_company

@@ -1,0 +1,54 @@
+"""A database that is put back as it was, and read out in the order in which it was written."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+from models import metadata
+
+if TYPE_CHECKING:
+    import asyncpg
+
+
+class Written(NamedTuple):
+    """A row, by the transaction and the statement in it that wrote it last; `text` is JSON."""
+
+    transaction: int
+    statement: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """The tables of a database, seen by its superuser, whom neither policies nor triggers stand in the way."""
+
+    connection: "asyncpg.Connection[asyncpg.Record]"
+
+    async def keep(self) -> None:
+        """Copy all rows, for `restore`."""
+        await self.connection.execute("CREATE SCHEMA kept")
+        for table in metadata.tables:
+            await self.connection.execute(f"CREATE TABLE kept.{table} AS TABLE public.{table}")
+
+    async def restore(self) -> None:
+        """Put all rows back, in one transaction."""
+        await self.connection.execute(RESTORE)
+
+    async def written(self) -> list[Written]:
+        """Every row in the order of writing; those of one statement are not in any order."""
+        return [Written(*record) for record in await self.connection.fetch(WRITTEN)]
+
+
+def restoring(table: str) -> str:
+    """The statements that put a table back."""
+    columns = ", ".join(column.name for column in metadata.tables[table].columns if column.computed is None)
+    return f"DELETE FROM public.{table}; INSERT INTO public.{table} ({columns}) SELECT {columns} FROM kept.{table};"  # noqa: S608 - names of our own tables
+
+
+def reading(table: str) -> str:
+    """The statement that reads a table."""
+    row = f"jsonb_build_object('table', '{table}', 'row', to_jsonb(\"row\"))::text"
+    return f'SELECT xmin::text::bigint, cmin::text::bigint, {row} FROM public.{table} AS "row"'  # noqa: S608 - the same
+
+
+RESTORE = "\n".join(["SET LOCAL session_replication_role = replica;", *map(restoring, metadata.tables)])
+WRITTEN = " UNION ALL ".join(map(reading, metadata.tables)) + " ORDER BY 1, 2"

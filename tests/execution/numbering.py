@@ -1,0 +1,85 @@
+"""Numbers in the place of what is random, so that answers that differ in nothing else become equal texts.
+
+Ids, times and secrets are numbered in the order in which they first appear. What was known before keeps its name, and
+the same value has the same number wherever it stands. So two texts become equal only if one turns into the other by
+exchanging new values one for one: an id in another's place, or a new time in an old one's, still shows.
+"""
+
+import re
+from base64 import b64decode
+from binascii import Error as Base64Error
+from datetime import UTC, datetime
+from functools import lru_cache
+
+# The times have no fraction in their shape, as PostgreSQL leaves out zeros at its end; the moment has it.
+UUID = r"(?P<id>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})"
+TIME = r"(?P<time>\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d))"
+JWT = r"(?P<token>eyJ[\w-]+\.[\w-]+\.[\w-]+)"
+HASH, FINGERPRINT = r"\$argon2id\$[\w$=,+/]+", r"(?<=\\x)[0-9a-f]{64}"
+REFRESH_TOKEN, SLUG_END = r"(?<![\w-])[\w-]{43}(?![\w-])", r"(?<=-)[0-9a-f]{6}(?=\")"
+SECRET = f"(?P<secret>{HASH}|{FINGERPRINT}|{REFRESH_TOKEN}|{SLUG_END})"
+PACKED = r"(?P<packed>(?<=\")[A-Za-z0-9]{16,}={0,2}(?=\"))"
+RANDOM = re.compile(f"{UUID}|{TIME}|{JWT}|{SECRET}|{PACKED}", re.ASCII)
+DIGITS = str.maketrans("123456789", "000000000")
+
+
+@lru_cache(maxsize=1_000)
+def unpacked(text: str) -> str | None:
+    """What a global id or a cursor holds; None for any other text."""
+    try:
+        inside = b64decode(text, validate=True).decode("ascii")
+    except (Base64Error, ValueError):
+        return None
+    return inside if inside.isprintable() else None
+
+
+@lru_cache(maxsize=1_000)
+def moment(text: str) -> str:
+    """A time in one form, as the database and the answers write it differently."""
+    return datetime.fromisoformat(text).astimezone(UTC).isoformat()
+
+
+@lru_cache
+def values(text: str) -> frozenset[str]:
+    """All ids, times and secrets of a text."""
+    found: set[str] = set()
+    for match in RANDOM.finditer(text):
+        inside = unpacked(match[0]) if match.lastgroup == "packed" else None
+        found |= {moment(match[0]) if match.lastgroup == "time" else match[0]} if inside is None else values(inside)
+    return frozenset(found)
+
+
+class Numbering:
+    """Numbers what was not in the texts of before."""
+
+    def __init__(self, *before: str) -> None:
+        self.known = frozenset().union(*map(values, before))
+        self.numbers: dict[str, dict[str, int]] = {}
+
+    def numbered(self, text: str) -> str:
+        """The text with numbers."""
+        return RANDOM.sub(self.number, text)
+
+    def masked(self, text: str) -> str:
+        """The text with the kinds alone, without looking at which of them are the same."""
+        return RANDOM.sub(lambda found: self.shown(found, None), text)
+
+    def number(self, found: re.Match[str]) -> str:
+        """The number of a value, or the value if it was known."""
+        return self.shown(found, self.numbers)
+
+    def shown(self, found: re.Match[str], numbers: dict[str, dict[str, int]] | None) -> str:
+        """A new value's kind, with its number if there are numbers; a known value as it is."""
+        kind, text = found.lastgroup or "", found[0]
+        if kind == "packed":
+            inside = unpacked(text)
+            again = self.masked if numbers is None else self.numbered
+            return text if inside is None or again(inside) == inside else f"packed({again(inside)})"
+        value = moment(text) if kind == "time" else text
+        if value in self.known:
+            return text
+        shape = " " + re.sub(r"\.\d+", "", text).translate(DIGITS) if kind == "time" else ""
+        if numbers is None:
+            return f"{kind}{shape}"
+        among = numbers.setdefault(kind, {})
+        return f"{kind} {among.setdefault(value, len(among) + 1)}{shape}"

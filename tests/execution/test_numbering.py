@@ -1,0 +1,44 @@
+"""Numbers in the place of new values make texts equal that differ in nothing else, and no others."""
+
+from uuid import UUID
+
+import pytest
+
+from core.ids import encode_global_id, new_id
+from core.security import new_secret
+from tests.execution.numbering import Numbering
+
+OLD, ONE, OTHER = (str(new_id()) for _ in range(3))
+UUID_ONE = UUID(ONE)
+FIRST, SECOND = "2026-11-24T09:30:00.250001+00:00", "2026-11-24T09:30:00.250002+00:00"
+
+
+def numbered(*texts: str) -> list[str]:
+    """The texts of one story, after one in which an old id and an old time stood."""
+    numbers = Numbering(f'"{OLD}", "2026-01-01T00:00:00Z"')
+    return [numbers.numbered(text) for text in texts]
+
+
+@pytest.mark.parametrize(("one", "other"), [(ONE, OTHER), (FIRST, SECOND), (new_secret(), new_secret())])
+def test_new_values_become_equal(one: str, other: str) -> None:
+    """Stories that differ in a new value alone become equal; in where it comes again, they don't."""
+    assert numbered(f'["{one}", "{one}"]') == numbered(f'["{other}", "{other}"]')
+    assert numbered(f'["{one}", "{other}", "{one}"]') != numbered(f'["{one}", "{other}", "{other}"]')
+
+
+def test_what_was_known_stays() -> None:
+    """A known value is not a new one, whatever the form that it has."""
+    assert numbered(f'"{OLD}"', f'"{ONE}"') == [f'"{OLD}"', '"id 1"']
+    assert numbered('"2026-01-01T01:00:00+01:00"') == ['"2026-01-01T01:00:00+01:00"']
+    known = encode_global_id("Contact", new_id())
+    assert Numbering(f'"{known}"').numbered(f'"{known}"') == f'"{known}"'
+
+
+def test_a_value_has_one_number_in_all_its_forms() -> None:
+    """A global id counts as the id in it, of its type; a time as its moment, in its own form."""
+    own, row = numbered(f'"{encode_global_id("List", new_id())}" "{encode_global_id("List", UUID_ONE)}"', f'"{ONE}"')
+    assert (own, row) == ('"packed(List:id 1)" "packed(List:id 2)"', '"id 2"')
+    assert numbered('"2026-11-24T09:30:00.25+00:00"', '"2026-11-24T09:30:00.250000Z"') == [
+        '"time 1 0000-00-00T00:00:00+00:00"',
+        '"time 1 0000-00-00T00:00:00Z"',
+    ]

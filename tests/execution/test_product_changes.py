@@ -1,0 +1,66 @@
+"""The product's mutations: the same answers and the same changes in the same order, compiled and by graphql-core."""
+
+from collections.abc import Iterator
+from random import Random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.execution.company import Company
+from tests.execution.differential import drawing
+from tests.execution.product import CORE, MARKS, WAYS, Asked, Outcome, drawn, numbering, ran
+
+pytestmark = MARKS
+REFUSALS = {"userErrors": "{ code field message suggestion }"}
+CASES = given(random=st.randoms(use_true_random=True))
+
+
+async def changed(company: Company, way: object, asked: Asked) -> Outcome:
+    """The outcome of mutations on the company as it was founded, and all rows afterwards, in the order of writing."""
+    await company.restore()
+    outcome = await ran(company, way, asked)
+    numbers = numbering(company, asked)
+    rows = await company.database.written()
+    rows.sort(key=lambda row: (row.transaction, row.statement, numbers.masked(row.text)))
+    outcome.story = [numbers.numbered(text) for text in [*outcome.story, *(row.text for row in rows)]]
+    return outcome
+
+
+async def compare(company: Company, random: Random) -> list[str]:
+    """Draw mutations, run them all ways on equal rows, compare; which of them succeeded."""
+    asked = drawn(company, random, "mutation", always=REFUSALS, each=10)
+    expected = await changed(company, WAYS[0], asked)
+    for way in WAYS[1:]:
+        actual = await changed(company, way, asked)
+        assert actual.story == expected.story, asked
+    answered = expected.results[0].data or {}
+    payloads = {key: payload for key, payload in answered.items() if isinstance(payload, dict)}
+    return [key.partition("_")[0] for key, payload in payloads.items() if not payload["userErrors"]]
+
+
+@pytest.fixture
+def succeeded(request: pytest.FixtureRequest) -> Iterator[set[str]]:
+    """The mutations that succeeded; in the end they must be all, or in a short run eight."""
+    found: set[str] = set()
+    yield found
+    if request.node.get_closest_marker("slow"):
+        assert CORE.mutation_type is not None
+        assert found == set(CORE.mutation_type.fields)
+    else:
+        assert len(found) >= 8
+
+
+@drawing(30)
+@CASES
+async def test_mutations_do_the_same(company: Company, succeeded: set[str], random: Random) -> None:
+    """Thirty operations of up to six mutations each, in `make test`."""
+    succeeded.update(await compare(company, random))
+
+
+@pytest.mark.slow
+@drawing(2_000)
+@CASES
+async def test_product_changes_at_length(company: Company, succeeded: set[str], random: Random) -> None:
+    """Two thousand operations, in which every mutation succeeds at least once."""
+    succeeded.update(await compare(company, random))

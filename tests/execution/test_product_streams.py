@@ -1,0 +1,96 @@
+"""The product's subscriptions: the same events, compiled and by graphql-core, and the same end."""
+
+import asyncio
+import inspect
+from contextlib import aclosing
+from random import Random
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+from graphql import ExecutionResult, subscribe
+from hypothesis import given
+from hypothesis import strategies as st
+
+from models.campaigns import CampaignStatus
+from services.deliveries.states import announce, move
+from tests.execution.company import SENDING, SENT, Company
+from tests.execution.differential import drawing
+from tests.execution.product import CORE, MARKS, WAYS, Asked, Outcome, by_plan_or_not, drawn, numbering, told
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+pytestmark = MARKS
+CASES = given(random=st.randoms(use_true_random=True))
+LONGEST_SECONDS = 10.0
+
+
+async def watched(company: Company, way: Any, asked: Asked) -> Outcome:
+    """The events of a stream up to its end, or up to the change of campaigns that follows the first one."""
+    await company.restore()
+    outcome = Outcome()
+    with by_plan_or_not(way, outcome):
+        async with asyncio.timeout(LONGEST_SECONDS):
+            end = await follow(company, way, asked, outcome.results)
+    numbers = numbering(company, asked)
+    outcome.story = [numbers.numbered(text) for text in [*map(told, outcome.results), end]]
+    return outcome
+
+
+async def follow(company: Company, way: Any, asked: Asked, results: list[ExecutionResult]) -> str:
+    """Collect the results; what the stream ended with."""
+    stream = subscribe(
+        CORE,
+        asked.document,
+        context_value=company.context(asked.principal),
+        variable_values=asked.variables,
+        executor_class=way,
+    )
+    if inspect.isawaitable(stream):
+        stream = await stream
+    if isinstance(stream, ExecutionResult):
+        return f"refused: {told(stream)}"
+    async with aclosing(cast("AsyncGenerator[ExecutionResult, None]", stream)) as events:
+        try:
+            async for event in events:
+                results.append(event)
+                if "campaignProgress" in asked.text and len(results) == 2:
+                    return "left"
+                if "campaignProgress" in asked.text:
+                    await stir(company)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it must be the same
+            return repr(error)
+    return "ended"
+
+
+async def stir(company: Company) -> None:
+    """Finish the campaign that is being sent, and announce all others that are not over."""
+    async with company.live.begin(company.owner.tenant) as uow:
+        for name, campaign_id in company.ids["Campaign"].items():
+            if name == SENDING:
+                await move(uow, campaign_id, CampaignStatus.SENT)
+            elif name != SENT:
+                await announce(uow, campaign_id)
+
+
+async def compare(company: Company, random: Random) -> None:
+    """Draw a subscription, watch it all ways on equal rows, compare."""
+    asked = drawn(company, random, "subscription", size=25)
+    expected = await watched(company, WAYS[0], asked)
+    for way in WAYS[1:]:
+        assert (await watched(company, way, asked)).story == expected.story, asked
+
+
+@drawing(20)
+@CASES
+async def test_subscriptions_tell_the_same(company: Company, random: Random) -> None:
+    """Twenty subscriptions, in `make test`."""
+    await compare(company, random)
+
+
+@pytest.mark.slow
+@drawing(500)
+@CASES
+async def test_product_streams_at_length(company: Company, random: Random) -> None:
+    """Five hundred subscriptions."""
+    await compare(company, random)
