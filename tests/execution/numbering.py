@@ -10,16 +10,19 @@ from base64 import b64decode
 from binascii import Error as Base64Error
 from datetime import UTC, datetime
 from functools import lru_cache
+from uuid import UUID
+
+from services.pages import ID_BYTES, MOMENTS, TAG_BYTES
 
 # The times have no fraction in their shape, as PostgreSQL leaves out zeros at its end; the moment has it.
-UUID = r"(?P<id>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})"
+ID = r"(?P<id>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})"
 TIME = r"(?P<time>\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d))"
 JWT = r"(?P<token>eyJ[\w-]+\.[\w-]+\.[\w-]+)"
 HASH, FINGERPRINT = r"\$argon2id\$[\w$=,+/]+", r"(?<=\\x)[0-9a-f]{64}"
 REFRESH_TOKEN, SLUG_END = r"(?<![\w-])[\w-]{43}(?![\w-])", r"(?<=-)[0-9a-f]{6}(?=\")"
 SECRET = f"(?P<secret>{HASH}|{FINGERPRINT}|{REFRESH_TOKEN}|{SLUG_END})"
-PACKED = r"(?P<packed>(?<=\")[A-Za-z0-9]{16,}={0,2}(?=\"))"
-RANDOM = re.compile(f"{UUID}|{TIME}|{JWT}|{SECRET}|{PACKED}", re.ASCII)
+PACKED = r"(?P<packed>(?<=\")[\w-]{16,}={0,2}(?=\"))"
+RANDOM = re.compile(f"{ID}|{TIME}|{JWT}|{SECRET}|{PACKED}", re.ASCII)
 DIGITS = str.maketrans("123456789", "000000000")
 
 
@@ -27,7 +30,11 @@ DIGITS = str.maketrans("123456789", "000000000")
 def unpacked(text: str) -> str | None:
     """What a global id or a cursor holds; None for any other text."""
     try:
-        inside = b64decode(text, validate=True).decode("ascii")
+        raw = b64decode(text, altchars=b"-_", validate=True)
+        if len(raw) == MOMENTS.LAYOUT.size:
+            time = MOMENTS.unpacked(raw[TAG_BYTES:-ID_BYTES])
+            return f"{raw[:TAG_BYTES].hex()} {time.isoformat()} {UUID(bytes=raw[-ID_BYTES:])}"
+        inside = raw.decode("ascii")
     except (Base64Error, ValueError):
         return None
     return inside if inside.isprintable() else None

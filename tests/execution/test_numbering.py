@@ -1,12 +1,23 @@
 """Numbers in the place of new values make texts equal that differ in nothing else, and no others."""
 
+from datetime import datetime
+from typing import NamedTuple
 from uuid import UUID
 
 import pytest
 
 from core.ids import encode_global_id, new_id
 from core.security import new_secret
+from services.contacts import CREATED_AT
 from tests.execution.numbering import Numbering
+
+
+class Row(NamedTuple):
+    """What a list is ordered by."""
+
+    created_at: datetime
+    id: UUID
+
 
 OLD, ONE, OTHER = (str(new_id()) for _ in range(3))
 UUID_ONE = UUID(ONE)
@@ -42,3 +53,15 @@ def test_a_value_has_one_number_in_all_its_forms() -> None:
         '"time 1 0000-00-00T00:00:00+00:00"',
         '"time 1 0000-00-00T00:00:00Z"',
     ]
+
+
+def test_a_cursor_counts_as_the_time_and_the_id_in_it() -> None:
+    """Of a new row it differs each time, and says so only where its row stands elsewhere."""
+    rows = [Row(datetime.fromisoformat(time), id_) for time in (FIRST, SECOND) for id_ in (UUID_ONE, UUID(OTHER))]
+    texts = [
+        f'"{cursor}" "{row.created_at.isoformat()}" "{row.id}"'
+        for cursor, row in zip(CREATED_AT.cursors(rows), rows, strict=True)
+    ]
+    assert len({numbered(text)[0] for text in texts}) == 1
+    mixed = texts[0].split()[0], *texts[1].split()[1:]
+    assert numbered(" ".join(mixed)) != numbered(texts[0])
