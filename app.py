@@ -76,7 +76,7 @@ def is_plain(scope: Scope) -> bool:
     """Whether a request is a POST to the endpoint, of no web page: those may need the headers of CORS."""
     if scope["type"] != "http" or scope["path"] != PATH or scope["method"] != "POST":
         return False
-    return all(name != b"origin" for name, _ in scope["headers"])
+    return b"origin" not in [name for name, _ in scope["headers"]]
 
 
 def with_cors(application: Starlette, settings: Settings) -> ASGIApp:

@@ -157,7 +157,7 @@ class Reads(Protocol):
     async def rows_as(
         self, row: type[R], statement: Select[*tuple[Any, ...]], parameters: dict[str, Any] | None = None
     ) -> list[R]:
-        """Every row of a select, as the named tuple of its columns."""
+        """Every row of a select, as a tuple, or as the named one of its columns."""
 
 
 async def first(reads: Reads, statement: Select[*Ts]) -> Row[*Ts] | None:
@@ -172,8 +172,7 @@ class ReadScope:
     Sibling fields run concurrently while a connection serves one statement at a time, hence the lock.
     """
 
-    def __init__(self, engine: AsyncEngine, tenant: Tenant) -> None:
-        through = reading(engine)
+    def __init__(self, through: Reading, tenant: Tenant) -> None:
         self.engine = through.engine
         self.pool = through.pool
         self.tenant = tenant
@@ -188,7 +187,7 @@ class ReadScope:
     async def rows_as(
         self, row: type[R], statement: Select[*tuple[Any, ...]], parameters: dict[str, Any] | None = None
     ) -> list[R]:
-        """Every row of a select, under the tenant's policies, as the named tuple of its columns."""
+        """Every row of a select, under the tenant's policies, as a tuple, or as the named one of its columns."""
         form = ready_forms.get(statement)
         found = await self.read(form, statement, parameters)
         return as_tuples(row, form.values(found) if form is not None and self.pool is not None else found)
@@ -199,16 +198,19 @@ class ReadScope:
         """What the driver gives for a statement that is kept, and what SQLAlchemy gives for any other."""
         tenant = self.tenant.parameters
         given = {**parameters, **tenant} if parameters else tenant
-        async with self.lock:
+        await self.lock.acquire()
+        try:
             if form is not None and self.pool is not None:
                 return await self.pool.records(form, given)
             slow = seated_forms[statement] if statement in seated_forms else seated(statement)
             return await read(self.engine, slow, given)
+        finally:
+            self.lock.release()
 
 
 def as_tuples(row: type[R], found: Sequence[Any]) -> list[R]:
-    """The rows as named tuples; raises `TypeError` when they have not as many columns."""
-    if found and len(found[0]) != len(row._fields):  # type: ignore[attr-defined]
+    """The rows as tuples of the class; raises `TypeError` for a named one of more or fewer columns."""
+    if found and len(found[0]) != len(getattr(row, "_fields", found[0])):
         raise TypeError(f"{row.__name__} is no row of {len(found[0])} columns")
     new = tuple.__new__
     return [new(row, each) for each in found]

@@ -155,7 +155,8 @@ class ReadPool:
         self.patience_seconds = patience_seconds
         self.size = self.places = size
         self.free: list[Lease] = []
-        self.waiting: deque[asyncio.Future[Lease | None]] = deque()
+        self.waiting: deque[tuple[asyncio.Future[Lease | None], float]] = deque()
+        self.timer: asyncio.TimerHandle | None = None  # of the one who has waited the longest, or somebody before
         self.watchers: list[Watcher] = []
 
     async def rows(self, statement: Ready, given: Mapping[str, Any]) -> list[Row[*tuple[Any, ...]]]:
@@ -212,17 +213,25 @@ class ReadPool:
             return await self.opened()
         loop = asyncio.get_running_loop()
         waiter: asyncio.Future[Lease | None] = loop.create_future()
-        self.waiting.append(waiter)
-        patience = loop.call_later(self.patience_seconds, lose_patience, waiter)
+        self.waiting.append((waiter, loop.time() + self.patience_seconds))
+        if self.timer is None:
+            self.timer = loop.call_later(self.patience_seconds, self.lose_patience)
         try:
             given = await waiter
         except asyncio.CancelledError:
             if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
                 self.give(waiter.result())
             raise
-        finally:
-            patience.cancel()
         return given or await self.opened()
+
+    def lose_patience(self) -> None:
+        """End the wait of those who were not served in time, and look again when it is the next one's turn."""
+        loop = asyncio.get_running_loop()
+        while self.waiting and (self.waiting[0][0].done() or self.waiting[0][1] <= loop.time()):
+            waiter, _ = self.waiting.popleft()
+            if not waiter.done():
+                waiter.set_exception(TimeoutError("no connection to the database became free in time"))
+        self.timer = loop.call_at(self.waiting[0][1], self.lose_patience) if self.waiting else None
 
     async def opened(self) -> Lease:
         """A new connection, in a place that was taken for it."""
@@ -235,7 +244,7 @@ class ReadPool:
     def give(self, lease: Lease | None) -> None:
         """Hand a connection, or with None the place of one that is no more, to whoever has waited the longest."""
         while self.waiting:
-            waiter = self.waiting.popleft()
+            waiter, _ = self.waiting.popleft()
             if not waiter.done():
                 waiter.set_result(lease)
                 return
@@ -256,20 +265,17 @@ class ReadPool:
         return ReadStatistics(
             busy=self.size - self.places - len(self.free),
             free=len(self.free),
-            waiting=sum(not waiter.done() for waiter in self.waiting),
+            waiting=sum(not waiter.done() for waiter, _ in self.waiting),
         )
 
     async def aclose(self) -> None:
         """Close the connections that nobody uses any more."""
+        if self.timer is not None and not self.waiting:
+            self.timer.cancel()
+            self.timer = None
         leases, self.free = self.free, []
         self.places += len(leases)
         await asyncio.gather(*(lease.connection.close(timeout=1) for lease in leases))
-
-
-def lose_patience(waiter: "asyncio.Future[Lease | None]") -> None:
-    """End the wait of somebody who was not served in time."""
-    if not waiter.done():
-        waiter.set_exception(TimeoutError("no connection to the database became free in time"))
 
 
 async def prepare_types(connection: "asyncpg.Connection[asyncpg.Record]") -> None:

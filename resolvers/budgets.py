@@ -62,8 +62,11 @@ class Budgets:
 
     def balance(self, payer: str) -> Balance:
         """What the payer has left in this minute."""
-        spent = self.account(payer).spent
-        return Balance(self.limit, max(0, self.limit - spent), self.reset_at)
+        return self.standing(self.account(payer))
+
+    def standing(self, account: Account) -> Balance:
+        """What an account has left in this minute."""
+        return Balance(self.limit, max(0, self.limit - account.spent), self.reset_at)
 
     def charge(self, payer: str, points: int) -> bool:
         """Take the points; False, taking nothing, when they are not there."""
@@ -80,7 +83,7 @@ class Budgets:
         back = min(points, account.spent)
         account.spent -= back
         account.untold -= back
-        return self.balance(payer)
+        return self.standing(account)
 
     async def keep_in_step(self) -> None:
         """Exchange sums with the other processes, until cancelled."""

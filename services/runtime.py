@@ -2,13 +2,13 @@
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pydantic import SecretStr
 from redis.asyncio import Redis
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from core.db import ReadScope, SystemScope, create_engine, dispose
+from core.db import Reading, ReadScope, SystemScope, create_engine, dispose, reading
 from core.logstream import LogStream
 from core.permissions import Tenant
 from core.pubsub import Hub, Publisher, RedisBackend
@@ -42,10 +42,14 @@ class Runtime:
     unsubscribe_signer: Signer
     mailer: Mailer
     language_model: LanguageModel
+    reading: Reading = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "reading", reading(self.engine))
 
     def reads(self, tenant: Tenant) -> ReadScope:
         """A read scope of the tenant."""
-        return ReadScope(self.engine, tenant)
+        return ReadScope(self.reading, tenant)
 
 
 def secret(value: SecretStr | None) -> str:

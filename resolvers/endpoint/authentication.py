@@ -15,7 +15,11 @@ async def authenticate(identity: Identity, header: str | None) -> tuple[Principa
     scheme, _, token = header.partition(" ")
     if scheme.lower() != "bearer" or not token.strip():
         return None, Unauthenticated("Authorization must be `Bearer <access token>`.")
+    token = token.strip()
+    known = identity.known(token)
+    if known is not None:
+        return known, None
     try:
-        return await identity.principal(token.strip()), None
+        return await identity.principal(token), None
     except Unauthenticated as refused:
         return None, refused

@@ -187,9 +187,9 @@ def shown(result: ExecutionResult, context: RequestContext) -> dict[str, Any]:
 
 def outage(body: dict[str, Any]) -> int:
     """Seconds after which to come back when nothing was answered because something of ours is away; 0 otherwise."""
-    if any(value is not None for value in (body["data"] or {}).values()):
+    if "errors" not in body or any(value is not None for value in (body["data"] or {}).values()):
         return 0
-    found = (error["extensions"] for error in body.get("errors", ()))
+    found = (error["extensions"] for error in body["errors"])
     return max((each.get("retryAfter", 0) for each in found if each["code"] == INTERNAL), default=0)
 
 

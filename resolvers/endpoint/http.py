@@ -19,6 +19,7 @@ from services.runtime import Runtime
 
 log = logger(__name__)
 METHOD_NOT_ALLOWED = 405
+CONTENT_TYPES = {media_type: f"{media_type}; charset=utf-8".encode() for media_type in (GRAPHQL, JSON)}
 SAID_IN_JSON_TOO = frozenset({METHOD_NOT_ALLOWED, AWAY_STATUS})
 UNREAD = frozenset({408, 413})  # what is left of the body is not waited for
 
@@ -127,7 +128,7 @@ def failure(error: Exception, request_id: str) -> Answer:
 async def respond(send: Send, answer: Answer, body: bytes, media_type: str, request_id: str) -> None:
     """Send an answer whose JSON is `body`."""
     headers = [
-        (b"content-type", f"{media_type}; charset=utf-8".encode()),
+        (b"content-type", CONTENT_TYPES[media_type]),
         (b"content-length", str(len(body)).encode()),
         (b"cache-control", b"no-store"),
         (b"x-request-id", request_id.encode()),

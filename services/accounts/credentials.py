@@ -5,7 +5,7 @@ from uuid import UUID
 
 from sqlalchemy import Uuid, column, func, select
 
-from core.db import ReadScope, SystemScope, first
+from core.db import ReadScope, SystemScope, first, reading
 from core.errors import ErrorCode, NudgeError
 from core.permissions import Role, Tenant
 from core.security import password_matches
@@ -67,7 +67,7 @@ async def find_login(system: SystemScope, email_norm: str) -> Login | None:
         return None
     organization_id, user_id = rows[0]
     found = await first(
-        ReadScope(system.engine, Tenant(organization_id=organization_id, user_id=user_id)),
+        ReadScope(reading(system.engine), Tenant(organization_id=organization_id, user_id=user_id)),
         select(User.password_hash, User.role).where(User.id == user_id, User.disabled_at.is_(None)),
     )
     if found is None:

@@ -87,12 +87,16 @@ class Identity:
         self.standings = standings
         self.recent: dict[str, tuple[Principal, float]] = {}
 
-    async def principal(self, token: str) -> Principal:
-        """Who the token speaks for, at most five seconds old; raises `Unauthenticated`."""
+    def known(self, token: str) -> Principal | None:
+        """Who the token speaks for, if that was found out within the last five seconds."""
         known = self.recent.get(token)
         if known is not None and known[1] > time.monotonic() and known[0].expires_at > time.time():
             return known[0]
-        return await self.found(token, self.standings.role)
+        return None
+
+    async def principal(self, token: str) -> Principal:
+        """Who the token speaks for, at most five seconds old; raises `Unauthenticated`."""
+        return self.known(token) or await self.found(token, self.standings.role)
 
     async def look_again(self, token: str) -> Principal:
         """Who the token speaks for as the database has it now, past every memory; raises `Unauthenticated`."""

@@ -8,7 +8,7 @@ from redis.exceptions import RedisError
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from core.db import ReadScope, first
+from core.db import ReadScope, first, reading
 from core.permissions import Role, Tenant
 from core.telemetry import logger
 from models.organizations import User, UserSession
@@ -74,7 +74,7 @@ class Standings:
                 UserSession.expires_at > func.now(),
             )
         tenant = Tenant(organization_id=claimed.organization_id, user_id=claimed.user_id)
-        row = await first(ReadScope(self.engine, tenant), statement)
+        row = await first(ReadScope(reading(self.engine), tenant), statement)
         return Role(row[0]) if row else None
 
     async def cached(self, key: str) -> bytes | None:

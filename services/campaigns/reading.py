@@ -69,13 +69,13 @@ def campaign_row(row: Iterable[Any]) -> CampaignRow:
 
 async def get(reads: Reads, campaign_id: UUID) -> CampaignRow | None:
     """The tenant's campaign with this id, or None."""
-    rows = await reads.rows(BY_ID, {"wanted": campaign_id})
+    rows = await reads.rows_as(tuple, BY_ID, {"wanted": campaign_id})
     return campaign_row(rows[0]) if rows else None
 
 
 async def get_with_figures(reads: Reads, campaign_id: UUID) -> tuple[CampaignRow, Figures] | None:
     """The tenant's campaign with this id and what is counted of it, in one statement; or None."""
-    rows = await reads.rows(WITH_FIGURES, {"wanted": campaign_id})
+    rows = await reads.rows_as(tuple, WITH_FIGURES, {"wanted": campaign_id})
     if not rows:
         return None
     return campaign_row(rows[0][: len(COLUMNS)]), Figures._make(rows[0][len(COLUMNS) :])

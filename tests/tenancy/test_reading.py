@@ -81,7 +81,7 @@ async def test_every_kept_statement_gives_the_rows_of_sqlalchemy(runtime: Runtim
     campaign_id = await factories.campaign(runtime, principal)
     contact_ids = await factories.contacts(runtime, principal, 3)
     straight = runtime.reads(principal.tenant)
-    usual = ReadScope(runtime.engine, principal.tenant)
+    usual = ReadScope(reading(runtime.engine), principal.tenant)
     assert straight.pool is not None
     usual.pool = None
     seen = 0
