@@ -104,12 +104,16 @@ class FanOut:
 
 
 class Viewer:
-    """One subscriber. `idle` is what its task waits for, while the viewer has all there is."""
+    """One subscriber. `idle` is what its task waits for, while the viewer has all there is.
 
-    __slots__ = ("head", "idle", "seen", "wire")
+    `push` writes a prepared frame at once; it says no when the frame has to wait, or the connection closes.
+    """
+
+    __slots__ = ("head", "idle", "push", "seen", "wire")
 
     def __init__(self, wire: Wire, identifier: str) -> None:
         self.wire = wire
+        self.push = wire.write or cannot_push
         self.head = b'{"id":' + orjson.dumps(identifier) + b',"type":"next","payload":'
         self.seen = 0
         self.idle: asyncio.Future[None] | None = None
@@ -118,6 +122,11 @@ class Viewer:
         """Let the viewer's task look for what is new."""
         if self.idle is not None and not self.idle.done():
             self.idle.set_result(None)
+
+
+def cannot_push(_: bytes) -> bool:
+    """Stands in where the server does not let us write frames."""
+    return False
 
 
 class Group:
@@ -188,16 +197,18 @@ class Group:
 
     async def spread(self) -> None:
         """Write the newest payload to every viewer that waits for it."""
+        version = self.version
         frames: dict[bytes, bytes] = {}
         for place, viewer in enumerate(list(self.viewers), 1):
             idle = viewer.idle
             # A cancelled viewer's future is done from the moment of `cancel()`: nothing follows a client's complete.
-            if idle is not None and not idle.done() and viewer.seen != self.version:
-                frame = frames.get(viewer.head)
+            if idle is not None and viewer.seen != version and not idle.done():
+                head = viewer.head
+                frame = frames.get(head)
                 if frame is None:
-                    frame = frames[viewer.head] = text_frame(viewer.head + self.payload + b"}")
-                if viewer.wire.push(frame):
-                    viewer.seen = self.version
+                    frame = frames[head] = text_frame(head + self.payload + b"}")
+                if viewer.push(frame):
+                    viewer.seen = version
                     self.fanout.written += 1
                 else:
                     idle.set_result(None)

@@ -38,6 +38,8 @@ def writer(scope: Scope) -> Write | None:
 class FrameProtocol(WebSocketsSansIOProtocol):
     """Uvicorn's websocket, with the extension."""
 
+    full = False
+
     async def run_asgi(self) -> None:
         """Serve the connection, offering to write its frames."""
         extensions = self.scope["extensions"] or {}
@@ -50,7 +52,17 @@ class FrameProtocol(WebSocketsSansIOProtocol):
     def write_frame(self, frame: bytes) -> bool:
         """Write a frame at once. False when it has to wait, or the connection closes: then nothing was written."""
         transport = self.transport
-        if not self.writable.is_set() or self.close_sent or transport.is_closing():
+        if self.full or self.close_sent or transport.is_closing():
             return False
         transport.write(frame)
         return True
+
+    def pause_writing(self) -> None:
+        """Note that the connection takes no more for now."""
+        self.full = True
+        super().pause_writing()
+
+    def resume_writing(self) -> None:
+        """Note that it does again."""
+        self.full = False
+        super().resume_writing()

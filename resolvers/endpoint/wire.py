@@ -13,7 +13,10 @@ TOO_SLOW = 1013
 
 
 class Wire:
-    """One accepted websocket. Once it has closed, sending raises `WebSocketDisconnected`."""
+    """One accepted websocket. Once it has closed, sending raises `WebSocketDisconnected`.
+
+    `write` is the server's for prepared frames, see `frames`, where it has one.
+    """
 
     def __init__(
         self, receive: Receive, send: Send, *, send_timeout: float, write: Callable[[bytes], bool] | None = None
@@ -43,10 +46,6 @@ class Wire:
     async def send_json(self, message: Mapping[str, object]) -> None:
         """Send a message. A reader that does not take it within the limit is closed with 1013."""
         await self.send_text(orjson.dumps(message, default=plain).decode())
-
-    def push(self, frame: bytes) -> bool:
-        """Write a prepared frame at once; false when it has to wait, or the socket has closed."""
-        return self.write is not None and not self.closed and self.write(frame)
 
     async def send_text(self, text: str) -> None:
         """Send a message that is JSON already, as `send_json` does."""
