@@ -31,18 +31,16 @@ from graphql.execution.values import VariableValues
 from graphql.pyutils import AwaitableOrValue
 from graphql.pyutils.is_awaitable import is_async_iterable, is_awaitable
 from strawberry.execution import optimized_is_awaitable
-from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 
 from execution.compiling import Plan
 from execution.plans import Operation, counts, fall_back, find, plans_of
 from execution.run import Run
+from execution.strawberry_private import InfoMaker, StrawberryExecutor, says_no_to_streams
 from execution.variables import coerced
 
 # The predicates whose answers for plain values and coroutines are known; generated code relies on them.
 AWAITING: Final[tuple[Callable[..., Any], ...]] = (is_awaitable, optimized_is_awaitable)
 ITERATING: Final[tuple[Callable[..., Any], ...]] = (is_async_iterable, assume_not_async_iterable)
-# Strawberry's `execute_sync` makes a predicate for each call, one that says no to everything.
-MAKES_PREDICATES: Final = StrawberryGraphQLCoreExecutionContext.__module__
 # What subclasses may override without keeping plans from running.
 MAY_BE_OWN: Final = frozenset(vars(object)) | {"build", "build_per_event_executor", "execute_operation"}
 
@@ -172,7 +170,7 @@ class Compiled(Run):
         if self.awaits and self.is_awaitable not in AWAITING:
             return "own is_awaitable"
         iterates = self.is_async_iterable
-        if iterates not in ITERATING and getattr(iterates, "__module__", None) != MAKES_PREDICATES:
+        if iterates not in ITERATING and not says_no_to_streams(iterates):
             return "own is_async_iterable"
         return None
 
@@ -239,20 +237,11 @@ class CompiledSubscriber(Compiled, ExecutorThrowingOnIncremental):
     """For `subscribe`."""
 
 
-class StrawberryPlain(Compiled, Executor[Any]):
+class StrawberryPlain(Compiled, InfoMaker):
     """Stands in for `CompiledStrawberryExecutor` where an operation can be compiled."""
 
-    build_resolve_info = StrawberryGraphQLCoreExecutionContext.build_resolve_info
 
-    def __init__(self, *args: Any, operation_extensions: dict[str, Any] | None = None, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.operation_extensions = operation_extensions
-
-
-StrawberryPlain.altered = False  # its info is Strawberry's
-
-
-class CompiledStrawberryExecutor(Compiled, StrawberryGraphQLCoreExecutionContext):
+class CompiledStrawberryExecutor(Compiled, StrawberryExecutor):
     """For Strawberry: `Schema(execution_context_class=CompiledStrawberryExecutor)`."""
 
 
@@ -263,7 +252,7 @@ def compiled_class(given: type[Executor[Any]] | None, default: type[Compiled]) -
     """The compiled counterpart of an executor class; one that has none is left as it is."""
     if given is None:
         return default
-    if given is StrawberryGraphQLCoreExecutionContext:
+    if given is StrawberryExecutor:
         return CompiledStrawberryExecutor
     if given is IncrementalExecutor:
         return CompiledExecutor

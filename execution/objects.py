@@ -10,7 +10,8 @@ from graphql.pyutils.undefined import UndefinedType
 
 from execution.rows import RowReader, readers_of
 from execution.run import Field, Run
-from execution.strawberry_fields import CAST, decides_by_class, definition_of
+from execution.strawberry_fields import decides_by_class, definition_of
+from execution.strawberry_private import CAST
 
 MOST_CLASSES = 64
 UNLIKE_PLAIN = ("__await__", "__aiter__", "__getattr__", "__call__")

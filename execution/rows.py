@@ -15,10 +15,10 @@ from enum import Enum
 from typing import Any
 
 from graphql import GraphQLObjectType, GraphQLResolveInfo
-from strawberry.schema.schema_converter import GraphQLCoreConverter
 from strawberry.types.base import StrawberryObjectDefinition, get_object_definition
 
 from execution.selections import Nodes, selected_fields
+from execution.strawberry_private import definition_behind, raw_info
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +123,7 @@ def selected(info: Any, row: type[tuple[Any, ...]], *paths: tuple[str, ...]) -> 
 
     Takes the `info` of Strawberry or of graphql-core. In a compiled operation it costs a look-up.
     """
-    nodes = getattr(info, "_raw_info", info).field_nodes
+    nodes = raw_info(info).field_nodes
     if not isinstance(nodes, Nodes):
         return needed_columns(info, READERS[row], paths)
     found = nodes.columns.get((row, paths))
@@ -135,7 +135,7 @@ def selected(info: Any, row: type[tuple[Any, ...]], *paths: tuple[str, ...]) -> 
 def needed_columns(info: Any, reader: RowReader, paths: Iterable[tuple[str, ...]]) -> frozenset[str]:
     """The columns behind the fields that are selected at the paths."""
     selection = selected_fields(info)
-    fields = fields_of(getattr(info, "_raw_info", info), reader.type_)
+    fields = fields_of(raw_info(info), reader.type_)
     found: set[str] = set()
     for name in {name for path in paths for name in selection.at(*path)}:
         read_by = reader.columns.get(fields.get(name, ""))
@@ -145,9 +145,7 @@ def needed_columns(info: Any, reader: RowReader, paths: Iterable[tuple[str, ...]
 
 def fields_of(info: GraphQLResolveInfo[Any], type_: type) -> dict[str, str]:
     """The Python names of a type's fields by their names in the schema."""
-    backref = GraphQLCoreConverter.DEFINITION_BACKREF
     for known in info.schema.type_map.values():
-        definition = known.extensions.get(backref)
-        if isinstance(known, GraphQLObjectType) and getattr(definition, "origin", None) is type_:
-            return {name: field.extensions[backref].python_name for name, field in known.fields.items()}
+        if isinstance(known, GraphQLObjectType) and getattr(definition_behind(known), "origin", None) is type_:
+            return {name: definition_behind(field).python_name for name, field in known.fields.items()}
     raise ValueError(f"{type_.__name__} is no type of this schema")

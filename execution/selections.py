@@ -14,6 +14,8 @@ from graphql import (
     VariableNode,
 )
 
+from execution.strawberry_private import raw_info
+
 
 class Selection(Mapping[str, "Selection"]):
     """Names of fields (as in the schema, whatever their aliases) and what is selected under each.
@@ -71,7 +73,7 @@ def selected_fields(info: Any) -> Selection:
 
     Conditions (`@skip`, `@include`) have been applied. In a compiled operation it costs a look-up.
     """
-    raw: GraphQLResolveInfo[Any] = getattr(info, "_raw_info", info)
+    raw = raw_info(info)
     nodes = raw.field_nodes
     if isinstance(nodes, Nodes):
         if not hasattr(nodes, "selection"):

@@ -3,33 +3,38 @@
 Only where no argument needs to be converted; `execution/strawberry_fields.py` says which fields are looked at here.
 """
 
-import inspect
 from collections.abc import Callable
 from functools import partial
-from types import CoroutineType
 from typing import Any
 
 import strawberry
 from graphql import GraphQLSchema
-from strawberry.extensions.field_extension import FieldExtension, build_field_extension_resolvers
+from strawberry.extensions import FieldExtension
 from strawberry.schema.config import StrawberryConfig
 from strawberry.types.base import StrawberryOptional
 from strawberry.types.enum import StrawberryEnumDefinition
 from strawberry.types.field import StrawberryField
+from strawberry.types.fields.resolver import StrawberryResolver
+
+from execution.strawberry_private import definition_behind, extension_calls, with_info
 
 AS_THEY_ARE = (str, int, float, bool, strawberry.ID)
 
 
 def direct_call(
-    definition: StrawberryField, schema: GraphQLSchema, strawberrys: Callable[..., Any], *, later: bool
+    definition: StrawberryField,
+    resolver: StrawberryResolver[Any],
+    schema: GraphQLSchema,
+    strawberrys: Callable[..., Any],
+    *,
+    later: bool,
 ) -> Callable[..., Any] | None:
     """A function that resolves the field as Strawberry's own resolver does, or None where only that one can.
 
     `later` says that Strawberry's is a coroutine function. It is called where an argument has to be converted.
     """
-    owner = getattr(schema, "_strawberry_schema", None)
-    resolver = definition.base_resolver
-    if owner is None or resolver is None or not callable(resolver.wrapped_func):
+    owner = definition_behind(schema)
+    if not isinstance(owner, strawberry.Schema) or not callable(resolver.wrapped_func):
         return None
     if resolver.parent_parameter or resolver.root_parameter:
         return None
@@ -42,8 +47,8 @@ def direct_call(
         return None
     takes_self, takes_info = bool(resolver.self_parameter), bool(resolver.info_parameter)
     base = base_call(resolver.wrapped_func, takes_self=takes_self, takes_info=takes_info)
-    call = chained(base, names, build_field_extension_resolvers(definition))
-    made = with_info(definition, owner.config, call, later=later)
+    call = chained(base, names, extension_calls(definition))
+    made = with_info(definition, owner.config.info_class, call, later=later)
     return unless_given(converted, made, strawberrys, later=later) if converted else made
 
 
@@ -116,19 +121,3 @@ def chained(base: Callable[..., Any], names: dict[str, str], extensions: list[An
         return resolve(source, info, **given)
 
     return call
-
-
-def with_info(
-    definition: StrawberryField, config: StrawberryConfig, call: Callable[..., Any], *, later: bool
-) -> Callable[..., Any]:
-    """The call with Strawberry's info, in a coroutine where Strawberry's is."""
-    info_class = config.info_class
-
-    def at_once(source: Any, info: Any, /, **given: Any) -> Any:
-        return call(source, info_class(_raw_info=info, _field=definition), given)
-
-    async def in_time(source: Any, info: Any, /, **given: Any) -> Any:
-        result = call(source, info_class(_raw_info=info, _field=definition), given)
-        return await result if type(result) is CoroutineType or inspect.isawaitable(result) else result
-
-    return in_time if later else at_once

@@ -1,9 +1,6 @@
-"""What Strawberry's metadata tell about a resolver: with `strawberry_calls.py` the only place behind its door.
+"""What stands for the resolver of a Strawberry field, by what the field's definition tells.
 
-Strawberry keeps its definition in `extensions["strawberry-definition"]` of the field and type. That the resolver it
-made does no more than read an attribute or call a method is told by public attributes of `StrawberryField`; that the
-resolver in place is that one, and nobody's replacement, is told by its name. `tests/execution/test_strawberry.py`
-fails when any of this changes.
+That the resolver in place is Strawberry's own, and nobody's replacement, is told by `strawberry_private.py`.
 """
 
 from collections.abc import Callable
@@ -11,15 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from graphql import GraphQLField, GraphQLObjectType, GraphQLSchema
-from strawberry.schema.schema_converter import GraphQLCoreConverter
 from strawberry.types.base import StrawberryObjectDefinition
-from strawberry.types.cast import TYPE_CAST_ATTRIBUTE
 from strawberry.types.field import StrawberryField
+from strawberry.types.fields.resolver import StrawberryResolver
 
 from execution.strawberry_calls import direct_call
-
-CAST = TYPE_CAST_ATTRIBUTE
-MADE_BY = GraphQLCoreConverter.__module__
+from execution.strawberry_private import definition_behind, resolver_made, tells_by_class
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,45 +44,29 @@ def strawberry_field(
 
     `row_resolver` is the `default_resolver` besides `getattr` that reads attributes of what is no row.
     """
-    definition = field.extensions.get(GraphQLCoreConverter.DEFINITION_BACKREF)
+    definition = definition_behind(field)
     if not isinstance(definition, StrawberryField) or type(definition).get_result is not StrawberryField.get_result:
         return None
-    if made_by_strawberry(field.resolve, "_get_basic_result"):
+    made = resolver_made(field)
+    if made == "attribute":
         plain = definition.is_basic_field and definition.default_resolver in {getattr, row_resolver}
         return BasicField(definition.python_name) if plain else None
-    if not made_by_strawberry(field.resolve, "_resolver", "_async_resolver") or handles_exceptions(field.resolve):
+    resolver = definition.base_resolver
+    if made is None or field.resolve is None or type(resolver) is not StrawberryResolver:
         return None
-    found = method(definition)
-    if found is not None:
-        return found
-    later = made_by_strawberry(field.resolve, "_async_resolver")
-    call = direct_call(definition, schema, field.resolve, later=later) if field.resolve else None
+    if not callable(resolver.wrapped_func):
+        return None
+    if takes_nothing(definition, resolver):
+        return MethodField(resolver.wrapped_func)
+    call = direct_call(definition, resolver, schema, field.resolve, later=made == "coroutine")
     return CalledField(call) if call is not None else None
 
 
-def method(definition: StrawberryField) -> MethodField | None:
-    """The function behind a field, where it takes nothing but the source by position."""
-    resolver = definition.base_resolver
-    if definition.extensions or definition.arguments:
-        return None
-    if resolver is None or not resolver.self_parameter or not callable(resolver.wrapped_func):
-        return None
-    if resolver.info_parameter or resolver.parent_parameter or resolver.root_parameter:
-        return None
-    return MethodField(resolver.wrapped_func)
-
-
-def made_by_strawberry(function: Any, *names: str) -> bool:
-    """Whether the function is the one of that name that Strawberry's converter makes."""
-    return getattr(function, "__module__", "") == MADE_BY and getattr(function, "__name__", "") in names
-
-
-def handles_exceptions(resolve: Any) -> bool:
-    """Whether exceptions of the resolver become values (the schema's `exception_handlers`)."""
-    names = resolve.__code__.co_freevars
-    return "field_exception_handlers" not in names or bool(
-        resolve.__closure__[names.index("field_exception_handlers")].cell_contents
-    )
+def takes_nothing(definition: StrawberryField, resolver: StrawberryResolver[Any]) -> bool:
+    """Whether the function behind a field takes the source, by position, and nothing else."""
+    if definition.extensions or definition.arguments or not resolver.self_parameter:
+        return False
+    return not (resolver.info_parameter or resolver.parent_parameter or resolver.root_parameter)
 
 
 def decides_by_class(type_: GraphQLObjectType) -> bool:
@@ -96,14 +74,10 @@ def decides_by_class(type_: GraphQLObjectType) -> bool:
     if type_.is_type_of is None or getattr(type_.is_type_of, "by_class", False):
         return True
     definition = definition_of(type_)
-    return (
-        definition is not None
-        and definition.is_type_of is None
-        and made_by_strawberry(type_.is_type_of, "is_type_of")
-    )
+    return definition is not None and definition.is_type_of is None and tells_by_class(type_.is_type_of)
 
 
 def definition_of(type_: GraphQLObjectType) -> StrawberryObjectDefinition | None:
     """Strawberry's definition of the type; None for types that are not Strawberry's."""
-    definition = type_.extensions.get(GraphQLCoreConverter.DEFINITION_BACKREF)
+    definition = definition_behind(type_)
     return definition if isinstance(definition, StrawberryObjectDefinition) else None

@@ -18,7 +18,7 @@ from execution.positions import Position
 from execution.reading import Reading, reading_of
 from execution.rows import RowReader
 from execution.run import Field
-from execution.strawberry_fields import CAST
+from execution.strawberry_private import CAST
 
 if TYPE_CHECKING:
     from execution.compiling import Compilation

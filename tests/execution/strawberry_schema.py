@@ -249,6 +249,10 @@ class Query:
         edges = [Edge(node=person(number), cursor=f"c{number}") for number in range(count)]
         return Connection(edges=edges, total=count)
 
+    @strawberry.field
+    def sum(self, numbers: list[int]) -> int:
+        return sum(numbers)
+
     forbidden: str = strawberry.field(default="never", permission_classes=[Nobody])
 
 

@@ -9,20 +9,21 @@ from typing import Annotated, Any, ClassVar
 import pytest
 import strawberry
 from graphql import execute, parse, subscribe, validate
-from graphql.execution import Executor
 from graphql.pyutils import Path
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from strawberry.execution import optimized_is_awaitable
-from strawberry.extensions.field_extension import FieldExtension
-from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
+from strawberry.extensions import FieldExtension
+from strawberry.types import get_object_definition
+from strawberry.types.fields.resolver import StrawberryResolver
 
 import execution
 from execution import rows
-from execution.strawberry_fields import BasicField, CalledField, MethodField, decides_by_class, strawberry_field
+from execution.strawberry_calls import unless_given
+from execution.strawberry_fields import BasicField, CalledField, MethodField, strawberry_field
 from tests.execution.differential import observed
 from tests.execution.documents import document
-from tests.execution.strawberry_schema import LITERALS, PLAIN, SCHEMA, Context
+from tests.execution.strawberry_schema import LITERALS, PLAIN, SCHEMA, Context, Wanted
 
 # A task that is cancelled before it starts leaves what it was to await; graphql-core's do, too.
 pytestmark = pytest.mark.filterwarnings(
@@ -112,8 +113,72 @@ def test_strawberry_calls_resolvers_as_we_take_it_to() -> None:
     """Resolvers with info, plain arguments and extensions are called directly; others by Strawberry's own."""
     for field in (fields_of("Person")["greeting"], fields_of("Person")["tags"], fields_of("Mutation")["rename"]):
         assert isinstance(strawberry_field(field, CORE, rows.read), CalledField)
-    for field in (fields_of("Query")["people"], fields_of("Query")["forbidden"], fields_of("Robot")["maker"]):
+    for field in (fields_of("Query")["sum"], fields_of("Query")["forbidden"], fields_of("Robot")["maker"]):
         assert strawberry_field(field, CORE, rows.read) is None
+
+
+def test_optional_arguments_are_converted_by_strawberry_when_given() -> None:
+    """A resolver with such an argument is called directly where that is left out or null."""
+    assert isinstance(strawberry_field(fields_of("Query")["people"], CORE, rows.read), CalledField)
+
+    def directly(*_: Any, **given: Any) -> Any:
+        return given
+
+    def by_strawberry(*_: Any, **given: Any) -> Any:
+        return f"converts {given['wanted']}"
+
+    call = unless_given(frozenset({"wanted"}), directly, by_strawberry, later=False)
+    assert call(None, None, other=1) == {"other": 1}
+    assert call(None, None, other=1, wanted=None) == {"other": 1, "wanted": None}
+    assert call(None, None, other=1, wanted="it") == "converts it"
+
+
+@pytest.mark.parametrize(
+    ("text", "heard"),
+    [
+        ("{ people { number } }", None),
+        ("{ people(wanted: null) { number } }", None),
+        ("query ($wanted: Wanted) { people(wanted: $wanted) { number } }", None),
+        ("query ($wanted: Wanted = { count: 4 }) { people(wanted: $wanted) { number } }", Wanted(count=4)),
+        ("{ people(wanted: { count: 4 }) { number } }", Wanted(count=4)),
+    ],
+)
+async def test_optional_arguments_change_no_answer(text: str, heard: Wanted | None) -> None:
+    """Left out, null, a literal or a variable: resolver and client hear what they hear without plans."""
+    for schema in (SCHEMA, PLAIN):
+        context = Context()
+        answer = await schema.execute(text, context_value=context)
+        assert (answer.data, answer.errors) == ({"people": [{"number": number} for number in range(4)]}, None)
+        assert context.events == [f"people {heard}"]
+
+
+class Twice(StrawberryResolver[Any]):
+    """Does what it does twice."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return super().__call__(*args, **kwargs) * 2
+
+
+def test_resolvers_of_another_class_are_called_by_strawberry() -> None:
+    """A `StrawberryResolver` with a `__call__` of its own is not passed by, with arguments and without."""
+
+    @strawberry.type
+    class Root:
+        @strawberry.field
+        def name(self) -> str:
+            return "a"
+
+        @strawberry.field
+        def text(self, info: strawberry.Info, given: str = "b") -> str:
+            return given
+
+    for definition in get_object_definition(Root, strict=True).fields:
+        definition.base_resolver = Twice(definition.base_resolver.wrapped_func)  # type: ignore[union-attr]
+    schema = strawberry.Schema(query=Root, execution_context_class=execution.CompiledStrawberryExecutor)
+    for field in schema._schema.query_type.fields.values():  # type: ignore[union-attr]
+        assert strawberry_field(field, schema._schema, rows.read) is None
+    answer = schema.execute_sync('{ name text other: text(given: "c") }')
+    assert (answer.data, answer.errors) == ({"name": "aa", "text": "bb", "other": "cc"}, None)
 
 
 def test_arguments_may_be_called_as_our_own_are() -> None:
@@ -156,43 +221,6 @@ def test_replaced_resolvers_are_called() -> None:
     assert strawberry_field(field, schema._schema, rows.read) is None
 
 
-def test_exception_handlers_keep_strawberry_in_between() -> None:
-    """Where exceptions of resolvers become values of the answer, Strawberry's resolver is called."""
-    from strawberry.schema.exception_handlers import ExceptionHandler
-
-    @strawberry.type
-    class Failed:
-        message: str
-
-    @strawberry.type
-    class Done:
-        name: str
-
-    @strawberry.type
-    class Root:
-        @strawberry.field
-        def done(self) -> Done | Failed:
-            raise KeyError("reason")
-
-    class Handle(ExceptionHandler[KeyError, Failed]):
-        def handle(self, exception: KeyError, *, field: Any, info: Any) -> Failed:
-            """Say what was wrong."""
-            return Failed(message=str(exception))
-
-    schema = strawberry.Schema(
-        query=Root, exception_handlers=[Handle()], execution_context_class=execution.CompiledStrawberryExecutor
-    )
-    answer = schema.execute_sync("{ done { ... on Failed { message } } }")
-    assert answer.errors is None
-    assert answer.data == {"done": {"message": "'reason'"}}
-
-
-def test_types_are_told_by_class_where_strawberry_does_so() -> None:
-    """`is_type_of` as Strawberry makes it, or as registered rows do, looks at the class alone."""
-    assert decides_by_class(CORE.type_map["Person"])  # type: ignore[arg-type]
-    assert decides_by_class(CORE.type_map["Robot"])  # type: ignore[arg-type]
-
-
 def test_info_is_strawberrys() -> None:
     """The info that resolvers get has the fields, in the order, that Strawberry gives it."""
     infos: list[Any] = []
@@ -224,12 +252,6 @@ def test_info_is_strawberrys() -> None:
     assert actual.field_nodes == expected.field_nodes
     assert actual.operation == expected.operation
     assert actual.variable_values == expected.variable_values == {}
-
-
-def test_strawberrys_executor_is_the_one_we_extend() -> None:
-    """Strawberry's own executor is the class that ours builds on, and takes what ours passes on."""
-    assert PLAIN.execution_context_class is StrawberryGraphQLCoreExecutionContext
-    assert issubclass(StrawberryGraphQLCoreExecutionContext, Executor)
 
 
 async def test_strawberrys_own_calls_run_plans() -> None:

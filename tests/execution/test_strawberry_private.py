@@ -1,0 +1,156 @@
+"""What we know of Strawberry's inside: this fails, and says what has changed, when Strawberry is not so any more."""
+
+import dataclasses
+import re
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pytest
+import strawberry
+from strawberry.schema.exception_handlers import ExceptionHandler
+from strawberry.types.field import StrawberryField
+
+import execution
+from execution.strawberry_fields import decides_by_class
+from execution.strawberry_private import (
+    CAST,
+    StrawberryExecutor,
+    definition_behind,
+    extension_calls,
+    raw_info,
+    resolver_made,
+    says_no_to_streams,
+    tells_by_class,
+)
+from tests.execution.strawberry_schema import PLAIN, SCHEMA, Person, Robot, Stranger
+
+CORE = SCHEMA._schema
+PERSON: dict[str, Any] = CORE.type_map["Person"].fields  # type: ignore[attr-defined]
+
+
+@strawberry.type
+class Failed:
+    message: str
+
+
+@strawberry.type
+class Done:
+    name: str
+
+
+@strawberry.type
+class Handled:
+    @strawberry.field
+    def done(self) -> Done | Failed:
+        raise KeyError("reason")
+
+
+class Handle(ExceptionHandler[KeyError, Failed]):
+    def handle(self, exception: KeyError, *, field: Any, info: Any) -> Failed:
+        """Say what was wrong."""
+        return Failed(message=str(exception))
+
+
+def handling() -> strawberry.Schema:
+    """A schema that makes values of exceptions."""
+    compiled = execution.CompiledStrawberryExecutor
+    return strawberry.Schema(query=Handled, exception_handlers=[Handle()], execution_context_class=compiled)
+
+
+def predicate_of_execute_sync() -> Any:
+    """The `is_async_iterable` that Strawberry makes."""
+    heard: list[Any] = []
+
+    class Listening(StrawberryExecutor):
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **kwargs)
+            heard.append(self.is_async_iterable)
+
+    strawberry.Schema(query=Handled, execution_context_class=Listening).execute_sync("{ __typename }")
+    return heard[0]
+
+
+def told_by_class() -> bool:
+    """What decides for types that implement an interface, as Strawberry makes them and with registered rows."""
+    types = [CORE.type_map["Person"], CORE.type_map["Robot"]]
+    made: Any = types[0]
+    return tells_by_class(made.is_type_of) and all(decides_by_class(type_) for type_ in types)  # type: ignore[arg-type]
+
+
+def marked() -> bool:
+    """Whether a cast value bears the mark, and no other."""
+    return vars(strawberry.cast(Robot, Stranger())) == {CAST: Robot}
+
+
+# Each is said as Strawberry has it; `execution/strawberry_private.py` relies on it.
+TAKEN_FOR_TRUE: dict[str, Callable[[], bool]] = {
+    "a plain field is resolved by the converter's `_get_basic_result`": lambda: (
+        resolver_made(PERSON["name"]) == "attribute"
+    ),
+    "a field with a resolver is resolved by the converter's `_resolver`": lambda: (
+        resolver_made(PERSON["greeting"]) == "call"
+    ),
+    "a field with an asynchronous resolver is resolved by the converter's `_async_resolver`": lambda: (
+        resolver_made(PERSON["waited"]) == "coroutine"
+    ),
+    "exception handlers are in the resolver's cell `field_exception_handlers`": lambda: (
+        resolver_made(handling()._schema.query_type.fields["done"]) is None  # type: ignore[union-attr]
+    ),
+    "where a class decides, `is_type_of` is the function of that name in the converter": told_by_class,
+    "definitions are in the extensions of fields, types and the schema": lambda: (
+        isinstance(definition_behind(PERSON["name"]), StrawberryField)
+        and definition_behind(CORE.type_map["Person"]).origin is Person
+        and definition_behind(CORE) is SCHEMA
+    ),
+    "`strawberry.cast` marks a value by one attribute": marked,
+    "an info is a data class of `_raw_info` and `_field`": lambda: (
+        [field.name for field in dataclasses.fields(strawberry.Info)] == ["_raw_info", "_field"]
+        and raw_info(strawberry.Info("raw", "field")) == "raw"  # type: ignore[arg-type, comparison-overlap]
+    ),
+    "calls of extensions come innermost first, and there are none without extensions": lambda: (
+        [call.__self__ for call in extension_calls(definition_behind(PERSON["waited"]))]
+        == definition_behind(PERSON["waited"]).extensions
+        and extension_calls(definition_behind(PERSON["greeting"])) == []
+    ),
+    "who sets no `execution_context_class` gets the one that ours extends": lambda: (
+        PLAIN.execution_context_class is StrawberryExecutor
+    ),
+    "that class does no more than make infos, of `operation_extensions`": lambda: (
+        {name for name in vars(StrawberryExecutor) if callable(getattr(StrawberryExecutor, name))}
+        == {"__init__", "build_resolve_info"}
+        and "operation_extensions" in StrawberryExecutor.build_resolve_info.__code__.co_names
+    ),
+    "`execute_sync` makes its `is_async_iterable` in the schema's module": lambda: says_no_to_streams(
+        predicate_of_execute_sync()
+    ),
+}
+
+
+@pytest.mark.parametrize("fact", TAKEN_FOR_TRUE)
+def test_strawberrys_inside_is_as_we_take_it_to_be(fact: str) -> None:
+    """What nothing public tells of Strawberry is so in the version that is installed."""
+    assert TAKEN_FOR_TRUE[fact](), f"in Strawberry {version('strawberry-graphql')} it is not so that {fact}"
+
+
+def test_one_module_knows_strawberrys_inside() -> None:
+    """No other module of the room names what is private, or imports what Strawberry does not document."""
+    room = Path(execution.__file__).parent
+    modules = [path for path in room.glob("*.py") if path.stem != "strawberry_private"]
+    assert len(modules) > 10
+    private = r"\b_raw_info|\b_field\b|_strawberry_schema|strawberry-definition|import \w*GraphQLCore"
+    inside = r"strawberry\.(?:schema\.(?!config)|types\.cast|extensions\.|schema_)"
+    found = {
+        f"{path.name}: {word}"
+        for path in modules
+        for word in re.findall(f"{private}|{inside}", path.read_text(encoding="utf-8"))
+    }
+    assert found == set()
+
+
+def test_exception_handlers_keep_strawberry_in_between() -> None:
+    """Where exceptions of resolvers become values of the answer, Strawberry's resolver is called."""
+    answer = handling().execute_sync("{ done { ... on Failed { message } } }")
+    assert answer.errors is None
+    assert answer.data == {"done": {"message": "'reason'"}}
