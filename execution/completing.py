@@ -165,7 +165,9 @@ def abandon_items(run: Run, items: list[Any], rest: Iterator[Any]) -> None:
 
 
 def complete_object(run: Run, field: Field, plan: "ObjectPlan", path: Thin, value: Any) -> Any:
-    """An object, after asking whether it is of the type."""
+    """An object, after asking whether it is of the type, unless that is known of its class."""
+    if plan.knows(value):
+        return plan.execute(run, value, path)
     if plan.type.is_type_of:
         belongs = plan.type.is_type_of(value, run.info(field, of_field(path)))
         if run.is_awaitable(belongs):

@@ -6,6 +6,7 @@ left before the first field is executed.
 """
 
 from collections.abc import Callable, Coroutine
+from functools import cached_property
 from types import CoroutineType
 from typing import Any, ClassVar, Final
 
@@ -14,6 +15,7 @@ from graphql import (
     ExecutionResult,
     GraphQLError,
     GraphQLFieldResolver,
+    GraphQLResolveInfoHelpers,
     GraphQLSchema,
     GraphQLTypeResolver,
     MiddlewareManager,
@@ -24,7 +26,7 @@ from graphql.execution import (
     default_type_resolver,
 )
 from graphql.execution.execute import assume_not_async_iterable, assume_not_awaitable
-from graphql.execution.executor import Executor
+from graphql.execution.executor import CollectedErrors, Executor
 from graphql.execution.executor_throwing_on_incremental import ExecutorThrowingOnIncremental
 from graphql.execution.incremental import IncrementalExecutor
 from graphql.execution.values import VariableValues
@@ -42,6 +44,21 @@ from execution.variables import coerced
 AWAITING: Final[tuple[Callable[..., Any], ...]] = (is_awaitable, optimized_is_awaitable)
 ITERATING: Final[tuple[Callable[..., Any], ...]] = (is_async_iterable, assume_not_async_iterable)
 # What subclasses may override without keeping plans from running.
+OF_ONE_EXECUTION: Final = frozenset(
+    {
+        "async_helpers",  # methods of the executor
+        "background_futures",
+        "collected_errors",
+        "context_value",
+        "info_class",
+        "info_rest",
+        "pending_incremental_futures",
+        "plan",
+        "root_value",
+        "variable_values",
+        "_relevant_sub_fields",
+    }
+)
 MAY_BE_OWN: Final = frozenset(vars(object)) | {"build", "build_per_event_executor", "execute_operation"}
 
 
@@ -114,9 +131,15 @@ class Compiled(Run):
         values = coerced(operation.variables, raw_variable_values or {})
         if values is None:
             return None
-        built = cls.made(operation, values, schema, root_value, context_value, *args, **kwargs)
-        if built is None or built.unknown() is not None:
-            return None
+        model = operation.models.get(cls)
+        if model is not None and not kwargs and model.given == args:
+            built = model.copy(root_value, context_value, values)
+        else:
+            built = cls.made(operation, values, schema, root_value, context_value, *args, **kwargs)
+            if built is None or built.unknown() is not None:
+                return None
+            if not kwargs:
+                operation.models[cls] = Model(built, args)
         plan = built.plan = operation.made(built)
         return (built, plan) if plan is not None else None
 
@@ -157,6 +180,11 @@ class Compiled(Run):
             *predicates,
             **kwargs,
         )
+
+    @cached_property
+    def async_helpers(self) -> GraphQLResolveInfoHelpers:  # type: ignore[override]
+        """Helpers for resolvers, made when an executor that was copied from a model is asked for them."""
+        return GraphQLResolveInfoHelpers(gather=self.gather_async_work, track=self.track_async_work)
 
     def unknown(self) -> str | None:
         """What the caller has asked for that plans don't know; None when there is nothing of the kind."""
@@ -220,6 +248,33 @@ class Compiled(Run):
         """The result with its errors."""
         self.run_async_work_finished_hook()
         return ExecutionResult(data, self.collected_errors.errors or None)
+
+
+class Model:
+    """An executor without what belongs to one execution, to be copied for the next one that is `given` the same.
+
+    A copy is made as graphql-core makes one for each event of a subscription, with nothing shared that changes.
+    """
+
+    __slots__ = ("cls", "given", "state")
+
+    def __init__(self, executor: Compiled, given: tuple[Any, ...]) -> None:
+        self.cls = type(executor)
+        self.given = given
+        self.state = {name: value for name, value in vars(executor).items() if name not in OF_ONE_EXECUTION}
+
+    def copy(self, root_value: Any, context_value: Any, values: VariableValues) -> Compiled:
+        """An executor for one execution."""
+        made = self.cls.__new__(self.cls)
+        made.__dict__.update(self.state)
+        made.root_value = root_value
+        made.context_value = context_value
+        made.variable_values = values
+        made.collected_errors = CollectedErrors()
+        made.pending_incremental_futures = set()
+        made.background_futures = set()
+        made._relevant_sub_fields = {}  # noqa: SLF001 - see above
+        return made
 
 
 class Plain(Compiled, Executor[Any]):

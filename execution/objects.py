@@ -33,6 +33,10 @@ class ObjectPlan:
         definition = definition_of(type_)
         self.rows: list[RowReader] = readers_of(definition) if definition is not None else []
 
+    def knows(self, value: object) -> bool:
+        """Whether values of this class are objects of the type, as one has been before."""
+        return type(value) in self.plain and not (self.cast and hasattr(value, CAST))
+
     def learn(self, value: object) -> None:
         """Take values of this class for objects of the type from now on, where nothing but the class decides."""
         if not self.by_class or type(value) in self.plain or len(self.plain) >= MOST_CLASSES:

@@ -115,6 +115,7 @@ class Operation:
         "fields",
         "fragment_definitions",
         "fragments",
+        "models",
         "name",
         "node",
         "plans",
@@ -128,6 +129,7 @@ class Operation:
         self.name = name
         self.conditions: tuple[str, ...] = ()
         self.plans: dict[tuple[Any, ...], Plan | str] = {}
+        self.models: dict[type, Any] = {}
         self.refused: str | None = None
         self.fields = 0
         self.node = run.operation

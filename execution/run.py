@@ -60,6 +60,8 @@ class Run(Executor[Any]):
     natives: ClassVar[Mapping[str, type]] = {}
     natives_key: ClassVar[tuple[tuple[str, type], ...]] = ()
     altered: ClassVar[bool] = False  # whether a subclass overrides what generated code stands in for
+    info_class: type[GraphQLResolveInfo[Any]] | None = None
+    info_rest: tuple[Any, ...] = ()
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -68,8 +70,6 @@ class Run(Executor[Any]):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.awaits = True
-        self.info_class: type[GraphQLResolveInfo[Any]] | None = None
-        self.info_rest: tuple[Any, ...] = ()
 
     def info(self, field: Field, path: Thin) -> GraphQLResolveInfo[Any]:
         """What a resolver is told. The first is made by graphql-core (or Strawberry), the others after its model."""

@@ -21,7 +21,7 @@ JWT = r"(?P<token>eyJ[\w-]+\.[\w-]+\.[\w-]+)"
 HASH, FINGERPRINT = r"\$argon2id\$[\w$=,+/]+", r"(?<=\\x)[0-9a-f]{64}"
 REFRESH_TOKEN, SLUG_END = r"(?<![\w-])[\w-]{43}(?![\w-])", r"(?<=-)[0-9a-f]{6}(?=\")"
 SECRET = f"(?P<secret>{HASH}|{FINGERPRINT}|{REFRESH_TOKEN}|{SLUG_END})"
-PACKED = r"(?P<packed>(?<=\")[\w-]{16,}={0,2}(?=\"))"
+PACKED = r"(?P<packed>(?<=\")(?:[\w-]{40}|[A-Za-z0-9]{16,}={0,2})(?=\"))"
 RANDOM = re.compile(f"{ID}|{TIME}|{JWT}|{SECRET}|{PACKED}", re.ASCII)
 DIGITS = str.maketrans("123456789", "000000000")
 
