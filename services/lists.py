@@ -5,10 +5,10 @@ from datetime import datetime
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import delete, func, literal, select
+from sqlalchemy import ARRAY, Uuid, bindparam, delete, func, literal, select
 from sqlalchemy.dialects.postgresql import insert
 
-from core.db import Reads, first
+from core.db import Reads, kept
 from core.errors import ErrorCode, InvalidInput, NotFound, NudgeError, Refusals
 from core.ids import new_id
 from core.unit_of_work import UnitOfWork
@@ -36,6 +36,22 @@ BY_NAME: Final = Order(
     key=ContactList.name,
     id=ContactList.id,
     keys=pages.TEXTS,
+)
+ANY_WANTED: Final = func.any(bindparam("wanted", type_=ARRAY(Uuid)))
+EVERY_LIST: Final = pages.WholeList(select(*COLUMNS))
+BY_ID: Final = kept(select(*COLUMNS).where(ContactList.id == bindparam("wanted", type_=Uuid)))
+BY_IDS: Final = kept(select(*COLUMNS).where(ContactList.id == ANY_WANTED))
+HOW_MANY: Final = kept(select(func.count().label("how_many")).select_from(ContactList))
+HOW_MANY_ON: Final = kept(
+    select(ListMembership.list_id, func.count().label("how_many"))
+    .where(ListMembership.list_id == ANY_WANTED)
+    .group_by(ListMembership.list_id)
+)
+OF_CONTACTS: Final = kept(
+    select(ListMembership.contact_id, *COLUMNS)
+    .join(ContactList, ContactList.id == ListMembership.list_id)
+    .where(ListMembership.contact_id == ANY_WANTED)
+    .order_by(ContactList.name)
 )
 
 
@@ -70,14 +86,14 @@ async def create(uow: UnitOfWork, name: str, description: str | None = None) -> 
 
 async def get(reads: Reads, list_id: UUID) -> ListRow | None:
     """The tenant's list with this id, or None."""
-    row = await first(reads, select(*COLUMNS).where(ContactList.id == list_id))
-    return ListRow._make(row) if row else None
+    rows = await reads.rows_as(ListRow, BY_ID, {"wanted": list_id})
+    return rows[0] if rows else None
 
 
 async def by_ids(reads: Reads, list_ids: Sequence[UUID]) -> dict[UUID, ListRow]:
     """The tenant's lists among these ids, in one statement."""
-    rows = await reads.rows(select(*COLUMNS).where(ContactList.id.in_(list_ids)))
-    return {row.id: row for row in map(ListRow._make, rows)}
+    rows = await reads.rows_as(ListRow, BY_IDS, {"wanted": list(list_ids)})
+    return {row.id: row for row in rows}
 
 
 async def demand(reads: Reads, list_id: UUID | None) -> ListRow:
@@ -106,34 +122,26 @@ async def demand_all(reads: Reads, list_ids: Sequence[UUID | None], field: tuple
 
 async def page(reads: Reads, request: PageRequest) -> Page[ListRow]:
     """A page of the lists by name; raises `CursorInvalid`."""
-    rows = await reads.rows(pages.paged(select(*COLUMNS), BY_NAME, request))
-    return pages.page_of([ListRow._make(row) for row in rows], BY_NAME, request)
+    statement = EVERY_LIST.paged(BY_NAME, request)
+    rows = await reads.rows_as(ListRow, statement, pages.positions(BY_NAME, request))
+    return pages.page_of(rows, BY_NAME, request)
 
 
 async def count(reads: Reads) -> int:
     """How many lists there are."""
-    return int((await reads.rows(select(func.count()).select_from(ContactList)))[0][0])
+    return int((await reads.rows(HOW_MANY))[0][0])
 
 
 async def member_counts(reads: Reads, list_ids: Sequence[UUID]) -> dict[UUID, int]:
     """How many contacts are on each list, in one statement."""
-    rows = await reads.rows(
-        select(ListMembership.list_id, func.count())
-        .where(ListMembership.list_id.in_(list_ids))
-        .group_by(ListMembership.list_id)
-    )
+    rows = await reads.rows(HOW_MANY_ON, {"wanted": list(list_ids)})
     counted = {row[0]: row[1] for row in rows}
     return {list_id: counted.get(list_id, 0) for list_id in list_ids}
 
 
 async def of_contacts(reads: Reads, contact_ids: Sequence[UUID]) -> dict[UUID, list[ListRow]]:
     """The lists of each contact by name, in one statement."""
-    rows = await reads.rows(
-        select(ListMembership.contact_id, *COLUMNS)
-        .join(ContactList, ContactList.id == ListMembership.list_id)
-        .where(ListMembership.contact_id.in_(contact_ids))
-        .order_by(ContactList.name)
-    )
+    rows = await reads.rows_as(tuple, OF_CONTACTS, {"wanted": list(contact_ids)})
     found: dict[UUID, list[ListRow]] = {contact_id: [] for contact_id in contact_ids}
     for contact_id, *values in rows:
         found[contact_id].append(ListRow._make(values))

@@ -239,14 +239,19 @@ def beyond(order: Order[K], side: str, at: dict[str, object], *, forward: bool) 
 
 
 class WholeList(Generic[*Ts]):
-    """A list without conditions: its statements are built once, one for each shape of a page, run with `positions`.
+    """A list whose conditions never change: its statements are built once, one for each shape of a page.
 
+    They are run with `positions`, and with values for the select's own parameters if it has any. `around` makes the
+    statement out of that of the page, where it is but a part.
     `columns` belong to the shape: a statement reads those of the select that are among them, and NULL for the others.
     Of each list the 200 shapes are kept that were asked for last.
     """
 
-    def __init__(self, statement: Select[*Ts]) -> None:
+    def __init__(
+        self, statement: Select[*Ts], around: Callable[[Select[*Ts]], Select[*Ts]] = lambda page: page
+    ) -> None:
         self.statement = statement
+        self.around = around
         self.shapes: OrderedDict[tuple[object, ...], Select[*Ts]] = OrderedDict()
 
     def paged(self, order: Order[K], page: PageRequest, columns: frozenset[str] | None = None) -> Select[*Ts]:
@@ -256,7 +261,7 @@ class WholeList(Generic[*Ts]):
         if found is not None:
             self.shapes.move_to_end(shape)
             return found
-        found = self.shapes[shape] = kept(paged(only(self.statement, order, columns), order, page))
+        found = self.shapes[shape] = kept(self.around(paged(only(self.statement, order, columns), order, page)))
         if len(self.shapes) > MOST_SHAPES:
             let_go(self.shapes.popitem(last=False)[1])
         return found

@@ -1,17 +1,16 @@
 """Templates: texts to start a campaign from."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
 from datetime import datetime
-from typing import Any, Final
+from typing import Final, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Row, Select, func, insert, select
+from sqlalchemy import ARRAY, Uuid, bindparam, func, insert, select
 from sqlalchemy import delete as delete_from
 from sqlalchemy import update as change
 from sqlalchemy.exc import IntegrityError
 
-from core.db import Reads, first
+from core.db import Reads, kept
 from core.errors import ErrorCode, InvalidInput, NotFound
 from core.ids import new_id
 from core.unit_of_work import UnitOfWork
@@ -35,8 +34,7 @@ class Changes(GivenTexts, total=False):
     name: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TemplateRow:
+class TemplateRow(NamedTuple):
     """A template with its texts."""
 
     id: UUID
@@ -48,24 +46,18 @@ class TemplateRow:
     updated_at: datetime
 
 
-COLUMNS: Final = [getattr(Template, column.name) for column in fields(TemplateRow)]
+COLUMNS: Final = tuple(getattr(Template, name) for name in TemplateRow._fields)
 BY_NAME: Final = Order(name="templates:name", key=Template.name, id=Template.id, keys=pages.TEXTS)
-
-
-def select_templates() -> Select[*tuple[Any, ...]]:
-    """A select of templates that `template_row` understands."""
-    return select(*COLUMNS)
-
-
-def template_row(row: Row[*tuple[Any, ...]]) -> TemplateRow:
-    """A row of `select_templates`."""
-    return TemplateRow(**row._mapping)  # noqa: SLF001 - SQLAlchemy's public name
+EVERY_TEMPLATE: Final = pages.WholeList(select(*COLUMNS))
+BY_ID: Final = kept(select(*COLUMNS).where(Template.id == bindparam("wanted", type_=Uuid)))
+BY_IDS: Final = kept(select(*COLUMNS).where(Template.id == func.any(bindparam("wanted", type_=ARRAY(Uuid)))))
+HOW_MANY: Final = kept(select(func.count().label("how_many")).select_from(Template))
 
 
 async def get(reads: Reads, template_id: UUID) -> TemplateRow | None:
     """The tenant's template with this id, or None."""
-    row = await first(reads, select_templates().where(Template.id == template_id))
-    return None if row is None else template_row(row)
+    rows = await reads.rows_as(TemplateRow, BY_ID, {"wanted": template_id})
+    return rows[0] if rows else None
 
 
 async def demand_template(
@@ -85,8 +77,8 @@ def no_such_template(field: tuple[str, ...] = TEMPLATE_FIELD) -> NotFound:
 
 async def by_ids(reads: Reads, template_ids: Sequence[UUID]) -> dict[UUID, TemplateRow]:
     """The tenant's templates among these ids, in one statement."""
-    rows = await reads.rows(select_templates().where(Template.id.in_(template_ids)))
-    return {template.id: template for template in map(template_row, rows)}
+    rows = await reads.rows_as(TemplateRow, BY_IDS, {"wanted": list(template_ids)})
+    return {row.id: row for row in rows}
 
 
 def texts_of(template: TemplateRow) -> Texts:
@@ -96,13 +88,14 @@ def texts_of(template: TemplateRow) -> Texts:
 
 async def page(reads: Reads, request: PageRequest) -> Page[TemplateRow]:
     """A page of the tenant's templates, by name."""
-    rows = await reads.rows(pages.paged(select_templates(), BY_NAME, request))
-    return pages.page_of([template_row(row) for row in rows], BY_NAME, request)
+    statement = EVERY_TEMPLATE.paged(BY_NAME, request)
+    rows = await reads.rows_as(TemplateRow, statement, pages.positions(BY_NAME, request))
+    return pages.page_of(rows, BY_NAME, request)
 
 
 async def count(reads: Reads) -> int:
     """How many templates the tenant has."""
-    return int((await reads.rows(select(func.count()).select_from(Template)))[0][0])
+    return int((await reads.rows(HOW_MANY))[0][0])
 
 
 async def create(uow: UnitOfWork, values: Changes) -> TemplateRow:
@@ -112,12 +105,11 @@ async def create(uow: UnitOfWork, values: Changes) -> TemplateRow:
     await check_content(**texts)
     row = insert(Template).values(id=new_id(), organization_id=uow.tenant.organization_id, name=name, **texts)
     try:
-        rows = await uow.rows(row.returning(*COLUMNS))
+        rows = await uow.rows_as(TemplateRow, row.returning(*COLUMNS))
     except IntegrityError as error:
         raise _name_taken(name) from error
-    template = template_row(rows[0])
-    await audit.record(uow, "template.created", template.id, {"name": name})
-    return template
+    await audit.record(uow, "template.created", rows[0].id, {"name": name})
+    return rows[0]
 
 
 async def update(uow: UnitOfWork, template_id: UUID | None, changes: Changes) -> TemplateRow:
@@ -128,11 +120,11 @@ async def update(uow: UnitOfWork, template_id: UUID | None, changes: Changes) ->
     await check_content(**texts)
     row = change(Template).where(Template.id == found.id).values(name=name, **texts, updated_at=func.now())
     try:
-        rows = await uow.rows(row.returning(*COLUMNS))
+        rows = await uow.rows_as(TemplateRow, row.returning(*COLUMNS))
     except IntegrityError as error:
         raise _name_taken(name) from error
     await audit.record(uow, "template.updated", found.id, {"changed": sorted(changes)})
-    return template_row(rows[0])
+    return rows[0]
 
 
 async def delete(uow: UnitOfWork, template_id: UUID | None) -> TemplateRow:
@@ -145,10 +137,10 @@ async def delete(uow: UnitOfWork, template_id: UUID | None) -> TemplateRow:
 
 async def _locked(uow: UnitOfWork, template_id: UUID | None) -> TemplateRow:
     """The template, held until the unit of work ends: of two changes at once neither takes back the other's."""
-    rows = await uow.rows(select_templates().where(Template.id == template_id).with_for_update())
+    rows = await uow.rows_as(TemplateRow, BY_ID.with_for_update(), {"wanted": template_id})
     if not rows:
         raise no_such_template()
-    return template_row(rows[0])
+    return rows[0]
 
 
 def _name_taken(name: str) -> NameTaken:

@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import ARRAY, Uuid, bindparam, func, select
 
-from core.db import Reads
+from core.db import Reads, kept
 from core.permissions import Role
 from models.organizations import Organization, User
 
@@ -24,13 +25,16 @@ class Person:
     organization_slug: str
 
 
+BY_IDS: Final = kept(
+    select(User.id, User.email, User.full_name, User.role, Organization.id, Organization.name, Organization.slug)
+    .join(Organization, Organization.id == User.organization_id)
+    .where(User.id == func.any(bindparam("wanted", type_=ARRAY(Uuid))))
+)
+
+
 async def people(reads: Reads, ids: Sequence[UUID]) -> list[Person | None]:
     """The people with these ids, in their order; None where the tenant has no such person."""
-    rows = await reads.rows(
-        select(User.id, User.email, User.full_name, User.role, Organization.id, Organization.name, Organization.slug)
-        .join(Organization, Organization.id == User.organization_id)
-        .where(User.id.in_(ids))
-    )
+    rows = await reads.rows(BY_IDS, {"wanted": list(ids)})
     found = {
         row[0]: Person(
             id=row[0],

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import ARRAY, Uuid, bindparam, delete, func, insert, select
 
-from core.db import Reads
+from core.db import Reads, kept
 from core.errors import ErrorCode, InvalidInput
 from core.ids import new_id
 from core.unit_of_work import UnitOfWork
@@ -17,6 +17,17 @@ from services.contacts import fields
 
 MOST_LINES: Final = 100
 FIELD: Final = ("input", "audience")
+LINES_OF: Final = kept(
+    select(
+        CampaignRecipient.campaign_id,
+        CampaignRecipient.kind,
+        CampaignRecipient.tag,
+        CampaignRecipient.list_id,
+        CampaignRecipient.excluded,
+    )
+    .where(CampaignRecipient.campaign_id == func.any(bindparam("wanted", type_=ARRAY(Uuid))))
+    .order_by(CampaignRecipient.id)
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,17 +95,7 @@ async def replace_audience(uow: UnitOfWork, campaign_id: UUID, audience: Audienc
 
 async def read_audiences(reads: Reads, campaign_ids: Sequence[UUID]) -> dict[UUID, Audience]:
     """The audience of each campaign, in one statement; a campaign without lines has an empty one."""
-    lines = await reads.rows(
-        select(
-            CampaignRecipient.campaign_id,
-            CampaignRecipient.kind,
-            CampaignRecipient.tag,
-            CampaignRecipient.list_id,
-            CampaignRecipient.excluded,
-        )
-        .where(CampaignRecipient.campaign_id.in_(campaign_ids))
-        .order_by(CampaignRecipient.id)
-    )
+    lines = await reads.rows(LINES_OF, {"wanted": list(campaign_ids)})
     return {
         campaign_id: _audience([(line[1], line[2], line[3], line[4]) for line in lines if line[0] == campaign_id])
         for campaign_id in campaign_ids

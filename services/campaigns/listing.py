@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from sqlalchemy import ColumnElement, and_, false, func, or_, select, true
 
-from core.db import Reads
+from core.db import Reads, kept
 from models.campaigns import Campaign, CampaignStatus
 from services import pages, texts
 from services.campaigns.reading import CampaignRow, campaign_row, select_campaigns
@@ -49,21 +49,26 @@ class CampaignFilter:
 
 
 EVERYTHING: Final = CampaignFilter()
+EVERY_CAMPAIGN: Final = pages.WholeList(select_campaigns())
+HOW_MANY: Final = kept(select(func.count().label("how_many")).select_from(Campaign))
 
 
 async def page(
     reads: Reads, request: PageRequest, order: Order[Any], wanted: CampaignFilter = EVERYTHING
 ) -> Page[CampaignRow]:
     """A page of the tenant's campaigns that match, raises `InvalidInput` for a bad cursor or text."""
-    statement = pages.paged(select_campaigns().where(condition(wanted)), order, request)
-    rows = [campaign_row(row) for row in await reads.rows(statement)]
-    return pages.page_of(rows, order, request)
+    if wanted is EVERYTHING:
+        statement = EVERY_CAMPAIGN.paged(order, request)
+    else:
+        statement = pages.paged(select_campaigns().where(condition(wanted)), order, request)
+    rows = await reads.rows_as(tuple, statement, pages.positions(order, request))
+    return pages.page_of([campaign_row(row) for row in rows], order, request)
 
 
 async def count(reads: Reads, wanted: CampaignFilter = EVERYTHING) -> int:
     """How many of the tenant's campaigns match."""
-    rows = await reads.rows(select(func.count()).select_from(Campaign).where(condition(wanted)))
-    return int(rows[0][0])
+    statement = HOW_MANY if wanted is EVERYTHING else HOW_MANY.where(condition(wanted))
+    return int((await reads.rows(statement))[0][0])
 
 
 def condition(wanted: CampaignFilter) -> ColumnElement[bool]:

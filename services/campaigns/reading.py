@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Select, Uuid, bindparam, func, select
+from sqlalchemy import ARRAY, Integer, Select, Uuid, bindparam, func, select
 
 from core.db import Reads, kept
 from core.errors import NotFound
@@ -58,6 +58,16 @@ WITH_FIGURES: Final = kept(
     .where(Campaign.id == bindparam("wanted", type_=Uuid))
 )
 BY_IDS: Final = kept(select_campaigns().where(Campaign.id == func.any(bindparam("wanted", type_=ARRAY(Uuid)))))
+NEWEST: Final = kept(
+    select_campaigns()
+    .order_by(Campaign.created_at.desc(), Campaign.id.desc())
+    .limit(bindparam("most", type_=Integer))
+)
+CONTENTS: Final = kept(
+    select(Campaign.id, Campaign.html_content, Campaign.text_content).where(
+        Campaign.id == func.any(bindparam("wanted", type_=ARRAY(Uuid)))
+    )
+)
 
 
 def campaign_row(row: Iterable[Any]) -> CampaignRow:
@@ -102,13 +112,10 @@ def no_such_campaign(field: tuple[str, ...] = CAMPAIGN_FIELD) -> NotFound:
 
 async def list_recent(reads: Reads, limit: int) -> list[CampaignRow]:
     """The tenant's newest campaigns, newest first."""
-    newest = select_campaigns().order_by(Campaign.created_at.desc(), Campaign.id.desc()).limit(limit)
-    return [campaign_row(row) for row in await reads.rows(newest)]
+    return [campaign_row(row) for row in await reads.rows_as(tuple, NEWEST, {"most": limit})]
 
 
 async def read_contents(reads: Reads, campaign_ids: Sequence[UUID]) -> dict[UUID, Content]:
     """The large texts of the campaigns that exist, in one statement."""
-    rows = await reads.rows(
-        select(Campaign.id, Campaign.html_content, Campaign.text_content).where(Campaign.id.in_(campaign_ids))
-    )
+    rows = await reads.rows(CONTENTS, {"wanted": list(campaign_ids)})
     return {row[0]: Content(html_content=row[1], text_content=row[2]) for row in rows}

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Uuid, bindparam, column, func, select, true
+from sqlalchemy import ARRAY, Select, Uuid, bindparam, column, func, select, true
 
 from core.db import Reads
 from models.contacts import ContactEvent
@@ -32,19 +32,26 @@ NEWEST: Final = Order(
     keys=pages.MOMENTS,
     descending=True,
 )
+WANTED: Final = (
+    func.unnest(bindparam("wanted", type_=ARRAY(Uuid)))
+    .table_valued(column("contact_id", Uuid), name="wanted")
+    .render_derived()
+)
+
+
+def of_each(page: Select[*tuple[Any, ...]]) -> Select[*tuple[Any, ...]]:
+    """The page of each of the wanted contacts."""
+    events = page.correlate(WANTED).lateral("events")
+    return select(events).select_from(WANTED.join(events, true()))
+
+
+EVENTS: Final = pages.WholeList(select(*COLUMNS).where(ContactEvent.contact_id == WANTED.c.contact_id), of_each)
 
 
 async def events_of(reads: Reads, contact_ids: Sequence[UUID], request: PageRequest) -> dict[UUID, Page[EventRow]]:
     """The same page of each contact's events, in one statement; raises `CursorInvalid`."""
-    wanted = (
-        func.unnest(bindparam("contact_ids", contact_ids, type_=ARRAY(Uuid)))
-        .table_valued(column("contact_id", Uuid), name="wanted")
-        .render_derived()
-    )
-    of_one = select(*COLUMNS).where(ContactEvent.contact_id == wanted.c.contact_id)
-    events = pages.paged(of_one, NEWEST, request).correlate(wanted).lateral("events")
-    rows = await reads.rows(select(events).select_from(wanted.join(events, true())))
+    given = {"wanted": list(contact_ids), **pages.positions(NEWEST, request)}
     found: dict[UUID, list[EventRow]] = {contact_id: [] for contact_id in contact_ids}
-    for row in map(EventRow._make, rows):
+    for row in await reads.rows_as(EventRow, EVENTS.paged(NEWEST, request), given):
         found[row.contact_id].append(row)
     return {contact_id: pages.page_of(events_, NEWEST, request) for contact_id, events_ in found.items()}

@@ -84,6 +84,14 @@ TAGS_OF: Final = kept(
     .where(ContactTag.contact_id == func.any(bindparam("wanted", type_=ARRAY(Uuid))))
     .order_by(ContactTag.contact_id, ContactTag.tag)
 )
+HOW_MANY: Final = kept(select(func.count().label("how_many")).select_from(Contact))
+HOW_MANY_BY_STATUS: Final = kept(select(Contact.status, func.count().label("how_many")).group_by(Contact.status))
+HOW_MANY_BY_TAG: Final = kept(
+    select(ContactTag.tag, func.count().label("held"))
+    .group_by(ContactTag.tag)
+    .order_by(literal_column("held").desc(), ContactTag.tag)
+    .limit(MOST_TAGS_LISTED)
+)
 
 
 async def get(reads: Reads, contact_id: UUID) -> ContactRow | None:
@@ -150,13 +158,13 @@ def narrowed(
 
 async def count(reads: Reads, wanted: ContactFilter = EVERYONE, search: str | None = None) -> int:
     """How many contacts match."""
-    rows = await reads.rows(narrowed(select(func.count()).select_from(Contact), wanted, search))
+    rows = await reads.rows(narrowed(HOW_MANY, wanted, search))
     return int(rows[0][0])
 
 
 async def count_by_status(reads: Reads) -> dict[ContactStatus, int]:
     """How many contacts stand in each status; every status is there."""
-    rows = await reads.rows(select(Contact.status, func.count()).group_by(Contact.status))
+    rows = await reads.rows(HOW_MANY_BY_STATUS)
     counted = {row[0]: row[1] for row in rows}
     return {status: counted.get(status, 0) for status in ContactStatus}
 
@@ -172,11 +180,4 @@ async def tags_of(reads: Reads, contact_ids: Sequence[UUID]) -> dict[UUID, list[
 
 async def tag_counts(reads: Reads) -> Mapping[str, int]:
     """Up to 1,000 tags and how many contacts have each, the most used first."""
-    held = func.count().label("held")
-    rows = await reads.rows(
-        select(ContactTag.tag, held)
-        .group_by(ContactTag.tag)
-        .order_by(literal_column("held").desc(), ContactTag.tag)
-        .limit(MOST_TAGS_LISTED)
-    )
-    return {row[0]: row[1] for row in rows}
+    return {row[0]: row[1] for row in await reads.rows(HOW_MANY_BY_TAG)}

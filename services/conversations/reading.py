@@ -5,9 +5,9 @@ from datetime import datetime
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import ARRAY, Uuid, bindparam, func, select
 
-from core.db import Reads, first
+from core.db import Reads, kept
 from models.conversations import Conversation, Message, MessageRole, MessageStatus
 from services import pages
 from services.pages import Order, Page, PageRequest
@@ -60,30 +60,42 @@ AS_SPOKEN: Final = Order(
     id=Message.id,
     keys=pages.MOMENTS,
 )
+WANTED: Final = bindparam("wanted", type_=Uuid)
+ANY_WANTED: Final = func.any(bindparam("wanted", type_=ARRAY(Uuid)))
+EVERY_CONVERSATION: Final = pages.WholeList(select(*CONVERSATION_COLUMNS))
+BY_ID: Final = kept(select(*CONVERSATION_COLUMNS).where(Conversation.id == WANTED))
+BY_IDS: Final = kept(select(*CONVERSATION_COLUMNS).where(Conversation.id == ANY_WANTED))
+HOW_MANY: Final = kept(select(func.count().label("how_many")).select_from(Conversation))
+MESSAGES_OF: Final = pages.WholeList(select(*MESSAGE_COLUMNS).where(Message.conversation_id == WANTED))
+MESSAGE_BY_ID: Final = kept(select(*MESSAGE_COLUMNS).where(Message.id == WANTED))
+MESSAGES_BY_IDS: Final = kept(select(*MESSAGE_COLUMNS).where(Message.id == ANY_WANTED))
+HOW_MANY_MESSAGES: Final = kept(
+    select(func.count().label("how_many")).select_from(Message).where(Message.conversation_id == WANTED)
+)
 
 
 async def get(reads: Reads, conversation_id: UUID) -> ConversationRow | None:
     """The caller's conversation with this id, or None."""
-    row = await first(reads, select(*CONVERSATION_COLUMNS).where(Conversation.id == conversation_id))
-    return ConversationRow._make(row) if row else None
+    rows = await reads.rows_as(ConversationRow, BY_ID, {"wanted": conversation_id})
+    return rows[0] if rows else None
 
 
 async def get_message(reads: Reads, message_id: UUID) -> MessageRow | None:
     """The message with this id in one of the caller's conversations, or None."""
-    row = await first(reads, select(*MESSAGE_COLUMNS).where(Message.id == message_id))
-    return MessageRow._make(row) if row else None
+    rows = await reads.rows_as(MessageRow, MESSAGE_BY_ID, {"wanted": message_id})
+    return rows[0] if rows else None
 
 
 async def by_ids(reads: Reads, conversation_ids: Sequence[UUID]) -> dict[UUID, ConversationRow]:
     """The caller's conversations among these ids, in one statement."""
-    rows = await reads.rows(select(*CONVERSATION_COLUMNS).where(Conversation.id.in_(conversation_ids)))
-    return {row.id: row for row in map(ConversationRow._make, rows)}
+    rows = await reads.rows_as(ConversationRow, BY_IDS, {"wanted": list(conversation_ids)})
+    return {row.id: row for row in rows}
 
 
 async def messages_by_ids(reads: Reads, message_ids: Sequence[UUID]) -> dict[UUID, MessageRow]:
     """The messages among these ids that are in the caller's conversations, in one statement."""
-    rows = await reads.rows(select(*MESSAGE_COLUMNS).where(Message.id.in_(message_ids)))
-    return {row.id: row for row in map(MessageRow._make, rows)}
+    rows = await reads.rows_as(MessageRow, MESSAGES_BY_IDS, {"wanted": list(message_ids)})
+    return {row.id: row for row in rows}
 
 
 async def get_reply(reads: Reads, message_id: UUID | None) -> MessageRow | None:
@@ -94,26 +106,26 @@ async def get_reply(reads: Reads, message_id: UUID | None) -> MessageRow | None:
 
 async def page(reads: Reads, request: PageRequest) -> Page[ConversationRow]:
     """A page of the caller's conversations, the one that changed last first; raises `CursorInvalid`."""
-    rows = await reads.rows(pages.paged(select(*CONVERSATION_COLUMNS), LATEST, request))
-    return pages.page_of([ConversationRow._make(row) for row in rows], LATEST, request)
+    statement = EVERY_CONVERSATION.paged(LATEST, request)
+    rows = await reads.rows_as(ConversationRow, statement, pages.positions(LATEST, request))
+    return pages.page_of(rows, LATEST, request)
 
 
 async def count(reads: Reads) -> int:
     """How many conversations the caller has."""
-    return int((await reads.rows(select(func.count()).select_from(Conversation)))[0][0])
+    return int((await reads.rows(HOW_MANY))[0][0])
 
 
 async def messages_page(reads: Reads, conversation_id: UUID, request: PageRequest) -> Page[MessageRow]:
     """A page of a conversation, as it was spoken; raises `CursorInvalid`."""
-    statement = select(*MESSAGE_COLUMNS).where(Message.conversation_id == conversation_id)
-    rows = await reads.rows(pages.paged(statement, AS_SPOKEN, request))
-    return pages.page_of([MessageRow._make(row) for row in rows], AS_SPOKEN, request)
+    statement = MESSAGES_OF.paged(AS_SPOKEN, request)
+    given = {"wanted": conversation_id, **pages.positions(AS_SPOKEN, request)}
+    return pages.page_of(await reads.rows_as(MessageRow, statement, given), AS_SPOKEN, request)
 
 
 async def count_messages(reads: Reads, conversation_id: UUID) -> int:
     """How many messages a conversation has."""
-    statement = select(func.count()).select_from(Message).where(Message.conversation_id == conversation_id)
-    return int((await reads.rows(statement))[0][0])
+    return int((await reads.rows(HOW_MANY_MESSAGES, {"wanted": conversation_id}))[0][0])
 
 
 async def said_before(reads: Reads, message: MessageRow, *, most: int) -> list[MessageRow]:
