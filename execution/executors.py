@@ -247,6 +247,9 @@ class Compiled(Run):
     def succeeded(self, data: dict[str, Any] | None) -> ExecutionResult:
         """The result with its errors."""
         self.run_async_work_finished_hook()
+        # Helpers are methods of this executor: holding them it would live until the garbage collector finds it.
+        self.__dict__.pop("async_helpers", None)
+        self.info_class, self.info_rest = None, ()
         return ExecutionResult(data, self.collected_errors.errors or None)
 
 

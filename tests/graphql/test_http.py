@@ -1,13 +1,16 @@
 """GraphQL over HTTP: media types, statuses, bodies."""
 
 import asyncio
+import gc
 
 import aiohttp
 import orjson
 import pytest
 
 from app import is_plain
+from resolvers.context import RequestContext
 from services.runtime import Runtime
+from tests import factories
 from tests.client import ApiClient
 from tests.graphql.probe import probe_schema, with_settings
 from tests.serving import Served, served
@@ -209,6 +212,32 @@ async def test_a_plain_request_takes_the_short_way(runtime: Runtime, api: ApiCli
     assert [reply.data for reply in replies] == [{"__typename": "Query"}] * 2
     assert ["access-control-allow-origin" in reply.headers for reply in replies] == [False, True]
     assert runtime.settings.cors_origins
+
+
+async def test_a_request_leaves_nothing_to_the_garbage_collector(api: ApiClient, runtime: Runtime) -> None:
+    """What was made for a request is gone with it, as nothing of it refers to itself."""
+    principal = await factories.organization(runtime)
+    await factories.contacts(runtime, principal, 3)
+    caller = api.as_(factories.token(runtime, principal))
+    queries = ["{ contacts(first: 2) { edges { cursor node { id email } } } }", '{ contact(id: "x") { id } }']
+    queries += ["{ rateLimit { remaining } }"]
+    for query in queries * 3:
+        await caller.send(query)
+    gc.collect()
+    gc.disable()
+    try:
+        before = contexts()
+        for query in queries * 2:
+            await caller.send(query)
+        await asyncio.sleep(0)
+        assert contexts() - before == set()
+    finally:
+        gc.enable()
+
+
+def contexts() -> set[int]:
+    """The requests that are not forgotten."""
+    return {id(found) for found in gc.get_objects() if isinstance(found, RequestContext)}
 
 
 async def test_health_readiness_and_keys(api_server: Served) -> None:
