@@ -6,17 +6,24 @@ and the careful function takes the list from the start. Reading a row has no eff
 """
 
 from datetime import datetime
-from enum import Enum
 from itertools import count
+from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
-from graphql import GraphQLEnumType, GraphQLOutputType, get_nullable_type, is_non_null_type, is_object_type
+from graphql import (
+    GraphQLEnumType,
+    GraphQLOutputType,
+    GraphQLScalarType,
+    get_nullable_type,
+    is_non_null_type,
+    is_object_type,
+)
 from graphql.execution.collect_fields import FieldDetailsList
 
 from execution.arguments import has_arguments
-from execution.leaves import AS_IT_IS, UNCHANGED
+from execution.leaves import AS_IT_IS, UNCHANGED, names_of
 from execution.reading import reading_of
-from execution.rows import RowReader
+from execution.rows import Members, RowReader
 
 if TYPE_CHECKING:
     from execution.compiling import Compilation
@@ -39,7 +46,7 @@ class Bulk:
 
     def function(self, name: str, type_: GraphQLOutputType, details: FieldDetailsList) -> Lines:
         """The function; raises `Unsuited`."""
-        display = self.object(type_, details, "item")
+        display = self.object_or_null(type_, details, "item")
         loop = [*self.lines, f"push({display})"]
         return [
             f"def {name}(items):",
@@ -51,10 +58,19 @@ class Bulk:
             "",
         ]
 
+    def object_or_null(self, type_: GraphQLOutputType, details: FieldDetailsList, source: str) -> str:
+        """Look at what is in the variable `source`; what it comes to."""
+        if is_non_null_type(type_):
+            return self.object(type_.of_type, details, source)
+        before, self.lines = self.lines, []
+        display = self.object(type_, details, source)
+        present = [*self.lines, f"{source} = {display}"]
+        self.lines = [*before, f"if {source} is not None:", *("    " + line for line in present)]
+        return source
+
     def object(self, type_: GraphQLOutputType, details: FieldDetailsList, source: str) -> str:
         """Look at the object in the variable `source`; what its fields come to."""
-        named: Any = get_nullable_type(type_)
-        plan = self.compilation.object_of(named, details) if is_object_type(named) else None
+        plan = self.compilation.object_of(type_, details) if is_object_type(type_) else None
         if plan is None or len(plan.rows) != 1 or not plan.selected:
             raise Unsuited
         reader = plan.rows[0]
@@ -79,7 +95,7 @@ class Bulk:
         variable = f"v{next(self.numbers)}"
         self.lines.append(f"{variable} = {source}[{index:d}]")
         if is_object_type(get_nullable_type(field.type)) and convert is None:
-            return self.object(field.type, field.details, variable)
+            return self.object_or_null(field.type, field.details, variable)
         return self.leaf(field.type, convert, variable)
 
     def leaf(self, type_: GraphQLOutputType, convert: Any, v: str) -> str:
@@ -87,7 +103,7 @@ class Bulk:
         named: Any = get_nullable_type(type_)
         nullable = not is_non_null_type(type_)
         members = getattr(convert, "__self__", None)
-        if isinstance(named, GraphQLEnumType) and isinstance(members, dict):
+        if isinstance(named, GraphQLEnumType) and type(members) is Members:
             return self.enum(named, members, v, nullable=nullable)
         if convert is not None:
             call = f"{v} = {self.compilation.constant('C', convert)}({v})"
@@ -95,22 +111,28 @@ class Bulk:
                 self.unless(f"{v} is None")
             self.lines += [f"if {v} is not None:", f"    {call}"] if nullable else [call]
         test = self.test(named, v)
-        self.unless(f"not ({v} is None or {test})" if nullable else f"not ({test})")
+        answer = "None" if convert is None else f"refused({v})"
+        self.unless(f"not ({v} is None or {test})" if nullable else f"not ({test})", answer)
         return v
 
     def test(self, named: Any, v: str) -> str:
         """What holds of values that are data as they are."""
         if named in AS_IT_IS and named.coerce_output_value is UNCHANGED[named]:
             return AS_IT_IS[named].format(v)
-        native = self.compilation.natives.get(getattr(named, "name", ""))
+        native = self.compilation.natives.get(named.name) if isinstance(named, GraphQLScalarType) else None
         if native is None:
             raise Unsuited
         test = f"type({v}) is {self.compilation.constant('N', native)}"
         return f"{test} and {v}.tzinfo is UTC" if native is datetime else test
 
-    def enum(self, named: GraphQLEnumType, members: dict[Any, Enum], v: str, *, nullable: bool) -> str:
+    def enum(self, named: GraphQLEnumType, members: Members, v: str, *, nullable: bool) -> str:
         """From the value in the row to the name in the answer in one step."""
-        names: dict[Any, str | None] = {value: named.coerce_output_value(member) for value, member in members.items()}
+        by_identity, _, _ = names_of(named)
+        names: dict[Any, str | None] = {
+            value: by_identity[id(member)]
+            for value, member in members.items()
+            if value is not None and id(member) in by_identity
+        }
         if nullable:
             names[None] = None
         find = self.compilation.constant("E", names.get)
@@ -118,9 +140,15 @@ class Bulk:
         self.unless(f"{v} is PLAIN")
         return v
 
-    def unless(self, test: str) -> None:
+    def unless(self, test: str, answer: str = "None") -> None:
         """Give up where the test holds."""
-        self.lines += [f"if {test}:", "    return None"]
+        self.lines += [f"if {test}:", f"    return {answer}"]
+
+
+def refused(value: Any) -> None:
+    """The answer to what a conversion made and the careful function makes again: a coroutine is not to be missed."""
+    if type(value) is CoroutineType:
+        value.close()
 
 
 def lines_of_bulk(

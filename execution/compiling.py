@@ -21,6 +21,7 @@ from graphql import (
 from graphql.execution.collect_fields import FieldDetailsList, GroupedFieldSet, collect_fields, collect_subfields
 
 from execution.arguments import settle_arguments
+from execution.bulk import refused
 from execution.completing import abandon_items, completer, execute_by_graphql_core, settle_made, settle_made_item
 from execution.leaves import DATA, PLAIN
 from execution.objects import ObjectPlan
@@ -49,6 +50,7 @@ WORDS: dict[str, Any] = {
     "joined_items": joined_items,
     "abandon_items": abandon_items,
     "read_property": read_property,
+    "refused": refused,
     "PLAIN": PLAIN,
     "DATA": DATA,
     "UTC": UTC,

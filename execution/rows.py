@@ -25,7 +25,8 @@ from execution.strawberry_private import definition_behind, raw_info
 class Column:
     """Where a field's value stands in the row, and what makes the value that the field shows of it.
 
-    `convert` is not called for None; the class of an enum makes the member of that value.
+    `convert` is not called for None, and may be called again for a row; the class of an enum makes the member of that
+    value.
     """
 
     name: str
@@ -48,6 +49,10 @@ class RowReader:
         """The name of a column."""
         name: str = self.row._fields[index]  # type: ignore[attr-defined]
         return name
+
+
+class Members(dict[Any, Enum]):
+    """The members of an enum by their values."""
 
 
 READERS: dict[type, RowReader] = {}
@@ -84,7 +89,7 @@ def position(names: tuple[str, ...], column: Column, row: type) -> int:
 def conversion(convert: Callable[[Any], Any] | None) -> Callable[[Any], Any] | None:
     """The conversion; for the class of an enum the look-up of its members, which is quicker than the class."""
     if isinstance(convert, type) and issubclass(convert, Enum):
-        return {member.value: member for member in convert}.__getitem__
+        return Members({member.value: member for member in convert}).__getitem__
     return convert
 
 

@@ -1,0 +1,288 @@
+"""Types read from rows, and tables of rows, drawn at random; here and there a value is wrong."""
+
+import asyncio
+from collections import namedtuple
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta, timezone
+from enum import Enum
+from itertools import count
+from random import Random
+from typing import Any, NewType
+
+import strawberry
+from graphql import Undefined
+from strawberry.schema.config import StrawberryConfig
+
+from execution import Column, CompiledStrawberryExecutor, rows
+
+NUMBERS = count()
+NOW = datetime(2026, 11, 24, 9, 30, tzinfo=UTC)
+Address = NewType("Address", str)
+Moment = NewType("Moment", datetime)
+CONFIG = StrawberryConfig(
+    default_resolver=rows.read,
+    scalar_map={
+        Address: strawberry.scalar(name="Address", serialize=str, parse_value=str),
+        Moment: strawberry.scalar(name="Moment", serialize=datetime.isoformat, parse_value=datetime.fromisoformat),
+    },
+)
+
+
+@strawberry.enum
+class Mood(Enum):
+    HAPPY = "happy"
+    GRIM = "grim"
+    GLAD = "happy"  # noqa: PIE796 - another name for the first
+
+
+class Native(CompiledStrawberryExecutor):
+    """Leaves to the encoder what it can write. An enum is no scalar, so it is not left."""
+
+    natives = {"Moment": datetime, "Address": str, "Mood": Mood}  # noqa: RUF012 - the name and form that the executor reads
+
+
+@strawberry.enum
+class Known(Enum):
+    YES = 1
+    NEVER = None
+
+
+class Contrary(dict[str, Any]):
+    """Not a dictionary to look into."""
+
+    def opposite(self, key: str) -> Any:
+        """The other mood."""
+        return Mood.GRIM if self[key] is Mood.HAPPY else Mood.HAPPY
+
+
+@strawberry.interface
+class Numbered:
+    number: int
+
+
+class Soon:
+    """Gives its value when it is awaited, as often as one likes."""
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        yield from asyncio.sleep(0).__await__()
+        if isinstance(self.value, Exception):
+            raise self.value
+        return self.value
+
+
+async def soon(value: Any) -> Any:
+    """The value, later."""
+    await asyncio.sleep(0)
+    return value
+
+
+async def decoded_soon(value: bytes) -> str:
+    """The text, later."""
+    await asyncio.sleep(0)
+    return value.decode()
+
+
+def moody(value: str) -> Any:
+    """What is at times a text, at times a coroutine, and at times nothing."""
+    if value == "later":
+        return soon(value)
+    return None if value == "nothing" else value.upper()
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What a column can hold: the field's type, values that are right, and what converts them."""
+
+    type_: Any
+    values: tuple[Any, ...]
+    convert: Callable[[Any], Any] | None = None
+
+
+TEXTS = (b"", b"text", "snow ☃".encode())
+MOODS = {"happy": Mood.HAPPY, "dull": None, "odd": "odd"}
+KINDS = (
+    Kind(str, ("", "text", "snow ☃")),
+    Kind(str, ("", "text")),
+    Kind(int, (0, 7, -(2**31), 2**31 - 1)),
+    Kind(float, (0.5, -1.25, 1e300)),
+    Kind(bool, (True, False)),
+    Kind(strawberry.ID, ("a1", "b2")),
+    Kind(Mood, ("happy", "grim"), Mood),
+    Kind(Mood, (Mood.HAPPY, Mood.GRIM)),
+    Kind(Mood, ("happy",), MOODS.__getitem__),
+    Kind(Mood, ("happy",), MOODS.get),
+    Kind(Mood, ("happy",), Contrary(MOODS).opposite),
+    Kind(Known, (1,), Known),
+    Kind(Known, ("happy",), Mood),
+    Kind(str, TEXTS, bytes.decode),
+    Kind(strawberry.ID, (1, 2), str),
+    Kind(str, (b"a",), decoded_soon),
+    Kind(str, ("text", "later"), moody),
+    Kind(Moment, (NOW, NOW + timedelta(microseconds=1))),
+    Kind(Address, ("ada@example.com",)),
+    Kind(Address, TEXTS, bytes.decode),
+    Kind(str, ("happy",), Mood),
+)
+WRONG: tuple[Any, ...] = (
+    None,
+    Undefined,
+    "wrong",
+    "later",
+    "nothing",
+    "dull",
+    "odd",
+    "",
+    2**40,
+    1,
+    2.5,
+    float("nan"),
+    True,
+    b"\xff",
+    b"bytes",
+    NOW,
+    NOW.astimezone(timezone(timedelta(seconds=90))),
+    NOW.replace(tzinfo=None),
+    Mood.GRIM,
+    [],
+    {"f0": 1},
+    ValueError("in the row"),
+    Soon("soon"),
+    Soon(None),
+    Soon(ValueError("later")),
+)
+
+
+@dataclass
+class Drawn:
+    """A type, its fields (name, whether null is allowed, what it holds), and the classes of its rows."""
+
+    type_: type
+    columns: list[tuple[str, bool, Any]]
+    rows: list[Any] = field(default_factory=list)
+
+
+def drawn_type(random: Random, depth: int = 0) -> Drawn:
+    """A type with rows."""
+    columns: list[tuple[str, bool, Any]] = []
+    numbered = random.random() < 0.3
+    if numbered:
+        columns.append(("number", False, Kind(int, (1, 2, 3))))
+    for index in range(random.randint(1, 5)):
+        nested = depth < 2 and random.random() < 0.35
+        kind = drawn_type(random, depth + 1) if nested else random.choice(KINDS)
+        columns.append((f"f{index}_of", random.random() < 0.5, kind))
+    if depth < 2 and random.random() < 0.3:
+        columns.append(("many", False, None))
+    drawn = Drawn(made_type(columns, numbered=numbered, method=random.random() < 0.2), columns)
+    for _ in range(2 if random.random() < 0.2 else 1):
+        fewer = random.random() < 0.1 and len(columns) > 1
+        order = random.sample(columns, len(columns) - fewer)
+        drawn.rows.append(made_row(drawn.type_, order, lambda: random.random() < 0.3))
+    return drawn
+
+
+def of_one_column(kind: Kind, *, nullable: bool) -> Drawn:
+    """A type of this one field."""
+    columns: list[tuple[str, bool, Any]] = [("f0_of", nullable, kind)]
+    drawn = Drawn(made_type(columns, numbered=False, method=False), columns)
+    drawn.rows.append(made_row(drawn.type_, columns, lambda: False))
+    return drawn
+
+
+def made_type(columns: list[tuple[str, bool, Any]], *, numbered: bool, method: bool) -> type:
+    """A Strawberry type of these fields."""
+    annotations: dict[str, Any] = {}
+    for name, nullable, kind in columns:
+        shown = list[int] if kind is None else kind.type_
+        annotations[name] = shown | None if nullable else shown
+    body: dict[str, Any] = {"__annotations__": annotations}
+    if method:
+        body["sized"] = strawberry.field(sized)
+    made: type = strawberry.type(type(f"Drawn{next(NUMBERS)}", (Numbered,) if numbered else (), body))
+    return made
+
+
+def sized(self: Any) -> int:
+    """A method of rows and objects alike."""
+    return len(self) if isinstance(self, tuple) else -1
+
+
+def made_row(type_: type, order: list[tuple[str, bool, Any]], renames: Callable[[], bool]) -> Any:
+    """A class of rows, registered; its columns in that order, some of them with other names than the fields."""
+    names = {name: f"{name}_column" if renames() else name for name, _, _ in order}
+    row: Any = namedtuple(f"Row{next(NUMBERS)}", list(names.values()))  # type: ignore[misc]  # noqa: PYI024 - made
+    columns = {
+        name: Column(names[name], kind.convert if isinstance(kind, Kind) else None)
+        for name, _, kind in order
+        if names[name] != name or (isinstance(kind, Kind) and kind.convert is not None)
+    }
+    rows.register(type_, row, **columns)
+    return row
+
+
+def drawn_value(random: Random, drawn: Drawn, trouble: float) -> Any:
+    """A row; in trouble an object of the type, a row of another class, or anything."""
+    if random.random() < trouble / 2:
+        cell = random.choice([*WRONG, lambda: drawn_object(random, drawn, trouble), Other(1, 2)])
+        return cell() if callable(cell) else cell
+    row = random.choice(drawn.rows) if random.random() < trouble else drawn.rows[0]
+    cells = {name: (nullable, kind) for name, nullable, kind in drawn.columns}
+    return row(*(drawn_cell(random, *cells[name.removesuffix("_column")], trouble) for name in row._fields))
+
+
+def drawn_cell(random: Random, nullable: bool, kind: Any, trouble: float) -> Any:
+    """What stands in a column."""
+    if random.random() < trouble:
+        return None if random.random() < 0.3 else random.choice(WRONG)
+    if nullable and random.random() < 0.2:
+        return None
+    if kind is None:
+        return [1, 2]
+    return random.choice(kind.values) if isinstance(kind, Kind) else drawn_value(random, kind, trouble)
+
+
+def drawn_object(random: Random, drawn: Drawn, trouble: float) -> Any:
+    """An object of the type."""
+    return drawn.type_(
+        **{name: drawn_cell(random, nullable, kind, trouble) for name, nullable, kind in drawn.columns}
+    )
+
+
+class Other(namedtuple("Other", ["f0_of", "number"])):  # noqa: PYI024 - as drawn rows are
+    """A row of another type."""
+
+    __slots__ = ()
+
+
+class Tables:
+    """The root: the same rows in several ways."""
+
+    def __init__(self, items: list[Any]) -> None:
+        self.listed = self.sure = items
+        self.tupled = tuple(items)
+        self.nested = [items, items[:1]]
+        self.one = items[0] if items else None
+
+    @property
+    def given(self) -> Iterator[Any]:
+        """One after the other."""
+        return iter(self.listed)
+
+
+def schema_of(drawn: Drawn) -> Any:
+    """A schema that shows tables of the type, by the names of `Tables`."""
+    type_: Any = drawn.type_
+    annotations = {
+        "listed": list[type_ | None] | None,
+        "sure": list[type_] | None,
+        "tupled": list[type_ | None] | None,
+        "given": list[type_ | None] | None,
+        "nested": list[list[type_] | None] | None,
+        "one": type_ | None,
+    }
+    root = strawberry.type(type("Query", (), {"__annotations__": annotations}))
+    return strawberry.Schema(query=root, config=CONFIG, execution_context_class=Native)._schema

@@ -1,0 +1,315 @@
+"""Lists of rows that are completed at a stroke, and what makes the compiler give up on that."""
+
+import asyncio
+import gc
+import re
+import warnings
+from datetime import datetime
+from random import Random
+from typing import Any, NamedTuple
+
+import pytest
+import strawberry
+from graphql import execute, parse, print_ast, validate
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import execution
+from execution import Column, rows
+from execution.plans import plans_of
+from tests.execution.differential import observed
+from tests.execution.documents import document
+from tests.execution.drawn_rows import (
+    KINDS,
+    NOW,
+    WRONG,
+    Drawn,
+    Kind,
+    Moment,
+    Mood,
+    Native,
+    Tables,
+    drawn_type,
+    drawn_value,
+    of_one_column,
+    schema_of,
+    soon,
+)
+from tests.execution.strawberry_schema import Context
+
+# Where null is not allowed, an error leaves what was to be awaited beside it; so it does in graphql-core.
+dropped = pytest.mark.filterwarnings(
+    "ignore:coroutine .* was never awaited:RuntimeWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
+)
+
+
+@pytest.fixture(autouse=True)
+def eager(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(execution.limits, "sights", 1)
+    monkeypatch.setattr(execution.limits, "share", 1000.0)
+
+
+class PlaceRow(NamedTuple):
+    town: str
+    since: datetime | None
+
+
+class GuestRow(NamedTuple):
+    label: Any
+    mood: str | None
+    place: Any
+    score: float
+
+
+class StaffRow(NamedTuple):
+    name: str
+
+
+class GroupRow(NamedTuple):
+    guests: Any
+
+
+@strawberry.type
+class Place:
+    town: str
+    since: Moment | None
+
+
+@strawberry.type
+class Guest:
+    name: str
+    mood: Mood | None
+    place: Place | None
+    home: Place
+    score: float
+
+
+@strawberry.type
+class Group:
+    guests: list[Guest]
+
+
+conversions: list[Any] = []
+
+
+def named(label: Any) -> Any:
+    """What is shown of a label; each call is noted."""
+    conversions.append(label)
+    return f"{label}!" if isinstance(label, str) else label()
+
+
+rows.register(Place, PlaceRow)
+rows.register(
+    Guest,
+    GuestRow,
+    name=Column("label", named),
+    mood=Column("mood", Mood),
+    home=Column("place"),
+)
+rows.register(Group, GroupRow)
+SCHEMA = schema_of(Drawn(Guest, []))
+GROUPS = schema_of(Drawn(Group, []))
+BONN = PlaceRow("Bonn", NOW)
+ADA = GuestRow("Ada", "happy", BONN, 1.5)
+ADA_SHOWN = {"__typename": "Guest", "name": "Ada!", "mood": "HAPPY", "s": 1.5, "home": {"town": "Bonn", "since": NOW}}
+TEXT = "{ sure { __typename name mood s: score home { town since } } }"
+
+
+def guest(**columns: Any) -> GuestRow:
+    """Ada's row, but for these columns."""
+    return ADA._replace(**columns)
+
+
+def place(**columns: Any) -> PlaceRow:
+    """Bonn's row, but for these columns."""
+    return BONN._replace(**columns)
+
+
+def bulks(schema: Any, text: str) -> list[Any]:
+    """The functions of the text's plan that complete lists at a stroke."""
+    (operation,) = [kept for kept in plans_of(schema).operations.values() if kept.document == parse(text)]
+    (plan,) = operation.plans.values()
+    assert not isinstance(plan, str)
+    return [plan.compilation.namespace[name] for name in re.findall(r"def (\w+_bulk)\(", plan.source)]
+
+
+async def converted(text: str, items: list[Any]) -> int:
+    """How many labels the plan converts for the table; the answer is the one of graphql-core."""
+    await same(SCHEMA, parse(text), items)
+    del conversions[:]
+    await observed(execution.execute, SCHEMA, parse(text), Context(), executor_class=Native, root_value=Tables(items))
+    return len(conversions)
+
+
+async def test_plain_rows_are_completed_at_a_stroke() -> None:
+    """The function for it is written, gives what is shown, and no other looks at the rows."""
+    assert await converted(TEXT, [ADA] * 3) == 3
+    (bulk,) = bulks(SCHEMA, TEXT)
+    assert bulk([ADA, ADA]) == [ADA_SHOWN, ADA_SHOWN]
+    assert bulk([]) == []
+
+
+@pytest.mark.parametrize(
+    "misfit",
+    [
+        None,
+        Guest(name="Eve", mood=None, place=None, home=Place(town="Ulm", since=None), score=1.5),
+        StaffRow("Eve"),
+        guest(label=None),
+        guest(label=lambda: 7),
+        guest(score=1),
+        guest(mood="dull"),
+        guest(mood=[]),
+        guest(place=None),
+        guest(place=StaffRow("Bonn")),
+        guest(place=Place(town="Bonn", since=None)),
+        guest(place=place(since=NOW.replace(tzinfo=None))),
+        guest(place=place(town=None)),
+    ],
+)
+async def test_a_misfit_is_left_to_the_careful_function(misfit: Any) -> None:
+    """One value that is not as usual, and the list is begun again, with graphql-core's answer for it."""
+    assert await converted(TEXT, [ADA, ADA, misfit]) >= 4
+    (bulk,) = bulks(SCHEMA, TEXT)
+    try:
+        done = bulk([ADA, misfit])
+    except (TypeError, AttributeError):
+        done = None
+    assert done is None
+
+
+async def test_null_is_usual_where_it_is_allowed() -> None:
+    """Null for a row, for a row in a row, and for a value is no reason to give up."""
+    text = "{ listed { name mood place { since } } }"
+    items = [None, ADA, guest(place=None, mood=None), guest(place=PlaceRow("Ulm", None))]
+    assert await converted(text, items) == 3
+    (bulk,) = bulks(SCHEMA, text)
+    assert bulk(items) == [
+        None,
+        {"name": "Ada!", "mood": "HAPPY", "place": {"since": NOW}},
+        {"name": "Ada!", "mood": None, "place": None},
+        {"name": "Ada!", "mood": "HAPPY", "place": {"since": None}},
+    ]
+
+
+@pytest.mark.parametrize("field", ["tupled", "given"])
+async def test_only_lists_are_completed_at_a_stroke(field: str) -> None:
+    """A tuple is completed with care, and so is what can be iterated only once."""
+    assert await converted(f"{{ {field} {{ name }} }}", [ADA, ADA]) == 2
+    answer = await same(SCHEMA, parse(f"{{ {field} {{ name }} }}"), [ADA, guest(label=None), ADA])
+    assert answer.startswith(b'{"data":{"%b":[{"name":"Ada!"},null,{"name":"Ada!"}]}' % field.encode())
+
+
+async def test_lists_within_lists_are_completed_at_a_stroke() -> None:
+    """The innermost lists are, each for itself."""
+    assert await converted("{ nested { name } }", [ADA, ADA]) == 3
+    items = [GroupRow([ADA, ADA]), GroupRow([guest(mood="dull")]), GroupRow((ADA,)), GroupRow([])]
+    await same(GROUPS, parse("{ sure { guests { score mood } } }"), items)
+    assert len(bulks(GROUPS, "{ sure { guests { score mood } } }")) > 0
+
+
+async def test_fields_may_share_what_is_selected() -> None:
+    """Two lists whose selection is one fragment are both completed at a stroke, and fail each on its own."""
+    text = "{ listed { ...F } sure { ...F } one { ...F } } fragment F on Guest { name home { ...P } place { ...P } }"
+    text += " fragment P on Place { town }"
+    assert await converted(text, [ADA, ADA]) == 5
+    assert len(bulks(SCHEMA, text)) == 2
+    answer = await same(SCHEMA, parse(text), [ADA, guest(place=None)])
+    assert b'"path":["listed",1,"home"]' in answer
+    assert b'"path":["sure",1,"home"]' in answer
+
+
+async def test_types_with_two_classes_of_rows_are_read_with_care() -> None:
+    """Which class a row has is then looked up for each; all of them show what was selected."""
+
+    class Short(NamedTuple):
+        number: int
+
+    class Long(NamedTuple):
+        number: int
+        text: str | None
+
+    @strawberry.type
+    class Entry:
+        number: int
+        text: str | None
+
+    rows.register(Entry, Long)
+    rows.register(Entry, Short, text=Column("number", str))
+    schema = schema_of(Drawn(Entry, []))
+    text = "{ sure { __typename number again: text } }"
+    answer = await same(schema, parse(text), [Long(1, "a"), Short(2), Entry(number=3, text="c"), Long(4, None)])
+    assert answer.count(b'"again"') == 4
+    assert bulks(schema, text) == []
+
+
+@pytest.mark.parametrize("items", [[guest(label=lambda: soon("Eve"))], [ADA, guest(label=lambda: soon(7))]])
+async def test_coroutines_of_conversions_are_awaited(items: list[Any]) -> None:
+    """Giving up on a conversion that takes time leaves no coroutine behind that nobody awaits."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        answer = await same(SCHEMA, parse("{ listed { name mood } }"), items)
+        gc.collect()
+    assert [str(warning.message) for warning in caught] == []
+    assert b'"name":"Eve"' in answer or b'"name":"7"' in answer
+
+
+@dropped
+@pytest.mark.parametrize("nullable", [False, True])
+@pytest.mark.parametrize("kind", KINDS, ids=[f"{kind.type_.__name__}{number}" for number, kind in enumerate(KINDS)])
+async def test_every_value_in_every_column(kind: Kind, nullable: bool) -> None:
+    """A column answers as in graphql-core whatever stands in it, before a right row and behind one."""
+    drawn = of_one_column(kind, nullable=nullable)
+    schema = schema_of(drawn)
+    parsed = parse("{ sure { f0Of __typename } listed { f0Of } }")
+    (row,) = drawn.rows
+    right = row(kind.values[0])
+    for value in (*kind.values, *WRONG):
+        await same(schema, parsed, [right, row(value), right])
+
+
+async def same(schema: Any, document: Any, items: list[Any], **arguments: Any) -> bytes:
+    """The answer about the table, after checking that a plan makes it and that graphql-core gives the same."""
+    before = execution.statistics()["executed"]
+    given: dict[str, Any] = {"root_value": Tables(items), **arguments}
+    actual = await observed(execution.execute, schema, document, Context(), executor_class=Native, **given)
+    assert execution.statistics()["executed"] == before + 1, execution.statistics()["fallen_back"]
+    expected = await observed(execute, schema, document, Context(), **given)
+    assert actual[0] == expected[0], print_ast(document)
+    return actual[0]
+
+
+def compare(random: Random, trouble: float) -> None:
+    """Draw a type, a document and two tables; run them by graphql-core and compiled, and compare."""
+    drawn = drawn_type(random)
+    schema = schema_of(drawn)
+    text, variables = document(schema, random, "query", size=20)
+    parsed = parse(text)
+    assert validate(schema, parsed) == [], text
+
+    async def both() -> None:
+        for worse in (trouble, trouble, 0.0):
+            items = [drawn_value(random, drawn, worse) for _ in range(random.randint(0, 5))]
+            await same(schema, parsed, items, variable_values=variables)
+
+    asyncio.run(both())
+
+
+CASES = given(random=st.randoms(use_true_random=False), trouble=st.sampled_from([0.0, 0.02, 0.1, 0.3]))
+
+
+@dropped
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@CASES
+def test_answers_are_equal(random: Random, trouble: float) -> None:
+    """A short run of the comparison, in `make test`."""
+    compare(random, trouble)
+
+
+@dropped
+@pytest.mark.slow
+@settings(max_examples=5_000, deadline=None, suppress_health_check=list(HealthCheck))
+@CASES
+def test_rows_at_length(random: Random, trouble: float) -> None:
+    """Five thousand types."""
+    compare(random, trouble)
