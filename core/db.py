@@ -1,7 +1,8 @@
 """Access to PostgreSQL. Every statement runs under a tenant; what no tenant owns goes through definer functions."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Callable, Container, Hashable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar, TypeVarTuple
@@ -10,7 +11,20 @@ from weakref import WeakKeyDictionary
 
 import asyncpg
 from asyncpg import PostgresError
-from sqlalchemy import ColumnElement, Function, Row, Select, Text, bindparam, func, literal_column, select, true
+from sqlalchemy import (
+    ColumnElement,
+    Function,
+    Row,
+    Select,
+    Text,
+    bindparam,
+    cast,
+    func,
+    literal_column,
+    null,
+    select,
+    true,
+)
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
@@ -22,6 +36,7 @@ from core.reading import ReadPool, Ready, prepare_types, ready
 Ts = TypeVarTuple("Ts")
 R = TypeVar("R", bound=tuple[Any, ...])
 CONNECT_SECONDS = 10.0
+MOST_SHAPES = 200
 PATIENCE_SECONDS = 10.0
 AWAY_CLASSES = frozenset({"08", "53", "57"})
 CANCELLED = "57014"
@@ -117,10 +132,34 @@ def kept(statement: Select[*Ts]) -> Select[*Ts]:
     return statement
 
 
-def let_go(statement: Select[*tuple[Any, ...]]) -> None:
-    """Keep the statement no longer; it runs as any other does."""
-    seated_forms.pop(statement, None)
-    ready_forms.pop(statement, None)
+class Shapes:
+    """Statements that differ in shape, each built and kept when it is first asked for.
+
+    There are as many as clients think of (by the columns they select, say): the 200 asked for last stay.
+    """
+
+    def __init__(self) -> None:
+        self.statements: OrderedDict[Hashable, Select[*tuple[Any, ...]]] = OrderedDict()
+
+    def get(self, shape: Hashable, build: Callable[[], Select[*tuple[Any, ...]]]) -> Select[*tuple[Any, ...]]:
+        """The statement of the shape."""
+        found = self.statements.get(shape)
+        if found is not None:
+            self.statements.move_to_end(shape)
+            return found
+        found = self.statements[shape] = kept(build())
+        if len(self.statements) > MOST_SHAPES:
+            _, oldest = self.statements.popitem(last=False)
+            seated_forms.pop(oldest, None)
+            ready_forms.pop(oldest, None)
+        return found
+
+
+def only(column: ColumnElement[Any], wanted: Container[str] | None) -> ColumnElement[Any]:
+    """The column; where it is not among the wanted ones, NULL of its type in its place."""
+    if wanted is None or column.key in wanted:
+        return column
+    return cast(null(), column.type).label(None)
 
 
 def reading(engine: AsyncEngine) -> Reading:

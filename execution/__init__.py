@@ -5,7 +5,7 @@ from execution.executing import execute, execute_sync, subscribe
 from execution.executors import CompiledExecutor, CompiledStrawberryExecutor, CompiledSubscriber
 from execution.plans import FallBack, Limits, limits, on_fall_back, statistics
 from execution.rows import Column
-from execution.selections import Selection, selected_fields
+from execution.selections import Selection, selected_fields, worked_out
 
 __all__ = [
     "Column",
@@ -23,4 +23,5 @@ __all__ = [
     "selected_fields",
     "statistics",
     "subscribe",
+    "worked_out",
 ]

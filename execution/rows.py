@@ -131,9 +131,9 @@ def selected(info: Any, row: type[tuple[Any, ...]], *paths: tuple[str, ...]) -> 
     nodes = raw_info(info).field_nodes
     if not isinstance(nodes, Nodes):
         return needed_columns(info, READERS[row], paths)
-    found = nodes.columns.get((row, paths))
+    found = nodes.known.get((row, paths))
     if found is None:
-        found = nodes.columns[row, paths] = needed_columns(info, READERS[row], paths)
+        found = nodes.known[row, paths] = needed_columns(info, READERS[row], paths)
     return found
 
 

@@ -1,7 +1,7 @@
 """Which fields were selected under the one being resolved, so that services read no more than was asked for."""
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, TypeVar
 
 from graphql import (
     FieldNode,
@@ -15,6 +15,8 @@ from graphql import (
 )
 
 from execution.strawberry_private import raw_info
+
+T = TypeVar("T")
 
 
 class Selection(Mapping[str, "Selection"]):
@@ -30,6 +32,9 @@ class Selection(Mapping[str, "Selection"]):
 
     def __getitem__(self, name: str) -> "Selection":
         return self.fields[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.fields
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.fields)
@@ -58,14 +63,14 @@ class Selection(Mapping[str, "Selection"]):
 
 
 class Nodes(list[FieldNode]):
-    """The nodes of a field in a plan. What they select, and which columns of rows that takes, is worked out once."""
+    """The nodes of a field in a plan. What they select, and what follows from that, is worked out once."""
 
-    __slots__ = ("columns", "selection")
+    __slots__ = ("known", "selection")
     selection: Selection
 
     def __init__(self, nodes: Iterable[FieldNode]) -> None:
         super().__init__(nodes)
-        self.columns: dict[tuple[type, tuple[tuple[str, ...], ...]], frozenset[str]] = {}
+        self.known: dict[object, Any] = {}
 
 
 def selected_fields(info: Any) -> Selection:
@@ -80,6 +85,20 @@ def selected_fields(info: Any) -> Selection:
             nodes.selection = selection_of(nodes, raw)
         return nodes.selection
     return selection_of(nodes, raw)
+
+
+def worked_out(info: Any, work: Callable[[Selection], T]) -> T:
+    """What a function makes of what is selected under the field. In a compiled operation it is called once.
+
+    It must be one of a module, which depends on nothing else.
+    """
+    nodes = raw_info(info).field_nodes
+    if not isinstance(nodes, Nodes):
+        return work(selected_fields(info))
+    if work not in nodes.known:
+        nodes.known[work] = work(selected_fields(info))
+    found: T = nodes.known[work]
+    return found
 
 
 def selection_of(nodes: list[FieldNode], info: GraphQLResolveInfo[Any]) -> Selection:

@@ -1,7 +1,6 @@
 """Pages of a list by keyset: a cursor holds its row's sort key and id, so that a page costs the same everywhere."""
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -11,17 +10,16 @@ from struct import Struct
 from typing import Any, Final, Generic, Protocol, TypeVar, TypeVarTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Integer, Select, bindparam, cast, null, tuple_
+from sqlalchemy import ColumnElement, Integer, Select, bindparam, tuple_
 from sqlalchemy.orm import InstrumentedAttribute
 
-from core.db import kept, let_go
+from core.db import Shapes, only
 from core.errors import InvalidInput
 from services import texts
 
 DEFAULT_SIZE = 25
 LARGEST_SIZE = 100
 LONGEST_CURSOR = 2_000
-MOST_SHAPES = 200
 TAG_BYTES, ID_BYTES = 2, 16
 SECONDS_OF_DAY, MICROSECONDS = 86_400, 1_000_000
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -244,7 +242,6 @@ class WholeList(Generic[*Ts]):
     They are run with `positions`, and with values for the select's own parameters if it has any. `around` makes the
     statement out of that of the page, where it is but a part.
     `columns` belong to the shape: a statement reads those of the select that are among them, and NULL for the others.
-    Of each list the 200 shapes are kept that were asked for last.
     """
 
     def __init__(
@@ -252,31 +249,24 @@ class WholeList(Generic[*Ts]):
     ) -> None:
         self.statement = statement
         self.around = around
-        self.shapes: OrderedDict[tuple[object, ...], Select[*Ts]] = OrderedDict()
+        self.shapes = Shapes()
 
-    def paged(self, order: Order[K], page: PageRequest, columns: frozenset[str] | None = None) -> Select[*Ts]:
+    def paged(
+        self, order: Order[K], page: PageRequest, columns: frozenset[str] | None = None
+    ) -> Select[*tuple[Any, ...]]:
         """The list's `paged` statement. Its parameters must be given when it runs: it may hold another page's."""
         shape = (order.name, order.descending, page.backward, page.after is None, page.before is None, columns)
-        found = self.shapes.get(shape)
-        if found is not None:
-            self.shapes.move_to_end(shape)
-            return found
-        found = self.shapes[shape] = kept(self.around(paged(only(self.statement, order, columns), order, page)))
-        if len(self.shapes) > MOST_SHAPES:
-            let_go(self.shapes.popitem(last=False)[1])
-        return found
+        return self.shapes.get(
+            shape, lambda: self.around(paged(narrowed(self.statement, order, columns), order, page))
+        )
 
 
-def only(statement: Select[*Ts], order: Order[Any], columns: frozenset[str] | None) -> Select[*Ts]:
+def narrowed(statement: Select[*Ts], order: Order[Any], columns: frozenset[str] | None) -> Select[*Ts]:
     """The select with NULL in place of the columns that nobody asked for; the order's own are always there."""
     if columns is None:
         return statement
     wanted = columns | {order.key.key, order.id.key}
-    found = [
-        column if column.key in wanted else cast(null(), column.type).label(column.key)
-        for column in statement.selected_columns
-    ]
-    return statement.with_only_columns(*found)
+    return statement.with_only_columns(*(only(column, wanted) for column in statement.selected_columns))
 
 
 def page_of(fetched: Sequence[T], order: Order[Any], page: PageRequest) -> Page[T]:

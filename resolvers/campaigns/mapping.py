@@ -6,6 +6,7 @@ from math import ceil, floor
 from typing import TypeVar, cast
 from uuid import UUID
 
+from execution import Column, rows
 from models.campaigns import FINAL
 from resolvers.accounts import user_of
 from resolvers.campaigns.loading import by_id, read_people
@@ -24,6 +25,7 @@ from services.deliveries.audience import count_audiences
 from services.deliveries.progress import Figures, ProgressRow, read_figures
 
 V = TypeVar("V")
+rows.register(CampaignStats, Figures, delivered=Column("reached"))
 
 
 def campaign_of(context: RequestContext, row: CampaignRow, figures: Figures | None = None) -> Campaign:
@@ -207,23 +209,5 @@ def percent_of(row: ProgressRow) -> float:
 
 
 def stats_shown(figures: Figures) -> CampaignStats:
-    """The results among the figures, with their rates."""
-    sent = figures.accepted + figures.delivered + figures.bounced + figures.complained
-    return CampaignStats(
-        audience=figures.audience,
-        sent=sent,
-        delivered=figures.reached,
-        opened=figures.opened,
-        clicked=figures.clicked,
-        bounced=figures.bounced,
-        complained=figures.complained,
-        unsubscribed=figures.unsubscribed,
-        open_rate=share(figures.opened, figures.reached),
-        click_rate=share(figures.clicked, figures.reached),
-        delivery_rate=share(figures.reached, sent),
-    )
-
-
-def share(part: int, whole: int) -> float:
-    """A share from 0 to 1; an open that was reported before its delivery does not make it more."""
-    return min(1.0, round(part / whole, 4)) if whole else 0.0
+    """The results among the figures, which are shown as they are."""
+    return cast("CampaignStats", figures)

@@ -4,9 +4,10 @@ from typing import Annotated, Any, Final
 from uuid import UUID
 
 import strawberry
+from strawberry.utils.str_converters import to_camel_case
 
 from core.permissions import Permission
-from execution import selected_fields
+from execution import Selection, worked_out
 from models.campaigns import CampaignStatus
 from resolvers.campaigns.mapping import campaign_of
 from resolvers.connections import connection_of
@@ -27,6 +28,8 @@ from schema.connections import After, Before, DateTimeFilter, First, Last, SortD
 from schema.errors import user_error
 from schema.nodes import uuid_of
 from services import campaigns, pages
+from services.campaigns import CampaignRow
+from services.deliveries.progress import Figures
 from services.pages import Order
 
 NEWEST: Final[Order[Any]] = directed(campaigns.CREATED_AT, SortDirection.DESC)
@@ -34,6 +37,15 @@ ORDERS: Final[dict[CampaignSortField, Order[Any]]] = {
     CampaignSortField.CREATED_AT: campaigns.CREATED_AT,
     CampaignSortField.UPDATED_AT: campaigns.UPDATED_AT,
     CampaignSortField.NAME: campaigns.NAME,
+}
+COLUMNS_OF = {to_camel_case(name): name for name in CampaignRow._fields} | {"author": "author_id"}
+SENT: Final = frozenset({"accepted", "delivered", "bounced", "complained"})
+STATS_FROM: Final = {name: frozenset({name}) for name in Figures._fields} | {
+    "sent": SENT,
+    "delivered": frozenset({"reached"}),
+    "openRate": frozenset({"opened", "reached"}),
+    "clickRate": frozenset({"clicked", "reached"}),
+    "deliveryRate": SENT | {"reached"},
 }
 Filter = Annotated[CampaignFilter | None, strawberry.argument(description="Which campaigns; all when left out.")]
 Sort = Annotated[CampaignSort | None, strawberry.argument(description="The order; newest first when left out.")]
@@ -71,9 +83,10 @@ class CampaignQueries:
         campaign_id = uuid_of("Campaign", id)
         if campaign_id is None:
             return None
-        reads, selected = info.context.reads, selected_fields(info)
-        if "stats" in selected or "progress" in selected:
-            found = await campaigns.get_with_figures(reads, campaign_id)
+        reads = info.context.reads
+        wanted = worked_out(info, needs)
+        if wanted is not None:
+            found = await campaigns.get_with_figures(reads, campaign_id, *wanted)
             return campaign_of(info.context, *found) if found else None
         row = await campaigns.get(reads, campaign_id)
         return campaign_of(info.context, row) if row else None
@@ -91,6 +104,16 @@ class CampaignQueries:
             audience=found.audience,
             skipped_estimate=found.audience - found.mailable,
         )
+
+
+def needs(selection: Selection) -> tuple[frozenset[str], frozenset[str] | None] | None:
+    """The columns of a campaign, and of its figures, that a selection takes; None when it takes no figures."""
+    if "stats" not in selection and "progress" not in selection:
+        return None
+    columns = frozenset(COLUMNS_OF[name] for name in selection if name in COLUMNS_OF)
+    if "progress" in selection:
+        return columns, None
+    return columns, frozenset().union(*(STATS_FROM.get(name, frozenset()) for name in selection["stats"]))
 
 
 def order_of(sort: CampaignSort | None) -> Order[Any]:

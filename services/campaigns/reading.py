@@ -6,7 +6,7 @@ from uuid import UUID
 
 from sqlalchemy import ARRAY, Integer, Select, Uuid, bindparam, func, select
 
-from core.db import Reads, kept
+from core.db import Reads, Shapes, kept, only
 from core.errors import NotFound
 from models.campaigns import Campaign, CampaignStats, CampaignStatus, OnDoubt
 from services.deliveries.progress import FIGURE_COLUMNS, SAME_CAMPAIGN, Figures
@@ -43,6 +43,7 @@ class Content:
 
 
 COLUMNS: Final = tuple(getattr(Campaign, name) for name in CampaignRow._fields)
+ALWAYS: Final = frozenset({"id", "status", "on_doubt"})
 STATUS, ON_DOUBT = (CampaignRow._fields.index(name) for name in ("status", "on_doubt"))
 
 
@@ -52,11 +53,7 @@ def select_campaigns() -> Select[*tuple[Any, ...]]:
 
 
 BY_ID: Final = kept(select_campaigns().where(Campaign.id == bindparam("wanted", type_=Uuid)))
-WITH_FIGURES: Final = kept(
-    select(*COLUMNS, *FIGURE_COLUMNS)
-    .join_from(Campaign, CampaignStats, SAME_CAMPAIGN)
-    .where(Campaign.id == bindparam("wanted", type_=Uuid))
-)
+WITH_FIGURES: Final = Shapes()
 BY_IDS: Final = kept(select_campaigns().where(Campaign.id == func.any(bindparam("wanted", type_=ARRAY(Uuid)))))
 NEWEST: Final = kept(
     select_campaigns()
@@ -83,9 +80,28 @@ async def get(reads: Reads, campaign_id: UUID) -> CampaignRow | None:
     return campaign_row(rows[0]) if rows else None
 
 
-async def get_with_figures(reads: Reads, campaign_id: UUID) -> tuple[CampaignRow, Figures] | None:
-    """The tenant's campaign with this id and what is counted of it, in one statement; or None."""
-    rows = await reads.rows_as(tuple, WITH_FIGURES, {"wanted": campaign_id})
+def with_figures(columns: frozenset[str] | None, figures: frozenset[str] | None) -> Select[*tuple[Any, ...]]:
+    """The select of one campaign with what is counted of it; of the columns those named."""
+    needed = None if columns is None else columns | ALWAYS
+    return (
+        select(*(only(column, needed) for column in COLUMNS), *(only(column, figures) for column in FIGURE_COLUMNS))
+        .join_from(Campaign, CampaignStats, SAME_CAMPAIGN)
+        .where(Campaign.id == bindparam("wanted", type_=Uuid))
+    )
+
+
+async def get_with_figures(
+    reads: Reads,
+    campaign_id: UUID,
+    columns: frozenset[str] | None = None,
+    figures: frozenset[str] | None = None,
+) -> tuple[CampaignRow, Figures] | None:
+    """The tenant's campaign with this id and what is counted of it, in one statement; or None.
+
+    With `columns` or `figures` only these are read (and id, status and `on_doubt`); all others are None.
+    """
+    statement = WITH_FIGURES.get((columns, figures), lambda: with_figures(columns, figures))
+    rows = await reads.rows_as(tuple, statement, {"wanted": campaign_id})
     if not rows:
         return None
     return campaign_row(rows[0][: len(COLUMNS)]), Figures._make(rows[0][len(COLUMNS) :])

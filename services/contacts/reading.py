@@ -137,7 +137,7 @@ async def page(
     if wanted is EVERYONE and not search:
         statement = EVERY_CONTACT.paged(order, request, columns)
     else:
-        chosen = pages.only(select_contacts(), order, columns)
+        chosen = pages.narrowed(select_contacts(), order, columns)
         statement = pages.paged(narrowed(chosen, wanted, search), order, request)
     rows = await reads.rows_as(ContactRow, statement, pages.positions(order, request))
     return pages.page_of(rows, order, request)

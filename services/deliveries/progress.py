@@ -45,20 +45,11 @@ class ProgressRow(NamedTuple):
         return self.status in FINAL
 
 
-class StatsRow(NamedTuple):
-    """What became of a campaign: `opened`, `clicked` and `unsubscribed` count contacts, `reached` those delivered."""
-
-    campaign_id: UUID
-    counts: Counts
-    reached: int
-    opened: int
-    clicked: int
-    unsubscribed: int
-    updated_at: datetime
-
-
 class Figures(NamedTuple):
-    """All that is counted of a campaign at one moment, as the tables have it; `counts` begin with `audience`."""
+    """All that is counted of a campaign at one moment, as the tables have it.
+
+    `opened`, `clicked` and `unsubscribed` count contacts; `reached` those delivered, whatever came after.
+    """
 
     campaign_id: UUID
     status: str
@@ -86,6 +77,26 @@ class Figures(NamedTuple):
     def counts(self) -> Counts:
         """The deliveries by status."""
         return Counts._make(self[FIRST_COUNT : FIRST_COUNT + len(Counts._fields)])
+
+    @property
+    def sent(self) -> int:
+        """Messages that the provider took, whatever became of them."""
+        return self.accepted + self.delivered + self.bounced + self.complained
+
+    @property
+    def open_rate(self) -> float:
+        """Share of the contacts reached who opened, 0 to 1."""
+        return share(self.opened, self.reached)
+
+    @property
+    def click_rate(self) -> float:
+        """Share of the contacts reached who clicked, 0 to 1."""
+        return share(self.clicked, self.reached)
+
+    @property
+    def delivery_rate(self) -> float:
+        """Share of the messages sent that were delivered, 0 to 1."""
+        return share(self.reached, self.sent)
 
 
 FIRST_COUNT: Final = Figures._fields.index("audience")
@@ -118,10 +129,9 @@ async def read_progress(reads: Reads, campaign_id: UUID) -> ProgressRow | None:
     return None if found is None else progress_of(found)
 
 
-async def read_stats(reads: Reads, campaign_id: UUID) -> StatsRow | None:
+async def read_stats(reads: Reads, campaign_id: UUID) -> Figures | None:
     """What became of the campaign so far, or None for an unknown campaign."""
-    found = (await read_figures(reads, [campaign_id])).get(campaign_id)
-    return None if found is None else stats_of(found)
+    return (await read_figures(reads, [campaign_id])).get(campaign_id)
 
 
 def progress_of(figures: Figures) -> ProgressRow:
@@ -141,19 +151,6 @@ def progress_of(figures: Figures) -> ProgressRow:
     )
 
 
-def stats_of(figures: Figures) -> StatsRow:
-    """The results among the figures."""
-    return StatsRow(
-        campaign_id=figures.campaign_id,
-        counts=figures.counts,
-        reached=figures.reached,
-        opened=figures.opened,
-        clicked=figures.clicked,
-        unsubscribed=figures.unsubscribed,
-        updated_at=figures.updated_at,
-    )
-
-
 def pace(counts: Counts, started_at: datetime | None, updated_at: datetime) -> float | None:
     """Messages handed over per second since the campaign started, or None before the first."""
     handed_over = counts.audience - counts.pending - counts.in_flight - counts.skipped
@@ -161,3 +158,8 @@ def pace(counts: Counts, started_at: datetime | None, updated_at: datetime) -> f
         return None
     seconds = (updated_at - started_at).total_seconds()
     return handed_over / seconds if seconds > 0 else None
+
+
+def share(part: int, whole: int) -> float:
+    """A share from 0 to 1; an open that was reported before its delivery does not make it more."""
+    return min(1.0, round(part / whole, 4)) if whole else 0.0

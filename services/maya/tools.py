@@ -19,7 +19,7 @@ from integrations.language import Tool
 from models.contacts import ContactStatus
 from services import campaigns, contacts
 from services.campaigns import CampaignRow
-from services.deliveries.progress import StatsRow, read_stats
+from services.deliveries.progress import Figures, read_stats
 from services.maya.cleaning import clean, cleaned
 
 LONGEST_RESULT: Final = 12_000
@@ -90,28 +90,21 @@ def shown(row: CampaignRow) -> dict[str, object]:
     }
 
 
-def figures(row: StatsRow) -> dict[str, object]:
-    """A campaign's figures, counted as `CampaignStats` of the API counts them."""
-    counts = row.counts
-    sent = counts.accepted + counts.delivered + counts.bounced + counts.complained
+def figures(found: Figures) -> dict[str, object]:
+    """A campaign's figures, as `CampaignStats` of the API has them."""
     return {
-        "audience": counts.audience,
-        "sent": sent,
-        "delivered": row.reached,
-        "opened": row.opened,
-        "clicked": row.clicked,
-        "bounced": counts.bounced,
-        "complained": counts.complained,
-        "unsubscribed": row.unsubscribed,
-        "open_rate": share(row.opened, row.reached),
-        "click_rate": share(row.clicked, row.reached),
-        "delivery_rate": share(row.reached, sent),
+        "audience": found.audience,
+        "sent": found.sent,
+        "delivered": found.reached,
+        "opened": found.opened,
+        "clicked": found.clicked,
+        "bounced": found.bounced,
+        "complained": found.complained,
+        "unsubscribed": found.unsubscribed,
+        "open_rate": found.open_rate,
+        "click_rate": found.click_rate,
+        "delivery_rate": found.delivery_rate,
     }
-
-
-def share(part: int, whole: int) -> float:
-    """A share from 0 to 1."""
-    return min(1.0, round(part / whole, 4)) if whole else 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,89 @@
+"""A campaign's figures, read together with it, no column more than was selected."""
+
+from uuid import UUID
+
+import pytest
+from sqlalchemy import update
+
+from core.permissions import Principal
+from models.campaigns import CampaignStats
+from services.runtime import Runtime
+from tests import factories
+from tests.campaigns.calls import caller, gid
+from tests.client import ApiClient
+from tests.statements import statements
+
+STATS = {
+    "audience": 100,
+    "sent": 88,
+    "delivered": 80,
+    "opened": 40,
+    "clicked": 10,
+    "bounced": 5,
+    "complained": 3,
+    "unsubscribed": 2,
+    "openRate": 0.5,
+    "clickRate": 0.125,
+    "deliveryRate": 0.9091,
+}
+FIELDS = ["id", "name", "subject", "status", "onDoubt", "version", "createdAt", "scheduledAt", "author { fullName }"]
+
+
+@pytest.fixture(scope="module")
+async def owner(runtime: Runtime) -> Principal:
+    """Whose campaign it is."""
+    return await factories.organization(runtime)
+
+
+@pytest.fixture(scope="module")
+async def campaign_id(runtime: Runtime, owner: Principal) -> UUID:
+    """A campaign with figures that are all different."""
+    found = await factories.campaign(runtime, owner)
+    counts = {"audience": 100, "accepted": 70, "delivered": 10, "bounced": 5, "complained": 3, "skipped": 12}
+    values = {**counts, "reached": 80, "opened": 40, "clicked": 10, "unsubscribed": 2}
+    async with runtime.work.begin(owner.tenant) as uow:
+        await uow.execute(update(CampaignStats).where(CampaignStats.campaign_id == found).values(values))
+    return found
+
+
+@pytest.mark.parametrize("name", STATS)
+async def test_each_figure_is_right_by_itself_and_beside_the_others(
+    api: ApiClient, runtime: Runtime, owner: Principal, campaign_id: UUID, name: str
+) -> None:
+    """What a figure is made of is read with it; twice, so that a compiled plan reads it too."""
+    mine = caller(api, runtime, owner)
+    for selected in (name, " ".join(STATS)):
+        query = f"query ($id: ID!) {{ campaign(id: $id) {{ stats {{ {selected} }} }} }}"
+        for _ in range(3):
+            stats = (await mine.execute(query, {"id": gid(campaign_id)}))["campaign"]["stats"]
+            assert stats[name] == STATS[name]
+
+
+@pytest.mark.parametrize("field", FIELDS)
+async def test_each_field_is_the_same_with_figures_and_without(
+    api: ApiClient, runtime: Runtime, owner: Principal, campaign_id: UUID, field: str
+) -> None:
+    """The columns that a selection needs are read, whatever statement reads them."""
+    mine = caller(api, runtime, owner)
+    answers = []
+    for beside in ("", "stats { opened }", "progress { percent sequence }"):
+        query = f"query ($id: ID!) {{ campaign(id: $id) {{ {field} {beside} }} }}"
+        found = (await mine.execute(query, {"id": gid(campaign_id)}))["campaign"]
+        answers.append(found[field.partition(" ")[0]])
+    assert answers[0] == answers[1] == answers[2]
+
+
+async def test_a_campaign_and_its_figures_are_one_statement(
+    api: ApiClient, runtime: Runtime, owner: Principal, campaign_id: UUID
+) -> None:
+    """Of the columns that were not asked for none is read."""
+    mine = caller(api, runtime, owner)
+    query = "query ($id: ID!) { campaign(id: $id) { name stats { opened } } }"
+    await mine.execute(query, {"id": gid(campaign_id)})
+    with statements(runtime) as seen:
+        await mine.execute(query, {"id": gid(campaign_id)})
+    [(text, _)] = [found for found in seen if "campaign_stats" in found[0]]
+    assert "campaigns.name" in text
+    assert "campaign_stats.opened" in text
+    assert "campaigns.settings" not in text
+    assert "campaign_stats.clicked" not in text
