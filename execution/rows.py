@@ -94,11 +94,14 @@ def conversion(convert: Callable[[Any], Any] | None) -> Callable[[Any], Any] | N
 
 
 def readers_of(definition: StrawberryObjectDefinition) -> list[RowReader]:
-    """How rows are read as the type: by what was registered for it, or for the generic type that it was made of."""
-    found = ROWS_OF.get(definition.origin, [])
-    if found or definition.concrete_of is None:
-        return found
-    return ROWS_OF.get(definition.concrete_of.origin, [])
+    """How rows are read as the type."""
+    return next((ROWS_OF[origin] for origin in origins_of(definition) if origin in ROWS_OF), [])
+
+
+def origins_of(definition: StrawberryObjectDefinition) -> list[type]:
+    """The class of the type, and that of the generic type that it was made of."""
+    generic = definition.concrete_of
+    return [definition.origin] if generic is None else [definition.origin, generic.origin]
 
 
 def accept(definition: StrawberryObjectDefinition, row: type) -> None:
@@ -126,7 +129,8 @@ def read(source: Any, name: str) -> Any:
 def selected(info: Any, row: type[tuple[Any, ...]], *paths: tuple[str, ...]) -> frozenset[str]:
     """The columns that the operation needs of rows of the class, which stand at these paths under the field.
 
-    Takes the `info` of Strawberry or of graphql-core. In a compiled operation it costs a look-up.
+    The path of the field itself is `()`. A method of the type takes what its registration calls `needed`. Takes the
+    `info` of Strawberry or of graphql-core. In a compiled operation it costs a look-up.
     """
     nodes = raw_info(info).field_nodes
     if not isinstance(nodes, Nodes):
@@ -142,15 +146,17 @@ def needed_columns(info: Any, reader: RowReader, paths: Iterable[tuple[str, ...]
     selection = selected_fields(info)
     fields = fields_of(raw_info(info), reader.type_)
     found: set[str] = set()
-    for name in {name for path in paths for name in selection.at(*path)}:
-        read_by = reader.columns.get(fields.get(name, ""))
+    for name in fields.keys() & {name for path in paths for name in selection.at(*path)}:
+        read_by = reader.columns.get(fields[name])
         found |= {reader.column(read_by[0])} if read_by is not None else reader.needed
     return frozenset(found)
 
 
 def fields_of(info: GraphQLResolveInfo[Any], type_: type) -> dict[str, str]:
-    """The Python names of a type's fields by their names in the schema."""
+    """The Python names of a type's fields by their names in the schema; of its methods, none."""
     for known in info.schema.type_map.values():
-        if isinstance(known, GraphQLObjectType) and getattr(definition_behind(known), "origin", None) is type_:
-            return {name: definition_behind(field).python_name for name, field in known.fields.items()}
+        definition = definition_behind(known)
+        if isinstance(known, GraphQLObjectType) and definition is not None and type_ in origins_of(definition):
+            behind = {name: definition_behind(field) for name, field in known.fields.items()}
+            return {name: "" if field.base_resolver else field.python_name for name, field in behind.items()}
     raise ValueError(f"{type_.__name__} is no type of this schema")

@@ -308,8 +308,8 @@ def test_answers_are_equal(random: Random, trouble: float) -> None:
 
 @dropped
 @pytest.mark.slow
-@settings(max_examples=5_000, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=2_000, deadline=None, suppress_health_check=list(HealthCheck))
 @CASES
 def test_rows_at_length(random: Random, trouble: float) -> None:
-    """Five thousand types."""
+    """Two thousand types."""
     compare(random, trouble)

@@ -1,13 +1,17 @@
 """What docs/execution.md shows is what the compiler writes."""
 
 import re
+from enum import Enum
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 import strawberry
 from graphql import parse
+from strawberry.schema.config import StrawberryConfig
 
 import execution
+from execution import Column, rows
 from execution.compiling import Plan
 from execution.plans import plans_of
 
@@ -50,6 +54,46 @@ async def test_the_generated_code_is_the_documented_one(monkeypatch: pytest.Monk
     (plan,) = operation.plans.values()
     assert isinstance(plan, Plan)
     assert code in plan.source
+
+
+class PersonRow(NamedTuple):
+    id: int
+    status: str
+
+
+@strawberry.enum
+class Status(Enum):
+    SUBSCRIBED = "subscribed"
+
+
+@strawberry.type(name="Contact")
+class Person:
+    id: strawberry.ID
+    status: Status
+
+
+rows.register(Person, PersonRow, id=Column("id", str), status=Column("status", Status))
+
+
+@strawberry.type
+class People:
+    @strawberry.field
+    def contacts(self) -> list[Person]:
+        return [PersonRow(1, "subscribed")]  # type: ignore[list-item]
+
+
+def test_the_function_for_lists_of_rows_is_the_documented_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The selection in the docs gives the function in the docs."""
+    monkeypatch.setattr(execution.limits, "sights", 1)
+    (text,) = re.findall(r"For `({ contacts .*?)` it is", DOCS)
+    (code,) = re.findall(r"```python\n(def l\d+_bulk.*?)```", DOCS, re.DOTALL)
+    schema = strawberry.Schema(query=People, config=StrawberryConfig(default_resolver=rows.read))._schema
+    answer = execution.execute(schema, parse(text))
+    assert answer.data == {"contacts": [{"id": "1", "status": "SUBSCRIBED"}]}  # type: ignore[union-attr]
+    (operation,) = plans_of(schema).operations.values()
+    (plan,) = operation.plans.values()
+    assert isinstance(plan, Plan)
+    assert code in plan.source, plan.source
 
 
 def test_every_reason_is_documented() -> None:

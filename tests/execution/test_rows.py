@@ -1,15 +1,18 @@
 """Types read straight from rows."""
 
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import pytest
 import strawberry
-from graphql import execute, parse
+from graphql import GraphQLSchema, execute, parse
 from strawberry.schema.config import StrawberryConfig
 
 import execution
 from execution import rows
+from execution.compiling import Plan
 from execution.plans import plans_of
+
+T = TypeVar("T")
 
 
 class PointRow(NamedTuple):
@@ -57,12 +60,20 @@ def eager(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(execution.limits, "sights", 1)
 
 
-def both(text: str) -> dict[str, Any]:
+def both(text: str, schema: GraphQLSchema = SCHEMA) -> dict[str, Any]:
     """The answer, after checking that graphql-core gives the same."""
     document = parse(text)
-    compiled, by_core = execution.execute(SCHEMA, document), execute(SCHEMA, document)
+    compiled, by_core = execution.execute(schema, document), execute(schema, document)
     assert compiled.formatted == by_core.formatted  # type: ignore[union-attr]
     return compiled.formatted  # type: ignore[union-attr, return-value]
+
+
+def plan_of(schema: GraphQLSchema, text: str) -> Plan:
+    """The plan of the text."""
+    (operation,) = [kept for kept in plans_of(schema).operations.values() if kept.document == parse(text)]
+    (plan,) = operation.plans.values()
+    assert isinstance(plan, Plan)
+    return plan
 
 
 def test_rows_and_objects_stand_side_by_side() -> None:
@@ -88,11 +99,7 @@ def test_rows_pass_as_their_interface() -> None:
 def test_rows_are_read_by_position() -> None:
     """The generated code reads rows by position."""
     both("{ points { x y } }")
-    (operation,) = [
-        kept for kept in plans_of(SCHEMA).operations.values() if kept.document == parse("{ points { x y } }")
-    ]
-    (plan,) = operation.plans.values()
-    assert not isinstance(plan, str)
+    plan = plan_of(SCHEMA, "{ points { x y } }")
     assert "source[0]" in plan.source
     assert "source[1]" in plan.source
 
@@ -109,3 +116,165 @@ def test_rows_that_do_not_fit_are_refused() -> None:
 
     with pytest.raises(ValueError, match="no column 'z'"):
         rows.register(Point, Other, y=rows.Column("z"))
+
+
+class HumanRow(NamedTuple):
+    id: int
+    name: str | None
+    mail: str
+    born: int
+
+
+@strawberry.interface
+class Named:
+    name: str | None
+
+
+@strawberry.type
+class Human(Named):
+    id: int
+    address: str
+
+    @strawberry.field
+    def initials(self) -> str:
+        return f"{self.name}"[:1]
+
+    @strawberry.field
+    def born(self) -> str:
+        """Named like a column, and yet no column."""
+        return f"in {self.born}"
+
+
+@strawberry.type
+class Robot(Named):
+    model: str
+
+
+@strawberry.type
+class Edge(Generic[T]):
+    cursor: str | None
+    node: T
+
+    @strawberry.field
+    def kind(self) -> str:
+        return type(self.node).__name__
+
+
+class EdgeRow(NamedTuple):
+    cursor: str | None
+    node: Any
+
+
+rows.register(Human, HumanRow, ("name", "id"), address=rows.Column("mail"))
+rows.register(Edge, EdgeRow, ("node",))
+HUMAN = HumanRow(1, "Ada", "ada@example.com", 1815)
+heard: list[frozenset[str]] = []
+
+
+@strawberry.type
+class Page:
+    total: int
+    edges: list[Edge[Human]]
+    others: list[Edge[Robot]]
+    named: list[Named]
+
+
+@strawberry.type
+class Root:
+    @strawberry.field
+    def page(self, info: strawberry.Info) -> Page:
+        heard.append(rows.selected(info, HumanRow, ("edges", "node"), ("named",)))
+        edges: list[Any] = [EdgeRow("c", HUMAN)]
+        robot = Robot(name="R", model="m")
+        others: list[Any] = [EdgeRow("d", robot), Edge(cursor="e", node=robot)]
+        named: list[Any] = [HUMAN, robot]
+        return Page(total=1, edges=edges, others=others, named=named)
+
+    @strawberry.field
+    def human(self, info: strawberry.Info) -> Human:
+        heard.append(rows.selected(info, HumanRow, ()))
+        return HUMAN  # type: ignore[return-value]
+
+    @strawberry.field
+    def edge(self, info: strawberry.Info) -> Edge[Human]:
+        heard.append(rows.selected(info, EdgeRow, ()))
+        return EdgeRow("c", HUMAN)  # type: ignore[return-value]
+
+    @strawberry.field
+    def elsewhere(self, info: strawberry.Info) -> int:
+        return len(rows.selected(info, PointRow, ()))
+
+
+ROOT = strawberry.Schema(query=Root, types=[Robot], config=StrawberryConfig(default_resolver=rows.read))._schema
+
+
+@pytest.mark.parametrize("call", [execute, execution.execute])
+@pytest.mark.parametrize(
+    ("text", "columns"),
+    [
+        ("{ human { id } }", "id"),
+        ("{ human { again: id a: address b: address } }", "id mail"),
+        ("{ human { __typename } }", ""),
+        ("{ human { initials } }", "id name"),
+        ("{ human { born address } }", "id name mail"),
+        ("{ human { ...F ... { id } } } fragment F on Human { ... on Human { address } }", "id mail"),
+        ("{ human { ... on Named { name } } }", "name"),
+        ("{ page { total } }", ""),
+        ("{ page { total edges { cursor } others { node { name } } } }", ""),
+        ("{ page { edges { node { name } } named { __typename } } }", "name"),
+        ("{ page { es: edges { n: node { id } } edges { node { address } } } }", "id mail"),
+        ("{ page { named { name ... on Robot { model } } } }", "name"),
+        ("{ page { named { ... on Human { id } } edges { node { address } } } }", "id mail"),
+        ("{ page { edges { node { id address @skip(if: true) name @include(if: false) } } } }", "id"),
+        ("query ($no: Boolean = false) { human { id address @include(if: $no) } }", "id"),
+        ("query ($no: Boolean = false) { human { id ... @skip(if: $no) { address } } }", "id mail"),
+        ("{ edge { cursor } }", "cursor"),
+        ("{ edge { kind } }", "node"),
+        ("{ edge { node { id } cursor @skip(if: true) } }", "node"),
+    ],
+)
+def test_the_columns_that_are_needed(call: Any, text: str, columns: str) -> None:
+    """What is selected, under any name and through any fragment, takes its columns; methods take what they say."""
+    for _ in range(2):
+        result = call(ROOT, parse(text))
+        assert result.errors is None
+        assert heard.pop() == frozenset(columns.split())
+
+
+def test_a_plan_works_the_columns_out_once() -> None:
+    """Two executions of a plan hear the same set, two plans of a document may hear others."""
+    document = parse("query ($mail: Boolean!) { human { id address @include(if: $mail) } }")
+    for mail in (True, False, True, False):
+        execution.execute(ROOT, document, variable_values={"mail": mail})
+    assert heard[-4] is heard[-2]
+    assert heard[-3] is heard[-1]
+    assert heard[-2:] == [{"id", "mail"}, {"id"}]
+
+
+def test_columns_of_another_schemas_type_are_an_error() -> None:
+    """The type that is read from the rows has to be one of the schema."""
+    (error,) = execution.execute(ROOT, parse("{ elsewhere }")).errors  # type: ignore[union-attr, misc]
+    assert error.message == "Point is no type of this schema"
+
+
+def test_a_generic_type_is_registered_once() -> None:
+    """Rows are read as whatever was made of the generic type, beside objects of it, by position."""
+    text = "{ page { edges { cursor kind node { id } } others { cursor node { name model } __typename } } }"
+    answer = both(text, ROOT)
+    assert answer == {
+        "data": {
+            "page": {
+                "edges": [{"cursor": "c", "kind": "HumanRow", "node": {"id": 1}}],
+                "others": [
+                    {"cursor": "d", "node": {"name": "R", "model": "m"}, "__typename": "RobotEdge"},
+                    {"cursor": "e", "node": {"name": "R", "model": "m"}, "__typename": "RobotEdge"},
+                ],
+            }
+        }
+    }
+    assert "source[0]" in plan_of(ROOT, text).source
+
+
+def test_methods_get_the_row() -> None:
+    """Also one that has the name of a column."""
+    assert both("{ human { initials born } }", ROOT)["data"] == {"human": {"initials": "A", "born": "in 1815"}}
