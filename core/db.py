@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Container, Hashable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Container, Hashable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar, TypeVarTuple
@@ -155,11 +155,19 @@ class Shapes:
         return found
 
 
-def only(column: ColumnElement[Any], wanted: Container[str] | None) -> ColumnElement[Any]:
-    """The column; where it is not among the wanted ones, NULL of its type in its place."""
-    if wanted is None or column.key in wanted:
-        return column
-    return cast(null(), column.type).label(None)
+def only(
+    columns: Iterable[ColumnElement[Any]], wanted: Container[str] | None, unread: str = "unread"
+) -> list[ColumnElement[Any]]:
+    """The columns, with NULL of its type in the place of each that is not among the wanted ones; None wants all.
+
+    The names of NULLs begin with `unread`: a statement must not use one twice.
+    """
+    return [
+        column
+        if wanted is None or column.key in wanted
+        else cast(null(), column.type).label(f"{unread}_{column.key}")
+        for column in columns
+    ]
 
 
 def reading(engine: AsyncEngine) -> Reading:
@@ -199,9 +207,9 @@ class Reads(Protocol):
         """Every row of a select, as a tuple, or as the named one of its columns."""
 
 
-async def first(reads: Reads, statement: Select[*Ts]) -> Row[*Ts] | None:
+async def first(reads: Reads, statement: Select[*Ts], parameters: dict[str, Any] | None = None) -> Row[*Ts] | None:
     """The first row of a select, or None."""
-    rows = await reads.rows(statement)
+    rows = await reads.rows(statement, parameters)
     return rows[0] if rows else None
 
 

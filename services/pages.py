@@ -266,7 +266,7 @@ def narrowed(statement: Select[*Ts], order: Order[Any], columns: frozenset[str] 
     if columns is None:
         return statement
     wanted = columns | {order.key.key, order.id.key}
-    return statement.with_only_columns(*(only(column, wanted) for column in statement.selected_columns))
+    return statement.with_only_columns(*only(statement.selected_columns, wanted))
 
 
 def page_of(fetched: Sequence[T], order: Order[Any], page: PageRequest) -> Page[T]:

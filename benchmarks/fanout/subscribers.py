@@ -183,6 +183,8 @@ def main() -> None:
     """Connect, say so, follow."""
     subscribers = connect(json.loads(sys.argv[1]))
     say({"connected": len(subscribers)})
+    # Elsewhere they would not be on the core of the database that the server reads from.
+    os.nice(10)
     follow(subscribers)
 
 

@@ -25,6 +25,7 @@ from resolvers.endpoint.ending import end_all
 from resolvers.endpoint.errors import RATE_LIMITED, Refused, formatted
 from resolvers.endpoint.execution import Executor, Request, shown
 from resolvers.endpoint.fanout import FanOut, Viewer
+from resolvers.endpoint.frames import text_frame
 from resolvers.endpoint.sockets import Sockets
 from resolvers.endpoint.vigil import Vigil
 from resolvers.endpoint.wire import Wire
@@ -36,6 +37,7 @@ FORBIDDEN = 4403
 TRY_AGAIN = 1013
 INIT_TIMEOUT = 4408
 TOO_MANY = 4429
+PING = text_frame(b'{"type":"ping"}')
 
 log = logger(__name__)
 
@@ -78,6 +80,8 @@ class Connection(BaseGraphQLTransportWSHandler[Any, None]):
 
     async def ping(self) -> None:
         """Ask the client for a pong."""
+        if self.wire.write is not None and self.wire.write(PING):
+            return
         with suppress(WebSocketDisconnected):
             await self.send_message({"type": "ping"})
 

@@ -16,6 +16,7 @@ FORBIDDEN = 4403
 TERMINATED = 4499
 MISSED_PONGS = 2
 GAP_SPREAD_SECONDS = 5.0
+EARLIEST_TURN = 0.1
 
 log = logger(__name__)
 
@@ -44,8 +45,10 @@ class Vigil:
         self.limits = runtime.settings.realtime
         self.missed = 0
         now = time.monotonic()
-        self.ping_at = now + self.limits.ping_seconds
-        self.recheck_at = now + self.limits.recheck_seconds
+        # A crowd comes at once, after a restart of ours for one: it is not to be pinged and looked at all at once.
+        turn = random.uniform(EARLIEST_TURN, 1.0)  # noqa: S311 - no secret
+        self.ping_at = now + turn * self.limits.ping_seconds
+        self.recheck_at = now + turn * self.limits.recheck_seconds
         self.expires_at = now + principal.expires_at - time.time()
         self.task = asyncio.create_task(self.watch(), name="socket-vigil")
 

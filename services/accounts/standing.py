@@ -1,14 +1,15 @@
 """Whether a session still stands, and in which role: from Redis first, from the database on a miss."""
 
 from dataclasses import dataclass
+from typing import Final
 from uuid import UUID
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
-from sqlalchemy import func, select
+from sqlalchemy import Uuid, bindparam, func, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from core.db import ReadScope, first, reading
+from core.db import ReadScope, first, kept, reading
 from core.permissions import Role, Tenant
 from core.telemetry import logger
 from models.organizations import User, UserSession
@@ -17,6 +18,18 @@ CACHE_SECONDS = 60
 PREFIX = "nudge:session:"
 ENDED = b"ended"
 CORRECT = "if redis.call('GET', KEYS[1]) ~= ARGV[2] then redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[3]) end"
+OF_USER: Final = kept(select(User.role).where(User.id == bindparam("user", type_=Uuid), User.disabled_at.is_(None)))
+IN_SESSION: Final = kept(
+    select(User.role)
+    .join(UserSession, UserSession.user_id == User.id)
+    .where(
+        User.id == bindparam("user", type_=Uuid),
+        User.disabled_at.is_(None),
+        UserSession.id == bindparam("session", type_=Uuid),
+        UserSession.ended_at.is_(None),
+        UserSession.expires_at > func.now(),
+    )
+)
 log = logger(__name__)
 
 
@@ -66,15 +79,11 @@ class Standings:
 
     async def stored(self, claimed: Claimed) -> Role | None:
         """The role as the database has it."""
-        statement = select(User.role).where(User.id == claimed.user_id, User.disabled_at.is_(None))
-        if claimed.has_session:
-            statement = statement.join(UserSession, UserSession.user_id == User.id).where(
-                UserSession.id == claimed.session_id,
-                UserSession.ended_at.is_(None),
-                UserSession.expires_at > func.now(),
-            )
         tenant = Tenant(organization_id=claimed.organization_id, user_id=claimed.user_id)
-        row = await first(ReadScope(reading(self.engine), tenant), statement)
+        statement, given = OF_USER, {"user": claimed.user_id}
+        if claimed.has_session:
+            statement, given = IN_SESSION, {**given, "session": claimed.session_id}
+        row = await first(ReadScope(reading(self.engine), tenant), statement, given)
         return Role(row[0]) if row else None
 
     async def cached(self, key: str) -> bytes | None:

@@ -84,7 +84,7 @@ def with_figures(columns: frozenset[str] | None, figures: frozenset[str] | None)
     """The select of one campaign with what is counted of it; of the columns those named."""
     needed = None if columns is None else columns | ALWAYS
     return (
-        select(*(only(column, needed) for column in COLUMNS), *(only(column, figures) for column in FIGURE_COLUMNS))
+        select(*only(COLUMNS, needed), *only(FIGURE_COLUMNS, figures, "uncounted"))
         .join_from(Campaign, CampaignStats, SAME_CAMPAIGN)
         .where(Campaign.id == bindparam("wanted", type_=Uuid))
     )

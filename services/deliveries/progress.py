@@ -102,7 +102,8 @@ class Figures(NamedTuple):
 FIRST_COUNT: Final = Figures._fields.index("audience")
 OF_CAMPAIGN: Final = {"status", "status_reason", "started_at"}
 FIGURE_COLUMNS: Final = tuple(
-    getattr(Campaign if name in OF_CAMPAIGN else CampaignStats, name) for name in Figures._fields
+    getattr(Campaign, name).label(f"campaign_{name}") if name in OF_CAMPAIGN else getattr(CampaignStats, name)
+    for name in Figures._fields
 )
 SAME_CAMPAIGN: Final = (Campaign.organization_id == CampaignStats.organization_id) & (
     Campaign.id == CampaignStats.campaign_id

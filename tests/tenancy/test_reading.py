@@ -90,6 +90,8 @@ def samples(statement: Select[*tuple[Any, ...]], wanted: UUID, principal: Princi
     for name, bind in binds.items():
         if name == "organization":
             found[name] = principal.organization_id
+        elif name == "session":
+            found[name] = principal.session_id
         elif isinstance(bind.type, ARRAY):
             found[name] = [wanted]
         elif isinstance(bind.type, Uuid) and bind.required:
