@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from execution.run import Field
 
 Lines = list[str]
+MOST_REPEATED = 500  # fields, in the functions of all lists of a plan
 
 
 class Unsuited(Exception):
@@ -72,6 +73,9 @@ class Bulk:
         """Look at the object in the variable `source`; what its fields come to."""
         plan = self.compilation.object_of(type_, details) if is_object_type(type_) else None
         if plan is None or len(plan.rows) != 1 or not plan.selected:
+            raise Unsuited
+        self.compilation.repeated += len(plan.selected)
+        if self.compilation.repeated > MOST_REPEATED:
             raise Unsuited
         reader = plan.rows[0]
         self.unless(f"type({source}) is not {self.compilation.constant('R', reader.row)}")

@@ -6,11 +6,13 @@ same.
 """
 
 import re
+import time
+from collections.abc import Iterable
 from datetime import UTC
 from itertools import count
 from threading import Lock
 from types import CoroutineType
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from graphql import (
     GraphQLField,
@@ -19,6 +21,7 @@ from graphql import (
     OperationType,
 )
 from graphql.execution.collect_fields import FieldDetailsList, GroupedFieldSet, collect_fields, collect_subfields
+from graphql.execution.values import VariableValues
 
 from execution.arguments import settle_arguments
 from execution.bulk import refused
@@ -57,6 +60,19 @@ WORDS: dict[str, Any] = {
 }
 
 
+class Ledger(Protocol):
+    """Who counts what is compiled after a plan was made: the concrete types of interfaces and unions."""
+
+    def allows(self) -> bool:
+        """Whether there is time."""
+
+    def spent(self, seconds: float, fields: int) -> None:
+        """Take the time, and make room for the fields."""
+
+    def failed(self, error: Exception) -> None:
+        """Report a fault."""
+
+
 class Plan:
     """A compiled operation: `execute(run, root)` gives its data, or a coroutine of it, or raises `GraphQLError`."""
 
@@ -76,10 +92,15 @@ class Plan:
 class Compilation:
     """Writes the functions of one plan, all of them in one namespace that holds nothing else."""
 
-    def __init__(self, run: Run, *, custom_default: bool) -> None:
+    def __init__(
+        self, run: Run, *, custom_default: bool, conditions: Iterable[str] = (), ledger: Ledger | None = None
+    ) -> None:
         self.schema = run.schema
         self.fragments = run.fragments
-        self.variable_values = run.variable_values
+        # Nothing else of the request that happened to come first: a plan lives long.
+        coerced = run.variable_values.coerced
+        self.variable_values = VariableValues({}, {name: coerced[name] for name in conditions if name in coerced})
+        self.ledger = ledger
         self.operation = run.operation
         self.hide_suggestions = run.hide_suggestions
         self.custom_default = custom_default
@@ -88,6 +109,7 @@ class Compilation:
         self.numbers = count()
         self.depth = 0
         self.fields = 0
+        self.repeated = 0  # fields written once more, in functions of lists
         self.kept: list[Any] = []  # what is known by its id here has to live on
         self.objects: dict[tuple[Any, ...], ObjectPlan] = {}
         self.on_demand: dict[tuple[str, int], ObjectPlan] = {}
@@ -150,11 +172,7 @@ class Compilation:
             self.hide_suggestions,
         )
         if self.fields + len(collected.grouped_field_set) > MOST_FIELDS or self.depth >= MOST_DEPTH:
-            plan = ObjectPlan(type_, "")
-            plan.rows = []
-            plan.execute = execute_by_graphql_core(plan, details)
-            plan.name = self.constant("o", plan.execute)
-            return plan
+            return self.left_to_core(type_, details)
         return self.object_with(type_, collected.grouped_field_set)
 
     def object_with(self, type_: GraphQLObjectType, fields: GroupedFieldSet) -> ObjectPlan:
@@ -180,15 +198,39 @@ class Compilation:
         return self.object_written(type_, details, key) if plan is None else plan
 
     def object_written(self, type_: GraphQLObjectType, details: FieldDetailsList, key: tuple[str, int]) -> ObjectPlan:
-        """Write that plan, unless another thread has meanwhile."""
+        """Write that plan, unless another thread has; graphql-core stands in where that fails, or has to wait."""
         with self.lock:
             plan = self.on_demand.get(key)
-            if plan is None:
+            if plan is not None:
+                return plan
+            if self.ledger is not None and not self.ledger.allows():
+                return self.left_to_core(type_, details)
+            started, fields = time.perf_counter(), self.fields + self.repeated
+            objects, lists = set(self.objects), set(self.lists)
+            try:
                 plan = self.object_of(type_, details)
                 self.write()
-                self.kept.append(details)
-                self.on_demand[key] = plan
+            except Exception as error:  # noqa: BLE001 - the operation is under way: it must not be lost by this
+                for written, before in ((self.objects, objects), (self.lists, lists)):
+                    for half in [each for each in written if each not in before]:
+                        del written[half]
+                self.lines, self.new_plans = [], []
+                plan = self.left_to_core(type_, details)
+                if self.ledger is not None:
+                    self.ledger.failed(error)
+            self.kept.append(details)
+            self.on_demand[key] = plan
+            if self.ledger is not None:
+                self.ledger.spent(time.perf_counter() - started, self.fields + self.repeated - fields)
             return plan
+
+    def left_to_core(self, type_: GraphQLObjectType, details: FieldDetailsList) -> ObjectPlan:
+        """A plan for a selection that graphql-core executes."""
+        plan = ObjectPlan(type_, "")
+        plan.rows = []
+        plan.execute = execute_by_graphql_core(plan, details)
+        plan.name = self.constant("o", plan.execute)
+        return plan
 
     def list_of(self, field: Field, type_: GraphQLList[Any]) -> tuple[Position, str]:
         """The position of the list's items, and the name of the function that completes an iterable of them."""

@@ -59,6 +59,9 @@ OF_ONE_EXECUTION: Final = frozenset(
         "_relevant_sub_fields",
     }
 )
+# Resolvers and middleware among the arguments of `planned`: they may hold a request, and a model outlives it.
+OF_THE_CALLER: Final = (0, 1, 2, 5)
+MOST_MODELS: Final = 4
 MAY_BE_OWN: Final = frozenset(vars(object)) | {"build", "build_per_event_executor", "execute_operation"}
 
 
@@ -68,11 +71,16 @@ class Compiled(Run):
     plan: Plan | None = None
     # What executes operations that can be compiled: without what incremental delivery needs.
     lighter: ClassVar[type["Compiled"] | None] = None
+    # Whether nothing of the class has to be asked before a plan that is there is executed.
+    direct: ClassVar[bool] = False
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
-        own = {name for name in vars(cls) if callable(getattr(cls, name)) and hasattr(Executor, name)}
+        bases = [base for base in cls.__mro__[: cls.__mro__.index(Compiled)] if base.__module__ != __name__]
+        names = {name for base in (cls, *bases) for name in vars(base)}
+        own = {name for name in names if callable(getattr(cls, name)) and hasattr(Executor, name)}
         cls.altered = cls.altered or not own <= MAY_BE_OWN
+        cls.direct = not own
         if cls.lighter is not None:
             alike = not own and cls.__init__ is cls.__mro__[1].__init__  # type: ignore[misc]
             cls.lighter = type(cls.__name__, (cls.lighter,), {"natives": cls.natives}) if alike else None
@@ -125,7 +133,7 @@ class Compiled(Run):
         What graphql-core looks at before it builds an executor has been looked at when the plan was made.
         """
         plans = plans_of(schema)
-        operation = None if plans.incremental else plans.known(document, operation_name)
+        operation = plans.known(document, operation_name) if cls.direct and not plans.incremental else None
         if operation is None or operation.variables is None or not operation.plans:
             return None
         values = coerced(operation.variables, raw_variable_values or {})
@@ -138,8 +146,10 @@ class Compiled(Run):
             built = cls.made(operation, values, schema, root_value, context_value, *args, **kwargs)
             if built is None or built.unknown() is not None:
                 return None
-            if not kwargs:
+            if not kwargs and not any(args[index] is not None for index in OF_THE_CALLER):
                 operation.models[cls] = Model(built, args)
+                while len(operation.models) > MOST_MODELS:
+                    operation.models.pop(next(iter(operation.models)))
         plan = built.plan = operation.made(built)
         return (built, plan) if plan is not None else None
 

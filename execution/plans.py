@@ -253,12 +253,12 @@ class Plans:
             self.forget(next(iter(self.operations)))
         return operation
 
-    def weigh(self, operation: Operation, plan: Plan) -> None:
-        """Count the plan's fields, and make room for them."""
+    def weigh(self, operation: Operation, fields: int) -> None:
+        """Count the fields of a plan, and make room for them."""
         if self.operations.get((text_of(operation.document), operation.name)) is not operation:
             return  # another thread has made room of it meanwhile
-        operation.fields += plan.compilation.fields
-        self.fields += plan.compilation.fields
+        operation.fields += fields
+        self.fields += fields
         while self.fields > limits.fields and len(self.operations) > 1:
             self.forget(next(iter(self.operations)))
 
@@ -281,10 +281,10 @@ class Plans:
             if not budget.allows():
                 return "budget"
             started = time.perf_counter()
-            plan = compiled(run, custom_default=not key[0])
+            plan = compiled(run, Later(self, operation), custom_default=not key[0])
             if isinstance(plan, Plan):
                 counts.compiled += 1
-                self.weigh(operation, plan)
+                self.weigh(operation, plan.compilation.fields + plan.compilation.repeated)
             spent = time.perf_counter() - started
             counts.seconds += spent
             budget.spend(spent)
@@ -292,10 +292,35 @@ class Plans:
             return plan
 
 
-def compiled(run: Run, *, custom_default: bool) -> Plan | str:
+class Later:
+    """Counts what is compiled of an operation after its plan was made."""
+
+    def __init__(self, plans: Plans, operation: Operation) -> None:
+        self.plans = plans
+        self.operation = operation
+
+    def allows(self) -> bool:
+        """Whether there is time."""
+        return budget.allows()
+
+    def spent(self, seconds: float, fields: int) -> None:
+        """Take the time, and make room for the fields."""
+        counts.seconds += seconds
+        budget.spend(seconds)
+        with self.plans.lock:
+            self.plans.weigh(self.operation, fields)
+
+    def failed(self, error: Exception) -> None:
+        """Report a fault."""
+        operation = self.operation
+        fall_back(f"{FAILED}: {type(error).__name__}: {error}", operation, operation.document, operation.name)
+
+
+def compiled(run: Run, ledger: Later, *, custom_default: bool) -> Plan | str:
     """A plan, or why there is none. A fault of the compiler's is reported, and costs nobody an answer."""
     try:
-        return Plan(Compilation(run, custom_default=custom_default))
+        conditions = ledger.operation.conditions
+        return Plan(Compilation(run, custom_default=custom_default, conditions=conditions, ledger=ledger))
     except Refused as refused:
         return str(refused)
     except GraphQLError:

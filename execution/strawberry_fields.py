@@ -49,7 +49,9 @@ def strawberry_field(
         return None
     made = resolver_made(field)
     if made == "attribute":
-        plain = definition.is_basic_field and definition.default_resolver in {getattr, row_resolver}
+        plain = definition.is_basic_field and (
+            definition.default_resolver is getattr or definition.default_resolver is row_resolver
+        )
         return BasicField(definition.python_name) if plain else None
     resolver = definition.base_resolver
     if made is None or field.resolve is None or type(resolver) is not StrawberryResolver:

@@ -183,7 +183,8 @@ def main() -> None:
     """Connect, say so, follow."""
     subscribers = connect(json.loads(sys.argv[1]))
     say({"connected": len(subscribers)})
-    # Elsewhere they would not be on the core of the database that the server reads from.
+    # Clients elsewhere would not take the time of the database on this core: they stand back, at every peer alike.
+    # The times of arrival are the kernel's.
     os.nice(10)
     follow(subscribers)
 

@@ -1,0 +1,143 @@
+"""Executors copied from a model, and what plans keep: nothing of the request that happened to come first."""
+
+from typing import Any, ClassVar
+
+import pytest
+import strawberry
+from graphql import DocumentNode, parse
+
+import execution
+from execution.compiling import Compilation
+from execution.executors import Model
+from execution.plans import Operation, counts, plans_of
+
+
+@strawberry.interface
+class Named:
+    name: str
+
+
+@strawberry.type
+class Person(Named):
+    age: int
+
+
+@strawberry.type
+class Query:
+    @strawberry.field
+    def caller(self, info: strawberry.Info, mark: str = "") -> str:
+        """Who asks; raises for nobody."""
+        if info.context is None:
+            raise ValueError("nobody asks")
+        return f"{info.context}{mark}"
+
+    @strawberry.field
+    def named(self) -> Named:
+        """A person."""
+        return Person(name="Ada", age=36)
+
+
+pytestmark = pytest.mark.usefixtures("eager")
+
+
+def made(executor: type[Any] = execution.CompiledStrawberryExecutor) -> strawberry.Schema:
+    """A schema of its own, with no plans yet."""
+    return strawberry.Schema(Query, types=[Person], execution_context_class=executor)
+
+
+def asked(schema: strawberry.Schema, document: DocumentNode, context: object, **variables: object) -> Any:
+    """The result for a caller."""
+    core = schema._schema
+    return execution.execute(
+        core,
+        document,
+        context_value=context,
+        variable_values=variables,
+        executor_class=schema.execution_context_class,
+    )
+
+
+def operation(schema: strawberry.Schema) -> Operation:
+    """The only operation that is kept."""
+    (found,) = plans_of(schema._schema).operations.values()
+    return found
+
+
+def test_each_request_has_its_own_context_errors_and_variables() -> None:
+    """Executors copied from a model share nothing that a request has."""
+    schema, document = made(), parse("query ($mark: String!) { caller(mark: $mark) }")
+    for turn in range(3):
+        assert asked(schema, document, "ada", mark=str(turn)).data == {"caller": f"ada{turn}"}
+        failed = asked(schema, document, None, mark="x")
+        assert failed.data is None
+        assert [error.message for error in failed.errors] == ["nobody asks"]
+        assert asked(schema, document, "bob", mark="!").errors is None
+    assert list(operation(schema).models) == [execution.CompiledStrawberryExecutor]
+
+
+def test_a_model_and_a_plan_hold_nothing_of_a_request() -> None:
+    """Neither the context nor a variable is anywhere in what is kept."""
+    schema, document = made(), parse("query ($mark: String!) { caller(mark: $mark) }")
+    for _ in range(2):
+        asked(schema, document, "a context", mark="a secret")
+    kept = operation(schema)
+    (model,) = kept.models.values()
+    assert isinstance(model, Model)
+    assert "a context" not in repr(model.state)
+    assert "a secret" not in repr(model.state)
+    (plan,) = kept.plans.values()
+    assert plan.compilation.variable_values.coerced == {}  # type: ignore[union-attr]
+
+
+class Noting(execution.CompiledStrawberryExecutor):
+    """Has an `__init__` of its own, and notes who executes."""
+
+    users: ClassVar[list[object]] = []
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.user = self.context_value
+
+    def execute_operation(self, serially: bool | None = None) -> Any:
+        """Note whom it is for."""
+        self.users.append(self.user)
+        return super().execute_operation(serially)
+
+
+def test_a_class_of_ones_own_is_asked_each_time() -> None:
+    """Its `__init__` and its methods run for every request, plan or not."""
+    schema, document = made(Noting), parse("{ caller }")
+    Noting.users.clear()
+    for user in ("ada", "bob", "eve"):
+        assert asked(schema, document, user).data == {"caller": user}
+    assert Noting.users == ["ada", "bob", "eve"]
+
+
+def test_a_fault_below_an_interface_costs_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Graphql-core executes the concrete type then, each time, and the fault is counted."""
+    schema, document = made(), parse("{ named { name ... on Person { age } } }")
+    before = counts.fallen_back["compiler failed"]
+    usual = Compilation.object_of
+
+    def failing(self: Compilation, type_: Any, details: Any) -> Any:
+        if type_.name == "Person":
+            raise TypeError("a fault of ours")
+        return usual(self, type_, details)
+
+    monkeypatch.setattr(Compilation, "object_of", failing)
+    for _ in range(3):
+        result = asked(schema, document, None)
+        assert (result.data, result.errors) == ({"named": {"name": "Ada", "age": 36}}, None)
+    assert counts.fallen_back["compiler failed"] == before + 1
+
+
+def test_what_is_compiled_later_is_weighed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The fields of concrete types count as those of the plan do, and without time graphql-core executes them."""
+    schema, document = made(), parse("{ named { name ... on Person { age } } }")
+    asked(schema, document, None)
+    assert plans_of(schema._schema).fields == 3
+    other = made()
+    monkeypatch.setattr("execution.plans.Later.allows", lambda _: False)
+    for _ in range(2):
+        assert asked(other, document, None).data == {"named": {"name": "Ada", "age": 36}}
+    assert plans_of(other._schema).fields == 1
