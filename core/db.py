@@ -67,7 +67,11 @@ def create_engine(url: str, *, pool_size: int, statement_timeout_seconds: float)
 
     async def connect() -> "asyncpg.Connection[asyncpg.Record]":
         connection: asyncpg.Connection[asyncpg.Record] = await asyncpg.connect(**{**address, **options})
-        await prepare_types(connection)
+        try:
+            await prepare_types(connection)
+        except BaseException:
+            connection.terminate()
+            raise
         return connection
 
     reading(engine).pool = ReadPool(connect, size=pool_size, patience_seconds=PATIENCE_SECONDS)
