@@ -169,7 +169,9 @@ def unauthenticated(operation: Operation, context: RequestContext) -> ExecutionR
         context.caller  # noqa: B018 - it raises
     except Unauthenticated as error:
         path = [node.alias.value if node.alias else node.name.value]
-        return ExecutionResult(None, [GraphQLError(str(error), [node], path=path, original_error=error)])
+        # Its traceback leads to this request, which the result would then hold in a circle.
+        shown = error.with_traceback(None)
+        return ExecutionResult(None, [GraphQLError(str(error), [node], path=path, original_error=shown)])
     return None
 
 

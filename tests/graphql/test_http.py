@@ -9,6 +9,7 @@ import pytest
 
 from app import is_plain
 from resolvers.context import RequestContext
+from resolvers.endpoint.execution import Request
 from services.runtime import Runtime
 from tests import factories
 from tests.client import ApiClient
@@ -229,6 +230,8 @@ async def test_a_request_leaves_nothing_to_the_garbage_collector(api: ApiClient,
         before = contexts()
         for query in queries * 2:
             await caller.send(query)
+            await api.send(query)
+            await api.as_("no token of ours").send(query)
         await asyncio.sleep(0)
         assert contexts() - before == set()
     finally:
@@ -237,7 +240,7 @@ async def test_a_request_leaves_nothing_to_the_garbage_collector(api: ApiClient,
 
 def contexts() -> set[int]:
     """The requests that are not forgotten."""
-    return {id(found) for found in gc.get_objects() if isinstance(found, RequestContext)}
+    return {id(found) for found in gc.get_objects() if isinstance(found, RequestContext | Request)}
 
 
 async def test_health_readiness_and_keys(api_server: Served) -> None:
