@@ -16,7 +16,6 @@ from graphql import (
 MOST_SELECTIONS = 5_000
 CONDITIONS = ("skip", "include")
 INCREMENTAL = ("defer", "stream")
-INTROSPECTION = ("__schema", "__type")
 
 
 class Refused(Exception):
@@ -37,8 +36,6 @@ def conditions(document: DocumentNode, operation: OperationDefinitionNode) -> tu
             if directive.name.value in CONDITIONS:
                 values = [argument.value for argument in directive.arguments or ()]
                 names.update((value.name.value, None) for value in values if isinstance(value, VariableNode))
-        if isinstance(node, FieldNode) and node.name.value in INTROSPECTION:
-            raise Refused("introspection")
     return tuple(names)
 
 

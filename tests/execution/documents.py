@@ -14,6 +14,8 @@ from graphql import (
     GraphQLObjectType,
     GraphQLSchema,
     GraphQLUnionType,
+    SchemaMetaFieldDef,
+    TypeMetaFieldDef,
     get_named_type,
     get_nullable_type,
     is_abstract_type,
@@ -28,7 +30,11 @@ LITERALS: dict[str, list[tuple[str, Any]]] = {
     "String": [('"text"', "text"), ('""', ""), ('"snow ☃"', "snow ☃")],
     "ID": [('"a1"', "a1"), ("5", 5)],
     "Boolean": [("true", True), ("false", False)],
+    "__type.name": [(f'"{name}"', name) for name in ("Query", "Mutation", "ID", "__Type", "__TypeKind", "Nobody")],
 }
+META = {"__schema": SchemaMetaFieldDef, "__type": TypeMetaFieldDef}
+DEEP = frozenset({"fields", "inputFields", "interfaces", "possibleTypes"})
+"""Fields of a `__Type` that may not be nested three times."""
 
 
 @dataclass
@@ -102,7 +108,7 @@ def selection(draft: Draft, type_: GraphQLNamedType, depth: int) -> str:
 def a_fragment(draft: Draft, type_: GraphQLNamedType, depth: int) -> str:
     """An inline fragment, or the spread of a named one."""
     condition = draft.random.choice(fitting(draft.schema, type_))
-    if draft.chance(0.5):
+    if draft.chance(0.5) or type_.name.startswith("__"):
         on = f" on {condition.name}" if condition is not type_ or draft.chance(0.5) else ""
         return f"...{on}{directives(draft)} {selection_set(draft, condition, depth + 1)}"
     known = [name for name in draft.fragments if name.endswith(f"On{condition.name}")]
@@ -142,14 +148,16 @@ def a_field(draft: Draft, type_: GraphQLNamedType, depth: int, *, plain: bool = 
     if isinstance(type_, GraphQLUnionType) or (draft.chance(0.1) and not plain):
         return "__typename" + ("" if plain else directives(draft))
     assert isinstance(type_, GraphQLObjectType | GraphQLInterfaceType)
-    names = [name for name in type_.fields if name not in draft.without]
+    asked = META if type_ is draft.schema.query_type and draft.left > 0 and draft.chance(0.04) else type_.fields
+    without = draft.without | DEEP if type_.name == "__Type" and depth > 2 else draft.without
+    names = [name for name in asked if name not in without]
     if draft.left <= 0 or depth > 5:
-        leaves = [name for name in names if not is_composite_type(get_named_type(type_.fields[name].type))]
+        leaves = [name for name in names if not is_composite_type(get_named_type(asked[name].type))]
         if not leaves:
             return "__typename"
         names = leaves
     name = draft.random.choice(names)
-    definition = type_.fields[name]
+    definition = asked[name]
     number = draft.random.randint(0, 2)
     shown = response_name(draft, f"{name}_{number}" if number else name, type_, definition)
     alias = "" if shown == name else f"{shown}: "

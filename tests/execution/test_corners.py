@@ -18,12 +18,14 @@ from graphql import (
     build_schema,
     execute,
     execute_sync,
+    get_introspection_query,
     parse,
 )
 
 import execution
 from execution.compiling import Plan
 from execution.plans import plans_of
+from tests.execution import torture
 from tests.execution.differential import encoded, seen, settled
 
 
@@ -259,3 +261,15 @@ async def test_variables_in_arguments_are_looked_up(declared: str, given: dict[s
     fields = "f(plain: $n usual: $n must: $n) two: f(usual: $n) three: f(plain: null) four: f(many: [$n]) must(n: $n)"
     found = await same(schema, f"query($n: {declared}) {{ {fields} }}", variable_values=given)
     assert b"'renamed'" in found
+
+
+async def test_introspection_is_compiled() -> None:
+    """What a schema tells of itself is read by a plan like any other field."""
+    text = get_introspection_query(
+        input_value_deprecation=True, directive_is_repeatable=True, schema_description=True
+    )
+    assert b"isOneOf" in await same(torture.SCHEMA, text.replace("kind\n", "kind isOneOf\n", 1))
+    asked = "query($name: String!) { __typename __type(name: $name) { name fields { name isDeprecated } } }"
+    assert b'"Query"' in await same(torture.SCHEMA, asked, variable_values={"name": "Query"})
+    assert b'"__type":null' in await same(torture.SCHEMA, asked, variable_values={"name": "Nobody"})
+    assert b"names" not in await same(torture.SCHEMA, "{ __schema { description } }")

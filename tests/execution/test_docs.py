@@ -102,5 +102,5 @@ def test_every_reason_is_documented() -> None:
     names = ("compiling", "executing", "executors", "plans", "refusals")
     source = "".join((room / f"{name}.py").read_text(encoding="utf-8") for name in names)
     reasons = set(re.findall(r'(?:raise Refused\(|return |fall_back\()"([a-z_ ]+)"', source))
-    assert {"introspection", "middleware", "budget", "first sight", "own executor class"} <= reasons
+    assert {"incremental delivery", "middleware", "budget", "first sight", "own executor class"} <= reasons
     assert [reason for reason in reasons if f"`{reason}`" not in DOCS] == []

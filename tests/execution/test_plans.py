@@ -147,7 +147,6 @@ def test_equal_texts_of_other_shape_are_told_apart(schema: GraphQLSchema, limits
 @pytest.mark.parametrize(
     ("text", "arguments", "reason"),
     [
-        ("{ __schema { queryType { name } } }", {}, "introspection"),
         ("{ a }", {"middleware": [lambda next_, *args, **kwargs: next_(*args, **kwargs)]}, "middleware"),
         ("{ a }", {"abort_signal": AbortController().signal}, "abort signal"),
         ("{ a }", {"is_awaitable": lambda _: False}, "own is_awaitable"),
@@ -203,12 +202,12 @@ def test_listeners_hear_once_why(schema: GraphQLSchema, limits: execution.Limits
     heard: list[execution.FallBack] = []
     execution.on_fall_back(heard.append)
     try:
-        document = parse("query Look { __schema { queryType { name } } }")
+        document = parse("query Look { ... @defer(if: false) { a } }")
         for _ in range(3):
             execution.execute(schema, document, Source(), operation_name="Look")
     finally:
         plans.listeners.remove(heard.append)
-    assert heard == [execution.FallBack("introspection", "Look", document)]
+    assert heard == [execution.FallBack("incremental delivery", "Look", document)]
 
 
 def test_plans_go_with_their_schema(limits: execution.Limits) -> None:
