@@ -9,6 +9,7 @@ from starlette.types import Message, Receive, Scope, Send
 from core.db import is_away
 from core.telemetry import logger, new_request_id
 from resolvers.context import RequestContext
+from resolvers.endpoint.answers import written
 from resolvers.endpoint.authentication import authenticate
 from resolvers.endpoint.errors import AWAY, AWAY_SECONDS, AWAY_STATUS, INTERNAL, MASK, Refused
 from resolvers.endpoint.execution import Answer, Executor, Request, refusal
@@ -139,6 +140,8 @@ async def respond(send: Send, answer: Answer, body: bytes, media_type: str, requ
         headers.append((b"allow", b"GET, POST"))
     if answer.status in UNREAD:
         headers.append((b"connection", b"close"))
+    elif written(send, answer.status, headers, body):
+        return
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
 
