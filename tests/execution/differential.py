@@ -7,10 +7,19 @@ from collections.abc import Callable
 from typing import Any
 
 import orjson
+import pytest
 from graphql import DocumentNode, ExecutionResult, GraphQLSchema
 from hypothesis import HealthCheck, Phase, settings
 
 Observed = tuple[bytes, list[str]]
+# Of the tests that draw operations.
+MARKS = [
+    pytest.mark.usefixtures("eager"),
+    # A task that is cancelled before it starts leaves what it was to await; graphql-core's do, too.
+    pytest.mark.filterwarnings(
+        "ignore:coroutine .* was never awaited:RuntimeWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
+    ),
+]
 
 
 def drawing(examples: int) -> settings:

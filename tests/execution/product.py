@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
-import pytest
 from graphql import DocumentNode, ExecutionResult, execute, parse, validate
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 
@@ -28,13 +27,6 @@ BY_CORE = StrawberryGraphQLCoreExecutionContext
 COMPILED = SCHEMA.execution_context_class
 # The second time the operation is known, and what its values look like.
 WAYS = (BY_CORE, COMPILED, COMPILED)
-MARKS = [
-    pytest.mark.usefixtures("eager"),
-    # A task that is cancelled before it starts leaves what it was to await; graphql-core's do, too.
-    pytest.mark.filterwarnings(
-        "ignore:coroutine .* was never awaited:RuntimeWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
-    ),
-]
 MOVING = frozenset({"rateLimit"})  # tells the time
 
 

@@ -37,16 +37,11 @@ from tests.execution.drawn_rows import (
 )
 from tests.execution.strawberry_schema import Context
 
+pytestmark = pytest.mark.usefixtures("eager")
 # Where null is not allowed, an error leaves what was to be awaited beside it; so it does in graphql-core.
 dropped = pytest.mark.filterwarnings(
     "ignore:coroutine .* was never awaited:RuntimeWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
 )
-
-
-@pytest.fixture(autouse=True)
-def eager(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(execution.limits, "sights", 1)
-    monkeypatch.setattr(execution.limits, "share", 1000.0)
 
 
 class PlaceRow(NamedTuple):

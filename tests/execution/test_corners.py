@@ -28,11 +28,7 @@ from execution.plans import plans_of
 from tests.execution import torture
 from tests.execution.differential import encoded, seen, settled
 
-
-@pytest.fixture(autouse=True)
-def eager(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(execution.limits, "sights", 1)
-    monkeypatch.setattr(execution.limits, "share", 1000.0)
+pytestmark = pytest.mark.usefixtures("eager")
 
 
 async def answered(call: Callable[..., Any], schema: GraphQLSchema, text: str, root: Any, **arguments: Any) -> Any:

@@ -11,13 +11,10 @@ from hypothesis import strategies as st
 
 import execution
 from tests.execution import torture
-from tests.execution.differential import observed
+from tests.execution.differential import MARKS, observed
 from tests.execution.documents import document
 
-# A task that is cancelled before it starts leaves what it was to await; graphql-core's do, too.
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:coroutine .* was never awaited:RuntimeWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
-)
+pytestmark = MARKS
 CALLS: dict[str, tuple[Any, Any]] = {
     "query": (execute, execution.execute),
     "mutation": (execute, execution.execute),
@@ -51,12 +48,6 @@ CASES = given(
     seed=st.integers(0, 2**32),
     trouble=st.sampled_from([0.0, 0.05, 0.3]),
 )
-
-
-@pytest.fixture(autouse=True)
-def eager(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(execution.limits, "sights", 1)
-    monkeypatch.setattr(execution.limits, "share", 1000.0)
 
 
 @settings(max_examples=SHORT, deadline=None, suppress_health_check=list(HealthCheck))

@@ -35,9 +35,9 @@ class Query:
         return [Contact(email="ada@example.com", first_name=None)][:first]
 
 
-async def test_the_generated_code_is_the_documented_one(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("eager")
+async def test_the_generated_code_is_the_documented_one() -> None:
     """The document in the docs gives the code in the docs."""
-    monkeypatch.setattr(execution.limits, "sights", 1)
     (text,) = re.findall(r"```graphql\n(.*?)```", DOCS, re.DOTALL)
     (code,) = re.findall(r"```python\n(def o1.*?)```", DOCS, re.DOTALL)
     schema = strawberry.Schema(query=Query)
@@ -82,9 +82,9 @@ class People:
         return [PersonRow(1, "subscribed")]  # type: ignore[list-item]
 
 
-def test_the_function_for_lists_of_rows_is_the_documented_one(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("eager")
+def test_the_function_for_lists_of_rows_is_the_documented_one() -> None:
     """The selection in the docs gives the function in the docs."""
-    monkeypatch.setattr(execution.limits, "sights", 1)
     (text,) = re.findall(r"For `({ contacts .*?)` it is", DOCS)
     (code,) = re.findall(r"```python\n(def l\d+_bulk.*?)```", DOCS, re.DOTALL)
     schema = strawberry.Schema(query=People, config=StrawberryConfig(default_resolver=rows.read))._schema

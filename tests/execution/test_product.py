@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.execution.company import Company
-from tests.execution.differential import drawing
-from tests.execution.product import MARKS, WAYS, drawn, ran
+from tests.execution.differential import MARKS, drawing
+from tests.execution.product import WAYS, drawn, ran
 
 pytestmark = MARKS
 CASES = given(random=st.randoms(use_true_random=True))

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.execution.company import Company
-from tests.execution.differential import drawing
-from tests.execution.product import CORE, MARKS, WAYS, Asked, Outcome, drawn, numbering, ran
+from tests.execution.differential import MARKS, drawing
+from tests.execution.product import CORE, WAYS, Asked, Outcome, drawn, numbering, ran
 
 pytestmark = MARKS
 REFUSALS = {"userErrors": "{ code field message suggestion }"}

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from models.campaigns import CampaignStatus
 from services.deliveries.states import announce, move
 from tests.execution.company import SENDING, SENT, Company
-from tests.execution.differential import drawing
-from tests.execution.product import CORE, MARKS, WAYS, Asked, Outcome, by_plan_or_not, drawn, numbering, told
+from tests.execution.differential import MARKS, drawing
+from tests.execution.product import CORE, WAYS, Asked, Outcome, by_plan_or_not, drawn, numbering, told
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator

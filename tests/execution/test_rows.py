@@ -12,6 +12,7 @@ from execution import rows
 from execution.compiling import Plan
 from execution.plans import plans_of
 
+pytestmark = pytest.mark.usefixtures("eager")
 T = TypeVar("T")
 
 
@@ -53,11 +54,6 @@ class Query:
 
 
 SCHEMA = strawberry.Schema(query=Query, config=StrawberryConfig(default_resolver=rows.read))._schema
-
-
-@pytest.fixture(autouse=True)
-def eager(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(execution.limits, "sights", 1)
 
 
 def both(text: str, schema: GraphQLSchema = SCHEMA) -> dict[str, Any]:

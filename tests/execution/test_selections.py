@@ -8,6 +8,7 @@ from graphql import build_schema, execute, parse
 import execution
 from execution import Selection, selected_fields
 
+pytestmark = pytest.mark.usefixtures("eager")
 SCHEMA = build_schema("""
     type Query { page(first: Int): Page }
     type Page { total: Int nodes: [Node] }
@@ -24,11 +25,6 @@ query ($total: Boolean!, $mail: Boolean = true) {
 }
 fragment Common on Node { id other { total } }
 """
-
-
-@pytest.fixture(autouse=True)
-def eager(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(execution.limits, "sights", 1)
 
 
 def heard(call: Any, **variables: Any) -> list[Selection]:

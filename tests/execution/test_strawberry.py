@@ -21,22 +21,13 @@ import execution
 from execution import rows
 from execution.strawberry_calls import unless_given
 from execution.strawberry_fields import BasicField, CalledField, MethodField, strawberry_field
-from tests.execution.differential import observed
+from tests.execution.differential import MARKS, observed
 from tests.execution.documents import document
 from tests.execution.strawberry_schema import LITERALS, PLAIN, SCHEMA, Context, Wanted
 
-# A task that is cancelled before it starts leaves what it was to await; graphql-core's do, too.
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:coroutine .* was never awaited:RuntimeWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
-)
+pytestmark = MARKS
 CORE = SCHEMA._schema
 PLAIN_CORE = PLAIN._schema
-
-
-@pytest.fixture(autouse=True)
-def eager(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(execution.limits, "sights", 1)
-    monkeypatch.setattr(execution.limits, "share", 1000.0)
 
 
 class Native(execution.CompiledStrawberryExecutor):

@@ -51,9 +51,9 @@ def test_other_types_are_left_to_graphql_core(type_: str) -> None:
     assert simple_variables(SCHEMA, model.operation, model.variable_values) is None
 
 
-def test_errors_of_variables_are_graphql_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("eager")
+def test_errors_of_variables_are_graphql_cores() -> None:
     """Values that do not fit are errors of the request, also when the operation is known."""
-    monkeypatch.setattr(execution.limits, "sights", 1)
     document = parse("query($v: Int!) { a }")
     for _ in range(2):
         assert execution.execute(SCHEMA, document, {"a": 1}, variable_values={"v": 1}).data == {"a": 1}  # type: ignore[union-attr]
