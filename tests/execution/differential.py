@@ -3,15 +3,24 @@
 import asyncio
 import inspect
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
+import graphql
 import orjson
 import pytest
 from graphql import DocumentNode, ExecutionResult, GraphQLSchema
 from hypothesis import HealthCheck, Phase, settings
 
+import execution
+from execution.plans import plans_of
+from execution.variables import coerced
+
 Observed = tuple[bytes, list[str]]
+TIMES = 3  # the operation is compiled, then known, then executed by a copy of that executor
 # Of the tests that draw operations.
 MARKS = [
     pytest.mark.usefixtures("eager"),
@@ -20,6 +29,55 @@ MARKS = [
         "ignore:coroutine .* was never awaited:RuntimeWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
     ),
 ]
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """A way to run operations: the calls, and the class that executes."""
+
+    execute: Callable[..., Any]
+    subscribe: Callable[..., Any]
+    executor_class: type[Any] | None
+
+    def call(self, kind: str) -> Callable[..., Any]:
+        """What runs operations of the kind."""
+        call = self.subscribe if kind == "subscription" else self.execute
+        return partial(call, executor_class=self.executor_class)
+
+
+def by_core(executor_class: type[Any] | None = None) -> Way:
+    """Run by graphql-core's own calls."""
+    return Way(graphql.execute, graphql.subscribe, executor_class)
+
+
+def compiled(executor_class: type[Any]) -> Way:
+    """Run by our own calls."""
+    return Way(execution.execute, execution.subscribe, executor_class)
+
+
+@contextmanager
+def by_plan_or_not(way: Way, results: list[ExecutionResult]) -> Iterator[None]:
+    """See to it that plans are run for every result that fields were executed for, or for none at all."""
+    before = execution.statistics()
+    yield
+    after = execution.statistics()
+    executed = [result for result in results if was_executed(result)] if way.execute is execution.execute else []
+    assert after["executed"] - before["executed"] == len(executed)
+    assert after["fallen_back"] == before["fallen_back"]
+
+
+def was_executed(result: ExecutionResult) -> bool:
+    """Whether any field was: an error of the request or of a source stream comes before the first."""
+    return result.data is not None or any(error.path for error in result.errors or ())
+
+
+def was_copied(way: Way, schema: GraphQLSchema, document: DocumentNode, variables: dict[str, Any]) -> bool:
+    """Whether the last executor was copied from a model; true where none can be, as with variables of other types."""
+    operation = plans_of(schema).known(document, None)
+    assert operation is not None
+    if operation.variables is None or coerced(operation.variables, variables) is None:
+        return True
+    return way.executor_class in operation.models
 
 
 def drawing(examples: int) -> settings:
@@ -43,16 +101,20 @@ def encoded(value: Any) -> bytes:
 
 
 async def observed(
-    call: Callable[..., Any], schema: GraphQLSchema, document: DocumentNode, stage: Any, **arguments: Any
+    way: Way, schema: GraphQLSchema, document: DocumentNode, stage: Any, kind: str = "query", **arguments: Any
 ) -> Observed:
     """The result (or the results of a subscription) and the events."""
-    result = call(schema, document, context_value=stage, **arguments)
-    if inspect.isawaitable(result):
-        result = await result
-    if isinstance(result, ExecutionResult):
-        found: Any = seen(result)
-    else:
-        found = [seen(event) async for event in result]
+    results: list[ExecutionResult] = []
+    with by_plan_or_not(way, results):
+        result = way.call(kind)(schema, document, context_value=stage, **arguments)
+        if inspect.isawaitable(result):
+            result = await result
+        if isinstance(result, ExecutionResult):
+            results.append(result)
+            found: Any = seen(result)
+        else:
+            results.extend([event async for event in result])
+            found = [seen(event) for event in results]
     await settled()
     return encoded(found), stage.events
 

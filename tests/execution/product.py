@@ -1,21 +1,22 @@
 """Operations on the product's own schema, run by graphql-core and compiled, on equal rows."""
 
+import inspect
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
-from graphql import DocumentNode, ExecutionResult, execute, parse, validate
+from graphql import DocumentNode, ExecutionResult, parse, validate
+from hypothesis import given
+from hypothesis import strategies as st
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 
-import execution
 from core.permissions import Principal
 from resolvers import build_schema
 from resolvers.endpoint.execution import is_awaitable
 from tests.execution.company import Company
-from tests.execution.differential import encoded, seen
+from tests.execution.differential import TIMES, Way, by_core, by_plan_or_not, compiled, encoded, seen, was_copied
 from tests.execution.documents import document
 from tests.execution.numbering import Numbering
 from tests.execution.words import words
@@ -23,10 +24,9 @@ from tests.statements import statements
 
 SCHEMA = build_schema()
 CORE = SCHEMA._schema
-BY_CORE = StrawberryGraphQLCoreExecutionContext
-COMPILED = SCHEMA.execution_context_class
-# The second time the operation is known, and what its values look like.
-WAYS = (BY_CORE, COMPILED, COMPILED)
+BY_CORE = by_core(StrawberryGraphQLCoreExecutionContext)
+COMPILED = compiled(SCHEMA.execution_context_class)
+CASES = given(random=st.randoms(use_true_random=True))
 MOVING = frozenset({"rateLimit"})  # tells the time
 
 
@@ -34,6 +34,7 @@ MOVING = frozenset({"rateLimit"})  # tells the time
 class Asked:
     """A valid operation, and who sends it."""
 
+    kind: str
     text: str
     document: DocumentNode = field(repr=False)
     variables: dict[str, Any]
@@ -53,45 +54,44 @@ def drawn(company: Company, random: Random, kind: str, **options: Any) -> Asked:
     text, variables = document(CORE, random, kind, literals=words(company), without=MOVING, **options)
     parsed = parse(text)
     assert validate(CORE, parsed) == [], text
-    return Asked(text=text, document=parsed, variables=variables, principal=random.choice(company.callers))
+    return Asked(kind=kind, text=text, document=parsed, variables=variables, principal=random.choice(company.callers))
 
 
-async def ran(company: Company, way: Any, asked: Asked) -> Outcome:
+async def compared(
+    run: Callable[[Company, Way, Asked], Awaitable[Outcome]], company: Company, asked: Asked
+) -> Outcome:
+    """The outcome by graphql-core, after checking that it is the same compiled."""
+    expected = await run(company, BY_CORE, asked)
+    for _ in range(TIMES):
+        assert (await run(company, COMPILED, asked)).story == expected.story, asked
+    assert asked.kind == "subscription" or was_copied(COMPILED, CORE, asked.document, asked.variables)
+    return expected
+
+
+async def started(company: Company, way: Way, asked: Asked, **options: Any) -> Any:
+    """The result, or a subscription's stream."""
+    made = way.call(asked.kind)(
+        CORE,
+        asked.document,
+        context_value=company.context(asked.principal),
+        variable_values=asked.variables,
+        **options,
+    )
+    return await made if inspect.isawaitable(made) else made
+
+
+async def ran(company: Company, way: Way, asked: Asked) -> Outcome:
     """The outcome of a query or mutation: its answer, its statements, and what it sent after they were committed.
 
     Without the statements where there are errors, as those of siblings are cancelled sooner or later.
     """
     outcome = Outcome()
-    with by_plan_or_not(way, outcome), statements(company.runtime) as sent:
-        result = execute(
-            CORE,
-            asked.document,
-            context_value=company.context(asked.principal),
-            variable_values=asked.variables,
-            executor_class=way,
-            is_awaitable=is_awaitable,
-        )
-        outcome.results.append(result if isinstance(result, ExecutionResult) else await result)
+    with by_plan_or_not(way, outcome.results), statements(company.runtime) as sent:
+        outcome.results.append(await started(company, way, asked, is_awaitable=is_awaitable))
     answer = outcome.results[0]
     happened = [*([] if answer.errors else sent), *company.outbox.sent, *company.mailer.sent]
     outcome.story = [told(answer), *map(noted, happened)]
     return outcome
-
-
-@contextmanager
-def by_plan_or_not(way: Any, outcome: Outcome) -> Iterator[None]:
-    """See to it that plans are run for every result that fields were executed for, or for none at all."""
-    before = execution.statistics()
-    yield
-    after = execution.statistics()
-    executed = [result for result in outcome.results if was_executed(result)]
-    assert after["executed"] - before["executed"] == (0 if way is BY_CORE else len(executed))
-    assert after["fallen_back"] == before["fallen_back"]
-
-
-def was_executed(result: ExecutionResult) -> bool:
-    """Whether any field was: an error of the request or of a source stream comes before the first."""
-    return result.data is not None or any(error.path for error in result.errors or ())
 
 
 def told(result: ExecutionResult) -> str:

@@ -5,21 +5,17 @@ from random import Random
 from typing import Any
 
 import pytest
-from graphql import execute, parse, subscribe, validate
+from graphql import parse, validate
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import execution
 from tests.execution import torture
-from tests.execution.differential import MARKS, observed
+from tests.execution.differential import MARKS, TIMES, by_core, compiled, observed, was_copied
 from tests.execution.documents import document
 
 pytestmark = MARKS
-CALLS: dict[str, tuple[Any, Any]] = {
-    "query": (execute, execution.execute),
-    "mutation": (execute, execution.execute),
-    "subscription": (subscribe, execution.subscribe),
-}
+BY_CORE, COMPILED = by_core(), compiled(execution.CompiledExecutor)
 LONG = 20_000
 SHORT = 300
 
@@ -29,15 +25,15 @@ def compare(kind: str, random: Random, seed: int, trouble: float) -> None:
     text, variables = document(torture.SCHEMA, random, kind, literals=torture.LITERALS)
     parsed = parse(text)
     assert validate(torture.SCHEMA, parsed) == [], text
-    by_core, compiled = CALLS[kind]
 
     async def both() -> None:
-        arguments: dict[str, Any] = {"variable_values": variables, "root_value": {}}
-        expected = await observed(by_core, torture.SCHEMA, parsed, torture.Stage(seed, trouble), **arguments)
-        for _ in range(2):  # the second time the operation is known, and what its values look like
-            actual = await observed(compiled, torture.SCHEMA, parsed, torture.Stage(seed, trouble), **arguments)
+        arguments: dict[str, Any] = {"kind": kind, "variable_values": variables, "root_value": {}}
+        expected = await observed(BY_CORE, torture.SCHEMA, parsed, torture.Stage(seed, trouble), **arguments)
+        for _ in range(TIMES):
+            actual = await observed(COMPILED, torture.SCHEMA, parsed, torture.Stage(seed, trouble), **arguments)
             assert actual[0] == expected[0], text
             assert actual[1] == expected[1], text
+        assert kind == "subscription" or was_copied(COMPILED, torture.SCHEMA, parsed, variables)
 
     asyncio.run(both())
 

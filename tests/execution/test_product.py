@@ -3,30 +3,19 @@
 from random import Random
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from tests.execution.company import Company
 from tests.execution.differential import MARKS, drawing
-from tests.execution.product import WAYS, drawn, ran
+from tests.execution.product import CASES, compared, drawn, ran
 
 pytestmark = MARKS
-CASES = given(random=st.randoms(use_true_random=True))
-
-
-async def compare(company: Company, random: Random) -> None:
-    """Draw a query, run it all ways, compare."""
-    asked = drawn(company, random, "query", size=25)
-    expected = await ran(company, WAYS[0], asked)
-    for way in WAYS[1:]:
-        assert (await ran(company, way, asked)).story == expected.story, asked
 
 
 @drawing(80)
 @CASES
 async def test_queries_answer_the_same(company: Company, random: Random) -> None:
     """Eighty queries, in `make test`."""
-    await compare(company, random)
+    await compared(ran, company, drawn(company, random, "query", size=25))
 
 
 @pytest.mark.slow
@@ -34,4 +23,4 @@ async def test_queries_answer_the_same(company: Company, random: Random) -> None
 @CASES
 async def test_product_execution_at_length(company: Company, random: Random) -> None:
     """Two thousand queries."""
-    await compare(company, random)
+    await compared(ran, company, drawn(company, random, "query", size=25))

@@ -1,35 +1,31 @@
 """The product's subscriptions: the same events, compiled and by graphql-core, and the same end."""
 
 import asyncio
-import inspect
 from contextlib import aclosing
 from random import Random
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 import pytest
-from graphql import ExecutionResult, subscribe
-from hypothesis import given
-from hypothesis import strategies as st
+from graphql import ExecutionResult
 
 from models.campaigns import CampaignStatus
 from services.deliveries.states import announce, move
 from tests.execution.company import SENDING, SENT, Company
-from tests.execution.differential import MARKS, drawing
-from tests.execution.product import CORE, WAYS, Asked, Outcome, by_plan_or_not, drawn, numbering, told
+from tests.execution.differential import MARKS, Way, by_plan_or_not, drawing
+from tests.execution.product import CASES, Asked, Outcome, compared, drawn, numbering, started, told
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
 pytestmark = MARKS
-CASES = given(random=st.randoms(use_true_random=True))
 LONGEST_SECONDS = 10.0
 
 
-async def watched(company: Company, way: Any, asked: Asked) -> Outcome:
+async def watched(company: Company, way: Way, asked: Asked) -> Outcome:
     """The events of a stream up to its end, or up to the change of campaigns that follows the first one."""
     await company.restore()
     outcome = Outcome()
-    with by_plan_or_not(way, outcome):
+    with by_plan_or_not(way, outcome.results):
         async with asyncio.timeout(LONGEST_SECONDS):
             end = await follow(company, way, asked, outcome.results)
     numbers = numbering(company, asked)
@@ -37,17 +33,9 @@ async def watched(company: Company, way: Any, asked: Asked) -> Outcome:
     return outcome
 
 
-async def follow(company: Company, way: Any, asked: Asked, results: list[ExecutionResult]) -> str:
+async def follow(company: Company, way: Way, asked: Asked, results: list[ExecutionResult]) -> str:
     """Collect the results; what the stream ended with."""
-    stream = subscribe(
-        CORE,
-        asked.document,
-        context_value=company.context(asked.principal),
-        variable_values=asked.variables,
-        executor_class=way,
-    )
-    if inspect.isawaitable(stream):
-        stream = await stream
+    stream = await started(company, way, asked)
     if isinstance(stream, ExecutionResult):
         return f"refused: {told(stream)}"
     async with aclosing(cast("AsyncGenerator[ExecutionResult, None]", stream)) as events:
@@ -73,19 +61,11 @@ async def stir(company: Company) -> None:
                 await announce(uow, campaign_id)
 
 
-async def compare(company: Company, random: Random) -> None:
-    """Draw a subscription, watch it all ways on equal rows, compare."""
-    asked = drawn(company, random, "subscription", size=25)
-    expected = await watched(company, WAYS[0], asked)
-    for way in WAYS[1:]:
-        assert (await watched(company, way, asked)).story == expected.story, asked
-
-
 @drawing(20)
 @CASES
 async def test_subscriptions_tell_the_same(company: Company, random: Random) -> None:
     """Twenty subscriptions, in `make test`."""
-    await compare(company, random)
+    await compared(watched, company, drawn(company, random, "subscription", size=25))
 
 
 @pytest.mark.slow
@@ -93,4 +73,4 @@ async def test_subscriptions_tell_the_same(company: Company, random: Random) -> 
 @CASES
 async def test_product_streams_at_length(company: Company, random: Random) -> None:
     """Five hundred subscriptions."""
-    await compare(company, random)
+    await compared(watched, company, drawn(company, random, "subscription", size=25))

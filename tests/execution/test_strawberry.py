@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar
 
 import pytest
 import strawberry
-from graphql import execute, parse, subscribe, validate
+from graphql import parse, validate
 from graphql.pyutils import Path
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -21,7 +21,7 @@ import execution
 from execution import rows
 from execution.strawberry_calls import unless_given
 from execution.strawberry_fields import BasicField, CalledField, MethodField, strawberry_field
-from tests.execution.differential import MARKS, observed
+from tests.execution.differential import MARKS, TIMES, by_core, compiled, observed, was_copied
 from tests.execution.documents import document
 from tests.execution.strawberry_schema import LITERALS, PLAIN, SCHEMA, Context, Wanted
 
@@ -36,6 +36,10 @@ class Native(execution.CompiledStrawberryExecutor):
     natives: ClassVar[dict[str, type]] = {"DateTime": datetime}
 
 
+BY_CORE = by_core(PLAIN.execution_context_class)
+COMPILED = (compiled(execution.CompiledStrawberryExecutor), compiled(Native))
+
+
 def compare(kind: str, random: Random) -> None:
     """Draw a document, run it by Strawberry, compiled, and compiled for orjson; compare."""
     text, variables = document(CORE, random, kind, literals=LITERALS)
@@ -43,16 +47,15 @@ def compare(kind: str, random: Random) -> None:
     assert validate(CORE, parsed) == [], text
 
     async def all_ways() -> None:
-        arguments: dict[str, Any] = {"variable_values": variables}
+        arguments: dict[str, Any] = {"kind": kind, "variable_values": variables}
         if kind != "subscription":
             arguments["is_awaitable"] = optimized_is_awaitable
-        call = subscribe if kind == "subscription" else execute
-        plain = PLAIN.execution_context_class
-        expected = await observed(call, PLAIN_CORE, parsed, Context(), executor_class=plain, **arguments)
-        for executor in (SCHEMA.execution_context_class, SCHEMA.execution_context_class, Native):
-            actual = await observed(call, CORE, parsed, Context(), executor_class=executor, **arguments)
+        expected = await observed(BY_CORE, PLAIN_CORE, parsed, Context(), **arguments)
+        for way in COMPILED * TIMES:
+            actual = await observed(way, CORE, parsed, Context(), **arguments)
             assert actual[0] == expected[0], text
             assert actual[1] == expected[1], text
+        assert kind == "subscription" or all(was_copied(way, CORE, parsed, variables) for way in COMPILED)
 
     asyncio.run(all_ways())
 
