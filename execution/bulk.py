@@ -93,7 +93,7 @@ class Bulk:
         )
         if reading.kind == "typename":
             return repr(field.parent.name)
-        if reading.kind != "attribute" or reading.name not in reader.columns:
+        if reading.kind != "column" or reading.name not in reader.columns:
             raise Unsuited
         index, convert = reader.columns[reading.name]
         variable = f"v{next(self.numbers)}"

@@ -9,16 +9,16 @@ from graphql import GraphQLField, GraphQLSchema, TypeNameMetaFieldDef
 from execution.rows import read
 from execution.strawberry_fields import BasicField, CalledField, MethodField, strawberry_field
 
-Kind = Literal["typename", "attribute", "property", "method", "resolver", "custom"]
+Kind = Literal["typename", "attribute", "column", "property", "method", "resolver", "custom"]
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
     """What stands for the resolver in generated code.
 
-    `attribute` reads `name` of the source; `property` does what graphql-core's default resolver does; `method` calls
-    `call` with the source alone; `resolver` calls it with info and arguments (without one: the default resolver);
-    `custom` calls the resolver that the execution was given.
+    `attribute` reads `name` of the source, and `column` that of a row or else the attribute; `property` does what
+    graphql-core's default resolver does; `method` calls `call` with the source alone; `resolver` calls it with info
+    and arguments (without one: the default resolver); `custom` calls the resolver that the execution was given.
     """
 
     kind: Kind
@@ -36,8 +36,8 @@ def reading_of(
         usual = Reading("resolver") if has_arguments else Reading("property", name)
         return Reading("custom") if custom_default else usual
     match strawberry_field(definition, schema, read):
-        case BasicField(attribute) if not has_arguments:
-            return Reading("attribute", attribute)
+        case BasicField(attribute, of_rows) if not has_arguments:
+            return Reading("column" if of_rows else "attribute", attribute)
         case MethodField(function) if not has_arguments:
             return Reading("method", call=function)
         case CalledField(function):

@@ -18,9 +18,10 @@ from execution.strawberry_private import definition_behind, resolver_made, tells
 
 @dataclass(frozen=True, slots=True)
 class BasicField:
-    """Reads an attribute."""
+    """Reads an attribute; of rows, the column, where the schema's `default_resolver` would."""
 
     attribute: str
+    of_rows: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,17 +43,16 @@ def strawberry_field(
 ) -> BasicField | MethodField | CalledField | None:
     """What the field's resolver comes to, where it is simple; None where only calling it will do.
 
-    `row_resolver` is the `default_resolver` besides `getattr` that reads attributes of what is no row.
+    `row_resolver` is the `default_resolver` besides `getattr` that is known: it reads attributes of what is no row.
     """
     definition = definition_behind(field)
     if not isinstance(definition, StrawberryField) or type(definition).get_result is not StrawberryField.get_result:
         return None
     made = resolver_made(field)
     if made == "attribute":
-        plain = definition.is_basic_field and (
-            definition.default_resolver is getattr or definition.default_resolver is row_resolver
-        )
-        return BasicField(definition.python_name) if plain else None
+        of_rows = definition.default_resolver is row_resolver
+        plain = definition.is_basic_field and (of_rows or definition.default_resolver is getattr)
+        return BasicField(definition.python_name, of_rows) if plain else None
     resolver = definition.base_resolver
     if made is None or field.resolve is None or type(resolver) is not StrawberryResolver:
         return None

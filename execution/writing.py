@@ -126,7 +126,9 @@ def lines_of_reading(
 ) -> tuple[Lines, Lines]:
     """Put what the field reads into the variable; and what to do with it before it is looked at closely."""
     if reading.kind == "attribute":
-        return lines_of_attribute(compilation, reading.name, variable, reader), []
+        return lines_of_attribute(compilation, reading.name, variable), []
+    if reading.kind == "column":
+        return lines_of_column(compilation, reading.name, variable, reader), []
     if reading.kind == "property":
         look = f"source.get({reading.name!r}) if type(source) is dict else read_property(source, {reading.name!r})"
         call = f"{variable} = {variable}(run.info({compilation.constant('F', field)}, {at}))"
@@ -141,12 +143,17 @@ def lines_of_reading(
     return [f"{variable} = {function}(source, run.info({f}, {at}){arguments})"], []
 
 
-def lines_of_attribute(compilation: "Compilation", name: str, variable: str, reader: RowReader | None) -> Lines:
-    """Read an attribute, or a column where the source is a row."""
+def lines_of_attribute(compilation: "Compilation", name: str, variable: str) -> Lines:
+    """Read an attribute."""
+    if name.isascii() and name.isidentifier() and not iskeyword(name):
+        return [f"{variable} = source.{name}"]
+    return [f"{variable} = getattr(source, {compilation.constant('K', name)})"]
+
+
+def lines_of_column(compilation: "Compilation", name: str, variable: str, reader: RowReader | None) -> Lines:
+    """Read a column where the source is a row that has it, and else an attribute."""
     if reader is None or name not in reader.columns:
-        if name.isascii() and name.isidentifier() and not iskeyword(name):
-            return [f"{variable} = source.{name}"]
-        return [f"{variable} = getattr(source, {compilation.constant('K', name)})"]
+        return lines_of_attribute(compilation, name, variable)
     index, convert = reader.columns[name]
     lines = [f"{variable} = source[{index:d}]"]
     if convert is not None:

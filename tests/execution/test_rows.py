@@ -274,3 +274,34 @@ def test_a_generic_type_is_registered_once() -> None:
 def test_methods_get_the_row() -> None:
     """Also one that has the name of a column."""
     assert both("{ human { initials born } }", ROOT)["data"] == {"human": {"initials": "A", "born": "in 1815"}}
+
+
+def test_a_schema_without_the_resolver_for_rows_shows_what_stands_in_them() -> None:
+    """Columns are then read by the names of fields and nothing is converted, compiled or not."""
+
+    class TallRow(NamedTuple):
+        feet: int
+        name: str
+
+    @strawberry.type
+    class Tall:
+        feet: str
+        name: str | None
+
+    rows.register(Tall, TallRow, feet=rows.Column("feet", "{} ft".format), name=rows.Column("name", str.upper))
+
+    @strawberry.type
+    class Heights:
+        @strawberry.field
+        def one(self) -> Tall:
+            return TallRow(6, "Ada")  # type: ignore[return-value]
+
+        @strawberry.field
+        def many(self) -> list[Tall]:
+            return [TallRow(6, "Ada"), TallRow(7, "Bob")]  # type: ignore[list-item]
+
+    schema = strawberry.Schema(query=Heights)._schema
+    assert both("{ one { feet name } many { feet name } }", schema)["data"] == {
+        "one": {"feet": "6", "name": "Ada"},
+        "many": [{"feet": "6", "name": "Ada"}, {"feet": "7", "name": "Bob"}],
+    }

@@ -90,8 +90,8 @@ def fields_of(name: str) -> dict[str, Any]:
 def test_strawberry_reads_attributes_as_we_take_it_to() -> None:
     """Strawberry's plain fields are known as such; what has extensions, permissions or arguments is not."""
     fields = fields_of("Person")
-    assert strawberry_field(fields["name"], CORE, rows.read) == BasicField("name")
-    assert strawberry_field(fields["born"], CORE, rows.read) == BasicField("born")
+    assert strawberry_field(fields["name"], CORE, rows.read) == BasicField("name", of_rows=True)
+    assert strawberry_field(fields["born"], CORE, rows.read) == BasicField("born", of_rows=True)
     assert strawberry_field(fields["secret"], CORE, rows.read) is None
     assert strawberry_field(fields["loud"], CORE, rows.read) is None
 
@@ -209,7 +209,7 @@ def test_replaced_resolvers_are_called() -> None:
     """A resolver that somebody has put in the place of Strawberry's is called like any other."""
     schema = strawberry.Schema(query=strawberry.type(type("Query", (), {"__annotations__": {"name": str}})))
     field = schema._schema.query_type.fields["name"]  # type: ignore[union-attr]
-    assert strawberry_field(field, schema._schema, rows.read) == BasicField("name")
+    assert strawberry_field(field, schema._schema, rows.read) == BasicField("name", of_rows=False)
     original = field.resolve
     field.resolve = partial(original)
     assert strawberry_field(field, schema._schema, rows.read) is None
