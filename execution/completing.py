@@ -175,7 +175,7 @@ def complete_object(run: Run, field: Field, plan: "ObjectPlan", path: Thin, valu
         if not belongs:
             raise invalid_return_type_error(plan.type, value, field.details)
     plan.learn(value)
-    return plan.execute(run, value, path)
+    return execute_object(run, field, plan, path, value)
 
 
 async def complete_object_later(
@@ -184,8 +184,15 @@ async def complete_object_later(
     """An object whose type takes time to tell."""
     if not await belongs:
         raise invalid_return_type_error(plan.type, value, field.details)
-    completed = plan.execute(run, value, path)
+    completed = execute_object(run, field, plan, path, value)
     return await completed if run.is_awaitable(completed) else completed
+
+
+def execute_object(run: Run, field: Field, plan: "ObjectPlan", path: Thin, value: Any) -> Any:
+    """The fields of an object, or by graphql-core those of a row that belongs to another type."""
+    if plan.foreign(value):
+        return execute_by_graphql_core(plan, field.details)(run, value, path)
+    return plan.execute(run, value, path)
 
 
 def completer_of_abstract(compilation: "Compilation", field: Field, type_: GraphQLAbstractType) -> Complete:

@@ -8,7 +8,7 @@ from typing import Any
 from graphql import GraphQLObjectType
 from graphql.pyutils.undefined import UndefinedType
 
-from execution.rows import RowReader, readers_of
+from execution.rows import READERS, RowReader, readers_of
 from execution.run import Field, Run
 from execution.strawberry_fields import decides_by_class, definition_of
 from execution.strawberry_private import CAST
@@ -37,9 +37,14 @@ class ObjectPlan:
         """Whether values of this class are objects of the type, as one has been before."""
         return type(value) in self.plain and not (self.cast and hasattr(value, CAST))
 
+    def foreign(self, value: object) -> bool:
+        """Whether it is a row of another type: then its columns are not known here."""
+        reader = READERS.get(type(value))
+        return reader is not None and reader not in self.rows
+
     def learn(self, value: object) -> None:
         """Take values of this class for objects of the type from now on, where nothing but the class decides."""
-        if not self.by_class or type(value) in self.plain or len(self.plain) >= MOST_CLASSES:
+        if not self.by_class or type(value) in self.plain or len(self.plain) >= MOST_CLASSES or self.foreign(value):
             return
         if is_plain(type(value)) and not (self.cast and hasattr(value, CAST)):
             self.plain.add(type(value))

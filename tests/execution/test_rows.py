@@ -1,6 +1,6 @@
 """Types read straight from rows."""
 
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Annotated, Any, Generic, NamedTuple, TypeVar
 
 import pytest
 import strawberry
@@ -305,3 +305,89 @@ def test_a_schema_without_the_resolver_for_rows_shows_what_stands_in_them() -> N
         "one": {"feet": "6", "name": "Ada"},
         "many": [{"feet": "6", "name": "Ada"}, {"feet": "7", "name": "Bob"}],
     }
+
+
+class KittenColumns(NamedTuple):
+    name: str
+
+
+class KittenRow(KittenColumns):
+    """Can be cast, as it has a dictionary."""
+
+
+@strawberry.interface
+class Animal:
+    name: str
+
+
+@strawberry.type
+class Kitten(Animal):
+    pass
+
+
+@strawberry.type
+class Dog(Animal):
+    pass
+
+
+@strawberry.type
+class Statue:
+    name: str
+
+
+rows.register(Kitten, KittenRow, name=rows.Column("name", str.upper))
+CREATURES = (Kitten, Dog, Statue)
+shown: list[Any] = []
+
+
+@strawberry.type
+class Shelter:
+    @strawberry.field
+    def kitten(self) -> Kitten | None:
+        return shown[0]  # type: ignore[no-any-return]
+
+    @strawberry.field
+    def statue(self) -> Statue | None:
+        return shown[0]  # type: ignore[no-any-return]
+
+    @strawberry.field
+    def kittens(self) -> list[Kitten | None]:
+        return shown
+
+    @strawberry.field
+    def statues(self) -> list[Statue | None]:
+        return shown
+
+    @strawberry.field
+    def animals(self) -> list[Animal | None]:
+        return shown
+
+    @strawberry.field
+    def creatures(self) -> list[Annotated[Kitten | Dog | Statue, strawberry.union("Creature")] | None]:
+        return shown
+
+
+SHELTER = strawberry.Schema(query=Shelter, types=[Dog], config=StrawberryConfig(default_resolver=rows.read))._schema
+SHELTERED = """{
+    kitten { name } statue { name } kittens { name } statues { name } animals { __typename name }
+    creatures { __typename ... on Kitten { name } ... on Dog { name } ... on Statue { name } }
+}"""
+
+
+class Stranger:
+    """What is no type of the schema."""
+
+    name = "Eve"
+
+
+@pytest.mark.parametrize("type_", [None, *CREATURES])
+@pytest.mark.parametrize("first", [False, True])
+@pytest.mark.parametrize("make", [*CREATURES, KittenRow, Stranger])
+def test_values_may_be_cast(make: Any, first: bool, type_: type | None) -> None:
+    """A value, a row or another that `strawberry.cast` calls one of a type is shown as graphql-core shows it."""
+    values = [make() if make is Stranger else make(name="Eve") for _ in range(2)]
+    if type_ is not None:
+        strawberry.cast(type_, values[0])
+    shown[:] = values if first else values[::-1]
+    for _ in range(2):
+        both(SHELTERED, SHELTER)
