@@ -5,8 +5,9 @@
 declares that resolvers of `Contact` may also give named tuples of the class `ContactRow`. A field of the type is read
 from the column of the same name, or as its `Column` says. Build the schema with
 `StrawberryConfig(default_resolver=rows.read)`, so that Strawberry reads rows the same way when it executes an
-operation itself. Values of the type are then told by their class: the type's own, a row class, or an interface's.
-A generic type is registered once for all that is made of it. `rows.selected` says which columns an operation needs.
+operation itself. Values of the type are then told by their class (the type's own, a row class, or an interface's) or
+by `strawberry.cast`. A generic type is registered once for all that is made of it. `rows.selected` says which columns
+an operation needs.
 """
 
 from collections.abc import Callable, Iterable
@@ -18,7 +19,7 @@ from graphql import GraphQLObjectType, GraphQLResolveInfo
 from strawberry.types.base import StrawberryObjectDefinition, get_object_definition
 
 from execution.selections import Nodes, selected_fields
-from execution.strawberry_private import definition_behind, raw_info
+from execution.strawberry_private import CAST, definition_behind, raw_info
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +111,9 @@ def accept(definition: StrawberryObjectDefinition, row: type) -> None:
     classes = (definition.origin, row, *(interface.origin for interface in definition.interfaces))
 
     def is_type_of(value: Any, info: GraphQLResolveInfo[Any]) -> bool:
-        return isinstance(value, classes) or (before is not None and before(value, info))
+        if isinstance(value, classes) or getattr(value, CAST, None) in classes:
+            return True
+        return before is not None and before(value, info)
 
     is_type_of.by_class = before is None or getattr(before, "by_class", False)  # type: ignore[attr-defined]
     definition.is_type_of = is_type_of

@@ -14,6 +14,7 @@ from execution.plans import plans_of
 
 pytestmark = pytest.mark.usefixtures("eager")
 T = TypeVar("T")
+CALLS: tuple[Any, ...] = (execution.execute, execute)
 
 
 class PointRow(NamedTuple):
@@ -56,12 +57,12 @@ class Query:
 SCHEMA = strawberry.Schema(query=Query, config=StrawberryConfig(default_resolver=rows.read))._schema
 
 
-def both(text: str, schema: GraphQLSchema = SCHEMA) -> dict[str, Any]:
+def both(text: str, schema: GraphQLSchema = SCHEMA, **arguments: Any) -> dict[str, Any]:
     """The answer, after checking that graphql-core gives the same."""
     document = parse(text)
-    compiled, by_core = execution.execute(schema, document), execute(schema, document)
-    assert compiled.formatted == by_core.formatted  # type: ignore[union-attr]
-    return compiled.formatted  # type: ignore[union-attr, return-value]
+    compiled, by_core = (call(schema, document, **arguments).formatted for call in CALLS)
+    assert compiled == by_core
+    return compiled  # type: ignore[no-any-return]
 
 
 def plan_of(schema: GraphQLSchema, text: str) -> Plan:
@@ -204,7 +205,7 @@ class Root:
 ROOT = strawberry.Schema(query=Root, types=[Robot], config=StrawberryConfig(default_resolver=rows.read))._schema
 
 
-@pytest.mark.parametrize("call", [execute, execution.execute])
+@pytest.mark.parametrize("call", CALLS)
 @pytest.mark.parametrize(
     ("text", "columns"),
     [
@@ -391,3 +392,18 @@ def test_values_may_be_cast(make: Any, first: bool, type_: type | None) -> None:
     shown[:] = values if first else values[::-1]
     for _ in range(2):
         both(SHELTERED, SHELTER)
+
+
+def test_what_is_cast_to_a_type_with_rows_is_of_the_type() -> None:
+    """An object that `strawberry.cast` calls a kitten is shown as one, in fields, lists, interfaces and unions."""
+    shown[:] = [strawberry.cast(Kitten, Stranger())]
+    for _ in range(2):
+        answer = both("{ kitten { name } kittens { name } animals { __typename } creatures { __typename } }", SHELTER)
+        assert answer == {
+            "data": {
+                "kitten": {"name": "Eve"},
+                "kittens": [{"name": "Eve"}],
+                "animals": [{"__typename": "Kitten"}],
+                "creatures": [{"__typename": "Kitten"}],
+            }
+        }
