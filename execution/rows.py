@@ -53,7 +53,14 @@ class RowReader:
 
 
 class Members(dict[Any, Enum]):
-    """The members of an enum by their values."""
+    """The members of an enum by their values; what else there is, its `_missing_` says."""
+
+    def __init__(self, enum: type[Enum]) -> None:
+        super().__init__({member.value: member for member in enum})
+        self.enum = enum
+
+    def __missing__(self, value: Any) -> Enum:
+        return self.enum(value)
 
 
 READERS: dict[type, RowReader] = {}
@@ -90,7 +97,7 @@ def position(names: tuple[str, ...], column: Column, row: type) -> int:
 def conversion(convert: Callable[[Any], Any] | None) -> Callable[[Any], Any] | None:
     """The conversion; for the class of an enum the look-up of its members, which is quicker than the class."""
     if isinstance(convert, type) and issubclass(convert, Enum):
-        return Members({member.value: member for member in convert}).__getitem__
+        return Members(convert).__getitem__
     return convert
 
 

@@ -1,5 +1,6 @@
 """Types read straight from rows."""
 
+from enum import Enum
 from typing import Annotated, Any, Generic, NamedTuple, TypeVar
 
 import pytest
@@ -113,6 +114,44 @@ def test_rows_that_do_not_fit_are_refused() -> None:
 
     with pytest.raises(ValueError, match="no column 'z'"):
         rows.register(Point, Other, y=rows.Column("z"))
+
+
+@strawberry.enum
+class Size(Enum):
+    SMALL = "small"
+    LARGE = "large"
+
+    @classmethod
+    def _missing_(cls, value: object) -> "Size | None":
+        return {"tiny": cls.SMALL, 3: cls.LARGE}.get(value)
+
+
+class ShirtRow(NamedTuple):
+    size: Any
+
+
+@strawberry.type
+class Shirt:
+    size: Size | None
+
+
+@strawberry.type
+class Wardrobe:
+    @strawberry.field
+    def shirts(self, info: strawberry.Info) -> list[Shirt]:
+        return [ShirtRow(size) for size in info.context]  # type: ignore[misc]
+
+
+def test_an_enum_says_what_it_misses() -> None:
+    """A column of an enum holds what its class takes: values, and what `_missing_` makes something of."""
+    rows.register(Shirt, ShirtRow, size=rows.Column("size", Size))
+    schema = strawberry.Schema(query=Wardrobe, config=StrawberryConfig(default_resolver=rows.read))._schema
+    usual, others = ["small", None, "large"], ["small", "tiny", 3, "huge", None, 4]
+    for sizes in (usual, others, usual, others):
+        both("{ shirts { size } }", schema, context_value=sizes)
+    answer = both("{ shirts { size } }", schema, context_value=others)
+    assert [shirt["size"] for shirt in answer["data"]["shirts"]] == ["SMALL", "SMALL", "LARGE", None, None, None]
+    assert [error["message"] for error in answer["errors"]] == ["'huge' is not a valid Size", "4 is not a valid Size"]
 
 
 class HumanRow(NamedTuple):
