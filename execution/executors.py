@@ -32,16 +32,15 @@ from graphql.execution.incremental import IncrementalExecutor
 from graphql.execution.values import VariableValues
 from graphql.pyutils import AwaitableOrValue
 from graphql.pyutils.is_awaitable import is_async_iterable, is_awaitable
-from strawberry.execution import optimized_is_awaitable
 
 from execution.compiling import Plan
 from execution.plans import Operation, counts, fall_back, find, plans_of
 from execution.run import Run
-from execution.strawberry_private import InfoMaker, StrawberryExecutor, says_no_to_streams
+from execution.strawberry_private import InfoMaker, StrawberryExecutor, awaitable, says_no_to_streams
 from execution.variables import coerced
 
 # The predicates whose answers for plain values and coroutines are known; generated code relies on them.
-AWAITING: Final[tuple[Callable[..., Any], ...]] = (is_awaitable, optimized_is_awaitable)
+AWAITING: Final[tuple[Callable[..., Any], ...]] = (is_awaitable, awaitable)
 ITERATING: Final[tuple[Callable[..., Any], ...]] = (is_async_iterable, assume_not_async_iterable)
 # What subclasses may override without keeping plans from running.
 OF_ONE_EXECUTION: Final = frozenset(

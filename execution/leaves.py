@@ -17,6 +17,8 @@ from graphql import (
     GraphQLString,
 )
 
+from execution.strawberry_private import enum_behind
+
 if TYPE_CHECKING:
     from execution.compiling import Compilation
     from execution.writing import Place
@@ -70,7 +72,7 @@ def names_of(type_: GraphQLEnumType) -> tuple[dict[int, str], dict[str, str], li
     by_identity: dict[int, str] = {}
     by_text: dict[str, str] = {}
     values = [value.value for value in type_.values.values()]
-    classes = {type(value) for value in values if isinstance(value, Enum)} | {getattr(type_, "wrapped_cls", None)}
+    classes = {type(value) for value in values if isinstance(value, Enum)} | {enum_behind(type_)}
     members: list[Any] = [member for cls in classes if cls is not None for member in cls]
     for value in [*members, *(value for value in values if type(value) is str)]:
         try:

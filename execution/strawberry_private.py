@@ -7,11 +7,13 @@ Strawberry in between, one has to know how the field's resolver was made, and of
 
 import inspect
 from collections.abc import Callable
+from enum import Enum
 from types import CoroutineType
 from typing import Any, Final, Literal, TypeAlias
 
 from graphql import GraphQLField, GraphQLResolveInfo
 from graphql.execution import Executor
+from strawberry.execution import optimized_is_awaitable
 from strawberry.extensions.field_extension import build_field_extension_resolvers
 from strawberry.schema.schema import Schema, StrawberryGraphQLCoreExecutionContext
 from strawberry.schema.schema_converter import GraphQLCoreConverter
@@ -20,6 +22,7 @@ from strawberry.types.field import StrawberryField
 
 Made: TypeAlias = Literal["attribute", "call", "coroutine"]
 CAST: Final = TYPE_CAST_ATTRIBUTE  # where `strawberry.cast` says what a value is
+awaitable = optimized_is_awaitable  # what `Schema.execute` asks
 StrawberryExecutor = StrawberryGraphQLCoreExecutionContext  # the `execution_context_class` of who sets none
 
 
@@ -64,6 +67,11 @@ def tells_by_class(is_type_of: Any) -> bool:
 def definition_behind(part: Any) -> Any:
     """Strawberry's definition of a part of a schema, or of the schema itself; None where it has none."""
     return part.extensions.get(GraphQLCoreConverter.DEFINITION_BACKREF)
+
+
+def enum_behind(type_: Any) -> type[Enum] | None:
+    """The class whose members the type of an enum takes; None for any other type."""
+    return getattr(type_, "wrapped_cls", None)
 
 
 def extension_calls(definition: StrawberryField) -> list[Any]:

@@ -1,5 +1,6 @@
 """What we know of Strawberry's inside: this fails, and says what has changed, when Strawberry is not so any more."""
 
+import asyncio
 import dataclasses
 import re
 from collections.abc import Callable
@@ -17,14 +18,16 @@ from execution.strawberry_fields import decides_by_class
 from execution.strawberry_private import (
     CAST,
     StrawberryExecutor,
+    awaitable,
     definition_behind,
+    enum_behind,
     extension_calls,
     raw_info,
     resolver_made,
     says_no_to_streams,
     tells_by_class,
 )
-from tests.execution.strawberry_schema import PLAIN, SCHEMA, Person, Robot, Stranger
+from tests.execution.strawberry_schema import PLAIN, SCHEMA, Mood, Person, Robot, Stranger
 
 CORE = SCHEMA._schema
 PERSON: dict[str, Any] = CORE.type_map["Person"].fields  # type: ignore[attr-defined]
@@ -59,17 +62,19 @@ def handling() -> strawberry.Schema:
     return strawberry.Schema(query=Handled, exception_handlers=[Handle()], execution_context_class=compiled)
 
 
-def predicate_of_execute_sync() -> Any:
-    """The `is_async_iterable` that Strawberry makes."""
-    heard: list[Any] = []
+def executors() -> tuple[Any, Any]:
+    """What Strawberry makes for `execute` and for `execute_sync`."""
+    made: list[Any] = []
 
     class Listening(StrawberryExecutor):
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             super().__init__(*args, **kwargs)
-            heard.append(self.is_async_iterable)
+            made.append(self)
 
-    strawberry.Schema(query=Handled, execution_context_class=Listening).execute_sync("{ __typename }")
-    return heard[0]
+    schema = strawberry.Schema(query=Handled, execution_context_class=Listening)
+    asyncio.run(schema.execute("{ __typename }"))
+    schema.execute_sync("{ __typename }")
+    return made[0], made[1]
 
 
 def told_by_class() -> bool:
@@ -123,7 +128,11 @@ TAKEN_FOR_TRUE: dict[str, Callable[[], bool]] = {
         and "operation_extensions" in StrawberryExecutor.build_resolve_info.__code__.co_names
     ),
     "`execute_sync` makes its `is_async_iterable` in the schema's module": lambda: says_no_to_streams(
-        predicate_of_execute_sync()
+        executors()[1].is_async_iterable
+    ),
+    "`execute` asks `optimized_is_awaitable` what is awaitable": lambda: executors()[0].is_awaitable is awaitable,
+    "the type of an enum has its class": lambda: (
+        enum_behind(CORE.type_map["Mood"]) is Mood and enum_behind(CORE.type_map["Person"]) is None
     ),
 }
 
@@ -139,8 +148,8 @@ def test_one_module_knows_strawberrys_inside() -> None:
     room = Path(execution.__file__).parent
     modules = [path for path in room.glob("*.py") if path.stem != "strawberry_private"]
     assert len(modules) > 10
-    private = r"\b_raw_info|\b_field\b|_strawberry_schema|strawberry-definition|import \w*GraphQLCore"
-    inside = r"strawberry\.(?:schema\.(?!config)|types\.cast|extensions\.|schema_)"
+    private = r"\b_raw_info|\b_field\b|_strawberry_schema|strawberry-definition|import \w*GraphQLCore|wrapped_cls"
+    inside = r"strawberry\.(?:schema\.(?!config)|execution|types\.cast|extensions\.|schema_)"
     found = {
         f"{path.name}: {word}"
         for path in modules
