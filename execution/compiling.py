@@ -37,6 +37,7 @@ from execution.writing import lines_of_list, lines_of_object, lines_of_steps
 
 MOST_FIELDS: Final = 250  # some 25 ms of compiling, during which nothing else runs
 MOST_DEPTH: Final = 50
+MOST_LOOKS: Final = 30_000  # at selections, to see which fields objects have: some 50 ms
 NAME = re.compile("[_A-Za-z][_0-9A-Za-z]*")
 PLAN_NUMBERS = count(1)
 WORDS: dict[str, Any] = {
@@ -93,7 +94,13 @@ class Compilation:
     """Writes the functions of one plan, all of them in one namespace that holds nothing else."""
 
     def __init__(
-        self, run: Run, *, custom_default: bool, conditions: Iterable[str] = (), ledger: Ledger | None = None
+        self,
+        run: Run,
+        *,
+        custom_default: bool,
+        conditions: Iterable[str] = (),
+        selections: int = 1,
+        ledger: Ledger | None = None,
     ) -> None:
         self.schema = run.schema
         self.fragments = run.fragments
@@ -107,10 +114,12 @@ class Compilation:
         self.natives = run.natives
         self.name = f"<plan {next(PLAN_NUMBERS)}>"
         self.numbers = count()
+        self.looks = MOST_LOOKS // max(selections, 1)  # each of them may be at all selections
         self.depth = 0
         self.fields = 0
         self.repeated = 0  # fields written once more, in functions of lists
         self.kept: list[Any] = []  # what is known by its id here has to live on
+        self.found: dict[tuple[str, int], ObjectPlan] = {}
         self.objects: dict[tuple[Any, ...], ObjectPlan] = {}
         self.on_demand: dict[tuple[str, int], ObjectPlan] = {}
         self.lists: dict[tuple[Field, int], tuple[Position, str]] = {}
@@ -162,6 +171,18 @@ class Compilation:
 
     def object_of(self, type_: GraphQLObjectType, details: FieldDetailsList) -> ObjectPlan:
         """The plan of the fields' selection on the type; past the limits, graphql-core is to execute it."""
+        key = (type_.name, id(details))
+        plan = self.found.get(key)
+        if plan is None:
+            plan = self.found[key] = self.object_looked_up(type_, details)
+            self.kept.append(details)
+        return plan
+
+    def object_looked_up(self, type_: GraphQLObjectType, details: FieldDetailsList) -> ObjectPlan:
+        """The same, before it is known; past the limits, not even what is selected is worked out."""
+        if self.looks <= 0 or self.fields >= MOST_FIELDS or self.depth >= MOST_DEPTH:
+            return self.left_to_core(type_, details)
+        self.looks -= 1
         collected = collect_subfields(
             self.schema,
             self.fragments,
@@ -171,7 +192,7 @@ class Compilation:
             details,
             self.hide_suggestions,
         )
-        if self.fields + len(collected.grouped_field_set) > MOST_FIELDS or self.depth >= MOST_DEPTH:
+        if self.fields + len(collected.grouped_field_set) > MOST_FIELDS:
             return self.left_to_core(type_, details)
         return self.object_with(type_, collected.grouped_field_set)
 
@@ -206,12 +227,12 @@ class Compilation:
             if self.ledger is not None and not self.ledger.allows():
                 return self.left_to_core(type_, details)
             started, fields = time.perf_counter(), self.fields + self.repeated
-            objects, lists = set(self.objects), set(self.lists)
+            found, objects, lists = set(self.found), set(self.objects), set(self.lists)
             try:
                 plan = self.object_of(type_, details)
                 self.write()
             except Exception as error:  # noqa: BLE001 - the operation is under way: it must not be lost by this
-                for written, before in ((self.objects, objects), (self.lists, lists)):
+                for written, before in ((self.found, found), (self.objects, objects), (self.lists, lists)):
                     for half in [each for each in written if each not in before]:
                         del written[half]
                 self.lines, self.new_plans = [], []

@@ -121,6 +121,7 @@ class Operation:
         "plans",
         "refused",
         "reported",
+        "selections",
         "variables",
     )
 
@@ -132,6 +133,7 @@ class Operation:
         self.models: dict[type, Any] = {}
         self.refused: str | None = None
         self.fields = 0
+        self.selections = 0
         self.node = run.operation
         self.fragments = run.fragments
         self.fragment_definitions = run.fragment_definitions
@@ -244,7 +246,7 @@ class Plans:
         self.forget(key)
         operation = Operation(document, name, run)
         try:
-            operation.conditions = conditions(document, run.operation)
+            operation.conditions, operation.selections = conditions(document, run.operation)
         except Refused as refused:
             operation.refused = str(refused)
         self.operations[key] = operation
@@ -319,8 +321,15 @@ class Later:
 def compiled(run: Run, ledger: Later, *, custom_default: bool) -> Plan | str:
     """A plan, or why there is none. A fault of the compiler's is reported, and costs nobody an answer."""
     try:
-        conditions = ledger.operation.conditions
-        return Plan(Compilation(run, custom_default=custom_default, conditions=conditions, ledger=ledger))
+        operation = ledger.operation
+        compilation = Compilation(
+            run,
+            custom_default=custom_default,
+            conditions=operation.conditions,
+            selections=operation.selections,
+            ledger=ledger,
+        )
+        return Plan(compilation)
     except Refused as refused:
         return str(refused)
     except GraphQLError:

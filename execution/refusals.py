@@ -22,21 +22,26 @@ class Refused(Exception):
     """The compiler does not take the operation; the text is the reason, one of a few."""
 
 
-def conditions(document: DocumentNode, operation: OperationDefinitionNode) -> tuple[str, ...]:
-    """The variables that @skip and @include look at; raises `Refused` for what is not compiled."""
+def conditions(document: DocumentNode, operation: OperationDefinitionNode) -> tuple[tuple[str, ...], int]:
+    """The variables that @skip and @include look at, and how many selections there are.
+
+    Raises `Refused` for what is not compiled.
+    """
     if any(
         directive.name.value == "experimental_disableErrorPropagation" for directive in operation.directives or ()
     ):
         raise Refused("error propagation switched off")
     names: dict[str, None] = {}
+    selections = 0
     for node in reached(document, operation):
+        selections += 1
         for directive in node.directives or ():
             if directive.name.value in INCREMENTAL:
                 raise Refused("incremental delivery")
             if directive.name.value in CONDITIONS:
                 values = [argument.value for argument in directive.arguments or ()]
                 names.update((value.name.value, None) for value in values if isinstance(value, VariableNode))
-    return tuple(names)
+    return tuple(names), selections
 
 
 def reached(

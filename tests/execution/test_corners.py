@@ -1,8 +1,9 @@
 """Rare things, each on a schema of its own: what graphql-core answers, the plan answers."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from typing import Any
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import replace
+from typing import Any, ClassVar
 
 import pytest
 from graphql import (
@@ -24,6 +25,7 @@ from graphql import (
 
 import execution
 from execution.compiling import Plan
+from execution.completing import execute_by_graphql_core
 from execution.plans import plans_of
 from tests.execution import torture
 from tests.execution.differential import encoded, seen, settled
@@ -186,6 +188,43 @@ async def test_large_and_deep_plans_end_in_graphql_core() -> None:
     assert b'"a":1' in await same(schema, deep, root)
     plans = [plan for kept in plans_of(schema).operations.values() for plan in kept.plans.values()]
     assert all(isinstance(plan, Plan) and plan.compilation.fields <= 250 for plan in plans)
+
+
+class Watched(tuple[Any, ...]):
+    """Selections that note each time they are looked through."""
+
+    __slots__ = ()
+    looks: ClassVar[list[int]] = []
+
+    def __iter__(self) -> Iterator[Any]:
+        self.looks.append(len(self))
+        return super().__iter__()
+
+
+async def test_what_does_not_fit_is_not_worked_out_again_and_again() -> None:
+    """Many fields that share a selection too large for a plan cost the compiler few looks at it."""
+    schema = build_schema("type Query { a: Int b: Query }")
+    fields = " ".join(f"x{number}: b {{ ...Large }}" for number in range(240))
+    large = " ".join(f"y{number}: a" for number in range(3_000))
+    document = parse(f"{{ {fields} }} fragment Large on Query {{ {large} }}")
+    operation, fragment = document.definitions
+    watched = replace(fragment.selection_set, selections=Watched(fragment.selection_set.selections))  # type: ignore[attr-defined]
+    document = replace(document, definitions=(operation, replace(fragment, selection_set=watched)))  # type: ignore[call-arg]
+    Watched.looks.clear()
+    result: Any = execution.execute(schema, document, {"b": None})
+    assert (result.data["x239"], result.errors) == (None, None)
+    assert len(plans_of(schema).operations) == 1
+    assert 1 <= len(Watched.looks) <= 12
+
+
+async def test_a_large_object_that_fits_is_executed_by_the_plan() -> None:
+    """No part of a plan of 201 fields is left to graphql-core."""
+    schema = build_schema("type Query { a: Int b: Query }")
+    await same(schema, f"{{ b {{ {' '.join(f'x{number}: a' for number in range(200))} }} }}", {"b": {"a": 1}})
+    ((plan,),) = [kept.plans.values() for kept in plans_of(schema).operations.values()]
+    assert isinstance(plan, Plan)
+    names = {getattr(value, "__qualname__", "") for value in plan.compilation.namespace.values()}
+    assert [name for name in names if name.startswith(execute_by_graphql_core.__name__)] == []
 
 
 async def test_unknown_fields_are_left_out() -> None:
