@@ -30,7 +30,7 @@ from graphql.execution.executor import CollectedErrors, Executor
 from graphql.execution.executor_throwing_on_incremental import ExecutorThrowingOnIncremental
 from graphql.execution.incremental import IncrementalExecutor
 from graphql.execution.values import VariableValues
-from graphql.pyutils import AwaitableOrValue
+from graphql.pyutils import AwaitableOrValue, RefMap
 from graphql.pyutils.is_awaitable import is_async_iterable, is_awaitable
 
 from execution.compiling import Plan
@@ -56,6 +56,7 @@ OF_ONE_EXECUTION: Final = frozenset(
         "root_value",
         "variable_values",
         "_relevant_sub_fields",
+        "_stream_usages",
     }
 )
 # Resolvers and middleware among the arguments of `planned`: they may hold a request, and a model outlives it.
@@ -286,6 +287,7 @@ class Model:
         made.pending_incremental_futures = set()
         made.background_futures = set()
         made._relevant_sub_fields = {}  # noqa: SLF001 - see above
+        made._stream_usages = RefMap()  # noqa: SLF001 - see above
         return made
 
 

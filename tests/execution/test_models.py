@@ -5,6 +5,8 @@ from typing import Any, ClassVar
 import pytest
 import strawberry
 from graphql import DocumentNode, parse
+from graphql.execution import Executor
+from graphql.execution.values import VariableValues
 
 import execution
 from execution.compiling import Compilation
@@ -87,6 +89,23 @@ def test_a_model_and_a_plan_hold_nothing_of_a_request() -> None:
     assert "a secret" not in repr(model.state)
     (plan,) = kept.plans.values()
     assert plan.compilation.variable_values.coerced == {}  # type: ignore[union-attr]
+
+
+def test_copies_share_no_more_than_executors_do() -> None:
+    """What graphql-core makes anew for each executor, each copy has anew."""
+    schema, document = made(), parse("{ caller }")
+    for _ in range(2):
+        asked(schema, document, "ada")
+    kept = operation(schema)
+    model = kept.models[execution.CompiledStrawberryExecutor]
+    one, other = (vars(model.copy(None, None, VariableValues({}, {}))) for _ in range(2))
+    built: Any = [vars(Executor.build(schema._schema, document)) for _ in range(2)]
+    own = {name for name, value in built[0].items() if value is not built[1][name]}
+    # What belongs to the operation is found out once; helpers are made when they are asked for.
+    own -= {"fragments", "fragment_definitions", "variable_values", "async_helpers"}
+    assert one["async_work_finished_hook_task"] is None
+    assert own >= {"background_futures", "collected_errors", "_stream_usages"}
+    assert [name for name in own if one[name] is other[name]] == []
 
 
 class Noting(execution.CompiledStrawberryExecutor):
