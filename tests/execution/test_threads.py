@@ -1,5 +1,6 @@
 """Threads may execute operations of one schema at the same time, as servers of synchronous resolvers do."""
 
+import asyncio
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -8,8 +9,10 @@ from typing import Any
 
 import pytest
 import strawberry
+from graphql import parse
 
 import execution
+from execution.plans import plans_of
 
 THREADS = 6
 KINDS = range(12)
@@ -34,6 +37,15 @@ class Root:
     def number(self, plus: int) -> int:
         """One more."""
         return plus + 1
+
+    @strawberry.field
+    async def caller(self, info: strawberry.Info, mark: str) -> str | None:
+        """Who asks, after others had their turn; an error where nobody may know."""
+        for _ in range(3):
+            await asyncio.sleep(0)
+        if mark.endswith("!"):
+            raise ValueError(f"{info.context} said {mark}")
+        return f"{info.context} said {mark}"
 
 
 @pytest.fixture
@@ -87,3 +99,44 @@ def test_threads_make_room_for_each_other() -> None:
     assert len(plans.operations) == execution.limits.plans
     assert plans.fields == sum(operation.fields for operation in plans.operations.values())
     assert len(plans.by_identity) == sum(len(operation.aliases) for operation in plans.operations.values())
+
+
+@pytest.mark.usefixtures("impatient")
+def test_threads_with_loops_of_their_own_share_a_model() -> None:
+    """One compiled document, executors copied from one model: each caller is told what is for him, and no other."""
+    shared = schema()._schema
+    document = parse("query ($mark: String!) { caller(mark: $mark) shapes { id } again: caller(mark: $mark) }")
+    shapes = [{"id": kind} for kind in KINDS]
+    barrier = Barrier(THREADS)
+
+    async def ask(who: str, mark: str) -> Any:
+        result: Any = execution.execute(
+            shared,
+            document,
+            context_value=who,
+            variable_values={"mark": mark},
+            executor_class=execution.CompiledStrawberryExecutor,
+        )
+        return await result
+
+    async def talk(who: str) -> None:
+        for turn in range(40):
+            marks = [f"{turn}", f"{turn}!", f"{turn}?"]
+            for mark, result in zip(marks, await asyncio.gather(*(ask(who, mark) for mark in marks)), strict=True):
+                said = f"{who} said {mark}"
+                failed = mark.endswith("!")
+                told = None if failed else said
+                assert result.data == {"caller": told, "shapes": shapes, "again": told}
+                assert [error.message for error in result.errors or ()] == [said, said] * failed
+
+    def live(number: int) -> None:
+        barrier.wait()
+        asyncio.run(talk(f"caller {number}"))
+
+    before = execution.statistics()["executed"]
+    with ThreadPoolExecutor(THREADS) as pool:
+        list(pool.map(live, range(THREADS)))
+    assert execution.statistics()["executed"] > before
+    operation = plans_of(shared).known(document, None)
+    assert operation is not None
+    assert list(operation.models) == [execution.CompiledStrawberryExecutor]
