@@ -147,9 +147,9 @@ class Compiled(Run):
             if built is None or built.unknown() is not None:
                 return None
             if not kwargs and not any(args[index] is not None for index in OF_THE_CALLER):
+                if len(operation.models) >= MOST_MODELS:
+                    operation.models.clear()  # at once, as other threads may do the same
                 operation.models[cls] = Model(built, args)
-                while len(operation.models) > MOST_MODELS:
-                    operation.models.pop(next(iter(operation.models)))
         plan = built.plan = operation.made(built)
         return (built, plan) if plan is not None else None
 

@@ -12,6 +12,7 @@ import strawberry
 from graphql import parse
 
 import execution
+from execution.executors import MOST_MODELS
 from execution.plans import plans_of
 
 THREADS = 6
@@ -140,3 +141,23 @@ def test_threads_with_loops_of_their_own_share_a_model() -> None:
     operation = plans_of(shared).known(document, None)
     assert operation is not None
     assert list(operation.models) == [execution.CompiledStrawberryExecutor]
+
+
+@pytest.mark.usefixtures("impatient")
+def test_threads_make_room_for_each_others_models() -> None:
+    """An operation that is executed by many classes at once keeps few models, and answers to all."""
+    shared = schema()._schema
+    document = parse("{ number(plus: 1) }")
+    classes = [type(f"Own{number}", (execution.CompiledStrawberryExecutor,), {}) for number in range(30)]
+
+    def answers(step: int) -> list[Any]:
+        turns = [classes[turn * step % len(classes)] for turn in range(2_000)]
+        results: list[Any] = [execution.execute(shared, document, executor_class=class_) for class_ in turns]
+        return [result.data for result in results]
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        for data in pool.map(answers, range(1, THREADS + 1)):
+            assert data == [{"number": 2}] * 2_000
+    operation = plans_of(shared).known(document, None)
+    assert operation is not None
+    assert 1 <= len(operation.models) <= MOST_MODELS + THREADS
