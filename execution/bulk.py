@@ -115,7 +115,7 @@ class Bulk:
                 self.unless(f"{v} is None")
             self.lines += [f"if {v} is not None:", f"    {call}"] if nullable else [call]
         test = self.test(named, v)
-        answer = "None" if convert is None else f"refused({v})"
+        answer = "None" if convert is None else f"given_up({v})"
         self.unless(f"not ({v} is None or {test})" if nullable else f"not ({test})", answer)
         return v
 
@@ -149,7 +149,7 @@ class Bulk:
         self.lines += [f"if {test}:", f"    return {answer}"]
 
 
-def refused(value: Any) -> None:
+def given_up(value: Any) -> None:
     """The answer to what a conversion made and the careful function makes again: a coroutine is not to be missed."""
     if type(value) is CoroutineType:
         value.close()

@@ -24,7 +24,7 @@ from graphql.execution.collect_fields import FieldDetailsList, GroupedFieldSet, 
 from graphql.execution.values import VariableValues
 
 from execution.arguments import settle_arguments
-from execution.bulk import refused
+from execution.bulk import given_up
 from execution.completing import abandon_items, completer, execute_by_graphql_core, settle_made, settle_made_item
 from execution.leaves import DATA, PLAIN
 from execution.objects import ObjectPlan
@@ -54,7 +54,7 @@ WORDS: dict[str, Any] = {
     "joined_items": joined_items,
     "abandon_items": abandon_items,
     "read_property": read_property,
-    "refused": refused,
+    "given_up": given_up,
     "PLAIN": PLAIN,
     "DATA": DATA,
     "UTC": UTC,

@@ -173,7 +173,7 @@ class Compiled(Run):
         """An executor for an operation that is known; None where there is more to say about it."""
         if middleware is not None and not isinstance(middleware, MiddlewareManager):
             return None
-        lighter = cls.lighter if operation.refused is None else None
+        lighter = cls.lighter if operation.refusal is None else None
         return (lighter or cls)(
             schema,
             operation.fragment_definitions,

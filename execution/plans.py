@@ -119,7 +119,7 @@ class Operation:
         "name",
         "node",
         "plans",
-        "refused",
+        "refusal",
         "reported",
         "selections",
         "variables",
@@ -131,7 +131,7 @@ class Operation:
         self.conditions: tuple[str, ...] = ()
         self.plans: dict[tuple[Any, ...], Plan | str] = {}
         self.models: dict[type, Any] = {}
-        self.refused: str | None = None
+        self.refusal: str | None = None
         self.fields = 0
         self.selections = 0
         self.node = run.operation
@@ -153,7 +153,7 @@ class Operation:
 
     def made(self, run: Run) -> "Plan | None":
         """The plan for this execution, if it was made before."""
-        if self.refused is not None:
+        if self.refusal is not None:
             return None
         plan = self.plans.get(self.key(run) or ())
         return plan if isinstance(plan, Plan) else None
@@ -178,8 +178,8 @@ class Plans:
         operation = operation or self.wanted(run, document, name)
         if operation is None:
             return "first sight"
-        if operation.refused is not None:
-            return operation.refused
+        if operation.refusal is not None:
+            return operation.refusal
         key = operation.key(run)
         if key is None:
             return "condition without a value"
@@ -248,7 +248,7 @@ class Plans:
         try:
             operation.conditions, operation.selections = conditions(document, run.operation)
         except Refused as refused:
-            operation.refused = str(refused)
+            operation.refusal = str(refused)
         self.operations[key] = operation
         self.know(operation, document, key)
         while len(self.operations) > limits.plans:
