@@ -260,7 +260,10 @@ class Compiled(Run):
         # Helpers are methods of this executor: holding them it would live until the garbage collector finds it.
         self.__dict__.pop("async_helpers", None)
         self.info_class, self.info_rest = None, ()
-        return ExecutionResult(data, self.collected_errors.errors or None)
+        errors = self.collected_errors.errors
+        # The tracebacks of errors lead to this executor, which would then hold them in a circle.
+        self.collected_errors = CollectedErrors()
+        return ExecutionResult(data, errors or None)
 
 
 class Model:

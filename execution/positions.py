@@ -31,9 +31,12 @@ class Position:
 def fail_at(run: Run, position: Position, path: Thin, error: Exception) -> None:
     """Answer null and record the error; raises it, located, where null is not allowed."""
     located = located_error(error, position.nodes, keys(path))
-    if position.required:
-        raise located
-    run.collected_errors.add(located, real(path))
+    try:
+        if position.required:
+            raise located
+        run.collected_errors.add(located, real(path))
+    finally:
+        del located, error  # the traceback leads to this call, which would then hold the error in a circle
 
 
 def settle_at(run: Run, position: Position, path: Thin, value: Any) -> Any:
@@ -48,7 +51,10 @@ def settle_at(run: Run, position: Position, path: Thin, value: Any) -> Any:
 
 def fail(run: Run, position: Position, path: Thin | None, error: Exception) -> None:
     """`fail_at` for the field under the path."""
-    fail_at(run, position, (path, position.key, position.parent), error)
+    try:
+        fail_at(run, position, (path, position.key, position.parent), error)
+    finally:
+        del error
 
 
 def settle(run: Run, position: Position, path: Thin | None, value: Any) -> Any:
@@ -63,7 +69,10 @@ def guard(run: Run, position: Position, path: Thin | None, completed: Coroutine[
 
 def fail_item(run: Run, position: Position, path: Thin, index: int, error: Exception) -> None:
     """`fail_at` for an item of the list at the path."""
-    fail_at(run, position, (path, index, None), error)
+    try:
+        fail_at(run, position, (path, index, None), error)
+    finally:
+        del error
 
 
 def settle_item(run: Run, position: Position, path: Thin, index: int, value: Any) -> Any:

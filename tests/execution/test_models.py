@@ -1,6 +1,11 @@
 """Executors copied from a model, and what plans keep: nothing of the request that happened to come first."""
 
+import asyncio
+import gc
+import inspect
+from traceback import walk_tb
 from typing import Any, ClassVar
+from weakref import ref
 
 import pytest
 import strawberry
@@ -12,6 +17,7 @@ import execution
 from execution.compiling import Compilation
 from execution.executors import Model
 from execution.plans import Operation, counts, plans_of
+from tests.execution.differential import settled
 
 
 @strawberry.interface
@@ -32,6 +38,17 @@ class Query:
         if info.context is None:
             raise ValueError("nobody asks")
         return f"{info.context}{mark}"
+
+    @strawberry.field
+    async def later(self, info: strawberry.Info) -> str:
+        """Nobody hears of it."""
+        await asyncio.sleep(0)
+        raise ValueError(f"no word to {type(info.context).__name__}")
+
+    @strawberry.field
+    def queries(self) -> "list[Query]":
+        """The same again."""
+        return [Query()]
 
     @strawberry.field
     def named(self) -> Named:
@@ -106,6 +123,44 @@ def test_copies_share_no_more_than_executors_do() -> None:
     assert one["async_work_finished_hook_task"] is None
     assert own >= {"background_futures", "collected_errors", "_stream_usages"}
     assert [name for name in own if one[name] is other[name]] == []
+
+
+class Caller:
+    """Asks, and is nobody."""
+
+    def __str__(self) -> str:
+        raise ValueError("nobody asks")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{ caller }",
+        "{ later }",
+        "{ queries { caller } }",
+        "{ queries { later } }",
+        "{ queries { queries { named { name } caller later } } }",
+    ],
+)
+async def test_errors_hold_no_request(text: str) -> None:
+    """What a resolver was given is gone with the result, though the traceback of what it raised leads there."""
+    schema, document = made(), parse(text)
+    gc.collect()
+    gc.disable()
+    try:
+        for turn in range(3):
+            caller = Caller()
+            gone = ref(caller)
+            result = asked(schema, document, caller)
+            if inspect.isawaitable(result):
+                result = await result
+            traceback = result.errors[0].original_error.__traceback__
+            assert any(frame.f_code.co_name in {"caller", "later"} for frame, _ in walk_tb(traceback))
+            del caller, result, traceback
+            await settled()
+            assert turn == 0 or gone() is None
+    finally:
+        gc.enable()
 
 
 class Noting(execution.CompiledStrawberryExecutor):

@@ -221,7 +221,8 @@ async def test_a_request_leaves_nothing_to_the_garbage_collector(api: ApiClient,
     await factories.contacts(runtime, principal, 3)
     caller = api.as_(factories.token(runtime, principal))
     queries = ["{ contacts(first: 2) { edges { cursor node { id email } } } }", '{ contact(id: "x") { id } }']
-    queries += ["{ rateLimit { remaining } }"]
+    queries += ["{ rateLimit { remaining } }", '{ node(id: "no id of ours") { id } }']
+    queries += ['{ contacts(after: "no cursor of ours") { edges { cursor } } }']
     for query in queries * 3:
         await caller.send(query)
     gc.collect()
