@@ -12,7 +12,7 @@ from typing import Any
 import graphql
 import orjson
 import pytest
-from graphql import DocumentNode, ExecutionResult, GraphQLSchema
+from graphql import DocumentNode, ExecutionResult, GraphQLSchema, parse
 from hypothesis import HealthCheck, Phase, settings
 
 import execution
@@ -20,6 +20,7 @@ from execution.plans import plans_of
 from execution.variables import coerced
 
 Observed = tuple[bytes, list[str]]
+CALLS: tuple[Any, ...] = (execution.execute, graphql.execute)
 TIMES = 3  # the operation is compiled, then known, then executed by a copy of that executor
 # Of the tests that draw operations.
 MARKS = [
@@ -117,6 +118,13 @@ async def observed(
             found = [seen(event) for event in results]
     await settled()
     return encoded(found), stage.events
+
+
+def both(text: str, schema: GraphQLSchema, **arguments: Any) -> dict[str, Any]:
+    """The answer at once, compiled, after checking that graphql-core gives the same."""
+    actual, expected = (call(schema, parse(text), **arguments).formatted for call in CALLS)
+    assert actual == expected
+    return actual  # type: ignore[no-any-return]
 
 
 async def settled() -> None:

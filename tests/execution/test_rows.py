@@ -1,21 +1,21 @@
 """Types read straight from rows."""
 
 from enum import Enum
-from typing import Annotated, Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import pytest
 import strawberry
-from graphql import GraphQLSchema, execute, parse
+from graphql import GraphQLSchema, parse
 from strawberry.schema.config import StrawberryConfig
 
 import execution
 from execution import rows
 from execution.compiling import Plan
 from execution.plans import plans_of
+from tests.execution.differential import CALLS, both
 
 pytestmark = pytest.mark.usefixtures("eager")
 T = TypeVar("T")
-CALLS: tuple[Any, ...] = (execution.execute, execute)
 
 
 class PointRow(NamedTuple):
@@ -58,14 +58,6 @@ class Query:
 SCHEMA = strawberry.Schema(query=Query, config=StrawberryConfig(default_resolver=rows.read))._schema
 
 
-def both(text: str, schema: GraphQLSchema = SCHEMA, **arguments: Any) -> dict[str, Any]:
-    """The answer, after checking that graphql-core gives the same."""
-    document = parse(text)
-    compiled, by_core = (call(schema, document, **arguments).formatted for call in CALLS)
-    assert compiled == by_core
-    return compiled  # type: ignore[no-any-return]
-
-
 def plan_of(schema: GraphQLSchema, text: str) -> Plan:
     """The plan of the text."""
     (operation,) = [kept for kept in plans_of(schema).operations.values() if kept.document == parse(text)]
@@ -76,7 +68,7 @@ def plan_of(schema: GraphQLSchema, text: str) -> Plan:
 
 def test_rows_and_objects_stand_side_by_side() -> None:
     """A list may hold rows and objects; columns are converted, errors stay where they belong, methods get the row."""
-    answer = both("{ points { x y label total __typename } }")
+    answer = both("{ points { x y label total __typename } }", SCHEMA)
     assert answer["data"]["points"][0] == {"x": 1, "y": 2, "label": "a", "total": 3, "__typename": "Point"}
     assert answer["data"]["points"][1] is None
     assert answer["data"]["points"][3]["label"] == "object"
@@ -86,17 +78,17 @@ def test_rows_and_objects_stand_side_by_side() -> None:
 
 def test_a_field_without_a_column_is_an_attribute() -> None:
     """What the row has no column for is looked up as an attribute, and misses."""
-    assert "no attribute 'extra'" in both("{ points { extra } }")["errors"][0]["message"]
+    assert "no attribute 'extra'" in both("{ points { extra } }", SCHEMA)["errors"][0]["message"]
 
 
 def test_rows_pass_as_their_interface() -> None:
     """An interface takes a row for its type."""
-    assert both("{ shapes { x __typename } }")["data"]["shapes"][2] == {"x": 5, "__typename": "Point"}
+    assert both("{ shapes { x __typename } }", SCHEMA)["data"]["shapes"][2] == {"x": 5, "__typename": "Point"}
 
 
 def test_rows_are_read_by_position() -> None:
     """The generated code reads rows by position."""
-    both("{ points { x y } }")
+    both("{ points { x y } }", SCHEMA)
     plan = plan_of(SCHEMA, "{ points { x y } }")
     assert "source[0]" in plan.source
     assert "source[1]" in plan.source
@@ -345,104 +337,3 @@ def test_a_schema_without_the_resolver_for_rows_shows_what_stands_in_them() -> N
         "one": {"feet": "6", "name": "Ada"},
         "many": [{"feet": "6", "name": "Ada"}, {"feet": "7", "name": "Bob"}],
     }
-
-
-class KittenColumns(NamedTuple):
-    name: str
-
-
-class KittenRow(KittenColumns):
-    """Can be cast, as it has a dictionary."""
-
-
-@strawberry.interface
-class Animal:
-    name: str
-
-
-@strawberry.type
-class Kitten(Animal):
-    pass
-
-
-@strawberry.type
-class Dog(Animal):
-    pass
-
-
-@strawberry.type
-class Statue:
-    name: str
-
-
-rows.register(Kitten, KittenRow, name=rows.Column("name", str.upper))
-CREATURES = (Kitten, Dog, Statue)
-shown: list[Any] = []
-
-
-@strawberry.type
-class Shelter:
-    @strawberry.field
-    def kitten(self) -> Kitten | None:
-        return shown[0]  # type: ignore[no-any-return]
-
-    @strawberry.field
-    def statue(self) -> Statue | None:
-        return shown[0]  # type: ignore[no-any-return]
-
-    @strawberry.field
-    def kittens(self) -> list[Kitten | None]:
-        return shown
-
-    @strawberry.field
-    def statues(self) -> list[Statue | None]:
-        return shown
-
-    @strawberry.field
-    def animals(self) -> list[Animal | None]:
-        return shown
-
-    @strawberry.field
-    def creatures(self) -> list[Annotated[Kitten | Dog | Statue, strawberry.union("Creature")] | None]:
-        return shown
-
-
-SHELTER = strawberry.Schema(query=Shelter, types=[Dog], config=StrawberryConfig(default_resolver=rows.read))._schema
-SHELTERED = """{
-    kitten { name } statue { name } kittens { name } statues { name } animals { __typename name }
-    creatures { __typename ... on Kitten { name } ... on Dog { name } ... on Statue { name } }
-}"""
-
-
-class Stranger:
-    """What is no type of the schema."""
-
-    name = "Eve"
-
-
-@pytest.mark.parametrize("type_", [None, *CREATURES])
-@pytest.mark.parametrize("first", [False, True])
-@pytest.mark.parametrize("make", [*CREATURES, KittenRow, Stranger])
-def test_values_may_be_cast(make: Any, first: bool, type_: type | None) -> None:
-    """A value, a row or another that `strawberry.cast` calls one of a type is shown as graphql-core shows it."""
-    values = [make() if make is Stranger else make(name="Eve") for _ in range(2)]
-    if type_ is not None:
-        strawberry.cast(type_, values[0])
-    shown[:] = values if first else values[::-1]
-    for _ in range(2):
-        both(SHELTERED, SHELTER)
-
-
-def test_what_is_cast_to_a_type_with_rows_is_of_the_type() -> None:
-    """An object that `strawberry.cast` calls a kitten is shown as one, in fields, lists, interfaces and unions."""
-    shown[:] = [strawberry.cast(Kitten, Stranger())]
-    for _ in range(2):
-        answer = both("{ kitten { name } kittens { name } animals { __typename } creatures { __typename } }", SHELTER)
-        assert answer == {
-            "data": {
-                "kitten": {"name": "Eve"},
-                "kittens": [{"name": "Eve"}],
-                "animals": [{"__typename": "Kitten"}],
-                "creatures": [{"__typename": "Kitten"}],
-            }
-        }

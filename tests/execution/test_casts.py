@@ -1,0 +1,119 @@
+"""Values that `strawberry.cast` calls one of a type, where types are read from rows."""
+
+from typing import Annotated, Any, NamedTuple
+
+import pytest
+import strawberry
+from strawberry.schema.config import StrawberryConfig
+
+from execution import rows
+from tests.execution.differential import both
+
+pytestmark = pytest.mark.usefixtures("eager")
+
+
+class KittenColumns(NamedTuple):
+    name: str
+
+
+class KittenRow(KittenColumns):
+    """Can be cast, as it has a dictionary."""
+
+
+@strawberry.interface
+class Animal:
+    name: str
+
+
+@strawberry.type
+class Kitten(Animal):
+    pass
+
+
+@strawberry.type
+class Dog(Animal):
+    pass
+
+
+@strawberry.type
+class Statue:
+    name: str
+
+
+rows.register(Kitten, KittenRow, name=rows.Column("name", str.upper))
+CREATURES = (Kitten, Dog, Statue)
+shown: list[Any] = []
+
+
+@strawberry.type
+class Shelter:
+    @strawberry.field
+    def kitten(self) -> Kitten | None:
+        """The first value."""
+        return shown[0]  # type: ignore[no-any-return]
+
+    @strawberry.field
+    def statue(self) -> Statue | None:
+        """The first value."""
+        return shown[0]  # type: ignore[no-any-return]
+
+    @strawberry.field
+    def kittens(self) -> list[Kitten | None]:
+        """All values."""
+        return shown
+
+    @strawberry.field
+    def statues(self) -> list[Statue | None]:
+        """All values."""
+        return shown
+
+    @strawberry.field
+    def animals(self) -> list[Animal | None]:
+        """All values."""
+        return shown
+
+    @strawberry.field
+    def creatures(self) -> list[Annotated[Kitten | Dog | Statue, strawberry.union("Creature")] | None]:
+        """All values."""
+        return shown
+
+
+SHELTER = strawberry.Schema(query=Shelter, types=[Dog], config=StrawberryConfig(default_resolver=rows.read))._schema
+SHELTERED = """{
+    kitten { name } statue { name } kittens { name } statues { name } animals { __typename name }
+    creatures { __typename ... on Kitten { name } ... on Dog { name } ... on Statue { name } }
+}"""
+
+
+class Stranger:
+    """What is no type of the schema."""
+
+    name = "Eve"
+
+
+@pytest.mark.parametrize("type_", [None, *CREATURES])
+@pytest.mark.parametrize("first", [False, True])
+@pytest.mark.parametrize("make", [*CREATURES, KittenRow, Stranger])
+def test_values_may_be_cast(make: Any, first: bool, type_: type | None) -> None:
+    """A value, a row or another that `strawberry.cast` calls one of a type is shown as graphql-core shows it."""
+    values = [make() if make is Stranger else make(name="Eve") for _ in range(2)]
+    if type_ is not None:
+        strawberry.cast(type_, values[0])
+    shown[:] = values if first else values[::-1]
+    for _ in range(2):
+        both(SHELTERED, SHELTER)
+
+
+def test_what_is_cast_to_a_type_with_rows_is_of_the_type() -> None:
+    """An object that `strawberry.cast` calls a kitten is shown as one, in fields, lists, interfaces and unions."""
+    shown[:] = [strawberry.cast(Kitten, Stranger())]
+    for _ in range(2):
+        answer = both("{ kitten { name } kittens { name } animals { __typename } creatures { __typename } }", SHELTER)
+        assert answer == {
+            "data": {
+                "kitten": {"name": "Eve"},
+                "kittens": [{"name": "Eve"}],
+                "animals": [{"__typename": "Kitten"}],
+                "creatures": [{"__typename": "Kitten"}],
+            }
+        }
