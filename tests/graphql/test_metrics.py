@@ -98,14 +98,14 @@ async def test_the_compilers_figures_follow_what_it_does(
 
 
 async def test_what_graphql_core_runs_is_counted_by_reason(api_server: Served, api: ApiClient) -> None:
-    """Introspection is never compiled: each execution after the first sight of it is counted."""
-    query = "query Counted { __schema { queryType { name } } }"
-    await api.execute(query)
+    """A condition without a value is never compiled: each execution after the first sight of it is counted."""
+    query = "query Counted($wanted: Boolean = true) { __typename @include(if: $wanted) }"
+    await api.send(query, {"wanted": None})
     before = await scrape(api_server)
-    await api.execute(query)
-    name = "nudge_graphql_operations_fallen_back_total"
+    assert (await api.send(query, {"wanted": None})).codes == ["BAD_USER_INPUT"]
+    name, reason = "nudge_graphql_operations_fallen_back_total", "condition without a value"
     after = await scrape(api_server)
-    assert after.figure(name, reason="introspection") - before.figure(name, reason="introspection") == 1
+    assert after.figure(name, reason=reason) - before.figure(name, reason=reason) == 1
 
 
 async def test_figures_of_sockets_streams_and_reads_name_nobody(runtime: Runtime) -> None:
