@@ -15,6 +15,7 @@ from services.accounts.standing import Claimed, Standings
 
 RECENT_SECONDS = 5.0
 MOST_RECENT = 10_000
+LONGEST_TOKEN = 4_096
 
 
 class TokenCheck(Protocol):
@@ -25,7 +26,7 @@ class TokenCheck(Protocol):
 
 
 class EmbeddedTokens:
-    """Tokens that we signed ourselves. A signature that was good stays good: it is checked once for each token."""
+    """Tokens that we signed ourselves. A good signature stays good: the last 10,000 are remembered."""
 
     def __init__(self, tokens: AccessTokens) -> None:
         self.tokens = tokens
@@ -34,8 +35,10 @@ class EmbeddedTokens:
     async def claimed(self, token: str) -> Claimed:
         """What the token claims; raises `Unauthenticated`."""
         known = self.verified.get(token)
-        if known is not None and known.expires_at > time.time():
-            return known
+        if known is not None:
+            if known.expires_at > time.time():
+                return known
+            del self.verified[token]
         found = self.verified[token] = self.verify(token)
         while len(self.verified) > MOST_RECENT:
             self.verified.pop(next(iter(self.verified)))
@@ -89,14 +92,17 @@ class IssuerTokens:
 class Identity:
     """Turns tokens into principals. An answer is kept for five seconds in this process.
 
-    That spares the hot path a signature check and a look into Redis for each request of a busy client, and it bounds
-    how long a token outlives its session here: `forget` drops it at once where the session ended in this process.
+    That spares the hot path a look into Redis (and, for tokens of a foreign issuer, a signature check) for each
+    request of a busy client. It is how long a token outlives a session that was ended in another process; one that
+    was ended here is dropped at once, see `forget`. What changes in the database alone is seen up to a minute later,
+    as Redis remembers that long, see `Standings`; at once where somebody calls `look_again`.
     """
 
     def __init__(self, check: TokenCheck, standings: Standings) -> None:
         self.check = check
         self.standings = standings
         self.recent: dict[str, tuple[Principal, float]] = {}
+        self.endings = 0
 
     def known(self, token: str) -> Principal | None:
         """Who the token speaks for, if that was found out within the last five seconds."""
@@ -106,7 +112,10 @@ class Identity:
         return None
 
     async def principal(self, token: str) -> Principal:
-        """Who the token speaks for, at most five seconds old; raises `Unauthenticated`."""
+        """Who the token speaks for, by an answer of this process, of Redis or of the database.
+
+        Raises `Unauthenticated`.
+        """
         return self.known(token) or await self.found(token, self.standings.role)
 
     async def look_again(self, token: str) -> Principal:
@@ -114,8 +123,11 @@ class Identity:
         return await self.found(token, self.standings.role_now)
 
     async def found(self, token: str, role_of: Callable[[Claimed], Awaitable[Role | None]]) -> Principal:
-        """Who the token speaks for, remembered from now on; raises `Unauthenticated`."""
+        """Who the token speaks for, remembered unless a session ended meanwhile; raises `Unauthenticated`."""
+        if len(token) > LONGEST_TOKEN:
+            raise Unauthenticated("The access token is not valid.")
         self.recent.pop(token, None)
+        endings = self.endings
         claimed = await self.check.claimed(token)
         role = await role_of(claimed)
         if role is None:
@@ -127,13 +139,22 @@ class Identity:
             session_id=claimed.session_id,
             expires_at=claimed.expires_at,
         )
-        self.recent[token] = (principal, time.monotonic() + RECENT_SECONDS)
-        while len(self.recent) > MOST_RECENT:
-            self.recent.pop(next(iter(self.recent)))
+        if endings == self.endings:  # what was read before an ending may be about that session
+            self.recent[token] = (principal, time.monotonic() + RECENT_SECONDS)
+            while len(self.recent) > MOST_RECENT:
+                self.recent.pop(next(iter(self.recent)))
         return principal
 
     async def forget(self, session_id: UUID) -> None:
         """Let a session that has ended count nowhere any more."""
+        self.drop(session_id)
+        try:
+            await self.standings.ended(session_id)
+        finally:
+            self.drop(session_id)  # Redis may have answered for it until now
+
+    def drop(self, session_id: UUID) -> None:
+        """Remember nothing of a session, nor what is being looked up at the moment."""
+        self.endings += 1
         for token in [token for token, (who, _) in self.recent.items() if who.session_id == session_id]:
             del self.recent[token]
-        await self.standings.ended(session_id)

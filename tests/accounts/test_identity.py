@@ -1,0 +1,179 @@
+"""What a process remembers of tokens, and what makes it forget."""
+
+import asyncio
+import time
+from dataclasses import replace
+
+import jwt
+import pytest
+from sqlalchemy import func, update
+
+from core.errors import Unauthenticated
+from core.permissions import Principal, Role
+from core.security import AccessTokens, new_signing_key
+from models.organizations import UserSession
+from services.accounts import EmbeddedTokens, Identity, Standings, identity
+from services.accounts.standing import Claimed
+from services.runtime import Runtime
+from tests import factories
+
+PATIENCE_SECONDS = 30
+
+
+class HeldUp(Standings):
+    """Standings whose answers, or whose notes of an ending, take as long as the test says."""
+
+    def __init__(self, runtime: Runtime, held: str) -> None:
+        super().__init__(runtime.engine, runtime.cache)
+        self.held = held
+        self.come = asyncio.Event()
+        self.go_on = asyncio.Event()
+
+    async def wait(self, what: str) -> None:
+        """Wait for the test, if it is this that is held up."""
+        if what == self.held:
+            self.come.set()
+            await self.go_on.wait()
+
+    async def role(self, claimed: Claimed) -> Role | None:
+        """The role as it was before the wait."""
+        found = await super().role(claimed)
+        await self.wait("role")
+        return found
+
+    async def ended(self, session_id: object) -> None:
+        """Every process knows it after the wait."""
+        await self.wait("ended")
+        await super().ended(session_id)  # type: ignore[arg-type]
+
+
+def remembering(runtime: Runtime, standings: Standings | None = None) -> tuple[Identity, EmbeddedTokens]:
+    """An identity that remembers nothing yet, and its check of signatures."""
+    check = EmbeddedTokens(runtime.tokens)
+    return Identity(check, standings or Standings(runtime.engine, runtime.cache)), check
+
+
+async def end(runtime: Runtime, principal: Principal) -> None:
+    """End the principal's session in the database."""
+    async with runtime.work.begin(principal.tenant) as uow:
+        await uow.execute(update(UserSession).values(ended_at=func.now()))
+
+
+async def test_a_lookup_in_flight_does_not_outlive_the_log_out(runtime: Runtime) -> None:
+    """A standing that was read just before the session ended is not remembered after it."""
+    principal = await factories.organization(runtime)
+    token = factories.token(runtime, principal)
+    standings = HeldUp(runtime, "role")
+    who, _ = remembering(runtime, standings)
+    looking = asyncio.create_task(who.principal(token))
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        await standings.come.wait()
+        await end(runtime, principal)
+        await who.forget(principal.session_id)
+        standings.go_on.set()
+        assert (await looking).user_id == principal.user_id
+    assert who.known(token) is None
+    with pytest.raises(Unauthenticated):
+        await who.principal(token)
+
+
+async def test_a_lookup_during_the_log_out_does_not_outlive_it(runtime: Runtime) -> None:
+    """What is looked up while Redis has not heard of the ending yet is forgotten once it has."""
+    principal = await factories.organization(runtime)
+    token = factories.token(runtime, principal)
+    await remembering(runtime)[0].principal(token)  # Redis knows the session
+    standings = HeldUp(runtime, "ended")
+    who, _ = remembering(runtime, standings)
+    await end(runtime, principal)
+    forgetting = asyncio.create_task(who.forget(principal.session_id))
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        await standings.come.wait()
+        assert (await who.principal(token)).user_id == principal.user_id
+        standings.go_on.set()
+        await forgetting
+    assert who.known(token) is None
+    with pytest.raises(Unauthenticated):
+        await who.principal(token)
+
+
+async def test_a_log_out_counts_more_than_a_good_signature(runtime: Runtime) -> None:
+    """A token whose signature is remembered says nothing once its session has ended."""
+    principal = await factories.organization(runtime)
+    token = factories.token(runtime, principal)
+    who, check = remembering(runtime)
+    await who.principal(token)
+    await end(runtime, principal)
+    await who.forget(principal.session_id)
+    assert token in check.verified
+    for look in (who.principal, who.look_again):
+        with pytest.raises(Unauthenticated):
+            await look(token)
+
+
+async def test_another_session_is_not_forgotten_by_a_log_out(runtime: Runtime) -> None:
+    """Who has not logged out stays known."""
+    principals = [await factories.organization(runtime) for _ in range(2)]
+    tokens = [factories.token(runtime, principal) for principal in principals]
+    who, _ = remembering(runtime)
+    for token in tokens:
+        await who.principal(token)
+    await who.forget(principals[0].session_id)
+    assert [who.known(token) is not None for token in tokens] == [False, True]
+
+
+async def test_an_expired_token_is_refused_however_good_it_was(runtime: Runtime) -> None:
+    """Neither a remembered signature nor a remembered answer outlives the token, and they are dropped."""
+    principal = await factories.organization(runtime)
+    past = AccessTokens(new_signing_key(), audience="nudge", lifetime_seconds=-1)
+    token = factories.token(replace(runtime, tokens=past), principal)
+    check = EmbeddedTokens(past)
+    who = Identity(check, Standings(runtime.engine, runtime.cache))
+    expired = int(time.time()) - 1
+    check.verified[token] = Claimed(
+        user_id=principal.user_id,
+        organization_id=principal.organization_id,
+        session_id=principal.session_id,
+        expires_at=expired,
+    )
+    who.recent[token] = replace(principal, expires_at=expired), time.monotonic() + 3600
+    assert who.known(token) is None
+    for look in (who.principal, who.look_again, check.claimed):
+        with pytest.raises(Unauthenticated, match="expired"):
+            await look(token)
+    assert (who.recent, check.verified) == ({}, {})
+
+
+async def test_few_tokens_are_remembered(runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten thousand signatures and as many answers at most: the oldest are forgotten first."""
+    assert identity.MOST_RECENT == 10_000
+    monkeypatch.setattr(identity, "MOST_RECENT", 3)
+    principal = await factories.organization(runtime)
+    tokens = [factories.token(runtime, principal) for _ in range(5)]
+    who, check = remembering(runtime)
+    for token in tokens:
+        await who.principal(token)
+    assert list(check.verified) == list(who.recent) == tokens[-3:]
+
+
+async def test_a_token_of_over_four_kibibytes_is_refused(runtime: Runtime) -> None:
+    """Even one that we signed is refused like any other bad token, before its signature is looked at."""
+    principal = await factories.organization(runtime)
+    claims = jwt.decode(factories.token(runtime, principal), options={"verify_signature": False})
+    long, short = (
+        jwt.encode({**claims, "note": "x" * length}, runtime.tokens.key, algorithm="ES256") for length in (4096, 1024)
+    )
+    who, check = remembering(runtime)
+    assert (await who.principal(short)).user_id == principal.user_id
+    for look in (who.principal, who.look_again):
+        with pytest.raises(Unauthenticated, match=r"^The access token is not valid\.$"):
+            await look(long)
+    assert list(check.verified) == list(who.recent) == [short]
+
+
+async def test_a_signature_is_written_in_one_way_only(runtime: Runtime) -> None:
+    """Characters that base64 does not know are no part of a good token: each would be another token to remember."""
+    token = factories.token(runtime, await factories.organization(runtime))
+    who, _ = remembering(runtime)
+    for other in (f"{token}!", f"{token}=", f"{token[:-4]}!!{token[-4:]}"):
+        with pytest.raises(Unauthenticated, match="not valid"):
+            await who.principal(other)
