@@ -15,7 +15,16 @@ from resolvers.endpoint.errors import AWAY, AWAY_SECONDS, AWAY_STATUS, INTERNAL,
 from resolvers.endpoint.execution import Answer, Executor, Request, refusal
 from resolvers.endpoint.graphiql import page
 from resolvers.endpoint.negotiation import GRAPHQL, HTML, JSON, chosen, is_json
-from resolvers.endpoint.requests import ClientGone, come_already, from_body, from_query_string, read_body, whole_body
+from resolvers.endpoint.requests import (
+    ClientGone,
+    announced,
+    come_already,
+    from_body,
+    from_query_string,
+    oversized,
+    read_body,
+    whole_body,
+)
 from services.runtime import Runtime
 
 log = logger(__name__)
@@ -74,6 +83,8 @@ class HttpEndpoint:
             raise Refused("Use POST, or GET for queries.", status=METHOD_NOT_ALLOWED)
         if not is_json(text(headers.get(b"content-type"))):
             raise Refused("The body must be `Content-Type: application/json` in UTF-8.", status=415)
+        if b"expect" in headers and announced(text(headers.get(b"content-length"))) > self.body_limit:
+            raise oversized(self.body_limit)  # a client that waits for our word is told to go on by `receive`
         come = come_already(receive)
         body = whole_body(come, self.body_limit)
         return from_body(await self.slow_body(receive, headers, come) if body is None else body)

@@ -43,6 +43,11 @@ def whole_body(message: Message | None, most: int) -> bytes | None:
     return body if len(body) <= most else None
 
 
+def announced(declared: str | None) -> int:
+    """How many bytes a Content-Length says will come; 0 where it says nothing."""
+    return int(declared) if declared is not None and declared.isdecimal() else 0
+
+
 async def read_body(receive: Receive, declared: str | None, most: int, *, come: Message | None = None) -> bytes:
     """The body, never keeping more than `most` bytes; raises `Refused` (413) or `ClientGone`.
 
@@ -51,8 +56,8 @@ async def read_body(receive: Receive, declared: str | None, most: int, *, come: 
     """
     chunks: list[bytes] = []
     size = 0
-    too_large = declared is not None and declared.isdigit() and int(declared) > most
-    if too_large and int(declared or 0) > DRAINED_LIMITS * most:
+    too_large = announced(declared) > most
+    if announced(declared) > DRAINED_LIMITS * most:
         raise oversized(most)
     while True:
         message, come = (await receive() if come is None else come), None

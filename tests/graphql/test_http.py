@@ -2,6 +2,8 @@
 
 import asyncio
 import gc
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import aiohttp
 import orjson
@@ -19,6 +21,7 @@ from tests.serving import Served, served
 TYPENAME = b'{"query": "{ __typename }"}'
 JSON = "application/json"
 GRAPHQL = "application/graphql-response+json"
+PATIENCE_SECONDS = 30
 
 
 @pytest.mark.parametrize(
@@ -154,6 +157,53 @@ async def test_an_endless_body_is_cut_off(api_server: Served) -> None:
     answer = await asyncio.wait_for(reader.read(), 5)
     assert answer.startswith(b"HTTP/1.1 413")
     writer.close()
+
+
+@asynccontextmanager
+async def begun(server: Served, head: str) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    """A connection on which a POST begins, with these headers too; the block may take half a minute."""
+    host, port = server.base.removeprefix("http://").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(f"POST /graphql HTTP/1.1\r\nHost: x\r\nContent-Type: {JSON}\r\n{head}\r\n\r\n".encode())
+    try:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            yield reader, writer
+    finally:
+        writer.close()
+
+
+@pytest.mark.parametrize("size", [1_048_577, 1_000_000_000_000])
+async def test_a_body_that_is_announced_as_too_large_is_not_asked_for(api_server: Served, size: int) -> None:
+    """A client that waits for a word before it sends (RFC 9110, 10.1.1) gets 413 and never "go on"."""
+    async with begun(api_server, f"Content-Length: {size}\r\nExpect: 100-Continue") as (reader, _):
+        answer = await reader.read()
+    assert answer.startswith(b"HTTP/1.1 413")
+    assert b"connection: close" in answer
+    assert b"100 Continue" not in answer
+
+
+async def test_a_body_that_is_small_enough_is_asked_for_once(api_server: Served) -> None:
+    """It comes after the head, when the server has found that there is nothing yet, and is answered as usual."""
+    head = f"Content-Length: {len(TYPENAME)}\r\nExpect: 100-continue\r\nConnection: close"
+    async with begun(api_server, head) as (reader, writer):
+        assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+        writer.write(TYPENAME)
+        answer = await reader.read()
+    assert answer.startswith(b"HTTP/1.1 200 OK")
+    assert b'{"__typename":"Query"}' in answer
+    assert b"100 Continue" not in answer
+
+
+async def test_a_body_that_comes_in_pieces_is_answered_as_usual(api_server: Served) -> None:
+    """Byte by byte, each on its own, until it is whole."""
+    async with begun(api_server, f"Content-Length: {len(TYPENAME)}\r\nConnection: close") as (reader, writer):
+        for byte in TYPENAME:
+            await asyncio.sleep(0.005)  # the server, which is in this process, has its turn
+            writer.write(bytes((byte,)))
+            await writer.drain()
+        answer = await reader.read()
+    assert answer.startswith(b"HTTP/1.1 200 OK")
+    assert b'{"__typename":"Query"}' in answer
 
 
 async def test_a_body_that_does_not_come_is_not_waited_for(runtime: Runtime) -> None:
