@@ -44,6 +44,8 @@ class Content:
 
 COLUMNS: Final = tuple(getattr(Campaign, name) for name in CampaignRow._fields)
 ALWAYS: Final = frozenset({"id", "status", "on_doubt"})
+COUNTED: Final = frozenset({"campaign_id"})  # NULL where nothing is counted
+COUNTED_OF: Final = Figures._fields.index("campaign_id")
 STATUS, ON_DOUBT = (CampaignRow._fields.index(name) for name in ("status", "on_doubt"))
 
 
@@ -83,9 +85,10 @@ async def get(reads: Reads, campaign_id: UUID) -> CampaignRow | None:
 def with_figures(columns: frozenset[str] | None, figures: frozenset[str] | None) -> Select[*tuple[Any, ...]]:
     """The select of one campaign with what is counted of it; of the columns those named."""
     needed = None if columns is None else columns | ALWAYS
+    counted = None if figures is None else figures | COUNTED
     return (
-        select(*only(COLUMNS, needed), *only(FIGURE_COLUMNS, figures, "uncounted"))
-        .join_from(Campaign, CampaignStats, SAME_CAMPAIGN)
+        select(*only(COLUMNS, needed), *only(FIGURE_COLUMNS, counted, "uncounted"))
+        .outerjoin_from(Campaign, CampaignStats, SAME_CAMPAIGN)
         .where(Campaign.id == bindparam("wanted", type_=Uuid))
     )
 
@@ -95,16 +98,17 @@ async def get_with_figures(
     campaign_id: UUID,
     columns: frozenset[str] | None = None,
     figures: frozenset[str] | None = None,
-) -> tuple[CampaignRow, Figures] | None:
-    """The tenant's campaign with this id and what is counted of it, in one statement; or None.
+) -> tuple[CampaignRow, Figures | None] | None:
+    """The tenant's campaign with this id and what is counted of it, if anything is, in one statement; or None.
 
-    With `columns` or `figures` only these are read (and id, status and `on_doubt`); all others are None.
+    With `columns` or `figures` only these are read (and ids, status and `on_doubt`); all others are None.
     """
     statement = WITH_FIGURES.get((columns, figures), lambda: with_figures(columns, figures))
     rows = await reads.rows_as(tuple, statement, {"wanted": campaign_id})
     if not rows:
         return None
-    return campaign_row(rows[0][: len(COLUMNS)]), Figures._make(rows[0][len(COLUMNS) :])
+    campaign, counted = rows[0][: len(COLUMNS)], rows[0][len(COLUMNS) :]
+    return campaign_row(campaign), Figures._make(counted) if counted[COUNTED_OF] is not None else None
 
 
 async def by_ids(reads: Reads, campaign_ids: Sequence[UUID]) -> dict[UUID, CampaignRow]:

@@ -3,7 +3,7 @@
 from uuid import UUID
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import delete, update
 
 from core.permissions import Principal
 from models.campaigns import CampaignStats
@@ -87,3 +87,25 @@ async def test_a_campaign_and_its_figures_are_one_statement(
     assert "campaign_stats.opened" in text
     assert "campaigns.settings" not in text
     assert "campaign_stats.clicked" not in text
+
+
+@pytest.mark.parametrize("counted", ["stats { opened }", "progress { percent sequence }"])
+async def test_a_campaign_without_figures_is_answered_alike_everywhere(
+    api: ApiClient, runtime: Runtime, counted: str
+) -> None:
+    """It is no campaign that is not there: the error says what could not be read, by whichever statement it was."""
+    owner = await factories.organization(runtime)
+    found = await factories.campaign(runtime, owner)
+    async with runtime.work.begin(owner.tenant) as uow:
+        await uow.execute(delete(CampaignStats).where(CampaignStats.campaign_id == found))
+    mine = caller(api, runtime, owner)
+    answers = []
+    for field in ("campaign(id: $id)", "node(id: $id)"):
+        query = f"query ($id: ID!) {{ found: {field} {{ ... on Campaign {{ name {counted} }} }} }}"
+        for _ in range(2):
+            answer = await mine.send(query, {"id": gid(found)})
+            [error] = answer.body["errors"]
+            answers.append((answer.body["data"], error["message"], error["path"], error["extensions"]["code"]))
+    assert answers == [({"found": None}, answers[0][1], ["found", counted.split(maxsplit=1)[0]], "NOT_FOUND")] * 4
+    query = "query ($id: ID!) { campaign(id: $id) { name } }"
+    assert (await mine.execute(query, {"id": gid(found)}))["campaign"] == {"name": "Spring"}
