@@ -8,7 +8,7 @@ for any other message; it gets the newest state then, and may skip what came in 
 import asyncio
 from collections.abc import Hashable
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, cast
 
 import orjson
@@ -68,8 +68,10 @@ class FanOut:
         )
         group = self.groups.get(key)
         if group is None:
-            # The group's own: it may outlive the viewer that was the first.
-            own = replace(context, request_id=new_request_id(), client_address="", loaders={})
+            # The group's own, with the rights of its first viewer alone: it may outlive that one.
+            own = RequestContext(
+                runtime=context.runtime, principal=principal, request_id=new_request_id(), budgets=context.budgets
+            )
             group = self.groups[key] = Group(self, key, operation, request, own)
         group.viewers.add(viewer)
         return group

@@ -7,13 +7,18 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
+from starlette.types import Message
+from strawberry.dataloader import DataLoader
 from structlog.testing import capture_logs
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from core.ids import new_id
 from core.permissions import Principal, Role
 from models.campaigns import DeliveryStatus
-from resolvers.endpoint.fanout import FanOut, watches_a_state
+from resolvers.context import RequestContext
+from resolvers.endpoint.execution import Request
+from resolvers.endpoint.fanout import FanOut, Viewer, watches_a_state
+from resolvers.endpoint.wire import Wire
 from services.runtime import Runtime
 from tests import factories
 from tests.campaigns.calls import gid
@@ -271,6 +276,47 @@ async def test_a_viewer_that_catches_up_goes_on_with_the_newest(probe_server: Se
             numbers.append(int((await socket.next())["payload"]["data"]["board"].split()[1]))
     assert numbers == sorted(set(numbers))
     assert len(numbers) < 59
+
+
+async def test_nothing_of_the_first_viewers_request_stays(probe_server: Served, runtime: Runtime) -> None:
+    """A group has a request of its own: with the first viewer's rights, and nothing of what that one has read."""
+    fanout = fanout_of(probe_server)
+    request = Request(query=BOARD, variables={})
+    operation = fanout.executor.documents.operation(BOARD, None)
+    first = RequestContext(
+        runtime=runtime,
+        principal=await factories.organization(runtime),
+        request_id="the first viewer's",
+        budgets=fanout.executor.budgets,
+        client_address="192.0.2.1",
+        started_at=1.0,
+    )
+    assert first.reads is first.scope
+    first.loader("names", lambda: DataLoader(load_fn=nothing))
+    viewer = Viewer(Wire(silence, into_nothing, send_timeout=1), "1")
+    group = fanout.join(operation, request, first, viewer)
+    try:
+        own = group.context
+        assert (own.runtime, own.principal, own.budgets) == (runtime, first.principal, first.budgets)
+        assert (own.scope, own.loaders, own.client_address) == (None, {}, "")
+        assert own.request_id != first.request_id
+        assert own.started_at > first.started_at
+    finally:
+        fanout.leave(group, viewer)
+
+
+async def nothing(keys: list[str]) -> list[str]:
+    """Loads what is asked for."""
+    return keys
+
+
+async def silence() -> Message:
+    """Never hears anything."""
+    return await asyncio.get_running_loop().create_future()  # type: ignore[no-any-return]
+
+
+async def into_nothing(message: Message) -> None:
+    """Takes every message."""
 
 
 async def test_going_away_is_said_to_viewers(runtime: Runtime) -> None:
