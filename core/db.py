@@ -248,7 +248,7 @@ class ReadScope:
     ) -> Sequence[Any]:
         """What the driver gives for a statement that is kept, and what SQLAlchemy gives for any other."""
         tenant = self.tenant.parameters
-        given = {**parameters, **tenant} if parameters else tenant
+        given = parameters | tenant if parameters else tenant
         await self.lock.acquire()
         try:
             if form is not None and self.pool is not None:
@@ -304,7 +304,7 @@ async def transaction(
         if tenant is None:
             await connection.execute(OPEN_UNSEATED, idle)
         else:
-            await connection.execute(OPEN_SEATED, {**tenant.parameters, **idle})
+            await connection.execute(OPEN_SEATED, tenant.parameters | idle)
         yield connection
 
 

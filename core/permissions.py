@@ -1,8 +1,8 @@
 """Who may do what: `resource:action` permissions, granted by role. Rows are sealed off by Row Level Security."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from types import MappingProxyType
 from uuid import UUID
 
 from core.errors import Forbidden
@@ -52,13 +52,14 @@ ROLE_PERMISSIONS: dict[Role, frozenset[Permission]] = {
 class Tenant:
     """What Row Level Security sees of a caller: the three settings of every transaction.
 
-    `parameters` has them as texts, by the names of the bind parameters that the statements seating a tenant use.
+    `parameters` has them as texts, by the names of the bind parameters that the statements seating a tenant use. All
+    reads of the tenant share it, so it is read-only; `given | parameters` is a dict as quick to make as of two dicts.
     """
 
     organization_id: UUID
     user_id: UUID | None = None
     role: Role | None = None
-    parameters: Mapping[str, str] = field(init=False, repr=False, compare=False)
+    parameters: MappingProxyType[str, str] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         texts = {
@@ -66,7 +67,7 @@ class Tenant:
             "tenant_user": str(self.user_id or ""),
             "tenant_role": str(self.role or ""),
         }
-        object.__setattr__(self, "parameters", texts)
+        object.__setattr__(self, "parameters", MappingProxyType(texts))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

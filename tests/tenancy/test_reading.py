@@ -21,7 +21,7 @@ from models.contacts import Contact
 from services import contacts, conversations, lists, pages, templates
 from services.campaigns.listing import EVERY_CAMPAIGN, NAME
 from services.contacts.history import EVENTS, NEWEST
-from services.contacts.reading import CREATED_AT, EVERY_CONTACT
+from services.contacts.reading import CREATED_AT, EVERY_CONTACT, HOW_MANY
 from services.conversations.reading import AS_SPOKEN, EVERY_CONVERSATION, LATEST, MESSAGES_OF
 from services.runtime import Runtime
 from tests import factories
@@ -139,6 +139,21 @@ async def test_tenants_that_share_a_connection_see_their_own(runtime: Runtime, s
     found = await asyncio.gather(*(scope.rows(*FIRST_PAGE) for scope in scopes))
     assert [len(rows) for rows in found] == expected * 50
     assert len(single.free) == 1
+
+
+async def test_whom_a_read_is_for_cannot_be_changed_on_the_way(runtime: Runtime) -> None:
+    """What seats a tenant is shared by all its reads, and read-only; each way of reading takes it as it is."""
+    principal = await factories.organization(runtime)
+    await factories.contacts(runtime, principal, 2)
+    shared = principal.tenant.parameters
+    with pytest.raises(TypeError):
+        shared["tenant_organization"] = "another"  # type: ignore[index]
+    scope = runtime.reads(principal.tenant)
+    unkept = select(Contact.id), select(Contact.id).where(Contact.email != bindparam("but", type_=Contact.email.type))
+    assert len(await scope.rows(*FIRST_PAGE)) == 2
+    assert (await scope.rows(HOW_MANY))[0].how_many == 2
+    assert len(await scope.rows(unkept[0])) == len(await scope.rows(unkept[1], {"but": ""})) == 2
+    assert (shared["tenant_organization"], len(shared)) == (str(principal.organization_id), 3)
 
 
 async def test_without_a_tenant_there_are_no_rows(runtime: Runtime, single: ReadPool) -> None:
