@@ -9,6 +9,7 @@ import asyncio
 import json
 from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from operator import itemgetter
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 DIALECT = asyncpg_dialect()  # type: ignore[no-untyped-call]
 
 MOST_PREPARED = 400
+ENDING_SECONDS = 5.0
 
 Processor = Callable[[Any], Any]
 Watcher = Callable[[str, Sequence[Any]], None]
@@ -158,6 +160,7 @@ class ReadPool:
         self.waiting: deque[tuple[asyncio.Future[Lease | None], float]] = deque()
         self.timer: asyncio.TimerHandle | None = None  # of the one who has waited the longest, or somebody before
         self.watchers: list[Watcher] = []
+        self.ending: set[asyncio.Task[None]] = set()
 
     async def rows(self, statement: Ready, given: Mapping[str, Any]) -> list[Row[*tuple[Any, ...]]]:
         """The rows of a read, see `records`."""
@@ -188,18 +191,37 @@ class ReadPool:
         for watch in self.watchers:
             watch(sql, arguments)
         lease = await self.take()
-        good = False
         try:
             records = await lease.fetch(sql, arguments)
-            good = True
-        except (asyncpg.PostgresError, ValueError) as error:
-            good = not is_gone(error)  # it was the statement that was refused
+        except (TimeoutError, asyncio.CancelledError):
+            self.end(lease)
             raise
-        finally:
-            if not good:
+        except BaseException as error:
+            if isinstance(error, asyncpg.PostgresError | ValueError) and not is_gone(error):
+                self.give(lease)  # it was the statement that was refused
+            else:
                 lease.connection.terminate()
-            self.give(lease if good else None)
+                self.give(None)
+            raise
+        self.give(lease)
         return records
+
+    def end(self, lease: Lease) -> None:
+        """Close a connection whose statement may still run, in the background: its reader has no time for that."""
+        task = asyncio.create_task(self.ended(lease))
+        self.ending.add(task)
+        task.add_done_callback(self.ending.discard)
+
+    async def ended(self, lease: Lease) -> None:
+        """Close a connection, and give its place back when the server has ended the statement.
+
+        asyncpg has asked it to; dropped earlier, a connection takes that request with it, and the statement runs on.
+        """
+        try:
+            with suppress(Exception):  # closed or, when the time is over, dropped: it is gone either way
+                await lease.connection.close(timeout=ENDING_SECONDS)
+        finally:
+            self.give(None)
 
     async def take(self) -> Lease:
         """A connection of one's own, until it is given back."""
@@ -269,13 +291,13 @@ class ReadPool:
         )
 
     async def aclose(self) -> None:
-        """Close the connections that nobody uses any more."""
+        """Close the connections that nobody uses any more, those with a statement that is being ended included."""
         if self.timer is not None and not self.waiting:
             self.timer.cancel()
             self.timer = None
         leases, self.free = self.free, []
         self.places += len(leases)
-        await asyncio.gather(*(lease.connection.close(timeout=1) for lease in leases))
+        await asyncio.gather(*self.ending, *(lease.connection.close(timeout=1) for lease in leases))
 
 
 async def prepare_types(connection: "asyncpg.Connection[asyncpg.Record]") -> None:

@@ -207,19 +207,6 @@ async def test_a_connection_is_not_lost_with_the_one_who_waited(single: ReadPool
     single.give(lease)
 
 
-async def test_a_read_that_is_cancelled_gives_its_place_back(single: ReadPool) -> None:
-    """The connection is dropped, as its answer is still to come, and the next read opens another."""
-    before = await pid(single)
-    sleeping = ready(select(func.pg_sleep(literal_column("30")).label("nothing")))
-    assert sleeping is not None
-    read = asyncio.create_task(single.rows(sleeping, {}))
-    await asyncio.sleep(0.1)
-    read.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await read
-    assert await pid(single) != before
-
-
 async def test_connections_that_died_are_replaced(single: ReadPool, servers: Servers) -> None:
     """A read after a restart of the server, or of its connections, is run once more."""
     before = await pid(single)
