@@ -137,26 +137,58 @@ def kept(statement: Select[*Ts]) -> Select[*Ts]:
 
 
 class Shapes:
-    """Statements that differ in shape, each built and kept when it is first asked for.
+    """Statements that differ in the columns they read, as clients select them; each kept once it was asked for twice.
 
-    There are as many as clients think of (by the columns they select, say): the 200 asked for last stay.
+    There are as many as clients think of, and each takes milliseconds to build: columns that nobody has asked for
+    of late are read among all others, by a statement that stays. Of the narrow ones the 200 asked for last stay.
     """
 
     def __init__(self) -> None:
-        self.statements: OrderedDict[Hashable, Select[*tuple[Any, ...]]] = OrderedDict()
+        self.whole: dict[Hashable, Select[*tuple[Any, ...]]] = {}
+        self.narrow: OrderedDict[Hashable, Select[*tuple[Any, ...]]] = OrderedDict()
+        self.once: OrderedDict[Hashable, None] = OrderedDict()
 
-    def get(self, shape: Hashable, build: Callable[[], Select[*tuple[Any, ...]]]) -> Select[*tuple[Any, ...]]:
-        """The statement of the shape."""
-        found = self.statements.get(shape)
+    def get(
+        self,
+        form: Hashable,
+        build: Callable[..., Select[*tuple[Any, ...]]],
+        *columns: frozenset[str] | None,
+    ) -> Select[*tuple[Any, ...]]:
+        """The statement that `build` makes of the columns, or of None for each set of them: with all there are.
+
+        The two have rows of the same length. Whatever else tells statements apart stands in `form`, of which there
+        are as many as the code has.
+        """
+        shape = (form, columns)
+        found = self.narrow.get(shape)
         if found is not None:
-            self.statements.move_to_end(shape)
+            self.narrow.move_to_end(shape)
             return found
-        found = self.statements[shape] = kept(build())
-        if len(self.statements) > MOST_SHAPES:
-            _, oldest = self.statements.popitem(last=False)
+        if any(each is not None for each in columns) and self.asked_again(shape):
+            return self.keep(shape, build(*columns))
+        found = self.whole.get(form)
+        if found is None:
+            found = self.whole[form] = kept(build(*(None for _ in columns)))
+        return found
+
+    def asked_again(self, shape: Hashable) -> bool:
+        """Whether the shape was asked for before, among the last 200 that have been once."""
+        if shape in self.once:
+            del self.once[shape]
+            return True
+        self.once[shape] = None
+        if len(self.once) > MOST_SHAPES:
+            self.once.popitem(last=False)
+        return False
+
+    def keep(self, shape: Hashable, statement: Select[*tuple[Any, ...]]) -> Select[*tuple[Any, ...]]:
+        """The statement, kept in the place of the one that was not asked for the longest."""
+        self.narrow[shape] = kept(statement)
+        if len(self.narrow) > MOST_SHAPES:
+            _, oldest = self.narrow.popitem(last=False)
             seated_forms.pop(oldest, None)
             ready_forms.pop(oldest, None)
-        return found
+        return statement
 
 
 def only(

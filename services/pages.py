@@ -241,7 +241,8 @@ class WholeList(Generic[*Ts]):
 
     They are run with `positions`, and with values for the select's own parameters if it has any. `around` makes the
     statement out of that of the page, where it is but a part.
-    `columns` belong to the shape: a statement reads those of the select that are among them, and NULL for the others.
+    With `columns`, a statement reads those of the select that are among them, and NULL for the others; when they are
+    asked for the first time, it reads all.
     """
 
     def __init__(
@@ -255,9 +256,9 @@ class WholeList(Generic[*Ts]):
         self, order: Order[K], page: PageRequest, columns: frozenset[str] | None = None
     ) -> Select[*tuple[Any, ...]]:
         """The list's `paged` statement. Its parameters must be given when it runs: it may hold another page's."""
-        shape = (order.name, order.descending, page.backward, page.after is None, page.before is None, columns)
+        form = (order.name, order.descending, page.backward, page.after is None, page.before is None)
         return self.shapes.get(
-            shape, lambda: self.around(paged(narrowed(self.statement, order, columns), order, page))
+            form, lambda chosen: self.around(paged(narrowed(self.statement, order, chosen), order, page)), columns
         )
 
 

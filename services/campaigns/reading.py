@@ -101,9 +101,9 @@ async def get_with_figures(
 ) -> tuple[CampaignRow, Figures | None] | None:
     """The tenant's campaign with this id and what is counted of it, if anything is, in one statement; or None.
 
-    With `columns` or `figures` only these are read (and ids, status and `on_doubt`); all others are None.
+    With `columns` or `figures` these are read (and id, status and `on_doubt`); others are None, or read as well.
     """
-    statement = WITH_FIGURES.get((columns, figures), lambda: with_figures(columns, figures))
+    statement = WITH_FIGURES.get("one", with_figures, columns, figures)
     rows = await reads.rows_as(tuple, statement, {"wanted": campaign_id})
     if not rows:
         return None

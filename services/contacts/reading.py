@@ -132,7 +132,7 @@ async def page(
 ) -> Page[ContactRow]:
     """A page of the contacts that match; raises `CursorInvalid`, or `InvalidInput` for a search that is too long.
 
-    With `columns`, only these (and the order's own) are read; all others are None in the rows.
+    With `columns`, these (and the order's own) are read; others are None in the rows, or read as well.
     """
     if wanted is EVERYONE and not search:
         statement = EVERY_CONTACT.paged(order, request, columns)

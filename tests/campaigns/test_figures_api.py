@@ -68,15 +68,16 @@ async def test_each_field_is_the_same_with_figures_and_without(
     answers = []
     for beside in ("", "stats { opened }", "progress { percent sequence }"):
         query = f"query ($id: ID!) {{ campaign(id: $id) {{ {field} {beside} }} }}"
-        found = (await mine.execute(query, {"id": gid(campaign_id)}))["campaign"]
-        answers.append(found[field.partition(" ")[0]])
-    assert answers[0] == answers[1] == answers[2]
+        for _ in range(2):  # by all columns, and by these alone
+            found = (await mine.execute(query, {"id": gid(campaign_id)}))["campaign"]
+            answers.append(found[field.partition(" ")[0]])
+    assert answers == answers[:1] * 6
 
 
 async def test_a_campaign_and_its_figures_are_one_statement(
     api: ApiClient, runtime: Runtime, owner: Principal, campaign_id: UUID
 ) -> None:
-    """Of the columns that were not asked for none is read."""
+    """Of the columns that were not asked for none is read, from the second time on."""
     mine = caller(api, runtime, owner)
     query = "query ($id: ID!) { campaign(id: $id) { name stats { opened } } }"
     await mine.execute(query, {"id": gid(campaign_id)})
