@@ -45,10 +45,11 @@ BARE = "bare Starlette route"
 
 def bare_application(url: str, organization_id: str) -> Starlette:
     """The least that answers the query: the SQL of the API, rows to dicts, orjson."""
-    statement = seated(pages.paged(select_contacts(), NEWEST, pages.requested(first=SIZE)))
+    request = pages.requested(first=SIZE)
+    statement = seated(pages.paged(select_contacts(), NEWEST, request))
     compiled = statement.compile(dialect=dialect())  # type: ignore[no-untyped-call]
     tenant = {"tenant_organization": organization_id, "tenant_user": "", "tenant_role": "owner"}
-    named = {**compiled.params, **tenant}
+    named = {**compiled.params, **pages.positions(NEWEST, request), **tenant}
     sql, arguments = str(compiled), [named[name] for name in compiled.positiontup or ()]
     pool: asyncpg.Pool[asyncpg.Record] | None = None
 
@@ -61,7 +62,7 @@ def bare_application(url: str, organization_id: str) -> Starlette:
     async def answer(_: HttpRequest) -> Response:
         assert pool is not None
         rows = [ContactRow._make(row) for row in await pool.fetch(sql, *arguments)]
-        page = pages.page_of(rows, NEWEST, pages.requested(first=SIZE))
+        page = pages.page_of(rows, NEWEST, request)
         cursors = page.cursors
         edges = [{"cursor": c, "node": shown(row)} for c, row in zip(cursors, page.rows, strict=True)]
         info = {

@@ -213,25 +213,27 @@ def positions(order: Order[K], page: PageRequest) -> dict[str, object]:
 
 
 def paged(statement: Select[*Ts], order: Order[K], page: PageRequest) -> Select[*Ts]:
-    """The statement cut to the page, in reading direction, plus one row that tells whether there are more."""
-    at = positions(order, page)
+    """The statement cut to the page, in reading direction, plus one row that tells whether there are more.
+
+    It says which cursors there are, and holds none of them: `positions` come with each run.
+    """
     if page.after is not None:
-        statement = statement.where(beyond(order, "after", at, forward=True))
+        statement = statement.where(beyond(order, "after", forward=True))
     if page.before is not None:
-        statement = statement.where(beyond(order, "before", at, forward=False))
+        statement = statement.where(beyond(order, "before", forward=False))
     if order.descending != page.backward:
         statement = statement.order_by(order.key.desc(), order.id.desc())
     else:
         statement = statement.order_by(order.key, order.id)
-    return statement.limit(bindparam("page_rows", at["page_rows"], type_=Integer))
+    return statement.limit(bindparam("page_rows", type_=Integer))
 
 
-def beyond(order: Order[K], side: str, at: dict[str, object], *, forward: bool) -> ColumnElement[bool]:
+def beyond(order: Order[K], side: str, *, forward: bool) -> ColumnElement[bool]:
     """The rows on one side of a cursor, as one comparison of rows that an index can answer."""
     key_and_id = tuple_(order.key, order.id)
     bound = tuple_(
-        bindparam(f"{side}_key", at[f"{side}_key"], type_=order.key.type),
-        bindparam(f"{side}_id", at[f"{side}_id"], type_=order.id.type),
+        bindparam(f"{side}_key", type_=order.key.type),
+        bindparam(f"{side}_id", type_=order.id.type),
     )
     return key_and_id < bound if forward == order.descending else key_and_id > bound
 
@@ -255,7 +257,7 @@ class WholeList(Generic[*Ts]):
     def paged(
         self, order: Order[K], page: PageRequest, columns: frozenset[str] | None = None
     ) -> Select[*tuple[Any, ...]]:
-        """The list's `paged` statement. Its parameters must be given when it runs: it may hold another page's."""
+        """The list's `paged` statement."""
         form = (order.name, order.descending, page.backward, page.after is None, page.before is None)
         return self.shapes.get(
             form, lambda chosen: self.around(paged(narrowed(self.statement, order, chosen), order, page)), columns

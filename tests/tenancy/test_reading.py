@@ -5,12 +5,14 @@ import importlib
 import pkgutil
 import time
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
 import asyncpg
 import pytest
-from sqlalchemy import ARRAY, Integer, Select, Uuid, bindparam, column, func, literal_column, select, table
+from sqlalchemy import ARRAY, DateTime, Integer, Select, Uuid, bindparam, column, func, literal_column, select, table
 from sqlalchemy.exc import DBAPIError
 
 import services
@@ -36,6 +38,7 @@ TEN = pages.requested(first=10)
 FIRST_PAGE = EVERY_CONTACT.paged(CREATED_AT, TEN), pages.positions(CREATED_AT, TEN)
 WHOLE_LISTS: list[tuple[pages.WholeList[*tuple[Any, ...]], pages.Order[Any]]] = [
     (EVERY_CAMPAIGN, NAME),
+    (EVERY_CONTACT, CREATED_AT),
     (EVENTS, NEWEST),
     (EVERY_CONVERSATION, LATEST),
     (MESSAGES_OF, AS_SPOKEN),
@@ -98,6 +101,8 @@ def samples(statement: Select[*tuple[Any, ...]], wanted: UUID, principal: Princi
             found[name] = wanted
         elif isinstance(bind.type, Integer) and bind.required:
             found[name] = 10
+        elif isinstance(bind.type, DateTime) and bind.required:
+            found[name] = datetime(2026, 1, 2, tzinfo=UTC)
         elif bind.required:
             found[name] = PERSON
     return found
@@ -125,6 +130,26 @@ async def test_every_kept_statement_gives_the_rows_of_sqlalchemy(runtime: Runtim
             if ours:
                 silent.discard(statement)
     assert not silent
+
+
+@pytest.mark.parametrize(("whole", "order"), WHOLE_LISTS)
+@pytest.mark.parametrize("backward", [False, True])
+def test_a_kept_statement_holds_nobodys_cursor(
+    whole: pages.WholeList[*tuple[Any, ...]], order: pages.Order[Any], *, backward: bool
+) -> None:
+    """Whoever asks for a page first leaves none of their values in it: a run without its own fails."""
+    key = PERSON if order.keys is pages.TEXTS else datetime(2026, 1, 2, tzinfo=UTC)
+    (cursor,) = order.cursors([SimpleNamespace(**{order.key.key: key, order.id.key: UUID(int=1)})])
+    request = pages.PageRequest(size=7, backward=backward, after=cursor, before=cursor)
+    form = ready_forms[whole.paged(order, request)]
+    assert form is not None
+    assert form.defaults == {}
+    tenant = dict.fromkeys(("tenant_organization", "tenant_user", "tenant_role"), "")
+    given = {"wanted": [UUID(int=1)] if whole is EVENTS else UUID(int=1), **tenant, **pages.positions(order, request)}
+    form.arguments(given)
+    for name in pages.positions(order, request):
+        with pytest.raises(KeyError, match=name):
+            form.arguments({other: value for other, value in given.items() if other != name})
 
 
 async def test_tenants_that_share_a_connection_see_their_own(runtime: Runtime, single: ReadPool) -> None:
