@@ -15,6 +15,8 @@ from local.folder import free_ports, read_servers
 from tests.local.waiting import is_running, until
 
 PROGRAMS = Path(__file__).with_name("programs.py")
+VERBS = ["api", "sandbox", "worker", "worker"]
+ENDING_SECONDS = 60.0  # far more than it takes on a machine with nothing else to do
 SCRIPT = """
 import asyncio, json, sys
 from pathlib import Path
@@ -51,13 +53,26 @@ class Development:
             text=True,
             check=False,  # it has no child: exit code 1
         )
-        lines = (line.split(maxsplit=1) for line in listing.stdout.splitlines())
-        return {int(pid): arguments for pid, arguments in lines}
+        lines = (line.strip().partition(" ") for line in listing.stdout.splitlines())
+        return {int(pid): arguments for pid, _, arguments in lines}
 
-    def verbs(self) -> list[str]:
-        """What its programs were told to do, sorted: the children without the servers."""
-        commands = [arguments.rsplit(maxsplit=2) for arguments in self.children().values()]
-        return sorted(verb for *_, script, verb in commands if script == str(PROGRAMS))
+    def whole(self) -> dict[int, str]:
+        """Its child processes as soon as all are there at once: two servers, and each program."""
+        # Ready asks the ports alone: a program may be between two lives when a list is taken.
+        taken: list[dict[int, str]] = []
+
+        def all_are_there() -> bool:
+            taken.append(self.children())
+            return len(taken[-1]) == len(VERBS) + 2 and verbs(taken[-1]) == VERBS
+
+        until(all_are_there, otherwise=lambda: f"{taken[-1]}\n{self.said}")
+        return taken[-1]
+
+
+def verbs(commands: dict[int, str]) -> list[str]:
+    """What the programs among these were told to do, sorted."""
+    words = [arguments.split() for arguments in commands.values()]
+    return sorted(own[-1] for own in words if own[-2:-1] == [str(PROGRAMS)])
 
 
 @contextmanager
@@ -87,18 +102,14 @@ def options(home: Path, **given: object) -> DevelopmentOptions:
 def test_it_starts_tells_where_things_are_and_stops_without_a_trace(tmp_path: Path) -> None:
     """All processes come up, other terminals find the servers, and Ctrl-C ends every one of them with code 0."""
     with development(tmp_path) as dev:
-        until(lambda: "NudgeCampaign is ready" in dev.said)
-        # Ready asks the ports alone: a program may be between two lives when the list is taken.
-        until(lambda: len(dev.verbs()) == 4, otherwise=lambda: f"{dev.children()}\n{dev.said}")
-        assert dev.verbs() == ["api", "sandbox", "worker", "worker"]
-        commands = dev.children()
-        assert len(commands) == 6
+        until(lambda: "NudgeCampaign is ready" in dev.said, otherwise=lambda: dev.said)
+        commands = dev.whole()
         servers = read_servers(tmp_path / "home")
         assert servers is not None
         assert set(servers) == {"database_url", "migrator_url", "redis_url", "api_url", "sandbox_url"}
         assert f"{servers['api_url']}/graphql" in dev.said
         dev.process.send_signal(signal.SIGINT)
-        assert dev.process.wait(timeout=10) == 0
+        assert dev.process.wait(timeout=ENDING_SECONDS) == 0
         assert not any(is_running(pid) for pid in commands)
         assert read_servers(tmp_path / "home") is None
 
@@ -106,42 +117,42 @@ def test_it_starts_tells_where_things_are_and_stops_without_a_trace(tmp_path: Pa
 def test_a_killed_server_is_started_again(tmp_path: Path) -> None:
     """PostgreSQL, Valkey and a worker come back by themselves after SIGKILL."""
     with development(tmp_path) as dev:
-        until(lambda: "NudgeCampaign is ready" in dev.said)
-        for pid, arguments in dev.children().items():
-            if not arguments.endswith(("api", "sandbox")):
-                os.kill(pid, signal.SIGKILL)
+        until(lambda: "NudgeCampaign is ready" in dev.said, otherwise=lambda: dev.said)
+        killed = {pid for pid, command in dev.whole().items() if not command.endswith(("api", "sandbox"))}
+        for pid in killed:
+            os.kill(pid, signal.SIGKILL)
         for name in ("postgres", "valkey", "worker-1", "worker-2"):
-            until(lambda name=name: f"{name} started again" in dev.said)  # type: ignore[misc]
-        assert len(dev.children()) == 6
+            until(lambda name=name: f"{name} started again" in dev.said, otherwise=lambda: dev.said)  # type: ignore[misc]
+        assert not killed & dev.whole().keys()
 
 
 def test_nothing_outlives_a_killed_one(tmp_path: Path) -> None:
     """SIGKILL to `nudge dev` itself ends servers and programs, and the next start is a normal one."""
     with development(tmp_path) as dev:
-        until(lambda: "NudgeCampaign is ready" in dev.said)
-        commands = dev.children()
+        until(lambda: "NudgeCampaign is ready" in dev.said, otherwise=lambda: dev.said)
+        commands = dev.whole()
         dev.process.kill()
         dev.process.wait()
         until(lambda: not any(is_running(pid) for pid in commands))
     with development(tmp_path) as dev:
-        until(lambda: "NudgeCampaign is ready" in dev.said)
+        until(lambda: "NudgeCampaign is ready" in dev.said, otherwise=lambda: dev.said)
 
 
 def test_it_can_be_interrupted_while_it_prepares(tmp_path: Path) -> None:
     """SIGTERM during a long migration or seed ends it at once, servers included."""
-    with development(tmp_path, preparing_seconds=60) as dev:
-        until(lambda: "prepared" in dev.said)
+    with development(tmp_path, preparing_seconds=3600) as dev:
+        until(lambda: "prepared" in dev.said, otherwise=lambda: dev.said)
         commands = dev.children()
         assert len(commands) == 2
         dev.process.terminate()
-        assert dev.process.wait(timeout=10) == 0
+        assert dev.process.wait(timeout=ENDING_SECONDS) == 0
         assert not any(is_running(pid) for pid in commands)
 
 
 def test_a_second_one_on_the_same_folder_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The message names the other process and what to set."""
     with development(tmp_path) as dev:
-        until(lambda: "prepared" in dev.said)
+        until(lambda: "prepared" in dev.said, otherwise=lambda: dev.said)
         assert run(options(tmp_path / "home")) == 1
         message = capsys.readouterr().err
     assert f"process {dev.process.pid}" in message

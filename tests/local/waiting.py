@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 
 def until(
-    condition: Callable[[], bool], seconds: float = 10.0, *, otherwise: Callable[[], str] = lambda: "waited in vain"
+    condition: Callable[[], bool], seconds: float = 60.0, *, otherwise: Callable[[], str] = lambda: "waited in vain"
 ) -> None:
     """Return as soon as the condition holds; fail with what `otherwise` says when it does not within the time."""
     deadline = time.monotonic() + seconds
