@@ -16,6 +16,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from sandbox import EngagementRates, SandboxConfig, build
+from tests.waiting import PATIENCE_SECONDS
 
 Json = dict[str, object]
 QUIET = EngagementRates(hard_bounce=0, soft_bounce=0, complaint=0, unsubscribe=0, open=0)
@@ -152,7 +153,7 @@ class Inbox:
 
     async def until(self, count: int) -> list[Json]:
         """Wait until so many events are there."""
-        async with asyncio.timeout(10), self.arrived:
+        async with asyncio.timeout(PATIENCE_SECONDS), self.arrived:
             await self.arrived.wait_for(lambda: len(self.events) >= count)
         return self.events
 

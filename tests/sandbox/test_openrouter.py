@@ -215,7 +215,7 @@ async def test_requests_show_what_the_model_was_told_and_how_it_ended(client: Cl
     ) as response:
         await response.content.readline()
         response.close()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while True:
             requests = (await client.call("GET", "/sandbox/llm/requests")).object()["requests"]
             assert isinstance(requests, list)
