@@ -14,8 +14,6 @@ from core.queue import Queue
 from core.unit_of_work import Work
 from models.organizations import Organization
 
-IDLE_SECONDS = 0.25  # alone: eight times as long
-
 
 async def hold(work: Work, organization_id: UUID) -> None:
     """Work alone, lock the organisation's row, and stay so."""
@@ -33,9 +31,10 @@ async def hold(work: Work, organization_id: UUID) -> None:
 
 async def main() -> None:
     """Hold what the arguments name."""
-    engine = create_engine(os.environ["HELD_DATABASE"], pool_size=2, statement_timeout_seconds=10)
+    engine = create_engine(os.environ["HELD_DATABASE"], pool_size=2, statement_timeout_seconds=60)
     redis_url = os.environ["HELD_REDIS"]
-    await hold(Work(engine, Queue(redis_url), Publisher(redis_url), idle_seconds=IDLE_SECONDS), UUID(sys.argv[1]))
+    idle_seconds = float(os.environ["HELD_IDLE"])
+    await hold(Work(engine, Queue(redis_url), Publisher(redis_url), idle_seconds=idle_seconds), UUID(sys.argv[1]))
 
 
 if __name__ == "__main__":
