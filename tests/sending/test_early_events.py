@@ -84,7 +84,7 @@ async def test_what_can_never_be_recorded_is_asked_for(runtime: Runtime, provide
     principal, _, campaign_id = await sending(runtime, 1)
     unstorable = Answered(receipts=[Receipt(Verdict.ACCEPTED, "a\x00b")])
     sender.mailer = Overtaken(provider, runtime, None, unstorable)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         with pytest.raises(DBAPIError):
             await sender.send_batch(principal.tenant, campaign_id)
     assert await only_status(runtime, principal, campaign_id) is DeliveryStatus.SUBMITTING

@@ -82,14 +82,14 @@ def test_items_are_sorted() -> None:
 Server = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
-async def outcome_of(server: Server, timeout_seconds: float = 5) -> Outcome:
+async def outcome_of(server: Server, timeout_seconds: float = 60) -> Outcome:
     """What a mailer makes of a server's behaviour."""
     async with await asyncio.start_server(server, "127.0.0.1", 0) as listening:
         port = listening.sockets[0].getsockname()[1]
         return await send_to(f"http://127.0.0.1:{port}", timeout_seconds)
 
 
-async def send_to(url: str, timeout_seconds: float = 5) -> Outcome:
+async def send_to(url: str, timeout_seconds: float = 60) -> Outcome:
     """What becomes of one message."""
     mailer = PostmarkMailer(base_url=url, server_token="t", message_stream="broadcast")
     try:
@@ -108,7 +108,7 @@ async def test_a_reset_after_writing_is_in_doubt() -> None:
     """The server read the request and hung up: it may have accepted it."""
 
     async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.read(100)
+        await reader.readuntil(b'"}]}]')
         writer.transport.abort()
 
     outcome = await outcome_of(hang_up)
@@ -120,11 +120,12 @@ async def test_a_timeout_after_writing_is_in_doubt_and_under_way() -> None:
     """No answer in time: the provider may be at it this very moment."""
 
     async def stall(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.read(100)
-        await asyncio.sleep(0.5)
+        await reader.read()  # until the client hangs up
         writer.transport.abort()
 
     outcome = await outcome_of(stall, timeout_seconds=0.2)
+    if isinstance(outcome, NotSent):  # a busy machine was too slow even to write the request
+        outcome = await outcome_of(stall, timeout_seconds=20)
     assert isinstance(outcome, InDoubt)
     assert outcome.under_way
 
@@ -149,11 +150,11 @@ async def test_a_post_on_a_stale_connection_is_not_repeated(reads: bool, kind: t
         port = listening.sockets[0].getsockname()[1]
         mailer = PostmarkMailer(base_url=f"http://127.0.0.1:{port}", server_token="t", message_stream="broadcast")
         try:
-            first = await mailer.send(ENVELOPE, [MESSAGE], not_after=monotonic() + 5)
+            first = await mailer.send(ENVELOPE, [MESSAGE], not_after=monotonic() + 60)
             if not reads:
                 await gone.wait()
                 await asyncio.sleep(0.1)
-            second = await mailer.send(ENVELOPE, [MESSAGE], not_after=monotonic() + 5)
+            second = await mailer.send(ENVELOPE, [MESSAGE], not_after=monotonic() + 60)
         finally:
             await mailer.aclose()
     assert isinstance(first, Answered)

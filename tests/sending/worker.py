@@ -49,7 +49,7 @@ async def drain(sender: Sender, principal: Principal, campaign_id: UUID) -> int:
     for _ in range(ROUNDS):
         batch = await sender.send_batch(principal.tenant, campaign_id)
         total += batch.claimed
-        if not batch.claimed or sender.patience.remaining:
+        if not batch.claimed or sender.patience.failures:
             break
     return total
 
