@@ -47,7 +47,12 @@ IDLE_SECONDS = 15.0
 
 
 def create_engine(url: str, *, pool_size: int, statement_timeout_seconds: float) -> AsyncEngine:
-    """An engine of the app's role. It keeps no session state, so that a pooler in transaction mode will do."""
+    """An engine of the app's role. A pooler in transaction mode will do: settings of ours end with the transaction.
+
+    Of the session, reads need what it is opened with: DateStyle ISO (without it times cannot be read, see
+    `prepare_types`) and TimeZone UTC (times come with its offset). Behind a pooler that does not keep the two for
+    each of its clients, they must be the role's own.
+    """
     options = {
         "timeout": CONNECT_SECONDS,
         # asyncpg cancels what takes longer: a setting of the session would not pass a pooler.

@@ -303,7 +303,10 @@ class ReadPool:
 async def prepare_types(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
     """Let JSON columns come and go as SQLAlchemy's types have them: a text in, a value out.
 
-    Times come as texts too: Python reads one in a third of the time that asyncpg takes to put one together.
+    Times come as texts too: Python reads one in a third of the time that asyncpg takes to put one together. They must
+    be ISO texts, so the session's DateStyle must be ISO; their offset is that of its TimeZone. A time that Python has
+    no value for (before the year 1, after 9999, or infinity) fails the read with a `ValueError`. asyncpg's own codec
+    fails for years out of range too, but gives infinity as the last (or the first) moment that Python has.
     """
     decoders = {"json": json.loads, "jsonb": json.loads, "timestamptz": datetime.fromisoformat}
     for name, decoder in decoders.items():

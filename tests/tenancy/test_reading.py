@@ -315,6 +315,36 @@ async def test_a_refused_statement_costs_no_connection_and_tells_nothing(single:
     assert await pid(single) == before
 
 
+@pytest.mark.parametrize("moment", ["infinity", "-infinity", "0044-03-15 00:00:00+00 BC", "10000-01-01 00:00:00+00"])
+async def test_a_time_that_python_has_no_value_for_fails_its_read(single: ReadPool, moment: str) -> None:
+    """It is not shown as another time, and costs no connection."""
+    before = await pid(single)
+    statement = ready(select(literal_column(f"'{moment}'::timestamptz", DateTime(timezone=True)).label("moment")))
+    assert statement is not None
+    with pytest.raises(ValueError, match="isoformat"):
+        await single.rows(statement, {})
+    assert await pid(single) == before
+
+
+async def test_times_are_read_whatever_the_database_is_set_to(fresh_runtime: Runtime) -> None:
+    """Each connection asks for ISO texts in UTC as it opens, which go before what database and role have."""
+    url = fresh_runtime.settings.database.migrator_url
+    assert url is not None
+    migrator = await asyncpg.connect(url.get_secret_value().replace("+asyncpg", ""))
+    name = await migrator.fetchval("SELECT current_database()")
+    await migrator.execute(f"ALTER DATABASE {name} SET datestyle = 'German'")
+    await migrator.execute(f"ALTER DATABASE {name} SET timezone = 'Asia/Kathmandu'")
+    await migrator.close()
+    pool = ReadPool(pool_of(fresh_runtime).connect, size=1, patience_seconds=10)
+    statement = ready(
+        select(literal_column("'2026-01-02 03:04:05Z'::timestamptz", DateTime(timezone=True)).label("at"))
+    )
+    assert statement is not None
+    ((moment,),) = await pool.rows(statement, {})
+    await pool.aclose()
+    assert (moment, moment.tzinfo) == (datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), UTC)
+
+
 def test_a_list_of_any_length_is_no_kept_statement() -> None:
     """Its text depends on the list: SQLAlchemy runs it."""
     assert ready(select(Contact.id).where(Contact.id.in_(bindparam("ids", expanding=True)))) is None
