@@ -1,12 +1,21 @@
 """A campaign's figures, read together with it, no column more than was selected."""
 
+from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import pytest
 from sqlalchemy import delete, update
+from strawberry.types import get_object_definition
+from strawberry.utils.str_converters import to_camel_case
 
+import execution
+from core.ids import new_id
 from core.permissions import Principal
-from models.campaigns import CampaignStats
+from models.campaigns import Campaign, CampaignStats
+from schema.campaigns import campaign as schema
+from services import campaigns
+from services.campaigns import CampaignRow
 from services.runtime import Runtime
 from tests import factories
 from tests.campaigns.calls import caller, gid
@@ -26,7 +35,37 @@ STATS = {
     "clickRate": 0.125,
     "deliveryRate": 0.9091,
 }
-FIELDS = ["id", "name", "subject", "status", "onDoubt", "version", "createdAt", "scheduledAt", "author { fullName }"]
+# From the row and the schema: a field that the resolver's own list of columns forgets is among them.
+FIELDS = sorted(
+    {to_camel_case(column.removesuffix("_id")) for column in CampaignRow._fields}
+    & {to_camel_case(field.python_name) for field in get_object_definition(schema.Campaign, strict=True).fields}
+)
+INSIDE = {"author": "{ fullName }"}
+MOMENT = datetime(2026, 5, 3, 10, 11, 12, tzinfo=UTC)
+FILLED = {
+    "status_reason": "Because.",
+    "template_id": new_id(),
+    "settings": {"known": True},
+    "scheduled_at": MOMENT,
+    "started_at": MOMENT + timedelta(1),
+    "sent_at": MOMENT + timedelta(2),
+}
+
+
+@pytest.fixture(autouse=True)
+def compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What comes twice is compiled, whatever the tests before have cost."""
+    monkeypatch.setattr(execution.limits, "share", 1000.0)
+
+
+async def asked(mine: ApiClient, query: str, campaign_id: UUID) -> list[Any]:
+    """What a query says of the campaign, at first sight and then by its compiled plan."""
+    variables = {"id": gid(campaign_id)}
+    answers = [(await mine.execute(query, variables))["campaign"] for _ in range(2)]
+    before = execution.statistics()["executed"]
+    answers.append((await mine.execute(query, variables))["campaign"])
+    assert execution.statistics()["executed"] == before + 1
+    return answers
 
 
 @pytest.fixture(scope="module")
@@ -37,12 +76,16 @@ async def owner(runtime: Runtime) -> Principal:
 
 @pytest.fixture(scope="module")
 async def campaign_id(runtime: Runtime, owner: Principal) -> UUID:
-    """A campaign with figures that are all different."""
+    """A campaign with figures that are all different, and with something in every column."""
     found = await factories.campaign(runtime, owner)
     counts = {"audience": 100, "accepted": 70, "delivered": 10, "bounced": 5, "complained": 3, "skipped": 12}
     values = {**counts, "reached": 80, "opened": 40, "clicked": 10, "unsubscribed": 2}
     async with runtime.work.begin(owner.tenant) as uow:
         await uow.execute(update(CampaignStats).where(CampaignStats.campaign_id == found).values(values))
+        await uow.execute(update(Campaign).where(Campaign.id == found).values(FILLED))
+    row = await campaigns.get(runtime.reads(owner.tenant), found)
+    assert row is not None
+    assert None not in row
     return found
 
 
@@ -54,9 +97,7 @@ async def test_each_figure_is_right_by_itself_and_beside_the_others(
     mine = caller(api, runtime, owner)
     for selected in (name, " ".join(STATS)):
         query = f"query ($id: ID!) {{ campaign(id: $id) {{ stats {{ {selected} }} }} }}"
-        for _ in range(3):
-            stats = (await mine.execute(query, {"id": gid(campaign_id)}))["campaign"]["stats"]
-            assert stats[name] == STATS[name]
+        assert [found["stats"][name] for found in await asked(mine, query, campaign_id)] == [STATS[name]] * 3
 
 
 @pytest.mark.parametrize("field", FIELDS)
@@ -67,11 +108,10 @@ async def test_each_field_is_the_same_with_figures_and_without(
     mine = caller(api, runtime, owner)
     answers = []
     for beside in ("", "stats { opened }", "progress { percent sequence }"):
-        query = f"query ($id: ID!) {{ campaign(id: $id) {{ {field} {beside} }} }}"
-        for _ in range(2):  # by all columns, and by these alone
-            found = (await mine.execute(query, {"id": gid(campaign_id)}))["campaign"]
-            answers.append(found[field.partition(" ")[0]])
-    assert answers == answers[:1] * 6
+        query = f"query ($id: ID!) {{ campaign(id: $id) {{ {field} {INSIDE.get(field, '')} {beside} }} }}"
+        answers += [found[field] for found in await asked(mine, query, campaign_id)]
+    assert answers[0] is not None
+    assert answers == [answers[0]] * 9
 
 
 async def test_a_campaign_and_its_figures_are_one_statement(
