@@ -3,12 +3,12 @@ import pkgutil
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import insert
 
@@ -21,6 +21,7 @@ from services import contacts, pages
 from services.contacts import ContactFilter, ContactRow
 from services.pages import CursorInvalid, Order, PageRequest
 from services.runtime import Runtime
+from services.texts import FORBIDDEN_IN_PROSE
 from tests import factories
 
 ORDERS: list[Order[Any]] = [
@@ -30,6 +31,12 @@ ORDERS: list[Order[Any]] = [
 ]
 NAMES = [None, "", "Zuse", "zuse", "Ångström", "O'Neil", "%", "_", "\\", "de Vries", "李", "a" * 200]
 START = datetime(2026, 1, 1, tzinfo=UTC)
+TIMED = [order for order in ORDERS if order.keys is pages.MOMENTS]
+WORDED = [order for order in ORDERS if order.keys is pages.TEXTS]
+AN_ID = new_id()
+EPOCH = date(1970, 1, 1)
+FIRST_DAY, LAST_DAY = (date.min - EPOCH).days, (date.max - EPOCH).days
+LONGEST_TEXT = pages.LONGEST_CURSOR // 4 * 3 - pages.TAG_BYTES - pages.ID_BYTES
 
 
 @pytest.fixture(scope="module")
@@ -120,17 +127,95 @@ def test_any_other_text_is_no_cursor(text: str) -> None:
             pages.position(order, text, "after")
 
 
-@given(st.sampled_from(ORDERS), st.binary(max_size=40), st.sampled_from(["whole", "tag", "id"]))
-def test_a_forged_cursor_reads_as_typed_values_or_not_at_all(order: Order[Any], key: bytes, kept: str) -> None:
-    """Bytes of our own shape with a foreign key either give a key of the right type and an id, or are refused."""
-    parts = {"whole": (order.tag, key, new_id().bytes), "tag": (order.tag, key), "id": (key, new_id().bytes)}[kept]
-    text = urlsafe_b64encode(b"".join(parts)).decode()
+def forged(order: Order[Any], key: bytes) -> str:
+    """A cursor as the order would write it, with any key."""
+    return urlsafe_b64encode(order.tag + key + AN_ID.bytes).decode()
+
+
+def read_or_refused(order: Order[Any], key: bytes) -> object:
+    """What a forged cursor reads as; None when it is refused."""
     try:
-        found, _ = pages.position(order, text, "before")
+        return pages.position(order, forged(order, key), "before")
     except CursorInvalid:
-        return
-    assert isinstance(found, datetime if order.name in {"contacts.created", "contacts.updated"} else str)
-    assert not isinstance(found, str) or "\0" not in found
+        return None
+
+
+@given(st.sampled_from(ORDERS), st.binary(max_size=40) | st.binary(min_size=12, max_size=12))
+@example(contacts.CREATED_AT, b"")
+@example(contacts.EMAIL, b"\xff")
+@example(contacts.EMAIL, "\ud800".encode(errors="surrogatepass"))
+def test_a_forged_cursor_reads_as_typed_values_or_not_at_all(order: Order[Any], key: bytes) -> None:
+    """Bytes of our own shape with a foreign key either give a key of the right type and the id, or are refused."""
+    found = read_or_refused(order, key)
+    kind = datetime if order in TIMED else str
+    assert found is None or (isinstance(found, tuple) and isinstance(found[0], kind) and found[1] == AN_ID)
+    if not key.startswith(order.tag):
+        with pytest.raises(CursorInvalid):
+            pages.position(order, urlsafe_b64encode(key + AN_ID.bytes).decode(), "before")
+
+
+@given(
+    st.sampled_from(TIMED),
+    st.integers(FIRST_DAY, LAST_DAY) | st.integers(-(2**31), 2**31 - 1),
+    st.integers(0, 86_399) | st.integers(0, 2**32 - 1),
+    st.integers(0, 999_999) | st.integers(0, 2**32 - 1),
+)
+@example(contacts.CREATED_AT, FIRST_DAY, 0, 0)
+@example(contacts.CREATED_AT, FIRST_DAY - 1, 86_399, 999_999)
+@example(contacts.CREATED_AT, LAST_DAY, 86_399, 999_999)
+@example(contacts.CREATED_AT, LAST_DAY + 1, 0, 0)
+@example(contacts.CREATED_AT, -(2**31), 0, 0)
+@example(contacts.CREATED_AT, 2**31 - 1, 86_399, 999_999)
+@example(contacts.CREATED_AT, 0, 86_400, 0)
+@example(contacts.CREATED_AT, 0, 0, 1_000_000)
+def test_a_forged_time_is_read_when_there_is_such_a_time(
+    order: Order[Any], days: int, seconds: int, microseconds: int
+) -> None:
+    """From the first day of the calendar to the last; what lies beyond, or is no time of day, is refused."""
+    found = read_or_refused(order, pages.Moments.KEY.pack(days, seconds, microseconds))
+    if FIRST_DAY <= days <= LAST_DAY and seconds < 86_400 and microseconds < 1_000_000:
+        day = datetime.combine(EPOCH + timedelta(days), time.min, UTC)
+        assert found == (day + timedelta(seconds=seconds, microseconds=microseconds), AN_ID)
+    else:
+        assert found is None
+
+
+@given(st.sampled_from(WORDED), st.text(max_size=200))
+@example(contacts.EMAIL, "")
+@example(contacts.EMAIL, "a\0b")
+@example(contacts.LAST_NAME, "李 \U0001f600")
+@example(contacts.EMAIL, "a" * LONGEST_TEXT)
+@example(contacts.EMAIL, "a" * (LONGEST_TEXT + 1))
+def test_a_forged_text_is_read_when_the_database_could_hold_it(order: Order[Any], text: str) -> None:
+    """Any text but one with a NUL or another control character, or one too long for a cursor."""
+    found = read_or_refused(order, text.encode())
+    if len(text.encode()) > LONGEST_TEXT or FORBIDDEN_IN_PROSE.search(text):
+        assert found is None
+    else:
+        assert "\0" not in text
+        assert found == (text, AN_ID)
+
+
+@pytest.mark.parametrize(
+    ("order", "key"),
+    [
+        (contacts.CREATED_AT, pages.Moments.KEY.pack(FIRST_DAY, 0, 0)),
+        (contacts.UPDATED_AT, pages.Moments.KEY.pack(LAST_DAY, 86_399, 999_999)),
+        (contacts.EMAIL, b""),
+        (contacts.EMAIL, b"a" * LONGEST_TEXT),
+        (contacts.LAST_NAME, "\U0010ffff\n%\\".encode()),
+    ],
+    ids=["first moment", "last moment", "no text", "longest text", "odd text"],
+)
+async def test_whatever_reads_as_a_cursor_can_be_asked_for(
+    runtime: Runtime, crowd: Principal, order: Order[Any], key: bytes
+) -> None:
+    """The database takes it: every row lies on one side of it or on the other."""
+    reads = runtime.reads(crowd.tenant)
+    cursor = forged(order, key)
+    after = await contacts.page(reads, PageRequest(size=100, after=cursor), order)
+    before = await contacts.page(reads, PageRequest(size=100, backward=True, before=cursor), order)
+    assert len(after.rows) + len(before.rows) == 37
 
 
 class Kept(NamedTuple):
