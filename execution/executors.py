@@ -6,7 +6,6 @@ left before the first field is executed.
 """
 
 from collections.abc import Callable, Coroutine
-from functools import cached_property
 from types import CoroutineType
 from typing import Any, ClassVar, Final
 
@@ -45,7 +44,6 @@ ITERATING: Final[tuple[Callable[..., Any], ...]] = (is_async_iterable, assume_no
 # What subclasses may override without keeping plans from running.
 OF_ONE_EXECUTION: Final = frozenset(
     {
-        "async_helpers",  # methods of the executor
         "background_futures",
         "collected_errors",
         "context_value",
@@ -191,10 +189,14 @@ class Compiled(Run):
             **kwargs,
         )
 
-    @cached_property
-    def async_helpers(self) -> GraphQLResolveInfoHelpers:  # type: ignore[override]
-        """Helpers for resolvers, made when an executor that was copied from a model is asked for them."""
+    @property
+    def async_helpers(self) -> GraphQLResolveInfoHelpers:
+        """Helpers for resolvers: methods of this executor, which would keep itself alive if it held them."""
         return GraphQLResolveInfoHelpers(gather=self.gather_async_work, track=self.track_async_work)
+
+    @async_helpers.setter
+    def async_helpers(self, _: GraphQLResolveInfoHelpers) -> None:
+        """Hold none."""
 
     def unknown(self) -> str | None:
         """What the caller has asked for that plans don't know; None when there is nothing of the kind."""
@@ -257,8 +259,7 @@ class Compiled(Run):
     def succeeded(self, data: dict[str, Any] | None) -> ExecutionResult:
         """The result with its errors."""
         self.run_async_work_finished_hook()
-        # Helpers are methods of this executor: holding them it would live until the garbage collector finds it.
-        self.__dict__.pop("async_helpers", None)
+        # Infos have helpers, see `async_helpers`.
         self.info_class, self.info_rest = None, ()
         errors = self.collected_errors.errors
         # The tracebacks of errors lead to this executor, which would then hold them in a circle.

@@ -21,7 +21,7 @@ from core.telemetry import logger, new_request_id
 from resolvers.context import RequestContext
 from resolvers.endpoint.authentication import authenticate
 from resolvers.endpoint.documents import DocumentInvalid
-from resolvers.endpoint.ending import end_all
+from resolvers.endpoint.ending import end_all, let_go
 from resolvers.endpoint.errors import RATE_LIMITED, Refused, formatted
 from resolvers.endpoint.execution import Executor, Request, shown
 from resolvers.endpoint.fanout import FanOut, Viewer
@@ -243,6 +243,7 @@ class Connection(BaseGraphQLTransportWSHandler[Any, None]):
         if operation is not None and operation.task is not None:
             self.ending.add(operation.task)
             operation.task.add_done_callback(self.ending.discard)
+            operation.task.add_done_callback(let_go)
             operation.task.cancel()
 
     def press(self) -> None:

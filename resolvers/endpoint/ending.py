@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
 
 INSISTENCE_SECONDS = 0.5
@@ -18,4 +19,13 @@ async def end_all(tasks: Iterable[asyncio.Task[Any]]) -> None:
     while pending:
         for task in pending:
             task.cancel()
-        _, pending = await asyncio.wait(pending, timeout=INSISTENCE_SECONDS)
+        done, pending = await asyncio.wait(pending, timeout=INSISTENCE_SECONDS)
+        for task in done:
+            let_go(task)
+
+
+def let_go(task: asyncio.Task[Any]) -> None:
+    """Take the error out of a cancelled task: through its traceback the task would keep whoever keeps the task."""
+    if task.cancelled():
+        with suppress(asyncio.CancelledError):
+            task.exception()

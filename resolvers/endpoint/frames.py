@@ -4,10 +4,12 @@ A server offers the ASGI extension `nudge.frames` with one function, `write(fram
 any other server, messages go the usual way. `tests/realtime/test_frames.py` fails when uvicorn is no longer as here.
 """
 
+from asyncio import BaseTransport, Transport
 from collections.abc import Callable, MutableMapping
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 from starlette.types import Scope
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 EXTENSION = "nudge.frames"
@@ -39,6 +41,19 @@ class FrameProtocol(WebSocketsSansIOProtocol):
     """Uvicorn's websocket, with the extension."""
 
     full = False
+
+    def connection_made(self, transport: BaseTransport) -> None:
+        """Take the connection over from uvicorn's HTTP, which would keep its parser, and that keep it."""
+        before = cast("Transport", transport).get_protocol()
+        super().connection_made(transport)
+        if isinstance(before, HttpToolsProtocol):
+            before.parser = None  # type: ignore[assignment]
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Note the end, and take apart what refers to itself: websockets' parser is a generator of its connection."""
+        super().connection_lost(exc)
+        self.conn.parser.close()
+        self.conn.parser_exc = None
 
     async def run_asgi(self) -> None:
         """Serve the connection, offering to write its frames."""

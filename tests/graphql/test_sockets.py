@@ -1,21 +1,34 @@
 """The websocket: what it takes, and when it closes."""
 
 import asyncio
+import gc
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 
 import aiohttp
 import asyncpg
 import pytest
 from gql import Client, gql
 from gql.transport.websockets import WebsocketsTransport
+from graphql.execution import Executor
 from sqlalchemy import func, update
+from strawberry.subscriptions.protocols.graphql_transport_ws.handlers import Operation
 from structlog.testing import capture_logs
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from websockets.server import ServerProtocol
 
 from core.ids import new_id
 from core.permissions import Principal, Role
 from core.pubsub import PREFIX, HubStatistics, session_topic
 from models.organizations import User, UserSession
+from resolvers.context import RequestContext
+from resolvers.endpoint.connection import Connection
+from resolvers.endpoint.execution import Request
+from resolvers.endpoint.fanout import Group, Viewer
+from resolvers.endpoint.frames import FrameProtocol
+from resolvers.endpoint.vigil import Vigil
+from resolvers.endpoint.wire import Wire
 from services.runtime import Runtime, running
 from tests import factories
 from tests.conftest import Servers, copy_template, settings_for
@@ -23,6 +36,7 @@ from tests.graphql.probe import probe_schema, with_settings
 from tests.graphql.sockets import PROTOCOL, Socket, connected, settles
 from tests.serving import Served, served
 
+PATIENCE_SECONDS = 30
 NOTHING = HubStatistics(topics=0, viewers=0, shared=0, tasks=0, channels=0, pending=0)
 QUICK = {"ping_seconds": 0.1, "recheck_seconds": 0.15, "init_timeout_seconds": 0.2, "send_timeout_seconds": 0.3}
 
@@ -459,3 +473,95 @@ async def test_a_crowd_that_leaves_at_once_leaves_nothing_behind(
     await settles(lambda: len(asyncio.all_tasks()) <= before + 2)
     printed = capsys.readouterr()
     assert "Traceback" not in printed.out + printed.err
+
+
+ENDED = (
+    FrameProtocol,
+    HttpToolsProtocol,
+    ServerProtocol,
+    Connection,
+    Wire,
+    Vigil,
+    Operation,
+    Group,
+    Viewer,
+    RequestContext,
+    Request,
+    Executor,
+)
+
+
+def kept() -> set[int]:
+    """What there is of sockets, and of the operations on them."""
+    return {id(found) for found in gc.get_objects() if isinstance(found, ENDED)}
+
+
+async def is_silent(socket: Socket) -> None:
+    """Says nothing more."""
+
+
+async def asks(socket: Socket, query: str) -> None:
+    """Has an answer, or the first of many."""
+    await socket.subscribe(query)
+    assert (await socket.next())["type"] == "next"
+
+
+async def completes(socket: Socket, query: str) -> None:
+    """Has had enough of the answers, and goes on with something else."""
+    await asks(socket, query)
+    await socket.send({"type": "complete", "id": "1"})
+    await socket.subscribe("{ __typename }", "2")
+    while (await socket.next())["id"] != "2":
+        pass
+
+
+async def says(socket: Socket, text: str) -> None:
+    """Is closed for what it says."""
+    await socket.raw.send_str(text)
+    await socket.closed()
+
+
+CLIENTS: dict[str, Callable[[Socket], Awaitable[None]]] = {
+    "silent": is_silent,
+    "query": partial(asks, query="{ viewer { role } }"),
+    "state": partial(asks, query="subscription { board }"),
+    "state that ends": partial(asks, query="subscription { ending }"),
+    "log": partial(asks, query="subscription { count(to: 100, pause: 1) }"),
+    "log that fails": partial(asks, query="subscription { fails }"),
+    "stream of the hub": partial(asks, query="subscription { watched }"),
+    "state, completed": partial(completes, query="subscription { board }"),
+    "log, completed": partial(completes, query="subscription { count(to: 100, pause: 1) }"),
+    "no JSON": partial(says, text="no JSON"),
+    "too much": partial(says, text='"' + "x" * 70_000 + '"'),
+}
+
+
+@pytest.mark.parametrize("client", CLIENTS.values(), ids=CLIENTS)
+@pytest.mark.parametrize("politely", [True, False])
+async def test_an_ended_socket_leaves_nothing_to_the_garbage_collector(
+    probe_server: Served, runtime: Runtime, client: Callable[[Socket], Awaitable[None]], *, politely: bool
+) -> None:
+    """Whatever it was used for and however it ends, all that was made for it is gone with it."""
+    _, token = await member(runtime)
+
+    async def visit() -> None:
+        async with connected(probe_server) as socket:
+            await socket.ready(token)
+            await client(socket)
+            connection = socket.raw._response.connection
+            if not politely and connection is not None and connection.transport is not None:
+                connection.transport.abort()
+
+    await visit()
+    await settles(lambda: empty(probe_server))
+    gc.collect()
+    gc.disable()
+    try:
+        before = kept()
+        with capture_logs():  # printing an error may look at the frames' variables, which keeps them
+            for _ in range(2):
+                await visit()
+            await settles(lambda: empty(probe_server))
+        await settles(lambda: not kept() - before, within=PATIENCE_SECONDS)
+    finally:
+        gc.enable()
