@@ -15,7 +15,7 @@ from services.accounts.standing import Claimed, Standings
 
 RECENT_SECONDS = 5.0
 MOST_RECENT = 10_000
-LONGEST_TOKEN = 4_096
+LONGEST_TOKEN = 8_192
 
 
 class TokenCheck(Protocol):

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
@@ -17,6 +17,7 @@ from models.contacts import SuppressionReason
 from services.deliveries.work import ApplyEvents
 
 POSTMARK: Final = "postmark"
+EARLIEST: Final = datetime(2000, 1, 1, tzinfo=UTC)  # what is before stands for no time at all, as year 1 does in .NET
 # An event belongs to no tenant until its campaign is known.
 NOBODY: Final = UUID(int=0)
 HARD_BOUNCES: Final = frozenset({"HardBounce", "BadEmailAddress", "ManuallyDeactivated"})
@@ -140,14 +141,14 @@ def suppression_of(kind: str, payload: Mapping[str, Any]) -> SuppressionReason |
 
 
 def moment(text: object, received_at: datetime) -> datetime:
-    """When it happened; when we heard of it, where that is missing, unreadable, or lies in the future."""
+    """When it happened; when we heard of it, where that is missing, unreadable, in the future, or before all mail."""
     if not isinstance(text, str):
         return received_at
     try:
         found = datetime.fromisoformat(text)
     except ValueError:
         return received_at
-    if found.tzinfo is None or found > clock.now() + timedelta(hours=1):
+    if found.tzinfo is None or not EARLIEST < found < clock.now() + timedelta(hours=1):
         return received_at
     return found
 

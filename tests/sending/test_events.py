@@ -1,6 +1,7 @@
 """What the provider tells afterwards: stored, attributed, applied once, in any order."""
 
 import io
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -10,6 +11,7 @@ import orjson
 import pytest
 from sqlalchemy import select, text, update
 
+from core import clock
 from core.permissions import Principal
 from models.campaigns import DeliveryStatus, WebhookInbox
 from models.contacts import Contact, ContactEvent, ContactStatus, Suppression, SuppressionReason
@@ -145,6 +147,23 @@ async def test_a_repeated_event_counts_once(
     assert stats is not None
     assert (stats.counts.delivered, stats.reached, stats.opened, stats.clicked) == (1, 1, 1, 0)
     assert await only_status(runtime, principal, campaign_id) is DeliveryStatus.DELIVERED
+
+
+@pytest.mark.parametrize(
+    "time", ["0001-01-01T00:00:00Z", "0001-01-01T00:00:00+05:00", "1999-12-31T23:59:59Z", "9999-12-31T23:59:59-05:00"]
+)
+async def test_a_time_that_cannot_be_is_when_we_heard_of_it(
+    runtime: Runtime, provider: Provider, sender: Sender, time: str
+) -> None:
+    """A date that stands for none, or cannot even be stored, costs no event, and can be read afterwards."""
+    principal, campaign_id, [message] = await accepted(runtime, provider, sender)
+    await tell(runtime, {**event("Open", message), "ReceivedAt": time})
+    rows = await runtime.reads(principal.tenant).rows(select(ContactEvent.kind, ContactEvent.occurred_at))
+    assert [row.kind for row in rows] == ["opened"]
+    assert abs(rows[0].occurred_at - clock.now()) < timedelta(hours=1)
+    stats = await read_stats(runtime.reads(principal.tenant), campaign_id)
+    assert stats is not None
+    assert stats.opened == 1
 
 
 async def test_status_only_rises(runtime: Runtime, provider: Provider, sender: Sender) -> None:
