@@ -155,12 +155,13 @@ async def test_few_tokens_are_remembered(runtime: Runtime, monkeypatch: pytest.M
     assert list(check.verified) == list(who.recent) == tokens[-3:]
 
 
-async def test_a_token_of_over_four_kibibytes_is_refused(runtime: Runtime) -> None:
+async def test_a_token_of_over_eight_kibibytes_is_refused(runtime: Runtime) -> None:
     """Even one that we signed is refused like any other bad token, before its signature is looked at."""
     principal = await factories.organization(runtime)
     claims = jwt.decode(factories.token(runtime, principal), options={"verify_signature": False})
     long, short = (
-        jwt.encode({**claims, "note": "x" * length}, runtime.tokens.key, algorithm="ES256") for length in (4096, 1024)
+        jwt.encode({**claims, "note": "x" * size}, runtime.tokens.key, algorithm="ES256")
+        for size in (identity.LONGEST_TOKEN, 1024)
     )
     who, check = remembering(runtime)
     assert (await who.principal(short)).user_id == principal.user_id

@@ -16,7 +16,7 @@ from models.records import AuditEvent, IdempotencyKey
 from services import audit, campaigns, idempotency
 from services.campaigns.watching import ProgressReader
 from services.deliveries.audience import count_audience, count_mailable, has_mailable
-from services.deliveries.progress import Counts, ProgressRow
+from services.deliveries.progress import Counts, Figures, ProgressRow
 from services.idempotency import IdempotencyKeyReused
 from services.runtime import Runtime
 from tests import factories
@@ -131,6 +131,12 @@ async def test_counting_an_audience_reads_each_contact_a_few_times(runtime: Runt
         assert await count_audience(reads, campaign_id) == await count_mailable(reads, campaign_id) == 2_000
         assert await has_mailable(reads, campaign_id)
     assert [await rows_touched(runtime, *statement) < 20 * 2_000 for statement in seen] == [True] * 3
+
+
+def test_the_counts_among_the_figures_are_those_of_the_same_names() -> None:
+    """They are taken by their place in the row, so both must list them alike."""
+    figures = Figures._make(range(len(Figures._fields)))
+    assert figures.counts._asdict() == {name: getattr(figures, name) for name in Counts._fields}
 
 
 def sample(seconds: float, accepted: int, status: CampaignStatus = CampaignStatus.SENDING) -> ProgressRow:
