@@ -1,5 +1,4 @@
 import asyncio
-import time
 from dataclasses import astuple
 from uuid import UUID
 
@@ -21,18 +20,24 @@ from core.pubsub import (
     session_topic,
 )
 from core.pubsub.backend import Wake
-from tests.realtime.conftest import QUICK
+from tests.realtime.conftest import PATIENT, QUICK
 from tests.realtime.valkey_server import ValkeyServer
+from tests.waiting import PATIENCE_SECONDS, until
 
 CHANGED = Signal("changed", b"1")
 GAP = Signal("gap")
 
 
-async def expect(viewer: Viewer, wanted: Signal, *, within: float = 3.0) -> None:
+async def expect(viewer: Viewer, wanted: Signal, *, within: float = PATIENCE_SECONDS) -> None:
     """Read signals until the wanted one comes."""
     async with asyncio.timeout(within):
         while await viewer.next() != wanted:
             pass
+
+
+async def is_away(hub: Hub) -> bool:
+    """Whether the hub has noticed that its connection is gone."""
+    return not hub.connected
 
 
 async def connected(hub: Hub) -> None:
@@ -47,20 +52,23 @@ async def own_channels(redis: Redis) -> list[bytes]:
 
 async def settle(hub: Hub, redis: Redis) -> None:
     """Wait until neither the hub nor the server holds anything for viewers."""
-    async with asyncio.timeout(3):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while any(astuple(hub.statistics())) or await own_channels(redis):  # noqa: ASYNC110 - the server is polled
             await asyncio.sleep(0.01)
 
 
 async def test_two_first_viewers_both_hear(hub: Hub, publisher: Publisher) -> None:
     """Two viewers that come at the same moment as the first of a topic both get a later signal."""
+    both_hear = asyncio.Barrier(3)
 
     async def view() -> None:
         with hub.watch("topic") as viewer:
+            await expect(viewer, GAP)
+            await both_hear.wait()
             await expect(viewer, CHANGED)
 
     viewers = [asyncio.create_task(view()) for _ in range(2)]
-    await asyncio.sleep(0.1)
+    await both_hear.wait()
     await publisher.publish("topic", b"1")
     await asyncio.gather(*viewers)
 
@@ -68,7 +76,7 @@ async def test_two_first_viewers_both_hear(hub: Hub, publisher: Publisher) -> No
 async def test_confirmation_is_a_gap(hub: Hub) -> None:
     """A viewer is told to read again once its subscription is in force, as signals before may be lost."""
     with hub.watch("topic") as viewer:
-        assert await viewer.next(within=2) == GAP
+        assert await viewer.next(within=PATIENCE_SECONDS) == GAP
 
 
 async def test_a_later_viewer_needs_no_new_subscription(hub: Hub, redis: Redis, publisher: Publisher) -> None:
@@ -84,11 +92,11 @@ async def test_a_later_viewer_needs_no_new_subscription(hub: Hub, redis: Redis, 
 
 async def test_signals_cross_processes(hub: Hub, server: ValkeyServer) -> None:
     """A publisher without a hub, such as a worker's, reaches the viewers of a hub."""
-    publisher = Publisher(server.url)
+    publisher = Publisher(server.url, within=PATIENCE_SECONDS)
     with hub.watch("topic") as viewer:
         await expect(viewer, GAP)
         await publisher.publish_all([("other", b"0"), ("topic", b"1")])
-        assert await viewer.next(within=2) == CHANGED
+        assert await viewer.next(within=PATIENCE_SECONDS) == CHANGED
     await publisher.aclose()
 
 
@@ -100,7 +108,7 @@ async def test_reconnects_after_kill(hub: Hub, server: ValkeyServer, publisher: 
         for _ in range(2):
             up_and_down.append(hub.connected)
             server.kill()
-            await asyncio.sleep(0.2)
+            await until(lambda: is_away(hub))
             up_and_down.append(hub.connected)
             await server.start()
             await asyncio.gather(expect(a, GAP), expect(b, GAP))
@@ -112,7 +120,7 @@ async def test_reconnects_after_kill(hub: Hub, server: ValkeyServer, publisher: 
 async def test_starts_without_a_server(server: ValkeyServer) -> None:
     """A hub that starts while Redis is away begins to work when it comes."""
     server.kill()
-    async with Hub(RedisBackend(server.url, timing=QUICK)) as hub:
+    async with Hub(RedisBackend(server.url, timing=PATIENT)) as hub:
         with hub.watch("topic") as viewer:
             assert await viewer.next(within=0.2) is None
             await server.start()
@@ -125,19 +133,26 @@ async def test_flush_leaves_signals_alone(hub: Hub, redis: Redis, publisher: Pub
         await expect(viewer, GAP)
         await redis.flushall()
         await publisher.publish("topic", b"1")
-        assert await viewer.next(within=2) == CHANGED
+        assert await viewer.next(within=PATIENCE_SECONDS) == CHANGED
 
 
-async def test_canary_finds_a_frozen_server(hub: Hub, server: ValkeyServer, publisher: Publisher) -> None:
+async def test_canary_finds_a_frozen_server(server: ValkeyServer, publisher: Publisher) -> None:
     """A server that keeps the socket open but says nothing is noticed, and topics get a gap when it wakes."""
-    with hub.watch("topic") as viewer:
-        await expect(viewer, GAP)
-        server.freeze()
-        assert await viewer.next(within=QUICK.silence + 0.4) is None
-        server.thaw()
-        await expect(viewer, GAP)
-        await publisher.publish("topic", b"1")
-        await expect(viewer, CHANGED)
+    async with Hub(RedisBackend(server.url, timing=QUICK)) as hub:
+        with hub.watch("topic") as viewer:
+            await expect(viewer, GAP)
+            server.freeze()
+            await until(lambda: is_away(hub))
+            viewer.drain()
+            server.thaw()
+            await expect(viewer, GAP)
+            await until(lambda: is_heard(viewer, publisher))
+
+
+async def is_heard(viewer: Viewer, publisher: Publisher) -> bool:
+    """Whether a signal comes through: on a busy machine the hub may just have taken its server for frozen again."""
+    await publisher.publish("topic", b"1")
+    return await viewer.next(within=1) == CHANGED
 
 
 async def test_a_dropped_connection_comes_back(hub: Hub, redis: Redis) -> None:
@@ -149,14 +164,24 @@ async def test_a_dropped_connection_comes_back(hub: Hub, redis: Redis) -> None:
 
 
 @pytest.mark.parametrize("fault", ["kill", "freeze"])
-async def test_publish_fails_clearly_and_in_time(server: ValkeyServer, fault: str, publisher: Publisher) -> None:
-    """Publishing to a dead or frozen server raises our error within its limit."""
-    await publisher.publish("topic", b"1")
+async def test_publish_fails_clearly_and_in_time(server: ValkeyServer, fault: str) -> None:
+    """Publishing to a dead or frozen server raises our error within its limit, and not ever so late."""
+    publisher = Publisher(server.url, within=QUICK.publish)
+    await until(lambda: is_published(publisher))
     getattr(server, fault)()
-    started = time.perf_counter()
-    with pytest.raises(PublishFailed, match="topic"):
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        with pytest.raises(PublishFailed, match="topic"):
+            await publisher.publish("topic", b"1")
+    await publisher.aclose()
+
+
+async def is_published(publisher: Publisher) -> bool:
+    """Whether a server that is well could be told in time."""
+    try:
         await publisher.publish("topic", b"1")
-    assert time.perf_counter() - started < QUICK.publish + 0.3
+    except PublishFailed:
+        return False
+    return True
 
 
 async def test_publish_outlives_a_restart(server: ValkeyServer, publisher: Publisher) -> None:
@@ -169,13 +194,13 @@ async def test_publish_outlives_a_restart(server: ValkeyServer, publisher: Publi
 
 async def test_a_slow_viewer_holds_one_signal(hub: Hub, server: ValkeyServer) -> None:
     """Ten thousand signals to a viewer that does not read leave it one: the newest."""
-    publisher = Publisher(server.url)
+    publisher = Publisher(server.url, within=PATIENCE_SECONDS)
     with hub.watch("topic") as slow, hub.watch("done") as done:
         await asyncio.gather(expect(slow, GAP), expect(done, GAP))
         await publisher.publish_all(("topic", str(number).encode()) for number in range(10_000))
         await publisher.publish("done", b"1")
         await expect(done, CHANGED)
-        assert await slow.next(within=1) == Signal("changed", b"9999")
+        assert await slow.next(within=PATIENCE_SECONDS) == Signal("changed", b"9999")
         assert await slow.next(within=0.05) is None
         assert hub.statistics().pending == 0
     await publisher.aclose()
@@ -183,11 +208,11 @@ async def test_a_slow_viewer_holds_one_signal(hub: Hub, server: ValkeyServer) ->
 
 async def test_the_backend_keeps_one_announcement_a_topic(server: ValkeyServer) -> None:
     """Announcements nobody fetches stay one per topic, a gap stays a gap, and both go with the subscription."""
-    backend = RedisBackend(server.url, timing=QUICK)
+    backend = RedisBackend(server.url, timing=PATIENT)
     await backend.connect()
     for topic in ("a", "b"):
         await backend.subscribe(topic)
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while backend.pending < 2:  # noqa: ASYNC110 - fetching would be the event
             await asyncio.sleep(0.01)
     for _ in range(100):
@@ -217,7 +242,8 @@ async def test_publishing_repeats_on_a_stale_connection(hub: Hub, server: Valkey
         await asyncio.gather(pipe(reader, upstream_writer), pipe(upstream_reader, writer))
 
     relaying = await asyncio.start_server(relay, "127.0.0.1", 0)
-    publisher = Publisher(f"redis://127.0.0.1:{relaying.sockets[0].getsockname()[1]}/0")
+    address = f"redis://127.0.0.1:{relaying.sockets[0].getsockname()[1]}/0"
+    publisher = Publisher(address, within=PATIENCE_SECONDS)
     with hub.watch("topic") as viewer:
         await expect(viewer, GAP)
         await publisher.publish("topic", b"1")
@@ -257,12 +283,17 @@ async def test_five_hundred_viewers_leave_nothing(hub: Hub, redis: Redis) -> Non
     viewers = [asyncio.create_task(view(number)) for number in range(500)]
     await asyncio.wait(viewers[::2])
     assert hub.statistics().viewers == 250
-    assert len(await own_channels(redis)) == 25
+    await until(lambda: listens_to(redis, 25))
     for task in viewers:
         task.cancel()
     await asyncio.gather(*viewers, return_exceptions=True)
     await settle(hub, redis)
     assert len(asyncio.all_tasks()) == before
+
+
+async def listens_to(redis: Redis, channels: int) -> bool:
+    """Whether the server holds so many subscriptions for viewers."""
+    return len(await own_channels(redis)) == channels
 
 
 async def test_leave_and_return_at_once(hub: Hub, redis: Redis, publisher: Publisher) -> None:
@@ -275,7 +306,7 @@ async def test_leave_and_return_at_once(hub: Hub, redis: Redis, publisher: Publi
     with hub.watch("topic") as viewer:
         await asyncio.sleep(0.1)
         await publisher.publish("topic", b"1")
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             assert await viewer.next() is not None
         assert await own_channels(redis) == [b"nudge:topic"]
 
@@ -283,7 +314,7 @@ async def test_leave_and_return_at_once(hub: Hub, redis: Redis, publisher: Publi
 async def test_closing_ends_viewers_and_channels(server: ValkeyServer, redis: Redis) -> None:
     """Closing the hub ends waiting viewers with `HubClosed`, refuses new ones, and leaves no task behind."""
     before = asyncio.all_tasks()
-    hub = Hub(RedisBackend(server.url, timing=QUICK))
+    hub = Hub(RedisBackend(server.url, timing=PATIENT))
     async with hub:
         with hub.watch("topic") as viewer:
             await expect(viewer, GAP)
@@ -295,7 +326,7 @@ async def test_closing_ends_viewers_and_channels(server: ValkeyServer, redis: Re
         with pytest.raises(HubClosed), hub.watch("topic"):
             pass
     assert asyncio.all_tasks() == before
-    assert await redis.pubsub_channels() == []
+    await until(lambda: listens_to(redis, 0))
 
 
 def test_topics_hold_the_organisation() -> None:

@@ -1,15 +1,16 @@
 import asyncio
-import time
-from contextlib import ExitStack, aclosing
+from contextlib import ExitStack, aclosing, suppress
+from dataclasses import asdict
 
 import orjson
 import pytest
 from redis.asyncio import Redis
 
-from core.logstream import LogEntry, LogLost, LogMissing, LogStream, LogUnavailable, StaleWriter
+from core.logstream import LogEntry, LogLost, LogMissing, LogStream, LogUnavailable, LogWriter, StaleWriter
 from core.pubsub import Hub, log_topic
 from tests.realtime.conftest import settled_topic
 from tests.realtime.valkey_server import ValkeyServer
+from tests.waiting import PATIENCE_SECONDS, until
 
 END = b"end"
 
@@ -26,9 +27,16 @@ async def no() -> bool:
     return False
 
 
-async def follow(logs: LogStream, hub: Hub, after: int = 0) -> list[tuple[int, bytes]]:
-    entries = logs.follow(hub, "log", after, is_last=is_end, is_running=yes, retry_interval=0.05)
+async def follow(logs: LogStream, hub: Hub, after: int = 0, *, poll_interval: float = 5.0) -> list[tuple[int, bytes]]:
+    entries = logs.follow(
+        hub, "log", after, is_last=is_end, is_running=yes, poll_interval=poll_interval, retry_interval=0.05
+    )
     return [(entry.sequence, entry.event) async for entry in entries]
+
+
+async def holds(hub: Hub, **wanted: int) -> bool:
+    """Whether the hub's statistics are these."""
+    return wanted.items() <= asdict(hub.statistics()).items()
 
 
 async def test_sequences_begin_at_one_and_rise(logs: LogStream) -> None:
@@ -71,7 +79,7 @@ async def test_every_event_once_in_order_to_each_follower(logs: LogStream, hub: 
     await writer.append(END)
     followers.append(asyncio.create_task(follow(logs, hub)))
     whole = [*((number, str(number).encode()) for number in range(1, 200)), (200, END)]
-    first, second, resumed, late = await asyncio.wait_for(asyncio.gather(*followers), 5)
+    first, second, resumed, late = await asyncio.wait_for(asyncio.gather(*followers), PATIENCE_SECONDS)
     assert first == second == late == whole
     assert resumed == whole[90:]
 
@@ -81,7 +89,7 @@ async def test_more_than_a_page(logs: LogStream, hub: Hub) -> None:
     writer = await logs.claim("log")
     await writer.append_all([b"x"] * 1_700)
     await writer.append(END)
-    entries = await asyncio.wait_for(follow(logs, hub), 2)
+    entries = await asyncio.wait_for(follow(logs, hub), PATIENCE_SECONDS)
     assert [sequence for sequence, _ in entries] == list(range(1, 1_702))
 
 
@@ -91,27 +99,24 @@ async def test_tokens_arrive_promptly(logs: LogStream, hub: Hub) -> None:
     await writer.append(b"first")
     with ExitStack() as stack:
         await settled_topic(hub, log_topic("log"), stack)
-        follower = asyncio.create_task(follow(logs, hub))
+        follower = asyncio.create_task(follow(logs, hub, poll_interval=3600))
         await asyncio.sleep(0.1)
-        started = time.perf_counter()
         await writer.append(END)
-        assert await asyncio.wait_for(follower, 2) == [(1, b"first"), (2, END)]
-        assert time.perf_counter() - started < 0.2
+        assert await asyncio.wait_for(follower, PATIENCE_SECONDS) == [(1, b"first"), (2, END)]
 
 
 async def test_following_holds_no_connection(logs: LogStream, hub: Hub, redis: Redis) -> None:
     """A hundred waiting followers add no client to the server, and leave nothing when they go."""
     await (await logs.claim("log")).append(b"a")
     followers = [asyncio.create_task(follow(logs, hub)) for _ in range(100)]
-    await asyncio.sleep(0.2)
+    await until(lambda: holds(hub, channels=1, viewers=100))
+    await asyncio.sleep(0.2)  # all of them read, and wait
     waiting = [client for client in await redis.client_list() if "b" in client["flags"]]
     assert waiting == []
-    assert hub.statistics().channels == 1
     for task in followers:
         task.cancel()
     await asyncio.gather(*followers, return_exceptions=True)
-    await asyncio.sleep(0.05)
-    assert hub.statistics().viewers == hub.statistics().tasks == hub.statistics().channels == 0
+    await until(lambda: holds(hub, viewers=0, tasks=0, channels=0))
 
 
 async def test_a_dropped_connection_loses_and_repeats_nothing(logs: LogStream, hub: Hub, redis: Redis) -> None:
@@ -125,7 +130,7 @@ async def test_a_dropped_connection_loses_and_repeats_nothing(logs: LogStream, h
                 await admin.client_kill_filter(_type="pubsub")
                 await admin.client_kill_filter(_type="normal", skipme=True)
     await writer.append(END)
-    entries = await asyncio.wait_for(follower, 5)
+    entries = await asyncio.wait_for(follower, PATIENCE_SECONDS)
     assert [sequence for sequence, _ in entries] == list(range(1, 62))
 
 
@@ -145,20 +150,27 @@ async def test_a_killed_server_says_missing(logs: LogStream, hub: Hub, server: V
     assert not follower.done()
     await server.start()
     with pytest.raises(LogMissing):
-        await asyncio.wait_for(follower, 5)
+        await asyncio.wait_for(follower, PATIENCE_SECONDS)
 
 
 @pytest.mark.parametrize("fault", ["kill", "freeze"])
-async def test_calls_fail_in_time(logs: LogStream, server: ValkeyServer, fault: str) -> None:
-    """Appending to and reading from a dead or frozen server raise our error within their limit."""
-    writer = await logs.claim("log")
+async def test_calls_fail_in_time(redis: Redis, server: ValkeyServer, fault: str) -> None:
+    """Appending to and reading from a dead or frozen server raise our error within their limit, and do not hang."""
+    hasty = LogStream(redis, within=0.5)
+    writer = await claimed(hasty)
     getattr(server, fault)()
-    started = time.perf_counter()
-    with pytest.raises(LogUnavailable):
-        await writer.append(b"a")
-    with pytest.raises(LogUnavailable):
-        await logs.read("log")
-    assert time.perf_counter() - started < 1.6
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        with pytest.raises(LogUnavailable):
+            await writer.append(b"a")
+        with pytest.raises(LogUnavailable):
+            await hasty.read("log")
+
+
+async def claimed(hasty: LogStream) -> LogWriter:
+    """A writer of a stream that waits so shortly that a busy machine may need another try."""
+    while True:
+        with suppress(LogUnavailable):
+            return await hasty.claim("log")
 
 
 async def test_an_append_may_be_repeated(logs: LogStream, redis: Redis) -> None:
@@ -251,7 +263,7 @@ async def test_an_abandoned_log_is_missing(logs: LogStream, hub: Hub) -> None:
     assert not pending.done()
     running = False
     with pytest.raises(LogMissing, match="without its last event"):
-        await asyncio.wait_for(pending, 1)
+        await asyncio.wait_for(pending, PATIENCE_SECONDS)
 
 
 async def test_the_last_event_beats_the_end_of_running(logs: LogStream, hub: Hub) -> None:
@@ -274,16 +286,15 @@ async def test_a_reply_that_ends_while_redis_is_away(logs: LogStream, hub: Hub, 
     await anext(entries)
     server.kill()
     with pytest.raises(LogMissing):
-        await asyncio.wait_for(anext(entries), 7)
+        await asyncio.wait_for(anext(entries), PATIENCE_SECONDS)
 
 
 async def test_unexpected_log_is_missing_at_once(logs: LogStream, hub: Hub) -> None:
     """Following a log that is not there, and that nobody will write, says so rather than wait."""
     entries = logs.follow(hub, "log", is_last=is_end, is_running=no)
     with pytest.raises(LogMissing):
-        await asyncio.wait_for(anext(entries), 1)
-    await asyncio.sleep(0.05)
-    assert hub.statistics().viewers == 0
+        await asyncio.wait_for(anext(entries), PATIENCE_SECONDS)
+    await until(lambda: holds(hub, viewers=0))
 
 
 async def test_a_second_writer_takes_over(logs: LogStream, hub: Hub) -> None:
@@ -333,5 +344,4 @@ async def test_leaving_early_releases_the_hub(logs: LogStream, hub: Hub) -> None
     await (await logs.claim("log")).append_all([b"a"] * 10)
     async with aclosing(logs.follow(hub, "log", is_last=is_end, is_running=yes)) as entries:
         assert (await anext(entries)).sequence == 1
-    await asyncio.sleep(0.05)
-    assert hub.statistics().viewers == hub.statistics().tasks == 0
+    await until(lambda: holds(hub, viewers=0, tasks=0))

@@ -23,7 +23,7 @@ class ValkeyServer:
     async def start(self) -> None:
         """Start it, on the same port each time, and wait until it answers."""
         self._process = self._spawn()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not await self._answers():  # noqa: ASYNC110 - another process tells by answering
                 await asyncio.sleep(0.02)
 
