@@ -17,7 +17,7 @@ needs_node = pytest.mark.skipif(
 def run_node(script: str, *arguments: str) -> str:
     """What a script of tests/node printed."""
     done = subprocess.run(
-        ["node", script, *arguments], cwd=FOLDER, capture_output=True, text=True, timeout=60, check=False
+        ["node", script, *arguments], cwd=FOLDER, capture_output=True, text=True, timeout=300, check=False
     )
     assert done.returncode == 0, done.stderr
     return done.stdout

@@ -98,8 +98,9 @@ async def test_frames_are_written_straight_to_the_connection(probe_server: Serve
     before = fanout.statistics()
     query = "subscription { board(to: 20, pause: 0.02) }"
     async with connected(probe_server) as one, connected(probe_server) as other:
-        for socket, identifier in ((one, "1"), (other, 'a "quoted" \u00fc')):
+        for socket in (one, other):
             await socket.ready(token)
+        for socket, identifier in ((one, "1"), (other, 'a "quoted" \u00fc')):
             await socket.subscribe(query, identifier)
         numbers: dict[str, list[int]] = {"1": [], 'a "quoted" \u00fc': []}
         for socket in (one, other):
@@ -112,7 +113,7 @@ async def test_frames_are_written_straight_to_the_connection(probe_server: Serve
     assert all(seen == sorted(set(seen)) for seen in numbers.values())
     assert numbers["1"] == list(range(20))
     after = fanout.statistics()
-    assert after.written - before.written >= 30
+    assert after.written - before.written >= 0.75 * sum(map(len, numbers.values()))
 
 
 async def test_a_server_without_the_extension_serves_all_the_same(
@@ -233,7 +234,7 @@ async def test_nothing_follows_a_clients_complete(probe_server: Served, runtime:
 
 async def test_a_slow_viewer_holds_nobody_up_and_is_dropped(runtime: Runtime) -> None:
     """One that does not read is closed 1013 in time; meanwhile the others get every event."""
-    limits = {"send_timeout_seconds": 0.5}
+    limits = {"send_timeout_seconds": 5}
     token = factories.token(runtime, await factories.organization(runtime))
     query = "subscription { board(to: 100000, pause: 0.02, size: 300000) }"
     async with (
@@ -254,7 +255,7 @@ async def test_a_slow_viewer_holds_nobody_up_and_is_dropped(runtime: Runtime) ->
             await quick.next()
             gaps.append(time.monotonic() - last)
             last = time.monotonic()
-        assert max(gaps) < 0.45
+        assert max(gaps) < 4.9
         reading.resume_reading()
         assert (await slow.closed())[0] == 1013
 
@@ -262,18 +263,17 @@ async def test_a_slow_viewer_holds_nobody_up_and_is_dropped(runtime: Runtime) ->
 async def test_a_viewer_that_catches_up_goes_on_with_the_newest(probe_server: Served, runtime: Runtime) -> None:
     """After a pause shorter than the limit, what came in between may be missing, but nothing comes twice or late."""
     token = factories.token(runtime, await factories.organization(runtime))
-    async with connected(probe_server) as socket:
-        await socket.ready(token)
-        await socket.subscribe("subscription { board(to: 60, pause: 0.01, size: 300000) }")
+    async with connected(probe_server) as socket, connected(probe_server) as other:
+        for each in (socket, other):
+            await each.ready(token)
+            await each.subscribe("subscription { board(to: 60, pause: 0.01, size: 300000) }")
         await socket.next()
         reading = socket.raw._reader._protocol.transport
         assert reading is not None
         reading.pause_reading()
-        await asyncio.sleep(1)
+        assert (await numbers_to(other, 59))[-1] == 59
         reading.resume_reading()
-        numbers: list[int] = []
-        while not numbers or numbers[-1] != 59:
-            numbers.append(int((await socket.next())["payload"]["data"]["board"].split()[1]))
+        numbers = await numbers_to(socket, 59)
     assert numbers == sorted(set(numbers))
     assert len(numbers) < 59
 
@@ -317,6 +317,14 @@ async def silence() -> Message:
 
 async def into_nothing(message: Message) -> None:
     """Takes every message."""
+
+
+async def numbers_to(socket: Socket, last: int) -> list[int]:
+    """The numbers that a board shows from here to the last."""
+    numbers: list[int] = []
+    while not numbers or numbers[-1] != last:
+        numbers.append(int((await socket.next())["payload"]["data"]["board"].split()[1]))
+    return numbers
 
 
 async def test_going_away_is_said_to_viewers(runtime: Runtime) -> None:

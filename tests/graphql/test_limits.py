@@ -1,6 +1,8 @@
 """Limits of documents, and what operations cost."""
 
 import time
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 import pytest
 
@@ -13,9 +15,11 @@ from resolvers.endpoint.documents import LONGEST_KEPT, MOST_CHARACTERS, MOST_DOC
 from resolvers.endpoint.execution import Executor, Request
 from services.runtime import Runtime
 from tests import factories
-from tests.client import ApiClient
+from tests.client import ApiClient, Reply
 from tests.graphql.probe import probe_schema, with_settings
 from tests.serving import served
+
+T = TypeVar("T")
 
 
 def nested(levels: int) -> str:
@@ -131,36 +135,49 @@ async def test_an_operation_that_is_too_dear_is_refused(probe: ApiClient) -> Non
     assert "6001 points" in reply.body["errors"][0]["message"]
 
 
+async def within_a_minute(act: Callable[[], Awaitable[T]]) -> T:
+    """What comes of an act that begins and ends in the same minute, as budgets last no longer."""
+    while True:
+        began = time.time() // 60
+        result = await act()
+        if time.time() // 60 == began:
+            return result
+
+
 async def test_a_budget_is_spent_and_said_to_be(runtime: Runtime) -> None:
     """Within a minute an organization gets its points and no more; another one is not touched by it."""
-    mine, theirs = await factories.organization(runtime), await factories.organization(runtime)
     strict = with_settings(runtime, graphql={"cost_per_minute": 30})
     query = "{ rateLimit { limit remaining resetAt } leaves(first: 20) { nodes { number } } }"
     async with served(strict, probe_schema) as server:
-        if time.time() % 60 > 55:
-            pytest.skip("the minute is about to end")
-        caller = ApiClient(server.url, factories.token(runtime, mine))
-        first = await caller.send(query)
+
+        async def spend() -> list[Reply]:
+            caller = ApiClient(server.url, factories.token(runtime, await factories.organization(runtime)))
+            return [await caller.send(query) for _ in range(20)]
+
+        first, *replies = await within_a_minute(spend)
         assert first.data["rateLimit"]["limit"] == 30
         assert first.body["extensions"]["cost"]["remaining"] == 25 - len(query) // 40
-        replies = [await caller.send(query) for _ in range(20)]
         reply = next(reply for reply in replies if reply.codes)
         assert (reply.status, reply.codes) == (429, ["RATE_LIMITED"])
         assert 0 < int(reply.headers["retry-after"]) <= 60
-        assert (await caller.as_(factories.token(runtime, theirs)).send(query)).status == 200
+        other = ApiClient(server.url, factories.token(runtime, await factories.organization(runtime)))
+        assert (await other.send(query)).status == 200
 
 
 async def test_processes_share_a_budget(runtime: Runtime) -> None:
     """What one process has spent another knows after an exchange."""
-    payer = f"test:{time.time_ns()}"
-    one, other = (Budgets(limit=100, redis=runtime.cache) for _ in range(2))
-    one.charge(payer, 60)
-    other.charge(payer, 30)
-    await one.exchange()
-    await other.exchange()
-    await one.exchange()
-    assert one.balance(payer).remaining == other.balance(payer).remaining == 10
-    assert not other.charge(payer, 11)
+
+    async def spend() -> tuple[int, int, bool]:
+        payer = f"test:{time.time_ns()}"
+        one, other = (Budgets(limit=100, redis=runtime.cache) for _ in range(2))
+        one.charge(payer, 60)
+        other.charge(payer, 30)
+        await one.exchange()
+        await other.exchange()
+        await one.exchange()
+        return one.balance(payer).remaining, other.balance(payer).remaining, other.charge(payer, 11)
+
+    assert await within_a_minute(spend) == (10, 10, False)
 
 
 async def test_documents_are_kept_within_bounds(runtime: Runtime) -> None:
@@ -199,7 +216,7 @@ async def test_ten_thousand_documents_leave_both_caches_bounded(
     schema = build_schema.__wrapped__()
     context = stranger(runtime)
     executor = Executor(schema, runtime.settings, context.budgets)
-    compiling, started = execution.statistics()["compiling_seconds"], time.perf_counter()
+    compiling, started, worked = execution.statistics()["compiling_seconds"], time.perf_counter(), time.process_time()
     for number in range(10_000):
         for _ in range(2):
             await answered(executor, context, number)
@@ -210,8 +227,10 @@ async def test_ten_thousand_documents_leave_both_caches_bounded(
     assert len(kept.by_identity) <= 200 * MOST_ALIASES
     assert len(kept.seen) <= 500
     assert kept.fields == sum(operation.fields for operation in kept.operations.values()) <= 150
-    share = BURST_SECONDS + 0.1 * (time.perf_counter() - started)
-    assert execution.statistics()["compiling_seconds"] - compiling < share + 0.1
+    took = time.perf_counter() - started
+    held_up = took - (time.process_time() - worked)  # by whatever else the machine does, perhaps while we compiled
+    share = BURST_SECONDS + 0.1 * took
+    assert execution.statistics()["compiling_seconds"] - compiling < share + 0.1 + held_up
 
 
 async def test_documents_that_come_once_are_not_compiled(runtime: Runtime) -> None:
@@ -233,12 +252,12 @@ async def test_reading_a_document_costs_and_a_known_one_does_not(runtime: Runtim
     """A new document takes a point for each 40 characters, valid or not; so nobody has us read them without end."""
     strict = with_settings(runtime, graphql={"cost_per_minute": 300})
     async with served(strict, probe_schema) as server:
-        if time.time() % 60 > 55:
-            pytest.skip("the minute is about to end")
-        caller = ApiClient(server.url, factories.token(runtime, await factories.organization(runtime)))
-        long = "{ __typename }".ljust(4_000)
-        left = [(await caller.send(long)).body["extensions"]["cost"]["remaining"] for _ in range(2)]
-        assert left == [199, 198]
-        invalid = "{ nothing }".ljust(4_000)
-        codes = [(await caller.send(invalid)).codes for _ in range(2)]
-        assert codes == [["BAD_USER_INPUT"], ["RATE_LIMITED"]]
+        texts = [text.ljust(4_000) for text in ("{ __typename }", "{ nothing }") for _ in range(2)]
+
+        async def spend() -> list[Reply]:
+            caller = ApiClient(server.url, factories.token(runtime, await factories.organization(runtime)))
+            return [await caller.send(text) for text in texts]
+
+        replies = await within_a_minute(spend)
+    assert [reply.body["extensions"]["cost"]["remaining"] for reply in replies[:2]] == [199, 198]
+    assert [reply.codes for reply in replies[2:]] == [["BAD_USER_INPUT"], ["RATE_LIMITED"]]

@@ -19,7 +19,7 @@ from tests.campaigns.calls import gid
 from tests.campaigns.test_realtime import WATCH, advance, frozen
 from tests.client import ApiClient
 from tests.graphql.probe import with_settings
-from tests.graphql.sockets import connected
+from tests.graphql.sockets import connected, settles
 from tests.serving import Served, served
 
 TOKEN = "a-token-of-the-scraper-that-nobody-guesses"
@@ -92,7 +92,7 @@ async def test_the_compilers_figures_follow_what_it_does(
     assert rise("nudge_graphql_operations_fallen_back_total", reason="first sight") == 1
     assert rise("nudge_graphql_operations_compiled_total") == 1
     assert rise("nudge_graphql_operations_executed_total") == 1
-    assert 0 < rise("nudge_graphql_compile_seconds_total") < 5
+    assert 0 < rise("nudge_graphql_compile_seconds_total") < 60
     assert after.figure("nudge_graphql_documents") > 0
     assert 'nudge_graphql_operations_fallen_back_total{reason="compiler failed"}' in before.text
 
@@ -120,6 +120,7 @@ async def test_figures_of_sockets_streams_and_reads_name_nobody(runtime: Runtime
         await socket.next()
         await advance(runtime, owner, campaign_id, DeliveryStatus.ACCEPTED, 1)
         await socket.next()
+        await settles(lambda: runtime.hub.connected)
         found = await scrape(server)
     for name in ("nudge_websockets_open", "nudge_websockets_authenticated", "nudge_websocket_operations"):
         assert found.figure(name) == 1

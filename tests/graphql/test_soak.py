@@ -12,6 +12,7 @@ from services.runtime import Runtime
 from tests import factories
 from tests.graphql.sockets import PROTOCOL, Socket, settles
 from tests.serving import served
+from tests.waiting import until
 
 SOCKETS_EACH = 20
 NOTHING = HubStatistics(topics=0, viewers=0, shared=0, tasks=0, channels=0, pending=0)
@@ -24,7 +25,7 @@ async def arrive(session: aiohttp.ClientSession, url: str, token: str, campaign:
     socket = Socket(await session.ws_connect(url, protocols=[PROTOCOL]))
     await socket.ready(token)
     await socket.subscribe(WATCH, variables={"id": campaign})
-    assert (await socket.next(30))["payload"]["data"]["campaignProgress"]["status"] == "DRAFT"
+    assert (await socket.next())["payload"]["data"]["campaignProgress"]["status"] == "DRAFT"
     return socket
 
 
@@ -39,6 +40,11 @@ def drop(socket: Socket) -> None:
 async def channels(runtime: Runtime) -> set[bytes]:
     """The channels that anybody listens to at Redis."""
     return set(await runtime.cache.pubsub_channels())
+
+
+async def listens(runtime: Runtime, before: set[bytes], more: int) -> bool:
+    """Whether somebody listens to so many channels more than before: Redis hears of each when it is subscribed."""
+    return len(await channels(runtime) - before) == more
 
 
 async def soak(runtime: Runtime, *, organizations: int, rounds: int) -> None:
@@ -60,15 +66,13 @@ async def soak(runtime: Runtime, *, organizations: int, rounds: int) -> None:
                     crowd += await asyncio.gather(*arrivals)
                 assert door.sockets.statistics().operations == organizations * SOCKETS_EACH
                 # One for each campaign, and one for each person's sessions.
-                assert len(await channels(runtime) - listened) == 2 * organizations
+                await until(lambda: listens(runtime, listened, 2 * organizations))
                 for socket in crowd:
                     drop(socket)
-            await settles(lambda: door.sockets.statistics() == NOBODY, within=20)
-            await settles(lambda: runtime.hub.statistics() == NOTHING, within=20)
-            await settles(lambda: len(asyncio.all_tasks()) <= tasks, within=20)
-            async with asyncio.timeout(20):
-                while await channels(runtime) - listened:  # noqa: ASYNC110 - Redis rings no bell for it
-                    await asyncio.sleep(0.01)
+            await settles(lambda: door.sockets.statistics() == NOBODY)
+            await settles(lambda: runtime.hub.statistics() == NOTHING)
+            await settles(lambda: len(asyncio.all_tasks()) <= tasks)
+            await until(lambda: listens(runtime, listened, 0))
 
 
 async def test_soak_five_hundred_subscriptions_drop_at_once(
