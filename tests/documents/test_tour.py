@@ -31,7 +31,7 @@ async def test_the_tour_runs_as_printed(fresh_runtime: Runtime) -> None:
         script = "\n".join(commands).replace("http://127.0.0.1:8000/graphql", server.url)
         assert server.url in script
         shell = await asyncio.create_subprocess_exec("bash", "-c", script, stdout=asyncio.subprocess.PIPE)
-        printed = (await asyncio.wait_for(shell.communicate(), 30))[0].decode().splitlines()
+        printed = (await asyncio.wait_for(shell.communicate(), 120))[0].decode().splitlines()
     assert len(printed) == len(promised) == 2
     for line, promise in zip(printed, promised, strict=True):
         assert re.fullmatch(re.escape(promise).replace("…", ".*"), line), line

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
 pytestmark = MARKS
-LONGEST_SECONDS = 10.0
+LONGEST_SECONDS = 60.0
 
 
 async def watched(company: Company, way: Way, asked: Asked) -> Outcome:

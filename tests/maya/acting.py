@@ -6,19 +6,24 @@ from collections.abc import AsyncGenerator
 from sqlalchemy import func, update
 
 from integrations.language import Piece, Prompt, Said
-from integrations.scripted import Turn, says
+from integrations.scripted import ScriptedModel, Turn, says
 from models.conversations import Message
 from services.conversations import MessageRow
 from tests.maya.conftest import Stage
+from tests.waiting import PATIENCE_SECONDS, until
+
+FOR_EVER = 3_600.0
 
 
-def speaking(*texts: str, then: BaseException | float | asyncio.Event, every: float = 0.0) -> Turn:
-    """A turn that says some pieces, then raises, or waits."""
+def speaking(
+    *texts: str, then: BaseException | float | asyncio.Event, every: float | asyncio.Semaphore = 0.0
+) -> Turn:
+    """A turn that says some pieces, each when its time or its turn has come, then raises, or waits."""
 
     async def turn(_: Prompt) -> AsyncGenerator[Piece, None]:
         for text in texts:
             yield Said(text)
-            await asyncio.sleep(every)
+            await (every.acquire() if isinstance(every, asyncio.Semaphore) else asyncio.sleep(every))
         if isinstance(then, BaseException):
             raise then
         await (then.wait() if isinstance(then, asyncio.Event) else asyncio.sleep(then))
@@ -38,10 +43,19 @@ async def lapse(stage: Stage, reply: MessageRow) -> None:
 
 async def begun(stage: Stage, reply: MessageRow, at_least: int = 1) -> None:
     """Wait until so many events are in the reply's log."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         async for shown in stage.watch(reply):
             if shown.sequence >= at_least:
                 return
+
+
+async def asked(model: ScriptedModel, times: int = 1) -> None:
+    """Wait until the model was asked so often."""
+
+    async def is_so() -> bool:
+        return len(model.prompts) >= times
+
+    await until(is_so)
 
 
 def database_of(stage: Stage) -> str:

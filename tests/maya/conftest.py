@@ -20,6 +20,7 @@ from services.conversations import MessageRow, RunReply
 from services.runtime import Runtime
 from tests import factories
 from tests.sandbox.conftest import Client, sandbox_with, session
+from tests.waiting import PATIENCE_SECONDS
 
 __all__ = ["session"]
 
@@ -32,7 +33,7 @@ class Stage:
     principal: Principal
     conversation_id: UUID
 
-    def with_model(self, model: LanguageModel, *, within: float = 20.0) -> "Stage":
+    def with_model(self, model: LanguageModel, *, within: float = 120.0) -> "Stage":
         """The same with another model, and another limit of a run in seconds."""
         settings = self.runtime.settings
         llm = settings.llm.model_copy(update={"timeout_seconds": within})
@@ -77,7 +78,7 @@ class Stage:
         task = asyncio.create_task(self.run(reply))
         try:
             yield task
-            await asyncio.wait_for(task, 10)
+            await asyncio.wait_for(task, PATIENCE_SECONDS)
         finally:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
@@ -94,8 +95,8 @@ class Stage:
         return [shown async for shown in self.watch(reply, after)]
 
     async def see(self, reply: MessageRow, after: int = 0) -> list[maya.Shown]:
-        """All of the reply's events, within ten seconds."""
-        async with asyncio.timeout(10):
+        """All of the reply's events, within a minute."""
+        async with asyncio.timeout(PATIENCE_SECONDS):
             return await self.watch_to_end(reply, after)
 
     @property

@@ -109,7 +109,7 @@ async def socket(server: Served, person: Person) -> AsyncIterator[AsyncClientSes
 async def watch(opened: AsyncClientSession, reply_id: str, after: int = 0) -> list[dict[str, Any]]:
     """All events of a reply."""
     request = GraphQLRequest(REPLY, variable_values={"id": reply_id, "after": after})
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         return [result["mayaReply"] async for result in opened.subscribe(request)]
 
 

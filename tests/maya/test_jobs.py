@@ -37,7 +37,7 @@ async def a_worker(runtime: Runtime, *, sweep_seconds: float) -> AsyncIterator[N
         yield
     finally:
         stopping.set()
-        await asyncio.wait_for(task, 15)
+        await asyncio.wait_for(task, 60)
 
 
 @arq_closes
@@ -110,11 +110,11 @@ async def test_a_killed_worker(fresh_stage: Stage, vendor: Client, tmp_path: Pat
     try:
         reply = await stage.ask()
         viewer = asyncio.create_task(stage.watch_to_end(reply))
-        await asyncio.wait_for(begun(stage, reply, 5), 20)
+        await asyncio.wait_for(begun(stage, reply, 5), 60)
         workers[0].kill()
-        workers[0].wait(10)
+        workers[0].wait(60)
         workers.append(launch(given, tmp_path))
-        events = await asyncio.wait_for(viewer, 40)
+        events = await asyncio.wait_for(viewer, 120)
         ended = await stage.stored(reply)
         assert (ended.status, ended.error_code) == ("failed", "INTERRUPTED")
         assert [shown.sequence for shown in events] == list(range(1, len(events) + 1))
@@ -125,4 +125,4 @@ async def test_a_killed_worker(fresh_stage: Stage, vendor: Client, tmp_path: Pat
     finally:
         for worker in workers:
             worker.kill()
-            worker.wait(10)
+            worker.wait(60)

@@ -22,6 +22,9 @@ from tests import factories
 from tests.maya.conftest import Stage, told
 from tests.maya.garbling import garbled
 from tests.sandbox.conftest import Client
+from tests.waiting import PATIENCE_SECONDS, until
+
+STALL_SECONDS = 30
 
 PROMPT = Prompt(models=["vendor/one", "vendor/two"], messages=[Utterance(speaker=Speaker.USER, text="Hello")])
 
@@ -94,24 +97,30 @@ async def test_errors_before_the_first_token(
         ({"mid_stream_error": {"after": 2, "code": 502}}, "MODEL_UNAVAILABLE"),
         ({"mid_stream_error": {"after": 2, "code": 403}}, "MODEL_REFUSED"),
         ({"cut_stream": {"after": 2}}, "MODEL_UNAVAILABLE"),
-        ({"stall_mid_stream": {"after": 2, "seconds": 30}}, "TIMEOUT"),
-        ({"stall_before_first_token": {"seconds": 30}}, "TIMEOUT"),
+        ({"stall_mid_stream": {"after": 2, "seconds": STALL_SECONDS}}, "TIMEOUT"),
+        ({"stall_before_first_token": {"seconds": STALL_SECONDS}}, "TIMEOUT"),
     ],
 )
 async def test_faults_end_the_reply_with_a_code(
     stage: Stage, vendor: Client, fault: dict[str, object], code: str
 ) -> None:
     """A fault before, in the middle of, or instead of the reply ends it with a typed event; what was said stays."""
-    impatient = OpenRouter(base_url=f"{vendor.url}/api/v1", api_key="key", stall_seconds=0.5)
-    stage = stage.with_model(impatient)
-    await vendor.faults(llm={**fault, "script": ["one two three four"]})
-    reply = await stage.ask()
-    ended = await asyncio.wait_for(stage.run(reply), 5)
-    await impatient.aclose()
-    assert (ended.status, ended.error_code) == ("failed", code)
     said = "one two " if "after" in next(iter(fault.values())) else ""  # type: ignore[operator]
-    assert ended.content == said
-    assert told(await stage.see(reply)) == said
+    # Only silence needs a model that waits shortly: less than a busy machine may take to speak, at the first try.
+    tries = []
+    for stall_seconds in (0.5, 5.0) if code == "TIMEOUT" else (PATIENCE_SECONDS,):
+        model = OpenRouter(base_url=f"{vendor.url}/api/v1", api_key="key", stall_seconds=stall_seconds)
+        answering = stage.with_model(model)
+        await vendor.faults(llm={**fault, "script": ["one two three four"]})
+        reply = await answering.ask()
+        ended = await asyncio.wait_for(answering.run(reply), PATIENCE_SECONDS)
+        await model.aclose()
+        assert (ended.status, ended.error_code) == ("failed", code)
+        assert told(await answering.see(reply)) == ended.content
+        tries.append(ended.content)
+        if ended.content == said:
+            break
+    assert tries[-1] == said
 
 
 async def test_nobody_at_the_address() -> None:
@@ -125,7 +134,7 @@ async def test_nobody_at_the_address() -> None:
 async def test_silence_times_out(vendor: Client) -> None:
     """A server that says nothing for too long has timed out."""
     model = OpenRouter(base_url=f"{vendor.url}/api/v1", api_key="key", stall_seconds=0.3)
-    await vendor.faults(llm={"stall_before_first_token": {"seconds": 5}})
+    await vendor.faults(llm={"stall_before_first_token": {"seconds": STALL_SECONDS}})
     with pytest.raises(ModelTimedOut):
         await all_of(model)
     await model.aclose()
@@ -150,8 +159,12 @@ async def test_cancelling_closes_the_vendors_stream(stage: Stage, vendor: Client
     ended = await stage.stored(reply)
     assert ended.status == "cancelled"
     assert ended.content.startswith("word word word ")
-    await asyncio.sleep(0.3)
-    assert (await requests(vendor))[-1]["ended"] == "aborted"
+    await until(lambda: is_aborted(vendor))
+
+
+async def is_aborted(vendor: Client) -> bool:
+    """Whether the vendor has seen the last request's client go."""
+    return bool((await requests(vendor))[-1]["ended"] == "aborted")
 
 
 async def test_a_hostile_script(stage: Stage, vendor: Client, openrouter: OpenRouter) -> None:

@@ -14,11 +14,12 @@ from core.unit_of_work import UnitOfWork
 from integrations.scripted import ScriptedModel, says
 from models.conversations import Message, MessageStatus
 from services import maya
-from services.conversations import reply_log
+from services.conversations import MessageRow, reply_log
 from services.maya import leases
 from tests.conftest import Servers
-from tests.maya.acting import begun, database_of, lapse, speaking
+from tests.maya.acting import FOR_EVER, asked, begun, database_of, lapse, speaking
 from tests.maya.conftest import Stage, sequences, told
+from tests.waiting import PATIENCE_SECONDS, until
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -82,15 +83,20 @@ async def test_a_flush_in_the_middle(fresh_stage: Stage, monkeypatch: pytest.Mon
     """
     monkeypatch.setattr("services.maya.watching.POLL_SECONDS", 0.02)
     gate = asyncio.Event()
-    stage = fresh_stage.scripted(speaking("one ", "two ", "three ", then=gate, every=0.05))
+    pieces = asyncio.Semaphore(0)
+    stage = fresh_stage.scripted(speaking("one ", "two ", "three ", then=gate, every=pieces))
     reply = await stage.ask()
     viewer = asyncio.create_task(stage.see(reply))
     async with stage.running(reply):
+        await begun(stage, reply, 1)
+        pieces.release()
         await begun(stage, reply, 2)
         await stage.redis.flushdb()
         await asyncio.sleep(0.1)
+        pieces.release()
+        pieces.release()
         gate.set()
-    events = await asyncio.wait_for(viewer, 10)
+    events = await asyncio.wait_for(viewer, PATIENCE_SECONDS)
     assert told(events) == "one two three the end"
     assert sequences(events) == list(range(1, len(events) + 1))
     assert await stage.see(reply) == events
@@ -99,14 +105,18 @@ async def test_a_flush_in_the_middle(fresh_stage: Stage, monkeypatch: pytest.Mon
 async def test_an_older_copy_of_redis(fresh_stage: Stage) -> None:
     """Redis comes back with an older copy of the log: what is missing is written again, in its place."""
     gate = asyncio.Event()
-    stage = fresh_stage.scripted(speaking("one ", "two ", "three ", then=gate, every=0.05))
+    pieces = asyncio.Semaphore(0)
+    stage = fresh_stage.scripted(speaking("one ", "two ", "three ", then=gate, every=pieces))
     reply = await stage.ask()
     log = stage.runtime.logs.key(reply_log(stage.principal.organization_id, reply.id))
     async with stage.running(reply):
         await begun(stage, reply, 1)
         older = await stage.redis.dump(log)
-        await begun(stage, reply, 3)
-        await stage.redis.restore(log, 60_000, older, replace=True)
+        pieces.release()
+        await begun(stage, reply, 2)
+        await stage.redis.restore(log, 3_600_000, older, replace=True)
+        pieces.release()
+        pieces.release()
         gate.set()
     events = await stage.see(reply)
     assert told(events) == "one two three the end"
@@ -176,7 +186,7 @@ async def test_a_database_that_is_cut_off_in_the_middle(fresh_stage: Stage, serv
 
 async def test_redis_away_all_the_time(stage: Stage) -> None:
     """Without Redis the reply is made and stored all the same."""
-    async with asyncio.timeout(15), Redis.from_url("redis://127.0.0.1:9/0") as nobody:
+    async with asyncio.timeout(PATIENCE_SECONDS), Redis.from_url("redis://127.0.0.1:9/0") as nobody:
         deaf = replace(stage.runtime, logs=LogStream(nobody, within=0.1))
         away = replace(stage, runtime=deaf).scripted(says("Still ", "here."))
         ended = await away.run(await away.ask())
@@ -196,7 +206,7 @@ async def test_a_dead_run_that_had_spoken(stage: Stage) -> None:
         gate.set()
     assert (ended.status, ended.content, ended.error_code) == ("failed", "Half of ", "INTERRUPTED")
     assert await stage.stored(reply) == ended
-    events = await asyncio.wait_for(viewer, 10)
+    events = await asyncio.wait_for(viewer, PATIENCE_SECONDS)
     assert told(events) == "Half of "
     assert events[-1].reply == ended
     assert sequences(events) == [1, 2]
@@ -204,14 +214,15 @@ async def test_a_dead_run_that_had_spoken(stage: Stage) -> None:
 
 async def test_a_dead_run_that_was_silent(stage: Stage) -> None:
     """A reply of which nothing was shown is made anew."""
-    stage = stage.scripted(speaking(then=60.0), says("Second try."))
+    model = ScriptedModel([speaking(then=FOR_EVER), says("Second try.")])
+    stage = stage.with_model(model)
     reply = await stage.ask()
     first = asyncio.create_task(stage.run(reply))
-    await asyncio.sleep(0.2)
+    await asked(model)
     await lapse(stage, reply)
     ended = await stage.run(reply)
     assert (ended.status, ended.content) == ("completed", "Second try.")
-    await asyncio.wait_for(first, 3)
+    await asyncio.wait_for(first, PATIENCE_SECONDS)
     assert told(await stage.see(reply)) == "Second try."
 
 
@@ -233,7 +244,8 @@ async def test_a_dead_run_and_a_flush(fresh_stage: Stage) -> None:
 
 async def test_a_shutdown(stage: Stage) -> None:
     """A run that is cancelled by its process ends what it began, and hands on what it had not."""
-    stage = stage.scripted(speaking("Half of ", then=60.0), speaking(then=60.0), says("Whole."))
+    model = ScriptedModel([speaking("Half of ", then=FOR_EVER), speaking(then=FOR_EVER), says("Whole.")])
+    stage = stage.with_model(model)
     spoken = await stage.ask()
     run = asyncio.create_task(stage.run(spoken))
     await begun(stage, spoken)
@@ -242,7 +254,7 @@ async def test_a_shutdown(stage: Stage) -> None:
     assert (await stage.stored(spoken)).error_code == "INTERRUPTED"
     silent = await stage.ask()
     run = asyncio.create_task(stage.run(silent))
-    await asyncio.sleep(0.2)
+    await asked(model, 2)
     run.cancel()
     await asyncio.gather(run, return_exceptions=True)
     assert (await stage.stored(silent)).status == "pending"
@@ -251,7 +263,7 @@ async def test_a_shutdown(stage: Stage) -> None:
 
 async def test_the_sweeper_finds_what_nobody_has(fresh_stage: Stage) -> None:
     """A reply is found while it waits and once its lease has ended, not while a run has it or it has ended."""
-    stage = fresh_stage.scripted(speaking("Hm ", then=60.0))
+    stage = fresh_stage.scripted(speaking("Hm ", then=FOR_EVER))
     reply = await stage.ask()
     system = stage.runtime.system
     assert await maya.abandoned(system) == [stage.job(reply)]
@@ -261,7 +273,7 @@ async def test_the_sweeper_finds_what_nobody_has(fresh_stage: Stage) -> None:
     await lapse(stage, reply)
     assert await maya.abandoned(system) == [stage.job(reply)]
     await stage.cancel(reply)
-    await asyncio.wait_for(run, 3)
+    await asyncio.wait_for(run, PATIENCE_SECONDS)
     assert await maya.abandoned(system) == []
 
 
@@ -274,7 +286,14 @@ async def test_a_long_run_keeps_its_lease(stage: Stage, monkeypatch: pytest.Monk
     reply = await stage.ask()
     async with stage.running(reply):
         await begun(stage, reply)
-        await asyncio.sleep(0.4)
+        for _ in range(2):
+            await lapse(stage, reply)
+            await until(lambda: is_leased(stage, reply))
         midway = await stage.stored(reply)
         gate.set()
     assert (midway.status, midway.content, midway.last_sequence) == ("streaming", "So far ", 1)
+
+
+async def is_leased(stage: Stage, reply: MessageRow) -> bool:
+    """Whether a run has the reply."""
+    return stage.job(reply) not in await maya.abandoned(stage.runtime.system)
