@@ -25,7 +25,7 @@ from resolvers.endpoint.frames import FrameProtocol
 from routes import all_routes
 from services.runtime import Runtime, running, secret
 
-COLLECTED_AFTER = (5_000, 20, 10)  # objects, and rounds of the generation before
+COLLECTED_AFTER = (20_000, 20, 10)  # objects, and rounds of the generation before
 
 
 class Application:

@@ -297,7 +297,10 @@ class ReadPool:
             self.timer = None
         leases, self.free = self.free, []
         self.places += len(leases)
-        await asyncio.gather(*self.ending, *(lease.connection.close(timeout=1) for lease in leases))
+        # One that does not close in time is dropped by asyncpg: it is gone either way.
+        await asyncio.gather(*(lease.connection.close(timeout=1) for lease in leases), return_exceptions=True)
+        while self.ending:
+            await asyncio.wait(self.ending)
 
 
 async def prepare_types(connection: "asyncpg.Connection[asyncpg.Record]") -> None:

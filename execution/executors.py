@@ -260,7 +260,7 @@ class Compiled(Run):
         """The result with its errors."""
         self.run_async_work_finished_hook()
         # Infos have helpers, see `async_helpers`.
-        self.info_class, self.info_rest = None, ()
+        self.info_class, self.info_rest, self.over = None, (), True
         errors = self.collected_errors.errors
         # The tracebacks of errors lead to this executor, which would then hold them in a circle.
         self.collected_errors = CollectedErrors()

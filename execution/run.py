@@ -1,6 +1,7 @@
 """The state of one execution, on top of what graphql-core's `Executor` keeps of it."""
 
-from collections.abc import Awaitable, Iterable, Mapping, Sequence
+import asyncio
+from collections.abc import Awaitable, Coroutine, Iterable, Mapping, Sequence
 from types import CoroutineType
 from typing import Any, ClassVar, Final, NamedTuple
 
@@ -8,7 +9,6 @@ from graphql import FieldNode, GraphQLField, GraphQLObjectType, GraphQLOutputTyp
 from graphql.execution import Executor
 from graphql.execution.collect_fields import FieldDetailsList
 from graphql.execution.values import get_argument_values
-from graphql.pyutils import gather_with_cancel
 
 from execution.paths import Thin, new, real
 
@@ -62,6 +62,7 @@ class Run(Executor[Any]):
     altered: ClassVar[bool] = False  # whether a subclass overrides what generated code stands in for
     info_class: type[GraphQLResolveInfo[Any]] | None = None
     info_rest: tuple[Any, ...] = ()
+    over = False  # the result is out; what was started may still run
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -77,6 +78,8 @@ class Run(Executor[Any]):
             at = real(path)
             assert at is not None  # noqa: S101 - a field has a path
             info = self.build_resolve_info(field.definition, field.nodes, field.parent, at)
+            if self.over:
+                return info  # it has helpers that refer to this executor, which nobody lets go of any more
             self.info_class = type(info)
             self.info_rest = tuple(info)[OF_THE_FIELD:]
             return info
@@ -127,7 +130,7 @@ async def join(fields: dict[str, Any], waiting: list[str]) -> dict[str, Any]:
     if len(waiting) == 1:
         fields[waiting[0]] = await fields[waiting[0]]
         return fields
-    values = await gather_with_cancel(*(fields[key] for key in waiting))
+    values = await gathered(fields[key] for key in waiting)
     fields.update(zip(waiting, values, strict=True))
     return fields
 
@@ -143,10 +146,34 @@ async def join_items(items: list[Any], waiting: list[int]) -> list[Any]:
     if len(waiting) == 1:
         items[waiting[0]] = await items[waiting[0]]
         return items
-    values = await gather_with_cancel(*(items[index] for index in waiting))
+    values = await gathered(items[index] for index in waiting)
     for index, value in zip(waiting, values, strict=True):
         items[index] = value
     return items
+
+
+async def gathered(coroutines: Iterable[Coroutine[Any, Any, Any]]) -> list[Any]:
+    """Their values; at the first error the others are cancelled, and the error is raised when they have ended.
+
+    That is graphql-core's `gather_with_cancel`, but for what it keeps: the error's traceback leads to this frame, and
+    from here the tasks would lead to the error, in a circle.
+    """
+    tasks = [asyncio.ensure_future(each) for each in coroutines]
+    try:
+        return await asyncio.gather(*tasks)
+    except Exception:
+        cancel(tasks)
+        await asyncio.gather(*tasks, return_exceptions=True)
+        raise
+    finally:
+        tasks.clear()
+
+
+def cancel(tasks: Iterable[asyncio.Task[Any]]) -> None:
+    """Cancel those that run."""
+    for task in tasks:
+        if not task.done():
+            task.cancel()
 
 
 def serially(run: Run, source: object, steps: Sequence[tuple[str, Any]]) -> Any:

@@ -1,7 +1,7 @@
 """HTTP answers in one write: all that we take for granted of uvicorn's protocol for them.
 
 Uvicorn writes the head of an answer and its body by themselves: two calls of the kernel, each of which wakes the
-client. Where the server is another one, answers go the usual way.
+client. Where uvicorn serves by another protocol, or anything stands in between, answers go the usual way.
 `tests/graphql/test_answers.py` fails when uvicorn is no longer as here.
 """
 

@@ -51,6 +51,18 @@ class Query:
         return [Query()]
 
     @strawberry.field
+    def pair(self) -> "list[Query]":
+        """And once more."""
+        return [Query(), Query()]
+
+    @strawberry.field
+    async def slow(self) -> "Query":
+        """The same, later than anything else."""
+        for _ in range(5):
+            await asyncio.sleep(0)
+        return Query()
+
+    @strawberry.field
     def named(self) -> Named:
         """A person."""
         return Person(name="Ada", age=36)
@@ -140,6 +152,10 @@ class Caller:
         "{ queries { caller } }",
         "{ queries { later } }",
         "{ queries { queries { named { name } caller later } } }",
+        "{ later again: later }",
+        "{ pair { later } }",
+        "{ pair { later again: later } slow { named { name } } }",
+        "{ slow { caller } caller }",
     ],
 )
 async def test_errors_hold_no_request(text: str) -> None:
@@ -158,6 +174,8 @@ async def test_errors_hold_no_request(text: str) -> None:
             assert any(frame.f_code.co_name in {"caller", "later"} for frame, _ in walk_tb(traceback))
             del caller, result, traceback
             await settled()
+            for _ in range(10):  # the loop itself holds on for a few turns
+                await asyncio.sleep(0)
             assert turn == 0 or gone() is None
     finally:
         gc.enable()

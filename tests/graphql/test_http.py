@@ -272,7 +272,9 @@ async def test_a_request_leaves_nothing_to_the_garbage_collector(api: ApiClient,
     caller = api.as_(factories.token(runtime, principal))
     queries = ["{ contacts(first: 2) { edges { cursor node { id email } } } }", '{ contact(id: "x") { id } }']
     queries += ["{ rateLimit { remaining } }", '{ node(id: "no id of ours") { id } }']
-    queries += ['{ contacts(after: "no cursor of ours") { edges { cursor } } }']
+    failing = 'contacts(after: "no cursor of ours") { edges { cursor } }'
+    queries += [f"{{ {failing} }}", f"{{ viewer {{ user {{ id }} }} {failing} }}"]
+    queries += [f"{{ campaigns(first: 1) {{ edges {{ cursor }} }} {failing} other: {failing} }}"]
     for query in queries * 3:
         await caller.send(query)
     gc.collect()
