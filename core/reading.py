@@ -9,7 +9,6 @@ import asyncio
 import json
 from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from operator import itemgetter
@@ -22,6 +21,8 @@ from sqlalchemy.dialects.postgresql.asyncpg import dialect as asyncpg_dialect
 from sqlalchemy.engine import result_tuple
 from sqlalchemy.exc import DBAPIError
 
+from core.telemetry import logger
+
 if TYPE_CHECKING:
     from asyncpg.prepared_stmt import PreparedStatement
 
@@ -29,6 +30,8 @@ DIALECT = asyncpg_dialect()  # type: ignore[no-untyped-call]
 
 MOST_PREPARED = 400
 ENDING_SECONDS = 5.0
+
+log = logger(__name__)
 
 Processor = Callable[[Any], Any]
 Watcher = Callable[[str, Sequence[Any]], None]
@@ -148,6 +151,13 @@ class Lease:
             self.statements.move_to_end(sql)
         return await statement.fetch(*arguments)
 
+    async def close(self, seconds: float) -> None:
+        """Close the connection; asyncpg drops one that does not close in time, so that it is gone either way."""
+        try:
+            await self.connection.close(timeout=seconds)
+        except Exception as error:  # noqa: BLE001 - told, and nothing is left to be done
+            log.warning("a connection was dropped, its statement may run on", error=repr(error))
+
 
 class ReadPool:
     """Connections for reads, opened when they are needed; who asks first is served first."""
@@ -218,8 +228,7 @@ class ReadPool:
         asyncpg has asked it to; dropped earlier, a connection takes that request with it, and the statement runs on.
         """
         try:
-            with suppress(Exception):  # closed or, when the time is over, dropped: it is gone either way
-                await lease.connection.close(timeout=ENDING_SECONDS)
+            await lease.close(ENDING_SECONDS)
         finally:
             self.give(None)
 
@@ -297,8 +306,7 @@ class ReadPool:
             self.timer = None
         leases, self.free = self.free, []
         self.places += len(leases)
-        # One that does not close in time is dropped by asyncpg: it is gone either way.
-        await asyncio.gather(*(lease.connection.close(timeout=1) for lease in leases), return_exceptions=True)
+        await asyncio.gather(*(lease.close(1.0) for lease in leases))
         while self.ending:
             await asyncio.wait(self.ending)
 

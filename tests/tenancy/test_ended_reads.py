@@ -1,12 +1,15 @@
 """Reads that end before their statement does: the statement ends too, and its place is not taken before that."""
 
 import asyncio
+import os
+import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import asyncpg
 import pytest
 from sqlalchemy import func, literal_column, select
+from structlog.testing import capture_logs
 
 import core.reading
 from core.db import create_engine, dispose, reading
@@ -126,6 +129,21 @@ async def test_a_pool_that_closes_waits_for_statements_to_end(servers: Servers) 
         await pool.aclose()
         assert await backends.count() == 0
         assert (pool.places, pool.ending) == (SIZE, set())
+
+
+async def test_a_pool_closes_though_the_server_does_not_answer(servers: Servers) -> None:
+    """A connection that nobody uses and the server does not close is dropped; the others are closed as usual."""
+    async with watched(servers, statement_seconds=LIMIT_SECONDS) as (pool, backends):
+        still, other = await two_more(pool)
+        os.kill(still, signal.SIGSTOP)
+        try:
+            with capture_logs() as told:
+                await pool.aclose()
+        finally:
+            os.kill(still, signal.SIGCONT)
+        assert [entry["error"] for entry in told] == ["TimeoutError()"]
+        await backends.until(f"pid = {other}", 0)
+        assert (pool.places, pool.free) == (SIZE, [])
 
 
 async def test_a_place_comes_back_though_the_statement_cannot_be_ended(
