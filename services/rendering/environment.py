@@ -12,7 +12,7 @@ from liquid.exceptions import ResourceLimitError
 from liquid.output import LimitedStringIO
 from liquid.token import Token
 
-from services.rendering.filters import Filter, bounded_filters, metered
+from services.rendering.filters import NEUTRAL_IN_TEXT, Filter, bounded_filters, metered
 from services.rendering.limits import MAX_ITERATIONS, MAX_OUTPUT, MAX_VALUE, MAX_WORK
 
 REMOVED_TAGS: Final = ("include", "render", "tablerow", "ifchanged", "liquid", "doc")
@@ -74,7 +74,10 @@ class MeteredForTag(ForTag):
 
 
 class TemplateEnvironment(Environment):
-    """`plain_filters` are the same filters without the meter, for generated code."""
+    """`plain_filters` are the same filters without the meter, for generated code.
+
+    With `text` the filters that make HTML leave a value as a reader of plain text should see it.
+    """
 
     loop_iteration_limit = MAX_ITERATIONS
     local_namespace_limit = MAX_VALUE
@@ -82,12 +85,18 @@ class TemplateEnvironment(Environment):
     template_class = MeteredTemplate
     plain_filters: dict[str, Filter]
 
+    def __init__(self, *, autoescape: bool = False, text: bool = False) -> None:
+        self.text = text
+        super().__init__(autoescape=autoescape)
+
     def setup_tags_and_filters(self, *, extra: bool = False) -> None:
         """Take python-liquid's own tags and filters, less what reaches outside the template."""
         super().setup_tags_and_filters(extra=extra)
         for name in REMOVED_TAGS:
             del self.tags[name]
         self.add_tag(MeteredForTag)
+        if self.text:
+            self.filters.update(NEUTRAL_IN_TEXT)
         checked = bounded_filters(self.filters)
         self.filters = {name: metered(function) for name, function in checked.items()}
         self.plain_filters = {name: self._bind(function) for name, function in checked.items()}
@@ -99,4 +108,8 @@ class TemplateEnvironment(Environment):
 
 
 HTML: Final = TemplateEnvironment(autoescape=True)
-PLAIN: Final = TemplateEnvironment(autoescape=False)
+"""Escapes what it prints."""
+PLAIN: Final = TemplateEnvironment()
+"""Prints values as they are, as Shopify does."""
+TEXT: Final = TemplateEnvironment(text=True)
+"""For text parts and subjects: as `PLAIN`, but `escape`, `escape_once` and `newline_to_br` make no HTML."""

@@ -4,6 +4,7 @@ import datetime as dt
 import re
 from collections.abc import Callable, Mapping
 from functools import wraps
+from html import unescape
 from typing import Final, Protocol
 
 from liquid.exceptions import FilterError
@@ -112,6 +113,25 @@ def strip_html(value: object) -> str:
     text = value if isinstance(value, str) else to_liquid_string(value, autoescape=False)
     stripped = ELEMENT.sub("", text)
     return Markup(stripped) if isinstance(text, Markup) else stripped  # noqa: S704  # it was safe with its tags
+
+
+@liquid_filter
+def same_text(value: object) -> str:
+    """The text itself: what `escape` and `newline_to_br` show to a reader of plain text."""
+    return to_liquid_string(value, autoescape=False)
+
+
+@liquid_filter
+def unescaped(value: object) -> str:
+    """The text with its entities read: what `escape_once` shows to a reader of plain text."""
+    return unescape(to_liquid_string(value, autoescape=False))
+
+
+NEUTRAL_IN_TEXT: Final[Mapping[str, Filter]] = {
+    "escape": same_text,
+    "escape_once": unescaped,
+    "newline_to_br": same_text,
+}
 
 
 def bounded_filters(filters: Mapping[str, Filter]) -> dict[str, Filter]:

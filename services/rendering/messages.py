@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from core.errors import NudgeError, Refusals
+from services.rendering.environment import HTML, TEXT, TemplateEnvironment
 from services.rendering.errors import TemplateInvalid
 from services.rendering.plain_text import plain_text
-from services.rendering.templates import Template, compile_template, read_template
+from services.rendering.sources import check_size
+from services.rendering.templates import Template, read_template
 
 UNSUBSCRIBE: Final = "unsubscribeUrl"
 SUBJECT_FIELD: Final = ("input", "subject")
@@ -62,16 +64,19 @@ def compile_message(*, subject: str, html_content: str, text_content: str | None
     """
     errors: list[NudgeError] = []
 
-    def read(source: str, field: tuple[str, ...], *, html: bool = False, one_line: bool = False) -> Template | None:
+    def read(
+        source: str, field: tuple[str, ...], environment: TemplateEnvironment, *, one_line: bool = False
+    ) -> Template | None:
         try:
-            return compile_template(source, html=html, field=field, one_line=one_line)
+            check_size(source, field, one_line=one_line)
+            return read_template(source, environment=environment, field=field, one_line=one_line)
         except TemplateInvalid as error:
             errors.append(error)
             return None
 
-    subject_part = read(subject, SUBJECT_FIELD, one_line=True)
-    html_part = read(html_content, HTML_FIELD, html=True)
-    text_part = read(text_content, TEXT_FIELD) if text_content and text_content.strip() else None
+    subject_part = read(subject, SUBJECT_FIELD, TEXT, one_line=True)
+    html_part = read(html_content, HTML_FIELD, HTML)
+    text_part = read(text_content, TEXT_FIELD, TEXT) if text_content and text_content.strip() else None
     if errors or subject_part is None or html_part is None:
         raise Refusals(errors)
     return MessageTemplate(
@@ -92,12 +97,12 @@ def _with_html_link(template: Template) -> Template:
     footed = _html(source[:end] + HTML_FOOTER + source[end:])
     # The last </body> may stand in a comment or a branch: then the footer goes behind everything.
     shown = footed and PROBE in footed.render({UNSUBSCRIBE: PROBE})
-    return footed if footed and shown else read_template(source + HTML_FOOTER, html=True, field=HTML_FIELD)
+    return footed if footed and shown else read_template(source + HTML_FOOTER, environment=HTML, field=HTML_FIELD)
 
 
 def _html(source: str) -> Template | None:
     try:
-        return read_template(source, html=True, field=HTML_FIELD)
+        return read_template(source, environment=HTML, field=HTML_FIELD)
     except TemplateInvalid:
         return None
 
@@ -105,12 +110,12 @@ def _html(source: str) -> Template | None:
 def _with_text_link(template: Template) -> Template:
     if has_unsubscribe_link(template):
         return template
-    return read_template(template.source.rstrip() + TEXT_FOOTER, html=False, field=TEXT_FIELD)
+    return read_template(template.source.rstrip() + TEXT_FOOTER, environment=TEXT, field=TEXT_FIELD)
 
 
 def _derived(html: Template) -> Template:
     try:
-        return read_template(plain_text(html.source), html=False, field=TEXT_FIELD)
+        return read_template(plain_text(html.source), environment=TEXT, field=TEXT_FIELD)
     except TemplateInvalid as error:
         refusal = TemplateInvalid(
             "No text part can be made from this HTML",

@@ -13,7 +13,7 @@ from liquid.expression import Expression
 from liquid.static_analysis import TemplateAnalysis
 
 from services.rendering.codegen import Unsupported, generate
-from services.rendering.environment import HTML, PLAIN
+from services.rendering.environment import HTML, PLAIN, TEXT, TemplateEnvironment
 from services.rendering.errors import RenderFailed, TemplateInvalid
 from services.rendering.limits import (
     MAX_ITERATIONS,
@@ -62,13 +62,15 @@ def compile_template(source: str, *, html: bool, field: tuple[str, ...], one_lin
     spaces, so that no contact's name can add a header, and the result is at most 998 characters.
     """
     check_size(source, field, one_line=one_line)
-    return read_template(source, html=html, field=field, one_line=one_line)
+    environment = HTML if html else TEXT if one_line else PLAIN
+    return read_template(source, environment=environment, field=field, one_line=one_line)
 
 
-def read_template(source: str, *, html: bool, field: tuple[str, ...], one_line: bool = False) -> Template:
-    """As `compile_template`, for sources that we have made longer ourselves: with a footer, or text from HTML."""
+def read_template(
+    source: str, *, environment: TemplateEnvironment, field: tuple[str, ...], one_line: bool = False
+) -> Template:
+    """As `compile_template`, without its limit of length: for sources that we have made ourselves."""
     check_tags(source, field)
-    environment = HTML if html else PLAIN
     try:
         bound = environment.from_string(source)
         analysis = bound.analyze()
@@ -80,7 +82,7 @@ def read_template(source: str, *, html: bool, field: tuple[str, ...], one_line: 
         raise invalid("The template is too deeply nested", source, 0, field=field) from error
     variables = frozenset(_paths(analysis))
     expected = _try_samples(bound, variables, source, field)
-    code = _compiled(bound, variables, expected)
+    code = _compiled(bound, environment, variables, expected)
     return Template(
         source=source,
         variables=variables,
@@ -173,9 +175,10 @@ def _try_samples(
     return results
 
 
-def _compiled(bound: BoundTemplate, variables: frozenset[str], expected: list[str | None]) -> Renderer | None:
+def _compiled(
+    bound: BoundTemplate, environment: TemplateEnvironment, variables: frozenset[str], expected: list[str | None]
+) -> Renderer | None:
     """Generated code, if the template allows it and the code agrees with python-liquid on every sample."""
-    environment = HTML if bound.env is HTML else PLAIN
     try:
         code = generate(bound.nodes, environment)
     except Unsupported:

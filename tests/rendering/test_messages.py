@@ -142,3 +142,16 @@ def test_variables_are_those_of_all_parts() -> None:
         "organization.name",
         "unsubscribeUrl",
     }
+
+
+def test_filters_that_make_html_are_neutral_in_text() -> None:
+    """Readers of the subject and of the text part see no entity and no <br />."""
+    line = "{{ contact.lastName | escape }} {{ contact.firstName | escape_once }}"
+    note = "{{ contact.customFields.note | newline_to_br }}"
+    contact = contact_variables(
+        first_name="A &amp; B", last_name="O'Neil <x>", email="a@b.example", custom_fields={"note": "one\ntwo"}
+    )
+    message = compile_message(subject=line, html_content=line + note, text_content=line + "\n" + note)
+    rendered = message.render(contact, CAMPAIGN)
+    assert rendered.subject == "O'Neil <x> A & B"
+    assert rendered.text.startswith("O'Neil <x> A & B\none\ntwo")
