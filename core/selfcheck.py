@@ -1,9 +1,11 @@
 """What must hold of the database before we serve anybody: our role can't step around Row Level Security."""
 
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
+from typing import Any
 
 from alembic.script import ScriptDirectory
-from sqlalchemy import text
+from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from core.errors import UnsafeDatabase
@@ -24,6 +26,19 @@ ROLE = text(
     FROM pg_roles r WHERE r.rolname = current_user
     """
 )
+# Functions in our schema or of our owner: whether PUBLIC may execute them, and whether we lack one made for us.
+FUNCTIONS = text(
+    """
+    SELECT p.oid::regprocedure::text,
+        EXISTS (SELECT FROM aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a WHERE a.grantee = 0),
+        p.prosecdef AND NOT has_function_privilege(p.oid, 'EXECUTE')
+    FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
+    WHERE n.nspname = 'system' OR (n.nspname = 'public'
+        AND p.proowner IN (SELECT c.relowner FROM pg_class c WHERE c.oid = to_regclass('public.alembic_version'))
+        AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = p.oid AND d.deptype = 'e'))
+    ORDER BY 1
+    """
+)
 TABLES = text(
     """
     SELECT c.relname, c.relrowsecurity, c.relforcerowsecurity,
@@ -36,31 +51,46 @@ TABLES = text(
 
 
 async def check(engine: AsyncEngine) -> None:
-    """Raise `UnsafeDatabase` for a role that owns tables or is above the policies, or a table without them."""
+    """Raise `UnsafeDatabase` for a role above the policies, a table without them, or a function open to everybody."""
     async with engine.connect() as connection:
-        (superuser, bypasses, owned, definers) = (await connection.execute(ROLE)).one()
+        role = (await connection.execute(ROLE)).one()
+        functions = (await connection.execute(FUNCTIONS)).all()
         tables = (await connection.execute(TABLES, {"without_tenants": WITHOUT_TENANTS})).all()
-    problems = []
-    if superuser:
-        problems.append("the role is a superuser")
-    if bypasses:
-        problems.append("the role has BYPASSRLS")
-    if owned and not superuser:
-        problems.append(f"the role owns {', '.join(owned)}")
-    if definers and not superuser:
-        problems.append(f"the role may become {', '.join(definers)}, which sees across tenants")
-    if not tables:
-        problems.append("there are no tables: run `nudge migrate`")
-    for name, enabled, forced, has_policy in tables:
-        if not (enabled and forced and has_policy):
-            missing = [
-                word
-                for word, there in (("ENABLE", enabled), ("FORCE", forced), ("a policy", has_policy))
-                if not there
-            ]
-            problems.append(f"table {name} lacks {' and '.join(missing)} of Row Level Security")
+    problems = [*role_problems(*role), *function_problems(functions), *table_problems(tables)]
     if problems:
         raise UnsafeDatabase("Refusing to start: " + "; ".join(problems) + ".")
+
+
+def role_problems(
+    superuser: bool, bypasses: bool, owned: list[str] | None, definers: list[str] | None
+) -> Iterator[str]:
+    """Why the role could see across tenants."""
+    if superuser:
+        yield "the role is a superuser"
+    if bypasses:
+        yield "the role has BYPASSRLS"
+    if owned and not superuser:
+        yield f"the role owns {', '.join(owned)}"
+    if definers and not superuser:
+        yield f"the role may become {', '.join(definers)}, which sees across tenants"
+
+
+def function_problems(functions: Sequence[Row[*tuple[Any, ...]]]) -> Iterator[str]:
+    """Functions that everybody may execute, and those that we may not."""
+    if public := [name for name, is_public, _ in functions if is_public]:
+        yield f"PUBLIC may execute {', '.join(public)}: run `nudge migrate`"
+    if refused := [name for name, _, is_refused in functions if is_refused]:
+        yield f"the role may not execute {', '.join(refused)}: run `nudge migrate`"
+
+
+def table_problems(tables: Sequence[Row[*tuple[Any, ...]]]) -> Iterator[str]:
+    """Tables without policies that bite."""
+    if not tables:
+        yield "there are no tables: run `nudge migrate`"
+    for name, enabled, forced, has_policy in tables:
+        words = (("ENABLE", enabled), ("FORCE", forced), ("a policy", has_policy))
+        if missing := [word for word, is_there in words if not is_there]:
+            yield f"table {name} lacks {' and '.join(missing)} of Row Level Security"
 
 
 @lru_cache(maxsize=1)

@@ -43,14 +43,21 @@ def define(signature: str, returns: str, body: str, *, by_owner: bool = False, l
 
     It runs as a role that cannot log in and sees ids only, or `by_owner` as the owner of the tables.
     """
+    function = f"system.{signature_types(signature)}"
     op.execute(
         f"CREATE FUNCTION system.{signature} RETURNS {returns} LANGUAGE {language} SECURITY DEFINER "
         f"SET search_path = pg_catalog, public, pg_temp AS $body$ {body} $body$"
     )
+    # Privileges first: once the function has another owner, the migrator may change them no more.
+    close(function)
+    op.execute(f"GRANT EXECUTE ON FUNCTION {function} TO {APP}")
     if not by_owner:
-        op.execute(f"ALTER FUNCTION system.{signature_types(signature)} OWNER TO {DEFINER}")
-    op.execute(f"REVOKE ALL ON FUNCTION system.{signature_types(signature)} FROM PUBLIC")
-    op.execute(f"GRANT EXECUTE ON FUNCTION system.{signature_types(signature)} TO {APP}")
+        op.execute(f"ALTER FUNCTION {function} OWNER TO {DEFINER}")
+
+
+def close(*functions: str) -> None:
+    """Take from PUBLIC the right to execute the functions, which PostgreSQL gives with every new one."""
+    op.execute(f"REVOKE ALL ON FUNCTION {', '.join(functions)} FROM PUBLIC")
 
 
 def signature_types(signature: str) -> str:

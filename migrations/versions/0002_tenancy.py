@@ -235,8 +235,7 @@ def count_deliveries() -> None:
             END $body$
             """
         )
-        op.execute(f"REVOKE ALL ON FUNCTION system.count_deliveries_on_{event}() FROM PUBLIC")
-        op.execute(f"GRANT EXECUTE ON FUNCTION system.count_deliveries_on_{event}() TO {rls.APP}")
+        rls.close(f"system.count_deliveries_on_{event}()")
         old = "OLD TABLE AS old_rows" if event == "update" else ""
         op.execute(
             f"CREATE TRIGGER count_on_{event} AFTER {event.upper()} ON email_deliveries "
@@ -335,10 +334,7 @@ def make_partitions() -> None:
         by_owner=True,
         language="plpgsql",
     )
-    op.execute(
-        "REVOKE ALL ON FUNCTION system.first_uuid(timestamptz), "
-        "system.add_partition(text, timestamptz, text, text, integer) FROM PUBLIC"
-    )
+    rls.close("system.first_uuid(timestamptz)", "system.add_partition(text, timestamptz, text, text, integer)")
     op.execute("SELECT system.ensure_partitions()")
 
 

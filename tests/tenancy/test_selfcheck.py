@@ -20,6 +20,21 @@ async def test_the_app_s_own_role_is_fine(runtime: Runtime) -> None:
     await selfcheck.check(runtime.engine)
 
 
+async def test_an_administrator_s_own_functions_are_no_matter(servers: Servers) -> None:
+    """Helpers of the database's administrator, and those of an extension, do not stop the process."""
+    database = await copy_template(servers)
+    admin = await asyncpg.connect(servers.database_url(servers.postgres.admin_url, database))
+    try:
+        await admin.execute("CREATE FUNCTION helper() RETURNS integer LANGUAGE sql AS 'SELECT 1'")
+    finally:
+        await admin.close()
+    engine = engine_of(servers.database_url(servers.postgres.app_url, database))
+    try:
+        await selfcheck.check(engine)
+    finally:
+        await engine.dispose()
+
+
 async def test_superusers_and_owners_are_refused(servers: Servers) -> None:
     """The server's superuser and the migrator may not serve."""
     database = await copy_template(servers)
@@ -38,6 +53,22 @@ async def test_superusers_and_owners_are_refused(servers: Servers) -> None:
         ("ALTER TABLE contacts DISABLE ROW LEVEL SECURITY", "contacts lacks ENABLE"),
         ("ALTER TABLE contacts NO FORCE ROW LEVEL SECURITY", "contacts lacks FORCE"),
         ("DROP POLICY tenant ON templates", "templates lacks a policy"),
+        (
+            "GRANT EXECUTE ON FUNCTION system.live_campaigns() TO PUBLIC",
+            r"PUBLIC may execute system\.live_campaigns\(\): run `nudge migrate`",
+        ),
+        (
+            """
+            CREATE FUNCTION open_to_all() RETURNS integer LANGUAGE sql AS 'SELECT 1';
+            ALTER FUNCTION open_to_all() OWNER TO nudge_migrator;
+            GRANT EXECUTE ON FUNCTION open_to_all() TO PUBLIC
+            """,
+            r"PUBLIC may execute open_to_all\(\)",
+        ),
+        (
+            "REVOKE EXECUTE ON FUNCTION system.open_replies() FROM nudge_app",
+            r"the role may not execute system\.open_replies\(\)",
+        ),
         ("CREATE TABLE extra (organization_id uuid)", "extra lacks ENABLE and FORCE and a policy"),
     ],
 )

@@ -1,0 +1,154 @@
+"""Who may do what with our objects, as the database's own catalogue says."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from core import migration
+from local.servers import create_database
+from tests.conftest import Servers, copy_template
+
+ROOT = Path(__file__).parents[2]
+# Every kind of object with an access list. The row type of a table is left out: it gives nobody a row.
+RIGHTS_OF_PUBLIC = """
+WITH ours AS (SELECT oid FROM pg_namespace WHERE nspname IN ('public', 'system')),
+objects (kind, name, acl) AS (
+    SELECT 'function', p.oid::regprocedure::text, coalesce(p.proacl, acldefault('f', p.proowner))
+    FROM pg_proc p WHERE p.pronamespace IN (SELECT oid FROM ours)
+    UNION ALL
+    SELECT 'relation', c.oid::regclass::text,
+        coalesce(c.relacl, acldefault(CASE c.relkind WHEN 'S' THEN 's'::"char" ELSE 'r' END, c.relowner))
+    FROM pg_class c WHERE c.relnamespace IN (SELECT oid FROM ours)
+    UNION ALL
+    SELECT 'column', c.oid::regclass || '.' || a.attname, a.attacl
+    FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid WHERE c.relnamespace IN (SELECT oid FROM ours)
+    UNION ALL
+    SELECT 'schema', n.nspname, coalesce(n.nspacl, acldefault('n', n.nspowner))
+    FROM pg_namespace n WHERE n.oid IN (SELECT oid FROM ours)
+    UNION ALL
+    SELECT 'type', t.typname, coalesce(t.typacl, acldefault('T', t.typowner))
+    FROM pg_type t WHERE t.typnamespace IN (SELECT oid FROM ours) AND t.typelem = 0
+    AND NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = t.typrelid AND c.relkind <> 'c')
+    UNION ALL
+    SELECT 'database', d.datname, coalesce(d.datacl, acldefault('d', d.datdba))
+    FROM pg_database d WHERE d.datname = current_database()
+)
+SELECT DISTINCT kind, name FROM objects CROSS JOIN LATERAL aclexplode(acl) AS granted
+WHERE granted.grantee = 0 ORDER BY kind, name
+"""
+RIGHTS_OF_THE_APP = """
+SELECT p.proname FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
+WHERE n.nspname IN ('public', 'system') AND has_function_privilege('nudge_app', p.oid, 'EXECUTE') ORDER BY 1
+"""
+EVERY_KIND = ("FUNCTIONS", "TYPES", "TABLES", "SEQUENCES", "SCHEMAS")
+# What revision 0002 left behind as long as it gave a function away before it set its privileges.
+AS_ONCE = """
+DO $body$ DECLARE each record; BEGIN
+    FOR each IN SELECT p.oid::regprocedure AS name, p.proowner::regrole AS owner, p.prosecdef, p.prorettype
+        FROM pg_proc p WHERE p.pronamespace = 'system'::regnamespace
+    LOOP
+        IF each.owner = 'nudge_definer'::regrole THEN
+            EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO PUBLIC', each.name);
+            EXECUTE format('REVOKE EXECUTE ON FUNCTION %s FROM nudge_app', each.name);
+        ELSIF each.prorettype = 'trigger'::regtype THEN
+            EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO nudge_app', each.name);
+        END IF;
+    END LOOP;
+END $body$
+"""
+
+
+def called_functions() -> list[str]:
+    """The functions of the schema `system` that the product's statements call."""
+    rooms = ("core", "services", "jobs", "resolvers", "routes")
+    text = "".join(path.read_text() for room in rooms for path in (ROOT / room).rglob("*.py"))
+    return sorted(set(re.findall(r"\bfunc\.system\.(\w+)\(", text)))
+
+
+async def asked(servers: Servers, database: str, statement: str) -> Sequence[asyncpg.Record]:
+    """The rows of a statement of the superuser, who sees every privilege."""
+    connection = await asyncpg.connect(servers.database_url(servers.postgres.admin_url, database))
+    try:
+        return await connection.fetch(statement)
+    finally:
+        await connection.close()
+
+
+async def new_database(servers: Servers, name: str) -> str:
+    """An empty database of the migrator; its address for the migrator."""
+    await create_database(servers.postgres.admin_url, name)
+    return servers.database_url(servers.postgres.migrator_url, name)
+
+
+def warnings(servers: Servers, database: str, start: int) -> list[str]:
+    """What PostgreSQL has warned of in this database since an offset of its log."""
+    log = (servers.home / "logs" / "postgres.log").read_text(encoding="utf-8")[start:]
+    return [line for line in log.splitlines() if f"@{database} WARNING:" in line]
+
+
+def logged(servers: Servers) -> int:
+    """How much PostgreSQL has logged so far."""
+    return len((servers.home / "logs" / "postgres.log").read_text(encoding="utf-8"))
+
+
+async def check_privileges(servers: Servers, database: str) -> None:
+    """PUBLIC has no right on any object of ours, and the app executes what it calls, nothing else."""
+    assert [tuple(row) for row in await asked(servers, database, RIGHTS_OF_PUBLIC)] == []
+    assert [row[0] for row in await asked(servers, database, RIGHTS_OF_THE_APP)] == called_functions()
+
+
+async def test_public_may_do_nothing_and_the_app_executes_what_it_calls(servers: Servers) -> None:
+    """After all migrations, of functions, tables, columns, sequences, schemas, types and the database itself."""
+    assert len(called_functions()) > 8
+    await check_privileges(servers, await copy_template(servers))
+
+
+async def test_migrating_prints_no_warning_and_keeps_what_partitions_need(servers: Servers) -> None:
+    """A privilege that was not given or taken would be a WARNING of PostgreSQL, which nobody reads."""
+    url, start = await new_database(servers, "nudge_plain"), logged(servers)
+    await migration.upgrade(url)
+    assert warnings(servers, "nudge_plain", start) == []
+    await check_privileges(servers, "nudge_plain")
+
+
+@pytest.mark.parametrize("scope", ["", "IN SCHEMA public"])
+async def test_migrating_where_default_privileges_are_revoked(servers: Servers, scope: str) -> None:
+    """A hardened server gives PUBLIC nothing with new objects: every migration works there, and ends the same."""
+    name = f"nudge_hardened_{len(scope)}"
+    url = await new_database(servers, name)
+    for kind in EVERY_KIND:
+        if not (scope and kind == "SCHEMAS"):
+            revoke = f"ALTER DEFAULT PRIVILEGES FOR ROLE nudge_migrator, nudge_definer {scope} REVOKE ALL ON {kind}"
+            await asked(servers, name, f"{revoke} FROM PUBLIC")
+    start = logged(servers)
+    await migration.upgrade(url)
+    assert warnings(servers, name, start) == []
+    await check_privileges(servers, name)
+
+
+async def test_a_database_migrated_before_is_mended(servers: Servers) -> None:
+    """Revision 0003 closes what 0002 once left open, whatever it finds."""
+    url = await new_database(servers, "nudge_before")
+    await migration.upgrade(url, "0002")
+    await asked(servers, "nudge_before", AS_ONCE)
+    assert len(await asked(servers, "nudge_before", RIGHTS_OF_PUBLIC)) > 8
+    start = logged(servers)
+    await migration.upgrade(url)
+    assert warnings(servers, "nudge_before", start) == []
+    await check_privileges(servers, "nudge_before")
+
+
+async def test_a_new_function_is_closed_from_the_start(servers: Servers) -> None:
+    """Whoever forgets to revoke in a later migration opens nothing."""
+    name = await copy_template(servers)
+    migrator = await asyncpg.connect(
+        servers.database_url(servers.postgres.migrator_url, name).replace("+asyncpg", "", 1)
+    )
+    try:
+        await migrator.execute("CREATE FUNCTION system.forgotten() RETURNS integer LANGUAGE sql AS 'SELECT 1'")
+    finally:
+        await migrator.close()
+    assert [tuple(row) for row in await asked(servers, name, RIGHTS_OF_PUBLIC)] == []
