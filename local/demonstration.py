@@ -49,7 +49,7 @@ subscription Reply($id: ID!) {
     __typename
     ... on MayaToken { text }
     ... on MayaToolStarted { name }
-    ... on MayaReplyFailed { code message }
+    ... on MayaReplyFailed { code reason }
   }
 }"""
 
@@ -121,7 +121,7 @@ async def ask_maya(session: Session, console: Console, question: str) -> bool:
             case "MayaToolStarted":
                 console.print(f"[dim](looks at {event['name']})[/dim] ", end="")
             case "MayaReplyFailed":
-                console.print(f"[red]{event['code']}: {event['message']}[/red]", end="")
+                console.print(f"[red]{event['code']}: {event['reason']}[/red]", end="")
             case "MayaReplyCompleted":
                 answered = True
     console.print()

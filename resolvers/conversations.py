@@ -82,7 +82,7 @@ def event_of(shown: maya.Shown) -> MayaEvent:
     if reply.failure is None:
         return MayaReplyCompleted(sequence=shown.sequence, message=reply, reply=reply)
     return MayaReplyFailed(
-        sequence=shown.sequence, code=reply.failure.code, message=reply.failure.message, reply=reply
+        sequence=shown.sequence, code=reply.failure.code, reason=reply.failure.message, reply=reply
     )
 
 

@@ -121,21 +121,14 @@ class MayaToolFinished:
 class MayaReplyCompleted:
     sequence: int = strawberry.field(description=SEQUENCE)
     message: MayaMessage = strawberry.field(description="The reply as it is stored.")
-    reply: MayaMessage = strawberry.field(
-        description="The same as `message`, under the name that MayaReplyFailed has for it too."
-    )
+    reply: MayaMessage = strawberry.field(description="The same as `message`, as MayaReplyFailed names it.")
 
 
 @strawberry.type(description="The reply has ended without being complete. The last event; what was said is kept.")
 class MayaReplyFailed:
     sequence: int = strawberry.field(description=SEQUENCE)
     code: conversations.ReplyFailure = strawberry.field(description="The reason, for programs.")
-    message: str = strawberry.field(
-        description=(
-            "The reason, for people. Wording may change. Beside MayaReplyCompleted's `message`, which is an object, "
-            "GraphQL wants an alias: `reason: message`."
-        )
-    )
+    reason: str = strawberry.field(description="The reason, for people. Wording may change.")
     reply: MayaMessage = strawberry.field(description="The reply as it is stored, with what was said.")
 
 

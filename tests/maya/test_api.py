@@ -56,7 +56,7 @@ subscription($id: ID!, $after: Int! = 0) {
     ... on MayaToolStarted { sequence name }
     ... on MayaToolFinished { sequence name succeeded }
     ... on MayaReplyCompleted { sequence message { id status content } }
-    ... on MayaReplyFailed { sequence code reason: message reply { content } }
+    ... on MayaReplyFailed { sequence code reason reply { content } }
   }
 }"""
 
