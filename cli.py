@@ -1,15 +1,17 @@
 """The `nudge` command: everything a developer or an operator runs."""
 
 import asyncio
+import re
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
+from uuid import UUID
 
 import typer
 from pydantic import SecretStr
 
 from core import development, telemetry
-from core.errors import UnsafeDatabase
+from core.errors import NudgeError, Refusals, UnsafeDatabase
 from core.settings import Environment, Settings, SettingsInvalid, load, require, unknown_variables
 from local.folder import LocalError
 
@@ -20,6 +22,8 @@ DEMO_PASSWORD = "correct-horse-nudge"  # noqa: S105 - of the demo organisation, 
 cli = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_show_locals=False)
 schema = typer.Typer(no_args_is_help=True, help="The GraphQL schema as a file.")
 cli.add_typer(schema, name="schema")
+organization = typer.Typer(no_args_is_help=True, help="The organizations of this installation.")
+cli.add_typer(organization, name="organization")
 
 
 def settings() -> Settings:
@@ -201,6 +205,61 @@ def release() -> None:
 
     refuse(sdl.release(ROOT, sdl.export()))
     typer.echo(f"Wrote {sdl.RELEASED}.")
+
+
+@organization.command()
+def create(
+    name: Annotated[str, typer.Option(help="The organization's name.")],
+    email: Annotated[str, typer.Option(help="The owner's e-mail address.")],
+    full_name: Annotated[str, typer.Option(help="The owner's name.")],
+    user_id: Annotated[
+        UUID | None, typer.Option(help="With NUDGE_AUTH__ISSUER: the owner's id there, the `sub` of their tokens.")
+    ] = None,
+) -> None:
+    """Open an organization with its owner, whether or not sign-up is open.
+
+    Asks for the owner's password on a terminal; otherwise makes one and prints it, once.
+    """
+    found = settings()
+    require(found)
+    asked = found.auth.issuer is None and sys.stdin.isatty()
+    owner = {"organization_name": name, "email": email, "full_name": full_name, "user_id": user_id}
+    try:
+        made = asyncio.run(open_organization(found, password=ask_password() if asked else None, **owner))
+    except NudgeError as error:
+        refuse([described(error)])
+        return
+    except Refusals as refusals:
+        refuse([described(error) for error in refusals.errors])
+        return
+    typer.echo(f"Opened {name}; its owner is {email}.")
+    if made is not None:
+        typer.echo(f"Their password, which is shown this once: {made}")
+
+
+async def open_organization(found: Settings, **owner: Any) -> str | None:  # noqa: ANN401 - the fields of `Owner`
+    """Open an organisation; the password, where one was made."""
+    from services import accounts
+    from services.runtime import running
+
+    async with running(found) as runtime:
+        opened = await accounts.open_organization(
+            runtime.work, runtime.admission, accounts.Owner(**owner), issuer=found.auth.issuer
+        )
+    return opened.made_password
+
+
+def described(error: NudgeError) -> str:
+    """A refusal in a line, with the value at fault (as its option is called) and what to do instead."""
+    value = re.sub(r"(?=[A-Z])", "-", error.field[-1]).lower() if error.field else ""
+    words = [f"{value.removeprefix('organization-')}:" if value else "", error.message, error.suggestion or ""]
+    return " ".join(word for word in words if word)
+
+
+def ask_password() -> str:
+    """The password that a person types twice, unseen."""
+    password: str = typer.prompt("Password of the owner", hide_input=True, confirmation_prompt=True)
+    return password
 
 
 def refuse(problems: list[str]) -> None:

@@ -1,19 +1,15 @@
-"""Passwords, tokens and signatures. Secrets are compared in constant time and stored only as hashes."""
+"""Tokens and signatures. Secrets are compared in constant time and stored only as hashes."""
 
-import asyncio
 import hashlib
 import hmac
 import secrets
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error as Base64Error
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
 import jwt
-from argon2 import PasswordHasher
-from argon2.exceptions import InvalidHashError, VerificationError
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
@@ -28,32 +24,6 @@ from core.settings import SettingsInvalid
 
 ACCESS_ISSUER = "nudge"
 SIGNATURE_BYTES = 16
-
-hasher = PasswordHasher()
-
-
-async def hash_password(password: str) -> str:
-    """argon2id of a password, in a thread: it takes tens of milliseconds by design."""
-    return await asyncio.to_thread(hasher.hash, password)
-
-
-@lru_cache(maxsize=1)
-def decoy_hash() -> str:
-    """A hash that nothing matches, so that an unknown address takes as long as a wrong password."""
-    return hasher.hash(secrets.token_hex(16))
-
-
-async def password_matches(password: str, password_hash: str | None) -> bool:
-    """Whether the password is the one hashed; takes the same time when there is no hash."""
-
-    def check() -> bool:
-        try:
-            hasher.verify(password_hash or decoy_hash(), password)
-        except (VerificationError, InvalidHashError):
-            return False
-        return password_hash is not None
-
-    return await asyncio.to_thread(check)
 
 
 def new_secret() -> str:

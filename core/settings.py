@@ -64,6 +64,13 @@ LongSecret = Annotated[SecretStr, AfterValidator(long_secret)]
 SigningKey = Annotated[SecretStr, AfterValidator(signing_key)]
 
 
+class SignUpMode(StrEnum):
+    """Who may open an organisation by `signUp`."""
+
+    OPEN = "OPEN"
+    CLOSED = "CLOSED"
+
+
 class Environment(StrEnum):
     """Where the process runs; only development and test may fill in secrets by themselves."""
 
@@ -144,7 +151,23 @@ class AuthSettings(Group):
     shared_secret: SecretStr | None = Field(
         None, description="The issuer's HS256 secret, where it signs with one instead of a key pair.", min_length=32
     )
+    sign_up: Annotated[SignUpMode | None, BeforeValidator(upper)] = Field(
+        None,
+        description=(
+            "OPEN lets anybody open an organization, CLOSED only `nudge organization create`: "
+            "CLOSED in production, else OPEN."
+        ),
+    )
+    sign_ups_per_client: int | None = Field(
+        None, ge=1, description="Sign-ups of one client in an hour: 10 in production, else 100,000."
+    )
+    sign_ups_per_hour: int | None = Field(
+        None, ge=1, description="Sign-ups of all clients in an hour: 200 in production, else 100,000."
+    )
     failed_logins: int = Field(10, ge=1, description="Failed log-ins of an address and client in five minutes.")
+    failed_logins_per_client: int | None = Field(
+        None, ge=1, description="Failed log-ins of one client in five minutes: 30 in production, else 10,000."
+    )
 
 
 class SecuritySettings(Group):
@@ -247,6 +270,11 @@ class Settings(BaseSettings):
     def cost_per_minute(self) -> int:
         """Cost points that an organisation may spend in a minute."""
         return self.graphql.cost_per_minute or (60_000 if self.production else 100_000_000)
+
+    @property
+    def sign_up(self) -> SignUpMode:
+        """Who may open an organisation by `signUp`."""
+        return self.auth.sign_up or (SignUpMode.CLOSED if self.production else SignUpMode.OPEN)
 
     @property
     def cors_origins(self) -> list[str]:

@@ -28,6 +28,9 @@ from schema.scalars import EmailAddress
 from services import accounts
 from services.accounts import OpenSession, Person, SessionGone
 
+HASHING_COST = 250
+"""Points of what hashes a password: 240 a minute at the usual budget, 20 in one operation."""
+
 Tokens = TypeVar("Tokens", SignUpPayload, LogInPayload, RefreshSessionPayload)
 
 
@@ -101,30 +104,40 @@ class AccountQueries:
 
 @strawberry.type
 class AccountMutations:
-    @mutation(Public())
+    @mutation(Public(), cost=HASHING_COST)
     async def sign_up(self, info: Info, input: SignUpInput) -> SignUpPayload:  # noqa: A002 - the API's name
-        """Open an organization with its owner, who is logged in at once."""
+        """Open an organization with its owner, who is logged in at once. Costs 250 points.
+
+        SIGN_UP_CLOSED where the installation takes nobody in, as in production unless it is set otherwise.
+        RATE_LIMITED with `Retry-After` after too many from one client or from all.
+        """
         demand_embedded(info.context)
         runtime = info.context.runtime
-        account = await accounts.prepare_account(
+        account = await accounts.prepare_sign_up(
+            runtime.admission,
             organization_name=input.organization_name,
             email=input.email,
             password=input.password,
             full_name=input.full_name,
+            client=info.context.client_address,
         )
         async with runtime.work.begin(account.tenant) as uow:
             await accounts.register(uow, account)
             session = await accounts.open_session(uow, account.user_id, days=runtime.settings.auth.refresh_token_days)
         return await with_tokens(info.context, SignUpPayload, session)
 
-    @mutation(Public())
+    @mutation(Public(), cost=HASHING_COST)
     async def log_in(self, info: Info, input: LogInInput) -> LogInPayload:  # noqa: A002 - the API's name
-        """Begin a session. A wrong address or password is INVALID_CREDENTIALS, without saying which."""
+        """Begin a session. A wrong address or password is INVALID_CREDENTIALS, without saying which.
+
+        Costs 250 points. RATE_LIMITED with `Retry-After` after too many failures from one client, for one address or
+        for many.
+        """
         demand_embedded(info.context)
         runtime = info.context.runtime
         tenant, user_id = await accounts.check_credentials(
             runtime.system,
-            runtime.throttle,
+            runtime.admission,
             email=input.email,
             password=input.password,
             client=info.context.client_address,

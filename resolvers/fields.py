@@ -16,6 +16,7 @@ from resolvers.context import Info
 from schema.errors import UserError, user_error
 
 STATE = "nudge.state"
+COST = "nudge.cost"
 
 Resolve = TypeVar("Resolve", bound=Callable[..., Awaitable[Any]])
 Subscribe = TypeVar("Subscribe", bound=Callable[..., AsyncIterator[Any]])
@@ -123,13 +124,19 @@ def query(rule: Rule, *, refusals_in_payload: bool = False) -> Callable[[Resolve
     return declare
 
 
-def mutation(rule: Rule) -> Callable[[Resolve], Any]:
-    """A root field of Mutation; its return annotation is the payload type."""
+def mutation(rule: Rule, *, cost: int = 0) -> Callable[[Resolve], Any]:
+    """A root field of Mutation; its return annotation is the payload type.
+
+    `cost` is what it costs, in points, beyond any mutation: for what is dear in itself, whatever it answers.
+    """
 
     def declare(resolver: Resolve) -> Any:  # noqa: ANN401 - a Strawberry field stands in for any type
         payload = get_type_hints(resolver)["return"]
         field = strawberry.mutation(
-            resolver=resolver, description=described(resolver), extensions=[rule, RefusalsInPayload(payload)]
+            resolver=resolver,
+            description=described(resolver),
+            extensions=[rule, RefusalsInPayload(payload)],
+            metadata={COST: cost},
         )
         return with_arguments_described(field)
 
@@ -153,5 +160,16 @@ def subscription(rule: Rule, *, state: bool = False) -> Callable[[Subscribe], An
 
 def is_state(field: GraphQLField) -> bool:
     """Whether a root field of the GraphQL schema was declared as a state."""
+    return bool(declared(field, STATE, default=False))
+
+
+def own_cost(field: GraphQLField) -> int:
+    """The points that a root field of the GraphQL schema was declared to cost in itself."""
+    return int(declared(field, COST, default=0))
+
+
+def declared(field: GraphQLField, name: str, *, default: int) -> int:
+    """What a field's declaration has under a name of ours."""
     definition = (field.extensions or {}).get(GraphQLCoreConverter.DEFINITION_BACKREF)
-    return bool(definition.metadata.get(STATE)) if definition is not None else False
+    value: int = definition.metadata.get(name, default) if definition is not None else default
+    return value

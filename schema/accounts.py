@@ -58,7 +58,10 @@ class SignUpPayload:
 class LogInInput:
     email: EmailAddress = strawberry.field(description="The address, in any case.")
     password: str = strawberry.field(
-        description="The password. After 10 failures in five minutes the answer is the error RATE_LIMITED."
+        description=(
+            "The password. After 10 failures for an address in five minutes, or too many of one client, the answer "
+            "is the error RATE_LIMITED."
+        )
     )
 
 

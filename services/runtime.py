@@ -18,7 +18,7 @@ from core.settings import Settings, require
 from core.unit_of_work import Work
 from integrations import LanguageModel, Mailer, build_language_model, build_mailer
 from integrations.jwks import JwksVerifier
-from services.accounts import EmbeddedTokens, Identity, IssuerTokens, Standings, Throttle, TokenCheck
+from services.accounts import Admission, EmbeddedTokens, Identity, IssuerTokens, Standings, TokenCheck, admission
 
 CACHE_TIMEOUT_SECONDS = 0.5
 
@@ -38,7 +38,7 @@ class Runtime:
     cache: Redis
     tokens: AccessTokens
     identity: Identity
-    throttle: Throttle
+    admission: Admission
     unsubscribe_signer: Signer
     mailer: Mailer
     language_model: LanguageModel
@@ -92,6 +92,8 @@ async def running(settings: Settings) -> AsyncIterator[Runtime]:
                 redis_url, socket_timeout=CACHE_TIMEOUT_SECONDS, socket_connect_timeout=CACHE_TIMEOUT_SECONDS
             )
         )
+        admitted = admission(settings, cache)
+        opened.callback(admitted.passwords.close)
         yield Runtime(
             settings=settings,
             engine=engine,
@@ -104,7 +106,7 @@ async def running(settings: Settings) -> AsyncIterator[Runtime]:
             cache=cache,
             tokens=tokens,
             identity=Identity(await token_check(settings, tokens, system, opened), Standings(engine, cache)),
-            throttle=Throttle(cache, most=settings.auth.failed_logins),
+            admission=admitted,
             unsubscribe_signer=Signer(secret(settings.security.secret_key), "unsubscribe"),
             mailer=mailer,
             language_model=language_model,

@@ -2,8 +2,8 @@
 
 A page (a field with `first` or `last`) counts its items as many times as were asked for, 25 when neither is given;
 a list counts once for each of the `ids`, or of the input's rows, that it answers, and five times where nothing says
-how long it is. A mutation's root field costs 10 more, a count of rows 10, introspection 100 in all. `planning` reads
-these parts from a document.
+how long it is. A mutation's root field costs 10 more, and what it is declared to cost in itself; a count of rows
+costs 10, introspection 100 in all. `planning` reads these parts from a document.
 """
 
 from collections.abc import Mapping, Sequence

@@ -27,6 +27,7 @@ from resolvers.endpoint.errors import (
 )
 from resolvers.endpoint.variables import check_variables
 
+TOO_MANY_STATUS = 429
 is_awaitable = cast("Callable[[object], TypeGuard[Awaitable[Any]]]", optimized_is_awaitable)
 
 
@@ -90,7 +91,7 @@ class Executor:
             raise Refused(
                 f"The budget of {balance.limit} points a minute is spent; this operation needs {points}.",
                 code=RATE_LIMITED,
-                status=429,
+                status=TOO_MANY_STATUS,
                 retry_after=wait,
             )
 
@@ -132,8 +133,8 @@ class Executor:
             # Variables that do not fit: nothing ran, so there is no `data` at all.
             return refusal(self.told(done.errors or [], context), 400)
         body = {**shown(done, context), "extensions": {"cost": cost(points, spent, balance)}}
-        wait = outage(body)
-        return Answer(body=body, status=AWAY_STATUS if wait else 200, retry_after=wait)
+        status, wait = status_of(body)
+        return Answer(body=body, status=status, retry_after=wait)
 
     async def subscribe(
         self, operation: Operation, request: Request, context: RequestContext
@@ -187,12 +188,19 @@ def shown(result: ExecutionResult, context: RequestContext) -> dict[str, Any]:
     return {"data": result.data}
 
 
-def outage(body: dict[str, Any]) -> int:
-    """Seconds after which to come back when nothing was answered because something of ours is away; 0 otherwise."""
+def status_of(body: dict[str, Any]) -> tuple[int, int]:
+    """The HTTP status of a result, and the seconds after which to come back, 0 where it does not matter.
+
+    503 when nothing was answered because something of ours is away, 429 when nothing was as it came too often.
+    """
     if "errors" not in body or any(value is not None for value in (body["data"] or {}).values()):
-        return 0
-    found = (error["extensions"] for error in body["errors"])
-    return max((each.get("retryAfter", 0) for each in found if each["code"] == INTERNAL), default=0)
+        return 200, 0
+    found = [error["extensions"] for error in body["errors"]]
+    for code, status in ((INTERNAL, AWAY_STATUS), (RATE_LIMITED, TOO_MANY_STATUS)):
+        wait = max((each.get("retryAfter", 0) for each in found if each["code"] == code), default=0)
+        if wait:
+            return status, wait
+    return 200, 0
 
 
 def has_path(result: ExecutionResult) -> bool:

@@ -33,7 +33,7 @@ from graphql import (
 
 from resolvers.endpoint.costs import Given, Length, Page, Part
 from resolvers.endpoint.errors import COST_EXCEEDED, Refused
-from resolvers.fields import Requires
+from resolvers.fields import Requires, own_cost
 
 MUTATION_COST = 10
 COUNTING_COST = 10
@@ -118,7 +118,7 @@ class Planner:
         answers = self.rows(field, node) if root_weight else ()
         return Part(
             key=key,
-            weight=root_weight + (0 if result.name.endswith("Edge") else 1),
+            weight=root_weight + own_cost(field) + (0 if result.name.endswith("Edge") else 1),
             size=size,
             paged=isinstance(size, Page) and result.name.endswith("Connection"),
             per_item=per_item,

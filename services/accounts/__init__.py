@@ -1,9 +1,18 @@
 """People, their organisations and their log-ins."""
 
+from services.accounts.admission import Admission, SignUpClosed, admission
 from services.accounts.credentials import InvalidCredentials, check_credentials
 from services.accounts.identity import EmbeddedTokens, Identity, IssuerTokens, TokenCheck
+from services.accounts.opening import Opened, Owner, open_organization
 from services.accounts.people import Person, people, person
-from services.accounts.registration import AddressTaken, NewAccount, prepare_account, register
+from services.accounts.registration import (
+    AddressTaken,
+    NewAccount,
+    prepare_account,
+    prepare_foreign_account,
+    prepare_sign_up,
+    register,
+)
 from services.accounts.sessions import (
     OpenSession,
     SessionGone,
@@ -14,29 +23,35 @@ from services.accounts.sessions import (
     rotate,
 )
 from services.accounts.standing import Standings
-from services.accounts.throttle import Throttle
 
 __all__ = [
     "AddressTaken",
+    "Admission",
     "EmbeddedTokens",
     "Identity",
     "InvalidCredentials",
     "IssuerTokens",
     "NewAccount",
     "OpenSession",
+    "Opened",
+    "Owner",
     "Person",
     "SessionGone",
+    "SignUpClosed",
     "Standings",
-    "Throttle",
     "TokenCheck",
+    "admission",
     "check_credentials",
     "end_reused_session",
     "end_session",
     "find_refresh_token",
+    "open_organization",
     "open_session",
     "people",
     "person",
     "prepare_account",
+    "prepare_foreign_account",
+    "prepare_sign_up",
     "register",
     "rotate",
 ]

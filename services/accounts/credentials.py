@@ -8,11 +8,11 @@ from sqlalchemy import Uuid, column, func, select
 from core.db import ReadScope, SystemScope, first, reading
 from core.errors import ErrorCode, NudgeError
 from core.permissions import Role, Tenant
-from core.security import password_matches
+from core.throttle import client_key
 from models.organizations import User
 from services import addresses
+from services.accounts.admission import Admission
 from services.accounts.registration import LONGEST_PASSWORD
-from services.accounts.throttle import Throttle
 from services.addresses import InvalidEmail
 
 
@@ -32,20 +32,27 @@ class Login:
 
 
 async def check_credentials(
-    system: SystemScope, throttle: Throttle, *, email: str, password: str, client: str
+    system: SystemScope, admitted: Admission, *, email: str, password: str, client: str
 ) -> tuple[Tenant, UUID]:
     """The tenant and the user of an address and password; takes equally long for an unknown address.
 
-    Raises `InvalidCredentials`, or `RateLimited` after too many failures for this address from this client.
+    Raises `InvalidCredentials`, or `RateLimited` after too many failures of this client, for this address or in all.
     """
     norm = normal(email)
-    key = f"{norm or email}|{client}"
-    await throttle.attempt(key)
-    login = await find_login(system, norm) if norm else None
-    matches = await password_matches(password[: LONGEST_PASSWORD + 1], login.password_hash if login else None)
-    if login is None or not matches:
-        raise InvalidCredentials("The e-mail address or the password is wrong.")
-    await throttle.succeeded(key)
+    network = client_key(client)
+    key = f"{norm or email}|{network}"
+    async with admitted.passwords.turn(network):
+        # Counted within the turn, and taken back in it: right passwords do not count against each other.
+        await admitted.failures_of_client.count(network)
+        await admitted.failures.count(key)
+        login = await find_login(system, norm) if norm else None
+        matches = await admitted.passwords.matches(
+            password[: LONGEST_PASSWORD + 1], login.password_hash if login else None
+        )
+        if login is None or not matches:
+            raise InvalidCredentials("The e-mail address or the password is wrong.")
+        await admitted.failures.forget(key)
+        await admitted.failures_of_client.take_back(network)
     return login.tenant, login.user_id
 
 

@@ -3,7 +3,7 @@
 import re
 import secrets
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 from sqlalchemy import insert
@@ -12,15 +12,18 @@ from sqlalchemy.exc import IntegrityError
 from core.errors import ErrorCode, InvalidInput, NudgeError, Refusals
 from core.ids import new_id
 from core.permissions import Role, Tenant
-from core.security import hash_password
+from core.throttle import client_key
 from core.unit_of_work import UnitOfWork
 from models.organizations import Organization, User
-from services import addresses
+from services import addresses, audit
+from services.accounts.admission import Admission, count_sign_up, demand_open
 from services.addresses import Address
 
 SHORTEST_PASSWORD = 8
 LONGEST_PASSWORD = 128
 LONGEST_NAME = 120
+OPERATOR = "operator"
+NO_PASSWORD = "!"  # noqa: S105 - no hash, so that no password matches it
 
 
 class AddressTaken(InvalidInput):
@@ -31,14 +34,14 @@ class AddressTaken(InvalidInput):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewAccount:
-    """An organisation and its owner, checked and ready to be stored."""
+    """An organisation and its owner, checked and ready to be stored. `password_hash` is None for an issuer's user."""
 
     organization_id: UUID
     user_id: UUID
     organization_name: str
     full_name: str
     address: Address
-    password_hash: str
+    password_hash: str | None
 
     @property
     def tenant(self) -> Tenant:
@@ -46,8 +49,54 @@ class NewAccount:
         return Tenant(organization_id=self.organization_id, user_id=self.user_id, role=Role.OWNER)
 
 
-async def prepare_account(*, organization_name: str, email: str, password: str, full_name: str) -> NewAccount:
-    """Check every value of a sign-up and hash the password, before any transaction; raises `Refusals`."""
+async def prepare_sign_up(
+    admitted: Admission, *, organization_name: str, email: str, password: str, full_name: str, client: str
+) -> NewAccount:
+    """Check a stranger's sign-up and hash the password, before any transaction.
+
+    Raises `SignUpClosed`, `Refusals` with every value that does not fit, or `RateLimited`.
+    """
+    demand_open(admitted)
+    address = check_account(organization_name, email, password, full_name)
+    async with admitted.passwords.turn(client_key(client)):
+        await count_sign_up(admitted, client)
+        password_hash = await admitted.passwords.hash(password)
+    return new_account(organization_name, full_name, address, password_hash)
+
+
+async def prepare_account(
+    admitted: Admission, *, organization_name: str, email: str, password: str, full_name: str
+) -> NewAccount:
+    """Check an account that the operator makes, whether or not sign-up is open, and hash the password.
+
+    Raises `Refusals`.
+    """
+    address = check_account(organization_name, email, password, full_name)
+    async with admitted.passwords.turn(OPERATOR):
+        password_hash = await admitted.passwords.hash(password)
+    return new_account(organization_name, full_name, address, password_hash)
+
+
+def prepare_foreign_account(*, organization_name: str, email: str, full_name: str, user_id: UUID) -> NewAccount:
+    """Check an account whose owner logs in at the issuer of `NUDGE_AUTH__ISSUER`, as `user_id`; raises `Refusals`."""
+    address = check_account(organization_name, email, None, full_name)
+    return replace(new_account(organization_name, full_name, address, None), user_id=user_id)
+
+
+def new_account(organization_name: str, full_name: str, address: Address, password_hash: str | None) -> NewAccount:
+    """The account of checked values, under new ids."""
+    return NewAccount(
+        organization_id=new_id(),
+        user_id=new_id(),
+        organization_name=organization_name.strip(),
+        full_name=full_name.strip(),
+        address=address,
+        password_hash=password_hash,
+    )
+
+
+def check_account(organization_name: str, email: str, password: str | None, full_name: str) -> Address:
+    """The owner's address; raises `Refusals` with everything that does not fit."""
     problems: list[NudgeError] = []
     address = None
     try:
@@ -56,17 +105,10 @@ async def prepare_account(*, organization_name: str, email: str, password: str, 
         problems.append(error)
     problems += check_name(organization_name, "organizationName")
     problems += check_name(full_name, "fullName")
-    problems += check_password(password, email)
+    problems += check_password(password, email) if password is not None else []
     if problems or address is None:
         raise Refusals(problems)
-    return NewAccount(
-        organization_id=new_id(),
-        user_id=new_id(),
-        organization_name=organization_name.strip(),
-        full_name=full_name.strip(),
-        address=address,
-        password_hash=await hash_password(password),
-    )
+    return address
 
 
 def check_name(name: str, field: str) -> list[NudgeError]:
@@ -100,7 +142,7 @@ def check_password(password: str, email: str) -> list[NudgeError]:
 
 
 async def register(uow: UnitOfWork, account: NewAccount) -> None:
-    """Store an organisation and its owner; raises `AddressTaken`."""
+    """Store an organisation and its owner, and note it in the audit log; raises `AddressTaken`."""
     await uow.execute(
         insert(Organization).values(
             id=account.organization_id,
@@ -115,7 +157,7 @@ async def register(uow: UnitOfWork, account: NewAccount) -> None:
                 organization_id=account.organization_id,
                 email=account.address.email,
                 email_norm=account.address.norm,
-                password_hash=account.password_hash,
+                password_hash=account.password_hash or NO_PASSWORD,
                 full_name=account.full_name,
                 role=Role.OWNER,
             )
@@ -126,6 +168,7 @@ async def register(uow: UnitOfWork, account: NewAccount) -> None:
             field=("input", "email"),
             suggestion="Log in, or use another address.",
         ) from None
+    await audit.record(uow, "organization.created", account.organization_id, {"name": account.organization_name})
 
 
 def slug_of(name: str) -> str:

@@ -18,7 +18,11 @@ __all__ = ["seed"]
 async def seed(runtime: Runtime, *, email: str, password: str) -> bool:
     """Make the demo organisation and its owner, all in one transaction; False when the owner exists already."""
     account = await accounts.prepare_account(
-        organization_name="Demo & Daughters", email=email, password=password, full_name="Dana Demo"
+        runtime.admission,
+        organization_name="Demo & Daughters",
+        email=email,
+        password=password,
+        full_name="Dana Demo",
     )
     random = Random(SAME_EVERY_TIME)
     now = clock.now()

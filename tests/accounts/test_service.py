@@ -1,7 +1,7 @@
 """Sessions and failures when Redis is away, and what is kept of secrets."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from uuid import UUID
 
@@ -13,9 +13,10 @@ from core.errors import RateLimited, Unauthenticated
 from core.ids import new_id
 from core.permissions import Role
 from core.security import AccessTokens
+from core.throttle import Throttle, client_key, digest
 from models.organizations import RefreshToken, User, UserSession
 from services import accounts
-from services.accounts import EmbeddedTokens, Identity, Standings, Throttle
+from services.accounts import EmbeddedTokens, Identity, Standings
 from services.runtime import Runtime
 from tests import factories
 
@@ -122,28 +123,80 @@ async def test_tokens_of_another_key_are_refused(runtime: Runtime) -> None:
         await runtime.identity.principal(token)
 
 
-async def test_failures_are_counted_without_redis_too(nowhere: Redis) -> None:
-    """The process counts alone, and a success forgets."""
-    throttle = Throttle(nowhere, most=2)
+def throttle(redis: Redis, *, limit: int) -> Throttle:
+    """A throttle of its own name."""
+    return Throttle(redis, new_id().hex, limit=limit, seconds=300, message="Too many.")
+
+
+async def test_counting_goes_on_without_redis(nowhere: Redis) -> None:
+    """The process counts alone; what is forgotten or taken back does not count."""
+    alone = throttle(nowhere, limit=2)
     for _ in range(2):
-        await throttle.attempt("a")
+        await alone.count("a")
     with pytest.raises(RateLimited):
-        await throttle.attempt("a")
-    await throttle.attempt("b")
-    await throttle.succeeded("a")
-    await throttle.attempt("a")
+        await alone.count("a")
+    await alone.count("b")
+    await alone.forget("a")
+    await alone.count("a")
+    for _ in range(5):
+        await alone.count("a")
+        await alone.take_back("a")
 
 
-async def test_of_many_guesses_at_once_ten_are_looked_at(runtime: Runtime) -> None:
-    """Guesses that come together are limited like guesses that come one after another, in all processes."""
-    throttles = [Throttle(runtime.cache, most=10) for _ in range(2)]
-    key = f"simultaneous|{new_id()}"
-    guesses = (throttles[number % 2].attempt(key) for number in range(80))
-    refused = [each for each in await asyncio.gather(*guesses, return_exceptions=True) if each is not None]
+async def test_all_processes_count_together(runtime: Runtime) -> None:
+    """Of many at once in two processes as many pass as one after another; each refusal says when to come back."""
+    first = throttle(runtime.cache, limit=10)
+    second = throttle(runtime.cache, limit=10)
+    second.prefix = first.prefix
+    counts = ((first, second)[number % 2].count("a") for number in range(80))
+    refused = [each for each in await asyncio.gather(*counts, return_exceptions=True) if each is not None]
     assert (len(refused), {type(each) for each in refused}) == (70, {RateLimited})
     assert all(isinstance(each, RateLimited) and 0 < each.retry_after <= 300 for each in refused)
-    await throttles[0].succeeded(key)
-    await throttles[1].attempt(key)
+    await first.forget("a")
+    for _ in range(15):
+        await second.count("a")
+        await first.take_back("a")
+
+
+async def test_a_count_ends_with_its_window(runtime: Runtime) -> None:
+    """A key that had too many may go on when the window is over, also when its last count was one taken back."""
+    short = Throttle(runtime.cache, new_id().hex, limit=1, seconds=1, message="Too many.")
+    await short.take_back("a")
+    assert await runtime.cache.ttl(short.prefix + digest("a")) == 1
+    await short.count("b")
+    with pytest.raises(RateLimited):
+        await short.count("b")
+    assert await passes(lambda: short.count("b"))
+
+
+async def passes(count: Callable[[], Awaitable[None]]) -> bool:
+    """Whether a refused count is let through within a minute."""
+    for _ in range(600):
+        try:
+            await count()
+        except RateLimited:
+            await asyncio.sleep(0.1)
+        else:
+            return True
+    return False
+
+
+@pytest.mark.parametrize(
+    ("address", "key"),
+    [
+        ("192.0.2.7", "192.0.2.7"),
+        ("::ffff:192.0.2.7", "192.0.2.7"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("2001:db8:1:2::1", "2001:db8:1:2::/64"),
+        ("2001:db8:1:3::1", "2001:db8:1:3::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("", ""),
+        ("testclient", "testclient"),
+    ],
+)
+def test_a_client_is_an_address_or_its_own_network(address: str, key: str) -> None:
+    """Whoever has an IPv6 network of their own is one client in all of it."""
+    assert client_key(address) == key
 
 
 async def test_refresh_tokens_are_kept_hashed(runtime: Runtime) -> None:

@@ -15,6 +15,7 @@ from core.logstream import LogStream
 from core.permissions import Principal, Role
 from core.queue import Job
 from core.security import fingerprint
+from core.throttle import PREFIX as THROTTLES
 from core.unit_of_work import UnitOfWork, Work
 from integrations.mail import Answered, Envelope, Message, Outcome, Receipt, Verdict
 from integrations.recording import RecordingMailer
@@ -44,7 +45,6 @@ from models.conversations import Message as Said
 from models.organizations import RefreshToken, User, UserSession
 from resolvers.budgets import Budgets
 from resolvers.context import RequestContext
-from services.accounts.throttle import PREFIX as LOGIN_FAILURES
 from services.conversations import reply_log
 from services.deliveries.preparing import prepare
 from services.deliveries.states import move
@@ -117,7 +117,7 @@ class Company:
         await self.database.restore()
         self.outbox.sent.clear()
         self.mailer.sent.clear()
-        for key in await self.runtime.cache.keys(f"{LOGIN_FAILURES}*"):
+        for key in await self.runtime.cache.keys(f"{THROTTLES}*"):
             await self.runtime.cache.delete(key)
 
     def globally(self, kind: str) -> list[str]:

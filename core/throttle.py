@@ -1,0 +1,99 @@
+"""Counting what callers do within a time window, in Redis for all processes."""
+
+import hashlib
+import time
+from ipaddress import IPv6Address, ip_address, ip_network
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from core.errors import RateLimited
+from core.telemetry import logger
+
+PREFIX = "nudge:throttle:"
+MAX_LOCAL_KEYS = 10_000
+# What one subscriber of an access provider has to itself (RFC 6177 lets it be larger, never smaller).
+SUBSCRIBER_BITS = 64
+log = logger(__name__)
+
+
+class Throttle:
+    """At most `limit` of something for each key in `seconds`; counted in this process alone while Redis is away.
+
+    `count` counts before the work is done, so of many callers at once no more pass than of callers in a row.
+    """
+
+    def __init__(self, redis: Redis, name: str, *, limit: int, seconds: int, message: str) -> None:
+        self.redis = redis
+        self.prefix = f"{PREFIX}{name}:"
+        self.limit = limit
+        self.seconds = seconds
+        self.message = message
+        self._local: dict[str, tuple[int, float]] = {}
+
+    async def count(self, key: str) -> None:
+        """Count one; raise `RateLimited` when the key has had more than the limit."""
+        name = digest(key)
+        counted, wait = self._count_here(name)
+        try:
+            async with self.redis.pipeline(transaction=False) as pipeline:
+                pipeline.incr(self.prefix + name)
+                pipeline.expire(self.prefix + name, self.seconds, nx=True)
+                pipeline.ttl(self.prefix + name)
+                counted, _, wait = await pipeline.execute()
+        except (TimeoutError, RedisError, OSError) as error:
+            log.warning("counted in this process alone", throttle=self.prefix, error=repr(error))
+        if counted > self.limit:
+            raise RateLimited(self.message, retry_after=max(1, wait))
+
+    async def forget(self, key: str) -> None:
+        """Start from nothing again for a key."""
+        name = digest(key)
+        self._local.pop(name, None)
+        try:
+            await self.redis.delete(self.prefix + name)
+        except (TimeoutError, RedisError, OSError) as error:
+            log.warning("count not reset", throttle=self.prefix, error=repr(error))
+
+    async def take_back(self, key: str) -> None:
+        """Undo one `count` of a key."""
+        name = digest(key)
+        if name in self._local:
+            counted, ends = self._local[name]
+            self._local[name] = (counted - 1, ends)
+        try:
+            async with self.redis.pipeline(transaction=False) as pipeline:
+                pipeline.decr(self.prefix + name)
+                pipeline.expire(self.prefix + name, self.seconds, nx=True)
+                await pipeline.execute()
+        except (TimeoutError, RedisError, OSError) as error:
+            log.warning("count not taken back", throttle=self.prefix, error=repr(error))
+
+    def _count_here(self, name: str) -> tuple[int, int]:
+        """The count of this process with this one, and in how many seconds it ends."""
+        now = time.monotonic()
+        counted, ends = self._local.pop(name, (0, now + self.seconds))
+        if ends <= now:
+            counted, ends = 0, now + self.seconds
+        self._local[name] = (counted + 1, ends)
+        while len(self._local) > MAX_LOCAL_KEYS:
+            self._local.pop(next(iter(self._local)))
+        return counted + 1, round(ends - now)
+
+
+def digest(key: str) -> str:
+    """The key's SHA-256: no address stands in Redis."""
+    return hashlib.sha256(key.encode("utf-8", "replace")).hexdigest()
+
+
+def client_key(address: str) -> str:
+    """What a client is counted by: its IPv4 address, or the /64 network of its IPv6 address, all of which it has."""
+    try:
+        parsed = ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if not isinstance(parsed, IPv6Address):
+        return str(parsed)
+    if parsed.ipv4_mapped is not None:
+        return str(parsed.ipv4_mapped)
+    return str(ip_network((parsed, SUBSCRIBER_BITS), strict=False))

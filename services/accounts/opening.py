@@ -1,0 +1,65 @@
+"""Opening an organisation for somebody: what the operator does where sign-up is closed."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from core.errors import ErrorCode, InvalidInput
+from core.security import new_secret
+from core.unit_of_work import Work
+from services.accounts.admission import Admission
+from services.accounts.registration import NewAccount, prepare_account, prepare_foreign_account, register
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Owner:
+    """The organisation's name and its owner. Without a `password` one is made; `user_id` is a foreign issuer's."""
+
+    organization_name: str
+    email: str
+    full_name: str
+    password: str | None = None
+    user_id: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opened:
+    """The new account, and the password that was made for it, which is nowhere else."""
+
+    account: NewAccount
+    made_password: str | None = None
+
+
+async def open_organization(work: Work, admitted: Admission, owner: Owner, *, issuer: str | None) -> Opened:
+    """Store the organisation and its owner; raises `Refusals` or `AddressTaken`."""
+    if issuer is not None:
+        return await _open_for_issuer(work, owner, issuer)
+    password = owner.password or new_secret()
+    account = await prepare_account(
+        admitted,
+        organization_name=owner.organization_name,
+        email=owner.email,
+        password=password,
+        full_name=owner.full_name,
+    )
+    async with work.begin(account.tenant) as uow:
+        await register(uow, account)
+    return Opened(account=account, made_password=None if owner.password else password)
+
+
+async def _open_for_issuer(work: Work, owner: Owner, issuer: str) -> Opened:
+    """The same for an owner whose account is the issuer's."""
+    if owner.user_id is None:
+        raise InvalidInput(
+            f"Accounts are kept by {issuer}, so the owner's id there is needed.",
+            code=ErrorCode.REQUIRED,
+            suggestion="Pass it with --user-id: it is the `sub` of the owner's access tokens.",
+        )
+    account = prepare_foreign_account(
+        organization_name=owner.organization_name,
+        email=owner.email,
+        full_name=owner.full_name,
+        user_id=owner.user_id,
+    )
+    async with work.begin(account.tenant) as uow:
+        await register(uow, account)
+    return Opened(account=account)

@@ -1,0 +1,292 @@
+"""Who gets in, and how often: sign-up modes, limits by client, and the price and the turns of password hashing."""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from argon2 import PasswordHasher
+from redis.asyncio import Redis
+from sqlalchemy.engine import make_url
+
+from core import passwords
+from core.errors import RateLimited, Refusals
+from core.passwords import Passwords
+from core.settings import Environment, Settings, SignUpMode
+from services import accounts
+from services.accounts import InvalidCredentials, SignUpClosed, admission
+from services.runtime import Runtime
+from tests.client import ApiClient
+from tests.conftest import Servers
+from tests.serving import served
+
+PASSWORD = "correct horse"
+SIGN_UP = """mutation ($input: SignUpInput!) { signUp(input: $input) {
+    accessToken userErrors { code field message suggestion } } }"""
+LOG_IN = "mutation ($input: LogInInput!) { logIn(input: $input) { accessToken userErrors { code } } }"
+REDIS_DATABASE = "6"
+
+
+@pytest.fixture
+def cheap_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hashes that take no time."""
+    monkeypatch.setattr(passwords, "hasher", PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
+
+
+@pytest.fixture
+async def cache(servers: Servers) -> AsyncIterator[Redis]:
+    """A Redis database in which nothing has been counted yet."""
+    url = make_url(servers.valkey.url).set(database=REDIS_DATABASE)
+    async with Redis.from_url(url.render_as_string(hide_password=False)) as redis:
+        await redis.flushdb()
+        yield redis
+
+
+def under(runtime: Runtime, cache: Redis, environment: Environment, **auth: object) -> Runtime:
+    """The runtime under the limits of an environment."""
+    document = runtime.settings.model_dump()
+    document |= {"environment": environment, "auth": {**document["auth"], **auth}, "_env_file": None}
+    settings = Settings.model_validate(document)
+    return replace(runtime, settings=settings, admission=admission(settings, cache))
+
+
+@asynccontextmanager
+async def api_under(runtime: Runtime) -> AsyncIterator[ApiClient]:
+    """A server of the runtime."""
+    async with served(runtime) as server:
+        yield ApiClient(server.url)
+    runtime.admission.passwords.close()
+
+
+def values(email: str | None = None, password: str = PASSWORD) -> dict[str, Any]:
+    """What somebody signs up with."""
+    fresh = email or f"{uuid4().hex}@nudge.example"
+    return {"input": {"organizationName": "Acme", "email": fresh, "password": password, "fullName": "Ada"}}
+
+
+@pytest.mark.parametrize(
+    ("environment", "given", "mode"),
+    [
+        (Environment.DEVELOPMENT, None, SignUpMode.OPEN),
+        (Environment.TEST, None, SignUpMode.OPEN),
+        (Environment.PRODUCTION, None, SignUpMode.CLOSED),
+        (Environment.PRODUCTION, "open", SignUpMode.OPEN),
+        (Environment.DEVELOPMENT, "CLOSED", SignUpMode.CLOSED),
+    ],
+)
+def test_sign_up_is_closed_in_production_unless_said_otherwise(
+    settings: Settings, environment: Environment, given: str | None, mode: SignUpMode
+) -> None:
+    """The default is the environment's; what is set wins, in any case."""
+    document = settings.model_dump() | {"environment": environment, "_env_file": None}
+    document["auth"]["sign_up"] = given
+    assert Settings.model_validate(document).sign_up is mode
+
+
+async def test_closed_sign_up_says_what_to_do_instead(runtime: Runtime, cache: Redis) -> None:
+    """The answer is one refusal, whatever the values; the operator's own way stays open."""
+    closed = under(runtime, cache, Environment.PRODUCTION)
+    async with api_under(closed) as api:
+        for given in (values(), values(email="nobody", password="x")):
+            payload = (await api.execute(SIGN_UP, given))["signUp"]
+            (error,) = payload["userErrors"]
+            assert (payload["accessToken"], error["code"]) == (None, "SIGN_UP_CLOSED")
+            assert "nudge organization create" in error["suggestion"]
+        email = f"{uuid4().hex}@nudge.example"
+        owner = accounts.Owner(organization_name="Acme", email=email, full_name="Ada", password=PASSWORD)
+        await accounts.open_organization(closed.work, closed.admission, owner, issuer=None)
+        payload = (await api.execute(LOG_IN, {"input": {"email": email, "password": PASSWORD}}))["logIn"]
+        assert payload["accessToken"] is not None
+
+
+@pytest.mark.usefixtures("cheap_hashes")
+async def test_production_limits_the_sign_ups_of_a_client(runtime: Runtime, cache: Redis) -> None:
+    """The eleventh within an hour is 429 with Retry-After and stores nothing; what is not valid is not counted."""
+    async with api_under(under(runtime, cache, Environment.PRODUCTION, sign_up="OPEN")) as api:
+        for _ in range(20):
+            await api.execute(SIGN_UP, values(password="short"))
+        for _ in range(10):
+            assert (await api.execute(SIGN_UP, values()))["signUp"]["userErrors"] == []
+        refused = values()
+        reply = await api.send(SIGN_UP, refused)
+        assert (reply.status, reply.codes) == (429, ["RATE_LIMITED"])
+        seconds = int(reply.headers["retry-after"])
+        assert 3_000 < seconds <= 3_600
+        assert reply.body["errors"][0]["extensions"]["retryAfter"] == seconds
+        credentials = {"email": refused["input"]["email"], "password": PASSWORD}
+        assert (await api.execute(LOG_IN, {"input": credentials}))["logIn"]["accessToken"] is None
+
+
+@pytest.mark.usefixtures("cheap_hashes")
+async def test_production_limits_the_sign_ups_of_all(runtime: Runtime, cache: Redis) -> None:
+    """Clients in any number share a limit of their own."""
+    open_ = under(runtime, cache, Environment.PRODUCTION, sign_up="OPEN", sign_ups_per_hour=5).admission
+    for number in range(5):
+        await sign_up(open_, f"192.0.2.{number}")
+    with pytest.raises(RateLimited):
+        await sign_up(open_, "192.0.2.99")
+
+
+async def sign_up(admitted: accounts.Admission, client: str) -> None:
+    """Get as far as the hash of a password."""
+    await accounts.prepare_sign_up(
+        admitted,
+        organization_name="Acme",
+        email="ada@nudge.example",
+        password=PASSWORD,
+        full_name="Ada",
+        client=client,
+    )
+
+
+@pytest.mark.usefixtures("cheap_hashes")
+async def test_production_limits_the_failures_of_a_client_over_all_addresses(runtime: Runtime, cache: Redis) -> None:
+    """Of sixty addresses from one client thirty are looked at; another client, and an IPv6 neighbour's, goes on."""
+    limited = under(runtime, cache, Environment.PRODUCTION)
+
+    async def guess(client: str) -> type[Exception]:
+        email = f"{uuid4().hex}@nudge.example"
+        with pytest.raises((InvalidCredentials, RateLimited)) as failed:
+            await accounts.check_credentials(
+                limited.system, limited.admission, email=email, password="guess", client=client
+            )
+        return failed.type
+
+    for network in ("192.0.2.1", "2001:db8::{}"):
+        guesses = [await guess(network.format(number)) for number in range(60)]
+        assert guesses == 30 * [InvalidCredentials] + 30 * [RateLimited]
+    assert await guess("192.0.2.2") is InvalidCredentials
+    assert await guess("2001:db8:0:1::1") is InvalidCredentials
+
+
+@pytest.mark.usefixtures("cheap_hashes")
+async def test_right_passwords_count_against_nobody(runtime: Runtime, cache: Redis) -> None:
+    """Forty log-ins of one person, at once and one after another, all succeed in production."""
+    limited = under(runtime, cache, Environment.PRODUCTION)
+    email = f"{uuid4().hex}@nudge.example"
+    owner = accounts.Owner(organization_name="Acme", email=email, full_name="Ada", password=PASSWORD)
+    await accounts.open_organization(limited.work, limited.admission, owner, issuer=None)
+
+    async def log_in() -> None:
+        await accounts.check_credentials(
+            limited.system, limited.admission, email=email, password=PASSWORD, client="192.0.2.1"
+        )
+
+    for _ in range(4):
+        await asyncio.gather(*(log_in() for _ in range(10)))
+
+
+@pytest.mark.usefixtures("cheap_hashes")
+async def test_development_refuses_nobody_who_comes_two_a_second(runtime: Runtime, cache: Redis) -> None:
+    """A hundred and fifty sign-ups at once from one address succeed, and as many log-ins of one of them."""
+    async with api_under(under(runtime, cache, Environment.DEVELOPMENT)) as api:
+        given = [values() for _ in range(150)]
+        replies = await asyncio.gather(*(api.send(SIGN_UP, each) for each in given))
+        assert [reply.data["signUp"]["userErrors"] for reply in replies] == 150 * [[]]
+        credentials = {"input": {name: given[0]["input"][name] for name in ("email", "password")}}
+        replies = await asyncio.gather(*(api.send(LOG_IN, credentials) for _ in range(150)))
+        assert [reply.data["logIn"]["userErrors"] for reply in replies] == 150 * [[]]
+
+
+async def test_hashing_has_a_price(api: ApiClient) -> None:
+    """A log-in costs 250 points more than another mutation, so that one request does not hold thirty of them."""
+    one = 'a{}: logIn(input: {{email: "a@b.example", password: "x"}}) {{ expiresIn }}'
+    reply = await api.send("mutation { " + one.format(1) + " }")
+    assert reply.body["extensions"]["cost"]["requested"] == 261
+    assert reply.body["extensions"]["cost"]["actual"] == 261
+    many = await api.send("mutation { " + " ".join(one.format(number) for number in range(30)) + " }")
+    assert many.codes == ["COST_EXCEEDED"]
+
+
+class SlowHasher:
+    """Hashes that wait to be let go."""
+
+    def __init__(self) -> None:
+        self.go = threading.Event()
+        self.running: list[str] = []
+
+    def hash(self, _: str) -> str:
+        """Wait, and name the thread."""
+        self.running.append(threading.current_thread().name)
+        self.go.wait(60)
+        return "done"
+
+
+@pytest.fixture
+def slow(monkeypatch: pytest.MonkeyPatch) -> Iterator[SlowHasher]:
+    hasher = SlowHasher()
+    monkeypatch.setattr(passwords, "hasher", hasher)
+    yield hasher
+    hasher.go.set()
+
+
+async def hashed(turns: Passwords, client: str) -> str:
+    """Wait for a turn and hash."""
+    async with turns.turn(client):
+        return await turns.hash(PASSWORD)
+
+
+async def until_running(hasher: SlowHasher, many: int) -> None:
+    """Wait until so many hashes run."""
+    async with asyncio.timeout(60):
+        while len(hasher.running) < many:  # noqa: ASYNC110 - a thread sets it
+            await asyncio.sleep(0.01)
+
+
+async def test_the_queue_for_hashes_is_bounded_and_shared_out(slow: SlowHasher) -> None:
+    """Two run, in threads of their own; four may wait, two of one client; the next is refused at once."""
+    turns = Passwords(max_waiting=4, max_waiting_per_client=2)
+    tasks = [asyncio.create_task(hashed(turns, client)) for client in "aaaa"]
+    await until_running(slow, 2)
+    with pytest.raises(RateLimited) as refused:
+        await hashed(turns, "a")
+    assert refused.value.retry_after > 0
+    tasks += [asyncio.create_task(hashed(turns, client)) for client in "bc"]
+    await asyncio.sleep(0)
+    with pytest.raises(RateLimited):
+        await hashed(turns, "d")
+    assert await asyncio.to_thread(lambda: "free") == "free"
+    assert len(slow.running) == 2
+    slow.go.set()
+    assert await asyncio.gather(*tasks) == 6 * ["done"]
+    assert all(name.startswith("passwords") for name in slow.running)
+    assert await hashed(turns, "a") == "done"
+    turns.close()
+
+
+async def test_who_gives_up_keeps_the_turn_while_the_hash_runs(slow: SlowHasher) -> None:
+    """A caller that is cancelled does not let a third hash run beside two; one that waits leaves the queue."""
+    turns = Passwords(max_waiting=2, max_waiting_per_client=2)
+    running = [asyncio.create_task(hashed(turns, "a")) for _ in range(2)]
+    await until_running(slow, 2)
+    waiting = [asyncio.create_task(hashed(turns, "b")) for _ in range(2)]
+    await asyncio.sleep(0)
+    running[0].cancel()
+    waiting[0].cancel()
+    await asyncio.wait([waiting[0]])
+    waiting[0] = asyncio.create_task(hashed(turns, "b"))
+    await asyncio.sleep(0)
+    assert (len(slow.running), running[0].done()) == (2, False)
+    slow.go.set()
+    outcomes = await asyncio.gather(*running, *waiting, return_exceptions=True)
+    assert isinstance(outcomes[0], asyncio.CancelledError)
+    assert outcomes[1:] == 3 * ["done"]
+    turns.close()
+
+
+async def test_an_operator_is_told_all_that_does_not_fit(runtime: Runtime) -> None:
+    """A bad address and names come back together, and nothing is stored."""
+    owner = accounts.Owner(organization_name=" ", email="nobody", full_name="", password="short")
+    with pytest.raises(Refusals) as refused:
+        await accounts.open_organization(runtime.work, runtime.admission, owner, issuer=None)
+    assert [error.field[-1] for error in refused.value.errors] == [
+        "email",
+        "organizationName",
+        "fullName",
+        "password",
+    ]
+    assert not isinstance(refused.value.errors[0], SignUpClosed)
