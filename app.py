@@ -25,6 +25,7 @@ from resolvers.endpoint.frames import FrameProtocol
 from routes import all_routes
 from services.runtime import Runtime, running, secret
 
+EXPOSED_HEADERS = ["x-request-id", "retry-after", "ratelimit", "ratelimit-policy"]
 COLLECTED_AFTER = (20_000, 20, 10)  # objects, and rounds of the generation before
 
 
@@ -87,8 +88,8 @@ def with_cors(application: Starlette, settings: Settings) -> ASGIApp:
         application,
         allow_origins=settings.cors_origins,
         allow_methods=["GET", "POST"],
-        allow_headers=["authorization", "content-type"],
-        expose_headers=["x-request-id", "retry-after"],
+        allow_headers=["*"],  # whatever is asked for: no cookie of ours goes with it, see docs/clients.md
+        expose_headers=EXPOSED_HEADERS,
         max_age=3600,
     )
 

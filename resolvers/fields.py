@@ -97,17 +97,21 @@ def described(resolver: Callable[..., object]) -> str:
 
 
 USUAL_ARGUMENTS = {
-    "input": "The values of this change, each described at its field.",
     "id": "Global id. One that is unknown, or of another organization, answers as null.",
     "ids": "Global ids, at most 100.",
     "email": "The address, in any case.",
 }
 
 
-def with_arguments_described(field: Any) -> Any:  # noqa: ANN401 - a Strawberry field stands in for any type
+INPUT_OF_QUERY = "What is asked for, each value described at its field."
+INPUT_OF_MUTATION = "The values of this change, each described at its field."
+
+
+def with_arguments_described(field: Any, inputs: str) -> Any:  # noqa: ANN401 - a Strawberry field stands in for any type
     """The field, where arguments of the usual names that say nothing of their own get the usual description."""
+    usual = {**USUAL_ARGUMENTS, "input": inputs}
     for argument in field.arguments:
-        argument.description = argument.description or USUAL_ARGUMENTS.get(argument.python_name)
+        argument.description = argument.description or usual.get(argument.python_name)
     return field
 
 
@@ -119,7 +123,7 @@ def query(rule: Rule, *, refusals_in_payload: bool = False) -> Callable[[Resolve
         if refusals_in_payload:
             extensions.append(RefusalsInPayload(get_type_hints(resolver)["return"]))
         field = strawberry.field(resolver=resolver, description=described(resolver), extensions=extensions)
-        return with_arguments_described(field)
+        return with_arguments_described(field, INPUT_OF_QUERY)
 
     return declare
 
@@ -138,7 +142,7 @@ def mutation(rule: Rule, *, cost: int = 0) -> Callable[[Resolve], Any]:
             extensions=[rule, RefusalsInPayload(payload)],
             metadata={COST: cost},
         )
-        return with_arguments_described(field)
+        return with_arguments_described(field, INPUT_OF_MUTATION)
 
     return declare
 

@@ -1,7 +1,8 @@
 """Scalars of the API, each with the rule it keeps."""
 
+import re
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, NewType
 
 import strawberry
@@ -13,26 +14,66 @@ EmailAddress = NewType("EmailAddress", str)
 JSON = NewType("JSON", object)
 
 
+# RFC 3339, 5.6: `T` and `Z` in either case (its note), no white space; 4.3: `-00:00` is UTC of an unknown place.
+DATE_TIME = re.compile(
+    r"(\d{4})-(\d{2})-(\d{2})[Tt]([01]\d|2[0-3]):([0-5]\d):([0-5]\d|60)(?:\.(\d+))?"
+    r"(?:[Zz]|([+-])([01]\d|2[0-3]):([0-5]\d))",
+    re.ASCII,
+)
+MAX_DATE_TIME_CHARACTERS = 128
+LEAP_SECOND = 60
+EXAMPLE = "Example: 2026-11-24T09:30:00Z"
+
+
 def parse_datetime(value: object) -> datetime:
-    """An RFC 3339 time with its offset; a time without one is refused, as it could mean any zone."""
-    example = "Example: 2026-11-24T09:30:00Z"
+    """An RFC 3339 `date-time` in UTC, its fraction cut to microseconds; raises `GraphQLError` for anything else."""
     if not isinstance(value, str):
-        raise GraphQLError(f"DateTime must be a string in RFC 3339 form. {example}")
+        raise GraphQLError(f"DateTime must be a string in RFC 3339 form. {EXAMPLE}")
+    found = DATE_TIME.fullmatch(value) if len(value) <= MAX_DATE_TIME_CHARACTERS else None
+    if found is None:
+        raise GraphQLError(f"Not a DateTime: {value[:40]!r}. {hint(value)}{EXAMPLE}")
     try:
-        moment = datetime.fromisoformat(value)
-    except ValueError:
-        raise GraphQLError(f"Not a DateTime: {value[:40]!r}. {example}") from None
-    if moment.tzinfo is None:
-        raise GraphQLError(f"DateTime needs an offset: {value[:40]!r}. {example}")
-    try:
-        return moment.astimezone(UTC)
+        return moment_of(found)
+    except ValueError as error:
+        raise GraphQLError(f"Not a DateTime: {value[:40]!r}: {error}. {EXAMPLE}") from None
     except OverflowError:
-        raise GraphQLError(f"DateTime is out of range: {value[:40]!r}. {example}") from None
+        raise GraphQLError(f"DateTime is out of range: {value[:40]!r}. {EXAMPLE}") from None
+
+
+def moment_of(found: re.Match[str]) -> datetime:
+    """The moment of a well-formed `date-time`; raises `ValueError` for no such day, `OverflowError` out of range.
+
+    A leap second counts as the second after it, as in POSIX time. It can only be the last of a month in UTC.
+    """
+    *numbers, fraction, sign, hours, minutes = found.groups()
+    year, month, day, hour, minute, second = map(int, numbers)
+    leap = second == LEAP_SECOND
+    local = datetime(year, month, day, hour, minute, second - leap, tzinfo=UTC)
+    offset = timedelta(hours=int(hours or 0), minutes=int(minutes or 0))
+    moment = (local + offset if sign == "-" else local - offset) + timedelta(seconds=leap)
+    if leap and (moment.day, moment.hour, moment.minute) != (1, 0, 0):
+        raise ValueError("a leap second ends a month, at 23:59:60 UTC")
+    return moment.replace(microsecond=int((fraction or "")[:6].ljust(6, "0")))
+
+
+def hint(value: str) -> str:
+    """What the usual mistakes miss."""
+    if len(value) > MAX_DATE_TIME_CHARACTERS:
+        return f"At most {MAX_DATE_TIME_CHARACTERS} characters. "
+    if DATE_TIME.fullmatch(f"{value}Z"):
+        return "It needs an offset, such as `Z` or `+01:00`. "
+    if DATE_TIME.fullmatch(value.strip().replace(" ", "T", 1)):
+        return "`T` stands between date and time. "
+    if re.fullmatch(r".*[+-]\d{4}", value, re.ASCII):
+        return "The offset needs a colon, as in `+01:00`. "
+    return ""
 
 
 def serialize_datetime(value: datetime) -> str:
-    """RFC 3339 with offset."""
-    return value.isoformat()
+    """RFC 3339 in UTC; raises `ValueError` for a time without a zone, which could be any moment."""
+    if value.tzinfo is None:
+        raise ValueError("a DateTime needs a time zone")
+    return value.astimezone(UTC).isoformat()
 
 
 def parse_email(value: object) -> str:
@@ -45,7 +86,13 @@ def parse_email(value: object) -> str:
 SCALARS: dict[object, Any] = {
     DateTime: strawberry.scalar(
         name="DateTime",
-        description="A moment in RFC 3339 form, always with an offset, e.g. `2026-11-24T09:30:00Z`.",
+        description=(
+            "A moment as RFC 3339's `date-time`, always with an offset, e.g. `2026-11-24T09:30:00Z` or "
+            "`2026-11-24T10:30:00.25+01:00`. `T` and `Z` may be lower case; nothing else of ISO 8601 is accepted, no "
+            "blank instead of `T` either. Fractions are cut to microseconds. A leap second, 23:59:60 UTC at the end "
+            "of a month, counts as the second after it. Years 0001 to 9999 (UTC), at most 128 characters. Answers "
+            "are in UTC."
+        ),
         specified_by_url="https://www.rfc-editor.org/rfc/rfc3339",
         serialize=serialize_datetime,
         parse_value=parse_datetime,

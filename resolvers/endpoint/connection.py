@@ -22,10 +22,11 @@ from resolvers.context import RequestContext
 from resolvers.endpoint.authentication import authenticate
 from resolvers.endpoint.documents import DocumentInvalid
 from resolvers.endpoint.ending import end_all, let_go
-from resolvers.endpoint.errors import RATE_LIMITED, Refused, formatted
+from resolvers.endpoint.errors import RATE_LIMITED, Malformed, Refused, formatted
 from resolvers.endpoint.execution import Executor, Request, shown
 from resolvers.endpoint.fanout import FanOut, Viewer
 from resolvers.endpoint.frames import text_frame
+from resolvers.endpoint.requests import from_parameters
 from resolvers.endpoint.sockets import Sockets
 from resolvers.endpoint.vigil import Vigil
 from resolvers.endpoint.wire import Wire
@@ -33,9 +34,9 @@ from services.runtime import Runtime
 
 INVALID_MESSAGE = 4400
 UNAUTHORIZED = 4401
-FORBIDDEN = 4403
 TRY_AGAIN = 1013
 INIT_TIMEOUT = 4408
+ALREADY_EXISTS = 4409
 TOO_MANY = 4429
 PING = text_frame(b'{"type":"ping"}')
 
@@ -87,27 +88,23 @@ class Connection(BaseGraphQLTransportWSHandler[Any, None]):
 
     async def handle_message(self, message: Message) -> None:
         """Take a message of the client; one that is not of the protocol closes the connection."""
-        claimed = cast("object", message)
-        if not isinstance(claimed, dict) or not isinstance(claimed.get("type"), str):
-            await self.close(INVALID_MESSAGE, "A message must be an object with a type")
+        problem = objection(message)
+        if problem is not None:
+            await self.close(INVALID_MESSAGE, problem)
             return
         await super().handle_message(message)
 
     async def handle_connection_init(self, message: ConnectionInitMessage) -> None:
         """Authenticate, take a place, acknowledge; then watch over the connection."""
-        payload = cast("object", message.get("payload"))
         if self.connection_timed_out:
             return
         if self.connection_init_received:
             await self.close(TOO_MANY, "Too many initialisation requests")
             return
-        if payload is not None and not isinstance(payload, dict):
-            await self.close(INVALID_MESSAGE, "Invalid connection init payload")
-            return
         self.connection_init_received = True
         if self.connection_init_timeout_task:
             self.connection_init_timeout_task.cancel()
-        principal = await self.admitted(payload or {})
+        principal = await self.admitted(cast("dict[str, object]", message.get("payload") or {}))
         if principal is None:
             return
         self.principal = principal
@@ -116,7 +113,7 @@ class Connection(BaseGraphQLTransportWSHandler[Any, None]):
 
     async def admitted(self, payload: dict[str, object]) -> Principal | None:
         """The authenticated caller with a place among the sockets, or None after closing the connection."""
-        header = payload.get("authorization", payload.get("Authorization"))
+        header = payload.get("authorization") or payload.get("Authorization")
         if not isinstance(header, str) or not header:
             await self.close(UNAUTHORIZED, "connectionParams need {authorization: 'Bearer <access token>'}")
             return None
@@ -132,7 +129,8 @@ class Connection(BaseGraphQLTransportWSHandler[Any, None]):
             await self.close(TRY_AGAIN, "Something went wrong on our side. Try again")
             return None
         if principal is None:
-            await self.close(FORBIDDEN, str(refused)[:120])
+            # Not 4403, on which clients come back again and again with the same token, and tell nobody.
+            await self.close(UNAUTHORIZED, str(refused))
             return None
         full = self.sockets.seat(principal)
         if full is not None:
@@ -148,21 +146,38 @@ class Connection(BaseGraphQLTransportWSHandler[Any, None]):
 
     async def handle_subscribe(self, message: SubscribeMessage) -> None:
         """Begin an operation."""
-        if not well_formed(message):
-            await self.close(INVALID_MESSAGE, "Invalid subscribe message")
+        if not self.connection_acknowledged:
+            await self.close(UNAUTHORIZED, "Send connection_init, and wait for its connection_ack")
             return
-        if self.connection_acknowledged and len(self.operations) >= self.limits.per_socket:
-            problem = Refused(
+        identifier = message["id"]
+        if identifier in self.operations:
+            await self.close(ALREADY_EXISTS, f"Subscriber for {identifier} already exists")
+            return
+        try:
+            self.demand_room()
+            request = from_parameters(cast("dict[str, object]", message["payload"]))
+        except Malformed as malformed:
+            await self.close(INVALID_MESSAGE, malformed.message)
+            return
+        except Refused as refused:
+            errors = [refused.formatted(new_request_id())]
+            await self.send_message(cast("Message", {"id": identifier, "type": "error", "payload": errors}))
+            return
+        self.begin(identifier, request)
+
+    def demand_room(self) -> None:
+        """Raise `Refused` when the socket runs as many operations as it may."""
+        if len(self.operations) >= self.limits.per_socket:
+            raise Refused(
                 f"A socket may run {self.limits.per_socket} operations at once; this one does.", code=RATE_LIMITED
             )
-            await self.send_message(
-                cast(
-                    "Message",
-                    {"id": message["id"], "type": "error", "payload": [problem.formatted(new_request_id())]},
-                )
-            )
-            return
-        await super().handle_subscribe(message)
+
+    def begin(self, identifier: str, request: Request) -> None:
+        """Run a request under an id that is free."""
+        operation = Running(self, identifier, request)
+        operation.task = asyncio.create_task(self.run_operation(operation))
+        operation.task.add_done_callback(self._task_done)
+        self.operations[identifier] = operation
 
     async def run_operation(self, operation: Operation[Any, None]) -> None:
         """The task of one operation: answers until it completes, fails or is cancelled."""
@@ -173,9 +188,7 @@ class Connection(BaseGraphQLTransportWSHandler[Any, None]):
             client_address=self.client_address,
             budgets=self.executor.budgets,
         )
-        request = Request(
-            query=operation.query, variables=operation.variables or {}, operation_name=operation.operation_name
-        )
+        request = cast("Running", operation).request
         self.sockets.operations += 1
         try:
             await self.answer(operation, request, context)
@@ -262,14 +275,25 @@ class Connection(BaseGraphQLTransportWSHandler[Any, None]):
         await super().shutdown()
 
 
-def well_formed(message: SubscribeMessage) -> bool:
-    """Whether a subscribe message is as the protocol wants it."""
-    payload = cast("object", message.get("payload"))
-    if not isinstance(cast("object", message.get("id")), str) or not isinstance(payload, dict):
-        return False
-    return (
-        isinstance(payload.get("query"), str)
-        and isinstance(payload.get("variables"), dict | None)
-        and isinstance(payload.get("operationName"), str | None)
-        and isinstance(payload.get("extensions"), dict | None)
-    )
+class Running(Operation[Any, None]):
+    """An operation with its request."""
+
+    __slots__ = ("request",)
+
+    def __init__(self, connection: Connection, identifier: str, request: Request) -> None:
+        super().__init__(connection, identifier, request.query, request.variables, request.operation_name)
+        self.request = request
+
+
+def objection(message: object) -> str | None:
+    """What a message lacks to be one of the protocol's; its type and the request in it are judged elsewhere."""
+    if not isinstance(message, dict) or not isinstance(message.get("type"), str):
+        return "A message must be an object with a type"
+    kind, identifier, payload = message["type"], message.get("id"), message.get("payload")
+    if kind in {"subscribe", "complete"} and (not isinstance(identifier, str) or not identifier):
+        return f"A {kind} message needs an id: a string that is not empty"
+    if kind == "subscribe" and not isinstance(payload, dict):
+        return "A subscribe message needs a payload: an object with the query"
+    if kind != "complete" and payload is not None and not isinstance(payload, dict):
+        return f"The payload of a {kind} message must be an object"
+    return None

@@ -9,6 +9,7 @@ import strawberry
 from prometheus_client.core import CounterMetricFamily as Counter
 from prometheus_client.core import GaugeMetricFamily as Gauge
 from prometheus_client.core import Metric
+from starlette.responses import RedirectResponse
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 
 from resolvers.budgets import Budgets
@@ -76,6 +77,7 @@ class Door:
 def graphql_routes(door: Door) -> list[BaseRoute]:
     """The endpoint's routes."""
     return [
+        Route("/", RedirectResponse(PATH)),
         Route(PATH, door.http),
         WebSocketRoute(PATH, door.websocket),
         Route(f"{PATH}/assets/{{name}}", assets.serve),

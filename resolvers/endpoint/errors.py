@@ -18,6 +18,7 @@ BAD_USER_INPUT = "BAD_USER_INPUT"
 RATE_LIMITED = "RATE_LIMITED"
 COST_EXCEEDED = "COST_EXCEEDED"
 INTERNAL = "INTERNAL"
+PERSISTED_QUERY_NOT_SUPPORTED = "PERSISTED_QUERY_NOT_SUPPORTED"
 
 AWAY = "Something that we need does not answer at the moment. Please try again in a few seconds."
 AWAY_SECONDS = 5
@@ -52,6 +53,10 @@ class Refused(Exception):
         if self.suggestion:
             extensions["suggestion"] = self.suggestion
         return {"message": self.message, "extensions": extensions}
+
+
+class Malformed(Refused):
+    """A parameter of the request has the wrong type: 400 over HTTP, close code 4400 over a websocket."""
 
 
 def formatted(error: GraphQLError, request_id: str) -> dict[str, Any]:

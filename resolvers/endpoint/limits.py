@@ -12,6 +12,7 @@ from graphql import (
     InlineFragmentNode,
     OperationDefinitionNode,
     SelectionSetNode,
+    TokenKind,
 )
 
 from core.settings import GraphQLSettings
@@ -19,6 +20,8 @@ from resolvers.endpoint.errors import Refused
 
 MOST_REPEATS = 30
 MOST_MERGED = 20_000
+MAX_NUMBER_CHARACTERS = 1_000
+"""Far more than any number that GraphQL or JSON carries; Python itself reads no integer of over 4,300 digits."""
 
 
 @dataclass(slots=True)
@@ -32,6 +35,7 @@ class Tally:
 
 def check_document(document: DocumentNode, settings: GraphQLSettings) -> Tally:
     """Count depth, aliases, directives and repeated fields; raise `Refused` with the limit that is broken."""
+    check_numbers(document)
     fragments = {
         definition.name.value: definition
         for definition in document.definitions
@@ -54,6 +58,19 @@ def check_document(document: DocumentNode, settings: GraphQLSettings) -> Tally:
         if isinstance(definition, OperationDefinitionNode | FragmentDefinitionNode):
             merging.check([definition.selection_set])
     return tally
+
+
+def check_numbers(document: DocumentNode) -> None:
+    """Raise `Refused` for a number written in more than 1,000 characters, wherever in the document it stands."""
+    token = document.loc.start_token if document.loc else None
+    while token is not None:
+        if token.kind in {TokenKind.INT, TokenKind.FLOAT} and len(token.value or "") > MAX_NUMBER_CHARACTERS:
+            raise Refused(
+                f"The number at line {token.line}, column {token.column} has more than {MAX_NUMBER_CHARACTERS} "
+                "characters.",
+                suggestion="An Int has 32 bits, a Float 64; send anything longer as a string.",
+            )
+        token = token.next
 
 
 def limit(what: str, found: int, most: int) -> None:

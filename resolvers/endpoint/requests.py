@@ -1,4 +1,4 @@
-"""Reading a GraphQL request from HTTP, within the limits."""
+"""Reading a GraphQL request: its bytes from HTTP, within the limits; its parameters from any transport."""
 
 from collections.abc import Mapping
 from types import CoroutineType
@@ -8,7 +8,7 @@ from urllib.parse import parse_qs
 import orjson
 from starlette.types import Message, Receive
 
-from resolvers.endpoint.errors import Refused
+from resolvers.endpoint.errors import PERSISTED_QUERY_NOT_SUPPORTED, Malformed, Refused
 from resolvers.endpoint.execution import Request
 
 DRAINED_LIMITS = 16
@@ -116,17 +116,25 @@ def from_query_string(raw: bytes) -> Request:
 
 
 def from_parameters(parameters: Mapping[str, object]) -> Request:
-    """The request of its parameters, each of the right type; raises `Refused`."""
+    """The request of its parameters, by whatever transport they came; raises `Refused`.
+
+    Null stands for left out, and an empty `operationName` for none. `Malformed` where a parameter has the wrong type.
+    """
     query = parameters.get("query")
     variables = parameters.get("variables")
     operation_name = parameters.get("operationName")
     extensions = parameters.get("extensions")
-    if not isinstance(query, str) or not query.strip():
+    if extensions is not None and not isinstance(extensions, dict):
+        raise Malformed("`extensions` must be an object.")
+    if query is None and extensions and extensions.get("persistedQuery") is not None:
+        # The words on which clients of automatic persisted queries send the document itself, and go on doing so.
+        raise Refused("PersistedQueryNotSupported", code=PERSISTED_QUERY_NOT_SUPPORTED)
+    if not isinstance(query, str):
+        raise Malformed("`query` must be a GraphQL document.")
+    if not query.strip():
         raise Refused("`query` must be a GraphQL document.")
     if variables is not None and not isinstance(variables, dict):
-        raise Refused("`variables` must be an object.")
+        raise Malformed("`variables` must be an object.")
     if operation_name is not None and not isinstance(operation_name, str):
-        raise Refused("`operationName` must be a string.")
-    if extensions is not None and not isinstance(extensions, dict):
-        raise Refused("`extensions` must be an object.")
+        raise Malformed("`operationName` must be a string.")
     return Request(query=query, variables=variables or {}, operation_name=operation_name or None)

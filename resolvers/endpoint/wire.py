@@ -10,6 +10,7 @@ from strawberry.http.exceptions import NonJsonMessageReceived, NonTextMessageRec
 from resolvers.endpoint.http import plain
 
 TOO_SLOW = 1013
+MAX_REASON_BYTES = 123  # RFC 6455, 5.5.1: what a close frame has beside its code
 
 
 class Wire:
@@ -67,6 +68,11 @@ class Wire:
             return
         self.closed = True
         try:
-            await self.send({"type": "websocket.close", "code": code, "reason": reason})
+            await self.send({"type": "websocket.close", "code": code, "reason": cut(reason)})
         except OSError:
             return  # the client was quicker
+
+
+def cut(reason: str) -> str:
+    """A reason that fits into a close frame."""
+    return reason.encode()[:MAX_REASON_BYTES].decode(errors="ignore")

@@ -4,6 +4,7 @@ from html import escape
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
+from sandbox.faults import KNOWN
 from sandbox.state import sandbox_of
 from sandbox.wire import JsonObject, Refused, reply
 
@@ -20,6 +21,14 @@ DOORS: dict[str, str] = {
     "GET, POST, DELETE /sandbox/suppressions": "inactive addresses",
     "GET /sandbox/llm/requests": "what the model was asked",
 }
+SWITCHES = {section: {name: sorted(options) for name, options in known.items()} for section, known in KNOWN.items()}
+HOW_TO_SWITCH = (
+    "PUT a document of sections to /sandbox/faults; each section replaces what was on in it. A switch is true, or an "
+    "object of options: each knows count (how often it strikes), skip (how often it does not before that) and "
+    "probability (0 to 1)."
+)
+EXAMPLE = """curl -X PUT localhost:8025/sandbox/faults -H 'content-type: application/json' \\
+  -d '{"postmark": {"rate_limited": {"count": 2, "retry_after": 1}}}'"""
 WHAT = "A local stand-in of the mail and model vendors. No mail is sent to anyone."
 
 
@@ -27,11 +36,15 @@ async def index(request: Request) -> Response:
     """What this is and what was sent lately: HTML for a browser, JSON otherwise."""
     ledger = sandbox_of(request).ledger
     if "text/html" not in request.headers.get("accept", ""):
-        return reply(
-            {"name": "NudgeCampaign vendor sandbox", "what": WHAT, "accepted": len(ledger.messages), "doors": DOORS}
-        )
+        found = {"what": WHAT, "accepted": len(ledger.messages), "doors": DOORS, "switches": SWITCHES}
+        return reply({"name": "NudgeCampaign vendor sandbox", **found})
     doors = "".join(
         f"<tr><td><code>{escape(door)}</code></td><td>{escape(what)}</td></tr>" for door, what in DOORS.items()
+    )
+    switches = "".join(
+        f"<tr><td><code>{section}.{name}</code></td><td>{escape(', '.join(options))}</td></tr>"
+        for section, known in SWITCHES.items()
+        for name, options in known.items()
     )
     latest = "".join(
         f'<li><a href="/sandbox/messages/{key}/html">{escape(str(body.get("Subject") or "(no subject)"))}</a>'
@@ -40,7 +53,9 @@ async def index(request: Request) -> Response:
     )
     return HTMLResponse(
         f"<!doctype html><title>Vendor sandbox</title><h1>Vendor sandbox</h1><p>{WHAT} "
-        f"{len(ledger.messages)} messages accepted.</p><table>{doors}</table><h2>Latest mail</h2><ul>{latest}</ul>",
+        f"{len(ledger.messages)} messages accepted.</p><table>{doors}</table><h2>Latest mail</h2><ul>{latest}</ul>"
+        f"<h2>Fault switches</h2><p>{HOW_TO_SWITCH}</p><pre>{escape(EXAMPLE)}</pre>"
+        f"<table><tr><th>switch</th><th>its own options</th></tr>{switches}</table>",
         headers={"content-security-policy": "default-src 'none'"},
     )
 

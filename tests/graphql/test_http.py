@@ -251,6 +251,69 @@ async def test_web_pages_of_allowed_origins_may_call(runtime: Runtime, api: ApiC
     assert other.status == 400
 
 
+USUAL_HEADERS = [
+    "authorization",
+    "content-type",
+    "accept",
+    "apollographql-client-name",
+    "apollographql-client-version",
+    "x-apollo-operation-name",
+    "x-apollo-operation-id",
+    "x-apollo-operation-type",
+    "apollo-require-preflight",
+    "apollo-query-plan-experimental",
+    "graphql-client-name",
+    "graphql-client-version",
+    "graphql-require-preflight",
+    "x-graphql-event-stream-token",
+    "x-urql-client",
+    "traceparent",
+    "tracestate",
+    "baggage",
+    "sentry-trace",
+    "x-datadog-trace-id",
+    "x-datadog-parent-id",
+    "x-datadog-origin",
+    "b3",
+    "x-b3-traceid",
+    "newrelic",
+    "x-request-id",
+    "x-correlation-id",
+    "x-requested-with",
+    "cache-control",
+    "idempotency-key",
+]
+
+
+@pytest.mark.parametrize("origins", [["https://app.example"], ["*"]])
+async def test_web_pages_may_send_the_usual_headers(runtime: Runtime, origins: list[str]) -> None:
+    """What clients and tracers add passes the preflight of an allowed origin, and of no other; never with cookies."""
+    async with served(with_settings(runtime, api={"cors_origins": origins}), probe_schema) as server:
+        client = ApiClient(server.url)
+        wanted = {"access-control-request-method": "POST", "access-control-request-headers": ",".join(USUAL_HEADERS)}
+        mine = await client.request("OPTIONS", headers={**wanted, "origin": "https://app.example"})
+        other = await client.request("OPTIONS", headers={**wanted, "origin": "https://evil.example"})
+        answer = await client.send("{ __typename }", headers={"origin": "https://app.example"})
+    allowed = {name.strip().lower() for name in mine.headers["access-control-allow-headers"].split(",")}
+    assert mine.status == 200
+    assert set(USUAL_HEADERS) <= allowed
+    assert (other.headers.get("access-control-allow-origin") == "*") is (origins == ["*"])
+    for reply in (mine, other, answer):
+        assert "access-control-allow-credentials" not in reply.headers
+    exposed = {name.strip().lower() for name in answer.headers["access-control-expose-headers"].split(",")}
+    assert exposed >= {"x-request-id", "retry-after", "ratelimit", "ratelimit-policy"}
+
+
+async def test_the_root_leads_to_the_endpoint(api_server: Served) -> None:
+    """Who opens the bare address finds GraphiQL."""
+    async with aiohttp.ClientSession() as session:
+        async with session.get(api_server.base + "/", allow_redirects=False) as response:
+            assert (response.status, response.headers["location"]) == (307, "/graphql")
+        async with session.get(api_server.base + "/", headers={"accept": "text/html"}) as response:
+            assert response.status == 200
+            assert "GraphiQL" in await response.text()
+
+
 async def test_a_plain_request_takes_the_short_way(runtime: Runtime, api: ApiClient) -> None:
     """A POST of no web page goes past the middleware; one of a web page gets what its browser wants to see."""
     plain = {"type": "http", "method": "POST", "path": "/graphql", "headers": [(b"host", b"nudge.example")]}

@@ -27,6 +27,6 @@ async def test_the_official_client_subscribes(probe_server: Served, runtime: Run
 
 @needs_node
 async def test_the_official_client_is_told_why_it_may_not(probe_server: Served) -> None:
-    """A bad token closes the socket 4403, which the client hands on."""
+    """A bad token closes the socket 4401, which the client hands on."""
     found = json.loads(await asyncio.to_thread(run_node, "subscribe.mjs", probe_server.websocket_url, "nonsense"))
-    assert found["stream"] == [{"closed": 4403}]
+    assert found["stream"] == [{"closed": 4401}]

@@ -7,6 +7,7 @@ import orjson
 import pytest
 
 from sandbox import SandboxConfig
+from sandbox.faults import KNOWN
 from tests.sandbox.conftest import QUIET, Client, Json, mail, sandbox_with
 
 
@@ -161,7 +162,7 @@ async def test_the_latest_mail_can_be_looked_at(client: Client) -> None:
 
 @pytest.mark.parametrize("accept", ["application/json", "text/html"])
 async def test_the_index_says_what_it_is(client: Client, accept: str) -> None:
-    """The root names the sandbox and its doors, and shows subjects without running them."""
+    """The root names the sandbox, its doors and every switch, and shows subjects without running them."""
     await client.send(mail(Subject="<script>alert(1)</script>"))
     answer = await client.call("GET", "/", Accept=accept)
     text = str(answer.body)
@@ -169,3 +170,6 @@ async def test_the_index_says_what_it_is(client: Client, accept: str) -> None:
     assert "stand-in" in text
     assert "/sandbox/faults" in text
     assert "<script>" not in text
+    for section, switches in KNOWN.items():
+        assert section in text
+        assert [name for name in switches if name not in text] == []
