@@ -40,6 +40,12 @@ TRANSITIONS: dict[CampaignStatus, frozenset[CampaignStatus]] = {
     CampaignStatus.SENT_WITH_ISSUES: frozenset({CampaignStatus.SENDING}),
     CampaignStatus.FAILED: frozenset({CampaignStatus.PREPARING}),
 }
+# What a person's decision about a message in doubt may do to a campaign that has ended with issues.
+RESOLUTION_TRANSITIONS: dict[CampaignStatus, frozenset[CampaignStatus]] = {
+    CampaignStatus.SENDING: frozenset({CampaignStatus.SENT_WITH_ISSUES}),
+    CampaignStatus.SENT: frozenset({CampaignStatus.SENT_WITH_ISSUES}),
+    CampaignStatus.SENT_WITH_ISSUES: frozenset({CampaignStatus.SENT_WITH_ISSUES}),
+}
 
 
 class OnDoubt(StrEnum):
@@ -75,13 +81,34 @@ class DeliveryStatus(StrEnum):
     FAILED = "failed"
 
 
+class DeliveryResolution(StrEnum):
+    """What a person decides about a message of which nobody knows whether it was sent."""
+
+    SENT = "sent"
+    NOT_SENT = "not_sent"
+    SEND_AGAIN = "send_again"
+
+
 OPEN_DELIVERIES = frozenset(
     {DeliveryStatus.PENDING, DeliveryStatus.CLAIMED, DeliveryStatus.SUBMITTING, DeliveryStatus.UNKNOWN}
 )
 
 
-# An index on a column that most changes of status leave alone, so that those stay in the row's page (HOT).
+# The statuses of recipients whom the message did not reach, or who complained about it.
+EXCEPTIONAL_DELIVERIES = frozenset(
+    {
+        DeliveryStatus.BOUNCED,
+        DeliveryStatus.COMPLAINED,
+        DeliveryStatus.REJECTED,
+        DeliveryStatus.SKIPPED,
+        DeliveryStatus.FAILED,
+    }
+)
+# Indexes on columns that most changes of status leave alone, so that those stay in the row's page (HOT).
 IS_OPEN = "status = ANY (ARRAY['pending'::text, 'claimed'::text, 'submitting'::text, 'unknown'::text])"
+IS_EXCEPTIONAL = (
+    "status = ANY (ARRAY['bounced'::text, 'complained'::text, 'rejected'::text, 'skipped'::text, 'failed'::text])"
+)
 
 
 class Template(Base):
@@ -217,6 +244,13 @@ class EmailDelivery(Base):
             "id",
             postgresql_where=text("is_open"),
         ),
+        Index(
+            "ix_email_deliveries_exceptional",
+            "organization_id",
+            "campaign_id",
+            "id",
+            postgresql_where=text("is_exceptional"),
+        ),
         one_of("status", DeliveryStatus),
         {"postgresql_partition_by": "RANGE (campaign_id)"},
     )
@@ -229,6 +263,7 @@ class EmailDelivery(Base):
     email_norm: Mapped[str]
     status: Mapped[str] = mapped_column(server_default=DeliveryStatus.PENDING)
     is_open: Mapped[bool] = mapped_column(Computed(IS_OPEN, persisted=True))
+    is_exceptional: Mapped[bool] = mapped_column(Computed(IS_EXCEPTIONAL, persisted=True))
     decision: Mapped[str | None]
     attempts: Mapped[int] = mapped_column(server_default="0")
     lease_token: Mapped[UUID | None]

@@ -26,7 +26,7 @@ EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 Ts = TypeVarTuple("Ts")
 T = TypeVar("T")
-K = TypeVar("K", str, datetime)
+K = TypeVar("K", str, datetime, UUID)
 
 
 class CursorInvalid(InvalidInput):
@@ -121,8 +121,23 @@ class Texts:
         return text
 
 
+class Ids:
+    """Ids, for lists that are ordered by id alone."""
+
+    fills_groups = False
+
+    def packed(self, tag: bytes, keys: Iterable[tuple[UUID, UUID]]) -> list[bytes]:
+        """The bytes of each id, once as the key and once as the id."""
+        return [tag + key.bytes + id_.bytes for key, id_ in keys]
+
+    def unpacked(self, key: bytes) -> UUID:
+        """The id."""
+        return UUID(bytes=key)
+
+
 MOMENTS: Final = Moments()
 TEXTS: Final = Texts()
+IDS: Final = Ids()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,14 @@ from sqlalchemy import insert
 
 from core.ids import new_id
 from core.permissions import Principal, Role, Tenant
-from models.campaigns import Campaign, CampaignRecipient, CampaignStats, RecipientKind
+from models.campaigns import (
+    Campaign,
+    CampaignRecipient,
+    CampaignStats,
+    DeliveryStatus,
+    EmailDelivery,
+    RecipientKind,
+)
 from models.contacts import Contact, ContactTag
 from models.organizations import Organization, User, UserSession
 from services.runtime import Runtime
@@ -117,3 +124,27 @@ async def campaign(runtime: Runtime, principal: Principal, *, tag: str | None = 
             )
         )
     return campaign_id
+
+
+async def delivery(
+    runtime: Runtime,
+    principal: Principal,
+    campaign_id: UUID,
+    contact_id: UUID,
+    status: DeliveryStatus = DeliveryStatus.FAILED,
+) -> UUID:
+    """A row of the ledger, as if the campaign had been sent to the contact."""
+    delivery_id = new_id()
+    async with runtime.work.begin(principal.tenant) as uow:
+        await uow.execute(
+            insert(EmailDelivery).values(
+                organization_id=principal.organization_id,
+                campaign_id=campaign_id,
+                id=delivery_id,
+                contact_id=contact_id,
+                email=f"{contact_id.hex}@example.com",
+                email_norm=f"{contact_id.hex}@example.com",
+                status=status,
+            )
+        )
+    return delivery_id

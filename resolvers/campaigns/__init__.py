@@ -2,6 +2,7 @@
 
 import strawberry
 
+from resolvers.campaigns.deliveries import DeliveryMutations
 from resolvers.campaigns.drafting import DraftingMutations
 from resolvers.campaigns.reading import CampaignQueries
 from resolvers.campaigns.sending import SendingMutations
@@ -9,7 +10,7 @@ from resolvers.campaigns.watching import CampaignSubscriptions
 
 
 @strawberry.type
-class CampaignMutations(DraftingMutations, SendingMutations):
+class CampaignMutations(DraftingMutations, SendingMutations, DeliveryMutations):
     pass
 
 

@@ -26,6 +26,16 @@ def by_id(context: RequestContext, name: str, read: Read[V]) -> DataLoader[UUID,
     return context.loader(name, lambda: DataLoader(load_fn=load, cache=False))
 
 
+def known_by_id(context: RequestContext, name: str, read: Read[V]) -> DataLoader[UUID, V | None]:
+    """As `by_id`, with None for what is not there."""
+
+    async def load(ids: list[UUID]) -> list[V | None]:
+        found = await read(context.reads, list(dict.fromkeys(ids)))
+        return [found.get(key) for key in ids]
+
+    return context.loader(f"known {name}", lambda: DataLoader(load_fn=load, cache=False))
+
+
 async def read_people(reads: Reads, ids: Sequence[UUID]) -> dict[UUID, Person]:
     """The tenant's people by id."""
     return {person.id: person for person in await accounts.people(reads, ids) if person is not None}

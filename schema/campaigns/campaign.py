@@ -1,11 +1,13 @@
 from collections.abc import Awaitable
-from typing import Protocol
+from typing import Annotated, Protocol
 
 import strawberry
 
 from models import campaigns
 from schema.accounts import User
+from schema.campaigns.deliveries import Delivery, DeliveryFilter
 from schema.campaigns.progress import CampaignProgress, CampaignStats
+from schema.connections import After, Before, Connection, First, Last
 from schema.fields import at_once_or_later, on_demand
 from schema.lists import List
 from schema.nodes import Node
@@ -19,6 +21,9 @@ OnDoubt = strawberry.enum(
         "RECONCILE_THEN_RETRY sends it again, HOLD leaves it to a person."
     ),
 )
+
+
+Deliveries = Annotated[DeliveryFilter | None, strawberry.argument(description="Which deliveries; all when left out.")]
 
 
 class AudienceDetails(Protocol):
@@ -86,6 +91,11 @@ class CampaignDetails(Protocol):
     def progress(self) -> CampaignProgress | Awaitable[CampaignProgress]:
         """How far the campaign is."""
 
+    async def deliveries(
+        self, given: DeliveryFilter | None, first: int | None, last: int | None, after: str | None, before: str | None
+    ) -> Connection[Delivery]:
+        """A page of the campaign's deliveries."""
+
 
 @strawberry.type(description="A message to many contacts, from draft to inbox.")
 class Campaign(Node):
@@ -137,3 +147,19 @@ class Campaign(Node):
     def progress(self) -> CampaignProgress:
         """Read when selected."""
         return at_once_or_later(self.details.progress())
+
+    @on_demand(
+        "Its recipients' messages, one each, in the order in which the audience was frozen; none before that. Needs "
+        "the permission `contact:read`. What keeps a campaign from SENT: "
+        "`deliveries(filter: {state: {in: [REJECTED, FAILED, SKIPPED]}})`."
+    )
+    async def deliveries(
+        self,
+        filter: Deliveries = None,  # noqa: A002 - the contract's name
+        first: First = None,
+        last: Last = None,
+        after: After = None,
+        before: Before = None,
+    ) -> Connection[Delivery]:
+        """Read when selected."""
+        return await self.details.deliveries(filter, first, last, after, before)

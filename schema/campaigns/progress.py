@@ -11,7 +11,9 @@ CampaignStatus = strawberry.enum(
     description=(
         "Where a campaign stands. DRAFT can be changed; SCHEDULED waits for its moment; PREPARING freezes the "
         "audience; SENDING can be paused, PAUSED resumed, and both cancelled; CANCELLING winds down. SENT, "
-        "SENT_WITH_ISSUES, CANCELLED and FAILED are final: every recipient is in one terminal state."
+        "SENT_WITH_ISSUES, CANCELLED and FAILED are final: every recipient is in one terminal state. `statusReason` "
+        "says what the issues are, `deliveries` whom they concern; `resolveDelivery` may take a campaign out of "
+        "SENT_WITH_ISSUES again."
     ),
 )
 

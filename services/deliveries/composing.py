@@ -25,6 +25,8 @@ MEMORY_BYTES = 40_000_000
 """What a batch's messages may take, each once as text and once as the request's JSON."""
 TAG_LENGTH = 100
 TURN_SECONDS = 0.0005
+MAX_REASON = 500
+"""Characters of what the ledger keeps of a template's failure."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,10 +50,14 @@ class CampaignMail:
 
 @dataclass(slots=True, kw_only=True)
 class Composed:
-    """A batch's messages in the ledger's order, why some recipients get none, and for whom there was no room."""
+    """A batch's messages in the ledger's order, why some recipients get none, and for whom there was no room.
+
+    `reasons` has more words about some of those who get none.
+    """
 
     messages: dict[UUID, Message] = field(default_factory=dict)
     skipped: dict[UUID, Decision] = field(default_factory=dict)
+    reasons: dict[UUID, str] = field(default_factory=dict)
     rest: list[UUID] = field(default_factory=list)
 
 
@@ -145,8 +151,9 @@ async def compose(
         )
         try:
             rendered = mail.template.render(contact, variables)
-        except RenderFailed:
+        except RenderFailed as error:
             result.skipped[delivery_id] = Decision.RENDER_FAILED
+            result.reasons[delivery_id] = error.message[:MAX_REASON]
             continue
         size += len(rendered.subject) + len(rendered.html) + len(rendered.text)
         result.messages[delivery_id] = Message(

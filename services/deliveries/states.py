@@ -1,5 +1,6 @@
 """How a campaign changes state: one guarded UPDATE, so that of two callers exactly one wins."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -54,19 +55,21 @@ async def move(
     *,
     version: int | None = None,
     reason: str | None = None,
+    transitions: Mapping[CampaignStatus, frozenset[CampaignStatus]] = TRANSITIONS,
     **columns: Any,  # noqa: ANN401 - column values of `campaigns`, as SQLAlchemy takes them
 ) -> CampaignRow:
     """Move a campaign to a state, with other columns in the same change, and announce it.
 
-    `reason` says to people why (it replaces the last one); `columns` may be SQL expressions. Raises `NotFound`,
-    `CampaignConflict` when the state does not allow it, `CampaignChanged` when `version` is no longer the newest.
+    `reason` says to people why (it replaces the last one), `transitions` from which states it may come; `columns` may
+    be SQL expressions. Raises `NotFound`, `CampaignConflict` when the state does not allow it, `CampaignChanged` when
+    `version` is no longer the newest.
     """
     change = (
         update(Campaign)
         .where(
             Campaign.organization_id == uow.tenant.organization_id,
             Campaign.id == campaign_id,
-            Campaign.status.in_([str(status) for status in TRANSITIONS[to]]),
+            Campaign.status.in_([str(status) for status in transitions[to]]),
         )
         .values(status=to, status_reason=reason, version=Campaign.version + 1, updated_at=func.now(), **columns)
         .returning(
@@ -97,6 +100,19 @@ async def move(
         row.started_at,
         row.sent_at,
     )
+
+
+async def lock_campaign(uow: UnitOfWork, campaign_id: UUID) -> CampaignStatus | None:
+    """Lock the campaign's row until the transaction ends, and read its status; None for an unknown one.
+
+    Whoever changes a campaign and its deliveries locks the campaign first.
+    """
+    rows = await uow.rows(
+        select(Campaign.status)
+        .where(Campaign.organization_id == uow.tenant.organization_id, Campaign.id == campaign_id)
+        .with_for_update(key_share=True)
+    )
+    return CampaignStatus(rows[0].status) if rows else None
 
 
 async def announce(uow: UnitOfWork, campaign_id: UUID) -> None:

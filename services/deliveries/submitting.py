@@ -66,7 +66,7 @@ def submit_statement() -> Any:  # noqa: ANN401 - an UPDATE with RETURNING
 @lru_cache
 def skip_statement() -> Any:  # noqa: ANN401 - an UPDATE
     """Skip claimed rows, each with its reason."""
-    given_rows = given(decision=Text())
+    given_rows = given(decision=Text(), reason=Text())
     return (
         update(EmailDelivery)
         .where(
@@ -75,7 +75,13 @@ def skip_statement() -> Any:  # noqa: ANN401 - an UPDATE
             EmailDelivery.status == DeliveryStatus.CLAIMED,
             EmailDelivery.lease_token == bindparam("token", type_=Uuid),
         )
-        .values(status=DeliveryStatus.SKIPPED, decision=given_rows.c.decision, lease_token=None, lease_until=None)
+        .values(
+            status=DeliveryStatus.SKIPPED,
+            decision=given_rows.c.decision,
+            error_message=given_rows.c.reason,
+            lease_token=None,
+            lease_until=None,
+        )
     )
 
 
@@ -115,7 +121,9 @@ async def submit(uow: UnitOfWork, claim: Claim, composed: Composed, times: Lease
     passed = {row.id for row in await uow.rows(submit_statement(), submitted)} if submitted else frozenset()
     if composed.skipped:
         decisions = [str(decision) for decision in composed.skipped.values()]
-        await uow.execute(skip_statement(), {**bound, **span(list(composed.skipped)), "given_decision": decisions})
+        reasons = [composed.reasons.get(one) for one in composed.skipped]
+        skipped = {**bound, **span(list(composed.skipped)), "given_decision": decisions, "given_reason": reasons}
+        await uow.execute(skip_statement(), skipped)
     left = [*(one for one in ids if one not in passed), *composed.rest]
     if not left:
         return list(composed.messages.values())

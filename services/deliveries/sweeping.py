@@ -12,8 +12,9 @@ from core.telemetry import logger
 from core.unit_of_work import UnitOfWork, Work
 from models.campaigns import Campaign, CampaignStats, CampaignStatus, DeliveryStatus, EmailDelivery
 from services.deliveries.counting import verify_counts
+from services.deliveries.issues import summarize_issues
 from services.deliveries.preparing import Decision
-from services.deliveries.states import CampaignConflict, move
+from services.deliveries.states import CampaignConflict, lock_campaign, move
 from services.deliveries.work import PrepareCampaign
 
 CANCEL_PAGE = 10_000
@@ -168,14 +169,19 @@ async def finish(uow: UnitOfWork, campaign_id: UUID) -> None:
     """End a campaign that has nothing open. Decided from the ledger, whose counters are checked by the way."""
     tended = await standing(uow, campaign_id)
     end = DECIDED_AT_THE_END.get(tended.status) if tended.status else None
-    if end is None or tended.pending or await anything_open(uow, campaign_id):
+    if end is None or tended.pending:
+        return
+    # Under the campaign's lock, as a person may make a failed message pending again (`resolveDelivery`).
+    await lock_campaign(uow, campaign_id)
+    if await anything_open(uow, campaign_id):
         return
     await verify_counts(uow, campaign_id)
-    if end is CampaignStatus.SENT and await has_issues(uow, campaign_id):
+    reason = None
+    if end is CampaignStatus.SENT and (reason := await summarize_issues(uow, campaign_id)):
         end = CampaignStatus.SENT_WITH_ISSUES
     sent_at = None if end is CampaignStatus.CANCELLED else func.now()
     try:
-        await move(uow, campaign_id, end, sent_at=sent_at)
+        await move(uow, campaign_id, end, reason=reason, sent_at=sent_at)
     except CampaignConflict as conflict:
         log.info("campaign changed while it ended", campaign_id=str(campaign_id), status=conflict.status)
     else:
@@ -191,23 +197,6 @@ async def anything_open(uow: UnitOfWork, campaign_id: UUID) -> bool:
                     EmailDelivery.organization_id == uow.tenant.organization_id,
                     EmailDelivery.campaign_id == campaign_id,
                     EmailDelivery.is_open,
-                )
-            )
-        )
-    )
-    return bool(rows[0][0])
-
-
-async def has_issues(uow: UnitOfWork, campaign_id: UUID) -> bool:
-    """Whether some messages were refused, could not be rendered, or stayed in doubt: a person should look."""
-    rows = await uow.rows(
-        select(
-            exists(
-                select(EmailDelivery.id).where(
-                    EmailDelivery.organization_id == uow.tenant.organization_id,
-                    EmailDelivery.campaign_id == campaign_id,
-                    EmailDelivery.status.in_([str(DeliveryStatus.REJECTED), str(DeliveryStatus.FAILED)])
-                    | (EmailDelivery.decision == Decision.RENDER_FAILED),
                 )
             )
         )

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
-from models.campaigns import CampaignStatus
+from models.campaigns import CampaignStatus, OnDoubt
 from services.deliveries.reconciling import LOOKS
 from services.runtime import Runtime
 from tests.sending.model import OUTCOMES
@@ -44,10 +44,10 @@ class SendingMachine(RuleBasedStateMachine):
         ]
         return found[place % len(found)] if found else None
 
-    @initialize()
-    def begin(self) -> None:
+    @initialize(on_doubt=st.sampled_from(OnDoubt))
+    def begin(self, on_doubt: OnDoubt) -> None:
         """A campaign in `sending`."""
-        self.world = self.run(World.make(self.runtime))
+        self.world = self.run(World.make(self.runtime, on_doubt))
 
     @rule(most=st.integers(1, PEOPLE))
     def claim(self, most: int) -> None:
@@ -134,6 +134,11 @@ class SendingMachine(RuleBasedStateMachine):
         """Somebody cancels, now and then."""
         if sure == 0:
             self.run(self.world.order(CampaignStatus.CANCELLING))
+
+    @rule(place=PLACES, again=st.booleans())
+    def resolve(self, place: int, again: bool) -> None:
+        """A person decides about a message in doubt."""
+        self.run(self.world.resolve(place, again=again))
 
     @rule(who=st.integers(0, PEOPLE - 1))
     def unsubscribe(self, who: int) -> None:

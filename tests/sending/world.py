@@ -11,11 +11,20 @@ from sqlalchemy import select, update
 
 from core.permissions import Principal
 from integrations.mail import Envelope, Message
-from models.campaigns import OPEN_DELIVERIES, CampaignStatus, DeliveryStatus, EmailDelivery
+from models.campaigns import (
+    OPEN_DELIVERIES,
+    Campaign,
+    CampaignStatus,
+    DeliveryResolution,
+    DeliveryStatus,
+    EmailDelivery,
+    OnDoubt,
+)
 from services.deliveries.applying import apply_everything
 from services.deliveries.claiming import Claim, now_plus
 from services.deliveries.composing import CampaignMail, compose
 from services.deliveries.reconciling import LOOKS, RESERVED_SECONDS, Look, reconcile, reserve_due, settle
+from services.deliveries.resolving import IN_DOUBT, DeliveryNotInDoubt, resolve
 from services.deliveries.sending import Sender
 from services.deliveries.states import CampaignConflict
 from services.deliveries.submitting import Handed, hand_over, submit
@@ -30,6 +39,7 @@ PEOPLE = 6
 # The pauses between looks outlast any test; `expire` lets one go by. The search lags no longer than all of them.
 GRACE_SECONDS = 3600.0
 LAG = LOOKS - 1
+EXCUSED = frozenset({DeliveryStatus.REJECTED, DeliveryStatus.SKIPPED, DeliveryStatus.FAILED})
 
 
 @dataclass(slots=True, kw_only=True)
@@ -61,7 +71,7 @@ class World:
     wrongly_passed: list[UUID] = field(default_factory=list)
 
     @classmethod
-    async def make(cls, runtime: Runtime) -> "World":
+    async def make(cls, runtime: Runtime, on_doubt: OnDoubt = OnDoubt.RECONCILE_THEN_RETRY) -> "World":
         """A fresh organisation and campaign, and a bystander's."""
         mailer = ModelMailer(lag=LAG)
         sender = Sender(
@@ -74,6 +84,8 @@ class World:
         )
         stranger, _, other = await sending(runtime, 2)
         principal, contacts, campaign_id = await sending(runtime, PEOPLE)
+        async with runtime.work.begin(principal.tenant) as uow:
+            await uow.execute(update(Campaign).where(Campaign.id == campaign_id).values(on_doubt=on_doubt))
         mail = await sender.mail_of(principal.tenant, campaign_id)
         assert mail is not None
         rows = await runtime.reads(principal.tenant).rows(
@@ -178,6 +190,21 @@ class World:
         with suppress(CampaignConflict):
             await go(self.runtime, self.principal, self.campaign_id, to)
 
+    async def resolve(self, place: int, *, again: bool) -> None:
+        """A person who has seen the provider's own records decides about a message in doubt, or tries to."""
+        now = await statuses(self.runtime, self.principal, self.campaign_id)
+        doubtful = [self.deliveries[one] for one in self.contacts if now[one] in IN_DOUBT]
+        if not doubtful:
+            return
+        chosen = doubtful[place % len(doubtful)]
+        if str(chosen) in {message.delivery_id for message in self.mailer.ledger}:
+            decision = DeliveryResolution.SENT
+        else:
+            decision = DeliveryResolution.SEND_AGAIN if again else DeliveryResolution.NOT_SENT
+        with suppress(DeliveryNotInDoubt):
+            async with self.runtime.work.begin(self.principal.tenant) as uow:
+                await resolve(uow, chosen, decision)
+
     async def leave(self, contact_id: UUID) -> None:
         """A recipient unsubscribes."""
         link = Link(
@@ -226,9 +253,7 @@ class World:
         assert not [status for status in ends.values() if status in OPEN_DELIVERIES], now
         if now.status in (CampaignStatus.SENT, CampaignStatus.SENT_WITH_ISSUES):
             missing = set(ends) - {self.addresses[message.to] for message in self.mailer.ledger}
-            excused = {
-                one for one, status in ends.items() if status in (DeliveryStatus.REJECTED, DeliveryStatus.SKIPPED)
-            }
+            excused = {one for one, status in ends.items() if status in EXCUSED}
             assert missing <= excused, "somebody was lost"
         stranger, other = self.bystander
         rows = await statuses(self.runtime, stranger, other)

@@ -22,7 +22,7 @@ schema = resolvers.build_schema()._schema
 PLACES = list(places(schema))
 PRODUCT = re.compile(r"text-\d+|\d{4}-\d\d-\d\dT[\d:.]+(?:Z|\+00:00)")
 ENCODED = re.compile(r"[A-Za-z0-9+/]{40,}={0,2}")
-KINDS = {"Campaign", "Contact", "Conversation", "List", "Message", "Organization", "Template", "User"}
+KINDS = {"Campaign", "Contact", "Conversation", "Delivery", "List", "Message", "Organization", "Template", "User"}
 PATIENCE_SECONDS = 60.0
 
 
@@ -34,6 +34,7 @@ async def examples(runtime: Runtime, api: ApiClient, principal: Principal) -> di
     caller = api.as_(factories.token(runtime, principal))
     (contact,) = await factories.contacts(runtime, principal, 1)
     campaign = await factories.campaign(runtime, principal)
+    delivery = await factories.delivery(runtime, principal, await factories.campaign(runtime, principal), contact)
     made = await caller.execute(
         """mutation {
             list: createList(input: {name: "Friends"}) { made: list { id } }
@@ -62,6 +63,7 @@ async def examples(runtime: Runtime, api: ApiClient, principal: Principal) -> di
         "Message": message,
         "Contact": encode_global_id("Contact", contact),
         "Campaign": encode_global_id("Campaign", campaign),
+        "Delivery": encode_global_id("Delivery", delivery),
         "User": viewer["id"],
         "Organization": viewer["organization"]["id"],
     }

@@ -1,0 +1,124 @@
+"""A campaign's deliveries: one for each recipient."""
+
+from typing import TYPE_CHECKING, Annotated, Protocol
+
+import strawberry
+
+from models import campaigns
+from schema.connections import Connection
+from schema.contacts import Contact
+from schema.errors import USER_ERRORS, UserError
+from schema.fields import on_demand
+from schema.nodes import Node
+from schema.scalars import DateTime, EmailAddress
+
+if TYPE_CHECKING:
+    from schema.campaigns.campaign import Campaign
+
+LazyCampaign = Annotated["Campaign", strawberry.lazy("schema.campaigns.campaign")]
+
+DeliveryState = strawberry.enum(
+    campaigns.DeliveryStatus,
+    name="DeliveryState",
+    description=(
+        "Where one recipient's message stands. PENDING waits; CLAIMED is being rendered; SUBMITTING is on its way to "
+        "the provider; UNKNOWN may have been sent, and the provider is being asked. The others are final, though a "
+        "report of the provider may still raise ACCEPTED to DELIVERED, BOUNCED or COMPLAINED: REJECTED was refused "
+        "by the provider, SKIPPED was not sent on purpose, FAILED was given up and may have been sent."
+    ),
+)
+DeliveryResolution = strawberry.enum(
+    campaigns.DeliveryResolution,
+    name="DeliveryResolution",
+    description=(
+        "What a person decides about a message of which nobody knows whether it was sent. SENT: it was, and counts "
+        "as ACCEPTED. NOT_SENT: it was not and will not be, and counts as FAILED. SEND_AGAIN: it is PENDING and goes "
+        "out in a new batch, so that the recipient may get it twice if the first one did arrive."
+    ),
+)
+
+
+class DeliveryDetails(Protocol):
+    """What a delivery reads on demand."""
+
+    async def campaign(self) -> "Campaign":
+        """Its campaign."""
+
+    async def contact(self) -> Contact | None:
+        """Its contact."""
+
+
+@strawberry.type(description="One recipient's message of a campaign, from the frozen audience to its end.")
+class Delivery(Node):
+    details: strawberry.Private[DeliveryDetails]
+    email: EmailAddress = strawberry.field(description="The address as it was when the audience was frozen.")
+    state: campaigns.DeliveryStatus = strawberry.field(description="Where the message stands.")
+    reason: str | None = strawberry.field(
+        description=(
+            "Why it stands there, for people: the provider's own words where it refused the message, else ours, for "
+            "example why a contact was skipped. Null when there is nothing to say."
+        )
+    )
+    provider_code: int | None = strawberry.field(
+        description="The provider's error code, where it refused the message (Postmark: 300, 406 and so on)."
+    )
+    provider_message_id: str | None = strawberry.field(
+        description="The provider's id of the message, to look it up there; null before it was accepted."
+    )
+    attempts: int = strawberry.field(description="How many times it was submitted to the provider.")
+    submitted_at: DateTime | None = strawberry.field(description="When it was last submitted to the provider.")
+    accepted_at: DateTime | None = strawberry.field(description="When the provider accepted it.")
+    delivered_at: DateTime | None = strawberry.field(description="When the recipient's mail server took it.")
+    opened_at: DateTime | None = strawberry.field(description="When it was first opened.")
+    clicked_at: DateTime | None = strawberry.field(description="When a link in it was first clicked.")
+    bounced_at: DateTime | None = strawberry.field(description="When it bounced.")
+    unsubscribed_at: DateTime | None = strawberry.field(
+        description="When the recipient unsubscribed by this message."
+    )
+
+    @on_demand("The campaign it belongs to.")
+    async def campaign(self) -> LazyCampaign:
+        """Read together for all deliveries of an answer."""
+        return await self.details.campaign()
+
+    @on_demand("The contact it is for; null when that was deleted since.")
+    async def contact(self) -> Contact | None:
+        """Read together for all deliveries of an answer."""
+        return await self.details.contact()
+
+
+DeliveryConnection = Connection[Delivery]
+
+
+@strawberry.input(description="A state; every condition that is given must hold.")
+class DeliveryStateFilter:
+    eq: campaigns.DeliveryStatus | None = strawberry.field(default=None, description="Is this.")
+    in_: list[campaigns.DeliveryStatus] | None = strawberry.field(
+        default=None, name="in", description="Is one of these; an empty list matches nothing."
+    )
+
+
+@strawberry.input(description="Which deliveries; every part that is given must hold.")
+class DeliveryFilter:
+    state: DeliveryStateFilter | None = strawberry.field(default=None, description="By state.")
+
+
+@strawberry.input(description="A delivery in doubt, and what a person decides about it.")
+class ResolveDeliveryInput:
+    delivery_id: strawberry.ID = strawberry.field(
+        description="Global id of a delivery that is UNKNOWN or FAILED; INVALID_STATE for others, NOT_FOUND for none."
+    )
+    as_: campaigns.DeliveryResolution = strawberry.field(name="as", description="What is decided.")
+
+
+@strawberry.type(description="The delivery as it is after the decision, or why nothing was decided.")
+class ResolveDeliveryPayload:
+    delivery: Delivery | None = strawberry.field(default=None, description="The delivery. Null on refusal.")
+    campaign: LazyCampaign | None = strawberry.field(
+        default=None,
+        description=(
+            "Its campaign: SENDING again after SEND_AGAIN, SENT when the last issue was resolved as SENT. Null on "
+            "refusal."
+        ),
+    )
+    user_errors: list[UserError] = strawberry.field(default_factory=list, description=USER_ERRORS)

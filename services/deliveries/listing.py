@@ -1,0 +1,127 @@
+"""Pages of a campaign's deliveries, in the order in which its audience was frozen."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, NamedTuple
+from uuid import UUID
+
+from sqlalchemy import ARRAY, ColumnElement, Select, Uuid, bindparam, func, select, true
+
+from core.db import Reads, kept
+from core.errors import NotFound
+from models.campaigns import EXCEPTIONAL_DELIVERIES, OPEN_DELIVERIES, DeliveryStatus, EmailDelivery
+from services import pages
+from services.deliveries.preparing import Decision
+from services.pages import Order, Page, PageRequest
+
+DELIVERY_FIELD: Final = ("input", "deliveryId")
+
+
+class DeliveryRow(NamedTuple):
+    """A delivery without what only its worker needs; `status` is a value of `DeliveryStatus`."""
+
+    id: UUID
+    campaign_id: UUID
+    contact_id: UUID
+    email: str
+    status: str
+    decision: str | None
+    error_code: int | None
+    error_message: str | None
+    attempts: int
+    message_id: str | None
+    submitted_at: datetime | None
+    accepted_at: datetime | None
+    delivered_at: datetime | None
+    opened_at: datetime | None
+    clicked_at: datetime | None
+    bounced_at: datetime | None
+    unsubscribed_at: datetime | None
+
+    @property
+    def reason(self) -> str | None:
+        """Why it stands there, in a sentence for people; the provider's own words where it refused the message."""
+        if self.decision is None:
+            return self.error_message
+        sentence = SKIPPED_BECAUSE[Decision(self.decision)]
+        return f"{sentence} {self.error_message}" if self.error_message else sentence
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryFilter:
+    """Which of a campaign's deliveries; every part that is given must hold."""
+
+    statuses: frozenset[DeliveryStatus] | None = None
+
+
+ALL_DELIVERIES: Final = DeliveryFilter()
+COLUMNS: Final = tuple(getattr(EmailDelivery, name) for name in DeliveryRow._fields)
+BY_ID: Final = Order(name="deliveries.id", key=EmailDelivery.id, id=EmailDelivery.id, keys=pages.IDS)
+SKIPPED_BECAUSE: Final = {
+    Decision.UNSUBSCRIBED: "The contact had unsubscribed.",
+    Decision.NOT_CONFIRMED: "The contact had not confirmed the subscription.",
+    Decision.BOUNCED: "Mail to the contact had bounced before.",
+    Decision.COMPLAINED: "The contact had reported a message as spam.",
+    Decision.SUPPRESSED: "The address is suppressed.",
+    Decision.CANCELLED: "The campaign was cancelled.",
+    Decision.CONTACT_DELETED: "The contact was deleted.",
+    Decision.RENDER_FAILED: "The message could not be rendered.",
+}
+
+
+def select_deliveries() -> Select[*tuple[Any, ...]]:
+    """A select of the rows of `DeliveryRow`."""
+    return select(*COLUMNS)
+
+
+BY_IDS: Final = kept(
+    select_deliveries().where(
+        EmailDelivery.organization_id == bindparam("organization", type_=Uuid),
+        EmailDelivery.id == func.any(bindparam("wanted", type_=ARRAY(Uuid))),
+    )
+)
+
+
+async def page(
+    reads: Reads, campaign_id: UUID, request: PageRequest, wanted: DeliveryFilter = ALL_DELIVERIES
+) -> Page[DeliveryRow]:
+    """A page of a campaign's deliveries that match; raises `CursorInvalid`."""
+    statement = pages.paged(select_deliveries().where(*matching(reads, campaign_id, wanted)), BY_ID, request)
+    rows = await reads.rows_as(DeliveryRow, statement, pages.positions(BY_ID, request))
+    return pages.page_of(rows, BY_ID, request)
+
+
+async def count(reads: Reads, campaign_id: UUID, wanted: DeliveryFilter = ALL_DELIVERIES) -> int:
+    """How many of a campaign's deliveries match."""
+    rows = await reads.rows(select(func.count()).where(*matching(reads, campaign_id, wanted)))
+    return int(rows[0][0])
+
+
+async def by_ids(reads: Reads, delivery_ids: Sequence[UUID]) -> dict[UUID, DeliveryRow]:
+    """The tenant's deliveries among these ids, in one statement."""
+    given = {"organization": reads.tenant.organization_id, "wanted": list(delivery_ids)}
+    return {row.id: row for row in await reads.rows_as(DeliveryRow, BY_IDS, given)}
+
+
+async def require(reads: Reads, delivery_id: UUID | None) -> DeliveryRow:
+    """The tenant's delivery with this id; raises `NotFound`, also for another tenant's and for no id at all."""
+    found = (await by_ids(reads, [delivery_id])).get(delivery_id) if delivery_id else None
+    if found is None:
+        raise NotFound("There is no such delivery.", field=DELIVERY_FIELD)
+    return found
+
+
+def matching(reads: Reads, campaign_id: UUID, wanted: DeliveryFilter) -> list[ColumnElement[bool]]:
+    """The filter as SQL, in terms of the partial indexes where they hold all that is wanted."""
+    parts: list[ColumnElement[bool]] = [
+        EmailDelivery.organization_id == reads.tenant.organization_id,
+        EmailDelivery.campaign_id == campaign_id,
+    ]
+    if wanted.statuses is not None:
+        parts.append(EmailDelivery.status.in_(sorted(str(status) for status in wanted.statuses)))
+        if wanted.statuses <= EXCEPTIONAL_DELIVERIES:
+            parts.append(EmailDelivery.is_exceptional.is_(true()))
+        elif wanted.statuses <= OPEN_DELIVERIES:
+            parts.append(EmailDelivery.is_open.is_(true()))
+    return parts
