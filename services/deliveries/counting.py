@@ -11,7 +11,7 @@ from core.unit_of_work import UnitOfWork
 from models.campaigns import CampaignStats, DeliveryStatus, EmailDelivery
 
 log = logger(__name__)
-IN_FLIGHT = (DeliveryStatus.CLAIMED, DeliveryStatus.SUBMITTING)
+IN_FLIGHT = frozenset({DeliveryStatus.CLAIMED, DeliveryStatus.SUBMITTING})
 # What each counter of `campaign_stats` counts, as the trigger of the second revision does.
 COUNTED: dict[str, Any] = {
     "audience": EmailDelivery.id.is_not(None),
