@@ -59,20 +59,38 @@ class Said(NamedTuple):
     text: str
 
 
-class Ended(NamedTuple):
-    """The model is done: the calls it wants answered, the model that spoke, and what it used.
+class Finish(StrEnum):
+    """How a reply ended: complete, at its limit of tokens, by the provider's content filter, or as a refusal."""
 
-    `cost` is in dollars, None where the server does not say.
+    COMPLETE = "complete"
+    LENGTH = "length"
+    FILTERED = "filtered"
+    REFUSED = "refused"
+
+
+class Used(NamedTuple):
+    """What the reply has used, as the server reported it last; 0 where it has said nothing.
+
+    Figures are never negative, infinite or NaN. `cost` is in dollars, None where the server does not say.
     """
 
-    calls: Sequence[ToolCall]
-    model: str
     prompt_tokens: int
     completion_tokens: int
     cost: float | None
 
 
-Piece = Said | Ended
+class Ended(NamedTuple):
+    """The model is done: the calls it wants answered, the model that spoke, and how it ended.
+
+    Calls of a reply that is not complete may be cut off, and are not to be answered.
+    """
+
+    calls: Sequence[ToolCall]
+    model: str
+    finish: Finish = Finish.COMPLETE
+
+
+Piece = Said | Used | Ended
 
 
 class ModelFailed(Exception):
@@ -95,7 +113,10 @@ class LanguageModel(Protocol):
     """A model behind an adapter."""
 
     def stream(self, prompt: Prompt) -> AsyncGenerator[Piece, None]:
-        """Pieces of text as they come, then one `Ended`. One attempt. Raises `ModelFailed`."""
+        """Pieces of text and reports of usage as they come, then one `Ended`. One attempt. Raises `ModelFailed`.
+
+        The text before a failure is the reply's as well.
+        """
 
     async def aclose(self) -> None:
         """Close the connections."""

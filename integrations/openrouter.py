@@ -1,84 +1,33 @@
 """OpenRouter, or any server that speaks OpenAI's chat completions, through the official SDK. One attempt a call."""
 
 import asyncio
+import math
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from contextlib import aclosing, asynccontextmanager
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
+from core.telemetry import logger
+from integrations.completions import Completion, failure
+from integrations.event_stream import EventStream, Mark, StreamTooLarge
 from integrations.language import (
-    Ended,
-    ModelRefused,
+    ModelFailed,
     ModelTimedOut,
     ModelUnavailable,
     Piece,
     Prompt,
     Said,
     Tool,
-    ToolCall,
     Utterance,
 )
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
-    from openai.types.chat import ChatCompletionChunk
 
 CONNECT_SECONDS: Final = 5.0
-# What a server may refuse for good: the request, the key, the credit, the content.
-REFUSALS: Final = frozenset({400, 401, 402, 403, 404, 413, 422})
-MOST_CALLS: Final = 64
-LONGEST_ARGUMENTS: Final = 20_000
-LONGEST_NAME: Final = 200
-
-
-@dataclass(slots=True)
-class Gathered:
-    """What a stream has told so far, besides its text. A hostile one cannot make it grow without bounds."""
-
-    model: str
-    calls: dict[int, dict[str, str]] = field(default_factory=dict)
-    finish: str | None = None
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    cost: float | None = None
-
-    def take(self, chunk: "ChatCompletionChunk") -> str:
-        """Note what a chunk tells; its text."""
-        self.model = str(chunk.model or self.model)[:LONGEST_NAME]
-        if chunk.usage is not None:
-            self.prompt_tokens = chunk.usage.prompt_tokens or 0
-            self.completion_tokens = chunk.usage.completion_tokens or 0
-            cost = (chunk.usage.model_extra or {}).get("cost")
-            self.cost = float(cost) if isinstance(cost, int | float) else None
-        said = ""
-        for choice in chunk.choices or ():
-            self.finish = choice.finish_reason or self.finish
-            said += choice.delta.content or ""
-            for part in choice.delta.tool_calls or ():
-                if part.function is not None:
-                    self.note(part.index, part.id, part.function.name, part.function.arguments)
-        return said
-
-    def note(self, index: int, call_id: str | None, name: str | None, arguments: str | None) -> None:
-        """Add a fragment of a tool call. What is too long is cut, and is then no JSON any more."""
-        if index not in self.calls and len(self.calls) >= MOST_CALLS:
-            return
-        call = self.calls.setdefault(index, {"id": "", "name": "", "arguments": ""})
-        call["id"] = call_id or call["id"]
-        call["name"] = (call["name"] + (name or ""))[:LONGEST_NAME]
-        call["arguments"] = (call["arguments"] + (arguments or ""))[:LONGEST_ARGUMENTS]
-
-    def ended(self) -> Ended:
-        """The end of the reply; raises `ModelFailed` when the stream did not come to a good one."""
-        if self.finish is None:
-            raise ModelUnavailable("The reply broke off.")
-        if self.finish == "content_filter":
-            raise ModelRefused("The provider's content filter stopped the reply.")
-        if self.finish == "error":
-            raise ModelUnavailable("The provider failed in the middle of the reply.")
-        calls = [ToolCall(**call) for _, call in sorted(self.calls.items())]
-        return Ended(calls, self.model, self.prompt_tokens, self.completion_tokens, self.cost)
+# After the reason of its end, a server has this long to report the usage.
+USAGE_SECONDS: Final = 5.0
+log = logger(__name__)
 
 
 class OpenRouter:
@@ -98,7 +47,9 @@ class OpenRouter:
 
     def open(self) -> "AsyncOpenAI":
         """The one client of this adapter."""
-        from openai import AsyncOpenAI, Timeout
+        from openai import AsyncOpenAI, DefaultAsyncHttpxClient, Timeout
+
+        from integrations.bounded import bound
 
         if self.opened is None:
             self.opened = AsyncOpenAI(
@@ -106,19 +57,30 @@ class OpenRouter:
                 api_key=self.api_key,
                 max_retries=0,
                 timeout=Timeout(self.stall_seconds, connect=CONNECT_SECONDS),
+                default_headers={"accept-encoding": "identity"},
+                # A redirect would carry the conversation and the key to an address that nobody configured.
+                http_client=DefaultAsyncHttpxClient(follow_redirects=False, event_hooks={"response": [bound]}),
             )
         return self.opened
 
     async def stream(self, prompt: Prompt) -> AsyncGenerator[Piece, None]:
-        """Pieces of text as they come, then one `Ended`. Raises `ModelFailed`."""
-        gathered = Gathered(prompt.models[0])
+        """Pieces of text and reports of usage as they come, then one `Ended`. Raises `ModelFailed`."""
+        completion = Completion(prompt.models[0], {tool.name for tool in prompt.tools})
+        used = completion.used
         client = await self.client()
-        async with failures():
-            async with await client.chat.completions.create(**body(prompt)) as chunks:
-                async for chunk in chunks:
-                    if text := gathered.take(chunk):
+        try:
+            async with failures(), aclosing(events(client, body(prompt), completion)) as received:
+                async for event in received:
+                    if text := completion.take(event):
                         yield Said(text)
-            yield gathered.ended()
+                    if completion.used != used:
+                        used = completion.used
+                        yield used
+        except ModelFailed as error:
+            if not completion.is_finished:
+                raise
+            log.info("model's stream broke after its end", reason=str(error))
+        yield completion.ended()
 
     async def aclose(self) -> None:
         """Close the connections, if any were opened."""
@@ -126,9 +88,33 @@ class OpenRouter:
             await self.opened.close()
 
 
+async def events(
+    client: "AsyncOpenAI", request: dict[str, Any], completion: Completion
+) -> AsyncGenerator[object, None]:
+    """What the server sends, up to its mark of the end or, once the reply has ended, a few seconds more."""
+    clock = asyncio.get_running_loop().time
+    source, ends = EventStream(), math.inf
+    async with client.chat.completions.with_streaming_response.create(**request) as response:
+        async for part in response.iter_bytes():
+            for event in source.feed(part):
+                if event is Mark.DONE:
+                    completion.is_done = True
+                    break
+                yield event
+                ends = clock() + USAGE_SECONDS if completion.is_finished else math.inf
+            if completion.is_done or clock() > ends:
+                break
+    for event in source.finish():
+        if not completion.is_done:
+            yield event
+    if source.unreadable:
+        log.warning("model's stream held what is no JSON", model=completion.model, events=source.unreadable)
+
+
 @asynccontextmanager
 async def failures() -> AsyncIterator[None]:
     """What the SDK raises, in the product's words. Neither prompt nor key are ever part of it."""
+    import httpx2
     import openai
 
     try:
@@ -139,18 +125,12 @@ async def failures() -> AsyncIterator[None]:
         raise ModelUnavailable("The connection to the model broke.") from error
     except openai.APIStatusError as error:
         raise failure(error.status_code) from error
-    except openai.APIError as error:
-        code = error.body.get("code") if isinstance(error.body, dict) else None
-        raise failure(code if isinstance(code, int) else 0) from error
-    except (ValueError, AttributeError, TypeError) as error:
-        raise ModelUnavailable("The model's server sent what is no chat completion.") from error
-
-
-def failure(status: int) -> ModelRefused | ModelUnavailable:
-    """A status of the server, before the first token or in the middle."""
-    if status in REFUSALS:
-        return ModelRefused(f"The model's server refused the request ({status}).")
-    return ModelUnavailable(f"The model is not available ({status or 'no status'}).")
+    except StreamTooLarge as error:
+        raise ModelUnavailable("The model's server sent more than a reply can have.") from error
+    except httpx2.TimeoutException as error:
+        raise ModelTimedOut("The model was silent for too long.") from error
+    except (openai.APIError, httpx2.HTTPError) as error:
+        raise ModelUnavailable("The connection to the model broke.") from error
 
 
 def body(prompt: Prompt) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 
-from integrations.language import Ended, Piece, Prompt, Said, ToolCall
+from integrations.language import Ended, Finish, Piece, Prompt, Said, ToolCall, Used
 
 Turn = Callable[[Prompt], AsyncGenerator[Piece, None]]
 
@@ -23,13 +23,14 @@ class ScriptedModel:
         """Nothing to close."""
 
 
-def says(*texts: str, calls: Sequence[ToolCall] = ()) -> Turn:
-    """A turn of these pieces of text and these calls."""
+def says(*texts: str, calls: Sequence[ToolCall] = (), finish: Finish = Finish.COMPLETE) -> Turn:
+    """A turn of these pieces of text and these calls, which ends as it is told to."""
 
     async def turn(prompt: Prompt) -> AsyncGenerator[Piece, None]:
         for text in texts:
             yield Said(text)
-        yield Ended(calls, prompt.models[0], 10, len(texts), 0.001)
+        yield Used(10, len(texts), 0.001)
+        yield Ended(calls, prompt.models[0], finish)
 
     return turn
 

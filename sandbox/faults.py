@@ -4,6 +4,7 @@ import random
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from sandbox.streams import SWITCHES
 from sandbox.wire import JsonObject, Refused
 
 Number = (int, float)
@@ -41,6 +42,7 @@ KNOWN: dict[str, dict[str, OptionTypes]] = {
         "model_down": {"pattern": str},
         "script": {"turns": list, "repeat": bool},
     },
+    "stream": {name: {} for name in SWITCHES},
 }
 SHORTHANDS: tuple[tuple[type, str], ...] = ((int, "seconds"), (float, "seconds"), (str, "pattern"), (list, "turns"))
 
@@ -113,6 +115,11 @@ class Faults:
         }
 
 
+def every_switch() -> dict[str, list[str] | dict[str, str]]:
+    """The names of all switches by section, those of `stream` with what they do."""
+    return {**{section: sorted(known) for section, known in KNOWN.items()}, "stream": SWITCHES}
+
+
 def _shown(fault: Fault) -> JsonObject:
     return {
         **fault.options,
@@ -132,7 +139,7 @@ def _section(section: str, switches: object) -> dict[str, Fault]:
     faults: dict[str, Fault] = {}
     for name, value in switches.items():
         if name not in known:
-            raise Refused(400, {"error": f"unknown switch {section}.{name}", "known": sorted(known)})
+            raise Refused(400, {"error": f"unknown switch {section}.{name}", "known": every_switch()[section]})
         if value is not False and value is not None:
             faults[name] = _fault(f"{section}.{name}", value, known[name])
     return faults

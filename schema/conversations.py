@@ -26,10 +26,13 @@ MayaReplyFailureCode = strawberry.enum(
     conversations.ReplyFailure,
     name="MayaReplyFailureCode",
     description=(
-        "Why a reply failed. MODEL_UNAVAILABLE: the language model did not answer, or broke off; ask again later. "
-        "MODEL_REFUSED: it will not answer this, or not for this installation's key. TIMEOUT: it took too long. "
-        "RUN_LIMIT: more steps or look-ups than one reply may take. INTERRUPTED: the worker died in the middle. "
-        "INTERNAL: our fault."
+        "Why a reply failed. In each case show the reply's content, if it has any: it is what was said until then. "
+        "MODEL_UNAVAILABLE: the language model did not answer, or broke off; ask again later. "
+        "MODEL_REFUSED: it will not answer this, or not for this installation's key; words in which the model itself "
+        "declined are the reply's content. CUT_OFF: the answer reached the most tokens that one may have and stops "
+        "in the middle; mark it as cut off, and let the person ask Maya to go on. CONTENT_FILTERED: the provider's "
+        "content filter stopped it. TIMEOUT: it took too long. RUN_LIMIT: more text, steps or look-ups than one "
+        "reply may take. INTERRUPTED: the worker died in the middle. INTERNAL: our fault."
     ),
 )
 

@@ -13,6 +13,7 @@ from sandbox.calls import Call
 from sandbox.faults import Faults
 from sandbox.openrouter import offline
 from sandbox.openrouter.checking import ChatRequest, check, refused
+from sandbox.openrouter.oddities import Oddities
 from sandbox.openrouter.replies import Reply, deltas, scripted, shortened, usage, whole
 from sandbox.state import Sandbox, sandbox_of
 from sandbox.wire import Cut, CuttableStream, JsonObject, read_body, reply
@@ -22,7 +23,6 @@ PROVIDER = "Sandbox"
 THINKING_SECONDS, TOKEN_SECONDS = 0.15, 0.03
 BEFORE_FIRST_TOKEN = frozenset((400, 401, 402, 403, 408, 429, 502, 503))
 COMMENT = b": OPENROUTER PROCESSING\n\n"
-DONE = b"data: [DONE]\n\n"
 MODELS = ("sandbox/offline-maya", "sandbox/offline-maya-fast", "sandbox/offline-maya-complex")
 
 
@@ -147,12 +147,23 @@ async def _stream(telling: Telling) -> AsyncIterator[bytes]:
 
 
 async def _chunks(telling: Telling) -> AsyncIterator[bytes]:
+    oddities = Oddities(telling.sandbox.faults)
     pace = telling.sandbox.config.pace
     slow = telling.sandbox.faults.take("llm", "slow_tokens")
     wait = slow.number("seconds", 1) if slow else TOKEN_SECONDS * pace
     yield COMMENT
     await asyncio.sleep(THINKING_SECONDS * pace)
     yield COMMENT
+    async for chunk in _documented(telling, wait):
+        for line in oddities.encoded(chunk):
+            yield line
+    if telling.call.ended == "finished":
+        for line in oddities.end():
+            yield line
+
+
+async def _documented(telling: Telling, wait: float) -> AsyncIterator[JsonObject]:
+    """The chunks of a reply as the documentation has them."""
     yield _chunk(telling, {"role": "assistant", "content": ""})
     trouble = _Trouble(telling.sandbox.faults)
     for told, delta in enumerate(deltas(telling.reply)):
@@ -165,10 +176,8 @@ async def _chunks(telling: Telling) -> AsyncIterator[bytes]:
         yield _failed(telling, *error)
         return
     yield _chunk(telling, {"role": "assistant", "content": ""}, telling.reply.ending())
-    last = {**telling.head("chat.completion.chunk"), "choices": [], "usage": usage(telling.request, telling.reply)}
-    yield _event(last)
     telling.call.ended = "finished"
-    yield DONE
+    yield {**telling.head("chat.completion.chunk"), "choices": [], "usage": usage(telling.request, telling.reply)}
 
 
 class _Trouble:
@@ -193,7 +202,7 @@ class _Trouble:
         return None
 
 
-def _chunk(telling: Telling, delta: JsonObject, finish_reason: str | None = None) -> bytes:
+def _chunk(telling: Telling, delta: JsonObject, finish_reason: str | None = None) -> JsonObject:
     choice = {
         "index": 0,
         "delta": delta,
@@ -201,20 +210,14 @@ def _chunk(telling: Telling, delta: JsonObject, finish_reason: str | None = None
         "native_finish_reason": finish_reason,
         "logprobs": None,
     }
-    return _event({**telling.head("chat.completion.chunk"), "choices": [choice]})
+    return {**telling.head("chat.completion.chunk"), "choices": [choice]}
 
 
-def _failed(telling: Telling, code: int, message: str) -> bytes:
+def _failed(telling: Telling, code: int, message: str) -> JsonObject:
     telling.call.ended = "failed"
     choice = {"index": 0, "delta": {"content": ""}, "finish_reason": "error", "native_finish_reason": "error"}
-    return _event(
-        {
-            **telling.head("chat.completion.chunk"),
-            "error": {"code": code, "message": message},
-            "choices": [choice],
-        }
-    )
-
-
-def _event(document: JsonObject) -> bytes:
-    return b"data: " + orjson.dumps(document) + b"\n\n"
+    return {
+        **telling.head("chat.completion.chunk"),
+        "error": {"code": code, "message": message},
+        "choices": [choice],
+    }

@@ -23,7 +23,7 @@ from services.maya.events import Ended, Token, decode, encode
 from services.maya.journal import Journal
 from services.maya.leases import LEASE_SECONDS, Ending, Lease, LeaseLost
 from services.maya.prompting import MOST_MESSAGES, facts, history
-from services.maya.speaking import LimitReached, Speech
+from services.maya.speaking import ContentFiltered, CutOff, LimitReached, Speech
 
 LOOK_SECONDS: Final = 0.5
 RENEW_SECONDS: Final = 3.0
@@ -60,6 +60,8 @@ FAILURES: Final[dict[type[Exception], tuple[ReplyFailure, str]]] = {
     ModelRefused: (ReplyFailure.MODEL_REFUSED, ""),
     ModelUnavailable: (ReplyFailure.MODEL_UNAVAILABLE, "Ask again in a moment."),
     LimitReached: (ReplyFailure.RUN_LIMIT, ""),
+    CutOff: (ReplyFailure.CUT_OFF, "Ask Maya to go on."),
+    ContentFiltered: (ReplyFailure.CONTENT_FILTERED, ""),
 }
 DATABASE_AWAY: Final = (SQLAlchemyError, OSError, PostgresError)
 

@@ -11,7 +11,19 @@ import orjson
 
 from core.db import Reads
 from core.permissions import Role
-from integrations.language import Ended, LanguageModel, ModelUnavailable, Prompt, Said, Speaker, ToolCall, Utterance
+from integrations.language import (
+    Ended,
+    Finish,
+    LanguageModel,
+    ModelRefused,
+    ModelUnavailable,
+    Prompt,
+    Said,
+    Speaker,
+    ToolCall,
+    Used,
+    Utterance,
+)
 from services.maya import tools
 from services.maya.cleaning import clean
 from services.maya.events import ToolFinished, ToolStarted
@@ -23,11 +35,21 @@ MOST_CALLS: Final = 20
 MOST_REPEATS: Final = 3
 LONGEST_REPLY: Final = 20_000
 LONGEST_STEP_TOKENS: Final = 1_500
+MAX_RECEIVED: Final = 5 * LONGEST_REPLY  # characters, those included that are not shown
+PIECE: Final = 2_000  # characters that are filtered at a time
 UNKNOWN_TOOL: Final = "unknown"
 
 
 class LimitReached(Exception):
     """The run has used up what one run may use."""
+
+
+class CutOff(Exception):
+    """The model stopped in the middle, at its limit of tokens. The text so far is the reply's."""
+
+
+class ContentFiltered(Exception):
+    """The provider's content filter stopped the model. The text so far is the reply's."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -40,12 +62,11 @@ class Usage:
     steps: int = 0
     tool_calls: int = 0
 
-    def add(self, ended: Ended) -> None:
-        """Count a step."""
-        self.prompt_tokens += ended.prompt_tokens
-        self.completion_tokens += ended.completion_tokens
-        self.cost += ended.cost or 0.0
-        self.tool_calls += len(ended.calls)
+    def add(self, used: Used) -> None:
+        """Count what a step has used, also one that failed."""
+        self.prompt_tokens += used.prompt_tokens
+        self.completion_tokens += used.completion_tokens
+        self.cost += used.cost or 0.0
 
     def as_json(self) -> dict[str, Any]:
         """As it is stored."""
@@ -70,6 +91,7 @@ class Speech:
     own_url: str
     said: list[str] = field(default_factory=list)
     length: int = 0
+    received: int = 0
     spoken_by: str | None = None
     usage: Usage = field(default_factory=Usage)
     asked: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -80,7 +102,10 @@ class Speech:
         return "".join(self.said)
 
     async def deliver(self, messages: Sequence[Utterance]) -> None:
-        """Answer the last of the messages. Raises `ModelFailed`, or `LimitReached` when it goes on and on."""
+        """Answer the last of the messages.
+
+        Raises `ModelFailed`, `CutOff`, `ContentFiltered`, or `LimitReached` when it goes on and on.
+        """
         told = list(messages)
         while True:
             if self.usage.steps >= MOST_STEPS:
@@ -103,30 +128,47 @@ class Speech:
         )
         start = len(self.said)
         output = OutputFilter(self.own_url)
+        used = Used(0, 0, None)
         try:
             async with aclosing(self.model.stream(prompt)) as pieces:
                 async for piece in pieces:
-                    if isinstance(piece, Said):
-                        self.say(output.feed(piece.text), begins=start)
-                    else:
-                        self.usage.add(piece)
-                        self.spoken_by = clean(piece.model)
-                        return "".join(self.said[start:]), piece
+                    match piece:
+                        case Said(text):
+                            self.hear(output, text, begins=start)
+                        case Used():
+                            used = piece
+                        case Ended():
+                            self.usage.tool_calls += len(piece.calls)
+                            self.spoken_by = clean(piece.model)
+                            check_finish(piece.finish)
+                            return "".join(self.said[start:]), piece
         finally:
+            self.usage.add(used)
             self.say(output.finish(), begins=start)
         raise ModelUnavailable("The reply broke off.")
 
+    def hear(self, output: OutputFilter, text: str, *, begins: int) -> None:
+        """Filter what came, and say it. Raises `LimitReached`."""
+        for at in range(0, len(text), PIECE):
+            piece = text[at : at + PIECE]
+            self.received += len(piece)
+            if self.received > MAX_RECEIVED:
+                raise LimitReached("The reply got too long.")
+            self.say(output.feed(piece), begins=begins)
+
     def say(self, text: str, *, begins: int) -> None:
-        """Say a piece; a blank line sets it apart from what an earlier step said."""
+        """Say a piece; a blank line sets it apart from what an earlier step said. Raises `LimitReached`."""
         if not text:
             return
         if begins and len(self.said) == begins:
             text = f"\n\n{text}"
-        self.length += len(text)
-        if self.length > LONGEST_REPLY:
+        fitting = text[: LONGEST_REPLY - self.length]
+        if fitting:
+            self.length += len(fitting)
+            self.said.append(fitting)
+            self.journal.say(fitting)
+        if len(fitting) < len(text):
             raise LimitReached("The reply got too long.")
-        self.said.append(text)
-        self.journal.say(text)
 
     def admit(self, call: ToolCall) -> ToolCall:
         """The call, under an id of ours. Raises `LimitReached`."""
@@ -151,6 +193,16 @@ class Speech:
         succeeded, result = await tools.use(self.reads, self.role, call.name, call.arguments)
         self.journal.note(ToolFinished(shown_name(call), succeeded))
         return Utterance(speaker=Speaker.TOOL, text=result, call_id=call.id)
+
+
+def check_finish(finish: Finish) -> None:
+    """Raise unless the model came to a good end."""
+    if finish is Finish.LENGTH:
+        raise CutOff("The reply was cut off: it reached the most tokens that one answer may have.")
+    if finish is Finish.FILTERED:
+        raise ContentFiltered("The provider's content filter stopped the reply.")
+    if finish is Finish.REFUSED:
+        raise ModelRefused("The model declined to answer.")
 
 
 def shown_name(call: ToolCall) -> str:

@@ -4,16 +4,19 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from typing import Any
 from uuid import UUID
 
 import pytest
 from redis.asyncio import Redis
+from sqlalchemy import select
 
 from core.permissions import Principal
 from integrations.language import LanguageModel
 from integrations.openrouter import OpenRouter
 from integrations.scripted import ScriptedModel, Turn
 from jobs.conversations import desk
+from models.conversations import Message
 from sandbox import SandboxConfig
 from services import conversations, maya
 from services.conversations import MessageRow, RunReply
@@ -66,6 +69,13 @@ class Stage:
         found = await conversations.get_reply(self.runtime.reads(self.principal.tenant), reply.id)
         assert found is not None
         return found
+
+    async def usage(self, reply: MessageRow) -> dict[str, Any]:
+        """What the reply has used, as it is stored."""
+        rows = await self.runtime.reads(self.principal.tenant).rows(
+            select(Message.usage).where(Message.id == reply.id)
+        )
+        return dict(rows[0][0])
 
     async def cancel(self, reply: MessageRow) -> MessageRow:
         """Stop the reply."""

@@ -1,4 +1,5 @@
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 from starlette.applications import Starlette
@@ -6,15 +7,29 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from sandbox.wire import Cut, CuttableStream
 from tests.sandbox.conftest import serving
 
 
 @asynccontextmanager
-async def garbled(body: bytes) -> AsyncIterator[str]:
-    """A server that answers every chat completion with these bytes as its event stream; its base URL."""
+async def garbled(
+    body: bytes, headers: Mapping[str, str] | None = None, *, status: int = 200, then: bytes | None = None
+) -> AsyncIterator[str]:
+    """A server that answers every chat completion with these bytes as its event stream; its base URL.
+
+    `then` is repeated without end. With a `content-length` the connection breaks after the bytes.
+    """
+
+    async def parts() -> AsyncIterator[bytes]:
+        yield body
+        while then:
+            await asyncio.sleep(0.001)
+            yield then
+        if headers and "content-length" in headers:
+            raise Cut
 
     async def answer(_: Request) -> Response:
-        return Response(body, media_type="text/event-stream")
+        return CuttableStream(parts(), status, dict(headers or {}), media_type="text/event-stream")
 
     async with serving(Starlette(routes=[Route("/chat/completions", answer, methods=["POST"])])) as url:
         yield url

@@ -1,22 +1,31 @@
 """Maya through the official SDK and real HTTP: the sandbox plays OpenRouter, its faults and a hostile model."""
 
 import asyncio
+import gzip
+import tracemalloc
+from dataclasses import replace
 from typing import Any
 
+import orjson
 import pytest
 
 from integrations.language import (
     Ended,
+    Finish,
     ModelFailed,
     ModelRefused,
     ModelTimedOut,
     ModelUnavailable,
     Piece,
     Prompt,
+    Said,
     Speaker,
+    Tool,
+    Used,
     Utterance,
 )
-from integrations.openrouter import Gathered, OpenRouter
+from integrations.openrouter import OpenRouter
+from sandbox.streams import SWITCHES
 from services import maya
 from tests import factories
 from tests.maya.conftest import Stage, told
@@ -59,11 +68,12 @@ async def test_a_reply_with_real_figures(stage: Stage, openrouter: OpenRouter) -
 async def test_models_fall_back(vendor: Client, openrouter: OpenRouter) -> None:
     """When the first model is down the second speaks, and is named."""
     await vendor.faults(llm={"model_down": {"pattern": "vendor/one"}})
-    *_, ended = await all_of(openrouter)
+    *_, used, ended = await all_of(openrouter)
     assert isinstance(ended, Ended)
     assert ended.model == "vendor/two"
-    assert ended.cost is not None
-    assert ended.cost > 0
+    assert isinstance(used, Used)
+    assert used.cost is not None
+    assert used.cost > 0
 
 
 @pytest.mark.parametrize(
@@ -140,13 +150,6 @@ async def test_silence_times_out(vendor: Client) -> None:
     await model.aclose()
 
 
-async def test_the_content_filter_is_a_refusal(vendor: Client, openrouter: OpenRouter) -> None:
-    """A reply that the provider's filter stopped is a refusal."""
-    await vendor.faults(llm={"script": [{"text": "Well,", "finish_reason": "content_filter"}]})
-    with pytest.raises(ModelRefused):
-        await all_of(openrouter)
-
-
 async def test_cancelling_closes_the_vendors_stream(stage: Stage, vendor: Client, openrouter: OpenRouter) -> None:
     """Cancelling ends the HTTP request, so that the vendor stops too."""
     await vendor.faults(llm={"slow_tokens": {"seconds": 0.1}, "script": ["word " * 200]})
@@ -219,14 +222,145 @@ async def test_what_is_no_chat_completion(chunk: bytes) -> None:
         await model.aclose()
 
 
-def test_endless_tool_calls_are_bounded() -> None:
-    """Fragments without end neither grow the arguments nor the number of calls beyond a limit."""
-    gathered = Gathered("model", finish="tool_calls")
-    for index in range(1_000):
-        gathered.note(index, "id", "name", "x" * 50)
-    for _ in range(1_000):
-        gathered.note(0, None, "more", "x" * 50)
-    ended = gathered.ended()
-    assert len(ended.calls) == 64
-    assert len(ended.calls[0].arguments) == 20_000
-    assert len(ended.calls[0].name) == 200
+TOOLS = [
+    {"name": "list_campaigns", "arguments": {"limit": 7}},
+    {"name": "count_contacts", "arguments": {"status": None, "tag": "a{b"}},
+]
+LOOK_UP: dict[str, object] = {"text": "Let me see 🙂. ", "tool_calls": TOOLS}
+STRICT = {"type": "object", "properties": {}, "required": [], "additionalProperties": False}
+OFFERED = [Tool(name=str(tool["name"]), description="", parameters=STRICT) for tool in TOOLS]
+
+
+@pytest.mark.parametrize("switch", SWITCHES)
+async def test_oddities_of_servers(vendor: Client, openrouter: OpenRouter, switch: str) -> None:
+    """Each oddity that the sandbox can play: text, tool calls and usage come out as the model made them."""
+    prompt = replace(PROMPT, tools=OFFERED)
+    await vendor.faults(llm={"script": [LOOK_UP, LOOK_UP]})
+    *plain, _ = await all_of(openrouter, prompt)
+    await vendor.faults(stream={switch: True})
+    *pieces, ended = await all_of(openrouter, prompt)
+    assert isinstance(ended, Ended)
+    assert "".join(piece.text for piece in pieces if isinstance(piece, Said)) == "Let me see 🙂. "
+    called = [{"name": call.name, "arguments": orjson.loads(call.arguments)} for call in ended.calls]
+    assert called == TOOLS
+    usage = [piece for piece in pieces if isinstance(piece, Used)]
+    assert usage == ([] if switch == "no_usage" else [piece for piece in plain if isinstance(piece, Used)])
+    assert ended.finish is (Finish.REFUSED if switch == "refusal" else Finish.COMPLETE)
+
+
+async def test_several_oddities_in_a_reply(stage: Stage, vendor: Client, openrouter: OpenRouter) -> None:
+    """A reply with look-ups is complete, with its usage, from a server that gets nearly everything wrong."""
+    await factories.contacts(stage.runtime, stage.principal, 7)
+    odd = (
+        *("null_fields", "empty_choices", "content_parts", "reasoning", "same_index", "repeated_names", "no_finish"),
+        *("usage_garbage", "usage_again", "comments", "unreadable_lines", "dense"),
+    )
+    await vendor.faults(stream=dict.fromkeys(odd, True))
+    ended = await stage.with_model(openrouter).run(await stage.ask("How many contacts do I have?"))
+    assert (ended.status, ended.error_code) == ("completed", None)
+    assert "total 7" in ended.content
+    usage = await stage.usage(ended)
+    assert usage["promptTokens"] > 0
+    assert usage["completionTokens"] > 0
+    assert usage["cost"] > 0
+
+
+@pytest.mark.parametrize(
+    ("turn", "stream", "code"),
+    [
+        ({"text": "So far", "finish_reason": "length"}, {}, "CUT_OFF"),
+        ({"text": "So far", "tool_calls": TOOLS[:1], "finish_reason": "length"}, {}, "CUT_OFF"),
+        ({"text": "So far", "finish_reason": "content_filter"}, {}, "CONTENT_FILTERED"),
+        ({"text": "So far"}, {"refusal": True}, "MODEL_REFUSED"),
+        ({"text": "So far"}, {"no_finish": True, "no_done": True}, "MODEL_UNAVAILABLE"),
+    ],
+)
+async def test_ends_that_are_not_good(
+    stage: Stage, vendor: Client, openrouter: OpenRouter, *, turn: object, stream: dict[str, object], code: str
+) -> None:
+    """Cut off, filtered, refused or broken off: each has its code, keeps text and usage, and looks nothing up."""
+    await vendor.faults(llm={"script": [turn]}, stream=stream)
+    stage = stage.with_model(openrouter)
+    reply = await stage.ask()
+    ended = await stage.run(reply)
+    assert (ended.status, ended.content, ended.error_code) == ("failed", "So far", code)
+    assert [type(shown.event) for shown in await stage.see(reply) if not isinstance(shown.event, maya.Token)] == [
+        maya.Ended
+    ]
+    assert (await stage.usage(ended))["completionTokens"] > 0
+    await vendor.faults(stream={})
+    *_, before, _ = (await requests_after(vendor, stage))["messages"]
+    assert before == {"role": "assistant", "content": "So far"}
+
+
+async def requests_after(vendor: Client, stage: Stage) -> dict[str, Any]:
+    """What the model is asked when the person says something more."""
+    await stage.run(await stage.ask("Go on"))
+    return dict((await requests(vendor))[-1]["request"])
+
+
+@pytest.mark.parametrize("end", [b"", b'data: {"error":{"code":502}}\n\n'])
+async def test_what_a_failed_reply_used_is_counted(stage: Stage, end: bytes) -> None:
+    """A usage that is reported before the stream fails counts."""
+    chunk = b'data: {"choices":[{"delta":{"content":"Hi"}}],"usage":{"prompt_tokens":40,"completion_tokens":2}}\n\n'
+    async with garbled(chunk + end) as url:
+        model = OpenRouter(base_url=url, api_key="key")
+        ended = await stage.with_model(model).run(await stage.ask())
+        await model.aclose()
+    assert (ended.content, ended.error_code) == ("Hi", "MODEL_UNAVAILABLE")
+    assert (await stage.usage(ended))["promptTokens"] == 40
+
+
+COMPLETE = b'data: {"choices":[{"delta":{"content":"Hello"},"finish_reason":"stop"}]}\n\n'
+
+
+@pytest.mark.parametrize("headers", [{}, {"content-length": "100000"}])
+async def test_a_stream_that_breaks_after_its_end(headers: dict[str, str]) -> None:
+    """The reply is complete although the connection breaks before the server's mark of the end."""
+    async with garbled(COMPLETE, headers) as url:
+        model = OpenRouter(base_url=url, api_key="key")
+        pieces = await all_of(model)
+        await model.aclose()
+    assert pieces == [Said("Hello"), Ended([], "vendor/one", Finish.COMPLETE)]
+
+
+async def test_a_server_that_never_closes_its_stream(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After the end nobody waits long for a usage that does not come, though comments keep the stream alive."""
+    monkeypatch.setattr("integrations.openrouter.USAGE_SECONDS", 0.2)
+    async with garbled(COMPLETE, then=b": keep-alive\n\n") as url:
+        model = OpenRouter(base_url=url, api_key="key")
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            pieces = await all_of(model)
+        await model.aclose()
+    assert pieces[0] == Said("Hello")
+
+
+@pytest.mark.parametrize("status", [200, 500])
+@pytest.mark.parametrize("compressed", [False, True])
+async def test_endless_answers_are_given_up(status: int, *, compressed: bool) -> None:
+    """A line or an error without end, and one that would be endless if it were unpacked, cost little memory."""
+    part = b"x" * 65_536
+    headers = {"content-encoding": "gzip"} if compressed else {}
+    body = gzip.compress(b"data: " + b"x" * 50_000_000) if compressed else b"data: "
+    async with garbled(body, headers, status=status, then=b"" if compressed else part) as url:
+        model = OpenRouter(base_url=url, api_key="key")
+        tracemalloc.start()
+        try:
+            with pytest.raises(ModelUnavailable):
+                await all_of(model)
+            _, most = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        await model.aclose()
+    assert most < 45_000_000
+
+
+async def test_no_redirect_is_followed(vendor: Client) -> None:
+    """A redirect would carry the conversation elsewhere; it is an outage."""
+    for status in (301, 307, 308):
+        async with garbled(b"", {"location": f"{vendor.url}/api/v1/chat/completions"}, status=status) as url:
+            model = OpenRouter(base_url=url, api_key="key")
+            with pytest.raises(ModelUnavailable, match=str(status)):
+                await all_of(model)
+            await model.aclose()
+    assert await requests(vendor) == []

@@ -1,15 +1,17 @@
 """Runs of Maya with a scripted model."""
 
 import asyncio
+import math
 
 import pytest
 from sqlalchemy import func, update
 
-from integrations.language import ModelRefused, ModelTimedOut, ModelUnavailable, ToolCall
+from integrations.language import Finish, ModelRefused, ModelTimedOut, ModelUnavailable, ToolCall
 from integrations.scripted import ScriptedModel, calls, says
 from models.conversations import Message
 from services import maya
 from services.maya.running import LOOK_SECONDS
+from services.maya.speaking import LONGEST_REPLY
 from tests import factories
 from tests.maya.acting import FOR_EVER, begun, speaking
 from tests.maya.conftest import Stage, sequences, told
@@ -197,5 +199,29 @@ async def test_a_model_that_never_stops_looking_up(stage: Stage) -> None:
     many = [ToolCall(id=str(n), name="nothing", arguments=f'{{"n":{n}}}') for n in range(21)]
     ended = await stage.scripted(says(calls=many)).run(await stage.ask())
     assert ended.error_code == "RUN_LIMIT"
-    ended = await stage.scripted(says("x" * 30_000)).run(await stage.ask())
-    assert ended.error_code == "RUN_LIMIT"
+
+
+@pytest.mark.parametrize("pieces", [["x" * 30_000], ["x" * 700] * 40])
+async def test_a_reply_that_gets_too_long_keeps_what_fits(stage: Stage, pieces: list[str]) -> None:
+    """Text beyond the limit ends the reply with RUN_LIMIT; what came before is kept, to the character."""
+    stage = stage.scripted(says(*pieces))
+    reply = await stage.ask()
+    ended = await stage.run(reply)
+    assert (ended.error_code, ended.content) == ("RUN_LIMIT", "x" * LONGEST_REPLY)
+    assert told(await stage.see(reply)) == ended.content
+
+
+async def test_what_nobody_sees_counts_too(stage: Stage) -> None:
+    """A model that sends characters that are filtered out, without end, is stopped."""
+    ended = await stage.scripted(says("So far ", *["\u200b" * 50_000] * 30)).run(await stage.ask())
+    assert (ended.error_code, ended.content) == ("RUN_LIMIT", "So far ")
+
+
+async def test_usage_of_all_steps(stage: Stage) -> None:
+    """Steps add up, the last that fails among them."""
+    stage = stage.scripted(calls("list_campaigns", '{"limit":1}'), says("Half", finish=Finish.LENGTH))
+    ended = await stage.run(await stage.ask())
+    assert (ended.content, ended.error_code) == ("Half", "CUT_OFF")
+    usage = await stage.usage(ended)
+    assert (usage["promptTokens"], usage["completionTokens"], usage["steps"]) == (20, 1, 2)
+    assert math.isclose(usage["cost"], 0.002)

@@ -1,0 +1,233 @@
+"""How servers fragment tool calls: each dialect cuts the same calls in its own way.
+
+Written from reports about the servers, as shapes in our own words. What is to come out is known by construction.
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hypothesis import strategies as st
+
+NAMES = ("list_campaigns", "campaign_stats", "count_contacts")
+Part = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """A call that the model makes, with its arguments in the pieces that a server sends."""
+
+    name: str
+    pieces: tuple[str, ...]
+
+    @property
+    def arguments(self) -> str:
+        """The arguments as a text."""
+        return "".join(self.pieces)
+
+
+VALUES = (
+    st.none() | st.integers(-9, 99) | st.text('ab{}[]"\\:, é😀', max_size=8) | st.lists(st.integers(0, 9), max_size=2)
+)
+OBJECTS = st.dictionaries(
+    st.text('abc{}"\\', min_size=1, max_size=4),
+    VALUES | st.dictionaries(st.text("ab", max_size=2), VALUES, max_size=2),
+    min_size=1,
+    max_size=3,
+)
+
+
+@st.composite
+def calls(draw: st.DrawFn) -> list[Call]:
+    """One to four calls, each cut anywhere."""
+    found = []
+    for _ in range(draw(st.integers(1, 4))):
+        text = json.dumps(draw(OBJECTS), ensure_ascii=draw(st.booleans()))
+        cuts = sorted(draw(st.lists(st.integers(0, len(text)), max_size=4)))
+        pieces = [text[start:end] for start, end in zip([0, *cuts], [*cuts, len(text)], strict=True)]
+        found.append(Call(name=draw(st.sampled_from(NAMES)), pieces=tuple(pieces)))
+    return found
+
+
+def part(arguments: str | None = None, name: str | None = None, **keys: object) -> Part:
+    """A fragment as it stands in a chunk."""
+    function = {key: value for key, value in (("name", name), ("arguments", arguments)) if value is not None}
+    return {**keys, "function": function}
+
+
+def documented(made: Sequence[Call]) -> list[Part]:
+    """The id, the name and the index in the first fragment, then the index alone."""
+    found = []
+    for index, call in enumerate(made):
+        found.append(part("", call.name, index=index, id=f"c{index}", type="function"))
+        found += [part(piece, index=index) for piece in call.pieces]
+    return found
+
+
+def interleaved(made: Sequence[Call]) -> list[Part]:
+    """Fragments of all calls in turn, told apart by their index."""
+    return _in_turn([documented([call]) for call in made], lambda index, each: {**each, "index": index})
+
+
+def interleaved_ids(made: Sequence[Call]) -> list[Part]:
+    """Fragments of all calls in turn, all under index 0, told apart by the id that each of them has."""
+    return _in_turn([documented([call]) for call in made], lambda at, each: {**each, "id": f"c{at}", "index": 0})
+
+
+def _in_turn(lists: list[list[Part]], changed: Callable[[int, Part], Part]) -> list[Part]:
+    found = []
+    for step in range(max(map(len, lists))):
+        for at, parts in enumerate(lists):
+            if step < len(parts):
+                each = changed(at, parts[step])
+                if "id" in each:
+                    each["id"] = f"c{at}"
+                found.append(each)
+    return found
+
+
+def one_index(made: Sequence[Call]) -> list[Part]:
+    """Index 0 for all; the id in the first fragment only."""
+    return [{**each, "index": 0} for each in documented(made)]
+
+
+def one_index_empty_ids(made: Sequence[Call]) -> list[Part]:
+    """Index 0 for all, and '' for the id after the first fragment."""
+    return [{"id": "", **each, "index": 0} for each in documented(made)]
+
+
+def one_index_each_id(made: Sequence[Call]) -> list[Part]:
+    """Index 0 for all, and each call's id, a small number, in all of its fragments."""
+    return [{**each, "index": 0, "id": str(each["index"])} for each in documented(made)]
+
+
+def no_index(made: Sequence[Call]) -> list[Part]:
+    """No index at all; the id in the first fragment only."""
+    return [{key: value for key, value in each.items() if key != "index"} for each in documented(made)]
+
+
+def null_index(made: Sequence[Call]) -> list[Part]:
+    """A null index, and null for whatever a fragment has not."""
+    return [{"id": None, "type": None, **each, "index": None} for each in documented(made)]
+
+
+def no_ids(made: Sequence[Call]) -> list[Part]:
+    """No ids; the index tells calls apart."""
+    return [{key: value for key, value in each.items() if key != "id"} for each in documented(made)]
+
+
+def names_alone(made: Sequence[Call]) -> list[Part]:
+    """Neither ids nor indexes: a name begins a call, each time."""
+    return [{"function": each["function"]} for each in documented(made)]
+
+
+def whole(made: Sequence[Call]) -> list[Part]:
+    """Each call in one fragment under index 0, with an id."""
+    return [part(call.arguments, call.name, index=0, id=f"function-call-{at}") for at, call in enumerate(made)]
+
+
+def whole_nameless(made: Sequence[Call]) -> list[Part]:
+    """Each call in one fragment, without id and index."""
+    return [part(call.arguments, call.name) for call in made]
+
+
+def whole_objects(made: Sequence[Call]) -> list[Part]:
+    """Each call in one fragment, the arguments as an object."""
+    return [
+        {"id": f"c{at}", "function": {"name": call.name, "arguments": json.loads(call.arguments)}}
+        for at, call in enumerate(made)
+    ]
+
+
+def flat(made: Sequence[Call]) -> list[Part]:
+    """Name and arguments beside the id, without `function`."""
+    return [{"id": f"c{at}", "name": call.name, "arguments": call.arguments} for at, call in enumerate(made)]
+
+
+def repeated(made: Sequence[Call]) -> list[Part]:
+    """Id, name and index in every fragment."""
+    return [part(piece, call.name, index=at, id=f"c{at}") for at, call in enumerate(made) for piece in call.pieces]
+
+
+def repeated_one_index(made: Sequence[Call]) -> list[Part]:
+    """Id and name in every fragment, index 0 for all."""
+    return [{**each, "index": 0} for each in repeated(made)]
+
+
+def other_ids(made: Sequence[Call]) -> list[Part]:
+    """After a call's first fragment another id, the same for all the others of the call."""
+    return [{"id": f"other{each['index']}", **each} for each in documented(made)]
+
+
+def random_ids(made: Sequence[Call]) -> list[Part]:
+    """Another id with every fragment; the index is right."""
+    return [{**each, "id": f"random{at}"} for at, each in enumerate(documented(made))]
+
+
+def wrong_first_index(made: Sequence[Call]) -> list[Part]:
+    """The first fragment of every call has index 0, the others have the right one and no id."""
+    return [{**each, "index": 0} if "id" in each else each for each in documented(made)]
+
+
+def late_functions(made: Sequence[Call]) -> list[Part]:
+    """First the id, with a null function, then the name, then the arguments, all under index 0."""
+    found: list[Part] = []
+    for at, call in enumerate(made):
+        found += [{"index": 0, "id": f"c{at}", "function": None}, part(None, call.name, index=0)]
+        found += [part(piece, index=0) for piece in call.pieces]
+    return found
+
+
+def placeholders(made: Sequence[Call]) -> list[Part]:
+    """The arguments begin with an empty object, which the real ones take the place of."""
+    return [
+        {**each, "function": {**each["function"], "arguments": "{}"}} if "id" in each else each
+        for each in documented(made)
+    ]
+
+
+def told_again(made: Sequence[Call]) -> list[Part]:
+    """At the end every call once more, whole."""
+    again = [part(call.arguments, call.name, index=at, id=f"c{at}") for at, call in enumerate(made)]
+    return [*documented(made), *again]
+
+
+def split_names(made: Sequence[Call]) -> list[Part]:
+    """The name in two pieces."""
+    found: list[Part] = []
+    for each in documented(made):
+        name = each["function"].get("name")
+        found += (
+            [part("", name[:4], index=each["index"], id=each["id"]), part("", name[4:], index=each["index"])]
+            if name
+            else [each]
+        )
+    return found
+
+
+DIALECTS = (
+    documented,
+    interleaved,
+    interleaved_ids,
+    one_index,
+    one_index_empty_ids,
+    one_index_each_id,
+    no_index,
+    null_index,
+    no_ids,
+    names_alone,
+    whole,
+    whole_nameless,
+    whole_objects,
+    flat,
+    repeated,
+    repeated_one_index,
+    other_ids,
+    random_ids,
+    wrong_first_index,
+    late_functions,
+    placeholders,
+    told_again,
+    split_names,
+)
