@@ -90,7 +90,8 @@ class RenderPreviewInput:
 class RenderedPreview:
     subject: str | None = strawberry.field(default=None, description="The subject. Null when a text has an error.")
     html_content: str | None = strawberry.field(
-        default=None, description="The HTML, with the footer that is added where the link is missing. Null on error."
+        default=None,
+        description="The HTML, with the footer for readers who would see no unsubscribe link. Null on error.",
     )
     text_content: str | None = strawberry.field(default=None, description="The text part. Null on error.")
     user_errors: list[UserError] = strawberry.field(

@@ -7,10 +7,14 @@ from schema.errors import USER_ERRORS, UserError
 CAMPAIGN_ID = "Global id of the campaign; NOT_FOUND for any other."
 SUBJECT = "The subject line, a Liquid template: one line of at most 998 characters."
 HTML = (
-    "The HTML, a Liquid template of at most 512 KiB. Without `{{ unsubscribeUrl }}` a footer with the link is added "
-    "when it is sent. TEMPLATE_INVALID tells line and column of what does not parse."
+    "The HTML, a Liquid template of at most 512 KiB. A recipient who would see no link to `{{ unsubscribeUrl }}` "
+    "gets a footer with one; a mention in a comment, a hidden element or a branch not taken is no link. "
+    "TEMPLATE_INVALID tells line and column of what does not parse."
 )
-TEXT = "The text part, a Liquid template of at most 512 KiB; when empty, it is made from the HTML."
+TEXT = (
+    "The text part, a Liquid template of at most 512 KiB; when empty, it is made from the HTML that each recipient "
+    "gets. Where it does not show `{{ unsubscribeUrl }}` a footer does."
+)
 CLEARS = " Left out it stays; null clears it."
 
 

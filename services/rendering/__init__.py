@@ -3,7 +3,6 @@
 from services.rendering.checks import check_content
 from services.rendering.errors import RenderFailed, TemplateInvalid
 from services.rendering.messages import MessageTemplate, RenderedMessage, compile_message
-from services.rendering.plain_text import plain_text
 from services.rendering.templates import Template, compile_template
 from services.rendering.variables import campaign_variables, contact_variables
 
@@ -18,5 +17,4 @@ __all__ = [
     "compile_message",
     "compile_template",
     "contact_variables",
-    "plain_text",
 ]

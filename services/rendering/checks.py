@@ -1,13 +1,27 @@
 """Warnings about content that is valid but will surprise its author."""
 
 import re
+from collections.abc import Callable, Iterator
 from typing import Final
 
-from services.rendering.messages import MessageTemplate, has_unsubscribe_link
+from services.rendering.errors import RenderFailed
+from services.rendering.footers import UNSUBSCRIBE, page_shows, text_shows
+from services.rendering.messages import MessageTemplate
 from services.rendering.problems import nearest
+from services.rendering.reading import read
 from services.rendering.templates import Template
 from services.rendering.variables import CUSTOM_FIELDS, KNOWN, is_known
 
+NO_LINK: Final = "The {part} has no unsubscribe link ({{{{ unsubscribeUrl }}}}), so a footer with one is added."
+NONE_SEES: Final = (
+    "The {part} mentions {{{{ unsubscribeUrl }}}}, but readers see no link to it, so a footer with one is added."
+)
+SOME_LACK: Final = (
+    "Some recipients see no unsubscribe link in the {part}, because {{{{ unsubscribeUrl }}}} depends on a condition: "
+    "they get a footer with one."
+)
+PROBE: Final = "https://unsubscribe.invalid/0"
+SAMPLE_VALUES: Final = ("Ada", 7, ["vip"])
 CLIPPED_AT: Final = 102 * 1024
 MOST_VARIABLES: Final = 20
 STRIPPED: Final = {
@@ -30,7 +44,7 @@ def check_content(
     return [
         *_subject(subject),
         *_variables(message, custom_fields),
-        *_footer(html_content, message),
+        *_footers(message),
         *_size(message.html),
         *_stripped(html_content),
     ]
@@ -57,10 +71,45 @@ def _in_use(path: str, names: set[str]) -> bool:
     return any(path == name or path.startswith(f"{name}.") for name in names)
 
 
-def _footer(html_content: str, message: MessageTemplate) -> list[str]:
-    if message.html.source == html_content and has_unsubscribe_link(message.html):
+def _footers(message: MessageTemplate) -> Iterator[str]:
+    """Say where a footer with the unsubscribe link is added, and when only some recipients get it."""
+    yield from _footer("HTML", message.html, lambda html: page_shows(read(html), PROBE))
+    if message.text:
+        yield from _footer("text", message.text, lambda text: text_shows(text, PROBE))
+
+
+def _footer(part: str, template: Template, shows: Callable[[str], bool]) -> list[str]:
+    if UNSUBSCRIBE not in template.variables:
+        return [NO_LINK.format(part=part)]
+    shown = {shows(text) for text in _rendered_samples(template)}
+    if shown == {True}:
         return []
-    return ["The HTML has no unsubscribe link ({{ unsubscribeUrl }}), so a footer with one is added."]
+    if len(shown) > 1:
+        return [SOME_LACK.format(part=part)]
+    return [NONE_SEES.format(part=part)]
+
+
+def _rendered_samples(template: Template) -> Iterator[str]:
+    for sample in _samples(template.variables):
+        try:
+            yield template.render({**sample, UNSUBSCRIBE: PROBE})
+        except RenderFailed:
+            continue
+
+
+def _samples(variables: frozenset[str]) -> Iterator[dict[str, object]]:
+    """Nothing known of the recipient, and each kind of value for all that the template reads."""
+    yield {}
+    for value in SAMPLE_VALUES:
+        sample: dict[str, object] = {}
+        for path in sorted(variables):
+            place = sample
+            *parents, last = path.split(".")
+            for name in parents:
+                inner = place.setdefault(name, {})
+                place = inner if isinstance(inner, dict) else {}
+            place[last] = value
+        yield sample
 
 
 def _size(html: Template) -> list[str]:

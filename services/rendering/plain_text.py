@@ -1,143 +1,46 @@
-"""A plain text part from an HTML template, made once: the Liquid in it survives and is rendered per recipient.
-
-The standard library's HTML parser takes quadratic time on tags that never close, so the few things a text needs
-(names of elements, `href`, `alt`) are read with patterns that cannot run back.
-"""
+"""What a text part is made of: lines, and addresses as a reader wants them."""
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from html import unescape
 from typing import Final
 
-LIQUID: Final = re.compile(r"\{\{.*?\}\}|\{%.*?%\}", re.DOTALL)
-MARK: Final = re.compile("\x01[%=]([0-9]+)\x02")
-CONTROL_MARK: Final = re.compile("\x01%[0-9]+\x02")
-CONTROL_LINE: Final = re.compile("^((?:\x01%[0-9]+\x02)+)\n", re.MULTILINE)
-LONE_BRACE: Final = re.compile("\\{(?=[{%\x01])")
-TAG: Final = re.compile(
-    r"""<(/?)([a-zA-Z][a-zA-Z0-9]{0,20}+)((?:"[^"]{0,3000}+"|'[^']{0,3000}+'|[^<>"'])*+)>|<[!?][^<>]*+>"""
-)
-ATTRIBUTE: Final = re.compile(
-    r"""(?<![\w-])(href|alt)\s*+=\s*+(?:"([^"]*+)"|'([^']*+)'|([^\s"'>]++))""", re.IGNORECASE
-)
-DROPPED: Final = frozenset({"script", "style", "head", "title", "template", "noscript", "svg"})
-LINES: Final = frozenset({"br", "tr", "li", "dt", "dd", "div", "section", "header", "footer", "address", "center"})
-PARAGRAPHS: Final = frozenset(
-    {"p", "h1", "h2", "h3", "h4", "h5", "h6", "ul", "ol", "table", "blockquote", "hr", "pre", "article"}
-)
+LINE: Final = "\x84"
+"""A line's end in text before `tidy`. No source or value can hold it but as a stray character."""
+SPACES: Final = re.compile(r"[ \t\n\r\f\xa0]+")
+UNSEEN_CHARACTERS: Final = re.compile(f"[{LINE}\xad\u200b-\u200f\u2060\ufeff]+")
+ADDRESS_START: Final = re.compile(r"\A(?:mailto:|tel:|sms:|(?:https?:)?//)?(?:www\.)?", re.IGNORECASE)
+TELEPHONE: Final = re.compile(r"\+?[0-9][0-9 ().-]{2,30}")
+NOT_DIGITS: Final = re.compile(r"[ ().\xa0-]+")
 
 
-@dataclass(slots=True)
-class _Text:
-    """The text so far; `skipped` counts the open elements whose content nobody reads."""
-
-    pieces: list[str] = field(default_factory=list)
-    link: tuple[str, int] | None = None
-    skipped: int = 0
-
-    def write(self, text: str) -> None:
-        if not self.skipped:
-            self.pieces.append(text)
+def tidy(text: str) -> str:
+    """A page's text with single spaces, at most one empty line in a row, and a line end."""
+    text = SPACES.sub(" ", text)
+    text = re.sub(f" ?{LINE} ?", LINE, text)
+    return re.sub(LINE + "{3,}", LINE * 2, text).strip(" " + LINE).replace(LINE, "\n") + "\n"
 
 
-def plain_text(html: str) -> str:
-    """The text part for an HTML template: links as "text (url)", no styles or scripts, merge tags kept."""
-    tags: list[str] = []
-
-    def mark(match: re.Match[str]) -> str:
-        tags.append(match[0])
-        return f"\x01{'%' if match[0].startswith('{%') else '='}{len(tags) - 1}\x02"
-
-    text = _Text()
-    _read(text, "".join(_without_comments(LIQUID.sub(mark, html))))
-    source = LONE_BRACE.sub("{{ '{' }}", _tidy("".join(text.pieces)))
-    return MARK.sub(lambda match: tags[int(match[1])], source)
+def readable_address(href: str) -> str:
+    """An address as a reader wants it: nothing for a place in this message, an e-mail address without `mailto:`."""
+    scheme, colon, rest = href.partition(":")
+    scheme = scheme.lower()
+    if href.startswith("#") or (colon and scheme in {"javascript", "data", "vbscript"}):
+        return ""
+    if colon and scheme in {"mailto", "tel", "sms"}:
+        return rest.partition("?")[0].strip()
+    return href
 
 
-def _without_comments(html: str) -> Iterator[str]:
-    position = 0
-    while (start := html.find("<!--", position)) >= 0:
-        end = html.find("-->", start + 4)
-        if end < 0:
-            break
-        yield html[position:start]
-        position = end + 3
-    yield html[position:]
+def is_same(shown: str, target: str) -> bool:
+    """Whether a link's text says its address already, whatever of scheme, `www.` and last slash it leaves out."""
+    text = UNSEEN_CHARACTERS.sub("", shown).strip()
+    return text == target or _host_and_path(text) == _host_and_path(target) or _is_number(text, target)
 
 
-def _read(text: _Text, html: str) -> None:
-    position = 0
-    for tag in TAG.finditer(html):
-        _data(text, html[position : tag.start()])
-        position = tag.end()
-        if not tag[2]:
-            continue
-        name = tag[2].lower()
-        if tag[1]:
-            _close(text, name)
-        else:
-            _open(text, name, tag[3])
-    _data(text, html[position:])
+def _host_and_path(address: str) -> tuple[str, str]:
+    host, slash, path = ADDRESS_START.sub("", address).partition("/")
+    return host.lower(), (slash + path).rstrip("/")
 
 
-def _data(text: _Text, data: str) -> None:
-    if text.skipped:
-        # An `if` that opens in here may close out there, so tags stay; what they would print does not.
-        text.pieces.extend(CONTROL_MARK.findall(data))
-    else:
-        text.pieces.append(re.sub(r"\s+", " ", unescape(data)))
-
-
-def _open(text: _Text, name: str, attributes: str) -> None:
-    if name in DROPPED:
-        text.skipped += not attributes.endswith("/")
-        return
-    if name == "body":
-        text.skipped = 0  # </head> may be left out
-    elif name == "a":
-        text.link = _attribute(attributes, "href"), len(text.pieces)
-    elif name == "img":
-        text.write(_attribute(attributes, "alt"))
-    elif name in {"td", "th"}:
-        text.write(" ")
-    _break(text, name)
-    if name == "li":
-        text.write("- ")
-
-
-def _close(text: _Text, name: str) -> None:
-    if name in DROPPED:
-        text.skipped = max(text.skipped - 1, 0)
-    elif name == "a" and text.link:
-        _close_link(text, *text.link)
-        text.link = None
-    if name != "br":
-        _break(text, name)
-
-
-def _attribute(attributes: str, name: str) -> str:
-    for match in ATTRIBUTE.finditer(attributes):
-        if match[1].lower() == name:
-            return unescape(match[2] or match[3] or match[4] or "").strip()
-    return ""
-
-
-def _break(text: _Text, name: str) -> None:
-    if name in PARAGRAPHS:
-        text.write("\n\n")
-    elif name in LINES:
-        text.write("\n")
-
-
-def _close_link(text: _Text, href: str, start: int) -> None:
-    shown = "".join(text.pieces[start:]).strip()
-    target = href.removeprefix("mailto:")
-    if target and not target.startswith("#") and target != shown:
-        text.write(f" ({target})" if shown else target)
-
-
-def _tidy(text: str) -> str:
-    text = re.sub(r"[ \t\xa0]+", " ", text)
-    text = CONTROL_LINE.sub(r"\1", re.sub(r" ?\n ?", "\n", text))
-    return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
+def _is_number(shown: str, target: str) -> bool:
+    """Whether both are one telephone number, written with other spaces and dashes."""
+    return TELEPHONE.fullmatch(target) is not None and NOT_DIGITS.sub("", shown) == NOT_DIGITS.sub("", target)

@@ -1,0 +1,320 @@
+"""HTML as its reader sees it: the text, the links with their addresses, and where one more line would be seen.
+
+An approximation of how browsers build their tree (WHATWG HTML, 13.2.6) with a bounded cost for every tag: enough to
+know which elements are open. In doubt a link counts as unseen.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from html import unescape
+from typing import Final, NamedTuple
+
+from services.rendering.elements import (
+    CELLS,
+    ENDED_BY,
+    ENDS_PARAGRAPH,
+    FORMATTING,
+    IN_TABLE,
+    ITEMS,
+    LINES,
+    LISTS,
+    PARAGRAPHS,
+    SCOPES,
+    VOID,
+)
+from services.rendering.plain_text import LINE, is_same, readable_address, tidy
+from services.rendering.tokens import End, Start, Text, Token, Unclosed, Verbatim, attributes, tokens
+from services.rendering.visibility import (
+    IMAGE_HIDDEN,
+    LINK_HIDDEN,
+    LINKLESS,
+    PREFORMATTED,
+    REMOVED,
+    SEEN,
+    TEXT_HIDDEN,
+    TINY,
+    is_blank,
+    within,
+)
+
+LINE_ENDS: Final = re.compile(r"\r\n?|\n")
+READABLE: Final = re.compile(
+    "[^\\s\x84\xad\u034f\u115f\u1160\u17b4\u17b5\u180e\u200b-\u200f\u2060-\u2064\u3164\ufeff]"
+)
+NEAR: Final = 8
+"""How many open elements are looked at for an item that the next one ends."""
+
+
+class Open(NamedTuple):
+    """An open element: what held around it, and where hiding began."""
+
+    name: str
+    outside: int
+    since: int | None
+
+
+@dataclass(slots=True, kw_only=True)
+class Link:
+    """An open link: its address, where its text begins, in how many scopes, and whether a reader can follow it."""
+
+    href: str
+    start: int
+    scope: int
+    usable: bool
+    seen: bool = False
+
+
+@dataclass(slots=True, kw_only=True)
+class Page:
+    """What was read, and how far the reading has come.
+
+    `links` are the addresses that a reader sees and can follow, `end` is where one more line of HTML would be seen.
+    """
+
+    pieces: list[str] = field(default_factory=list)
+    seen: list[str] = field(default_factory=list)
+    links: set[str] = field(default_factory=set)
+    end: int | None = None
+    hidden: int = SEEN
+    since: int | None = None
+    open: list[Open] = field(default_factory=list)
+    scopes: list[tuple[str, Counter[str]]] = field(default_factory=lambda: [("", Counter())])
+    link: Link | None = None
+    areas: list[tuple[str, str]] = field(default_factory=list)
+    maps: set[str] = field(default_factory=set)
+    map_name: str = ""
+    ignores_head: bool = False
+
+    @property
+    def text(self) -> str:
+        """All that a text part should say, as `tidy` takes it."""
+        return "".join(self.pieces)
+
+    @property
+    def seen_text(self) -> str:
+        """The characters that are seen on the page itself: no addresses of links, no texts for images."""
+        return "".join(self.seen)
+
+
+def read(html: str) -> Page:
+    """What a reader of the HTML sees; linear in its length."""
+    page = _read(html, Page())
+    if any(element.name == "head" for element in page.open[:NEAR]):
+        # A head that nothing ends: browsers end it with the first element that does not belong there.
+        page = _read(html, Page(ignores_head=True))
+    return page
+
+
+def plain_text(html: str) -> str:
+    """The text part for rendered HTML: links as "text (address)", nothing that is not seen."""
+    return tidy(read(html).text)
+
+
+def _read(html: str, page: Page) -> Page:
+    if LINE in html:
+        html = html.replace(LINE, "\x85")
+    for token in tokens(html):
+        take(page, token)
+    end = len(html) if page.end is None else page.end
+    page.end = end if page.since is None else min(end, page.since)
+    finish(page)
+    return page
+
+
+def take(page: Page, token: Token) -> None:
+    """Read the next token."""
+    if isinstance(token, Text):
+        _write(page, unescape(token.source) if "&" in token.source else token.source)
+    elif isinstance(token, Start):
+        _start(page, token)
+    elif isinstance(token, End):
+        _end(page, token)
+    elif isinstance(token, Verbatim):
+        _write(page, unescape(token.source) if token.name == "textarea" else token.source)
+    elif isinstance(token, Unclosed) and page.since is None:
+        page.since = token.position
+
+
+def finish(page: Page) -> None:
+    """Close what the end of the HTML closes."""
+    _close_link(page)
+    page.links.update(href for name, href in page.areas if name in page.maps)
+
+
+def _write(page: Page, text: str) -> None:
+    if page.hidden & TEXT_HIDDEN:
+        return
+    if page.hidden & PREFORMATTED:
+        text = LINE_ENDS.sub(LINE, text)
+    page.pieces.append(text)
+    if not page.hidden & LINKLESS:
+        page.seen.append(text)
+    if page.link and not page.link.seen and READABLE.search(text):
+        page.link.seen = True
+
+
+def _start(page: Page, tag: Start) -> None:
+    name = tag.name
+    found = attributes(tag.attributes) if tag.attributes else {}
+    if name == "body":
+        _end_head(page)
+    elif name in {"html", "head"} and (page.ignores_head or page.open):
+        return
+    _end_implied(page, name)
+    _break(page, name)
+    if name in VOID:
+        _void(page, name, found)
+        return
+    inside = within(page.hidden, name, found)
+    if tag.attributes.endswith("/") and inside & ~page.hidden & REMOVED:
+        # `<style/>` hides the rest in browsers and nothing elsewhere: no text is lost, but no link counts.
+        inside, name = page.hidden | LINKLESS, f"{name}/"
+    _push(page, name, inside, tag.position)
+    if name == "a":
+        _open_link(page, found)
+    elif name == "li":
+        _mark(page, "- ")
+    elif name in {"td", "th"}:
+        _mark(page, " ")
+    elif name == "map":
+        page.map_name = found.get("name", "")
+
+
+def _void(page: Page, name: str, found: Mapping[str, str]) -> None:
+    hidden = within(page.hidden, name, found)
+    if name == "img" and not hidden & IMAGE_HIDDEN:
+        _mark(page, found.get("alt", ""))
+        if not is_blank(found):
+            page.maps.add(found.get("usemap", "").removeprefix("#"))
+            if page.link:
+                page.link.seen = True
+    elif name == "area" and not hidden & LINK_HIDDEN and page.map_name:
+        page.areas.append((page.map_name, _address(found)))
+
+
+def _mark(page: Page, text: str) -> None:
+    if not page.hidden & IMAGE_HIDDEN:
+        page.pieces.append(text)
+
+
+def _break(page: Page, name: str) -> None:
+    if page.hidden & IMAGE_HIDDEN:
+        return
+    if name in PARAGRAPHS:
+        page.pieces.append(LINE * 2)
+    elif name in LINES:
+        page.pieces.append(LINE)
+
+
+def _end(page: Page, tag: End) -> None:
+    name = tag.name
+    if name in {"body", "html"}:
+        if name == "body" and not page.hidden & LINK_HIDDEN:
+            page.end = tag.position
+        return
+    if name == "head":
+        _end_head(page)
+        return
+    if name == "br":
+        _break(page, name)
+        return
+    if name == "a":
+        _close_link(page)
+    _pop(page, name)
+    _break(page, name)
+
+
+def _push(page: Page, name: str, inside: int, position: int) -> None:
+    page.open.append(Open(name, page.hidden, page.since))
+    page.scopes[-1][1][name] += 1
+    if name in SCOPES:
+        page.scopes.append((name, Counter()))
+    page.hidden = inside
+    if page.since is None and inside & LINK_HIDDEN:
+        page.since = position
+
+
+def _pop(page: Page, name: str) -> None:
+    """Close the innermost open element of a name, and all in it; nothing when its scope has none."""
+    if name in IN_TABLE and page.scopes[-1][0] in CELLS and name != page.scopes[-1][0]:
+        if not page.scopes[-2][1][name] and page.scopes[-2][0] != name:
+            return
+        _pop(page, page.scopes[-1][0])
+    scope, count = page.scopes[-1]
+    if scope != name and not count[name]:
+        return
+    hiding: list[tuple[str, int]] = []
+    inside, since = page.hidden, page.since
+    while True:
+        element = page.open.pop()
+        if page.scopes[-1][0] == element.name:
+            page.scopes.pop()
+            hiding.clear()
+        page.scopes[-1][1][element.name] -= 1
+        added = inside & ~element.outside
+        inside = page.hidden = element.outside
+        page.since = element.since
+        if element.name == name:
+            break
+        if element.name in FORMATTING and added & LINK_HIDDEN and len(hiding) < NEAR:
+            hiding.append((element.name, added))
+    if page.link and len(page.scopes) < page.link.scope:
+        _close_link(page)
+    for again, added in reversed(hiding):
+        # Browsers open a formatting element again that its parent's end has closed.
+        _push(page, again, page.hidden | added, since or 0)
+
+
+def _end_head(page: Page) -> None:
+    if page.open and any(element.name == "head" for element in page.open[:NEAR]):
+        while page.open:
+            _pop(page, page.open[-1].name)
+
+
+def _end_implied(page: Page, name: str) -> None:
+    """Close the elements whose end tags may be left out before this one."""
+    if name in ENDS_PARAGRAPH and page.scopes[-1][1]["p"]:
+        _pop(page, "p")
+    if name == "a":
+        _close_link(page)
+        _pop(page, "a")
+    for ended in ENDED_BY.get(name, ()):
+        if page.scopes[-1][0] == ended or (ended not in CELLS and page.scopes[-1][1][ended]):
+            _pop(page, ended)
+    if items := ITEMS.get(name):
+        for element in page.open[: -NEAR - 1 : -1]:
+            if element.name in items:
+                _pop(page, element.name)
+                break
+            if element.name in LISTS or element.name in SCOPES:
+                break
+
+
+def _open_link(page: Page, found: Mapping[str, str]) -> None:
+    if address := _address(found):
+        usable = not page.hidden & LINK_HIDDEN & ~TINY
+        page.link = Link(href=address, start=len(page.pieces), scope=len(page.scopes), usable=usable)
+
+
+def _address(found: Mapping[str, str]) -> str:
+    return re.sub(r"[\t\n\r\f]+", "", found.get("href", "")).strip()
+
+
+def _close_link(page: Page) -> None:
+    link, page.link = page.link, None
+    if link is None or not link.seen:
+        return
+    if link.usable:
+        page.links.add(link.href)
+    shown = page.pieces[link.start :]
+    target = readable_address(link.href)
+    if not target or is_same("".join(shown), target):
+        return
+    tail: list[str] = []
+    while shown and not shown[-1].strip(" " + LINE):
+        tail.append(shown.pop())
+        page.pieces.pop()
+    page.pieces.append(f" ({target})" if "".join(shown).strip() else target)
+    page.pieces.extend(reversed(tail))

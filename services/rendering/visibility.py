@@ -1,0 +1,118 @@
+"""Whether a reader sees an element: by its name, its attributes and its inline style.
+
+Style sheets are not looked at: many mail clients drop them, and what they hide for some is seen by others.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Final
+
+from services.rendering.elements import NO_LINKS, UNSEEN
+
+CSS_COMMENT: Final = re.compile(r"/\*(?:[^*]|\*(?!/))*+(?:\*/)?")
+ZERO: Final = re.compile(r"[+-]?(?:0+(?:\.0*)?|\.0+)(?:[a-z]+|%)?")
+NUMBER: Final = re.compile(r"(-?[0-9]{0,9}(?:\.[0-9]{0,9})?)([a-z]+|%)?")
+IMPORTANT: Final = re.compile(r"\s*!\s*important\Z")
+SMALLEST: Final = 1.0
+"""Pixels or points: text of this size is a way to hide it."""
+FAR_AWAY: Final = -900
+RELATIVE: Final = frozenset({"em", "%", "ex", "ch", "inherit", "unset", "smaller", "larger"})
+# Why what comes now is not seen, as bits: plain numbers, because this is asked for every tag of every message.
+SEEN: Final = 0
+REMOVED: Final = 1
+TINY: Final = 2
+INVISIBLE: Final = 4
+LINKLESS: Final = 8
+PREFORMATTED: Final = 16
+"""Hides nothing, but line ends count there."""
+TEXT_HIDDEN: Final = REMOVED | TINY | INVISIBLE
+IMAGE_HIDDEN: Final = REMOVED | INVISIBLE
+LINK_HIDDEN: Final = TEXT_HIDDEN | LINKLESS
+
+
+def within(outside: int, name: str, attributes: Mapping[str, str]) -> int:
+    """What holds inside an element, given what holds around it."""
+    inside = outside
+    if name in UNSEEN or "hidden" in attributes or (name == "dialog" and "open" not in attributes):
+        inside |= REMOVED
+    elif name in NO_LINKS:
+        inside |= LINKLESS
+    elif name == "pre":
+        inside |= PREFORMATTED
+    style = attributes.get("style")
+    return _styled(inside, _declarations(style)) if style else inside
+
+
+def is_blank(attributes: Mapping[str, str]) -> bool:
+    """Whether an image shows nothing: no source, or the size of a tracking pixel."""
+    if not attributes.get("src", "").strip():
+        return True
+    return any(_is_tiny(attributes.get(side, "").strip()) for side in ("width", "height"))
+
+
+def _declarations(style: str) -> dict[str, str]:
+    text = style.lower()
+    if "/*" in text:
+        text = CSS_COMMENT.sub(" ", text)
+    found: dict[str, str] = {}
+    important: set[str] = set()
+    for declaration in text.split(";"):
+        name, _, value = declaration.partition(":")
+        name, value = name.strip(), value.strip()
+        plain = IMPORTANT.sub("", value) if "!" in value else value
+        if name in important and plain == value:
+            continue
+        if plain != value:
+            important.add(name)
+        found[name] = plain
+    return found
+
+
+def _styled(hidden: int, style: Mapping[str, str]) -> int:
+    if style.get("display") == "none" or _is_zero(style.get("opacity")) or _is_clipped(style) or _is_away(style):
+        hidden |= REMOVED
+    visibility = style.get("visibility")
+    if visibility in ("hidden", "collapse"):
+        hidden |= INVISIBLE
+    elif visibility in ("visible", "initial"):
+        hidden &= ~INVISIBLE
+    size = style.get("font-size")
+    if size:
+        hidden = _sized(hidden, size)
+    return hidden
+
+
+def _sized(hidden: int, size: str) -> int:
+    if _is_zero(size) or _is_tiny(size):
+        return hidden | TINY
+    number = NUMBER.fullmatch(size)
+    unit = (number[2] or "") if number and number[1] else size
+    return hidden if unit in RELATIVE else hidden & ~TINY
+
+
+def _is_zero(value: str | None) -> bool:
+    return value is not None and ZERO.fullmatch(value) is not None
+
+
+def _is_tiny(value: str) -> bool:
+    number = NUMBER.fullmatch(value)
+    if number is None or number[1] in ("", "-", ".", "-.") or number[2] not in (None, "px", "pt"):
+        return False
+    return float(number[1]) <= SMALLEST
+
+
+def _is_clipped(style: Mapping[str, str]) -> bool:
+    if not (style.get("overflow", "") + style.get("overflow-y", "") + style.get("overflow-x", "")).startswith(
+        ("hidden", "clip")
+    ):
+        return False
+    return any(_is_zero(style.get(name)) for name in ("height", "max-height", "width", "max-width"))
+
+
+def _is_away(style: Mapping[str, str]) -> bool:
+    names = ("text-indent", "left", "top") if style.get("position") in ("absolute", "fixed") else ("text-indent",)
+    for name in names:
+        number = NUMBER.fullmatch(style.get(name, ""))
+        if number and number[1] not in ("", "-", ".", "-.") and float(number[1]) < FAR_AWAY:
+            return True
+    return False

@@ -1,0 +1,199 @@
+"""A way out in every message: whether its reader sees the unsubscribe link, and where the footer goes."""
+
+import pytest
+
+from services.rendering import campaign_variables, compile_message, contact_variables
+from services.rendering.footers import page_shows, text_shows
+from services.rendering.messages import RenderedMessage
+from services.rendering.reading import read
+
+URL = "https://example.test/u/t0ken-_x"
+CAMPAIGN = campaign_variables(organization_name="Ada & Co", campaign_name="Spring", unsubscribe_url=URL)
+LINK = '<a href="{{ unsubscribeUrl }}">Bye</a>'
+FOOTER_END = "Unsubscribe</a></p>\n"
+FOOTER = '<p style="margin:24px 0 0'
+
+
+def rendered(html: str, text: str = "", **custom_fields: object) -> RenderedMessage:
+    contact = contact_variables(
+        first_name="Zoë", last_name=None, email="zoe@example.test", custom_fields=custom_fields
+    )
+    return compile_message(subject="x", html_content=html, text_content=text).render(contact, CAMPAIGN)
+
+
+SEEN = [
+    LINK,
+    "<a href='{{ unsubscribeUrl }}'>Bye</a>",
+    "<A HREF={{ unsubscribeUrl }} >Bye</A>",
+    '<a href=" {{ unsubscribeUrl | escape }}\n"><span>Bye</span></a>',
+    '<a href="{{ unsubscribeUrl }}?utm_source=mail#x">Bye</a>',
+    '<a href="{{ unsubscribeUrl }}"><img src="bye.png" alt=""></a>',
+    '<td style="font-size:0"><a href="{{ unsubscribeUrl }}"><img src="bye.png"></a></td>',
+    '<td style="font-size:0px"><a href="{{ unsubscribeUrl }}" style="font-size:12px">Bye</a></td>',
+    '<map name="m"><area href="{{ unsubscribeUrl }}"></map><img src="a.png" usemap="#m">',
+    "Unsubscribe: {{ unsubscribeUrl }}.",
+    "<p>({{ unsubscribeUrl }})</p>",
+    "{% assign u = unsubscribeUrl %}<a href='{{ u }}'>Bye</a>",
+    "{% capture u %}{{ unsubscribeUrl }}{% endcapture %}<a href='{{ u }}'>Bye</a>",
+    "<!--[if !mso]><!-->" + LINK + "<!--<![endif]-->",
+    "<![if !mso]>" + LINK + "<![endif]>",
+    "<!-- a -->" + LINK,
+    "{% if contact.email %}" + LINK + "{% endif %}",
+    "<div style='display:none'>x</div>" + LINK,
+    "<p style='display:none'>x<p>" + LINK,
+    "<table><tr><td hidden>x<td>" + LINK + "</table>",
+    "<style>a { color: red }</style>" + LINK,
+    "<head><title>x</title></head><body>" + LINK,
+]
+
+
+@pytest.mark.parametrize("html", SEEN)
+def test_a_link_that_readers_see_needs_no_footer(html: str) -> None:
+    """What the author wrote goes out as it is."""
+    made = rendered(html)
+    assert FOOTER not in made.html
+    assert page_shows(read(made.html), URL)
+
+
+UNSEEN = [
+    "",
+    "<!-- {{ unsubscribeUrl }} -->",
+    "<!-- " + LINK + " -->",
+    "<!--[if mso]>" + LINK + "<![endif]-->",
+    "<!--[if mso]><!-- " + LINK + " <![endif]-->",
+    "<!x " + LINK.replace(">", "") + ">",
+    "{% assign u = unsubscribeUrl %}",
+    "{% capture u %}" + LINK + "{% endcapture %}",
+    "{% comment %}" + LINK + "{% endcomment %}",
+    "{% raw %}" + LINK + "{% endraw %}",
+    "{% if contact.customFields.vip %}" + LINK + "{% endif %}",
+    "{% for t in contact.tags %}" + LINK + "{% endfor %}",
+    "{% unless contact.email %}{{ unsubscribeUrl }}{% endunless %}",
+    "<head>" + LINK + "</head>",
+    '<head><link rel="help" href="{{ unsubscribeUrl }}"></head>',
+    "<title>{{ unsubscribeUrl }}</title>",
+    "<style>/* {{ unsubscribeUrl }} */</style>",
+    "<script>'{{ unsubscribeUrl }}'</script>",
+    "<template>" + LINK + "</template>",
+    "<noscript>" + LINK + "</noscript>",
+    "<svg><text>{{ unsubscribeUrl }}</text></svg>",
+    "<iframe>" + LINK + "</iframe>",
+    "<textarea>" + LINK + "</textarea>",
+    "<select><option>{{ unsubscribeUrl }}</option></select>",
+    "<dialog>" + LINK + "</dialog>",
+    "<details>" + LINK + "</details>",
+    '<img src="a.png" alt="{{ unsubscribeUrl }}">',
+    '<p title="{{ unsubscribeUrl }}" data-href="{{ unsubscribeUrl }}">x</p>',
+    '<img src="{{ unsubscribeUrl }}">',
+    '<form action="{{ unsubscribeUrl }}"><input type="submit"></form>',
+    '<a data-href="{{ unsubscribeUrl }}">Bye</a>',
+    '<a href="#" href="{{ unsubscribeUrl }}">Bye</a>',
+    '<a href="https://x.test/?u={{ unsubscribeUrl }}">Bye</a>',
+    '<a href="{{ unsubscribeUrl | upcase }}">Bye</a>',
+    '<a href="{{ unsubscribeUrl | url_encode }}">Bye</a>',
+    '<a href="{{ unsubscribeUrl }}x">Bye</a>',
+    '<a href="{{ unsubscribeUrl | truncate: 20 }}">Bye</a>',
+    "{{ unsubscribeUrl }}x",
+    "{{ unsubscribeUrl }}/more",
+    "{{ unsubscribeUrl | remove: 'https://' }}",
+    '<a href="{{ unsubscribeUrl }}"></a>',
+    '<a href="{{ unsubscribeUrl }}"> &nbsp;&zwnj;&#8203; </a>',
+    '<a href="{{ unsubscribeUrl }}"><!-- Bye --></a>',
+    '<a href="{{ unsubscribeUrl }}"><img src="p.gif" width="1" height="1"></a>',
+    '<a href="{{ unsubscribeUrl }}"><span style="display:none">Bye</span></a>',
+    '<a href="{{ unsubscribeUrl }}" hidden>Bye</a>',
+    '<a href="{{ unsubscribeUrl }}" style="display:none">Bye</a>',
+    '<a href="{{ unsubscribeUrl }}" style="DISPLAY: None !important">Bye</a>',
+    '<a href="{{ unsubscribeUrl }}" style="/* x */display:/**/none">Bye</a>',
+    '<div style="visibility:hidden">' + LINK + "</div>",
+    '<div style="font-size:0">' + LINK + "</div>",
+    '<div style="font-size:0.0em">' + LINK + "</div>",
+    '<div style="font-size:1px;line-height:1px">' + LINK + "</div>",
+    '<div style="opacity:0">' + LINK + "</div>",
+    '<div style="max-height:0px;overflow:hidden">' + LINK + "</div>",
+    '<div style="position:absolute;left:-9999px">' + LINK + "</div>",
+    "<div hidden><p>" + LINK + "</div>",
+    '<p><font style="display:none"></p>' + LINK,
+    '<map name="m"><area href="{{ unsubscribeUrl }}"></map>',
+    "<!--" + LINK,
+    "<title>" + LINK,
+    '<p title="' + LINK,
+    "<style/>" + LINK,
+]
+ENDS = ["", "</body></html>", "</BODY >\n", "<!-- </body> -->", "<script></body></script>"]
+
+
+@pytest.mark.parametrize("html", UNSEEN)
+def test_a_mention_that_nobody_sees_counts_for_nothing(html: str) -> None:
+    """The footer is added, and it is seen."""
+    for end in ENDS:
+        made = rendered(f"<p>Hi</p>{html}{end}")
+        assert made.html.count(FOOTER) == 1
+        assert page_shows(read(made.html), URL)
+        assert text_shows(made.text, URL)
+
+
+def test_the_footer_stands_before_the_end_of_the_body() -> None:
+    """The last `</body>` that is one, not those in comments, styles and attributes."""
+    made = rendered("<body><p title='</body>'>Hi</p></body ><!-- </body> --><style></body></style></html>")
+    assert made.html.partition(FOOTER_END)[2] == "</body ><!-- </body> --><style></body></style></html>"
+
+
+@pytest.mark.parametrize(
+    "swallow",
+    [
+        "<!--",
+        "<!-- x --",
+        "<style>",
+        "<title>x",
+        "<textarea>",
+        "<plaintext>",
+        "<p title='",
+        "<div hidden>",
+        "</p x='",
+    ],
+)
+def test_the_footer_stands_before_what_would_swallow_it(swallow: str) -> None:
+    """What never ends hides all that comes after it."""
+    made = rendered(f"<p>Hi</p>{swallow} Yours")
+    assert made.html.partition(FOOTER_END)[2] == f"{swallow} Yours"
+    assert page_shows(read(made.html), URL)
+
+
+def test_the_footer_depends_on_the_recipient() -> None:
+    """Whoever sees the author's link gets no second one."""
+    html = "{% if contact.customFields.vip %}<p>VIP</p>{% else %}" + LINK + "{% endif %}"
+    assert FOOTER not in rendered(html).html
+    assert FOOTER in rendered(html, vip=True).html
+    assert rendered(html).text == f"Bye ({URL})\n"
+    assert rendered(html, vip=True).text.startswith("VIP\n\n-- \n")
+
+
+@pytest.mark.parametrize(
+    ("text", "seen"),
+    [
+        ("Bye: {{ unsubscribeUrl }}", True),
+        ("<{{ unsubscribeUrl }}>", True),
+        ("{{ unsubscribeUrl }}.", True),
+        ("{% assign u = unsubscribeUrl %}", False),
+        ("{% if contact.customFields.vip %}{{ unsubscribeUrl }}{% endif %}", False),
+        ("{{ unsubscribeUrl }}x {{ unsubscribeUrl | upcase }}", False),
+    ],
+)
+def test_a_text_part_shows_the_address_or_gets_a_footer(text: str, seen: bool) -> None:
+    """What counts in an authored text part is the address in what was rendered."""
+    made = rendered(LINK, f"Hi\n{text}")
+    assert ("\n-- \n" in made.text) is not seen
+    assert text_shows(made.text, URL)
+
+
+def test_nothing_of_ours_is_read_as_a_template_or_as_markup() -> None:
+    """An organisation's name is escaped in the HTML and printed as it is in the text."""
+    campaign = campaign_variables(
+        organization_name="<b>{{ x }}</b> {organization}", campaign_name="x", unsubscribe_url=URL + "?a='<"
+    )
+    made = compile_message(subject="x", html_content="<p>{{ '{%' }}", text_content="").render({}, campaign)
+    assert "&lt;b&gt;{{ x }}&lt;/b&gt; {organization}" in made.html
+    assert "?a=&#x27;&lt;" in made.html
+    assert made.text.startswith("{%\n\n-- \n")
+    assert "<b>{{ x }}</b> {organization}" in made.text
