@@ -4,7 +4,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Hashable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any, TypeVar, cast
+from typing import Any, Protocol, TypeVar, cast
 
 import strawberry
 from strawberry.dataloader import DataLoader
@@ -19,6 +19,14 @@ from services.runtime import Runtime
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 R = TypeVar("R")
+
+
+class Renewable(Protocol):
+    """The websocket that an operation came over."""
+
+    async def renew(self, token: str) -> int:
+        """Let it go on with a fresh token; the seconds that it lasts now. Raises `NudgeError`."""
+
 
 RELATIONS: dict[type, Callable[["RequestContext"], Any]] = {}
 
@@ -43,6 +51,7 @@ class RequestContext:
     budgets: Budgets
     client_address: str = ""
     refused: Unauthenticated | None = None
+    connection: Renewable | None = None
     started_at: float = field(default_factory=time.time)
     loaders: dict[str, DataLoader[Any, Any]] = field(default_factory=dict)
     scope: ReadScope | None = None

@@ -90,6 +90,25 @@ class RefreshSessionPayload:
     user_errors: list[UserError] = strawberry.field(default_factory=list, description=USER_ERRORS)
 
 
+@strawberry.input(description="What the open websocket goes on with.")
+class RenewConnectionInput:
+    access_token: str = strawberry.field(
+        description=(
+            "A fresh access token, without `Bearer`. INVALID_CREDENTIALS when it is not valid, its session has ended "
+            "or it belongs to another person or organization; the connection then goes on as it was."
+        )
+    )
+
+
+@strawberry.type(description="How long the connection lasts now, or why it was not renewed.")
+class RenewConnectionPayload:
+    expires_in: int | None = strawberry.field(
+        default=None,
+        description="Seconds until the connection closes unless it is renewed again. Null on refusal.",
+    )
+    user_errors: list[UserError] = strawberry.field(default_factory=list, description=USER_ERRORS)
+
+
 @strawberry.input(description="The session to end.")
 class LogOutInput:
     refresh_token: str | None = strawberry.field(

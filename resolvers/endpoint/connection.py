@@ -21,10 +21,11 @@ from core.telemetry import logger, new_request_id
 from resolvers.context import RequestContext
 from resolvers.endpoint.authentication import authenticate
 from resolvers.endpoint.documents import DocumentInvalid
+from resolvers.endpoint.documents import Operation as Prepared
 from resolvers.endpoint.ending import end_all, let_go
 from resolvers.endpoint.errors import RATE_LIMITED, Malformed, Refused, formatted
 from resolvers.endpoint.execution import Executor, Request, shown
-from resolvers.endpoint.fanout import FanOut, Viewer
+from resolvers.endpoint.fanout import FanOut, Viewer, watches_a_state
 from resolvers.endpoint.frames import text_frame
 from resolvers.endpoint.requests import from_parameters
 from resolvers.endpoint.sockets import Sockets
@@ -187,6 +188,7 @@ class Connection(BaseGraphQLTransportWSHandler[Any, None]):
             request_id=new_request_id(),
             client_address=self.client_address,
             budgets=self.executor.budgets,
+            connection=self.vigil,
         )
         request = cast("Running", operation).request
         self.sockets.operations += 1
@@ -204,7 +206,7 @@ class Connection(BaseGraphQLTransportWSHandler[Any, None]):
     async def answer(self, operation: Operation[Any, None], request: Request, context: RequestContext) -> None:
         """Send what an operation gives."""
         try:
-            prepared = self.executor.prepare(request, context)
+            prepared = cast("Running", operation).prepared = self.executor.prepare(request, context)
             points = self.executor.charge(prepared, request, context)
         except DocumentInvalid as invalid:
             await self.fail(operation, [formatted(error, context.request_id) for error in invalid.errors])
@@ -250,6 +252,25 @@ class Connection(BaseGraphQLTransportWSHandler[Any, None]):
             cast("Message", {"id": operation.id, "type": "error", "payload": errors})
         )
 
+    async def take_over(self, principal: Principal) -> None:
+        """Go on with other rights of the same caller: subscriptions that these do not allow end with FORBIDDEN.
+
+        A state is executed anew, as its viewers share it by their role; its snapshot comes again.
+        """
+        before, self.principal = self.principal, principal
+        if before is None or before.role is principal.role:
+            return
+        for operation in list(self.operations.values()):
+            running = cast("Running", operation)
+            if running.prepared is None or running.prepared.kind is not OperationType.SUBSCRIPTION:
+                continue
+            permission = self.executor.permission(running.prepared)
+            shared = watches_a_state(self.executor.schema, running.prepared)
+            if not shared and (permission is None or principal.may(permission)):
+                continue
+            await self.cleanup_operation(running.id)
+            self.begin(running.id, running.request)
+
     async def cleanup_operation(self, operation_id: str) -> None:
         """Cancel an operation; its id is free at once."""
         operation = self.operations.pop(operation_id, None)
@@ -278,11 +299,12 @@ class Connection(BaseGraphQLTransportWSHandler[Any, None]):
 class Running(Operation[Any, None]):
     """An operation with its request."""
 
-    __slots__ = ("request",)
+    __slots__ = ("prepared", "request")
 
     def __init__(self, connection: Connection, identifier: str, request: Request) -> None:
         super().__init__(connection, identifier, request.query, request.variables, request.operation_name)
         self.request = request
+        self.prepared: Prepared | None = None
 
 
 def objection(message: object) -> str | None:

@@ -11,6 +11,7 @@ from strawberry.execution import optimized_is_awaitable
 
 import execution
 from core.errors import Unauthenticated
+from core.permissions import Permission
 from core.settings import Settings
 from resolvers.budgets import Balance, Budgets
 from resolvers.context import RequestContext
@@ -25,6 +26,7 @@ from resolvers.endpoint.errors import (
     Refused,
     formatted,
 )
+from resolvers.endpoint.planning import required
 from resolvers.endpoint.variables import check_variables
 
 TOO_MANY_STATUS = 429
@@ -94,6 +96,11 @@ class Executor:
                 status=TOO_MANY_STATUS,
                 retry_after=wait,
             )
+
+    def permission(self, operation: Operation) -> Permission | None:
+        """The permission that an operation's first root field takes, where every one of them takes one."""
+        root = self.schema.get_root_type(operation.kind)
+        return None if root is None or operation.guarded is None else required(root, operation.guarded)
 
     async def run(self, request: Request, context: RequestContext, *, mutations: bool = True) -> Answer:
         """The answer of a query or mutation; refusals included."""

@@ -31,6 +31,7 @@ from graphql import (
     value_from_ast_untyped,
 )
 
+from core.permissions import Permission
 from resolvers.endpoint.costs import Given, Length, Page, Part
 from resolvers.endpoint.errors import COST_EXCEEDED, Refused
 from resolvers.fields import Requires, own_cost
@@ -215,6 +216,12 @@ def guarded_root(
 
 def needs_caller(root: GraphQLObjectType, node: FieldNode) -> bool:
     """Whether a root field is for authenticated callers alone."""
+    return required(root, node) is not None
+
+
+def required(root: GraphQLObjectType, node: FieldNode) -> Permission | None:
+    """The permission that a root field takes; None for one that anybody may use."""
     field = root.fields.get(node.name.value)
     declared = field.extensions.get("strawberry-definition") if field is not None else None
-    return declared is not None and any(isinstance(rule, Requires) for rule in declared.extensions)
+    rules = declared.extensions if declared is not None else ()
+    return next((rule.permission for rule in rules if isinstance(rule, Requires)), None)

@@ -5,7 +5,7 @@ import random
 import time
 from typing import Protocol
 
-from core.errors import Unauthenticated
+from core.errors import ErrorCode, InvalidInput, Unauthenticated
 from core.permissions import Principal
 from core.pubsub import HubClosed, session_topic
 from core.telemetry import logger
@@ -33,6 +33,9 @@ class Watched(Protocol):
     def press(self) -> None:
         """Cancel again what was cancelled and runs on."""
 
+    async def take_over(self, principal: Principal) -> None:
+        """Go on with the rights that the caller has now."""
+
 
 class Vigil:
     """One task for each connection, asleep until the next thing is due. Ends when the connection closes."""
@@ -44,6 +47,7 @@ class Vigil:
         self.connection = connection
         self.limits = runtime.settings.realtime
         self.missed = 0
+        self.renewing: asyncio.Future[None] | None = None
         now = time.monotonic()
         # A crowd comes at once, after a restart of ours for one: it is not to be pinged and looked at all at once.
         turn = random.uniform(EARLIEST_TURN, 1.0)  # noqa: S311 - no secret
@@ -69,6 +73,9 @@ class Vigil:
 
     async def finished(self) -> bool:
         """Do what is due; true when the connection was closed."""
+        if time.monotonic() >= self.expires_at and self.renewing is not None:
+            # Asked for in time: the database's answer decides. No client can prolong it, as renewals do not queue.
+            await asyncio.wait([self.renewing], timeout=self.limits.init_timeout_seconds)
         now = time.monotonic()
         if now >= self.expires_at:
             await self.connection.close(FORBIDDEN, "The access token has expired")
@@ -91,14 +98,40 @@ class Vigil:
 
     async def objection(self) -> str | None:
         """Why the caller may not go on; None when they may, or when nobody can tell at the moment."""
+        token = self.token
         try:
-            current = await self.runtime.identity.look_again(self.token)
+            current = await self.runtime.identity.look_again(token)
         except Unauthenticated as refused:
-            return str(refused)
+            return str(refused) if token == self.token else None  # it was renewed meanwhile, and looked at anew
         except Exception as error:  # noqa: BLE001 - the token itself is good: an outage of ours closes no socket
             log.warning("a socket's rights could not be looked at", error=repr(error))
             return None
         return None if current.role == self.principal.role else "Your role has changed; connect again"
+
+    async def renew(self, token: str) -> int:
+        """Let the connection go on with a fresh token of the same caller; the seconds that it lasts now.
+
+        Raises `InvalidInput`, and changes nothing then. A token that ends before the present one brings its rights
+        alone.
+        """
+        if self.renewing is not None:
+            raise InvalidInput(
+                "This connection is being renewed.",
+                code=ErrorCode.CONFLICT,
+                suggestion="Renew it once, and wait for the answer.",
+            )
+        self.renewing = asyncio.get_running_loop().create_future()
+        try:
+            current = await self.runtime.identity.renewed(token, self.principal)
+            ends_at = time.monotonic() + current.expires_at - time.time()
+            if ends_at > self.expires_at:
+                self.token, self.expires_at = token, ends_at
+            self.principal = current
+            await self.connection.take_over(current)
+        finally:
+            self.renewing.set_result(None)
+            self.renewing = None
+        return int(self.expires_at - time.monotonic())
 
     async def end(self) -> None:
         """Stop watching."""

@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import Uuid, column, func, select
 
 from core.db import SystemScope
-from core.errors import Unauthenticated
+from core.errors import ErrorCode, InvalidInput, Unauthenticated
 from core.permissions import Principal, Role
 from core.security import AccessTokens
 from services.accounts.standing import Claimed, Standings
@@ -121,6 +121,27 @@ class Identity:
     async def look_again(self, token: str) -> Principal:
         """Who the token speaks for as the database has it now, past every memory; raises `Unauthenticated`."""
         return await self.found(token, self.standings.role_now)
+
+    async def renewed(self, token: str, principal: Principal) -> Principal:
+        """Who a fresh token speaks for, as the database has it now.
+
+        Raises `InvalidInput` for a token that is not valid, and for one of another person or organisation.
+        """
+        field = ("input", "accessToken")
+        try:
+            current = await self.look_again(token)
+        except Unauthenticated as refused:
+            suggestion = "Pass the token alone, without `Bearer`." if token.lower().startswith("bearer ") else None
+            code = ErrorCode.INVALID_CREDENTIALS
+            raise InvalidInput(str(refused), field=field, code=code, suggestion=suggestion) from None
+        if (current.user_id, current.organization_id) != (principal.user_id, principal.organization_id):
+            raise InvalidInput(
+                "The access token is of another person or organization than this connection.",
+                field=field,
+                code=ErrorCode.INVALID_CREDENTIALS,
+                suggestion="Open a connection of its own for it.",
+            )
+        return current
 
     async def found(self, token: str, role_of: Callable[[Claimed], Awaitable[Role | None]]) -> Principal:
         """Who the token speaks for, remembered unless a session ended meanwhile; raises `Unauthenticated`."""

@@ -132,6 +132,18 @@ class Subscription:
         if fails:
             raise RuntimeError("SELECT secret FROM vault")
 
+    @subscription(Requires(Permission.AUDIT_READ))
+    async def audit(self) -> AsyncIterator[int]:
+        """A log for owners and admins, of which nothing follows its first value."""
+        yield 1
+        await asyncio.Event().wait()
+
+    @subscription(Requires(Permission.AUDIT_READ), state=True)
+    async def vault(self) -> AsyncIterator[int]:
+        """A state for owners and admins, of which nothing follows its first value."""
+        yield 1
+        await asyncio.Event().wait()
+
     @subscription(Requires(Permission.AUDIT_READ), state=True)
     async def ledger(self) -> AsyncIterator[int]:
         """A state for owners and admins."""

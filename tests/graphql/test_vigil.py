@@ -1,11 +1,20 @@
-"""Watching over sockets: those that come together are not looked after all at once."""
+"""Watching over sockets: spreading what many of them need, and renewing one whose token is about to end."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
+from sqlalchemy import func, update
 
+from core.errors import ErrorCode, InvalidInput
+from core.permissions import Principal, Role
+from models.organizations import UserSession
 from resolvers.endpoint.vigil import GAP_SPREAD_SECONDS, Vigil
+from services.accounts import EmbeddedTokens, Identity, Standings
+from services.accounts.standing import Claimed
 from services.runtime import Runtime
 from tests import factories
 from tests.graphql.probe import with_settings
@@ -28,6 +37,9 @@ class Unseen:
 
     def press(self) -> None:
         """Nothing was cancelled."""
+
+    async def take_over(self, principal: Principal) -> None:
+        """Its rights do not change."""
 
 
 @pytest.fixture
@@ -66,3 +78,108 @@ async def test_a_crowd_is_not_looked_at_all_at_once_after_a_gap(crowd: list[Vigi
     looks = [vigil.recheck_at for vigil in crowd]
     assert spread(looks) > GAP_SPREAD_SECONDS / 5
     assert min(looks) <= time.monotonic() + GAP_SPREAD_SECONDS
+
+
+class HeldUp(Standings):
+    """Standings whose answers from the database take as long as the test says."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        super().__init__(runtime.engine, runtime.cache)
+        self.come = asyncio.Event()
+        self.go_on = asyncio.Event()
+
+    async def role_now(self, claimed: Claimed) -> Role | None:
+        """The role as it was before the wait."""
+        found = await super().role_now(claimed)
+        self.come.set()
+        await self.go_on.wait()
+        return found
+
+
+class Noted(Unseen):
+    """A connection that only notes how it was closed."""
+
+    def __init__(self) -> None:
+        self.closed: list[tuple[int, str]] = []
+
+    async def close(self, code: int, reason: str) -> None:
+        """Note it."""
+        self.closed.append((code, reason))
+
+
+@asynccontextmanager
+async def asking(
+    runtime: Runtime, *, patience: float = PATIENCE_SECONDS
+) -> AsyncIterator[tuple[Vigil, Noted, HeldUp, Principal]]:
+    """A vigil whose looks are made by the test alone, over answers that it holds up."""
+    principal = await factories.organization(runtime)
+    standings, connection = HeldUp(runtime), Noted()
+    calm = with_settings(runtime, realtime={"init_timeout_seconds": patience})
+    slow = replace(calm, identity=Identity(EmbeddedTokens(runtime.tokens), standings))
+    vigil = Vigil(slow, principal, token=factories.token(runtime, principal), connection=connection)
+    await vigil.end()
+    yield vigil, connection, standings, principal
+    standings.go_on.set()
+
+
+async def test_a_renewal_that_was_asked_for_in_time_wins(runtime: Runtime) -> None:
+    """While the database is asked, the token ends: the connection waits for the answer, and goes on."""
+    async with asking(runtime) as (vigil, connection, standings, principal):
+        token = factories.token(runtime, principal)
+        renewing = asyncio.create_task(vigil.renew(token))
+        await standings.come.wait()
+        vigil.expires_at = time.monotonic()
+        looking = asyncio.create_task(vigil.finished())
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert not looking.done()
+        standings.go_on.set()
+        assert await renewing > runtime.tokens.lifetime_seconds - PATIENCE_SECONDS
+        assert await looking is False
+        assert (connection.closed, vigil.token) == ([], token)
+
+
+async def test_a_refused_renewal_does_not_prolong_the_connection(runtime: Runtime) -> None:
+    """It was waited for in vain."""
+    async with asking(runtime) as (vigil, connection, standings, principal):
+        async with runtime.work.begin(principal.tenant) as uow:
+            await uow.execute(update(UserSession).values(ended_at=func.now()))
+        renewing = asyncio.create_task(vigil.renew(factories.token(runtime, principal)))
+        await standings.come.wait()
+        vigil.expires_at = time.monotonic()
+        looking = asyncio.create_task(vigil.finished())
+        standings.go_on.set()
+        with pytest.raises(InvalidInput, match="session has ended"):
+            await renewing
+        assert await looking is True
+        assert connection.closed == [(4403, "The access token has expired")]
+
+
+async def test_a_renewal_that_hangs_does_not_keep_the_connection(runtime: Runtime) -> None:
+    """It is waited for as long as for a connection_init, and a second one is refused meanwhile."""
+    async with asking(runtime, patience=0.1) as (vigil, connection, standings, principal):
+        token = factories.token(runtime, principal)
+        renewing = asyncio.create_task(vigil.renew(token))
+        await standings.come.wait()
+        with pytest.raises(InvalidInput) as refused:
+            await vigil.renew(token)
+        assert refused.value.error_code is ErrorCode.CONFLICT
+        vigil.expires_at = time.monotonic()
+        assert await vigil.finished() is True
+        assert connection.closed == [(4403, "The access token has expired")]
+        standings.go_on.set()
+        await renewing
+
+
+@pytest.mark.parametrize("renewed", [True, False])
+async def test_a_look_at_the_former_token_closes_nothing(runtime: Runtime, *, renewed: bool) -> None:
+    """Its session has ended, which counts only where the connection still lives by it."""
+    async with asking(runtime) as (vigil, _, standings, principal):
+        async with runtime.work.begin(principal.tenant) as uow:
+            await uow.execute(update(UserSession).values(ended_at=func.now()))
+        looking = asyncio.create_task(vigil.objection())
+        await standings.come.wait()
+        if renewed:
+            vigil.token = "the next one"
+        standings.go_on.set()
+        assert await looking == (None if renewed else "The session has ended; log in again.")

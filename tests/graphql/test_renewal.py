@@ -1,0 +1,286 @@
+"""`renewConnection`: an open websocket goes on with a fresh token of the same caller, and with no other."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any
+
+import jwt
+from sqlalchemy import func, update
+
+from core.ids import new_id
+from core.permissions import Principal, Role
+from core.settings import Settings
+from models.organizations import User, UserSession
+from resolvers.endpoint.connection import Connection
+from services.runtime import Runtime, running
+from tests import factories
+from tests.client import ApiClient
+from tests.conftest import Servers, copy_template, settings_for
+from tests.graphql.probe import probe_schema, with_settings
+from tests.graphql.sockets import Socket, connected
+from tests.serving import Served, served
+from tests.waiting import PATIENCE_SECONDS
+
+RENEW = """mutation ($token: String!) {
+  renewConnection(input: {accessToken: $token}) { expiresIn userErrors { code field message } }
+}"""
+PATIENT = {"ping_seconds": 3600, "recheck_seconds": 3600, "init_timeout_seconds": PATIENCE_SECONDS}
+
+
+def token_of(runtime: Runtime, principal: Principal, seconds: int) -> str:
+    """A token of the principal that expires so soon."""
+    lifetime = runtime.tokens.lifetime_seconds
+    runtime.tokens.lifetime_seconds = seconds
+    try:
+        return factories.token(runtime, principal)
+    finally:
+        runtime.tokens.lifetime_seconds = lifetime
+
+
+def only_connection(server: Served) -> Connection:
+    """The one open socket, as the server has it."""
+    door = server.application.door
+    assert door is not None
+    (connection,) = door.sockets.open
+    assert isinstance(connection, Connection)
+    return connection
+
+
+class Talk:
+    """A socket whose messages are told apart by their operation."""
+
+    def __init__(self, socket: Socket) -> None:
+        self.socket = socket
+        self.waiting: dict[str, list[dict[str, Any]]] = {}
+        self.renewals = 0
+
+    async def next(self, identifier: str) -> dict[str, Any]:
+        """The next message of an operation; those of others are kept for later."""
+        while not self.waiting.get(identifier):
+            message = await self.socket.next()
+            if message["type"] != "ping":
+                self.waiting.setdefault(message["id"], []).append(message)
+        return self.waiting[identifier].pop(0)
+
+    async def ask(self, query: str, **payload: object) -> dict[str, Any]:
+        """The answer to a query or mutation, or its one error."""
+        self.renewals += 1
+        identifier = f"ask {self.renewals}"
+        await self.socket.subscribe(query, identifier, **payload)
+        message = await self.next(identifier)
+        if message["type"] == "error":
+            (error,) = message["payload"]
+            return {"error": error["extensions"]["code"]}
+        assert (await self.next(identifier))["type"] == "complete"
+        data: dict[str, Any] = message["payload"]["data"]
+        return data
+
+    async def renew(self, token: str) -> tuple[int | None, list[str]]:
+        """What a renewal answers: the seconds, and the codes of its errors."""
+        found = (await self.ask(RENEW, variables={"token": token}))["renewConnection"]
+        return found["expiresIn"], [error["code"] for error in found["userErrors"]]
+
+
+@asynccontextmanager
+async def member_on(runtime: Runtime, role: Role = Role.OWNER) -> AsyncIterator[tuple[Principal, Served, Talk]]:
+    """A member of a new organisation on a socket that nothing but its token closes."""
+    principal = await factories.organization(runtime, role=role)
+    async with served(with_settings(runtime, realtime=PATIENT), probe_schema) as server, connected(server) as socket:
+        await socket.ready(factories.token(runtime, principal))
+        yield principal, server, Talk(socket)
+
+
+async def outlived(runtime: Runtime, server: Served, seconds: int) -> list[Any] | None:
+    """What a state and a log gave on one socket over three tokens of so many seconds; None when one came too late."""
+    principal = await factories.organization(runtime)
+    async with connected(server) as socket:
+        try:
+            await socket.ready(token_of(runtime, principal, seconds))
+            talk, ends = Talk(socket), time.time() + 3 * seconds
+            await socket.subscribe("subscription { board(to: 100000, pause: 0.05) }", "state")
+            await socket.subscribe("subscription { count(to: 100000, pause: 0.05) }", "log")
+            while time.time() < ends:
+                assert (await talk.renew(token_of(runtime, principal, seconds)))[1] == []
+                await asyncio.sleep(seconds / 4)
+            assert (await talk.ask("{ viewer { role } }"))["viewer"] == {"role": "OWNER"}
+        except AssertionError:
+            if socket.raw.close_code is None:
+                raise
+            return None
+        return [[each["payload"]["data"] for each in talk.waiting[name]] for name in ("state", "log")]
+
+
+async def test_streams_outlive_many_tokens(runtime: Runtime) -> None:
+    """Three tokens long, every number comes once and in order, and no subscription is executed again."""
+    found = None
+    async with served(with_settings(runtime, realtime=PATIENT), probe_schema) as server:
+        for seconds in (2, 10, 40):  # a busy machine may be too slow for the shortest
+            found = await outlived(runtime, server, seconds)
+            if found is not None:
+                break
+    assert found is not None
+    states, numbers = found
+    assert [each["count"] for each in numbers] == list(range(len(numbers)))
+    assert len({each["board"].split()[0] for each in states}) == 1
+    shown = [int(each["board"].split()[1]) for each in states]
+    assert shown == sorted(set(shown))
+    assert len(numbers) > 20
+
+
+async def test_a_renewed_connection_ends_with_its_newest_token(runtime: Runtime) -> None:
+    """The answer says how long it lasts; then it closes 4403."""
+    async with member_on(runtime) as (principal, server, talk):
+        vigil = only_connection(server).vigil
+        assert vigil is not None
+        vigil.expires_at = time.monotonic() + 3600  # as if its first token were about to end
+        lasting, errors = await talk.renew(token_of(runtime, principal, 7200))
+        assert errors == []
+        assert lasting is not None
+        assert 7100 < lasting <= 7200
+        vigil.expires_at = time.monotonic()
+        vigil.recheck_at = 0
+        async with runtime.work.begin(principal.tenant) as uow:
+            uow.publish(f"session:{principal.user_id}")
+        assert await talk.socket.closed() == (4403, "The access token has expired")
+
+
+async def test_a_token_that_ends_earlier_shortens_nothing(runtime: Runtime) -> None:
+    """Answers of renewals may cross: the connection lasts as long as the longest of its tokens."""
+    async with member_on(runtime) as (principal, server, talk):
+        before = only_connection(server).vigil
+        assert before is not None
+        ends_at = before.expires_at
+        lasting, errors = await talk.renew(token_of(runtime, principal, 100))
+        assert (before.expires_at, errors) == (ends_at, [])
+        assert lasting is not None
+        assert lasting > 100
+
+
+async def foreign_tokens(runtime: Runtime, principal: Principal) -> dict[str, str]:
+    """Tokens that renew nothing of the principal's."""
+    colleague = replace(principal, user_id=new_id(), session_id=new_id())
+    await factories.member(runtime, colleague)
+    ended = replace(principal, session_id=new_id())
+    stranger = await factories.organization(runtime)
+    forged = replace(stranger, user_id=principal.user_id)
+    good = factories.token(runtime, principal)
+    return {
+        "colleague": factories.token(runtime, colleague),
+        "stranger": factories.token(runtime, stranger),
+        "own person in another organization": factories.token(runtime, forged),
+        "no such session": factories.token(runtime, ended),
+        "expired": token_of(runtime, principal, -5),
+        "other key": jwt.encode({"sub": str(principal.user_id)}, "x" * 32),
+        "spoilt": good[:-4] + "AAAA",
+        "with its scheme": f"Bearer {good}",
+        "nothing": "",
+        "endless": "x" * 10_000,
+        "odd": "\x00\ud7ff",
+    }
+
+
+async def test_no_other_token_renews(runtime: Runtime) -> None:
+    """Each is refused in words, nothing changes, and what runs goes on."""
+    async with member_on(runtime) as (principal, server, talk):
+        connection = only_connection(server)
+        vigil = connection.vigil
+        assert vigil is not None
+        await talk.socket.subscribe("subscription { count(to: 100000, pause: 0.05) }", "log")
+        await talk.next("log")
+        before = (vigil.token, vigil.principal, vigil.expires_at, connection.principal)
+        for name, token in (await foreign_tokens(runtime, principal)).items():
+            found = (await talk.ask(RENEW, variables={"token": token}))["renewConnection"]
+            (error,) = found["userErrors"]
+            assert (name, found["expiresIn"], error["code"]) == (name, None, "INVALID_CREDENTIALS")
+            assert error["field"] == ["input", "accessToken"]
+            assert error["message"]
+        assert (vigil.token, vigil.principal, vigil.expires_at, connection.principal) == before
+        assert (await talk.next("log"))["type"] == "next"
+        assert await talk.renew(factories.token(runtime, principal)) != (None, [])
+
+
+async def test_a_session_that_has_ended_renews_nothing(runtime: Runtime) -> None:
+    """A token that is still good by itself, of a person who was logged out or disabled since."""
+    for change in (update(UserSession).values(ended_at=func.now()), update(User).values(disabled_at=func.now())):
+        async with member_on(runtime) as (principal, _, talk):
+            token = factories.token(runtime, principal)
+            async with runtime.work.begin(principal.tenant) as uow:
+                await uow.execute(change)
+            assert await talk.renew(token) == (None, ["INVALID_CREDENTIALS"])
+
+
+async def test_only_a_websocket_can_be_renewed(runtime: Runtime, api: ApiClient) -> None:
+    """Over HTTP the answer says what to do instead, to whomever."""
+    token = factories.token(runtime, await factories.organization(runtime))
+    for caller in (api, api.as_(token)):
+        found = (await caller.execute(RENEW, {"token": token}))["renewConnection"]
+        assert (found["expiresIn"], [error["code"] for error in found["userErrors"]]) == (None, ["INVALID_STATE"])
+        assert "websocket" in found["userErrors"][0]["message"]
+
+
+async def change_role(runtime: Runtime, principal: Principal, role: Role) -> None:
+    """Change a role in the database, without an announcement."""
+    async with runtime.work.begin(principal.tenant) as uow:
+        await uow.execute(update(User).where(User.id == principal.user_id).values(role=role))
+
+
+async def test_lesser_rights_are_taken_over(runtime: Runtime) -> None:
+    """What the new role does not include ends or is refused; the rest goes on, each state under the new role."""
+    async with member_on(runtime, Role.OWNER) as (principal, server, talk):
+        await talk.socket.subscribe("subscription { audit }", "secret log")
+        await talk.socket.subscribe("subscription { vault }", "secret state")
+        await talk.socket.subscribe("subscription { board(to: 1, pause: 600) }", "state")
+        await talk.socket.subscribe("subscription { count(to: 100000, pause: 0.05) }", "log")
+        for name in ("secret log", "secret state", "log"):
+            assert (await talk.next(name))["type"] == "next"
+        first = (await talk.next("state"))["payload"]["data"]["board"]
+        await change_role(runtime, principal, Role.VIEWER)
+        assert (await talk.renew(factories.token(runtime, principal)))[1] == []
+        for name in ("secret log", "secret state"):
+            message = await talk.next(name)
+            assert (message["type"], message["payload"][0]["extensions"]["code"]) == ("error", "FORBIDDEN")
+        assert (await talk.next("state"))["payload"]["data"]["board"] != first
+        assert await talk.ask("subscription { secrets }") == {"error": "FORBIDDEN"}
+        assert (await talk.ask("{ viewer { role } }"))["viewer"] == {"role": "VIEWER"}
+        assert [(await talk.next("log"))["payload"]["data"]["count"] for _ in range(3)] == [1, 2, 3]
+        assert set(only_connection(server).operations) == {"state", "log"}
+
+
+async def test_greater_rights_are_taken_over(runtime: Runtime) -> None:
+    """What was refused is allowed after the renewal, without another connection."""
+    async with member_on(runtime, Role.VIEWER) as (principal, _, talk):
+        assert await talk.ask("subscription { secrets }") == {"error": "FORBIDDEN"}
+        await change_role(runtime, principal, Role.ADMIN)
+        assert (await talk.renew(factories.token(runtime, principal)))[1] == []
+        assert await talk.ask("subscription { secrets }") == {"secrets": 1}
+
+
+def issuer_settings(settings: Settings, secret: str) -> Settings:
+    """The same process, for tokens of an issuer that signs with a secret."""
+    document = settings.model_dump()
+    document["auth"] = {**document["auth"], "issuer": "https://issuer.example", "shared_secret": secret}
+    return Settings.model_validate({**document, "_env_file": None})
+
+
+async def test_a_foreign_issuers_tokens_renew_too(servers: Servers) -> None:
+    """In issuer mode a fresh token of the same person goes on; another person's does not."""
+    secret = "s" * 40
+    settings = issuer_settings(settings_for(servers, await copy_template(servers)), secret)
+
+    def issued(principal: Principal, seconds: int) -> str:
+        claims = {"sub": str(principal.user_id), "aud": "authenticated", "iss": "https://issuer.example"}
+        return jwt.encode({**claims, "exp": int(time.time()) + seconds}, secret, algorithm="HS256")
+
+    async with running(settings) as runtime, served(runtime, probe_schema) as server, connected(server) as socket:
+        principal, other = [await factories.organization(runtime) for _ in range(2)]
+        await socket.ready(issued(principal, 600))
+        talk = Talk(socket)
+        assert await talk.renew(issued(other, 900)) == (None, ["INVALID_CREDENTIALS"])
+        assert await talk.renew(issued(principal, -900)) == (None, ["INVALID_CREDENTIALS"])
+        lasting, errors = await talk.renew(issued(principal, 7200))
+        assert errors == []
+        assert lasting is not None
+        assert lasting > 600
