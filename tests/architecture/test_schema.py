@@ -56,7 +56,7 @@ def test_every_root_field_says_who_may_use_it(root: type) -> None:
 def test_public_fields_are_few_and_known() -> None:
     """Whoever adds a field that strangers may use has to add it here, too."""
     public = {name for root in ROOTS for name, rules in rules_of(root).items() if isinstance(rules[0], Public)}
-    assert public == {"viewer", "rate_limit", "sign_up", "log_in", "refresh_session", "log_out"}
+    assert public == {"viewer", "rate_limit", "sign_up", "log_in", "refresh_session", "log_out", "renew_connection"}
 
 
 def test_everything_is_described() -> None:
