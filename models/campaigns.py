@@ -280,6 +280,7 @@ class EmailDelivery(Base):
     opened_at: Mapped[datetime | None]
     clicked_at: Mapped[datetime | None]
     bounced_at: Mapped[datetime | None]
+    complained_at: Mapped[datetime | None]
     unsubscribed_at: Mapped[datetime | None]
     metadata_: Mapped[Json] = mapped_column("metadata")
     created_at: Mapped[CreatedAt]
@@ -297,7 +298,9 @@ class ProviderBudget(Base):
 class WebhookInbox(Base):
     """A vendor's event as it came, stored before it is answered and applied by a job.
 
-    It comes without a tenant: `system.attribute_events` finds the organisation, and only then a tenant sees it.
+    It comes without a tenant: `system.attribute_events` finds the organisation, and only then a tenant sees it. With
+    an `email_norm` it tells of an address rather than of a message: each organisation that knows the address gets a
+    copy, `shared` when there are several.
     """
 
     __tablename__ = "webhook_inbox"
@@ -321,3 +324,5 @@ class WebhookInbox(Base):
     applied_at: Mapped[datetime | None]
     attempts: Mapped[int] = mapped_column(server_default="0")
     outcome: Mapped[str | None]
+    email_norm: Mapped[str | None]
+    shared: Mapped[bool] = mapped_column(server_default=text("false"))

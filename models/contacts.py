@@ -2,7 +2,7 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-from sqlalchemy import Computed, ForeignKeyConstraint, Index, PrimaryKeyConstraint, UniqueConstraint
+from sqlalchemy import Computed, ForeignKeyConstraint, Index, PrimaryKeyConstraint, UniqueConstraint, func
 from sqlalchemy.orm import Mapped, mapped_column
 
 from core.ids import new_id
@@ -28,6 +28,13 @@ class SuppressionReason(StrEnum):
     PROVIDER = "provider"
 
 
+class SuppressionSource(StrEnum):
+    """Who said so. What the provider has set, the provider can lift; what we were told ourselves, it cannot."""
+
+    OWN = "own"
+    PROVIDER = "provider"
+
+
 class ContactEventKind(StrEnum):
     """What happened to a contact."""
 
@@ -38,6 +45,13 @@ class ContactEventKind(StrEnum):
     COMPLAINED = "complained"
     UNSUBSCRIBED = "unsubscribed"
     SUBSCRIBED = "subscribed"
+    REJECTED = "rejected"
+    SUPPRESSED = "suppressed"
+    REACTIVATED = "reactivated"
+
+
+# A lift of the same moment does not count: in doubt nobody is mailed.
+IS_ACTIVE = "occurred_at IS NOT NULL AND (source = 'own'::text OR lifted_at IS NULL OR occurred_at >= lifted_at)"
 
 
 class Contact(Base):
@@ -47,6 +61,8 @@ class Contact(Base):
         UniqueConstraint("organization_id", "email_norm"),
         Index(None, "organization_id", "created_at", "id"),
         Index(None, "organization_id", "last_name_norm", "id"),
+        # For `system.attribute_events`, which looks an address up across organisations. Not unique: it tells nobody.
+        Index(None, "email_norm"),
         one_of("status", ContactStatus),
     )
 
@@ -114,14 +130,27 @@ class ListMembership(Base):
 
 
 class Suppression(Base):
-    """An address that must not be mailed. It outlives its contact."""
+    """A reason why an address must not be mailed, one row for each reason. It outlives its contact.
+
+    The address is suppressed while any of its rows `is_active`. `occurred_at` is the latest time at which the reason
+    was told, `lifted_at` the latest at which the provider said that it mails the address again; a row may be nothing
+    but a lift, so that a suppression from before it has no effect when it arrives late.
+    """
 
     __tablename__ = "suppressions"
-    __table_args__ = (one_of("reason", SuppressionReason),)
+    __table_args__ = (
+        one_of("reason", SuppressionReason),
+        one_of("source", SuppressionSource),
+        Index(None, "email_norm"),  # as that of contacts
+    )
 
     organization_id: Mapped[OrganizationKey]
     email_norm: Mapped[str] = mapped_column(primary_key=True)
-    reason: Mapped[str]
+    reason: Mapped[str] = mapped_column(primary_key=True)
+    source: Mapped[str] = mapped_column(server_default=SuppressionSource.OWN)
+    occurred_at: Mapped[datetime | None] = mapped_column(server_default=func.now())
+    lifted_at: Mapped[datetime | None]
+    is_active: Mapped[bool] = mapped_column(Computed(IS_ACTIVE, persisted=True))
     campaign_id: Mapped[UUID | None]
     created_at: Mapped[CreatedAt]
 

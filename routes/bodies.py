@@ -1,5 +1,8 @@
 """Reading a request's body with a limit, so that nobody fills our memory."""
 
+import json
+
+import orjson
 from starlette.requests import Request
 
 
@@ -18,3 +21,23 @@ async def read_body(request: Request, limit: int) -> bytes:
         if len(body) > limit:
             raise BodyTooLarge
     return bytes(body)
+
+
+class NotJson(ValueError):
+    """The body is no JSON, or nested too deeply to be read."""
+
+
+def parsed(body: bytes) -> object:
+    """The JSON of a body; raises `NotJson`.
+
+    What the strict parser refuses and JSON's grammar allows is read all the same: half a surrogate pair, numbers
+    without bounds.
+    """
+    try:
+        document: object = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        try:
+            document = json.loads(body)
+        except (ValueError, RecursionError):
+            raise NotJson from None
+    return document

@@ -2,12 +2,15 @@
 
 import hashlib
 from base64 import b64encode
+from collections.abc import Mapping
 from html import escape
+from typing import Final
 
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from routes.outages import AWAY, RETRY_AFTER, unless_away
 from services.deliveries.unsubscribing import Link, read_link, read_subscription, unsubscribe
 from services.runtime import Runtime
 
@@ -28,6 +31,7 @@ HEADERS = {
     "x-content-type-options": "nosniff",
     "x-robots-tag": "noindex, nofollow",
 }
+METHODS: Final = ("GET", "HEAD", "OPTIONS", "POST")
 ASK = (
     '<form method="post"><input type="hidden" name="List-Unsubscribe" value="One-Click">'
     '<button type="submit">Unsubscribe</button></form>'
@@ -35,11 +39,18 @@ ASK = (
 
 
 def routes(runtime: Runtime) -> list[BaseRoute]:
-    """`GET` and `POST /u/{token}`."""
+    """`GET` and `POST /u/{token}`, with or without a slash: a POST is never redirected (RFC 8058, section 3.1)."""
 
-    async def page(request: Request) -> Response:
-        link = link_of(request)
-        found = await read_subscription(runtime.reads(link.tenant), link) if link else None
+    async def answered(request: Request) -> Response:
+        if request.method == "OPTIONS":
+            return Response(status_code=204, headers={"allow": ", ".join(METHODS)})
+        link = read_link(runtime.unsubscribe_signer, request.path_params["token"])
+        if link is None:
+            return unknown()
+        return await click(link) if request.method == "POST" else await page(link)
+
+    async def page(link: Link) -> Response:
+        found = await read_subscription(runtime.reads(link.tenant), link)
         if found is None:
             return unknown()
         name = escape(found.organization_name)
@@ -47,16 +58,13 @@ def routes(runtime: Runtime) -> list[BaseRoute]:
             return answer("You are unsubscribed", f"<p>{name} will not write to you again.</p>")
         return answer("Unsubscribe?", f"<p>You will get no more e-mail from {name}.</p>{ASK}")
 
-    async def click(request: Request) -> Response:
-        link = link_of(request)
-        if link is None or not await unsubscribe(runtime.work, link):
+    async def click(link: Link) -> Response:
+        if not await unsubscribe(runtime.work, link):
             return unknown()
         return answer("You are unsubscribed", "<p>You will get no more e-mail from this sender.</p>")
 
-    def link_of(request: Request) -> Link | None:
-        return read_link(runtime.unsubscribe_signer, request.path_params["token"])
-
-    return [Route("/u/{token}", page, methods=["GET"]), Route("/u/{token}", click, methods=["POST"])]
+    guarded = unless_away(answered, away)
+    return [Route(path, guarded, methods=list(METHODS)) for path in ("/u/{token}", "/u/{token}/")]
 
 
 def unknown() -> Response:
@@ -65,12 +73,21 @@ def unknown() -> Response:
     return answer("This link does not work", hint, 404)
 
 
-def answer(title: str, content: str, status: int = 200) -> Response:
+def away() -> Response:
+    """The page while the database is away. Its button sends the same request again, or the first one."""
+    hint = (
+        "<p>We cannot save your choice at the moment, so you are not unsubscribed yet. "
+        f"Please try again in a minute.</p>{ASK}"
+    )
+    return answer("Please try again in a minute", hint, AWAY, RETRY_AFTER)
+
+
+def answer(title: str, content: str, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """A small page that works without scripts, images or cookies."""
     return HTMLResponse(
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
         f'<meta name="viewport" content="width=device-width,initial-scale=1"><style>{STYLE}</style></head>'
         f"<body><main><h1>{title}</h1>{content}</main></body></html>",
         status_code=status,
-        headers=HEADERS,
+        headers={**HEADERS, **(headers or {})},
     )

@@ -11,13 +11,26 @@ SERVER_ID = 23
 BOUNCES: dict[str, tuple[int, str, bool]] = {
     "HardBounce": (1, "Hard bounce", True),
     "Transient": (2, "Message delayed", False),
+    "Unsubscribe": (16, "Unsubscribe request", False),
+    "Subscribe": (32, "Subscribe request", False),
+    "AutoResponder": (64, "Auto responder", False),
+    "AddressChange": (128, "Address change", False),
     "DnsError": (256, "DNS error", False),
     "SpamNotification": (512, "Spam notification", False),
-    "SoftBounce": (4096, "Soft bounce", False),
+    "OpenRelayTest": (1024, "Open relay test", False),
     "Unknown": (2048, "Unknown", False),
+    "SoftBounce": (4096, "Soft bounce", False),
+    "VirusNotification": (8192, "Virus notification", False),
+    "ChallengeVerification": (16384, "Spam challenge verification", False),
     "BadEmailAddress": (100000, "Invalid email address", True),
     "SpamComplaint": (100001, "Spam complaint", True),
+    "ManuallyDeactivated": (100002, "Manually deactivated", True),
+    "Unconfirmed": (100003, "Registration not confirmed", False),
     "Blocked": (100006, "ISP block", False),
+    "SMTPApiError": (100007, "SMTP API error", False),
+    "InboundError": (100008, "Processing failed", False),
+    "DMARCPolicy": (100009, "DMARC policy", False),
+    "TemplateRenderingFailed": (100010, "Template rendering failed", False),
 }
 RECORD_TYPES = ("Delivery", "Bounce", "SpamComplaint", "Open", "Click", "SubscriptionChange")
 CLIENT = {"Name": "Apple Mail", "Company": "Apple Inc.", "Family": "Apple Mail"}
@@ -71,6 +84,23 @@ def payload(happening: Happening) -> JsonObject:
             "SuppressionReason": happening.reason,
         }
     raise Refused(400, {"error": f"unknown record type {kind!r}", "known": [*RECORD_TYPES, *BOUNCES]})
+
+
+def list_change(stream: str, recipient: str, origin: str, reason: str | None) -> JsonObject:
+    """The webhook of a suppression, or of its end without a reason, that no message caused."""
+    return {
+        "RecordType": "SubscriptionChange",
+        "MessageID": None,
+        "ServerID": SERVER_ID,
+        "MessageStream": stream,
+        "ChangedAt": timestamp(),
+        "Recipient": recipient,
+        "Origin": origin,
+        "SuppressSending": reason is not None,
+        "SuppressionReason": reason,
+        "Tag": None,
+        "Metadata": {},
+    }
 
 
 def _common(happening: Happening, record_type: str) -> JsonObject:

@@ -1,9 +1,11 @@
 from dataclasses import asdict
 
+import orjson
 from starlette.endpoints import HTTPEndpoint
 from starlette.requests import Request
 from starlette.responses import Response
 
+from sandbox.events import list_change
 from sandbox.ledger import Message, summarise
 from sandbox.state import Sandbox, sandbox_of
 from sandbox.wire import JsonObject, Refused, read_object, reply
@@ -54,20 +56,27 @@ class Suppressions(HTTPEndpoint):
         return reply({"suppressions": [asdict(entry) for entry in entries]})
 
     async def post(self, request: Request) -> Response:
-        """Make an address inactive on a stream (`broadcast` unless named)."""
+        """Make an address inactive on a stream (`broadcast` unless named); `webhook: true` tells of it as well."""
         sandbox = sandbox_of(request)
         stream, email, document = await _address(request)
         if stream not in sandbox.config.message_streams:
             raise Refused(400, {"error": f"unknown stream {stream!r}", "known": sandbox.config.message_streams})
         reason = document.get("reason", "ManualSuppression")
-        entry = sandbox.ledger.suppress(stream, email, str(reason), "Customer")
+        origin = str(document.get("origin", "Customer"))
+        entry = sandbox.ledger.suppress(stream, email, str(reason), origin)
+        if document.get("webhook") is True:
+            sandbox.webhooks.send(orjson.dumps(list_change(stream, email, origin, str(reason))))
         return reply(asdict(entry), 201)
 
     async def delete(self, request: Request) -> Response:
-        """Make an address active again; 404 when it was active."""
-        stream, email, _ = await _address(request)
-        if not sandbox_of(request).ledger.reactivate(stream, email):
+        """Make an address active again; 404 when it was active. With `webhook: true` it is told as well."""
+        sandbox = sandbox_of(request)
+        stream, email, document = await _address(request)
+        if not sandbox.ledger.reactivate(stream, email):
             raise Refused(404, {"error": "the address is not suppressed on this stream"})
+        if document.get("webhook") is True:
+            origin = str(document.get("origin", "Customer"))
+            sandbox.webhooks.send(orjson.dumps(list_change(stream, email, origin, None)))
         return Response(status_code=204)
 
 

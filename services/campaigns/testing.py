@@ -6,8 +6,6 @@ from time import monotonic
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import select
-
 from core.db import Reads
 from core.errors import ErrorCode, InvalidInput, NudgeError, Refusals
 from core.ids import new_id
@@ -24,12 +22,12 @@ from integrations.mail import (
     Receipt,
     Verdict,
 )
-from models.contacts import Suppression
 from services import addresses, audit, previews
 from services.campaigns.reading import CampaignRow, demand
 from services.campaigns.validating import demand_texts, read_sender
 from services.content import LONGEST_SUBJECT
 from services.rendering import RenderedMessage
+from services.suppressions import suppressed_among
 
 MOST_ADDRESSES: Final = 10
 TO_FIELD: Final = ("input", "to")
@@ -139,16 +137,17 @@ def _parsed(to: Sequence[str]) -> dict[str, str]:
 
 
 async def _demand_not_suppressed(reads: Reads, norms: dict[str, str]) -> None:
-    rows = await reads.rows(select(Suppression.email_norm).where(Suppression.email_norm.in_(list(norms))))
-    if rows:
+    found = await suppressed_among(reads, list(norms))
+    if found:
         raise Refusals(
             [
                 InvalidInput(
-                    f"{norms[row[0]]} is suppressed: it bounced, complained or unsubscribed.",
+                    f"{norms[norm]} is suppressed: it bounced, complained or unsubscribed.",
                     field=TO_FIELD,
                     suggestion="Send the test to another address.",
                 )
-                for row in rows
+                for norm in norms
+                if norm in found
             ]
         )
 

@@ -1,27 +1,29 @@
 """Changes of one contact."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import delete, func, select, update
-from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 
 from core.errors import ErrorCode, InvalidInput, NudgeError, Refusals
+from core.ids import new_id
 from core.unit_of_work import UnitOfWork
 from models.contacts import (
     Contact,
     ContactEventKind,
     ContactStatus,
     ContactTag,
-    Suppression,
     SuppressionReason,
+    SuppressionSource,
 )
-from services import audit, lists
+from services import audit, lists, suppressions
 from services.contacts import storing
 from services.contacts.fields import Fields, GivenFields, check, merged, same
 from services.contacts.reading import COLUMNS, ContactRow, no_such_contact
+from services.suppressions import STATUS_OF, weighs_more
 
 INPUT: Final = ("input",)
 CREATABLE: Final = (ContactStatus.SUBSCRIBED, ContactStatus.PENDING, ContactStatus.UNSUBSCRIBED)
@@ -66,7 +68,7 @@ async def create(
     if contact.status == ContactStatus.SUBSCRIBED:
         await storing.note(uow, ContactEventKind.SUBSCRIBED, [contact.id])
     if contact.status == ContactStatus.UNSUBSCRIBED:
-        await suppress(uow, contact.email_norm)
+        await suppress(uow, contact.id, contact.email_norm, contact.created_at)
     return contact
 
 
@@ -107,16 +109,19 @@ async def change(uow: UnitOfWork, contact_id: UUID | None, given: GivenFields) -
     if "custom_fields" in fields:
         values["custom_fields"] = merged(contact.custom_fields, fields["custom_fields"], (*INPUT, "customFields"))
     if values.get("email_norm", contact.email_norm) != contact.email_norm:
-        values |= await status_for(uow, values["email_norm"])
+        values |= await status_for(uow, contact, values["email_norm"])
     if "tags" in fields:
         await replace_tags(uow, contact.id, fields["tags"])
     return await write(uow, contact, values)
 
 
-async def status_for(uow: UnitOfWork, email_norm: str) -> dict[str, str]:
-    """The status that the suppression list calls for, if the address is on it."""
-    rows = await uow.rows(select(Suppression.reason).where(Suppression.email_norm == email_norm))
-    return {"status": storing.STATUS_OF_SUPPRESSED[rows[0][0]]} if rows else {}
+async def status_for(uow: UnitOfWork, contact: ContactRow, email_norm: str) -> dict[str, Any]:
+    """What a new address changes of a contact's status, if the suppression list has it: never to something milder."""
+    found = await suppressions.strongest_of(uow, email_norm)
+    if found is None or not weighs_more(status := STATUS_OF[found.reason], ContactStatus(contact.status)):
+        return {}
+    left = status is ContactStatus.UNSUBSCRIBED and contact.unsubscribed_at is None
+    return {"status": str(status), **({"unsubscribed_at": found.at} if left else {})}
 
 
 async def write(uow: UnitOfWork, contact: ContactRow, values: dict[str, Any]) -> ContactRow:
@@ -155,22 +160,27 @@ async def remove(uow: UnitOfWork, contact_id: UUID | None) -> ContactRow:
 async def unsubscribe(uow: UnitOfWork, contact_id: UUID | None) -> ContactRow:
     """Never mail the contact again: its status, the suppression list, an event. A second time changes nothing.
 
-    A contact that bounced or complained keeps that status. Raises `NotFound`.
+    A contact that complained keeps that status. Raises `NotFound`.
     """
-    contact = await locked(uow, contact_id)
-    await suppress(uow, contact.email_norm)
-    if contact.status not in {ContactStatus.SUBSCRIBED, ContactStatus.PENDING}:
-        return contact
-    await storing.note(uow, ContactEventKind.UNSUBSCRIBED, [contact.id])
-    await audit.record(uow, "contact.unsubscribed", contact.id)
-    return await store(uow, contact.id, {"status": ContactStatus.UNSUBSCRIBED, "unsubscribed_at": func.now()})
+    found = await uow.rows(select(*COLUMNS, func.now().label("now")).where(Contact.id == contact_id))
+    if contact_id is None or not found:
+        raise no_such_contact()
+    if await suppress(uow, contact_id, found[0].email_norm, found[0].now):
+        await audit.record(uow, "contact.unsubscribed", contact_id)
+    return await locked(uow, contact_id)
 
 
-async def suppress(uow: UnitOfWork, email_norm: str) -> None:
-    """Put the address on the suppression list, unless a reason is there already."""
-    values = {
-        "organization_id": uow.tenant.organization_id,
-        "email_norm": email_norm,
-        "reason": SuppressionReason.UNSUBSCRIBED,
-    }
-    await uow.execute(insert(Suppression).values(values).on_conflict_do_nothing())
+async def suppress(uow: UnitOfWork, contact_id: UUID, email_norm: str, now: datetime) -> set[UUID]:
+    """Let a contact be unsubscribed as of now; the contacts whose row changed."""
+    line = suppressions.HistoryLine(
+        kind=ContactEventKind.UNSUBSCRIBED, dedupe_key=f"unsubscribe:{new_id()}", only_if_new=True
+    )
+    fact = suppressions.SuppressionFact(
+        email_norm=email_norm,
+        reason=SuppressionReason.UNSUBSCRIBED,
+        source=SuppressionSource.OWN,
+        at=now,
+        line=line,
+        contact_id=contact_id,
+    )
+    return await suppressions.suppress(uow, [fact])

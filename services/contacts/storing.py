@@ -14,7 +14,6 @@ from sqlalchemy import (
     ColumnClause,
     Text,
     Uuid,
-    and_,
     bindparam,
     case,
     cast,
@@ -23,6 +22,7 @@ from sqlalchemy import (
     literal,
     null,
     select,
+    true,
 )
 from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlalchemy.sql.selectable import TableValuedAlias
@@ -35,18 +35,10 @@ from models.contacts import (
     ContactEventKind,
     ContactStatus,
     ContactTag,
-    Suppression,
-    SuppressionReason,
 )
+from services import suppressions
 from services.contacts.reading import COLUMNS, ContactRow
 
-# What becomes of a contact whose address must not be mailed.
-STATUS_OF_SUPPRESSED: Final[dict[str, str]] = {
-    SuppressionReason.HARD_BOUNCE: ContactStatus.BOUNCED,
-    SuppressionReason.PROVIDER: ContactStatus.BOUNCED,
-    SuppressionReason.COMPLAINT: ContactStatus.COMPLAINED,
-    SuppressionReason.UNSUBSCRIBED: ContactStatus.UNSUBSCRIBED,
-}
 RECORD: Final = {
     "id": Uuid,
     "email": Text,
@@ -75,11 +67,16 @@ def new_record(fields: Mapping[str, Any], *, status: ContactStatus = ContactStat
 async def insert_new(uow: UnitOfWork, rows: Sequence[Mapping[str, Any]]) -> list[ContactRow]:
     """Insert the rows whose addresses are new, and lock the contacts that have the others until the end.
 
-    An address on the suppression list gets the status it calls for. The rows inserted, in no certain order.
+    An address on the suppression list gets the status it calls for. One that bounced counts as subscribed for all
+    that, should it be mailed again one day. The rows inserted, in no certain order.
     """
     new = records("new")
-    status = case(STATUS_OF_SUPPRESSED, value=Suppression.reason, else_=new.c.status)
-    is_subscribed = status == ContactStatus.SUBSCRIBED
+    suppression = suppressions.strongest(uow.tenant.organization_id, new.c.email_norm)
+    statuses = {str(reason): str(status) for reason, status in suppressions.STATUS_OF.items()}
+    status = case(statuses, value=suppression.c.reason, else_=new.c.status)
+    is_subscribed = (new.c.status == ContactStatus.SUBSCRIBED) & status.in_(
+        [str(ContactStatus.SUBSCRIBED), str(ContactStatus.BOUNCED)]
+    )
     is_unsubscribed = status == ContactStatus.UNSUBSCRIBED
     source = (
         select(
@@ -93,17 +90,9 @@ async def insert_new(uow: UnitOfWork, rows: Sequence[Mapping[str, Any]]) -> list
             new.c.custom_fields,
             new.c.time_zone,
             case((is_subscribed, func.now()), else_=null()),
-            case((is_unsubscribed, func.coalesce(Suppression.created_at, func.now())), else_=null()),
+            case((is_unsubscribed, func.coalesce(suppression.c.occurred_at, func.now())), else_=null()),
         )
-        .select_from(
-            new.outerjoin(
-                Suppression,
-                and_(
-                    Suppression.organization_id == uow.tenant.organization_id,
-                    Suppression.email_norm == new.c.email_norm,
-                ),
-            )
-        )
+        .select_from(new.outerjoin(suppression, true()))
         .order_by(new.c.email_norm)
     )
     target: list[Column[Any] | str] = [

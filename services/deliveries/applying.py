@@ -2,37 +2,31 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import ARRAY, Row, Select, Text, Uuid, any_, bindparam, case, column, func, select, update
-from sqlalchemy.dialects.postgresql import insert
 
 from core.db import SystemScope, is_away
-from core.ids import new_id
 from core.permissions import Tenant
 from core.telemetry import logger
 from core.unit_of_work import UnitOfWork, Work
-from models.campaigns import DeliveryStatus, EmailDelivery, WebhookInbox
-from models.contacts import ContactEvent, ContactEventKind, SuppressionReason
-from services.deliveries.raising import Raise, raise_deliveries
-from services.deliveries.suppressing import ToSuppress, suppress
+from models.campaigns import EmailDelivery, WebhookInbox
+from services.contact_events import write_lines
+from services.deliveries.meaning import Delivery, Known, facts_of, lifts_of, lines_of, raises_of
+from services.deliveries.raising import raise_deliveries
 from services.deliveries.webhooks import Event, read_event
+from services.suppressions import lift, suppress
 
 PAGE = 500
 ATTRIBUTED_AT_ONCE = 2_000
 MOST_FAILURES = 30
+COLUMNS: Final = (
+    *(WebhookInbox.id, WebhookInbox.dedupe_key, WebhookInbox.payload, WebhookInbox.received_at),
+    *(WebhookInbox.email_norm, WebhookInbox.shared),
+)
+Waiting = Row[*tuple[Any, ...]]
 log = logger(__name__)
-
-KINDS = {
-    "Delivery": ContactEventKind.DELIVERED,
-    "Bounce": ContactEventKind.BOUNCED,
-    "SpamComplaint": ContactEventKind.COMPLAINED,
-    "Open": ContactEventKind.OPENED,
-    "Click": ContactEventKind.CLICKED,
-    "SubscriptionChange": ContactEventKind.UNSUBSCRIBED,
-}
 
 
 async def apply_everything(work: Work, system: SystemScope) -> int:
@@ -98,12 +92,10 @@ async def apply_each(work: Work, tenant: Tenant) -> int:
     return 0
 
 
-async def waiting_events(
-    uow: UnitOfWork, most: int, inbox_id: UUID | None = None
-) -> Sequence[Row[UUID, str, dict[str, Any], datetime]]:
+async def waiting_events(uow: UnitOfWork, most: int, inbox_id: UUID | None = None) -> Sequence[Waiting]:
     """Events of the organisation that nobody is applying, oldest first."""
     statement = (
-        select(WebhookInbox.id, WebhookInbox.dedupe_key, WebhookInbox.payload, WebhookInbox.received_at)
+        select(*COLUMNS)
         .where(WebhookInbox.organization_id == uow.tenant.organization_id, WebhookInbox.applied_at.is_(None))
         .order_by(WebhookInbox.attempts, WebhookInbox.id)
         .limit(most)
@@ -126,49 +118,43 @@ async def note_failure(uow: UnitOfWork, inbox_id: UUID, error: Exception) -> Non
     )
 
 
-async def apply(uow: UnitOfWork, rows: Sequence[Row[UUID, str, dict[str, Any], datetime]]) -> None:
+async def apply(uow: UnitOfWork, rows: Sequence[Waiting]) -> None:
     """Apply events that are locked by this transaction, and note the outcome of each."""
     events, outcomes = read_all(rows)
-    known = await deliveries_of(uow, events)
-    campaigns: dict[UUID, list[Known]] = defaultdict(list)
+    deliveries = await deliveries_of(uow, events)
+    found: list[Known] = []
     for event in events:
-        delivery = known.get(event.inbox_id)
-        if delivery is None:
-            outcomes[event.inbox_id] = "no such delivery"
-        else:
-            outcomes[event.inbox_id] = "applied"
-            campaigns[delivery.campaign_id].append(Known(event, delivery))
-    for campaign_id, found in sorted(campaigns.items()):
-        await raise_deliveries(uow, campaign_id, raises_of(found))
-        await suppress(uow, suppressions_of(found), campaign_id=campaign_id)
-    await add_contact_events(uow, [one for found in campaigns.values() for one in found])
+        delivery = deliveries.get(event.inbox_id)
+        is_known = delivery is not None or event.email_norm is not None
+        outcomes[event.inbox_id] = "applied" if is_known else "no such delivery"
+        if is_known:
+            found.append(Known(event, delivery))
+    # Those with a message first: what is told twice is written down as told of the message.
+    found.sort(key=lambda one: one.delivery is None)
+    for campaign_id, raises in sorted(raises_of(found).items()):
+        await raise_deliveries(uow, campaign_id, raises)
+    await suppress(uow, facts_of(found))
+    await lift(uow, lifts_of(found))
+    await write_lines(uow, lines_of(found))
     await note_outcomes(uow, outcomes)
 
 
-class Delivery(NamedTuple):
-    """The delivery that an event is about."""
-
-    id: UUID
-    campaign_id: UUID
-    contact_id: UUID
-    email_norm: str
-    message_id: str | None
-
-
-class Known(NamedTuple):
-    """An event with its delivery."""
-
-    event: Event
-    delivery: Delivery
-
-
-def read_all(rows: Iterable[Row[UUID, str, dict[str, Any], datetime]]) -> tuple[list[Event], dict[UUID, str]]:
+def read_all(rows: Iterable[Waiting]) -> tuple[list[Event], dict[UUID, str]]:
     """The events that can be read, and the outcome of those that cannot."""
     events: list[Event] = []
     outcomes: dict[UUID, str] = {}
     for row in rows:
         try:
-            events.append(read_event(row.id, row.dedupe_key, row.payload, row.received_at))
+            events.append(
+                read_event(
+                    row.id,
+                    row.dedupe_key,
+                    row.payload,
+                    row.received_at,
+                    email_norm=row.email_norm,
+                    shared=row.shared,
+                )
+            )
         except ValueError as error:
             outcomes[row.id] = f"ignored: {error}"
     return events, outcomes
@@ -178,8 +164,8 @@ async def deliveries_of(uow: UnitOfWork, events: Sequence[Event]) -> dict[UUID, 
     """The delivery of each event (by inbox id): by our ids in the metadata, else by the provider's message id."""
     named: dict[UUID, set[UUID]] = defaultdict(set)
     for event in events:
-        if event.campaign_id is not None and event.delivery_id is not None:
-            named[event.campaign_id].add(event.delivery_id)
+        if event.told.campaign_id is not None and event.told.delivery_id is not None:
+            named[event.told.campaign_id].add(event.told.delivery_id)
     by_id: dict[tuple[UUID | None, UUID | None], Delivery] = {}
     for campaign_id, ids in named.items():
         statement = ledger_rows().where(
@@ -191,14 +177,14 @@ async def deliveries_of(uow: UnitOfWork, events: Sequence[Event]) -> dict[UUID, 
     found = {
         event.inbox_id: delivery
         for event in events
-        if (delivery := by_id.get((event.campaign_id, event.delivery_id))) is not None
+        if (delivery := by_id.get((event.told.campaign_id, event.told.delivery_id))) is not None
     }
     return found | await by_message(uow, [event for event in events if event.inbox_id not in found])
 
 
 async def by_message(uow: UnitOfWork, events: Sequence[Event]) -> dict[UUID, Delivery]:
     """The deliveries of events without our metadata."""
-    message_ids = {event.message_id for event in events if event.message_id is not None}
+    message_ids = {event.told.message_id for event in events if event.told.message_id is not None}
     if not message_ids:
         return {}
     statement = ledger_rows().where(
@@ -206,7 +192,7 @@ async def by_message(uow: UnitOfWork, events: Sequence[Event]) -> dict[UUID, Del
         EmailDelivery.message_id == any_(bindparam("messages", list(message_ids), type_=ARRAY(Text))),
     )
     by_id = {row.message_id: Delivery(*row) for row in await uow.rows(statement)}
-    return {event.inbox_id: by_id[event.message_id] for event in events if event.message_id in by_id}
+    return {event.inbox_id: by_id[event.told.message_id] for event in events if event.told.message_id in by_id}
 
 
 def ledger_rows() -> Select[UUID, UUID, UUID, str, str | None]:
@@ -218,73 +204,6 @@ def ledger_rows() -> Select[UUID, UUID, UUID, str, str | None]:
         EmailDelivery.email_norm,
         EmailDelivery.message_id,
     )
-
-
-def raises_of(found: Iterable[Known]) -> dict[UUID, Raise]:
-    """What the events tell of each delivery, together."""
-    raises: dict[UUID, Raise] = defaultdict(Raise)
-    for event, delivery in found:
-        told = raises[delivery.id]
-        told.message_id = told.message_id or event.message_id
-        match event.kind:
-            case "Delivery":
-                told.reach(DeliveryStatus.DELIVERED)
-                told.note("delivered_at", event.at)
-            case "Bounce" if event.is_bounce:
-                told.reach(DeliveryStatus.BOUNCED)
-                told.note("bounced_at", event.at)
-            case "SpamComplaint":
-                told.reach(DeliveryStatus.COMPLAINED)
-            case "Open":
-                told.note("opened_at", event.at)
-            case "Click":
-                told.note("clicked_at", event.at)
-            case "SubscriptionChange" if event.suppression is SuppressionReason.UNSUBSCRIBED:
-                told.note("unsubscribed_at", event.at)
-            case _:
-                pass
-    return raises
-
-
-def suppressions_of(found: Iterable[Known]) -> list[ToSuppress]:
-    """The addresses that must not be mailed again, once each, the gravest reason first."""
-    gravest = sorted(
-        (one for one in found if one.event.suppression is not None),
-        key=lambda one: one.event.suppression != SuppressionReason.COMPLAINT,
-    )
-    result: dict[UUID, ToSuppress] = {}
-    for event, delivery in gravest:
-        if event.suppression is not None and delivery.contact_id not in result:
-            result[delivery.contact_id] = ToSuppress(delivery.email_norm, delivery.contact_id, event.suppression)
-    return list(result.values())
-
-
-async def add_contact_events(uow: UnitOfWork, found: Sequence[Known]) -> None:
-    """Put the events into the contacts' histories."""
-    rows = [
-        {
-            "organization_id": uow.tenant.organization_id,
-            "occurred_at": event.at,
-            "id": new_id(),
-            "contact_id": delivery.contact_id,
-            "campaign_id": delivery.campaign_id,
-            "delivery_id": delivery.id,
-            "kind": KINDS[event.kind],
-            "dedupe_key": event.dedupe_key,
-            "data": event.details,
-        }
-        for event, delivery in found
-        if is_told(event)
-    ]
-    if rows:
-        await uow.execute(insert(ContactEvent).on_conflict_do_nothing(), rows)
-
-
-def is_told(event: Event) -> bool:
-    """Whether an event belongs into a contact's history: a bounce or a farewell in name only does not."""
-    if event.kind == "Bounce":
-        return event.is_bounce
-    return event.kind != "SubscriptionChange" or event.suppression is SuppressionReason.UNSUBSCRIBED
 
 
 async def note_outcomes(uow: UnitOfWork, outcomes: dict[UUID, str]) -> None:

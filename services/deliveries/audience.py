@@ -112,15 +112,6 @@ def is_excluded(
     )
 
 
-def is_suppressed(organization_id: UUID, email_norm: Any) -> ColumnElement[bool]:  # noqa: ANN401 - a text column
-    """Whether the address must not be mailed."""
-    return exists(
-        select(Suppression.email_norm).where(
-            Suppression.organization_id == organization_id, Suppression.email_norm == email_norm
-        )
-    )
-
-
 def included(organization_id: UUID, campaign_id: CampaignId, *, mailable: bool = False) -> Select[UUID]:
     """The contacts that the lines name, less the excluded ones and, with `mailable`, those who get no mail.
 
@@ -144,7 +135,11 @@ def included(organization_id: UUID, campaign_id: CampaignId, *, mailable: bool =
         return found
     suppressed = (
         select(Suppression.email_norm)
-        .where(Suppression.organization_id == organization_id, Suppression.email_norm == contact.c.email_norm)
+        .where(
+            Suppression.organization_id == organization_id,
+            Suppression.email_norm == contact.c.email_norm,
+            Suppression.is_active,
+        )
         .offset(literal(0))
     )
     return found.where(contact.c.status == ContactStatus.SUBSCRIBED, ~exists(suppressed))

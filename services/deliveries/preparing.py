@@ -14,9 +14,10 @@ from core.telemetry import logger
 from core.unit_of_work import UnitOfWork, Work
 from models.campaigns import Campaign, CampaignStats, CampaignStatus, DeliveryStatus, EmailDelivery
 from models.contacts import Contact, ContactStatus
-from services.deliveries.audience import audience_select, is_excluded, is_suppressed
+from services.deliveries.audience import audience_select, is_excluded
 from services.deliveries.states import move
 from services.deliveries.work import PrepareCampaign, SendBatches
+from services.suppressions import is_suppressed
 
 PAGE = 5_000
 START = UUID(int=0)

@@ -1,4 +1,4 @@
-"""Raising deliveries by what the provider tells: a status only rises, and a time is only set once."""
+"""Raising deliveries by what the provider tells: a status only rises, and the earliest time told stays."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,7 +19,7 @@ RANKS = (
     DeliveryStatus.BOUNCED,
     DeliveryStatus.COMPLAINED,
 )
-TIMES = ("delivered_at", "bounced_at", "opened_at", "clicked_at", "unsubscribed_at")
+TIMES = ("delivered_at", "bounced_at", "complained_at", "opened_at", "clicked_at")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -30,9 +30,9 @@ class Raise:
     message_id: str | None = None
     delivered_at: datetime | None = None
     bounced_at: datetime | None = None
+    complained_at: datetime | None = None
     opened_at: datetime | None = None
     clicked_at: datetime | None = None
-    unsubscribed_at: datetime | None = None
 
     def reach(self, status: DeliveryStatus) -> None:
         """Rise to a status, never fall."""
@@ -59,11 +59,11 @@ def raise_statement() -> Any:  # noqa: ANN401 - an UPDATE
         .values(
             status=case((rises, given_rows.c.status), else_=EmailDelivery.status),
             message_id=func.coalesce(EmailDelivery.message_id, given_rows.c.message_id),
-            accepted_at=func.coalesce(EmailDelivery.accepted_at, func.clock_timestamp()),
+            accepted_at=func.coalesce(EmailDelivery.accepted_at, EmailDelivery.submitted_at, func.clock_timestamp()),
             lease_token=None,
             lease_until=None,
             next_look_at=None,
-            **{name: func.coalesce(getattr(EmailDelivery, name), given_rows.c[name]) for name in TIMES},
+            **{name: func.least(getattr(EmailDelivery, name), given_rows.c[name]) for name in TIMES},
         )
     )
 

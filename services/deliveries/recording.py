@@ -5,17 +5,19 @@ from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Float, Integer, Text, Uuid, and_, bindparam, func, literal, or_, select, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import Float, Integer, Row, Text, Uuid, and_, bindparam, func, or_, update
 
 from core.pubsub import campaign_topic
 from core.unit_of_work import UnitOfWork
 from integrations.mail import AccountRefused, Answered, InDoubt, Message, NotSent, Receipt, Verdict
 from models.campaigns import DeliveryStatus, EmailDelivery
-from models.contacts import Suppression, SuppressionReason
+from models.contacts import ContactEventKind, SuppressionReason, SuppressionSource
+from services import texts
+from services.contact_events import ContactLine, write_lines
 from services.deliveries.claiming import Claim, now_plus
 from services.deliveries.planning import given, is_listed, span, within_span
 from services.deliveries.submitting import Handed
+from services.suppressions import HistoryLine, SuppressionFact, suppress
 
 TEXT_LENGTH = 500
 SEVERAL = 2
@@ -70,6 +72,7 @@ def rejected_statement() -> Any:  # noqa: ANN401 - an UPDATE
             error_message=given_rows.c.text,
             **LEASE_OVER,
         )
+        .returning(EmailDelivery.id, EmailDelivery.contact_id, EmailDelivery.email_norm, func.now().label("at"))
     )
 
 
@@ -152,32 +155,51 @@ async def record_receipts(
 
 
 async def reject(uow: UnitOfWork, bound: dict[str, UUID], refused: list[tuple[Message, Receipt]]) -> None:
-    """Mark messages as refused; an address that the provider no longer mails is suppressed here as well."""
+    """Mark messages as refused, with the provider's words."""
     messages = [message for message, _ in refused]
-    await uow.execute(
+    rows = await uow.rows(
         rejected_statement(),
         {
             **bound,
             **span(ids_of(messages)),
             "given_code": [receipt.code for _, receipt in refused],
-            "given_text": [receipt.text[:TEXT_LENGTH] for _, receipt in refused],
+            "given_text": [words(receipt.text) for _, receipt in refused],
         },
     )
-    inactive = [message for message, receipt in refused if receipt.verdict is Verdict.INACTIVE]
-    if not inactive:
-        return
-    addresses = select(
-        EmailDelivery.organization_id,
-        EmailDelivery.email_norm,
-        literal(str(SuppressionReason.PROVIDER), Text),
-        EmailDelivery.campaign_id,
-    ).where(*is_listed())
-    await uow.execute(
-        insert(Suppression)
-        .from_select(["organization_id", "email_norm", "reason", "campaign_id"], addresses)
-        .on_conflict_do_nothing(),
-        {**bound, **span(ids_of(inactive))},
-    )
+    receipts = dict(zip(ids_of(messages), (receipt for _, receipt in refused), strict=True))
+    await note_refusals(uow, bound["campaign"], [(row, receipts[row.id]) for row in rows])
+
+
+async def note_refusals(
+    uow: UnitOfWork, campaign_id: UUID, refused: Sequence[tuple[Row[*tuple[Any, ...]], Receipt]]
+) -> None:
+    """Write refusals into the contacts' histories; an address that the provider no longer mails is suppressed."""
+    inactive: list[SuppressionFact] = []
+    others: list[ContactLine] = []
+    for row, receipt in refused:
+        data = {"code": receipt.code, "message": words(receipt.text)}
+        key = f"rejected:{row.id}"
+        about = {"campaign_id": campaign_id, "delivery_id": row.id, "contact_id": row.contact_id, "at": row.at}
+        if receipt.verdict is Verdict.INACTIVE:
+            line = HistoryLine(kind=ContactEventKind.REJECTED, dedupe_key=key, data=data)
+            inactive.append(
+                SuppressionFact(
+                    email_norm=row.email_norm,
+                    reason=SuppressionReason.PROVIDER,
+                    source=SuppressionSource.PROVIDER,
+                    line=line,
+                    **about,
+                )
+            )
+        else:
+            others.append(ContactLine(kind=ContactEventKind.REJECTED, dedupe_key=key, data=data, **about))
+    await suppress(uow, inactive)
+    await write_lines(uow, others)
+
+
+def words(text: str) -> str:
+    """What the provider said, fit to be stored and shown: no control characters, at most 500 characters."""
+    return texts.FORBIDDEN_IN_PROSE.sub("", text)[:TEXT_LENGTH]
 
 
 async def doubt(

@@ -22,12 +22,12 @@ from integrations.mail import (
     Verdict,
 )
 from models.campaigns import Campaign, CampaignStatus, DeliveryStatus, EmailDelivery
-from services.deliveries.audience import is_suppressed
 from services.deliveries.claiming import Claim, is_sending, now_plus
 from services.deliveries.composing import Composed
 from services.deliveries.leases import LeaseTimes, time_for
 from services.deliveries.planning import given, is_listed, span, within_span
 from services.deliveries.preparing import Decision
+from services.suppressions import is_suppressed
 
 BODY_BYTES = 40_000_000
 INACTIVE_CODE = 406

@@ -3,19 +3,16 @@
 from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import exists, func, select, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import func, select
 
 from core.db import Reads, first
-from core.ids import new_id
 from core.permissions import Tenant
-from core.pubsub import campaign_topic
 from core.security import Signer
-from core.unit_of_work import UnitOfWork, Work
+from core.unit_of_work import Work
 from models.campaigns import EmailDelivery
-from models.contacts import Contact, ContactEvent, ContactEventKind, Suppression, SuppressionReason
+from models.contacts import Contact, ContactEventKind, SuppressionReason, SuppressionSource
 from models.organizations import Organization
-from services.deliveries.suppressing import ToSuppress, suppress
+from services.suppressions import PERSONAL, HistoryLine, SuppressionFact, strongest_of, suppress
 
 ID_BYTES = 16
 LONGEST_TOKEN = 200
@@ -60,18 +57,12 @@ async def read_subscription(reads: Reads, link: Link) -> Subscription | None:
     address = await address_of(reads, link)
     if address is None:
         return None
-    row = await first(
-        reads,
-        select(
-            Organization.name,
-            exists(
-                select(Suppression.email_norm).where(
-                    Suppression.organization_id == link.organization_id, Suppression.email_norm == address
-                )
-            ).label("is_unsubscribed"),
-        ).where(Organization.id == link.organization_id),
-    )
-    return Subscription(row.name, row.is_unsubscribed) if row else None
+    row = await first(reads, select(Organization.name).where(Organization.id == link.organization_id))
+    if row is None:
+        return None
+    standing = await strongest_of(reads, address)
+    # Who bounced may be mailed again one day, and can still say that they want nothing.
+    return Subscription(row.name, standing is not None and standing.reason in PERSONAL)
 
 
 async def address_of(reads: Reads, link: Link) -> str | None:
@@ -101,36 +92,23 @@ async def unsubscribe(work: Work, link: Link) -> bool:
         address = await address_of(uow, link)
         if address is None:
             return False
-        gone = ToSuppress(address, link.contact_id, SuppressionReason.UNSUBSCRIBED)
-        await suppress(uow, [gone], campaign_id=link.campaign_id)
-        await note(uow, link)
+        now = (await uow.rows(select(func.now())))[0][0]
+        line = HistoryLine(
+            kind=ContactEventKind.UNSUBSCRIBED, dedupe_key=f"unsubscribe:{link.delivery_id}", only_if_new=True
+        )
+        await suppress(
+            uow,
+            [
+                SuppressionFact(
+                    email_norm=address,
+                    reason=SuppressionReason.UNSUBSCRIBED,
+                    source=SuppressionSource.OWN,
+                    at=now,
+                    line=line,
+                    contact_id=link.contact_id,
+                    campaign_id=link.campaign_id,
+                    delivery_id=link.delivery_id,
+                )
+            ],
+        )
     return True
-
-
-async def note(uow: UnitOfWork, link: Link) -> None:
-    """Count the farewell with the campaign and put it into the contact's history, once."""
-    result = await uow.execute(
-        update(EmailDelivery)
-        .where(
-            EmailDelivery.organization_id == link.organization_id,
-            EmailDelivery.campaign_id == link.campaign_id,
-            EmailDelivery.id == link.delivery_id,
-            EmailDelivery.unsubscribed_at.is_(None),
-        )
-        .values(unsubscribed_at=func.clock_timestamp())
-    )
-    if not result.rowcount:
-        return
-    await uow.execute(
-        insert(ContactEvent).values(
-            organization_id=link.organization_id,
-            occurred_at=func.now(),
-            id=new_id(),
-            contact_id=link.contact_id,
-            campaign_id=link.campaign_id,
-            delivery_id=link.delivery_id,
-            kind=ContactEventKind.UNSUBSCRIBED,
-            dedupe_key=f"unsubscribe:{link.delivery_id}",
-        )
-    )
-    uow.publish(campaign_topic(link.organization_id, link.campaign_id))

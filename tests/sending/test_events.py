@@ -72,10 +72,10 @@ async def only_status(runtime: Runtime, principal: Principal, campaign_id: UUID)
 
 
 async def outcome(runtime: Runtime, principal: Principal) -> list[str | None]:
-    """What became of an organisation's events."""
+    """What became of the events about an organisation's messages."""
     rows = await runtime.reads(principal.tenant).rows(
         select(WebhookInbox.outcome)
-        .where(WebhookInbox.organization_id == principal.organization_id)
+        .where(WebhookInbox.organization_id == principal.organization_id, WebhookInbox.email_norm.is_(None))
         .order_by(WebhookInbox.id)
     )
     return [row.outcome for row in rows]

@@ -1,0 +1,128 @@
+"""The one function that lifts suppressions."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final, NamedTuple
+from uuid import UUID
+
+from sqlalchemy import Text, Uuid, bindparam, func, literal, literal_column, null, select
+from sqlalchemy.dialects.postgresql import insert
+
+from core.unit_of_work import UnitOfWork
+from models.contacts import ContactStatus, Suppression, SuppressionReason, SuppressionSource
+from services.contact_events import ContactLine, write_lines
+from services.suppressions.facts import STATUS_OF, Reactivation, weightiest
+from services.suppressions.marking import MOMENT, Held, given_rows, hold_contacts, write_contacts
+from services.suppressions.reading import active_reasons
+
+OF_ADDRESS: Final = (SuppressionReason.HARD_BOUNCE, SuppressionReason.PROVIDER)
+Key = tuple[str, SuppressionReason]
+
+
+class Lifted(NamedTuple):
+    """What the provider's lifts have done to the rows of an address, and when they were made."""
+
+    reasons: frozenset[SuppressionReason]
+    at: datetime
+
+
+async def lift(uow: UnitOfWork, facts: Sequence[Reactivation]) -> set[UUID]:
+    """Lift what the provider had set before: bounces, its own list, and unsubscribing there if the recipient asks.
+
+    What we were told ourselves stays, as do complaints and whatever is newer. A contact goes back to what it was: to
+    PENDING where it never subscribed. Each lift is written into the history whether it changed anything or not. The
+    ids of the contacts whose row changed.
+    """
+    if not facts:
+        return set()
+    lifted = await store(uow, latest(facts))
+    norms = sorted({fact.email_norm for fact in facts})
+    contacts = await hold_contacts(uow, (), norms)
+    reasons = await active_reasons(uow, norms)
+    after = {one.id: returned(one, lifted.get(one.email_norm), reasons[one.email_norm]) for one in contacts}
+    changed = await write_contacts(uow, contacts, after)
+    await write_lines(
+        uow,
+        [
+            line_of(fact, contact)
+            for fact in facts
+            for contact in contacts
+            if contact.email_norm == fact.email_norm
+            and (not fact.line.only_if_new or lifted.get(contact.email_norm) is not None)
+        ],
+    )
+    return changed
+
+
+def latest(facts: Sequence[Reactivation]) -> dict[Key, datetime]:
+    """The latest lift of each row that the facts are about, in the order of the rows' keys."""
+    found: dict[Key, datetime] = {}
+    for fact in facts:
+        of_person = (SuppressionReason.UNSUBSCRIBED,) if fact.by_recipient else ()
+        for reason in (*OF_ADDRESS, *of_person):
+            key = (fact.email_norm, reason)
+            found[key] = max(found.get(key, fact.at), fact.at)
+    return {key: found[key] for key in sorted(found)}
+
+
+async def store(uow: UnitOfWork, lifts: Mapping[Key, datetime]) -> dict[str, Lifted]:
+    """Note the lifts on the rows, and on new ones, for what is told late; by address, which rows they ended."""
+    given = given_rows(
+        email_norm=(Text, [norm for norm, _ in lifts]),
+        reason=(Text, [str(reason) for _, reason in lifts]),
+        at=(MOMENT, list(lifts.values())),
+    )
+    source = select(
+        bindparam("organization", uow.tenant.organization_id, Uuid),
+        given.c.email_norm,
+        given.c.reason,
+        literal(str(SuppressionSource.PROVIDER), Text),
+        null(),
+        given.c.at,
+    )
+    names = ["organization_id", "email_norm", "reason", "source", "occurred_at", "lifted_at"]
+    statement = insert(Suppression).from_select(names, source, include_defaults=False)
+    upsert: Any = statement.on_conflict_do_update(
+        index_elements=[Suppression.organization_id, Suppression.email_norm, Suppression.reason],
+        set_={"lifted_at": func.greatest(Suppression.lifted_at, statement.excluded.lifted_at)},
+    ).returning(
+        Suppression.email_norm,
+        Suppression.reason,
+        literal_column("coalesce(old.is_active AND NOT new.is_active, false)").label("ended"),
+    )
+    ended: dict[str, set[SuppressionReason]] = {}
+    for row in await uow.rows(upsert):
+        if row.ended:
+            ended.setdefault(row.email_norm, set()).add(SuppressionReason(row.reason))
+    return {
+        norm: Lifted(frozenset(reasons), max(lifts[norm, one] for one in reasons)) for norm, reasons in ended.items()
+    }
+
+
+def returned(contact: Held, lifted: Lifted | None, reasons: Mapping[SuppressionReason, datetime]) -> Held:
+    """The contact as the lifts leave it."""
+    if lifted is None:
+        return contact
+    back = contact.status is ContactStatus.UNSUBSCRIBED and SuppressionReason.UNSUBSCRIBED in lifted.reasons
+    if contact.status is not ContactStatus.BOUNCED and not back:
+        return contact
+    if (reason := weightiest(reasons)) is not None:
+        status = STATUS_OF[reason]
+    else:
+        status = ContactStatus.SUBSCRIBED if back or contact.subscribed_at else ContactStatus.PENDING
+    if not back:
+        return contact._replace(status=status)
+    return contact._replace(status=status, subscribed_at=lifted.at, unsubscribed_at=None)
+
+
+def line_of(fact: Reactivation, contact: Held) -> ContactLine:
+    """The fact's line for a contact."""
+    return ContactLine(
+        contact_id=contact.id,
+        kind=fact.line.kind,
+        at=fact.at,
+        dedupe_key=f"{fact.line.dedupe_key}:{contact.id}",
+        campaign_id=fact.campaign_id,
+        delivery_id=fact.delivery_id,
+        data=fact.line.data,
+    )

@@ -1,0 +1,133 @@
+"""Contacts and deliveries in step with the suppressions of their addresses.
+
+Locks are taken in one order everywhere: deliveries, suppressions, contacts, each kind in the order of its key.
+"""
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from sqlalchemy import (
+    ARRAY,
+    DateTime,
+    Text,
+    Uuid,
+    any_,
+    bindparam,
+    column,
+    func,
+    literal_column,
+    or_,
+    select,
+    update,
+)
+from sqlalchemy.sql.selectable import TableValuedAlias
+
+from core.pubsub import campaign_topic
+from core.unit_of_work import UnitOfWork
+from models.campaigns import EmailDelivery
+from models.contacts import Contact, ContactStatus, SuppressionReason
+from services.suppressions.facts import STATUS_OF, SuppressionFact, weighs_more
+
+MOMENT = DateTime(timezone=True)
+
+
+class Held(NamedTuple):
+    """A contact, locked until the end of the transaction."""
+
+    id: UUID
+    email_norm: str
+    status: ContactStatus
+    subscribed_at: datetime | None
+    unsubscribed_at: datetime | None
+
+
+def given_rows(**columns: tuple[Any, Sequence[Any]]) -> TableValuedAlias:
+    """Arrays of one length as the rows of a table `given`."""
+    arrays = [bindparam(f"given_{name}", list(values), type_=ARRAY(kind)) for name, (kind, values) in columns.items()]
+    named = [column(name, kind) for name, (kind, _) in columns.items()]
+    return func.unnest(*arrays).table_valued(*named, name="given").render_derived()
+
+
+async def mark_deliveries(uow: UnitOfWork, facts: Sequence[SuppressionFact]) -> set[UUID]:
+    """Set when recipients of messages unsubscribed, the earliest time told; the deliveries that had none before."""
+    times: dict[UUID, dict[UUID, datetime]] = defaultdict(dict)
+    for fact in facts:
+        if fact.reason is SuppressionReason.UNSUBSCRIBED and fact.campaign_id and fact.delivery_id:
+            known = times[fact.campaign_id].get(fact.delivery_id, fact.at)
+            times[fact.campaign_id][fact.delivery_id] = min(known, fact.at)
+    marked: set[UUID] = set()
+    for campaign_id, ats in sorted(times.items()):
+        ids = sorted(ats)
+        given = given_rows(id=(Uuid, ids), at=(MOMENT, [ats[one] for one in ids]))
+        mine = (
+            EmailDelivery.organization_id == uow.tenant.organization_id,
+            EmailDelivery.campaign_id == campaign_id,
+            EmailDelivery.id >= ids[0],
+            EmailDelivery.id <= ids[-1],
+        )
+        statement: Any = (
+            update(EmailDelivery)
+            .where(*mine, EmailDelivery.id == given.c.id)
+            .values(unsubscribed_at=func.least(EmailDelivery.unsubscribed_at, given.c.at))
+            .returning(EmailDelivery.id, literal_column("old.unsubscribed_at IS NULL").label("is_new"))
+        )
+        marked |= {row.id for row in await uow.rows(statement) if row.is_new}
+        uow.publish(campaign_topic(uow.tenant.organization_id, campaign_id))
+    return marked
+
+
+async def hold_contacts(uow: UnitOfWork, ids: Collection[UUID], norms: Collection[str]) -> list[Held]:
+    """The contacts with one of the ids or addresses, locked in the order of their addresses."""
+    rows = await uow.rows(
+        select(Contact.id, Contact.email_norm, Contact.status, Contact.subscribed_at, Contact.unsubscribed_at)
+        .where(
+            Contact.organization_id == uow.tenant.organization_id,
+            or_(
+                Contact.id == any_(bindparam("ids", list(ids), type_=ARRAY(Uuid))),
+                Contact.email_norm == any_(bindparam("norms", list(norms), type_=ARRAY(Text))),
+            ),
+        )
+        .order_by(Contact.email_norm)
+        .with_for_update(key_share=True)
+    )
+    return [Held(row[0], row[1], ContactStatus(row[2]), row[3], row[4]) for row in rows]
+
+
+def marked_by(contact: Held, facts: Sequence[SuppressionFact]) -> Held:
+    """The contact as the facts leave it: a status only gains weight, and the earliest time of unsubscribing stays."""
+    status, left_at = contact.status, contact.unsubscribed_at
+    for fact in facts:
+        if not fact.concerns(contact.id, contact.email_norm):
+            continue
+        if weighs_more(STATUS_OF[fact.reason], status):
+            status = STATUS_OF[fact.reason]
+        if fact.reason is SuppressionReason.UNSUBSCRIBED:
+            left_at = fact.at if left_at is None else min(left_at, fact.at)
+    return contact._replace(status=status, unsubscribed_at=left_at)
+
+
+async def write_contacts(uow: UnitOfWork, before: Sequence[Held], after: Mapping[UUID, Held]) -> set[UUID]:
+    """Update the contacts that differ; their ids."""
+    changed = [after[contact.id] for contact in before if after[contact.id] != contact]
+    if not changed:
+        return set()
+    given = given_rows(
+        id=(Uuid, [one.id for one in changed]),
+        status=(Text, [str(one.status) for one in changed]),
+        subscribed_at=(MOMENT, [one.subscribed_at for one in changed]),
+        unsubscribed_at=(MOMENT, [one.unsubscribed_at for one in changed]),
+    )
+    await uow.execute(
+        update(Contact)
+        .where(Contact.organization_id == uow.tenant.organization_id, Contact.id == given.c.id)
+        .values(
+            status=given.c.status,
+            subscribed_at=given.c.subscribed_at,
+            unsubscribed_at=given.c.unsubscribed_at,
+            updated_at=func.clock_timestamp(),
+        )
+    )
+    return {one.id for one in changed}

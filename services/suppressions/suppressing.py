@@ -1,0 +1,146 @@
+"""The one function that suppresses addresses."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from sqlalchemy import Text, Uuid, bindparam, case, func, literal_column, select
+from sqlalchemy.dialects.postgresql import insert
+
+from core.unit_of_work import UnitOfWork
+from models.contacts import Suppression, SuppressionReason, SuppressionSource
+from services.contact_events import ContactLine, remove_repeats, write_lines
+from services.suppressions.facts import SuppressionFact
+from services.suppressions.marking import (
+    MOMENT,
+    Held,
+    given_rows,
+    hold_contacts,
+    mark_deliveries,
+    marked_by,
+    write_contacts,
+)
+
+Key = tuple[str, SuppressionReason]
+
+
+class Stored(NamedTuple):
+    """A suppression row now and before. A fact from before the provider's last lift leaves it inactive."""
+
+    is_active: bool
+    was_active: bool
+
+    @property
+    def is_new(self) -> bool:
+        """Whether the address has become suppressed for that reason only now."""
+        return self.is_active and not self.was_active
+
+
+async def suppress(uow: UnitOfWork, facts: Sequence[SuppressionFact]) -> set[UUID]:
+    """Let addresses not be mailed any more: their rows, their contacts, the history, the figures of their campaigns.
+
+    Facts may come late, twice and in any order: a status only gains weight, the earliest time told stays, and what
+    the provider has lifted since stays lifted. Of several that tell the same again, the first is written into the
+    history. The ids of the contacts whose row changed.
+    """
+    if not facts:
+        return set()
+    unsubscribed = await mark_deliveries(uow, facts)
+    stored = await store(uow, merged(facts))
+    contacts = await hold_contacts(
+        uow,
+        {fact.contact_id for fact in facts if fact.contact_id is not None},
+        {fact.email_norm for fact in facts},
+    )
+    effective = [fact for fact in facts if stored[fact.key].is_active]
+    changed = await write_contacts(uow, contacts, {one.id: marked_by(one, effective) for one in contacts})
+    await write_history(uow, facts, stored, contacts, unsubscribed)
+    return changed
+
+
+def merged(facts: Sequence[SuppressionFact]) -> list[SuppressionFact]:
+    """One fact for each row, in the order of the rows' keys: the latest time, our own word over the provider's."""
+    found: dict[Key, SuppressionFact] = {}
+    for fact in facts:
+        known = found.setdefault(fact.key, fact)
+        own = SuppressionSource.OWN in {known.source, fact.source}
+        source = SuppressionSource.OWN if own else SuppressionSource.PROVIDER
+        found[fact.key] = replace(known, at=max(known.at, fact.at), source=source)
+    return [found[key] for key in sorted(found)]
+
+
+async def store(uow: UnitOfWork, facts: Sequence[SuppressionFact]) -> Mapping[Key, Stored]:
+    """Write the suppression rows; each as it is now and was before."""
+    given = given_rows(
+        email_norm=(Text, [fact.email_norm for fact in facts]),
+        reason=(Text, [str(fact.reason) for fact in facts]),
+        source=(Text, [str(fact.source) for fact in facts]),
+        at=(MOMENT, [fact.at for fact in facts]),
+        campaign_id=(Uuid, [fact.campaign_id for fact in facts]),
+    )
+    source = select(
+        bindparam("organization", uow.tenant.organization_id, Uuid),
+        given.c.email_norm,
+        given.c.reason,
+        given.c.source,
+        given.c.at,
+        given.c.campaign_id,
+    )
+    names = ["organization_id", "email_norm", "reason", "source", "occurred_at", "campaign_id"]
+    statement = insert(Suppression).from_select(names, source, include_defaults=False)
+    new = statement.excluded
+    upsert: Any = statement.on_conflict_do_update(
+        index_elements=[Suppression.organization_id, Suppression.email_norm, Suppression.reason],
+        set_={
+            "occurred_at": func.greatest(Suppression.occurred_at, new.occurred_at),
+            "source": case((new.source == SuppressionSource.OWN, new.source), else_=Suppression.source),
+            "campaign_id": func.coalesce(Suppression.campaign_id, new.campaign_id),
+        },
+    ).returning(
+        Suppression.email_norm,
+        Suppression.reason,
+        Suppression.is_active,
+        literal_column("coalesce(old.is_active, false)").label("was_active"),
+    )
+    return {
+        (row.email_norm, SuppressionReason(row.reason)): Stored(row.is_active, row.was_active)
+        for row in await uow.rows(upsert)
+    }
+
+
+async def write_history(
+    uow: UnitOfWork,
+    facts: Sequence[SuppressionFact],
+    stored: Mapping[Key, Stored],
+    contacts: Sequence[Held],
+    unsubscribed: Collection[UUID],
+) -> None:
+    """A line of each fact for each contact that it is about, less what is told already."""
+    in_full = {fact.key for fact in facts if not fact.line.only_if_new}
+    told = set(in_full)
+    lines: list[ContactLine] = []
+    for fact in facts:
+        is_new = fact.key not in told and (stored[fact.key].is_new or fact.delivery_id in unsubscribed)
+        if is_new or not fact.line.only_if_new:
+            told.add(fact.key)
+            ids = {one.id for one in contacts if one.email_norm == fact.email_norm}
+            lines += [line_of(fact, one) for one in sorted(ids | ({fact.contact_id} if fact.contact_id else set()))]
+    if any(stored[key].was_active for key in in_full):
+        await remove_repeats(uow, lines)
+    await write_lines(uow, lines)
+
+
+def line_of(fact: SuppressionFact, contact_id: UUID) -> ContactLine:
+    """The fact's line for a contact: of its message, or of another contact that has the address by now."""
+    is_own = fact.contact_id in {None, contact_id}
+    return ContactLine(
+        contact_id=contact_id,
+        kind=fact.line.kind,
+        at=fact.at,
+        dedupe_key=fact.line.dedupe_key if is_own else f"{fact.line.dedupe_key}:{contact_id}",
+        campaign_id=fact.campaign_id,
+        delivery_id=fact.delivery_id,
+        data=fact.line.data,
+        is_repeat=fact.line.only_if_new,
+    )

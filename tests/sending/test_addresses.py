@@ -1,0 +1,417 @@
+"""What the provider tells of an address: whose contacts it concerns, what lifts it, and in which order."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from sqlalchemy import select, update
+
+from core.ids import new_id
+from core.permissions import Principal
+from models.campaigns import DeliveryStatus, WebhookInbox
+from models.contacts import Contact, ContactEvent, ContactStatus, Suppression
+from sandbox.ledger import Message
+from services import contacts
+from services.contacts import EventRow
+from services.deliveries.sending import Sender
+from services.deliveries.unsubscribing import Link, read_subscription, unsubscribe
+from services.deliveries.webhooks import receive
+from services.pages import requested
+from services.runtime import Runtime
+from tests import factories
+from tests.sending.conftest import Provider
+from tests.sending.outcomes import bounce, change, complaint
+from tests.sending.test_events import accepted, only_status, tell
+from tests.sending.worker import finish, progress, sending, statuses
+
+STREAM = "broadcast"
+LONG_AGO = datetime(2022, 6, 5, 17, 17, 32, tzinfo=UTC)
+BOUNCED, SUBSCRIBED = ContactStatus.BOUNCED, ContactStatus.SUBSCRIBED
+HOUR = timedelta(hours=1)
+
+
+async def with_contact(runtime: Runtime, email: str, *, subscribed: bool = True) -> tuple[Principal, UUID]:
+    """A new organisation with one contact of this address."""
+    principal = await factories.organization(runtime)
+    status = ContactStatus.SUBSCRIBED if subscribed else ContactStatus.PENDING
+    async with runtime.work.begin(principal.tenant) as uow:
+        made = await contacts.create(uow, {"email": email}, status=status)
+    return principal, made.id
+
+
+def address() -> str:
+    """An address that no other test has."""
+    return f"someone-{new_id().hex}@example.com"
+
+
+async def row_of(runtime: Runtime, principal: Principal, contact_id: UUID) -> contacts.ContactRow:
+    """The contact."""
+    found = await contacts.get(runtime.reads(principal.tenant), contact_id)
+    assert found is not None
+    return found
+
+
+async def history(runtime: Runtime, principal: Principal, contact_id: UUID) -> list[EventRow]:
+    """The contact's history, newest first, less its subscribing."""
+    reads = runtime.reads(principal.tenant)
+    found = await contacts.events_of(reads, [contact_id], requested())
+    return [row for row in found[contact_id].rows if row.kind != "subscribed"]
+
+
+async def active(runtime: Runtime, principal: Principal) -> dict[str, str]:
+    """The reasons that hold in an organisation, and their sources."""
+    rows = await runtime.reads(principal.tenant).rows(
+        select(Suppression.reason, Suppression.source).where(Suppression.is_active)
+    )
+    return {row.reason: row.source for row in rows}
+
+
+def at(moment: datetime) -> str:
+    """A time as Postmark writes it."""
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.1234567Z"
+
+
+def listed(email: str, moment: datetime, **changes: object) -> dict[str, Any]:
+    """Somebody at the customer puts an address on Postmark's list: no message, no metadata."""
+    fields: dict[str, Any] = {
+        "suppress": True,
+        "reason": "ManualSuppression",
+        "origin": "Customer",
+        "MessageID": None,
+        "Metadata": {},
+        "Tag": None,
+        "Recipient": email,
+        "MessageStream": STREAM,
+        "ChangedAt": at(moment),
+    }
+    return change(**{**fields, **changes})
+
+
+def reactivated(email: str, moment: datetime, origin: str = "Customer", **changes: object) -> dict[str, Any]:
+    """The address is taken off Postmark's list."""
+    return listed(email, moment, suppress=False, reason=None, origin=origin, **changes)
+
+
+@pytest.mark.parametrize("changes", [{}, {"origin": "Admin"}, {"MessageID": ""}, {"MessageStream": None}])
+async def test_a_manual_suppression_is_found_by_the_address(runtime: Runtime, changes: dict[str, Any]) -> None:
+    """Without a message the address tells whom it concerns, in every organisation that has it, and nobody else."""
+    email = address()
+    (mine, one), (theirs, two) = await with_contact(runtime, email), await with_contact(runtime, email)
+    other, three = await with_contact(runtime, address())
+    await tell(runtime, listed(email.upper(), LONG_AGO, **changes))
+    for principal, contact_id in ((mine, one), (theirs, two)):
+        assert (await row_of(runtime, principal, contact_id)).status == ContactStatus.BOUNCED
+        assert await active(runtime, principal) == {"provider": "provider"}
+        [line] = await history(runtime, principal, contact_id)
+        assert (line.kind, line.occurred_at.replace(microsecond=0), line.campaign_id) == (
+            "suppressed",
+            LONG_AGO,
+            None,
+        )
+        assert line.data["SuppressionReason"] == "ManualSuppression"
+    assert (await row_of(runtime, other, three)).status == ContactStatus.SUBSCRIBED
+    assert await history(runtime, other, three) == []
+
+
+async def test_another_streams_suppression_concerns_nobody(runtime: Runtime) -> None:
+    """Postmark's lists are of a stream: an address that another stream does not mail is mailed by ours."""
+    email = address()
+    principal, contact_id = await with_contact(runtime, email)
+    await receive(runtime.work, listed(email, LONG_AGO, MessageStream="outbound"), stream=STREAM)
+    await tell(runtime)
+    assert (await row_of(runtime, principal, contact_id)).status == ContactStatus.SUBSCRIBED
+
+
+@pytest.mark.parametrize(
+    "event", [bounce("HardBounce", 1, inactive=True), bounce("HardBounce", 1, inactive=True, MessageID=None)]
+)
+async def test_the_test_button_tells_of_nobody(runtime: Runtime, event: dict[str, Any]) -> None:
+    """Postmark's own test payload has an id of zeros, and the address of somebody who may be a contact."""
+    email = address()
+    principal, contact_id = await with_contact(runtime, email)
+    zeros = "00000000-0000-0000-0000-000000000000"
+    await tell(runtime, {**event, "ID": 42, "MessageID": zeros, "Email": email, "MessageStream": STREAM})
+    assert (await row_of(runtime, principal, contact_id)).status == ContactStatus.SUBSCRIBED
+
+
+async def same_address(
+    runtime: Runtime, provider: Provider, sender: Sender
+) -> tuple[Principal, Message, Principal, UUID]:
+    """A sender with an accepted message, and a stranger who has the recipient's address as well."""
+    principal, _, [message] = await accepted(runtime, provider, sender)
+    stranger, contact_id = await with_contact(runtime, message.recipients[0])
+    return principal, message, stranger, contact_id
+
+
+def of(message: Message, event: dict[str, Any]) -> dict[str, Any]:
+    """The event, about the message."""
+    return {
+        **event,
+        "ID": int(new_id()) % 10**12,
+        "MessageID": message.message_id,
+        "Metadata": message.metadata,
+        "MessageStream": message.stream,
+        "Recipient": message.recipients[0],
+        "Email": message.recipients[0],
+    }
+
+
+async def test_a_dead_mailbox_is_dead_for_all_who_share_the_stream(
+    runtime: Runtime, provider: Provider, sender: Sender
+) -> None:
+    """The other organisation learns that the address bounces, and nothing of whose message it was or what it said."""
+    principal, message, stranger, contact_id = await same_address(runtime, provider, sender)
+    told = of(message, bounce("HardBounce", 1, inactive=True, Details="550 says MORE than others may know"))
+    await tell(runtime, told, told)
+    assert (await row_of(runtime, stranger, contact_id)).status == ContactStatus.BOUNCED
+    [line] = await history(runtime, stranger, contact_id)
+    assert (line.kind, line.campaign_id) == ("bounced", None)
+    rows = await runtime.reads(stranger.tenant).rows(select(WebhookInbox.payload))
+    for secret in ("MORE", message.message_id, "sender@example.com", message.metadata["campaign"], "Hello"):
+        assert secret not in str([line, *rows])
+    [own] = await runtime.reads(principal.tenant).rows(select(ContactEvent.kind, ContactEvent.data))
+    assert (own.kind, own.data["Details"]) == ("bounced", "550 says MORE than others may know")
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        change(suppress=True, reason="ManualSuppression", origin="Recipient"),
+        change(suppress=True, reason="SpamComplaint", origin="Recipient"),
+        bounce("Unsubscribe", 16),
+        complaint(),
+        bounce("SoftBounce", 4096),
+        bounce("HardBounce", 1, inactive=False),
+    ],
+    ids=str,
+)
+async def test_what_a_person_says_is_said_to_one_sender(
+    runtime: Runtime, provider: Provider, sender: Sender, event: dict[str, Any]
+) -> None:
+    """Unsubscribing from one sender, and complaining of them, leaves the other's contact as it is."""
+    _, message, stranger, contact_id = await same_address(runtime, provider, sender)
+    await tell(runtime, of(message, event))
+    assert (await row_of(runtime, stranger, contact_id)).status == ContactStatus.SUBSCRIBED
+    assert await history(runtime, stranger, contact_id) == []
+    assert await active(runtime, stranger) == {}
+
+
+async def test_unsubscribing_without_a_message_is_the_only_senders_or_the_providers(runtime: Runtime) -> None:
+    """Where one organisation has the address it is meant; where several have it, the provider mails it for none."""
+    alone, email = address(), address()
+    only, one = await with_contact(runtime, alone)
+    (first, two), (second, three) = await with_contact(runtime, email), await with_contact(runtime, email)
+    await tell(runtime, listed(alone, LONG_AGO, origin="Recipient"), listed(email, LONG_AGO, origin="Recipient"))
+    left = await row_of(runtime, only, one)
+    assert (left.status, left.unsubscribed_at) == (ContactStatus.UNSUBSCRIBED, LONG_AGO.replace(microsecond=123_456))
+    for principal, contact_id in ((first, two), (second, three)):
+        assert (await row_of(runtime, principal, contact_id)).status == ContactStatus.BOUNCED
+        assert [line.kind for line in await history(runtime, principal, contact_id)] == ["suppressed"]
+
+
+async def test_a_reactivation_lifts_what_the_provider_had_set(runtime: Runtime) -> None:
+    """The contact is mailed again, as what it was before; each step is in its history."""
+    email = address()
+    mine, one = await with_contact(runtime, email)
+    theirs, two = await with_contact(runtime, email, subscribed=False)
+
+    await tell(runtime, listed(email, LONG_AGO), reactivated(email, LONG_AGO + HOUR))
+    for principal, contact_id, status in ((mine, one, SUBSCRIBED), (theirs, two, ContactStatus.PENDING)):
+        assert (await row_of(runtime, principal, contact_id)).status == status
+        assert [line.kind for line in await history(runtime, principal, contact_id)] == ["reactivated", "suppressed"]
+        assert await active(runtime, principal) == {}
+    await tell(runtime, listed(email, LONG_AGO + 2 * HOUR))
+    assert (await row_of(runtime, mine, one)).status == ContactStatus.BOUNCED
+
+
+ORDERS = ["suppressed first", "lifted first", "together"]
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize(("hours", "status"), [(1, SUBSCRIBED), (0, BOUNCED), (-1, BOUNCED)])
+async def test_late_events_undo_nothing_newer(
+    runtime: Runtime, order: str, hours: int, status: ContactStatus
+) -> None:
+    """What the provider said last counts, in whatever order it arrives; of the same moment, nobody is mailed."""
+    email = address()
+    principal, contact_id = await with_contact(runtime, email)
+    events = [listed(email, LONG_AGO), reactivated(email, LONG_AGO + hours * HOUR)]
+    if order == "lifted first":
+        events.reverse()
+    for told in [events] if order == "together" else [[one] for one in events]:
+        await tell(runtime, *told)
+    assert (await row_of(runtime, principal, contact_id)).status == status
+    assert sorted(line.kind for line in await history(runtime, principal, contact_id)) == [
+        "reactivated",
+        "suppressed",
+    ]
+
+
+@pytest.mark.parametrize("origin", ["Customer", "Admin", "Recipient"])
+async def test_our_own_unsubscribe_is_never_lifted(
+    runtime: Runtime, provider: Provider, sender: Sender, origin: str
+) -> None:
+    """Who used our link stays unsubscribed, even when the address had bounced before and is mailed again now."""
+    principal, campaign_id, [message] = await accepted(runtime, provider, sender)
+    delivery_id = UUID(message.metadata["delivery"])
+    [contact] = await runtime.reads(principal.tenant).rows(select(Contact.id))
+    await tell(runtime, of(message, bounce("HardBounce", 1, inactive=True)))
+    assert await unsubscribe(runtime.work, Link(principal.organization_id, campaign_id, delivery_id, contact.id))
+    before = await row_of(runtime, principal, contact.id)
+    now = datetime.now(UTC) + timedelta(minutes=1)
+    await tell(runtime, reactivated(message.recipients[0], now, origin))
+    assert (await row_of(runtime, principal, contact.id)) == before
+    assert before.status == ContactStatus.UNSUBSCRIBED
+    assert await active(runtime, principal) == {"unsubscribed": "own"}
+    kinds = [line.kind for line in await history(runtime, principal, contact.id)]
+    assert sorted(kinds) == ["bounced", "reactivated", "unsubscribed"]
+
+
+@pytest.mark.parametrize(
+    ("origin", "status"), [("Recipient", ContactStatus.SUBSCRIBED), ("Customer", ContactStatus.UNSUBSCRIBED)]
+)
+async def test_who_unsubscribed_with_the_provider_can_come_back_there(
+    runtime: Runtime, provider: Provider, sender: Sender, origin: str, status: ContactStatus
+) -> None:
+    """Only the recipient takes back what the recipient has said, and where they have said it."""
+    principal, _, [message] = await accepted(runtime, provider, sender)
+    email = message.recipients[0]
+    [contact] = await runtime.reads(principal.tenant).rows(select(Contact.id))
+    left = change(suppress=True, reason="ManualSuppression", origin="Recipient", ChangedAt=at(LONG_AGO))
+    await tell(runtime, of(message, left), reactivated(email, LONG_AGO + HOUR, origin))
+    row = await row_of(runtime, principal, contact.id)
+    assert row.status == status
+    back = status is ContactStatus.SUBSCRIBED
+    assert (row.unsubscribed_at is None) is back
+    if back:
+        assert row.subscribed_at is not None
+        assert row.subscribed_at.replace(microsecond=0) == LONG_AGO + HOUR
+
+
+async def test_a_complaint_is_never_lifted(runtime: Runtime, provider: Provider, sender: Sender) -> None:
+    """Not by the provider, whoever asked it to, and not after a bounce of the same address was."""
+    principal, _, [message] = await accepted(runtime, provider, sender)
+    [contact] = await runtime.reads(principal.tenant).rows(select(Contact.id))
+    await tell(runtime, of(message, complaint()), of(message, bounce("HardBounce", 1, inactive=True)))
+    for origin in ("Customer", "Admin", "Recipient"):
+        await tell(runtime, reactivated(message.recipients[0], datetime.now(UTC), origin))
+    assert (await row_of(runtime, principal, contact.id)).status == ContactStatus.COMPLAINED
+    assert await active(runtime, principal) == {"complaint": "own"}
+
+
+async def test_an_inactive_recipient_is_marked_as_the_webhook_would(
+    runtime: Runtime, provider: Provider, sender: Sender
+) -> None:
+    """406 for one item: the contact may not be mailed, with the provider's words; the webhook adds nothing."""
+    principal, ids, campaign_id = await sending(runtime, 3)
+    rows = {one: await row_of(runtime, principal, one) for one in ids}
+    email = rows[ids[1]].email_norm
+    await provider.client.call("POST", "/sandbox/suppressions", {"email": email})
+    now = await finish(runtime, sender, principal, campaign_id)
+    assert (now.counts.rejected, now.counts.accepted) == (1, 2)
+    assert [(await row_of(runtime, principal, one)).status for one in ids] == ["subscribed", "bounced", "subscribed"]
+    assert await active(runtime, principal) == {"provider": "provider"}
+    [line] = await history(runtime, principal, ids[1])
+    assert (line.kind, line.campaign_id, line.data["code"]) == ("rejected", campaign_id, 406)
+    assert email in line.data["message"]
+    await tell(runtime, listed(email, datetime.now(UTC)))
+    assert (await row_of(runtime, principal, ids[1])).status == ContactStatus.BOUNCED
+    async with runtime.work.begin(principal.tenant) as uow:
+        again = await contacts.create(uow, {"email": f"x{email}"})
+        await contacts.remove(uow, ids[1])
+        recreated = await contacts.create(uow, {"email": email})
+    assert (again.status, recreated.status) == ("subscribed", "bounced")
+
+
+async def test_other_refusals_are_in_the_history_and_suppress_nobody(
+    runtime: Runtime, provider: Provider, sender: Sender
+) -> None:
+    """An item refused for another reason tells it in the contact's history; the contact stays subscribed."""
+    principal, ids, campaign_id = await sending(runtime, 2)
+    email = (await row_of(runtime, principal, ids[0])).email_norm
+    fault = {"pattern": email, "error_code": 300, "message": "Invalid\u202e 'To'\x07 address." + "!" * 600}
+    await provider.fail(item_error=fault)
+    await finish(runtime, sender, principal, campaign_id)
+    assert (await statuses(runtime, principal, campaign_id))[ids[0]] is DeliveryStatus.REJECTED
+    row = await row_of(runtime, principal, ids[0])
+    assert row.status == ContactStatus.SUBSCRIBED
+    [line] = await history(runtime, principal, ids[0])
+    assert (line.kind, line.data["code"]) == ("rejected", 300)
+    assert line.data["message"].startswith("Invalid 'To' address.")
+    assert len(line.data["message"]) == 500
+
+
+async def test_the_list_after_the_bounce_is_told_once(runtime: Runtime, provider: Provider, sender: Sender) -> None:
+    """Postmark tells a bounce and the change of its list: one line, the bounce's, whichever comes first."""
+    for order in (("bounce", "change"), ("change", "bounce")):
+        principal, campaign_id, [message] = await accepted(runtime, provider, sender)
+        [contact] = await runtime.reads(principal.tenant).rows(select(Contact.id))
+        events = {
+            "bounce": of(message, bounce("HardBounce", 1, inactive=True)),
+            "change": of(message, change(suppress=True, reason="HardBounce", origin="Recipient")),
+        }
+        for name in order:
+            await tell(runtime, events[name])
+            assert await only_status(runtime, principal, campaign_id) is DeliveryStatus.BOUNCED
+        [line] = await history(runtime, principal, contact.id)
+        assert line.data["Type"] == "HardBounce"
+        await progress(runtime, principal, campaign_id)
+
+
+async def test_a_contact_made_anew_is_marked_with_its_address(
+    runtime: Runtime, provider: Provider, sender: Sender
+) -> None:
+    """Deleted and created again between the message and its bounce: the address is the same, so is its standing."""
+    principal, _, [message] = await accepted(runtime, provider, sender)
+    [contact] = await runtime.reads(principal.tenant).rows(select(Contact.id))
+    async with runtime.work.begin(principal.tenant) as uow:
+        await contacts.remove(uow, contact.id)
+        anew = await contacts.create(uow, {"email": message.recipients[0]})
+    await tell(runtime, of(message, bounce("HardBounce", 1, inactive=True)))
+    assert (await row_of(runtime, principal, anew.id)).status == ContactStatus.BOUNCED
+    assert [line.kind for line in await history(runtime, principal, anew.id)] == ["bounced"]
+
+
+async def test_who_bounced_can_still_unsubscribe(runtime: Runtime, provider: Provider, sender: Sender) -> None:
+    """The page offers it, the contact then counts as unsubscribed, and the campaign's figure follows."""
+    principal, campaign_id, [message] = await accepted(runtime, provider, sender)
+    [contact] = await runtime.reads(principal.tenant).rows(select(Contact.id))
+    await tell(runtime, of(message, bounce("HardBounce", 1, inactive=True)))
+    link = Link(principal.organization_id, campaign_id, UUID(message.metadata["delivery"]), contact.id)
+    for is_gone in (False, True):
+        found = await read_subscription(runtime.reads(principal.tenant), link)
+        assert found is not None
+        assert found.is_unsubscribed is is_gone
+        assert await unsubscribe(runtime.work, link)
+    assert (await row_of(runtime, principal, contact.id)).status == ContactStatus.UNSUBSCRIBED
+    kinds = [line.kind for line in await history(runtime, principal, contact.id)]
+    assert sorted(kinds) == ["bounced", "unsubscribed"]
+
+
+async def test_a_bounced_contact_that_unsubscribes_over_the_api(runtime: Runtime) -> None:
+    """It counts as unsubscribed from then on, which the provider does not lift; one that complained stays so."""
+    email = address()
+    principal, contact_id = await with_contact(runtime, email)
+    await tell(runtime, listed(email, LONG_AGO))
+    async with runtime.work.begin(principal.tenant) as uow:
+        gone = await contacts.unsubscribe(uow, contact_id)
+        assert await contacts.unsubscribe(uow, contact_id) == gone
+    assert gone.status == ContactStatus.UNSUBSCRIBED
+    await tell(runtime, reactivated(email, datetime.now(UTC) + timedelta(minutes=1)))
+    assert (await row_of(runtime, principal, contact_id)).status == ContactStatus.UNSUBSCRIBED
+    async with runtime.work.begin(principal.tenant) as uow:
+        await uow.execute(update(Contact).values(status=ContactStatus.COMPLAINED))
+        assert (await contacts.unsubscribe(uow, contact_id)).status == ContactStatus.COMPLAINED
+
+
+@pytest.mark.parametrize("told", ["2999-01-01T00:00:00Z", "0001-01-01T00:00:00Z", None, "soon", 5])
+async def test_a_reactivation_of_no_time_is_of_when_we_heard_of_it(runtime: Runtime, told: object) -> None:
+    """An absurd time neither lifts what comes later nor is lost."""
+    email = address()
+    principal, contact_id = await with_contact(runtime, email)
+    await tell(runtime, listed(email, LONG_AGO))
+    await tell(runtime, {**reactivated(email, LONG_AGO), "ChangedAt": told})
+    assert (await row_of(runtime, principal, contact_id)).status == ContactStatus.SUBSCRIBED
+    await tell(runtime, listed(email, datetime.now(UTC) + timedelta(minutes=1)))
+    assert (await row_of(runtime, principal, contact_id)).status == ContactStatus.BOUNCED

@@ -1,0 +1,163 @@
+"""Every record type and every type of bounce, as documented and as seen in the wild, against their outcomes."""
+
+from collections import Counter
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from uuid import UUID
+
+import pytest
+from sqlalchemy import select
+
+from core.permissions import Principal
+from models.campaigns import EmailDelivery
+from models.contacts import Contact, ContactEvent, Suppression
+from sandbox.ledger import Message
+from services.deliveries.applying import apply_everything
+from services.deliveries.progress import read_stats
+from services.deliveries.webhooks import receive
+from services.runtime import Runtime
+from tests.sending.conftest import Provider, sender_for
+from tests.sending.outcomes import AT, CASES, ODD_FIELDS, Case, Json, Outcome, made
+from tests.sending.test_events import accepted
+from tests.sending.worker import progress
+
+TOLD_AT = datetime(2022, 6, 5, 17, 17, 32, 123_456, UTC)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Told:
+    """What became of each case, and the campaign's figures before and after all of them."""
+
+    outcomes: dict[str, Outcome]
+    times: dict[str, list[datetime]]
+    expected: Counter[str]
+    figures: dict[str, int]
+
+
+def about(message: Message, number: int, changes: Json) -> Json:
+    """What ties an event to a message: both of its own ids and the provider's, unless the case takes them away."""
+    return made(
+        {
+            "ID": 900_000_000_000 + number,
+            "MessageID": message.message_id,
+            "ServerID": 23,
+            "MessageStream": message.stream,
+            "Recipient": message.recipients[0],
+            "Email": message.recipients[0],
+            "Tag": message.tag,
+            "Metadata": message.metadata,
+        },
+        changes,
+    )
+
+
+async def tell_all(runtime: Runtime, provider: Provider, cases: dict[str, Case], start: int) -> Told:
+    """Let a campaign with a message for each case be told of all of them at once, and look."""
+    sender = sender_for(runtime, provider)
+    principal, campaign_id, messages = await accepted(runtime, provider, sender, len(cases))
+    by_case = dict(zip(cases, messages, strict=True))
+    for number, (name, case) in enumerate(cases.items(), start):
+        await receive(runtime.work, {**about(by_case[name], number, case.about), **made(case.event, case.about)})
+    await apply_everything(runtime.work, runtime.system)
+    await progress(runtime, principal, campaign_id)
+    stats = await read_stats(runtime.reads(principal.tenant), campaign_id)
+    assert stats is not None
+    found = await look(runtime, principal, campaign_id)
+    ids = {name: UUID(message.metadata["delivery"]) for name, message in by_case.items()}
+    expected = Counter(case.outcome.delivery for case in cases.values())
+    expected["unsubscribed"] = sum(case.outcome.unsubscribed for case in cases.values())
+    counts = stats.counts
+    return Told(
+        outcomes={name: found[ids[name]][0] for name in cases},
+        times={name: found[ids[name]][1] for name in cases},
+        expected=expected,
+        figures={
+            "accepted": counts.accepted,
+            "delivered": counts.delivered,
+            "bounced": counts.bounced,
+            "complained": counts.complained,
+            "unsubscribed": stats.unsubscribed,
+        },
+    )
+
+
+async def look(
+    runtime: Runtime, principal: Principal, campaign_id: UUID
+) -> dict[UUID, tuple[Outcome, list[datetime]]]:
+    """What became of every delivery, and the times in its contact's history and row."""
+    reads = runtime.reads(principal.tenant)
+    deliveries = await reads.rows(
+        select(EmailDelivery.id, EmailDelivery.contact_id, EmailDelivery.email_norm, EmailDelivery.status).where(
+            EmailDelivery.campaign_id == campaign_id
+        )
+    )
+    contacts = {row.id: row for row in await reads.rows(select(Contact.id, Contact.status, Contact.unsubscribed_at))}
+    marks = await reads.rows(select(EmailDelivery.id, EmailDelivery.unsubscribed_at))
+    unsubscribed = {row.id: row.unsubscribed_at for row in marks}
+    reasons = await reads.rows(select(Suppression.email_norm, Suppression.reason).where(Suppression.is_active))
+    events = await reads.rows(
+        select(ContactEvent.contact_id, ContactEvent.kind, ContactEvent.occurred_at).order_by(ContactEvent.kind)
+    )
+    found = {}
+    for row in deliveries:
+        lines = [line for line in events if line.contact_id == row.contact_id]
+        left_at = contacts[row.contact_id].unsubscribed_at
+        outcome = Outcome(
+            delivery=row.status,
+            contact=contacts[row.contact_id].status,
+            suppressed=frozenset(reason for norm, reason in reasons if norm == row.email_norm),
+            history=tuple(line.kind for line in lines),
+            unsubscribed=unsubscribed[row.id] is not None,
+        )
+        times = [line.occurred_at for line in lines]
+        found[row.id] = (outcome, [*times, *([left_at] if left_at else [])])
+    return found
+
+
+@pytest.fixture(scope="module")
+async def told(runtime: Runtime, shared_provider: Provider) -> Told:
+    return await tell_all(runtime, shared_provider, CASES, 0)
+
+
+@pytest.mark.parametrize("name", CASES)
+async def test_every_kind_of_event_has_its_own_outcome(told: Told, name: str) -> None:
+    """Delivery, contact, suppression list, history and the mark of unsubscribing are as the table has them."""
+    assert told.outcomes[name] == CASES[name].outcome
+
+
+async def test_the_figures_of_the_campaign_follow(told: Told) -> None:
+    """Bounced, complained, delivered and unsubscribed count what the table says, each recipient once."""
+    assert told.figures == {name: told.expected[name] for name in told.figures}
+
+
+TIMED = [name for name, case in CASES.items() if AT in case.event.values()]
+
+
+@pytest.mark.parametrize("name", TIMED)
+async def test_times_are_those_of_the_event(told: Told, name: str) -> None:
+    """The history and the contact's time of unsubscribing have the provider's time, seven digits and all."""
+    assert set(told.times[name]) <= {TOLD_AT}
+    assert len(told.times[name]) >= len(CASES[name].outcome.history)
+
+
+SHARE = 7
+"""Of the odd fields every so many are tried in a quick run: no divisor of how many oddities there are."""
+
+
+async def test_odd_values_in_other_fields_change_no_outcome(runtime: Runtime, shared_provider: Provider) -> None:
+    """Any other field missing, null, of another type, huge, long, or with what PostgreSQL cannot store: a sample."""
+    await check_odd_fields(runtime, shared_provider, dict(list(ODD_FIELDS.items())[::SHARE]), len(CASES))
+
+
+@pytest.mark.slow
+async def test_odd_values_in_any_other_field_change_no_outcome(runtime: Runtime, shared_provider: Provider) -> None:
+    """All of them."""
+    await check_odd_fields(runtime, shared_provider, ODD_FIELDS, len(CASES) + len(ODD_FIELDS))
+
+
+async def check_odd_fields(runtime: Runtime, provider: Provider, cases: dict[str, Case], start: int) -> None:
+    """Tell the cases, and compare what became of each."""
+    odd = await tell_all(runtime, provider, cases, start)
+    wrong = {name: found for name, found in odd.outcomes.items() if found != cases[name].outcome}
+    assert wrong == {}
+    assert odd.figures == {name: odd.expected[name] for name in odd.figures}
