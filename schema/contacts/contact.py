@@ -17,7 +17,10 @@ ContactStatus = strawberry.enum(
     models.ContactStatus, name="ContactStatus", description="Whether a contact may be mailed; only SUBSCRIBED may."
 )
 ContactEventKind = strawberry.enum(
-    models.ContactEventKind, name="ContactEventKind", description="What happened to a contact."
+    models.ContactEventKind,
+    name="ContactEventKind",
+    description="What happened to a contact. REJECTED: the provider refused a message (`data` has its `code` and "
+    "`message`). SUPPRESSED: the provider no longer mails the address. REACTIVATED: the provider mails it again.",
 )
 
 
@@ -69,7 +72,7 @@ class Contact(Node):
     created_at: DateTime = strawberry.field(description="When the contact was created.")
     updated_at: DateTime = strawberry.field(description="When one of the contact's own fields last changed.")
     subscribed_at: DateTime | None = strawberry.field(description="When the contact subscribed.")
-    unsubscribed_at: DateTime | None = strawberry.field(description="When the contact unsubscribed.")
+    unsubscribed_at: DateTime | None = strawberry.field(description="When the contact unsubscribed, by the clock of whoever was told.")
 
     @on_demand("The contact's tags in alphabetical order, at most 100.")
     async def tags(self, info: strawberry.Info) -> list[str]:

@@ -243,5 +243,5 @@ ODD_FIELDS = {
     for base, case in BASES.items()
     for name in sorted((set(case.event) | EXTRA) - DECISIVE)
     for oddity, value in ODDITIES.items()
-    if (name, oddity) != ("ID", "a number")  # that is an id, and the same one means the same event
+    if name != "ID" or oddity not in {"a number", "half a pair"}  # an id, and the same id is the same event
 }
