@@ -72,7 +72,9 @@ class Contact(Node):
     created_at: DateTime = strawberry.field(description="When the contact was created.")
     updated_at: DateTime = strawberry.field(description="When one of the contact's own fields last changed.")
     subscribed_at: DateTime | None = strawberry.field(description="When the contact subscribed.")
-    unsubscribed_at: DateTime | None = strawberry.field(description="When the contact unsubscribed, by the clock of whoever was told.")
+    unsubscribed_at: DateTime | None = strawberry.field(
+        description="When they unsubscribed, by the clock of whoever was told."
+    )
 
     @on_demand("The contact's tags in alphabetical order, at most 100.")
     async def tags(self, info: strawberry.Info) -> list[str]:
