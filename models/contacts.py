@@ -163,6 +163,7 @@ class ContactEvent(Base):
         PrimaryKeyConstraint("organization_id", "occurred_at", "id"),
         UniqueConstraint("organization_id", "dedupe_key", "occurred_at"),
         Index(None, "organization_id", "contact_id", "occurred_at"),
+        Index(None, "organization_id", "id"),
         one_of("kind", ContactEventKind),
         {"postgresql_partition_by": "RANGE (occurred_at)"},
     )

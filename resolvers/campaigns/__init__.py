@@ -5,6 +5,7 @@ import strawberry
 from resolvers.campaigns.deliveries import DeliveryMutations
 from resolvers.campaigns.drafting import DraftingMutations
 from resolvers.campaigns.reading import CampaignQueries
+from resolvers.campaigns.relations import ReadEventRelations
 from resolvers.campaigns.sending import SendingMutations
 from resolvers.campaigns.watching import CampaignSubscriptions
 
@@ -14,4 +15,4 @@ class CampaignMutations(DraftingMutations, SendingMutations, DeliveryMutations):
     pass
 
 
-__all__ = ["CampaignMutations", "CampaignQueries", "CampaignSubscriptions"]
+__all__ = ["CampaignMutations", "CampaignQueries", "CampaignSubscriptions", "ReadEventRelations"]

@@ -19,7 +19,7 @@ from resolvers.lists import list_of
 from schema.accounts import User
 from schema.campaigns.campaign import Audience, Campaign
 from schema.campaigns.deliveries import Delivery, DeliveryFilter
-from schema.campaigns.progress import CampaignProgress, CampaignStats
+from schema.campaigns.progress import CampaignProgress, CampaignStats, ProgressDetails
 from schema.connections import Connection
 from schema.contacts import Contact
 from schema.lists import List
@@ -114,7 +114,11 @@ class LiveDetails:
 
     def progress(self) -> CampaignProgress | Awaitable[CampaignProgress]:
         """How far the campaign is."""
-        return of_figures(progress_shown, self.figures())
+        return of_figures(partial(progress_shown, self), self.figures())
+
+    def campaign(self) -> Campaign:
+        """The campaign itself, as its progress shows it."""
+        return mapped(self.row, self)
 
     async def deliveries(
         self, given: DeliveryFilter | None, first: int | None, last: int | None, after: str | None, before: str | None
@@ -193,16 +197,30 @@ class AudienceReader:
         return [list_of(self.context, row) for row in found]
 
 
-def progress_shown(figures: Figures) -> CampaignProgress:
+@dataclass(slots=True)
+class ProgressReader:
+    """What is read on demand about the progress that a stream shows."""
+
+    context: RequestContext
+    campaign_id: UUID
+
+    async def campaign(self) -> Campaign:
+        """The campaign as it is now."""
+        row = await by_id(self.context, "campaigns", campaigns.by_ids).load(self.campaign_id)
+        return campaign_of(self.context, row)
+
+
+def progress_shown(details: ProgressDetails, figures: Figures) -> CampaignProgress:
     """The progress among the figures."""
-    return progress_of(progress.progress_of(figures))
+    return progress_of(details, progress.progress_of(figures))
 
 
-def progress_of(row: ProgressRow) -> CampaignProgress:
+def progress_of(details: ProgressDetails, row: ProgressRow) -> CampaignProgress:
     """The counts of a moment, with what follows from them."""
     counts = row.counts
     left = None if row.eta is None else ceil((row.eta - row.updated_at).total_seconds())
     return CampaignProgress(
+        details=details,
         campaign_id=global_id("Campaign", row.campaign_id),
         sequence=row.sequence,
         status=row.status,

@@ -107,8 +107,11 @@ class CampaignQueries:
 
 
 def needs(selection: Selection) -> tuple[frozenset[str], frozenset[str] | None] | None:
-    """The columns of a campaign, and of its figures, that a selection takes; None when it takes no figures."""
-    if "stats" not in selection and "progress" not in selection:
+    """The columns of a campaign, and of its figures, that a selection takes.
+
+    None when it takes no figures, or the campaign once more among them.
+    """
+    if ("stats" not in selection and "progress" not in selection) or selection.has("progress", "campaign"):
         return None
     columns = frozenset(COLUMNS_OF[name] for name in selection if name in COLUMNS_OF)
     if "progress" in selection:

@@ -11,12 +11,12 @@ from core.permissions import Permission
 from execution import rows
 from resolvers.connections import connection_of
 from resolvers.contacts.filtering import filter_of, order_of
-from resolvers.contacts.showing import contact_of
+from resolvers.contacts.showing import contact_of, event_of
 from resolvers.context import Info
 from resolvers.fields import Requires, query
 from resolvers.nodes import fetches
 from schema.connections import After, Before, First, Last
-from schema.contacts import Contact, ContactConnection, ContactFilter, ContactSort, Tag
+from schema.contacts import Contact, ContactConnection, ContactEvent, ContactFilter, ContactSort, Tag
 from schema.nodes import uuid_of
 from schema.scalars import EmailAddress
 from services import contacts, pages
@@ -41,6 +41,13 @@ async def fetch_contacts(info: Info, contact_ids: Sequence[UUID]) -> dict[UUID, 
     """Contacts of the caller's organisation."""
     found = await contacts.by_ids(info.context.reads, contact_ids)
     return {contact_id: contact_of(row) for contact_id, row in found.items()}
+
+
+@fetches("ContactEvent", Permission.CONTACT_READ)
+async def fetch_events(info: Info, event_ids: Sequence[UUID]) -> dict[UUID, ContactEvent]:
+    """Events of the organisation's contacts."""
+    found = await contacts.events_by_ids(info.context.reads, event_ids)
+    return {event_id: event_of(row) for event_id, row in found.items()}
 
 
 @strawberry.type

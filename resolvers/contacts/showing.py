@@ -84,9 +84,11 @@ def events_of(page: Page[EventRow]) -> ContactEventConnection:
 
 
 def event_of(row: EventRow) -> ContactEvent:
-    """An event as the API shows it."""
+    """An event as the API shows it; its campaign and contact are read when they are selected."""
     return ContactEvent(
         id=global_id("ContactEvent", row.id),
+        campaign_key=row.campaign_id,
+        contact_key=row.contact_id,
         kind=ContactEventKind(row.kind),
         occurred_at=DateTime(row.occurred_at),
         campaign_id=global_id("Campaign", row.campaign_id) if row.campaign_id else None,

@@ -1,9 +1,18 @@
 """How far a campaign is, and what became of it."""
 
+from collections.abc import Awaitable
+from typing import TYPE_CHECKING, Annotated, Protocol
+
 import strawberry
 
 from models import campaigns
+from schema.fields import at_once_or_later, on_demand
 from schema.scalars import DateTime
+
+if TYPE_CHECKING:
+    from schema.campaigns.campaign import Campaign
+
+LazyCampaign = Annotated["Campaign", strawberry.lazy("schema.campaigns.campaign")]
 
 CampaignStatus = strawberry.enum(
     campaigns.CampaignStatus,
@@ -18,6 +27,13 @@ CampaignStatus = strawberry.enum(
 )
 
 
+class ProgressDetails(Protocol):
+    """What a campaign's progress reads on demand."""
+
+    def campaign(self) -> "Campaign | Awaitable[Campaign]":
+        """The campaign."""
+
+
 @strawberry.type(
     description=(
         "A campaign's deliveries at one moment, each counted in exactly one figure: `pending`, `inFlight`, "
@@ -26,6 +42,7 @@ CampaignStatus = strawberry.enum(
     )
 )
 class CampaignProgress:
+    details: strawberry.Private[ProgressDetails]
     campaign_id: strawberry.ID = strawberry.field(description="Global id of the campaign.")
     sequence: int = strawberry.field(
         description="Rises with every change; of two messages, the one with the higher number is newer."
@@ -65,6 +82,14 @@ class CampaignProgress:
         description="Seconds until all are handed over, at that rate; null unless SENDING at a rate above 0."
     )
     occurred_at: DateTime = strawberry.field(description="When the counts last changed.")
+
+    @on_demand(
+        "The campaign, read for each message when selected: as it is at this moment or a little later, not earlier. "
+        "Select its `id` and `status`, and a normalized cache follows the stream."
+    )
+    def campaign(self) -> LazyCampaign:
+        """Read when selected."""
+        return at_once_or_later(self.details.campaign())
 
 
 @strawberry.type(description="What became of a campaign. Rates are shares from 0 to 1, and 0 where nothing was sent.")

@@ -6,6 +6,7 @@ from schema.contacts.contact import (
     ContactEvent,
     ContactEventConnection,
     ContactRelations,
+    EventRelations,
     Tag,
 )
 from schema.contacts.filtering import ContactFilter, ContactSort, ContactSortField
@@ -19,5 +20,6 @@ __all__ = [
     "ContactRelations",
     "ContactSort",
     "ContactSortField",
+    "EventRelations",
     "Tag",
 ]

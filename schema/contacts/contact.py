@@ -1,7 +1,7 @@
 """A contact, and what happened to it."""
 
 from collections.abc import Awaitable
-from typing import Protocol
+from typing import TYPE_CHECKING, Annotated, Protocol
 from uuid import UUID
 
 import strawberry
@@ -13,6 +13,11 @@ from schema.lists import List
 from schema.nodes import Node, PageInfo, key_of
 from schema.scalars import JSON, DateTime, EmailAddress
 
+if TYPE_CHECKING:
+    from schema.campaigns.campaign import Campaign
+
+LazyCampaign = Annotated["Campaign", strawberry.lazy("schema.campaigns.campaign")]
+LazyContact = Annotated["Contact", strawberry.lazy("schema.contacts.contact")]
 ContactStatus = strawberry.enum(
     models.ContactStatus, name="ContactStatus", description="Whether a contact may be mailed; only SUBSCRIBED may."
 )
@@ -24,13 +29,36 @@ ContactEventKind = strawberry.enum(
 )
 
 
+class EventRelations(Protocol):
+    """What is read about events only when selected; for all events of an answer at once."""
+
+    async def campaign(self, campaign_id: UUID) -> "Campaign | None":
+        """A campaign."""
+
+    async def contact(self, contact_id: UUID) -> "Contact | None":
+        """A contact."""
+
+
 @strawberry.type(description="Something that happened to a contact.")
-class ContactEvent:
-    id: strawberry.ID = strawberry.field(description="Opaque id of the event.")
+class ContactEvent(Node):
+    campaign_key: strawberry.Private[UUID | None]
+    contact_key: strawberry.Private[UUID]
     kind: models.ContactEventKind = strawberry.field(description="What happened.")
     occurred_at: DateTime = strawberry.field(description="When it happened, by the clock of whoever saw it.")
-    campaign_id: strawberry.ID | None = strawberry.field(description="The campaign it belongs to, if any.")
+    campaign_id: strawberry.ID | None = strawberry.field(description="Global id of the campaign, if it has one.")
     data: JSON = strawberry.field(description="Further facts, such as the link of a click; a JSON object.")
+
+    @on_demand("The campaign it belongs to; null when it has none, or when that was deleted since.")
+    async def campaign(self, info: strawberry.Info) -> LazyCampaign | None:
+        """Read together for all events of an answer."""
+        found: EventRelations = info.context.relations(EventRelations)
+        return await found.campaign(self.campaign_key) if self.campaign_key else None
+
+    @on_demand("The contact it happened to; null when that was deleted since.")
+    async def contact(self, info: strawberry.Info) -> LazyContact | None:
+        """Read together for all events of an answer."""
+        found: EventRelations = info.context.relations(EventRelations)
+        return await found.contact(self.contact_key)
 
 
 @strawberry.type(description="A page of a contact's events, newest first (Relay).")

@@ -3,7 +3,7 @@
 from services.contacts.changing import EmailTaken, change, create, remove, unsubscribe
 from services.contacts.fields import GivenFields
 from services.contacts.filtering import EVERYONE, ContactFilter
-from services.contacts.history import EventRow, events_of
+from services.contacts.history import EventRow, events_by_ids, events_of
 from services.contacts.reading import (
     CREATED_AT,
     EMAIL,
@@ -46,6 +46,7 @@ __all__ = [
     "count_by_status",
     "create",
     "demand_all",
+    "events_by_ids",
     "events_of",
     "get",
     "page",

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from sqlalchemy import ARRAY, Select, Uuid, bindparam, column, func, select, true
 
-from core.db import Reads
+from core.db import Reads, kept
 from models.contacts import ContactEvent
 from services import pages
 from services.pages import Order, Page, PageRequest
@@ -55,3 +55,17 @@ async def events_of(reads: Reads, contact_ids: Sequence[UUID], request: PageRequ
     for row in await reads.rows_as(EventRow, EVENTS.paged(NEWEST, request), given):
         found[row.contact_id].append(row)
     return {contact_id: pages.page_of(events_, NEWEST, request) for contact_id, events_ in found.items()}
+
+
+BY_IDS: Final = kept(
+    select(*COLUMNS).where(
+        ContactEvent.organization_id == bindparam("organization", type_=Uuid),
+        ContactEvent.id == func.any(bindparam("wanted", type_=ARRAY(Uuid))),
+    )
+)
+
+
+async def events_by_ids(reads: Reads, event_ids: Sequence[UUID]) -> dict[UUID, EventRow]:
+    """The tenant's events among the ids."""
+    wanted = {"organization": reads.tenant.organization_id, "wanted": list(event_ids)}
+    return {row.id: row for row in await reads.rows_as(EventRow, BY_IDS, wanted)}

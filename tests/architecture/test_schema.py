@@ -9,12 +9,14 @@ from graphql import (
     GraphQLInterfaceType,
     GraphQLObjectType,
     GraphQLScalarType,
+    get_named_type,
     specified_scalar_types,
 )
 from strawberry.types import get_object_definition
 
 import resolvers
 from resolvers.fields import Public, Rule
+from resolvers.nodes import fetchers
 
 schema = resolvers.build_schema()._schema
 ROOTS = (resolvers.Query, resolvers.Mutation, resolvers.Subscription)
@@ -84,3 +86,29 @@ def test_names_follow_the_conventions() -> None:
             assert all(value == value.upper() for value in kind.values), name
         elif isinstance(kind, GraphQLScalarType):
             assert name in {"DateTime", "EmailAddress", "JSON"}
+
+
+def test_what_has_an_id_is_a_node() -> None:
+    """Normalised caches know objects by their id, and `node(id)` gives each of them again."""
+    known = [kind for kind in OURS.values() if isinstance(kind, GraphQLObjectType)]
+    nodes = {kind.name for kind in known if "Node" in [each.name for each in kind.interfaces]}
+    assert {kind.name for kind in known if "id" in kind.fields} == nodes
+    assert set(fetchers) == nodes
+
+
+def test_no_type_gives_an_id_without_its_object() -> None:
+    """Beside each id of another object stands the object, so that a cache has more than a text to follow."""
+    lonely = [
+        f"{kind.name}.{name}"
+        for kind in OURS.values()
+        if isinstance(kind, GraphQLObjectType)
+        for name, field in kind.fields.items()
+        if get_named_type(field.type).name == "ID" and name != "id"
+        if decapitalised(name.removesuffix("Id").removeprefix("deleted")) not in kind.fields
+    ]
+    assert lonely == []
+
+
+def decapitalised(name: str) -> str:
+    """A name that begins with a small letter."""
+    return name[:1].lower() + name[1:]

@@ -1,0 +1,162 @@
+"""What a normalised cache gets from streams and events: whole objects under their ids, never an id alone."""
+
+from typing import Any
+from uuid import UUID
+
+from gql import GraphQLRequest
+from sqlalchemy import insert
+
+from core import clock
+from core.ids import new_id
+from core.permissions import Principal
+from core.pubsub import campaign_topic
+from models.campaigns import CampaignRecipient, DeliveryStatus, RecipientKind
+from models.contacts import ContactEvent, ContactEventKind, ContactList, ListMembership
+from services.runtime import Runtime
+from tests import factories
+from tests.campaigns.calls import gid
+from tests.campaigns.test_realtime import advance, finish, frozen, session_of
+from tests.client import ApiClient
+from tests.graphql.sockets import connected
+from tests.serving import Served
+
+WATCH = """subscription ($id: ID!) { campaignProgress(campaignId: $id) {
+  sequence status pending
+  campaign { id status name stats { audience sent } progress { pending status campaign { id status } } }
+} }"""
+
+
+class Cache:
+    """Keeps the fields of every object that has an id, the newest over the older, as Apollo and Relay do."""
+
+    def __init__(self) -> None:
+        self.objects: dict[str, dict[str, Any]] = {}
+
+    def store(self, value: object) -> None:
+        """Take in an answer."""
+        if isinstance(value, list):
+            for each in value:
+                self.store(each)
+        if isinstance(value, dict):
+            for each in value.values():
+                self.store(each)
+            if "id" in value:
+                plain = {name: each for name, each in value.items() if not isinstance(each, dict | list)}
+                self.objects.setdefault(value["id"], {}).update(plain)
+
+
+async def test_a_cache_follows_the_progress_of_a_campaign(api_server: Served, runtime: Runtime) -> None:
+    """After every message the cached campaign stands where the message says, or later; in the end it is SENT."""
+    owner = await factories.organization(runtime)
+    campaign_id = await frozen(runtime, owner, 2)
+    cache, order, cached = Cache(), ["SENDING", "SENT"], dict[str, Any]()
+    async with session_of(api_server, runtime, owner) as session:
+        request = GraphQLRequest(WATCH, variable_values={"id": gid(campaign_id)})
+        async for event in session.subscribe(request):
+            message = event["campaignProgress"]
+            cache.store(message)
+            cached = cache.objects[gid(campaign_id)]
+            assert order.index(cached["status"]) >= order.index(message["status"])
+            assert message["campaign"]["progress"]["pending"] <= message["pending"]
+            assert message["campaign"]["stats"]["audience"] == 2
+            if message["pending"] == 2:
+                await advance(runtime, owner, campaign_id, DeliveryStatus.ACCEPTED, 2)
+            elif message["status"] == "SENDING":
+                await finish(runtime, owner, campaign_id)
+    assert (cached["status"], cached["name"]) == ("SENT", "Spring")
+
+
+async def test_every_message_reads_its_campaign_anew(api_server: Served, runtime: Runtime) -> None:
+    """Nothing below it is remembered from the message before, not even what is counted for many objects at once."""
+    owner = await factories.organization(runtime)
+    campaign_id = await frozen(runtime, owner, 2)
+    list_id, (first, second) = new_id(), await factories.contacts(runtime, owner, 2)
+    async with runtime.work.begin(owner.tenant) as uow:
+        own = {"organization_id": owner.organization_id}
+        await uow.execute(insert(ContactList).values(**own, id=list_id, name="Readers"))
+        await uow.execute(
+            insert(CampaignRecipient).values(
+                **own, id=new_id(), campaign_id=campaign_id, kind=RecipientKind.LIST, list_id=list_id
+            )
+        )
+
+    async def join(contact_id: UUID) -> None:
+        async with runtime.work.begin(owner.tenant) as uow:
+            await uow.execute(insert(ListMembership).values(**own, list_id=list_id, contact_id=contact_id))
+
+    query = WATCH.replace("name stats", "audience { lists { contactCount } } stats")
+    async with connected(api_server) as socket:
+        await socket.ready(factories.token(runtime, owner))
+        await socket.subscribe(query, variables={"id": gid(campaign_id)})
+        counts = []
+        for contact_id in (first, second, None):
+            message = (await socket.next())["payload"]["data"]["campaignProgress"]
+            counts += [each["contactCount"] for each in message["campaign"]["audience"]["lists"]]
+            if contact_id is not None:
+                await join(contact_id)
+                await advance(runtime, owner, campaign_id, DeliveryStatus.ACCEPTED, 1)
+    assert counts == [0, 1, 2]
+
+
+async def test_a_campaign_is_the_same_below_its_progress(api: ApiClient, runtime: Runtime) -> None:
+    """Whatever else is selected, and of one that is deleted too."""
+    owner = await factories.organization(runtime)
+    campaign_id = gid(await factories.campaign(runtime, owner))
+    caller = api.as_(factories.token(runtime, owner))
+    below = "progress { percent campaign { id name subject status createdAt version htmlContent } }"
+    same = "id name subject status createdAt version htmlContent"
+    found: dict[str, Any] = {}
+    for selection in (f"{same} {below}", f"id {below} stats {{ sent }} {same}", f"{below} {same}"):
+        for _ in range(3):  # a plan is made when an operation comes again
+            found = (await caller.execute(f'{{ campaign(id: "{campaign_id}") {{ {selection} }} }}'))["campaign"]
+            nested = found.pop("progress")["campaign"]
+            found.pop("stats", None)
+            assert nested == found
+    listed = (await caller.execute(f"{{ campaigns {{ nodes {{ {below} }} }} }}"))["campaigns"]["nodes"]
+    assert [node["progress"]["campaign"] for node in listed] == [found]
+    mutation = f'mutation {{ deleteCampaign(input: {{campaignId: "{campaign_id}"}}) {{ campaign {{ {below} }} }} }}'
+    deleted = (await caller.execute(mutation))["deleteCampaign"]["campaign"]
+    assert deleted["progress"]["campaign"] == found
+
+
+async def happened(runtime: Runtime, owner: Principal, contact_id: UUID, campaign_id: UUID | None) -> None:
+    """Write an event of a contact."""
+    async with runtime.work.begin(owner.tenant) as uow:
+        await uow.execute(
+            insert(ContactEvent).values(
+                organization_id=owner.organization_id,
+                occurred_at=clock.now(),
+                id=new_id(),
+                contact_id=contact_id,
+                campaign_id=campaign_id,
+                kind=ContactEventKind.OPENED,
+                dedupe_key=str(new_id()),
+                data={},
+            )
+        )
+        uow.publish(campaign_topic(owner.organization_id, contact_id))
+
+
+async def test_events_of_contacts_are_nodes_with_their_campaign(api: ApiClient, runtime: Runtime) -> None:
+    """`node(id)` finds an event, its campaign and contact are objects, and another tenant finds nothing."""
+    owner, stranger = [await factories.organization(runtime) for _ in range(2)]
+    (contact_id,) = await factories.contacts(runtime, owner, 1)
+    campaign_id = await factories.campaign(runtime, owner)
+    await happened(runtime, owner, contact_id, campaign_id)
+    await happened(runtime, owner, contact_id, None)
+    await happened(runtime, owner, contact_id, new_id())
+    caller = api.as_(factories.token(runtime, owner))
+    fields = "id kind occurredAt campaignId campaign { id status } contact { id email }"
+    query = f"{{ contacts {{ nodes {{ id events {{ nodes {{ __typename {fields} }} }} }} }} }}"
+    (contact,) = (await caller.execute(query))["contacts"]["nodes"]
+    deleted, alone, opened = contact["events"]["nodes"]
+    assert opened["campaign"] == {"id": gid(campaign_id), "status": "DRAFT"}
+    assert opened["campaignId"] == gid(campaign_id)
+    assert (alone["campaign"], alone["campaignId"]) == (None, None)
+    assert deleted["campaign"] is None
+    assert {each["contact"]["id"] for each in (deleted, alone, opened)} == {contact["id"]}
+    nodes = f"query ($ids: [ID!]!) {{ nodes(ids: $ids) {{ __typename ... on ContactEvent {{ {fields} }} }} }}"
+    wanted = {"ids": [opened["id"], alone["id"], contact["id"]]}
+    assert (await caller.execute(nodes, wanted))["nodes"] == [opened, alone, {"__typename": "Contact"}]
+    theirs = api.as_(factories.token(runtime, stranger))
+    assert (await theirs.execute(nodes, wanted))["nodes"] == [None] * 3
