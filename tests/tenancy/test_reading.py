@@ -22,6 +22,7 @@ from sqlalchemy import (
     bindparam,
     column,
     func,
+    insert,
     literal_column,
     select,
     table,
@@ -30,8 +31,10 @@ from sqlalchemy.exc import DBAPIError
 
 import services
 from core.db import ReadScope, reading, ready_forms
+from core.ids import new_id
 from core.permissions import Principal
 from core.reading import DIALECT, ReadPool, ReadStatistics, ready
+from models.campaigns import EmailDelivery
 from models.contacts import Contact
 from services import contacts, conversations, lists, pages, templates
 from services.campaigns.listing import EVERY_CAMPAIGN, NAME
@@ -93,7 +96,7 @@ async def pid(pool: ReadPool) -> int:
 
 
 async def one_of_each(runtime: Runtime, principal: Principal) -> list[UUID]:
-    """The ids of a campaign, a contact on a list, the list, a template, a conversation, its message, its author."""
+    """The ids of a campaign, its delivery, a contact on a list, its event, the list, a template, a conversation, its message, its author."""
     campaign_id = await factories.campaign(runtime, principal)
     async with runtime.work.begin(principal.tenant) as uow:
         friends = await lists.create(uow, "Friends")
@@ -102,7 +105,14 @@ async def one_of_each(runtime: Runtime, principal: Principal) -> list[UUID]:
         plain = await templates.create(uow, {"name": "Plain", "subject": "Hi", "html_content": "<p>Hi</p>"})
         talk = await conversations.start(uow, title="Friends")
         said, _ = await conversations.send(uow, talk.id, "How many friends?")
-    return [campaign_id, person.id, friends.id, plain.id, talk.id, said.id, principal.user_id]
+        delivery_id = new_id()
+        address = {"email": PERSON, "email_norm": PERSON}
+        own = {"organization_id": principal.organization_id, "campaign_id": campaign_id, "contact_id": person.id}
+        await uow.execute(insert(EmailDelivery).values(id=delivery_id, **own, **address))
+    events = await contacts.events_of(runtime.reads(principal.tenant), [person.id], TEN)
+    (event,) = events[person.id].rows
+    made = [campaign_id, delivery_id, person.id, event.id, friends.id, plain.id, talk.id, said.id]
+    return [*made, principal.user_id]
 
 
 async def first_page(scope: ReadScope) -> Sequence[Row[*tuple[Any, ...]]]:
@@ -156,7 +166,7 @@ async def test_every_kept_statement_gives_the_rows_of_sqlalchemy(runtime: Runtim
             ]
             if ours:
                 silent.discard(statement)
-    assert not silent
+    assert not [str(each) for each in silent]
 
 
 @pytest.mark.parametrize(("whole", "order"), WHOLE_LISTS)

@@ -1,12 +1,12 @@
 """An index of contacts' events by their id, for `node(id)`.
 
-Revision: 0005, after 0004.
+Revision: 0006, after 0005.
 """
 
 from alembic import op
 
-revision = "0005"
-down_revision = "0004"
+revision = "0006"
+down_revision = "0005"
 branch_labels = None
 depends_on = None
 
