@@ -96,7 +96,7 @@ async def pid(pool: ReadPool) -> int:
 
 
 async def one_of_each(runtime: Runtime, principal: Principal) -> list[UUID]:
-    """The ids of a campaign, and of one of each that hang together with it: a delivery, a contact, its event, a list."""
+    """The ids of a campaign with a delivery, a contact with an event, and of one of each that is beside them."""
     campaign_id = await factories.campaign(runtime, principal)
     async with runtime.work.begin(principal.tenant) as uow:
         friends = await lists.create(uow, "Friends")
