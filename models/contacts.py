@@ -48,6 +48,7 @@ class ContactEventKind(StrEnum):
     REJECTED = "rejected"
     SUPPRESSED = "suppressed"
     REACTIVATED = "reactivated"
+    NOTICE = "notice"
 
 
 # A lift of the same moment does not count: in doubt nobody is mailed.

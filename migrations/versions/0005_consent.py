@@ -15,7 +15,7 @@ depends_on = None
 
 IS_ACTIVE = "occurred_at IS NOT NULL AND (source = 'own'::text OR lifted_at IS NULL OR occurred_at >= lifted_at)"
 KINDS = ("delivered", "opened", "clicked", "bounced", "complained", "unsubscribed", "subscribed")
-NEW_KINDS = ("rejected", "suppressed", "reactivated")
+NEW_KINDS = ("rejected", "suppressed", "reactivated", "notice")
 
 WAITING = """
         WITH waiting AS MATERIALIZED (

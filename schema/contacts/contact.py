@@ -25,7 +25,8 @@ ContactEventKind = strawberry.enum(
     models.ContactEventKind,
     name="ContactEventKind",
     description="What happened to a contact. REJECTED: the provider refused a message (`data` has its `code` and "
-    "`message`). SUPPRESSED: the provider no longer mails the address. REACTIVATED: the provider mails it again.",
+    "`message`). SUPPRESSED: the provider no longer mails the address. REACTIVATED: the provider mails it again. "
+    "NOTICE: something that changes nothing, such as a delay or an automatic reply (`data` has its `Type`).",
 )
 
 

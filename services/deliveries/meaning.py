@@ -22,6 +22,7 @@ KINDS: Final = {
     Signal.UNSUBSCRIBED: ContactEventKind.UNSUBSCRIBED,
     Signal.SUPPRESSED: ContactEventKind.SUPPRESSED,
     Signal.REACTIVATED: ContactEventKind.REACTIVATED,
+    Signal.OTHER: ContactEventKind.NOTICE,
 }
 STATUSES: Final = {
     Signal.DELIVERED: DeliveryStatus.DELIVERED,
@@ -77,7 +78,7 @@ def facts_of(found: Iterable[Known]) -> list[SuppressionFact]:
         email_norm = delivery.email_norm if delivery is not None else event.email_norm
         if reason is None or email_norm is None:
             continue
-        kind = KINDS.get(event.told.signal, ContactEventKind.SUPPRESSED)
+        kind = ContactEventKind.SUPPRESSED if event.told.signal is Signal.OTHER else KINDS[event.told.signal]
         if event.shared and reason not in OF_ADDRESS:
             # Whose message it was cannot be told, but that the provider mails the address no more.
             reason, kind = SuppressionReason.PROVIDER, ContactEventKind.SUPPRESSED
@@ -120,7 +121,7 @@ def lifts_of(found: Iterable[Known]) -> list[Reactivation]:
 
 
 def lines_of(found: Sequence[Known]) -> list[ContactLine]:
-    """The history of what neither suppresses nor lifts: deliveries, opens, clicks, bounces that may pass."""
+    """The history of what neither suppresses nor lifts: deliveries, opens, soft bounces, notices."""
     return [
         ContactLine(
             contact_id=delivery.contact_id,
@@ -132,10 +133,7 @@ def lines_of(found: Sequence[Known]) -> list[ContactLine]:
             data=event.told.details,
         )
         for event, delivery in found
-        if delivery is not None
-        and event.told.signal in KINDS
-        and event.told.signal is not Signal.REACTIVATED
-        and reason_of(event.told) is None
+        if delivery is not None and event.told.signal is not Signal.REACTIVATED and reason_of(event.told) is None
     ]
 
 

@@ -30,8 +30,8 @@ async def lift(uow: UnitOfWork, facts: Sequence[Reactivation]) -> set[UUID]:
     """Lift what the provider had set before: bounces, its own list, and unsubscribing there if the recipient asks.
 
     What we were told ourselves stays, as do complaints and whatever is newer. A contact goes back to what it was: to
-    PENDING where it never subscribed. Each lift is written into the history whether it changed anything or not. The
-    ids of the contacts whose row changed.
+    PENDING where it never subscribed. A lift is written into the history whether it changed anything or not, but for
+    what tells it again. The ids of the contacts whose row changed.
     """
     if not facts:
         return set()
@@ -41,15 +41,14 @@ async def lift(uow: UnitOfWork, facts: Sequence[Reactivation]) -> set[UUID]:
     reasons = await active_reasons(uow, norms)
     after = {one.id: returned(one, lifted.get(one.email_norm), reasons[one.email_norm]) for one in contacts}
     changed = await write_contacts(uow, contacts, after)
+    in_full = {fact.email_norm for fact in facts if not fact.line.only_if_new}
+    told = [
+        fact
+        for fact in facts
+        if not fact.line.only_if_new or (fact.email_norm not in in_full and fact.email_norm in lifted)
+    ]
     await write_lines(
-        uow,
-        [
-            line_of(fact, contact)
-            for fact in facts
-            for contact in contacts
-            if contact.email_norm == fact.email_norm
-            and (not fact.line.only_if_new or lifted.get(contact.email_norm) is not None)
-        ],
+        uow, [line_of(fact, one) for fact in told for one in contacts if one.email_norm == fact.email_norm]
     )
     return changed
 

@@ -231,3 +231,18 @@ async def test_a_hundred_thousand_messages_pass_without_a_backlog_of_tasks(sessi
         assert len(asyncio.all_tasks()) <= before + 2
         summary = await client.summary()
         assert (summary["accepted"], summary["distinct_deliveries"]) == (100_000, 100_000)
+
+
+async def test_the_suppression_list_tells_of_its_changes_when_asked_to(client: Client, inbox: Inbox) -> None:
+    """An address put on the list by hand, and taken off it, is told without a message, as Postmark does; else not."""
+    await client.call("PUT", "/sandbox/webhooks", {"url": inbox.url})
+    entry = {"email": "ada@example.com", "webhook": True}
+    assert (await client.call("POST", "/sandbox/suppressions", {"email": "silent@example.com"})).status == 201
+    assert (await client.call("POST", "/sandbox/suppressions", {**entry, "origin": "Admin"})).status == 201
+    assert (await client.call("DELETE", "/sandbox/suppressions", entry)).status == 204
+    events = sorted(await inbox.until(2), key=lambda event: not event["SuppressSending"])
+    told = [(event["MessageID"], event["Recipient"], event["Origin"], event["SuppressionReason"]) for event in events]
+    assert told == [
+        (None, "ada@example.com", "Admin", "ManualSuppression"),
+        (None, "ada@example.com", "Customer", None),
+    ]

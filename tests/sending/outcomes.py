@@ -24,6 +24,7 @@ class Outcome:
 
 
 NOTHING = Outcome()
+NOTICE = Outcome(history=("notice",))
 HARD = Outcome(delivery="bounced", contact="bounced", suppressed=frozenset({"hard_bounce"}), history=("bounced",))
 SOFT = Outcome(delivery="bounced", history=("bounced",))
 DEACTIVATED = Outcome(delivery="bounced", contact="bounced", suppressed=frozenset({"provider"}), history=("bounced",))
@@ -134,25 +135,25 @@ def made(event: Json, changes: Json) -> Json:
 # https://postmarkapp.com/developer/api/bounce-api#bounce-types
 BOUNCE_TYPES: dict[str, tuple[int, bool, Outcome]] = {
     "HardBounce": (1, True, HARD),
-    "Transient": (2, False, NOTHING),
+    "Transient": (2, False, NOTICE),
     "Unsubscribe": (16, False, LEFT),
-    "Subscribe": (32, False, NOTHING),
-    "AutoResponder": (64, False, NOTHING),
-    "AddressChange": (128, False, NOTHING),
+    "Subscribe": (32, False, NOTICE),
+    "AutoResponder": (64, False, NOTICE),
+    "AddressChange": (128, False, NOTICE),
     "DnsError": (256, False, SOFT),
     "SpamNotification": (512, False, COMPLAINT),
-    "OpenRelayTest": (1024, False, NOTHING),
+    "OpenRelayTest": (1024, False, NOTICE),
     "Unknown": (2048, False, SOFT),
     "SoftBounce": (4096, False, SOFT),
     "VirusNotification": (8192, False, SOFT),
-    "ChallengeVerification": (16384, False, NOTHING),
+    "ChallengeVerification": (16384, False, NOTICE),
     "BadEmailAddress": (100_000, True, HARD),
     "SpamComplaint": (100_001, True, COMPLAINT),
     "ManuallyDeactivated": (100_002, True, HARD),
     "Unconfirmed": (100_003, False, SOFT),
     "Blocked": (100_006, False, SOFT),
     "SMTPApiError": (100_007, False, SOFT),
-    "InboundError": (100_008, False, NOTHING),
+    "InboundError": (100_008, False, NOTICE),
     "DMARCPolicy": (100_009, False, SOFT),
     "TemplateRenderingFailed": (100_010, False, SOFT),
 }
@@ -208,7 +209,7 @@ CASES: dict[str, Case] = {
     "listed by Postmark": Case(event=change(**MANUAL, origin="Admin"), outcome=LISTED),
     "reactivated by the customer": Case(event=change(suppress=False, reason=None, origin="Customer"), outcome=BACK),
     "reactivated by the recipient": Case(event=change(suppress=False, reason=None, origin="Recipient"), outcome=BACK),
-    "a change that says nothing": Case(event=change(suppress=None, reason=None, origin="Recipient"), outcome=NOTHING),
+    "a change that says nothing": Case(event=change(suppress=None, reason=None, origin="Recipient"), outcome=NOTICE),
     "delivery": Case(event=delivery(), outcome=DELIVERED),
     "open": Case(event=opening(), outcome=OPENED),
     "click": Case(event=click(), outcome=CLICKED),

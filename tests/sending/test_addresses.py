@@ -1,5 +1,6 @@
 """What the provider tells of an address: whose contacts it concerns, what lifts it, and in which order."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -14,16 +15,19 @@ from models.contacts import Contact, ContactEvent, ContactStatus, Suppression
 from sandbox.ledger import Message
 from services import contacts
 from services.contacts import EventRow
+from services.deliveries.applying import apply_pages, with_events
+from services.deliveries.progress import read_stats
 from services.deliveries.sending import Sender
 from services.deliveries.unsubscribing import Link, read_subscription, unsubscribe
 from services.deliveries.webhooks import receive
 from services.pages import requested
 from services.runtime import Runtime
 from tests import factories
+from tests.client import ApiClient
 from tests.sending.conftest import Provider
 from tests.sending.outcomes import bounce, change, complaint
-from tests.sending.test_events import accepted, only_status, tell
-from tests.sending.worker import finish, progress, sending, statuses
+from tests.sending.test_events import accepted, messages_of, only_status, tell
+from tests.sending.worker import drain, finish, progress, sending, start, statuses
 
 STREAM = "broadcast"
 LONG_AGO = datetime(2022, 6, 5, 17, 17, 32, tzinfo=UTC)
@@ -415,3 +419,86 @@ async def test_a_reactivation_of_no_time_is_of_when_we_heard_of_it(runtime: Runt
     assert (await row_of(runtime, principal, contact_id)).status == ContactStatus.SUBSCRIBED
     await tell(runtime, listed(email, datetime.now(UTC) + timedelta(minutes=1)))
     assert (await row_of(runtime, principal, contact_id)).status == ContactStatus.BOUNCED
+
+
+async def test_everybody_speaks_at_once(runtime: Runtime, provider: Provider, sender: Sender) -> None:
+    """Events, pages, mutations and upserts about the same contacts wait for each other and never deadlock."""
+    principal, contact_ids, first = await sending(runtime, 6)
+    second = await factories.campaign(runtime, principal)
+    await start(runtime, principal, second)
+    for campaign_id in (first, second):
+        await drain(sender, principal, campaign_id)
+    messages = [*await messages_of(provider, first), *await messages_of(provider, second)]
+    emails = sorted({message.recipients[0] for message in messages})
+    for _ in range(3):
+        for message in messages:
+            await receive(runtime.work, of(message, bounce("HardBounce", 1, inactive=True)))
+            await receive(runtime.work, reactivated(message.recipients[0], datetime.now(UTC)))
+        await with_events(runtime.system)
+        pages = [
+            unsubscribe(
+                runtime.work,
+                Link(
+                    principal.organization_id,
+                    UUID(message.metadata["campaign"]),
+                    UUID(message.metadata["delivery"]),
+                    contact_id,
+                ),
+            )
+            for message, contact_id in zip(reversed(messages), [*contact_ids, *contact_ids], strict=True)
+        ]
+        await asyncio.gather(
+            *(apply_pages(runtime.work, principal.tenant) for _ in range(3)),
+            *pages,
+            *(leave(runtime, principal, contact_id) for contact_id in reversed(contact_ids)),
+            upsert_all(runtime, principal, emails),
+            upsert_all(runtime, principal, emails[::-1]),
+        )
+    await tell(runtime)
+    rows = await runtime.reads(principal.tenant).rows(select(Contact.status))
+    assert {row.status for row in rows} == {ContactStatus.UNSUBSCRIBED}
+    for campaign_id in (first, second):
+        await progress(runtime, principal, campaign_id)
+        stats = await read_stats(runtime.reads(principal.tenant), campaign_id)
+        assert stats is not None
+        assert stats.unsubscribed == len(contact_ids)
+
+
+async def leave(runtime: Runtime, principal: Principal, contact_id: UUID) -> None:
+    """The mutation that unsubscribes."""
+    async with runtime.work.begin(principal.tenant) as uow:
+        await contacts.unsubscribe(uow, contact_id)
+
+
+async def upsert_all(runtime: Runtime, principal: Principal, emails: list[str]) -> None:
+    """An upsert that changes every contact."""
+    async with runtime.work.begin(principal.tenant) as uow:
+        await contacts.upsert(uow, [{"email": email, "first_name": str(new_id())} for email in emails])
+
+
+async def test_the_api_tells_the_whole_story(
+    runtime: Runtime, provider: Provider, sender: Sender, api: ApiClient
+) -> None:
+    """From the webhook to `contact.events`: each signal with the provider's words, and what they came to."""
+    principal, _, campaign_id = await sending(runtime, 1)
+    await drain(sender, principal, campaign_id)
+    [message] = await messages_of(provider, campaign_id)
+    for event in (
+        bounce("AutoResponder", 64, BouncedAt=at(LONG_AGO)),
+        bounce("SoftBounce", 4096, BouncedAt=at(LONG_AGO + HOUR)),
+        bounce("HardBounce", 1, inactive=True, BouncedAt=at(LONG_AGO + 2 * HOUR)),
+        change(suppress=False, reason=None, origin="Customer", ChangedAt=at(LONG_AGO + 3 * HOUR)),
+        change(suppress=True, reason="ManualSuppression", origin="Recipient", ChangedAt=at(LONG_AGO + 4 * HOUR)),
+    ):
+        await tell(runtime, of(message, event))
+    found = await api.as_(factories.token(runtime, principal)).execute(
+        """query ($email: EmailAddress!) { contactByEmail(email: $email) {
+             status unsubscribedAt events { nodes { kind occurredAt data } } } }""",
+        {"email": message.recipients[0]},
+    )
+    contact = found["contactByEmail"]
+    assert (contact["status"], contact["unsubscribedAt"][:19]) == ("UNSUBSCRIBED", "2022-06-05T21:17:32")
+    kinds = [node["kind"] for node in contact["events"]["nodes"]]
+    assert kinds == ["UNSUBSCRIBED", "REACTIVATED", "BOUNCED", "BOUNCED", "NOTICE"]
+    assert contact["events"]["nodes"][2]["data"]["Details"] == "smtp;550 5.1.1 what the other server said"
+    assert contact["events"]["nodes"][4]["data"]["Type"] == "AutoResponder"
