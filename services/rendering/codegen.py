@@ -23,28 +23,24 @@ from liquid.builtin.expressions.logical import (
     LogicalOrExpression,
     LtExpression,
     NeExpression,
-    _contains,
-    _eq,
-    _le,
-    _lt,
 )
-from liquid.builtin.expressions.primitive import Blank, Empty, StringLiteral
-from liquid.builtin.output import OutputNode
+from liquid.builtin.expressions.primitive import Blank, Empty
 from liquid.builtin.tags.comment_tag import CommentNode
 from liquid.builtin.tags.for_tag import BreakNode, ContinueNode
 from liquid.builtin.tags.if_tag import IfNode
 from liquid.builtin.tags.inline_comment_tag import InlineCommentNode
 from liquid.builtin.tags.unless_tag import UnlessNode
 from liquid.expression import Expression
-from markupsafe import Markup
 
-from services.rendering import runtime
-from services.rendering.environment import MeteredFor, TemplateEnvironment
+from services.rendering import runtime, values
+from services.rendering.environment import TemplateEnvironment
+from services.rendering.escaping import USUAL_ADDRESSES, html_text, printer
 from services.rendering.limits import FILTER_WORK, MAX_WORK
+from services.rendering.nodes import MeteredFor, PrintedOutput
+from services.rendering.places import Place
 
 Renderer = Callable[[Mapping[str, object]], str]
 
-SPECIAL_ROOTS: Final = frozenset({"now", "today", "partial"})
 SPECIAL_KEYS: Final = frozenset({"size", "first", "last"})
 FORLOOP: Final = {
     "index": "(j{0} + 1)",
@@ -56,16 +52,20 @@ FORLOOP: Final = {
     "length": "n{0}",
 }
 COMPARISONS: Final[dict[type[Expression], str]] = {
-    EqExpression: "eq({0}, {1})",
-    NeExpression: "(not eq({0}, {1}))",
-    LtExpression: "lt(None, {0}, {1})",
-    GtExpression: "lt(None, {1}, {0})",
-    LeExpression: "le({0}, {1})",
-    GeExpression: "le({1}, {0})",
-    ContainsExpression: "contains(None, {0}, {1})",
+    EqExpression: "equal({0}, {1})",
+    NeExpression: "(not equal({0}, {1}))",
+    LtExpression: "less({0}, {1})",
+    GtExpression: "less({1}, {0})",
+    LeExpression: "less_or_equal({0}, {1})",
+    GeExpression: "less_or_equal({1}, {0})",
+    ContainsExpression: "contains({0}, {1})",
 }
-CONNECTIVES: Final[dict[type[Expression], str]] = {LogicalAndExpression: "and", LogicalOrExpression: "or"}
-
+USUAL: Final = {
+    Place.ATTRIBUTE: "type(value) is str",
+    Place.ATTRIBUTE | Place.LINK: "type(value) is str and value.startswith(usual_addresses)",
+}
+ORDERED: Final = (LtExpression, GtExpression, LeExpression, GeExpression)
+LITERALS: Final[tuple[tuple[type[Expression], str], ...]] = ((Blank, "blank({0})"), (Empty, "empty({0})"))
 
 CHECK: Final = f"if used > {MAX_WORK:d}: raise overspent()"
 
@@ -119,14 +119,17 @@ def _names(environment: TemplateEnvironment) -> dict[str, object]:
         "lookup": runtime.lookup,
         "root_of": runtime.root_of,
         "follow": runtime.follow,
-        "text": runtime.html_text if environment.autoescape else runtime.plain_text,
+        "text": html_text if environment.html else runtime.plain_text,
+        "usual_addresses": USUAL_ADDRESSES,
         "truthy": runtime.truthy,
         "items": runtime.items,
         "overspent": runtime.overspent,
-        "eq": _eq,
-        "lt": _lt,
-        "le": _le,
-        "contains": _contains,
+        "equal": values.equal,
+        "less": values.less,
+        "less_or_equal": values.less_or_equal,
+        "contains": values.contains,
+        "blank": values.blank,
+        "empty": values.empty,
     }
 
 
@@ -135,8 +138,8 @@ def _node(writer: _Writer, node: Node, *, muted: bool) -> None:
     if isinstance(node, ContentNode):
         if not muted:
             writer.line(f"append({writer.constant(node.text)})")
-    elif kind is OutputNode:
-        _output(writer, cast("OutputNode", node))
+    elif isinstance(node, PrintedOutput):
+        _output(writer, node)
     elif isinstance(node, (IfNode, UnlessNode)):
         _condition(writer, node, muted=muted)
     elif isinstance(node, MeteredFor):
@@ -147,8 +150,14 @@ def _node(writer: _Writer, node: Node, *, muted: bool) -> None:
         raise Unsupported(kind.__name__)
 
 
-def _output(writer: _Writer, node: OutputNode) -> None:
-    writer.line(f"piece = text({_filtered(writer, node.expression)})")
+def _output(writer: _Writer, node: PrintedOutput) -> None:
+    value = _filtered(writer, node.expression)
+    if usual := USUAL.get(node.place):
+        # The common case is escaped as everywhere and spared a call.
+        writer.line(f"value = {value}")
+        writer.line(f"piece = text(value) if {usual} else {writer.constant(printer(node.place))}(value)")
+    else:
+        writer.line(f"piece = {writer.constant(printer(node.place)) if node.place else 'text'}({value})")
     writer.line("used += len(piece)")
     writer.line(CHECK)
     writer.line("append(piece)")
@@ -232,34 +241,50 @@ def _boolean(writer: _Writer, expression: Expression) -> str:
 
 
 def _truth(writer: _Writer, expression: Expression) -> str:
-    kind = type(expression)
     if isinstance(expression, (LogicalAndExpression, LogicalOrExpression)):
         left, right = _truth(writer, expression.left), _truth(writer, expression.right)
-        return f"({left} {CONNECTIVES[kind]} {right})"
-    if kind in COMPARISONS:
+        return f"({left} {'and' if isinstance(expression, LogicalAndExpression) else 'or'} {right})"
+    if _comparison(expression):
         return _operand(writer, expression)
     return f"truthy({_primitive(writer, expression)})"
 
 
+def _comparison(expression: Expression) -> str | None:
+    return next((code for kind, code in COMPARISONS.items() if isinstance(expression, kind)), None)
+
+
 def _operand(writer: _Writer, expression: Expression) -> str:
-    kind = type(expression)
-    if kind not in COMPARISONS:
+    code = _comparison(expression)
+    if code is None:
         return _primitive(writer, expression)
-    left, right = (_operand(writer, child) for child in expression.children())
-    return COMPARISONS[kind].format(left, right)
+    left, right = expression.children()
+    if isinstance(expression, (EqExpression, NeExpression)) and (question := _question(writer, left, right)):
+        return f"(not {question})" if isinstance(expression, NeExpression) else question
+    if isinstance(expression, ORDERED) and any(isinstance(side, (Blank, Empty)) for side in (left, right)):
+        return "False"
+    if isinstance(expression, ContainsExpression) and isinstance(left, (Blank, Empty)):
+        return "False"
+    return code.format(_operand(writer, left), _operand(writer, right))
+
+
+def _question(writer: _Writer, left: Expression, right: Expression) -> str | None:
+    """What `== blank` or `== empty` asks of the other side."""
+    for literal, other in ((left, right), (right, left)):
+        for kind, code in LITERALS:
+            if isinstance(literal, kind):
+                return "False" if isinstance(other, (Blank, Empty)) else code.format(_operand(writer, other))
+    return None
 
 
 def _primitive(writer: _Writer, expression: Expression) -> str:
     if isinstance(expression, Path):
         return _path(writer, expression)
-    if isinstance(expression, StringLiteral):
-        return writer.constant(Markup(expression.value) if writer.environment.autoescape else expression.value)  # noqa: S704  # the author's own text
     if isinstance(expression, Literal):
         return writer.constant(expression.value)
     if isinstance(expression, Nil):
         return "None"
     if isinstance(expression, (Empty, Blank)):
-        return writer.constant(expression)
+        return "''"
     raise Unsupported(type(expression).__name__)
 
 
@@ -272,8 +297,6 @@ def _path(writer: _Writer, path: Path) -> str:
             return _loop_property(rest, number)
         if root == name:
             return _follow(writer, f"i{number}", rest)
-    if root in SPECIAL_ROOTS:
-        raise Unsupported(root)
     if len(rest) == 1 and isinstance(rest[0], str) and rest[0] not in SPECIAL_KEYS:
         return f"lookup(variables, {writer.constant(root)}, {writer.constant(rest[0])})"
     return _follow(writer, f"root_of(variables, {writer.constant(root)})", rest)

@@ -1,115 +1,92 @@
 """python-liquid as marketers get it: strict about tags and filters, no loading of other templates, metered."""
 
-from functools import partial
+from collections.abc import Mapping
 from io import StringIO
-from typing import Final, TextIO
+from typing import Final, cast
 
-from liquid import BoundTemplate, Environment, RenderContext
-from liquid.ast import BlockNode
-from liquid.builtin.expressions import LoopExpression
-from liquid.builtin.tags.for_tag import ForNode, ForTag
-from liquid.exceptions import ResourceLimitError
-from liquid.output import LimitedStringIO
-from liquid.token import Token
+from liquid import BoundTemplate, Environment, Undefined
+from liquid.ast import Node
 
-from services.rendering.filters import NEUTRAL_IN_TEXT, Filter, bounded_filters, metered
-from services.rendering.limits import MAX_ITERATIONS, MAX_OUTPUT, MAX_VALUE, MAX_WORK
+from services.rendering.contexts import place_values
+from services.rendering.expressions import adopt
+from services.rendering.filters import HTML_FILTERS, PLAIN_FILTERS, TEXT_FILTERS, Filter, bounded, metered
+from services.rendering.limits import MAX_ITERATIONS, MAX_OUTPUT, MAX_VALUE
+from services.rendering.metering import MeteredContext, limited_buffer
+from services.rendering.nodes import (
+    CapturedIfChangedTag,
+    CapturedTag,
+    MeteredForTag,
+    MeteredTablerowTag,
+    PrintedCycleTag,
+    PrintedEchoTag,
+    PrintedOutputTag,
+)
 
-REMOVED_TAGS: Final = ("include", "render", "tablerow", "ifchanged", "liquid", "doc")
-SMALLEST_BODY: Final = 64
-
-
-class MeteredContext(RenderContext):
-    """A rendering that counts its work, because python-liquid limits nested loops but not loops in a row."""
-
-    spent = 0
-    body_size = SMALLEST_BODY
-
-    def spend(self, work: int) -> None:
-        """Count work in characters; raises `ResourceLimitError` beyond the share of one rendering."""
-        self.spent += work
-        if self.spent > MAX_WORK:
-            raise ResourceLimitError("the template does too much work", token=None)
-
-    def raise_for_loop_limit(self, length: int = 1) -> None:
-        """Called once a loop: all its rounds are paid for before the first."""
-        super().raise_for_loop_limit(length)
-        self.spend(length * self.body_size)
-
-    def get_buffer(self, buf: TextIO | None = None) -> StringIO:
-        """The buffer of a `capture`; what the outer one holds counts against the same limit."""
-        return _buffer(buf.size if isinstance(buf, LimitedStringIO) else 0)
+REMOVED_TAGS: Final = ("include", "render")
+OUR_TAGS: Final = (
+    CapturedIfChangedTag,
+    CapturedTag,
+    MeteredForTag,
+    MeteredTablerowTag,
+    PrintedCycleTag,
+    PrintedEchoTag,
+    PrintedOutputTag,
+)
 
 
 class MeteredTemplate(BoundTemplate):
     context_class = MeteredContext
 
     def _get_buffer(self) -> StringIO:
-        return _buffer(0)
+        return limited_buffer(0)
+
+    def make_partial_namespace(self, partial: bool, render_args: Mapping[str, object]) -> Mapping[str, object]:  # noqa: ARG002  # python-liquid's signature
+        """The variables alone: `partial`, which python-liquid adds, is no variable of Liquid."""
+        return render_args
 
 
-def _buffer(used: int) -> StringIO:
-    # python-liquid's own limited buffer would turn CR LF into LF, its unlimited one does not.
-    return LimitedStringIO(limit=MAX_OUTPUT - used, newline="")
-
-
-class MeteredFor(ForNode):
-    """A loop that knows how many characters of source one round renders."""
-
-    def __init__(
-        self, token: Token, expression: LoopExpression, block: BlockNode, default: BlockNode | None = None
-    ) -> None:
-        super().__init__(token, expression, block, default)
-        self.body_size = max(block.token.start_index - token.start_index, SMALLEST_BODY)
-
-    def render_to_output(self, context: RenderContext, buffer: TextIO) -> int:
-        """Tell the meter what a round costs, then loop as usual."""
-        if isinstance(context, MeteredContext):
-            context.body_size = self.body_size
-        return super().render_to_output(context, buffer)
-
-
-class MeteredForTag(ForTag):
-    node_class = MeteredFor
+def _nil(*_args: object, **_hints: object) -> None:
+    """A missing variable."""
 
 
 class TemplateEnvironment(Environment):
-    """`plain_filters` are the same filters without the meter, for generated code.
+    """Three exist: `HTML`, `PLAIN` and `TEXT`. With `html` values are escaped as they are printed.
 
-    With `text` the filters that make HTML leave a value as a reader of plain text should see it.
+    `plain_filters` are the filters without the meter, for generated code.
     """
 
     loop_iteration_limit = MAX_ITERATIONS
     local_namespace_limit = MAX_VALUE
     output_stream_limit = MAX_OUTPUT
     template_class = MeteredTemplate
-    plain_filters: dict[str, Filter]
 
-    def __init__(self, *, autoescape: bool = False, text: bool = False) -> None:
-        self.text = text
-        super().__init__(autoescape=autoescape)
+    def __init__(self, filters: Mapping[str, Filter], *, html: bool = False) -> None:
+        self.html = html
+        self.plain_filters = {name: bounded(name, function) for name, function in filters.items()}
+        # Nil is what the reference has for a missing variable, so that nothing else needs to know of it.
+        super().__init__(undefined=cast("type[Undefined]", _nil))
 
     def setup_tags_and_filters(self, *, extra: bool = False) -> None:
-        """Take python-liquid's own tags and filters, less what reaches outside the template."""
+        """Take python-liquid's own tags, less what reaches outside the template, and our filters."""
         super().setup_tags_and_filters(extra=extra)
         for name in REMOVED_TAGS:
             del self.tags[name]
-        self.add_tag(MeteredForTag)
-        if self.text:
-            self.filters.update(NEUTRAL_IN_TEXT)
-        checked = bounded_filters(self.filters)
-        self.filters = {name: metered(function) for name, function in checked.items()}
-        self.plain_filters = {name: self._bind(function) for name, function in checked.items()}
+        for tag in OUR_TAGS:
+            self.add_tag(tag)
+        self.filters = {name: metered(function) for name, function in self.plain_filters.items()}
 
-    def _bind(self, function: Filter) -> Filter:
-        if getattr(function, "with_environment", False):
-            return partial(function, environment=self)
-        return function
+    def _parse(self, source: str) -> list[Node]:
+        nodes = super()._parse(source)
+        context = MeteredContext(MeteredTemplate(self, nodes=nodes))
+        adopt(nodes, context)
+        if self.html:
+            place_values(nodes, context)
+        return nodes
 
 
-HTML: Final = TemplateEnvironment(autoescape=True)
-"""Escapes what it prints."""
-PLAIN: Final = TemplateEnvironment()
-"""Prints values as they are, as Shopify does."""
-TEXT: Final = TemplateEnvironment(text=True)
+HTML: Final = TemplateEnvironment(HTML_FILTERS, html=True)
+"""Escapes what it prints, once, for the place in the HTML that it is printed at."""
+PLAIN: Final = TemplateEnvironment(PLAIN_FILTERS)
+"""Prints values as they are, as the reference does."""
+TEXT: Final = TemplateEnvironment(TEXT_FILTERS)
 """For text parts and subjects: as `PLAIN`, but `escape`, `escape_once` and `newline_to_br` make no HTML."""

@@ -1,5 +1,7 @@
 from typing import ClassVar
 
+from liquid.exceptions import FilterArgumentError
+
 from core.errors import ErrorCode, NudgeError
 
 
@@ -26,3 +28,10 @@ class RenderFailed(NudgeError):
     """A valid template that fails with one contact's values, e.g. text compared with a number, or too much output."""
 
     code: ClassVar[ErrorCode] = ErrorCode.TEMPLATE_INVALID
+
+
+class ValueProblem(FilterArgumentError):
+    """A value that a filter, tag or comparison cannot work with; the message is a sentence for the author."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, token=None)

@@ -24,3 +24,5 @@ MAX_ITEMS: Final = 2_000
 """Items of a list that a filter takes or gives."""
 FILTER_WORK: Final = 512
 """What a filter costs at least: reading a date takes as long as 512 characters of other work."""
+MAX_BITS: Final = 13_000
+"""Bits of a whole number: Python writes no number of more than 4,300 digits."""

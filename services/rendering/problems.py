@@ -1,18 +1,65 @@
 """From a fault in a template to a message its author can act on: where it is, and what was probably meant."""
 
+import inspect
 import re
 from collections.abc import Iterable
 from difflib import get_close_matches
+from functools import cache
 from typing import Final
 
-from liquid.exceptions import LiquidError
+from liquid.builtin.expressions import Filter, KeywordArgument
+from liquid.exceptions import (
+    BlockNestingError,
+    ContextDepthError,
+    LiquidError,
+    LocalNamespaceLimitError,
+    LoopIterationLimitError,
+    OutputStreamLimitError,
+    ResourceLimitError,
+)
 
-from services.rendering.environment import PLAIN
-from services.rendering.errors import TemplateInvalid
+from services.rendering.environment import PLAIN, REMOVED_TAGS
+from services.rendering.errors import TemplateInvalid, ValueProblem
+from services.rendering.limits import MAX_ITERATIONS, MAX_OUTPUT, MAX_VALUE
 
 TAG: Final = re.compile(r"\{%-?\s*(\w+)")
-BLOCKS: Final = frozenset({"if", "unless", "for", "case", "capture", "comment", "raw"})
-QUOTES: Final = ("&quot;", "&#34;", "&#39;", "\u201c", "\u201d", "\u2018", "\u2019")
+BLOCKS: Final = frozenset(
+    {"if", "unless", "for", "case", "capture", "comment", "raw", "doc", "ifchanged", "tablerow"}
+)
+QUOTES: Final = ("&quot;", "&#34;", "&#39;", "&apos;", "\u201c", "\u201d", "\u2018", "\u2019")
+ENTITIES: Final = {
+    "&nbsp;": "a plain space",
+    "&#160;": "a plain space",
+    "&gt;": ">",
+    "&lt;": "<",
+    "&amp;&amp;": "and",
+    "&amp;": "and",
+    "&&": "and",
+    "||": "or",
+}
+PARTS: Final = {
+    "word": "a word",
+    "eof": "the end",
+    "float": "a number",
+    "integer": "a number",
+    "string": "a text in quotes",
+    "identstring": "a name in brackets",
+    "path_index": "a number in brackets",
+    "identindex": "a number in brackets",
+    "end of expression": "the end of the tag",
+    "end of file": "the end of the template",
+    "rangeliteral": "a range",
+}
+LIMITS: Final[tuple[tuple[type[LiquidError], str], ...]] = (
+    (LoopIterationLimitError, f"a loop goes through more than {MAX_ITERATIONS} items"),
+    (OutputStreamLimitError, f"the message is longer than {MAX_OUTPUT // 1024 // 1024} MiB"),
+    (LocalNamespaceLimitError, f"the variables of the template hold more than {MAX_VALUE // 1024} KiB"),
+    (BlockNestingError, "the template is too deeply nested"),
+    (ContextDepthError, "the template is too deeply nested"),
+    (ResourceLimitError, "the template does too much work; make its loops shorter"),
+)
+COUNTS: Final = {0: "no value", 1: "one value"}
+MISSING: Final = "a value is of another kind than the template can work with"
 
 
 def position(source: str, index: int) -> tuple[int, int]:
@@ -47,11 +94,22 @@ def unclosed_block(source: str) -> tuple[str, int] | None:
     return opened[-1] if opened else None
 
 
+def sentence(error: Exception) -> str:
+    """What went wrong, in words about the template: never those of Python or of a library."""
+    if isinstance(error, ValueProblem):
+        return str(error.message)
+    if isinstance(error, LiquidError) and (
+        found := re.fullmatch(r"unexpected '(break|continue)'", str(error.message))
+    ):
+        return f"unexpected '{found[1]}', which stands outside of a loop"
+    return next((text for kind, text in LIMITS if isinstance(error, kind)), MISSING)
+
+
 def explain(error: LiquidError, source: str, field: tuple[str, ...]) -> TemplateInvalid:
     """A parser's error as a refusal with line, column and, where it can be guessed, a remedy."""
     message = str(error.message or "the template cannot be read")
     index = error.token.start_index if error.token else -1
-    if isinstance(error.__cause__, RecursionError):
+    if isinstance(error.__cause__, RecursionError) or isinstance(error, BlockNestingError):
         return invalid("The template is too deeply nested", source, 0, field=field)
     if unexpected := re.fullmatch(r"unexpected tag '(\w*)'", message):
         return _unexpected_tag(unexpected[1], source, index, field)
@@ -64,26 +122,37 @@ def explain(error: LiquidError, source: str, field: tuple[str, ...]) -> Template
             field=field,
             suggestion=f"Add {{% end{name} %}} where the block should end.",
         )
-    suggestion = None
+    message = f"The template cannot be read: {_plain(message)[:200]}"
+    return invalid(message, source, max(index, 0), field=field, suggestion=_remedy(message, _around(source, index)))
+
+
+def _plain(message: str) -> str:
+    if message.startswith("integer string conversion"):
+        return "a number has too many digits"
+    if "unexpected liquid parsing error" in message:
+        return "a tag or a value is not complete"
+    return re.sub(
+        r"(expected|found|unexpected token) ([a-z_]+(?: of \w+)?)\b",
+        lambda match: f"{match[1]} {PARTS.get(match[2], match[2])}",
+        message,
+    )
+
+
+def _remedy(message: str, tag: str) -> str | None:
     if message.endswith("found '='"):
-        suggestion = "Compare with == instead of =."
-    elif any(quote in _around(source, index) for quote in QUOTES):
-        suggestion = "Use plain quotes (\" or ') inside {{ }} and {% %}; an editor may have replaced them."
-    message = f"The template cannot be read: {message[:200]}"
-    return invalid(message, source, max(index, 0), field=field, suggestion=suggestion)
+        return "Compare with == instead of =."
+    if any(quote in tag for quote in QUOTES):
+        return "Use plain quotes (\" or ') inside {{ }} and {% %}; an editor may have replaced them."
+    for written, meant in ENTITIES.items():
+        if written in tag:
+            return f"Write {meant} instead of {written} inside {{{{ }}}} and {{% %}}; an editor may have replaced it."
+    return None
 
 
 def cannot_work(error: LiquidError, source: str, field: tuple[str, ...]) -> TemplateInvalid:
-    """The refusal of a template that fails whatever the contact, e.g. for a filter without its argument."""
-    message = str(error.message)
+    """The refusal of a template that fails whatever the contact, e.g. for a text compared with a number."""
     index = max(error.token.start_index if error.token else 0, 0)
-    suggestion = None
-    if missing := re.match(r"(\w+?)_?\(\) missing", message):
-        message = f"{missing[1]} needs a value"
-        suggestion = f'Write it like {missing[1]}: "value".'
-    elif re.search(r"takes .* positional arguments? but", message):
-        message = "A filter has more values than it takes"
-    return invalid(f"The template does not work: {message[:200]}", source, index, field=field, suggestion=suggestion)
+    return invalid(f"The template does not work: {sentence(error)}", source, index, field=field)
 
 
 def unknown_filter(name: str, source: str, index: int, field: tuple[str, ...]) -> TemplateInvalid:
@@ -92,7 +161,46 @@ def unknown_filter(name: str, source: str, index: int, field: tuple[str, ...]) -
     return invalid(f"There is no filter called {name!r}", source, index, field=field, suggestion=suggestion)
 
 
+def check_arguments(step: Filter, source: str, field: tuple[str, ...]) -> None:
+    """Refuse a filter with too few or too many values, or one that it does not know by that name."""
+    least, most, names = _signature(step.name)
+    given = [argument for argument in step.args if not isinstance(argument, KeywordArgument)]
+    unknown = [argument.name for argument in step.args if isinstance(argument, KeywordArgument)]
+    unknown = [name for name in unknown if name not in names]
+    suggestion = None
+    if len(given) < least:
+        message = f"{step.name} needs {'a value' if least == 1 else f'{least} values'}"
+        values = ", ".join(['"value"'] * least)
+        suggestion = f"Write it like {step.name}: {values}."
+    elif len(given) > most:
+        message = f"{step.name} takes {COUNTS.get(most, f'at most {most} values')}"
+    elif unknown:
+        message = f"{step.name} takes no value called {unknown[0]}"
+    else:
+        return
+    message = f"The template does not work: {message}"
+    raise invalid(message, source, max(step.token.start_index, 0), field=field, suggestion=suggestion)
+
+
+@cache
+def _signature(name: str) -> tuple[int, int, frozenset[str]]:
+    """How many values a filter needs and takes at most, and those it takes by name."""
+    parameters = list(inspect.signature(PLAIN.plain_filters[name]).parameters.values())[1:]
+    positional = [parameter for parameter in parameters if parameter.kind is parameter.POSITIONAL_OR_KEYWORD]
+    needed = sum(parameter.default is parameter.empty for parameter in positional)
+    names = frozenset(parameter.name for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY)
+    return needed, len(positional), names
+
+
 def _unexpected_tag(name: str, source: str, index: int, field: tuple[str, ...]) -> TemplateInvalid:
+    if name in REMOVED_TAGS:
+        return invalid(
+            f"'{name}' is left out: a template cannot load another one",
+            source,
+            index,
+            field=field,
+            suggestion="Write the content here; a {% capture %} block can be shown in several places.",
+        )
     known = {tag for tag in PLAIN.tags if tag.isalpha() and tag not in {"content", "output", "illegal"}}
     inner = {"else", "elsif", "when", "raw", *(f"end{block}" for block in BLOCKS)}
     if name in inner:
@@ -102,6 +210,6 @@ def _unexpected_tag(name: str, source: str, index: int, field: tuple[str, ...]) 
 
 
 def _around(source: str, index: int) -> str:
-    start = max(source.rfind("{", 0, index), 0)
+    start = max(source.rfind("{", 0, index + 1), 0)
     end = source.find("}", index)
     return source[start : end if end >= 0 else len(source)][:1_000]

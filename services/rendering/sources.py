@@ -14,9 +14,10 @@ from services.rendering.problems import invalid
 
 CONTROL: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 OPENING: Final = re.compile(r"\{[{%]")
-NAME: Final = re.compile(r"\{%-?\s{0,100}(\w+)")
-RAW: Final = re.compile(r"\{%-?\s*raw\s*-?%\}")
-END_RAW: Final = re.compile(r"\{%-?\s*endraw\s*-?%\}")
+LIQUID: Final = re.compile(r"\{%-?\s{0,100}liquid\b")
+VERBATIM: Final = re.compile(r"\{%-?\s*(raw|doc)\s*-?%\}")
+ENDS: Final = {name: re.compile(rf"\{{%-?\s*end{name}\s*-?%\}}") for name in ("raw", "doc")}
+DOC: Final = re.compile(r"\{%-?\s*doc\b")
 GAP: Final = re.compile(rf"\s{{{MAX_GAP + 1}}}")
 
 
@@ -25,7 +26,12 @@ def check_size(source: str, field: tuple[str, ...], *, one_line: bool) -> None:
     limit = MAX_SUBJECT if one_line else MAX_SOURCE
     if len(source) > limit:
         raise invalid(f"The template is longer than {limit} characters", source, limit, field=field)
-    for count, opening in enumerate(OPENING.finditer(source), start=1):
+    count = 0
+    for opening in OPENING.finditer(source):
+        count += 1
+        if LIQUID.match(source, opening.start()):
+            # Each line of {% liquid %} is a tag.
+            count += source.count("\n", opening.start(), opening.start() + MAX_TAG)
         if count > MAX_TAGS:
             raise invalid(f"The template has more than {MAX_TAGS} tags", source, opening.start(), field=field)
 
@@ -52,14 +58,18 @@ def _end_of_tag(source: str, start: int, field: tuple[str, ...]) -> int:
     if gap := GAP.search(source, start, end):
         message = f"A tag contains more than {MAX_GAP} spaces in a row"
         raise invalid(message, source, gap.start(), field=field)
-    name = NAME.match(source, start)
-    if name and name[1] == "doc":
-        raise invalid("There is no tag called 'doc'", source, name.start(1), field=field)
-    return _end_of_raw(source, start, end, field) if RAW.match(source, start) else end + 2
+    if verbatim := VERBATIM.match(source, start):
+        return _end_of_verbatim(source, start, end, verbatim[1], field)
+    if DOC.match(source, start):
+        raise invalid("{% doc %} takes nothing but its name", source, start, field=field)
+    return end + 2
 
 
-def _end_of_raw(source: str, start: int, end: int, field: tuple[str, ...]) -> int:
-    if closing := END_RAW.search(source, end + 2):
-        return closing.end()
-    suggestion = "Add {% endraw %} where the block should end."
-    raise invalid("{% raw %} is never closed", source, start, field=field, suggestion=suggestion)
+def _end_of_verbatim(source: str, start: int, end: int, name: str, field: tuple[str, ...]) -> int:
+    closing = ENDS[name].search(source, end + 2)
+    if closing is None:
+        suggestion = f"Add {{% end{name} %}} where the block should end."
+        raise invalid(f"{{% {name} %}} is never closed", source, start, field=field, suggestion=suggestion)
+    if name == "doc" and (nested := DOC.search(source, end + 2, closing.start())):
+        raise invalid("{% doc %} cannot stand in another one", source, nested.start(), field=field)
+    return closing.end()

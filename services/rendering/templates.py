@@ -2,25 +2,25 @@
 
 import dataclasses
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
 from liquid import BoundTemplate, RenderContext
-from liquid.ast import Node
+from liquid.builtin.expressions import FilteredExpression
 from liquid.builtin.expressions.primitive import IntegerLiteral, RangeLiteral
 from liquid.exceptions import LiquidError
-from liquid.expression import Expression
 from liquid.static_analysis import TemplateAnalysis
 
 from services.rendering.codegen import Unsupported, generate
 from services.rendering.environment import HTML, PLAIN, TEXT, TemplateEnvironment
 from services.rendering.errors import RenderFailed, TemplateInvalid
+from services.rendering.expressions import walk
 from services.rendering.limits import (
     MAX_ITERATIONS,
     MAX_OUTPUT,
     MAX_SUBJECT,
 )
-from services.rendering.problems import cannot_work, explain, invalid, unknown_filter
+from services.rendering.problems import cannot_work, check_arguments, explain, invalid, sentence, unknown_filter
 from services.rendering.sources import check_size, check_tags
 
 Renderer = Callable[[Mapping[str, object]], str]
@@ -75,7 +75,7 @@ def read_template(
         bound = environment.from_string(source)
         analysis = bound.analyze()
         _check_filters(analysis, source, field)
-        _check_ranges(bound, source, field)
+        _check_expressions(bound, source, field)
     except LiquidError as error:
         raise explain(error, source, field) from error
     except RecursionError as error:
@@ -99,32 +99,21 @@ def _check_filters(analysis: TemplateAnalysis, source: str, field: tuple[str, ..
             raise unknown_filter(name, source, spans[0].index, field)
 
 
-def _check_ranges(bound: BoundTemplate, source: str, field: tuple[str, ...]) -> None:
-    for expression in _expressions(bound.nodes, RenderContext(bound)):
-        if isinstance(expression, RangeLiteral) and not _short(expression):
-            index = expression.token.start_index
-            message = f"A range needs two whole numbers, at most {MAX_ITERATIONS} apart"
-            raise invalid(message, source, index, field=field, suggestion="Write it like (1..5).")
+def _check_expressions(bound: BoundTemplate, source: str, field: tuple[str, ...]) -> None:
+    for _, expression in walk(bound.nodes, RenderContext(bound)):
+        if isinstance(expression, FilteredExpression):
+            for step in expression.filters or ():
+                check_arguments(step, source, field)
+        if isinstance(expression, RangeLiteral) and _too_long(expression):
+            message = f"A range has more than {MAX_ITERATIONS} numbers"
+            raise invalid(message, source, expression.token.start_index, field=field)
 
 
-def _short(span: RangeLiteral) -> bool:
+def _too_long(span: RangeLiteral) -> bool:
     start, stop = span.start, span.stop
     if not (isinstance(start, IntegerLiteral) and isinstance(stop, IntegerLiteral)):
         return False
-    return stop.value - start.value < MAX_ITERATIONS
-
-
-def _expressions(nodes: Iterable[Node], context: RenderContext) -> Iterator[Expression]:
-    for node in nodes:
-        for expression in node.expressions():
-            yield from _nested(expression)
-        yield from _expressions(node.children(context), context)
-
-
-def _nested(expression: Expression) -> Iterator[Expression]:
-    yield expression
-    for child in expression.children():
-        yield from _nested(child)
+    return stop.value - start.value >= MAX_ITERATIONS
 
 
 def _paths(analysis: TemplateAnalysis) -> Iterator[str]:
@@ -212,8 +201,7 @@ def _flattened(text: str) -> str:
 
 
 def _reason(error: Exception) -> str:
-    detail = str(error.message) if isinstance(error, LiquidError) else type(error).__name__
-    return f"The template does not work with this contact's values: {detail}"
+    return f"The template does not work with this contact's values: {sentence(error)}"
 
 
 __all__ = ["Template", "TemplateInvalid", "compile_template"]

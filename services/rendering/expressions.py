@@ -1,0 +1,252 @@
+"""python-liquid's expressions, computed as the reference computes them.
+
+python-liquid has no hook for what its parser makes, so `adopt` gives the parsed expressions of a template our
+classes. They have the same fields and differ in `evaluate` alone.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Final
+
+from liquid import RenderContext
+from liquid.ast import Node
+from liquid.builtin.expressions import LoopExpression, StringLiteral, filtered
+from liquid.builtin.expressions.logical import (
+    ContainsExpression,
+    EqExpression,
+    GeExpression,
+    GtExpression,
+    LeExpression,
+    LtExpression,
+    NeExpression,
+)
+from liquid.builtin.expressions.primitive import Blank, Empty, FloatLiteral, RangeLiteral
+from liquid.builtin.tags.case_tag import _AnyExpression
+from liquid.builtin.tags.tablerow_tag import TablerowNode
+from liquid.expression import Expression
+from liquid.token import TOKEN_BLANK, TOKEN_EMPTY, Token
+
+from services.rendering import values
+from services.rendering.errors import ValueProblem
+from services.rendering.limits import MAX_ITERATIONS
+
+Comparison = Callable[[object, object], bool]
+
+
+class Equal(EqExpression):
+    __slots__ = ()
+
+    def evaluate(self, context: RenderContext) -> bool:
+        """Whether both sides are the same; `blank` and `empty` ask for what the other side is like."""
+        return same(self.left, self.right, context)
+
+
+class NotEqual(NeExpression):
+    __slots__ = ()
+
+    def evaluate(self, context: RenderContext) -> bool:
+        """The contrary of `Equal`."""
+        return not same(self.left, self.right, context)
+
+
+class Less(LtExpression):
+    __slots__ = ()
+
+    def evaluate(self, context: RenderContext) -> bool:
+        """Whether left < right."""
+        return _ordered(self.token, values.less, self.left, self.right, context)
+
+
+class LessOrEqual(LeExpression):
+    __slots__ = ()
+
+    def evaluate(self, context: RenderContext) -> bool:
+        """Whether left <= right."""
+        return _ordered(self.token, values.less_or_equal, self.left, self.right, context)
+
+
+class Greater(GtExpression):
+    __slots__ = ()
+
+    def evaluate(self, context: RenderContext) -> bool:
+        """Whether left > right."""
+        return _ordered(self.token, values.less, self.right, self.left, context)
+
+
+class GreaterOrEqual(GeExpression):
+    __slots__ = ()
+
+    def evaluate(self, context: RenderContext) -> bool:
+        """Whether left >= right."""
+        return _ordered(self.token, values.less_or_equal, self.right, self.left, context)
+
+
+class Contains(ContainsExpression):
+    __slots__ = ()
+
+    def evaluate(self, context: RenderContext) -> bool:
+        """Whether left holds right."""
+        return values.contains(_held(self.left, context), self.right.evaluate(context))
+
+
+class AnyOf(_AnyExpression):
+    __slots__ = ()
+
+    def evaluate(self, context: RenderContext) -> list[bool]:
+        """Which of the values of a `when` are that of the `case`."""
+        left = self.left.evaluate(context)
+        return [matches(left, expression, context) for expression in self.expressions]
+
+
+class BlankLiteral(Blank):
+    __slots__ = ()
+
+    def evaluate(self, _: RenderContext) -> str:  # type: ignore[override]  # python-liquid gives the literal itself
+        """The empty text: what `blank` is outside of comparisons."""
+        return ""
+
+
+class EmptyLiteral(Empty):
+    __slots__ = ()
+
+    def evaluate(self, _: RenderContext) -> str:  # type: ignore[override]  # python-liquid gives the literal itself
+        """The empty text: what `empty` is outside of comparisons."""
+        return ""
+
+
+class Range(RangeLiteral):
+    __slots__ = ()
+
+    def evaluate(self, context: RenderContext) -> range:
+        """The whole numbers from start to stop; raises `ValueProblem` when they are too many."""
+        start, stop = self._bound(self.start, context), self._bound(self.stop, context)
+        if stop - start >= MAX_ITERATIONS:
+            raise ValueProblem(f"a range has more than {MAX_ITERATIONS} numbers")
+        return range(start, max(start, stop + 1))
+
+    @staticmethod
+    def _bound(expression: Expression, context: RenderContext) -> int:
+        value = expression.evaluate(context)
+        if value is None or isinstance(value, str) or isinstance(expression, FloatLiteral):
+            return values.truncated(value, "a range")
+        return values.whole_number(value, "a range")
+
+
+class Loop(LoopExpression):
+    __slots__ = ()
+
+    def evaluate(self, context: RenderContext) -> tuple[Iterator[object], int]:
+        """The items to go through, and how many they are."""
+        name = f"{self.identifier}-{self.iterable}"
+        if isinstance(self.offset, StringLiteral) and self.offset.value == "continue":
+            first = context.stopindex(name)
+        else:
+            first = self._argument(self.offset, context, "offset") or 0
+        limit = self._argument(self.limit, context, "limit")
+        value = self.iterable.evaluate(context)
+        found = values.items(value)
+        if not isinstance(value, str):
+            found = self._part(found, first, limit)
+        self._remember(context, name, first + len(found))
+        return iter(reversed(found) if self.reversed else found), len(found)
+
+    def _remember(self, context: RenderContext, name: str, stop: int) -> None:
+        context.stopindex(name, stop)
+
+    @staticmethod
+    def _part(items: Sequence[object], first: int, limit: int | None) -> Sequence[object]:
+        stop = len(items) if limit is None else max(first + limit, 0)
+        return items[max(first, 0) : stop]
+
+    def _argument(self, expression: Expression | None, context: RenderContext, name: str) -> int | None:
+        value = expression.evaluate(context) if expression else None
+        return None if value is None else values.whole_number(value, name)
+
+
+class TableLoop(Loop):
+    __slots__ = ()
+
+    def _remember(self, context: RenderContext, name: str, stop: int) -> None:
+        """A table leaves alone where `offset: continue` goes on."""
+
+    def _argument(self, expression: Expression | None, context: RenderContext, name: str) -> int | None:
+        return values.truncated(expression.evaluate(context), name) if expression else None
+
+
+# The reference takes `blank` and `empty` as values of filters; python-liquid's parser lets them in no other way.
+filtered.FILTER_TOKENS |= {TOKEN_BLANK, TOKEN_EMPTY}
+
+OURS: Final[dict[type[Expression], type[Expression]]] = {
+    EqExpression: Equal,
+    NeExpression: NotEqual,
+    LtExpression: Less,
+    LeExpression: LessOrEqual,
+    GtExpression: Greater,
+    GeExpression: GreaterOrEqual,
+    ContainsExpression: Contains,
+    _AnyExpression: AnyOf,
+    Blank: BlankLiteral,
+    Empty: EmptyLiteral,
+    RangeLiteral: Range,
+    LoopExpression: Loop,
+}
+
+
+def _ordered(
+    token: Token,
+    compare: Callable[[object, object], bool],
+    left: Expression,
+    right: Expression,
+    context: RenderContext,
+) -> bool:
+    try:
+        return compare(_held(left, context), _held(right, context))
+    except ValueProblem as error:
+        error.token = token
+        raise
+
+
+def _held(expression: Expression, context: RenderContext) -> object:
+    """A value to compare by size, or to look into; `blank` and `empty` have no size and hold nothing."""
+    return None if isinstance(expression, (Blank, Empty)) else expression.evaluate(context)
+
+
+def same(left: Expression, right: Expression, context: RenderContext) -> bool:
+    """Whether two expressions are equal, or the one is as `blank` or `empty` wants it."""
+    if isinstance(left, (Blank, Empty)):
+        left, right = right, left
+    if isinstance(left, (Blank, Empty)):
+        return False
+    return matches(left.evaluate(context), right, context)
+
+
+def matches(value: object, expression: Expression, context: RenderContext) -> bool:
+    """Whether a value equals an expression, or is as `blank` or `empty` wants it."""
+    if isinstance(expression, Blank):
+        return values.blank(value)
+    if isinstance(expression, Empty):
+        return values.empty(value)
+    return values.equal(value, expression.evaluate(context))
+
+
+def adopt(nodes: Iterable[Node], context: RenderContext) -> None:
+    """Give the expressions of a template our classes."""
+    for node, expression in walk(nodes, context):
+        ours = OURS.get(type(expression))
+        if ours is Loop and isinstance(node, TablerowNode):
+            ours = TableLoop
+        if ours:
+            expression.__class__ = ours
+
+
+def walk(nodes: Iterable[Node], context: RenderContext) -> Iterator[tuple[Node, Expression]]:
+    """Every expression of a template, with the node it belongs to."""
+    for node in nodes:
+        for expression in node.expressions():
+            yield from ((node, inner) for inner in _nested(expression))
+        yield from walk(node.children(context), context)
+
+
+def _nested(expression: Expression) -> Iterator[Expression]:
+    yield expression
+    for child in expression.children():
+        yield from _nested(child)

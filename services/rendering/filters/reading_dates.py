@@ -1,0 +1,251 @@
+"""Dates in words and digits, read as Ruby's `Time.parse` reads them: 3 April, 03/04/1990 (day first), ISO 8601."""
+
+import datetime as dt
+import re
+from dataclasses import dataclass, field
+from typing import Final
+
+MAX_DATE: Final = 128
+MONTHS: Final = "jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec"
+MONTH_NUMBERS: Final = {name: number for number, name in enumerate(MONTHS.split("|"), start=1)}
+HOURS: Final[dict[str, int]] = {
+    "utc": 0, "ut": 0, "gmt": 0, "z": 0,
+    "est": -5, "edt": -4, "cst": -6, "cdt": -5, "mst": -7, "mdt": -6, "pst": -8, "pdt": -7,
+    **{letter: hours for hours, letter in enumerate("abcdefghiklm", start=1)},
+    **{letter: -hours for hours, letter in enumerate("nopqrstuvwxy", start=1)},
+}  # fmt: skip
+UTC_NAMES: Final = frozenset({"utc", "gmt", "z"})
+CENTURY: Final = 69
+"""Two digits from here on are a year of the twentieth century."""
+SHORT: Final = 2
+"""Digits that a day, a month, an hour or a year of this or the last century may have."""
+
+_NOISE: Final = re.compile(r"[^-+',./:@a-z0-9\[\]]+")
+_WEEKDAY: Final = re.compile(r"\b(?:sun|mon|tue|wed|thu|fri|sat)[^-/\d\s]*")
+_TIME: Final = re.compile(
+    r"""(?P<time>(?:\d+\s*:\s*\d+(?:\s*:\s*\d+(?:[,.]\d*)?)?|\d+\s*h(?:\s*\d+m?(?:\s*\d+s?)?)?)(?:\s*[ap](?:m\b|\.m\.))?
+    |\d+\s*[ap](?:m\b|\.m\.))
+    (?:\s*(?P<zone>(?:gmt|utc?)?[-+]\d+(?:[,.:]\d+(?::\d+)?)?|[a-z.\s]+(?:standard|daylight)\stime\b|[a-z]+(?:\sdst)?\b))?""",
+    re.VERBOSE | re.ASCII,
+)
+_CLOCK: Final = re.compile(
+    r"(\d+)\s*h?(?:\s*:?\s*(\d+)m?(?:\s*:?\s*(\d+)(?:[,.](\d*))?s?)?)?(?:\s*([ap])(?:m\b|\.m\.))?", re.ASCII
+)
+_ERA: Final = r"(?:c(?:e|\.e\.)|b(?:ce|\.c\.e\.)|a(?:d|\.d\.)|b(?:c|\.c\.))"
+_DAY_MONTH: Final = re.compile(
+    rf"('?\d+)[^-\d\s]*\s*({MONTHS})[^-\d\s']*(?:\s*{_ERA}?\s*('?-?\d+(?:(?:st|nd|rd|th)\b)?))?", re.ASCII
+)
+_MONTH_DAY: Final = re.compile(
+    rf"\b({MONTHS})[^-\d\s']*\s*('?\d+)[^-\d\s']*(?:\s*,?\s*{_ERA}?\s*('?-?\d+))?", re.ASCII
+)
+_DASHES: Final = re.compile(r"('?[-+]?\d+)-(\d+)-('?-?\d+)", re.ASCII)
+_DAY_NAME_YEAR: Final = re.compile(rf"('?-?\d+)-({MONTHS})[^-/.]*-('?-?\d+)", re.ASCII)
+_NAME_DAY_YEAR: Final = re.compile(rf"\b({MONTHS})[^-/.]*-('?-?\d+)(?:-('?-?\d+))?", re.ASCII)
+_SLASHES: Final = re.compile(r"('?-?\d+)/\s*('?\d+)(?:\D\s*('?-?\d+))?", re.ASCII)
+_DOTS: Final = re.compile(r"('?-?\d+)\.\s*('?\d+)\.\s*('?-?\d+)", re.ASCII)
+_WEEK: Final = re.compile(r"\b(?:\d{2}|\d{4})?-?w\d{2}(?:-?\d)?\b", re.ASCII)
+_ORDINAL: Final = re.compile(r"\b(\d{2}|\d{4})-(\d{3})\b", re.ASCII)
+_YEAR: Final = re.compile(r"'(\d+)\b", re.ASCII)
+_MONTH: Final = re.compile(rf"\b({MONTHS})\S*")
+_DAY: Final = re.compile(r"(\d+)(?:st|nd|rd|th)\b", re.ASCII)
+_DIGITS: Final = re.compile(r"([-+]?)(\d{2,14})(?:\s*t?\s*(\d{2,6})?(?:[,.](\d*))?)?(z\b|[-+]\d{1,4}\b)?", re.ASCII)
+_LONE_NUMBER: Final = re.compile(r"\s*(\d{1,2})\s*", re.ASCII)
+_OFFSET: Final = re.compile(r"(?:gmt|utc?)?([-+])(\d+)(?:[,.:](\d+)(?::(\d+))?)?", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moment:
+    """A time with its offset from UTC; `zone` is its name, where it has one."""
+
+    time: dt.datetime
+    zone: str
+
+
+@dataclass(slots=True)
+class _Parts:
+    """What was found, by Ruby's names; `whole_year` says that the year was not written with two digits."""
+
+    numbers: dict[str, int] = field(default_factory=dict)
+    fraction: str = ""
+    zone: str = ""
+    whole_year: bool = False
+
+
+def read_moment(text: str, today: dt.date) -> Moment | None:
+    """The moment that a text in lower case names, completed by today's date; None when it names none."""
+    parts = _Parts()
+    rest = _WEEKDAY.sub(" ", _NOISE.sub(" ", text), count=1)
+    rest = _without_time(parts, rest)
+    rest = _without_date(parts, rest)
+    _lone_number(parts, rest)
+    if not parts.numbers:
+        return None
+    try:
+        return _moment(parts, today)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _without_time(parts: _Parts, text: str) -> str:
+    found = _TIME.search(text)
+    clock = _CLOCK.match(found["time"]) if found else None
+    if found is None or clock is None:
+        return text
+    hour = int(clock[1])
+    if clock[5]:
+        hour = hour % 12 + (12 if clock[5] == "p" else 0)
+    parts.numbers["hour"] = hour
+    for name, digits in (("minute", clock[2]), ("second", clock[3])):
+        if digits:
+            parts.numbers[name] = int(digits)
+    parts.fraction = clock[4] or ""
+    parts.zone = found["zone"] or ""
+    return text[: found.start()] + " " + text[found.end() :]
+
+
+def _without_date(parts: _Parts, text: str) -> str:
+    for pattern, order in (
+        (_DAY_MONTH, (3, 2, 1)),
+        (_MONTH_DAY, (3, 1, 2)),
+        (_DASHES, (1, 2, 3)),
+        (_DAY_NAME_YEAR, (3, 2, 1)),
+        (_NAME_DAY_YEAR, (3, 1, 2)),
+        (_SLASHES, (1, 2, 3)),
+        (_DOTS, (1, 2, 3)),
+    ):
+        if found := pattern.search(text):
+            _take(parts, *(found[index] for index in order))
+            return text[: found.start()] + " " + text[found.end() :]
+    return _without_less(parts, text)
+
+
+def _without_less(parts: _Parts, text: str) -> str:
+    """A day of a year, a year after an apostrophe, a month alone, a day such as 3rd, or digits in a row."""
+    found: re.Match[str] | None
+    if found := _ORDINAL.search(text):
+        parts.numbers |= {"year": int(found[1]), "day_of_year": int(found[2])}
+        parts.whole_year = len(found[1]) > SHORT
+    elif found := _WEEK.search(text):
+        pass  # Ruby finds weeks, and then makes nothing of them
+    elif found := _YEAR.search(text):
+        parts.numbers["year"] = int(found[1])
+    elif found := _MONTH.search(text):
+        parts.numbers["month"] = MONTH_NUMBERS[found[1]]
+    elif found := _DAY.search(text):
+        parts.numbers["day"] = int(found[1])
+    elif found := _DIGITS.search(text):
+        _take_digits(parts, found)
+    return text[: found.start()] + " " + text[found.end() :] if found else text
+
+
+def _take(parts: _Parts, year: str | None, month: str | None, day: str | None) -> None:
+    """Tell year, month and day apart: what is long or has an apostrophe is the year, wherever it stands."""
+    if month in MONTH_NUMBERS:
+        month = str(MONTH_NUMBERS[month])
+    if year is not None and month is not None and day is None:
+        year, month, day = day, year, month
+    if year is None and day is not None and _is_year(day):
+        year, day = day, None
+    if year is not None and not re.fullmatch(r"[^-+\d]*[-+]?\d+", year, re.ASCII):
+        # 3 April 5th: an ending tells that this is the day
+        year, day = day, re.sub(r"\D", "", year or "")
+    if month is not None and _is_year(month):
+        year, month, day = month, day, year
+    if day is not None and _is_year(day):
+        year, day = day, year
+    for name, digits in (("year", year), ("month", month), ("day", day)):
+        if digits is not None and (found := re.search(r"[-+]?\d+" if name == "year" else r"\d+", digits, re.ASCII)):
+            parts.numbers[name] = int(found[0])
+            if name == "year" and (found[0][0] in "-+" or len(found[0]) > SHORT):
+                parts.whole_year = True
+
+
+def _is_year(digits: str) -> bool:
+    return digits.startswith("'") or len(digits) > SHORT
+
+
+def _take_digits(parts: _Parts, found: re.Match[str]) -> None:
+    digits = found[2]
+    if found[4] is not None and found[3] is None:
+        return  # seconds with a fraction, which name no date
+    names: dict[int, tuple[tuple[str, int], ...]] = {
+        2: (("day", 2),),
+        3: (("day_of_year", 3),),
+        4: (("month", 2), ("day", 2)),
+        5: (("year", 2), ("day_of_year", 3)),
+        6: (("year", 2), ("month", 2), ("day", 2)),
+        7: (("year", 4), ("day_of_year", 3)),
+    }
+    long = (("year", 4), ("month", 2), ("day", 2), ("hour", 2), ("minute", 2), ("second", 2))
+    position = 0
+    for name, length in names.get(len(digits), long):
+        if position < len(digits):
+            parts.numbers[name] = int(digits[position : position + length])
+            parts.whole_year |= name == "year" and length > SHORT
+            position += length
+    for name, clock in zip(("hour", "minute", "second"), re.findall("..", found[3] or ""), strict=False):
+        parts.numbers[name] = int(clock)
+    parts.fraction = found[4] or parts.fraction
+    parts.zone = found[5] or parts.zone
+
+
+def _lone_number(parts: _Parts, rest: str) -> None:
+    """A number that is left over is the day beside a time, and the hour beside a date."""
+    if not (found := _LONE_NUMBER.fullmatch(rest)):
+        return
+    number = int(found[1])
+    if "hour" in parts.numbers and "day" not in parts.numbers and 1 <= number <= 31:
+        parts.numbers["day"] = number
+    if "day" in parts.numbers and "hour" not in parts.numbers and number <= 24:
+        parts.numbers["hour"] = number
+
+
+def _moment(parts: _Parts, today: dt.date) -> Moment:
+    found = parts.numbers
+    year = found.get("year")
+    if year is not None and not parts.whole_year and 0 <= year <= 99:
+        year += 1900 if year >= CENTURY else 2000
+    if year is None:
+        year = today.year
+        if "month" not in found and "day_of_year" not in found:
+            found["month"] = today.month
+            found.setdefault("day", today.day)
+    offset = _offset(parts.zone)
+    zone = dt.UTC if offset is None else dt.timezone(offset)
+    time = _date(year, found).replace(tzinfo=zone) + _clock(found)
+    if parts.fraction:
+        time += dt.timedelta(microseconds=int(parts.fraction[:6].ljust(6, "0")))
+    return Moment(time=time, zone="UTC" if offset is None or parts.zone in UTC_NAMES else "")
+
+
+def _date(year: int, found: dict[str, int]) -> dt.datetime:
+    if "day_of_year" in found:
+        if not 1 <= found["day_of_year"] <= 366:
+            raise ValueError("no such day")
+        return dt.datetime(year, 1, 1) + dt.timedelta(days=found["day_of_year"] - 1)  # noqa: DTZ001  # the zone follows
+    day = found.get("day", 1)
+    if not 1 <= day <= 31:
+        raise ValueError("no such day")
+    # As for Ruby, 31 February is 2 or 3 March.
+    return dt.datetime(year, found.get("month", 1), 1) + dt.timedelta(days=day - 1)  # noqa: DTZ001  # the zone follows
+
+
+def _clock(found: dict[str, int]) -> dt.timedelta:
+    hour, minute, second = (found.get(name, 0) for name in ("hour", "minute", "second"))
+    if hour > 24 or minute > 59 or second > 60 or (hour == 24 and (minute or second)):
+        raise ValueError("no such time")
+    return dt.timedelta(hours=hour, minutes=minute, seconds=second)
+
+
+def _offset(zone: str) -> dt.timedelta | None:
+    """The offset that a zone names, or None for a zone that is unknown or left out."""
+    if zone in HOURS:
+        return dt.timedelta(hours=HOURS[zone])
+    found = _OFFSET.fullmatch(zone)
+    if found is None:
+        return None
+    digits, minutes = found[2], int(found[3] or 0)
+    if len(digits) > SHORT and not found[3]:
+        digits, minutes = digits[:-2], int(digits[-2:])
+    offset = dt.timedelta(hours=int(digits), minutes=minutes, seconds=int(found[4] or 0))
+    return -offset if found[1] == "-" else offset

@@ -1,0 +1,279 @@
+"""Filters of texts. Any value is taken by its text; what the author's markup is, is remembered (see `markup`)."""
+
+import base64
+import binascii
+import re
+from collections.abc import Callable, Mapping
+from typing import Final
+from urllib.parse import quote_plus, unquote_to_bytes
+
+from services.rendering.errors import ValueProblem
+from services.rendering.markup import joined, mapped, replaced, split, substituted
+from services.rendering.values import LISTS, empty, size_of, text_of, truthy, whole_number
+
+SPACE: Final = "\t\n\v\f\r "
+SPACES: Final = re.compile(f"[{SPACE}]+")
+WORD: Final = re.compile(f"[^{SPACE}]+")
+LINE_END: Final = re.compile(r"\r?\n")
+BLOCKS: Final = (("<script", "</script>"), ("<!--", "-->"), ("<style", "</style>"))
+MAX_LENGTH: Final = 1 << 31
+
+
+def append(value: object, text: object) -> str:
+    """The text with another behind it."""
+    return joined([text_of(value), text_of(text)])
+
+
+def prepend(value: object, text: object) -> str:
+    """The text with another in front of it."""
+    return joined([text_of(text), text_of(value)])
+
+
+def upcase(value: object) -> str:
+    """The text in capitals."""
+    return mapped(text_of(value), str.upper)
+
+
+def downcase(value: object) -> str:
+    """The text in small letters."""
+    return mapped(text_of(value), str.lower)
+
+
+def capitalize(value: object) -> str:
+    """The text in small letters, the first one a capital."""
+    return mapped(text_of(value), str.capitalize)
+
+
+def strip(value: object) -> str:
+    """The text without white space around it."""
+    return lstrip(rstrip(value))
+
+
+def lstrip(value: object) -> str:
+    """The text without white space in front."""
+    text = text_of(value)
+    return text[len(text) - len(text.lstrip("\0" + SPACE)) :]
+
+
+def rstrip(value: object) -> str:
+    """The text without white space behind."""
+    text = text_of(value)
+    return text[: len(text.rstrip("\0" + SPACE))]
+
+
+def squish(value: object) -> str | None:
+    """The text without white space around it, and with single spaces within."""
+    return None if value is None else substituted(SPACES, strip(value), " ")
+
+
+def strip_newlines(value: object) -> str:
+    """The text without line ends."""
+    return substituted(LINE_END, text_of(value), "")
+
+
+def strip_html(value: object) -> str:
+    """The text without scripts, comments, styles and tags."""
+    return _without_tags(_without_blocks(text_of(value)))
+
+
+def _without_blocks(text: str) -> str:
+    # An opening whose end is not found is not looked for again, so that the time stays linear.
+    blocks, parts, position = list(BLOCKS), [], 0
+    while found := min(((text.find(start, position), start, end) for start, end in blocks), default=None):
+        begins, opening, closing = found
+        if begins < 0:
+            blocks.remove((opening, closing))
+            continue
+        ends = text.find(closing, begins + len(opening))
+        if ends < 0:
+            blocks.remove((opening, closing))
+            continue
+        parts.append(text[position:begins])
+        position = ends + len(closing)
+    return joined([*parts, text[position:]]) if parts else text
+
+
+def _without_tags(text: str) -> str:
+    parts, position = [], 0
+    while (begins := text.find("<", position)) >= 0 and (ends := text.find(">", begins)) >= 0:
+        parts.append(text[position:begins])
+        position = ends + 1
+    return joined([*parts, text[position:]]) if parts else text
+
+
+def remove(value: object, text: object) -> str:
+    """The text without another, wherever it occurs."""
+    return replaced(text_of(value), text_of(text), "")
+
+
+def remove_first(value: object, text: object) -> str:
+    """The text without the first occurrence of another."""
+    return replaced(text_of(value), text_of(text), "", 1)
+
+
+def remove_last(value: object, text: object) -> str:
+    """The text without the last occurrence of another."""
+    return replace_last(value, text, "")
+
+
+def replace(value: object, text: object, replacement: object = "") -> str:
+    """The text with another replaced wherever it occurs."""
+    return replaced(text_of(value), text_of(text), text_of(replacement))
+
+
+def replace_first(value: object, text: object, replacement: object = "") -> str:
+    """The text with the first occurrence of another replaced."""
+    return replaced(text_of(value), text_of(text), text_of(replacement), 1)
+
+
+def replace_last(value: object, text: object, replacement: object) -> str:
+    """The text with the last occurrence of another replaced."""
+    whole, found = text_of(value), text_of(text)
+    start = whole.rfind(found)
+    if start < 0:
+        return whole
+    return joined([whole[:start], text_of(replacement), whole[start + len(found) :]])
+
+
+def slice_(value: object, start: object, length: object = None) -> object:
+    """A part of a text or list, from a position (negative: from the end), one character or item long by default."""
+    first = _position(start)
+    count = _position(length) if truthy(length) else 1
+    whole = value if isinstance(value, LISTS) else text_of(value)
+    if first < 0:
+        first += len(whole)
+    if first < 0 or first > len(whole) or count < 0:
+        return [] if isinstance(value, LISTS) else ""
+    part = whole[first : first + count]
+    return list(part) if isinstance(value, LISTS) else part
+
+
+def _position(value: object) -> int:
+    return max(-MAX_LENGTH, min(whole_number(value, "slice"), MAX_LENGTH))
+
+
+def truncate(value: object, length: object = 50, end: object = "...") -> str | None:
+    """The text cut to a length in characters, which includes the sign that it is cut."""
+    if value is None:
+        return None
+    text, most, tail = text_of(value), whole_number(length, "truncate"), text_of(end)
+    if len(text) <= most:
+        return text
+    return joined([text[: max(most - len(tail), 0)], tail])
+
+
+def truncatewords(value: object, words: object = 15, end: object = "...") -> str | None:
+    """The text cut to a number of words."""
+    if value is None:
+        return None
+    text, most = text_of(value), max(whole_number(words, "truncatewords"), 1)
+    parts: list[str] = []
+    for word in WORD.finditer(text):
+        if len(parts) == most:
+            return joined([joined(parts, " "), text_of(end)])
+        parts.append(text[word.start() : word.end()])
+    return text
+
+
+def split_(value: object, separator: object) -> list[str]:
+    """The parts between separators; empty ones at the end are left out."""
+    text, pattern = text_of(value), text_of(separator)
+    if pattern == " ":
+        return [text[word.start() : word.end()] for word in WORD.finditer(text)]
+    parts = split(text, pattern) if pattern else [text[index : index + 1] for index in range(len(text))]
+    while parts and not parts[-1]:
+        parts.pop()
+    return parts
+
+
+def url_encode(value: object) -> str | None:
+    """The text as it may stand in a query of a URL, a space as `+`."""
+    return None if value is None else quote_plus(text_of(value), errors="replace")
+
+
+def url_decode(value: object) -> str | None:
+    """The text that was encoded for a URL; raises `ValueProblem` when it is not UTF-8."""
+    if value is None:
+        return None
+    text = text_of(value).replace("+", " ")
+    return _decoded(unquote_to_bytes(text.encode(errors="replace")), "url_decode")
+
+
+def base64_encode(value: object) -> str:
+    """The text's UTF-8 in base64."""
+    return base64.b64encode(text_of(value).encode(errors="replace")).decode()
+
+
+def base64_url_safe_encode(value: object) -> str:
+    """The text's UTF-8 in base64 with `-` and `_`."""
+    return base64.urlsafe_b64encode(text_of(value).encode(errors="replace")).decode()
+
+
+def base64_decode(value: object) -> str:
+    """The text that was encoded; raises `ValueProblem` for what is no base64 or no UTF-8."""
+    try:
+        return _decoded(base64.b64decode(text_of(value), validate=True), "base64_decode")
+    except (binascii.Error, ValueError) as error:
+        raise ValueProblem("base64_decode is given what is no base64") from error
+
+
+def base64_url_safe_decode(value: object) -> str:
+    """The text that was encoded with `-` and `_`; raises `ValueProblem` for anything else."""
+    text = text_of(value)
+    try:
+        return _decoded(
+            base64.b64decode(text + "=" * (-len(text) % 4), b"-_", validate=True), "base64_url_safe_decode"
+        )
+    except (binascii.Error, ValueError) as error:
+        raise ValueProblem("base64_url_safe_decode is given what is no base64") from error
+
+
+def _decoded(data: bytes, name: str) -> str:
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        raise ValueProblem(f"{name} gives what is no text") from error
+
+
+def size(value: object) -> int:
+    """The number of characters or items."""
+    return size_of(value) or 0
+
+
+def default(value: object, other: object = "", *, allow_false: object = False) -> object:
+    """The value, or another in the place of nil, false and what is empty."""
+    missing = value is None if truthy(allow_false) else not truthy(value)
+    return other if missing or empty(value) else value
+
+
+FILTERS: Final[Mapping[str, Callable[..., object]]] = {
+    "append": append,
+    "base64_decode": base64_decode,
+    "base64_encode": base64_encode,
+    "base64_url_safe_decode": base64_url_safe_decode,
+    "base64_url_safe_encode": base64_url_safe_encode,
+    "capitalize": capitalize,
+    "default": default,
+    "downcase": downcase,
+    "lstrip": lstrip,
+    "prepend": prepend,
+    "remove": remove,
+    "remove_first": remove_first,
+    "remove_last": remove_last,
+    "replace": replace,
+    "replace_first": replace_first,
+    "replace_last": replace_last,
+    "rstrip": rstrip,
+    "size": size,
+    "slice": slice_,
+    "split": split_,
+    "squish": squish,
+    "strip": strip,
+    "strip_html": strip_html,
+    "strip_newlines": strip_newlines,
+    "truncate": truncate,
+    "truncatewords": truncatewords,
+    "upcase": upcase,
+    "url_decode": url_decode,
+    "url_encode": url_encode,
+}

@@ -1,0 +1,209 @@
+"""The tags that print values or loop, as python-liquid parses them, but metered and escaped by us."""
+
+from typing import TextIO
+
+from liquid import RenderContext
+from liquid.ast import BlockNode, Node
+from liquid.builtin.expressions import LoopExpression, Nil
+from liquid.builtin.output import Output
+from liquid.builtin.tags.capture_tag import CaptureNode, CaptureTag
+from liquid.builtin.tags.cycle_tag import CycleNode, CycleTag
+from liquid.builtin.tags.echo_tag import EchoNode, EchoTag
+from liquid.builtin.tags.for_tag import ForNode, ForTag
+from liquid.builtin.tags.ifchanged_tag import IfChangedNode, IfChangedTag
+from liquid.builtin.tags.tablerow_tag import TableRow, TablerowNode, TablerowTag
+from liquid.exceptions import BreakLoop, ContinueLoop
+from liquid.expression import Expression
+from liquid.output import LimitedStringIO
+from liquid.token import Token
+
+from services.rendering.escaping import marked_text, printer
+from services.rendering.limits import MAX_OUTPUT
+from services.rendering.markup import marked, mask_of
+from services.rendering.metering import SMALLEST_BODY, MeteredContext, limited_buffer, used_by
+from services.rendering.places import Place
+from services.rendering.values import printed, text_of, truncated, truthy
+
+
+def _html(context: RenderContext) -> bool:
+    return bool(getattr(context.env, "html", False))
+
+
+class Captured(LimitedStringIO):
+    """The buffer of a `capture` in HTML: what is written to it is the author's markup, what is added a value."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(limit, newline="")
+        self._masks: list[bytes] = []
+
+    def write(self, text: str) -> int:
+        """Write the author's own text."""
+        self._masks.append(b"\x01" * len(text))
+        return super().write(text)
+
+    def add(self, text: str) -> int:
+        """Write a value, which may hold markup of the author's."""
+        self._masks.append(mask_of(text))
+        return super().write(text)
+
+    def text(self) -> str:
+        """What was written, with what is the author's own."""
+        return marked(self.getvalue(), b"".join(self._masks))
+
+
+class Printing(Node):
+    """A node that prints values. `place` is where in the HTML; it stays `TEXT` where nothing is escaped."""
+
+    place: Place
+
+    def write(self, value: object, buffer: TextIO, *, html: bool) -> int:
+        """Print a value as the environment and the place want it."""
+        if not html:
+            return buffer.write(printed(value))
+        if isinstance(buffer, Captured):
+            return buffer.add(marked_text(value))
+        return buffer.write(printer(self.place)(value))
+
+
+class PrintedOutput(EchoNode, Printing):
+    """`{{ value }}` and `{% echo value %}`."""
+
+    def __init__(self, token: Token, expression: Expression) -> None:
+        super().__init__(token, expression)
+        self.place = Place.TEXT
+
+    def render_to_output(self, context: RenderContext, buffer: TextIO) -> int:
+        """Print the expression's value."""
+        return self.write(self.expression.evaluate(context), buffer, html=_html(context))
+
+
+class PrintedOutputTag(Output):
+    node_class = PrintedOutput
+
+
+class PrintedEchoTag(EchoTag):
+    node_class = PrintedOutput
+
+
+class PrintedCycle(CycleNode, Printing):
+    """`{% cycle %}`, which prints one of its values after the other."""
+
+    def __init__(self, token: Token, group: Expression | None, args: list[Expression]) -> None:
+        # The reference leaves a nil out of the values.
+        super().__init__(token, group, [arg for arg in args if not isinstance(arg, Nil)])
+        self.place = Place.TEXT
+
+    def render_to_output(self, context: RenderContext, buffer: TextIO) -> int:
+        """Print the next value; cycles of the same name, or of the same values, go on together."""
+        name = text_of(self.group.evaluate(context)) if self.group else str([str(arg) for arg in self.args])
+        index = context.cycle((self.group is not None, name), len(self.args))
+        if index >= len(self.args):
+            return 0
+        return self.write(self.args[index].evaluate(context), buffer, html=_html(context))
+
+
+class PrintedCycleTag(CycleTag):
+    node_class = PrintedCycle
+
+
+class Capture(CaptureNode):
+    """`{% capture %}`, which in HTML keeps the author's markup apart from values."""
+
+    def render_to_output(self, context: RenderContext, buffer: TextIO) -> int:
+        """Render the block into a variable."""
+        inner = Captured(MAX_OUTPUT - used_by(buffer))
+        self.block.render(context, inner)
+        context.assign(self.name, inner.text() if _html(context) else inner.getvalue())
+        return 0
+
+
+class CapturedTag(CaptureTag):
+    node_class = Capture
+
+
+class IfChanged(IfChangedNode):
+    """`{% ifchanged %}`, also within a capture."""
+
+    def render_to_output(self, context: RenderContext, buffer: TextIO) -> int:
+        """Render the block and write it unless it is what was written last."""
+        used = used_by(buffer)
+        inner = Captured(MAX_OUTPUT - used) if isinstance(buffer, Captured) else limited_buffer(used)
+        self.block.render(context, inner)
+        if not context.ifchanged(inner.getvalue()):
+            return 0
+        if isinstance(buffer, Captured) and isinstance(inner, Captured):
+            return buffer.add(inner.text())
+        return buffer.write(inner.getvalue())
+
+
+class CapturedIfChangedTag(IfChangedTag):
+    node_class = IfChanged
+
+
+def body_size(node: Node, block: BlockNode) -> int:
+    """How many characters of source one round of a loop renders."""
+    return max(block.token.start_index - node.token.start_index, SMALLEST_BODY)
+
+
+def _set_body(context: RenderContext, size: int) -> None:
+    if isinstance(context, MeteredContext):
+        context.body_size = size
+
+
+class MeteredFor(ForNode):
+    """A loop that knows how many characters of source one round renders."""
+
+    def __init__(
+        self, token: Token, expression: LoopExpression, block: BlockNode, default: BlockNode | None = None
+    ) -> None:
+        super().__init__(token, expression, block, default)
+        self.body_size = body_size(self, block)
+
+    def render_to_output(self, context: RenderContext, buffer: TextIO) -> int:
+        """Tell the meter what a round costs, then loop as usual."""
+        _set_body(context, self.body_size)
+        return super().render_to_output(context, buffer)
+
+
+class MeteredForTag(ForTag):
+    node_class = MeteredFor
+
+
+class MeteredTablerow(TablerowNode):
+    """A table of the items of a list, row by row."""
+
+    def render_to_output(self, context: RenderContext, buffer: TextIO) -> int:
+        """Write the cells and rows; nothing at all for a missing list."""
+        if not truthy(self.expression.iterable.evaluate(context)):
+            return 0
+        rows, length = self.expression.evaluate(context)
+        columns = truncated(self.expression.cols.evaluate(context), "cols") if self.expression.cols else length
+        _set_body(context, body_size(self, self.block))
+        table = TableRow(self.expression.identifier, rows, length, columns)
+        namespace: dict[str, object] = {"tablerowloop": table}
+        buffer.write('<tr class="row1">\n')
+        with context.loop(namespace, table):
+            for item in table:
+                namespace[self.expression.identifier] = item
+                buffer.write(f'<td class="col{table.col}">')
+                stopped = self._cell(context, buffer)
+                buffer.write("</td>")
+                if stopped:
+                    break
+                if table.col_last and not table.last:
+                    buffer.write(f'</tr>\n<tr class="row{table.row + 1}">')
+        return buffer.write("</tr>\n")
+
+    def _cell(self, context: RenderContext, buffer: TextIO) -> bool:
+        """Render one cell; whether it breaks off the table."""
+        try:
+            self.block.render(context, buffer)
+        except BreakLoop:
+            return True
+        except ContinueLoop:
+            return False
+        return False
+
+
+class MeteredTablerowTag(TablerowTag):
+    node_class = MeteredTablerow

@@ -1,0 +1,233 @@
+"""HTML as a browser reads it, as far as it matters for a value: where in it one stands, and what that asks for.
+
+Conditional comments count as HTML, as Outlook reads what they hold.
+"""
+
+import enum
+import re
+from dataclasses import dataclass, replace
+from typing import Final
+
+LINKS: Final = frozenset(
+    [
+        "href",
+        "src",
+        "action",
+        "formaction",
+        "background",
+        "cite",
+        "poster",
+        "data",
+        "longdesc",
+        "codebase",
+        "xlink:href",
+        "srcset",
+        "lowsrc",
+        "dynsrc",
+    ]
+)
+ENTITY_ELEMENTS: Final = frozenset({"title", "textarea"})
+
+_TAG: Final = re.compile(r"</?([a-zA-Z][^\s/>]*)")
+_NAME: Final = re.compile(r"[\s/]*([^\s/>=]*)")
+_SPACE: Final = re.compile(r"\s*")
+_BARE_VALUE: Final = re.compile(r"[^\s>]*")
+_DECIDING: Final = re.compile(r"[/?#:]")
+_JAVASCRIPT: Final = re.compile(r"\s*javascript\s*:", re.IGNORECASE)
+
+
+class Place(enum.Flag):
+    """What has to be done for a value beside escaping `&<>"'`, by the place that it is printed at."""
+
+    TEXT = 0
+    """Between tags, in a title or a comment: escaping is enough."""
+    ATTRIBUTE = enum.auto()
+    """In the value of an attribute: the author's own quotes cannot end it."""
+    LINK = enum.auto()
+    """Where the scheme of an address is not decided yet: only the usual schemes may come from data."""
+    LATER = enum.auto()
+    """Behind another part of such an address."""
+    SCHEME = enum.auto()
+    """A part of the scheme itself, as in `href="{{ scheme }}://shop.example"`."""
+    STYLE = enum.auto()
+    """In a style sheet or a style attribute: the value cannot leave the string or declaration it stands in."""
+    SCRIPT = enum.auto()
+    """In a script (such as JSON for mail clients) or an event handler: the value cannot leave its string."""
+    RAW = enum.auto()
+    """Within `<style>` or `<script>`, where browsers read no entities."""
+    BARE = enum.auto()
+    """In an attribute's value without quotes."""
+    ALONE = enum.auto()
+    """The whole of such a value."""
+    NAME = enum.auto()
+    """Within a tag, where names of attributes stand."""
+
+
+RAW_ELEMENTS: Final = {"style": Place.STYLE, "script": Place.SCRIPT}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class State:
+    """Where the scan stands.
+
+    `part` is one of text, raw, comment, tag, name, equals and value; `element` the element that is being opened, or
+    whose raw text is read; `shown` the values that are printed in the attribute so far; `address` tells whether its
+    scheme is still open.
+    """
+
+    part: str = "text"
+    element: str = ""
+    attribute: str = ""
+    quote: str = ""
+    address: bool = True
+    written: bool = False
+    shown: frozenset[int] = frozenset()
+
+
+START: Final = State()
+Findings = list[tuple[int, Place]]
+"""What is learnt about values already passed: their number, and what they need."""
+
+
+def place_of(state: State) -> Place:
+    """What a value needs that is printed here."""
+    if state.part == "raw":
+        return RAW_ELEMENTS[state.element] | Place.RAW if state.element in RAW_ELEMENTS else Place.TEXT
+    if state.part in {"tag", "name"}:
+        return Place.NAME
+    if state.part not in {"equals", "value"}:
+        return Place.TEXT
+    place = Place.ATTRIBUTE if state.quote else Place.ATTRIBUTE | Place.BARE
+    if state.attribute in LINKS and state.address:
+        place |= Place.LINK | Place.LATER if state.shown or state.written else Place.LINK
+    if state.attribute == "style":
+        place |= Place.STYLE
+    if state.attribute.startswith("on"):
+        place |= Place.SCRIPT
+    return place
+
+
+def behind_value(state: State, number: int) -> State:
+    """The state after a value."""
+    if state.part in {"equals", "value"}:
+        return replace(state, part="value", shown=state.shown | {number})
+    if state.part in {"tag", "name"}:
+        return replace(state, part="name", attribute=state.attribute if state.part == "name" else "")
+    return state
+
+
+def read(state: State, text: str, found: Findings) -> State:
+    """The state after a piece of the author's own text."""
+    position = 0
+    while position < len(text):
+        state, position = _STEPS[state.part](state, text, position, found)
+    return state
+
+
+def _text(state: State, text: str, position: int, _found: Findings) -> tuple[State, int]:
+    start = text.find("<", position)
+    if start < 0:
+        return state, len(text)
+    if text.startswith("<!--", start) and not text.startswith("<!--[if", start):
+        after = start + 4
+        # `<!-->` and `<!--->` are comments already closed
+        closed = next((after + len(end) for end in (">", "->") if text.startswith(end, after)), None)
+        return (state, closed) if closed else (replace(state, part="comment"), after)
+    if text.startswith(("<!", "<?"), start):
+        end = text.find(">", start)
+        return state, end + 1 if end >= 0 else len(text)
+    if tag := _TAG.match(text, start):
+        name = tag[1].lower() if text[start + 1] != "/" else ""
+        return State(part="tag", element=name), tag.end()
+    if start + 1 == len(text):
+        return State(part="tag"), len(text)
+    return state, start + 1
+
+
+def _comment(state: State, text: str, position: int, _found: Findings) -> tuple[State, int]:
+    end = text.find("-->", position)
+    return (State(), end + 3) if end >= 0 else (state, len(text))
+
+
+def _raw(state: State, text: str, position: int, _found: Findings) -> tuple[State, int]:
+    end = re.compile(rf"</{re.escape(state.element)}(?=[\s/>])", re.IGNORECASE).search(text, position)
+    return (State(part="tag"), end.end()) if end else (state, len(text))
+
+
+def _tag(state: State, text: str, position: int, _found: Findings) -> tuple[State, int]:
+    name = _NAME.match(text, position)
+    position = name.end() if name else position
+    if name and name[1]:
+        return State(part="name", element=state.element, attribute=name[1].lower()), position
+    if position < len(text) and text[position] == "=":
+        return State(part="name", element=state.element), position
+    return _closed(state, text, position)
+
+
+def _closed(state: State, text: str, position: int) -> tuple[State, int]:
+    if position >= len(text):
+        return State(part="tag", element=state.element), position
+    raw = state.element in RAW_ELEMENTS or state.element in ENTITY_ELEMENTS
+    return (State(part="raw", element=state.element) if raw else State()), position + 1
+
+
+def _name(state: State, text: str, position: int, _found: Findings) -> tuple[State, int]:
+    # The name may go on behind a value: data-{{ x }}-y
+    rest = re.compile(r"[^\s/>=]+").match(text, position)
+    if rest:
+        return replace(state, attribute=state.attribute + rest[0].lower()), rest.end()
+    space = _SPACE.match(text, position)
+    after = space.end() if space else position
+    if after < len(text) and text[after] == "=":
+        return replace(state, part="equals"), after + 1
+    if after >= len(text):
+        return state, after
+    return State(part="tag", element=state.element), after
+
+
+def _equals(state: State, text: str, position: int, _found: Findings) -> tuple[State, int]:
+    space = _SPACE.match(text, position)
+    position = space.end() if space else position
+    if position >= len(text):
+        return state, position
+    if text[position] in "\"'":
+        return replace(state, part="value", quote=text[position]), position + 1
+    if text[position] == ">":
+        return _closed(state, text, position)
+    return replace(state, part="value"), position
+
+
+def _value(state: State, text: str, position: int, found: Findings) -> tuple[State, int]:
+    if state.quote:
+        end = text.find(state.quote, position)
+        end = len(text) if end < 0 else end
+    else:
+        bare = _BARE_VALUE.match(text, position)
+        end = bare.end() if bare else position
+    state = _with(state, text[position:end], found)
+    if end == len(text):
+        return state, end
+    if not state.quote and len(state.shown) == 1 and not state.written:
+        found.append((next(iter(state.shown)), Place.ALONE))
+    return State(part="tag", element=state.element), end + bool(state.quote)
+
+
+def _with(state: State, written: str, found: Findings) -> State:
+    """The state after a piece of an attribute's value, with the scheme of its address decided or not."""
+    deciding = _DECIDING.search(written) if state.address else None
+    if state.attribute in LINKS and not state.shown and _JAVASCRIPT.match(written):
+        return replace(state, attribute="on", written=True)
+    if deciding and deciding[0] == ":" and state.attribute in LINKS:
+        found.extend((number, Place.SCHEME) for number in state.shown)
+    return replace(state, address=state.address and not deciding, written=state.written or bool(written.strip()))
+
+
+_STEPS: Final = {
+    "text": _text,
+    "raw": _raw,
+    "comment": _comment,
+    "tag": _tag,
+    "name": _name,
+    "equals": _equals,
+    "value": _value,
+}
