@@ -16,16 +16,16 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn._types import ASGISendEvent
 from uvicorn.protocols.utils import ClientDisconnected
 
-from core import metrics, selfcheck, telemetry
-from core.db import create_engine
-from core.settings import Settings, require
+from core import metrics, preflight, selfcheck, telemetry
+from core.settings import Settings, SettingsInvalid, variable
 from resolvers import build_schema, compiled
 from resolvers.endpoint import PATH, Door, graphql_routes
 from resolvers.endpoint.frames import FrameProtocol
 from routes import all_routes
-from services.runtime import Runtime, running, secret
+from services.runtime import Runtime, running
 
 EXPOSED_HEADERS = ["x-request-id", "retry-after", "ratelimit", "ratelimit-policy"]
+log = telemetry.logger(__name__)
 COLLECTED_AFTER = (20_000, 20, 10)  # objects, and rounds of the generation before
 
 
@@ -135,6 +135,14 @@ class Server(uvicorn.Server):
         self.application = application
         super().__init__(server_config(application))
 
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start as uvicorn does, and say where we listen."""
+        await super().startup(sockets)
+        if self.started:
+            settings = self.application.settings
+            graphiql = {"graphiql": settings.local_url + PATH} if settings.graphql.graphiql else {}
+            log.info("API listening", url=settings.local_url + PATH, public_url=settings.public_url, **graphiql)
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Close the websockets, then stop as uvicorn does."""
         for server in self.servers:
@@ -165,22 +173,29 @@ def server_config(application: Application) -> uvicorn.Config:
     )
 
 
-async def preflight(settings: Settings) -> None:
-    """Find what would keep us from serving; raises `SettingsInvalid`, `UnsafeDatabase` or a driver's error."""
-    require(settings)
-    engine = create_engine(
-        secret(settings.database.url),
-        pool_size=1,
-        statement_timeout_seconds=settings.database.statement_timeout_seconds,
-    )
+def listen(settings: Settings) -> socket.socket:
+    """The socket that the API takes connections on. Raises `SettingsInvalid` where it cannot be had."""
+    host, port = settings.api.host, settings.api.port
     try:
-        await selfcheck.check(engine)
-    finally:
-        await engine.dispose()
+        family, kind, _, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listener = socket.socket(family, kind)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+    except OSError as error:
+        raise SettingsInvalid(
+            f"{variable('api', 'host')}, {variable('api', 'port')}: cannot listen on {host} port {port}: "
+            f"{error.strerror}. Stop what listens there, or choose another port."
+        ) from error
+    return listener
 
 
 def serve(settings: Settings) -> None:
-    """Serve until SIGTERM or SIGINT. Raises what `preflight` finds, before anything listens."""
+    """Serve until SIGTERM or SIGINT. Raises what `preflight.check` finds, before anything listens."""
     telemetry.configure(settings.log_level, json=settings.production)
-    asyncio.run(preflight(settings))
-    Server(build(settings)).run()
+    asyncio.run(preflight.check(settings))
+    server = Server(build(settings))
+    listener = listen(settings)
+    with listener:
+        server.run(sockets=[listener])

@@ -12,7 +12,8 @@ from pydantic import SecretStr
 
 from core import development, telemetry
 from core.errors import NudgeError, Refusals, UnsafeDatabase
-from core.settings import Environment, Settings, SettingsInvalid, load, require, unknown_variables
+from core.servers import ServerUnusable, explained
+from core.settings import Environment, Settings, SettingsInvalid, load, require, unknown_variables, variable
 from local.folder import LocalError
 
 ROOT = Path(__file__).parent
@@ -24,6 +25,8 @@ schema = typer.Typer(no_args_is_help=True, help="The GraphQL schema as a file.")
 cli.add_typer(schema, name="schema")
 organization = typer.Typer(no_args_is_help=True, help="The organizations of this installation.")
 cli.add_typer(organization, name="organization")
+roles = typer.Typer(no_args_is_help=True, help="The database's roles.")
+cli.add_typer(roles, name="roles")
 
 
 def settings() -> Settings:
@@ -101,11 +104,49 @@ def migrate() -> None:
     """Bring the database to this version. Needs NUDGE_DATABASE__MIGRATOR_URL, the owner's role."""
     from core import migration
 
-    url = settings().database.migrator_url
+    found = settings()
+    url = clear(found.database.migrator_url)
     if url is None:
-        raise SettingsInvalid("Missing: NUDGE_DATABASE__MIGRATOR_URL. Start `make dev` first, or set it.")
-    asyncio.run(migration.upgrade(url.get_secret_value()))
+        hint = "set it in the environment or in .env" if found.production else "start `make dev` first, or set it"
+        raise SettingsInvalid(f"Missing: {variable('database', 'migrator_url')}. It names the owner's role: {hint}.")
+    with explained(variable("database", "migrator_url"), url):
+        asyncio.run(migration.upgrade(url))
     typer.echo("The database is up to date.")
+
+
+@roles.command(name="create")
+def create_roles(
+    new_passwords: Annotated[
+        bool, typer.Option(help="Make new passwords for roles that are there, where no URL says which.")
+    ] = False,
+) -> None:
+    """Make the database and its roles, or mend them; needs an administrator's URL, and prints the URLs to set.
+
+    The administrator's URL comes from NUDGE_DATABASE__ADMIN_URL, or is asked for. The passwords are those of
+    NUDGE_DATABASE__URL and NUDGE_DATABASE__MIGRATOR_URL where they are set, and else made. What was done is said on
+    stderr; on stdout are only the lines for the .env file of passwords that were made.
+    """
+    from local import provisioning
+
+    found = load().database
+    admin_url = clear(found.admin_url) or ask_for_admin_url()
+    wanted = provisioning.wanted(app_url=clear(found.url), migrator_url=clear(found.migrator_url))
+    with explained(variable("database", "admin_url"), admin_url):
+        done = asyncio.run(provisioning.run(admin_url, wanted, renew=new_passwords))
+    for line in done.said:
+        typer.echo(line, err=True)
+    for path, url in done.urls.items():
+        typer.echo(f"{variable('database', path)}={url}")
+
+
+def ask_for_admin_url() -> str:
+    """The administrator's URL from the terminal, without showing it; raises `SettingsInvalid` without a terminal."""
+    name = variable("database", "admin_url")
+    if not sys.stdin.isatty():
+        raise SettingsInvalid(f"Missing: {name}. It names the administrator's role: set it in the environment.")
+    typed = typer.prompt(f"The administrator's URL, not shown ({name})", hide_input=True, err=True)
+    url = load(database={"admin_url": typed}).database.admin_url
+    return clear(url) or ""
 
 
 @cli.command()
@@ -118,11 +159,13 @@ def seed() -> None:
 
 async def seed_once(found: Settings) -> bool:
     """Seed unless the demo user exists already; whether anything was made."""
+    from core import preflight
     from services import seeding
     from services.runtime import running
 
     if found.production:
         raise SettingsInvalid("NUDGE_ENVIRONMENT: the demo organisation is not for production.")
+    await preflight.check(found)
     async with running(found) as runtime:
         return await seeding.seed(runtime, email=DEMO_EMAIL, password=DEMO_PASSWORD)
 
@@ -135,8 +178,9 @@ def demo(
     from local import demonstration
 
     found = load()
-    url = f"http://{found.api.host}:{found.api.port}/graphql"
-    raise typer.Exit(asyncio.run(demonstration.run(url, DEMO_EMAIL, DEMO_PASSWORD, question)))
+    chosen = {"host", "port"} & found.api.model_fields_set
+    url = demonstration.api_url(found.home, found.local_url if chosen else None)
+    raise typer.Exit(asyncio.run(demonstration.run(f"{url}/graphql", DEMO_EMAIL, DEMO_PASSWORD, question)))
 
 
 @cli.command()
@@ -239,9 +283,11 @@ def create(
 
 async def open_organization(found: Settings, **owner: Any) -> str | None:  # noqa: ANN401 - the fields of `Owner`
     """Open an organisation; the password, where one was made."""
+    from core import preflight
     from services import accounts
     from services.runtime import running
 
+    await preflight.check(found)
     async with running(found) as runtime:
         opened = await accounts.open_organization(
             runtime.work, runtime.admission, accounts.Owner(**owner), issuer=found.auth.issuer
@@ -271,12 +317,21 @@ def refuse(problems: list[str]) -> None:
 
 
 def main() -> None:
-    """Entry point: a bad setting is one clear message, not a stack."""
+    """Entry point: a bad setting or a server that cannot be used is one clear message, not a stack."""
     try:
         cli()
-    except (SettingsInvalid, LocalError, UnsafeDatabase) as error:
-        sys.stderr.write(f"nudge: {error}\n")
-        sys.exit(2)
+    except (SettingsInvalid, LocalError, UnsafeDatabase, ServerUnusable) as error:
+        fail(str(error))
+    except OSError as error:
+        if error.filename is None:
+            raise
+        fail(f"cannot use {error.filename}: {error.strerror}.")
+
+
+def fail(message: str) -> None:
+    """Say why, and exit with 2."""
+    sys.stderr.write(f"nudge: {message}\n")
+    sys.exit(2)
 
 
 if __name__ == "__main__":

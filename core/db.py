@@ -12,6 +12,7 @@ from weakref import WeakKeyDictionary
 import asyncpg
 from asyncpg import PostgresError
 from sqlalchemy import (
+    URL,
     ColumnElement,
     Function,
     Row,
@@ -30,6 +31,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.sql.selectable import TypedReturnsRows
 
+from core import addresses
 from core.permissions import Tenant
 from core.reading import ReadPool, Ready, prepare_types, ready
 
@@ -53,14 +55,16 @@ def create_engine(url: str, *, pool_size: int, statement_timeout_seconds: float)
     `prepare_types`) and TimeZone UTC (times come with its offset). Behind a pooler that does not keep the two for
     each of its clients, they must be the role's own.
     """
-    options = {
+    options: dict[str, Any] = {
+        # asyncpg reads the URL itself: SQLAlchemy would hand it options, such as sslmode, that it has in URLs alone.
+        "dsn": addresses.dsn(url),
         "timeout": CONNECT_SECONDS,
         # asyncpg cancels what takes longer: a setting of the session would not pass a pooler.
         "command_timeout": statement_timeout_seconds,
         "server_settings": {"application_name": "nudge", "TimeZone": "UTC", "DateStyle": "ISO"},
     }
     engine = create_async_engine(
-        url,
+        URL.create("postgresql+asyncpg", database=addresses.database_name(url)),
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=PATIENCE_SECONDS,
@@ -68,10 +72,9 @@ def create_engine(url: str, *, pool_size: int, statement_timeout_seconds: float)
         # Behind a pooler two clients' statements of one name could meet on one connection.
         connect_args={**options, "prepared_statement_name_func": lambda: f"nudge_{uuid4().hex}"},
     )
-    _, address = engine.dialect.create_connect_args(engine.url)
 
     async def connect() -> "asyncpg.Connection[asyncpg.Record]":
-        connection: asyncpg.Connection[asyncpg.Record] = await asyncpg.connect(**{**address, **options})
+        connection: asyncpg.Connection[asyncpg.Record] = await asyncpg.connect(**options)
         try:
             await prepare_types(connection)
         except BaseException:

@@ -6,25 +6,45 @@ from typing import TypeVar
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Connection
+from alembic.util import CommandError
+from sqlalchemy import URL, Connection, text
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
+from core import addresses
+from core.errors import UnsafeDatabase
+
 SCRIPTS = Path(__file__).parent.parent / "migrations"
+CONNECT_SECONDS = 10.0
+OLDEST_VERSION = 18
+ROLE = text(
+    """
+    SELECT current_user, r.rolsuper OR r.rolbypassrls,
+        (SELECT bool_and(pg_has_role(d.oid, 'SET')) FROM pg_roles d WHERE d.rolname = 'nudge_definer'),
+        EXISTS (SELECT FROM pg_roles a WHERE a.rolname = 'nudge_app'),
+        has_schema_privilege('public', 'CREATE') AND has_database_privilege(current_database(), 'CREATE')
+    FROM pg_roles r WHERE r.rolname = current_user
+    """
+)
 T = TypeVar("T")
 
 
 def config(connection: Connection) -> Config:
     """Alembic's configuration for an open connection of the migrator; there is no ini file."""
     result = Config()
-    result.set_main_option("script_location", str(SCRIPTS))
+    # The value may refer to others by %(name)s: a percent sign in the folder's name is doubled.
+    result.set_main_option("script_location", str(SCRIPTS).replace("%", "%%"))
     result.attributes["connection"] = connection
     return result
 
 
 async def as_migrator(url: str, work: Callable[[Connection], T]) -> T:
     """Run blocking work over a connection of the owner's role."""
-    engine = create_async_engine(url, poolclass=NullPool)
+    engine = create_async_engine(
+        URL.create("postgresql+asyncpg", database=addresses.database_name(url)),
+        poolclass=NullPool,
+        connect_args={"dsn": addresses.dsn(url), "timeout": CONNECT_SECONDS},
+    )
     try:
         async with engine.connect() as connection:
             return await connection.run_sync(work)
@@ -33,8 +53,44 @@ async def as_migrator(url: str, work: Callable[[Connection], T]) -> T:
 
 
 async def upgrade(url: str, revision: str = "head") -> None:
-    """Bring the database to the revision."""
-    await as_migrator(url, lambda connection: command.upgrade(config(connection), revision))
+    """Bring the database to the revision, all of it or nothing.
+
+    Raises `UnsafeDatabase` for a role that must not own the tables or lacks a right, for a server that is too old,
+    and for a database at a revision that is none of ours.
+    """
+
+    def work(connection: Connection) -> None:
+        require_owner(connection)
+        connection.rollback()
+        try:
+            command.upgrade(config(connection), revision)
+        except CommandError as error:
+            raise UnsafeDatabase(
+                f"{error}. The database was migrated by a newer version of NudgeCampaign: install that one."
+            ) from error
+
+    await as_migrator(url, work)
+
+
+def require_owner(connection: Connection) -> None:
+    """Raise `UnsafeDatabase` where the migrations would fail midway, or leave tables to a role above the policies."""
+    version = connection.execute(text("SELECT current_setting('server_version_num')::integer / 10000")).scalar_one()
+    if version < OLDEST_VERSION:
+        raise UnsafeDatabase(f"PostgreSQL {OLDEST_VERSION} or newer is needed, and this server is {version}.")
+    role, is_too_strong, may_become_definer, app_exists, may_create = connection.execute(ROLE).one()
+    if is_too_strong:
+        raise UnsafeDatabase(
+            f"Refusing to migrate as {role}, which is above Row Level Security: it would own the tables. "
+            "NUDGE_DATABASE__MIGRATOR_URL must name the role nudge_migrator."
+        )
+    if may_become_definer is None or not app_exists:
+        raise UnsafeDatabase("The roles nudge_definer and nudge_app are not both there: run `nudge roles create`.")
+    if not may_become_definer or not may_create:
+        what = "create in this database" if may_become_definer else "become nudge_definer (SET ROLE)"
+        raise UnsafeDatabase(
+            f"The role {role} may not {what}. NUDGE_DATABASE__MIGRATOR_URL must name the role nudge_migrator; "
+            "`nudge roles create` gives it what it needs."
+        )
 
 
 async def check(url: str) -> None:

@@ -15,6 +15,8 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
+from core import addresses
+
 PREFIX = "NUDGE_"
 DELIMITER = "__"
 SHORTEST_SECRET = 32
@@ -23,21 +25,6 @@ SHORTEST_SECRET = 32
 def upper(value: object) -> object:
     """A word in capitals, however it was written."""
     return value.upper() if isinstance(value, str) else value
-
-
-def database_url(value: SecretStr) -> SecretStr:
-    """A PostgreSQL URL, as SQLAlchemy takes it with asyncpg; `postgresql://` alone means the same."""
-    scheme, separator, rest = value.get_secret_value().partition("://")
-    if not separator or scheme not in {"postgresql", "postgres", "postgresql+asyncpg"}:
-        raise ValueError("must be like postgresql://user:password@host:5432/database")
-    return SecretStr(f"postgresql+asyncpg://{rest}")
-
-
-def redis_url(value: SecretStr) -> SecretStr:
-    """A Redis or Valkey URL."""
-    if not value.get_secret_value().startswith(("redis://", "rediss://")):
-        raise ValueError("must be like redis://:password@host:6379/0")
-    return value
 
 
 def long_secret(value: SecretStr) -> SecretStr:
@@ -58,8 +45,9 @@ def signing_key(value: SecretStr) -> SecretStr:
 Port = Annotated[int, Field(ge=1, le=65535)]
 Home = Annotated[Path, AfterValidator(Path.expanduser)]
 LogLevel = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(upper)]
-DatabaseUrl = Annotated[SecretStr, AfterValidator(database_url)]
-RedisUrl = Annotated[SecretStr, AfterValidator(redis_url)]
+DatabaseUrl = Annotated[SecretStr, AfterValidator(addresses.database_url)]
+RedisUrl = Annotated[SecretStr, AfterValidator(addresses.redis_url)]
+PublicUrl = Annotated[str, AfterValidator(addresses.public_url)]
 LongSecret = Annotated[SecretStr, AfterValidator(long_secret)]
 SigningKey = Annotated[SecretStr, AfterValidator(signing_key)]
 
@@ -86,6 +74,10 @@ class Group(BaseModel):
 class DatabaseSettings(Group):
     url: DatabaseUrl | None = Field(None, description="The app's own role: no superuser, owner of nothing.")
     migrator_url: DatabaseUrl | None = Field(None, description="The owner's role, for `nudge migrate` alone.")
+    admin_url: DatabaseUrl | None = Field(
+        None,
+        description="The administrator's role, for `nudge roles create` alone; it asks where this is unset.",
+    )
     pool_size: int = Field(
         10, ge=2, le=200, description="At least two more than batches in flight; reads have as many again."
     )
@@ -99,8 +91,8 @@ class RedisSettings(Group):
 class ApiSettings(Group):
     host: str = Field("127.0.0.1", description="Address the API listens on.")
     port: Port = Field(8000, description="Port the API listens on.")
-    public_url: str | None = Field(
-        None, description="The https URL that recipients reach: unsubscribe links start with it."
+    public_url: PublicUrl | None = Field(
+        None, description="The https URL that recipients reach: unsubscribe links start with it. A host, no path."
     )
     body_limit_bytes: int = Field(1_048_576, ge=1024, description="The largest GraphQL request body.")
     body_timeout_seconds: float = Field(30.0, gt=0, description="Time for a GraphQL request body to come.")
@@ -259,7 +251,13 @@ class Settings(BaseSettings):
     @property
     def public_url(self) -> str:
         """The base of links in e-mail, without a trailing slash."""
-        return (self.api.public_url or f"http://{self.api.host}:{self.api.port}").rstrip("/")
+        return self.api.public_url or self.local_url
+
+    @property
+    def local_url(self) -> str:
+        """Where the API listens."""
+        host = f"[{self.api.host}]" if ":" in self.api.host else self.api.host
+        return f"http://{host}:{self.api.port}"
 
     @property
     def introspection(self) -> bool:
@@ -369,6 +367,7 @@ def require(settings: Settings) -> None:
         missing.append(variable("api", "public_url"))
     if settings.production and "sender" not in settings.postmark.model_fields_set:
         missing.append(variable("postmark", "sender"))
+    require_https(settings)
     if missing:
         hint = (
             "Set it in the environment or in .env."
@@ -376,6 +375,15 @@ def require(settings: Settings) -> None:
             else "Start `make dev` first, which fills these in, or set them."
         )
         raise SettingsInvalid(f"Missing: {', '.join(missing)}. {hint}")
+
+
+def require_https(settings: Settings) -> None:
+    """Raise `SettingsInvalid` where links in production's mail would be plain http."""
+    if settings.production and settings.public_url.startswith("http:") and settings.api.public_url:
+        raise SettingsInvalid(
+            f"{variable('api', 'public_url')}: must start with https:// in production: unsubscribe links use it, "
+            "providers take no other for one-click unsubscribing (RFC 8058), and plain http can be read by others"
+        )
 
 
 def table() -> str:

@@ -65,7 +65,7 @@ def configure(level: str, *, json: bool) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level)
-    for noisy in ("arq", "httpx", "httpx2", "openai", "uvicorn.access"):
+    for noisy in ("alembic", "arq", "httpx", "httpx2", "openai", "uvicorn.access"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
 
 

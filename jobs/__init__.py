@@ -5,7 +5,7 @@ import signal
 
 import uvloop
 
-from core import selfcheck, telemetry
+from core import preflight, telemetry
 from core.settings import Settings
 from jobs import conversations, deliveries
 from jobs.listening import listen
@@ -35,8 +35,8 @@ async def main(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
+    await preflight.check(settings)
     async with running(settings) as runtime:
-        await selfcheck.check(runtime.engine)
         await working(runtime, stopping)
 
 
@@ -47,7 +47,11 @@ async def working(runtime: Runtime, stopping: asyncio.Event) -> None:
         tasks.create_task(shop.sender.run(), name="sender")
         tasks.create_task(Sweeper(shop).run(stopping), name="sweeper")
         tasks.create_task(listen(shop, FUNCTIONS, stopping), name="listener")
-        log.info("worker ready")
+        log.info(
+            "worker ready: sends campaigns, applies webhooks, runs jobs and Maya's replies, sweeps",
+            concurrent_batches=runtime.settings.sending.concurrent_batches,
+            sweep_seconds=runtime.settings.sending.sweep_seconds,
+        )
         await stopping.wait()
         log.info("worker stopping; batches under way are finished")
         shop.sender.stop()

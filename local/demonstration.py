@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Any
 
 from gql import Client, GraphQLRequest
@@ -12,7 +13,7 @@ from gql.transport.websockets import WebsocketsTransport
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from local.folder import LocalError
+from local.folder import LocalError, read_servers
 
 AUDIENCE_TAG = "newsletter"
 HTML = """<h1>Hello {{ contact.firstName | default: "there" }}</h1>
@@ -54,6 +55,19 @@ subscription Reply($id: ID!) {
 }"""
 
 Session = AsyncClientSession | ReconnectingAsyncClientSession
+
+
+def api_url(home: Path, chosen: str | None) -> str:
+    """The API of the `nudge dev` that runs on this data folder; without one, the address that the settings name.
+
+    Raises `LocalError` where there is neither: what listens on the usual port may be another copy's.
+    """
+    running = (read_servers(home) or {}).get("api_url")
+    if running is None and chosen is None:
+        raise LocalError(
+            f"no `nudge dev` is running on {home.resolve()}: start it in another terminal, in this folder"
+        )
+    return running or chosen or ""
 
 
 async def run(url: str, email: str, password: str, question: str) -> int:

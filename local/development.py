@@ -16,7 +16,7 @@ from local.console import Console
 from local.folder import LocalError, held, prepare_home, read_servers, remember, secret
 from local.interrupts import Interrupts, interrupts
 from local.ports import require_free
-from local.roles import create_database, create_roles
+from local.roles import close_databases, create_database, create_roles
 from local.servers import PostgresServer, ValkeyServer, start_postgres, start_valkey
 from local.supervisor import Program, Supervisor
 
@@ -146,6 +146,7 @@ async def _start_servers(options: DevelopmentOptions, home: Path, own: OwnServer
         app_password=secret(home, "nudge_app"),
     )
     await create_database(own.postgres.admin_url)
+    await close_databases(own.postgres.admin_url, "postgres", "template1")
     return Urls(database=own.postgres.app_url, migrator=own.postgres.migrator_url, redis=redis_url)
 
 

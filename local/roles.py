@@ -1,69 +1,247 @@
-"""The database's roles: who owns, who serves, and in whose name the cross-tenant functions run."""
+"""The database's roles: who owns, who serves, and in whose name the cross-tenant functions run.
+
+`nudge roles create`, `nudge dev` and the tests go through here. The administrator need not be a superuser:
+CREATEROLE and CREATEDB are enough, as managed servers give them. Doing all of it again changes nothing.
+"""
+
+import base64
+import hashlib
+import hmac
+import secrets
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import asyncpg
 
+from local.folder import LocalError
+
 DATABASE = "nudge"
+MIGRATOR, APP, DEFINER = "nudge_migrator", "nudge_app", "nudge_definer"
+OLDEST_VERSION = 180_000
+SCRAM_ITERATIONS = 4_096
+# Text is stored and sorted alike on every server, whatever its administrator has chosen for others.
+LOCALE = "TEMPLATE template0 ENCODING 'UTF8' LOCALE 'C' LOCALE_PROVIDER builtin BUILTIN_LOCALE 'C.UTF-8'"
+# What no role of ours may be, by the column of pg_roles that tells.
+POWERS = {
+    "rolsuper": "SUPERUSER",
+    "rolbypassrls": "BYPASSRLS",
+    "rolcreatedb": "CREATEDB",
+    "rolcreaterole": "CREATEROLE",
+    "rolreplication": "REPLICATION",
+}
+if TYPE_CHECKING:
+    Connection = asyncpg.Connection[asyncpg.Record]
 
 
-async def create_roles(admin_url: str, *, migrator_password: str, app_password: str) -> None:
-    """Create the roles, or set their passwords and attributes again where they exist.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Provisioned:
+    """What was done, a sentence each, and the passwords that were made for roles that had none."""
+
+    steps: list[str]
+    made: dict[str, str] = field(repr=False)
+
+
+async def provision(
+    admin_url: str, *, database: str = DATABASE, passwords: Mapping[str, str], renew: bool = False
+) -> Provisioned:
+    """Make the roles and the database, and grant what each needs.
+
+    Args:
+        admin_url: The administrator's address, of any database of the server.
+        database: The product's database; made where missing.
+        passwords: By role. A role without one here gets a new one when it is made, and keeps its own otherwise.
+        renew: Give a new password to each role that has none in `passwords`, although it exists.
+
+    Raises:
+        LocalError: the server is older than PostgreSQL 18, or a password has characters beyond ASCII.
+    """
+    connection = await asyncpg.connect(admin_url)
+    try:
+        if connection.get_server_version().major * 10_000 < OLDEST_VERSION:
+            raise LocalError(f"PostgreSQL 18 is needed, and this server is {connection.get_server_version().major}")
+        missing = [role for role in (MIGRATOR, APP) if renew or not await _exists(connection, role)]
+    finally:
+        await connection.close()
+    made = {role: secrets.token_hex(24) for role in missing if role not in passwords}
+    wanted = {**passwords, **made}
+    steps = await create_roles(
+        admin_url, migrator_password=wanted.get(MIGRATOR), app_password=wanted.get(APP)
+    ) + await create_database(admin_url, database)
+    return Provisioned(steps=steps, made=made)
+
+
+async def create_roles(admin_url: str, *, migrator_password: str | None, app_password: str | None) -> list[str]:
+    """Create the roles, or set their passwords (where given) and attributes again where they exist; what was done.
 
     `nudge_migrator` owns, `nudge_app` serves under Row Level Security, `nudge_definer` owns the few functions that
     look across tenants and never logs in; the migrator may become it (SET ROLE) and inherits nothing from it.
     """
+    steps: list[str] = []
     connection = await asyncpg.connect(admin_url)
     try:
         async with connection.transaction():
             # Two test sessions on one server: roles belong to the server, not to a database.
             await connection.execute("SELECT pg_advisory_xact_lock(hashtext('nudge roles'))")
-            await _ensure_role(connection, "nudge_definer", "NOLOGIN")
-            await _ensure_role(connection, "nudge_migrator", f"LOGIN PASSWORD {_quoted(migrator_password)}")
-            await _ensure_role(connection, "nudge_app", f"LOGIN PASSWORD {_quoted(app_password)}")
+            await _ensure_role(connection, DEFINER, None, steps, login=False)
+            await _ensure_role(connection, MIGRATOR, migrator_password, steps, login=True)
+            await _ensure_role(connection, APP, app_password, steps, login=True)
             # Short statements over a few rows: compiling them takes longer than running them.
-            await connection.execute("ALTER ROLE nudge_app SET jit = off")
-            await connection.execute("GRANT nudge_definer TO nudge_migrator WITH INHERIT FALSE, SET TRUE")
+            if not await connection.fetchval(
+                "SELECT coalesce('jit=off' = ANY(rolconfig), false) FROM pg_roles WHERE rolname = $1", APP
+            ):
+                await connection.execute(f"ALTER ROLE {APP} SET jit = off")
+                steps.append(f"set jit = off for {APP}")
+            if not await connection.fetchval(
+                "SELECT EXISTS (SELECT FROM pg_auth_members WHERE roleid = $1::regrole AND member = $2::regrole "
+                "AND set_option AND NOT inherit_option)",
+                DEFINER,
+                MIGRATOR,
+            ):
+                await connection.execute(f"GRANT {DEFINER} TO {MIGRATOR} WITH INHERIT FALSE, SET TRUE")
+                steps.append(f"let {MIGRATOR} become {DEFINER} (SET ROLE), inheriting nothing")
     finally:
         await connection.close()
+    return steps
 
 
-async def create_database(admin_url: str, name: str = DATABASE) -> None:
-    """Create the migrator's database where missing, and close it and its schema to everyone else."""
+async def create_database(admin_url: str, name: str = DATABASE) -> list[str]:
+    """Create the migrator's database where missing, and close it and its schema to everyone else; what was done."""
+    steps: list[str] = []
     connection = await asyncpg.connect(admin_url)
     try:
-        if not await connection.fetchval("SELECT true FROM pg_database WHERE datname = $1", name):
-            await connection.execute(f'CREATE DATABASE "{name}" OWNER nudge_migrator')
-        await connection.execute(f'REVOKE ALL ON DATABASE "{name}" FROM PUBLIC')
-        await connection.execute(f'GRANT CONNECT ON DATABASE "{name}" TO nudge_app')
-        await connection.execute(f'GRANT CONNECT, CREATE, TEMPORARY ON DATABASE "{name}" TO nudge_migrator')
+        async with _member_of_migrator(connection):
+            quoted = await connection.fetchval("SELECT quote_ident($1)", name)
+            if not await connection.fetchval("SELECT true FROM pg_database WHERE datname = $1", name):
+                await connection.execute(f"CREATE DATABASE {quoted} OWNER {MIGRATOR} {LOCALE}")
+                steps.append(f"created the database {name}, owned by {MIGRATOR}")
+            owner = await connection.fetchval(
+                "SELECT datdba::regrole::text FROM pg_database WHERE datname = $1", name
+            )
+            encoding = await connection.fetchval(
+                "SELECT pg_encoding_to_char(encoding) FROM pg_database WHERE datname = $1", name
+            )
+            if encoding != "UTF8":
+                raise LocalError(f"the database {name} is there with the encoding {encoding}; it must be UTF8")
+            async with _acting_as(connection, owner):
+                await connection.execute(f"REVOKE ALL ON DATABASE {quoted} FROM PUBLIC")
+                await connection.execute(f"GRANT CONNECT ON DATABASE {quoted} TO {APP}")
+                await connection.execute(f"GRANT CONNECT, CREATE, TEMPORARY ON DATABASE {quoted} TO {MIGRATOR}")
+            await _grant_schema(admin_url, name, owner)
     finally:
         await connection.close()
-    await grant_schema(admin_url, name)
+    steps.append(f"closed the database {name} to everybody but {MIGRATOR} and {APP}")
+    return steps
 
 
-async def grant_schema(admin_url: str, name: str = DATABASE) -> None:
-    """Say who may use and who may create in the schema `public`; table grants are the migrations' business."""
-    connection = await asyncpg.connect(admin_url, database=name)
+async def other_databases(admin_url: str, name: str = DATABASE) -> list[str]:
+    """The databases beside ours that the app's role may connect to, as PUBLIC may."""
+    connection = await asyncpg.connect(admin_url)
     try:
-        await connection.execute(
-            """
-            REVOKE ALL ON SCHEMA public FROM PUBLIC;
-            GRANT USAGE, CREATE ON SCHEMA public TO nudge_migrator;
-            -- The owner of a function must be able to create in its schema; nobody logs in as this role.
-            GRANT USAGE, CREATE ON SCHEMA public TO nudge_definer;
-            GRANT USAGE ON SCHEMA public TO nudge_app;
-            """
+        rows = await connection.fetch(
+            "SELECT quote_ident(datname) FROM pg_database WHERE datallowconn AND datname <> $1 "
+            "AND has_database_privilege($2, oid, 'CONNECT') ORDER BY 1",
+            name,
+            APP,
         )
     finally:
         await connection.close()
+    return [row[0] for row in rows]
 
 
-async def _ensure_role(connection: "asyncpg.Connection[asyncpg.Record]", name: str, attributes: str) -> None:
-    exists = await connection.fetchval("SELECT true FROM pg_roles WHERE rolname = $1", name)
-    verb = "ALTER" if exists else "CREATE"
-    await connection.execute(
-        f"{verb} ROLE {name} NOSUPERUSER NOBYPASSRLS NOCREATEDB NOCREATEROLE NOREPLICATION {attributes}"
-    )
+async def close_databases(admin_url: str, *names: str) -> None:
+    """Take from PUBLIC the right to connect to these databases."""
+    connection = await asyncpg.connect(admin_url)
+    try:
+        for name in names:
+            await connection.execute(f"REVOKE CONNECT ON DATABASE {name} FROM PUBLIC")
+    finally:
+        await connection.close()
 
 
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
+def scram_verifier(password: str) -> str:
+    """What PostgreSQL stores of a password (SCRAM-SHA-256, RFC 5803), so that the server and its log never see it.
+
+    Raises `LocalError` for characters beyond ASCII, which clients normalise in different ways.
+    """
+    if not (password.isascii() and password.isprintable() and password):
+        raise LocalError("a role's password must be of printable ASCII characters")
+    salt = secrets.token_bytes(16)
+    salted = hashlib.pbkdf2_hmac("sha256", password.encode(), salt, SCRAM_ITERATIONS)
+    stored = hashlib.sha256(hmac.digest(salted, b"Client Key", "sha256")).digest()
+    server = hmac.digest(salted, b"Server Key", "sha256")
+    salt64, stored64, server64 = (base64.b64encode(part).decode() for part in (salt, stored, server))
+    return f"SCRAM-SHA-256${SCRAM_ITERATIONS}:{salt64}${stored64}:{server64}"
+
+
+async def _exists(connection: "Connection", role: str) -> bool:
+    return bool(await connection.fetchval("SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = $1)", role))
+
+
+async def _ensure_role(
+    connection: "Connection", name: str, password: str | None, steps: list[str], *, login: bool
+) -> None:
+    row = await connection.fetchrow("SELECT * FROM pg_roles WHERE rolname = $1", name)
+    may_login = "LOGIN" if login else "NOLOGIN"
+    if row is None:
+        await connection.execute(f"CREATE ROLE {name} {may_login}")
+        steps.append(f"created the role {name} ({'may log in' if login else 'cannot log in'})")
+    else:
+        # Only what differs: naming SUPERUSER at all is for superusers, even to take it away from nobody.
+        wrong = [f"NO{word}" for column, word in POWERS.items() if row[column]]
+        wrong += [may_login] if row["rolcanlogin"] is not login else []
+        if wrong:
+            await connection.execute(f"ALTER ROLE {name} {' '.join(wrong)}")
+            steps.append(f"made the role {name} {', '.join(wrong)}")
+        elif password is None:
+            steps.append(f"the role {name} is there{' and keeps its password' if login else ''}")
+    if password is not None:
+        await connection.execute(f"ALTER ROLE {name} PASSWORD '{scram_verifier(password)}'")
+        steps.append(f"set the password of {name}")
+
+
+async def _grant_schema(admin_url: str, name: str, database_owner: str) -> None:
+    """Say who may use and who may create in the schema `public`; table grants are the migrations' business."""
+    connection = await asyncpg.connect(admin_url, database=name)
+    try:
+        owner = await connection.fetchval("SELECT nspowner::regrole::text FROM pg_namespace WHERE nspname = 'public'")
+        async with _acting_as(connection, database_owner if owner == "pg_database_owner" else owner):
+            await connection.execute(
+                f"""
+                REVOKE ALL ON SCHEMA public FROM PUBLIC;
+                GRANT USAGE, CREATE ON SCHEMA public TO {MIGRATOR};
+                -- The owner of a function must be able to create in its schema; nobody logs in as this role.
+                GRANT USAGE, CREATE ON SCHEMA public TO {DEFINER};
+                GRANT USAGE ON SCHEMA public TO {APP};
+                """
+            )
+    finally:
+        await connection.close()
+
+
+@asynccontextmanager
+async def _member_of_migrator(connection: "Connection") -> AsyncIterator[None]:
+    # An administrator who is no superuser needs it: only a member may give the role a database, and then enter it.
+    needed = not await connection.fetchval("SELECT rolsuper FROM pg_roles WHERE rolname = current_user")
+    needed = needed and not await connection.fetchval("SELECT pg_has_role($1, 'USAGE')", MIGRATOR)
+    if needed:
+        await connection.execute(f"GRANT {MIGRATOR} TO CURRENT_USER WITH INHERIT TRUE, SET TRUE")
+    try:
+        yield
+    finally:
+        if needed:
+            await connection.execute(f"REVOKE {MIGRATOR} FROM CURRENT_USER")
+
+
+@asynccontextmanager
+async def _acting_as(connection: "Connection", owner: str) -> AsyncIterator[None]:
+    # What is granted in the owner's name, a superuser may grant anyway.
+    if await connection.fetchval("SELECT rolsuper FROM pg_roles WHERE rolname = current_user"):
+        yield
+        return
+    await connection.execute(f"SET ROLE {owner}")
+    try:
+        yield
+    finally:
+        await connection.execute("RESET ROLE")

@@ -3,7 +3,7 @@
 from typing import Any
 
 from alembic import context
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 
 from models import metadata
 
@@ -16,15 +16,16 @@ def include_object(_: Any, name: str | None, kind: str, __: bool, ___: Any) -> b
 
 
 def run(connection: Connection) -> None:
-    """Run the migrations over the connection, each in a transaction of its own."""
+    """Run the migrations over the connection in one transaction: a failure leaves the database as it was."""
     context.configure(
         connection=connection,
         target_metadata=metadata,
         include_object=include_object,
-        transaction_per_migration=True,
         compare_type=True,
     )
     with context.begin_transaction():
+        # Two at a time would both see the old revision: the second waits here, and then finds nothing to do.
+        connection.execute(text("SELECT pg_advisory_xact_lock(hashtextextended('nudge migrate', 0))"))
         context.run_migrations()
 
 

@@ -35,8 +35,12 @@ async def database_shortcoming(engine: AsyncEngine) -> str | None:
     except (SQLAlchemyError, OSError, TimeoutError) as error:
         log.warning("PostgreSQL does not answer", error=repr(error))
         return "database: no answer"
-    head = selfcheck.head()
-    return None if revision == head else f"database: at revision {revision}, this version needs {head}"
+    # A newer version has migrated already and this process is to be replaced: until then it serves.
+    return (
+        f"database: at revision {revision}, this version needs {selfcheck.head()}"
+        if selfcheck.is_older(revision)
+        else None
+    )
 
 
 async def redis_shortcoming(redis: Redis) -> str | None:

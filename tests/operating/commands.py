@@ -1,0 +1,51 @@
+"""The `nudge` command as a process of its own, in a folder without a `.env`."""
+
+import asyncio
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+LIMIT_SECONDS = 120
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """How a command ended."""
+
+    code: int | None
+    out: str
+    err: str
+
+
+async def nudge(*words: str, folder: Path, given: str | None = None, **variables: str) -> Ended:
+    """Run `nudge` with these variables alone until it ends; `given` is what it reads from standard input."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "cli",
+        *words,
+        cwd=folder,
+        env={"PATH": os.environ["PATH"], "HOME": str(folder), "NUDGE_ENVIRONMENT": "test", **variables},
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        async with asyncio.timeout(LIMIT_SECONDS):
+            out, err = await process.communicate((given or "").encode())
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    return Ended(code=process.returncode, out=out.decode(), err=err.decode())
+
+
+def assert_refused(ended: Ended, *said: str) -> None:
+    """It ended with 2, said why in one line on standard error, and no trace of the program."""
+    lines = ended.err.strip().splitlines()
+    assert ended.code == 2, ended
+    assert len(lines) == 1, ended.err
+    assert lines[0].startswith("nudge: "), ended.err
+    for part in said:
+        assert part in lines[0], ended.err

@@ -1,0 +1,290 @@
+"""What every command says when its database or Redis is in trouble: one sentence, exit code 2, no trace."""
+
+import asyncio
+import contextlib
+import re
+import secrets
+import socket
+import ssl
+import subprocess
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import asyncpg
+import pytest
+from pydantic import SecretStr
+
+from core import addresses, migration, preflight
+from core.errors import UnsafeDatabase
+from core.security import new_signing_key
+from core.servers import ServerUnusable, explained
+from core.settings import Settings
+from local.folder import free_port
+from local.servers import create_database
+from services.readiness import readiness
+from services.runtime import running
+from tests.conftest import Servers, copy_template, settings_for
+from tests.operating.commands import assert_refused, nudge
+
+SERVING = {
+    "NUDGE_AUTH__SIGNING_KEY": new_signing_key().replace("\n", "\\n"),
+    "NUDGE_SECURITY__SECRET_KEY": secrets.token_hex(32),
+    "NUDGE_POSTMARK__BASE_URL": "http://127.0.0.1:9",
+    "NUDGE_POSTMARK__SERVER_TOKEN": "token",
+    "NUDGE_POSTMARK__WEBHOOK_PASSWORD": "password",
+    "NUDGE_LLM__BASE_URL": "http://127.0.0.1:9",
+    "NUDGE_LLM__API_KEY": "key",
+}
+
+
+@pytest.fixture
+async def silent() -> AsyncIterator[int]:
+    """A port where a server takes connections and never says a word."""
+
+    async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.transport.abort()
+
+    server = await asyncio.start_server(listen, "127.0.0.1", 0)
+    async with server:
+        yield server.sockets[0].getsockname()[1]
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A key and a certificate that nobody has signed."""
+    path = tmp_path_factory.mktemp("tls") / "server.pem"
+    subprocess.run(
+        [
+            *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"),
+            *("-keyout", path, "-out", path.with_suffix(".crt"), "-days", "2", "-subj", "/CN=localhost"),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    path.write_text(path.read_text() + path.with_suffix(".crt").read_text())
+    return path
+
+
+async def admin(servers: Servers, database: str, statement: str) -> None:
+    """A statement of the superuser."""
+    connection = await asyncpg.connect(servers.database_url(servers.postgres.admin_url, database))
+    try:
+        await connection.execute(statement)
+    finally:
+        await connection.close()
+
+
+def reaching(servers: Servers, url: str, *, redis: str | None = None) -> Settings:
+    """Settings of a process that serves from this database and this Redis."""
+    document = settings_for(servers, "any").model_dump()
+    document["database"]["url"] = url
+    document["redis"]["url"] = redis or servers.valkey.url
+    return Settings.model_validate({"_env_file": None, **document})
+
+
+async def migrate(url: str) -> None:
+    """As `nudge migrate` does."""
+    with explained("NUDGE_DATABASE__MIGRATOR_URL", url):
+        await migration.upgrade(url)
+
+
+async def both_refuse(servers: Servers, url: str, said: str) -> None:
+    """The database is refused in these words, in one line, before anything is served and before it is migrated."""
+    with pytest.raises(ServerUnusable, match=said) as serving:
+        await preflight.check(reaching(servers, url))
+    with pytest.raises(ServerUnusable, match=said) as migrating:
+        await migrate(addresses.database_url(SecretStr(url)).get_secret_value())
+    for raised, variable in ((serving, "NUDGE_DATABASE__URL ("), (migrating, "NUDGE_DATABASE__MIGRATOR_URL (")):
+        assert str(raised.value).startswith(variable)
+        assert "\n" not in str(raised.value)
+        assert "secret" not in str(raised.value)
+
+
+async def test_each_command_ends_with_one_sentence(servers: Servers, tmp_path: Path) -> None:
+    """Exit code 2 and one line of all that need the database; the password is not repeated."""
+    url = f"postgresql://nudge_app:not-this-one@127.0.0.1:{servers.postgres.port}/nudge"
+    place = f"(nudge_app@127.0.0.1:{servers.postgres.port}/nudge): the password is wrong"
+
+    async def refused(verb: str) -> None:
+        ended = await nudge(
+            verb,
+            folder=tmp_path,
+            **SERVING,
+            NUDGE_DATABASE__URL=url,
+            NUDGE_DATABASE__MIGRATOR_URL=url,
+            NUDGE_REDIS__URL=servers.valkey.url,
+            NUDGE_API__PORT=str(free_port()),
+        )
+        assert_refused(ended, "NUDGE_DATABASE__", place)
+        assert "not-this-one" not in ended.err
+
+    await asyncio.gather(*(refused(verb) for verb in ("migrate", "api", "worker", "seed")))
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("postgresql://nudge_app:secret@127.0.0.1:1/nudge", "nothing listens there"),
+        ("postgresql://nudge_app:secret@db.invalid/nudge", "the name of the host is not known"),
+        ("postgresql://nudge_app:secret@127.0.0.1:{port}/nowhere", "password is wrong"),
+        ("postgresql://nudge_app:{password}@127.0.0.1:{port}/nowhere", "there is no such database"),
+        ("postgresql://nudge_app:{password}@127.0.0.1:{port}/nudge?sslmode=require", "does not speak TLS"),
+        ("postgresql://nudge_app:{password}@127.0.0.1:{port}/nudge?ssl=verify-full", "sslrootcert|TLS"),
+        ("postgresql://nudge_app:{password}@127.0.0.1:{port}/nudge?sslmode=perhaps", "sslmode"),
+        ("postgresql://nudge_definer:secret@127.0.0.1:{port}/nudge", "password is wrong|may not log in"),
+        ("postgresql://nudge_app@/nudge?host=/nowhere/at/all", "is not there"),
+    ],
+)
+async def test_a_database_that_cannot_be_reached(servers: Servers, url: str, said: str) -> None:
+    """Away, unknown, a wrong password, no such database, TLS that is not there, a socket that is not there."""
+    password = servers.postgres.app_url.split(":")[2].split("@")[0]
+    await both_refuse(servers, url.format(port=servers.postgres.port, password=password), said)
+
+
+async def test_a_certificate_of_nobody(servers: Servers, certificate: Path, tmp_path: Path) -> None:
+    """The server's certificate is not signed by anybody we trust; or the file of the authority is missing."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+
+    async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readexactly(8)  # the request for TLS
+        writer.write(b"S")
+        await writer.drain()
+        with contextlib.suppress(ssl.SSLError, ConnectionError):
+            await writer.start_tls(context)
+        writer.transport.abort()
+
+    server = await asyncio.start_server(greet, "127.0.0.1", 0)
+    async with server:
+        at = f"postgresql://nudge_app:secret@127.0.0.1:{server.sockets[0].getsockname()[1]}/nudge"
+        other = tmp_path / "authority.crt"
+        other.write_text(certificate.with_suffix(".crt").read_text())
+        url = f"{at}?sslmode=verify-full&sslrootcert={other}"
+        await both_refuse(servers, url, "its TLS certificate is not trusted")
+        await both_refuse(servers, f"{at}?sslmode=verify-full&sslrootcert={tmp_path}/none.crt", "sslrootcert")
+
+
+async def test_a_server_that_says_nothing(servers: Servers, silent: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Connected, but no answer: the wait ends."""
+    monkeypatch.setattr("core.db.CONNECT_SECONDS", 0.5)
+    monkeypatch.setattr("core.migration.CONNECT_SECONDS", 0.5)
+    await both_refuse(servers, f"postgresql://nudge_app:secret@127.0.0.1:{silent}/nudge", "does not answer in time")
+
+
+async def test_a_database_without_tables(servers: Servers) -> None:
+    """Made, never migrated: whoever serves says what to run."""
+    await create_database(servers.postgres.admin_url, "nudge_empty")
+    url = servers.database_url(servers.postgres.app_url, "nudge_empty")
+    with pytest.raises(UnsafeDatabase, match="there are no tables: run `nudge migrate`"):
+        await preflight.check(reaching(servers, url))
+
+
+async def test_a_database_of_an_older_version(servers: Servers) -> None:
+    """Migrated half-way: whoever serves names both revisions."""
+    database = await copy_template(servers)
+    await admin(servers, database, "UPDATE alembic_version SET version_num = '0001'")
+    url = servers.database_url(servers.postgres.app_url, database)
+    with pytest.raises(UnsafeDatabase, match=r"is at revision 0001, this version needs .*: run `nudge migrate`"):
+        await preflight.check(reaching(servers, url))
+
+
+async def test_a_database_of_a_newer_version(servers: Servers) -> None:
+    """`nudge migrate` cannot go back to what it does not know; who serves goes on until it is replaced."""
+    database = await copy_template(servers)
+    await admin(servers, database, "UPDATE alembic_version SET version_num = 'ffff'")
+    with pytest.raises(UnsafeDatabase, match=r"'ffff'.* newer version"):
+        await migrate(servers.database_url(servers.postgres.migrator_url, database))
+    settings = settings_for(servers, database)
+    await preflight.check(settings)
+    async with running(settings) as runtime:
+        assert await readiness(runtime.engine, runtime.cache) == (None, None)
+        await admin(servers, database, "UPDATE alembic_version SET version_num = '0001'")
+        assert "at revision 0001" in str((await readiness(runtime.engine, runtime.cache)).obstacle)
+
+
+@pytest.mark.parametrize(
+    ("role", "said"),
+    [
+        ("nudge_app", "The role nudge_app may not become nudge_definer"),
+        ("postgres", "Refusing to migrate as postgres, which is above Row Level Security"),
+    ],
+)
+async def test_migrating_as_another_role(servers: Servers, role: str, said: str) -> None:
+    """Neither the app's role nor a superuser migrates; both learn which role it takes."""
+    name = f"nudge_as_{role}"
+    await create_database(servers.postgres.admin_url, name)
+    urls = {"nudge_app": servers.postgres.app_url, "postgres": servers.postgres.admin_url}
+    with pytest.raises(UnsafeDatabase, match=f"{said}.*must name the role nudge_migrator"):
+        await migrate(servers.database_url(urls[role], name))
+
+
+async def test_a_failed_migration_leaves_nothing(servers: Servers) -> None:
+    """What stands in the way of a late step undoes the early ones: the database is as empty as it was."""
+    await create_database(servers.postgres.admin_url, "nudge_blocked")
+    await admin(servers, "nudge_blocked", "CREATE SCHEMA system")
+    url = servers.database_url(servers.postgres.migrator_url, "nudge_blocked")
+    with pytest.raises(ServerUnusable, match=re.escape('(PostgreSQL: schema "system" already exists)')):
+        await migrate(url)
+    owner = await asyncpg.connect(url.replace("+asyncpg", "", 1))
+    try:
+        assert await owner.fetchval("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'") == 0
+    finally:
+        await owner.close()
+
+
+async def test_two_migrations_at_once(servers: Servers, tmp_path: Path) -> None:
+    """Two machines that migrate together: the second waits and finds nothing to do."""
+    await create_database(servers.postgres.admin_url, "nudge_twice")
+    url = servers.database_url(servers.postgres.migrator_url, "nudge_twice")
+    ends = await asyncio.gather(
+        *(nudge("migrate", folder=tmp_path, NUDGE_DATABASE__MIGRATOR_URL=url) for _ in range(2))
+    )
+    assert [(ended.code, ended.out) for ended in ends] == [(0, "The database is up to date.\n")] * 2, ends
+
+
+async def test_a_redis_that_does_not_let_us_in(servers: Servers) -> None:
+    """A wrong password, a missing one, a database that is not there: refused at the start, the password not told."""
+    url = servers.database_url(servers.postgres.app_url, await copy_template(servers))
+    at = f"127.0.0.1:{servers.valkey.port}"
+    for redis, said in (
+        (f"redis://:wrong@{at}/0", "the password or user is wrong"),
+        (f"redis://{at}/0", "the password or user is wrong"),
+        (f"redis://:{servers.valkey.password}@{at}/4711", "Redis refused it"),
+    ):
+        with pytest.raises(ServerUnusable, match=said) as raised:
+            await preflight.check(reaching(servers, url, redis=redis))
+        assert str(raised.value).startswith(f"NUDGE_REDIS__URL ({at}/")
+        assert servers.valkey.password not in str(raised.value)
+
+
+async def test_a_redis_that_is_away_stops_nobody(servers: Servers, capsys: pytest.CaptureFixture[str]) -> None:
+    """Without Redis a process can serve: one line says why it does without."""
+    url = servers.database_url(servers.postgres.app_url, await copy_template(servers))
+    for redis in ("redis://127.0.0.1:1/0", "redis://redis.invalid/0"):
+        await preflight.check(reaching(servers, url, redis=redis))
+    said = capsys.readouterr()
+    assert (said.out + said.err).count("going on without Redis until it answers") == 2
+
+
+async def test_a_port_that_is_taken(servers: Servers, tmp_path: Path) -> None:
+    """Another program listens there: the sentence names the variable."""
+    url = servers.database_url(servers.postgres.app_url, await copy_template(servers))
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        ended = await nudge(
+            "api",
+            folder=tmp_path,
+            **SERVING,
+            NUDGE_DATABASE__URL=url,
+            NUDGE_REDIS__URL=servers.valkey.url,
+            NUDGE_API__PORT=str(other.getsockname()[1]),
+        )
+    assert_refused(ended, "NUDGE_API__PORT: cannot listen on 127.0.0.1")
+
+
+async def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
+    """A data folder below a file is no folder: the sentence names the path."""
+    file = tmp_path / "file"
+    file.write_text("")
+    ended = await nudge("sandbox", folder=tmp_path, NUDGE_ENVIRONMENT="development", NUDGE_HOME=f"{file}/home")
+    assert_refused(ended, f"cannot use {file}")

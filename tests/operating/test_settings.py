@@ -1,0 +1,128 @@
+"""The addresses among the settings: which are taken, and in which words the others are refused."""
+
+import pytest
+from pydantic import SecretStr
+from sqlalchemy.engine import make_url
+
+from core import addresses
+from core.settings import Environment, Settings, SettingsInvalid, load, require
+from tests.conftest import Servers, settings_for
+
+
+def production(servers: Servers, public_url: str | None) -> Settings:
+    """A production's settings with this public URL."""
+    document = settings_for(servers, "any").model_dump()
+    document |= {"environment": Environment.PRODUCTION, "api": {"public_url": public_url}}
+    document["postmark"] = {**document["postmark"], "sender": "news@example.org"}
+    return load(_env_file=None, **document)
+
+
+@pytest.mark.parametrize(
+    ("given", "taken"),
+    [
+        ("postgresql://u:p@db:5432/nudge", "postgresql+asyncpg://u:p@db:5432/nudge"),
+        ("postgres://u@db/nudge", "postgresql+asyncpg://u@db/nudge"),
+        ("postgresql+asyncpg://u:p%40@db/nudge?ssl=require", "postgresql+asyncpg://u:p%40@db/nudge?sslmode=require"),
+        (
+            "postgresql://u:p@db/nudge?sslmode=verify-full&sslrootcert=/etc/ca.pem",
+            "postgresql+asyncpg://u:p@db/nudge?sslmode=verify-full&sslrootcert=%2Fetc%2Fca.pem",
+        ),
+        ("postgresql://u:p@one:5432,two:5433/nudge", "postgresql+asyncpg://u:p@one:5432,two:5433/nudge"),
+        ("postgresql:///nudge?host=/run/postgresql", "postgresql+asyncpg:///nudge?host=%2Frun%2Fpostgresql"),
+    ],
+)
+def test_database_urls(given: str, taken: str) -> None:
+    """Each form that operators are given, libpq's options among them, in the one form that we use."""
+    assert addresses.database_url(SecretStr(given)).get_secret_value() == taken
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("mysql://u:secret@db/nudge", "must be like postgresql://"),
+        ("db.example:5432", "must be like postgresql://"),
+        ("postgresql://u:sec/ret@db/nudge", "written as %40"),
+        ("postgresql://u:12/secret@db/nudge", "written as %40"),
+        ("postgresql://u:se@cret@db/nudge", "written as %40"),
+        ("postgresql://u:secret#@db/nudge", "written as %40"),
+        ("postgresql://u:secret?@db/nudge", "written as %40"),
+        ("postgresql://u:secret@db:port/nudge", "must be like postgresql://"),
+        ("postgresql://u:secret@db/nudge?channel_binding=require", "'channel_binding', which is not supported"),
+    ],
+)
+def test_database_urls_that_are_refused(given: str, said: str) -> None:
+    """What cannot be told apart is refused, without a word of the password."""
+    with pytest.raises(ValueError, match=said) as raised:
+        addresses.database_url(SecretStr(given))
+    assert "sec" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "given", ["http://cache", "redis://:se/cret@cache:6379", "redis://cache:x", "redis://cache/first"]
+)
+def test_redis_urls_that_are_refused(given: str) -> None:
+    """Another scheme, a password that is not escaped, a port or a database that is no number."""
+    with pytest.raises(ValueError, match="must be like redis://") as raised:
+        addresses.redis_url(SecretStr(given))
+    assert "cret" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "taken"),
+    [
+        ("https://mail.example.org", "https://mail.example.org"),
+        ("https://mail.example.org/", "https://mail.example.org"),
+        ("HTTPS://mail.example.org:8443", "https://mail.example.org:8443"),
+        ("https://xn--bcher-kva.example", "https://xn--bcher-kva.example"),
+        ("https://[2001:db8::1]:8443", "https://[2001:db8::1]:8443"),
+        ("https://127.0.0.1:8443", "https://127.0.0.1:8443"),
+    ],
+)
+def test_public_urls(servers: Servers, given: str, taken: str) -> None:
+    """A host over https, with a port or without; the slash at its end is dropped."""
+    settings = production(servers, given)
+    require(settings)
+    assert settings.public_url == taken
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("http://mail.example.org", "must start with https:// in production.*one-click"),
+        ("HTTP://mail.example.org", "must start with https:// in production"),
+        ("mail.example.org", "must be like https://mail.example.org"),
+        ("ftp://mail.example.org", "must be like https://mail.example.org"),
+        ("https://", "must name a host"),
+        ("https:///u", "must name a host"),
+        ("https://mail example.org", "must be like"),
+        ("https://mail.example.org\n", "must be like"),
+        ("https://bücher.example", "must name a host in ASCII"),
+        ("https://mail.example.org:99999", "must be like"),
+        ("https://mail.example.org:port", "must be like"),
+        ("https://mail.example.org/news", "under no path"),
+        ("https://mail.example.org//", "under no path"),
+        ("https://mail.example.org?a=1", "a scheme and a host alone"),
+        ("https://mail.example.org/#top", "must be like"),
+        ("https://user@mail.example.org", "a scheme and a host alone"),
+        ("https://[::1", "must be like"),
+    ],
+)
+def test_public_urls_that_are_refused(servers: Servers, given: str, said: str) -> None:
+    """Links in mail would be plain, broken or somewhere else: the variable is named, and why."""
+    with pytest.raises(SettingsInvalid, match=f"NUDGE_API__PUBLIC_URL: .*{said}"):
+        require(production(servers, given))
+
+
+def test_development_may_be_plain(servers: Servers) -> None:
+    """On one's own machine there is no certificate."""
+    document = settings_for(servers, "any").model_dump()
+    document["api"] = {"public_url": "http://127.0.0.1:8200"}
+    require(load(_env_file=None, **document))
+
+
+@pytest.mark.parametrize("path", ["", "/nudge", "/na%20me"])
+def test_places_tell_no_password(path: str) -> None:
+    """What a message says of a URL is its user, host and path."""
+    url = f"postgresql+asyncpg://someone:p%40ss@db.example:5432{path}"
+    assert addresses.place(url) == f"someone@db.example:5432{path}"
+    assert addresses.database_name(url) == make_url(url.replace("%20", " ")).database
