@@ -1,6 +1,7 @@
 """Deliveries over HTTP: who did not get the message and why, and what a person decides about those in doubt."""
 
 import asyncio
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -9,12 +10,21 @@ from sqlalchemy import select, text, update
 from sqlalchemy.dialects import postgresql
 
 from core.ids import encode_global_id, new_id
-from core.permissions import Principal, Role
-from models.campaigns import Campaign, CampaignStats, CampaignStatus, DeliveryStatus, EmailDelivery, OnDoubt
+from core.permissions import ROLE_PERMISSIONS, Permission, Principal, Role
+from models.campaigns import (
+    Campaign,
+    CampaignStats,
+    CampaignStatus,
+    DeliveryResolution,
+    DeliveryStatus,
+    EmailDelivery,
+    OnDoubt,
+)
 from models.contacts import Contact
 from models.records import AuditEvent
 from services.deliveries import listing
 from services.deliveries.applying import apply_everything
+from services.deliveries.resolving import resolve
 from services.deliveries.sending import Sender
 from services.deliveries.sweeping import tend
 from services.deliveries.webhooks import receive
@@ -24,6 +34,7 @@ from tests.campaigns.calls import ERRORS, asked, caller, gid
 from tests.client import ApiClient
 from tests.sending.model import ModelMailer
 from tests.sending.worker import drain, finish, go, progress, sending, start
+from tests.waiting import until
 
 LISTED = """query ($id: ID!, $filter: DeliveryFilter, $first: Int, $after: String) { campaign(id: $id) {
     status statusReason deliveries(filter: $filter, first: $first, after: $after) { totalCount
@@ -230,6 +241,10 @@ async def test_send_again_goes_out_in_a_new_batch(
     first, second = sorted(before)
     payload = await resolved(mine, first, "SEND_AGAIN")
     assert (payload["campaign"]["status"], payload["campaign"]["sentAt"]) == ("SENDING", None)
+    waiting = await runtime.reads(owner.tenant).rows(
+        select(EmailDelivery.batch_id, EmailDelivery.submitted_at).where(EmailDelivery.status == "pending")
+    )
+    assert [tuple(row) for row in waiting] == [(None, None)]
     now = await finish(runtime, sender, owner, campaign_id)
     assert now.status is CampaignStatus.SENT_WITH_ISSUES
     (message,) = mailer.ledger
@@ -379,6 +394,52 @@ async def test_a_decision_and_the_end_of_a_campaign_exclude_each_other(
         await finish(runtime, sender, owner, campaign_id)
 
 
+async def test_a_campaign_does_not_end_over_a_decision_that_is_being_taken(
+    runtime: Runtime, sender: Sender, mailer: ModelMailer
+) -> None:
+    """The sweeper waits for a decision that is not yet committed, and then sees what it has made pending."""
+    owner, _, campaign_id = await sending(runtime, 1)
+    async with runtime.work.begin(owner.tenant) as uow:
+        await uow.execute(update(EmailDelivery).values(status=DeliveryStatus.FAILED))
+    delivery_id = (await runtime.reads(owner.tenant).rows(select(EmailDelivery.id)))[0].id
+    async with runtime.work.begin(owner.tenant) as uow:
+        await resolve(uow, delivery_id, DeliveryResolution.SEND_AGAIN)
+        ending = asyncio.create_task(tend(runtime.work, owner.tenant, campaign_id))
+        await until(partial(waits_for_a_lock, runtime))
+    await ending
+    now = await progress(runtime, owner, campaign_id)
+    assert (now.status, now.counts.pending) == (CampaignStatus.SENDING, 1)
+    await finish(runtime, sender, owner, campaign_id)
+    assert len(mailer.ledger) == 1
+
+
+async def waits_for_a_lock(runtime: Runtime) -> bool:
+    """Whether a session of this database waits for another's lock."""
+    async with runtime.engine.connect() as connection:
+        found = await connection.scalar(
+            text(
+                "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() "
+                "AND wait_event_type = 'Lock')"
+            )
+        )
+    return bool(found)
+
+
+async def test_deliveries_are_for_those_who_may_read_contacts(
+    api: ApiClient, runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They hold addresses, so a role without `contact:read` is refused them, and sees the campaign all the same."""
+    owner, _, campaign_id = await sending(runtime, 1)
+    mine = caller(api, runtime, owner)
+    (one,) = (await listed(mine, campaign_id))["deliveries"]["nodes"]
+    fewer = ROLE_PERMISSIONS[owner.role] - {Permission.CONTACT_READ}
+    monkeypatch.setitem(ROLE_PERMISSIONS, owner.role, fewer)
+    reply = await mine.send(LISTED, {"id": gid(campaign_id)})
+    assert reply.codes == ["FORBIDDEN"]
+    node = await mine.execute("query ($id: ID!) { node(id: $id) { id } }", {"id": one["id"]})
+    assert node["node"] is None
+
+
 async def test_a_late_report_of_a_message_sent_again_keeps_it_from_going_out_twice(
     api: ApiClient, runtime: Runtime, sender: Sender, mailer: ModelMailer
 ) -> None:
@@ -436,6 +497,7 @@ async def test_a_few_among_a_million_are_found_by_a_partial_index(
             dialect=postgresql.dialect(),  # type: ignore[no-untyped-call]
             compile_kwargs={"literal_binds": True},
         )
+        assert f"AND email_deliveries.{condition}" in str(written)
         result = await uow.execute(text(f"EXPLAIN {written}"))
         plan = "\n".join(result.scalars())
     assert "Index Scan" in plan or "Index Cond" in plan
