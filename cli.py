@@ -11,14 +11,13 @@ import typer
 from pydantic import SecretStr
 
 from core import development, telemetry
+from core.development import DEMO_EMAIL, DEMO_PASSWORD
 from core.errors import NudgeError, Refusals, UnsafeDatabase
 from core.servers import ServerUnusable, explained
 from core.settings import Environment, Settings, SettingsInvalid, load, require, unknown_variables, variable
 from local.folder import LocalError
 
 ROOT = Path(__file__).parent
-DEMO_EMAIL = "demo@nudge.example"
-DEMO_PASSWORD = "correct-horse-nudge"  # noqa: S105 - of the demo organisation, which production never gets
 
 cli = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_show_locals=False)
 schema = typer.Typer(no_args_is_help=True, help="The GraphQL schema as a file.")

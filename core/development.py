@@ -9,6 +9,8 @@ from pathlib import Path
 from core.security import new_secret, new_signing_key
 from core.settings import Settings
 
+DEMO_EMAIL = "demo@nudge.example"
+DEMO_PASSWORD = "correct-horse-nudge"  # noqa: S105 - of the demo organisation, which production never gets
 SECRETS_FILE = "application.json"
 
 # The name under which `nudge dev` remembers a URL, and the setting that takes it.

@@ -7,6 +7,7 @@ import orjson
 from starlette.types import Message, Receive, Scope, Send
 
 from core.db import is_away
+from core.settings import Environment
 from core.telemetry import logger, new_request_id
 from resolvers.context import RequestContext
 from resolvers.endpoint.answers import written
@@ -51,6 +52,7 @@ class HttpEndpoint:
         self.body_limit = runtime.settings.api.body_limit_bytes
         self.body_timeout = runtime.settings.api.body_timeout_seconds
         self.graphiql = runtime.settings.graphql.graphiql
+        self.demo = runtime.settings.environment is Environment.DEVELOPMENT
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request; whatever fails is answered, masked and logged."""
@@ -60,7 +62,7 @@ class HttpEndpoint:
         media_type = chosen(text(headers.get(b"accept")), html=browser)
         try:
             if media_type == HTML:
-                await page(send, request_id, text(headers.get(b"host")) or "")
+                await page(send, request_id, text(headers.get(b"host")) or "", demo=self.demo)
                 return
             request = await self.request(scope, receive, headers, media_type)
             context = await self.context(scope, headers, request_id)

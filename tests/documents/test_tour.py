@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-import cli
+from core.development import DEMO_EMAIL, DEMO_PASSWORD
 from services import seeding
 from services.runtime import Runtime
 from tests.serving import served
@@ -24,7 +24,7 @@ def tour() -> list[str]:
 @pytest.mark.skipif(shutil.which("curl") is None, reason="the README's tour uses curl")
 async def test_the_tour_runs_as_printed(fresh_runtime: Runtime) -> None:
     """The README's commands, in a shell against a freshly seeded API, print what the README says."""
-    await seeding.seed(fresh_runtime, email=cli.DEMO_EMAIL, password=cli.DEMO_PASSWORD)
+    await seeding.seed(fresh_runtime, email=DEMO_EMAIL, password=DEMO_PASSWORD)
     commands = [line.removeprefix("$ ") for line in tour() if line.startswith("$ ")]
     promised = [line for line in tour() if not line.startswith("$ ")]
     async with served(fresh_runtime) as server:

@@ -1,5 +1,6 @@
 """Running the official JavaScript clients, where Node is there and `npm ci` has been run in tests/node."""
 
+import json
 import shutil
 import subprocess
 from pathlib import Path
@@ -7,17 +8,25 @@ from pathlib import Path
 import pytest
 
 FOLDER = Path(__file__).parent.parent / "node"
+PACKAGES = json.loads((FOLDER / "package.json").read_text("utf-8"))["dependencies"]
+missing = [name for name in PACKAGES if not (FOLDER / "node_modules" / name).is_dir()]
 
 needs_node = pytest.mark.skipif(
-    shutil.which("node") is None or not (FOLDER / "node_modules").is_dir(),
-    reason="needs Node.js and `npm ci` in tests/node",
+    shutil.which("node") is None or bool(missing),
+    reason="needs Node.js and `npm ci` in tests/node" + (f", which has no {', '.join(missing)}" if missing else ""),
 )
 
 
-def run_node(script: str, *arguments: str) -> str:
-    """What a script of tests/node printed."""
+def run_node(script: str, *arguments: str, given: str | None = None) -> str:
+    """What a script of tests/node printed, with a text on its standard input."""
     done = subprocess.run(
-        ["node", script, *arguments], cwd=FOLDER, capture_output=True, text=True, timeout=300, check=False
+        ["node", script, *arguments],
+        cwd=FOLDER,
+        input=given,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout

@@ -2,15 +2,23 @@
 
 import base64
 import hashlib
+import json
 import re
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+from graphql import parse, validate
 
+from core.development import DEMO_EMAIL, DEMO_PASSWORD
+from core.settings import Environment
+from resolvers import build_schema
 from resolvers.endpoint import assets, graphiql
 from resolvers.endpoint.assets import BY_NAME
 from services.runtime import Runtime
 from tests.client import ApiClient
+from tests.graphql.nodejs import needs_node, run_node
 from tests.graphql.probe import with_settings
 from tests.serving import served
 
@@ -62,3 +70,70 @@ async def test_its_files_are_served_from_here(api: ApiClient) -> None:
         assert reply.status == 200
     for name in ("package.json", "..%2Fpackage.json", "react.development.js"):
         assert (await ApiClient(f"{api.url}/assets/{name}").request("GET", headers={})).status == 404
+
+
+async def test_hints_are_no_part_of_the_query(api: ApiClient) -> None:
+    """They stand beside the editor, where a stored query does not hide them after a reload, in lines that wrap."""
+    page = (await api.request("GET", headers=BROWSER)).body["text"]
+    hints = re.findall(r'<details id="hints" open>(.*?)</details>', page, re.DOTALL)[0]
+    for word in ("LogIn", "accessToken", "Headers", "Viewer", "reload", "documentation"):
+        assert word in hints
+    query = re.findall(r"const defaultQuery = \[(.*?)\]", page, re.DOTALL)[0]
+    lines = re.findall(r'^\s*"(.*)",?', query, re.MULTILINE)
+    assert max(len(line) for line in lines) < 45
+
+
+async def test_only_development_fills_in_the_demo_account(runtime: Runtime) -> None:
+    """Where the demo organization is, its address stands in the first query; elsewhere a placeholder."""
+    for environment, address in (("development", DEMO_EMAIL), ("test", "you@example.com")):
+        settings = runtime.settings.model_copy(update={"environment": Environment(environment)})
+        async with served(replace(runtime, settings=settings)) as server:
+            page = (await ApiClient(server.url).request("GET", headers=BROWSER)).body["text"]
+        assert (address in page, DEMO_PASSWORD in page) == (True, environment == "development")
+
+
+def shown(*arguments: str, demo: bool = True) -> dict[str, Any]:
+    """What the page's script does in a browser."""
+    found: dict[str, Any] = json.loads(run_node("graphiql.mjs", *arguments, given=graphiql.html("nonce", demo=demo)))
+    return found
+
+
+@needs_node
+def test_the_page_starts_graphiql() -> None:
+    """Its query is a document that fits the schema, and a changed token opens another connection."""
+    found = shown("nothing")
+    assert (found["rendered"], found["notice"], found["terminated"]) == (True, "", 2)
+    assert found["params"] == {"authorization": "b"}
+    schema = build_schema()._schema
+    for demo in (True, False):
+        assert validate(schema, parse(shown("nothing", demo=demo)["query"])) == []
+
+
+@needs_node
+@pytest.mark.parametrize("scripts", [["graphqlWs"], ["GraphiQL"], ["React", "ReactDOM", "graphqlWs", "GraphiQL"]])
+def test_the_page_says_which_of_its_files_are_missing(scripts: list[str]) -> None:
+    """With what to do about it, instead of a text that promises more for ever."""
+    found = shown("missing", *scripts)
+    assert not found["rendered"]
+    for name in scripts:
+        package = {"graphqlWs": "graphql-ws", "ReactDOM": "react-dom"}.get(name, name.lower())
+        assert package in found["notice"]
+    assert "npm ci" in found["notice"]
+
+
+@needs_node
+@pytest.mark.parametrize(
+    ("code", "reason", "told", "retries"),
+    [
+        ("4401", "The access token is not valid.", "(4401): The access token is not valid. Run LogIn", True),
+        ("4403", "The access token has expired", "(4403): The access token has expired. Run LogIn", False),
+        ("1013", "Too slow", "closed (1013): Too slow.", True),
+        ("1000", "", "", True),
+        ("4499", "Terminated", "", True),
+    ],
+)
+def test_the_page_tells_why_a_subscription_ended(code: str, reason: str, told: str, *, retries: bool) -> None:
+    """And does not come back with a token that has ended: nobody has given it another one."""
+    found = shown("closed", code, reason)
+    assert (told in found["notice"], bool(found["notice"])) == (True, bool(told))
+    assert found["retries"] is retries

@@ -1,0 +1,193 @@
+"""docs/clients.md: its programs do what they say, its tables name what there is."""
+
+import asyncio
+import os
+import re
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+
+from core.ids import encode_global_id
+from core.permissions import Principal
+from models.campaigns import DeliveryStatus
+from resolvers.endpoint import connection, errors, vigil, websocket, wire
+from resolvers.endpoint.sockets import GOING_AWAY
+from services import conversations
+from services.runtime import Runtime, running
+from tests.campaigns.test_realtime import advance, finish, frozen
+from tests.client import ApiClient
+from tests.conftest import Servers, copy_template, settings_for
+from tests.graphql.nodejs import FOLDER, needs_node
+from tests.graphql.probe import with_settings
+from tests.serving import Served, served
+from tests.waiting import PATIENCE_SECONDS
+
+PAGE = (Path(__file__).parents[2] / "docs" / "clients.md").read_text("utf-8")
+EXAMPLES = dict(re.findall(r"<!-- example: (\S+) -->\n```\w+\n(.*?)```", PAGE, re.DOTALL))
+PASSWORD = "a-password-of-the-tests"
+SIGN_UP = """mutation ($input: SignUpInput!) {
+  signUp(input: $input) { viewer { id organization { id } } userErrors { message } }
+}"""
+TOKEN_SECONDS = 6
+
+
+class Program:
+    """An example that runs, and the lines that it printed."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self.process = process
+        self.lines: list[str] = []
+
+    async def prints(self, wanted: Callable[[list[str]], bool]) -> None:
+        """Read until the lines are as wanted; fail when it ends or nothing comes for a minute."""
+        assert self.process.stdout is not None
+        while not wanted(self.lines):
+            line = await asyncio.wait_for(self.process.stdout.readline(), PATIENCE_SECONDS)
+            assert line, (self.lines, await self.complaint())
+            self.lines.append(line.decode().strip())
+
+    async def complaint(self) -> str:
+        """What it said when it failed."""
+        assert self.process.stderr is not None
+        return (await self.process.stderr.read()).decode()
+
+    async def ends(self) -> list[str]:
+        """All of its lines, after it has ended well."""
+        rest, complaint = await asyncio.wait_for(self.process.communicate(), PATIENCE_SECONDS)
+        assert self.process.returncode == 0, complaint.decode()
+        return self.lines + rest.decode().split()
+
+
+@pytest.fixture(scope="module")
+async def server(servers: Servers) -> AsyncIterator[tuple[Runtime, Served]]:
+    """A server whose access tokens last some seconds."""
+    async with running(settings_for(servers, await copy_template(servers))) as runtime:
+        short = with_settings(runtime, auth={"access_token_seconds": TOKEN_SECONDS})
+        short.tokens.lifetime_seconds = TOKEN_SECONDS
+        async with served(short) as result:
+            yield short, result
+
+
+@asynccontextmanager
+async def example(server: Served, folder: Path, name: str, email: str, *arguments: str) -> AsyncIterator[Program]:
+    """One of the page's programs, beside the others, with their packages; killed when the block ends early."""
+    for each, text in EXAMPLES.items():
+        (folder / each).write_text(text, "utf-8")
+    if not (folder / "node_modules").exists():
+        (folder / "node_modules").symlink_to(FOLDER / "node_modules")
+    process = await asyncio.create_subprocess_exec(
+        sys.executable if name.endswith(".py") else "node",
+        name,
+        *arguments,
+        cwd=folder,
+        env={**os.environ, "NUDGE_URL": server.url, "NUDGE_EMAIL": email, "NUDGE_PASSWORD": PASSWORD},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        yield Program(process)
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+async def signed_up(runtime: Runtime, server: Served, email: str) -> Principal:
+    """A new account with a password."""
+    given = {"organizationName": "Examples", "email": email, "password": PASSWORD, "fullName": "Eve Example"}
+    reply = await ApiClient(server.url).send(SIGN_UP, {"input": given})
+    assert reply.data["signUp"]["userErrors"] == []
+    query = "mutation ($i: LogInInput!) { logIn(input: $i) { accessToken } }"
+    token = (await ApiClient(server.url).execute(query, {"i": {"email": email, "password": PASSWORD}}))["logIn"]
+    return await runtime.identity.principal(token["accessToken"])
+
+
+WATCHERS = [pytest.param(name, marks=needs_node) for name in ("apollo.mjs", "urql.mjs")] + ["watch.py"]
+
+
+@pytest.mark.parametrize("name", WATCHERS)
+async def test_clients_watch_a_campaign_to_its_end(server: tuple[Runtime, Served], tmp_path: Path, name: str) -> None:
+    """Each shows the campaign's status as it changes, and ends with the stream."""
+    runtime, at = server
+    email = f"{name.partition('.')[0]}@example.com"
+    owner = await signed_up(runtime, at, email)
+    campaign_id = await frozen(runtime, owner, 2)
+    async with example(at, tmp_path, name, email, encode_global_id("Campaign", campaign_id)) as program:
+        queried = not name.endswith(".py")
+        await program.prints(lambda lines: len(lines) > queried)
+        await advance(runtime, owner, campaign_id, DeliveryStatus.ACCEPTED, 2)
+        await finish(runtime, owner, campaign_id)
+        lines = await program.ends()
+    assert lines[0] == "SENDING"
+    assert lines[-1] == "SENT"
+
+
+@needs_node
+async def test_a_socket_is_renewed_while_a_stream_goes_on(server: tuple[Runtime, Served], tmp_path: Path) -> None:
+    """The program with graphql-ws watches for longer than its first tokens last, and sees the end."""
+    runtime, at = server
+    owner = await signed_up(runtime, at, "renewing@example.com")
+    campaign_id = await frozen(runtime, owner, 2)
+    begun = time.monotonic()
+    identifier = encode_global_id("Campaign", campaign_id)
+    async with example(at, tmp_path, "graphql-ws.mjs", "renewing@example.com", identifier) as program:
+        await program.prints(
+            lambda lines: lines.count("renewed") >= 3 and time.monotonic() > begun + 1.5 * TOKEN_SECONDS
+        )
+        await finish_sent(runtime, owner, campaign_id)
+        lines = await program.ends()
+    assert lines[-1] == "SENT"
+
+
+async def finish_sent(runtime: Runtime, owner: Principal, campaign_id: UUID) -> None:
+    """Hand every message over, and end the campaign."""
+    await advance(runtime, owner, campaign_id, DeliveryStatus.ACCEPTED, 2)
+    await finish(runtime, owner, campaign_id)
+
+
+@needs_node
+async def test_a_reply_is_followed_to_its_end(server: tuple[Runtime, Served], tmp_path: Path) -> None:
+    """The program that resumes prints the last event of a reply that has ended."""
+    runtime, at = server
+    owner = await signed_up(runtime, at, "maya@example.com")
+    async with runtime.work.begin(owner.tenant) as uow:
+        talk = await conversations.start(uow, title="Example")
+        _, reply = await conversations.send(uow, talk.id, "Hello?")
+    async with runtime.work.begin(owner.tenant) as uow:
+        await conversations.cancel(uow, reply.id)
+    identifier = encode_global_id("MayaMessage", reply.id)
+    async with example(at, tmp_path, "maya.mjs", "maya@example.com", identifier) as program:
+        assert (await program.ends())[-1] == "CANCELLED"
+
+
+@pytest.mark.parametrize("name", [pytest.param("graphql-ws.mjs", marks=needs_node), "watch.py"])
+async def test_a_wrong_password_is_told(server: tuple[Runtime, Served], tmp_path: Path, name: str) -> None:
+    """The programs end with the API's own words."""
+    async with example(server[1], tmp_path, name, "nobody@example.com", "no id") as program:
+        with pytest.raises(AssertionError, match=r"(?i)password"):
+            await program.ends()
+
+
+def test_every_close_code_is_explained() -> None:
+    """The table has the codes that the server closes with, and no others."""
+    listed = {int(code) for code in re.findall(r"^\| (\d{4}) \|", PAGE, re.MULTILINE)}
+    modules = (connection, vigil, websocket, wire)
+    ours = {value for each in modules for value in vars(each).values() if isinstance(value, int) and value > 1000}
+    assert listed - {1009} == (ours | {GOING_AWAY}) - {True}
+
+
+def test_every_code_of_an_error_is_explained() -> None:
+    """The table of errors names each code of `extensions.code`."""
+    codes = {value for name, value in vars(errors).items() if name.isupper() and value == name}
+    assert len(codes) > 6
+    assert [code for code in sorted(codes) if f"`{code}`" not in PAGE] == []
+
+
+def test_the_readme_leads_here() -> None:
+    """Who writes a client finds the page."""
+    assert "(docs/clients.md)" in (Path(__file__).parents[2] / "README.md").read_text("utf-8")
