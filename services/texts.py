@@ -48,3 +48,8 @@ def within(text: str, *, field: tuple[str, ...], most: int) -> str:
             f"At most {most} characters fit; this has {len(text)}.", field=field, code=ErrorCode.TOO_LONG
         )
     return text
+
+
+def shown(text: str, *, most: int = 500) -> str:
+    """What somebody else has said, fit to be stored and shown: without control characters, and cut."""
+    return FORBIDDEN_IN_PROSE.sub("", text)[:most]

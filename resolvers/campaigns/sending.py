@@ -100,11 +100,12 @@ class SendingMutations:
             sender=settings.postmark.sender,
             public_url=settings.public_url,
         )
-        accepted = await campaigns.send_test(
+        receipts = await campaigns.send_test(
             context.runtime.mailer, proof, timeout_seconds=settings.postmark.timeout_seconds
         )
         async with context.work() as uow:
-            row = await campaigns.note_test(uow, proof, accepted)
+            row = await campaigns.note_test(uow, proof, receipts)
+        accepted = campaigns.accepted_of(proof, receipts)
         return SendTestEmailPayload(
             campaign=campaign_of(context, row), sent_to=[EmailAddress(address) for address in accepted]
         )

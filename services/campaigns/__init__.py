@@ -22,7 +22,7 @@ from services.campaigns.reading import (
     read_contents,
 )
 from services.campaigns.sending import cancel, pause, resume, schedule, send, unschedule
-from services.campaigns.testing import Proof, ProviderRefused, note_test, prepare_test, send_test
+from services.campaigns.testing import Proof, ProviderRefused, accepted_of, note_test, prepare_test, send_test
 from services.campaigns.validating import CampaignNotSendable, Validation, validate
 from services.campaigns.watching import watch_progress
 
@@ -43,6 +43,7 @@ __all__ = [
     "Proof",
     "ProviderRefused",
     "Validation",
+    "accepted_of",
     "by_ids",
     "cancel",
     "count",

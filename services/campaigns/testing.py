@@ -2,9 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from time import monotonic
 from typing import Final
 from uuid import UUID
+
+from sqlalchemy import func, select
 
 from core.db import Reads
 from core.errors import ErrorCode, InvalidInput, NudgeError, Refusals
@@ -22,12 +25,13 @@ from integrations.mail import (
     Receipt,
     Verdict,
 )
-from services import addresses, audit, previews
+from models.contacts import ContactEventKind, SuppressionReason, SuppressionSource
+from services import addresses, audit, previews, texts
 from services.campaigns.reading import CampaignRow, demand
 from services.campaigns.validating import demand_texts, read_sender
 from services.content import LONGEST_SUBJECT
 from services.rendering import RenderedMessage
-from services.suppressions import suppressed_among
+from services.suppressions import HistoryLine, SuppressionFact, suppress, suppressed_among
 
 MOST_ADDRESSES: Final = 10
 TO_FIELD: Final = ("input", "to")
@@ -91,10 +95,10 @@ async def prepare_test(
     )
 
 
-async def send_test(mailer: Mailer, test: Proof, *, timeout_seconds: float) -> list[str]:
-    """Hand the test to the provider, with no transaction open; the addresses it accepted, if it accepted any.
+async def send_test(mailer: Mailer, test: Proof, *, timeout_seconds: float) -> list[Receipt]:
+    """Hand the test to the provider, with no transaction open; what it said of each address.
 
-    Raises `Refusals` of `ProviderRefused` when it accepted none.
+    Raises `ProviderRefused` when it said nothing of any.
     """
     messages = [
         Message(
@@ -111,17 +115,43 @@ async def send_test(mailer: Mailer, test: Proof, *, timeout_seconds: float) -> l
     outcome = await mailer.send(envelope, messages, not_after=monotonic() + timeout_seconds)
     if not isinstance(outcome, Answered):
         raise ProviderRefused(outcome.reason, suggestion=_advice(outcome))
-    results = list(zip(test.to, outcome.receipts, strict=True))
+    return list(outcome.receipts)
+
+
+async def note_test(uow: UnitOfWork, test: Proof, receipts: Sequence[Receipt]) -> CampaignRow:
+    """Write down that a test went out, and to how many, and which addresses the provider no longer mails.
+
+    Gives back the campaign.
+    """
+    results = list(zip(test.to, receipts, strict=True))
+    accepted = sum(receipt.verdict is Verdict.ACCEPTED for receipt in receipts)
+    if accepted:
+        await audit.record(uow, "campaign.tested", test.campaign_id, {"recipients": accepted})
+    now = (await uow.rows(select(func.now())))[0][0]
+    inactive = [(address, receipt) for address, receipt in results if receipt.verdict is Verdict.INACTIVE]
+    await suppress(uow, [_refusal(address, receipt, now) for address, receipt in inactive])
+    return await demand(uow, test.campaign_id)
+
+
+def accepted_of(test: Proof, receipts: Sequence[Receipt]) -> list[str]:
+    """The addresses whose messages the provider took; raises `Refusals` of `ProviderRefused` when it took none."""
+    results = list(zip(test.to, receipts, strict=True))
     accepted = [address for address, receipt in results if receipt.verdict is Verdict.ACCEPTED]
     if not accepted:
         raise Refusals([_refused(address, receipt) for address, receipt in results])
     return accepted
 
 
-async def note_test(uow: UnitOfWork, test: Proof, accepted: Sequence[str]) -> CampaignRow:
-    """Write down that a test went out, and to how many; gives back the campaign."""
-    await audit.record(uow, "campaign.tested", test.campaign_id, {"recipients": len(accepted)})
-    return await demand(uow, test.campaign_id)
+def _refusal(address: str, receipt: Receipt, at: datetime) -> SuppressionFact:
+    """The provider no longer mails a contact's address, if a contact has it."""
+    data = {"code": receipt.code, "message": texts.shown(receipt.text)}
+    return SuppressionFact(
+        email_norm=address.lower(),
+        reason=SuppressionReason.PROVIDER,
+        source=SuppressionSource.PROVIDER,
+        at=at,
+        line=HistoryLine(kind=ContactEventKind.REJECTED, dedupe_key=f"rejected:{new_id()}", data=data),
+    )
 
 
 def _parsed(to: Sequence[str]) -> dict[str, str]:

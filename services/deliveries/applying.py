@@ -15,8 +15,8 @@ from models.campaigns import EmailDelivery, WebhookInbox
 from services.contact_events import write_lines
 from services.deliveries.meaning import Delivery, Known, facts_of, lifts_of, lines_of, raises_of
 from services.deliveries.raising import raise_deliveries
-from services.deliveries.webhooks import Event, read_event
-from services.suppressions import lift, suppress
+from services.deliveries.webhooks import Event, normalised, read_event, reason_of
+from services.suppressions import PERSONAL, lift, suppress
 
 PAGE = 500
 ATTRIBUTED_AT_ONCE = 2_000
@@ -125,10 +125,10 @@ async def apply(uow: UnitOfWork, rows: Sequence[Waiting]) -> None:
     found: list[Known] = []
     for event in events:
         delivery = deliveries.get(event.inbox_id)
-        is_known = delivery is not None or event.email_norm is not None
-        outcomes[event.inbox_id] = "applied" if is_known else "no such delivery"
-        if is_known:
-            found.append(Known(event, delivery))
+        known = event if delivery is not None else of_address(event)
+        outcomes[event.inbox_id] = "no such delivery" if known is None else "applied"
+        if known is not None:
+            found.append(Known(known, delivery))
     # Those with a message first: what is told twice is written down as told of the message.
     found.sort(key=lambda one: one.delivery is None)
     for campaign_id, raises in sorted(raises_of(found).items()):
@@ -137,6 +137,16 @@ async def apply(uow: UnitOfWork, rows: Sequence[Waiting]) -> None:
     await lift(uow, lifts_of(found))
     await write_lines(uow, lines_of(found))
     await note_outcomes(uow, outcomes)
+
+
+def of_address(event: Event) -> Event | None:
+    """An event without a delivery as one of its address, or None for one that tells nothing of it.
+
+    What a person says of a test message, which has no row in the ledger, is said to the sender all the same.
+    """
+    if event.email_norm is None and reason_of(event.told) in PERSONAL:
+        event = event._replace(email_norm=normalised(event.told.recipient))
+    return event if event.email_norm is not None else None
 
 
 def read_all(rows: Iterable[Waiting]) -> tuple[list[Event], dict[UUID, str]]:

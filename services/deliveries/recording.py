@@ -163,7 +163,7 @@ async def reject(uow: UnitOfWork, bound: dict[str, UUID], refused: list[tuple[Me
             **bound,
             **span(ids_of(messages)),
             "given_code": [receipt.code for _, receipt in refused],
-            "given_text": [words(receipt.text) for _, receipt in refused],
+            "given_text": [texts.shown(receipt.text) for _, receipt in refused],
         },
     )
     receipts = dict(zip(ids_of(messages), (receipt for _, receipt in refused), strict=True))
@@ -177,7 +177,7 @@ async def note_refusals(
     inactive: list[SuppressionFact] = []
     others: list[ContactLine] = []
     for row, receipt in refused:
-        data = {"code": receipt.code, "message": words(receipt.text)}
+        data = {"code": receipt.code, "message": texts.shown(receipt.text)}
         key = f"rejected:{row.id}"
         about = {"campaign_id": campaign_id, "delivery_id": row.id, "contact_id": row.contact_id, "at": row.at}
         if receipt.verdict is Verdict.INACTIVE:
@@ -195,11 +195,6 @@ async def note_refusals(
             others.append(ContactLine(kind=ContactEventKind.REJECTED, dedupe_key=key, data=data, **about))
     await suppress(uow, inactive)
     await write_lines(uow, others)
-
-
-def words(text: str) -> str:
-    """What the provider said, fit to be stored and shown: no control characters, at most 500 characters."""
-    return texts.FORBIDDEN_IN_PROSE.sub("", text)[:TEXT_LENGTH]
 
 
 async def doubt(

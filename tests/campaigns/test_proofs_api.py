@@ -14,7 +14,8 @@ from integrations.recording import RecordingMailer
 from models.campaigns import EmailDelivery
 from models.contacts import Contact, Suppression, SuppressionReason
 from models.records import AuditEvent
-from services import campaigns, previews
+from services import campaigns, contacts, previews
+from services.pages import requested
 from services.runtime import Runtime
 from tests import factories
 from tests.campaigns.calls import TEST, ask, asked, caller, gid, refused
@@ -131,6 +132,28 @@ async def test_a_provider_that_refuses_is_quoted(
     assert payload["sentTo"] == []
 
 
+async def test_a_test_to_an_inactive_address_marks_its_contact(
+    mailing_api: ApiClient, runtime: Runtime, mailer: RecordingMailer
+) -> None:
+    """Code 406 says the same of a test as of a campaign's message: the provider no longer mails the address."""
+    words = "You tried to send to a recipient that has been marked as inactive."
+
+    def answer(_: Envelope, __: Sequence[Message]) -> Outcome:
+        return Answered(receipts=[Receipt(Verdict.INACTIVE, None, 406, words)])
+
+    mailer.answer = answer
+    owner, campaign_id = await draft(runtime)
+    async with runtime.work.begin(owner.tenant) as uow:
+        contact = await contacts.create(uow, {"email": "Ada@example.com"})
+    await refused(caller(mailing_api, runtime, owner), TEST, campaignId=gid(campaign_id), to=["ada@example.com"])
+    reads = runtime.reads(owner.tenant)
+    row = await contacts.get(reads, contact.id)
+    assert row is not None
+    assert row.status == "bounced"
+    line = (await contacts.events_of(reads, [contact.id], requested()))[contact.id].rows[0]
+    assert (line.kind, line.data) == ("rejected", {"code": 406, "message": words})
+
+
 async def test_postmark_takes_a_test(runtime: Runtime) -> None:
     """Over real HTTP, the strict sandbox accepts the message and shows it in its ledger."""
     owner, campaign_id = await draft(runtime)
@@ -143,6 +166,7 @@ async def test_postmark_takes_a_test(runtime: Runtime) -> None:
             sender="news@nudge.example",
             public_url="https://nudge.example",
         )
-        assert await campaigns.send_test(provider.mailer, proof, timeout_seconds=5) == ["a@example.com"]
+        receipts = await campaigns.send_test(provider.mailer, proof, timeout_seconds=5)
+        assert campaigns.accepted_of(proof, receipts) == ["a@example.com"]
         (message,) = await provider.ledger(campaign_id)
     assert message["tag"] == "test"

@@ -363,18 +363,27 @@ async def test_the_list_after_the_bounce_is_told_once(runtime: Runtime, provider
         await progress(runtime, principal, campaign_id)
 
 
+@pytest.mark.parametrize(
+    ("event", "status"),
+    [
+        (bounce("HardBounce", 1, inactive=True), "bounced"),
+        (bounce("BadEmailAddress", 100_000, inactive=False), "bounced"),
+        (bounce("Unsubscribe", 16), "unsubscribed"),
+        (complaint(), "complained"),
+    ],
+)
 async def test_a_contact_made_anew_is_marked_with_its_address(
-    runtime: Runtime, provider: Provider, sender: Sender
+    runtime: Runtime, provider: Provider, sender: Sender, event: dict[str, Any], status: str
 ) -> None:
-    """Deleted and created again between the message and its bounce: the address is the same, so is its standing."""
+    """Deleted and created again between the message and its event: the address is the same, so is its standing."""
     principal, _, [message] = await accepted(runtime, provider, sender)
     [contact] = await runtime.reads(principal.tenant).rows(select(Contact.id))
     async with runtime.work.begin(principal.tenant) as uow:
         await contacts.remove(uow, contact.id)
         anew = await contacts.create(uow, {"email": message.recipients[0]})
-    await tell(runtime, of(message, bounce("HardBounce", 1, inactive=True)))
-    assert (await row_of(runtime, principal, anew.id)).status == ContactStatus.BOUNCED
-    assert [line.kind for line in await history(runtime, principal, anew.id)] == ["bounced"]
+    await tell(runtime, of(message, event))
+    assert (await row_of(runtime, principal, anew.id)).status == status
+    assert [line.kind for line in await history(runtime, principal, anew.id)] == [status]
 
 
 async def test_who_bounced_can_still_unsubscribe(runtime: Runtime, provider: Provider, sender: Sender) -> None:
@@ -407,6 +416,27 @@ async def test_a_bounced_contact_that_unsubscribes_over_the_api(runtime: Runtime
     async with runtime.work.begin(principal.tenant) as uow:
         await uow.execute(update(Contact).values(status=ContactStatus.COMPLAINED))
         assert (await contacts.unsubscribe(uow, contact_id)).status == ContactStatus.COMPLAINED
+
+
+@pytest.mark.parametrize(
+    ("event", "status"),
+    [
+        (complaint(), "complained"),
+        (change(suppress=True, reason="ManualSuppression", origin="Recipient"), "unsubscribed"),
+        (bounce("Unsubscribe", 16), "unsubscribed"),
+    ],
+)
+async def test_what_a_person_says_of_a_test_message(
+    runtime: Runtime, provider: Provider, sender: Sender, event: dict[str, Any], status: str
+) -> None:
+    """A test message has our campaign's id and no delivery: whoever got it is known by the address, to its sender."""
+    principal, message, stranger, contact_id = await same_address(runtime, provider, sender)
+    [contact] = await runtime.reads(principal.tenant).rows(select(Contact.id))
+    test = {**message.metadata, "delivery": str(new_id())}
+    await tell(runtime, {**of(message, event), "MessageID": str(new_id()), "Metadata": test})
+    assert (await row_of(runtime, principal, contact.id)).status == status
+    assert [line.kind for line in await history(runtime, principal, contact.id)] == [status]
+    assert (await row_of(runtime, stranger, contact_id)).status == "subscribed"
 
 
 @pytest.mark.parametrize("told", ["2999-01-01T00:00:00Z", "0001-01-01T00:00:00Z", None, "soon", 5])
