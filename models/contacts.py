@@ -7,6 +7,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from core.ids import new_id
 from models.base import Base, CreatedAt, Json, Key, OrganizationId, OrganizationKey, one_of
+from models.folding import folded_sql
 
 
 class ContactStatus(StrEnum):
@@ -83,7 +84,9 @@ class Contact(Base):
     # Lower-cased by the database, as `lower()` in a condition is not leakproof and would keep an index from use.
     last_name_norm: Mapped[str] = mapped_column(Computed("lower(coalesce(last_name, ''))", persisted=True))
     search_text: Mapped[str] = mapped_column(
-        Computed("lower(coalesce(first_name, '') || ' ' || coalesce(last_name, '') || ' ' || email)", persisted=True)
+        Computed(
+            folded_sql("coalesce(first_name, '') || ' ' || coalesce(last_name, '') || ' ' || email"), persisted=True
+        )
     )
 
 

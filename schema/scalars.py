@@ -100,7 +100,8 @@ SCALARS: dict[object, Any] = {
     EmailAddress: strawberry.scalar(
         name="EmailAddress",
         description=(
-            "An e-mail address in ASCII, at most 254 characters, compared without regard to case. "
+            "An e-mail address in ASCII, at most 254 characters, compared without regard to case; an international "
+            "domain is taken as punycode, and invisible padding is left out, in inputs as in filters. "
             "One that does not fit is answered with the userError INVALID_EMAIL."
         ),
         specified_by_url="https://www.rfc-editor.org/rfc/rfc5321#section-4.1.2",

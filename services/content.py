@@ -39,12 +39,12 @@ class GivenTexts(TypedDict, total=False):
 EMPTY: Final = Texts(subject="", html_content="", text_content="")
 
 
-def with_changes(texts: Texts, given: GivenTexts) -> Texts:
-    """The texts, where those that a caller gives take the place of the old ones."""
+def with_changes(old: Texts, given: GivenTexts) -> Texts:
+    """The old texts, with those that a caller gives in their place; a subject loses its invisible padding."""
     return Texts(
-        subject=given.get("subject", texts["subject"]) or "",
-        html_content=given.get("html_content", texts["html_content"]) or "",
-        text_content=given.get("text_content", texts["text_content"]) or "",
+        subject=texts.undirected(given["subject"] or "") if "subject" in given else old["subject"],
+        html_content=given.get("html_content", old["html_content"]) or "",
+        text_content=given.get("text_content", old["text_content"]) or "",
     )
 
 

@@ -1,31 +1,68 @@
-"""Short texts that people type or paste: names, tags, searches. What PostgreSQL or the eye can't take is refused."""
+"""Short texts that people type or paste: names, tags, fields, subjects, searches.
+
+What PostgreSQL or the eye cannot take is refused, with the clean text as the suggestion: controls, lone surrogates,
+and the right-to-left override, which shows another text than is stored. Padding that nobody sees is removed, so that
+the clean text is what is stored, and what is looked up: embeddings of direction, and the left-to-right override, come
+along with telephone numbers from address books. Isolates and marks are harmless where they are complete, and stay.
+"""
 
 import re
 import unicodedata
+from typing import Final
 
 from core.errors import ErrorCode, InvalidInput
+from services.characters import BREAKS, DIRECTIONS, EMBEDDINGS, ISOLATES, MARKS, UNSEEN_FORMATS, Cleaner
 
-# Invisible and without meaning; spreadsheets paste them along. Removed without a word.
-INVISIBLE = str.maketrans("", "", "\u00ad\u200b\u2060\ufeff")
-# C0 and C1 controls, lone surrogates (JSON can carry them, UTF-8 can't), and what turns the direction of text around.
-FORBIDDEN = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-FORBIDDEN_IN_PROSE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+# C0 and C1 controls, lone surrogates (JSON can carry them, UTF-8 cannot), and the right-to-left override.
+FORBIDDEN: Final = re.compile("[\x00-\x1f\x7f-\x9f\u202e\ud800-\udfff]")
+FORBIDDEN_IN_PROSE: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202e\ud800-\udfff]")
+EMBEDDED: Final = re.compile(f"[{EMBEDDINGS}]")
+ISOLATED: Final = re.compile(f"[{ISOLATES}]")
+END_OF_ISOLATE: Final = "\u2069"
+PADDING: Final = f"\u00ad{BREAKS}{MARKS}\u2060\u2066\u2067\u2068\u2069\ufeff"
+SPACES: Final = (
+    " \t\n\r\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000"
+)
+MAX_SHRINKING: Final = 4  # of how many characters NFC makes one; sorting the marks of longer texts takes too long
+BROKEN_LINES: Final = re.compile("[\t\n\r]+")
+ZERO_WIDTH_SPACE: Final = "\u200b"
 
 
 def line(text: str, *, field: tuple[str, ...], most: int) -> str:
     """One line of text in NFC, trimmed, without invisible characters; "" when nothing is left.
 
-    Raises `InvalidInput`: a control character, or more than `most` characters.
+    Joiners and selectors stay where a letter or an emoji needs them. Raises `InvalidInput`: a control character, or
+    more than `most` characters.
     """
-    refuse_controls(text, FORBIDDEN, field)
-    result = unicodedata.normalize("NFC", text.translate(INVISIBLE)).strip()
-    return within(result, field=field, most=most)
+    trimmed = text.strip(SPACES)
+    refuse_controls(trimmed, FORBIDDEN, field)
+    seen = Cleaner(UNSEEN_FORMATS, kept=DIRECTIONS).feed(trimmed).replace(ZERO_WIDTH_SPACE, "")
+    if seen.isascii() or len(seen) > MAX_SHRINKING * most:
+        return within(seen, field=field, most=most)
+    bare = unicodedata.normalize("NFC", undirected(seen, ends=PADDING + SPACES))
+    return within(bare, field=field, most=most)
 
 
 def prose(text: str, *, field: tuple[str, ...], most: int) -> str:
-    """A text as it is, line breaks and tabs included; raises as `line` does."""
+    """A text with its line breaks and tabs, without padding and embeddings of direction; raises as `line` does."""
     refuse_controls(text, FORBIDDEN_IN_PROSE, field)
-    return within(text, field=field, most=most)
+    return within(undirected(text), field=field, most=most)
+
+
+def undirected(text: str, *, ends: str = PADDING) -> str:
+    """The text without embeddings of direction, without padding at its ends, and without incomplete isolates."""
+    bare = EMBEDDED.sub("", text).strip(ends)
+    depth = 0
+    for each in ISOLATED.findall(bare):
+        depth += -1 if each == END_OF_ISOLATE else 1
+        if depth < 0:
+            break
+    return ISOLATED.sub("", bare) if depth else bare
+
+
+def is_blank(text: str) -> bool:
+    """Whether nothing of the text can be seen."""
+    return not Cleaner().feed(text).strip()
 
 
 def refuse_controls(text: str, forbidden: re.Pattern[str], field: tuple[str, ...]) -> None:
@@ -33,7 +70,7 @@ def refuse_controls(text: str, forbidden: re.Pattern[str], field: tuple[str, ...
     found = forbidden.search(text)
     if found is None:
         return
-    clean = forbidden.sub("", text).translate(INVISIBLE).strip()
+    clean = undirected(forbidden.sub("", BROKEN_LINES.sub(" ", text))).strip()
     raise InvalidInput(
         f"The text holds a control character (U+{ord(found.group()):04X} at position {found.start() + 1}).",
         field=field,

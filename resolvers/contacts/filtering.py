@@ -84,10 +84,9 @@ def few(values: Sequence[str], name: str) -> Sequence[str]:
 
 def tags(values: Sequence[str]) -> list[str]:
     """Tags to compare with, as tags are stored."""
-    field = (*FILTER, "tags")
-    return [" ".join(texts.line(value, field=field, most=LONGEST_TEXT).split()) for value in few(values, "tags")]
+    return [contacts.asked_tag(value, (*FILTER, "tags")) for value in few(values, "tags")]
 
 
 def text(value: str | None) -> str | None:
-    """A part of an address."""
+    """An address or a part of one."""
     return None if value is None else texts.line(value, field=(*FILTER, "email"), most=LONGEST_TEXT)

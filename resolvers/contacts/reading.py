@@ -28,8 +28,9 @@ Search = Annotated[
     str | None,
     strawberry.argument(
         description=(
-            "Words, each of which the address, first or last name must contain, without regard to case; "
-            "up to 200 characters, of which the first 5 words count."
+            "Words, each of which the address, first or last name must contain, without regard to case and form "
+            "(Unicode's compatibility caseless match: `STRASSE` finds `Straße`); up to 200 characters, of which the "
+            "first 5 words count."
         )
     ),
 ]

@@ -20,7 +20,8 @@ class CampaignStatusFilter:
 @strawberry.input(description="A name.")
 class CampaignNameFilter:
     contains: str | None = strawberry.field(
-        default=None, description="Has this somewhere in it, without regard to case; at most 200 characters."
+        default=None,
+        description="Has this somewhere in it, in any case, as `contacts(search:)` compares; at most 200 characters.",
     )
 
 

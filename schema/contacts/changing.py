@@ -7,14 +7,23 @@ from schema.contacts.contact import Contact
 from schema.errors import USER_ERRORS, UserError
 from schema.scalars import JSON, EmailAddress
 
-NAME = "Up to 200 characters, without control characters; null or empty clears it."
+NAME = (
+    "Up to 200 characters. Invisible padding is left out; INVALID with control characters or the right-to-left "
+    "override U+202E. Null or empty clears it."
+)
 CUSTOM_FIELDS = (
     "A JSON object: up to 100 fields, names of letters, digits and `_`, values that are scalars or lists of scalars; "
     "texts up to 1,000 characters, 16 KiB in all."
 )
 MERGED = " Merged into what is there: a null removes its field, null instead of the object removes all."
-TAGS = "Up to 100 tags of 1 to 64 characters, spaces trimmed and collapsed; upper and lower case differ."
-TIME_ZONE = "IANA name, e.g. `Europe/Berlin`; null clears it."
+TAGS = (
+    "Up to 100 tags of 1 to 64 characters, without invisible padding, spaces trimmed and collapsed; upper and lower "
+    "case differ."
+)
+TIME_ZONE = (
+    "IANA name, e.g. `Europe/Berlin`; null clears it. INVALID for any other, with a suggestion for names of Windows, "
+    "for cities and for names that are misspelt in one place."
+)
 CONTACT_ID = "The contact; NOT_FOUND when there is none."
 CONTACT_IDS = "Up to 1,000 contacts (TOO_MANY beyond); NOT_FOUND for one that is unknown, and nothing is changed."
 

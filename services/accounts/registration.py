@@ -15,7 +15,7 @@ from core.permissions import Role, Tenant
 from core.throttle import client_key
 from core.unit_of_work import UnitOfWork
 from models.organizations import Organization, User
-from services import addresses, audit
+from services import addresses, audit, texts
 from services.accounts.admission import Admission, count_sign_up, demand_open
 from services.addresses import Address
 
@@ -88,8 +88,8 @@ def new_account(organization_name: str, full_name: str, address: Address, passwo
     return NewAccount(
         organization_id=new_id(),
         user_id=new_id(),
-        organization_name=organization_name.strip(),
-        full_name=full_name.strip(),
+        organization_name=texts.line(organization_name, field=("input", "organizationName"), most=LONGEST_NAME),
+        full_name=texts.line(full_name, field=("input", "fullName"), most=LONGEST_NAME),
         address=address,
         password_hash=password_hash,
     )
@@ -112,15 +112,13 @@ def check_account(organization_name: str, email: str, password: str | None, full
 
 
 def check_name(name: str, field: str) -> list[NudgeError]:
-    """What is wrong with a name: it must be 1 to 120 characters without control characters."""
-    text, path = name.strip(), ("input", field)
-    if not text:
-        return [InvalidInput("Must not be empty.", field=path, code=ErrorCode.REQUIRED)]
-    if len(text) > LONGEST_NAME:
-        return [InvalidInput(f"At most {LONGEST_NAME} characters.", field=path, code=ErrorCode.TOO_LONG)]
-    if any(unicodedata.category(character) in {"Cc", "Cs"} for character in text):
-        return [InvalidInput("Must not contain control characters.", field=path)]
-    return []
+    """What is wrong with a name: it must be one line of 1 to 120 characters."""
+    path = ("input", field)
+    try:
+        found = texts.line(name, field=path, most=LONGEST_NAME)
+    except InvalidInput as error:
+        return [error]
+    return [] if found else [InvalidInput("Must not be empty.", field=path, code=ErrorCode.REQUIRED)]
 
 
 def check_password(password: str, email: str) -> list[NudgeError]:

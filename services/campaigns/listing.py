@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, and_, false, func, or_, select, true
 
 from core.db import Reads, kept
 from models.campaigns import Campaign, CampaignStatus
+from models.folding import folded, holds
 from services import pages, texts
 from services.campaigns.reading import CampaignRow, campaign_row, select_campaigns
 from services.content import LONGEST_NAME
@@ -84,7 +85,7 @@ def condition(wanted: CampaignFilter) -> ColumnElement[bool]:
         parts.append(Campaign.status.in_([str(status) for status in wanted.statuses]))
     if wanted.name_contains is not None:
         words = texts.line(wanted.name_contains, field=("filter", "name", "contains"), most=LONGEST_NAME)
-        parts.append(Campaign.name.icontains(words, autoescape=True))
+        parts.append(holds(folded(Campaign.name), words))
     parts += [condition(inner) for inner in wanted.every]
     if wanted.some is not None:
         parts.append(or_(false(), *(condition(inner) for inner in wanted.some)))

@@ -1,7 +1,7 @@
 """Contacts: the people an organisation writes to."""
 
 from services.contacts.changing import EmailTaken, change, create, remove, unsubscribe
-from services.contacts.fields import GivenFields
+from services.contacts.fields import GivenFields, asked_tag
 from services.contacts.filtering import EVERYONE, ContactFilter
 from services.contacts.history import EventRow, events_by_ids, events_of
 from services.contacts.reading import (
@@ -39,6 +39,7 @@ __all__ = [
     "UpsertResult",
     "UpsertStatus",
     "add_tags",
+    "asked_tag",
     "by_email",
     "by_ids",
     "change",

@@ -1,19 +1,18 @@
 """What may stand in a contact's fields. All that is wrong with a row is said at once."""
 
-import difflib
 import json
 import math
 import re
-import zoneinfo
 from collections.abc import Callable, Iterable, Mapping
-from functools import cache
 from typing import Final, TypedDict, TypeVar
 
 from core.errors import ErrorCode, InvalidInput, NudgeError
 from services import addresses, texts
+from services.contacts import zones
 
 LONGEST_NAME: Final = 200
 LONGEST_TAG: Final = 64
+LONGEST_TIME_ZONE: Final = 64
 MOST_TAGS: Final = 100
 MOST_CUSTOM_FIELDS: Final = 100
 LONGEST_CUSTOM_VALUE: Final = 1_000
@@ -88,33 +87,29 @@ def name(value: str | None, field: Path) -> str | None:
     return None if value is None else texts.line(value, field=field, most=LONGEST_NAME) or None
 
 
-@cache
-def time_zones() -> frozenset[str]:
-    """The names of the IANA database."""
-    return frozenset(zoneinfo.available_timezones()) - {"Factory", "localtime"}
-
-
 def time_zone(value: str | None, field: Path) -> str | None:
-    """An IANA name, in its own spelling; raises `InvalidInput` with the nearest name."""
-    if not value:
+    """An IANA name, in its own spelling; raises `InvalidInput`, with the name that was meant where that is clear."""
+    name = texts.line(value or "", field=field, most=LONGEST_TIME_ZONE)
+    if not name:
         return None
-    if value in time_zones():
-        return value
-    spellings = {zone.lower(): zone for zone in time_zones()}
-    wanted = value[:LONGEST_TAG].lower().replace(" ", "_")
-    near = difflib.get_close_matches(wanted, spellings, 1) or [
-        zone for zone in sorted(spellings) if zone.endswith("/" + wanted)
-    ]
+    if name in zones.names():
+        return name
+    meant = zones.meant(name)
     raise InvalidInput(
-        "Not a time zone of the IANA database.",
+        "Not a time zone of the IANA database, which writes them as Europe/Berlin.",
         field=field,
-        suggestion=f"Did you mean {spellings[near[0]]}?" if near else "Write it as Europe/Berlin.",
+        suggestion=f"Did you mean {meant}?" if meant else None,
     )
+
+
+def asked_tag(value: str, field: Path) -> str:
+    """A tag to look up, in the form in which tags are stored; raises `InvalidInput` for what no tag can hold."""
+    return " ".join(texts.line(value, field=field, most=LONGEST_TAG * 4).split())
 
 
 def tag(value: str, field: Path) -> str:
     """A tag of 1 to 64 characters, trimmed and with single spaces; upper and lower case differ."""
-    result = " ".join(texts.line(value, field=field, most=LONGEST_TAG * 4).split())
+    result = asked_tag(value, field)
     if not result:
         raise InvalidInput("A tag can't be empty.", field=field)
     return texts.within(result, field=field, most=LONGEST_TAG)

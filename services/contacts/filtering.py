@@ -12,6 +12,8 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, and_, false, not_, or_, select, true
 
 from models.contacts import Contact, ContactStatus, ContactTag, ListMembership
+from models.folding import holds
+from services import addresses
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,14 +68,14 @@ def status_and_time(wanted: ContactFilter) -> list[ColumnElement[bool]]:
 
 
 def email_parts(wanted: ContactFilter) -> list[ColumnElement[bool]]:
-    """The address, without regard to case."""
+    """The address, in the form in which addresses are compared."""
     parts: list[ColumnElement[bool]] = []
     if wanted.email is not None:
-        parts.append(Contact.email_norm == wanted.email.strip().lower())
+        parts.append(Contact.email_norm == addresses.asked(wanted.email))
     if wanted.email_starts_with is not None:
-        parts.append(Contact.email_norm.startswith(wanted.email_starts_with.lower(), autoescape=True))
+        parts.append(Contact.email_norm.startswith(addresses.part(wanted.email_starts_with), autoescape=True))
     if wanted.email_contains is not None:
-        parts.append(Contact.email_norm.contains(wanted.email_contains.lower(), autoescape=True))
+        parts.append(Contact.email_norm.contains(addresses.part(wanted.email_contains), autoescape=True))
     return parts
 
 
@@ -98,10 +100,15 @@ def tagged(tags: Sequence[str]) -> ColumnElement[bool]:
 
 
 def matching(words: Sequence[str]) -> ColumnElement[bool]:
-    """Contacts whose address or names hold every word somewhere; the words are in lower case."""
-    return and_(true(), *(Contact.search_text.contains(word, autoescape=True) for word in words))
+    """Contacts whose address or names hold every word somewhere, as the database folds case."""
+    return and_(true(), *(or_(*(holds(Contact.search_text, form) for form in forms(word))) for word in words))
+
+
+def forms(word: str) -> list[str]:
+    """A word of a search, and how it would stand in an address if it was the address of an international domain."""
+    return [word] if word.isascii() else list(dict.fromkeys([word, addresses.part(word)]))
 
 
 def search_words(search: str | None, *, most: int = 5) -> list[str]:
-    """The words of a search, in lower case; those beyond `most` narrow nothing."""
-    return list(dict.fromkeys((search or "").lower().split()))[:most]
+    """The words of a search as they were typed; those beyond `most` narrow nothing."""
+    return list(dict.fromkeys((search or "").split()))[:most]

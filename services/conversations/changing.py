@@ -90,14 +90,14 @@ def check_text(text: str) -> str:
     """The text without the blanks around it; raises `InvalidInput` when it is empty, too long or holds controls."""
     field = ("input", "text")
     said = texts.prose(text, field=field, most=LONGEST_TEXT).strip()
-    if not said.translate(texts.INVISIBLE).strip():
+    if texts.is_blank(said):
         raise InvalidInput("Say something to Maya.", field=field, code=ErrorCode.REQUIRED)
     return said
 
 
 async def take_floor(uow: UnitOfWork, conversation_id: UUID | None, said: str) -> UUID:
     """Lock a conversation for the next message, naming it if it has no name; one reply at a time."""
-    title = said.translate(texts.INVISIBLE).strip().splitlines()[0][:TITLE_FROM_TEXT].strip()
+    title = texts.undirected(said.strip().splitlines()[0])[:TITLE_FROM_TEXT].strip()
     locked = await uow.rows(
         update(Conversation)
         .where(Conversation.id == conversation_id)

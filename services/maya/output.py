@@ -10,7 +10,7 @@ import re
 import string
 from typing import Final
 
-from services.maya.cleaning import clean
+from services.characters import Cleaner
 
 ENTITY: Final = re.compile(r"&#?[A-Za-z0-9]{1,31};")
 ENTITY_BEGUN: Final = re.compile(r"&(#?[A-Za-z0-9]{0,31})?")
@@ -27,11 +27,12 @@ class OutputFilter:
         self.own_url = own_url
         self.rules = {"]": self._bracket, "&": _entity, ":": _colon, "w": _www, "W": _www}
         self.triggers = {own_url[:1], *BREAKS, *self.rules}
+        self.cleaner = Cleaner()
         self.held = ""
 
     def feed(self, piece: str) -> str:
         """The text that is certain after the next piece; what may be the start of a construct waits."""
-        return self._pass(self.held + clean(piece), final=False)
+        return self._pass(self.held + self.cleaner.feed(piece), final=False)
 
     def finish(self) -> str:
         """What was waiting, at the end of the text."""

@@ -20,7 +20,7 @@ from models.contacts import ContactStatus
 from services import campaigns, contacts
 from services.campaigns import CampaignRow
 from services.deliveries.progress import Figures, read_stats
-from services.maya.cleaning import clean, cleaned
+from services.maya.cleaning import cleaned
 
 LONGEST_RESULT: Final = 12_000
 LONGEST_TEXT: Final = 120
@@ -73,7 +73,7 @@ async def count_contacts(reads: Reads, arguments: CountContacts) -> object:
         return {"total": sum(counted.values()), "by_status": {str(status): n for status, n in counted.items()}}
     wanted = contacts.ContactFilter(
         statuses=None if arguments.status is None else [ContactStatus(arguments.status)],
-        tags_any=None if arguments.tag is None else [clean(arguments.tag)],
+        tags_any=None if arguments.tag is None else [contacts.asked_tag(arguments.tag, ("tag",))],
     )
     return {"total": await contacts.count(reads, wanted)}
 

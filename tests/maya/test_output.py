@@ -14,6 +14,8 @@ PARTS = [
     "![", "!", "[", "]", "](", "]:", "(", ")", "<", "<img src=", "</a>", "&#58;", "&", "&colon;", ";", ":",
     "//", "\\", "http", "https://", "www", "WWW.", ".", OWN, f"{OWN}/", f"{OWN}.evil.example", OWN[:9],
     "evil.example",    " ", "\n", "word", "\u200b", "\x00", "\ud800", "é", "h",
+    "\u200d", "\u200c", "\ufe0f", "❤", "👨",
+    "م", "葛", "\U000e0100", "1", "🏴", "\U000e0067", "\U000e007f", "\u202e", "ไ",
 ]  # fmt: skip
 hostile = st.lists(st.sampled_from(PARTS) | st.text(max_size=4), max_size=30).map("".join)
 
@@ -84,7 +86,7 @@ def test_plain_words_do_not_wait() -> None:
 
 
 def test_cleaning() -> None:
-    """Controls, zero-width, direction, tag characters and variation selectors go; line feeds and letters stay."""
+    """Controls, direction, and zero-width, tag and selector characters that nothing needs go; the rest stays."""
     assert clean("a\x00b\u200bc\u202ed\U000e0041e\ufe0f\n\tü 日本 🙂\ud800") == "abcde\n\tü 日本 🙂"
     assert clipped("x" * 10, 5) == "xxxx…"
     assert cleaned({"n\x00": ["a\u200b" * 3, 1, None, True, 0.5]}, longest_text=2) == {

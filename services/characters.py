@@ -1,0 +1,104 @@
+"""Which characters of a text are seen, or needed by one that is: those that join, vary or spell others.
+
+The ranges are Unicode's default ignorable and format characters. They are written out, as Python 3.11 does not know
+the newest letters and emoji, and takes them for unassigned. Visible format characters, such as Arabic number signs,
+are in none of them.
+"""
+
+import re
+import unicodedata
+from typing import Final
+
+MARKS: Final = "\u061c\u200e\u200f"
+EMBEDDINGS: Final = "\u202a-\u202e"
+ISOLATES: Final = "\u2066-\u2069"
+JOINERS: Final = "\u200c\u200d"
+BREAKS: Final = "\u200b"
+SELECTORS: Final = "\ufe00-\ufe0f"
+IDEOGRAPH_SELECTORS: Final = "\U000e0100-\U000e01ef"
+MONGOLIAN: Final = "\u180b-\u180f"
+FLAG, TAGS, LAST_TAG, MAX_TAGS = "\U0001f3f4", "\U000e0030-\U000e0039\U000e0061-\U000e007a", "\U000e007f", 6
+FORMATS: Final = (
+    f"\u00ad{MARKS}{MONGOLIAN}{BREAKS}{JOINERS}{EMBEDDINGS}\u2060-\u206f{SELECTORS}\ufeff\ufff0-\ufffb"
+    "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
+)
+# Surrogates, private use, and what Unicode says is no character.
+NOT_CHARACTERS: Final = "\ud800-\udfff\ue000-\uf8ff\ufdd0-\ufdef\ufffe\uffff\U000f0000-\U0010ffff" + "".join(
+    f"{chr(plane * 0x10000 + 0xFFFE)}{chr(plane * 0x10000 + 0xFFFF)}" for plane in range(1, 15)
+)
+CONTROLS: Final = "\x00-\x08\x0b-\x1f\x7f-\x9f"
+
+UNSEEN: Final = re.compile(f"[{CONTROLS}{FORMATS}{NOT_CHARACTERS}]")
+UNSEEN_FORMATS: Final = re.compile(f"[{FORMATS}]")
+DIRECTIONS: Final = re.compile(f"[{MARKS}{EMBEDDINGS}{ISOLATES}]")
+IDEOGRAPHS: Final = re.compile("[\u3005-\u3007\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003fffd]")
+MONGOLIAN_LETTERS: Final = re.compile("[\u1800-\u18af\U00011660-\U0001167f]")
+# Scripts that are written without spaces between words, and break lines where there is a zero width space.
+UNSPACED: Final = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u1950-\u1aaf]")
+TAG: Final = re.compile(f"[{TAGS}]")
+# Latin and Greek join nothing, wherever in Unicode their letters are.
+JOINING: Final = re.compile("[\u0590-\u1dbf\u2190-\u2bff\u3000-\U0003fffd\ufe0f]")
+KEYCAPS: Final = "#*0123456789"
+
+
+class Cleaner:
+    """Leaves out what nobody sees, of one text that may come in pieces: the result does not depend on the cuts.
+
+    What stands in `unseen` goes, unless a character before it needs it, and except `kept`.
+    """
+
+    def __init__(self, unseen: re.Pattern[str] = UNSEEN, kept: re.Pattern[str] | None = None) -> None:
+        self.unseen = unseen
+        self.kept = kept
+        self.before = ""
+        self.tags = 0
+
+    def feed(self, text: str) -> str:
+        """The next piece without them."""
+        parts: list[str] = []
+        at = 0
+        for found in self.unseen.finditer(text):
+            if found.start() > at:
+                self._saw(text[found.start() - 1])
+            parts.append(text[at : found.start()])
+            at = found.end()
+            char = found.group()
+            if self._is_needed(char) or (self.kept and self.kept.match(char)):
+                self._saw(char)
+                parts.append(char)
+        if at < len(text):
+            self._saw(text[-1])
+        parts.append(text[at:])
+        return "".join(parts)
+
+    def _saw(self, char: str) -> None:
+        self.tags = self.tags + 1 if "\U000e0020" <= char <= LAST_TAG else 0
+        if not self.tags:
+            self.before = char
+
+    def _is_needed(self, char: str) -> bool:
+        """Whether the character before makes something of this one. None makes anything of two in a row."""
+        if "\U000e0000" <= char <= LAST_TAG:
+            return self._spells_flag(char)
+        if char in JOINERS:
+            return JOINING.match(self.before) is not None
+        if char in BREAKS:
+            return UNSPACED.match(self.before) is not None
+        if "\ufe00" <= char <= "\ufe0f":
+            return _takes_selectors(self.before)
+        if "\U000e0100" <= char <= "\U000e01ef":
+            return IDEOGRAPHS.match(self.before) is not None
+        return "\u180b" <= char <= "\u180f" and MONGOLIAN_LETTERS.match(self.before) is not None
+
+    def _spells_flag(self, char: str) -> bool:
+        """Whether a tag character is the next of a region's code after a flag, or the end of one."""
+        if self.before != FLAG:
+            return False
+        return 0 < self.tags <= MAX_TAGS if char == LAST_TAG else self.tags < MAX_TAGS and bool(TAG.match(char))
+
+
+def _takes_selectors(char: str) -> bool:
+    """Whether a character has variants: of ASCII those of keycaps, else a letter, number, sign or emoji."""
+    if char <= "\x7f":
+        return char != "" and char in KEYCAPS
+    return unicodedata.category(char)[0] in "LNPS" or (char >= "\U0001f000" and not char >= "\U000e0000")

@@ -1,0 +1,249 @@
+"""Whatever is stored is found by every way of asking, in whatever case and form it is asked for."""
+
+import unicodedata
+from collections.abc import Callable
+from typing import Unpack
+
+import orjson
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import insert
+
+from core.errors import Refusals
+from core.permissions import Principal, Role
+from models.contacts import Suppression, SuppressionReason
+from services import campaigns, contacts, pages
+from services.contacts import ContactFilter, GivenFields
+from services.maya import tools
+from services.pages import PageRequest
+from services.runtime import Runtime
+from tests import factories
+from tests.client import ApiClient
+
+
+async def create(runtime: Runtime, principal: Principal, **fields: Unpack[GivenFields]) -> contacts.ContactRow:
+    """A new contact."""
+    given: GivenFields = {"email": f"c{next(factories.numbers)}@example.com", **fields}
+    async with runtime.work.begin(principal.tenant) as uow:
+        return await contacts.create(uow, given)
+
+
+async def found(runtime: Runtime, principal: Principal, search: str) -> int:
+    """How many contacts a search finds."""
+    return await contacts.count(runtime.reads(principal.tenant), search=search)
+
+
+NAMES = [
+    ("İbrahim", ["İbrahim", "ibrahim", "IBRAHIM", "İBRAHİM", "I\u0307brahim", "i\u0307brahim", "brahim"]),
+    ("Işık", ["Işık", "ışık", "IŞIK", "işik"]),
+    ("Straße", ["Straße", "STRASSE", "strasse", "STRAẞE", "straße"]),
+    ("STRASSE", ["Straße", "strasse"]),
+    ("Σίσυφος", ["Σίσυφος", "ΣΊΣΥΦΟΣ", "σίσυφοσ", "ΣΊΣΥ"]),
+    ("ΣΊΣΥΦΟΣ", ["Σίσυφος", "σίσυφος"]),
+    ("ǅemal", ["ǅemal", "ǆemal", "Ǆemal", "džemal", "Džemal"]),
+    ("Müller", ["Müller", "MÜLLER", "Mu\u0308ller", "MU\u0308LLER"]),
+    ("Mu\u0308ller", ["Müller"]),
+    ("Ａｄａ", ["ada", "ＡＤＡ"]),
+    ("ﬁona", ["fiona", "FIONA", "ﬁona"]),
+    ("Ἀχιλλεύς", ["ἀχιλλεύς", "ἈΧΙΛΛΕΎΣ"]),
+    ("ᾳδης", ["ᾳδης", "ΑΙΔΗΣ"]),
+    ("Աւետիս և", ["ԱՒԵՏԻՍ", "ԵՒ"]),
+    ("Ольга", ["ОЛЬГА", "ольга"]),
+    ("Ꮳꭶ", ["ꮳꭶ", "Ꮳꭶ"]),
+    ("한국", [unicodedata.normalize("NFD", "한국"), "한국"]),
+    ("50%_off\\", ["%", "_", "\\", "50%_OFF\\", "５０％"]),
+    ("می\u200cخواهم", ["می\u200cخواهم"]),
+    ("葛\U000e0100城", ["葛\U000e0100", "城"]),
+    ("\u202aAda\u202c", ["\u202aAda\u202c", "\u200eada", "Ada\u200b"]),
+]
+
+
+@pytest.mark.parametrize(("name", "searches"), NAMES, ids=[ascii(name) for name, _ in NAMES])
+async def test_names_are_found_in_every_case_and_form(runtime: Runtime, name: str, searches: list[str]) -> None:
+    """A contact is found by its first or last name, whole or in part, however it is typed; and no other is."""
+    principal = await factories.organization(runtime)
+    await create(runtime, principal, first_name=name)
+    await create(runtime, principal, last_name=name)
+    await create(runtime, principal, first_name="Other", last_name="Person")
+    for search in (name, *searches):
+        assert await found(runtime, principal, search) == 2, ascii(search)
+    assert await found(runtime, principal, f"{name} {searches[0]} Other") == 0
+
+
+CASED = st.characters(categories=["Lu", "Ll", "Lt", "Mn"], max_codepoint=0x2FFF, exclude_characters="\u0345")
+NAMED = st.text(CASED, min_size=1, max_size=8).filter(lambda text: unicodedata.category(text[0]) != "Mn")
+WAYS: tuple[Callable[[str], str], ...] = (
+    str,
+    str.upper,
+    str.lower,
+    str.title,
+    str.swapcase,
+    str.casefold,
+    *(lambda text, form=form: unicodedata.normalize(form, text) for form in ("NFC", "NFD", "NFKC", "NFKD")),
+)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(name=NAMED)
+async def test_every_name_is_found_as_python_writes_it(
+    runtime: Runtime, one_principal: Principal, *, name: str
+) -> None:
+    """Upper, lower, title and folded case and each normal form, as Python makes them, find what was stored."""
+    row = await create(runtime, one_principal, first_name=name)
+    reads = runtime.reads(one_principal.tenant)
+    for way in WAYS:
+        page = await contacts.page(
+            reads, PageRequest(size=100), contacts.CREATED_AT, search=f"{way(name)} {row.email}"
+        )
+        assert [each.id for each in page.rows] == [row.id], (ascii(name), ascii(way(name)))
+
+
+@pytest.fixture(scope="module")
+async def one_principal(runtime: Runtime) -> Principal:
+    return await factories.organization(runtime)
+
+
+@pytest.mark.parametrize(("name", "searches"), NAMES[:10], ids=[ascii(name) for name, _ in NAMES[:10]])
+async def test_campaigns_are_found_likewise(runtime: Runtime, name: str, searches: list[str]) -> None:
+    """A part of a campaign's name finds it as a contact's name does."""
+    principal = await factories.organization(runtime)
+    async with runtime.work.begin(principal.tenant) as uow:
+        await campaigns.create(uow, {"name": name})
+        await campaigns.create(uow, {"name": "Other"})
+    reads = runtime.reads(principal.tenant)
+    for search in (name, *searches):
+        assert await campaigns.count(reads, campaigns.CampaignFilter(name_contains=search)) == 1, ascii(search)
+
+
+TAGS = [
+    ("❤\ufe0f fans", ["❤\ufe0f fans", " ❤\ufe0f  fans "]),
+    ("👨\u200d👩\u200d👧 family", ["👨\u200d👩\u200d👧 family"]),
+    (
+        "🏴\U000e0067\U000e0062\U000e0073\U000e0063\U000e0074\U000e007f clan",
+        ["🏴\U000e0067\U000e0062\U000e0073\U000e0063\U000e0074\U000e007f clan"],
+    ),
+    ("می\u200cخواهم", ["می\u200cخواهم"]),
+    ("ශ්\u200dරී", ["ශ්\u200dරී"]),
+    ("Ångström", ["Ångström", unicodedata.normalize("NFD", "Ångström"), "\u212bngström"]),
+    ("vip", ["vip", " vip\u200b", "\u202avip\u202c", "\u2068vip\u2069", "v\u200dip", "vip\n", "\ufeffvip"]),
+    (" gold \u00a0 club ", ["gold club", "gold\u00a0club", "gold\tclub".replace("\t", " \u3000")]),
+]
+
+
+@pytest.mark.parametrize(("tag", "asked"), TAGS, ids=[ascii(tag) for tag, _ in TAGS])
+async def test_tags_are_asked_for_as_they_are_stored(
+    runtime: Runtime, api: ApiClient, tag: str, asked: list[str]
+) -> None:
+    """Filter, Maya's tool and removal find a tag as it was given, and in each way it might be pasted."""
+    principal = await factories.organization(runtime)
+    row = await create(runtime, principal, tags=[tag])
+    await create(runtime, principal, tags=["another"])
+    reads = runtime.reads(principal.tenant)
+    client = api.as_(factories.token(runtime, principal))
+    for each in (tag, *asked):
+        arguments = orjson.dumps({"status": None, "tag": each}).decode()
+        succeeded, answer = await tools.use(reads, Role.OWNER, "count_contacts", arguments)
+        assert succeeded
+        assert orjson.loads(answer)["data"] == {"total": 1}, ascii(each)
+        for name in ("hasAny", "hasAll"):
+            document = f"query($tags: [String!]) {{ contacts(filter: {{tags: {{{name}: $tags}}}}) {{ totalCount }} }}"
+            assert await client.execute(document, {"tags": [each]}) == {"contacts": {"totalCount": 1}}
+    async with runtime.work.begin(principal.tenant) as uow:
+        await contacts.remove_tags(uow, [row.id], [asked[-1]])
+    assert (await contacts.tags_of(reads, [row.id]))[row.id] == []
+
+
+ADDRESSES = [
+    (
+        "Ada@Example.com",
+        [
+            "ada@example.com",
+            "ADA@EXAMPLE.COM",
+            " ada@example.com\n",
+            "\u200bada@example.com",
+            "ada\u200b@example.com",
+            "ada@example.com\ufeff",
+            "\u202aada@example.com\u202c",
+            "\u2068ada@example.com\u2069",
+            "a\u00adda@example.com",
+            "ada@example.com\u200e",
+        ],
+    ),
+    (
+        "ada@münchen.example",
+        ["ada@münchen.example", "ada@MÜNCHEN.example", "ada@xn--mnchen-3ya.example", "ADA@mu\u0308nchen.example"],
+    ),
+    ("ada@straße.example", ["ada@straße.example", "ada@xn--strae-oqa.example"]),
+]
+
+
+@pytest.mark.parametrize(("email", "asked"), ADDRESSES, ids=[ascii(email) for email, _ in ADDRESSES])
+async def test_addresses_are_asked_for_as_they_are_stored(runtime: Runtime, email: str, asked: list[str]) -> None:
+    """Look-up, filters, search, upsert and the suppression list meet an address however it is pasted."""
+    principal = await factories.organization(runtime)
+    row = await create(runtime, principal, email=email)
+    await create(runtime, principal)
+    reads = runtime.reads(principal.tenant)
+    for each in (email, *asked):
+        by_email = await contacts.by_email(reads, each)
+        assert by_email is not None, ascii(each)
+        assert by_email.id == row.id
+        bare = each.strip()
+        for wanted in (
+            ContactFilter(email=each),
+            ContactFilter(email_starts_with=bare),
+            ContactFilter(email_contains=bare),
+        ):
+            assert await contacts.count(reads, wanted) == 1, (ascii(each), wanted)
+        assert await found(runtime, principal, each) == 1, ascii(each)
+        async with runtime.work.begin(principal.tenant) as uow:
+            [result] = await contacts.upsert(uow, [{"email": each, "first_name": "Ada"}])
+        assert result.contact is not None
+        assert result.contact.id == row.id
+    domain = ContactFilter(email_contains=email.rpartition("@")[2])
+    assert await contacts.count(reads, domain) == (2 if email.lower().endswith("@example.com") else 1)
+
+
+async def test_a_joiner_that_a_domain_needs_is_not_left_out(runtime: Runtime) -> None:
+    """Without it the address would be at another domain; our library takes no such domain, nor do we."""
+    principal = await factories.organization(runtime)
+    for text in ("ada@نامه\u200cای.example", "ada@ශ්\u200dරී.example"):
+        with pytest.raises(Refusals):
+            await create(runtime, principal, email=text)
+
+
+async def test_an_address_that_is_suppressed_stays_so_however_it_is_written(runtime: Runtime) -> None:
+    """The suppression list is asked by the address as it is compared."""
+    principal = await factories.organization(runtime)
+    async with runtime.work.begin(principal.tenant) as uow:
+        values = {"organization_id": principal.organization_id, "email_norm": "ada@xn--mnchen-3ya.example"}
+        await uow.execute(insert(Suppression).values(**values, reason=SuppressionReason.COMPLAINT))
+    row = await create(runtime, principal, email="\u200bADA@MÜNCHEN.example")
+    assert row.status == "complained"
+
+
+async def test_a_page_goes_on_after_any_name(runtime: Runtime) -> None:
+    """A cursor holds whatever a last name can hold."""
+    principal = await factories.organization(runtime)
+    names = [
+        "A\u2067b\u2069c",
+        "שלום (ABC\u200f)",
+        "❤\ufe0f",
+        "می\u200cخواهم",
+        "葛\U000e0100",
+        "Zuse",
+        "İ",
+        "\U0001fae9",
+    ]
+    for name in names:
+        await create(runtime, principal, last_name=name)
+    reads = runtime.reads(principal.tenant)
+    seen: list[str | None] = []
+    after = None
+    for _ in names:
+        page = await contacts.page(reads, PageRequest(size=1, after=after), contacts.LAST_NAME)
+        seen += [row.last_name for row in page.rows]
+        after = page.cursors[-1]
+    assert sorted(map(str, seen)) == sorted(names)
+    assert pages.requested().size

@@ -1,0 +1,93 @@
+"""Which time zone a name that is none was meant to be."""
+
+import pytest
+from babel.core import get_global
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from core.errors import InvalidInput
+from services.contacts import fields, zones
+
+# As CLDR maps them; zone names that people export from Outlook, Dynamics and Exchange.
+WINDOWS = {
+    "W. Europe Standard Time": "Europe/Berlin",
+    "GMT Standard Time": "Europe/London",
+    "Romance Standard Time": "Europe/Paris",
+    "Central Europe Standard Time": "Europe/Budapest",
+    "Eastern Standard Time": "America/New_York",
+    "Pacific Standard Time": "America/Los_Angeles",
+    "Tokyo Standard Time": "Asia/Tokyo",
+    "AUS Eastern Standard Time": "Australia/Sydney",
+    "e. south america standard time": "America/Sao_Paulo",
+    "Arabian Standard Time": "Asia/Dubai",
+    "SE Asia Standard Time": "Asia/Bangkok",
+}
+
+
+@pytest.mark.parametrize(
+    ("value", "meant"),
+    [
+        *WINDOWS.items(),
+        ("europe/berlin", "Europe/Berlin"),
+        ("Berlin", "Europe/Berlin"),
+        ("new york", "America/New_York"),
+        ("America/New York", "America/New_York"),
+        ("Eurpe/Berlin", "Europe/Berlin"),
+        ("Europe/Belrin", "Europe/Berlin"),
+        ("Europe/Berlim", "Europe/Berlin"),
+        ("Europe/Berlinn", "Europe/Berlin"),
+        ("America/Buens_Aires", "America/Buenos_Aires"),
+        *(
+            (value, None)
+            for value in ("Z", "UTC+1", "GMT+2", "+01:00", "CEST", "PDT", "Nowhere", "Europe", "Mars/Olympus", "")
+        ),
+        ("Europe/Berlinlinlin", None),
+    ],
+)
+def test_only_what_is_near_is_suggested(value: str, meant: str | None) -> None:
+    """A name of Windows, another spelling, a city or one slip has a suggestion; anything else has none."""
+    assert zones.meant(value) == meant
+    if value:
+        with pytest.raises(InvalidInput) as refused:
+            fields.time_zone(value, ("timeZone",))
+        assert refused.value.suggestion == (f"Did you mean {meant}?" if meant else None)
+
+
+def distance(one: str, other: str) -> int:
+    """The edits between two texts, by the textbook."""
+    row = list(range(len(other) + 1))
+    for at, char in enumerate(one, 1):
+        before, row = row, [at]
+        for place, letter in enumerate(other, 1):
+            row.append(min(before[place] + 1, row[-1] + 1, before[place - 1] + (char != letter)))
+    return row[-1]
+
+
+@settings(max_examples=50, deadline=None)
+@given(zone=st.sampled_from(sorted(zones.names())), letter=st.sampled_from("aeiou/_x"), data=st.data())
+def test_a_slip_never_leads_far(zone: str, letter: str, data: st.DataObject) -> None:
+    """A letter put into a name, or put in place of one, leads to a name at most two edits away, or to none."""
+    at, more = data.draw(st.integers(0, len(zone))), data.draw(st.booleans())
+    value = zone[:at] + letter + zone[at + (not more) :]
+    meant = zones.meant(value)
+    if meant is None or meant == value:
+        return
+    ways = [
+        meant,
+        meant.rpartition("/")[2],
+        *(name for name, zone in get_global("windows_zone_mapping").items() if zone == meant),
+    ]
+    bare = [way.lower().replace("_", " ").replace(" ", "") for way in (value, *ways)]
+    assert min(distance(bare[0], each) for each in bare[1:]) <= 2
+
+
+def test_padding_of_a_zone_is_left_out() -> None:
+    """A zone's name is stored without what is pasted along with it."""
+    for value in (" Europe/Berlin\n", "\u200bEurope/Berlin", "\u202aEurope/Berlin\u202c"):
+        assert fields.time_zone(value, ("timeZone",)) == "Europe/Berlin"
+    assert fields.time_zone(" ", ("timeZone",)) is None
+
+
+def test_a_suggestion_costs_a_look_up_for_each_letter() -> None:
+    """The names are not compared one by one: a value is looked up as it is, and less one letter each."""
+    assert len(list(zones._slips("x" * zones.LONGEST))) == zones.LONGEST + 1

@@ -1,0 +1,110 @@
+"""Names, tags, fields and subjects as they are stored."""
+
+import unicodedata
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from core.errors import InvalidInput
+from services import texts
+from tests.texts.test_characters import NEEDED
+
+FIELD = ("input", "name")
+
+
+def line(text: str) -> str:
+    """The line."""
+    return texts.line(text, field=FIELD, most=200)
+
+
+def prose(text: str) -> str:
+    """The prose."""
+    return texts.prose(text, field=FIELD, most=200)
+
+
+@pytest.mark.parametrize(
+    ("given", "stored"),
+    [
+        ("\u202a+49 30 1\u202c", "+49 30 1"),
+        ("\u202d+49 30 1\u202c", "+49 30 1"),
+        ("\u2066+49 30 1\u2069", "+49 30 1"),
+        ("\u2068Ada\u2069", "Ada"),
+        ("\u200eAda\u200e", "Ada"),
+        (" \u200f Ada \u200b\u2060\ufeff ", "Ada"),
+        ("\ufeffAda\u00ad", "Ada"),
+        ("Ada\r\n", "Ada"),
+        ("\tAda\u00a0", "Ada"),
+        ("A\u2068b\u2069c", "A\u2068b\u2069c"),
+        ("A\u2067b", "Ab"),
+        ("A\u2069b\u2068c", "Abc"),
+        ("שלום (ABC\u200f)", "שלום (ABC\u200f)"),
+        ("A\u202ab\u202cc", "Abc"),
+        ("A\u200bda\u200d", "Ada"),
+        ("❤\ufe0f fans", "❤\ufe0f fans"),
+        ("Mu\u0308ller", "Müller"),
+        ("\u200b", ""),
+        ("\u2066\u2069", ""),
+    ],
+)
+def test_padding_is_left_out(given: str, stored: str) -> None:
+    """A line loses padding and incomplete isolates; whole isolates, marks and joiners within it stay."""
+    assert line(given) == stored
+    assert line(stored) == stored
+
+
+@pytest.mark.parametrize(
+    ("given", "stored"),
+    [
+        ("\u202a+49 30 1\u202c", "+49 30 1"),
+        ("\u2066+49 30 1\u2069", "+49 30 1"),
+        ("a\u202db\u202c\n\tc ", "ab\n\tc "),
+        ("a\u2068b\u2069 c", "a\u2068b\u2069 c"),
+        ("a\u2068b c", "ab c"),
+        ("one\u00ad two\u200bthree", "one\u00ad two\u200bthree"),
+        ("", ""),
+    ],
+)
+def test_prose_loses_directions_alone(given: str, stored: str) -> None:
+    """A longer text loses padding at its ends and embeddings; blanks, breaks and hyphens stay."""
+    assert prose(given) == stored
+
+
+@pytest.mark.parametrize(
+    ("given", "suggestion"),
+    [
+        ("\u202egnp.exe", "Write it as 'gnp.exe'."),
+        ("Bell\x07", "Write it as 'Bell'."),
+        ("Ada\tLovelace", "Write it as 'Ada Lovelace'."),
+        ("Ada\r\nLovelace", "Write it as 'Ada Lovelace'."),
+        ("\ud83d\u202a", "Remove it."),
+        ("\x00", "Remove it."),
+    ],
+)
+def test_what_is_refused_has_a_suggestion(given: str, suggestion: str) -> None:
+    """A control, a lone surrogate or a right-to-left override is refused, and the suggestion is what would do."""
+    with pytest.raises(InvalidInput) as refused:
+        line(given)
+    assert refused.value.suggestion == suggestion
+
+
+@pytest.mark.parametrize("text", NEEDED.values(), ids=NEEDED.keys())
+def test_names_keep_what_they_need(text: str) -> None:
+    """A script's and an emoji's joiners and selectors are part of a name; a zero width space is not."""
+    if not set(text) & set("\n\t"):
+        assert line(text) == unicodedata.normalize("NFC", text.replace("\u200b", ""))
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.text(st.characters(exclude_categories=["Cc", "Cs"], exclude_characters="\u202e"), max_size=40))
+def test_what_is_stored_is_found_under_itself(text: str) -> None:
+    """A line is stored as it would be asked for: making it a line once more changes nothing."""
+    assert line(line(text)) == line(text)
+    assert prose(prose(text)) == prose(text)
+
+
+def test_long_texts_cost_little() -> None:
+    """What is far too long is refused before its marks are sorted, which would take as long as its square."""
+    with pytest.raises(InvalidInput, match="At most 200"):
+        line("a" + "\u0301\u0323" * 200_000)
+    assert prose("a" + "\u2066" * 300_000 + "b") == "ab"
