@@ -31,8 +31,8 @@ faults: environment ## Kill workers and servers in the middle of sending
 soak: environment ## Open and drop hundreds of subscriptions
 	$(RUN) -m pytest -k soak
 
-differential: environment ## Compare compiled operations with graphql-core at length
-	$(RUN) -m pytest -m slow tests/execution
+differential: environment ## Compare what is compiled with what it stands for, at length
+	$(RUN) -m pytest -m slow tests/execution tests/rendering
 
 bench: environment ## Measure; each benchmark prints its figures side by side
 	@for name in rendering sending contacts_query compiled_operations graphql fanout; do \

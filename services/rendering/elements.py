@@ -77,13 +77,12 @@ CELLS: Final = frozenset({"td", "th", "caption"})
 SCOPES: Final = CELLS | {"table", "template", "object", "marquee", "svg"}
 """Elements that an end tag of another name inside them cannot reach out of."""
 IN_TABLE: Final = CELLS | {"tr", "tbody", "thead", "tfoot", "table"}
-ENDED_BY: Final = {
-    "td": ("td", "th", "caption"),
-    "th": ("td", "th", "caption"),
-    "tr": ("td", "th", "caption", "tr"),
-    **dict.fromkeys(("tbody", "thead", "tfoot"), ("td", "th", "caption", "tr", "tbody", "thead", "tfoot")),
+ENDED_BY: Final[dict[str, tuple[str, ...]]] = {
+    **dict.fromkeys(CELLS, ()),
+    "tr": ("tr",),
+    **dict.fromkeys(("tbody", "thead", "tfoot"), ("tr", "tbody", "thead", "tfoot")),
 }
-"""What a start tag in a table ends, innermost first."""
+"""What a start tag in a table ends beside the cell that is open."""
 ITEMS: Final = {"li": ("li",), "dt": ("dt", "dd"), "dd": ("dt", "dd"), "option": ("option",)}
 LISTS: Final = frozenset({"ul", "ol", "dl", "menu", "select"})
 FORMATTING: Final = frozenset(

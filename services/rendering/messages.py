@@ -6,7 +6,7 @@ from typing import Final
 
 from core.errors import NudgeError, Refusals
 from services.rendering.environment import HTML, TEXT, TemplateEnvironment
-from services.rendering.errors import TemplateInvalid
+from services.rendering.errors import RenderFailed, TemplateInvalid
 from services.rendering.footers import (
     FOOTER_VARIABLES,
     UNSUBSCRIBE,
@@ -15,8 +15,9 @@ from services.rendering.footers import (
     text_shows,
     text_with_footer,
 )
-from services.rendering.plain_text import tidy
-from services.rendering.reading import read
+from services.rendering.outline import outline
+from services.rendering.plain_text import finished, tidy
+from services.rendering.reading import Page, read
 from services.rendering.sources import check_size
 from services.rendering.templates import Template, read_template
 
@@ -34,11 +35,19 @@ class RenderedMessage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MessageTemplate:
-    """A checked message. Without `text` the text part is made from each rendered HTML."""
+    """A checked message.
+
+    `text` is the author's template or, with `seams`, one that was made from the HTML's source; None when only a
+    rendered HTML can give the text. `shows_link` tells that every rendering of the HTML shows the unsubscribe link,
+    `tail` how many characters before the end of every rendering a footer is seen.
+    """
 
     subject: Template
     html: Template
     text: Template | None
+    seams: tuple[str, ...] | None
+    shows_link: bool
+    tail: int | None
 
     @property
     def variables(self) -> frozenset[str]:
@@ -54,13 +63,35 @@ class MessageTemplate:
         variables = {"contact": contact, **campaign}
         url = str(campaign.get(UNSUBSCRIBE) or "")
         html = self.html.render(variables)
-        page = read(html)
-        text = self.text.render(variables) if self.text else tidy(page.text)
-        if not page_shows(page, url):
-            html = html_with_footer(html, page.end or 0, campaign)
-        if not text_shows(text, url):
-            text = text_with_footer(text, campaign)
-        return RenderedMessage(subject=self.subject.render(variables), html=html, text=text)
+        text = self._text(variables)
+        page = read(html) if text is None else None
+        if text is None and page:
+            text = tidy(page.text)
+        if not self.shows_link:
+            html = self._with_link(html, page, url, campaign)
+        derived = page is None and self.seams is not None
+        if not (derived and self.shows_link) and not text_shows(text or "", url):
+            text = text_with_footer(text or "", campaign)
+        return RenderedMessage(subject=self.subject.render(variables), html=html, text=text or "")
+
+    def _text(self, variables: Mapping[str, object]) -> str | None:
+        """The text part; None when it has to be made from the rendered HTML."""
+        if self.text is None:
+            return None
+        if self.seams is None:
+            return self.text.render(variables)
+        try:
+            return finished(self.text.render(variables), self.seams)
+        except RenderFailed:
+            return None
+
+    def _with_link(self, html: str, page: Page | None, url: str, campaign: Mapping[str, object]) -> str:
+        if self.tail is not None and UNSUBSCRIBE not in self.html.variables:
+            return html_with_footer(html, len(html) - self.tail, campaign)
+        page = page or read(html)
+        if page_shows(page, url):
+            return html
+        return html_with_footer(html, len(html) if page.end is None else page.end, campaign)
 
 
 def compile_message(*, subject: str, html_content: str, text_content: str | None) -> MessageTemplate:
@@ -82,4 +113,19 @@ def compile_message(*, subject: str, html_content: str, text_content: str | None
     text_part = part(text_content, TEXT_FIELD, TEXT) if text_content and text_content.strip() else None
     if errors or subject_part is None or html_part is None:
         raise Refusals(errors)
-    return MessageTemplate(subject=subject_part, html=html_part, text=text_part)
+    known = outline(html_content)
+    return MessageTemplate(
+        subject=subject_part,
+        html=html_part,
+        text=text_part or (_derived(known.text.source) if known else None),
+        seams=known.text.seams if known and text_part is None else None,
+        shows_link=known is not None and known.shows_link,
+        tail=known.tail if known else None,
+    )
+
+
+def _derived(source: str) -> Template | None:
+    try:
+        return read_template(source, environment=TEXT, field=TEXT_FIELD)
+    except TemplateInvalid:
+        return None

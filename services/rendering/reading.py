@@ -178,6 +178,7 @@ def _start(page: Page, tag: Start) -> None:
         _mark(page, "- ")
     elif name in {"td", "th"}:
         _mark(page, " ")
+        page.seen.append(" ")
     elif name == "map":
         page.map_name = found.get("name", "")
 
@@ -204,8 +205,10 @@ def _break(page: Page, name: str) -> None:
         return
     if name in PARAGRAPHS:
         page.pieces.append(LINE * 2)
+        page.seen.append(LINE)
     elif name in LINES:
         page.pieces.append(LINE)
+        page.seen.append(LINE)
 
 
 def _end(page: Page, tag: End) -> None:
@@ -268,9 +271,12 @@ def _pop(page: Page, name: str) -> None:
 
 
 def _end_head(page: Page) -> None:
-    if page.open and any(element.name == "head" for element in page.open[:NEAR]):
-        while page.open:
-            _pop(page, page.open[-1].name)
+    for position, element in enumerate(page.open[:NEAR]):
+        if element.name == "head":
+            page.hidden, page.since, page.link = element.outside, element.since, None
+            del page.open[position:]
+            page.scopes = [("", Counter(outer.name for outer in page.open))]
+            return
 
 
 def _end_implied(page: Page, name: str) -> None:
@@ -280,8 +286,10 @@ def _end_implied(page: Page, name: str) -> None:
     if name == "a":
         _close_link(page)
         _pop(page, "a")
-    for ended in ENDED_BY.get(name, ()):
-        if page.scopes[-1][0] == ended or (ended not in CELLS and page.scopes[-1][1][ended]):
+    if name in ENDED_BY:
+        while page.scopes[-1][0] in CELLS:
+            _pop(page, page.scopes[-1][0])
+        for ended in ENDED_BY[name]:
             _pop(page, ended)
     if items := ITEMS.get(name):
         for element in page.open[: -NEAR - 1 : -1]:

@@ -1,0 +1,321 @@
+"""What the source of an HTML template says of all its renderings, so that sending need not read each of them.
+
+Where the markup stands outside of branches, or each branch leaves it as it found it, the text part is a template too,
+and whether the unsubscribe link is seen is known. Anything else is `None`: then each rendered HTML is read.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+from liquid.token import TOKEN_CONTENT, TOKEN_EXPRESSION, TOKEN_OUTPUT, TOKEN_TAG
+
+from services.rendering.derivation import BRANCHING, CLOSING, MARK, OPENING, Derived, Piece, derived
+from services.rendering.environment import HTML
+from services.rendering.footers import UNSUBSCRIBE
+from services.rendering.plain_text import EDGE, LINE, host_and_path, readable_address, squeezed
+from services.rendering.reading import READABLE, Link, Page, finish, take
+from services.rendering.tokens import ATTRIBUTE, Comment, Start, Text, Token, Verbatim, tokens
+from services.rendering.visibility import LINK_HIDDEN, TEXT_HIDDEN
+
+PLAIN_TAGS: Final = frozenset({"#", "comment", "endcomment", "assign", "break", "continue"})
+HTML_FILTER: Final = re.compile(r"\|\s*(?:escape|newline_to_br|strip_html)")
+LAST_ESCAPE: Final = re.compile(r"([^|]*)\|\s*escape\s*")
+MARKUP: Final = re.compile("[<&\x84]")
+UNCLEAR: Final = re.compile("<[/!?]?-?\x01|</?[a-zA-Z][^ \t\n\r\f/>]*\x01|&#?[a-zA-Z0-9]*\x01|\x02-?!?>")
+"""A value or branch that might complete a bracket, an end of a comment, the name of a tag, or an entity."""
+COUNTED: Final = frozenset({"style", "hidden", "width", "height", "usemap", "name", "open"})
+"""Attributes that decide what is seen."""
+WEB_ADDRESS: Final = re.compile("https?://[^/\\s\x01\x02]+/", re.IGNORECASE)
+SHOWN_ADDRESS: Final = re.compile(r"(?:\A|[^\w\x01\x03])\x03(?:\Z|[^\w\x01\x03%~+=&@.:/-]|[.:/](?:\Z|[^\w\x01\x03]))")
+ADDRESS_MORE: Final = re.compile("(?:[?#][^\x01\x02]*)?\\Z")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outline:
+    """`text` is the template of the text part.
+
+    `shows_link`: every rendering shows the unsubscribe link. `tail` is how many characters before the end of every
+    rendering a footer is seen.
+    """
+
+    text: Derived
+    shows_link: bool
+    tail: int | None
+
+
+class Unplain(Exception):
+    """Only the rendered HTML can tell."""
+
+
+@dataclass(slots=True)
+class _Block:
+    """An open block: how the page stood when it began, and whether its branches show the link."""
+
+    name: str
+    before: object
+    shown: bool = False
+    all_shown: bool = True
+    has_else: bool = False
+
+
+@dataclass(slots=True)
+class _Walk:
+    """How far the reading has come. Of the open link: at which depth it began, and what its text holds."""
+
+    pieces: list[Piece]
+    page: Page = field(default_factory=Page)
+    blocks: list[_Block] = field(default_factory=lambda: [_Block("", None)])
+    visited: int = 0
+    depth: int = 0
+    marked: bool = False
+    readable: bool = False
+
+
+def outline(source: str) -> Outline | None:
+    """What the source of a template that `read_template` accepts says of all its renderings."""
+    if LINE in source or EDGE in source:
+        return None
+    try:
+        pieces = list(_pieces(source))
+        walk = _Walk(pieces)
+        marked = "".join(_marked(pieces))
+        if UNCLEAR.search(marked):
+            return None
+        for token in tokens(marked):
+            _take(walk, token)
+        return _outlined(walk, marked)
+    except Unplain:
+        return None
+
+
+def _outlined(walk: _Walk, marked: str) -> Outline:
+    page, link = walk.page, walk.page.link
+    if len(walk.blocks) > 1 or walk.visited < sum(piece.kind == "tag" for piece in walk.pieces):
+        raise Unplain
+    if any(element.name == "head" for element in page.open):
+        raise Unplain
+    finish(page)
+    _closed(walk, link)
+    end = len(marked) if page.end is None else page.end
+    end = end if page.since is None else min(end, page.since)
+    return Outline(
+        text=derived(walk.pieces, squeezed(page.text)),
+        shows_link=walk.blocks[0].shown or SHOWN_ADDRESS.search(page.seen_text) is not None,
+        tail=None if "\x01" in marked[end:] else len(marked) - end,
+    )
+
+
+def _pieces(source: str) -> Iterator[Piece]:
+    waiting: tuple[str, str] | None = None
+    for token in HTML.tokenizer()(source):
+        if token.kind == TOKEN_EXPRESSION and waiting:
+            kind, name = waiting
+            waiting = None
+            yield _checked(kind, name, token.value)
+            continue
+        if waiting:
+            yield _checked(*waiting, "")
+            waiting = None
+        if token.kind == TOKEN_CONTENT:
+            yield Piece("text", "", token.value)
+        elif token.kind == TOKEN_OUTPUT:
+            waiting = ("output", "")
+        elif token.kind == TOKEN_TAG:
+            waiting = ("tag", token.value)
+    if waiting:
+        yield _checked(*waiting, "")
+
+
+def _marked(pieces: list[Piece]) -> Iterator[str]:
+    """The source with marks for outputs and tags; outputs of the same have the same mark."""
+    first: dict[str, int] = {}
+    for number, piece in enumerate(pieces):
+        if piece.kind == "text":
+            yield piece.source
+        else:
+            same = first.setdefault(piece.source, number) if piece.kind == "output" else number
+            yield f"\x01{same}\x02"
+
+
+def _checked(kind: str, name: str, expression: str) -> Piece:
+    if kind == "output":
+        escape = LAST_ESCAPE.fullmatch(expression)
+        if MARKUP.search(expression) or (HTML_FILTER.search(expression) and not escape):
+            raise Unplain
+        value = (escape[1] if escape else expression).strip()
+        return Piece("output", value, f"{{{{ {value} }}}}")
+    if name in {"#", "comment", "endcomment"}:
+        return Piece("text", "", "")
+    if name not in PLAIN_TAGS | OPENING | BRANCHING | CLOSING or HTML_FILTER.search(expression):
+        raise Unplain
+    if UNSUBSCRIBE in expression and name in {"assign", "for"}:
+        raise Unplain
+    if name == "assign" and MARKUP.search(expression):
+        raise Unplain
+    return Piece("tag", name, f"{{% {name} {expression} %}}")
+
+
+def _take(walk: _Walk, token: Token) -> None:
+    page, link = walk.page, walk.page.link
+    if isinstance(token, Text):
+        _text(walk, token.source)
+        return
+    if isinstance(token, (Comment, Verbatim)) and "\x01" in token.source:
+        if isinstance(token, Verbatim) and not page.hidden & TEXT_HIDDEN:
+            raise Unplain
+        _unseen(walk, token.source, type(token).__name__)
+        return
+    if isinstance(token, Start) and "\x01" in token.attributes:
+        _check_attributes(walk, token)
+    take(page, token)
+    if page.link is not link:
+        _closed(walk, link)
+        walk.marked = walk.readable = False
+        walk.depth = len(walk.blocks)
+
+
+def _check_attributes(walk: _Walk, tag: Start) -> None:
+    walk.marked = True
+    for match in ATTRIBUTE.finditer(tag.attributes):
+        if "\x01" not in match[0]:
+            continue
+        quoted = match[2] or match[3] or ""
+        if "\x01" not in quoted or "\x01" in match[1] or match[1].lower() in COUNTED:
+            raise Unplain
+        if any(walk.pieces[int(mark[1])].kind == "tag" for mark in MARK.finditer(quoted)):
+            raise Unplain
+        if match[1].lower() == "src" and not MARK.sub("", quoted).strip():
+            raise Unplain
+
+
+def _text(walk: _Walk, source: str) -> None:
+    position = 0
+    for mark in MARK.finditer(source):
+        _literal(walk, source[position : mark.start()])
+        position = mark.end()
+        number = int(mark[1])
+        if walk.pieces[number].kind == "tag":
+            _tag(walk, number, "")
+        else:
+            _output(walk, number)
+    _literal(walk, source[position:])
+
+
+def _literal(walk: _Walk, text: str) -> None:
+    if text:
+        take(walk.page, Text(text))
+        if READABLE.search(text) and not walk.page.hidden & TEXT_HIDDEN and len(walk.blocks) == walk.depth:
+            walk.readable = True
+
+
+def _output(walk: _Walk, number: int) -> None:
+    page = walk.page
+    if page.hidden & TEXT_HIDDEN:
+        return
+    walk.marked = True
+    page.pieces.append(f"\x01{number}\x02")
+    if walk.pieces[number].name != UNSUBSCRIBE:
+        page.seen.append("\x01")
+        return
+    page.seen.append("\x03" if len(walk.blocks) == 1 and not page.hidden & LINK_HIDDEN else "\x01")
+    if page.link and len(walk.blocks) == walk.depth:
+        page.link.seen = walk.readable = True
+
+
+def _unseen(walk: _Walk, source: str, place: str) -> None:
+    for mark in MARK.finditer(source):
+        if walk.pieces[int(mark[1])].kind == "tag":
+            _tag(walk, int(mark[1]), place)
+
+
+def _tag(walk: _Walk, number: int, place: str) -> None:
+    page, name = walk.page, walk.pieces[number].name
+    walk.visited += 1
+    walk.marked = True
+    page.pieces.append(f"\x01{number}\x02")
+    page.seen.append("\x01")
+    state = _state(page, place)
+    if name in OPENING:
+        walk.blocks.append(_Block(name, state))
+    elif name in BRANCHING or name in CLOSING:
+        _end_branch(walk, state, name)
+    elif name in {"break", "continue"}:
+        loop = next((block for block in reversed(walk.blocks) if block.name == "for"), None)
+        if loop is None or loop.before != state:
+            raise Unplain
+
+
+def _end_branch(walk: _Walk, state: object, name: str) -> None:
+    block = walk.blocks[-1]
+    if len(walk.blocks) == 1 or block.before != state:
+        raise Unplain
+    block.all_shown &= block.shown
+    block.shown = False
+    if name == "else":
+        block.has_else = True
+    elif name in CLOSING:
+        walk.blocks.pop()
+        if block.has_else and block.all_shown and block.name != "for":
+            walk.blocks[-1].shown = True
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Same:
+    """Equal for one and the same object alone, which it keeps alive."""
+
+    value: object
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and self.value is other.value
+
+    def __hash__(self) -> int:
+        return id(self.value)
+
+
+def _state(page: Page, place: str) -> object:
+    """What a branch must leave as it found it."""
+    top = page.open[-1] if page.open else None
+    return (place, page.hidden, page.since, len(page.open), _Same(top), _Same(page.link), page.end, page.map_name)
+
+
+def _closed(walk: _Walk, link: Link | None) -> None:
+    """Check that a link reads the same with whatever values, and note when it is the unsubscribe link."""
+    if link is None:
+        return
+    if walk.marked and not walk.readable:
+        raise Unplain
+    if not link.seen:
+        return
+    if walk.marked or "\x01" in link.href:
+        _check_link(walk, link)
+    mark = MARK.match(link.href)
+    if mark is None or walk.pieces[int(mark[1])].name != UNSUBSCRIBE or not link.usable:
+        return
+    if ADDRESS_MORE.match(link.href, mark.end()) and (walk.readable or not walk.marked):
+        walk.blocks[-1].shown = True
+
+
+def _check_link(walk: _Walk, link: Link) -> None:
+    target = readable_address(link.href)
+    written = "".join(walk.page.pieces[link.start :]).strip(f" {LINE}")
+    shown = written.removesuffix(f"({target})").strip(f" {LINE}")
+    if written == shown:
+        if shown != target:
+            raise Unplain
+        return
+    mark = MARK.match(target)
+    is_ours = mark is not None and walk.pieces[int(mark[1])].name == UNSUBSCRIBE
+    web = WEB_ADDRESS.match(target)
+    if not (is_ours or web):
+        raise Unplain
+    start, space, _ = shown.partition(" ")
+    if space and not re.search("[\x01/]", start):
+        return  # no address holds a space in its host
+    if "\x01" in shown:
+        raise Unplain
+    if web and host_and_path(shown)[0] == host_and_path(target)[0]:
+        raise Unplain
+    if is_ours and "/" in shown:
+        raise Unplain

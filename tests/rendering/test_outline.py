@@ -1,0 +1,418 @@
+"""What is known of a template from its source: it must agree with what reading each rendered message gives."""
+
+import dataclasses
+import re
+from html import unescape
+from html.parser import HTMLParser
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from core.errors import Refusals
+from services.rendering import RenderFailed, campaign_variables, compile_message, contact_variables
+from services.rendering.messages import MessageTemplate
+from services.rendering.outline import outline
+
+URL = "https://example.test/u/t0ken"
+CAMPAIGN = campaign_variables(organization_name="Ada & Co", campaign_name="Spring", unsubscribe_url=URL)
+LINK = '<a href="{{ unsubscribeUrl }}">Bye</a>'
+QUICK = settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
+
+
+def message(html: str) -> MessageTemplate:
+    return compile_message(subject="x", html_content=html, text_content="")
+
+
+def read_each_time(template: MessageTemplate) -> MessageTemplate:
+    """The same message, whose parts are found by reading each rendered HTML."""
+    return dataclasses.replace(template, text=None, seams=None, shows_link=False, tail=None)
+
+
+VALUES = st.one_of(
+    st.sampled_from(
+        [
+            "",
+            " ",
+            "Zoë",
+            "O'Neil & Söhne",
+            "<b>x</b>",
+            "a\nb",
+            " a",
+            "b ",
+            "a  b",
+            "\xa0",
+            "-->",
+            "--",
+            ">",
+            "&amp;",
+            "|",
+        ]
+    ),
+    st.sampled_from(
+        [URL, "https://x.test/", "shop.example", "#", "Shop", "/", "a/b", "mailto:a@b.test", "display:none"]
+    ),
+    st.sampled_from(["\u2028", "\u200d", "👩‍👧", "\x0b", "{{ x }}", "{% if %}", "\t", "a\r\nb"]),
+    st.text(max_size=6),
+    st.none(),
+    st.integers(-9, 9999),
+)
+# The recipient's own address is no contact's value.
+CONTACTS = st.builds(
+    lambda first, last, fields, tags: contact_variables(
+        first_name=first, last_name=last, email="zoe@example.test", custom_fields=fields, tags=tags
+    ),
+    st.one_of(st.none(), st.sampled_from(["Zoë", "", " ", "a <b> & 'c'", "x\ny"])),
+    st.one_of(st.none(), st.text(max_size=5)),
+    st.dictionaries(st.sampled_from(["x", "y", "z"]), VALUES, max_size=3),
+    st.lists(st.sampled_from(["vip", "a&b", ""]), max_size=3),
+).filter(lambda contact: URL not in repr(contact))
+OUTPUTS = st.sampled_from(
+    [
+        "{{ contact.firstName }}",
+        '{{ contact.firstName | default: "there" }}',
+        "{{- contact.lastName | upcase -}}",
+        "{{ contact.customFields.x }}",
+        "{{ contact.customFields.y | escape }}",
+        "{{ contact.customFields.x | newline_to_br }}",
+        "{{ contact.email }}",
+        "{{ unsubscribeUrl }}",
+        "{{ unsubscribeUrl | escape }}",
+        "{{ unsubscribeUrl | upcase }}",
+        "{{ contact.tags | join: ', ' }}",
+        "{{ t }}",
+        "{{ n }}",
+        "{{ forloop.index }}",
+        '{{ " " }}',
+    ]
+)
+TAGS = st.sampled_from(
+    [
+        "{% assign n = contact.customFields.x %}",
+        "{%- assign n = unsubscribeUrl -%}",
+        "{% increment i %}",
+        "{% cycle 'a', 'b' %}",
+        "{% comment %}<p>{% endcomment %}",
+        "{% raw %}{{ <b>x</b> }}{% endraw %}",
+        "{% # note %}",
+        "{% capture n %}<i>{{ contact.firstName }}</i>{% endcapture %}",
+    ]
+)
+WORDS = st.sampled_from(
+    [
+        " ",
+        "\n  ",
+        "Hi",
+        "Hi, ",
+        " you",
+        "one two",
+        "&amp;",
+        "&nbsp;",
+        "&",
+        "&am",
+        "p;",
+        "{",
+        "}",
+        "<",
+        ">",
+        "-",
+        "--",
+        "!",
+        "\u200b",
+        "\x84",
+        "\x83",
+    ]
+)
+ELEMENTS = st.sampled_from(
+    [
+        "p",
+        "b",
+        "div",
+        "h1",
+        "li",
+        "ul",
+        "table",
+        "tr",
+        "td",
+        "span",
+        "pre",
+        "title",
+        "style",
+        "head",
+        "body",
+        "center",
+        "svg",
+        "button",
+    ]
+)
+LIQUID_TEXT = st.lists(st.one_of(WORDS, OUTPUTS, TAGS), max_size=3).map("".join)
+STYLES = st.sampled_from(
+    ["", "", "", ' class="a"', " hidden", ' style="display:none"', ' style="font-size:0"', ' style="font-size:12px"']
+)
+ATTRIBUTES = st.one_of(
+    STYLES,
+    st.builds(' title="{}"'.format, LIQUID_TEXT),
+    st.builds(' style="{}"'.format, LIQUID_TEXT),
+    st.sampled_from([" {% if contact.customFields.x %}hidden{% endif %}", " {{ contact.customFields.y }}"]),
+)
+ADDRESSES = st.sampled_from(
+    [
+        "{{ unsubscribeUrl }}",
+        "{{ unsubscribeUrl }}?x=1",
+        "{{ unsubscribeUrl }}/x",
+        "https://shop.example/",
+        "https://shop.example/?c={{ contact.customFields.x }}",
+        "https://shop.example/{{ contact.email }}",
+        "{{ contact.customFields.y }}",
+        "mailto:{{ contact.email }}",
+        "#{{ n }}",
+        " {{ unsubscribeUrl }} ",
+        "{% if contact.customFields.x %}{{ unsubscribeUrl }}{% endif %}",
+    ]
+)
+
+
+def _nested(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    body = st.lists(inner, max_size=3).map("".join)
+    return st.one_of(
+        st.builds(lambda name, attributes, text: f"<{name}{attributes}>{text}</{name}>", ELEMENTS, ATTRIBUTES, body),
+        st.builds(lambda href, style, text: f'<a href="{href}"{style}>{text}</a>', ADDRESSES, STYLES, body),
+        st.builds(lambda href, text: f'<a href="{href}">{text}', ADDRESSES, body),
+        st.builds("<!-- {} -->".format, body),
+        st.builds("<!--{}-->".format, body),
+        st.builds("<!--[if mso]>{}<![endif]-->".format, body),
+        st.builds("<!--[if !mso]><!-->{}<!--<![endif]-->".format, body),
+        st.builds("{{% if contact.customFields.x %}}{}{{% endif %}}".format, body),
+        st.builds("{{%- unless contact.firstName -%}}{}{{% else %}}{}{{% endunless -%}}".format, body, body),
+        st.builds(
+            "{{% if contact.lastName == n %}}{}{{% elsif contact.email %}}{}{{% else %}}{}{{% endif %}}".format,
+            body,
+            body,
+            body,
+        ),
+        st.builds("{{% for t in contact.tags %}}{}{{% endfor %}}".format, body),
+        st.builds(
+            "{{% for t in contact.tags %}}{}{{% if n %}}{}{{% break %}}{{% endif %}}{}{{% else %}}-{{% endfor %}}{}".format,
+            body,
+            body,
+            body,
+            body,
+        ),
+    )
+
+
+SINGLE = st.sampled_from(
+    [
+        '<img src="a.png" alt="Logo">',
+        '<img src="a.png" alt="{{ contact.customFields.x }}">',
+        '<img src="{{ contact.customFields.x }}">',
+        "<br>",
+        "<br/>",
+        "<p>",
+        "</p>",
+        "</div>",
+        "<td>",
+        "<!--",
+        "-->",
+        "<style>",
+        "</a>",
+        "</body>",
+        "<p title='",
+        LINK,
+    ]
+)
+TEMPLATES = st.lists(st.recursive(st.one_of(WORDS, OUTPUTS, TAGS, SINGLE), _nested, max_leaves=8), max_size=5).map(
+    "".join
+)
+
+
+@QUICK
+@given(html=TEMPLATES, contact=CONTACTS)
+def test_what_the_source_tells_agrees_with_every_rendering(html: str, contact: dict[str, object]) -> None:
+    """The derived template, the proof of the link and the footer's place give what reading the HTML gives."""
+    _agrees(html, contact)
+
+
+@pytest.mark.slow
+@settings(max_examples=5_000, deadline=None, suppress_health_check=list(HealthCheck))
+@given(html=TEMPLATES, contact=CONTACTS)
+def test_what_the_source_tells_agrees_with_every_rendering_at_length(html: str, contact: dict[str, object]) -> None:
+    """The same, with many more templates."""
+    _agrees(html, contact)
+
+
+def _agrees(html: str, contact: dict[str, object]) -> None:
+    try:
+        template = message(html)
+        expected = read_each_time(template).render(contact, CAMPAIGN)
+    except (RenderFailed, Refusals):
+        return
+    assert template.render(contact, CAMPAIGN) == expected
+
+
+@pytest.mark.parametrize(
+    "html",
+    [
+        "<html><head><title>x</title><style>p {}</style></head><p>Hi {{ contact.firstName }},</p>" + LINK + "</html>",
+        "<p>{% if contact.lastName %}Dear {{ contact.lastName }}{% else %}Hi{% endif %}</p>" + LINK,
+        "{% if contact.lastName %}<p>Dear</p>" + LINK + "{% else %}" + LINK + "{% endif %}",
+        "<!-- {% if contact.lastName %} --><p>Dear</p><!-- {% endif %} -->" + LINK,
+        "<ul>{% for t in contact.tags %}<li>{{ t }}</li>{% endfor %}</ul>{{ unsubscribeUrl }}",
+        '<a href="https://shop.example/?c={{ contact.email }}"><img src="a.png" alt="Logo"></a>' + LINK,
+        '<a href="{{ unsubscribeUrl }}">{{ unsubscribeUrl }}</a>',
+        "<table><td title='{{ contact.email }}'>a</td></table><a href='{{ unsubscribeUrl | escape }}?x=1'>Bye</a>",
+    ],
+)
+def test_usual_templates_are_known_from_their_source(html: str) -> None:
+    """Sending needs not read each message: there is a template of the text, and the link is proved."""
+    known = outline(html)
+    assert known
+    assert known.shows_link
+    template = message(html)
+    assert template.text
+    assert template.text.compiled
+
+
+def test_a_footer_has_its_place_in_a_template_without_a_link() -> None:
+    """Before the end of the body, counted from the end of whatever is rendered."""
+    known = outline("<body><p>{{ contact.firstName }}</p></body></html>")
+    assert known
+    assert (known.shows_link, known.tail) == (False, len("</body></html>"))
+
+
+@pytest.mark.parametrize(
+    "html",
+    [
+        "{% if contact.lastName %}" + LINK + "{% endif %}",
+        "{% for t in contact.tags %}" + LINK + "{% else %}" + LINK + "{% endfor %}",
+        "{% if contact.lastName %}<p hidden>{% endif %}" + LINK,
+        "<div style='{{ contact.customFields.x }}'>" + LINK + "</div>",
+        "<p {{ contact.customFields.x }}>" + LINK,
+        "<{{ contact.customFields.x }}>" + LINK,
+        "{{ contact.customFields.x }}{{ unsubscribeUrl }}",
+        "{% assign unsubscribeUrl = 'x' %}" + LINK,
+        "{% for unsubscribeUrl in contact.tags %}x{% endfor %}" + LINK.replace("Bye", ""),
+        '<a href="{{ unsubscribeUrl }}">{% if contact.lastName %}Bye{% endif %}</a>',
+        '<a href="{{ unsubscribeUrl }}">{{ contact.lastName }}</a>',
+        '<a href="{{ unsubscribeUrl }}{{ contact.lastName }}">Bye</a>',
+        "<!-- {{ contact.lastName }}> " + LINK + " -->",
+    ],
+)
+def test_what_depends_on_values_is_not_taken_for_known(html: str) -> None:
+    """A link in a branch, or behind something that a value can change, is looked for in each message."""
+    known = outline(html)
+    assert not (known and known.shows_link)
+
+
+class Reader(HTMLParser):
+    """A slow and simple reader of well-formed HTML: what is seen, and the addresses of links that show something."""
+
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.hidden = 0
+        self.seen: list[str] = []
+        self.links: list[list[str]] = []
+        self.open: list[list[str]] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """An element that is hidden, or inside one."""
+        values = dict(attrs)
+        unseen = tag in {"title", "style", "svg"} or "hidden" in values or "none" in (values.get("style") or "")
+        self.hidden += unseen or self.hidden > 0
+        if tag == "a":
+            self.open.append([values.get("href") or "", ""])
+
+    def handle_endtag(self, tag: str) -> None:
+        """Its end."""
+        self.hidden = max(self.hidden - 1, 0)
+        if tag == "a" and self.open:
+            self.links.append(self.open.pop())
+
+    def handle_data(self, data: str) -> None:
+        """Characters that are seen, and belong to the links around them."""
+        if not self.hidden:
+            self.seen.append(data)
+            for link in self.open:
+                link[1] += data
+
+
+WELL_FORMED = st.recursive(
+    st.one_of(
+        st.sampled_from(["Hi ", "one two ", "&lt;b&gt; ", "a &amp; b ", "Ä "]),
+        st.sampled_from(
+            ["{{ contact.firstName }} ", "{{ contact.customFields.x | escape }} ", "{{ unsubscribeUrl }} "]
+        ),
+        st.sampled_from(
+            ["<!-- {% increment i %} -->", "<!-- {{ unsubscribeUrl }} -->", "<!--[if mso]>" + LINK + "<![endif]-->"]
+        ),
+    ),
+    lambda inner: st.one_of(
+        st.builds(
+            lambda name, style, body: f"<{name}{style}>{''.join(body)}</{name}>",
+            st.sampled_from(["span", "div", "b", "title", "style", "svg"]),
+            st.sampled_from(["", "", " hidden", ' style="display:none"']),
+            st.lists(inner, max_size=3),
+        ),
+        st.builds(
+            lambda body: f'<a href="{{{{ unsubscribeUrl }}}}">{"".join(body)}</a> ',
+            st.lists(st.sampled_from(["Bye ", " ", "<b hidden>x</b>"]), max_size=2),
+        ),
+        st.builds("{{% if contact.customFields.x %}}{}{{% else %}}{}{{% endif %}}".format, inner, inner),
+        st.builds("<!-- {{% if contact.customFields.x %}} -->{}<!-- {{% endif %}} -->".format, inner),
+    ),
+    max_leaves=8,
+)
+
+
+@QUICK
+@given(html=WELL_FORMED, contact=CONTACTS)
+def test_text_and_footer_follow_what_a_simple_reader_sees(html: str, contact: dict[str, object]) -> None:
+    """Against the standard library's parser: the text says the same words, the footer is there when no link is."""
+    if re.search(r"<(title|style)[^>]*>[^<]*<(?!/\1)", html):
+        return  # what holds no tags for browsers
+    made = message(html).render(contact, CAMPAIGN)
+    reader = Reader()
+    reader.feed(made.html)
+    reader.close()
+    seen = "".join(reader.seen)
+    assert made.html.count("You receive this e-mail") == (0 if _shows(html, contact) else 1)
+    words = made.text.replace(f"({URL})", "").replace("Unsubscribe: " + URL, "Unsubscribe").replace("-- \n", "")
+    assert words.split() == seen.split()
+
+
+def _shows(html: str, contact: dict[str, object]) -> bool:
+    plain = dataclasses.replace(message(html), tail=None, shows_link=True).render(contact, CAMPAIGN)
+    reader = Reader()
+    reader.feed(plain.html)
+    reader.close()
+    return URL in "".join(reader.seen) or any(href == URL and text.strip() for href, text in reader.links)
+
+
+MARKUP_FREE = st.lists(
+    st.one_of(
+        st.sampled_from(["Hi ", "&amp; ", "&lt;", " a > b", '"quoted"', "'", "\n"]),
+        st.sampled_from(
+            [
+                "{{ contact.firstName }}",
+                "{{ contact.customFields.x }}",
+                "{{ contact.customFields.x | upcase | append: ' & ' }}",
+                "{{ contact.lastName | default: 'you & me' }}",
+                "{{ contact.customFields.y | truncate: 5 }}",
+                "{% if contact.customFields.x == 'a & b' %}same{% else %}{{ contact.lastName }}{% endif %}",
+                "{% for t in contact.tags %}{{ t }}, {% endfor %}",
+                "{{ contact.tags | join: ' & ' | url_encode }}",
+                "{% capture n %}{{ contact.lastName }} & {% endcapture %}{{ n }}",
+                "{{ contact.customFields.y | escape }}",
+            ]
+        ),
+    ),
+    max_size=5,
+).map("".join)
+
+
+@QUICK
+@given(html=MARKUP_FREE, contact=CONTACTS)
+def test_without_markup_the_text_is_the_html(html: str, contact: dict[str, object]) -> None:
+    """The HTML part's characters, entities read, are the text part's: nothing is escaped in a text."""
+    made = message(html + " {{ unsubscribeUrl }}").render(contact, CAMPAIGN)
+    assert re.sub(r"[ \t\n\r\f\xa0]+", " ", unescape(made.html)).strip() == made.text.strip().replace("\n", " ")

@@ -1,0 +1,145 @@
+"""Reading hostile HTML: it ends, whatever is open, and costs no more than its length."""
+
+import sys
+from collections.abc import Callable
+from types import FrameType
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from services.rendering.outline import outline
+from services.rendering.reading import plain_text, read
+
+NAMES = [
+    "html",
+    "head",
+    "body",
+    "title",
+    "style",
+    "script",
+    "svg",
+    "template",
+    "p",
+    "div",
+    "b",
+    "a",
+    "font",
+    "span",
+    "ul",
+    "li",
+    "dl",
+    "dt",
+    "dd",
+    "table",
+    "tbody",
+    "tr",
+    "td",
+    "th",
+    "caption",
+    "select",
+    "option",
+    "object",
+    "button",
+    "pre",
+    "br",
+    "img",
+    "map",
+    "area",
+    "plaintext",
+    "textarea",
+    "frameset",
+]
+PIECES = [
+    "<",
+    "<a ",
+    "<!--",
+    "<!-->",
+    "--!>",
+    "<![CDATA[",
+    "<!",
+    "<?",
+    "</",
+    "&#",
+    "&a",
+    "\n ",
+    "<p a='",
+    "<p a='>",
+    "<a \"'",
+    "<a/",
+    "<a =",
+    "<p href ",
+    "<a href=x>",
+    "</a>",
+    "<a href=x>y</a>",
+    "<a href=x><div>",
+    "<b hidden><p>",
+    "<i><p>",
+    "</i></p>",
+    "<p hidden>",
+    "<td>",
+    "<table><tr><td>",
+    "<caption><tr>",
+    "<li>",
+    "<ul><li>",
+    "<dd>",
+    "<option>",
+    "<head>",
+    "<body>",
+    "</head>",
+    "<title></title>",
+    "<style>",
+    "<style/>",
+    "<svg>",
+    "<object>",
+    "<map name=a>",
+    "<font style='font-size:0'></p>",
+    "</b>",
+    "x ",
+]
+
+
+def steps(read_it: Callable[[str], object], html: str) -> int:
+    """How many calls a reading makes, of Python's functions and of the interpreter's own."""
+    count = 0
+
+    def called(_frame: FrameType, event: str, _argument: object) -> None:
+        nonlocal count
+        count += event in {"call", "c_call"}
+
+    sys.setprofile(called)
+    try:
+        read_it(html)
+    finally:
+        sys.setprofile(None)
+    return count
+
+
+@pytest.mark.parametrize("read_it", [plain_text, outline], ids=["each message", "the source"])
+@pytest.mark.parametrize("piece", PIECES)
+def test_the_cost_is_linear(piece: str, read_it: Callable[[str], object]) -> None:
+    """HTML that closes nothing, or closes what is not open, takes twice the steps for twice the length."""
+    for end in ("", "</div></p></b></td></table>" * 50):
+        small, large = (steps(read_it, piece * count + end * (count // 50)) for count in (200, 800))
+        assert large <= 4.4 * small + 100
+
+
+TAGS = st.one_of(
+    st.builds(
+        "<{}{}>".format,
+        st.sampled_from(NAMES),
+        st.sampled_from(["", " hidden", " href=x", "/", " style='display:none'"]),
+    ),
+    st.builds("</{}>".format, st.sampled_from(NAMES)),
+    st.sampled_from(["x", " ", "<!-- x -->", "<!--", "-->"]),
+)
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+@given(html=st.lists(TAGS, max_size=25).map("".join))
+def test_any_order_of_tags_is_read(html: str) -> None:
+    """The reading ends, and one more line at its `end` is seen."""
+    page = read(html)
+    assert page.end is not None
+    more = read(html[: page.end] + '<p><a href="https://x.test/">Bye</a></p>\n' + html[page.end :])
+    assert "https://x.test/" in more.links
