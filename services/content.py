@@ -12,6 +12,8 @@ LONGEST_SUBJECT: Final = 998
 LARGEST_CONTENT: Final = 512 * 1024
 QUICK: Final = 50
 """Tags of a message that compiles in a few tens of milliseconds; longer ones compile beside the event loop."""
+SHORT: Final = 50_000
+"""Characters of such a message."""
 
 
 class Required(InvalidInput):
@@ -82,7 +84,8 @@ async def check_content(*, subject: str, html_content: str, text_content: str) -
 
 async def compiled(*, subject: str, html_content: str, text_content: str) -> MessageTemplate:
     """The message, compiled without holding up the other requests of the process; raises `Refusals`."""
-    if html_content.count("{") + text_content.count("{") <= QUICK:
+    tags = html_content.count("{") + text_content.count("{")
+    if tags <= QUICK and len(html_content) + len(text_content) <= SHORT:
         return compile_message(subject=subject, html_content=html_content, text_content=text_content)
     return await asyncio.to_thread(
         compile_message, subject=subject, html_content=html_content, text_content=text_content

@@ -1,5 +1,6 @@
 """A message as one contact would get it, without sending it."""
 
+import asyncio
 from collections.abc import Mapping
 from typing import Final
 from uuid import UUID
@@ -30,6 +31,8 @@ async def render(
     values = campaign_variables(
         organization_name=await organization_name(reads), campaign_name=name, unsubscribe_url=unsubscribe_url
     )
+    if template.is_slow:
+        return await asyncio.to_thread(template.render, contact, values)
     return template.render(contact, values)
 
 

@@ -1,5 +1,6 @@
 """Whether a campaign can be sent, and what its author should know before."""
 
+import asyncio
 from dataclasses import dataclass
 from typing import Final
 
@@ -57,7 +58,8 @@ async def validate(reads: Reads, campaign: CampaignRow, *, sender: str) -> Valid
         )
     except Refusals as refusals:
         return Validation(errors=[*errors, *refusals.errors], warnings=[], audience=audience, mailable=mailable)
-    warnings = check_content(
+    warnings = await asyncio.to_thread(
+        check_content,
         subject=campaign.subject,
         html_content=content.html_content,
         message=message,

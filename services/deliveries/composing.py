@@ -16,10 +16,17 @@ from integrations.mail import Message
 from models.campaigns import Campaign
 from models.contacts import ContactStatus
 from models.organizations import Organization
+from services.content import compiled
 from services.deliveries.claiming import Claim
 from services.deliveries.preparing import NOT_MAILABLE, Decision
 from services.deliveries.unsubscribing import Link, link_token
-from services.rendering import MessageTemplate, RenderFailed, campaign_variables, compile_message, contact_variables
+from services.rendering import (
+    MessageTemplate,
+    RenderedMessage,
+    RenderFailed,
+    campaign_variables,
+    contact_variables,
+)
 
 MEMORY_BYTES = 40_000_000
 """What a batch's messages may take, each once as text and once as the request's JSON."""
@@ -78,7 +85,7 @@ async def load_mail(reads: Reads, campaign_id: UUID, *, sender: str, batch_size:
     )
     if row is None:
         return None
-    template = compile_message(subject=row.subject, html_content=row.html_content, text_content=row.text_content)
+    template = await compiled(subject=row.subject, html_content=row.html_content, text_content=row.text_content)
     size = len(row.html_content) + len(row.text_content) + 2_000
     limit = max(1, min(batch_size, MEMORY_BYTES // (2 * size)))
     return CampaignMail(
@@ -150,7 +157,7 @@ async def compose(
             tags=row.tags if mail.tags else (),
         )
         try:
-            rendered = mail.template.render(contact, variables)
+            rendered = await _rendered(mail.template, contact, variables)
         except RenderFailed as error:
             result.skipped[delivery_id] = Decision.RENDER_FAILED
             result.reasons[delivery_id] = error.message[:MAX_REASON]
@@ -160,3 +167,12 @@ async def compose(
             str(delivery_id), email, rendered.subject, rendered.html, rendered.text, url
         )
     return result
+
+
+async def _rendered(
+    template: MessageTemplate, contact: Mapping[str, object], variables: Mapping[str, object]
+) -> RenderedMessage:
+    """The message; a slow one beside the event loop, where other batches and leases go on."""
+    if template.is_slow:
+        return await asyncio.to_thread(template.render, contact, variables)
+    return template.render(contact, variables)

@@ -7,6 +7,7 @@ from typing import Final
 from services.rendering.errors import RenderFailed
 from services.rendering.footers import UNSUBSCRIBE, page_shows, text_shows
 from services.rendering.messages import MessageTemplate
+from services.rendering.outline import Link
 from services.rendering.problems import nearest
 from services.rendering.reading import read
 from services.rendering.templates import Template
@@ -73,20 +74,25 @@ def _in_use(path: str, names: set[str]) -> bool:
 
 def _footers(message: MessageTemplate) -> Iterator[str]:
     """Say where a footer with the unsubscribe link is added, and when only some recipients get it."""
-    yield from _footer("HTML", message.html, lambda html: page_shows(read(html), PROBE))
-    if message.text:
-        yield from _footer("text", message.text, lambda text: text_shows(text, PROBE))
+    link = message.link or _link(message.html, lambda html: page_shows(read(html), PROBE))
+    yield from _footer("HTML", message.html, link)
+    if message.text and message.seams is None:
+        yield from _footer("text", message.text, _link(message.text, lambda text: text_shows(text, PROBE)))
 
 
-def _footer(part: str, template: Template, shows: Callable[[str], bool]) -> list[str]:
+def _footer(part: str, template: Template, link: Link) -> list[str]:
     if UNSUBSCRIBE not in template.variables:
         return [NO_LINK.format(part=part)]
+    if link is Link.NEVER:
+        return [NONE_SEES.format(part=part)]
+    return [SOME_LACK.format(part=part)] if link is Link.SOMETIMES else []
+
+
+def _link(template: Template, shows: Callable[[str], bool]) -> Link:
     shown = {shows(text) for text in _rendered_samples(template)}
     if shown == {True}:
-        return []
-    if len(shown) > 1:
-        return [SOME_LACK.format(part=part)]
-    return [NONE_SEES.format(part=part)]
+        return Link.ALWAYS
+    return Link.SOMETIMES if len(shown) > 1 else Link.NEVER
 
 
 def _rendered_samples(template: Template) -> Iterator[str]:

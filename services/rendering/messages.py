@@ -1,5 +1,6 @@
 """A campaign's three templates as one message, with the unsubscribe link that no bulk mail may lack."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -15,7 +16,7 @@ from services.rendering.footers import (
     text_shows,
     text_with_footer,
 )
-from services.rendering.outline import outline
+from services.rendering.outline import Link, outline
 from services.rendering.plain_text import finished, tidy
 from services.rendering.reading import Page, read
 from services.rendering.sources import check_size
@@ -24,6 +25,10 @@ from services.rendering.templates import Template, read_template
 SUBJECT_FIELD: Final = ("input", "subject")
 HTML_FIELD: Final = ("input", "htmlContent")
 TEXT_FIELD: Final = ("input", "textContent")
+
+LONG: Final = 20_000
+"""Characters of HTML that are read in a few milliseconds at most."""
+LOOP: Final = re.compile(r"\{%-?\s*(?:for|tablerow|liquid)\b")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,16 +43,23 @@ class MessageTemplate:
     """A checked message.
 
     `text` is the author's template or, with `seams`, one that was made from the HTML's source; None when only a
-    rendered HTML can give the text. `shows_link` tells that every rendering of the HTML shows the unsubscribe link,
-    `tail` how many characters before the end of every rendering a footer is seen.
+    rendered HTML can give the text. `link` and `tail` are those of the HTML's `Outline`, None when only a rendered
+    HTML can tell.
     """
 
     subject: Template
     html: Template
     text: Template | None
     seams: tuple[str, ...] | None
-    shows_link: bool
+    link: Link | None
     tail: int | None
+
+    @property
+    def is_slow(self) -> bool:
+        """Whether a rendering may take milliseconds: each HTML has to be read, and it is long or made by loops."""
+        link_known = self.link is Link.ALWAYS or (self.link is Link.NEVER and self.tail is not None)
+        is_read = self.text is None or not link_known
+        return is_read and (len(self.html.source) > LONG or LOOP.search(self.html.source) is not None)
 
     @property
     def variables(self) -> frozenset[str]:
@@ -67,10 +79,10 @@ class MessageTemplate:
         page = read(html) if text is None else None
         if text is None and page:
             text = tidy(page.text)
-        if not self.shows_link:
+        if self.link is not Link.ALWAYS:
             html = self._with_link(html, page, url, campaign)
         derived = page is None and self.seams is not None
-        if not (derived and self.shows_link) and not text_shows(text or "", url):
+        if not (derived and self.link is Link.ALWAYS) and not text_shows(text or "", url):
             text = text_with_footer(text or "", campaign)
         return RenderedMessage(subject=self.subject.render(variables), html=html, text=text or "")
 
@@ -86,7 +98,7 @@ class MessageTemplate:
             return None
 
     def _with_link(self, html: str, page: Page | None, url: str, campaign: Mapping[str, object]) -> str:
-        if self.tail is not None and UNSUBSCRIBE not in self.html.variables:
+        if self.tail is not None and self.link is Link.NEVER:
             return html_with_footer(html, len(html) - self.tail, campaign)
         page = page or read(html)
         if page_shows(page, url):
@@ -119,7 +131,7 @@ def compile_message(*, subject: str, html_content: str, text_content: str | None
         html=html_part,
         text=text_part or (_derived(known.text.source) if known else None),
         seams=known.text.seams if known and text_part is None else None,
-        shows_link=known is not None and known.shows_link,
+        link=known.link if known else None,
         tail=known.tail if known else None,
     )
 

@@ -7,6 +7,7 @@ and whether the unsubscribe link is seen is known. Anything else is `None`: then
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from enum import Enum, auto
 from typing import Final
 
 from liquid.token import TOKEN_CONTENT, TOKEN_EXPRESSION, TOKEN_OUTPUT, TOKEN_TAG
@@ -15,7 +16,7 @@ from services.rendering.derivation import BRANCHING, CLOSING, MARK, OPENING, Der
 from services.rendering.environment import HTML
 from services.rendering.footers import UNSUBSCRIBE
 from services.rendering.plain_text import EDGE, LINE, host_and_path, readable_address, squeezed
-from services.rendering.reading import READABLE, Link, Page, finish, take
+from services.rendering.reading import READABLE, OpenLink, Page, finish, take
 from services.rendering.tokens import ATTRIBUTE, Comment, Start, Text, Token, Verbatim, tokens
 from services.rendering.visibility import LINK_HIDDEN, TEXT_HIDDEN
 
@@ -32,16 +33,24 @@ SHOWN_ADDRESS: Final = re.compile(r"(?:\A|[^\w\x01\x03])\x03(?:\Z|[^\w\x01\x03%~
 ADDRESS_MORE: Final = re.compile("(?:[?#][^\x01\x02]*)?\\Z")
 
 
+class Link(Enum):
+    """Whether renderings of a template show the unsubscribe link."""
+
+    ALWAYS = auto()
+    SOMETIMES = auto()
+    NEVER = auto()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outline:
     """`text` is the template of the text part.
 
-    `shows_link`: every rendering shows the unsubscribe link. `tail` is how many characters before the end of every
-    rendering a footer is seen.
+    `link` tells about the unsubscribe link, `tail` how many characters before the end of every rendering a footer is
+    seen; None when that depends on the values.
     """
 
     text: Derived
-    shows_link: bool
+    link: Link
     tail: int | None
 
 
@@ -68,6 +77,7 @@ class _Walk:
     page: Page = field(default_factory=Page)
     blocks: list[_Block] = field(default_factory=lambda: [_Block("", None)])
     visited: int = 0
+    may_show: bool = False
     depth: int = 0
     marked: bool = False
     readable: bool = False
@@ -102,9 +112,15 @@ def _outlined(walk: _Walk, marked: str) -> Outline:
     end = end if page.since is None else min(end, page.since)
     return Outline(
         text=derived(walk.pieces, squeezed(page.text)),
-        shows_link=walk.blocks[0].shown or SHOWN_ADDRESS.search(page.seen_text) is not None,
+        link=_link(walk),
         tail=None if "\x01" in marked[end:] else len(marked) - end,
     )
+
+
+def _link(walk: _Walk) -> Link:
+    if walk.blocks[0].shown or SHOWN_ADDRESS.search(walk.page.seen_text):
+        return Link.ALWAYS
+    return Link.SOMETIMES if walk.may_show else Link.NEVER
 
 
 def _pieces(source: str) -> Iterator[Piece]:
@@ -186,6 +202,8 @@ def _check_attributes(walk: _Walk, tag: Start) -> None:
             raise Unplain
         if any(walk.pieces[int(mark[1])].kind == "tag" for mark in MARK.finditer(quoted)):
             raise Unplain
+        if tag.name == "area":
+            walk.may_show |= any(_may_be_address(walk.pieces[int(mark[1])]) for mark in MARK.finditer(quoted))
         if match[1].lower() == "src" and not MARK.sub("", quoted).strip():
             raise Unplain
 
@@ -215,6 +233,7 @@ def _output(walk: _Walk, number: int) -> None:
     if page.hidden & TEXT_HIDDEN:
         return
     walk.marked = True
+    walk.may_show |= _may_be_address(walk.pieces[number])
     page.pieces.append(f"\x01{number}\x02")
     if walk.pieces[number].name != UNSUBSCRIBE:
         page.seen.append("\x01")
@@ -222,6 +241,11 @@ def _output(walk: _Walk, number: int) -> None:
     page.seen.append("\x03" if len(walk.blocks) == 1 and not page.hidden & LINK_HIDDEN else "\x01")
     if page.link and len(walk.blocks) == walk.depth:
         page.link.seen = walk.readable = True
+
+
+def _may_be_address(piece: Piece) -> bool:
+    # `{{ [name] }}` is any variable.
+    return UNSUBSCRIBE in piece.source or "[" in piece.source
 
 
 def _unseen(walk: _Walk, source: str, place: str) -> None:
@@ -280,7 +304,7 @@ def _state(page: Page, place: str) -> object:
     return (place, page.hidden, page.since, len(page.open), _Same(top), _Same(page.link), page.end, page.map_name)
 
 
-def _closed(walk: _Walk, link: Link | None) -> None:
+def _closed(walk: _Walk, link: OpenLink | None) -> None:
     """Check that a link reads the same with whatever values, and note when it is the unsubscribe link."""
     if link is None:
         return
@@ -290,6 +314,8 @@ def _closed(walk: _Walk, link: Link | None) -> None:
         return
     if walk.marked or "\x01" in link.href:
         _check_link(walk, link)
+    if link.usable and any(_may_be_address(walk.pieces[int(mark[1])]) for mark in MARK.finditer(link.href)):
+        walk.may_show = True
     mark = MARK.match(link.href)
     if mark is None or walk.pieces[int(mark[1])].name != UNSUBSCRIBE or not link.usable:
         return
@@ -297,7 +323,7 @@ def _closed(walk: _Walk, link: Link | None) -> None:
         walk.blocks[-1].shown = True
 
 
-def _check_link(walk: _Walk, link: Link) -> None:
+def _check_link(walk: _Walk, link: OpenLink) -> None:
     target = readable_address(link.href)
     written = "".join(walk.page.pieces[link.start :]).strip(f" {LINE}")
     shown = written.removesuffix(f"({target})").strip(f" {LINE}")

@@ -56,7 +56,7 @@ class Open(NamedTuple):
 
 
 @dataclass(slots=True, kw_only=True)
-class Link:
+class OpenLink:
     """An open link: its address, where its text begins, in how many scopes, and whether a reader can follow it."""
 
     href: str
@@ -81,7 +81,7 @@ class Page:
     since: int | None = None
     open: list[Open] = field(default_factory=list)
     scopes: list[tuple[str, Counter[str]]] = field(default_factory=lambda: [("", Counter())])
-    link: Link | None = None
+    link: OpenLink | None = None
     areas: list[tuple[str, str]] = field(default_factory=list)
     maps: set[str] = field(default_factory=set)
     map_name: str = ""
@@ -162,6 +162,7 @@ def _start(page: Page, tag: Start) -> None:
         _end_head(page)
     elif name in {"html", "head"} and (page.ignores_head or page.open):
         return
+    since = page.since
     _end_implied(page, name)
     _break(page, name)
     if name in VOID:
@@ -171,7 +172,8 @@ def _start(page: Page, tag: Start) -> None:
     if tag.attributes.endswith("/") and inside & ~page.hidden & REMOVED:
         # `<style/>` hides the rest in browsers and nothing elsewhere: no text is lost, but no link counts.
         inside, name = page.hidden | LINKLESS, f"{name}/"
-    _push(page, name, inside, tag.position)
+    # A hidden element that this tag ends is not over before it.
+    _push(page, name, inside, tag.position if since is None else since)
     if name == "a":
         _open_link(page, found)
     elif name == "li":
@@ -303,7 +305,7 @@ def _end_implied(page: Page, name: str) -> None:
 def _open_link(page: Page, found: Mapping[str, str]) -> None:
     if address := _address(found):
         usable = not page.hidden & LINK_HIDDEN & ~TINY
-        page.link = Link(href=address, start=len(page.pieces), scope=len(page.scopes), usable=usable)
+        page.link = OpenLink(href=address, start=len(page.pieces), scope=len(page.scopes), usable=usable)
 
 
 def _address(found: Mapping[str, str]) -> str:

@@ -42,9 +42,77 @@ def test_custom_fields_are_checked_when_their_names_are_known() -> None:
     ]
 
 
+LINK = '<a href="{{ unsubscribeUrl }}">Bye</a>'
+
+
+@pytest.mark.parametrize(
+    "html",
+    [
+        LINK,
+        "Bye: {{ unsubscribeUrl }}",
+        "{% if contact.lastName %}" + LINK + "{% else %}<p>" + LINK + "</p>{% endif %}",
+        "{% assign u = unsubscribeUrl %}<a href='{{ u }}'>Bye</a>",
+        '<p class="{% if contact.lastName %}a{% endif %}">' + LINK + "</p>",
+    ],
+)
+def test_a_link_that_everybody_sees_needs_no_warning(html: str) -> None:
+    """Also where only rendering it for samples can tell."""
+    assert warnings(html) == []
+
+
 def test_a_missing_unsubscribe_link_is_announced() -> None:
     """The author learns that a footer is added."""
-    assert any("footer" in warning for warning in warnings("<p>Hi</p>"))
+    assert warnings("<p>Hi</p>") == [
+        "The HTML has no unsubscribe link ({{ unsubscribeUrl }}), so a footer with one is added."
+    ]
+
+
+@pytest.mark.parametrize(
+    "html",
+    [
+        "<!-- {{ unsubscribeUrl }} -->",
+        "<!--[if mso]>" + LINK + "<![endif]-->",
+        '<div style="display:none">' + LINK + "</div>",
+        '<a href="{{ unsubscribeUrl }}"></a>',
+        "{% assign u = unsubscribeUrl %}",
+        "<p title='{{ unsubscribeUrl }}'>Hi</p>",
+        "{% if contact.lastName %}<!-- " + LINK + " -->{% endif %}",
+    ],
+)
+def test_a_mention_that_nobody_sees_is_announced(html: str) -> None:
+    """The author may believe that there is a link."""
+    assert warnings(html) == [
+        "The HTML mentions {{ unsubscribeUrl }}, but readers see no link to it, so a footer with one is added."
+    ]
+
+
+@pytest.mark.parametrize(
+    "html",
+    [
+        "{% if contact.lastName %}" + LINK + "{% endif %}",
+        '{% if contact.lastName == "Bob" %}' + LINK + "{% endif %}",
+        '{% unless contact.lastName == "Bob" %}' + LINK + "{% endunless %}",
+        "{% for tag in contact.tags %}" + LINK + "{% endfor %}",
+        '<a href="{{ unsubscribeUrl }}">{{ contact.lastName }}</a>',
+        "<!-- {% if contact.lastName %} -->" + LINK + "<!-- {% endif %} -->",
+        '<div {% if contact.lastName %}style="display:none"{% endif %}>' + LINK + "</div>",
+    ],
+)
+def test_a_link_that_some_do_not_see_is_announced(html: str) -> None:
+    """The author learns that these get a footer, whichever recipients the samples are like."""
+    (warning,) = warnings(html)
+    assert warning.startswith(
+        "Some recipients see no unsubscribe link in the HTML, because {{ unsubscribeUrl }} depends"
+    )
+    assert warning.endswith(": they get a footer with one.")
+
+
+def test_an_authored_text_without_the_address_is_announced() -> None:
+    """Both parts need a way out."""
+    message = compile_message(subject="x", html_content=GOOD, text_content="{% if contact.lastName %}Hi{% endif %}")
+    assert check_content(subject="x", html_content=GOOD, message=message) == [
+        "The text has no unsubscribe link ({{ unsubscribeUrl }}), so a footer with one is added."
+    ]
 
 
 def test_long_html_is_clipped() -> None:

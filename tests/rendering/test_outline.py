@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from core.errors import Refusals
 from services.rendering import RenderFailed, campaign_variables, compile_message, contact_variables
 from services.rendering.messages import MessageTemplate
-from services.rendering.outline import outline
+from services.rendering.outline import Link, outline
 
 URL = "https://example.test/u/t0ken"
 CAMPAIGN = campaign_variables(organization_name="Ada & Co", campaign_name="Spring", unsubscribe_url=URL)
@@ -26,7 +26,7 @@ def message(html: str) -> MessageTemplate:
 
 def read_each_time(template: MessageTemplate) -> MessageTemplate:
     """The same message, whose parts are found by reading each rendered HTML."""
-    return dataclasses.replace(template, text=None, seams=None, shows_link=False, tail=None)
+    return dataclasses.replace(template, text=None, seams=None, link=None, tail=None)
 
 
 VALUES = st.one_of(
@@ -56,6 +56,8 @@ VALUES = st.one_of(
     st.text(max_size=6),
     st.none(),
     st.integers(-9, 9999),
+    st.booleans(),
+    st.lists(st.sampled_from(["a", "", " ", "<&>"]), max_size=3),
 )
 # The recipient's own address is no contact's value.
 CONTACTS = st.builds(
@@ -192,7 +194,7 @@ def _nested(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
         ),
         st.builds("{{% for t in contact.tags %}}{}{{% endfor %}}".format, body),
         st.builds(
-            "{{% for t in contact.tags %}}{}{{% if n %}}{}{{% break %}}{{% endif %}}{}{{% else %}}-{{% endfor %}}{}".format,
+            "{{% for t in contact.tags %}}{}{{% if n %}}{}{{%break%}}{{%endif%}}{}{{% else %}}{}{{%endfor%}}".format,
             body,
             body,
             body,
@@ -267,7 +269,7 @@ def test_usual_templates_are_known_from_their_source(html: str) -> None:
     """Sending needs not read each message: there is a template of the text, and the link is proved."""
     known = outline(html)
     assert known
-    assert known.shows_link
+    assert known.link is Link.ALWAYS
     template = message(html)
     assert template.text
     assert template.text.compiled
@@ -277,7 +279,7 @@ def test_a_footer_has_its_place_in_a_template_without_a_link() -> None:
     """Before the end of the body, counted from the end of whatever is rendered."""
     known = outline("<body><p>{{ contact.firstName }}</p></body></html>")
     assert known
-    assert (known.shows_link, known.tail) == (False, len("</body></html>"))
+    assert (known.link, known.tail) == (Link.NEVER, len("</body></html>"))
 
 
 @pytest.mark.parametrize(
@@ -301,7 +303,7 @@ def test_a_footer_has_its_place_in_a_template_without_a_link() -> None:
 def test_what_depends_on_values_is_not_taken_for_known(html: str) -> None:
     """A link in a branch, or behind something that a value can change, is looked for in each message."""
     known = outline(html)
-    assert not (known and known.shows_link)
+    assert not (known and known.link is Link.ALWAYS)
 
 
 class Reader(HTMLParser):
@@ -381,7 +383,7 @@ def test_text_and_footer_follow_what_a_simple_reader_sees(html: str, contact: di
 
 
 def _shows(html: str, contact: dict[str, object]) -> bool:
-    plain = dataclasses.replace(message(html), tail=None, shows_link=True).render(contact, CAMPAIGN)
+    plain = dataclasses.replace(message(html), link=Link.ALWAYS).render(contact, CAMPAIGN)
     reader = Reader()
     reader.feed(plain.html)
     reader.close()
