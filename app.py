@@ -4,7 +4,7 @@ import asyncio
 import gc
 import logging
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 
@@ -18,6 +18,7 @@ from uvicorn.protocols.utils import ClientDisconnected
 
 from core import metrics, preflight, selfcheck, telemetry
 from core.settings import Settings, SettingsInvalid, variable
+from core.supervision import SupervisedTaskEnded
 from resolvers import build_schema, compiled
 from resolvers.endpoint import PATH, Door, graphql_routes
 from resolvers.endpoint.frames import FrameProtocol
@@ -27,6 +28,8 @@ from services.runtime import Runtime, running
 EXPOSED_HEADERS = ["x-request-id", "retry-after", "ratelimit", "ratelimit-policy"]
 log = telemetry.logger(__name__)
 COLLECTED_AFTER = (20_000, 20, 10)  # objects, and rounds of the generation before
+# A process that has lost a supervised task says so at `/readyz` for this long, for load balancers, before it ends.
+DRAIN_SECONDS = 3.0
 
 
 class Application:
@@ -39,6 +42,8 @@ class Application:
         self.source = source
         self.schema = schema
         self.door: Door | None = None
+        self.lost: tuple[str, ...] = ()
+        self.on_loss: Callable[[], object] | None = None
         self.inner: ASGIApp = Starlette(lifespan=lambda _: self.serving())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -65,7 +70,19 @@ class Application:
                 gc.freeze()
                 # An answer is hundreds of objects that are dropped together, which the usual 700 would look through.
                 gc.set_threshold(*COLLECTED_AFTER)
-                yield
+                with runtime.supervisors.on_death(lambda: self.lose(runtime.supervisors.dead[-1])):
+                    try:
+                        yield
+                    except asyncio.CancelledError:
+                        # Nobody asks the server's lifespan to end in this way: the runtime closes under the requests.
+                        self.lose("lifespan")
+                        raise
+
+    def lose(self, name: str) -> None:
+        """Note what the process cannot do without and has lost, and tell the server."""
+        self.lost = (*self.lost, name)
+        if self.on_loss is not None:
+            self.on_loss()
 
     async def close_sockets(self) -> None:
         """Tell every websocket that the server goes away (1001), so that clients come back elsewhere."""
@@ -133,6 +150,7 @@ class Server(uvicorn.Server):
 
     def __init__(self, application: Application) -> None:
         self.application = application
+        application.on_loss = self.end_soon
         super().__init__(server_config(application))
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -142,6 +160,10 @@ class Server(uvicorn.Server):
             settings = self.application.settings
             graphiql = {"graphiql": settings.local_url + PATH} if settings.graphql.graphiql else {}
             log.info("API listening", url=settings.local_url + PATH, public_url=settings.public_url, **graphiql)
+
+    def end_soon(self) -> None:
+        """End when load balancers have had time to see at `/readyz` that they are to go elsewhere."""
+        asyncio.get_running_loop().call_later(DRAIN_SECONDS, setattr, self, "should_exit", True)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Close the websockets, then stop as uvicorn does."""
@@ -192,10 +214,16 @@ def listen(settings: Settings) -> socket.socket:
 
 
 def serve(settings: Settings) -> None:
-    """Serve until SIGTERM or SIGINT. Raises what `preflight.check` finds, before anything listens."""
+    """Serve until SIGTERM or SIGINT. Raises what `preflight.check` finds, before anything listens.
+
+    Raises `SupervisedTaskEnded` when the process has lost a part of itself and has to be started again.
+    """
     telemetry.configure(settings.log_level, json=settings.production)
     asyncio.run(preflight.check(settings))
-    server = Server(build(settings))
+    application = build(settings)
+    server = Server(application)
     listener = listen(settings)
     with listener:
         server.run(sockets=[listener])
+    if application.lost:
+        raise SupervisedTaskEnded(f"The API has ended, as it has lost {', '.join(application.lost)}.")

@@ -15,6 +15,7 @@ from core.development import DEMO_EMAIL, DEMO_PASSWORD
 from core.errors import NudgeError, Refusals, UnsafeDatabase
 from core.servers import ServerUnusable, explained
 from core.settings import Environment, Settings, SettingsInvalid, load, require, unknown_variables, variable
+from core.supervision import SupervisedTaskEnded
 from local.folder import LocalError
 
 ROOT = Path(__file__).parent
@@ -321,16 +322,18 @@ def main() -> None:
         cli()
     except (SettingsInvalid, LocalError, UnsafeDatabase, ServerUnusable) as error:
         fail(str(error))
+    except SupervisedTaskEnded as error:
+        fail(f"{error} Start it again.", code=1)
     except OSError as error:
         if error.filename is None:
             raise
         fail(f"cannot use {error.filename}: {error.strerror}.")
 
 
-def fail(message: str) -> None:
-    """Say why, and exit with 2."""
+def fail(message: str, *, code: int = 2) -> None:
+    """Say why, and exit with the code."""
     sys.stderr.write(f"nudge: {message}\n")
-    sys.exit(2)
+    sys.exit(code)
 
 
 if __name__ == "__main__":

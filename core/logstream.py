@@ -16,6 +16,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from core.deadlines import deadline
 from core.pubsub import PREFIX, Hub, log_topic
 
 CLAIM = """
@@ -221,7 +222,7 @@ class LogStream:
 
     async def _try(self, call: Callable[[], Awaitable[T]]) -> T:
         try:
-            async with asyncio.timeout(self._within):
+            async with deadline(self._within):
                 try:
                     return await call()
                 except (RedisConnectionError, RedisTimeoutError, OSError):

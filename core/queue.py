@@ -12,6 +12,7 @@ from arq.connections import ArqRedis, RedisSettings, create_pool
 from redis.exceptions import RedisError
 
 from core import clock
+from core.deadlines import deadline
 
 QUEUE_NAME = "nudge:jobs"
 ENQUEUE_SECONDS = 2.0
@@ -94,7 +95,7 @@ class Queue:
         """Ring for the job. Raises `QueueUnavailable` when Redis does not answer within two seconds."""
         identity, wait = gathered(job, clock.now().timestamp())
         try:
-            async with asyncio.timeout(ENQUEUE_SECONDS):
+            async with deadline(ENQUEUE_SECONDS):
                 pool = await self.connected()
                 await pool.enqueue_job(job.name, job.payload(), _job_id=identity, _defer_by=wait or None)
         except (RedisError, OSError) as error:

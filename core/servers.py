@@ -1,6 +1,5 @@
 """The servers that a command needs, PostgreSQL and Redis: what is wrong with one, in one sentence with what to do."""
 
-import asyncio
 import socket
 import ssl
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from redis.exceptions import AuthenticationError, RedisError, ResponseError
 from sqlalchemy.exc import SQLAlchemyError
 
 from core import addresses
+from core.deadlines import deadline
 from core.telemetry import logger
 
 ANSWER_SECONDS = 5.0
@@ -137,7 +137,7 @@ async def check_redis(variable: str, url: str) -> None:
     """
     async with Redis.from_url(url, socket_timeout=ANSWER_SECONDS, socket_connect_timeout=ANSWER_SECONDS) as redis:
         try:
-            async with asyncio.timeout(2 * ANSWER_SECONDS):
+            async with deadline(2 * ANSWER_SECONDS):
                 await redis.ping()
         except (RedisError, OSError) as error:
             reason = explanation(error)

@@ -4,11 +4,13 @@ import asyncio
 import signal
 
 import uvloop
+from redis.exceptions import RedisError
 
 from core import preflight, telemetry
 from core.settings import Settings
+from core.supervision import SupervisedTaskEnded, Supervisors
 from jobs import conversations, deliveries
-from jobs.listening import listen
+from jobs.listening import ConnectionLost, listen
 from jobs.sweeper import Sweeper
 from jobs.workshop import Workshop, furnish
 from services.runtime import Runtime, running
@@ -23,7 +25,8 @@ log = telemetry.logger(__name__)
 def run_worker(settings: Settings) -> None:
     """Run a worker process until SIGTERM or SIGINT; the batches under way are finished first.
 
-    Raises `UnsafeDatabase`, as the API does: a role above the policies would send one tenant's mail for another.
+    Raises `UnsafeDatabase`, as the API does: a role above the policies would send one tenant's mail for another; and
+    `SupervisedTaskEnded` when the process has lost a part of itself and has to be started again.
     """
     telemetry.configure(settings.log_level, json=settings.production)
     uvloop.run(main(settings))
@@ -41,18 +44,39 @@ async def main(settings: Settings) -> None:
 
 
 async def working(runtime: Runtime, stopping: asyncio.Event) -> None:
-    """Listen, send and sweep until stopped."""
+    """Listen, send and sweep until stopped.
+
+    Raises `SupervisedTaskEnded` when one of these has ended for good; what is under way is finished first.
+    """
     shop = furnish(runtime)
-    async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(shop.sender.run(), name="sender")
-        tasks.create_task(Sweeper(shop).run(stopping), name="sweeper")
-        tasks.create_task(listen(shop, FUNCTIONS, stopping), name="listener")
+    supervisors = runtime.supervisors
+    tasks = start(shop, supervisors, stopping)
+    try:
         log.info(
             "worker ready: sends campaigns, applies webhooks, runs jobs and Maya's replies, sweeps",
             concurrent_batches=runtime.settings.sending.concurrent_batches,
             sweep_seconds=runtime.settings.sending.sweep_seconds,
         )
-        await stopping.wait()
+        with supervisors.on_death(stopping.set):
+            await stopping.wait()
         log.info("worker stopping; batches under way are finished")
+        supervisors.release(*tasks)
         shop.sender.stop()
         await shop.errands.aclose(ERRANDS_SECONDS)
+        await asyncio.wait(tasks)
+    finally:
+        await supervisors.stop(*tasks)
+    if supervisors.dead:
+        raise SupervisedTaskEnded(f"The worker has ended, as it has lost {', '.join(supervisors.dead)}.")
+
+
+def start(shop: Workshop, supervisors: Supervisors, stopping: asyncio.Event) -> list[asyncio.Task[None]]:
+    """Start the tasks of a worker."""
+    lanes = range(shop.settings.sending.concurrent_batches)
+    return [
+        *(supervisors.start(f"sending-lane-{number}", shop.sender.lane) for number in lanes),
+        supervisors.start("sweeper", lambda: Sweeper(shop).run(stopping)),
+        supervisors.start(
+            "listener", lambda: listen(shop, FUNCTIONS, stopping), expected=(ConnectionLost, RedisError, OSError)
+        ),
+    ]

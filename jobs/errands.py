@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
+from core.supervision import is_asked_to_end
 from core.telemetry import logger
 
 log = logger(__name__)
@@ -34,6 +35,10 @@ class Errands:
             except Exception:
                 # An errand's failure must not end the process: the sweeper starts it again from the rows.
                 log.exception("errand failed", errand=key)
+            except asyncio.CancelledError:
+                if is_asked_to_end():
+                    raise
+                log.warning("errand cancelled though nobody asked; the sweeper starts it again", errand=key)
 
     def done(self, key: str) -> None:
         """Forget an errand, or start it once more."""

@@ -1,8 +1,7 @@
-"""The doorbell: arq under a supervisor, as a restart of Redis ends its worker, and a flush empties its queue."""
+"""The doorbell: arq, to be supervised, as a restart of Redis ends its worker, and a flush empties its queue."""
 
 import asyncio
 import os
-import random
 import socket
 from collections.abc import Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any, cast
@@ -11,8 +10,8 @@ from arq.worker import Worker
 from redis.exceptions import RedisError
 
 from core.queue import QUEUE_NAME, deserialize, redis_settings, serialize
+from core.supervision import end_all
 from core.telemetry import logger
-from jobs.sweeper import wait
 from jobs.workshop import Workshop
 
 if TYPE_CHECKING:
@@ -24,8 +23,11 @@ POLL_SECONDS = 0.02
 JOBS_AT_ONCE = 100
 JOB_SECONDS = 30
 HEALTH_SECONDS = 10
-LONGEST_PAUSE = 5.0
 log = logger(__name__)
+
+
+class ConnectionLost(Exception):
+    """Arq's worker has ended, as it does whenever Redis goes away."""
 
 
 def arq_worker(shop: Workshop, functions: Sequence[WorkerFunction]) -> Worker:
@@ -51,22 +53,17 @@ def arq_worker(shop: Workshop, functions: Sequence[WorkerFunction]) -> Worker:
 
 
 async def listen(shop: Workshop, functions: Sequence[WorkerFunction], stopping: asyncio.Event) -> None:
-    """Answer the doorbell until stopped, reconnecting with growing pauses whenever Redis goes away."""
-    failures = 0
-    while not stopping.is_set():
-        worker = arq_worker(shop, functions)
-        running = asyncio.create_task(worker.async_run(), name="doorbell")
-        stop = asyncio.create_task(stopping.wait(), name="doorbell-stop")
+    """Run jobs as they are announced until stopped; raises `ConnectionLost` when arq's worker ends before."""
+    worker = arq_worker(shop, functions)
+    running = asyncio.create_task(worker.async_run(), name="doorbell")
+    stop = asyncio.create_task(stopping.wait(), name="doorbell-stop")
+    try:
         await asyncio.wait([running, stop], return_when=asyncio.FIRST_COMPLETED)
-        stop.cancel()
-        if running.done() and not stopping.is_set():
-            answered = worker._pool is not None  # noqa: SLF001 - arq has no other word for "was connected"
-            failures = 0 if answered else failures + 1
-            log.warning("doorbell lost; the sweeper carries on", error=describe(running))
-        await hang_up(worker, running)
         if not stopping.is_set():
-            longest = min(LONGEST_PAUSE, 0.1 * 2.0 ** min(failures, 16))
-            await wait(stopping, longest * (0.5 + random.random() / 2))  # noqa: S311 - spreads the workers
+            raise ConnectionLost(f"the sweeper carries on ({describe(running)})")
+    finally:
+        stop.cancel()
+        await hang_up(worker, running)
 
 
 async def hang_up(worker: Worker, running: asyncio.Task[Any]) -> None:
@@ -75,8 +72,7 @@ async def hang_up(worker: Worker, running: asyncio.Task[Any]) -> None:
     Its own close() cancels in a way that loses connections, and calls what redis-py has deprecated.
     """
     tasks = [running, *worker.tasks.values()]
-    for task in tasks:
-        task.cancel()
+    await end_all(tasks)
     await asyncio.gather(*tasks, return_exceptions=True)
     pool: ArqRedis | None = worker._pool  # noqa: SLF001 - the property claims that it is always there
     if pool is None:
@@ -90,6 +86,8 @@ async def hang_up(worker: Worker, running: asyncio.Task[Any]) -> None:
 
 def describe(task: asyncio.Task[Any]) -> str:
     """How a task ended, in a line."""
+    if not task.done():
+        return "still running"
     if task.cancelled():
         return "cancelled"
     error = task.exception()

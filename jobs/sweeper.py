@@ -1,8 +1,10 @@
 """Every few seconds, from the rows alone: whatever a lost ring, a dead worker or a clock has left to do."""
 
 import asyncio
+from contextlib import suppress
 from time import monotonic
 
+from core.deadlines import deadline
 from core.telemetry import logger
 from jobs.conversations import start_abandoned
 from jobs.deliveries import start_applying, start_preparing, start_reconciling
@@ -73,7 +75,6 @@ class Sweeper:
 
 async def wait(stopping: asyncio.Event, seconds: float) -> None:
     """Sleep, but not beyond the stop."""
-    try:
-        await asyncio.wait_for(stopping.wait(), seconds)
-    except TimeoutError:
-        return
+    with suppress(TimeoutError):
+        async with deadline(seconds):
+            await stopping.wait()

@@ -12,6 +12,8 @@ from urllib.parse import urlsplit
 
 import asyncpg
 
+from core.deadlines import deadline
+from core.supervision import restart_when_cancelled
 from local.console import Console
 from local.folder import LocalError, held, prepare_home, read_servers, remember, secret
 from local.interrupts import Interrupts, interrupts
@@ -102,7 +104,9 @@ async def _run(options: DevelopmentOptions, home: Path, nudge: tuple[str, ...], 
             try:
                 await supervisor.start()
                 async with asyncio.TaskGroup() as group:
-                    watch = group.create_task(_watch_servers(own, console))
+                    watch = group.create_task(
+                        restart_when_cancelled("watch servers", lambda: _watch_servers(own, console))
+                    )
                     greet = group.create_task(_greet(supervisor, console, lambda: banner(time.monotonic() - started)))
                     await asked.stop.wait()
                     watch.cancel()
@@ -161,7 +165,7 @@ async def _require_database(variable: str, url: str) -> None:
 async def _require_redis(url: str) -> None:
     parts = urlsplit(url)
     try:
-        async with asyncio.timeout(REACH_SECONDS):
+        async with deadline(REACH_SECONDS):
             _, writer = await asyncio.open_connection(parts.hostname, parts.port or 6379)
     except (OSError, TimeoutError, ValueError) as error:
         raise LocalError(

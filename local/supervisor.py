@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+from core.deadlines import deadline
+from core.supervision import end_all, restart_when_cancelled
 from local import processes
 from local.console import Console
 from local.interrupts import Interrupts
@@ -58,10 +60,9 @@ class Supervisor:
         """Start every program, each stage after the one before; does not wait until they are ready."""
         for stage in self._stages:
             for program in stage:
-                process = await self._launch(program)
-                keeper = asyncio.create_task(self._keep(program, process), name=f"keep {program.name}")
+                await self._launch(program)
+                self._keepers[program.name] = keeper = self._keeper(program)
                 keeper.add_done_callback(self._stop_if_broken)
-                self._keepers[program.name] = keeper
 
     async def ready(self) -> None:
         """Wait until every program with a `ready` address answers 200 there."""
@@ -107,9 +108,14 @@ class Supervisor:
         self._processes[program.name] = process
         return process
 
-    async def _keep(self, program: Program, process: asyncio.subprocess.Process) -> None:
+    def _keeper(self, program: Program) -> asyncio.Task[None]:
+        name = f"keep {program.name}"
+        return asyncio.create_task(restart_when_cancelled(name, lambda: self._keep(program)), name=name)
+
+    async def _keep(self, program: Program) -> None:
         quick_deaths = 0
         while True:
+            process = self._processes[program.name]
             started = time.monotonic()
             await self._follow(program.name, process)
             if self._interrupts.stop.is_set():
@@ -119,7 +125,8 @@ class Supervisor:
             end = _describe_end(process)
             self._console.say(f"{program.name} (pid {process.pid}) {end}; starting again in {pause:.1f} s")
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._interrupts.stop.wait(), pause)
+                async with deadline(pause):
+                    await self._interrupts.stop.wait()
             if self._interrupts.stop.is_set():
                 return
             process = await self._launch(program)
@@ -129,10 +136,12 @@ class Supervisor:
 
     async def _follow(self, name: str, process: asyncio.subprocess.Process) -> None:
         relay = asyncio.create_task(self._relay(name, process))
-        await process.wait()
-        # Whoever inherited its output may hold the pipe open: its last words come at once or not at all.
-        await asyncio.wait([relay], timeout=1.0)
-        relay.cancel()
+        try:
+            await process.wait()
+            # Whoever inherited its output may hold the pipe open: its last words come at once or not at all.
+            await asyncio.wait([relay], timeout=1.0)
+        finally:
+            await end_all([relay])
 
     async def _relay(self, name: str, process: asyncio.subprocess.Process) -> None:
         output, rest = process.stdout, b""
@@ -158,7 +167,7 @@ class Supervisor:
 
     def _stop_if_broken(self, keeper: asyncio.Task[None]) -> None:
         # The keeper itself failed (say, the program's file is gone): end it all, `stop` then raises what happened.
-        if not keeper.cancelled() and keeper.exception() is not None:
+        if keeper.cancelled() or keeper.exception() is not None:
             self._interrupts.stop.set()
 
 
@@ -179,7 +188,7 @@ async def _answers_200(url: str) -> bool:
     parts = urlsplit(url)
     request = f"GET {parts.path or '/'} HTTP/1.1\r\nHost: {parts.netloc}\r\nConnection: close\r\n\r\n"
     try:
-        async with asyncio.timeout(2):
+        async with deadline(2):
             reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
             try:
                 writer.write(request.encode())

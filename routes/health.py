@@ -15,7 +15,7 @@ def routes(runtime: Runtime) -> list[BaseRoute]:
         return PlainTextResponse("ok\n")
 
     async def readyz(_: Request) -> Response:
-        found = await readiness(runtime.engine, runtime.cache)
+        found = await readiness(runtime.engine, runtime.cache, runtime.supervisors)
         if found.obstacle:
             return PlainTextResponse(f"{found.obstacle}\n", status_code=503)
         return PlainTextResponse(f"ready; {found.handicap}\n" if found.handicap else "ready\n")

@@ -182,11 +182,12 @@ class Webhooks:
                 await asyncio.sleep(0)
                 continue
             wait = max(GRAIN, self._due[0][0] - monotonic()) if self._due else None
+            # Not `asyncio.timeout`: up to Python 3.11.2 it can let a cancellation out.
+            waking = asyncio.create_task(self._wake.wait())
             try:
-                async with asyncio.timeout(wait):
-                    await self._wake.wait()
-            except TimeoutError:
-                continue
+                await asyncio.wait([waking], timeout=wait)
+            finally:
+                waking.cancel()
 
     def _plan_incoming(self) -> None:
         for _ in range(min(AT_ONCE, len(self._incoming))):

@@ -9,6 +9,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from core import selfcheck
+from core.deadlines import deadline
+from core.supervision import Supervisors
 from core.telemetry import logger
 
 PATIENCE_SECONDS = 2.0
@@ -22,15 +24,25 @@ class Readiness(NamedTuple):
     handicap: str | None
 
 
-async def readiness(engine: AsyncEngine, redis: Redis) -> Readiness:
-    """Without PostgreSQL we cannot serve. Without Redis we can: work is taken in, and live streams poll."""
-    return Readiness(*await asyncio.gather(database_shortcoming(engine), redis_shortcoming(redis)))
+async def readiness(engine: AsyncEngine, redis: Redis, supervisors: Supervisors) -> Readiness:
+    """Without PostgreSQL we cannot serve. Without Redis we can: work is taken in, and live streams poll.
+
+    Nor can a process serve that has lost a supervised task: it is about to end, to be started again.
+    """
+    database, handicap = await asyncio.gather(database_shortcoming(engine), redis_shortcoming(redis))
+    obstacles = [each for each in (supervision_shortcoming(supervisors), database) if each]
+    return Readiness("; ".join(obstacles) or None, handicap)
+
+
+def supervision_shortcoming(supervisors: Supervisors) -> str | None:
+    """Which supervised tasks have ended for good."""
+    return f"supervisor: {', '.join(supervisors.dead)} has ended" if supervisors.dead else None
 
 
 async def database_shortcoming(engine: AsyncEngine) -> str | None:
     """What is wrong with PostgreSQL."""
     try:
-        async with asyncio.timeout(PATIENCE_SECONDS):
+        async with deadline(PATIENCE_SECONDS):
             revision = await selfcheck.revision(engine)
     except (SQLAlchemyError, OSError, TimeoutError) as error:
         log.warning("PostgreSQL does not answer", error=repr(error))
@@ -46,7 +58,7 @@ async def database_shortcoming(engine: AsyncEngine) -> str | None:
 async def redis_shortcoming(redis: Redis) -> str | None:
     """What is wrong with Redis."""
     try:
-        async with asyncio.timeout(PATIENCE_SECONDS):
+        async with deadline(PATIENCE_SECONDS):
             await redis.ping()
     except (RedisError, OSError, TimeoutError) as error:
         log.warning("Redis does not answer", error=repr(error))

@@ -15,6 +15,7 @@ from core.pubsub import Hub, Publisher, RedisBackend
 from core.queue import Queue
 from core.security import AccessTokens, Signer
 from core.settings import Settings, require
+from core.supervision import Supervisors
 from core.unit_of_work import Work
 from integrations import LanguageModel, Mailer, build_language_model, build_mailer
 from integrations.jwks import JwksVerifier
@@ -42,6 +43,7 @@ class Runtime:
     unsubscribe_signer: Signer
     mailer: Mailer
     language_model: LanguageModel
+    supervisors: Supervisors
     reading: Reading = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -79,13 +81,14 @@ async def running(settings: Settings) -> AsyncIterator[Runtime]:
     system = SystemScope(engine)
     mailer = build_mailer(settings)
     language_model = build_language_model(settings)
+    supervisors = Supervisors()
     async with AsyncExitStack() as opened:
         opened.push_async_callback(dispose, engine)
         opened.push_async_callback(queue.aclose)
         opened.push_async_callback(mailer.aclose)
         opened.push_async_callback(language_model.aclose)
         opened.push_async_callback(publisher.aclose)
-        hub = await opened.enter_async_context(Hub(RedisBackend(redis_url)))
+        hub = await opened.enter_async_context(Hub(RedisBackend(redis_url, supervisors=supervisors)))
         redis = await opened.enter_async_context(Redis.from_url(redis_url))
         cache = await opened.enter_async_context(
             Redis.from_url(
@@ -110,6 +113,7 @@ async def running(settings: Settings) -> AsyncIterator[Runtime]:
             unsubscribe_signer=Signer(secret(settings.security.secret_key), "unsubscribe"),
             mailer=mailer,
             language_model=language_model,
+            supervisors=supervisors,
         )
 
 

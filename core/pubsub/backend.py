@@ -5,7 +5,6 @@ subscribers, and queue without bound (tried on 0.3.1).
 """
 
 import asyncio
-import random
 from dataclasses import dataclass
 
 import structlog
@@ -13,10 +12,13 @@ from broadcaster._backends.base import BroadcastBackend
 from broadcaster._base import Event
 from redis.asyncio import ConnectionPool
 from redis.asyncio.connection import AbstractConnection
+from redis.exceptions import RedisError
 
+from core.deadlines import deadline
 from core.ids import new_id
 from core.pubsub.publishing import Publisher, PublishFailed
 from core.pubsub.topics import PREFIX
+from core.supervision import Backoff, Supervisors
 
 CHANNELS_PER_COMMAND = 1_000
 
@@ -57,7 +59,15 @@ class RedisBackend(BroadcastBackend):
     need not wait for it. Unread announcements are kept one per topic, the newest; a gap stays a gap.
     """
 
-    def __init__(self, url: str, *, prefix: str = PREFIX, timing: Timing = DEFAULT_TIMING) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        prefix: str = PREFIX,
+        timing: Timing = DEFAULT_TIMING,
+        supervisors: Supervisors | None = None,
+    ) -> None:
+        self.supervisors = supervisors or Supervisors()
         self._pool = ConnectionPool.from_url(url)
         self._prefix = prefix
         self._timing = timing
@@ -68,7 +78,6 @@ class RedisBackend(BroadcastBackend):
         self._arrived = asyncio.Event()
         self._rewire = asyncio.Event()
         self._heard = False
-        self._closed = False
         self._supervisor: asyncio.Task[None] | None = None
 
     @property
@@ -88,14 +97,17 @@ class RedisBackend(BroadcastBackend):
 
     async def connect(self) -> None:
         """Start the connection; returns at once, also while Redis is away."""
-        self._supervisor = asyncio.create_task(self._supervise(), name="pubsub-connection")
+        self._supervisor = self.supervisors.start(
+            "pubsub-connection",
+            self._session,
+            backoff=Backoff(first=self._timing.first_pause, longest=self._timing.longest_pause),
+            expected=(RedisError, OSError, ServerSilent),
+        )
 
     async def disconnect(self) -> None:
         """Stop listening and close every connection."""
-        self._closed = True
         if self._supervisor is not None:
-            self._supervisor.cancel()
-            await asyncio.wait([self._supervisor])
+            await self.supervisors.stop(self._supervisor)
         await self._publisher.aclose()
 
     async def subscribe(self, group: str) -> None:
@@ -128,30 +140,17 @@ class RedisBackend(BroadcastBackend):
         self._pending[topic] = None if known_gap else payload
         self._arrived.set()
 
-    async def _supervise(self) -> None:
-        failures = 0
-        while True:
-            try:
-                await self._session()
-            except Exception as error:  # noqa: BLE001 - whatever ended it, a listener that stays dead is worse
-                if self._closed:
-                    # Python 3.11's TaskGroup forgets a cancellation that meets an error (fixed in 3.13).
-                    return
-                logger.warning("pubsub_connection_lost", reason=_reason(error))
-            failures = 0 if self._heard else failures + 1
-            self._heard = False
-            await asyncio.sleep(_pause(self._timing, failures))
-
     async def _session(self) -> None:
         connection: AbstractConnection = self._pool.make_connection()  # type: ignore[no-untyped-call]
         try:
-            async with asyncio.timeout(self._timing.connect):
+            async with deadline(self._timing.connect):
                 await connection.connect()  # type: ignore[no-untyped-call]
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._listen(connection), name="pubsub-listen")
                 tasks.create_task(self._wire(connection), name="pubsub-wire")
                 tasks.create_task(self._sing(), name="pubsub-canary")
         finally:
+            self._heard = False
             await connection.disconnect(nowait=True)
 
     async def _listen(self, connection: AbstractConnection) -> None:
@@ -190,14 +189,3 @@ class RedisBackend(BroadcastBackend):
                 # The listener notices the silence; it decides.
                 logger.debug("pubsub_canary_not_published", reason=str(error))
             await asyncio.sleep(self._timing.canary)
-
-
-def _pause(timing: Timing, failures: int) -> float:
-    longest = min(timing.longest_pause, timing.first_pause * 2.0 ** min(failures, 16))
-    return longest * (0.5 + random.random() / 2)  # noqa: S311 - spreads the herd, guards nothing
-
-
-def _reason(error: BaseException) -> str:
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return f"{type(error).__name__}: {error}"

@@ -1,4 +1,5 @@
 import asyncio
+import itertools
 from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable, Iterator
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from broadcaster import Broadcast
 from core.pubsub.backend import RedisBackend, Wake
 from core.pubsub.states import MIN_INTERVAL, POLL_INTERVAL, SharedState, state_stream
 from core.pubsub.viewers import HubClosed, Signal, Viewer
+from core.supervision import end_all
 
 T = TypeVar("T")
 
@@ -28,12 +30,31 @@ class HubStatistics:
     pending: int
 
 
+class SupervisedBroadcast(Broadcast):
+    """The package's, whose listener would end for good at its first error."""
+
+    def __init__(self, backend: RedisBackend) -> None:
+        super().__init__(backend=backend)
+        self._supervisors = backend.supervisors
+
+    async def connect(self) -> None:
+        """Start the connection and the listener."""
+        await self._backend.connect()
+        self._listener_task = self._supervisors.start("pubsub-listener", self._listener)
+
+    async def disconnect(self) -> None:
+        """End the listener and the connection."""
+        await self._supervisors.stop(self._listener_task)
+        await self._backend.disconnect()
+
+
 class Hub:
     """The one place of a process where topics are watched: one upstream subscription each, however many viewers."""
 
     def __init__(self, backend: RedisBackend) -> None:
         self._backend = backend
-        self._broadcast = Broadcast(backend=backend)
+        self._broadcast = SupervisedBroadcast(backend)
+        self._supervisors = backend.supervisors
         self._viewers: dict[str, set[Viewer]] = {}
         self._pumps: dict[str, asyncio.Task[None]] = {}
         self._shared: dict[tuple[str, Hashable], SharedState[object]] = {}
@@ -60,10 +81,8 @@ class Hub:
         for viewers in self._viewers.values():
             for viewer in viewers:
                 viewer.close()
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        self._supervisors.release(*self._tasks)
+        await end_all(self._tasks)
         await self._broadcast.disconnect()
 
     @property
@@ -83,14 +102,19 @@ class Hub:
         viewers = self._viewers.setdefault(topic, set())
         viewers.add(viewer)
         if topic not in self._pumps:
-            self._pumps[topic] = self._keep(asyncio.create_task(self._pump(topic, viewers), name=f"pump {topic}"))
+            starts = itertools.count()
+            self._pumps[topic] = self._keep(
+                self._supervisors.start(f"pump {topic}", lambda: self._pump(topic, viewers, next(starts)))
+            )
         try:
             yield viewer
         finally:
             viewers.discard(viewer)
             if not viewers:
                 del self._viewers[topic]
-                self._pumps.pop(topic).cancel()
+                pump = self._pumps.pop(topic)
+                self._supervisors.release(pump)
+                pump.cancel()
 
     async def shared(
         self,
@@ -139,7 +163,7 @@ class Hub:
             raise HubClosed
         state = cast("SharedState[T] | None", self._shared.get(key))
         if state is None or state.task.done():
-            state = SharedState(source())
+            state = SharedState(source)
             self._shared[key] = cast("SharedState[object]", state)
             self._keep(state.task).add_done_callback(lambda _: self._forget(key, state))
         state.viewers += 1
@@ -154,8 +178,11 @@ class Hub:
         task.add_done_callback(self._tasks.discard)
         return task
 
-    async def _pump(self, topic: str, viewers: set[Viewer]) -> None:
+    async def _pump(self, topic: str, viewers: set[Viewer], start: int) -> None:
         async with self._broadcast.subscribe(topic) as events:
+            if start:  # begun again: what was announced meanwhile is lost
+                for viewer in viewers:
+                    viewer.offer(Signal.of(None))
             while True:
                 event = cast("Wake", await events.get())
                 signal = Signal.of(event.payload)

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.exceptions import RedisError
 
+from core.deadlines import deadline
 from core.pubsub.topics import PREFIX
 
 RETRY_PAUSE = 0.05
@@ -30,7 +31,7 @@ class Publisher:
         """Tell many topics in one round trip. Raises `PublishFailed`; some may have been told, or told twice."""
         batch = list(events)
         try:
-            async with asyncio.timeout(self._within):
+            async with deadline(self._within):
                 try:
                     await self._send(batch)
                 except (RedisError, OSError):

@@ -4,6 +4,7 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
 from core.pubsub.viewers import HubClosed
+from core.supervision import restart_when_cancelled
 
 if TYPE_CHECKING:
     from core.pubsub.hub import Hub
@@ -49,13 +50,15 @@ async def state_stream(
 class SharedState(Generic[T]):
     """One reader's newest value for many viewers. A slow viewer skips what came in between, never the last."""
 
-    def __init__(self, source: AsyncGenerator[T, None]) -> None:
+    def __init__(self, source: Callable[[], AsyncGenerator[T, None]]) -> None:
         self.viewers = 0
         self._source = source
         self._version = 0
         self._value: T | None = None
         self._moved = asyncio.Event()
-        self.task = asyncio.create_task(self._run(), name="pubsub-shared-state")
+        self.task = asyncio.create_task(
+            restart_when_cancelled("pubsub-shared-state", self._run), name="pubsub-shared-state"
+        )
         self.task.add_done_callback(self._ended)
 
     async def follow(self) -> AsyncGenerator[T, None]:
@@ -75,7 +78,7 @@ class SharedState(Generic[T]):
                 await moved.wait()
 
     async def _run(self) -> None:
-        async with aclosing(self._source) as values:
+        async with aclosing(self._source()) as values:
             async for value in values:
                 self._value = value
                 self._version += 1

@@ -2,6 +2,8 @@ import asyncio
 from dataclasses import dataclass
 from typing import Literal
 
+from core.deadlines import deadline
+
 
 class HubClosed(Exception):
     """The process is shutting down. A stream that meets this has not completed."""
@@ -53,7 +55,7 @@ class Viewer:
     async def next(self, within: float | None = None) -> Signal | None:
         """The next signal, or None when `within` seconds pass without one. Raises `HubClosed` at shutdown."""
         try:
-            async with asyncio.timeout(within):
+            async with deadline(within):
                 await self._stirred.wait()
         except TimeoutError:
             return None

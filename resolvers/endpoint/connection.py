@@ -15,14 +15,15 @@ from strawberry.subscriptions.protocols.graphql_transport_ws.types import (
     SubscribeMessage,
 )
 
+from core.deadlines import deadline
 from core.permissions import Principal
 from core.pubsub import HubClosed
+from core.supervision import end_all, is_asked_to_end, let_go
 from core.telemetry import logger, new_request_id
 from resolvers.context import RequestContext
 from resolvers.endpoint.authentication import authenticate
 from resolvers.endpoint.documents import DocumentInvalid
 from resolvers.endpoint.documents import Operation as Prepared
-from resolvers.endpoint.ending import end_all, let_go
 from resolvers.endpoint.errors import RATE_LIMITED, Malformed, Refused, formatted
 from resolvers.endpoint.execution import Executor, Request, shown
 from resolvers.endpoint.fanout import FanOut, Viewer, watches_a_state
@@ -119,7 +120,7 @@ class Connection(BaseGraphQLTransportWSHandler[Any, None]):
             await self.close(UNAUTHORIZED, "connectionParams need {authorization: 'Bearer <access token>'}")
             return None
         try:
-            async with asyncio.timeout(self.limits.init_timeout_seconds):
+            async with deadline(self.limits.init_timeout_seconds):
                 principal, refused = await authenticate(self.runtime.identity, header)
         except TimeoutError:
             await self.close(INIT_TIMEOUT, "Connection initialisation timeout")
@@ -196,10 +197,12 @@ class Connection(BaseGraphQLTransportWSHandler[Any, None]):
             await self.answer(operation, request, context)
         except (WebSocketDisconnected, HubClosed):
             return  # nobody listens any more, or the server goes away and the socket with it
+        except asyncio.CancelledError:
+            if is_asked_to_end():
+                raise
+            await self.mask(operation, RuntimeError("an operation was cancelled though nobody asked"), context)
         except Exception as error:  # noqa: BLE001 - masked, and logged with its request id
-            masked = formatted(GraphQLError(str(error), original_error=error), context.request_id)
-            with suppress(WebSocketDisconnected):
-                await self.fail(operation, [masked])
+            await self.mask(operation, error, context)
         finally:
             self.sockets.operations -= 1
 
@@ -271,6 +274,12 @@ class Connection(BaseGraphQLTransportWSHandler[Any, None]):
                 continue
             await self.cleanup_operation(running.id)
             self.begin(running.id, running.request)
+
+    async def mask(self, operation: Operation[Any, None], error: Exception, context: RequestContext) -> None:
+        """End an operation that failed on our side; the client gets the request id, the log the rest."""
+        masked = formatted(GraphQLError(str(error), original_error=error), context.request_id)
+        with suppress(WebSocketDisconnected):
+            await self.fail(operation, [masked])
 
     async def cleanup_operation(self, operation_id: str) -> None:
         """Cancel an operation; its id is free at once."""

@@ -1,6 +1,5 @@
 """The parts of the endpoint, put together for one process."""
 
-import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -12,9 +11,9 @@ from prometheus_client.core import Metric
 from starlette.responses import RedirectResponse
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 
+from core.supervision import Supervisors
 from resolvers.budgets import Budgets
 from resolvers.endpoint import assets
-from resolvers.endpoint.ending import end_all
 from resolvers.endpoint.execution import Executor
 from resolvers.endpoint.fanout import FanOut
 from resolvers.endpoint.http import HttpEndpoint
@@ -34,6 +33,7 @@ class Door:
     websocket: WebSocketEndpoint
     sockets: Sockets
     fanout: FanOut
+    supervisors: Supervisors
 
     @classmethod
     def build(cls, runtime: Runtime, schema: strawberry.Schema) -> "Door":
@@ -48,6 +48,7 @@ class Door:
             websocket=WebSocketEndpoint(runtime, executor, fanout, sockets),
             sockets=sockets,
             fanout=fanout,
+            supervisors=runtime.supervisors,
         )
 
     def figures(self) -> Iterator[Metric]:
@@ -66,11 +67,11 @@ class Door:
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
         """Keep budgets in step with the other processes while the block runs."""
-        task = asyncio.create_task(self.executor.budgets.keep_in_step(), name="budgets")
+        task = self.supervisors.start("budgets", self.executor.budgets.keep_in_step)
         try:
             yield
         finally:
-            await end_all([task])
+            await self.supervisors.stop(task)
             await self.fanout.aclose()
 
 

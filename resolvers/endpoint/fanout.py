@@ -15,10 +15,10 @@ import orjson
 from graphql import ExecutionResult, FieldNode, GraphQLError, GraphQLSchema, OperationDefinitionNode, OperationType
 
 from core.pubsub import HubClosed
+from core.supervision import end_all, restart_when_cancelled
 from core.telemetry import new_request_id
 from resolvers.context import RequestContext
 from resolvers.endpoint.documents import Operation
-from resolvers.endpoint.ending import end_all
 from resolvers.endpoint.errors import formatted
 from resolvers.endpoint.execution import Executor, Request, shown
 from resolvers.endpoint.frames import text_frame
@@ -172,7 +172,7 @@ class Group:
     async def run(self) -> None:
         """Execute and encode each event, and write it to everyone; then say how it ended."""
         try:
-            self.errors = await self.events()
+            self.errors = await restart_when_cancelled("fanout-group", self.events)
             self.closed = False
         except HubClosed:
             return

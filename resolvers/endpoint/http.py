@@ -1,12 +1,12 @@
 """`POST /graphql` and `GET /graphql`, as the GraphQL over HTTP specification says."""
 
-import asyncio
 from typing import Any
 
 import orjson
 from starlette.types import Message, Receive, Scope, Send
 
 from core.db import is_away
+from core.deadlines import deadline
 from core.settings import Environment
 from core.telemetry import logger, new_request_id
 from resolvers.context import RequestContext
@@ -105,7 +105,7 @@ class HttpEndpoint:
     async def slow_body(self, receive: Receive, headers: dict[bytes, bytes], come: Message | None) -> bytes:
         """A body that comes in parts, or late; raises `Refused` or `ClientGone`."""
         try:
-            async with asyncio.timeout(self.body_timeout):
+            async with deadline(self.body_timeout):
                 return await read_body(receive, text(headers.get(b"content-length")), self.body_limit, come=come)
         except TimeoutError:
             raise Refused(f"The body did not come within {self.body_timeout:g} seconds.", status=408) from None

@@ -8,8 +8,8 @@ from typing import Protocol
 from core.errors import ErrorCode, InvalidInput, Unauthenticated
 from core.permissions import Principal
 from core.pubsub import HubClosed, session_topic
+from core.supervision import end_all, supervise
 from core.telemetry import logger
-from resolvers.endpoint.ending import end_all
 from services.runtime import Runtime
 
 FORBIDDEN = 4403
@@ -54,7 +54,7 @@ class Vigil:
         self.ping_at = now + turn * self.limits.ping_seconds
         self.recheck_at = now + turn * self.limits.recheck_seconds
         self.expires_at = now + principal.expires_at - time.time()
-        self.task = asyncio.create_task(self.watch(), name="socket-vigil")
+        self.task = asyncio.create_task(supervise("socket-vigil", self.watch), name="socket-vigil")
 
     async def watch(self) -> None:
         """Ping, look at the token and the role again, until one of them closes the connection."""
@@ -70,6 +70,9 @@ class Vigil:
                         self.recheck_at = min(self.recheck_at, time.monotonic() + wait)
         except HubClosed:
             return  # the server goes away, and closes the sockets itself
+        except BaseException:
+            self.recheck_at = 0.0  # what is announced until the next run is lost
+            raise
 
     async def finished(self) -> bool:
         """Do what is due; true when the connection was closed."""
@@ -136,5 +139,3 @@ class Vigil:
     async def end(self) -> None:
         """Stop watching."""
         await end_all([self.task])
-        if not self.task.cancelled() and (error := self.task.exception()) is not None:
-            log.error("a socket was not watched over to its end", exc_info=error)

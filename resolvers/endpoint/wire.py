@@ -1,12 +1,12 @@
 """A websocket as Strawberry's protocol handler wants it, with a limit on how long a reader may keep us waiting."""
 
-import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping
 
 import orjson
 from starlette.types import Receive, Send
 from strawberry.http.exceptions import NonJsonMessageReceived, NonTextMessageReceived, WebSocketDisconnected
 
+from core.deadlines import deadline
 from resolvers.endpoint.http import plain
 
 TOO_SLOW = 1013
@@ -53,7 +53,7 @@ class Wire:
         if self.closed:
             raise WebSocketDisconnected
         try:
-            async with asyncio.timeout(self.send_timeout):
+            async with deadline(self.send_timeout):
                 await self.send({"type": "websocket.send", "text": text})
         except TimeoutError:
             await self.close(TOO_SLOW, "Too slow: messages wait for you")

@@ -67,17 +67,11 @@ class Sender:
         self.rotation.ring(organization_id, campaign_id)
 
     def stop(self) -> None:
-        """Claim nothing more; `run` returns when the batches under way are recorded."""
+        """Claim nothing more; each `lane` returns when its batch under way is recorded."""
         self.rotation.close()
 
-    async def run(self) -> None:
-        """Send until stopped."""
-        async with asyncio.TaskGroup() as lanes:
-            for number in range(self.settings.sending.concurrent_batches):
-                lanes.create_task(self.lane(), name=f"sending-lane-{number}")
-
     async def lane(self) -> None:
-        """One batch after the other, of whoever's turn it is."""
+        """One batch after the other, of whoever's turn it is, until stopped. A process runs several side by side."""
         while (turn := await self.rotation.next()) is not None:
             await self.patience.wait()
             try:

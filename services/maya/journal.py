@@ -55,7 +55,12 @@ class Journal:
         while True:
             await self.stirred.wait()
             self.stirred.clear()
-            if await self.flush():
+            try:
+                written = await self.flush()
+            except asyncio.CancelledError:
+                self.stirred.set()  # for the next run, if there is one
+                raise
+            if written:
                 await asyncio.sleep(COALESCE_SECONDS)
             else:
                 self.stirred.set()

@@ -12,6 +12,7 @@ from core.db import Reads
 from core.logstream import LogEntry, LogLost, LogMissing, LogStream, LogUnavailable, LogWriter, StaleWriter
 from core.permissions import Tenant
 from core.pubsub import Hub, message_topic
+from core.supervision import restart_when_cancelled
 from core.telemetry import logger
 from core.unit_of_work import Work
 from integrations.language import LanguageModel, ModelRefused, ModelTimedOut, ModelUnavailable
@@ -139,7 +140,12 @@ class Run:
         """The reply, and how it turned out. Raises `LeaseLost` or `StaleWriter` when it is not ours any more."""
         try:
             await self.look()
-            await first_of(self.answer(), self.watch(), self.journal.keep(), within=self.desk.within)
+            await first_of(
+                self.answer(),
+                restart_when_cancelled("reply-watch", self.watch),
+                restart_when_cancelled("reply-journal", self.journal.keep),
+                within=self.desk.within,
+            )
         except CancelRequested:
             return Outcome(MessageStatus.CANCELLED)
         except tuple(FAILURES) as error:
@@ -267,7 +273,10 @@ async def entries(logs: LogStream, name: str) -> AsyncIterator[LogEntry]:
 
 
 async def first_of(*work: Coroutine[Any, Any, None], within: float) -> None:
-    """Run side by side until the first is done, as it was done; the others are cancelled. Raises `RunTimedOut`."""
+    """Run side by side until the first is done, as it was done; the others are cancelled.
+
+    Raises `RunTimedOut`, and `RuntimeError` for work that was cancelled though nobody asked.
+    """
     tasks = [asyncio.ensure_future(each) for each in work]
     try:
         done, _ = await asyncio.wait(tasks, timeout=within, return_when=asyncio.FIRST_COMPLETED)
@@ -277,4 +286,7 @@ async def first_of(*work: Coroutine[Any, Any, None], within: float) -> None:
         await asyncio.gather(*tasks, return_exceptions=True)
     if not done:
         raise RunTimedOut("Maya's answer took too long.")
-    next(task for task in tasks if task in done).result()
+    first = next(task for task in tasks if task in done)
+    if first.cancelled():
+        raise RuntimeError("cancelled though nobody asked")
+    first.result()

@@ -198,9 +198,11 @@ async def test_a_database_of_a_newer_version(servers: Servers) -> None:
     settings = settings_for(servers, database)
     await preflight.check(settings)
     async with running(settings) as runtime:
-        assert await readiness(runtime.engine, runtime.cache) == (None, None)
+        assert await readiness(runtime.engine, runtime.cache, runtime.supervisors) == (None, None)
         await admin(servers, database, "UPDATE alembic_version SET version_num = '0001'")
-        assert "at revision 0001" in str((await readiness(runtime.engine, runtime.cache)).obstacle)
+        assert "at revision 0001" in str(
+            (await readiness(runtime.engine, runtime.cache, runtime.supervisors)).obstacle
+        )
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,8 @@ from uuid import UUID
 
 import pytest
 from redis.asyncio import Redis
+from structlog.testing import capture_logs
+from structlog.typing import EventDict
 
 from core.ids import new_id
 from core.pubsub import (
@@ -22,6 +24,7 @@ from core.pubsub import (
 from core.pubsub.backend import Wake
 from tests.realtime.conftest import PATIENT, QUICK
 from tests.realtime.valkey_server import ValkeyServer
+from tests.supervision.straying import stray
 from tests.waiting import PATIENCE_SECONDS, until
 
 CHANGED = Signal("changed", b"1")
@@ -337,3 +340,35 @@ def test_topics_hold_the_organisation() -> None:
     names = {campaign_topic(one, two), message_topic(one, two), session_topic(two), log_topic(str(two))}
     assert len(names) == 4
     assert len({session_topic(new_id()) for _ in range(2)}) == 2
+
+
+async def test_a_topic_is_heard_again_after_a_cancellation(server: ValkeyServer, publisher: Publisher) -> None:
+    """A pump that is cancelled by accident begins again; its viewers are told that they may have missed something."""
+    async with Hub(RedisBackend(server.url, timing=PATIENT)) as hub:
+        with hub.watch("topic") as viewer, hub.watch("other") as other:
+            await asyncio.gather(expect(viewer, GAP), expect(other, GAP))
+            for _ in range(3):
+                (run,) = [task for task in asyncio.all_tasks() if task.get_name() == "pump topic-run"]
+                stray(run)
+                await expect(viewer, GAP)
+                await until(lambda: is_heard(viewer, publisher))
+            assert await other.next(within=0.05) is None
+
+
+async def test_a_frozen_server_is_waited_for(server: ValkeyServer, publisher: Publisher) -> None:
+    """A server that says nothing for many tries to connect is taken back when it wakes, on every Python."""
+    backend = RedisBackend(server.url, timing=QUICK)
+    async with Hub(backend) as hub:
+        with hub.watch("topic") as viewer:
+            await expect(viewer, GAP)
+            with capture_logs() as logs:
+                server.freeze()
+                await until(lambda: tried(logs, 6))
+                server.thaw()
+                await until(lambda: is_heard(viewer, publisher))
+        assert backend.supervisors.dead == ()
+
+
+async def tried(logs: list[EventDict], times: int) -> bool:
+    """Whether the connection has failed so often."""
+    return len([entry for entry in logs if entry.get("task") == "pubsub-connection"]) >= times

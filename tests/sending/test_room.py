@@ -79,7 +79,7 @@ async def test_a_neighbour_does_not_wait_for_slow_templates(runtime: Runtime, pr
     quick, contacts, quick_campaign = await sending(runtime, 100)
     sender = sender_for(runtime, provider, hurried(runtime.settings, 2.0))
     sender.ring(slow.organization_id, slow_campaign)
-    running = asyncio.create_task(sender.run())
+    lanes = [asyncio.create_task(sender.lane()) for _ in range(runtime.settings.sending.concurrent_batches)]
     await asyncio.sleep(0.1)
     sender.ring(quick.organization_id, quick_campaign)
     try:
@@ -90,7 +90,7 @@ async def test_a_neighbour_does_not_wait_for_slow_templates(runtime: Runtime, pr
         assert counts.pending + counts.in_flight > 0  # in flight: claimed, and perhaps not even rendered yet
     finally:
         sender.stop()
-        await running
+        await asyncio.gather(*lanes)
 
 
 async def test_a_batch_ends_where_its_messages_fill_the_memory(

@@ -3,7 +3,7 @@
 import asyncio
 from contextlib import suppress
 
-from resolvers.endpoint.ending import end_all
+from core.supervision import end_all
 
 
 async def test_a_lost_cancellation_is_said_again() -> None:

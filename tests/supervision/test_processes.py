@@ -1,0 +1,108 @@
+"""A process that has lost a supervised task for good says so, and ends with an error, to be started again."""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from local.folder import free_port
+from services.runtime import Runtime, running
+from tests.conftest import Servers, copy_template, settings_for
+from tests.graphql.test_process import environment
+from tests.serving import served
+from tests.waiting import PATIENCE_SECONDS, until
+
+ROOT = Path(__file__).parents[2]
+# The command as it is, but that the supervisor of the named task is cancelled once it has begun to wait.
+PROGRAM = """
+import asyncio, os, sys
+from core.supervision import Supervisors
+start = Supervisors.start
+def doomed(self, name, *args, **options):
+    task = start(self, name, *args, **options)
+    if name == os.environ["VICTIM"]:
+        asyncio.get_running_loop().call_later(0.5, task.cancel)
+    return task
+Supervisors.start = doomed
+import cli
+cli.main()
+"""
+
+
+@asynccontextmanager
+async def nudge(command: str, victim: str, variables: dict[str, str]) -> AsyncIterator[asyncio.subprocess.Process]:
+    """`nudge api` or `nudge worker`, in which the victim dies; ended with the block."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-c",
+        PROGRAM,
+        command,
+        cwd=ROOT,
+        env={**variables, "VICTIM": victim},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+async def readiness(url: str) -> tuple[int, str]:
+    """What `/readyz` says; nothing while nobody listens."""
+    try:
+        async with aiohttp.ClientSession() as session, session.get(f"{url}/readyz") as response:
+            return response.status, await response.text()
+    except aiohttp.ClientError:
+        return 0, ""
+
+
+@pytest.mark.parametrize("victim", ["pubsub-connection", "pubsub-listener", "budgets"])
+async def test_an_api_that_has_lost_a_part_ends(runtime: Runtime, victim: str) -> None:
+    """`/readyz` turns to 503 and names the task; a few seconds later the process ends with 1 and says why."""
+    port = free_port()
+    variables = environment(runtime.settings, NUDGE_API__PORT=str(port))
+    answers: list[tuple[int, str]] = []
+    async with nudge("api", victim, variables) as process, asyncio.timeout(2 * PATIENCE_SECONDS):
+        reading = asyncio.create_task(process.communicate())
+        while not reading.done():
+            answers.append(await readiness(f"http://127.0.0.1:{port}"))
+            await asyncio.sleep(0.05)
+        output = (await reading)[0].decode()
+    assert (503, f"supervisor: {victim} has ended\n") in answers, output
+    assert process.returncode == 1, output
+    assert f"nudge: The API has ended, as it has lost {victim}. Start it again." in output
+    assert "Traceback" not in output
+
+
+@pytest.mark.parametrize("victim", ["sending-lane-0", "sweeper", "listener", "pubsub-connection"])
+async def test_a_worker_that_has_lost_a_part_ends(runtime: Runtime, victim: str) -> None:
+    """A worker has no address to ask: its log and its exit code tell, at once."""
+    variables = environment(runtime.settings)
+    async with nudge("worker", victim, variables) as process, asyncio.timeout(2 * PATIENCE_SECONDS):
+        output = (await process.communicate())[0].decode()
+    assert process.returncode == 1, output
+    assert f"nudge: The worker has ended, as it has lost {victim}. Start it again." in output
+    assert "supervised task ended for good" in output
+    assert "Traceback" not in output
+
+
+async def test_any_supervised_task_counts(servers: Servers) -> None:
+    """A topic's pump that dies makes the process unfit as well: its viewers would wait for what nobody hands on."""
+    async with running(settings_for(servers, await copy_template(servers))) as runtime, served(runtime) as server:
+        with runtime.hub.watch("topic"):
+            assert await readiness(server.base) == (200, "ready\n")
+            (pump,) = [task for task in asyncio.all_tasks() if task.get_name() == "pump topic"]
+            pump.cancel()
+            await until(lambda: is_unfit(server.base))
+
+
+async def is_unfit(url: str) -> bool:
+    """Whether the process says that it has lost a pump."""
+    return await readiness(url) == (503, "supervisor: pump topic has ended\n")

@@ -1,0 +1,182 @@
+"""Every supervised task of an API and of a worker goes on through a cancellation that nobody asked for."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+import pytest
+from sqlalchemy import update
+from structlog.testing import capture_logs
+
+from core.ids import encode_global_id
+from core.permissions import Principal, Role
+from core.pubsub import log_topic, session_topic
+from jobs import working
+from models.campaigns import CampaignStatus
+from models.organizations import User
+from services.deliveries.states import move
+from services.runtime import Runtime
+from tests import factories
+from tests.graphql.probe import with_settings
+from tests.graphql.sockets import Socket, connected, settles
+from tests.sending.conftest import Provider, provider, shared_provider
+from tests.sending.test_jobs import ended, hurried, ordered
+from tests.serving import served
+from tests.supervision.straying import stray
+from tests.waiting import PATIENCE_SECONDS, until
+
+__all__ = ["provider", "shared_provider"]
+
+ROUNDS = 3
+WATCH = "subscription ($id: ID!) { campaignProgress(campaignId: $id) { status } }"
+
+
+def supervised(before: set[asyncio.Task[Any]]) -> dict[str, asyncio.Task[Any]]:
+    """The supervisors and their runs that were not there before, by name."""
+    names = {task.get_name().removesuffix("-run") for task in asyncio.all_tasks() if task.get_name().endswith("-run")}
+    return {
+        task.get_name(): task
+        for task in asyncio.all_tasks() - before
+        if task.get_name().removesuffix("-run") in names and not task.done()
+    }
+
+
+async def hit(before: set[asyncio.Task[Any]], names: set[str]) -> None:
+    """Throw a cancellation into each supervised task, supervisor and run; wait until every run was begun again."""
+    for _ in range(ROUNDS):
+        found = supervised(before)
+        assert names <= found.keys()
+        for task in found.values():
+            stray(task)
+        runs = {name: task for name, task in found.items() if name.endswith("-run")}
+        await until(partial(begun_again, before, runs))
+        # These live as long as they are watched, and their watchers were hit as well.
+        watched = ("pump ", "pubsub-shared-state")
+        lasting = [task for name, task in found.items() if name not in runs and not name.startswith(watched)]
+        assert [task for task in lasting if task.done()] == []
+
+
+async def begun_again(before: set[asyncio.Task[Any]], runs: dict[str, asyncio.Task[Any]]) -> bool:
+    """Whether there is another run in the place of each; one that has swallowed the cancellation gets another."""
+    await asyncio.sleep(0.1)
+    for task in runs.values():
+        if not task.done():
+            stray(task)
+    now = supervised(before)
+    return all(now.get(name) not in {None, task} for name, task in runs.items())
+
+
+@pytest.fixture
+async def before() -> set[asyncio.Task[Any]]:
+    """What runs already; a test asks for it before its runtime."""
+    return asyncio.all_tasks()
+
+
+async def test_the_api_goes_on(before: set[asyncio.Task[Any]], fresh_runtime: Runtime) -> None:
+    """Connection, listener, pumps, budgets, a shared stream and a socket's watch all go on, and do their work."""
+    runtime = with_settings(fresh_runtime, realtime={"ping_seconds": 3600.0, "recheck_seconds": 3600.0})
+    principal = await factories.organization(runtime)
+    token = factories.token(runtime, principal)
+    campaign_id = await factories.campaign(runtime, principal)
+    with capture_logs() as logs:
+        async with served(runtime) as server, connected(server) as socket:
+            await socket.ready(token)
+            await socket.subscribe(WATCH, variables={"id": encode_global_id("Campaign", campaign_id)})
+            assert (await socket.next())["payload"]["data"]["campaignProgress"]["status"] == "DRAFT"
+            await settles(lambda: runtime.hub.connected)
+            topic = f"pump session:{principal.user_id}"
+            names = {"pubsub-connection", "pubsub-listener", "budgets", "socket-vigil", "fanout-group", topic}
+            await hit(before, {*names, *(f"{name}-run" for name in names)})
+            assert runtime.supervisors.dead == ()
+            await signals_flow(runtime)
+            async with runtime.work.begin(principal.tenant) as uow:
+                await move(uow, campaign_id, CampaignStatus.PREPARING)
+            while (await socket.next())["payload"]["data"]["campaignProgress"]["status"] != "PREPARING":
+                pass
+            async with runtime.work.begin(principal.tenant) as uow:
+                await uow.execute(update(User).values(role=Role.VIEWER))
+                uow.publish(session_topic(principal.user_id))
+            assert (await socket.closed())[0] == 4403
+    told = {entry.get("task") for entry in logs if "though nobody asked" in entry["event"]}
+    assert names - {topic} <= told  # a pump that nobody watches for a moment has nothing to begin again
+
+
+async def signals_flow(runtime: Runtime) -> None:
+    """Wait until a signal that is published reaches a viewer."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        with runtime.hub.watch(log_topic("anything")) as viewer:
+            while True:
+                await runtime.publisher.publish(log_topic("anything"), b"1")
+                signal = await viewer.next(within=1.0)
+                if signal is not None and signal.payload == b"1":
+                    return
+
+
+@asynccontextmanager
+async def at_work(runtime: Runtime) -> AsyncIterator[None]:
+    """A worker, stopped as SIGTERM stops it."""
+    stopping = asyncio.Event()
+    worker = asyncio.create_task(working(runtime, stopping), name="worker")
+    try:
+        yield
+    finally:
+        stopping.set()
+        await worker
+
+
+@pytest.mark.parametrize("by", ["announcement", "sweep"])
+async def test_the_worker_goes_on(
+    before: set[asyncio.Task[Any]], fresh_runtime: Runtime, provider: Provider, by: str
+) -> None:
+    """Lanes, sweeper and listener go on: a campaign that is announced, or only swept up, is sent."""
+    settings = hurried(fresh_runtime.settings)
+    seconds = 3600.0 if by == "announcement" else 0.2
+    settings = settings.model_copy(
+        update={"sending": settings.sending.model_copy(update={"sweep_seconds": seconds, "concurrent_batches": 2})}
+    )
+    runtime = replace(fresh_runtime, settings=settings, mailer=provider.mailer)
+    async with at_work(runtime):
+        names = {"sending-lane-0", "sending-lane-1", "sweeper", "listener"}
+        await settles(lambda: names <= supervised(before).keys())
+        await hit(before, {*names, *(f"{name}-run" for name in names)})
+        assert runtime.supervisors.dead == ()
+        principal, campaign_id = await ordered(runtime, 60)
+        if by == "sweep":
+            await runtime.cache.flushdb()
+            assert await ended(runtime, principal, campaign_id) is CampaignStatus.SENT
+        await until(lambda: is_sent(provider, campaign_id))
+    assert {"sweeper", "listener"}.isdisjoint(supervised(before))
+
+
+async def is_sent(provider: Provider, campaign_id: UUID) -> bool:
+    """Whether the provider has every message; that the campaign has ended is the sweeper's to say."""
+    return len(await provider.ledger(campaign_id)) == 60
+
+
+async def test_an_operation_that_is_cancelled_by_accident_tells_its_client(runtime: Runtime) -> None:
+    """A client is not left waiting: its operation ends with an error that says whose fault it is."""
+    principal = await factories.organization(runtime)
+    async with served(runtime) as server, connected(server) as socket:
+        await socket.ready(factories.token(runtime, principal))
+        await socket.subscribe(WATCH, variables={"id": await draft(runtime, principal)})
+        assert (await socket.next())["type"] == "next"
+        (operation,) = [task for task in asyncio.all_tasks() if "run_operation" in repr(task.get_coro())]
+        stray(operation)
+        message = await socket.next()
+        assert (message["type"], message["payload"][0]["extensions"]["code"]) == ("error", "INTERNAL")
+        await still_alive(socket)
+
+
+async def draft(runtime: Runtime, principal: Principal) -> str:
+    """The global id of a new draft."""
+    return encode_global_id("Campaign", await factories.campaign(runtime, principal))
+
+
+async def still_alive(socket: Socket) -> None:
+    """The connection itself goes on."""
+    await socket.send({"type": "ping"})
+    assert (await socket.next())["type"] == "pong"
