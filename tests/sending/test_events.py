@@ -13,7 +13,7 @@ from sqlalchemy import select, text, update
 
 from core import clock
 from core.permissions import Principal
-from models.campaigns import DeliveryStatus, WebhookInbox
+from models.campaigns import DeliveryStatus, EmailDelivery, WebhookInbox
 from models.contacts import Contact, ContactEvent, ContactStatus, Suppression, SuppressionReason
 from sandbox.events import Happening, payload
 from sandbox.ledger import Message
@@ -325,3 +325,28 @@ async def test_another_tenants_events_touch_nothing(runtime: Runtime, provider: 
     for who, campaign in ((principal, campaign_id), (stranger, other_id)):
         assert await only_status(runtime, who, campaign) is DeliveryStatus.ACCEPTED
     assert await outcome(runtime, stranger) == ["no such delivery", "no such delivery"]
+
+
+TIMES = {
+    "Delivery": ("delivered_at", "DeliveredAt"),
+    "Open": ("opened_at", "ReceivedAt"),
+    "Click": ("clicked_at", "ReceivedAt"),
+    "HardBounce": ("bounced_at", "BouncedAt"),
+    "SpamComplaint": ("complained_at", "BouncedAt"),
+    "SubscriptionChange": ("unsubscribed_at", "ChangedAt"),
+}
+
+
+@pytest.mark.parametrize("kind", TIMES)
+async def test_the_earliest_time_told_stays(runtime: Runtime, provider: Provider, sender: Sender, kind: str) -> None:
+    """The delivery's time is the event's, not ours; of several, in whatever order they come, the earliest."""
+    principal, _, [message] = await accepted(runtime, provider, sender)
+    column, name = TIMES[kind]
+    days = [3, 1, 2]
+    for day in days:
+        told = {**event(kind, message), name: f"2024-05-0{day}T10:00:00.1234567+02:00"}
+        # A delivery is told once for each recipient: the others are told of messages with other ids.
+        told = {**told, "MessageID": f"{message.message_id}-{day}"} if kind == "Delivery" else {**told, "ID": day}
+        await tell(runtime, told)
+    [row] = await runtime.reads(principal.tenant).rows(select(getattr(EmailDelivery, column)))
+    assert row[0].isoformat() == "2024-05-01T08:00:00.123456+00:00"
