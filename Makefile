@@ -1,6 +1,6 @@
 # `make dev` and `make test` need Python 3.11+ and make, nothing else.
 
-.PHONY: help dev test check lock faults soak differential bench clean environment
+.PHONY: help dev test check install lock faults soak differential bench clean environment
 .DEFAULT_GOAL := help
 
 # The interpreter that makes .venv: name one with `make PYTHON=/path/to/python3 dev`.
@@ -39,6 +39,10 @@ bench: environment ## Measure; each benchmark prints its figures side by side
 		echo "== $$name" && $(RUN) -m "benchmarks.$$name" || exit 1; \
 	done
 
+install: ## Install a production into PREFIX, e.g. make install PREFIX=/opt/nudgecampaign
+	@[ -n "$(PREFIX)" ] || { echo "name the folder: make install PREFIX=/opt/nudgecampaign" >&2; exit 1; }
+	@exec "$(or $(PYTHON),python3)" -m local.install --into "$(PREFIX)"
+
 lock: ## Lock the packages anew (needs uv)
 	@command -v uv >/dev/null || { echo "make lock needs uv on the PATH (for one: pipx install uv)"; exit 1; }
 	UV_CUSTOM_COMPILE_COMMAND="make lock" uv pip compile --universal --python-version 3.11 --generate-hashes \
@@ -51,15 +55,25 @@ clean: ## Remove .venv and caches; the data in .nudge/ stays
 	find . -name __pycache__ -not -path './.nudge/*' -prune -exec rm -rf {} +
 
 environment:
-	@for python in $(PYTHON) .venv/bin/python python3.13 python3.12 python3.11 python3; do \
+	@if [ -n "$(PYTHON)" ]; then \
+		"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+			{ echo "PYTHON=$(PYTHON) is no Python 3.11 or newer that can be run" >&2; exit 1; }; \
+		exec "$(PYTHON)" -m local.environment --this-python; \
+	fi; \
+	for python in .venv/bin/python python3.13 python3.12 python3.11 python3; do \
 		if "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
-			exec "$$python" local/environment.py; \
+			exec "$$python" -m local.environment; \
 		fi; \
 	done; \
 	echo "Python 3.11 or newer is needed: install it, or name one: make PYTHON=/path/to/python3 dev" >&2; exit 1
 
 # Node is optional: without it GraphiQL comes from a CDN, and the tests that need it say that they were skipped.
 %/node_modules/.package-lock.json: %/package-lock.json
-	@if command -v npm >/dev/null; then \
-		cd $* && npm ci --no-audit --no-fund --loglevel=error && touch node_modules/.package-lock.json; \
-	fi || echo "npm could not install $*: going on without"
+	@if ! command -v npm >/dev/null; then \
+		echo "No npm on the PATH: going on without the packages of $*."; \
+		echo "GraphiQL then comes from a CDN, which needs the internet, and tests that need Node are skipped."; \
+	else \
+		echo "installing the packages of $* (npm)"; \
+		(cd $* && npm ci --no-audit --no-fund --no-update-notifier --loglevel=error && touch node_modules/.package-lock.json) \
+			|| echo "npm could not install $*: going on without"; \
+	fi

@@ -136,7 +136,7 @@ def create_roles(
     for line in done.said:
         typer.echo(line, err=True)
     for path, url in done.urls.items():
-        typer.echo(f"{variable('database', path)}={url}")
+        typer.echo(f"{variable('database', path)}='{url}'")  # quoted: a shell reads it too
 
 
 def ask_for_admin_url() -> str:
@@ -230,6 +230,8 @@ def export() -> None:
     """Write the schema to schema.graphql."""
     from resolvers import sdl
 
+    if not (ROOT / sdl.SCHEMA).exists():
+        raise SettingsInvalid(f"There is no {sdl.SCHEMA} in {ROOT}: this command is for a checkout of the project.")
     (ROOT / sdl.SCHEMA).write_text(sdl.export())
     typer.echo(f"Wrote {sdl.SCHEMA}.")
 

@@ -7,9 +7,9 @@
 operation.
 """
 
+import argparse
 import asyncio
 import statistics
-import sys
 import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
@@ -234,4 +234,6 @@ async def measure(rounds: int) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(measure(int(sys.argv[1]) if len(sys.argv) > 1 else 15))
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.compiled_operations")
+    parser.add_argument("rounds", type=int, nargs="?", default=15)
+    asyncio.run(measure(parser.parse_args().rounds))

@@ -150,3 +150,5 @@ if __name__ == "__main__":
             main()
         case [url, organization_id, port]:
             serve_bare(url, organization_id, port)
+        case _:
+            sys.exit("usage: python -m benchmarks.contacts_query (it takes no arguments, and prints its results)")

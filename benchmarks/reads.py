@@ -4,6 +4,7 @@ Run with `python -m benchmarks.reads` from the project's folder. It starts Postg
 and takes half a minute. CPU is this process's, without PostgreSQL's.
 """
 
+import argparse
 import asyncio
 import gc
 import secrets
@@ -150,4 +151,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(prog="python -m benchmarks.reads", description="It prints its results.").parse_args()
     main()

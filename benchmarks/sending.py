@@ -7,6 +7,7 @@ The bare loop reads recipients by keyset, renders and encodes the same JSON, pos
 to a table with nothing but a primary key. The engine keeps its whole ledger: claims, leases, counters, events.
 """
 
+import argparse
 import asyncio
 import io
 import os
@@ -361,4 +362,8 @@ if __name__ == "__main__":
     if sys.argv[1:2] == ["--stub"]:
         uvloop.run(serve_stub(int(sys.argv[2])))
     else:
-        uvloop.run(main(int((sys.argv[1:2] or ["100000"])[0]), int((sys.argv[2:3] or ["3"])[0])))
+        parser = argparse.ArgumentParser(prog="python -m benchmarks.sending")
+        parser.add_argument("recipients", type=int, nargs="?", default=100_000)
+        parser.add_argument("rounds", type=int, nargs="?", default=3)
+        given = parser.parse_args()
+        uvloop.run(main(given.recipients, given.rounds))

@@ -14,6 +14,7 @@ from benchmarks import node
 from benchmarks.fanout.contestants import Contestant, Crowd, Round
 from benchmarks.fanout.events import PostedEvents, RowEvents
 from benchmarks.fanout.report import API, LIBRARY, ONCE, USUAL, Result, write
+from benchmarks.folders import INTO, writable_folder
 from benchmarks.processes import serving
 from benchmarks.stage import Api, Stage, add_campaign, api, stage
 from local.folder import free_port
@@ -99,7 +100,7 @@ def main() -> None:
     """Start everything, gather the crowds, measure, write the table and the plot."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.fanout", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="smaller crowds, one round")
-    parser.add_argument("--into", type=Path, default=Path(__file__).parent, help="where results.md and .png go")
+    parser.add_argument("--into", type=writable_folder, default=str(Path(__file__).parent), help=INTO)
     parser.add_argument("--crowds", type=int, nargs="+", help="other sizes of crowds")
     parser.add_argument("--per-second", type=float, help="another pace of events; ours shows ten a second at most")
     given = parser.parse_args()

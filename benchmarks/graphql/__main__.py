@@ -9,6 +9,7 @@ from pathlib import Path
 
 import uvloop
 
+from benchmarks.folders import INTO, writable_folder
 from benchmarks.graphql.cases import LIST, SMALL, THOUSAND
 from benchmarks.graphql.contestants import USUAL, everybody, targets
 from benchmarks.graphql.report import CROWD, FEW, Results, write
@@ -70,7 +71,7 @@ def main() -> None:
     """Start everything, make sure that the answers agree, measure, write the table and the plot."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.graphql", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a look in under a minute; the full run takes five")
-    parser.add_argument("--into", type=Path, default=Path(__file__).parent, help="where results.md and .png go")
+    parser.add_argument("--into", type=writable_folder, default=str(Path(__file__).parent), help=INTO)
     given = parser.parse_args()
     with stage() as on, api(on) as ours, everybody(on, ours) as contestants:
         campaign_id = fill(on, ours)

@@ -2,10 +2,12 @@
 
 import re
 from collections.abc import AsyncIterator, Iterator
+from io import StringIO
 from pathlib import Path
 
 import asyncpg
 import pytest
+from dotenv import dotenv_values
 
 from core import migration, selfcheck
 from core.db import create_engine
@@ -75,7 +77,7 @@ async def provisioned(admin: str, *, app: str | None = None, migrator: str | Non
 
 def urls_in(output: str) -> dict[str, str]:
     """The lines of the .env file that a command printed."""
-    return dict(line.split("=", 1) for line in output.splitlines())
+    return {name: str(value) for name, value in dotenv_values(stream=StringIO(output)).items()}
 
 
 async def test_from_nothing_to_a_migrated_database(server: PostgresServer, tmp_path: Path) -> None:

@@ -1,0 +1,215 @@
+"""Installing: the development's environment, a production's releases, and what make says of what is missing."""
+
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from local import environment, install
+from local.install import build_wheel, forget_old, locked, new_release, point_at
+
+ROOT = Path(__file__).parents[2]
+# Not in the wheel, as production does not need them.
+FOR_DEVELOPMENT = {"tests", "benchmarks"}
+
+
+def make(*words: str, path: str | None = None) -> subprocess.CompletedProcess[str]:
+    """Run make in the checkout."""
+    return subprocess.run(
+        ["make", *words],
+        cwd=ROOT,
+        env={**os.environ, "PATH": path or os.environ["PATH"]},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("python", ["/nope/python3", "/bin/false", "python-of-nobody"])
+def test_a_python_that_cannot_run_is_an_error(python: str) -> None:
+    """The interpreter that was asked for is taken or refused, although an environment is there already."""
+    done = make("environment", f"PYTHON={python}")
+    assert done.returncode != 0
+    assert f"PYTHON={python} is no Python 3.11 or newer that can be run" in done.stderr
+
+
+def test_without_npm_make_says_so(tmp_path: Path) -> None:
+    """GraphiQL then comes from elsewhere: one hears of it, and it is no failure."""
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    for name in ("make", "sh", "touch"):
+        (tools / name).symlink_to(str(shutil.which(name)))
+    (tmp_path / "web").mkdir()
+    (tmp_path / "web" / "package-lock.json").write_text("{}")
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    done = subprocess.run(
+        ["make", "web/node_modules/.package-lock.json"],
+        cwd=tmp_path,
+        env={"PATH": str(tools), "SHELL": "/bin/sh"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "No npm on the PATH" in done.stdout
+    assert "GraphiQL then comes from a CDN" in done.stdout
+
+
+def test_fetching_is_counted(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cold start tells how far it is, and what it does at the end."""
+    monkeypatch.setattr(environment, "REPORT_SECONDS", -1.0)
+    lines = (
+        "Collecting one==1\n",
+        "  Downloading one\n",
+        "Collecting two==2\n",
+        "Installing collected packages: one\n",
+    )
+    assert list(environment._reporting(lines, 2)) == list(lines)
+    assert capsys.readouterr().err.splitlines() == [
+        *("  1 of 2 fetched", "  1 of 2 fetched", "  2 of 2 fetched"),
+        "  unpacking them",
+    ]
+
+
+@pytest.mark.parametrize("words", [[], ["--this-python"]])
+def test_an_environment_of_another_python_is_made_anew_when_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str]
+) -> None:
+    """Without a wish the one that is there serves on; with one it gives way, its packages too."""
+    done: list[str] = []
+    venv = tmp_path / ".venv"
+    (venv / "bin").mkdir(parents=True)
+    environment.python_of(venv).symlink_to(sys.executable)
+
+    def make_venv(made: Path) -> None:
+        made.mkdir()
+        done.append("venv")
+
+    monkeypatch.setattr(environment, "VENV", venv)
+    monkeypatch.setattr(environment, "make_venv", make_venv)
+    monkeypatch.setattr(environment, "install_locked", lambda *_: done.append("packages"))
+    monkeypatch.setattr(environment, "pip", lambda *_: done.append("project"))
+    monkeypatch.setattr(sys, "argv", ["environment", *words])
+    monkeypatch.chdir(ROOT)
+    environment.write_stamp(venv, {**environment._wanted(), "python": "3.10.0 /elsewhere"})
+    environment.main()
+    assert done == (["venv", "packages", "project"] if words else [])
+    assert environment.read_stamp(venv)["python"].startswith(sys.version.split()[0] if words else "3.10.0")
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The project's wheel, built as an installation builds it but with the setuptools that is here."""
+    scratch = tmp_path_factory.mktemp("wheel")
+
+    def run(*argv: str, **variables: str) -> None:
+        if "--target" not in argv:
+            environment.run(*argv, **{name: value for name, value in variables.items() if name != "PYTHONPATH"})
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(install, "run", run)
+        return build_wheel(Path(sys.executable), scratch)
+
+
+def test_the_wheel_holds_the_whole_product(wheel: Path) -> None:
+    """Every module of the checkout but tests and benchmarks, the migrations, and each file that a module reads."""
+    with zipfile.ZipFile(wheel) as archive:
+        held = set(archive.namelist())
+    tracked = subprocess.run(
+        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False
+    ).stdout.split()
+    if not tracked:
+        pytest.skip("the checkout is no git repository: nothing says what belongs to it")
+    wanted = {
+        name
+        for name in tracked
+        if name.endswith((".py", ".html")) and name.split("/")[0] not in FOR_DEVELOPMENT | {"docs", "web"}
+    }
+    assert wanted - held == set()
+
+
+def test_the_product_runs_from_the_wheel_alone(wheel: Path, tmp_path: Path) -> None:
+    """Away from the checkout, its command starts and finds its migrations."""
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(tmp_path)
+    program = (
+        f"import sys; sys.path = [{str(tmp_path)!r}] + [p for p in sys.path if p != {str(ROOT)!r}]\n"
+        "sys.meta_path = [f for f in sys.meta_path if 'editable' not in str(f).lower()]\n"
+        "import cli; assert cli.__file__.startswith(sys.path[0]), cli.__file__\n"
+        "from core import selfcheck; print(selfcheck.head())\n"
+        "import app; app.build_schema(); cli.cli(['secrets'])\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    newest = max(path.name[:4] for path in (ROOT / "migrations" / "versions").glob("[0-9]*.py"))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[0] == newest
+    assert "NUDGE_SECURITY__SECRET_KEY=" in done.stdout
+
+
+def test_what_the_lock_says_of_one_package() -> None:
+    """The entry with its hashes, and no other; a package that is not locked is an error."""
+    text = "one==1 \\\n    --hash=sha256:a \\\n    --hash=sha256:b\none-more==2 \\\n    --hash=sha256:c\n"
+    assert locked("one", text) == "one==1 \\\n    --hash=sha256:a \\\n    --hash=sha256:b\n"
+    assert "--hash" in locked(install.BUILD_PACKAGE, install.DEV_LOCK.read_text())
+    with pytest.raises(LookupError):
+        locked("two", text)
+
+
+def release(folder: Path, name: str, *, finished: bool = True) -> Path:
+    """A release as an installation leaves it."""
+    made = folder / "releases" / name
+    made.mkdir(parents=True)
+    if finished:
+        environment.write_stamp(made, {"packages": "x"})
+    return made
+
+
+def names(folder: Path) -> Sequence[str]:
+    """The releases that are there."""
+    return sorted(path.name for path in (folder / "releases").iterdir())
+
+
+def test_a_release_takes_the_place_of_another_in_one_step(tmp_path: Path) -> None:
+    """`current` leads to the new one; the newest three are kept, what was never finished goes."""
+    for name in ("1", "2", "3"):
+        release(tmp_path, name)
+    release(tmp_path, "half", finished=False)
+    point_at(tmp_path, tmp_path / "releases" / "3")
+    newest = release(tmp_path, "4")
+    point_at(tmp_path, newest)
+    forget_old(tmp_path)
+    assert (tmp_path / "current").resolve() == newest
+    assert names(tmp_path) == ["2", "3", "4"]
+
+
+def test_the_release_that_was_gone_back_to_stays(tmp_path: Path) -> None:
+    """Whoever points `current` at an older release keeps it, whatever is installed and fails afterwards."""
+    for name in ("1", "2", "3", "4"):
+        release(tmp_path, name)
+    point_at(tmp_path, tmp_path / "releases" / "1")
+    forget_old(tmp_path)
+    assert names(tmp_path) == ["1", "3", "4"]
+
+
+@pytest.mark.parametrize("content", ["pyvenv.cfg", "something.txt"])
+def test_a_folder_in_other_use_is_refused(tmp_path: Path, content: str) -> None:
+    """An environment that is shared, or anything else: why not is said, and nothing is touched."""
+    (tmp_path / content).write_text("")
+    with pytest.raises(SystemExit, match=r"name another folder.*an environment of its own") as ended:
+        new_release(tmp_path)
+    assert "core, models" in str(ended.value)
+    assert [path.name for path in tmp_path.iterdir()] == [content]
+
+
+def test_a_folder_of_ours_is_taken_again(tmp_path: Path) -> None:
+    """The second time is an upgrade: another release beside the first."""
+    first = new_release(tmp_path)
+    first.mkdir()
+    assert new_release(tmp_path).parent == first.parent
