@@ -348,6 +348,13 @@ async def transaction(
         yield connection
 
 
+@asynccontextmanager
+async def savepoint(connection: AsyncConnection) -> AsyncIterator[None]:
+    """A part of a transaction that is undone by itself when it raises; what came before it stays."""
+    async with connection.begin_nested():
+        yield
+
+
 def is_away(error: BaseException) -> bool:
     """Whether an error says that the server did not answer or let us in, as opposed to what it thinks of a statement.
 

@@ -27,6 +27,8 @@ class Permission(StrEnum):
     CAMPAIGN_READ = "campaign:read"
     CAMPAIGN_WRITE = "campaign:write"
     CAMPAIGN_SEND = "campaign:send"
+    SENDER_READ = "sender:read"
+    SENDER_WRITE = "sender:write"
     MAYA_USE = "maya:use"
     AUDIT_READ = "audit:read"
 
@@ -36,6 +38,7 @@ READING = frozenset(
         Permission.ORGANIZATION_READ,
         Permission.CONTACT_READ,
         Permission.CAMPAIGN_READ,
+        Permission.SENDER_READ,
         Permission.MAYA_USE,
     }
 )

@@ -8,48 +8,27 @@ import os
 from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_origin
+from typing import Annotated, Any, get_origin
 
 from dotenv import dotenv_values
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
-from core import addresses
+from core.setting_types import (
+    DatabaseUrl,
+    Home,
+    LogLevel,
+    LongSecret,
+    Port,
+    PublicUrl,
+    RedisUrl,
+    SigningKey,
+    upper,
+)
 
 PREFIX = "NUDGE_"
 DELIMITER = "__"
-SHORTEST_SECRET = 32
-
-
-def upper(value: object) -> object:
-    """A word in capitals, however it was written."""
-    return value.upper() if isinstance(value, str) else value
-
-
-def long_secret(value: SecretStr) -> SecretStr:
-    """A secret that cannot be guessed."""
-    if len(value.get_secret_value()) < SHORTEST_SECRET:
-        raise ValueError(f"must be at least {SHORTEST_SECRET} characters; `nudge secrets` makes one")
-    return value
-
-
-def signing_key(value: SecretStr) -> SecretStr:
-    """A private key in PEM; a backslash and an n stand for a line end, as a variable may hold one line only."""
-    text = value.get_secret_value().replace("\\n", "\n")
-    if "PRIVATE KEY-----" not in text:
-        raise ValueError("must be an EC P-256 private key in PEM; `nudge secrets` makes one")
-    return SecretStr(text)
-
-
-Port = Annotated[int, Field(ge=1, le=65535)]
-Home = Annotated[Path, AfterValidator(Path.expanduser)]
-LogLevel = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(upper)]
-DatabaseUrl = Annotated[SecretStr, AfterValidator(addresses.database_url)]
-RedisUrl = Annotated[SecretStr, AfterValidator(addresses.redis_url)]
-PublicUrl = Annotated[str, AfterValidator(addresses.public_url)]
-LongSecret = Annotated[SecretStr, AfterValidator(long_secret)]
-SigningKey = Annotated[SecretStr, AfterValidator(signing_key)]
 
 
 class SignUpMode(StrEnum):
@@ -170,7 +149,11 @@ class PostmarkSettings(Group):
     base_url: str | None = Field(None, description="Postmark's API, or the sandbox.")
     server_token: SecretStr | None = Field(None, description="The server's token.")
     message_stream: str = Field("broadcast", description="The stream campaigns are sent on.")
-    sender: str = Field("news@nudge.example", description="The From address of campaigns without their own.")
+    transactional_stream: str = Field("outbound", description="The stream system mail is sent on.")
+    sender: str = Field(
+        "news@nudge.example",
+        description="The From address of system mail and, outside production, of campaigns without a sender.",
+    )
     webhook_username: str = Field("postmark", description="HTTP Basic user of our webhook endpoint.")
     webhook_password: SecretStr | None = Field(None, description="HTTP Basic password of our webhook endpoint.")
     messages_per_second: int = Field(0, ge=0, description="Token bucket of the account; 0 means unlimited.")

@@ -31,13 +31,13 @@ class Throttle:
         self.message = message
         self._local: dict[str, tuple[int, float]] = {}
 
-    async def count(self, key: str) -> None:
-        """Count one; raise `RateLimited` when the key has had more than the limit."""
+    async def count(self, key: str, amount: int = 1) -> None:
+        """Count some; raise `RateLimited` when the key has had more than the limit."""
         name = digest(key)
-        counted, wait = self._count_here(name)
+        counted, wait = self._count_here(name, amount)
         try:
             async with self.redis.pipeline(transaction=False) as pipeline:
-                pipeline.incr(self.prefix + name)
+                pipeline.incrby(self.prefix + name, amount)
                 pipeline.expire(self.prefix + name, self.seconds, nx=True)
                 pipeline.ttl(self.prefix + name)
                 counted, _, wait = await pipeline.execute()
@@ -69,16 +69,16 @@ class Throttle:
         except (TimeoutError, RedisError, OSError) as error:
             log.warning("count not taken back", throttle=self.prefix, error=repr(error))
 
-    def _count_here(self, name: str) -> tuple[int, int]:
-        """The count of this process with this one, and in how many seconds it ends."""
+    def _count_here(self, name: str, amount: int) -> tuple[int, int]:
+        """The count of this process with these, and in how many seconds it ends."""
         now = time.monotonic()
         counted, ends = self._local.pop(name, (0, now + self.seconds))
         if ends <= now:
             counted, ends = 0, now + self.seconds
-        self._local[name] = (counted + 1, ends)
+        self._local[name] = (counted + amount, ends)
         while len(self._local) > MAX_LOCAL_KEYS:
             self._local.pop(next(iter(self._local)))
-        return counted + 1, round(ends - now)
+        return counted + amount, round(ends - now)
 
 
 def digest(key: str) -> str:

@@ -18,6 +18,7 @@ def build_mailer(settings: Settings) -> Mailer:
         base_url=postmark.base_url,
         server_token=postmark.server_token.get_secret_value(),
         message_stream=postmark.message_stream,
+        transactional_stream=postmark.transactional_stream,
     )
 
 

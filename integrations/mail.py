@@ -6,25 +6,36 @@ from enum import StrEnum
 from typing import NamedTuple, Protocol
 
 
+class Stream(StrEnum):
+    """Which of the account's streams a message is sent on: bulk mail has a way out, system mail is for one person."""
+
+    BROADCAST = "broadcast"
+    TRANSACTIONAL = "transactional"
+
+
 class Message(NamedTuple):
-    """One recipient's message, ready to go."""
+    """One recipient's message, ready to go. `unsubscribe_url` is of every broadcast, and of no other message."""
 
     delivery_id: str
     to: str
     subject: str
     html: str
     text: str
-    unsubscribe_url: str
+    unsubscribe_url: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Envelope:
-    """What all messages of a batch share. The batch's and the delivery's id are how we find them again."""
+    """What all messages of a batch share. The batch's and the delivery's id are how we find them again.
+
+    `sender` is a From header's value, e.g. `"Acme, Inc." <news@acme.example>`.
+    """
 
     sender: str
-    campaign_id: str
     batch_id: str
     tag: str
+    campaign_id: str | None = None
+    stream: Stream = Stream.BROADCAST
 
 
 class Verdict(StrEnum):
@@ -109,7 +120,7 @@ class Mailer(Protocol):
         Says what became of it; raises nothing that the provider causes.
         """
 
-    async def find(self, batch_id: str) -> Mapping[str, str]:
+    async def find(self, batch_id: str, stream: Stream = Stream.BROADCAST) -> Mapping[str, str]:
         """The provider's message id of every delivery of a batch that it knows; raises `SearchFailed`."""
 
     async def aclose(self) -> None:

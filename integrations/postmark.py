@@ -19,6 +19,7 @@ from integrations.mail import (
     Outcome,
     Receipt,
     SearchFailed,
+    Stream,
     Verdict,
 )
 
@@ -58,10 +59,18 @@ class SearchPage(NamedTuple):
 class PostmarkMailer:
     """Postmark's API for one server token."""
 
-    def __init__(self, *, base_url: str, server_token: str, message_stream: str, connections: int = 32) -> None:
+    def __init__(
+        self,
+        *,
+        base_url: str,
+        server_token: str,
+        message_stream: str,
+        transactional_stream: str = "outbound",
+        connections: int = 32,
+    ) -> None:
         self.batch_url = f"{base_url.rstrip('/')}/email/batch"
         self.search_url = f"{base_url.rstrip('/')}/messages/outbound"
-        self.message_stream = message_stream
+        self.streams = {Stream.BROADCAST: message_stream, Stream.TRANSACTIONAL: transactional_stream}
         self.connections = connections
         self.headers = {
             "X-Postmark-Server-Token": server_token,
@@ -85,7 +94,7 @@ class PostmarkMailer:
 
     async def send(self, envelope: Envelope, messages: Sequence[Message], *, not_after: float) -> Outcome:
         """POST the batch once. Until its last part is written nothing can have been sent; then it is in doubt."""
-        body = Body(encode(envelope, messages, self.message_stream), not_after=not_after)
+        body = Body(encode(envelope, messages, self.streams[envelope.stream]), not_after=not_after)
         timeout_seconds = not_after - monotonic()
         if timeout_seconds <= 0:
             return NotSent(reason="Too late to send.", local=True)
@@ -110,12 +119,12 @@ class PostmarkMailer:
                 return NotSent(reason=f"The request could not be written: {describe(error)}", local=body.late)
             return InDoubt(reason=f"The reply was lost: {describe(error)}", under_way=isinstance(error, TimeoutError))
 
-    async def find(self, batch_id: str) -> Mapping[str, str]:
+    async def find(self, batch_id: str, stream: Stream = Stream.BROADCAST) -> Mapping[str, str]:
         """Search by the batch in the metadata, page by page."""
         found: dict[str, str] = {}
         offset = 0
         while True:
-            page = await self.search(batch_id, offset)
+            page = await self.search(batch_id, stream, offset)
             for hit in page.hits:
                 metadata = hit.get("Metadata")
                 delivery = metadata.get("delivery") if isinstance(metadata, dict) else None
@@ -125,13 +134,13 @@ class PostmarkMailer:
             if offset >= page.total or not page.hits:
                 return found
 
-    async def search(self, batch_id: str, offset: int) -> SearchPage:
+    async def search(self, batch_id: str, stream: Stream, offset: int) -> SearchPage:
         """A page of the outbound messages of a batch; raises `SearchFailed`."""
         query = {
             "count": str(PAGE),
             "offset": str(offset),
             "metadata_batch": batch_id,
-            "messagestream": self.message_stream,
+            "messagestream": self.streams[stream],
         }
         try:
             async with self.session.get(
@@ -153,31 +162,40 @@ class PostmarkMailer:
 
 def encode(envelope: Envelope, messages: Sequence[Message], message_stream: str) -> bytes:
     """The batch as Postmark's bare JSON array."""
+    tracked = envelope.stream is Stream.BROADCAST
+    shared = {
+        "From": envelope.sender,
+        "Tag": envelope.tag,
+        "MessageStream": message_stream,
+        # The links of system mail carry secrets, which no tracker's redirect may see.
+        "TrackOpens": tracked,
+        "TrackLinks": "HtmlAndText" if tracked else "None",
+    }
+    named = {"batch": envelope.batch_id} | ({"campaign": envelope.campaign_id} if envelope.campaign_id else {})
     return orjson.dumps(
         [
-            {
-                "From": envelope.sender,
+            shared
+            | {
                 "To": message.to,
                 "Subject": message.subject,
                 "HtmlBody": message.html,
                 "TextBody": message.text,
-                "Tag": envelope.tag,
-                "MessageStream": message_stream,
-                "TrackOpens": True,
-                "TrackLinks": "HtmlAndText",
-                "Metadata": {
-                    "batch": envelope.batch_id,
-                    "delivery": message.delivery_id,
-                    "campaign": envelope.campaign_id,
-                },
-                "Headers": [
-                    {"Name": "List-Unsubscribe", "Value": f"<{message.unsubscribe_url}>"},
-                    {"Name": "List-Unsubscribe-Post", "Value": "List-Unsubscribe=One-Click"},
-                ],
+                "Metadata": named | {"delivery": message.delivery_id},
+                "Headers": headers_of(message),
             }
             for message in messages
         ]
     )
+
+
+def headers_of(message: Message) -> list[dict[str, str]]:
+    """A broadcast's way out (RFC 8058); what says of any other that no person wrote it (RFC 3834)."""
+    if message.unsubscribe_url is None:
+        return [{"Name": "Auto-Submitted", "Value": "auto-generated"}]
+    return [
+        {"Name": "List-Unsubscribe", "Value": f"<{message.unsubscribe_url}>"},
+        {"Name": "List-Unsubscribe-Post", "Value": "List-Unsubscribe=One-Click"},
+    ]
 
 
 class Body:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
-from integrations.mail import Answered, Envelope, Message, Outcome, Receipt, Verdict
+from integrations.mail import Answered, Envelope, Message, Outcome, Receipt, Stream, Verdict
 
 
 class RecordingMailer:
@@ -24,12 +24,12 @@ class RecordingMailer:
                     self.sent.append((envelope, message, receipt.message_id))
         return outcome
 
-    async def find(self, batch_id: str) -> Mapping[str, str]:
+    async def find(self, batch_id: str, stream: Stream = Stream.BROADCAST) -> Mapping[str, str]:
         """What was accepted of a batch."""
         return {
             message.delivery_id: message_id
             for envelope, message, message_id in self.sent
-            if envelope.batch_id == batch_id
+            if envelope.batch_id == batch_id and envelope.stream is stream
         }
 
     async def aclose(self) -> None:

@@ -9,7 +9,7 @@ from redis.exceptions import RedisError
 from core import preflight, telemetry
 from core.settings import Settings
 from core.supervision import SupervisedTaskEnded, Supervisors
-from jobs import conversations, deliveries
+from jobs import conversations, deliveries, outbox
 from jobs.listening import ConnectionLost, listen
 from jobs.sweeper import Sweeper
 from jobs.workshop import Workshop, furnish
@@ -17,7 +17,7 @@ from services.runtime import Runtime, running
 
 __all__ = ["FUNCTIONS", "Workshop", "run_worker", "working"]
 
-FUNCTIONS = (*deliveries.FUNCTIONS, *conversations.FUNCTIONS)
+FUNCTIONS = (*deliveries.FUNCTIONS, *conversations.FUNCTIONS, *outbox.FUNCTIONS)
 ERRANDS_SECONDS = 10.0
 log = telemetry.logger(__name__)
 

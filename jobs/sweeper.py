@@ -8,6 +8,7 @@ from core.deadlines import deadline
 from core.telemetry import logger
 from jobs.conversations import start_abandoned
 from jobs.deliveries import start_applying, start_preparing, start_reconciling
+from jobs.outbox import start_sending_due
 from jobs.workshop import Workshop
 from models.campaigns import CampaignStatus
 from services.deliveries.sweeping import LiveCampaign, ensure_partitions, live_campaigns, tend
@@ -55,6 +56,7 @@ class Sweeper:
             await self.tend_one(campaign)
         start_applying(self.shop)
         await start_abandoned(self.shop)
+        await start_sending_due(self.shop)
 
     async def tend_one(self, campaign: LiveCampaign) -> None:
         """Tend a campaign, and start what it needs; one in trouble does not keep the others waiting."""

@@ -126,10 +126,25 @@ class Template(Base):
 
 
 class Campaign(Base):
+    """A message to many. `sender_id` is the author's choice; the From is settled when it is scheduled or sent.
+
+    It is `from_header`, the same for all recipients, and `from_sender_id` where it is a sender of the organisation.
+    """
+
     __tablename__ = "campaigns"
     __table_args__ = (
         UniqueConstraint("organization_id", "id"),
         ForeignKeyConstraint(["organization_id", "author_id"], ["users.organization_id", "users.id"]),
+        ForeignKeyConstraint(
+            ["organization_id", "sender_id"],
+            ["senders.organization_id", "senders.id"],
+            ondelete="SET NULL (sender_id)",
+        ),
+        ForeignKeyConstraint(
+            ["organization_id", "from_sender_id"],
+            ["senders.organization_id", "senders.id"],
+            ondelete="SET NULL (from_sender_id)",
+        ),
         Index(None, "organization_id", "created_at", "id"),
         Index(
             "ix_campaigns_live",
@@ -137,6 +152,8 @@ class Campaign(Base):
             "id",
             postgresql_where=text("status IN ('scheduled', 'preparing', 'sending', 'paused', 'cancelling')"),
         ),
+        Index(None, "organization_id", "sender_id", postgresql_where=text("sender_id IS NOT NULL")),
+        Index(None, "organization_id", "from_sender_id", postgresql_where=text("from_sender_id IS NOT NULL")),
         one_of("status", CampaignStatus),
         one_of("on_doubt", OnDoubt),
         CheckConstraint("version > 0", name="version"),
@@ -154,6 +171,9 @@ class Campaign(Base):
     version: Mapped[int] = mapped_column(server_default="1")
     author_id: Mapped[UUID | None]
     template_id: Mapped[UUID | None]
+    sender_id: Mapped[UUID | None]
+    from_sender_id: Mapped[UUID | None]
+    from_header: Mapped[str | None]
     settings: Mapped[Json]
     scheduled_at: Mapped[datetime | None]
     started_at: Mapped[datetime | None]

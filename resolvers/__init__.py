@@ -13,6 +13,7 @@ from resolvers.conversations import ConversationMutations, ConversationQueries, 
 from resolvers.limits import LimitQueries
 from resolvers.lists import ListMutations, ListQueries
 from resolvers.nodes import NodeQueries
+from resolvers.senders import SenderMutations, SenderQueries
 from resolvers.templates import TemplateMutations, TemplateQueries
 from schema.scalars import configuration
 
@@ -25,6 +26,7 @@ class Query(
     ConversationQueries,
     ListQueries,
     NodeQueries,
+    SenderQueries,
     TemplateQueries,
     LimitQueries,
 ):
@@ -33,7 +35,13 @@ class Query(
 
 @strawberry.type(description="Everything that can be changed. Each field is one transaction, in the order written.")
 class Mutation(
-    AccountMutations, CampaignMutations, ContactMutations, ConversationMutations, ListMutations, TemplateMutations
+    AccountMutations,
+    CampaignMutations,
+    ContactMutations,
+    ConversationMutations,
+    ListMutations,
+    SenderMutations,
+    TemplateMutations,
 ):
     pass
 

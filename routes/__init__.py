@@ -3,7 +3,7 @@
 from prometheus_client import CollectorRegistry
 from starlette.routing import BaseRoute
 
-from routes import health, metrics, unsubscribe, webhooks
+from routes import health, metrics, senders, unsubscribe, webhooks
 from services.runtime import Runtime
 
 
@@ -14,4 +14,5 @@ def all_routes(runtime: Runtime, registry: CollectorRegistry) -> list[BaseRoute]
         *metrics.routes(runtime, registry),
         *webhooks.routes(runtime),
         *unsubscribe.routes(runtime),
+        *senders.routes(runtime),
     ]

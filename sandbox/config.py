@@ -21,6 +21,7 @@ class SandboxConfig:
 
     An unset (or empty) `server_token` or `llm_api_key` accepts any credential that is not empty. `pace`
     multiplies every simulated delay (0 answers at once; 1 squeezes a vendor's minute into a second).
+    `broadcast_streams` says which of the streams are for bulk mail; the others are for transactional mail.
     `default_search_stream` restricts a message search that names no stream; None searches them all.
     """
 
@@ -34,4 +35,5 @@ class SandboxConfig:
     seed: int = 1
     rates: EngagementRates = field(default_factory=EngagementRates)
     message_streams: tuple[str, ...] = ("outbound", "broadcast")
+    broadcast_streams: tuple[str, ...] = ("broadcast",)
     default_search_stream: str | None = None

@@ -33,6 +33,7 @@ class Message:
     track_opens: bool
     link: str | None
     status: str = "Queued"
+    from_header: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

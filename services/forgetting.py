@@ -13,9 +13,10 @@ AT_ONCE: Final = 10_000
 async def forget_expired(system: SystemScope, *, at_once: int = AT_ONCE) -> int:
     """Delete, in all organisations, what has expired; how many rows. The policies of the tables say what that is.
 
-    An idempotency key goes when its 24 hours are over, the others 30 days after their end.
+    Idempotency keys and confirmations go when their time is over, the others 30 days after their end.
     """
     total = 0
-    while forgotten := int((await system.rows(select(func.system.forget_expired(at_once))))[0][0]):
-        total += forgotten
+    for forget in (func.system.forget_expired(at_once), func.system.forget_mail(at_once)):
+        while forgotten := int((await system.rows(select(forget)))[0][0]):
+            total += forgotten
     return total

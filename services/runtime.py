@@ -20,6 +20,8 @@ from core.unit_of_work import Work
 from integrations import LanguageModel, Mailer, build_language_model, build_mailer
 from integrations.jwks import JwksVerifier
 from services.accounts import Admission, EmbeddedTokens, Identity, IssuerTokens, Standings, TokenCheck, admission
+from services.limits import MailLimits, mail_limits
+from services.senders import SenderPolicy, sender_policy
 
 CACHE_TIMEOUT_SECONDS = 0.5
 
@@ -40,6 +42,8 @@ class Runtime:
     tokens: AccessTokens
     identity: Identity
     admission: Admission
+    sender_policy: SenderPolicy
+    mail_limits: MailLimits
     unsubscribe_signer: Signer
     mailer: Mailer
     language_model: LanguageModel
@@ -110,6 +114,8 @@ async def running(settings: Settings) -> AsyncIterator[Runtime]:
             tokens=tokens,
             identity=Identity(await token_check(settings, tokens, system, opened), Standings(engine, cache)),
             admission=admitted,
+            sender_policy=sender_policy(settings),
+            mail_limits=mail_limits(settings, cache),
             unsubscribe_signer=Signer(secret(settings.security.secret_key), "unsubscribe"),
             mailer=mailer,
             language_model=language_model,

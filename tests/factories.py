@@ -18,6 +18,7 @@ from models.campaigns import (
 )
 from models.contacts import Contact, ContactTag
 from models.organizations import Organization, User, UserSession
+from models.senders import Sender
 from services.runtime import Runtime
 
 numbers = count(1)
@@ -95,6 +96,26 @@ async def contacts(runtime: Runtime, principal: Principal, how_many: int, *, tag
             ]
             await uow.execute(insert(ContactTag), tags)
     return [row["id"] for row in rows]  # type: ignore[misc]
+
+
+async def sender(runtime: Runtime, principal: Principal, *, confirmed: bool = True, default: bool = False) -> UUID:
+    """A sender of the principal's organisation."""
+    sender_id = new_id()
+    email = f"sender-{next(numbers)}@nudge.example"
+    async with runtime.work.begin(principal.tenant) as uow:
+        await uow.execute(
+            insert(Sender).values(
+                id=sender_id,
+                organization_id=principal.organization_id,
+                email=email,
+                email_norm=email,
+                name="Acme, Inc.",
+                confirmed_at=datetime.now(UTC) if confirmed else None,
+                is_default=default,
+                requested_by=principal.user_id,
+            )
+        )
+    return sender_id
 
 
 async def campaign(runtime: Runtime, principal: Principal, *, tag: str | None = None) -> UUID:

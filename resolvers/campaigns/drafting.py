@@ -1,4 +1,5 @@
-from typing import cast
+from typing import Final, cast
+from uuid import UUID
 
 import strawberry
 
@@ -22,6 +23,8 @@ from schema.nodes import global_id, uuid_of
 from services import campaigns
 from services.campaigns import Changes
 from services.templates import demand_template
+
+NO_SENDER: Final = UUID(int=0)
 
 
 @strawberry.type
@@ -68,10 +71,17 @@ def changes_of(given: CreateCampaignInput | UpdateCampaignInput) -> Changes:
     changes = given_values(given, "name", "subject", "html_content", "text_content")
     if given.audience is not strawberry.UNSET:
         changes["audience"] = audience_of(given.audience) if given.audience else None
+    if given.sender_id is not strawberry.UNSET:
+        changes["sender_id"] = sender_id_of(given.sender_id)
     on_doubt = given.settings.on_doubt if given.settings else given.settings
     if on_doubt is not strawberry.UNSET:
         changes["on_doubt"] = on_doubt
     return cast("Changes", changes)
+
+
+def sender_id_of(given: str | None) -> UUID | None:
+    """The sender's id, None for the default one; what is no id of a sender names one that does not exist."""
+    return None if given is None else uuid_of("Sender", given) or NO_SENDER
 
 
 def audience_of(given: AudienceInput) -> campaigns.AudienceInput:

@@ -16,6 +16,7 @@ from resolvers.connections import connection_of
 from resolvers.contacts.showing import contact_of
 from resolvers.context import RequestContext
 from resolvers.lists import list_of
+from resolvers.senders import sender_of
 from schema.accounts import User
 from schema.campaigns.campaign import Audience, Campaign
 from schema.campaigns.deliveries import Delivery, DeliveryFilter
@@ -25,7 +26,8 @@ from schema.contacts import Contact
 from schema.lists import List
 from schema.nodes import global_id
 from schema.scalars import DateTime, EmailAddress
-from services import campaigns, contacts, lists, pages
+from schema.senders import Sender
+from services import campaigns, contacts, lists, pages, senders
 from services.campaigns import CampaignRow, Content, Deleted
 from services.deliveries import listing, progress
 from services.deliveries.audience import count_audiences
@@ -97,6 +99,13 @@ class LiveDetails:
         if self.row.author_id is None:
             return None
         return user_of(await by_id(self.context, "people", read_people).load(self.row.author_id))
+
+    async def sender(self) -> Sender | None:
+        """Of whom the campaign is sent."""
+        sender_id = self.row.from_sender_id or self.row.sender_id
+        if sender_id is None:
+            return None
+        return sender_of(self.context, await by_id(self.context, "senders", senders.by_ids).load(sender_id))
 
     async def audience(self) -> Audience:
         """Whom the campaign is meant for."""

@@ -94,9 +94,9 @@ class CampaignQueries:
     @query(Requires(Permission.CAMPAIGN_READ))
     async def validate_campaign(self, info: Info, campaign_id: CampaignId) -> CampaignValidation:
         """Whether the campaign could be sent now, and what would surprise. The error NOT_FOUND for an unknown one."""
-        reads, settings = info.context.reads, info.context.runtime.settings
+        reads = info.context.reads
         row = await campaigns.demand(reads, uuid_of("Campaign", campaign_id))
-        found = await campaigns.validate(reads, row, sender=settings.postmark.sender)
+        found = await campaigns.validate(reads, row, policy=info.context.runtime.sender_policy)
         return CampaignValidation(
             valid=not found.errors,
             errors=[user_error(error) for error in found.errors],
@@ -114,6 +114,8 @@ def needs(selection: Selection) -> tuple[frozenset[str], frozenset[str] | None] 
     if ("stats" not in selection and "progress" not in selection) or selection.has("progress", "campaign"):
         return None
     columns = frozenset(COLUMNS_OF[name] for name in selection if name in COLUMNS_OF)
+    if "sender" in selection:
+        columns |= {"sender_id", "from_sender_id"}
     if "progress" in selection:
         return columns, None
     return columns, frozenset().union(*(STATS_FROM.get(name, frozenset()) for name in selection["stats"]))

@@ -33,14 +33,15 @@ class SendingMutations:
     async def send_campaign(self, info: Info, input: SendCampaignInput) -> SendCampaignPayload:  # noqa: A002 - the contract's name
         """Start sending a draft, or a scheduled campaign ahead of its time.
 
-        CAMPAIGN_NOT_SENDABLE tells everything that is missing; CONFLICT or INVALID_STATE when another request was
-        faster. Pass an `idempotencyKey` to make repeating the call safe.
+        CAMPAIGN_NOT_SENDABLE tells everything that is missing, SENDER_NOT_CONFIRMED that in production its sender has
+        not agreed yet. From here on renaming the sender does not change what goes out. CONFLICT or INVALID_STATE when
+        another request was faster. Pass an `idempotencyKey` to make repeating the call safe.
         """
         async with info.context.work() as uow:
             row = await campaigns.send(
                 uow,
                 uuid_of("Campaign", input.campaign_id),
-                sender=info.context.runtime.settings.postmark.sender,
+                policy=info.context.runtime.sender_policy,
                 idempotency_key=input.idempotency_key,
             )
         return SendCampaignPayload(campaign=campaign_of(info.context, row))
@@ -74,7 +75,7 @@ class SendingMutations:
                 uow,
                 uuid_of("Campaign", input.campaign_id),
                 input.scheduled_at,
-                sender=info.context.runtime.settings.postmark.sender,
+                policy=info.context.runtime.sender_policy,
             )
         return ScheduleCampaignPayload(campaign=campaign_of(info.context, row))
 
@@ -90,6 +91,8 @@ class SendingMutations:
         """Send a campaign in any state to up to 10 addresses, its subject after "[Test] ".
 
         It counts nowhere, and its unsubscribe link unsubscribes nobody. PROVIDER_REFUSED when no message was taken.
+        In production the sender must be confirmed, the addresses those of members or confirmed senders, and an
+        organization sends at most 200 a day (RATE_LIMITED).
         """
         context, settings = info.context, info.context.runtime.settings
         proof = await campaigns.prepare_test(
@@ -97,9 +100,10 @@ class SendingMutations:
             uuid_of("Campaign", input.campaign_id),
             input.to,
             contact=await contact_for(context, input.contact_id),
-            sender=settings.postmark.sender,
+            policy=context.runtime.sender_policy,
             public_url=settings.public_url,
         )
+        await context.runtime.mail_limits.test_mails.count(str(context.caller.organization_id), len(proof.to))
         receipts = await campaigns.send_test(
             context.runtime.mailer, proof, timeout_seconds=settings.postmark.timeout_seconds
         )

@@ -72,7 +72,7 @@ def _check_entries(name: str, entries: object) -> None:
                 raise refusal(422, 403, f"Incompatible JSON: {name} must be an array of objects.")
 
 
-def check(item: JsonObject, streams: frozenset[str]) -> Checked | Problem:
+def check(item: JsonObject, streams: frozenset[str], broadcast: frozenset[str]) -> Checked | Problem:
     """The message's mailboxes, or the problem (code 300, or 1235 for an unknown stream)."""
     senders = mailboxes(item.get("From"))
     if senders is None or len(senders) != 1:
@@ -91,6 +91,7 @@ def check(item: JsonObject, streams: frozenset[str]) -> Checked | Problem:
     if stream not in streams:
         return Problem(1235, f"The message stream '{stream}' does not exist on this server.")
     problem = _content(item) or _metadata(item.get("Metadata")) or _lists(item)
+    problem = problem or _way_out(item, is_broadcast=stream in broadcast)
     return problem or Checked(senders[0], recipients, str(stream))
 
 
@@ -154,6 +155,16 @@ def _lists(item: JsonObject) -> Problem | None:
     for attachment in _entries(item.get("Attachments")):
         if not all(isinstance(attachment.get(key), str) for key in ("Name", "Content", "ContentType")):
             return Problem(300, "Invalid 'Attachments': each needs Name, Content and ContentType.")
+    return None
+
+
+def _way_out(item: JsonObject, *, is_broadcast: bool) -> Problem | None:
+    """Postmark gives a broadcast that has no way out one of its own; a client of ours shall never need it."""
+    names = {str(header.get("Name")).lower() for header in _entries(item.get("Headers"))}
+    if is_broadcast and "list-unsubscribe" not in names:
+        return Problem(300, "A message on a broadcast stream needs a List-Unsubscribe header.")
+    if not is_broadcast and "list-unsubscribe" in names:
+        return Problem(300, "Bulk mail, which has a List-Unsubscribe header, belongs on a broadcast stream.")
     return None
 
 

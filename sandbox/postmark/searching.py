@@ -122,7 +122,7 @@ def _hit(message: Message) -> JsonObject:
         "Bcc": [],
         "Recipients": message.recipients,
         "ReceivedAt": timestamp(message.received_at),
-        "From": message.sender,
+        "From": message.from_header or message.sender,
         "Subject": message.subject,
         "Attachments": [],
         "Status": message.status,

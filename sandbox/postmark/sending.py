@@ -109,7 +109,7 @@ def _accept(sandbox: Sandbox, items: list[JsonObject], *, dry_run: bool) -> list
 
 
 def _judge(sandbox: Sandbox, item: JsonObject, streams: frozenset[str]) -> Checked | Problem:
-    checked = check(item, streams)
+    checked = check(item, streams, frozenset(sandbox.config.broadcast_streams))
     if isinstance(checked, Problem):
         return checked
     if sandbox.faults.peek("postmark", "item_error") and (problem := _item_error(sandbox.faults, checked)):
@@ -166,6 +166,7 @@ def _message(item: JsonObject, checked: Checked, seq: int, message_id: str, now:
         sha256=hashlib.sha256(content).hexdigest(),
         track_opens=item.get("TrackOpens") is True and bool(html),
         link=_first_link(html) if tracked else None,
+        from_header=str(item["From"]),
     )
 
 

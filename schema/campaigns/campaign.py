@@ -12,6 +12,7 @@ from schema.fields import at_once_or_later, on_demand
 from schema.lists import List
 from schema.nodes import Node
 from schema.scalars import DateTime
+from schema.senders import Sender
 
 OnDoubt = strawberry.enum(
     campaigns.OnDoubt,
@@ -82,6 +83,9 @@ class CampaignDetails(Protocol):
     async def author(self) -> User | None:
         """Who made the campaign."""
 
+    async def sender(self) -> Sender | None:
+        """Of whom the campaign is sent."""
+
     async def audience(self) -> Audience:
         """Whom the campaign is meant for."""
 
@@ -132,6 +136,14 @@ class Campaign(Node):
     async def author(self) -> User | None:
         """Read when selected."""
         return await self.details.author()
+
+    @on_demand(
+        "Of whom it goes out: the sender that was chosen or, once it was scheduled or sent, the one that was taken. "
+        "Null: the default sender or, outside production and without one, the installation's own address."
+    )
+    async def sender(self) -> Sender | None:
+        """Read when selected."""
+        return await self.details.sender()
 
     @on_demand("Whom it is meant for.")
     async def audience(self) -> Audience:

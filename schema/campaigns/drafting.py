@@ -15,6 +15,7 @@ TEXT = (
     "The text part, a Liquid template of at most 512 KiB; when empty, it is made from the HTML that each recipient "
     "gets. Where it does not show `{{ unsubscribeUrl }}` a footer does."
 )
+SENDER = "Global id of the sender; NOT_FOUND for any other. In production it can be confirmed later, before sending."
 CLEARS = " Left out it stays; null clears it."
 
 
@@ -55,6 +56,9 @@ class CreateCampaignInput:
     template_id: strawberry.ID | None = strawberry.field(
         default=None, description="A template whose texts are taken where this input leaves them out."
     )
+    sender_id: strawberry.ID | None = strawberry.field(
+        default=strawberry.UNSET, description=SENDER + " Left out, the organization's default sender."
+    )
     audience: AudienceInput | None = strawberry.field(default=strawberry.UNSET, description="Nobody when left out.")
     settings: CampaignSettingsInput | None = strawberry.field(
         default=strawberry.UNSET, description="How it is sent; the defaults when left out."
@@ -81,6 +85,9 @@ class UpdateCampaignInput:
     subject: str | None = strawberry.field(default=strawberry.UNSET, description=SUBJECT + CLEARS)
     html_content: str | None = strawberry.field(default=strawberry.UNSET, description=HTML + CLEARS)
     text_content: str | None = strawberry.field(default=strawberry.UNSET, description=TEXT + CLEARS)
+    sender_id: strawberry.ID | None = strawberry.field(
+        default=strawberry.UNSET, description=SENDER + " Left out it stays; null means the default sender."
+    )
     audience: AudienceInput | None = strawberry.field(
         default=strawberry.UNSET, description="The whole audience, in place of the one before." + CLEARS
     )

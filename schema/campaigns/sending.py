@@ -102,7 +102,10 @@ class UnscheduleCampaignPayload:
 class SendTestEmailInput:
     campaign_id: strawberry.ID = strawberry.field(description=CAMPAIGN_ID)
     to: list[EmailAddress] = strawberry.field(
-        description="1 to 10 addresses; INVALID_EMAIL for what is none, INVALID for one that is suppressed."
+        description=(
+            "1 to 10 addresses; INVALID_EMAIL for what is none, INVALID for one that is suppressed or, in "
+            "production, neither a member's nor a confirmed sender's."
+        )
     )
     contact_id: strawberry.ID | None = strawberry.field(
         default=None, description="The contact whose fields fill the template; a made-up Ada Lovelace when left out."

@@ -13,7 +13,7 @@ from core.ids import new_id
 from core.pubsub import campaign_topic
 from core.unit_of_work import UnitOfWork
 from models.campaigns import FINAL, Campaign, CampaignStats, CampaignStatus, EmailDelivery, OnDoubt
-from services import audit
+from services import audit, senders
 from services.campaigns.audience import Audience, AudienceInput, check_audience, read_audiences, replace_audience
 from services.campaigns.reading import (
     CAMPAIGN_FIELD,
@@ -58,6 +58,7 @@ class Changes(GivenTexts, total=False):
     name: str | None
     audience: AudienceInput | None
     on_doubt: OnDoubt | None
+    sender_id: UUID | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +84,7 @@ async def create(uow: UnitOfWork, values: Changes, *, template: TemplateRow | No
         uow,
         name=name,
         template_id=template.id if template else None,
+        sender_id=await _sender_of(uow, values),
         on_doubt=values.get("on_doubt") or OnDoubt.RECONCILE_THEN_RETRY,
         **texts,
     )
@@ -131,6 +133,7 @@ async def duplicate(uow: UnitOfWork, campaign_id: UUID | None) -> CampaignRow:
         html_content=content.html_content,
         text_content=content.text_content,
         template_id=found.template_id,
+        sender_id=found.sender_id,
         on_doubt=found.on_doubt,
     )
     await replace_audience(uow, copy.id, (await read_audiences(uow, [found.id]))[found.id])
@@ -180,7 +183,15 @@ async def _checked(uow: UnitOfWork, found: CampaignRow, changes: Changes) -> dic
         values["name"] = changed_name(changes["name"])
     if "on_doubt" in changes:
         values["on_doubt"] = changes["on_doubt"] or OnDoubt.RECONCILE_THEN_RETRY
+    if "sender_id" in changes:
+        values["sender_id"] = await _sender_of(uow, changes)
     return values
+
+
+async def _sender_of(uow: UnitOfWork, given: Changes) -> UUID | None:
+    """The sender that was chosen, None for the default one; raises `NotFound`."""
+    chosen = given.get("sender_id")
+    return (await senders.demand(uow, chosen)).id if chosen is not None else None
 
 
 async def _insert(uow: UnitOfWork, **values: Any) -> CampaignRow:  # noqa: ANN401 - columns of the table

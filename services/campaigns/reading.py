@@ -26,6 +26,9 @@ class CampaignRow(NamedTuple):
     version: int
     author_id: UUID | None
     template_id: UUID | None
+    sender_id: UUID | None
+    from_sender_id: UUID | None
+    from_header: str | None
     settings: dict[str, Any]
     scheduled_at: datetime | None
     started_at: datetime | None

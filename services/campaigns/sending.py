@@ -9,17 +9,18 @@ from core import clock
 from core.errors import InvalidInput
 from core.unit_of_work import UnitOfWork
 from models.campaigns import CampaignStatus
-from services import audit, idempotency
+from services import audit, idempotency, senders
 from services.campaigns.reading import CampaignRow, demand
 from services.campaigns.validating import demand_sendable
 from services.deliveries.states import move
 from services.deliveries.work import PrepareCampaign, SendBatches, TendCampaign
+from services.senders import SenderPolicy
 
 FARTHEST: Final = timedelta(days=366)
 
 
 async def send(
-    uow: UnitOfWork, campaign_id: UUID | None, *, sender: str, idempotency_key: str | None = None
+    uow: UnitOfWork, campaign_id: UUID | None, *, policy: SenderPolicy, idempotency_key: str | None = None
 ) -> CampaignRow:
     """Start sending a draft, or a scheduled campaign ahead of its time; once for each idempotency key.
 
@@ -30,8 +31,8 @@ async def send(
 
     async def act() -> Mapping[str, Any]:
         campaign = await demand(uow, found.id)
-        await demand_sendable(uow, campaign, sender=sender)
-        await move(uow, campaign.id, CampaignStatus.PREPARING, version=campaign.version)
+        sent_from = await _settle_sender(uow, campaign, policy)
+        await move(uow, campaign.id, CampaignStatus.PREPARING, version=campaign.version, **sent_from)
         uow.enqueue(PrepareCampaign(organization_id=uow.tenant.organization_id, campaign_id=campaign.id))
         await audit.record(uow, "campaign.sent", campaign.id, {"version": campaign.version})
         return {"campaign_id": str(campaign.id)}
@@ -61,7 +62,9 @@ async def cancel(uow: UnitOfWork, campaign_id: UUID | None) -> CampaignRow:
     return campaign
 
 
-async def schedule(uow: UnitOfWork, campaign_id: UUID | None, moment: datetime, *, sender: str) -> CampaignRow:
+async def schedule(
+    uow: UnitOfWork, campaign_id: UUID | None, moment: datetime, *, policy: SenderPolicy
+) -> CampaignRow:
     """Have a draft sent at a moment, at most 366 days ahead; the sweeper starts it within seconds of it.
 
     Raises `InvalidInput` for a moment that has passed or is too far, and what `send` raises: a campaign that could
@@ -69,9 +72,8 @@ async def schedule(uow: UnitOfWork, campaign_id: UUID | None, moment: datetime, 
     """
     _check_moment(moment)
     campaign = await demand(uow, campaign_id)
-    if campaign.status is CampaignStatus.DRAFT:
-        await demand_sendable(uow, campaign, sender=sender)
-    await move(uow, campaign.id, CampaignStatus.SCHEDULED, version=campaign.version, scheduled_at=moment)
+    sent_from = await _settle_sender(uow, campaign, policy) if campaign.status is CampaignStatus.DRAFT else {}
+    await move(uow, campaign.id, CampaignStatus.SCHEDULED, version=campaign.version, scheduled_at=moment, **sent_from)
     await audit.record(uow, "campaign.scheduled", campaign.id, {"at": moment.isoformat()})
     return await demand(uow, campaign.id)
 
@@ -79,9 +81,15 @@ async def schedule(uow: UnitOfWork, campaign_id: UUID | None, moment: datetime, 
 async def unschedule(uow: UnitOfWork, campaign_id: UUID | None) -> CampaignRow:
     """Make a scheduled campaign a draft again. Raises `NotFound`, `Conflict`."""
     campaign = await demand(uow, campaign_id)
-    await move(uow, campaign.id, CampaignStatus.DRAFT, scheduled_at=None)
+    await move(uow, campaign.id, CampaignStatus.DRAFT, scheduled_at=None, from_sender_id=None, from_header=None)
     await audit.record(uow, "campaign.unscheduled", campaign.id)
     return await demand(uow, campaign.id)
+
+
+async def _settle_sender(uow: UnitOfWork, campaign: CampaignRow, policy: SenderPolicy) -> dict[str, Any]:
+    """The columns that say of whom a campaign is sent from now on; raises `Refusals` when it cannot be sent."""
+    chosen = await senders.hold(uow, await demand_sendable(uow, campaign, policy=policy))
+    return {"from_sender_id": chosen.sender_id, "from_header": chosen.header}
 
 
 async def _order(

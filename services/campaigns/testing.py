@@ -26,11 +26,13 @@ from integrations.mail import (
     Verdict,
 )
 from models.contacts import ContactEventKind, SuppressionReason, SuppressionSource
-from services import addresses, audit, previews, texts
+from models.organizations import User
+from services import addresses, audit, previews, senders, texts
 from services.campaigns.reading import CampaignRow, demand
-from services.campaigns.validating import demand_texts, read_sender
+from services.campaigns.validating import demand_texts
 from services.content import LONGEST_SUBJECT
 from services.rendering import RenderedMessage
+from services.senders import SenderPolicy
 from services.suppressions import HistoryLine, SuppressionFact, suppress, suppressed_among
 
 MOST_ADDRESSES: Final = 10
@@ -62,17 +64,21 @@ async def prepare_test(
     to: Sequence[str],
     *,
     contact: Mapping[str, object],
-    sender: str,
+    policy: SenderPolicy,
     public_url: str,
 ) -> Proof:
     """Render a campaign in any state with a contact's values; nothing is sent yet.
 
-    Suppressed addresses are refused, as in a campaign: who complained of us gets no test either. Raises `NotFound`,
-    `InvalidEmail`, `InvalidInput`, `Refusals` (empty or unreadable texts) or `RenderFailed`.
+    Suppressed addresses are refused, as in a campaign: who complained of us gets no test either. Where senders must
+    be confirmed, a test goes to members and confirmed senders alone. Raises `NotFound`, `InvalidEmail`,
+    `InvalidInput`, `SenderNotConfirmed`, `Refusals` (empty or unreadable texts) or `RenderFailed`.
     """
     campaign = await demand(reads, campaign_id)
     norms = _parsed(to)
     await _demand_not_suppressed(reads, norms)
+    if policy.confirmed_only:
+        await _demand_known(reads, norms)
+    header = campaign.from_header or (await senders.choose(reads, policy, campaign.sender_id)).header
     content = await demand_texts(reads, campaign)
     link = f"{public_url}/u/test"  # no token, so the page answers that the link is not valid
     message = await previews.render(
@@ -88,7 +94,7 @@ async def prepare_test(
     )
     return Proof(
         campaign_id=campaign.id,
-        sender=await read_sender(reads, sender),
+        sender=header,
         to=list(norms.values()),
         message=message,
         unsubscribe_url=link,
@@ -180,6 +186,24 @@ async def _demand_not_suppressed(reads: Reads, norms: dict[str, str]) -> None:
                 if norm in found
             ]
         )
+
+
+async def _demand_known(reads: Reads, norms: dict[str, str]) -> None:
+    """Raise `Refusals` unless each address is a member's or a confirmed sender's: nobody else asked for our tests."""
+    wanted = list(norms)
+    members = await reads.rows(select(User.email_norm).where(User.email_norm.in_(wanted), User.disabled_at.is_(None)))
+    known = {row[0] for row in members} | await senders.confirmed_among(reads, wanted)
+    strangers = [
+        InvalidInput(
+            f"{norms[norm]} is neither a member's address nor a confirmed sender's.",
+            field=(*TO_FIELD, str(index)),
+            suggestion="Send the test to a member of the organization, or confirm the address with `createSender`.",
+        )
+        for index, norm in enumerate(wanted)
+        if norm not in known
+    ]
+    if strangers:
+        raise Refusals([*strangers])
 
 
 def _refused(address: str, receipt: Receipt) -> ProviderRefused:

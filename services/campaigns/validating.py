@@ -10,13 +10,12 @@ from core.db import Reads
 from core.errors import ErrorCode, NudgeError, Refusals
 from models.campaigns import CampaignStatus
 from models.contacts import Contact
-from models.organizations import Organization
 from services.campaigns.audience import read_audiences
 from services.campaigns.reading import CampaignRow, Content, read_contents
 from services.content import compiled
 from services.deliveries.audience import count_audience, count_mailable, has_mailable
-from services.deliveries.composing import sender_of
 from services.rendering import MessageTemplate, check_content
+from services.senders import From, SenderPolicy, choose
 
 SENDABLE: Final = (CampaignStatus.DRAFT, CampaignStatus.SCHEDULED)
 CUSTOM_FIELDS: Final = "contact.customFields."
@@ -41,7 +40,7 @@ class Validation:
     mailable: int
 
 
-async def validate(reads: Reads, campaign: CampaignRow, *, sender: str) -> Validation:
+async def validate(reads: Reads, campaign: CampaignRow, *, policy: SenderPolicy) -> Validation:
     """Look at a campaign as `sendCampaign` would, and at its content for what mail clients will do with it."""
     content = (await read_contents(reads, [campaign.id]))[campaign.id]
     audience = await count_audience(reads, campaign.id)
@@ -50,8 +49,11 @@ async def validate(reads: Reads, campaign: CampaignRow, *, sender: str) -> Valid
         *_state_errors(campaign),
         *_text_errors(campaign.subject, content.html_content),
         *await _audience_errors(reads, campaign, mailable=mailable > 0),
-        *await _sender_errors(reads, sender),
     ]
+    try:
+        await choose(reads, policy, campaign.sender_id)
+    except NudgeError as error:
+        errors.append(error)
     try:
         message = await compiled(
             subject=campaign.subject, html_content=content.html_content, text_content=content.text_content
@@ -68,8 +70,8 @@ async def validate(reads: Reads, campaign: CampaignRow, *, sender: str) -> Valid
     return Validation(errors=errors, warnings=warnings, audience=audience, mailable=mailable)
 
 
-async def demand_sendable(reads: Reads, campaign: CampaignRow, *, sender: str) -> None:
-    """Raise `Refusals` with everything that forbids sending the campaign now."""
+async def demand_sendable(reads: Reads, campaign: CampaignRow, *, policy: SenderPolicy) -> From:
+    """Of whom the campaign is to be sent; raises `Refusals` with everything that forbids sending it now."""
     if found := _state_errors(campaign):
         raise Refusals(found)
     content = (await read_contents(reads, [campaign.id]))[campaign.id]
@@ -77,10 +79,14 @@ async def demand_sendable(reads: Reads, campaign: CampaignRow, *, sender: str) -
     errors = [
         *_text_errors(campaign.subject, content.html_content),
         *await _audience_errors(reads, campaign, mailable=mailable),
-        *await _sender_errors(reads, sender),
     ]
+    try:
+        chosen = await choose(reads, policy, campaign.sender_id)
+    except NudgeError as error:
+        raise Refusals([*errors, error]) from None
     if errors:
         raise Refusals(errors)
+    return chosen
 
 
 async def demand_texts(reads: Reads, campaign: CampaignRow) -> Content:
@@ -89,12 +95,6 @@ async def demand_texts(reads: Reads, campaign: CampaignRow) -> Content:
     if errors := _text_errors(campaign.subject, content.html_content):
         raise Refusals(errors)
     return content
-
-
-async def read_sender(reads: Reads, default: str) -> str:
-    """The From address of the tenant's messages: the organisation's own, or the installation's."""
-    rows = await reads.rows(select(Organization.settings).where(Organization.id == reads.tenant.organization_id))
-    return sender_of(rows[0][0], default)
 
 
 def _state_errors(campaign: CampaignRow) -> list[NudgeError]:
@@ -127,12 +127,6 @@ async def _audience_errors(reads: Reads, campaign: CampaignRow, *, mailable: boo
             "Check its tags and lists: only contacts that are subscribed and not suppressed are mailed.",
         )
     ]
-
-
-async def _sender_errors(reads: Reads, default: str) -> list[NudgeError]:
-    if (await read_sender(reads, default)).strip():
-        return []
-    return [_not_sendable("No sender address is set.", "Ask your administrator to set NUDGE_POSTMARK__SENDER.")]
 
 
 def _not_sendable(message: str, suggestion: str) -> CampaignNotSendable:

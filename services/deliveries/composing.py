@@ -5,7 +5,6 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from time import monotonic
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy import select
@@ -69,7 +68,10 @@ class Composed:
 
 
 async def load_mail(reads: Reads, campaign_id: UUID, *, sender: str, batch_size: int) -> CampaignMail | None:
-    """Read and compile a campaign's content; None when it is unknown. Raises `Refusals` when it does not parse."""
+    """Read and compile a campaign's content; None when it is unknown. Raises `Refusals` when it does not parse.
+
+    `sender` is for campaigns that were sent before their own was stored.
+    """
     row = await first(
         reads,
         select(
@@ -77,8 +79,8 @@ async def load_mail(reads: Reads, campaign_id: UUID, *, sender: str, batch_size:
             Campaign.subject,
             Campaign.html_content,
             Campaign.text_content,
+            Campaign.from_header,
             Organization.name.label("organization_name"),
-            Organization.settings,
         )
         .join(Organization, Organization.id == Campaign.organization_id)
         .where(Campaign.organization_id == reads.tenant.organization_id, Campaign.id == campaign_id),
@@ -95,7 +97,7 @@ async def load_mail(reads: Reads, campaign_id: UUID, *, sender: str, batch_size:
         variables=campaign_variables(
             organization_name=row.organization_name, campaign_name=row.name, unsubscribe_url=""
         ),
-        sender=sender_of(row.settings, sender),
+        sender=row.from_header or sender,
         tag=" ".join(row.name.split())[:TAG_LENGTH],
         custom_fields=reads_of(template, "contact.customFields"),
         tags=reads_of(template, "contact.tags"),
@@ -107,12 +109,6 @@ async def load_mail(reads: Reads, campaign_id: UUID, *, sender: str, batch_size:
 def reads_of(template: MessageTemplate, path: str) -> bool:
     """Whether the templates read the variable, a part of it, or the whole contact."""
     return any(name == "contact" or name.startswith(path) for name in template.variables)
-
-
-def sender_of(settings: Mapping[str, Any], default: str) -> str:
-    """The organisation's own From address, or the installation's."""
-    own = settings.get("sender")
-    return own if isinstance(own, str) and own.strip() else default
 
 
 def unsubscribe_url(base: str, signer: Signer, mail: CampaignMail, delivery_id: UUID, contact_id: UUID) -> str:

@@ -4,31 +4,29 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
 import pytest
 from argon2 import PasswordHasher
 from redis.asyncio import Redis
-from sqlalchemy.engine import make_url
 
 from core import passwords
 from core.errors import RateLimited, Refusals
 from core.passwords import Passwords
 from core.settings import Environment, Settings, SignUpMode
 from services import accounts
-from services.accounts import InvalidCredentials, SignUpClosed, admission
+from services.accounts import InvalidCredentials, SignUpClosed
 from services.runtime import Runtime
 from tests.client import ApiClient
 from tests.conftest import Servers
+from tests.environments import fresh_cache, under
 from tests.serving import served
 
 PASSWORD = "correct horse"
 SIGN_UP = """mutation ($input: SignUpInput!) { signUp(input: $input) {
     accessToken userErrors { code field message suggestion } } }"""
 LOG_IN = "mutation ($input: LogInInput!) { logIn(input: $input) { accessToken userErrors { code } } }"
-REDIS_DATABASE = "6"
 
 
 @pytest.fixture
@@ -39,19 +37,8 @@ def cheap_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 async def cache(servers: Servers) -> AsyncIterator[Redis]:
-    """A Redis database in which nothing has been counted yet."""
-    url = make_url(servers.valkey.url).set(database=REDIS_DATABASE)
-    async with Redis.from_url(url.render_as_string(hide_password=False)) as redis:
-        await redis.flushdb()
+    async with fresh_cache(servers) as redis:
         yield redis
-
-
-def under(runtime: Runtime, cache: Redis, environment: Environment, **auth: object) -> Runtime:
-    """The runtime under the limits of an environment."""
-    document = runtime.settings.model_dump()
-    document |= {"environment": environment, "auth": {**document["auth"], **auth}, "_env_file": None}
-    settings = Settings.model_validate(document)
-    return replace(runtime, settings=settings, admission=admission(settings, cache))
 
 
 @asynccontextmanager

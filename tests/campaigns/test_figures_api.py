@@ -40,7 +40,7 @@ FIELDS = sorted(
     {to_camel_case(column.removesuffix("_id")) for column in CampaignRow._fields}
     & {to_camel_case(field.python_name) for field in get_object_definition(schema.Campaign, strict=True).fields}
 )
-INSIDE = {"author": "{ fullName }"}
+INSIDE = {"author": "{ fullName }", "sender": "{ name }"}
 MOMENT = datetime(2026, 5, 3, 10, 11, 12, tzinfo=UTC)
 FILLED = {
     "status_reason": "Because.",
@@ -78,11 +78,13 @@ async def owner(runtime: Runtime) -> Principal:
 async def campaign_id(runtime: Runtime, owner: Principal) -> UUID:
     """A campaign with figures that are all different, and with something in every column."""
     found = await factories.campaign(runtime, owner)
+    sender_id = await factories.sender(runtime, owner)
     counts = {"audience": 100, "accepted": 70, "delivered": 10, "bounced": 5, "complained": 3, "skipped": 12}
     values = {**counts, "reached": 80, "opened": 40, "clicked": 10, "unsubscribed": 2}
     async with runtime.work.begin(owner.tenant) as uow:
         await uow.execute(update(CampaignStats).where(CampaignStats.campaign_id == found).values(values))
-        await uow.execute(update(Campaign).where(Campaign.id == found).values(FILLED))
+        named = {"sender_id": sender_id, "from_sender_id": sender_id, "from_header": "Acme <news@acme.example>"}
+        await uow.execute(update(Campaign).where(Campaign.id == found).values(FILLED | named))
     row = await campaigns.get(runtime.reads(owner.tenant), found)
     assert row is not None
     assert None not in row

@@ -163,7 +163,7 @@ async def test_postmark_takes_a_test(runtime: Runtime) -> None:
             campaign_id,
             ["a@example.com"],
             contact=previews.SAMPLE,
-            sender="news@nudge.example",
+            policy=runtime.sender_policy,
             public_url="https://nudge.example",
         )
         receipts = await campaigns.send_test(provider.mailer, proof, timeout_seconds=5)

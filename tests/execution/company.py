@@ -43,6 +43,7 @@ from models.contacts import (
 from models.conversations import Conversation, MessageRole, MessageStatus, ReplyFailure
 from models.conversations import Message as Said
 from models.organizations import RefreshToken, User, UserSession
+from models.senders import Sender, SenderConfirmation
 from resolvers.budgets import Budgets
 from resolvers.context import RequestContext
 from services.conversations import reply_log
@@ -146,6 +147,7 @@ async def founded(runtime: Runtime, database: Database) -> Company:
         await open_accounts(uow, company)
         await add_contacts(uow, company)
         await add_templates(uow, company)
+        await add_senders(uow, company)
         await add_campaigns(uow, company)
         await add_conversations(uow, company)
     await put_on_the_way(company)
@@ -220,6 +222,24 @@ async def add_templates(uow: UnitOfWork, company: Company) -> None:
         await uow.execute(
             insert(Template).values(id=template_id, organization_id=company.owner.organization_id, name=name, **texts)
         )
+
+
+async def add_senders(uow: UnitOfWork, company: Company) -> None:
+    """One that is confirmed and the default, and one that was sent a token."""
+    company.ids["Sender"] = {name: new_id() for name in ("News", "Asked")}
+    own = {"organization_id": company.owner.organization_id}
+    for name, sender_id in company.ids["Sender"].items():
+        address = f"{name.lower()}@example.com"
+        standing = {"confirmed_at": clock.now(), "is_default": True} if name == "News" else {}
+        await uow.execute(
+            insert(Sender)
+            .values(
+                **own, id=sender_id, name=name, email=address, email_norm=address, requested_by=company.owner.user_id
+            )
+            .values(standing)
+        )
+    token = {"fingerprint": fingerprint(TOKENS["fresh"]), "expires_at": clock.now() + timedelta(days=3)}
+    await uow.execute(insert(SenderConfirmation).values(**own, sender_id=company.ids["Sender"]["Asked"], **token))
 
 
 SCHEDULED, SENDING, PAUSED, SENT = "Autumn", "Winter", "Held", "Done"

@@ -26,7 +26,7 @@ def words(company: Company) -> Literals:
     soon = (clock.now() + timedelta(days=30)).replace(microsecond=0).isoformat()
     moments = (soon, "2025-11-24T09:30:00Z", "2020-02-29T00:00:00+05:30", "2090-01-01T00:00:00Z")
     html = (GREETING, "<a href='{{ unsubscribeUrl }}'>Leave</a>", "", "{{ contact.firstName | nothing }}", "{% if %}")
-    singles = ("Campaign", "Contact", "Conversation", "List", "Template")
+    singles = ("Campaign", "Contact", "Conversation", "List", "Sender", "Template")
     return {
         **{f"{kind.lower()}.id": plain(*ids[kind], *nowhere) for kind in singles},
         "ID": plain(*(one for kind in ids.values() for one in kind), *nowhere),
@@ -45,6 +45,8 @@ def words(company: Company) -> Literals:
         "listIds": plain(*ids["List"], *ids["List"], *nowhere),
         "excludeListIds": plain(*ids["List"], *nowhere),
         "messageId": plain(*ids["MayaMessage"], *nowhere),
+        "senderId": plain(*ids["Sender"], *nowhere),
+        "token": plain(*TOKENS.values(), "nonsense"),
         "templateId": plain(*ids["Template"], *nowhere),
         "email": plain("ada@example.com", "GRACE@example.com", "new@example.com", "linus@example.com", "none"),
         "LogInInput.email": plain("owner@example.com", "Owner@Example.com", "nobody@example.com"),

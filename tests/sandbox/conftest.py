@@ -90,7 +90,8 @@ class Client:
 
 
 def mail(to: str = "ada@example.com", **changes: object) -> Json:
-    """A valid message."""
+    """A valid message; on the broadcast stream, unless it is sent on another, with a way out."""
+    way_out = {"Name": "List-Unsubscribe", "Value": "<https://shop.example/u/1>"}
     return {
         "From": "Shop <news@shop.example>",
         "To": to,
@@ -101,6 +102,7 @@ def mail(to: str = "ada@example.com", **changes: object) -> Json:
         "TrackOpens": True,
         "TrackLinks": "HtmlAndText",
         "Metadata": {"batch": "b1", "delivery": f"d-{to}"[:80], "campaign": "c1"},
+        "Headers": [way_out] if changes.get("MessageStream", "broadcast") == "broadcast" else [],
         **changes,
     }
 

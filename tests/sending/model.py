@@ -16,6 +16,7 @@ from integrations.mail import (
     Outcome,
     Receipt,
     SearchFailed,
+    Stream,
     Verdict,
 )
 
@@ -24,11 +25,12 @@ class Accepted(NamedTuple):
     """A message that the provider has taken."""
 
     message_id: str
-    campaign_id: str
+    campaign_id: str | None
     batch_id: str
     delivery_id: str
     to: str
     accepted_at: int = 0
+    stream: Stream = Stream.BROADCAST
 
 
 OUTCOMES = (
@@ -88,15 +90,23 @@ class ModelMailer:
         """Take one message."""
         message_id = str(new_id())
         self.ledger.append(
-            Accepted(message_id, envelope.campaign_id, envelope.batch_id, message.delivery_id, message.to, self.time)
+            Accepted(
+                message_id,
+                envelope.campaign_id,
+                envelope.batch_id,
+                message.delivery_id,
+                message.to,
+                self.time,
+                envelope.stream,
+            )
         )
         return Receipt(Verdict.ACCEPTED, message_id)
 
-    async def find(self, batch_id: str) -> Mapping[str, str]:
+    async def find(self, batch_id: str, stream: Stream = Stream.BROADCAST) -> Mapping[str, str]:
         """What was taken of a batch, as far as the search shows it yet."""
         if self.search_fails:
             raise SearchFailed("no answer")
-        shown = [one for one in self.ledger if one.accepted_at + self.lag <= self.time]
+        shown = [one for one in self.ledger if one.accepted_at + self.lag <= self.time and one.stream is stream]
         return {one.delivery_id: one.message_id for one in shown if one.batch_id == batch_id}
 
     async def aclose(self) -> None:

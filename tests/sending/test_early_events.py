@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pytest
 from sqlalchemy.exc import DBAPIError
 
-from integrations.mail import Answered, Envelope, InDoubt, Mailer, Message, NotSent, Outcome, Receipt, Verdict
+from integrations.mail import Answered, Envelope, InDoubt, Mailer, Message, NotSent, Outcome, Receipt, Stream, Verdict
 from models.campaigns import CampaignStatus, DeliveryStatus
 from sandbox.ledger import Message as Entry
 from services.deliveries.sending import Sender
@@ -53,9 +53,9 @@ class Overtaken:
         await tell(self.runtime, *(event(self.kind, entry) for entry in entries))
         return self.reply or outcome
 
-    async def find(self, batch_id: str) -> Mapping[str, str]:
+    async def find(self, batch_id: str, stream: Stream = Stream.BROADCAST) -> Mapping[str, str]:
         """The provider's search."""
-        return await self.provider.mailer.find(batch_id)
+        return await self.provider.mailer.find(batch_id, stream)
 
     async def aclose(self) -> None:
         """The provider's fixture closes it."""

@@ -6,9 +6,8 @@ from sqlalchemy import select, update
 from core.permissions import Principal
 from integrations.mail import Answered, Message, NotSent, Receipt, Verdict
 from integrations.postmark import PostmarkMailer
-from models.campaigns import CampaignStatus
+from models.campaigns import Campaign, CampaignStatus
 from models.contacts import Contact
-from models.organizations import Organization
 from services.deliveries.recording import refusal_of_all
 from services.deliveries.sending import Sender
 from services.deliveries.submitting import Handed
@@ -20,21 +19,21 @@ NO = Receipt(Verdict.REFUSED, None, 300, "Invalid 'From' address.")
 YES = Receipt(Verdict.ACCEPTED, "m")
 
 
-async def set_sender(runtime: Runtime, principal: Principal, address: str) -> None:
-    """Set the organisation's own From address."""
+async def set_from(runtime: Runtime, principal: Principal, header: str) -> None:
+    """Have the principal's campaigns go out from an address."""
     async with runtime.work.begin(principal.tenant) as uow:
-        await uow.execute(update(Organization).values(settings={"sender": address}))
+        await uow.execute(update(Campaign).values(from_header=header))
 
 
 async def test_a_bad_sender_costs_no_recipient(runtime: Runtime, provider: Provider) -> None:
     """All refused for the From address: nobody is marked as refused, the campaign waits with the reason."""
     principal, contacts, campaign_id = await sending(runtime, 5)
-    await set_sender(runtime, principal, "no address at all")
+    await set_from(runtime, principal, "no address at all")
     await drain(sender_for(runtime, provider), principal, campaign_id)
     now = await progress(runtime, principal, campaign_id)
     assert (now.status, now.counts.pending, now.counts.rejected) == (CampaignStatus.PAUSED, len(contacts), 0)
     assert "Invalid 'From' address." in (now.status_reason or "")
-    await set_sender(runtime, principal, "news@nudge.example")
+    await set_from(runtime, principal, "news@nudge.example")
     await go(runtime, principal, campaign_id, CampaignStatus.SENDING)
     now = await finish(runtime, sender_for(runtime, provider), principal, campaign_id)
     assert (now.status, now.counts.accepted) == (CampaignStatus.SENT, len(contacts))

@@ -22,7 +22,18 @@ schema = resolvers.build_schema()._schema
 PLACES = list(places(schema))
 PRODUCT = re.compile(r"text-\d+|\d{4}-\d\d-\d\dT[\d:.]+(?:Z|\+00:00)")
 ENCODED = re.compile(r"[A-Za-z0-9+/]{40,}={0,2}")
-KINDS = {"Campaign", "Contact", "Conversation", "Delivery", "List", "Message", "Organization", "Template", "User"}
+KINDS = {
+    "Campaign",
+    "Contact",
+    "Conversation",
+    "Delivery",
+    "List",
+    "Message",
+    "Organization",
+    "Sender",
+    "Template",
+    "User",
+}
 PATIENCE_SECONDS = 60.0
 
 
@@ -64,6 +75,7 @@ async def examples(runtime: Runtime, api: ApiClient, principal: Principal) -> di
         "Contact": encode_global_id("Contact", contact),
         "Campaign": encode_global_id("Campaign", campaign),
         "Delivery": encode_global_id("Delivery", delivery),
+        "Sender": encode_global_id("Sender", await factories.sender(runtime, principal)),
         "User": viewer["id"],
         "Organization": viewer["organization"]["id"],
     }

@@ -36,12 +36,13 @@ from core.permissions import Principal
 from core.reading import DIALECT, ReadPool, ReadStatistics, ready
 from models.campaigns import EmailDelivery
 from models.contacts import Contact
-from services import contacts, conversations, lists, pages, templates
+from services import contacts, conversations, lists, pages, senders, templates
 from services.campaigns.listing import EVERY_CAMPAIGN, NAME
 from services.contacts.history import EVENTS, NEWEST
 from services.contacts.reading import CREATED_AT, EVERY_CONTACT, HOW_MANY
 from services.conversations.reading import AS_SPOKEN, EVERY_CONVERSATION, LATEST, MESSAGES_OF
 from services.runtime import Runtime
+from services.senders.reading import BY_EMAIL, EVERY_SENDER
 from tests import factories
 from tests.conftest import Servers
 from tests.waiting import PATIENCE_SECONDS
@@ -59,6 +60,7 @@ WHOLE_LISTS: list[tuple[pages.WholeList[*tuple[Any, ...]], pages.Order[Any]]] = 
     (EVERY_CONVERSATION, LATEST),
     (MESSAGES_OF, AS_SPOKEN),
     (lists.EVERY_LIST, lists.BY_NAME),
+    (EVERY_SENDER, BY_EMAIL),
     (templates.EVERY_TEMPLATE, templates.BY_NAME),
 ]
 CURSORS = {"after_key", "before_key"}
@@ -105,6 +107,8 @@ async def one_of_each(runtime: Runtime, principal: Principal) -> list[UUID]:
         plain = await templates.create(uow, {"name": "Plain", "subject": "Hi", "html_content": "<p>Hi</p>"})
         talk = await conversations.start(uow, title="Friends")
         said, _ = await conversations.send(uow, talk.id, "How many friends?")
+        policy = senders.sender_policy(runtime.settings)
+        sender = await senders.create(uow, policy, *senders.check_sender(PERSON, "Friends"))
         delivery_id = new_id()
         address = {"email": PERSON, "email_norm": PERSON}
         own = {"organization_id": principal.organization_id, "campaign_id": campaign_id, "contact_id": person.id}
@@ -112,7 +116,7 @@ async def one_of_each(runtime: Runtime, principal: Principal) -> list[UUID]:
     events = await contacts.events_of(runtime.reads(principal.tenant), [person.id], TEN)
     (event,) = events[person.id].rows
     made = [campaign_id, delivery_id, person.id, event.id, friends.id, plain.id, talk.id, said.id]
-    return [*made, principal.user_id]
+    return [*made, principal.user_id, sender.id]
 
 
 async def first_page(scope: ReadScope) -> Sequence[Row[*tuple[Any, ...]]]:

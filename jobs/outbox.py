@@ -1,0 +1,46 @@
+"""The job of system mail, and who composes it."""
+
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+from core.permissions import Tenant
+from jobs.workshop import Workshop, workshop_of
+from models.outbox import OutboxKind
+from services import senders
+from services.outbox import OutboxSender, tenants_with_mail
+from services.runtime import Runtime
+
+
+def outbox_sender(runtime: Runtime) -> OutboxSender:
+    """What sends system mail with the runtime's parts."""
+    public_url = runtime.settings.public_url
+    return OutboxSender(
+        settings=runtime.settings,
+        work=runtime.work,
+        system=runtime.system,
+        mailer=runtime.mailer,
+        composers={
+            OutboxKind.SENDER_CONFIRMATION: partial(senders.compose_confirmation, public_url=public_url),
+        },
+    )
+
+
+async def send_outbox(context: dict[str, Any], ids: dict[str, str]) -> None:
+    """Send an organisation's system mail that is due."""
+    start_sending(workshop_of(context), Tenant(organization_id=UUID(ids["organization_id"])))
+
+
+def start_sending(shop: Workshop, tenant: Tenant) -> None:
+    """Send in the background, each organisation's in a task of its own."""
+    outbox = outbox_sender(shop.runtime)
+    shop.errands.start(f"outbox {tenant.organization_id}", lambda: outbox.send_due(tenant))
+
+
+async def start_sending_due(shop: Workshop) -> None:
+    """Start what no job has announced, or a worker left behind."""
+    for tenant in await tenants_with_mail(shop.runtime.system):
+        start_sending(shop, tenant)
+
+
+FUNCTIONS = (send_outbox,)

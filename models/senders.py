@@ -1,0 +1,55 @@
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import ForeignKeyConstraint, Index, UniqueConstraint, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from models.base import Base, CreatedAt, Key, OrganizationId
+
+
+class Sender(Base):
+    """An address that an organisation sends from. `confirmed_at` is when its mailbox agreed to that.
+
+    At most one is the default. `becomes_default` makes it so when it is confirmed. `requested_by` is who asked last.
+    """
+
+    __tablename__ = "senders"
+    __table_args__ = (
+        UniqueConstraint("organization_id", "id"),
+        UniqueConstraint("organization_id", "email_norm"),
+        ForeignKeyConstraint(
+            ["organization_id", "requested_by"],
+            ["users.organization_id", "users.id"],
+            ondelete="SET NULL (requested_by)",
+        ),
+        Index("ix_senders_default", "organization_id", unique=True, postgresql_where=text("is_default")),
+    )
+
+    id: Mapped[Key]
+    organization_id: Mapped[OrganizationId]
+    email: Mapped[str]
+    email_norm: Mapped[str]
+    name: Mapped[str]
+    confirmed_at: Mapped[datetime | None]
+    is_default: Mapped[bool] = mapped_column(server_default=text("false"))
+    becomes_default: Mapped[bool] = mapped_column(server_default=text("false"))
+    requested_by: Mapped[UUID | None]
+    created_at: Mapped[CreatedAt]
+
+
+class SenderConfirmation(Base):
+    """What is stored of a token that was mailed to a sender's address. Each is gone once any of them was used."""
+
+    __tablename__ = "sender_confirmations"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["organization_id", "sender_id"], ["senders.organization_id", "senders.id"], ondelete="CASCADE"
+        ),
+        Index(None, "organization_id", "sender_id"),
+    )
+
+    fingerprint: Mapped[bytes] = mapped_column(primary_key=True)
+    organization_id: Mapped[OrganizationId]
+    sender_id: Mapped[UUID]
+    created_at: Mapped[CreatedAt]
+    expires_at: Mapped[datetime]

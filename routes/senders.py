@@ -1,0 +1,56 @@
+"""The page behind the link of a sender's confirmation. GET shows who asks, as link scanners GET everything."""
+
+from html import escape
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from routes.unsubscribe import answer
+from services import senders
+from services.runtime import Runtime
+
+ASK = '<form method="post"><button type="submit">Yes, allow it</button></form>'
+
+
+def routes(runtime: Runtime) -> list[BaseRoute]:
+    """`GET` and `POST /confirm-sender/{token}`."""
+
+    async def page(request: Request) -> Response:
+        found = await senders.find_confirmation(runtime.system, request.path_params["token"])
+        if found is None:
+            return unknown()
+        tenant, sender_id = found
+        asked = await senders.read_request(runtime.reads(tenant), sender_id)
+        if asked is None:
+            return unknown()
+        who = f"{asked.person} of {asked.organization_name}" if asked.person else asked.organization_name
+        return answer(
+            "Allow this sender?",
+            f"<p>{escape(who)} asks to send e-mail from <strong>{escape(asked.email)}</strong>.</p>"
+            f"<p>If you did not expect this, close this page: nothing is sent from this address then.</p>{ASK}",
+        )
+
+    async def confirm(request: Request) -> Response:
+        token = request.path_params["token"]
+        found = await senders.find_confirmation(runtime.system, token)
+        if found is None:
+            return unknown()
+        try:
+            async with runtime.work.begin(found[0]) as uow:
+                row = await senders.confirm(uow, token)
+        except senders.TokenInvalid:
+            return unknown()
+        return answer("Thank you", f"<p>E-mail may be sent from <strong>{escape(row.email)}</strong> now.</p>")
+
+    path = f"{senders.PATH}/{{token}}"
+    return [Route(path, page, methods=["GET"]), Route(path, confirm, methods=["POST"])]
+
+
+def unknown() -> Response:
+    """The page for a token that is unknown, used, or too old; which of these stays unsaid."""
+    hint = (
+        "<p>It may have been used already, or be too old. Whoever asked you can have another e-mail sent, "
+        "by adding the sender once more.</p>"
+    )
+    return answer("This link does not work, or not any more", hint, 404)

@@ -1,0 +1,39 @@
+"""How much mail, beside campaigns, may be asked for in a day. Nobody meets the limits of development."""
+
+from dataclasses import dataclass
+
+from redis.asyncio import Redis
+
+from core.settings import Settings
+from core.throttle import Throttle
+
+DAY_SECONDS = 86_400
+UNLIMITED = 1_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MailLimits:
+    """`confirmations` counts by address over all organisations, `test_mails` by organisation."""
+
+    confirmations: Throttle
+    test_mails: Throttle
+
+
+def mail_limits(settings: Settings, redis: Redis) -> MailLimits:
+    """The limits that the settings give."""
+    return MailLimits(
+        confirmations=Throttle(
+            redis,
+            "confirmations",
+            limit=20 if settings.production else UNLIMITED,
+            seconds=DAY_SECONDS,
+            message="This address was sent too many confirmations. Try again tomorrow.",
+        ),
+        test_mails=Throttle(
+            redis,
+            "test-mails",
+            limit=200 if settings.production else UNLIMITED,
+            seconds=DAY_SECONDS,
+            message="The organization has sent its test messages of a day. Try again tomorrow.",
+        ),
+    )

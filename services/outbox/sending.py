@@ -1,0 +1,77 @@
+"""Sending the outbox: what is in doubt is settled first, then what is due is handed over."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sqlalchemy import select
+from sqlalchemy.sql import func
+
+from core.db import SystemScope
+from core.permissions import Tenant
+from core.settings import Settings
+from core.unit_of_work import Work
+from integrations.mail import Envelope, Mailer, Stream
+from models.outbox import OutboxKind
+from services.deliveries.leases import lease_times
+from services.deliveries.pacing import reserve
+from services.deliveries.submitting import hand_over
+from services.outbox.reconciling import expire_leases, reconcile
+from services.outbox.recording import record
+from services.outbox.submitting import Composer, submit
+
+AT_ONCE = 20
+"""Messages of one organisation in a round. Another's do not wait for them: each has a task of its own."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutboxSender:
+    """Sends system mail from the installation's own address. Everything it knows is in the rows."""
+
+    settings: Settings
+    work: Work
+    system: SystemScope
+    mailer: Mailer
+    composers: Mapping[OutboxKind, Composer]
+
+    async def send_due(self, tenant: Tenant) -> None:
+        """Settle an organisation's doubts, and send all that is due."""
+        async with self.work.begin(tenant) as uow:
+            await expire_leases(uow)
+        await reconcile(self.work, self.mailer, tenant, grace_seconds=self.settings.sending.reconcile_grace_seconds)
+        while await self.send_some(tenant):
+            pass
+
+    async def send_some(self, tenant: Tenant) -> bool:
+        """Send up to twenty messages that are due; False when none is."""
+        times = lease_times(self.settings)
+        rate = self.settings.postmark.messages_per_second
+        limit = min(AT_ONCE, rate) if rate else AT_ONCE
+        await asyncio.sleep(await self.reserve(limit))
+        async with self.work.begin(tenant) as uow:
+            batches = await submit(uow, self.composers, limit=limit, lease_seconds=times.lease)
+        await self.reserve(sum(len(batch.messages) for batch in batches or ()) - limit)
+        for batch in batches or ():
+            envelope = Envelope(
+                sender=self.settings.postmark.sender,
+                batch_id=str(batch.batch_id),
+                tag=batch.kind,
+                stream=Stream.TRANSACTIONAL,
+            )
+            handed = await hand_over(self.mailer, envelope, batch.messages, deadline=batch.deadline, times=times)
+            async with self.work.begin(tenant) as uow:
+                await record(uow, batch, handed, request_seconds=times.request)
+        return batches is not None
+
+    async def reserve(self, messages: int) -> float:
+        """Reserve (or give back) messages of the account's rate; the seconds to wait."""
+        if not messages:
+            return 0.0
+        return await reserve(self.system, self.mailer.account, messages, self.settings.postmark.messages_per_second)
+
+
+async def tenants_with_mail(system: SystemScope) -> list[Tenant]:
+    """The organisations that have system mail to send, or in doubt, at this moment; who waits longest comes first."""
+    found = func.system.organizations_with_mail().table_valued("organization_id")
+    rows = await system.rows(select(found.c.organization_id))
+    return [Tenant(organization_id=row[0]) for row in rows]

@@ -1,0 +1,156 @@
+"""Claiming due messages and passing the point of no return, in one transaction: composing them takes no time."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from time import monotonic
+from typing import NamedTuple
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, func, select, update
+
+from core.db import savepoint
+from core.ids import new_id
+from core.telemetry import logger
+from core.unit_of_work import UnitOfWork
+from integrations.mail import Message
+from models.outbox import OutboxKind, OutboxMessage, OutboxStatus
+from services.deliveries.claiming import now_plus
+
+LONGEST_PAUSE = 300.0
+FIRST_PAUSE = 5.0
+log = logger(__name__)
+
+
+class Item(NamedTuple):
+    """A message to compose: about what, and to whom."""
+
+    id: UUID
+    kind: OutboxKind
+    target_id: UUID
+    email: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mail:
+    """What a message says, in both forms."""
+
+    subject: str
+    text: str
+    html: str
+
+
+Composer = Callable[[UnitOfWork, Item], Awaitable[Mail | None]]
+"""Composes a message in the transaction that submits it; None when nobody needs it any more."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """Messages of one kind that are ours until `deadline` (this process's monotonic seconds)."""
+
+    kind: OutboxKind
+    token: UUID
+    batch_id: UUID
+    deadline: float
+    messages: list[Message]
+
+
+async def submit(
+    uow: UnitOfWork, composers: Mapping[OutboxKind, Composer], *, limit: int, lease_seconds: float
+) -> list[Batch] | None:
+    """The due messages, at most `limit`, that may be handed over once this is committed; None when none is due.
+
+    What nobody needs any more is cancelled, and what came too late has failed.
+    """
+    deadline = monotonic() + lease_seconds
+    rows = await uow.rows(
+        select(
+            OutboxMessage.id,
+            OutboxMessage.kind,
+            OutboxMessage.target_id,
+            OutboxMessage.email,
+            (OutboxMessage.expires_at <= func.now()).label("is_late"),
+        )
+        .where(
+            OutboxMessage.organization_id == uow.tenant.organization_id,
+            OutboxMessage.status == OutboxStatus.PENDING,
+            OutboxMessage.due_at <= func.clock_timestamp(),
+        )
+        .order_by(OutboxMessage.due_at, OutboxMessage.id)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    if not rows:
+        return None
+    await _finish(uow, [row.id for row in rows if row.is_late], OutboxStatus.FAILED)
+    batches: dict[OutboxKind, Batch] = {}
+    for row in rows:
+        item = Item(row.id, OutboxKind(row.kind), row.target_id, row.email)
+        mail = None if row.is_late else await _composed(uow, composers, item)
+        if mail is not None:
+            batch = batches.setdefault(item.kind, _empty(item.kind, deadline))
+            batch.messages.append(Message(str(item.id), item.email, mail.subject, mail.html, mail.text))
+    for batch in batches.values():
+        await _mark(uow, batch, lease_seconds)
+    return list(batches.values())
+
+
+def _empty(kind: OutboxKind, deadline: float) -> Batch:
+    return Batch(kind=kind, token=new_id(), batch_id=new_id(), deadline=deadline, messages=[])
+
+
+async def _composed(uow: UnitOfWork, composers: Mapping[OutboxKind, Composer], item: Item) -> Mail | None:
+    """The message, or None when it is cancelled, or put off as it could not be composed."""
+    try:
+        async with savepoint(uow.connection):
+            mail = await composers[item.kind](uow, item)
+    except Exception:
+        # One that cannot be composed must not hold up the organisation's others.
+        log.exception("message not composed", outbox_id=str(item.id), kind=item.kind)
+        await put_off(uow, OutboxMessage.id == item.id, "It could not be composed.")
+        return None
+    if mail is None:
+        await _finish(uow, [item.id], OutboxStatus.CANCELLED)
+    return mail
+
+
+async def _mark(uow: UnitOfWork, batch: Batch, lease_seconds: float) -> None:
+    """The point of no return."""
+    await uow.execute(
+        update(OutboxMessage)
+        .where(OutboxMessage.id.in_([UUID(message.delivery_id) for message in batch.messages]))
+        .values(
+            status=OutboxStatus.SUBMITTING,
+            lease_token=batch.token,
+            lease_until=now_plus(lease_seconds),
+            batch_id=batch.batch_id,
+            submitted_at=func.clock_timestamp(),
+        )
+    )
+
+
+async def _finish(uow: UnitOfWork, ids: list[UUID], status: OutboxStatus) -> None:
+    if ids:
+        await uow.execute(
+            update(OutboxMessage)
+            .where(OutboxMessage.id.in_(ids))
+            .values(status=status, finished_at=func.clock_timestamp())
+        )
+
+
+async def put_off(uow: UnitOfWork, which: ColumnElement[bool], reason: str, *, at_least: float = 0.0) -> None:
+    """Make messages pending again that were certainly not sent, each after a pause that grows with its attempts."""
+    growing = func.least(LONGEST_PAUSE, FIRST_PAUSE * func.power(2, func.least(OutboxMessage.attempts, 10)))
+    pause = func.greatest(at_least, growing * (0.5 + func.random() / 2))
+    await uow.execute(
+        update(OutboxMessage)
+        .where(which)
+        .values(
+            status=OutboxStatus.PENDING,
+            attempts=OutboxMessage.attempts + 1,
+            due_at=now_plus(pause),
+            error_message=reason,
+            lease_token=None,
+            lease_until=None,
+            batch_id=None,
+        )
+    )

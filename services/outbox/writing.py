@@ -1,0 +1,58 @@
+"""Putting system mail into the outbox, in the unit of work of what asks for it."""
+
+from datetime import timedelta
+from uuid import UUID
+
+from sqlalchemy import func, select
+from sqlalchemy.dialects.postgresql import insert
+
+from core.db import Reads
+from core.ids import new_id
+from core.unit_of_work import UnitOfWork
+from models.outbox import OutboxKind, OutboxMessage
+from services.outbox.work import SendOutbox
+
+
+async def put(
+    uow: UnitOfWork,
+    kind: OutboxKind,
+    target_id: UUID,
+    email: str,
+    *,
+    expires_in: timedelta,
+    dedupe_key: str | None = None,
+) -> UUID | None:
+    """Have a message about the target sent after COMMIT; its id, or None when the key was taken before.
+
+    What could not be sent within `expires_in` has failed: nobody wants it any more.
+    """
+    rows = await uow.rows(
+        insert(OutboxMessage)
+        .values(
+            id=new_id(),
+            organization_id=uow.tenant.organization_id,
+            kind=kind,
+            target_id=target_id,
+            email=email,
+            dedupe_key=dedupe_key,
+            expires_at=func.now() + expires_in,
+        )
+        .on_conflict_do_nothing(index_elements=["organization_id", "dedupe_key"])
+        .returning(OutboxMessage.id)
+    )
+    if not rows:
+        return None
+    uow.enqueue(SendOutbox(organization_id=uow.tenant.organization_id))
+    return rows[0][0]
+
+
+async def count_recent(reads: Reads, kind: OutboxKind, within: timedelta, *, target_id: UUID | None = None) -> int:
+    """How many messages of the kind the organisation asked for lately, about the target or about any."""
+    statement = select(func.count()).where(
+        OutboxMessage.organization_id == reads.tenant.organization_id,
+        OutboxMessage.kind == kind,
+        OutboxMessage.created_at > func.now() - within,
+    )
+    if target_id is not None:
+        statement = statement.where(OutboxMessage.target_id == target_id)
+    return int((await reads.rows(statement.select_from(OutboxMessage)))[0][0])

@@ -1,0 +1,53 @@
+"""Senders: the addresses that an organisation sends from, each confirmed by its own mailbox."""
+
+from services.senders.addressing import from_header
+from services.senders.changing import SenderInUse, check_sender, create, delete
+from services.senders.confirming import (
+    PATH,
+    Request,
+    TokenInvalid,
+    compose_confirmation,
+    confirm,
+    find_confirmation,
+    read_request,
+)
+from services.senders.policy import From, SenderNotConfirmed, SenderPolicy, choose, hold, sender_policy
+from services.senders.reading import (
+    SenderRow,
+    by_ids,
+    confirmation_problems,
+    confirmed_among,
+    count,
+    demand,
+    get_default,
+    page,
+)
+
+__all__ = [
+    "PATH",
+    "From",
+    "Request",
+    "SenderInUse",
+    "SenderNotConfirmed",
+    "SenderPolicy",
+    "SenderRow",
+    "TokenInvalid",
+    "by_ids",
+    "check_sender",
+    "choose",
+    "compose_confirmation",
+    "confirm",
+    "confirmation_problems",
+    "confirmed_among",
+    "count",
+    "create",
+    "delete",
+    "demand",
+    "find_confirmation",
+    "from_header",
+    "get_default",
+    "hold",
+    "page",
+    "read_request",
+    "sender_policy",
+]

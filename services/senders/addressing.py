@@ -1,0 +1,48 @@
+"""A sender's name and address as a From header."""
+
+import re
+from typing import Final
+
+from core.errors import ErrorCode, InvalidInput
+from services import texts
+
+NAME_FIELD: Final = ("input", "name")
+MAX_NAME: Final = 100
+MAX_HEADER: Final = 255
+"""The longest From that Postmark takes, name and address together: https://postmarkapp.com/developer/api/email-api"""
+# What RFC 5322 (3.2.3) calls specials; with any of them a name has to stand in quotes.
+SPECIALS: Final = re.compile(r'[()<>\[\]:;@\\,."]')
+# A client would decode it (RFC 2047), so that what it hides would show.
+ENCODED_WORD: Final = re.compile(r"=\?[^?\s]*\?[bq]\?", re.IGNORECASE)
+
+
+def check_name(name: str, email: str) -> str:
+    """A display name on one line; raises `InvalidInput`. With the address it makes a header of at most 255 bytes."""
+    found = " ".join(texts.line(name, field=NAME_FIELD, most=MAX_NAME).split())
+    if not found:
+        raise InvalidInput(
+            "A sender needs a name.",
+            field=NAME_FIELD,
+            code=ErrorCode.REQUIRED,
+            suggestion="Give the name that recipients shall read, e.g. of your organization.",
+        )
+    if ENCODED_WORD.search(found):
+        raise InvalidInput(
+            "The name holds an encoded word (=?...?=).", field=NAME_FIELD, suggestion="Write the name as it reads."
+        )
+    if len(from_header(found, email).encode()) > MAX_HEADER:
+        raise InvalidInput(
+            f"Name and address together take more than {MAX_HEADER} bytes.",
+            field=NAME_FIELD,
+            code=ErrorCode.TOO_LONG,
+            suggestion="Shorten the name.",
+        )
+    return found
+
+
+def from_header(name: str, email: str) -> str:
+    """The header's value: the name in quotes where RFC 5322 wants them, in Unicode, which the provider encodes."""
+    if SPECIALS.search(name):
+        escaped = re.sub(r'(["\\])', r"\\\1", name)
+        return f'"{escaped}" <{email}>'
+    return f"{name} <{email}>"

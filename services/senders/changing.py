@@ -1,0 +1,195 @@
+"""Adding a sender, which asks its mailbox, and deleting one."""
+
+from datetime import timedelta
+from typing import Final
+from uuid import UUID
+
+from sqlalchemy import delete as delete_from
+from sqlalchemy import func, insert, or_, select, update
+
+from core.errors import ErrorCode, InvalidInput, NudgeError, Refusals
+from core.ids import new_id
+from core.unit_of_work import UnitOfWork
+from models.campaigns import Campaign, CampaignStatus
+from models.outbox import OutboxKind
+from models.senders import Sender
+from services import addresses, audit, outbox
+from services.addresses import Address
+from services.senders.addressing import check_name
+from services.senders.policy import SenderPolicy
+from services.senders.reading import COLUMNS, SENDER_FIELD, SenderRow, demand
+
+MAX_SENDERS: Final = 100
+TOKEN_LIFE: Final = timedelta(days=3)
+DAY: Final = timedelta(days=1)
+IN_USE: Final = (
+    CampaignStatus.SCHEDULED,
+    CampaignStatus.PREPARING,
+    CampaignStatus.SENDING,
+    CampaignStatus.PAUSED,
+    CampaignStatus.CANCELLING,
+)
+SHOWN_CAMPAIGNS: Final = 3
+
+
+class SenderInUse(NudgeError):
+    """Campaigns that are scheduled or being sent go out from this sender."""
+
+    code = ErrorCode.INVALID_STATE
+
+
+def check_sender(email: str, name: str) -> tuple[Address, str]:
+    """The address and the display name; raises `Refusals` with everything that does not fit."""
+    errors: list[NudgeError] = []
+    address, checked = None, ""
+    try:
+        address = addresses.parse(email)
+    except InvalidInput as error:
+        errors.append(error)
+    try:
+        checked = check_name(name, address.email if address else "")
+    except InvalidInput as error:
+        errors.append(error)
+    if errors or address is None:
+        raise Refusals(errors)
+    return address, checked
+
+
+async def create(
+    uow: UnitOfWork, policy: SenderPolicy, address: Address, name: str, *, make_default: bool = False
+) -> SenderRow:
+    """Add a sender, or rename the one of this address; one that is not confirmed is sent a confirmation.
+
+    With `make_default` it becomes the default, at the latest when it is confirmed. Raises `NudgeError` with
+    LIMIT_EXCEEDED for too many senders, or too many confirmations.
+    """
+    await lock(uow)
+    rows = await uow.rows(select(*COLUMNS).where(Sender.email_norm == address.norm).with_for_update())
+    known = SenderRow._make(rows[0]) if rows else None
+    row = await _rename(uow, known, name, make_default=make_default) if known else None
+    row = row or await _insert(uow, address, name, make_default=make_default)
+    if row.confirmed_at is None:
+        await _demand_patience(uow, policy, row.id)
+        await outbox.put(uow, OutboxKind.SENDER_CONFIRMATION, row.id, row.email, expires_in=DAY)
+    elif make_default:
+        row = await make_it_default(uow, row.id)
+    await audit.record(uow, "sender.created", row.id, {"email": row.email, "name": name, "again": known is not None})
+    return row
+
+
+async def delete(uow: UnitOfWork, sender_id: UUID | None) -> SenderRow:
+    """Delete a sender; drafts that chose it go out from the default sender. The sender as it was.
+
+    After the default one the sender that was confirmed first is the default. Raises `NotFound` or `SenderInUse`.
+    """
+    await lock(uow)
+    row = await demand(uow, sender_id)
+    # Whoever sends or schedules holds the row until they have committed.
+    await uow.rows(select(Sender.id).where(Sender.id == row.id).with_for_update())
+    if names := await _campaigns_from(uow, row.id):
+        listed = ", ".join(f"“{name}”" for name in names[:SHOWN_CAMPAIGNS])
+        raise SenderInUse(
+            f"Campaigns that are scheduled or being sent use this sender: {listed}"
+            f"{' and others' if len(names) > SHOWN_CAMPAIGNS else ''}.",
+            field=SENDER_FIELD,
+            suggestion="Unschedule or cancel them, or wait until they are sent.",
+        )
+    await uow.execute(delete_from(Sender).where(Sender.id == row.id))
+    if row.is_default:
+        await choose_default(uow)
+    await audit.record(uow, "sender.deleted", row.id, {"email": row.email})
+    return row
+
+
+async def lock(uow: UnitOfWork) -> None:
+    """Let nobody else change the organisation's senders meanwhile: limits and the one default span its rows."""
+    name = f"senders:{uow.tenant.organization_id}"
+    await uow.rows(select(func.pg_advisory_xact_lock(func.hashtextextended(name, 0))))
+
+
+async def make_it_default(uow: UnitOfWork, sender_id: UUID) -> SenderRow:
+    """Make a confirmed sender the default, in place of the one before."""
+    await uow.execute(update(Sender).where(Sender.is_default, Sender.id != sender_id).values(is_default=False))
+    rows = await uow.rows(
+        update(Sender)
+        .where(Sender.id == sender_id)
+        .values(is_default=True, becomes_default=False)
+        .returning(*COLUMNS)
+    )
+    return SenderRow._make(rows[0])
+
+
+async def choose_default(uow: UnitOfWork) -> None:
+    """Make the sender that was confirmed first the default, if there is any."""
+    first = await uow.rows(
+        select(Sender.id).where(Sender.confirmed_at.is_not(None)).order_by(Sender.confirmed_at, Sender.id).limit(1)
+    )
+    if first:
+        await make_it_default(uow, first[0].id)
+
+
+async def _insert(uow: UnitOfWork, address: Address, name: str, *, make_default: bool) -> SenderRow:
+    many = (await uow.rows(select(func.count()).select_from(Sender)))[0][0]
+    if many >= MAX_SENDERS:
+        raise InvalidInput(
+            f"An organization has at most {MAX_SENDERS} senders.",
+            code=ErrorCode.LIMIT_EXCEEDED,
+            suggestion="Delete one that you do not need: `deleteSender`.",
+        )
+    rows = await uow.rows(
+        insert(Sender)
+        .values(
+            id=new_id(),
+            organization_id=uow.tenant.organization_id,
+            email=address.email,
+            email_norm=address.norm,
+            name=name,
+            becomes_default=make_default,
+            requested_by=uow.tenant.user_id,
+        )
+        .returning(*COLUMNS)
+    )
+    return SenderRow._make(rows[0])
+
+
+async def _rename(uow: UnitOfWork, known: SenderRow, name: str, *, make_default: bool) -> SenderRow:
+    rows = await uow.rows(
+        update(Sender)
+        .where(Sender.id == known.id)
+        .values(name=name, becomes_default=Sender.becomes_default | make_default, requested_by=uow.tenant.user_id)
+        .returning(*COLUMNS)
+    )
+    return SenderRow._make(rows[0])
+
+
+async def _demand_patience(uow: UnitOfWork, policy: SenderPolicy, sender_id: UUID) -> None:
+    """Raise when the sender, or the organisation, has been sent enough for now."""
+    kind = OutboxKind.SENDER_CONFIRMATION
+    if policy.pause and await outbox.count_recent(uow, kind, policy.pause, target_id=sender_id):
+        raise InvalidInput(
+            "This address was sent a confirmation a moment ago.",
+            field=("input", "email"),
+            code=ErrorCode.LIMIT_EXCEEDED,
+            suggestion="Look for it in the mailbox, and in its spam folder; after a minute another can be sent.",
+        )
+    if await outbox.count_recent(uow, kind, DAY) >= policy.per_day:
+        raise InvalidInput(
+            f"An organization may have {policy.per_day} confirmations sent in a day.",
+            field=("input", "email"),
+            code=ErrorCode.LIMIT_EXCEEDED,
+            suggestion="Try again tomorrow.",
+        )
+
+
+async def _campaigns_from(uow: UnitOfWork, sender_id: UUID) -> list[str]:
+    """The names of some campaigns that go out, or will, from the sender."""
+    rows = await uow.rows(
+        select(Campaign.name)
+        .where(
+            or_(Campaign.from_sender_id == sender_id, Campaign.sender_id == sender_id),
+            Campaign.status.in_([str(status) for status in IN_USE]),
+        )
+        .order_by(Campaign.id)
+        .limit(SHOWN_CAMPAIGNS + 1)
+    )
+    return [row.name for row in rows]

@@ -1,0 +1,107 @@
+"""What an installation demands of senders: in production the mailbox itself must have agreed."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID
+
+from sqlalchemy import select
+
+from core.db import Reads
+from core.errors import Conflict, ErrorCode, NudgeError
+from core.settings import Settings
+from core.unit_of_work import UnitOfWork
+from models.senders import Sender
+from services.senders.addressing import from_header
+from services.senders.reading import SenderRow, demand, get_default
+
+CAMPAIGN_FIELD = ("input", "campaignId")
+
+
+class SenderNotConfirmed(NudgeError):
+    """The mail would go out from an address that has not been confirmed."""
+
+    code = ErrorCode.SENDER_NOT_CONFIRMED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SenderPolicy:
+    """`confirmed_only` is production's rule. Elsewhere every sender may be used, and `fallback` where there is none.
+
+    The rest bounds confirmations: between two to an address, and an organisation's in a day.
+    """
+
+    confirmed_only: bool
+    fallback: str
+    pause: timedelta
+    per_day: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class From:
+    """Of whom a message is sent; `sender_id` is None for the installation's own address."""
+
+    header: str
+    sender_id: UUID | None = None
+
+
+def sender_policy(settings: Settings) -> SenderPolicy:
+    """What the settings demand."""
+    production = settings.production
+    return SenderPolicy(
+        confirmed_only=production,
+        fallback=settings.postmark.sender,
+        pause=timedelta(minutes=1) if production else timedelta(0),
+        per_day=20 if production else 10_000,
+    )
+
+
+async def hold(uow: UnitOfWork, chosen: From) -> From:
+    """What was chosen, whose sender nobody can delete until this is committed; raises `Conflict` when it is gone."""
+    if chosen.sender_id is not None:
+        held = select(Sender.id).where(Sender.id == chosen.sender_id).with_for_update(read=True, key_share=True)
+        if not await uow.rows(held):
+            raise Conflict(
+                "The sender was deleted at this very moment.",
+                field=CAMPAIGN_FIELD,
+                suggestion="Choose another sender, or repeat this to use the default one.",
+            )
+    return chosen
+
+
+async def choose(reads: Reads, policy: SenderPolicy, sender_id: UUID | None) -> From:
+    """Whom to send from: the sender that was chosen, else the organisation's default one, else the fallback.
+
+    Raises `SenderNotConfirmed`, or `NotFound` for a sender that is gone.
+    """
+    found = await demand(reads, sender_id, CAMPAIGN_FIELD) if sender_id else await get_default(reads)
+    return _allowed(policy, found)
+
+
+def _allowed(policy: SenderPolicy, found: SenderRow | None) -> From:
+    if found is None and policy.confirmed_only:
+        raise SenderNotConfirmed(
+            "The organization has no confirmed sender.",
+            field=CAMPAIGN_FIELD,
+            suggestion=(
+                "Add one with `createSender(input: {email, name})`, and open the link in the e-mail that it gets."
+            ),
+        )
+    if found is None and not policy.fallback.strip():
+        raise SenderNotConfirmed(
+            "No sender address is set.",
+            field=CAMPAIGN_FIELD,
+            code=ErrorCode.CAMPAIGN_NOT_SENDABLE,
+            suggestion="Add one with `createSender`, or set NUDGE_POSTMARK__SENDER.",
+        )
+    if found is None:
+        return From(header=policy.fallback)
+    if policy.confirmed_only and found.confirmed_at is None:
+        raise SenderNotConfirmed(
+            f"The sender {found.email} is not confirmed.",
+            field=CAMPAIGN_FIELD,
+            suggestion=(
+                "Open the link in the e-mail that it got; `createSender` with the same address sends another. "
+                "Or choose another sender with `updateCampaign(input: {senderId})`."
+            ),
+        )
+    return From(header=from_header(found.name, found.email), sender_id=found.id)

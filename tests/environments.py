@@ -1,0 +1,40 @@
+"""A runtime under the rules of another environment, with counts of its own."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+from redis.asyncio import Redis
+from sqlalchemy.engine import make_url
+
+from core.settings import Environment, Settings
+from services.accounts import admission
+from services.limits import mail_limits
+from services.runtime import Runtime
+from services.senders import sender_policy
+from tests.conftest import Servers
+
+REDIS_DATABASE = "6"
+
+
+@asynccontextmanager
+async def fresh_cache(servers: Servers) -> AsyncIterator[Redis]:
+    """A Redis database in which nothing has been counted yet."""
+    url = make_url(servers.valkey.url).set(database=REDIS_DATABASE)
+    async with Redis.from_url(url.render_as_string(hide_password=False)) as redis:
+        await redis.flushdb()
+        yield redis
+
+
+def under(runtime: Runtime, cache: Redis, environment: Environment, **auth: object) -> Runtime:
+    """The runtime under the rules of an environment; `auth` changes settings of that group."""
+    document = runtime.settings.model_dump()
+    document |= {"environment": environment, "auth": {**document["auth"], **auth}, "_env_file": None}
+    settings = Settings.model_validate(document)
+    return replace(
+        runtime,
+        settings=settings,
+        admission=admission(settings, cache),
+        sender_policy=sender_policy(settings),
+        mail_limits=mail_limits(settings, cache),
+    )

@@ -1,0 +1,70 @@
+"""The outbox as a worker sends it, step by step and without waiting."""
+
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, select, update
+
+from core.ids import new_id
+from core.permissions import Principal, Tenant
+from core.unit_of_work import UnitOfWork
+from integrations.mail import Mailer
+from models.outbox import OutboxKind, OutboxMessage, OutboxStatus
+from services import outbox
+from services.outbox import Item, Mail, OutboxSender
+from services.runtime import Runtime
+
+KIND = OutboxKind.SENDER_CONFIRMATION
+DAY = timedelta(days=1)
+
+
+async def plain(_: UnitOfWork, item: Item) -> Mail:
+    """A message that needs no other rows."""
+    return Mail(subject="Hello", text=f"About {item.target_id}", html=f"<p>About {item.target_id}</p>")
+
+
+def outbox_of(
+    runtime: Runtime, mailer: Mailer, compose: Callable[[UnitOfWork, Item], Any] = plain, *, grace: float = 0.0
+) -> OutboxSender:
+    """What sends the outbox through a mailer; by default with no pause between two looks."""
+    sending = runtime.settings.sending.model_copy(update={"reconcile_grace_seconds": grace})
+    return OutboxSender(
+        settings=runtime.settings.model_copy(update={"sending": sending}),
+        work=runtime.work,
+        system=runtime.system,
+        mailer=mailer,
+        composers={KIND: compose},
+    )
+
+
+async def put(
+    runtime: Runtime, principal: Principal, how_many: int = 1, *, expires_in: timedelta = DAY
+) -> list[UUID]:
+    """So many messages, in one unit of work; their ids."""
+    async with runtime.work.begin(principal.tenant) as uow:
+        ids = [
+            await outbox.put(uow, KIND, new_id(), f"to-{new_id().hex}@example.com", expires_in=expires_in)
+            for _ in range(how_many)
+        ]
+    return [one for one in ids if one is not None]
+
+
+async def rows(runtime: Runtime, tenant: Tenant) -> Sequence[Row[Any]]:
+    """The organisation's messages, oldest first."""
+    columns = OutboxMessage.__table__.c
+    return await runtime.reads(tenant).rows(select(*columns).order_by(columns.id))
+
+
+async def statuses(runtime: Runtime, principal: Principal) -> list[OutboxStatus]:
+    """The status of each message, oldest first."""
+    return [OutboxStatus(row.status) for row in await rows(runtime, principal.tenant)]
+
+
+async def hurry(runtime: Runtime, principal: Principal) -> None:
+    """All leases and pauses end."""
+    async with runtime.work.begin(principal.tenant) as uow:
+        await uow.execute(
+            update(OutboxMessage).values(due_at=OutboxMessage.created_at, lease_until=OutboxMessage.created_at)
+        )

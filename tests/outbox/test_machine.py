@@ -1,0 +1,99 @@
+"""Whatever happens in whatever order: no message is handed over twice, and none is lost."""
+
+from collections import Counter
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from core.permissions import Principal
+from integrations.mail import Envelope, Stream
+from models.outbox import OutboxStatus
+from services.deliveries.leases import lease_times
+from services.deliveries.submitting import Handed, hand_over
+from services.outbox.recording import record
+from services.outbox.submitting import Batch, submit
+from services.runtime import Runtime
+from tests import factories
+from tests.outbox.mailing import hurry, outbox_of, put, rows, statuses
+from tests.sending.model import OUTCOMES, ModelMailer
+
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("send"), st.sampled_from(OUTCOMES)),
+        st.tuples(st.just("submit"), st.just("")),
+        st.tuples(st.just("post"), st.sampled_from(OUTCOMES)),
+        st.tuples(st.just("record"), st.just("")),
+        st.tuples(st.just("hurry"), st.just("")),
+    ),
+    max_size=12,
+)
+
+
+class World:
+    """Three messages, a provider, and a worker that may stop anywhere."""
+
+    def __init__(self, runtime: Runtime, principal: Principal) -> None:
+        self.runtime = runtime
+        self.principal = principal
+        self.mailer = ModelMailer()
+        self.sender = outbox_of(runtime, self.mailer)
+        self.submitted: list[Batch] = []
+        self.posted: list[tuple[Batch, list[Handed]]] = []
+
+    async def step(self, name: str, outcome: str) -> None:
+        """One step of a worker, or of time."""
+        self.mailer.outcome = outcome or "ok"
+        if name == "send":
+            await self.sender.send_due(self.principal.tenant)
+        elif name == "submit":
+            async with self.runtime.work.begin(self.principal.tenant) as uow:
+                self.submitted += await submit(uow, self.sender.composers, limit=2, lease_seconds=60) or []
+        elif name == "post" and self.submitted:
+            await self.post(self.submitted.pop(0))
+        elif name == "record" and self.posted:
+            batch, handed = self.posted.pop(0)
+            async with self.runtime.work.begin(self.principal.tenant) as uow:
+                await record(uow, batch, handed, request_seconds=0)
+        elif name == "hurry":
+            # Whoever holds a batch has outlived its lease, so it must not be handed over any more.
+            self.submitted.clear()
+            await hurry(self.runtime, self.principal)
+
+    async def post(self, batch: Batch) -> None:
+        """Hand a batch over."""
+        envelope = Envelope(sender="a@b.example", batch_id=str(batch.batch_id), tag="t", stream=Stream.TRANSACTIONAL)
+        times = lease_times(self.runtime.settings)
+        handed = await hand_over(self.mailer, envelope, batch.messages, deadline=batch.deadline, times=times)
+        self.posted.append((batch, handed))
+
+    def check(self) -> None:
+        """At every moment."""
+        counts = Counter(one.delivery_id for one in self.mailer.ledger)
+        assert not [one for one, count in counts.items() if count > 1], "handed over twice"
+
+
+@settings(
+    max_examples=25,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(steps=STEPS)
+async def test_each_message_is_handed_over_once(runtime: Runtime, steps: list[tuple[str, str]]) -> None:
+    """A worker stops at any step, the provider says anything: in the end each is accepted once, or refused."""
+    principal = await factories.organization(runtime)
+    ids = await put(runtime, principal, 3)
+    world = World(runtime, principal)
+    for name, outcome in steps:
+        await world.step(name, outcome)
+        world.check()
+    for _ in range(6):
+        await world.step("hurry", "")
+        await world.step("send", "ok")
+    world.check()
+    ends = await statuses(runtime, principal)
+    assert set(ends) <= {OutboxStatus.ACCEPTED, OutboxStatus.FAILED}
+    accepted = {one.delivery_id: one.message_id for one in world.mailer.ledger}
+    for row in await rows(runtime, principal.tenant):
+        assert (row.status == OutboxStatus.ACCEPTED) == (str(row.id) in accepted)
+        assert row.message_id == accepted.get(str(row.id))
+    assert {row.id for row in await rows(runtime, principal.tenant)} == set(ids)

@@ -1,0 +1,335 @@
+"""System mail: written with what asks for it, and handed over once whatever the provider says."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import func, insert, literal, select, update
+from structlog.testing import capture_logs
+
+from core.ids import new_id
+from core.permissions import Principal
+from core.queue import Job
+from core.unit_of_work import UnitOfWork, Work
+from integrations.mail import AccountRefused, Answered, Envelope, Message, NotSent, Outcome, Receipt, Stream, Verdict
+from integrations.recording import RecordingMailer
+from jobs.errands import Errands
+from jobs.outbox import start_sending, start_sending_due
+from jobs.workshop import furnish
+from models.outbox import OutboxMessage, OutboxStatus
+from models.senders import Sender, SenderConfirmation
+from services import outbox
+from services.forgetting import forget_expired
+from services.outbox import Item, Mail, SendOutbox
+from services.outbox.submitting import submit
+from services.runtime import Runtime
+from tests import factories
+from tests.outbox.mailing import DAY, KIND, hurry, outbox_of, plain, put, rows, statuses
+from tests.sending.conftest import Provider
+from tests.sending.model import ModelMailer
+
+PENDING, SUBMITTING, UNKNOWN, ACCEPTED, FAILED, CANCELLED = OutboxStatus
+
+
+@dataclass
+class Noted:
+    """Takes what goes out after COMMIT."""
+
+    jobs: list[Job] = field(default_factory=list)
+
+    async def enqueue(self, job: Job) -> None:
+        """Note a job."""
+        self.jobs.append(job)
+
+    async def publish_all(self, _: object) -> None:
+        """Nobody listens."""
+
+
+async def test_a_message_is_part_of_what_asks_for_it(runtime: Runtime) -> None:
+    """A rollback takes it back and announces nothing; a commit keeps it and announces one job."""
+    principal = await factories.organization(runtime)
+    noted = Noted()
+    work = Work(runtime.engine, noted, noted)
+    with pytest.raises(ZeroDivisionError):
+        await ask_and_fail(work, principal)
+    assert (await rows(runtime, principal.tenant), noted.jobs) == ([], [])
+    async with work.begin(principal.tenant) as uow:
+        for _ in range(2):
+            await outbox.put(uow, KIND, new_id(), "a@example.com", expires_in=DAY)
+    assert noted.jobs == [SendOutbox(organization_id=principal.organization_id)]
+    assert await statuses(runtime, principal) == [PENDING, PENDING]
+
+
+async def ask_and_fail(work: Work, principal: Principal) -> None:
+    """Ask for a message in a unit of work that fails afterwards."""
+    async with work.begin(principal.tenant) as uow:
+        await outbox.put(uow, KIND, new_id(), "a@example.com", expires_in=DAY)
+        raise ZeroDivisionError
+
+
+async def test_a_dedupe_key_is_taken_once_in_an_organization(runtime: Runtime) -> None:
+    """Also by two at once; another organisation has keys of its own, and without a key nothing is alike."""
+    mine, theirs = [await factories.organization(runtime) for _ in range(2)]
+
+    async def ask(principal: Principal, key: str | None) -> bool:
+        async with runtime.work.begin(principal.tenant) as uow:
+            made = await outbox.put(uow, KIND, new_id(), "a@example.com", expires_in=DAY, dedupe_key=key)
+        return made is not None
+
+    assert sorted(await asyncio.gather(*(ask(mine, "report:1") for _ in range(4)))) == [False, False, False, True]
+    assert await ask(theirs, "report:1")
+    assert await ask(mine, "report:2")
+    assert [await ask(mine, None) for _ in range(2)] == [True, True]
+
+
+async def test_postmark_takes_system_mail_on_its_own_stream(runtime: Runtime, provider: Provider) -> None:
+    """From the installation's address, untracked, marked as automatic, and with no way to unsubscribe from it."""
+    principal = await factories.organization(runtime)
+    (one,) = await put(runtime, principal)
+    await outbox_of(runtime, provider.mailer).send_due(principal.tenant)
+    page = (await provider.client.call("GET", f"/sandbox/ledger?delivery={one}")).object()
+    assert isinstance(page["messages"], list)
+    (entry,) = page["messages"]
+    assert (entry["stream"], entry["track_opens"], entry["link"]) == ("outbound", False, None)
+    assert entry["from_header"] == runtime.settings.postmark.sender
+    found = await provider.client.call("GET", f"/sandbox/messages/{entry['message_id']}")
+    message = found.object()["message"]
+    assert isinstance(message, dict)
+    assert message["Headers"] == [{"Name": "Auto-Submitted", "Value": "auto-generated"}]
+    assert message["TrackLinks"] == "None"
+    (row,) = await rows(runtime, principal.tenant)
+    assert (row.status, row.message_id, row.finished_at is None) == (ACCEPTED, entry["message_id"], False)
+
+
+REFUSED = Receipt(Verdict.REFUSED, None, 300, "Invalid 'To' address.")
+
+
+@pytest.mark.parametrize(
+    ("outcome", "status", "words"),
+    [
+        (Answered(receipts=[REFUSED]), FAILED, "Invalid 'To' address."),
+        (Answered(receipts=[Receipt(Verdict.INACTIVE, None, 406, "It bounced.")]), FAILED, "It bounced."),
+        (Answered(receipts=[Receipt(Verdict.NOT_NOW, None, 429, "Slow down.")]), PENDING, "Slow down."),
+        (Answered(receipts=[Receipt(Verdict.ACCOUNT, None, 405, "Pay.")]), PENDING, "Pay."),
+        (NotSent(reason="Postmark cannot be reached"), PENDING, "Postmark cannot be reached"),
+        (AccountRefused(code=401, reason="Confirm the sender."), PENDING, "Confirm the sender."),
+    ],
+)
+async def test_what_was_certainly_not_sent_is_tried_again_or_has_failed(
+    runtime: Runtime, outcome: Outcome, status: OutboxStatus, words: str
+) -> None:
+    """A refusal of the message is final, one of the account or the moment is not; the provider's words are kept."""
+    principal = await factories.organization(runtime)
+    await put(runtime, principal)
+    mailer = RecordingMailer(lambda *_: outcome)
+    await outbox_of(runtime, mailer).send_due(principal.tenant)
+    (row,) = await rows(runtime, principal.tenant)
+    assert (row.status, row.error_message) == (status, words)
+    assert mailer.sent == []
+    mailer.answer = None
+    await hurry(runtime, principal)
+    await outbox_of(runtime, mailer).send_due(principal.tenant)
+    assert len(mailer.sent) == (1 if status is PENDING else 0)
+
+
+async def test_pauses_grow_and_follow_the_provider(runtime: Runtime) -> None:
+    """Each failure waits longer, up to five minutes, and at least as long as the provider wants."""
+    principal = await factories.organization(runtime)
+    await put(runtime, principal)
+    pauses = []
+    for _ in range(12):
+        await outbox_of(runtime, RecordingMailer(lambda *_: NotSent(reason="429"))).send_due(principal.tenant)
+        pauses.append(await pause(runtime, principal))
+        await hurry(runtime, principal)
+    assert 2 <= pauses[0] <= 6
+    assert pauses[3] > pauses[0]
+    assert max(pauses) <= 301
+    wanted = RecordingMailer(lambda *_: NotSent(reason="429", retry_after_seconds=900))
+    await outbox_of(runtime, wanted).send_due(principal.tenant)
+    assert await pause(runtime, principal) > 890
+
+
+async def pause(runtime: Runtime, principal: Principal) -> float:
+    """Seconds until the organisation's message is tried again, by the database's clock."""
+    left = func.extract("epoch", OutboxMessage.due_at - func.clock_timestamp())
+    return float((await runtime.reads(principal.tenant).rows(select(left)))[0][0])
+
+
+async def test_what_comes_too_late_has_failed(runtime: Runtime) -> None:
+    """Nobody gets a message that nobody waits for any more; its last trouble stays with it."""
+    principal = await factories.organization(runtime)
+    await put(runtime, principal, expires_in=timedelta(0))
+    mailer = RecordingMailer()
+    await outbox_of(runtime, mailer).send_due(principal.tenant)
+    assert (await statuses(runtime, principal), mailer.sent) == ([FAILED], [])
+
+
+async def test_one_that_cannot_be_composed_does_not_hold_up_the_others(runtime: Runtime) -> None:
+    """It is put off and logged, and what it wrote is undone; one that nobody needs any more is cancelled."""
+    principal = await factories.organization(runtime)
+    broken, needless, good = await put(runtime, principal, 3)
+
+    async def compose(uow: UnitOfWork, item: Item) -> Mail | None:
+        if item.id == broken:
+            await uow.execute(update(OutboxMessage).values(error_message="written by what failed"))
+            await uow.rows(select(literal(1) / 0))
+        return None if item.id == needless else await plain(uow, item)
+
+    mailer = RecordingMailer()
+    with capture_logs() as logs:
+        await outbox_of(runtime, mailer, compose).send_due(principal.tenant)
+    assert [message.delivery_id for _, message, _ in mailer.sent] == [str(good)]
+    assert await statuses(runtime, principal) == [PENDING, CANCELLED, ACCEPTED]
+    assert {row.error_message for row in await rows(runtime, principal.tenant)} == {"It could not be composed.", None}
+    assert [entry["outbox_id"] for entry in logs if entry["event"] == "message not composed"] == [str(broken)]
+
+
+@pytest.mark.parametrize("outcome", ["failed before", "failed after"])
+async def test_doubt_is_settled_by_asking(runtime: Runtime, outcome: str) -> None:
+    """A lost reply: what the provider has is accepted, what it has not after three looks is sent again, once."""
+    principal = await factories.organization(runtime)
+    await put(runtime, principal, 2)
+    mailer = ModelMailer(outcome=outcome)
+    sender = outbox_of(runtime, mailer)
+    await sender.send_due(principal.tenant)
+    assert await statuses(runtime, principal) == [UNKNOWN, UNKNOWN]
+    mailer.outcome = "ok"
+    await hurry(runtime, principal)
+    await sender.send_due(principal.tenant)
+    assert await statuses(runtime, principal) == [ACCEPTED, ACCEPTED]
+    assert len({one.delivery_id for one in mailer.ledger}) == len(mailer.ledger) == 2
+    assert {one.stream for one in mailer.ledger} == {Stream.TRANSACTIONAL}
+
+
+async def test_looks_are_spread_over_the_grace_period(runtime: Runtime) -> None:
+    """With a search that lags, a message is not sent again before its time is over; a failed search is no look."""
+    principal = await factories.organization(runtime)
+    await put(runtime, principal)
+    mailer = ModelMailer(outcome="failed after", lag=2)
+    sender = outbox_of(runtime, mailer, grace=600.0)
+    await sender.send_due(principal.tenant)
+    mailer.outcome, mailer.search_fails = "ok", True
+    await hurry(runtime, principal)
+    await sender.send_due(principal.tenant)
+    assert [row.looks for row in await rows(runtime, principal.tenant)] == [0]
+    assert await pause(runtime, principal) > 50
+    mailer.search_fails = False
+    for look in (1, 2):
+        await hurry(runtime, principal)
+        await sender.send_due(principal.tenant)
+        assert [row.looks for row in await rows(runtime, principal.tenant)] == [look]
+        assert 200 < await pause(runtime, principal) <= 300
+    mailer.time = 2
+    await hurry(runtime, principal)
+    await sender.send_due(principal.tenant)
+    assert (await statuses(runtime, principal), len(mailer.ledger)) == ([ACCEPTED], 1)
+
+
+async def test_a_worker_that_died_is_found_out(runtime: Runtime) -> None:
+    """What it had submitted is in doubt when its lease is over, not before; a record that comes later is as good."""
+    principal = await factories.organization(runtime)
+    await put(runtime, principal)
+    mailer = ModelMailer()
+    sender = outbox_of(runtime, mailer)
+    async with runtime.work.begin(principal.tenant) as uow:
+        assert await submit(uow, sender.composers, limit=20, lease_seconds=60)
+    await sender.send_due(principal.tenant)
+    assert (await statuses(runtime, principal), mailer.ledger) == ([SUBMITTING], [])
+    await hurry(runtime, principal)
+    await sender.send_due(principal.tenant)
+    assert (await statuses(runtime, principal), len(mailer.ledger)) == ([ACCEPTED], 1)
+
+
+async def test_two_workers_send_each_message_once(runtime: Runtime) -> None:
+    """Fifty messages and four workers at once: each goes out, none twice."""
+    principal = await factories.organization(runtime)
+    ids = await put(runtime, principal, 50)
+    mailer = ModelMailer()
+    await asyncio.gather(*(outbox_of(runtime, mailer).send_due(principal.tenant) for _ in range(4)))
+    assert sorted(one.delivery_id for one in mailer.ledger) == sorted(map(str, ids))
+    assert set(await statuses(runtime, principal)) == {ACCEPTED}
+
+
+async def settled(errands: Errands) -> None:
+    """Wait until nothing runs."""
+    async with asyncio.timeout(60):
+        while errands.tasks:
+            await asyncio.wait(list(errands.tasks.values()))
+
+
+async def asked_senders(runtime: Runtime, how_many: int) -> Principal:
+    """An organisation with senders that wait for their confirmation."""
+    principal = await factories.organization(runtime)
+    for _ in range(how_many):
+        sender_id = await factories.sender(runtime, principal, confirmed=False)
+        async with runtime.work.begin(principal.tenant) as uow:
+            await outbox.put(uow, KIND, sender_id, "a@example.com", expires_in=DAY)
+    return principal
+
+
+class Held(RecordingMailer):
+    """A provider that does not answer about one organisation's messages until it is let."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.go = asyncio.Event()
+        self.reached = asyncio.Event()
+        self.held: set[str] = set()
+
+    async def send(self, envelope: Envelope, messages: Sequence[Message], *, not_after: float) -> Outcome:
+        """Stand still with the first batch that comes."""
+        if not self.held:
+            self.held = {message.delivery_id for message in messages}
+            self.reached.set()
+            await self.go.wait()
+        return await super().send(envelope, messages, not_after=not_after)
+
+
+async def test_one_organization_does_not_hold_up_another(fresh_runtime: Runtime) -> None:
+    """While the provider is silent about a burst of one, the other's message goes out; the sweeper finds both."""
+    burst, other = await asked_senders(fresh_runtime, 30), await asked_senders(fresh_runtime, 1)
+    mailer = Held()
+    shop = furnish(replace(fresh_runtime, mailer=mailer))
+    start_sending(shop, burst.tenant)
+    async with asyncio.timeout(60):
+        await mailer.reached.wait()
+    await start_sending_due(shop)
+    async with asyncio.timeout(60):
+        while await statuses(fresh_runtime, other) != [ACCEPTED]:  # noqa: ASYNC110 - another task writes it
+            await asyncio.sleep(0.02)
+    assert len(mailer.held) == 20
+    assert (await statuses(fresh_runtime, burst)).count(ACCEPTED) == 0
+    mailer.go.set()
+    await settled(shop.errands)
+    assert set(await statuses(fresh_runtime, burst)) == {ACCEPTED}
+    assert len({message.delivery_id for _, message, _ in mailer.sent}) == len(mailer.sent) == 31
+
+
+async def test_what_is_long_over_is_forgotten(fresh_runtime: Runtime) -> None:
+    """Messages a month after their end, and tokens that nobody can use any more; nothing that is open."""
+    principal = await asked_senders(fresh_runtime, 4)
+    old, recent, waiting, *_ = await rows(fresh_runtime, principal.tenant)
+    async with fresh_runtime.work.begin(principal.tenant) as uow:
+        for row, days in ((old, 31), (recent, 29)):
+            await uow.execute(
+                update(OutboxMessage)
+                .where(OutboxMessage.id == row.id)
+                .values(status=ACCEPTED, finished_at=func.now() - timedelta(days=days))
+            )
+        sender_id = (await uow.rows(select(Sender.id).limit(1)))[0].id
+        for name, minutes in ((b"over", -1), (b"good", 1)):
+            await uow.execute(
+                insert(SenderConfirmation).values(
+                    fingerprint=name,
+                    organization_id=principal.organization_id,
+                    sender_id=sender_id,
+                    expires_at=func.now() + timedelta(minutes=minutes),
+                )
+            )
+    assert await forget_expired(fresh_runtime.system) == 2
+    left = [row.id for row in await rows(fresh_runtime, principal.tenant)]
+    assert (old.id in left, recent.id in left, waiting.id in left, len(left)) == (False, True, True, 3)
+    found = await fresh_runtime.reads(principal.tenant).rows(select(SenderConfirmation.fingerprint))
+    assert [row[0] for row in found] == [b"good"]
