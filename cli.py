@@ -12,8 +12,7 @@ from pydantic import SecretStr
 
 from core import development, telemetry
 from core.development import DEMO_EMAIL, DEMO_PASSWORD
-from core.errors import NudgeError, Refusals, UnsafeDatabase
-from core.servers import ServerUnusable, explained
+from core.errors import NudgeError, Refusals, ServerUnusable, UnsafeDatabase
 from core.settings import Environment, Settings, SettingsInvalid, load, require, unknown_variables, variable
 from core.supervision import SupervisedTaskEnded
 from local.folder import LocalError
@@ -103,6 +102,7 @@ def worker() -> None:
 def migrate() -> None:
     """Bring the database to this version. Needs NUDGE_DATABASE__MIGRATOR_URL, the owner's role."""
     from core import migration
+    from core.servers import explained
 
     found = settings()
     url = clear(found.database.migrator_url)
@@ -126,6 +126,7 @@ def create_roles(
     NUDGE_DATABASE__URL and NUDGE_DATABASE__MIGRATOR_URL where they are set, and else made. What was done is said on
     stderr; on stdout are only the lines for the .env file of passwords that were made.
     """
+    from core.servers import explained
     from local import provisioning
 
     found = load().database
@@ -326,10 +327,21 @@ def main() -> None:
         fail(str(error))
     except SupervisedTaskEnded as error:
         fail(f"{error} Start it again.", code=1)
-    except OSError as error:
-        if error.filename is None:
+    except Exception as error:
+        reason = outage(error)
+        if reason is None:
             raise
-        fail(f"cannot use {error.filename}: {error.strerror}.")
+        fail(f"{reason}.")
+
+
+def outage(error: Exception) -> str | None:
+    """What is wrong outside of this program, a file or a server; None where the program itself may be at fault."""
+    from core import servers
+
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"cannot use {error.filename}: {error.strerror}"
+    reason = servers.outage(error)
+    return None if reason is None else f"a server went away while it was needed: {reason}"
 
 
 def fail(message: str, *, code: int = 2) -> None:

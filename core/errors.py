@@ -91,3 +91,7 @@ class RateLimited(Exception):
 
 class UnsafeDatabase(Exception):
     """The process must not start on this database; the message lists every reason."""
+
+
+class ServerUnusable(Exception):
+    """A server that a command needs cannot be used; the message says which, why, and what to do."""

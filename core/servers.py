@@ -8,10 +8,14 @@ from contextlib import contextmanager
 from asyncpg import InterfaceError, PostgresError
 from redis.asyncio import Redis
 from redis.exceptions import AuthenticationError, RedisError, ResponseError
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 from sqlalchemy.exc import SQLAlchemyError
 
 from core import addresses
+from core.db import is_away
 from core.deadlines import deadline
+from core.errors import ServerUnusable
 from core.telemetry import logger
 
 ANSWER_SECONDS = 5.0
@@ -58,10 +62,6 @@ SAID = {"28P01", "3D000", "53300", "57P03"}
 log = logger(__name__)
 
 
-class ServerUnusable(Exception):
-    """A server that a command needs cannot be used; the message says which, why, and what to do."""
-
-
 @contextmanager
 def explained(variable: str, url: str) -> Iterator[None]:
     """Turn what a database or Redis refuses within the block into `ServerUnusable`, naming the setting behind it."""
@@ -85,6 +85,13 @@ def explanation(error: BaseException) -> str | None:
             case RedisError() | OSError() | InterfaceError():
                 return of_network(cause) or of_redis(cause)
     return None
+
+
+def outage(error: BaseException) -> str | None:
+    """As `explanation`, but only of a server that went away: what it thinks of a statement may be a fault of ours."""
+    return (
+        explanation(error) if isinstance(error, RedisConnectionError | RedisTimeoutError) or is_away(error) else None
+    )
 
 
 def causes(error: BaseException) -> Iterator[BaseException]:

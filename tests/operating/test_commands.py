@@ -13,11 +13,13 @@ from pathlib import Path
 import asyncpg
 import pytest
 from pydantic import SecretStr
+from redis.exceptions import ConnectionError as RedisConnectionError
 
+import cli
 from core import addresses, migration, preflight
-from core.errors import UnsafeDatabase
+from core.errors import ServerUnusable, UnsafeDatabase
 from core.security import new_signing_key
-from core.servers import ServerUnusable, explained
+from core.servers import explained
 from core.settings import Settings
 from local.folder import free_port
 from local.servers import create_database
@@ -290,3 +292,62 @@ async def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     file.write_text("")
     ended = await nudge("sandbox", folder=tmp_path, NUDGE_ENVIRONMENT="development", NUDGE_HOME=f"{file}/home")
     assert_refused(ended, f"cannot use {file}")
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (asyncpg.CannotConnectNowError("the database system is shutting down"), "the server is starting or stopping"),
+        (asyncpg.ConnectionDoesNotExistError("connection was closed"), "connection was closed"),
+        (ConnectionRefusedError(111, "Connection refused"), "nothing listens there"),
+        (RedisConnectionError("Connection closed by server."), "Connection closed by server"),
+        (PermissionError(13, "Permission denied", "/somewhere"), "cannot use /somewhere: Permission denied"),
+    ],
+)
+def test_a_server_that_goes_away_later(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: Exception, said: str
+) -> None:
+    """In the middle of a command it is one sentence too, and exit code 2."""
+
+    def interrupted() -> None:
+        raise error
+
+    monkeypatch.setattr(cli, "cli", interrupted)
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    (line,) = capsys.readouterr().err.splitlines()
+    assert ended.value.code == 2
+    assert said in line
+
+
+@pytest.mark.parametrize("error", [asyncpg.UndefinedColumnError("no column x"), ValueError("a fault of ours")])
+def test_a_fault_of_ours_is_not_hidden(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    """What the program did wrong keeps its traceback."""
+
+    def broken() -> None:
+        raise error
+
+    monkeypatch.setattr(cli, "cli", broken)
+    with pytest.raises(type(error)):
+        cli.main()
+
+
+async def test_an_older_postgresql_is_refused(servers: Servers, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Debian's own is too old: whoever migrates hears which version is needed."""
+    await create_database(servers.postgres.admin_url, "nudge_old_server")
+    monkeypatch.setattr(migration, "OLDEST_VERSION", 19)
+    with pytest.raises(UnsafeDatabase, match="PostgreSQL 19 or newer is needed, and this server is 18"):
+        await migrate(servers.database_url(servers.postgres.migrator_url, "nudge_old_server"))
+
+
+async def test_a_folder_with_a_percent_sign(
+    servers: Servers, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Alembic's configuration takes %(name)s for a reference: an installation's folder may have the sign."""
+    scripts = tmp_path / "100%(name)s"
+    monkeypatch.setattr(migration, "SCRIPTS", scripts)
+    found = await migration.as_migrator(
+        servers.database_url(servers.postgres.migrator_url, await copy_template(servers)),
+        lambda connection: migration.config(connection).get_main_option("script_location"),
+    )
+    assert found == str(scripts)

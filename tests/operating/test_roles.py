@@ -11,7 +11,8 @@ from dotenv import dotenv_values
 
 from core import migration, selfcheck
 from core.db import create_engine
-from core.servers import ServerUnusable, explained
+from core.errors import ServerUnusable
+from core.servers import explained
 from local import provisioning
 from local.folder import LocalError
 from local.roles import close_databases, create_database, create_roles, other_databases, provision, scram_verifier
@@ -249,6 +250,14 @@ async def test_one_who_may_not_make_roles_is_told(server: PostgresServer) -> Non
     url = f"postgresql://{ADMINISTRATOR}:{ADMINISTRATOR_PASSWORD}@127.0.0.1:{server.port}/postgres"
     with pytest.raises(ServerUnusable, match=r"the role may not do this.*permission denied to create role"):
         await provisioned(url)
+    assert await fetch(server.admin_url, "SELECT FROM pg_roles WHERE rolname LIKE 'nudge_%'") == []
+
+
+async def test_an_older_postgresql_is_refused(server: PostgresServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before anything is made."""
+    monkeypatch.setattr("local.roles.OLDEST_VERSION", 190_000)
+    with pytest.raises(LocalError, match="and this server is 18"):
+        await provisioned(server.admin_url)
     assert await fetch(server.admin_url, "SELECT FROM pg_roles WHERE rolname LIKE 'nudge_%'") == []
 
 
