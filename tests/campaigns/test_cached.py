@@ -112,6 +112,9 @@ async def test_a_campaign_is_the_same_below_its_progress(api: ApiClient, runtime
             nested = found.pop("progress")["campaign"]
             found.pop("stats", None)
             assert nested == found
+    for _ in range(4):
+        alone = (await caller.execute(f'{{ campaign(id: "{campaign_id}") {{ {below} }} }}'))["campaign"]
+        assert alone["progress"]["campaign"] == found
     listed = (await caller.execute(f"{{ campaigns {{ nodes {{ {below} }} }} }}"))["campaigns"]["nodes"]
     assert [node["progress"]["campaign"] for node in listed] == [found]
     mutation = f'mutation {{ deleteCampaign(input: {{campaignId: "{campaign_id}"}}) {{ campaign {{ {below} }} }} }}'

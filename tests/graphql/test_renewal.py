@@ -59,10 +59,11 @@ class Talk:
 
     async def next(self, identifier: str) -> dict[str, Any]:
         """The next message of an operation; those of others are kept for later."""
-        while not self.waiting.get(identifier):
-            message = await self.socket.next()
-            if message["type"] != "ping":
-                self.waiting.setdefault(message["id"], []).append(message)
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while not self.waiting.get(identifier):
+                message = await self.socket.next()
+                if message["type"] != "ping":
+                    self.waiting.setdefault(message["id"], []).append(message)
         return self.waiting[identifier].pop(0)
 
     async def ask(self, query: str, **payload: object) -> dict[str, Any]:

@@ -167,6 +167,19 @@ async def test_identifiers_and_inits_come_once(probe_server: Served, runtime: Ru
         assert (await socket.closed())[0] == 4429
 
 
+@pytest.mark.parametrize("identifier", ["i" * 500, "ü" * 100, "😀" * 40])
+async def test_a_reason_fits_into_its_frame(probe_server: Served, runtime: Runtime, identifier: str) -> None:
+    """However long what it is about: a close frame has 123 bytes for it (RFC 6455, 5.5.1)."""
+    _, token = await member(runtime)
+    async with connected(probe_server) as socket:
+        await socket.ready(token)
+        for _ in range(2):
+            await socket.subscribe("subscription { count(to: 100, pause: 1) }", identifier)
+        code, reason = await socket.closed()
+    assert code == 4409
+    assert reason.startswith(f"Subscriber for {identifier[:20]}")
+
+
 @pytest.mark.parametrize(
     ("query", "code"),
     [
