@@ -6,6 +6,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from routes.outages import AWAY, RETRY_AFTER, unless_away
 from routes.unsubscribe import answer
 from services import senders
 from services.runtime import Runtime
@@ -44,7 +45,16 @@ def routes(runtime: Runtime) -> list[BaseRoute]:
         return answer("Thank you", f"<p>E-mail may be sent from <strong>{escape(row.email)}</strong> now.</p>")
 
     path = f"{senders.PATH}/{{token}}"
-    return [Route(path, page, methods=["GET"]), Route(path, confirm, methods=["POST"])]
+    return [
+        Route(path, unless_away(page, away), methods=["GET"]),
+        Route(path, unless_away(confirm, away), methods=["POST"]),
+    ]
+
+
+def away() -> Response:
+    """The page while the database is away; the token stays as good as it was."""
+    hint = "<p>We cannot look at it at the moment. Please open the link from the e-mail again in a minute.</p>"
+    return answer("Please try again in a minute", hint, AWAY, RETRY_AFTER)
 
 
 def unknown() -> Response:

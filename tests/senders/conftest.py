@@ -1,0 +1,112 @@
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import aiohttp
+import pytest
+from redis.asyncio import Redis
+
+from core.permissions import Principal, Role
+from core.settings import Environment
+from jobs.outbox import outbox_sender
+from services.runtime import Runtime
+from tests import factories
+from tests.client import ApiClient
+from tests.conftest import Servers
+from tests.environments import fresh_cache, under
+from tests.sending.conftest import Provider, providing
+from tests.serving import Served, served
+
+
+@pytest.fixture(scope="session")
+async def shared_provider() -> AsyncIterator[Provider]:
+    async with providing() as provider:
+        yield provider
+
+
+@pytest.fixture
+async def provider(shared_provider: Provider) -> Provider:
+    """The provider with an empty ledger and no faults."""
+    assert (await shared_provider.client.call("DELETE", "/sandbox/ledger")).status == 204
+    assert (await shared_provider.client.call("DELETE", "/sandbox/faults")).status == 204
+    return shared_provider
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class House:
+    """An installation with a provider, whose mail is sent when a test says so."""
+
+    runtime: Runtime
+    provider: Provider
+    server: Served
+    http: aiohttp.ClientSession
+
+    @property
+    def base(self) -> str:
+        """Where its pages are."""
+        return self.server.base
+
+    async def owner(self, role: Role = Role.OWNER) -> tuple[Principal, ApiClient]:
+        """A new organisation's member, and their client."""
+        principal = await factories.organization(self.runtime, role=role)
+        return principal, ApiClient(self.server.url, factories.token(self.runtime, principal))
+
+    async def deliver(self, principal: Principal) -> None:
+        """Send the organisation's system mail that is due."""
+        await outbox_sender(self.runtime).send_due(principal.tenant)
+
+    async def mails(self, address: str) -> list[dict[str, Any]]:
+        """The messages that an address got, oldest first, as the provider took them."""
+        page = (await self.provider.client.call("GET", "/sandbox/ledger?limit=1000")).object()
+        assert isinstance(page["messages"], list)
+        found = []
+        for entry in page["messages"]:
+            if entry["to"] == address:
+                answer = await self.provider.client.call("GET", f"/sandbox/messages/{entry['message_id']}")
+                message = answer.object()["message"]
+                assert isinstance(message, dict)
+                found.append(message)
+        return found
+
+    async def token(self, address: str) -> str:
+        """The token of the newest confirmation that an address got."""
+        text = str((await self.mails(address))[-1]["TextBody"])
+        link = next(line for line in text.splitlines() if "/confirm-sender/" in line)
+        return link.rpartition("/")[2]
+
+
+@pytest.fixture(scope="session")
+async def http() -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session:
+        yield session
+
+
+@pytest.fixture
+async def cache(servers: Servers) -> AsyncIterator[Redis]:
+    async with fresh_cache(servers) as redis:
+        yield redis
+
+
+async def opened(runtime: Runtime, provider: Provider, http: aiohttp.ClientSession) -> AsyncIterator[House]:
+    """An installation of this runtime."""
+    mailing = replace(runtime, mailer=provider.mailer)
+    async with served(mailing) as server:
+        yield House(runtime=mailing, provider=provider, server=server, http=http)
+
+
+@pytest.fixture
+async def production(
+    runtime: Runtime, cache: Redis, provider: Provider, http: aiohttp.ClientSession
+) -> AsyncIterator[House]:
+    """With production's rules."""
+    async for house in opened(under(runtime, cache, Environment.PRODUCTION), provider, http):
+        yield house
+
+
+@pytest.fixture
+async def development(
+    runtime: Runtime, cache: Redis, provider: Provider, http: aiohttp.ClientSession
+) -> AsyncIterator[House]:
+    """With development's rules."""
+    async for house in opened(under(runtime, cache, Environment.DEVELOPMENT), provider, http):
+        yield house

@@ -1,0 +1,303 @@
+"""Which sender a campaign goes out from, and that it stays that one."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from sqlalchemy import update
+
+from core.ids import encode_global_id
+from core.permissions import Principal
+from core.settings import Environment
+from models.campaigns import Campaign, CampaignStatus
+from services import campaigns, pages, senders
+from services.campaigns import CampaignRow
+from services.deliveries.composing import load_mail
+from services.deliveries.preparing import prepare
+from services.deliveries.sending import Sender
+from services.deliveries.sweeping import tend
+from services.runtime import Runtime
+from services.senders import SenderInUse, SenderPolicy, sender_policy
+from tests import factories
+from tests.campaigns.calls import DUPLICATE, asked, refused
+from tests.client import ApiClient
+from tests.senders.calls import CHOOSE, DELETE, create, listed
+from tests.senders.conftest import House
+from tests.sending.worker import finish
+from tests.statements import statements
+
+CREATE = (
+    "mutation ($input: CreateCampaignInput!) { createCampaign(input: $input) {"
+    " campaign { id sender { id email isDefault } } userErrors { code field message suggestion } } }"
+)
+SENDER_OF = "query ($id: ID!) { campaign(id: $id) { status sender { email } stats { sent } } }"
+POLICY = SenderPolicy(confirmed_only=True, fallback="", pause=timedelta(0), per_day=100)
+SOON = datetime(2026, 12, 24, 18, tzinfo=UTC)
+
+
+def sender_gid(sender_id: UUID) -> str:
+    """The global id of a sender."""
+    return encode_global_id("Sender", sender_id)
+
+
+async def header_of(runtime: Runtime, principal: Principal, campaign_id: UUID) -> str:
+    """The From header that a worker would send the campaign with."""
+    mail = await load_mail(runtime.reads(principal.tenant), campaign_id, sender="fallback", batch_size=10)
+    assert mail is not None
+    return mail.sender
+
+
+async def sendable(runtime: Runtime) -> tuple[Principal, UUID, UUID]:
+    """An organisation with a confirmed default sender and a draft to somebody."""
+    principal = await factories.organization(runtime)
+    await factories.contacts(runtime, principal, 1)
+    sender_id = await factories.sender(runtime, principal, default=True)
+    return principal, sender_id, await factories.campaign(runtime, principal)
+
+
+async def rename(runtime: Runtime, principal: Principal, sender_id: UUID, name: str) -> None:
+    """Rename a sender, as `createSender` does."""
+    row = (await senders.by_ids(runtime.reads(principal.tenant), [sender_id]))[sender_id]
+    async with runtime.work.begin(principal.tenant) as uow:
+        await senders.create(uow, POLICY, *senders.check_sender(row.email, name))
+
+
+async def send(runtime: Runtime, principal: Principal, campaign_id: UUID) -> CampaignRow:
+    """Send a campaign under production's rules."""
+    async with runtime.work.begin(principal.tenant) as uow:
+        return await campaigns.send(uow, campaign_id, policy=POLICY)
+
+
+async def schedule(runtime: Runtime, principal: Principal, campaign_id: UUID) -> CampaignRow:
+    """Schedule a campaign under production's rules."""
+    async with runtime.work.begin(principal.tenant) as uow:
+        return await campaigns.schedule(uow, campaign_id, SOON, policy=POLICY)
+
+
+@pytest.mark.parametrize(
+    ("environment", "confirmed_only", "pauses", "per_day"),
+    [(Environment.PRODUCTION, True, True, 20), (Environment.DEVELOPMENT, False, False, 10_000)],
+)
+def test_production_demands_a_confirmation(
+    runtime: Runtime, environment: Environment, confirmed_only: bool, pauses: bool, per_day: int
+) -> None:
+    """Whatever the provider's address; elsewhere every sender counts as confirmed."""
+    document = runtime.settings.model_dump() | {"environment": environment, "_env_file": None}
+    policy = sender_policy(type(runtime.settings).model_validate(document))
+    assert (policy.confirmed_only, bool(policy.pause), policy.per_day) == (confirmed_only, pauses, per_day)
+
+
+@pytest.mark.parametrize("act", [send, schedule])
+async def test_the_from_of_a_campaign_is_settled_when_it_is_sent_or_scheduled(
+    runtime: Runtime, act: Callable[..., Any]
+) -> None:
+    """A later name, default or choice changes nothing of what is going out."""
+    principal, sender_id, campaign_id = await sendable(runtime)
+    row = await act(runtime, principal, campaign_id)
+    header = await header_of(runtime, principal, campaign_id)
+    assert header.startswith('"Acme, Inc." <sender-')
+    assert (row.from_sender_id, row.sender_id) == (sender_id, None)
+    await rename(runtime, principal, sender_id, "Other")
+    await factories.sender(runtime, principal)
+    assert await header_of(runtime, principal, campaign_id) == header
+
+
+async def test_every_message_of_a_campaign_has_the_same_from(production: House) -> None:
+    """Renamed between two batches, in the provider's ledger: one From for all."""
+    runtime = production.runtime
+    principal, sender_id, campaign_id = await sendable(runtime)
+    await factories.contacts(runtime, principal, 5)
+    await send(runtime, principal, campaign_id)
+    assert await prepare(runtime.work, principal.tenant, campaign_id)
+    worker = Sender(
+        settings=runtime.settings,
+        work=runtime.work,
+        system=runtime.system,
+        reads=runtime.reads,
+        mailer=runtime.mailer,
+        signer=runtime.unsubscribe_signer,
+    )
+    worker.resize(campaign_id, 2)
+    mail = await worker.mail_of(principal.tenant, campaign_id)
+    assert mail is not None
+    worker.resize(campaign_id, 2, shrink=True)
+    await worker.send_batch(principal.tenant, campaign_id)
+    await rename(runtime, principal, sender_id, "Other")
+    worker.mails.clear()
+    await finish(runtime, worker, principal, campaign_id)
+    entries = await production.provider.ledger(campaign_id)
+    assert (len(entries), len({entry["from_header"] for entry in entries})) == (6, 1)
+
+
+async def test_unscheduling_leaves_the_choice_open_again(runtime: Runtime) -> None:
+    """A draft that was scheduled goes out from the default sender of the day on which it is sent."""
+    principal, sender_id, campaign_id = await sendable(runtime)
+    await schedule(runtime, principal, campaign_id)
+    async with runtime.work.begin(principal.tenant) as uow:
+        row = await campaigns.unschedule(uow, campaign_id)
+    assert (row.from_sender_id, row.from_header) == (None, None)
+    await rename(runtime, principal, sender_id, "Other")
+    await send(runtime, principal, campaign_id)
+    assert (await header_of(runtime, principal, campaign_id)).startswith("Other <")
+
+
+async def test_a_scheduled_campaign_starts_from_its_sender(runtime: Runtime) -> None:
+    """The sweeper starts it with the From that was settled."""
+    principal, _, campaign_id = await sendable(runtime)
+    await schedule(runtime, principal, campaign_id)
+    header = await header_of(runtime, principal, campaign_id)
+    async with runtime.work.begin(principal.tenant) as uow:
+        await uow.execute(update(Campaign).values(scheduled_at=Campaign.created_at))
+    await tend(runtime.work, principal.tenant, campaign_id)
+    row = await campaigns.get(runtime.reads(principal.tenant), campaign_id)
+    assert row is not None
+    assert (row.status, row.from_header) == (CampaignStatus.PREPARING, header)
+
+
+async def test_a_campaign_chooses_among_its_organizations_senders(api: ApiClient, runtime: Runtime) -> None:
+    """By id, none for the default; a stranger's or any other id is NOT_FOUND; a copy keeps the choice."""
+    principal = await factories.organization(runtime)
+    other = await factories.organization(runtime)
+    mine = api.as_(factories.token(runtime, principal))
+    first, second = [sender_gid(await factories.sender(runtime, principal)) for _ in range(2)]
+    strange = sender_gid(await factories.sender(runtime, other))
+    made = (await asked(mine, CREATE, name="One", senderId=first))["campaign"]
+    assert made["sender"]["id"] == first
+    assert (await asked(mine, CREATE, name="Two"))["campaign"]["sender"] is None
+    for bad in (strange, "nonsense", made["id"], ""):
+        for document, values in ((CREATE, {"name": "Three"}), (CHOOSE, {"campaignId": made["id"]})):
+            errors = await refused(mine, document, senderId=bad, **values)
+            assert [(error["code"], error["field"]) for error in errors] == [("NOT_FOUND", ["input", "senderId"])]
+    copy = (await asked(mine, DUPLICATE, campaignId=made["id"]))["campaign"]["id"]
+    for campaign, chosen, seen in ((made["id"], second, second), (made["id"], None, None)):
+        changed = await asked(mine, CHOOSE, campaignId=campaign, senderId=chosen)
+        assert (changed["campaign"]["sender"] or {}).get("id") == seen
+    assert (await mine.execute(SENDER_OF, {"id": copy}))["campaign"]["sender"] is not None
+    nodes = "query ($ids: [ID!]!) { nodes(ids: $ids) { id ... on Sender { email } } }"
+    found = (await mine.execute(nodes, {"ids": [first, strange]}))["nodes"]
+    assert [bool(node) for node in found] == [True, False]
+
+
+async def test_the_first_confirmed_is_the_default_until_another_is_made_it(production: House) -> None:
+    """`makeDefault` works at once for a confirmed sender, and at its confirmation for another; one at a time."""
+    principal, api = await production.owner()
+
+    async def confirm(email: str, **more: object) -> None:
+        await create(api, email, **more)  # type: ignore[arg-type]
+        await production.deliver(principal)
+        tenant = principal.tenant
+        async with production.runtime.work.begin(tenant) as uow:
+            await senders.confirm(uow, await production.token(email))
+
+    async def default() -> list[str]:
+        return [email for email, sender in (await listed(api)).items() if sender["isDefault"]]
+
+    one, two, three = [f"{name}-{principal.user_id.hex}@acme.example" for name in ("one", "two", "three")]
+    await confirm(one)
+    await confirm(two)
+    assert await default() == [one]
+    await create(api, two, makeDefault=True)
+    assert await default() == [two]
+    await confirm(three, makeDefault=True)
+    assert await default() == [three]
+    await asked(api, DELETE, senderId=(await listed(api))[three]["id"])
+    assert await default() == [one]
+    await asked(api, DELETE, senderId=(await listed(api))[one]["id"])
+    await asked(api, DELETE, senderId=(await listed(api))[two]["id"])
+    assert await listed(api) == {}
+
+
+LIVE = ["scheduled", "preparing", "sending", "paused", "cancelling"]
+
+
+@pytest.mark.parametrize("status", LIVE)
+async def test_a_sender_in_use_stays(runtime: Runtime, status: str) -> None:
+    """Of a campaign that is scheduled or on its way, named in the refusal; another sender goes."""
+    principal, sender_id, campaign_id = await sendable(runtime)
+    other = await factories.sender(runtime, principal)
+    await send(runtime, principal, campaign_id)
+    async with runtime.work.begin(principal.tenant) as uow:
+        await uow.execute(update(Campaign).values(status=status, name="Winter"))
+    with pytest.raises(SenderInUse) as refusal:
+        await delete(runtime, principal, sender_id)
+    assert "“Winter”" in refusal.value.message
+    assert refusal.value.suggestion
+    await delete(runtime, principal, other)
+
+
+async def delete(runtime: Runtime, principal: Principal, sender_id: UUID) -> None:
+    """Delete a sender."""
+    async with runtime.work.begin(principal.tenant) as uow:
+        await senders.delete(uow, sender_id)
+
+
+@pytest.mark.parametrize("status", ["draft", "sent", "sent_with_issues", "cancelled", "failed"])
+async def test_a_sender_that_no_campaign_waits_for_goes(runtime: Runtime, status: str) -> None:
+    """Drafts fall back to the default sender, and what was sent keeps the From that it had."""
+    principal, _, campaign_id = await sendable(runtime)
+    chosen = await factories.sender(runtime, principal)
+    values = {"sender_id": chosen, "from_sender_id": chosen, "from_header": "Acme <a@b.example>", "status": status}
+    async with runtime.work.begin(principal.tenant) as uow:
+        await uow.execute(update(Campaign).values(values))
+    await delete(runtime, principal, chosen)
+    row = await campaigns.get(runtime.reads(principal.tenant), campaign_id)
+    assert row is not None
+    assert (row.sender_id, row.from_sender_id, row.from_header) == (None, None, "Acme <a@b.example>")
+
+
+async def test_deleting_waits_for_who_is_sending(runtime: Runtime) -> None:
+    """A deletion that comes while a send is not yet committed sees it, and is refused."""
+    principal, sender_id, campaign_id = await sendable(runtime)
+    async with runtime.work.begin(principal.tenant) as uow:
+        await campaigns.send(uow, campaign_id, policy=POLICY)
+        deleting = asyncio.create_task(delete(runtime, principal, sender_id))
+        done, _ = await asyncio.wait([deleting], timeout=0.5)
+        assert not done
+    with pytest.raises(SenderInUse):
+        await deleting
+
+
+async def test_sending_waits_for_who_is_deleting(runtime: Runtime) -> None:
+    """A send that comes while its sender is being deleted is refused with words to act on, not with a failure."""
+    principal, sender_id, campaign_id = await sendable(runtime)
+    async with runtime.work.begin(principal.tenant) as uow:
+        await senders.delete(uow, sender_id)
+        sending = asyncio.create_task(send(runtime, principal, campaign_id))
+        done, _ = await asyncio.wait([sending], timeout=0.5)
+        assert not done
+    with pytest.raises(Exception, match="deleted at this very moment") as refusal:
+        await sending
+    assert getattr(refusal.value, "code", None) == "CONFLICT"
+
+
+async def test_a_hundred_senders_are_enough(runtime: Runtime) -> None:
+    """The next one is refused; one that is there can still be renamed."""
+    principal = await factories.organization(runtime)
+    for _ in range(100):
+        await factories.sender(runtime, principal)
+    async with runtime.work.begin(principal.tenant) as uow:
+        with pytest.raises(Exception, match="at most 100 senders"):
+            await senders.create(uow, POLICY, *senders.check_sender("next@acme.example", "Acme"))
+    some = (await senders.page(runtime.reads(principal.tenant), pages.requested(first=1))).rows[0]
+    await rename(runtime, principal, some.id, "Other")
+
+
+async def test_the_campaigns_sender_is_one_statement_for_all(api: ApiClient, runtime: Runtime) -> None:
+    """Ten campaigns with senders of their own read them together."""
+    principal = await factories.organization(runtime)
+    for _ in range(10):
+        campaign_id, sender_id = (
+            await factories.campaign(runtime, principal),
+            await factories.sender(runtime, principal),
+        )
+        async with runtime.work.begin(principal.tenant) as uow:
+            await uow.execute(update(Campaign).where(Campaign.id == campaign_id).values(sender_id=sender_id))
+    query = "{ campaigns { nodes { sender { email confirmationProblem } } } }"
+    with statements(runtime) as seen:
+        data = await api.as_(factories.token(runtime, principal)).execute(query)
+    assert len({node["sender"]["email"] for node in data["campaigns"]["nodes"]}) == 10
+    assert len([text for text, _ in seen if "FROM senders" in text]) == 1
+    assert len([text for text, _ in seen if "FROM outbox" in text]) == 1

@@ -1,0 +1,387 @@
+"""From `createSender` to the first campaign of a production: nothing goes out before the mailbox agreed."""
+
+import asyncio
+from datetime import timedelta
+from email import message_from_string, policy
+from typing import Any
+from uuid import uuid4
+
+import asyncpg
+import pytest
+from sqlalchemy import func, select, update
+
+from core.permissions import Principal, Role
+from core.security import fingerprint
+from models.organizations import Organization, User
+from models.outbox import OutboxMessage
+from models.records import AuditEvent
+from models.senders import SenderConfirmation
+from services.runtime import Runtime
+from tests import factories
+from tests.campaigns.calls import TEST, VALIDATE, asked, gid, order
+from tests.client import ApiClient
+from tests.conftest import Servers
+from tests.senders.calls import CHOOSE, CONFIRM, CREATE, DELETE, LIST, create, listed, refusal
+from tests.senders.conftest import House
+
+FORM = {"content-type": "application/x-www-form-urlencoded"}
+
+
+def address() -> str:
+    """A fresh address."""
+    return f"news-{uuid4().hex}@acme.example"
+
+
+async def confirmed(
+    house: House, api: ApiClient, principal: Principal, email: str, name: str = "Acme"
+) -> dict[str, Any]:
+    """A sender that was created and confirmed."""
+    await create(api, email, name)
+    await house.deliver(principal)
+    payload = (await api.execute(CONFIRM, {"input": {"token": await house.token(email)}}))["confirmSender"]
+    assert payload["userErrors"] == []
+    sender: dict[str, Any] = payload["sender"]
+    return sender
+
+
+async def test_a_production_sends_from_a_sender_that_agreed(production: House) -> None:
+    """Refused with what to do, asked by mail, looked at, confirmed by the button, then sent from it."""
+    principal, api = await production.owner()
+    await factories.contacts(production.runtime, principal, 1)
+    campaign = gid(await factories.campaign(production.runtime, principal))
+    assert await refusal(api, order("send"), campaignId=campaign) == ("SENDER_NOT_CONFIRMED", ["input", "campaignId"])
+    email = address()
+    sender = await create(api, email, "Acme, Inc.")
+    assert (sender["confirmedAt"], sender["isDefault"], sender["confirmationProblem"]) == (None, False, None)
+    await production.deliver(principal)
+    (mail,) = await production.mails(email)
+    assert mail["From"] == production.runtime.settings.postmark.sender
+    assert mail["MessageStream"] == "outbound"
+    link = f"{production.base}/confirm-sender/{await production.token(email)}"
+    for method in ("GET", "HEAD", "GET"):
+        async with production.http.request(method, link) as answer:
+            assert (answer.status, email in await answer.text()) == (200, method == "GET")
+    assert (await listed(api))[email]["confirmedAt"] is None
+    assert await refusal(api, order("send"), campaignId=campaign) == ("SENDER_NOT_CONFIRMED", ["input", "campaignId"])
+    async with production.http.post(link, data=b"", headers=FORM) as answer:
+        assert (answer.status, email in await answer.text()) == (200, True)
+    found = (await listed(api))[email]
+    assert (found["confirmedAt"] is None, found["isDefault"]) == (False, True)
+    sent = await asked(api, order("send"), campaignId=campaign)
+    assert sent["campaign"]["status"] == "PREPARING"
+
+
+async def test_the_page_is_like_the_unsubscribe_page(production: House) -> None:
+    """No script, cookie or referrer; names are shown as text; it says who asks and what happens without an answer."""
+    principal, api = await production.owner()
+    async with production.runtime.work.begin(principal.tenant) as uow:
+        await uow.execute(update(Organization).values(name='<b onclick="x()">Acme</b> & Co'))
+        await uow.execute(update(User).values(full_name="Ada <i>Lovelace</i>"))
+    email = address()
+    await create(api, email)
+    await production.deliver(principal)
+    async with production.http.get(f"{production.base}/confirm-sender/{await production.token(email)}") as answer:
+        page = await answer.text()
+        headers = answer.headers
+    assert "Ada &lt;i&gt;Lovelace&lt;/i&gt; of &lt;b onclick=" in page
+    assert "<script" not in page
+    assert "<b onclick" not in page
+    assert 'method="post"' in page
+    assert "close this page" in page
+    assert "set-cookie" not in headers
+    assert headers["referrer-policy"] == "no-referrer"
+    assert headers["cache-control"] == "no-store"
+    assert "default-src 'none'" in headers["content-security-policy"]
+    assert headers["x-robots-tag"] == "noindex, nofollow"
+
+
+async def test_the_mail_says_who_asked_and_what_happens_if_ignored(production: House) -> None:
+    """A stranger's names make neither a link nor HTML of a mail that comes from the installation."""
+    principal, api = await production.owner()
+    async with production.runtime.work.begin(principal.tenant) as uow:
+        await uow.execute(update(Organization).values(name="Win <b>now</b> https://evil.example " + "x" * 80))
+        await uow.execute(update(User).values(full_name="Click www.evil.example"))
+    email = address()
+    await create(api, email)
+    await production.deliver(principal)
+    (mail,) = await production.mails(email)
+    for part in (str(mail["TextBody"]), str(mail["HtmlBody"])):
+        assert f"asked to send e-mail from {email}" in part
+        assert "ignore it" in part
+        assert "https://evil" not in part
+        assert "www.evil" not in part
+        assert "x" * 61 not in part
+    assert "<b>" not in str(mail["HtmlBody"])
+    assert "Win" not in str(mail["Subject"])
+
+
+async def test_a_token_is_stored_hashed_and_nowhere_else(production: House, servers: Servers) -> None:
+    """Of what was mailed the database has a fingerprint; no row of any table has the token or the text."""
+    principal, api = await production.owner()
+    email = address()
+    await create(api, email)
+    await production.deliver(principal)
+    token = await production.token(email)
+    url = production.runtime.settings.database.url
+    assert url is not None
+    database = url.get_secret_value().rpartition("/")[2]
+    admin = await asyncpg.connect(servers.database_url(servers.postgres.admin_url, database))
+    try:
+        tables = await admin.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+        found = [
+            table
+            for (table,) in tables
+            if await admin.fetchval(f"SELECT count(*) FROM {table} t WHERE t::text LIKE $1", f"%{token}%")  # noqa: S608
+        ]
+        kept = await admin.fetchval(
+            "SELECT count(*) FROM sender_confirmations WHERE fingerprint = $1", fingerprint(token)
+        )
+    finally:
+        await admin.close()
+    assert (len(tables) > 15, found, kept) == (True, [], 1)
+
+
+async def test_a_token_confirms_once(production: House) -> None:
+    """By the page or by `confirmSender`, of whatever mail; afterwards every token of the sender is worth nothing."""
+    principal, api = await production.owner()
+    email = address()
+    await create(api, email)
+    await production.deliver(principal)
+    first = await production.token(email)
+    await ask_again(production, principal, api, email)
+    second = await production.token(email)
+    assert first != second
+    outcomes = await asyncio.gather(*(confirm(api, first) for _ in range(4)))
+    assert sorted(outcomes) == [False, False, False, True]
+    for token in (first, second):
+        assert await refusal(api, CONFIRM, token=token) == ("INVALID", ["input", "token"])
+        for method in ("GET", "POST"):
+            async with production.http.request(method, f"{production.base}/confirm-sender/{token}") as answer:
+                assert answer.status == 404
+                assert email not in await answer.text()
+
+
+async def confirm(api: ApiClient, token: str) -> bool:
+    """Whether the token confirmed its sender."""
+    payload = (await api.execute(CONFIRM, {"input": {"token": token}}))["confirmSender"]
+    return payload["sender"] is not None
+
+
+async def ask_again(house: House, principal: Principal, api: ApiClient, email: str) -> None:
+    """Have another confirmation sent, a minute later."""
+    await pass_minutes(house.runtime, principal, 2)
+    await create(api, email)
+    await house.deliver(principal)
+
+
+async def pass_minutes(runtime: Runtime, principal: Principal, minutes: int) -> None:
+    """Make the organisation's messages older."""
+    older = OutboxMessage.created_at - timedelta(minutes=minutes)
+    async with runtime.work.begin(principal.tenant) as uow:
+        await uow.execute(update(OutboxMessage).values(created_at=older))
+
+
+@pytest.mark.parametrize("token", ["", "nonsense", "x" * 10_000, "ä" * 43, "a\x00b", "%2e%2e"])
+async def test_what_is_no_token_confirms_nothing(production: House, token: str) -> None:
+    """The answer is the one to a used token."""
+    _, api = await production.owner()
+    assert await refusal(api, CONFIRM, token=token) == ("INVALID", ["input", "token"])
+
+
+async def test_a_token_ends(production: House) -> None:
+    """After three days neither the page nor the mutation takes it."""
+    principal, api = await production.owner()
+    email = address()
+    await create(api, email)
+    await production.deliver(principal)
+    token = await production.token(email)
+    left = SenderConfirmation.expires_at - func.now()
+    days = (await production.runtime.reads(principal.tenant).rows(select(func.extract("epoch", left) / 86_400)))[0][0]
+    assert 2.9 < days <= 3
+    async with production.runtime.work.begin(principal.tenant) as uow:
+        await uow.execute(update(SenderConfirmation).values(expires_at=func.now()))
+    assert await refusal(api, CONFIRM, token=token) == ("INVALID", ["input", "token"])
+    async with production.http.post(f"{production.base}/confirm-sender/{token}") as answer:
+        assert answer.status == 404
+    assert (await listed(api))[email]["confirmedAt"] is None
+
+
+async def test_other_organizations_learn_and_do_nothing(production: House) -> None:
+    """The same address is each one's own; another's token answers as an unknown one, and stays good."""
+    mine, api = await production.owner()
+    theirs, stranger = await production.owner()
+    email = address()
+    first = await confirmed(production, api, mine, email)
+    second = await create(stranger, email.upper(), "Eve")
+    assert (second["id"] == first["id"], second["confirmedAt"]) == (False, None)
+    await production.deliver(theirs)
+    token = await production.token((await listed(stranger))[second["email"]]["email"])
+    assert await refusal(api, CONFIRM, token=token) == await refusal(api, CONFIRM, token="unknown")
+    assert await confirm(stranger, token)
+    assert len(await listed(api)) == len(await listed(stranger)) == 1
+
+
+async def test_confirmations_are_limited(production: House) -> None:
+    """One a minute of an address, twenty a day of an organisation, twenty a day of an address over all of them."""
+    principal, api = await production.owner()
+    email = address()
+    await create(api, email)
+    assert await refusal(api, CREATE, email=email, name="Acme") == ("LIMIT_EXCEEDED", ["input", "email"])
+    for _ in range(19):
+        await create(api, address())
+    assert await refusal(api, CREATE, email=address(), name="Acme") == ("LIMIT_EXCEEDED", ["input", "email"])
+    await pass_minutes(production.runtime, principal, 24 * 60)
+    await create(api, email)
+    for _ in range(17):
+        _, other = await production.owner()
+        await create(other, email)
+    _, other = await production.owner()
+    reply = await other.send(CREATE, {"input": {"email": email.upper(), "name": "Acme"}})
+    assert (reply.status, reply.codes) == (429, ["RATE_LIMITED"])
+    assert int(reply.headers["retry-after"]) > 3_600
+    await create(other, address())
+
+
+async def test_in_development_nothing_waits_for_a_confirmation(development: House) -> None:
+    """A campaign goes out from the settings' address, or from a sender at once; confirmations are sent as well."""
+    principal, api = await development.owner()
+    await factories.contacts(development.runtime, principal, 1)
+    plain = gid(await factories.campaign(development.runtime, principal))
+    assert (await asked(api, order("send"), campaignId=plain))["campaign"]["status"] == "PREPARING"
+    email = address()
+    sender = await create(api, email)
+    await create(api, email)
+    chosen = gid(await factories.campaign(development.runtime, principal))
+    await asked(api, CHOOSE, campaignId=chosen, senderId=sender["id"])
+    assert (await asked(api, order("send"), campaignId=chosen))["campaign"]["status"] == "PREPARING"
+    await development.deliver(principal)
+    assert len(await development.mails(email)) == 2
+
+
+async def test_validation_and_scheduling_ask_for_the_sender_too(production: House) -> None:
+    """What `sendCampaign` would refuse is foretold; an unconfirmed choice is named."""
+    principal, api = await production.owner()
+    await factories.contacts(production.runtime, principal, 1)
+    campaign = gid(await factories.campaign(production.runtime, principal))
+    found = (await api.execute(VALIDATE, {"id": campaign}))["validateCampaign"]
+    assert [error["code"] for error in found["errors"]] == ["SENDER_NOT_CONFIRMED"]
+    assert "createSender" in found["errors"][0]["suggestion"]
+    soon = "2026-12-24T18:00:00Z"
+    assert (await refusal(api, order("schedule"), campaignId=campaign, scheduledAt=soon))[0] == "SENDER_NOT_CONFIRMED"
+    email = address()
+    sender = await create(api, email)
+    await asked(api, CHOOSE, campaignId=campaign, senderId=sender["id"])
+    found = (await api.execute(VALIDATE, {"id": campaign}))["validateCampaign"]
+    assert email in found["errors"][0]["message"]
+
+
+async def test_tests_go_to_people_who_are_known(production: House) -> None:
+    """In production a test needs a confirmed sender, and goes to members and confirmed senders, 200 a day."""
+    principal, api = await production.owner()
+    campaign = gid(await factories.campaign(production.runtime, principal))
+    member = (await api.execute("{ viewer { email } }"))["viewer"]["email"]
+    assert (await refusal(api, TEST, campaignId=campaign, to=[member]))[0] == "SENDER_NOT_CONFIRMED"
+    email = address()
+    await confirmed(production, api, principal, email)
+    assert await refusal(api, TEST, campaignId=campaign, to=[member, "a@example.com"]) == (
+        "INVALID",
+        ["input", "to", "1"],
+    )
+    sent = await asked(api, TEST, campaignId=campaign, to=[member.upper(), email])
+    assert len(sent["sentTo"]) == 2
+    (mail,) = [one for one in await production.mails(email) if str(one["Subject"]).startswith("[Test]")]
+    assert mail["From"] == f"Acme <{email}>"
+    for _ in range(99):
+        await asked(api, TEST, campaignId=campaign, to=[member, email])
+    reply = await api.send(TEST, {"input": {"campaignId": campaign, "to": [member]}})
+    assert (reply.status, reply.codes) == (429, ["RATE_LIMITED"])
+
+
+async def test_who_may_do_what(production: House) -> None:
+    """Owners and admins change senders, everybody reads them; the audit log says who did what."""
+    for role in (Role.EDITOR, Role.VIEWER):
+        _, api = await production.owner(role)
+        for document, values in (
+            (CREATE, {"email": address(), "name": "Acme"}),
+            (CONFIRM, {"token": "x"}),
+            (DELETE, {"senderId": "x"}),
+        ):
+            assert (await api.send(document, {"input": values})).codes == ["FORBIDDEN"]
+        assert (await api.execute(LIST))["senders"] == {"totalCount": 0, "nodes": []}
+    principal, api = await production.owner(Role.ADMIN)
+    sender = await confirmed(production, api, principal, address())
+    await api.execute(DELETE, {"input": {"senderId": sender["id"]}})
+    events = await production.runtime.reads(principal.tenant).rows(
+        select(AuditEvent.action, AuditEvent.actor_id).order_by(AuditEvent.id)
+    )
+    assert [tuple(row) for row in events] == [
+        (action, principal.user_id) for action in ("sender.created", "sender.confirmed", "sender.deleted")
+    ]
+
+
+async def test_what_the_provider_says_of_a_confirmation_is_shown(production: House) -> None:
+    """An address that it no longer mails: the sender says so, in its words, until another was sent."""
+    principal, api = await production.owner()
+    email = address()
+    await create(api, email)
+    await production.provider.fail(item_error={"pattern": email, "error_code": 406, "message": "It bounced."})
+    await production.deliver(principal)
+    assert (await listed(api))[email]["confirmationProblem"] == "It bounced."
+    await production.provider.fail()
+    await ask_again(production, principal, api, email)
+    assert (await listed(api))[email]["confirmationProblem"] is None
+
+
+NAMES = [
+    "Acme",
+    "Acme, Inc.",
+    'The "Real" Acme',
+    "back\\slash",
+    'both \\" and \\\\',
+    "Müller & Söhne",
+    "Müller, Söhne (GmbH)",
+    "日本語ニュース",
+    "a@b; c: d <e>",
+    "'quoted'",
+    "Dr. No",
+    "🎉 Party",
+    "  two   words  ",
+]
+
+
+@pytest.mark.parametrize("name", NAMES)
+async def test_a_name_reaches_the_reader_as_it_was_written(production: House, name: str) -> None:
+    """Whatever it holds, the standard library's parser finds one mailbox in the From, with this name."""
+    principal, api = await production.owner()
+    email = address()
+    await confirmed(production, api, principal, email, name)
+    campaign_id = await factories.campaign(production.runtime, principal)
+    await asked(api, TEST, campaignId=gid(campaign_id), to=[email])
+    (entry,) = await production.provider.ledger(campaign_id)
+    header = message_from_string(f"From: {entry['from_header']}\n\n", policy=policy.default)["from"]
+    (mailbox,) = header.addresses
+    assert (mailbox.display_name, mailbox.addr_spec) == (" ".join(name.split()), email)
+    assert entry["sender"] == email
+
+
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [
+        ("Acme\r\nBcc: eve@example.com", "INVALID"),
+        ("Acme\nX", "INVALID"),
+        ("Acme\x00", "INVALID"),
+        ("\u202eemcA", "INVALID"),
+        ("=?utf-8?q?Acme=0D=0ABcc:?=", "INVALID"),
+        ("=?UTF-8?B?QWNtZQ==?=", "INVALID"),
+        (" \u200b ", "REQUIRED"),
+        ("", "REQUIRED"),
+        ("x" * 101, "TOO_LONG"),
+        ("語" * 90, "TOO_LONG"),
+    ],
+)
+async def test_names_that_no_header_should_have_are_refused(development: House, name: str, code: str) -> None:
+    """Line breaks, controls, encoded words, nothing, and too much: each with what to write instead."""
+    _, api = await development.owner()
+    payload = (await api.execute(CREATE, {"input": {"email": address(), "name": name}}))["createSender"]
+    assert [(error["code"], error["field"]) for error in payload["userErrors"]] == [(code, ["input", "name"])]
+    assert (await listed(api)) == {}
