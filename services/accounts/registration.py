@@ -134,7 +134,7 @@ def check_password(password: str, email: str) -> list[NudgeError]:
         return [InvalidInput(f"At most {LONGEST_PASSWORD} characters.", field=path, code=ErrorCode.TOO_LONG)]
     if any(unicodedata.category(character) == "Cs" for character in password):
         return [InvalidInput("Must be valid Unicode text.", field=path)]
-    if password.casefold() == email.strip().casefold():
+    if password.casefold() == addresses.bare(email).casefold():
         return [InvalidInput("Must differ from the e-mail address.", field=path)]
     return []
 
