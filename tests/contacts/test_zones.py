@@ -39,7 +39,7 @@ WINDOWS = {
         ("America/Buens_Aires", "America/Buenos_Aires"),
         *(
             (value, None)
-            for value in ("Z", "UTC-99", "UTC+1", "GMT+2", "+01:00", "CEST", "PDT", "Nowhere", "Europe", "Mars/Olympus", "")
+            for value in ("Z", "UTC-99", "UTC+1", "GMT+2", "+01:00", "CEST", "PDT", "Nowhere", "Europe", "Mars/X", "")
         ),
         ("Europe/Berlinlinlin", None),
     ],
