@@ -133,6 +133,7 @@ async def test_a_database_migrated_before_is_mended(servers: Servers) -> None:
     """Revision 0003 closes what 0002 once left open, whatever it finds."""
     url = await new_database(servers, "nudge_before")
     await migration.upgrade(url, "0002")
+    assert await asked(servers, "nudge_before", RIGHTS_OF_PUBLIC) == []  # as 0002 is today
     await asked(servers, "nudge_before", AS_ONCE)
     assert len(await asked(servers, "nudge_before", RIGHTS_OF_PUBLIC)) > 8
     start = logged(servers)
