@@ -4,7 +4,7 @@ from typing import TextIO
 
 from liquid import RenderContext
 from liquid.ast import BlockNode, Node
-from liquid.builtin.expressions import LoopExpression, Nil
+from liquid.builtin.expressions import Identifier, LoopExpression, Nil
 from liquid.builtin.output import Output
 from liquid.builtin.tags.capture_tag import CaptureNode, CaptureTag
 from liquid.builtin.tags.cycle_tag import CycleNode, CycleTag
@@ -108,6 +108,11 @@ class PrintedCycleTag(CycleTag):
 
 class Capture(CaptureNode):
     """`{% capture %}`, which in HTML keeps the author's markup apart from values."""
+
+    def __init__(self, token: Token, name: Identifier, block: BlockNode) -> None:
+        super().__init__(token, name, block)
+        # White space alone is worth keeping here, as opposed to the blocks of `if` and `for`.
+        block.blank = False
 
     def render_to_output(self, context: RenderContext, buffer: TextIO) -> int:
         """Render the block into a variable."""

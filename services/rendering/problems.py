@@ -98,10 +98,6 @@ def sentence(error: Exception) -> str:
     """What went wrong, in words about the template: never those of Python or of a library."""
     if isinstance(error, ValueProblem):
         return str(error.message)
-    if isinstance(error, LiquidError) and (
-        found := re.fullmatch(r"unexpected '(break|continue)'", str(error.message))
-    ):
-        return f"unexpected '{found[1]}', which stands outside of a loop"
     return next((text for kind, text in LIMITS if isinstance(error, kind)), MISSING)
 
 

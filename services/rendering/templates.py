@@ -2,16 +2,19 @@
 
 import dataclasses
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final
 
 from liquid import BoundTemplate, RenderContext
+from liquid.ast import Node
 from liquid.builtin.expressions import FilteredExpression
 from liquid.builtin.expressions.primitive import IntegerLiteral, RangeLiteral
+from liquid.builtin.tags.for_tag import BreakNode, ContinueNode, ForNode
+from liquid.builtin.tags.tablerow_tag import TablerowNode
 from liquid.exceptions import LiquidError
 from liquid.static_analysis import TemplateAnalysis
 
-from services.rendering.codegen import Unsupported, generate
+from services.rendering.codegen import SPECIAL_KEYS, Unsupported, generate
 from services.rendering.environment import HTML, PLAIN, TEXT, TemplateEnvironment
 from services.rendering.errors import RenderFailed, TemplateInvalid
 from services.rendering.expressions import walk
@@ -76,6 +79,7 @@ def read_template(
         analysis = bound.analyze()
         _check_filters(analysis, source, field)
         _check_expressions(bound, source, field)
+        _check_breaks(bound.nodes, RenderContext(bound), source, field)
     except LiquidError as error:
         raise explain(error, source, field) from error
     except RecursionError as error:
@@ -109,6 +113,16 @@ def _check_expressions(bound: BoundTemplate, source: str, field: tuple[str, ...]
             raise invalid(message, source, expression.token.start_index, field=field)
 
 
+def _check_breaks(nodes: Iterable[Node], context: RenderContext, source: str, field: tuple[str, ...]) -> None:
+    """Refuse what would otherwise fail for those contacts alone whose values lead there."""
+    for node in nodes:
+        if isinstance(node, (BreakNode, ContinueNode)):
+            message = f"{node} stands outside of a loop"
+            raise invalid(message, source, node.token.start_index, field=field)
+        if not isinstance(node, (ForNode, TablerowNode)):
+            _check_breaks(node.children(context), context, source, field)
+
+
 def _too_long(span: RangeLiteral) -> bool:
     start, stop = span.start, span.stop
     if not (isinstance(start, IntegerLiteral) and isinstance(stop, IntegerLiteral)):
@@ -131,9 +145,10 @@ def _paths(analysis: TemplateAnalysis) -> Iterator[str]:
 def _samples(variables: frozenset[str]) -> Iterator[dict[str, object]]:
     """Values to try a template with: nothing at all, and each kind of value at every path it reads."""
     yield {}
+    paths = sorted(filter(None, map(_valued, variables)))
     for value in SAMPLE_VALUES:
         sample: dict[str, object] = {}
-        for path in sorted(variables):
+        for path in paths:
             *parents, last = path.split(".")
             place = sample
             for name in parents:
@@ -145,21 +160,32 @@ def _samples(variables: frozenset[str]) -> Iterator[dict[str, object]]:
         yield sample
 
 
+def _valued(path: str) -> str:
+    """The path that holds a value: `size`, `first` and `last` are asked of a list or a text."""
+    parent, _, last = path.rpartition(".")
+    return parent if parent and last in SPECIAL_KEYS else path
+
+
 def _try_samples(
     bound: BoundTemplate, variables: frozenset[str], source: str, field: tuple[str, ...]
 ) -> list[str | None]:
-    """What python-liquid makes of the samples, None for a failure; a template that fails on all is refused."""
+    """What python-liquid makes of the samples, None for a failure.
+
+    A template that fails at the same place on all of them is refused. Where the places differ, the values were to
+    blame: each sample gives all variables the same kind of value.
+    """
     results: list[str | None] = []
-    failure: LiquidError | None = None
+    failures: dict[int, LiquidError] = {}
     for sample in _samples(variables):
         try:
             results.append(bound.render(sample))
         except LiquidError as error:
-            failure = error
+            failures[error.token.start_index if error.token else -1] = error
             results.append(None)
         except (ValueError, ArithmeticError, TypeError, LookupError, AttributeError, RecursionError):
             results.append(None)  # some filters let Python's own errors through; `render` reports them per contact
-    if failure and not any(result is not None for result in results):
+    if len(failures) == 1 and not any(result is not None for result in results):
+        failure = next(iter(failures.values()))
         raise cannot_work(failure, source, field) from failure
     return results
 

@@ -59,7 +59,9 @@ def subject(source: str) -> Template:
         ("{{ a | append: 1, 2 }}", (1, 8), "append takes one value", None),
         ("{{ a | slice: 1, 2, 3 }}", (1, 8), "slice takes at most 2 values", None),
         ("{{ a | default: 1, allow: true }}", (1, 8), "default takes no value called allow", None),
-        ("{% break %}", (1, 4), "unexpected 'break', which stands outside of a loop", None),
+        ("{% break %}", (1, 4), "{% break %} stands outside of a loop", None),
+        ("{% if a %}\n{% continue %}{% endif %}", (2, 4), "{% continue %} stands outside of a loop", None),
+        ("{{ a | concat: 5 }}{{ 9 | divided_by: b }}", (1, 8), "concat needs a list", None),
         ("{% if '2' > 1 %}{% endif %}", (1, 11), "a text is compared with a number", None),
         ("{% if startswith a b %}{% endif %}", (1, 18), "found a word", None),
         ("{{ 1 | divided_by: 0 }}", (1, 8), "divide by 0", None),
@@ -272,3 +274,32 @@ def test_strip_html_leaves_the_text() -> None:
     template = html("{{ t | strip_html }}{{ '<b>bold</b>' | strip_html }}{{ nothing | strip_html }}")
     assert template.render({"t": "<p>1 < 2 & <<b>i>"}) == "1 i&gt;bold"
     assert template.render({"t": "<p>1 & 2 < 3"}) == "1 &amp; 2 &lt; 3bold"
+
+
+@pytest.mark.parametrize(
+    ("source", "right"),
+    [
+        ("{{ a | concat: l | size }}{{ l.size }}{{ l.first }}{{ l.last }}", "31xx"),
+        ("{{ a | concat: l | size }}{{ 100 | divided_by: n }}", "333"),
+        ("{{ 100 | divided_by: n }}{{ a | concat: l | size }}", "333"),
+        ("{% for i in (1..n) %}{{ i }}{% endfor %}{{ a | concat: l | size }}", "1233"),
+        ("{% for i in a %}{% if i == n %}{% break %}{% endif %}{{ i }}{% endfor %}", "12"),
+    ],
+)
+def test_what_works_with_the_right_values_can_be_saved(source: str, right: str) -> None:
+    """Variables of different kinds in one template: no one kind of value suits them all."""
+    assert plain(source).render({"a": [1, 2], "l": ["x"], "n": 3}) == right
+
+
+@pytest.mark.parametrize(
+    ("source", "right"),
+    [
+        ("{% capture s %} {% endcapture %}[{{ s }}]", "[ ]"),
+        ("{% capture s %}\n{% assign x = 1 %}\t{% endcapture %}[{{ s }}]", "[\n\t]"),
+        ("{% capture s %}{% if true %} {% endif %}{% endcapture %}[{{ s }}]", "[]"),
+        ("[{% if true %} {% capture s %}x{% endcapture %} {% endif %}]", "[]"),
+    ],
+)
+def test_captured_white_space_is_kept(source: str, right: str) -> None:
+    """A separator may be a space; only blocks of control flow that hold nothing else print nothing."""
+    assert plain(source).render({}) == html(source).render({}) == right
