@@ -61,8 +61,9 @@ TIMES: Final = {
     "Click": "ReceivedAt",
     "SubscriptionChange": "ChangedAt",
 }
-# Of a bounce's message the test button sends this id: it tells of nobody, whatever address it carries.
-TEST_MESSAGE: Final = "00000000-0000-0000-0000-000000000000"
+# No message. A bounce of it comes from the test button and tells of nobody, whatever address it carries; a change of
+# the suppression list by hand has no message either and does tell of its address.
+NO_MESSAGE: Final = "00000000-0000-0000-0000-000000000000"
 TELLING: Final = (
     *("Type", "TypeCode", "Description", "Details", "OriginalLink", "ClickLocation", "FirstOpen", "Platform"),
     *("Origin", "SuppressionReason", "SuppressSending", "Inactive", "CanActivate"),
@@ -93,7 +94,8 @@ def read(payload: Mapping[str, Any]) -> MailEvent:
     metadata = payload.get("Metadata")
     metadata = metadata if isinstance(metadata, dict) else {}
     message_id = text_of(payload.get("MessageID"))
-    is_test = message_id == TEST_MESSAGE
+    is_test = message_id == NO_MESSAGE and kind != "SubscriptionChange"
+    message_id = None if message_id == NO_MESSAGE else message_id
     meaning = meaning_of(kind, payload, with_message=message_id is not None)
     return MailEvent(
         signal=meaning.signal,
@@ -102,7 +104,7 @@ def read(payload: Mapping[str, Any]) -> MailEvent:
         by_recipient=payload.get("Origin") == "Recipient",
         is_repeat=repeats(kind, payload, meaning.signal),
         at=moment(payload.get(TIMES[kind])),
-        message_id=None if is_test else message_id,
+        message_id=message_id,
         campaign_id=uuid_of(metadata.get("campaign")),
         delivery_id=uuid_of(metadata.get("delivery")),
         recipient=None if is_test else text_of(payload.get("Recipient")) or text_of(payload.get("Email")),

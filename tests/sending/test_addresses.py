@@ -139,6 +139,26 @@ async def test_the_test_button_tells_of_nobody(runtime: Runtime, event: dict[str
     assert (await row_of(runtime, principal, contact_id)).status == ContactStatus.SUBSCRIBED
 
 
+@pytest.mark.parametrize(
+    ("origin", "status"),
+    [
+        ("Customer", ContactStatus.BOUNCED),
+        ("Admin", ContactStatus.BOUNCED),
+        ("Recipient", ContactStatus.UNSUBSCRIBED),
+        (None, ContactStatus.BOUNCED),
+    ],
+)
+async def test_a_change_without_message_may_have_an_id_of_zeros(
+    runtime: Runtime, origin: str | None, status: ContactStatus
+) -> None:
+    """Zeros are no message, as a missing id or null: the change tells of its address."""
+    email = address()
+    principal, contact_id = await with_contact(runtime, email)
+    zeros = "00000000-0000-0000-0000-000000000000"
+    await tell(runtime, listed(email, LONG_AGO, Origin=origin, MessageID=zeros, Metadata={}))
+    assert (await row_of(runtime, principal, contact_id)).status == status
+
+
 async def same_address(
     runtime: Runtime, provider: Provider, sender: Sender
 ) -> tuple[Principal, Message, Principal, UUID]:
