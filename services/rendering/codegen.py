@@ -35,6 +35,7 @@ from liquid.expression import Expression
 from services.rendering import runtime, values
 from services.rendering.environment import TemplateEnvironment
 from services.rendering.escaping import USUAL_ADDRESSES, html_text, printer
+from services.rendering.filters import work_on
 from services.rendering.limits import FILTER_WORK, MAX_WORK
 from services.rendering.nodes import MeteredFor, PrintedOutput
 from services.rendering.places import Place
@@ -124,6 +125,7 @@ def _names(environment: TemplateEnvironment) -> dict[str, object]:
         "truthy": runtime.truthy,
         "items": runtime.items,
         "overspent": runtime.overspent,
+        "work_on": work_on,
         "equal": values.equal,
         "less": values.less,
         "less_or_equal": values.less_or_equal,
@@ -224,9 +226,10 @@ def _filter(writer: _Writer, value: str, step: Filter) -> str:
     function = writer.constant(writer.environment.plain_filters[step.name])
     name = f"t{writer.number()}"
     call = f"{function}({', '.join([name, *arguments])})"
-    if writer.loops:
-        writer.line(f"used += {FILTER_WORK:d}")
     writer.line(f"{name} = {value}")
+    if writer.loops:
+        writer.line(f"used += {FILTER_WORK:d} + (len({name}) if type({name}) is str else work_on({name}))")
+        writer.line(CHECK)
     if step.name == "default" and len(arguments) == 1:
         call = f"({name} if type({name}) is str and {name} else {call})"
     result = f"t{writer.number()}"

@@ -11,6 +11,7 @@ from typing import Final
 from liquid import RenderContext
 from liquid.ast import BlockNode, ConditionalBlockNode, Node
 from liquid.builtin.content import ContentNode
+from liquid.builtin.tags.capture_tag import CaptureNode
 from liquid.builtin.tags.case_tag import CaseNode, MultiExpressionBlockNode
 from liquid.builtin.tags.for_tag import ForNode
 from liquid.builtin.tags.if_tag import IfNode
@@ -76,7 +77,8 @@ def _after(scan: _Scan, node: Node, states: States) -> States:
         number = scan.number(node)
         scan.places[number] |= {place_of(state) for state in states}
         return _few(behind_value(state, number) for state in states)
-    if isinstance(node, TablerowNode):
+    if isinstance(node, (CaptureNode, TablerowNode)):
+        # What is captured is guarded when it is printed; only an empty value leaves nothing to guard then.
         _through(scan, [node.block], frozenset({START}))
     elif isinstance(node, ForNode):
         states = _loop(scan, node, states)
@@ -84,7 +86,6 @@ def _after(scan: _Scan, node: Node, states: States) -> States:
         states = _through(scan, node.children(scan.context), states)
     elif isinstance(node, (IfNode, UnlessNode, CaseNode, IfChangedNode)):
         states = _branches(scan, node, states)
-    # What is captured finds its places when it is printed.
     return states
 
 

@@ -1,11 +1,15 @@
 """python-liquid as marketers get it: strict about tags and filters, no loading of other templates, metered."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from io import StringIO
 from typing import Final, cast
 
 from liquid import BoundTemplate, Environment, Undefined
 from liquid.ast import Node
+from liquid.lex import _tokenize_template, compile_liquid_rules
+from liquid.token import Token
 
 from services.rendering.contexts import place_values
 from services.rendering.expressions import adopt
@@ -22,6 +26,12 @@ from services.rendering.nodes import (
     PrintedOutputTag,
 )
 
+# In python-liquid's own pattern `$` matches before the last line end too, which `-%}` further up then takes away; and
+# `{% raw -%}` takes the white space behind `{% endraw %}` away, in the place of `{% endraw -%}`.
+_PATTERN: Final = compile_liquid_rules().pattern.replace("|$)", r"|\Z)")
+LEXER: Final = re.compile(
+    re.sub("P<rsr(_e)?>", lambda found: "P<rsr>" if found[1] else "P<rsr_e>", _PATTERN), re.DOTALL
+)
 REMOVED_TAGS: Final = ("include", "render")
 OUR_TAGS: Final = (
     CapturedIfChangedTag,
@@ -74,6 +84,10 @@ class TemplateEnvironment(Environment):
         for tag in OUR_TAGS:
             self.add_tag(tag)
         self.filters = {name: metered(function) for name, function in self.plain_filters.items()}
+
+    def tokenizer(self) -> Callable[[str], Iterator[Token]]:
+        """python-liquid's lexer, mended (see `LEXER`)."""
+        return partial(_tokenize_template, rules=LEXER)
 
     def _parse(self, source: str) -> list[Node]:
         nodes = super()._parse(source)

@@ -32,7 +32,8 @@ SCHEMES: Final = frozenset(
         "sips",
     ]
 )
-SCHEME: Final = re.compile(r"[^/?#:]*:")
+DECIDING: Final = re.compile(r"[/?#:]")
+MAX_SCHEME: Final = 2_000
 IGNORED: Final = re.compile("[\x00-\x20\x7f-\xa0\xad\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]+")
 USUAL_ADDRESSES: Final = ("https://", "http://", "mailto:")
 NOWHERE: Final = "#"
@@ -92,7 +93,7 @@ def _form(text: MarkedText) -> tuple[str, bool]:
         if own:
             state = read(state, part, found)
         else:
-            places[number] |= place_of(state)
+            places[number] = place_of(state)
             state = behind_value(state, number)
     for number, place in found:
         places[number] |= place
@@ -155,7 +156,7 @@ def guarded(place: Place, text: str) -> str:
     if Place.LINK in place and _forbidden(text):
         # Behind the beginning of an address a colon may belong to a path.
         return str(text).replace(":", "%3A", 1) if Place.LATER in place else NOWHERE
-    if Place.SCHEME in place and text and text.strip().lower() not in SCHEMES:
+    if Place.SCHEME in place and text and text[:MAX_SCHEME].strip().lower() not in SCHEMES:
         return NOWHERE
     if Place.NAME in place and HANDLER.match(text):
         return ""
@@ -167,9 +168,13 @@ def guarded(place: Place, text: str) -> str:
 
 
 def _forbidden(address: str) -> bool:
-    # Browsers skip white space and controls, within the scheme as well.
-    scheme = SCHEME.match(IGNORED.sub("", str(address)))
-    return scheme is not None and scheme[0][:-1].lower() not in SCHEMES
+    # Browsers skip white space and controls, within the scheme as well. What hides it longer than any address is, is
+    # no address either.
+    beginning = IGNORED.sub("", str(address)[:MAX_SCHEME])
+    decided = DECIDING.search(beginning)
+    if decided is None:
+        return len(address) > MAX_SCHEME
+    return decided[0] == ":" and beginning[: decided.start()].lower() not in SCHEMES
 
 
 def _each_value(text: str, function: Callable[[str], str]) -> str:

@@ -24,5 +24,9 @@ MAX_ITEMS: Final = 2_000
 """Items of a list that a filter takes or gives."""
 FILTER_WORK: Final = 512
 """What a filter costs at least: reading a date takes as long as 512 characters of other work."""
+ITEM_WORK: Final = 64
+"""What an item of a list costs a filter beside its characters."""
+MARKED_WORK: Final = 8
+"""How many times as much a character costs in a text that holds markup of the author's."""
 MAX_BITS: Final = 13_000
 """Bits of a whole number: Python writes no number of more than 4,300 digits."""

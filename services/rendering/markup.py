@@ -82,7 +82,10 @@ def replaced(text: str, found: str, replacement: str, count: int = -1) -> str:
     """As `str.replace`."""
     if not isinstance(text, MarkedText) and not isinstance(replacement, MarkedText):
         return text.replace(found, replacement, count)
-    return joined(_pieces(text, found, count), replacement) if found else _between(text, replacement, count)
+    if not found:
+        # The replacement goes between all characters, so that no markup is left whole.
+        return str(text).replace(found, str(replacement), count)
+    return joined(_pieces(text, found, count), replacement)
 
 
 def split(text: str, separator: str) -> list[str]:
@@ -105,9 +108,3 @@ def _pieces(text: str, separator: str, count: int) -> Iterator[str]:
         position = end + len(separator)
         count -= 1
     yield text[position:]
-
-
-def _between(text: str, replacement: str, count: int) -> str:
-    places = len(text) + 1 if count < 0 else min(count, len(text) + 1)
-    parts = [part for index in range(places) for part in (replacement, text[index : index + 1])]
-    return joined([*parts, text[places:]])

@@ -4,9 +4,9 @@ from typing import TextIO
 
 from liquid import RenderContext
 from liquid.ast import BlockNode, Node
-from liquid.builtin.expressions import Identifier, LoopExpression, Nil
+from liquid.builtin.expressions import Identifier, LoopExpression, Nil, Path, parse_identifier, parse_name
 from liquid.builtin.output import Output
-from liquid.builtin.tags.capture_tag import CaptureNode, CaptureTag
+from liquid.builtin.tags.capture_tag import ENDCAPTUREBLOCK, CaptureNode, CaptureTag
 from liquid.builtin.tags.cycle_tag import CycleNode, CycleTag
 from liquid.builtin.tags.echo_tag import EchoNode, EchoTag
 from liquid.builtin.tags.for_tag import ForNode, ForTag
@@ -15,7 +15,9 @@ from liquid.builtin.tags.tablerow_tag import TableRow, TablerowNode, TablerowTag
 from liquid.exceptions import BreakLoop, ContinueLoop
 from liquid.expression import Expression
 from liquid.output import LimitedStringIO
-from liquid.token import Token
+from liquid.parser import get_parser
+from liquid.stream import TokenStream
+from liquid.token import TOKEN_STRING, TOKEN_TAG, Token
 
 from services.rendering.escaping import marked_text, printer
 from services.rendering.limits import MAX_OUTPUT
@@ -61,7 +63,8 @@ class Printing(Node):
         if not html:
             return buffer.write(printed(value))
         if isinstance(buffer, Captured):
-            return buffer.add(marked_text(value))
+            text = marked_text(value)
+            return buffer.add(text) if text or Place.ALONE not in self.place else buffer.write('""')
         return buffer.write(printer(self.place)(value))
 
 
@@ -94,12 +97,19 @@ class PrintedCycle(CycleNode, Printing):
         self.place = Place.TEXT
 
     def render_to_output(self, context: RenderContext, buffer: TextIO) -> int:
-        """Print the next value; cycles of the same name, or of the same values, go on together."""
-        name = text_of(self.group.evaluate(context)) if self.group else str([str(arg) for arg in self.args])
-        index = context.cycle((self.group is not None, name), len(self.args))
+        """Print the next value."""
+        index = context.cycle(self._key(context), len(self.args))
         if index >= len(self.args):
             return 0
         return self.write(self.args[index].evaluate(context), buffer, html=_html(context))
+
+    def _key(self, context: RenderContext) -> tuple[str, object]:
+        """What this cycle shares its place in the row with: its name, or the same texts and numbers."""
+        if self.group:
+            return "name", text_of(self.group.evaluate(context))
+        if any(isinstance(arg, Path) for arg in self.args):
+            return "tag", id(self)
+        return "values", str([str(arg) for arg in self.args])
 
 
 class PrintedCycleTag(CycleTag):
@@ -124,6 +134,16 @@ class Capture(CaptureNode):
 
 class CapturedTag(CaptureTag):
     node_class = Capture
+
+    def parse(self, stream: TokenStream) -> CaptureNode:
+        """Read the tag; the name may stand in quotes."""
+        token = stream.eat(TOKEN_TAG)
+        tokens = stream.into_inner(tag=token)
+        name = (parse_name if tokens.current.kind == TOKEN_STRING else parse_identifier)(self.env, tokens)
+        tokens.expect_eos()
+        block = get_parser(self.env).parse_block(stream, ENDCAPTUREBLOCK)
+        stream.expect(TOKEN_TAG, value=self.end)
+        return self.node_class(token, name, block)
 
 
 class IfChanged(IfChangedNode):

@@ -29,6 +29,15 @@ LINKS: Final = frozenset(
 ENTITY_ELEMENTS: Final = frozenset({"title", "textarea"})
 
 _TAG: Final = re.compile(r"</?([a-zA-Z][^\s/>]*)")
+# Attributes that are complete, so that a value behind them has nothing to do with them.
+_COMPLETE: Final = (
+    r"""(?:[\s/]*+[^\s"'>/=]++(?:\s*+=\s*+(?:"[^"]*+"|'[^']*+'|[^\s"'=<>`]++(?=[\s>]))|(?=\s*+[^\s=])))*+"""
+)
+_ATTRIBUTES: Final = re.compile(_COMPLETE)
+# Text and whole tags, behind which one is in text again.
+_WHOLE: Final = re.compile(
+    rf"[^<]*+(?:</?(?!(?:style|script|title|textarea)\b)[a-z][^\s/>]*+{_COMPLETE}[\s/]*+>[^<]*+)*+", re.IGNORECASE
+)
 _NAME: Final = re.compile(r"[\s/]*([^\s/>=]*)")
 _SPACE: Final = re.compile(r"\s*")
 _BARE_VALUE: Final = re.compile(r"[^\s>]*")
@@ -125,7 +134,8 @@ def read(state: State, text: str, found: Findings) -> State:
 
 
 def _text(state: State, text: str, position: int, _found: Findings) -> tuple[State, int]:
-    start = text.find("<", position)
+    whole = _WHOLE.match(text, position)
+    start = text.find("<", whole.end() if whole else position)
     if start < 0:
         return state, len(text)
     if text.startswith("<!--", start) and not text.startswith("<!--[if", start):
@@ -155,7 +165,8 @@ def _raw(state: State, text: str, position: int, _found: Findings) -> tuple[Stat
 
 
 def _tag(state: State, text: str, position: int, _found: Findings) -> tuple[State, int]:
-    name = _NAME.match(text, position)
+    complete = _ATTRIBUTES.match(text, position)
+    name = _NAME.match(text, complete.end() if complete else position)
     position = name.end() if name else position
     if name and name[1]:
         return State(part="name", element=state.element, attribute=name[1].lower()), position

@@ -49,6 +49,16 @@ PARTS: Final = {
     "end of expression": "the end of the tag",
     "end of file": "the end of the template",
     "rangeliteral": "a range",
+    "Path": "a variable",
+    "Nil": "nil",
+    "StringLiteral": "a text in quotes",
+    "IntegerLiteral": "a number",
+    "FloatLiteral": "a number",
+    "RangeLiteral": "a range",
+    "TrueLiteral": "true",
+    "FalseLiteral": "false",
+    "Blank": "blank",
+    "Empty": "empty",
 }
 LIMITS: Final[tuple[tuple[type[LiquidError], str], ...]] = (
     (LoopIterationLimitError, f"a loop goes through more than {MAX_ITERATIONS} items"),
@@ -127,8 +137,9 @@ def _plain(message: str) -> str:
         return "a number has too many digits"
     if "unexpected liquid parsing error" in message:
         return "a tag or a value is not complete"
+    message = message.replace("an identifier", "a name").replace("a path with multiple segments", "a name with dots")
     return re.sub(
-        r"(expected|found|unexpected token) ([a-z_]+(?: of \w+)?)\b",
+        r"(expected|found|unexpected token) ([A-Za-z_]+(?: of \w+)?)\b",
         lambda match: f"{match[1]} {PARTS.get(match[2], match[2])}",
         message,
     )

@@ -1,186 +1,15 @@
-"""Generated code and python-liquid give the same bytes, whatever the template and the values."""
+"""Generated code and python-liquid's rendering give the same bytes, whatever the template and the values."""
 
-import datetime as dt
 from collections.abc import Callable, Mapping
 
 import pytest
 from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from services.rendering.codegen import Unsupported, generate
-from services.rendering.environment import HTML, PLAIN, TemplateEnvironment
+from services.rendering.environment import HTML, PLAIN, TEXT, TemplateEnvironment
+from tests.rendering.strategies import MARKUP, VARIABLES, templates
 
-HOSTILE = st.sampled_from(
-    [
-        "<script>alert(1)</script>",
-        "\" onload='x'",
-        "&amp;",
-        "{{ contact.email }}",
-        "{% raw %}",
-        "a\r\nBcc: x@y.z",
-        "\x00\x07\x1b[31m\x7f",
-        "İ ß ﬁ \U0001d54f \u202e",
-        "O'Neil & Söhne",
-        "",
-        "   ",
-        "12",
-        "2026-03-04",
-        "now",
-    ]
-)
-SCALARS = st.one_of(
-    HOSTILE,
-    st.text(max_size=12),
-    st.none(),
-    st.booleans(),
-    st.integers(-(10**6), 10**6),
-    st.floats(allow_nan=False),
-    st.dates(),
-    st.datetimes(timezones=st.just(dt.UTC)),
-)
-VALUES = st.recursive(
-    SCALARS,
-    lambda inner: st.one_of(
-        st.lists(inner, max_size=3),
-        st.dictionaries(st.sampled_from(["firstName", "size", "first", "x", "k y"]), inner, max_size=3),
-    ),
-    max_leaves=6,
-)
-NAMES = ["firstName", "tags", "customFields", "size", "x"]
-VARIABLES = st.one_of(
-    st.fixed_dictionaries({"contact": st.dictionaries(st.sampled_from(NAMES), VALUES, max_size=5)}),
-    st.fixed_dictionaries({"contact": VALUES, "x": VALUES}),
-    st.just({}),
-)
-
-PATHS = st.sampled_from(
-    [
-        "contact",
-        "contact.firstName",
-        "contact.firstName",
-        "contact.tags",
-        "contact.tags.size",
-        "contact.tags.first",
-        "contact.tags[0]",
-        "contact.tags[-1]",
-        "contact.customFields.x",
-        "contact.customFields['k y']",
-        "contact.size",
-        "x",
-        "item",
-        "item.x",
-        "item[1]",
-        "forloop.index",
-        "forloop.last",
-        "forloop.rindex0",
-        "missing.thing",
-    ]
-)
-LITERALS = ['"there"', "'<i>&'", '""', "3", "-1", "2.5", "true", "false", "nil", '"%Y-%m"', '", "']
-ARGUMENTS = st.one_of(PATHS, st.sampled_from(LITERALS))
-OPERANDS = st.one_of(PATHS, st.sampled_from([*LITERALS, "empty", "blank"]))
-FILTERS = st.sampled_from(
-    [
-        "default: {}",
-        "default: {}",
-        "upcase",
-        "downcase",
-        "capitalize",
-        "strip",
-        "escape",
-        "escape_once",
-        "append: {}",
-        "prepend: {}",
-        "truncate: 5",
-        "truncate: 5, {}",
-        "truncatewords: 2",
-        "size",
-        "first",
-        "last",
-        'date: "%d %B"',
-        "join: {}",
-        "replace: {}, {}",
-        "remove: {}",
-        'split: ","',
-        "plus: {}",
-        "times: 2",
-        "divided_by: {}",
-        "round",
-        "strip_html",
-        "newline_to_br",
-        "strip_newlines",
-        "url_encode",
-        "url_decode",
-        "escapejs",
-        "slice: 0, 2",
-        "reverse",
-        "sort",
-        "uniq",
-        "compact",
-        "map: {}",
-        "where: {}",
-        "sum",
-    ]
-)
-TEXT = st.one_of(
-    st.sampled_from(["Hi ", "<p>", "\n  ", " ", '"""', "'''\\", "{ x }", "%s {0} }}", "\\n${k0}", "é𝕏"]),
-    st.text(alphabet=st.characters(exclude_characters="{%}", exclude_categories=["Cs"]), max_size=8),
-)
-OPERATORS = st.sampled_from(["==", "!=", "<>", "<", ">", "<=", ">=", "contains"])
-
-
-@st.composite
-def _filters(draw: st.DrawFn) -> str:
-    pattern = draw(FILTERS)
-    return " | " + pattern.format(*[draw(ARGUMENTS) for _ in range(pattern.count("{}"))])
-
-
-@st.composite
-def _outputs(draw: st.DrawFn) -> str:
-    dash = draw(st.sampled_from(["", "", "-"]))
-    steps = "".join(draw(st.lists(_filters(), max_size=3)))
-    return f"{{{{{dash} {draw(OPERANDS)}{steps} {dash}}}}}"
-
-
-@st.composite
-def _conditions(draw: st.DrawFn) -> str:
-    def comparison() -> str:
-        if draw(st.booleans()):
-            return draw(OPERANDS)
-        return f"{draw(OPERANDS)} {draw(OPERATORS)} {draw(OPERANDS)}"
-
-    parts = [comparison() for _ in range(draw(st.integers(1, 3)))]
-    text = parts[0]
-    for part in parts[1:]:
-        text += f" {draw(st.sampled_from(['and', 'or']))} {part}"
-    return text
-
-
-def _blocks(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
-    body = st.lists(inner, max_size=3).map("".join)
-    conditional = st.builds(
-        "{{% {0} {1} %}}{2}{{% elsif {3} %}}{4}{{% else %}}{5}{{% end{0} %}}".format,
-        st.sampled_from(["if", "unless"]),
-        _conditions(),
-        body,
-        _conditions(),
-        body,
-        body,
-    )
-    loop = st.builds(
-        "{{% for item in {} %}}{}{}{{% else %}}{}{{% endfor %}}".format,
-        PATHS,
-        body,
-        st.sampled_from(["", "", "{% if forloop.first %}{% continue %}{% endif %}", "{% break %}"]),
-        body,
-    )
-    return st.one_of(conditional, loop)
-
-
-TEMPLATES = st.lists(
-    st.recursive(st.one_of(TEXT, _outputs()), lambda inner: st.one_of(inner, _blocks(inner)), max_leaves=6),
-    max_size=5,
-).map("".join)
+ENVIRONMENTS = pytest.mark.parametrize("environment", [HTML, PLAIN, TEXT], ids=["html", "plain", "text"])
 
 
 def _outcome(render: Callable[[Mapping[str, object]], str], variables: Mapping[str, object]) -> str | None:
@@ -190,16 +19,32 @@ def _outcome(render: Callable[[Mapping[str, object]], str], variables: Mapping[s
         return None
 
 
-@pytest.mark.parametrize("environment", [HTML, PLAIN], ids=["html", "plain"])
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(source=TEMPLATES, variables=VARIABLES)
-def test_generated_code_is_byte_equal(
-    environment: TemplateEnvironment, source: str, variables: dict[str, object]
-) -> None:
-    """Every template in the subset renders, or fails, exactly as python-liquid does it."""
+def check(environment: TemplateEnvironment, source: str, variables: dict[str, object]) -> None:
+    """Fail unless both renderings give the same, or both fail."""
     bound = environment.from_string(source)
     try:
         code = generate(bound.nodes, environment)
     except Unsupported:
         return
     assert _outcome(code, variables) == _outcome(bound.render, variables)
+
+
+@ENVIRONMENTS
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(source=templates(MARKUP), variables=VARIABLES)
+def test_generated_code_is_byte_equal(
+    environment: TemplateEnvironment, source: str, variables: dict[str, object]
+) -> None:
+    """Every template in the subset renders, or fails, exactly as python-liquid does it."""
+    check(environment, source, variables)
+
+
+@pytest.mark.slow
+@ENVIRONMENTS
+@settings(max_examples=2_000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(source=templates(MARKUP), variables=VARIABLES)
+def test_generated_code_is_byte_equal_at_length(
+    environment: TemplateEnvironment, source: str, variables: dict[str, object]
+) -> None:
+    """The long form, for changes of rendering."""
+    check(environment, source, variables)

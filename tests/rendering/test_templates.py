@@ -1,5 +1,6 @@
 """Reading and rendering single templates: errors with a place, escaping, limits, hostile input."""
 
+import contextlib
 import time
 
 import pytest
@@ -213,6 +214,18 @@ BOMBS = {
     "brackets": "{{ a" + "[a" * 2_000 + "]" * 2_000 + "}}",
     "nested": "{% if a %}" * 900,
     "long": "x" * (512 * 1024 + 1),
+    "lines of liquid": ("{% liquid\n" + "echo a\n" * 700 + "%}") * 100,
+    "liquid in liquid": "{% liquid " + "liquid " * 600 + "echo a %}",
+    "doc": "{% doc %}" * 1_900,
+    "tables in a row": "{% tablerow i in (1..9999) %}{% endtablerow %}" * 900,
+    "tables in tables": "{% tablerow i in (1..9999) %}" * 2 + "x" + "{% endtablerow %}" * 2,
+    "wide ranges": "{% for i in (1..9999) %}{{ (1..1999) | join }}{% endfor %}",
+    "endless range": "{% assign n = '99999999999999' %}{% for i in (1..n) %}{% endfor %}",
+    "lists": "{% assign l = '" + "a," * 1_999 + "' | split: ',' %}{% for i in (1..9999) %}"
+    "{% assign m = l | where: 'a' | uniq | sort_natural %}{% endfor %}",
+    "captured markup": "{% capture a %}{% for i in (1..9999) %}<b>{{ i }}</b>{% endfor %}{% endcapture %}"
+    + "{{ a | append: '' }}" * 1_000,
+    "tall numbers": "{% assign a = 10 %}" + "{% assign a = a | times: a %}" * 30,
 }
 
 
@@ -236,6 +249,7 @@ def test_a_hostile_template_is_refused_quickly(source: str) -> None:
         ("{{ contact.tags[0] }}" * 1_000, ["x" * 10_000]),
         ("{% for t in contact.tags %}" + "{{ t | date: '%c' }}" * 200 + "{% endfor %}", ["3 May 2026"] * 2_000),
         ("{% for t in contact.tags %}{{ t | strip_html }}{% endfor %}", ["<a " * 9_000] * 2_000),
+        ("{% for t in contact.tags %}{{ t | size }}{% endfor %}", ["x" * 9_000] * 2_000),
     ],
 )
 def test_a_contact_cannot_make_a_message_endless(source: str, tags: list[str]) -> None:
@@ -246,6 +260,33 @@ def test_a_contact_cannot_make_a_message_endless(source: str, tags: list[str]) -
             template.render({"contact": {"tags": tags}})
         assert time.process_time() - started < 3
         assert caught.value.field == FIELD
+
+
+HARMLESS = {
+    "attributes": "<a " + "x=y " * 100_000 + "{{ a }}>",
+    "tags": "<a " * 170_000 + "{{ a }}",
+    "angles": "<" * 500_000 + "{{ a }}",
+    "comments": "<!--" * 120_000 + "{{ a }}",
+    "styles": "<style>" * 70_000 + "{{ a }}" + "</styl" * 2_000,
+    "branches": "{% if a %}<a href={% else %}<b title='{% elsif b %}\"{% endif %}{{ a }}" * 300,
+    "loops": "{% for i in a %}<a href='" * 29 + "{{ i }}" + "{% endfor %}" * 29,
+    "one address": '<a href="' + "{{ a }}" * 1_900 + ':">',
+    "style": '<p style="{{ a }}">',
+    "stripped": "{{ a | strip_html }}{{ a | squish | truncatewords: 9 | date: '%c' }}",
+}
+
+
+@pytest.mark.parametrize("source", HARMLESS.values(), ids=HARMLESS.keys())
+@pytest.mark.parametrize(
+    "value", ["<" * 100_000, "<script>" * 20_000, "rgb(" * 50_000, "\x01" * 90_000, "a " * 50_000]
+)
+def test_odd_html_and_values_cost_little(source: str, value: str) -> None:
+    """What is allowed is read and rendered within seconds of CPU time, however odd."""
+    started = time.process_time()
+    template = html(source)
+    with contextlib.suppress(RenderFailed):
+        template.render({"a": value, "b": True})
+    assert time.process_time() - started < 5
 
 
 def test_values_that_do_not_fit_fail_one_message_only() -> None:

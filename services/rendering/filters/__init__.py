@@ -9,8 +9,8 @@ from typing import Final, Protocol
 from services.rendering.errors import ValueProblem
 from services.rendering.escaping import complete, in_script
 from services.rendering.filters import dates, lists, numbers, texts
-from services.rendering.limits import FILTER_WORK, MAX_BITS, MAX_ITEMS, MAX_VALUE
-from services.rendering.markup import markup, substituted
+from services.rendering.limits import FILTER_WORK, ITEM_WORK, MARKED_WORK, MAX_BITS, MAX_ITEMS, MAX_VALUE
+from services.rendering.markup import MarkedText, markup, substituted
 from services.rendering.values import LIST_LIKE, text_of
 
 Filter = Callable[..., object]
@@ -42,6 +42,14 @@ def measure(value: object) -> int:
     if size > MAX_VALUE:
         raise ValueProblem("a value grew too long")
     return size
+
+
+def work_on(value: object) -> int:
+    """What it costs a filter to go through a value, in characters."""
+    work = measure(value)
+    if isinstance(value, LIST_LIKE):
+        work += ITEM_WORK * len(value)
+    return work * MARKED_WORK if isinstance(value, MarkedText) else work
 
 
 def _grown(name: str, value: object, args: tuple[object, ...]) -> int:
@@ -76,7 +84,7 @@ def metered(function: Filter) -> Filter:
 
     @wraps(function)
     def counted(value: object, *args: object, context: Meter, **kwargs: object) -> object:
-        context.spend(FILTER_WORK + measure(value) + sum(map(measure, args)))
+        context.spend(FILTER_WORK + work_on(value) + sum(map(work_on, args)))
         return function(value, *args, **kwargs)
 
     counted.with_context = True  # type: ignore[attr-defined]

@@ -1,5 +1,6 @@
 """Filters of lists. A list of lists is taken as one list, a hash or anything else as a list of one."""
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
@@ -51,18 +52,22 @@ def property_of(item: object, key: object, *, otherwise: object = MISSING) -> ob
 
 def _bit(number: int, key: object) -> int:
     # Ruby's Integer#[]; a property by name is a mistake
-    if not isinstance(key, (int, float)) or isinstance(key, bool):
-        raise _cannot_select(key)
-    return number >> int(key) & 1 if 0 <= key <= MAX_BITS else 0
+    index = _index(key)
+    return number >> index & 1 if 0 <= index <= MAX_BITS else 0
+
+
+def _index(key: object) -> int:
+    """A position; raises `ValueProblem` for what is none."""
+    if isinstance(key, (int, float)) and not isinstance(key, bool) and math.isfinite(key):
+        return int(key)
+    raise _cannot_select(key)
 
 
 def _part(text: str, key: object) -> object:
     if isinstance(key, str):
         return key if key in text else None
-    if isinstance(key, (int, float)) and not isinstance(key, bool):
-        index = int(key)
-        return text[index] if -len(text) <= index < len(text) else None
-    raise _cannot_select(key)
+    index = _index(key)
+    return text[index] if -len(text) <= index < len(text) else None
 
 
 def _cannot_select(key: object) -> ValueProblem:

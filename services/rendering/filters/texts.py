@@ -4,6 +4,7 @@ import base64
 import binascii
 import re
 from collections.abc import Callable, Mapping
+from itertools import islice
 from typing import Final
 from urllib.parse import quote_plus, unquote_to_bytes
 
@@ -167,12 +168,12 @@ def truncatewords(value: object, words: object = 15, end: object = "...") -> str
     if value is None:
         return None
     text, most = text_of(value), max(whole_number(words, "truncatewords"), 1)
-    parts: list[str] = []
-    for word in WORD.finditer(text):
-        if len(parts) == most:
-            return joined([joined(parts, " "), text_of(end)])
-        parts.append(text[word.start() : word.end()])
-    return text
+    words_found = list(islice(WORD.finditer(text), min(most, len(text)) + 1))
+    # White space behind the last word counts as one more, as in the reference.
+    if len(words_found) < most or (len(words_found) == most and words_found[-1].end() == len(text)):
+        return text
+    parts = [text[word.start() : word.end()] for word in words_found[:most]]
+    return joined([joined(parts, " "), text_of(end)])
 
 
 def split_(value: object, separator: object) -> list[str]:

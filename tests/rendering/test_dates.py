@@ -1,0 +1,133 @@
+"""The `date` filter beside the reference, whose results (in UTC) are the expected ones here."""
+
+import datetime as dt
+from typing import Final
+
+import pytest
+
+from services.rendering import RenderFailed, compile_template
+from services.rendering.filters.dates import date
+from services.rendering.filters.reading_dates import read_moment
+
+ISO: Final = "%Y-%m-%d %H:%M:%S %z"
+TODAY: Final = dt.date(2026, 11, 28)
+MOMENT: Final = "2026-03-04T15:06:07.123456+02:00"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("2016-03-14", "2016-03-14 00:00:00 +0000"),
+        ("2016-03-14T10:00:00Z", "2016-03-14 10:00:00 +0000"),
+        ("2016-03-14 10:00:00.5 +0100", "2016-03-14 10:00:00 +0100"),
+        ("20160314T101500-0530", "2016-03-14 10:15:00 -0530"),
+        ("March 14, 2016", "2016-03-14 00:00:00 +0000"),
+        ("14 March 2016", "2016-03-14 00:00:00 +0000"),
+        ("14. march 16", "2016-03-14 00:00:00 +0000"),
+        ("Mon, 14 Mar 2016 10:00:00 EST", "2016-03-14 10:00:00 -0500"),
+        ("3 April", "2026-04-03 00:00:00 +0000"),
+        ("April", "2026-04-01 00:00:00 +0000"),
+        ("april 2016", "2016-04-01 00:00:00 +0000"),
+        ("june 5 10pm", "2026-06-05 22:00:00 +0000"),
+        ("03/04/1990", "1990-04-03 00:00:00 +0000"),
+        ("3/4", "2026-03-04 00:00:00 +0000"),
+        ("1990/04/03", "1990-04-03 00:00:00 +0000"),
+        ("03-04-1990", "1990-04-03 00:00:00 +0000"),
+        ("03.04.1990", "1990-04-03 00:00:00 +0000"),
+        ("03/04/05", "2003-04-05 00:00:00 +0000"),
+        ("14-MAR-69", "1969-03-14 00:00:00 +0000"),
+        ("mar-14-68", "2068-03-14 00:00:00 +0000"),
+        ("'99", "1999-01-01 00:00:00 +0000"),
+        ("2001-034", "2001-02-03 00:00:00 +0000"),
+        ("3rd feb 2001 04:05:06 pm", "2001-02-03 16:05:06 +0000"),
+        ("10:30", "2026-11-28 10:30:00 +0000"),
+        ("12am", "2026-11-28 00:00:00 +0000"),
+        ("5th", "2026-11-05 00:00:00 +0000"),
+        ("2012-02-31", "2012-03-02 00:00:00 +0000"),
+        ("1990-12-31t24:00", "1991-01-01 00:00:00 +0000"),
+    ],
+)
+def test_dates_are_read_as_the_reference_reads_them(text: str, expected: str) -> None:
+    """ISO, words, digits (day first) and times, completed by today's date."""
+    moment = read_moment(text.lower(), TODAY)
+    assert moment
+    assert moment.time.strftime(ISO) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "friday",
+        "abc",
+        "2016-13-14",
+        "14/14/1990",
+        "32 march",
+        "25:00",
+        "10:61",
+        "12.5",
+        "2001-400",
+        "x" * 129,
+        "-1",
+    ],
+)
+def test_what_names_no_date_stays_as_it_is(text: str) -> None:
+    """Neither a weekday alone nor a day that does not exist is a date."""
+    assert date(text, "%Y") == text
+
+
+@pytest.mark.parametrize("value", [None, True, 1.5, ["a"], {"a": 1}, 10**20])
+def test_other_values_stay_as_they_are(value: object) -> None:
+    """Only texts, whole numbers and dates can be dates."""
+    assert date(value, "%Y") is value
+
+
+@pytest.mark.parametrize("pattern", [None, "", False])
+def test_without_a_pattern_the_value_stays(pattern: object) -> None:
+    """`date: nil` gives the value back; false is a pattern without directives."""
+    assert date(MOMENT, pattern) == ("false" if pattern is False else MOMENT)
+
+
+@pytest.mark.parametrize("value", [1152098955, "1152098955", dt.datetime(2006, 7, 5, 11, 29, 15, tzinfo=dt.UTC)])
+def test_seconds_and_dates_are_utc(value: object) -> None:
+    """Seconds since 1970, as a number or a text, do not depend on where the server stands."""
+    assert date(value, ISO) == "2006-07-05 11:29:15 +0000"
+    assert date(dt.date(2006, 7, 5), "%F %Z") == "2006-07-05 UTC"
+
+
+@pytest.mark.parametrize("value", ["now", "Today", "NOW"])
+def test_now_is_today(value: str) -> None:
+    """`now` and `today` are the moment of rendering."""
+    before = dt.datetime.now(dt.UTC)
+    found = dt.datetime.fromisoformat(str(date(value, "%FT%T%:z")))
+    assert before - dt.timedelta(seconds=1) <= found <= dt.datetime.now(dt.UTC)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "expected"),
+    [
+        ("%Y %C %y %m %B %b %h %-m %^b", "2026 20 26 03 March Mar Mar 3 MAR"),
+        ("%d %e %-d %j %03e %_d", "04  4 4 063 004  4"),
+        ("%H %k %I %l %M %S %p %P %#p", "15 15 03  3 06 07 PM pm pm"),
+        ("%L %N %3N %6N %12N", "123 123456000 123 123456 123456000000"),
+        ("%z %:z %::z %Z %s", "+0200 +02:00 +02:00:00  1772629567"),
+        ("%A %a %^a %u %w", "Wednesday Wed WED 3 3"),
+        ("%G %g %V %U %W", "2026 26 10 09 09"),
+        ("%c|%D|%F|%T|%R", "Wed Mar  4 15:06:07 2026|03/04/26|2026-03-04|15:06:07|15:06"),
+        ("%r|%v|%x|%X|%^c", "03:06:07 PM| 4-MAR-2026|03/04/26|15:06:07|WED MAR  4 15:06:07 2026"),
+        ("%n%t%%", "\n\t%"),
+        ("%Ey %Od %Ed %Q %i 100 % %", "26 04 %Ed %Q %i 100 % %"),
+        ("%10Y %_6m %-H:%-M %^10a %05d", "0000002026      3 15:6        WED 00004"),
+        ("day %d of %B", "day 04 of March"),
+    ],
+)  # fmt: skip
+def test_directives_are_written_as_the_reference_writes_them(pattern: str, expected: str) -> None:
+    """Each directive, with its flags and widths; what is none stays."""
+    assert date(MOMENT, pattern) == expected
+
+
+@pytest.mark.parametrize("pattern", ["%101d", "%99999999999Y", "%1000N"])
+def test_widths_are_bounded(pattern: str) -> None:
+    """A width cannot make a message endless."""
+    with pytest.raises(RenderFailed, match="at most 100 characters wide"):
+        compile_template("{{ d | date: p }}", html=False, field=()).render({"d": MOMENT, "p": pattern})

@@ -1,0 +1,246 @@
+"""Values stay what they are wherever in the HTML they are printed: read back by the standard library's own parser."""
+
+from html.parser import HTMLParser
+from typing import Final
+from urllib.parse import urlsplit
+
+import pytest
+
+from services.rendering import compile_template
+from services.rendering.environment import HTML
+
+HOSTILE: Final = (
+    "plain",
+    "",
+    "Tom & Jo's \"x\" <b>",
+    '"><script>alert(1)</script>',
+    "' onload='alert(1)",
+    " x onclick=alert(1) y",
+    "a=b`c/d>e",
+    "-->", "--!><b>", "]]>", "</title><script>", "</style><script>", "</textarea>",
+    "a\tb\nc\fd",
+    "&amp; &#x6a; &lt",
+)  # fmt: skip
+
+
+class Tags(HTMLParser):
+    """All start tags with their attributes, decoded, and the text between them."""
+
+    def __init__(self, source: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.comments: list[str] = []
+        self.feed(source)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Note a tag."""
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        """Note text."""
+        self.text += data
+
+    def handle_comment(self, data: str) -> None:
+        """Note a comment."""
+        self.comments.append(data)
+
+
+def html(source: str, **variables: object) -> str:
+    """The template in HTML, by generated code where there is any, and surely by python-liquid."""
+    rendered = compile_template(source, html=True, field=()).render(variables)
+    assert HTML.from_string(source).render(variables) == rendered
+    return rendered
+
+
+@pytest.mark.parametrize("value", HOSTILE)
+@pytest.mark.parametrize(
+    "source",
+    [
+        '<p title="{{ v }}" id="i">x</p>',
+        "<p title='{{ v }}' id='i'>x</p>",
+        "<p title={{ v }} id=i>x</p>",
+        "<p id=i title={{ v }}>x</p>",
+        "<p id=i TITLE = {{ v }} >x</p>",
+        '<p title="{% if a %}b{% else %}{{ v }}{% endif %}" id="i">x</p>',
+        '{% if a %}<p title="b{% else %}<p title="{% endif %}{{ v }}" id="i">x</p>',
+        '<p {% if a %}lang{% else %}title{% endif %}="{{ v }}" id="i">x</p>',
+        '{% capture c %}<p title="{{ v }}" id="i">x</p>{% endcapture %}{{ c }}',
+        '{% capture c %}{{ v }}{% endcapture %}<p title="{{ c }}" id="i">x</p>',
+        "{% capture c %}<p title={{ v }} id=i>x</p>{% endcapture %}{{ c }}",
+        '<!--[if mso]><table><![endif]--><p title="{{ v }}" id="i">x</p>',
+        '{% for n in l %}{% if a %}>{% endif %}<p title="{{ v }}" id="i">x</p>{% endfor %}',
+    ],
+)
+def test_an_attribute_holds_the_value_and_nothing_else(source: str, value: str) -> None:
+    """With quotes, without, through branches, loops and captures: one attribute more, with the value itself."""
+    read = Tags(html(source, v=value, l=[1]))
+    assert read.tags[-1] == ("p", {"title": value, "id": "i"})
+    assert read.text == "x"
+
+
+@pytest.mark.parametrize("value", HOSTILE)
+@pytest.mark.parametrize("element", ["title", "textarea", "p", "td"])
+def test_an_element_holds_the_value_and_nothing_else(element: str, value: str) -> None:
+    """Also where browsers read no tags but entities."""
+    read = Tags(html(f"<{element}>{{{{ v }}}}</{element}>", v=value))
+    assert read.tags == [(element, {})]
+    assert read.text.replace("&amp;", "&") == html("{{ v }}", v=value).replace("&amp;", "&") or read.text == value
+
+
+@pytest.mark.parametrize("value", HOSTILE)
+@pytest.mark.parametrize("source", ["<!-- {{ v }} -->", "<!--{{ v }}-->", "<!-- a > {{ v }} <p> -->"])
+def test_a_comment_ends_where_its_author_ends_it(source: str, value: str) -> None:
+    """No value closes a comment."""
+    read = Tags(html(source + "<i>", v=value))
+    assert read.tags == [("i", {})]
+    assert len(read.comments) == 1
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "javascript:alert(1)",
+        "JaVaScRiPt:alert(1)",
+        " javascript:alert(1)",
+        "java\nscript:alert(1)",
+        "\x01javascript:alert(1)",
+        "java\u200bscript:alert(1)",
+        "vbscript:x",
+        "data:text/html;base64,PHNjcmlwdD4=",
+        "view-source:javascript:x",
+        ":alert(1)",
+    ],
+)
+@pytest.mark.parametrize(
+    "source",
+    [
+        '<a href="{{ v }}">',
+        "<a href='{{ v }}'>",
+        "<a href={{ v }}>",
+        '<a href=" {{ v }}">',
+        '<A HREF="{{ v }}">',
+        '<img src="{{ v }}">',
+        '<form action="{{ v }}">',
+        '<table background="{{ v }}">',
+        '<a href="{% if a %}https://x.example{% else %}{{ v }}{% endif %}">',
+        '<a href="{% if a %}{% endif %}{{ v }}">',
+        '<a href="{{ a }}{{ v }}">',
+        '<a {% if a %}title{% else %}href{% endif %}="{{ v }}">',
+        '{% for i in l %}<a href="{{ i }}">{% endfor %}',
+        '{% capture c %}{{ v }}{% endcapture %}<a href="{{ c }}">',
+        '{% capture c %}<a href="{{ v }}">{% endcapture %}{{ c }}',
+        '<!--[if mso]><a href="{{ v }}"><![endif]-->',
+        "<a href=\"{{ v | strip | append: '//x' }}\">",
+        '{% assign u = v %}<a href="{{ u }}">',
+        '{% cycle "<a>" %}<a href="{% cycle v %}">',
+        '<a href="{% liquid echo v %}">',
+    ],
+)
+def test_no_value_brings_a_scheme_that_runs(source: str, value: str) -> None:
+    """An address whose scheme comes from data has one of the usual schemes, or leads nowhere."""
+    rendered = html(source, v=value, l=[value])
+    read = Tags(rendered.replace("<!--[if mso]>", "").replace("<![endif]-->", ""))
+    addresses = [address for _, attributes in read.tags for address in attributes.values()]
+    assert addresses
+    assert {urlsplit(address or "").scheme for address in addresses} == {""}, rendered
+    assert not any((address or "").startswith(":") for address in addresses)
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ('<a href="{{ s }}://x.example">', '<a href="#://x.example">'),
+        ('<a href="{{ s }}:alert(1)">', '<a href="#:alert(1)">'),
+        ('<a href="java{{ t }}:alert(1)">', '<a href="java#:alert(1)">'),
+        ('<a href="java{{ t }}{{ u }}">', '<a href="javascript%3Aalert(1)">'),
+        ('<a href="{{ h }}://x.example">', '<a href="https://x.example">'),
+        ('<a href="{{ h }}{% if h %}://x{% endif %}">', '<a href="https://x">'),
+    ],
+)
+def test_a_scheme_is_not_put_together(source: str, expected: str) -> None:
+    """Parts of a scheme are guarded too, whatever comes behind them."""
+    assert html(source, s="javascript", t="script", u=":alert(1)", h="https") == expected
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "https://x.example/?a=1&b=2#c",
+        "HTTP://x.example",
+        "mailto:a@b.example",
+        "tel:+49123",
+        "cid:logo",
+        "/path:with/colon",
+        "page?x=a:b",
+        "#top",
+        "//x.example",
+        "",
+    ],
+)
+def test_usual_addresses_are_left_alone(value: str) -> None:
+    """Addresses as contacts' fields have them reach the attribute as they are."""
+    for source in ('<a href="{{ v }}">', "<a href={{ v }}>", '<a href="{{ v | strip }}">'):
+        assert Tags(html(source, v=value)).tags == [("a", {"href": value})]
+    assert (
+        Tags(html('<a href="https://x.example/{{ v }}">', v=value)).tags[0][1]["href"] == "https://x.example/" + value
+    )
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        ("#ff0000", "#ff0000"),
+        ("rgb(1, 2, 3)", "rgb(1, 2, 3)"),
+        ("1.5em", "1.5em"),
+        ("red; background: url(x)", r"red\3b  background: url\28 x\29 "),
+        ("O'Neil", r"O\27 Neil"),
+        ("</style><b>", r"\3c /style\3e \3c b\3e "),
+        ("a } b {", r"a \7d  b \7b "),
+        ("/* x */", r"/\2a  x \2a /"),
+        ("a\\62", r"a\5c 62"),
+        ("@import x", r"\40 import x"),
+        ("a\nb", r"a\a b"),
+    ],
+)
+def test_a_style_is_not_left(value: str, shown: str) -> None:
+    """In a style sheet or attribute a value cannot end its string, declaration or rule; colours and lengths work."""
+    read = Tags(html('<p style="color: {{ v }}; margin: 0">', v=value))
+    assert read.tags == [("p", {"style": f"color: {shown}; margin: 0"})]
+    sheet = Tags(html("<style>p { color: {{ v }} }</style>", v=value))
+    assert sheet.text == f"p {{ color: {shown} }}"
+    assert sheet.tags == [("style", {})]
+
+
+@pytest.mark.parametrize("value", ["onclick", "ONLOAD", " onclick", "on"])
+def test_no_value_names_an_event_handler(value: str) -> None:
+    """Where a tag's attributes stand, a value cannot begin with `on`."""
+    assert "on" not in html('<p {{ v }}="alert(1)">', v=value).lower()
+
+
+@pytest.mark.parametrize("value", HOSTILE)
+def test_a_name_is_one_name(value: str) -> None:
+    """Where a tag's attributes stand, a value makes one attribute without a value."""
+    (name, attributes), *rest = Tags(html("<p {{ v }}>x", v=value)).tags
+    assert name == "p"
+    assert not rest
+    assert all(found is None for found in attributes.values())
+    assert len(attributes) <= 1
+
+
+@pytest.mark.parametrize(
+    "value", ["O'Neil", "\\", "');alert(1)//", "</script><b>", "<!--", "a\u2028b", "${x}`", "%27", "\n", "&#39;"]
+)
+@pytest.mark.parametrize(
+    "source",
+    ["<script>f('{{ v }}')</script>", "<a onclick=\"f('{{ v }}')\">", "<a href=\"javascript:f('{{ v }}')\">"],
+)
+def test_a_string_of_a_script_is_not_left(source: str, value: str) -> None:
+    """In a script or an event handler every character that could end a string is written by its number."""
+    before, after = source.split("{{ v }}")
+    shown = html(source, v=value)
+    inner = shown.removeprefix(before).removesuffix(after)
+    assert shown == before + inner + after
+    assert inner.encode().decode("unicode_escape").encode("utf-16", "surrogatepass").decode("utf-16") == value
+    assert not set(inner) & set("'\"<>&`%\n\u2028")

@@ -1,0 +1,105 @@
+"""What authors read when a template does not work: never Python's own words, nor a library's."""
+
+import re
+from collections.abc import Iterator
+from itertools import product
+from typing import Final
+
+import pytest
+
+from services.rendering import RenderFailed, TemplateInvalid, compile_template
+from services.rendering.environment import PLAIN
+from services.rendering.problems import MISSING
+
+FOREIGN: Final = re.compile(
+    r"object|__|NoneType|\bargument|positional|subscript|'(?:str|int|float|list|dict|tuple|bool|range)'"
+    r"|Error|\bNone\b|[a-z]Literal|lparen|ident(?:string|ifier)|\beof\b|decimal\."
+)
+VALUES: Final = (
+    None,
+    True,
+    3,
+    2.5,
+    "text",
+    "",
+    [1, "a", None],
+    [{"a": 1}, {"a": "b"}],
+    {"a": 1},
+    float("inf"),
+    10**9,
+)
+
+
+def messages(source: str) -> Iterator[str]:
+    """What the author reads of a template, as it is saved, or as it is rendered with all kinds of values."""
+    try:
+        template = compile_template(source, html=False, field=())
+    except TemplateInvalid as error:
+        yield error.message
+        return
+    for left, right in product(VALUES, repeat=2):
+        try:
+            template.render({"a": left, "b": right, "c": right, "d": right})
+        except RenderFailed as error:
+            yield error.message
+
+
+def check(source: str) -> None:
+    """Fail for a message in foreign words, or one that says nothing."""
+    for message in messages(source):
+        assert not FOREIGN.search(message), message
+        assert MISSING not in message, source
+
+
+@pytest.mark.parametrize("count", range(4))
+@pytest.mark.parametrize("name", sorted(PLAIN.filters))
+def test_messages_of_filters_speak_of_the_template(name: str, count: int) -> None:
+    """Whatever a filter is given, and however many values."""
+    arguments = ", ".join(["b", "c", "d"][:count])
+    check(f"{{{{ a | {name}{': ' if count else ''}{arguments} }}}}")
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{% for i in a limit: b %}{% endfor %}",
+        "{% for i in a offset: b %}{% endfor %}",
+        "{% for i in (a..b) %}{% endfor %}",
+        "{% tablerow i in a cols: b limit: b %}{% endtablerow %}",
+        "{% if a > b or a <= b or a contains b %}{% endif %}",
+        "{% case a %}{% when b %}{% endcase %}{% cycle a: b %}{{ a[b] }}{{ a.size.first }}",
+    ],
+)
+def test_messages_of_tags_speak_of_the_template(source: str) -> None:
+    """Whatever a tag is given."""
+    check(source)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{% capture %}{% endcapture %}",
+        "{% capture 1.5 %}{% endcapture %}",
+        "{% assign (1..2) = 3 %}",
+        "{% assign 'a' = 3 %}",
+        "{% for 'a' in b %}{% endfor %}",
+        "{% for a.b in c %}{% endfor %}",
+        "{% if %}{% endif %}",
+        "{% if a == %}{% endif %}",
+        "{% if (a) %}{% endif %}",
+        "{{ a | }}",
+        "{{ a | upcase upcase }}",
+        "{{ 99999" + "9" * 4_400 + " }}",
+        "{{ a b }}",
+        "{{ a[ }}",
+        "{{ a['b'] c }}",
+        "{{ (1..) }}",
+        "{% cycle %}",
+        "{% assign a %}",
+        "{% when a %}",
+    ],
+)
+def test_messages_of_the_parser_speak_of_the_template(source: str) -> None:
+    """Whatever an author has mistyped."""
+    assert len(list(messages(source))) == 1
+    check(source)

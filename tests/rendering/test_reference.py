@@ -1,0 +1,42 @@
+"""Templates beside the reference: `reference.json` holds what Shopify's own Liquid made of each.
+
+It was recorded with Shopify/liquid 5.13 in its strict mode, in UTC. A case has a template and its result; all read
+the same variables.
+"""
+
+import json
+import re
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from services.rendering import compile_template
+from services.rendering.environment import PLAIN, REMOVED_TAGS
+
+RECORDED: Final = json.loads(Path(__file__).with_name("reference.json").read_text())
+VARIABLES: Final[dict[str, object]] = RECORDED["variables"]
+CASES: Final[list[tuple[str, str]]] = [(template, result) for template, result in RECORDED["cases"]]
+OURS: Final = frozenset({"escapejs"})
+"""Filters that the reference does not have."""
+
+
+@pytest.mark.parametrize(("source", "result"), CASES, ids=[source for source, _ in CASES])
+def test_templates_give_what_the_reference_gives(source: str, result: str) -> None:
+    """Generated code and python-liquid's rendering both give the recorded result."""
+    assert compile_template(source, html=False, field=()).render(VARIABLES) == result
+    assert PLAIN.from_string(source).render(VARIABLES) == result
+
+
+def test_every_filter_has_a_case() -> None:
+    """No filter can be added, or python-liquid add one, without being held against the reference."""
+    tried = {name for source, _ in CASES for name in re.findall(r"\|\s*(\w+)", source)}
+    assert set(PLAIN.filters) - OURS == tried
+
+
+def test_every_tag_has_a_case() -> None:
+    """No tag can be added, or python-liquid add one, without being held against the reference."""
+    tried = {name for source, _ in CASES for name in re.findall(r"(?:\{%-?|\n)\s*(\w+|#)", source)}
+    tags = {name for name in PLAIN.tags if name == "#" or re.fullmatch(r"[a-z]+", name)}
+    assert tags - {"content", "output", "illegal"} <= tried
+    assert not tags & set(REMOVED_TAGS)
