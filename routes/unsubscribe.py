@@ -59,9 +59,12 @@ def routes(runtime: Runtime) -> list[BaseRoute]:
         return answer("Unsubscribe?", f"<p>You will get no more e-mail from {name}.</p>{ASK}")
 
     async def click(link: Link) -> Response:
-        if not await unsubscribe(runtime.work, link):
+        # Read first: once it is done, an outage must not make the answer say that it is not.
+        found = await read_subscription(runtime.reads(link.tenant), link)
+        if found is None or not await unsubscribe(runtime.work, link):
             return unknown()
-        return answer("You are unsubscribed", "<p>You will get no more e-mail from this sender.</p>")
+        name = escape(found.organization_name)
+        return answer("You are unsubscribed", f"<p>You will get no more e-mail from {name}.</p>")
 
     guarded = unless_away(answered, away)
     return [Route(path, guarded, methods=list(METHODS)) for path in ("/u/{token}", "/u/{token}/")]

@@ -1,5 +1,6 @@
 """The public way out, as mail programs and people use it."""
 
+from html import escape
 from uuid import UUID
 
 import aiohttp
@@ -9,6 +10,7 @@ from core.ids import new_id
 from core.permissions import Principal
 from models.campaigns import CampaignStatus, DeliveryStatus
 from models.contacts import Contact, ContactEvent, ContactStatus, Suppression
+from models.organizations import Organization
 from services.deliveries.claiming import claim
 from services.deliveries.composing import compose
 from services.deliveries.progress import read_stats
@@ -63,11 +65,15 @@ async def test_one_click_unsubscribes(
     principal, _, campaign_id = await sending(runtime, 1)
     await drain(sender, principal, campaign_id)
     url = door + await link_in_mail(provider, campaign_id)
+    told = ""
     for _ in range(2):
         async with http.post(url, data=ONE_CLICK, headers=FORM, allow_redirects=False) as answer:
             assert answer.status == 200
             assert "set-cookie" not in answer.headers
+            told = await answer.text()
     reads = runtime.reads(principal.tenant)
+    [[name]] = await reads.rows(select(Organization.name))
+    assert f"You will get no more e-mail from {escape(name)}." in told
     assert await contact_status(runtime, principal) == [ContactStatus.UNSUBSCRIBED]
     assert [row.reason for row in await reads.rows(select(Suppression.reason))] == ["unsubscribed"]
     assert [row.kind for row in await reads.rows(select(ContactEvent.kind))] == ["unsubscribed"]
