@@ -66,6 +66,7 @@ async def validate(reads: Reads, campaign: CampaignRow, *, policy: SenderPolicy)
         html_content=content.html_content,
         message=message,
         custom_fields=await _fields_in_use(reads, message),
+        text_fields=await _text_fields(reads, message),
     )
     return Validation(errors=errors, warnings=warnings, audience=audience, mailable=mailable)
 
@@ -140,4 +141,17 @@ async def _fields_in_use(reads: Reads, message: MessageTemplate) -> frozenset[st
         return frozenset()
     name = func.unnest(literal(sorted(names), ARRAY(Text))).column_valued("name")
     found = await reads.rows(select(name).where(exists().where(Contact.custom_fields.has_key(name))))
+    return frozenset(row[0] for row in found)
+
+
+async def _text_fields(reads: Reads, message: MessageTemplate) -> frozenset[str]:
+    """Those custom fields that the message compares with a number, and that hold a text for some contact."""
+    names = {path.removeprefix(CUSTOM_FIELDS) for path in message.numbers if path.startswith(CUSTOM_FIELDS)}
+    if not names:
+        return frozenset()
+    name = func.unnest(literal(sorted(names), ARRAY(Text))).column_valued("name")
+    held = func.jsonb_typeof(Contact.custom_fields.op("->")(name))
+    found = await reads.rows(
+        select(name).where(exists().where(Contact.custom_fields.has_key(name), held == "string"))
+    )
     return frozenset(row[0] for row in found)

@@ -21,6 +21,13 @@ SOME_LACK: Final = (
     "Some recipients see no unsubscribe link in the {part}, because {{{{ unsubscribeUrl }}}} depends on a condition: "
     "they get a footer with one."
 )
+NOT_A_NUMBER: Final = (
+    "{path} is a text for some contacts, who would not get the message, because it is compared with a number. "
+    "Compare what {{% assign number = {path} | plus: 0 %}} makes of it."
+)
+TEXTS: Final = frozenset(
+    {"contact.firstName", "contact.lastName", "contact.email", "organization.name", "campaign.name"}
+)
 PROBE: Final = "https://unsubscribe.invalid/0"
 SAMPLE_VALUES: Final = ("Ada", 7, ["vip"])
 CLIPPED_AT: Final = 102 * 1024
@@ -36,15 +43,22 @@ EVENT_HANDLER: Final = re.compile(r"""<[a-z][^<>]*\son[a-z]+\s*=""", re.IGNORECA
 
 
 def check_content(
-    *, subject: str, html_content: str, message: MessageTemplate, custom_fields: frozenset[str] | None = None
+    *,
+    subject: str,
+    html_content: str,
+    message: MessageTemplate,
+    custom_fields: frozenset[str] | None = None,
+    text_fields: frozenset[str] = frozenset(),
 ) -> list[str]:
     """What `validateCampaign` should tell about a readable message, in sentences for its author.
 
-    `message` is compiled from the two sources; `custom_fields` are the names in use, or None to accept any.
+    `message` is compiled from the two sources; `custom_fields` are the names in use, or None to accept any, and
+    `text_fields` those of them that hold a text for some contact.
     """
     return [
         *_subject(subject),
         *_variables(message, custom_fields),
+        *_numbers(message, text_fields),
         *_footers(message),
         *_size(message.html),
         *_stripped(html_content),
@@ -66,6 +80,11 @@ def _variables(message: MessageTemplate, custom_fields: frozenset[str] | None) -
         if len(warnings) == MOST_VARIABLES:
             break
     return warnings
+
+
+def _numbers(message: MessageTemplate, text_fields: frozenset[str]) -> list[str]:
+    texts = {*TEXTS, *(CUSTOM_FIELDS + name for name in text_fields)}
+    return [NOT_A_NUMBER.format(path=path) for path in sorted(message.numbers & texts)]
 
 
 def _in_use(path: str, names: set[str]) -> bool:

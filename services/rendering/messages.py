@@ -67,6 +67,11 @@ class MessageTemplate:
         text = self.text.variables if self.text else frozenset()
         return self.subject.variables | self.html.variables | text | FOOTER_VARIABLES
 
+    @property
+    def numbers(self) -> frozenset[str]:
+        """The paths that any part compares with a number: a contact for whom one is a text gets no message."""
+        return self.subject.numbers | self.html.numbers | (self.text.numbers if self.text else frozenset())
+
     def render(self, contact: Mapping[str, object], campaign: Mapping[str, object]) -> RenderedMessage:
         """The message for one recipient, from `contact_variables` and `campaign_variables`; raises `RenderFailed`.
 

@@ -7,14 +7,14 @@ from typing import Final
 
 from liquid import BoundTemplate, RenderContext
 from liquid.ast import Node
-from liquid.builtin.expressions import FilteredExpression
-from liquid.builtin.expressions.primitive import IntegerLiteral, RangeLiteral
+from liquid.builtin.expressions import FilteredExpression, Path
+from liquid.builtin.expressions.primitive import FloatLiteral, IntegerLiteral, RangeLiteral
 from liquid.builtin.tags.for_tag import BreakNode, ContinueNode, ForNode
 from liquid.builtin.tags.tablerow_tag import TablerowNode
 from liquid.exceptions import LiquidError
 from liquid.static_analysis import TemplateAnalysis
 
-from services.rendering.codegen import SPECIAL_KEYS, Unsupported, generate
+from services.rendering.codegen import ORDERED, SPECIAL_KEYS, Unsupported, generate
 from services.rendering.environment import HTML, PLAIN, TEXT, TemplateEnvironment
 from services.rendering.errors import RenderFailed, TemplateInvalid
 from services.rendering.expressions import walk
@@ -36,12 +36,14 @@ SAMPLE_VALUES: Final = ("Zoë <&\"'> O'Neil", 7, ["one", "two"], None)
 class Template:
     """A checked template.
 
-    `variables` are the paths it reads, e.g. `contact.firstName`. `compiled` says whether generated code renders it;
+    `variables` are the paths it reads, e.g. `contact.firstName`; `numbers` those that it compares with a number by
+    size, and that must not be texts. `compiled` says whether generated code renders it;
     python-liquid does otherwise, with the same output.
     """
 
     source: str
     variables: frozenset[str]
+    numbers: frozenset[str]
     field: tuple[str, ...]
     compiled: bool
     one_line: bool
@@ -90,6 +92,7 @@ def read_template(
     return Template(
         source=source,
         variables=variables,
+        numbers=variables & frozenset(_numbers(bound)),
         field=field,
         compiled=code is not None,
         one_line=one_line,
@@ -128,6 +131,16 @@ def _too_long(span: RangeLiteral) -> bool:
     if not (isinstance(start, IntegerLiteral) and isinstance(stop, IntegerLiteral)):
         return False
     return stop.value - start.value >= MAX_ITERATIONS
+
+
+def _numbers(bound: BoundTemplate) -> Iterator[str]:
+    """The paths that are compared with a number by <, >, <= or >=."""
+    for _, expression in walk(bound.nodes, RenderContext(bound)):
+        if isinstance(expression, ORDERED):
+            left, right = expression.left, expression.right
+            for path, other in ((left, right), (right, left)):
+                if isinstance(path, Path) and isinstance(other, (IntegerLiteral, FloatLiteral)):
+                    yield ".".join(map(str, path.path))
 
 
 def _paths(analysis: TemplateAnalysis) -> Iterator[str]:

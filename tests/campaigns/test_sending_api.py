@@ -261,6 +261,25 @@ async def test_validation_tells_errors_warnings_and_the_audience(api: ApiClient,
     assert "customFields.city" not in warnings
 
 
+async def test_validation_foretells_comparisons_that_fail(api: ApiClient, runtime: Runtime) -> None:
+    """A field that is a text for some, and is compared with a number, is named: they would not get the message."""
+    owner = await factories.organization(runtime)
+    mine = caller(api, runtime, owner)
+    fields: tuple[dict[str, object], ...] = ({"qty": 5, "age": 3}, {"qty": "5"}, {"age": None})
+    for contact_id, values in zip(await factories.contacts(runtime, owner, 3), fields, strict=True):
+        async with runtime.work.begin(owner.tenant) as uow:
+            await uow.execute(update(Contact).where(Contact.id == contact_id).values(custom_fields=values))
+    html = (
+        "<p>{% if contact.customFields.qty > 3 %}a{% endif %}{% if 18 <= contact.customFields.age %}b{% endif %}</p>"
+    )
+    made = await asked(mine, CREATE, name="V", subject="S", htmlContent=html, audience={"all": True})
+    found = (await mine.execute(VALIDATE, {"id": made["campaign"]["id"]}))["validateCampaign"]
+    named = [warning for warning in found["warnings"] if "compared with a number" in warning]
+    assert len(named) == 1
+    assert named[0].startswith("contact.customFields.qty is a text for some contacts")
+    assert "{% assign number = contact.customFields.qty | plus: 0 %}" in named[0]
+
+
 async def test_excluded_contacts_are_no_audience(api: ApiClient, runtime: Runtime) -> None:
     """Who has an excluded tag is left out of the count, everybody else is in."""
     owner = await factories.organization(runtime)

@@ -42,6 +42,22 @@ def test_custom_fields_are_checked_when_their_names_are_known() -> None:
     ]
 
 
+def test_a_text_compared_with_a_number_is_pointed_out() -> None:
+    """Names are texts; a custom field may be one. What is computed first, or compared with a text, is fine."""
+    html = (
+        GOOD
+        + "{% if contact.lastName > 3 or 2.5 >= contact.customFields.qty %}{% endif %}"
+        + "{% if contact.email < 'b' %}{% endif %}"
+        + "{% assign n = contact.customFields.age | plus: 0 %}{% if n > 17 %}{% endif %}"
+    )
+    message = compile_message(subject="News", html_content=html, text_content="")
+    assert message.numbers == {"contact.lastName", "contact.customFields.qty"}
+    found = check_content(
+        subject="News", html_content=html, message=message, text_fields=frozenset({"qty", "age", "other"})
+    )
+    assert [warning.split(" ")[0] for warning in found] == ["contact.customFields.qty", "contact.lastName"]
+
+
 LINK = '<a href="{{ unsubscribeUrl }}">Bye</a>'
 
 
