@@ -7,7 +7,7 @@ from typing import Final
 
 from core.errors import NudgeError, Refusals
 from services.rendering.environment import HTML, TEXT, TemplateEnvironment
-from services.rendering.errors import RenderFailed, TemplateInvalid
+from services.rendering.errors import TemplateInvalid
 from services.rendering.footers import (
     FOOTER_VARIABLES,
     UNSUBSCRIBE,
@@ -95,12 +95,8 @@ class MessageTemplate:
         """The text part; None when it has to be made from the rendered HTML."""
         if self.text is None:
             return None
-        if self.seams is None:
-            return self.text.render(variables)
-        try:
-            return finished(self.text.render(variables), self.seams)
-        except RenderFailed:
-            return None
+        text = self.text.render(variables)
+        return text if self.seams is None else finished(text, self.seams)
 
     def _with_link(self, html: str, page: Page | None, url: str, campaign: Mapping[str, object]) -> str:
         if self.tail is not None and self.link is Link.NEVER:

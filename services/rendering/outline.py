@@ -12,7 +12,7 @@ from typing import Final
 
 from liquid.token import TOKEN_CONTENT, TOKEN_EXPRESSION, TOKEN_OUTPUT, TOKEN_TAG
 
-from services.rendering.derivation import BRANCHING, CLOSING, MARK, OPENING, Derived, Piece, derived
+from services.rendering.derivation import ALWAYS_CLEAN, BRANCHING, CLOSING, MARK, OPENING, Derived, Piece, derived
 from services.rendering.environment import HTML
 from services.rendering.footers import UNSUBSCRIBE
 from services.rendering.plain_text import EDGE, LINE, host_and_path, readable_address, squeezed
@@ -161,7 +161,8 @@ def _checked(kind: str, name: str, expression: str) -> Piece:
         if MARKUP.search(expression) or (HTML_FILTER.search(expression) and not escape):
             raise Unplain
         value = (escape[1] if escape else expression).strip()
-        return Piece("output", value, f"{{{{ {value} }}}}")
+        # Filters make a text of any value: only what is one already prints the same without `escape`.
+        return Piece("output", value, f"{{{{ {value if value in ALWAYS_CLEAN else expression} }}}}")
     if name in {"#", "comment", "endcomment"}:
         return Piece("text", "", "")
     if name not in PLAIN_TAGS | OPENING | BRANCHING | CLOSING or HTML_FILTER.search(expression):

@@ -86,6 +86,8 @@ class Page:
     maps: set[str] = field(default_factory=set)
     map_name: str = ""
     ignores_head: bool = False
+    attributes: dict[str, Mapping[str, str]] = field(default_factory=dict)
+    insides: dict[tuple[int, str, str], int] = field(default_factory=dict)
 
     @property
     def text(self) -> str:
@@ -157,7 +159,9 @@ def _write(page: Page, text: str) -> None:
 
 def _start(page: Page, tag: Start) -> None:
     name = tag.name
-    found = attributes(tag.attributes) if tag.attributes else {}
+    found = page.attributes.get(tag.attributes)
+    if found is None:
+        found = page.attributes[tag.attributes] = attributes(tag.attributes)
     if name == "body":
         _end_head(page)
     elif name in {"html", "head"} and (page.ignores_head or page.open):
@@ -168,7 +172,7 @@ def _start(page: Page, tag: Start) -> None:
     if name in VOID:
         _void(page, name, found)
         return
-    inside = within(page.hidden, name, found)
+    inside = _inside(page, tag, found)
     if tag.attributes.endswith("/") and inside & ~page.hidden & REMOVED:
         # `<style/>` hides the rest in browsers and nothing elsewhere: no text is lost, but no link counts.
         inside, name = page.hidden | LINKLESS, f"{name}/"
@@ -183,6 +187,14 @@ def _start(page: Page, tag: Start) -> None:
         page.seen.append(" ")
     elif name == "map":
         page.map_name = found.get("name", "")
+
+
+def _inside(page: Page, tag: Start, found: Mapping[str, str]) -> int:
+    key = (page.hidden, tag.name, tag.attributes)
+    inside = page.insides.get(key)
+    if inside is None:
+        inside = page.insides[key] = within(page.hidden, tag.name, found)
+    return inside
 
 
 def _void(page: Page, name: str, found: Mapping[str, str]) -> None:

@@ -16,7 +16,7 @@ TAG: Final = re.compile(
     rf"<(/?)([a-zA-Z][^ \t\n\r\f/>]*+)((?:[ \t\n\r\f/]++|{NAME}(?:{VALUE}|(?!{SPACE}*+=)))*+)>", re.ASCII
 )
 ATTRIBUTE: Final = re.compile(
-    rf"({NAME})(?:{SPACE}*+={SPACE}*+(?:\"([^\"]*+)\"|'([^']*+)'|([^ \t\n\r\f>\"'][^ \t\n\r\f>]*+))?+)?+"
+    rf"({NAME})(?:{SPACE}*+={SPACE}*+(?:\"([^\"]*+)\"|'([^']*+)'|([^ \t\n\r\f>\"'][^ \t\n\r\f>]*+))?)?"
 )
 OPENING: Final = re.compile(r"<(?:[a-zA-Z!?]|/(?!\Z))")
 COMMENT_END: Final = re.compile(r"--!?>")

@@ -235,6 +235,34 @@ def test_what_the_source_tells_agrees_with_every_rendering(html: str, contact: d
     _agrees(html, contact)
 
 
+@pytest.mark.parametrize("last_name", [None, "", "O'Neil & <b>", " a  b ", "a\nb", "--", "https://x.test/"])
+@pytest.mark.parametrize(
+    "html",
+    [
+        "{% if contact.lastName %}<div hidden>{% endif %}<p>Hi</p>" + LINK,
+        "{% if contact.lastName %}<!--{% endif %}<p>Hi</p>--> " + LINK,
+        "{% if contact.lastName %}</body>{% endif %}<p>Hi</p>",
+        "<a href='{{ unsubscribeUrl }}'>{% if contact.lastName %}Bye</a>{% endif %}",
+        "<p>a {% if contact.lastName %} <br> {% endif %} b</p>",
+        "<p>a{% if contact.lastName %} <b></b> {% endif %}b</p>",
+        "<p>a{% for t in contact.tags %} {% endfor %}b</p>",
+        "<ul>{% for t in contact.tags %}<li>{{ t }}</li>{% else %}<li>none</li>{% endfor %}</ul>",
+        "<p>Dear {{ contact.firstName }} {{ contact.lastName }},</p><p>{{ contact.lastName }}</p><p>x</p>",
+        "<!-- {{ contact.lastName }}> x -->y",
+        "<title>{{ contact.lastName }}</title>AT&{{ contact.lastName }}T",
+        "<a href='https://x.test/'>{{ contact.lastName }}</a>",
+        "<a href='https://x.test/{{ contact.lastName }}'>x.test/</a>",
+        "<a href='https://x.test/{{ contact.lastName }}'><img src='a' alt='{{ contact.firstName }}'></a>",
+        "<pre>{{ contact.lastName }}\nx</pre>",
+        "{%- if contact.lastName -%} <b>a</b> {%- endif -%} <i>b</i>",
+    ],
+)
+def test_what_is_hard_to_tell_from_the_source_agrees(html: str, last_name: str | None) -> None:
+    """Branches that open or close markup, blank blocks, values at edges of white space, addresses, comments."""
+    contact = contact_variables(first_name="Zoë", last_name=last_name, email="zoe@example.test", tags=["a", "b"])
+    _agrees(html, contact)
+
+
 @pytest.mark.slow
 @settings(max_examples=5_000, deadline=None, suppress_health_check=list(HealthCheck))
 @given(html=TEMPLATES, contact=CONTACTS)

@@ -43,6 +43,8 @@ def text_of(html: str, **custom_fields: object) -> str:
         ("<head><title>T</title></head><style>p{}</style><script>x()</script>Body", "Body"),
         ("<head><title>T</title><body>Body", "Body"),
         ("<head><meta charset=utf-8><title>T</title><p>Body", "Body"),
+        ("Hello <b>wor</b>ld<span>!</span>", "Hello world!"),
+        ("<div>" * 3000 + "deep" + "</div>" * 3000, "deep"),
         ("<style>a</STYLE >Body<svg><text>x</text></svg><template>y</template><noscript>z</noscript>", "Body"),
         ("<table><tr><td>A</td><td>B</td></tr><tr><td>C</td></tr></table>", "A B\n\nC"),
         ("1 < 2 and 3 <4 > 0", "1 < 2 and 3 <4 > 0"),
@@ -75,6 +77,9 @@ def test_html_becomes_readable_text(html: str, text: str) -> None:
         ("a<!--[if !mso]>-->b<!--<![endif]-->c", "abc"),
         ("a<![if !mso]>b<![endif]>c", "abc"),
         ("a<!x>b<?y z>c</ w>d</>e<!doctype html>f<![CDATA[g]]>h", "abcdefh"),
+        ("<!--[if !mso]><style>v\\:* {behavior:url(#default#VML);}</style><![endif]-->a", "a"),
+        ("a</ b </ c<!-- <!--", "a"),
+        ("a<!-- editor-mode: fancy -->", "a"),
         ("a<!-- </style> --><style>/* <!-- */</style>b", "ab"),
         ("a<p title='<!--'>b</p>", "a\n\nb"),
         ("a<script>if (1<2) '<!--'</script>b", "ab"),
@@ -166,6 +171,14 @@ def test_tags_do_their_work_wherever_they_stand(html: str, without: str, with_vi
     """Conditions, assignments and counters in comments, attributes and dropped elements count in the text too."""
     assert text_of(html) == without
     assert text_of(html, vip="yes") == with_vip
+
+
+def test_links_in_branches_keep_their_address() -> None:
+    """What a condition or a loop shows is as complete as the rest."""
+    html = "{% if contact.customFields.vip %}<a href='https://x.test/'>Shop</a>{% endif %}"
+    assert text_of(html, vip="yes") == "Shop (https://x.test/)"
+    loop = "{% for p in contact.customFields.picks %}<a href='https://x.test/{{ p }}'>{{ p }} now</a><br>{% endfor %}"
+    assert text_of(loop, picks=["a", "b"]) == "a now (https://x.test/a)\nb now (https://x.test/b)"
 
 
 def test_filters_that_make_html_leave_text() -> None:
