@@ -49,8 +49,11 @@ class Application:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a connection; a plain GraphQL request without the middleware and the routes that it does not need."""
         if self.door is not None and is_plain(scope):
+            telemetry.request_path.set(PATH)
             await self.door.http(scope, receive, send)
         else:
+            if scope["type"] != "lifespan":
+                telemetry.begin_request(scope["path"])
             await self.inner(scope, receive, send)
 
     @asynccontextmanager
@@ -218,7 +221,7 @@ def serve(settings: Settings) -> None:
 
     Raises `SupervisedTaskEnded` when the process has lost a part of itself and has to be started again.
     """
-    telemetry.configure(settings.log_level, json=settings.production)
+    telemetry.configure(settings.log_level, json=settings.production, secrets=settings.secrets)
     asyncio.run(preflight.check(settings))
     application = build(settings)
     server = Server(application)

@@ -1,6 +1,7 @@
 """The `nudge` command: everything a developer or an operator runs."""
 
 import asyncio
+import os
 import re
 import sys
 from pathlib import Path
@@ -31,7 +32,7 @@ cli.add_typer(roles, name="roles")
 def settings() -> Settings:
     """The settings of this process, filled in for development; logging is set up on the way."""
     found = load()
-    telemetry.configure(found.log_level, json=found.production)
+    set_up_logging(found)
     for name in unknown_variables():
         telemetry.logger("nudge").warning("unknown setting; see `nudge settings`", variable=name)
     servers = {}
@@ -39,7 +40,14 @@ def settings() -> Settings:
         from local.development import read_servers
 
         servers = read_servers(found.home) or {}
-    return development.filled(found, servers)
+    filled = development.filled(found, servers)
+    set_up_logging(filled)
+    return filled
+
+
+def set_up_logging(found: Settings) -> None:
+    """Log as the settings want it, and none of their secrets."""
+    telemetry.configure(found.log_level, json=found.production, secrets=found.secrets)
 
 
 def clear(value: SecretStr | None) -> str | None:
@@ -53,6 +61,7 @@ def dev() -> None:
     from local.development import DevelopmentOptions, Urls, run
 
     found = load()
+    set_up_logging(found)
     if found.production:
         raise SettingsInvalid("NUDGE_ENVIRONMENT: `nudge dev` is for development; run api and worker in production.")
 
@@ -320,18 +329,23 @@ def refuse(problems: list[str]) -> None:
 
 
 def main() -> None:
-    """Entry point: a bad setting or a server that cannot be used is one clear message, not a stack."""
+    """Entry point: a bad setting or a server that cannot be used is one clear message, not a stack.
+
+    Whatever else ends the command is logged, with a traceback that shows no values, and the exit code is 1.
+    """
+    telemetry.configure("INFO", json=os.environ.get(variable("environment")) == Environment.PRODUCTION)
     try:
         cli()
     except (SettingsInvalid, LocalError, UnsafeDatabase, ServerUnusable) as error:
         fail(str(error))
     except SupervisedTaskEnded as error:
         fail(f"{error} Start it again.", code=1)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - logged, and the exit code tells
         reason = outage(error)
-        if reason is None:
-            raise
-        fail(f"{reason}.")
+        if reason is not None:
+            fail(f"{reason}.")
+        telemetry.logger("nudge").critical("the command failed", exc_info=error)
+        sys.exit(1)
 
 
 def outage(error: Exception) -> str | None:

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import orjson
-import structlog
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
@@ -18,6 +17,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from core.deadlines import deadline
 from core.pubsub import PREFIX, Hub, log_topic
+from core.telemetry import described, logger
 
 CLAIM = """
 local now = redis.call('TIME')
@@ -59,7 +59,7 @@ PAGE = 500
 T = TypeVar("T")
 Event = bytes | Mapping[str, object]
 Stored = tuple[bytes, dict[bytes, bytes]]
-logger = structlog.get_logger(__name__)
+log = logger(__name__)
 
 
 class StaleWriter(Exception):
@@ -197,7 +197,7 @@ class LogStream:
                 try:
                     entries = await self.read(name, after)
                 except LogUnavailable as error:
-                    logger.warning("log_unavailable", log=name, reason=str(error))
+                    log.warning("log_unavailable", log=name, reason=described(error))
                     wait = retry_interval
                 except LogMissing:
                     if after or not await is_running():

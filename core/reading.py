@@ -21,7 +21,7 @@ from sqlalchemy.dialects.postgresql.asyncpg import dialect as asyncpg_dialect
 from sqlalchemy.engine import result_tuple
 from sqlalchemy.exc import DBAPIError
 
-from core.telemetry import logger
+from core.telemetry import described, logger
 
 if TYPE_CHECKING:
     from asyncpg.prepared_stmt import PreparedStatement
@@ -156,7 +156,7 @@ class Lease:
         try:
             await self.connection.close(timeout=seconds)
         except Exception as error:  # noqa: BLE001 - told, and nothing is left to be done
-            log.warning("a connection was dropped, its statement may run on", error=repr(error))
+            log.warning("a connection was dropped, its statement may run on", error=described(error))
 
 
 class ReadPool:

@@ -15,6 +15,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, V
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
+from core.redaction import basic
 from core.setting_types import (
     DatabaseUrl,
     Home,
@@ -251,6 +252,17 @@ class Settings(BaseSettings):
     def cost_per_minute(self) -> int:
         """Cost points that an organisation may spend in a minute."""
         return self.graphql.cost_per_minute or (60_000 if self.production else 100_000_000)
+
+    @property
+    def secrets(self) -> set[str]:
+        """Every secret in the clear, for the log to leave out; with the header that the webhooks' sender shows."""
+        groups = (getattr(self, name) for name in type(self).model_fields)
+        values = [value for group in groups if isinstance(group, BaseModel) for _, value in group]
+        found = {value.get_secret_value() for value in values if isinstance(value, SecretStr)}
+        password = self.postmark.webhook_password
+        if password is not None:
+            found.add(basic(self.postmark.webhook_username, password.get_secret_value()))
+        return found
 
     @property
     def sign_up(self) -> SignUpMode:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import Any, TypeVar
 
-from core.telemetry import logger
+from core.telemetry import described, logger
 
 T = TypeVar("T")
 INSISTENCE_SECONDS = 0.5
@@ -119,7 +119,7 @@ async def supervise(
             pause = backoff.pause(failures)
             cause = first_cause(error)
             if isinstance(cause, expected):
-                reason = f"{type(cause).__name__}: {cause}"
+                reason = described(cause)
                 log.warning("task failed; starting it again", task=name, reason=reason, seconds=round(pause, 2))
             else:
                 log.exception("task failed; starting it again", task=name, seconds=round(pause, 2))

@@ -8,7 +8,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from core.errors import RateLimited
-from core.telemetry import logger
+from core.telemetry import described, logger
 
 PREFIX = "nudge:throttle:"
 MAX_LOCAL_KEYS = 10_000
@@ -42,7 +42,7 @@ class Throttle:
                 pipeline.ttl(self.prefix + name)
                 counted, _, wait = await pipeline.execute()
         except (TimeoutError, RedisError, OSError) as error:
-            log.warning("counted in this process alone", throttle=self.prefix, error=repr(error))
+            log.warning("counted in this process alone", throttle=self.prefix, error=described(error))
         if counted > self.limit:
             raise RateLimited(self.message, retry_after=max(1, wait))
 
@@ -53,7 +53,7 @@ class Throttle:
         try:
             await self.redis.delete(self.prefix + name)
         except (TimeoutError, RedisError, OSError) as error:
-            log.warning("count not reset", throttle=self.prefix, error=repr(error))
+            log.warning("count not reset", throttle=self.prefix, error=described(error))
 
     async def take_back(self, key: str) -> None:
         """Undo one `count` of a key."""
@@ -67,7 +67,7 @@ class Throttle:
                 pipeline.expire(self.prefix + name, self.seconds, nx=True)
                 await pipeline.execute()
         except (TimeoutError, RedisError, OSError) as error:
-            log.warning("count not taken back", throttle=self.prefix, error=repr(error))
+            log.warning("count not taken back", throttle=self.prefix, error=described(error))
 
     def _count_here(self, name: str, amount: int) -> tuple[int, int]:
         """The count of this process with these, and in how many seconds it ends."""

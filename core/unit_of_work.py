@@ -13,7 +13,7 @@ from core.db import IDLE_SECONDS, R, as_tuples, transaction
 from core.permissions import Tenant
 from core.pubsub import PublishFailed
 from core.queue import Job, QueueUnavailable
-from core.telemetry import logger
+from core.telemetry import described, logger
 
 Ts = TypeVarTuple("Ts")
 # Who works alone leaves that transaction silent for as long as the whole work takes.
@@ -116,9 +116,9 @@ class Work:
             try:
                 await self.jobs.enqueue(job)
             except QueueUnavailable as error:
-                log.warning("job not announced; the sweeper will find its rows", job=job.name, error=str(error))
+                log.warning("job not announced; the sweeper will find its rows", job=job.name, error=described(error))
         if uow.events:
             try:
                 await self.events.publish_all(uow.events.items())
             except PublishFailed as error:
-                log.warning("events not announced; readers poll", topics=list(uow.events), error=str(error))
+                log.warning("events not announced; readers poll", topics=list(uow.events), error=described(error))

@@ -13,7 +13,7 @@ import jwt
 from jwt import PyJWK, PyJWKSet
 
 from core.errors import Unauthenticated
-from core.telemetry import logger
+from core.telemetry import described, logger
 
 ALGORITHMS = {"RSA": ("RS256", "RS384", "RS512"), "EC": ("ES256", "ES384", "ES512"), "OKP": ("EdDSA",)}
 LARGEST_SET_BYTES = 262_144
@@ -104,7 +104,9 @@ class JwksVerifier:
                 document = await response.content.read(LARGEST_SET_BYTES)
             found = PyJWKSet.from_json(document.decode()).keys
         except (aiohttp.ClientError, TimeoutError, jwt.PyJWTError, ValueError) as error:
-            log.warning("issuer's keys not fetched; going on with the last good set", url=self.url, error=repr(error))
+            log.warning(
+                "issuer's keys not fetched; going on with the last good set", url=self.url, error=described(error)
+            )
             return
         self.keys = {key.key_id: key for key in found if key.key_id is not None and key.key_type in ALGORITHMS}
 

@@ -7,7 +7,7 @@ from contextlib import aclosing, asynccontextmanager
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
-from core.telemetry import logger
+from core.telemetry import described, logger
 from integrations.completions import Completion, failure
 from integrations.event_stream import EventStream, Mark, StreamTooLarge
 from integrations.language import (
@@ -79,7 +79,7 @@ class OpenRouter:
         except ModelFailed as error:
             if not completion.is_finished:
                 raise
-            log.info("model's stream broke after its end", reason=str(error))
+            log.info("model's stream broke after its end", reason=described(error))
         yield completion.ended()
 
     async def aclose(self) -> None:

@@ -28,7 +28,7 @@ def run_worker(settings: Settings) -> None:
     Raises `UnsafeDatabase`, as the API does: a role above the policies would send one tenant's mail for another; and
     `SupervisedTaskEnded` when the process has lost a part of itself and has to be started again.
     """
-    telemetry.configure(settings.log_level, json=settings.production)
+    telemetry.configure(settings.log_level, json=settings.production, secrets=settings.secrets)
     uvloop.run(main(settings))
 
 

@@ -60,7 +60,8 @@ async def listen(shop: Workshop, functions: Sequence[WorkerFunction], stopping: 
     try:
         await asyncio.wait([running, stop], return_when=asyncio.FIRST_COMPLETED)
         if not stopping.is_set():
-            raise ConnectionLost(f"the sweeper carries on ({describe(running)})")
+            failed = running.done() and not running.cancelled()
+            raise ConnectionLost("arq's worker has ended") from (running.exception() if failed else None)
     finally:
         stop.cancel()
         await hang_up(worker, running)
@@ -82,13 +83,3 @@ async def hang_up(worker: Worker, running: asyncio.Task[Any]) -> None:
     except (RedisError, OSError) as error:
         log.debug("health key not deleted", error=type(error).__name__)
     await pool.aclose(close_connection_pool=True)
-
-
-def describe(task: asyncio.Task[Any]) -> str:
-    """How a task ended, in a line."""
-    if not task.done():
-        return "still running"
-    if task.cancelled():
-        return "cancelled"
-    error = task.exception()
-    return f"{type(error).__name__}: {error}" if error else "ended"

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from core.telemetry import logger
+from core.telemetry import described, logger
 
 MINUTE = 60
 PREFIX = "nudge:cost:"
@@ -92,7 +92,7 @@ class Budgets:
             try:
                 await self.exchange()
             except (RedisError, OSError, TimeoutError) as error:
-                log.warning("budgets counted in this process alone", error=repr(error))
+                log.warning("budgets counted in this process alone", error=described(error))
 
     async def exchange(self) -> None:
         """Tell Redis what was spent here, and learn what was spent everywhere."""

@@ -24,7 +24,9 @@ class CompiledOperations(execution.CompiledStrawberryExecutor):
 def tell(fall_back: execution.FallBack) -> None:
     """Log a document that graphql-core had to execute, by name and reason: never its text or its variables."""
     if fall_back.reason != USUAL:
-        log.info("an operation was not compiled", operation=fall_back.operation_name, reason=fall_back.reason)
+        # What follows the type of an error is the error's own message, and may hold a value.
+        reason = ": ".join(fall_back.reason.split(": ")[:2])
+        log.info("an operation was not compiled", operation=fall_back.operation_name, reason=reason)
 
 
 def figures() -> Iterator[Metric]:

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from core import selfcheck
 from core.deadlines import deadline
 from core.supervision import Supervisors
-from core.telemetry import logger
+from core.telemetry import described, logger
 
 PATIENCE_SECONDS = 2.0
 log = logger(__name__)
@@ -45,7 +45,7 @@ async def database_shortcoming(engine: AsyncEngine) -> str | None:
         async with deadline(PATIENCE_SECONDS):
             revision = await selfcheck.revision(engine)
     except (SQLAlchemyError, OSError, TimeoutError) as error:
-        log.warning("PostgreSQL does not answer", error=repr(error))
+        log.warning("PostgreSQL does not answer", error=described(error))
         return "database: no answer"
     # A newer version has migrated already and this process is to be replaced: until then it serves.
     return (
@@ -61,6 +61,6 @@ async def redis_shortcoming(redis: Redis) -> str | None:
         async with deadline(PATIENCE_SECONDS):
             await redis.ping()
     except (RedisError, OSError, TimeoutError) as error:
-        log.warning("Redis does not answer", error=repr(error))
+        log.warning("Redis does not answer", error=described(error))
         return "redis: no answer"
     return None

@@ -7,7 +7,6 @@ subscribers, and queue without bound (tried on 0.3.1).
 import asyncio
 from dataclasses import dataclass
 
-import structlog
 from broadcaster._backends.base import BroadcastBackend
 from broadcaster._base import Event
 from redis.asyncio import ConnectionPool
@@ -19,10 +18,11 @@ from core.ids import new_id
 from core.pubsub.publishing import Publisher, PublishFailed
 from core.pubsub.topics import PREFIX
 from core.supervision import Backoff, Supervisors
+from core.telemetry import described, logger
 
 CHANNELS_PER_COMMAND = 1_000
 
-logger = structlog.get_logger(__name__)
+log = logger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,5 +187,5 @@ class RedisBackend(BroadcastBackend):
                 await self._publisher.publish(self._canary)
             except PublishFailed as error:
                 # The listener notices the silence; it decides.
-                logger.debug("pubsub_canary_not_published", reason=str(error))
+                log.debug("pubsub_canary_not_published", reason=described(error))
             await asyncio.sleep(self._timing.canary)

@@ -7,7 +7,7 @@ from graphql import FieldNode, GraphQLError
 from core import errors
 from core.db import is_away
 from core.errors import ErrorCode, Forbidden, NudgeError, RateLimited, Refusals, Unauthenticated
-from core.telemetry import logger
+from core.telemetry import described, logger
 
 log = logger(__name__)
 
@@ -83,10 +83,12 @@ def judged(error: GraphQLError, request_id: str) -> tuple[str, dict[str, Any]]:
     else:
         extensions = foreseen(cause)
     if cause is not None and is_away(cause):
-        log.warning("a field failed, as something is away", path=error.path, request_id=request_id, error=repr(cause))
+        log.warning(
+            "a field failed, as something is away", field=error.path, request_id=request_id, error=described(cause)
+        )
         return AWAY, {"code": INTERNAL, "retryAfter": AWAY_SECONDS}
     if extensions is None:
-        log.error("a field failed", path=error.path, request_id=request_id, exc_info=cause or error)
+        log.error("a field failed", field=error.path, request_id=request_id, exc_info=cause or error)
         return MASK, {"code": INTERNAL}
     return str(cause), extensions
 

@@ -8,7 +8,7 @@ from starlette.types import Message, Receive, Scope, Send
 from core.db import is_away
 from core.deadlines import deadline
 from core.settings import Environment
-from core.telemetry import logger, new_request_id
+from core.telemetry import described, logger, new_request_id
 from resolvers.context import RequestContext
 from resolvers.endpoint.answers import written
 from resolvers.endpoint.authentication import authenticate
@@ -142,7 +142,7 @@ def encoded(answer: Answer) -> bytes:
 def failure(error: Exception, request_id: str) -> Answer:
     """The masked answer to what failed outside of any field; logged."""
     if is_away(error):
-        log.warning("a request failed, as something is away", request_id=request_id, error=repr(error))
+        log.warning("a request failed, as something is away", request_id=request_id, error=described(error))
         shown = Refused(AWAY, code=INTERNAL, status=AWAY_STATUS, retry_after=AWAY_SECONDS)
     else:
         log.error("a request failed", request_id=request_id, exc_info=error)

@@ -9,7 +9,7 @@ from core.errors import ErrorCode, InvalidInput, Unauthenticated
 from core.permissions import Principal
 from core.pubsub import HubClosed, session_topic
 from core.supervision import end_all, supervise
-from core.telemetry import logger
+from core.telemetry import described, logger
 from services.runtime import Runtime
 
 FORBIDDEN = 4403
@@ -107,7 +107,7 @@ class Vigil:
         except Unauthenticated as refused:
             return str(refused) if token == self.token else None  # it was renewed meanwhile, and looked at anew
         except Exception as error:  # noqa: BLE001 - the token itself is good: an outage of ours closes no socket
-            log.warning("a socket's rights could not be looked at", error=repr(error))
+            log.warning("a socket's rights could not be looked at", error=described(error))
             return None
         return None if current.role == self.principal.role else "Your role has changed; connect again"
 

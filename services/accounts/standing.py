@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from core.db import ReadScope, first, kept, reading
 from core.permissions import Role, Tenant
-from core.telemetry import logger
+from core.telemetry import described, logger
 from models.organizations import User, UserSession
 
 CACHE_SECONDS = 60
@@ -91,7 +91,7 @@ class Standings:
         try:
             value: bytes | None = await self.redis.get(key)
         except (RedisError, OSError, TimeoutError) as error:
-            log.warning("session cache does not answer; asking the database", error=repr(error))
+            log.warning("session cache does not answer; asking the database", error=described(error))
             return None
         return value
 
@@ -100,11 +100,11 @@ class Standings:
         try:
             await self.redis.execute_command("EVAL", CORRECT, 1, key, value, ENDED, CACHE_SECONDS)  # type: ignore[no-untyped-call]
         except (RedisError, OSError, TimeoutError) as error:
-            log.warning("session cache does not answer", error=repr(error))
+            log.warning("session cache does not answer", error=described(error))
 
     async def remember(self, key: str, value: bytes, *, overwrite: bool) -> None:
         """Keep an answer for a minute."""
         try:
             await self.redis.set(key, value, ex=CACHE_SECONDS, nx=not overwrite)
         except (RedisError, OSError, TimeoutError) as error:
-            log.warning("session cache does not answer", error=repr(error))
+            log.warning("session cache does not answer", error=described(error))

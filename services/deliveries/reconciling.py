@@ -10,7 +10,7 @@ from sqlalchemy.orm import aliased
 
 from core.permissions import Tenant
 from core.pubsub import campaign_topic
-from core.telemetry import logger
+from core.telemetry import described, logger
 from core.unit_of_work import UnitOfWork, Work
 from integrations.mail import Mailer, SearchFailed
 from models.campaigns import Campaign, DeliveryStatus, EmailDelivery, OnDoubt
@@ -56,7 +56,9 @@ async def reconcile(work: Work, mailer: Mailer, tenant: Tenant, campaign_id: UUI
         try:
             found = await mailer.find(str(look.batch_id))
         except SearchFailed as error:
-            log.warning("no answer about a batch, asking again later", batch_id=str(look.batch_id), error=str(error))
+            log.warning(
+                "no answer about a batch, asking again later", batch_id=str(look.batch_id), error=described(error)
+            )
             continue
         async with work.begin(tenant) as uow:
             await settle(uow, campaign_id, look, found, grace_seconds=grace_seconds)

@@ -227,7 +227,7 @@ class Sender:
         else:
             wanted = found.retry_after_seconds if isinstance(found, NotSent) else None
             pause = self.patience.back_off(wanted)
-            log.warning("provider in trouble, slowing down", reason=found.reason, seconds=round(pause, 1))
+            log.warning("provider in trouble, slowing down", reason=type(found).__name__, seconds=round(pause, 1))
 
     async def pause(self, tenant: Tenant, campaign_id: UUID, reason: str) -> None:
         """Pause a campaign with a reason that a person can act on."""
@@ -237,4 +237,4 @@ class Sender:
         except CampaignConflict as conflict:
             log.info("campaign not paused", campaign_id=str(campaign_id), status=conflict.status)
         else:
-            log.error("campaign paused", campaign_id=str(campaign_id), reason=reason)
+            log.error("campaign paused; its statusReason says why", campaign_id=str(campaign_id))

@@ -13,7 +13,7 @@ from core.logstream import LogEntry, LogLost, LogMissing, LogStream, LogUnavaila
 from core.permissions import Tenant
 from core.pubsub import Hub, message_topic
 from core.supervision import restart_when_cancelled
-from core.telemetry import logger
+from core.telemetry import described, logger
 from core.unit_of_work import Work
 from integrations.language import LanguageModel, ModelRefused, ModelTimedOut, ModelUnavailable
 from models.conversations import MessageStatus, ReplyFailure
@@ -150,7 +150,7 @@ class Run:
             return Outcome(MessageStatus.CANCELLED)
         except tuple(FAILURES) as error:
             code, advice = next(FAILURES[kind] for kind in FAILURES if isinstance(error, kind))
-            log.info("reply failed", message=str(self.lease.reply.id), code=code, reason=repr(error))
+            log.info("reply failed", message=str(self.lease.reply.id), code=code, reason=described(error))
             return Outcome(MessageStatus.FAILED, code, f"{error} {advice}".strip())
         except (LeaseLost, StaleWriter):
             raise
@@ -179,7 +179,9 @@ class Run:
                         await self.renew()
                         renewed = clock()
                 except DATABASE_AWAY as error:
-                    log.warning("database away during a reply", message=str(self.lease.reply.id), reason=repr(error))
+                    log.warning(
+                        "database away during a reply", message=str(self.lease.reply.id), reason=described(error)
+                    )
                     if clock() >= renewed + LEASE_SECONDS:
                         raise LeaseLost(self.lease.reply.id) from error
 
@@ -251,7 +253,7 @@ class Run:
             try:
                 await writer.append(encode(Ended()))
             except (LogUnavailable, LogLost) as error:
-                log.warning("log not ended; readers look at the row", log=self.log_name, reason=repr(error))
+                log.warning("log not ended; readers look at the row", log=self.log_name, reason=described(error))
 
     async def salvage(self) -> tuple[LogWriter | None, str]:
         """The log, with the dead run shut out of it, and the text in it; neither when Redis has lost it."""

@@ -1,0 +1,64 @@
+"""Programs for test_processes: the commands as they are, with bugs whose errors hold all that they can get."""
+
+API = """
+import sys
+import core.telemetry
+import resolvers.contacts.changing as changing
+import routes.unsubscribe, routes.webhooks
+
+async def fail(*args, **options):
+    local = args, options
+    raise RuntimeError(f"{args} {options}")
+
+def fail_at_once(*args, **options):
+    raise KeyError(repr((args, options)))
+
+receive = routes.webhooks.receive
+async def receive_or_fail(work, payload, **options):
+    if "bug" in payload:
+        await fail(payload)
+    await receive(work, payload, **options)
+
+read_link = routes.unsubscribe.read_link
+changing.contacts.create = fail
+routes.webhooks.receive = receive_or_fail
+routes.unsubscribe.read_link = lambda *given: fail_at_once(given) if "bug" in given[1] else read_link(*given)
+import cli
+cli.main()
+"""
+
+WORKER = """
+import asyncio
+import jobs.deliveries, jobs.sweeper
+
+def fail(*args):
+    local = args
+    raise KeyError(repr(args))
+
+async def never_looked_at(*args):
+    fail(*args)
+
+jobs.deliveries.campaign_of = lambda ids: fail(PLANTED, ids)
+tend = jobs.sweeper.tend
+async def tend_or_fail(*args):
+    asyncio.create_task(never_looked_at(PLANTED))
+    asyncio.get_running_loop().call_soon(fail, PLANTED)
+    return await tend(*args)
+jobs.sweeper.tend = tend_or_fail
+apply_everything = jobs.deliveries.apply_everything
+async def apply_or_fail(*args):
+    fail(PLANTED, args)
+jobs.deliveries.apply_everything = apply_or_fail
+import cli
+cli.main()
+"""
+
+CRASH = """
+import app
+def fail(settings):
+    local = settings
+    raise RuntimeError(PLANTED)
+app.build = fail
+import cli
+cli.main()
+"""
