@@ -340,12 +340,12 @@ def main() -> None:
         fail(str(error))
     except SupervisedTaskEnded as error:
         fail(f"{error} Start it again.", code=1)
-    except Exception as error:  # noqa: BLE001 - logged, and the exit code tells
+    except Exception as error:
         reason = outage(error)
-        if reason is not None:
-            fail(f"{reason}.")
-        telemetry.logger("nudge").critical("the command failed", exc_info=error)
-        sys.exit(1)
+        if reason is None:
+            sys.excepthook = telemetry.tell_uncaught  # typer has put its own in the place, which shows messages
+            raise
+        fail(f"{reason}.")
 
 
 def outage(error: Exception) -> str | None:

@@ -89,9 +89,13 @@ class RateLimited(Exception):
         self.retry_after = retry_after
 
 
-class UnsafeDatabase(Exception):
+class OperatorError(Exception):
+    """What an operator has to mend. The message is logged: it names settings and servers, no secret and no data."""
+
+
+class UnsafeDatabase(OperatorError):
     """The process must not start on this database; the message lists every reason."""
 
 
-class ServerUnusable(Exception):
+class ServerUnusable(OperatorError):
     """A server that a command needs cannot be used; the message says which, why, and what to do."""

@@ -13,6 +13,8 @@ from types import TracebackType
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from core.errors import OperatorError
+
 ROOT = f"{Path(__file__).parents[1]}/"
 MAX_FRAMES = 20
 MAX_ERRORS = 6
@@ -56,6 +58,8 @@ def safe_words(error: BaseException) -> str:
         return " ".join([state, *(name for name in names if isinstance(name, str))])
     if isinstance(error, OSError):
         return f"[Errno {error.errno}] {error.strerror}"[:MAX_WORDS] if error.errno is not None else ""
+    if isinstance(error, OperatorError):
+        return str(error)[: 5 * MAX_WORDS]
     return " ".join(str(error).split())[:MAX_WORDS] if isinstance(error, HARMLESS) else ""
 
 

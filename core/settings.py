@@ -15,6 +15,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, V
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
+from core.errors import OperatorError
 from core.redaction import basic
 from core.setting_types import (
     DatabaseUrl,
@@ -275,7 +276,7 @@ class Settings(BaseSettings):
         return self.api.cors_origins or ([] if self.production else ["*"])
 
 
-class SettingsInvalid(Exception):
+class SettingsInvalid(OperatorError):
     """A setting is missing or does not fit; the message names the environment variable."""
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import Any, TypeVar
 
+from core.errors import OperatorError
 from core.telemetry import described, logger
 
 T = TypeVar("T")
@@ -21,7 +22,7 @@ INSISTENCE_SECONDS = 0.5
 log = logger(__name__)
 
 
-class SupervisedTaskEnded(Exception):
+class SupervisedTaskEnded(OperatorError):
     """A task that the process cannot do without has ended for good: the process has to be started again."""
 
 

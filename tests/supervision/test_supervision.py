@@ -177,7 +177,7 @@ async def test_failures_are_told_and_tried_again() -> None:
     with capture_logs() as logs:
         await supervise("work", run, backoff=QUICK, expected=(OSError,))
     assert [entry["log_level"] for entry in logs] == ["warning", "warning", "error"]
-    assert [entry.get("reason") for entry in logs] == ["ConnectionError: away"] * 2 + [None]
+    assert [entry.get("reason") for entry in logs] == ["ConnectionError"] * 2 + [None]
     assert logs[2]["exc_info"] is True
 
 
