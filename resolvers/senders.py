@@ -109,5 +109,5 @@ class SenderMutations:
         becomes the default.
         """
         async with info.context.work() as uow:
-            row = await senders.delete(uow, uuid_of("Sender", input.sender_id))
+            row = await senders.delete(uow, info.context.runtime.sender_policy, uuid_of("Sender", input.sender_id))
         return DeleteSenderPayload(deleted_sender_id=global_id("Sender", row.id), sender=sender_of(info.context, row))

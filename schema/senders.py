@@ -38,7 +38,8 @@ class Sender(Node):
         description="When the mailbox agreed; null as long as it has not."
     )
     is_default: bool = strawberry.field(
-        description="Whether campaigns without a sender go out from it: the first one confirmed, until another is."
+        description="Whether campaigns without a sender go out from it: the first one confirmed, until another is "
+        "made it. In development the first one added, until one is confirmed."
     )
     created_at: DateTime = strawberry.field(description="When it was added.")
 
@@ -60,7 +61,8 @@ class CreateSenderInput:
         description="What recipients read beside the address: 1 to 100 characters, with it at most 255 bytes."
     )
     make_default: bool = strawberry.field(
-        default=False, description="Make it the default sender: at once where it is confirmed, else when it is."
+        default=False,
+        description="Make it the default sender: at once where it is confirmed, or in development, else when it is.",
     )
 
 

@@ -11,7 +11,7 @@ from resolvers.nodes import fetches
 from schema.campaigns.deliveries import Delivery, ResolveDeliveryInput, ResolveDeliveryPayload
 from schema.nodes import uuid_of
 from services import campaigns
-from services.deliveries import listing, resolving
+from services.deliveries import listing
 
 
 @fetches("Delivery", Permission.CONTACT_READ)
@@ -28,11 +28,13 @@ class DeliveryMutations:
         """Decide about a delivery that is UNKNOWN or FAILED: it may have been sent, and nobody can tell.
 
         Look at the provider's own records before SEND_AGAIN. INVALID_STATE when the delivery was settled meanwhile,
-        or when SEND_AGAIN is asked of a cancelled campaign. The audit log has who decided what.
+        or when SEND_AGAIN is asked of a cancelled campaign; in production SENDER_NOT_CONFIRMED when it is asked of
+        one whose sender was deleted. The audit log has who decided what.
         """
         async with info.context.work() as uow:
-            row = await resolving.resolve(uow, uuid_of("Delivery", input.delivery_id), input.as_)
-            campaign = await campaigns.demand(uow, row.campaign_id)
+            row, campaign = await campaigns.resolve_delivery(
+                uow, uuid_of("Delivery", input.delivery_id), input.as_, policy=info.context.runtime.sender_policy
+            )
         return ResolveDeliveryPayload(
             delivery=delivery_of(info.context, row), campaign=campaign_of(info.context, campaign)
         )

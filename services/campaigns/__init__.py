@@ -21,7 +21,7 @@ from services.campaigns.reading import (
     list_recent,
     read_contents,
 )
-from services.campaigns.sending import cancel, pause, resume, schedule, send, unschedule
+from services.campaigns.sending import cancel, pause, resolve_delivery, resume, schedule, send, unschedule
 from services.campaigns.testing import Proof, ProviderRefused, accepted_of, note_test, prepare_test, send_test
 from services.campaigns.validating import CampaignNotSendable, Validation, validate
 from services.campaigns.watching import watch_progress
@@ -60,6 +60,7 @@ __all__ = [
     "prepare_test",
     "read_audiences",
     "read_contents",
+    "resolve_delivery",
     "resume",
     "schedule",
     "send",

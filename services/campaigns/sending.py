@@ -8,13 +8,15 @@ from uuid import UUID
 from core import clock
 from core.errors import InvalidInput
 from core.unit_of_work import UnitOfWork
-from models.campaigns import CampaignStatus
+from models.campaigns import CampaignStatus, DeliveryResolution
 from services import audit, idempotency, senders
 from services.campaigns.reading import CampaignRow, demand
 from services.campaigns.validating import demand_sendable
+from services.deliveries import listing, resolving
+from services.deliveries.listing import DeliveryRow
 from services.deliveries.states import move
 from services.deliveries.work import PrepareCampaign, SendBatches, TendCampaign
-from services.senders import SenderPolicy
+from services.senders import SenderNotConfirmed, SenderPolicy
 
 FARTHEST: Final = timedelta(days=366)
 
@@ -84,6 +86,33 @@ async def unschedule(uow: UnitOfWork, campaign_id: UUID | None) -> CampaignRow:
     await move(uow, campaign.id, CampaignStatus.DRAFT, scheduled_at=None, from_sender_id=None, from_header=None)
     await audit.record(uow, "campaign.unscheduled", campaign.id)
     return await demand(uow, campaign.id)
+
+
+async def resolve_delivery(
+    uow: UnitOfWork, delivery_id: UUID | None, resolution: DeliveryResolution, *, policy: SenderPolicy
+) -> tuple[DeliveryRow, CampaignRow]:
+    """Decide about a delivery in doubt; it and its campaign as they are then.
+
+    Raises what `resolving.resolve` raises, or `SenderNotConfirmed` for sending it again from a deleted sender.
+    """
+    found = await listing.require(uow, delivery_id)
+    if resolution is DeliveryResolution.SEND_AGAIN:
+        await _hold_settled(uow, await demand(uow, found.campaign_id), policy)
+    row = await resolving.resolve(uow, found.id, resolution)
+    return row, await demand(uow, found.campaign_id)
+
+
+async def _hold_settled(uow: UnitOfWork, campaign: CampaignRow, policy: SenderPolicy) -> None:
+    """Keep the sender of a campaign that is sent again from being deleted; raises when it was."""
+    chosen = senders.settled(policy, campaign.from_header, campaign.from_sender_id)
+    if chosen is not None:
+        await senders.hold(uow, chosen)
+    elif policy.confirmed_only:
+        raise SenderNotConfirmed(
+            "The sender of the campaign was deleted.",
+            field=("input", "as"),
+            suggestion="Decide SENT or NOT_SENT, or send the contact a copy of the campaign (`duplicateCampaign`).",
+        )
 
 
 async def _settle_sender(uow: UnitOfWork, campaign: CampaignRow, policy: SenderPolicy) -> dict[str, Any]:

@@ -78,7 +78,8 @@ async def prepare_test(
     await _demand_not_suppressed(reads, norms)
     if policy.confirmed_only:
         await _demand_known(reads, norms)
-    header = campaign.from_header or (await senders.choose(reads, policy, campaign.sender_id)).header
+    chosen = senders.settled(policy, campaign.from_header, campaign.from_sender_id)
+    chosen = chosen or await senders.choose(reads, policy, campaign.sender_id)
     content = await demand_texts(reads, campaign)
     link = f"{public_url}/u/test"  # no token, so the page answers that the link is not valid
     message = await previews.render(
@@ -94,7 +95,7 @@ async def prepare_test(
     )
     return Proof(
         campaign_id=campaign.id,
-        sender=header,
+        sender=chosen.header,
         to=list(norms.values()),
         message=message,
         unsubscribe_url=link,

@@ -86,9 +86,15 @@ async def reserve_due(uow: UnitOfWork) -> Look | None:
     )
     if not first or first[0].batch_id is None:
         return None
+    # What another worker has locked is left to it: each would wait for the other's rows.
+    unlocked = (
+        select(OutboxMessage.id)
+        .where(*in_doubt, OutboxMessage.batch_id == first[0].batch_id)
+        .with_for_update(skip_locked=True)
+    )
     rows = await uow.rows(
         update(OutboxMessage)
-        .where(*in_doubt, OutboxMessage.batch_id == first[0].batch_id)
+        .where(OutboxMessage.id.in_(unlocked))
         .values(due_at=now_plus(RESERVED_SECONDS))
         .returning(OutboxMessage.id, OutboxMessage.looks, OutboxMessage.due_at)
     )

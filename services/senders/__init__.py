@@ -11,7 +11,7 @@ from services.senders.confirming import (
     find_confirmation,
     read_request,
 )
-from services.senders.policy import From, SenderNotConfirmed, SenderPolicy, choose, hold, sender_policy
+from services.senders.policy import From, SenderNotConfirmed, SenderPolicy, choose, hold, sender_policy, settled
 from services.senders.reading import (
     SenderRow,
     by_ids,
@@ -50,4 +50,5 @@ __all__ = [
     "page",
     "read_request",
     "sender_policy",
+    "settled",
 ]

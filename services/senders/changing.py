@@ -17,7 +17,7 @@ from services import addresses, audit, outbox
 from services.addresses import Address
 from services.senders.addressing import check_name
 from services.senders.policy import SenderPolicy
-from services.senders.reading import COLUMNS, SENDER_FIELD, SenderRow, demand
+from services.senders.reading import COLUMNS, SENDER_FIELD, SenderRow, demand, get_default
 
 MAX_SENDERS: Final = 100
 TOKEN_LIFE: Final = timedelta(days=3)
@@ -60,8 +60,8 @@ async def create(
 ) -> SenderRow:
     """Add a sender, or rename the one of this address; one that is not confirmed is sent a confirmation.
 
-    With `make_default` it becomes the default, at the latest when it is confirmed. Raises `NudgeError` with
-    LIMIT_EXCEEDED for too many senders, or too many confirmations.
+    The first that may be sent from becomes the default, and any with `make_default`, at the latest when it is
+    confirmed. Raises `NudgeError` with LIMIT_EXCEEDED for too many senders, or too many confirmations.
     """
     await lock(uow)
     rows = await uow.rows(select(*COLUMNS).where(Sender.email_norm == address.norm).with_for_update())
@@ -71,16 +71,18 @@ async def create(
     if row.confirmed_at is None:
         await _demand_patience(uow, policy, row.id)
         await outbox.put(uow, OutboxKind.SENDER_CONFIRMATION, row.id, row.email, expires_in=DAY)
-    elif make_default:
+    may_send = row.confirmed_at is not None or not policy.confirmed_only
+    if may_send and (make_default or await get_default(uow) is None):
         row = await make_it_default(uow, row.id)
     await audit.record(uow, "sender.created", row.id, {"email": row.email, "name": name, "again": known is not None})
     return row
 
 
-async def delete(uow: UnitOfWork, sender_id: UUID | None) -> SenderRow:
+async def delete(uow: UnitOfWork, policy: SenderPolicy, sender_id: UUID | None) -> SenderRow:
     """Delete a sender; drafts that chose it go out from the default sender. The sender as it was.
 
-    After the default one the sender that was confirmed first is the default. Raises `NotFound` or `SenderInUse`.
+    After the default one the sender that was confirmed first is the default; where none needs to be confirmed and
+    none is, the one that was added first. Raises `NotFound` or `SenderInUse`.
     """
     await lock(uow)
     row = await demand(uow, sender_id)
@@ -96,7 +98,7 @@ async def delete(uow: UnitOfWork, sender_id: UUID | None) -> SenderRow:
         )
     await uow.execute(delete_from(Sender).where(Sender.id == row.id))
     if row.is_default:
-        await choose_default(uow)
+        await choose_default(uow, policy)
     await audit.record(uow, "sender.deleted", row.id, {"email": row.email})
     return row
 
@@ -108,7 +110,7 @@ async def lock(uow: UnitOfWork) -> None:
 
 
 async def make_it_default(uow: UnitOfWork, sender_id: UUID) -> SenderRow:
-    """Make a confirmed sender the default, in place of the one before."""
+    """Make a sender the default, in place of the one before."""
     await uow.execute(update(Sender).where(Sender.is_default, Sender.id != sender_id).values(is_default=False))
     rows = await uow.rows(
         update(Sender)
@@ -119,11 +121,12 @@ async def make_it_default(uow: UnitOfWork, sender_id: UUID) -> SenderRow:
     return SenderRow._make(rows[0])
 
 
-async def choose_default(uow: UnitOfWork) -> None:
-    """Make the sender that was confirmed first the default, if there is any."""
-    first = await uow.rows(
-        select(Sender.id).where(Sender.confirmed_at.is_not(None)).order_by(Sender.confirmed_at, Sender.id).limit(1)
-    )
+async def choose_default(uow: UnitOfWork, policy: SenderPolicy) -> None:
+    """Make the sender that was confirmed first the default, if there is any that may be sent from."""
+    candidates = select(Sender.id).order_by(Sender.confirmed_at, Sender.id).limit(1)
+    if policy.confirmed_only:
+        candidates = candidates.where(Sender.confirmed_at.is_not(None))
+    first = await uow.rows(candidates)
     if first:
         await make_it_default(uow, first[0].id)
 

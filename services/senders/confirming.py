@@ -111,7 +111,7 @@ async def find_confirmation(system: SystemScope, token: str) -> tuple[Tenant, UU
 
 
 async def confirm(uow: UnitOfWork, token: str) -> SenderRow:
-    """Use a token of the tenant, once: its sender is confirmed, and becomes the default if there is none.
+    """Use a token of the tenant, once: its sender is confirmed, and becomes the default if no confirmed one is.
 
     Raises `TokenInvalid`.
     """
@@ -137,7 +137,8 @@ async def confirm(uow: UnitOfWork, token: str) -> SenderRow:
     )
     *values, wanted = rows[0]
     row = SenderRow._make(values)
-    if wanted or await first(uow, select(Sender.id).where(Sender.is_default)) is None:
+    confirmed_default = select(Sender.id).where(Sender.is_default, Sender.confirmed_at.is_not(None))
+    if wanted or await first(uow, confirmed_default) is None:
         row = await make_it_default(uow, sender_id)
     await audit.record(uow, "sender.confirmed", row.id, {"email": row.email})
     return row

@@ -68,6 +68,16 @@ async def hold(uow: UnitOfWork, chosen: From) -> From:
     return chosen
 
 
+def settled(policy: SenderPolicy, header: str | None, sender_id: UUID | None) -> From | None:
+    """Of whom a campaign was scheduled or sent, if it may be sent so still.
+
+    None for a draft and, where senders must be confirmed, for one whose sender was deleted since.
+    """
+    if header is None or (policy.confirmed_only and sender_id is None):
+        return None
+    return From(header=header, sender_id=sender_id)
+
+
 async def choose(reads: Reads, policy: SenderPolicy, sender_id: UUID | None) -> From:
     """Whom to send from: the sender that was chosen, else the organisation's default one, else the fallback.
 

@@ -7,12 +7,12 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from core.ids import encode_global_id
 from core.permissions import Principal
 from core.settings import Environment
-from models.campaigns import Campaign, CampaignStatus
+from models.campaigns import Campaign, CampaignStatus, DeliveryResolution, DeliveryStatus, EmailDelivery
 from services import campaigns, pages, senders
 from services.campaigns import CampaignRow
 from services.deliveries.composing import load_mail
@@ -20,7 +20,7 @@ from services.deliveries.preparing import prepare
 from services.deliveries.sending import Sender
 from services.deliveries.sweeping import tend
 from services.runtime import Runtime
-from services.senders import SenderInUse, SenderPolicy, sender_policy
+from services.senders import SenderInUse, SenderNotConfirmed, SenderPolicy, sender_policy
 from tests import factories
 from tests.campaigns.calls import DUPLICATE, asked, refused
 from tests.client import ApiClient
@@ -231,7 +231,7 @@ async def test_a_sender_in_use_stays(runtime: Runtime, status: str) -> None:
 async def delete(runtime: Runtime, principal: Principal, sender_id: UUID) -> None:
     """Delete a sender."""
     async with runtime.work.begin(principal.tenant) as uow:
-        await senders.delete(uow, sender_id)
+        await senders.delete(uow, POLICY, sender_id)
 
 
 @pytest.mark.parametrize("status", ["draft", "sent", "sent_with_issues", "cancelled", "failed"])
@@ -246,6 +246,62 @@ async def test_a_sender_that_no_campaign_waits_for_goes(runtime: Runtime, status
     row = await campaigns.get(runtime.reads(principal.tenant), campaign_id)
     assert row is not None
     assert (row.sender_id, row.from_sender_id, row.from_header) == (None, None, "Acme <a@b.example>")
+
+
+async def held(runtime: Runtime, principal: Principal, campaign_id: UUID) -> UUID:
+    """Send a campaign to its one recipient, and end it with the message in doubt; the delivery's id."""
+    await send(runtime, principal, campaign_id)
+    assert await prepare(runtime.work, principal.tenant, campaign_id)
+    async with runtime.work.begin(principal.tenant) as uow:
+        await uow.execute(update(EmailDelivery).values(status=DeliveryStatus.FAILED))
+    await tend(runtime.work, principal.tenant, campaign_id)
+    (row,) = await runtime.reads(principal.tenant).rows(select(EmailDelivery.id))
+    return UUID(str(row.id))
+
+
+async def resolve(
+    runtime: Runtime, principal: Principal, delivery_id: UUID, resolution: DeliveryResolution
+) -> CampaignStatus:
+    """Decide about a delivery under production's rules; how its campaign stands then."""
+    async with runtime.work.begin(principal.tenant) as uow:
+        _, campaign = await campaigns.resolve_delivery(uow, delivery_id, resolution, policy=POLICY)
+    return campaign.status
+
+
+async def test_nothing_goes_out_again_from_a_sender_that_was_deleted(runtime: Runtime) -> None:
+    """Neither a message in doubt nor a test of the campaign; the decision that sends nothing is taken."""
+    principal, sender_id, campaign_id = await sendable(runtime)
+    delivery_id = await held(runtime, principal, campaign_id)
+    assert await resolve(runtime, principal, delivery_id, DeliveryResolution.NOT_SENT) == "sent_with_issues"
+    await delete(runtime, principal, sender_id)
+    with pytest.raises(SenderNotConfirmed) as refusal:
+        await resolve(runtime, principal, delivery_id, DeliveryResolution.SEND_AGAIN)
+    assert (refusal.value.field, bool(refusal.value.suggestion)) == (("input", "as"), True)
+    assert await resolve(runtime, principal, delivery_id, DeliveryResolution.NOT_SENT) == "sent_with_issues"
+    other = await factories.sender(runtime, principal, default=True)
+    row = (await senders.by_ids(runtime.reads(principal.tenant), [other]))[other]
+    proof = await campaigns.prepare_test(
+        runtime.reads(principal.tenant),
+        campaign_id,
+        [row.email],
+        contact={},
+        policy=POLICY,
+        public_url="https://nudge.example",
+    )
+    assert row.email in proof.sender
+
+
+async def test_a_sender_stays_while_a_message_is_sent_again(runtime: Runtime) -> None:
+    """A deletion that comes while the decision is not yet committed sees it, and is refused."""
+    principal, sender_id, campaign_id = await sendable(runtime)
+    delivery_id = await held(runtime, principal, campaign_id)
+    async with runtime.work.begin(principal.tenant) as uow:
+        await campaigns.resolve_delivery(uow, delivery_id, DeliveryResolution.SEND_AGAIN, policy=POLICY)
+        deleting = asyncio.create_task(delete(runtime, principal, sender_id))
+        done, _ = await asyncio.wait([deleting], timeout=0.5)
+        assert not done
+    with pytest.raises(SenderInUse):
+        await deleting
 
 
 async def test_deleting_waits_for_who_is_sending(runtime: Runtime) -> None:
@@ -264,7 +320,7 @@ async def test_sending_waits_for_who_is_deleting(runtime: Runtime) -> None:
     """A send that comes while its sender is being deleted is refused with words to act on, not with a failure."""
     principal, sender_id, campaign_id = await sendable(runtime)
     async with runtime.work.begin(principal.tenant) as uow:
-        await senders.delete(uow, sender_id)
+        await senders.delete(uow, POLICY, sender_id)
         sending = asyncio.create_task(send(runtime, principal, campaign_id))
         done, _ = await asyncio.wait([sending], timeout=0.5)
         assert not done

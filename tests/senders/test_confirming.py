@@ -16,6 +16,7 @@ from models.organizations import Organization, User
 from models.outbox import OutboxMessage
 from models.records import AuditEvent
 from models.senders import SenderConfirmation
+from services import campaigns
 from services.runtime import Runtime
 from tests import factories
 from tests.campaigns.calls import TEST, VALIDATE, asked, gid, order
@@ -256,6 +257,30 @@ async def test_in_development_nothing_waits_for_a_confirmation(development: Hous
     assert (await asked(api, order("send"), campaignId=chosen))["campaign"]["status"] == "PREPARING"
     await development.deliver(principal)
     assert len(await development.mails(email)) == 2
+
+
+async def test_in_development_the_first_sender_is_the_default(development: House) -> None:
+    """Campaigns without a sender go out from it until another is made the default, at once, or one is confirmed."""
+    principal, api = await development.owner()
+    one, two, three = [address() for _ in range(3)]
+
+    async def default() -> list[str]:
+        return [email for email, sender in (await listed(api)).items() if sender["isDefault"]]
+
+    assert (await create(api, one))["isDefault"]
+    assert not (await create(api, two))["isDefault"]
+    await factories.contacts(development.runtime, principal, 1)
+    campaign_id = await factories.campaign(development.runtime, principal)
+    await asked(api, order("send"), campaignId=gid(campaign_id))
+    row = await campaigns.get(development.runtime.reads(principal.tenant), campaign_id)
+    assert row is not None
+    assert row.from_header == f"Acme <{one}>"
+    made = await create(api, two, makeDefault=True)
+    assert (made["isDefault"], made["confirmedAt"], await default()) == (True, None, [two])
+    await asked(api, DELETE, senderId=made["id"])
+    assert await default() == [one]
+    await confirmed(development, api, principal, three)
+    assert await default() == [three]
 
 
 async def test_validation_and_scheduling_ask_for_the_sender_too(production: House) -> None:
