@@ -89,7 +89,8 @@ class SenderMutations:
         """
         runtime = info.context.runtime
         address, name = senders.check_sender(input.email, input.name)
-        await runtime.mail_limits.confirmations.count(address.norm)
+        if await senders.needs_confirmation(info.context.reads, runtime.sender_policy, address):
+            await runtime.mail_limits.confirmations.count(address.norm)
         async with info.context.work() as uow:
             row = await senders.create(uow, runtime.sender_policy, address, name, make_default=input.make_default)
         return CreateSenderPayload(sender=sender_of(info.context, row))

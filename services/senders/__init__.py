@@ -1,7 +1,7 @@
 """Senders: the addresses that an organisation sends from, each confirmed by its own mailbox."""
 
 from services.senders.addressing import from_header
-from services.senders.changing import SenderInUse, check_sender, create, delete
+from services.senders.changing import SenderInUse, check_sender, create, delete, needs_confirmation
 from services.senders.confirming import (
     PATH,
     Request,
@@ -47,6 +47,7 @@ __all__ = [
     "from_header",
     "get_default",
     "hold",
+    "needs_confirmation",
     "page",
     "read_request",
     "sender_policy",

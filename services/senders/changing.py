@@ -7,6 +7,7 @@ from uuid import UUID
 from sqlalchemy import delete as delete_from
 from sqlalchemy import func, insert, or_, select, update
 
+from core.db import Reads
 from core.errors import ErrorCode, InvalidInput, NudgeError, Refusals
 from core.ids import new_id
 from core.unit_of_work import UnitOfWork
@@ -53,6 +54,18 @@ def check_sender(email: str, name: str) -> tuple[Address, str]:
     if errors or address is None:
         raise Refusals(errors)
     return address, checked
+
+
+async def needs_confirmation(reads: Reads, policy: SenderPolicy, address: Address) -> bool:
+    """Whether `create` would send the address a confirmation.
+
+    Raises `NudgeError` with LIMIT_EXCEEDED where it would refuse to, as it was sent too many.
+    """
+    known = await reads.rows(select(Sender.id, Sender.confirmed_at).where(Sender.email_norm == address.norm))
+    if known and known[0].confirmed_at is not None:
+        return False
+    await _demand_patience(reads, policy, known[0].id if known else None)
+    return True
 
 
 async def create(
@@ -165,17 +178,18 @@ async def _rename(uow: UnitOfWork, known: SenderRow, name: str, *, make_default:
     return SenderRow._make(rows[0])
 
 
-async def _demand_patience(uow: UnitOfWork, policy: SenderPolicy, sender_id: UUID) -> None:
-    """Raise when the sender, or the organisation, has been sent enough for now."""
+async def _demand_patience(reads: Reads, policy: SenderPolicy, sender_id: UUID | None) -> None:
+    """Raise when the sender, if it is known, or the organisation has been sent enough for now."""
     kind = OutboxKind.SENDER_CONFIRMATION
-    if policy.pause and await outbox.count_recent(uow, kind, policy.pause, target_id=sender_id):
+    paused = sender_id is not None and policy.pause
+    if paused and await outbox.count_recent(reads, kind, policy.pause, target_id=sender_id):
         raise InvalidInput(
             "This address was sent a confirmation a moment ago.",
             field=("input", "email"),
             code=ErrorCode.LIMIT_EXCEEDED,
             suggestion="Look for it in the mailbox, and in its spam folder; after a minute another can be sent.",
         )
-    if await outbox.count_recent(uow, kind, DAY) >= policy.per_day:
+    if await outbox.count_recent(reads, kind, DAY) >= policy.per_day:
         raise InvalidInput(
             f"An organization may have {policy.per_day} confirmations sent in a day.",
             field=("input", "email"),
