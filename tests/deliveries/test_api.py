@@ -7,7 +7,6 @@ from uuid import UUID
 
 import pytest
 from sqlalchemy import select, text, update
-from sqlalchemy.dialects import postgresql
 
 from core.ids import encode_global_id, new_id
 from core.permissions import ROLE_PERMISSIONS, Permission, Principal, Role
@@ -478,27 +477,22 @@ async def test_counters_follow_a_decision(
 
 
 @pytest.mark.parametrize(
-    ("statuses", "condition"),
+    ("statuses", "index"),
     [
-        ({DeliveryStatus.REJECTED, DeliveryStatus.FAILED}, "is_exceptional"),
-        ({DeliveryStatus.UNKNOWN}, "is_open"),
+        ({DeliveryStatus.REJECTED, DeliveryStatus.FAILED}, "ix_email_deliveries_exceptional"),
+        ({DeliveryStatus.UNKNOWN}, "ix_email_deliveries_open"),
     ],
 )
 async def test_a_few_among_a_million_are_found_by_a_partial_index(
-    runtime: Runtime, statuses: set[DeliveryStatus], condition: str
+    runtime: Runtime, statuses: set[DeliveryStatus], index: str
 ) -> None:
-    """The filter holds the index's condition in its own form, so that PostgreSQL need not check it row by row."""
-    owner, _, campaign_id = await sending(runtime, 1)
+    """The filter holds the index's condition as the catalogue has it: PostgreSQL uses a partial index only then."""
+    owner = await factories.organization(runtime)
     wanted = listing.DeliveryFilter(statuses=frozenset(statuses))
-    statement = listing.select_deliveries().where(*listing.matching(runtime.reads(owner.tenant), campaign_id, wanted))
-    async with runtime.work.begin(owner.tenant) as uow:
-        await uow.execute(text("SET LOCAL enable_seqscan = off"))
-        written = statement.compile(
-            dialect=postgresql.dialect(),  # type: ignore[no-untyped-call]
-            compile_kwargs={"literal_binds": True},
+    parts = [str(part) for part in listing.matching(runtime.reads(owner.tenant), new_id(), wanted)]
+    async with runtime.engine.connect() as connection:
+        condition = await connection.scalar(
+            text("SELECT pg_get_expr(indpred, indrelid) FROM pg_index WHERE indexrelid = cast(:index AS regclass)"),
+            {"index": index},
         )
-        assert f"AND email_deliveries.{condition}" in str(written)
-        result = await uow.execute(text(f"EXPLAIN {written}"))
-        plan = "\n".join(result.scalars())
-    assert "Index Scan" in plan or "Index Cond" in plan
-    assert condition not in plan
+    assert f"email_deliveries.{condition}" in parts
