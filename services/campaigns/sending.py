@@ -95,11 +95,11 @@ async def resolve_delivery(
 
     Raises what `resolving.resolve` raises, or `SenderNotConfirmed` for sending it again from a deleted sender.
     """
-    found = await listing.require(uow, delivery_id)
     if resolution is DeliveryResolution.SEND_AGAIN:
+        found = await listing.require(uow, delivery_id)
         await _hold_settled(uow, await demand(uow, found.campaign_id), policy)
-    row = await resolving.resolve(uow, found.id, resolution)
-    return row, await demand(uow, found.campaign_id)
+    row = await resolving.resolve(uow, delivery_id, resolution)
+    return row, await demand(uow, row.campaign_id)
 
 
 async def _hold_settled(uow: UnitOfWork, campaign: CampaignRow, policy: SenderPolicy) -> None:

@@ -16,7 +16,7 @@ from models.campaigns import (
 )
 from services import audit
 from services.deliveries.issues import summarize_issues
-from services.deliveries.listing import DELIVERY_FIELD, DeliveryRow, require
+from services.deliveries.listing import COLUMNS, DELIVERY_FIELD, DeliveryRow, require
 from services.deliveries.states import lock_campaign, move
 from services.deliveries.work import SendBatches, TendCampaign
 
@@ -59,7 +59,7 @@ async def resolve(uow: UnitOfWork, delivery_id: UUID | None, resolution: Deliver
             field=("input", "as"),
             suggestion="Decide SENT or NOT_SENT, or send the contact a copy of the campaign (`duplicateCampaign`).",
         )
-    await change(uow, found, resolution)
+    row = await change(uow, found, resolution)
     await audit.record(
         uow,
         "delivery.resolved",
@@ -67,12 +67,12 @@ async def resolve(uow: UnitOfWork, delivery_id: UUID | None, resolution: Deliver
         {"campaign": str(found.campaign_id), "from": found.status, "as": str(resolution)},
     )
     await follow(uow, found.campaign_id, campaign, resolution)
-    return await require(uow, found.id)
+    return row
 
 
-async def change(uow: UnitOfWork, found: DeliveryRow, resolution: DeliveryResolution) -> None:
+async def change(uow: UnitOfWork, found: DeliveryRow, resolution: DeliveryResolution) -> DeliveryRow:
     """Change the row where it is still in doubt; raises `DeliveryNotInDoubt` where it is not, or no longer."""
-    result = await uow.execute(
+    rows = await uow.rows(
         update(EmailDelivery)
         .where(
             EmailDelivery.organization_id == uow.tenant.organization_id,
@@ -81,14 +81,16 @@ async def change(uow: UnitOfWork, found: DeliveryRow, resolution: DeliveryResolu
             EmailDelivery.status.in_([str(status) for status in IN_DOUBT]),
         )
         .values(looks=0, next_look_at=None, lease_token=None, lease_until=None, **CHANGES[resolution])
+        .returning(*COLUMNS)
     )
-    if not result.rowcount:
+    if not rows:
         now = await require(uow, found.id)
         raise DeliveryNotInDoubt(
             f"The delivery is {now.status}.",
             field=DELIVERY_FIELD,
             suggestion="Only a delivery that is UNKNOWN or FAILED can be resolved.",
         )
+    return DeliveryRow._make(rows[0])
 
 
 async def follow(
