@@ -7,6 +7,7 @@ from contextlib import aclosing, asynccontextmanager
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
+from core.deadlines import deadline
 from core.telemetry import described, logger
 from integrations.completions import Completion, failure
 from integrations.event_stream import EventStream, Mark, StreamTooLarge
@@ -95,20 +96,33 @@ async def events(
     clock = asyncio.get_running_loop().time
     source, ends = EventStream(), math.inf
     async with client.chat.completions.with_streaming_response.create(**request) as response:
-        async for part in response.iter_bytes():
+        parts = response.iter_bytes()
+        while not completion.is_done and clock() < ends and (part := await next_part(parts, ends - clock())):
             for event in source.feed(part):
                 if event is Mark.DONE:
                     completion.is_done = True
                     break
                 yield event
                 ends = clock() + USAGE_SECONDS if completion.is_finished else math.inf
-            if completion.is_done or clock() > ends:
-                break
     for event in source.finish():
         if not completion.is_done:
             yield event
     if source.unreadable:
         log.warning("model's stream held what is no JSON", model=completion.model, events=source.unreadable)
+
+
+async def next_part(parts: AsyncIterator[bytes], seconds: float) -> bytes:
+    """The next bytes that are not empty; none at the end, or when the time is over."""
+    limit = None if seconds == math.inf else seconds
+    try:
+        async with deadline(limit):
+            async for part in parts:
+                if part:
+                    return part
+    except TimeoutError:
+        if limit is None:
+            raise
+    return b""
 
 
 @asynccontextmanager

@@ -17,14 +17,18 @@ async def garbled(
 ) -> AsyncIterator[str]:
     """A server that answers every chat completion with these bytes as its event stream; its base URL.
 
-    `then` is repeated without end. With a `content-length` the connection breaks after the bytes.
+    `then` is repeated without end; empty, the connection stays open and silent. With a `content-length` it breaks
+    after the bytes.
     """
+    silence = asyncio.Event()
 
     async def parts() -> AsyncIterator[bytes]:
         yield body
         while then:
             await asyncio.sleep(0.001)
             yield then
+        if then is not None:
+            await silence.wait()
         if headers and "content-length" in headers:
             raise Cut
 
@@ -32,4 +36,7 @@ async def garbled(
         return CuttableStream(parts(), status, dict(headers or {}), media_type="text/event-stream")
 
     async with serving(Starlette(routes=[Route("/chat/completions", answer, methods=["POST"])])) as url:
-        yield url
+        try:
+            yield url
+        finally:
+            silence.set()

@@ -324,11 +324,12 @@ async def test_a_stream_that_breaks_after_its_end(headers: dict[str, str]) -> No
     assert pieces == [Said("Hello"), Ended([], "vendor/one", Finish.COMPLETE)]
 
 
-async def test_a_server_that_never_closes_its_stream(monkeypatch: pytest.MonkeyPatch) -> None:
-    """After the end nobody waits long for a usage that does not come, though comments keep the stream alive."""
+@pytest.mark.parametrize("then", [b": keep-alive\n\n", b""])
+async def test_a_server_that_never_closes_its_stream(monkeypatch: pytest.MonkeyPatch, then: bytes) -> None:
+    """After the end nobody waits long for a usage that does not come, whether comments come or nothing at all."""
     monkeypatch.setattr("integrations.openrouter.USAGE_SECONDS", 0.2)
-    async with garbled(COMPLETE, then=b": keep-alive\n\n") as url:
-        model = OpenRouter(base_url=url, api_key="key")
+    async with garbled(COMPLETE, then=then) as url:
+        model = OpenRouter(base_url=url, api_key="key", stall_seconds=3600)
         async with asyncio.timeout(PATIENCE_SECONDS):
             pieces = await all_of(model)
         await model.aclose()
@@ -342,7 +343,7 @@ async def test_endless_answers_are_given_up(status: int, *, compressed: bool) ->
     part = b"x" * 65_536
     headers = {"content-encoding": "gzip"} if compressed else {}
     body = gzip.compress(b"data: " + b"x" * 50_000_000) if compressed else b"data: "
-    async with garbled(body, headers, status=status, then=b"" if compressed else part) as url:
+    async with garbled(body, headers, status=status, then=None if compressed else part) as url:
         model = OpenRouter(base_url=url, api_key="key")
         tracemalloc.start()
         try:
