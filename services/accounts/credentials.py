@@ -45,7 +45,13 @@ async def check_credentials(
         # Counted within the turn, and taken back in it: right passwords do not count against each other.
         await admitted.failures_of_client.count(network)
         await admitted.failures.count(key)
-        login = await find_login(system, norm) if norm else None
+        try:
+            login = await find_login(system, norm) if norm else None
+        except Exception:
+            # An outage of ours is nobody's failure: it must not keep people out when it is over.
+            await admitted.failures.take_back(key)
+            await admitted.failures_of_client.take_back(network)
+            raise
         matches = await admitted.passwords.matches(
             password[: LONGEST_PASSWORD + 1], login.password_hash if login else None
         )

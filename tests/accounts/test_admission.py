@@ -12,6 +12,7 @@ from argon2 import PasswordHasher
 from redis.asyncio import Redis
 
 from core import passwords
+from core.db import SystemScope, create_engine
 from core.errors import RateLimited, Refusals
 from core.passwords import Passwords
 from core.settings import Environment, Settings, SignUpMode
@@ -148,6 +149,25 @@ async def test_production_limits_the_failures_of_a_client_over_all_addresses(run
         assert guesses == 30 * [InvalidCredentials] + 30 * [RateLimited]
     assert await guess("192.0.2.2") is InvalidCredentials
     assert await guess("2001:db8:0:1::1") is InvalidCredentials
+
+
+@pytest.mark.usefixtures("cheap_hashes")
+async def test_an_outage_counts_against_nobody(runtime: Runtime, cache: Redis) -> None:
+    """Whoever tries in vain while the database is away is looked at as soon as it is back."""
+    limited = under(runtime, cache, Environment.PRODUCTION)
+    nowhere = create_engine("postgresql+asyncpg://nobody@127.0.0.1:9/none", pool_size=1, statement_timeout_seconds=1)
+
+    async def log_in(system: SystemScope) -> None:
+        await accounts.check_credentials(
+            system, limited.admission, email="ada@nudge.example", password=PASSWORD, client="192.0.2.1"
+        )
+
+    for _ in range(40):
+        with pytest.raises(ConnectionRefusedError):
+            await log_in(SystemScope(nowhere))
+    await nowhere.dispose()
+    with pytest.raises(InvalidCredentials):
+        await log_in(limited.system)
 
 
 @pytest.mark.usefixtures("cheap_hashes")
