@@ -101,7 +101,7 @@ class Vigil:
 
     async def objection(self) -> str | None:
         """Why the caller may not go on; None when they may, or when nobody can tell at the moment."""
-        token = self.token
+        token, principal = self.token, self.principal
         try:
             current = await self.runtime.identity.look_again(token)
         except Unauthenticated as refused:
@@ -109,7 +109,9 @@ class Vigil:
         except Exception as error:  # noqa: BLE001 - the token itself is good: an outage of ours closes no socket
             log.warning("a socket's rights could not be looked at", error=described(error))
             return None
-        return None if current.role == self.principal.role else "Your role has changed; connect again"
+        if principal is not self.principal or current.role == principal.role:
+            return None  # a renewal has read the role later than this
+        return "Your role has changed; connect again"
 
     async def renew(self, token: str) -> int:
         """Let the connection go on with a fresh token of the same caller; the seconds that it lasts now.

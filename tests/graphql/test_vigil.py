@@ -19,10 +19,10 @@ from services.runtime import Runtime
 from tests import factories
 from tests.graphql.probe import with_settings
 from tests.graphql.sockets import settles
+from tests.waiting import PATIENCE_SECONDS
 
 CROWD = 40
 PING_SECONDS, RECHECK_SECONDS = 1_000.0, 3_600.0
-PATIENCE_SECONDS = 30
 
 
 class Unseen:
@@ -183,3 +183,14 @@ async def test_a_look_at_the_former_token_closes_nothing(runtime: Runtime, *, re
             vigil.token = "the next one"
         standings.go_on.set()
         assert await looking == (None if renewed else "The session has ended; log in again.")
+
+
+async def test_a_look_that_is_older_than_a_renewal_closes_nothing(runtime: Runtime) -> None:
+    """The role was read before it changed, and the renewal has taken over the new one meanwhile."""
+    async with asking(runtime) as (vigil, _, standings, principal):
+        looking = asyncio.create_task(vigil.objection())
+        await standings.come.wait()
+        vigil.principal = replace(principal, role=Role.VIEWER)
+        standings.go_on.set()
+        assert await looking is None
+        assert await vigil.objection() == "Your role has changed; connect again"
