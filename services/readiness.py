@@ -35,8 +35,9 @@ async def readiness(engine: AsyncEngine, redis: Redis, supervisors: Supervisors)
 
 
 def supervision_shortcoming(supervisors: Supervisors) -> str | None:
-    """Which supervised tasks have ended for good."""
-    return f"supervisor: {', '.join(supervisors.dead)} has ended" if supervisors.dead else None
+    """Which supervised tasks have ended for good. A topic is not named, as it has a person's or a campaign's id."""
+    dead = dict.fromkeys(name.partition(" ")[0] for name in supervisors.dead)
+    return f"supervisor: {', '.join(dead)} has ended" if dead else None
 
 
 async def database_shortcoming(engine: AsyncEngine) -> str | None:

@@ -20,7 +20,9 @@ ROOT = Path(__file__).parents[2]
 # The command as it is, but that the supervisor of the named task is cancelled once it has begun to wait.
 PROGRAM = """
 import asyncio, os, sys
+import app
 from core.supervision import Supervisors
+app.DRAIN_SECONDS = float(os.environ["DRAIN"])
 start = Supervisors.start
 def doomed(self, name, *args, **options):
     task = start(self, name, *args, **options)
@@ -34,7 +36,9 @@ cli.main()
 
 
 @asynccontextmanager
-async def nudge(command: str, victim: str, variables: dict[str, str]) -> AsyncIterator[asyncio.subprocess.Process]:
+async def nudge(
+    command: str, victim: str, variables: dict[str, str], *, drain: float = 3.0
+) -> AsyncIterator[asyncio.subprocess.Process]:
     """`nudge api` or `nudge worker`, in which the victim dies; ended with the block."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
@@ -42,7 +46,7 @@ async def nudge(command: str, victim: str, variables: dict[str, str]) -> AsyncIt
         PROGRAM,
         command,
         cwd=ROOT,
-        env={**variables, "VICTIM": victim},
+        env={**variables, "VICTIM": victim, "DRAIN": str(drain)},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
@@ -66,19 +70,22 @@ async def readiness(url: str) -> tuple[int, str]:
 @pytest.mark.parametrize("victim", ["pubsub-connection", "pubsub-listener", "budgets"])
 async def test_an_api_that_has_lost_a_part_ends(runtime: Runtime, victim: str) -> None:
     """`/readyz` turns to 503 and names the task; a few seconds later the process ends with 1 and says why."""
-    port = free_port()
+    port, told, output = free_port(), (503, f"supervisor: {victim} has ended\n"), ""
     variables = environment(runtime.settings, NUDGE_API__PORT=str(port))
     answers: list[tuple[int, str]] = []
-    async with nudge("api", victim, variables) as process, asyncio.timeout(2 * PATIENCE_SECONDS):
-        reading = asyncio.create_task(process.communicate())
-        while not reading.done():
-            answers.append(await readiness(f"http://127.0.0.1:{port}"))
-            await asyncio.sleep(0.05)
-        output = (await reading)[0].decode()
-    assert (503, f"supervisor: {victim} has ended\n") in answers, output
-    assert process.returncode == 1, output
-    assert f"nudge: The API has ended, as it has lost {victim}. Start it again." in output
-    assert "Traceback" not in output
+    for seconds in (3.0, 30.0):  # a busy machine may leave nobody a turn to ask within three
+        async with nudge("api", victim, variables, drain=seconds) as process, asyncio.timeout(4 * PATIENCE_SECONDS):
+            reading = asyncio.create_task(process.communicate())
+            while not reading.done():
+                answers.append(await readiness(f"http://127.0.0.1:{port}"))
+                await asyncio.sleep(0.05)
+            output = (await reading)[0].decode()
+        assert process.returncode == 1, output
+        assert f"nudge: The API has ended, as it has lost {victim}. Start it again." in output
+        assert "Traceback" not in output
+        if told in answers:
+            break
+    assert told in answers, output
 
 
 @pytest.mark.parametrize("victim", ["sending-lane-0", "sweeper", "listener", "pubsub-connection"])
@@ -104,5 +111,5 @@ async def test_any_supervised_task_counts(servers: Servers) -> None:
 
 
 async def is_unfit(url: str) -> bool:
-    """Whether the process says that it has lost a pump."""
-    return await readiness(url) == (503, "supervisor: pump topic has ended\n")
+    """Whether the process says that it has lost a pump; of which topic is for its log alone."""
+    return await readiness(url) == (503, "supervisor: pump has ended\n")
