@@ -16,8 +16,7 @@ from services.accounts import EmbeddedTokens, Identity, Standings, identity
 from services.accounts.standing import Claimed
 from services.runtime import Runtime
 from tests import factories
-
-PATIENCE_SECONDS = 30
+from tests.waiting import PATIENCE_SECONDS
 
 
 class HeldUp(Standings):

@@ -23,7 +23,6 @@ from tests.campaigns.test_realtime import advance, finish, frozen
 from tests.client import ApiClient
 from tests.conftest import Servers, copy_template, settings_for
 from tests.graphql.nodejs import FOLDER, needs_node
-from tests.graphql.probe import with_settings
 from tests.serving import Served, served
 from tests.waiting import PATIENCE_SECONDS
 
@@ -65,12 +64,9 @@ class Program:
 
 @pytest.fixture(scope="module")
 async def server(servers: Servers) -> AsyncIterator[tuple[Runtime, Served]]:
-    """A server whose access tokens last some seconds."""
-    async with running(settings_for(servers, await copy_template(servers))) as runtime:
-        short = with_settings(runtime, auth={"access_token_seconds": TOKEN_SECONDS})
-        short.tokens.lifetime_seconds = TOKEN_SECONDS
-        async with served(short) as result:
-            yield short, result
+    """A server of this page's own."""
+    async with running(settings_for(servers, await copy_template(servers))) as runtime, served(runtime) as result:
+        yield runtime, result
 
 
 @asynccontextmanager
@@ -128,10 +124,13 @@ async def test_clients_watch_a_campaign_to_its_end(server: tuple[Runtime, Served
 
 
 @needs_node
-async def test_a_socket_is_renewed_while_a_stream_goes_on(server: tuple[Runtime, Served], tmp_path: Path) -> None:
+async def test_a_socket_is_renewed_while_a_stream_goes_on(
+    server: tuple[Runtime, Served], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The program with graphql-ws watches for longer than its first tokens last, and sees the end."""
     runtime, at = server
     owner = await signed_up(runtime, at, "renewing@example.com")
+    monkeypatch.setattr(runtime.tokens, "lifetime_seconds", TOKEN_SECONDS)
     campaign_id = await frozen(runtime, owner, 2)
     begun = time.monotonic()
     identifier = encode_global_id("Campaign", campaign_id)

@@ -8,10 +8,10 @@ import pytest
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from tests.serving import Served
+from tests.waiting import PATIENCE_SECONDS
 
 BODY = b'{"query": "{ __typename }"}'
 CHANGING = re.compile(rb'((?:x-request-id|date): )[^\r]*|("(?:remaining|resetAt)":)[^,}]*')
-PATIENCE_SECONDS = 30
 
 
 def request(*lines: str, version: str = "1.1") -> bytes:

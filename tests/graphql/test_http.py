@@ -17,11 +17,11 @@ from tests import factories
 from tests.client import ApiClient
 from tests.graphql.probe import probe_schema, with_settings
 from tests.serving import Served, served
+from tests.waiting import PATIENCE_SECONDS
 
 TYPENAME = b'{"query": "{ __typename }"}'
 JSON = "application/json"
 GRAPHQL = "application/graphql-response+json"
-PATIENCE_SECONDS = 30
 
 
 @pytest.mark.parametrize(
