@@ -38,7 +38,7 @@ def line(text: str, *, field: tuple[str, ...], most: int) -> str:
     refuse_controls(trimmed, FORBIDDEN, field)
     seen = Cleaner(UNSEEN_FORMATS, kept=DIRECTIONS).feed(trimmed).replace(ZERO_WIDTH_SPACE, "")
     if seen.isascii() or len(seen) > MAX_SHRINKING * most:
-        return within(seen, field=field, most=most)
+        return within(seen.strip(SPACES), field=field, most=most)
     bare = unicodedata.normalize("NFC", undirected(seen, ends=PADDING + SPACES))
     return within(bare, field=field, most=most)
 

@@ -112,13 +112,13 @@ def check_account(organization_name: str, email: str, password: str | None, full
 
 
 def check_name(name: str, field: str) -> list[NudgeError]:
-    """What is wrong with a name: it must be one line of 1 to 120 characters."""
+    """What is wrong with a name: it must be one line of 1 to 120 characters that people see."""
     path = ("input", field)
     try:
-        found = texts.line(name, field=path, most=LONGEST_NAME)
+        shown = texts.line(name, field=path, most=LONGEST_NAME)
     except InvalidInput as error:
         return [error]
-    return [] if found else [InvalidInput("Must not be empty.", field=path, code=ErrorCode.REQUIRED)]
+    return [] if shown else [InvalidInput("Must not be empty.", field=path, code=ErrorCode.REQUIRED)]
 
 
 def check_password(password: str, email: str) -> list[NudgeError]:
@@ -130,6 +130,8 @@ def check_password(password: str, email: str) -> list[NudgeError]:
                 f"At least {SHORTEST_PASSWORD} characters.", field=path, suggestion="A few words in a row do well."
             )
         ]
+    if not password.strip():
+        return [InvalidInput("Must not be blank.", field=path, suggestion="A few words in a row do well.")]
     if len(password) > LONGEST_PASSWORD:
         return [InvalidInput(f"At most {LONGEST_PASSWORD} characters.", field=path, code=ErrorCode.TOO_LONG)]
     if any(unicodedata.category(character) == "Cs" for character in password):

@@ -1,5 +1,6 @@
 """The confirmation of a sender: a mail to its address with a token, and what the token is good for."""
 
+import re
 from html import escape
 from typing import Final, NamedTuple
 from uuid import UUID
@@ -22,6 +23,8 @@ PATH: Final = "/confirm-sender"
 TOKEN_FIELD: Final = ("input", "token")
 MAX_TOKEN: Final = 200
 MAX_SHOWN: Final = 60
+# As in a domain, which mail programs make a link of even without a scheme.
+DOT_INSIDE: Final = re.compile(r"\.(?=\S)")
 SUBJECT: Final = "Please confirm this address as a sender"
 
 
@@ -77,8 +80,9 @@ async def read_request(reads: Reads, sender_id: UUID) -> Request | None:
 
 
 def shown(name: str) -> str:
-    """A name that a stranger chose, fit for a mail of ours: short, on one line, and no link."""
-    return " ".join(name.replace("://", " ").replace("www.", " ").split())[:MAX_SHOWN]
+    """A name that a stranger chose, fit for a mail of ours: short, on one line, with nothing to make a link of."""
+    short = " ".join(name.replace("://", " ").split())[:MAX_SHOWN]
+    return DOT_INSIDE.sub(".\N{ZERO WIDTH SPACE}", short)
 
 
 def mail_of(request: Request, link: str) -> Mail:

@@ -75,7 +75,7 @@ async def test_sign_up_says_everything_that_is_wrong_at_once(api: ApiClient) -> 
     }
 
 
-@pytest.mark.parametrize("password", ["x" * 129, "seven77", "same@nudge.example"])
+@pytest.mark.parametrize("password", ["x" * 129, "seven77", "same@nudge.example", " " * 8])
 async def test_passwords_have_bounds(api: ApiClient, password: str) -> None:
     """Too long, too short, or the address itself: each is refused."""
     values = {
@@ -86,6 +86,14 @@ async def test_passwords_have_bounds(api: ApiClient, password: str) -> None:
     }
     payload = (await api.execute(SIGN_UP, {"input": values}))["signUp"]
     assert [error["field"] for error in payload["userErrors"]] == [["input", "password"]]
+
+
+@pytest.mark.parametrize("name", ["\u200b", "\u202eemcA", "\u2060 \ufeff", "A\nB"])
+async def test_names_are_what_people_see(api: ApiClient, name: str) -> None:
+    """Nothing visible is no name, and what turns text around or breaks the line is refused."""
+    values = {"organizationName": name, "email": address(), "password": PASSWORD, "fullName": name}
+    payload = (await api.execute(SIGN_UP, {"input": values}))["signUp"]
+    assert [error["field"][1] for error in payload["userErrors"]] == ["organizationName", "fullName"]
 
 
 async def test_an_address_signs_up_once_whatever_its_case(api: ApiClient) -> None:

@@ -26,7 +26,7 @@ from tests.campaigns.calls import DUPLICATE, asked, refused
 from tests.client import ApiClient
 from tests.senders.calls import CHOOSE, DELETE, create, listed
 from tests.senders.conftest import House
-from tests.sending.worker import finish
+from tests.sending.worker import finish, go
 from tests.statements import statements
 
 CREATE = (
@@ -106,7 +106,7 @@ async def test_the_from_of_a_campaign_is_settled_when_it_is_sent_or_scheduled(
 
 
 async def test_every_message_of_a_campaign_has_the_same_from(production: House) -> None:
-    """Renamed between two batches, in the provider's ledger: one From for all."""
+    """Renamed and paused between two batches, in the provider's ledger: one From for all."""
     runtime = production.runtime
     principal, sender_id, campaign_id = await sendable(runtime)
     await factories.contacts(runtime, principal, 5)
@@ -127,6 +127,8 @@ async def test_every_message_of_a_campaign_has_the_same_from(production: House) 
     await worker.send_batch(principal.tenant, campaign_id)
     await rename(runtime, principal, sender_id, "Other")
     worker.mails.clear()
+    await go(runtime, principal, campaign_id, CampaignStatus.PAUSED)
+    await go(runtime, principal, campaign_id, CampaignStatus.SENDING)
     await finish(runtime, worker, principal, campaign_id)
     entries = await production.provider.ledger(campaign_id)
     assert (len(entries), len({entry["from_header"] for entry in entries})) == (6, 1)

@@ -101,7 +101,7 @@ async def test_the_mail_says_who_asked_and_what_happens_if_ignored(production: H
     principal, api = await production.owner()
     async with production.runtime.work.begin(principal.tenant) as uow:
         await uow.execute(update(Organization).values(name="Win <b>now</b> https://evil.example " + "x" * 80))
-        await uow.execute(update(User).values(full_name="Click www.evil.example"))
+        await uow.execute(update(User).values(full_name="Click www.evil.example or me@evil.example, Inc."))
     email = address()
     await create(api, email)
     await production.deliver(principal)
@@ -110,7 +110,9 @@ async def test_the_mail_says_who_asked_and_what_happens_if_ignored(production: H
         assert f"asked to send e-mail from {email}" in part
         assert "ignore it" in part
         assert "https://evil" not in part
+        assert "evil.example" not in part
         assert "www.evil" not in part
+        assert "Inc. of" in part
         assert "x" * 61 not in part
     assert "<b>" not in str(mail["HtmlBody"])
     assert "Win" not in str(mail["Subject"])
