@@ -13,7 +13,18 @@ from core.ids import new_id
 from core.permissions import Principal
 from core.queue import Job
 from core.unit_of_work import UnitOfWork, Work
-from integrations.mail import AccountRefused, Answered, Envelope, Message, NotSent, Outcome, Receipt, Stream, Verdict
+from integrations.mail import (
+    AccountRefused,
+    Answered,
+    Envelope,
+    InDoubt,
+    Message,
+    NotSent,
+    Outcome,
+    Receipt,
+    Stream,
+    Verdict,
+)
 from integrations.recording import RecordingMailer
 from jobs.errands import Errands
 from jobs.outbox import start_sending, start_sending_due
@@ -21,10 +32,12 @@ from jobs.workshop import furnish
 from models.outbox import OutboxMessage, OutboxStatus
 from models.senders import Sender, SenderConfirmation
 from services import outbox
+from services.deliveries.submitting import Handed
 from services.forgetting import forget_expired
 from services.outbox import Item, Mail, SendOutbox
 from services.outbox.reconciling import reserve_due
-from services.outbox.submitting import submit
+from services.outbox.recording import record
+from services.outbox.submitting import Batch, submit
 from services.runtime import Runtime
 from tests import factories
 from tests.outbox.mailing import DAY, KIND, hurry, outbox_of, plain, put, rows, statuses
@@ -182,8 +195,9 @@ async def test_one_that_cannot_be_composed_does_not_hold_up_the_others(runtime: 
     with capture_logs() as logs:
         await outbox_of(runtime, mailer, compose).send_due(principal.tenant)
     assert [message.delivery_id for _, message, _ in mailer.sent] == [str(good)]
-    assert await statuses(runtime, principal) == [PENDING, CANCELLED, ACCEPTED]
-    assert {row.error_message for row in await rows(runtime, principal.tenant)} == {"It could not be composed.", None}
+    found = {row.id: (row.status, row.error_message) for row in await rows(runtime, principal.tenant)}
+    assert found[broken] == (PENDING, "It could not be composed.")
+    assert (found[needless], found[good]) == ((CANCELLED, None), (ACCEPTED, None))
     assert [entry["outbox_id"] for entry in logs if entry["event"] == "message not composed"] == [str(broken)]
 
 
@@ -217,6 +231,50 @@ async def test_two_workers_never_wait_for_each_others_look(runtime: Runtime) -> 
             look = await reserve_due(uow)
     assert look is not None
     assert {row.id for row in look.rows} == {first, third}
+
+
+@pytest.mark.parametrize("fault", ["cut_reply", "server_error_before_accept"])
+async def test_doubt_is_settled_by_postmarks_search(runtime: Runtime, provider: Provider, fault: str) -> None:
+    """On the stream of system mail: what is there is not sent again, what is not there is."""
+    principal = await factories.organization(runtime)
+    await put(runtime, principal, 2)
+    sender = outbox_of(runtime, provider.mailer)
+    await provider.fail(**{fault: {"count": 1}})
+    await sender.send_due(principal.tenant)
+    assert await statuses(runtime, principal) == [UNKNOWN, UNKNOWN]
+    await hurry(runtime, principal)
+    await sender.send_due(principal.tenant)
+    assert await statuses(runtime, principal) == [ACCEPTED, ACCEPTED]
+    assert (await provider.client.summary())["accepted"] == 2
+
+
+@pytest.mark.parametrize(
+    "outcome",
+    [
+        NotSent(reason="The lease was nearly over.", local=True),
+        InDoubt(reason="The reply was lost."),
+        Answered(receipts=[Receipt(Verdict.REFUSED, None, 300, "No.")]),
+    ],
+)
+async def test_a_late_record_leaves_another_workers_batch_alone(runtime: Runtime, outcome: Outcome) -> None:
+    """A worker that wakes up when its messages are under way with another changes nothing of them."""
+    principal = await factories.organization(runtime)
+    await put(runtime, principal)
+    composers = outbox_of(runtime, ModelMailer()).composers
+
+    async def claim() -> Batch:
+        async with runtime.work.begin(principal.tenant) as uow:
+            (batch,) = await submit(uow, composers, limit=20, lease_seconds=60) or []
+        return batch
+
+    late = await claim()
+    async with runtime.work.begin(principal.tenant) as uow:
+        await uow.execute(update(OutboxMessage).values(status=PENDING))
+    current = await claim()
+    async with runtime.work.begin(principal.tenant) as uow:
+        await record(uow, late, [Handed(late.messages, outcome)], request_seconds=0)
+    (row,) = await rows(runtime, principal.tenant)
+    assert (row.status, row.lease_token, row.batch_id) == (SUBMITTING, current.token, current.batch_id)
 
 
 async def test_looks_are_spread_over_the_grace_period(runtime: Runtime) -> None:
