@@ -117,6 +117,7 @@ UNSEEN: Final = frozenset(
         "noembed",
         "noframes",
         "frameset",
+        "datalist",
     }
 )
 """Elements whose content is not read as text."""

@@ -28,6 +28,9 @@ UNCLEAR: Final = re.compile("<[/!?]?-?\x01|</?[a-zA-Z][^ \t\n\r\f/>]*\x01|&#?[a-
 """A value or branch that might complete a bracket, an end of a comment, the name of a tag, or an entity."""
 COUNTED: Final = frozenset({"style", "hidden", "width", "height", "usemap", "name", "open"})
 """Attributes that decide what is seen."""
+SELECTED: Final = frozenset({"class", "id"})
+"""Attributes that decide it where a style sheet hides something."""
+HIDING: Final = re.compile("display|visibility|opacity", re.IGNORECASE)
 WEB_ADDRESS: Final = re.compile("https?://[^/\\s\x01\x02]+/", re.IGNORECASE)
 SHOWN_ADDRESS: Final = re.compile(r"(?:\A|[^\w\x01\x03])\x03(?:\Z|[^\w\x01\x03%~+=&@.:/-]|[.:/](?:\Z|[^\w\x01\x03]))")
 ADDRESS_MORE: Final = re.compile("(?:[?#][^\x01\x02]*)?\\Z")
@@ -182,6 +185,8 @@ def _take(walk: _Walk, token: Token) -> None:
     if isinstance(token, (Comment, Verbatim)) and "\x01" in token.source:
         if isinstance(token, Verbatim) and not page.hidden & TEXT_HIDDEN:
             raise Unplain
+        if isinstance(token, Verbatim) and HIDING.search(token.source):
+            raise Unplain
         _unseen(walk, token.source, type(token).__name__)
         return
     if isinstance(token, Start) and "\x01" in token.attributes:
@@ -195,11 +200,12 @@ def _take(walk: _Walk, token: Token) -> None:
 
 def _check_attributes(walk: _Walk, tag: Start) -> None:
     walk.marked = True
+    counted = COUNTED | SELECTED if walk.page.sheet.count else COUNTED
     for match in ATTRIBUTE.finditer(tag.attributes):
         if "\x01" not in match[0]:
             continue
         quoted = match[2] or match[3] or ""
-        if "\x01" not in quoted or "\x01" in match[1] or match[1].lower() in COUNTED:
+        if "\x01" not in quoted or "\x01" in match[1] or match[1].lower() in counted:
             raise Unplain
         if any(walk.pieces[int(mark[1])].kind == "tag" for mark in MARK.finditer(quoted)):
             raise Unplain

@@ -25,6 +25,7 @@ from services.rendering.elements import (
     VOID,
 )
 from services.rendering.plain_text import LINE, is_same, readable_address, tidy
+from services.rendering.stylesheets import Hidden
 from services.rendering.tokens import End, Start, Text, Token, Unclosed, Verbatim, attributes, tokens
 from services.rendering.visibility import (
     IMAGE_HIDDEN,
@@ -41,7 +42,7 @@ from services.rendering.visibility import (
 
 LINE_ENDS: Final = re.compile(r"\r\n?|\n")
 READABLE: Final = re.compile(
-    "[^\\s\x84\xad\u034f\u115f\u1160\u17b4\u17b5\u180e\u200b-\u200f\u2060-\u2064\u3164\ufeff]"
+    "[^\\s\x84\xad\u034f\u115f\u1160\u17b4\u17b5\u180e\u200b-\u200f\u2060-\u2064\u2800\u3164\ufeff]"
 )
 NEAR: Final = 8
 """How many open elements are looked at for an item that the next one ends."""
@@ -88,6 +89,7 @@ class Page:
     ignores_head: bool = False
     attributes: dict[str, Mapping[str, str]] = field(default_factory=dict)
     insides: dict[tuple[int, str, str], int] = field(default_factory=dict)
+    sheet: Hidden = field(default_factory=Hidden)
 
     @property
     def text(self) -> str:
@@ -134,6 +136,8 @@ def take(page: Page, token: Token) -> None:
     elif isinstance(token, End):
         _end(page, token)
     elif isinstance(token, Verbatim):
+        if token.name == "style":
+            page.sheet.add(token.source)
         _write(page, unescape(token.source) if token.name == "textarea" else token.source)
     elif isinstance(token, Unclosed) and page.since is None:
         page.since = token.position
@@ -194,7 +198,8 @@ def _inside(page: Page, tag: Start, found: Mapping[str, str]) -> int:
     inside = page.insides.get(key)
     if inside is None:
         inside = page.insides[key] = within(page.hidden, tag.name, found)
-    return inside
+    # Not kept: a style sheet may come later.
+    return inside | LINKLESS if page.sheet.matches(tag.name, found) else inside
 
 
 def _void(page: Page, name: str, found: Mapping[str, str]) -> None:

@@ -1,6 +1,6 @@
 """Whether a reader sees an element: by its name, its attributes and its inline style.
 
-Style sheets are not looked at: many mail clients drop them, and what they hide for some is seen by others.
+Many mail clients drop style sheets: see `stylesheets` for what becomes of links that one hides.
 """
 
 import re
@@ -12,7 +12,18 @@ from services.rendering.elements import NO_LINKS, UNSEEN
 CSS_COMMENT: Final = re.compile(r"/\*(?:[^*]|\*(?!/))*+(?:\*/)?")
 ZERO: Final = re.compile(r"[+-]?(?:0+(?:\.0*)?|\.0+)(?:[a-z]+|%)?")
 NUMBER: Final = re.compile(r"(-?[0-9]{0,9}(?:\.[0-9]{0,9})?)([a-z]+|%)?")
+# The size within the shorthand `font`: what has a unit or a line height behind it. A weight has neither.
+FONT_SIZE: Final = re.compile(r"(?<![\w.])[0-9]{1,9}(?:\.[0-9]{0,9})?(?:(?:[a-z]{2,4}|%)|(?=\s*/))")
 IMPORTANT: Final = re.compile(r"\s*!\s*important\Z")
+# What leaves no pixel of an element; some of it is used to hide text from all but screen readers.
+GONE: Final = {
+    "display": re.compile("none"),
+    "opacity": ZERO,
+    "clip": re.compile(r"rect\(\s*([0-9]{1,4}(?:px)?)(?:[\s,]+\1){3}\s*\)"),
+    "clip-path": re.compile(r"inset\(\s*(?:50|100)%\s*\)|circle\(\s*0(?:px|%)?\s*\)"),
+    "transform": re.compile(r".*scale(?:3d|x|y)?\(\s*0(?:\.0*)?\s*[,)].*"),
+    "zoom": ZERO,
+}
 SMALLEST: Final = 1.0
 """Pixels or points: text of this size is a way to hide it."""
 FAR_AWAY: Final = -900
@@ -50,10 +61,18 @@ def is_blank(attributes: Mapping[str, str]) -> bool:
     return any(_is_tiny(attributes.get(side, "").strip()) for side in ("width", "height"))
 
 
+def hides(declarations: str) -> bool:
+    """Whether a rule of a style sheet hides what it matches, whatever stands in it."""
+    return _styled(SEEN, _declarations(declarations)) & (REMOVED | INVISIBLE) != SEEN
+
+
+def without_comments(style: str) -> str:
+    """CSS with a space for each comment."""
+    return CSS_COMMENT.sub(" ", style) if "/*" in style else style
+
+
 def _declarations(style: str) -> dict[str, str]:
-    text = style.lower()
-    if "/*" in text:
-        text = CSS_COMMENT.sub(" ", text)
+    text = without_comments(style.lower())
     found: dict[str, str] = {}
     important: set[str] = set()
     for declaration in text.split(";"):
@@ -69,7 +88,7 @@ def _declarations(style: str) -> dict[str, str]:
 
 
 def _styled(hidden: int, style: Mapping[str, str]) -> int:
-    if style.get("display") == "none" or _is_zero(style.get("opacity")) or _is_clipped(style) or _is_away(style):
+    if _is_gone(style) or _is_clipped(style) or _is_away(style):
         hidden |= REMOVED
     visibility = style.get("visibility")
     if visibility in ("hidden", "collapse"):
@@ -77,6 +96,9 @@ def _styled(hidden: int, style: Mapping[str, str]) -> int:
     elif visibility in ("visible", "initial"):
         hidden &= ~INVISIBLE
     size = style.get("font-size")
+    if size is None and "font" in style:
+        short = FONT_SIZE.search(style["font"])
+        size = short[0] if short else None
     if size:
         hidden = _sized(hidden, size)
     return hidden
@@ -99,6 +121,10 @@ def _is_tiny(value: str) -> bool:
     if number is None or number[1] in ("", "-", ".", "-.") or number[2] not in (None, "px", "pt"):
         return False
     return float(number[1]) <= SMALLEST
+
+
+def _is_gone(style: Mapping[str, str]) -> bool:
+    return any(name in style and pattern.fullmatch(style[name]) for name, pattern in GONE.items())
 
 
 def _is_clipped(style: Mapping[str, str]) -> bool:

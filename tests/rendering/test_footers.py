@@ -44,6 +44,15 @@ SEEN = [
     "<table><tr><td hidden>x<td>" + LINK + "</table>",
     "<style>a { color: red }</style>" + LINK,
     "<head><title>x</title></head><body>" + LINK,
+    "<style>.a { display: none }</style><p class='b'>" + LINK + "</p>",
+    "<style>p.a, #a { display: none }</style><div class='a' id='b'>" + LINK + "</div>",
+    "<style>.a.b { display: none }</style><p class='a'>" + LINK + "</p>",
+    "<style>/* .a { display: none } */ .a { color: red }</style><p class='a'>" + LINK + "</p>",
+    "<style>@media print { .a { display: none } } a { color: red }</style><p class='a'>" + LINK + "</p>",
+    "<style>.a { display: none }</style><p class='a'>Preheader</p>" + LINK,
+    "<style>a:hover, a::before, p + a { display: none }</style>" + LINK,
+    "<p style='font: 12px/0 Arial'>" + LINK + "</p>",
+    "<p style='font: 700 12px Arial; transform: scale(0.5); zoom: 1'>" + LINK + "</p>",
 ]
 
 
@@ -57,6 +66,20 @@ def test_a_link_that_readers_see_needs_no_footer(html: str) -> None:
 
 UNSEEN = [
     "",
+    "<style>a.u { visibility: hidden !important }</style>" + LINK.replace("<a", "<a class=u"),
+    "<style>.A { DISPLAY: NONE }</style><p class='b a'>" + LINK + "</p>",
+    "<style>@import url(x); <!-- p#a.b, .c { color: red; opacity: 0 } --></style><p class=b id=a>" + LINK + "</p>",
+    "<style>@media print { .x { color: red } } .a { display: none }</style><p class='a'><b>" + LINK + "</b></p>",
+    "<style>.a { display: none }</style><p class='a'>{{ unsubscribeUrl }}</p>",
+    "<p style='font: 0/0 a'>" + LINK + "</p>",
+    "<p style='font: bold 0px Arial'>" + LINK + "</p>",
+    "<p style='position: absolute; clip: rect(0, 0, 0, 0)'>" + LINK + "</p>",
+    "<p style='clip: rect(1px 1px 1px 1px)'>" + LINK + "</p>",
+    "<p style='clip-path: inset(50%)'>" + LINK + "</p>",
+    "<p style='transform: scale(0)'>" + LINK + "</p>",
+    "<p style='zoom: 0'>" + LINK + "</p>",
+    "<datalist><option>{{ unsubscribeUrl }}</option></datalist>",
+    '<a href="{{ unsubscribeUrl }}">\u2800</a>',
     "<!-- {{ unsubscribeUrl }} -->",
     "<!-- " + LINK + " -->",
     "<!--[if mso]>" + LINK + "<![endif]-->",
@@ -135,6 +158,14 @@ def test_a_mention_that_nobody_sees_counts_for_nothing(html: str) -> None:
         assert made.html.count(FOOTER) == 1
         assert page_shows(read(made.html), URL)
         assert text_shows(made.text, URL)
+
+
+@pytest.mark.parametrize(("name", "shown"), [("a", False), ("b", True)])
+@pytest.mark.parametrize("style", ["display: none", "display: {{ contact.customFields.style }}"])
+def test_a_class_may_be_a_contacts(name: str, style: str, *, shown: bool) -> None:
+    """What the style sheet and the class turn out to be decides for each message."""
+    source = f"<style>.a {{ {style} }}</style><p class='{{{{ contact.customFields.name }}}}'>{LINK}</p>"
+    assert (FOOTER not in rendered(source, name=name, style="none").html) is shown
 
 
 def test_the_footer_stands_before_the_end_of_the_body() -> None:
