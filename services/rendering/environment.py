@@ -8,7 +8,9 @@ from typing import Final, cast
 
 from liquid import BoundTemplate, Environment, Undefined
 from liquid.ast import Node
+from liquid.exceptions import LiquidError
 from liquid.lex import _tokenize_template, compile_liquid_rules
+from liquid.stream import TokenStream
 from liquid.token import Token
 
 from services.rendering.contexts import place_values
@@ -55,6 +57,21 @@ class MeteredTemplate(BoundTemplate):
         return render_args
 
 
+def _placing(parse: Callable[[TokenStream], Node]) -> Callable[[TokenStream], Node]:
+    """Give errors without a place that of their tag: the end of an expression has none in python-liquid."""
+
+    def get_node(stream: TokenStream) -> Node:
+        token = stream.current
+        try:
+            return parse(stream)
+        except LiquidError as error:
+            if error.token is not None and error.token.start_index < 0:
+                error.token = token
+            raise
+
+    return get_node
+
+
 def _nil(*_args: object, **_hints: object) -> None:
     """A missing variable."""
 
@@ -83,6 +100,8 @@ class TemplateEnvironment(Environment):
             del self.tags[name]
         for tag in OUR_TAGS:
             self.add_tag(tag)
+        for each in self.tags.values():
+            each.get_node = _placing(each.get_node)  # type: ignore[assignment,method-assign]  # no hook
         self.filters = {name: metered(function) for name, function in self.plain_filters.items()}
 
     def tokenizer(self) -> Callable[[str], Iterator[Token]]:

@@ -49,6 +49,13 @@ PARTS: Final = {
     "end of expression": "the end of the tag",
     "end of file": "the end of the template",
     "rangeliteral": "a range",
+    "colon": "a colon",
+    "comma": "a comma",
+    "dot": "a dot",
+    "lparen": "'('",
+    "rparen": "')'",
+    "rbracket": "']'",
+    "range": "'..'",
     "Path": "a variable",
     "Nil": "nil",
     "StringLiteral": "a text in quotes",
@@ -68,6 +75,13 @@ LIMITS: Final[tuple[tuple[type[LiquidError], str], ...]] = (
     (ContextDepthError, "the template is too deeply nested"),
     (ResourceLimitError, "the template does too much work; make its loops shorter"),
 )
+SENTENCES: Final = {
+    "missing expression": "something is missing behind the name of the tag",
+    "expected expression, found content": "something is missing behind the name of the tag",
+    "expected content, found expression": "nothing may stand behind the name of the tag",
+    "missing or unexpected path segment": "a name or a number is missing behind a dot or a bracket",
+    "disallowed parentheses in logical expression": "a condition takes no parentheses",
+}
 COUNTS: Final = {0: "no value", 1: "one value"}
 MISSING: Final = "a value is of another kind than the template can work with"
 
@@ -137,6 +151,10 @@ def _plain(message: str) -> str:
         return "a number has too many digits"
     if "unexpected liquid parsing error" in message:
         return "a tag or a value is not complete"
+    if message in SENTENCES:
+        return SENTENCES[message]
+    message = re.sub(r"expected one of \('(\w+)'.*?\)", r"expected \1", message)
+    message = message.replace("a primitive expression", "a value")
     message = message.replace("an identifier", "a name").replace("a path with multiple segments", "a name with dots")
     return re.sub(
         r"(expected|found|unexpected token) ([A-Za-z_]+(?: of \w+)?)\b",
