@@ -189,9 +189,15 @@ async def _checked(uow: UnitOfWork, found: CampaignRow, changes: Changes) -> dic
 
 
 async def _sender_of(uow: UnitOfWork, given: Changes) -> UUID | None:
-    """The sender that was chosen, None for the default one; raises `NotFound`."""
+    """The sender that was chosen, None for the default one; nobody deletes it until this is committed.
+
+    Raises `NotFound`, or `Conflict` when it was deleted a moment ago.
+    """
     chosen = given.get("sender_id")
-    return (await senders.demand(uow, chosen)).id if chosen is not None else None
+    if chosen is None:
+        return None
+    found = await senders.demand(uow, chosen)
+    return (await senders.hold(uow, senders.From(header=found.email, sender_id=found.id))).sender_id
 
 
 async def _insert(uow: UnitOfWork, **values: Any) -> CampaignRow:  # noqa: ANN401 - columns of the table

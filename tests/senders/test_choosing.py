@@ -9,6 +9,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import select, update
 
+from core.errors import Conflict
 from core.ids import encode_global_id
 from core.permissions import Principal
 from core.settings import Environment
@@ -329,6 +330,24 @@ async def test_sending_waits_for_who_is_deleting(runtime: Runtime) -> None:
     with pytest.raises(Exception, match="deleted at this very moment") as refusal:
         await sending
     assert getattr(refusal.value, "code", None) == "CONFLICT"
+
+
+async def test_choosing_waits_for_who_is_deleting(runtime: Runtime) -> None:
+    """A draft cannot choose a sender that is being deleted: the choice waits, and is refused in words."""
+    principal, sender_id, _ = await sendable(runtime)
+    draft = await factories.campaign(runtime, principal)
+
+    async def choose() -> None:
+        async with runtime.work.begin(principal.tenant) as uow:
+            await campaigns.update(uow, draft, {"sender_id": sender_id})
+
+    async with runtime.work.begin(principal.tenant) as uow:
+        await senders.delete(uow, POLICY, sender_id)
+        choosing = asyncio.create_task(choose())
+        done, _ = await asyncio.wait([choosing], timeout=0.5)
+        assert not done
+    with pytest.raises(Conflict):
+        await choosing
 
 
 async def test_a_hundred_senders_are_enough(runtime: Runtime) -> None:
