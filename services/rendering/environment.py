@@ -1,21 +1,19 @@
 """python-liquid as marketers get it: strict about tags and filters, no loading of other templates, metered."""
 
-import re
 from collections.abc import Callable, Iterator, Mapping
-from functools import partial
 from io import StringIO
 from typing import Final, cast
 
 from liquid import BoundTemplate, Environment, Undefined
 from liquid.ast import Node
 from liquid.exceptions import LiquidError
-from liquid.lex import _tokenize_template, compile_liquid_rules
 from liquid.stream import TokenStream
 from liquid.token import Token
 
 from services.rendering.contexts import place_values
 from services.rendering.expressions import adopt
 from services.rendering.filters import HTML_FILTERS, PLAIN_FILTERS, TEXT_FILTERS, Filter, bounded, metered
+from services.rendering.lexing import LEXER
 from services.rendering.limits import MAX_ITERATIONS, MAX_OUTPUT, MAX_VALUE
 from services.rendering.metering import MeteredContext, limited_buffer
 from services.rendering.nodes import (
@@ -28,12 +26,6 @@ from services.rendering.nodes import (
     PrintedOutputTag,
 )
 
-# In python-liquid's own pattern `$` matches before the last line end too, which `-%}` further up then takes away; and
-# `{% raw -%}` takes the white space behind `{% endraw %}` away, in the place of `{% endraw -%}`.
-_PATTERN: Final = compile_liquid_rules().pattern.replace("|$)", r"|\Z)")
-LEXER: Final = re.compile(
-    re.sub("P<rsr(_e)?>", lambda found: "P<rsr>" if found[1] else "P<rsr_e>", _PATTERN), re.DOTALL
-)
 REMOVED_TAGS: Final = ("include", "render")
 OUR_TAGS: Final = (
     CapturedIfChangedTag,
@@ -105,8 +97,8 @@ class TemplateEnvironment(Environment):
         self.filters = {name: metered(function) for name, function in self.plain_filters.items()}
 
     def tokenizer(self) -> Callable[[str], Iterator[Token]]:
-        """python-liquid's lexer, mended (see `LEXER`)."""
-        return partial(_tokenize_template, rules=LEXER)
+        """python-liquid's lexer, mended."""
+        return LEXER
 
     def _parse(self, source: str) -> list[Node]:
         nodes = super()._parse(source)

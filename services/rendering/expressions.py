@@ -9,7 +9,7 @@ from typing import Final
 
 from liquid import RenderContext
 from liquid.ast import Node
-from liquid.builtin.expressions import LoopExpression, StringLiteral, filtered
+from liquid.builtin.expressions import LoopExpression, StringLiteral
 from liquid.builtin.expressions.logical import (
     ContainsExpression,
     EqExpression,
@@ -23,7 +23,7 @@ from liquid.builtin.expressions.primitive import Blank, Empty, FloatLiteral, Ran
 from liquid.builtin.tags.case_tag import _AnyExpression
 from liquid.builtin.tags.tablerow_tag import TablerowNode
 from liquid.expression import Expression
-from liquid.token import TOKEN_BLANK, TOKEN_EMPTY, Token
+from liquid.token import Token
 
 from services.rendering import values
 from services.rendering.errors import ValueProblem
@@ -171,9 +171,6 @@ class TableLoop(Loop):
     def _argument(self, expression: Expression | None, context: RenderContext, name: str) -> int | None:
         return values.truncated(expression.evaluate(context), name) if expression else None
 
-
-# The reference takes `blank` and `empty` as values of filters; python-liquid's parser lets them in no other way.
-filtered.FILTER_TOKENS |= {TOKEN_BLANK, TOKEN_EMPTY}
 
 OURS: Final[dict[type[Expression], type[Expression]]] = {
     EqExpression: Equal,

@@ -301,6 +301,27 @@ def test_odd_html_and_values_cost_little(source: str, value: str) -> None:
     assert time.process_time() - started < 5
 
 
+@pytest.mark.parametrize(
+    ("source", "tags", "reason"),
+    [
+        ("{% for t in contact.tags %}x{% endfor %}", ["x"] * 10_001, "a loop goes through more than 10000 items"),
+        ("{{ contact.tags | join: ', ' }}", ["x"] * 2_001, "a list has more than 2000 items"),
+        (
+            "{% for t in contact.tags %}" + "{{ t | upcase }}" * 99 + "{% endfor %}",
+            [""] * 2_000,
+            "the template does too much work; make its loops shorter",
+        ),
+        ("{% if contact.tags[0] > 1 %}{% endif %}", ["x"], "a text is compared with a number by <, >, <= or >="),
+    ],
+)
+def test_a_failure_is_told_in_a_sentence(source: str, tags: list[str], reason: str) -> None:
+    """The reason is the same for generated code and python-liquid, and has no word of theirs."""
+    for template in (plain(source), plain("{% assign unused = 1 %}" + source)):
+        with pytest.raises(RenderFailed) as caught:
+            template.render({"contact": {"tags": tags}})
+        assert caught.value.message == f"The template does not work with this contact's values: {reason}"
+
+
 def test_values_that_do_not_fit_fail_one_message_only() -> None:
     """Text where the template compares numbers is that contact's failure; the next one renders."""
     template = html("{% if contact.age > 17 %}adult{% else %}minor{% endif %}")
