@@ -262,6 +262,7 @@ def test_a_hostile_template_is_refused_quickly(source: str) -> None:
         ("{% for t in contact.tags %}" + "{{ t | date: '%c' }}" * 200 + "{% endfor %}", ["3 May 2026"] * 2_000),
         ("{% for t in contact.tags %}{{ t | strip_html }}{% endfor %}", ["<a " * 9_000] * 2_000),
         ("{% for t in contact.tags %}{{ t | size }}{% endfor %}", ["x" * 9_000] * 2_000),
+        ("{% for t in contact.tags %}{{ contact.tags | sort | size }}{% endfor %}", ["x"] * 2_000),
     ],
 )
 def test_a_contact_cannot_make_a_message_endless(source: str, tags: list[str]) -> None:
