@@ -92,6 +92,22 @@ def tidy(_: "WrappedLogger", __: str, event: "EventDict") -> "EventDict":
     return event
 
 
+SHARED: "list[Processor]" = [
+    structlog.contextvars.merge_contextvars,
+    add_request,
+    structlog.stdlib.add_log_level,
+    structlog.processors.TimeStamper(fmt="iso", utc=True),
+    add_traceback,
+    tidy,
+]
+# One list, however often logging is set up: a logger keeps the one that it has met first.
+PROCESSORS: "list[Processor]" = [
+    structlog.stdlib.filter_by_level,
+    *SHARED,
+    structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+]
+
+
 class Audible(logging.Filter):
     """Lets libraries speak from WARNING on: below that they log statements, frames, headers and bodies."""
 
@@ -137,27 +153,15 @@ def configure(level: str, *, json: bool, secrets: Iterable[str] = ()) -> None:
         renderer = structlog.dev.ConsoleRenderer(
             colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
         )
-    shared: list[Processor] = [
-        structlog.contextvars.merge_contextvars,
-        add_request,
-        structlog.stdlib.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-        add_traceback,
-        tidy,
-    ]
     structlog.configure(
-        processors=[
-            structlog.stdlib.filter_by_level,
-            *shared,
-            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
-        ],
+        processors=PROCESSORS,
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(sys.stderr)
     formatter = Formatter(
-        foreign_pre_chain=shared,
+        foreign_pre_chain=SHARED,
         processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
     )
     formatter.redaction = Redaction(secrets)

@@ -3,7 +3,7 @@ import os
 import sys
 import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from itertools import count
 
 import pytest
@@ -20,22 +20,27 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the benchmarks 
 async def answering(bodies: Sequence[bytes], status: bytes = b"200 OK") -> AsyncIterator[Target]:
     """A server that answers with each body in turn, in two pieces."""
     numbers = count()
+    writers: list[asyncio.StreamWriter] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
+        writers.append(writer)
+        with suppress(asyncio.IncompleteReadError, ConnectionError):
             while True:
                 await reader.readuntil(b"{}")
                 body = bodies[next(numbers) % len(bodies)]
                 writer.write(b"HTTP/1.1 %s\r\nContent-Length: %d\r\n\r\n%s" % (status, len(body), body[:2]))
                 await asyncio.sleep(0.001)
                 writer.write(body[2:])
-        except asyncio.IncompleteReadError:
-            writer.close()
+        writer.close()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     async with server:
         yield Target(name="it", port=port, pid=os.getpid(), request=http_request("/graphql", {}, b"{}"))
+    for writer in writers:
+        writer.close()
+        with suppress(ConnectionError):
+            await writer.wait_closed()
 
 
 async def test_load_counts_whole_answers() -> None:
