@@ -37,6 +37,10 @@ SETTINGS = {
     "log_min_duration_statement": "500ms",
     "log_lock_waits": "on",
     "log_line_prefix": "%m [%p] %q%u@%d ",
+    # Neither parameters nor rows: they are people's data.
+    "log_parameter_max_length": "0",
+    "log_error_verbosity": "terse",
+    "log_min_error_statement": "panic",
 }
 # `synchronous_commit` stays on: with it off a killed server loses what it had confirmed, and fault tests kill it.
 NOT_DURABLE = {"fsync": "off", "full_page_writes": "off"}

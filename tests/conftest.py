@@ -1,8 +1,10 @@
 """Real servers for the whole session: PostgreSQL 18 with a migrated template database, and Valkey."""
 
+import logging
 import os
 import secrets
-from collections.abc import AsyncIterator
+import sys
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,12 +12,13 @@ import asyncpg
 import pytest
 from sqlalchemy.engine import URL, make_url
 
-from core import migration
+from core import migration, telemetry
 from core.security import new_signing_key
 from core.settings import Environment, Settings
 from local.servers import PostgresServer, ValkeyServer, create_database, create_roles, start_postgres, start_valkey
 from services.runtime import Runtime, running
 from tests.client import ApiClient
+from tests.logs.watching import WATCH
 from tests.serving import Served, served
 
 TEMPLATE = "nudge_template"
@@ -23,6 +26,18 @@ TEMPLATE = "nudge_template"
 # Tests say what they set: nothing of the developer's own environment plays along.
 for variable in [name for name in os.environ if name.startswith("NUDGE_")]:
     del os.environ[variable]
+
+
+@pytest.fixture(autouse=True)
+def no_secret_is_logged() -> Iterator[None]:
+    """Whatever a test makes fail, neither a secret of its settings nor an address is logged, at any level."""
+    hook = sys.excepthook
+    telemetry.configure("DEBUG", json=False)
+    sys.excepthook = hook
+    logging.getLogger().handlers = [WATCH]
+    WATCH.found.clear()
+    yield
+    assert WATCH.found == []
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +101,7 @@ async def copy_template(servers: Servers) -> str:
 def settings_for(servers: Servers, database: str, *, redis_database: int = 0) -> Settings:
     """Settings of a process that uses these servers."""
     redis = make_url(servers.valkey.url).set(database=str(redis_database)).render_as_string(hide_password=False)
-    return Settings.model_validate(
+    settings = Settings.model_validate(
         {
             "_env_file": None,
             "environment": Environment.TEST,
@@ -106,6 +121,8 @@ def settings_for(servers: Servers, database: str, *, redis_database: int = 0) ->
             "llm": {"base_url": "http://127.0.0.1:9/api/v1", "api_key": "test-llm-key"},
         }
     )
+    WATCH.know(settings.secrets)
+    return settings
 
 
 @pytest.fixture(scope="session")
