@@ -35,7 +35,7 @@ class Hidden:
                 if depth == 1:
                     rule = text.rpartition(";")[2].replace("<!--", "").replace("-->", "").strip()
                 continue
-            if depth == 1 and not rule.startswith("@") and hides(text):
+            if depth == 1 and hides(text):
                 self._add_selectors(rule)
             depth = max(depth - 1, 0)
 
