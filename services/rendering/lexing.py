@@ -110,11 +110,12 @@ def _is_name(tokens: list[Token], index: int) -> bool:
         return True
     if kind in CONNECTIVES:
         return before is None or before in BEFORE_VALUES
+    attribute = in_loop and (behind == TOKEN_COLON or before not in BEFORE_VALUES)
     keyword = {
         TOKEN_IN: index == 1,
-        TOKEN_LIMIT: in_loop and behind == TOKEN_COLON,
-        TOKEN_OFFSET: in_loop and behind == TOKEN_COLON,
-        TOKEN_COLS: in_loop and behind == TOKEN_COLON,
+        TOKEN_LIMIT: attribute,
+        TOKEN_OFFSET: attribute,
+        TOKEN_COLS: attribute,
         TOKEN_REVERSED: in_loop and before not in BEFORE_VALUES,
         TOKEN_CONTINUE: before == TOKEN_COLON and tokens[index - 2].kind == TOKEN_OFFSET,
     }
