@@ -29,14 +29,17 @@ LINKS: Final = frozenset(
 ENTITY_ELEMENTS: Final = frozenset({"title", "textarea"})
 
 _TAG: Final = re.compile(r"</?([a-zA-Z][^\s/>]*)")
-# Attributes that are complete, so that a value behind them has nothing to do with them.
+# Attributes that are complete, so that a value behind them has nothing to do with them. Groups are made possessive by
+# a look-ahead: before 3.11.5, Python matches a possessive group wrongly whose content can be matched in several ways.
 _COMPLETE: Final = (
-    r"""(?:[\s/]*+[^\s"'>/=]++(?:\s*+=\s*+(?:"[^"]*+"|'[^']*+'|[^\s"'=<>`]++(?=[\s>]))|(?=\s*+[^\s=])))*+"""
+    r"""(?=(?P<attributes>(?:[\s/]*+[^\s"'>/=]++"""
+    r"""(?:\s*+=\s*+(?:"[^"]*+"|'[^']*+'|[^\s"'=<>`]++(?=[\s>]))|(?=\s*+[^\s=])))*))(?P=attributes)"""
 )
 _ATTRIBUTES: Final = re.compile(_COMPLETE)
 # Text and whole tags, behind which one is in text again.
 _WHOLE: Final = re.compile(
-    rf"[^<]*+(?:</?(?!(?:style|script|title|textarea)\b)[a-z][^\s/>]*+{_COMPLETE}[\s/]*+>[^<]*+)*+", re.IGNORECASE
+    rf"[^<]*+(?=(?P<tags>(?:</?(?!(?:style|script|title|textarea)\b)[a-z][^\s/>]*+{_COMPLETE}[\s/]*+>[^<]*+)*))(?P=tags)",
+    re.IGNORECASE,
 )
 _NAME: Final = re.compile(r"[\s/]*([^\s/>=]*)")
 _SPACE: Final = re.compile(r"\s*")

@@ -12,7 +12,7 @@ from typing import Final
 from services.rendering.visibility import hides, without_comments
 
 BRACE: Final = re.compile(r"([^{}]*+)([{}])")
-SELECTOR: Final = re.compile(r"(\*|[a-z][a-z0-9-]*+)?((?:[.#][^\s.#:>+~\[\]\"'\\]++)*+)")
+SELECTOR: Final = re.compile(r"(\*|[a-z][a-z0-9-]*+)?((?:[.#][^\s.#:>+~\[\]\"'\\]++)*)")
 PART: Final = re.compile(r"[.#][^.#]+")
 MAX_SELECTORS: Final = 100
 """Selectors of a message that are looked at; each is compared with each tag."""

@@ -12,8 +12,9 @@ from typing import Final, NamedTuple
 SPACE: Final = r"[ \t\n\r\f]"
 VALUE: Final = rf"""{SPACE}*+=(?:{SPACE}*+(?:"[^"]*+"|'[^']*+'|[^ \t\n\r\f>"'][^ \t\n\r\f>]*+|(?=>)))"""
 NAME: Final = r"(?:=[^ \t\n\r\f/>=]*+|[^ \t\n\r\f/>=]++)"
+# The look-ahead makes the group possessive: before 3.11.5, Python matches some groups with `*+` wrongly.
 TAG: Final = re.compile(
-    rf"<(/?)([a-zA-Z][^ \t\n\r\f/>]*+)((?:[ \t\n\r\f/]++|{NAME}(?:{VALUE}|(?!{SPACE}*+=)))*+)>", re.ASCII
+    rf"<(/?)([a-zA-Z][^ \t\n\r\f/>]*+)(?=((?:[ \t\n\r\f/]++|{NAME}(?:{VALUE}|(?!{SPACE}*+=)))*))\3>", re.ASCII
 )
 ATTRIBUTE: Final = re.compile(
     rf"({NAME})(?:{SPACE}*+={SPACE}*+(?:\"([^\"]*+)\"|'([^']*+)'|([^ \t\n\r\f>\"'][^ \t\n\r\f>]*+))?)?"

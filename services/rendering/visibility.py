@@ -9,7 +9,7 @@ from typing import Final
 
 from services.rendering.elements import NO_LINKS, UNSEEN
 
-CSS_COMMENT: Final = re.compile(r"/\*(?:[^*]|\*(?!/))*+(?:\*/)?")
+CSS_COMMENT: Final = re.compile(r"/\*.*?(?:\*/|\Z)", re.DOTALL)
 ZERO: Final = re.compile(r"[+-]?(?:0+(?:\.0*)?|\.0+)(?:[a-z]+|%)?")
 NUMBER: Final = re.compile(r"(-?[0-9]{0,9}(?:\.[0-9]{0,9})?)([a-z]+|%)?")
 # The size within the shorthand `font`: what has a unit or a line height behind it. A weight has neither.

@@ -77,3 +77,26 @@ def test_settings_are_described() -> None:
         else:
             silent += [f"{name}.{key}" for key, value in inner.items() if not value.description]
     assert silent == []
+
+
+def test_no_pattern_has_a_possessive_group() -> None:
+    """Before 3.11.5 `re` matches `(...)*+` and `(?>...)` wrongly if their content can match in several ways."""
+    possessive = re.compile(r"\)[*+?]\+|\)\{[0-9,]*\}\+|\(\?>")
+    found = [
+        f"{path}:{number}"
+        for room in (
+            "core",
+            "integrations",
+            "models",
+            "resolvers",
+            "routes",
+            "sandbox",
+            "schema",
+            "services",
+            "local",
+        )
+        for path in sorted((ROOT / room).rglob("*.py"))
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1)
+        if possessive.search(line) and not line.lstrip().startswith("#")
+    ]
+    assert found == []
