@@ -89,9 +89,9 @@ async def test_an_api_that_has_lost_a_part_ends(runtime: Runtime, victim: str) -
 
 
 @pytest.mark.parametrize("victim", ["sending-lane-0", "sweeper", "listener", "pubsub-connection"])
-async def test_a_worker_that_has_lost_a_part_ends(runtime: Runtime, victim: str) -> None:
-    """A worker has no address to ask: its log and its exit code tell, at once."""
-    variables = environment(runtime.settings)
+async def test_a_worker_that_has_lost_a_part_ends(servers: Servers, victim: str) -> None:
+    """A worker has no address to ask: its log and exit code tell. No other test has left it anything to do."""
+    variables = environment(settings_for(servers, await copy_template(servers), redis_database=2))
     async with nudge("worker", victim, variables) as process, asyncio.timeout(2 * PATIENCE_SECONDS):
         output = (await process.communicate())[0].decode()
     assert process.returncode == 1, output
