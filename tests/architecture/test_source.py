@@ -84,18 +84,7 @@ def test_no_pattern_has_a_possessive_group() -> None:
     possessive = re.compile(r"\)[*+?]\+|\)\{[0-9,]*\}\+|\(\?>")
     found = [
         f"{path}:{number}"
-        for room in (
-            "core",
-            "integrations",
-            "models",
-            "resolvers",
-            "routes",
-            "sandbox",
-            "schema",
-            "services",
-            "local",
-        )
-        for path in sorted((ROOT / room).rglob("*.py"))
+        for path in modules()
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1)
         if possessive.search(line) and not line.lstrip().startswith("#")
     ]
