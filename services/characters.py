@@ -17,6 +17,7 @@ BREAKS: Final = "\u200b"
 SELECTORS: Final = "\ufe00-\ufe0f"
 IDEOGRAPH_SELECTORS: Final = "\U000e0100-\U000e01ef"
 MONGOLIAN: Final = "\u180b-\u180f"
+VOWEL_SEPARATOR: Final = "\u180e"
 FLAG, TAGS, LAST_TAG, MAX_TAGS = "\U0001f3f4", "\U000e0030-\U000e0039\U000e0061-\U000e007a", "\U000e007f", 6
 FORMATS: Final = (
     f"\u00ad{MARKS}{MONGOLIAN}{BREAKS}{JOINERS}{EMBEDDINGS}\u2060-\u206f{SELECTORS}\ufeff\ufff0-\ufffb"
@@ -32,11 +33,12 @@ UNSEEN: Final = re.compile(f"[{CONTROLS}{FORMATS}{NOT_CHARACTERS}]")
 UNSEEN_FORMATS: Final = re.compile(f"[{FORMATS}]")
 DIRECTIONS: Final = re.compile(f"[{MARKS}{EMBEDDINGS}{ISOLATES}]")
 IDEOGRAPHS: Final = re.compile("[\u3005-\u3007\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003fffd]")
-MONGOLIAN_LETTERS: Final = re.compile("[\u1800-\u18af\U00011660-\U0001167f]")
+MONGOLIAN_LETTERS: Final = re.compile("[\u1800-\u180a\u1810-\u18af\U00011660-\U0001167f]")
+SEPARABLE: Final = re.compile(f"{MONGOLIAN_LETTERS.pattern}|[\u180b-\u180d\u180f]")
 # Scripts that are written without spaces between words, and break lines where there is a zero width space.
 UNSPACED: Final = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u1950-\u1aaf]")
 TAG: Final = re.compile(f"[{TAGS}]")
-# Latin and Greek join nothing, wherever in Unicode their letters are.
+# Latin and Greek join nothing, wherever in Unicode their letters are; nor do visible format characters.
 JOINING: Final = re.compile("[\u0590-\u1dbf\u2190-\u2bff\u3000-\U0003fffd\ufe0f]")
 KEYCAPS: Final = "#*0123456789"
 
@@ -77,24 +79,33 @@ class Cleaner:
             self.before = char
 
     def _is_needed(self, char: str) -> bool:
-        """Whether the character before makes something of this one. None makes anything of two in a row."""
+        """Whether the character before makes something of this one.
+
+        None makes anything of two in a row, but for a variant of a Mongolian letter before a separated vowel.
+        """
         if "\U000e0000" <= char <= LAST_TAG:
             return self._spells_flag(char)
         if char in JOINERS:
-            return JOINING.match(self.before) is not None
+            return _joins(self.before)
         if char in BREAKS:
             return UNSPACED.match(self.before) is not None
         if "\ufe00" <= char <= "\ufe0f":
             return _takes_selectors(self.before)
         if "\U000e0100" <= char <= "\U000e01ef":
             return IDEOGRAPHS.match(self.before) is not None
-        return "\u180b" <= char <= "\u180f" and MONGOLIAN_LETTERS.match(self.before) is not None
+        letters = SEPARABLE if char == VOWEL_SEPARATOR else MONGOLIAN_LETTERS
+        return "\u180b" <= char <= "\u180f" and letters.match(self.before) is not None
 
     def _spells_flag(self, char: str) -> bool:
         """Whether a tag character is the next of a region's code after a flag, or the end of one."""
         if self.before != FLAG:
             return False
         return 0 < self.tags <= MAX_TAGS if char == LAST_TAG else self.tags < MAX_TAGS and bool(TAG.match(char))
+
+
+def _joins(char: str) -> bool:
+    """Whether a character may be joined to the next, or kept from it."""
+    return JOINING.match(char) is not None and unicodedata.category(char) != "Cf"
 
 
 def _takes_selectors(char: str) -> bool:

@@ -45,6 +45,7 @@ NEEDED = {
     "Khmer": "ភាសា\u200bខ្មែរ",
     "Mongolian": "ᠪᠠᠢᠨ\u180eᠠ",
     "Mongolian variant": "ᠠ\u180b",
+    "Mongolian variant before a separated vowel": "ᠭ\u180b\u180eᠠ",
     "Japanese name": "葛\U000e0100城",
     "ideograph variant": "邉\U000e0101",
     "mathematics": "∩\ufe00",
@@ -87,6 +88,10 @@ def test_what_a_script_or_an_emoji_needs_stays(text: str) -> None:
         ("\u202eevil\u202c \u2066a\u2069 \u200eb\u200f \u061cc", "evil a b c"),
         ("s\u00adh\u2060y\ufeff \u2061\u2063\u206a", "shy "),
         ("م\u200c\u200c\u200dم", "م\u200cم"),
+        ("\u0600\u200c\u200d١", "\u0600١"),
+        ("\u070f\u200cܒ\u200c", "\u070fܒ\u200c"),
+        ("ᠠ" + "\u180b\u180c\u180d\u180f" * 9, "ᠠ\u180b"),
+        ("ᠠ\u180b" + "\u180e\u180b" * 9, "ᠠ\u180b\u180e"),
         ("\ud800x\udfff\ufdd0\uffff\U0001fffe\ue000\U000f0000", "x"),
         ("\x00a\x1b\x7f\x9fb\rc", "abc"),
     ],
@@ -97,6 +102,10 @@ def test_what_nobody_sees_goes(text: str, seen: str) -> None:
 
 
 VISIBLE_FORMATS = re.compile("[\u0600-\u0605\u06dd\u070f\u0890\u0891\u08e2\U000110bd\U000110cd\U00013430-\U0001345f]")
+# Those in which a text could be written: selectors, joiners, separators and tags.
+CARRIERS = (
+    "\u200b\u200c\u200d\u2060\u180b\u180c\u180d\u180e\u180f\ufe00\ufe0f\U000e0100\U000e01ef\U000e0061\u202e\ufeff"
+)
 SELECTOR_NAMES = ("VARIATION SELECTOR", "MONGOLIAN FREE VARIATION SELECTOR")
 SEEN = st.characters(categories=["L", "M", "N", "P", "S", "Zs"]).filter(
     lambda char: not unicodedata.name(char, "").startswith(SELECTOR_NAMES)
@@ -116,3 +125,11 @@ def test_no_latin_text_hides_another(text: str) -> None:
     """Between Latin letters nothing is left that the Unicode database calls a format, but those that are visible."""
     left = VISIBLE_FORMATS.sub("", clean(text))
     assert left == "".join(char for char in text if char in "ab c1é")
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.text(st.sampled_from("aمकᠠ葛ไ😀\u2764\u0600\u070f") | st.sampled_from(CARRIERS)))
+def test_no_text_hides_in_a_row_of_characters_nobody_sees(text: str) -> None:
+    """After a character of any script at most two that nobody sees stay, however many there were."""
+    unseen = "".join(char if char in CARRIERS else "x" for char in clean(text))
+    assert max(map(len, unseen.split("x"))) <= 2
