@@ -12,16 +12,20 @@ from sqlalchemy.sql import collate
 from sqlalchemy.sql.elements import SQLCoreOperations
 
 NFKC: Any = literal_column("'NFKC'")
+NFKD: Any = literal_column("'NFKD'")
 LETTER_I: Any = literal_column("'i'")
 DOTLESS: Any = literal_column("chr(305)")
 DOTTED: Any = literal_column("'i' || chr(775)")
 
 
 def folded(text: Any) -> ColumnElement[str]:  # noqa: ANN401 - a text column or expression
-    """The text as it is compared. Immutable, so that a generated column can hold it."""
-    composed = func.pg_catalog.normalize(text, NFKC)
-    caseless = func.pg_catalog.normalize(func.casefold(collate(composed, "pg_unicode_fast")), NFKC)
-    return func.replace(func.replace(caseless, DOTTED, LETTER_I), DOTLESS, LETTER_I)
+    """The text as it is compared. Immutable, so that a generated column can hold it.
+
+    Decomposed first, as an iota below a letter becomes a letter of its own, and the accents have to stay before it.
+    """
+    parts = func.pg_catalog.normalize(text, NFKD)
+    caseless = func.replace(func.casefold(collate(parts, "pg_unicode_fast")), DOTLESS, LETTER_I)
+    return func.pg_catalog.normalize(func.replace(caseless, DOTTED, LETTER_I), NFKC)
 
 
 def folded_sql(text: str) -> str:

@@ -11,9 +11,9 @@ branch_labels = None
 depends_on = None
 
 SEARCHED = "coalesce(first_name, '') || ' ' || coalesce(last_name, '') || ' ' || email"
-COMPOSED = f"pg_catalog.normalize({SEARCHED}, 'NFKC') COLLATE pg_unicode_fast"
+PARTS = f"pg_catalog.normalize({SEARCHED}, 'NFKD') COLLATE pg_unicode_fast"
 # What `models.folding` says; written out, as it may change after this revision.
-FOLDED = f"replace(replace(pg_catalog.normalize(casefold({COMPOSED}), 'NFKC'), 'i' || chr(775), 'i'), chr(305), 'i')"
+FOLDED = f"pg_catalog.normalize(replace(replace(casefold({PARTS}), chr(305), 'i'), 'i' || chr(775), 'i'), 'NFKC')"
 
 
 def upgrade() -> None:

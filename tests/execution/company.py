@@ -266,8 +266,9 @@ async def add_campaigns(uow: UnitOfWork, company: Company) -> None:
 
 
 async def put_on_the_way(company: Company) -> None:
-    """Campaigns that are scheduled, sending, paused and sent."""
+    """Campaigns that are scheduled, sending, paused and sent; of two one message is in doubt."""
     work, tenant, campaigns = company.runtime.work, company.owner.tenant, company.ids["Campaign"]
+    company.ids["Delivery"] = {}
     async with work.begin(tenant) as uow:
         await move(uow, campaigns[SCHEDULED], CampaignStatus.SCHEDULED, scheduled_at=clock.now() + timedelta(days=9))
         for name in (SENDING, PAUSED, SENT):
@@ -281,7 +282,18 @@ async def put_on_the_way(company: Company) -> None:
             few = mine & (EmailDelivery.contact_id == company.ids["Contact"]["ada"])
             done = update(EmailDelivery).where(mine if name == SENT else few)
             await uow.execute(done.values(status=DeliveryStatus.DELIVERED))
+            company.ids["Delivery"][name] = await put_in_doubt(uow, company, name)
         await move(uow, campaigns[SENT], CampaignStatus.SENT)
+
+
+async def put_in_doubt(uow: UnitOfWork, company: Company, campaign: str) -> UUID:
+    """Make it unknown whether a campaign's message to `grace` was sent; its id."""
+    hers = (EmailDelivery.campaign_id == company.ids["Campaign"][campaign]) & (
+        EmailDelivery.contact_id == company.ids["Contact"]["grace"]
+    )
+    lost = {"status": DeliveryStatus.UNKNOWN, "submitted_at": clock.now()}
+    ((delivery_id,),) = await uow.rows(update(EmailDelivery).where(hers).values(lost).returning(EmailDelivery.id))
+    return delivery_id
 
 
 REPLIES: dict[str, tuple[MessageStatus, list[Event]]] = {

@@ -10,6 +10,7 @@ from tests.execution.differential import MARKS, Way, drawing
 from tests.execution.product import CASES, CORE, Asked, Outcome, compared, drawn, numbering, ran
 
 pytestmark = MARKS
+OF_A_SOCKET = {"renewConnection"}  # over HTTP refused
 REFUSALS = {"userErrors": "{ code field message suggestion }"}
 
 
@@ -39,7 +40,7 @@ def succeeded(request: pytest.FixtureRequest) -> Iterator[set[str]]:
     yield found
     if request.node.get_closest_marker("slow"):
         assert CORE.mutation_type is not None
-        assert found == set(CORE.mutation_type.fields)
+        assert found == set(CORE.mutation_type.fields) - OF_A_SOCKET
     else:
         assert len(found) >= 8
 

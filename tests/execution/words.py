@@ -59,6 +59,7 @@ def words(company: Company) -> Literals:
         "htmlContent": plain(*html),
         "textContent": plain("Hello {{ contact.firstName }}", "", "{% endif %}"),
         "text": plain("How did Spring go?", "  And\n\nthen? ", ""),
+        "deliveryId": plain(*ids["Delivery"], *ids["Delivery"], *nowhere),
         "idempotencyKey": plain("one", "two", ""),
         "timeZone": plain("Europe/Berlin", "Mars/Base"),
         "tags": plain("new", "vip", "fresh", "VIP", " two  words ", "x" * 65),
