@@ -66,6 +66,7 @@ async def working(runtime: Runtime, stopping: asyncio.Event) -> None:
         await asyncio.wait(tasks)
     finally:
         await supervisors.stop(*tasks)
+        await shop.errands.aclose(0.0)  # cut off above, nobody has ended them
     if supervisors.dead:
         raise SupervisedTaskEnded(f"The worker has ended, as it has lost {', '.join(supervisors.dead)}.")
 

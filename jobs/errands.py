@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from core.supervision import is_asked_to_end
+from core.supervision import end_all, is_asked_to_end
 from core.telemetry import logger
 
 log = logger(__name__)
@@ -17,9 +17,15 @@ class Errands:
         self.tasks: dict[str, asyncio.Task[None]] = {}
         self.again: dict[str, Errand] = {}
         self.room = asyncio.Semaphore(at_once)
+        self.closed = False
 
     def start(self, key: str, errand: Errand) -> None:
-        """Start an errand, or note that the running one of this key has to be done once more; returns at once."""
+        """Start an errand, or note that the running one of this key has to be done once more; returns at once.
+
+        Once closed it starts nothing: another process, or the next, finds what there is to do in the rows.
+        """
+        if self.closed:
+            return
         if key in self.tasks:
             self.again[key] = errand
             return
@@ -47,13 +53,9 @@ class Errands:
             self.start(key, errand)
 
     async def aclose(self, within_seconds: float) -> None:
-        """Let the running errands end, and cancel those that do not in time."""
+        """Start no more errands, let those that run end, and cancel those that do not in time."""
+        self.closed = True
         self.again.clear()
-        tasks = list(self.tasks.values())
-        if not tasks:
-            return
-        _, late = await asyncio.wait(tasks, timeout=within_seconds)
-        for task in late:
-            task.cancel()
-        if late:
-            await asyncio.wait(late)
+        if self.tasks:
+            await asyncio.wait(list(self.tasks.values()), timeout=within_seconds)
+        await end_all(list(self.tasks.values()))

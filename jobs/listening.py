@@ -72,8 +72,11 @@ async def hang_up(worker: Worker, running: asyncio.Task[Any]) -> None:
 
     Its own close() cancels in a way that loses connections, and calls what redis-py has deprecated.
     """
-    tasks = [running, *worker.tasks.values()]
-    await end_all(tasks)
+    try:
+        await end_all([running])
+    finally:
+        tasks = [running, *worker.tasks.values()]  # all there will be, now that nothing starts more
+        await end_all(tasks)
     await asyncio.gather(*tasks, return_exceptions=True)
     pool: ArqRedis | None = worker._pool  # noqa: SLF001 - the property claims that it is always there
     if pool is None:

@@ -72,6 +72,41 @@ def quick(fresh_runtime: Runtime, provider: Provider) -> Runtime:
     return replace(fresh_runtime, settings=hurried(fresh_runtime.settings), mailer=provider.mailer)
 
 
+async def begun(errands: int) -> None:
+    """Wait until so many campaigns have begun to be prepared, and not a turn of the loop longer."""
+    seen: set[str] = set()
+    async with asyncio.timeout(60):
+        while len(seen) < errands:
+            await asyncio.sleep(0)
+            seen |= {task.get_name() for task in asyncio.all_tasks() if task.get_name().startswith("prepare ")}
+
+
+@pytest.mark.parametrize("errands", range(4))
+async def test_a_stopped_worker_leaves_nothing_running(quick: Runtime, errands: int) -> None:
+    """Stopped in the middle of a sweep that starts errand after errand, it ends only when all of them have ended."""
+    for _ in range(8):
+        await ordered(quick, 3)
+    before, stopping = asyncio.all_tasks(), asyncio.Event()
+    task = asyncio.create_task(working(quick, stopping))
+    await begun(errands)
+    stopping.set()
+    await asyncio.wait_for(task, 60)
+    assert asyncio.all_tasks() - before == set()
+
+
+async def test_a_worker_that_is_cut_off_leaves_nothing_running(quick: Runtime) -> None:
+    """Cancelled, it ends its errands as it ends its loops."""
+    for _ in range(8):
+        await ordered(quick, 3)
+    before = asyncio.all_tasks()
+    task = asyncio.create_task(working(quick, asyncio.Event()))
+    await begun(1)
+    task.cancel()
+    await asyncio.wait([task], timeout=60)
+    assert task.cancelled()
+    assert asyncio.all_tasks() - before == set()
+
+
 async def test_a_worker_sends_a_campaign(quick: Runtime, provider: Provider) -> None:
     """Rung for, a worker prepares, sends and ends a campaign, and stops when told to."""
     async with worker(quick):
