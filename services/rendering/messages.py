@@ -86,8 +86,8 @@ class MessageTemplate:
             text = tidy(page.text)
         if self.link is not Link.ALWAYS:
             html = self._with_link(html, page, url, campaign)
-        derived = page is None and self.seams is not None
-        if not (derived and self.link is Link.ALWAYS) and not text_shows(text or "", url):
+        # What the source proves of the HTML may not hold here: an image's text may follow the address at once.
+        if not text_shows(text or "", url):
             text = text_with_footer(text or "", campaign)
         return RenderedMessage(subject=self.subject.render(variables), html=html, text=text or "")
 

@@ -255,6 +255,11 @@ def test_what_the_source_tells_agrees_with_every_rendering(html: str, contact: d
         "<a href='https://x.test/{{ contact.lastName }}'><img src='a' alt='{{ contact.firstName }}'></a>",
         "<pre>{{ contact.lastName }}\nx</pre>",
         "{%- if contact.lastName -%} <b>a</b> {%- endif -%} <i>b</i>",
+        "<p>{{ unsubscribeUrl }}<img src='a.png' alt='Logo'></p>",
+        "<p><img src='a.png' alt='Logo'>{{ unsubscribeUrl }}</p>",
+        "<img src='a.png' alt='at'><a href='{{ unsubscribeUrl }}'>{{ unsubscribeUrl }}</a><img src='b.png' alt='-b'>",
+        "{{ unsubscribeUrl }}<img src='a.png' alt='{{ contact.lastName }}'>",
+        "<ul><li>{{ unsubscribeUrl }}<ul><li>a</ul></ul><table><td>x<td>{{ unsubscribeUrl }}<td>y</table>",
     ],
 )
 def test_what_is_hard_to_tell_from_the_source_agrees(html: str, last_name: str | None) -> None:
