@@ -6,6 +6,7 @@ Before 3.11.3 `asyncio.timeout` lets a `CancelledError` out where the task still
 """
 
 import asyncio
+from contextlib import suppress
 from types import TracebackType
 
 
@@ -55,3 +56,10 @@ def deadline(seconds: float | None) -> Deadline:
     Use it in place of `asyncio.timeout` and `asyncio.wait_for`, which are not right on every version we run on.
     """
     return Deadline(seconds)
+
+
+async def sleep_unless(stopping: asyncio.Event, seconds: float) -> None:
+    """Sleep, but not beyond the event."""
+    with suppress(TimeoutError):
+        async with deadline(seconds):
+            await stopping.wait()

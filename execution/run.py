@@ -155,13 +155,13 @@ async def join_items(items: list[Any], waiting: list[int]) -> list[Any]:
 async def gathered(coroutines: Iterable[Coroutine[Any, Any, Any]]) -> list[Any]:
     """Their values; at the first error the others are cancelled, and the error is raised when they have ended.
 
-    That is graphql-core's `gather_with_cancel`, but for what it keeps: the error's traceback leads to this frame, and
-    from here the tasks would lead to the error, in a circle.
+    So it is when the caller is cancelled. That is graphql-core's `gather_with_cancel`, but for this and for what it
+    keeps: the error's traceback leads to this frame, and from here the tasks would lead to the error, in a circle.
     """
     tasks = [asyncio.ensure_future(each) for each in coroutines]
     try:
         return await asyncio.gather(*tasks)
-    except Exception:
+    except BaseException:
         cancel(tasks)
         await asyncio.gather(*tasks, return_exceptions=True)
         raise
@@ -170,9 +170,9 @@ async def gathered(coroutines: Iterable[Coroutine[Any, Any, Any]]) -> list[Any]:
 
 
 def cancel(tasks: Iterable[asyncio.Task[Any]]) -> None:
-    """Cancel those that run."""
+    """Cancel those that run, and have not been cancelled: a second time would cut their cleaning up short."""
     for task in tasks:
-        if not task.done():
+        if not task.done() and not task.cancelling():
             task.cancel()
 
 

@@ -65,8 +65,10 @@ async def working(runtime: Runtime, stopping: asyncio.Event) -> None:
         await shop.errands.aclose(ERRANDS_SECONDS)
         await asyncio.wait(tasks)
     finally:
-        await supervisors.stop(*tasks)
-        await shop.errands.aclose(0.0)  # cut off above, nobody has ended them
+        try:
+            await supervisors.stop(*tasks)
+        finally:
+            await shop.errands.aclose(0.0)  # cancelled above, errands still run
     if supervisors.dead:
         raise SupervisedTaskEnded(f"The worker has ended, as it has lost {', '.join(supervisors.dead)}.")
 

@@ -6,6 +6,8 @@ from collections.abc import Awaitable, Callable
 from core.supervision import end_all, is_asked_to_end
 from core.telemetry import logger
 
+CLEANING_UP_SECONDS = 5.0
+"""What a cancelled errand has to end in order: Maya's reply tries for half of it to record what she said."""
 log = logger(__name__)
 Errand = Callable[[], Awaitable[object]]
 
@@ -53,9 +55,20 @@ class Errands:
             self.start(key, errand)
 
     async def aclose(self, within_seconds: float) -> None:
-        """Start no more errands, let those that run end, and cancel those that do not in time."""
+        """Start no more errands, let those that run end, and cancel those that do not in time.
+
+        Each is cancelled once, and has a few seconds to end in order before it is cancelled again and again.
+        """
         self.closed = True
-        self.again.clear()
+        try:
+            await self.settle(within_seconds)
+            for task in self.tasks.values():
+                task.cancel()
+            await self.settle(CLEANING_UP_SECONDS)
+        finally:
+            await end_all(list(self.tasks.values()))
+
+    async def settle(self, within_seconds: float) -> None:
+        """Wait until no errand runs, or the time is over."""
         if self.tasks:
             await asyncio.wait(list(self.tasks.values()), timeout=within_seconds)
-        await end_all(list(self.tasks.values()))

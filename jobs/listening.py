@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 from arq.worker import Worker
 from redis.exceptions import RedisError
 
+from core.deadlines import deadline
 from core.queue import QUEUE_NAME, deserialize, redis_settings, serialize
 from core.supervision import end_all
 from core.telemetry import logger
@@ -23,6 +24,7 @@ POLL_SECONDS = 0.02
 JOBS_AT_ONCE = 100
 JOB_SECONDS = 30
 HEALTH_SECONDS = 10
+GOODBYE_SECONDS = 1.0
 log = logger(__name__)
 
 
@@ -30,12 +32,35 @@ class ConnectionLost(Exception):
     """Arq's worker has ended, as it does whenever Redis goes away."""
 
 
-def arq_worker(shop: Workshop, functions: Sequence[WorkerFunction]) -> Worker:
+class Doorbell(Worker):
+    """Arq's worker, which knows the ends of jobs that it has shielded from being cancelled with it."""
+
+    def __init__(self, **options: Any) -> None:  # noqa: ANN401 - arq's
+        super().__init__(**options)
+        self.finishing: set[asyncio.Task[Any]] = set()
+
+    async def finish_job(self, *arguments: Any) -> None:  # noqa: ANN401 - arq's
+        """Forget a job that was done."""
+        self._begin_finishing()
+        await super().finish_job(*arguments)
+
+    async def finish_failed_job(self, *arguments: Any) -> None:  # noqa: ANN401 - arq's
+        """Forget a job that can't be done."""
+        self._begin_finishing()
+        await super().finish_failed_job(*arguments)
+
+    def _begin_finishing(self) -> None:
+        if task := asyncio.current_task():
+            self.finishing.add(task)
+            task.add_done_callback(self.finishing.discard)
+
+
+def arq_worker(shop: Workshop, functions: Sequence[WorkerFunction]) -> Doorbell:
     """A worker of arq for this process. Its signals are ours, its results nobody's, its payloads JSON."""
     url = shop.settings.redis.url
     if url is None:
         raise AssertionError("settings.require() was not called")
-    return Worker(
+    return Doorbell(
         functions=cast("Sequence[WorkerCoroutine]", functions),
         queue_name=QUEUE_NAME,
         redis_settings=redis_settings(url.get_secret_value()),
@@ -67,8 +92,8 @@ async def listen(shop: Workshop, functions: Sequence[WorkerFunction], stopping: 
         await hang_up(worker, running)
 
 
-async def hang_up(worker: Worker, running: asyncio.Task[Any]) -> None:
-    """End arq's worker and close its connections, which may need the very Redis that is away.
+async def hang_up(worker: Doorbell, running: asyncio.Task[Any]) -> None:
+    """End arq's worker and close its connections, which may need the very Redis that is away, or silent.
 
     Its own close() cancels in a way that loses connections, and calls what redis-py has deprecated.
     """
@@ -78,11 +103,16 @@ async def hang_up(worker: Worker, running: asyncio.Task[Any]) -> None:
         tasks = [running, *worker.tasks.values()]  # all there will be, now that nothing starts more
         await end_all(tasks)
     await asyncio.gather(*tasks, return_exceptions=True)
+    if worker.finishing:
+        await asyncio.wait(worker.finishing, timeout=GOODBYE_SECONDS)
+        await end_all(worker.finishing)
     pool: ArqRedis | None = worker._pool  # noqa: SLF001 - the property claims that it is always there
     if pool is None:
         return
     try:
-        await pool.delete(worker.health_check_key)
+        async with deadline(GOODBYE_SECONDS):
+            await pool.delete(worker.health_check_key)
     except (RedisError, OSError) as error:
         log.debug("health key not deleted", error=type(error).__name__)
-    await pool.aclose(close_connection_pool=True)
+    finally:
+        await pool.aclose(close_connection_pool=True)

@@ -1,10 +1,9 @@
 """Every few seconds, from the rows alone: whatever a lost ring, a dead worker or a clock has left to do."""
 
 import asyncio
-from contextlib import suppress
 from time import monotonic
 
-from core.deadlines import deadline
+from core.deadlines import sleep_unless
 from core.telemetry import logger
 from jobs.conversations import start_abandoned
 from jobs.deliveries import start_applying, start_preparing, start_reconciling
@@ -33,7 +32,7 @@ class Sweeper:
             except Exception:
                 # The database may be away for a while; the sweeper is what gets things going again afterwards.
                 log.exception("sweep failed")
-            await wait(stopping, self.shop.settings.sending.sweep_seconds)
+            await sleep_unless(stopping, self.shop.settings.sending.sweep_seconds)
 
     async def sweep(self) -> None:
         """One round."""
@@ -73,10 +72,3 @@ class Sweeper:
             start_reconciling(self.shop, tenant, campaign.campaign_id)
         if tended.status is CampaignStatus.SENDING and tended.pending:
             self.shop.sender.ring(campaign.organization_id, campaign.campaign_id)
-
-
-async def wait(stopping: asyncio.Event, seconds: float) -> None:
-    """Sleep, but not beyond the stop."""
-    with suppress(TimeoutError):
-        async with deadline(seconds):
-            await stopping.wait()

@@ -38,7 +38,7 @@ SEPARABLE: Final = re.compile(f"{MONGOLIAN_LETTERS.pattern}|[\u180b-\u180d\u180f
 # Scripts that are written without spaces between words, and break lines where there is a zero width space.
 UNSPACED: Final = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u1950-\u1aaf]")
 TAG: Final = re.compile(f"[{TAGS}]")
-# Latin and Greek join nothing, wherever in Unicode their letters are; nor do visible format characters.
+# Latin and Greek join nothing, wherever in Unicode their letters are.
 JOINING: Final = re.compile("[\u0590-\u1dbf\u2190-\u2bff\u3000-\U0003fffd\ufe0f]")
 KEYCAPS: Final = "#*0123456789"
 
@@ -81,7 +81,7 @@ class Cleaner:
     def _is_needed(self, char: str) -> bool:
         """Whether the character before makes something of this one.
 
-        None makes anything of two in a row, but for a variant of a Mongolian letter before a separated vowel.
+        Nothing is made of more than two in a row, as in a variant of an emoji or a letter that is joined to the next.
         """
         if "\U000e0000" <= char <= LAST_TAG:
             return self._spells_flag(char)
@@ -104,7 +104,7 @@ class Cleaner:
 
 
 def _joins(char: str) -> bool:
-    """Whether a character may be joined to the next, or kept from it."""
+    """Whether a character may be joined to the next, or kept from it; visible format characters never are."""
     return JOINING.match(char) is not None and unicodedata.category(char) != "Cf"
 
 

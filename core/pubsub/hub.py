@@ -82,8 +82,10 @@ class Hub:
             for viewer in viewers:
                 viewer.close()
         self._supervisors.release(*self._tasks)
-        await end_all(self._tasks)
-        await self._broadcast.disconnect()
+        try:
+            await end_all(self._tasks)
+        finally:
+            await self._broadcast.disconnect()
 
     @property
     def connected(self) -> bool:

@@ -1,6 +1,5 @@
 """How fast a provider account may be used: a shared budget in the database, and patience when it pushes back."""
 
-import asyncio
 import random
 from time import monotonic
 
@@ -51,8 +50,3 @@ class Patience:
             self.failures += 1
             self.until = monotonic() + pause
         return self.remaining
-
-    async def wait(self) -> None:
-        """Sleep until the pause is over."""
-        if self.remaining:
-            await asyncio.sleep(self.remaining)

@@ -20,8 +20,13 @@ class Rotation:
     def __init__(self) -> None:
         self.circle: OrderedDict[UUID, OrderedDict[UUID, int]] = OrderedDict()
         self.rings = 0
-        self.closed = False
+        self.closing = asyncio.Event()
         self.something = asyncio.Event()
+
+    @property
+    def closed(self) -> bool:
+        """Whether there are no more turns."""
+        return self.closing.is_set()
 
     def ring(self, organization_id: UUID, campaign_id: UUID) -> None:
         """A campaign has something to send."""
@@ -53,5 +58,5 @@ class Rotation:
 
     def close(self) -> None:
         """No more turns."""
-        self.closed = True
+        self.closing.set()
         self.something.set()

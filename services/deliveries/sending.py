@@ -11,6 +11,7 @@ from uuid import UUID
 from sqlalchemy.exc import SQLAlchemyError
 
 from core.db import Reads, SystemScope, is_refused
+from core.deadlines import sleep_unless
 from core.errors import Refusals
 from core.permissions import Tenant
 from core.security import Signer
@@ -67,13 +68,14 @@ class Sender:
         self.rotation.ring(organization_id, campaign_id)
 
     def stop(self) -> None:
-        """Claim nothing more; each `lane` returns when its batch under way is recorded."""
+        """Claim nothing more; each `lane` returns when its batch under way is recorded, at once when it has none."""
         self.rotation.close()
 
     async def lane(self) -> None:
         """One batch after the other, of whoever's turn it is, until stopped. A process runs several side by side."""
         while (turn := await self.rotation.next()) is not None:
-            await self.patience.wait()
+            if not await self.rest(self.patience.remaining):
+                return
             try:
                 batch = await self.send_batch(Tenant(organization_id=turn.organization_id), turn.campaign_id)
             except Exception:
@@ -90,6 +92,8 @@ class Sender:
         if mail is None:
             return Batch()
         most = await self.allowance(mail.most)
+        if not most:
+            return Batch()
         claimed = await self.take(tenant, mail, most)
         return await self.deliver(tenant, mail, claimed) if claimed.rows else Batch()
 
@@ -185,11 +189,19 @@ class Sender:
             return None
 
     async def allowance(self, most: int) -> int:
-        """How many messages may go in the next batch, after waiting for the account's rate to allow them."""
+        """How many messages may go in the next batch, after waiting for the account's rate; none once stopped."""
         rate = self.settings.postmark.messages_per_second
         allowed = min(most, rate) if rate else most
-        await asyncio.sleep(await self.reserve(allowed))
-        return allowed
+        if await self.rest(await self.reserve(allowed)):
+            return allowed
+        await self.reserve(-allowed)
+        return 0
+
+    async def rest(self, seconds: float) -> bool:
+        """Sleep, but not beyond the stop; whether to go on."""
+        if seconds > 0:
+            await sleep_unless(self.rotation.closing, seconds)
+        return not self.rotation.closed
 
     async def reserve(self, messages: int) -> float:
         """Reserve (or give back) messages of the account's rate."""

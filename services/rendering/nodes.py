@@ -19,7 +19,7 @@ from liquid.parser import get_parser
 from liquid.stream import TokenStream
 from liquid.token import TOKEN_STRING, TOKEN_TAG, Token
 
-from services.rendering.escaping import marked_text, printer
+from services.rendering.escaping import html_text, marked_text, printer
 from services.rendering.limits import MAX_OUTPUT
 from services.rendering.markup import marked, mask_of
 from services.rendering.metering import SMALLEST_BODY, MeteredContext, limited_buffer, used_by
@@ -150,15 +150,14 @@ class IfChanged(IfChangedNode):
     """`{% ifchanged %}`, also within a capture."""
 
     def render_to_output(self, context: RenderContext, buffer: TextIO) -> int:
-        """Render the block and write it unless it is what was written last."""
+        """Render the block and write it unless it is what was written last, within a capture or outside."""
         used = used_by(buffer)
         inner = Captured(MAX_OUTPUT - used) if isinstance(buffer, Captured) else limited_buffer(used)
         self.block.render(context, inner)
-        if not context.ifchanged(inner.getvalue()):
-            return 0
-        if isinstance(buffer, Captured) and isinstance(inner, Captured):
-            return buffer.add(inner.text())
-        return buffer.write(inner.getvalue())
+        if not isinstance(buffer, Captured) or not isinstance(inner, Captured):
+            return buffer.write(inner.getvalue()) if context.ifchanged(inner.getvalue()) else 0
+        text = inner.text()
+        return buffer.add(text) if context.ifchanged(html_text(text) if _html(context) else text) else 0
 
 
 class CapturedIfChangedTag(IfChangedTag):

@@ -266,7 +266,7 @@ async def add_campaigns(uow: UnitOfWork, company: Company) -> None:
 
 
 async def put_on_the_way(company: Company) -> None:
-    """Campaigns that are scheduled, sending, paused and sent; of two one message is in doubt."""
+    """Campaigns that are scheduled, sending, paused and sent; in two of them a message is in doubt."""
     work, tenant, campaigns = company.runtime.work, company.owner.tenant, company.ids["Campaign"]
     company.ids["Delivery"] = {}
     async with work.begin(tenant) as uow:

@@ -68,6 +68,10 @@ def test_html_is_the_escaped_result_of_the_reference(source: str, result: str) -
     assert html(source, RECORDED) == str(escape(shown))
 
 
+OTHER: Final = "{% ifchanged %}{{ html }}{% endifchanged %}"
+CHANGED: Final = "{% ifchanged %}{{ first }}{% endifchanged %}"
+
+
 @pytest.mark.parametrize(
     ("source", "expected"),
     [
@@ -93,6 +97,13 @@ def test_html_is_the_escaped_result_of_the_reference(source: str, result: str) -
         ("{% case html %}{% when '<b>' %}y{% endcase %}", "y"),
         ("{% cycle first, 'x' %}{% echo last %}{% liquid echo html %}", "Tom &amp; JoO&#39;Neil&lt;b&gt;"),
         ("{% ifchanged %}{{ first }}{% endifchanged %}", "Tom &amp; Jo"),
+        (f"{CHANGED}{{% capture c %}}{CHANGED}{{% endcapture %}}[{{{{ c }}}}]", "Tom &amp; Jo[]"),
+        (f"{{% capture c %}}{CHANGED}{{% endcapture %}}{CHANGED}[{{{{ c }}}}]", "[Tom &amp; Jo]"),
+        ("{% ifchanged %}<b>{% endifchanged %}{% ifchanged %}{{ html }}{% endifchanged %}", "<b>&lt;b&gt;"),
+        (
+            f"{{% capture c %}}{{% ifchanged %}}<b>{{% endifchanged %}}{OTHER}{OTHER}{{% endcapture %}}{{{{ c }}}}",
+            "<b>&lt;b&gt;",
+        ),
         ("{{ nothing }}{{ nothing | escape }}", ""),
     ],
 )

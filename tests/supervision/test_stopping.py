@@ -1,0 +1,175 @@
+"""A worker that is told to stop claims nothing more, cuts nothing short that ends in time, and does end."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from execution.run import gathered
+from jobs import working
+from jobs.errands import Errands
+from services.deliveries.sending import Sender
+from services.runtime import Runtime, running
+from tests.realtime.valkey_server import ValkeyServer
+from tests.sending.conftest import Provider, provider, sender_for, shared_provider
+from tests.sending.worker import sending
+from tests.waiting import PATIENCE_SECONDS, until
+
+__all__ = ["provider", "shared_provider"]
+
+
+async def forever() -> None:
+    await asyncio.Event().wait()
+
+
+async def slow_to_end(ended: list[str], seconds: float) -> None:
+    """Run until cancelled, then clean up for some seconds."""
+    try:
+        await forever()
+    finally:
+        await asyncio.sleep(seconds)
+        ended.append("in order")
+
+
+async def test_an_errand_ends_in_order() -> None:
+    """Cancelled as it did not end in time, it has seconds to record what it has to."""
+    errands, ended = Errands(), list[str]()
+    errands.start("slow", lambda: slow_to_end(ended, 1.2))
+    await asyncio.sleep(0)
+    await errands.aclose(0.0)
+    assert ended == ["in order"]
+    assert errands.tasks == {}
+
+
+async def test_an_errand_that_loses_its_cancellation_ends() -> None:
+    """It is cancelled again, until it has ended."""
+    lost: list[str] = []
+
+    async def losing() -> None:
+        while len(lost) < 2:
+            try:
+                await forever()
+            except asyncio.CancelledError:
+                lost.append("a cancellation")
+        await forever()
+
+    errands = Errands()
+    errands.start("losing", losing)
+    await asyncio.sleep(0)
+    await asyncio.wait_for(errands.aclose(0.0), PATIENCE_SECONDS)
+    assert (len(lost), errands.tasks) == (2, {})
+
+
+async def test_nothing_is_started_while_errands_close() -> None:
+    """Neither what is new nor what is running once more; what runs may end."""
+    errands, done = Errands(), list[str]()
+    going = asyncio.Event()
+
+    async def errand(name: str) -> None:
+        await going.wait()
+        done.append(name)
+
+    errands.start("one", lambda: errand("one"))
+    errands.start("one", lambda: errand("one again"))
+    closing = asyncio.create_task(errands.aclose(PATIENCE_SECONDS))
+    await asyncio.sleep(0)
+    errands.start("one", lambda: errand("one, a third time"))
+    errands.start("two", lambda: errand("two"))
+    going.set()
+    await closing
+    assert (done, errands.tasks) == (["one"], {})
+
+
+@pytest.fixture
+def slow_account(runtime: Runtime, provider: Provider) -> Sender:
+    """A sender of an account that may send one message a second."""
+    postmark = runtime.settings.postmark.model_copy(update={"messages_per_second": 1})
+    return sender_for(runtime, provider, runtime.settings.model_copy(update={"postmark": postmark}))
+
+
+@pytest.mark.parametrize("pause", ["patience", "allowance"])
+async def test_a_lane_that_pauses_claims_nothing_once_stopped(
+    runtime: Runtime, provider: Provider, slow_account: Sender, pause: str
+) -> None:
+    """Whatever it waits for, minutes by the provider's wish or the account's rate, the stop ends the wait at once."""
+    principal, _, campaign_id = await sending(runtime, 3)
+    sender = sender_for(runtime, provider) if pause == "patience" else slow_account
+    if pause == "patience":
+        sender.patience.back_off(at_least=300.0)
+    else:
+        await sender.reserve(30)
+    sender.ring(principal.organization_id, campaign_id)
+    lane = asyncio.create_task(sender.lane())
+    await until(lambda: is_at_rest(lane))
+    sender.stop()
+    await asyncio.wait_for(lane, PATIENCE_SECONDS)
+    assert await provider.ledger(campaign_id) == []
+    fresh = sender_for(runtime, provider)
+    assert (await fresh.send_batch(principal.tenant, campaign_id)).claimed == 3
+    if pause == "allowance":
+        await slow_account.reserve(-30)
+        assert await slow_account.reserve(1) == 0.0  # what was reserved for the batch was given back
+
+
+async def is_at_rest(task: asyncio.Task[Any]) -> bool:
+    """Whether a lane sleeps until it is stopped or its time has come."""
+    awaited: Any = task.get_coro()
+    while hasattr(awaited, "cr_await"):
+        if awaited.__name__ == "sleep_unless":
+            return True
+        awaited = awaited.cr_await
+    return False
+
+
+@pytest.fixture
+async def valkey(tmp_path: Path) -> AsyncIterator[ValkeyServer]:
+    server = ValkeyServer(tmp_path)
+    await server.start()
+    yield server
+    server.kill()
+
+
+@asynccontextmanager
+async def worker(runtime: Runtime) -> AsyncIterator[tuple[asyncio.Task[None], asyncio.Event]]:
+    """A worker, and what tells it to stop."""
+    stopping = asyncio.Event()
+    task = asyncio.create_task(working(runtime, stopping))
+    try:
+        yield task, stopping
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+
+
+async def test_a_worker_ends_though_redis_is_silent(runtime: Runtime, valkey: ValkeyServer) -> None:
+    """Connected to a Redis that answers nothing any more, it ends in its time when told to stop."""
+    settings = runtime.settings.model_copy(
+        update={"redis": type(runtime.settings.redis).model_validate({"url": valkey.url})}
+    )
+    async with running(settings) as own, worker(own) as (task, stopping):
+        await until(lambda: rings(own))
+        valkey.freeze()
+        stopping.set()
+        done, _ = await asyncio.wait([task], timeout=PATIENCE_SECONDS)
+        valkey.thaw()
+        assert done == {task}
+        await task
+
+
+async def rings(runtime: Runtime) -> bool:
+    """Whether arq's worker has said that it is well."""
+    return bool(await runtime.cache.keys("*:health:*"))
+
+
+async def test_a_cancelled_operation_waits_for_all_its_fields() -> None:
+    """One field's end does not let the operation go while another still cleans up."""
+    ended: list[str] = []
+    operation = asyncio.create_task(gathered([forever(), slow_to_end(ended, 0.1), forever()]))
+    await asyncio.sleep(0.01)
+    operation.cancel()
+    await asyncio.wait([operation])
+    assert operation.cancelled()
+    assert ended == ["in order"]
