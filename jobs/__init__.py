@@ -78,7 +78,7 @@ def start(shop: Workshop, supervisors: Supervisors, stopping: asyncio.Event) -> 
     lanes = range(shop.settings.sending.concurrent_batches)
     return [
         *(supervisors.start(f"sending-lane-{number}", shop.sender.lane) for number in lanes),
-        supervisors.start("sweeper", lambda: Sweeper(shop).run(stopping)),
+        supervisors.start("sweeper", lambda: Sweeper(shop, stopping).run()),
         supervisors.start(
             "listener", lambda: listen(shop, FUNCTIONS, stopping), expected=(ConnectionLost, RedisError, OSError)
         ),

@@ -20,19 +20,20 @@ log = logger(__name__)
 class Sweeper:
     """The sweeper of a process. All processes look what there is to send; one at a time tends the rest."""
 
-    def __init__(self, shop: Workshop) -> None:
+    def __init__(self, shop: Workshop, stopping: asyncio.Event) -> None:
         self.shop = shop
+        self.stopping = stopping
         self.partitions_due = 0.0
 
-    async def run(self, stopping: asyncio.Event) -> None:
+    async def run(self) -> None:
         """Sweep until stopped. A sweep that fails is logged, and the next one comes."""
-        while not stopping.is_set():
+        while not self.stopping.is_set():
             try:
                 await self.sweep()
             except Exception:
                 # The database may be away for a while; the sweeper is what gets things going again afterwards.
                 log.exception("sweep failed")
-            await sleep_unless(stopping, self.shop.settings.sending.sweep_seconds)
+            await sleep_unless(self.stopping, self.shop.settings.sending.sweep_seconds)
 
     async def sweep(self) -> None:
         """One round."""
@@ -52,6 +53,8 @@ class Sweeper:
             log.info("partitions looked after", made=made)
             log.info("expired rows deleted", rows=await forget_expired(self.shop.runtime.system))
         for campaign in live:
+            if self.stopping.is_set():  # the rest may take long, and another process tends it next
+                return
             await self.tend_one(campaign)
         start_applying(self.shop)
         await start_abandoned(self.shop)

@@ -5,17 +5,24 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
+from sqlalchemy import update
 
+from core.permissions import Principal
 from execution.run import gathered
 from jobs import working
 from jobs.errands import Errands
+from jobs.sweeper import Sweeper
+from jobs.workshop import furnish
+from models.campaigns import CampaignStatus, DeliveryStatus, EmailDelivery
 from services.deliveries.sending import Sender
 from services.runtime import Runtime, running
+from tests.conftest import Servers, copy_template, settings_for
 from tests.realtime.valkey_server import ValkeyServer
 from tests.sending.conftest import Provider, provider, sender_for, shared_provider
-from tests.sending.worker import sending
+from tests.sending.worker import progress, sending
 from tests.waiting import PATIENCE_SECONDS, until
 
 __all__ = ["provider", "shared_provider"]
@@ -144,11 +151,10 @@ async def worker(runtime: Runtime) -> AsyncIterator[tuple[asyncio.Task[None], as
         await asyncio.wait([task])
 
 
-async def test_a_worker_ends_though_redis_is_silent(runtime: Runtime, valkey: ValkeyServer) -> None:
+async def test_a_worker_ends_though_redis_is_silent(servers: Servers, valkey: ValkeyServer) -> None:
     """Connected to a Redis that answers nothing any more, it ends in its time when told to stop."""
-    settings = runtime.settings.model_copy(
-        update={"redis": type(runtime.settings.redis).model_validate({"url": valkey.url})}
-    )
+    settings = settings_for(servers, await copy_template(servers))
+    settings = settings.model_copy(update={"redis": type(settings.redis).model_validate({"url": valkey.url})})
     async with running(settings) as own, worker(own) as (task, stopping):
         await until(lambda: rings(own))
         valkey.freeze()
@@ -157,6 +163,34 @@ async def test_a_worker_ends_though_redis_is_silent(runtime: Runtime, valkey: Va
         valkey.thaw()
         assert done == {task}
         await task
+
+
+async def test_a_sweep_ends_with_the_campaign_it_tends(fresh_runtime: Runtime) -> None:
+    """Told to stop, it leaves the campaigns it has not come to, which may be thousands, to the next process."""
+    campaigns = [await all_sent(fresh_runtime) for _ in range(3)]
+    stopping = asyncio.Event()
+    sweeper = Sweeper(furnish(fresh_runtime), stopping)
+    stopping.set()
+    await sweeper.sweep()
+    assert [await status(fresh_runtime, each) for each in campaigns] == [CampaignStatus.SENDING] * 3
+    stopping.clear()
+    await sweeper.sweep()
+    assert [await status(fresh_runtime, each) for each in campaigns] == [CampaignStatus.SENT] * 3
+    await sweeper.shop.errands.aclose(PATIENCE_SECONDS)
+
+
+async def all_sent(runtime: Runtime) -> tuple[Principal, UUID]:
+    """A campaign in `sending` with nothing left to send."""
+    principal, _, campaign_id = await sending(runtime, 1)
+    async with runtime.work.begin(principal.tenant) as uow:
+        mine = EmailDelivery.campaign_id == campaign_id
+        await uow.execute(update(EmailDelivery).where(mine).values(status=DeliveryStatus.DELIVERED))
+    return principal, campaign_id
+
+
+async def status(runtime: Runtime, campaign: tuple[Principal, UUID]) -> CampaignStatus:
+    """Where the campaign stands."""
+    return (await progress(runtime, *campaign)).status
 
 
 async def rings(runtime: Runtime) -> bool:
