@@ -161,7 +161,7 @@ async def gathered(coroutines: Iterable[Coroutine[Any, Any, Any]]) -> list[Any]:
     tasks = [asyncio.ensure_future(each) for each in coroutines]
     try:
         return await asyncio.gather(*tasks)
-    except BaseException:
+    except (Exception, asyncio.CancelledError):
         cancel(tasks)
         await asyncio.gather(*tasks, return_exceptions=True)
         raise
@@ -170,7 +170,7 @@ async def gathered(coroutines: Iterable[Coroutine[Any, Any, Any]]) -> list[Any]:
 
 
 def cancel(tasks: Iterable[asyncio.Task[Any]]) -> None:
-    """Cancel those that run, and have not been cancelled: a second time would cut their cleaning up short."""
+    """Cancel those that run and have not been cancelled: another time would interrupt their clean-up."""
     for task in tasks:
         if not task.done() and not task.cancelling():
             task.cancel()

@@ -57,18 +57,19 @@ class Errands:
     async def aclose(self, within_seconds: float) -> None:
         """Start no more errands, let those that run end, and cancel those that do not in time.
 
-        Each is cancelled once, and has a few seconds to end in order before it is cancelled again and again.
+        Each is cancelled once, and has a few seconds to end in order before it is cancelled again and again. When
+        this call is cancelled itself, they have no time left.
         """
         self.closed = True
         try:
-            await self.settle(within_seconds)
+            await self.wait(within_seconds)
             for task in self.tasks.values():
                 task.cancel()
-            await self.settle(CLEANING_UP_SECONDS)
+            await self.wait(CLEANING_UP_SECONDS)
         finally:
             await end_all(list(self.tasks.values()))
 
-    async def settle(self, within_seconds: float) -> None:
+    async def wait(self, within_seconds: float) -> None:
         """Wait until no errand runs, or the time is over."""
         if self.tasks:
             await asyncio.wait(list(self.tasks.values()), timeout=within_seconds)

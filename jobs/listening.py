@@ -4,6 +4,7 @@ import asyncio
 import os
 import socket
 from collections.abc import Callable, Coroutine, Sequence
+from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any, cast
 
 from arq.worker import Worker
@@ -24,7 +25,7 @@ POLL_SECONDS = 0.02
 JOBS_AT_ONCE = 100
 JOB_SECONDS = 30
 HEALTH_SECONDS = 10
-GOODBYE_SECONDS = 1.0
+CLOSE_SECONDS = 1.0
 log = logger(__name__)
 
 
@@ -32,7 +33,7 @@ class ConnectionLost(Exception):
     """Arq's worker has ended, as it does whenever Redis goes away."""
 
 
-class Doorbell(Worker):
+class ArqWorker(Worker):
     """Arq's worker, which knows the ends of jobs that it has shielded from being cancelled with it."""
 
     def __init__(self, **options: Any) -> None:  # noqa: ANN401 - arq's
@@ -55,12 +56,12 @@ class Doorbell(Worker):
             task.add_done_callback(self.finishing.discard)
 
 
-def arq_worker(shop: Workshop, functions: Sequence[WorkerFunction]) -> Doorbell:
+def arq_worker(shop: Workshop, functions: Sequence[WorkerFunction]) -> ArqWorker:
     """A worker of arq for this process. Its signals are ours, its results nobody's, its payloads JSON."""
     url = shop.settings.redis.url
     if url is None:
         raise AssertionError("settings.require() was not called")
-    return Doorbell(
+    return ArqWorker(
         functions=cast("Sequence[WorkerCoroutine]", functions),
         queue_name=QUEUE_NAME,
         redis_settings=redis_settings(url.get_secret_value()),
@@ -92,25 +93,37 @@ async def listen(shop: Workshop, functions: Sequence[WorkerFunction], stopping: 
         await hang_up(worker, running)
 
 
-async def hang_up(worker: Doorbell, running: asyncio.Task[Any]) -> None:
+async def hang_up(worker: ArqWorker, running: asyncio.Task[Any]) -> None:
     """End arq's worker and close its connections, which may need the very Redis that is away, or silent.
 
     Its own close() cancels in a way that loses connections, and calls what redis-py has deprecated.
     """
-    try:
+    async with AsyncExitStack() as steps:  # each is taken even where the one before is cancelled
+        steps.push_async_callback(close_connections, worker)
+        steps.push_async_callback(end_jobs, worker, running)
         await end_all([running])
+
+
+async def end_jobs(worker: ArqWorker, running: asyncio.Task[Any]) -> None:
+    """End the jobs of a worker that starts no more; the ends of jobs have a moment first."""
+    jobs = list(worker.tasks.values())
+    await end_all(jobs)
+    ends = list(worker.finishing)
+    try:
+        if ends:
+            await asyncio.wait(ends, timeout=CLOSE_SECONDS)
     finally:
-        tasks = [running, *worker.tasks.values()]  # all there will be, now that nothing starts more
-        await end_all(tasks)
-    await asyncio.gather(*tasks, return_exceptions=True)
-    if worker.finishing:
-        await asyncio.wait(worker.finishing, timeout=GOODBYE_SECONDS)
-        await end_all(worker.finishing)
+        await end_all(ends)
+    await asyncio.gather(running, *jobs, *ends, return_exceptions=True)
+
+
+async def close_connections(worker: ArqWorker) -> None:
+    """Take back that the worker is well, and close its connections."""
     pool: ArqRedis | None = worker._pool  # noqa: SLF001 - the property claims that it is always there
     if pool is None:
         return
     try:
-        async with deadline(GOODBYE_SECONDS):
+        async with deadline(CLOSE_SECONDS):
             await pool.delete(worker.health_check_key)
     except (RedisError, OSError) as error:
         log.debug("health key not deleted", error=type(error).__name__)

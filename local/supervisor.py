@@ -41,7 +41,7 @@ class Supervisor:
         *,
         console: Console,
         interrupts: Interrupts,
-        grace_seconds: float = 10.0,
+        grace_seconds: float = 20.0,
     ) -> None:
         self._stages = stages
         self._console = console

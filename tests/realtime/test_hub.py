@@ -1,4 +1,5 @@
 import asyncio
+from contextlib import suppress
 from dataclasses import astuple
 from uuid import UUID
 
@@ -340,6 +341,20 @@ def test_topics_hold_the_organisation() -> None:
     names = {campaign_topic(one, two), message_topic(one, two), session_topic(two), log_topic(str(two))}
     assert len(names) == 4
     assert len({session_topic(new_id()) for _ in range(2)}) == 2
+
+
+async def test_a_cancelled_close_closes(server: ValkeyServer) -> None:
+    """Cancelled while its pumps end, a hub still closes its connection."""
+    before = asyncio.all_tasks()
+    hub = await Hub(RedisBackend(server.url, timing=PATIENT)).__aenter__()
+    with suppress(HubClosed), hub.watch("topic") as viewer:
+        await expect(viewer, GAP)
+        closing = asyncio.create_task(hub.aclose())
+        await asyncio.sleep(0)
+        closing.cancel()
+        await asyncio.wait([closing])
+        assert closing.cancelled()
+        assert asyncio.all_tasks() - before == set()
 
 
 async def test_a_topic_is_heard_again_after_a_cancellation(server: ValkeyServer, publisher: Publisher) -> None:

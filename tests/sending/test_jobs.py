@@ -94,14 +94,17 @@ async def test_a_stopped_worker_leaves_nothing_running(quick: Runtime, errands: 
     assert asyncio.all_tasks() - before == set()
 
 
-async def test_a_worker_that_is_cut_off_leaves_nothing_running(quick: Runtime) -> None:
-    """Cancelled, it ends its errands as it ends its loops."""
+@pytest.mark.parametrize("times", [1, 2])
+async def test_a_worker_that_is_cut_off_leaves_nothing_running(quick: Runtime, times: int) -> None:
+    """Cancelled, once or again while it ends its loops, it ends its errands too."""
     for _ in range(8):
         await ordered(quick, 3)
     before = asyncio.all_tasks()
     task = asyncio.create_task(working(quick, asyncio.Event()))
     await begun(1)
-    task.cancel()
+    for _ in range(times):
+        task.cancel()
+        await asyncio.sleep(0)
     await asyncio.wait([task], timeout=60)
     assert task.cancelled()
     assert asyncio.all_tasks() - before == set()
