@@ -23,3 +23,24 @@ async def test_a_lost_cancellation_is_said_again() -> None:
         await end_all([task])
     assert (lost, task.cancelled()) == (1, True)
     await end_all([task])
+
+
+async def test_a_caller_that_is_cancelled_does_not_interrupt_what_ends() -> None:
+    """However often the caller is cancelled, a task that closes something is not cancelled again before its time."""
+    ended: list[str] = []
+
+    async def closing() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0.1)
+            ended.append("in order")
+
+    task = asyncio.create_task(closing())
+    await asyncio.sleep(0)
+    caller = asyncio.create_task(end_all([task]))
+    for _ in range(5):
+        await asyncio.sleep(0.01)
+        caller.cancel()
+    await asyncio.wait([caller])
+    assert (caller.cancelled(), task.cancelled(), ended) == (True, True, ["in order"])

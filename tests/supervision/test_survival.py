@@ -61,13 +61,19 @@ async def hit(before: set[asyncio.Task[Any]], names: set[str]) -> None:
 
 
 async def begun_again(before: set[asyncio.Task[Any]], runs: dict[str, asyncio.Task[Any]]) -> bool:
-    """Whether there is another run in the place of each; one that has swallowed the cancellation gets another."""
-    await asyncio.sleep(0.1)
+    """Whether there is another run in the place of each, within two seconds.
+
+    One that has swallowed the cancellation gets another then: not before, as it may still close what it had open.
+    """
+    for _ in range(20):
+        await asyncio.sleep(0.1)
+        now = supervised(before)
+        if all(now.get(name) not in {None, task} for name, task in runs.items()):
+            return True
     for task in runs.values():
         if not task.done():
             stray(task)
-    now = supervised(before)
-    return all(now.get(name) not in {None, task} for name, task in runs.items())
+    return False
 
 
 @pytest.fixture
