@@ -3,7 +3,7 @@
 import asyncio
 import os
 import socket
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Collection, Coroutine, Sequence
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any, cast
 
@@ -34,11 +34,20 @@ class ConnectionLost(Exception):
 
 
 class ArqWorker(Worker):
-    """Arq's worker, which knows the ends of jobs that it has shielded from being cancelled with it."""
+    """Arq's worker, which can end between two rounds, and knows the ends of jobs that it shields from a cancellation.
+
+    Cancelled in the moment in which it gives a connection back, redis-py keeps it.
+    """
 
     def __init__(self, **options: Any) -> None:  # noqa: ANN401 - arq's
         super().__init__(**options)
+        self.closing = False
         self.finishing: set[asyncio.Task[Any]] = set()
+
+    async def _poll_iteration(self) -> None:
+        if self.closing:
+            raise asyncio.CancelledError
+        await super()._poll_iteration()
 
     async def finish_job(self, *arguments: Any) -> None:  # noqa: ANN401 - arq's
         """Forget a job that was done."""
@@ -98,23 +107,27 @@ async def hang_up(worker: ArqWorker, running: asyncio.Task[Any]) -> None:
 
     Its own close() cancels in a way that loses connections, and calls what redis-py has deprecated.
     """
+    worker.closing = True
     async with AsyncExitStack() as steps:  # each is taken even where the one before is cancelled
         steps.push_async_callback(close_connections, worker)
-        steps.push_async_callback(end_jobs, worker, running)
-        await end_all([running])
+        steps.push_async_callback(end_soon, worker.finishing)
+        steps.push_async_callback(end_soon, worker.tasks.values())
+        await end_soon([running])
 
 
-async def end_jobs(worker: ArqWorker, running: asyncio.Task[Any]) -> None:
-    """End the jobs of a worker that starts no more; the ends of jobs have a moment first."""
-    jobs = list(worker.tasks.values())
-    await end_all(jobs)
-    ends = list(worker.finishing)
+async def end_soon(which: Collection[asyncio.Task[Any]]) -> None:
+    """Let tasks end by themselves for a second, then cancel them; what they raise is nobody's any more."""
+    tasks = list(which)
     try:
-        if ends:
-            await asyncio.wait(ends, timeout=CLOSE_SECONDS)
+        if tasks:
+            await asyncio.wait(tasks, timeout=CLOSE_SECONDS)
     finally:
-        await end_all(ends)
-    await asyncio.gather(running, *jobs, *ends, return_exceptions=True)
+        try:
+            await end_all(tasks)
+        finally:
+            for task in tasks:
+                if not task.cancelled():
+                    task.exception()
 
 
 async def close_connections(worker: ArqWorker) -> None:
