@@ -68,7 +68,7 @@ async def working(runtime: Runtime, stopping: asyncio.Event) -> None:
         try:
             await supervisors.stop(*tasks)
         finally:
-            await shop.errands.aclose(0.0)  # cancelled above, errands still run
+            await shop.errands.aclose(0.0)  # for when this task was cancelled
     if supervisors.dead:
         raise SupervisedTaskEnded(f"The worker has ended, as it has lost {', '.join(supervisors.dead)}.")
 

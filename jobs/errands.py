@@ -7,7 +7,7 @@ from core.supervision import end_all, is_asked_to_end
 from core.telemetry import logger
 
 CLEANING_UP_SECONDS = 5.0
-"""What a cancelled errand has to end in order: Maya's reply tries for half of it to record what she said."""
+"""How long a cancelled errand may take to end; a reply of Maya's tries for half of it to record what was said."""
 log = logger(__name__)
 Errand = Callable[[], Awaitable[object]]
 

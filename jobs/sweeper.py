@@ -53,7 +53,7 @@ class Sweeper:
             log.info("partitions looked after", made=made)
             log.info("expired rows deleted", rows=await forget_expired(self.shop.runtime.system))
         for campaign in live:
-            if self.stopping.is_set():  # the rest may take long, and another process tends it next
+            if self.stopping.is_set():  # the rest may take minutes; another process sweeps it
                 return
             await self.tend_one(campaign)
         start_applying(self.shop)

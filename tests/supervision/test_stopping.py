@@ -17,7 +17,7 @@ from core.permissions import Principal
 from core.settings import Settings
 from core.supervision import end_all
 from execution.run import gathered
-from jobs import working
+from jobs import FUNCTIONS, working
 from jobs.errands import Errands
 from jobs.listening import listen
 from jobs.sweeper import Sweeper
@@ -222,6 +222,19 @@ def own_settings(database: str, servers: Servers, valkey: ValkeyServer) -> Setti
     """Settings with a database and a Redis of the test's own."""
     settings = settings_for(servers, database)
     return settings.model_copy(update={"redis": type(settings.redis).model_validate({"url": valkey.url})})
+
+
+async def test_arqs_worker_ends_by_itself(
+    servers: Servers, valkey: ValkeyServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While Redis answers, nothing of it is cancelled, which may lose connections: it ends between two rounds."""
+    monkeypatch.setattr("jobs.listening.CLOSE_SECONDS", 100 * PATIENCE_SECONDS)
+    async with running(own_settings(await copy_template(servers), servers, valkey)) as own:
+        stopping = asyncio.Event()
+        listening = asyncio.create_task(listen(furnish(own), FUNCTIONS, stopping))
+        await until(lambda: rings(own))
+        stopping.set()
+        await asyncio.wait_for(listening, PATIENCE_SECONDS)
 
 
 async def test_a_sweep_ends_with_the_campaign_it_tends(fresh_runtime: Runtime) -> None:
