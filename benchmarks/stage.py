@@ -112,6 +112,7 @@ def production(home: Path, database_url: str, redis_url: str) -> dict[str, str]:
         "NUDGE_REDIS__URL": redis_url,
         "NUDGE_API__PUBLIC_URL": "https://bench.nudge.example",
         "NUDGE_GRAPHQL__COST_PER_MINUTE": "1000000000",
+        "NUDGE_AUTH__SIGN_UP": "OPEN",  # closed in production unless it is said
         "NUDGE_AUTH__SIGNING_KEY": new_signing_key(),
         "NUDGE_SECURITY__SECRET_KEY": new_secret(),
         "NUDGE_POSTMARK__BASE_URL": "http://127.0.0.1:9",
