@@ -23,7 +23,7 @@ from resolvers import build_schema, compiled
 from resolvers.endpoint import PATH, Door, graphql_routes
 from resolvers.endpoint.frames import FrameProtocol
 from routes import all_routes
-from services.runtime import Runtime, running
+from runtime import Runtime, running
 
 EXPOSED_HEADERS = ["x-request-id", "retry-after", "ratelimit", "ratelimit-policy"]
 log = telemetry.logger(__name__)

@@ -170,8 +170,8 @@ def seed() -> None:
 async def seed_once(found: Settings) -> bool:
     """Seed unless the demo user exists already; whether anything was made."""
     from core import preflight
+    from runtime import running
     from services import seeding
-    from services.runtime import running
 
     if found.production:
         raise SettingsInvalid("NUDGE_ENVIRONMENT: the demo organisation is not for production.")
@@ -296,8 +296,8 @@ def create(
 async def open_organization(found: Settings, **owner: Any) -> str | None:  # noqa: ANN401 - the fields of `Owner`
     """Open an organisation; the password, where one was made."""
     from core import preflight
+    from runtime import running
     from services import accounts
-    from services.runtime import running
 
     await preflight.check(found)
     async with running(found) as runtime:

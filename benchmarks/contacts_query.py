@@ -29,8 +29,8 @@ from benchmarks.stage import add_contacts, api, stage
 from benchmarks.tables import markdown
 from core.db import seated
 from core.ids import encode_global_id
+from core.listing import pages
 from local.folder import free_port
-from services import pages
 from services.contacts import CREATED_AT, ContactRow
 from services.contacts.reading import select_contacts
 

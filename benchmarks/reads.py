@@ -20,17 +20,18 @@ import uvloop
 from sqlalchemy import insert
 
 from benchmarks.stage import prepare
+from core.access.permissions import Role
+from core.access.tenant import Tenant
 from core.db import ReadScope
 from core.ids import new_id
-from core.permissions import Role, Tenant
+from core.listing import pages
 from core.security import new_signing_key
 from core.settings import Environment, Settings
 from local.servers import start_postgres, start_valkey
+from models.accounts import Organization
 from models.contacts import Contact
-from models.organizations import Organization
-from services import pages
+from runtime import Runtime, running, secret
 from services.contacts.reading import BY_ID, CREATED_AT, EVERY_CONTACT
-from services.runtime import Runtime, running, secret
 
 ROUNDS = 3
 SECONDS = 1.5

@@ -32,8 +32,8 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from benchmarks.processes import ROOT, cpu_seconds
 from core import migration
+from core.access.tenant import Tenant
 from core.ids import new_id
-from core.permissions import Tenant
 from core.security import new_signing_key
 from core.settings import load
 from integrations.mail import Envelope, Message
@@ -48,15 +48,15 @@ from local.servers import (
     start_valkey,
 )
 from migrations.rls import OF_ORGANIZATION
+from models.accounts import Organization
 from models.campaigns import Campaign, CampaignRecipient, CampaignStats, CampaignStatus, RecipientKind
 from models.contacts import Contact
-from models.organizations import Organization
+from runtime import Runtime, running
 from services.deliveries.composing import load_mail, unsubscribe_url
 from services.deliveries.preparing import prepare
 from services.deliveries.progress import read_progress
 from services.deliveries.states import move
 from services.rendering import contact_variables
-from services.runtime import Runtime, running
 
 BATCH = 500
 SUBJECT = "{{ contact.firstName | default: 'Hello' }}, spring is here"

@@ -31,8 +31,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.sql.selectable import TypedReturnsRows
 
-from core import addresses
-from core.permissions import Tenant
+from core import urls
+from core.access.tenant import Tenant
 from core.reading import ReadPool, Ready, prepare_types, ready
 
 Ts = TypeVarTuple("Ts")
@@ -57,14 +57,14 @@ def create_engine(url: str, *, pool_size: int, statement_timeout_seconds: float)
     """
     options: dict[str, Any] = {
         # asyncpg reads the URL itself: SQLAlchemy would hand it options, such as sslmode, that it has in URLs alone.
-        "dsn": addresses.dsn(url),
+        "dsn": urls.dsn(url),
         "timeout": CONNECT_SECONDS,
         # asyncpg cancels what takes longer: a setting of the session would not pass a pooler.
         "command_timeout": statement_timeout_seconds,
         "server_settings": {"application_name": "nudge", "TimeZone": "UTC", "DateStyle": "ISO"},
     }
     engine = create_async_engine(
-        URL.create("postgresql+asyncpg", database=addresses.database_name(url)),
+        URL.create("postgresql+asyncpg", database=urls.database_name(url)),
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=PATIENCE_SECONDS,

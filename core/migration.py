@@ -11,7 +11,7 @@ from sqlalchemy import URL, Connection, text
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
-from core import addresses
+from core import urls
 from core.errors import UnsafeDatabase
 
 SCRIPTS = Path(__file__).parent.parent / "migrations"
@@ -41,9 +41,9 @@ def config(connection: Connection) -> Config:
 async def as_migrator(url: str, work: Callable[[Connection], T]) -> T:
     """Run blocking work over a connection of the owner's role."""
     engine = create_async_engine(
-        URL.create("postgresql+asyncpg", database=addresses.database_name(url)),
+        URL.create("postgresql+asyncpg", database=urls.database_name(url)),
         poolclass=NullPool,
-        connect_args={"dsn": addresses.dsn(url), "timeout": CONNECT_SECONDS},
+        connect_args={"dsn": urls.dsn(url), "timeout": CONNECT_SECONDS},
     )
     try:
         async with engine.connect() as connection:

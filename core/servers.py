@@ -12,7 +12,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from sqlalchemy.exc import SQLAlchemyError
 
-from core import addresses
+from core import urls
 from core.db import is_away
 from core.deadlines import deadline
 from core.errors import ServerUnusable
@@ -71,7 +71,7 @@ def explained(variable: str, url: str) -> Iterator[None]:
         reason = explanation(error)
         if reason is None:
             raise
-        raise ServerUnusable(f"{variable} ({addresses.place(url)}): {reason}.") from error
+        raise ServerUnusable(f"{variable} ({urls.place(url)}): {reason}.") from error
 
 
 def explanation(error: BaseException) -> str | None:
@@ -152,5 +152,5 @@ async def check_redis(variable: str, url: str) -> None:
                 raise
             inner = next(causes(error))
             if isinstance(inner, ssl.SSLError) or isinstance(error, AuthenticationError | ResponseError):
-                raise ServerUnusable(f"{variable} ({addresses.place(url)}): {reason}.") from error
+                raise ServerUnusable(f"{variable} ({urls.place(url)}): {reason}.") from error
             log.warning("going on without Redis until it answers", variable=variable, reason=reason)

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
-from core import addresses
+from core import urls
 
 SHORTEST_SECRET = 32
 
@@ -33,8 +33,8 @@ def signing_key(value: SecretStr) -> SecretStr:
 Port = Annotated[int, Field(ge=1, le=65535)]
 Home = Annotated[Path, AfterValidator(Path.expanduser)]
 LogLevel = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(upper)]
-DatabaseUrl = Annotated[SecretStr, AfterValidator(addresses.database_url)]
-RedisUrl = Annotated[SecretStr, AfterValidator(addresses.redis_url)]
-PublicUrl = Annotated[str, AfterValidator(addresses.public_url)]
+DatabaseUrl = Annotated[SecretStr, AfterValidator(urls.database_url)]
+RedisUrl = Annotated[SecretStr, AfterValidator(urls.redis_url)]
+PublicUrl = Annotated[str, AfterValidator(urls.public_url)]
 LongSecret = Annotated[SecretStr, AfterValidator(long_secret)]
 SigningKey = Annotated[SecretStr, AfterValidator(signing_key)]

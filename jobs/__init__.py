@@ -13,7 +13,7 @@ from jobs import conversations, deliveries, outbox
 from jobs.listening import ConnectionLost, listen
 from jobs.sweeper import Sweeper
 from jobs.workshop import Workshop, furnish
-from services.runtime import Runtime, running
+from runtime import Runtime, running
 
 __all__ = ["FUNCTIONS", "Workshop", "run_worker", "working"]
 

@@ -4,9 +4,9 @@ from typing import Any
 from uuid import UUID
 
 from jobs.workshop import Workshop, workshop_of
+from runtime import Runtime
 from services import maya
 from services.conversations import RunReply
-from services.runtime import Runtime
 
 
 async def run_reply(context: dict[str, Any], ids: dict[str, str]) -> None:

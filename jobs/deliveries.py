@@ -3,7 +3,7 @@
 from typing import Any
 from uuid import UUID
 
-from core.permissions import Tenant
+from core.access.tenant import Tenant
 from jobs.workshop import Workshop, workshop_of
 from services.deliveries.applying import apply_everything
 from services.deliveries.preparing import prepare

@@ -4,12 +4,12 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
-from core.permissions import Tenant
+from core.access.tenant import Tenant
 from jobs.workshop import Workshop, workshop_of
 from models.outbox import OutboxKind
+from runtime import Runtime
 from services import senders
 from services.outbox import OutboxSender, tenants_with_mail
-from services.runtime import Runtime
 
 
 def outbox_sender(runtime: Runtime) -> OutboxSender:

@@ -11,7 +11,7 @@ from jobs.outbox import start_sending_due
 from jobs.workshop import Workshop
 from models.campaigns import CampaignStatus
 from services.deliveries.sweeping import LiveCampaign, ensure_partitions, live_campaigns, tend
-from services.forgetting import forget_expired
+from services.retention import delete_expired
 
 PARTITIONS_EVERY_SECONDS = 86_400.0
 log = logger(__name__)
@@ -51,7 +51,7 @@ class Sweeper:
             made = await ensure_partitions(self.shop.runtime.system)
             self.partitions_due = monotonic() + PARTITIONS_EVERY_SECONDS
             log.info("partitions looked after", made=made)
-            log.info("expired rows deleted", rows=await forget_expired(self.shop.runtime.system))
+            log.info("expired rows deleted", rows=await delete_expired(self.shop.runtime.system))
         for campaign in live:
             if self.stopping.is_set():  # the rest may take minutes; another process sweeps it
                 return

@@ -5,8 +5,8 @@ from typing import Any
 
 from core.settings import Settings
 from jobs.errands import Errands
+from runtime import Runtime
 from services.deliveries.sending import Sender
-from services.runtime import Runtime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,8 +6,10 @@ from uuid import UUID
 
 import strawberry
 
+from core.access.matrix import ROLE_PERMISSIONS
+from core.access.permissions import Permission
+from core.access.tenant import Tenant
 from core.errors import ErrorCode, Forbidden, InvalidInput
-from core.permissions import ROLE_PERMISSIONS, Permission, Tenant
 from resolvers.context import Info, RequestContext
 from resolvers.fields import Public, mutation, query
 from resolvers.nodes import fetches

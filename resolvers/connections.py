@@ -5,10 +5,10 @@ from typing import Generic, NamedTuple, TypeVar, cast
 
 import strawberry
 
+from core.listing.pages import Page
 from execution import rows, selected_fields
 from schema.connections import Connection, Edge
 from schema.nodes import PageInfo
-from services.pages import Page
 
 R = TypeVar("R")
 T = TypeVar("T")

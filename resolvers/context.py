@@ -9,12 +9,12 @@ from typing import Any, Protocol, TypeVar, cast
 import strawberry
 from strawberry.dataloader import DataLoader
 
+from core.access.actor import Principal
 from core.db import ReadScope
 from core.errors import Unauthenticated
-from core.permissions import Principal
 from core.unit_of_work import UnitOfWork
 from resolvers.budgets import Budgets
-from services.runtime import Runtime
+from runtime import Runtime
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")

@@ -9,7 +9,8 @@ from uuid import UUID
 
 import strawberry
 
-from core.permissions import Permission
+from core.access.permissions import Permission
+from core.listing import pages
 from models.conversations import MessageRole, MessageStatus, ReplyFailure
 from resolvers.connections import connection_of
 from resolvers.context import Info, RequestContext
@@ -36,7 +37,7 @@ from schema.conversations import (
 )
 from schema.nodes import global_id, uuid_of
 from schema.scalars import DateTime
-from services import conversations, maya, pages
+from services import conversations, maya
 from services.conversations import ConversationRow, MessageRow
 
 

@@ -10,8 +10,8 @@ from graphql import GraphQLField
 from strawberry.extensions import FieldExtension
 from strawberry.schema.schema_converter import GraphQLCoreConverter
 
+from core.access.permissions import Permission
 from core.errors import NudgeError, Refusals
-from core.permissions import Permission
 from resolvers.context import Info
 from schema.errors import UserError, user_error
 

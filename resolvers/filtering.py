@@ -5,8 +5,8 @@ from dataclasses import replace
 from typing import Any, Final, TypeVar
 
 from core.errors import ErrorCode, InvalidInput
+from core.listing.pages import Order
 from schema.connections import SortDirection
-from services.pages import Order
 
 FILTER: Final = ("filter",)
 MOST_FILTERS: Final = 50

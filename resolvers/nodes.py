@@ -6,9 +6,9 @@ from uuid import UUID
 
 import strawberry
 
+from core.access.permissions import Permission
 from core.errors import ErrorCode, InvalidInput
 from core.ids import decode_global_id
-from core.permissions import Permission
 from resolvers.context import Info
 from resolvers.fields import Requires, query
 from schema.nodes import Node

@@ -7,7 +7,8 @@ from uuid import UUID
 import strawberry
 from strawberry.dataloader import DataLoader
 
-from core.permissions import Permission
+from core.access.permissions import Permission
+from core.listing import pages
 from resolvers.connections import connection_of
 from resolvers.context import Info, RequestContext
 from resolvers.fields import Requires, mutation, query
@@ -25,7 +26,7 @@ from schema.senders import (
     Sender,
     SenderConnection,
 )
-from services import pages, senders
+from services import senders
 from services.senders import SenderRow
 
 

@@ -7,7 +7,8 @@ from uuid import UUID
 
 import strawberry
 
-from core.permissions import Permission
+from core.access.permissions import Permission
+from core.listing import pages
 from resolvers.campaigns.sending import contact_for
 from resolvers.connections import connection_of
 from resolvers.context import Info
@@ -28,7 +29,7 @@ from schema.templates import (
     UpdateTemplateInput,
     UpdateTemplatePayload,
 )
-from services import pages, previews, templates
+from services import previews, templates
 from services.content import Texts
 from services.templates import Changes, TemplateRow
 

@@ -4,7 +4,7 @@ from prometheus_client import CollectorRegistry
 from starlette.routing import BaseRoute
 
 from routes import health, metrics, senders, unsubscribe, webhooks
-from services.runtime import Runtime
+from runtime import Runtime
 
 
 def all_routes(runtime: Runtime, registry: CollectorRegistry) -> list[BaseRoute]:

@@ -4,8 +4,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from services.readiness import readiness
-from services.runtime import Runtime
+from core.readiness import readiness
+from runtime import Runtime
 
 
 def routes(runtime: Runtime) -> list[BaseRoute]:

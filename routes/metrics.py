@@ -7,7 +7,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from core.security import same
-from services.runtime import Runtime
+from runtime import Runtime
 
 FORMAT = "text/plain; version=0.0.4; charset=utf-8"
 NO_STORE = {"cache-control": "no-store"}

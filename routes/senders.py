@@ -8,8 +8,8 @@ from starlette.routing import BaseRoute, Route
 
 from routes.outages import AWAY, RETRY_AFTER, unless_away
 from routes.unsubscribe import answer
+from runtime import Runtime
 from services import senders
-from services.runtime import Runtime
 
 ASK = '<form method="post"><button type="submit">Yes, allow it</button></form>'
 

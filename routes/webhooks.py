@@ -12,9 +12,9 @@ from core.security import same
 from core.settings import PostmarkSettings
 from routes.bodies import BodyTooLarge, NotJson, parsed, read_body
 from routes.outages import AWAY, RETRY_AFTER, unless_away
+from runtime import Runtime
 from services.deliveries.cleaning import TooDeep
 from services.deliveries.webhooks import receive
-from services.runtime import Runtime
 
 LIMIT = 1_048_576
 

@@ -2,7 +2,7 @@
 
 import strawberry
 
-from core import permissions
+from core.access import permissions
 from schema.errors import USER_ERRORS, UserError
 from schema.nodes import Node
 from schema.scalars import EmailAddress

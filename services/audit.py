@@ -9,7 +9,7 @@ from sqlalchemy import insert
 from core.ids import new_id
 from core.telemetry import request_id
 from core.unit_of_work import UnitOfWork
-from models.records import AuditEvent
+from models.audit import AuditEvent
 
 USER: Final = "user"
 SYSTEM: Final = "system"

@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from core.ids import new_id
 from core.unit_of_work import UnitOfWork
-from models.contacts import ContactEvent, ContactEventKind
+from models.contact_events import ContactEvent, ContactEventKind
 
 REPEAT: Final = "repeat:"
 # How far apart the provider's times of the same thing may be, told in two ways.

@@ -3,8 +3,8 @@
 import asyncio
 from typing import Final, TypedDict
 
+from core import texts
 from core.errors import ErrorCode, InvalidInput, NudgeError, Refusals
-from services import texts
 from services.rendering import MessageTemplate, compile_message
 
 LONGEST_NAME: Final = 200

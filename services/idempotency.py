@@ -14,7 +14,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from core.errors import ErrorCode, InvalidInput, NudgeError
 from core.unit_of_work import UnitOfWork
-from models.records import IdempotencyKey
+from models.idempotency import IdempotencyKey
 
 T = TypeVar("T", bound=Mapping[str, Any])
 

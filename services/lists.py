@@ -8,13 +8,15 @@ from uuid import UUID
 from sqlalchemy import ARRAY, Uuid, bindparam, delete, func, literal, select
 from sqlalchemy.dialects.postgresql import insert
 
+from core import texts
 from core.db import Reads, kept
 from core.errors import ErrorCode, InvalidInput, NotFound, NudgeError, Refusals
 from core.ids import new_id
+from core.listing import pages
+from core.listing.pages import Order, Page, PageRequest
 from core.unit_of_work import UnitOfWork
-from models.contacts import Contact, ContactList, ListMembership
-from services import pages, texts
-from services.pages import Order, Page, PageRequest
+from models.contacts import Contact
+from models.lists import ContactList, ListMembership
 
 LIST_FIELD: Final = ("input", "listId")
 LONGEST_NAME: Final = 100

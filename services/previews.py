@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from core.db import Reads
 from core.errors import NotFound
-from models.organizations import Organization
+from models.accounts import Organization
 from services import contacts
 from services.content import Texts, check_content
 from services.rendering import RenderedMessage, campaign_variables, contact_variables

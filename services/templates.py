@@ -13,11 +13,12 @@ from sqlalchemy.exc import IntegrityError
 from core.db import Reads, kept
 from core.errors import ErrorCode, InvalidInput, NotFound
 from core.ids import new_id
+from core.listing import pages
+from core.listing.pages import Order, Page, PageRequest
 from core.unit_of_work import UnitOfWork
-from models.campaigns import Template
-from services import audit, pages
+from models.templates import Template
+from services import audit
 from services.content import EMPTY, GivenTexts, Texts, changed_name, check_content, check_name, with_changes
-from services.pages import Order, Page, PageRequest
 
 TEMPLATE_FIELD: Final = ("input", "templateId")
 

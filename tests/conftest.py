@@ -16,7 +16,7 @@ from core import migration, telemetry
 from core.security import new_signing_key
 from core.settings import Environment, Settings
 from local.servers import PostgresServer, ValkeyServer, create_database, create_roles, start_postgres, start_valkey
-from services.runtime import Runtime, running
+from runtime import Runtime, running
 from tests.client import ApiClient
 from tests.logs.watching import WATCH
 from tests.serving import Served, served

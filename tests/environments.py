@@ -8,9 +8,9 @@ from redis.asyncio import Redis
 from sqlalchemy.engine import make_url
 
 from core.settings import Environment, Settings
+from runtime import Runtime
 from services.accounts import admission
 from services.limits import mail_limits
-from services.runtime import Runtime
 from services.senders import sender_policy
 from tests.conftest import Servers
 

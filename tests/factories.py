@@ -6,20 +6,16 @@ from uuid import UUID
 
 from sqlalchemy import insert
 
+from core.access.actor import Principal
+from core.access.permissions import Role
+from core.access.tenant import Tenant
 from core.ids import new_id
-from core.permissions import Principal, Role, Tenant
-from models.campaigns import (
-    Campaign,
-    CampaignRecipient,
-    CampaignStats,
-    DeliveryStatus,
-    EmailDelivery,
-    RecipientKind,
-)
+from models.accounts import Organization, User, UserSession
+from models.campaigns import Campaign, CampaignRecipient, CampaignStats, RecipientKind
 from models.contacts import Contact, ContactTag
-from models.organizations import Organization, User, UserSession
+from models.deliveries import DeliveryStatus, EmailDelivery
 from models.senders import Sender
-from services.runtime import Runtime
+from runtime import Runtime
 
 numbers = count(1)
 FAR_AWAY = 4_102_444_800  # 2100-01-01, in Unix seconds

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import strawberry
 
 from app import Application, Server, build_on
-from services.runtime import Runtime
+from runtime import Runtime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import event
 
 from core.db import reading
-from services.runtime import Runtime
+from runtime import Runtime
 
 ROWS = ("Actual Rows", "Rows Removed by Filter", "Rows Removed by Join Filter", "Rows Removed by Index Recheck")
 

@@ -3,7 +3,7 @@ from uuid import UUID
 
 import strawberry
 
-from core.permissions import Permission
+from core.access.permissions import Permission
 from resolvers.campaigns.mapping import campaign_of, deleted_campaign
 from resolvers.context import Info
 from resolvers.fields import Requires, mutation

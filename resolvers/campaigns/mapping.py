@@ -7,9 +7,11 @@ from math import ceil, floor
 from typing import TypeVar, cast
 from uuid import UUID
 
-from core.permissions import Permission
+from core.access.permissions import Permission
+from core.listing import pages
 from execution import Column, rows
-from models.campaigns import FINAL, DeliveryStatus
+from models.campaigns import FINAL
+from models.deliveries import DeliveryStatus
 from resolvers.accounts import user_of
 from resolvers.campaigns.loading import by_id, known_by_id, read_people
 from resolvers.connections import connection_of
@@ -27,7 +29,7 @@ from schema.lists import List
 from schema.nodes import global_id
 from schema.scalars import DateTime, EmailAddress
 from schema.senders import Sender
-from services import campaigns, contacts, lists, pages, senders
+from services import campaigns, contacts, lists, senders
 from services.campaigns import CampaignRow, Content, Deleted
 from services.deliveries import listing, progress
 from services.deliveries.audience import count_audiences

@@ -6,7 +6,9 @@ from uuid import UUID
 import strawberry
 from strawberry.utils.str_converters import to_camel_case
 
-from core.permissions import Permission
+from core.access.permissions import Permission
+from core.listing import pages
+from core.listing.pages import Order
 from execution import Selection, worked_out
 from models.campaigns import CampaignStatus
 from resolvers.campaigns.mapping import campaign_of
@@ -27,10 +29,9 @@ from schema.campaigns.sending import CampaignValidation
 from schema.connections import After, Before, DateTimeFilter, First, Last, SortDirection
 from schema.errors import user_error
 from schema.nodes import uuid_of
-from services import campaigns, pages
+from services import campaigns
 from services.campaigns import CampaignRow
 from services.deliveries.progress import Figures
-from services.pages import Order
 
 NEWEST: Final[Order[Any]] = directed(campaigns.CREATED_AT, SortDirection.DESC)
 ORDERS: Final[dict[CampaignSortField, Order[Any]]] = {

@@ -2,7 +2,7 @@ from collections.abc import Mapping
 
 import strawberry
 
-from core.permissions import Permission
+from core.access.permissions import Permission
 from resolvers.campaigns.mapping import campaign_of
 from resolvers.context import Info, RequestContext
 from resolvers.fields import Requires, mutation

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import strawberry
 
-from core.permissions import Permission
+from core.access.permissions import Permission
 from resolvers.campaigns.mapping import ProgressReader, progress_of
 from resolvers.context import Info
 from resolvers.fields import Requires, subscription

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import strawberry
 
-from core.permissions import Permission
+from core.access.permissions import Permission
 from resolvers.contacts.showing import contact_of
 from resolvers.context import Info, RequestContext
 from resolvers.fields import Requires, mutation

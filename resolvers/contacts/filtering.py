@@ -4,13 +4,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Final
 
+from core import texts
 from core.errors import ErrorCode, InvalidInput
+from core.listing.pages import Order
 from resolvers.filtering import FILTER, bounded, directed
 from schema.connections import SortDirection
 from schema.contacts import ContactFilter, ContactSort, ContactSortField
 from schema.nodes import uuid_of
-from services import contacts, texts
-from services.pages import Order
+from services import contacts
 
 MOST_VALUES: Final = 100
 LONGEST_TEXT: Final = 254

@@ -7,7 +7,8 @@ from uuid import UUID
 
 import strawberry
 
-from core.permissions import Permission
+from core.access.permissions import Permission
+from core.listing import pages
 from execution import rows
 from resolvers.connections import connection_of
 from resolvers.contacts.filtering import filter_of, order_of
@@ -19,7 +20,7 @@ from schema.connections import After, Before, First, Last
 from schema.contacts import Contact, ContactConnection, ContactEvent, ContactFilter, ContactSort, Tag
 from schema.nodes import uuid_of
 from schema.scalars import EmailAddress
-from services import contacts, pages
+from services import contacts
 from services.contacts import ContactRow
 
 Filter = Annotated[ContactFilter | None, strawberry.argument(description="Which contacts; all when left out.")]

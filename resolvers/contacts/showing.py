@@ -7,8 +7,11 @@ from uuid import UUID
 from strawberry.dataloader import DataLoader
 
 from core.ids import global_ids
+from core.listing import pages
+from core.listing.pages import Page
 from execution import Column, rows
-from models.contacts import ContactEventKind, ContactStatus
+from models.contact_events import ContactEventKind
+from models.contacts import ContactStatus
 from resolvers.connections import page_info
 from resolvers.context import RequestContext, reads_relations
 from resolvers.lists import list_of
@@ -17,9 +20,8 @@ from schema.contacts import Contact, ContactEvent, ContactEventConnection, Conta
 from schema.lists import List
 from schema.nodes import global_id
 from schema.scalars import JSON, DateTime
-from services import contacts, lists, pages
+from services import contacts, lists
 from services.contacts import ContactRow, EventRow
-from services.pages import Page
 
 rows.register(
     Contact,

@@ -1,7 +1,7 @@
 """Who sent a request: the bearer token of its header, or of a socket's connection_init."""
 
+from core.access.actor import Principal
 from core.errors import Unauthenticated
-from core.permissions import Principal
 from services.accounts import Identity
 
 

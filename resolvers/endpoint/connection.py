@@ -15,8 +15,8 @@ from strawberry.subscriptions.protocols.graphql_transport_ws.types import (
     SubscribeMessage,
 )
 
+from core.access.actor import Principal
 from core.deadlines import deadline
-from core.permissions import Principal
 from core.pubsub import HubClosed
 from core.supervision import end_all, is_asked_to_end, let_go
 from core.telemetry import logger, new_request_id
@@ -32,7 +32,7 @@ from resolvers.endpoint.requests import from_parameters
 from resolvers.endpoint.sockets import Sockets
 from resolvers.endpoint.vigil import Vigil
 from resolvers.endpoint.wire import Wire
-from services.runtime import Runtime
+from runtime import Runtime
 
 INVALID_MESSAGE = 4400
 UNAUTHORIZED = 4401

@@ -19,7 +19,7 @@ from resolvers.endpoint.fanout import FanOut
 from resolvers.endpoint.http import HttpEndpoint
 from resolvers.endpoint.sockets import Sockets
 from resolvers.endpoint.websocket import WebSocketEndpoint
-from services.runtime import Runtime
+from runtime import Runtime
 
 PATH = "/graphql"
 

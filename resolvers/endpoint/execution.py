@@ -10,8 +10,8 @@ from graphql import ExecutionResult, GraphQLError, OperationType
 from strawberry.execution import optimized_is_awaitable
 
 import execution
+from core.access.permissions import Permission
 from core.errors import Unauthenticated
-from core.permissions import Permission
 from core.settings import Settings
 from resolvers.budgets import Balance, Budgets
 from resolvers.context import RequestContext

@@ -34,7 +34,7 @@ from resolvers.endpoint.requests import (
     read_body,
     whole_body,
 )
-from services.runtime import Runtime
+from runtime import Runtime
 
 log = logger(__name__)
 METHOD_NOT_ALLOWED = 405

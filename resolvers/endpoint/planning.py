@@ -31,7 +31,7 @@ from graphql import (
     value_from_ast_untyped,
 )
 
-from core.permissions import Permission
+from core.access.permissions import Permission
 from resolvers.endpoint.costs import Given, Length, Page, Part
 from resolvers.endpoint.errors import COST_EXCEEDED, Refused
 from resolvers.fields import Requires, own_cost

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 from uuid import UUID
 
-from core.permissions import Principal
+from core.access.actor import Principal
 from core.settings import RealtimeSettings
 
 GOING_AWAY = 1001

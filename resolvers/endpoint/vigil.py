@@ -5,12 +5,12 @@ import random
 import time
 from typing import Protocol
 
+from core.access.actor import Principal
 from core.errors import ErrorCode, InvalidInput, Unauthenticated
-from core.permissions import Principal
 from core.pubsub import HubClosed, session_topic
 from core.supervision import end_all, supervise
 from core.telemetry import described, logger
-from services.runtime import Runtime
+from runtime import Runtime
 
 FORBIDDEN = 4403
 TERMINATED = 4499

@@ -10,7 +10,7 @@ from resolvers.endpoint.frames import writer
 from resolvers.endpoint.http import client_address
 from resolvers.endpoint.sockets import GOING_AWAY, Sockets
 from resolvers.endpoint.wire import Wire
-from services.runtime import Runtime
+from runtime import Runtime
 
 PROTOCOL = "graphql-transport-ws"
 NOT_ACCEPTABLE = 4406

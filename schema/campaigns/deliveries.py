@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Protocol
 
 import strawberry
 
-from models import campaigns
+from models import deliveries
 from schema.connections import Connection
 from schema.contacts import Contact
 from schema.errors import USER_ERRORS, UserError
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 LazyCampaign = Annotated["Campaign", strawberry.lazy("schema.campaigns.campaign")]
 
 DeliveryState = strawberry.enum(
-    campaigns.DeliveryStatus,
+    deliveries.DeliveryStatus,
     name="DeliveryState",
     description=(
         "Where one recipient's message stands. PENDING waits; CLAIMED is being rendered; SUBMITTING is on its way to "
@@ -28,7 +28,7 @@ DeliveryState = strawberry.enum(
     ),
 )
 DeliveryResolution = strawberry.enum(
-    campaigns.DeliveryResolution,
+    deliveries.DeliveryResolution,
     name="DeliveryResolution",
     description=(
         "What a person decides about a message of which nobody knows whether it was sent. SENT: it was, and counts "
@@ -52,7 +52,7 @@ class DeliveryDetails(Protocol):
 class Delivery(Node):
     details: strawberry.Private[DeliveryDetails]
     email: EmailAddress = strawberry.field(description="The address as it was when the audience was frozen.")
-    state: campaigns.DeliveryStatus = strawberry.field(description="Where the message stands.")
+    state: deliveries.DeliveryStatus = strawberry.field(description="Where the message stands.")
     reason: str | None = strawberry.field(
         description=(
             "Why it stands there, for people: the provider's own words where it refused the message, else ours, for "
@@ -92,8 +92,8 @@ DeliveryConnection = Connection[Delivery]
 
 @strawberry.input(description="A state; every condition that is given must hold.")
 class DeliveryStateFilter:
-    eq: campaigns.DeliveryStatus | None = strawberry.field(default=None, description="Is this.")
-    in_: list[campaigns.DeliveryStatus] | None = strawberry.field(
+    eq: deliveries.DeliveryStatus | None = strawberry.field(default=None, description="Is this.")
+    in_: list[deliveries.DeliveryStatus] | None = strawberry.field(
         default=None, name="in", description="Is one of these; an empty list matches nothing."
     )
 
@@ -108,7 +108,7 @@ class ResolveDeliveryInput:
     delivery_id: strawberry.ID = strawberry.field(
         description="Global id of a delivery that is UNKNOWN or FAILED; INVALID_STATE for others, NOT_FOUND for none."
     )
-    as_: campaigns.DeliveryResolution = strawberry.field(name="as", description="What is decided.")
+    as_: deliveries.DeliveryResolution = strawberry.field(name="as", description="What is decided.")
 
 
 @strawberry.type(description="The delivery as it is after the decision, or why nothing was decided.")

@@ -6,6 +6,7 @@ from uuid import UUID
 
 import strawberry
 
+from models import contact_events
 from models import contacts as models
 from schema.connections import After, Connection, Edge, First
 from schema.fields import on_demand
@@ -22,7 +23,7 @@ ContactStatus = strawberry.enum(
     models.ContactStatus, name="ContactStatus", description="Whether a contact may be mailed; only SUBSCRIBED may."
 )
 ContactEventKind = strawberry.enum(
-    models.ContactEventKind,
+    contact_events.ContactEventKind,
     name="ContactEventKind",
     description="What happened to a contact. REJECTED: the provider refused a message (`data` has its `code` and "
     "`message`). SUPPRESSED: the provider no longer mails the address. REACTIVATED: the provider mails it again. "
@@ -44,7 +45,7 @@ class EventRelations(Protocol):
 class ContactEvent(Node):
     campaign_key: strawberry.Private[UUID | None]
     contact_key: strawberry.Private[UUID]
-    kind: models.ContactEventKind = strawberry.field(description="What happened.")
+    kind: contact_events.ContactEventKind = strawberry.field(description="What happened.")
     occurred_at: DateTime = strawberry.field(description="When it happened, by the clock of whoever saw it.")
     campaign_id: strawberry.ID | None = strawberry.field(description="Global id of the campaign, if it has one.")
     data: JSON = strawberry.field(description="Further facts, such as the link of a click; a JSON object.")

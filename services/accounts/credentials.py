@@ -5,15 +5,16 @@ from uuid import UUID
 
 from sqlalchemy import Uuid, column, func, select
 
+from core import email_addresses
+from core.access.permissions import Role
+from core.access.tenant import Tenant
 from core.db import ReadScope, SystemScope, first, reading
+from core.email_addresses import InvalidEmail
 from core.errors import ErrorCode, NudgeError
-from core.permissions import Role, Tenant
 from core.throttle import client_key
-from models.organizations import User
-from services import addresses
+from models.accounts import User
 from services.accounts.admission import Admission
 from services.accounts.registration import LONGEST_PASSWORD
-from services.addresses import InvalidEmail
 
 
 class InvalidCredentials(NudgeError):
@@ -65,7 +66,7 @@ async def check_credentials(
 def normal(email: str) -> str | None:
     """The address as accounts are kept under it; None for what is no address, which nobody has an account under."""
     try:
-        return addresses.parse(email).norm
+        return email_addresses.parse(email).norm
     except InvalidEmail:
         return None
 

@@ -7,9 +7,10 @@ from uuid import UUID
 
 from sqlalchemy import Uuid, column, func, select
 
+from core.access.actor import Principal
+from core.access.permissions import Role
 from core.db import SystemScope
 from core.errors import ErrorCode, InvalidInput, Unauthenticated
-from core.permissions import Principal, Role
 from core.security import AccessTokens
 from services.accounts.standing import Claimed, Standings
 

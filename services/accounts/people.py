@@ -7,9 +7,9 @@ from uuid import UUID
 
 from sqlalchemy import ARRAY, Uuid, bindparam, func, select
 
+from core.access.permissions import Role
 from core.db import Reads, kept
-from core.permissions import Role
-from models.organizations import Organization, User
+from models.accounts import Organization, User
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

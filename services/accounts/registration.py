@@ -9,15 +9,17 @@ from uuid import UUID
 from sqlalchemy import insert
 from sqlalchemy.exc import IntegrityError
 
+from core import email_addresses, texts
+from core.access.permissions import Role
+from core.access.tenant import Tenant
+from core.email_addresses import Address
 from core.errors import ErrorCode, InvalidInput, NudgeError, Refusals
 from core.ids import new_id
-from core.permissions import Role, Tenant
 from core.throttle import client_key
 from core.unit_of_work import UnitOfWork
-from models.organizations import Organization, User
-from services import addresses, audit, texts
+from models.accounts import Organization, User
+from services import audit
 from services.accounts.admission import Admission, count_sign_up, demand_open
-from services.addresses import Address
 
 SHORTEST_PASSWORD = 8
 LONGEST_PASSWORD = 128
@@ -100,7 +102,7 @@ def check_account(organization_name: str, email: str, password: str | None, full
     problems: list[NudgeError] = []
     address = None
     try:
-        address = addresses.parse(email)
+        address = email_addresses.parse(email)
     except NudgeError as error:
         problems.append(error)
     problems += check_name(organization_name, "organizationName")
@@ -136,7 +138,7 @@ def check_password(password: str, email: str) -> list[NudgeError]:
         return [InvalidInput(f"At most {LONGEST_PASSWORD} characters.", field=path, code=ErrorCode.TOO_LONG)]
     if any(unicodedata.category(character) == "Cs" for character in password):
         return [InvalidInput("Must be valid Unicode text.", field=path)]
-    if password.casefold() == addresses.bare(email).casefold():
+    if password.casefold() == email_addresses.bare(email).casefold():
         return [InvalidInput("Must differ from the e-mail address.", field=path)]
     return []
 

@@ -7,14 +7,14 @@ from uuid import UUID
 from sqlalchemy import Uuid, column, func, insert, select, update
 
 from core import clock
+from core.access.tenant import Tenant
 from core.db import SystemScope
 from core.errors import ErrorCode, NudgeError
 from core.ids import new_id
-from core.permissions import Tenant
 from core.pubsub import session_topic
 from core.security import fingerprint, new_secret
 from core.unit_of_work import UnitOfWork
-from models.organizations import RefreshToken, User, UserSession
+from models.accounts import RefreshToken, User, UserSession
 
 
 class SessionGone(NudgeError):

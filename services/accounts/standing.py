@@ -9,10 +9,11 @@ from redis.exceptions import RedisError
 from sqlalchemy import Uuid, bindparam, func, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from core.access.permissions import Role
+from core.access.tenant import Tenant
 from core.db import ReadScope, first, kept, reading
-from core.permissions import Role, Tenant
 from core.telemetry import described, logger
-from models.organizations import User, UserSession
+from models.accounts import User, UserSession
 
 CACHE_SECONDS = 60
 PREFIX = "nudge:session:"

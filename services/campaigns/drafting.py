@@ -12,7 +12,8 @@ from core.errors import Conflict, ErrorCode, NudgeError
 from core.ids import new_id
 from core.pubsub import campaign_topic
 from core.unit_of_work import UnitOfWork
-from models.campaigns import FINAL, Campaign, CampaignStats, CampaignStatus, EmailDelivery, OnDoubt
+from models.campaigns import FINAL, Campaign, CampaignStats, CampaignStatus, OnDoubt
+from models.deliveries import EmailDelivery
 from services import audit, senders
 from services.campaigns.audience import Audience, AudienceInput, check_audience, read_audiences, replace_audience
 from services.campaigns.reading import (

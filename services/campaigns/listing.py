@@ -7,13 +7,14 @@ from typing import Any, Final
 
 from sqlalchemy import ColumnElement, and_, false, func, or_, select, true
 
+from core import texts
 from core.db import Reads, kept
+from core.listing import pages
+from core.listing.pages import Order, Page, PageRequest
 from models.campaigns import Campaign, CampaignStatus
 from models.folding import folded, holds
-from services import pages, texts
 from services.campaigns.reading import CampaignRow, campaign_row, select_campaigns
 from services.content import LONGEST_NAME
-from services.pages import Order, Page, PageRequest
 
 CREATED_AT: Final = Order(
     name="campaigns.created",

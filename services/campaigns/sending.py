@@ -8,7 +8,8 @@ from uuid import UUID
 from core import clock
 from core.errors import InvalidInput
 from core.unit_of_work import UnitOfWork
-from models.campaigns import CampaignStatus, DeliveryResolution
+from models.campaigns import CampaignStatus
+from models.deliveries import DeliveryResolution
 from services import audit, idempotency, senders
 from services.campaigns.reading import CampaignRow, demand
 from services.campaigns.validating import demand_sendable

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from sqlalchemy import func, select
 
+from core import email_addresses, texts
 from core.db import Reads
 from core.errors import ErrorCode, InvalidInput, NudgeError, Refusals
 from core.ids import new_id
@@ -25,9 +26,10 @@ from integrations.mail import (
     Receipt,
     Verdict,
 )
-from models.contacts import ContactEventKind, SuppressionReason, SuppressionSource
-from models.organizations import User
-from services import addresses, audit, previews, senders, texts
+from models.accounts import User
+from models.contact_events import ContactEventKind
+from models.suppressions import SuppressionReason, SuppressionSource
+from services import audit, previews, senders
 from services.campaigns.reading import CampaignRow, demand
 from services.campaigns.validating import demand_texts
 from services.content import LONGEST_SUBJECT
@@ -169,7 +171,7 @@ def _parsed(to: Sequence[str]) -> dict[str, str]:
             field=TO_FIELD,
             code=ErrorCode.TOO_MANY if to else ErrorCode.REQUIRED,
         )
-    found = [addresses.parse(text, field=(*TO_FIELD, str(index))) for index, text in enumerate(to)]
+    found = [email_addresses.parse(text, field=(*TO_FIELD, str(index))) for index, text in enumerate(to)]
     return {address.norm: address.email for address in found}
 
 

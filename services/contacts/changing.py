@@ -11,14 +11,9 @@ from sqlalchemy.exc import IntegrityError
 from core.errors import ErrorCode, InvalidInput, NudgeError, Refusals
 from core.ids import new_id
 from core.unit_of_work import UnitOfWork
-from models.contacts import (
-    Contact,
-    ContactEventKind,
-    ContactStatus,
-    ContactTag,
-    SuppressionReason,
-    SuppressionSource,
-)
+from models.contact_events import ContactEventKind
+from models.contacts import Contact, ContactStatus, ContactTag
+from models.suppressions import SuppressionReason, SuppressionSource
 from services import audit, lists, suppressions
 from services.contacts import storing
 from services.contacts.fields import Fields, GivenFields, check, merged, same

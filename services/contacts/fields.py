@@ -6,8 +6,8 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final, TypedDict, TypeVar
 
+from core import email_addresses, texts
 from core.errors import ErrorCode, InvalidInput, NudgeError
-from services import addresses, texts
 from services.contacts import zones
 
 LONGEST_NAME: Final = 200
@@ -75,11 +75,11 @@ def check(given: GivenFields, at: Path) -> tuple[Fields, list[NudgeError]]:
     return fields, errors
 
 
-def email(value: str | None, field: Path) -> addresses.Address:
+def email(value: str | None, field: Path) -> email_addresses.Address:
     """An address; raises `InvalidInput`."""
     if not value:
         raise InvalidInput("A contact needs an e-mail address.", field=field, code=ErrorCode.REQUIRED)
-    return addresses.parse(value, field=field)
+    return email_addresses.parse(value, field=field)
 
 
 def name(value: str | None, field: Path) -> str | None:

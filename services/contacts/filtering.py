@@ -11,9 +11,10 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, and_, false, not_, or_, select, true
 
-from models.contacts import Contact, ContactStatus, ContactTag, ListMembership
+from core import email_addresses
+from models.contacts import Contact, ContactStatus, ContactTag
 from models.folding import holds
-from services import addresses
+from models.lists import ListMembership
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,11 +72,11 @@ def email_parts(wanted: ContactFilter) -> list[ColumnElement[bool]]:
     """The address, in the form in which addresses are compared."""
     parts: list[ColumnElement[bool]] = []
     if wanted.email is not None:
-        parts.append(Contact.email_norm == addresses.asked(wanted.email))
+        parts.append(Contact.email_norm == email_addresses.asked(wanted.email))
     if wanted.email_starts_with is not None:
-        parts.append(Contact.email_norm.startswith(addresses.part(wanted.email_starts_with), autoescape=True))
+        parts.append(Contact.email_norm.startswith(email_addresses.part(wanted.email_starts_with), autoescape=True))
     if wanted.email_contains is not None:
-        parts.append(Contact.email_norm.contains(addresses.part(wanted.email_contains), autoescape=True))
+        parts.append(Contact.email_norm.contains(email_addresses.part(wanted.email_contains), autoescape=True))
     return parts
 
 
@@ -106,7 +107,7 @@ def matching(words: Sequence[str]) -> ColumnElement[bool]:
 
 def forms(word: str) -> list[str]:
     """A word of a search, and how it would stand in an address if it was the address of an international domain."""
-    return [word] if word.isascii() else list(dict.fromkeys([word, addresses.part(word)]))
+    return [word] if word.isascii() else list(dict.fromkeys([word, email_addresses.part(word)]))
 
 
 def search_words(search: str | None, *, most: int = 5) -> list[str]:

@@ -8,9 +8,9 @@ from uuid import UUID
 from sqlalchemy import ARRAY, Select, Uuid, bindparam, column, func, select, true
 
 from core.db import Reads, kept
-from models.contacts import ContactEvent
-from services import pages
-from services.pages import Order, Page, PageRequest
+from core.listing import pages
+from core.listing.pages import Order, Page, PageRequest
+from models.contact_events import ContactEvent
 
 
 class EventRow(NamedTuple):

@@ -7,12 +7,13 @@ from uuid import UUID
 
 from sqlalchemy import ARRAY, Select, Text, Uuid, bindparam, func, literal_column, select
 
+from core import email_addresses, texts
 from core.db import Reads, kept
 from core.errors import NotFound
+from core.listing import pages
+from core.listing.pages import Order, Page, PageRequest
 from models.contacts import Contact, ContactStatus, ContactTag
-from services import addresses, pages, texts
 from services.contacts.filtering import EVERYONE, ContactFilter, condition, matching, search_words
-from services.pages import Order, Page, PageRequest
 
 CONTACT_FIELD: Final = ("input", "contactId")
 LONGEST_SEARCH: Final = 200
@@ -103,8 +104,8 @@ async def get(reads: Reads, contact_id: UUID) -> ContactRow | None:
 async def by_email(reads: Reads, email: str) -> ContactRow | None:
     """The tenant's contact with this address, without regard to case; None also for what is no address."""
     try:
-        norm = addresses.parse(email).norm
-    except addresses.InvalidEmail:
+        norm = email_addresses.parse(email).norm
+    except email_addresses.InvalidEmail:
         return None
     rows = await reads.rows_as(ContactRow, BY_EMAIL, {"wanted": norm})
     return rows[0] if rows else None

@@ -29,13 +29,8 @@ from sqlalchemy.sql.selectable import TableValuedAlias
 
 from core.ids import new_id
 from core.unit_of_work import UnitOfWork
-from models.contacts import (
-    Contact,
-    ContactEvent,
-    ContactEventKind,
-    ContactStatus,
-    ContactTag,
-)
+from models.contact_events import ContactEvent, ContactEventKind
+from models.contacts import Contact, ContactStatus, ContactTag
 from services import suppressions
 from services.contacts.reading import COLUMNS, ContactRow
 

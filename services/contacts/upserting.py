@@ -12,7 +12,8 @@ from sqlalchemy import func, update
 
 from core.errors import ErrorCode, InvalidInput, NudgeError, Refusals
 from core.unit_of_work import UnitOfWork
-from models.contacts import Contact, ContactEventKind, ContactStatus
+from models.contact_events import ContactEventKind
+from models.contacts import Contact, ContactStatus
 from services.contacts import storing
 from services.contacts.fields import MOST_TAGS, Fields, GivenFields, check, merged, same, too_many_tags
 from services.contacts.reading import COLUMNS, ContactRow, select_contacts, tags_of

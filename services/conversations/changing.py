@@ -6,13 +6,13 @@ from uuid import UUID
 
 from sqlalchemy import func, insert, select, update
 
+from core import texts
 from core.db import first
 from core.errors import Conflict, ErrorCode, InvalidInput, NotFound
 from core.ids import id_at, new_id
 from core.pubsub import log_topic, message_topic
 from core.unit_of_work import UnitOfWork
 from models.conversations import Conversation, Message, MessageRole, MessageStatus
-from services import texts
 from services.conversations.reading import (
     CONVERSATION_COLUMNS,
     MESSAGE_COLUMNS,

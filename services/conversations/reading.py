@@ -8,9 +8,9 @@ from uuid import UUID
 from sqlalchemy import ARRAY, Uuid, bindparam, func, select
 
 from core.db import Reads, kept
+from core.listing import pages
+from core.listing.pages import Order, Page, PageRequest
 from models.conversations import Conversation, Message, MessageRole, MessageStatus
-from services import pages
-from services.pages import Order, Page, PageRequest
 
 OPEN: Final = (MessageStatus.PENDING, MessageStatus.STREAMING)
 

@@ -7,11 +7,12 @@ from uuid import UUID
 
 from sqlalchemy import ARRAY, Row, Select, Text, Uuid, any_, bindparam, case, column, func, select, update
 
+from core.access.tenant import Tenant
 from core.db import SystemScope, is_away
-from core.permissions import Tenant
 from core.telemetry import logger
 from core.unit_of_work import UnitOfWork, Work
-from models.campaigns import EmailDelivery, WebhookInbox
+from models.deliveries import EmailDelivery
+from models.webhooks import WebhookInbox
 from services.contact_events import write_lines
 from services.deliveries.meaning import Delivery, Known, facts_of, lifts_of, lines_of, raises_of
 from services.deliveries.raising import raise_deliveries

@@ -21,7 +21,9 @@ from sqlalchemy import (
 
 from core.db import Reads
 from models.campaigns import CampaignRecipient, RecipientKind
-from models.contacts import Contact, ContactStatus, ContactTag, ListMembership, Suppression
+from models.contacts import Contact, ContactStatus, ContactTag
+from models.lists import ListMembership
+from models.suppressions import Suppression
 
 CampaignId = UUID | ColumnElement[UUID]
 

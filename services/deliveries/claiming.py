@@ -26,8 +26,9 @@ from sqlalchemy import (
 from core.ids import new_id
 from core.pubsub import campaign_topic
 from core.unit_of_work import UnitOfWork
-from models.campaigns import Campaign, CampaignStatus, DeliveryStatus, EmailDelivery
+from models.campaigns import Campaign, CampaignStatus
 from models.contacts import Contact, ContactTag
+from models.deliveries import DeliveryStatus, EmailDelivery
 from services.deliveries.planning import of_bound_campaign
 
 START = UUID(int=0)

@@ -12,9 +12,9 @@ from sqlalchemy import select
 from core.db import Reads, first
 from core.security import Signer
 from integrations.mail import Message
+from models.accounts import Organization
 from models.campaigns import Campaign
 from models.contacts import ContactStatus
-from models.organizations import Organization
 from services.content import compiled
 from services.deliveries.claiming import Claim
 from services.deliveries.preparing import NOT_MAILABLE, Decision

@@ -8,7 +8,8 @@ from sqlalchemy import Row, Select, func, select, true, update
 from core.db import Reads
 from core.telemetry import logger
 from core.unit_of_work import UnitOfWork
-from models.campaigns import CampaignStats, DeliveryStatus, EmailDelivery
+from models.campaigns import CampaignStats
+from models.deliveries import DeliveryStatus, EmailDelivery
 
 log = logger(__name__)
 IN_FLIGHT = frozenset({DeliveryStatus.CLAIMED, DeliveryStatus.SUBMITTING})

@@ -8,7 +8,7 @@ from sqlalchemy import func, or_, select
 from sqlalchemy.dialects.postgresql import distinct_on
 
 from core.unit_of_work import UnitOfWork
-from models.campaigns import DeliveryStatus, EmailDelivery
+from models.deliveries import DeliveryStatus, EmailDelivery
 from services.deliveries.preparing import Decision
 
 MAX_WORDS: Final = 200

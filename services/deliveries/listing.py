@@ -10,18 +10,12 @@ from sqlalchemy import ARRAY, ColumnElement, Select, Uuid, bindparam, func, lite
 
 from core.db import Reads, kept
 from core.errors import NotFound
-from models.campaigns import (
-    EXCEPTIONAL_DELIVERIES,
-    OPEN_DELIVERIES,
-    Campaign,
-    CampaignStats,
-    DeliveryStatus,
-    EmailDelivery,
-)
-from services import pages
+from core.listing import pages
+from core.listing.pages import Order, Page, PageRequest
+from models.campaigns import Campaign, CampaignStats
+from models.deliveries import EXCEPTIONAL_DELIVERIES, OPEN_DELIVERIES, DeliveryStatus, EmailDelivery
 from services.deliveries.counting import IN_FLIGHT
 from services.deliveries.preparing import Decision
-from services.pages import Order, Page, PageRequest
 
 DELIVERY_FIELD: Final = ("input", "deliveryId")
 

@@ -6,8 +6,9 @@ from typing import Final, NamedTuple
 from uuid import UUID
 
 from integrations.mail_events import Signal
-from models.campaigns import DeliveryStatus
-from models.contacts import ContactEventKind, SuppressionReason, SuppressionSource
+from models.contact_events import ContactEventKind
+from models.deliveries import DeliveryStatus
+from models.suppressions import SuppressionReason, SuppressionSource
 from services.contact_events import ContactLine
 from services.deliveries.raising import Raise
 from services.deliveries.webhooks import OF_ADDRESS, Event, reason_of

@@ -12,7 +12,7 @@ from sqlalchemy import ARRAY, Subquery, Uuid, any_, bindparam, func, select
 from sqlalchemy.sql.elements import Grouping
 from sqlalchemy.types import TypeEngine
 
-from models.campaigns import EmailDelivery
+from models.deliveries import EmailDelivery
 
 
 def span(ids: Sequence[UUID]) -> dict[str, Any]:

@@ -8,12 +8,13 @@ from uuid import UUID
 from sqlalchemy import Uuid, bindparam, case, func, literal, null, select, update
 from sqlalchemy.dialects.postgresql import insert
 
-from core.permissions import Tenant
+from core.access.tenant import Tenant
 from core.pubsub import campaign_topic
 from core.telemetry import logger
 from core.unit_of_work import UnitOfWork, Work
-from models.campaigns import Campaign, CampaignStats, CampaignStatus, DeliveryStatus, EmailDelivery
+from models.campaigns import Campaign, CampaignStats, CampaignStatus
 from models.contacts import Contact, ContactStatus
+from models.deliveries import DeliveryStatus, EmailDelivery
 from services.deliveries.audience import audience_select, is_excluded
 from services.deliveries.states import move
 from services.deliveries.work import PrepareCampaign, SendBatches

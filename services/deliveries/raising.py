@@ -10,7 +10,7 @@ from sqlalchemy import ARRAY, DateTime, Text, bindparam, case, func, update
 
 from core.pubsub import campaign_topic
 from core.unit_of_work import UnitOfWork
-from models.campaigns import DeliveryStatus, EmailDelivery
+from models.deliveries import DeliveryStatus, EmailDelivery
 from services.deliveries.planning import given, within_span
 
 RANKS = (

@@ -8,12 +8,13 @@ from uuid import UUID
 from sqlalchemy import DateTime, Integer, Text, Uuid, bindparam, case, func, null, select, update
 from sqlalchemy.orm import aliased
 
-from core.permissions import Tenant
+from core.access.tenant import Tenant
 from core.pubsub import campaign_topic
 from core.telemetry import described, logger
 from core.unit_of_work import UnitOfWork, Work
 from integrations.mail import Mailer, SearchFailed
-from models.campaigns import Campaign, DeliveryStatus, EmailDelivery, OnDoubt
+from models.campaigns import Campaign, OnDoubt
+from models.deliveries import DeliveryStatus, EmailDelivery
 from services.deliveries.claiming import now_plus
 from services.deliveries.planning import given, span, within_span
 from services.deliveries.work import SendBatches

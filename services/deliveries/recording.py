@@ -7,12 +7,13 @@ from uuid import UUID
 
 from sqlalchemy import Float, Integer, Row, Text, Uuid, and_, bindparam, func, or_, update
 
+from core import texts
 from core.pubsub import campaign_topic
 from core.unit_of_work import UnitOfWork
 from integrations.mail import AccountRefused, Answered, InDoubt, Message, NotSent, Receipt, Verdict
-from models.campaigns import DeliveryStatus, EmailDelivery
-from models.contacts import ContactEventKind, SuppressionReason, SuppressionSource
-from services import texts
+from models.contact_events import ContactEventKind
+from models.deliveries import DeliveryStatus, EmailDelivery
+from models.suppressions import SuppressionReason, SuppressionSource
 from services.contact_events import ContactLine, write_lines
 from services.deliveries.claiming import Claim, now_plus
 from services.deliveries.planning import given, is_listed, span, within_span

@@ -7,13 +7,8 @@ from sqlalchemy import func, update
 
 from core.errors import Conflict, ErrorCode
 from core.unit_of_work import UnitOfWork
-from models.campaigns import (
-    RESOLUTION_TRANSITIONS,
-    CampaignStatus,
-    DeliveryResolution,
-    DeliveryStatus,
-    EmailDelivery,
-)
+from models.campaigns import RESOLUTION_TRANSITIONS, CampaignStatus
+from models.deliveries import DeliveryResolution, DeliveryStatus, EmailDelivery
 from services import audit
 from services.deliveries.issues import summarize_issues
 from services.deliveries.listing import COLUMNS, DELIVERY_FIELD, DeliveryRow, require

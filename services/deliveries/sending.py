@@ -10,10 +10,10 @@ from uuid import UUID
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from core.access.tenant import Tenant
 from core.db import Reads, SystemScope, is_refused
 from core.deadlines import sleep_unless
 from core.errors import Refusals
-from core.permissions import Tenant
 from core.security import Signer
 from core.settings import Settings
 from core.telemetry import logger

@@ -21,7 +21,8 @@ from integrations.mail import (
     Receipt,
     Verdict,
 )
-from models.campaigns import Campaign, CampaignStatus, DeliveryStatus, EmailDelivery
+from models.campaigns import Campaign, CampaignStatus
+from models.deliveries import DeliveryStatus, EmailDelivery
 from services.deliveries.claiming import Claim, is_sending, now_plus
 from services.deliveries.composing import Composed
 from services.deliveries.leases import LeaseTimes, time_for

@@ -5,12 +5,13 @@ from uuid import UUID
 
 from sqlalchemy import case, exists, func, select, update
 
+from core.access.tenant import Tenant
 from core.db import SystemScope, first
-from core.permissions import Tenant
 from core.pubsub import campaign_topic
 from core.telemetry import logger
 from core.unit_of_work import UnitOfWork, Work
-from models.campaigns import Campaign, CampaignStats, CampaignStatus, DeliveryStatus, EmailDelivery
+from models.campaigns import Campaign, CampaignStats, CampaignStatus
+from models.deliveries import DeliveryStatus, EmailDelivery
 from services.deliveries.counting import verify_counts
 from services.deliveries.issues import summarize_issues
 from services.deliveries.preparing import Decision

@@ -5,13 +5,15 @@ from uuid import UUID
 
 from sqlalchemy import func, select
 
+from core.access.tenant import Tenant
 from core.db import Reads, first
-from core.permissions import Tenant
 from core.security import Signer
 from core.unit_of_work import Work
-from models.campaigns import EmailDelivery
-from models.contacts import Contact, ContactEventKind, SuppressionReason, SuppressionSource
-from models.organizations import Organization
+from models.accounts import Organization
+from models.contact_events import ContactEventKind
+from models.contacts import Contact
+from models.deliveries import EmailDelivery
+from models.suppressions import SuppressionReason, SuppressionSource
 from services.suppressions import PERSONAL, HistoryLine, SuppressionFact, strongest_of, suppress
 
 ID_BYTES = 16

@@ -7,15 +7,15 @@ from uuid import UUID
 
 from sqlalchemy.dialects.postgresql import insert
 
+from core import email_addresses
+from core.access.tenant import Tenant
 from core.errors import InvalidInput
 from core.ids import new_id
-from core.permissions import Tenant
 from core.unit_of_work import Work
 from integrations.mail_events import MailEvent, Signal
 from integrations.postmark_events import PROVIDER, dedupe_key, of_address, read
-from models.campaigns import WebhookInbox
-from models.contacts import SuppressionReason
-from services import addresses
+from models.suppressions import SuppressionReason
+from models.webhooks import WebhookInbox
 from services.deliveries.cleaning import cleaned
 from services.deliveries.work import ApplyEvents
 
@@ -98,7 +98,7 @@ def normalised(recipient: str | None) -> str | None:
     if recipient is None:
         return None
     try:
-        return addresses.parse(recipient).norm
+        return email_addresses.parse(recipient).norm
     except InvalidInput:
         return None
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from services.characters import Cleaner
+from core.characters import Cleaner
 
 
 def clean(text: str) -> str:

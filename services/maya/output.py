@@ -10,7 +10,7 @@ import re
 import string
 from typing import Final
 
-from services.characters import Cleaner
+from core.characters import Cleaner
 
 ENTITY: Final = re.compile(r"&#?[A-Za-z0-9]{1,31};")
 ENTITY_BEGUN: Final = re.compile(r"&(#?[A-Za-z0-9]{0,31})?")

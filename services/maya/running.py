@@ -8,9 +8,9 @@ from typing import Any, Final, NoReturn
 from asyncpg import PostgresError
 from sqlalchemy.exc import SQLAlchemyError
 
+from core.access.tenant import Tenant
 from core.db import Reads
 from core.logstream import LogEntry, LogLost, LogMissing, LogStream, LogUnavailable, LogWriter, StaleWriter
-from core.permissions import Tenant
 from core.pubsub import Hub, message_topic
 from core.supervision import restart_when_cancelled
 from core.telemetry import described, logger

@@ -9,8 +9,8 @@ from uuid import uuid4
 
 import orjson
 
+from core.access.permissions import Role
 from core.db import Reads
-from core.permissions import Role
 from integrations.language import (
     Ended,
     Finish,

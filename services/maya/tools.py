@@ -11,10 +11,11 @@ from typing import Any, Final, Literal
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from core.access.matrix import ROLE_PERMISSIONS
+from core.access.permissions import Permission, Role
 from core.db import Reads
 from core.errors import NudgeError
 from core.ids import decode_global_id, encode_global_id
-from core.permissions import ROLE_PERMISSIONS, Permission, Role
 from integrations.language import Tool
 from models.contacts import ContactStatus
 from services import campaigns, contacts

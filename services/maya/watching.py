@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
+from core.access.tenant import Tenant
 from core.db import Reads
 from core.errors import InvalidInput, NotFound
 from core.logstream import LogEntry, LogMissing, LogStream
-from core.permissions import Tenant
 from core.pubsub import Hub
 from services.conversations import MessageRow, get_reply, reply_log
 from services.maya.events import Ended, Event, decode

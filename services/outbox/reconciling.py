@@ -7,7 +7,7 @@ from uuid import UUID
 
 from sqlalchemy import case, func, select, update
 
-from core.permissions import Tenant
+from core.access.tenant import Tenant
 from core.telemetry import logger
 from core.unit_of_work import UnitOfWork, Work
 from integrations.mail import Mailer, SearchFailed, Stream

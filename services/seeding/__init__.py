@@ -3,8 +3,8 @@
 from random import Random
 
 from core import clock
+from runtime import Runtime
 from services import accounts
-from services.runtime import Runtime
 from services.seeding.campaigns import seed_campaigns
 from services.seeding.contacts import seed_contacts
 from services.seeding.people import people

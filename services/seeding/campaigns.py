@@ -7,17 +7,11 @@ from sqlalchemy import Row, insert, select
 
 from core.ids import id_at
 from core.unit_of_work import UnitOfWork
-from models.campaigns import (
-    Campaign,
-    CampaignRecipient,
-    CampaignStats,
-    CampaignStatus,
-    DeliveryStatus,
-    EmailDelivery,
-    RecipientKind,
-    Template,
-)
-from models.contacts import Contact, ContactEvent, ContactEventKind, ContactStatus, ContactTag
+from models.campaigns import Campaign, CampaignRecipient, CampaignStats, CampaignStatus, RecipientKind
+from models.contact_events import ContactEvent, ContactEventKind
+from models.contacts import Contact, ContactStatus, ContactTag
+from models.deliveries import DeliveryStatus, EmailDelivery
+from models.templates import Template
 
 AUDIENCE_TAG = "newsletter"
 SENT_DAYS_AGO = 9

@@ -7,7 +7,8 @@ from sqlalchemy import insert
 
 from core.ids import id_at
 from core.unit_of_work import UnitOfWork
-from models.contacts import Contact, ContactList, ContactStatus, ContactTag, ListMembership
+from models.contacts import Contact, ContactStatus, ContactTag
+from models.lists import ContactList, ListMembership
 from services.seeding.people import Person
 
 PAGE = 1_000

@@ -3,8 +3,8 @@
 import re
 from typing import Final
 
+from core import texts
 from core.errors import ErrorCode, InvalidInput
-from services import texts
 
 NAME_FIELD: Final = ("input", "name")
 MAX_NAME: Final = 100

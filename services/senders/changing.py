@@ -7,15 +7,16 @@ from uuid import UUID
 from sqlalchemy import delete as delete_from
 from sqlalchemy import func, insert, or_, select, update
 
+from core import email_addresses
 from core.db import Reads
+from core.email_addresses import Address
 from core.errors import ErrorCode, InvalidInput, NudgeError, Refusals
 from core.ids import new_id
 from core.unit_of_work import UnitOfWork
 from models.campaigns import Campaign, CampaignStatus
 from models.outbox import OutboxKind
 from models.senders import Sender
-from services import addresses, audit, outbox
-from services.addresses import Address
+from services import audit, outbox
 from services.senders.addressing import check_name
 from services.senders.policy import SenderPolicy
 from services.senders.reading import COLUMNS, SENDER_FIELD, SenderRow, demand, get_default
@@ -44,7 +45,7 @@ def check_sender(email: str, name: str) -> tuple[Address, str]:
     errors: list[NudgeError] = []
     address, checked = None, ""
     try:
-        address = addresses.parse(email)
+        address = email_addresses.parse(email)
     except InvalidInput as error:
         errors.append(error)
     try:

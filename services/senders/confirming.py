@@ -7,12 +7,12 @@ from uuid import UUID
 
 from sqlalchemy import Uuid, column, delete, func, insert, select, update
 
+from core.access.tenant import Tenant
 from core.db import Reads, SystemScope, first
 from core.errors import InvalidInput
-from core.permissions import Tenant
 from core.security import fingerprint, new_secret
 from core.unit_of_work import UnitOfWork
-from models.organizations import Organization, User
+from models.accounts import Organization, User
 from models.senders import Sender, SenderConfirmation
 from services import audit
 from services.outbox import Item, Mail

@@ -8,10 +8,10 @@ from sqlalchemy.dialects.postgresql import distinct_on
 
 from core.db import Reads, kept
 from core.errors import NotFound
+from core.listing import pages
+from core.listing.pages import Order, Page, PageRequest
 from models.outbox import OutboxKind, OutboxMessage, OutboxStatus
 from models.senders import Sender
-from services import pages
-from services.pages import Order, Page, PageRequest
 
 SENDER_FIELD: Final = ("input", "senderId")
 

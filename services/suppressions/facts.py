@@ -6,7 +6,9 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from models.contacts import ContactEventKind, ContactStatus, SuppressionReason, SuppressionSource
+from models.contact_events import ContactEventKind
+from models.contacts import ContactStatus
+from models.suppressions import SuppressionReason, SuppressionSource
 
 # In order of weight: a contact shows the weightiest reason.
 STATUS_OF: Final[dict[SuppressionReason, ContactStatus]] = {

@@ -9,7 +9,8 @@ from sqlalchemy import Text, Uuid, bindparam, func, literal, literal_column, nul
 from sqlalchemy.dialects.postgresql import insert
 
 from core.unit_of_work import UnitOfWork
-from models.contacts import ContactStatus, Suppression, SuppressionReason, SuppressionSource
+from models.contacts import ContactStatus
+from models.suppressions import Suppression, SuppressionReason, SuppressionSource
 from services.contact_events import ContactLine, write_lines
 from services.suppressions.facts import STATUS_OF, Reactivation, weightiest
 from services.suppressions.marking import MOMENT, Held, given_rows, hold_contacts, write_contacts

@@ -27,8 +27,9 @@ from sqlalchemy.sql.selectable import TableValuedAlias
 
 from core.pubsub import campaign_topic
 from core.unit_of_work import UnitOfWork
-from models.campaigns import EmailDelivery
-from models.contacts import Contact, ContactStatus, SuppressionReason
+from models.contacts import Contact, ContactStatus
+from models.deliveries import EmailDelivery
+from models.suppressions import SuppressionReason
 from services.suppressions.facts import STATUS_OF, SuppressionFact, weighs_more
 
 MOMENT = DateTime(timezone=True)

@@ -9,7 +9,7 @@ from sqlalchemy import ARRAY, ColumnElement, Text, any_, bindparam, case, exists
 from sqlalchemy.sql.selectable import LateralFromClause
 
 from core.db import Reads
-from models.contacts import Suppression, SuppressionReason
+from models.suppressions import Suppression, SuppressionReason
 from services.suppressions.facts import STATUS_OF, weightiest
 
 BY_WEIGHT = case({str(reason): place for place, reason in enumerate(STATUS_OF)}, value=Suppression.reason)

@@ -9,7 +9,7 @@ from sqlalchemy import Text, Uuid, bindparam, case, func, literal_column, select
 from sqlalchemy.dialects.postgresql import insert
 
 from core.unit_of_work import UnitOfWork
-from models.contacts import Suppression, SuppressionReason, SuppressionSource
+from models.suppressions import Suppression, SuppressionReason, SuppressionSource
 from services.contact_events import ContactLine, remove_repeats, write_lines
 from services.suppressions.facts import SuppressionFact
 from services.suppressions.marking import (

@@ -16,9 +16,9 @@ from core.db import SystemScope, create_engine
 from core.errors import RateLimited, Refusals
 from core.passwords import Passwords
 from core.settings import Environment, Settings, SignUpMode
+from runtime import Runtime
 from services import accounts
 from services.accounts import InvalidCredentials, SignUpClosed
-from services.runtime import Runtime
 from tests.client import ApiClient
 from tests.conftest import Servers
 from tests.environments import fresh_cache, under

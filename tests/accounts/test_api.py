@@ -6,8 +6,8 @@ from uuid import uuid4
 
 import pytest
 
-from core.permissions import Role
-from services.runtime import Runtime
+from core.access.permissions import Role
+from runtime import Runtime
 from tests import factories
 from tests.client import ApiClient
 

@@ -11,8 +11,8 @@ import pytest
 
 from core.ids import new_id
 from core.security import new_signing_key
+from runtime import Runtime
 from services import accounts
-from services.runtime import Runtime
 from tests.graphql.test_process import environment
 
 ROOT = Path(__file__).parents[2]

@@ -8,13 +8,14 @@ import jwt
 import pytest
 from sqlalchemy import func, update
 
+from core.access.actor import Principal
+from core.access.permissions import Role
 from core.errors import Unauthenticated
-from core.permissions import Principal, Role
 from core.security import AccessTokens, new_signing_key
-from models.organizations import UserSession
+from models.accounts import UserSession
+from runtime import Runtime
 from services.accounts import EmbeddedTokens, Identity, Standings, identity
 from services.accounts.standing import Claimed
-from services.runtime import Runtime
 from tests import factories
 from tests.waiting import PATIENCE_SECONDS
 

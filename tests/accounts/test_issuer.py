@@ -11,12 +11,12 @@ import pytest
 from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
+from core.access.permissions import Role
 from core.errors import Unauthenticated
 from core.ids import new_id
-from core.permissions import Role
 from core.security import new_secret
 from integrations.jwks import JwksVerifier
-from services.runtime import Runtime, running
+from runtime import Runtime, running
 from tests import factories
 from tests.client import ApiClient
 from tests.graphql.probe import with_settings

@@ -9,15 +9,15 @@ import pytest
 from redis.asyncio import Redis
 from sqlalchemy import func, select, update
 
+from core.access.permissions import Role
 from core.errors import RateLimited, Unauthenticated
 from core.ids import new_id
-from core.permissions import Role
 from core.security import AccessTokens
 from core.throttle import Throttle, client_key, digest
-from models.organizations import RefreshToken, User, UserSession
+from models.accounts import RefreshToken, User, UserSession
+from runtime import Runtime
 from services import accounts
 from services.accounts import EmbeddedTokens, Identity, Standings
-from services.runtime import Runtime
 from tests import factories
 
 

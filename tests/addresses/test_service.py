@@ -1,6 +1,6 @@
 import pytest
 
-from services import addresses
+from core import email_addresses
 
 
 @pytest.mark.parametrize(
@@ -13,7 +13,7 @@ from services import addresses
 )
 def test_an_address_is_read_as_it_is_mailed_and_compared(text: str, email: str, norm: str) -> None:
     """Blanks go, the domain becomes ASCII, and comparison forgets about case."""
-    assert addresses.parse(text) == addresses.Address(email, norm)
+    assert email_addresses.parse(text) == email_addresses.Address(email, norm)
 
 
 @pytest.mark.parametrize(
@@ -31,7 +31,7 @@ def test_an_address_is_read_as_it_is_mailed_and_compared(text: str, email: str, 
 )
 def test_what_a_mailbox_provider_would_not_take_is_refused(text: str) -> None:
     """Not ASCII, over-long (RFC 5321: 64 before the @, 254 in all), without a domain, with control characters."""
-    with pytest.raises(addresses.InvalidEmail) as refused:
-        addresses.parse(text, field=("input", "contacts", "3", "email"))
+    with pytest.raises(email_addresses.InvalidEmail) as refused:
+        email_addresses.parse(text, field=("input", "contacts", "3", "email"))
     assert refused.value.field == ("input", "contacts", "3", "email")
     assert refused.value.message.startswith("Not a valid e-mail address")

@@ -3,9 +3,9 @@
 from typing import Any
 from uuid import UUID
 
+from core.access.actor import Principal
 from core.ids import encode_global_id
-from core.permissions import Principal
-from services.runtime import Runtime
+from runtime import Runtime
 from tests import factories
 from tests.client import ApiClient
 

@@ -7,12 +7,14 @@ from gql import GraphQLRequest
 from sqlalchemy import insert
 
 from core import clock
+from core.access.actor import Principal
 from core.ids import new_id
-from core.permissions import Principal
 from core.pubsub import campaign_topic
-from models.campaigns import CampaignRecipient, DeliveryStatus, RecipientKind
-from models.contacts import ContactEvent, ContactEventKind, ContactList, ListMembership
-from services.runtime import Runtime
+from models.campaigns import CampaignRecipient, RecipientKind
+from models.contact_events import ContactEvent, ContactEventKind
+from models.deliveries import DeliveryStatus
+from models.lists import ContactList, ListMembership
+from runtime import Runtime
 from tests import factories
 from tests.campaigns.calls import gid
 from tests.campaigns.test_realtime import advance, finish, frozen, session_of

@@ -5,13 +5,14 @@ import asyncio
 import pytest
 from sqlalchemy import select
 
+from core.access.actor import Principal
+from core.access.permissions import Role
 from core.ids import encode_global_id, new_id
-from core.permissions import Principal, Role
+from models.audit import AuditEvent
 from models.campaigns import CampaignStatus
-from models.records import AuditEvent
+from runtime import Runtime
 from services import lists
 from services.deliveries.states import move
-from services.runtime import Runtime
 from tests import factories
 from tests.campaigns.calls import CREATE, DELETE, DUPLICATE, UPDATE, ask, asked, caller, gid, refused
 from tests.client import ApiClient

@@ -10,13 +10,13 @@ from strawberry.types import get_object_definition
 from strawberry.utils.str_converters import to_camel_case
 
 import execution
+from core.access.actor import Principal
 from core.ids import new_id
-from core.permissions import Principal
 from models.campaigns import Campaign, CampaignStats
+from runtime import Runtime
 from schema.campaigns import campaign as schema
 from services import campaigns
 from services.campaigns import CampaignRow
-from services.runtime import Runtime
 from tests import factories
 from tests.campaigns.calls import caller, gid
 from tests.client import ApiClient

@@ -2,11 +2,11 @@
 
 import pytest
 
+from core.access.permissions import Role
 from core.ids import new_id
-from core.permissions import Role
 from models.campaigns import CampaignStatus
+from runtime import Runtime
 from services.deliveries.states import move
-from services.runtime import Runtime
 from tests import factories
 from tests.campaigns.calls import CREATE, asked, caller, gid
 from tests.client import ApiClient

@@ -7,16 +7,17 @@ from uuid import UUID
 import pytest
 from sqlalchemy import func, insert, select, update
 
+from core.access.actor import Principal
 from core.ids import encode_global_id
-from core.permissions import Principal
+from core.listing.pages import requested
 from integrations.mail import Answered, Envelope, InDoubt, Message, NotSent, Outcome, Receipt, Verdict
 from integrations.recording import RecordingMailer
-from models.campaigns import EmailDelivery
-from models.contacts import Contact, Suppression, SuppressionReason
-from models.records import AuditEvent
+from models.audit import AuditEvent
+from models.contacts import Contact
+from models.deliveries import EmailDelivery
+from models.suppressions import Suppression, SuppressionReason
+from runtime import Runtime
 from services import campaigns, contacts, previews
-from services.pages import requested
-from services.runtime import Runtime
 from tests import factories
 from tests.campaigns.calls import TEST, ask, asked, caller, gid, refused
 from tests.client import ApiClient

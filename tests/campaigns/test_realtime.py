@@ -14,13 +14,14 @@ from gql.transport.exceptions import TransportQueryError
 from gql.transport.websockets import WebsocketsTransport
 from sqlalchemy import insert, select, update
 
+from core.access.actor import Principal
 from core.ids import new_id
-from core.permissions import Principal
 from core.pubsub import campaign_topic
-from models.campaigns import CampaignStatus, DeliveryStatus, EmailDelivery
+from models.campaigns import CampaignStatus
+from models.deliveries import DeliveryStatus, EmailDelivery
+from runtime import Runtime
 from services import campaigns
 from services.deliveries.states import move
-from services.runtime import Runtime
 from tests import factories
 from tests.campaigns.calls import gid
 from tests.graphql.sockets import settles

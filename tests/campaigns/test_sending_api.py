@@ -7,13 +7,16 @@ from uuid import UUID
 import pytest
 from sqlalchemy import insert, select, update
 
+from core.access.actor import Principal
+from core.access.permissions import Role
 from core.ids import new_id
-from core.permissions import Principal, Role
+from models.audit import AuditEvent
 from models.campaigns import Campaign, CampaignStatus
-from models.contacts import Contact, ContactStatus, Suppression, SuppressionReason
-from models.records import AuditEvent, IdempotencyKey
+from models.contacts import Contact, ContactStatus
+from models.idempotency import IdempotencyKey
+from models.suppressions import Suppression, SuppressionReason
+from runtime import Runtime
 from services.deliveries.states import move
-from services.runtime import Runtime
 from tests import factories
 from tests.campaigns.calls import CREATE, VALIDATE, ask, asked, caller, gid, order, refused
 from tests.client import ApiClient

@@ -8,17 +8,19 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
+from core.access.actor import Principal
+from core.access.tenant import Tenant
 from core.errors import InvalidInput
 from core.ids import new_id
-from core.permissions import Principal, Tenant
+from models.audit import AuditEvent
 from models.campaigns import CampaignStatus
-from models.records import AuditEvent, IdempotencyKey
+from models.idempotency import IdempotencyKey
+from runtime import Runtime
 from services import audit, campaigns, idempotency
 from services.campaigns.watching import ProgressReader
 from services.deliveries.audience import count_audience, count_mailable, has_mailable
 from services.deliveries.progress import Counts, Figures, ProgressRow
 from services.idempotency import IdempotencyKeyReused
-from services.runtime import Runtime
 from tests import factories
 from tests.statements import rows_touched, statements
 

@@ -2,9 +2,10 @@ from typing import Any
 
 import pytest
 
+from core.access.actor import Principal
+from core.access.permissions import Role
 from core.ids import encode_global_id, new_id
-from core.permissions import Principal, Role
-from services.runtime import Runtime
+from runtime import Runtime
 from tests import factories
 from tests.client import ApiClient
 from tests.statements import statements

@@ -11,14 +11,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import insert
 
+from core.access.actor import Principal
+from core.access.permissions import Role
 from core.errors import Refusals
-from core.permissions import Principal, Role
-from models.contacts import Suppression, SuppressionReason
-from services import campaigns, contacts, pages
+from core.listing import pages
+from core.listing.pages import PageRequest
+from models.suppressions import Suppression, SuppressionReason
+from runtime import Runtime
+from services import campaigns, contacts
 from services.contacts import ContactFilter, GivenFields
 from services.maya import tools
-from services.pages import PageRequest
-from services.runtime import Runtime
 from tests import factories
 from tests.client import ApiClient
 

@@ -13,15 +13,16 @@ from hypothesis import strategies as st
 from sqlalchemy import insert
 
 import services
+from core.access.actor import Principal
 from core.errors import InvalidInput
 from core.ids import new_id
-from core.permissions import Principal
+from core.listing import pages
+from core.listing.pages import CursorInvalid, Order, PageRequest
+from core.texts import FORBIDDEN_IN_PROSE
 from models.contacts import Contact, ContactStatus, ContactTag
-from services import contacts, pages
+from runtime import Runtime
+from services import contacts
 from services.contacts import ContactFilter, ContactRow
-from services.pages import CursorInvalid, Order, PageRequest
-from services.runtime import Runtime
-from services.texts import FORBIDDEN_IN_PROSE
 from tests import factories
 
 ORDERS: list[Order[Any]] = [

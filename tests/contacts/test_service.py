@@ -1,13 +1,15 @@
 import pytest
 from sqlalchemy import insert, update
 
+from core.access.actor import Principal
 from core.errors import ErrorCode, InvalidInput, NotFound, NudgeError, Refusals
 from core.ids import new_id
-from core.permissions import Principal
-from models.contacts import Contact, ContactStatus, Suppression, SuppressionReason
-from services import contacts, lists, pages
+from core.listing import pages
+from models.contacts import Contact, ContactStatus
+from models.suppressions import Suppression, SuppressionReason
+from runtime import Runtime
+from services import contacts, lists
 from services.contacts import GivenFields
-from services.runtime import Runtime
 from tests import factories
 
 

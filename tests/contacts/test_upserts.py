@@ -9,12 +9,13 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import func, select
 
+from core.access.actor import Principal
 from core.errors import ErrorCode, Refusals
-from core.permissions import Principal
-from models.contacts import Contact, ContactEvent, ContactTag
+from models.contact_events import ContactEvent
+from models.contacts import Contact, ContactTag
+from runtime import Runtime
 from services import contacts, lists
 from services.contacts import GivenFields, OnInvalid, UpsertStatus
-from services.runtime import Runtime
 from tests import factories
 from tests.statements import statements
 

@@ -8,26 +8,21 @@ from uuid import UUID
 import pytest
 from sqlalchemy import select, text, update
 
+from core.access.actor import Principal
+from core.access.matrix import ROLE_PERMISSIONS
+from core.access.permissions import Permission, Role
 from core.ids import encode_global_id, new_id
-from core.permissions import ROLE_PERMISSIONS, Permission, Principal, Role
-from models.campaigns import (
-    Campaign,
-    CampaignStats,
-    CampaignStatus,
-    DeliveryResolution,
-    DeliveryStatus,
-    EmailDelivery,
-    OnDoubt,
-)
+from models.audit import AuditEvent
+from models.campaigns import Campaign, CampaignStats, CampaignStatus, OnDoubt
 from models.contacts import Contact
-from models.records import AuditEvent
+from models.deliveries import DeliveryResolution, DeliveryStatus, EmailDelivery
+from runtime import Runtime
 from services.deliveries import listing
 from services.deliveries.applying import apply_everything
 from services.deliveries.resolving import resolve
 from services.deliveries.sending import Sender
 from services.deliveries.sweeping import tend
 from services.deliveries.webhooks import receive
-from services.runtime import Runtime
 from tests import factories
 from tests.campaigns.calls import ERRORS, asked, caller, gid
 from tests.client import ApiClient

@@ -12,13 +12,13 @@ from uuid import UUID
 
 import pytest
 
+from core.access.actor import Principal
 from core.ids import encode_global_id
-from core.permissions import Principal
-from models.campaigns import DeliveryStatus
+from models.deliveries import DeliveryStatus
 from resolvers.endpoint import connection, errors, vigil, websocket, wire
 from resolvers.endpoint.sockets import GOING_AWAY
+from runtime import Runtime, running
 from services import conversations
-from services.runtime import Runtime, running
 from tests.campaigns.test_realtime import advance, finish, frozen
 from tests.client import ApiClient
 from tests.conftest import Servers, copy_template, settings_for

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from core.development import DEMO_EMAIL, DEMO_PASSWORD
+from runtime import Runtime
 from services import seeding
-from services.runtime import Runtime
 from tests.serving import served
 
 README = Path(__file__).parents[2] / "README.md"

@@ -10,47 +10,34 @@ from argon2 import PasswordHasher
 from sqlalchemy import insert, update
 
 from core import clock
+from core.access.actor import Principal
+from core.access.permissions import Role
 from core.ids import encode_global_id, new_id
 from core.logstream import LogStream
-from core.permissions import Principal, Role
 from core.queue import Job
 from core.security import fingerprint
 from core.throttle import PREFIX as THROTTLES
 from core.unit_of_work import UnitOfWork, Work
 from integrations.mail import Answered, Envelope, Message, Outcome, Receipt, Verdict
 from integrations.recording import RecordingMailer
-from models.campaigns import (
-    Campaign,
-    CampaignRecipient,
-    CampaignStats,
-    CampaignStatus,
-    DeliveryStatus,
-    EmailDelivery,
-    RecipientKind,
-    Template,
-)
-from models.contacts import (
-    Contact,
-    ContactEvent,
-    ContactEventKind,
-    ContactList,
-    ContactStatus,
-    ContactTag,
-    ListMembership,
-    Suppression,
-    SuppressionReason,
-)
+from models.accounts import RefreshToken, User, UserSession
+from models.campaigns import Campaign, CampaignRecipient, CampaignStats, CampaignStatus, RecipientKind
+from models.contact_events import ContactEvent, ContactEventKind
+from models.contacts import Contact, ContactStatus, ContactTag
 from models.conversations import Conversation, MessageRole, MessageStatus, ReplyFailure
 from models.conversations import Message as Said
-from models.organizations import RefreshToken, User, UserSession
+from models.deliveries import DeliveryStatus, EmailDelivery
+from models.lists import ContactList, ListMembership
 from models.senders import Sender, SenderConfirmation
+from models.suppressions import Suppression, SuppressionReason
+from models.templates import Template
 from resolvers.budgets import Budgets
 from resolvers.context import RequestContext
+from runtime import Runtime
 from services.conversations import reply_log
 from services.deliveries.preparing import prepare
 from services.deliveries.states import move
 from services.maya.events import Ended, Event, Token, ToolFinished, ToolStarted, encode
-from services.runtime import Runtime
 from tests import factories
 from tests.execution.keeping import Database
 

@@ -4,7 +4,7 @@ import asyncpg
 import pytest
 
 import execution
-from services.runtime import running
+from runtime import running
 from tests.conftest import Servers, copy_template, settings_for
 from tests.execution.company import Company, founded
 from tests.execution.keeping import Database

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from uuid import UUID
 
-from services.pages import ID_BYTES, MOMENTS, TAG_BYTES
+from core.listing.pages import ID_BYTES, MOMENTS, TAG_BYTES
 
 # The times have no fraction in their shape, as PostgreSQL leaves out zeros at its end; the moment has it.
 ID = r"(?P<id>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})"

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 
-from core.permissions import Principal
+from core.access.actor import Principal
 from resolvers import build_schema
 from resolvers.endpoint.execution import is_awaitable
 from tests.execution.company import Company

@@ -19,16 +19,17 @@ from sqlalchemy import insert, select
 from sqlalchemy.exc import DBAPIError
 
 from core import migration
-from core.permissions import Principal
+from core.access.actor import Principal
 from core.security import new_signing_key
 from core.settings import Settings
 from local.folder import free_port
 from local.servers import PostgresServer, ValkeyServer, create_database, create_roles, start_postgres, start_valkey
-from models.campaigns import Campaign, CampaignStatus, EmailDelivery
-from models.contacts import Suppression, SuppressionReason
+from models.campaigns import Campaign, CampaignStatus
+from models.deliveries import EmailDelivery
+from models.suppressions import Suppression, SuppressionReason
+from runtime import Runtime, running
 from services.deliveries import states
 from services.deliveries.preparing import prepare
-from services.runtime import Runtime, running
 from tests import factories
 from tests.conftest import password
 

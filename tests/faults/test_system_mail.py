@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from core.permissions import Principal
+from core.access.actor import Principal
 from models.outbox import OutboxMessage
 from services import senders
 from services.senders import sender_policy

@@ -2,7 +2,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from services.runtime import Runtime
+from runtime import Runtime
 from tests.client import ApiClient
 from tests.graphql.probe import probe_schema
 from tests.serving import Served, served

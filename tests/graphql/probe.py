@@ -8,14 +8,14 @@ from dataclasses import replace
 import strawberry
 
 import resolvers
+from core.access.permissions import Permission
 from core.errors import InvalidInput, NotFound
-from core.permissions import Permission
 from core.pubsub import campaign_topic, state_stream
 from core.settings import Settings
 from resolvers.context import Info
 from resolvers.fields import Public, Requires, query, subscription
+from runtime import Runtime
 from schema.scalars import JSON, configuration
-from services.runtime import Runtime
 
 EXECUTIONS = itertools.count()
 

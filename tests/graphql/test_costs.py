@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
+from core.access.actor import Principal
 from core.ids import encode_global_id, new_id
-from core.permissions import Principal
-from services.runtime import Runtime
+from runtime import Runtime
 from tests import factories
 from tests.client import ApiClient
 from tests.graphql.probe import with_settings

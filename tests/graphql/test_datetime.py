@@ -14,7 +14,7 @@ from sqlalchemy import DateTime, Time
 from core.clock import now
 from models.base import Base
 from resolvers import build_schema
-from services.runtime import Runtime
+from runtime import Runtime
 from tests import factories
 from tests.client import ApiClient
 

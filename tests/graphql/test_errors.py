@@ -3,7 +3,7 @@
 import pytest
 from structlog.testing import capture_logs
 
-from services.runtime import Runtime
+from runtime import Runtime
 from tests import factories
 from tests.client import ApiClient
 

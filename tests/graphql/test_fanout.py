@@ -12,14 +12,15 @@ from strawberry.dataloader import DataLoader
 from structlog.testing import capture_logs
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
+from core.access.actor import Principal
+from core.access.permissions import Role
 from core.ids import new_id
-from core.permissions import Principal, Role
-from models.campaigns import DeliveryStatus
+from models.deliveries import DeliveryStatus
 from resolvers.context import RequestContext
 from resolvers.endpoint.execution import Request
 from resolvers.endpoint.fanout import FanOut, Viewer, watches_a_state
 from resolvers.endpoint.wire import Wire
-from services.runtime import Runtime
+from runtime import Runtime
 from tests import factories
 from tests.campaigns.calls import gid
 from tests.campaigns.test_realtime import WATCH, advance, frozen

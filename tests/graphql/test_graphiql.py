@@ -16,7 +16,7 @@ from core.settings import Environment
 from resolvers import build_schema
 from resolvers.endpoint import assets, graphiql
 from resolvers.endpoint.assets import BY_NAME
-from services.runtime import Runtime
+from runtime import Runtime
 from tests.client import ApiClient
 from tests.graphql.nodejs import needs_node, run_node
 from tests.graphql.probe import with_settings

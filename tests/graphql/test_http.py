@@ -12,7 +12,7 @@ import pytest
 from app import is_plain
 from resolvers.context import RequestContext
 from resolvers.endpoint.execution import Request
-from services.runtime import Runtime
+from runtime import Runtime
 from tests import factories
 from tests.client import ApiClient
 from tests.graphql.probe import probe_schema, with_settings

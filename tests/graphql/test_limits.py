@@ -13,7 +13,7 @@ from resolvers.budgets import Budgets
 from resolvers.context import RequestContext
 from resolvers.endpoint.documents import LONGEST_KEPT, MOST_CHARACTERS, MOST_DOCUMENTS, Documents
 from resolvers.endpoint.execution import Executor, Request
-from services.runtime import Runtime
+from runtime import Runtime
 from tests import factories
 from tests.client import ApiClient, Reply
 from tests.graphql.probe import probe_schema, with_settings

@@ -12,8 +12,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from core.metrics import registry
 from core.settings import Environment
 from execution import plans
-from models.campaigns import DeliveryStatus
-from services.runtime import Runtime
+from models.deliveries import DeliveryStatus
+from runtime import Runtime
 from tests import factories
 from tests.campaigns.calls import gid
 from tests.campaigns.test_realtime import WATCH, advance, frozen

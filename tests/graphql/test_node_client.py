@@ -4,7 +4,7 @@ import asyncio
 import json
 from typing import Any
 
-from services.runtime import Runtime
+from runtime import Runtime
 from tests import factories
 from tests.graphql.nodejs import needs_node, run_node
 from tests.graphql.sockets import settles

@@ -9,7 +9,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from structlog.testing import capture_logs
 
 from core.db import is_away
-from services.runtime import running
+from runtime import running
 from tests import factories
 from tests.client import ApiClient, Reply
 from tests.conftest import Servers

@@ -14,7 +14,7 @@ from pydantic import SecretStr
 
 from core.settings import Settings, variable
 from local.folder import free_port
-from services.runtime import Runtime
+from runtime import Runtime
 from tests import factories
 from tests.conftest import Servers
 from tests.graphql.sockets import PROTOCOL, Socket

@@ -10,12 +10,13 @@ from typing import Any
 import jwt
 from sqlalchemy import func, update
 
+from core.access.actor import Principal
+from core.access.permissions import Role
 from core.ids import new_id
-from core.permissions import Principal, Role
 from core.settings import Settings
-from models.organizations import User, UserSession
+from models.accounts import User, UserSession
 from resolvers.endpoint.connection import Connection
-from services.runtime import Runtime, running
+from runtime import Runtime, running
 from tests import factories
 from tests.client import ApiClient
 from tests.conftest import Servers, copy_template, settings_for

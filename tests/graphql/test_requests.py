@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 import pytest
 
-from services.runtime import Runtime
+from runtime import Runtime
 from tests import factories
 from tests.client import ApiClient
 from tests.graphql.sockets import Socket, connected

@@ -8,7 +8,7 @@ import pytest
 from core.ids import encode_global_id
 from core.pubsub import HubStatistics
 from resolvers.endpoint.sockets import SocketStatistics
-from services.runtime import Runtime
+from runtime import Runtime
 from tests import factories
 from tests.graphql.sockets import PROTOCOL, Socket, settles
 from tests.serving import served

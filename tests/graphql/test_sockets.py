@@ -19,10 +19,11 @@ from structlog.testing import capture_logs
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from websockets.server import ServerProtocol
 
+from core.access.actor import Principal
+from core.access.permissions import Role
 from core.ids import new_id
-from core.permissions import Principal, Role
 from core.pubsub import PREFIX, HubStatistics, session_topic
-from models.organizations import User, UserSession
+from models.accounts import User, UserSession
 from resolvers.context import RequestContext
 from resolvers.endpoint.connection import Connection
 from resolvers.endpoint.execution import Request
@@ -30,7 +31,7 @@ from resolvers.endpoint.fanout import Group, Viewer
 from resolvers.endpoint.frames import FrameProtocol
 from resolvers.endpoint.vigil import Vigil
 from resolvers.endpoint.wire import Wire
-from services.runtime import Runtime, running
+from runtime import Runtime, running
 from tests import factories
 from tests.conftest import Servers, copy_template, settings_for
 from tests.graphql.probe import probe_schema, with_settings

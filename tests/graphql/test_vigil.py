@@ -9,13 +9,14 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import func, update
 
+from core.access.actor import Principal
+from core.access.permissions import Role
 from core.errors import ErrorCode, InvalidInput
-from core.permissions import Principal, Role
-from models.organizations import UserSession
+from models.accounts import UserSession
 from resolvers.endpoint.vigil import GAP_SPREAD_SECONDS, Vigil
+from runtime import Runtime
 from services.accounts import EmbeddedTokens, Identity, Standings
 from services.accounts.standing import Claimed
-from services.runtime import Runtime
 from tests import factories
 from tests.graphql.probe import with_settings
 from tests.graphql.sockets import settles

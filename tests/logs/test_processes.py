@@ -21,9 +21,9 @@ from core.settings import Settings, variable
 from local.folder import free_port
 from models.campaigns import CampaignStatus
 from models.contacts import Contact
+from runtime import Runtime, running
 from services import conversations
 from services.deliveries.states import move
-from services.runtime import Runtime, running
 from tests import factories
 from tests.conftest import Servers, copy_template, settings_for
 from tests.graphql.sockets import PROTOCOL, Socket

@@ -11,16 +11,16 @@ import pytest
 from redis.asyncio import Redis
 from sqlalchemy import select
 
-from core.permissions import Principal
+from core.access.actor import Principal
 from integrations.language import LanguageModel
 from integrations.openrouter import OpenRouter
 from integrations.scripted import ScriptedModel, Turn
 from jobs.conversations import desk
 from models.conversations import Message
+from runtime import Runtime
 from sandbox import SandboxConfig
 from services import conversations, maya
 from services.conversations import MessageRow, RunReply
-from services.runtime import Runtime
 from tests import factories
 from tests.sandbox.conftest import Client, sandbox_with, session
 from tests.waiting import PATIENCE_SECONDS

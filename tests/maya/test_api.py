@@ -12,11 +12,12 @@ from gql.client import AsyncClientSession
 from gql.transport.exceptions import TransportQueryError
 from gql.transport.websockets import WebsocketsTransport
 
+from core.access.actor import Principal
+from core.access.permissions import Role
 from core.ids import decode_global_id, encode_global_id, new_id
-from core.permissions import Principal, Role
 from integrations.scripted import says
+from runtime import Runtime
 from services import conversations
-from services.runtime import Runtime
 from tests import factories
 from tests.client import ApiClient
 from tests.maya.acting import speaking

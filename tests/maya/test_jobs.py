@@ -15,7 +15,7 @@ from core.queue import Job, QueueUnavailable
 from core.unit_of_work import Work
 from integrations.scripted import says
 from jobs import working
-from services.runtime import Runtime
+from runtime import Runtime
 from tests.maya.acting import begun
 from tests.maya.conftest import Stage, told
 from tests.sandbox.conftest import Client

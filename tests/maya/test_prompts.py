@@ -5,11 +5,11 @@ from datetime import UTC, datetime
 import orjson
 from sqlalchemy import update
 
+from core.access.permissions import Role
 from core.ids import new_id
-from core.permissions import Role
 from integrations.language import Speaker
 from integrations.scripted import ScriptedModel, says
-from models.organizations import Organization
+from models.accounts import Organization
 from services.conversations import MessageRow
 from services.maya.prompting import history
 from tests.maya.conftest import Stage

@@ -6,8 +6,9 @@ import orjson
 import pytest
 from sqlalchemy import update
 
+from core.access.matrix import ROLE_PERMISSIONS
+from core.access.permissions import Permission, Role
 from core.ids import encode_global_id, new_id
-from core.permissions import ROLE_PERMISSIONS, Permission, Role
 from integrations.language import ToolCall
 from integrations.scripted import ScriptedModel, says
 from models.campaigns import Campaign

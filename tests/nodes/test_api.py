@@ -2,10 +2,11 @@
 
 import pytest
 
+from core.access.matrix import ROLE_PERMISSIONS
+from core.access.permissions import Permission, Role
 from core.ids import encode_global_id, new_id
-from core.permissions import ROLE_PERMISSIONS, Permission, Role
+from runtime import Runtime
 from services import lists, templates
-from services.runtime import Runtime
 from tests import factories
 from tests.client import ApiClient
 from tests.statements import statements

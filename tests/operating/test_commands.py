@@ -16,15 +16,15 @@ from pydantic import SecretStr
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 import cli
-from core import addresses, migration, preflight
+from core import migration, preflight, urls
 from core.errors import ServerUnusable, UnsafeDatabase
+from core.readiness import readiness
 from core.security import new_signing_key
 from core.servers import explained
 from core.settings import Settings
 from local.folder import free_port
 from local.servers import create_database
-from services.readiness import readiness
-from services.runtime import running
+from runtime import running
 from tests.conftest import Servers, copy_template, settings_for
 from tests.operating.commands import assert_refused, nudge
 
@@ -96,7 +96,7 @@ async def both_refuse(servers: Servers, url: str, said: str) -> None:
     with pytest.raises(ServerUnusable, match=said) as serving:
         await preflight.check(reaching(servers, url))
     with pytest.raises(ServerUnusable, match=said) as migrating:
-        await migrate(addresses.database_url(SecretStr(url)).get_secret_value())
+        await migrate(urls.database_url(SecretStr(url)).get_secret_value())
     for raised, variable in ((serving, "NUDGE_DATABASE__URL ("), (migrating, "NUDGE_DATABASE__MIGRATOR_URL (")):
         assert str(raised.value).startswith(variable)
         assert "\n" not in str(raised.value)

@@ -17,7 +17,7 @@ import aiohttp
 import pytest
 
 from local.folder import free_ports
-from services.runtime import Runtime, running
+from runtime import Runtime, running
 from tests import factories
 from tests.graphql.sockets import PROTOCOL, Socket
 from tests.serving import served

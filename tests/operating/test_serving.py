@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from local.folder import free_port
-from services.runtime import Runtime
+from runtime import Runtime
 from tests.graphql.test_process import environment
 
 ROOT = Path(__file__).parents[2]

@@ -4,7 +4,7 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy.engine import make_url
 
-from core import addresses
+from core import urls
 from core.settings import Environment, Settings, SettingsInvalid, load, require
 from tests.conftest import Servers, settings_for
 
@@ -33,7 +33,7 @@ def production(servers: Servers, public_url: str | None) -> Settings:
 )
 def test_database_urls(given: str, taken: str) -> None:
     """Each form that operators are given, libpq's options among them, in the one form that we use."""
-    assert addresses.database_url(SecretStr(given)).get_secret_value() == taken
+    assert urls.database_url(SecretStr(given)).get_secret_value() == taken
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_database_urls(given: str, taken: str) -> None:
 def test_database_urls_that_are_refused(given: str, said: str) -> None:
     """What cannot be told apart is refused, without a word of the password."""
     with pytest.raises(ValueError, match=said) as raised:
-        addresses.database_url(SecretStr(given))
+        urls.database_url(SecretStr(given))
     assert "sec" not in str(raised.value)
 
 
@@ -63,7 +63,7 @@ def test_database_urls_that_are_refused(given: str, said: str) -> None:
 def test_redis_urls_that_are_refused(given: str) -> None:
     """Another scheme, a password that is not escaped, a port or a database that is no number."""
     with pytest.raises(ValueError, match="must be like redis://") as raised:
-        addresses.redis_url(SecretStr(given))
+        urls.redis_url(SecretStr(given))
     assert "cret" not in str(raised.value)
 
 
@@ -124,5 +124,5 @@ def test_development_may_be_plain(servers: Servers) -> None:
 def test_places_tell_no_password(path: str) -> None:
     """What a message says of a URL is its user, host and path."""
     url = f"postgresql+asyncpg://someone:p%40ss@db.example:5432{path}"
-    assert addresses.place(url) == f"someone@db.example:5432{path}"
-    assert addresses.database_name(url) == make_url(url.replace("%20", " ")).database
+    assert urls.place(url) == f"someone@db.example:5432{path}"
+    assert urls.database_name(url) == make_url(url.replace("%20", " ")).database

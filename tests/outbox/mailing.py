@@ -7,14 +7,15 @@ from uuid import UUID
 
 from sqlalchemy import Row, select, update
 
+from core.access.actor import Principal
+from core.access.tenant import Tenant
 from core.ids import new_id
-from core.permissions import Principal, Tenant
 from core.unit_of_work import UnitOfWork
 from integrations.mail import Mailer
 from models.outbox import OutboxKind, OutboxMessage, OutboxStatus
+from runtime import Runtime
 from services import outbox
 from services.outbox import Item, Mail, OutboxSender
-from services.runtime import Runtime
 
 KIND = OutboxKind.SENDER_CONFIRMATION
 DAY = timedelta(days=1)

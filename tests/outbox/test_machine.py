@@ -5,14 +5,14 @@ from collections import Counter
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from core.permissions import Principal
+from core.access.actor import Principal
 from integrations.mail import Envelope, Stream
 from models.outbox import OutboxStatus
+from runtime import Runtime
 from services.deliveries.leases import lease_times
 from services.deliveries.submitting import Handed, hand_over
 from services.outbox.recording import record
 from services.outbox.submitting import Batch, submit
-from services.runtime import Runtime
 from tests import factories
 from tests.outbox.mailing import hurry, outbox_of, put, rows, statuses
 from tests.sending.model import OUTCOMES, ModelMailer

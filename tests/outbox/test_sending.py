@@ -9,8 +9,8 @@ import pytest
 from sqlalchemy import func, insert, literal, select, text, update
 from structlog.testing import capture_logs
 
+from core.access.actor import Principal
 from core.ids import new_id
-from core.permissions import Principal
 from core.queue import Job
 from core.unit_of_work import UnitOfWork, Work
 from integrations.mail import (
@@ -31,14 +31,14 @@ from jobs.outbox import start_sending, start_sending_due
 from jobs.workshop import furnish
 from models.outbox import OutboxMessage, OutboxStatus
 from models.senders import Sender, SenderConfirmation
+from runtime import Runtime
 from services import outbox
 from services.deliveries.submitting import Handed
-from services.forgetting import forget_expired
 from services.outbox import Item, Mail, SendOutbox
 from services.outbox.reconciling import reserve_due
 from services.outbox.recording import record
 from services.outbox.submitting import Batch, submit
-from services.runtime import Runtime
+from services.retention import delete_expired
 from tests import factories
 from tests.outbox.mailing import DAY, KIND, hurry, outbox_of, plain, put, rows, statuses
 from tests.sending.conftest import Provider
@@ -402,7 +402,7 @@ async def test_what_is_long_over_is_forgotten(fresh_runtime: Runtime) -> None:
                     expires_at=func.now() + timedelta(minutes=minutes),
                 )
             )
-    assert await forget_expired(fresh_runtime.system) == 2
+    assert await delete_expired(fresh_runtime.system) == 2
     left = [row.id for row in await rows(fresh_runtime, principal.tenant)]
     assert (old.id in left, recent.id in left, waiting.id in left, len(left)) == (False, True, True, 3)
     found = await fresh_runtime.reads(principal.tenant).rows(select(SenderConfirmation.fingerprint))

@@ -1,10 +1,12 @@
 from sqlalchemy import func, select
 
-from core.permissions import Role, Tenant
-from models.campaigns import Campaign, CampaignStats, CampaignStatus, EmailDelivery
+from core.access.permissions import Role
+from core.access.tenant import Tenant
+from models.campaigns import Campaign, CampaignStats, CampaignStatus
 from models.contacts import Contact, ContactTag
+from models.deliveries import EmailDelivery
+from runtime import Runtime
 from services import seeding
-from services.runtime import Runtime
 
 
 async def test_the_demo_organisation_is_made_once_and_adds_up(fresh_runtime: Runtime) -> None:

@@ -6,10 +6,11 @@ import aiohttp
 import pytest
 from redis.asyncio import Redis
 
-from core.permissions import Principal, Role
+from core.access.actor import Principal
+from core.access.permissions import Role
 from core.settings import Environment
 from jobs.outbox import outbox_sender
-from services.runtime import Runtime
+from runtime import Runtime
 from tests import factories
 from tests.client import ApiClient
 from tests.conftest import Servers

@@ -9,18 +9,20 @@ from uuid import UUID
 import pytest
 from sqlalchemy import select, update
 
+from core.access.actor import Principal
 from core.errors import Conflict
 from core.ids import encode_global_id
-from core.permissions import Principal
+from core.listing import pages
 from core.settings import Environment
-from models.campaigns import Campaign, CampaignStatus, DeliveryResolution, DeliveryStatus, EmailDelivery
-from services import campaigns, pages, senders
+from models.campaigns import Campaign, CampaignStatus
+from models.deliveries import DeliveryResolution, DeliveryStatus, EmailDelivery
+from runtime import Runtime
+from services import campaigns, senders
 from services.campaigns import CampaignRow
 from services.deliveries.composing import load_mail
 from services.deliveries.preparing import prepare
 from services.deliveries.sending import Sender
 from services.deliveries.sweeping import tend
-from services.runtime import Runtime
 from services.senders import SenderInUse, SenderNotConfirmed, SenderPolicy, sender_policy
 from tests import factories
 from tests.campaigns.calls import DUPLICATE, asked, refused

@@ -10,14 +10,15 @@ import asyncpg
 import pytest
 from sqlalchemy import func, select, update
 
-from core.permissions import Principal, Role
+from core.access.actor import Principal
+from core.access.permissions import Role
 from core.security import fingerprint
-from models.organizations import Organization, User
+from models.accounts import Organization, User
+from models.audit import AuditEvent
 from models.outbox import OutboxMessage
-from models.records import AuditEvent
 from models.senders import SenderConfirmation
+from runtime import Runtime
 from services import campaigns
-from services.runtime import Runtime
 from tests import factories
 from tests.campaigns.calls import TEST, VALIDATE, asked, gid, order
 from tests.client import ApiClient

@@ -9,9 +9,9 @@ import pytest
 
 from core.settings import Settings
 from integrations.postmark import PostmarkMailer
+from runtime import Runtime
 from sandbox import EngagementRates, SandboxConfig, build
 from services.deliveries.sending import Sender
-from services.runtime import Runtime
 from tests.sandbox.conftest import Answer, Client, serving
 from tests.serving import served
 

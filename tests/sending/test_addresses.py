@@ -8,10 +8,15 @@ from uuid import UUID
 import pytest
 from sqlalchemy import select, update
 
+from core.access.actor import Principal
 from core.ids import new_id
-from core.permissions import Principal
-from models.campaigns import DeliveryStatus, WebhookInbox
-from models.contacts import Contact, ContactEvent, ContactStatus, Suppression
+from core.listing.pages import requested
+from models.contact_events import ContactEvent
+from models.contacts import Contact, ContactStatus
+from models.deliveries import DeliveryStatus
+from models.suppressions import Suppression
+from models.webhooks import WebhookInbox
+from runtime import Runtime
 from sandbox.ledger import Message
 from services import contacts
 from services.contacts import EventRow
@@ -20,8 +25,6 @@ from services.deliveries.progress import read_stats
 from services.deliveries.sending import Sender
 from services.deliveries.unsubscribing import Link, read_subscription, unsubscribe
 from services.deliveries.webhooks import receive
-from services.pages import requested
-from services.runtime import Runtime
 from tests import factories
 from tests.client import ApiClient
 from tests.sending.conftest import Provider

@@ -8,10 +8,11 @@ import pytest
 from sqlalchemy.exc import DBAPIError
 
 from integrations.mail import Answered, Envelope, InDoubt, Mailer, Message, NotSent, Outcome, Receipt, Stream, Verdict
-from models.campaigns import CampaignStatus, DeliveryStatus
+from models.campaigns import CampaignStatus
+from models.deliveries import DeliveryStatus
+from runtime import Runtime
 from sandbox.ledger import Message as Entry
 from services.deliveries.sending import Sender
-from services.runtime import Runtime
 from tests.sending.conftest import Provider
 from tests.sending.test_events import event, messages_of, only_status, tell
 from tests.sending.worker import drain, expire_leases, progress, sending, sweep

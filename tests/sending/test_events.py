@@ -12,16 +12,19 @@ import pytest
 from sqlalchemy import select, text, update
 
 from core import clock
-from core.permissions import Principal
-from models.campaigns import DeliveryStatus, EmailDelivery, WebhookInbox
-from models.contacts import Contact, ContactEvent, ContactStatus, Suppression, SuppressionReason
+from core.access.actor import Principal
+from models.contact_events import ContactEvent
+from models.contacts import Contact, ContactStatus
+from models.deliveries import DeliveryStatus, EmailDelivery
+from models.suppressions import Suppression, SuppressionReason
+from models.webhooks import WebhookInbox
+from runtime import Runtime
 from sandbox.events import Happening, payload
 from sandbox.ledger import Message
 from services.deliveries.applying import apply_everything, with_events
 from services.deliveries.progress import read_stats
 from services.deliveries.sending import Sender
 from services.deliveries.webhooks import receive
-from services.runtime import Runtime
 from tests.sending.conftest import Provider
 from tests.sending.worker import drain, progress, sending, statuses, sweep
 

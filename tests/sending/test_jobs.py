@@ -8,16 +8,16 @@ from uuid import UUID
 
 import pytest
 
-from core.permissions import Principal
+from core.access.actor import Principal
 from core.queue import Job, Queue
 from core.settings import Settings
 from core.unit_of_work import Work
 from jobs import FUNCTIONS, working
 from models.campaigns import CampaignStatus
+from runtime import Runtime
 from services.deliveries.progress import read_progress
 from services.deliveries.states import move
 from services.deliveries.work import PrepareCampaign
-from services.runtime import Runtime
 from tests import factories
 from tests.sending.conftest import Provider
 

@@ -8,12 +8,13 @@ from uuid import UUID
 import pytest
 from sqlalchemy import select, update
 
+from core.access.actor import Principal
 from core.ids import new_id
-from core.permissions import Principal
-from models.campaigns import CampaignStatus, DeliveryStatus, EmailDelivery
+from models.campaigns import CampaignStatus
+from models.deliveries import DeliveryStatus, EmailDelivery
+from runtime import Runtime
 from services.deliveries.reconciling import Look, reconcile, reserve_due, settle
 from services.deliveries.sending import Sender
-from services.runtime import Runtime
 from tests.sending.conftest import Provider
 from tests.sending.model import ModelMailer
 from tests.sending.worker import drain, expire_leases, finish, progress, recipients, sending, statuses

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from models.campaigns import CampaignStatus, OnDoubt
+from runtime import Runtime
 from services.deliveries.reconciling import LOOKS
-from services.runtime import Runtime
 from tests.sending.model import OUTCOMES
 from tests.sending.world import PEOPLE, Held, World
 

@@ -8,14 +8,16 @@ from uuid import UUID
 import pytest
 from sqlalchemy import select
 
-from core.permissions import Principal
-from models.campaigns import EmailDelivery
-from models.contacts import Contact, ContactEvent, Suppression
+from core.access.actor import Principal
+from models.contact_events import ContactEvent
+from models.contacts import Contact
+from models.deliveries import EmailDelivery
+from models.suppressions import Suppression
+from runtime import Runtime
 from sandbox.ledger import Message
 from services.deliveries.applying import apply_everything
 from services.deliveries.progress import read_stats
 from services.deliveries.webhooks import receive
-from services.runtime import Runtime
 from tests.sending.conftest import Provider, sender_for
 from tests.sending.outcomes import AT, CASES, ODD_FIELDS, Case, Json, Outcome, made
 from tests.sending.test_events import accepted

@@ -5,15 +5,17 @@ from uuid import UUID
 import pytest
 from sqlalchemy import insert, select, update
 
-from core.permissions import Principal
+from core.access.actor import Principal
 from core.unit_of_work import UnitOfWork
-from models.campaigns import Campaign, CampaignStats, CampaignStatus, DeliveryStatus, EmailDelivery, OnDoubt
-from models.contacts import Contact, ContactStatus, Suppression, SuppressionReason
+from models.campaigns import Campaign, CampaignStats, CampaignStatus, OnDoubt
+from models.contacts import Contact, ContactStatus
+from models.deliveries import DeliveryStatus, EmailDelivery
+from models.suppressions import Suppression, SuppressionReason
+from runtime import Runtime
 from services.deliveries.claiming import claim
 from services.deliveries.preparing import Decision
 from services.deliveries.sending import Sender
 from services.deliveries.sweeping import tend
-from services.runtime import Runtime
 from tests import factories
 from tests.sending.conftest import Provider
 from tests.sending.worker import (

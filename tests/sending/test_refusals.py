@@ -3,15 +3,15 @@
 import pytest
 from sqlalchemy import select, update
 
-from core.permissions import Principal
+from core.access.actor import Principal
 from integrations.mail import Answered, Message, NotSent, Receipt, Verdict
 from integrations.postmark import PostmarkMailer
 from models.campaigns import Campaign, CampaignStatus
 from models.contacts import Contact
+from runtime import Runtime
 from services.deliveries.recording import refusal_of_all
 from services.deliveries.sending import Sender
 from services.deliveries.submitting import Handed
-from services.runtime import Runtime
 from tests.sending.conftest import Provider, sender_for
 from tests.sending.worker import drain, finish, go, progress, sending
 

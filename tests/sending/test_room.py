@@ -7,16 +7,16 @@ from uuid import UUID
 import pytest
 from sqlalchemy import update
 
-from core.permissions import Principal
+from core.access.actor import Principal
 from core.settings import Settings
 from integrations.mail import AccountRefused, Answered, Envelope, Message, NotSent
 from models.campaigns import Campaign, CampaignStatus
+from runtime import Runtime
 from services.deliveries import composing, leases
 from services.deliveries.claiming import START
 from services.deliveries.leases import LeaseTimes, lease_times
 from services.deliveries.sending import Sender
 from services.deliveries.submitting import Handed, hand_over
-from services.runtime import Runtime
 from tests import factories
 from tests.sending.conftest import Provider, sender_for
 from tests.sending.model import ModelMailer

@@ -5,10 +5,10 @@ from sqlalchemy import update
 
 from models.campaigns import Campaign
 from models.contacts import Contact
+from runtime import Runtime
 from services import previews
 from services.campaigns.testing import prepare_test
 from services.deliveries.sending import Sender
-from services.runtime import Runtime
 from tests import factories
 from tests.sending.conftest import Provider
 from tests.sending.worker import drain, start

@@ -7,9 +7,9 @@ from pydantic import ValidationError
 
 from core.settings import DatabaseSettings, Settings, SettingsInvalid, require
 from models.campaigns import CampaignStatus
+from runtime import Runtime
 from services.deliveries.sending import Sender
 from services.deliveries.sweeping import live_campaigns
-from services.runtime import Runtime
 from tests.sending.conftest import Provider
 from tests.sending.worker import drain, expire_leases, go, sending, sweep
 

@@ -6,17 +6,20 @@ from uuid import UUID
 import aiohttp
 from sqlalchemy import select
 
+from core.access.actor import Principal
 from core.ids import new_id
-from core.permissions import Principal
-from models.campaigns import CampaignStatus, DeliveryStatus
-from models.contacts import Contact, ContactEvent, ContactStatus, Suppression
-from models.organizations import Organization
+from models.accounts import Organization
+from models.campaigns import CampaignStatus
+from models.contact_events import ContactEvent
+from models.contacts import Contact, ContactStatus
+from models.deliveries import DeliveryStatus
+from models.suppressions import Suppression
+from runtime import Runtime
 from services.deliveries.claiming import claim
 from services.deliveries.composing import compose
 from services.deliveries.progress import read_stats
 from services.deliveries.sending import Sender
 from services.deliveries.unsubscribing import Link, link_token
-from services.runtime import Runtime
 from tests.sending.conftest import Provider
 from tests.sending.worker import drain, finish, sending, statuses
 

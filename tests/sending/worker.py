@@ -5,9 +5,11 @@ from uuid import UUID
 
 from sqlalchemy import select, update
 
-from core.permissions import Principal
+from core.access.actor import Principal
 from integrations.mail import Mailer
-from models.campaigns import CampaignStatus, DeliveryStatus, EmailDelivery
+from models.campaigns import CampaignStatus
+from models.deliveries import DeliveryStatus, EmailDelivery
+from runtime import Runtime
 from services.deliveries.counting import differences
 from services.deliveries.preparing import prepare
 from services.deliveries.progress import ProgressRow, read_progress
@@ -15,7 +17,6 @@ from services.deliveries.reconciling import reconcile
 from services.deliveries.sending import Sender
 from services.deliveries.states import move
 from services.deliveries.sweeping import tend
-from services.runtime import Runtime
 from tests import factories
 
 ROUNDS = 20

@@ -9,17 +9,11 @@ from uuid import UUID
 
 from sqlalchemy import select, update
 
-from core.permissions import Principal
+from core.access.actor import Principal
 from integrations.mail import Envelope, Message
-from models.campaigns import (
-    OPEN_DELIVERIES,
-    Campaign,
-    CampaignStatus,
-    DeliveryResolution,
-    DeliveryStatus,
-    EmailDelivery,
-    OnDoubt,
-)
+from models.campaigns import Campaign, CampaignStatus, OnDoubt
+from models.deliveries import OPEN_DELIVERIES, DeliveryResolution, DeliveryStatus, EmailDelivery
+from runtime import Runtime
 from services.deliveries.applying import apply_everything
 from services.deliveries.claiming import Claim, now_plus
 from services.deliveries.composing import CampaignMail, compose
@@ -31,7 +25,6 @@ from services.deliveries.submitting import Handed, hand_over, submit
 from services.deliveries.sweeping import tend
 from services.deliveries.unsubscribing import Link, unsubscribe
 from services.deliveries.webhooks import receive
-from services.runtime import Runtime
 from tests.sending.model import Accepted, ModelMailer
 from tests.sending.worker import expire_leases, finish, go, progress, sending, statuses
 

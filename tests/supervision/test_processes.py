@@ -10,7 +10,7 @@ import aiohttp
 import pytest
 
 from local.folder import free_port
-from services.runtime import Runtime, running
+from runtime import Runtime, running
 from tests.conftest import Servers, copy_template, settings_for
 from tests.graphql.test_process import environment
 from tests.serving import served

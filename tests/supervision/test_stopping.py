@@ -12,8 +12,8 @@ from uuid import UUID
 import pytest
 from sqlalchemy import update
 
+from core.access.actor import Principal
 from core.ids import new_id
-from core.permissions import Principal
 from core.settings import Settings
 from core.supervision import end_all
 from execution.run import gathered
@@ -22,10 +22,11 @@ from jobs.errands import Errands
 from jobs.listening import listen
 from jobs.sweeper import Sweeper
 from jobs.workshop import furnish
-from models.campaigns import CampaignStatus, DeliveryStatus, EmailDelivery
+from models.campaigns import CampaignStatus
+from models.deliveries import DeliveryStatus, EmailDelivery
+from runtime import Runtime, running
 from services.deliveries.sending import Sender
 from services.deliveries.work import ApplyEvents
-from services.runtime import Runtime, running
 from tests.conftest import Servers, copy_template, settings_for
 from tests.realtime.valkey_server import ValkeyServer
 from tests.sending.conftest import Provider, provider, sender_for, shared_provider

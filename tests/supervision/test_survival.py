@@ -12,14 +12,15 @@ import pytest
 from sqlalchemy import update
 from structlog.testing import capture_logs
 
+from core.access.actor import Principal
+from core.access.permissions import Role
 from core.ids import encode_global_id
-from core.permissions import Principal, Role
 from core.pubsub import log_topic, session_topic
 from jobs import working
+from models.accounts import User
 from models.campaigns import CampaignStatus
-from models.organizations import User
+from runtime import Runtime
 from services.deliveries.states import move
-from services.runtime import Runtime
 from tests import factories
 from tests.graphql.probe import with_settings
 from tests.graphql.sockets import Socket, connected, settles

@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 
+from core.access.matrix import ROLE_PERMISSIONS
+from core.access.permissions import Permission, Role
 from core.ids import encode_global_id, new_id
-from core.permissions import ROLE_PERMISSIONS, Permission, Role
-from services.runtime import Runtime
+from runtime import Runtime
 from tests import factories
 from tests.campaigns.calls import CREATE as CREATE_CAMPAIGN
 from tests.campaigns.calls import ERRORS, asked, caller

@@ -2,8 +2,8 @@
 
 import asyncio
 
+from runtime import Runtime
 from services import templates
-from services.runtime import Runtime
 from services.templates import Changes
 from tests import factories
 

@@ -7,12 +7,12 @@ from uuid import UUID
 
 from sqlalchemy import update
 
+from core.access.tenant import Tenant
 from core.db import create_engine
-from core.permissions import Tenant
 from core.pubsub import Publisher
 from core.queue import Queue
 from core.unit_of_work import Work
-from models.organizations import Organization
+from models.accounts import Organization
 
 
 async def hold(work: Work, organization_id: UUID) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import Row, text
 
-from services.runtime import Runtime
+from runtime import Runtime
 from tests import factories
 
 # Tables without a tenant, each with the reason why nobody reads another's rows in it.

@@ -8,9 +8,9 @@ import orjson
 import pytest
 
 import resolvers
+from core.access.actor import Principal
 from core.ids import decode_global_id, encode_global_id, new_id
-from core.permissions import Principal
-from services.runtime import Runtime
+from runtime import Runtime
 from tests import factories
 from tests.client import ApiClient
 from tests.conftest import Servers

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from services.runtime import Runtime
+from runtime import Runtime
 from tests.conftest import Servers
 from tests.graphql.test_process import environment
 

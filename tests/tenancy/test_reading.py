@@ -30,18 +30,19 @@ from sqlalchemy import (
 from sqlalchemy.exc import DBAPIError
 
 import services
+from core.access.actor import Principal
 from core.db import ReadScope, reading, ready_forms
 from core.ids import new_id
-from core.permissions import Principal
+from core.listing import pages
 from core.reading import DIALECT, ReadPool, ReadStatistics, ready
-from models.campaigns import EmailDelivery
 from models.contacts import Contact
-from services import contacts, conversations, lists, pages, senders, templates
+from models.deliveries import EmailDelivery
+from runtime import Runtime
+from services import contacts, conversations, lists, senders, templates
 from services.campaigns.listing import EVERY_CAMPAIGN, NAME
 from services.contacts.history import EVENTS, NEWEST
 from services.contacts.reading import CREATED_AT, EVERY_CONTACT, HOW_MANY
 from services.conversations.reading import AS_SPOKEN, EVERY_CONVERSATION, LATEST, MESSAGES_OF
-from services.runtime import Runtime
 from services.senders.reading import BY_EMAIL, EVERY_SENDER
 from tests import factories
 from tests.conftest import Servers

@@ -5,7 +5,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from core.db import is_refused
-from services.runtime import Runtime
+from runtime import Runtime
 from tests import factories
 
 STATEMENTS = {

@@ -1,9 +1,9 @@
 from sqlalchemy import func, select
 
+from core.access.tenant import Tenant
 from core.ids import new_id
-from core.permissions import Tenant
 from models.contacts import Contact
-from services.runtime import Runtime
+from runtime import Runtime
 from tests import factories
 
 

@@ -6,7 +6,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from core import selfcheck
 from core.errors import UnsafeDatabase
-from services.runtime import Runtime
+from runtime import Runtime
 from tests.conftest import Servers, copy_template
 
 

@@ -7,11 +7,12 @@ import pytest
 from sqlalchemy import Select, bindparam, select
 
 from core.db import MOST_SHAPES, Shapes, only, reading, ready_forms, seated_forms
+from core.listing import pages
 from core.reading import MOST_PREPARED, ReadPool
 from models.contacts import Contact
-from services import contacts, pages
+from runtime import Runtime
+from services import contacts
 from services.contacts.reading import CREATED_AT
-from services.runtime import Runtime
 from tests import factories
 from tests.statements import statements
 

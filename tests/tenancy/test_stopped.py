@@ -11,8 +11,8 @@ from uuid import UUID
 
 from sqlalchemy import select, text, update
 
-from models.organizations import Organization
-from services.runtime import Runtime, secret
+from models.accounts import Organization
+from runtime import Runtime, secret
 from tests import factories
 from tests.statements import statements
 from tests.waiting import until

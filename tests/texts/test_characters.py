@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.characters import Cleaner
+from core.characters import Cleaner
 from services.maya.cleaning import clean
 
 # Sequences of Unicode's emoji data, and words that are spelt with joiners, selectors or visible format characters.

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from core import texts
 from core.errors import InvalidInput
-from services import texts
 from tests.texts.test_characters import NEEDED
 
 FIELD = ("input", "name")

@@ -3,10 +3,10 @@
 import pytest
 
 from core.errors import ErrorCode, Refusals
+from runtime import Runtime
 from services import campaigns, contacts, lists
 from services.accounts.registration import check_account, check_name, new_account
 from services.content import EMPTY, with_changes
-from services.runtime import Runtime
 from tests import factories
 
 PADDED = "\u202aAda & Co\u202c\u200b"

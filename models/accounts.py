@@ -4,7 +4,7 @@ from uuid import UUID
 from sqlalchemy import ForeignKeyConstraint, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from core.permissions import Role
+from core.access.permissions import Role
 from models.base import Base, CreatedAt, Json, Key, OrganizationId, one_of
 
 

@@ -13,9 +13,9 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Integer, Select, bindparam, tuple_
 from sqlalchemy.orm import InstrumentedAttribute
 
+from core import texts
 from core.db import Shapes, only
 from core.errors import InvalidInput
-from services import texts
 
 DEFAULT_SIZE = 25
 LARGEST_SIZE = 100

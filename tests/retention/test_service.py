@@ -13,13 +13,13 @@ from asyncpg import Connection
 from sqlalchemy import insert, select, update
 from sqlalchemy.engine import make_url
 
+from core.access.actor import Principal
 from core.ids import new_id
-from core.permissions import Principal
 from jobs import working
-from models.organizations import RefreshToken, UserSession
-from models.records import IdempotencyKey
-from services.forgetting import forget_expired
-from services.runtime import Runtime
+from models.accounts import RefreshToken, UserSession
+from models.idempotency import IdempotencyKey
+from runtime import Runtime
+from services.retention import delete_expired
 from tests import factories
 from tests.conftest import Servers
 
@@ -87,8 +87,8 @@ async def test_what_has_expired_goes_and_the_rest_stays(fresh_runtime: Runtime) 
                 await uow.execute(
                     update(RefreshToken).where(RefreshToken.session_id == session_id).values(used_at=used_at)
                 )
-    assert await forget_expired(runtime.system, at_once=2) >= 2 * (3 + 2 + 1)
-    assert await forget_expired(runtime.system) == 0
+    assert await delete_expired(runtime.system, at_once=2) >= 2 * (3 + 2 + 1)
+    assert await delete_expired(runtime.system) == 0
     found: dict[str, set[Any]] = {"keys": set(), "sessions": set(), "tokens": set()}
     for owner in owners:
         reads = runtime.reads(owner.tenant)
@@ -130,7 +130,7 @@ async def test_old_events_go_when_they_are_applied_or_given_up(servers: Servers,
             "VALUES ($1, 'postmark', $2, $3, $4, $5, $6)",
             [(id_of(arrival[2]), *arrival) for arrival in arrivals],
         )
-        assert await forget_expired(runtime.system) == 2
+        assert await delete_expired(runtime.system) == 2
         left = await connection.fetch("SELECT dedupe_key FROM webhook_inbox")
     assert {row[0] for row in left} == {"applied lately", "unattributed", "waiting"}
 

@@ -10,7 +10,7 @@ AT_ONCE: Final = 10_000
 """Rows of a kind in one transaction, so that none is long."""
 
 
-async def forget_expired(system: SystemScope, *, at_once: int = AT_ONCE) -> int:
+async def delete_expired(system: SystemScope, *, at_once: int = AT_ONCE) -> int:
     """Delete, in all organisations, what has expired; how many rows. The policies of the tables say what that is.
 
     Idempotency keys and confirmations go when their time is over, the others 30 days after their end.

@@ -8,9 +8,9 @@ from pydantic import SecretStr
 from redis.asyncio import Redis
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from core.access.tenant import Tenant
 from core.db import Reading, ReadScope, SystemScope, create_engine, dispose, reading
 from core.logstream import LogStream
-from core.permissions import Tenant
 from core.pubsub import Hub, Publisher, RedisBackend
 from core.queue import Queue
 from core.security import AccessTokens, Signer

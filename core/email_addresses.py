@@ -7,8 +7,8 @@ from typing import Final
 import idna
 from email_validator import EmailNotValidError, validate_email
 
+from core.characters import SELECTORS, UNSEEN_FORMATS, Cleaner
 from core.errors import ErrorCode, InvalidInput
-from services.characters import SELECTORS, UNSEEN_FORMATS, Cleaner
 
 LONGEST_TEXT: Final = 1_000  # with what is left out of it
 OVERRIDE: Final = "\u202e"

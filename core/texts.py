@@ -10,8 +10,8 @@ import re
 import unicodedata
 from typing import Final
 
+from core.characters import BREAKS, DIRECTIONS, EMBEDDINGS, ISOLATES, MARKS, UNSEEN_FORMATS, Cleaner
 from core.errors import ErrorCode, InvalidInput
-from services.characters import BREAKS, DIRECTIONS, EMBEDDINGS, ISOLATES, MARKS, UNSEEN_FORMATS, Cleaner
 
 # C0 and C1 controls, lone surrogates (JSON can carry them, UTF-8 cannot), and the right-to-left override.
 FORBIDDEN: Final = re.compile("[\x00-\x1f\x7f-\x9f\u202e\ud800-\udfff]")

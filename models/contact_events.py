@@ -1,0 +1,49 @@
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+from sqlalchemy import Index, PrimaryKeyConstraint, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from core.ids import new_id
+from models.base import Base, Json, OrganizationId, one_of
+
+
+class ContactEventKind(StrEnum):
+    """What happened to a contact."""
+
+    DELIVERED = "delivered"
+    OPENED = "opened"
+    CLICKED = "clicked"
+    BOUNCED = "bounced"
+    COMPLAINED = "complained"
+    UNSUBSCRIBED = "unsubscribed"
+    SUBSCRIBED = "subscribed"
+    REJECTED = "rejected"
+    SUPPRESSED = "suppressed"
+    REACTIVATED = "reactivated"
+    NOTICE = "notice"
+
+
+class ContactEvent(Base):
+    """What happened to a contact, partitioned by month of `occurred_at`. The dedupe key makes a repeat harmless."""
+
+    __tablename__ = "contact_events"
+    __table_args__ = (
+        PrimaryKeyConstraint("organization_id", "occurred_at", "id"),
+        UniqueConstraint("organization_id", "dedupe_key", "occurred_at"),
+        Index(None, "organization_id", "contact_id", "occurred_at"),
+        Index(None, "organization_id", "id"),
+        one_of("kind", ContactEventKind),
+        {"postgresql_partition_by": "RANGE (occurred_at)"},
+    )
+
+    organization_id: Mapped[OrganizationId]
+    occurred_at: Mapped[datetime]
+    id: Mapped[UUID] = mapped_column(default=new_id)
+    contact_id: Mapped[UUID]
+    campaign_id: Mapped[UUID | None]
+    delivery_id: Mapped[UUID | None]
+    kind: Mapped[str]
+    dedupe_key: Mapped[str]
+    data: Mapped[Json]

@@ -1,0 +1,126 @@
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+from sqlalchemy import Computed, ForeignKeyConstraint, Index, UniqueConstraint, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from models.base import Base, CreatedAt, Json, OrganizationKey, one_of
+
+
+class DeliveryStatus(StrEnum):
+    """Where one recipient's message stands; the figures of a campaign's progress are counts of these."""
+
+    PENDING = "pending"
+    CLAIMED = "claimed"
+    SUBMITTING = "submitting"
+    UNKNOWN = "unknown"
+    ACCEPTED = "accepted"
+    DELIVERED = "delivered"
+    BOUNCED = "bounced"
+    COMPLAINED = "complained"
+    REJECTED = "rejected"
+    SKIPPED = "skipped"
+    FAILED = "failed"
+
+
+class DeliveryResolution(StrEnum):
+    """What a person decides about a message of which nobody knows whether it was sent."""
+
+    SENT = "sent"
+    NOT_SENT = "not_sent"
+    SEND_AGAIN = "send_again"
+
+
+OPEN_DELIVERIES = frozenset(
+    {DeliveryStatus.PENDING, DeliveryStatus.CLAIMED, DeliveryStatus.SUBMITTING, DeliveryStatus.UNKNOWN}
+)
+
+
+# The statuses of recipients whom the message did not reach, or who complained about it.
+EXCEPTIONAL_DELIVERIES = frozenset(
+    {
+        DeliveryStatus.BOUNCED,
+        DeliveryStatus.COMPLAINED,
+        DeliveryStatus.REJECTED,
+        DeliveryStatus.SKIPPED,
+        DeliveryStatus.FAILED,
+    }
+)
+
+
+# Indexes on columns that most changes of status leave alone, so that those stay in the row's page (HOT).
+IS_OPEN = "status = ANY (ARRAY['pending'::text, 'claimed'::text, 'submitting'::text, 'unknown'::text])"
+
+
+IS_EXCEPTIONAL = (
+    "status = ANY (ARRAY['bounced'::text, 'complained'::text, 'rejected'::text, 'skipped'::text, 'failed'::text])"
+)
+
+
+class EmailDelivery(Base):
+    """The ledger: one row per recipient, partitioned by range of `campaign_id` (UUIDv7, so a range of time)."""
+
+    __tablename__ = "email_deliveries"
+    __table_args__ = (
+        ForeignKeyConstraint(["organization_id", "campaign_id"], ["campaigns.organization_id", "campaigns.id"]),
+        # No other index may start as the primary key does: without statistics the planner would take it by mistake.
+        UniqueConstraint("organization_id", "contact_id", "campaign_id"),
+        UniqueConstraint("organization_id", "email_norm", "campaign_id"),
+        UniqueConstraint("organization_id", "message_id", "campaign_id"),
+        Index(
+            "ix_email_deliveries_open",
+            "organization_id",
+            "campaign_id",
+            "id",
+            postgresql_where=text("is_open"),
+        ),
+        Index(
+            "ix_email_deliveries_exceptional",
+            "organization_id",
+            "campaign_id",
+            "id",
+            postgresql_where=text("is_exceptional"),
+        ),
+        one_of("status", DeliveryStatus),
+        {"postgresql_partition_by": "RANGE (campaign_id)"},
+    )
+
+    organization_id: Mapped[OrganizationKey]
+    campaign_id: Mapped[UUID] = mapped_column(primary_key=True)
+    id: Mapped[UUID] = mapped_column(primary_key=True, server_default=text("uuidv7()"))
+    contact_id: Mapped[UUID]
+    email: Mapped[str]
+    email_norm: Mapped[str]
+    status: Mapped[str] = mapped_column(server_default=DeliveryStatus.PENDING)
+    is_open: Mapped[bool] = mapped_column(Computed(IS_OPEN, persisted=True))
+    is_exceptional: Mapped[bool] = mapped_column(Computed(IS_EXCEPTIONAL, persisted=True))
+    decision: Mapped[str | None]
+    attempts: Mapped[int] = mapped_column(server_default="0")
+    lease_token: Mapped[UUID | None]
+    lease_until: Mapped[datetime | None]
+    batch_id: Mapped[UUID | None]
+    message_id: Mapped[str | None]
+    error_code: Mapped[int | None]
+    error_message: Mapped[str | None]
+    looks: Mapped[int] = mapped_column(server_default="0")
+    next_look_at: Mapped[datetime | None]
+    submitted_at: Mapped[datetime | None]
+    accepted_at: Mapped[datetime | None]
+    delivered_at: Mapped[datetime | None]
+    opened_at: Mapped[datetime | None]
+    clicked_at: Mapped[datetime | None]
+    bounced_at: Mapped[datetime | None]
+    complained_at: Mapped[datetime | None]
+    unsubscribed_at: Mapped[datetime | None]
+    metadata_: Mapped[Json] = mapped_column("metadata")
+    created_at: Mapped[CreatedAt]
+
+
+class ProviderBudget(Base):
+    """Until when a provider account's rate is spoken for. Of no tenant: only `system.reserve_sending` touches it."""
+
+    __tablename__ = "provider_budgets"
+
+    account: Mapped[str] = mapped_column(primary_key=True)
+    spoken_until: Mapped[datetime]

@@ -1,0 +1,23 @@
+"""Results kept for repeated requests."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Mapped, mapped_column
+
+from models.base import Base, CreatedAt, OrganizationKey
+
+
+class IdempotencyKey(Base):
+    """The first result of a request that named a key, replayed for 24 hours."""
+
+    __tablename__ = "idempotency_keys"
+
+    organization_id: Mapped[OrganizationKey]
+    key: Mapped[str] = mapped_column(primary_key=True)
+    operation: Mapped[str]
+    arguments_hash: Mapped[bytes]
+    result: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
+    created_at: Mapped[CreatedAt]
+    expires_at: Mapped[datetime]

@@ -1,0 +1,54 @@
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+from sqlalchemy import Computed, Index, func
+from sqlalchemy.orm import Mapped, mapped_column
+
+from models.base import Base, CreatedAt, OrganizationKey, one_of
+
+
+class SuppressionReason(StrEnum):
+    """Why an address is never mailed again."""
+
+    HARD_BOUNCE = "hard_bounce"
+    COMPLAINT = "complaint"
+    UNSUBSCRIBED = "unsubscribed"
+    PROVIDER = "provider"
+
+
+class SuppressionSource(StrEnum):
+    """Who said so. What the provider has set, the provider can lift; what we were told ourselves, it cannot."""
+
+    OWN = "own"
+    PROVIDER = "provider"
+
+
+# A lift of the same moment does not count: in doubt nobody is mailed.
+IS_ACTIVE = "occurred_at IS NOT NULL AND (source = 'own'::text OR lifted_at IS NULL OR occurred_at >= lifted_at)"
+
+
+class Suppression(Base):
+    """A reason why an address must not be mailed, one row for each reason. It outlives its contact.
+
+    The address is suppressed while any of its rows `is_active`. `occurred_at` is the latest time at which the reason
+    was told, `lifted_at` the latest at which the provider said that it mails the address again; a row may be nothing
+    but a lift, so that a suppression from before it has no effect when it arrives late.
+    """
+
+    __tablename__ = "suppressions"
+    __table_args__ = (
+        one_of("reason", SuppressionReason),
+        one_of("source", SuppressionSource),
+        Index(None, "email_norm"),  # as that of contacts
+    )
+
+    organization_id: Mapped[OrganizationKey]
+    email_norm: Mapped[str] = mapped_column(primary_key=True)
+    reason: Mapped[str] = mapped_column(primary_key=True)
+    source: Mapped[str] = mapped_column(server_default=SuppressionSource.OWN)
+    occurred_at: Mapped[datetime | None] = mapped_column(server_default=func.now())
+    lifted_at: Mapped[datetime | None]
+    is_active: Mapped[bool] = mapped_column(Computed(IS_ACTIVE, persisted=True))
+    campaign_id: Mapped[UUID | None]
+    created_at: Mapped[CreatedAt]
