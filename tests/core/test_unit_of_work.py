@@ -1,0 +1,208 @@
+"""Jobs and events go out after COMMIT, and never after a rollback: seen by a real consumer and a real subscriber."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable
+from dataclasses import replace
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+from redis.asyncio import Redis
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError
+from structlog.testing import capture_logs
+
+from core.ids import new_id
+from core.pubsub import Publisher
+from core.queue import QUEUE_NAME, Queue
+from core.unit_of_work import Work
+from runtime import Runtime
+from tests import factories
+from tests.conftest import Servers
+from tests.core.announcing import HELD_BACK, ORDINARY, REFUSED, Done, Observer, observing
+from tests.realtime.valkey_server import ValkeyServer
+from tests.waiting import PATIENCE_SECONDS
+
+TOPIC, OTHER_TOPIC = "campaign:1:1", "campaign:1:2"
+NOWHERE = "redis://127.0.0.1:9/0"
+
+
+class BlockFailed(Exception):
+    """What a service may raise."""
+
+
+@pytest.fixture
+async def valkey(tmp_path: Path) -> AsyncIterator[ValkeyServer]:
+    server = ValkeyServer(tmp_path)
+    await server.start()
+    yield server
+    server.kill()
+
+
+@pytest.fixture
+async def observer(servers: Servers, fresh_runtime: Runtime, valkey: ValkeyServer) -> AsyncIterator[Observer]:
+    principal = await factories.organization(fresh_runtime)
+    url = fresh_runtime.settings.database.url
+    assert url is not None
+    admin_url = servers.database_url(servers.postgres.admin_url, str(make_url(url.get_secret_value()).database))
+    async with observing(fresh_runtime, principal, admin_url, valkey.url) as found:
+        yield found
+
+
+async def add(observer: Observer, contact_id: UUID, name: str = ORDINARY, *, raises: bool = False) -> None:
+    """A unit of work that adds a contact, enqueues a job about it and publishes an event."""
+    async with observer.work.begin(observer.principal.tenant) as uow:
+        uow.enqueue(observer.greet(contact_id))
+        uow.publish(TOPIC, contact_id.bytes)
+        await observer.add_contact(uow, contact_id, name)
+        if raises:
+            raise BlockFailed
+
+
+async def nothing_went_out(observer: Observer) -> None:
+    """Neither a job nor an event has been announced."""
+    assert await observer.consume() == []
+    assert await observer.heard() == []
+
+
+async def test_jobs_and_events_go_out_after_commit(observer: Observer) -> None:
+    """While COMMIT is under way nothing is announced; when a job or an event comes, the row is there to be seen."""
+    await observer.subscribe(TOPIC)
+    contact_id = new_id()
+    async with observer.commits_held_back():
+        task = asyncio.create_task(add(observer, contact_id, HELD_BACK))
+        await observer.commit_begun(task)
+        await nothing_went_out(observer)
+        assert not await observer.sees(contact_id)
+    await task
+    assert await observer.sees(contact_id)
+    assert await observer.consume() == [Done(contact_id=contact_id, row_seen=True)]
+    assert await observer.heard() == [(TOPIC, contact_id.bytes)]
+
+
+async def test_nothing_goes_out_within_the_block(observer: Observer) -> None:
+    """What a service enqueues and publishes waits for the end of the unit of work."""
+    await observer.subscribe(TOPIC)
+    async with observer.work.begin(observer.principal.tenant) as uow:
+        uow.enqueue(observer.greet(await observer.add_contact(uow, new_id())))
+        uow.publish(TOPIC)
+        await nothing_went_out(observer)
+
+
+async def test_an_exception_in_the_block_drops_jobs_and_events(observer: Observer) -> None:
+    """The exception reaches the caller, the row is rolled back, and nothing goes out."""
+    await observer.subscribe(TOPIC)
+    contact_id = new_id()
+    with pytest.raises(BlockFailed):
+        await add(observer, contact_id, raises=True)
+    assert not await observer.sees(contact_id)
+    await nothing_went_out(observer)
+
+
+async def test_a_failed_commit_drops_jobs_and_events(observer: Observer) -> None:
+    """A COMMIT that the server refuses raises, and nothing goes out."""
+    await observer.subscribe(TOPIC)
+    contact_id = new_id()
+    with pytest.raises(DBAPIError, match="this COMMIT fails"):
+        await add(observer, contact_id, REFUSED)
+    assert not await observer.sees(contact_id)
+    await nothing_went_out(observer)
+
+
+async def test_a_cancelled_block_drops_jobs_and_events(observer: Observer) -> None:
+    """A task that is cancelled in the middle of its unit of work rolls back, and nothing goes out."""
+    await observer.subscribe(TOPIC)
+    contact_id, reached = new_id(), asyncio.Event()
+
+    async def never_ends() -> None:
+        async with observer.work.begin(observer.principal.tenant) as uow:
+            uow.enqueue(observer.greet(await observer.add_contact(uow, contact_id)))
+            uow.publish(TOPIC)
+            reached.set()
+            await asyncio.Event().wait()
+
+    await cancelled(asyncio.create_task(never_ends()), reached.wait())
+    assert not await observer.sees(contact_id)
+    await nothing_went_out(observer)
+
+
+async def test_a_cancelled_commit_drops_jobs_and_events(observer: Observer) -> None:
+    """A task that is cancelled while the server commits rolls back, and nothing goes out."""
+    await observer.subscribe(TOPIC)
+    contact_id = new_id()
+    async with observer.commits_held_back():
+        task = asyncio.create_task(add(observer, contact_id, HELD_BACK))
+        await cancelled(task, observer.commit_begun(task))
+    assert not await observer.sees(contact_id)
+    await nothing_went_out(observer)
+
+
+async def cancelled(task: "asyncio.Task[None]", reached: Awaitable[object]) -> None:
+    """Cancel a task at the point that it is to reach, and see it end by that."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        await reached
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+
+async def test_the_same_job_is_enqueued_once(observer: Observer) -> None:
+    """Whoever enqueues a job twice in a unit of work enqueues one; another job is another."""
+    async with observer.work.begin(observer.principal.tenant) as uow:
+        ids = [await observer.add_contact(uow, new_id()) for _ in range(2)]
+        for contact_id in [*ids, *ids]:
+            uow.enqueue(observer.greet(contact_id))
+    assert {job.contact_id for job in await observer.consume()} == set(ids)
+    async with observer.work.begin(observer.principal.tenant) as uow:
+        for _ in range(2):
+            uow.enqueue(observer.greet(ids[0]))
+    assert await observer.consume() == [Done(contact_id=ids[0], row_seen=True)]
+
+
+async def test_the_newest_payload_of_a_topic_is_published(observer: Observer) -> None:
+    """Each topic hears once, of the newest payload."""
+    await observer.subscribe(TOPIC, OTHER_TOPIC)
+    async with observer.work.begin(observer.principal.tenant) as uow:
+        uow.publish(TOPIC, b"old")
+        uow.publish(OTHER_TOPIC)
+        uow.publish(TOPIC, b"new")
+    assert sorted(await observer.heard()) == [(TOPIC, b"new"), (OTHER_TOPIC, b"")]
+
+
+async def test_jobs_go_out_before_events(observer: Observer, valkey: ValkeyServer) -> None:
+    """Whoever is told of a change by an event finds the job for it enqueued, as the server's own monitor shows."""
+    async with Redis.from_url(valkey.url) as redis, redis.monitor() as monitor, asyncio.timeout(PATIENCE_SECONDS):
+        await add(observer, new_id())
+        commands = [(await monitor.next_command())["command"]]
+        while not commands[-1].startswith("PUBLISH"):
+            commands.append((await monitor.next_command())["command"])
+    assert [command for command in commands if command.startswith(f"ZADD {QUEUE_NAME} ")] != []
+
+
+async def test_a_change_stands_without_redis(observer: Observer, valkey: ValkeyServer) -> None:
+    """With Redis away the caller gets no error, the row stands, and a warning names what was not announced."""
+    valkey.kill()
+    contact_ids = [new_id(), new_id()]
+    with capture_logs() as logs:
+        async with observer.work.begin(observer.principal.tenant) as uow:
+            for contact_id in contact_ids:
+                uow.enqueue(observer.greet(await observer.add_contact(uow, contact_id)))
+            uow.publish(TOPIC)
+    assert [await observer.sees(each) for each in contact_ids] == [True, True]
+    assert [entry["log_level"] for entry in logs] == ["warning"] * 3
+    assert [entry.get("job") for entry in logs] == ["greet_contact", "greet_contact", None]
+    assert logs[2]["topics"] == [TOPIC]
+
+
+async def test_each_of_queue_and_events_does_without_the_other(observer: Observer, valkey: ValkeyServer) -> None:
+    """A queue that is away keeps no event back, and a publisher that is away no job."""
+    await observer.subscribe(TOPIC)
+    queues, publishers = (Queue(NOWHERE), Queue(valkey.url)), (Publisher(valkey.url), Publisher(NOWHERE))
+    first, second = new_id(), new_id()
+    engine = observer.work.engine
+    for contact_id, queue, publisher in zip((first, second), queues, publishers, strict=True):
+        await add(replace(observer, work=Work(engine, queue, publisher)), contact_id)
+        await queue.aclose()
+        await publisher.aclose()
+    assert await observer.heard() == [(TOPIC, first.bytes)]
+    assert await observer.consume() == [Done(contact_id=second, row_seen=True)]
