@@ -1,6 +1,6 @@
 # `make dev` and `make test` need Python 3.11+ and make, nothing else.
 
-.PHONY: help dev test check install lock faults soak differential bench clean environment
+.PHONY: help dev test tests check aside install lock faults soak differential bench clean environment
 .DEFAULT_GOAL := help
 
 # The interpreter that makes .venv: name one with `make PYTHON=/path/to/python3 dev`.
@@ -8,15 +8,25 @@ PYTHON ?=
 RUN := .venv/bin/python
 # Run through the interpreter: a script's first line may not be longer than the kernel allows.
 NUDGE := $(RUN) .venv/bin/nudge
+# Processes that the tests are dealt to, each with servers of its own: `make test WORKERS=4`, or 0 for none.
+WORKERS ?= auto
 
 help: ## What there is
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
 
 dev: environment web/node_modules/.package-lock.json ## Start everything on this machine: servers, sandbox, API, workers
 	@exec $(NUDGE) dev
 
-test: check web/node_modules/.package-lock.json tests/node/node_modules/.package-lock.json ## All checks and tests; starts its own servers
-	$(RUN) -m pytest -m "not slow"
+test: environment web/node_modules/.package-lock.json tests/node/node_modules/.package-lock.json ## All checks and tests, side by side, on servers of their own
+	@$(MAKE) --no-print-directory -j2 tests aside || \
+		{ echo "make test: the checks or the tests failed: see above, or run \`make check\` or \`make tests\` alone" >&2; exit 1; }
+
+tests: environment ## The tests alone
+	$(RUN) -m pytest -m "not slow" -n $(WORKERS) --dist worksteal
+
+# What the checks say comes in one piece, not between the lines of the tests.
+aside:
+	@said=$$($(MAKE) --no-print-directory check 2>&1); ended=$$?; printf '\n%s\n' "$$said"; exit $$ended
 
 check: environment ## Lint, format, types, import rules, exported schema
 	$(RUN) -m ruff check

@@ -1,4 +1,7 @@
-"""Real servers for the whole session: PostgreSQL 18 with a migrated template database, and Valkey."""
+"""Real servers for the whole session: PostgreSQL 18 with a migrated template database, and Valkey.
+
+With `pytest -n`, each worker process is a session: it has servers, databases and folders of its own.
+"""
 
 import logging
 import os
@@ -23,9 +26,18 @@ from tests.serving import Served, served
 
 TEMPLATE = "nudge_template"
 
+MAX_WORKERS = 6  # each has servers of its own to start, which more of them would wait for
+
 # Tests say what they set: nothing of the developer's own environment plays along.
 for variable in [name for name in os.environ if name.startswith("NUDGE_")]:
     del os.environ[variable]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """How many processes `pytest -n auto` starts: one for each core that this process may use."""
+    cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    return min(cores, MAX_WORKERS)
 
 
 @pytest.fixture(autouse=True)

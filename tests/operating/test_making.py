@@ -1,0 +1,69 @@
+"""`make test`: the checks and the tests at once, an end that tells of both, and no process left behind."""
+
+import os
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.local.waiting import is_running, until
+
+ROOT = Path(__file__).parents[2]
+# In place of every program: says what it was to run, and fails at what the file `failing` names.
+STUB = """#!/bin/sh
+case "$*" in *-m*local.environment*|-c*) exit 0;; esac
+echo "ran $*"
+while [ -e waiting ]; do echo $$ >> pids; sleep 0.1; done
+case "$*" in *"$(cat failing)"*) exit 1;; esac
+"""
+
+
+def checkout(folder: Path, failing: str) -> Path:
+    """A checkout with a Makefile and programs that do nothing."""
+    programs = folder / ".venv" / "bin"
+    programs.mkdir(parents=True)
+    for name in ("python", "nudge", "lint-imports"):
+        (programs / name).write_text(STUB)
+        (programs / name).chmod(0o755)
+    for name in ("web", "tests/node"):
+        (folder / name / "node_modules").mkdir(parents=True)
+        for file in ("package-lock.json", "node_modules/.package-lock.json"):
+            (folder / name / file).touch()
+    (folder / "failing").write_text(failing)
+    shutil.copy(ROOT / "Makefile", folder)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("failing", "succeeds"), [("nothing", True), ("-m pytest", False), ("-m mypy", False), ("schema check", False)]
+)
+def test_both_are_run_and_either_can_fail(tmp_path: Path, failing: str, succeeds: bool) -> None:
+    """The tests run to their end when a check fails, and the other way round; the exit code knows of both."""
+    done = subprocess.run(
+        ["make", "test"], cwd=checkout(tmp_path, failing), capture_output=True, text=True, check=False
+    )
+    assert (done.returncode == 0) is succeeds, done.stdout
+    assert "ran -m pytest" in done.stdout
+    assert "ran -m mypy" in done.stdout
+    assert ("the checks or the tests failed" in done.stderr) is not succeeds
+
+
+def test_an_interrupt_ends_both(tmp_path: Path) -> None:
+    """Ctrl-C ends make, the tests and the checks."""
+    folder = checkout(tmp_path, "nothing")
+    (folder / "waiting").touch()
+    with (folder / "output").open("wb") as output:
+        process = subprocess.Popen(["make", "test"], cwd=folder, stdout=output, stderr=output, start_new_session=True)
+    pids = folder / "pids"
+    try:
+        until(lambda: pids.exists() and len(set(pids.read_text().split())) == 2)
+        os.killpg(process.pid, signal.SIGINT)  # as the terminal does
+        assert process.wait(60) != 0
+        started = {int(pid) for pid in pids.read_text().split()}
+        until(lambda: not any(is_running(pid) for pid in started))
+    finally:
+        (folder / "waiting").unlink()
+        process.kill()
+        process.wait()
