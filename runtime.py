@@ -9,7 +9,8 @@ from redis.asyncio import Redis
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from core.access.tenant import Tenant
-from core.db import Reading, ReadScope, SystemScope, create_engine, dispose, reading
+from core.database.engine import ReadSide, create_engine, dispose, read_side
+from core.database.scopes import ReadScope, SystemScope
 from core.logstream import LogStream
 from core.pubsub import Hub, Publisher, RedisBackend
 from core.queue import Queue
@@ -48,14 +49,14 @@ class Runtime:
     mailer: Mailer
     language_model: LanguageModel
     supervisors: Supervisors
-    reading: Reading = field(init=False, repr=False, compare=False)
+    read_side: ReadSide = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "reading", reading(self.engine))
+        object.__setattr__(self, "read_side", read_side(self.engine))
 
     def reads(self, tenant: Tenant) -> ReadScope:
         """A read scope of the tenant."""
-        return ReadScope(self.reading, tenant)
+        return ReadScope(self.read_side, tenant)
 
 
 def secret(value: SecretStr | None) -> str:

@@ -27,7 +27,7 @@ from benchmarks.load import Round, Target, http_request, load, median
 from benchmarks.processes import LOAD_CORE, serving
 from benchmarks.stage import add_contacts, api, stage
 from benchmarks.tables import markdown
-from core.db import seated
+from core.database.tenant import with_tenant
 from core.ids import encode_global_id
 from core.listing import pages
 from local.folder import free_port
@@ -46,7 +46,7 @@ BARE = "bare Starlette route"
 def bare_application(url: str, organization_id: str) -> Starlette:
     """The least that answers the query: the SQL of the API, rows to dicts, orjson."""
     request = pages.requested(first=SIZE)
-    statement = seated(pages.paged(select_contacts(), NEWEST, request))
+    statement = with_tenant(pages.paged(select_contacts(), NEWEST, request))
     compiled = statement.compile(dialect=dialect())  # type: ignore[no-untyped-call]
     tenant = {"tenant_organization": organization_id, "tenant_user": "", "tenant_role": "owner"}
     named = {**compiled.params, **pages.positions(NEWEST, request), **tenant}

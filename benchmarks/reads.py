@@ -22,7 +22,7 @@ from sqlalchemy import insert
 from benchmarks.stage import prepare
 from core.access.permissions import Role
 from core.access.tenant import Tenant
-from core.db import ReadScope
+from core.database.scopes import ReadScope
 from core.ids import new_id
 from core.listing import pages
 from core.security import new_signing_key

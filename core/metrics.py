@@ -8,7 +8,7 @@ from prometheus_client.core import GaugeMetricFamily as Gauge
 from prometheus_client.core import Metric
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from core.db import reading
+from core.database.engine import read_side
 from core.pubsub import Hub
 
 Figures = Callable[[], Iterable[Metric]]
@@ -47,7 +47,7 @@ def plumbing(hub: Hub, engine: AsyncEngine) -> Iterator[Metric]:
     yield Gauge("nudge_pubsub_tasks", "Tasks that serve topics and shared streams.", signals.tasks)
     yield Gauge("nudge_pubsub_channels", "Channels subscribed at the server.", signals.channels)
     yield Gauge("nudge_pubsub_pending", "Announcements not handed on yet.", signals.pending)
-    reads = reading(engine).pool
+    reads = read_side(engine).pool
     if reads is not None:
         found = reads.statistics()
         yield Gauge("nudge_read_connections_busy", "Connections that serve a read.", found.busy)

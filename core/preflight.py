@@ -1,7 +1,7 @@
 """What a process looks at before it begins: that its servers let it in, and hold what it needs."""
 
 from core import selfcheck, servers
-from core.db import create_engine
+from core.database.engine import create_engine
 from core.settings import Settings, require, variable
 
 

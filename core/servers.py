@@ -13,7 +13,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from sqlalchemy.exc import SQLAlchemyError
 
 from core import urls
-from core.db import is_away
+from core.database.errors import is_unavailable
 from core.deadlines import deadline
 from core.errors import ServerUnusable
 from core.telemetry import logger
@@ -90,7 +90,9 @@ def explanation(error: BaseException) -> str | None:
 def outage(error: BaseException) -> str | None:
     """As `explanation`, but only of a server that went away: what it thinks of a statement may be a fault of ours."""
     return (
-        explanation(error) if isinstance(error, RedisConnectionError | RedisTimeoutError) or is_away(error) else None
+        explanation(error)
+        if isinstance(error, RedisConnectionError | RedisTimeoutError) or is_unavailable(error)
+        else None
     )
 
 

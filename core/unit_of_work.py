@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.sql.selectable import TypedReturnsRows
 
 from core.access.tenant import Tenant
-from core.db import IDLE_SECONDS, R, as_tuples, transaction
+from core.database.scopes import IDLE_SECONDS, R, as_tuples, transaction
 from core.pubsub import PublishFailed
 from core.queue import Job, QueueUnavailable
 from core.telemetry import described, logger

@@ -10,7 +10,7 @@ import strawberry
 from strawberry.dataloader import DataLoader
 
 from core.access.actor import Principal
-from core.db import ReadScope
+from core.database.scopes import ReadScope
 from core.errors import Unauthenticated
 from core.unit_of_work import UnitOfWork
 from resolvers.budgets import Budgets

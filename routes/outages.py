@@ -6,7 +6,7 @@ from typing import Final
 from starlette.requests import Request
 from starlette.responses import Response
 
-from core.db import is_away
+from core.database.errors import is_unavailable
 from core.telemetry import logger
 
 AWAY: Final = 503
@@ -25,7 +25,7 @@ def unless_away(endpoint: Endpoint, away: Callable[[], Response]) -> Endpoint:
         try:
             return await endpoint(request)
         except Exception as error:
-            if not is_away(error):
+            if not is_unavailable(error):
                 raise
             log.warning(
                 "not answered, as the database is away", route=request.scope["route"].path, error=type(error).__name__

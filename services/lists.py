@@ -9,7 +9,8 @@ from sqlalchemy import ARRAY, Uuid, bindparam, delete, func, literal, select
 from sqlalchemy.dialects.postgresql import insert
 
 from core import texts
-from core.db import Reads, kept
+from core.database.prepared import prepare
+from core.database.scopes import Reads
 from core.errors import ErrorCode, InvalidInput, NotFound, NudgeError, Refusals
 from core.ids import new_id
 from core.listing import pages
@@ -41,15 +42,15 @@ BY_NAME: Final = Order(
 )
 ANY_WANTED: Final = func.any(bindparam("wanted", type_=ARRAY(Uuid)))
 EVERY_LIST: Final = pages.WholeList(select(*COLUMNS))
-BY_ID: Final = kept(select(*COLUMNS).where(ContactList.id == bindparam("wanted", type_=Uuid)))
-BY_IDS: Final = kept(select(*COLUMNS).where(ContactList.id == ANY_WANTED))
-HOW_MANY: Final = kept(select(func.count().label("how_many")).select_from(ContactList))
-HOW_MANY_ON: Final = kept(
+BY_ID: Final = prepare(select(*COLUMNS).where(ContactList.id == bindparam("wanted", type_=Uuid)))
+BY_IDS: Final = prepare(select(*COLUMNS).where(ContactList.id == ANY_WANTED))
+HOW_MANY: Final = prepare(select(func.count().label("how_many")).select_from(ContactList))
+HOW_MANY_ON: Final = prepare(
     select(ListMembership.list_id, func.count().label("how_many"))
     .where(ListMembership.list_id == ANY_WANTED)
     .group_by(ListMembership.list_id)
 )
-OF_CONTACTS: Final = kept(
+OF_CONTACTS: Final = prepare(
     select(ListMembership.contact_id, *COLUMNS)
     .join(ContactList, ContactList.id == ListMembership.list_id)
     .where(ListMembership.contact_id == ANY_WANTED)

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from sqlalchemy import select
 
-from core.db import Reads
+from core.database.scopes import Reads
 from core.errors import NotFound
 from models.accounts import Organization
 from services import contacts

@@ -4,7 +4,7 @@ from typing import Final
 
 from sqlalchemy import func, select
 
-from core.db import SystemScope
+from core.database.scopes import SystemScope
 
 AT_ONCE: Final = 10_000
 """Rows of a kind in one transaction, so that none is long."""

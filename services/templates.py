@@ -10,7 +10,8 @@ from sqlalchemy import delete as delete_from
 from sqlalchemy import update as change
 from sqlalchemy.exc import IntegrityError
 
-from core.db import Reads, kept
+from core.database.prepared import prepare
+from core.database.scopes import Reads
 from core.errors import ErrorCode, InvalidInput, NotFound
 from core.ids import new_id
 from core.listing import pages
@@ -50,9 +51,9 @@ class TemplateRow(NamedTuple):
 COLUMNS: Final = tuple(getattr(Template, name) for name in TemplateRow._fields)
 BY_NAME: Final = Order(name="templates:name", key=Template.name, id=Template.id, keys=pages.TEXTS)
 EVERY_TEMPLATE: Final = pages.WholeList(select(*COLUMNS))
-BY_ID: Final = kept(select(*COLUMNS).where(Template.id == bindparam("wanted", type_=Uuid)))
-BY_IDS: Final = kept(select(*COLUMNS).where(Template.id == func.any(bindparam("wanted", type_=ARRAY(Uuid)))))
-HOW_MANY: Final = kept(select(func.count().label("how_many")).select_from(Template))
+BY_ID: Final = prepare(select(*COLUMNS).where(Template.id == bindparam("wanted", type_=Uuid)))
+BY_IDS: Final = prepare(select(*COLUMNS).where(Template.id == func.any(bindparam("wanted", type_=ARRAY(Uuid)))))
+HOW_MANY: Final = prepare(select(func.count().label("how_many")).select_from(Template))
 
 
 async def get(reads: Reads, template_id: UUID) -> TemplateRow | None:

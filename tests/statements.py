@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import event
 
-from core.db import reading
+from core.database.engine import read_side
 from runtime import Runtime
 
 ROWS = ("Actual Rows", "Rows Removed by Filter", "Rows Removed by Join Filter", "Rows Removed by Index Recheck")
@@ -23,7 +23,7 @@ def statements(runtime: Runtime) -> Iterator[list[tuple[str, tuple[Any, ...]]]]:
     def note_read(statement: str, parameters: Sequence[Any]) -> None:
         seen.append((statement, tuple(parameters)))
 
-    pool = reading(runtime.engine).pool
+    pool = read_side(runtime.engine).pool
     assert pool is not None
     watchers = pool.watchers
     watchers.append(note_read)

@@ -11,7 +11,7 @@ from core.access.permissions import Role
 class Tenant:
     """What Row Level Security sees of a caller: the three settings of every transaction.
 
-    `parameters` has them as texts, by the names of the bind parameters that the statements seating a tenant use. All
+    `parameters` has them as texts, by the names of the bind parameters that the statements that set a tenant use. All
     reads of the tenant share it, so it is read-only; `given | parameters` is a dict as quick to make as of two dicts.
     """
 

@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, Integer, Select, bindparam, tuple_
 from sqlalchemy.orm import InstrumentedAttribute
 
 from core import texts
-from core.db import Shapes, only
+from core.database.prepared import ProjectionCache, project
 from core.errors import InvalidInput
 
 DEFAULT_SIZE = 25
@@ -267,7 +267,7 @@ class WholeList(Generic[*Ts]):
     ) -> None:
         self.statement = statement
         self.around = around
-        self.shapes = Shapes()
+        self.shapes = ProjectionCache()
 
     def paged(
         self, order: Order[K], page: PageRequest, columns: frozenset[str] | None = None
@@ -284,7 +284,7 @@ def narrowed(statement: Select[*Ts], order: Order[Any], columns: frozenset[str] 
     if columns is None:
         return statement
     wanted = columns | {order.key.key, order.id.key}
-    return statement.with_only_columns(*only(statement.selected_columns, wanted))
+    return statement.with_only_columns(*project(statement.selected_columns, wanted))
 
 
 def page_of(fetched: Sequence[T], order: Order[Any], page: PageRequest) -> Page[T]:

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from strawberry.dataloader import DataLoader
 
-from core.db import Reads
+from core.database.scopes import Reads
 from core.errors import NotFound
 from resolvers.context import RequestContext
 from services import accounts

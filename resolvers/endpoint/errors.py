@@ -5,7 +5,7 @@ from typing import Any
 from graphql import FieldNode, GraphQLError
 
 from core import errors
-from core.db import is_away
+from core.database.errors import is_unavailable
 from core.errors import ErrorCode, Forbidden, NudgeError, RateLimited, Refusals, Unauthenticated
 from core.telemetry import described, logger
 
@@ -82,7 +82,7 @@ def judged(error: GraphQLError, request_id: str) -> tuple[str, dict[str, Any]]:
         extensions = None
     else:
         extensions = foreseen(cause)
-    if cause is not None and is_away(cause):
+    if cause is not None and is_unavailable(cause):
         log.warning(
             "a field failed, as something is away", field=error.path, request_id=request_id, error=described(cause)
         )

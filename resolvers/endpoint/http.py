@@ -5,7 +5,7 @@ from typing import Any
 import orjson
 from starlette.types import Message, Receive, Scope, Send
 
-from core.db import is_away
+from core.database.errors import is_unavailable
 from core.deadlines import deadline
 from core.settings import Environment
 from core.telemetry import described, logger, new_request_id
@@ -141,7 +141,7 @@ def encoded(answer: Answer) -> bytes:
 
 def failure(error: Exception, request_id: str) -> Answer:
     """The masked answer to what failed outside of any field; logged."""
-    if is_away(error):
+    if is_unavailable(error):
         log.warning("a request failed, as something is away", request_id=request_id, error=described(error))
         shown = Refused(AWAY, code=INTERNAL, status=AWAY_STATUS, retry_after=AWAY_SECONDS)
     else:

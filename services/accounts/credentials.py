@@ -8,7 +8,8 @@ from sqlalchemy import Uuid, column, func, select
 from core import email_addresses
 from core.access.permissions import Role
 from core.access.tenant import Tenant
-from core.db import ReadScope, SystemScope, first, reading
+from core.database.engine import read_side
+from core.database.scopes import ReadScope, SystemScope, first
 from core.email_addresses import InvalidEmail
 from core.errors import ErrorCode, NudgeError
 from core.throttle import client_key
@@ -81,7 +82,7 @@ async def find_login(system: SystemScope, email_norm: str) -> Login | None:
         return None
     organization_id, user_id = rows[0]
     found = await first(
-        ReadScope(reading(system.engine), Tenant(organization_id=organization_id, user_id=user_id)),
+        ReadScope(read_side(system.engine), Tenant(organization_id=organization_id, user_id=user_id)),
         select(User.password_hash, User.role).where(User.id == user_id, User.disabled_at.is_(None)),
     )
     if found is None:

@@ -9,7 +9,7 @@ from sqlalchemy import Uuid, column, func, select
 
 from core.access.actor import Principal
 from core.access.permissions import Role
-from core.db import SystemScope
+from core.database.scopes import SystemScope
 from core.errors import ErrorCode, InvalidInput, Unauthenticated
 from core.security import AccessTokens
 from services.accounts.standing import Claimed, Standings

@@ -8,7 +8,8 @@ from uuid import UUID
 from sqlalchemy import ARRAY, Uuid, bindparam, func, select
 
 from core.access.permissions import Role
-from core.db import Reads, kept
+from core.database.prepared import prepare
+from core.database.scopes import Reads
 from models.accounts import Organization, User
 
 
@@ -25,7 +26,7 @@ class Person:
     organization_slug: str
 
 
-BY_IDS: Final = kept(
+BY_IDS: Final = prepare(
     select(User.id, User.email, User.full_name, User.role, Organization.id, Organization.name, Organization.slug)
     .join(Organization, Organization.id == User.organization_id)
     .where(User.id == func.any(bindparam("wanted", type_=ARRAY(Uuid))))

@@ -8,7 +8,7 @@ from sqlalchemy import Uuid, column, func, insert, select, update
 
 from core import clock
 from core.access.tenant import Tenant
-from core.db import SystemScope
+from core.database.scopes import SystemScope
 from core.errors import ErrorCode, NudgeError
 from core.ids import new_id
 from core.pubsub import session_topic

@@ -11,7 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from core.access.permissions import Role
 from core.access.tenant import Tenant
-from core.db import ReadScope, first, kept, reading
+from core.database.engine import read_side
+from core.database.prepared import prepare
+from core.database.scopes import ReadScope, first
 from core.telemetry import described, logger
 from models.accounts import User, UserSession
 
@@ -19,8 +21,10 @@ CACHE_SECONDS = 60
 PREFIX = "nudge:session:"
 ENDED = b"ended"
 CORRECT = "if redis.call('GET', KEYS[1]) ~= ARGV[2] then redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[3]) end"
-OF_USER: Final = kept(select(User.role).where(User.id == bindparam("user", type_=Uuid), User.disabled_at.is_(None)))
-IN_SESSION: Final = kept(
+OF_USER: Final = prepare(
+    select(User.role).where(User.id == bindparam("user", type_=Uuid), User.disabled_at.is_(None))
+)
+IN_SESSION: Final = prepare(
     select(User.role)
     .join(UserSession, UserSession.user_id == User.id)
     .where(
@@ -84,7 +88,7 @@ class Standings:
         statement, given = OF_USER, {"user": claimed.user_id}
         if claimed.has_session:
             statement, given = IN_SESSION, {**given, "session": claimed.session_id}
-        row = await first(ReadScope(reading(self.engine), tenant), statement, given)
+        row = await first(ReadScope(read_side(self.engine), tenant), statement, given)
         return Role(row[0]) if row else None
 
     async def cached(self, key: str) -> bytes | None:

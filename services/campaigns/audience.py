@@ -7,7 +7,8 @@ from uuid import UUID
 
 from sqlalchemy import ARRAY, Uuid, bindparam, delete, func, insert, select
 
-from core.db import Reads, kept
+from core.database.prepared import prepare
+from core.database.scopes import Reads
 from core.errors import ErrorCode, InvalidInput
 from core.ids import new_id
 from core.unit_of_work import UnitOfWork
@@ -17,7 +18,7 @@ from services.contacts import fields
 
 MOST_LINES: Final = 100
 FIELD: Final = ("input", "audience")
-LINES_OF: Final = kept(
+LINES_OF: Final = prepare(
     select(
         CampaignRecipient.campaign_id,
         CampaignRecipient.kind,

@@ -8,7 +8,8 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, and_, false, func, or_, select, true
 
 from core import texts
-from core.db import Reads, kept
+from core.database.prepared import prepare
+from core.database.scopes import Reads
 from core.listing import pages
 from core.listing.pages import Order, Page, PageRequest
 from models.campaigns import Campaign, CampaignStatus
@@ -52,7 +53,7 @@ class CampaignFilter:
 
 EVERYTHING: Final = CampaignFilter()
 EVERY_CAMPAIGN: Final = pages.WholeList(select_campaigns())
-HOW_MANY: Final = kept(select(func.count().label("how_many")).select_from(Campaign))
+HOW_MANY: Final = prepare(select(func.count().label("how_many")).select_from(Campaign))
 
 
 async def page(

@@ -6,7 +6,8 @@ from uuid import UUID
 
 from sqlalchemy import ARRAY, Integer, Select, Uuid, bindparam, func, select
 
-from core.db import Reads, Shapes, kept, only
+from core.database.prepared import ProjectionCache, prepare, project
+from core.database.scopes import Reads
 from core.errors import NotFound
 from models.campaigns import Campaign, CampaignStats, CampaignStatus, OnDoubt
 from services.deliveries.progress import FIGURE_COLUMNS, SAME_CAMPAIGN, Figures
@@ -57,15 +58,15 @@ def select_campaigns() -> Select[*tuple[Any, ...]]:
     return select(*COLUMNS)
 
 
-BY_ID: Final = kept(select_campaigns().where(Campaign.id == bindparam("wanted", type_=Uuid)))
-WITH_FIGURES: Final = Shapes()
-BY_IDS: Final = kept(select_campaigns().where(Campaign.id == func.any(bindparam("wanted", type_=ARRAY(Uuid)))))
-NEWEST: Final = kept(
+BY_ID: Final = prepare(select_campaigns().where(Campaign.id == bindparam("wanted", type_=Uuid)))
+WITH_FIGURES: Final = ProjectionCache()
+BY_IDS: Final = prepare(select_campaigns().where(Campaign.id == func.any(bindparam("wanted", type_=ARRAY(Uuid)))))
+NEWEST: Final = prepare(
     select_campaigns()
     .order_by(Campaign.created_at.desc(), Campaign.id.desc())
     .limit(bindparam("most", type_=Integer))
 )
-CONTENTS: Final = kept(
+CONTENTS: Final = prepare(
     select(Campaign.id, Campaign.html_content, Campaign.text_content).where(
         Campaign.id == func.any(bindparam("wanted", type_=ARRAY(Uuid)))
     )
@@ -90,7 +91,7 @@ def with_figures(columns: frozenset[str] | None, figures: frozenset[str] | None)
     needed = None if columns is None else columns | ALWAYS
     counted = None if figures is None else figures | COUNTED
     return (
-        select(*only(COLUMNS, needed), *only(FIGURE_COLUMNS, counted, "uncounted"))
+        select(*project(COLUMNS, needed), *project(FIGURE_COLUMNS, counted, "uncounted"))
         .outerjoin_from(Campaign, CampaignStats, SAME_CAMPAIGN)
         .where(Campaign.id == bindparam("wanted", type_=Uuid))
     )

@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy import func, select
 
 from core import email_addresses, texts
-from core.db import Reads
+from core.database.scopes import Reads
 from core.errors import ErrorCode, InvalidInput, NudgeError, Refusals
 from core.ids import new_id
 from core.unit_of_work import UnitOfWork

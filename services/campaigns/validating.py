@@ -6,7 +6,7 @@ from typing import Final
 
 from sqlalchemy import ARRAY, Text, exists, func, literal, select
 
-from core.db import Reads
+from core.database.scopes import Reads
 from core.errors import ErrorCode, NudgeError, Refusals
 from models.campaigns import CampaignStatus
 from models.contacts import Contact

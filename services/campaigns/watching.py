@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
-from core.db import Reads
+from core.database.scopes import Reads
 from core.pubsub import Hub, campaign_topic
 from models.campaigns import CampaignStatus
 from services.campaigns.reading import no_such_campaign

@@ -7,7 +7,8 @@ from uuid import UUID
 
 from sqlalchemy import ARRAY, Select, Uuid, bindparam, column, func, select, true
 
-from core.db import Reads, kept
+from core.database.prepared import prepare
+from core.database.scopes import Reads
 from core.listing import pages
 from core.listing.pages import Order, Page, PageRequest
 from models.contact_events import ContactEvent
@@ -57,7 +58,7 @@ async def events_of(reads: Reads, contact_ids: Sequence[UUID], request: PageRequ
     return {contact_id: pages.page_of(events_, NEWEST, request) for contact_id, events_ in found.items()}
 
 
-BY_IDS: Final = kept(
+BY_IDS: Final = prepare(
     select(*COLUMNS).where(
         ContactEvent.organization_id == bindparam("organization", type_=Uuid),
         ContactEvent.id == func.any(bindparam("wanted", type_=ARRAY(Uuid))),

@@ -8,7 +8,8 @@ from uuid import UUID
 from sqlalchemy import ARRAY, Select, Text, Uuid, bindparam, func, literal_column, select
 
 from core import email_addresses, texts
-from core.db import Reads, kept
+from core.database.prepared import prepare
+from core.database.scopes import Reads
 from core.errors import NotFound
 from core.listing import pages
 from core.listing.pages import Order, Page, PageRequest
@@ -77,17 +78,17 @@ def select_contacts() -> Select[*tuple[Any, ...]]:
 
 
 EVERY_CONTACT: Final = pages.WholeList(select_contacts())
-BY_ID: Final = kept(select_contacts().where(Contact.id == bindparam("wanted", type_=Uuid)))
-BY_EMAIL: Final = kept(select_contacts().where(Contact.email_norm == bindparam("wanted", type_=Text)))
-BY_IDS: Final = kept(select_contacts().where(Contact.id == func.any(bindparam("wanted", type_=ARRAY(Uuid)))))
-TAGS_OF: Final = kept(
+BY_ID: Final = prepare(select_contacts().where(Contact.id == bindparam("wanted", type_=Uuid)))
+BY_EMAIL: Final = prepare(select_contacts().where(Contact.email_norm == bindparam("wanted", type_=Text)))
+BY_IDS: Final = prepare(select_contacts().where(Contact.id == func.any(bindparam("wanted", type_=ARRAY(Uuid)))))
+TAGS_OF: Final = prepare(
     select(ContactTag.contact_id, ContactTag.tag)
     .where(ContactTag.contact_id == func.any(bindparam("wanted", type_=ARRAY(Uuid))))
     .order_by(ContactTag.contact_id, ContactTag.tag)
 )
-HOW_MANY: Final = kept(select(func.count().label("how_many")).select_from(Contact))
-HOW_MANY_BY_STATUS: Final = kept(select(Contact.status, func.count().label("how_many")).group_by(Contact.status))
-HOW_MANY_BY_TAG: Final = kept(
+HOW_MANY: Final = prepare(select(func.count().label("how_many")).select_from(Contact))
+HOW_MANY_BY_STATUS: Final = prepare(select(Contact.status, func.count().label("how_many")).group_by(Contact.status))
+HOW_MANY_BY_TAG: Final = prepare(
     select(ContactTag.tag, func.count().label("held"))
     .group_by(ContactTag.tag)
     .order_by(literal_column("held").desc(), ContactTag.tag)

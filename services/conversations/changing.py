@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import func, insert, select, update
 
 from core import texts
-from core.db import first
+from core.database.scopes import first
 from core.errors import Conflict, ErrorCode, InvalidInput, NotFound
 from core.ids import id_at, new_id
 from core.pubsub import log_topic, message_topic

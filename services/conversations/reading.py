@@ -7,7 +7,8 @@ from uuid import UUID
 
 from sqlalchemy import ARRAY, Uuid, bindparam, func, select
 
-from core.db import Reads, kept
+from core.database.prepared import prepare
+from core.database.scopes import Reads
 from core.listing import pages
 from core.listing.pages import Order, Page, PageRequest
 from models.conversations import Conversation, Message, MessageRole, MessageStatus
@@ -63,13 +64,13 @@ AS_SPOKEN: Final = Order(
 WANTED: Final = bindparam("wanted", type_=Uuid)
 ANY_WANTED: Final = func.any(bindparam("wanted", type_=ARRAY(Uuid)))
 EVERY_CONVERSATION: Final = pages.WholeList(select(*CONVERSATION_COLUMNS))
-BY_ID: Final = kept(select(*CONVERSATION_COLUMNS).where(Conversation.id == WANTED))
-BY_IDS: Final = kept(select(*CONVERSATION_COLUMNS).where(Conversation.id == ANY_WANTED))
-HOW_MANY: Final = kept(select(func.count().label("how_many")).select_from(Conversation))
+BY_ID: Final = prepare(select(*CONVERSATION_COLUMNS).where(Conversation.id == WANTED))
+BY_IDS: Final = prepare(select(*CONVERSATION_COLUMNS).where(Conversation.id == ANY_WANTED))
+HOW_MANY: Final = prepare(select(func.count().label("how_many")).select_from(Conversation))
 MESSAGES_OF: Final = pages.WholeList(select(*MESSAGE_COLUMNS).where(Message.conversation_id == WANTED))
-MESSAGE_BY_ID: Final = kept(select(*MESSAGE_COLUMNS).where(Message.id == WANTED))
-MESSAGES_BY_IDS: Final = kept(select(*MESSAGE_COLUMNS).where(Message.id == ANY_WANTED))
-HOW_MANY_MESSAGES: Final = kept(
+MESSAGE_BY_ID: Final = prepare(select(*MESSAGE_COLUMNS).where(Message.id == WANTED))
+MESSAGES_BY_IDS: Final = prepare(select(*MESSAGE_COLUMNS).where(Message.id == ANY_WANTED))
+HOW_MANY_MESSAGES: Final = prepare(
     select(func.count().label("how_many")).select_from(Message).where(Message.conversation_id == WANTED)
 )
 

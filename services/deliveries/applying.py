@@ -8,7 +8,8 @@ from uuid import UUID
 from sqlalchemy import ARRAY, Row, Select, Text, Uuid, any_, bindparam, case, column, func, select, update
 
 from core.access.tenant import Tenant
-from core.db import SystemScope, is_away
+from core.database.errors import is_unavailable
+from core.database.scopes import SystemScope
 from core.telemetry import logger
 from core.unit_of_work import UnitOfWork, Work
 from models.deliveries import EmailDelivery
@@ -37,7 +38,7 @@ async def apply_everything(work: Work, system: SystemScope) -> int:
         try:
             applied += await apply_pages(work, Tenant(organization_id=organization_id))
         except Exception as error:
-            if is_away(error):
+            if is_unavailable(error):
                 raise
             # The sweeper comes again; what is wrong with one organisation's events keeps no other's waiting.
             log.exception("events not applied", organization_id=str(organization_id))
@@ -85,7 +86,7 @@ async def apply_each(work: Work, tenant: Tenant) -> int:
             async with work.begin(tenant) as uow:
                 await apply(uow, await waiting_events(uow, 1, inbox_id))
         except Exception as error:
-            if is_away(error):
+            if is_unavailable(error):
                 raise
             log.exception("event not applied", inbox_id=str(inbox_id))
             async with work.begin(tenant) as uow:

@@ -19,7 +19,7 @@ from sqlalchemy import (
     union,
 )
 
-from core.db import Reads
+from core.database.scopes import Reads
 from models.campaigns import CampaignRecipient, RecipientKind
 from models.contacts import Contact, ContactStatus, ContactTag
 from models.lists import ListMembership

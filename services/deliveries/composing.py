@@ -9,7 +9,7 @@ from uuid import UUID
 
 from sqlalchemy import select
 
-from core.db import Reads, first
+from core.database.scopes import Reads, first
 from core.security import Signer
 from integrations.mail import Message
 from models.accounts import Organization

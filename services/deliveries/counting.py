@@ -5,7 +5,7 @@ from uuid import UUID
 
 from sqlalchemy import Row, Select, func, select, true, update
 
-from core.db import Reads
+from core.database.scopes import Reads
 from core.telemetry import logger
 from core.unit_of_work import UnitOfWork
 from models.campaigns import CampaignStats

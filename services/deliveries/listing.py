@@ -8,7 +8,8 @@ from uuid import UUID
 
 from sqlalchemy import ARRAY, ColumnElement, Select, Uuid, bindparam, func, literal, select, true
 
-from core.db import Reads, kept
+from core.database.prepared import prepare
+from core.database.scopes import Reads
 from core.errors import NotFound
 from core.listing import pages
 from core.listing.pages import Order, Page, PageRequest
@@ -101,7 +102,7 @@ def select_by_ids() -> Select[*tuple[Any, ...]]:
     )
 
 
-BY_IDS: Final = kept(select_by_ids())
+BY_IDS: Final = prepare(select_by_ids())
 
 
 async def page(

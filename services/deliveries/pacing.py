@@ -5,7 +5,7 @@ from time import monotonic
 
 from sqlalchemy import Float, func, select
 
-from core.db import SystemScope
+from core.database.scopes import SystemScope
 
 FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 60.0

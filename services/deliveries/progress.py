@@ -7,7 +7,8 @@ from uuid import UUID
 
 from sqlalchemy import ARRAY, Uuid, bindparam, func, select
 
-from core.db import Reads, kept
+from core.database.prepared import prepare
+from core.database.scopes import Reads
 from models.campaigns import FINAL, Campaign, CampaignStats, CampaignStatus
 
 
@@ -108,7 +109,7 @@ FIGURE_COLUMNS: Final = tuple(
 SAME_CAMPAIGN: Final = (Campaign.organization_id == CampaignStats.organization_id) & (
     Campaign.id == CampaignStats.campaign_id
 )
-FIGURES: Final = kept(
+FIGURES: Final = prepare(
     select(*FIGURE_COLUMNS)
     .join_from(CampaignStats, Campaign, SAME_CAMPAIGN)
     .where(

@@ -11,7 +11,8 @@ from uuid import UUID
 from sqlalchemy.exc import SQLAlchemyError
 
 from core.access.tenant import Tenant
-from core.db import Reads, SystemScope, is_refused
+from core.database.errors import is_permanent
+from core.database.scopes import Reads, SystemScope
 from core.deadlines import sleep_unless
 from core.errors import Refusals
 from core.security import Signer
@@ -215,7 +216,7 @@ class Sender:
                 async with self.work.begin(tenant) as uow:
                     await record(uow, claimed, handed, request_seconds=self.times.request)
             except (SQLAlchemyError, OSError) as error:
-                if monotonic() > until or is_refused(error):
+                if monotonic() > until or is_permanent(error):
                     raise
                 log.warning("batch not recorded yet", batch_id=str(claimed.batch_id), error=type(error).__name__)
                 await asyncio.sleep(RECORD_PAUSE_SECONDS)

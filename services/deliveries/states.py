@@ -7,7 +7,7 @@ from uuid import UUID
 
 from sqlalchemy import func, select, update
 
-from core.db import first
+from core.database.scopes import first
 from core.errors import Conflict, ErrorCode, NotFound
 from core.pubsub import campaign_topic
 from core.unit_of_work import UnitOfWork

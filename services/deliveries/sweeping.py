@@ -6,7 +6,7 @@ from uuid import UUID
 from sqlalchemy import case, exists, func, select, update
 
 from core.access.tenant import Tenant
-from core.db import SystemScope, first
+from core.database.scopes import SystemScope, first
 from core.pubsub import campaign_topic
 from core.telemetry import logger
 from core.unit_of_work import UnitOfWork, Work

@@ -6,7 +6,7 @@ from uuid import UUID
 from sqlalchemy import func, select
 
 from core.access.tenant import Tenant
-from core.db import Reads, first
+from core.database.scopes import Reads, first
 from core.security import Signer
 from core.unit_of_work import Work
 from models.accounts import Organization

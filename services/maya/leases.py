@@ -8,7 +8,7 @@ from uuid import UUID
 
 from sqlalchemy import Uuid, column, func, select, update
 
-from core.db import Reads, SystemScope, first
+from core.database.scopes import Reads, SystemScope, first
 from core.pubsub import log_topic, message_topic
 from core.unit_of_work import UnitOfWork
 from models.conversations import Conversation, Message, MessageRole, MessageStatus, ReplyFailure

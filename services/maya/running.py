@@ -9,7 +9,7 @@ from asyncpg import PostgresError
 from sqlalchemy.exc import SQLAlchemyError
 
 from core.access.tenant import Tenant
-from core.db import Reads
+from core.database.scopes import Reads
 from core.logstream import LogEntry, LogLost, LogMissing, LogStream, LogUnavailable, LogWriter, StaleWriter
 from core.pubsub import Hub, message_topic
 from core.supervision import restart_when_cancelled

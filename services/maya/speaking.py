@@ -10,7 +10,7 @@ from uuid import uuid4
 import orjson
 
 from core.access.permissions import Role
-from core.db import Reads
+from core.database.scopes import Reads
 from integrations.language import (
     Ended,
     Finish,

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from core.access.matrix import ROLE_PERMISSIONS
 from core.access.permissions import Permission, Role
-from core.db import Reads
+from core.database.scopes import Reads
 from core.errors import NudgeError
 from core.ids import decode_global_id, encode_global_id
 from integrations.language import Tool

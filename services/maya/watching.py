@@ -8,7 +8,7 @@ from typing import Final
 from uuid import UUID
 
 from core.access.tenant import Tenant
-from core.db import Reads
+from core.database.scopes import Reads
 from core.errors import InvalidInput, NotFound
 from core.logstream import LogEntry, LogMissing, LogStream
 from core.pubsub import Hub

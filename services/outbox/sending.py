@@ -8,7 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.sql import func
 
 from core.access.tenant import Tenant
-from core.db import SystemScope
+from core.database.scopes import SystemScope
 from core.settings import Settings
 from core.unit_of_work import Work
 from integrations.mail import Envelope, Mailer, Stream

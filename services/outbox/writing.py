@@ -6,7 +6,7 @@ from uuid import UUID
 from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert
 
-from core.db import Reads
+from core.database.scopes import Reads
 from core.ids import new_id
 from core.unit_of_work import UnitOfWork
 from models.outbox import OutboxKind, OutboxMessage

@@ -8,7 +8,7 @@ from sqlalchemy import delete as delete_from
 from sqlalchemy import func, insert, or_, select, update
 
 from core import email_addresses
-from core.db import Reads
+from core.database.scopes import Reads
 from core.email_addresses import Address
 from core.errors import ErrorCode, InvalidInput, NudgeError, Refusals
 from core.ids import new_id

@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import Uuid, column, delete, func, insert, select, update
 
 from core.access.tenant import Tenant
-from core.db import Reads, SystemScope, first
+from core.database.scopes import Reads, SystemScope, first
 from core.errors import InvalidInput
 from core.security import fingerprint, new_secret
 from core.unit_of_work import UnitOfWork

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from sqlalchemy import select
 
-from core.db import Reads
+from core.database.scopes import Reads
 from core.errors import Conflict, ErrorCode, NudgeError
 from core.settings import Settings
 from core.unit_of_work import UnitOfWork

@@ -6,7 +6,8 @@ from uuid import UUID
 from sqlalchemy import ARRAY, Uuid, bindparam, func, select
 from sqlalchemy.dialects.postgresql import distinct_on
 
-from core.db import Reads, kept
+from core.database.prepared import prepare
+from core.database.scopes import Reads
 from core.errors import NotFound
 from core.listing import pages
 from core.listing.pages import Order, Page, PageRequest
@@ -30,10 +31,10 @@ class SenderRow(NamedTuple):
 COLUMNS: Final = tuple(getattr(Sender, name) for name in SenderRow._fields)
 BY_EMAIL: Final = Order(name="senders.email", key=Sender.email, id=Sender.id, keys=pages.TEXTS)
 EVERY_SENDER: Final = pages.WholeList(select(*COLUMNS))
-BY_IDS: Final = kept(select(*COLUMNS).where(Sender.id == func.any(bindparam("wanted", type_=ARRAY(Uuid)))))
+BY_IDS: Final = prepare(select(*COLUMNS).where(Sender.id == func.any(bindparam("wanted", type_=ARRAY(Uuid)))))
 DEFAULT: Final = select(*COLUMNS).where(Sender.is_default)
-HOW_MANY: Final = kept(select(func.count().label("how_many")).select_from(Sender))
-LATEST_MAILS: Final = kept(
+HOW_MANY: Final = prepare(select(func.count().label("how_many")).select_from(Sender))
+LATEST_MAILS: Final = prepare(
     select(OutboxMessage.target_id, OutboxMessage.status, OutboxMessage.error_message)
     .where(
         OutboxMessage.kind == OutboxKind.SENDER_CONFIRMATION,

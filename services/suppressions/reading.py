@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import ARRAY, ColumnElement, Text, any_, bindparam, case, exists, select
 from sqlalchemy.sql.selectable import LateralFromClause
 
-from core.db import Reads
+from core.database.scopes import Reads
 from models.suppressions import Suppression, SuppressionReason
 from services.suppressions.facts import STATUS_OF, weightiest
 

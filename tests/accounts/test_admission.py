@@ -12,7 +12,8 @@ from argon2 import PasswordHasher
 from redis.asyncio import Redis
 
 from core import passwords
-from core.db import SystemScope, create_engine
+from core.database.engine import create_engine
+from core.database.scopes import SystemScope
 from core.errors import RateLimited, Refusals
 from core.passwords import Passwords
 from core.settings import Environment, Settings, SignUpMode

@@ -42,7 +42,10 @@ def test_only_the_unit_of_work_commits() -> None:
     openers = {
         f"{path.relative_to(ROOT)}: {found}" for path in modules() for found in OPENERS.findall(path.read_text())
     }
-    assert openers == {"core/db.py: connection.begin(", "core/db.py: connection.begin_nested("}
+    assert openers == {
+        "core/database/scopes.py: connection.begin(",
+        "core/database/scopes.py: connection.begin_nested(",
+    }
 
 
 def test_modules_are_named_for_what_they_hold() -> None:

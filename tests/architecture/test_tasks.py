@@ -10,7 +10,7 @@ KNOWN = {
     "core/supervision.py": (2, "the supervisors themselves, and their runs"),
     "core/pubsub/backend.py": (4, "a TaskGroup within a supervised run, and its three tasks"),
     "core/pubsub/states.py": (1, "begun again when cancelled"),
-    "core/reading.py": (1, "closes one connection; its place is given back whatever happens"),
+    "core/database/pool.py": (1, "closes one connection; its place is given back whatever happens"),
     "services/maya/running.py": (1, "one reply's work, waited for; what lasts is begun again when cancelled"),
     "resolvers/endpoint/vigil.py": (1, "supervised"),
     "resolvers/endpoint/connection.py": (1, "one operation, whose client is told when it is cancelled by accident"),

@@ -8,7 +8,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from structlog.testing import capture_logs
 
-from core.db import is_away
+from core.database.errors import is_unavailable
 from runtime import running
 from tests import factories
 from tests.client import ApiClient, Reply
@@ -72,4 +72,4 @@ def told(error: asyncpg.PostgresError, *, invalidated: bool = False) -> DBAPIErr
 )
 async def test_what_counts_as_away(error: BaseException, away: bool) -> None:
     """The network and the server's own absence do; what the server thinks of a statement does not, nor do bugs."""
-    assert is_away(error) is away
+    assert is_unavailable(error) is away

@@ -18,7 +18,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 from yarl import URL
 
-from core.db import create_engine, dispose
+from core.database.engine import create_engine, dispose
 from core.failures import MAX_TEXT, described, traceback_text
 from tests.conftest import Servers
 from tests.logs.planting import Planted

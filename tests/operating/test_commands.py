@@ -169,7 +169,7 @@ async def test_a_certificate_of_nobody(servers: Servers, certificate: Path, tmp_
 
 async def test_a_server_that_says_nothing(servers: Servers, silent: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Connected, but no answer: the wait ends."""
-    monkeypatch.setattr("core.db.CONNECT_SECONDS", 0.5)
+    monkeypatch.setattr("core.database.engine.CONNECT_SECONDS", 0.5)
     monkeypatch.setattr("core.migration.CONNECT_SECONDS", 0.5)
     await both_refuse(servers, f"postgresql://nudge_app:secret@127.0.0.1:{silent}/nudge", "does not answer in time")
 

@@ -10,7 +10,7 @@ import pytest
 from dotenv import dotenv_values
 
 from core import migration, selfcheck
-from core.db import create_engine
+from core.database.engine import create_engine
 from core.errors import ServerUnusable
 from core.servers import explained
 from local import provisioning

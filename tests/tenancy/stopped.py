@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import update
 
 from core.access.tenant import Tenant
-from core.db import create_engine
+from core.database.engine import create_engine
 from core.pubsub import Publisher
 from core.queue import Queue
 from core.unit_of_work import Work

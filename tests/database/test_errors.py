@@ -1,10 +1,10 @@
-"""Errors of the database that no retry cures, told by their state from those that may pass."""
+"""Errors of the database that no retry cures, distinguished by their state from those that may pass."""
 
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from core.db import is_refused
+from core.database.errors import is_permanent
 from runtime import Runtime
 from tests import factories
 
@@ -25,4 +25,4 @@ async def test_a_refusal_is_told_from_an_outage(runtime: Runtime, statement: str
     with pytest.raises(DBAPIError) as caught:
         async with runtime.work.begin(principal.tenant) as uow:
             await uow.connection.execute(text(statement), {"value": value})
-    assert is_refused(caught.value) is refused
+    assert is_permanent(caught.value) is refused

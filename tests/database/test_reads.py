@@ -3,7 +3,7 @@
 import asyncio
 import importlib
 import pkgutil
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from types import SimpleNamespace
@@ -31,10 +31,12 @@ from sqlalchemy.exc import DBAPIError
 
 import services
 from core.access.actor import Principal
-from core.db import ReadScope, reading, ready_forms
+from core.database.engine import read_side
+from core.database.pool import PoolStatistics, ReadPool
+from core.database.prepared import DIALECT, PreparedSelect, compile_select, prepared_selects
+from core.database.scopes import ReadScope
 from core.ids import new_id
 from core.listing import pages
-from core.reading import DIALECT, ReadPool, ReadStatistics, ready
 from models.contacts import Contact
 from models.deliveries import EmailDelivery
 from runtime import Runtime
@@ -51,7 +53,7 @@ from tests.waiting import PATIENCE_SECONDS
 for module in pkgutil.walk_packages(services.__path__, "services."):
     importlib.import_module(module.name)
 
-EMAILS = ready(select(Contact.email).where(Contact.email != bindparam("but", type_=Contact.email.type)))
+EMAILS = compile_select(select(Contact.email).where(Contact.email != bindparam("but", type_=Contact.email.type)))
 PERSON = "person@example.com"
 TEN = pages.requested(first=10)
 WHOLE_LISTS: list[tuple[pages.WholeList[*tuple[Any, ...]], pages.Order[Any]]] = [
@@ -65,24 +67,24 @@ WHOLE_LISTS: list[tuple[pages.WholeList[*tuple[Any, ...]], pages.Order[Any]]] = 
     (templates.EVERY_TEMPLATE, templates.BY_NAME),
 ]
 CURSORS = {"after_key", "before_key"}
-PID = ready(select(func.pg_backend_pid().label("pid")))
+PID = compile_select(select(func.pg_backend_pid().label("pid")))
 
 
 def pool_of(runtime: Runtime) -> ReadPool:
     """The runtime's own pool."""
-    pool = reading(runtime.engine).pool
+    pool = read_side(runtime.engine).pool
     assert pool is not None
     return pool
 
 
 @asynccontextmanager
-async def pool_of_one(runtime: Runtime, *, patience_seconds: float = PATIENCE_SECONDS) -> AsyncIterator[ReadPool]:
+async def pool_of_one(runtime: Runtime, *, timeout_seconds: float = PATIENCE_SECONDS) -> AsyncIterator[ReadPool]:
     """A pool of one connection, all of which is there again at the end."""
-    pool = ReadPool(pool_of(runtime).connect, size=1, patience_seconds=patience_seconds)
+    pool = ReadPool(pool_of(runtime).connect, size=1, timeout_seconds=timeout_seconds)
     yield pool
-    assert (pool.places + len(pool.free), len(pool.waiting)) == (1, 0)
+    assert (pool.free_slots + len(pool.free), len(pool.waiting)) == (1, 0)
     await pool.aclose()
-    assert (pool.places, len(pool.free)) == (1, 0)
+    assert (pool.free_slots, len(pool.free)) == (1, 0)
 
 
 @pytest.fixture
@@ -91,10 +93,16 @@ async def single(runtime: Runtime) -> AsyncIterator[ReadPool]:
         yield pool
 
 
+async def rows_of(
+    pool: ReadPool, statement: PreparedSelect, given: Mapping[str, Any]
+) -> Sequence[Row[*tuple[Any, ...]]]:
+    """The rows of a read."""
+    return statement.rows(await pool.fetch(statement, given))
+
+
 async def pid(pool: ReadPool) -> int:
     """The server process that answers."""
-    assert PID is not None
-    (row,) = await pool.rows(PID, {})
+    (row,) = await rows_of(pool, PID, {})
     return int(row.pid)
 
 
@@ -147,20 +155,19 @@ def samples(statement: Select[*tuple[Any, ...]], wanted: UUID, principal: Princi
     return found
 
 
-async def test_every_kept_statement_gives_the_rows_of_sqlalchemy(runtime: Runtime) -> None:
+async def test_every_prepared_statement_gives_the_rows_of_sqlalchemy(runtime: Runtime) -> None:
     """Names, values and their types are the same both ways, JSON and times included."""
     principal = await factories.organization(runtime)
     ids = await one_of_each(runtime, principal)
     straight = runtime.reads(principal.tenant)
-    usual = ReadScope(reading(runtime.engine), principal.tenant)
+    usual = ReadScope(read_side(runtime.engine), principal.tenant)
     assert straight.pool is not None
     usual.pool = None
     shown = {whole.paged(order, TEN) for whole, order in WHOLE_LISTS}
-    forms = list(ready_forms.items())  # with what other tests have asked for
-    assert shown <= dict(forms).keys()
-    silent = {statement for statement, _ in forms if not statement.compile(dialect=DIALECT).binds.keys() & CURSORS}
-    for statement, form in forms:
-        assert form is not None
+    prepared = list(prepared_selects)  # with what other tests have asked for
+    assert shown <= set(prepared)
+    silent = {statement for statement in prepared if not statement.compile(dialect=DIALECT).binds.keys() & CURSORS}
+    for statement in prepared:
         for wanted in ids:
             given = samples(statement, wanted, principal)
             ours, theirs = await straight.rows(statement, given), await usual.rows(statement, given)
@@ -176,15 +183,14 @@ async def test_every_kept_statement_gives_the_rows_of_sqlalchemy(runtime: Runtim
 
 @pytest.mark.parametrize(("whole", "order"), WHOLE_LISTS)
 @pytest.mark.parametrize("backward", [False, True])
-def test_a_kept_statement_holds_nobodys_cursor(
+def test_a_prepared_statement_holds_nobodys_cursor(
     whole: pages.WholeList[*tuple[Any, ...]], order: pages.Order[Any], *, backward: bool
 ) -> None:
     """Whoever asks for a page first leaves none of their values in it: a run without its own fails."""
     key = PERSON if order.keys is pages.TEXTS else datetime(2026, 1, 2, tzinfo=UTC)
     (cursor,) = order.cursors([SimpleNamespace(**{order.key.key: key, order.id.key: UUID(int=1)})])
     request = pages.PageRequest(size=7, backward=backward, after=cursor, before=cursor)
-    form = ready_forms[whole.paged(order, request)]
-    assert form is not None
+    form = prepared_selects[whole.paged(order, request)]
     assert form.defaults == {}
     tenant = dict.fromkeys(("tenant_organization", "tenant_user", "tenant_role"), "")
     given = {"wanted": [UUID(int=1)] if whole is EVENTS else UUID(int=1), **tenant, **pages.positions(order, request)}
@@ -209,17 +215,20 @@ async def test_tenants_that_share_a_connection_see_their_own(runtime: Runtime, s
 
 
 async def test_whom_a_read_is_for_cannot_be_changed_on_the_way(runtime: Runtime) -> None:
-    """What seats a tenant is shared by all its reads, and read-only; each way of reading takes it as it is."""
+    """What sets a tenant is shared by all its reads, and read-only; each way of reading takes it as it is."""
     principal = await factories.organization(runtime)
     await factories.contacts(runtime, principal, 2)
     shared = principal.tenant.parameters
     with pytest.raises(TypeError):
         shared["tenant_organization"] = "another"  # type: ignore[index]
     scope = runtime.reads(principal.tenant)
-    unkept = select(Contact.id), select(Contact.id).where(Contact.email != bindparam("but", type_=Contact.email.type))
+    unprepared = (
+        select(Contact.id),
+        select(Contact.id).where(Contact.email != bindparam("but", type_=Contact.email.type)),
+    )
     assert len(await first_page(scope)) == 2
     assert (await scope.rows(HOW_MANY))[0].how_many == 2
-    assert len(await scope.rows(unkept[0])) == len(await scope.rows(unkept[1], {"but": ""})) == 2
+    assert len(await scope.rows(unprepared[0])) == len(await scope.rows(unprepared[1], {"but": ""})) == 2
     assert (shared["tenant_organization"], len(shared)) == (str(principal.organization_id), 3)
 
 
@@ -230,10 +239,9 @@ async def test_without_a_tenant_there_are_no_rows(runtime: Runtime, single: Read
     scope = runtime.reads(principal.tenant)
     scope.pool = single
     assert len(await first_page(scope)) == 2
-    assert EMAILS is not None
-    assert await single.rows(EMAILS, {"but": ""}) == []
+    assert await rows_of(single, EMAILS, {"but": ""}) == []
     with pytest.raises(KeyError):
-        await single.rows(EMAILS, principal.tenant.parameters)
+        await rows_of(single, EMAILS, principal.tenant.parameters)
 
 
 async def test_who_asks_first_is_served_first(single: ReadPool) -> None:
@@ -241,16 +249,16 @@ async def test_who_asks_first_is_served_first(single: ReadPool) -> None:
     order: list[int] = []
 
     async def ask(number: int) -> None:
-        lease = await single.take()
+        connection = await single.acquire()
         order.append(number)
         await asyncio.sleep(0)
-        single.give(lease)
+        single.release(connection)
 
-    lease = await single.take()
+    connection = await single.acquire()
     asked = [asyncio.create_task(ask(number)) for number in range(5)]
     await asyncio.sleep(0)
-    assert single.statistics() == ReadStatistics(busy=1, free=0, waiting=5)
-    single.give(lease)
+    assert single.statistics() == PoolStatistics(busy=1, free=0, waiting=5)
+    single.release(connection)
     late = asyncio.create_task(ask(99))
     await asyncio.gather(*asked, late)
     assert order == [0, 1, 2, 3, 4, 99]
@@ -258,32 +266,32 @@ async def test_who_asks_first_is_served_first(single: ReadPool) -> None:
 
 async def test_a_connection_is_not_lost_with_the_one_who_waited(single: ReadPool) -> None:
     """Whoever is cancelled leaves the connection to the next; also while getting it."""
-    lease = await single.take()
-    leaving = asyncio.create_task(single.take())
-    staying = asyncio.create_task(single.take())
+    connection = await single.acquire()
+    leaving = asyncio.create_task(single.acquire())
+    staying = asyncio.create_task(single.acquire())
     await asyncio.sleep(0)
-    single.give(lease)  # to the first, which does not live to see it
+    single.release(connection)  # to the first, which does not live to see it
     leaving.cancel()
-    assert await staying is lease
-    single.give(lease)
+    assert await staying is connection
+    single.release(connection)
 
 
 async def test_patience_ends_for_each_who_waits(runtime: Runtime) -> None:
     """Whoever waits in vain gives up, also after another was served in time, and costs no connection."""
-    async with pool_of_one(runtime, patience_seconds=0.2) as hasty:
-        lease = await hasty.take()
-        served = asyncio.create_task(hasty.take())
+    async with pool_of_one(runtime, timeout_seconds=0.2) as hasty:
+        connection = await hasty.acquire()
+        served = asyncio.create_task(hasty.acquire())
         await asyncio.sleep(0)
-        hasty.give(lease)
-        assert await served is lease
+        hasty.release(connection)
+        assert await served is connection
         await asyncio.sleep(0.05)  # so that the first one's time is over before the second one's
         async with asyncio.timeout(PATIENCE_SECONDS) as patience:
             with pytest.raises(TimeoutError):
                 await pid(hasty)
         assert not patience.expired()
-        hasty.give(lease)
-        assert await hasty.take() is lease
-        hasty.give(lease)
+        hasty.release(connection)
+        assert await hasty.acquire() is connection
+        hasty.release(connection)
 
 
 async def test_connections_that_died_are_replaced(single: ReadPool, servers: Servers) -> None:
@@ -302,13 +310,12 @@ async def test_a_table_that_changed_is_prepared_anew(fresh_runtime: Runtime) -> 
     assert fresh_runtime.settings.database.migrator_url is not None
     url = fresh_runtime.settings.database.migrator_url.get_secret_value().replace("+asyncpg", "")
     migrator = await asyncpg.connect(url)
-    pool = ReadPool(pool_of(fresh_runtime).connect, size=2, patience_seconds=PATIENCE_SECONDS)
-    statement = ready(select(column("n")).select_from(table("things")))
-    assert statement is not None
+    pool = ReadPool(pool_of(fresh_runtime).connect, size=2, timeout_seconds=PATIENCE_SECONDS)
+    statement = compile_select(select(column("n")).select_from(table("things")))
     await migrator.execute("CREATE TABLE things AS SELECT 7 AS n; GRANT SELECT ON things TO nudge_app")
-    both = await asyncio.gather(pool.rows(statement, {}), pool.rows(statement, {}))
+    both = await asyncio.gather(rows_of(pool, statement, {}), rows_of(pool, statement, {}))
     await migrator.execute("ALTER TABLE things ALTER COLUMN n TYPE text USING n::text")
-    after = [await pool.rows(statement, {}) for _ in range(2)]
+    after = [await rows_of(pool, statement, {}) for _ in range(2)]
     await migrator.close()
     await pool.aclose()
     assert [[tuple(row) for row in rows] for rows in both] == [[(7,)], [(7,)]]
@@ -318,14 +325,12 @@ async def test_a_table_that_changed_is_prepared_anew(fresh_runtime: Runtime) -> 
 async def test_a_refused_statement_costs_no_connection_and_tells_nothing(single: ReadPool) -> None:
     """The error is SQLAlchemy's, without the parameters."""
     before = await pid(single)
-    wrong = ready(select((literal_column("1") / bindparam("zero", type_=Integer)).label("n")))
-    unfit = ready(select(bindparam("number", type_=Integer).label("n")))
-    assert wrong is not None
-    assert unfit is not None
+    wrong = compile_select(select((literal_column("1") / bindparam("zero", type_=Integer)).label("n")))
+    unfit = compile_select(select(bindparam("number", type_=Integer).label("n")))
     with pytest.raises(DBAPIError, match="division by zero"):
-        await single.rows(wrong, {"zero": 0})
+        await rows_of(single, wrong, {"zero": 0})
     with pytest.raises(DBAPIError) as caught:
-        await single.rows(unfit, {"number": "a secret" * 40})
+        await rows_of(single, unfit, {"number": "a secret" * 40})
     assert caught.value.params is None
     assert await pid(single) == before
 
@@ -334,10 +339,11 @@ async def test_a_refused_statement_costs_no_connection_and_tells_nothing(single:
 async def test_a_time_that_python_has_no_value_for_fails_its_read(single: ReadPool, moment: str) -> None:
     """It is not shown as another time, and costs no connection."""
     before = await pid(single)
-    statement = ready(select(literal_column(f"'{moment}'::timestamptz", DateTime(timezone=True)).label("moment")))
-    assert statement is not None
+    statement = compile_select(
+        select(literal_column(f"'{moment}'::timestamptz", DateTime(timezone=True)).label("moment"))
+    )
     with pytest.raises(ValueError, match="isoformat"):
-        await single.rows(statement, {})
+        await rows_of(single, statement, {})
     assert await pid(single) == before
 
 
@@ -350,16 +356,16 @@ async def test_times_are_read_whatever_the_database_is_set_to(fresh_runtime: Run
     await migrator.execute(f"ALTER DATABASE {name} SET datestyle = 'German'")
     await migrator.execute(f"ALTER DATABASE {name} SET timezone = 'Asia/Kathmandu'")
     await migrator.close()
-    pool = ReadPool(pool_of(fresh_runtime).connect, size=1, patience_seconds=10)
-    statement = ready(
+    pool = ReadPool(pool_of(fresh_runtime).connect, size=1, timeout_seconds=10)
+    statement = compile_select(
         select(literal_column("'2026-01-02 03:04:05Z'::timestamptz", DateTime(timezone=True)).label("at"))
     )
-    assert statement is not None
-    ((moment,),) = await pool.rows(statement, {})
+    ((moment,),) = await rows_of(pool, statement, {})
     await pool.aclose()
     assert (moment, moment.tzinfo) == (datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), UTC)
 
 
-def test_a_list_of_any_length_is_no_kept_statement() -> None:
-    """Its text depends on the list: SQLAlchemy runs it."""
-    assert ready(select(Contact.id).where(Contact.id.in_(bindparam("ids", expanding=True)))) is None
+def test_a_list_of_any_length_cannot_be_prepared() -> None:
+    """Its text depends on the list; whoever prepares it is told at import."""
+    with pytest.raises(ValueError, match="depends on its parameters"):
+        compile_select(select(Contact.id).where(Contact.id.in_(bindparam("ids", expanding=True))))

@@ -11,23 +11,22 @@ import pytest
 from sqlalchemy import func, literal_column, select
 from structlog.testing import capture_logs
 
-import core.reading
-from core.db import create_engine, dispose, reading
-from core.reading import ReadPool, Ready, ready
+import core.database.pool
+from core.database.engine import create_engine, dispose, read_side
+from core.database.pool import ReadPool
+from core.database.prepared import compile_select
 from tests.conftest import Servers
 
 SIZE = 2
 LIMIT_SECONDS = 60.0
-FOUND = ready(select(func.pg_sleep(literal_column("600")).label("nothing")))
-assert FOUND is not None
-SLEEPING: Ready = FOUND
-PID = ready(select(func.pg_backend_pid().label("pid")))
+SLEEPING = compile_select(select(func.pg_sleep(literal_column("600")).label("nothing")))
+PID = compile_select(select(func.pg_backend_pid().label("pid")))
 
 
 @pytest.fixture(autouse=True)
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """However busy the machine, the server has the time to end a statement."""
-    monkeypatch.setattr(core.reading, "ENDING_SECONDS", LIMIT_SECONDS)
+    monkeypatch.setattr(core.database.pool, "CLOSE_SECONDS", LIMIT_SECONDS)
 
 
 class Backends:
@@ -63,7 +62,7 @@ async def watched(servers: Servers, *, statement_seconds: float) -> AsyncIterato
     backends = Backends(admin)
     url = servers.database_url(servers.postgres.app_url, "postgres")
     engine = create_engine(url, pool_size=SIZE, statement_timeout_seconds=statement_seconds)
-    whole = reading(engine).pool
+    whole = read_side(engine).pool
     assert whole is not None
     usual = whole.connect
 
@@ -73,7 +72,7 @@ async def watched(servers: Servers, *, statement_seconds: float) -> AsyncIterato
         backends.most = max(backends.most, await backends.count())
         return connection
 
-    pool = ReadPool(connect, size=SIZE, patience_seconds=LIMIT_SECONDS)
+    pool = ReadPool(connect, size=SIZE, timeout_seconds=LIMIT_SECONDS)
     try:
         yield pool, backends
     finally:
@@ -85,14 +84,13 @@ async def watched(servers: Servers, *, statement_seconds: float) -> AsyncIterato
 
 async def two_more(pool: ReadPool) -> list[int]:
     """The processes that answer two reads at the same time."""
-    assert PID is not None
-    found = await asyncio.gather(pool.rows(PID, {}), pool.rows(PID, {}))
-    return [row.pid for (row,) in found]
+    found = await asyncio.gather(pool.fetch(PID, {}), pool.fetch(PID, {}))
+    return [row["pid"] for (row,) in found]
 
 
 async def cancelled(pool: ReadPool, backends: Backends, how_many: int) -> None:
     """Begin reads that sleep, and cancel them when their statements run."""
-    reads = [asyncio.create_task(pool.rows(SLEEPING, {})) for _ in range(how_many)]
+    reads = [asyncio.create_task(pool.fetch(SLEEPING, {})) for _ in range(how_many)]
     await backends.until_asleep(how_many)
     for read in reads:
         read.cancel()
@@ -113,7 +111,7 @@ async def test_a_statement_ends_with_its_cancelled_read(servers: Servers) -> Non
 async def test_a_statement_ends_when_it_takes_too_long(servers: Servers) -> None:
     """A read that times out leaves nothing running behind, and keeps its place until then."""
     async with watched(servers, statement_seconds=6.0) as (pool, backends):
-        reads = [asyncio.create_task(pool.rows(SLEEPING, {})) for _ in range(SIZE)]
+        reads = [asyncio.create_task(pool.fetch(SLEEPING, {})) for _ in range(SIZE)]
         await backends.until_asleep(SIZE)
         ended = await asyncio.gather(*reads, return_exceptions=True)
         assert [type(error) for error in ended] == [TimeoutError] * SIZE
@@ -128,7 +126,7 @@ async def test_a_pool_that_closes_waits_for_statements_to_end(servers: Servers) 
         await cancelled(pool, backends, SIZE)
         await pool.aclose()
         assert await backends.count() == 0
-        assert (pool.places, pool.ending) == (SIZE, set())
+        assert (pool.free_slots, pool.closing) == (SIZE, set())
 
 
 async def test_a_pool_closes_though_the_server_does_not_answer(servers: Servers) -> None:
@@ -143,14 +141,14 @@ async def test_a_pool_closes_though_the_server_does_not_answer(servers: Servers)
             os.kill(still, signal.SIGCONT)
         assert [entry["error"].partition(" ")[0] for entry in told] == ["TimeoutError"]
         await backends.until(f"pid = {other}", 0)
-        assert (pool.places, pool.free) == (SIZE, [])
+        assert (pool.free_slots, pool.free) == (SIZE, [])
 
 
 async def test_a_place_comes_back_though_the_statement_cannot_be_ended(
     servers: Servers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """When there is no time to wait for the server, the connection is dropped as it is."""
-    monkeypatch.setattr(core.reading, "ENDING_SECONDS", 0.0)
+    monkeypatch.setattr(core.database.pool, "CLOSE_SECONDS", 0.0)
     async with watched(servers, statement_seconds=LIMIT_SECONDS) as (pool, backends):
         await cancelled(pool, backends, SIZE)
         assert not set(await two_more(pool)) & set(backends.pids[:SIZE])

@@ -1,0 +1,1 @@
+"""PostgreSQL. Every statement runs under a tenant; what no tenant owns goes through definer functions."""

@@ -1,0 +1,173 @@
+"""Statements that are built once and run often: compiled for asyncpg at import, with the tenant's settings.
+
+SQLAlchemy stays the language of the statements, the types and the rows; what it spends on each execution (a look-up
+in its caches, a greenlet, a cursor, a description of the result) is spent once for each statement.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable, Container, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from operator import itemgetter
+from typing import Any, TypeVarTuple
+
+import asyncpg
+from sqlalchemy import ColumnElement, Row, Select, cast, null
+from sqlalchemy.dialects.postgresql.asyncpg import dialect as asyncpg_dialect
+from sqlalchemy.engine import result_tuple
+
+from core.database.tenant import with_tenant
+
+Ts = TypeVarTuple("Ts")
+DIALECT = asyncpg_dialect()  # type: ignore[no-untyped-call]
+MAX_PROJECTIONS = 200
+
+Processor = Callable[[Any], Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreparedSelect:
+    """A statement as asyncpg takes it, and how its parameters are encoded and its rows decoded."""
+
+    sql: str
+    pick: Callable[[Mapping[str, Any]], tuple[Any, ...]]
+    processors: tuple[tuple[int, Processor], ...]
+    defaults: Mapping[str, Any]
+    columns: tuple[Processor | None, ...] | None
+    row: Callable[[Iterable[Any]], Row[*tuple[Any, ...]]]
+
+    def arguments(self, given: Mapping[str, Any]) -> Sequence[Any]:
+        """The values in the statement's order; raises `KeyError` for one that has none."""
+        picked = self.pick({**self.defaults, **given} if self.defaults else given)
+        if not self.processors:
+            return picked
+        values = list(picked)
+        for index, process in self.processors:
+            values[index] = process(values[index])
+        return values
+
+    def values(self, records: Sequence[asyncpg.Record]) -> Sequence[Iterable[Any]]:
+        """The values of rows, as SQLAlchemy's types have them."""
+        columns = self.columns
+        if columns is None:
+            return records
+        return [
+            [each if process is None else process(each) for process, each in zip(columns, record, strict=True)]
+            for record in records
+        ]
+
+    def rows(self, records: Sequence[asyncpg.Record]) -> list[Row[*tuple[Any, ...]]]:
+        """Rows as SQLAlchemy gives them."""
+        return [self.row(values) for values in self.values(records)]
+
+
+prepared_selects: dict[Select[*tuple[Any, ...]], PreparedSelect] = {}
+
+
+def prepare(statement: Select[*Ts]) -> Select[*Ts]:
+    """The statement itself, which every read runs in its prepared form from now on.
+
+    For statements that are built once and run often, with parameters: SQLAlchemy caches by the statement object, and
+    a new one each time costs as much again as running it. Raises as `compile_select`.
+    """
+    prepared_selects[statement] = compile_select(with_tenant(statement))
+    return statement
+
+
+def compile_select(statement: Select[*tuple[Any, ...]]) -> PreparedSelect:
+    """The statement compiled for asyncpg; raises `ValueError` where its text depends on its parameters.
+
+    `IN` with a list is such a one; `= ANY` of an array is none.
+    """
+    compiled = statement.compile(dialect=DIALECT)
+    if compiled.literal_execute_params or compiled.post_compile_params:
+        raise ValueError(f"the text of this statement depends on its parameters: {compiled}")
+    binds = compiled.binds
+    order = compiled.positiontup or ()
+    selected = statement.selected_columns
+    columns = tuple(column.type.dialect_impl(DIALECT).result_processor(DIALECT, None) for column in selected)
+    processors = [binds[name].type.dialect_impl(DIALECT).bind_processor(DIALECT) for name in order]
+    return PreparedSelect(
+        sql=str(compiled),
+        pick=_picker(order),
+        processors=tuple((index, process) for index, process in enumerate(processors) if process is not None),
+        defaults={name: bind.effective_value for name, bind in binds.items() if not bind.required},
+        columns=columns if any(columns) else None,
+        row=result_tuple(selected.keys()),
+    )
+
+
+def _picker(names: Sequence[str]) -> Callable[[Mapping[str, Any]], tuple[Any, ...]]:
+    """A function that gives the values of these names as a tuple."""
+    if len(names) > 1:
+        return itemgetter(*names)
+    return lambda values: tuple(values[name] for name in names)
+
+
+class ProjectionCache:
+    """Prepared statements that differ in the columns they read, as clients select them.
+
+    There are as many as clients think of, and each takes milliseconds to build, so a set of columns is prepared when
+    it is asked for the second time; until then its columns are read among all others, by a statement that stays. Of
+    the narrow ones the 200 that were used last stay.
+    """
+
+    def __init__(self) -> None:
+        self.whole: dict[Hashable, Select[*tuple[Any, ...]]] = {}
+        self.narrow: OrderedDict[Hashable, Select[*tuple[Any, ...]]] = OrderedDict()
+        self.seen_once: OrderedDict[Hashable, None] = OrderedDict()
+
+    def get(
+        self,
+        form: Hashable,
+        build: Callable[..., Select[*tuple[Any, ...]]],
+        *columns: frozenset[str] | None,
+    ) -> Select[*tuple[Any, ...]]:
+        """The statement that `build` makes of the columns, or of None for each set of them: with all there are.
+
+        The two have rows of the same length. Whatever else tells statements apart stands in `form`, of which there
+        are as many as the code has.
+        """
+        shape = (form, columns)
+        found = self.narrow.get(shape)
+        if found is not None:
+            self.narrow.move_to_end(shape)
+            return found
+        if any(each is not None for each in columns) and self._is_repeated(shape):
+            return self._store(shape, build(*columns))
+        found = self.whole.get(form)
+        if found is None:
+            found = self.whole[form] = prepare(build(*(None for _ in columns)))
+        return found
+
+    def _is_repeated(self, shape: Hashable) -> bool:
+        """Whether the shape was asked for before, among the last 200 that have been once."""
+        if shape in self.seen_once:
+            del self.seen_once[shape]
+            return True
+        self.seen_once[shape] = None
+        if len(self.seen_once) > MAX_PROJECTIONS:
+            self.seen_once.popitem(last=False)
+        return False
+
+    def _store(self, shape: Hashable, statement: Select[*tuple[Any, ...]]) -> Select[*tuple[Any, ...]]:
+        """Prepare the statement, in the place of the least recently used one."""
+        self.narrow[shape] = prepare(statement)
+        if len(self.narrow) > MAX_PROJECTIONS:
+            _, oldest = self.narrow.popitem(last=False)
+            prepared_selects.pop(oldest, None)
+        return statement
+
+
+def project(
+    columns: Iterable[ColumnElement[Any]], wanted: Container[str] | None, unread: str = "unread"
+) -> list[ColumnElement[Any]]:
+    """The columns, with NULL of its type in the place of each that is not among the wanted ones; None wants all.
+
+    The names of NULLs begin with `unread`: a statement must not use one twice.
+    """
+    return [
+        column
+        if wanted is None or column.key in wanted
+        else cast(null(), column.type).label(f"{unread}_{column.key}")
+        for column in columns
+    ]

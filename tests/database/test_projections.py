@@ -1,0 +1,127 @@
+"""Statements of the columns that clients select: built for those who come again, and never more than fit."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from sqlalchemy import Select, bindparam, select
+
+from core.database.engine import read_side
+from core.database.pool import MAX_PREPARED, ReadPool
+from core.database.prepared import MAX_PROJECTIONS, ProjectionCache, prepared_selects, project
+from core.listing import pages
+from models.contacts import Contact
+from runtime import Runtime
+from services import contacts
+from services.contacts.reading import CREATED_AT
+from tests import factories
+from tests.statements import statements
+
+COLUMNS = [getattr(Contact, name) for name in ("id", "email", "first_name")]
+NARROW = frozenset({"email"})
+
+
+@pytest.fixture
+def cache() -> Iterator[ProjectionCache]:
+    """A cache that nobody has used yet, and that leaves nothing behind."""
+    found = ProjectionCache()
+    yield found
+    for statement in (*found.whole.values(), *found.narrow.values()):
+        del prepared_selects[statement]
+
+
+def build(columns: frozenset[str] | None) -> Select[*tuple[Any, ...]]:
+    """A select of contacts; names that no column has make it a new shape all the same."""
+    return select(*project(COLUMNS, columns)).where(Contact.email == bindparam("wanted", type_=Contact.email.type))
+
+
+def shape(number: int) -> frozenset[str]:
+    """One of as many sets of columns as a client thinks of."""
+    return frozenset({"email", str(number)})
+
+
+def prepared_narrow(cache: ProjectionCache, columns: frozenset[str]) -> Select[*tuple[Any, ...]]:
+    """The statement of these columns alone, which is built when they are asked for again."""
+    cache.get("list", build, columns)
+    return cache.get("list", build, columns)
+
+
+def test_columns_are_read_among_all_others_the_first_time(cache: ProjectionCache) -> None:
+    """A set that nobody asked for before has nothing built for it; the second time it has, once and for all."""
+    whole = cache.get("list", build, None)
+    before = len(prepared_selects)
+    assert cache.get("list", build, NARROW) is whole
+    assert len(prepared_selects) == before
+    narrow = cache.get("list", build, NARROW)
+    assert narrow is not whole
+    assert narrow in prepared_selects
+    assert cache.get("list", build, NARROW) is cache.get("list", build, NARROW) is narrow
+    assert cache.get("list", build, None) is whole
+    assert len(prepared_selects) == before + 1
+
+
+def test_each_form_has_its_own(cache: ProjectionCache) -> None:
+    """What was asked of one form is new to another."""
+    first = [cache.get("one", build, NARROW) for _ in range(2)]
+    other = [cache.get("other", build, NARROW) for _ in range(2)]
+    assert len({*first, *other}) == 4
+
+
+def test_who_asks_for_all_sorts_of_columns_once_drives_nobody_out(cache: ProjectionCache) -> None:
+    """However many sets come by, nothing is built, what is kept stays, and what is noted of them is bounded."""
+    narrow = prepared_narrow(cache, NARROW)
+    before = len(prepared_selects)
+    for _ in range(2):
+        for number in range(MAX_PROJECTIONS + 50):
+            cache.get("list", build, shape(number))
+    assert cache.get("list", build, NARROW) is narrow
+    assert len(prepared_selects) == before
+    assert len(cache.seen_once) == MAX_PROJECTIONS
+
+
+def test_the_shapes_asked_for_last_stay(cache: ProjectionCache) -> None:
+    """Of more than 200 that are asked for again, those that were not asked for the longest go, and leave nothing."""
+    whole = cache.get("list", build, None)
+    before = len(prepared_selects)
+    first, second, *_ = [
+        [cache.get("list", build, shape(number)) for _ in range(2)][1] for number in range(MAX_PROJECTIONS)
+    ]
+    assert len(prepared_selects) == before + MAX_PROJECTIONS
+    assert cache.get("list", build, shape(0)) is first
+    prepared_narrow(cache, NARROW)
+    assert len(prepared_selects) == before + MAX_PROJECTIONS
+    assert first in prepared_selects
+    assert second not in prepared_selects
+    assert cache.get("list", build, shape(1)) is whole
+
+
+async def test_a_page_has_what_was_selected_by_either_statement(runtime: Runtime) -> None:
+    """Read among all columns, and alone: the same values, in rows of the same class."""
+    principal = await factories.organization(runtime)
+    await factories.contacts(runtime, principal, 3)
+    request, columns = pages.requested(first=2), frozenset({"email", "time_zone", "of this test alone"})
+    found, texts = [], []
+    for _ in range(3):
+        with statements(runtime) as seen:
+            page = await contacts.page(runtime.reads(principal.tenant), request, CREATED_AT, columns=columns)
+        found.append([(type(row), row.id, row.email, row.time_zone) for row in page.rows])
+        texts += [text for text, _ in seen]
+    assert found == found[:1] * 3
+    assert ["contacts.custom_fields" in text for text in texts] == [True, False, False]
+
+
+async def test_a_connection_keeps_the_statements_that_ran_last(runtime: Runtime) -> None:
+    """Of more than 400 that are prepared on it, those that did not run the longest go, in the server as well."""
+    usual = read_side(runtime.engine).pool
+    assert usual is not None
+    pool = ReadPool(usual.connect, size=1, timeout_seconds=60)
+    for number in range(MAX_PREPARED + 10):
+        await pool.fetch_sql(f"SELECT {number}", ())
+        await pool.fetch_sql("SELECT 0", ())
+    [pooled] = pool.free
+    assert len(pooled.statements) == MAX_PREPARED
+    assert {"SELECT 0", f"SELECT {MAX_PREPARED + 9}"} <= pooled.statements.keys()
+    assert not {"SELECT 1", "SELECT 10"} & pooled.statements.keys()
+    [row] = await pooled.connection.fetch("SELECT count(*) FROM pg_prepared_statements WHERE name LIKE 'nudge%'")
+    assert row["count"] == MAX_PREPARED
+    await pool.aclose()
