@@ -1,6 +1,6 @@
 """What a process needs in order to serve: built once from the settings, handed to every door."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -18,7 +18,7 @@ from core.security import AccessTokens, Signer
 from core.settings import Settings, require
 from core.supervision import Supervisors
 from core.unit_of_work import Work
-from integrations import LanguageModel, Mailer, build_language_model, build_mailer
+from integrations import LanguageModel, Mailer, MailWebhooks, build_language_model, build_mailer, build_webhooks
 from integrations.jwks import JwksVerifier
 from services.accounts import Admission, EmbeddedTokens, Identity, IssuerTokens, Standings, TokenCheck, admission
 from services.limits import MailLimits, mail_limits
@@ -47,6 +47,7 @@ class Runtime:
     mail_limits: MailLimits
     unsubscribe_signer: Signer
     mailer: Mailer
+    webhooks: Mapping[str, MailWebhooks]
     language_model: LanguageModel
     supervisors: Supervisors
     read_side: ReadSide = field(init=False, repr=False, compare=False)
@@ -115,10 +116,11 @@ async def running(settings: Settings) -> AsyncIterator[Runtime]:
             tokens=tokens,
             identity=Identity(await token_check(settings, tokens, system, opened), Standings(engine, cache)),
             admission=admitted,
-            sender_policy=sender_policy(settings),
+            sender_policy=sender_policy(mailer, production=settings.production),
             mail_limits=mail_limits(settings, cache),
             unsubscribe_signer=Signer(secret(settings.security.secret_key), "unsubscribe"),
             mailer=mailer,
+            webhooks=build_webhooks(settings),
             language_model=language_model,
             supervisors=supervisors,
         )

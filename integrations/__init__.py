@@ -1,12 +1,16 @@
 """Adapters of the outside world: a protocol each, the real one, and a recording one for tests."""
 
+from collections.abc import Mapping
+
 from core.settings import Settings
 from integrations.language import LanguageModel
 from integrations.mail import Mailer
+from integrations.mail_events import MailWebhooks
 from integrations.openrouter import OpenRouter
 from integrations.postmark import PostmarkMailer
+from integrations.postmark_webhooks import PostmarkWebhooks
 
-__all__ = ["LanguageModel", "Mailer", "build_language_model", "build_mailer"]
+__all__ = ["LanguageModel", "MailWebhooks", "Mailer", "build_language_model", "build_mailer", "build_webhooks"]
 
 
 def build_mailer(settings: Settings) -> Mailer:
@@ -19,7 +23,24 @@ def build_mailer(settings: Settings) -> Mailer:
         server_token=postmark.server_token.get_secret_value(),
         message_stream=postmark.message_stream,
         transactional_stream=postmark.transactional_stream,
+        sender=postmark.sender,
+        timeout_seconds=postmark.timeout_seconds,
+        messages_per_second=postmark.messages_per_second,
     )
+
+
+def build_webhooks(settings: Settings) -> Mapping[str, MailWebhooks]:
+    """The webhooks of every mail provider that we can read, by the provider's name in the inbox."""
+    postmark = settings.postmark
+    password = postmark.webhook_password
+    known = [
+        PostmarkWebhooks(
+            username=postmark.webhook_username,
+            password=password.get_secret_value() if password else None,
+            stream=postmark.message_stream,
+        )
+    ]
+    return {each.provider: each for each in known}
 
 
 def build_language_model(settings: Settings) -> LanguageModel:

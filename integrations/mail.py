@@ -78,10 +78,14 @@ class NotSent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchRefused:
-    """Certainly nothing was sent: something in the batch spoils it whole."""
+    """Certainly nothing was sent: something in the batch spoils it whole.
+
+    `verdict` is what the provider says of the message when the batch is this message alone: REFUSED or INACTIVE.
+    """
 
     code: int
     reason: str
+    verdict: Verdict = Verdict.REFUSED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,12 +111,41 @@ class SearchFailed(ConnectionError):
     """The provider's search gave no answer, so nothing is known."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderLimits:
+    """What a provider takes: messages and bytes of one request, bytes of a From header, messages in a second.
+
+    `messages_per_second` is the account's rate over all processes; 0 means unlimited.
+    """
+
+    max_messages: int
+    max_bytes: int
+    max_from_bytes: int
+    messages_per_second: int = 0
+
+
 class Mailer(Protocol):
-    """A mail provider."""
+    """A mail provider, by one account of it."""
+
+    @property
+    def name(self) -> str:
+        """The provider's name as people read it in messages."""
 
     @property
     def account(self) -> str:
         """The name of the account that a rate limit applies to; no secret."""
+
+    @property
+    def limits(self) -> ProviderLimits:
+        """What the provider takes."""
+
+    @property
+    def timeout_seconds(self) -> float:
+        """The longest that one request to it may take, as it is configured."""
+
+    @property
+    def sender(self) -> str:
+        """The From of the installation's own mail, an address that the account may send from; may be empty."""
 
     async def send(self, envelope: Envelope, messages: Sequence[Message], *, not_after: float) -> Outcome:
         """Hand a batch over, in one attempt that ends by `not_after` (this process's monotonic seconds).

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import replace
 from time import monotonic
 from typing import Any, Final, NamedTuple
 
@@ -17,12 +18,15 @@ from integrations.mail import (
     Message,
     NotSent,
     Outcome,
+    ProviderLimits,
     Receipt,
     SearchFailed,
     Stream,
     Verdict,
 )
 
+# https://postmarkapp.com/developer/api/email-api and /user-guide/send-email-with-api/batch-emails
+LIMITS: Final = ProviderLimits(max_messages=500, max_bytes=50_000_000, max_from_bytes=255)
 # https://postmarkapp.com/developer/api/overview#error-codes
 INACTIVE: Final = 406
 RATE_LIMITED: Final = 429
@@ -59,6 +63,8 @@ class SearchPage(NamedTuple):
 class PostmarkMailer:
     """Postmark's API for one server token."""
 
+    name = "Postmark"
+
     def __init__(
         self,
         *,
@@ -66,11 +72,17 @@ class PostmarkMailer:
         server_token: str,
         message_stream: str,
         transactional_stream: str = "outbound",
+        sender: str = "",
+        timeout_seconds: float = 15.0,
+        messages_per_second: int = 0,
         connections: int = 32,
     ) -> None:
         self.batch_url = f"{base_url.rstrip('/')}/email/batch"
         self.search_url = f"{base_url.rstrip('/')}/messages/outbound"
         self.streams = {Stream.BROADCAST: message_stream, Stream.TRANSACTIONAL: transactional_stream}
+        self.sender = sender
+        self.timeout_seconds = timeout_seconds
+        self.limits = replace(LIMITS, messages_per_second=messages_per_second)
         self.connections = connections
         self.headers = {
             "X-Postmark-Server-Token": server_token,
@@ -235,7 +247,8 @@ def classify(status: int, body: bytes, retry_after: str | None, count: int) -> O
     if RATE_LIMITED in (status, code):
         return NotSent(reason=reason, retry_after_seconds=seconds(retry_after))
     if status in (413, 422) and code not in ACCOUNT_CODES:
-        return BatchRefused(code=code, reason=text or reason)
+        verdict = Verdict.INACTIVE if code == INACTIVE else Verdict.REFUSED
+        return BatchRefused(code=code, reason=text or reason, verdict=verdict)
     if status == 401 or code in ACCOUNT_CODES:  # noqa: PLR2004 - Unauthorized
         return AccountRefused(code=code or status, reason=ADVICE.get(code or 10, reason))
     return AccountRefused(code=code or status, reason=f"{reason}. Check NUDGE_POSTMARK__BASE_URL, then resume.")

@@ -12,7 +12,6 @@ from uuid import UUID
 
 from integrations.mail_events import MailEvent, Signal
 
-PROVIDER: Final = "postmark"
 # https://postmarkapp.com/developer/api/bounce-api#bounce-types
 TYPE_CODES: Final = {
     "1": "HardBounce",

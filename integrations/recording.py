@@ -1,17 +1,29 @@
 """A mailer that sends nothing: it remembers, and answers as it is told. For tests and dry runs."""
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Final
 
-from integrations.mail import Answered, Envelope, Message, Outcome, Receipt, Stream, Verdict
+from integrations.mail import Answered, Envelope, Message, Outcome, ProviderLimits, Receipt, Stream, Verdict
+
+UNLIMITED: Final = ProviderLimits(max_messages=1_000, max_bytes=1 << 30, max_from_bytes=1_000)
 
 
 class RecordingMailer:
     """Accepts every message unless `answer` decides otherwise; `sent` holds what it accepted, in order."""
 
+    name = "The recording mailer"
     account = "recording"
+    timeout_seconds = 15.0
+    sender = "news@nudge.example"
 
-    def __init__(self, answer: Callable[[Envelope, Sequence[Message]], Outcome | None] | None = None) -> None:
+    def __init__(
+        self,
+        answer: Callable[[Envelope, Sequence[Message]], Outcome | None] | None = None,
+        *,
+        limits: ProviderLimits = UNLIMITED,
+    ) -> None:
         self.answer = answer
+        self.limits = limits
         self.sent: list[tuple[Envelope, Message, str]] = []
 
     async def send(self, envelope: Envelope, messages: Sequence[Message], *, not_after: float) -> Outcome:  # noqa: ARG002

@@ -62,7 +62,10 @@ def start_reconciling(shop: Workshop, tenant: Tenant, campaign_id: UUID) -> None
 
 def start_applying(shop: Workshop) -> None:
     """Apply waiting events in the background."""
-    shop.errands.start("apply events", lambda: apply_everything(shop.runtime.work, shop.runtime.system))
+    shop.errands.start(
+        "apply events",
+        lambda: apply_everything(shop.runtime.work, shop.runtime.system, shop.runtime.webhooks),
+    )
 
 
 FUNCTIONS = (prepare_campaign, send_batches, tend_campaign, reconcile_campaign, apply_events)

@@ -89,7 +89,7 @@ class SenderMutations:
         production, more than 20 of the organization in a day; RATE_LIMITED for an address that got too many.
         """
         runtime = info.context.runtime
-        address, name = senders.check_sender(input.email, input.name)
+        address, name = senders.check_sender(runtime.sender_policy, input.email, input.name)
         if await senders.needs_confirmation(info.context.reads, runtime.sender_policy, address):
             await runtime.mail_limits.confirmations.count(address.norm)
         async with info.context.work() as uow:

@@ -1,15 +1,12 @@
 """Vendors' webhooks: checked, stored, answered; applied later by a job."""
 
-from base64 import b64decode
-from binascii import Error as Base64Error
 from collections.abc import Mapping
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from core.security import same
-from core.settings import PostmarkSettings
+from integrations.mail_events import MailWebhooks, WebhookUnreadable
 from routes.bodies import BodyTooLarge, NotJson, parsed, read_body
 from routes.outages import AWAY, RETRY_AFTER, unless_away
 from runtime import Runtime
@@ -20,45 +17,40 @@ LIMIT = 1_048_576
 
 
 def routes(runtime: Runtime) -> list[BaseRoute]:
-    """`POST /webhooks/postmark`."""
+    """`POST /webhooks/<provider>` for every mail provider that there is an adapter for."""
+    return [route(runtime, webhooks) for webhooks in runtime.webhooks.values()]
 
-    async def postmark(request: Request) -> Response:
-        if not is_postmark(request, runtime.settings.postmark):
-            # Never 403: Postmark would stop for good.
-            return refuse(401, "Wrong user name or password.", {"www-authenticate": 'Basic realm="webhooks"'})
+
+def route(runtime: Runtime, webhooks: MailWebhooks) -> BaseRoute:
+    """The route of a mail provider's webhooks."""
+
+    async def deliver(request: Request) -> Response:
+        if not webhooks.admits(request.headers):
+            return unauthorized(webhooks)
         try:
-            event = parsed(await read_body(request, LIMIT))
+            body = await read_body(request, LIMIT)
+            if not webhooks.signs(request.headers, body):
+                return unauthorized(webhooks)
+            await receive(runtime.work, webhooks, webhooks.events_in(parsed(body)))
         except BodyTooLarge:
             return refuse(413, f"The body is larger than {LIMIT} bytes.")
         except NotJson:
             return refuse(400, "The body is not JSON.")
-        if not isinstance(event, dict):
-            return refuse(400, "The body must be one JSON object, one event.")
-        try:
-            await receive(runtime.work, event, stream=runtime.settings.postmark.message_stream)
-        except TooDeep as error:
+        except (WebhookUnreadable, TooDeep) as error:
             return refuse(400, str(error))
         return JSONResponse({"received": True})
 
-    return [Route("/webhooks/postmark", unless_away(postmark, away), methods=["POST"])]
+    return Route(f"/webhooks/{webhooks.provider}", unless_away(deliver, away), methods=["POST"])
+
+
+def unauthorized(webhooks: MailWebhooks) -> Response:
+    """The refusal of a request that does not prove where it comes from; never 403, at which some stop for good."""
+    return refuse(401, webhooks.refusal, webhooks.challenge)
 
 
 def away() -> Response:
     """The answer while the database is away: the vendor sends the event again."""
     return refuse(AWAY, "The event cannot be stored at the moment. Please send it again.", RETRY_AFTER)
-
-
-def is_postmark(request: Request, settings: PostmarkSettings) -> bool:
-    """Whether the request carries the webhook's HTTP Basic credentials, compared in constant time."""
-    scheme, _, encoded = request.headers.get("authorization", "").partition(" ")
-    try:
-        username, _, password = b64decode(encoded, validate=True).decode().partition(":")
-    except (Base64Error, ValueError):
-        return False
-    if scheme.lower() != "basic" or settings.webhook_password is None:
-        return False
-    known = same(username, settings.webhook_username)
-    return same(password, settings.webhook_password.get_secret_value()) and known
 
 
 def refuse(status: int, message: str, headers: Mapping[str, str] | None = None) -> Response:

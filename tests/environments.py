@@ -35,6 +35,6 @@ def under(runtime: Runtime, cache: Redis, environment: Environment, **auth: obje
         runtime,
         settings=settings,
         admission=admission(settings, cache),
-        sender_policy=sender_policy(settings),
+        sender_policy=sender_policy(runtime.mailer, production=settings.production),
         mail_limits=mail_limits(settings, cache),
     )

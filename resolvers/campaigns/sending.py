@@ -94,19 +94,17 @@ class SendingMutations:
         In production the sender must be confirmed, the addresses those of members or confirmed senders, and an
         organization sends at most 200 a day (RATE_LIMITED).
         """
-        context, settings = info.context, info.context.runtime.settings
+        context = info.context
         proof = await campaigns.prepare_test(
             context.reads,
             uuid_of("Campaign", input.campaign_id),
             input.to,
             contact=await contact_for(context, input.contact_id),
             policy=context.runtime.sender_policy,
-            public_url=settings.public_url,
+            public_url=context.runtime.settings.public_url,
         )
         await context.runtime.mail_limits.test_mails.count(str(context.caller.organization_id), len(proof.to))
-        receipts = await campaigns.send_test(
-            context.runtime.mailer, proof, timeout_seconds=settings.postmark.timeout_seconds
-        )
+        receipts = await campaigns.send_test(context.runtime.mailer, proof)
         async with context.work() as uow:
             row = await campaigns.note_test(uow, proof, receipts)
         accepted = campaigns.accepted_of(proof, receipts)

@@ -60,7 +60,7 @@ class Delivery(Node):
         )
     )
     provider_code: int | None = strawberry.field(
-        description="The provider's error code, where it refused the message (Postmark: 300, 406 and so on)."
+        description="The provider's own error code, where it refused the message."
     )
     provider_message_id: str | None = strawberry.field(
         description="The provider's id of the message, to look it up there; null before it was accepted."

@@ -33,6 +33,7 @@ from services import audit, previews, senders
 from services.campaigns.reading import CampaignRow, demand
 from services.campaigns.validating import demand_texts
 from services.content import LONGEST_SUBJECT
+from services.deliveries.submitting import parts
 from services.rendering import RenderedMessage
 from services.senders import SenderPolicy
 from services.suppressions import HistoryLine, SuppressionFact, suppress, suppressed_among
@@ -104,7 +105,7 @@ async def prepare_test(
     )
 
 
-async def send_test(mailer: Mailer, test: Proof, *, timeout_seconds: float) -> list[Receipt]:
+async def send_test(mailer: Mailer, test: Proof) -> list[Receipt]:
     """Hand the test to the provider, with no transaction open; what it said of each address.
 
     Raises `ProviderRefused` when it said nothing of any.
@@ -121,10 +122,17 @@ async def send_test(mailer: Mailer, test: Proof, *, timeout_seconds: float) -> l
         for address in test.to
     ]
     envelope = Envelope(sender=test.sender, campaign_id=str(test.campaign_id), batch_id=str(new_id()), tag=TAG)
-    outcome = await mailer.send(envelope, messages, not_after=monotonic() + timeout_seconds)
-    if not isinstance(outcome, Answered):
-        raise ProviderRefused(outcome.reason, suggestion=_advice(outcome))
-    return list(outcome.receipts)
+    receipts: list[Receipt] = []
+    for part in parts(messages, mailer.limits):
+        outcome = await mailer.send(envelope, part, not_after=monotonic() + mailer.timeout_seconds)
+        if isinstance(outcome, Answered):
+            receipts += outcome.receipts
+        elif not receipts:
+            raise ProviderRefused(outcome.reason, suggestion=_advice(outcome))
+        else:
+            receipts += [Receipt(Verdict.NOT_NOW, text=outcome.reason)] * (len(messages) - len(receipts))
+            break
+    return receipts
 
 
 async def note_test(uow: UnitOfWork, test: Proof, receipts: Sequence[Receipt]) -> CampaignRow:

@@ -1,7 +1,7 @@
 """Applying the inbox: many events at a time, each once, in any order, and none in another's way."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 from uuid import UUID
 
@@ -12,6 +12,7 @@ from core.database.errors import is_unavailable
 from core.database.scopes import SystemScope
 from core.telemetry import logger
 from core.unit_of_work import UnitOfWork, Work
+from integrations.mail_events import MailWebhooks
 from models.deliveries import EmailDelivery
 from models.webhooks import WebhookInbox
 from services.contact_events import write_lines
@@ -24,19 +25,22 @@ PAGE = 500
 ATTRIBUTED_AT_ONCE = 2_000
 MOST_FAILURES = 30
 COLUMNS: Final = (
-    *(WebhookInbox.id, WebhookInbox.dedupe_key, WebhookInbox.payload, WebhookInbox.received_at),
+    *(WebhookInbox.id, WebhookInbox.provider, WebhookInbox.dedupe_key, WebhookInbox.payload),
+    WebhookInbox.received_at,
     *(WebhookInbox.email_norm, WebhookInbox.shared),
 )
 Waiting = Row[*tuple[Any, ...]]
+Providers = Mapping[str, MailWebhooks]
+"""Who can read the events of each provider."""
 log = logger(__name__)
 
 
-async def apply_everything(work: Work, system: SystemScope) -> int:
+async def apply_everything(work: Work, system: SystemScope, providers: Providers) -> int:
     """Find out whose the waiting events are, and apply them; how many were applied."""
     applied = 0
     for organization_id in await with_events(system):
         try:
-            applied += await apply_pages(work, Tenant(organization_id=organization_id))
+            applied += await apply_pages(work, Tenant(organization_id=organization_id), providers)
         except Exception as error:
             if is_unavailable(error):
                 raise
@@ -45,10 +49,10 @@ async def apply_everything(work: Work, system: SystemScope) -> int:
     return applied
 
 
-async def apply_pages(work: Work, tenant: Tenant) -> int:
+async def apply_pages(work: Work, tenant: Tenant, providers: Providers) -> int:
     """Apply what waits of an organisation, page by page; how many were applied."""
     applied = 0
-    while count := await apply_page(work, tenant):
+    while count := await apply_page(work, tenant, providers):
         applied += count
         if count < PAGE:
             break
@@ -65,26 +69,26 @@ async def with_events(system: SystemScope) -> list[UUID]:
     return [row[0] for row in await system.rows(select(waiting.c.organization_id))]
 
 
-async def apply_page(work: Work, tenant: Tenant) -> int:
+async def apply_page(work: Work, tenant: Tenant, providers: Providers) -> int:
     """Apply the next events of an organisation together; one by one if that fails, so that only the bad one waits."""
     try:
         async with work.begin(tenant) as uow:
             rows = await waiting_events(uow, PAGE)
-            await apply(uow, rows)
+            await apply(uow, rows, providers)
             return len(rows)
     except Exception as error:  # noqa: BLE001 - what vendors send has no bounds; told apart one by one
         log.warning("events not applied together, trying each", error=type(error).__name__)
-    return await apply_each(work, tenant)
+    return await apply_each(work, tenant, providers)
 
 
-async def apply_each(work: Work, tenant: Tenant) -> int:
+async def apply_each(work: Work, tenant: Tenant, providers: Providers) -> int:
     """Apply a page of events in a transaction each; what fails is noted, and given up after many attempts."""
     async with work.begin(tenant) as uow:
         ids = [row.id for row in await waiting_events(uow, PAGE)]
     for inbox_id in ids:
         try:
             async with work.begin(tenant) as uow:
-                await apply(uow, await waiting_events(uow, 1, inbox_id))
+                await apply(uow, await waiting_events(uow, 1, inbox_id), providers)
         except Exception as error:
             if is_unavailable(error):
                 raise
@@ -120,9 +124,12 @@ async def note_failure(uow: UnitOfWork, inbox_id: UUID, error: Exception) -> Non
     )
 
 
-async def apply(uow: UnitOfWork, rows: Sequence[Waiting]) -> None:
-    """Apply events that are locked by this transaction, and note the outcome of each."""
-    events, outcomes = read_all(rows)
+async def apply(uow: UnitOfWork, rows: Sequence[Waiting], providers: Providers) -> None:
+    """Apply events that are locked by this transaction, and note the outcome of each.
+
+    Raises `KeyError` for a provider that nobody can read.
+    """
+    events, outcomes = read_all(rows, providers)
     deliveries = await deliveries_of(uow, events)
     found: list[Known] = []
     for event in events:
@@ -151,7 +158,7 @@ def of_address(event: Event) -> Event | None:
     return event if event.email_norm is not None else None
 
 
-def read_all(rows: Iterable[Waiting]) -> tuple[list[Event], dict[UUID, str]]:
+def read_all(rows: Iterable[Waiting], providers: Providers) -> tuple[list[Event], dict[UUID, str]]:
     """The events that can be read, and the outcome of those that cannot."""
     events: list[Event] = []
     outcomes: dict[UUID, str] = {}
@@ -163,6 +170,7 @@ def read_all(rows: Iterable[Waiting]) -> tuple[list[Event], dict[UUID, str]]:
                     row.dedupe_key,
                     row.payload,
                     row.received_at,
+                    webhooks=providers[row.provider],
                     email_norm=row.email_norm,
                     shared=row.shared,
                 )

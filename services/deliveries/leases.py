@@ -3,8 +3,6 @@
 from dataclasses import dataclass
 from time import monotonic
 
-from core.settings import Settings
-
 COMPOSE_SHARE = 0.1
 REQUEST_SHARE = 0.5
 MARGIN_SHARE = 0.1
@@ -20,10 +18,9 @@ class LeaseTimes:
     needed: float
 
 
-def lease_times(settings: Settings) -> LeaseTimes:
-    """The times that the settings give; a request always ends well inside its lease."""
-    lease = settings.sending.lease_seconds
-    request = min(settings.postmark.timeout_seconds, lease * REQUEST_SHARE)
+def lease_times(lease: float, *, request_seconds: float) -> LeaseTimes:
+    """The times within a lease of so many seconds; a request always ends well inside it."""
+    request = min(request_seconds, lease * REQUEST_SHARE)
     return LeaseTimes(
         lease=lease, compose=lease * COMPOSE_SHARE, request=request, needed=request + lease * MARGIN_SHARE
     )

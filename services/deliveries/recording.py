@@ -17,12 +17,8 @@ from models.suppressions import SuppressionReason, SuppressionSource
 from services.contact_events import ContactLine, write_lines
 from services.deliveries.claiming import Claim, now_plus
 from services.deliveries.planning import given, is_listed, span, within_span
-from services.deliveries.submitting import Handed
+from services.deliveries.submitting import TEXT_LENGTH, Handed
 from services.suppressions import HistoryLine, SuppressionFact, suppress
-
-TEXT_LENGTH = 500
-SEVERAL = 2
-ALL_REFUSED = "Postmark refused every message of a batch. Check the sender and the content, then resume"
 
 
 def is_of_batch() -> Any:  # noqa: ANN401 - a SQL condition
@@ -122,11 +118,8 @@ async def record(uow: UnitOfWork, claim: Claim, handed: Sequence[Handed], *, req
         "token": claim.token,
         "batch": claim.batch_id,
     }
-    nobody = refusal_of_all(handed)
     for part in handed:
-        if isinstance(part.outcome, Answered) and nobody is not None:
-            await give_back(uow, bound, part.messages, nobody.reason)
-        elif isinstance(part.outcome, Answered):
+        if isinstance(part.outcome, Answered):
             await record_receipts(uow, bound, part.messages, part.outcome.receipts)
         elif isinstance(part.outcome, InDoubt):
             await doubt(uow, bound, part.messages, part.outcome, request_seconds)
@@ -223,26 +216,8 @@ def ids_of(messages: Sequence[Message]) -> list[UUID]:
     return [UUID(message.delivery_id) for message in messages]
 
 
-def refusal_of_all(handed: Sequence[Handed]) -> AccountRefused | None:
-    """What is wrong with the campaign or the account, when several messages are all refused in the same words.
-
-    It is then hardly the recipients' doing (a bad From address reads like that), and would cost the whole audience.
-    Only addresses that the provider no longer mails are theirs, however many they are.
-    """
-    receipts = [receipt for part in handed if isinstance(part.outcome, Answered) for receipt in part.outcome.receipts]
-    words = {(receipt.verdict, receipt.code, receipt.text) for receipt in receipts}
-    if len(receipts) < SEVERAL or len(words) > 1:
-        return None
-    verdict, code, text = words.pop()
-    if verdict is not Verdict.REFUSED:
-        return None
-    return AccountRefused(code=code, reason=f"{ALL_REFUSED} (code {code}): {text}"[:TEXT_LENGTH])
-
-
 def trouble(handed: Sequence[Handed]) -> NotSent | AccountRefused | InDoubt | None:
     """What of a batch's outcome concerns more than the batch: the account first, then any reason to slow down."""
-    if (nobody := refusal_of_all(handed)) is not None:
-        return nobody
     troubles: list[NotSent | AccountRefused | InDoubt] = []
     for _, outcome in handed:
         if isinstance(outcome, AccountRefused):

@@ -62,7 +62,7 @@ class Sender:
     @property
     def times(self) -> LeaseTimes:
         """The times that the settings give."""
-        return lease_times(self.settings)
+        return lease_times(self.settings.sending.lease_seconds, request_seconds=self.mailer.timeout_seconds)
 
     def ring(self, organization_id: UUID, campaign_id: UUID) -> None:
         """A campaign has something to send; returns at once."""
@@ -182,8 +182,8 @@ class Sender:
             return await load_mail(
                 self.reads(tenant),
                 campaign_id,
-                sender=self.settings.postmark.sender,
-                batch_size=self.settings.sending.batch_size,
+                sender=self.mailer.sender,
+                batch_size=min(self.settings.sending.batch_size, self.mailer.limits.max_messages),
             )
         except Refusals as error:
             await self.pause(tenant, campaign_id, f"The content cannot be rendered: {error}")
@@ -191,7 +191,7 @@ class Sender:
 
     async def allowance(self, most: int) -> int:
         """How many messages may go in the next batch, after waiting for the account's rate; none once stopped."""
-        rate = self.settings.postmark.messages_per_second
+        rate = self.mailer.limits.messages_per_second
         allowed = min(most, rate) if rate else most
         if await self.rest(await self.reserve(allowed)):
             return allowed
@@ -206,7 +206,7 @@ class Sender:
 
     async def reserve(self, messages: int) -> float:
         """Reserve (or give back) messages of the account's rate."""
-        return await reserve(self.system, self.mailer.account, messages, self.settings.postmark.messages_per_second)
+        return await reserve(self.system, self.mailer.account, messages, self.mailer.limits.messages_per_second)
 
     async def record_for_sure(self, tenant: Tenant, claimed: Claim, handed: list[Handed]) -> None:
         """Record, and again while the database is away; what stays unrecorded is settled by asking the provider."""

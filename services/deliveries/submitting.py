@@ -18,6 +18,7 @@ from integrations.mail import (
     Message,
     NotSent,
     Outcome,
+    ProviderLimits,
     Receipt,
     Verdict,
 )
@@ -30,8 +31,10 @@ from services.deliveries.planning import given, is_listed, span, within_span
 from services.deliveries.preparing import Decision
 from services.suppressions import is_suppressed
 
-BODY_BYTES = 40_000_000
-INACTIVE_CODE = 406
+BODY_SHARE = 0.8
+"""How much of the provider's limit a request may take, as its size is estimated."""
+SEVERAL = 2
+TEXT_LENGTH = 500
 
 
 class Handed(NamedTuple):
@@ -136,7 +139,7 @@ async def hand_over(
     mailer: Mailer, envelope: Envelope, messages: Sequence[Message], *, deadline: float, times: LeaseTimes
 ) -> list[Handed]:
     """Send every message once, within the lease. A batch refused whole is halved until the culprit is alone."""
-    waiting = [*parts(messages)]
+    waiting = parts(messages, mailer.limits)
     handed: list[Handed] = []
     while waiting:
         batch = waiting.pop()
@@ -155,23 +158,46 @@ async def hand_over(
         if isinstance(outcome, NotSent | AccountRefused | InDoubt):
             handed += [Handed(rest, NotSent(reason="Not tried.", local=True)) for rest in waiting]
             break
-    return handed
+    nobody = refusal_of_all(mailer.name, handed)
+    if nobody is None:
+        return handed
+    return [part._replace(outcome=nobody) if isinstance(part.outcome, Answered) else part for part in handed]
+
+
+def refusal_of_all(provider: str, handed: Sequence[Handed]) -> AccountRefused | None:
+    """What is wrong with the campaign or the account, when several messages are all refused in the same words.
+
+    It is then hardly the recipients' doing (a bad From address reads like that), and would cost the whole audience.
+    Only addresses that the provider no longer mails are theirs, however many they are.
+    """
+    receipts = [receipt for part in handed if isinstance(part.outcome, Answered) for receipt in part.outcome.receipts]
+    words = {(receipt.verdict, receipt.code, receipt.text) for receipt in receipts}
+    if len(receipts) < SEVERAL or len(words) > 1:
+        return None
+    verdict, code, text = words.pop()
+    if verdict is not Verdict.REFUSED:
+        return None
+    reason = (
+        f"{provider} refused every message of a batch. Check the sender and the content, then resume "
+        f"(code {code}): {text}"
+    )
+    return AccountRefused(code=code, reason=reason[:TEXT_LENGTH])
 
 
 def refusal(outcome: BatchRefused) -> Receipt:
     """The receipt of the one message that made the provider refuse the batch."""
-    verdict = Verdict.INACTIVE if outcome.code == INACTIVE_CODE else Verdict.REFUSED
-    return Receipt(verdict, None, outcome.code, outcome.reason)
+    return Receipt(outcome.verdict, None, outcome.code, outcome.reason)
 
 
-def parts(messages: Sequence[Message]) -> list[Sequence[Message]]:
-    """The messages in requests that the provider's limit of 50 MB allows; a whole batch almost always."""
+def parts(messages: Sequence[Message], limits: ProviderLimits) -> list[Sequence[Message]]:
+    """The messages in requests that the provider's limits allow; a whole batch almost always."""
     result: list[Sequence[Message]] = []
+    most_bytes = limits.max_bytes * BODY_SHARE
     start = size = 0
     for index, message in enumerate(messages):
         # JSON writes most characters in one byte, at worst in six; three is more than mail in practice needs.
         own = 3 * (len(message.html) + len(message.text) + len(message.subject)) + 1_000
-        if size + own > BODY_BYTES and index > start:
+        if index > start and (size + own > most_bytes or index - start == limits.max_messages):
             result.append(messages[start:index])
             start, size = index, 0
         size += own

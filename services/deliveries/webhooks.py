@@ -1,6 +1,6 @@
-"""What the mail provider tells us, as it came: into the inbox first, answered then, applied later."""
+"""What a mail provider tells us, as it came: into the inbox first, answered then, applied later."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple
 from uuid import UUID
@@ -12,8 +12,7 @@ from core.access.tenant import Tenant
 from core.errors import InvalidInput
 from core.ids import new_id
 from core.unit_of_work import Work
-from integrations.mail_events import MailEvent, Signal
-from integrations.postmark_events import PROVIDER, dedupe_key, of_address, read
+from integrations.mail_events import MailEvent, MailWebhooks, Payload, Signal
 from models.suppressions import SuppressionReason
 from models.webhooks import WebhookInbox
 from services.deliveries.cleaning import cleaned
@@ -42,34 +41,49 @@ class Event(NamedTuple):
     shared: bool = False
 
 
-async def receive(work: Work, payload: Mapping[str, Any], *, stream: str | None = None) -> None:
-    """Store an event and ring for it. A repeat of one that is stored already changes nothing.
+async def receive(work: Work, webhooks: MailWebhooks, payloads: Sequence[Payload]) -> None:
+    """Store the events of a request, all or none, and enqueue their application.
 
-    What it tells of the address itself is stored once more, without the message, for everybody who has the address;
-    if `stream` is given, only what the provider tells of that stream. Raises `TooDeep`.
+    A repeat of one that is stored already changes nothing. Raises `TooDeep`.
     """
-    clean = cleaned(payload)
-    rows = [row_of(dedupe_key(clean), clean)]
-    event = read_known(clean)
-    email_norm = normalised(event.recipient) if event is not None else None
-    if event is not None and email_norm is not None and tells_of_address(event, stream):
-        stripped = of_address(clean, is_repeat=names_message(event))
-        address = row_of(f"address:{dedupe_key(stripped)}", stripped, email_norm)
-        rows = [*rows, address] if names_message(event) else [address]
+    rows = [row for payload in payloads for row in _rows_of(webhooks, cleaned(payload))]
+    if not rows:
+        return
     async with work.begin(Tenant(organization_id=NOBODY)) as uow:
         await uow.execute(insert(WebhookInbox).on_conflict_do_nothing(), rows)
         uow.enqueue(ApplyEvents(organization_id=NOBODY))
 
 
-def row_of(key: str, payload: Mapping[str, Any], email_norm: str | None = None) -> dict[str, Any]:
-    """A row of the inbox."""
-    return {"id": new_id(), "provider": PROVIDER, "dedupe_key": key, "payload": payload, "email_norm": email_norm}
+def _rows_of(webhooks: MailWebhooks, payload: Payload) -> list[dict[str, Any]]:
+    """The inbox's rows for an event.
+
+    What it tells of the address itself is stored once more, without the message, for everybody who has the address;
+    only where it is told of the stream that campaigns are sent on.
+    """
+    event = _read_known(webhooks, payload)
+    row = _row_of(webhooks, webhooks.dedupe_key(payload), payload)
+    email_norm = normalised(event.recipient) if event is not None else None
+    if event is None or email_norm is None or not tells_of_address(event, webhooks.stream):
+        return [row]
+    stripped = webhooks.of_address(payload, is_repeat=names_message(event))
+    address = _row_of(webhooks, f"address:{webhooks.dedupe_key(stripped)}", stripped, email_norm)
+    return [row, address] if names_message(event) else [address]
 
 
-def read_known(payload: Mapping[str, Any]) -> MailEvent | None:
+def _row_of(webhooks: MailWebhooks, key: str, payload: Payload, email_norm: str | None = None) -> dict[str, Any]:
+    return {
+        "id": new_id(),
+        "provider": webhooks.provider,
+        "dedupe_key": key,
+        "payload": payload,
+        "email_norm": email_norm,
+    }
+
+
+def _read_known(webhooks: MailWebhooks, payload: Payload) -> MailEvent | None:
     """The event, or None for one that tells of no outbound mail."""
     try:
-        return read(payload)
+        return webhooks.read(payload)
     except ValueError:
         return None
 
@@ -109,11 +123,12 @@ def read_event(
     payload: Mapping[str, Any],
     received_at: datetime,
     *,
+    webhooks: MailWebhooks,
     email_norm: str | None = None,
     shared: bool = False,
 ) -> Event:
     """Read a stored event; raises `ValueError` for one that tells of no outbound mail."""
-    told = read(payload)
+    told = webhooks.read(payload)
     return Event(inbox_id, key, sane(told.at, received_at), told, email_norm, shared)
 
 

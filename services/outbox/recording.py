@@ -9,8 +9,7 @@ from core.unit_of_work import UnitOfWork
 from integrations.mail import Answered, InDoubt, Message, NotSent, Receipt, Verdict
 from models.outbox import OutboxMessage, OutboxStatus
 from services.deliveries.claiming import now_plus
-from services.deliveries.recording import TEXT_LENGTH, refusal_of_all
-from services.deliveries.submitting import Handed
+from services.deliveries.submitting import TEXT_LENGTH, Handed
 from services.outbox.submitting import Batch, put_off
 
 LEASE_OVER = {"lease_token": None, "lease_until": None}
@@ -18,9 +17,8 @@ LEASE_OVER = {"lease_token": None, "lease_until": None}
 
 async def record(uow: UnitOfWork, batch: Batch, handed: Sequence[Handed], *, request_seconds: float) -> None:
     """Write down what became of a batch; messages that somebody else has settled meanwhile stay as they are."""
-    nobody = refusal_of_all(handed)
     for part in handed:
-        outcome = nobody if nobody is not None and isinstance(part.outcome, Answered) else part.outcome
+        outcome = part.outcome
         if isinstance(outcome, Answered):
             for message, receipt in zip(part.messages, outcome.receipts, strict=True):
                 await _record_receipt(uow, batch, message, receipt)

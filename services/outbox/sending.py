@@ -44,8 +44,8 @@ class OutboxSender:
 
     async def send_some(self, tenant: Tenant) -> bool:
         """Send up to twenty messages that are due; False when none is."""
-        times = lease_times(self.settings)
-        rate = self.settings.postmark.messages_per_second
+        times = lease_times(self.settings.sending.lease_seconds, request_seconds=self.mailer.timeout_seconds)
+        rate = self.mailer.limits.messages_per_second
         limit = min(AT_ONCE, rate) if rate else AT_ONCE
         await asyncio.sleep(await self.reserve(limit))
         async with self.work.begin(tenant) as uow:
@@ -53,7 +53,7 @@ class OutboxSender:
         await self.reserve(sum(len(batch.messages) for batch in batches or ()) - limit)
         for batch in batches or ():
             envelope = Envelope(
-                sender=self.settings.postmark.sender,
+                sender=self.mailer.sender,
                 batch_id=str(batch.batch_id),
                 tag=batch.kind,
                 stream=Stream.TRANSACTIONAL,
@@ -67,7 +67,7 @@ class OutboxSender:
         """Reserve (or give back) messages of the account's rate; the seconds to wait."""
         if not messages:
             return 0.0
-        return await reserve(self.system, self.mailer.account, messages, self.settings.postmark.messages_per_second)
+        return await reserve(self.system, self.mailer.account, messages, self.mailer.limits.messages_per_second)
 
 
 async def tenants_with_mail(system: SystemScope) -> list[Tenant]:

@@ -8,16 +8,14 @@ from core.errors import ErrorCode, InvalidInput
 
 NAME_FIELD: Final = ("input", "name")
 MAX_NAME: Final = 100
-MAX_HEADER: Final = 255
-"""The longest From that Postmark takes, name and address together: https://postmarkapp.com/developer/api/email-api"""
 # What RFC 5322 (3.2.3) calls specials; with any of them a name has to stand in quotes.
 SPECIALS: Final = re.compile(r'[()<>\[\]:;@\\,."]')
 # A client would decode it (RFC 2047), so that what it hides would show.
 ENCODED_WORD: Final = re.compile(r"=\?[^?\s]*\?[bq]\?", re.IGNORECASE)
 
 
-def check_name(name: str, email: str) -> str:
-    """A display name on one line; raises `InvalidInput`. With the address it makes a header of at most 255 bytes."""
+def check_name(name: str, email: str, *, max_from_bytes: int) -> str:
+    """A display name on one line that makes a header within the limit with the address; raises `InvalidInput`."""
     found = " ".join(texts.line(name, field=NAME_FIELD, most=MAX_NAME).split())
     if not found:
         raise InvalidInput(
@@ -30,9 +28,9 @@ def check_name(name: str, email: str) -> str:
         raise InvalidInput(
             "The name holds an encoded word (=?...?=).", field=NAME_FIELD, suggestion="Write the name as it reads."
         )
-    if len(from_header(found, email).encode()) > MAX_HEADER:
+    if len(from_header(found, email).encode()) > max_from_bytes:
         raise InvalidInput(
-            f"Name and address together take more than {MAX_HEADER} bytes.",
+            f"Name and address together take more than {max_from_bytes} bytes.",
             field=NAME_FIELD,
             code=ErrorCode.TOO_LONG,
             suggestion="Shorten the name.",

@@ -40,7 +40,7 @@ class SenderInUse(NudgeError):
     code = ErrorCode.INVALID_STATE
 
 
-def check_sender(email: str, name: str) -> tuple[Address, str]:
+def check_sender(policy: SenderPolicy, email: str, name: str) -> tuple[Address, str]:
     """The address and the display name; raises `Refusals` with everything that does not fit."""
     errors: list[NudgeError] = []
     address, checked = None, ""
@@ -49,7 +49,7 @@ def check_sender(email: str, name: str) -> tuple[Address, str]:
     except InvalidInput as error:
         errors.append(error)
     try:
-        checked = check_name(name, address.email if address else "")
+        checked = check_name(name, address.email if address else "", max_from_bytes=policy.max_from_bytes)
     except InvalidInput as error:
         errors.append(error)
     if errors or address is None:

@@ -8,8 +8,8 @@ from sqlalchemy import select
 
 from core.database.scopes import Reads
 from core.errors import Conflict, ErrorCode, NudgeError
-from core.settings import Settings
 from core.unit_of_work import UnitOfWork
+from integrations.mail import Mailer
 from models.senders import Sender
 from services.senders.addressing import from_header
 from services.senders.reading import SenderRow, demand, get_default
@@ -27,11 +27,13 @@ class SenderNotConfirmed(NudgeError):
 class SenderPolicy:
     """`confirmed_only` is production's rule. Elsewhere every sender may be used, and `fallback` where there is none.
 
-    The rest bounds confirmations: between two to an address, and an organisation's in a day.
+    `max_from_bytes` is what the provider takes of name and address together. The rest bounds confirmations: between
+    two to an address, and an organisation's in a day.
     """
 
     confirmed_only: bool
     fallback: str
+    max_from_bytes: int
     pause: timedelta
     per_day: int
 
@@ -44,12 +46,12 @@ class From:
     sender_id: UUID | None = None
 
 
-def sender_policy(settings: Settings) -> SenderPolicy:
-    """What the settings demand."""
-    production = settings.production
+def sender_policy(mailer: Mailer, *, production: bool) -> SenderPolicy:
+    """What an installation demands that sends by this provider."""
     return SenderPolicy(
         confirmed_only=production,
-        fallback=settings.postmark.sender,
+        fallback=mailer.sender,
+        max_from_bytes=mailer.limits.max_from_bytes,
         pause=timedelta(minutes=1) if production else timedelta(0),
         per_day=20 if production else 10_000,
     )
@@ -101,7 +103,7 @@ def _allowed(policy: SenderPolicy, found: SenderRow | None) -> From:
             "No sender address is set.",
             field=CAMPAIGN_FIELD,
             code=ErrorCode.CAMPAIGN_NOT_SENDABLE,
-            suggestion="Add one with `createSender`, or set NUDGE_POSTMARK__SENDER.",
+            suggestion="Add one with `createSender`.",
         )
     if found is None:
         return From(header=policy.fallback)

@@ -116,8 +116,8 @@ async def one_of_each(runtime: Runtime, principal: Principal) -> list[UUID]:
         plain = await templates.create(uow, {"name": "Plain", "subject": "Hi", "html_content": "<p>Hi</p>"})
         talk = await conversations.start(uow, title="Friends")
         said, _ = await conversations.send(uow, talk.id, "How many friends?")
-        policy = senders.sender_policy(runtime.settings)
-        sender = await senders.create(uow, policy, *senders.check_sender(PERSON, "Friends"))
+        policy = runtime.sender_policy
+        sender = await senders.create(uow, policy, *senders.check_sender(policy, PERSON, "Friends"))
         delivery_id = new_id()
         address = {"email": PERSON, "email_norm": PERSON}
         own = {"organization_id": principal.organization_id, "campaign_id": campaign_id, "contact_id": person.id}

@@ -18,14 +18,13 @@ from models.contacts import Contact
 from models.deliveries import DeliveryResolution, DeliveryStatus, EmailDelivery
 from runtime import Runtime
 from services.deliveries import listing
-from services.deliveries.applying import apply_everything
 from services.deliveries.resolving import resolve
 from services.deliveries.sending import Sender
 from services.deliveries.sweeping import tend
-from services.deliveries.webhooks import receive
 from tests import factories
 from tests.campaigns.calls import ERRORS, asked, caller, gid
 from tests.client import ApiClient
+from tests.inbox import apply_inbox, deliver
 from tests.sending.model import ModelMailer
 from tests.sending.worker import drain, finish, go, progress, sending, start
 from tests.waiting import until
@@ -443,8 +442,8 @@ async def test_a_late_report_of_a_message_sent_again_keeps_it_from_going_out_twi
     (one,) = (await listed(mine, campaign_id))["deliveries"]["nodes"]
     await resolved(mine, one["id"], "SEND_AGAIN")
     delivery = (await runtime.reads(owner.tenant).rows(select(EmailDelivery.id)))[0].id
-    await receive(
-        runtime.work,
+    await deliver(
+        runtime,
         {
             "RecordType": "Delivery",
             "MessageID": str(new_id()),
@@ -452,7 +451,7 @@ async def test_a_late_report_of_a_message_sent_again_keeps_it_from_going_out_twi
             "Metadata": {"campaign": str(campaign_id), "delivery": str(delivery)},
         },
     )
-    await apply_everything(runtime.work, runtime.system)
+    await apply_inbox(runtime)
     now = await finish(runtime, sender, owner, campaign_id)
     assert (now.status, now.counts.delivered) == (CampaignStatus.SENT, 1)
     assert mailer.ledger == []

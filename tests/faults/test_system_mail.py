@@ -9,7 +9,6 @@ from sqlalchemy import select
 from core.access.actor import Principal
 from models.outbox import OutboxMessage
 from services import senders
-from services.senders import sender_policy
 from tests import factories
 from tests.faults.stage import LONGER_TIMES, Stage, open_stage
 
@@ -20,10 +19,10 @@ SLOW_SECONDS = 3_600  # longer than any test: what is held up then is never acce
 async def ask(stage: Stage) -> Principal:
     """An organisation that has just added senders, each of which waits for its confirmation."""
     principal = await factories.organization(stage.runtime)
-    policy = sender_policy(stage.runtime.settings)
+    policy = stage.runtime.sender_policy
     for number in range(MESSAGES):
         async with stage.runtime.work.begin(principal.tenant) as uow:
-            await senders.create(uow, policy, *senders.check_sender(f"sender-{number}@example.com", "Acme"))
+            await senders.create(uow, policy, *senders.check_sender(policy, f"sender-{number}@example.com", "Acme"))
     return principal
 
 

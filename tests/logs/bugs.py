@@ -14,10 +14,11 @@ def fail_at_once(*args, **options):
     raise KeyError(repr((args, options)))
 
 receive = routes.webhooks.receive
-async def receive_or_fail(work, payload, **options):
-    if "bug" in payload:
-        await fail(payload)
-    await receive(work, payload, **options)
+async def receive_or_fail(work, webhooks, payloads):
+    for payload in payloads:
+        if "bug" in payload:
+            await fail(payload)
+    await receive(work, webhooks, payloads)
 
 read_link = routes.unsubscribe.read_link
 changing.contacts.create = fail

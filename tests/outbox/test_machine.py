@@ -62,7 +62,7 @@ class World:
     async def post(self, batch: Batch) -> None:
         """Hand a batch over."""
         envelope = Envelope(sender="a@b.example", batch_id=str(batch.batch_id), tag="t", stream=Stream.TRANSACTIONAL)
-        times = lease_times(self.runtime.settings)
+        times = lease_times(self.runtime.settings.sending.lease_seconds, request_seconds=15.0)
         handed = await hand_over(self.mailer, envelope, batch.messages, deadline=batch.deadline, times=times)
         self.posted.append((batch, handed))
 

@@ -2,7 +2,8 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, replace
 
 import aiohttp
 import pytest
@@ -46,7 +47,9 @@ class Provider:
 async def providing() -> AsyncIterator[Provider]:
     """A provider on a free port."""
     async with serving(build(SandboxConfig(pace=0, rates=STILL))) as url, aiohttp.ClientSession() as session:
-        mailer = PostmarkMailer(base_url=url, server_token="token", message_stream="broadcast")
+        mailer = PostmarkMailer(
+            base_url=url, server_token="token", message_stream="broadcast", sender="news@nudge.example"
+        )
         try:
             yield Provider(Client(url, session), mailer)
         finally:
@@ -65,6 +68,13 @@ async def provider(shared_provider: Provider) -> Provider:
     assert (await shared_provider.client.call("DELETE", "/sandbox/ledger")).status == 204
     assert (await shared_provider.client.call("DELETE", "/sandbox/faults")).status == 204
     return shared_provider
+
+
+def slowed(provider: Provider, messages_per_second: int) -> PostmarkMailer:
+    """The provider's mailer with a rate of its own; it shares the open connections and is not closed."""
+    mailer = copy(provider.mailer)
+    mailer.limits = replace(mailer.limits, messages_per_second=messages_per_second)
+    return mailer
 
 
 def sender_for(runtime: Runtime, provider: Provider, settings: Settings | None = None) -> Sender:

@@ -14,11 +14,13 @@ from integrations.mail import (
     Message,
     NotSent,
     Outcome,
+    ProviderLimits,
     Receipt,
     SearchFailed,
     Stream,
     Verdict,
 )
+from integrations.recording import UNLIMITED
 
 
 class Accepted(NamedTuple):
@@ -59,11 +61,15 @@ class ModelMailer:
     time: int = 0
     lag: int = 0
     ledger: list[Accepted] = field(default_factory=list)
-    limits: list[float] = field(default_factory=list)
+    deadlines: list[float] = field(default_factory=list)
+    limits: ProviderLimits = UNLIMITED
+    name: str = "The model"
+    timeout_seconds: float = 15.0
+    sender: str = "news@nudge.example"
 
     async def send(self, envelope: Envelope, messages: Sequence[Message], *, not_after: float) -> Outcome:
         """Take the batch, or a part, or nothing, and tell the truth, or nothing."""
-        self.limits.append(not_after)
+        self.deadlines.append(not_after)
         told: dict[str, Outcome] = {
             "rate limited": NotSent(reason="429"),
             "account": AccountRefused(code=405, reason="Pay."),

@@ -24,9 +24,9 @@ from services.deliveries.applying import apply_pages, with_events
 from services.deliveries.progress import read_stats
 from services.deliveries.sending import Sender
 from services.deliveries.unsubscribing import Link, read_subscription, unsubscribe
-from services.deliveries.webhooks import receive
 from tests import factories
 from tests.client import ApiClient
+from tests.inbox import deliver
 from tests.sending.conftest import Provider
 from tests.sending.outcomes import bounce, change, complaint
 from tests.sending.test_events import accepted, messages_of, only_status, tell
@@ -125,7 +125,7 @@ async def test_another_streams_suppression_concerns_nobody(runtime: Runtime) -> 
     """Postmark's lists are of a stream: an address that another stream does not mail is mailed by ours."""
     email = address()
     principal, contact_id = await with_contact(runtime, email)
-    await receive(runtime.work, listed(email, LONG_AGO, MessageStream="outbound"), stream=STREAM)
+    await deliver(runtime, listed(email, LONG_AGO, MessageStream="outbound"))
     await tell(runtime)
     assert (await row_of(runtime, principal, contact_id)).status == ContactStatus.SUBSCRIBED
 
@@ -485,8 +485,8 @@ async def test_everybody_speaks_at_once(runtime: Runtime, provider: Provider, se
     emails = sorted({message.recipients[0] for message in messages})
     for _ in range(3):
         for message in messages:
-            await receive(runtime.work, of(message, bounce("HardBounce", 1, inactive=True)))
-            await receive(runtime.work, reactivated(message.recipients[0], datetime.now(UTC)))
+            await deliver(runtime, of(message, bounce("HardBounce", 1, inactive=True)))
+            await deliver(runtime, reactivated(message.recipients[0], datetime.now(UTC)))
         await with_events(runtime.system)
         pages = [
             unsubscribe(
@@ -501,7 +501,7 @@ async def test_everybody_speaks_at_once(runtime: Runtime, provider: Provider, se
             for message, contact_id in zip(reversed(messages), [*contact_ids, *contact_ids], strict=True)
         ]
         await asyncio.gather(
-            *(apply_pages(runtime.work, principal.tenant) for _ in range(3)),
+            *(apply_pages(runtime.work, principal.tenant, runtime.webhooks) for _ in range(3)),
             *pages,
             *(leave(runtime, principal, contact_id) for contact_id in reversed(contact_ids)),
             upsert_all(runtime, principal, emails),

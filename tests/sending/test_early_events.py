@@ -7,7 +7,19 @@ from dataclasses import dataclass
 import pytest
 from sqlalchemy.exc import DBAPIError
 
-from integrations.mail import Answered, Envelope, InDoubt, Mailer, Message, NotSent, Outcome, Receipt, Stream, Verdict
+from integrations.mail import (
+    Answered,
+    Envelope,
+    InDoubt,
+    Mailer,
+    Message,
+    NotSent,
+    Outcome,
+    ProviderLimits,
+    Receipt,
+    Stream,
+    Verdict,
+)
 from models.campaigns import CampaignStatus
 from models.deliveries import DeliveryStatus
 from runtime import Runtime
@@ -40,9 +52,29 @@ class Overtaken:
     reply: Outcome | None = None
 
     @property
+    def name(self) -> str:
+        """The provider's name."""
+        return self.provider.mailer.name
+
+    @property
     def account(self) -> str:
         """The provider's account."""
         return self.provider.mailer.account
+
+    @property
+    def limits(self) -> ProviderLimits:
+        """The provider's limits."""
+        return self.provider.mailer.limits
+
+    @property
+    def timeout_seconds(self) -> float:
+        """The provider's patience."""
+        return self.provider.mailer.timeout_seconds
+
+    @property
+    def sender(self) -> str:
+        """The installation's own address."""
+        return self.provider.mailer.sender
 
     async def send(self, envelope: Envelope, messages: Sequence[Message], **times: float) -> Outcome:
         """Send, let the events overtake the reply, and give it back."""

@@ -21,10 +21,10 @@ from models.webhooks import WebhookInbox
 from runtime import Runtime
 from sandbox.events import Happening, payload
 from sandbox.ledger import Message
-from services.deliveries.applying import apply_everything, with_events
+from services.deliveries.applying import with_events
 from services.deliveries.progress import read_stats
 from services.deliveries.sending import Sender
-from services.deliveries.webhooks import receive
+from tests.inbox import apply_inbox, deliver
 from tests.sending.conftest import Provider
 from tests.sending.worker import drain, progress, sending, statuses, sweep
 
@@ -45,8 +45,8 @@ async def post(http: aiohttp.ClientSession, door: str, body: bytes, auth: str | 
 async def tell(runtime: Runtime, *events: Json) -> None:
     """Let the provider tell events, and apply what waits."""
     for event in events:
-        await receive(runtime.work, event)
-    await apply_everything(runtime.work, runtime.system)
+        await deliver(runtime, event)
+    await apply_inbox(runtime)
 
 
 async def accepted(
@@ -143,7 +143,7 @@ async def test_a_repeated_event_counts_once(
     second = {**first, "ReceivedAt": "2026-01-02T03:04:05.1234567Z"}
     for told in [event("Delivery", message), first, second] * 3:
         assert await post(http, door, orjson.dumps(told)) == 200
-    await apply_everything(runtime.work, runtime.system)
+    await apply_inbox(runtime)
     rows = await runtime.reads(principal.tenant).rows(select(ContactEvent.kind))
     assert sorted(row.kind for row in rows) == ["delivered", "opened", "opened"]
     stats = await read_stats(runtime.reads(principal.tenant), campaign_id)
@@ -307,7 +307,7 @@ async def test_an_event_of_the_wrong_shape_blocks_no_other(
 async def test_what_nobody_thought_of_is_noted(runtime: Runtime, provider: Provider, sender: Sender) -> None:
     """A stored event that fails in a way of its own is noted as failed, and the organisation's others applied."""
     principal, campaign_id, [message] = await accepted(runtime, provider, sender)
-    await receive(runtime.work, event("Open", message))
+    await deliver(runtime, event("Open", message))
     await with_events(runtime.system)
     async with runtime.work.begin(principal.tenant) as uow:
         await uow.execute(update(WebhookInbox).values(payload=["no", "object"]))

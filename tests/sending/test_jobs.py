@@ -19,7 +19,7 @@ from services.deliveries.progress import read_progress
 from services.deliveries.states import move
 from services.deliveries.work import PrepareCampaign
 from tests import factories
-from tests.sending.conftest import Provider
+from tests.sending.conftest import Provider, slowed
 
 QUICK = {"sweep_seconds": 0.2, "lease_seconds": 60.0, "batch_size": 50, "reconcile_grace_seconds": 0.0}
 
@@ -149,8 +149,7 @@ async def test_a_small_campaign_is_not_held_up_by_a_large_one(quick: Runtime, pr
 
 async def test_a_rate_is_kept(quick: Runtime, provider: Provider) -> None:
     """With 100 messages a second allowed, 150 take a second at least."""
-    postmark = quick.settings.postmark.model_copy(update={"messages_per_second": 100})
-    runtime = replace(quick, settings=quick.settings.model_copy(update={"postmark": postmark}))
+    runtime = replace(quick, mailer=slowed(provider, 100))
     principal, campaign_id = await ordered(runtime, 150)
     started = asyncio.get_running_loop().time()
     async with worker(runtime):

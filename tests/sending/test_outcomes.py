@@ -15,9 +15,8 @@ from models.deliveries import EmailDelivery
 from models.suppressions import Suppression
 from runtime import Runtime
 from sandbox.ledger import Message
-from services.deliveries.applying import apply_everything
 from services.deliveries.progress import read_stats
-from services.deliveries.webhooks import receive
+from tests.inbox import apply_inbox, deliver
 from tests.sending.conftest import Provider, sender_for
 from tests.sending.outcomes import AT, CASES, ODD_FIELDS, Case, Json, Outcome, made
 from tests.sending.test_events import accepted
@@ -59,8 +58,8 @@ async def tell_all(runtime: Runtime, provider: Provider, cases: dict[str, Case],
     principal, campaign_id, messages = await accepted(runtime, provider, sender, len(cases))
     by_case = dict(zip(cases, messages, strict=True))
     for number, (name, case) in enumerate(cases.items(), start):
-        await receive(runtime.work, {**about(by_case[name], number, case.about), **made(case.event, case.about)})
-    await apply_everything(runtime.work, runtime.system)
+        await deliver(runtime, {**about(by_case[name], number, case.about), **made(case.event, case.about)})
+    await apply_inbox(runtime)
     await progress(runtime, principal, campaign_id)
     stats = await read_stats(runtime.reads(principal.tenant), campaign_id)
     assert stats is not None

@@ -9,9 +9,8 @@ from integrations.postmark import PostmarkMailer
 from models.campaigns import Campaign, CampaignStatus
 from models.contacts import Contact
 from runtime import Runtime
-from services.deliveries.recording import refusal_of_all
 from services.deliveries.sending import Sender
-from services.deliveries.submitting import Handed
+from services.deliveries.submitting import Handed, refusal_of_all
 from tests.sending.conftest import Provider, sender_for
 from tests.sending.worker import drain, finish, go, progress, sending
 
@@ -46,7 +45,9 @@ async def test_an_unknown_stream_pauses_the_campaign(
     """The stream is a setting of ours: its code stops the campaign even for a single message."""
     principal, _, campaign_id = await sending(runtime, how_many)
     base_url = provider.mailer.batch_url.removesuffix("/email/batch")
-    sender.mailer = PostmarkMailer(base_url=base_url, server_token="token", message_stream="nowhere")
+    sender.mailer = PostmarkMailer(
+        base_url=base_url, server_token="token", message_stream="nowhere", sender="news@nudge.example"
+    )
     try:
         await drain(sender, principal, campaign_id)
     finally:
@@ -89,4 +90,4 @@ def handed(*receipts: Receipt) -> Handed:
 )
 def test_what_counts_as_a_refusal_of_all(parts: list[Handed], all_refused: bool) -> None:
     """Several messages, also of a batch that was halved, all refused in the same words; one alone says nothing."""
-    assert (refusal_of_all(parts) is not None) is all_refused
+    assert (refusal_of_all("The provider", parts) is not None) is all_refused

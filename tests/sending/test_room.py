@@ -144,7 +144,7 @@ async def test_a_request_ends_within_its_lease() -> None:
     deadline = began + 90
     [handed] = await hand_over(mailer, ENVELOPE, [MESSAGE], deadline=deadline, times=TIMES)
     assert isinstance(handed.outcome, Answered)
-    [not_after] = mailer.limits
+    [not_after] = mailer.deadlines
     assert began + 30 <= not_after <= min(deadline, monotonic() + 30)
 
 
@@ -174,8 +174,8 @@ async def test_what_was_not_tried_is_not_the_trouble(runtime: Runtime, sender: S
     assert (await progress(runtime, principal, campaign_id)).status is CampaignStatus.PAUSED
 
 
-def test_the_times_fit_into_the_lease(settings: Settings) -> None:
+def test_the_times_fit_into_the_lease() -> None:
     """Rendering, the longest request and a margin fit into a lease, whatever its length."""
     for seconds in (1.0, 60.0, 3600.0):
-        times = lease_times(hurried(settings, seconds))
+        times = lease_times(seconds, request_seconds=60.0)
         assert times.compose + times.needed < times.lease == seconds

@@ -14,7 +14,6 @@ from integrations.mail import Envelope, Message
 from models.campaigns import Campaign, CampaignStatus, OnDoubt
 from models.deliveries import OPEN_DELIVERIES, DeliveryResolution, DeliveryStatus, EmailDelivery
 from runtime import Runtime
-from services.deliveries.applying import apply_everything
 from services.deliveries.claiming import Claim, now_plus
 from services.deliveries.composing import CampaignMail, compose
 from services.deliveries.reconciling import LOOKS, RESERVED_SECONDS, Look, reconcile, reserve_due, settle
@@ -24,7 +23,7 @@ from services.deliveries.states import CampaignConflict
 from services.deliveries.submitting import Handed, hand_over, submit
 from services.deliveries.sweeping import tend
 from services.deliveries.unsubscribing import Link, unsubscribe
-from services.deliveries.webhooks import receive
+from tests.inbox import apply_inbox, deliver
 from tests.sending.model import Accepted, ModelMailer
 from tests.sending.worker import expire_leases, finish, go, progress, sending, statuses
 
@@ -212,8 +211,8 @@ class World:
     async def hear(self, message: Accepted, kind: str, times: int) -> None:
         """The provider tells of a message, perhaps again and again."""
         for _ in range(times):
-            await receive(self.runtime.work, told(message, kind))
-        await apply_everything(self.runtime.work, self.runtime.system)
+            await deliver(self.runtime, told(message, kind))
+        await apply_inbox(self.runtime)
         if kind in ("Bounce", "SpamComplaint"):
             self.gone.add(self.addresses[message.to])
 

@@ -29,7 +29,7 @@ from services.deliveries.sending import Sender
 from services.deliveries.work import ApplyEvents
 from tests.conftest import Servers, copy_template, settings_for
 from tests.realtime.valkey_server import ValkeyServer
-from tests.sending.conftest import Provider, provider, sender_for, shared_provider
+from tests.sending.conftest import Provider, provider, sender_for, shared_provider, slowed
 from tests.sending.worker import progress, sending
 from tests.waiting import PATIENCE_SECONDS, until
 
@@ -102,8 +102,9 @@ async def test_nothing_is_started_while_errands_close() -> None:
 @pytest.fixture
 def slow_account(runtime: Runtime, provider: Provider) -> Sender:
     """A sender of an account that may send one message a second."""
-    postmark = runtime.settings.postmark.model_copy(update={"messages_per_second": 1})
-    return sender_for(runtime, provider, runtime.settings.model_copy(update={"postmark": postmark}))
+    sender = sender_for(runtime, provider)
+    sender.mailer = slowed(provider, 1)
+    return sender
 
 
 @pytest.mark.parametrize("pause", ["patience", "allowance"])
