@@ -19,6 +19,7 @@ from runtime import Runtime
 from services import accounts
 from services.accounts import EmbeddedTokens, Identity, Standings
 from tests import factories
+from tests.statements import statements
 
 
 @pytest.fixture
@@ -38,10 +39,14 @@ async def test_sessions_are_read_from_redis_first(runtime: Runtime) -> None:
     principal = await factories.organization(runtime)
     token = factories.token(runtime, principal)
     first, second, third = (identity(runtime, runtime.tokens, runtime.cache) for _ in range(3))
-    assert (await first.principal(token)).role == principal.role
+    with statements(runtime) as seen:
+        assert (await first.principal(token)).role == principal.role
+    assert len(seen) == 1
     async with runtime.work.begin(principal.tenant) as uow:
         await uow.execute(update(UserSession).values(ended_at=func.now()))
-    assert (await second.principal(token)).role == principal.role
+    with statements(runtime) as seen:
+        assert (await second.principal(token)).role == principal.role
+    assert seen == []
     await first.forget(principal.session_id)
     for each in (first, third):
         with pytest.raises(Unauthenticated):

@@ -26,7 +26,7 @@ DELETE = (
 )
 DUPLICATE = (
     "mutation ($input: DuplicateCampaignInput!) { duplicateCampaign(input: $input) { campaign {"
-    " id name subject htmlContent status audience { tags } } " + ERRORS + " } }"
+    " id name subject htmlContent textContent status onDoubt audience { tags } } " + ERRORS + " } }"
 )
 VALIDATE = (
     "query ($id: ID!) { validateCampaign(campaignId: $id) { valid warnings audience skippedEstimate"

@@ -1,21 +1,25 @@
 """Drafts over HTTP: made, changed, copied, thrown away."""
 
 import asyncio
+from functools import partial
+from uuid import UUID
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import func, select, text
 
 from core.access.actor import Principal
 from core.access.permissions import Role
-from core.ids import encode_global_id, new_id
+from core.ids import decode_global_id, encode_global_id, new_id
+from core.unit_of_work import UnitOfWork
 from models.audit import AuditEvent
 from models.campaigns import CampaignStatus
 from runtime import Runtime
-from services import lists
+from services import campaigns, lists
 from services.deliveries.states import move
 from tests import factories
 from tests.campaigns.calls import CREATE, DELETE, DUPLICATE, UPDATE, ask, asked, caller, gid, refused
 from tests.client import ApiClient
+from tests.waiting import until
 
 HTML = "<p>Hello {{ contact.firstName | default: 'there' }}</p>"
 
@@ -169,14 +173,13 @@ async def test_only_drafts_change(api: ApiClient, runtime: Runtime) -> None:
 
 
 async def test_a_copy_is_a_draft_of_its_own(api: ApiClient, runtime: Runtime) -> None:
-    """Texts and audience are copied, the name says that it is one, and a long name is cut to fit."""
+    """Texts, settings and audience are copied, the name says that it is one, and a long name is cut to fit."""
     mine = caller(api, runtime, await factories.organization(runtime))
-    made = await asked(mine, CREATE, name="n" * 200, subject="S", htmlContent=HTML, audience={"tags": ["vip"]})
+    given = {"subject": "S", "htmlContent": HTML, "textContent": "T", "audience": {"tags": ["vip"]}}
+    made = await asked(mine, CREATE, name="n" * 200, settings={"onDoubt": "HOLD"}, **given)
     copy = (await asked(mine, DUPLICATE, campaignId=made["campaign"]["id"]))["campaign"]
-    assert copy["id"] != made["campaign"]["id"]
-    assert copy["name"] == ("Copy of " + "n" * 200)[:200]
-    assert (copy["subject"], copy["htmlContent"], copy["status"]) == ("S", HTML, "DRAFT")
-    assert copy["audience"] == {"tags": ["vip"]}
+    assert copy.pop("id") != made["campaign"]["id"]
+    assert copy == {**given, "name": ("Copy of " + "n" * 200)[:200], "onDoubt": "HOLD", "status": "DRAFT"}
 
 
 async def test_a_deleted_campaign_is_given_back_and_gone(api: ApiClient, runtime: Runtime) -> None:
@@ -200,6 +203,38 @@ async def test_a_deleted_campaign_is_given_back_and_gone(api: ApiClient, runtime
     ] is None
     assert (await refused(mine, DELETE, campaignId=campaign_id))[0]["code"] == "NOT_FOUND"
     assert await actions(runtime, owner) == ["campaign.created", "campaign.deleted"]
+
+
+async def test_a_campaign_that_changes_while_it_is_deleted_stays(api: ApiClient, runtime: Runtime) -> None:
+    """A deletion that meets a change under way waits for it, then refuses: nobody has seen what would be deleted."""
+    owner = await factories.organization(runtime)
+    mine = caller(api, runtime, owner)
+    campaign_id = (await asked(mine, CREATE, name="Before"))["campaign"]["id"]
+    async with runtime.work.begin(owner.tenant) as uow:
+        await campaigns.update(uow, only_id(campaign_id), {"name": "After"})
+        deletion = asyncio.create_task(refused(mine, DELETE, campaignId=campaign_id))
+        await until(partial(waits_for, runtime, uow))
+    assert [error["code"] for error in await deletion] == ["CONFLICT"]
+    found = await mine.execute("query ($id: ID!) { campaign(id: $id) { name } }", {"id": campaign_id})
+    assert found["campaign"] == {"name": "After"}
+    assert await actions(runtime, owner) == ["campaign.created", "campaign.updated"]
+
+
+def only_id(global_id: str) -> UUID:
+    """The id that a global id holds."""
+    found = decode_global_id(global_id)
+    assert found is not None
+    return found[1]
+
+
+async def waits_for(runtime: Runtime, uow: UnitOfWork) -> bool:
+    """Whether another transaction waits for a lock of this one."""
+    [[holder]] = await uow.rows(select(func.pg_backend_pid()))
+    waiting = (
+        select(func.count()).select_from(text("pg_stat_activity")).where(text(":holder = ANY(pg_blocking_pids(pid))"))
+    )
+    [[count]] = await runtime.system.rows(waiting, {"holder": holder})
+    return bool(count)
 
 
 async def test_what_was_sent_cannot_be_deleted(api: ApiClient, runtime: Runtime) -> None:

@@ -26,6 +26,7 @@ PREVIEW = (
     + " } }"
 )
 LIST = "{ templates(first: 10) { nodes { name } totalCount } }"
+CAMPAIGN = "query ($id: ID!) { campaign(id: $id) { subject htmlContent textContent } }"
 ONE = "query ($id: ID!) { template(id: $id) { name } node(id: $id) { id } }"
 
 
@@ -58,10 +59,18 @@ async def test_a_template_lives_from_creation_to_deletion(api: ApiClient, runtim
 async def test_a_campaign_starts_from_a_template(api: ApiClient, runtime: Runtime) -> None:
     """Texts that the input leaves out come from the template; later changes of it touch no campaign."""
     mine = caller(api, runtime, await factories.organization(runtime))
-    made = (await asked(mine, CREATE, name="News", subject="From template", htmlContent="<p>x</p>"))["template"]
-    payload = await asked(mine, CREATE_CAMPAIGN, name="C", templateId=made["id"], htmlContent="<p>own</p>")
-    campaign = payload["campaign"]
-    assert (campaign["subject"], campaign["htmlContent"]) == ("From template", "<p>own</p>")
+    stored = {"subject": "From template", "htmlContent": "<p>x</p>", "textContent": "T"}
+    made = (await asked(mine, CREATE, name="News", **stored))["template"]
+    given = {"templateId": made["id"], "htmlContent": "<p>own</p>"}
+    campaign = (await asked(mine, CREATE_CAMPAIGN, name="C", **given))["campaign"]
+    texts = {"subject": "From template", "htmlContent": "<p>own</p>", "textContent": "T"}
+    assert {name: campaign[name] for name in texts} == texts
+    for change, values in (
+        (UPDATE, {"subject": "Later", "htmlContent": "<p>y</p>", "textContent": "L"}),
+        (DELETE, {}),
+    ):
+        await asked(mine, change, templateId=made["id"], **values)
+        assert (await mine.execute(CAMPAIGN, {"id": campaign["id"]}))["campaign"] == texts
 
 
 async def test_what_does_not_fit_is_refused(api: ApiClient, runtime: Runtime) -> None:

@@ -1,0 +1,83 @@
+"""A campaign that the sweeper cannot advance keeps no other waiting."""
+
+import asyncio
+from dataclasses import replace
+from uuid import UUID
+
+import asyncpg
+from sqlalchemy.engine import make_url
+from structlog.testing import capture_logs
+
+from core.access.actor import Principal
+from jobs import working
+from models.campaigns import CampaignStatus
+from runtime import Runtime
+from services.deliveries.progress import read_progress
+from tests import factories
+from tests.conftest import Servers
+from tests.sending.conftest import Provider
+from tests.sending.worker import go, start
+from tests.waiting import until
+
+# A campaign of this name is a row that no statement can change.
+BROKEN = "Broken"
+BREAK = f"""
+CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $body$ BEGIN
+    RAISE EXCEPTION 'this row is broken';
+END $body$;
+CREATE TRIGGER refuse_change BEFORE UPDATE ON campaigns
+    FOR EACH ROW WHEN (OLD.name = '{BROKEN}') EXECUTE FUNCTION refuse_change();
+"""
+
+
+async def cancelling(runtime: Runtime) -> tuple[Principal, UUID]:
+    """A campaign that only the sweeper ends: cancelled with nobody mailed, and its job lost."""
+    principal = await factories.organization(runtime)
+    await factories.contacts(runtime, principal, 2)
+    campaign_id = await factories.campaign(runtime, principal)
+    await start(runtime, principal, campaign_id)
+    await go(runtime, principal, campaign_id, CampaignStatus.CANCELLING)
+    return principal, campaign_id
+
+
+async def status(runtime: Runtime, principal: Principal, campaign_id: UUID) -> CampaignStatus:
+    """The campaign's status."""
+    row = await read_progress(runtime.reads(principal.tenant), campaign_id)
+    assert row is not None
+    return row.status
+
+
+async def test_campaigns_in_trouble_keep_no_other_waiting(
+    servers: Servers, fresh_runtime: Runtime, provider: Provider
+) -> None:
+    """In one and the same round of a worker, before, between and after campaigns that raise, the others advance."""
+    sending = fresh_runtime.settings.sending.model_copy(update={"sweep_seconds": 86_400.0})
+    settings = fresh_runtime.settings.model_copy(update={"sending": sending})
+    runtime = replace(fresh_runtime, settings=settings, mailer=provider.mailer)
+    campaigns = [await cancelling(runtime) for _ in range(5)]
+    broken, sound = campaigns[::2], campaigns[1::2]
+    assert settings.database.url is not None
+    database = str(make_url(settings.database.url.get_secret_value()).database)
+    admin = await asyncpg.connect(servers.database_url(servers.postgres.admin_url, database))
+    try:
+        ids = [campaign_id for _, campaign_id in broken]
+        await admin.execute("UPDATE campaigns SET name = $1 WHERE id = ANY($2)", BROKEN, ids)
+        await admin.execute(BREAK)
+    finally:
+        await admin.close()
+
+    async def all_ended() -> bool:
+        found = [await status(runtime, *each) for each in sound]
+        return set(found) == {CampaignStatus.CANCELLED}
+
+    stopping = asyncio.Event()
+    with capture_logs() as logs:
+        worker = asyncio.create_task(working(runtime, stopping))
+        try:
+            await until(all_ended)
+        finally:
+            stopping.set()
+            await asyncio.wait_for(worker, 60)
+    assert [await status(runtime, *each) for each in broken] == [CampaignStatus.CANCELLING] * 3
+    failed = [entry for entry in logs if entry["log_level"] == "error"]
+    assert sorted(entry["campaign_id"] for entry in failed) == sorted(str(each) for each in ids)
