@@ -205,16 +205,19 @@ async def test_a_deleted_campaign_is_given_back_and_gone(api: ApiClient, runtime
     assert await actions(runtime, owner) == ["campaign.created", "campaign.deleted"]
 
 
-async def test_a_campaign_that_changes_while_it_is_deleted_stays(api: ApiClient, runtime: Runtime) -> None:
-    """A deletion that meets a change under way waits for it, then refuses: nobody has seen what would be deleted."""
+@pytest.mark.parametrize(("mutation", "values"), [(DELETE, {}), (UPDATE, {"name": "Mine"})])
+async def test_what_meets_a_change_under_way_is_refused(
+    api: ApiClient, runtime: Runtime, mutation: str, values: dict[str, str]
+) -> None:
+    """A deletion or a change waits for the one before it, then refuses: its caller has not seen what came of that."""
     owner = await factories.organization(runtime)
     mine = caller(api, runtime, owner)
     campaign_id = (await asked(mine, CREATE, name="Before"))["campaign"]["id"]
     async with runtime.work.begin(owner.tenant) as uow:
         await campaigns.update(uow, only_id(campaign_id), {"name": "After"})
-        deletion = asyncio.create_task(refused(mine, DELETE, campaignId=campaign_id))
+        refusal = asyncio.create_task(refused(mine, mutation, campaignId=campaign_id, **values))
         await until(partial(waits_for, runtime, uow))
-    assert [error["code"] for error in await deletion] == ["CONFLICT"]
+    assert [error["code"] for error in await refusal] == ["CONFLICT"]
     found = await mine.execute("query ($id: ID!) { campaign(id: $id) { name } }", {"id": campaign_id})
     assert found["campaign"] == {"name": "After"}
     assert await actions(runtime, owner) == ["campaign.created", "campaign.updated"]
