@@ -20,6 +20,7 @@ import uvloop
 from sqlalchemy import insert
 
 from benchmarks.stage import prepare
+from core.access.actor import system_actor
 from core.access.permissions import Role
 from core.access.tenant import Tenant
 from core.database.scopes import ReadScope
@@ -74,7 +75,7 @@ async def compare(settings: Settings) -> None:
     async with running(settings) as runtime:
         tenant = Tenant(organization_id=new_id(), role=Role.OWNER)
         wanted = new_id()
-        async with runtime.work.begin(tenant) as uow:
+        async with runtime.work.begin(system_actor(tenant.organization_id)) as uow:
             await uow.execute(insert(Organization).values(id=tenant.organization_id, name="Bench", slug="bench"))
             rows = [contact(tenant, number, wanted if number == 0 else None) for number in range(1_000)]
             await uow.execute(insert(Contact), rows)

@@ -32,7 +32,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from benchmarks.processes import ROOT, cpu_seconds
 from core import migration
-from core.access.tenant import Tenant
+from core.access.actor import Actor, system_actor
 from core.ids import new_id
 from core.security import new_signing_key
 from core.settings import load
@@ -125,7 +125,7 @@ class Bench:
     """What the rounds share."""
 
     runtime: Runtime
-    tenant: Tenant
+    actor: Actor
     recipients: int
     url: str
     worker: int
@@ -144,13 +144,13 @@ async def stage(recipients: int) -> AsyncIterator[Bench]:
             os.environ.update(environment)
             settings = load(_env_file=None)
             async with running(settings) as runtime:
-                tenant = await populate(runtime, recipients)
+                actor = await populate(runtime, recipients)
                 worker = start("-c", WORKER)
                 try:
                     await asyncio.sleep(2)
                     yield Bench(
                         runtime=runtime,
-                        tenant=tenant,
+                        actor=actor,
                         recipients=recipients,
                         url=f"http://127.0.0.1:{stub_port}/email/batch",
                         worker=worker.pid,
@@ -222,16 +222,16 @@ async def make_bare_table(url: str) -> None:
     await engine.dispose()
 
 
-async def populate(runtime: Runtime, recipients: int) -> Tenant:
+async def populate(runtime: Runtime, recipients: int) -> Actor:
     """An organisation with so many contacts."""
-    tenant = Tenant(organization_id=new_id())
-    async with runtime.work.begin(tenant) as uow:
-        await uow.execute(insert(Organization).values(id=tenant.organization_id, name="Shop", slug="shop"))
+    actor = system_actor(new_id())
+    async with runtime.work.begin(actor) as uow:
+        await uow.execute(insert(Organization).values(id=actor.organization_id, name="Shop", slug="shop"))
     for start in range(0, recipients, 10_000):
         rows = [
             {
                 "id": new_id(),
-                "organization_id": tenant.organization_id,
+                "organization_id": actor.organization_id,
                 "email": f"person-{number}@example.com",
                 "email_norm": f"person-{number}@example.com",
                 "first_name": f"Ada {number}",
@@ -239,16 +239,16 @@ async def populate(runtime: Runtime, recipients: int) -> Tenant:
             }
             for number in range(start, min(start + 10_000, recipients))
         ]
-        async with runtime.work.begin(tenant) as uow:
+        async with runtime.work.begin(actor) as uow:
             await uow.execute(insert(Contact), rows)
-    return tenant
+    return actor
 
 
 async def draft(bench: Bench) -> UUID:
     """A campaign to everybody."""
     campaign_id = new_id()
-    organization_id = bench.tenant.organization_id
-    async with bench.runtime.work.begin(bench.tenant) as uow:
+    organization_id = bench.actor.organization_id
+    async with bench.runtime.work.begin(bench.actor) as uow:
         await uow.execute(
             insert(Campaign).values(
                 id=campaign_id, organization_id=organization_id, name="Spring", subject=SUBJECT, html_content=HTML
@@ -266,10 +266,12 @@ async def draft(bench: Bench) -> UUID:
 async def bare(bench: Bench) -> float:
     """Messages a second of the bare loop."""
     campaign_id = await draft(bench)
-    organization_id = bench.tenant.organization_id
-    mail = await load_mail(bench.runtime.reads(bench.tenant), campaign_id, sender="a@shop.example", batch_size=BATCH)
+    organization_id = bench.actor.organization_id
+    mail = await load_mail(
+        bench.runtime.reads(bench.actor.tenant), campaign_id, sender="a@shop.example", batch_size=BATCH
+    )
     assert mail is not None
-    async with bench.runtime.work.begin(bench.tenant) as uow:
+    async with bench.runtime.work.begin(bench.actor) as uow:
         await uow.execute(text("DELETE FROM bench_done"))
         await uow.execute(
             text("INSERT INTO bench_done SELECT organization_id, id FROM contacts WHERE organization_id = :o"),
@@ -294,7 +296,7 @@ async def bare(bench: Bench) -> float:
     started, after, sent = monotonic(), UUID(int=0), 0
     async with aiohttp.ClientSession(headers={"Content-Type": "application/json"}) as session:
         while True:
-            async with bench.runtime.work.begin(bench.tenant) as uow:
+            async with bench.runtime.work.begin(bench.actor) as uow:
                 rows = await uow.rows(read, {"o": organization_id, "after": after})
             if not rows:
                 return sent / (monotonic() - started)
@@ -309,7 +311,7 @@ async def bare(bench: Bench) -> float:
                 messages.append(Message(str(row.id), row.email, rendered.subject, rendered.html, rendered.text, url))
             async with session.post(bench.url, data=io.BytesIO(encode(envelope, messages, "broadcast"))) as response:
                 answers = orjson.loads(await response.read())
-            async with bench.runtime.work.begin(bench.tenant) as uow:
+            async with bench.runtime.work.begin(bench.actor) as uow:
                 await uow.execute(
                     write,
                     {
@@ -324,15 +326,15 @@ async def bare(bench: Bench) -> float:
 async def engine(bench: Bench) -> tuple[float, float]:
     """Messages a second of the worker process, and recipients a second of the preparation before it."""
     campaign_id = await draft(bench)
-    async with bench.runtime.work.begin(bench.tenant) as uow:
+    async with bench.runtime.work.begin(bench.actor) as uow:
         await move(uow, campaign_id, CampaignStatus.PREPARING)
     started = monotonic()
-    while not await prepare(bench.runtime.work, bench.tenant, campaign_id):
+    while not await prepare(bench.runtime.work, bench.actor, campaign_id):
         pass
     prepared, worked = monotonic(), cpu_seconds(bench.worker)
     while True:
         await asyncio.sleep(0.1)
-        row = await read_progress(bench.runtime.reads(bench.tenant), campaign_id)
+        row = await read_progress(bench.runtime.reads(bench.actor.tenant), campaign_id)
         assert row is not None
         assert not row.counts.rejected + row.counts.unknown + row.counts.failed, row
         if row.counts.accepted == bench.recipients:

@@ -1,4 +1,4 @@
-"""One transaction of one tenant. Jobs and events wait in it and go out only after COMMIT."""
+"""One transaction of one actor. Jobs and events wait in it and go out only after COMMIT."""
 
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
@@ -9,6 +9,7 @@ from sqlalchemy import CursorResult, Executable, Row, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.sql.selectable import TypedReturnsRows
 
+from core.access.actor import Actor
 from core.access.tenant import Tenant
 from core.database.scopes import IDLE_SECONDS, R, as_tuples, transaction
 from core.pubsub import PublishFailed
@@ -40,9 +41,14 @@ class UnitOfWork:
     """The open transaction; services take it first. Nothing here commits but `Work.begin`."""
 
     connection: AsyncConnection
-    tenant: Tenant
+    actor: Actor
     jobs: list[Job] = field(default_factory=list)
     events: dict[str, bytes] = field(default_factory=dict)
+
+    @property
+    def tenant(self) -> Tenant:
+        """The actor, as Row Level Security sees them."""
+        return self.actor.tenant
 
     async def rows(
         self, statement: TypedReturnsRows[*Ts], parameters: dict[str, Any] | None = None
@@ -90,13 +96,13 @@ class Work:
         self.idle_seconds = idle_seconds
 
     @asynccontextmanager
-    async def begin(self, tenant: Tenant) -> AsyncIterator[UnitOfWork]:
-        """A unit of work that commits when the block ends and rolls back when it raises.
+    async def begin(self, actor: Actor) -> AsyncIterator[UnitOfWork]:
+        """A unit of work of the actor that commits when the block ends and rolls back when it raises.
 
         What could not be announced is logged, not raised: the rows are the truth, and the sweeper finds them.
         """
-        async with transaction(self.engine, tenant, idle_seconds=self.idle_seconds) as connection:
-            uow = UnitOfWork(connection=connection, tenant=tenant)
+        async with transaction(self.engine, actor.tenant, idle_seconds=self.idle_seconds) as connection:
+            uow = UnitOfWork(connection=connection, actor=actor)
             yield uow
         await self.announce(uow)
 

@@ -3,7 +3,7 @@
 from typing import Any
 from uuid import UUID
 
-from core.access.tenant import Tenant
+from core.access.actor import Actor, system_actor
 from jobs.workshop import Workshop, workshop_of
 from services.deliveries.applying import apply_everything
 from services.deliveries.preparing import prepare
@@ -13,9 +13,9 @@ from services.deliveries.sweeping import tend
 Ids = dict[str, str]
 
 
-def campaign_of(ids: Ids) -> tuple[Tenant, UUID]:
-    """The tenant and the campaign that a job names."""
-    return Tenant(organization_id=UUID(ids["organization_id"])), UUID(ids["campaign_id"])
+def campaign_of(ids: Ids) -> tuple[Actor, UUID]:
+    """The actor and the campaign of a job."""
+    return system_actor(UUID(ids["organization_id"])), UUID(ids["campaign_id"])
 
 
 async def prepare_campaign(context: dict[str, Any], ids: Ids) -> None:
@@ -25,15 +25,15 @@ async def prepare_campaign(context: dict[str, Any], ids: Ids) -> None:
 
 async def send_batches(context: dict[str, Any], ids: Ids) -> None:
     """Send what is pending of a campaign."""
-    tenant, campaign_id = campaign_of(ids)
-    workshop_of(context).sender.ring(tenant.organization_id, campaign_id)
+    actor, campaign_id = campaign_of(ids)
+    workshop_of(context).sender.ring(actor.organization_id, campaign_id)
 
 
 async def tend_campaign(context: dict[str, Any], ids: Ids) -> None:
     """Do to a campaign what the sweeper would."""
     shop = workshop_of(context)
-    tenant, campaign_id = campaign_of(ids)
-    shop.errands.start(f"tend {campaign_id}", lambda: tend(shop.runtime.work, tenant, campaign_id))
+    actor, campaign_id = campaign_of(ids)
+    shop.errands.start(f"tend {campaign_id}", lambda: tend(shop.runtime.work, actor, campaign_id))
 
 
 async def reconcile_campaign(context: dict[str, Any], ids: Ids) -> None:
@@ -46,17 +46,17 @@ async def apply_events(context: dict[str, Any], _: Ids) -> None:
     start_applying(workshop_of(context))
 
 
-def start_preparing(shop: Workshop, tenant: Tenant, campaign_id: UUID) -> None:
+def start_preparing(shop: Workshop, actor: Actor, campaign_id: UUID) -> None:
     """Prepare a campaign in the background, page by page."""
-    shop.errands.start(f"prepare {campaign_id}", lambda: prepare(shop.runtime.work, tenant, campaign_id))
+    shop.errands.start(f"prepare {campaign_id}", lambda: prepare(shop.runtime.work, actor, campaign_id))
 
 
-def start_reconciling(shop: Workshop, tenant: Tenant, campaign_id: UUID) -> None:
+def start_reconciling(shop: Workshop, actor: Actor, campaign_id: UUID) -> None:
     """Reconcile a campaign in the background."""
     grace = shop.settings.sending.reconcile_grace_seconds
     shop.errands.start(
         f"reconcile {campaign_id}",
-        lambda: reconcile(shop.runtime.work, shop.runtime.mailer, tenant, campaign_id, grace_seconds=grace),
+        lambda: reconcile(shop.runtime.work, shop.runtime.mailer, actor, campaign_id, grace_seconds=grace),
     )
 
 

@@ -4,12 +4,12 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
-from core.access.tenant import Tenant
+from core.access.actor import Actor, system_actor
 from jobs.workshop import Workshop, workshop_of
 from models.outbox import OutboxKind
 from runtime import Runtime
 from services import senders
-from services.outbox import OutboxSender, tenants_with_mail
+from services.outbox import OutboxSender, actors_with_mail
 
 
 def outbox_sender(runtime: Runtime) -> OutboxSender:
@@ -28,19 +28,19 @@ def outbox_sender(runtime: Runtime) -> OutboxSender:
 
 async def send_outbox(context: dict[str, Any], ids: dict[str, str]) -> None:
     """Send an organisation's system mail that is due."""
-    start_sending(workshop_of(context), Tenant(organization_id=UUID(ids["organization_id"])))
+    start_sending(workshop_of(context), system_actor(UUID(ids["organization_id"])))
 
 
-def start_sending(shop: Workshop, tenant: Tenant) -> None:
+def start_sending(shop: Workshop, actor: Actor) -> None:
     """Send in the background, each organisation's in a task of its own."""
     outbox = outbox_sender(shop.runtime)
-    shop.errands.start(f"outbox {tenant.organization_id}", lambda: outbox.send_due(tenant))
+    shop.errands.start(f"outbox {actor.organization_id}", lambda: outbox.send_due(actor))
 
 
 async def start_sending_due(shop: Workshop) -> None:
     """Start what no job has announced, or a worker left behind."""
-    for tenant in await tenants_with_mail(shop.runtime.system):
-        start_sending(shop, tenant)
+    for actor in await actors_with_mail(shop.runtime.system):
+        start_sending(shop, actor)
 
 
 FUNCTIONS = (send_outbox,)

@@ -62,16 +62,16 @@ class Sweeper:
 
     async def tend_one(self, campaign: LiveCampaign) -> None:
         """Tend a campaign, and start what it needs; one in trouble does not keep the others waiting."""
-        tenant = campaign.tenant
+        actor = campaign.actor
         try:
-            tended = await tend(self.shop.runtime.work, tenant, campaign.campaign_id)
+            tended = await tend(self.shop.runtime.work, actor, campaign.campaign_id)
         except Exception:
             # As above: the next round tries again, and the other campaigns get theirs now.
             log.exception("campaign not tended", campaign_id=str(campaign.campaign_id))
             return
         if tended.status in (CampaignStatus.PREPARING, CampaignStatus.SCHEDULED):
-            start_preparing(self.shop, tenant, campaign.campaign_id)
+            start_preparing(self.shop, actor, campaign.campaign_id)
         if tended.unknown:
-            start_reconciling(self.shop, tenant, campaign.campaign_id)
+            start_reconciling(self.shop, actor, campaign.campaign_id)
         if tended.status is CampaignStatus.SENDING and tended.pending:
             self.shop.sender.ring(campaign.organization_id, campaign.campaign_id)

@@ -2,22 +2,38 @@
 
 from uuid import UUID
 
-from sqlalchemy import Index
+from sqlalchemy import CheckConstraint, Index
 from sqlalchemy.orm import Mapped
 
-from models.base import Base, CreatedAt, Json, Key, OrganizationId
+from core.access.actor import ActorKind
+from models.base import Base, CreatedAt, Json, Key, OrganizationId, one_of
 
 
 class AuditEvent(Base):
-    """Who did what to what. `changes` holds before and after, without contents of messages."""
+    """Who did what to what. `changes` holds before and after, without contents of messages.
+
+    Who is the user of `user_id`, the API key of `api_key_id`, Maya on behalf of the user of `on_behalf_of`, or the
+    system. What they name may be deleted; the event stays.
+    """
 
     __tablename__ = "audit_events"
-    __table_args__ = (Index(None, "organization_id", "created_at", "id"),)
+    __table_args__ = (
+        Index(None, "organization_id", "created_at", "id"),
+        one_of("actor_kind", ActorKind),
+        CheckConstraint(
+            "(user_id IS NOT NULL) = (actor_kind = 'user') "
+            "AND (api_key_id IS NOT NULL) = (actor_kind = 'api_key') "
+            "AND (on_behalf_of IS NOT NULL) = (actor_kind = 'maya')",
+            name="actor",
+        ),
+    )
 
     id: Mapped[Key]
     organization_id: Mapped[OrganizationId]
     actor_kind: Mapped[str]
-    actor_id: Mapped[UUID | None]
+    user_id: Mapped[UUID | None]
+    api_key_id: Mapped[UUID | None]
+    on_behalf_of: Mapped[UUID | None]
     action: Mapped[str]
     target_id: Mapped[UUID]
     changes: Mapped[Json]

@@ -6,8 +6,8 @@ from uuid import UUID
 
 import strawberry
 
-from core.access.matrix import ROLE_PERMISSIONS
 from core.access.permissions import Permission
+from core.access.rights import RIGHTS
 from core.access.tenant import Tenant
 from core.errors import ErrorCode, Forbidden, InvalidInput
 from resolvers.context import Info, RequestContext
@@ -50,7 +50,7 @@ def user_of(person: Person) -> User:
             name=person.organization_name,
             slug=person.organization_slug,
         ),
-        permissions=sorted(ROLE_PERMISSIONS[person.role]),
+        permissions=sorted(RIGHTS[person.role].permissions),
     )
 
 
@@ -70,7 +70,7 @@ async def fetch_users(info: Info, user_ids: Sequence[UUID]) -> dict[UUID, User]:
 async def fetch_organizations(info: Info, organization_ids: Sequence[UUID]) -> dict[UUID, Organization]:
     """The caller's own organisation, where it is among the ids."""
     own = info.context.caller.organization_id
-    viewer = await read_user(info, info.context.caller.user_id) if own in organization_ids else None
+    viewer = await read_user(info, info.context.caller.person_id) if own in organization_ids else None
     return {own: viewer.organization} if viewer else {}
 
 
@@ -103,7 +103,7 @@ class AccountQueries:
         """The person who is logged in; null without an access token, UNAUTHENTICATED with one that is not valid."""
         if info.context.anonymous:
             return None
-        return await read_user(info, info.context.caller.user_id)
+        return await read_user(info, info.context.caller.person_id)
 
 
 @strawberry.type
@@ -125,7 +125,7 @@ class AccountMutations:
             full_name=input.full_name,
             client=info.context.client_address,
         )
-        async with runtime.work.begin(account.tenant) as uow:
+        async with runtime.work.begin(account.owner) as uow:
             await accounts.register(uow, account)
             session = await accounts.open_session(uow, account.user_id, days=runtime.settings.auth.refresh_token_days)
         return await with_tokens(info.context, SignUpPayload, session)
@@ -139,15 +139,15 @@ class AccountMutations:
         """
         demand_embedded(info.context)
         runtime = info.context.runtime
-        tenant, user_id = await accounts.check_credentials(
+        actor = await accounts.check_credentials(
             runtime.system,
             runtime.admission,
             email=input.email,
             password=input.password,
             client=info.context.client_address,
         )
-        async with runtime.work.begin(tenant) as uow:
-            session = await accounts.open_session(uow, user_id, days=runtime.settings.auth.refresh_token_days)
+        async with runtime.work.begin(actor) as uow:
+            session = await accounts.open_session(uow, actor.person_id, days=runtime.settings.auth.refresh_token_days)
         return await with_tokens(info.context, LogInPayload, session)
 
     @mutation(Public())
@@ -159,8 +159,8 @@ class AccountMutations:
         """Swap a refresh token for the next one and a fresh access token; each refresh token works once."""
         demand_embedded(info.context)
         runtime = info.context.runtime
-        tenant, session_id = await accounts.find_refresh_token(runtime.system, input.refresh_token)
-        async with runtime.work.begin(tenant) as uow:
+        actor, session_id = await accounts.find_refresh_token(runtime.system, input.refresh_token)
+        async with runtime.work.begin(actor) as uow:
             session = await accounts.rotate(
                 uow, session_id, input.refresh_token, days=runtime.settings.auth.refresh_token_days
             )
@@ -198,10 +198,10 @@ class AccountMutations:
         demand_embedded(info.context)
         runtime = info.context.runtime
         if input.refresh_token is not None:
-            tenant, session_id = await accounts.find_refresh_token(runtime.system, input.refresh_token)
+            actor, session_id = await accounts.find_refresh_token(runtime.system, input.refresh_token)
         else:
-            tenant, session_id = info.context.caller.tenant, info.context.caller.session_id
-        async with runtime.work.begin(tenant) as uow:
+            actor, session_id = info.context.caller, info.context.own_session.id
+        async with runtime.work.begin(actor) as uow:
             ended = await accounts.end_session(uow, session_id, reason="logged_out")
         await runtime.identity.forget(session_id)
         return LogOutPayload(ended=ended)

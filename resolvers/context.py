@@ -9,9 +9,10 @@ from typing import Any, Protocol, TypeVar, cast
 import strawberry
 from strawberry.dataloader import DataLoader
 
-from core.access.actor import Principal
+from core.access.actor import Actor
+from core.access.session import Session
 from core.database.scopes import ReadScope
-from core.errors import Unauthenticated
+from core.errors import Forbidden, Unauthenticated
 from core.unit_of_work import UnitOfWork
 from resolvers.budgets import Budgets
 from runtime import Runtime
@@ -46,10 +47,11 @@ class RequestContext:
     """One GraphQL operation: who asks, and what the process offers."""
 
     runtime: Runtime
-    principal: Principal | None
+    actor: Actor | None
     request_id: str
     budgets: Budgets
     client_address: str = ""
+    session: Session | None = None
     refused: Unauthenticated | None = None
     connection: Renewable | None = None
     started_at: float = field(default_factory=time.time)
@@ -59,23 +61,30 @@ class RequestContext:
     @property
     def payer(self) -> str:
         """Whose budget the operation's cost is taken from."""
-        if self.principal is None:
+        if self.actor is None:
             return f"address:{self.client_address}"
-        return self.principal.tenant.parameters["tenant_organization"]
+        return self.actor.tenant.parameters["tenant_organization"]
 
     @property
     def anonymous(self) -> bool:
         """Whether no credentials came at all; with credentials that are not valid, `caller` says why."""
-        return self.principal is None and self.refused is None
+        return self.actor is None and self.refused is None
 
     @property
-    def caller(self) -> Principal:
-        """The authenticated caller; raises `Unauthenticated` when there is none."""
+    def caller(self) -> Actor:
+        """Who acts; raises `Unauthenticated` without an access token, or with one that is not valid."""
         if self.refused is not None:
             raise self.refused
-        if self.principal is None:
+        if self.actor is None:
             raise Unauthenticated("Log in first: send `Authorization: Bearer <access token>`.")
-        return self.principal
+        return self.actor
+
+    @property
+    def own_session(self) -> Session:
+        """The caller's log-in; raises `Unauthenticated`, or `Forbidden` for a caller without one."""
+        if self.session is None:
+            raise Forbidden(f"Only a person who has logged in can do this, not {self.caller.kind}.")
+        return self.session
 
     @property
     def reads(self) -> ReadScope:
@@ -86,8 +95,8 @@ class RequestContext:
 
     @asynccontextmanager
     async def work(self) -> AsyncIterator[UnitOfWork]:
-        """The unit of work of a mutation, under the caller's tenant."""
-        async with self.runtime.work.begin(self.caller.tenant) as uow:
+        """The unit of work of a mutation, begun as the caller."""
+        async with self.runtime.work.begin(self.caller) as uow:
             yield uow
         self.loaders.clear()  # what a mutation before this one has read may be out of date
 

@@ -50,7 +50,7 @@ class Requires(Rule):
 
     def check(self, info: Info) -> None:
         """Raise unless the caller holds the permission."""
-        info.context.caller.demand(self.permission)
+        info.context.caller.require(self.permission)
 
 
 class Public(Rule):

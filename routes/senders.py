@@ -21,8 +21,8 @@ def routes(runtime: Runtime) -> list[BaseRoute]:
         found = await senders.find_confirmation(runtime.system, request.path_params["token"])
         if found is None:
             return unknown()
-        tenant, sender_id = found
-        asked = await senders.read_request(runtime.reads(tenant), sender_id)
+        actor, sender_id = found
+        asked = await senders.read_request(runtime.reads(actor.tenant), sender_id)
         if asked is None:
             return unknown()
         who = f"{asked.person} of {asked.organization_name}" if asked.person else asked.organization_name

@@ -50,7 +50,7 @@ def routes(runtime: Runtime) -> list[BaseRoute]:
         return await click(link) if request.method == "POST" else await page(link)
 
     async def page(link: Link) -> Response:
-        found = await read_subscription(runtime.reads(link.tenant), link)
+        found = await read_subscription(runtime.reads(link.actor.tenant), link)
         if found is None:
             return unknown()
         name = escape(found.organization_name)
@@ -60,7 +60,7 @@ def routes(runtime: Runtime) -> list[BaseRoute]:
 
     async def click(link: Link) -> Response:
         # Read first: once it is done, an outage must not make the answer say that it is not.
-        found = await read_subscription(runtime.reads(link.tenant), link)
+        found = await read_subscription(runtime.reads(link.actor.tenant), link)
         if found is None or not await unsubscribe(runtime.work, link):
             return unknown()
         name = escape(found.organization_name)

@@ -1,7 +1,6 @@
 """The audit log: who did what to what, written in the transaction that does it."""
 
 from collections.abc import Mapping
-from typing import Final
 from uuid import UUID
 
 from sqlalchemy import insert
@@ -11,21 +10,21 @@ from core.telemetry import request_id
 from core.unit_of_work import UnitOfWork
 from models.audit import AuditEvent
 
-USER: Final = "user"
-SYSTEM: Final = "system"
-
 
 async def record(uow: UnitOfWork, action: str, target_id: UUID, changes: Mapping[str, object] | None = None) -> None:
-    """Note an action (`campaign.sent`) on a row, by the tenant's user or, without one, by the system.
+    """Note an action (`campaign.sent`) of the unit of work's actor on a row.
 
     `changes` is JSON: what is worth knowing in a year, never the contents of a message.
     """
+    actor = uow.actor
     await uow.execute(
         insert(AuditEvent).values(
             id=new_id(),
-            organization_id=uow.tenant.organization_id,
-            actor_kind=USER if uow.tenant.user_id else SYSTEM,
-            actor_id=uow.tenant.user_id,
+            organization_id=actor.organization_id,
+            actor_kind=actor.kind,
+            user_id=actor.user_id,
+            api_key_id=actor.api_key_id,
+            on_behalf_of=actor.on_behalf_of,
             action=action,
             target_id=target_id,
             changes=dict(changes or {}),

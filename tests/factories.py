@@ -6,9 +6,9 @@ from uuid import UUID
 
 from sqlalchemy import insert
 
-from core.access.actor import Principal
+from core.access.actor import Actor, system_actor, user_actor
 from core.access.permissions import Role
-from core.access.tenant import Tenant
+from core.access.session import Session
 from core.ids import new_id
 from models.accounts import Organization, User, UserSession
 from models.campaigns import Campaign, CampaignRecipient, CampaignStats, RecipientKind
@@ -22,13 +22,11 @@ FAR_AWAY = 4_102_444_800  # 2100-01-01, in Unix seconds
 UNUSABLE_PASSWORD = "!"
 
 
-async def organization(runtime: Runtime, *, role: Role = Role.OWNER) -> Principal:
+async def organization(runtime: Runtime, *, role: Role = Role.OWNER) -> Actor:
     """A new organisation, and a member of it with a session."""
-    principal = Principal(
-        organization_id=new_id(), user_id=new_id(), role=role, session_id=new_id(), expires_at=FAR_AWAY
-    )
+    principal = user_actor(new_id(), new_id(), role)
     number = next(numbers)
-    async with runtime.work.begin(Tenant(organization_id=principal.organization_id)) as uow:
+    async with runtime.work.begin(system_actor(principal.organization_id)) as uow:
         await uow.execute(
             insert(Organization).values(
                 id=principal.organization_id, name=f"Org {number}", slug=f"org-{new_id().hex}"
@@ -38,10 +36,10 @@ async def organization(runtime: Runtime, *, role: Role = Role.OWNER) -> Principa
     return principal
 
 
-async def member(runtime: Runtime, principal: Principal) -> None:
-    """The principal's user and session rows, in an organisation that exists."""
+async def member(runtime: Runtime, principal: Actor) -> None:
+    """The user's row and that of a session with the same id, in an organisation that exists."""
     email = f"user-{new_id().hex}@nudge.example"
-    async with runtime.work.begin(principal.tenant) as uow:
+    async with runtime.work.begin(principal) as uow:
         await uow.execute(
             insert(User).values(
                 id=principal.user_id,
@@ -50,12 +48,12 @@ async def member(runtime: Runtime, principal: Principal) -> None:
                 email_norm=email,
                 password_hash=UNUSABLE_PASSWORD,
                 full_name="Test User",
-                role=principal.role,
+                role=principal.rights.role,
             )
         )
         await uow.execute(
             insert(UserSession).values(
-                id=principal.session_id,
+                id=principal.user_id,
                 organization_id=principal.organization_id,
                 user_id=principal.user_id,
                 expires_at=datetime.fromtimestamp(FAR_AWAY, UTC),
@@ -63,14 +61,20 @@ async def member(runtime: Runtime, principal: Principal) -> None:
         )
 
 
-def token(runtime: Runtime, principal: Principal) -> str:
-    """An access token of the principal."""
+def session(principal: Actor) -> Session:
+    """The session that `member` made."""
+    return Session(actor=principal, id=principal.person_id, expires_at=FAR_AWAY)
+
+
+def token(runtime: Runtime, principal: Actor, *, session_id: UUID | None = None) -> str:
+    """An access token of the user, in the session that `member` made or in another."""
+    user_id = principal.person_id
     return runtime.tokens.issue(
-        user_id=principal.user_id, organization_id=principal.organization_id, session_id=principal.session_id
+        user_id=user_id, organization_id=principal.organization_id, session_id=session_id or user_id
     )
 
 
-async def contacts(runtime: Runtime, principal: Principal, how_many: int, *, tag: str | None = None) -> list[UUID]:
+async def contacts(runtime: Runtime, principal: Actor, how_many: int, *, tag: str | None = None) -> list[UUID]:
     """Subscribed contacts of the principal's organisation; their ids, in order of creation."""
     rows = []
     for _ in range(how_many):
@@ -84,7 +88,7 @@ async def contacts(runtime: Runtime, principal: Principal, how_many: int, *, tag
                 "first_name": "Ada",
             }
         )
-    async with runtime.work.begin(principal.tenant) as uow:
+    async with runtime.work.begin(principal) as uow:
         await uow.execute(insert(Contact), rows)
         if tag is not None:
             tags = [
@@ -94,11 +98,11 @@ async def contacts(runtime: Runtime, principal: Principal, how_many: int, *, tag
     return [row["id"] for row in rows]  # type: ignore[misc]
 
 
-async def sender(runtime: Runtime, principal: Principal, *, confirmed: bool = True, default: bool = False) -> UUID:
+async def sender(runtime: Runtime, principal: Actor, *, confirmed: bool = True, default: bool = False) -> UUID:
     """A sender of the principal's organisation."""
     sender_id = new_id()
     email = f"sender-{next(numbers)}@nudge.example"
-    async with runtime.work.begin(principal.tenant) as uow:
+    async with runtime.work.begin(principal) as uow:
         await uow.execute(
             insert(Sender).values(
                 id=sender_id,
@@ -114,10 +118,10 @@ async def sender(runtime: Runtime, principal: Principal, *, confirmed: bool = Tr
     return sender_id
 
 
-async def campaign(runtime: Runtime, principal: Principal, *, tag: str | None = None) -> UUID:
+async def campaign(runtime: Runtime, principal: Actor, *, tag: str | None = None) -> UUID:
     """A draft campaign to everybody, or to the contacts with a tag."""
     campaign_id = new_id()
-    async with runtime.work.begin(principal.tenant) as uow:
+    async with runtime.work.begin(principal) as uow:
         await uow.execute(
             insert(Campaign).values(
                 id=campaign_id,
@@ -145,14 +149,14 @@ async def campaign(runtime: Runtime, principal: Principal, *, tag: str | None = 
 
 async def delivery(
     runtime: Runtime,
-    principal: Principal,
+    principal: Actor,
     campaign_id: UUID,
     contact_id: UUID,
     status: DeliveryStatus = DeliveryStatus.FAILED,
 ) -> UUID:
     """A row of the ledger, as if the campaign had been sent to the contact."""
     delivery_id = new_id()
-    async with runtime.work.begin(principal.tenant) as uow:
+    async with runtime.work.begin(principal) as uow:
         await uow.execute(
             insert(EmailDelivery).values(
                 organization_id=principal.organization_id,

@@ -135,7 +135,7 @@ class LiveDetails:
         self, given: DeliveryFilter | None, first: int | None, last: int | None, after: str | None, before: str | None
     ) -> Connection[Delivery]:
         """A page of the campaign's deliveries; raises `Forbidden` without the permission to read contacts."""
-        self.context.caller.demand(Permission.CONTACT_READ)
+        self.context.caller.require(Permission.CONTACT_READ)
         reads, wanted = self.context.reads, delivery_filter(given)
         page = await listing.page(reads, self.row.id, pages.requested(first, last, after, before), wanted)
         count = partial(listing.count, reads, self.row.id, wanted)

@@ -117,5 +117,5 @@ async def contact_for(context: RequestContext, contact_id: strawberry.ID | None)
     """The values that fill a template: those of the contact, or of a made-up one. Raises `NotFound`, `Forbidden`."""
     if contact_id is None:
         return previews.SAMPLE
-    context.caller.demand(Permission.CONTACT_READ)
+    context.caller.require(Permission.CONTACT_READ)
     return await previews.contact_values(context.reads, uuid_of("Contact", contact_id))

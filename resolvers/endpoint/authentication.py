@@ -1,12 +1,12 @@
 """Who sent a request: the bearer token of its header, or of a socket's connection_init."""
 
-from core.access.actor import Principal
+from core.access.session import Session
 from core.errors import Unauthenticated
 from services.accounts import Identity
 
 
-async def authenticate(identity: Identity, header: str | None) -> tuple[Principal | None, Unauthenticated | None]:
-    """The caller behind an Authorization value, or why it is not valid; neither when there is none.
+async def authenticate(identity: Identity, header: str | None) -> tuple[Session | None, Unauthenticated | None]:
+    """The session behind an Authorization value, or why it is not valid; neither when there is none.
 
     Not an error of the whole request: a client with an expired token may still refresh its session.
     """
@@ -20,6 +20,6 @@ async def authenticate(identity: Identity, header: str | None) -> tuple[Principa
     if known is not None:
         return known, None
     try:
-        return await identity.principal(token), None
+        return await identity.session(token), None
     except Unauthenticated as refused:
         return None, refused

@@ -15,7 +15,7 @@ from strawberry.subscriptions.protocols.graphql_transport_ws.types import (
     SubscribeMessage,
 )
 
-from core.access.actor import Principal
+from core.access.session import Session
 from core.deadlines import deadline
 from core.pubsub import HubClosed
 from core.supervision import end_all, is_asked_to_end, let_go
@@ -73,7 +73,7 @@ class Connection(BaseGraphQLTransportWSHandler[Any, None]):
         self.wire = wire
         self.client_address = client_address
         self.limits = runtime.settings.realtime
-        self.principal: Principal | None = None
+        self.session: Session | None = None
         self.vigil: Vigil | None = None
         self.ending: set[asyncio.Task[Any]] = set()
 
@@ -106,14 +106,14 @@ class Connection(BaseGraphQLTransportWSHandler[Any, None]):
         self.connection_init_received = True
         if self.connection_init_timeout_task:
             self.connection_init_timeout_task.cancel()
-        principal = await self.admitted(cast("dict[str, object]", message.get("payload") or {}))
-        if principal is None:
+        session = await self.admitted(cast("dict[str, object]", message.get("payload") or {}))
+        if session is None:
             return
-        self.principal = principal
+        self.session = session
         await self.send_message({"type": "connection_ack"})
         self.connection_acknowledged = True
 
-    async def admitted(self, payload: dict[str, object]) -> Principal | None:
+    async def admitted(self, payload: dict[str, object]) -> Session | None:
         """The authenticated caller with a place among the sockets, or None after closing the connection."""
         header = payload.get("authorization") or payload.get("Authorization")
         if not isinstance(header, str) or not header:
@@ -121,7 +121,7 @@ class Connection(BaseGraphQLTransportWSHandler[Any, None]):
             return None
         try:
             async with deadline(self.limits.init_timeout_seconds):
-                principal, refused = await authenticate(self.runtime.identity, header)
+                session, refused = await authenticate(self.runtime.identity, header)
         except TimeoutError:
             await self.close(INIT_TIMEOUT, "Connection initialisation timeout")
             return None
@@ -130,16 +130,16 @@ class Connection(BaseGraphQLTransportWSHandler[Any, None]):
             log.exception("a socket's caller could not be looked up")
             await self.close(TRY_AGAIN, "Something went wrong on our side. Try again")
             return None
-        if principal is None:
+        if session is None:
             # Not 4403, on which clients come back again and again with the same token, and tell nobody.
             await self.close(UNAUTHORIZED, str(refused))
             return None
-        full = self.sockets.seat(principal)
+        full = self.sockets.seat(session.actor)
         if full is not None:
             await self.close(TOO_MANY, full)
             return None
-        self.vigil = Vigil(self.runtime, principal, token=header.partition(" ")[2].strip(), connection=self)
-        return principal
+        self.vigil = Vigil(self.runtime, session, token=header.partition(" ")[2].strip(), connection=self)
+        return session
 
     async def handle_pong(self, message: PongMessage) -> None:  # noqa: ARG002 - Strawberry's signature
         """The client is alive."""
@@ -185,7 +185,8 @@ class Connection(BaseGraphQLTransportWSHandler[Any, None]):
         """The task of one operation: answers until it completes, fails or is cancelled."""
         context = RequestContext(
             runtime=self.runtime,
-            principal=self.principal,
+            actor=self.session.actor if self.session else None,
+            session=self.session,
             request_id=new_request_id(),
             client_address=self.client_address,
             budgets=self.executor.budgets,
@@ -256,13 +257,13 @@ class Connection(BaseGraphQLTransportWSHandler[Any, None]):
             cast("Message", {"id": operation.id, "type": "error", "payload": errors})
         )
 
-    async def take_over(self, principal: Principal) -> None:
+    async def take_over(self, session: Session) -> None:
         """Go on with other rights of the same caller: subscriptions that these do not allow end with FORBIDDEN.
 
-        A state is executed anew, as its viewers share it by their role; its snapshot comes again.
+        A state is executed anew, as its viewers share it by their rights; its snapshot comes again.
         """
-        before, self.principal = self.principal, principal
-        if before is None or before.role is principal.role:
+        before, self.session = self.session, session
+        if before is None or before.actor.rights == session.actor.rights:
             return
         for operation in list(self.operations.values()):
             running = cast("Running", operation)
@@ -270,7 +271,7 @@ class Connection(BaseGraphQLTransportWSHandler[Any, None]):
                 continue
             permission = self.executor.permission(running.prepared)
             shared = watches_a_state(self.executor.schema, running.prepared)
-            if not shared and (permission is None or principal.may(permission)):
+            if not shared and (permission is None or session.actor.may(permission)):
                 continue
             await self.cleanup_operation(running.id)
             self.begin(running.id, running.request)
@@ -299,7 +300,7 @@ class Connection(BaseGraphQLTransportWSHandler[Any, None]):
         """Release everything that the connection held."""
         if self.vigil is not None:
             await self.vigil.end()
-            self.sockets.leave(self.vigil.principal)
+            self.sockets.leave(self.vigil.session.actor)
             self.vigil = None
         running = [operation.task for operation in self.operations.values() if operation.task is not None]
         await end_all([*running, *self.ending])

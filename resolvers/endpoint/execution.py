@@ -66,7 +66,7 @@ class Executor:
         """The operation to run; raises `DocumentInvalid` or `Refused`. A document is paid for when it is new."""
         self.pay(self.documents.reading_cost(request.query), context)
         operation = self.documents.operation(request.query, request.operation_name)
-        if operation.introspects and context.principal is None and not self.settings.introspection:
+        if operation.introspects and context.actor is None and not self.settings.introspection:
             raise Refused("Introspection needs an access token here.", code=UNAUTHENTICATED)
         check_variables(operation.uses, request.variables)
         return operation
@@ -117,7 +117,7 @@ class Executor:
     def told(self, errors: Sequence[GraphQLError], context: RequestContext) -> list[dict[str, Any]]:
         """What is wrong with a document or its variables."""
         shown = [formatted(error, context.request_id) for error in errors]
-        if context.principal is None and not self.settings.introspection:
+        if context.actor is None and not self.settings.introspection:
             # Suggestions would spell the schema out, name by name, to strangers.
             return [{**error, "message": error["message"].partition(" Did you mean")[0]} for error in shown]
         return shown
@@ -171,7 +171,7 @@ def demand_single(operation: Operation, *, mutations: bool) -> None:
 def unauthenticated(operation: Operation, context: RequestContext) -> ExecutionResult | None:
     """The result when every field needs the caller who is not there: their variables are not even read."""
     node = operation.guarded
-    if node is None or context.principal is not None:
+    if node is None or context.actor is not None:
         return None
     try:
         context.caller  # noqa: B018 - it raises

@@ -54,23 +54,23 @@ class FanOut:
 
     def serves(self, operation: Operation, context: RequestContext) -> bool:
         """Whether an operation's viewers may share: a subscription to one state, by somebody we know."""
-        return context.principal is not None and watches_a_state(self.executor.schema, operation)
+        return context.actor is not None and watches_a_state(self.executor.schema, operation)
 
     def join(self, operation: Operation, request: Request, context: RequestContext, viewer: "Viewer") -> "Group":
         """Put a viewer into the group of its operation, variables and rights; it must `leave` it again."""
-        principal = context.caller
+        actor = context.caller
         key = (
             request.query,
             request.operation_name,
             orjson.dumps(request.variables, option=orjson.OPT_SORT_KEYS),
-            principal.organization_id,
-            principal.role,
+            actor.organization_id,
+            actor.rights,
         )
         group = self.groups.get(key)
         if group is None:
             # The group's own, with the rights of its first viewer alone: it may outlive that one.
             own = RequestContext(
-                runtime=context.runtime, principal=principal, request_id=new_request_id(), budgets=context.budgets
+                runtime=context.runtime, actor=actor, request_id=new_request_id(), budgets=context.budgets
             )
             group = self.groups[key] = Group(self, key, operation, request, own)
         group.viewers.add(viewer)

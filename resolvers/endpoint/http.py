@@ -112,10 +112,11 @@ class HttpEndpoint:
 
     async def context(self, scope: Scope, headers: dict[bytes, bytes], request_id: str) -> RequestContext:
         """What resolvers see of the request."""
-        principal, refused = await authenticate(self.runtime.identity, text(headers.get(b"authorization")))
+        session, refused = await authenticate(self.runtime.identity, text(headers.get(b"authorization")))
         return RequestContext(
             runtime=self.runtime,
-            principal=principal,
+            actor=session.actor if session else None,
+            session=session,
             refused=refused,
             request_id=request_id,
             client_address=client_address(scope),

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 from uuid import UUID
 
-from core.access.actor import Principal
+from core.access.actor import Actor
 from core.settings import RealtimeSettings
 
 GOING_AWAY = 1001
@@ -45,21 +45,21 @@ class Sockets:
         """Whether as many sockets as may wait have not authenticated yet."""
         return len(self.open) - self.seated >= self.limits.unauthenticated
 
-    def seat(self, principal: Principal) -> str | None:
+    def seat(self, actor: Actor) -> str | None:
         """Take a place for an authenticated socket; why not, when there is none left."""
-        if self.of_user[principal.user_id] >= self.limits.per_user:
+        if self.of_user[actor.person_id] >= self.limits.per_user:
             return f"Too many sockets: a user may have {self.limits.per_user}"
-        if self.of_organization[principal.organization_id] >= self.limits.per_organization:
+        if self.of_organization[actor.organization_id] >= self.limits.per_organization:
             return f"Too many sockets: an organization may have {self.limits.per_organization}"
         self.seated += 1
-        self.of_user[principal.user_id] += 1
-        self.of_organization[principal.organization_id] += 1
+        self.of_user[actor.person_id] += 1
+        self.of_organization[actor.organization_id] += 1
         return None
 
-    def leave(self, principal: Principal) -> None:
+    def leave(self, actor: Actor) -> None:
         """Give the place back."""
         self.seated -= 1
-        for counter, key in ((self.of_user, principal.user_id), (self.of_organization, principal.organization_id)):
+        for counter, key in ((self.of_user, actor.person_id), (self.of_organization, actor.organization_id)):
             counter[key] -= 1
             if not counter[key]:
                 del counter[key]

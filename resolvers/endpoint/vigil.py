@@ -5,7 +5,7 @@ import random
 import time
 from typing import Protocol
 
-from core.access.actor import Principal
+from core.access.session import Session
 from core.errors import ErrorCode, InvalidInput, Unauthenticated
 from core.pubsub import HubClosed, session_topic
 from core.supervision import end_all, supervise
@@ -33,16 +33,16 @@ class Watched(Protocol):
     def press(self) -> None:
         """Cancel again what was cancelled and runs on."""
 
-    async def take_over(self, principal: Principal) -> None:
+    async def take_over(self, session: Session) -> None:
         """Go on with the rights that the caller has now."""
 
 
 class Vigil:
     """One task for each connection, asleep until the next thing is due. Ends when the connection closes."""
 
-    def __init__(self, runtime: Runtime, principal: Principal, *, token: str, connection: Watched) -> None:
+    def __init__(self, runtime: Runtime, session: Session, *, token: str, connection: Watched) -> None:
         self.runtime = runtime
-        self.principal = principal
+        self.session = session
         self.token = token
         self.connection = connection
         self.limits = runtime.settings.realtime
@@ -53,13 +53,13 @@ class Vigil:
         turn = random.uniform(EARLIEST_TURN, 1.0)  # noqa: S311 - no secret
         self.ping_at = now + turn * self.limits.ping_seconds
         self.recheck_at = now + turn * self.limits.recheck_seconds
-        self.expires_at = now + principal.expires_at - time.time()
+        self.expires_at = now + session.expires_at - time.time()
         self.task = asyncio.create_task(supervise("socket-vigil", self.watch), name="socket-vigil")
 
     async def watch(self) -> None:
         """Ping, look at the token and the role again, until one of them closes the connection."""
         try:
-            with self.runtime.hub.watch(session_topic(self.principal.user_id)) as viewer:
+            with self.runtime.hub.watch(session_topic(self.session.actor.person_id)) as viewer:
                 while not await self.finished():
                     due = min(self.ping_at, self.recheck_at, self.expires_at) - time.monotonic()
                     signal = await viewer.next(within=max(due, 0.0))
@@ -101,7 +101,7 @@ class Vigil:
 
     async def objection(self) -> str | None:
         """Why the caller may not go on; None when they may, or when nobody can tell at the moment."""
-        token, principal = self.token, self.principal
+        token, session = self.token, self.session
         try:
             current = await self.runtime.identity.look_again(token)
         except Unauthenticated as refused:
@@ -109,8 +109,8 @@ class Vigil:
         except Exception as error:  # noqa: BLE001 - the token itself is good: an outage of ours closes no socket
             log.warning("a socket's rights could not be looked at", error=described(error))
             return None
-        if principal is not self.principal or current.role == principal.role:
-            return None  # a renewal has read the role later than this
+        if session is not self.session or current.actor.rights == session.actor.rights:
+            return None  # a renewal has read the rights later than this
         return "Your role has changed; connect again"
 
     async def renew(self, token: str) -> int:
@@ -127,11 +127,11 @@ class Vigil:
             )
         self.renewing = asyncio.get_running_loop().create_future()
         try:
-            current = await self.runtime.identity.renewed(token, self.principal)
+            current = await self.runtime.identity.renewed(token, self.session)
             ends_at = time.monotonic() + current.expires_at - time.time()
             if ends_at > self.expires_at:
                 self.token, self.expires_at = token, ends_at
-            self.principal = current
+            self.session = current
             await self.connection.take_over(current)
         finally:
             self.renewing.set_result(None)

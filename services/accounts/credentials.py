@@ -1,11 +1,11 @@
 """Checking an e-mail address and a password."""
 
 from dataclasses import dataclass
-from uuid import UUID
 
 from sqlalchemy import Uuid, column, func, select
 
 from core import email_addresses
+from core.access.actor import Actor, user_actor
 from core.access.permissions import Role
 from core.access.tenant import Tenant
 from core.database.engine import read_side
@@ -28,15 +28,14 @@ class InvalidCredentials(NudgeError):
 class Login:
     """What is stored of a person who may log in."""
 
-    tenant: Tenant
-    user_id: UUID
+    actor: Actor
     password_hash: str
 
 
 async def check_credentials(
     system: SystemScope, admitted: Admission, *, email: str, password: str, client: str
-) -> tuple[Tenant, UUID]:
-    """The tenant and the user of an address and password; takes equally long for an unknown address.
+) -> Actor:
+    """The user of an address and password; takes equally long for an unknown address.
 
     Raises `InvalidCredentials`, or `RateLimited` after too many failures of this client, for this address or in all.
     """
@@ -61,7 +60,7 @@ async def check_credentials(
             raise InvalidCredentials("The e-mail address or the password is wrong.")
         await admitted.failures.forget(key)
         await admitted.failures_of_client.take_back(network)
-    return login.tenant, login.user_id
+    return login.actor
 
 
 def normal(email: str) -> str | None:
@@ -87,5 +86,4 @@ async def find_login(system: SystemScope, email_norm: str) -> Login | None:
     )
     if found is None:
         return None
-    tenant = Tenant(organization_id=organization_id, user_id=user_id, role=Role(found[1]))
-    return Login(tenant, user_id, found[0])
+    return Login(user_actor(organization_id, user_id, Role(found[1])), found[0])

@@ -7,8 +7,9 @@ from uuid import UUID
 
 from sqlalchemy import Uuid, column, func, select
 
-from core.access.actor import Principal
+from core.access.actor import user_actor
 from core.access.permissions import Role
+from core.access.session import Session
 from core.database.scopes import SystemScope
 from core.errors import ErrorCode, InvalidInput, Unauthenticated
 from core.security import AccessTokens
@@ -91,7 +92,7 @@ class IssuerTokens:
 
 
 class Identity:
-    """Turns tokens into principals. An answer is kept for five seconds in this process.
+    """Turns access tokens into sessions. An answer is kept for five seconds in this process.
 
     That spares the hot path a look into Redis (and, for tokens of a foreign issuer, a signature check) for each
     request of a busy client. It is how long a token outlives a session that was ended in another process; one that
@@ -102,28 +103,28 @@ class Identity:
     def __init__(self, check: TokenCheck, standings: Standings) -> None:
         self.check = check
         self.standings = standings
-        self.recent: dict[str, tuple[Principal, float]] = {}
+        self.recent: dict[str, tuple[Session, float]] = {}
         self.endings = 0
 
-    def known(self, token: str) -> Principal | None:
+    def known(self, token: str) -> Session | None:
         """Who the token speaks for, if that was found out within the last five seconds."""
         known = self.recent.get(token)
         if known is not None and known[1] > time.monotonic() and known[0].expires_at > time.time():
             return known[0]
         return None
 
-    async def principal(self, token: str) -> Principal:
+    async def session(self, token: str) -> Session:
         """Who the token speaks for, by an answer of this process, of Redis or of the database.
 
         Raises `Unauthenticated`.
         """
         return self.known(token) or await self.found(token, self.standings.role)
 
-    async def look_again(self, token: str) -> Principal:
+    async def look_again(self, token: str) -> Session:
         """Who the token speaks for as the database has it now, past every memory; raises `Unauthenticated`."""
         return await self.found(token, self.standings.role_now)
 
-    async def renewed(self, token: str, principal: Principal) -> Principal:
+    async def renewed(self, token: str, session: Session) -> Session:
         """Who a fresh token speaks for, as the database has it now.
 
         Raises `InvalidInput` for a token that is not valid, and for one of another person or organisation.
@@ -135,7 +136,8 @@ class Identity:
             suggestion = "Pass the token alone, without `Bearer`." if token.lower().startswith("bearer ") else None
             code = ErrorCode.INVALID_CREDENTIALS
             raise InvalidInput(str(refused), field=field, code=code, suggestion=suggestion) from None
-        if (current.user_id, current.organization_id) != (principal.user_id, principal.organization_id):
+        now, before = current.actor, session.actor
+        if (now.user_id, now.organization_id) != (before.user_id, before.organization_id):
             raise InvalidInput(
                 "The access token is of another person or organization than this connection.",
                 field=field,
@@ -144,7 +146,7 @@ class Identity:
             )
         return current
 
-    async def found(self, token: str, role_of: Callable[[Claimed], Awaitable[Role | None]]) -> Principal:
+    async def found(self, token: str, role_of: Callable[[Claimed], Awaitable[Role | None]]) -> Session:
         """Who the token speaks for, remembered unless a session ended meanwhile; raises `Unauthenticated`."""
         if len(token) > LONGEST_TOKEN:
             raise Unauthenticated("The access token is not valid.")
@@ -154,18 +156,16 @@ class Identity:
         role = await role_of(claimed)
         if role is None:
             raise Unauthenticated("The session has ended; log in again.")
-        principal = Principal(
-            organization_id=claimed.organization_id,
-            user_id=claimed.user_id,
-            role=role,
-            session_id=claimed.session_id,
+        session = Session(
+            actor=user_actor(claimed.organization_id, claimed.user_id, role),
+            id=claimed.session_id,
             expires_at=claimed.expires_at,
         )
         if endings == self.endings:  # what was read before an ending may be about that session
-            self.recent[token] = (principal, time.monotonic() + RECENT_SECONDS)
+            self.recent[token] = (session, time.monotonic() + RECENT_SECONDS)
             while len(self.recent) > MOST_RECENT:
                 self.recent.pop(next(iter(self.recent)))
-        return principal
+        return session
 
     async def forget(self, session_id: UUID) -> None:
         """Let a session that has ended count nowhere any more."""
@@ -178,5 +178,5 @@ class Identity:
     def drop(self, session_id: UUID) -> None:
         """Remember nothing of a session, nor what is being looked up at the moment."""
         self.endings += 1
-        for token in [token for token, (who, _) in self.recent.items() if who.session_id == session_id]:
+        for token in [token for token, (who, _) in self.recent.items() if who.id == session_id]:
             del self.recent[token]

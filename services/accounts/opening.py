@@ -41,7 +41,7 @@ async def open_organization(work: Work, admitted: Admission, owner: Owner, *, is
         password=password,
         full_name=owner.full_name,
     )
-    async with work.begin(account.tenant) as uow:
+    async with work.begin(account.owner) as uow:
         await register(uow, account)
     return Opened(account=account, made_password=None if owner.password else password)
 
@@ -60,6 +60,6 @@ async def _open_for_issuer(work: Work, owner: Owner, issuer: str) -> Opened:
         full_name=owner.full_name,
         user_id=owner.user_id,
     )
-    async with work.begin(account.tenant) as uow:
+    async with work.begin(account.owner) as uow:
         await register(uow, account)
     return Opened(account=account)

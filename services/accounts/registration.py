@@ -10,8 +10,8 @@ from sqlalchemy import insert
 from sqlalchemy.exc import IntegrityError
 
 from core import email_addresses, texts
+from core.access.actor import Actor, user_actor
 from core.access.permissions import Role
-from core.access.tenant import Tenant
 from core.email_addresses import Address
 from core.errors import ErrorCode, InvalidInput, NudgeError, Refusals
 from core.ids import new_id
@@ -46,9 +46,9 @@ class NewAccount:
     password_hash: str | None
 
     @property
-    def tenant(self) -> Tenant:
-        """The owner, as Row Level Security will see them."""
-        return Tenant(organization_id=self.organization_id, user_id=self.user_id, role=Role.OWNER)
+    def owner(self) -> Actor:
+        """The owner, as whom the account is stored."""
+        return user_actor(self.organization_id, self.user_id, Role.OWNER)
 
 
 async def prepare_sign_up(

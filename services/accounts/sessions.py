@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import Uuid, column, func, insert, select, update
 
 from core import clock
-from core.access.tenant import Tenant
+from core.access.actor import Actor, system_actor
 from core.database.scopes import SystemScope
 from core.errors import ErrorCode, NudgeError
 from core.ids import new_id
@@ -70,15 +70,15 @@ async def hand_out(uow: UnitOfWork, user_id: UUID, session_id: UUID) -> OpenSess
     )
 
 
-async def find_refresh_token(system: SystemScope, token: str) -> tuple[Tenant, UUID]:
-    """The tenant and the session of a refresh token, used or not; raises `SessionGone` for an unknown one."""
+async def find_refresh_token(system: SystemScope, token: str) -> tuple[Actor, UUID]:
+    """The actor and the session of a refresh token, used or not; raises `SessionGone` for an unknown one."""
     found = func.system.session_for_refresh(fingerprint(token)).table_valued(
         column("organization_id", Uuid()), column("session_id", Uuid())
     )
     rows = await system.rows(select(found.c.organization_id, found.c.session_id))
     if not rows:
         raise SessionGone
-    return Tenant(organization_id=rows[0][0]), rows[0][1]
+    return system_actor(rows[0][0]), rows[0][1]
 
 
 async def rotate(uow: UnitOfWork, session_id: UUID, token: str, *, days: int) -> OpenSession | None:

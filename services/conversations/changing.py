@@ -34,9 +34,7 @@ class ReplyOpen(Conflict):
 
 def author(uow: UnitOfWork) -> UUID:
     """The person who speaks; conversations are for people, never for the system."""
-    if uow.tenant.user_id is None:
-        raise AssertionError("a conversation needs a user")
-    return uow.tenant.user_id
+    return uow.actor.person_id
 
 
 async def start(uow: UnitOfWork, *, title: str | None) -> ConversationRow:

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from sqlalchemy import ARRAY, Row, Select, Text, Uuid, any_, bindparam, case, column, func, select, update
 
-from core.access.tenant import Tenant
+from core.access.actor import Actor, system_actor
 from core.database.errors import is_unavailable
 from core.database.scopes import SystemScope
 from core.telemetry import logger
@@ -40,7 +40,7 @@ async def apply_everything(work: Work, system: SystemScope, providers: Providers
     applied = 0
     for organization_id in await with_events(system):
         try:
-            applied += await apply_pages(work, Tenant(organization_id=organization_id), providers)
+            applied += await apply_pages(work, system_actor(organization_id), providers)
         except Exception as error:
             if is_unavailable(error):
                 raise
@@ -49,10 +49,10 @@ async def apply_everything(work: Work, system: SystemScope, providers: Providers
     return applied
 
 
-async def apply_pages(work: Work, tenant: Tenant, providers: Providers) -> int:
+async def apply_pages(work: Work, actor: Actor, providers: Providers) -> int:
     """Apply what waits of an organisation, page by page; how many were applied."""
     applied = 0
-    while count := await apply_page(work, tenant, providers):
+    while count := await apply_page(work, actor, providers):
         applied += count
         if count < PAGE:
             break
@@ -69,31 +69,31 @@ async def with_events(system: SystemScope) -> list[UUID]:
     return [row[0] for row in await system.rows(select(waiting.c.organization_id))]
 
 
-async def apply_page(work: Work, tenant: Tenant, providers: Providers) -> int:
+async def apply_page(work: Work, actor: Actor, providers: Providers) -> int:
     """Apply the next events of an organisation together; one by one if that fails, so that only the bad one waits."""
     try:
-        async with work.begin(tenant) as uow:
+        async with work.begin(actor) as uow:
             rows = await waiting_events(uow, PAGE)
             await apply(uow, rows, providers)
             return len(rows)
     except Exception as error:  # noqa: BLE001 - what vendors send has no bounds; told apart one by one
         log.warning("events not applied together, trying each", error=type(error).__name__)
-    return await apply_each(work, tenant, providers)
+    return await apply_each(work, actor, providers)
 
 
-async def apply_each(work: Work, tenant: Tenant, providers: Providers) -> int:
+async def apply_each(work: Work, actor: Actor, providers: Providers) -> int:
     """Apply a page of events in a transaction each; what fails is noted, and given up after many attempts."""
-    async with work.begin(tenant) as uow:
+    async with work.begin(actor) as uow:
         ids = [row.id for row in await waiting_events(uow, PAGE)]
     for inbox_id in ids:
         try:
-            async with work.begin(tenant) as uow:
+            async with work.begin(actor) as uow:
                 await apply(uow, await waiting_events(uow, 1, inbox_id), providers)
         except Exception as error:
             if is_unavailable(error):
                 raise
             log.exception("event not applied", inbox_id=str(inbox_id))
-            async with work.begin(tenant) as uow:
+            async with work.begin(actor) as uow:
                 await note_failure(uow, inbox_id, error)
     return 0
 

@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import Uuid, bindparam, case, func, literal, null, select, update
 from sqlalchemy.dialects.postgresql import insert
 
-from core.access.tenant import Tenant
+from core.access.actor import Actor
 from core.pubsub import campaign_topic
 from core.telemetry import logger
 from core.unit_of_work import UnitOfWork, Work
@@ -54,15 +54,15 @@ class Page(NamedTuple):
     last: UUID | None
 
 
-async def prepare(work: Work, tenant: Tenant, campaign_id: UUID, *, within_seconds: float = 20.0) -> bool:
+async def prepare(work: Work, actor: Actor, campaign_id: UUID, *, within_seconds: float = 20.0) -> bool:
     """Freeze pages until the audience is complete (True) or the time is up (False; rings for the rest)."""
     until = monotonic() + within_seconds
     while monotonic() < until:
-        async with work.begin(tenant) as uow:
+        async with work.begin(actor) as uow:
             if await prepare_page(uow, campaign_id):
                 return True
-    async with work.begin(tenant) as uow:
-        uow.enqueue(PrepareCampaign(organization_id=tenant.organization_id, campaign_id=campaign_id))
+    async with work.begin(actor) as uow:
+        uow.enqueue(PrepareCampaign(organization_id=actor.organization_id, campaign_id=campaign_id))
     return False
 
 

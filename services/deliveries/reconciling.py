@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import DateTime, Integer, Text, Uuid, bindparam, case, func, null, select, update
 from sqlalchemy.orm import aliased
 
-from core.access.tenant import Tenant
+from core.access.actor import Actor
 from core.pubsub import campaign_topic
 from core.telemetry import described, logger
 from core.unit_of_work import UnitOfWork, Work
@@ -42,13 +42,13 @@ class Look(NamedTuple):
     rows: Sequence[Doubtful]
 
 
-async def reconcile(work: Work, mailer: Mailer, tenant: Tenant, campaign_id: UUID, *, grace_seconds: float) -> int:
+async def reconcile(work: Work, mailer: Mailer, actor: Actor, campaign_id: UUID, *, grace_seconds: float) -> int:
     """Ask about every message of a campaign that is due for a look; how many were looked for."""
     asked: list[UUID] = []
     total = 0
     while len(asked) < BATCHES_A_ROUND:
         # One batch at a time, right before the search: the search may be slow, and the reservation does not wait.
-        async with work.begin(tenant) as uow:
+        async with work.begin(actor) as uow:
             look = await reserve_due(uow, campaign_id, asked)
         if look is None:
             break
@@ -61,7 +61,7 @@ async def reconcile(work: Work, mailer: Mailer, tenant: Tenant, campaign_id: UUI
                 "no answer about a batch, asking again later", batch_id=str(look.batch_id), error=described(error)
             )
             continue
-        async with work.begin(tenant) as uow:
+        async with work.begin(actor) as uow:
             await settle(uow, campaign_id, look, found, grace_seconds=grace_seconds)
     return total
 

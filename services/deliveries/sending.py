@@ -10,6 +10,7 @@ from uuid import UUID
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from core.access.actor import Actor, system_actor
 from core.access.tenant import Tenant
 from core.database.errors import is_permanent
 from core.database.scopes import Reads, SystemScope
@@ -78,7 +79,7 @@ class Sender:
             if not await self.rest(self.patience.remaining):
                 return
             try:
-                batch = await self.send_batch(Tenant(organization_id=turn.organization_id), turn.campaign_id)
+                batch = await self.send_batch(system_actor(turn.organization_id), turn.campaign_id)
             except Exception:
                 # Whatever it was (the database restarts, say), the rows know where they stand.
                 log.exception("batch broke off", campaign_id=str(turn.campaign_id))
@@ -87,18 +88,18 @@ class Sender:
             if not batch.claimed:
                 self.rotation.empty(turn)
 
-    async def send_batch(self, tenant: Tenant, campaign_id: UUID) -> Batch:
+    async def send_batch(self, actor: Actor, campaign_id: UUID) -> Batch:
         """Claim one batch of a campaign and deliver it."""
-        mail = await self.mail_of(tenant, campaign_id)
+        mail = await self.mail_of(actor, campaign_id)
         if mail is None:
             return Batch()
         most = await self.allowance(mail.most)
         if not most:
             return Batch()
-        claimed = await self.take(tenant, mail, most)
-        return await self.deliver(tenant, mail, claimed) if claimed.rows else Batch()
+        claimed = await self.take(actor, mail, most)
+        return await self.deliver(actor, mail, claimed) if claimed.rows else Batch()
 
-    async def deliver(self, tenant: Tenant, mail: CampaignMail, claimed: Claim) -> Batch:
+    async def deliver(self, actor: Actor, mail: CampaignMail, claimed: Claim) -> Batch:
         """Render, submit, hand over and record a claimed batch. Nothing but the claim tells that it is ours."""
         campaign_id = mail.campaign_id
         composed = await compose(
@@ -109,15 +110,15 @@ class Sender:
             until=min(monotonic() + self.times.compose, claimed.deadline - self.times.needed),
         )
         await self.learn_size(campaign_id, claimed, composed)
-        async with self.work.begin(tenant) as uow:
+        async with self.work.begin(actor) as uow:
             messages = await submit(uow, claimed, composed, self.times)
         if messages:
             envelope = Envelope(
                 sender=mail.sender, campaign_id=str(campaign_id), batch_id=str(claimed.batch_id), tag=mail.tag
             )
             handed = await hand_over(self.mailer, envelope, messages, deadline=claimed.deadline, times=self.times)
-            await self.record_for_sure(tenant, claimed, handed)
-            await self.heed(tenant, campaign_id, handed)
+            await self.record_for_sure(actor, claimed, handed)
+            await self.heed(actor, campaign_id, handed)
         return Batch(len(claimed.rows), len(messages))
 
     async def learn_size(self, campaign_id: UUID, claimed: Claim, composed: Composed) -> None:
@@ -138,21 +139,21 @@ class Sender:
         wanted = min(mail.most, most) if shrink else max(mail.most, most)
         self.mails[campaign_id] = replace(mail, most=max(1, min(mail.limit, wanted)))
 
-    async def take(self, tenant: Tenant, mail: CampaignMail, most: int) -> Claim:
+    async def take(self, actor: Actor, mail: CampaignMail, most: int) -> Claim:
         """Claim the next batch: from where this process's last claim ended, else from the front."""
         after = self.cursors.pop(mail.campaign_id, START)
-        claimed = await self.claim_after(tenant, mail, most, after)
+        claimed = await self.claim_after(actor, mail, most, after)
         if not claimed.rows and after != START:
-            claimed = await self.claim_after(tenant, mail, most, START)
+            claimed = await self.claim_after(actor, mail, most, START)
         if claimed.rows:
             self.cursors[mail.campaign_id] = max(row[0] for row in claimed.rows)
         if len(claimed.rows) < most:
             await self.reserve(len(claimed.rows) - most)
         return claimed
 
-    async def claim_after(self, tenant: Tenant, mail: CampaignMail, most: int, after: UUID) -> Claim:
+    async def claim_after(self, actor: Actor, mail: CampaignMail, most: int, after: UUID) -> Claim:
         """Claim a batch beyond a delivery."""
-        async with self.work.begin(tenant) as uow:
+        async with self.work.begin(actor) as uow:
             return await claim(
                 uow,
                 mail.campaign_id,
@@ -163,11 +164,11 @@ class Sender:
                 tags=mail.tags,
             )
 
-    async def mail_of(self, tenant: Tenant, campaign_id: UUID) -> CampaignMail | None:
+    async def mail_of(self, actor: Actor, campaign_id: UUID) -> CampaignMail | None:
         """The campaign's compiled content, kept for the latest campaigns."""
         mail = self.mails.get(campaign_id)
         if mail is None:
-            mail = await self.load(tenant, campaign_id)
+            mail = await self.load(actor, campaign_id)
             if mail is None:
                 return None
             self.mails[campaign_id] = mail
@@ -176,17 +177,17 @@ class Sender:
         self.mails.move_to_end(campaign_id)
         return mail
 
-    async def load(self, tenant: Tenant, campaign_id: UUID) -> CampaignMail | None:
+    async def load(self, actor: Actor, campaign_id: UUID) -> CampaignMail | None:
         """Read and compile the campaign's content; one that no longer compiles is paused with the reason."""
         try:
             return await load_mail(
-                self.reads(tenant),
+                self.reads(actor.tenant),
                 campaign_id,
                 sender=self.mailer.sender,
                 batch_size=min(self.settings.sending.batch_size, self.mailer.limits.max_messages),
             )
         except Refusals as error:
-            await self.pause(tenant, campaign_id, f"The content cannot be rendered: {error}")
+            await self.pause(actor, campaign_id, f"The content cannot be rendered: {error}")
             return None
 
     async def allowance(self, most: int) -> int:
@@ -208,12 +209,12 @@ class Sender:
         """Reserve (or give back) messages of the account's rate."""
         return await reserve(self.system, self.mailer.account, messages, self.mailer.limits.messages_per_second)
 
-    async def record_for_sure(self, tenant: Tenant, claimed: Claim, handed: list[Handed]) -> None:
+    async def record_for_sure(self, actor: Actor, claimed: Claim, handed: list[Handed]) -> None:
         """Record, and again while the database is away; what stays unrecorded is settled by asking the provider."""
         until = monotonic() + RECORD_PATIENCE_SECONDS
         while True:
             try:
-                async with self.work.begin(tenant) as uow:
+                async with self.work.begin(actor) as uow:
                     await record(uow, claimed, handed, request_seconds=self.times.request)
             except (SQLAlchemyError, OSError) as error:
                 if monotonic() > until or is_permanent(error):
@@ -223,7 +224,7 @@ class Sender:
             else:
                 return
 
-    async def heed(self, tenant: Tenant, campaign_id: UUID, handed: list[Handed]) -> None:
+    async def heed(self, actor: Actor, campaign_id: UUID, handed: list[Handed]) -> None:
         """Slow down, or stop the campaign, when the provider says that more than the batch is amiss."""
         found = trouble(handed)
         if found is None:
@@ -236,16 +237,16 @@ class Sender:
                 "batch not sent in time, making it smaller", campaign_id=str(campaign_id), reason=found.reason
             )
         elif isinstance(found, AccountRefused):
-            await self.pause(tenant, campaign_id, found.reason)
+            await self.pause(actor, campaign_id, found.reason)
         else:
             wanted = found.retry_after_seconds if isinstance(found, NotSent) else None
             pause = self.patience.back_off(wanted)
             log.warning("provider in trouble, slowing down", reason=type(found).__name__, seconds=round(pause, 1))
 
-    async def pause(self, tenant: Tenant, campaign_id: UUID, reason: str) -> None:
+    async def pause(self, actor: Actor, campaign_id: UUID, reason: str) -> None:
         """Pause a campaign with a reason that a person can act on."""
         try:
-            async with self.work.begin(tenant) as uow:
+            async with self.work.begin(actor) as uow:
                 await move(uow, campaign_id, CampaignStatus.PAUSED, reason=reason)
         except CampaignConflict as conflict:
             log.info("campaign not paused", campaign_id=str(campaign_id), status=conflict.status)

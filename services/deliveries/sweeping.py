@@ -5,7 +5,7 @@ from uuid import UUID
 
 from sqlalchemy import case, exists, func, select, update
 
-from core.access.tenant import Tenant
+from core.access.actor import Actor, system_actor
 from core.database.scopes import SystemScope, first
 from core.pubsub import campaign_topic
 from core.telemetry import logger
@@ -34,9 +34,9 @@ class LiveCampaign(NamedTuple):
     status: CampaignStatus
 
     @property
-    def tenant(self) -> Tenant:
+    def actor(self) -> Actor:
         """Its organisation."""
-        return Tenant(organization_id=self.organization_id)
+        return system_actor(self.organization_id)
 
 
 class Tended(NamedTuple):
@@ -61,9 +61,9 @@ async def ensure_partitions(system: SystemScope) -> int:
     return int(rows[0][0])
 
 
-async def tend(work: Work, tenant: Tenant, campaign_id: UUID) -> Tended:
+async def tend(work: Work, actor: Actor, campaign_id: UUID) -> Tended:
     """Give back lapsed claims, doubt lapsed submissions, skip what is cancelled, and end what has nothing open."""
-    async with work.begin(tenant) as uow:
+    async with work.begin(actor) as uow:
         before = await standing(uow, campaign_id)
         if before.status is CampaignStatus.SCHEDULED:
             await start_due(uow, campaign_id)
@@ -72,8 +72,8 @@ async def tend(work: Work, tenant: Tenant, campaign_id: UUID) -> Tended:
         if before.status is CampaignStatus.CANCELLING:
             moved += await skip_cancelled(uow, campaign_id)
         if moved:
-            uow.publish(campaign_topic(tenant.organization_id, campaign_id))
-    async with work.begin(tenant) as uow:
+            uow.publish(campaign_topic(actor.organization_id, campaign_id))
+    async with work.begin(actor) as uow:
         await finish(uow, campaign_id)
         return await standing(uow, campaign_id)
 

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from sqlalchemy import func, select
 
-from core.access.tenant import Tenant
+from core.access.actor import Actor, system_actor
 from core.database.scopes import Reads, first
 from core.security import Signer
 from core.unit_of_work import Work
@@ -29,9 +29,9 @@ class Link(NamedTuple):
     contact_id: UUID
 
     @property
-    def tenant(self) -> Tenant:
-        """The organisation whose mail it was."""
-        return Tenant(organization_id=self.organization_id)
+    def actor(self) -> Actor:
+        """The system, at work for the organisation whose mail it was."""
+        return system_actor(self.organization_id)
 
 
 class Subscription(NamedTuple):
@@ -90,7 +90,7 @@ async def address_of(reads: Reads, link: Link) -> str | None:
 
 async def unsubscribe(work: Work, link: Link) -> bool:
     """Never mail the link's address again; False when it is nobody's. Doing it twice is as good as once."""
-    async with work.begin(link.tenant) as uow:
+    async with work.begin(link.actor) as uow:
         address = await address_of(uow, link)
         if address is None:
             return False

@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy.dialects.postgresql import insert
 
 from core import email_addresses
-from core.access.tenant import Tenant
+from core.access.actor import system_actor
 from core.errors import InvalidInput
 from core.ids import new_id
 from core.unit_of_work import Work
@@ -49,7 +49,7 @@ async def receive(work: Work, webhooks: MailWebhooks, payloads: Sequence[Payload
     rows = [row for payload in payloads for row in _rows_of(webhooks, cleaned(payload))]
     if not rows:
         return
-    async with work.begin(Tenant(organization_id=NOBODY)) as uow:
+    async with work.begin(system_actor(NOBODY)) as uow:
         await uow.execute(insert(WebhookInbox).on_conflict_do_nothing(), rows)
         uow.enqueue(ApplyEvents(organization_id=NOBODY))
 

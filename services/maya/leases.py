@@ -91,10 +91,8 @@ async def renew(uow: UnitOfWork, lease: Lease, *, content: str, last_sequence: i
 async def release(uow: UnitOfWork, lease: Lease) -> None:
     """Give back a reply in which nothing was said, for another run to take at once. Raises `LeaseLost`."""
     await change(uow, lease, {"lease_until": None, "status": MessageStatus.PENDING})
-    if uow.tenant.user_id is None:
-        raise AssertionError("a reply needs its person")
     uow.enqueue(
-        RunReply(organization_id=uow.tenant.organization_id, user_id=uow.tenant.user_id, message_id=lease.reply.id)
+        RunReply(organization_id=uow.tenant.organization_id, user_id=uow.actor.person_id, message_id=lease.reply.id)
     )
 
 

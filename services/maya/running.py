@@ -8,6 +8,7 @@ from typing import Any, Final, NoReturn
 from asyncpg import PostgresError
 from sqlalchemy.exc import SQLAlchemyError
 
+from core.access.actor import Actor, maya_actor, user_actor
 from core.access.tenant import Tenant
 from core.database.scopes import Reads
 from core.logstream import LogEntry, LogLost, LogMissing, LogStream, LogUnavailable, LogWriter, StaleWriter
@@ -87,33 +88,33 @@ async def run(desk: Desk, job: RunReply) -> None:
     A reply whose run died is made anew when nothing of it was shown; else it ends with INTERRUPTED and keeps what
     was said, since words that somebody has read cannot be unsaid.
     """
-    tenant = Tenant(organization_id=job.organization_id, user_id=job.user_id)
-    async with desk.work.begin(tenant) as uow:
+    unread = maya_actor(user_actor(job.organization_id, job.user_id, None))
+    async with desk.work.begin(unread) as uow:
         lease = await leases.take(uow, job.message_id)
     if lease is None:
         return
-    found = await accounts.person(desk.reads(tenant), job.user_id)
+    found = await accounts.person(desk.reads(unread.tenant), job.user_id)
     if found is None:
         raise AssertionError("a reply without its person")
-    tenant = Tenant(organization_id=job.organization_id, user_id=job.user_id, role=found.role)
-    await Run(desk, tenant, lease, found).play()
+    actor = maya_actor(user_actor(job.organization_id, job.user_id, found.role))
+    await Run(desk, actor, lease, found).play()
 
 
 class Run:
     """A reply that is ours, while it is made."""
 
-    def __init__(self, desk: Desk, tenant: Tenant, lease: Lease, person: accounts.Person) -> None:
+    def __init__(self, desk: Desk, actor: Actor, lease: Lease, person: accounts.Person) -> None:
         self.desk = desk
-        self.tenant = tenant
+        self.actor = actor
         self.lease = lease
         self.person = person
-        self.log_name = reply_log(tenant.organization_id, lease.reply.id)
+        self.log_name = reply_log(actor.organization_id, lease.reply.id)
         self.journal = Journal(desk.logs, self.log_name)
         self.speech = Speech(
             model=desk.model,
             models=desk.models,
-            reads=desk.reads(tenant),
-            role=person.role,
+            reads=desk.reads(actor.tenant),
+            actor=actor,
             journal=self.journal,
             own_url=desk.own_url,
         )
@@ -163,14 +164,14 @@ class Run:
 
     async def answer(self) -> None:
         """What the conversation asks for."""
-        said = await said_before(self.desk.reads(self.tenant), self.lease.reply, most=MOST_MESSAGES)
+        said = await said_before(self.desk.reads(self.actor.tenant), self.lease.reply, most=MOST_MESSAGES)
         await self.speech.deliver([facts(self.person), *history(said)])
 
     async def watch(self) -> NoReturn:
         """Keep the lease while the reply is made. Raises `CancelRequested`, or `LeaseLost`."""
         clock = asyncio.get_running_loop().time
         renewed = clock()
-        with self.desk.hub.watch(message_topic(self.tenant.organization_id, self.lease.reply.id)) as viewer:
+        with self.desk.hub.watch(message_topic(self.actor.organization_id, self.lease.reply.id)) as viewer:
             while True:
                 await viewer.next(within=LOOK_SECONDS)
                 try:
@@ -187,12 +188,12 @@ class Run:
 
     async def look(self) -> None:
         """Raise `CancelRequested` when a person wants the reply to stop, `LeaseLost` when it is not ours any more."""
-        if await leases.cancel_requested(self.desk.reads(self.tenant), self.lease):
+        if await leases.cancel_requested(self.desk.reads(self.actor.tenant), self.lease):
             raise CancelRequested
 
     async def renew(self) -> None:
         """Keep the lease, and what was said so far."""
-        async with self.desk.work.begin(self.tenant) as uow:
+        async with self.desk.work.begin(self.actor) as uow:
             await leases.renew(uow, self.lease, content=self.speech.text, last_sequence=self.journal.last_sequence)
 
     async def stop(self) -> None:
@@ -200,7 +201,7 @@ class Run:
         if self.journal.events or self.journal.pending:
             await self.end(INTERRUPTED)
         else:
-            async with self.desk.work.begin(self.tenant) as uow:
+            async with self.desk.work.begin(self.actor) as uow:
                 await leases.release(uow, self.lease)
 
     async def end(self, outcome: Outcome) -> None:
@@ -223,7 +224,7 @@ class Run:
         )
         for left in reversed(range(END_TRIES)):
             try:
-                async with self.desk.work.begin(self.tenant) as uow:
+                async with self.desk.work.begin(self.actor) as uow:
                     await leases.end(uow, self.lease, ending)
             except DATABASE_AWAY:
                 if not left:

@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import orjson
 
-from core.access.permissions import Role
+from core.access.actor import Actor
 from core.database.scopes import Reads
 from integrations.language import (
     Ended,
@@ -86,7 +86,7 @@ class Speech:
     model: LanguageModel
     models: Sequence[str]
     reads: Reads
-    role: Role
+    actor: Actor
     journal: Journal
     own_url: str
     said: list[str] = field(default_factory=list)
@@ -123,7 +123,7 @@ class Speech:
         prompt = Prompt(
             models=self.models,
             messages=messages,
-            tools=tools.offered(self.role),
+            tools=tools.offered(self.actor),
             max_tokens=LONGEST_STEP_TOKENS,
         )
         start = len(self.said)
@@ -190,7 +190,7 @@ class Speech:
     async def look_up(self, call: ToolCall) -> Utterance:
         """Use a tool, with an event before and after."""
         self.journal.note(ToolStarted(shown_name(call)))
-        succeeded, result = await tools.use(self.reads, self.role, call.name, call.arguments)
+        succeeded, result = await tools.use(self.reads, self.actor, call.name, call.arguments)
         self.journal.note(ToolFinished(shown_name(call), succeeded))
         return Utterance(speaker=Speaker.TOOL, text=result, call_id=call.id)
 

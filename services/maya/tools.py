@@ -1,4 +1,4 @@
-"""What Maya can look up: the same services as GraphQL, under the caller's own tenant and role.
+"""What Maya can look up: the same services as GraphQL, under her own rights.
 
 No tool has an organisation for an argument, and none changes anything. What the model sends is checked against the
 tool's strict schema; whatever does not fit is answered as an error that it can read.
@@ -11,8 +11,8 @@ from typing import Any, Final, Literal
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from core.access.matrix import ROLE_PERMISSIONS
-from core.access.permissions import Permission, Role
+from core.access.actor import Actor
+from core.access.permissions import Permission
 from core.database.scopes import Reads
 from core.errors import NudgeError
 from core.ids import decode_global_id, encode_global_id
@@ -151,16 +151,16 @@ DEFINITIONS: Final = {
 }
 
 
-def offered(role: Role) -> list[Tool]:
-    """The tools that a role may use."""
-    return [tool.told() for tool in DEFINITIONS.values() if tool.permission in ROLE_PERMISSIONS[role]]
+def offered(actor: Actor) -> list[Tool]:
+    """The tools that the actor may use."""
+    return [tool.told() for tool in DEFINITIONS.values() if actor.may(tool.permission)]
 
 
-async def use(reads: Reads, role: Role, name: str, arguments: str) -> tuple[bool, str]:
+async def use(reads: Reads, actor: Actor, name: str, arguments: str) -> tuple[bool, str]:
     """Whether the tool worked, and its result or error as labelled JSON for the model."""
     try:
         tool = DEFINITIONS.get(name)
-        if tool is None or tool.permission not in ROLE_PERMISSIONS[role]:
+        if tool is None or not actor.may(tool.permission):
             raise ToolRefused("There is no such tool.")
         found = await tool.run(reads, parsed(tool, arguments))
     except NudgeError as error:

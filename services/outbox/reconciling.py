@@ -7,7 +7,7 @@ from uuid import UUID
 
 from sqlalchemy import case, func, select, update
 
-from core.access.tenant import Tenant
+from core.access.actor import Actor
 from core.telemetry import logger
 from core.unit_of_work import UnitOfWork, Work
 from integrations.mail import Mailer, SearchFailed, Stream
@@ -54,10 +54,10 @@ async def expire_leases(uow: UnitOfWork) -> None:
     )
 
 
-async def reconcile(work: Work, mailer: Mailer, tenant: Tenant, *, grace_seconds: float) -> None:
+async def reconcile(work: Work, mailer: Mailer, actor: Actor, *, grace_seconds: float) -> None:
     """Ask about every batch in doubt that is due for a look."""
     for _ in range(BATCHES_A_ROUND):
-        async with work.begin(tenant) as uow:
+        async with work.begin(actor) as uow:
             look = await reserve_due(uow)
         if look is None:
             return
@@ -66,7 +66,7 @@ async def reconcile(work: Work, mailer: Mailer, tenant: Tenant, *, grace_seconds
         except SearchFailed as error:
             log.warning("no answer about system mail", batch_id=str(look.batch_id), error=str(error))
             continue
-        async with work.begin(tenant) as uow:
+        async with work.begin(actor) as uow:
             await settle(uow, look, found, grace_seconds=grace_seconds)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from sqlalchemy import select
 from sqlalchemy.sql import func
 
-from core.access.tenant import Tenant
+from core.access.actor import Actor, system_actor
 from core.database.scopes import SystemScope
 from core.settings import Settings
 from core.unit_of_work import Work
@@ -34,21 +34,21 @@ class OutboxSender:
     mailer: Mailer
     composers: Mapping[OutboxKind, Composer]
 
-    async def send_due(self, tenant: Tenant) -> None:
+    async def send_due(self, actor: Actor) -> None:
         """Settle an organisation's doubts, and send all that is due."""
-        async with self.work.begin(tenant) as uow:
+        async with self.work.begin(actor) as uow:
             await expire_leases(uow)
-        await reconcile(self.work, self.mailer, tenant, grace_seconds=self.settings.sending.reconcile_grace_seconds)
-        while await self.send_some(tenant):
+        await reconcile(self.work, self.mailer, actor, grace_seconds=self.settings.sending.reconcile_grace_seconds)
+        while await self.send_some(actor):
             pass
 
-    async def send_some(self, tenant: Tenant) -> bool:
+    async def send_some(self, actor: Actor) -> bool:
         """Send up to twenty messages that are due; False when none is."""
         times = lease_times(self.settings.sending.lease_seconds, request_seconds=self.mailer.timeout_seconds)
         rate = self.mailer.limits.messages_per_second
         limit = min(AT_ONCE, rate) if rate else AT_ONCE
         await asyncio.sleep(await self.reserve(limit))
-        async with self.work.begin(tenant) as uow:
+        async with self.work.begin(actor) as uow:
             batches = await submit(uow, self.composers, limit=limit, lease_seconds=times.lease)
         await self.reserve(sum(len(batch.messages) for batch in batches or ()) - limit)
         for batch in batches or ():
@@ -59,7 +59,7 @@ class OutboxSender:
                 stream=Stream.TRANSACTIONAL,
             )
             handed = await hand_over(self.mailer, envelope, batch.messages, deadline=batch.deadline, times=times)
-            async with self.work.begin(tenant) as uow:
+            async with self.work.begin(actor) as uow:
                 await record(uow, batch, handed, request_seconds=times.request)
         return batches is not None
 
@@ -70,8 +70,8 @@ class OutboxSender:
         return await reserve(self.system, self.mailer.account, messages, self.mailer.limits.messages_per_second)
 
 
-async def tenants_with_mail(system: SystemScope) -> list[Tenant]:
-    """The organisations that have system mail to send, or in doubt, at this moment; who waits longest comes first."""
+async def actors_with_mail(system: SystemScope) -> list[Actor]:
+    """The system in each organisation that has system mail to send or in doubt now; who waits longest comes first."""
     found = func.system.organizations_with_mail().table_valued("organization_id")
     rows = await system.rows(select(found.c.organization_id))
-    return [Tenant(organization_id=row[0]) for row in rows]
+    return [system_actor(row[0]) for row in rows]

@@ -27,7 +27,7 @@ async def seed(runtime: Runtime, *, email: str, password: str) -> bool:
     random = Random(SAME_EVERY_TIME)
     now = clock.now()
     try:
-        async with runtime.work.begin(account.tenant) as uow:
+        async with runtime.work.begin(account.owner) as uow:
             await accounts.register(uow, account)
             await seed_contacts(uow, list(people(HOW_MANY_CONTACTS, random)), now)
             await seed_campaigns(uow, account.user_id, now, random)

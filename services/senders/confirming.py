@@ -7,7 +7,7 @@ from uuid import UUID
 
 from sqlalchemy import Uuid, column, delete, func, insert, select, update
 
-from core.access.tenant import Tenant
+from core.access.actor import Actor, system_actor
 from core.database.scopes import Reads, SystemScope, first
 from core.errors import InvalidInput
 from core.security import fingerprint, new_secret
@@ -103,15 +103,15 @@ def mail_of(request: Request, link: str) -> Mail:
     return Mail(subject=SUBJECT, text=text, html=html)
 
 
-async def find_confirmation(system: SystemScope, token: str) -> tuple[Tenant, UUID] | None:
-    """The tenant and the sender of a token that is good now, or None."""
+async def find_confirmation(system: SystemScope, token: str) -> tuple[Actor, UUID] | None:
+    """The actor and the sender of a token that is good now, or None."""
     if not token or len(token) > MAX_TOKEN or not token.isascii():
         return None
     found = func.system.sender_for_confirmation(fingerprint(token)).table_valued(
         column("organization_id", Uuid()), column("sender_id", Uuid())
     )
     rows = await system.rows(select(found.c.organization_id, found.c.sender_id))
-    return (Tenant(organization_id=rows[0][0]), rows[0][1]) if rows else None
+    return (system_actor(rows[0][0]), rows[0][1]) if rows else None
 
 
 async def confirm(uow: UnitOfWork, token: str) -> SenderRow:

@@ -70,10 +70,10 @@ async def said_by(process: asyncio.subprocess.Process, terminal: int = -1, typed
 
 async def logs_in(runtime: Runtime, email: str, password: str) -> bool:
     """Whether the address and password are somebody's; raises what refuses them."""
-    tenant, _ = await accounts.check_credentials(
+    actor = await accounts.check_credentials(
         runtime.system, runtime.admission, email=email, password=password, client="192.0.2.1"
     )
-    return tenant.role == "owner"
+    return actor.rights.role == "owner"
 
 
 async def test_a_password_is_made_and_shown_once(runtime: Runtime) -> None:

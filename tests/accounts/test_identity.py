@@ -8,8 +8,9 @@ import jwt
 import pytest
 from sqlalchemy import func, update
 
-from core.access.actor import Principal
+from core.access.actor import Actor
 from core.access.permissions import Role
+from core.access.session import Session
 from core.errors import Unauthenticated
 from core.security import AccessTokens, new_signing_key
 from models.accounts import UserSession
@@ -53,9 +54,9 @@ def remembering(runtime: Runtime, standings: Standings | None = None) -> tuple[I
     return Identity(check, standings or Standings(runtime.engine, runtime.cache)), check
 
 
-async def end(runtime: Runtime, principal: Principal) -> None:
+async def end(runtime: Runtime, principal: Actor) -> None:
     """End the principal's session in the database."""
-    async with runtime.work.begin(principal.tenant) as uow:
+    async with runtime.work.begin(principal) as uow:
         await uow.execute(update(UserSession).values(ended_at=func.now()))
 
 
@@ -65,35 +66,35 @@ async def test_a_lookup_in_flight_does_not_outlive_the_log_out(runtime: Runtime)
     token = factories.token(runtime, principal)
     standings = HeldUp(runtime, "role")
     who, _ = remembering(runtime, standings)
-    looking = asyncio.create_task(who.principal(token))
+    looking = asyncio.create_task(who.session(token))
     async with asyncio.timeout(PATIENCE_SECONDS):
         await standings.come.wait()
         await end(runtime, principal)
-        await who.forget(principal.session_id)
+        await who.forget(principal.person_id)
         standings.go_on.set()
-        assert (await looking).user_id == principal.user_id
+        assert (await looking).actor.user_id == principal.user_id
     assert who.known(token) is None
     with pytest.raises(Unauthenticated):
-        await who.principal(token)
+        await who.session(token)
 
 
 async def test_a_lookup_during_the_log_out_does_not_outlive_it(runtime: Runtime) -> None:
     """What is looked up while Redis has not heard of the ending yet is forgotten once it has."""
     principal = await factories.organization(runtime)
     token = factories.token(runtime, principal)
-    await remembering(runtime)[0].principal(token)  # Redis knows the session
+    await remembering(runtime)[0].session(token)  # Redis knows the session
     standings = HeldUp(runtime, "ended")
     who, _ = remembering(runtime, standings)
     await end(runtime, principal)
-    forgetting = asyncio.create_task(who.forget(principal.session_id))
+    forgetting = asyncio.create_task(who.forget(principal.person_id))
     async with asyncio.timeout(PATIENCE_SECONDS):
         await standings.come.wait()
-        assert (await who.principal(token)).user_id == principal.user_id
+        assert (await who.session(token)).actor.user_id == principal.user_id
         standings.go_on.set()
         await forgetting
     assert who.known(token) is None
     with pytest.raises(Unauthenticated):
-        await who.principal(token)
+        await who.session(token)
 
 
 async def test_a_log_out_counts_more_than_a_good_signature(runtime: Runtime) -> None:
@@ -101,11 +102,11 @@ async def test_a_log_out_counts_more_than_a_good_signature(runtime: Runtime) -> 
     principal = await factories.organization(runtime)
     token = factories.token(runtime, principal)
     who, check = remembering(runtime)
-    await who.principal(token)
+    await who.session(token)
     await end(runtime, principal)
-    await who.forget(principal.session_id)
+    await who.forget(principal.person_id)
     assert token in check.verified
-    for look in (who.principal, who.look_again):
+    for look in (who.session, who.look_again):
         with pytest.raises(Unauthenticated):
             await look(token)
 
@@ -116,8 +117,8 @@ async def test_another_session_is_not_forgotten_by_a_log_out(runtime: Runtime) -
     tokens = [factories.token(runtime, principal) for principal in principals]
     who, _ = remembering(runtime)
     for token in tokens:
-        await who.principal(token)
-    await who.forget(principals[0].session_id)
+        await who.session(token)
+    await who.forget(principals[0].person_id)
     assert [who.known(token) is not None for token in tokens] == [False, True]
 
 
@@ -130,14 +131,14 @@ async def test_an_expired_token_is_refused_however_good_it_was(runtime: Runtime)
     who = Identity(check, Standings(runtime.engine, runtime.cache))
     expired = int(time.time()) - 1
     check.verified[token] = Claimed(
-        user_id=principal.user_id,
+        user_id=principal.person_id,
         organization_id=principal.organization_id,
-        session_id=principal.session_id,
+        session_id=principal.person_id,
         expires_at=expired,
     )
-    who.recent[token] = replace(principal, expires_at=expired), time.monotonic() + 3600
+    who.recent[token] = Session(actor=principal, id=principal.person_id, expires_at=expired), time.monotonic() + 3600
     assert who.known(token) is None
-    for look in (who.principal, who.look_again, check.claimed):
+    for look in (who.session, who.look_again, check.claimed):
         with pytest.raises(Unauthenticated, match="expired"):
             await look(token)
     assert (who.recent, check.verified) == ({}, {})
@@ -151,7 +152,7 @@ async def test_few_tokens_are_remembered(runtime: Runtime, monkeypatch: pytest.M
     tokens = [factories.token(runtime, principal) for _ in range(5)]
     who, check = remembering(runtime)
     for token in tokens:
-        await who.principal(token)
+        await who.session(token)
     assert list(check.verified) == list(who.recent) == tokens[-3:]
 
 
@@ -164,8 +165,8 @@ async def test_a_token_of_over_eight_kibibytes_is_refused(runtime: Runtime) -> N
         for size in (identity.LONGEST_TOKEN, 1024)
     )
     who, check = remembering(runtime)
-    assert (await who.principal(short)).user_id == principal.user_id
-    for look in (who.principal, who.look_again):
+    assert (await who.session(short)).actor.user_id == principal.user_id
+    for look in (who.session, who.look_again):
         with pytest.raises(Unauthenticated, match=r"^The access token is not valid\.$"):
             await look(long)
     assert list(check.verified) == list(who.recent) == [short]
@@ -177,4 +178,4 @@ async def test_a_signature_is_written_in_one_way_only(runtime: Runtime) -> None:
     who, _ = remembering(runtime)
     for other in (f"{token}!", f"{token}=", f"{token[:-4]}!!{token[-4:]}"):
         with pytest.raises(Unauthenticated, match="not valid"):
-            await who.principal(other)
+            await who.session(other)

@@ -40,17 +40,17 @@ async def test_sessions_are_read_from_redis_first(runtime: Runtime) -> None:
     token = factories.token(runtime, principal)
     first, second, third = (identity(runtime, runtime.tokens, runtime.cache) for _ in range(3))
     with statements(runtime) as seen:
-        assert (await first.principal(token)).role == principal.role
+        assert (await first.session(token)).actor.rights.role == principal.rights.role
     assert len(seen) == 1
-    async with runtime.work.begin(principal.tenant) as uow:
+    async with runtime.work.begin(principal) as uow:
         await uow.execute(update(UserSession).values(ended_at=func.now()))
     with statements(runtime) as seen:
-        assert (await second.principal(token)).role == principal.role
+        assert (await second.session(token)).actor.rights.role == principal.rights.role
     assert seen == []
-    await first.forget(principal.session_id)
+    await first.forget(principal.person_id)
     for each in (first, third):
         with pytest.raises(Unauthenticated):
-            await each.principal(token)
+            await each.session(token)
 
 
 async def test_looking_again_reads_the_rows_and_tells_the_others(runtime: Runtime) -> None:
@@ -58,14 +58,14 @@ async def test_looking_again_reads_the_rows_and_tells_the_others(runtime: Runtim
     principal = await factories.organization(runtime)
     token = factories.token(runtime, principal)
     first, second, third = (identity(runtime, runtime.tokens, runtime.cache) for _ in range(3))
-    assert (await first.principal(token)).role is Role.OWNER
-    async with runtime.work.begin(principal.tenant) as uow:
+    assert (await first.session(token)).actor.rights.role is Role.OWNER
+    async with runtime.work.begin(principal) as uow:
         await uow.execute(update(User).values(role=Role.VIEWER))
-    assert (await first.look_again(token)).role is Role.VIEWER
-    assert (await second.principal(token)).role is Role.VIEWER
-    async with runtime.work.begin(principal.tenant) as uow:
+    assert (await first.look_again(token)).actor.rights.role is Role.VIEWER
+    assert (await second.session(token)).actor.rights.role is Role.VIEWER
+    async with runtime.work.begin(principal) as uow:
         await uow.execute(update(User).values(disabled_at=func.now()))
-    for look in (first.look_again, third.principal):
+    for look in (first.look_again, third.session):
         with pytest.raises(Unauthenticated):
             await look(token)
 
@@ -74,21 +74,23 @@ async def test_looking_again_does_not_bring_an_ended_session_back(runtime: Runti
     """Rows that were read just before a log-out do not undo it in Redis."""
     principal = await factories.organization(runtime)
     standings = Standings(runtime.engine, runtime.cache)
-    await standings.ended(principal.session_id)
+    await standings.ended(principal.person_id)
     token = factories.token(runtime, principal)
-    assert (await identity(runtime, runtime.tokens, runtime.cache).look_again(token)).role is principal.role
+    assert (
+        await identity(runtime, runtime.tokens, runtime.cache).look_again(token)
+    ).actor.rights.role is principal.rights.role
     with pytest.raises(Unauthenticated):
-        await identity(runtime, runtime.tokens, runtime.cache).principal(token)
+        await identity(runtime, runtime.tokens, runtime.cache).session(token)
 
 
 async def test_a_late_answer_cannot_bring_an_ended_session_back(runtime: Runtime) -> None:
     """What was read before a log-out does not overwrite the log-out."""
     principal = await factories.organization(runtime)
     standings = Standings(runtime.engine, runtime.cache)
-    await standings.ended(principal.session_id)
-    await standings.remember(f"nudge:session:{principal.session_id}", b"owner", overwrite=False)
+    await standings.ended(principal.person_id)
+    await standings.remember(f"nudge:session:{principal.user_id}", b"owner", overwrite=False)
     with pytest.raises(Unauthenticated):
-        await Identity(EmbeddedTokens(runtime.tokens), standings).principal(factories.token(runtime, principal))
+        await Identity(EmbeddedTokens(runtime.tokens), standings).session(factories.token(runtime, principal))
 
 
 async def test_without_redis_the_database_answers(runtime: Runtime, nowhere: Redis) -> None:
@@ -96,24 +98,24 @@ async def test_without_redis_the_database_answers(runtime: Runtime, nowhere: Red
     principal = await factories.organization(runtime)
     alone = identity(runtime, runtime.tokens, nowhere)
     token = factories.token(runtime, principal)
-    assert (await alone.principal(token)).user_id == principal.user_id
-    async with runtime.work.begin(principal.tenant) as uow:
-        assert await accounts.end_session(uow, principal.session_id, reason="logged_out")
-    await alone.forget(principal.session_id)
+    assert (await alone.session(token)).actor.user_id == principal.user_id
+    async with runtime.work.begin(principal) as uow:
+        assert await accounts.end_session(uow, principal.person_id, reason="logged_out")
+    await alone.forget(principal.person_id)
     with pytest.raises(Unauthenticated):
-        await alone.principal(token)
+        await alone.session(token)
 
 
 async def test_disabled_people_are_out(runtime: Runtime) -> None:
     """Neither an open session nor a refresh gets past `disabled_at`."""
     principal = await factories.organization(runtime)
-    async with runtime.work.begin(principal.tenant) as uow:
-        session = await accounts.open_session(uow, principal.user_id, days=1)
+    async with runtime.work.begin(principal) as uow:
+        session = await accounts.open_session(uow, principal.person_id, days=1)
         await uow.execute(update(User).values(disabled_at=func.now()))
     with pytest.raises(Unauthenticated):
-        await identity(runtime, runtime.tokens, runtime.cache).principal(factories.token(runtime, principal))
+        await identity(runtime, runtime.tokens, runtime.cache).session(factories.token(runtime, principal))
     with pytest.raises(accounts.SessionGone):
-        async with runtime.work.begin(principal.tenant) as uow:
+        async with runtime.work.begin(principal) as uow:
             await accounts.rotate(uow, session.session_id, session.refresh_token, days=1)
 
 
@@ -125,7 +127,7 @@ async def test_tokens_of_another_key_are_refused(runtime: Runtime) -> None:
     foreign = AccessTokens(new_signing_key(), audience=runtime.tokens.audience, lifetime_seconds=60)
     token = factories.token(replace(runtime, tokens=foreign), principal)
     with pytest.raises(Unauthenticated):
-        await runtime.identity.principal(token)
+        await runtime.identity.session(token)
 
 
 def throttle(redis: Redis, *, limit: int) -> Throttle:
@@ -207,8 +209,8 @@ def test_a_client_is_an_address_or_its_own_network(address: str, key: str) -> No
 async def test_refresh_tokens_are_kept_hashed(runtime: Runtime) -> None:
     """The table holds a fingerprint; the token itself is nowhere."""
     principal = await factories.organization(runtime)
-    async with runtime.work.begin(principal.tenant) as uow:
-        session = await accounts.open_session(uow, principal.user_id, days=1)
+    async with runtime.work.begin(principal) as uow:
+        session = await accounts.open_session(uow, principal.person_id, days=1)
     rows = await runtime.reads(principal.tenant).rows(select(RefreshToken.fingerprint))
     assert [len(row[0]) for row in rows] == [32]
     assert session.refresh_token.encode() not in rows[0][0]

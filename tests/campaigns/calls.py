@@ -3,7 +3,7 @@
 from typing import Any
 from uuid import UUID
 
-from core.access.actor import Principal
+from core.access.actor import Actor
 from core.ids import encode_global_id
 from runtime import Runtime
 from tests import factories
@@ -53,7 +53,7 @@ def gid(campaign_id: UUID) -> str:
     return encode_global_id("Campaign", campaign_id)
 
 
-def caller(api: ApiClient, runtime: Runtime, principal: Principal) -> ApiClient:
+def caller(api: ApiClient, runtime: Runtime, principal: Actor) -> ApiClient:
     """The API as a principal calls it."""
     return api.as_(factories.token(runtime, principal))
 

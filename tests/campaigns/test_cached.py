@@ -7,7 +7,7 @@ from gql import GraphQLRequest
 from sqlalchemy import insert
 
 from core import clock
-from core.access.actor import Principal
+from core.access.actor import Actor
 from core.ids import new_id
 from core.pubsub import campaign_topic
 from models.campaigns import CampaignRecipient, RecipientKind
@@ -73,7 +73,7 @@ async def test_every_message_reads_its_campaign_anew(api_server: Served, runtime
     owner = await factories.organization(runtime)
     campaign_id = await frozen(runtime, owner, 2)
     list_id, (first, second) = new_id(), await factories.contacts(runtime, owner, 2)
-    async with runtime.work.begin(owner.tenant) as uow:
+    async with runtime.work.begin(owner) as uow:
         own = {"organization_id": owner.organization_id}
         await uow.execute(insert(ContactList).values(**own, id=list_id, name="Readers"))
         await uow.execute(
@@ -83,7 +83,7 @@ async def test_every_message_reads_its_campaign_anew(api_server: Served, runtime
         )
 
     async def join(contact_id: UUID) -> None:
-        async with runtime.work.begin(owner.tenant) as uow:
+        async with runtime.work.begin(owner) as uow:
             await uow.execute(insert(ListMembership).values(**own, list_id=list_id, contact_id=contact_id))
 
     query = WATCH.replace("name stats", "audience { lists { contactCount } } stats")
@@ -124,9 +124,9 @@ async def test_a_campaign_is_the_same_below_its_progress(api: ApiClient, runtime
     assert deleted["progress"]["campaign"] == found
 
 
-async def happened(runtime: Runtime, owner: Principal, contact_id: UUID, campaign_id: UUID | None) -> None:
+async def happened(runtime: Runtime, owner: Actor, contact_id: UUID, campaign_id: UUID | None) -> None:
     """Write an event of a contact."""
-    async with runtime.work.begin(owner.tenant) as uow:
+    async with runtime.work.begin(owner) as uow:
         await uow.execute(
             insert(ContactEvent).values(
                 organization_id=owner.organization_id,

@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import func, select, text
 
-from core.access.actor import Principal
+from core.access.actor import Actor
 from core.access.permissions import Role
 from core.ids import decode_global_id, encode_global_id, new_id
 from core.unit_of_work import UnitOfWork
@@ -24,7 +24,7 @@ from tests.waiting import until
 HTML = "<p>Hello {{ contact.firstName | default: 'there' }}</p>"
 
 
-async def actions(runtime: Runtime, principal: Principal) -> list[str]:
+async def actions(runtime: Runtime, principal: Actor) -> list[str]:
     """What the audit log holds, in order."""
     rows = await runtime.reads(principal.tenant).rows(select(AuditEvent.action).order_by(AuditEvent.id))
     return [row[0] for row in rows]
@@ -35,7 +35,7 @@ async def test_a_draft_comes_back_as_it_was_made(api: ApiClient, runtime: Runtim
     owner = await factories.organization(runtime)
     mine = caller(api, runtime, owner)
     await factories.contacts(runtime, owner, 3, tag="vip")
-    async with runtime.work.begin(owner.tenant) as uow:
+    async with runtime.work.begin(owner) as uow:
         news = await lists.create(uow, "News")
     payload = await asked(
         mine,
@@ -165,7 +165,7 @@ async def test_only_drafts_change(api: ApiClient, runtime: Runtime) -> None:
     owner = await factories.organization(runtime)
     mine = caller(api, runtime, owner)
     campaign_id = await factories.campaign(runtime, owner)
-    async with runtime.work.begin(owner.tenant) as uow:
+    async with runtime.work.begin(owner) as uow:
         await move(uow, campaign_id, CampaignStatus.PREPARING)
     errors = await refused(mine, UPDATE, campaignId=gid(campaign_id), name="New")
     assert errors[0]["code"] == "INVALID_STATE"
@@ -213,7 +213,7 @@ async def test_what_meets_a_change_under_way_is_refused(
     owner = await factories.organization(runtime)
     mine = caller(api, runtime, owner)
     campaign_id = (await asked(mine, CREATE, name="Before"))["campaign"]["id"]
-    async with runtime.work.begin(owner.tenant) as uow:
+    async with runtime.work.begin(owner) as uow:
         await campaigns.update(uow, only_id(campaign_id), {"name": "After"})
         refusal = asyncio.create_task(refused(mine, mutation, campaignId=campaign_id, **values))
         await until(partial(waits_for, runtime, uow))
@@ -245,7 +245,7 @@ async def test_what_was_sent_cannot_be_deleted(api: ApiClient, runtime: Runtime)
     owner = await factories.organization(runtime)
     mine = caller(api, runtime, owner)
     campaign_id = await factories.campaign(runtime, owner)
-    async with runtime.work.begin(owner.tenant) as uow:
+    async with runtime.work.begin(owner) as uow:
         await move(uow, campaign_id, CampaignStatus.PREPARING)
         await move(uow, campaign_id, CampaignStatus.SENDING)
     errors = await refused(mine, DELETE, campaignId=gid(campaign_id))

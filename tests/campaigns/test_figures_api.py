@@ -10,7 +10,7 @@ from strawberry.types import get_object_definition
 from strawberry.utils.str_converters import to_camel_case
 
 import execution
-from core.access.actor import Principal
+from core.access.actor import Actor
 from core.ids import new_id
 from models.campaigns import Campaign, CampaignStats
 from runtime import Runtime
@@ -69,19 +69,19 @@ async def asked(mine: ApiClient, query: str, campaign_id: UUID) -> list[Any]:
 
 
 @pytest.fixture(scope="module")
-async def owner(runtime: Runtime) -> Principal:
+async def owner(runtime: Runtime) -> Actor:
     """Whose campaign it is."""
     return await factories.organization(runtime)
 
 
 @pytest.fixture(scope="module")
-async def campaign_id(runtime: Runtime, owner: Principal) -> UUID:
+async def campaign_id(runtime: Runtime, owner: Actor) -> UUID:
     """A campaign with figures that are all different, and with something in every column."""
     found = await factories.campaign(runtime, owner)
     sender_id = await factories.sender(runtime, owner)
     counts = {"audience": 100, "accepted": 70, "delivered": 10, "bounced": 5, "complained": 3, "skipped": 12}
     values = {**counts, "reached": 80, "opened": 40, "clicked": 10, "unsubscribed": 2}
-    async with runtime.work.begin(owner.tenant) as uow:
+    async with runtime.work.begin(owner) as uow:
         await uow.execute(update(CampaignStats).where(CampaignStats.campaign_id == found).values(values))
         named = {"sender_id": sender_id, "from_sender_id": sender_id, "from_header": "Acme <news@acme.example>"}
         await uow.execute(update(Campaign).where(Campaign.id == found).values(FILLED | named))
@@ -93,7 +93,7 @@ async def campaign_id(runtime: Runtime, owner: Principal) -> UUID:
 
 @pytest.mark.parametrize("name", STATS)
 async def test_each_figure_is_right_by_itself_and_beside_the_others(
-    api: ApiClient, runtime: Runtime, owner: Principal, campaign_id: UUID, name: str
+    api: ApiClient, runtime: Runtime, owner: Actor, campaign_id: UUID, name: str
 ) -> None:
     """What a figure is made of is read with it; twice, so that a compiled plan reads it too."""
     mine = caller(api, runtime, owner)
@@ -104,7 +104,7 @@ async def test_each_figure_is_right_by_itself_and_beside_the_others(
 
 @pytest.mark.parametrize("field", FIELDS)
 async def test_each_field_is_the_same_with_figures_and_without(
-    api: ApiClient, runtime: Runtime, owner: Principal, campaign_id: UUID, field: str
+    api: ApiClient, runtime: Runtime, owner: Actor, campaign_id: UUID, field: str
 ) -> None:
     """The columns that a selection needs are read, whatever statement reads them."""
     mine = caller(api, runtime, owner)
@@ -117,7 +117,7 @@ async def test_each_field_is_the_same_with_figures_and_without(
 
 
 async def test_a_campaign_and_its_figures_are_one_statement(
-    api: ApiClient, runtime: Runtime, owner: Principal, campaign_id: UUID
+    api: ApiClient, runtime: Runtime, owner: Actor, campaign_id: UUID
 ) -> None:
     """Of the columns that were not asked for none is read, from the second time on."""
     mine = caller(api, runtime, owner)
@@ -139,7 +139,7 @@ async def test_a_campaign_without_figures_is_answered_alike_everywhere(
     """It is no campaign that is not there: the error says what could not be read, by whichever statement it was."""
     owner = await factories.organization(runtime)
     found = await factories.campaign(runtime, owner)
-    async with runtime.work.begin(owner.tenant) as uow:
+    async with runtime.work.begin(owner) as uow:
         await uow.execute(delete(CampaignStats).where(CampaignStats.campaign_id == found))
     mine = caller(api, runtime, owner)
     answers = []

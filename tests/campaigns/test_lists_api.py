@@ -56,7 +56,7 @@ async def test_filters_narrow_the_list(api: ApiClient, runtime: Runtime) -> None
     mine = caller(api, runtime, owner)
     await filled(mine, 3)
     sent = await factories.campaign(runtime, owner)
-    async with runtime.work.begin(owner.tenant) as uow:
+    async with runtime.work.begin(owner) as uow:
         await move(uow, sent, CampaignStatus.PREPARING)
     assert await names(mine, filter={"status": {"in": ["PREPARING", "SENT"]}}) == ["Spring"]
     assert await names(mine, filter={"status": {"eq": "DRAFT", "in": ["PREPARING"]}}) == []

@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import func, insert, select, update
 
-from core.access.actor import Principal
+from core.access.actor import Actor
 from core.ids import encode_global_id
 from core.listing.pages import requested
 from integrations.mail import Answered, Envelope, InDoubt, Message, NotSent, Outcome, Receipt, Verdict
@@ -37,7 +37,7 @@ async def mailing_api(runtime: Runtime, mailer: RecordingMailer) -> AsyncIterato
         yield ApiClient(server.url)
 
 
-async def draft(runtime: Runtime) -> tuple[Principal, UUID]:
+async def draft(runtime: Runtime) -> tuple[Actor, UUID]:
     """An owner and their draft."""
     owner = await factories.organization(runtime)
     return owner, await factories.campaign(runtime, owner)
@@ -73,7 +73,7 @@ async def test_a_test_shows_the_contact_that_is_named(
     owner, campaign_id = await draft(runtime)
     mine = caller(mailing_api, runtime, owner)
     contact_id = encode_global_id("Contact", (await factories.contacts(runtime, owner, 1))[0])
-    async with runtime.work.begin(owner.tenant) as uow:
+    async with runtime.work.begin(owner) as uow:
         await uow.execute(update(Contact).values(first_name="Grace"))
     await asked(mine, TEST, campaignId=gid(campaign_id), to=["a@example.com"], contactId=contact_id)
     assert mailer.sent[0][1].subject == "[Test] Hello Grace"
@@ -95,7 +95,7 @@ async def test_addresses_that_do_not_fit_get_nothing(
 ) -> None:
     """None, too many, what is no address, and what is suppressed are refused before anything is sent."""
     owner, campaign_id = await draft(runtime)
-    async with runtime.work.begin(owner.tenant) as uow:
+    async with runtime.work.begin(owner) as uow:
         await uow.execute(
             insert(Suppression).values(
                 organization_id=owner.organization_id,
@@ -144,7 +144,7 @@ async def test_a_test_to_an_inactive_address_marks_its_contact(
 
     mailer.answer = answer
     owner, campaign_id = await draft(runtime)
-    async with runtime.work.begin(owner.tenant) as uow:
+    async with runtime.work.begin(owner) as uow:
         contact = await contacts.create(uow, {"email": "Ada@example.com"})
     await refused(caller(mailing_api, runtime, owner), TEST, campaignId=gid(campaign_id), to=["ada@example.com"])
     reads = runtime.reads(owner.tenant)

@@ -14,7 +14,7 @@ from gql.transport.exceptions import TransportQueryError
 from gql.transport.websockets import WebsocketsTransport
 from sqlalchemy import insert, select, update
 
-from core.access.actor import Principal
+from core.access.actor import Actor
 from core.ids import new_id
 from core.pubsub import campaign_topic
 from models.campaigns import CampaignStatus
@@ -48,7 +48,7 @@ Message = dict[str, Any]
 
 
 @asynccontextmanager
-async def session_of(server: Served, runtime: Runtime, principal: Principal) -> AsyncIterator[AsyncClientSession]:
+async def session_of(server: Served, runtime: Runtime, principal: Actor) -> AsyncIterator[AsyncClientSession]:
     """A websocket session of a principal."""
     transport = WebsocketsTransport(
         url=server.websocket_url,
@@ -75,11 +75,11 @@ async def snapshot(session: AsyncClientSession, campaign_id: str) -> Message:
         return await anext(stream)
 
 
-async def frozen(runtime: Runtime, owner: Principal, recipients: int) -> UUID:
+async def frozen(runtime: Runtime, owner: Actor, recipients: int) -> UUID:
     """A campaign in `sending` with its audience in the ledger, all pending."""
     campaign_id = await factories.campaign(runtime, owner)
     contact_ids = await factories.contacts(runtime, owner, recipients)
-    async with runtime.work.begin(owner.tenant) as uow:
+    async with runtime.work.begin(owner) as uow:
         await move(uow, campaign_id, CampaignStatus.PREPARING)
         rows = [
             {
@@ -96,9 +96,9 @@ async def frozen(runtime: Runtime, owner: Principal, recipients: int) -> UUID:
     return campaign_id
 
 
-async def advance(runtime: Runtime, owner: Principal, campaign_id: UUID, to: DeliveryStatus, how_many: int) -> None:
+async def advance(runtime: Runtime, owner: Actor, campaign_id: UUID, to: DeliveryStatus, how_many: int) -> None:
     """Move pending deliveries of the campaign, and announce it, as a worker would."""
-    async with runtime.work.begin(owner.tenant) as uow:
+    async with runtime.work.begin(owner) as uow:
         chosen = (
             select(EmailDelivery.id)
             .where(EmailDelivery.campaign_id == campaign_id, EmailDelivery.status == DeliveryStatus.PENDING)
@@ -112,9 +112,9 @@ async def advance(runtime: Runtime, owner: Principal, campaign_id: UUID, to: Del
         uow.publish(campaign_topic(owner.organization_id, campaign_id))
 
 
-async def finish(runtime: Runtime, owner: Principal, campaign_id: UUID) -> None:
+async def finish(runtime: Runtime, owner: Actor, campaign_id: UUID) -> None:
     """End the campaign, as the sweeper would."""
-    async with runtime.work.begin(owner.tenant) as uow:
+    async with runtime.work.begin(owner) as uow:
         await move(uow, campaign_id, CampaignStatus.SENT)
 
 
@@ -205,7 +205,7 @@ async def test_a_draft_shows_its_snapshot_and_waits(api_server: Served, runtime:
         following = asyncio.ensure_future(anext(stream))
         done, _ = await asyncio.wait([following], timeout=0.5)
         assert not done
-        async with runtime.work.begin(owner.tenant) as uow:
+        async with runtime.work.begin(owner) as uow:
             await move(uow, campaign_id, CampaignStatus.PREPARING)
         assert (await following)["status"] == "PREPARING"
 
@@ -231,7 +231,7 @@ async def test_a_campaign_deleted_under_its_viewer_ends_the_stream(api_server: S
     async with session_of(api_server, runtime, owner) as session:
         stream = messages(session, gid(campaign_id))
         await anext(stream)
-        async with runtime.work.begin(owner.tenant) as uow:
+        async with runtime.work.begin(owner) as uow:
             await campaigns.delete(uow, campaign_id)
         with pytest.raises(TransportQueryError, match="no such campaign"):
             await anext(stream)

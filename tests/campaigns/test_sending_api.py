@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import insert, select, update
 
-from core.access.actor import Principal
+from core.access.actor import Actor
 from core.access.permissions import Role
 from core.ids import new_id
 from models.audit import AuditEvent
@@ -24,15 +24,15 @@ from tests.client import ApiClient
 SEND = order("send")
 
 
-async def sendable(runtime: Runtime, owner: Principal) -> UUID:
+async def sendable(runtime: Runtime, owner: Actor) -> UUID:
     """A draft to three contacts."""
     await factories.contacts(runtime, owner, 3)
     return await factories.campaign(runtime, owner)
 
 
-async def moved(runtime: Runtime, owner: Principal, campaign_id: UUID, *states: CampaignStatus) -> None:
+async def moved(runtime: Runtime, owner: Actor, campaign_id: UUID, *states: CampaignStatus) -> None:
     """Take a campaign through states, as the engine would."""
-    async with runtime.work.begin(owner.tenant) as uow:
+    async with runtime.work.begin(owner) as uow:
         for state in states:
             await move(uow, campaign_id, state)
 
@@ -44,7 +44,7 @@ async def test_sending_starts_the_engine(api: ApiClient, runtime: Runtime) -> No
     campaign = (await asked(caller(api, runtime, owner), SEND, campaignId=gid(campaign_id)))["campaign"]
     assert (campaign["status"], campaign["version"]) == ("PREPARING", 2)
     rows = await runtime.reads(owner.tenant).rows(
-        select(AuditEvent.action, AuditEvent.actor_id, AuditEvent.target_id, AuditEvent.request_id)
+        select(AuditEvent.action, AuditEvent.user_id, AuditEvent.target_id, AuditEvent.request_id)
     )
     assert [tuple(row)[:3] for row in rows] == [("campaign.sent", owner.user_id, campaign_id)]
     assert rows[0][3]
@@ -68,7 +68,7 @@ async def test_an_audience_of_nobody_who_may_be_mailed_is_refused(api: ApiClient
     """Unsubscribed and suppressed contacts do not make an audience."""
     owner = await factories.organization(runtime)
     campaign_id = await sendable(runtime, owner)
-    async with runtime.work.begin(owner.tenant) as uow:
+    async with runtime.work.begin(owner) as uow:
         await uow.execute(update(Contact).values(status=ContactStatus.UNSUBSCRIBED))
     errors = await refused(caller(api, runtime, owner), SEND, campaignId=gid(campaign_id))
     assert [error["message"] for error in errors] == ["Nobody in the audience can be mailed."]
@@ -139,7 +139,7 @@ async def test_an_expired_key_serves_again(api: ApiClient, runtime: Runtime) -> 
     first = await sendable(runtime, owner)
     second = await factories.campaign(runtime, owner)
     await asked(mine, SEND, campaignId=gid(first), idempotencyKey="k")
-    async with runtime.work.begin(owner.tenant) as uow:
+    async with runtime.work.begin(owner) as uow:
         await uow.execute(update(IdempotencyKey).values(expires_at=datetime.now(UTC)))
     payload = await asked(mine, SEND, campaignId=gid(second), idempotencyKey="k")
     assert payload["campaign"]["id"] == gid(second)
@@ -242,7 +242,7 @@ async def test_validation_tells_errors_warnings_and_the_audience(api: ApiClient,
     owner = await factories.organization(runtime)
     mine = caller(api, runtime, owner)
     await factories.contacts(runtime, owner, 4)
-    async with runtime.work.begin(owner.tenant) as uow:
+    async with runtime.work.begin(owner) as uow:
         rows = await uow.rows(select(Contact.id, Contact.email_norm).order_by(Contact.id))
         await uow.execute(update(Contact).where(Contact.id == rows[0].id).values(status=ContactStatus.UNSUBSCRIBED))
         await uow.execute(update(Contact).where(Contact.id == rows[1].id).values(custom_fields={"city": "Ulm"}))
@@ -270,7 +270,7 @@ async def test_validation_foretells_comparisons_that_fail(api: ApiClient, runtim
     mine = caller(api, runtime, owner)
     fields: tuple[dict[str, object], ...] = ({"qty": 5, "age": 3}, {"qty": "5"}, {"age": None})
     for contact_id, values in zip(await factories.contacts(runtime, owner, 3), fields, strict=True):
-        async with runtime.work.begin(owner.tenant) as uow:
+        async with runtime.work.begin(owner) as uow:
             await uow.execute(update(Contact).where(Contact.id == contact_id).values(custom_fields=values))
     html = (
         "<p>{% if contact.customFields.qty > 3 %}a{% endif %}{% if 18 <= contact.customFields.age %}b{% endif %}</p>"

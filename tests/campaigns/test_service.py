@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from core.access.actor import Principal
+from core.access.actor import Actor, system_actor
 from core.access.tenant import Tenant
 from core.errors import InvalidInput
 from core.ids import new_id
@@ -39,10 +39,10 @@ def acting(calls: list[str], name: str = "done") -> Callable[[], Coroutine[Any, 
 
 
 async def once(
-    runtime: Runtime, owner: Principal, calls: list[str], *, key: str = "k", operation: str = "op", a: int = 1
+    runtime: Runtime, owner: Actor, calls: list[str], *, key: str = "k", operation: str = "op", a: int = 1
 ) -> object:
     """Run an act under the key, for an operation and its argument."""
-    async with runtime.work.begin(owner.tenant) as uow:
+    async with runtime.work.begin(owner) as uow:
         return await idempotency.once(uow, key, operation, {"a": a}, acting(calls))
 
 
@@ -80,7 +80,7 @@ async def test_requests_at_once_run_one_after_the_other(runtime: Runtime) -> Non
         return {"result": "slow"}
 
     async def one() -> object:
-        async with runtime.work.begin(owner.tenant) as uow:
+        async with runtime.work.begin(owner) as uow:
             return await idempotency.once(uow, "k", "op", {}, slow)
 
     assert await asyncio.gather(*(one() for _ in range(4))) == [{"result": "slow"}] * 4
@@ -95,7 +95,7 @@ async def test_what_fails_keeps_nothing(runtime: Runtime) -> None:
         raise InvalidInput("no")
 
     with pytest.raises(InvalidInput):
-        async with runtime.work.begin(owner.tenant) as uow:
+        async with runtime.work.begin(owner) as uow:
             await idempotency.once(uow, "k", "op", {"a": 1}, refuse)
     calls: list[str] = []
     await once(runtime, owner, calls)
@@ -105,12 +105,12 @@ async def test_what_fails_keeps_nothing(runtime: Runtime) -> None:
 async def test_the_audit_log_tells_people_from_the_system(runtime: Runtime) -> None:
     """Without a user, it was the system."""
     owner = await factories.organization(runtime)
-    async with runtime.work.begin(owner.tenant) as uow:
+    async with runtime.work.begin(owner) as uow:
         await audit.record(uow, "thing.done", owner.organization_id, {"n": 1})
-    async with runtime.work.begin(Tenant(organization_id=owner.organization_id)) as uow:
+    async with runtime.work.begin(system_actor(owner.organization_id)) as uow:
         await audit.record(uow, "thing.done", owner.organization_id)
     rows = await runtime.reads(owner.tenant).rows(
-        select(AuditEvent.actor_kind, AuditEvent.actor_id, AuditEvent.changes).order_by(AuditEvent.id)
+        select(AuditEvent.actor_kind, AuditEvent.user_id, AuditEvent.changes).order_by(AuditEvent.id)
     )
     assert [tuple(row) for row in rows] == [("user", owner.user_id, {"n": 1}), ("system", None, {})]
 

@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from core.access.actor import Principal
+from core.access.actor import Actor
 from core.access.permissions import Role
 from core.ids import encode_global_id, new_id
 from runtime import Runtime
@@ -35,7 +35,7 @@ LIST = """query ($first: Int, $last: Int, $after: String, $before: String, $filt
 }"""
 
 
-async def caller(runtime: Runtime, api: ApiClient, role: Role = Role.OWNER) -> tuple[ApiClient, Principal]:
+async def caller(runtime: Runtime, api: ApiClient, role: Role = Role.OWNER) -> tuple[ApiClient, Actor]:
     principal = await factories.organization(runtime, role=role)
     return api.as_(factories.token(runtime, principal)), principal
 

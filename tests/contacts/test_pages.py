@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from sqlalchemy import insert
 
 import services
-from core.access.actor import Principal
+from core.access.actor import Actor
 from core.errors import InvalidInput
 from core.ids import new_id
 from core.listing import pages
@@ -41,7 +41,7 @@ LONGEST_TEXT = pages.LONGEST_CURSOR // 4 * 3 - pages.TAG_BYTES - pages.ID_BYTES
 
 
 @pytest.fixture(scope="module")
-async def crowd(runtime: Runtime) -> Principal:
+async def crowd(runtime: Runtime) -> Actor:
     """37 contacts, many with the same times and names, as a bulk import leaves them."""
     principal = await factories.organization(runtime)
     rows: list[dict[str, Any]] = [
@@ -58,7 +58,7 @@ async def crowd(runtime: Runtime) -> Principal:
         }
         for number in range(37)
     ]
-    async with runtime.work.begin(principal.tenant) as uow:
+    async with runtime.work.begin(principal) as uow:
         await uow.execute(insert(Contact), rows)
         await uow.execute(
             insert(ContactTag),
@@ -72,7 +72,7 @@ async def crowd(runtime: Runtime) -> Principal:
 
 
 async def walk(
-    runtime: Runtime, principal: Principal, order: Order[Any], size: int, *, backward: bool
+    runtime: Runtime, principal: Actor, order: Order[Any], size: int, *, backward: bool
 ) -> list[ContactRow]:
     """Every row, page by page; says along the way whether the pages tell the truth about what is left."""
     reads = runtime.reads(principal.tenant)
@@ -91,7 +91,7 @@ async def walk(
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(order=st.sampled_from(ORDERS), size=st.integers(1, 40), backward=st.booleans())
 async def test_a_walk_in_any_order_meets_each_row_once(
-    runtime: Runtime, crowd: Principal, *, order: Order[Any], size: int, backward: bool
+    runtime: Runtime, crowd: Actor, *, order: Order[Any], size: int, backward: bool
 ) -> None:
     """Forward or backward, whatever the page's size: every contact once, in the order asked for."""
     rows = await walk(runtime, crowd, order, size, backward=backward)
@@ -108,7 +108,7 @@ async def test_a_walk_in_any_order_meets_each_row_once(
     backward=st.booleans(),
 )
 async def test_a_page_between_two_cursors_holds_what_lies_between(
-    runtime: Runtime, crowd: Principal, *, order: Order[Any], bounds: tuple[int, int], size: int, backward: bool
+    runtime: Runtime, crowd: Actor, *, order: Order[Any], bounds: tuple[int, int], size: int, backward: bool
 ) -> None:
     """`after` and `before` together cut a stretch out of the list, and the page is its head or its tail."""
     every = await walk(runtime, crowd, order, 100, backward=False)
@@ -209,7 +209,7 @@ def test_a_forged_text_is_read_when_the_database_could_hold_it(order: Order[Any]
     ids=["first moment", "last moment", "no text", "longest text", "odd text"],
 )
 async def test_whatever_reads_as_a_cursor_can_be_asked_for(
-    runtime: Runtime, crowd: Principal, order: Order[Any], key: bytes
+    runtime: Runtime, crowd: Actor, order: Order[Any], key: bytes
 ) -> None:
     """The database takes it: every row lies on one side of it or on the other."""
     reads = runtime.reads(crowd.tenant)
@@ -249,7 +249,7 @@ def test_no_two_orders_share_a_tag() -> None:
     assert len(set(tags.values())) == len(tags) > 8
 
 
-async def test_a_cursor_of_another_order_or_tampered_with_is_refused(runtime: Runtime, crowd: Principal) -> None:
+async def test_a_cursor_of_another_order_or_tampered_with_is_refused(runtime: Runtime, crowd: Actor) -> None:
     """It never reads as a position that it is not."""
     reads = runtime.reads(crowd.tenant)
     page = await contacts.page(reads, pages.requested(first=1), contacts.CREATED_AT)
@@ -308,7 +308,7 @@ FILTERS: list[tuple[ContactFilter, Callable[[int], bool]]] = [
 
 @pytest.mark.parametrize(("wanted", "expected"), FILTERS, ids=range(len(FILTERS)))
 async def test_a_filter_gives_what_it_says(
-    runtime: Runtime, crowd: Principal, wanted: ContactFilter, expected: Callable[[int], bool]
+    runtime: Runtime, crowd: Actor, wanted: ContactFilter, expected: Callable[[int], bool]
 ) -> None:
     """Each condition alone and nested, against the same said in Python; the count agrees with the list."""
     reads = runtime.reads(crowd.tenant)
@@ -335,7 +335,7 @@ async def test_a_filter_gives_what_it_says(
     ],
 )
 async def test_a_search_finds_every_word_in_names_and_address(
-    runtime: Runtime, crowd: Principal, search: str, found: int
+    runtime: Runtime, crowd: Actor, search: str, found: int
 ) -> None:
     """Without regard to case, and with what LIKE would take as a wildcard as itself."""
     assert await contacts.count(runtime.reads(crowd.tenant), search=search) == found

@@ -1,7 +1,7 @@
 import pytest
 from sqlalchemy import insert, update
 
-from core.access.actor import Principal
+from core.access.actor import Actor
 from core.errors import ErrorCode, InvalidInput, NotFound, NudgeError, Refusals
 from core.ids import new_id
 from core.listing import pages
@@ -13,26 +13,26 @@ from services.contacts import GivenFields
 from tests import factories
 
 
-async def create(runtime: Runtime, principal: Principal, given: GivenFields) -> contacts.ContactRow:
-    async with runtime.work.begin(principal.tenant) as uow:
+async def create(runtime: Runtime, principal: Actor, given: GivenFields) -> contacts.ContactRow:
+    async with runtime.work.begin(principal) as uow:
         return await contacts.create(uow, given)
 
 
-async def suppress(runtime: Runtime, principal: Principal, email: str, reason: SuppressionReason) -> None:
-    async with runtime.work.begin(principal.tenant) as uow:
+async def suppress(runtime: Runtime, principal: Actor, email: str, reason: SuppressionReason) -> None:
+    async with runtime.work.begin(principal) as uow:
         await uow.execute(
             insert(Suppression).values(organization_id=principal.organization_id, email_norm=email, reason=reason)
         )
 
 
-async def tags_of(runtime: Runtime, principal: Principal, row: contacts.ContactRow) -> list[str]:
+async def tags_of(runtime: Runtime, principal: Actor, row: contacts.ContactRow) -> list[str]:
     return (await contacts.tags_of(runtime.reads(principal.tenant), [row.id]))[row.id]
 
 
 async def test_a_contact_is_created_with_all_its_fields(runtime: Runtime) -> None:
     """What was given is what is read back, tidied: trimmed names, tags without repeats, an event, a list."""
     principal = await factories.organization(runtime)
-    async with runtime.work.begin(principal.tenant) as uow:
+    async with runtime.work.begin(principal) as uow:
         found = await lists.create(uow, "Customers")
         made = await contacts.create(
             uow,
@@ -155,9 +155,9 @@ async def test_an_address_is_taken_once_whatever_its_case(runtime: Runtime) -> N
         await create(runtime, principal, {"email": "ADA@example.com"})
     second = await create(runtime, principal, {"email": "bob@example.com"})
     with pytest.raises(contacts.EmailTaken):
-        async with runtime.work.begin(principal.tenant) as uow:
+        async with runtime.work.begin(principal) as uow:
             await contacts.change(uow, second.id, {"email": "Ada@example.com"})
-    async with runtime.work.begin(principal.tenant) as uow:
+    async with runtime.work.begin(principal) as uow:
         assert (await contacts.change(uow, first.id, {"email": "ADA@example.com"})).email == "ADA@example.com"
 
 
@@ -179,7 +179,7 @@ async def test_a_suppressed_address_is_never_subscribed(
         await suppress(runtime, principal, email, reason)
     created = await create(runtime, principal, {"email": "created@example.com"})
     before = await create(runtime, principal, {"email": "before@example.com"})
-    async with runtime.work.begin(principal.tenant) as uow:
+    async with runtime.work.begin(principal) as uow:
         [upserted] = await contacts.upsert(uow, [{"email": "upserted@example.com"}])
         moved = await contacts.change(uow, before.id, {"email": "moved@example.com"})
     assert upserted.contact is not None
@@ -202,7 +202,7 @@ async def test_a_change_touches_what_is_given_alone(runtime: Runtime) -> None:
             "tags": ["a", "b"],
         },
     )
-    async with runtime.work.begin(principal.tenant) as uow:
+    async with runtime.work.begin(principal) as uow:
         changed = await contacts.change(
             uow,
             made.id,
@@ -211,7 +211,7 @@ async def test_a_change_touches_what_is_given_alone(runtime: Runtime) -> None:
     assert (changed.first_name, changed.last_name) == ("Ada", None)
     assert changed.custom_fields == {"plan": "pro", "city": "Rome"}
     assert await tags_of(runtime, principal, changed) == ["b", "c"]
-    async with runtime.work.begin(principal.tenant) as uow:
+    async with runtime.work.begin(principal) as uow:
         assert await contacts.change(uow, made.id, {"first_name": "Ada", "email": "ada@example.com"}) == changed
         assert (await contacts.change(uow, made.id, {"custom_fields": None})).custom_fields == {}
 
@@ -221,9 +221,9 @@ async def test_nothing_subscribes_a_contact_again(runtime: Runtime, status: Cont
     """A change and an upsert leave the status of those who must not be mailed alone."""
     principal = await factories.organization(runtime)
     made = await create(runtime, principal, {"email": "ada@example.com"})
-    async with runtime.work.begin(principal.tenant) as uow:
+    async with runtime.work.begin(principal) as uow:
         await uow.execute(update(Contact).where(Contact.id == made.id).values(status=status))
-    async with runtime.work.begin(principal.tenant) as uow:
+    async with runtime.work.begin(principal) as uow:
         changed = await contacts.change(uow, made.id, {"first_name": "Ada", "email": "new@example.com"})
         [upserted] = await contacts.upsert(uow, [{"email": "new@example.com", "first_name": "Eve"}])
     assert upserted.contact is not None
@@ -234,14 +234,14 @@ async def test_unsubscribing_suppresses_the_address_for_good(runtime: Runtime) -
     """Status, suppression and one event; again changes nothing; deleting and creating anew does not undo it."""
     principal = await factories.organization(runtime)
     made = await create(runtime, principal, {"email": "ada@example.com"})
-    async with runtime.work.begin(principal.tenant) as uow:
+    async with runtime.work.begin(principal) as uow:
         gone = await contacts.unsubscribe(uow, made.id)
         assert await contacts.unsubscribe(uow, made.id) == gone
     assert gone.status == ContactStatus.UNSUBSCRIBED
     assert gone.unsubscribed_at is not None
     events = await contacts.events_of(runtime.reads(principal.tenant), [made.id], pages.requested())
     assert [event.kind for event in events[made.id].rows] == ["unsubscribed", "subscribed"]
-    async with runtime.work.begin(principal.tenant) as uow:
+    async with runtime.work.begin(principal) as uow:
         await contacts.remove(uow, made.id)
         again = await contacts.create(uow, {"email": "ada@example.com"})
     assert (again.status, again.unsubscribed_at is not None) == (ContactStatus.UNSUBSCRIBED, True)
@@ -251,13 +251,13 @@ async def test_a_deleted_contact_is_gone_with_its_tags(runtime: Runtime) -> None
     """It is given back once, then unknown."""
     principal = await factories.organization(runtime)
     made = await create(runtime, principal, {"email": "ada@example.com", "tags": ["vip"]})
-    async with runtime.work.begin(principal.tenant) as uow:
+    async with runtime.work.begin(principal) as uow:
         assert await contacts.remove(uow, made.id) == made
     reads = runtime.reads(principal.tenant)
     assert await contacts.get(reads, made.id) is None
     assert await contacts.tag_counts(reads) == {}
     with pytest.raises(NotFound):
-        async with runtime.work.begin(principal.tenant) as uow:
+        async with runtime.work.begin(principal) as uow:
             await contacts.remove(uow, made.id)
 
 
@@ -265,7 +265,7 @@ async def test_another_organisations_contact_is_unknown(runtime: Runtime) -> Non
     """Every function answers another tenant's ids as it answers an id that never was."""
     mine, theirs = await factories.organization(runtime), await factories.organization(runtime)
     row = await create(runtime, theirs, {"email": "ada@example.com", "tags": ["vip"]})
-    async with runtime.work.begin(theirs.tenant) as uow:
+    async with runtime.work.begin(theirs) as uow:
         their_list = await lists.create(uow, "Theirs")
     reads = runtime.reads(mine.tenant)
     for contact_id, list_id in ((row.id, their_list.id), (new_id(), new_id())):
@@ -274,7 +274,7 @@ async def test_another_organisations_contact_is_unknown(runtime: Runtime) -> Non
         assert await contacts.tags_of(reads, [contact_id]) == {contact_id: []}
         assert (await contacts.events_of(reads, [contact_id], pages.requested()))[contact_id].rows == []
         assert await lists.get(reads, list_id) is None
-        async with runtime.work.begin(mine.tenant) as uow:
+        async with runtime.work.begin(mine) as uow:
             for attempt in (
                 contacts.change(uow, contact_id, {"first_name": "Eve"}),
                 contacts.remove(uow, contact_id),
@@ -294,15 +294,15 @@ async def test_tags_are_given_and_taken_in_bulk(runtime: Runtime) -> None:
     """Every named contact gets every tag once; the 101st tag of any refuses the call and leaves all as it was."""
     principal = await factories.organization(runtime)
     ids = await factories.contacts(runtime, principal, 3, tag="old")
-    async with runtime.work.begin(principal.tenant) as uow:
+    async with runtime.work.begin(principal) as uow:
         await contacts.add_tags(uow, [*ids, ids[0]], ["new", " new ", "old"])
     reads = runtime.reads(principal.tenant)
     assert await contacts.tag_counts(reads) == {"new": 3, "old": 3}
-    async with runtime.work.begin(principal.tenant) as uow:
+    async with runtime.work.begin(principal) as uow:
         await contacts.remove_tags(uow, ids[:2], ["old", "never"])
     assert await contacts.tag_counts(reads) == {"new": 3, "old": 1}
     with pytest.raises(InvalidInput) as refused:
-        async with runtime.work.begin(principal.tenant) as uow:
+        async with runtime.work.begin(principal) as uow:
             await contacts.add_tags(uow, ids, [f"tag {n}" for n in range(99)])
     assert refused.value.error_code == ErrorCode.TOO_MANY
     assert await contacts.tag_counts(reads) == {"new": 3, "old": 1}
@@ -320,7 +320,7 @@ async def test_lists_hold_contacts_once(runtime: Runtime) -> None:
     """Adding twice counts once; a taken name and an empty one are refused."""
     principal = await factories.organization(runtime)
     ids = await factories.contacts(runtime, principal, 3)
-    async with runtime.work.begin(principal.tenant) as uow:
+    async with runtime.work.begin(principal) as uow:
         made = await lists.create(uow, " News ", "Monthly\nnews")
         assert (made.name, made.description) == ("News", "Monthly\nnews")
         assert await lists.add_members(uow, made.id, ids) == 3
@@ -330,7 +330,7 @@ async def test_lists_hold_contacts_once(runtime: Runtime) -> None:
     assert await lists.member_counts(reads, [made.id]) == {made.id: 2}
     for name, code in (("News", ErrorCode.TAKEN), ("\x00", ErrorCode.INVALID), (" ", ErrorCode.REQUIRED)):
         with pytest.raises((Refusals, lists.ListNameTaken)) as refused:
-            async with runtime.work.begin(principal.tenant) as uow:
+            async with runtime.work.begin(principal) as uow:
                 await lists.create(uow, name)
         error = refused.value.errors[0] if isinstance(refused.value, Refusals) else refused.value
         assert isinstance(error, NudgeError)

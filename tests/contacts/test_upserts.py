@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import func, select
 
-from core.access.actor import Principal
+from core.access.actor import Actor
 from core.errors import ErrorCode, Refusals
 from models.contact_events import ContactEvent
 from models.contacts import Contact, ContactTag
@@ -22,11 +22,11 @@ from tests.statements import statements
 
 async def upsert(
     runtime: Runtime,
-    principal: Principal,
+    principal: Actor,
     rows: list[GivenFields],
     on_invalid: OnInvalid = OnInvalid.SKIP_INVALID,
 ) -> list[contacts.UpsertResult]:
-    async with runtime.work.begin(principal.tenant) as uow:
+    async with runtime.work.begin(principal) as uow:
         return await contacts.upsert(uow, rows, on_invalid)
 
 
@@ -148,7 +148,7 @@ ROW = st.fixed_dictionaries(
 )
 
 
-async def state(runtime: Runtime, principal: Principal) -> str:
+async def state(runtime: Runtime, principal: Actor) -> str:
     """Every contact's own fields and tags, as JSON, where 1, 1.0 and true differ."""
     reads = runtime.reads(principal.tenant)
     rows = await reads.rows(
@@ -169,13 +169,13 @@ async def test_rows_in_one_call_do_what_they_do_one_by_one(
     """A call with many rows leaves the same contacts, and says the same of each row, as a call for each."""
     together, apart = await factories.organization(runtime), await factories.organization(runtime)
     for principal in (together, apart):
-        async with runtime.work.begin(principal.tenant) as uow:
+        async with runtime.work.begin(principal) as uow:
             await contacts.upsert(uow, before, OnInvalid.SKIP_INVALID)
-    async with runtime.work.begin(together.tenant) as uow:
+    async with runtime.work.begin(together) as uow:
         at_once = [result.status for result in await contacts.upsert(uow, rows, OnInvalid.SKIP_INVALID)]
     one_by_one = []
     for row in rows:
-        async with runtime.work.begin(apart.tenant) as uow:
+        async with runtime.work.begin(apart) as uow:
             one_by_one += [result.status for result in await contacts.upsert(uow, [row], OnInvalid.SKIP_INVALID)]
     assert at_once == one_by_one
     assert await state(runtime, together) == await state(runtime, apart)
@@ -184,7 +184,7 @@ async def test_rows_in_one_call_do_what_they_do_one_by_one(
 async def test_one_and_true_are_two_values(runtime: Runtime) -> None:
     """A custom field that was 1 and is now true has changed, by an upsert as by a change."""
     principal = await factories.organization(runtime)
-    async with runtime.work.begin(principal.tenant) as uow:
+    async with runtime.work.begin(principal) as uow:
         await contacts.upsert(uow, [{"email": "a@example.com", "custom_fields": {"x": 1}}])
         [result] = await contacts.upsert(uow, [{"email": "a@example.com", "custom_fields": {"x": True}}])
         assert result.contact is not None
@@ -197,7 +197,7 @@ async def test_bulk_changes_of_the_same_contacts_never_deadlock(runtime: Runtime
     """Upserts, tags given and taken, and lists, each with the contacts in another order: all of them go through."""
     principal = await factories.organization(runtime)
     emails = [f"p{number}@example.com" for number in range(60)]
-    async with runtime.work.begin(principal.tenant) as uow:
+    async with runtime.work.begin(principal) as uow:
         news = await lists.create(uow, "News")
         made = await contacts.upsert(uow, [cast("GivenFields", {"email": email}) for email in emails])
     ids = [result.contact.id for result in made if result.contact]
@@ -207,20 +207,20 @@ async def test_bulk_changes_of_the_same_contacts_never_deadlock(runtime: Runtime
         rows: list[GivenFields] = [
             {"email": email, "first_name": f"N{number}", "tags": ["t"]} for email in shuffle(emails, 60)
         ]
-        async with runtime.work.begin(principal.tenant) as uow:
+        async with runtime.work.begin(principal) as uow:
             await contacts.upsert(uow, rows)
 
     async def tagging(number: int) -> None:
-        async with runtime.work.begin(principal.tenant) as uow:
+        async with runtime.work.begin(principal) as uow:
             await contacts.add_tags(uow, shuffle(ids, 60), ["t", f"tag {number}"])
-        async with runtime.work.begin(principal.tenant) as uow:
+        async with runtime.work.begin(principal) as uow:
             await contacts.remove_tags(uow, shuffle(ids, 60), ["t"])
 
     async def listing(number: int) -> None:
         chosen = shuffle(ids, 40 + number)
-        async with runtime.work.begin(principal.tenant) as uow:
+        async with runtime.work.begin(principal) as uow:
             await lists.add_members(uow, news.id, await contacts.demand_all(uow, chosen))
-        async with runtime.work.begin(principal.tenant) as uow:
+        async with runtime.work.begin(principal) as uow:
             await lists.remove_members(uow, news.id, await contacts.demand_all(uow, chosen))
 
     async with asyncio.TaskGroup() as group:

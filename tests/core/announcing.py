@@ -14,7 +14,7 @@ from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
 from sqlalchemy import insert
 
-from core.access.actor import Principal
+from core.access.actor import Actor
 from core.ids import new_id
 from core.pubsub import PREFIX, Publisher
 from core.queue import QUEUE_NAME, Job, Queue, deserialize, redis_settings, serialize
@@ -66,7 +66,7 @@ class Done:
 class Observer:
     """What other processes see: of the rows by a connection of its own, of jobs and events through Valkey."""
 
-    principal: Principal
+    principal: Actor
     work: Work
     rows: "asyncpg.Connection[asyncpg.Record]"
     redis_url: str
@@ -170,9 +170,7 @@ class Observer:
 
 
 @asynccontextmanager
-async def observing(
-    runtime: Runtime, principal: Principal, admin_url: str, redis_url: str
-) -> AsyncIterator[Observer]:
+async def observing(runtime: Runtime, principal: Actor, admin_url: str, redis_url: str) -> AsyncIterator[Observer]:
     """An observer of the runtime's database, whose contacts can hold a COMMIT back, and of a Valkey."""
     queue, publisher = Queue(redis_url), Publisher(redis_url, within=PATIENCE_SECONDS)
     rows = await asyncpg.connect(admin_url)

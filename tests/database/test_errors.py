@@ -23,6 +23,6 @@ async def test_a_refusal_is_told_from_an_outage(runtime: Runtime, statement: str
     refused, value = STATEMENTS[statement]
     principal = await factories.organization(runtime)
     with pytest.raises(DBAPIError) as caught:
-        async with runtime.work.begin(principal.tenant) as uow:
+        async with runtime.work.begin(principal) as uow:
             await uow.connection.execute(text(statement), {"value": value})
     assert is_permanent(caught.value) is refused

@@ -30,7 +30,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import DBAPIError
 
 import services
-from core.access.actor import Principal
+from core.access.actor import Actor
 from core.database.engine import read_side
 from core.database.pool import PoolStatistics, ReadPool
 from core.database.prepared import DIALECT, PreparedSelect, compile_select, prepared_selects
@@ -106,10 +106,10 @@ async def pid(pool: ReadPool) -> int:
     return int(row.pid)
 
 
-async def one_of_each(runtime: Runtime, principal: Principal) -> list[UUID]:
+async def one_of_each(runtime: Runtime, principal: Actor) -> list[UUID]:
     """The ids of a campaign with a delivery, a contact with an event, and of one of each that is beside them."""
     campaign_id = await factories.campaign(runtime, principal)
-    async with runtime.work.begin(principal.tenant) as uow:
+    async with runtime.work.begin(principal) as uow:
         friends = await lists.create(uow, "Friends")
         given: contacts.GivenFields = {"email": PERSON, "tags": ["friend"], "custom_fields": {"sizes": [1, "L"]}}
         person = await contacts.create(uow, given, list_ids=[friends.id])
@@ -125,7 +125,7 @@ async def one_of_each(runtime: Runtime, principal: Principal) -> list[UUID]:
     events = await contacts.events_of(runtime.reads(principal.tenant), [person.id], TEN)
     (event,) = events[person.id].rows
     made = [campaign_id, delivery_id, person.id, event.id, friends.id, plain.id, talk.id, said.id]
-    return [*made, principal.user_id, sender.id]
+    return [*made, principal.person_id, sender.id]
 
 
 async def first_page(scope: ReadScope) -> Sequence[Row[*tuple[Any, ...]]]:
@@ -133,7 +133,7 @@ async def first_page(scope: ReadScope) -> Sequence[Row[*tuple[Any, ...]]]:
     return await scope.rows(EVERY_CONTACT.paged(CREATED_AT, TEN), pages.positions(CREATED_AT, TEN))
 
 
-def samples(statement: Select[*tuple[Any, ...]], wanted: UUID, principal: Principal) -> dict[str, object]:
+def samples(statement: Select[*tuple[Any, ...]], wanted: UUID, principal: Actor) -> dict[str, object]:
     """A value for each of a statement's parameters."""
     binds = statement.compile(dialect=DIALECT).binds
     found: dict[str, object] = {}
@@ -141,7 +141,7 @@ def samples(statement: Select[*tuple[Any, ...]], wanted: UUID, principal: Princi
         if name == "organization":
             found[name] = principal.organization_id
         elif name == "session":
-            found[name] = principal.session_id
+            found[name] = principal.user_id
         elif isinstance(bind.type, ARRAY):
             found[name] = [wanted]
         elif isinstance(bind.type, Uuid) and bind.required:

@@ -1,6 +1,7 @@
 """Deliveries over HTTP: who did not get the message and why, and what a person decides about those in doubt."""
 
 import asyncio
+from dataclasses import replace
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -8,9 +9,9 @@ from uuid import UUID
 import pytest
 from sqlalchemy import select, text, update
 
-from core.access.actor import Principal
-from core.access.matrix import ROLE_PERMISSIONS
+from core.access.actor import Actor, user_actor
 from core.access.permissions import Permission, Role
+from core.access.rights import RIGHTS
 from core.ids import encode_global_id, new_id
 from models.audit import AuditEvent
 from models.campaigns import Campaign, CampaignStats, CampaignStatus, OnDoubt
@@ -57,10 +58,10 @@ def sender(runtime: Runtime, mailer: ModelMailer) -> Sender:
     )
 
 
-async def held(runtime: Runtime, sender: Sender, mailer: ModelMailer, people: int) -> tuple[Principal, UUID]:
+async def held(runtime: Runtime, sender: Sender, mailer: ModelMailer, people: int) -> tuple[Actor, UUID]:
     """A campaign with onDoubt HOLD that ended with every message in doubt."""
     principal, _, campaign_id = await sending(runtime, people)
-    async with runtime.work.begin(principal.tenant) as uow:
+    async with runtime.work.begin(principal) as uow:
         await uow.execute(update(Campaign).where(Campaign.id == campaign_id).values(on_doubt=OnDoubt.HOLD))
     mailer.outcome = "failed before"
     now = await finish(runtime, sender, principal, campaign_id)
@@ -118,7 +119,7 @@ async def test_a_template_that_fails_for_a_contact_says_why(api: ApiClient, runt
     owner = await factories.organization(runtime)
     await factories.contacts(runtime, owner, 1)
     campaign_id = await factories.campaign(runtime, owner)
-    async with runtime.work.begin(owner.tenant) as uow:
+    async with runtime.work.begin(owner) as uow:
         await uow.execute(
             update(Campaign)
             .where(Campaign.id == campaign_id)
@@ -137,7 +138,7 @@ async def test_a_template_that_fails_for_a_contact_says_why(api: ApiClient, runt
 async def test_a_campaign_without_issues_needs_no_reason(api: ApiClient, runtime: Runtime, sender: Sender) -> None:
     """Recipients who were skipped for their consent are no issue; their deliveries say why all the same."""
     owner, contacts, campaign_id = await sending(runtime, 3)
-    async with runtime.work.begin(owner.tenant) as uow:
+    async with runtime.work.begin(owner) as uow:
         await uow.execute(update(Contact).where(Contact.id == contacts[0]).values(status="unsubscribed"))
     await finish(runtime, sender, owner, campaign_id)
     found = await listed(caller(api, runtime, owner), campaign_id, "SKIPPED")
@@ -148,7 +149,7 @@ async def test_a_campaign_without_issues_needs_no_reason(api: ApiClient, runtime
 async def test_pages_hold_every_delivery_once(api: ApiClient, runtime: Runtime, sender: Sender) -> None:
     """Page by page, with and without a filter, the deliveries are the ledger's rows in the order of their ids."""
     owner, _, campaign_id = await sending(runtime, 7)
-    await sender.send_batch(owner.tenant, campaign_id)
+    await sender.send_batch(owner, campaign_id)
     mine = caller(api, runtime, owner)
     rows = await runtime.reads(owner.tenant).rows(select(EmailDelivery.id).order_by(EmailDelivery.id))
     wanted = [encode_global_id("Delivery", row.id) for row in rows]
@@ -176,7 +177,7 @@ async def test_pages_hold_every_delivery_once(api: ApiClient, runtime: Runtime, 
 async def test_each_state_is_found_and_nothing_else(api: ApiClient, runtime: Runtime, state: str) -> None:
     """A filter of one state finds exactly the rows of that status, by whichever index."""
     owner, contacts, campaign_id = await sending(runtime, len(STATES))
-    async with runtime.work.begin(owner.tenant) as uow:
+    async with runtime.work.begin(owner) as uow:
         for contact_id, name in zip(contacts, STATES, strict=True):
             await uow.execute(
                 update(EmailDelivery)
@@ -301,7 +302,7 @@ async def test_nothing_more_is_sent_of_a_cancelled_campaign(
     assert "duplicateCampaign" in error["suggestion"]
     assert (await resolved(mine, one["id"], "NOT_SENT"))["campaign"]["status"] == "CANCELLING"
     await resolved(mine, other["id"], "SENT")
-    await tend(runtime.work, owner.tenant, campaign_id)
+    await tend(runtime.work, owner, campaign_id)
     assert (await progress(runtime, owner, campaign_id)).status is CampaignStatus.CANCELLED
     assert (await not_resolved(mine, one["id"], "SEND_AGAIN"))["code"] == "INVALID_STATE"
 
@@ -324,12 +325,12 @@ async def test_a_decision_is_audited(api: ApiClient, runtime: Runtime, sender: S
     await resolved(mine, one["id"], "SEND_AGAIN")
     await not_resolved(mine, one["id"], "SENT")
     rows = await runtime.reads(owner.tenant).rows(
-        select(AuditEvent.actor_id, AuditEvent.target_id, AuditEvent.changes).where(
+        select(AuditEvent.user_id, AuditEvent.target_id, AuditEvent.changes).where(
             AuditEvent.action == "delivery.resolved"
         )
     )
     (row,) = rows
-    assert row.actor_id == owner.user_id
+    assert row.user_id == owner.user_id
     assert encode_global_id("Delivery", row.target_id) == one["id"]
     assert row.changes == {"campaign": str(campaign_id), "from": "failed", "as": "send_again"}
 
@@ -339,13 +340,7 @@ async def test_who_may_not_send_may_not_resolve(
 ) -> None:
     """A viewer reads the deliveries, and is refused the decision."""
     owner, campaign_id = await held(runtime, sender, mailer, 1)
-    viewer = Principal(
-        organization_id=owner.organization_id,
-        user_id=new_id(),
-        role=Role.VIEWER,
-        session_id=new_id(),
-        expires_at=owner.expires_at,
-    )
+    viewer = user_actor(owner.organization_id, new_id(), Role.VIEWER)
     await factories.member(runtime, viewer)
     mine = caller(api, runtime, viewer)
     (one,) = (await listed(mine, campaign_id))["deliveries"]["nodes"]
@@ -379,7 +374,7 @@ async def test_a_decision_and_the_end_of_a_campaign_exclude_each_other(
     for _ in range(10):
         await asyncio.gather(
             mine.execute(RESOLVE, {"input": {"deliveryId": one["id"], "as": "SEND_AGAIN"}}),
-            *(tend(runtime.work, owner.tenant, campaign_id) for _ in range(3)),
+            *(tend(runtime.work, owner, campaign_id) for _ in range(3)),
         )
         now = await progress(runtime, owner, campaign_id)
         assert now.status is CampaignStatus.SENDING or not now.counts.pending
@@ -392,12 +387,12 @@ async def test_a_campaign_does_not_end_over_a_decision_that_is_being_taken(
 ) -> None:
     """The sweeper waits for a decision that is not yet committed, and then sees what it has made pending."""
     owner, _, campaign_id = await sending(runtime, 1)
-    async with runtime.work.begin(owner.tenant) as uow:
+    async with runtime.work.begin(owner) as uow:
         await uow.execute(update(EmailDelivery).values(status=DeliveryStatus.FAILED))
     delivery_id = (await runtime.reads(owner.tenant).rows(select(EmailDelivery.id)))[0].id
-    async with runtime.work.begin(owner.tenant) as uow:
+    async with runtime.work.begin(owner) as uow:
         await resolve(uow, delivery_id, DeliveryResolution.SEND_AGAIN)
-        ending = asyncio.create_task(tend(runtime.work, owner.tenant, campaign_id))
+        ending = asyncio.create_task(tend(runtime.work, owner, campaign_id))
         await until(partial(waits_for_a_lock, runtime))
     await ending
     now = await progress(runtime, owner, campaign_id)
@@ -425,8 +420,12 @@ async def test_deliveries_are_for_those_who_may_read_contacts(
     owner, _, campaign_id = await sending(runtime, 1)
     mine = caller(api, runtime, owner)
     (one,) = (await listed(mine, campaign_id))["deliveries"]["nodes"]
-    fewer = ROLE_PERMISSIONS[owner.role] - {Permission.CONTACT_READ}
-    monkeypatch.setitem(ROLE_PERMISSIONS, owner.role, fewer)
+    editor = user_actor(owner.organization_id, new_id(), Role.EDITOR)
+    await factories.member(runtime, editor)
+    usual = RIGHTS[Role.EDITOR]
+    fewer = replace(usual, permissions=usual.permissions - {Permission.CONTACT_READ})
+    monkeypatch.setitem(RIGHTS, Role.EDITOR, fewer)
+    mine = caller(api, runtime, editor)
     reply = await mine.send(LISTED, {"id": gid(campaign_id)})
     assert reply.codes == ["FORBIDDEN"]
     node = await mine.execute("query ($id: ID!) { node(id: $id) { id } }", {"id": one["id"]})

@@ -12,7 +12,7 @@ from uuid import UUID
 
 import pytest
 
-from core.access.actor import Principal
+from core.access.actor import Actor
 from core.ids import encode_global_id
 from models.deliveries import DeliveryStatus
 from resolvers.endpoint import connection, errors, vigil, websocket, wire
@@ -93,14 +93,14 @@ async def example(server: Served, folder: Path, name: str, email: str, *argument
             await process.wait()
 
 
-async def signed_up(runtime: Runtime, server: Served, email: str) -> Principal:
+async def signed_up(runtime: Runtime, server: Served, email: str) -> Actor:
     """A new account with a password."""
     given = {"organizationName": "Examples", "email": email, "password": PASSWORD, "fullName": "Eve Example"}
     reply = await ApiClient(server.url).send(SIGN_UP, {"input": given})
     assert reply.data["signUp"]["userErrors"] == []
     query = "mutation ($i: LogInInput!) { logIn(input: $i) { accessToken } }"
     token = (await ApiClient(server.url).execute(query, {"i": {"email": email, "password": PASSWORD}}))["logIn"]
-    return await runtime.identity.principal(token["accessToken"])
+    return (await runtime.identity.session(token["accessToken"])).actor
 
 
 WATCHERS = [pytest.param(name, marks=needs_node) for name in ("apollo.mjs", "urql.mjs")] + ["watch.py"]
@@ -143,7 +143,7 @@ async def test_a_socket_is_renewed_while_a_stream_goes_on(
     assert lines[-1] == "SENT"
 
 
-async def finish_sent(runtime: Runtime, owner: Principal, campaign_id: UUID) -> None:
+async def finish_sent(runtime: Runtime, owner: Actor, campaign_id: UUID) -> None:
     """Hand every message over, and end the campaign."""
     await advance(runtime, owner, campaign_id, DeliveryStatus.ACCEPTED, 2)
     await finish(runtime, owner, campaign_id)
@@ -154,10 +154,10 @@ async def test_a_reply_is_followed_to_its_end(server: tuple[Runtime, Served], tm
     """The program that resumes prints the last event of a reply that has ended."""
     runtime, at = server
     owner = await signed_up(runtime, at, "maya@example.com")
-    async with runtime.work.begin(owner.tenant) as uow:
+    async with runtime.work.begin(owner) as uow:
         talk = await conversations.start(uow, title="Example")
         _, reply = await conversations.send(uow, talk.id, "Hello?")
-    async with runtime.work.begin(owner.tenant) as uow:
+    async with runtime.work.begin(owner) as uow:
         await conversations.cancel(uow, reply.id)
     identifier = encode_global_id("MayaMessage", reply.id)
     async with example(at, tmp_path, "maya.mjs", "maya@example.com", identifier) as program:

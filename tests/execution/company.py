@@ -10,7 +10,7 @@ from argon2 import PasswordHasher
 from sqlalchemy import insert, update
 
 from core import clock
-from core.access.actor import Principal
+from core.access.actor import Actor, user_actor
 from core.access.permissions import Role
 from core.ids import encode_global_id, new_id
 from core.logstream import LogStream
@@ -83,22 +83,28 @@ class Company:
     live: Work
     outbox: Outbox
     mailer: RecordingMailer
-    owner: Principal
-    viewer: Principal
-    stranger: Principal
+    owner: Actor
+    viewer: Actor
+    stranger: Actor
     database: Database
     before: str = ""
     ids: dict[str, dict[str, UUID]] = field(default_factory=dict)
 
     @property
-    def callers(self) -> list[Principal | None]:
+    def callers(self) -> list[Actor | None]:
         """Who may ask: the owner mostly."""
         return [*[self.owner] * 7, self.viewer, self.stranger, None]
 
-    def context(self, principal: Principal | None) -> RequestContext:
+    def context(self, principal: Actor | None) -> RequestContext:
         """A fresh context for an operation."""
         budgets = Budgets(limit=10_000_000, redis=self.runtime.cache)
-        return RequestContext(runtime=self.runtime, principal=principal, request_id="request", budgets=budgets)
+        return RequestContext(
+            runtime=self.runtime,
+            actor=principal,
+            session=factories.session(principal) if principal else None,
+            request_id="request",
+            budgets=budgets,
+        )
 
     async def restore(self) -> None:
         """Put the rows back, and forget what was sent and who failed to log in."""
@@ -118,7 +124,7 @@ async def founded(runtime: Runtime, database: Database) -> Company:
     outbox, mailer = Outbox(), RecordingMailer(refusing)
     recorded = replace(runtime, work=Work(runtime.engine, outbox, outbox), mailer=mailer)
     owner = await factories.organization(recorded)
-    viewer = replace(owner, user_id=new_id(), session_id=new_id(), role=Role.VIEWER)
+    viewer = user_actor(owner.organization_id, new_id(), Role.VIEWER)
     await factories.member(recorded, viewer)
     company = Company(
         runtime=recorded,
@@ -130,7 +136,7 @@ async def founded(runtime: Runtime, database: Database) -> Company:
         stranger=await factories.organization(recorded),
         database=database,
     )
-    async with recorded.work.begin(owner.tenant) as uow:
+    async with recorded.work.begin(owner) as uow:
         await open_accounts(uow, company)
         await add_contacts(uow, company)
         await add_templates(uow, company)
@@ -254,7 +260,7 @@ async def add_campaigns(uow: UnitOfWork, company: Company) -> None:
 
 async def put_on_the_way(company: Company) -> None:
     """Campaigns that are scheduled, sending, paused and sent; in two of them a message is in doubt."""
-    work, tenant, campaigns = company.runtime.work, company.owner.tenant, company.ids["Campaign"]
+    work, tenant, campaigns = company.runtime.work, company.owner, company.ids["Campaign"]
     company.ids["Delivery"] = {}
     async with work.begin(tenant) as uow:
         await move(uow, campaigns[SCHEDULED], CampaignStatus.SCHEDULED, scheduled_at=clock.now() + timedelta(days=9))

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 
-from core.access.actor import Principal
+from core.access.actor import Actor
 from resolvers import build_schema
 from resolvers.endpoint.execution import is_awaitable
 from tests.execution.company import Company
@@ -38,7 +38,7 @@ class Asked:
     text: str
     document: DocumentNode = field(repr=False)
     variables: dict[str, Any]
-    principal: Principal | None
+    principal: Actor | None
 
 
 @dataclass(slots=True, kw_only=True)

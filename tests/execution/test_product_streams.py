@@ -53,7 +53,7 @@ async def follow(company: Company, way: Way, asked: Asked, results: list[Executi
 
 async def stir(company: Company) -> None:
     """Finish the campaign that is being sent, and announce all others that are not over."""
-    async with company.live.begin(company.owner.tenant) as uow:
+    async with company.live.begin(company.owner) as uow:
         for name, campaign_id in company.ids["Campaign"].items():
             if name == SENDING:
                 await move(uow, campaign_id, CampaignStatus.SENT)

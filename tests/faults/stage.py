@@ -19,7 +19,7 @@ from sqlalchemy import insert, select
 from sqlalchemy.exc import DBAPIError
 
 from core import migration
-from core.access.actor import Principal
+from core.access.actor import Actor
 from core.security import new_signing_key
 from core.settings import Settings
 from local.folder import free_port
@@ -96,14 +96,14 @@ class Stage:
             if len(found) >= page["total"]:
                 return found
 
-    async def statuses(self, principal: Principal, campaign_id: UUID) -> dict[str, int]:
+    async def statuses(self, principal: Actor, campaign_id: UUID) -> dict[str, int]:
         """How many deliveries of the campaign are in each status."""
         rows = await self.runtime.reads(principal.tenant).rows(
             select(EmailDelivery.status).where(EmailDelivery.campaign_id == campaign_id)
         )
         return {status: sum(row.status == status for row in rows) for status in {row.status for row in rows}}
 
-    async def status(self, principal: Principal, campaign_id: UUID) -> str | None:
+    async def status(self, principal: Actor, campaign_id: UUID) -> str | None:
         """The campaign's status."""
         rows = await self.runtime.reads(principal.tenant).rows(
             select(Campaign.status).where(Campaign.id == campaign_id)
@@ -120,7 +120,7 @@ class Stage:
             words = (self.home / "worker.log").read_text(errors="replace")[-3000:]
             raise AssertionError(f"not in {PATIENCE_SECONDS:.0f} s: {what}\n{words}") from None
 
-    async def until_finished(self, principal: Principal, campaign_id: UUID) -> None:
+    async def until_finished(self, principal: Actor, campaign_id: UUID) -> None:
         """Wait until the campaign is sent."""
 
         async def finished() -> bool:
@@ -281,7 +281,7 @@ def settings_from(environment: dict[str, str]) -> Settings:
 class Show:
     """A campaign ready to be sent, and an address of its audience that must not be mailed."""
 
-    principal: Principal
+    principal: Actor
     campaign_id: UUID
     audience: int
     suppressed: str
@@ -293,9 +293,9 @@ async def rehearse(stage: Stage, *, recipients: int) -> Show:
     principal = await factories.organization(runtime)
     await factories.contacts(runtime, principal, recipients)
     campaign_id = await factories.campaign(runtime, principal)
-    async with runtime.work.begin(principal.tenant) as uow:
+    async with runtime.work.begin(principal) as uow:
         await states.move(uow, campaign_id, CampaignStatus.PREPARING)
-    assert await prepare(runtime.work, principal.tenant, campaign_id)
+    assert await prepare(runtime.work, principal, campaign_id)
     unlucky = (
         await runtime.reads(principal.tenant).rows(
             select(EmailDelivery.email_norm)
@@ -304,7 +304,7 @@ async def rehearse(stage: Stage, *, recipients: int) -> Show:
             .limit(1)
         )
     )[0].email_norm
-    async with runtime.work.begin(principal.tenant) as uow:
+    async with runtime.work.begin(principal) as uow:
         await uow.execute(
             insert(Suppression).values(
                 organization_id=principal.organization_id, email_norm=unlucky, reason=SuppressionReason.COMPLAINT

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from core.access.actor import Principal
+from core.access.actor import Actor
 from models.outbox import OutboxMessage
 from services import senders
 from tests import factories
@@ -16,23 +16,23 @@ MESSAGES = 30
 SLOW_SECONDS = 3_600  # longer than any test: what is held up then is never accepted, or answered
 
 
-async def ask(stage: Stage) -> Principal:
+async def ask(stage: Stage) -> Actor:
     """An organisation that has just added senders, each of which waits for its confirmation."""
     principal = await factories.organization(stage.runtime)
     policy = stage.runtime.sender_policy
     for number in range(MESSAGES):
-        async with stage.runtime.work.begin(principal.tenant) as uow:
+        async with stage.runtime.work.begin(principal) as uow:
             await senders.create(uow, policy, *senders.check_sender(policy, f"sender-{number}@example.com", "Acme"))
     return principal
 
 
-async def statuses(stage: Stage, principal: Principal) -> Counter[str]:
+async def statuses(stage: Stage, principal: Actor) -> Counter[str]:
     """How many messages are in each status."""
     rows = await stage.runtime.reads(principal.tenant).rows(select(OutboxMessage.status))
     return Counter(row.status for row in rows)
 
 
-async def until_status(stage: Stage, principal: Principal, status: str, how_many: int = 1) -> None:
+async def until_status(stage: Stage, principal: Actor, status: str, how_many: int = 1) -> None:
     """Wait until so many messages are in the status."""
 
     async def found() -> bool:
@@ -41,7 +41,7 @@ async def until_status(stage: Stage, principal: Principal, status: str, how_many
     await stage.until(f"{how_many} messages are {status}", found)
 
 
-async def end_exactly(stage: Stage, principal: Principal) -> None:
+async def end_exactly(stage: Stage, principal: Actor) -> None:
     """A fresh worker sends the rest: every address has one message, and no more."""
     await stage.set_faults()
     stage.start_worker()

@@ -111,7 +111,7 @@ class Subscription:
         async def read() -> int:
             return 1
 
-        topic = campaign_topic(principal.organization_id, principal.user_id)
+        topic = campaign_topic(principal.organization_id, principal.person_id)
         async for value in state_stream(info.context.runtime.hub, topic, read, is_final=lambda _: False):
             yield value
 

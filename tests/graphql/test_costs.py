@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from core.access.actor import Principal
+from core.access.actor import Actor
 from core.ids import encode_global_id, new_id
 from runtime import Runtime
 from tests import factories
@@ -35,7 +35,7 @@ SAME_KEY = """query ($id: ID!) { node(id: $id) {
 
 
 @pytest.fixture(scope="module")
-async def owner(runtime: Runtime) -> Principal:
+async def owner(runtime: Runtime) -> Actor:
     """The owner of an organisation with sixty contacts."""
     principal = await factories.organization(runtime)
     await factories.contacts(runtime, principal, CONTACTS, tag="old")
@@ -43,7 +43,7 @@ async def owner(runtime: Runtime) -> Principal:
 
 
 @pytest.fixture
-def caller(api: ApiClient, runtime: Runtime, owner: Principal) -> ApiClient:
+def caller(api: ApiClient, runtime: Runtime, owner: Actor) -> ApiClient:
     """The owner's client."""
     return api.as_(factories.token(runtime, owner))
 
@@ -90,7 +90,7 @@ async def test_a_size_that_is_none_is_refused(caller: ApiClient, size: object) -
     assert reply.codes in (["BAD_USER_INPUT"], ["COST_EXCEEDED"])
 
 
-async def test_changing_costs_no_more_than_was_charged(caller: ApiClient, runtime: Runtime, owner: Principal) -> None:
+async def test_changing_costs_no_more_than_was_charged(caller: ApiClient, runtime: Runtime, owner: Actor) -> None:
     """A payload's rows are counted as many times as the input has ids or rows."""
     ids = [encode_global_id("Contact", one) for one in await factories.contacts(runtime, owner, 40)]
     inline = WHOLE.replace("($input: AddTagsInput!)", "").replace(

@@ -12,7 +12,7 @@ from strawberry.dataloader import DataLoader
 from structlog.testing import capture_logs
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
-from core.access.actor import Principal
+from core.access.actor import Actor, user_actor
 from core.access.permissions import Role
 from core.ids import new_id
 from models.deliveries import DeliveryStatus
@@ -38,15 +38,9 @@ def fanout_of(server: Served) -> FanOut:
     return door.fanout
 
 
-async def colleague(runtime: Runtime, principal: Principal, role: Role) -> str:
+async def colleague(runtime: Runtime, principal: Actor, role: Role) -> str:
     """The token of another member of the organization."""
-    other = Principal(
-        organization_id=principal.organization_id,
-        user_id=new_id(),
-        role=role,
-        session_id=new_id(),
-        expires_at=factories.FAR_AWAY,
-    )
+    other = user_actor(principal.organization_id, new_id(), role)
     await factories.member(runtime, other)
     return factories.token(runtime, other)
 
@@ -286,7 +280,7 @@ async def test_nothing_of_the_first_viewers_request_stays(probe_server: Served, 
     operation = fanout.executor.documents.operation(BOARD, None)
     first = RequestContext(
         runtime=runtime,
-        principal=await factories.organization(runtime),
+        actor=await factories.organization(runtime),
         request_id="the first viewer's",
         budgets=fanout.executor.budgets,
         client_address="192.0.2.1",
@@ -298,7 +292,7 @@ async def test_nothing_of_the_first_viewers_request_stays(probe_server: Served, 
     group = fanout.join(operation, request, first, viewer)
     try:
         own = group.context
-        assert (own.runtime, own.principal, own.budgets) == (runtime, first.principal, first.budgets)
+        assert (own.runtime, own.actor, own.budgets) == (runtime, first.actor, first.budgets)
         assert (own.scope, own.loaders, own.client_address) == (None, {}, "")
         assert own.request_id != first.request_id
         assert own.started_at > first.started_at

@@ -198,7 +198,7 @@ async def test_documents_are_kept_within_bounds(runtime: Runtime) -> None:
 def stranger(runtime: Runtime) -> RequestContext:
     """The context of a caller without credentials, whose budget does not end."""
     budgets = Budgets(limit=10_000_000, redis=runtime.cache)
-    return RequestContext(runtime=runtime, principal=None, request_id="request", budgets=budgets)
+    return RequestContext(runtime=runtime, actor=None, request_id="request", budgets=budgets)
 
 
 async def answered(executor: Executor, context: RequestContext, number: int) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import jwt
 from sqlalchemy import func, update
 
-from core.access.actor import Principal
+from core.access.actor import Actor
 from core.access.permissions import Role
 from core.ids import new_id
 from core.settings import Settings
@@ -31,7 +31,7 @@ RENEW = """mutation ($token: String!) {
 PATIENT = {"ping_seconds": 3600, "recheck_seconds": 3600, "init_timeout_seconds": PATIENCE_SECONDS}
 
 
-def token_of(runtime: Runtime, principal: Principal, seconds: int) -> str:
+def token_of(runtime: Runtime, principal: Actor, seconds: int) -> str:
     """A token of the principal that expires so soon."""
     lifetime = runtime.tokens.lifetime_seconds
     runtime.tokens.lifetime_seconds = seconds
@@ -87,7 +87,7 @@ class Talk:
 
 
 @asynccontextmanager
-async def member_on(runtime: Runtime, role: Role = Role.OWNER) -> AsyncIterator[tuple[Principal, Served, Talk]]:
+async def member_on(runtime: Runtime, role: Role = Role.OWNER) -> AsyncIterator[tuple[Actor, Served, Talk]]:
     """A member of a new organisation on a socket that nothing but its token closes."""
     principal = await factories.organization(runtime, role=role)
     async with served(with_settings(runtime, realtime=PATIENT), probe_schema) as server, connected(server) as socket:
@@ -144,7 +144,7 @@ async def test_a_renewed_connection_ends_with_its_newest_token(runtime: Runtime)
         assert 7100 < lasting <= 7200
         vigil.expires_at = time.monotonic()
         vigil.recheck_at = 0
-        async with runtime.work.begin(principal.tenant) as uow:
+        async with runtime.work.begin(principal) as uow:
             uow.publish(f"session:{principal.user_id}")
         assert await talk.socket.closed() == (4403, "The access token has expired")
 
@@ -161,11 +161,10 @@ async def test_a_token_that_ends_earlier_shortens_nothing(runtime: Runtime) -> N
         assert lasting > 100
 
 
-async def foreign_tokens(runtime: Runtime, principal: Principal) -> dict[str, str]:
+async def foreign_tokens(runtime: Runtime, principal: Actor) -> dict[str, str]:
     """Tokens that renew nothing of the principal's."""
-    colleague = replace(principal, user_id=new_id(), session_id=new_id())
+    colleague = replace(principal, user_id=new_id())
     await factories.member(runtime, colleague)
-    ended = replace(principal, session_id=new_id())
     stranger = await factories.organization(runtime)
     forged = replace(stranger, user_id=principal.user_id)
     good = factories.token(runtime, principal)
@@ -173,7 +172,7 @@ async def foreign_tokens(runtime: Runtime, principal: Principal) -> dict[str, st
         "colleague": factories.token(runtime, colleague),
         "stranger": factories.token(runtime, stranger),
         "own person in another organization": factories.token(runtime, forged),
-        "no such session": factories.token(runtime, ended),
+        "no such session": factories.token(runtime, principal, session_id=new_id()),
         "expired": token_of(runtime, principal, -5),
         "other key": jwt.encode({"sub": str(principal.user_id)}, "x" * 32),
         "spoilt": good[:-4] + "AAAA",
@@ -192,14 +191,14 @@ async def test_no_other_token_renews(runtime: Runtime) -> None:
         assert vigil is not None
         await talk.socket.subscribe("subscription { count(to: 100000, pause: 0.05) }", "log")
         await talk.next("log")
-        before = (vigil.token, vigil.principal, vigil.expires_at, connection.principal)
+        before = (vigil.token, vigil.session, vigil.expires_at, connection.session)
         for name, token in (await foreign_tokens(runtime, principal)).items():
             found = (await talk.ask(RENEW, variables={"token": token}))["renewConnection"]
             (error,) = found["userErrors"]
             assert (name, found["expiresIn"], error["code"]) == (name, None, "INVALID_CREDENTIALS")
             assert error["field"] == ["input", "accessToken"]
             assert error["message"]
-        assert (vigil.token, vigil.principal, vigil.expires_at, connection.principal) == before
+        assert (vigil.token, vigil.session, vigil.expires_at, connection.session) == before
         assert (await talk.next("log"))["type"] == "next"
         assert await talk.renew(factories.token(runtime, principal)) != (None, [])
 
@@ -209,7 +208,7 @@ async def test_a_session_that_has_ended_renews_nothing(runtime: Runtime) -> None
     for change in (update(UserSession).values(ended_at=func.now()), update(User).values(disabled_at=func.now())):
         async with member_on(runtime) as (principal, _, talk):
             token = factories.token(runtime, principal)
-            async with runtime.work.begin(principal.tenant) as uow:
+            async with runtime.work.begin(principal) as uow:
                 await uow.execute(change)
             assert await talk.renew(token) == (None, ["INVALID_CREDENTIALS"])
 
@@ -223,9 +222,9 @@ async def test_only_a_websocket_can_be_renewed(runtime: Runtime, api: ApiClient)
         assert "websocket" in found["userErrors"][0]["message"]
 
 
-async def change_role(runtime: Runtime, principal: Principal, role: Role) -> None:
+async def change_role(runtime: Runtime, principal: Actor, role: Role) -> None:
     """Change a role in the database, without an announcement."""
-    async with runtime.work.begin(principal.tenant) as uow:
+    async with runtime.work.begin(principal) as uow:
         await uow.execute(update(User).where(User.id == principal.user_id).values(role=role))
 
 
@@ -272,7 +271,7 @@ async def test_a_foreign_issuers_tokens_renew_too(servers: Servers) -> None:
     secret = "s" * 40
     settings = issuer_settings(settings_for(servers, await copy_template(servers)), secret)
 
-    def issued(principal: Principal, seconds: int) -> str:
+    def issued(principal: Actor, seconds: int) -> str:
         claims = {"sub": str(principal.user_id), "aud": "authenticated", "iss": "https://issuer.example"}
         return jwt.encode({**claims, "exp": int(time.time()) + seconds}, secret, algorithm="HS256")
 

@@ -19,7 +19,7 @@ from structlog.testing import capture_logs
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from websockets.server import ServerProtocol
 
-from core.access.actor import Principal
+from core.access.actor import Actor, user_actor
 from core.access.permissions import Role
 from core.ids import new_id
 from core.pubsub import PREFIX, HubStatistics, session_topic
@@ -55,7 +55,7 @@ async def strict(runtime: Runtime, **quick: float) -> AsyncIterator[Served]:
         yield server
 
 
-async def member(runtime: Runtime, role: Role = Role.OWNER) -> tuple[Principal, str]:
+async def member(runtime: Runtime, role: Role = Role.OWNER) -> tuple[Actor, str]:
     """A member of a fresh organisation, and an access token."""
     principal = await factories.organization(runtime, role=role)
     return principal, factories.token(runtime, principal)
@@ -306,7 +306,7 @@ async def test_a_session_that_ended_or_changed_closes_its_sockets(runtime: Runti
         principal, token = await member(runtime)
         async with strict(runtime, recheck_seconds=0.15) as server, connected(server) as socket:
             await socket.ready(token)
-            async with runtime.work.begin(principal.tenant) as uow:
+            async with runtime.work.begin(principal) as uow:
                 await uow.execute(change)
             code, reason = await answering(socket)
         assert code == 4403
@@ -323,7 +323,7 @@ async def subscribers(runtime: Runtime, topic: str) -> int:
 async def test_a_signal_is_quicker_than_the_next_look(runtime: Runtime, change: str) -> None:
     """Whatever ends or changes a session closes all its sockets when it is announced, long before the next look."""
     principal, token = await member(runtime)
-    topic = session_topic(principal.user_id)
+    topic = session_topic(principal.person_id)
     async with strict(runtime) as server, connected(server) as one, connected(server) as other:
         await one.ready(token)
         await other.ready(token)
@@ -334,7 +334,7 @@ async def test_a_signal_is_quicker_than_the_next_look(runtime: Runtime, change: 
             await one.subscribe("mutation { logOut(input: {}) { ended } }")
         else:
             values = {"role": Role.VIEWER} if change == "role" else {"disabled_at": func.now()}
-            async with runtime.work.begin(principal.tenant) as uow:
+            async with runtime.work.begin(principal) as uow:
                 await uow.execute(update(User).values(**values))
                 uow.publish(topic)
         closed = [await socket.closed() for socket in (one, other)]
@@ -377,13 +377,7 @@ async def test_caps(runtime: Runtime) -> None:
     principal, token = await member(runtime)
     colleagues = []
     for _ in range(2):
-        colleague = Principal(
-            organization_id=principal.organization_id,
-            user_id=new_id(),
-            role=Role.EDITOR,
-            session_id=new_id(),
-            expires_at=factories.FAR_AWAY,
-        )
+        colleague = user_actor(principal.organization_id, new_id(), Role.EDITOR)
         await factories.member(runtime, colleague)
         colleagues.append(factories.token(runtime, colleague))
     async with served(with_settings(runtime, realtime=caps), probe_schema) as server:

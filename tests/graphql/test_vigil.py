@@ -9,8 +9,10 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import func, update
 
-from core.access.actor import Principal
+from core.access.actor import Actor
 from core.access.permissions import Role
+from core.access.rights import RIGHTS
+from core.access.session import Session
 from core.errors import ErrorCode, InvalidInput
 from models.accounts import UserSession
 from resolvers.endpoint.vigil import GAP_SPREAD_SECONDS, Vigil
@@ -39,7 +41,7 @@ class Unseen:
     def press(self) -> None:
         """Nothing was cancelled."""
 
-    async def take_over(self, principal: Principal) -> None:
+    async def take_over(self, session: Session) -> None:
         """Its rights do not change."""
 
 
@@ -49,7 +51,7 @@ async def crowd(runtime: Runtime) -> AsyncIterator[list[Vigil]]:
     principal = await factories.organization(runtime)
     token = factories.token(runtime, principal)
     calm = with_settings(runtime, realtime={"ping_seconds": PING_SECONDS, "recheck_seconds": RECHECK_SECONDS})
-    vigils = [Vigil(calm, principal, token=token, connection=Unseen()) for _ in range(CROWD)]
+    vigils = [Vigil(calm, factories.session(principal), token=token, connection=Unseen()) for _ in range(CROWD)]
     yield vigils
     for vigil in vigils:
         await vigil.end()
@@ -111,13 +113,15 @@ class Noted(Unseen):
 @asynccontextmanager
 async def asking(
     runtime: Runtime, *, patience: float = PATIENCE_SECONDS
-) -> AsyncIterator[tuple[Vigil, Noted, HeldUp, Principal]]:
+) -> AsyncIterator[tuple[Vigil, Noted, HeldUp, Actor]]:
     """A vigil whose looks are made by the test alone, over answers that it holds up."""
     principal = await factories.organization(runtime)
     standings, connection = HeldUp(runtime), Noted()
     calm = with_settings(runtime, realtime={"init_timeout_seconds": patience})
     slow = replace(calm, identity=Identity(EmbeddedTokens(runtime.tokens), standings))
-    vigil = Vigil(slow, principal, token=factories.token(runtime, principal), connection=connection)
+    vigil = Vigil(
+        slow, factories.session(principal), token=factories.token(runtime, principal), connection=connection
+    )
     await vigil.end()
     yield vigil, connection, standings, principal
     standings.go_on.set()
@@ -143,7 +147,7 @@ async def test_a_renewal_that_was_asked_for_in_time_wins(runtime: Runtime) -> No
 async def test_a_refused_renewal_does_not_prolong_the_connection(runtime: Runtime) -> None:
     """It was waited for in vain."""
     async with asking(runtime) as (vigil, connection, standings, principal):
-        async with runtime.work.begin(principal.tenant) as uow:
+        async with runtime.work.begin(principal) as uow:
             await uow.execute(update(UserSession).values(ended_at=func.now()))
         renewing = asyncio.create_task(vigil.renew(factories.token(runtime, principal)))
         await standings.come.wait()
@@ -176,7 +180,7 @@ async def test_a_renewal_that_hangs_does_not_keep_the_connection(runtime: Runtim
 async def test_a_look_at_the_former_token_closes_nothing(runtime: Runtime, *, renewed: bool) -> None:
     """Its session has ended, which counts only where the connection still lives by it."""
     async with asking(runtime) as (vigil, _, standings, principal):
-        async with runtime.work.begin(principal.tenant) as uow:
+        async with runtime.work.begin(principal) as uow:
             await uow.execute(update(UserSession).values(ended_at=func.now()))
         looking = asyncio.create_task(vigil.objection())
         await standings.come.wait()
@@ -191,7 +195,7 @@ async def test_a_look_that_is_older_than_a_renewal_closes_nothing(runtime: Runti
     async with asking(runtime) as (vigil, _, standings, principal):
         looking = asyncio.create_task(vigil.objection())
         await standings.come.wait()
-        vigil.principal = replace(principal, role=Role.VIEWER)
+        vigil.session = replace(vigil.session, actor=replace(principal, rights=RIGHTS[Role.VIEWER]))
         standings.go_on.set()
         assert await looking is None
         assert await vigil.objection() == "Your role has changed; connect again"

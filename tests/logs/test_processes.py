@@ -373,12 +373,12 @@ async def work_to_do(stage: Stage) -> UUID:
     principal = await factories.organization(runtime)
     (contact_id,) = await factories.contacts(runtime, principal, 1)
     campaign_id = await factories.campaign(runtime, principal)
-    async with runtime.work.begin(principal.tenant) as uow:
+    async with runtime.work.begin(principal) as uow:
         address = {"email": planted.address, "email_norm": planted.address}
         await uow.execute(update(Contact).where(Contact.id == contact_id).values(**address))
         conversation = await conversations.start(uow, title=None)
         await conversations.send(uow, conversation.id, planted.prompt)
-    async with runtime.work.begin(principal.tenant) as uow:
+    async with runtime.work.begin(principal) as uow:
         await move(uow, campaign_id, CampaignStatus.PREPARING)
     return campaign_id
 

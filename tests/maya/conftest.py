@@ -11,7 +11,7 @@ import pytest
 from redis.asyncio import Redis
 from sqlalchemy import select
 
-from core.access.actor import Principal
+from core.access.actor import Actor
 from integrations.language import LanguageModel
 from integrations.openrouter import OpenRouter
 from integrations.scripted import ScriptedModel, Turn
@@ -33,7 +33,7 @@ class Stage:
     """A person with a conversation, and a model to talk to."""
 
     runtime: Runtime
-    principal: Principal
+    principal: Actor
     conversation_id: UUID
 
     def with_model(self, model: LanguageModel, *, within: float = 120.0) -> "Stage":
@@ -49,7 +49,7 @@ class Stage:
 
     async def ask(self, text: str = "How many contacts do I have?") -> MessageRow:
         """Say something; the empty reply."""
-        async with self.runtime.work.begin(self.principal.tenant) as uow:
+        async with self.runtime.work.begin(self.principal) as uow:
             _, reply = await conversations.send(uow, self.conversation_id, text)
         return reply
 
@@ -61,7 +61,7 @@ class Stage:
     def job(self, reply: MessageRow) -> RunReply:
         """The job of a reply."""
         return RunReply(
-            organization_id=self.principal.organization_id, user_id=self.principal.user_id, message_id=reply.id
+            organization_id=self.principal.organization_id, user_id=self.principal.person_id, message_id=reply.id
         )
 
     async def stored(self, reply: MessageRow) -> MessageRow:
@@ -79,7 +79,7 @@ class Stage:
 
     async def cancel(self, reply: MessageRow) -> MessageRow:
         """Stop the reply."""
-        async with self.runtime.work.begin(self.principal.tenant) as uow:
+        async with self.runtime.work.begin(self.principal) as uow:
             return await conversations.cancel(uow, reply.id)
 
     @asynccontextmanager
@@ -128,7 +128,7 @@ def sequences(events: Iterable[maya.Shown]) -> list[int]:
 async def set_stage(runtime: Runtime) -> Stage:
     """A new organisation with a person who begins a conversation."""
     principal = await factories.organization(runtime)
-    async with runtime.work.begin(principal.tenant) as uow:
+    async with runtime.work.begin(principal) as uow:
         conversation = await conversations.start(uow, title=None)
     return Stage(runtime=runtime, principal=principal, conversation_id=conversation.id)
 

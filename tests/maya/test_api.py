@@ -12,7 +12,7 @@ from gql.client import AsyncClientSession
 from gql.transport.exceptions import TransportQueryError
 from gql.transport.websockets import WebsocketsTransport
 
-from core.access.actor import Principal
+from core.access.actor import Actor, user_actor
 from core.access.permissions import Role
 from core.ids import decode_global_id, encode_global_id, new_id
 from integrations.scripted import says
@@ -90,7 +90,7 @@ async def person(stage: Stage, api: ApiClient) -> Person:
     return Person(stage, api)
 
 
-def as_colleague(person: Person, colleague: Principal) -> ApiClient:
+def as_colleague(person: Person, colleague: Actor) -> ApiClient:
     return person.api.as_(factories.token(person.stage.runtime, colleague))
 
 
@@ -178,7 +178,7 @@ async def test_conversations_are_their_authors_alone(person: Person, api_server:
     """To a colleague, and to another organisation, conversation and messages answer as if they were not."""
     runtime = person.stage.runtime
     sent = await person.send("A secret")
-    colleague = replace(person.stage.principal, user_id=new_id(), session_id=new_id(), role=Role.ADMIN)
+    colleague = user_actor(person.stage.principal.organization_id, new_id(), Role.ADMIN)
     await factories.member(runtime, colleague)
     for other in (colleague, await factories.organization(runtime)):
         api = as_colleague(person, other)
@@ -265,7 +265,7 @@ async def test_bad_arguments_of_the_subscription(person: Person, api_server: Ser
 
 async def test_a_viewer_may_talk_to_maya(person: Person) -> None:
     """The least role has its own conversations."""
-    viewer = replace(person.stage.principal, user_id=new_id(), session_id=new_id(), role=Role.VIEWER)
+    viewer = user_actor(person.stage.principal.organization_id, new_id(), Role.VIEWER)
     await factories.member(person.stage.runtime, viewer)
     started = await as_colleague(person, viewer).execute(START, {"input": {"title": " Mine "}})
     assert started["startConversation"]["conversation"]["title"] == "Mine"

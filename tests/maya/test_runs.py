@@ -144,7 +144,7 @@ async def test_cancelling_does_not_need_a_signal(stage: Stage) -> None:
     reply = await stage.ask()
     async with stage.running(reply) as run:
         await begun(stage, reply)
-        async with stage.runtime.work.begin(stage.principal.tenant) as uow:
+        async with stage.runtime.work.begin(stage.principal) as uow:
             await uow.execute(update(Message).where(Message.id == reply.id).values(cancel_requested_at=func.now()))
         async with asyncio.timeout(PATIENCE_SECONDS):
             assert (await asyncio.shield(run)).status == "cancelled"

@@ -40,7 +40,7 @@ async def test_a_reply_that_is_being_made_is_left_alone(stage: Stage) -> None:
 async def test_a_lapsed_lease_changes_nothing_any_more(stage: Stage) -> None:
     """Once another run has taken the reply, the earlier one can neither keep, hand on nor end it."""
     reply = await stage.ask()
-    work, tenant = stage.runtime.work, stage.principal.tenant
+    work, tenant = stage.runtime.work, stage.principal
     async with work.begin(tenant) as uow:
         old = await leases.take(uow, reply.id)
     await lapse(stage, reply)
@@ -69,7 +69,7 @@ async def test_a_reply_whose_runs_keep_dying(stage: Stage) -> None:
     stage = stage.with_model(model)
     reply = await stage.ask()
     await stage.runtime.logs.claim(reply_log(stage.principal.organization_id, reply.id))
-    async with stage.runtime.work.begin(stage.principal.tenant) as uow:
+    async with stage.runtime.work.begin(stage.principal) as uow:
         await uow.execute(update(Message).where(Message.id == reply.id).values(attempt=3))
     ended = await stage.run(reply)
     assert (ended.status, ended.error_code) == ("failed", "INTERRUPTED")

@@ -1,9 +1,11 @@
 """`nodes(ids)`, over the types of the API."""
 
+from dataclasses import replace
+
 import pytest
 
-from core.access.matrix import ROLE_PERMISSIONS
 from core.access.permissions import Permission, Role
+from core.access.rights import RIGHTS
 from core.ids import encode_global_id, new_id
 from runtime import Runtime
 from services import lists, templates
@@ -18,7 +20,7 @@ async def test_nodes_of_a_type_are_one_statement(api: ApiClient, runtime: Runtim
     """Mixed types, repeats and unknown ids come in the order asked for; a hundred cost as little as a few."""
     owner = await factories.organization(runtime)
     client = api.as_(factories.token(runtime, owner))
-    async with runtime.work.begin(owner.tenant) as uow:
+    async with runtime.work.begin(owner) as uow:
         made_list = await lists.create(uow, "News")
         made_template = await templates.create(uow, {"name": "News"})
     people = [encode_global_id("Contact", key) for key in await factories.contacts(runtime, owner, 40)]
@@ -26,7 +28,7 @@ async def test_nodes_of_a_type_are_one_statement(api: ApiClient, runtime: Runtim
     others = [
         encode_global_id("List", made_list.id),
         encode_global_id("Template", made_template.id),
-        encode_global_id("User", owner.user_id),
+        encode_global_id("User", owner.person_id),
         encode_global_id("Organization", owner.organization_id),
     ]
     unknown = [encode_global_id("Contact", new_id()), encode_global_id("Nothing", new_id()), "x", ""]
@@ -42,10 +44,13 @@ async def test_nodes_beyond_the_callers_rights_are_null(
     api: ApiClient, runtime: Runtime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each type asks for its own permission; the others of the answer stay."""
-    monkeypatch.setitem(ROLE_PERMISSIONS, Role.VIEWER, ROLE_PERMISSIONS[Role.VIEWER] - {Permission.CONTACT_READ})
+    usual = RIGHTS[Role.VIEWER]
+    monkeypatch.setitem(
+        RIGHTS, Role.VIEWER, replace(usual, permissions=usual.permissions - {Permission.CONTACT_READ})
+    )
     viewer = await factories.organization(runtime, role=Role.VIEWER)
     contact = encode_global_id("Contact", (await factories.contacts(runtime, viewer, 1))[0])
-    user = encode_global_id("User", viewer.user_id)
+    user = encode_global_id("User", viewer.person_id)
     client = api.as_(factories.token(runtime, viewer))
     found = (await client.execute(NODES, {"ids": [contact, user]}))["nodes"]
     assert found == [None, {"__typename": "User", "id": user}]

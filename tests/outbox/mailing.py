@@ -7,8 +7,7 @@ from uuid import UUID
 
 from sqlalchemy import Row, select, update
 
-from core.access.actor import Principal
-from core.access.tenant import Tenant
+from core.access.actor import Actor
 from core.ids import new_id
 from core.unit_of_work import UnitOfWork
 from integrations.mail import Mailer
@@ -40,11 +39,9 @@ def outbox_of(
     )
 
 
-async def put(
-    runtime: Runtime, principal: Principal, how_many: int = 1, *, expires_in: timedelta = DAY
-) -> list[UUID]:
+async def put(runtime: Runtime, principal: Actor, how_many: int = 1, *, expires_in: timedelta = DAY) -> list[UUID]:
     """So many messages, in one unit of work; their ids."""
-    async with runtime.work.begin(principal.tenant) as uow:
+    async with runtime.work.begin(principal) as uow:
         ids = [
             await outbox.put(uow, KIND, new_id(), f"to-{new_id().hex}@example.com", expires_in=expires_in)
             for _ in range(how_many)
@@ -52,20 +49,20 @@ async def put(
     return [one for one in ids if one is not None]
 
 
-async def rows(runtime: Runtime, tenant: Tenant) -> Sequence[Row[Any]]:
+async def rows(runtime: Runtime, principal: Actor) -> Sequence[Row[Any]]:
     """The organisation's messages, oldest first."""
     columns = OutboxMessage.__table__.c
-    return await runtime.reads(tenant).rows(select(*columns).order_by(columns.id))
+    return await runtime.reads(principal.tenant).rows(select(*columns).order_by(columns.id))
 
 
-async def statuses(runtime: Runtime, principal: Principal) -> list[OutboxStatus]:
+async def statuses(runtime: Runtime, principal: Actor) -> list[OutboxStatus]:
     """The status of each message, oldest first."""
-    return [OutboxStatus(row.status) for row in await rows(runtime, principal.tenant)]
+    return [OutboxStatus(row.status) for row in await rows(runtime, principal)]
 
 
-async def hurry(runtime: Runtime, principal: Principal) -> None:
+async def hurry(runtime: Runtime, principal: Actor) -> None:
     """All leases and pauses end."""
-    async with runtime.work.begin(principal.tenant) as uow:
+    async with runtime.work.begin(principal) as uow:
         await uow.execute(
             update(OutboxMessage).values(due_at=OutboxMessage.created_at, lease_until=OutboxMessage.created_at)
         )

@@ -5,7 +5,7 @@ from collections import Counter
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from core.access.actor import Principal
+from core.access.actor import Actor
 from integrations.mail import Envelope, Stream
 from models.outbox import OutboxStatus
 from runtime import Runtime
@@ -32,7 +32,7 @@ STEPS = st.lists(
 class World:
     """Three messages, a provider, and a worker that may stop anywhere."""
 
-    def __init__(self, runtime: Runtime, principal: Principal) -> None:
+    def __init__(self, runtime: Runtime, principal: Actor) -> None:
         self.runtime = runtime
         self.principal = principal
         self.mailer = ModelMailer()
@@ -44,15 +44,15 @@ class World:
         """One step of a worker, or of time."""
         self.mailer.outcome = outcome or "ok"
         if name == "send":
-            await self.sender.send_due(self.principal.tenant)
+            await self.sender.send_due(self.principal)
         elif name == "submit":
-            async with self.runtime.work.begin(self.principal.tenant) as uow:
+            async with self.runtime.work.begin(self.principal) as uow:
                 self.submitted += await submit(uow, self.sender.composers, limit=2, lease_seconds=60) or []
         elif name == "post" and self.submitted:
             await self.post(self.submitted.pop(0))
         elif name == "record" and self.posted:
             batch, handed = self.posted.pop(0)
-            async with self.runtime.work.begin(self.principal.tenant) as uow:
+            async with self.runtime.work.begin(self.principal) as uow:
                 await record(uow, batch, handed, request_seconds=0)
         elif name == "hurry":
             # Whoever holds a batch has outlived its lease, so it must not be handed over any more.
@@ -93,7 +93,7 @@ async def test_each_message_is_handed_over_once(runtime: Runtime, steps: list[tu
     ends = await statuses(runtime, principal)
     assert set(ends) <= {OutboxStatus.ACCEPTED, OutboxStatus.FAILED}
     accepted = {one.delivery_id: one.message_id for one in world.mailer.ledger}
-    for row in await rows(runtime, principal.tenant):
+    for row in await rows(runtime, principal):
         assert (row.status == OutboxStatus.ACCEPTED) == (str(row.id) in accepted)
         assert row.message_id == accepted.get(str(row.id))
-    assert {row.id for row in await rows(runtime, principal.tenant)} == set(ids)
+    assert {row.id for row in await rows(runtime, principal)} == set(ids)

@@ -13,7 +13,7 @@ from asyncpg import Connection
 from sqlalchemy import insert, select, update
 from sqlalchemy.engine import make_url
 
-from core.access.actor import Principal
+from core.access.actor import Actor
 from core.ids import new_id
 from jobs import working
 from models.accounts import RefreshToken, UserSession
@@ -32,9 +32,9 @@ def id_of(moment: datetime) -> UUID:
     return UUID(int=int(moment.timestamp() * 1000) << 80 | new_id().int & (1 << 80) - 1)
 
 
-async def key(runtime: Runtime, owner: Principal, name: str, expires_at: datetime) -> None:
+async def key(runtime: Runtime, owner: Actor, name: str, expires_at: datetime) -> None:
     """An idempotency key."""
-    async with runtime.work.begin(owner.tenant) as uow:
+    async with runtime.work.begin(owner) as uow:
         await uow.execute(
             insert(IdempotencyKey).values(
                 organization_id=owner.organization_id,
@@ -47,11 +47,11 @@ async def key(runtime: Runtime, owner: Principal, name: str, expires_at: datetim
         )
 
 
-async def session(runtime: Runtime, owner: Principal, *, expires_at: datetime, ended_at: datetime | None) -> UUID:
+async def session(runtime: Runtime, owner: Actor, *, expires_at: datetime, ended_at: datetime | None) -> UUID:
     """A session with one unused refresh token."""
     session_id = new_id()
     of_organization = {"organization_id": owner.organization_id}
-    async with runtime.work.begin(owner.tenant) as uow:
+    async with runtime.work.begin(owner) as uow:
         await uow.execute(
             insert(UserSession).values(
                 id=session_id, user_id=owner.user_id, expires_at=expires_at, ended_at=ended_at, **of_organization
@@ -80,9 +80,9 @@ async def test_what_has_expired_goes_and_the_rest_stays(fresh_runtime: Runtime) 
             await session(runtime, owner, expires_at=LATER, ended_at=None),
             await session(runtime, owner, expires_at=LATER, ended_at=None),
         ]
-        kept["sessions"] |= {*lasting, owner.session_id}
+        kept["sessions"] |= {*lasting, owner.user_id}
         kept["tokens"] |= {session_id.bytes for session_id in lasting[:3]}
-        async with runtime.work.begin(owner.tenant) as uow:
+        async with runtime.work.begin(owner) as uow:
             for session_id, used_at in ((lasting[3], LONG_AGO), (lasting[2], LATELY)):
                 await uow.execute(
                     update(RefreshToken).where(RefreshToken.session_id == session_id).values(used_at=used_at)

@@ -6,7 +6,7 @@ import aiohttp
 import pytest
 from redis.asyncio import Redis
 
-from core.access.actor import Principal
+from core.access.actor import Actor
 from core.access.permissions import Role
 from core.settings import Environment
 from jobs.outbox import outbox_sender
@@ -47,14 +47,14 @@ class House:
         """Where its pages are."""
         return self.server.base
 
-    async def owner(self, role: Role = Role.OWNER) -> tuple[Principal, ApiClient]:
+    async def owner(self, role: Role = Role.OWNER) -> tuple[Actor, ApiClient]:
         """A new organisation's member, and their client."""
         principal = await factories.organization(self.runtime, role=role)
         return principal, ApiClient(self.server.url, factories.token(self.runtime, principal))
 
-    async def deliver(self, principal: Principal) -> None:
+    async def deliver(self, principal: Actor) -> None:
         """Send the organisation's system mail that is due."""
-        await outbox_sender(self.runtime).send_due(principal.tenant)
+        await outbox_sender(self.runtime).send_due(principal)
 
     async def mails(self, address: str) -> list[dict[str, Any]]:
         """The messages that an address got, oldest first, as the provider took them."""

@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import select, update
 
-from core.access.actor import Principal
+from core.access.actor import Actor
 from core.errors import Conflict
 from core.ids import encode_global_id
 from core.listing import pages
@@ -46,14 +46,14 @@ def sender_gid(sender_id: UUID) -> str:
     return encode_global_id("Sender", sender_id)
 
 
-async def header_of(runtime: Runtime, principal: Principal, campaign_id: UUID) -> str:
+async def header_of(runtime: Runtime, principal: Actor, campaign_id: UUID) -> str:
     """The From header that a worker would send the campaign with."""
     mail = await load_mail(runtime.reads(principal.tenant), campaign_id, sender="fallback", batch_size=10)
     assert mail is not None
     return mail.sender
 
 
-async def sendable(runtime: Runtime) -> tuple[Principal, UUID, UUID]:
+async def sendable(runtime: Runtime) -> tuple[Actor, UUID, UUID]:
     """An organisation with a confirmed default sender and a draft to somebody."""
     principal = await factories.organization(runtime)
     await factories.contacts(runtime, principal, 1)
@@ -61,22 +61,22 @@ async def sendable(runtime: Runtime) -> tuple[Principal, UUID, UUID]:
     return principal, sender_id, await factories.campaign(runtime, principal)
 
 
-async def rename(runtime: Runtime, principal: Principal, sender_id: UUID, name: str) -> None:
+async def rename(runtime: Runtime, principal: Actor, sender_id: UUID, name: str) -> None:
     """Rename a sender, as `createSender` does."""
     row = (await senders.by_ids(runtime.reads(principal.tenant), [sender_id]))[sender_id]
-    async with runtime.work.begin(principal.tenant) as uow:
+    async with runtime.work.begin(principal) as uow:
         await senders.create(uow, POLICY, *senders.check_sender(POLICY, row.email, name))
 
 
-async def send(runtime: Runtime, principal: Principal, campaign_id: UUID) -> CampaignRow:
+async def send(runtime: Runtime, principal: Actor, campaign_id: UUID) -> CampaignRow:
     """Send a campaign under production's rules."""
-    async with runtime.work.begin(principal.tenant) as uow:
+    async with runtime.work.begin(principal) as uow:
         return await campaigns.send(uow, campaign_id, policy=POLICY)
 
 
-async def schedule(runtime: Runtime, principal: Principal, campaign_id: UUID) -> CampaignRow:
+async def schedule(runtime: Runtime, principal: Actor, campaign_id: UUID) -> CampaignRow:
     """Schedule a campaign under production's rules."""
-    async with runtime.work.begin(principal.tenant) as uow:
+    async with runtime.work.begin(principal) as uow:
         return await campaigns.schedule(uow, campaign_id, SOON, policy=POLICY)
 
 
@@ -113,7 +113,7 @@ async def test_every_message_of_a_campaign_has_the_same_from(production: House) 
     principal, sender_id, campaign_id = await sendable(runtime)
     await factories.contacts(runtime, principal, 5)
     await send(runtime, principal, campaign_id)
-    assert await prepare(runtime.work, principal.tenant, campaign_id)
+    assert await prepare(runtime.work, principal, campaign_id)
     worker = Sender(
         settings=runtime.settings,
         work=runtime.work,
@@ -123,10 +123,10 @@ async def test_every_message_of_a_campaign_has_the_same_from(production: House) 
         signer=runtime.unsubscribe_signer,
     )
     worker.resize(campaign_id, 2)
-    mail = await worker.mail_of(principal.tenant, campaign_id)
+    mail = await worker.mail_of(principal, campaign_id)
     assert mail is not None
     worker.resize(campaign_id, 2, shrink=True)
-    await worker.send_batch(principal.tenant, campaign_id)
+    await worker.send_batch(principal, campaign_id)
     await rename(runtime, principal, sender_id, "Other")
     worker.mails.clear()
     await go(runtime, principal, campaign_id, CampaignStatus.PAUSED)
@@ -140,7 +140,7 @@ async def test_unscheduling_leaves_the_choice_open_again(runtime: Runtime) -> No
     """A draft that was scheduled goes out from the default sender of the day on which it is sent."""
     principal, sender_id, campaign_id = await sendable(runtime)
     await schedule(runtime, principal, campaign_id)
-    async with runtime.work.begin(principal.tenant) as uow:
+    async with runtime.work.begin(principal) as uow:
         row = await campaigns.unschedule(uow, campaign_id)
     assert (row.from_sender_id, row.from_header) == (None, None)
     await rename(runtime, principal, sender_id, "Other")
@@ -153,9 +153,9 @@ async def test_a_scheduled_campaign_starts_from_its_sender(runtime: Runtime) -> 
     principal, _, campaign_id = await sendable(runtime)
     await schedule(runtime, principal, campaign_id)
     header = await header_of(runtime, principal, campaign_id)
-    async with runtime.work.begin(principal.tenant) as uow:
+    async with runtime.work.begin(principal) as uow:
         await uow.execute(update(Campaign).values(scheduled_at=Campaign.created_at))
-    await tend(runtime.work, principal.tenant, campaign_id)
+    await tend(runtime.work, principal, campaign_id)
     row = await campaigns.get(runtime.reads(principal.tenant), campaign_id)
     assert row is not None
     assert (row.status, row.from_header) == (CampaignStatus.PREPARING, header)
@@ -192,14 +192,13 @@ async def test_the_first_confirmed_is_the_default_until_another_is_made_it(produ
     async def confirm(email: str, **more: object) -> None:
         await create(api, email, **more)  # type: ignore[arg-type]
         await production.deliver(principal)
-        tenant = principal.tenant
-        async with production.runtime.work.begin(tenant) as uow:
+        async with production.runtime.work.begin(principal) as uow:
             await senders.confirm(uow, await production.token(email))
 
     async def default() -> list[str]:
         return [email for email, sender in (await listed(api)).items() if sender["isDefault"]]
 
-    one, two, three = [f"{name}-{principal.user_id.hex}@acme.example" for name in ("one", "two", "three")]
+    one, two, three = [f"{name}-{principal.person_id.hex}@acme.example" for name in ("one", "two", "three")]
     await confirm(one)
     await confirm(two)
     assert await default() == [one]
@@ -223,7 +222,7 @@ async def test_a_sender_in_use_stays(runtime: Runtime, status: str) -> None:
     principal, sender_id, campaign_id = await sendable(runtime)
     other = await factories.sender(runtime, principal)
     await send(runtime, principal, campaign_id)
-    async with runtime.work.begin(principal.tenant) as uow:
+    async with runtime.work.begin(principal) as uow:
         await uow.execute(update(Campaign).values(status=status, name="Winter"))
     with pytest.raises(SenderInUse) as refusal:
         await delete(runtime, principal, sender_id)
@@ -232,9 +231,9 @@ async def test_a_sender_in_use_stays(runtime: Runtime, status: str) -> None:
     await delete(runtime, principal, other)
 
 
-async def delete(runtime: Runtime, principal: Principal, sender_id: UUID) -> None:
+async def delete(runtime: Runtime, principal: Actor, sender_id: UUID) -> None:
     """Delete a sender."""
-    async with runtime.work.begin(principal.tenant) as uow:
+    async with runtime.work.begin(principal) as uow:
         await senders.delete(uow, POLICY, sender_id)
 
 
@@ -244,7 +243,7 @@ async def test_a_sender_that_no_campaign_waits_for_goes(runtime: Runtime, status
     principal, _, campaign_id = await sendable(runtime)
     chosen = await factories.sender(runtime, principal)
     values = {"sender_id": chosen, "from_sender_id": chosen, "from_header": "Acme <a@b.example>", "status": status}
-    async with runtime.work.begin(principal.tenant) as uow:
+    async with runtime.work.begin(principal) as uow:
         await uow.execute(update(Campaign).values(values))
     await delete(runtime, principal, chosen)
     row = await campaigns.get(runtime.reads(principal.tenant), campaign_id)
@@ -252,22 +251,22 @@ async def test_a_sender_that_no_campaign_waits_for_goes(runtime: Runtime, status
     assert (row.sender_id, row.from_sender_id, row.from_header) == (None, None, "Acme <a@b.example>")
 
 
-async def held(runtime: Runtime, principal: Principal, campaign_id: UUID) -> UUID:
+async def held(runtime: Runtime, principal: Actor, campaign_id: UUID) -> UUID:
     """Send a campaign to its one recipient, and end it with the message in doubt; the delivery's id."""
     await send(runtime, principal, campaign_id)
-    assert await prepare(runtime.work, principal.tenant, campaign_id)
-    async with runtime.work.begin(principal.tenant) as uow:
+    assert await prepare(runtime.work, principal, campaign_id)
+    async with runtime.work.begin(principal) as uow:
         await uow.execute(update(EmailDelivery).values(status=DeliveryStatus.FAILED))
-    await tend(runtime.work, principal.tenant, campaign_id)
+    await tend(runtime.work, principal, campaign_id)
     (row,) = await runtime.reads(principal.tenant).rows(select(EmailDelivery.id))
     return UUID(str(row.id))
 
 
 async def resolve(
-    runtime: Runtime, principal: Principal, delivery_id: UUID, resolution: DeliveryResolution
+    runtime: Runtime, principal: Actor, delivery_id: UUID, resolution: DeliveryResolution
 ) -> CampaignStatus:
     """Decide about a delivery under production's rules; how its campaign stands then."""
-    async with runtime.work.begin(principal.tenant) as uow:
+    async with runtime.work.begin(principal) as uow:
         _, campaign = await campaigns.resolve_delivery(uow, delivery_id, resolution, policy=POLICY)
     return campaign.status
 
@@ -299,7 +298,7 @@ async def test_a_sender_stays_while_a_message_is_sent_again(runtime: Runtime) ->
     """A deletion that comes while the decision is not yet committed sees it, and is refused."""
     principal, sender_id, campaign_id = await sendable(runtime)
     delivery_id = await held(runtime, principal, campaign_id)
-    async with runtime.work.begin(principal.tenant) as uow:
+    async with runtime.work.begin(principal) as uow:
         await campaigns.resolve_delivery(uow, delivery_id, DeliveryResolution.SEND_AGAIN, policy=POLICY)
         deleting = asyncio.create_task(delete(runtime, principal, sender_id))
         done, _ = await asyncio.wait([deleting], timeout=0.5)
@@ -311,7 +310,7 @@ async def test_a_sender_stays_while_a_message_is_sent_again(runtime: Runtime) ->
 async def test_deleting_waits_for_who_is_sending(runtime: Runtime) -> None:
     """A deletion that comes while a send is not yet committed sees it, and is refused."""
     principal, sender_id, campaign_id = await sendable(runtime)
-    async with runtime.work.begin(principal.tenant) as uow:
+    async with runtime.work.begin(principal) as uow:
         await campaigns.send(uow, campaign_id, policy=POLICY)
         deleting = asyncio.create_task(delete(runtime, principal, sender_id))
         done, _ = await asyncio.wait([deleting], timeout=0.5)
@@ -323,7 +322,7 @@ async def test_deleting_waits_for_who_is_sending(runtime: Runtime) -> None:
 async def test_sending_waits_for_who_is_deleting(runtime: Runtime) -> None:
     """A send that comes while its sender is being deleted is refused with words to act on, not with a failure."""
     principal, sender_id, campaign_id = await sendable(runtime)
-    async with runtime.work.begin(principal.tenant) as uow:
+    async with runtime.work.begin(principal) as uow:
         await senders.delete(uow, POLICY, sender_id)
         sending = asyncio.create_task(send(runtime, principal, campaign_id))
         done, _ = await asyncio.wait([sending], timeout=0.5)
@@ -339,10 +338,10 @@ async def test_choosing_waits_for_who_is_deleting(runtime: Runtime) -> None:
     draft = await factories.campaign(runtime, principal)
 
     async def choose() -> None:
-        async with runtime.work.begin(principal.tenant) as uow:
+        async with runtime.work.begin(principal) as uow:
             await campaigns.update(uow, draft, {"sender_id": sender_id})
 
-    async with runtime.work.begin(principal.tenant) as uow:
+    async with runtime.work.begin(principal) as uow:
         await senders.delete(uow, POLICY, sender_id)
         choosing = asyncio.create_task(choose())
         done, _ = await asyncio.wait([choosing], timeout=0.5)
@@ -356,7 +355,7 @@ async def test_a_hundred_senders_are_enough(runtime: Runtime) -> None:
     principal = await factories.organization(runtime)
     for _ in range(100):
         await factories.sender(runtime, principal)
-    async with runtime.work.begin(principal.tenant) as uow:
+    async with runtime.work.begin(principal) as uow:
         with pytest.raises(Exception, match="at most 100 senders"):
             await senders.create(uow, POLICY, *senders.check_sender(POLICY, "next@acme.example", "Acme"))
     some = (await senders.page(runtime.reads(principal.tenant), pages.requested(first=1))).rows[0]
@@ -371,7 +370,7 @@ async def test_the_campaigns_sender_is_one_statement_for_all(api: ApiClient, run
             await factories.campaign(runtime, principal),
             await factories.sender(runtime, principal),
         )
-        async with runtime.work.begin(principal.tenant) as uow:
+        async with runtime.work.begin(principal) as uow:
             await uow.execute(update(Campaign).where(Campaign.id == campaign_id).values(sender_id=sender_id))
     query = "{ campaigns { nodes { sender { email confirmationProblem } } } }"
     with statements(runtime) as seen:

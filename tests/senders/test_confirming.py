@@ -10,7 +10,7 @@ import asyncpg
 import pytest
 from sqlalchemy import func, select, update
 
-from core.access.actor import Principal
+from core.access.actor import Actor
 from core.access.permissions import Role
 from core.security import fingerprint
 from models.accounts import Organization, User
@@ -34,9 +34,7 @@ def address() -> str:
     return f"news-{uuid4().hex}@acme.example"
 
 
-async def confirmed(
-    house: House, api: ApiClient, principal: Principal, email: str, name: str = "Acme"
-) -> dict[str, Any]:
+async def confirmed(house: House, api: ApiClient, principal: Actor, email: str, name: str = "Acme") -> dict[str, Any]:
     """A sender that was created and confirmed."""
     await create(api, email, name)
     await house.deliver(principal)
@@ -76,7 +74,7 @@ async def test_a_production_sends_from_a_sender_that_agreed(production: House) -
 async def test_the_page_is_like_the_unsubscribe_page(production: House) -> None:
     """No script, cookie or referrer; names are shown as text; it says who asks and what happens without an answer."""
     principal, api = await production.owner()
-    async with production.runtime.work.begin(principal.tenant) as uow:
+    async with production.runtime.work.begin(principal) as uow:
         await uow.execute(update(Organization).values(name='<b onclick="x()">Acme</b> & Co'))
         await uow.execute(update(User).values(full_name="Ada <i>Lovelace</i>"))
     email = address()
@@ -100,7 +98,7 @@ async def test_the_page_is_like_the_unsubscribe_page(production: House) -> None:
 async def test_the_mail_says_who_asked_and_what_happens_if_ignored(production: House) -> None:
     """A stranger's names make neither a link nor HTML of a mail that comes from the installation."""
     principal, api = await production.owner()
-    async with production.runtime.work.begin(principal.tenant) as uow:
+    async with production.runtime.work.begin(principal) as uow:
         await uow.execute(update(Organization).values(name="Win <b>now</b> https://evil.example " + "x" * 80))
         await uow.execute(update(User).values(full_name="Click www.evil.example or me@evil.example, Inc."))
     email = address()
@@ -171,17 +169,17 @@ async def confirm(api: ApiClient, token: str) -> bool:
     return payload["sender"] is not None
 
 
-async def ask_again(house: House, principal: Principal, api: ApiClient, email: str) -> None:
+async def ask_again(house: House, principal: Actor, api: ApiClient, email: str) -> None:
     """Have another confirmation sent, a minute later."""
     await pass_minutes(house.runtime, principal, 2)
     await create(api, email)
     await house.deliver(principal)
 
 
-async def pass_minutes(runtime: Runtime, principal: Principal, minutes: int) -> None:
+async def pass_minutes(runtime: Runtime, principal: Actor, minutes: int) -> None:
     """Make the organisation's messages older."""
     older = OutboxMessage.created_at - timedelta(minutes=minutes)
-    async with runtime.work.begin(principal.tenant) as uow:
+    async with runtime.work.begin(principal) as uow:
         await uow.execute(update(OutboxMessage).values(created_at=older))
 
 
@@ -202,7 +200,7 @@ async def test_a_token_ends(production: House) -> None:
     left = SenderConfirmation.expires_at - func.now()
     days = (await production.runtime.reads(principal.tenant).rows(select(func.extract("epoch", left) / 86_400)))[0][0]
     assert 2.9 < days <= 3
-    async with production.runtime.work.begin(principal.tenant) as uow:
+    async with production.runtime.work.begin(principal) as uow:
         await uow.execute(update(SenderConfirmation).values(expires_at=func.now()))
     assert await refusal(api, CONFIRM, token=token) == ("INVALID", ["input", "token"])
     async with production.http.post(f"{production.base}/confirm-sender/{token}") as answer:
@@ -344,7 +342,7 @@ async def test_who_may_do_what(production: House) -> None:
     sender = await confirmed(production, api, principal, address())
     await api.execute(DELETE, {"input": {"senderId": sender["id"]}})
     events = await production.runtime.reads(principal.tenant).rows(
-        select(AuditEvent.action, AuditEvent.actor_id).order_by(AuditEvent.id)
+        select(AuditEvent.action, AuditEvent.user_id).order_by(AuditEvent.id)
     )
     assert [tuple(row) for row in events] == [
         (action, principal.user_id) for action in ("sender.created", "sender.confirmed", "sender.deleted")

@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import select, update
 
-from core.access.actor import Principal
+from core.access.actor import Actor
 from core.ids import new_id
 from core.listing.pages import requested
 from models.contact_events import ContactEvent
@@ -38,11 +38,11 @@ BOUNCED, SUBSCRIBED = ContactStatus.BOUNCED, ContactStatus.SUBSCRIBED
 HOUR = timedelta(hours=1)
 
 
-async def with_contact(runtime: Runtime, email: str, *, subscribed: bool = True) -> tuple[Principal, UUID]:
+async def with_contact(runtime: Runtime, email: str, *, subscribed: bool = True) -> tuple[Actor, UUID]:
     """A new organisation with one contact of this address."""
     principal = await factories.organization(runtime)
     status = ContactStatus.SUBSCRIBED if subscribed else ContactStatus.PENDING
-    async with runtime.work.begin(principal.tenant) as uow:
+    async with runtime.work.begin(principal) as uow:
         made = await contacts.create(uow, {"email": email}, status=status)
     return principal, made.id
 
@@ -52,21 +52,21 @@ def address() -> str:
     return f"someone-{new_id().hex}@example.com"
 
 
-async def row_of(runtime: Runtime, principal: Principal, contact_id: UUID) -> contacts.ContactRow:
+async def row_of(runtime: Runtime, principal: Actor, contact_id: UUID) -> contacts.ContactRow:
     """The contact."""
     found = await contacts.get(runtime.reads(principal.tenant), contact_id)
     assert found is not None
     return found
 
 
-async def history(runtime: Runtime, principal: Principal, contact_id: UUID) -> list[EventRow]:
+async def history(runtime: Runtime, principal: Actor, contact_id: UUID) -> list[EventRow]:
     """The contact's history, newest first, less its subscribing."""
     reads = runtime.reads(principal.tenant)
     found = await contacts.events_of(reads, [contact_id], requested())
     return [row for row in found[contact_id].rows if row.kind != "subscribed"]
 
 
-async def active(runtime: Runtime, principal: Principal) -> dict[str, str]:
+async def active(runtime: Runtime, principal: Actor) -> dict[str, str]:
     """The reasons that hold in an organisation, and their sources."""
     rows = await runtime.reads(principal.tenant).rows(
         select(Suppression.reason, Suppression.source).where(Suppression.is_active)
@@ -162,9 +162,7 @@ async def test_a_change_without_message_may_have_an_id_of_zeros(
     assert (await row_of(runtime, principal, contact_id)).status == status
 
 
-async def same_address(
-    runtime: Runtime, provider: Provider, sender: Sender
-) -> tuple[Principal, Message, Principal, UUID]:
+async def same_address(runtime: Runtime, provider: Provider, sender: Sender) -> tuple[Actor, Message, Actor, UUID]:
     """A sender with an accepted message, and a stranger who has the recipient's address as well."""
     principal, _, [message] = await accepted(runtime, provider, sender)
     stranger, contact_id = await with_contact(runtime, message.recipients[0])
@@ -344,7 +342,7 @@ async def test_an_inactive_recipient_is_marked_as_the_webhook_would(
     assert email in line.data["message"]
     await tell(runtime, listed(email, datetime.now(UTC)))
     assert (await row_of(runtime, principal, ids[1])).status == ContactStatus.BOUNCED
-    async with runtime.work.begin(principal.tenant) as uow:
+    async with runtime.work.begin(principal) as uow:
         again = await contacts.create(uow, {"email": f"x{email}"})
         await contacts.remove(uow, ids[1])
         recreated = await contacts.create(uow, {"email": email})
@@ -401,7 +399,7 @@ async def test_a_contact_made_anew_is_marked_with_its_address(
     """Deleted and created again between the message and its event: the address is the same, so is its standing."""
     principal, _, [message] = await accepted(runtime, provider, sender)
     [contact] = await runtime.reads(principal.tenant).rows(select(Contact.id))
-    async with runtime.work.begin(principal.tenant) as uow:
+    async with runtime.work.begin(principal) as uow:
         await contacts.remove(uow, contact.id)
         anew = await contacts.create(uow, {"email": message.recipients[0]})
     await tell(runtime, of(message, event))
@@ -430,13 +428,13 @@ async def test_a_bounced_contact_that_unsubscribes_over_the_api(runtime: Runtime
     email = address()
     principal, contact_id = await with_contact(runtime, email)
     await tell(runtime, listed(email, LONG_AGO))
-    async with runtime.work.begin(principal.tenant) as uow:
+    async with runtime.work.begin(principal) as uow:
         gone = await contacts.unsubscribe(uow, contact_id)
         assert await contacts.unsubscribe(uow, contact_id) == gone
     assert gone.status == ContactStatus.UNSUBSCRIBED
     await tell(runtime, reactivated(email, datetime.now(UTC) + timedelta(minutes=1)))
     assert (await row_of(runtime, principal, contact_id)).status == ContactStatus.UNSUBSCRIBED
-    async with runtime.work.begin(principal.tenant) as uow:
+    async with runtime.work.begin(principal) as uow:
         await uow.execute(update(Contact).values(status=ContactStatus.COMPLAINED))
         assert (await contacts.unsubscribe(uow, contact_id)).status == ContactStatus.COMPLAINED
 
@@ -501,7 +499,7 @@ async def test_everybody_speaks_at_once(runtime: Runtime, provider: Provider, se
             for message, contact_id in zip(reversed(messages), [*contact_ids, *contact_ids], strict=True)
         ]
         await asyncio.gather(
-            *(apply_pages(runtime.work, principal.tenant, runtime.webhooks) for _ in range(3)),
+            *(apply_pages(runtime.work, principal, runtime.webhooks) for _ in range(3)),
             *pages,
             *(leave(runtime, principal, contact_id) for contact_id in reversed(contact_ids)),
             upsert_all(runtime, principal, emails),
@@ -517,15 +515,15 @@ async def test_everybody_speaks_at_once(runtime: Runtime, provider: Provider, se
         assert stats.unsubscribed == len(contact_ids)
 
 
-async def leave(runtime: Runtime, principal: Principal, contact_id: UUID) -> None:
+async def leave(runtime: Runtime, principal: Actor, contact_id: UUID) -> None:
     """The mutation that unsubscribes."""
-    async with runtime.work.begin(principal.tenant) as uow:
+    async with runtime.work.begin(principal) as uow:
         await contacts.unsubscribe(uow, contact_id)
 
 
-async def upsert_all(runtime: Runtime, principal: Principal, emails: list[str]) -> None:
+async def upsert_all(runtime: Runtime, principal: Actor, emails: list[str]) -> None:
     """An upsert that changes every contact."""
-    async with runtime.work.begin(principal.tenant) as uow:
+    async with runtime.work.begin(principal) as uow:
         await contacts.upsert(uow, [{"email": email, "first_name": str(new_id())} for email in emails])
 
 

@@ -103,7 +103,7 @@ async def test_an_event_before_the_record_is_not_undone(
     principal, _, campaign_id = await sending(runtime, 1)
     overtaken: Mailer = Overtaken(provider, runtime, kind, REPLIES[reply])
     sender.mailer = overtaken
-    await sender.send_batch(principal.tenant, campaign_id)
+    await sender.send_batch(principal, campaign_id)
     assert await only_status(runtime, principal, campaign_id) is TOLD[kind]
     await expire_leases(runtime, principal, campaign_id)
     await sweep(runtime, provider.mailer, principal, campaign_id)
@@ -119,7 +119,7 @@ async def test_what_can_never_be_recorded_is_asked_for(runtime: Runtime, provide
     sender.mailer = Overtaken(provider, runtime, None, unstorable)
     async with asyncio.timeout(60):
         with pytest.raises(DBAPIError):
-            await sender.send_batch(principal.tenant, campaign_id)
+            await sender.send_batch(principal, campaign_id)
     assert await only_status(runtime, principal, campaign_id) is DeliveryStatus.SUBMITTING
     await expire_leases(runtime, principal, campaign_id)
     await sweep(runtime, provider.mailer, principal, campaign_id)

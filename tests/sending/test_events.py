@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import select, text, update
 
 from core import clock
-from core.access.actor import Principal
+from core.access.actor import Actor
 from models.contact_events import ContactEvent
 from models.contacts import Contact, ContactStatus
 from models.deliveries import DeliveryStatus, EmailDelivery
@@ -51,7 +51,7 @@ async def tell(runtime: Runtime, *events: Json) -> None:
 
 async def accepted(
     runtime: Runtime, provider: Provider, sender: Sender, how_many: int = 1
-) -> tuple[Principal, UUID, list[Message]]:
+) -> tuple[Actor, UUID, list[Message]]:
     """A campaign whose messages the provider has accepted."""
     principal, _, campaign_id = await sending(runtime, how_many)
     await drain(sender, principal, campaign_id)
@@ -68,13 +68,13 @@ def event(kind: str, message: Message, **changes: object) -> Json:
     return {**payload(Happening(kind=kind, message=message, recipient=message.recipients[0])), **changes}
 
 
-async def only_status(runtime: Runtime, principal: Principal, campaign_id: UUID) -> DeliveryStatus:
+async def only_status(runtime: Runtime, principal: Actor, campaign_id: UUID) -> DeliveryStatus:
     """The status of a campaign's only delivery."""
     [status] = (await statuses(runtime, principal, campaign_id)).values()
     return status
 
 
-async def outcome(runtime: Runtime, principal: Principal) -> list[str | None]:
+async def outcome(runtime: Runtime, principal: Actor) -> list[str | None]:
     """What became of the events about an organisation's messages."""
     rows = await runtime.reads(principal.tenant).rows(
         select(WebhookInbox.outcome)
@@ -219,7 +219,7 @@ async def test_a_bounce_of_an_address_left_behind(
     """A contact with a new address is not marked for the old one's bounce; a complaint is the person's own."""
     principal, _, [message] = await accepted(runtime, provider, sender)
     moved = f"moved-{principal.organization_id}@example.com"
-    async with runtime.work.begin(principal.tenant) as uow:
+    async with runtime.work.begin(principal) as uow:
         [before] = await uow.rows(select(Contact.email_norm))
         await uow.execute(update(Contact).values(email=moved, email_norm=moved))
     await tell(runtime, event(kind, message))
@@ -260,7 +260,7 @@ async def test_a_bad_event_blocks_no_other(runtime: Runtime, provider: Provider,
     principal, campaign_id, messages = await accepted(runtime, provider, sender, 3)
     taken = event("Delivery", messages[0], MessageID=messages[1].message_id)
     taken["Metadata"] = {**messages[2].metadata, "delivery": messages[2].metadata["delivery"]}
-    async with runtime.work.begin(principal.tenant) as uow:
+    async with runtime.work.begin(principal) as uow:
         await uow.connection.execute(
             text("UPDATE email_deliveries SET message_id = NULL WHERE message_id = :one"),
             {"one": messages[2].message_id},
@@ -309,7 +309,7 @@ async def test_what_nobody_thought_of_is_noted(runtime: Runtime, provider: Provi
     principal, campaign_id, [message] = await accepted(runtime, provider, sender)
     await deliver(runtime, event("Open", message))
     await with_events(runtime.system)
-    async with runtime.work.begin(principal.tenant) as uow:
+    async with runtime.work.begin(principal) as uow:
         await uow.execute(update(WebhookInbox).values(payload=["no", "object"]))
     await tell(runtime, event("Delivery", message))
     assert await only_status(runtime, principal, campaign_id) is DeliveryStatus.DELIVERED

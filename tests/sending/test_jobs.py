@@ -8,7 +8,7 @@ from uuid import UUID
 
 import pytest
 
-from core.access.actor import Principal
+from core.access.actor import Actor
 from core.queue import Job, Queue
 from core.settings import Settings
 from core.unit_of_work import Work
@@ -44,7 +44,7 @@ async def worker(runtime: Runtime) -> AsyncIterator[asyncio.Task[None]]:
         await asyncio.wait_for(task, 60)
 
 
-async def ended(runtime: Runtime, principal: Principal, campaign_id: UUID, within: float = 60) -> CampaignStatus:
+async def ended(runtime: Runtime, principal: Actor, campaign_id: UUID, within: float = 60) -> CampaignStatus:
     """Wait until the campaign has ended."""
     async with asyncio.timeout(within):
         while True:
@@ -55,12 +55,12 @@ async def ended(runtime: Runtime, principal: Principal, campaign_id: UUID, withi
             await asyncio.sleep(0.02)
 
 
-async def ordered(runtime: Runtime, how_many: int) -> tuple[Principal, UUID]:
+async def ordered(runtime: Runtime, how_many: int) -> tuple[Actor, UUID]:
     """A campaign that somebody has just sent."""
     principal = await factories.organization(runtime)
     await factories.contacts(runtime, principal, how_many)
     campaign_id = await factories.campaign(runtime, principal)
-    async with runtime.work.begin(principal.tenant) as uow:
+    async with runtime.work.begin(principal) as uow:
         await move(uow, campaign_id, CampaignStatus.PREPARING)
         uow.enqueue(PrepareCampaign(organization_id=principal.organization_id, campaign_id=campaign_id))
     return principal, campaign_id

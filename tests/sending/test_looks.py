@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import select, update
 
-from core.access.actor import Principal
+from core.access.actor import Actor
 from core.ids import new_id
 from models.campaigns import CampaignStatus
 from models.deliveries import DeliveryStatus, EmailDelivery
@@ -41,9 +41,9 @@ def doubtful(runtime: Runtime, mailer: ModelMailer) -> Sender:
     )
 
 
-async def look_at(runtime: Runtime, principal: Principal, campaign_id: UUID) -> Look:
+async def look_at(runtime: Runtime, principal: Actor, campaign_id: UUID) -> Look:
     """Reserve the campaign's doubtful messages, all of one batch."""
-    async with runtime.work.begin(principal.tenant) as uow:
+    async with runtime.work.begin(principal) as uow:
         look = await reserve_due(uow, campaign_id)
     assert look is not None
     assert len(look.rows) == PEOPLE
@@ -51,10 +51,10 @@ async def look_at(runtime: Runtime, principal: Principal, campaign_id: UUID) -> 
 
 
 async def write_down(
-    runtime: Runtime, principal: Principal, campaign_id: UUID, look: Look, found: dict[str, str] | None = None
+    runtime: Runtime, principal: Actor, campaign_id: UUID, look: Look, found: dict[str, str] | None = None
 ) -> set[DeliveryStatus]:
     """Settle a look; where the messages stand then."""
-    async with runtime.work.begin(principal.tenant) as uow:
+    async with runtime.work.begin(principal) as uow:
         await settle(uow, campaign_id, look, found or {}, grace_seconds=3600)
     return set((await statuses(runtime, principal, campaign_id)).values())
 
@@ -81,7 +81,7 @@ async def test_nobody_else_looks_at_the_same_time(runtime: Runtime, doubtful: Se
     principal, _, campaign_id = await sending(runtime, PEOPLE)
     await drain(doubtful, principal, campaign_id)
     await look_at(runtime, principal, campaign_id)
-    async with runtime.work.begin(principal.tenant) as uow:
+    async with runtime.work.begin(principal) as uow:
         assert await reserve_due(uow, campaign_id) is None
 
 
@@ -89,7 +89,7 @@ async def test_an_empty_look_is_about_its_own_batch(runtime: Runtime, doubtful: 
     """That a search for another batch showed nothing says nothing, even at the last look."""
     principal, _, campaign_id = await sending(runtime, PEOPLE)
     await drain(doubtful, principal, campaign_id)
-    async with runtime.work.begin(principal.tenant) as uow:
+    async with runtime.work.begin(principal) as uow:
         await uow.execute(update(EmailDelivery).where(EmailDelivery.campaign_id == campaign_id).values(looks=2))
     look = await look_at(runtime, principal, campaign_id)
     other = look._replace(batch_id=new_id())
@@ -117,7 +117,7 @@ async def test_every_batch_is_looked_for_in_a_round(runtime: Runtime, provider: 
     principal, contacts, campaign_id = await sending(runtime, 1_100)
     await provider.fail(server_error_after_accept={"count": 3})
     for _ in range(3):
-        await sender.send_batch(principal.tenant, campaign_id)
+        await sender.send_batch(principal, campaign_id)
     assert (await progress(runtime, principal, campaign_id)).counts.unknown == len(contacts)
     now = await finish(runtime, sender, principal, campaign_id)
     assert now.status is CampaignStatus.SENT
@@ -126,12 +126,12 @@ async def test_every_batch_is_looked_for_in_a_round(runtime: Runtime, provider: 
 
 
 async def look_until_decided(
-    runtime: Runtime, sender: Sender, principal: Principal, campaign_id: UUID, grace_seconds: float
+    runtime: Runtime, sender: Sender, principal: Actor, campaign_id: UUID, grace_seconds: float
 ) -> int:
     """Look whenever looks are due, in real time, until nothing is in doubt; how many messages are pending then."""
     until = monotonic() + 120
     while monotonic() < until:
-        await reconcile(runtime.work, sender.mailer, principal.tenant, campaign_id, grace_seconds=grace_seconds)
+        await reconcile(runtime.work, sender.mailer, principal, campaign_id, grace_seconds=grace_seconds)
         counts = (await progress(runtime, principal, campaign_id)).counts
         if not counts.unknown:
             return counts.pending

@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import select
 
-from core.access.actor import Principal
+from core.access.actor import Actor
 from models.contact_events import ContactEvent
 from models.contacts import Contact
 from models.deliveries import EmailDelivery
@@ -82,9 +82,7 @@ async def tell_all(runtime: Runtime, provider: Provider, cases: dict[str, Case],
     )
 
 
-async def look(
-    runtime: Runtime, principal: Principal, campaign_id: UUID
-) -> dict[UUID, tuple[Outcome, list[datetime]]]:
+async def look(runtime: Runtime, principal: Actor, campaign_id: UUID) -> dict[UUID, tuple[Outcome, list[datetime]]]:
     """What became of every delivery, and the times in its contact's history and row."""
     reads = runtime.reads(principal.tenant)
     deliveries = await reads.rows(

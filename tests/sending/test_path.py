@@ -5,7 +5,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import insert, select, update
 
-from core.access.actor import Principal
+from core.access.actor import Actor
 from core.unit_of_work import UnitOfWork
 from models.campaigns import Campaign, CampaignStats, CampaignStatus, OnDoubt
 from models.contacts import Contact, ContactStatus
@@ -69,12 +69,12 @@ async def test_contacts_that_may_not_be_mailed_are_skipped_with_a_reason(
     """Unsubscribed and suppressed contacts are in the ledger as skipped, and get nothing."""
     principal = await factories.organization(runtime)
     contacts = await factories.contacts(runtime, principal, 4)
-    async with runtime.work.begin(principal.tenant) as uow:
+    async with runtime.work.begin(principal) as uow:
         await uow.execute(update(Contact).where(Contact.id == contacts[0]).values(status=ContactStatus.UNSUBSCRIBED))
         await suppress_contact(uow, contacts[1])
     campaign_id = await factories.campaign(runtime, principal)
     await start(runtime, principal, campaign_id)
-    async with runtime.work.begin(principal.tenant) as uow:
+    async with runtime.work.begin(principal) as uow:
         await suppress_contact(uow, contacts[2])
     now = await finish(runtime, sender, principal, campaign_id)
     assert (now.status, now.counts.accepted, now.counts.skipped) == (CampaignStatus.SENT, 1, 3)
@@ -97,7 +97,7 @@ async def suppress_contact(uow: UnitOfWork, contact_id: UUID) -> None:
     )
 
 
-async def decisions(runtime: Runtime, principal: Principal, campaign_id: UUID) -> dict[UUID, str | None]:
+async def decisions(runtime: Runtime, principal: Actor, campaign_id: UUID) -> dict[UUID, str | None]:
     """Why each contact got no message."""
     rows = await runtime.reads(principal.tenant).rows(
         select(EmailDelivery.contact_id, EmailDelivery.decision).where(EmailDelivery.campaign_id == campaign_id)
@@ -168,7 +168,7 @@ async def test_hold_keeps_doubtful_messages_for_a_person(
 ) -> None:
     """With onDoubt HOLD a message without a trace at the provider fails, and the campaign ends with issues."""
     principal, contacts, campaign_id = await sending(runtime, 5)
-    async with runtime.work.begin(principal.tenant) as uow:
+    async with runtime.work.begin(principal) as uow:
         await uow.execute(update(Campaign).where(Campaign.id == campaign_id).values(on_doubt=OnDoubt.HOLD))
     await provider.fail(server_error_before_accept={"count": 1})
     now = await finish(runtime, sender, principal, campaign_id)
@@ -188,7 +188,7 @@ async def test_one_bad_message_does_not_spoil_its_batch(runtime: Runtime, provid
     assert [tuple(row) for row in suppressed] == [(emails[contacts[2]], SuppressionReason.PROVIDER)]
 
 
-async def addresses(runtime: Runtime, principal: Principal) -> dict[UUID, str]:
+async def addresses(runtime: Runtime, principal: Actor) -> dict[UUID, str]:
     """The contacts' addresses."""
     rows = await runtime.reads(principal.tenant).rows(select(Contact.id, Contact.email_norm))
     return {row.id: row.email_norm for row in rows}
@@ -232,26 +232,26 @@ async def test_a_lapsed_claim_is_pending_again_and_its_worker_can_not_submit(
 ) -> None:
     """The lease token is a fence: whoever lost the lease submits nothing, whatever its own clock says."""
     principal, contacts, campaign_id = await sending(runtime, 4)
-    mail = await sender.mail_of(principal.tenant, campaign_id)
+    mail = await sender.mail_of(principal, campaign_id)
     assert mail is not None
-    held = await sender.take(principal.tenant, mail, 4)
+    held = await sender.take(principal, mail, 4)
     assert len(held.rows) == len(contacts)
     await expire_leases(runtime, principal, campaign_id)
-    await tend(runtime.work, principal.tenant, campaign_id)
+    await tend(runtime.work, principal, campaign_id)
     assert (await progress(runtime, principal, campaign_id)).counts.pending == len(contacts)
-    assert (await sender.deliver(principal.tenant, mail, held)).handed_over == 0
+    assert (await sender.deliver(principal, mail, held)).handed_over == 0
     assert await provider.ledger(campaign_id) == []
 
 
 async def test_nothing_is_claimed_of_a_paused_campaign(runtime: Runtime, provider: Provider, sender: Sender) -> None:
     """A paused campaign gives no claims, and what was claimed before the pause is not handed over."""
     principal, contacts, campaign_id = await sending(runtime, 4)
-    mail = await sender.mail_of(principal.tenant, campaign_id)
+    mail = await sender.mail_of(principal, campaign_id)
     assert mail is not None
-    held = await sender.take(principal.tenant, mail, 2)
+    held = await sender.take(principal, mail, 2)
     await go(runtime, principal, campaign_id, CampaignStatus.PAUSED)
-    assert (await sender.deliver(principal.tenant, mail, held)).handed_over == 0
-    async with runtime.work.begin(principal.tenant) as uow:
+    assert (await sender.deliver(principal, mail, held)).handed_over == 0
+    async with runtime.work.begin(principal) as uow:
         assert not (await claim(uow, campaign_id, most=10, lease_seconds=60)).rows
     assert (await progress(runtime, principal, campaign_id)).counts.pending == len(contacts)
     assert await provider.ledger(campaign_id) == []
@@ -260,9 +260,9 @@ async def test_nothing_is_claimed_of_a_paused_campaign(runtime: Runtime, provide
 async def test_cancelling_skips_what_was_not_submitted(runtime: Runtime, provider: Provider, sender: Sender) -> None:
     """A cancelled campaign keeps what was sent, skips the rest with a reason, and ends as cancelled."""
     principal, _, campaign_id = await sending(runtime, 10)
-    mail = await sender.mail_of(principal.tenant, campaign_id)
+    mail = await sender.mail_of(principal, campaign_id)
     assert mail is not None
-    await sender.deliver(principal.tenant, mail, await sender.take(principal.tenant, mail, 3))
+    await sender.deliver(principal, mail, await sender.take(principal, mail, 3))
     await go(runtime, principal, campaign_id, CampaignStatus.CANCELLING)
     now = await finish(runtime, sender, principal, campaign_id)
     assert (now.status, now.counts.accepted, now.counts.skipped) == (CampaignStatus.CANCELLED, 3, 7)
@@ -283,11 +283,11 @@ async def test_counters_that_went_wrong_are_put_right(runtime: Runtime, provider
     """A finished campaign's counters come from the ledger, whatever happened to them."""
     principal, contacts, campaign_id = await sending(runtime, 3)
     await drain(sender, principal, campaign_id)
-    async with runtime.work.begin(principal.tenant) as uow:
+    async with runtime.work.begin(principal) as uow:
         await uow.execute(
             update(CampaignStats).where(CampaignStats.campaign_id == campaign_id).values(accepted=1, audience=1)
         )
-    await tend(runtime.work, principal.tenant, campaign_id)
+    await tend(runtime.work, principal, campaign_id)
     now = await progress(runtime, principal, campaign_id)
     assert now.status is CampaignStatus.SENT
     assert now.counts.accepted == now.counts.audience == len(contacts) == len(await provider.ledger(campaign_id))

@@ -3,7 +3,7 @@
 import pytest
 from sqlalchemy import select, update
 
-from core.access.actor import Principal
+from core.access.actor import Actor
 from integrations.mail import Answered, Message, NotSent, Receipt, Verdict
 from integrations.postmark import PostmarkMailer
 from models.campaigns import Campaign, CampaignStatus
@@ -18,9 +18,9 @@ NO = Receipt(Verdict.REFUSED, None, 300, "Invalid 'From' address.")
 YES = Receipt(Verdict.ACCEPTED, "m")
 
 
-async def set_from(runtime: Runtime, principal: Principal, header: str) -> None:
+async def set_from(runtime: Runtime, principal: Actor, header: str) -> None:
     """Have the principal's campaigns go out from an address."""
-    async with runtime.work.begin(principal.tenant) as uow:
+    async with runtime.work.begin(principal) as uow:
         await uow.execute(update(Campaign).values(from_header=header))
 
 

@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import update
 
-from core.access.actor import Principal
+from core.access.actor import Actor
 from core.settings import Settings
 from integrations.mail import AccountRefused, Answered, Envelope, Message, NotSent
 from models.campaigns import Campaign, CampaignStatus
@@ -29,12 +29,12 @@ MESSAGE = Message("d", "a@b.example", "s", "<p>h</p>", "t", "https://x.example/u
 TIMES = LeaseTimes(lease=60, compose=6, request=30, needed=36)
 
 
-async def campaign_of(runtime: Runtime, html: str, how_many: int) -> tuple[Principal, UUID]:
+async def campaign_of(runtime: Runtime, html: str, how_many: int) -> tuple[Actor, UUID]:
     """A campaign with that content to so many contacts, in `sending`."""
     principal = await factories.organization(runtime)
     await factories.contacts(runtime, principal, how_many)
     campaign_id = await factories.campaign(runtime, principal)
-    async with runtime.work.begin(principal.tenant) as uow:
+    async with runtime.work.begin(principal) as uow:
         await uow.execute(update(Campaign).where(Campaign.id == campaign_id).values(html_content=html))
     await start(runtime, principal, campaign_id)
     return principal, campaign_id
@@ -54,11 +54,11 @@ async def test_a_batch_that_renders_longer_than_it_may_is_sent_in_parts(
     monkeypatch.setattr(leases, "COMPOSE_SHARE", 0.002)  # of a minute: the rest waits for whatever holds us up
     principal, campaign_id = await campaign_of(runtime, SLOW, 60)
     sender = sender_for(runtime, provider, hurried(runtime.settings, 60.0))
-    first = await sender.send_batch(principal.tenant, campaign_id)
+    first = await sender.send_batch(principal, campaign_id)
     assert first.claimed == 60
     assert 0 < first.handed_over < 30
     assert (await progress(runtime, principal, campaign_id)).counts.pending == 60 - first.handed_over
-    second = await sender.send_batch(principal.tenant, campaign_id)
+    second = await sender.send_batch(principal, campaign_id)
     assert second.claimed == first.handed_over
     now = await finish_slowly(runtime, sender, principal, campaign_id)
     assert now is CampaignStatus.SENT
@@ -66,9 +66,9 @@ async def test_a_batch_that_renders_longer_than_it_may_is_sent_in_parts(
     assert len(ledger) == len(set(recipients(ledger))) == 60
 
 
-async def finish_slowly(runtime: Runtime, sender: Sender, principal: Principal, campaign_id: UUID) -> CampaignStatus:
+async def finish_slowly(runtime: Runtime, sender: Sender, principal: Actor, campaign_id: UUID) -> CampaignStatus:
     """Send until nothing is claimed any more, and end."""
-    while (await sender.send_batch(principal.tenant, campaign_id)).claimed:
+    while (await sender.send_batch(principal, campaign_id)).claimed:
         pass
     return (await finish(runtime, sender, principal, campaign_id)).status
 
@@ -98,11 +98,11 @@ async def test_a_batch_ends_where_its_messages_fill_the_memory(
 ) -> None:
     """A short template that grows large when rendered makes small batches; all of them are sent once."""
     principal, campaign_id = await campaign_of(runtime, LARGE, 12)
-    mail = await sender.mail_of(principal.tenant, campaign_id)
+    mail = await sender.mail_of(principal, campaign_id)
     assert mail is not None
     assert mail.most > 12
     monkeypatch.setattr(composing, "MEMORY_BYTES", 3_000_000)
-    first = await sender.send_batch(principal.tenant, campaign_id)
+    first = await sender.send_batch(principal, campaign_id)
     assert first.claimed == 12
     assert 1 <= first.handed_over < 6
     assert await drain(sender, principal, campaign_id) >= 12 - first.handed_over
@@ -120,10 +120,10 @@ async def test_one_message_always_fits(runtime: Runtime, sender: Sender, monkeyp
 async def test_batches_grow_again(runtime: Runtime, sender: Sender) -> None:
     """A campaign whose batches were cut once gets its full size back while all find room."""
     principal, _, campaign_id = await sending(runtime, 40)
-    mail = await sender.mail_of(principal.tenant, campaign_id)
+    mail = await sender.mail_of(principal, campaign_id)
     assert mail is not None
     sender.resize(campaign_id, 2, shrink=True)
-    sizes = [(await sender.send_batch(principal.tenant, campaign_id)).claimed for _ in range(4)]
+    sizes = [(await sender.send_batch(principal, campaign_id)).claimed for _ in range(4)]
     assert sizes == [2, 4, 8, 16]
     sender.resize(campaign_id, 10_000)
     assert sender.mails[campaign_id].most == mail.limit
@@ -151,14 +151,14 @@ async def test_a_request_ends_within_its_lease() -> None:
 async def test_trouble_of_our_own_does_not_slow_the_process_down(runtime: Runtime, sender: Sender) -> None:
     """A lease that ran out makes the campaign's next batch smaller; the provider's trouble makes all wait."""
     principal, _, campaign_id = await sending(runtime, 2)
-    await sender.mail_of(principal.tenant, campaign_id)
+    await sender.mail_of(principal, campaign_id)
     sender.cursors[campaign_id] = START
     late = Handed([MESSAGE] * 20, NotSent(reason="The lease was nearly over.", local=True))
-    await sender.heed(principal.tenant, campaign_id, [late])
+    await sender.heed(principal, campaign_id, [late])
     assert sender.patience.failures == 0
     assert sender.mails[campaign_id].most == 10
     assert campaign_id not in sender.cursors
-    await sender.heed(principal.tenant, campaign_id, [Handed([MESSAGE], NotSent(reason="429"))])
+    await sender.heed(principal, campaign_id, [Handed([MESSAGE], NotSent(reason="429"))])
     assert sender.patience.failures == 1
     assert sender.patience.until > 0
 
@@ -170,7 +170,7 @@ async def test_what_was_not_tried_is_not_the_trouble(runtime: Runtime, sender: S
         Handed([MESSAGE], NotSent(reason="Not tried.", local=True)),
         Handed([MESSAGE], AccountRefused(code=405, reason="Pay.")),
     ]
-    await sender.heed(principal.tenant, campaign_id, parts)
+    await sender.heed(principal, campaign_id, parts)
     assert (await progress(runtime, principal, campaign_id)).status is CampaignStatus.PAUSED
 
 

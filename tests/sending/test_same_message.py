@@ -41,7 +41,7 @@ async def test_preview_test_and_campaign_are_the_same_message(
     owner = await factories.organization(runtime)
     [contact_id] = await factories.contacts(runtime, owner, 1)
     campaign_id = await factories.campaign(runtime, owner)
-    async with runtime.work.begin(owner.tenant) as uow:
+    async with runtime.work.begin(owner) as uow:
         await uow.execute(update(Contact).values(last_name="O'Neil", custom_fields={"note": "a\nb"}))
         await uow.execute(update(Campaign).values(html_content=html, text_content=""))
     reads = runtime.reads(owner.tenant)

@@ -8,7 +8,7 @@ import asyncpg
 from sqlalchemy.engine import make_url
 from structlog.testing import capture_logs
 
-from core.access.actor import Principal
+from core.access.actor import Actor
 from jobs import working
 from models.campaigns import CampaignStatus
 from runtime import Runtime
@@ -30,7 +30,7 @@ CREATE TRIGGER refuse_change BEFORE UPDATE ON campaigns
 """
 
 
-async def cancelling(runtime: Runtime) -> tuple[Principal, UUID]:
+async def cancelling(runtime: Runtime) -> tuple[Actor, UUID]:
     """A campaign that only the sweeper ends: cancelled with nobody mailed, and its job lost."""
     principal = await factories.organization(runtime)
     await factories.contacts(runtime, principal, 2)
@@ -40,7 +40,7 @@ async def cancelling(runtime: Runtime) -> tuple[Principal, UUID]:
     return principal, campaign_id
 
 
-async def status(runtime: Runtime, principal: Principal, campaign_id: UUID) -> CampaignStatus:
+async def status(runtime: Runtime, principal: Actor, campaign_id: UUID) -> CampaignStatus:
     """The campaign's status."""
     row = await read_progress(runtime.reads(principal.tenant), campaign_id)
     assert row is not None

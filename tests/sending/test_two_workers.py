@@ -65,7 +65,7 @@ async def test_a_worker_does_not_wait_for_the_rows_of_another(pair: Pair, provid
     principal, contacts, campaign_id = await sending(pair.runtimes[0], 4 * BATCH)
     await pair.admin.execute(HOLD_FIRST_CLAIM)
     await pair.admin.execute("SELECT pg_advisory_lock($1)", GATE)
-    held = asyncio.create_task(first.send_batch(principal.tenant, campaign_id))
+    held = asyncio.create_task(first.send_batch(principal, campaign_id))
 
     async def is_held() -> bool:
         assert not held.done(), held.result()
@@ -74,8 +74,8 @@ async def test_a_worker_does_not_wait_for_the_rows_of_another(pair: Pair, provid
     await until(is_held)
     async with asyncio.timeout(PATIENCE_SECONDS):
         for _ in range(3):
-            assert (await second.send_batch(principal.tenant, campaign_id)).handed_over == BATCH
-        assert not (await second.send_batch(principal.tenant, campaign_id)).claimed
+            assert (await second.send_batch(principal, campaign_id)).handed_over == BATCH
+        assert not (await second.send_batch(principal, campaign_id)).claimed
     assert not held.done()
     await pair.admin.execute("SELECT pg_advisory_unlock($1)", GATE)
     assert (await held).handed_over == BATCH
@@ -90,7 +90,7 @@ async def test_two_workers_share_a_campaign(pair: Pair, provider: Provider) -> N
 
     async def work(sender: Sender) -> int:
         handed_over = 0
-        while (batch := await sender.send_batch(principal.tenant, campaign_id)).claimed:
+        while (batch := await sender.send_batch(principal, campaign_id)).claimed:
             handed_over += batch.handed_over
         return handed_over
 

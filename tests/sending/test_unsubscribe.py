@@ -6,7 +6,7 @@ from uuid import UUID
 import aiohttp
 from sqlalchemy import select
 
-from core.access.actor import Principal
+from core.access.actor import Actor
 from core.ids import new_id
 from models.accounts import Organization
 from models.campaigns import CampaignStatus
@@ -38,7 +38,7 @@ async def link_in_mail(provider: Provider, campaign_id: UUID) -> str:
     return url.strip("<>").removeprefix("http://127.0.0.1:8000")
 
 
-async def contact_status(runtime: Runtime, principal: Principal) -> list[str]:
+async def contact_status(runtime: Runtime, principal: Actor) -> list[str]:
     """The status of every contact."""
     return [row.status for row in await runtime.reads(principal.tenant).rows(select(Contact.status))]
 
@@ -92,13 +92,13 @@ async def test_who_unsubscribes_while_a_batch_waits_gets_no_message(
 ) -> None:
     """Unsubscribing after the claim and before the point of no return still counts."""
     principal, contacts, campaign_id = await sending(runtime, 2)
-    mail = await sender.mail_of(principal.tenant, campaign_id)
+    mail = await sender.mail_of(principal, campaign_id)
     assert mail is not None
-    held = await sender.take(principal.tenant, mail, 2)
+    held = await sender.take(principal, mail, 2)
     link = Link(principal.organization_id, campaign_id, held.rows[0].id, held.rows[0].contact_id)
     async with http.post(f"{door}/u/{link_token(runtime.unsubscribe_signer, link)}", data=ONE_CLICK) as answer:
         assert answer.status == 200
-    assert (await sender.deliver(principal.tenant, mail, held)).handed_over == 1
+    assert (await sender.deliver(principal, mail, held)).handed_over == 1
     assert (await statuses(runtime, principal, campaign_id))[held.rows[0].contact_id] is DeliveryStatus.SKIPPED
     assert len(contacts) == 2
     assert (await finish(runtime, sender, principal, campaign_id)).status is CampaignStatus.SENT
@@ -125,9 +125,9 @@ async def test_a_link_that_is_not_ours_is_a_clear_404(
 async def test_every_recipient_has_a_link_of_their_own(runtime: Runtime, sender: Sender) -> None:
     """No two messages share an unsubscribe link."""
     principal, _, campaign_id = await sending(runtime, 20)
-    mail = await sender.mail_of(principal.tenant, campaign_id)
+    mail = await sender.mail_of(principal, campaign_id)
     assert mail is not None
-    async with runtime.work.begin(principal.tenant) as uow:
+    async with runtime.work.begin(principal) as uow:
         held = await claim(uow, campaign_id, most=20, lease_seconds=60)
     composed = await compose(held, mail, signer=runtime.unsubscribe_signer, public_url="https://go.example")
     assert len({message.unsubscribe_url for message in composed.messages.values()}) == 20

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from sqlalchemy import select, update
 
-from core.access.actor import Principal
+from core.access.actor import Actor
 from integrations.mail import Mailer
 from models.campaigns import CampaignStatus
 from models.deliveries import DeliveryStatus, EmailDelivery
@@ -22,7 +22,7 @@ from tests import factories
 ROUNDS = 20
 
 
-async def sending(runtime: Runtime, how_many: int) -> tuple[Principal, list[UUID], UUID]:
+async def sending(runtime: Runtime, how_many: int) -> tuple[Actor, list[UUID], UUID]:
     """A new organisation's campaign to so many contacts, in `sending`."""
     principal = await factories.organization(runtime)
     contacts = await factories.contacts(runtime, principal, how_many)
@@ -31,39 +31,39 @@ async def sending(runtime: Runtime, how_many: int) -> tuple[Principal, list[UUID
     return principal, contacts, campaign_id
 
 
-async def start(runtime: Runtime, principal: Principal, campaign_id: UUID) -> None:
+async def start(runtime: Runtime, principal: Actor, campaign_id: UUID) -> None:
     """Send a draft: what the mutation does, and the audience frozen."""
-    async with runtime.work.begin(principal.tenant) as uow:
+    async with runtime.work.begin(principal) as uow:
         await move(uow, campaign_id, CampaignStatus.PREPARING)
-    assert await prepare(runtime.work, principal.tenant, campaign_id)
+    assert await prepare(runtime.work, principal, campaign_id)
 
 
-async def go(runtime: Runtime, principal: Principal, campaign_id: UUID, to: CampaignStatus) -> None:
+async def go(runtime: Runtime, principal: Actor, campaign_id: UUID, to: CampaignStatus) -> None:
     """Move a campaign, as a mutation does."""
-    async with runtime.work.begin(principal.tenant) as uow:
+    async with runtime.work.begin(principal) as uow:
         await move(uow, campaign_id, to)
 
 
-async def drain(sender: Sender, principal: Principal, campaign_id: UUID) -> int:
+async def drain(sender: Sender, principal: Actor, campaign_id: UUID) -> int:
     """Send batch after batch until nothing is pending or the provider balks; how many recipients were claimed."""
     total = 0
     for _ in range(ROUNDS):
-        batch = await sender.send_batch(principal.tenant, campaign_id)
+        batch = await sender.send_batch(principal, campaign_id)
         total += batch.claimed
         if not batch.claimed or sender.patience.failures:
             break
     return total
 
 
-async def sweep(runtime: Runtime, mailer: Mailer, principal: Principal, campaign_id: UUID) -> None:
+async def sweep(runtime: Runtime, mailer: Mailer, principal: Actor, campaign_id: UUID) -> None:
     """A round of the sweeper for one campaign, with no grace for the provider's search."""
-    await tend(runtime.work, principal.tenant, campaign_id)
-    await reconcile(runtime.work, mailer, principal.tenant, campaign_id, grace_seconds=0)
+    await tend(runtime.work, principal, campaign_id)
+    await reconcile(runtime.work, mailer, principal, campaign_id, grace_seconds=0)
 
 
-async def expire_leases(runtime: Runtime, principal: Principal, campaign_id: UUID) -> None:
+async def expire_leases(runtime: Runtime, principal: Actor, campaign_id: UUID) -> None:
     """Let the time of every lease be over, as if the workers had died long ago, and every look be due."""
-    async with runtime.work.begin(principal.tenant) as uow:
+    async with runtime.work.begin(principal) as uow:
         await uow.execute(
             update(EmailDelivery)
             .where(EmailDelivery.campaign_id == campaign_id, EmailDelivery.lease_until.is_not(None))
@@ -76,7 +76,7 @@ async def expire_leases(runtime: Runtime, principal: Principal, campaign_id: UUI
         )
 
 
-async def finish(runtime: Runtime, sender: Sender, principal: Principal, campaign_id: UUID) -> ProgressRow:
+async def finish(runtime: Runtime, sender: Sender, principal: Actor, campaign_id: UUID) -> ProgressRow:
     """Work and sweep until the campaign has ended."""
     now = await progress(runtime, principal, campaign_id)
     for _ in range(ROUNDS):
@@ -90,7 +90,7 @@ async def finish(runtime: Runtime, sender: Sender, principal: Principal, campaig
     raise AssertionError(f"the campaign does not end: {now}")
 
 
-async def progress(runtime: Runtime, principal: Principal, campaign_id: UUID) -> ProgressRow:
+async def progress(runtime: Runtime, principal: Actor, campaign_id: UUID) -> ProgressRow:
     """The campaign's progress, which adds up, and agrees with the ledger."""
     row = await read_progress(runtime.reads(principal.tenant), campaign_id)
     assert row is not None
@@ -99,7 +99,7 @@ async def progress(runtime: Runtime, principal: Principal, campaign_id: UUID) ->
     return row
 
 
-async def statuses(runtime: Runtime, principal: Principal, campaign_id: UUID) -> dict[UUID, DeliveryStatus]:
+async def statuses(runtime: Runtime, principal: Actor, campaign_id: UUID) -> dict[UUID, DeliveryStatus]:
     """Where every recipient's message stands, by contact."""
     rows = await runtime.reads(principal.tenant).rows(
         select(EmailDelivery.contact_id, EmailDelivery.status).where(EmailDelivery.campaign_id == campaign_id)

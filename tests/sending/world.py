@@ -9,7 +9,7 @@ from uuid import UUID
 
 from sqlalchemy import select, update
 
-from core.access.actor import Principal
+from core.access.actor import Actor
 from integrations.mail import Envelope, Message
 from models.campaigns import Campaign, CampaignStatus, OnDoubt
 from models.deliveries import OPEN_DELIVERIES, DeliveryResolution, DeliveryStatus, EmailDelivery
@@ -50,11 +50,11 @@ class World:
     runtime: Runtime
     sender: Sender
     mailer: ModelMailer
-    principal: Principal
+    principal: Actor
     contacts: list[UUID]
     campaign_id: UUID
     mail: CampaignMail
-    bystander: tuple[Principal, UUID]
+    bystander: tuple[Actor, UUID]
     deliveries: dict[UUID, UUID]
     addresses: dict[str, UUID]
     held: list[Held] = field(default_factory=list)
@@ -76,9 +76,9 @@ class World:
         )
         stranger, _, other = await sending(runtime, 2)
         principal, contacts, campaign_id = await sending(runtime, PEOPLE)
-        async with runtime.work.begin(principal.tenant) as uow:
+        async with runtime.work.begin(principal) as uow:
             await uow.execute(update(Campaign).where(Campaign.id == campaign_id).values(on_doubt=on_doubt))
-        mail = await sender.mail_of(principal.tenant, campaign_id)
+        mail = await sender.mail_of(principal, campaign_id)
         assert mail is not None
         rows = await runtime.reads(principal.tenant).rows(
             select(EmailDelivery.contact_id, EmailDelivery.id, EmailDelivery.email)
@@ -99,14 +99,14 @@ class World:
     async def claim(self, most: int) -> None:
         """T1."""
         self.sender.cursors.clear()
-        claimed = await self.sender.take(self.principal.tenant, self.mail, most)
+        claimed = await self.sender.take(self.principal, self.mail, most)
         if claimed.rows:
             self.held.append(Held(claim=claimed))
 
     async def submit(self, held: Held) -> None:
         """T2: nobody who is gone by now may pass."""
         composed = await compose(held.claim, self.mail, signer=self.sender.signer, public_url="https://x.example")
-        async with self.runtime.work.begin(self.principal.tenant) as uow:
+        async with self.runtime.work.begin(self.principal) as uow:
             held.messages = await submit(uow, held.claim, composed, self.sender.times)
         self.wrongly_passed += [
             self.addresses[message.to] for message in held.messages if self.addresses[message.to] in self.gone
@@ -129,8 +129,8 @@ class World:
     async def record(self, held: Held) -> None:
         """T3, and whatever follows from it."""
         if held.handed:
-            await self.sender.record_for_sure(self.principal.tenant, held.claim, held.handed)
-            await self.sender.heed(self.principal.tenant, self.campaign_id, held.handed)
+            await self.sender.record_for_sure(self.principal, held.claim, held.handed)
+            await self.sender.heed(self.principal, self.campaign_id, held.handed)
             if any(receipt_is_inactive(part) for part in held.handed):
                 await self.learn_suppressed()
 
@@ -149,20 +149,20 @@ class World:
 
     async def sweep(self) -> None:
         """A round of the sweeper."""
-        work, tenant = self.runtime.work, self.principal.tenant
+        work, tenant = self.runtime.work, self.principal
         await tend(work, tenant, self.campaign_id)
         await reconcile(work, self.mailer, tenant, self.campaign_id, grace_seconds=GRACE_SECONDS)
 
     async def look(self) -> None:
         """Somebody asks the provider about a batch, and takes time to write the answer down."""
-        async with self.runtime.work.begin(self.principal.tenant) as uow:
+        async with self.runtime.work.begin(self.principal) as uow:
             look = await reserve_due(uow, self.campaign_id)
         if look is not None:
             self.looks.append((look, await self.mailer.find(str(look.batch_id))))
 
     async def dawdle(self) -> None:
         """The reservations of all looks end, which takes so little time that no pause between looks does."""
-        async with self.runtime.work.begin(self.principal.tenant) as uow:
+        async with self.runtime.work.begin(self.principal) as uow:
             await uow.execute(
                 update(EmailDelivery)
                 .where(
@@ -174,7 +174,7 @@ class World:
 
     async def settle(self, look: Look, found: Mapping[str, str]) -> None:
         """The answer is written down, whatever has happened since."""
-        async with self.runtime.work.begin(self.principal.tenant) as uow:
+        async with self.runtime.work.begin(self.principal) as uow:
             await settle(uow, self.campaign_id, look, found, grace_seconds=GRACE_SECONDS)
 
     async def order(self, to: CampaignStatus) -> None:
@@ -194,7 +194,7 @@ class World:
         else:
             decision = DeliveryResolution.SEND_AGAIN if again else DeliveryResolution.NOT_SENT
         with suppress(DeliveryNotInDoubt):
-            async with self.runtime.work.begin(self.principal.tenant) as uow:
+            async with self.runtime.work.begin(self.principal) as uow:
                 await resolve(uow, chosen, decision)
 
     async def leave(self, contact_id: UUID) -> None:

@@ -12,7 +12,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import update
 
-from core.access.actor import Principal
+from core.access.actor import Actor
 from core.ids import new_id
 from core.settings import Settings
 from core.supervision import end_all
@@ -125,7 +125,7 @@ async def test_a_lane_that_pauses_claims_nothing_once_stopped(
     await asyncio.wait_for(lane, PATIENCE_SECONDS)
     assert await provider.ledger(campaign_id) == []
     fresh = sender_for(runtime, provider)
-    assert (await fresh.send_batch(principal.tenant, campaign_id)).claimed == 3
+    assert (await fresh.send_batch(principal, campaign_id)).claimed == 3
     if pause == "allowance":
         left = wait - (monotonic() - reserved)
         assert await slow_account.reserve(0) < left + 0.5  # what was reserved for the batch was given back
@@ -253,16 +253,16 @@ async def test_a_sweep_ends_with_the_campaign_it_tends(fresh_runtime: Runtime) -
     await sweeper.shop.errands.aclose(PATIENCE_SECONDS)
 
 
-async def all_sent(runtime: Runtime) -> tuple[Principal, UUID]:
+async def all_sent(runtime: Runtime) -> tuple[Actor, UUID]:
     """A campaign in `sending` with nothing left to send."""
     principal, _, campaign_id = await sending(runtime, 1)
-    async with runtime.work.begin(principal.tenant) as uow:
+    async with runtime.work.begin(principal) as uow:
         mine = EmailDelivery.campaign_id == campaign_id
         await uow.execute(update(EmailDelivery).where(mine).values(status=DeliveryStatus.DELIVERED))
     return principal, campaign_id
 
 
-async def status(runtime: Runtime, campaign: tuple[Principal, UUID]) -> CampaignStatus:
+async def status(runtime: Runtime, campaign: tuple[Actor, UUID]) -> CampaignStatus:
     """Where the campaign stands."""
     return (await progress(runtime, *campaign)).status
 

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import update
 from structlog.testing import capture_logs
 
-from core.access.actor import Principal
+from core.access.actor import Actor
 from core.access.permissions import Role
 from core.ids import encode_global_id
 from core.pubsub import log_topic, session_topic
@@ -100,13 +100,13 @@ async def test_the_api_goes_on(before: set[asyncio.Task[Any]], fresh_runtime: Ru
             await hit(before, {*names, *(f"{name}-run" for name in names)})
             assert runtime.supervisors.dead == ()
             await signals_flow(runtime)
-            async with runtime.work.begin(principal.tenant) as uow:
+            async with runtime.work.begin(principal) as uow:
                 await move(uow, campaign_id, CampaignStatus.PREPARING)
             while (await socket.next())["payload"]["data"]["campaignProgress"]["status"] != "PREPARING":
                 pass
-            async with runtime.work.begin(principal.tenant) as uow:
+            async with runtime.work.begin(principal) as uow:
                 await uow.execute(update(User).values(role=Role.VIEWER))
-                uow.publish(session_topic(principal.user_id))
+                uow.publish(session_topic(principal.person_id))
             assert (await socket.closed())[0] == 4403
     told = {entry.get("task") for entry in logs if "though nobody asked" in entry["event"]}
     assert names - {topic} <= told  # a pump that nobody watches for a moment has nothing to begin again
@@ -178,7 +178,7 @@ async def test_an_operation_that_is_cancelled_by_accident_tells_its_client(runti
         await still_alive(socket)
 
 
-async def draft(runtime: Runtime, principal: Principal) -> str:
+async def draft(runtime: Runtime, principal: Actor) -> str:
     """The global id of a new draft."""
     return encode_global_id("Campaign", await factories.campaign(runtime, principal))
 

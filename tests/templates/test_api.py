@@ -1,11 +1,12 @@
 """Templates and previews over HTTP."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from core.access.matrix import ROLE_PERMISSIONS
 from core.access.permissions import Permission, Role
+from core.access.rights import RIGHTS
 from core.ids import encode_global_id, new_id
 from runtime import Runtime
 from tests import factories
@@ -125,8 +126,10 @@ async def test_a_preview_with_a_contact_takes_the_right_to_read_contacts(
     api: ApiClient, runtime: Runtime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A role that may only read campaigns sees Ada, and nobody real."""
-    campaigns_only = ROLE_PERMISSIONS[Role.VIEWER] - {Permission.CONTACT_READ}
-    monkeypatch.setitem(ROLE_PERMISSIONS, Role.VIEWER, campaigns_only)
+    usual = RIGHTS[Role.VIEWER]
+    monkeypatch.setitem(
+        RIGHTS, Role.VIEWER, replace(usual, permissions=usual.permissions - {Permission.CONTACT_READ})
+    )
     viewer = await factories.organization(runtime, role=Role.VIEWER)
     contact_id = encode_global_id("Contact", (await factories.contacts(runtime, viewer, 1))[0])
     mine = caller(api, runtime, viewer)

@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 import resolvers
-from core.access.actor import Principal
+from core.access.actor import Actor
 from core.ids import decode_global_id, encode_global_id, new_id
 from runtime import Runtime
 from tests import factories
@@ -37,7 +37,7 @@ KINDS = {
 PATIENCE_SECONDS = 60.0
 
 
-async def examples(runtime: Runtime, api: ApiClient, principal: Principal) -> dict[str, str]:
+async def examples(runtime: Runtime, api: ApiClient, principal: Actor) -> dict[str, str]:
     """One real id of each type of object, belonging to the principal.
 
     The reply is cancelled, as no worker runs here: its stream answers at once, where a waiting one would be silent.
@@ -114,7 +114,7 @@ async def ask(server: Served, token: str, asker: Asker, identifier: str) -> str:
         return comparable({"type": message["type"], "payload": shown})
 
 
-async def rows_of(servers: Servers, runtime: Runtime, principal: Principal) -> dict[str, str]:
+async def rows_of(servers: Servers, runtime: Runtime, principal: Actor) -> dict[str, str]:
     """A digest of every table's rows of an organisation, read past the policies."""
     assert runtime.settings.database.url is not None
     database = runtime.settings.database.url.get_secret_value().rpartition("/")[2]

@@ -66,7 +66,7 @@ async def test_a_stopped_process_lets_its_locks_go(runtime: Runtime) -> None:
     principal = await factories.organization(runtime)
     organization_id = principal.organization_id
     async with stopped_process(runtime, organization_id), asyncio.timeout(60):
-        async with runtime.work.begin(principal.tenant) as uow:
+        async with runtime.work.begin(principal) as uow:
             names = await uow.rows(select(Organization.name).where(Organization.id == organization_id))
             await uow.execute(update(Organization).values(name=names[0].name))
         await until(lambda: may_work_alone(runtime, str(organization_id)))
@@ -85,7 +85,7 @@ async def test_the_limit_is_the_transactions_and_costs_nothing(runtime: Runtime)
     principal = await factories.organization(runtime)
     shown = text("SELECT current_setting('idle_in_transaction_session_timeout')")
     with statements(runtime) as seen:
-        async with runtime.work.begin(principal.tenant) as uow:
+        async with runtime.work.begin(principal) as uow:
             assert (await uow.connection.execute(shown)).scalar_one() == "15s"
     assert len(seen) == 2
     async with runtime.engine.connect() as connection:

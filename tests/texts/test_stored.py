@@ -15,7 +15,7 @@ PADDED = "\u202aAda & Co\u202c\u200b"
 async def test_contacts_lists_and_campaigns(runtime: Runtime) -> None:
     """Names, tags, fields, subjects and addresses are stored clean."""
     principal = await factories.organization(runtime)
-    async with runtime.work.begin(principal.tenant) as uow:
+    async with runtime.work.begin(principal) as uow:
         row = await contacts.create(
             uow,
             {
