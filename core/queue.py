@@ -1,10 +1,11 @@
-"""The doorbell: arq carries ids and nothing else. Rows are the truth; a lost job is found again by the sweeper."""
+"""Job queue (arq). Jobs carry ids; rows are the source of truth, and a sweep finds what a lost job left undone."""
 
 import asyncio
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 from uuid import UUID
 
 import orjson
@@ -12,6 +13,7 @@ from arq.connections import ArqRedis, RedisSettings, create_pool
 from redis.exceptions import RedisError
 
 from core import clock
+from core.access.actor import Actor, system_actor
 from core.deadlines import deadline
 
 QUEUE_NAME = "nudge:jobs"
@@ -27,8 +29,8 @@ class Job:
     """A unit of background work, named in the imperative, with ids for fields: `SendBatches(campaign_id=...)`."""
 
     registry: ClassVar[dict[str, type["Job"]]] = {}
-    # Rings within this time are answered by one run at its end. 0: each ring is a run of its own.
-    gather_seconds: ClassVar[float] = 0.0
+    # Jobs of the same ids that are enqueued within this time are run once, at its end. 0: each is run.
+    debounce_seconds: ClassVar[float] = 0.0
     organization_id: UUID
 
     def __init_subclass__(cls) -> None:
@@ -38,6 +40,21 @@ class Job:
     def name(self) -> str:
         """The worker function's name, e.g. `send_batches`."""
         return job_name(type(self))
+
+    @property
+    def key(self) -> str:
+        """What tells this job from others: its name and ids."""
+        return ":".join([self.name, *self.payload().values()])
+
+    @property
+    def actor(self) -> Actor:
+        """The system in the job's organisation, for the job's units of work."""
+        return system_actor(self.organization_id)
+
+    @classmethod
+    def from_payload(cls, ids: Mapping[str, str]) -> Self:
+        """The job that `payload` was made from. Raises `TypeError` or `ValueError` for anything else."""
+        return cls(**{name: UUID(value) for name, value in ids.items()})
 
     def payload(self) -> dict[str, str]:
         """The ids as text, as the queue carries them."""
@@ -61,7 +78,7 @@ def deserialize(raw: bytes) -> dict[str, Any]:
 
 
 def redis_settings(url: str) -> RedisSettings:
-    """Arq's connection settings: fail quickly, as a caller waits and the sweeper is there."""
+    """Arq's connection settings: fail quickly, as a caller waits, and a sweep finds the rows."""
     settings = RedisSettings.from_dsn(url)
     settings.conn_timeout = 2
     settings.conn_retries = 1
@@ -69,18 +86,17 @@ def redis_settings(url: str) -> RedisSettings:
     return settings
 
 
-def gathered(job: Job, now: float) -> tuple[str | None, float]:
-    """The identity of a ring (None: its own) and how long its run waits, in seconds, at the Unix time `now`.
+def debounced(job: Job, now: float) -> tuple[str | None, float]:
+    """The queue's id for a job (None: a fresh one) and how long its run waits, in seconds, at the Unix time `now`.
 
-    Rings of one window share an identity, and their run starts when the window has closed: none of them can fall
-    between a run that has looked already and the next. An identity without a window would lose such a ring, as arq
-    keeps it until the run has ended, or for the longest timeout when the worker was killed.
+    Jobs of one window share an id, and their run starts when the window has closed: none of them can fall between a
+    run that has read its rows already and the next. An id without a window would lose such a job, as arq keeps it
+    until the run has ended, or for the longest timeout when the worker was killed.
     """
-    if not job.gather_seconds:
+    if not job.debounce_seconds:
         return None, 0.0
-    window = math.floor(now / job.gather_seconds)
-    identity = ":".join([job.name, *job.payload().values(), str(window)])
-    return identity, (window + 1) * job.gather_seconds - now
+    window = math.floor(now / job.debounce_seconds)
+    return f"{job.key}:{window}", (window + 1) * job.debounce_seconds - now
 
 
 class Queue:
@@ -92,8 +108,8 @@ class Queue:
         self.connecting = asyncio.Lock()
 
     async def enqueue(self, job: Job) -> None:
-        """Ring for the job. Raises `QueueUnavailable` when Redis does not answer within two seconds."""
-        identity, wait = gathered(job, clock.now().timestamp())
+        """Enqueue a job. Raises `QueueUnavailable` when Redis does not answer within two seconds."""
+        identity, wait = debounced(job, clock.now().timestamp())
         try:
             async with deadline(ENQUEUE_SECONDS):
                 pool = await self.connected()

@@ -7,39 +7,22 @@ work runs in a task of its own, under one that does nothing but wait for it.
 """
 
 import asyncio
-import random
 from collections.abc import Callable, Coroutine, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from time import monotonic
 from typing import Any, TypeVar
 
+from core.backoff import Backoff
 from core.errors import OperatorError
 from core.telemetry import described, logger
 
 T = TypeVar("T")
-INSISTENCE_SECONDS = 0.5
+CANCEL_AGAIN_SECONDS = 0.5
 log = logger(__name__)
 
 
 class SupervisedTaskEnded(OperatorError):
     """A task that the process cannot do without has ended for good: the process has to be started again."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Backoff:
-    """Seconds between runs: from the first doubled with each failure up to the longest, each cut by up to a half.
-
-    A run that lasts longer than the longest pause makes the next pause the first again.
-    """
-
-    first: float = 0.1
-    longest: float = 5.0
-
-    def pause(self, failures: int) -> float:
-        """The pause after so many failures in a row, 1 for the first."""
-        longest = min(self.longest, self.first * 2.0 ** min(failures - 1, 16))
-        return longest * (0.5 + random.random() / 2)  # noqa: S311 - spreads processes, guards nothing
 
 
 DEFAULT_BACKOFF = Backoff()
@@ -66,7 +49,7 @@ async def end_all(tasks: Iterable[asyncio.Task[Any]]) -> None:
         if monotonic() >= again:
             for task in pending:
                 task.cancel()
-            again = monotonic() + INSISTENCE_SECONDS
+            again = monotonic() + CANCEL_AGAIN_SECONDS
         try:
             done, _ = await asyncio.wait(pending, timeout=max(0.0, again - monotonic()))
         except asyncio.CancelledError as error:
@@ -112,7 +95,8 @@ async def supervise(
 ) -> None:
     """Run until the run returns or the caller is cancelled; again, after a pause, whenever it fails.
 
-    Every failure is logged: those of the expected kinds in one line, all others with their traceback.
+    A run that lasts longer than the longest pause makes the next pause the first again. Every failure is logged:
+    those of the expected kinds in one line, all others with their traceback.
     """
     failures = 0
     while True:

@@ -1,7 +1,11 @@
-"""Background work: a doorbell (arq), a sender, a sweeper. `run_worker` is the worker process."""
+"""Background work: jobs from the queue, batches of sending, sweeps. `run_worker` is the worker process.
+
+A noun declares `JOBS` (which function runs which job) and `SWEEPS` in its module; here they are collected.
+"""
 
 import asyncio
 import signal
+from functools import partial
 
 import uvloop
 from redis.exceptions import RedisError
@@ -9,16 +13,31 @@ from redis.exceptions import RedisError
 from core import preflight, telemetry
 from core.settings import Settings
 from core.supervision import SupervisedTaskEnded, Supervisors
-from jobs import conversations, deliveries, outbox
-from jobs.listening import ConnectionLost, listen
-from jobs.sweeper import Sweeper
-from jobs.workshop import Workshop, furnish
+from jobs import campaigns, conversations, deliveries, outbox, retention, webhooks
+from jobs.consumer import ConnectionLost, consume
+from jobs.sweeper import Sweep, Sweeper
+from jobs.worker import JobHandler, Worker, build_worker
 from runtime import Runtime, running
 
-__all__ = ["FUNCTIONS", "Workshop", "run_worker", "working"]
+__all__ = ["JOBS", "SWEEPS", "run", "run_worker"]
 
-FUNCTIONS = (*deliveries.FUNCTIONS, *conversations.FUNCTIONS, *outbox.FUNCTIONS)
-ERRANDS_SECONDS = 10.0
+JOBS: tuple[JobHandler, ...] = (
+    *campaigns.JOBS,
+    *deliveries.JOBS,
+    *webhooks.JOBS,
+    *outbox.JOBS,
+    *conversations.JOBS,
+)
+SWEEPS: tuple[Sweep, ...] = (
+    *campaigns.SWEEPS,
+    *deliveries.SWEEPS,
+    *webhooks.SWEEPS,
+    *outbox.SWEEPS,
+    *conversations.SWEEPS,
+    *retention.SWEEPS,
+)
+TASKS_SECONDS = 10.0
+"""How long background tasks may go on when the worker stops."""
 log = telemetry.logger(__name__)
 
 
@@ -40,17 +59,17 @@ async def main(settings: Settings) -> None:
         loop.add_signal_handler(number, stopping.set)
     await preflight.check(settings)
     async with running(settings) as runtime:
-        await working(runtime, stopping)
+        await run(runtime, stopping)
 
 
-async def working(runtime: Runtime, stopping: asyncio.Event) -> None:
-    """Listen, send and sweep until stopped.
+async def run(runtime: Runtime, stopping: asyncio.Event) -> None:
+    """Run jobs, send and sweep until stopped.
 
     Raises `SupervisedTaskEnded` when one of these has ended for good; what is under way is finished first.
     """
-    shop = furnish(runtime)
+    worker = build_worker(runtime, JOBS)
     supervisors = runtime.supervisors
-    tasks = start(shop, supervisors, stopping)
+    tasks = start(worker, supervisors, stopping)
     try:
         log.info(
             "worker ready: sends campaigns, applies webhooks, runs jobs and Maya's replies, sweeps",
@@ -61,25 +80,28 @@ async def working(runtime: Runtime, stopping: asyncio.Event) -> None:
             await stopping.wait()
         log.info("worker stopping; batches under way are finished")
         supervisors.release(*tasks)
-        shop.sender.stop()
-        await shop.errands.aclose(ERRANDS_SECONDS)
+        worker.sender.stop()
+        await worker.tasks.aclose(TASKS_SECONDS)
         await asyncio.wait(tasks)
     finally:
         try:
             await supervisors.stop(*tasks)
         finally:
-            await shop.errands.aclose(0.0)  # for when this task was cancelled
+            await worker.tasks.aclose(0.0)  # for when this task was cancelled
     if supervisors.dead:
         raise SupervisedTaskEnded(f"The worker has ended, as it has lost {', '.join(supervisors.dead)}.")
 
 
-def start(shop: Workshop, supervisors: Supervisors, stopping: asyncio.Event) -> list[asyncio.Task[None]]:
-    """Start the tasks of a worker."""
-    lanes = range(shop.settings.sending.concurrent_batches)
+def start(worker: Worker, supervisors: Supervisors, stopping: asyncio.Event) -> list[asyncio.Task[None]]:
+    """Start the supervised tasks of a worker."""
+    sweeper = Sweeper(worker, stopping)
     return [
-        *(supervisors.start(f"sending-lane-{number}", shop.sender.lane) for number in lanes),
-        supervisors.start("sweeper", lambda: Sweeper(shop, stopping).run()),
+        *(
+            supervisors.start(f"send-loop-{number}", worker.sender.send_loop)
+            for number in range(worker.settings.sending.concurrent_batches)
+        ),
+        *(supervisors.start(f"sweep: {sweep.name}", partial(sweeper.run, sweep)) for sweep in SWEEPS),
         supervisors.start(
-            "listener", lambda: listen(shop, FUNCTIONS, stopping), expected=(ConnectionLost, RedisError, OSError)
+            "consumer", lambda: consume(worker, stopping), expected=(ConnectionLost, RedisError, OSError)
         ),
     ]

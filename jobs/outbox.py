@@ -1,15 +1,15 @@
-"""The job of system mail, and who composes it."""
+"""The job and sweep of system mail, and who composes it."""
 
 from functools import partial
-from typing import Any
 from uuid import UUID
 
-from core.access.actor import Actor, system_actor
-from jobs.workshop import Workshop, workshop_of
+from core.db import SystemScope
+from jobs.sweeper import Page, sweep_jobs
+from jobs.worker import Worker, handles
 from models.outbox import OutboxKind
 from runtime import Runtime
 from services import senders
-from services.outbox import OutboxSender, actors_with_mail
+from services.outbox import OutboxSender, SendOutbox, organizations_with_mail
 
 
 def outbox_sender(runtime: Runtime) -> OutboxSender:
@@ -26,21 +26,15 @@ def outbox_sender(runtime: Runtime) -> OutboxSender:
     )
 
 
-async def send_outbox(context: dict[str, Any], ids: dict[str, str]) -> None:
+async def send_outbox(worker: Worker, job: SendOutbox) -> None:
     """Send an organisation's system mail that is due."""
-    start_sending(workshop_of(context), system_actor(UUID(ids["organization_id"])))
+    await outbox_sender(worker.runtime).send_due(job.actor)
 
 
-def start_sending(shop: Workshop, actor: Actor) -> None:
-    """Send in the background, each organisation's in a task of its own."""
-    outbox = outbox_sender(shop.runtime)
-    shop.errands.start(f"outbox {actor.organization_id}", lambda: outbox.send_due(actor))
+async def find_outbox(system: SystemScope, _: UUID) -> Page:
+    """The organisations with mail that no job has announced, or that a worker left behind; longest wait first."""
+    return Page([SendOutbox(organization_id=found) for found in await organizations_with_mail(system)])
 
 
-async def start_sending_due(shop: Workshop) -> None:
-    """Start what no job has announced, or a worker left behind."""
-    for actor in await actors_with_mail(shop.runtime.system):
-        start_sending(shop, actor)
-
-
-FUNCTIONS = (send_outbox,)
+JOBS = (handles(SendOutbox, send_outbox),)
+SWEEPS = (sweep_jobs(find_outbox, name="send outbox"),)

@@ -1,77 +1,120 @@
-"""Every few seconds, from the rows alone: whatever a lost ring, a dead worker or a clock has left to do."""
+"""Sweeps: regular searches for work that the rows ask for and no job has announced."""
 
 import asyncio
-from time import monotonic
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import chain, zip_longest
+from typing import NamedTuple
+from uuid import UUID
 
+from core.db import SystemScope
 from core.deadlines import sleep_unless
+from core.queue import Job
 from core.telemetry import logger
-from jobs.conversations import start_abandoned
-from jobs.deliveries import start_applying, start_preparing, start_reconciling
-from jobs.outbox import start_sending_due
-from jobs.workshop import Workshop
-from models.campaigns import CampaignStatus
-from services.deliveries.sweeping import LiveCampaign, ensure_partitions, live_campaigns, tend
-from services.retention import delete_expired
+from jobs.worker import Worker
 
-PARTITIONS_EVERY_SECONDS = 86_400.0
+FIRST = UUID(int=0)
+MAX_PAGES = 20
+"""Pages of one round. What lies beyond them, the next round begins with."""
 log = logger(__name__)
 
 
+class Page(NamedTuple):
+    """Jobs to start, and the key after which the next page begins; None when this is the last."""
+
+    jobs: Sequence[Job]
+    after: UUID | None = None
+
+
+Find = Callable[[SystemScope, UUID], Awaitable[Page]]
+"""A page of the jobs that the rows ask for, beyond a key."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sweep:
+    """Work that every worker, or one at a time of the installation, does at an interval. Made by `sweep`."""
+
+    name: str
+    run: Callable[["Sweeper"], Awaitable[object]]
+    every: float | None
+    alone: bool
+
+
+def sweep(
+    run: Callable[[Worker], Awaitable[object]], *, name: str, every: float | None = None, alone: bool = True
+) -> Sweep:
+    """Declare a sweep that is one function call.
+
+    `every` is in seconds, None for NUDGE_SENDING__SWEEP_SECONDS; `alone` lets one process of the installation do it
+    at a time.
+    """
+
+    async def once(sweeper: Sweeper) -> None:
+        await run(sweeper.worker)
+
+    return Sweep(name=name, run=once, every=every, alone=alone)
+
+
+def sweep_jobs(find: Find, *, name: str, every: float | None = None, alone: bool = True) -> Sweep:
+    """Declare a sweep that finds jobs, page by page, and starts them in this process.
+
+    Organisations take turns within a page. The jobs run in the background, so that one in trouble keeps neither the
+    others nor the next round waiting; a job that still runs is not started twice.
+    """
+
+    async def start_found(sweeper: Sweeper) -> None:
+        await sweeper.start_jobs(name, find)
+
+    return Sweep(name=name, run=start_found, every=every, alone=alone)
+
+
 class Sweeper:
-    """The sweeper of a process. All processes look what there is to send; one at a time tends the rest."""
+    """Runs the sweeps of a process, each in a loop of its own."""
 
-    def __init__(self, shop: Workshop, stopping: asyncio.Event) -> None:
-        self.shop = shop
+    def __init__(self, worker: Worker, stopping: asyncio.Event) -> None:
+        self.worker = worker
         self.stopping = stopping
-        self.partitions_due = 0.0
+        self.cursors: dict[str, UUID] = {}
 
-    async def run(self) -> None:
-        """Sweep until stopped. A sweep that fails is logged, and the next one comes."""
+    async def run(self, sweep: Sweep) -> None:
+        """Run a sweep at its interval until stopped. A round that fails is logged, and the next one comes."""
+        every = self.worker.settings.sending.sweep_seconds if sweep.every is None else sweep.every
         while not self.stopping.is_set():
             try:
-                await self.sweep()
+                await self.round(sweep)
             except Exception:
-                # The database may be away for a while; the sweeper is what gets things going again afterwards.
-                log.exception("sweep failed")
-            await sleep_unless(self.stopping, self.shop.settings.sending.sweep_seconds)
+                # The database may be away for a while; sweeps are what gets things going again afterwards.
+                log.exception("sweep failed", sweep=sweep.name)
+            await sleep_unless(self.stopping, every)
 
-    async def sweep(self) -> None:
-        """One round."""
-        live = await live_campaigns(self.shop.runtime.system)
-        for campaign in live:
-            if campaign.status is CampaignStatus.SENDING:
-                self.shop.sender.ring(campaign.organization_id, campaign.campaign_id)
-        async with self.shop.runtime.work.alone("sweeper") as alone:
-            if alone:
-                await self.tend_all(live)
-
-    async def tend_all(self, live: list[LiveCampaign]) -> None:
-        """What only one process does at a time."""
-        if monotonic() >= self.partitions_due:
-            made = await ensure_partitions(self.shop.runtime.system)
-            self.partitions_due = monotonic() + PARTITIONS_EVERY_SECONDS
-            log.info("partitions looked after", made=made)
-            log.info("expired rows deleted", rows=await delete_expired(self.shop.runtime.system))
-        for campaign in live:
-            if self.stopping.is_set():  # the rest may take minutes; another process sweeps it
-                return
-            await self.tend_one(campaign)
-        start_applying(self.shop)
-        await start_abandoned(self.shop)
-        await start_sending_due(self.shop)
-
-    async def tend_one(self, campaign: LiveCampaign) -> None:
-        """Tend a campaign, and start what it needs; one in trouble does not keep the others waiting."""
-        actor = campaign.actor
-        try:
-            tended = await tend(self.shop.runtime.work, actor, campaign.campaign_id)
-        except Exception:
-            # As above: the next round tries again, and the other campaigns get theirs now.
-            log.exception("campaign not tended", campaign_id=str(campaign.campaign_id))
+    async def round(self, sweep: Sweep) -> None:
+        """Run a sweep once, unless another process is at it."""
+        if not sweep.alone:
+            await sweep.run(self)
             return
-        if tended.status in (CampaignStatus.PREPARING, CampaignStatus.SCHEDULED):
-            start_preparing(self.shop, actor, campaign.campaign_id)
-        if tended.unknown:
-            start_reconciling(self.shop, actor, campaign.campaign_id)
-        if tended.status is CampaignStatus.SENDING and tended.pending:
-            self.shop.sender.ring(campaign.organization_id, campaign.campaign_id)
+        async with self.worker.runtime.work.alone(f"sweep {sweep.name}") as alone:
+            if alone:
+                await sweep.run(self)
+
+    async def start_jobs(self, name: str, find: Find) -> None:
+        """Start what a search finds, up to `MAX_PAGES` pages, from where the last round ended."""
+        after = self.cursors.pop(name, FIRST)
+        for _ in range(MAX_PAGES):
+            if self.stopping.is_set():
+                return
+            jobs, following = await find(self.worker.runtime.system, after)
+            for job in take_turns(jobs):
+                self.worker.start(job)
+            if following is None:
+                return
+            after = following
+        self.cursors[name] = after
+
+
+def take_turns(jobs: Iterable[Job]) -> Iterable[Job]:
+    """The jobs with organisations in turn: the first of each, the second of each, and so on."""
+    by_organization: dict[UUID, list[Job]] = {}
+    for job in jobs:
+        by_organization.setdefault(job.organization_id, []).append(job)
+    turns = chain.from_iterable(zip_longest(*by_organization.values()))
+    return (job for job in turns if job is not None)

@@ -13,11 +13,12 @@ from redis.asyncio import ConnectionPool
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import RedisError
 
+from core.backoff import Backoff
 from core.deadlines import deadline
 from core.ids import new_id
 from core.pubsub.publishing import Publisher, PublishFailed
 from core.pubsub.topics import PREFIX
-from core.supervision import Backoff, Supervisors
+from core.supervision import Supervisors
 from core.telemetry import described, logger
 
 CHANNELS_PER_COMMAND = 1_000

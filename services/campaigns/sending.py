@@ -16,7 +16,7 @@ from services.campaigns.validating import demand_sendable
 from services.deliveries import listing, resolving
 from services.deliveries.listing import DeliveryRow
 from services.deliveries.states import move
-from services.deliveries.work import PrepareCampaign, SendBatches, TendCampaign
+from services.deliveries.work import AdvanceCampaign, PrepareCampaign, SendBatches
 from services.senders import SenderNotConfirmed, SenderPolicy
 
 FARTHEST: Final = timedelta(days=366)
@@ -61,7 +61,7 @@ async def cancel(uow: UnitOfWork, campaign_id: UUID | None) -> CampaignRow:
     campaign = await _order(
         uow, campaign_id, CampaignStatus.CANCELLING, "campaign.cancelled", reason="Cancelled by a person."
     )
-    uow.enqueue(TendCampaign(organization_id=uow.tenant.organization_id, campaign_id=campaign.id))
+    uow.enqueue(AdvanceCampaign(organization_id=uow.tenant.organization_id, campaign_id=campaign.id))
     return campaign
 
 

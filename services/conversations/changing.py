@@ -49,12 +49,12 @@ async def start(uow: UnitOfWork, *, title: str | None) -> ConversationRow:
 
 
 async def send(uow: UnitOfWork, conversation_id: UUID | None, text: str) -> tuple[MessageRow, MessageRow]:
-    """Store what the person says and an empty reply, and ring for the reply: (message, reply).
+    """Store what the person says and an empty reply, and enqueue the reply's run: (message, reply).
 
     Raises `NotFound`, `InvalidInput`, or `ReplyOpen` while another reply of the conversation is being made.
     """
     said = check_text(text)
-    conversation = await take_floor(uow, conversation_id, said)
+    conversation = await lock_conversation(uow, conversation_id, said)
     now = time.time_ns() // 1_000_000
     shared = {
         "organization_id": uow.tenant.organization_id,
@@ -93,7 +93,7 @@ def check_text(text: str) -> str:
     return said
 
 
-async def take_floor(uow: UnitOfWork, conversation_id: UUID | None, said: str) -> UUID:
+async def lock_conversation(uow: UnitOfWork, conversation_id: UUID | None, said: str) -> UUID:
     """Lock a conversation for the next message, naming it if it has no name; one reply at a time."""
     title = texts.undirected(said.strip().splitlines()[0])[:TITLE_FROM_TEXT].strip()
     locked = await uow.rows(

@@ -1,4 +1,4 @@
-"""The doorbell's word for a reply, and the name of its log."""
+"""The job that makes a reply, and the name of the reply's log."""
 
 from dataclasses import dataclass
 from uuid import UUID

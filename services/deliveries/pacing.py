@@ -1,15 +1,14 @@
-"""How fast a provider account may be used: a shared budget in the database, and patience when it pushes back."""
+"""How fast a provider account may be used: a shared budget in the database, and back-off when it refuses or fails."""
 
-import random
 from time import monotonic
 
 from sqlalchemy import Float, func, select
 
-from core.database.scopes import SystemScope
+from core.backoff import Backoff
+from core.db import SystemScope
 
-FIRST_PAUSE = 0.5
-LONGEST_PAUSE = 60.0
-LONGEST_WANTED = 300.0
+BACKOFF = Backoff(first=0.5, longest=60.0)
+MAX_RETRY_AFTER_SECONDS = 300.0
 
 
 async def reserve(system: SystemScope, account: str, messages: int, per_second: float) -> float:
@@ -21,12 +20,11 @@ async def reserve(system: SystemScope, account: str, messages: int, per_second: 
     return max(0.0, float(rows[0][0]))
 
 
-class Patience:
+class ProviderBackoff:
     """Growing pauses while the provider refuses or fails, none while it answers. For one process and account."""
 
-    def __init__(self, *, first: float = FIRST_PAUSE, longest: float = LONGEST_PAUSE) -> None:
-        self.first = first
-        self.longest = longest
+    def __init__(self, backoff: Backoff = BACKOFF) -> None:
+        self.backoff = backoff
         self.failures = 0
         self.until = 0.0
 
@@ -39,14 +37,13 @@ class Patience:
         """The provider answers again."""
         self.failures = 0
 
-    def back_off(self, at_least: float | None = None) -> float:
-        """Wait longer than the last time; failures of batches that were under way together count once.
+    def fail(self, retry_after_seconds: float | None = None) -> float:
+        """Wait longer than the last time; failures of batches that were in flight together count once.
 
-        As long as the provider wants, but no more than five minutes, whatever it says.
+        As long as the provider asks for, but no more than five minutes, whatever it says.
         """
         if not self.remaining:
-            pause = min(self.longest, self.first * 2.0 ** min(self.failures, 16))
-            pause = max(min(at_least or 0.0, LONGEST_WANTED), pause * (0.5 + random.random() / 2))  # noqa: S311 - spreads workers
             self.failures += 1
-            self.until = monotonic() + pause
+            asked = min(retry_after_seconds or 0.0, MAX_RETRY_AFTER_SECONDS)
+            self.until = monotonic() + max(asked, self.backoff.pause(self.failures))
         return self.remaining

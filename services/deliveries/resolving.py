@@ -13,7 +13,7 @@ from services import audit
 from services.deliveries.issues import summarize_issues
 from services.deliveries.listing import COLUMNS, DELIVERY_FIELD, DeliveryRow, require
 from services.deliveries.states import lock_campaign, move
-from services.deliveries.work import SendBatches, TendCampaign
+from services.deliveries.work import AdvanceCampaign, SendBatches
 
 IN_DOUBT: Final = frozenset({DeliveryStatus.UNKNOWN, DeliveryStatus.FAILED})
 ENDED_BY_A_PERSON: Final = frozenset({CampaignStatus.CANCELLING, CampaignStatus.CANCELLED})
@@ -102,4 +102,4 @@ async def follow(
         end = CampaignStatus.SENT_WITH_ISSUES if reason else CampaignStatus.SENT
         await move(uow, campaign_id, end, reason=reason, transitions=RESOLUTION_TRANSITIONS)
     else:
-        uow.enqueue(TendCampaign(organization_id=organization_id, campaign_id=campaign_id))
+        uow.enqueue(AdvanceCampaign(organization_id=organization_id, campaign_id=campaign_id))

@@ -1,4 +1,4 @@
-"""The sender of a process: several batches under way at once, organisations in turn."""
+"""The sender of a process: several batches in flight, organisations in slot."""
 
 import asyncio
 from collections import OrderedDict
@@ -24,22 +24,22 @@ from integrations.mail import AccountRefused, Envelope, Mailer, NotSent
 from models.campaigns import CampaignStatus
 from services.deliveries.claiming import START, Claim, claim
 from services.deliveries.composing import CampaignMail, Composed, compose, load_mail
+from services.deliveries.fair_scheduler import FairScheduler
 from services.deliveries.leases import LeaseTimes, lease_times
-from services.deliveries.pacing import Patience, reserve
+from services.deliveries.pacing import ProviderBackoff, reserve
 from services.deliveries.recording import record, trouble
-from services.deliveries.rotation import Rotation
 from services.deliveries.states import CampaignConflict, move
 from services.deliveries.submitting import Handed, hand_over, submit
 
-KEPT_CAMPAIGNS = 50
-RECORD_PATIENCE_SECONDS = 120.0
+MAX_CACHED_CAMPAIGNS = 50
+RECORD_RETRY_SECONDS = 120.0
 RECORD_PAUSE_SECONDS = 1.0
-BROKEN_PAUSE_SECONDS = 1.0
+FAILED_PAUSE_SECONDS = 1.0
 log = logger(__name__)
 
 
 class Batch(NamedTuple):
-    """What a turn came to: how many recipients were claimed, and how many handed over."""
+    """How many recipients were claimed, and how many handed over."""
 
     claimed: int = 0
     handed_over: int = 0
@@ -47,7 +47,7 @@ class Batch(NamedTuple):
 
 @dataclass(slots=True, kw_only=True)
 class Sender:
-    """Sends what is pending of the campaigns it is rung for. Everything it knows is in the ledger as well."""
+    """Sends what is pending of the campaigns added to it. Everything it knows is in the ledger as well."""
 
     settings: Settings
     work: Work
@@ -55,8 +55,8 @@ class Sender:
     reads: Callable[[Tenant], Reads]
     mailer: Mailer
     signer: Signer
-    patience: Patience = field(default_factory=Patience)
-    rotation: Rotation = field(default_factory=Rotation)
+    backoff: ProviderBackoff = field(default_factory=ProviderBackoff)
+    scheduler: FairScheduler = field(default_factory=FairScheduler)
     mails: OrderedDict[UUID, CampaignMail] = field(default_factory=OrderedDict)
     cursors: dict[UUID, UUID] = field(default_factory=dict)
 
@@ -65,28 +65,28 @@ class Sender:
         """The times that the settings give."""
         return lease_times(self.settings.sending.lease_seconds, request_seconds=self.mailer.timeout_seconds)
 
-    def ring(self, organization_id: UUID, campaign_id: UUID) -> None:
+    def add(self, organization_id: UUID, campaign_id: UUID) -> None:
         """A campaign has something to send; returns at once."""
-        self.rotation.ring(organization_id, campaign_id)
+        self.scheduler.add(organization_id, campaign_id)
 
     def stop(self) -> None:
-        """Claim nothing more; each `lane` returns when its batch under way is recorded, at once when it has none."""
-        self.rotation.close()
+        """Claim nothing more; each `send_loop` returns when its batch in flight, if any, is recorded."""
+        self.scheduler.close()
 
-    async def lane(self) -> None:
-        """One batch after the other, of whoever's turn it is, until stopped. A process runs several side by side."""
-        while (turn := await self.rotation.next()) is not None:
-            if not await self.rest(self.patience.remaining):
+    async def send_loop(self) -> None:
+        """Send one batch after the other, organisations in turn, until stopped. A process runs several loops."""
+        while (slot := await self.scheduler.next()) is not None:
+            if not await self.rest(self.backoff.remaining):
                 return
             try:
-                batch = await self.send_batch(system_actor(turn.organization_id), turn.campaign_id)
+                batch = await self.send_batch(system_actor(slot.organization_id), slot.campaign_id)
             except Exception:
-                # Whatever it was (the database restarts, say), the rows know where they stand.
-                log.exception("batch broke off", campaign_id=str(turn.campaign_id))
-                await asyncio.sleep(BROKEN_PAUSE_SECONDS)
+                # Whatever it was (the database restarts, say), the rows say where the batch stands.
+                log.exception("batch failed; the rows say where it stands", campaign_id=str(slot.campaign_id))
+                await asyncio.sleep(FAILED_PAUSE_SECONDS)
                 continue
             if not batch.claimed:
-                self.rotation.empty(turn)
+                self.scheduler.remove(slot)
 
     async def send_batch(self, actor: Actor, campaign_id: UUID) -> Batch:
         """Claim one batch of a campaign and deliver it."""
@@ -109,7 +109,7 @@ class Sender:
             public_url=self.settings.public_url,
             until=min(monotonic() + self.times.compose, claimed.deadline - self.times.needed),
         )
-        await self.learn_size(campaign_id, claimed, composed)
+        await self.adapt_batch_size(campaign_id, claimed, composed)
         async with self.work.begin(actor) as uow:
             messages = await submit(uow, claimed, composed, self.times)
         if messages:
@@ -117,12 +117,12 @@ class Sender:
                 sender=mail.sender, campaign_id=str(campaign_id), batch_id=str(claimed.batch_id), tag=mail.tag
             )
             handed = await hand_over(self.mailer, envelope, messages, deadline=claimed.deadline, times=self.times)
-            await self.record_for_sure(actor, claimed, handed)
-            await self.heed(actor, campaign_id, handed)
+            await self.record_with_retry(actor, claimed, handed)
+            await self.apply_backpressure(actor, campaign_id, handed)
         return Batch(len(claimed.rows), len(messages))
 
-    async def learn_size(self, campaign_id: UUID, claimed: Claim, composed: Composed) -> None:
-        """Claim as many as there was room for the next time; while all find room, more and more again."""
+    async def adapt_batch_size(self, campaign_id: UUID, claimed: Claim, composed: Composed) -> None:
+        """Claim no more next time than could be composed in time; while all can, up to twice as many."""
         if not composed.rest:
             self.resize(campaign_id, 2 * len(claimed.rows))
             return
@@ -172,7 +172,7 @@ class Sender:
             if mail is None:
                 return None
             self.mails[campaign_id] = mail
-            if len(self.mails) > KEPT_CAMPAIGNS:
+            if len(self.mails) > MAX_CACHED_CAMPAIGNS:
                 self.mails.popitem(last=False)
         self.mails.move_to_end(campaign_id)
         return mail
@@ -202,16 +202,16 @@ class Sender:
     async def rest(self, seconds: float) -> bool:
         """Sleep, but not beyond the stop; whether to go on."""
         if seconds > 0:
-            await sleep_unless(self.rotation.closing, seconds)
-        return not self.rotation.closed
+            await sleep_unless(self.scheduler.closing, seconds)
+        return not self.scheduler.closed
 
     async def reserve(self, messages: int) -> float:
         """Reserve (or give back) messages of the account's rate."""
         return await reserve(self.system, self.mailer.account, messages, self.mailer.limits.messages_per_second)
 
-    async def record_for_sure(self, actor: Actor, claimed: Claim, handed: list[Handed]) -> None:
-        """Record, and again while the database is away; what stays unrecorded is settled by asking the provider."""
-        until = monotonic() + RECORD_PATIENCE_SECONDS
+    async def record_with_retry(self, actor: Actor, claimed: Claim, handed: list[Handed]) -> None:
+        """Record, and retry while the database is away; what stays unrecorded is settled by asking the provider."""
+        until = monotonic() + RECORD_RETRY_SECONDS
         while True:
             try:
                 async with self.work.begin(actor) as uow:
@@ -224,11 +224,11 @@ class Sender:
             else:
                 return
 
-    async def heed(self, actor: Actor, campaign_id: UUID, handed: list[Handed]) -> None:
-        """Slow down, or stop the campaign, when the provider says that more than the batch is amiss."""
+    async def apply_backpressure(self, actor: Actor, campaign_id: UUID, handed: list[Handed]) -> None:
+        """Back off, or pause the campaign, on account-level errors."""
         found = trouble(handed)
         if found is None:
-            self.patience.succeed()
+            self.backoff.succeed()
             return
         self.cursors.pop(campaign_id, None)
         if isinstance(found, NotSent) and found.local:
@@ -240,8 +240,8 @@ class Sender:
             await self.pause(actor, campaign_id, found.reason)
         else:
             wanted = found.retry_after_seconds if isinstance(found, NotSent) else None
-            pause = self.patience.back_off(wanted)
-            log.warning("provider in trouble, slowing down", reason=type(found).__name__, seconds=round(pause, 1))
+            pause = self.backoff.fail(wanted)
+            log.warning("provider fails, backing off", reason=type(found).__name__, seconds=round(pause, 1))
 
     async def pause(self, actor: Actor, campaign_id: UUID, reason: str) -> None:
         """Pause a campaign with a reason that a person can act on."""

@@ -1,4 +1,4 @@
-"""What no worker can be trusted to do, as it may die first: lapsed leases, due schedules, cancellations, the end."""
+"""What a worker may die before it does: expired leases, due schedules, cancellations, the end of a campaign."""
 
 from typing import NamedTuple
 from uuid import UUID
@@ -19,7 +19,7 @@ from services.deliveries.states import CampaignConflict, lock_campaign, move
 from services.deliveries.work import PrepareCampaign
 
 CANCEL_PAGE = 10_000
-DECIDED_AT_THE_END = {
+FINAL_STATUS = {
     CampaignStatus.SENDING: CampaignStatus.SENT,
     CampaignStatus.CANCELLING: CampaignStatus.CANCELLED,
 }
@@ -27,7 +27,7 @@ log = logger(__name__)
 
 
 class LiveCampaign(NamedTuple):
-    """A campaign that is not at rest."""
+    """A campaign that has something to do, by its status."""
 
     organization_id: UUID
     campaign_id: UUID
@@ -39,8 +39,8 @@ class LiveCampaign(NamedTuple):
         return system_actor(self.organization_id)
 
 
-class Tended(NamedTuple):
-    """What is left to do for a campaign."""
+class OpenCounts(NamedTuple):
+    """A campaign's status and its open deliveries, by its counters."""
 
     status: CampaignStatus | None
     pending: int = 0
@@ -61,25 +61,25 @@ async def ensure_partitions(system: SystemScope) -> int:
     return int(rows[0][0])
 
 
-async def tend(work: Work, actor: Actor, campaign_id: UUID) -> Tended:
-    """Give back lapsed claims, doubt lapsed submissions, skip what is cancelled, and end what has nothing open."""
+async def advance_campaign(work: Work, actor: Actor, campaign_id: UUID) -> OpenCounts:
+    """Start what is due, expire leases, skip what is cancelled, and end what has nothing open; what is left then."""
     async with work.begin(actor) as uow:
-        before = await standing(uow, campaign_id)
+        before = await read_open_counts(uow, campaign_id)
         if before.status is CampaignStatus.SCHEDULED:
             await start_due(uow, campaign_id)
             return before
-        moved = await lapse(uow, campaign_id) if before.in_flight else 0
+        moved = await expire_leases(uow, campaign_id) if before.in_flight else 0
         if before.status is CampaignStatus.CANCELLING:
             moved += await skip_cancelled(uow, campaign_id)
         if moved:
             uow.publish(campaign_topic(actor.organization_id, campaign_id))
     async with work.begin(actor) as uow:
         await finish(uow, campaign_id)
-        return await standing(uow, campaign_id)
+        return await read_open_counts(uow, campaign_id)
 
 
-async def standing(uow: UnitOfWork, campaign_id: UUID) -> Tended:
-    """Where the campaign stands, from its counters."""
+async def read_open_counts(uow: UnitOfWork, campaign_id: UUID) -> OpenCounts:
+    """The campaign's status and open deliveries; a status of None for an unknown campaign."""
     row = await first(
         uow,
         select(Campaign.status, CampaignStats.pending, CampaignStats.in_flight, CampaignStats.unknown)
@@ -90,8 +90,8 @@ async def standing(uow: UnitOfWork, campaign_id: UUID) -> Tended:
         .where(Campaign.organization_id == uow.tenant.organization_id, Campaign.id == campaign_id),
     )
     if row is None:
-        return Tended(None)
-    return Tended(CampaignStatus(row.status), row.pending or 0, row.in_flight or 0, row.unknown or 0)
+        return OpenCounts(None)
+    return OpenCounts(CampaignStatus(row.status), row.pending or 0, row.in_flight or 0, row.unknown or 0)
 
 
 async def start_due(uow: UnitOfWork, campaign_id: UUID) -> None:
@@ -102,10 +102,10 @@ async def start_due(uow: UnitOfWork, campaign_id: UUID) -> None:
         uow.enqueue(PrepareCampaign(organization_id=uow.tenant.organization_id, campaign_id=campaign_id))
 
 
-async def lapse(uow: UnitOfWork, campaign_id: UUID) -> int:
-    """Claims whose lease is over are pending again; submissions whose lease is over may have been sent."""
+async def expire_leases(uow: UnitOfWork, campaign_id: UUID) -> int:
+    """Make expired claims pending again, and expired submissions unknown, as they may have been sent; how many."""
     submitting = EmailDelivery.status == DeliveryStatus.SUBMITTING
-    lapsed = (
+    expired = (
         select(EmailDelivery.id)
         .where(
             EmailDelivery.organization_id == uow.tenant.organization_id,
@@ -115,14 +115,14 @@ async def lapse(uow: UnitOfWork, campaign_id: UUID) -> int:
             EmailDelivery.lease_until < func.clock_timestamp(),
         )
         .with_for_update(skip_locked=True)
-        .cte("lapsed")
+        .cte("expired")
     )
     result = await uow.execute(
         update(EmailDelivery)
         .where(
             EmailDelivery.organization_id == uow.tenant.organization_id,
             EmailDelivery.campaign_id == campaign_id,
-            EmailDelivery.id == lapsed.c.id,
+            EmailDelivery.id == expired.c.id,
         )
         .values(
             status=case((submitting, str(DeliveryStatus.UNKNOWN)), else_=str(DeliveryStatus.PENDING)),
@@ -168,9 +168,9 @@ async def skip_cancelled(uow: UnitOfWork, campaign_id: UUID) -> int:
 
 async def finish(uow: UnitOfWork, campaign_id: UUID) -> None:
     """End a campaign that has nothing open. Decided from the ledger, whose counters are checked by the way."""
-    tended = await standing(uow, campaign_id)
-    end = DECIDED_AT_THE_END.get(tended.status) if tended.status else None
-    if end is None or tended.pending:
+    counts = await read_open_counts(uow, campaign_id)
+    end = FINAL_STATUS.get(counts.status) if counts.status else None
+    if end is None or counts.pending:
         return
     # Under the campaign's lock, as a person may make a failed message pending again (`resolveDelivery`).
     await lock_campaign(uow, campaign_id)

@@ -1,4 +1,4 @@
-"""The doorbell's words for the engine. Each can be rung again at no harm; the sweeper does so from the rows."""
+"""The jobs of sending. Each may be enqueued again at no harm; a sweep does so from the rows."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -22,21 +22,21 @@ class SendBatches(Job):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TendCampaign(Job):
-    """Do to a campaign what the sweeper would: lapse leases, skip what is cancelled, finish."""
+class AdvanceCampaign(Job):
+    """Start a campaign that is due, expire its leases, skip what is cancelled, end it when nothing is open."""
 
     campaign_id: UUID
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReconcileCampaign(Job):
-    """Ask the provider about a campaign's messages in doubt."""
+    """Ask the provider about a campaign's unknown messages."""
 
     campaign_id: UUID
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApplyEvents(Job):
-    """Apply what the provider told us of an organisation's messages: many events at a time."""
+    """Apply the provider's events that wait in the inbox, many at a time."""
 
-    gather_seconds: ClassVar[float] = 0.2
+    debounce_seconds: ClassVar[float] = 0.2

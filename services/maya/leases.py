@@ -138,11 +138,11 @@ async def change(uow: UnitOfWork, lease: Lease, values: Mapping[str, Any]) -> No
         raise LeaseLost(lease.reply.id)
 
 
-async def abandoned(system: SystemScope) -> list[RunReply]:
-    """The runs to start: replies that no run has, because the bell was not heard or their worker died."""
+async def open_replies(system: SystemScope) -> list[RunReply]:
+    """Replies that are pending or whose lease has expired, as jobs; at most 1,000, the oldest first."""
     names = ("organization_id", "user_id", "message_id")
-    open_replies = func.system.open_replies().table_valued(*(column(name, Uuid()) for name in names))
+    found = func.system.open_replies().table_valued(*(column(name, Uuid()) for name in names))
     return [
         RunReply(organization_id=organization, user_id=user, message_id=message)
-        for organization, user, message in await system.rows(select(*open_replies.c))
+        for organization, user, message in await system.rows(select(*found.c))
     ]

@@ -27,11 +27,11 @@ from services.maya.leases import LEASE_SECONDS, Ending, Lease, LeaseLost
 from services.maya.prompting import MOST_MESSAGES, facts, history
 from services.maya.speaking import ContentFiltered, CutOff, LimitReached, Speech
 
-LOOK_SECONDS: Final = 0.5
+POLL_SECONDS: Final = 0.5
 RENEW_SECONDS: Final = 3.0
 END_TRIES: Final = 6
 END_PAUSE_SECONDS: Final = 0.5
-MOST_ATTEMPTS: Final = 3
+MAX_ATTEMPTS: Final = 3
 log = logger(__name__)
 
 
@@ -65,12 +65,12 @@ FAILURES: Final[dict[type[Exception], tuple[ReplyFailure, str]]] = {
     CutOff: (ReplyFailure.CUT_OFF, "Ask Maya to go on."),
     ContentFiltered: (ReplyFailure.CONTENT_FILTERED, ""),
 }
-DATABASE_AWAY: Final = (SQLAlchemyError, OSError, PostgresError)
+DATABASE_UNAVAILABLE: Final = (SQLAlchemyError, OSError, PostgresError)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Desk:
-    """What a run works with. `own_url` is the public URL, `within` the most seconds a run may take."""
+class RunDependencies:
+    """What a run works with. `own_url` is the public URL, `max_seconds` the most seconds a run may take."""
 
     work: Work
     reads: Callable[[Tenant], Reads]
@@ -79,47 +79,47 @@ class Desk:
     model: LanguageModel
     models: list[str]
     own_url: str
-    within: float
+    max_seconds: float
 
 
-async def run(desk: Desk, job: RunReply) -> None:
+async def run(dependencies: RunDependencies, job: RunReply) -> None:
     """Make a reply, if it is still to be made and nobody else is at it.
 
     A reply whose run died is made anew when nothing of it was shown; else it ends with INTERRUPTED and keeps what
     was said, since words that somebody has read cannot be unsaid.
     """
     unread = maya_actor(user_actor(job.organization_id, job.user_id, None))
-    async with desk.work.begin(unread) as uow:
+    async with dependencies.work.begin(unread) as uow:
         lease = await leases.take(uow, job.message_id)
     if lease is None:
         return
-    found = await accounts.person(desk.reads(unread.tenant), job.user_id)
+    found = await accounts.person(dependencies.reads(unread.tenant), job.user_id)
     if found is None:
         raise AssertionError("a reply without its person")
     actor = maya_actor(user_actor(job.organization_id, job.user_id, found.role))
-    await Run(desk, actor, lease, found).play()
+    await Run(dependencies, actor, lease, found).execute()
 
 
 class Run:
     """A reply that is ours, while it is made."""
 
-    def __init__(self, desk: Desk, actor: Actor, lease: Lease, person: accounts.Person) -> None:
-        self.desk = desk
+    def __init__(self, dependencies: RunDependencies, actor: Actor, lease: Lease, person: accounts.Person) -> None:
+        self.dependencies = dependencies
         self.actor = actor
         self.lease = lease
         self.person = person
         self.log_name = reply_log(actor.organization_id, lease.reply.id)
-        self.journal = Journal(desk.logs, self.log_name)
+        self.journal = Journal(dependencies.logs, self.log_name)
         self.speech = Speech(
-            model=desk.model,
-            models=desk.models,
-            reads=desk.reads(actor.tenant),
+            model=dependencies.model,
+            models=dependencies.models,
+            reads=dependencies.reads(actor.tenant),
             actor=actor,
             journal=self.journal,
-            own_url=desk.own_url,
+            own_url=dependencies.own_url,
         )
 
-    async def play(self) -> None:
+    async def execute(self) -> None:
         """Make the reply, and end it as it turns out."""
         try:
             begun = self.lease.attempt > 1 and await self.was_begun()
@@ -140,12 +140,12 @@ class Run:
     async def speak(self) -> Outcome:
         """The reply, and how it turned out. Raises `LeaseLost` or `StaleWriter` when it is not ours any more."""
         try:
-            await self.look()
+            await self.check_cancelled()
             await first_of(
                 self.answer(),
                 restart_when_cancelled("reply-watch", self.watch),
                 restart_when_cancelled("reply-journal", self.journal.keep),
-                within=self.desk.within,
+                max_seconds=self.dependencies.max_seconds,
             )
         except CancelRequested:
             return Outcome(MessageStatus.CANCELLED)
@@ -164,36 +164,36 @@ class Run:
 
     async def answer(self) -> None:
         """What the conversation asks for."""
-        said = await said_before(self.desk.reads(self.actor.tenant), self.lease.reply, most=MOST_MESSAGES)
+        said = await said_before(self.dependencies.reads(self.actor.tenant), self.lease.reply, most=MOST_MESSAGES)
         await self.speech.deliver([facts(self.person), *history(said)])
 
     async def watch(self) -> NoReturn:
         """Keep the lease while the reply is made. Raises `CancelRequested`, or `LeaseLost`."""
         clock = asyncio.get_running_loop().time
         renewed = clock()
-        with self.desk.hub.watch(message_topic(self.actor.organization_id, self.lease.reply.id)) as viewer:
+        with self.dependencies.hub.watch(message_topic(self.actor.organization_id, self.lease.reply.id)) as viewer:
             while True:
-                await viewer.next(within=LOOK_SECONDS)
+                await viewer.next(within=POLL_SECONDS)
                 try:
-                    await self.look()
+                    await self.check_cancelled()
                     if clock() >= renewed + RENEW_SECONDS:
                         await self.renew()
                         renewed = clock()
-                except DATABASE_AWAY as error:
+                except DATABASE_UNAVAILABLE as error:
                     log.warning(
                         "database away during a reply", message=str(self.lease.reply.id), reason=described(error)
                     )
                     if clock() >= renewed + LEASE_SECONDS:
                         raise LeaseLost(self.lease.reply.id) from error
 
-    async def look(self) -> None:
+    async def check_cancelled(self) -> None:
         """Raise `CancelRequested` when a person wants the reply to stop, `LeaseLost` when it is not ours any more."""
-        if await leases.cancel_requested(self.desk.reads(self.actor.tenant), self.lease):
+        if await leases.cancel_requested(self.dependencies.reads(self.actor.tenant), self.lease):
             raise CancelRequested
 
     async def renew(self) -> None:
         """Keep the lease, and what was said so far."""
-        async with self.desk.work.begin(self.actor) as uow:
+        async with self.dependencies.work.begin(self.actor) as uow:
             await leases.renew(uow, self.lease, content=self.speech.text, last_sequence=self.journal.last_sequence)
 
     async def stop(self) -> None:
@@ -201,7 +201,7 @@ class Run:
         if self.journal.events or self.journal.pending:
             await self.end(INTERRUPTED)
         else:
-            async with self.desk.work.begin(self.actor) as uow:
+            async with self.dependencies.work.begin(self.actor) as uow:
                 await leases.release(uow, self.lease)
 
     async def end(self, outcome: Outcome) -> None:
@@ -224,9 +224,9 @@ class Run:
         )
         for left in reversed(range(END_TRIES)):
             try:
-                async with self.desk.work.begin(self.actor) as uow:
+                async with self.dependencies.work.begin(self.actor) as uow:
                     await leases.end(uow, self.lease, ending)
-            except DATABASE_AWAY:
+            except DATABASE_UNAVAILABLE:
                 if not left:
                     raise
                 await asyncio.sleep(END_PAUSE_SECONDS)
@@ -236,17 +236,17 @@ class Run:
     async def was_begun(self) -> bool:
         """Whether an earlier run of this reply has shown anything; when in doubt, yes."""
         reply = self.lease.reply
-        if reply.content or reply.last_sequence or self.lease.attempt > MOST_ATTEMPTS:
+        if reply.content or reply.last_sequence or self.lease.attempt > MAX_ATTEMPTS:
             return True
         try:
-            return bool(await self.desk.logs.read(self.log_name))
+            return bool(await self.dependencies.logs.read(self.log_name))
         except (LogMissing, LogUnavailable):
             return True
 
     async def close_interrupted(self) -> None:
         """End a reply whose run died, with all that was shown of it."""
         reply = self.lease.reply
-        writer, shown = await self.salvage()
+        writer, shown = await self.recover_log()
         newest = max(reply.last_sequence, writer.last_sequence if writer else 0)
         outcome = Outcome(MessageStatus.CANCELLED) if self.lease.cancel_requested else INTERRUPTED
         await self.commit(outcome, max(reply.content, shown, key=len), newest + 1)
@@ -256,11 +256,11 @@ class Run:
             except (LogUnavailable, LogLost) as error:
                 log.warning("log not ended; readers look at the row", log=self.log_name, reason=described(error))
 
-    async def salvage(self) -> tuple[LogWriter | None, str]:
+    async def recover_log(self) -> tuple[LogWriter | None, str]:
         """The log, with the dead run shut out of it, and the text in it; neither when Redis has lost it."""
         try:
-            writer = await self.desk.logs.claim(self.log_name)
-            events = [decode(entry.event) async for entry in entries(self.desk.logs, self.log_name)]
+            writer = await self.dependencies.logs.claim(self.log_name)
+            events = [decode(entry.event) async for entry in entries(self.dependencies.logs, self.log_name)]
         except (LogMissing, LogUnavailable):
             return None, ""
         return writer, "".join(event.text for event in events if isinstance(event, Token))
@@ -275,14 +275,14 @@ async def entries(logs: LogStream, name: str) -> AsyncIterator[LogEntry]:
         after = page[-1].sequence
 
 
-async def first_of(*work: Coroutine[Any, Any, None], within: float) -> None:
+async def first_of(*work: Coroutine[Any, Any, None], max_seconds: float) -> None:
     """Run side by side until the first is done, as it was done; the others are cancelled.
 
     Raises `RunTimedOut`, and `RuntimeError` for work that was cancelled though nobody asked.
     """
     tasks = [asyncio.ensure_future(each) for each in work]
     try:
-        done, _ = await asyncio.wait(tasks, timeout=within, return_when=asyncio.FIRST_COMPLETED)
+        done, _ = await asyncio.wait(tasks, timeout=max_seconds, return_when=asyncio.FIRST_COMPLETED)
     finally:
         for task in tasks:
             task.cancel()

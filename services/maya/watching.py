@@ -38,7 +38,7 @@ class Watch:
 
 
 async def watch(
-    desk: Watch, tenant: Tenant, message_id: UUID | None, *, after: int = 0
+    source: Watch, tenant: Tenant, message_id: UUID | None, *, after: int = 0
 ) -> AsyncGenerator[Shown, None]:
     """Every event of a reply that follows `after`, once and in order, up to its last.
 
@@ -47,15 +47,15 @@ async def watch(
     """
     if after < 0:
         raise InvalidInput("`after` is the sequence of an event, or 0.", field=("after",))
-    reply = await demand(desk, tenant, message_id)
+    reply = await require_reply(source, tenant, message_id)
     while reply.is_open or after != reply.last_sequence:
         try:
-            async with aclosing(logged(desk, tenant, reply, after)) as shown:
+            async with aclosing(logged(source, tenant, reply, after)) as shown:
                 async for each in shown:
                     yield each
                     after = each.sequence
         except LogMissing:
-            reply = await demand(desk, tenant, message_id)
+            reply = await require_reply(source, tenant, message_id)
         else:
             return
         if not reply.is_open:
@@ -64,14 +64,14 @@ async def watch(
         await asyncio.sleep(PAUSE_SECONDS)
 
 
-async def logged(desk: Watch, tenant: Tenant, reply: MessageRow, after: int) -> AsyncGenerator[Shown, None]:
+async def logged(source: Watch, tenant: Tenant, reply: MessageRow, after: int) -> AsyncGenerator[Shown, None]:
     """The events in the log, up to the last. Raises `LogMissing`, or `NotFound` when the reply is deleted."""
 
     async def is_running() -> bool:
-        return (await demand(desk, tenant, reply.id)).is_open
+        return (await require_reply(source, tenant, reply.id)).is_open
 
-    follow = desk.logs.follow(
-        desk.hub,
+    follow = source.logs.follow(
+        source.hub,
         reply_log(tenant.organization_id, reply.id),
         after,
         is_last=is_last,
@@ -81,7 +81,7 @@ async def logged(desk: Watch, tenant: Tenant, reply: MessageRow, after: int) -> 
     async with aclosing(follow) as entries:
         async for entry in entries:
             event = decode(entry.event)
-            ended = await demand(desk, tenant, reply.id) if isinstance(event, Ended) else None
+            ended = await require_reply(source, tenant, reply.id) if isinstance(event, Ended) else None
             yield Shown(sequence=entry.sequence, event=event, reply=ended)
 
 
@@ -90,9 +90,9 @@ def is_last(entry: LogEntry) -> bool:
     return isinstance(decode(entry.event), Ended)
 
 
-async def demand(desk: Watch, tenant: Tenant, message_id: UUID | None) -> MessageRow:
+async def require_reply(source: Watch, tenant: Tenant, message_id: UUID | None) -> MessageRow:
     """The caller's reply; raises `NotFound`."""
-    found = await get_reply(desk.reads(tenant), message_id)
+    found = await get_reply(source.reads(tenant), message_id)
     if found is None:
         raise NotFound("There is no such reply.", field=("messageId",))
     return found

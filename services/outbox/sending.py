@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
+from uuid import UUID
 
 from sqlalchemy import select
 from sqlalchemy.sql import func
@@ -70,8 +71,8 @@ class OutboxSender:
         return await reserve(self.system, self.mailer.account, messages, self.mailer.limits.messages_per_second)
 
 
-async def actors_with_mail(system: SystemScope) -> list[Actor]:
-    """The system in each organisation that has system mail to send or in doubt now; who waits longest comes first."""
+async def organizations_with_mail(system: SystemScope) -> list[UUID]:
+    """The organisations that have system mail to send, or in doubt, at this moment; who waits longest comes first."""
     found = func.system.organizations_with_mail().table_valued("organization_id")
     rows = await system.rows(select(found.c.organization_id))
-    return [system_actor(row[0]) for row in rows]
+    return [row[0] for row in rows]

@@ -8,7 +8,8 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, func, select, update
 
-from core.database.scopes import savepoint
+from core.backoff import Backoff
+from core.db import savepoint
 from core.ids import new_id
 from core.telemetry import logger
 from core.unit_of_work import UnitOfWork
@@ -16,8 +17,7 @@ from integrations.mail import Message
 from models.outbox import OutboxKind, OutboxMessage, OutboxStatus
 from services.deliveries.claiming import now_plus
 
-LONGEST_PAUSE = 300.0
-FIRST_PAUSE = 5.0
+BACKOFF = Backoff(first=5.0, longest=300.0)
 log = logger(__name__)
 
 
@@ -139,8 +139,7 @@ async def _finish(uow: UnitOfWork, ids: list[UUID], status: OutboxStatus) -> Non
 
 async def put_off(uow: UnitOfWork, which: ColumnElement[bool], reason: str, *, at_least: float = 0.0) -> None:
     """Make messages pending again that were certainly not sent, each after a pause that grows with its attempts."""
-    growing = func.least(LONGEST_PAUSE, FIRST_PAUSE * func.power(2, func.least(OutboxMessage.attempts, 10)))
-    pause = func.greatest(at_least, growing * (0.5 + func.random() / 2))
+    pause = func.greatest(at_least, BACKOFF.sql_pause(OutboxMessage.attempts + 1))
     await uow.execute(
         update(OutboxMessage)
         .where(which)

@@ -15,8 +15,8 @@ KNOWN = {
     "resolvers/endpoint/vigil.py": (1, "supervised"),
     "resolvers/endpoint/connection.py": (1, "one operation, whose client is told when it is cancelled by accident"),
     "resolvers/endpoint/fanout.py": (2, "a group, whose run is begun again when cancelled; and its end"),
-    "jobs/errands.py": (1, "one errand, which the sweeper finds again"),
-    "jobs/listening.py": (2, "arq's worker and the wait for the stop, both waited for by a supervised run"),
+    "jobs/tasks.py": (1, "one background task, whose work a sweep finds again"),
+    "jobs/consumer.py": (2, "arq's worker and the wait for the stop, both waited for by a supervised run"),
     "sandbox/webhooks.py": (
         3,
         "two of the sandbox's own, which knows nothing of the product; and what one of them waits for",

@@ -30,7 +30,7 @@ cli.main()
 
 WORKER = """
 import asyncio
-import jobs.deliveries, jobs.sweeper
+import core.queue, jobs.campaigns, jobs.webhooks
 
 def fail(*args):
     local = args
@@ -39,17 +39,16 @@ def fail(*args):
 async def never_looked_at(*args):
     fail(*args)
 
-jobs.deliveries.campaign_of = lambda ids: fail(PLANTED, ids)
-tend = jobs.sweeper.tend
-async def tend_or_fail(*args):
+core.queue.Job.from_payload = lambda ids: fail(PLANTED, ids)
+advance_campaign = jobs.campaigns.advance_campaign
+async def advance_or_fail(*args):
     asyncio.create_task(never_looked_at(PLANTED))
     asyncio.get_running_loop().call_soon(fail, PLANTED)
-    return await tend(*args)
-jobs.sweeper.tend = tend_or_fail
-apply_everything = jobs.deliveries.apply_everything
+    return await advance_campaign(*args)
+jobs.campaigns.advance_campaign = advance_or_fail
 async def apply_or_fail(*args):
     fail(PLANTED, args)
-jobs.deliveries.apply_everything = apply_or_fail
+jobs.webhooks.apply_everything = apply_or_fail
 import cli
 cli.main()
 """

@@ -396,7 +396,7 @@ async def test_a_worker_in_trouble(stage: Stage, mode: str, vendors: str) -> Non
         )
         code = bugs.WORKER.replace("PLANTED", repr(planted.body))
         async with started(code, "worker", variables=variables) as program:
-            await until(lambda: program.says("errand failed"))
+            await until(lambda: program.says("task failed"))
             await until(lambda: program.says("Task exception was never retrieved"))
             await until(lambda: program.says("Exception in callback"))
             await until(lambda: program.says("reply failed"))

@@ -15,7 +15,7 @@ from core.access.actor import Actor
 from integrations.language import LanguageModel
 from integrations.openrouter import OpenRouter
 from integrations.scripted import ScriptedModel, Turn
-from jobs.conversations import desk
+from jobs.conversations import run_dependencies
 from models.conversations import Message
 from runtime import Runtime
 from sandbox import SandboxConfig
@@ -55,7 +55,7 @@ class Stage:
 
     async def run(self, reply: MessageRow) -> MessageRow:
         """Make the reply, as a worker does; the reply as it is then."""
-        await maya.run(desk(self.runtime), self.job(reply))
+        await maya.run(run_dependencies(self.runtime), self.job(reply))
         return await self.stored(reply)
 
     def job(self, reply: MessageRow) -> RunReply:

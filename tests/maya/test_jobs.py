@@ -1,4 +1,4 @@
-"""Maya in a worker: rung for, found by the sweeper, and killed in the middle."""
+"""Maya in a worker: announced, found by the sweeper, and killed in the middle."""
 
 import asyncio
 import os
@@ -14,7 +14,7 @@ import pytest
 from core.queue import Job, QueueUnavailable
 from core.unit_of_work import Work
 from integrations.scripted import says
-from jobs import working
+from jobs import run
 from runtime import Runtime
 from tests.maya.acting import begun
 from tests.maya.conftest import Stage, told
@@ -31,7 +31,7 @@ async def a_worker(runtime: Runtime, *, sweep_seconds: float) -> AsyncIterator[N
     sending = settings.sending.model_copy(update={"sweep_seconds": sweep_seconds})
     stopping = asyncio.Event()
     task = asyncio.create_task(
-        working(replace(runtime, settings=settings.model_copy(update={"sending": sending})), stopping)
+        run(replace(runtime, settings=settings.model_copy(update={"sending": sending})), stopping)
     )
     try:
         yield
@@ -41,7 +41,7 @@ async def a_worker(runtime: Runtime, *, sweep_seconds: float) -> AsyncIterator[N
 
 
 @arq_closes
-async def test_a_worker_answers_the_bell(fresh_stage: Stage) -> None:
+async def test_a_worker_runs_a_job_at_once(fresh_stage: Stage) -> None:
     """A question is answered at once by a worker whose sweeper will not come for a long time."""
     stage = fresh_stage.scripted(says("Hello"))
     async with a_worker(stage.runtime, sweep_seconds=60):
@@ -51,7 +51,7 @@ async def test_a_worker_answers_the_bell(fresh_stage: Stage) -> None:
 
 
 @arq_closes
-async def test_a_bell_that_nobody_heard(fresh_stage: Stage) -> None:
+async def test_a_job_that_was_not_enqueued(fresh_stage: Stage) -> None:
     """With the queue away, the sweeper finds the question in its row."""
 
     class Away:

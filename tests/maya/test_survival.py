@@ -266,20 +266,20 @@ async def test_the_sweeper_finds_what_nobody_has(fresh_stage: Stage) -> None:
     stage = fresh_stage.scripted(speaking("Hm ", then=FOR_EVER))
     reply = await stage.ask()
     system = stage.runtime.system
-    assert await maya.abandoned(system) == [stage.job(reply)]
+    assert await maya.open_replies(system) == [stage.job(reply)]
     run = asyncio.create_task(stage.run(reply))
     await begun(stage, reply)
-    assert await maya.abandoned(system) == []
+    assert await maya.open_replies(system) == []
     await lapse(stage, reply)
-    assert await maya.abandoned(system) == [stage.job(reply)]
+    assert await maya.open_replies(system) == [stage.job(reply)]
     await stage.cancel(reply)
     await asyncio.wait_for(run, PATIENCE_SECONDS)
-    assert await maya.abandoned(system) == []
+    assert await maya.open_replies(system) == []
 
 
 async def test_a_long_run_keeps_its_lease(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     """While Maya speaks the lease is renewed, and what was said so far is stored."""
-    monkeypatch.setattr("services.maya.running.LOOK_SECONDS", 0.05)
+    monkeypatch.setattr("services.maya.running.POLL_SECONDS", 0.05)
     monkeypatch.setattr("services.maya.running.RENEW_SECONDS", 0.1)
     gate = asyncio.Event()
     stage = stage.scripted(speaking("So far ", then=gate))
@@ -296,4 +296,4 @@ async def test_a_long_run_keeps_its_lease(stage: Stage, monkeypatch: pytest.Monk
 
 async def is_leased(stage: Stage, reply: MessageRow) -> bool:
     """Whether a run has the reply."""
-    return stage.job(reply) not in await maya.abandoned(stage.runtime.system)
+    return stage.job(reply) not in await maya.open_replies(stage.runtime.system)

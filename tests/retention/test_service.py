@@ -15,7 +15,7 @@ from sqlalchemy.engine import make_url
 
 from core.access.actor import Actor
 from core.ids import new_id
-from jobs import working
+from jobs import run
 from models.accounts import RefreshToken, UserSession
 from models.idempotency import IdempotencyKey
 from runtime import Runtime
@@ -154,7 +154,7 @@ async def test_a_worker_forgets_on_its_own(fresh_runtime: Runtime) -> None:
     owner = await factories.organization(fresh_runtime)
     await key(fresh_runtime, owner, "old", LONG_AGO)
     stopping = asyncio.Event()
-    worker = asyncio.create_task(working(fresh_runtime, stopping))
+    worker = asyncio.create_task(run(fresh_runtime, stopping))
     reads = fresh_runtime.reads(owner.tenant)
     async with asyncio.timeout(60):
         while await reads.rows(select(IdempotencyKey.key)):  # noqa: ASYNC110 - the database is polled

@@ -1,4 +1,4 @@
-"""A whole worker in this process: doorbell, sender and sweeper, with Redis and without."""
+"""A whole worker in this process: queue, sender and sweeps, with Redis and without."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -9,10 +9,10 @@ from uuid import UUID
 import pytest
 
 from core.access.actor import Actor
-from core.queue import Job, Queue
+from core.queue import Queue
 from core.settings import Settings
 from core.unit_of_work import Work
-from jobs import FUNCTIONS, working
+from jobs import run
 from models.campaigns import CampaignStatus
 from runtime import Runtime
 from services.deliveries.progress import read_progress
@@ -36,7 +36,7 @@ def hurried(settings: Settings, **redis: str) -> Settings:
 async def worker(runtime: Runtime) -> AsyncIterator[asyncio.Task[None]]:
     """A worker that is stopped as SIGTERM stops it."""
     stopping = asyncio.Event()
-    task = asyncio.create_task(working(runtime, stopping))
+    task = asyncio.create_task(run(runtime, stopping))
     try:
         yield task
     finally:
@@ -72,23 +72,25 @@ def quick(fresh_runtime: Runtime, provider: Provider) -> Runtime:
     return replace(fresh_runtime, settings=hurried(fresh_runtime.settings), mailer=provider.mailer)
 
 
-async def begun(errands: int) -> None:
+async def begun(tasks: int) -> None:
     """Wait until so many campaigns have begun to be prepared, and not a turn of the loop longer."""
     seen: set[str] = set()
     async with asyncio.timeout(60):
-        while len(seen) < errands:
+        while len(seen) < tasks:
             await asyncio.sleep(0)
-            seen |= {task.get_name() for task in asyncio.all_tasks() if task.get_name().startswith("prepare ")}
+            seen |= {
+                task.get_name() for task in asyncio.all_tasks() if task.get_name().startswith("prepare_campaign:")
+            }
 
 
-@pytest.mark.parametrize("errands", range(4))
-async def test_a_stopped_worker_leaves_nothing_running(quick: Runtime, errands: int) -> None:
-    """Stopped in the middle of a sweep that starts errand after errand, it ends only when all of them have ended."""
+@pytest.mark.parametrize("tasks", range(4))
+async def test_a_stopped_worker_leaves_nothing_running(quick: Runtime, tasks: int) -> None:
+    """Stopped in the middle of a sweep that starts task after task, it ends only when all of them have ended."""
     for _ in range(8):
         await ordered(quick, 3)
     before, stopping = asyncio.all_tasks(), asyncio.Event()
-    task = asyncio.create_task(working(quick, stopping))
-    await begun(errands)
+    task = asyncio.create_task(run(quick, stopping))
+    await begun(tasks)
     stopping.set()
     await asyncio.wait_for(task, 60)
     assert asyncio.all_tasks() - before == set()
@@ -96,11 +98,11 @@ async def test_a_stopped_worker_leaves_nothing_running(quick: Runtime, errands: 
 
 @pytest.mark.parametrize("times", [1, 2])
 async def test_a_worker_that_is_cut_off_leaves_nothing_running(quick: Runtime, times: int) -> None:
-    """Cancelled, once or again while it ends its loops, it ends its errands too."""
+    """Cancelled, once or again while it ends its loops, it ends its background tasks too."""
     for _ in range(8):
         await ordered(quick, 3)
     before = asyncio.all_tasks()
-    task = asyncio.create_task(working(quick, asyncio.Event()))
+    task = asyncio.create_task(run(quick, asyncio.Event()))
     await begun(1)
     for _ in range(times):
         task.cancel()
@@ -111,7 +113,7 @@ async def test_a_worker_that_is_cut_off_leaves_nothing_running(quick: Runtime, t
 
 
 async def test_a_worker_sends_a_campaign(quick: Runtime, provider: Provider) -> None:
-    """Rung for, a worker prepares, sends and ends a campaign, and stops when told to."""
+    """A worker prepares, sends and ends an announced campaign, and stops when told to."""
     async with worker(quick):
         principal, campaign_id = await ordered(quick, 120)
         assert await ended(quick, principal, campaign_id) is CampaignStatus.SENT
@@ -156,8 +158,3 @@ async def test_a_rate_is_kept(quick: Runtime, provider: Provider) -> None:
         assert await ended(runtime, principal, campaign_id) is CampaignStatus.SENT
     assert asyncio.get_running_loop().time() - started >= 1.0
     assert len(await provider.ledger(campaign_id)) == 150
-
-
-def test_every_job_has_a_worker_function() -> None:
-    """What can be enqueued can be run."""
-    assert {function.__name__ for function in FUNCTIONS} == set(Job.registry)

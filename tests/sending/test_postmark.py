@@ -7,6 +7,7 @@ from time import monotonic
 import orjson
 import pytest
 
+from core.backoff import Backoff
 from integrations.mail import (
     AccountRefused,
     Answered,
@@ -20,7 +21,7 @@ from integrations.mail import (
     Verdict,
 )
 from integrations.postmark import Body, PostmarkMailer, classify
-from services.deliveries.pacing import Patience
+from services.deliveries.pacing import ProviderBackoff
 
 TAKEN = {"ErrorCode": 0, "Message": "OK", "MessageID": "m", "SubmittedAt": "2026-01-01T00:00:00.0000000Z", "To": "a"}
 ENVELOPE = Envelope(sender="a@b.example", campaign_id="c", batch_id="b", tag="t")
@@ -168,16 +169,16 @@ async def test_a_moment_that_has_passed_sends_nothing() -> None:
     assert outcome == NotSent(reason="Too late to send.", local=True)
 
 
-def test_patience_grows_and_is_forgiven() -> None:
+def test_the_pauses_for_a_provider_grow_and_end() -> None:
     """Failures of one moment count once, pauses grow, and a success starts over."""
-    patience = Patience(first=10, longest=60)
-    assert 4 < patience.back_off() <= 10
-    patience.back_off()
-    assert patience.failures == 1
-    patience.until = 0
-    assert patience.back_off(at_least=30) > 25
-    patience.succeed()
-    assert patience.failures == 0
+    backoff = ProviderBackoff(Backoff(first=10, longest=60))
+    assert 4 < backoff.fail() <= 10
+    backoff.fail()
+    assert backoff.failures == 1
+    backoff.until = 0
+    assert backoff.fail(30) > 25
+    backoff.succeed()
+    assert backoff.failures == 0
 
 
 async def test_a_body_is_not_written_too_late() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from integrations.mail import AccountRefused, Answered, BatchRefused, InDoubt, NotSent, Receipt, SearchFailed, Verdict
 from integrations.postmark import PostmarkMailer, classify
-from services.deliveries.pacing import Patience
+from services.deliveries.pacing import ProviderBackoff
 
 HIT = {"MessageID": "m", "Metadata": {"delivery": "d"}}
 
@@ -113,6 +113,6 @@ def test_retry_after_is_heard_within_reason(told: str, heard: float | None) -> N
     assert outcome.retry_after_seconds == heard
 
 
-def test_patience_has_an_end() -> None:
+def test_a_pause_has_an_end() -> None:
     """Whoever asks, nobody waits longer than five minutes."""
-    assert 290 < Patience().back_off(at_least=1e9) <= 300
+    assert 290 < ProviderBackoff().fail(1e9) <= 300

@@ -78,10 +78,10 @@ async def test_a_neighbour_does_not_wait_for_slow_templates(runtime: Runtime, pr
     slow, slow_campaign = await campaign_of(runtime, SLOW, 400)
     quick, contacts, quick_campaign = await sending(runtime, 100)
     sender = sender_for(runtime, provider, hurried(runtime.settings, 2.0))
-    sender.ring(slow.organization_id, slow_campaign)
-    lanes = [asyncio.create_task(sender.lane()) for _ in range(runtime.settings.sending.concurrent_batches)]
+    sender.add(slow.organization_id, slow_campaign)
+    loops = [asyncio.create_task(sender.send_loop()) for _ in range(runtime.settings.sending.concurrent_batches)]
     await asyncio.sleep(0.1)
-    sender.ring(quick.organization_id, quick_campaign)
+    sender.add(quick.organization_id, quick_campaign)
     try:
         async with asyncio.timeout(60):
             while len(await provider.ledger(quick_campaign)) < len(contacts):  # noqa: ASYNC110 - asked over HTTP
@@ -90,7 +90,7 @@ async def test_a_neighbour_does_not_wait_for_slow_templates(runtime: Runtime, pr
         assert counts.pending + counts.in_flight > 0  # in flight: claimed, and perhaps not even rendered yet
     finally:
         sender.stop()
-        await asyncio.gather(*lanes)
+        await asyncio.gather(*loops)
 
 
 async def test_a_batch_ends_where_its_messages_fill_the_memory(
@@ -154,13 +154,13 @@ async def test_trouble_of_our_own_does_not_slow_the_process_down(runtime: Runtim
     await sender.mail_of(principal, campaign_id)
     sender.cursors[campaign_id] = START
     late = Handed([MESSAGE] * 20, NotSent(reason="The lease was nearly over.", local=True))
-    await sender.heed(principal, campaign_id, [late])
-    assert sender.patience.failures == 0
+    await sender.apply_backpressure(principal, campaign_id, [late])
+    assert sender.backoff.failures == 0
     assert sender.mails[campaign_id].most == 10
     assert campaign_id not in sender.cursors
-    await sender.heed(principal, campaign_id, [Handed([MESSAGE], NotSent(reason="429"))])
-    assert sender.patience.failures == 1
-    assert sender.patience.until > 0
+    await sender.apply_backpressure(principal, campaign_id, [Handed([MESSAGE], NotSent(reason="429"))])
+    assert sender.backoff.failures == 1
+    assert sender.backoff.until > 0
 
 
 async def test_what_was_not_tried_is_not_the_trouble(runtime: Runtime, sender: Sender) -> None:
@@ -170,7 +170,7 @@ async def test_what_was_not_tried_is_not_the_trouble(runtime: Runtime, sender: S
         Handed([MESSAGE], NotSent(reason="Not tried.", local=True)),
         Handed([MESSAGE], AccountRefused(code=405, reason="Pay.")),
     ]
-    await sender.heed(principal, campaign_id, parts)
+    await sender.apply_backpressure(principal, campaign_id, parts)
     assert (await progress(runtime, principal, campaign_id)).status is CampaignStatus.PAUSED
 
 

@@ -16,7 +16,7 @@ from services.deliveries.progress import ProgressRow, read_progress
 from services.deliveries.reconciling import reconcile
 from services.deliveries.sending import Sender
 from services.deliveries.states import move
-from services.deliveries.sweeping import tend
+from services.deliveries.sweeping import advance_campaign
 from tests import factories
 
 ROUNDS = 20
@@ -45,19 +45,19 @@ async def go(runtime: Runtime, principal: Actor, campaign_id: UUID, to: Campaign
 
 
 async def drain(sender: Sender, principal: Actor, campaign_id: UUID) -> int:
-    """Send batch after batch until nothing is pending or the provider balks; how many recipients were claimed."""
+    """Send batch after batch until nothing is pending or the provider fails; how many recipients were claimed."""
     total = 0
     for _ in range(ROUNDS):
         batch = await sender.send_batch(principal, campaign_id)
         total += batch.claimed
-        if not batch.claimed or sender.patience.failures:
+        if not batch.claimed or sender.backoff.failures:
             break
     return total
 
 
 async def sweep(runtime: Runtime, mailer: Mailer, principal: Actor, campaign_id: UUID) -> None:
     """A round of the sweeper for one campaign, with no grace for the provider's search."""
-    await tend(runtime.work, principal, campaign_id)
+    await advance_campaign(runtime.work, principal, campaign_id)
     await reconcile(runtime.work, mailer, principal, campaign_id, grace_seconds=0)
 
 
@@ -80,7 +80,7 @@ async def finish(runtime: Runtime, sender: Sender, principal: Actor, campaign_id
     """Work and sweep until the campaign has ended."""
     now = await progress(runtime, principal, campaign_id)
     for _ in range(ROUNDS):
-        sender.patience.until = 0.0
+        sender.backoff.until = 0.0
         await drain(sender, principal, campaign_id)
         await expire_leases(runtime, principal, campaign_id)
         await sweep(runtime, sender.mailer, principal, campaign_id)

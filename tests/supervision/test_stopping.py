@@ -17,11 +17,11 @@ from core.ids import new_id
 from core.settings import Settings
 from core.supervision import end_all
 from execution.run import gathered
-from jobs import FUNCTIONS, working
-from jobs.errands import Errands
-from jobs.listening import listen
+from jobs import JOBS, campaigns, run
+from jobs.consumer import consume
 from jobs.sweeper import Sweeper
-from jobs.workshop import furnish
+from jobs.tasks import KeyedTasks
+from jobs.worker import Worker, build_worker, handles
 from models.campaigns import CampaignStatus
 from models.deliveries import DeliveryStatus, EmailDelivery
 from runtime import Runtime, running
@@ -49,19 +49,19 @@ async def slow_to_end(ended: list[str], seconds: float) -> None:
         ended.append("in order")
 
 
-async def test_an_errand_ends_in_order() -> None:
+async def test_a_task_ends_in_order() -> None:
     """Cancelled as it did not end in time, it has seconds to record what it has to."""
-    errands, ended = Errands(), list[str]()
-    errands.start("slow", lambda: slow_to_end(ended, 1.2))
+    tasks, ended = KeyedTasks(), list[str]()
+    tasks.start("slow", lambda: slow_to_end(ended, 1.2))
     await asyncio.sleep(0)
-    await errands.aclose(0.0)
+    await tasks.aclose(0.0)
     assert ended == ["in order"]
-    assert errands.tasks == {}
+    assert tasks.tasks == {}
 
 
-async def test_an_errand_that_loses_its_cancellation_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_task_that_loses_its_cancellation_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is cancelled again, until it has ended."""
-    monkeypatch.setattr("jobs.errands.CLEANING_UP_SECONDS", 0.1)
+    monkeypatch.setattr("jobs.tasks.CANCEL_SECONDS", 0.1)
     lost: list[str] = []
 
     async def losing() -> None:
@@ -72,31 +72,51 @@ async def test_an_errand_that_loses_its_cancellation_ends(monkeypatch: pytest.Mo
                 lost.append("a cancellation")
         await forever()
 
-    errands = Errands()
-    errands.start("losing", losing)
+    tasks = KeyedTasks()
+    tasks.start("losing", losing)
     await asyncio.sleep(0)
-    await asyncio.wait_for(errands.aclose(0.0), PATIENCE_SECONDS)
-    assert (len(lost), errands.tasks) == (2, {})
+    await asyncio.wait_for(tasks.aclose(0.0), PATIENCE_SECONDS)
+    assert (len(lost), tasks.tasks) == (2, {})
 
 
-async def test_nothing_is_started_while_errands_close() -> None:
+async def test_nothing_is_started_while_tasks_close() -> None:
     """Neither what is new nor what is running once more; what runs may end."""
-    errands, done = Errands(), list[str]()
+    tasks, done = KeyedTasks(), list[str]()
     going = asyncio.Event()
 
-    async def errand(name: str) -> None:
+    async def work(name: str) -> None:
         await going.wait()
         done.append(name)
 
-    errands.start("one", lambda: errand("one"))
-    errands.start("one", lambda: errand("one again"))
-    closing = asyncio.create_task(errands.aclose(PATIENCE_SECONDS))
+    tasks.start("one", lambda: work("one"))
     await asyncio.sleep(0)
-    errands.start("one", lambda: errand("one, a third time"))
-    errands.start("two", lambda: errand("two"))
+    tasks.start("one", lambda: work("one again"))
+    closing = asyncio.create_task(tasks.aclose(PATIENCE_SECONDS))
+    await asyncio.sleep(0)
+    tasks.start("one", lambda: work("one, a third time"))
+    tasks.start("two", lambda: work("two"))
     going.set()
     await closing
-    assert (done, errands.tasks) == (["one"], {})
+    assert (done, tasks.tasks) == (["one"], {})
+
+
+async def test_a_task_that_waits_for_its_slot_does_not_begin_while_tasks_close() -> None:
+    """What runs may end; what only waits is left to the next process."""
+    tasks, done = KeyedTasks(max_concurrent=1), list[str]()
+    going = asyncio.Event()
+
+    async def work(name: str) -> None:
+        await going.wait()
+        done.append(name)
+
+    tasks.start("one", lambda: work("one"))
+    tasks.start("two", lambda: work("two"))
+    await asyncio.sleep(0)
+    closing = asyncio.create_task(tasks.aclose(PATIENCE_SECONDS))
+    await asyncio.sleep(0)
+    going.set()
+    await closing
+    assert (done, tasks.tasks) == (["one"], {})
 
 
 @pytest.fixture
@@ -107,22 +127,22 @@ def slow_account(runtime: Runtime, provider: Provider) -> Sender:
     return sender
 
 
-@pytest.mark.parametrize("pause", ["patience", "allowance"])
-async def test_a_lane_that_pauses_claims_nothing_once_stopped(
+@pytest.mark.parametrize("pause", ["backoff", "allowance"])
+async def test_a_send_loop_that_pauses_claims_nothing_once_stopped(
     runtime: Runtime, provider: Provider, slow_account: Sender, pause: str
 ) -> None:
     """Whatever it waits for, minutes by the provider's wish or the account's rate, the stop ends the wait at once."""
     principal, _, campaign_id = await sending(runtime, 3)
-    sender = sender_for(runtime, provider) if pause == "patience" else slow_account
-    if pause == "patience":
-        sender.patience.back_off(at_least=300.0)
-    wait = 0.0 if pause == "patience" else 30 + await sender.reserve(30)
+    sender = sender_for(runtime, provider) if pause == "backoff" else slow_account
+    if pause == "backoff":
+        sender.backoff.fail(300.0)
+    wait = 0.0 if pause == "backoff" else 30 + await sender.reserve(30)
     reserved = monotonic()
-    sender.ring(principal.organization_id, campaign_id)
-    lane = asyncio.create_task(sender.lane())
-    await until(lambda: is_at_rest(lane))
+    sender.add(principal.organization_id, campaign_id)
+    loop = asyncio.create_task(sender.send_loop())
+    await until(lambda: is_at_rest(loop))
     sender.stop()
-    await asyncio.wait_for(lane, PATIENCE_SECONDS)
+    await asyncio.wait_for(loop, PATIENCE_SECONDS)
     assert await provider.ledger(campaign_id) == []
     fresh = sender_for(runtime, provider)
     assert (await fresh.send_batch(principal, campaign_id)).claimed == 3
@@ -133,7 +153,7 @@ async def test_a_lane_that_pauses_claims_nothing_once_stopped(
 
 
 async def is_at_rest(task: asyncio.Task[Any]) -> bool:
-    """Whether a lane sleeps until it is stopped or its time has come."""
+    """Whether a send loop sleeps until it is stopped or its time has come."""
     awaited: Any = task.get_coro()
     while hasattr(awaited, "cr_await"):
         if awaited.__name__ == "sleep_unless":
@@ -154,7 +174,7 @@ async def valkey(tmp_path: Path) -> AsyncIterator[ValkeyServer]:
 async def worker(runtime: Runtime) -> AsyncIterator[tuple[asyncio.Task[None], asyncio.Event]]:
     """A worker, and what tells it to stop."""
     stopping = asyncio.Event()
-    task = asyncio.create_task(working(runtime, stopping))
+    task = asyncio.create_task(run(runtime, stopping))
     try:
         yield task, stopping
     finally:
@@ -166,7 +186,7 @@ async def test_a_worker_ends_though_redis_is_silent(servers: Servers, valkey: Va
     """Connected to a Redis that answers nothing any more, it ends in its time when told to stop."""
     settings = own_settings(await copy_template(servers), servers, valkey)
     async with running(settings) as own, worker(own) as (task, stopping):
-        await until(lambda: rings(own))
+        await until(lambda: is_consuming(own))
         valkey.freeze()
         stopping.set()
         done, _ = await asyncio.wait([task], timeout=PATIENCE_SECONDS)
@@ -193,21 +213,20 @@ async def test_the_end_of_a_job_is_not_left_behind(
     async with running(own_settings(await copy_template(servers), servers, valkey)) as own:
         stopping, frozen = asyncio.Event(), asyncio.Event()
 
-        async def apply_events(_: dict[str, Any], __: dict[str, str]) -> None:
+        def freeze(_: Worker, __: ApplyEvents) -> None:
             valkey.freeze()
             frozen.set()
 
-        apply_events.__qualname__ = "apply_events"
         before = asyncio.all_tasks()
-        listening = asyncio.create_task(listen(furnish(own), [apply_events], stopping))
+        consuming = asyncio.create_task(consume(build_worker(own, [handles(ApplyEvents, freeze)]), stopping))
         await own.queue.enqueue(ApplyEvents(organization_id=new_id()))
         await asyncio.wait_for(frozen.wait(), PATIENCE_SECONDS)
         await until(lambda: is_finishing(before))
         if way == "stopped":
             stopping.set()
-            await asyncio.wait_for(listening, PATIENCE_SECONDS)
+            await asyncio.wait_for(consuming, PATIENCE_SECONDS)
         else:
-            await end_all([listening])
+            await end_all([consuming])
         left = {task for task in asyncio.all_tasks() - before if not task.get_name().startswith("pubsub")}
         valkey.thaw()
         assert left == set()
@@ -230,27 +249,38 @@ async def test_arqs_worker_ends_by_itself(
     servers: Servers, valkey: ValkeyServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While Redis answers, nothing of it is cancelled, which may lose connections: it ends between two rounds."""
-    monkeypatch.setattr("jobs.listening.CLOSE_SECONDS", 100 * PATIENCE_SECONDS)
+    monkeypatch.setattr("jobs.consumer.CLOSE_SECONDS", 100 * PATIENCE_SECONDS)
     async with running(own_settings(await copy_template(servers), servers, valkey)) as own:
         stopping = asyncio.Event()
-        listening = asyncio.create_task(listen(furnish(own), FUNCTIONS, stopping))
-        await until(lambda: rings(own))
+        consuming = asyncio.create_task(consume(build_worker(own, JOBS), stopping))
+        await until(lambda: is_consuming(own))
         stopping.set()
-        await asyncio.wait_for(listening, PATIENCE_SECONDS)
+        await asyncio.wait_for(consuming, PATIENCE_SECONDS)
 
 
-async def test_a_sweep_ends_with_the_campaign_it_tends(fresh_runtime: Runtime) -> None:
+async def test_a_sweep_ends_in_the_middle(fresh_runtime: Runtime) -> None:
     """Told to stop, it leaves the campaigns it has not come to, which may be thousands, to the next process."""
-    campaigns = [await all_sent(fresh_runtime) for _ in range(3)]
+    sent = [await all_sent(fresh_runtime) for _ in range(3)]
     stopping = asyncio.Event()
-    sweeper = Sweeper(furnish(fresh_runtime), stopping)
+    worker = build_worker(fresh_runtime, JOBS)
+    sweeper = Sweeper(worker, stopping)
     stopping.set()
-    await sweeper.sweep()
-    assert [await status(fresh_runtime, each) for each in campaigns] == [CampaignStatus.SENDING] * 3
+    await sweep_campaigns(sweeper)
+    assert [await status(fresh_runtime, each) for each in sent] == [CampaignStatus.SENDING] * 3
     stopping.clear()
-    await sweeper.sweep()
-    assert [await status(fresh_runtime, each) for each in campaigns] == [CampaignStatus.SENT] * 3
-    await sweeper.shop.errands.aclose(PATIENCE_SECONDS)
+    await sweep_campaigns(sweeper)
+    assert [await status(fresh_runtime, each) for each in sent] == [CampaignStatus.SENT] * 3
+
+
+async def sweep_campaigns(sweeper: Sweeper) -> None:
+    """A round of the campaigns' sweeps, with all that they start."""
+    for each in campaigns.SWEEPS:
+        await sweeper.round(each)
+    await until(lambda: is_idle(sweeper.worker.tasks))
+
+
+async def is_idle(tasks: KeyedTasks) -> bool:
+    return not tasks.tasks
 
 
 async def all_sent(runtime: Runtime) -> tuple[Actor, UUID]:
@@ -267,7 +297,7 @@ async def status(runtime: Runtime, campaign: tuple[Actor, UUID]) -> CampaignStat
     return (await progress(runtime, *campaign)).status
 
 
-async def rings(runtime: Runtime) -> bool:
+async def is_consuming(runtime: Runtime) -> bool:
     """Whether arq's worker has said that it is well."""
     return bool(await runtime.cache.keys("*:health:*"))
 

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from core.supervision import Backoff, Supervisors, restart_when_cancelled, supervise
+from core.backoff import Backoff
+from core.supervision import Supervisors, restart_when_cancelled, supervise
 from tests.supervision.straying import stray
 from tests.waiting import PATIENCE_SECONDS, until
 

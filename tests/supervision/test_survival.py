@@ -16,7 +16,7 @@ from core.access.actor import Actor
 from core.access.permissions import Role
 from core.ids import encode_global_id
 from core.pubsub import log_topic, session_topic
-from jobs import working
+from jobs import SWEEPS, run
 from models.accounts import User
 from models.campaigns import CampaignStatus
 from runtime import Runtime
@@ -127,7 +127,7 @@ async def signals_flow(runtime: Runtime) -> None:
 async def at_work(runtime: Runtime) -> AsyncIterator[None]:
     """A worker, stopped as SIGTERM stops it."""
     stopping = asyncio.Event()
-    worker = asyncio.create_task(working(runtime, stopping), name="worker")
+    worker = asyncio.create_task(run(runtime, stopping), name="worker")
     try:
         yield
     finally:
@@ -139,7 +139,7 @@ async def at_work(runtime: Runtime) -> AsyncIterator[None]:
 async def test_the_worker_goes_on(
     before: set[asyncio.Task[Any]], fresh_runtime: Runtime, provider: Provider, by: str
 ) -> None:
-    """Lanes, sweeper and listener go on: a campaign that is announced, or only swept up, is sent."""
+    """Send loops, sweeps and consumer go on: a campaign that is announced, or only swept up, is sent."""
     settings = hurried(fresh_runtime.settings)
     seconds = 3600.0 if by == "announcement" else 0.2
     settings = settings.model_copy(
@@ -147,7 +147,7 @@ async def test_the_worker_goes_on(
     )
     runtime = replace(fresh_runtime, settings=settings, mailer=provider.mailer)
     async with at_work(runtime):
-        names = {"sending-lane-0", "sending-lane-1", "sweeper", "listener"}
+        names = {"send-loop-0", "send-loop-1", "consumer", *(f"sweep: {sweep.name}" for sweep in SWEEPS)}
         await settles(lambda: names <= supervised(before).keys())
         await hit(before, {*names, *(f"{name}-run" for name in names)})
         assert runtime.supervisors.dead == ()
@@ -156,7 +156,7 @@ async def test_the_worker_goes_on(
             await runtime.cache.flushdb()
             assert await ended(runtime, principal, campaign_id) is CampaignStatus.SENT
         await until(lambda: is_sent(provider, campaign_id))
-    assert {"sweeper", "listener"}.isdisjoint(supervised(before))
+    assert names.isdisjoint(supervised(before))
 
 
 async def is_sent(provider: Provider, campaign_id: UUID) -> bool:

@@ -1,0 +1,42 @@
+"""Jobs and sweeps of campaigns: freeze the audience, start what is due, end what has nothing open."""
+
+from uuid import UUID
+
+from core.db import SystemScope
+from jobs.sweeper import Page, sweep_jobs
+from jobs.worker import Worker, handles
+from models.campaigns import CampaignStatus
+from services.deliveries.preparing import prepare
+from services.deliveries.sweeping import advance_campaign, live_campaigns
+from services.deliveries.work import AdvanceCampaign, PrepareCampaign, ReconcileCampaign, SendBatches
+
+
+async def prepare_campaign(worker: Worker, job: PrepareCampaign) -> None:
+    """Freeze a campaign's audience."""
+    await prepare(worker.runtime.work, job.actor, job.campaign_id)
+
+
+async def advance(worker: Worker, job: AdvanceCampaign) -> None:
+    """Expire leases, skip what is cancelled, end what has nothing open; and start what follows from that."""
+    left = await advance_campaign(worker.runtime.work, job.actor, job.campaign_id)
+    ids = {"organization_id": job.organization_id, "campaign_id": job.campaign_id}
+    if left.status in (CampaignStatus.PREPARING, CampaignStatus.SCHEDULED):
+        worker.start(PrepareCampaign(**ids))
+    if left.unknown:
+        worker.start(ReconcileCampaign(**ids))
+    if left.status is CampaignStatus.SENDING and left.pending:
+        worker.start(SendBatches(**ids))
+
+
+async def find_live(system: SystemScope, _: UUID) -> Page:
+    """Every live campaign."""
+    return Page(
+        [
+            AdvanceCampaign(organization_id=found.organization_id, campaign_id=found.campaign_id)
+            for found in await live_campaigns(system)
+        ]
+    )
+
+
+JOBS = (handles(PrepareCampaign, prepare_campaign), handles(AdvanceCampaign, advance))
+SWEEPS = (sweep_jobs(find_live, name="advance campaigns"),)

@@ -1,0 +1,17 @@
+"""The sweep that deletes expired rows."""
+
+from core.telemetry import logger
+from jobs.sweeper import sweep
+from jobs.worker import Worker
+from services.retention import delete_expired
+
+DAY_SECONDS = 86_400.0
+log = logger(__name__)
+
+
+async def delete(worker: Worker) -> None:
+    """Delete, in all organisations, what has expired."""
+    log.info("expired rows deleted", rows=await delete_expired(worker.runtime.system))
+
+
+SWEEPS = (sweep(delete, name="delete expired rows", every=DAY_SECONDS),)

@@ -1,0 +1,86 @@
+"""Background tasks of a process, at most one per key."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Awaitable, Callable
+
+from core.supervision import end_all, is_asked_to_end
+from core.telemetry import logger
+
+CANCEL_SECONDS = 5.0
+"""How long a cancelled task may take to end; one of Maya's replies tries for half of it to record its text."""
+log = logger(__name__)
+Run = Callable[[], Awaitable[object]]
+
+
+class KeyedTasks:
+    """Runs at most one task per key; a key started while it runs is run once more.
+
+    Of one group (a kind of work) at most `max_concurrent` run side by side, the others wait in the order of their
+    start, so that one kind of work does not hold up another. Rows are the source of truth: a task that fails or is
+    cancelled is logged, and its work is found again by a sweep.
+    """
+
+    def __init__(self, *, max_concurrent: int = 100) -> None:
+        self.tasks: dict[str, asyncio.Task[None]] = {}
+        self._begun: set[str] = set()
+        self._rerun: dict[str, tuple[str, Run]] = {}
+        self._slots: defaultdict[str, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(max_concurrent))
+        self._closed = False
+
+    def start(self, key: str, run: Run, *, group: str = "") -> None:
+        """Start a task, or note that the running one of this key has to run once more; returns at once.
+
+        One that still waits for its slot will see the newest rows, and runs once. Once closed, nothing is started:
+        another process, or the next, finds the work in the rows.
+        """
+        if self._closed:
+            return
+        if key in self.tasks:
+            if key in self._begun:
+                self._rerun[key] = (group, run)
+            return
+        task = asyncio.create_task(self._run(key, run, group), name=key)
+        self.tasks[key] = task
+        task.add_done_callback(lambda _: self._done(key))
+
+    async def _run(self, key: str, run: Run, group: str) -> None:
+        async with self._slots[group]:
+            if self._closed:
+                return
+            self._begun.add(key)
+            try:
+                await run()
+            except Exception:
+                # One task's failure must not end the process: a sweep starts it again from the rows.
+                log.exception("task failed; a sweep starts it again", task=key)
+            except asyncio.CancelledError:
+                if is_asked_to_end():
+                    raise
+                log.warning("task cancelled though nobody asked; a sweep starts it again", task=key)
+
+    def _done(self, key: str) -> None:
+        del self.tasks[key]
+        self._begun.discard(key)
+        if (again := self._rerun.pop(key, None)) is not None:
+            group, run = again
+            self.start(key, run, group=group)
+
+    async def aclose(self, within_seconds: float) -> None:
+        """Start no more tasks, let those that run end, and cancel those that do not in time.
+
+        Each is cancelled once, and has a few seconds to end in order before it is cancelled again and again. When
+        this call is cancelled itself, they have no time left.
+        """
+        self._closed = True
+        try:
+            await self._wait(within_seconds)
+            for task in self.tasks.values():
+                task.cancel()
+            await self._wait(CANCEL_SECONDS)
+        finally:
+            await end_all(list(self.tasks.values()))
+
+    async def _wait(self, within_seconds: float) -> None:
+        if self.tasks:
+            await asyncio.wait(list(self.tasks.values()), timeout=within_seconds)

@@ -1,0 +1,72 @@
+"""What the jobs and sweeps of a worker process work with, and how a noun declares its jobs."""
+
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from inspect import iscoroutinefunction
+from typing import Any, TypeVar
+
+from core.queue import Job
+from core.settings import Settings
+from jobs.tasks import KeyedTasks
+from runtime import Runtime
+from services.deliveries.sending import Sender
+
+J = TypeVar("J", bound=Job)
+Run = Callable[["Worker", J], Coroutine[Any, Any, object] | None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobHandler:
+    """Which function runs a kind of job. Made by `handles`."""
+
+    job: type[Job]
+    run: Run[Any]
+
+
+def handles(job: type[J], run: Run[J]) -> JobHandler:
+    """Declare the function that runs a kind of job, for the `JOBS` of a noun.
+
+    A coroutine function runs in the background, one at a time for each job's ids; a plain function runs at once and
+    must not block. Either is idempotent: a job may come twice, and a sweep finds one that was lost.
+    """
+    return JobHandler(job=job, run=run)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Worker:
+    """The dependencies of a worker process: its runtime, its sender and its background tasks."""
+
+    runtime: Runtime
+    sender: Sender
+    handlers: Mapping[type[Job], JobHandler]
+    tasks: KeyedTasks = field(default_factory=KeyedTasks)
+
+    @property
+    def settings(self) -> Settings:
+        """The process's settings."""
+        return self.runtime.settings
+
+    def start(self, job: Job) -> None:
+        """Run a job in this process; returns at once. What it does not survive, a sweep finds again."""
+        run = self.handlers[type(job)].run
+        if iscoroutinefunction(run):
+            self.tasks.start(job.key, partial(run, self, job), group=job.name)
+        else:
+            run(self, job)
+
+
+def build_worker(runtime: Runtime, handlers: Iterable[JobHandler]) -> Worker:
+    """A worker for the runtime, which runs these jobs."""
+    return Worker(
+        runtime=runtime,
+        handlers={handler.job: handler for handler in handlers},
+        sender=Sender(
+            settings=runtime.settings,
+            work=runtime.work,
+            system=runtime.system,
+            reads=runtime.reads,
+            mailer=runtime.mailer,
+            signer=runtime.unsubscribe_signer,
+        ),
+    )
