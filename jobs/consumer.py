@@ -5,7 +5,7 @@ import os
 import socket
 from collections.abc import Collection
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from arq.worker import Function, func
 from arq.worker import Worker as BaseArqWorker
@@ -19,6 +19,7 @@ from jobs.worker import JobHandler, Worker
 
 if TYPE_CHECKING:
     from arq.connections import ArqRedis
+    from arq.typing import WorkerCoroutine
 
 POLL_SECONDS = 0.02
 MAX_JOBS = 100
@@ -91,7 +92,7 @@ def arq_function(worker: Worker, handler: JobHandler) -> Function:
     async def start(_: dict[str, Any], ids: dict[str, str]) -> None:
         worker.start(handler.job.from_payload(ids))
 
-    return func(start, name=job_name(handler.job))
+    return func(cast("WorkerCoroutine", start), name=job_name(handler.job))
 
 
 async def consume(worker: Worker, stopping: asyncio.Event) -> None:

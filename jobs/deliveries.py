@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from core.db import SystemScope
+from core.database.scopes import SystemScope
 from core.telemetry import logger
 from jobs.sweeper import Page, sweep, sweep_jobs
 from jobs.worker import Worker, handles

@@ -3,7 +3,7 @@
 from functools import partial
 from uuid import UUID
 
-from core.db import SystemScope
+from core.database.scopes import SystemScope
 from jobs.sweeper import Page, sweep_jobs
 from jobs.worker import Worker, handles
 from models.outbox import OutboxKind

@@ -7,7 +7,7 @@ from itertools import chain, zip_longest
 from typing import NamedTuple
 from uuid import UUID
 
-from core.db import SystemScope
+from core.database.scopes import SystemScope
 from core.deadlines import sleep_unless
 from core.queue import Job
 from core.telemetry import logger

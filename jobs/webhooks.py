@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from core.db import SystemScope
+from core.database.scopes import SystemScope
 from jobs.sweeper import Page, sweep_jobs
 from jobs.worker import Worker, handles
 from services.deliveries.applying import apply_everything

@@ -5,7 +5,7 @@ from time import monotonic
 from sqlalchemy import Float, func, select
 
 from core.backoff import Backoff
-from core.db import SystemScope
+from core.database.scopes import SystemScope
 
 BACKOFF = Backoff(first=0.5, longest=60.0)
 MAX_RETRY_AFTER_SECONDS = 300.0

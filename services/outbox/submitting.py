@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, func, select, update
 
 from core.backoff import Backoff
-from core.db import savepoint
+from core.database.scopes import savepoint
 from core.ids import new_id
 from core.telemetry import logger
 from core.unit_of_work import UnitOfWork

@@ -21,7 +21,7 @@ from runtime import Runtime
 from services.deliveries import listing
 from services.deliveries.resolving import resolve
 from services.deliveries.sending import Sender
-from services.deliveries.sweeping import tend
+from services.deliveries.sweeping import advance_campaign
 from tests import factories
 from tests.campaigns.calls import ERRORS, asked, caller, gid
 from tests.client import ApiClient
@@ -302,7 +302,7 @@ async def test_nothing_more_is_sent_of_a_cancelled_campaign(
     assert "duplicateCampaign" in error["suggestion"]
     assert (await resolved(mine, one["id"], "NOT_SENT"))["campaign"]["status"] == "CANCELLING"
     await resolved(mine, other["id"], "SENT")
-    await tend(runtime.work, owner, campaign_id)
+    await advance_campaign(runtime.work, owner, campaign_id)
     assert (await progress(runtime, owner, campaign_id)).status is CampaignStatus.CANCELLED
     assert (await not_resolved(mine, one["id"], "SEND_AGAIN"))["code"] == "INVALID_STATE"
 
@@ -374,7 +374,7 @@ async def test_a_decision_and_the_end_of_a_campaign_exclude_each_other(
     for _ in range(10):
         await asyncio.gather(
             mine.execute(RESOLVE, {"input": {"deliveryId": one["id"], "as": "SEND_AGAIN"}}),
-            *(tend(runtime.work, owner, campaign_id) for _ in range(3)),
+            *(advance_campaign(runtime.work, owner, campaign_id) for _ in range(3)),
         )
         now = await progress(runtime, owner, campaign_id)
         assert now.status is CampaignStatus.SENDING or not now.counts.pending
@@ -392,7 +392,7 @@ async def test_a_campaign_does_not_end_over_a_decision_that_is_being_taken(
     delivery_id = (await runtime.reads(owner.tenant).rows(select(EmailDelivery.id)))[0].id
     async with runtime.work.begin(owner) as uow:
         await resolve(uow, delivery_id, DeliveryResolution.SEND_AGAIN)
-        ending = asyncio.create_task(tend(runtime.work, owner, campaign_id))
+        ending = asyncio.create_task(advance_campaign(runtime.work, owner, campaign_id))
         await until(partial(waits_for_a_lock, runtime))
     await ending
     now = await progress(runtime, owner, campaign_id)

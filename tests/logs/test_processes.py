@@ -400,11 +400,11 @@ async def test_a_worker_in_trouble(stage: Stage, mode: str, vendors: str) -> Non
             await until(lambda: program.says("Task exception was never retrieved"))
             await until(lambda: program.says("Exception in callback"))
             await until(lambda: program.says("reply failed"))
-            await until(lambda: program.says("campaign ended" if vendors == "echo" else "provider in trouble"))
+            await until(lambda: program.says("campaign ended" if vendors == "echo" else "provider fails"))
             await stage.lose_database()
             await until(lambda: program.says("sweep failed"))
             stage.valkey.kill()
-            await until(lambda: program.says("task=listener" if mode == "development" else '"task": "listener"'))
+            await until(lambda: program.says("task=consumer" if mode == "development" else '"task": "consumer"'))
     expect_clean(planted, program.text)
     if mode == "production":
         lines = lines_of(program.text)

@@ -10,7 +10,7 @@ from integrations.language import Finish, ModelRefused, ModelTimedOut, ModelUnav
 from integrations.scripted import ScriptedModel, calls, says
 from models.conversations import Message
 from services import maya
-from services.maya.running import LOOK_SECONDS
+from services.maya.running import POLL_SECONDS
 from services.maya.speaking import LONGEST_REPLY
 from tests import factories
 from tests.maya.acting import FOR_EVER, begun, speaking
@@ -127,7 +127,7 @@ async def test_cancelling_midway(stage: Stage) -> None:
 
 async def test_cancelling_does_not_wait_for_a_poll(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     """The signal alone stops a reply, long before the run would look by itself."""
-    monkeypatch.setattr("services.maya.running.LOOK_SECONDS", FOR_EVER)
+    monkeypatch.setattr("services.maya.running.POLL_SECONDS", FOR_EVER)
     stage = stage.scripted(speaking("Once ", then=FOR_EVER))
     reply = await stage.ask()
     async with stage.running(reply) as run:
@@ -139,7 +139,7 @@ async def test_cancelling_does_not_wait_for_a_poll(stage: Stage, monkeypatch: py
 
 async def test_cancelling_does_not_need_a_signal(stage: Stage) -> None:
     """With Redis away the run sees in the row, where it looks every second, that it is to stop."""
-    assert LOOK_SECONDS < 1
+    assert POLL_SECONDS < 1
     stage = stage.scripted(speaking("Once ", then=FOR_EVER))
     reply = await stage.ask()
     async with stage.running(reply) as run:

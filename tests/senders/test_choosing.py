@@ -22,7 +22,7 @@ from services.campaigns import CampaignRow
 from services.deliveries.composing import load_mail
 from services.deliveries.preparing import prepare
 from services.deliveries.sending import Sender
-from services.deliveries.sweeping import tend
+from services.deliveries.sweeping import advance_campaign
 from services.senders import SenderInUse, SenderNotConfirmed, SenderPolicy, sender_policy
 from tests import factories
 from tests.campaigns.calls import DUPLICATE, asked, refused
@@ -155,7 +155,7 @@ async def test_a_scheduled_campaign_starts_from_its_sender(runtime: Runtime) -> 
     header = await header_of(runtime, principal, campaign_id)
     async with runtime.work.begin(principal) as uow:
         await uow.execute(update(Campaign).values(scheduled_at=Campaign.created_at))
-    await tend(runtime.work, principal, campaign_id)
+    await advance_campaign(runtime.work, principal, campaign_id)
     row = await campaigns.get(runtime.reads(principal.tenant), campaign_id)
     assert row is not None
     assert (row.status, row.from_header) == (CampaignStatus.PREPARING, header)
@@ -257,7 +257,7 @@ async def held(runtime: Runtime, principal: Actor, campaign_id: UUID) -> UUID:
     assert await prepare(runtime.work, principal, campaign_id)
     async with runtime.work.begin(principal) as uow:
         await uow.execute(update(EmailDelivery).values(status=DeliveryStatus.FAILED))
-    await tend(runtime.work, principal, campaign_id)
+    await advance_campaign(runtime.work, principal, campaign_id)
     (row,) = await runtime.reads(principal.tenant).rows(select(EmailDelivery.id))
     return UUID(str(row.id))
 

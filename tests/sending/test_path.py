@@ -15,7 +15,7 @@ from runtime import Runtime
 from services.deliveries.claiming import claim
 from services.deliveries.preparing import Decision
 from services.deliveries.sending import Sender
-from services.deliveries.sweeping import tend
+from services.deliveries.sweeping import advance_campaign
 from tests import factories
 from tests.sending.conftest import Provider
 from tests.sending.worker import (
@@ -237,7 +237,7 @@ async def test_a_lapsed_claim_is_pending_again_and_its_worker_can_not_submit(
     held = await sender.take(principal, mail, 4)
     assert len(held.rows) == len(contacts)
     await expire_leases(runtime, principal, campaign_id)
-    await tend(runtime.work, principal, campaign_id)
+    await advance_campaign(runtime.work, principal, campaign_id)
     assert (await progress(runtime, principal, campaign_id)).counts.pending == len(contacts)
     assert (await sender.deliver(principal, mail, held)).handed_over == 0
     assert await provider.ledger(campaign_id) == []
@@ -287,7 +287,7 @@ async def test_counters_that_went_wrong_are_put_right(runtime: Runtime, provider
         await uow.execute(
             update(CampaignStats).where(CampaignStats.campaign_id == campaign_id).values(accepted=1, audience=1)
         )
-    await tend(runtime.work, principal, campaign_id)
+    await advance_campaign(runtime.work, principal, campaign_id)
     now = await progress(runtime, principal, campaign_id)
     assert now.status is CampaignStatus.SENT
     assert now.counts.accepted == now.counts.audience == len(contacts) == len(await provider.ledger(campaign_id))

@@ -21,7 +21,7 @@ from services.deliveries.resolving import IN_DOUBT, DeliveryNotInDoubt, resolve
 from services.deliveries.sending import Sender
 from services.deliveries.states import CampaignConflict
 from services.deliveries.submitting import Handed, hand_over, submit
-from services.deliveries.sweeping import tend
+from services.deliveries.sweeping import advance_campaign
 from services.deliveries.unsubscribing import Link, unsubscribe
 from tests.inbox import apply_inbox, deliver
 from tests.sending.model import Accepted, ModelMailer
@@ -129,8 +129,8 @@ class World:
     async def record(self, held: Held) -> None:
         """T3, and whatever follows from it."""
         if held.handed:
-            await self.sender.record_for_sure(self.principal, held.claim, held.handed)
-            await self.sender.heed(self.principal, self.campaign_id, held.handed)
+            await self.sender.record_with_retry(self.principal, held.claim, held.handed)
+            await self.sender.apply_backpressure(self.principal, self.campaign_id, held.handed)
             if any(receipt_is_inactive(part) for part in held.handed):
                 await self.learn_suppressed()
 
@@ -150,7 +150,7 @@ class World:
     async def sweep(self) -> None:
         """A round of the sweeper."""
         work, tenant = self.runtime.work, self.principal
-        await tend(work, tenant, self.campaign_id)
+        await advance_campaign(work, tenant, self.campaign_id)
         await reconcile(work, self.mailer, tenant, self.campaign_id, grace_seconds=GRACE_SECONDS)
 
     async def look(self) -> None:

@@ -88,7 +88,7 @@ async def test_an_api_that_has_lost_a_part_ends(runtime: Runtime, victim: str) -
     assert told in answers, output
 
 
-@pytest.mark.parametrize("victim", ["sending-lane-0", "sweeper", "listener", "pubsub-connection"])
+@pytest.mark.parametrize("victim", ["send-loop-0", "sweep: advance campaigns", "consumer", "pubsub-connection"])
 async def test_a_worker_that_has_lost_a_part_ends(servers: Servers, victim: str) -> None:
     """A worker has no address to ask: its log and exit code tell. No other test has left it anything to do."""
     variables = environment(settings_for(servers, await copy_template(servers), redis_database=2))
