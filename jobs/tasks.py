@@ -2,7 +2,9 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+from types import MappingProxyType
 
 from core.supervision import end_all, is_asked_to_end
 from core.telemetry import logger
@@ -11,6 +13,7 @@ CANCEL_SECONDS = 5.0
 """How long a cancelled task may take to end; one of Maya's replies tries for half of it to record its text."""
 log = logger(__name__)
 Run = Callable[[], Awaitable[object]]
+NO_IDS: Mapping[str, str] = MappingProxyType({})
 
 
 class KeyedTasks:
@@ -24,27 +27,27 @@ class KeyedTasks:
     def __init__(self, *, max_concurrent: int = 100) -> None:
         self.tasks: dict[str, asyncio.Task[None]] = {}
         self._begun: set[str] = set()
-        self._rerun: dict[str, tuple[str, Run]] = {}
+        self._rerun: dict[str, Callable[[], None]] = {}
         self._slots: defaultdict[str, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(max_concurrent))
         self._closed = False
 
-    def start(self, key: str, run: Run, *, group: str = "") -> None:
+    def start(self, key: str, run: Run, *, group: str = "", ids: Mapping[str, str] = NO_IDS) -> None:
         """Start a task, or note that the running one of this key has to run once more; returns at once.
 
-        One that still waits for its slot will see the newest rows, and runs once. Once closed, nothing is started:
-        another process, or the next, finds the work in the rows.
+        One that still waits for its slot will see the newest rows, and runs once. `ids` go into the log with a
+        failure. Once closed, nothing is started: another process, or the next, finds the work in the rows.
         """
         if self._closed:
             return
         if key in self.tasks:
             if key in self._begun:
-                self._rerun[key] = (group, run)
+                self._rerun[key] = partial(self.start, key, run, group=group, ids=ids)
             return
-        task = asyncio.create_task(self._run(key, run, group), name=key)
+        task = asyncio.create_task(self._run(key, run, group, ids), name=key)
         self.tasks[key] = task
         task.add_done_callback(lambda _: self._done(key))
 
-    async def _run(self, key: str, run: Run, group: str) -> None:
+    async def _run(self, key: str, run: Run, group: str, ids: Mapping[str, str]) -> None:
         async with self._slots[group]:
             if self._closed:
                 return
@@ -53,18 +56,17 @@ class KeyedTasks:
                 await run()
             except Exception:
                 # One task's failure must not end the process: a sweep starts it again from the rows.
-                log.exception("task failed; a sweep starts it again", task=key)
+                log.exception("task failed; a sweep starts it again", task=group or key, **ids)
             except asyncio.CancelledError:
                 if is_asked_to_end():
                     raise
-                log.warning("task cancelled though nobody asked; a sweep starts it again", task=key)
+                log.warning("task cancelled though nobody asked; a sweep starts it again", task=group or key, **ids)
 
     def _done(self, key: str) -> None:
         del self.tasks[key]
         self._begun.discard(key)
         if (again := self._rerun.pop(key, None)) is not None:
-            group, run = again
-            self.start(key, run, group=group)
+            again()
 
     async def aclose(self, within_seconds: float) -> None:
         """Start no more tasks, let those that run end, and cancel those that do not in time.

@@ -51,7 +51,7 @@ class Worker:
         """Run a job in this process; returns at once. What it does not survive, a sweep finds again."""
         run = self.handlers[type(job)].run
         if iscoroutinefunction(run):
-            self.tasks.start(job.key, partial(run, self, job), group=job.name)
+            self.tasks.start(job.key, partial(run, self, job), group=job.name, ids=job.payload())
         else:
             run(self, job)
 
