@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.sql import func
 
-from core.access.actor import Actor, system_actor
+from core.access.actor import Actor
 from core.database.scopes import SystemScope
 from core.settings import Settings
 from core.unit_of_work import Work

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import func, insert, literal, select, text, update
 from structlog.testing import capture_logs
 
-from core.access.actor import Principal
+from core.access.actor import Actor
 from core.ids import new_id
 from core.queue import Job
 from core.unit_of_work import UnitOfWork, Work
@@ -70,17 +70,17 @@ async def test_a_message_is_part_of_what_asks_for_it(runtime: Runtime) -> None:
     work = Work(runtime.engine, noted, noted)
     with pytest.raises(ZeroDivisionError):
         await ask_and_fail(work, principal)
-    assert (await rows(runtime, principal.tenant), noted.jobs) == ([], [])
-    async with work.begin(principal.tenant) as uow:
+    assert (await rows(runtime, principal), noted.jobs) == ([], [])
+    async with work.begin(principal) as uow:
         for _ in range(2):
             await outbox.put(uow, KIND, new_id(), "a@example.com", expires_in=DAY)
     assert noted.jobs == [SendOutbox(organization_id=principal.organization_id)]
     assert await statuses(runtime, principal) == [PENDING, PENDING]
 
 
-async def ask_and_fail(work: Work, principal: Principal) -> None:
+async def ask_and_fail(work: Work, principal: Actor) -> None:
     """Ask for a message in a unit of work that fails afterwards."""
-    async with work.begin(principal.tenant) as uow:
+    async with work.begin(principal) as uow:
         await outbox.put(uow, KIND, new_id(), "a@example.com", expires_in=DAY)
         raise ZeroDivisionError
 
@@ -89,8 +89,8 @@ async def test_a_dedupe_key_is_taken_once_in_an_organization(runtime: Runtime) -
     """Also by two at once; another organisation has keys of its own, and without a key nothing is alike."""
     mine, theirs = [await factories.organization(runtime) for _ in range(2)]
 
-    async def ask(principal: Principal, key: str | None) -> bool:
-        async with runtime.work.begin(principal.tenant) as uow:
+    async def ask(principal: Actor, key: str | None) -> bool:
+        async with runtime.work.begin(principal) as uow:
             made = await outbox.put(uow, KIND, new_id(), "a@example.com", expires_in=DAY, dedupe_key=key)
         return made is not None
 
@@ -104,7 +104,7 @@ async def test_postmark_takes_system_mail_on_its_own_stream(runtime: Runtime, pr
     """From the installation's address, untracked, marked as automatic, and with no way to unsubscribe from it."""
     principal = await factories.organization(runtime)
     (one,) = await put(runtime, principal)
-    await outbox_of(runtime, provider.mailer).send_due(principal.tenant)
+    await outbox_of(runtime, provider.mailer).send_due(principal)
     page = (await provider.client.call("GET", f"/sandbox/ledger?delivery={one}")).object()
     assert isinstance(page["messages"], list)
     (entry,) = page["messages"]
@@ -115,7 +115,7 @@ async def test_postmark_takes_system_mail_on_its_own_stream(runtime: Runtime, pr
     assert isinstance(message, dict)
     assert message["Headers"] == [{"Name": "Auto-Submitted", "Value": "auto-generated"}]
     assert message["TrackLinks"] == "None"
-    (row,) = await rows(runtime, principal.tenant)
+    (row,) = await rows(runtime, principal)
     assert (row.status, row.message_id, row.finished_at is None) == (ACCEPTED, entry["message_id"], False)
 
 
@@ -140,13 +140,13 @@ async def test_what_was_certainly_not_sent_is_tried_again_or_has_failed(
     principal = await factories.organization(runtime)
     await put(runtime, principal)
     mailer = RecordingMailer(lambda *_: outcome)
-    await outbox_of(runtime, mailer).send_due(principal.tenant)
-    (row,) = await rows(runtime, principal.tenant)
+    await outbox_of(runtime, mailer).send_due(principal)
+    (row,) = await rows(runtime, principal)
     assert (row.status, row.error_message) == (status, words)
     assert mailer.sent == []
     mailer.answer = None
     await hurry(runtime, principal)
-    await outbox_of(runtime, mailer).send_due(principal.tenant)
+    await outbox_of(runtime, mailer).send_due(principal)
     assert len(mailer.sent) == (1 if status is PENDING else 0)
 
 
@@ -156,18 +156,18 @@ async def test_pauses_grow_and_follow_the_provider(runtime: Runtime) -> None:
     await put(runtime, principal)
     pauses = []
     for _ in range(12):
-        await outbox_of(runtime, RecordingMailer(lambda *_: NotSent(reason="429"))).send_due(principal.tenant)
+        await outbox_of(runtime, RecordingMailer(lambda *_: NotSent(reason="429"))).send_due(principal)
         pauses.append(await pause(runtime, principal))
         await hurry(runtime, principal)
     assert pauses[0] <= 6
     assert pauses[3] > pauses[0]
     assert max(pauses) <= 301
     wanted = RecordingMailer(lambda *_: NotSent(reason="429", retry_after_seconds=900))
-    await outbox_of(runtime, wanted).send_due(principal.tenant)
+    await outbox_of(runtime, wanted).send_due(principal)
     assert await pause(runtime, principal) > 890
 
 
-async def pause(runtime: Runtime, principal: Principal) -> float:
+async def pause(runtime: Runtime, principal: Actor) -> float:
     """Seconds until the organisation's message is tried again, by the database's clock."""
     left = func.extract("epoch", OutboxMessage.due_at - func.clock_timestamp())
     return float((await runtime.reads(principal.tenant).rows(select(left)))[0][0])
@@ -178,7 +178,7 @@ async def test_what_comes_too_late_has_failed(runtime: Runtime) -> None:
     principal = await factories.organization(runtime)
     await put(runtime, principal, expires_in=timedelta(0))
     mailer = RecordingMailer()
-    await outbox_of(runtime, mailer).send_due(principal.tenant)
+    await outbox_of(runtime, mailer).send_due(principal)
     assert (await statuses(runtime, principal), mailer.sent) == ([FAILED], [])
 
 
@@ -195,9 +195,9 @@ async def test_one_that_cannot_be_composed_does_not_hold_up_the_others(runtime: 
 
     mailer = RecordingMailer()
     with capture_logs() as logs:
-        await outbox_of(runtime, mailer, compose).send_due(principal.tenant)
+        await outbox_of(runtime, mailer, compose).send_due(principal)
     assert [message.delivery_id for _, message, _ in mailer.sent] == [str(good)]
-    found = {row.id: (row.status, row.error_message) for row in await rows(runtime, principal.tenant)}
+    found = {row.id: (row.status, row.error_message) for row in await rows(runtime, principal)}
     assert found[broken] == (PENDING, "It could not be composed.")
     assert (found[needless], found[good]) == ((CANCELLED, None), (ACCEPTED, None))
     assert [entry["outbox_id"] for entry in logs if entry["event"] == "message not composed"] == [str(broken)]
@@ -210,11 +210,11 @@ async def test_doubt_is_settled_by_asking(runtime: Runtime, outcome: str) -> Non
     await put(runtime, principal, 2)
     mailer = ModelMailer(outcome=outcome)
     sender = outbox_of(runtime, mailer)
-    await sender.send_due(principal.tenant)
+    await sender.send_due(principal)
     assert await statuses(runtime, principal) == [UNKNOWN, UNKNOWN]
     mailer.outcome = "ok"
     await hurry(runtime, principal)
-    await sender.send_due(principal.tenant)
+    await sender.send_due(principal)
     assert await statuses(runtime, principal) == [ACCEPTED, ACCEPTED]
     assert len({one.delivery_id for one in mailer.ledger}) == len(mailer.ledger) == 2
     assert {one.stream for one in mailer.ledger} == {Stream.TRANSACTIONAL}
@@ -224,11 +224,11 @@ async def test_two_workers_never_wait_for_each_others_look(runtime: Runtime) -> 
     """A batch of which another worker holds a message: the others of it are reserved, at once."""
     principal = await factories.organization(runtime)
     first, second, third = await put(runtime, principal, 3)
-    await outbox_of(runtime, ModelMailer(outcome="failed before")).send_due(principal.tenant)
+    await outbox_of(runtime, ModelMailer(outcome="failed before")).send_due(principal)
     await hurry(runtime, principal)
-    async with runtime.work.begin(principal.tenant) as other:
+    async with runtime.work.begin(principal) as other:
         await other.rows(select(OutboxMessage.id).where(OutboxMessage.id == second).with_for_update())
-        async with runtime.work.begin(principal.tenant) as uow:
+        async with runtime.work.begin(principal) as uow:
             await uow.execute(text("SET LOCAL lock_timeout = '5s'"))
             look = await reserve_due(uow)
     assert look is not None
@@ -242,10 +242,10 @@ async def test_doubt_is_settled_by_postmarks_search(runtime: Runtime, provider: 
     await put(runtime, principal, 2)
     sender = outbox_of(runtime, provider.mailer)
     await provider.fail(**{fault: {"count": 1}})
-    await sender.send_due(principal.tenant)
+    await sender.send_due(principal)
     assert await statuses(runtime, principal) == [UNKNOWN, UNKNOWN]
     await hurry(runtime, principal)
-    await sender.send_due(principal.tenant)
+    await sender.send_due(principal)
     assert await statuses(runtime, principal) == [ACCEPTED, ACCEPTED]
     assert (await provider.client.summary())["accepted"] == 2
 
@@ -265,17 +265,17 @@ async def test_a_late_record_leaves_another_workers_batch_alone(runtime: Runtime
     composers = outbox_of(runtime, ModelMailer()).composers
 
     async def claim() -> Batch:
-        async with runtime.work.begin(principal.tenant) as uow:
+        async with runtime.work.begin(principal) as uow:
             (batch,) = await submit(uow, composers, limit=20, lease_seconds=60) or []
         return batch
 
     late = await claim()
-    async with runtime.work.begin(principal.tenant) as uow:
+    async with runtime.work.begin(principal) as uow:
         await uow.execute(update(OutboxMessage).values(status=PENDING))
     current = await claim()
-    async with runtime.work.begin(principal.tenant) as uow:
+    async with runtime.work.begin(principal) as uow:
         await record(uow, late, [Handed(late.messages, outcome)], request_seconds=0)
-    (row,) = await rows(runtime, principal.tenant)
+    (row,) = await rows(runtime, principal)
     assert (row.status, row.lease_token, row.batch_id) == (SUBMITTING, current.token, current.batch_id)
 
 
@@ -285,21 +285,21 @@ async def test_looks_are_spread_over_the_grace_period(runtime: Runtime) -> None:
     await put(runtime, principal)
     mailer = ModelMailer(outcome="failed after", lag=2)
     sender = outbox_of(runtime, mailer, grace=600.0)
-    await sender.send_due(principal.tenant)
+    await sender.send_due(principal)
     mailer.outcome, mailer.search_fails = "ok", True
     await hurry(runtime, principal)
-    await sender.send_due(principal.tenant)
-    assert [row.looks for row in await rows(runtime, principal.tenant)] == [0]
+    await sender.send_due(principal)
+    assert [row.looks for row in await rows(runtime, principal)] == [0]
     assert await pause(runtime, principal) > 50
     mailer.search_fails = False
     for look in (1, 2):
         await hurry(runtime, principal)
-        await sender.send_due(principal.tenant)
-        assert [row.looks for row in await rows(runtime, principal.tenant)] == [look]
+        await sender.send_due(principal)
+        assert [row.looks for row in await rows(runtime, principal)] == [look]
         assert 200 < await pause(runtime, principal) <= 300
     mailer.time = 2
     await hurry(runtime, principal)
-    await sender.send_due(principal.tenant)
+    await sender.send_due(principal)
     assert (await statuses(runtime, principal), len(mailer.ledger)) == ([ACCEPTED], 1)
 
 
@@ -309,12 +309,12 @@ async def test_a_worker_that_died_is_found_out(runtime: Runtime) -> None:
     await put(runtime, principal)
     mailer = ModelMailer()
     sender = outbox_of(runtime, mailer)
-    async with runtime.work.begin(principal.tenant) as uow:
+    async with runtime.work.begin(principal) as uow:
         assert await submit(uow, sender.composers, limit=20, lease_seconds=60)
-    await sender.send_due(principal.tenant)
+    await sender.send_due(principal)
     assert (await statuses(runtime, principal), mailer.ledger) == ([SUBMITTING], [])
     await hurry(runtime, principal)
-    await sender.send_due(principal.tenant)
+    await sender.send_due(principal)
     assert (await statuses(runtime, principal), len(mailer.ledger)) == ([ACCEPTED], 1)
 
 
@@ -323,7 +323,7 @@ async def test_two_workers_send_each_message_once(runtime: Runtime) -> None:
     principal = await factories.organization(runtime)
     ids = await put(runtime, principal, 50)
     mailer = ModelMailer()
-    await asyncio.gather(*(outbox_of(runtime, mailer).send_due(principal.tenant) for _ in range(4)))
+    await asyncio.gather(*(outbox_of(runtime, mailer).send_due(principal) for _ in range(4)))
     assert sorted(one.delivery_id for one in mailer.ledger) == sorted(map(str, ids))
     assert set(await statuses(runtime, principal)) == {ACCEPTED}
 
@@ -335,12 +335,12 @@ async def settled(tasks: KeyedTasks) -> None:
             await asyncio.wait(list(tasks.tasks.values()))
 
 
-async def asked_senders(runtime: Runtime, how_many: int) -> Principal:
+async def asked_senders(runtime: Runtime, how_many: int) -> Actor:
     """An organisation with senders that wait for their confirmation."""
     principal = await factories.organization(runtime)
     for _ in range(how_many):
         sender_id = await factories.sender(runtime, principal, confirmed=False)
-        async with runtime.work.begin(principal.tenant) as uow:
+        async with runtime.work.begin(principal) as uow:
             await outbox.put(uow, KIND, sender_id, "a@example.com", expires_in=DAY)
     return principal
 
@@ -387,8 +387,8 @@ async def test_one_organization_does_not_hold_up_another(fresh_runtime: Runtime)
 async def test_what_is_long_over_is_forgotten(fresh_runtime: Runtime) -> None:
     """Messages a month after their end, and tokens that nobody can use any more; nothing that is open."""
     principal = await asked_senders(fresh_runtime, 4)
-    old, recent, waiting, *_ = await rows(fresh_runtime, principal.tenant)
-    async with fresh_runtime.work.begin(principal.tenant) as uow:
+    old, recent, waiting, *_ = await rows(fresh_runtime, principal)
+    async with fresh_runtime.work.begin(principal) as uow:
         for row, days in ((old, 31), (recent, 29)):
             await uow.execute(
                 update(OutboxMessage)
@@ -406,7 +406,7 @@ async def test_what_is_long_over_is_forgotten(fresh_runtime: Runtime) -> None:
                 )
             )
     assert await delete_expired(fresh_runtime.system) == 2
-    left = [row.id for row in await rows(fresh_runtime, principal.tenant)]
+    left = [row.id for row in await rows(fresh_runtime, principal)]
     assert (old.id in left, recent.id in left, waiting.id in left, len(left)) == (False, True, True, 3)
     found = await fresh_runtime.reads(principal.tenant).rows(select(SenderConfirmation.fingerprint))
     assert [row[0] for row in found] == [b"good"]

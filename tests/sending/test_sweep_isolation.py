@@ -9,7 +9,7 @@ from sqlalchemy.engine import make_url
 from structlog.testing import capture_logs
 
 from core.access.actor import Actor
-from jobs import working
+from jobs import run
 from models.campaigns import CampaignStatus
 from runtime import Runtime
 from services.deliveries.progress import read_progress
@@ -72,7 +72,7 @@ async def test_campaigns_in_trouble_keep_no_other_waiting(
 
     stopping = asyncio.Event()
     with capture_logs() as logs:
-        worker = asyncio.create_task(working(runtime, stopping))
+        worker = asyncio.create_task(run(runtime, stopping))
         try:
             await until(all_ended)
         finally:
