@@ -13,7 +13,7 @@ from pydantic import SecretStr
 
 from core import development, telemetry
 from core.development import DEMO_EMAIL, DEMO_PASSWORD
-from core.errors import NudgeError, Refusals, ServerUnusable, UnsafeDatabase
+from core.errors import NudgeError, OperatorError, Refusals
 from core.settings import Environment, Settings, SettingsInvalid, load, require, unknown_variables, variable
 from core.supervision import SupervisedTaskEnded
 from local.folder import LocalError
@@ -68,7 +68,7 @@ def dev() -> None:
     async def prepare(urls: Urls) -> None:
         from core import migration
 
-        await migration.upgrade(urls.migrator)
+        await migration.upgrade(urls.migrator, start_afresh=development.start_afresh(found, urls.migrator))
         filled = development.filled(found, {"database_url": urls.database, "redis_url": urls.redis})
         await seed_once(filled)
 
@@ -119,7 +119,7 @@ def migrate() -> None:
         hint = "set it in the environment or in .env" if found.production else "start `make dev` first, or set it"
         raise SettingsInvalid(f"Missing: {variable('database', 'migrator_url')}. It names the owner's role: {hint}.")
     with explained(variable("database", "migrator_url"), url):
-        asyncio.run(migration.upgrade(url))
+        asyncio.run(migration.upgrade(url, start_afresh=development.start_afresh(found, url)))
     typer.echo("The database is up to date.")
 
 
@@ -336,7 +336,7 @@ def main() -> None:
     telemetry.configure("INFO", json=os.environ.get(variable("environment")) == Environment.PRODUCTION)
     try:
         cli()
-    except (SettingsInvalid, LocalError, UnsafeDatabase, ServerUnusable) as error:
+    except (OperatorError, LocalError) as error:
         fail(str(error))
     except SupervisedTaskEnded as error:
         fail(f"{error} Start it again.", code=1)

@@ -47,10 +47,10 @@ from local.servers import (
     start_postgres,
     start_valkey,
 )
-from migrations.rls import OF_ORGANIZATION
 from models.accounts import Organization
 from models.campaigns import Campaign, CampaignRecipient, CampaignStats, CampaignStatus, RecipientKind
 from models.contacts import Contact
+from models.row_security import OF_ORGANIZATION
 from runtime import Runtime, running
 from services.deliveries.composing import load_mail, unsubscribe_url
 from services.deliveries.preparing import prepare

@@ -3,11 +3,14 @@
 import fcntl
 import json
 import os
+import shlex
 from collections.abc import Mapping
+from itertools import count
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from core.security import new_secret, new_signing_key
-from core.settings import Settings
+from core.settings import Environment, Settings
 
 DEMO_EMAIL = "demo@nudge.example"
 DEMO_PASSWORD = "correct-horse-nudge"  # noqa: S105 - of the demo organisation, which production never gets
@@ -33,6 +36,32 @@ def filled(settings: Settings, servers: Mapping[str, str]) -> Settings:
     sandbox = f"http://127.0.0.1:{settings.sandbox.port}"
     values |= {("postmark", "base_url"): sandbox, ("llm", "base_url"): f"{sandbox}/api/v1"}
     return with_defaults(settings, values)
+
+
+def start_afresh(settings: Settings, database_url: str) -> str | None:
+    """How to get an empty database in place of this one, in words that follow "to start afresh,".
+
+    None outside of development. The data of `nudge dev` itself is moved away, so that nothing is lost.
+    """
+    if settings.environment is not Environment.DEVELOPMENT:
+        return None
+    data = settings.home.expanduser().resolve() / "postgres"
+    if data.is_dir() and urlsplit(database_url).port == postgres_port(settings.home):
+        names = (data.with_name(f"postgres.{number}") for number in count(1))
+        aside = next(path for path in names if not path.exists())
+        return (
+            f"stop `nudge dev`, move its data away (`{shlex.join(['mv', str(data), str(aside)])}`) and start it again"
+        )
+    return "name an empty database in NUDGE_DATABASE__URL and NUDGE_DATABASE__MIGRATOR_URL"
+
+
+def postgres_port(home: Path) -> int | None:
+    """The port of the PostgreSQL that `nudge dev` runs on this data folder, as it last was."""
+    try:
+        port: int | None = json.loads((home / "servers.json").read_text(encoding="utf-8")).get("postgres_port")
+    except (OSError, ValueError):
+        return None
+    return port
 
 
 def with_defaults(settings: Settings, values: dict[tuple[str, ...], str]) -> Settings:

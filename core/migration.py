@@ -1,20 +1,17 @@
 """Running the migrations, from the command line and from the tests alike."""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import TypeVar
 
 from alembic import command
 from alembic.config import Config
-from alembic.util import CommandError
 from sqlalchemy import URL, Connection, text
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
-from core import urls
+from core import revisions, urls
 from core.errors import UnsafeDatabase
 
-SCRIPTS = Path(__file__).parent.parent / "migrations"
 CONNECT_SECONDS = 10.0
 OLDEST_VERSION = 18
 ROLE = text(
@@ -33,7 +30,7 @@ def config(connection: Connection) -> Config:
     """Alembic's configuration for an open connection of the migrator; there is no ini file."""
     result = Config()
     # The value may refer to others by %(name)s: a percent sign in the folder's name is doubled.
-    result.set_main_option("script_location", str(SCRIPTS).replace("%", "%%"))
+    result.set_main_option("script_location", str(revisions.SCRIPTS).replace("%", "%%"))
     result.attributes["connection"] = connection
     return result
 
@@ -52,22 +49,20 @@ async def as_migrator(url: str, work: Callable[[Connection], T]) -> T:
         await engine.dispose()
 
 
-async def upgrade(url: str, revision: str = "head") -> None:
+async def upgrade(url: str, revision: str = "head", *, start_afresh: str | None = None) -> None:
     """Bring the database to the revision, all of it or nothing.
 
     Raises `UnsafeDatabase` for a role that must not own the tables or lacks a right, for a server that is too old,
-    and for a database at a revision that is none of ours.
+    and for a database at a revision that is none of ours; `start_afresh` tells a developer how to get an empty one.
     """
 
     def work(connection: Connection) -> None:
         require_owner(connection)
+        found = revisions.revision_of(connection)
+        if found is not None and revisions.is_unknown(found):
+            raise UnsafeDatabase(revisions.unknown(found, start_afresh=start_afresh))
         connection.rollback()
-        try:
-            command.upgrade(config(connection), revision)
-        except CommandError as error:
-            raise UnsafeDatabase(
-                f"{error}. The database was migrated by a newer version of NudgeCampaign: install that one."
-            ) from error
+        command.upgrade(config(connection), revision)
 
     await as_migrator(url, work)
 

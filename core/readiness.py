@@ -8,7 +8,7 @@ from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from core import selfcheck
+from core import revisions
 from core.deadlines import deadline
 from core.supervision import Supervisors
 from core.telemetry import described, logger
@@ -44,14 +44,14 @@ async def database_shortcoming(engine: AsyncEngine) -> str | None:
     """What is wrong with PostgreSQL."""
     try:
         async with deadline(PATIENCE_SECONDS):
-            revision = await selfcheck.revision(engine)
+            revision = await revisions.revision(engine)
     except (SQLAlchemyError, OSError, TimeoutError) as error:
         log.warning("PostgreSQL does not answer", error=described(error))
         return "database: no answer"
     # A newer version has migrated already and this process is to be replaced: until then it serves.
     return (
-        f"database: at revision {revision}, this version needs {selfcheck.head()}"
-        if selfcheck.is_older(revision)
+        f"database: at revision {revision}, this version needs {revisions.head()}"
+        if revisions.is_older(revision)
         else None
     )
 

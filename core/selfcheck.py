@@ -1,18 +1,13 @@
 """What must hold of the database before we serve anybody: our role can't step around Row Level Security."""
 
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
 from typing import Any
 
-from alembic.script import ScriptDirectory
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from core.errors import UnsafeDatabase
-from core.migration import SCRIPTS
-from core.telemetry import logger
 
-log = logger(__name__)
 # No row of these belongs to an organisation.
 WITHOUT_TENANTS = ["alembic_version", "provider_budgets"]
 ROLE = text(
@@ -93,41 +88,3 @@ def table_problems(tables: Sequence[Row[*tuple[Any, ...]]]) -> Iterator[str]:
         words = (("ENABLE", enabled), ("FORCE", forced), ("a policy", has_policy))
         if missing := [word for word, is_there in words if not is_there]:
             yield f"table {name} lacks {' and '.join(missing)} of Row Level Security"
-
-
-async def check_revision(engine: AsyncEngine) -> None:
-    """Raise `UnsafeDatabase` for a database older than this version; one of a newer version is compatible for now."""
-    found = await revision(engine)
-    if is_older(found):
-        raise UnsafeDatabase(
-            f"Refusing to start: the database is at revision {found}, this version needs {head()}: "
-            "run `nudge migrate`."
-        )
-    if found != head():
-        log.warning("the database was migrated by a newer version: update this one soon", revision=found)
-
-
-def is_older(found: str | None) -> bool:
-    """Whether this version has migrations that a database at the revision lacks."""
-    return found is None or (found in known_revisions() and found != head())
-
-
-@lru_cache(maxsize=1)
-def known_revisions() -> dict[str, bool]:
-    """Every revision of our migrations; whether it is the newest."""
-    scripts = ScriptDirectory(str(SCRIPTS))
-    return {script.revision: script.is_head for script in scripts.walk_revisions()}
-
-
-def head() -> str:
-    """The newest revision among our migrations."""
-    return next(revision for revision, is_newest in known_revisions().items() if is_newest)
-
-
-async def revision(engine: AsyncEngine) -> str | None:
-    """The database's revision; None when it was never migrated or we may not see."""
-    async with engine.connect() as connection:
-        there = await connection.execute(text("SELECT to_regclass('public.alembic_version') IS NOT NULL"))
-        if not there.scalar_one():
-            return None
-        return (await connection.execute(text("SELECT version_num FROM alembic_version"))).scalar_one_or_none()

@@ -6,10 +6,12 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from core.access.permissions import Role
 from models.base import Base, CreatedAt, Json, Key, OrganizationId, one_of
+from models.row_security import WITHOUT_DELETE, organization_rows
 
 
 class Organization(Base):
     __tablename__ = "organizations"
+    __row_security__ = organization_rows(WITHOUT_DELETE, key="id")
 
     id: Mapped[Key]
     name: Mapped[str]
@@ -22,6 +24,7 @@ class User(Base):
     """A person of one organisation. The address is unique over all of them, as people log in by it."""
 
     __tablename__ = "users"
+    __row_security__ = organization_rows(lookup=("id", "organization_id", "email_norm"))
     __table_args__ = (one_of("role", Role), UniqueConstraint("organization_id", "id"))
 
     id: Mapped[Key]
@@ -41,6 +44,10 @@ class UserSession(Base):
     """A log-in: a family of refresh tokens, of which one is good at a time. Kept hashed."""
 
     __tablename__ = "user_sessions"
+    __row_security__ = organization_rows(
+        lookup=("id", "organization_id", "expires_at", "ended_at"),
+        expired="least(expires_at, ended_at) <= now() - interval '30 days'",
+    )
     __table_args__ = (
         UniqueConstraint("organization_id", "id"),
         ForeignKeyConstraint(
@@ -62,6 +69,10 @@ class RefreshToken(Base):
     """One refresh token. A used one that comes again ends its session: somebody copied it."""
 
     __tablename__ = "refresh_tokens"
+    __row_security__ = organization_rows(
+        lookup=("fingerprint", "organization_id", "session_id", "used_at"),
+        expired="used_at <= now() - interval '30 days'",
+    )
     __table_args__ = (
         ForeignKeyConstraint(
             ["organization_id", "session_id"],

@@ -7,6 +7,7 @@ from sqlalchemy.orm import Mapped
 
 from core.access.actor import ActorKind
 from models.base import Base, CreatedAt, Json, Key, OrganizationId, one_of
+from models.row_security import role_rows
 
 
 class AuditEvent(Base):
@@ -17,6 +18,7 @@ class AuditEvent(Base):
     """
 
     __tablename__ = "audit_events"
+    __row_security__ = role_rows("owner", "admin")
     __table_args__ = (
         Index(None, "organization_id", "created_at", "id"),
         one_of("actor_kind", ActorKind),

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 from uuid import UUID
 
 from sqlalchemy import CheckConstraint, DateTime, ForeignKey, MetaData, Text, Uuid, func, text
@@ -10,6 +10,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, mapped_column
 
 from core.ids import new_id
+from models.row_security import RowSecurity, organization_rows
 
 Key = Annotated[UUID, mapped_column(Uuid, primary_key=True, default=new_id)]
 OrganizationKey = Annotated[
@@ -21,6 +22,9 @@ Json = Annotated[dict[str, Any], mapped_column(JSONB, server_default=text("'{}':
 
 
 class Base(DeclarativeBase):
+    """The tables. A model that is not of one organization declares its own `__row_security__`."""
+
+    __row_security__: ClassVar[RowSecurity] = organization_rows()
     metadata = MetaData(
         naming_convention={
             "ix": "ix_%(table_name)s_%(column_0_N_name)s",

@@ -6,6 +6,7 @@ from sqlalchemy import BigInteger, CheckConstraint, ForeignKeyConstraint, Index,
 from sqlalchemy.orm import Mapped, mapped_column
 
 from models.base import Base, CreatedAt, Json, Key, OrganizationId, OrganizationKey, one_of
+from models.row_security import organization_rows
 
 
 class CampaignStatus(StrEnum):
@@ -72,6 +73,7 @@ class Campaign(Base):
     """
 
     __tablename__ = "campaigns"
+    __row_security__ = organization_rows(lookup=("id", "organization_id", "status", "scheduled_at"))
     __table_args__ = (
         UniqueConstraint("organization_id", "id"),
         ForeignKeyConstraint(["organization_id", "author_id"], ["users.organization_id", "users.id"]),
@@ -159,6 +161,7 @@ class CampaignStats(Base):
     """
 
     __tablename__ = "campaign_stats"
+    __row_security__ = organization_rows(lookup=("organization_id", "campaign_id", "in_flight", "unknown"))
     __table_args__ = (
         ForeignKeyConstraint(
             ["organization_id", "campaign_id"], ["campaigns.organization_id", "campaigns.id"], ondelete="CASCADE"

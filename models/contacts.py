@@ -7,6 +7,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from models.base import Base, CreatedAt, Json, Key, OrganizationId, OrganizationKey, one_of
 from models.folding import folded_sql
+from models.row_security import organization_rows
 
 
 class ContactStatus(StrEnum):
@@ -21,6 +22,7 @@ class ContactStatus(StrEnum):
 
 class Contact(Base):
     __tablename__ = "contacts"
+    __row_security__ = organization_rows(lookup=("organization_id", "email_norm"))
     __table_args__ = (
         UniqueConstraint("organization_id", "id"),
         UniqueConstraint("organization_id", "email_norm"),

@@ -6,6 +6,7 @@ from sqlalchemy import ForeignKeyConstraint, Index, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from models.base import Base, CreatedAt, Json, Key, OrganizationId, one_of
+from models.row_security import user_rows
 
 
 class MessageRole(StrEnum):
@@ -42,6 +43,7 @@ class Conversation(Base):
     """A conversation with Maya; its author's alone."""
 
     __tablename__ = "ai_conversations"
+    __row_security__ = user_rows()
     __table_args__ = (
         UniqueConstraint("organization_id", "user_id", "id"),
         ForeignKeyConstraint(
@@ -66,6 +68,7 @@ class Message(Base):
     """
 
     __tablename__ = "ai_messages"
+    __row_security__ = user_rows(lookup=("id", "organization_id", "user_id", "status", "lease_until"))
     __table_args__ = (
         ForeignKeyConstraint(
             ["organization_id", "user_id", "conversation_id"],

@@ -6,6 +6,7 @@ from sqlalchemy import Computed, ForeignKeyConstraint, Index, UniqueConstraint, 
 from sqlalchemy.orm import Mapped, mapped_column
 
 from models.base import Base, CreatedAt, Json, OrganizationKey, one_of
+from models.row_security import WITHOUT_DELETE, function_rows, organization_rows
 
 
 class DeliveryStatus(StrEnum):
@@ -62,6 +63,10 @@ class EmailDelivery(Base):
     """The ledger: one row per recipient, partitioned by range of `campaign_id` (UUIDv7, so a range of time)."""
 
     __tablename__ = "email_deliveries"
+    # The app never deletes from the ledger.
+    __row_security__ = organization_rows(
+        WITHOUT_DELETE, lookup=("organization_id", "campaign_id", "id", "message_id")
+    )
     __table_args__ = (
         ForeignKeyConstraint(["organization_id", "campaign_id"], ["campaigns.organization_id", "campaigns.id"]),
         # No other index may start as the primary key does: without statistics the planner would take it by mistake.
@@ -121,6 +126,7 @@ class ProviderBudget(Base):
     """Until when a provider account's rate is spoken for. Of no tenant: only `system.reserve_sending` touches it."""
 
     __tablename__ = "provider_budgets"
+    __row_security__ = function_rows("SELECT, INSERT, UPDATE")
 
     account: Mapped[str] = mapped_column(primary_key=True)
     spoken_until: Mapped[datetime]

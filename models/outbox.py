@@ -8,6 +8,7 @@ from sqlalchemy import Index, UniqueConstraint, func, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from models.base import Base, CreatedAt, Key, OrganizationId, one_of
+from models.row_security import WITHOUT_DELETE, organization_rows
 
 
 class OutboxKind(StrEnum):
@@ -39,6 +40,11 @@ class OutboxMessage(Base):
     """
 
     __tablename__ = "outbox"
+    __row_security__ = organization_rows(
+        WITHOUT_DELETE,
+        lookup=("id", "organization_id", "status", "due_at", "lease_until", "finished_at"),
+        expired="finished_at <= now() - interval '30 days'",
+    )
     __table_args__ = (
         UniqueConstraint("organization_id", "dedupe_key"),
         Index("ix_outbox_open", "organization_id", "due_at", "id", postgresql_where=text(OPEN)),

@@ -5,6 +5,7 @@ from sqlalchemy import ForeignKeyConstraint, Index, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from models.base import Base, CreatedAt, Key, OrganizationId
+from models.row_security import organization_rows
 
 
 class Sender(Base):
@@ -41,6 +42,9 @@ class SenderConfirmation(Base):
     """What is stored of a token that was mailed to a sender's address. Each is gone once any of them was used."""
 
     __tablename__ = "sender_confirmations"
+    __row_security__ = organization_rows(
+        lookup=("fingerprint", "organization_id", "sender_id", "expires_at"), expired="expires_at <= now()"
+    )
     __table_args__ = (
         ForeignKeyConstraint(
             ["organization_id", "sender_id"], ["senders.organization_id", "senders.id"], ondelete="CASCADE"

@@ -6,6 +6,7 @@ from sqlalchemy import Computed, Index, func
 from sqlalchemy.orm import Mapped, mapped_column
 
 from models.base import Base, CreatedAt, OrganizationKey, one_of
+from models.row_security import organization_rows
 
 
 class SuppressionReason(StrEnum):
@@ -37,6 +38,7 @@ class Suppression(Base):
     """
 
     __tablename__ = "suppressions"
+    __row_security__ = organization_rows(lookup=("organization_id", "email_norm"))
     __table_args__ = (
         one_of("reason", SuppressionReason),
         one_of("source", SuppressionSource),

@@ -5,6 +5,23 @@ from sqlalchemy import Index, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from models.base import Base, CreatedAt, Json, Key
+from models.row_security import (
+    DEFINER,
+    OF_ORGANIZATION,
+    WITHOUT_DELETE,
+    Policy,
+    RowSecurity,
+    expiry_policy,
+    lookup_policy,
+)
+
+# Applied, or given up on. The bound on the ids lets the primary key find old events.
+EXPIRED = (
+    "id < system.first_uuid(now() - interval '30 days') AND received_at <= now() - interval '30 days' "
+    "AND (applied_at IS NOT NULL OR (organization_id IS NULL AND attempts >= 20))"
+)
+
+COPIED = "id, organization_id, provider, dedupe_key, payload, received_at, email_norm"
 
 
 class WebhookInbox(Base):
@@ -16,6 +33,29 @@ class WebhookInbox(Base):
     """
 
     __tablename__ = "webhook_inbox"
+    __row_security__ = RowSecurity(
+        policies=(
+            Policy(name="arrivals", command="INSERT", check="organization_id IS NULL"),
+            Policy(name="tenant", command="SELECT", using=OF_ORGANIZATION),
+            Policy(name="applying", command="UPDATE", using=OF_ORGANIZATION, check=OF_ORGANIZATION),
+            lookup_policy(),
+            Policy(name="attributing", command="UPDATE", role=DEFINER, using="organization_id IS NULL", check="true"),
+            Policy(
+                name="copying",
+                command="INSERT",
+                role=DEFINER,
+                check="organization_id IS NOT NULL AND email_norm IS NOT NULL",
+            ),
+            expiry_policy(EXPIRED),
+        ),
+        app=WITHOUT_DELETE,
+        definer=(
+            f"SELECT ({COPIED}, applied_at, attempts)",
+            f"INSERT ({COPIED}, shared)",
+            "UPDATE (organization_id, attempts)",
+            "DELETE",
+        ),
+    )
     __table_args__ = (
         UniqueConstraint("provider", "dedupe_key"),
         Index(

@@ -2,11 +2,24 @@
 
 import asyncio
 import os
+import secrets
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from core.security import new_signing_key
+
 LIMIT_SECONDS = 120
+# What a process needs beside its servers.
+SERVING = {
+    "NUDGE_AUTH__SIGNING_KEY": new_signing_key().replace("\n", "\\n"),
+    "NUDGE_SECURITY__SECRET_KEY": secrets.token_hex(32),
+    "NUDGE_POSTMARK__BASE_URL": "http://127.0.0.1:9",
+    "NUDGE_POSTMARK__SERVER_TOKEN": "token",
+    "NUDGE_POSTMARK__WEBHOOK_PASSWORD": "password",
+    "NUDGE_LLM__BASE_URL": "http://127.0.0.1:9",
+    "NUDGE_LLM__API_KEY": "key",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

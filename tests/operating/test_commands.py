@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import re
-import secrets
 import socket
 import ssl
 import subprocess
@@ -18,25 +17,12 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 import cli
 from core import migration, preflight, urls
 from core.errors import ServerUnusable, UnsafeDatabase
-from core.readiness import readiness
-from core.security import new_signing_key
 from core.servers import explained
 from core.settings import Settings
 from local.folder import free_port
 from local.servers import create_database
-from runtime import running
 from tests.conftest import Servers, copy_template, settings_for
-from tests.operating.commands import assert_refused, nudge
-
-SERVING = {
-    "NUDGE_AUTH__SIGNING_KEY": new_signing_key().replace("\n", "\\n"),
-    "NUDGE_SECURITY__SECRET_KEY": secrets.token_hex(32),
-    "NUDGE_POSTMARK__BASE_URL": "http://127.0.0.1:9",
-    "NUDGE_POSTMARK__SERVER_TOKEN": "token",
-    "NUDGE_POSTMARK__WEBHOOK_PASSWORD": "password",
-    "NUDGE_LLM__BASE_URL": "http://127.0.0.1:9",
-    "NUDGE_LLM__API_KEY": "key",
-}
+from tests.operating.commands import SERVING, assert_refused, nudge
 
 
 @pytest.fixture
@@ -178,33 +164,8 @@ async def test_a_database_without_tables(servers: Servers) -> None:
     """Made, never migrated: whoever serves says what to run."""
     await create_database(servers.postgres.admin_url, "nudge_empty")
     url = servers.database_url(servers.postgres.app_url, "nudge_empty")
-    with pytest.raises(UnsafeDatabase, match="there are no tables: run `nudge migrate`"):
+    with pytest.raises(UnsafeDatabase, match="was never migrated: run `nudge migrate`"):
         await preflight.check(reaching(servers, url))
-
-
-async def test_a_database_of_an_older_version(servers: Servers) -> None:
-    """Migrated half-way: whoever serves names both revisions."""
-    database = await copy_template(servers)
-    await admin(servers, database, "UPDATE alembic_version SET version_num = '0001'")
-    url = servers.database_url(servers.postgres.app_url, database)
-    with pytest.raises(UnsafeDatabase, match=r"is at revision 0001, this version needs .*: run `nudge migrate`"):
-        await preflight.check(reaching(servers, url))
-
-
-async def test_a_database_of_a_newer_version(servers: Servers) -> None:
-    """`nudge migrate` cannot go back to what it does not know; who serves goes on until it is replaced."""
-    database = await copy_template(servers)
-    await admin(servers, database, "UPDATE alembic_version SET version_num = 'ffff'")
-    with pytest.raises(UnsafeDatabase, match=r"'ffff'.* newer version"):
-        await migrate(servers.database_url(servers.postgres.migrator_url, database))
-    settings = settings_for(servers, database)
-    await preflight.check(settings)
-    async with running(settings) as runtime:
-        assert await readiness(runtime.engine, runtime.cache, runtime.supervisors) == (None, None)
-        await admin(servers, database, "UPDATE alembic_version SET version_num = '0001'")
-        assert "at revision 0001" in str(
-            (await readiness(runtime.engine, runtime.cache, runtime.supervisors)).obstacle
-        )
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import asyncpg
 import pytest
 from dotenv import dotenv_values
 
-from core import migration, selfcheck
+from core import migration, revisions, selfcheck
 from core.database.engine import create_engine
 from core.errors import ServerUnusable
 from core.servers import explained
@@ -111,7 +111,7 @@ async def check_roles(server: PostgresServer, app_url: str) -> None:
     engine = create_engine(app_url, pool_size=1, statement_timeout_seconds=30)
     try:
         await selfcheck.check(engine)
-        await selfcheck.check_revision(engine)
+        await revisions.check(engine, start_afresh=None)
     finally:
         await engine.dispose()
     roles = await fetch(server.admin_url, POWERS)

@@ -44,21 +44,6 @@ SELECT p.proname FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
 WHERE n.nspname IN ('public', 'system') AND has_function_privilege('nudge_app', p.oid, 'EXECUTE') ORDER BY 1
 """
 EVERY_KIND = ("FUNCTIONS", "TYPES", "TABLES", "SEQUENCES", "SCHEMAS")
-# What revision 0002 left behind as long as it gave a function away before it set its privileges.
-AS_ONCE = """
-DO $body$ DECLARE each record; BEGIN
-    FOR each IN SELECT p.oid::regprocedure AS name, p.proowner::regrole AS owner, p.prosecdef, p.prorettype
-        FROM pg_proc p WHERE p.pronamespace = 'system'::regnamespace
-    LOOP
-        IF each.owner = 'nudge_definer'::regrole THEN
-            EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO PUBLIC', each.name);
-            EXECUTE format('REVOKE EXECUTE ON FUNCTION %s FROM nudge_app', each.name);
-        ELSIF each.prorettype = 'trigger'::regtype THEN
-            EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO nudge_app', each.name);
-        END IF;
-    END LOOP;
-END $body$
-"""
 
 
 def called_functions() -> list[str]:
@@ -127,19 +112,6 @@ async def test_migrating_where_default_privileges_are_revoked(servers: Servers, 
     await migration.upgrade(url)
     assert warnings(servers, name, start) == []
     await check_privileges(servers, name)
-
-
-async def test_a_database_migrated_before_is_mended(servers: Servers) -> None:
-    """Revision 0003 closes what 0002 once left open, whatever it finds."""
-    url = await new_database(servers, "nudge_before")
-    await migration.upgrade(url, "0002")
-    assert await asked(servers, "nudge_before", RIGHTS_OF_PUBLIC) == []  # as 0002 is today
-    await asked(servers, "nudge_before", AS_ONCE)
-    assert len(await asked(servers, "nudge_before", RIGHTS_OF_PUBLIC)) > 8
-    start = logged(servers)
-    await migration.upgrade(url)
-    assert warnings(servers, "nudge_before", start) == []
-    await check_privileges(servers, "nudge_before")
 
 
 async def test_a_new_function_is_closed_from_the_start(servers: Servers) -> None:

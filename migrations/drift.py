@@ -1,0 +1,128 @@
+"""Whether a database has the functions, triggers and policies that the files and the models say.
+
+What they say is carried out in a transaction, what the catalogue then holds is compared with what it held, and the
+transaction is rolled back: so both sides are PostgreSQL's own words. That locks every table, so it is for tests and
+for making a migration, not for a database that serves.
+"""
+
+from collections.abc import Iterator
+
+from sqlalchemy import Connection, text
+
+from migrations import policies, sql
+from models.row_security import RowSecurity
+
+FUNCTION = "function"
+# Each with a name and what there is to compare. Access lists are sorted: their order is that of the grants.
+CATALOGUE = text(
+    """
+    SELECT 'function', p.oid::regprocedure::text, pg_get_functiondef(p.oid)
+        || format(E'owner %s\nmay execute: %s', p.proowner::regrole, (SELECT string_agg(a::text, ' ' ORDER BY a::text)
+            FROM unnest(coalesce(p.proacl, acldefault('f', p.proowner))) a))
+    FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace WHERE n.nspname = 'system'
+    UNION ALL
+    SELECT 'trigger', format('%s on %s', t.tgname, t.tgrelid::regclass), pg_get_triggerdef(t.oid)
+    FROM pg_trigger t WHERE NOT t.tgisinternal
+    UNION ALL
+    SELECT 'policy', format('%s on %s', p.polname, p.polrelid::regclass),
+        format('permissive %s, for %s to %s using (%s) with check (%s)', p.polpermissive, p.polcmd,
+            array(SELECT r::regrole FROM unnest(p.polroles) r ORDER BY r), pg_get_expr(p.polqual, p.polrelid),
+            pg_get_expr(p.polwithcheck, p.polrelid))
+    FROM pg_policy p
+    UNION ALL
+    SELECT 'security', c.oid::regclass::text,
+        format('enabled %s, forced %s', c.relrowsecurity, c.relforcerowsecurity)
+    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE n.nspname = 'public' AND c.relkind IN ('r', 'p')
+    UNION ALL
+    SELECT 'privileges', format('%s of %s on %s', g.privilege_type, g.grantee::regrole, g.what), 'granted'
+    FROM (
+        SELECT a.privilege_type, a.grantee, c.oid::regclass::text AS what, c.relowner FROM pg_class c
+        JOIN pg_namespace n ON n.oid = c.relnamespace, aclexplode(c.relacl) a
+        WHERE n.nspname = 'public' AND c.relkind IN ('r', 'p')
+        UNION ALL
+        SELECT a.privilege_type, a.grantee, format('%s (%s)', c.oid::regclass, t.attname), c.relowner
+        FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+        JOIN pg_attribute t ON t.attrelid = c.oid, aclexplode(t.attacl) a
+        WHERE n.nspname = 'public' AND NOT t.attisdropped
+    ) g WHERE g.grantee NOT IN (0, g.relowner) AND g.what <> 'alembic_version'
+    """
+)
+PARTITIONS = text(
+    "SELECT i.inhrelid::regclass::text, i.inhparent::regclass::text FROM pg_inherits i "
+    "JOIN pg_class c ON c.oid = i.inhrelid WHERE c.relkind = 'r' ORDER BY 1"
+)
+# Functions take along the triggers that call them, and policies that use them.
+DROP_ALL = """
+    DO $body$ DECLARE each record; BEGIN
+        FOR each IN SELECT p.oid::regprocedure AS name FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
+            WHERE n.nspname = 'system'
+        LOOP
+            EXECUTE format('DROP FUNCTION IF EXISTS %s CASCADE', each.name);
+        END LOOP;
+        FOR each IN SELECT polname, polrelid::regclass AS name FROM pg_policy LOOP
+            EXECUTE format('DROP POLICY %I ON %s', each.polname, each.name);
+        END LOOP;
+        FOR each IN SELECT c.oid::regclass AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+            WHERE n.nspname = 'public' AND c.relkind IN ('r', 'p') AND c.relname <> 'alembic_version'
+        LOOP
+            EXECUTE format('ALTER TABLE %s NO FORCE ROW LEVEL SECURITY', each.name);
+            EXECUTE format('ALTER TABLE %s DISABLE ROW LEVEL SECURITY', each.name);
+            EXECUTE format('REVOKE ALL ON %s FROM nudge_app, nudge_definer', each.name);
+        END LOOP;
+    END $body$
+"""
+
+Catalogue = dict[tuple[str, str], str]
+
+
+def differences(connection: Connection) -> list[str]:
+    """What the database has otherwise, each as a sentence that says what to do; empty when all agree."""
+    with connection.begin() as transaction:
+        found = catalogue(connection)
+        rebuild(connection)
+        wanted = catalogue(connection)
+        transaction.rollback()
+    return [
+        sentence(kind, name, found.get((kind, name)), wanted.get((kind, name)))
+        for kind, name in sorted(found.keys() | wanted.keys())
+        if found.get((kind, name)) != wanted.get((kind, name))
+    ]
+
+
+def catalogue(connection: Connection) -> Catalogue:
+    """Functions, triggers, policies and privileges, by kind and name."""
+    return {(kind, name): definition for kind, name, definition in connection.execute(CATALOGUE)}
+
+
+def rebuild(connection: Connection) -> None:
+    """Drop them all and make them as the files and the models say."""
+    declared = policies.declared()
+    partitions = connection.execute(PARTITIONS).all()
+    connection.execute(text(DROP_ALL))
+    connection.execute(text("SET LOCAL check_function_bodies = off"))  # in the order of their names
+    for path in sorted(sql.FOLDER.glob("*.sql")):
+        sql.run(connection, path.read_text(encoding="utf-8"))
+    for statement in protected(declared, [(row[0], row[1]) for row in partitions]):
+        sql.run(connection, statement)
+
+
+def protected(declared: dict[str, RowSecurity], partitions: list[tuple[str, str]]) -> Iterator[str]:
+    """The statements for every table and every partition."""
+    for table, security in declared.items():
+        yield from policies.statements(table, security)
+    for partition, parent in partitions:
+        yield from policies.partition_statements(partition, declared[parent])
+
+
+def sentence(kind: str, name: str, found: str | None, wanted: str | None) -> str:
+    """What differs, and what to do about it."""
+    source = "migrations/functions/" if kind in {FUNCTION, "trigger"} else "the models' __row_security__"
+    if wanted is None:
+        return f"{kind} {name} is in the database, and not in {source}: add it there, or drop it in a new migration."
+    if found is None:
+        return f"{kind} {name} is in {source}, and not in the database: make it in a new migration."
+    return (
+        f"{kind} {name} differs from {source}: make it so in a new migration. "
+        f"The database has:\n{found}\ninstead of:\n{wanted}"
+    )

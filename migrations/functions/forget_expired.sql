@@ -1,0 +1,39 @@
+-- Deletes at most so many rows of each table whose retention is over, over all organizations; returns how many.
+-- The policies named `forgetting` allow these rows and no others, whatever the function says. A used refresh token is
+-- retained for 30 days, as one that comes again tells of a theft. The bound on the inbox's ids lets the primary key
+-- find the old events.
+
+SET LOCAL ROLE nudge_definer;
+
+CREATE OR REPLACE FUNCTION system.forget_expired(most integer)
+RETURNS bigint
+LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
+AS $body$
+    WITH of_idempotency_keys AS (
+        DELETE FROM idempotency_keys WHERE (organization_id, key) IN
+        (SELECT organization_id, key FROM idempotency_keys WHERE expires_at <= now() LIMIT $1)
+        RETURNING 1
+    ), of_refresh_tokens AS (
+        DELETE FROM refresh_tokens WHERE fingerprint IN
+        (SELECT fingerprint FROM refresh_tokens WHERE used_at <= now() - interval '30 days' LIMIT $1)
+        RETURNING 1
+    ), of_user_sessions AS (
+        DELETE FROM user_sessions WHERE id IN
+        (SELECT id FROM user_sessions WHERE least(expires_at, ended_at) <= now() - interval '30 days' LIMIT $1)
+        RETURNING 1
+    ), of_webhook_inbox AS (
+        DELETE FROM webhook_inbox WHERE id IN (
+            SELECT id FROM webhook_inbox
+            WHERE id < system.first_uuid(now() - interval '30 days') AND received_at <= now() - interval '30 days'
+            AND (applied_at IS NOT NULL OR (organization_id IS NULL AND attempts >= 20)) LIMIT $1
+        )
+        RETURNING 1
+    )
+    SELECT (SELECT count(*) FROM of_idempotency_keys) + (SELECT count(*) FROM of_refresh_tokens)
+        + (SELECT count(*) FROM of_user_sessions) + (SELECT count(*) FROM of_webhook_inbox)
+$body$;
+
+REVOKE ALL ON FUNCTION system.forget_expired FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION system.forget_expired TO nudge_app;
+
+RESET ROLE;

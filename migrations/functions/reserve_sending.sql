@@ -1,0 +1,21 @@
+-- Takes the right to send so many messages over a provider's account, and tells how many seconds to wait before it:
+-- a token bucket without a burst. Each reservation ends where the next one begins, so that all workers together stay
+-- below the rate. A wait below zero means that the account has been idle.
+
+SET LOCAL ROLE nudge_definer;
+
+CREATE OR REPLACE FUNCTION system.reserve_sending(account text, messages integer, per_second float8)
+RETURNS TABLE (wait_seconds float8)
+LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
+AS $body$
+    INSERT INTO provider_budgets AS b (account, spoken_until)
+    VALUES ($1, clock_timestamp() + make_interval(secs => $2 / $3))
+    ON CONFLICT (account) DO UPDATE
+    SET spoken_until = greatest(b.spoken_until, clock_timestamp()) + make_interval(secs => $2 / $3)
+    RETURNING extract(epoch FROM spoken_until - clock_timestamp())::float8 - $2 / $3
+$body$;
+
+REVOKE ALL ON FUNCTION system.reserve_sending FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION system.reserve_sending TO nudge_app;
+
+RESET ROLE;

@@ -1,0 +1,15 @@
+-- The session that a refresh token belongs to, by the token's hash. A used token is found too: it tells of a theft.
+
+SET LOCAL ROLE nudge_definer;
+
+CREATE OR REPLACE FUNCTION system.session_for_refresh(fingerprint bytea)
+RETURNS TABLE (organization_id uuid, session_id uuid)
+LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
+AS $body$
+    SELECT t.organization_id, t.session_id FROM refresh_tokens t WHERE t.fingerprint = $1
+$body$;
+
+REVOKE ALL ON FUNCTION system.session_for_refresh FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION system.session_for_refresh TO nudge_app;
+
+RESET ROLE;

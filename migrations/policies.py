@@ -1,0 +1,46 @@
+"""Row Level Security as the models declare it (`models/row_security.py`), as statements for a migration.
+
+A migration holds the statements themselves: what it did stays what it was when a model changes.
+"""
+
+from collections.abc import Iterator
+
+from models.base import Base
+from models.row_security import APP, DEFINER, Policy, RowSecurity
+
+
+def declared() -> dict[str, RowSecurity]:
+    """What the models declare, by the names of their tables."""
+    classes = (mapper.class_ for mapper in Base.registry.mappers)
+    return {each.__tablename__: each.__row_security__ for each in sorted(classes, key=lambda c: c.__tablename__)}
+
+
+def statements(table: str, security: RowSecurity) -> Iterator[str]:
+    """Everything that protects a new table."""
+    yield from protection(table, security.policies, forced=security.forced)
+    if security.app is not None:
+        yield f"GRANT {security.app} ON {table} TO {APP}"
+    for privilege in security.definer:
+        yield f"GRANT {privilege} ON {table} TO {DEFINER}"
+
+
+def partition_statements(partition: str, security: RowSecurity) -> Iterator[str]:
+    """What protects a partition that is named itself: the policies of the app's role, and nobody has a privilege."""
+    yield from protection(partition, [policy for policy in security.policies if policy.role == APP])
+
+
+def protection(table: str, policies: tuple[Policy, ...] | list[Policy], *, forced: bool = True) -> Iterator[str]:
+    """Enable and force Row Level Security, with the policies."""
+    if forced:
+        yield f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY"
+        yield f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY"
+    for policy in policies:
+        yield policy_statement(table, policy)
+
+
+def policy_statement(table: str, policy: Policy) -> str:
+    """CREATE POLICY."""
+    command = "" if policy.command == "ALL" else f" FOR {policy.command}"
+    using = "" if policy.using is None else f"\n    USING ({policy.using})"
+    check = "" if policy.check is None else f"\n    WITH CHECK ({policy.check})"
+    return f"CREATE POLICY {policy.name} ON {table}{command} TO {policy.role}{using}{check}"

@@ -1,0 +1,77 @@
+"""The database's functions: one file each in `migrations/functions/`, which migrations load by name and digest.
+
+The file says how the function is now. A migration names the digest of the text that it loads, so that it goes on
+doing what it did: when a file changes, the text before goes to `migrations/functions/superseded/` under its digest,
+for the migrations that load it, and a new migration loads the new one (ADR 0024).
+"""
+
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import cast
+
+from alembic import op
+from sqlalchemy import AdaptedConnection, Connection
+
+from core.errors import OperatorError
+
+FOLDER = Path(__file__).parent / "functions"
+SUPERSEDED = FOLDER / "superseded"
+
+
+class FunctionChanged(OperatorError):
+    """A file holds another text than the one that a migration loads; the message says what to do."""
+
+
+def load(name: str, digest: str) -> None:
+    """Create the function, or replace it where it is there, with the text that has the digest.
+
+    Raises `FunctionChanged` when there is no such text.
+    """
+    run(op.get_bind(), text_of(name, digest))
+
+
+def text_of(name: str, digest: str) -> str:
+    """The text that a migration loads."""
+    paths = (FOLDER / f"{name}.sql", SUPERSEDED / f"{name}.{digest}.sql")
+    texts = [path.read_text(encoding="utf-8") for path in paths if path.exists()]
+    for text in texts:
+        if digest_of(text) == digest:
+            return text
+    raise FunctionChanged(_what_to_do(name, digest, digest_of(texts[0]) if texts else None))
+
+
+def _what_to_do(name: str, digest: str, found: str | None) -> str:
+    is_now, load = (f"has the digest {found}", f"load {found}") if found else ("is missing", "drop the function")
+    return (
+        f"migrations/functions/{name}.sql {is_now}, and a migration loads {digest}. Put the text that it loads into "
+        f"migrations/functions/superseded/{name}.{digest}.sql, and {load} in a new migration "
+        "(CONTRIBUTING.md, A function)."
+    )
+
+
+def digest_of(text: str) -> str:
+    """Twelve hexadecimal digits that stand for the text, without the comments above its first statement."""
+    lines = text.splitlines()
+    first = next((number for number, line in enumerate(lines) if line and not line.startswith("--")), len(lines))
+    return hashlib.sha256("\n".join(lines[first:]).encode()).hexdigest()[:12]
+
+
+def current() -> dict[str, str]:
+    """The digest of every function's file."""
+    return {path.stem: digest_of(path.read_text(encoding="utf-8")) for path in sorted(FOLDER.glob("*.sql"))}
+
+
+def run_files(paths: Iterable[Path]) -> None:
+    """Run the statements of each file."""
+    for path in paths:
+        run(op.get_bind(), path.read_text(encoding="utf-8"))
+
+
+def run(connection: Connection, script: str) -> None:
+    """Run statements as they are, in the connection's transaction: any number, without parameters.
+
+    Raises asyncpg's errors rather than SQLAlchemy's, which takes one statement at a time.
+    """
+    adapted = cast("AdaptedConnection", connection.connection.dbapi_connection)
+    adapted.run_async(lambda driver: driver.execute(script))

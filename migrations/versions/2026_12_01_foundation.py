@@ -1,0 +1,52 @@
+"""The foundation: every table, who sees which rows of it, the functions, the partitions of today.
+
+Revision: 2026_12_01_foundation, the first.
+"""
+
+from pathlib import Path
+
+from alembic import op
+
+from migrations import sql
+
+revision = "2026_12_01_foundation"
+down_revision = None
+branch_labels = None
+depends_on = None
+
+FOLDER = Path(__file__).with_suffix("")
+TABLES = ("accounts", "contacts", "senders", "campaigns", "deliveries", "conversations", "records")
+# In the order that they are created: an SQL function is checked against what it calls.
+FUNCTIONS = {
+    "first_uuid": "247ecac476b4",
+    "add_partition": "a22717ae0a1d",
+    "ensure_partitions": "386d9681c23f",
+    "analyze_deliveries": "a61715fae651",
+    "attribute_events": "25dc31c1b86f",
+    "count_deliveries_on_insert": "c551640e803a",
+    "count_deliveries_on_update": "8f97a77e501f",
+    "forget_expired": "c6fece083fbc",
+    "forget_mail": "49cb52674b77",
+    "live_campaigns": "f06a49fc6595",
+    "open_replies": "4c339c2c7a81",
+    "organization_of_user": "b8c23d29f3cb",
+    "organizations_with_events": "73ac393b84bf",
+    "organizations_with_mail": "67119be82ae1",
+    "reserve_sending": "f8149c22d40f",
+    "sender_for_confirmation": "522c43d66289",
+    "session_for_refresh": "15f8bbebb469",
+    "user_for_login": "2721fb09019f",
+}
+
+
+def upgrade() -> None:
+    op.execute("SET LOCAL lock_timeout = '5s'")
+    sql.run_files(FOLDER / f"{name}.sql" for name in ("schema", *TABLES))
+    for name, digest in FUNCTIONS.items():
+        sql.load(name, digest)
+    sql.run_files(FOLDER / f"{name}.sql" for name in ("partitions", "policies"))
+
+
+def downgrade() -> None:
+    op.execute("SET LOCAL lock_timeout = '5s'")
+    sql.run_files([FOLDER / "downgrade.sql"])

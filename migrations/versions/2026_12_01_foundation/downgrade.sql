@@ -1,0 +1,12 @@
+-- Everything that the foundation made; partitions, indexes and policies go with their tables.
+DROP TABLE
+    ai_messages, ai_conversations,
+    audit_events, idempotency_keys, webhook_inbox, provider_budgets,
+    email_deliveries, campaign_stats, campaign_recipients, campaigns, templates,
+    outbox, sender_confirmations, senders,
+    contact_events, suppressions, list_memberships, lists, contact_tags, contacts,
+    refresh_tokens, user_sessions, users, organizations
+    CASCADE;
+DROP SCHEMA system CASCADE;
+ALTER DEFAULT PRIVILEGES GRANT EXECUTE ON FUNCTIONS TO PUBLIC;
+REVOKE SELECT ON alembic_version FROM nudge_app;

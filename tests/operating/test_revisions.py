@@ -1,0 +1,140 @@
+"""What is said of a database at a revision that this version does not know, or has gone past."""
+
+import asyncio
+import json
+import shlex
+import subprocess
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from core import development, migration, preflight, revisions
+from core.errors import UnsafeDatabase
+from core.readiness import Readiness, readiness
+from core.settings import Settings
+from local.folder import free_port
+from runtime import running
+from tests.conftest import Servers, copy_template, settings_for
+from tests.operating.commands import SERVING, assert_refused, nudge
+
+OLD_CHAIN = "0008"
+OTHER_BRANCH = "2026_12_02_other_branch"
+NEWER = "2999_01_01_newer"
+
+
+async def at_revision(servers: Servers, revision: str) -> str:
+    """A migrated database that says it is at the revision; its name."""
+    database = await copy_template(servers)
+    await asked(servers, database, "UPDATE alembic_version SET version_num = $1 RETURNING version_num", revision)
+    return database
+
+
+async def asked(servers: Servers, database: str, statement: str, *values: str) -> str | None:
+    """The first value of a statement of the superuser."""
+    connection = await asyncpg.connect(servers.database_url(servers.postgres.admin_url, database))
+    try:
+        value: str | None = await connection.fetchval(statement, *values)
+        return value
+    finally:
+        await connection.close()
+
+
+async def migrate(servers: Servers, database: str, *, start_afresh: str | None = None) -> None:
+    """As `nudge migrate` does."""
+    url = servers.database_url(servers.postgres.migrator_url, database)
+    await migration.upgrade(url, start_afresh=start_afresh)
+
+
+@pytest.mark.parametrize("revision", [OLD_CHAIN, OTHER_BRANCH])
+async def test_in_development_each_command_says_how_to_start_afresh(
+    servers: Servers, tmp_path: Path, revision: str
+) -> None:
+    """One sentence, exit code 2, and the database stays as it was, whoever comes upon it."""
+    database = await at_revision(servers, revision)
+
+    async def refused(verb: str) -> None:
+        ended = await nudge(
+            verb,
+            folder=tmp_path,
+            **SERVING,
+            NUDGE_ENVIRONMENT="development",
+            NUDGE_HOME=str(tmp_path / verb),
+            NUDGE_DATABASE__URL=servers.database_url(servers.postgres.app_url, database),
+            NUDGE_DATABASE__MIGRATOR_URL=servers.database_url(servers.postgres.migrator_url, database),
+            NUDGE_REDIS__URL=servers.valkey.url,
+            NUDGE_API__PORT=str(free_port()),
+            NUDGE_SANDBOX__PORT=str(free_port()),
+        )
+        assert_refused(
+            ended,
+            f"The database is at revision {revision}, which this version does not know",
+            "to start afresh, name an empty database in NUDGE_DATABASE__URL and NUDGE_DATABASE__MIGRATOR_URL",
+        )
+
+    await asyncio.gather(*(refused(verb) for verb in ("dev", "migrate", "api", "worker", "seed")))
+    assert await asked(servers, database, "SELECT version_num FROM alembic_version") == revision
+    assert await asked(servers, database, "SELECT to_regclass('campaigns')::text") == "campaigns"
+
+
+def test_the_data_of_nudge_dev_is_moved_away_and_never_deleted(tmp_path: Path) -> None:
+    """The command that is named moves it, as often as it is needed; of another server there is no data to move."""
+    settings = Settings.model_validate({"_env_file": None, "environment": "development", "home": tmp_path})
+    own, other = "postgresql://nudge_app:x@127.0.0.1:5999/nudge", "postgresql://nudge_app:x@127.0.0.1:5432/nudge"
+    assert "name an empty database" in str(development.start_afresh(settings, own))
+    (tmp_path / "servers.json").write_text(json.dumps({"postgres_port": 5999}))
+    for number in (1, 2):
+        (tmp_path / "postgres").mkdir()
+        (tmp_path / "postgres" / "PG_VERSION").write_text(str(number))
+        assert "name an empty database" in str(development.start_afresh(settings, other))
+        advice = str(development.start_afresh(settings, own))
+        assert advice.startswith("stop `nudge dev`, move its data away (`mv ")
+        subprocess.run(shlex.split(advice.split("`")[3]), check=True)
+        assert (tmp_path / f"postgres.{number}" / "PG_VERSION").read_text() == str(number)
+
+
+async def test_a_newer_version_has_migrated(servers: Servers) -> None:
+    """Who serves goes on until it is replaced; `nudge migrate` cannot go back. In development it is a branch."""
+    database = await at_revision(servers, NEWER)
+    with pytest.raises(UnsafeDatabase, match=rf"at revision {NEWER}, .* a newer version of NudgeCampaign .*install"):
+        await migrate(servers, database)
+    settings = settings_for(servers, database)
+    await preflight.check(settings)
+    async with running(settings) as runtime:
+        assert await readiness(runtime.engine, runtime.cache, runtime.supervisors) == (None, None)
+    with pytest.raises(UnsafeDatabase, match="another branch or an older version made it; to start afresh, do so"):
+        await migrate(servers, database, start_afresh="do so")
+
+
+@pytest.mark.parametrize("revision", [OLD_CHAIN, "2026_01_01_withdrawn"])
+async def test_a_version_that_led_nowhere_has_migrated(servers: Servers, revision: str) -> None:
+    """Without a way from there to here nobody serves or migrates, and no instance is ready."""
+    database = await at_revision(servers, revision)
+    said = rf"at revision {revision}, .*: no release made it, or one that this version cannot upgrade from"
+
+    async def refused(work: Callable[[], Awaitable[None]]) -> None:
+        with pytest.raises(UnsafeDatabase, match=said):
+            await work()
+
+    await refused(lambda: migrate(servers, database))
+    await refused(lambda: preflight.check(settings_for(servers, database)))
+    assert (await ready(servers, database)).obstacle == (
+        f"database: at revision {revision}, this version needs {revisions.head()}"
+    )
+
+
+async def test_a_database_of_an_older_version(servers: Servers, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Migrated half-way: whoever serves names both revisions and what to run."""
+    monkeypatch.setattr(revisions, "known", lambda: {"2026_12_02_next": True, "2026_12_01_foundation": False})
+    database = await copy_template(servers)
+    said = r"is at revision 2026_12_01_foundation, this version needs 2026_12_02_next: run `nudge migrate`"
+    with pytest.raises(UnsafeDatabase, match=said):
+        await preflight.check(settings_for(servers, database))
+    assert "at revision 2026_12_01_foundation" in str((await ready(servers, database)).obstacle)
+
+
+async def ready(servers: Servers, database: str) -> Readiness:
+    """What `/readyz` tells of an instance on this database."""
+    async with running(settings_for(servers, database)) as runtime:
+        return await readiness(runtime.engine, runtime.cache, runtime.supervisors)
