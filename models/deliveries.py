@@ -108,8 +108,8 @@ class EmailDelivery(Base):
     message_id: Mapped[str | None]
     error_code: Mapped[int | None]
     error_message: Mapped[str | None]
-    looks: Mapped[int] = mapped_column(server_default="0")
-    next_look_at: Mapped[datetime | None]
+    lookups: Mapped[int] = mapped_column(server_default="0")
+    next_lookup_at: Mapped[datetime | None]
     submitted_at: Mapped[datetime | None]
     accepted_at: Mapped[datetime | None]
     delivered_at: Mapped[datetime | None]
@@ -123,10 +123,10 @@ class EmailDelivery(Base):
 
 
 class ProviderBudget(Base):
-    """Until when a provider account's rate is spoken for. Of no tenant: only `system.reserve_sending` touches it."""
+    """Until when a provider account's rate is reserved. Of no tenant: `system.reserve_sending` alone changes it."""
 
     __tablename__ = "provider_budgets"
     __row_security__ = function_rows("SELECT, INSERT, UPDATE")
 
     account: Mapped[str] = mapped_column(primary_key=True)
-    spoken_until: Mapped[datetime]
+    reserved_until: Mapped[datetime]

@@ -36,7 +36,7 @@ class OutboxMessage(Base):
 
     It names what it is about, and is composed when it is submitted: neither text nor secret is stored. A `dedupe_key`
     is taken once in an organisation, so that what is asked for twice is sent once. `due_at` is when to try (again),
-    or to ask the provider again; `attempts` counts the tries that came to nothing, `looks` the searches that did.
+    or to ask the provider again; `attempts` counts the tries that came to nothing, `lookups` the searches that did.
     """
 
     __tablename__ = "outbox"
@@ -67,7 +67,7 @@ class OutboxMessage(Base):
     lease_until: Mapped[datetime | None]
     batch_id: Mapped[UUID | None]
     submitted_at: Mapped[datetime | None]
-    looks: Mapped[int] = mapped_column(server_default="0")
+    lookups: Mapped[int] = mapped_column(server_default="0")
     message_id: Mapped[str | None]
     error_code: Mapped[int | None]
     error_message: Mapped[str | None]

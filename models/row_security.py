@@ -89,7 +89,7 @@ def lookup_policy() -> Policy:
 
 def expiry_policy(expired: str) -> Policy:
     """The definer functions delete the rows that match, and see them."""
-    return Policy(name="forgetting", command="DELETE", role=DEFINER, using=expired)
+    return Policy(name="expired", command="DELETE", role=DEFINER, using=expired)
 
 
 def _tenant(rule: str) -> Policy:

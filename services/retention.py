@@ -1,4 +1,4 @@
-"""What nobody needs any more: expired idempotency keys, sessions and tokens long over, events applied long ago."""
+"""Retention: deleting expired idempotency keys, ended sessions, used tokens, applied events and finished mail."""
 
 from typing import Final
 
@@ -11,12 +11,12 @@ AT_ONCE: Final = 10_000
 
 
 async def delete_expired(system: SystemScope, *, at_once: int = AT_ONCE) -> int:
-    """Delete, in all organisations, what has expired; how many rows. The policies of the tables say what that is.
+    """Delete the expired rows of all organizations; how many. Each model's `__row_security__` says which those are.
 
-    Idempotency keys and confirmations go when their time is over, the others 30 days after their end.
+    Idempotency keys and confirmations of senders when they expire, all others 30 days after they ended.
     """
     total = 0
-    for forget in (func.system.forget_expired(at_once), func.system.forget_mail(at_once)):
-        while forgotten := int((await system.rows(select(forget)))[0][0]):
-            total += forgotten
+    for delete in (func.system.delete_expired(at_once), func.system.delete_expired_mail(at_once)):
+        while deleted := int((await system.rows(select(delete)))[0][0]):
+            total += deleted
     return total

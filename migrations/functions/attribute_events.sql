@@ -5,7 +5,7 @@
 
 SET LOCAL ROLE nudge_definer;
 
-CREATE OR REPLACE FUNCTION system.attribute_events(most integer)
+CREATE OR REPLACE FUNCTION system.attribute_events(max_events integer)
 RETURNS TABLE (organization_id uuid)
 LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
 AS $body$
@@ -13,7 +13,7 @@ AS $body$
         SELECT w.id, w.email_norm, w.payload->'Metadata'->>'campaign' AS campaign, w.payload->>'MessageID' AS message
         FROM webhook_inbox w WHERE w.organization_id IS NULL AND w.attempts < 20
         AND w.received_at <= now() - make_interval(secs => 5 * w.attempts * w.attempts)
-        ORDER BY w.attempts, w.id LIMIT $1 FOR UPDATE SKIP LOCKED
+        ORDER BY w.attempts, w.id LIMIT max_events FOR UPDATE SKIP LOCKED
     ), named AS MATERIALIZED (
         SELECT w.id, w.email_norm, w.message,
             CASE WHEN pg_input_is_valid(w.campaign, 'uuid') THEN w.campaign::uuid END AS campaign

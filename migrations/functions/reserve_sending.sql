@@ -8,11 +8,11 @@ CREATE OR REPLACE FUNCTION system.reserve_sending(account text, messages integer
 RETURNS TABLE (wait_seconds float8)
 LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
 AS $body$
-    INSERT INTO provider_budgets AS b (account, spoken_until)
-    VALUES ($1, clock_timestamp() + make_interval(secs => $2 / $3))
+    INSERT INTO provider_budgets AS b (account, reserved_until)
+    VALUES ($1, clock_timestamp() + make_interval(secs => messages / per_second))
     ON CONFLICT (account) DO UPDATE
-    SET spoken_until = greatest(b.spoken_until, clock_timestamp()) + make_interval(secs => $2 / $3)
-    RETURNING extract(epoch FROM spoken_until - clock_timestamp())::float8 - $2 / $3
+    SET reserved_until = greatest(b.reserved_until, clock_timestamp()) + make_interval(secs => messages / per_second)
+    RETURNING extract(epoch FROM reserved_until - clock_timestamp())::float8 - messages / per_second
 $body$;
 
 REVOKE ALL ON FUNCTION system.reserve_sending FROM PUBLIC;

@@ -62,7 +62,7 @@ def raise_statement() -> Any:  # noqa: ANN401 - an UPDATE
             accepted_at=func.coalesce(EmailDelivery.accepted_at, EmailDelivery.submitted_at, func.clock_timestamp()),
             lease_token=None,
             lease_until=None,
-            next_look_at=None,
+            next_lookup_at=None,
             **{name: func.least(getattr(EmailDelivery, name), given_rows.c[name]) for name in TIMES},
         )
     )

@@ -31,8 +31,8 @@ class Doubtful(NamedTuple):
     """A reserved message, and what its row said then: a look counts only while it says so still."""
 
     id: UUID
-    looks: int
-    next_look_at: datetime
+    lookups: int
+    next_lookup_at: datetime
 
 
 class Look(NamedTuple):
@@ -89,12 +89,12 @@ async def reserve_due(uow: UnitOfWork, campaign_id: UUID, asked: Sequence[UUID] 
             EmailDelivery.campaign_id == campaign_id,
             EmailDelivery.id == reserved.c.id,
         )
-        .values(next_look_at=now_plus(RESERVED_SECONDS))
-        .returning(EmailDelivery.id, EmailDelivery.looks, EmailDelivery.next_look_at, EmailDelivery.batch_id)
+        .values(next_lookup_at=now_plus(RESERVED_SECONDS))
+        .returning(EmailDelivery.id, EmailDelivery.lookups, EmailDelivery.next_lookup_at, EmailDelivery.batch_id)
     )
     if not rows:
         return None
-    return Look(rows[0].batch_id, [Doubtful(row.id, row.looks, row.next_look_at) for row in rows])
+    return Look(rows[0].batch_id, [Doubtful(row.id, row.lookups, row.next_lookup_at) for row in rows])
 
 
 def due(rows: type[EmailDelivery], organization_id: UUID, campaign_id: UUID) -> tuple[Any, ...]:
@@ -105,7 +105,7 @@ def due(rows: type[EmailDelivery], organization_id: UUID, campaign_id: UUID) -> 
         rows.is_open,
         rows.status == DeliveryStatus.UNKNOWN,
         rows.batch_id.is_not(None),
-        rows.next_look_at <= func.clock_timestamp(),
+        rows.next_lookup_at <= func.clock_timestamp(),
     )
 
 
@@ -130,8 +130,8 @@ async def settle(
                 **bound,
                 **span([row.id for row in absent]),
                 "batch": look.batch_id,
-                "given_looks": [row.looks for row in absent],
-                "given_next_look_at": [row.next_look_at for row in absent],
+                "given_lookups": [row.lookups for row in absent],
+                "given_next_lookup_at": [row.next_lookup_at for row in absent],
                 "pause": grace_seconds / (LOOKS - 1),
             },
         )
@@ -151,15 +151,15 @@ def found_statement() -> Any:  # noqa: ANN401 - an UPDATE
             message_id=given_rows.c.message_id,
             accepted_at=func.clock_timestamp(),
             error_message=None,
-            next_look_at=None,
+            next_lookup_at=None,
         )
     )
 
 
 def absent_statement(*, hold: bool) -> Any:  # noqa: ANN401 - an UPDATE
     """The provider's search does not show them; after the last look they are sent again, or held for a person."""
-    given_rows = given(looks=Integer(), next_look_at=DateTime(timezone=True))
-    last = EmailDelivery.looks + 1 >= LOOKS
+    given_rows = given(lookups=Integer(), next_lookup_at=DateTime(timezone=True))
+    last = EmailDelivery.lookups + 1 >= LOOKS
     end = DeliveryStatus.FAILED if hold else DeliveryStatus.PENDING
     kept = EmailDelivery.batch_id if hold else null()
     return (
@@ -169,13 +169,13 @@ def absent_statement(*, hold: bool) -> Any:  # noqa: ANN401 - an UPDATE
             EmailDelivery.id == given_rows.c.id,
             EmailDelivery.status == DeliveryStatus.UNKNOWN,
             EmailDelivery.batch_id == bindparam("batch", type_=Uuid),
-            EmailDelivery.looks == given_rows.c.looks,
-            EmailDelivery.next_look_at == given_rows.c.next_look_at,
+            EmailDelivery.lookups == given_rows.c.lookups,
+            EmailDelivery.next_lookup_at == given_rows.c.next_lookup_at,
         )
         .values(
             status=case((last, str(end)), else_=str(DeliveryStatus.UNKNOWN)),
-            looks=case((last, 0), else_=EmailDelivery.looks + 1),
-            next_look_at=case((last, null()), else_=now_plus(bindparam("pause"))),
+            lookups=case((last, 0), else_=EmailDelivery.lookups + 1),
+            next_lookup_at=case((last, null()), else_=now_plus(bindparam("pause"))),
             batch_id=case((last, kept), else_=EmailDelivery.batch_id),
             error_message=case((last, NEEDS_ATTENTION if hold else null()), else_=EmailDelivery.error_message),
         )

@@ -35,7 +35,7 @@ def is_of_batch() -> Any:  # noqa: ANN401 - a SQL condition
     )
 
 
-LEASE_OVER: dict[str, Any] = {"lease_token": None, "lease_until": None, "next_look_at": None}
+LEASE_OVER: dict[str, Any] = {"lease_token": None, "lease_until": None, "next_lookup_at": None}
 
 
 @lru_cache
@@ -102,8 +102,8 @@ def in_doubt_statement() -> Any:  # noqa: ANN401 - an UPDATE
         .values(
             status=DeliveryStatus.UNKNOWN,
             error_message=bindparam("reason", type_=Text),
-            looks=0,
-            next_look_at=now_plus(bindparam("first_look", type_=Float)),
+            lookups=0,
+            next_lookup_at=now_plus(bindparam("first_look", type_=Float)),
             lease_token=None,
             lease_until=None,
         )

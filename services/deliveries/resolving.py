@@ -75,7 +75,7 @@ async def change(uow: UnitOfWork, found: DeliveryRow, resolution: DeliveryResolu
             EmailDelivery.id == found.id,
             EmailDelivery.status.in_([str(status) for status in IN_DOUBT]),
         )
-        .values(looks=0, next_look_at=None, lease_token=None, lease_until=None, **CHANGES[resolution])
+        .values(lookups=0, next_lookup_at=None, lease_token=None, lease_until=None, **CHANGES[resolution])
         .returning(*COLUMNS)
     )
     if not rows:

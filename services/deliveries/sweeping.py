@@ -130,8 +130,8 @@ async def expire_leases(uow: UnitOfWork, campaign_id: UUID) -> int:
                 (submitting, "The worker stopped while the message was on its way."),
                 else_=EmailDelivery.error_message,
             ),
-            next_look_at=case((submitting, func.clock_timestamp()), else_=None),
-            looks=0,
+            next_lookup_at=case((submitting, func.clock_timestamp()), else_=None),
+            lookups=0,
             lease_token=None,
             lease_until=None,
         )

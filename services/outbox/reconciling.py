@@ -23,7 +23,7 @@ class Doubtful(NamedTuple):
     """A message to ask about, and what its row said when it was reserved for that."""
 
     id: UUID
-    looks: int
+    lookups: int
     due_at: datetime
 
 
@@ -46,7 +46,7 @@ async def expire_leases(uow: UnitOfWork) -> None:
         .values(
             status=OutboxStatus.UNKNOWN,
             error_message=LOST_WORKER,
-            looks=0,
+            lookups=0,
             due_at=func.clock_timestamp(),
             lease_token=None,
             lease_until=None,
@@ -96,9 +96,9 @@ async def reserve_due(uow: UnitOfWork) -> Look | None:
         update(OutboxMessage)
         .where(OutboxMessage.id.in_(unlocked))
         .values(due_at=now_plus(RESERVED_SECONDS))
-        .returning(OutboxMessage.id, OutboxMessage.looks, OutboxMessage.due_at)
+        .returning(OutboxMessage.id, OutboxMessage.lookups, OutboxMessage.due_at)
     )
-    return Look(first[0].batch_id, [Doubtful(row.id, row.looks, row.due_at) for row in rows])
+    return Look(first[0].batch_id, [Doubtful(row.id, row.lookups, row.due_at) for row in rows])
 
 
 async def settle(uow: UnitOfWork, look: Look, found: Mapping[str, str], *, grace_seconds: float) -> None:
@@ -121,18 +121,18 @@ async def settle(uow: UnitOfWork, look: Look, found: Mapping[str, str], *, grace
                 )
             )
             continue
-        last = OutboxMessage.looks + 1 >= LOOKS
+        last = OutboxMessage.lookups + 1 >= LOOKS
         await uow.execute(
             update(OutboxMessage)
             .where(
                 *same,
                 OutboxMessage.batch_id == look.batch_id,
-                OutboxMessage.looks == row.looks,
+                OutboxMessage.lookups == row.lookups,
                 OutboxMessage.due_at == row.due_at,
             )
             .values(
                 status=case((last, str(OutboxStatus.PENDING)), else_=str(OutboxStatus.UNKNOWN)),
-                looks=case((last, 0), else_=OutboxMessage.looks + 1),
+                lookups=case((last, 0), else_=OutboxMessage.lookups + 1),
                 due_at=case((last, func.clock_timestamp()), else_=now_plus(grace_seconds / (LOOKS - 1))),
             )
         )

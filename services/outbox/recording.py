@@ -59,7 +59,7 @@ async def _doubt(
         .values(
             status=OutboxStatus.UNKNOWN,
             error_message=outcome.reason[:TEXT_LENGTH],
-            looks=0,
+            lookups=0,
             due_at=now_plus(request_seconds if outcome.under_way else 0.0),
             **LEASE_OVER,
         )

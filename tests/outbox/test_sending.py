@@ -289,13 +289,13 @@ async def test_looks_are_spread_over_the_grace_period(runtime: Runtime) -> None:
     mailer.outcome, mailer.search_fails = "ok", True
     await hurry(runtime, principal)
     await sender.send_due(principal)
-    assert [row.looks for row in await rows(runtime, principal)] == [0]
+    assert [row.lookups for row in await rows(runtime, principal)] == [0]
     assert await pause(runtime, principal) > 50
     mailer.search_fails = False
     for look in (1, 2):
         await hurry(runtime, principal)
         await sender.send_due(principal)
-        assert [row.looks for row in await rows(runtime, principal)] == [look]
+        assert [row.lookups for row in await rows(runtime, principal)] == [look]
         assert 200 < await pause(runtime, principal) <= 300
     mailer.time = 2
     await hurry(runtime, principal)
@@ -384,7 +384,7 @@ async def test_one_organization_does_not_hold_up_another(fresh_runtime: Runtime)
     assert len({message.delivery_id for _, message, _ in mailer.sent}) == len(mailer.sent) == 31
 
 
-async def test_what_is_long_over_is_forgotten(fresh_runtime: Runtime) -> None:
+async def test_finished_messages_and_expired_confirmations_are_deleted(fresh_runtime: Runtime) -> None:
     """Messages a month after their end, and tokens that nobody can use any more; nothing that is open."""
     principal = await asked_senders(fresh_runtime, 4)
     old, recent, waiting, *_ = await rows(fresh_runtime, principal)

@@ -149,7 +149,7 @@ async def test_the_policies_hold_whatever_the_function_says(servers: Servers, fr
                 await connection.execute(f"DELETE FROM {table}")  # noqa: S608 - the names above
 
 
-async def test_a_worker_forgets_on_its_own(fresh_runtime: Runtime) -> None:
+async def test_a_worker_deletes_expired_rows_on_its_own(fresh_runtime: Runtime) -> None:
     """The sweeper of a process that starts deletes what expired, without being asked."""
     owner = await factories.organization(fresh_runtime)
     await key(fresh_runtime, owner, "old", LONG_AGO)

@@ -71,9 +71,9 @@ async def test_looks_that_overlap_count_once(runtime: Runtime, doubtful: Sender)
     for look in looks * 2:
         assert await write_down(runtime, principal, campaign_id, look) == {DeliveryStatus.UNKNOWN}
     rows = await runtime.reads(principal.tenant).rows(
-        select(EmailDelivery.looks).where(EmailDelivery.campaign_id == campaign_id)
+        select(EmailDelivery.lookups).where(EmailDelivery.campaign_id == campaign_id)
     )
-    assert [row.looks for row in rows] == [1] * PEOPLE
+    assert [row.lookups for row in rows] == [1] * PEOPLE
 
 
 async def test_nobody_else_looks_at_the_same_time(runtime: Runtime, doubtful: Sender) -> None:
@@ -90,13 +90,13 @@ async def test_an_empty_look_is_about_its_own_batch(runtime: Runtime, doubtful: 
     principal, _, campaign_id = await sending(runtime, PEOPLE)
     await drain(doubtful, principal, campaign_id)
     async with runtime.work.begin(principal) as uow:
-        await uow.execute(update(EmailDelivery).where(EmailDelivery.campaign_id == campaign_id).values(looks=2))
+        await uow.execute(update(EmailDelivery).where(EmailDelivery.campaign_id == campaign_id).values(lookups=2))
     look = await look_at(runtime, principal, campaign_id)
     other = look._replace(batch_id=new_id())
     assert await write_down(runtime, principal, campaign_id, other) == {DeliveryStatus.UNKNOWN}
-    late = look._replace(rows=[row._replace(next_look_at=row.next_look_at - timedelta(1)) for row in look.rows])
+    late = look._replace(rows=[row._replace(next_lookup_at=row.next_lookup_at - timedelta(1)) for row in look.rows])
     assert await write_down(runtime, principal, campaign_id, late) == {DeliveryStatus.UNKNOWN}
-    miscounted = look._replace(rows=[row._replace(looks=1) for row in look.rows])
+    miscounted = look._replace(rows=[row._replace(lookups=1) for row in look.rows])
     assert await write_down(runtime, principal, campaign_id, miscounted) == {DeliveryStatus.UNKNOWN}
     assert await write_down(runtime, principal, campaign_id, look) == {DeliveryStatus.PENDING}
 

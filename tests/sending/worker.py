@@ -71,8 +71,8 @@ async def expire_leases(runtime: Runtime, principal: Actor, campaign_id: UUID) -
         )
         await uow.execute(
             update(EmailDelivery)
-            .where(EmailDelivery.campaign_id == campaign_id, EmailDelivery.next_look_at.is_not(None))
-            .values(next_look_at=EmailDelivery.created_at)
+            .where(EmailDelivery.campaign_id == campaign_id, EmailDelivery.next_lookup_at.is_not(None))
+            .values(next_lookup_at=EmailDelivery.created_at)
         )
 
 

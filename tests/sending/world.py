@@ -167,9 +167,9 @@ class World:
                 update(EmailDelivery)
                 .where(
                     EmailDelivery.campaign_id == self.campaign_id,
-                    EmailDelivery.next_look_at < now_plus(2 * RESERVED_SECONDS),
+                    EmailDelivery.next_lookup_at < now_plus(2 * RESERVED_SECONDS),
                 )
-                .values(next_look_at=EmailDelivery.created_at)
+                .values(next_lookup_at=EmailDelivery.created_at)
             )
 
     async def settle(self, look: Look, found: Mapping[str, str]) -> None:

@@ -24,8 +24,8 @@ CREATE TABLE email_deliveries (
     message_id text,
     error_code integer,
     error_message text,
-    looks integer NOT NULL DEFAULT 0,
-    next_look_at timestamptz,
+    lookups integer NOT NULL DEFAULT 0,
+    next_lookup_at timestamptz,
     submitted_at timestamptz,
     accepted_at timestamptz,
     delivered_at timestamptz,
@@ -59,7 +59,7 @@ CREATE INDEX ix_email_deliveries_exceptional ON email_deliveries (organization_i
 
 CREATE TABLE provider_budgets (
     account text NOT NULL,
-    spoken_until timestamptz NOT NULL,
+    reserved_until timestamptz NOT NULL,
     CONSTRAINT pk_provider_budgets PRIMARY KEY (account)
 );
 

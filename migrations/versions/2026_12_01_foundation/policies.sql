@@ -93,7 +93,7 @@ CREATE POLICY tenant ON idempotency_keys TO nudge_app
     WITH CHECK (organization_id = (SELECT nullif(current_setting('app.organization_id', true), '')::uuid));
 CREATE POLICY definer ON idempotency_keys FOR SELECT TO nudge_definer
     USING (true);
-CREATE POLICY forgetting ON idempotency_keys FOR DELETE TO nudge_definer
+CREATE POLICY expired ON idempotency_keys FOR DELETE TO nudge_definer
     USING (expires_at <= now());
 GRANT SELECT, INSERT, UPDATE, DELETE ON idempotency_keys TO nudge_app;
 GRANT SELECT (organization_id, key, expires_at) ON idempotency_keys TO nudge_definer;
@@ -127,7 +127,7 @@ CREATE POLICY tenant ON outbox TO nudge_app
     WITH CHECK (organization_id = (SELECT nullif(current_setting('app.organization_id', true), '')::uuid));
 CREATE POLICY definer ON outbox FOR SELECT TO nudge_definer
     USING (true);
-CREATE POLICY forgetting ON outbox FOR DELETE TO nudge_definer
+CREATE POLICY expired ON outbox FOR DELETE TO nudge_definer
     USING (finished_at <= now() - interval '30 days');
 GRANT SELECT, INSERT, UPDATE ON outbox TO nudge_app;
 GRANT SELECT (id, organization_id, status, due_at, lease_until, finished_at) ON outbox TO nudge_definer;
@@ -142,7 +142,7 @@ CREATE POLICY tenant ON refresh_tokens TO nudge_app
     WITH CHECK (organization_id = (SELECT nullif(current_setting('app.organization_id', true), '')::uuid));
 CREATE POLICY definer ON refresh_tokens FOR SELECT TO nudge_definer
     USING (true);
-CREATE POLICY forgetting ON refresh_tokens FOR DELETE TO nudge_definer
+CREATE POLICY expired ON refresh_tokens FOR DELETE TO nudge_definer
     USING (used_at <= now() - interval '30 days');
 GRANT SELECT, INSERT, UPDATE, DELETE ON refresh_tokens TO nudge_app;
 GRANT SELECT (fingerprint, organization_id, session_id, used_at) ON refresh_tokens TO nudge_definer;
@@ -155,7 +155,7 @@ CREATE POLICY tenant ON sender_confirmations TO nudge_app
     WITH CHECK (organization_id = (SELECT nullif(current_setting('app.organization_id', true), '')::uuid));
 CREATE POLICY definer ON sender_confirmations FOR SELECT TO nudge_definer
     USING (true);
-CREATE POLICY forgetting ON sender_confirmations FOR DELETE TO nudge_definer
+CREATE POLICY expired ON sender_confirmations FOR DELETE TO nudge_definer
     USING (expires_at <= now());
 GRANT SELECT, INSERT, UPDATE, DELETE ON sender_confirmations TO nudge_app;
 GRANT SELECT (fingerprint, organization_id, sender_id, expires_at) ON sender_confirmations TO nudge_definer;
@@ -192,7 +192,7 @@ CREATE POLICY tenant ON user_sessions TO nudge_app
     WITH CHECK (organization_id = (SELECT nullif(current_setting('app.organization_id', true), '')::uuid));
 CREATE POLICY definer ON user_sessions FOR SELECT TO nudge_definer
     USING (true);
-CREATE POLICY forgetting ON user_sessions FOR DELETE TO nudge_definer
+CREATE POLICY expired ON user_sessions FOR DELETE TO nudge_definer
     USING (least(expires_at, ended_at) <= now() - interval '30 days');
 GRANT SELECT, INSERT, UPDATE, DELETE ON user_sessions TO nudge_app;
 GRANT SELECT (id, organization_id, expires_at, ended_at) ON user_sessions TO nudge_definer;
@@ -224,7 +224,7 @@ CREATE POLICY attributing ON webhook_inbox FOR UPDATE TO nudge_definer
     WITH CHECK (true);
 CREATE POLICY copying ON webhook_inbox FOR INSERT TO nudge_definer
     WITH CHECK (organization_id IS NOT NULL AND email_norm IS NOT NULL);
-CREATE POLICY forgetting ON webhook_inbox FOR DELETE TO nudge_definer
+CREATE POLICY expired ON webhook_inbox FOR DELETE TO nudge_definer
     USING (id < system.first_uuid(now() - interval '30 days') AND received_at <= now() - interval '30 days' AND (applied_at IS NOT NULL OR (organization_id IS NULL AND attempts >= 20)));
 GRANT SELECT, INSERT, UPDATE ON webhook_inbox TO nudge_app;
 GRANT SELECT (id, organization_id, provider, dedupe_key, payload, received_at, applied_at, attempts, email_norm) ON webhook_inbox TO nudge_definer;

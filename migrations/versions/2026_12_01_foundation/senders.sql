@@ -48,7 +48,7 @@ CREATE TABLE outbox (
     lease_until timestamptz,
     batch_id uuid,
     submitted_at timestamptz,
-    looks integer NOT NULL DEFAULT 0,
+    lookups integer NOT NULL DEFAULT 0,
     message_id text,
     error_code integer,
     error_message text,
