@@ -1,6 +1,6 @@
 # `make dev` and `make test` need Python 3.11+ and make, nothing else.
 
-.PHONY: help dev test tests check aside install lock faults soak differential bench clean environment
+.PHONY: help dev test tests check aside install lock migration faults soak differential bench clean environment
 .DEFAULT_GOAL := help
 
 # The interpreter that makes .venv: name one with `make PYTHON=/path/to/python3 dev`.
@@ -52,6 +52,9 @@ bench: environment ## Measure; each benchmark prints its figures side by side
 install: ## Install a production into PREFIX, e.g. make install PREFIX=/opt/nudgecampaign
 	@[ -n "$(PREFIX)" ] || { echo "name the folder: make install PREFIX=/opt/nudgecampaign" >&2; exit 1; }
 	@exec "$(or $(PYTHON),python3)" -m local.install --into "$(PREFIX)"
+
+migration: environment ## Write a new migration, e.g. make migration name="Archive campaigns"
+	@exec $(RUN) -m local.new_migration "$(name)"
 
 lock: ## Lock the packages anew (needs uv)
 	@command -v uv >/dev/null || { echo "make lock needs uv on the PATH (for one: pipx install uv)"; exit 1; }

@@ -30,6 +30,7 @@ def config(connection: Connection) -> Config:
     """Alembic's configuration for an open connection of the migrator; there is no ini file."""
     result = Config()
     # The value may refer to others by %(name)s: a percent sign in the folder's name is doubled.
+    result.set_main_option("file_template", "%%(rev)s")
     result.set_main_option("script_location", str(revisions.SCRIPTS).replace("%", "%%"))
     result.attributes["connection"] = connection
     return result

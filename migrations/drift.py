@@ -6,6 +6,7 @@ for making a migration, not for a database that serves.
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from sqlalchemy import Connection, text
 
@@ -76,15 +77,42 @@ DROP_ALL = """
 Catalogue = dict[tuple[str, str], str]
 
 
-def differences(connection: Connection) -> list[str]:
-    """What the database has otherwise, each as a sentence that says what to do; empty when all agree."""
-    with connection.begin() as transaction:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """An object that the database has otherwise: `found` there, `wanted` by files and models, None for nothing."""
+
+    kind: str
+    name: str
+    found: str | None
+    wanted: str | None
+
+    @property
+    def sentence(self) -> str:
+        """What differs, and what to do about it."""
+        in_file = self.kind in {FUNCTION, "trigger"}
+        source = "migrations/functions/" if in_file else "the models' __row_security__"
+        if self.wanted is None:
+            return (
+                f"{self.kind} {self.name} is in the database, and not in {source}: "
+                "add it there, or drop it in a new migration."
+            )
+        if self.found is None:
+            return f"{self.kind} {self.name} is in {source}, and not in the database: make it in a new migration."
+        return (
+            f"{self.kind} {self.name} differs from {source}: make it so in a new migration. "
+            f"The database has:\n{self.found}\ninstead of:\n{self.wanted}"
+        )
+
+
+def differences(connection: Connection) -> list[Difference]:
+    """What the database has otherwise than the files and the models say; empty when all agree."""
+    with connection.begin_nested() as transaction:
         found = catalogue(connection)
         rebuild(connection)
         wanted = catalogue(connection)
         transaction.rollback()
     return [
-        sentence(kind, name, found.get((kind, name)), wanted.get((kind, name)))
+        Difference(kind=kind, name=name, found=found.get((kind, name)), wanted=wanted.get((kind, name)))
         for kind, name in sorted(found.keys() | wanted.keys())
         if found.get((kind, name)) != wanted.get((kind, name))
     ]
@@ -113,16 +141,3 @@ def protected(declared: dict[str, RowSecurity], partitions: list[tuple[str, str]
         yield from policies.statements(table, security)
     for partition, parent in partitions:
         yield from policies.partition_statements(partition, declared[parent])
-
-
-def sentence(kind: str, name: str, found: str | None, wanted: str | None) -> str:
-    """What differs, and what to do about it."""
-    source = "migrations/functions/" if kind in {FUNCTION, "trigger"} else "the models' __row_security__"
-    if wanted is None:
-        return f"{kind} {name} is in the database, and not in {source}: add it there, or drop it in a new migration."
-    if found is None:
-        return f"{kind} {name} is in {source}, and not in the database: make it in a new migration."
-    return (
-        f"{kind} {name} differs from {source}: make it so in a new migration. "
-        f"The database has:\n{found}\ninstead of:\n{wanted}"
-    )

@@ -22,6 +22,16 @@ SUPERSEDED = FOLDER / "superseded"
 class FunctionChanged(OperatorError):
     """A file holds another text than the one that a migration loads; the message says what to do."""
 
+    def __init__(self, name: str, digest: str, found: str | None) -> None:
+        is_now = f"has the digest {found}" if found else "is missing"
+        super().__init__(
+            f"migrations/functions/{name}.sql {is_now}, and a migration loads {digest}: run "
+            '`make migration name="..."`, which makes a new migration of the change and puts the text before into '
+            f"migrations/functions/superseded/{name}.{digest}.sql. Where no release has the migration that loads it, "
+            "write the new digest there instead (docs/database.md)."
+        )
+        self.name, self.digest = name, digest
+
 
 def load(name: str, digest: str) -> None:
     """Create the function, or replace it where it is there, with the text that has the digest.
@@ -38,16 +48,7 @@ def text_of(name: str, digest: str) -> str:
     for text in texts:
         if digest_of(text) == digest:
             return text
-    raise FunctionChanged(_what_to_do(name, digest, digest_of(texts[0]) if texts else None))
-
-
-def _what_to_do(name: str, digest: str, found: str | None) -> str:
-    is_now, load = (f"has the digest {found}", f"load {found}") if found else ("is missing", "drop the function")
-    return (
-        f"migrations/functions/{name}.sql {is_now}, and a migration loads {digest}. Put the text that it loads into "
-        f"migrations/functions/superseded/{name}.{digest}.sql, and {load} in a new migration "
-        "(CONTRIBUTING.md, A function)."
-    )
+    raise FunctionChanged(name, digest, digest_of(texts[0]) if texts else None)
 
 
 def digest_of(text: str) -> str:
