@@ -10,7 +10,6 @@ import os
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
 
 import asyncpg
 import orjson
@@ -29,27 +28,27 @@ from benchmarks.stage import add_contacts, api, stage
 from benchmarks.tables import markdown
 from core.database.tenant import with_tenant
 from core.ids import encode_global_id
-from core.listing import pages
+from core.listing.pages import page_of, page_parameters, page_request, paged
 from local.folder import free_port
-from services.contacts import CREATED_AT, ContactRow
-from services.contacts.reading import select_contacts
+from services.contacts import CONTACTS as LISTING
+from services.contacts import ContactRow
 
 CONTACTS = 10_000
 CONNECTIONS = 32
 ROUNDS = 5
 SECONDS = 4.0
 WARM_UP_SECONDS = 2.0
-NEWEST = replace(CREATED_AT, descending=True)
+NEWEST = LISTING.order
 BARE = "bare Starlette route"
 
 
 def bare_application(url: str, organization_id: str) -> Starlette:
     """The least that answers the query: the SQL of the API, rows to dicts, orjson."""
-    request = pages.requested(first=SIZE)
-    statement = with_tenant(pages.paged(select_contacts(), NEWEST, request))
+    request = page_request(first=SIZE)
+    statement = with_tenant(paged(LISTING.select, NEWEST, request))
     compiled = statement.compile(dialect=dialect())  # type: ignore[no-untyped-call]
     tenant = {"tenant_organization": organization_id, "tenant_user": "", "tenant_role": "owner"}
-    named = {**compiled.params, **pages.positions(NEWEST, request), **tenant}
+    named = {**compiled.params, **page_parameters(NEWEST, request), **tenant}
     sql, arguments = str(compiled), [named[name] for name in compiled.positiontup or ()]
     pool: asyncpg.Pool[asyncpg.Record] | None = None
 
@@ -62,7 +61,7 @@ def bare_application(url: str, organization_id: str) -> Starlette:
     async def answer(_: HttpRequest) -> Response:
         assert pool is not None
         rows = [ContactRow._make(row) for row in await pool.fetch(sql, *arguments)]
-        page = pages.page_of(rows, NEWEST, request)
+        page = page_of(rows, NEWEST, request)
         cursors = page.cursors
         edges = [{"cursor": c, "node": shown(row)} for c, row in zip(cursors, page.rows, strict=True)]
         info = {

@@ -1,4 +1,4 @@
-"""Kept statements straight through asyncpg beside the same ones through SQLAlchemy: time and fairness.
+"""Prepared statements straight through asyncpg beside the same ones through SQLAlchemy: time and fairness.
 
 Run with `python -m benchmarks.reads` from the project's folder. It starts PostgreSQL and Valkey itself, on loopback,
 and takes half a minute. CPU is this process's, without PostgreSQL's.
@@ -11,35 +11,38 @@ import secrets
 import statistics
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import uvloop
-from sqlalchemy import insert
+from sqlalchemy import Select, bindparam, insert
 
 from benchmarks.stage import prepare
 from core.access.actor import system_actor
 from core.access.permissions import Role
 from core.access.tenant import Tenant
+from core.database.prepared import prepare as prepare_select
 from core.database.scopes import ReadScope
+from core.database.tenant import with_tenant
 from core.ids import new_id
-from core.listing import pages
+from core.listing.pages import page_parameters, page_request
 from core.security import new_signing_key
 from core.settings import Environment, Settings
 from local.servers import start_postgres, start_valkey
 from models.accounts import Organization
 from models.contacts import Contact
 from runtime import Runtime, running, secret
-from services.contacts.reading import BY_ID, CREATED_AT, EVERY_CONTACT
+from services.contacts import CONTACTS
 
 ROUNDS = 3
 SECONDS = 1.5
 CLIENTS = (1, 32, 128)
 NOWHERE = "http://127.0.0.1:9"
-PAGE = pages.requested(first=50)
-Read = Callable[[ReadScope], Awaitable[object]]
+PAGE = page_request(first=50)
+Read = tuple[Select[*tuple[Any, ...]], dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,16 +61,30 @@ async def measured(runtime: Runtime, tenant: Tenant, read: Read, *, clients: int
 
     async def client() -> None:
         while (started := time.perf_counter()) < until:
-            scope = runtime.reads(tenant)
-            if not straight:
-                scope.pool = None
-            await read(scope)
+            await (straight_read if straight else usual_read)(runtime.reads(tenant), read)
             times.append(time.perf_counter() - started)
 
     cpu = time.process_time()
     await asyncio.gather(*(client() for _ in range(clients)))
     cuts = statistics.quantiles(times, n=20)
     return Round((time.process_time() - cpu) / len(times) * 1e6, cuts[9] * 1000, cuts[18] * 1000)
+
+
+async def straight_read(scope: ReadScope, read: Read) -> None:
+    """As the product reads: prepared, over our pool."""
+    await scope.rows(*read)
+
+
+async def usual_read(scope: ReadScope, read: Read) -> None:
+    """The same statement as SQLAlchemy runs it, from its caches, over its pool."""
+    async with scope.engine.connect() as connection:
+        (await connection.execute(with_tenant_once(read[0]), {**read[1], **scope.tenant.parameters})).all()
+
+
+@cache
+def with_tenant_once(statement: Select[*tuple[Any, ...]]) -> Select[*tuple[Any, ...]]:
+    """The statement with the tenant's settings, the same object at each call, as SQLAlchemy's caches want it."""
+    return with_tenant(statement)
 
 
 async def compare(settings: Settings) -> None:
@@ -83,10 +100,11 @@ async def compare(settings: Settings) -> None:
         await owner.execute("VACUUM ANALYZE contacts")  # what autovacuum would have done by now
         await owner.close()
         reads: dict[str, Read] = {
-            "one contact": lambda scope: scope.rows(BY_ID, {"wanted": wanted}),
-            "50 contacts": lambda scope: scope.rows(
-                EVERY_CONTACT.paged(CREATED_AT, PAGE), pages.positions(CREATED_AT, PAGE)
+            "one contact": (
+                prepare_select(CONTACTS.select.where(Contact.id == bindparam("wanted"))),
+                {"wanted": wanted},
             ),
+            "50 contacts": (CONTACTS.page_statement(CONTACTS.order, PAGE), page_parameters(CONTACTS.order, PAGE)),
         }
         gc.collect()
         gc.freeze()  # as the application does

@@ -35,6 +35,12 @@ def global_ids(type_name: str) -> Callable[[UUID], str]:
     return encode
 
 
+def decode_id(type_name: str, text: str) -> UUID | None:
+    """The UUID of a global id of this type; None for any other text, which then answers as an unknown id."""
+    found = decode_global_id(text)
+    return found[1] if found and found[0] == type_name else None
+
+
 def decode_global_id(text: str) -> tuple[str, UUID] | None:
     """Type name and UUID of a global id, or None when it is not one of ours."""
     try:

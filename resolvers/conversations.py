@@ -10,7 +10,7 @@ from uuid import UUID
 import strawberry
 
 from core.access.permissions import Permission
-from core.listing import pages
+from core.listing.pages import page_request
 from models.conversations import MessageRole, MessageStatus, ReplyFailure
 from resolvers.connections import connection_of
 from resolvers.context import Info, RequestContext
@@ -38,7 +38,7 @@ from schema.conversations import (
 from schema.nodes import global_id, uuid_of
 from schema.scalars import DateTime
 from services import conversations, maya
-from services.conversations import ConversationRow, MessageRow
+from services.conversations import CONVERSATIONS, MESSAGES, ConversationRow, MessageRow
 
 
 def conversation_of(context: RequestContext, row: ConversationRow) -> Conversation:
@@ -99,29 +99,28 @@ class Details:
     ) -> Connection[MayaMessage]:
         """A page of what was said."""
         reads = self.context.reads
-        page = await conversations.messages_page(
-            reads, self.conversation_id, pages.requested(first, last, after, before)
-        )
-        return connection_of(page, message_of, partial(conversations.count_messages, reads, self.conversation_id))
+        request = page_request(first, last, after, before)
+        page = (await MESSAGES.pages_of(reads, [self.conversation_id], request))[self.conversation_id]
+        return connection_of(page, message_of, partial(MESSAGES.count, reads, parent=self.conversation_id))
 
 
 async def read_conversation(info: Info, conversation_id: UUID) -> Conversation | None:
     """One of the caller's own conversations."""
-    row = await conversations.get(info.context.reads, conversation_id)
+    row = await CONVERSATIONS.get(info.context.reads, conversation_id)
     return conversation_of(info.context, row) if row else None
 
 
 @fetches("Conversation", Permission.MAYA_USE)
 async def fetch_conversations(info: Info, conversation_ids: Sequence[UUID]) -> dict[UUID, Conversation]:
     """The caller's own conversations."""
-    rows = await conversations.by_ids(info.context.reads, conversation_ids)
+    rows = await CONVERSATIONS.by_ids(info.context.reads, conversation_ids)
     return {conversation_id: conversation_of(info.context, row) for conversation_id, row in rows.items()}
 
 
 @fetches("MayaMessage", Permission.MAYA_USE)
 async def fetch_messages(info: Info, message_ids: Sequence[UUID]) -> dict[UUID, MayaMessage]:
     """Messages of the caller's own conversations."""
-    rows = await conversations.messages_by_ids(info.context.reads, message_ids)
+    rows = await MESSAGES.by_ids(info.context.reads, message_ids)
     return {message_id: message_of(row) for message_id, row in rows.items()}
 
 
@@ -133,8 +132,8 @@ class ConversationQueries:
     ) -> ConversationConnection:
         """Your own conversations with Maya, the one that changed last first."""
         reads = info.context.reads
-        page = await conversations.page(reads, pages.requested(first, last, after, before))
-        return connection_of(page, partial(conversation_of, info.context), partial(conversations.count, reads))
+        page = await CONVERSATIONS.page(reads, page_request(first, last, after, before))
+        return connection_of(page, partial(conversation_of, info.context), partial(CONVERSATIONS.count, reads))
 
     @query(Requires(Permission.MAYA_USE))
     async def conversation(self, info: Info, id: strawberry.ID) -> Conversation | None:  # noqa: A002 - Relay's name

@@ -8,7 +8,7 @@ import strawberry
 from strawberry.dataloader import DataLoader
 
 from core.access.permissions import Permission
-from core.listing import pages
+from core.listing.pages import page_request
 from resolvers.connections import connection_of
 from resolvers.context import Info, RequestContext
 from resolvers.fields import Requires, mutation, query
@@ -61,7 +61,7 @@ def list_of(context: RequestContext, row: ListRow) -> List:
 @fetches("List", Permission.CONTACT_READ)
 async def fetch_lists(info: Info, list_ids: Sequence[UUID]) -> dict[UUID, List]:
     """Lists of the caller's organisation."""
-    rows = await lists.by_ids(info.context.reads, list_ids)
+    rows = await lists.LISTS.by_ids(info.context.reads, list_ids)
     return {list_id: list_of(info.context, row) for list_id, row in rows.items()}
 
 
@@ -78,14 +78,14 @@ class ListQueries:
     ) -> ListConnection:
         """The organization's lists, by name."""
         reads = info.context.reads
-        page = await lists.page(reads, pages.requested(first, last, after, before))
-        return connection_of(page, partial(list_of, info.context), partial(lists.count, reads))
+        page = await lists.LISTS.page(reads, page_request(first, last, after, before))
+        return connection_of(page, partial(list_of, info.context), partial(lists.LISTS.count, reads))
 
     @query(Requires(Permission.CONTACT_READ))
     async def list(self, info: Info, id: strawberry.ID) -> List | None:  # noqa: A002 - Relay's name
         """One list by its id, or null when there is none."""
         list_id = uuid_of("List", id)
-        row = await lists.get(info.context.reads, list_id) if list_id else None
+        row = await lists.LISTS.get(info.context.reads, list_id) if list_id else None
         return list_of(info.context, row) if row else None
 
 
@@ -102,8 +102,8 @@ class ListMutations:
     async def add_to_list(self, info: Info, input: AddToListInput) -> AddToListPayload:  # noqa: A002 - the same
         """Put up to 1,000 contacts on a list; those that are on it stay."""
         async with info.context.work() as uow:
-            row = await lists.demand(uow, uuid_of("List", input.list_id))
-            members = await contacts.demand_all(uow, contact_ids(input.contact_ids))
+            row = await lists.LISTS.require(uow, uuid_of("List", input.list_id))
+            members = await contacts.require_all(uow, contact_ids(input.contact_ids))
             added = await lists.add_members(uow, row.id, members)
         return AddToListPayload(found=list_of(info.context, row), added=added)
 
@@ -111,7 +111,7 @@ class ListMutations:
     async def remove_from_list(self, info: Info, input: RemoveFromListInput) -> RemoveFromListPayload:  # noqa: A002 - the same
         """Take up to 1,000 contacts off a list; those that are not on it are passed over."""
         async with info.context.work() as uow:
-            row = await lists.demand(uow, uuid_of("List", input.list_id))
-            members = await contacts.demand_all(uow, contact_ids(input.contact_ids))
+            row = await lists.LISTS.require(uow, uuid_of("List", input.list_id))
+            members = await contacts.require_all(uow, contact_ids(input.contact_ids))
             removed = await lists.remove_members(uow, row.id, members)
         return RemoveFromListPayload(found=list_of(info.context, row), removed=removed)

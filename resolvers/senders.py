@@ -8,7 +8,7 @@ import strawberry
 from strawberry.dataloader import DataLoader
 
 from core.access.permissions import Permission
-from core.listing import pages
+from core.listing.pages import page_request
 from resolvers.connections import connection_of
 from resolvers.context import Info, RequestContext
 from resolvers.fields import Requires, mutation, query
@@ -63,7 +63,7 @@ def sender_of(context: RequestContext, row: SenderRow) -> Sender:
 @fetches("Sender", Permission.SENDER_READ)
 async def fetch_senders(info: Info, sender_ids: Sequence[UUID]) -> dict[UUID, Sender]:
     """Senders of the caller's organisation."""
-    rows = await senders.by_ids(info.context.reads, sender_ids)
+    rows = await senders.SENDERS.by_ids(info.context.reads, sender_ids)
     return {sender_id: sender_of(info.context, row) for sender_id, row in rows.items()}
 
 
@@ -75,8 +75,8 @@ class SenderQueries:
     ) -> SenderConnection:
         """The organization's senders, by address."""
         reads = info.context.reads
-        page = await senders.page(reads, pages.requested(first, last, after, before))
-        return connection_of(page, partial(sender_of, info.context), partial(senders.count, reads))
+        page = await senders.SENDERS.page(reads, page_request(first, last, after, before))
+        return connection_of(page, partial(sender_of, info.context), partial(senders.SENDERS.count, reads))
 
 
 @strawberry.type

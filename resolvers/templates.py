@@ -8,7 +8,7 @@ from uuid import UUID
 import strawberry
 
 from core.access.permissions import Permission
-from core.listing import pages
+from core.listing.pages import page_request
 from resolvers.campaigns.sending import contact_for
 from resolvers.connections import connection_of
 from resolvers.context import Info
@@ -50,7 +50,7 @@ def template_of(row: TemplateRow) -> Template:
 @fetches("Template", Permission.CAMPAIGN_READ)
 async def fetch_templates(info: Info, template_ids: Sequence[UUID]) -> dict[UUID, Template]:
     """Templates of the caller's organisation."""
-    rows = await templates.by_ids(info.context.reads, template_ids)
+    rows = await templates.TEMPLATES.by_ids(info.context.reads, template_ids)
     return {template_id: template_of(row) for template_id, row in rows.items()}
 
 
@@ -67,14 +67,14 @@ class TemplateQueries:
     ) -> Connection[Template]:
         """The organization's templates, by name."""
         reads = info.context.reads
-        page = await templates.page(reads, pages.requested(first, last, after, before))
-        return connection_of(page, template_of, partial(templates.count, reads))
+        page = await templates.TEMPLATES.page(reads, page_request(first, last, after, before))
+        return connection_of(page, template_of, partial(templates.TEMPLATES.count, reads))
 
     @query(Requires(Permission.CAMPAIGN_READ))
     async def template(self, info: Info, id: strawberry.ID) -> Template | None:  # noqa: A002 - the contract's name
         """One template, or null when there is none for you."""
         template_id = uuid_of("Template", id)
-        row = await templates.get(info.context.reads, template_id) if template_id else None
+        row = await templates.TEMPLATES.get(info.context.reads, template_id) if template_id else None
         return template_of(row) if row else None
 
     @query(Requires(Permission.CAMPAIGN_READ), refusals_in_payload=True)

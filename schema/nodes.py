@@ -5,7 +5,7 @@ from uuid import UUID
 
 import strawberry
 
-from core.ids import decode_global_id, encode_global_id
+from core.ids import decode_id, encode_global_id
 
 
 @strawberry.interface(description="Anything with a global id.")
@@ -21,17 +21,17 @@ class PageInfo:
     end_cursor: str | None = strawberry.field(description="Cursor of the last edge.")
 
 
-class HasKey(Protocol):
-    """What nodes are shown from: rows of services, which know their UUIDs."""
+class HasId(Protocol):
+    """What nodes are shown from: rows of services, which have their UUIDs."""
 
     @property
-    def key(self) -> UUID:
+    def id(self) -> UUID:
         """The row's id."""
 
 
 def key_of(node: Node) -> UUID:
     """The UUID of a node that is read from a row."""
-    return cast("HasKey", node).key
+    return cast("HasId", node).id
 
 
 def global_id(type_name: str, value: UUID) -> strawberry.ID:
@@ -41,5 +41,4 @@ def global_id(type_name: str, value: UUID) -> strawberry.ID:
 
 def uuid_of(type_name: str, value: str) -> UUID | None:
     """The UUID of a global id of this type; None for any other text, which then answers as an unknown id."""
-    found = decode_global_id(value)
-    return found[1] if found and found[0] == type_name else None
+    return decode_id(type_name, value)

@@ -11,17 +11,16 @@ from sqlalchemy.dialects.postgresql import insert
 from core import texts
 from core.database.prepared import prepare
 from core.database.scopes import Reads
-from core.errors import ErrorCode, InvalidInput, NotFound, NudgeError, Refusals
+from core.errors import ErrorCode, InvalidInput, NudgeError, Refusals
 from core.ids import new_id
-from core.listing import pages
-from core.listing.pages import Order, Page, PageRequest
+from core.listing.listing import Listing
+from core.listing.orders import Order
 from core.unit_of_work import UnitOfWork
 from models.contacts import Contact
 from models.lists import ContactList, ListMembership
 
-LIST_FIELD: Final = ("input", "listId")
-LONGEST_NAME: Final = 100
-LONGEST_DESCRIPTION: Final = 1_000
+MAX_NAME: Final = 100
+MAX_DESCRIPTION: Final = 1_000
 
 
 class ListRow(NamedTuple):
@@ -33,25 +32,15 @@ class ListRow(NamedTuple):
     created_at: datetime
 
 
-COLUMNS: Final = tuple(getattr(ContactList, name) for name in ListRow._fields)
-BY_NAME: Final = Order(
-    name="lists.name",
-    key=ContactList.name,
-    id=ContactList.id,
-    keys=pages.TEXTS,
-)
+LISTS: Final = Listing(ListRow, ContactList, noun="list", id_field=("input", "listId"), order=Order(ContactList.name))
 ANY_WANTED: Final = func.any(bindparam("wanted", type_=ARRAY(Uuid)))
-EVERY_LIST: Final = pages.WholeList(select(*COLUMNS))
-BY_ID: Final = prepare(select(*COLUMNS).where(ContactList.id == bindparam("wanted", type_=Uuid)))
-BY_IDS: Final = prepare(select(*COLUMNS).where(ContactList.id == ANY_WANTED))
-HOW_MANY: Final = prepare(select(func.count().label("how_many")).select_from(ContactList))
-HOW_MANY_ON: Final = prepare(
-    select(ListMembership.list_id, func.count().label("how_many"))
+COUNT_MEMBERS: Final = prepare(
+    select(ListMembership.list_id, func.count().label("members"))
     .where(ListMembership.list_id == ANY_WANTED)
     .group_by(ListMembership.list_id)
 )
 OF_CONTACTS: Final = prepare(
-    select(ListMembership.contact_id, *COLUMNS)
+    select(ListMembership.contact_id, *LISTS.columns)
     .join(ContactList, ContactList.id == ListMembership.list_id)
     .where(ListMembership.contact_id == ANY_WANTED)
     .order_by(ContactList.name)
@@ -69,75 +58,38 @@ async def create(uow: UnitOfWork, name: str, description: str | None = None) -> 
     errors: list[NudgeError] = []
     values: dict[str, Any] = {"id": new_id(), "organization_id": uow.tenant.organization_id}
     try:
-        values["name"] = texts.line(name, field=("input", "name"), most=LONGEST_NAME)
+        values["name"] = texts.line(name, field=("input", "name"), most=MAX_NAME)
         if not values["name"]:
             errors.append(InvalidInput("A list needs a name.", field=("input", "name"), code=ErrorCode.REQUIRED))
     except InvalidInput as error:
         errors.append(error)
     try:
-        described = texts.prose(description or "", field=("input", "description"), most=LONGEST_DESCRIPTION)
+        described = texts.prose(description or "", field=("input", "description"), most=MAX_DESCRIPTION)
         values["description"] = described.strip() or None
     except InvalidInput as error:
         errors.append(error)
     if errors:
         raise Refusals(errors)
-    rows = await uow.rows(insert(ContactList).values(values).on_conflict_do_nothing().returning(*COLUMNS))
+    rows = await uow.rows(insert(ContactList).values(values).on_conflict_do_nothing().returning(*LISTS.columns))
     if not rows:
         raise ListNameTaken("There is a list of this name.", field=("input", "name"))
     return ListRow._make(rows[0])
 
 
-async def get(reads: Reads, list_id: UUID) -> ListRow | None:
-    """The tenant's list with this id, or None."""
-    rows = await reads.rows_as(ListRow, BY_ID, {"wanted": list_id})
-    return rows[0] if rows else None
-
-
-async def by_ids(reads: Reads, list_ids: Sequence[UUID]) -> dict[UUID, ListRow]:
-    """The tenant's lists among these ids, in one statement."""
-    rows = await reads.rows_as(ListRow, BY_IDS, {"wanted": list(list_ids)})
-    return {row.id: row for row in rows}
-
-
-async def demand(reads: Reads, list_id: UUID | None) -> ListRow:
-    """The tenant's list with this id; raises `NotFound`."""
-    found = await get(reads, list_id) if list_id else None
-    if found is None:
-        raise no_such_list(LIST_FIELD)
-    return found
-
-
-def no_such_list(field: tuple[str, ...]) -> NotFound:
-    """The one answer to every id that names no list of the tenant."""
-    return NotFound("There is no such list.", field=field)
-
-
-async def demand_all(reads: Reads, list_ids: Sequence[UUID | None], field: tuple[str, ...]) -> list[UUID]:
+async def require_all(reads: Reads, list_ids: Sequence[UUID | None], field: tuple[str, ...]) -> list[UUID]:
     """The ids, each once; raises `NotFound` naming the first that is no list of the tenant's."""
     wanted = [list_id for list_id in list_ids if list_id is not None]
     rows = await reads.rows(select(ContactList.id).where(ContactList.id.in_(wanted))) if wanted else ()
     found = {row[0] for row in rows}
     for index, list_id in enumerate(list_ids):
         if list_id not in found:
-            raise no_such_list((*field, str(index)))
+            raise LISTS.not_found((*field, str(index)))
     return list(dict.fromkeys(wanted))
-
-
-async def page(reads: Reads, request: PageRequest) -> Page[ListRow]:
-    """A page of the lists by name; raises `CursorInvalid`."""
-    statement = EVERY_LIST.paged(BY_NAME, request)
-    rows = await reads.rows_as(ListRow, statement, pages.positions(BY_NAME, request))
-    return pages.page_of(rows, BY_NAME, request)
-
-
-async def count(reads: Reads) -> int:
-    """How many lists there are."""
-    return int((await reads.rows(HOW_MANY))[0][0])
 
 
 async def member_counts(reads: Reads, list_ids: Sequence[UUID]) -> dict[UUID, int]:
     """How many contacts are on each list, in one statement."""
-    rows = await reads.rows(HOW_MANY_ON, {"wanted": list(list_ids)})
+    rows = await reads.rows(COUNT_MEMBERS, {"wanted": list(list_ids)})
     counted = {row[0]: row[1] for row in rows}
     return {list_id: counted.get(list_id, 0) for list_id in list_ids}
 

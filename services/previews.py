@@ -8,7 +8,6 @@ from uuid import UUID
 from sqlalchemy import select
 
 from core.database.scopes import Reads
-from core.errors import NotFound
 from models.accounts import Organization
 from services import contacts
 from services.content import Texts, check_content
@@ -38,9 +37,7 @@ async def render(
 
 async def contact_values(reads: Reads, contact_id: UUID | None) -> dict[str, object]:
     """A contact as templates see it; raises `NotFound`."""
-    found = await contacts.get(reads, contact_id) if contact_id else None
-    if found is None:
-        raise NotFound("There is no such contact.", field=CONTACT_FIELD)
+    found = await contacts.CONTACTS.require(reads, contact_id, CONTACT_FIELD)
     tags = (await contacts.tags_of(reads, [found.id]))[found.id]
     return contact_variables(
         first_name=found.first_name,

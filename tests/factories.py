@@ -20,6 +20,7 @@ from runtime import Runtime
 numbers = count(1)
 FAR_AWAY = 4_102_444_800  # 2100-01-01, in Unix seconds
 UNUSABLE_PASSWORD = "!"
+NOW = datetime.now(UTC)
 
 
 async def organization(runtime: Runtime, *, role: Role = Role.OWNER) -> Actor:

@@ -22,7 +22,7 @@ from schema.campaigns.drafting import (
 from schema.nodes import global_id, uuid_of
 from services import campaigns
 from services.campaigns import Changes
-from services.templates import demand_template
+from services.templates import TEMPLATES
 
 NO_SENDER: Final = UUID(int=0)
 
@@ -35,7 +35,7 @@ class DraftingMutations:
         async with info.context.work() as uow:
             template = None
             if input.template_id is not None:
-                template = await demand_template(uow, uuid_of("Template", input.template_id))
+                template = await TEMPLATES.require(uow, uuid_of("Template", input.template_id))
             row = await campaigns.create(uow, changes_of(input), template=template)
         return CreateCampaignPayload(campaign=campaign_of(info.context, row))
 

@@ -8,7 +8,7 @@ from typing import TypeVar, cast
 from uuid import UUID
 
 from core.access.permissions import Permission
-from core.listing import pages
+from core.listing.pages import page_request
 from execution import Column, rows
 from models.campaigns import FINAL
 from models.deliveries import DeliveryStatus
@@ -107,7 +107,7 @@ class LiveDetails:
         sender_id = self.row.from_sender_id or self.row.sender_id
         if sender_id is None:
             return None
-        return sender_of(self.context, await by_id(self.context, "senders", senders.by_ids).load(sender_id))
+        return sender_of(self.context, await by_id(self.context, "senders", senders.SENDERS.by_ids).load(sender_id))
 
     async def audience(self) -> Audience:
         """Whom the campaign is meant for."""
@@ -137,7 +137,7 @@ class LiveDetails:
         """A page of the campaign's deliveries; raises `Forbidden` without the permission to read contacts."""
         self.context.caller.require(Permission.CONTACT_READ)
         reads, wanted = self.context.reads, delivery_filter(given)
-        page = await listing.page(reads, self.row.id, pages.requested(first, last, after, before), wanted)
+        page = await listing.page(reads, self.row.id, page_request(first, last, after, before), wanted)
         count = partial(listing.count, reads, self.row.id, wanted)
         return connection_of(page, partial(delivery_of, self.context), count)
 
@@ -204,7 +204,7 @@ class AudienceReader:
 
     async def read_lists(self, list_ids: Sequence[UUID]) -> list[List]:
         """The lists that exist, in their order."""
-        found = await by_id(self.context, "lists", lists.by_ids).load_many(list_ids)
+        found = await by_id(self.context, "lists", lists.LISTS.by_ids).load_many(list_ids)
         return [list_of(self.context, row) for row in found]
 
 
@@ -295,7 +295,7 @@ class DeliveryReader:
 
     async def contact(self) -> Contact | None:
         """Its contact; None when that was deleted since."""
-        row = await known_by_id(self.context, "contacts", contacts.by_ids).load(self.row.contact_id)
+        row = await known_by_id(self.context, "contacts", contacts.CONTACTS.by_ids).load(self.row.contact_id)
         return contact_of(row) if row else None
 
 

@@ -1,44 +1,30 @@
 from collections.abc import Sequence
 from functools import partial
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 from uuid import UUID
 
 import strawberry
 from strawberry.utils.str_converters import to_camel_case
 
 from core.access.permissions import Permission
-from core.listing import pages
-from core.listing.pages import Order
+from core.listing.pages import page_request
 from execution import Selection, worked_out
-from models.campaigns import CampaignStatus
 from resolvers.campaigns.mapping import campaign_of
 from resolvers.connections import connection_of
 from resolvers.context import Info
 from resolvers.fields import Requires, query
-from resolvers.filtering import bounded, directed
+from resolvers.listing import order_of, parse
 from resolvers.nodes import fetches
 from schema.campaigns.campaign import Campaign
-from schema.campaigns.listing import (
-    CampaignConnection,
-    CampaignFilter,
-    CampaignSort,
-    CampaignSortField,
-    CampaignStatusFilter,
-)
+from schema.campaigns.listing import CampaignConnection, CampaignFilter, CampaignSort
 from schema.campaigns.sending import CampaignValidation
-from schema.connections import After, Before, DateTimeFilter, First, Last, SortDirection
+from schema.connections import After, Before, First, Last
 from schema.errors import user_error
 from schema.nodes import uuid_of
 from services import campaigns
-from services.campaigns import CampaignRow
+from services.campaigns import CAMPAIGNS, CampaignRow
 from services.deliveries.progress import Figures
 
-NEWEST: Final[Order[Any]] = directed(campaigns.CREATED_AT, SortDirection.DESC)
-ORDERS: Final[dict[CampaignSortField, Order[Any]]] = {
-    CampaignSortField.CREATED_AT: campaigns.CREATED_AT,
-    CampaignSortField.UPDATED_AT: campaigns.UPDATED_AT,
-    CampaignSortField.NAME: campaigns.NAME,
-}
 COLUMNS_OF = {to_camel_case(name): name for name in CampaignRow._fields} | {"author": "author_id"}
 SENT: Final = frozenset({"accepted", "delivered", "bounced", "complained"})
 STATS_FROM: Final = {name: frozenset({name}) for name in Figures._fields} | {
@@ -74,9 +60,10 @@ class CampaignQueries:
         sort: Sort = None,
     ) -> CampaignConnection:
         """The organization's campaigns, newest first unless sorted otherwise."""
-        reads, wanted = info.context.reads, filter_of(filter)
-        page = await campaigns.page(reads, pages.requested(first, last, after, before), order_of(sort), wanted)
-        return connection_of(page, partial(campaign_of, info.context), partial(campaigns.count, reads, wanted))
+        reads, condition = info.context.reads, parse(filter, CAMPAIGNS.fields)
+        request, order = page_request(first, last, after, before), order_of(sort, CAMPAIGNS)
+        page = await campaigns.page(reads, request, order, condition)
+        return connection_of(page, partial(campaign_of, info.context), partial(CAMPAIGNS.count, reads, condition))
 
     @query(Requires(Permission.CAMPAIGN_READ))
     async def campaign(self, info: Info, id: CampaignId) -> Campaign | None:  # noqa: A002 - the contract's name
@@ -120,41 +107,3 @@ def needs(selection: Selection) -> tuple[frozenset[str], frozenset[str] | None] 
     if "progress" in selection:
         return columns, None
     return columns, frozenset().union(*(STATS_FROM.get(name, frozenset()) for name in selection["stats"]))
-
-
-def order_of(sort: CampaignSort | None) -> Order[Any]:
-    """The order asked for; newest first when none is."""
-    return directed(ORDERS[sort.field], sort.direction) if sort else NEWEST
-
-
-def filter_of(given: CampaignFilter | None) -> campaigns.CampaignFilter:
-    """The filter asked for; raises `InvalidInput` when it nests too deep or has too many parts."""
-    return converted(bounded(given, inside)) if given else campaigns.EVERYTHING
-
-
-def inside(given: CampaignFilter) -> list[CampaignFilter]:
-    """The filters directly within a filter."""
-    return [*(given.and_ or ()), *(given.or_ or ())]
-
-
-def converted(given: CampaignFilter) -> campaigns.CampaignFilter:
-    """A filter with all within it."""
-    created = given.created_at or DateTimeFilter()
-    return campaigns.CampaignFilter(
-        statuses=statuses_of(given.status),
-        created_from=created.gte,
-        created_after=created.gt,
-        created_to=created.lte,
-        created_before=created.lt,
-        name_contains=given.name.contains if given.name else None,
-        every=[converted(inner) for inner in given.and_ or ()],
-        some=None if given.or_ is None else [converted(inner) for inner in given.or_],
-    )
-
-
-def statuses_of(given: CampaignStatusFilter | None) -> list[CampaignStatus] | None:
-    """The statuses that fulfil every condition; None when there is none to fulfil."""
-    if given is None or (given.eq is None and given.in_ is None):
-        return None
-    among = [given.eq] if given.in_ is None else given.in_
-    return [status for status in among if status is not None and given.eq in (None, status)]

@@ -27,5 +27,5 @@ class ReadEventRelations:
 
     async def contact(self, contact_id: UUID) -> Contact | None:
         """The contact of an event; None when it was deleted."""
-        row = await known_by_id(self.context, "contacts", contacts.by_ids).load(contact_id)
+        row = await known_by_id(self.context, "contacts", contacts.CONTACTS.by_ids).load(contact_id)
         return contact_of(row) if row else None

@@ -59,7 +59,7 @@ def result_of(result: UpsertResult) -> UpsertContactResult:
 
 async def shown(context: RequestContext, ids: Sequence[UUID]) -> list[Contact]:
     """Contacts by their ids, in that order."""
-    found = await contacts.by_ids(context.reads, ids)
+    found = await contacts.CONTACTS.by_ids(context.reads, ids)
     return [contact_of(found[contact_id]) for contact_id in ids if contact_id in found]
 
 

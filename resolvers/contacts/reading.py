@@ -1,27 +1,25 @@
 """Queries of contacts."""
 
 from collections.abc import Sequence
-from functools import partial
 from typing import Annotated
 from uuid import UUID
 
 import strawberry
 
 from core.access.permissions import Permission
-from core.listing import pages
-from execution import rows
-from resolvers.connections import connection_of
-from resolvers.contacts.filtering import filter_of, order_of
+from core.listing.conditions import all_of
+from core.listing.pages import page_request
 from resolvers.contacts.showing import contact_of, event_of
 from resolvers.context import Info
 from resolvers.fields import Requires, query
+from resolvers.listing import connection, order_of, parse
 from resolvers.nodes import fetches
 from schema.connections import After, Before, First, Last
 from schema.contacts import Contact, ContactConnection, ContactEvent, ContactFilter, ContactSort, Tag
 from schema.nodes import uuid_of
 from schema.scalars import EmailAddress
 from services import contacts
-from services.contacts import ContactRow
+from services.contacts import CONTACTS, EVENTS
 
 Filter = Annotated[ContactFilter | None, strawberry.argument(description="Which contacts; all when left out.")]
 Sort = Annotated[ContactSort | None, strawberry.argument(description="The order; newest first when left out.")]
@@ -35,20 +33,19 @@ Search = Annotated[
         )
     ),
 ]
-SHOWN_AT = (("edges", "node"), ("nodes",))
 
 
 @fetches("Contact", Permission.CONTACT_READ)
 async def fetch_contacts(info: Info, contact_ids: Sequence[UUID]) -> dict[UUID, Contact]:
     """Contacts of the caller's organisation."""
-    found = await contacts.by_ids(info.context.reads, contact_ids)
+    found = await CONTACTS.by_ids(info.context.reads, contact_ids)
     return {contact_id: contact_of(row) for contact_id, row in found.items()}
 
 
 @fetches("ContactEvent", Permission.CONTACT_READ)
 async def fetch_events(info: Info, event_ids: Sequence[UUID]) -> dict[UUID, ContactEvent]:
     """Events of the organisation's contacts."""
-    found = await contacts.events_by_ids(info.context.reads, event_ids)
+    found = await EVENTS.by_ids(info.context.reads, event_ids)
     return {event_id: event_of(row) for event_id, row in found.items()}
 
 
@@ -70,17 +67,15 @@ class ContactQueries:
 
         A cursor is good for the `sort` it came from; another order answers BAD_USER_INPUT.
         """
-        reads = info.context.reads
-        wanted = filter_of(filter)
-        request, columns = pages.requested(first, last, after, before), rows.selected(info, ContactRow, *SHOWN_AT)
-        page = await contacts.page(reads, request, order_of(sort), wanted, search, columns=columns)
-        return connection_of(page, None, partial(contacts.count, reads, wanted, search))
+        condition = all_of(parse(filter, CONTACTS.fields), contacts.search_condition(search))
+        request, order = page_request(first, last, after, before), order_of(sort, CONTACTS)
+        return await connection(info, CONTACTS, request, condition=condition, order=order)
 
     @query(Requires(Permission.CONTACT_READ))
     async def contact(self, info: Info, id: strawberry.ID) -> Contact | None:  # noqa: A002 - Relay's name
         """One contact by its id, or null when there is none."""
         contact_id = uuid_of("Contact", id)
-        row = await contacts.get(info.context.reads, contact_id) if contact_id else None
+        row = await CONTACTS.get(info.context.reads, contact_id) if contact_id else None
         return contact_of(row) if row else None
 
     @query(Requires(Permission.CONTACT_READ))

@@ -7,8 +7,7 @@ from uuid import UUID
 from strawberry.dataloader import DataLoader
 
 from core.ids import global_ids
-from core.listing import pages
-from core.listing.pages import Page
+from core.listing.pages import Page, page_request
 from execution import Column, rows
 from models.contact_events import ContactEventKind
 from models.contacts import ContactStatus
@@ -68,7 +67,7 @@ class ReadRelations:
         """A page of a contact's events."""
 
         async def load(contact_ids: Sequence[UUID]) -> list[ContactEventConnection]:
-            found = await contacts.events_of(self.context.reads, contact_ids, pages.requested(first, None, after))
+            found = await contacts.EVENTS.pages_of(self.context.reads, contact_ids, page_request(first, None, after))
             return [events_of(found[contact_id]) for contact_id in contact_ids]
 
         name = f"contact_events {first} {after}"

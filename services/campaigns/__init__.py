@@ -2,15 +2,7 @@
 
 from services.campaigns.audience import Audience, AudienceInput, read_audiences
 from services.campaigns.drafting import Changes, Deleted, InvalidState, create, delete, duplicate, update
-from services.campaigns.listing import (
-    CREATED_AT,
-    EVERYTHING,
-    NAME,
-    UPDATED_AT,
-    CampaignFilter,
-    count,
-    page,
-)
+from services.campaigns.listing import CAMPAIGNS, page
 from services.campaigns.reading import (
     CampaignRow,
     Content,
@@ -27,13 +19,9 @@ from services.campaigns.validating import CampaignNotSendable, Validation, valid
 from services.campaigns.watching import watch_progress
 
 __all__ = [
-    "CREATED_AT",
-    "EVERYTHING",
-    "NAME",
-    "UPDATED_AT",
+    "CAMPAIGNS",
     "Audience",
     "AudienceInput",
-    "CampaignFilter",
     "CampaignNotSendable",
     "CampaignRow",
     "Changes",
@@ -46,7 +34,6 @@ __all__ = [
     "accepted_of",
     "by_ids",
     "cancel",
-    "count",
     "create",
     "delete",
     "demand",

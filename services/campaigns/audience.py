@@ -78,9 +78,9 @@ async def check_audience(reads: Reads, given: AudienceInput) -> Audience:
         )
     return Audience(
         all=given.all,
-        list_ids=tuple(await lists.demand_all(reads, given.list_ids, (*FIELD, "listIds"))),
+        list_ids=tuple(await lists.require_all(reads, given.list_ids, (*FIELD, "listIds"))),
         tags=tuple(fields.tags(given.tags, (*FIELD, "tags"))),
-        exclude_list_ids=tuple(await lists.demand_all(reads, given.exclude_list_ids, (*FIELD, "excludeListIds"))),
+        exclude_list_ids=tuple(await lists.require_all(reads, given.exclude_list_ids, (*FIELD, "excludeListIds"))),
         exclude_tags=tuple(fields.tags(given.exclude_tags, (*FIELD, "excludeTags"))),
     )
 

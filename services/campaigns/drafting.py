@@ -197,7 +197,7 @@ async def _sender_of(uow: UnitOfWork, given: Changes) -> UUID | None:
     chosen = given.get("sender_id")
     if chosen is None:
         return None
-    found = await senders.demand(uow, chosen)
+    found = await senders.SENDERS.require(uow, chosen)
     return (await senders.hold(uow, senders.From(header=found.email, sender_id=found.id))).sender_id
 
 

@@ -1,36 +1,25 @@
 """Contacts: the people an organisation writes to."""
 
 from services.contacts.changing import EmailTaken, change, create, remove, unsubscribe
-from services.contacts.fields import GivenFields, asked_tag
-from services.contacts.filtering import EVERYONE, ContactFilter
-from services.contacts.history import EventRow, events_by_ids, events_of
-from services.contacts.reading import (
-    CREATED_AT,
-    EMAIL,
-    LAST_NAME,
-    UPDATED_AT,
+from services.contacts.fields import GivenFields
+from services.contacts.history import EVENTS, EventRow
+from services.contacts.listing import (
+    CONTACTS,
     ContactRow,
     by_email,
-    by_ids,
-    count,
     count_by_status,
-    get,
-    page,
+    search_condition,
     tag_counts,
     tags_of,
 )
 from services.contacts.tagging import add as add_tags
-from services.contacts.tagging import demand_all
 from services.contacts.tagging import remove as remove_tags
+from services.contacts.tagging import require_all
 from services.contacts.upserting import OnInvalid, UpsertResult, UpsertStatus, upsert
 
 __all__ = [
-    "CREATED_AT",
-    "EMAIL",
-    "EVERYONE",
-    "LAST_NAME",
-    "UPDATED_AT",
-    "ContactFilter",
+    "CONTACTS",
+    "EVENTS",
     "ContactRow",
     "EmailTaken",
     "EventRow",
@@ -39,20 +28,14 @@ __all__ = [
     "UpsertResult",
     "UpsertStatus",
     "add_tags",
-    "asked_tag",
     "by_email",
-    "by_ids",
     "change",
-    "count",
     "count_by_status",
     "create",
-    "demand_all",
-    "events_by_ids",
-    "events_of",
-    "get",
-    "page",
     "remove",
     "remove_tags",
+    "require_all",
+    "search_condition",
     "tag_counts",
     "tags_of",
     "unsubscribe",

@@ -17,7 +17,7 @@ from models.suppressions import SuppressionReason, SuppressionSource
 from services import audit, lists, suppressions
 from services.contacts import storing
 from services.contacts.fields import Fields, GivenFields, check, merged, same
-from services.contacts.reading import COLUMNS, ContactRow, no_such_contact
+from services.contacts.listing import CONTACTS, ContactRow
 from services.suppressions import STATUS_OF, weighs_more
 
 INPUT: Final = ("input",)
@@ -52,7 +52,7 @@ async def create(
         )
     if errors:
         raise Refusals(errors)
-    known = await lists.demand_all(uow, list_ids, ("input", "listIds"))
+    known = await lists.require_all(uow, list_ids, ("input", "listIds"))
     inserted = await storing.insert_new(uow, [storing.new_record(stored(fields), status=status)])
     if not inserted:
         raise email_taken()
@@ -81,22 +81,13 @@ def email_taken() -> EmailTaken:
     )
 
 
-async def locked(uow: UnitOfWork, contact_id: UUID | None) -> ContactRow:
-    """The contact, locked until the end; raises `NotFound`."""
-    statement = select(*COLUMNS).where(Contact.id == contact_id).with_for_update(key_share=True)
-    rows = await uow.rows(statement) if contact_id else ()
-    if not rows:
-        raise no_such_contact()
-    return ContactRow._make(rows[0])
-
-
 async def change(uow: UnitOfWork, contact_id: UUID | None, given: GivenFields) -> ContactRow:
     """Change the fields that are given: custom fields merge, tags replace.
 
     Nobody is subscribed by it again; an address on the suppression list takes the status it calls for.
     Raises `NotFound`, `EmailTaken`, or `Refusals` with all that is wrong with the fields.
     """
-    contact = await locked(uow, contact_id)
+    contact = await CONTACTS.lock(uow, contact_id)
     fields, errors = check(given, INPUT)
     if errors:
         raise Refusals(errors)
@@ -132,7 +123,7 @@ async def write(uow: UnitOfWork, contact: ContactRow, values: dict[str, Any]) ->
 async def store(uow: UnitOfWork, contact_id: UUID, values: dict[str, Any]) -> ContactRow:
     """Update the row."""
     changed = update(Contact).where(Contact.id == contact_id).values(**values, updated_at=func.clock_timestamp())
-    return ContactRow._make((await uow.rows(changed.returning(*COLUMNS)))[0])
+    return ContactRow._make((await uow.rows(changed.returning(*CONTACTS.columns)))[0])
 
 
 async def replace_tags(uow: UnitOfWork, contact_id: UUID, tags: Sequence[str]) -> None:
@@ -144,10 +135,10 @@ async def replace_tags(uow: UnitOfWork, contact_id: UUID, tags: Sequence[str]) -
 async def remove(uow: UnitOfWork, contact_id: UUID | None) -> ContactRow:
     """Delete the contact with its tags and memberships; suppressions and mail records stay. The row as it was."""
     if contact_id is None:
-        raise no_such_contact()
-    rows = await uow.rows(delete(Contact).where(Contact.id == contact_id).returning(*COLUMNS))
+        raise CONTACTS.not_found()
+    rows = await uow.rows(delete(Contact).where(Contact.id == contact_id).returning(*CONTACTS.columns))
     if not rows:
-        raise no_such_contact()
+        raise CONTACTS.not_found()
     await audit.record(uow, "contact.deleted", contact_id)
     return ContactRow._make(rows[0])
 
@@ -157,12 +148,12 @@ async def unsubscribe(uow: UnitOfWork, contact_id: UUID | None) -> ContactRow:
 
     A contact that complained keeps that status. Raises `NotFound`.
     """
-    found = await uow.rows(select(*COLUMNS, func.now().label("now")).where(Contact.id == contact_id))
+    found = await uow.rows(select(*CONTACTS.columns, func.now().label("now")).where(Contact.id == contact_id))
     if contact_id is None or not found:
-        raise no_such_contact()
+        raise CONTACTS.not_found()
     if await suppress(uow, contact_id, found[0].email_norm, found[0].now):
         await audit.record(uow, "contact.unsubscribed", contact_id)
-    return await locked(uow, contact_id)
+    return await CONTACTS.lock(uow, contact_id)
 
 
 async def suppress(uow: UnitOfWork, contact_id: UUID, email_norm: str, now: datetime) -> set[UUID]:

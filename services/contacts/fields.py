@@ -102,14 +102,14 @@ def time_zone(value: str | None, field: Path) -> str | None:
     )
 
 
-def asked_tag(value: str, field: Path) -> str:
+def normalize_tag(value: str, field: Path) -> str:
     """A tag to look up, in the form in which tags are stored; raises `InvalidInput` for what no tag can hold."""
     return " ".join(texts.line(value, field=field, most=LONGEST_TAG * 4).split())
 
 
 def tag(value: str, field: Path) -> str:
     """A tag of 1 to 64 characters, trimmed and with single spaces; upper and lower case differ."""
-    result = asked_tag(value, field)
+    result = normalize_tag(value, field)
     if not result:
         raise InvalidInput("A tag can't be empty.", field=field)
     return texts.within(result, field=field, most=LONGEST_TAG)

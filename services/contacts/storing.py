@@ -32,7 +32,7 @@ from core.unit_of_work import UnitOfWork
 from models.contact_events import ContactEvent, ContactEventKind
 from models.contacts import Contact, ContactStatus, ContactTag
 from services import suppressions
-from services.contacts.reading import COLUMNS, ContactRow
+from services.contacts.listing import CONTACTS, ContactRow
 
 RECORD: Final = {
     "id": Uuid,
@@ -100,7 +100,7 @@ async def insert_new(uow: UnitOfWork, rows: Sequence[Mapping[str, Any]]) -> list
         set_={"email": Contact.email},
         where=literal(False),
     )
-    inserted = await uow.rows(locking.returning(*COLUMNS), {"records": list(rows)})
+    inserted = await uow.rows(locking.returning(*CONTACTS.columns), {"records": list(rows)})
     return [ContactRow._make(row) for row in inserted]
 
 

@@ -11,22 +11,22 @@ from core.unit_of_work import UnitOfWork
 from models.contacts import Contact, ContactTag
 from services.contacts import storing
 from services.contacts.fields import MOST_TAGS, tags, too_many_tags
-from services.contacts.reading import no_such_contact
+from services.contacts.listing import CONTACTS
 
-MOST_CONTACTS: Final = 1_000
-CONTACTS: Final = ("input", "contactIds")
+MAX_CONTACTS: Final = 1_000
+CONTACT_IDS: Final = ("input", "contactIds")
 TAGS: Final = ("input", "tags")
 
 
-async def demand_all(uow: UnitOfWork, contact_ids: Sequence[UUID | None]) -> list[UUID]:
+async def require_all(uow: UnitOfWork, contact_ids: Sequence[UUID | None]) -> list[UUID]:
     """The ids, each once, their contacts locked until the end.
 
     Raises `InvalidInput` above 1,000 of them, and `NotFound` naming the first that is no contact of the tenant's.
     """
-    if len(contact_ids) > MOST_CONTACTS:
+    if len(contact_ids) > MAX_CONTACTS:
         raise InvalidInput(
-            f"At most {MOST_CONTACTS} contacts at once; you named {len(contact_ids)}.",
-            field=CONTACTS,
+            f"At most {MAX_CONTACTS} contacts at once; you named {len(contact_ids)}.",
+            field=CONTACT_IDS,
             code=ErrorCode.TOO_MANY,
         )
     wanted = list(dict.fromkeys(contact_id for contact_id in contact_ids if contact_id is not None))
@@ -39,7 +39,7 @@ async def demand_all(uow: UnitOfWork, contact_ids: Sequence[UUID | None]) -> lis
     found = {row[0] for row in await uow.rows(locking)} if wanted else set()
     for index, contact_id in enumerate(contact_ids):
         if contact_id not in found:
-            raise no_such_contact((*CONTACTS, str(index)))
+            raise CONTACTS.not_found((*CONTACT_IDS, str(index)))
     return wanted
 
 
@@ -53,7 +53,7 @@ def some_tags(given: Sequence[str]) -> list[str]:
 async def add(uow: UnitOfWork, contact_ids: Sequence[UUID | None], given: Sequence[str]) -> list[UUID]:
     """Give every contact every tag; the ids. Raises `InvalidInput` or `NotFound`, and then changes nothing."""
     wanted = some_tags(given)
-    ids = await demand_all(uow, contact_ids)
+    ids = await require_all(uow, contact_ids)
     await storing.add_tags(uow, [(contact_id, tag) for contact_id in ids for tag in wanted])
     crowded = (
         select(ContactTag.contact_id)
@@ -70,6 +70,6 @@ async def add(uow: UnitOfWork, contact_ids: Sequence[UUID | None], given: Sequen
 async def remove(uow: UnitOfWork, contact_ids: Sequence[UUID | None], given: Sequence[str]) -> list[UUID]:
     """Take every tag from every contact; the contacts' ids. Raises `InvalidInput` or `NotFound`."""
     wanted = some_tags(given)
-    ids = await demand_all(uow, contact_ids)
+    ids = await require_all(uow, contact_ids)
     await uow.execute(delete(ContactTag).where(ContactTag.contact_id.in_(ids), ContactTag.tag.in_(wanted)))
     return ids

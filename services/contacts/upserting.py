@@ -16,7 +16,7 @@ from models.contact_events import ContactEventKind
 from models.contacts import Contact, ContactStatus
 from services.contacts import storing
 from services.contacts.fields import MOST_TAGS, Fields, GivenFields, check, merged, same, too_many_tags
-from services.contacts.reading import COLUMNS, ContactRow, select_contacts, tags_of
+from services.contacts.listing import CONTACTS, ContactRow, tags_of
 
 MOST_ROWS: Final = 1_000
 ROWS: Final = ("input", "contacts")
@@ -177,7 +177,7 @@ async def drafts_of_existing(uow: UnitOfWork, norms: Sequence[str]) -> dict[str,
     """A draft of each contact that has one of the addresses, as it is now."""
     if not norms:
         return {}
-    found = await uow.rows(select_contacts().where(Contact.email_norm.in_(norms)))
+    found = await uow.rows(CONTACTS.select.where(Contact.email_norm.in_(norms)))
     rows = [ContactRow._make(row) for row in found]
     tags = await tags_of(uow, [row.id for row in rows])
     return {
@@ -202,7 +202,7 @@ async def update_drafts(uow: UnitOfWork, drafts: Mapping[str, Draft]) -> dict[st
         update(Contact)
         .where(Contact.id == new.c.id)
         .values({key: new.c[key] for key in CHANGEABLE} | {"updated_at": func.clock_timestamp()})
-        .returning(*COLUMNS)
+        .returning(*CONTACTS.columns)
     )
     changed = await uow.rows(statement, {"records": records})
     return rows | {row.email_norm: row for row in map(ContactRow._make, changed)}

@@ -14,8 +14,8 @@ from core.pubsub import log_topic, message_topic
 from core.unit_of_work import UnitOfWork
 from models.conversations import Conversation, Message, MessageRole, MessageStatus
 from services.conversations.reading import (
-    CONVERSATION_COLUMNS,
-    MESSAGE_COLUMNS,
+    CONVERSATIONS,
+    MESSAGES,
     OPEN,
     ConversationRow,
     MessageRow,
@@ -43,7 +43,7 @@ async def start(uow: UnitOfWork, *, title: str | None) -> ConversationRow:
     rows = await uow.rows(
         insert(Conversation)
         .values(id=new_id(), organization_id=uow.tenant.organization_id, user_id=author(uow), title=clean or None)
-        .returning(*CONVERSATION_COLUMNS)
+        .returning(*CONVERSATIONS.columns)
     )
     return ConversationRow._make(rows[0])
 
@@ -78,7 +78,7 @@ async def send(uow: UnitOfWork, conversation_id: UUID | None, text: str) -> tupl
             "completed_at": None,
         },
     ]
-    statement = insert(Message).values([shared | message for message in spoken]).returning(*MESSAGE_COLUMNS)
+    statement = insert(Message).values([shared | message for message in spoken]).returning(*MESSAGES.columns)
     message, reply = sorted(map(MessageRow._make, await uow.rows(statement)), key=lambda row: row.id)
     uow.enqueue(RunReply(organization_id=uow.tenant.organization_id, user_id=author(uow), message_id=reply.id))
     return message, reply

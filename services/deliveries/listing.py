@@ -11,8 +11,8 @@ from sqlalchemy import ARRAY, ColumnElement, Select, Uuid, bindparam, func, lite
 from core.database.prepared import prepare
 from core.database.scopes import Reads
 from core.errors import NotFound
-from core.listing import pages
-from core.listing.pages import Order, Page, PageRequest
+from core.listing.orders import Order
+from core.listing.pages import Page, PageRequest, page_of, page_parameters, paged
 from models.campaigns import Campaign, CampaignStats
 from models.deliveries import EXCEPTIONAL_DELIVERIES, OPEN_DELIVERIES, DeliveryStatus, EmailDelivery
 from services.deliveries.counting import IN_FLIGHT
@@ -60,7 +60,7 @@ class DeliveryFilter:
 
 ALL_DELIVERIES: Final = DeliveryFilter()
 COLUMNS: Final = tuple(getattr(EmailDelivery, name) for name in DeliveryRow._fields)
-BY_ID: Final = Order(name="deliveries.id", key=EmailDelivery.id, id=EmailDelivery.id, keys=pages.IDS)
+BY_ID: Final = Order(EmailDelivery.id)
 SKIPPED_BECAUSE: Final = {
     Decision.UNSUBSCRIBED: "The contact had unsubscribed.",
     Decision.NOT_CONFIRMED: "The contact had not confirmed the subscription.",
@@ -109,9 +109,9 @@ async def page(
     reads: Reads, campaign_id: UUID, request: PageRequest, wanted: DeliveryFilter = ALL_DELIVERIES
 ) -> Page[DeliveryRow]:
     """A page of a campaign's deliveries that match; raises `CursorInvalid`."""
-    statement = pages.paged(select_deliveries().where(*matching(reads, campaign_id, wanted)), BY_ID, request)
-    rows = await reads.rows_as(DeliveryRow, statement, pages.positions(BY_ID, request))
-    return pages.page_of(rows, BY_ID, request)
+    statement = paged(select_deliveries().where(*matching(reads, campaign_id, wanted)), BY_ID, request)
+    rows = await reads.rows_as(DeliveryRow, statement, page_parameters(BY_ID, request))
+    return page_of(rows, BY_ID, request)
 
 
 async def count(reads: Reads, campaign_id: UUID, wanted: DeliveryFilter = ALL_DELIVERIES) -> int:

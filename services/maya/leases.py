@@ -13,7 +13,7 @@ from core.pubsub import log_topic, message_topic
 from core.unit_of_work import UnitOfWork
 from models.conversations import Conversation, Message, MessageRole, MessageStatus, ReplyFailure
 from services.conversations import OPEN, MessageRow, RunReply, reply_log
-from services.conversations.reading import MESSAGE_COLUMNS
+from services.conversations.reading import MESSAGES
 
 LEASE_SECONDS: Final = 10.0
 
@@ -55,7 +55,7 @@ async def take(uow: UnitOfWork, message_id: UUID) -> Lease | None:
             Message.lease_until.is_(None) | (Message.lease_until < func.now()),
         )
         .values(status=MessageStatus.STREAMING, attempt=Message.attempt + 1, lease_until=until())
-        .returning(*MESSAGE_COLUMNS, Message.attempt, Message.cancel_requested_at)
+        .returning(*MESSAGES.columns, Message.attempt, Message.cancel_requested_at)
     )
     if not rows:
         return None

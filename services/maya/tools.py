@@ -16,8 +16,8 @@ from core.access.permissions import Permission
 from core.database.scopes import Reads
 from core.errors import NudgeError
 from core.ids import decode_global_id, encode_global_id
+from core.listing.filters import parse_filter
 from integrations.language import Tool
-from models.contacts import ContactStatus
 from services import campaigns, contacts
 from services.campaigns import CampaignRow
 from services.deliveries.progress import Figures, read_stats
@@ -72,11 +72,13 @@ async def count_contacts(reads: Reads, arguments: CountContacts) -> object:
     if arguments.status is None and arguments.tag is None:
         counted = await contacts.count_by_status(reads)
         return {"total": sum(counted.values()), "by_status": {str(status): n for status, n in counted.items()}}
-    wanted = contacts.ContactFilter(
-        statuses=None if arguments.status is None else [ContactStatus(arguments.status)],
-        tags_any=None if arguments.tag is None else [contacts.asked_tag(arguments.tag, ("tag",))],
-    )
-    return {"total": await contacts.count(reads, wanted)}
+    given: dict[str, object] = {}
+    if arguments.status is not None:
+        given["status"] = {"eq": arguments.status}
+    if arguments.tag is not None:
+        given["tags"] = {"hasAny": [arguments.tag]}
+    wanted = parse_filter(given, contacts.CONTACTS.fields)
+    return {"total": await contacts.CONTACTS.count(reads, wanted)}
 
 
 def shown(row: CampaignRow) -> dict[str, object]:

@@ -19,7 +19,7 @@ from models.senders import Sender
 from services import audit, outbox
 from services.senders.addressing import check_name
 from services.senders.policy import SenderPolicy
-from services.senders.reading import COLUMNS, SENDER_FIELD, SenderRow, demand, get_default
+from services.senders.reading import SENDERS, SenderRow, get_default
 
 MAX_SENDERS: Final = 100
 TOKEN_LIFE: Final = timedelta(days=3)
@@ -78,7 +78,7 @@ async def create(
     confirmed. Raises `NudgeError` with LIMIT_EXCEEDED for too many senders, or too many confirmations.
     """
     await lock(uow)
-    rows = await uow.rows(select(*COLUMNS).where(Sender.email_norm == address.norm).with_for_update())
+    rows = await uow.rows(select(*SENDERS.columns).where(Sender.email_norm == address.norm).with_for_update())
     known = SenderRow._make(rows[0]) if rows else None
     row = await _rename(uow, known, name, make_default=make_default) if known else None
     row = row or await _insert(uow, address, name, make_default=make_default)
@@ -99,7 +99,7 @@ async def delete(uow: UnitOfWork, policy: SenderPolicy, sender_id: UUID | None) 
     none is, the one that was added first. Raises `NotFound` or `SenderInUse`.
     """
     await lock(uow)
-    row = await demand(uow, sender_id)
+    row = await SENDERS.require(uow, sender_id)
     # Whoever sends or schedules holds the row until they have committed.
     await uow.rows(select(Sender.id).where(Sender.id == row.id).with_for_update())
     if names := await _campaigns_from(uow, row.id):
@@ -107,7 +107,7 @@ async def delete(uow: UnitOfWork, policy: SenderPolicy, sender_id: UUID | None) 
         raise SenderInUse(
             f"Campaigns that are scheduled or being sent use this sender: {listed}"
             f"{' and others' if len(names) > SHOWN_CAMPAIGNS else ''}.",
-            field=SENDER_FIELD,
+            field=SENDERS.id_field,
             suggestion="Unschedule or cancel them, or wait until they are sent.",
         )
     await uow.execute(delete_from(Sender).where(Sender.id == row.id))
@@ -130,7 +130,7 @@ async def make_it_default(uow: UnitOfWork, sender_id: UUID) -> SenderRow:
         update(Sender)
         .where(Sender.id == sender_id)
         .values(is_default=True, becomes_default=False)
-        .returning(*COLUMNS)
+        .returning(*SENDERS.columns)
     )
     return SenderRow._make(rows[0])
 
@@ -164,7 +164,7 @@ async def _insert(uow: UnitOfWork, address: Address, name: str, *, make_default:
             becomes_default=make_default,
             requested_by=uow.tenant.user_id,
         )
-        .returning(*COLUMNS)
+        .returning(*SENDERS.columns)
     )
     return SenderRow._make(rows[0])
 
@@ -174,7 +174,7 @@ async def _rename(uow: UnitOfWork, known: SenderRow, name: str, *, make_default:
         update(Sender)
         .where(Sender.id == known.id)
         .values(name=name, becomes_default=Sender.becomes_default | make_default, requested_by=uow.tenant.user_id)
-        .returning(*COLUMNS)
+        .returning(*SENDERS.columns)
     )
     return SenderRow._make(rows[0])
 

@@ -17,7 +17,7 @@ from models.senders import Sender, SenderConfirmation
 from services import audit
 from services.outbox import Item, Mail
 from services.senders.changing import TOKEN_LIFE, lock, make_it_default
-from services.senders.reading import COLUMNS, SenderRow
+from services.senders.reading import SENDERS, SenderRow
 
 PATH: Final = "/confirm-sender"
 TOKEN_FIELD: Final = ("input", "token")
@@ -137,7 +137,7 @@ async def confirm(uow: UnitOfWork, token: str) -> SenderRow:
         update(Sender)
         .where(Sender.id == sender_id)
         .values(confirmed_at=func.coalesce(Sender.confirmed_at, func.now()))
-        .returning(*COLUMNS, Sender.becomes_default)
+        .returning(*SENDERS.columns, Sender.becomes_default)
     )
     *values, wanted = rows[0]
     row = SenderRow._make(values)

@@ -12,7 +12,7 @@ from core.unit_of_work import UnitOfWork
 from integrations.mail import Mailer
 from models.senders import Sender
 from services.senders.addressing import from_header
-from services.senders.reading import SenderRow, demand, get_default
+from services.senders.reading import SENDERS, SenderRow, get_default
 
 CAMPAIGN_FIELD = ("input", "campaignId")
 
@@ -85,7 +85,7 @@ async def choose(reads: Reads, policy: SenderPolicy, sender_id: UUID | None) -> 
 
     Raises `SenderNotConfirmed`, or `NotFound` for a sender that is gone.
     """
-    found = await demand(reads, sender_id, CAMPAIGN_FIELD) if sender_id else await get_default(reads)
+    found = await SENDERS.require(reads, sender_id, CAMPAIGN_FIELD) if sender_id else await get_default(reads)
     return _allowed(policy, found)
 
 

@@ -9,7 +9,7 @@ from sqlalchemy import func, insert, select, update
 
 from core.access.actor import Actor
 from core.ids import encode_global_id
-from core.listing.pages import requested
+from core.listing.pages import page_request
 from integrations.mail import Answered, Envelope, InDoubt, Message, NotSent, Outcome, Receipt, Verdict
 from integrations.recording import RecordingMailer
 from models.audit import AuditEvent
@@ -148,10 +148,10 @@ async def test_a_test_to_an_inactive_address_marks_its_contact(
         contact = await contacts.create(uow, {"email": "Ada@example.com"})
     await refused(caller(mailing_api, runtime, owner), TEST, campaignId=gid(campaign_id), to=["ada@example.com"])
     reads = runtime.reads(owner.tenant)
-    row = await contacts.get(reads, contact.id)
+    row = await contacts.CONTACTS.get(reads, contact.id)
     assert row is not None
     assert row.status == "bounced"
-    line = (await contacts.events_of(reads, [contact.id], requested()))[contact.id].rows[0]
+    line = (await contacts.EVENTS.pages_of(reads, [contact.id], page_request()))[contact.id].rows[0]
     assert (line.kind, line.data) == ("rejected", {"code": 406, "message": words})
 
 

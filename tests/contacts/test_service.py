@@ -4,7 +4,7 @@ from sqlalchemy import insert, update
 from core.access.actor import Actor
 from core.errors import ErrorCode, InvalidInput, NotFound, NudgeError, Refusals
 from core.ids import new_id
-from core.listing import pages
+from core.listing.pages import page_request
 from models.contacts import Contact, ContactStatus
 from models.suppressions import Suppression, SuppressionReason
 from runtime import Runtime
@@ -47,7 +47,7 @@ async def test_a_contact_is_created_with_all_its_fields(runtime: Runtime) -> Non
             list_ids=[found.id],
         )
     reads = runtime.reads(principal.tenant)
-    row = await contacts.get(reads, made.id)
+    row = await contacts.CONTACTS.get(reads, made.id)
     assert row == made
     assert (row.email, row.email_norm, row.first_name, row.last_name) == (
         "Ada@example.com",
@@ -60,7 +60,7 @@ async def test_a_contact_is_created_with_all_its_fields(runtime: Runtime) -> Non
     assert row.custom_fields == {"plan": "pro", "seats": 3}
     assert await tags_of(runtime, principal, row) == ["early bird", "vip"]
     assert (await lists.of_contacts(reads, [row.id]))[row.id] == [found]
-    events = (await contacts.events_of(reads, [row.id], pages.requested()))[row.id]
+    events = (await contacts.EVENTS.pages_of(reads, [row.id], page_request()))[row.id]
     assert [event.kind for event in events.rows] == ["subscribed"]
 
 
@@ -88,7 +88,7 @@ async def test_all_that_is_wrong_with_a_contact_is_said_at_once(runtime: Runtime
     suggestions = {error.field[-1]: error.suggestion for error in refused.value.errors}
     assert suggestions["timeZone"] == "Did you mean Europe/Berlin?"
     assert suggestions["firstName"] == "Write it as 'Bell'."
-    assert await contacts.count(runtime.reads(principal.tenant)) == 0
+    assert await contacts.CONTACTS.count(runtime.reads(principal.tenant)) == 0
 
 
 HOSTILE = ["\x00", "a\x00b", "\ud800", "\u202egnp.exe", "\x1b[31m", "\x9f", "line\nbreak"]
@@ -113,7 +113,7 @@ async def test_hostile_text_is_refused_everywhere(runtime: Runtime, text: str) -
             await create(runtime, principal, each)
     reads = runtime.reads(principal.tenant)
     with pytest.raises(InvalidInput):
-        await contacts.page(reads, pages.requested(), contacts.CREATED_AT, search=text)
+        contacts.search_condition(text)
     assert await contacts.by_email(reads, f"{text}@example.com") is None
 
 
@@ -239,7 +239,7 @@ async def test_unsubscribing_suppresses_the_address_for_good(runtime: Runtime) -
         assert await contacts.unsubscribe(uow, made.id) == gone
     assert gone.status == ContactStatus.UNSUBSCRIBED
     assert gone.unsubscribed_at is not None
-    events = await contacts.events_of(runtime.reads(principal.tenant), [made.id], pages.requested())
+    events = await contacts.EVENTS.pages_of(runtime.reads(principal.tenant), [made.id], page_request())
     assert [event.kind for event in events[made.id].rows] == ["unsubscribed", "subscribed"]
     async with runtime.work.begin(principal) as uow:
         await contacts.remove(uow, made.id)
@@ -254,7 +254,7 @@ async def test_a_deleted_contact_is_gone_with_its_tags(runtime: Runtime) -> None
     async with runtime.work.begin(principal) as uow:
         assert await contacts.remove(uow, made.id) == made
     reads = runtime.reads(principal.tenant)
-    assert await contacts.get(reads, made.id) is None
+    assert await contacts.CONTACTS.get(reads, made.id) is None
     assert await contacts.tag_counts(reads) == {}
     with pytest.raises(NotFound):
         async with runtime.work.begin(principal) as uow:
@@ -269,11 +269,11 @@ async def test_another_organisations_contact_is_unknown(runtime: Runtime) -> Non
         their_list = await lists.create(uow, "Theirs")
     reads = runtime.reads(mine.tenant)
     for contact_id, list_id in ((row.id, their_list.id), (new_id(), new_id())):
-        assert await contacts.get(reads, contact_id) is None
-        assert await contacts.by_ids(reads, [contact_id]) == {}
+        assert await contacts.CONTACTS.get(reads, contact_id) is None
+        assert await contacts.CONTACTS.by_ids(reads, [contact_id]) == {}
         assert await contacts.tags_of(reads, [contact_id]) == {contact_id: []}
-        assert (await contacts.events_of(reads, [contact_id], pages.requested()))[contact_id].rows == []
-        assert await lists.get(reads, list_id) is None
+        assert (await contacts.EVENTS.pages_of(reads, [contact_id], page_request()))[contact_id].rows == []
+        assert await lists.LISTS.get(reads, list_id) is None
         async with runtime.work.begin(mine) as uow:
             for attempt in (
                 contacts.change(uow, contact_id, {"first_name": "Eve"}),
@@ -287,7 +287,7 @@ async def test_another_organisations_contact_is_unknown(runtime: Runtime) -> Non
                     await attempt
             assert await lists.add_members(uow, their_list.id, [row.id]) == 0
     assert await contacts.by_email(reads, "ada@example.com") is None
-    assert await contacts.get(runtime.reads(theirs.tenant), row.id) == row
+    assert await contacts.CONTACTS.get(runtime.reads(theirs.tenant), row.id) == row
 
 
 async def test_tags_are_given_and_taken_in_bulk(runtime: Runtime) -> None:

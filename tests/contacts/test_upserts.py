@@ -84,7 +84,7 @@ async def test_one_bad_row_can_reject_all(runtime: Runtime) -> None:
     crowded: list[GivenFields] = [{"email": "good@example.com"}, {"email": "full@example.com", "tags": ["t100"]}]
     with pytest.raises(Refusals):
         await upsert(runtime, principal, crowded, OnInvalid.REJECT_ALL)
-    assert await contacts.count(runtime.reads(principal.tenant)) == 1
+    assert await contacts.CONTACTS.count(runtime.reads(principal.tenant)) == 1
     skipped = await upsert(runtime, principal, crowded)
     assert [result.status for result in skipped] == [UpsertStatus.CREATED, UpsertStatus.INVALID]
     with pytest.raises(Refusals) as too_many:
@@ -133,7 +133,7 @@ async def test_upserts_of_the_same_addresses_at_once_neither_deadlock_nor_repeat
     created = [result for result in results if result.status is UpsertStatus.CREATED]
     assert len(created) == 100
     assert len({result.contact.id for result in results if result.contact}) == 100
-    assert await contacts.count(runtime.reads(principal.tenant)) == 100
+    assert await contacts.CONTACTS.count(runtime.reads(principal.tenant)) == 100
 
 
 ROW = st.fixed_dictionaries(
@@ -219,9 +219,9 @@ async def test_bulk_changes_of_the_same_contacts_never_deadlock(runtime: Runtime
     async def listing(number: int) -> None:
         chosen = shuffle(ids, 40 + number)
         async with runtime.work.begin(principal) as uow:
-            await lists.add_members(uow, news.id, await contacts.demand_all(uow, chosen))
+            await lists.add_members(uow, news.id, await contacts.require_all(uow, chosen))
         async with runtime.work.begin(principal) as uow:
-            await lists.remove_members(uow, news.id, await contacts.demand_all(uow, chosen))
+            await lists.remove_members(uow, news.id, await contacts.require_all(uow, chosen))
 
     async with asyncio.TaskGroup() as group:
         for number in range(6):

@@ -9,11 +9,10 @@ from sqlalchemy import Select, bindparam, select
 from core.database.engine import read_side
 from core.database.pool import MAX_PREPARED, ReadPool
 from core.database.prepared import MAX_PROJECTIONS, ProjectionCache, prepared_selects, project
-from core.listing import pages
+from core.listing.pages import page_request
 from models.contacts import Contact
 from runtime import Runtime
 from services import contacts
-from services.contacts.reading import CREATED_AT
 from tests import factories
 from tests.statements import statements
 
@@ -99,11 +98,11 @@ async def test_a_page_has_what_was_selected_by_either_statement(runtime: Runtime
     """Read among all columns, and alone: the same values, in rows of the same class."""
     principal = await factories.organization(runtime)
     await factories.contacts(runtime, principal, 3)
-    request, columns = pages.requested(first=2), frozenset({"email", "time_zone", "of this test alone"})
+    request, columns = page_request(first=2), frozenset({"email", "time_zone", "of this test alone"})
     found, texts = [], []
     for _ in range(3):
         with statements(runtime) as seen:
-            page = await contacts.page(runtime.reads(principal.tenant), request, CREATED_AT, columns=columns)
+            page = await contacts.CONTACTS.page(runtime.reads(principal.tenant), request, columns=columns)
         found.append([(type(row), row.id, row.email, row.time_zone) for row in page.rows])
         texts += [text for text, _ in seen]
     assert found == found[:1] * 3

@@ -36,35 +36,27 @@ from core.database.pool import PoolStatistics, ReadPool
 from core.database.prepared import DIALECT, PreparedSelect, compile_select, prepared_selects
 from core.database.scopes import ReadScope
 from core.ids import new_id
-from core.listing import pages
+from core.listing.cursors import TEXTS
+from core.listing.listing import Listing
+from core.listing.pages import PageRequest, page_parameters, page_request
 from models.contacts import Contact
 from models.deliveries import EmailDelivery
 from runtime import Runtime
 from services import contacts, conversations, lists, senders, templates
-from services.campaigns.listing import EVERY_CAMPAIGN, NAME
-from services.contacts.history import EVENTS, NEWEST
-from services.contacts.reading import CREATED_AT, EVERY_CONTACT, HOW_MANY
-from services.conversations.reading import AS_SPOKEN, EVERY_CONVERSATION, LATEST, MESSAGES_OF
-from services.senders.reading import BY_EMAIL, EVERY_SENDER
+from services.contacts import CONTACTS
 from tests import factories
 from tests.conftest import Servers
 from tests.waiting import PATIENCE_SECONDS
 
-for module in pkgutil.walk_packages(services.__path__, "services."):
-    importlib.import_module(module.name)
+MODULES = [importlib.import_module(each.name) for each in pkgutil.walk_packages(services.__path__, "services.")]
 
 EMAILS = compile_select(select(Contact.email).where(Contact.email != bindparam("but", type_=Contact.email.type)))
 PERSON = "person@example.com"
-TEN = pages.requested(first=10)
-WHOLE_LISTS: list[tuple[pages.WholeList[*tuple[Any, ...]], pages.Order[Any]]] = [
-    (EVERY_CAMPAIGN, NAME),
-    (EVERY_CONTACT, CREATED_AT),
-    (EVENTS, NEWEST),
-    (EVERY_CONVERSATION, LATEST),
-    (MESSAGES_OF, AS_SPOKEN),
-    (lists.EVERY_LIST, lists.BY_NAME),
-    (EVERY_SENDER, BY_EMAIL),
-    (templates.EVERY_TEMPLATE, templates.BY_NAME),
+TEN = page_request(first=10)
+LISTINGS = [
+    found
+    for found in {id(each): each for module in MODULES for each in vars(module).values()}.values()
+    if isinstance(found, Listing)
 ]
 CURSORS = {"after_key", "before_key"}
 PID = compile_select(select(func.pg_backend_pid().label("pid")))
@@ -122,15 +114,22 @@ async def one_of_each(runtime: Runtime, principal: Actor) -> list[UUID]:
         address = {"email": PERSON, "email_norm": PERSON}
         own = {"organization_id": principal.organization_id, "campaign_id": campaign_id, "contact_id": person.id}
         await uow.execute(insert(EmailDelivery).values(id=delivery_id, **own, **address))
-    events = await contacts.events_of(runtime.reads(principal.tenant), [person.id], TEN)
+    events = await contacts.EVENTS.pages_of(runtime.reads(principal.tenant), [person.id], TEN)
     (event,) = events[person.id].rows
     made = [campaign_id, delivery_id, person.id, event.id, friends.id, plain.id, talk.id, said.id]
     return [*made, principal.person_id, sender.id]
 
 
+def statement_of(listing: Listing[Any], request: PageRequest) -> Select[*tuple[Any, ...]]:
+    """The statement of a page, as the listing has it prepared."""
+    if listing.parent is not None:
+        return listing.pages_statement(request)
+    return listing.page_statement(listing.order, request)
+
+
 async def first_page(scope: ReadScope) -> Sequence[Row[*tuple[Any, ...]]]:
     """The first ten contacts."""
-    return await scope.rows(EVERY_CONTACT.paged(CREATED_AT, TEN), pages.positions(CREATED_AT, TEN))
+    return await scope.rows(statement_of(CONTACTS, TEN), page_parameters(CONTACTS.order, TEN))
 
 
 def samples(statement: Select[*tuple[Any, ...]], wanted: UUID, principal: Actor) -> dict[str, object]:
@@ -163,7 +162,7 @@ async def test_every_prepared_statement_gives_the_rows_of_sqlalchemy(runtime: Ru
     usual = ReadScope(read_side(runtime.engine), principal.tenant)
     assert straight.pool is not None
     usual.pool = None
-    shown = {whole.paged(order, TEN) for whole, order in WHOLE_LISTS}
+    shown = {statement_of(listing, TEN) for listing in LISTINGS}
     prepared = list(prepared_selects)  # with what other tests have asked for
     assert shown <= set(prepared)
     silent = {statement for statement in prepared if not statement.compile(dialect=DIALECT).binds.keys() & CURSORS}
@@ -181,21 +180,20 @@ async def test_every_prepared_statement_gives_the_rows_of_sqlalchemy(runtime: Ru
     assert not [str(each) for each in silent]
 
 
-@pytest.mark.parametrize(("whole", "order"), WHOLE_LISTS)
+@pytest.mark.parametrize("listing", LISTINGS, ids=lambda listing: listing.noun)
 @pytest.mark.parametrize("backward", [False, True])
-def test_a_prepared_statement_holds_nobodys_cursor(
-    whole: pages.WholeList[*tuple[Any, ...]], order: pages.Order[Any], *, backward: bool
-) -> None:
+def test_a_prepared_statement_holds_nobodys_cursor(listing: Listing[Any], *, backward: bool) -> None:
     """Whoever asks for a page first leaves none of their values in it: a run without its own fails."""
-    key = PERSON if order.keys is pages.TEXTS else datetime(2026, 1, 2, tzinfo=UTC)
+    order = listing.order
+    key = PERSON if order.keys is TEXTS else datetime(2026, 1, 2, tzinfo=UTC)
     (cursor,) = order.cursors([SimpleNamespace(**{order.key.key: key, order.id.key: UUID(int=1)})])
-    request = pages.PageRequest(size=7, backward=backward, after=cursor, before=cursor)
-    form = prepared_selects[whole.paged(order, request)]
+    request = PageRequest(size=7, backward=backward, after=cursor, before=cursor)
+    form = prepared_selects[statement_of(listing, request)]
     assert form.defaults == {}
     tenant = dict.fromkeys(("tenant_organization", "tenant_user", "tenant_role"), "")
-    given = {"wanted": [UUID(int=1)] if whole is EVENTS else UUID(int=1), **tenant, **pages.positions(order, request)}
+    given = {"parents": [UUID(int=1)], **tenant, **page_parameters(order, request)}
     form.arguments(given)
-    for name in pages.positions(order, request):
+    for name in page_parameters(order, request):
         with pytest.raises(KeyError, match=name):
             form.arguments({other: value for other, value in given.items() if other != name})
 
@@ -227,7 +225,7 @@ async def test_whom_a_read_is_for_cannot_be_changed_on_the_way(runtime: Runtime)
         select(Contact.id).where(Contact.email != bindparam("but", type_=Contact.email.type)),
     )
     assert len(await first_page(scope)) == 2
-    assert (await scope.rows(HOW_MANY))[0].how_many == 2
+    assert await CONTACTS.count(scope) == 2
     assert len(await scope.rows(unprepared[0])) == len(await scope.rows(unprepared[1], {"but": ""})) == 2
     assert (shared["tenant_organization"], len(shared)) == (str(principal.organization_id), 3)
 

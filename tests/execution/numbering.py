@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from uuid import UUID
 
-from core.listing.pages import ID_BYTES, MOMENTS, TAG_BYTES
+from core.listing.cursors import ID_BYTES, TAG_BYTES, TIMES
 
 # The times have no fraction in their shape, as PostgreSQL leaves out zeros at its end; the moment has it.
 ID = r"(?P<id>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})"
@@ -31,8 +31,8 @@ def unpacked(text: str) -> str | None:
     """What a global id or a cursor holds; None for any other text."""
     try:
         raw = b64decode(text, altchars=b"-_", validate=True)
-        if len(raw) == MOMENTS.LAYOUT.size:
-            time = MOMENTS.unpacked(raw[TAG_BYTES:-ID_BYTES])
+        if len(raw) == TIMES.LAYOUT.size:
+            time = TIMES.unpack(raw[TAG_BYTES:-ID_BYTES])
             return f"{raw[:TAG_BYTES].hex()} {time.isoformat()} {UUID(bytes=raw[-ID_BYTES:])}"
         inside = raw.decode("ascii")
     except (Base64Error, ValueError):

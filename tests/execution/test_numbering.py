@@ -8,7 +8,7 @@ import pytest
 
 from core.ids import encode_global_id, new_id
 from core.security import new_secret
-from services.contacts import CREATED_AT
+from services.contacts import CONTACTS
 from tests.execution.numbering import Numbering
 
 
@@ -60,7 +60,7 @@ def test_a_cursor_counts_as_the_time_and_the_id_in_it() -> None:
     rows = [Row(datetime.fromisoformat(time), id_) for time in (FIRST, SECOND) for id_ in (UUID_ONE, UUID(OTHER))]
     texts = [
         f'"{cursor}" "{row.created_at.isoformat()}" "{row.id}"'
-        for cursor, row in zip(CREATED_AT.cursors(rows), rows, strict=True)
+        for cursor, row in zip(CONTACTS.order.cursors(rows), rows, strict=True)
     ]
     assert len({numbered(text)[0] for text in texts}) == 1
     mixed = texts[0].split()[0], *texts[1].split()[1:]

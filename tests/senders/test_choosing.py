@@ -12,7 +12,7 @@ from sqlalchemy import select, update
 from core.access.actor import Actor
 from core.errors import Conflict
 from core.ids import encode_global_id
-from core.listing import pages
+from core.listing.pages import page_request
 from core.settings import Environment
 from models.campaigns import Campaign, CampaignStatus
 from models.deliveries import DeliveryResolution, DeliveryStatus, EmailDelivery
@@ -63,7 +63,7 @@ async def sendable(runtime: Runtime) -> tuple[Actor, UUID, UUID]:
 
 async def rename(runtime: Runtime, principal: Actor, sender_id: UUID, name: str) -> None:
     """Rename a sender, as `createSender` does."""
-    row = (await senders.by_ids(runtime.reads(principal.tenant), [sender_id]))[sender_id]
+    row = (await senders.SENDERS.by_ids(runtime.reads(principal.tenant), [sender_id]))[sender_id]
     async with runtime.work.begin(principal) as uow:
         await senders.create(uow, POLICY, *senders.check_sender(POLICY, row.email, name))
 
@@ -282,7 +282,7 @@ async def test_nothing_goes_out_again_from_a_sender_that_was_deleted(runtime: Ru
     assert (refusal.value.field, bool(refusal.value.suggestion)) == (("input", "as"), True)
     assert await resolve(runtime, principal, delivery_id, DeliveryResolution.NOT_SENT) == "sent_with_issues"
     other = await factories.sender(runtime, principal, default=True)
-    row = (await senders.by_ids(runtime.reads(principal.tenant), [other]))[other]
+    row = (await senders.SENDERS.by_ids(runtime.reads(principal.tenant), [other]))[other]
     proof = await campaigns.prepare_test(
         runtime.reads(principal.tenant),
         campaign_id,
@@ -358,7 +358,7 @@ async def test_a_hundred_senders_are_enough(runtime: Runtime) -> None:
     async with runtime.work.begin(principal) as uow:
         with pytest.raises(Exception, match="at most 100 senders"):
             await senders.create(uow, POLICY, *senders.check_sender(POLICY, "next@acme.example", "Acme"))
-    some = (await senders.page(runtime.reads(principal.tenant), pages.requested(first=1))).rows[0]
+    some = (await senders.SENDERS.page(runtime.reads(principal.tenant), page_request(first=1))).rows[0]
     await rename(runtime, principal, some.id, "Other")
 
 

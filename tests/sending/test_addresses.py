@@ -10,7 +10,7 @@ from sqlalchemy import select, update
 
 from core.access.actor import Actor
 from core.ids import new_id
-from core.listing.pages import requested
+from core.listing.pages import page_request
 from models.contact_events import ContactEvent
 from models.contacts import Contact, ContactStatus
 from models.deliveries import DeliveryStatus
@@ -54,7 +54,7 @@ def address() -> str:
 
 async def row_of(runtime: Runtime, principal: Actor, contact_id: UUID) -> contacts.ContactRow:
     """The contact."""
-    found = await contacts.get(runtime.reads(principal.tenant), contact_id)
+    found = await contacts.CONTACTS.get(runtime.reads(principal.tenant), contact_id)
     assert found is not None
     return found
 
@@ -62,7 +62,7 @@ async def row_of(runtime: Runtime, principal: Actor, contact_id: UUID) -> contac
 async def history(runtime: Runtime, principal: Actor, contact_id: UUID) -> list[EventRow]:
     """The contact's history, newest first, less its subscribing."""
     reads = runtime.reads(principal.tenant)
-    found = await contacts.events_of(reads, [contact_id], requested())
+    found = await contacts.EVENTS.pages_of(reads, [contact_id], page_request())
     return [row for row in found[contact_id].rows if row.kind != "subscribed"]
 
 

@@ -27,7 +27,7 @@ async def test_two_changes_at_once_both_count(runtime: Runtime) -> None:
             await templates.update(uow, made.id, {"name": "Fresh news", "text_content": "new"})
 
     await asyncio.gather(first(), second())
-    found = await templates.get(runtime.reads(owner.tenant), made.id)
+    found = await templates.TEMPLATES.get(runtime.reads(owner.tenant), made.id)
     assert found is not None
     assert (found.name, found.subject, found.text_content) == ("Fresh news", "new", "new")
 
@@ -44,6 +44,6 @@ async def test_many_changes_at_once_all_count(runtime: Runtime) -> None:
             await templates.update(uow, made.id, values)
 
     await asyncio.gather(*map(change, changes))
-    found = await templates.get(runtime.reads(owner.tenant), made.id)
+    found = await templates.TEMPLATES.get(runtime.reads(owner.tenant), made.id)
     assert found is not None
     assert {found.name, found.subject, found.html_content, found.text_content} == {"new"}

@@ -1,0 +1,241 @@
+"""Kinds of fields that lists are filtered by, and the compiler of conditions to SQL.
+
+A noun's FIELDS maps the API's names to them. A kind reads what a client gave for its field (operator to value, both
+by the API's names) as conditions, in the form in which values are stored, and compiles those conditions.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Final, Protocol, TypeAlias
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, and_, false, or_, select, true
+from sqlalchemy.orm import InstrumentedAttribute
+
+from core import texts
+from core.errors import ErrorCode, InvalidInput
+from core.listing.conditions import (
+    NOTHING,
+    And,
+    Condition,
+    Contains,
+    Eq,
+    Exists,
+    HasAll,
+    HasAny,
+    In,
+    Leaf,
+    Not,
+    Or,
+    Range,
+    StartsWith,
+)
+
+MAX_VALUES: Final = 100
+
+Path: TypeAlias = tuple[str, ...]
+Given: TypeAlias = Mapping[str, Any]
+ColumnOf: TypeAlias = InstrumentedAttribute[Any]
+
+
+class Field(Protocol):
+    """A kind of field."""
+
+    def read(self, name: str, given: Given, path: Path) -> Iterator[Condition]:
+        """The conditions that were given for the field `name`; raises `InvalidInput`, which names the path."""
+
+    def compile(self, leaf: Leaf) -> ColumnElement[bool]:
+        """The condition as SQL, NULL where the value is NULL; raises `TypeError` for one of another kind."""
+
+
+Fields: TypeAlias = Mapping[str, Field]
+
+
+def unsupported(kind: object, found: object) -> TypeError:
+    """The error for an operator or a condition that a kind of field does not know: a mistake in the code."""
+    return TypeError(f"{type(kind).__name__} does not support {found!r}")
+
+
+@dataclass(frozen=True, slots=True)
+class OneOf:
+    """One of an enum's values."""
+
+    column: ColumnOf
+    enum: type[StrEnum]
+
+    def read(self, name: str, given: Given, path: Path) -> Iterator[Condition]:  # noqa: ARG002 - values are checked by the schema
+        """`eq` and `in`."""
+        for operator, value in given.items():
+            match operator:
+                case "eq":
+                    yield Eq(name, self.enum(value))
+                case "in":
+                    yield In(name, tuple(dict.fromkeys(map(self.enum, value))))
+                case _:
+                    raise unsupported(self, operator)
+
+    def compile(self, leaf: Leaf) -> ColumnElement[bool]:
+        """Compared as the texts that they are stored as."""
+        match leaf:
+            case Eq(value=value):
+                return self.column == str(value)
+            case In(values=values):
+                return self.column.in_([str(value) for value in values])
+        raise unsupported(self, leaf)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Text:
+    """A line of text. `whole` and `part` bring what is asked for into the form that is stored.
+
+    `contains` compiles a search for a part, where it is not a plain one.
+    """
+
+    column: ColumnOf
+    max_length: int
+    whole: Callable[[str], str] = str
+    part: Callable[[str], str] = str
+    contains: Callable[[ColumnOf, str], ColumnElement[bool]] | None = None
+
+    def read(self, name: str, given: Given, path: Path) -> Iterator[Condition]:
+        """`eq`, `startsWith` and `contains`."""
+        for operator, value in given.items():
+            text = texts.line(value, field=path, most=self.max_length)
+            match operator:
+                case "eq":
+                    yield Eq(name, self.whole(text))
+                case "startsWith":
+                    yield StartsWith(name, self.part(text))
+                case "contains":
+                    yield Contains(name, self.part(text))
+                case _:
+                    raise unsupported(self, operator)
+
+    def compile(self, leaf: Leaf) -> ColumnElement[bool]:
+        """Wildcards of LIKE stand for themselves."""
+        match leaf:
+            case Eq(value=value):
+                return self.column == value
+            case StartsWith(text=text):
+                return self.column.startswith(text, autoescape=True)
+            case Contains(text=text):
+                if self.contains is not None:
+                    return self.contains(self.column, text)
+                return self.column.contains(text, autoescape=True)
+        raise unsupported(self, leaf)
+
+
+@dataclass(frozen=True, slots=True)
+class Time:
+    """A moment."""
+
+    column: ColumnOf
+
+    def read(self, name: str, given: Given, path: Path) -> Iterator[Condition]:  # noqa: ARG002 - the same
+        """`gte`, `gt`, `lte` and `lt`."""
+        if unknown := given.keys() - {"gte", "gt", "lte", "lt"}:
+            raise unsupported(self, unknown)
+        if given:
+            yield Range(field=name, **given)
+
+    def compile(self, leaf: Leaf) -> ColumnElement[bool]:
+        """One comparison for each bound."""
+        if not isinstance(leaf, Range):
+            raise unsupported(self, leaf)
+        bounds = (
+            (leaf.gte, self.column.__ge__),
+            (leaf.gt, self.column.__gt__),
+            (leaf.lte, self.column.__le__),
+            (leaf.lt, self.column.__lt__),
+        )
+        return and_(true(), *(compare(bound) for bound, compare in bounds if bound is not None))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Members:
+    """A set of values that stand in rows of another table: each has the `owner`'s id and one `value`.
+
+    `check` brings a value that is asked for into the form that is stored; None is one that no set has. It raises
+    `InvalidInput`.
+    """
+
+    id: InstrumentedAttribute[UUID]
+    owner: InstrumentedAttribute[UUID]
+    value: ColumnOf
+    check: Callable[[str, Path], object | None]
+
+    def read(self, name: str, given: Given, path: Path) -> Iterator[Condition]:
+        """`hasAny`, `hasAll` and `hasNone`, each with at most 100 values."""
+        for operator, values in given.items():
+            if len(values) > MAX_VALUES:
+                raise InvalidInput(f"At most {MAX_VALUES} values.", field=path, code=ErrorCode.TOO_MANY)
+            checked = dict.fromkeys(self.check(value, path) for value in values)
+            known = tuple(value for value in checked if value is not None)
+            match operator:
+                case "hasAny":
+                    yield HasAny(name, known)
+                case "hasAll":
+                    yield HasAll(name, known) if len(known) == len(checked) else NOTHING
+                case "hasNone":
+                    yield Not(HasAny(name, known))
+                case _:
+                    raise unsupported(self, operator)
+
+    def compile(self, leaf: Leaf) -> ColumnElement[bool]:
+        """By sub-selects, which PostgreSQL may join or hash."""
+        match leaf:
+            case HasAny(values=values):
+                return self._has(values)
+            case HasAll(values=values):
+                return and_(true(), *(self._has([value]) for value in values))
+        raise unsupported(self, leaf)
+
+    def _has(self, values: Sequence[object]) -> ColumnElement[bool]:
+        """Whether the set has at least one of the values."""
+        return self.id.in_(select(self.owner).where(self.value.in_(values)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Related:
+    """Rows of another table that have the `owner`'s id, such as a contact's events, with fields of their own."""
+
+    id: InstrumentedAttribute[UUID]
+    owner: InstrumentedAttribute[UUID]
+    fields: Fields
+
+    def read(self, name: str, given: Given, path: Path) -> Iterator[Condition]:
+        """Conditions on the fields of one such row, all of which it must fulfil."""
+        yield Exists(name, And(tuple(read_fields(given, self.fields, path))))
+
+    def compile(self, leaf: Leaf) -> ColumnElement[bool]:
+        """By a sub-select, which PostgreSQL may join or hash."""
+        if not isinstance(leaf, Exists):
+            raise unsupported(self, leaf)
+        return self.id.in_(select(self.owner).where(compile_condition(leaf.where, self.fields)))
+
+
+def read_fields(given: Given, fields: Fields, path: Path) -> Iterator[Condition]:
+    """The conditions on fields, by their names; a list in place of operators means `hasAny`.
+
+    Raises `InvalidInput`, and `KeyError` for a name that is not in `fields`: a mistake in the code.
+    """
+    for name, value in given.items():
+        operators = {"hasAny": value} if isinstance(value, list) else value
+        yield from fields[name].read(name, operators, (*path, name))
+
+
+def compile_condition(condition: Condition, fields: Fields) -> ColumnElement[bool]:
+    """The condition as SQL, for WHERE: TRUE where it holds, FALSE or NULL where it does not.
+
+    AND and OR give TRUE of the same rows whether a condition on a missing value is FALSE or NULL; NOT does not, so it
+    is IS NOT TRUE here.
+    """
+    match condition:
+        case And(conditions):
+            return and_(true(), *(compile_condition(each, fields) for each in conditions))
+        case Or(conditions):
+            return or_(false(), *(compile_condition(each, fields) for each in conditions))
+        case Not(inner):
+            return compile_condition(inner, fields).is_not(true())
+    return fields[condition.field].compile(condition)

@@ -1,0 +1,47 @@
+"""From what a client gave as a filter to the tree of conditions."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from core.errors import ErrorCode, InvalidInput
+from core.listing.conditions import EVERYTHING, Condition, Not, Or, all_of
+from core.listing.fields import Fields, read_fields
+
+PATH: Final = ("filter",)
+COMBINATORS: Final = ("and", "or", "not")
+MAX_FILTERS: Final = 50
+MAX_DEPTH: Final = 5
+
+
+def parse_filter(given: Mapping[str, Any] | None, fields: Fields) -> Condition:
+    """The condition that a filter of plain values says: each key is a field of `fields`, or `and`, `or`, `not`.
+
+    All keys must hold. Raises `InvalidInput` for more than 50 filters in all, more than 5 within each other, and for
+    values that do not fit.
+    """
+    if not given:
+        return EVERYTHING
+    if sum(1 for _ in _nested(given, 1)) > MAX_FILTERS:
+        raise InvalidInput(f"At most {MAX_FILTERS} filters in all.", field=PATH, code=ErrorCode.TOO_MANY)
+    return _parsed(given, fields)
+
+
+def _nested(given: Mapping[str, Any], depth: int) -> Iterator[Mapping[str, Any]]:
+    """The filter and all within it; raises `InvalidInput` below the fifth level."""
+    if depth > MAX_DEPTH:
+        raise InvalidInput(f"Filters nest at most {MAX_DEPTH} deep.", field=PATH, code=ErrorCode.TOO_MANY)
+    yield given
+    negated = [given["not"]] if "not" in given else []
+    for inner in (*given.get("and", ()), *given.get("or", ()), *negated):
+        yield from _nested(inner, depth + 1)
+
+
+def _parsed(given: Mapping[str, Any], fields: Fields) -> Condition:
+    """A filter with all within it."""
+    own = {name: value for name, value in given.items() if name not in COMBINATORS}
+    found = [*read_fields(own, fields, PATH), *(_parsed(inner, fields) for inner in given.get("and", ()))]
+    if "or" in given:
+        found.append(Or(tuple(_parsed(inner, fields) for inner in given["or"])))
+    if "not" in given:
+        found.append(Not(_parsed(given["not"], fields)))
+    return all_of(*found)

@@ -1,0 +1,193 @@
+"""The reads of one noun's rows: by id, by page and counted, each one statement, prepared once."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, Generic, TypeVar
+from uuid import UUID
+
+from sqlalchemy import ARRAY, ColumnElement, Select, Uuid, bindparam, column, func, select, true
+from sqlalchemy.orm import InstrumentedAttribute
+
+from core.database.prepared import ProjectionCache, prepare, project
+from core.database.scopes import Reads
+from core.errors import NotFound
+from core.listing.conditions import EVERYTHING, Condition
+from core.listing.fields import Fields, compile_condition
+from core.listing.orders import Order
+from core.listing.pages import Page, PageRequest, page_of, page_parameters, paged
+from core.unit_of_work import UnitOfWork
+
+R = TypeVar("R", bound=tuple[Any, ...])
+NO_FIELDS: Final[Fields] = {}
+PARENTS: Final = (
+    func.unnest(bindparam("parents", type_=ARRAY(Uuid)))
+    .table_valued(column("id", Uuid), name="parents")
+    .render_derived()
+)
+
+
+class Listing(Generic[R]):
+    """How rows of the named tuple `row`, whose fields are columns of `model`, are read.
+
+    `fields` are what they can be filtered by, `orders` what they can be sorted by; `order` is the usual one. For a
+    noun that belongs to another, `parent` is the column of its id: pages and counts are then within parents.
+    """
+
+    def __init__(
+        self,
+        row: type[R],
+        model: type[Any],
+        fields: Fields = NO_FIELDS,
+        *,
+        noun: str,
+        order: Order[Any],
+        orders: Mapping[str, Order[Any]] | None = None,
+        id_field: tuple[str, ...] = (),
+        parent: InstrumentedAttribute[UUID] | None = None,
+    ) -> None:
+        self.row = row
+        self.model = model
+        self.fields = fields
+        self.noun = noun
+        self.order = order
+        self.orders = orders or {}
+        self.id_field = id_field
+        self.parent = parent
+        names: tuple[str, ...] = row._fields  # type: ignore[attr-defined] # a named tuple has them
+        self._id_index = names.index("id")
+        self.columns: tuple[ColumnElement[Any], ...] = tuple(getattr(model, name) for name in names)
+        self.select = select(*self.columns)
+        wanted = bindparam("wanted", type_=Uuid)
+        self._by_id = prepare(self.select.where(model.id == wanted))
+        self._by_id_locked = self._by_id.with_for_update(key_share=True)  # rows may refer to it meanwhile
+        self._by_ids = prepare(self.select.where(model.id == func.any(bindparam("wanted", type_=ARRAY(Uuid)))))
+        self._count = select(func.count().label("rows")).select_from(model)
+        if parent is not None:
+            self._count = self._count.where(parent == bindparam("parent", type_=Uuid))
+        prepare(self._count)
+        self._pages = ProjectionCache()
+
+    async def get(self, reads: Reads, id_: UUID) -> R | None:
+        """The tenant's row with this id, or None."""
+        rows = await reads.rows_as(self.row, self._by_id, {"wanted": id_})
+        return rows[0] if rows else None
+
+    async def require(self, reads: Reads, id_: UUID | None, field: tuple[str, ...] | None = None) -> R:
+        """The tenant's row with this id; raises `NotFound`, also for another tenant's and for no id at all."""
+        found = await self.get(reads, id_) if id_ else None
+        if found is None:
+            raise self.not_found(field)
+        return found
+
+    async def lock(self, uow: UnitOfWork, id_: UUID | None, field: tuple[str, ...] | None = None) -> R:
+        """As `require`, and nobody else changes the row before the unit of work ends."""
+        rows = await uow.rows_as(self.row, self._by_id_locked, {"wanted": id_}) if id_ else []
+        if not rows:
+            raise self.not_found(field)
+        return rows[0]
+
+    def not_found(self, field: tuple[str, ...] | None = None) -> NotFound:
+        """The one answer to every id that names no row of the tenant's, at `field` of the input."""
+        return NotFound(f"There is no such {self.noun}.", field=self.id_field if field is None else field)
+
+    async def by_ids(self, reads: Reads, ids: Sequence[UUID]) -> dict[UUID, R]:
+        """The tenant's rows among these ids."""
+        rows = await reads.rows_as(self.row, self._by_ids, {"wanted": list(ids)})
+        return {row[self._id_index]: row for row in rows}
+
+    async def page(
+        self,
+        reads: Reads,
+        request: PageRequest,
+        order: Order[Any] | None = None,
+        condition: Condition = EVERYTHING,
+        *,
+        columns: frozenset[str] | None = None,
+    ) -> Page[R]:
+        """A page of the rows that fulfil the condition; raises `CursorInvalid`.
+
+        With `columns`, these (and the order's own) are read; others are None in the rows, or read as well.
+        """
+        order = order or self.order
+        statement = self.page_statement(order, request, condition, columns)
+        rows = await reads.rows_as(self.row, statement, page_parameters(order, request))
+        return page_of(rows, order, request)
+
+    def page_statement(
+        self,
+        order: Order[Any],
+        request: PageRequest,
+        condition: Condition = EVERYTHING,
+        columns: frozenset[str] | None = None,
+    ) -> Select[*tuple[Any, ...]]:
+        """The statement of a page, for `page_parameters`: prepared, unless the condition makes it a new one."""
+
+        def build(wanted: frozenset[str] | None) -> Select[*tuple[Any, ...]]:
+            return paged(self._projected(order, wanted), order, request)
+
+        if condition != EVERYTHING:
+            return build(columns).where(compile_condition(condition, self.fields))
+        return self._pages.get(_shape(order, request), build, columns)
+
+    async def pages_of(
+        self,
+        reads: Reads,
+        parents: Sequence[UUID],
+        request: PageRequest,
+        condition: Condition = EVERYTHING,
+        *,
+        columns: frozenset[str] | None = None,
+    ) -> dict[UUID, Page[R]]:
+        """The same page of each parent's rows in the usual order, in one statement; raises as `page`."""
+        parent = self._parent
+        given = {"parents": list(parents), **page_parameters(self.order, request)}
+        found: dict[UUID, list[R]] = {parent_id: [] for parent_id in parents}
+        index = self.row._fields.index(parent.key)  # type: ignore[attr-defined] # as above
+        for row in await reads.rows_as(self.row, self.pages_statement(request, condition, columns), given):
+            found[row[index]].append(row)
+        return {parent_id: page_of(rows, self.order, request) for parent_id, rows in found.items()}
+
+    def pages_statement(
+        self,
+        request: PageRequest,
+        condition: Condition = EVERYTHING,
+        columns: frozenset[str] | None = None,
+    ) -> Select[*tuple[Any, ...]]:
+        """The statement of `pages_of`: the page of each of the `parents`, side by side."""
+        parent = self._parent
+
+        def build(wanted: frozenset[str] | None) -> Select[*tuple[Any, ...]]:
+            statement = self._projected(self.order, wanted).where(PARENTS.c.id == parent)
+            if condition != EVERYTHING:
+                statement = statement.where(compile_condition(condition, self.fields))
+            rows = paged(statement, self.order, request).correlate(PARENTS).lateral("rows")
+            return select(rows).select_from(PARENTS.join(rows, true()))
+
+        if condition != EVERYTHING:
+            return build(columns)
+        return self._pages.get(_shape(self.order, request), build, columns)
+
+    async def count(self, reads: Reads, condition: Condition = EVERYTHING, *, parent: UUID | None = None) -> int:
+        """How many rows fulfil the condition, of the `parent`'s where the noun belongs to another."""
+        statement = self._count
+        if condition != EVERYTHING:
+            statement = statement.where(compile_condition(condition, self.fields))
+        rows = await reads.rows(statement, {"parent": parent} if parent else None)
+        return int(rows[0][0])
+
+    @property
+    def _parent(self) -> InstrumentedAttribute[UUID]:
+        if self.parent is None:
+            raise TypeError(f"a {self.noun} belongs to nothing else")
+        return self.parent
+
+    def _projected(self, order: Order[Any], columns: frozenset[str] | None) -> Select[*tuple[Any, ...]]:
+        """The select with NULL in place of the columns that nobody asked for; the order's and the parent's stay."""
+        if columns is None:
+            return self.select
+        own = {order.key.key, order.id.key} | ({self.parent.key} if self.parent is not None else set())
+        return select(*project(self.columns, columns | own))
+
+
+def _shape(order: Order[Any], request: PageRequest) -> tuple[object, ...]:
+    """What tells the statements of a listing's pages apart, beside their columns and conditions."""
+    return order.tag, order.descending, request.backward, request.after is None, request.before is None

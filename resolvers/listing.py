@@ -1,0 +1,70 @@
+"""From the arguments of a list to its service's: which page, which rows, in which order."""
+
+from collections.abc import Mapping
+from enum import Enum
+from functools import partial
+from typing import Any, Final, Protocol
+
+from strawberry.types.base import get_object_definition
+from strawberry.utils.str_converters import to_camel_case
+
+from core.listing.conditions import EVERYTHING, Condition
+from core.listing.fields import Fields
+from core.listing.filters import parse_filter
+from core.listing.listing import Listing
+from core.listing.orders import Order
+from core.listing.pages import PageRequest
+from execution import rows
+from resolvers.connections import connection_of
+from resolvers.context import Info
+from schema.connections import Connection, SortDirection
+
+SHOWN_AT: Final = (("edges", "node"), ("nodes",))
+
+
+class Sort(Protocol):
+    """A sort input: the values of its fields are the names of the listing's orders."""
+
+    field: Any
+    direction: SortDirection
+
+
+def parse(given: object | None, fields: Fields) -> Condition:
+    """The condition that a filter input says; raises `InvalidInput` when it is too large or a value does not fit."""
+    return EVERYTHING if given is None else parse_filter(_plain(given), fields)
+
+
+def _plain(given: object) -> Mapping[str, Any]:
+    """An input as plain values by the API's names; what is null or left out is left out."""
+    definition = get_object_definition(given, strict=True)
+    names = {field.python_name: field.graphql_name or to_camel_case(field.python_name) for field in definition.fields}
+    values = ((name, getattr(given, python_name)) for python_name, name in names.items())
+    return {name: _plain_value(value) for name, value in values if value is not None}
+
+
+def _plain_value(value: object) -> object:
+    if isinstance(value, list):
+        return [_plain_value(each) for each in value]
+    return value if isinstance(value, Enum) or get_object_definition(value) is None else _plain(value)
+
+
+def order_of(sort: Sort | None, listing: Listing[Any]) -> Order[Any]:
+    """The order asked for; the listing's usual one when none is."""
+    if sort is None:
+        return listing.order
+    return listing.orders[sort.field.value].directed(descending=sort.direction is SortDirection.DESC)
+
+
+async def connection(
+    info: Info,
+    listing: Listing[Any],
+    request: PageRequest,
+    *,
+    condition: Condition = EVERYTHING,
+    order: Order[Any] | None = None,
+) -> Connection[Any]:
+    """A page of a listing whose rows are shown as they are: the columns that were selected, in one statement."""
+    reads = info.context.reads
+    columns = rows.selected(info, listing.row, *SHOWN_AT)
+    page = await listing.page(reads, request, order, condition, columns=columns)
+    return connection_of(page, None, partial(listing.count, reads, condition))

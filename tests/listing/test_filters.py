@@ -1,0 +1,288 @@
+"""The filter tree: compiled to SQL it means what it says, over any rows; from input it is bounded."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+import pytest
+import strawberry
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import delete, insert, select
+from strawberry.types.base import StrawberryList, StrawberryOptional, get_object_definition
+from strawberry.utils.str_converters import to_camel_case
+
+from core.access.actor import Actor
+from core.errors import ErrorCode, InvalidInput
+from core.ids import new_id
+from core.listing import fields
+from core.listing.conditions import EVERYTHING, And, Condition, Eq, Exists, HasAny, Not, Or, Range, all_of
+from core.listing.fields import Fields, compile_condition
+from core.listing.filters import MAX_DEPTH, MAX_FILTERS, parse_filter
+from core.unit_of_work import UnitOfWork
+from models.contact_events import ContactEvent, ContactEventKind
+from models.contacts import Contact, ContactStatus, ContactTag
+from models.lists import ContactList, ListMembership
+from resolvers.listing import parse
+from runtime import Runtime
+from schema.campaigns.listing import CampaignFilter
+from schema.connections import DateTimeFilter, TextFilter
+from schema.contacts import ContactFilter
+from schema.contacts.filtering import ContactStatusFilter
+from services.campaigns import CAMPAIGNS
+from services.contacts import CONTACTS
+from tests import factories
+from tests.listing.drawn import Person, conditions, holds, people
+
+HOW_MANY = 12
+IDS = [new_id() for _ in range(HOW_MANY)]
+LISTS = [new_id() for _ in range(2)]
+DRAWN: Fields = {
+    "status": CONTACTS.fields["status"],
+    "name": fields.Text(column=Contact.first_name, max_length=200),
+    "zone": fields.Text(column=Contact.time_zone, max_length=200),
+    "createdAt": CONTACTS.fields["createdAt"],
+    "leftAt": fields.Time(Contact.unsubscribed_at),
+    "tags": CONTACTS.fields["tags"],
+    "lists": CONTACTS.fields["listIds"],
+    "events": CONTACTS.fields["events"],
+}
+
+
+@pytest.fixture(scope="module")
+async def owner(runtime: Runtime) -> Actor:
+    """An organisation with two lists."""
+    principal = await factories.organization(runtime)
+    async with runtime.work.begin(principal) as uow:
+        own = {"organization_id": principal.organization_id}
+        rows = [{**own, "id": list_id, "name": f"List {number}"} for number, list_id in enumerate(LISTS)]
+        await uow.execute(insert(ContactList), rows)
+    return principal
+
+
+async def replace_people(uow: UnitOfWork, drawn: Sequence[Person]) -> None:
+    """Store the drawn people in the place of those before them."""
+    own = {"organization_id": uow.tenant.organization_id}
+    await uow.execute(delete(ContactEvent))
+    await uow.execute(delete(Contact))
+    rows: list[dict[str, Any]] = [
+        {
+            **own,
+            "id": person.id,
+            "email": f"{person.id}@example.com",
+            "email_norm": f"{person.id}@example.com",
+            "first_name": person.name,
+            "time_zone": person.zone,
+            "status": person.status,
+            "created_at": person.created_at,
+            "unsubscribed_at": person.left_at,
+        }
+        for person in drawn
+    ]
+    await uow.execute(insert(Contact), rows)
+    tags = [{**own, "contact_id": person.id, "tag": tag} for person in drawn for tag in person.tags]
+    lists = [{**own, "contact_id": person.id, "list_id": list_id} for person in drawn for list_id in person.lists]
+    events = [
+        {
+            **own,
+            "contact_id": person.id,
+            "kind": event.kind,
+            "occurred_at": event.at,
+            "dedupe_key": str(new_id()),
+        }
+        for person in drawn
+        for event in person.events
+    ]
+    for table, lines in ((ContactTag, tags), (ListMembership, lists), (ContactEvent, events)):
+        if lines:
+            await uow.execute(insert(table), lines)
+
+
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(drawn=people(IDS, LISTS), trees=st.lists(conditions(LISTS), min_size=1, max_size=6))
+async def test_sql_finds_the_rows_that_plain_python_finds(
+    runtime: Runtime, owner: Actor, *, drawn: list[Person], trees: list[Condition]
+) -> None:
+    """Any tree over any rows; its negation finds all the others, whatever is NULL."""
+    for person, id_ in zip(drawn, IDS, strict=True):
+        person.id = id_
+    async with runtime.work.begin(owner) as uow:
+        await replace_people(uow, drawn)
+    reads = runtime.reads(owner.tenant)
+    for tree in trees:
+        expected = {person.id for person in drawn if holds(tree, person)}
+        for condition, wanted in ((tree, expected), (Not(tree), set(IDS) - expected)):
+            found = await reads.rows(select(Contact.id).where(compile_condition(condition, DRAWN)))
+            assert {row[0] for row in found} == wanted
+
+
+@pytest.mark.parametrize(
+    ("condition", "expected"),
+    [
+        (Eq("name", "Ada"), {1}),
+        (Not(Eq("name", "Ada")), {0, 2}),
+        (Not(Not(Eq("name", "Ada"))), {1}),
+        (Not(And((Eq("name", "Ada"), Eq("status", ContactStatus.SUBSCRIBED)))), {0, 2}),
+        (Or((Eq("name", "Ada"), Not(Eq("name", "Ada")))), {0, 1, 2}),
+        (Exists("events"), {2}),
+        (Not(Exists("events", Eq("kind", ContactEventKind.OPENED))), {0, 1}),
+    ],
+    ids=str,
+)
+async def test_a_condition_on_a_missing_value_does_not_hold_and_its_negation_does(
+    runtime: Runtime, condition: Condition, expected: set[int]
+) -> None:
+    """Of three people without a name, named Ada and named Bob, of whom Bob opened a message."""
+    principal = await factories.organization(runtime)
+    own = {"organization_id": principal.organization_id}
+    ids = [new_id() for _ in range(3)]
+    async with runtime.work.begin(principal) as uow:
+        rows = [
+            {**own, "id": id_, "email": f"{id_}@example.com", "email_norm": f"{id_}@example.com", "first_name": name}
+            for id_, name in zip(ids, (None, "Ada", "Bob"), strict=True)
+        ]
+        await uow.execute(insert(Contact), rows)
+        event = {**own, "contact_id": ids[2], "kind": ContactEventKind.OPENED, "dedupe_key": "opened"}
+        await uow.execute(insert(ContactEvent).values(**event, occurred_at=factories.NOW))
+    found = await runtime.reads(principal.tenant).rows(select(Contact.id).where(compile_condition(condition, DRAWN)))
+    assert {row[0] for row in found} == {ids[number] for number in expected}
+
+
+def test_events_within_a_range_of_time_are_read_from_plain_values() -> None:
+    """What no part of the API shows yet: a contact's events of a kind since a moment, nested as any other field."""
+    moment = factories.NOW
+    given_filter = {"not": {"events": {"kind": {"eq": "opened"}, "occurredAt": {"gte": moment}}}}
+    opened = And((Eq("kind", ContactEventKind.OPENED), Range(field="occurredAt", gte=moment)))
+    assert parse_filter(given_filter, CONTACTS.fields) == Not(Exists("events", opened))
+
+
+def test_nothing_that_is_given_is_everything() -> None:
+    """No filter, an empty one, and one with empty parts all mean every row."""
+    inputs = [
+        None,
+        ContactFilter(),
+        ContactFilter(status=ContactStatusFilter()),
+        ContactFilter(and_=[ContactFilter()]),
+    ]
+    for each in inputs:
+        assert parse(each, CONTACTS.fields) == EVERYTHING
+    assert all_of() == all_of(EVERYTHING, EVERYTHING) == EVERYTHING
+    assert all_of(EVERYTHING, Or()) == Or()
+
+
+def test_an_input_becomes_the_conditions_that_it_says() -> None:
+    """Nulls are left out, names are the API's, several keys mean and, values are in the form that is stored."""
+    tags, ids = fields_input(ContactFilter, "tags"), ["x"]
+    given_input = ContactFilter(
+        status=ContactStatusFilter(eq=ContactStatus.PENDING, in_=None),
+        tags=tags(has_none=[" gold  club "]),
+        list_ids=ids,  # type: ignore[arg-type] # an id is a text
+        email=TextFilter(starts_with=" ADA@"),
+        created_at=DateTimeFilter(gte=factories.NOW, lt=factories.NOW),  # type: ignore[arg-type] # as read from input
+        or_=[ContactFilter(email=TextFilter(eq="Ada@Example.com"))],
+    )
+    assert parse(given_input, CONTACTS.fields) == And(
+        (
+            Eq("status", ContactStatus.PENDING),
+            Not(HasAny("tags", ("gold club",))),
+            HasAny("listIds", ()),
+            Range(field="createdAt", gte=factories.NOW, lt=factories.NOW),
+            parse_filter({"email": {"startsWith": "ada@"}}, CONTACTS.fields),
+            Or((Eq("email", "ada@example.com"),)),
+        )
+    )
+
+
+def fields_input(owner_type: type, name: str) -> Any:  # noqa: ANN401 - a class that a type checker cannot know
+    """The input class of a field of a filter."""
+    definition = get_object_definition(owner_type, strict=True)
+    found = next(field for field in definition.fields if field.python_name == name).type
+    return found.of_type if isinstance(found, StrawberryOptional) else found
+
+
+def nested_filter(depth: int) -> dict[str, Any]:
+    """Filters within each other."""
+    return {"not": nested_filter(depth - 1)} if depth > 1 else {"status": {"eq": "pending"}}
+
+
+@pytest.mark.parametrize("word", ["and", "or", "not"])
+def test_filters_are_bounded_in_depth_and_number(word: str) -> None:
+    """Five deep and fifty in all are read; one more is refused with a code."""
+    inner: Any = {}
+    for _ in range(MAX_DEPTH - 1):
+        inner = {word: inner if word == "not" else [inner]}
+    parse_filter(inner, CONTACTS.fields)
+    with pytest.raises(InvalidInput, match="at most 5 deep") as caught:
+        parse_filter({word: inner if word == "not" else [inner]}, CONTACTS.fields)
+    assert (caught.value.error_code, caught.value.field) == (ErrorCode.TOO_MANY, ("filter",))
+    wide: list[dict[str, Any]] = [{} for _ in range(MAX_FILTERS - 1)]
+    parse_filter({"or": wide}, CONTACTS.fields)
+    with pytest.raises(InvalidInput, match="At most 50 filters"):
+        parse_filter({"or": [*wide, {}]}, CONTACTS.fields)
+
+
+@pytest.mark.parametrize(
+    ("given_filter", "code", "field"),
+    [
+        ({"tags": {"hasAll": ["x"] * 101}}, ErrorCode.TOO_MANY, ("filter", "tags")),
+        ({"listIds": ["x"] * 101}, ErrorCode.TOO_MANY, ("filter", "listIds")),
+        ({"tags": {"hasAny": ["a\0b"]}}, ErrorCode.INVALID, ("filter", "tags")),
+        ({"email": {"contains": "a" * 255}}, ErrorCode.TOO_LONG, ("filter", "email")),
+        ({"or": [{"email": {"eq": "a\0b"}}]}, ErrorCode.INVALID, ("filter", "email")),
+    ],
+)
+def test_a_value_that_does_not_fit_is_refused_at_its_field(
+    given_filter: Mapping[str, Any], code: ErrorCode, field: tuple[str, ...]
+) -> None:
+    """Too many values, a text that is too long or holds control characters; at any depth."""
+    with pytest.raises(InvalidInput) as caught:
+        parse_filter(given_filter, CONTACTS.fields)
+    assert (caught.value.error_code, caught.value.field) == (code, field)
+
+
+SAMPLES: dict[object, object] = {str: "x", strawberry.ID: "x"}
+
+
+def sample(type_: object) -> Any:  # noqa: ANN401 - of any type
+    """A value of an input's type."""
+    if isinstance(type_, StrawberryOptional):
+        return sample(type_.of_type)
+    if isinstance(type_, StrawberryList):
+        return [sample(type_.of_type)]
+    if members := getattr(type_, "values", None):
+        return members[0].value
+    return SAMPLES.get(type_, factories.NOW)
+
+
+@pytest.mark.parametrize(("filter_input", "known"), [(ContactFilter, CONTACTS), (CampaignFilter, CAMPAIGNS)])
+def test_every_operator_of_a_filter_input_is_one_of_its_field(filter_input: type, known: Any) -> None:  # noqa: ANN401 - a listing
+    """What the schema offers, FIELDS can read and compile."""
+    definition = get_object_definition(filter_input, strict=True)
+    operators = 0
+    for field in definition.fields:
+        name = field.graphql_name or to_camel_case(field.python_name)
+        if name in {"and", "or", "not"}:
+            continue
+        inner = get_object_definition(fields_input(filter_input, field.python_name))
+        given_values = (
+            [sample(field.type)]
+            if inner is None
+            else [{each.graphql_name or to_camel_case(each.python_name): sample(each.type)} for each in inner.fields]
+        )
+        for value in given_values:
+            condition = parse_filter({name: value}, known.fields)
+            assert condition != EVERYTHING
+            compile_condition(condition, known.fields)
+            operators += 1
+    assert operators > 6
+
+
+def test_a_condition_of_another_kind_of_field_is_a_mistake_in_the_code() -> None:
+    """It raises, rather than to mean something else."""
+    for condition in (Eq("createdAt", 1), HasAny("status", ()), Range(field="tags"), Exists("email")):
+        with pytest.raises(TypeError, match="does not support"):
+            compile_condition(condition, CONTACTS.fields)
+    with pytest.raises(TypeError, match="does not support"):
+        parse_filter({"status": {"contains": "x"}}, CONTACTS.fields)
+    with pytest.raises(KeyError):
+        compile_condition(Eq("unknown", UUID(int=0)), CONTACTS.fields)
