@@ -10,6 +10,9 @@ RUN := .venv/bin/python
 NUDGE := $(RUN) .venv/bin/nudge
 # Processes that the tests are dealt to, each with servers of its own: `make test WORKERS=4`, or 0 for none.
 WORKERS ?= auto
+TEST := $(RUN) -m pytest -n $(WORKERS) --dist worksteal
+# Thousands of examples in place of fifty: tests/properties.py.
+AT_LENGTH := --hypothesis-profile=long
 
 help: ## What there is
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -22,7 +25,7 @@ test: environment web/node_modules/.package-lock.json tests/node/node_modules/.p
 		{ echo "make test: the checks or the tests failed: see above, or run \`make check\` or \`make tests\` alone" >&2; exit 1; }
 
 tests: environment ## The tests alone
-	$(RUN) -m pytest -m "not slow" -n $(WORKERS) --dist worksteal
+	$(TEST) -m "not slow"
 
 # What the checks say comes in one piece, not between the lines of the tests.
 aside:
@@ -35,14 +38,14 @@ check: environment ## Lint, format, types, import rules, exported schema
 	.venv/bin/lint-imports
 	$(NUDGE) schema check
 
-faults: environment ## Kill workers and servers in the middle of sending
-	$(RUN) -m pytest tests/faults
+faults: environment ## Kill workers and servers at every point of sending, and explore orders of steps at length
+	$(TEST) -m faults $(AT_LENGTH)
 
 soak: environment ## Open and drop hundreds of subscriptions
-	$(RUN) -m pytest -k soak
+	$(RUN) -m pytest -m soak
 
-differential: environment ## Compare what is compiled with what it stands for, at length
-	$(RUN) -m pytest -m slow tests/execution tests/rendering
+differential: environment ## Property tests at length: what is compiled against what it stands for, and all others
+	$(TEST) -m "differential or (hypothesis and not faults)" $(AT_LENGTH)
 
 bench: environment ## Measure; each benchmark prints its figures side by side
 	@for name in rendering sending contacts_query compiled_operations graphql fanout; do \

@@ -22,11 +22,15 @@ from local.servers import PostgresServer, ValkeyServer, create_database, create_
 from runtime import Runtime, running
 from tests.client import ApiClient
 from tests.logs.watching import WATCH
+from tests.properties import register_profiles
 from tests.serving import Served, served
 
 TEMPLATE = "nudge_template"
 
 MAX_WORKERS = 6  # each has servers of its own to start, which more of them would wait for
+
+TARGETS = ("faults", "soak", "differential")
+register_profiles()
 
 # Tests say what they set: nothing of the developer's own environment plays along.
 for variable in [name for name in os.environ if name.startswith("NUDGE_")]:
@@ -38,6 +42,18 @@ def pytest_xdist_auto_num_workers() -> int:
     """How many processes `pytest -n auto` starts: one for each core that this process may use."""
     cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
     return min(cores, MAX_WORKERS)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Refuse a test that `make test` leaves out and no other target runs."""
+    lost = [item.nodeid for item in items if item.get_closest_marker("slow") and not has_target(item)]
+    if lost:
+        raise pytest.UsageError(f"slow, and no target runs it: mark it as one of {TARGETS} too: {lost}")
+
+
+def has_target(item: pytest.Item) -> bool:
+    """Whether a target other than `make test` runs the test."""
+    return any(item.get_closest_marker(target) for target in TARGETS)
 
 
 @pytest.fixture(autouse=True)

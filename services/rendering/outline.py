@@ -24,7 +24,11 @@ PLAIN_TAGS: Final = frozenset({"#", "comment", "endcomment", "assign", "break", 
 HTML_FILTER: Final = re.compile(r"\|\s*(?:escape|newline_to_br|strip_html)")
 LAST_ESCAPE: Final = re.compile(r"([^|]*)\|\s*escape\s*")
 MARKUP: Final = re.compile("[<&\x84]")
-UNCLEAR: Final = re.compile("<[/!?]?-?\x01|</?[a-zA-Z][^ \t\n\r\f/>]*\x01|&#?[a-zA-Z0-9]*\x01|\x02-?!?>")
+NAME_CHARACTERS: Final = "[^ \t\n\r\f/>\x01<]*"
+# What is tried for a name ends where the next could begin, so that a row of names is not read once for each of them.
+UNCLEAR: Final = re.compile(
+    f"<[/!?]?-?\x01|</?[a-zA-Z]{NAME_CHARACTERS}(?:<(?![a-zA-Z]){NAME_CHARACTERS})*\x01|&#?[a-zA-Z0-9]*\x01|\x02-?!?>"
+)
 """A value or branch that might complete a bracket, an end of a comment, the name of a tag, or an entity."""
 COUNTED: Final = frozenset({"style", "hidden", "width", "height", "usemap", "name", "open"})
 """Attributes that decide what is seen."""

@@ -7,7 +7,7 @@ from typing import Unpack
 
 import orjson
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import insert
 
@@ -23,6 +23,7 @@ from services.contacts import CONTACTS, GivenFields
 from services.maya import tools
 from tests import factories
 from tests.client import ApiClient
+from tests.properties import examples
 
 
 async def create(runtime: Runtime, principal: Actor, **fields: Unpack[GivenFields]) -> contacts.ContactRow:
@@ -98,7 +99,7 @@ WAYS: tuple[Callable[[str], str], ...] = (
 )
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(25)
 @given(name=NAMED)
 async def test_every_name_is_found_as_python_writes_it(runtime: Runtime, one_principal: Actor, *, name: str) -> None:
     """Upper, lower, title and folded case and each normal form, as Python makes them, find what was stored."""

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from sqlalchemy import insert
 
@@ -93,7 +93,6 @@ async def walk(
         request = replace(request, before=page.cursors[0]) if backward else replace(request, after=page.cursors[-1])
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(order=st.sampled_from(ORDERS), size=st.integers(1, 40), backward=st.booleans())
 async def test_a_walk_in_any_order_meets_each_row_once(
     runtime: Runtime, crowd: Actor, *, order: Order[Any], size: int, backward: bool
@@ -105,7 +104,6 @@ async def test_a_walk_in_any_order_meets_each_row_once(
     assert len({row.id for row in rows}) == len(rows) == 37
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     order=st.sampled_from(ORDERS),
     bounds=st.tuples(st.integers(0, 36), st.integers(0, 36)),

@@ -5,7 +5,7 @@ import time
 from typing import cast
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from sqlalchemy import func, select
 
@@ -17,6 +17,7 @@ from runtime import Runtime
 from services import contacts, lists
 from services.contacts import GivenFields, OnInvalid, UpsertStatus
 from tests import factories
+from tests.properties import examples
 from tests.statements import statements
 
 
@@ -160,7 +161,7 @@ async def state(runtime: Runtime, principal: Actor) -> str:
     return json.dumps([(*row[1:], tags[row[0]]) for row in rows], sort_keys=True)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(40)
 @given(before=st.lists(ROW, max_size=3), rows=st.lists(ROW, max_size=8))
 @example(before=[], rows=[{"email": "a@example.com"}, {"email": "a@example.com", "custom_fields": None}])
 async def test_rows_in_one_call_do_what_they_do_one_by_one(

@@ -2,7 +2,7 @@
 
 import pytest
 from babel.core import get_global
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from core.errors import InvalidInput
@@ -63,7 +63,6 @@ def distance(one: str, other: str) -> int:
     return row[-1]
 
 
-@settings(max_examples=50, deadline=None)
 @given(zone=st.sampled_from(sorted(zones.names())), letter=st.sampled_from("aeiou/_x"), data=st.data())
 def test_a_slip_never_leads_far(zone: str, letter: str, data: st.DataObject) -> None:
     """A letter put into a name, or put in place of one, leads to a name at most two edits away, or to none."""

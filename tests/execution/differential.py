@@ -13,7 +13,6 @@ import graphql
 import orjson
 import pytest
 from graphql import DocumentNode, ExecutionResult, GraphQLSchema, parse
-from hypothesis import HealthCheck, Phase, settings
 
 import execution
 from execution.plans import plans_of
@@ -79,12 +78,6 @@ def was_copied(way: Way, schema: GraphQLSchema, document: DocumentNode, variable
     if operation.variables is None or coerced(operation.variables, variables) is None:
         return True
     return way.executor_class in operation.models
-
-
-def drawing(examples: int) -> settings:
-    """So many examples by seeds, which can't be shrunk."""
-    phases = (Phase.explicit, Phase.reuse, Phase.generate)
-    return settings(max_examples=examples, deadline=None, suppress_health_check=list(HealthCheck), phases=phases)
 
 
 def seen(result: ExecutionResult) -> Any:

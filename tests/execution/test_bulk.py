@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import pytest
 import strawberry
 from graphql import parse, print_ast, validate
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from execution import Column, rows
@@ -38,6 +38,7 @@ from tests.execution.drawn_rows import (
     soon,
 )
 from tests.execution.strawberry_schema import Context
+from tests.properties import examples
 
 pytestmark = pytest.mark.usefixtures("eager")
 # Where null is not allowed, an error leaves what was to be awaited beside it; so it does in graphql-core.
@@ -316,17 +317,8 @@ CASES = given(random=st.randoms(use_true_random=False), trouble=st.sampled_from(
 
 
 @dropped
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@examples(long=2_000)
 @CASES
 def test_answers_are_equal(random: Random, trouble: float) -> None:
-    """A short run of the comparison, in `make test`."""
-    compare(random, trouble)
-
-
-@dropped
-@pytest.mark.slow
-@settings(max_examples=2_000, deadline=None, suppress_health_check=list(HealthCheck))
-@CASES
-def test_rows_at_length(random: Random, trouble: float) -> None:
-    """Two thousand types."""
+    """Whatever the types, the columns, and the values in them."""
     compare(random, trouble)

@@ -4,20 +4,18 @@ import asyncio
 from random import Random
 from typing import Any
 
-import pytest
 from graphql import parse, validate
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import execution
 from tests.execution import torture
 from tests.execution.differential import MARKS, TIMES, by_core, compiled, observed, was_copied
 from tests.execution.documents import document
+from tests.properties import examples
 
 pytestmark = MARKS
 BY_CORE, COMPILED = by_core(), compiled(execution.CompiledExecutor)
-LONG = 20_000
-SHORT = 300
 
 
 def compare(kind: str, random: Random, seed: int, trouble: float) -> None:
@@ -46,16 +44,8 @@ CASES = given(
 )
 
 
-@settings(max_examples=SHORT, deadline=None, suppress_health_check=list(HealthCheck))
+@examples(long=20_000)
 @CASES
 def test_answers_are_equal(kind: str, random: Random, seed: int, trouble: float) -> None:
-    """A short run of the comparison, in `make test`."""
-    compare(kind, random, seed, trouble)
-
-
-@pytest.mark.slow
-@settings(max_examples=LONG, deadline=None, suppress_health_check=list(HealthCheck))
-@CASES
-def test_execution_at_length(kind: str, random: Random, seed: int, trouble: float) -> None:
-    """Twenty thousand documents."""
+    """Whatever the document, the values and the trouble in them."""
     compare(kind, random, seed, trouble)

@@ -30,7 +30,11 @@ def numbered(*texts: str) -> list[str]:
     return [numbers.numbered(text) for text in texts]
 
 
-@pytest.mark.parametrize(("one", "other"), [(ONE, OTHER), (FIRST, SECOND), (new_secret(), new_secret())])
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [(ONE, OTHER), (FIRST, SECOND), (new_secret(), new_secret())],
+    ids=["id", "time", "secret"],  # each worker draws other values, and tests have the same names in all
+)
 def test_new_values_become_equal(one: str, other: str) -> None:
     """Stories that differ in a new value alone become equal; in where it comes again, they don't."""
     assert numbered(f'["{one}", "{one}"]') == numbered(f'["{other}", "{other}"]')

@@ -14,6 +14,7 @@ from graphql.pyutils import AbortController
 
 import execution
 from execution import plans
+from tests.properties import is_long
 
 SDL = """
     type Query { a: Int b: Query list: [Query!] c(x: Int, y: [Int!] = [1]): String }
@@ -71,17 +72,19 @@ def test_the_second_sight_compiles(schema: GraphQLSchema) -> None:
     assert counted("executed") == executed + 3
 
 
-def test_ten_thousand_documents_leave_the_cache_bounded(schema: GraphQLSchema, limits: execution.Limits) -> None:
-    """10,000 documents, each seen twice, leave no more plans, aliases and sights than allowed."""
-    limits.plans, limits.seen = 200, 300
-    for number in range(10_000):
+@pytest.mark.differential
+def test_many_documents_leave_the_cache_bounded(schema: GraphQLSchema, limits: execution.Limits) -> None:
+    """10,000 documents, each seen twice, leave no more plans and sights than allowed; quick: a tenth of each."""
+    scale = 1 if is_long() else 10
+    limits.plans, limits.seen = 200 // scale, 300 // scale
+    for number in range(10_000 // scale):
         document = parse(f"{{ x{number}: a }}")
         for _ in range(2):
             execution.execute(schema, document, Source())
     kept = plans.plans_of(schema)
-    assert len(kept.operations) <= 200
-    assert len(kept.by_identity) <= 200 * plans.MOST_ALIASES
-    assert len(kept.seen) <= 300
+    assert len(kept.operations) <= limits.plans
+    assert len(kept.by_identity) <= limits.plans * plans.MOST_ALIASES
+    assert len(kept.seen) <= limits.seen
 
 
 def test_many_parsings_of_a_text_share_a_plan(schema: GraphQLSchema) -> None:

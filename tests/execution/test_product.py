@@ -2,11 +2,10 @@
 
 from random import Random
 
-import pytest
-
 from tests.execution.company import Company
-from tests.execution.differential import MARKS, drawing
+from tests.execution.differential import MARKS
 from tests.execution.product import BY_CORE, CASES, compared, drawn, ran
+from tests.properties import examples
 
 pytestmark = MARKS
 
@@ -18,16 +17,8 @@ async def compare(company: Company, random: Random) -> None:
     await compared(ran, company, asked)
 
 
-@drawing(80)
+@examples(long=2_000, shrink=False)
 @CASES
 async def test_queries_answer_the_same(company: Company, random: Random) -> None:
-    """Eighty queries, in `make test`."""
-    await compare(company, random)
-
-
-@pytest.mark.slow
-@drawing(2_000)
-@CASES
-async def test_product_execution_at_length(company: Company, random: Random) -> None:
-    """Two thousand queries."""
+    """Whatever is asked for."""
     await compare(company, random)

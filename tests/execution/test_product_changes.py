@@ -6,8 +6,9 @@ from random import Random
 import pytest
 
 from tests.execution.company import Company
-from tests.execution.differential import MARKS, Way, drawing
+from tests.execution.differential import MARKS, Way
 from tests.execution.product import CASES, CORE, Asked, Outcome, compared, drawn, numbering, ran
+from tests.properties import examples, is_long
 
 pytestmark = MARKS
 OF_A_SOCKET = {"renewConnection"}  # over HTTP refused
@@ -34,27 +35,19 @@ async def compare(company: Company, random: Random) -> list[str]:
 
 
 @pytest.fixture
-def succeeded(request: pytest.FixtureRequest) -> Iterator[set[str]]:
-    """The mutations that succeeded; in the end they must be all, or in a short run eight."""
+def succeeded() -> Iterator[set[str]]:
+    """The mutations that succeeded; in the end they must be all, or in the quick form eight."""
     found: set[str] = set()
     yield found
-    if request.node.get_closest_marker("slow"):
+    if is_long():
         assert CORE.mutation_type is not None
         assert found == set(CORE.mutation_type.fields) - OF_A_SOCKET
     else:
         assert len(found) >= 8
 
 
-@drawing(30)
+@examples(30, long=2_000, shrink=False)
 @CASES
 async def test_mutations_do_the_same(company: Company, succeeded: set[str], random: Random) -> None:
-    """Thirty operations of up to six mutations each, in `make test`."""
-    succeeded.update(await compare(company, random))
-
-
-@pytest.mark.slow
-@drawing(2_000)
-@CASES
-async def test_product_changes_at_length(company: Company, succeeded: set[str], random: Random) -> None:
-    """Two thousand operations, in which every mutation succeeds at least once."""
+    """Operations of up to six mutations each; in the long form every mutation succeeds at least once."""
     succeeded.update(await compare(company, random))

@@ -5,14 +5,14 @@ from contextlib import aclosing
 from random import Random
 from typing import TYPE_CHECKING, cast
 
-import pytest
 from graphql import ExecutionResult
 
 from models.campaigns import CampaignStatus
 from services.deliveries.states import announce, move
 from tests.execution.company import SENDING, SENT, Company
-from tests.execution.differential import MARKS, Way, by_plan_or_not, drawing
+from tests.execution.differential import MARKS, Way, by_plan_or_not
 from tests.execution.product import CASES, Asked, Outcome, compared, drawn, numbering, started, told
+from tests.properties import examples
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -61,16 +61,8 @@ async def stir(company: Company) -> None:
                 await announce(uow, campaign_id)
 
 
-@drawing(20)
+@examples(20, long=500, shrink=False)
 @CASES
 async def test_subscriptions_tell_the_same(company: Company, random: Random) -> None:
-    """Twenty subscriptions, in `make test`."""
-    await compared(watched, company, drawn(company, random, "subscription", size=25))
-
-
-@pytest.mark.slow
-@drawing(500)
-@CASES
-async def test_product_streams_at_length(company: Company, random: Random) -> None:
-    """Five hundred subscriptions."""
+    """Whatever is asked for of the events."""
     await compared(watched, company, drawn(company, random, "subscription", size=25))

@@ -10,7 +10,7 @@ import pytest
 import strawberry
 from graphql import parse, validate
 from graphql.pyutils import Path
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from strawberry.execution import optimized_is_awaitable
 from strawberry.extensions import FieldExtension
@@ -24,6 +24,7 @@ from execution.strawberry_fields import BasicField, CalledField, MethodField, st
 from tests.execution.differential import MARKS, TIMES, by_core, compiled, observed, was_copied
 from tests.execution.documents import document
 from tests.execution.strawberry_schema import LITERALS, PLAIN, SCHEMA, Context, Wanted
+from tests.properties import examples
 
 pytestmark = MARKS
 CORE = SCHEMA._schema
@@ -66,18 +67,10 @@ CASES = given(
 )
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+@examples(long=5_000)
 @CASES
 def test_answers_are_equal(kind: str, random: Random) -> None:
-    """A short run of the comparison, in `make test`."""
-    compare(kind, random)
-
-
-@pytest.mark.slow
-@settings(max_examples=5_000, deadline=None, suppress_health_check=list(HealthCheck))
-@CASES
-def test_strawberry_execution_at_length(kind: str, random: Random) -> None:
-    """Five thousand documents."""
+    """Whatever the document, the values and the trouble in them."""
     compare(kind, random)
 
 

@@ -1,4 +1,7 @@
-"""Whatever is killed, and whenever: nobody skipped, nobody mailed twice. Real processes, real servers, loopback."""
+"""Whatever is killed, and whenever: nobody skipped, nobody mailed twice. Real processes, real servers, loopback.
+
+`make test` kills once, where the provider has accepted what nobody has recorded; `make faults` does all of it.
+"""
 
 import asyncio
 import os
@@ -11,6 +14,8 @@ from redis.asyncio import Redis
 from tests.faults.stage import LONGER_TIMES, Show, Stage, assert_exact, open_stage, rehearse
 
 SLOW_SECONDS = 3600  # longer than any test: what is held up then is never accepted, or answered
+
+pytestmark = pytest.mark.faults
 
 
 async def until_status(stage: Stage, show: Show, status: str) -> None:
@@ -39,6 +44,7 @@ async def end_exactly(stage: Stage, show: Show) -> None:
     await assert_exact(stage, show)
 
 
+@pytest.mark.slow
 async def test_killed_before_the_point_of_no_return(tmp_path: Path) -> None:
     """Kill -9 with a batch claimed and not submitted: its lease lapses, and another worker sends it."""
     async with open_stage(tmp_path) as stage:
@@ -53,6 +59,7 @@ async def test_killed_before_the_point_of_no_return(tmp_path: Path) -> None:
         await end_exactly(stage, show)
 
 
+@pytest.mark.slow
 async def test_killed_after_the_point_of_no_return(tmp_path: Path) -> None:
     """Kill -9 with a batch submitted that the provider never took: in doubt, asked for, found absent, sent again."""
     async with open_stage(tmp_path) as stage:
@@ -77,6 +84,7 @@ async def test_killed_when_accepted_but_not_answered(tmp_path: Path) -> None:
         await end_exactly(stage, show)
 
 
+@pytest.mark.slow
 async def test_killed_when_answered_but_not_recorded(tmp_path: Path) -> None:
     """Kill -9 between the provider's reply and its record: in doubt, asked for, found, not sent again."""
     async with open_stage(tmp_path, LONGER_TIMES) as stage:
@@ -115,6 +123,7 @@ async def test_killed_again_and_again(tmp_path: Path) -> None:
         await end_exactly(stage, show)
 
 
+@pytest.mark.slow
 async def test_redis_flushed_and_restarted_in_the_middle(tmp_path: Path) -> None:
     """Redis loses everything, goes away and comes back while a campaign is sent: the same worker ends it exactly."""
     async with open_stage(tmp_path) as stage:
@@ -133,6 +142,7 @@ async def test_redis_flushed_and_restarted_in_the_middle(tmp_path: Path) -> None
         assert worker.poll() is None, "the worker must survive a restart of Redis"
 
 
+@pytest.mark.slow
 async def test_postgres_restarted_in_the_middle(tmp_path: Path) -> None:
     """PostgreSQL crashes after the provider accepted a batch and before that is recorded: exact when it is back."""
     async with open_stage(tmp_path) as stage:

@@ -15,6 +15,8 @@ from tests.faults.stage import LONGER_TIMES, Stage, open_stage
 MESSAGES = 30
 SLOW_SECONDS = 3_600  # longer than any test: what is held up then is never accepted, or answered
 
+pytestmark = pytest.mark.faults
+
 
 async def ask(stage: Stage) -> Actor:
     """An organisation that has just added senders, each of which waits for its confirmation."""
@@ -50,6 +52,7 @@ async def end_exactly(stage: Stage, principal: Actor) -> None:
     assert sorted(mailboxes) == sorted(f"sender-{number}@example.com" for number in range(MESSAGES))
 
 
+@pytest.mark.slow
 async def test_killed_when_accepted_but_not_answered(tmp_path: Path) -> None:
     """Kill -9 with messages accepted and the reply not sent yet: in doubt, asked for, found, not sent again."""
     async with open_stage(tmp_path, LONGER_TIMES) as stage:

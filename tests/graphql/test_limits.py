@@ -11,12 +11,14 @@ from execution.plans import BURST_SECONDS, MOST_ALIASES, budget, plans_of
 from resolvers import build_schema
 from resolvers.budgets import Budgets
 from resolvers.context import RequestContext
+from resolvers.endpoint import documents as documents_module
 from resolvers.endpoint.documents import LONGEST_KEPT, MOST_CHARACTERS, MOST_DOCUMENTS, Documents
 from resolvers.endpoint.execution import Executor, Request
 from runtime import Runtime
 from tests import factories
 from tests.client import ApiClient, Reply
 from tests.graphql.probe import probe_schema, with_settings
+from tests.properties import is_long
 from tests.serving import served
 
 T = TypeVar("T")
@@ -180,14 +182,15 @@ async def test_processes_share_a_budget(runtime: Runtime) -> None:
     assert await within_a_minute(spend) == (10, 10, False)
 
 
-async def test_documents_are_kept_within_bounds(runtime: Runtime) -> None:
+async def test_documents_are_kept_within_bounds(runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
     """The cache of documents forgets the oldest; a known document is not parsed again, a very long one not kept."""
+    monkeypatch.setattr(documents_module, "MOST_DOCUMENTS", 50)
     documents = Documents(probe_schema._schema, runtime.settings.graphql)
     first = documents.operation("{ __typename }", None)
     assert documents.operation("{ __typename }", None) is first
-    for number in range(MOST_DOCUMENTS + 5):
+    for number in range(55):
         documents.operation(f"query Q{number} {{ __typename }}", None)
-    assert len(documents.kept) == MOST_DOCUMENTS
+    assert len(documents.kept) == 50
     assert documents.characters == sum(map(len, documents.kept))
     assert documents.operation("{ __typename }", None) is not first
     kept = list(documents.kept)
@@ -207,26 +210,33 @@ async def answered(executor: Executor, context: RequestContext, number: int) -> 
     assert (await executor.run(Request(query=query, variables={}), context)).body["data"] == {f"a{number}": "Query"}
 
 
-async def test_ten_thousand_documents_leave_both_caches_bounded(
-    runtime: Runtime, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """10,000 documents, each sent twice, leave no more documents, plans and sights than allowed; few are compiled."""
-    for name, most in {"plans": 200, "fields": 150, "seen": 500}.items():
+@pytest.mark.differential
+async def test_many_documents_leave_both_caches_bounded(runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
+    """10,000 documents, each sent twice, leave no more documents, plans and sights than allowed; few are compiled.
+
+    The quick form has a tenth of the documents, and a tenth of what is allowed.
+    """
+    scale = 1 if is_long() else 10
+    plans, fields, seen = 200 // scale, 150 // scale, 500 // scale
+    for name, most in {"plans": plans, "fields": fields, "seen": seen}.items():
         monkeypatch.setattr(execution.limits, name, most)
+    documents, characters = MOST_DOCUMENTS // scale, MOST_CHARACTERS // scale
+    monkeypatch.setattr(documents_module, "MOST_DOCUMENTS", documents)
+    monkeypatch.setattr(documents_module, "MOST_CHARACTERS", characters)
     schema = build_schema.__wrapped__()
     context = stranger(runtime)
     executor = Executor(schema, runtime.settings, context.budgets)
     compiling, started, worked = execution.statistics()["compiling_seconds"], time.perf_counter(), time.process_time()
-    for number in range(10_000):
+    for number in range(10_000 // scale):
         for _ in range(2):
             await answered(executor, context, number)
-    assert len(executor.documents.kept) <= MOST_DOCUMENTS
-    assert sum(map(len, executor.documents.kept)) == executor.documents.characters <= MOST_CHARACTERS
+    assert len(executor.documents.kept) <= documents
+    assert sum(map(len, executor.documents.kept)) == executor.documents.characters <= characters
     kept = plans_of(schema._schema)
-    assert 0 < len(kept.operations) <= 200
-    assert len(kept.by_identity) <= 200 * MOST_ALIASES
-    assert len(kept.seen) <= 500
-    assert kept.fields == sum(operation.fields for operation in kept.operations.values()) <= 150
+    assert 0 < len(kept.operations) <= plans
+    assert len(kept.by_identity) <= plans * MOST_ALIASES
+    assert len(kept.seen) <= seen
+    assert kept.fields == sum(operation.fields for operation in kept.operations.values()) <= fields
     took = time.perf_counter() - started
     held_up = took - (time.process_time() - worked)  # by whatever else the machine does, perhaps while we compiled
     share = BURST_SECONDS + 0.1 * took

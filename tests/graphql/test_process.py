@@ -108,6 +108,7 @@ async def test_it_refuses_to_serve_as_a_superuser(runtime: Runtime, servers: Ser
 
 
 @pytest.mark.slow
+@pytest.mark.faults
 async def test_readiness_follows_redis(runtime: Runtime) -> None:
     """Without Redis the API can serve: `/readyz` is 200 and names it, and queries are answered."""
     port = free_port()

@@ -75,6 +75,7 @@ async def soak(runtime: Runtime, *, organizations: int, rounds: int) -> None:
             await until(lambda: listens(runtime, listened, 0))
 
 
+@pytest.mark.soak
 async def test_soak_five_hundred_subscriptions_drop_at_once(
     fresh_runtime: Runtime, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -85,6 +86,7 @@ async def test_soak_five_hundred_subscriptions_drop_at_once(
 
 
 @pytest.mark.slow
+@pytest.mark.soak
 async def test_soak_a_thousand_subscriptions_come_and_go_again_and_again(
     fresh_runtime: Runtime, capsys: pytest.CaptureFixture[str]
 ) -> None:

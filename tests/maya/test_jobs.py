@@ -101,6 +101,7 @@ def launch(given: dict[str, str], folder: Path) -> "subprocess.Popen[bytes]":
 
 
 @pytest.mark.slow
+@pytest.mark.faults
 async def test_a_killed_worker(fresh_stage: Stage, vendor: Client, tmp_path: Path) -> None:
     """A worker killed while Maya speaks: the next one ends the reply, nothing shown is lost or doubled."""
     stage = fresh_stage

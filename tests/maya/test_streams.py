@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from integrations.completions import Completion
@@ -131,7 +131,6 @@ def received(body: bytes, cuts: Sequence[int] = ()) -> tuple[Completion, str]:
     return completion, text
 
 
-@settings(max_examples=50, deadline=None)
 @given(streams(), st.data())
 def test_no_reply_is_lost(stream: tuple[bytes, str, list[Call], Used], data: st.DataObject) -> None:
     """Text, calls and usage come out as they were made, between whatever chunks and lines, cut anywhere."""

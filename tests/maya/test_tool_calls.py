@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Sequence
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from integrations.completions import Completion
@@ -12,6 +12,7 @@ from integrations.language import ToolCall
 from integrations.tool_calls import MAX_ARGUMENTS, MAX_CALLS, MAX_NAME, Fragment, ToolCalls
 from tests.maya import dialects
 from tests.maya.dialects import DIALECTS, NAMES, Call, Part, part
+from tests.properties import examples
 
 Dialect = Callable[[Sequence[Call]], list[Part]]
 
@@ -30,7 +31,7 @@ def shown(calls: Sequence[ToolCall]) -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("dialect", DIALECTS, ids=lambda dialect: dialect.__name__)
-@settings(max_examples=15, deadline=None)
+@examples(15)
 @given(made=dialects.calls(), data=st.data())
 def test_every_dialect_gives_the_same_calls(dialect: Dialect, made: list[Call], data: st.DataObject) -> None:
     """Never are two calls merged, one split, or one lost, however many fragments a chunk has; ids are there."""
@@ -100,7 +101,6 @@ def test_shapes_of_servers(parts: list[Part], expected: list[tuple[str, str]]) -
     name=st.sampled_from(["", "list_", *NAMES]),
     arguments=st.text('{}[]"\\:1 a', max_size=6),
 ), max_size=20))  # fmt: skip
-@settings(max_examples=50, deadline=None)
 def test_no_fragment_is_too_odd(fragments: list[Fragment]) -> None:
     """Whatever comes, in whatever order, ends as calls with ids of their own."""
     calls = ToolCalls(tools=NAMES)

@@ -2,7 +2,8 @@
 
 from collections import Counter
 
-from hypothesis import HealthCheck, given, settings
+import pytest
+from hypothesis import given
 from hypothesis import strategies as st
 
 from core.access.actor import Actor
@@ -15,6 +16,7 @@ from services.outbox.recording import record
 from services.outbox.submitting import Batch, submit
 from tests import factories
 from tests.outbox.mailing import hurry, outbox_of, put, rows, statuses
+from tests.properties import examples
 from tests.sending.model import OUTCOMES, ModelMailer
 
 STEPS = st.lists(
@@ -72,11 +74,8 @@ class World:
         assert not [one for one, count in counts.items() if count > 1], "handed over twice"
 
 
-@settings(
-    max_examples=25,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
+@pytest.mark.faults
+@examples(25)
 @given(steps=STEPS)
 async def test_each_message_is_handed_over_once(runtime: Runtime, steps: list[tuple[str, str]]) -> None:
     """A worker stops at any step, the provider says anything: in the end each is accepted once, or refused."""

@@ -3,10 +3,11 @@
 from collections.abc import Callable, Mapping
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 
 from services.rendering.codegen import Unsupported, generate
 from services.rendering.environment import HTML, PLAIN, TEXT, TemplateEnvironment
+from tests.properties import examples
 from tests.rendering.strategies import MARKUP, VARIABLES, templates
 
 ENVIRONMENTS = pytest.mark.parametrize("environment", [HTML, PLAIN, TEXT], ids=["html", "plain", "text"])
@@ -30,21 +31,10 @@ def check(environment: TemplateEnvironment, source: str, variables: dict[str, ob
 
 
 @ENVIRONMENTS
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@examples(long=2_000)
 @given(source=templates(MARKUP), variables=VARIABLES)
 def test_generated_code_is_byte_equal(
     environment: TemplateEnvironment, source: str, variables: dict[str, object]
 ) -> None:
     """Every template in the subset renders, or fails, exactly as python-liquid does it."""
-    check(environment, source, variables)
-
-
-@pytest.mark.slow
-@ENVIRONMENTS
-@settings(max_examples=2_000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(source=templates(MARKUP), variables=VARIABLES)
-def test_generated_code_is_byte_equal_at_length(
-    environment: TemplateEnvironment, source: str, variables: dict[str, object]
-) -> None:
-    """The long form, for changes of rendering."""
     check(environment, source, variables)

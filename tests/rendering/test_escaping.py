@@ -5,11 +5,12 @@ from html import unescape
 from typing import Final
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from markupsafe import escape
 
 from services.rendering import compile_template
 from services.rendering.environment import HTML, TEXT
+from tests.properties import examples
 from tests.rendering.strategies import VARIABLES, WORDS, templates
 from tests.rendering.test_reference import CASES
 from tests.rendering.test_reference import VARIABLES as RECORDED
@@ -42,18 +43,10 @@ def check(source: str, variables: dict[str, object]) -> None:
     assert rendered == (None if text is None else str(escape(text)))
 
 
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@examples(long=5_000)
 @given(source=templates(WORDS, stateful=True), variables=VARIABLES)
 def test_html_is_the_escaped_text(source: str, variables: dict[str, object]) -> None:
     """Without markup of the author's, HTML says what plain text says, whatever filters and tags did to the values."""
-    check(source, variables)
-
-
-@pytest.mark.slow
-@settings(max_examples=5_000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(source=templates(WORDS, stateful=True), variables=VARIABLES)
-def test_html_is_the_escaped_text_at_length(source: str, variables: dict[str, object]) -> None:
-    """The long form, for changes of rendering."""
     check(source, variables)
 
 

@@ -6,18 +6,18 @@ from html import unescape
 from html.parser import HTMLParser
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from core.errors import Refusals
 from services.rendering import RenderFailed, campaign_variables, compile_message, contact_variables
 from services.rendering.messages import MessageTemplate
 from services.rendering.outline import Link, outline
+from tests.properties import examples
 
 URL = "https://example.test/u/t0ken"
 CAMPAIGN = campaign_variables(organization_name="Ada & Co", campaign_name="Spring", unsubscribe_url=URL)
 LINK = '<a href="{{ unsubscribeUrl }}">Bye</a>'
-QUICK = settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 def message(html: str) -> MessageTemplate:
@@ -228,7 +228,7 @@ TEMPLATES = st.lists(st.recursive(st.one_of(WORDS, OUTPUTS, TAGS, SINGLE), _nest
 )
 
 
-@QUICK
+@examples(long=5_000)
 @given(html=TEMPLATES, contact=CONTACTS)
 def test_what_the_source_tells_agrees_with_every_rendering(html: str, contact: dict[str, object]) -> None:
     """The derived template, the proof of the link and the footer's place give what reading the HTML gives."""
@@ -265,14 +265,6 @@ def test_what_the_source_tells_agrees_with_every_rendering(html: str, contact: d
 def test_what_is_hard_to_tell_from_the_source_agrees(html: str, last_name: str | None) -> None:
     """Branches that open or close markup, blank blocks, values at edges of white space, addresses, comments."""
     contact = contact_variables(first_name="Zoë", last_name=last_name, email="zoe@example.test", tags=["a", "b"])
-    _agrees(html, contact)
-
-
-@pytest.mark.slow
-@settings(max_examples=5_000, deadline=None, suppress_health_check=list(HealthCheck))
-@given(html=TEMPLATES, contact=CONTACTS)
-def test_what_the_source_tells_agrees_with_every_rendering_at_length(html: str, contact: dict[str, object]) -> None:
-    """The same, with many more templates."""
     _agrees(html, contact)
 
 
@@ -399,7 +391,7 @@ WELL_FORMED = st.recursive(
 )
 
 
-@QUICK
+@examples()
 @given(html=WELL_FORMED, contact=CONTACTS)
 def test_text_and_footer_follow_what_a_simple_reader_sees(html: str, contact: dict[str, object]) -> None:
     """Against the standard library's parser: the text says the same words, the footer is there when no link is."""
@@ -445,7 +437,7 @@ MARKUP_FREE = st.lists(
 ).map("".join)
 
 
-@QUICK
+@examples()
 @given(html=MARKUP_FREE, contact=CONTACTS)
 def test_without_markup_the_text_is_the_html(html: str, contact: dict[str, object]) -> None:
     """The HTML part's characters, entities read, are the text part's: nothing is escaped in a text."""

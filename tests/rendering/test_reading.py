@@ -5,11 +5,12 @@ from collections.abc import Callable
 from types import FrameType
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from services.rendering.outline import outline
 from services.rendering.reading import plain_text, read
+from tests.properties import examples
 
 NAMES = [
     "html",
@@ -135,7 +136,7 @@ TAGS = st.one_of(
 )
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+@examples(long=5_000)
 @given(html=st.lists(TAGS, max_size=25).map("".join))
 def test_any_order_of_tags_is_read(html: str) -> None:
     """The reading ends, and one more line at its `end` is seen."""

@@ -1,26 +1,22 @@
-"""The invariants of sending, under every order of steps, deaths and late news that Hypothesis can think of.
-
-`make test` runs a bounded number of examples; SENDING_EXAMPLES asks for more.
-"""
+"""The invariants of sending, under every order of steps, deaths and late news that Hypothesis can think of."""
 
 import asyncio
-import os
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from models.campaigns import CampaignStatus, OnDoubt
 from runtime import Runtime
 from services.deliveries.reconciling import LOOKS
+from tests.properties import examples
 from tests.sending.model import OUTCOMES
 from tests.sending.world import PEOPLE, Held, World
 
 T = TypeVar("T")
-EXAMPLES = int(os.environ.get("SENDING_EXAMPLES", "25"))
 PLACES = st.integers(0, 5)
 
 
@@ -167,30 +163,17 @@ class SendingMachine(RuleBasedStateMachine):
             self.run(self.world.end())
 
 
-async def explore(runtime: Runtime, examples: int) -> None:
+async def explore(runtime: Runtime, chosen: settings) -> None:
     """Run the machine in a thread; its steps come back to this loop."""
 
     class Bound(SendingMachine):
         pass
 
     Bound.runtime, Bound.loop = runtime, asyncio.get_running_loop()
-    chosen = settings(
-        max_examples=examples,
-        stateful_step_count=25,
-        deadline=None,
-        database=None,
-        suppress_health_check=list(HealthCheck),
-        print_blob=False,
-    )
     await asyncio.to_thread(run_state_machine_as_test, Bound, settings=chosen)
 
 
+@pytest.mark.faults
 async def test_the_invariants_hold_in_every_order(runtime: Runtime) -> None:
-    """One message each, nobody lost, nobody suppressed, counts that add up: a bounded number of examples."""
-    await explore(runtime, EXAMPLES)
-
-
-@pytest.mark.slow
-async def test_the_invariants_hold_for_long(runtime: Runtime) -> None:
-    """The same for many more examples."""
-    await explore(runtime, 20 * EXAMPLES)
+    """One message each, nobody lost, nobody suppressed, counts that add up."""
+    await explore(runtime, examples(10, long=500, steps=25))

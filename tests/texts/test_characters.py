@@ -4,7 +4,7 @@ import re
 import unicodedata
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from core.characters import Cleaner
@@ -112,14 +112,12 @@ SEEN = st.characters(categories=["L", "M", "N", "P", "S", "Zs"]).filter(
 )
 
 
-@settings(max_examples=50, deadline=None)
 @given(st.text(SEEN, max_size=30))
 def test_what_is_seen_stays(text: str) -> None:
     """Letters, marks, numbers, signs and spaces of every script stay, by the Unicode database of Python."""
     assert clean(text) == text
 
 
-@settings(max_examples=50, deadline=None)
 @given(st.text(st.sampled_from("ab c1é") | st.characters(categories=["Cf", "Co", "Cs"]), max_size=30))
 def test_no_latin_text_hides_another(text: str) -> None:
     """Between Latin letters nothing is left that the Unicode database calls a format, but those that are visible."""
@@ -127,7 +125,6 @@ def test_no_latin_text_hides_another(text: str) -> None:
     assert left == "".join(char for char in text if char in "ab c1é")
 
 
-@settings(max_examples=50, deadline=None)
 @given(st.text(st.sampled_from("aمकᠠ葛ไ😀\u2764\u0600\u070f") | st.sampled_from(HIDING)))
 def test_no_text_hides_in_a_row_of_characters_nobody_sees(text: str) -> None:
     """After a character of any script at most two that nobody sees stay, however many there were."""

@@ -3,7 +3,7 @@
 import unicodedata
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from core import texts
@@ -95,7 +95,6 @@ def test_names_keep_what_they_need(text: str) -> None:
         assert line(text) == unicodedata.normalize("NFC", text.replace("\u200b", ""))
 
 
-@settings(max_examples=50, deadline=None)
 @given(st.text(st.characters(exclude_categories=["Cc", "Cs"], exclude_characters="\u202e"), max_size=40))
 def test_what_is_stored_is_found_under_itself(text: str) -> None:
     """A line is stored as it would be asked for: making it a line once more changes nothing."""
