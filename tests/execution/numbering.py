@@ -2,7 +2,8 @@
 
 Ids, times and secrets are numbered in the order in which they first appear. What was known before keeps its name, and
 the same value has the same number wherever it stands. So two texts become equal only if one turns into the other by
-exchanging new values one for one: an id in another's place, or a new time in an old one's, still shows.
+exchanging new values one for one: an id in another's place, or a new time in an old one's, still shows. Of a speed
+it shows only whether there is one.
 """
 
 import re
@@ -22,7 +23,9 @@ HASH, FINGERPRINT = r"\$argon2id\$[\w$=,+/]+", r"(?<=\\x)[0-9a-f]{64}"
 REFRESH_TOKEN, SLUG_END = r"(?<![\w-])[\w-]{43}(?![\w-])", r"(?<=-)[0-9a-f]{6}(?=\")"
 SECRET = f"(?P<secret>{HASH}|{FINGERPRINT}|{REFRESH_TOKEN}|{SLUG_END})"
 PACKED = r"(?P<packed>(?<=\")(?:[\w-]{40}|[A-Za-z0-9]{16,}={0,2})(?=\"))"
-RANDOM = re.compile(f"{ID}|{TIME}|{JWT}|{SECRET}|{PACKED}", re.ASCII)
+# What a campaign's speed is worked out as goes by the time since its start, which differs from run to run.
+SPEED = r"(?P<speed>(?:ratePerSecond|estimatedSecondsLeft)(?:_\d+)?\":\d[\d.e-]*)"
+RANDOM = re.compile(f"{ID}|{TIME}|{JWT}|{SECRET}|{PACKED}|{SPEED}", re.ASCII)
 DIGITS = str.maketrans("123456789", "000000000")
 
 
@@ -82,6 +85,8 @@ class Numbering:
             inside = unpacked(text)
             again = self.masked if numbers is None else self.numbered
             return text if inside is None or again(inside) == inside else f"packed({again(inside)})"
+        if kind == "speed":
+            return re.sub(r"[\d.e-]+\Z", kind, text)
         value = moment(text) if kind == "time" else text
         if value in self.known:
             return text

@@ -69,3 +69,13 @@ def test_a_cursor_counts_as_the_time_and_the_id_in_it() -> None:
     assert len({numbered(text)[0] for text in texts}) == 1
     mixed = texts[0].split()[0], *texts[1].split()[1:]
     assert numbered(" ".join(mixed)) != numbered(texts[0])
+
+
+def test_a_speed_goes_by_the_clock() -> None:
+    """Two speeds become equal whatever they are; none, another field and another alias stay apart."""
+    one, other, none, field, alias = numbered(
+        *('{"ratePerSecond_1":7.83}', '{"ratePerSecond_1":5.75}', '{"ratePerSecond_1":null}'),
+        *('{"estimatedSecondsLeft":7}', '{"ratePerSecond_2":7.83}'),
+    )
+    assert one == other
+    assert len({one, none, field, alias}) == 4
