@@ -47,6 +47,7 @@ def test_there_is_one_newest_revision_and_each_is_dated() -> None:
     A revision begins with its day, which `core.revisions` compares, and is the name of its file.
     """
     assert [revision for revision, is_newest in revisions.known().items() if is_newest] == [revisions.head()]
+    assert list(revisions.known()) == sorted(revisions.known(), reverse=True)  # from the newest
     for revision in revisions.known():
         assert re.fullmatch(r"20\d\d_[01]\d_[0-3]\d_[a-z0-9_]+", revision), revision
         assert len(revision) <= LONGEST_REVISION, revision

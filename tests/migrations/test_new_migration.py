@@ -1,0 +1,94 @@
+"""What `make migration` writes."""
+
+import shutil
+import subprocess
+from datetime import date
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from core import migration, revisions
+from local import new_migration
+from local.servers import create_database
+from migrations import drift, sql
+from tests.conftest import Servers, copy_template
+
+FUNCTION = "live_campaigns"
+
+
+@pytest.fixture
+def tree(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A committed copy of the migrations, which are taken from there."""
+    copy = tmp_path / "migrations"
+    shutil.copytree(revisions.SCRIPTS, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    who = ("-c", "user.name=Test", "-c", "user.email=test@nudge.example", "-c", "commit.gpgsign=false")
+    for words in (("init", "-q"), ("add", "."), (*who, "commit", "-q", "-m", "Begin")):
+        subprocess.run(["git", *words], cwd=tmp_path, check=True)
+    monkeypatch.setattr(revisions, "SCRIPTS", copy)
+    monkeypatch.setattr(new_migration, "ROOT", tmp_path)
+    monkeypatch.setattr(sql, "FOLDER", copy / "functions")
+    monkeypatch.setattr(sql, "SUPERSEDED", copy / "functions" / "superseded")
+    return copy
+
+
+async def test_a_migration_makes_what_the_database_lacks(servers: Servers, tree: Path) -> None:
+    """A table with its policies and privileges, a column, a function; what is left is told. It mends what it says."""
+    url = servers.database_url(servers.postgres.migrator_url, await copy_template(servers))
+    owner = await asyncpg.connect(url.replace("+asyncpg", "", 1))
+    try:
+        for statement in (
+            "DROP TABLE sender_confirmations",
+            "ALTER TABLE campaigns DROP COLUMN from_header",
+            "DROP FUNCTION system.open_replies",
+            "REVOKE INSERT ON lists FROM nudge_app",
+        ):
+            await owner.execute(statement)
+    finally:
+        await owner.close()
+    changed = {FUNCTION: sql.current()[FUNCTION]}
+    name = servers.database_url(servers.postgres.migrator_url, await migrated_copy(servers, url))
+    path, left = await migration.as_migrator(
+        url, lambda connection: new_migration.script(connection, "Senders again", changed)
+    )
+    assert path.parent == tree / "versions"
+    (sentence,) = left
+    assert sentence.startswith("privileges INSERT of nudge_app on lists is in the models' __row_security__, and not")
+    await migration.upgrade(name)
+    different = await migration.as_migrator(name, drift.differences)
+    assert [each.sentence for each in different] == left
+
+
+async def migrated_copy(servers: Servers, url: str) -> str:
+    """A copy of the database, as whoever runs the new migration has it; its name."""
+    name = url.rpartition("/")[2]
+    connection = await asyncpg.connect(servers.postgres.admin_url)
+    try:
+        await connection.execute(f"CREATE DATABASE {name}_copy TEMPLATE {name} OWNER nudge_migrator")
+    finally:
+        await connection.close()
+    return f"{name}_copy"
+
+
+async def test_the_text_before_a_change_is_kept_for_the_migrations_that_load_it(servers: Servers, tree: Path) -> None:
+    """Taken from the last commit, so that a new database can be migrated as before; a text never committed is not."""
+    digest, path = sql.current()[FUNCTION], tree / "functions" / f"{FUNCTION}.sql"
+    before = path.read_text()
+    path.write_text(before.replace("'preparing', ", ""))
+    await create_database(servers.postgres.admin_url, "nudge_superseded")
+    url = servers.database_url(servers.postgres.migrator_url, "nudge_superseded")
+    assert await new_migration.migrated(url) == {FUNCTION: digest}
+    assert (tree / "functions" / "superseded" / f"{FUNCTION}.{digest}.sql").read_text() == before
+    (difference,) = await migration.as_migrator(url, drift.differences)
+    assert difference.name == f"system.{FUNCTION}()"
+    assert not new_migration.keep(FUNCTION, "0123456789ab")
+
+
+def test_a_revision_is_later_than_every_other() -> None:
+    """By its day, and on the same day by its name, else by the next; within the length of Alembic's column."""
+    head = revisions.head()
+    assert new_migration.revision_id("Archive: campaigns!", date(2999, 1, 2)) == "2999_01_02_archive_campaigns"
+    for message in ("A", "Zebras", "a name of more than thirty-two characters in all"):
+        found = new_migration.revision_id(message, date(2020, 1, 1))
+        assert head < found
+        assert len(found) <= new_migration.LONGEST_REVISION
