@@ -52,10 +52,10 @@ from models.campaigns import Campaign, CampaignRecipient, CampaignStats, Campaig
 from models.contacts import Contact
 from models.row_security import OF_ORGANIZATION
 from runtime import Runtime, running
+from services.campaigns.lifecycle import move
+from services.campaigns.progress import read_progress
 from services.deliveries.composing import load_mail, unsubscribe_url
 from services.deliveries.preparing import prepare
-from services.deliveries.progress import read_progress
-from services.deliveries.states import move
 from services.rendering import contact_variables
 
 BATCH = 500

@@ -6,9 +6,9 @@ from core.database.scopes import SystemScope
 from jobs.sweeper import Page, sweep_jobs
 from jobs.worker import Worker, handles
 from models.campaigns import CampaignStatus
+from services.campaigns.work import AdvanceCampaign, PrepareCampaign, ReconcileCampaign, SendBatches
 from services.deliveries.preparing import prepare
 from services.deliveries.sweeping import advance_campaign, live_campaigns
-from services.deliveries.work import AdvanceCampaign, PrepareCampaign, ReconcileCampaign, SendBatches
 
 
 async def prepare_campaign(worker: Worker, job: PrepareCampaign) -> None:

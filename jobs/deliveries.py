@@ -7,9 +7,9 @@ from core.telemetry import logger
 from jobs.sweeper import Page, sweep, sweep_jobs
 from jobs.worker import Worker, handles
 from models.campaigns import CampaignStatus
+from services.campaigns.work import ReconcileCampaign, SendBatches
 from services.deliveries.reconciling import reconcile
 from services.deliveries.sweeping import ensure_partitions, live_campaigns
-from services.deliveries.work import ReconcileCampaign, SendBatches
 
 DAY_SECONDS = 86_400.0
 log = logger(__name__)

@@ -5,9 +5,9 @@ from uuid import UUID
 from core.database.scopes import SystemScope
 from jobs.sweeper import Page, sweep_jobs
 from jobs.worker import Worker, handles
-from services.deliveries.applying import apply_everything
-from services.deliveries.webhooks import NOBODY
-from services.deliveries.work import ApplyEvents
+from services.webhooks.applying import apply_everything
+from services.webhooks.receiving import NOBODY
+from services.webhooks.work import ApplyEvents
 
 
 async def apply_events(worker: Worker, _: ApplyEvents) -> None:

@@ -10,7 +10,7 @@ from models.row_security import organization_rows
 
 
 class CampaignStatus(StrEnum):
-    """Where a campaign stands; `TRANSITIONS` says where it may go."""
+    """The state of a campaign; `services.campaigns.lifecycle` has the moves between them."""
 
     DRAFT = "draft"
     SCHEDULED = "scheduled"
@@ -22,31 +22,6 @@ class CampaignStatus(StrEnum):
     CANCELLING = "cancelling"
     CANCELLED = "cancelled"
     FAILED = "failed"
-
-
-LIVE = frozenset({CampaignStatus.SCHEDULED, CampaignStatus.PREPARING, CampaignStatus.SENDING, CampaignStatus.PAUSED})
-FINAL = frozenset(
-    {CampaignStatus.SENT, CampaignStatus.SENT_WITH_ISSUES, CampaignStatus.CANCELLED, CampaignStatus.FAILED}
-)
-# From which states a campaign may move to a state (sending.md, States).
-TRANSITIONS: dict[CampaignStatus, frozenset[CampaignStatus]] = {
-    CampaignStatus.SCHEDULED: frozenset({CampaignStatus.DRAFT}),
-    CampaignStatus.DRAFT: frozenset({CampaignStatus.SCHEDULED}),
-    CampaignStatus.PREPARING: frozenset({CampaignStatus.DRAFT, CampaignStatus.SCHEDULED}),
-    CampaignStatus.SENDING: frozenset({CampaignStatus.PREPARING, CampaignStatus.PAUSED}),
-    CampaignStatus.PAUSED: frozenset({CampaignStatus.SENDING}),
-    CampaignStatus.CANCELLING: LIVE,
-    CampaignStatus.CANCELLED: frozenset({CampaignStatus.CANCELLING}),
-    CampaignStatus.SENT: frozenset({CampaignStatus.SENDING}),
-    CampaignStatus.SENT_WITH_ISSUES: frozenset({CampaignStatus.SENDING}),
-    CampaignStatus.FAILED: frozenset({CampaignStatus.PREPARING}),
-}
-# What a person's decision about a message in doubt may do to a campaign that has ended with issues.
-RESOLUTION_TRANSITIONS: dict[CampaignStatus, frozenset[CampaignStatus]] = {
-    CampaignStatus.SENDING: frozenset({CampaignStatus.SENT_WITH_ISSUES}),
-    CampaignStatus.SENT: frozenset({CampaignStatus.SENT_WITH_ISSUES}),
-    CampaignStatus.SENT_WITH_ISSUES: frozenset({CampaignStatus.SENT_WITH_ISSUES}),
-}
 
 
 class OnDoubt(StrEnum):

@@ -10,6 +10,7 @@ from resolvers.campaigns import CampaignMutations, CampaignQueries, CampaignSubs
 from resolvers.compiled import CompiledOperations
 from resolvers.contacts import ContactMutations, ContactQueries
 from resolvers.conversations import ConversationMutations, ConversationQueries, ConversationSubscriptions
+from resolvers.deliveries import DeliveryMutations
 from resolvers.limits import LimitQueries
 from resolvers.lists import ListMutations, ListQueries
 from resolvers.nodes import NodeQueries
@@ -39,6 +40,7 @@ class Mutation(
     CampaignMutations,
     ContactMutations,
     ConversationMutations,
+    DeliveryMutations,
     ListMutations,
     SenderMutations,
     TemplateMutations,

@@ -12,7 +12,7 @@ from starlette.routing import BaseRoute, Route
 
 from routes.outages import AWAY, RETRY_AFTER, unless_away
 from runtime import Runtime
-from services.deliveries.unsubscribing import Link, read_link, read_subscription, unsubscribe
+from services.suppressions.unsubscribing import Link, read_link, read_subscription, unsubscribe
 
 STYLE = (
     "body{font:1.125rem/1.5 system-ui,sans-serif;color:#1a1a1a;background:#fff;margin:0}"

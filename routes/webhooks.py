@@ -10,8 +10,8 @@ from integrations.mail_events import MailWebhooks, WebhookUnreadable
 from routes.bodies import BodyTooLarge, NotJson, parsed, read_body
 from routes.outages import AWAY, RETRY_AFTER, unless_away
 from runtime import Runtime
-from services.deliveries.cleaning import TooDeep
-from services.deliveries.webhooks import receive
+from services.webhooks.cleaning import TooDeep
+from services.webhooks.receiving import receive
 
 LIMIT = 1_048_576
 

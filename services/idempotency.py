@@ -32,10 +32,11 @@ class IdempotencyKeyReused(NudgeError):
 async def once(
     uow: UnitOfWork, key: str | None, operation: str, arguments: Mapping[str, object], act: Callable[[], Awaitable[T]]
 ) -> T | dict[str, Any]:
-    """Run `act` and keep its result (JSON) under the key, or replay the result kept before; without a key, just run.
+    """Run `act` and store its result (JSON) under the key, or replay the stored result; without a key, just run.
 
     Keys belong to the organisation. Of two requests at once the second waits for the first. What `act` refuses rolls
-    back and keeps nothing, so that the key serves again once the cause is mended. Raises `IdempotencyKeyReused`.
+    back and stores nothing, so that the key serves again once the cause is mended. Storing an empty result takes no
+    statement of its own. Raises `IdempotencyKeyReused`.
     """
     if key is None:
         return await act()
@@ -45,9 +46,10 @@ async def once(
         orjson.dumps([operation, dict(arguments)], default=str, option=orjson.OPT_SORT_KEYS)
     ).digest()
     if not await _claim(uow, key, operation, fingerprint):
-        return await _kept(uow, key, fingerprint)
+        return await _stored(uow, key, fingerprint)
     result = await act()
-    await uow.execute(update(IdempotencyKey).where(IdempotencyKey.key == key).values(result=dict(result)))
+    if result:
+        await uow.execute(update(IdempotencyKey).where(IdempotencyKey.key == key).values(result=dict(result)))
     return result
 
 
@@ -71,7 +73,7 @@ async def _claim(uow: UnitOfWork, key: str, operation: str, fingerprint: bytes) 
     return bool(taken)
 
 
-async def _kept(uow: UnitOfWork, key: str, fingerprint: bytes) -> dict[str, Any]:
+async def _stored(uow: UnitOfWork, key: str, fingerprint: bytes) -> dict[str, Any]:
     rows = await uow.rows(
         select(IdempotencyKey.arguments_hash, IdempotencyKey.result).where(IdempotencyKey.key == key)
     )
@@ -82,5 +84,5 @@ async def _kept(uow: UnitOfWork, key: str, fingerprint: bytes) -> dict[str, Any]
             field=KEY_FIELD,
             suggestion="Use a new key for each request, and the same key only to repeat that request unchanged.",
         )
-    result: dict[str, Any] = rows[0][1]  # a key without one is never committed
-    return result
+    result: dict[str, Any] | None = rows[0][1]
+    return result or {}

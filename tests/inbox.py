@@ -3,8 +3,8 @@
 from typing import Any
 
 from runtime import Runtime
-from services.deliveries.applying import apply_everything
-from services.deliveries.webhooks import receive
+from services.webhooks.applying import apply_everything
+from services.webhooks.receiving import receive
 
 
 async def deliver(runtime: Runtime, *payloads: dict[str, Any]) -> None:

@@ -2,7 +2,6 @@
 
 import strawberry
 
-from resolvers.campaigns.deliveries import DeliveryMutations
 from resolvers.campaigns.drafting import DraftingMutations
 from resolvers.campaigns.reading import CampaignQueries
 from resolvers.campaigns.relations import ReadEventRelations
@@ -11,7 +10,7 @@ from resolvers.campaigns.watching import CampaignSubscriptions
 
 
 @strawberry.type
-class CampaignMutations(DraftingMutations, SendingMutations, DeliveryMutations):
+class CampaignMutations(DraftingMutations, SendingMutations):
     pass
 
 

@@ -7,34 +7,27 @@ from math import ceil, floor
 from typing import TypeVar, cast
 from uuid import UUID
 
-from core.access.permissions import Permission
 from core.listing.pages import page_request
 from execution import Column, rows
-from models.campaigns import FINAL
-from models.deliveries import DeliveryStatus
 from resolvers.accounts import user_of
-from resolvers.campaigns.loading import by_id, known_by_id, read_people
-from resolvers.connections import connection_of
-from resolvers.contacts.showing import contact_of
+from resolvers.campaigns.loading import by_id, read_people
 from resolvers.context import RequestContext
 from resolvers.lists import list_of
 from resolvers.senders import sender_of
 from schema.accounts import User
 from schema.campaigns.campaign import Audience, Campaign
-from schema.campaigns.deliveries import Delivery, DeliveryFilter
 from schema.campaigns.progress import CampaignProgress, CampaignStats, ProgressDetails
 from schema.connections import Connection
-from schema.contacts import Contact
+from schema.deliveries import Delivery, DeliveryFilter, DeliveryPages
 from schema.lists import List
 from schema.nodes import global_id
-from schema.scalars import DateTime, EmailAddress
+from schema.scalars import DateTime
 from schema.senders import Sender
-from services import campaigns, contacts, lists, senders
-from services.campaigns import CampaignRow, Content, Deleted
-from services.deliveries import listing, progress
-from services.deliveries.audience import count_audiences
-from services.deliveries.listing import DeliveryRow
-from services.deliveries.progress import Figures, ProgressRow, read_figures
+from services import campaigns, lists, senders
+from services.campaigns import CampaignRow, Content, Deleted, progress
+from services.campaigns.lifecycle import FINAL
+from services.campaigns.progress import Figures, ProgressRow, read_figures
+from services.campaigns.recipients import count_audiences
 
 V = TypeVar("V")
 rows.register(CampaignStats, Figures, delivered=Column("reached"))
@@ -135,11 +128,10 @@ class LiveDetails:
         self, given: DeliveryFilter | None, first: int | None, last: int | None, after: str | None, before: str | None
     ) -> Connection[Delivery]:
         """A page of the campaign's deliveries; raises `Forbidden` without the permission to read contacts."""
-        self.context.caller.require(Permission.CONTACT_READ)
-        reads, wanted = self.context.reads, delivery_filter(given)
-        page = await listing.page(reads, self.row.id, page_request(first, last, after, before), wanted)
-        count = partial(listing.count, reads, self.row.id, wanted)
-        return connection_of(page, partial(delivery_of, self.context), count)
+        page = page_request(first, last, after, before)
+        # The protocol stands for the reader that is registered for it.
+        pages_of: DeliveryPages = self.context.relations(DeliveryPages)  # type: ignore[type-abstract]
+        return await pages_of.of_campaign(self.row.id, given, page)
 
 
 @dataclass(slots=True)
@@ -258,53 +250,3 @@ def percent_of(row: ProgressRow) -> float:
 def stats_shown(figures: Figures) -> CampaignStats:
     """The results among the figures, which are shown as they are."""
     return cast("CampaignStats", figures)
-
-
-def delivery_of(context: RequestContext, row: DeliveryRow) -> Delivery:
-    """A delivery as the API shows it; its campaign and contact are read when they are selected."""
-    return Delivery(
-        id=global_id("Delivery", row.id),
-        details=DeliveryReader(context, row),
-        email=EmailAddress(row.email),
-        state=DeliveryStatus(row.status),
-        reason=row.reason,
-        provider_code=row.error_code,
-        provider_message_id=row.message_id,
-        attempts=row.attempts,
-        submitted_at=cast("DateTime | None", row.submitted_at),
-        accepted_at=cast("DateTime | None", row.accepted_at),
-        delivered_at=cast("DateTime | None", row.delivered_at),
-        opened_at=cast("DateTime | None", row.opened_at),
-        clicked_at=cast("DateTime | None", row.clicked_at),
-        bounced_at=cast("DateTime | None", row.bounced_at),
-        unsubscribed_at=cast("DateTime | None", row.unsubscribed_at),
-    )
-
-
-@dataclass(slots=True)
-class DeliveryReader:
-    """What is read about a delivery on demand, for all deliveries of an answer in one statement each."""
-
-    context: RequestContext
-    row: DeliveryRow
-
-    async def campaign(self) -> Campaign:
-        """Its campaign."""
-        row = await by_id(self.context, "campaigns", campaigns.by_ids).load(self.row.campaign_id)
-        return campaign_of(self.context, row)
-
-    async def contact(self) -> Contact | None:
-        """Its contact; None when that was deleted since."""
-        row = await known_by_id(self.context, "contacts", contacts.CONTACTS.by_ids).load(self.row.contact_id)
-        return contact_of(row) if row else None
-
-
-def delivery_filter(given: DeliveryFilter | None) -> listing.DeliveryFilter:
-    """The filter asked for."""
-    wanted = given.state if given else None
-    if wanted is None or (wanted.eq is None and wanted.in_ is None):
-        return listing.ALL_DELIVERIES
-    among = [wanted.eq] if wanted.in_ is None else wanted.in_
-    return listing.DeliveryFilter(
-        statuses=frozenset(status for status in among if status is not None and wanted.eq in (None, status))
-    )

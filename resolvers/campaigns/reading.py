@@ -23,7 +23,7 @@ from schema.errors import user_error
 from schema.nodes import uuid_of
 from services import campaigns
 from services.campaigns import CAMPAIGNS, CampaignRow
-from services.deliveries.progress import Figures
+from services.campaigns.progress import Figures, get_with_figures
 
 COLUMNS_OF = {to_camel_case(name): name for name in CampaignRow._fields} | {"author": "author_id"}
 SENT: Final = frozenset({"accepted", "delivered", "bounced", "complained"})
@@ -74,7 +74,7 @@ class CampaignQueries:
         reads = info.context.reads
         wanted = worked_out(info, needs)
         if wanted is not None:
-            found = await campaigns.get_with_figures(reads, campaign_id, *wanted)
+            found = await get_with_figures(reads, campaign_id, *wanted)
             return campaign_of(info.context, *found) if found else None
         row = await campaigns.get(reads, campaign_id)
         return campaign_of(info.context, row) if row else None
@@ -83,7 +83,7 @@ class CampaignQueries:
     async def validate_campaign(self, info: Info, campaign_id: CampaignId) -> CampaignValidation:
         """Whether the campaign could be sent now, and what would surprise. The error NOT_FOUND for an unknown one."""
         reads = info.context.reads
-        row = await campaigns.demand(reads, uuid_of("Campaign", campaign_id))
+        row = await campaigns.require(reads, uuid_of("Campaign", campaign_id))
         found = await campaigns.validate(reads, row, policy=info.context.runtime.sender_policy)
         return CampaignValidation(
             valid=not found.errors,

@@ -5,9 +5,9 @@ import strawberry
 
 from models import campaigns
 from schema.accounts import User
-from schema.campaigns.deliveries import Delivery, DeliveryFilter
 from schema.campaigns.progress import CampaignProgress, CampaignStats
 from schema.connections import After, Before, Connection, First, Last
+from schema.deliveries import Delivery, DeliveryFilter
 from schema.fields import at_once_or_later, on_demand
 from schema.lists import List
 from schema.nodes import Node

@@ -1,19 +1,18 @@
 """Campaigns: drafts, their content and audience, and the orders to send, pause, resume and cancel them."""
 
 from services.campaigns.audience import Audience, AudienceInput, read_audiences
-from services.campaigns.drafting import Changes, Deleted, InvalidState, create, delete, duplicate, update
+from services.campaigns.drafting import Changes, Deleted, create, delete, duplicate, update
 from services.campaigns.listing import CAMPAIGNS, page
 from services.campaigns.reading import (
     CampaignRow,
     Content,
     by_ids,
-    demand,
     get,
-    get_with_figures,
     list_recent,
     read_contents,
+    require,
 )
-from services.campaigns.sending import cancel, pause, resolve_delivery, resume, schedule, send, unschedule
+from services.campaigns.sending import cancel, pause, resume, schedule, send, unschedule
 from services.campaigns.testing import Proof, ProviderRefused, accepted_of, note_test, prepare_test, send_test
 from services.campaigns.validating import CampaignNotSendable, Validation, validate
 from services.campaigns.watching import watch_progress
@@ -27,7 +26,6 @@ __all__ = [
     "Changes",
     "Content",
     "Deleted",
-    "InvalidState",
     "Proof",
     "ProviderRefused",
     "Validation",
@@ -36,10 +34,8 @@ __all__ = [
     "cancel",
     "create",
     "delete",
-    "demand",
     "duplicate",
     "get",
-    "get_with_figures",
     "list_recent",
     "note_test",
     "page",
@@ -47,7 +43,7 @@ __all__ = [
     "prepare_test",
     "read_audiences",
     "read_contents",
-    "resolve_delivery",
+    "require",
     "resume",
     "schedule",
     "send",

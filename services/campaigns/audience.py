@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Uuid, bindparam, delete, func, insert, select
+from sqlalchemy import ARRAY, Uuid, bindparam, delete, func, insert, literal, select
 
 from core.database.prepared import prepare
 from core.database.scopes import Reads
@@ -16,8 +16,9 @@ from models.campaigns import CampaignRecipient, RecipientKind
 from services import lists
 from services.contacts import fields
 
-MOST_LINES: Final = 100
+MAX_LINES: Final = 100
 FIELD: Final = ("input", "audience")
+COPIED: Final = ("kind", "tag", "list_id", "contact_id", "excluded")
 LINES_OF: Final = prepare(
     select(
         CampaignRecipient.campaign_id,
@@ -70,9 +71,9 @@ async def check_audience(reads: Reads, given: AudienceInput) -> Audience:
     Raises `NotFound` for a list that is not the tenant's, `InvalidInput` for what cannot be a tag, `TooManyLines`
     above 100 lists and tags.
     """
-    if sum(map(len, (given.list_ids, given.tags, given.exclude_list_ids, given.exclude_tags))) > MOST_LINES:
+    if sum(map(len, (given.list_ids, given.tags, given.exclude_list_ids, given.exclude_tags))) > MAX_LINES:
         raise TooManyLines(
-            f"An audience names at most {MOST_LINES} lists and tags.",
+            f"An audience names at most {MAX_LINES} lists and tags.",
             field=FIELD,
             suggestion="Give the contacts you mean one tag, and name that.",
         )
@@ -88,10 +89,27 @@ async def check_audience(reads: Reads, given: AudienceInput) -> Audience:
 async def replace_audience(uow: UnitOfWork, campaign_id: UUID, audience: Audience) -> None:
     """Put a checked audience in place of the campaign's."""
     await uow.execute(delete(CampaignRecipient).where(CampaignRecipient.campaign_id == campaign_id))
+    await add_audience(uow, campaign_id, audience)
+
+
+async def add_audience(uow: UnitOfWork, campaign_id: UUID, audience: Audience) -> None:
+    """Give a campaign that has no audience yet a checked one."""
     lines = _lines(audience)
     if lines:
         of_campaign = {"organization_id": uow.tenant.organization_id, "campaign_id": campaign_id}
         await uow.execute(insert(CampaignRecipient), [{"id": new_id(), **of_campaign, **line} for line in lines])
+
+
+async def copy_audience(uow: UnitOfWork, source_id: UUID, target_id: UUID) -> None:
+    """Give a campaign that has no audience yet that of another."""
+    copied = (CampaignRecipient.organization_id, *(getattr(CampaignRecipient, name) for name in COPIED))
+    lines = (
+        select(func.uuidv7(type_=Uuid), literal(target_id, Uuid), *copied)
+        .where(CampaignRecipient.campaign_id == source_id)
+        .order_by(CampaignRecipient.id)
+    )
+    names = ["id", "campaign_id", "organization_id", *COPIED]
+    await uow.execute(insert(CampaignRecipient).from_select(names, lines, include_defaults=False))
 
 
 async def read_audiences(reads: Reads, campaign_ids: Sequence[UUID]) -> dict[UUID, Audience]:

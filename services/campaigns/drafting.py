@@ -1,29 +1,40 @@
-"""Drafts: made, changed, copied, thrown away. What has been sent stays as it was sent."""
+"""Drafts: created, changed, copied and deleted. What has been sent stays as it was sent."""
 
 from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
+from sqlalchemy import Exists, Insert, ScalarSelect, Select, Uuid, exists, func, insert, literal, select
 from sqlalchemy import delete as delete_from
-from sqlalchemy import exists, func, insert
 from sqlalchemy import update as change
+from sqlalchemy.orm import aliased
+from sqlalchemy.sql.dml import ReturningUpdate
 
-from core.errors import Conflict, ErrorCode, NudgeError
 from core.ids import new_id
 from core.pubsub import campaign_topic
 from core.unit_of_work import UnitOfWork
-from models.campaigns import FINAL, Campaign, CampaignStats, CampaignStatus, OnDoubt
+from models.campaigns import Campaign, CampaignStats, CampaignStatus, OnDoubt
 from models.deliveries import EmailDelivery
 from services import audit, senders
-from services.campaigns.audience import Audience, AudienceInput, check_audience, read_audiences, replace_audience
+from services.campaigns.audience import (
+    Audience,
+    AudienceInput,
+    add_audience,
+    check_audience,
+    copy_audience,
+    read_audiences,
+    replace_audience,
+)
+from services.campaigns.lifecycle import DELETABLE, FINAL, CampaignChanged, InvalidCampaignState
+from services.campaigns.progress import OF_CAMPAIGN, Figures
 from services.campaigns.reading import (
-    CAMPAIGN_FIELD,
     COLUMNS,
     CampaignRow,
     Content,
     campaign_row,
-    demand,
-    read_contents,
+    no_such_campaign,
+    require,
+    require_with_content,
 )
 from services.content import (
     EMPTY,
@@ -35,22 +46,10 @@ from services.content import (
     check_name,
     with_changes,
 )
-from services.deliveries.progress import Figures, read_figures
 from services.templates import TemplateRow, texts_of
 
-NEVER_SENT: Final = (
-    CampaignStatus.DRAFT,
-    CampaignStatus.SCHEDULED,
-    CampaignStatus.CANCELLED,
-    CampaignStatus.FAILED,
-)
 NOBODY: Final = AudienceInput()
-
-
-class InvalidState(NudgeError):
-    """The campaign is in a state that does not allow this."""
-
-    code = ErrorCode.INVALID_STATE
+COPIED: Final = ("subject", "html_content", "text_content", "template_id", "sender_id", "on_doubt")
 
 
 class Changes(GivenTexts, total=False):
@@ -75,21 +74,25 @@ class Deleted:
 async def create(uow: UnitOfWork, values: Changes, *, template: TemplateRow | None = None) -> CampaignRow:
     """A new draft; texts that are left out come from the template, if one is given, and are empty otherwise.
 
-    Raises `InvalidInput` or `Refusals` for what does not fit, and `NotFound` for an unknown list.
+    Raises `InvalidInput` or `Refusals` for what does not fit, and `NotFound` for an unknown list or sender.
     """
     name = check_name(values.get("name") or "")
     texts = with_changes(texts_of(template) if template else EMPTY, values)
     await check_content(**texts)
     audience = await check_audience(uow, values.get("audience") or NOBODY)
-    campaign = await _insert(
-        uow,
-        name=name,
-        template_id=template.id if template else None,
-        sender_id=await _sender_of(uow, values),
-        on_doubt=values.get("on_doubt") or OnDoubt.RECONCILE_THEN_RETRY,
+    columns = {
+        "id": new_id(),
+        "organization_id": uow.tenant.organization_id,
+        "author_id": uow.tenant.user_id,
+        "name": name,
+        "template_id": template.id if template else None,
+        "sender_id": await _sender_of(uow, values),
+        "on_doubt": values.get("on_doubt") or OnDoubt.RECONCILE_THEN_RETRY,
         **texts,
-    )
-    await replace_audience(uow, campaign.id, audience)
+    }
+    rows = await uow.rows(_with_counters(insert(Campaign).values(**columns)))
+    campaign = campaign_row(rows[0])
+    await add_audience(uow, campaign.id, audience)
     await audit.record(uow, "campaign.created", campaign.id, {"name": name})
     return campaign
 
@@ -99,94 +102,82 @@ async def update(
 ) -> CampaignRow:
     """Change a draft; with `version`, only if nobody has changed it since that version was read.
 
-    Raises `NotFound`, `InvalidState` (no draft any more), `Conflict` (changed in between), or what `create` raises.
+    Raises `NotFound`, `InvalidCampaignState` (no draft any more), `CampaignChanged`, or what `create` raises.
     """
-    found = await demand(uow, campaign_id)
-    if found.status is not CampaignStatus.DRAFT:
-        raise InvalidState(
-            f"A campaign that is {found.status} cannot be changed.", field=CAMPAIGN_FIELD, suggestion=_way_out(found)
-        )
-    if version is not None and version != found.version:
-        raise _changed_meanwhile(found.version)
-    values = await _checked(uow, found, changes)
-    rows = await uow.rows(
-        change(Campaign)
-        .where(Campaign.id == found.id, Campaign.status == CampaignStatus.DRAFT, Campaign.version == found.version)
-        .values(**values, version=Campaign.version + 1, updated_at=func.now())
-        .returning(*COLUMNS)
-    )
+    if campaign_id is None:
+        raise no_such_campaign()
+    values, seen = await _checked(uow, campaign_id, changes, version)
+    audience = await check_audience(uow, changes["audience"] or NOBODY) if "audience" in changes else None
+    rows = await uow.rows(_change_statement(campaign_id, seen, values))
     if not rows:
-        raise _changed_meanwhile(None)
-    if "audience" in changes:
-        await replace_audience(uow, found.id, await check_audience(uow, changes["audience"] or NOBODY))
-    await audit.record(uow, "campaign.updated", found.id, {"changed": sorted(changes), "version": found.version + 1})
-    return campaign_row(rows[0])
+        raise _cannot_change(await require(uow, campaign_id))
+    campaign = campaign_row(rows[0])
+    if audience is not None:
+        await replace_audience(uow, campaign.id, audience)
+    await audit.record(
+        uow, "campaign.updated", campaign.id, {"changed": sorted(changes), "version": campaign.version}
+    )
+    return campaign
 
 
 async def duplicate(uow: UnitOfWork, campaign_id: UUID | None) -> CampaignRow:
-    """A new draft with the campaign's texts, audience and settings, named "Copy of ..."."""
-    found = await demand(uow, campaign_id)
-    content = (await read_contents(uow, [found.id]))[found.id]
-    copy = await _insert(
-        uow,
-        name=f"Copy of {found.name}"[:LONGEST_NAME].rstrip(),
-        subject=found.subject,
-        html_content=content.html_content,
-        text_content=content.text_content,
-        template_id=found.template_id,
-        sender_id=found.sender_id,
-        on_doubt=found.on_doubt,
-    )
-    await replace_audience(uow, copy.id, (await read_audiences(uow, [found.id]))[found.id])
-    await audit.record(uow, "campaign.duplicated", copy.id, {"from": str(found.id)})
+    """A new draft with the campaign's texts, audience and settings, named "Copy of ..."; raises `NotFound`."""
+    rows = await uow.rows(_copy_statement(uow, campaign_id)) if campaign_id else ()
+    if not rows or campaign_id is None:
+        raise no_such_campaign()
+    copy = campaign_row(rows[0])
+    await copy_audience(uow, campaign_id, copy.id)
+    await audit.record(uow, "campaign.duplicated", copy.id, {"from": str(campaign_id)})
     return copy
 
 
 async def delete(uow: UnitOfWork, campaign_id: UUID | None) -> Deleted:
     """Delete a campaign that never reached anybody; deliveries, the record of what was sent, stay with theirs.
 
-    Raises `NotFound`, `InvalidState` or, when it changed at that very moment, `Conflict`.
+    Raises `NotFound`, `InvalidCampaignState` or, when somebody was changing it, `CampaignChanged`.
     """
-    found = await demand(uow, campaign_id)
-    if found.status not in NEVER_SENT or await _has_deliveries(uow, found.id):
-        raise InvalidState(
-            f"A campaign that is {found.status} and has recipients cannot be deleted: its deliveries are the record.",
-            field=CAMPAIGN_FIELD,
-            suggestion=_instead_of_deleting(found),
-        )
-    contents = await read_contents(uow, [found.id])
-    audiences = await read_audiences(uow, [found.id])
-    figures = await read_figures(uow, [found.id])
-    gone = await uow.execute(
-        delete_from(Campaign).where(
-            Campaign.id == found.id, Campaign.status.in_(NEVER_SENT), Campaign.version == found.version
-        )
-    )
-    if not gone.rowcount:
-        raise _changed_meanwhile(None)
-    await audit.record(uow, "campaign.deleted", found.id, {"name": found.name, "status": found.status})
-    uow.publish(campaign_topic(uow.tenant.organization_id, found.id))
+    if campaign_id is None:
+        raise no_such_campaign()
+    audiences = await read_audiences(uow, [campaign_id])
+    rows = await uow.rows(_delete_statement(campaign_id))
+    if not rows:
+        raise await _cannot_delete(uow, await require(uow, campaign_id))
+    row, (html_content, text_content), figures = rows[0][: len(COLUMNS)], rows[0][-2:], rows[0][len(COLUMNS) : -2]
+    campaign = campaign_row(row)
+    await audit.record(uow, "campaign.deleted", campaign.id, {"name": campaign.name, "status": campaign.status})
+    uow.publish(campaign_topic(uow.tenant.organization_id, campaign.id))
     return Deleted(
-        campaign=found, content=contents[found.id], audience=audiences[found.id], figures=figures[found.id]
+        campaign=campaign,
+        content=Content(html_content=html_content, text_content=text_content),
+        audience=audiences[campaign.id],
+        figures=Figures._make(figures),
     )
 
 
-async def _checked(uow: UnitOfWork, found: CampaignRow, changes: Changes) -> dict[str, Any]:
-    """The columns to change, each checked; texts are compiled together, as one message."""
+async def _checked(
+    uow: UnitOfWork, campaign_id: UUID, changes: Changes, version: int | None
+) -> tuple[dict[str, Any], int | None]:
+    """The columns to change, each checked, and the version that they are right for, None for any.
+
+    Texts are compiled together, as one message, and so hold only with those that are not changed.
+    """
     values: dict[str, Any] = {}
     if changes.keys() & EMPTY.keys():
-        content = (await read_contents(uow, [found.id]))[found.id]
+        found, content = await require_with_content(uow, campaign_id)
+        if found.status is not CampaignStatus.DRAFT or version not in {None, found.version}:
+            raise _cannot_change(found)
         before = Texts(subject=found.subject, html_content=content.html_content, text_content=content.text_content)
         after = with_changes(before, changes)
         await check_content(**after)
         values = {name: text for name, text in after.items() if name in changes}
+        version = found.version
     if "name" in changes:
         values["name"] = changed_name(changes["name"])
     if "on_doubt" in changes:
         values["on_doubt"] = changes["on_doubt"] or OnDoubt.RECONCILE_THEN_RETRY
     if "sender_id" in changes:
         values["sender_id"] = await _sender_of(uow, changes)
-    return values
+    return values, version
 
 
 async def _sender_of(uow: UnitOfWork, given: Changes) -> UUID | None:
@@ -195,46 +186,101 @@ async def _sender_of(uow: UnitOfWork, given: Changes) -> UUID | None:
     Raises `NotFound`, or `Conflict` when it was deleted a moment ago.
     """
     chosen = given.get("sender_id")
-    if chosen is None:
-        return None
-    found = await senders.SENDERS.require(uow, chosen)
-    return (await senders.hold(uow, senders.From(header=found.email, sender_id=found.id))).sender_id
+    return None if chosen is None else (await senders.require_and_hold(uow, chosen)).id
 
 
-async def _insert(uow: UnitOfWork, **values: Any) -> CampaignRow:  # noqa: ANN401 - columns of the table
-    """A new draft of the tenant's user, with its row of counters."""
-    of_organization = {"organization_id": uow.tenant.organization_id}
-    rows = await uow.rows(
-        insert(Campaign)
-        .values(id=new_id(), author_id=uow.tenant.user_id, **of_organization, **values)
-        .returning(*COLUMNS)
+def _with_counters(new: Insert) -> Select[*tuple[Any, ...]]:
+    """The INSERT of a campaign together with that of its row of counters; gives back the campaign."""
+    campaign = new.returning(*COLUMNS, Campaign.organization_id).cte("campaign")
+    counters = insert(CampaignStats).from_select(
+        ["organization_id", "campaign_id"],
+        select(campaign.c.organization_id, campaign.c.id),
+        include_defaults=False,
     )
-    campaign = campaign_row(rows[0])
-    await uow.execute(insert(CampaignStats).values(campaign_id=campaign.id, **of_organization))
-    return campaign
+    return select(*(campaign.c[column.key] for column in COLUMNS)).add_cte(counters.cte("counters"))
 
 
-async def _has_deliveries(uow: UnitOfWork, campaign_id: UUID) -> bool:
-    rows = await uow.rows(exists().where(EmailDelivery.campaign_id == campaign_id).select())
-    return bool(rows[0][0])
+def _copy_statement(uow: UnitOfWork, campaign_id: UUID) -> Select[*tuple[Any, ...]]:
+    """The INSERT of a copy that the database makes itself, as the texts may be large."""
+    name = func.rtrim(func.left(func.concat("Copy of ", Campaign.name), LONGEST_NAME))
+    copied = select(
+        literal(new_id(), Uuid),
+        Campaign.organization_id,
+        literal(uow.tenant.user_id, Uuid),
+        name,
+        *(getattr(Campaign, column) for column in COPIED),
+    ).where(Campaign.id == campaign_id)
+    names = ["id", "organization_id", "author_id", "name", *COPIED]
+    return _with_counters(insert(Campaign).from_select(names, copied, include_defaults=False))
 
 
-def _changed_meanwhile(current: int | None) -> Conflict:
-    at = f" It is at version {current} now." if current else ""
-    return Conflict(
-        f"Somebody changed this campaign in between.{at}",
-        field=CAMPAIGN_FIELD,
-        suggestion="Read the campaign again, then repeat your change with its version.",
+def _change_statement(
+    campaign_id: UUID, version: int | None, values: dict[str, Any]
+) -> ReturningUpdate[*tuple[Any, ...]]:
+    """The guarded UPDATE of a draft; gives back the campaign."""
+    statement = (
+        change(Campaign)
+        .where(Campaign.id == campaign_id, Campaign.status == CampaignStatus.DRAFT)
+        .values(**values, version=Campaign.version + 1, updated_at=func.now())
     )
+    seen = _version_seen(campaign_id) if version is None else version
+    return statement.where(Campaign.version == seen).returning(*COLUMNS)
 
 
-def _instead_of_deleting(found: CampaignRow) -> str:
-    if found.status in FINAL:
-        return "It stays as the record; filter `campaigns` by status or name to leave it out."
-    return "Stop it for good with `cancelCampaign`."
+def _version_seen(campaign_id: UUID) -> ScalarSelect[int]:
+    """The version as the statement sees it when it begins.
+
+    A statement that waits for another's change looks at the row again, but not at this: it then finds no row.
+    """
+    seen = aliased(Campaign)
+    return select(seen.version).where(seen.id == campaign_id).scalar_subquery()
 
 
-def _way_out(found: CampaignRow) -> str:
+def _delete_statement(campaign_id: UUID) -> Select[*tuple[Any, ...]]:
+    """The guarded DELETE; gives back the campaign, its figures (the counters go with it) and its two large texts."""
+    gone = (
+        delete_from(Campaign)
+        .where(
+            Campaign.id == campaign_id,
+            Campaign.version == _version_seen(campaign_id),
+            Campaign.status.in_(sorted(str(status) for status in DELETABLE)),
+            ~_has_deliveries(campaign_id),
+        )
+        .returning(*COLUMNS, Campaign.html_content, Campaign.text_content, Campaign.organization_id)
+        .cte("gone")
+    )
+    counters = (CampaignStats.organization_id == gone.c.organization_id) & (CampaignStats.campaign_id == gone.c.id)
+    figures = [gone.c[name] if name in OF_CAMPAIGN else getattr(CampaignStats, name) for name in Figures._fields]
+    return select(
+        *(gone.c[column.key] for column in COLUMNS), *figures, gone.c.html_content, gone.c.text_content
+    ).join_from(gone, CampaignStats, counters)
+
+
+def _cannot_change(found: CampaignRow) -> InvalidCampaignState | CampaignChanged:
+    """Why a campaign could not be changed."""
+    if found.status is CampaignStatus.DRAFT:
+        return CampaignChanged(found.version)
+    suggestion = "Duplicate it: `duplicateCampaign` makes a new draft with the same content."
     if found.status is CampaignStatus.SCHEDULED:
-        return "Unschedule it first: `unscheduleCampaign` makes it a draft again."
-    return "Duplicate it: `duplicateCampaign` makes a new draft with the same content."
+        suggestion = "Unschedule it first: `unscheduleCampaign` makes it a draft again."
+    return InvalidCampaignState(
+        f"A campaign that is {found.status} cannot be changed.", status=found.status, suggestion=suggestion
+    )
+
+
+def _has_deliveries(campaign_id: UUID) -> Exists:
+    return exists().where(EmailDelivery.campaign_id == campaign_id)
+
+
+async def _cannot_delete(uow: UnitOfWork, found: CampaignRow) -> InvalidCampaignState | CampaignChanged:
+    """Why a campaign could not be deleted."""
+    if found.status in DELETABLE and not (await uow.rows(select(_has_deliveries(found.id))))[0][0]:
+        return CampaignChanged(found.version)
+    suggestion = "Stop it for good with `cancelCampaign`."
+    if found.status in FINAL:
+        suggestion = "It stays as the record; filter `campaigns` by status or name to leave it out."
+    return InvalidCampaignState(
+        f"A campaign that is {found.status} and has recipients cannot be deleted: its deliveries are the record.",
+        status=found.status,
+        suggestion=suggestion,
+    )

@@ -6,11 +6,10 @@ from uuid import UUID
 
 from sqlalchemy import ARRAY, Integer, Select, Uuid, bindparam, func, select
 
-from core.database.prepared import ProjectionCache, prepare, project
+from core.database.prepared import prepare
 from core.database.scopes import Reads
 from core.errors import NotFound
-from models.campaigns import Campaign, CampaignStats, CampaignStatus, OnDoubt
-from services.deliveries.progress import FIGURE_COLUMNS, SAME_CAMPAIGN, Figures
+from models.campaigns import Campaign, CampaignStatus, OnDoubt
 
 CAMPAIGN_FIELD: Final = ("input", "campaignId")
 
@@ -47,9 +46,6 @@ class Content:
 
 
 COLUMNS: Final = tuple(getattr(Campaign, name) for name in CampaignRow._fields)
-ALWAYS: Final = frozenset({"id", "status", "on_doubt"})
-COUNTED: Final = frozenset({"campaign_id"})  # NULL where nothing is counted
-COUNTED_OF: Final = Figures._fields.index("campaign_id")
 STATUS, ON_DOUBT = (CampaignRow._fields.index(name) for name in ("status", "on_doubt"))
 
 
@@ -59,12 +55,16 @@ def select_campaigns() -> Select[*tuple[Any, ...]]:
 
 
 BY_ID: Final = prepare(select_campaigns().where(Campaign.id == bindparam("wanted", type_=Uuid)))
-WITH_FIGURES: Final = ProjectionCache()
 BY_IDS: Final = prepare(select_campaigns().where(Campaign.id == func.any(bindparam("wanted", type_=ARRAY(Uuid)))))
 NEWEST: Final = prepare(
     select_campaigns()
     .order_by(Campaign.created_at.desc(), Campaign.id.desc())
     .limit(bindparam("most", type_=Integer))
+)
+WITH_CONTENT: Final = prepare(
+    select(*COLUMNS, Campaign.html_content, Campaign.text_content).where(
+        Campaign.id == bindparam("wanted", type_=Uuid)
+    )
 )
 CONTENTS: Final = prepare(
     select(Campaign.id, Campaign.html_content, Campaign.text_content).where(
@@ -86,47 +86,27 @@ async def get(reads: Reads, campaign_id: UUID) -> CampaignRow | None:
     return campaign_row(rows[0]) if rows else None
 
 
-def with_figures(columns: frozenset[str] | None, figures: frozenset[str] | None) -> Select[*tuple[Any, ...]]:
-    """The select of one campaign with what is counted of it; of the columns those named."""
-    needed = None if columns is None else columns | ALWAYS
-    counted = None if figures is None else figures | COUNTED
-    return (
-        select(*project(COLUMNS, needed), *project(FIGURE_COLUMNS, counted, "uncounted"))
-        .outerjoin_from(Campaign, CampaignStats, SAME_CAMPAIGN)
-        .where(Campaign.id == bindparam("wanted", type_=Uuid))
-    )
-
-
-async def get_with_figures(
-    reads: Reads,
-    campaign_id: UUID,
-    columns: frozenset[str] | None = None,
-    figures: frozenset[str] | None = None,
-) -> tuple[CampaignRow, Figures | None] | None:
-    """The tenant's campaign with this id and what is counted of it, if anything is, in one statement; or None.
-
-    With `columns` or `figures` these are read (and id, status and `on_doubt`); others are None, or read as well.
-    """
-    statement = WITH_FIGURES.get("one", with_figures, columns, figures)
-    rows = await reads.rows_as(tuple, statement, {"wanted": campaign_id})
-    if not rows:
-        return None
-    campaign, counted = rows[0][: len(COLUMNS)], rows[0][len(COLUMNS) :]
-    return campaign_row(campaign), Figures._make(counted) if counted[COUNTED_OF] is not None else None
-
-
 async def by_ids(reads: Reads, campaign_ids: Sequence[UUID]) -> dict[UUID, CampaignRow]:
     """The tenant's campaigns among these ids, in one statement."""
     rows = await reads.rows(BY_IDS, {"wanted": list(campaign_ids)})
     return {campaign.id: campaign for campaign in map(campaign_row, rows)}
 
 
-async def demand(reads: Reads, campaign_id: UUID | None) -> CampaignRow:
+async def require(reads: Reads, campaign_id: UUID | None) -> CampaignRow:
     """The tenant's campaign with this id; raises `NotFound`, also for another tenant's and for no id at all."""
     found = await get(reads, campaign_id) if campaign_id else None
     if found is None:
         raise no_such_campaign()
     return found
+
+
+async def require_with_content(reads: Reads, campaign_id: UUID | None) -> tuple[CampaignRow, Content]:
+    """As `require`, with the campaign's large texts, in one statement."""
+    rows = await reads.rows_as(tuple, WITH_CONTENT, {"wanted": campaign_id}) if campaign_id else ()
+    if not rows:
+        raise no_such_campaign()
+    *row, html_content, text_content = rows[0]
+    return campaign_row(row), Content(html_content=html_content, text_content=text_content)
 
 
 def no_such_campaign(field: tuple[str, ...] = CAMPAIGN_FIELD) -> NotFound:

@@ -1,4 +1,4 @@
-"""Orders to a campaign: send, pause, resume, cancel, schedule. Each changes the row; the engine follows the row."""
+"""What a person orders of a campaign: send, pause, resume, cancel, schedule. The sending engine follows the row."""
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -9,17 +9,14 @@ from core import clock
 from core.errors import InvalidInput
 from core.unit_of_work import UnitOfWork
 from models.campaigns import CampaignStatus
-from models.deliveries import DeliveryResolution
-from services import audit, idempotency, senders
-from services.campaigns.reading import CampaignRow, demand
-from services.campaigns.validating import demand_sendable
-from services.deliveries import listing, resolving
-from services.deliveries.listing import DeliveryRow
-from services.deliveries.states import move
-from services.deliveries.work import AdvanceCampaign, PrepareCampaign, SendBatches
-from services.senders import SenderNotConfirmed, SenderPolicy
+from services import audit, idempotency
+from services.campaigns import lifecycle
+from services.campaigns.reading import CampaignRow, Content, require, require_with_content
+from services.campaigns.validating import require_sendable
+from services.campaigns.work import AdvanceCampaign, PrepareCampaign, SendBatches
+from services.senders import SenderPolicy
 
-FARTHEST: Final = timedelta(days=366)
+MAX_AHEAD: Final = timedelta(days=366)
 
 
 async def send(
@@ -30,35 +27,38 @@ async def send(
     Raises `NotFound`, `Refusals` of `CampaignNotSendable`, `Conflict` when another request was faster, or
     `IdempotencyKeyReused`. A replay gives back the same campaign as it is now.
     """
-    found = await demand(uow, campaign_id)
+    started: list[CampaignRow] = []
 
     async def act() -> Mapping[str, Any]:
-        campaign = await demand(uow, found.id)
-        sent_from = await _settle_sender(uow, campaign, policy)
-        await move(uow, campaign.id, CampaignStatus.PREPARING, version=campaign.version, **sent_from)
-        uow.enqueue(PrepareCampaign(organization_id=uow.tenant.organization_id, campaign_id=campaign.id))
-        await audit.record(uow, "campaign.sent", campaign.id, {"version": campaign.version})
-        return {"campaign_id": str(campaign.id)}
+        started.append(await _start(uow, campaign_id, policy))
+        return {}
 
-    await idempotency.once(uow, idempotency_key, "sendCampaign", {"campaign_id": found.id}, act)
-    return await demand(uow, found.id)
+    await idempotency.once(uow, idempotency_key, "sendCampaign", {"campaign_id": campaign_id}, act)
+    return started[0] if started else await require(uow, campaign_id)
 
 
 async def pause(uow: UnitOfWork, campaign_id: UUID | None) -> CampaignRow:
     """Hold a campaign that is being sent; what the provider has is not held. Raises `NotFound`, `Conflict`."""
-    return await _order(uow, campaign_id, CampaignStatus.PAUSED, "campaign.paused", reason="Paused by a person.")
+    return await lifecycle.move_for_person(
+        uow, campaign_id, CampaignStatus.PAUSED, "campaign.paused", reason="Paused by a person."
+    )
 
 
 async def resume(uow: UnitOfWork, campaign_id: UUID | None) -> CampaignRow:
-    """Go on with a paused campaign where it was held. Raises `NotFound`, `Conflict`."""
-    campaign = await _order(uow, campaign_id, CampaignStatus.SENDING, "campaign.resumed")
+    """Go on with a paused campaign where it was held. Raises `NotFound`, `Conflict`.
+
+    One that is `preparing` becomes `sending` too, but only when its audience is frozen: nobody can order it.
+    """
+    campaign = await lifecycle.move_for_person(
+        uow, campaign_id, CampaignStatus.SENDING, "campaign.resumed", origins=(CampaignStatus.PAUSED,)
+    )
     uow.enqueue(SendBatches(organization_id=uow.tenant.organization_id, campaign_id=campaign.id))
     return campaign
 
 
 async def cancel(uow: UnitOfWork, campaign_id: UUID | None) -> CampaignRow:
     """Stop a campaign for good: whoever has no message yet gets none. Raises `NotFound`, `Conflict`."""
-    campaign = await _order(
+    campaign = await lifecycle.move_for_person(
         uow, campaign_id, CampaignStatus.CANCELLING, "campaign.cancelled", reason="Cancelled by a person."
     )
     uow.enqueue(AdvanceCampaign(organization_id=uow.tenant.organization_id, campaign_id=campaign.id))
@@ -74,66 +74,48 @@ async def schedule(
     not be sent now is not scheduled.
     """
     _check_moment(moment)
-    campaign = await demand(uow, campaign_id)
-    sent_from = await _settle_sender(uow, campaign, policy) if campaign.status is CampaignStatus.DRAFT else {}
-    await move(uow, campaign.id, CampaignStatus.SCHEDULED, version=campaign.version, scheduled_at=moment, **sent_from)
+    found, content = await require_with_content(uow, campaign_id)
+    sent_from = await _settle_sender(uow, found, content, policy) if found.status is CampaignStatus.DRAFT else {}
+    campaign = await lifecycle.move(
+        uow, found.id, CampaignStatus.SCHEDULED, version=found.version, scheduled_at=moment, **sent_from
+    )
     await audit.record(uow, "campaign.scheduled", campaign.id, {"at": moment.isoformat()})
-    return await demand(uow, campaign.id)
+    return campaign
 
 
 async def unschedule(uow: UnitOfWork, campaign_id: UUID | None) -> CampaignRow:
     """Make a scheduled campaign a draft again. Raises `NotFound`, `Conflict`."""
-    campaign = await demand(uow, campaign_id)
-    await move(uow, campaign.id, CampaignStatus.DRAFT, scheduled_at=None, from_sender_id=None, from_header=None)
-    await audit.record(uow, "campaign.unscheduled", campaign.id)
-    return await demand(uow, campaign.id)
+    return await lifecycle.move_for_person(
+        uow,
+        campaign_id,
+        CampaignStatus.DRAFT,
+        "campaign.unscheduled",
+        scheduled_at=None,
+        from_sender_id=None,
+        from_header=None,
+    )
 
 
-async def resolve_delivery(
-    uow: UnitOfWork, delivery_id: UUID | None, resolution: DeliveryResolution, *, policy: SenderPolicy
-) -> tuple[DeliveryRow, CampaignRow]:
-    """Decide about a delivery in doubt; it and its campaign as they are then.
-
-    Raises what `resolving.resolve` raises, or `SenderNotConfirmed` for sending it again from a deleted sender.
-    """
-    if resolution is DeliveryResolution.SEND_AGAIN:
-        found = await listing.require(uow, delivery_id)
-        await _hold_settled(uow, await demand(uow, found.campaign_id), policy)
-    row = await resolving.resolve(uow, delivery_id, resolution)
-    return row, await demand(uow, row.campaign_id)
+async def _start(uow: UnitOfWork, campaign_id: UUID | None, policy: SenderPolicy) -> CampaignRow:
+    found, content = await require_with_content(uow, campaign_id)
+    sent_from = await _settle_sender(uow, found, content, policy)
+    campaign = await lifecycle.move(uow, found.id, CampaignStatus.PREPARING, version=found.version, **sent_from)
+    uow.enqueue(PrepareCampaign(organization_id=uow.tenant.organization_id, campaign_id=campaign.id))
+    await audit.record(uow, "campaign.sent", campaign.id, {"version": found.version})
+    return campaign
 
 
-async def _hold_settled(uow: UnitOfWork, campaign: CampaignRow, policy: SenderPolicy) -> None:
-    """Keep the sender of a campaign that is sent again from being deleted; raises when it was."""
-    chosen = senders.settled(policy, campaign.from_header, campaign.from_sender_id)
-    if chosen is not None:
-        await senders.hold(uow, chosen)
-    elif policy.confirmed_only:
-        raise SenderNotConfirmed(
-            "The sender of the campaign was deleted.",
-            field=("input", "as"),
-            suggestion="Decide SENT or NOT_SENT, or send the contact a copy of the campaign (`duplicateCampaign`).",
-        )
-
-
-async def _settle_sender(uow: UnitOfWork, campaign: CampaignRow, policy: SenderPolicy) -> dict[str, Any]:
+async def _settle_sender(
+    uow: UnitOfWork, campaign: CampaignRow, content: Content, policy: SenderPolicy
+) -> dict[str, Any]:
     """The columns that say of whom a campaign is sent from now on; raises `Refusals` when it cannot be sent."""
-    chosen = await senders.hold(uow, await demand_sendable(uow, campaign, policy=policy))
+    chosen = await require_sendable(uow, campaign, content, policy=policy)
     return {"from_sender_id": chosen.sender_id, "from_header": chosen.header}
-
-
-async def _order(
-    uow: UnitOfWork, campaign_id: UUID | None, to: CampaignStatus, action: str, *, reason: str | None = None
-) -> CampaignRow:
-    campaign = await demand(uow, campaign_id)
-    await move(uow, campaign.id, to, reason=reason)
-    await audit.record(uow, action, campaign.id, {"from": campaign.status})
-    return await demand(uow, campaign.id)
 
 
 def _check_moment(moment: datetime) -> None:
     field = ("input", "scheduledAt")
     if moment <= clock.now():
         raise InvalidInput("The moment has passed.", field=field, suggestion="Send it now with `sendCampaign`.")
-    if moment > clock.now() + FARTHEST:
-        raise InvalidInput(f"At most {FARTHEST.days} days ahead.", field=field)
+    if moment > clock.now() + MAX_AHEAD:
+        raise InvalidInput(f"At most {MAX_AHEAD.days} days ahead.", field=field)

@@ -30,10 +30,10 @@ from models.accounts import User
 from models.contact_events import ContactEventKind
 from models.suppressions import SuppressionReason, SuppressionSource
 from services import audit, previews, senders
-from services.campaigns.reading import CampaignRow, demand
-from services.campaigns.validating import demand_texts
+from services.campaigns.reading import CampaignRow, require, require_with_content
+from services.campaigns.validating import check_texts
 from services.content import LONGEST_SUBJECT
-from services.deliveries.submitting import parts
+from services.mailing.handover import parts
 from services.rendering import RenderedMessage
 from services.senders import SenderPolicy
 from services.suppressions import HistoryLine, SuppressionFact, suppress, suppressed_among
@@ -76,14 +76,14 @@ async def prepare_test(
     be confirmed, a test goes to members and confirmed senders alone. Raises `NotFound`, `InvalidEmail`,
     `InvalidInput`, `SenderNotConfirmed`, `Refusals` (empty or unreadable texts) or `RenderFailed`.
     """
-    campaign = await demand(reads, campaign_id)
+    campaign, content = await require_with_content(reads, campaign_id)
     norms = _parsed(to)
     await _demand_not_suppressed(reads, norms)
     if policy.confirmed_only:
         await _demand_known(reads, norms)
     chosen = senders.settled(policy, campaign.from_header, campaign.from_sender_id)
     chosen = chosen or await senders.choose(reads, policy, campaign.sender_id)
-    content = await demand_texts(reads, campaign)
+    check_texts(campaign, content)
     link = f"{public_url}/u/test"  # no token, so the page answers that the link is not valid
     message = await previews.render(
         reads,
@@ -147,7 +147,7 @@ async def note_test(uow: UnitOfWork, test: Proof, receipts: Sequence[Receipt]) -
     now = (await uow.rows(select(func.now())))[0][0]
     inactive = [(address, receipt) for address, receipt in results if receipt.verdict is Verdict.INACTIVE]
     await suppress(uow, [_refusal(address, receipt, now) for address, receipt in inactive])
-    return await demand(uow, test.campaign_id)
+    return await require(uow, test.campaign_id)
 
 
 def accepted_of(test: Proof, receipts: Sequence[Receipt]) -> list[str]:

@@ -7,17 +7,18 @@ from typing import Final
 from sqlalchemy import ARRAY, Text, exists, func, literal, select
 
 from core.database.scopes import Reads
-from core.errors import ErrorCode, NudgeError, Refusals
+from core.errors import Conflict, ErrorCode, NudgeError, Refusals
+from core.unit_of_work import UnitOfWork
 from models.campaigns import CampaignStatus
 from models.contacts import Contact
 from services.campaigns.audience import read_audiences
+from services.campaigns.lifecycle import SENDABLE
 from services.campaigns.reading import CampaignRow, Content, read_contents
+from services.campaigns.recipients import count_audience, count_mailable, has_mailable
 from services.content import compiled
-from services.deliveries.audience import count_audience, count_mailable, has_mailable
 from services.rendering import MessageTemplate, check_content
-from services.senders import From, SenderPolicy, choose
+from services.senders import From, SenderPolicy, choose, choose_and_hold
 
-SENDABLE: Final = (CampaignStatus.DRAFT, CampaignStatus.SCHEDULED)
 CUSTOM_FIELDS: Final = "contact.customFields."
 
 
@@ -71,18 +72,22 @@ async def validate(reads: Reads, campaign: CampaignRow, *, policy: SenderPolicy)
     return Validation(errors=errors, warnings=warnings, audience=audience, mailable=mailable)
 
 
-async def demand_sendable(reads: Reads, campaign: CampaignRow, *, policy: SenderPolicy) -> From:
-    """Of whom the campaign is to be sent; raises `Refusals` with everything that forbids sending it now."""
+async def require_sendable(uow: UnitOfWork, campaign: CampaignRow, content: Content, *, policy: SenderPolicy) -> From:
+    """Of whom the campaign is to be sent; nobody deletes that sender until this is committed.
+
+    Raises `Refusals` with everything that forbids sending it now, or `Conflict` for a sender deleted a moment ago.
+    """
     if found := _state_errors(campaign):
         raise Refusals(found)
-    content = (await read_contents(reads, [campaign.id]))[campaign.id]
-    mailable = await has_mailable(reads, campaign.id)
+    mailable = await has_mailable(uow, campaign.id)
     errors = [
         *_text_errors(campaign.subject, content.html_content),
-        *await _audience_errors(reads, campaign, mailable=mailable),
+        *await _audience_errors(uow, campaign, mailable=mailable),
     ]
     try:
-        chosen = await choose(reads, policy, campaign.sender_id)
+        chosen = await choose_and_hold(uow, policy, campaign.sender_id)
+    except Conflict:
+        raise
     except NudgeError as error:
         raise Refusals([*errors, error]) from None
     if errors:
@@ -90,12 +95,10 @@ async def demand_sendable(reads: Reads, campaign: CampaignRow, *, policy: Sender
     return chosen
 
 
-async def demand_texts(reads: Reads, campaign: CampaignRow) -> Content:
-    """The campaign's large texts; raises `Refusals` when its subject or HTML is empty."""
-    content = (await read_contents(reads, [campaign.id]))[campaign.id]
+def check_texts(campaign: CampaignRow, content: Content) -> None:
+    """Raise `Refusals` when the campaign's subject or HTML is empty."""
     if errors := _text_errors(campaign.subject, content.html_content):
         raise Refusals(errors)
-    return content
 
 
 def _state_errors(campaign: CampaignRow) -> list[NudgeError]:

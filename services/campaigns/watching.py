@@ -10,8 +10,8 @@ from uuid import UUID
 from core.database.scopes import Reads
 from core.pubsub import Hub, campaign_topic
 from models.campaigns import CampaignStatus
+from services.campaigns.progress import ProgressRow, read_progress
 from services.campaigns.reading import no_such_campaign
-from services.deliveries.progress import ProgressRow, read_progress
 
 CAMPAIGN_ARGUMENT: Final = ("campaignId",)
 WINDOW: Final = timedelta(seconds=10)

@@ -9,7 +9,6 @@ from uuid import UUID
 from sqlalchemy import (
     ARRAY,
     Integer,
-    Interval,
     Row,
     Select,
     Text,
@@ -23,13 +22,14 @@ from sqlalchemy import (
     update,
 )
 
+from core.database.clock import now_plus
 from core.ids import new_id
 from core.pubsub import campaign_topic
 from core.unit_of_work import UnitOfWork
 from models.campaigns import Campaign, CampaignStatus
 from models.contacts import Contact, ContactTag
 from models.deliveries import DeliveryStatus, EmailDelivery
-from services.deliveries.planning import of_bound_campaign
+from services.deliveries.batch_sql import of_bound_campaign
 
 START = UUID(int=0)
 
@@ -44,11 +44,6 @@ class Claim:
     batch_id: UUID
     deadline: float
     rows: list[Row[Any]]
-
-
-def now_plus(seconds: Any) -> Any:  # noqa: ANN401 - SQL expressions
-    """The database's clock, so many seconds on."""
-    return func.clock_timestamp() + func.make_interval(0, 0, 0, 0, 0, 0, seconds, type_=Interval)
 
 
 def is_sending() -> Any:  # noqa: ANN401 - a SQL condition on bound ids

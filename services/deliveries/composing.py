@@ -18,7 +18,6 @@ from models.contacts import ContactStatus
 from services.content import compiled
 from services.deliveries.claiming import Claim
 from services.deliveries.preparing import NOT_MAILABLE, Decision
-from services.deliveries.unsubscribing import Link, link_token
 from services.rendering import (
     MessageTemplate,
     RenderedMessage,
@@ -26,6 +25,7 @@ from services.rendering import (
     campaign_variables,
     contact_variables,
 )
+from services.suppressions.unsubscribing import Link, link_token
 
 MEMORY_BYTES = 40_000_000
 """What a batch's messages may take, each once as text and once as the request's JSON."""

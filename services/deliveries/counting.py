@@ -10,6 +10,7 @@ from core.telemetry import logger
 from core.unit_of_work import UnitOfWork
 from models.campaigns import CampaignStats
 from models.deliveries import DeliveryStatus, EmailDelivery
+from services.deliveries.batch_sql import of_campaign
 
 log = logger(__name__)
 IN_FLIGHT = frozenset({DeliveryStatus.CLAIMED, DeliveryStatus.SUBMITTING})
@@ -28,7 +29,7 @@ COUNTED: dict[str, Any] = {
 def ledger_counts(organization_id: UUID, campaign_id: UUID) -> Select[*tuple[Any, ...]]:
     """One row of every count, from the ledger itself."""
     return select(*(func.count().filter(rule).label(name) for name, rule in COUNTED.items())).where(
-        EmailDelivery.organization_id == organization_id, EmailDelivery.campaign_id == campaign_id
+        *of_campaign(organization_id, campaign_id)
     )
 
 

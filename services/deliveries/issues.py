@@ -9,6 +9,7 @@ from sqlalchemy.dialects.postgresql import distinct_on
 
 from core.unit_of_work import UnitOfWork
 from models.deliveries import DeliveryStatus, EmailDelivery
+from services.deliveries.batch_sql import of_campaign
 from services.deliveries.preparing import Decision
 
 MAX_WORDS: Final = 200
@@ -50,8 +51,7 @@ async def read_issues(uow: UnitOfWork, campaign_id: UUID) -> Sequence[Issue]:
             func.count().label("many"),
         )
         .where(
-            EmailDelivery.organization_id == uow.tenant.organization_id,
-            EmailDelivery.campaign_id == campaign_id,
+            *of_campaign(uow.tenant.organization_id, campaign_id),
             EmailDelivery.is_exceptional,
             or_(
                 EmailDelivery.status.in_([str(DeliveryStatus.REJECTED), str(DeliveryStatus.FAILED)]),

@@ -15,6 +15,7 @@ from core.listing.orders import Order
 from core.listing.pages import Page, PageRequest, page_of, page_parameters, paged
 from models.campaigns import Campaign, CampaignStats
 from models.deliveries import EXCEPTIONAL_DELIVERIES, OPEN_DELIVERIES, DeliveryStatus, EmailDelivery
+from services.deliveries.batch_sql import of_campaign
 from services.deliveries.counting import IN_FLIGHT
 from services.deliveries.preparing import Decision
 
@@ -79,7 +80,7 @@ def select_deliveries() -> Select[*tuple[Any, ...]]:
 
 
 def select_by_ids() -> Select[*tuple[Any, ...]]:
-    """Deliveries by id alone: a look by the primary key in each of the organisation's campaigns.
+    """Deliveries by id alone: a lookup by the primary key in each of the organisation's campaigns.
 
     The key has the campaign before the id. The OFFSET keeps PostgreSQL from reading the organisation's whole ledger.
     """
@@ -146,8 +147,7 @@ async def require(reads: Reads, delivery_id: UUID | None) -> DeliveryRow:
 def matching(reads: Reads, campaign_id: UUID, wanted: DeliveryFilter) -> list[ColumnElement[bool]]:
     """The filter as SQL, with the condition of a partial index, in its own form, where all are in it."""
     parts: list[ColumnElement[bool]] = [
-        EmailDelivery.organization_id == reads.tenant.organization_id,
-        EmailDelivery.campaign_id == campaign_id,
+        *of_campaign(reads.tenant.organization_id, campaign_id),
     ]
     if wanted.statuses is not None:
         parts.append(EmailDelivery.status.in_(sorted(str(status) for status in wanted.statuses)))

@@ -15,9 +15,9 @@ from core.unit_of_work import UnitOfWork, Work
 from models.campaigns import Campaign, CampaignStats, CampaignStatus
 from models.contacts import Contact, ContactStatus
 from models.deliveries import DeliveryStatus, EmailDelivery
-from services.deliveries.audience import audience_select, is_excluded
-from services.deliveries.states import move
-from services.deliveries.work import PrepareCampaign, SendBatches
+from services.campaigns.lifecycle import move
+from services.campaigns.recipients import audience_select, is_excluded
+from services.campaigns.work import PrepareCampaign, SendBatches
 from services.suppressions import is_suppressed
 
 PAGE = 5_000

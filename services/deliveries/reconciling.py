@@ -1,4 +1,4 @@
-"""Messages in doubt: the provider is asked, and only what it provably does not have is sent again."""
+"""Unknown messages: the provider is asked, and only what it provably does not have is sent again."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -9,65 +9,62 @@ from sqlalchemy import DateTime, Integer, Text, Uuid, bindparam, case, func, nul
 from sqlalchemy.orm import aliased
 
 from core.access.actor import Actor
+from core.database.clock import now_plus
 from core.pubsub import campaign_topic
 from core.telemetry import described, logger
 from core.unit_of_work import UnitOfWork, Work
 from integrations.mail import Mailer, SearchFailed
 from models.campaigns import Campaign, OnDoubt
 from models.deliveries import DeliveryStatus, EmailDelivery
-from services.deliveries.claiming import now_plus
-from services.deliveries.planning import given, span, within_span
-from services.deliveries.work import SendBatches
+from services.campaigns.work import SendBatches
+from services.deliveries.batch_sql import id_range, in_values, locked_in, of_campaign, values_by_id
+from services.mailing.lookups import BATCHES_A_ROUND, LOOKUPS, RESERVED_SECONDS
 
-LOOKS = 3
-"""Empty looks, spread evenly over the grace period, after which a message counts as absent."""
-BATCHES_A_ROUND = 100
-RESERVED_SECONDS = 60.0
 NEEDS_ATTENTION = "It may have been sent: the provider's search shows no trace of it. Look before you send it again."
 log = logger(__name__)
 
 
-class Doubtful(NamedTuple):
-    """A reserved message, and what its row said then: a look counts only while it says so still."""
+class UnknownDelivery(NamedTuple):
+    """A reserved message, and what its row said then: a lookup counts only while it still says so."""
 
     id: UUID
     lookups: int
     next_lookup_at: datetime
 
 
-class Look(NamedTuple):
-    """The messages of one batch that are reserved to be looked for."""
+class Lookup(NamedTuple):
+    """The messages of one batch that are reserved to be looked up."""
 
     batch_id: UUID
-    rows: Sequence[Doubtful]
+    rows: Sequence[UnknownDelivery]
 
 
 async def reconcile(work: Work, mailer: Mailer, actor: Actor, campaign_id: UUID, *, grace_seconds: float) -> int:
-    """Ask about every message of a campaign that is due for a look; how many were looked for."""
+    """Ask about every message of a campaign that is due for a lookup; how many were looked up."""
     asked: list[UUID] = []
     total = 0
     while len(asked) < BATCHES_A_ROUND:
         # One batch at a time, right before the search: the search may be slow, and the reservation does not wait.
         async with work.begin(actor) as uow:
-            look = await reserve_due(uow, campaign_id, asked)
-        if look is None:
+            lookup = await reserve_due(uow, campaign_id, asked)
+        if lookup is None:
             break
-        asked.append(look.batch_id)
-        total += len(look.rows)
+        asked.append(lookup.batch_id)
+        total += len(lookup.rows)
         try:
-            found = await mailer.find(str(look.batch_id))
+            found = await mailer.find(str(lookup.batch_id))
         except SearchFailed as error:
             log.warning(
-                "no answer about a batch, asking again later", batch_id=str(look.batch_id), error=described(error)
+                "no answer about a batch, asking again later", batch_id=str(lookup.batch_id), error=described(error)
             )
             continue
         async with work.begin(actor) as uow:
-            await settle(uow, campaign_id, look, found, grace_seconds=grace_seconds)
+            await settle(uow, campaign_id, lookup, found, grace_seconds=grace_seconds)
     return total
 
 
-async def reserve_due(uow: UnitOfWork, campaign_id: UUID, asked: Sequence[UUID] = ()) -> Look | None:
-    """The due messages of one batch that was not `asked` about; nobody else looks for them within the minute."""
+async def reserve_due(uow: UnitOfWork, campaign_id: UUID, asked: Sequence[UUID] = ()) -> Lookup | None:
+    """The due messages of one batch that was not `asked` about; nobody else looks them up within the minute."""
     first = select(EmailDelivery.batch_id).where(*due(EmailDelivery, uow.tenant.organization_id, campaign_id))
     if asked:
         first = first.where(EmailDelivery.batch_id.not_in(asked))
@@ -84,24 +81,19 @@ async def reserve_due(uow: UnitOfWork, campaign_id: UUID, asked: Sequence[UUID] 
     )
     rows = await uow.rows(
         update(EmailDelivery)
-        .where(
-            EmailDelivery.organization_id == uow.tenant.organization_id,
-            EmailDelivery.campaign_id == campaign_id,
-            EmailDelivery.id == reserved.c.id,
-        )
+        .where(*locked_in(uow.tenant.organization_id, campaign_id, reserved))
         .values(next_lookup_at=now_plus(RESERVED_SECONDS))
         .returning(EmailDelivery.id, EmailDelivery.lookups, EmailDelivery.next_lookup_at, EmailDelivery.batch_id)
     )
     if not rows:
         return None
-    return Look(rows[0].batch_id, [Doubtful(row.id, row.lookups, row.next_lookup_at) for row in rows])
+    return Lookup(rows[0].batch_id, [UnknownDelivery(row.id, row.lookups, row.next_lookup_at) for row in rows])
 
 
 def due(rows: type[EmailDelivery], organization_id: UUID, campaign_id: UUID) -> tuple[Any, ...]:
-    """The campaign's messages in doubt that are due for a look."""
+    """The campaign's unknown messages that are due for a lookup."""
     return (
-        rows.organization_id == organization_id,
-        rows.campaign_id == campaign_id,
+        *of_campaign(organization_id, campaign_id, rows),
         rows.is_open,
         rows.status == DeliveryStatus.UNKNOWN,
         rows.batch_id.is_not(None),
@@ -110,45 +102,45 @@ def due(rows: type[EmailDelivery], organization_id: UUID, campaign_id: UUID) -> 
 
 
 async def settle(
-    uow: UnitOfWork, campaign_id: UUID, look: Look, found: Mapping[str, str], *, grace_seconds: float
+    uow: UnitOfWork, campaign_id: UUID, lookup: Lookup, found: Mapping[str, str], *, grace_seconds: float
 ) -> None:
-    """Write down a look: found messages are accepted; absent ones wait for the next look, or have had their last.
+    """Record a lookup: messages found are accepted; absent ones wait for the next lookup, or have had their last.
 
-    A look that took so long that somebody else has reserved its messages since counts for nothing.
+    A lookup that took so long that somebody else has reserved its messages since counts for nothing.
     """
     bound = {"organization": uow.tenant.organization_id, "campaign": campaign_id}
-    there = [row.id for row in look.rows if str(row.id) in found]
-    absent = [row for row in look.rows if str(row.id) not in found]
+    there = [row.id for row in lookup.rows if str(row.id) in found]
+    absent = [row for row in lookup.rows if str(row.id) not in found]
     if there:
         message_ids = [found[str(one)] for one in there]
-        await uow.execute(found_statement(), {**bound, **span(there), "given_message_id": message_ids})
+        await uow.execute(found_statement(), {**bound, **id_range(there), "message_id_values": message_ids})
     if absent:
         doubt = await uow.rows(select(Campaign.on_doubt).where(Campaign.id == campaign_id))
         await uow.execute(
             absent_statement(hold=doubt[0].on_doubt == OnDoubt.HOLD),
             {
                 **bound,
-                **span([row.id for row in absent]),
-                "batch": look.batch_id,
-                "given_lookups": [row.lookups for row in absent],
-                "given_next_lookup_at": [row.next_lookup_at for row in absent],
-                "pause": grace_seconds / (LOOKS - 1),
+                **id_range([row.id for row in absent]),
+                "batch": lookup.batch_id,
+                "lookups_values": [row.lookups for row in absent],
+                "next_lookup_at_values": [row.next_lookup_at for row in absent],
+                "pause": grace_seconds / (LOOKUPS - 1),
             },
         )
         uow.enqueue(SendBatches(organization_id=uow.tenant.organization_id, campaign_id=campaign_id))
     uow.publish(campaign_topic(uow.tenant.organization_id, campaign_id))
-    log.info("batch looked up", batch_id=str(look.batch_id), found=len(there), absent=len(absent))
+    log.info("batch looked up", batch_id=str(lookup.batch_id), found=len(there), absent=len(absent))
 
 
 def found_statement() -> Any:  # noqa: ANN401 - an UPDATE
     """The provider has them, whatever batch they are in doubt with by now."""
-    given_rows = given(message_id=Text())
+    values = values_by_id(message_id=Text())
     return (
         update(EmailDelivery)
-        .where(*within_span(), EmailDelivery.id == given_rows.c.id, EmailDelivery.status == DeliveryStatus.UNKNOWN)
+        .where(*in_values(values), EmailDelivery.status == DeliveryStatus.UNKNOWN)
         .values(
             status=DeliveryStatus.ACCEPTED,
-            message_id=given_rows.c.message_id,
+            message_id=values.c.message_id,
             accepted_at=func.clock_timestamp(),
             error_message=None,
             next_lookup_at=None,
@@ -157,20 +149,19 @@ def found_statement() -> Any:  # noqa: ANN401 - an UPDATE
 
 
 def absent_statement(*, hold: bool) -> Any:  # noqa: ANN401 - an UPDATE
-    """The provider's search does not show them; after the last look they are sent again, or held for a person."""
-    given_rows = given(lookups=Integer(), next_lookup_at=DateTime(timezone=True))
-    last = EmailDelivery.lookups + 1 >= LOOKS
+    """The provider's search does not show them; after the last lookup they are sent again, or held for a person."""
+    values = values_by_id(lookups=Integer(), next_lookup_at=DateTime(timezone=True))
+    last = EmailDelivery.lookups + 1 >= LOOKUPS
     end = DeliveryStatus.FAILED if hold else DeliveryStatus.PENDING
     kept = EmailDelivery.batch_id if hold else null()
     return (
         update(EmailDelivery)
         .where(
-            *within_span(),
-            EmailDelivery.id == given_rows.c.id,
+            *in_values(values),
             EmailDelivery.status == DeliveryStatus.UNKNOWN,
             EmailDelivery.batch_id == bindparam("batch", type_=Uuid),
-            EmailDelivery.lookups == given_rows.c.lookups,
-            EmailDelivery.next_lookup_at == given_rows.c.next_lookup_at,
+            EmailDelivery.lookups == values.c.lookups,
+            EmailDelivery.next_lookup_at == values.c.next_lookup_at,
         )
         .values(
             status=case((last, str(end)), else_=str(DeliveryStatus.UNKNOWN)),

@@ -8,6 +8,7 @@ from uuid import UUID
 from sqlalchemy import Float, Integer, Row, Text, Uuid, and_, bindparam, func, or_, update
 
 from core import texts
+from core.database.clock import now_plus
 from core.pubsub import campaign_topic
 from core.unit_of_work import UnitOfWork
 from integrations.mail import AccountRefused, Answered, InDoubt, Message, NotSent, Receipt, Verdict
@@ -15,9 +16,9 @@ from models.contact_events import ContactEventKind
 from models.deliveries import DeliveryStatus, EmailDelivery
 from models.suppressions import SuppressionReason, SuppressionSource
 from services.contact_events import ContactLine, write_lines
-from services.deliveries.claiming import Claim, now_plus
-from services.deliveries.planning import given, is_listed, span, within_span
-from services.deliveries.submitting import TEXT_LENGTH, Handed
+from services.deliveries.batch_sql import id_in_batch, id_range, in_values, values_by_id
+from services.deliveries.claiming import Claim
+from services.mailing.handover import TEXT_LENGTH, Handed
 from services.suppressions import HistoryLine, SuppressionFact, suppress
 
 
@@ -41,13 +42,13 @@ LEASE_OVER: dict[str, Any] = {"lease_token": None, "lease_until": None, "next_lo
 @lru_cache
 def accepted_statement() -> Any:  # noqa: ANN401 - an UPDATE
     """The messages that the provider took, with its ids."""
-    given_rows = given(message_id=Text())
+    values = values_by_id(message_id=Text())
     return (
         update(EmailDelivery)
-        .where(*within_span(), EmailDelivery.id == given_rows.c.id, is_of_batch())
+        .where(*in_values(values), is_of_batch())
         .values(
             status=DeliveryStatus.ACCEPTED,
-            message_id=given_rows.c.message_id,
+            message_id=values.c.message_id,
             accepted_at=func.clock_timestamp(),
             error_code=None,
             error_message=None,
@@ -59,14 +60,14 @@ def accepted_statement() -> Any:  # noqa: ANN401 - an UPDATE
 @lru_cache
 def rejected_statement() -> Any:  # noqa: ANN401 - an UPDATE
     """The messages that the provider refused, with its codes and words."""
-    given_rows = given(code=Integer(), text=Text())
+    values = values_by_id(code=Integer(), text=Text())
     return (
         update(EmailDelivery)
-        .where(*within_span(), EmailDelivery.id == given_rows.c.id, is_of_batch())
+        .where(*in_values(values), is_of_batch())
         .values(
             status=DeliveryStatus.REJECTED,
-            error_code=given_rows.c.code,
-            error_message=given_rows.c.text,
+            error_code=values.c.code,
+            error_message=values.c.text,
             **LEASE_OVER,
         )
         .returning(EmailDelivery.id, EmailDelivery.contact_id, EmailDelivery.email_norm, func.now().label("at"))
@@ -78,7 +79,7 @@ def not_sent_statement() -> Any:  # noqa: ANN401 - an UPDATE
     """The messages that were certainly not sent: pending again."""
     return (
         update(EmailDelivery)
-        .where(*is_listed(), is_of_batch())
+        .where(*id_in_batch(), is_of_batch())
         .values(
             status=DeliveryStatus.PENDING,
             batch_id=None,
@@ -95,7 +96,7 @@ def in_doubt_statement() -> Any:  # noqa: ANN401 - an UPDATE
     return (
         update(EmailDelivery)
         .where(
-            *is_listed(),
+            *id_in_batch(),
             EmailDelivery.status == DeliveryStatus.SUBMITTING,
             EmailDelivery.lease_token == bindparam("token", type_=Uuid),
         )
@@ -134,12 +135,14 @@ async def record_receipts(
     """Write down a receipt for each message."""
     accepted = [receipt.message_id for receipt in receipts if receipt.verdict is Verdict.ACCEPTED]
     if len(accepted) == len(messages):
-        await uow.execute(accepted_statement(), {**bound, **span(ids_of(messages)), "given_message_id": accepted})
+        await uow.execute(
+            accepted_statement(), {**bound, **id_range(ids_of(messages)), "message_id_values": accepted}
+        )
         return
     pairs = list(zip(messages, receipts, strict=True))
     taken = [message for message, receipt in pairs if receipt.verdict is Verdict.ACCEPTED]
     if taken:
-        await uow.execute(accepted_statement(), {**bound, **span(ids_of(taken)), "given_message_id": accepted})
+        await uow.execute(accepted_statement(), {**bound, **id_range(ids_of(taken)), "message_id_values": accepted})
     refused = [pair for pair in pairs if pair[1].verdict in (Verdict.REFUSED, Verdict.INACTIVE)]
     if refused:
         await reject(uow, bound, refused)
@@ -155,9 +158,9 @@ async def reject(uow: UnitOfWork, bound: dict[str, UUID], refused: list[tuple[Me
         rejected_statement(),
         {
             **bound,
-            **span(ids_of(messages)),
-            "given_code": [receipt.code for _, receipt in refused],
-            "given_text": [texts.shown(receipt.text) for _, receipt in refused],
+            **id_range(ids_of(messages)),
+            "code_values": [receipt.code for _, receipt in refused],
+            "text_values": [texts.shown(receipt.text) for _, receipt in refused],
         },
     )
     receipts = dict(zip(ids_of(messages), (receipt for _, receipt in refused), strict=True))
@@ -199,7 +202,7 @@ async def doubt(
         in_doubt_statement(),
         {
             **bound,
-            **span(ids_of(messages)),
+            **id_range(ids_of(messages)),
             "reason": outcome.reason[:TEXT_LENGTH],
             "first_look": request_seconds if outcome.under_way else 0.0,
         },
@@ -208,7 +211,7 @@ async def doubt(
 
 async def give_back(uow: UnitOfWork, bound: dict[str, UUID], messages: Sequence[Message], reason: str) -> None:
     """Make messages pending again that were certainly not sent."""
-    await uow.execute(not_sent_statement(), {**bound, **span(ids_of(messages)), "reason": reason[:TEXT_LENGTH]})
+    await uow.execute(not_sent_statement(), {**bound, **id_range(ids_of(messages)), "reason": reason[:TEXT_LENGTH]})
 
 
 def ids_of(messages: Sequence[Message]) -> list[UUID]:

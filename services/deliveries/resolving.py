@@ -7,16 +7,21 @@ from sqlalchemy import func, update
 
 from core.errors import Conflict, ErrorCode
 from core.unit_of_work import UnitOfWork
-from models.campaigns import RESOLUTION_TRANSITIONS, CampaignStatus
+from models.campaigns import CampaignStatus
 from models.deliveries import DeliveryResolution, DeliveryStatus, EmailDelivery
-from services import audit
+from services import audit, senders
+from services.campaigns import lifecycle, reading
+from services.campaigns.reading import CampaignRow
+from services.campaigns.work import AdvanceCampaign, SendBatches
+from services.deliveries.batch_sql import of_campaign
 from services.deliveries.issues import summarize_issues
 from services.deliveries.listing import COLUMNS, DELIVERY_FIELD, DeliveryRow, require
-from services.deliveries.states import lock_campaign, move
-from services.deliveries.work import AdvanceCampaign, SendBatches
+from services.senders import SenderNotConfirmed, SenderPolicy
 
 IN_DOUBT: Final = frozenset({DeliveryStatus.UNKNOWN, DeliveryStatus.FAILED})
 ENDED_BY_A_PERSON: Final = frozenset({CampaignStatus.CANCELLING, CampaignStatus.CANCELLED})
+AS_FIELD: Final = ("input", "as")
+DECIDE_OR_COPY: Final = "Decide SENT or NOT_SENT, or send the contact a copy of the campaign (`duplicateCampaign`)."
 DECIDED_NOT_SENT: Final = "A person decided that it was not sent."
 CHANGES: Final[dict[DeliveryResolution, dict[str, Any]]] = {
     DeliveryResolution.SENT: {
@@ -40,19 +45,27 @@ class DeliveryNotInDoubt(Conflict):
     code = ErrorCode.INVALID_STATE
 
 
-async def resolve(uow: UnitOfWork, delivery_id: UUID | None, resolution: DeliveryResolution) -> DeliveryRow:
-    """Settle a delivery that is `unknown` or `failed`, and give it back as it is then.
+async def resolve(
+    uow: UnitOfWork, delivery_id: UUID | None, resolution: DeliveryResolution, *, policy: SenderPolicy
+) -> tuple[DeliveryRow, CampaignRow]:
+    """Settle a delivery that is `unknown` or `failed`; it and its campaign as they are then.
 
     `sent` makes it accepted, `not_sent` failed; `send_again` makes it pending, to go out in a new batch, for which a
-    campaign that had ended is `sending` again. Raises `NotFound` and `DeliveryNotInDoubt`.
+    campaign that had ended is `sending` again. Raises `NotFound`, `DeliveryNotInDoubt`, or `SenderNotConfirmed` for
+    sending it again from a deleted sender.
     """
     found = await require(uow, delivery_id)
-    campaign = await lock_campaign(uow, found.campaign_id)
-    if resolution is DeliveryResolution.SEND_AGAIN and campaign in ENDED_BY_A_PERSON:
+    if resolution is DeliveryResolution.SEND_AGAIN:
+        # Before the campaign is locked, in the order in which deleting a sender locks both.
+        await hold_sender(uow, await reading.require(uow, found.campaign_id), policy)
+    campaign = await lifecycle.lock(uow, found.campaign_id)
+    if campaign is None:
+        raise reading.no_such_campaign()
+    if resolution is DeliveryResolution.SEND_AGAIN and campaign.status in ENDED_BY_A_PERSON:
         raise DeliveryNotInDoubt(
-            f"The campaign is {campaign}, so that nothing more is sent of it.",
-            field=("input", "as"),
-            suggestion="Decide SENT or NOT_SENT, or send the contact a copy of the campaign (`duplicateCampaign`).",
+            f"The campaign is {campaign.status}, so that nothing more is sent of it.",
+            field=AS_FIELD,
+            suggestion=DECIDE_OR_COPY,
         )
     row = await change(uow, found, resolution)
     await audit.record(
@@ -61,8 +74,16 @@ async def resolve(uow: UnitOfWork, delivery_id: UUID | None, resolution: Deliver
         found.id,
         {"campaign": str(found.campaign_id), "from": found.status, "as": str(resolution)},
     )
-    await follow(uow, found.campaign_id, campaign, resolution)
-    return row
+    return row, await follow(uow, campaign, resolution)
+
+
+async def hold_sender(uow: UnitOfWork, campaign: CampaignRow, policy: SenderPolicy) -> None:
+    """Keep the campaign's sender from being deleted; raises `SenderNotConfirmed` when it was."""
+    chosen = senders.settled(policy, campaign.from_header, campaign.from_sender_id)
+    if chosen is not None:
+        await senders.hold(uow, chosen)
+    elif policy.confirmed_only:
+        raise SenderNotConfirmed("The sender of the campaign was deleted.", field=AS_FIELD, suggestion=DECIDE_OR_COPY)
 
 
 async def change(uow: UnitOfWork, found: DeliveryRow, resolution: DeliveryResolution) -> DeliveryRow:
@@ -70,8 +91,7 @@ async def change(uow: UnitOfWork, found: DeliveryRow, resolution: DeliveryResolu
     rows = await uow.rows(
         update(EmailDelivery)
         .where(
-            EmailDelivery.organization_id == uow.tenant.organization_id,
-            EmailDelivery.campaign_id == found.campaign_id,
+            *of_campaign(uow.tenant.organization_id, found.campaign_id),
             EmailDelivery.id == found.id,
             EmailDelivery.status.in_([str(status) for status in IN_DOUBT]),
         )
@@ -88,18 +108,20 @@ async def change(uow: UnitOfWork, found: DeliveryRow, resolution: DeliveryResolu
     return DeliveryRow._make(rows[0])
 
 
-async def follow(
-    uow: UnitOfWork, campaign_id: UUID, campaign: CampaignStatus | None, resolution: DeliveryResolution
-) -> None:
+async def follow(uow: UnitOfWork, campaign: CampaignRow, resolution: DeliveryResolution) -> CampaignRow:
     """What the decision means for the campaign, which is locked: it sends again, or its summary changes."""
-    organization_id = uow.tenant.organization_id
+    of_campaign = {"organization_id": uow.tenant.organization_id, "campaign_id": campaign.id}
+    has_issues = campaign.status is CampaignStatus.SENT_WITH_ISSUES
     if resolution is DeliveryResolution.SEND_AGAIN:
-        if campaign is CampaignStatus.SENT_WITH_ISSUES:
-            await move(uow, campaign_id, CampaignStatus.SENDING, transitions=RESOLUTION_TRANSITIONS, sent_at=None)
-        uow.enqueue(SendBatches(organization_id=organization_id, campaign_id=campaign_id))
-    elif campaign is CampaignStatus.SENT_WITH_ISSUES:
-        reason = await summarize_issues(uow, campaign_id)
-        end = CampaignStatus.SENT_WITH_ISSUES if reason else CampaignStatus.SENT
-        await move(uow, campaign_id, end, reason=reason, transitions=RESOLUTION_TRANSITIONS)
-    else:
-        uow.enqueue(AdvanceCampaign(organization_id=organization_id, campaign_id=campaign_id))
+        uow.enqueue(SendBatches(**of_campaign))
+        if not has_issues:
+            return campaign
+        return await lifecycle.move(
+            uow, campaign.id, CampaignStatus.SENDING, origins=lifecycle.AFTER_ISSUES, sent_at=None
+        )
+    if not has_issues:
+        uow.enqueue(AdvanceCampaign(**of_campaign))
+        return campaign
+    reason = await summarize_issues(uow, campaign.id)
+    end = CampaignStatus.SENT_WITH_ISSUES if reason else CampaignStatus.SENT
+    return await lifecycle.move(uow, campaign.id, end, reason=reason, origins=lifecycle.AFTER_ISSUES)

@@ -22,14 +22,15 @@ from core.telemetry import logger
 from core.unit_of_work import Work
 from integrations.mail import AccountRefused, Envelope, Mailer, NotSent
 from models.campaigns import CampaignStatus
+from services.campaigns.lifecycle import InvalidCampaignState, move
 from services.deliveries.claiming import START, Claim, claim
 from services.deliveries.composing import CampaignMail, Composed, compose, load_mail
 from services.deliveries.fair_scheduler import FairScheduler
-from services.deliveries.leases import LeaseTimes, lease_times
-from services.deliveries.pacing import ProviderBackoff, reserve
 from services.deliveries.recording import record, trouble
-from services.deliveries.states import CampaignConflict, move
-from services.deliveries.submitting import Handed, hand_over, submit
+from services.deliveries.submitting import submit
+from services.mailing.handover import Handed, hand_over
+from services.mailing.leases import LeaseTimes, lease_times
+from services.mailing.pacing import ProviderBackoff, reserve
 
 MAX_CACHED_CAMPAIGNS = 50
 RECORD_RETRY_SECONDS = 120.0
@@ -248,7 +249,7 @@ class Sender:
         try:
             async with self.work.begin(actor) as uow:
                 await move(uow, campaign_id, CampaignStatus.PAUSED, reason=reason)
-        except CampaignConflict as conflict:
+        except InvalidCampaignState as conflict:
             log.info("campaign not paused", campaign_id=str(campaign_id), status=conflict.status)
         else:
             log.error("campaign paused; its statusReason says why", campaign_id=str(campaign_id))

@@ -12,11 +12,12 @@ from core.telemetry import logger
 from core.unit_of_work import UnitOfWork, Work
 from models.campaigns import Campaign, CampaignStats, CampaignStatus
 from models.deliveries import DeliveryStatus, EmailDelivery
+from services.campaigns.lifecycle import InvalidCampaignState, lock, move
+from services.campaigns.work import PrepareCampaign
+from services.deliveries.batch_sql import locked_in, of_campaign
 from services.deliveries.counting import verify_counts
 from services.deliveries.issues import summarize_issues
 from services.deliveries.preparing import Decision
-from services.deliveries.states import CampaignConflict, lock_campaign, move
-from services.deliveries.work import PrepareCampaign
 
 CANCEL_PAGE = 10_000
 FINAL_STATUS = {
@@ -108,8 +109,7 @@ async def expire_leases(uow: UnitOfWork, campaign_id: UUID) -> int:
     expired = (
         select(EmailDelivery.id)
         .where(
-            EmailDelivery.organization_id == uow.tenant.organization_id,
-            EmailDelivery.campaign_id == campaign_id,
+            *of_campaign(uow.tenant.organization_id, campaign_id),
             EmailDelivery.is_open,
             EmailDelivery.status.in_([str(DeliveryStatus.CLAIMED), str(DeliveryStatus.SUBMITTING)]),
             EmailDelivery.lease_until < func.clock_timestamp(),
@@ -120,9 +120,7 @@ async def expire_leases(uow: UnitOfWork, campaign_id: UUID) -> int:
     result = await uow.execute(
         update(EmailDelivery)
         .where(
-            EmailDelivery.organization_id == uow.tenant.organization_id,
-            EmailDelivery.campaign_id == campaign_id,
-            EmailDelivery.id == expired.c.id,
+            *locked_in(uow.tenant.organization_id, campaign_id, expired),
         )
         .values(
             status=case((submitting, str(DeliveryStatus.UNKNOWN)), else_=str(DeliveryStatus.PENDING)),
@@ -144,8 +142,7 @@ async def skip_cancelled(uow: UnitOfWork, campaign_id: UUID) -> int:
     waiting = (
         select(EmailDelivery.id)
         .where(
-            EmailDelivery.organization_id == uow.tenant.organization_id,
-            EmailDelivery.campaign_id == campaign_id,
+            *of_campaign(uow.tenant.organization_id, campaign_id),
             EmailDelivery.is_open,
             EmailDelivery.status.in_([str(DeliveryStatus.PENDING), str(DeliveryStatus.CLAIMED)]),
         )
@@ -157,9 +154,7 @@ async def skip_cancelled(uow: UnitOfWork, campaign_id: UUID) -> int:
     result = await uow.execute(
         update(EmailDelivery)
         .where(
-            EmailDelivery.organization_id == uow.tenant.organization_id,
-            EmailDelivery.campaign_id == campaign_id,
-            EmailDelivery.id == waiting.c.id,
+            *locked_in(uow.tenant.organization_id, campaign_id, waiting),
         )
         .values(status=DeliveryStatus.SKIPPED, decision=str(Decision.CANCELLED), lease_token=None, lease_until=None)
     )
@@ -173,7 +168,7 @@ async def finish(uow: UnitOfWork, campaign_id: UUID) -> None:
     if end is None or counts.pending:
         return
     # Under the campaign's lock, as a person may make a failed message pending again (`resolveDelivery`).
-    await lock_campaign(uow, campaign_id)
+    await lock(uow, campaign_id)
     if await anything_open(uow, campaign_id):
         return
     await verify_counts(uow, campaign_id)
@@ -183,7 +178,7 @@ async def finish(uow: UnitOfWork, campaign_id: UUID) -> None:
     sent_at = None if end is CampaignStatus.CANCELLED else func.now()
     try:
         await move(uow, campaign_id, end, reason=reason, sent_at=sent_at)
-    except CampaignConflict as conflict:
+    except InvalidCampaignState as conflict:
         log.info("campaign changed while it ended", campaign_id=str(campaign_id), status=conflict.status)
     else:
         log.info("campaign ended", campaign_id=str(campaign_id), status=end)
@@ -195,8 +190,7 @@ async def anything_open(uow: UnitOfWork, campaign_id: UUID) -> bool:
         select(
             exists(
                 select(EmailDelivery.id).where(
-                    EmailDelivery.organization_id == uow.tenant.organization_id,
-                    EmailDelivery.campaign_id == campaign_id,
+                    *of_campaign(uow.tenant.organization_id, campaign_id),
                     EmailDelivery.is_open,
                 )
             )

@@ -20,7 +20,7 @@ from core.listing.filters import parse_filter
 from integrations.language import Tool
 from services import campaigns, contacts
 from services.campaigns import CampaignRow
-from services.deliveries.progress import Figures, read_stats
+from services.campaigns.progress import Figures, read_stats
 from services.maya.cleaning import cleaned
 
 LONGEST_RESULT: Final = 12_000

@@ -8,12 +8,12 @@ from uuid import UUID
 from sqlalchemy import case, func, select, update
 
 from core.access.actor import Actor
+from core.database.clock import now_plus
 from core.telemetry import logger
 from core.unit_of_work import UnitOfWork, Work
 from integrations.mail import Mailer, SearchFailed, Stream
 from models.outbox import OutboxMessage, OutboxStatus
-from services.deliveries.claiming import now_plus
-from services.deliveries.reconciling import BATCHES_A_ROUND, LOOKS, RESERVED_SECONDS
+from services.mailing.lookups import BATCHES_A_ROUND, LOOKUPS, RESERVED_SECONDS
 
 LOST_WORKER = "The worker stopped while the message was on its way."
 log = logger(__name__)
@@ -121,7 +121,7 @@ async def settle(uow: UnitOfWork, look: Look, found: Mapping[str, str], *, grace
                 )
             )
             continue
-        last = OutboxMessage.lookups + 1 >= LOOKS
+        last = OutboxMessage.lookups + 1 >= LOOKUPS
         await uow.execute(
             update(OutboxMessage)
             .where(
@@ -133,6 +133,6 @@ async def settle(uow: UnitOfWork, look: Look, found: Mapping[str, str], *, grace
             .values(
                 status=case((last, str(OutboxStatus.PENDING)), else_=str(OutboxStatus.UNKNOWN)),
                 lookups=case((last, 0), else_=OutboxMessage.lookups + 1),
-                due_at=case((last, func.clock_timestamp()), else_=now_plus(grace_seconds / (LOOKS - 1))),
+                due_at=case((last, func.clock_timestamp()), else_=now_plus(grace_seconds / (LOOKUPS - 1))),
             )
         )

@@ -5,11 +5,11 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, and_, func, or_, update
 
+from core.database.clock import now_plus
 from core.unit_of_work import UnitOfWork
 from integrations.mail import Answered, InDoubt, Message, NotSent, Receipt, Verdict
 from models.outbox import OutboxMessage, OutboxStatus
-from services.deliveries.claiming import now_plus
-from services.deliveries.submitting import TEXT_LENGTH, Handed
+from services.mailing.handover import TEXT_LENGTH, Handed
 from services.outbox.submitting import Batch, put_off
 
 LEASE_OVER = {"lease_token": None, "lease_until": None}

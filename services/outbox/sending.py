@@ -14,9 +14,9 @@ from core.settings import Settings
 from core.unit_of_work import Work
 from integrations.mail import Envelope, Mailer, Stream
 from models.outbox import OutboxKind
-from services.deliveries.leases import lease_times
-from services.deliveries.pacing import reserve
-from services.deliveries.submitting import hand_over
+from services.mailing.handover import hand_over
+from services.mailing.leases import lease_times
+from services.mailing.pacing import reserve
 from services.outbox.reconciling import expire_leases, reconcile
 from services.outbox.recording import record
 from services.outbox.submitting import Composer, submit

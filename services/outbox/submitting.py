@@ -9,13 +9,13 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, func, select, update
 
 from core.backoff import Backoff
+from core.database.clock import now_plus
 from core.database.scopes import savepoint
 from core.ids import new_id
 from core.telemetry import logger
 from core.unit_of_work import UnitOfWork
 from integrations.mail import Message
 from models.outbox import OutboxKind, OutboxMessage, OutboxStatus
-from services.deliveries.claiming import now_plus
 
 BACKOFF = Backoff(first=5.0, longest=300.0)
 log = logger(__name__)

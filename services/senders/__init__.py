@@ -11,7 +11,17 @@ from services.senders.confirming import (
     find_confirmation,
     read_request,
 )
-from services.senders.policy import From, SenderNotConfirmed, SenderPolicy, choose, hold, sender_policy, settled
+from services.senders.policy import (
+    From,
+    SenderNotConfirmed,
+    SenderPolicy,
+    choose,
+    choose_and_hold,
+    hold,
+    require_and_hold,
+    sender_policy,
+    settled,
+)
 from services.senders.reading import (
     SENDERS,
     SenderRow,
@@ -32,6 +42,7 @@ __all__ = [
     "TokenInvalid",
     "check_sender",
     "choose",
+    "choose_and_hold",
     "compose_confirmation",
     "confirm",
     "confirmation_problems",
@@ -44,6 +55,7 @@ __all__ = [
     "hold",
     "needs_confirmation",
     "read_request",
+    "require_and_hold",
     "sender_policy",
     "settled",
 ]

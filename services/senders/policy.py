@@ -2,9 +2,11 @@
 
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, Select, select, true
+from sqlalchemy.orm import aliased
 
 from core.database.scopes import Reads
 from core.errors import Conflict, ErrorCode, NudgeError
@@ -62,12 +64,61 @@ async def hold(uow: UnitOfWork, chosen: From) -> From:
     if chosen.sender_id is not None:
         held = select(Sender.id).where(Sender.id == chosen.sender_id).with_for_update(read=True, key_share=True)
         if not await uow.rows(held):
-            raise Conflict(
-                "The sender was deleted at this very moment.",
-                field=CAMPAIGN_FIELD,
-                suggestion="Choose another sender, or repeat this to use the default one.",
-            )
+            raise _deleted_meanwhile()
     return chosen
+
+
+async def require_and_hold(uow: UnitOfWork, sender_id: UUID) -> SenderRow:
+    """A sender that nobody can delete until this is committed, in one statement.
+
+    Raises `NotFound`, or `Conflict` when it was deleted a moment ago.
+    """
+    found = await _read_and_hold(uow, Sender.id == sender_id)
+    if found is None:
+        raise SENDERS.not_found()
+    return found
+
+
+async def choose_and_hold(uow: UnitOfWork, policy: SenderPolicy, sender_id: UUID | None) -> From:
+    """As `choose`, of a sender that nobody can delete until this is committed, in one statement.
+
+    Raises `Conflict` as well, when the sender was deleted a moment ago.
+    """
+    found = await _read_and_hold(uow, Sender.id == sender_id if sender_id else Sender.is_default.is_(True))
+    if found is None and sender_id:
+        raise SENDERS.not_found(CAMPAIGN_FIELD)
+    return _allowed(policy, found)
+
+
+async def _read_and_hold(uow: UnitOfWork, condition: ColumnElement[bool]) -> SenderRow | None:
+    rows = await uow.rows(_locking_select(condition))
+    if not rows:
+        return None
+    *row, held = rows[0]
+    if held is None:
+        raise _deleted_meanwhile()
+    return SenderRow._make(row)
+
+
+def _locking_select(condition: ColumnElement[bool]) -> Select[*tuple[Any, ...]]:
+    """The sender as this statement sees it, and its id once more if it is there still when its lock is free."""
+    locked = aliased(Sender)
+    held = (
+        select(locked.id)
+        .where(locked.organization_id == Sender.organization_id, locked.id == Sender.id)
+        .with_for_update(read=True, key_share=True)
+        .correlate(Sender)
+        .lateral("held")
+    )
+    return select(*SENDERS.columns, held.c.id.label("held_id")).outerjoin_from(Sender, held, true()).where(condition)
+
+
+def _deleted_meanwhile() -> Conflict:
+    return Conflict(
+        "The sender was deleted at this very moment.",
+        field=CAMPAIGN_FIELD,
+        suggestion="Choose another sender, or repeat this to use the default one.",
+    )
 
 
 def settled(policy: SenderPolicy, header: str | None, sender_id: UUID | None) -> From | None:

@@ -15,7 +15,7 @@ from models.audit import AuditEvent
 from models.campaigns import CampaignStatus
 from runtime import Runtime
 from services import campaigns, lists
-from services.deliveries.states import move
+from services.campaigns.lifecycle import move
 from tests import factories
 from tests.campaigns.calls import CREATE, DELETE, DUPLICATE, UPDATE, ask, asked, caller, gid, refused
 from tests.client import ApiClient

@@ -6,7 +6,7 @@ from core.access.permissions import Role
 from core.ids import new_id
 from models.campaigns import CampaignStatus
 from runtime import Runtime
-from services.deliveries.states import move
+from services.campaigns.lifecycle import move
 from tests import factories
 from tests.campaigns.calls import CREATE, asked, caller, gid
 from tests.client import ApiClient

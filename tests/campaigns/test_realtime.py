@@ -21,7 +21,7 @@ from models.campaigns import CampaignStatus
 from models.deliveries import DeliveryStatus, EmailDelivery
 from runtime import Runtime
 from services import campaigns
-from services.deliveries.states import move
+from services.campaigns.lifecycle import move
 from tests import factories
 from tests.campaigns.calls import gid
 from tests.graphql.sockets import settles

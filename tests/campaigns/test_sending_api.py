@@ -16,7 +16,7 @@ from models.contacts import Contact, ContactStatus
 from models.idempotency import IdempotencyKey
 from models.suppressions import Suppression, SuppressionReason
 from runtime import Runtime
-from services.deliveries.states import move
+from services.campaigns.lifecycle import move
 from tests import factories
 from tests.campaigns.calls import CREATE, VALIDATE, ask, asked, caller, gid, order, refused
 from tests.client import ApiClient
@@ -176,6 +176,17 @@ async def test_pause_resume_and_cancel(api: ApiClient, runtime: Runtime) -> None
     assert cancelled["status"] in {"CANCELLING", "CANCELLED"}
     errors = await refused(mine, order("resume"), campaignId=gid(campaign_id))
     assert errors[0]["code"] == "INVALID_STATE"
+
+
+async def test_what_is_being_prepared_cannot_be_resumed(api: ApiClient, runtime: Runtime) -> None:
+    """Its audience is not frozen yet: sending would begin without whoever is still missing."""
+    owner = await factories.organization(runtime)
+    mine = caller(api, runtime, owner)
+    campaign_id = await sendable(runtime, owner)
+    await asked(mine, SEND, campaignId=gid(campaign_id))
+    errors = await refused(mine, order("resume"), campaignId=gid(campaign_id))
+    assert errors[0]["code"] == "INVALID_STATE"
+    assert errors[0]["suggestion"] == "Only a campaign that is paused can become sending."
 
 
 @pytest.mark.parametrize("name", ["pause", "resume", "cancel", "unschedule"])

@@ -17,9 +17,9 @@ from models.campaigns import CampaignStatus
 from models.idempotency import IdempotencyKey
 from runtime import Runtime
 from services import audit, campaigns, idempotency
+from services.campaigns.progress import Counts, Figures, ProgressRow
+from services.campaigns.recipients import count_audience, count_mailable, has_mailable
 from services.campaigns.watching import ProgressReader
-from services.deliveries.audience import count_audience, count_mailable, has_mailable
-from services.deliveries.progress import Counts, Figures, ProgressRow
 from services.idempotency import IdempotencyKeyReused
 from tests import factories
 from tests.statements import rows_touched, statements

@@ -391,7 +391,7 @@ async def test_a_campaign_does_not_end_over_a_decision_that_is_being_taken(
         await uow.execute(update(EmailDelivery).values(status=DeliveryStatus.FAILED))
     delivery_id = (await runtime.reads(owner.tenant).rows(select(EmailDelivery.id)))[0].id
     async with runtime.work.begin(owner) as uow:
-        await resolve(uow, delivery_id, DeliveryResolution.SEND_AGAIN)
+        await resolve(uow, delivery_id, DeliveryResolution.SEND_AGAIN, policy=runtime.sender_policy)
         ending = asyncio.create_task(advance_campaign(runtime.work, owner, campaign_id))
         await until(partial(waits_for_a_lock, runtime))
     await ending

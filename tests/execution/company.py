@@ -34,9 +34,9 @@ from models.templates import Template
 from resolvers.budgets import Budgets
 from resolvers.context import RequestContext
 from runtime import Runtime
+from services.campaigns.lifecycle import move
 from services.conversations import reply_log
 from services.deliveries.preparing import prepare
-from services.deliveries.states import move
 from services.maya.events import Ended, Event, Token, ToolFinished, ToolStarted, encode
 from tests import factories
 from tests.execution.keeping import Database

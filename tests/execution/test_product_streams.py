@@ -6,9 +6,11 @@ from random import Random
 from typing import TYPE_CHECKING, cast
 
 from graphql import ExecutionResult
+from sqlalchemy import update
 
-from models.campaigns import CampaignStatus
-from services.deliveries.states import announce, move
+from core.pubsub import campaign_topic
+from models.campaigns import CampaignStats, CampaignStatus
+from services.campaigns.lifecycle import move
 from tests.execution.company import SENDING, SENT, Company
 from tests.execution.differential import MARKS, Way, by_plan_or_not
 from tests.execution.product import CASES, Asked, Outcome, compared, drawn, numbering, started, told
@@ -58,7 +60,12 @@ async def stir(company: Company) -> None:
             if name == SENDING:
                 await move(uow, campaign_id, CampaignStatus.SENT)
             elif name != SENT:
-                await announce(uow, campaign_id)
+                await uow.execute(
+                    update(CampaignStats)
+                    .where(CampaignStats.campaign_id == campaign_id)
+                    .values(sequence=CampaignStats.sequence + 1)
+                )
+                uow.publish(campaign_topic(company.owner.organization_id, campaign_id))
 
 
 @examples(20, long=500, shrink=False)

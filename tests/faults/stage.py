@@ -28,7 +28,7 @@ from models.campaigns import Campaign, CampaignStatus
 from models.deliveries import EmailDelivery
 from models.suppressions import Suppression, SuppressionReason
 from runtime import Runtime, running
-from services.deliveries import states
+from services.campaigns import lifecycle
 from services.deliveries.preparing import prepare
 from tests import factories
 from tests.conftest import password
@@ -294,7 +294,7 @@ async def rehearse(stage: Stage, *, recipients: int) -> Show:
     await factories.contacts(runtime, principal, recipients)
     campaign_id = await factories.campaign(runtime, principal)
     async with runtime.work.begin(principal) as uow:
-        await states.move(uow, campaign_id, CampaignStatus.PREPARING)
+        await lifecycle.move(uow, campaign_id, CampaignStatus.PREPARING)
     assert await prepare(runtime.work, principal, campaign_id)
     unlucky = (
         await runtime.reads(principal.tenant).rows(

@@ -23,7 +23,7 @@ from models.campaigns import CampaignStatus
 from models.contacts import Contact
 from runtime import Runtime, running
 from services import conversations
-from services.deliveries.states import move
+from services.campaigns.lifecycle import move
 from tests import factories
 from tests.conftest import Servers, copy_template, settings_for
 from tests.graphql.sockets import PROTOCOL, Socket

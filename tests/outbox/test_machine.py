@@ -10,8 +10,8 @@ from core.access.actor import Actor
 from integrations.mail import Envelope, Stream
 from models.outbox import OutboxStatus
 from runtime import Runtime
-from services.deliveries.leases import lease_times
-from services.deliveries.submitting import Handed, hand_over
+from services.mailing.handover import Handed, hand_over
+from services.mailing.leases import lease_times
 from services.outbox.recording import record
 from services.outbox.submitting import Batch, submit
 from tests import factories

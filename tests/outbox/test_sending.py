@@ -35,7 +35,7 @@ from models.outbox import OutboxMessage, OutboxStatus
 from models.senders import Sender, SenderConfirmation
 from runtime import Runtime
 from services import outbox
-from services.deliveries.submitting import Handed
+from services.mailing.handover import Handed
 from services.outbox import Item, Mail, SendOutbox
 from services.outbox.reconciling import reserve_due
 from services.outbox.recording import record

@@ -19,6 +19,7 @@ from models.deliveries import DeliveryResolution, DeliveryStatus, EmailDelivery
 from runtime import Runtime
 from services import campaigns, senders
 from services.campaigns import CampaignRow
+from services.deliveries import resolving
 from services.deliveries.composing import load_mail
 from services.deliveries.preparing import prepare
 from services.deliveries.sending import Sender
@@ -267,7 +268,7 @@ async def resolve(
 ) -> CampaignStatus:
     """Decide about a delivery under production's rules; how its campaign stands then."""
     async with runtime.work.begin(principal) as uow:
-        _, campaign = await campaigns.resolve_delivery(uow, delivery_id, resolution, policy=POLICY)
+        _, campaign = await resolving.resolve(uow, delivery_id, resolution, policy=POLICY)
     return campaign.status
 
 
@@ -299,7 +300,7 @@ async def test_a_sender_stays_while_a_message_is_sent_again(runtime: Runtime) ->
     principal, sender_id, campaign_id = await sendable(runtime)
     delivery_id = await held(runtime, principal, campaign_id)
     async with runtime.work.begin(principal) as uow:
-        await campaigns.resolve_delivery(uow, delivery_id, DeliveryResolution.SEND_AGAIN, policy=POLICY)
+        await resolving.resolve(uow, delivery_id, DeliveryResolution.SEND_AGAIN, policy=POLICY)
         deleting = asyncio.create_task(delete(runtime, principal, sender_id))
         done, _ = await asyncio.wait([deleting], timeout=0.5)
         assert not done

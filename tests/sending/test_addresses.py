@@ -19,11 +19,11 @@ from models.webhooks import WebhookInbox
 from runtime import Runtime
 from sandbox.ledger import Message
 from services import contacts
+from services.campaigns.progress import read_stats
 from services.contacts import EventRow
-from services.deliveries.applying import apply_pages, with_events
-from services.deliveries.progress import read_stats
 from services.deliveries.sending import Sender
-from services.deliveries.unsubscribing import Link, read_subscription, unsubscribe
+from services.suppressions.unsubscribing import Link, read_subscription, unsubscribe
+from services.webhooks.applying import apply_pages, with_events
 from tests import factories
 from tests.client import ApiClient
 from tests.inbox import deliver

@@ -21,9 +21,9 @@ from models.webhooks import WebhookInbox
 from runtime import Runtime
 from sandbox.events import Happening, payload
 from sandbox.ledger import Message
-from services.deliveries.applying import with_events
-from services.deliveries.progress import read_stats
+from services.campaigns.progress import read_stats
 from services.deliveries.sending import Sender
+from services.webhooks.applying import with_events
 from tests.inbox import apply_inbox, deliver
 from tests.sending.conftest import Provider
 from tests.sending.worker import drain, progress, sending, statuses, sweep

@@ -15,9 +15,9 @@ from core.unit_of_work import Work
 from jobs import run
 from models.campaigns import CampaignStatus
 from runtime import Runtime
-from services.deliveries.progress import read_progress
-from services.deliveries.states import move
-from services.deliveries.work import PrepareCampaign
+from services.campaigns.lifecycle import move
+from services.campaigns.progress import read_progress
+from services.campaigns.work import PrepareCampaign
 from tests import factories
 from tests.sending.conftest import Provider, slowed
 

@@ -13,7 +13,7 @@ from core.ids import new_id
 from models.campaigns import CampaignStatus
 from models.deliveries import DeliveryStatus, EmailDelivery
 from runtime import Runtime
-from services.deliveries.reconciling import Look, reconcile, reserve_due, settle
+from services.deliveries.reconciling import Lookup, reconcile, reserve_due, settle
 from services.deliveries.sending import Sender
 from tests.sending.conftest import Provider
 from tests.sending.model import ModelMailer
@@ -41,7 +41,7 @@ def doubtful(runtime: Runtime, mailer: ModelMailer) -> Sender:
     )
 
 
-async def look_at(runtime: Runtime, principal: Actor, campaign_id: UUID) -> Look:
+async def look_at(runtime: Runtime, principal: Actor, campaign_id: UUID) -> Lookup:
     """Reserve the campaign's doubtful messages, all of one batch."""
     async with runtime.work.begin(principal) as uow:
         look = await reserve_due(uow, campaign_id)
@@ -51,7 +51,7 @@ async def look_at(runtime: Runtime, principal: Actor, campaign_id: UUID) -> Look
 
 
 async def write_down(
-    runtime: Runtime, principal: Actor, campaign_id: UUID, look: Look, found: dict[str, str] | None = None
+    runtime: Runtime, principal: Actor, campaign_id: UUID, look: Lookup, found: dict[str, str] | None = None
 ) -> set[DeliveryStatus]:
     """Settle a look; where the messages stand then."""
     async with runtime.work.begin(principal) as uow:
@@ -128,7 +128,7 @@ async def test_every_batch_is_looked_for_in_a_round(runtime: Runtime, provider: 
 async def look_until_decided(
     runtime: Runtime, sender: Sender, principal: Actor, campaign_id: UUID, grace_seconds: float
 ) -> int:
-    """Look whenever looks are due, in real time, until nothing is in doubt; how many messages are pending then."""
+    """Look up whenever a lookup is due, until nothing is unknown; how many messages are pending then."""
     until = monotonic() + 120
     while monotonic() < until:
         await reconcile(runtime.work, sender.mailer, principal, campaign_id, grace_seconds=grace_seconds)

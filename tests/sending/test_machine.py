@@ -11,7 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from models.campaigns import CampaignStatus, OnDoubt
 from runtime import Runtime
-from services.deliveries.reconciling import LOOKS
+from services.mailing.lookups import LOOKUPS
 from tests.properties import examples
 from tests.sending.model import OUTCOMES
 from tests.sending.world import PEOPLE, Held, World
@@ -108,7 +108,7 @@ class SendingMachine(RuleBasedStateMachine):
         """Several ask, perhaps of a fresh doubt, each when the one before was too slow; all say what they saw."""
         if doubted:
             self.do_batch(PEOPLE, "failed after")
-        for _ in range(LOOKS):
+        for _ in range(LOOKUPS):
             self.run(self.world.look())
             self.run(self.world.dawdle())
         while self.world.looks:

@@ -15,7 +15,7 @@ from models.deliveries import EmailDelivery
 from models.suppressions import Suppression
 from runtime import Runtime
 from sandbox.ledger import Message
-from services.deliveries.progress import read_stats
+from services.campaigns.progress import read_stats
 from tests.inbox import apply_inbox, deliver
 from tests.properties import is_long
 from tests.sending.conftest import Provider, sender_for

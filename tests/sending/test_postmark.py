@@ -21,7 +21,7 @@ from integrations.mail import (
     Verdict,
 )
 from integrations.postmark import Body, PostmarkMailer, classify
-from services.deliveries.pacing import ProviderBackoff
+from services.mailing.pacing import ProviderBackoff
 
 TAKEN = {"ErrorCode": 0, "Message": "OK", "MessageID": "m", "SubmittedAt": "2026-01-01T00:00:00.0000000Z", "To": "a"}
 ENVELOPE = Envelope(sender="a@b.example", campaign_id="c", batch_id="b", tag="t")

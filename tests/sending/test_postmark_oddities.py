@@ -7,7 +7,7 @@ import pytest
 
 from integrations.mail import AccountRefused, Answered, BatchRefused, InDoubt, NotSent, Receipt, SearchFailed, Verdict
 from integrations.postmark import PostmarkMailer, classify
-from services.deliveries.pacing import ProviderBackoff
+from services.mailing.pacing import ProviderBackoff
 
 HIT = {"MessageID": "m", "Metadata": {"delivery": "d"}}
 

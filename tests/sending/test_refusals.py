@@ -10,7 +10,7 @@ from models.campaigns import Campaign, CampaignStatus
 from models.contacts import Contact
 from runtime import Runtime
 from services.deliveries.sending import Sender
-from services.deliveries.submitting import Handed, refusal_of_all
+from services.mailing.handover import Handed, refusal_of_all
 from tests.sending.conftest import Provider, sender_for
 from tests.sending.worker import drain, finish, go, progress, sending
 

@@ -12,11 +12,12 @@ from core.settings import Settings
 from integrations.mail import AccountRefused, Answered, Envelope, Message, NotSent
 from models.campaigns import Campaign, CampaignStatus
 from runtime import Runtime
-from services.deliveries import composing, leases
+from services.deliveries import composing
 from services.deliveries.claiming import START
-from services.deliveries.leases import LeaseTimes, lease_times
 from services.deliveries.sending import Sender
-from services.deliveries.submitting import Handed, hand_over
+from services.mailing import leases
+from services.mailing.handover import Handed, hand_over
+from services.mailing.leases import LeaseTimes, lease_times
 from tests import factories
 from tests.sending.conftest import Provider, sender_for
 from tests.sending.model import ModelMailer

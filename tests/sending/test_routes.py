@@ -8,7 +8,7 @@ from core.ids import new_id
 from models.contacts import ContactStatus
 from runtime import Runtime, running
 from services.deliveries.sending import Sender
-from services.deliveries.unsubscribing import Link, link_token
+from services.suppressions.unsubscribing import Link, link_token
 from tests.conftest import Servers
 from tests.outages import relayed
 from tests.sending.conftest import Provider

@@ -12,7 +12,7 @@ from core.access.actor import Actor
 from jobs import run
 from models.campaigns import CampaignStatus
 from runtime import Runtime
-from services.deliveries.progress import read_progress
+from services.campaigns.progress import read_progress
 from tests import factories
 from tests.conftest import Servers
 from tests.sending.conftest import Provider

@@ -15,11 +15,11 @@ from models.contacts import Contact, ContactStatus
 from models.deliveries import DeliveryStatus
 from models.suppressions import Suppression
 from runtime import Runtime
+from services.campaigns.progress import read_stats
 from services.deliveries.claiming import claim
 from services.deliveries.composing import compose
-from services.deliveries.progress import read_stats
 from services.deliveries.sending import Sender
-from services.deliveries.unsubscribing import Link, link_token
+from services.suppressions.unsubscribing import Link, link_token
 from tests.sending.conftest import Provider
 from tests.sending.worker import drain, finish, sending, statuses
 

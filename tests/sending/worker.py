@@ -10,12 +10,12 @@ from integrations.mail import Mailer
 from models.campaigns import CampaignStatus
 from models.deliveries import DeliveryStatus, EmailDelivery
 from runtime import Runtime
+from services.campaigns.lifecycle import move
+from services.campaigns.progress import ProgressRow, read_progress
 from services.deliveries.counting import differences
 from services.deliveries.preparing import prepare
-from services.deliveries.progress import ProgressRow, read_progress
 from services.deliveries.reconciling import reconcile
 from services.deliveries.sending import Sender
-from services.deliveries.states import move
 from services.deliveries.sweeping import advance_campaign
 from tests import factories
 

@@ -10,19 +10,22 @@ from uuid import UUID
 from sqlalchemy import select, update
 
 from core.access.actor import Actor
+from core.database.clock import now_plus
 from integrations.mail import Envelope, Message
 from models.campaigns import Campaign, CampaignStatus, OnDoubt
 from models.deliveries import OPEN_DELIVERIES, DeliveryResolution, DeliveryStatus, EmailDelivery
 from runtime import Runtime
-from services.deliveries.claiming import Claim, now_plus
+from services.campaigns.lifecycle import InvalidCampaignState
+from services.deliveries.claiming import Claim
 from services.deliveries.composing import CampaignMail, compose
-from services.deliveries.reconciling import LOOKS, RESERVED_SECONDS, Look, reconcile, reserve_due, settle
+from services.deliveries.reconciling import Lookup, reconcile, reserve_due, settle
 from services.deliveries.resolving import IN_DOUBT, DeliveryNotInDoubt, resolve
 from services.deliveries.sending import Sender
-from services.deliveries.states import CampaignConflict
-from services.deliveries.submitting import Handed, hand_over, submit
+from services.deliveries.submitting import submit
 from services.deliveries.sweeping import advance_campaign
-from services.deliveries.unsubscribing import Link, unsubscribe
+from services.mailing.handover import Handed, hand_over
+from services.mailing.lookups import LOOKUPS, RESERVED_SECONDS
+from services.suppressions.unsubscribing import Link, unsubscribe
 from tests.inbox import apply_inbox, deliver
 from tests.sending.model import Accepted, ModelMailer
 from tests.sending.worker import expire_leases, finish, go, progress, sending, statuses
@@ -30,7 +33,7 @@ from tests.sending.worker import expire_leases, finish, go, progress, sending, s
 PEOPLE = 6
 # The pauses between looks outlast any test; `expire` lets one go by. The search lags no longer than all of them.
 GRACE_SECONDS = 3600.0
-LAG = LOOKS - 1
+LAG = LOOKUPS - 1
 EXCUSED = frozenset({DeliveryStatus.REJECTED, DeliveryStatus.SKIPPED, DeliveryStatus.FAILED})
 
 
@@ -58,7 +61,7 @@ class World:
     deliveries: dict[UUID, UUID]
     addresses: dict[str, UUID]
     held: list[Held] = field(default_factory=list)
-    looks: list[tuple[Look, Mapping[str, str]]] = field(default_factory=list)
+    looks: list[tuple[Lookup, Mapping[str, str]]] = field(default_factory=list)
     gone: set[UUID] = field(default_factory=set)
     wrongly_passed: list[UUID] = field(default_factory=list)
 
@@ -172,14 +175,14 @@ class World:
                 .values(next_lookup_at=EmailDelivery.created_at)
             )
 
-    async def settle(self, look: Look, found: Mapping[str, str]) -> None:
+    async def settle(self, look: Lookup, found: Mapping[str, str]) -> None:
         """The answer is written down, whatever has happened since."""
         async with self.runtime.work.begin(self.principal) as uow:
             await settle(uow, self.campaign_id, look, found, grace_seconds=GRACE_SECONDS)
 
     async def order(self, to: CampaignStatus) -> None:
         """Pause, resume or cancel, where the state allows it."""
-        with suppress(CampaignConflict):
+        with suppress(InvalidCampaignState):
             await go(self.runtime, self.principal, self.campaign_id, to)
 
     async def resolve(self, place: int, *, again: bool) -> None:
@@ -195,7 +198,7 @@ class World:
             decision = DeliveryResolution.SEND_AGAIN if again else DeliveryResolution.NOT_SENT
         with suppress(DeliveryNotInDoubt):
             async with self.runtime.work.begin(self.principal) as uow:
-                await resolve(uow, chosen, decision)
+                await resolve(uow, chosen, decision, policy=self.runtime.sender_policy)
 
     async def leave(self, contact_id: UUID) -> None:
         """A recipient unsubscribes."""

@@ -26,7 +26,7 @@ from models.campaigns import CampaignStatus
 from models.deliveries import DeliveryStatus, EmailDelivery
 from runtime import Runtime, running
 from services.deliveries.sending import Sender
-from services.deliveries.work import ApplyEvents
+from services.webhooks.work import ApplyEvents
 from tests.conftest import Servers, copy_template, settings_for
 from tests.realtime.valkey_server import ValkeyServer
 from tests.sending.conftest import Provider, provider, sender_for, shared_provider, slowed

@@ -20,7 +20,7 @@ from jobs import SWEEPS, run
 from models.accounts import User
 from models.campaigns import CampaignStatus
 from runtime import Runtime
-from services.deliveries.states import move
+from services.campaigns.lifecycle import move
 from tests import factories
 from tests.graphql.probe import with_settings
 from tests.graphql.sockets import Socket, connected, settles

@@ -2,14 +2,16 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Uuid, bindparam, func, select
+from sqlalchemy import ARRAY, Select, Uuid, bindparam, func, select
 
-from core.database.prepared import prepare
+from core.database.prepared import ProjectionCache, prepare, project
 from core.database.scopes import Reads
-from models.campaigns import FINAL, Campaign, CampaignStats, CampaignStatus
+from models.campaigns import Campaign, CampaignStats, CampaignStatus
+from services.campaigns.lifecycle import FINAL
+from services.campaigns.reading import COLUMNS, CampaignRow, campaign_row
 
 
 class Counts(NamedTuple):
@@ -119,10 +121,45 @@ FIGURES: Final = prepare(
 )
 
 
+ALWAYS: Final = frozenset({"id", "status", "on_doubt"})
+COUNTED: Final = frozenset({"campaign_id"})  # NULL where nothing is counted
+COUNTED_OF: Final = Figures._fields.index("campaign_id")
+WITH_FIGURES: Final = ProjectionCache()
+
+
 async def read_figures(reads: Reads, campaign_ids: Sequence[UUID]) -> dict[UUID, Figures]:
     """What is counted of each of the tenant's campaigns among the ids, in one statement."""
     wanted = {"organization": reads.tenant.organization_id, "wanted": list(campaign_ids)}
     return {row.campaign_id: row for row in await reads.rows_as(Figures, FIGURES, wanted)}
+
+
+def with_figures(columns: frozenset[str] | None, figures: frozenset[str] | None) -> Select[*tuple[Any, ...]]:
+    """The select of one campaign with what is counted of it; of the columns those named."""
+    needed = None if columns is None else columns | ALWAYS
+    counted = None if figures is None else figures | COUNTED
+    return (
+        select(*project(COLUMNS, needed), *project(FIGURE_COLUMNS, counted, "uncounted"))
+        .outerjoin_from(Campaign, CampaignStats, SAME_CAMPAIGN)
+        .where(Campaign.id == bindparam("wanted", type_=Uuid))
+    )
+
+
+async def get_with_figures(
+    reads: Reads,
+    campaign_id: UUID,
+    columns: frozenset[str] | None = None,
+    figures: frozenset[str] | None = None,
+) -> tuple[CampaignRow, Figures | None] | None:
+    """The tenant's campaign with this id and what is counted of it, if anything is, in one statement; or None.
+
+    With `columns` or `figures` these are read (and id, status and `on_doubt`); others are None, or read as well.
+    """
+    statement = WITH_FIGURES.get("one", with_figures, columns, figures)
+    rows = await reads.rows_as(tuple, statement, {"wanted": campaign_id})
+    if not rows:
+        return None
+    campaign, counted = rows[0][: len(COLUMNS)], rows[0][len(COLUMNS) :]
+    return campaign_row(campaign), Figures._make(counted) if counted[COUNTED_OF] is not None else None
 
 
 async def read_progress(reads: Reads, campaign_id: UUID) -> ProgressRow | None:

@@ -1,7 +1,6 @@
-"""The jobs of sending. Each may be enqueued again at no harm; a sweep does so from the rows."""
+"""The jobs of campaigns. Each may be enqueued again at no harm; a sweep does so from the rows."""
 
 from dataclasses import dataclass
-from typing import ClassVar
 from uuid import UUID
 
 from core.queue import Job
@@ -33,10 +32,3 @@ class ReconcileCampaign(Job):
     """Ask the provider about a campaign's unknown messages."""
 
     campaign_id: UUID
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ApplyEvents(Job):
-    """Apply the provider's events that wait in the inbox, many at a time."""
-
-    debounce_seconds: ClassVar[float] = 0.2

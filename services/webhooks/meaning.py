@@ -10,9 +10,9 @@ from models.contact_events import ContactEventKind
 from models.deliveries import DeliveryStatus
 from models.suppressions import SuppressionReason, SuppressionSource
 from services.contact_events import ContactLine
-from services.deliveries.raising import Raise
-from services.deliveries.webhooks import OF_ADDRESS, Event, reason_of
+from services.deliveries.updating import DeliveryUpdate
 from services.suppressions import HistoryLine, Reactivation, SuppressionFact
+from services.webhooks.events import OF_ADDRESS, Event, reason_of
 
 KINDS: Final = {
     Signal.DELIVERED: ContactEventKind.DELIVERED,
@@ -56,19 +56,19 @@ class Known(NamedTuple):
     delivery: Delivery | None
 
 
-def raises_of(found: Iterable[Known]) -> dict[UUID, dict[UUID, Raise]]:
-    """What the events tell of each delivery, together, by campaign."""
-    raises: dict[UUID, dict[UUID, Raise]] = defaultdict(lambda: defaultdict(Raise))
+def updates_of(found: Iterable[Known]) -> dict[UUID, dict[UUID, DeliveryUpdate]]:
+    """What the events report of each delivery, together, by campaign."""
+    updates: dict[UUID, dict[UUID, DeliveryUpdate]] = defaultdict(lambda: defaultdict(DeliveryUpdate))
     for event, delivery in found:
         if delivery is None:
             continue
-        told = raises[delivery.campaign_id][delivery.id]
-        told.message_id = told.message_id or event.told.message_id
+        update = updates[delivery.campaign_id][delivery.id]
+        update.message_id = update.message_id or event.told.message_id
         if (status := STATUSES.get(event.told.signal)) is not None:
-            told.reach(status)
+            update.advance_to(status)
         if (time := TIMES.get(event.told.signal)) is not None:
-            told.note(time, event.at)
-    return raises
+            update.set_earliest(time, event.at)
+    return updates
 
 
 def facts_of(found: Iterable[Known]) -> list[SuppressionFact]:

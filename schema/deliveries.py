@@ -1,9 +1,11 @@
 """A campaign's deliveries: one for each recipient."""
 
 from typing import TYPE_CHECKING, Annotated, Protocol
+from uuid import UUID
 
 import strawberry
 
+from core.listing.pages import PageRequest
 from models import deliveries
 from schema.connections import Connection
 from schema.contacts import Contact
@@ -101,6 +103,15 @@ class DeliveryStateFilter:
 @strawberry.input(description="Which deliveries; every part that is given must hold.")
 class DeliveryFilter:
     state: DeliveryStateFilter | None = strawberry.field(default=None, description="By state.")
+
+
+class DeliveryPages(Protocol):
+    """What reads the deliveries of a campaign."""
+
+    async def of_campaign(
+        self, campaign_id: UUID, given: DeliveryFilter | None, page: PageRequest
+    ) -> Connection[Delivery]:
+        """A page of the campaign's deliveries; raises `Forbidden` without the permission to read contacts."""
 
 
 @strawberry.input(description="A delivery in doubt, and what a person decides about it.")

@@ -16,10 +16,10 @@ from integrations.mail_events import MailWebhooks
 from models.deliveries import EmailDelivery
 from models.webhooks import WebhookInbox
 from services.contact_events import write_lines
-from services.deliveries.meaning import Delivery, Known, facts_of, lifts_of, lines_of, raises_of
-from services.deliveries.raising import raise_deliveries
-from services.deliveries.webhooks import Event, normalised, read_event, reason_of
+from services.deliveries.updating import apply_updates
 from services.suppressions import PERSONAL, lift, suppress
+from services.webhooks.events import Event, normalised, read_event, reason_of
+from services.webhooks.meaning import Delivery, Known, facts_of, lifts_of, lines_of, updates_of
 
 PAGE = 500
 ATTRIBUTED_AT_ONCE = 2_000
@@ -140,8 +140,8 @@ async def apply(uow: UnitOfWork, rows: Sequence[Waiting], providers: Providers) 
             found.append(Known(known, delivery))
     # Those with a message first: what is told twice is written down as told of the message.
     found.sort(key=lambda one: one.delivery is None)
-    for campaign_id, raises in sorted(raises_of(found).items()):
-        await raise_deliveries(uow, campaign_id, raises)
+    for campaign_id, updates in sorted(updates_of(found).items()):
+        await apply_updates(uow, campaign_id, updates)
     await suppress(uow, facts_of(found))
     await lift(uow, lifts_of(found))
     await write_lines(uow, lines_of(found))

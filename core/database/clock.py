@@ -1,0 +1,10 @@
+"""The database's clock, which all processes share."""
+
+from typing import Any
+
+from sqlalchemy import Interval, func
+
+
+def now_plus(seconds: Any) -> Any:  # noqa: ANN401 - SQL expressions
+    """This moment, not that of the transaction's start, so many seconds on."""
+    return func.clock_timestamp() + func.make_interval(0, 0, 0, 0, 0, 0, seconds, type_=Interval)

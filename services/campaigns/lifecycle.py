@@ -1,0 +1,174 @@
+"""The states of a campaign, the moves between them, and the one guarded UPDATE that makes them.
+
+Of two callers who move a campaign at the same time exactly one wins; the other gets a refusal of this module.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import Select, func, literal_column, select, update
+
+from core.errors import Conflict, ErrorCode
+from core.pubsub import campaign_topic
+from core.unit_of_work import UnitOfWork
+from models.campaigns import Campaign, CampaignStats, CampaignStatus
+from services import audit
+from services.campaigns.reading import CAMPAIGN_FIELD, COLUMNS, CampaignRow, campaign_row, no_such_campaign, require
+
+LIVE: Final = frozenset(
+    {CampaignStatus.SCHEDULED, CampaignStatus.PREPARING, CampaignStatus.SENDING, CampaignStatus.PAUSED}
+)
+FINAL: Final = frozenset(
+    {CampaignStatus.SENT, CampaignStatus.SENT_WITH_ISSUES, CampaignStatus.CANCELLED, CampaignStatus.FAILED}
+)
+SENDABLE: Final = frozenset({CampaignStatus.DRAFT, CampaignStatus.SCHEDULED})
+# In these states a campaign may have no deliveries, which are the record of what was sent.
+DELETABLE: Final = frozenset(
+    {CampaignStatus.DRAFT, CampaignStatus.SCHEDULED, CampaignStatus.CANCELLED, CampaignStatus.FAILED}
+)
+# From which states a campaign may move to a state.
+TRANSITIONS: Final[dict[CampaignStatus, frozenset[CampaignStatus]]] = {
+    CampaignStatus.SCHEDULED: frozenset({CampaignStatus.DRAFT}),
+    CampaignStatus.DRAFT: frozenset({CampaignStatus.SCHEDULED}),
+    CampaignStatus.PREPARING: SENDABLE,
+    CampaignStatus.SENDING: frozenset({CampaignStatus.PREPARING, CampaignStatus.PAUSED}),
+    CampaignStatus.PAUSED: frozenset({CampaignStatus.SENDING}),
+    CampaignStatus.CANCELLING: LIVE,
+    CampaignStatus.CANCELLED: frozenset({CampaignStatus.CANCELLING}),
+    CampaignStatus.SENT: frozenset({CampaignStatus.SENDING}),
+    CampaignStatus.SENT_WITH_ISSUES: frozenset({CampaignStatus.SENDING}),
+    CampaignStatus.FAILED: frozenset({CampaignStatus.PREPARING}),
+}
+# A person's decision about a message in doubt takes a campaign that has ended with issues to `sending` or `sent`, or
+# leaves it there with another summary.
+AFTER_ISSUES: Final = frozenset({CampaignStatus.SENT_WITH_ISSUES})
+
+
+class InvalidCampaignState(Conflict):
+    """The campaign is in a state that does not allow what was asked of it."""
+
+    code = ErrorCode.INVALID_STATE
+
+    def __init__(self, message: str, *, status: CampaignStatus, suggestion: str) -> None:
+        super().__init__(message, field=CAMPAIGN_FIELD, suggestion=suggestion)
+        self.status = status
+
+
+class CampaignChanged(Conflict):
+    """Somebody changed the campaign since the caller read it; `version` is the newest."""
+
+    def __init__(self, version: int) -> None:
+        super().__init__(
+            f"Somebody changed this campaign in between. It is at version {version} now.",
+            field=CAMPAIGN_FIELD,
+            suggestion="Read the campaign again, then repeat your change with its version.",
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Move:
+    to: CampaignStatus
+    origins: Collection[CampaignStatus]
+    columns: Mapping[str, Any]
+    version: int | None = None
+
+
+async def move(
+    uow: UnitOfWork,
+    campaign_id: UUID | None,
+    to: CampaignStatus,
+    *,
+    origins: Collection[CampaignStatus] | None = None,
+    version: int | None = None,
+    reason: str | None = None,
+    **columns: Any,  # noqa: ANN401 - column values of `campaigns`, as SQLAlchemy takes them
+) -> CampaignRow:
+    """Move a campaign to a state, with other columns in the same change, and tell its watchers; one round trip.
+
+    `origins` are the states it may come from, those of `TRANSITIONS` when left out. `reason` says to people why, and
+    replaces the last one. `columns` may be SQL expressions. Raises `NotFound`, `InvalidCampaignState`, or
+    `CampaignChanged` when `version` is no longer the newest.
+    """
+    moving = _Move(
+        to=to, origins=origins or TRANSITIONS[to], version=version, columns={"status_reason": reason, **columns}
+    )
+    return (await _move(uow, campaign_id, moving))[0]
+
+
+async def move_for_person(
+    uow: UnitOfWork,
+    campaign_id: UUID | None,
+    to: CampaignStatus,
+    action: str,
+    *,
+    origins: Collection[CampaignStatus] | None = None,
+    reason: str | None = None,
+    **columns: Any,  # noqa: ANN401 - as above
+) -> CampaignRow:
+    """As `move`, and record the action in the audit log with the state that the campaign came from."""
+    moving = _Move(to=to, origins=origins or TRANSITIONS[to], columns={"status_reason": reason, **columns})
+    row, origin = await _move(uow, campaign_id, moving)
+    await audit.record(uow, action, row.id, {"from": origin})
+    return row
+
+
+async def lock(uow: UnitOfWork, campaign_id: UUID) -> CampaignRow | None:
+    """Lock the campaign's row until the transaction ends, and read it; None for an unknown one.
+
+    Whoever changes a campaign and its deliveries locks the campaign first.
+    """
+    rows = await uow.rows(
+        select(*COLUMNS)
+        .where(Campaign.organization_id == uow.tenant.organization_id, Campaign.id == campaign_id)
+        .with_for_update(key_share=True)
+    )
+    return campaign_row(rows[0]) if rows else None
+
+
+async def _move(uow: UnitOfWork, campaign_id: UUID | None, moving: _Move) -> tuple[CampaignRow, CampaignStatus]:
+    """The campaign after the move, and the state that it came from."""
+    if campaign_id is None:
+        raise no_such_campaign()
+    rows = await uow.rows(_move_statement(uow.tenant.organization_id, campaign_id, moving))
+    if not rows:
+        raise _refusal(await require(uow, campaign_id), moving)
+    uow.publish(campaign_topic(uow.tenant.organization_id, campaign_id))
+    *row, origin = rows[0]
+    return campaign_row(row), CampaignStatus(origin)
+
+
+def _move_statement(organization_id: UUID, campaign_id: UUID, moving: _Move) -> Select[*tuple[Any, ...]]:
+    """The guarded UPDATE, and the rise of the campaign's sequence with it."""
+    change = (
+        update(Campaign)
+        .where(
+            Campaign.organization_id == organization_id,
+            Campaign.id == campaign_id,
+            Campaign.status.in_(sorted(str(status) for status in moving.origins)),
+        )
+        .values(status=moving.to, version=Campaign.version + 1, updated_at=func.now(), **moving.columns)
+        .returning(*COLUMNS, literal_column("old.status").label("origin"))
+    )
+    if moving.version is not None:
+        change = change.where(Campaign.version == moving.version)
+    moved = change.cte("moved")
+    announced = (
+        update(CampaignStats)
+        .where(CampaignStats.organization_id == organization_id, CampaignStats.campaign_id == moved.c.id)
+        .values(sequence=CampaignStats.sequence + 1, updated_at=func.clock_timestamp())
+        .cte("announced")
+    )
+    return select(moved).add_cte(announced)
+
+
+def _refusal(found: CampaignRow, moving: _Move) -> Conflict:
+    """Why the move found no row."""
+    if found.status in moving.origins:
+        return CampaignChanged(found.version)
+    return InvalidCampaignState(
+        f"The campaign is {found.status} and cannot become {moving.to}.",
+        status=found.status,
+        suggestion=f"Only a campaign that is {' or '.join(sorted(moving.origins))} can become {moving.to}.",
+    )

@@ -1,0 +1,87 @@
+"""Updating deliveries by what the provider reports: a status only advances, and the earliest time reported stays."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ARRAY, DateTime, Text, bindparam, case, func, update
+
+from core.pubsub import campaign_topic
+from core.unit_of_work import UnitOfWork
+from models.deliveries import DeliveryStatus, EmailDelivery
+from services.deliveries.batch_sql import id_range, in_values, values_by_id
+
+RANKS = (
+    DeliveryStatus.ACCEPTED,
+    DeliveryStatus.DELIVERED,
+    DeliveryStatus.BOUNCED,
+    DeliveryStatus.COMPLAINED,
+)
+TIMES = ("delivered_at", "bounced_at", "complained_at", "opened_at", "clicked_at")
+
+
+@dataclass(slots=True, kw_only=True)
+class DeliveryUpdate:
+    """What the provider reports of a delivery. Any report of it means that it has been accepted."""
+
+    status: DeliveryStatus = DeliveryStatus.ACCEPTED
+    message_id: str | None = None
+    delivered_at: datetime | None = None
+    bounced_at: datetime | None = None
+    complained_at: datetime | None = None
+    opened_at: datetime | None = None
+    clicked_at: datetime | None = None
+
+    def advance_to(self, status: DeliveryStatus) -> None:
+        """Advance to a status, never back."""
+        self.status = max(self.status, status, key=RANKS.index)
+
+    def set_earliest(self, name: str, at: datetime) -> None:
+        """Set a time, unless an earlier one is known."""
+        known: datetime | None = getattr(self, name)
+        setattr(self, name, at if known is None else min(known, at))
+
+
+@lru_cache
+def update_statement() -> Any:  # noqa: ANN401 - an UPDATE
+    """Update many deliveries of a campaign at once."""
+    times = dict.fromkeys(TIMES, DateTime(timezone=True))
+    values = values_by_id(status=Text(), message_id=Text(), **times)
+    ranks = bindparam("ranks", [str(status) for status in RANKS], type_=ARRAY(Text))
+    advances = func.coalesce(func.array_position(ranks, EmailDelivery.status), 0) < func.array_position(
+        ranks, values.c.status
+    )
+    return (
+        update(EmailDelivery)
+        .where(*in_values(values))
+        .values(
+            status=case((advances, values.c.status), else_=EmailDelivery.status),
+            message_id=func.coalesce(EmailDelivery.message_id, values.c.message_id),
+            accepted_at=func.coalesce(EmailDelivery.accepted_at, EmailDelivery.submitted_at, func.clock_timestamp()),
+            lease_token=None,
+            lease_until=None,
+            next_lookup_at=None,
+            **{name: func.least(getattr(EmailDelivery, name), values.c[name]) for name in TIMES},
+        )
+    )
+
+
+async def apply_updates(uow: UnitOfWork, campaign_id: UUID, updates: dict[UUID, DeliveryUpdate]) -> None:
+    """Update a campaign's deliveries, in the order of their ids, and announce its progress."""
+    if not updates:
+        return
+    ordered = sorted(updates.items(), key=lambda item: item[0])
+    await uow.execute(
+        update_statement(),
+        {
+            "organization": uow.tenant.organization_id,
+            "campaign": campaign_id,
+            **id_range([delivery_id for delivery_id, _ in ordered]),
+            "status_values": [str(found.status) for _, found in ordered],
+            "message_id_values": [found.message_id for _, found in ordered],
+            **{f"{name}_values": [getattr(found, name) for _, found in ordered] for name in TIMES},
+        },
+    )
+    uow.publish(campaign_topic(uow.tenant.organization_id, campaign_id))

@@ -1,0 +1,1 @@
+"""What mail providers report: stored as it comes, applied to deliveries, suppressions and histories later."""

@@ -1,0 +1,13 @@
+"""The job of the provider's events. It may be enqueued again at no harm; a sweep does so from the rows."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from core.queue import Job
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApplyEvents(Job):
+    """Apply the provider's events that wait in the inbox, many at a time."""
+
+    debounce_seconds: ClassVar[float] = 0.2

@@ -1,0 +1,75 @@
+"""How many statements each change of a campaign takes, the one that sets the tenant among them."""
+
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import pytest
+from sqlalchemy import update
+
+from core.access.actor import Actor
+from core.unit_of_work import UnitOfWork
+from models.campaigns import Campaign, CampaignStatus
+from runtime import Runtime
+from services import campaigns
+from services.senders import SenderPolicy
+from tests import factories
+from tests.statements import statements
+
+Act = Callable[[UnitOfWork, UUID, SenderPolicy], Awaitable[object]]
+TOMORROW = datetime.now(UTC) + timedelta(days=1)
+
+
+async def campaign_in(runtime: Runtime, owner: Actor, status: CampaignStatus) -> UUID:
+    """A campaign that could be sent, as if it had come to that state."""
+    campaign_id = await factories.campaign(runtime, owner)
+    async with runtime.work.begin(owner) as uow:
+        await uow.execute(update(Campaign).where(Campaign.id == campaign_id).values(status=status))
+    return campaign_id
+
+
+CHANGES: dict[str, tuple[CampaignStatus, int, Act]] = {
+    # The tenant, the campaign with its texts, whether anybody can be mailed, the sender, the move, the audit record.
+    "send": (CampaignStatus.DRAFT, 6, lambda uow, one, policy: campaigns.send(uow, one, policy=policy)),
+    # And the key.
+    "send with a key": (
+        CampaignStatus.DRAFT,
+        7,
+        lambda uow, one, policy: campaigns.send(uow, one, policy=policy, idempotency_key=str(one)),
+    ),
+    "schedule": (
+        CampaignStatus.DRAFT,
+        6,
+        lambda uow, one, policy: campaigns.schedule(uow, one, TOMORROW, policy=policy),
+    ),
+    # The tenant, the move, the audit record.
+    "unschedule": (CampaignStatus.SCHEDULED, 3, lambda uow, one, _: campaigns.unschedule(uow, one)),
+    "pause": (CampaignStatus.SENDING, 3, lambda uow, one, _: campaigns.pause(uow, one)),
+    "resume": (CampaignStatus.PAUSED, 3, lambda uow, one, _: campaigns.resume(uow, one)),
+    "cancel": (CampaignStatus.SENDING, 3, lambda uow, one, _: campaigns.cancel(uow, one)),
+    # The tenant, the campaign with its counters, the audience, the audit record.
+    "create": (
+        CampaignStatus.DRAFT,
+        4,
+        lambda uow, _one, _: campaigns.create(uow, {"name": "A", "audience": campaigns.AudienceInput(all=True)}),
+    ),
+    "duplicate": (CampaignStatus.DRAFT, 4, lambda uow, one, _: campaigns.duplicate(uow, one)),
+    "delete": (CampaignStatus.DRAFT, 4, lambda uow, one, _: campaigns.delete(uow, one)),
+    # The tenant, the change, the audit record; before it the texts, where one of them changes.
+    "update of the name": (CampaignStatus.DRAFT, 3, lambda uow, one, _: campaigns.update(uow, one, {"name": "B"})),
+    "update of a text": (CampaignStatus.DRAFT, 4, lambda uow, one, _: campaigns.update(uow, one, {"subject": "B"})),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+async def test_a_change_takes_few_statements(runtime: Runtime, change: str) -> None:
+    """What a statement has given back is not read again."""
+    owner = await factories.organization(runtime)
+    await factories.contacts(runtime, owner, 1)
+    await factories.sender(runtime, owner, default=True)
+    status, expected, act = CHANGES[change]
+    campaign_id = await campaign_in(runtime, owner, status)
+    with statements(runtime) as seen:
+        async with runtime.work.begin(owner) as uow:
+            await act(uow, campaign_id, runtime.sender_policy)
+    assert len(seen) == expected, [statement for statement, _ in seen]
