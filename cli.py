@@ -225,6 +225,16 @@ def show_settings() -> None:
 
 
 @cli.command()
+def permissions(
+    markdown: Annotated[bool, typer.Option(help="Print it in Markdown, as docs/permissions.md has it.")] = False,
+) -> None:
+    """Print what each role may do, and which permission each root field of the API takes."""
+    from resolvers.permissions import text
+
+    typer.echo(text(markdown=markdown))
+
+
+@cli.command()
 def secrets() -> None:
     """Print fresh values for our own secrets, ready for the .env file of a production."""
     from core.security import new_secret, new_signing_key

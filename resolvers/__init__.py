@@ -53,6 +53,9 @@ class Subscription(CampaignSubscriptions, ConversationSubscriptions):
     pass
 
 
+ROOTS = (Query, Mutation, Subscription)
+
+
 @lru_cache(maxsize=1)
 def build_schema() -> strawberry.Schema:
     """The schema of the API; made once in a process."""

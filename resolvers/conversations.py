@@ -110,14 +110,14 @@ async def read_conversation(info: Info, conversation_id: UUID) -> Conversation |
     return conversation_of(info.context, row) if row else None
 
 
-@fetches("Conversation", Permission.MAYA_USE)
+@fetches("Conversation", Permission.CONVERSATION_READ)
 async def fetch_conversations(info: Info, conversation_ids: Sequence[UUID]) -> dict[UUID, Conversation]:
     """The caller's own conversations."""
     rows = await CONVERSATIONS.by_ids(info.context.reads, conversation_ids)
     return {conversation_id: conversation_of(info.context, row) for conversation_id, row in rows.items()}
 
 
-@fetches("MayaMessage", Permission.MAYA_USE)
+@fetches("MayaMessage", Permission.CONVERSATION_READ)
 async def fetch_messages(info: Info, message_ids: Sequence[UUID]) -> dict[UUID, MayaMessage]:
     """Messages of the caller's own conversations."""
     rows = await MESSAGES.by_ids(info.context.reads, message_ids)
@@ -126,7 +126,7 @@ async def fetch_messages(info: Info, message_ids: Sequence[UUID]) -> dict[UUID, 
 
 @strawberry.type
 class ConversationQueries:
-    @query(Requires(Permission.MAYA_USE))
+    @query(Requires(Permission.CONVERSATION_READ))
     async def conversations(
         self, info: Info, first: First = None, last: Last = None, after: After = None, before: Before = None
     ) -> ConversationConnection:
@@ -135,7 +135,7 @@ class ConversationQueries:
         page = await CONVERSATIONS.page(reads, page_request(first, last, after, before))
         return connection_of(page, partial(conversation_of, info.context), partial(CONVERSATIONS.count, reads))
 
-    @query(Requires(Permission.MAYA_USE))
+    @query(Requires(Permission.CONVERSATION_READ))
     async def conversation(self, info: Info, id: strawberry.ID) -> Conversation | None:  # noqa: A002 - Relay's name
         """One of your own conversations by its id, or null when there is none."""
         conversation_id = uuid_of("Conversation", id)
@@ -144,7 +144,7 @@ class ConversationQueries:
 
 @strawberry.type
 class ConversationMutations:
-    @mutation(Requires(Permission.MAYA_USE))
+    @mutation(Requires(Permission.CONVERSATION_WRITE))
     async def start_conversation(
         self,
         info: Info,
@@ -155,7 +155,7 @@ class ConversationMutations:
             row = await conversations.start(uow, title=input.title)
         return StartConversationPayload(conversation=conversation_of(info.context, row))
 
-    @mutation(Requires(Permission.MAYA_USE))
+    @mutation(Requires(Permission.CONVERSATION_WRITE))
     async def send_maya_message(
         self,
         info: Info,
@@ -173,7 +173,7 @@ class ConversationMutations:
             conversation=await read_conversation(info, message.conversation_id),
         )
 
-    @mutation(Requires(Permission.MAYA_USE))
+    @mutation(Requires(Permission.CONVERSATION_WRITE))
     async def cancel_maya_reply(
         self,
         info: Info,
@@ -187,7 +187,7 @@ class ConversationMutations:
 
 @strawberry.type
 class ConversationSubscriptions:
-    @subscription(Requires(Permission.MAYA_USE))
+    @subscription(Requires(Permission.CONVERSATION_READ))
     async def maya_reply(
         self,
         info: Info,

@@ -151,7 +151,7 @@ def subscription(rule: Rule, *, state: bool = False) -> Callable[[Subscribe], An
     """A root field of Subscription: an async generator.
 
     A `state` gives whole values, of which the newest is enough, and the same ones to everybody in an organization
-    who has the same role: its viewers share one execution.
+    who has the same rights: its viewers share one execution.
     """
 
     def declare(resolver: Subscribe) -> Any:  # noqa: ANN401 - a Strawberry field stands in for any type

@@ -58,7 +58,7 @@ def list_of(context: RequestContext, row: ListRow) -> List:
     )
 
 
-@fetches("List", Permission.CONTACT_READ)
+@fetches("List", Permission.LIST_READ)
 async def fetch_lists(info: Info, list_ids: Sequence[UUID]) -> dict[UUID, List]:
     """Lists of the caller's organisation."""
     rows = await lists.LISTS.by_ids(info.context.reads, list_ids)
@@ -72,7 +72,7 @@ def contact_ids(values: Sequence[str]) -> list[UUID | None]:
 
 @strawberry.type
 class ListQueries:
-    @query(Requires(Permission.CONTACT_READ))
+    @query(Requires(Permission.LIST_READ))
     async def lists(
         self, info: Info, first: First = None, last: Last = None, after: After = None, before: Before = None
     ) -> ListConnection:
@@ -81,7 +81,7 @@ class ListQueries:
         page = await lists.LISTS.page(reads, page_request(first, last, after, before))
         return connection_of(page, partial(list_of, info.context), partial(lists.LISTS.count, reads))
 
-    @query(Requires(Permission.CONTACT_READ))
+    @query(Requires(Permission.LIST_READ))
     async def list(self, info: Info, id: strawberry.ID) -> List | None:  # noqa: A002 - Relay's name
         """One list by its id, or null when there is none."""
         list_id = uuid_of("List", id)
@@ -91,14 +91,14 @@ class ListQueries:
 
 @strawberry.type
 class ListMutations:
-    @mutation(Requires(Permission.CONTACT_WRITE))
+    @mutation(Requires(Permission.LIST_WRITE))
     async def create_list(self, info: Info, input: CreateListInput) -> CreateListPayload:  # noqa: A002 - the contract's name
         """Make an empty list."""
         async with info.context.work() as uow:
             row = await lists.create(uow, input.name, input.description)
         return CreateListPayload(found=list_of(info.context, row))
 
-    @mutation(Requires(Permission.CONTACT_WRITE))
+    @mutation(Requires(Permission.LIST_WRITE))
     async def add_to_list(self, info: Info, input: AddToListInput) -> AddToListPayload:  # noqa: A002 - the same
         """Put up to 1,000 contacts on a list; those that are on it stay."""
         async with info.context.work() as uow:
@@ -107,7 +107,7 @@ class ListMutations:
             added = await lists.add_members(uow, row.id, members)
         return AddToListPayload(found=list_of(info.context, row), added=added)
 
-    @mutation(Requires(Permission.CONTACT_WRITE))
+    @mutation(Requires(Permission.LIST_WRITE))
     async def remove_from_list(self, info: Info, input: RemoveFromListInput) -> RemoveFromListPayload:  # noqa: A002 - the same
         """Take up to 1,000 contacts off a list; those that are not on it are passed over."""
         async with info.context.work() as uow:

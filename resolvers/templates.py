@@ -47,7 +47,7 @@ def template_of(row: TemplateRow) -> Template:
     )
 
 
-@fetches("Template", Permission.CAMPAIGN_READ)
+@fetches("Template", Permission.TEMPLATE_READ)
 async def fetch_templates(info: Info, template_ids: Sequence[UUID]) -> dict[UUID, Template]:
     """Templates of the caller's organisation."""
     rows = await templates.TEMPLATES.by_ids(info.context.reads, template_ids)
@@ -61,7 +61,7 @@ def changes_of(given: CreateTemplateInput | UpdateTemplateInput) -> Changes:
 
 @strawberry.type
 class TemplateQueries:
-    @query(Requires(Permission.CAMPAIGN_READ))
+    @query(Requires(Permission.TEMPLATE_READ))
     async def templates(
         self, info: Info, first: First = None, last: Last = None, after: After = None, before: Before = None
     ) -> Connection[Template]:
@@ -70,14 +70,14 @@ class TemplateQueries:
         page = await templates.TEMPLATES.page(reads, page_request(first, last, after, before))
         return connection_of(page, template_of, partial(templates.TEMPLATES.count, reads))
 
-    @query(Requires(Permission.CAMPAIGN_READ))
+    @query(Requires(Permission.TEMPLATE_READ))
     async def template(self, info: Info, id: strawberry.ID) -> Template | None:  # noqa: A002 - the contract's name
         """One template, or null when there is none for you."""
         template_id = uuid_of("Template", id)
         row = await templates.TEMPLATES.get(info.context.reads, template_id) if template_id else None
         return template_of(row) if row else None
 
-    @query(Requires(Permission.CAMPAIGN_READ), refusals_in_payload=True)
+    @query(Requires(Permission.TEMPLATE_READ), refusals_in_payload=True)
     async def render_preview(self, info: Info, input: RenderPreviewInput) -> RenderedPreview:  # noqa: A002 - the contract's name
         """Texts as a contact would get them; nothing is stored or sent."""
         contact = await contact_for(info.context, input.contact_id)
@@ -88,21 +88,21 @@ class TemplateQueries:
 
 @strawberry.type
 class TemplateMutations:
-    @mutation(Requires(Permission.CAMPAIGN_WRITE))
+    @mutation(Requires(Permission.TEMPLATE_WRITE))
     async def create_template(self, info: Info, input: CreateTemplateInput) -> CreateTemplatePayload:  # noqa: A002 - the contract's name
         """Make a template. It is compiled at once: TEMPLATE_INVALID tells where a text does not parse."""
         async with info.context.work() as uow:
             row = await templates.create(uow, changes_of(input))
         return CreateTemplatePayload(template=template_of(row))
 
-    @mutation(Requires(Permission.CAMPAIGN_WRITE))
+    @mutation(Requires(Permission.TEMPLATE_WRITE))
     async def update_template(self, info: Info, input: UpdateTemplateInput) -> UpdateTemplatePayload:  # noqa: A002 - the same
         """Change a template. Campaigns that were made from it keep their texts."""
         async with info.context.work() as uow:
             row = await templates.update(uow, uuid_of("Template", input.template_id), changes_of(input))
         return UpdateTemplatePayload(template=template_of(row))
 
-    @mutation(Requires(Permission.CAMPAIGN_WRITE))
+    @mutation(Requires(Permission.TEMPLATE_WRITE))
     async def delete_template(self, info: Info, input: DeleteTemplateInput) -> DeleteTemplatePayload:  # noqa: A002 - the same
         """Delete a template. Campaigns that were made from it stay."""
         async with info.context.work() as uow:

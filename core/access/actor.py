@@ -5,13 +5,11 @@ from enum import StrEnum
 from typing import Final
 from uuid import UUID
 
+from core.access.matrix import MAYA_PERMISSIONS
 from core.access.permissions import Permission, Role
 from core.access.rights import NONE, RIGHTS, Rights
 from core.access.tenant import Tenant
 from core.errors import Forbidden
-
-MAYA_MAY: Final = frozenset({Permission.ORGANIZATION_READ, Permission.CONTACT_READ, Permission.CAMPAIGN_READ})
-"""The most that Maya may do, whatever the person may whom she acts for: her tools read."""
 
 
 class ActorKind(StrEnum):
@@ -91,10 +89,10 @@ def system_actor(organization_id: UUID) -> Actor:
 
 
 def maya_actor(user: Actor) -> Actor:
-    """Maya on behalf of a user, with no more rights than the user's and her own limit allow."""
+    """Maya on behalf of a user, with the user's rights within her own."""
     return Actor(
         kind=ActorKind.MAYA,
         organization_id=user.organization_id,
         on_behalf_of=user.person_id,
-        rights=user.rights.within(MAYA_MAY),
+        rights=user.rights.within(MAYA_PERMISSIONS),
     )

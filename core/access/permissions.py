@@ -1,4 +1,4 @@
-"""Roles, and the permissions (`resource:action`) that they grant."""
+"""Roles and permissions by name; `core.access.matrix` says which role holds which."""
 
 from enum import StrEnum
 
@@ -19,10 +19,15 @@ class Permission(StrEnum):
     CONTACT_READ = "contact:read"
     CONTACT_WRITE = "contact:write"
     CONTACT_DELETE = "contact:delete"
+    LIST_READ = "list:read"
+    LIST_WRITE = "list:write"
+    TEMPLATE_READ = "template:read"
+    TEMPLATE_WRITE = "template:write"
     CAMPAIGN_READ = "campaign:read"
     CAMPAIGN_WRITE = "campaign:write"
     CAMPAIGN_SEND = "campaign:send"
     SENDER_READ = "sender:read"
     SENDER_WRITE = "sender:write"
-    MAYA_USE = "maya:use"
+    CONVERSATION_READ = "conversation:read"
+    CONVERSATION_WRITE = "conversation:write"
     AUDIT_READ = "audit:read"

@@ -1,4 +1,4 @@
-"""Watching over an authenticated connection: is the client alive, is its token good, has its role changed."""
+"""Watching over an authenticated connection: is the client alive, is its token good, have its rights changed."""
 
 import asyncio
 import random
@@ -57,7 +57,7 @@ class Vigil:
         self.task = asyncio.create_task(supervise("socket-vigil", self.watch), name="socket-vigil")
 
     async def watch(self) -> None:
-        """Ping, look at the token and the role again, until one of them closes the connection."""
+        """Ping, look at the token and the rights again, until one of them closes the connection."""
         try:
             with self.runtime.hub.watch(session_topic(self.session.actor.person_id)) as viewer:
                 while not await self.finished():
@@ -111,7 +111,7 @@ class Vigil:
             return None
         if session is not self.session or current.actor.rights == session.actor.rights:
             return None  # a renewal has read the rights later than this
-        return "Your role has changed; connect again"
+        return "Your rights have changed; connect again"
 
     async def renew(self, token: str) -> int:
         """Let the connection go on with a fresh token of the same caller; the seconds that it lasts now.

@@ -12,14 +12,13 @@ from graphql import (
     get_named_type,
     specified_scalar_types,
 )
-from strawberry.types import get_object_definition
 
 import resolvers
-from resolvers.fields import Public, Rule
+from resolvers import ROOTS
 from resolvers.nodes import fetchers
+from resolvers.permissions import root_fields, rules_of
 
 schema = resolvers.build_schema()._schema
-ROOTS = (resolvers.Query, resolvers.Mutation, resolvers.Subscription)
 OURS = {
     name: kind
     for name, kind in schema.type_map.items()
@@ -41,12 +40,6 @@ def described_things() -> Iterator[tuple[str, str | None]]:
                 yield f"{name}.{field_name}", input_field.description
 
 
-def rules_of(root: type) -> dict[str, list[Rule]]:
-    """The rules of each field of a root type."""
-    fields = get_object_definition(root, strict=True).fields
-    return {field.name: [rule for rule in field.extensions if isinstance(rule, Rule)] for field in fields}
-
-
 @pytest.mark.parametrize("root", ROOTS)
 def test_every_root_field_says_who_may_use_it(root: type) -> None:
     """Each field of the roots declares exactly one rule: `Requires(...)` or `Public()`."""
@@ -57,8 +50,8 @@ def test_every_root_field_says_who_may_use_it(root: type) -> None:
 
 def test_public_fields_are_few_and_known() -> None:
     """Whoever adds a field that strangers may use has to add it here, too."""
-    public = {name for root in ROOTS for name, rules in rules_of(root).items() if isinstance(rules[0], Public)}
-    assert public == {"viewer", "rate_limit", "sign_up", "log_in", "refresh_session", "log_out", "renew_connection"}
+    public = {field.name for field in root_fields() if field.permission is None}
+    assert public == {"viewer", "rateLimit", "signUp", "logIn", "refreshSession", "logOut", "renewConnection"}
 
 
 def test_everything_is_described() -> None:

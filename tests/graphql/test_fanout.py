@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,7 +14,8 @@ from structlog.testing import capture_logs
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from core.access.actor import Actor, user_actor
-from core.access.permissions import Role
+from core.access.permissions import Permission, Role
+from core.access.rights import RIGHTS
 from core.ids import new_id
 from models.deliveries import DeliveryStatus
 from resolvers.context import RequestContext
@@ -84,6 +86,25 @@ async def test_those_with_the_same_rights_share_an_execution(probe_server: Serve
         assert found.pop("another owner") == found["owner"]
         assert len(set(found.values())) == len(found) == 6
         assert fanout_of(probe_server).statistics().groups == 6
+
+
+async def test_one_role_with_different_rights_shares_nothing(
+    probe_server: Served, runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What actors may do tells executions apart, not their role: no scoped key sees what another one may."""
+    owner = await factories.organization(runtime)
+    usual = RIGHTS[Role.EDITOR]
+    fewer = replace(usual, permissions=usual.permissions - {Permission.CONTACT_READ})
+    async with AsyncExitStack() as stack:
+        found = []
+        for rights in (usual, fewer, replace(fewer), replace(usual)):
+            monkeypatch.setitem(RIGHTS, Role.EDITOR, rights)
+            socket = await stack.enter_async_context(connected(probe_server))
+            await socket.ready(await colleague(runtime, owner, Role.EDITOR))
+            found.append(await board(socket))
+        assert (found[0], found[1]) == (found[3], found[2])
+        assert found[0] != found[1]
+        assert fanout_of(probe_server).statistics().groups == 2
 
 
 async def test_frames_are_written_straight_to_the_connection(probe_server: Served, runtime: Runtime) -> None:

@@ -8,10 +8,12 @@ from dataclasses import replace
 from typing import Any
 
 import jwt
+import pytest
 from sqlalchemy import func, update
 
 from core.access.actor import Actor
-from core.access.permissions import Role
+from core.access.permissions import Permission, Role
+from core.access.rights import RIGHTS
 from core.ids import new_id
 from core.settings import Settings
 from models.accounts import User, UserSession
@@ -248,6 +250,24 @@ async def test_lesser_rights_are_taken_over(runtime: Runtime) -> None:
         assert (await talk.ask("{ viewer { role } }"))["viewer"] == {"role": "VIEWER"}
         assert [(await talk.next("log"))["payload"]["data"]["count"] for _ in range(3)] == [1, 2, 3]
         assert set(only_connection(server).operations) == {"state", "log"}
+
+
+async def test_lesser_rights_of_the_same_role_are_taken_over(
+    runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though the role is the same, what its rights no longer include ends, and a state is executed anew."""
+    async with member_on(runtime, Role.ADMIN) as (principal, server, talk):
+        await talk.socket.subscribe("subscription { audit }", "secret log")
+        await talk.socket.subscribe("subscription { board(to: 1, pause: 600) }", "state")
+        assert (await talk.next("secret log"))["type"] == "next"
+        first = (await talk.next("state"))["payload"]["data"]["board"]
+        usual = RIGHTS[Role.ADMIN]
+        fewer = replace(usual, permissions=usual.permissions - {Permission.AUDIT_READ})
+        monkeypatch.setitem(RIGHTS, Role.ADMIN, fewer)
+        assert (await talk.renew(factories.token(runtime, principal)))[1] == []
+        assert (await talk.next("secret log"))["payload"][0]["extensions"]["code"] == "FORBIDDEN"
+        assert (await talk.next("state"))["payload"]["data"]["board"] != first
+        assert set(only_connection(server).operations) == {"state"}
 
 
 async def test_greater_rights_are_taken_over(runtime: Runtime) -> None:

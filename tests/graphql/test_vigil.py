@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import func, update
 
 from core.access.actor import Actor
-from core.access.permissions import Role
+from core.access.permissions import Permission, Role
 from core.access.rights import RIGHTS
 from core.access.session import Session
 from core.errors import ErrorCode, InvalidInput
@@ -198,4 +198,17 @@ async def test_a_look_that_is_older_than_a_renewal_closes_nothing(runtime: Runti
         vigil.session = replace(vigil.session, actor=replace(principal, rights=RIGHTS[Role.VIEWER]))
         standings.go_on.set()
         assert await looking is None
-        assert await vigil.objection() == "Your role has changed; connect again"
+        assert await vigil.objection() == "Your rights have changed; connect again"
+
+
+async def test_other_rights_of_the_same_role_close_the_connection(
+    runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the caller may do counts, whatever their role is called."""
+    async with asking(runtime) as (vigil, _, standings, principal):
+        standings.go_on.set()
+        assert await vigil.objection() is None
+        usual = principal.rights
+        fewer = replace(usual, permissions=usual.permissions - {Permission.CONTACT_DELETE})
+        monkeypatch.setitem(RIGHTS, Role.OWNER, fewer)
+        assert await vigil.objection() == "Your rights have changed; connect again"

@@ -99,7 +99,8 @@ class Asker:
         declared = ", ".join(f"${name}: {self.definition.args[name].type}" for name in used)
         given = ", ".join(f"{name}: ${name}" for name in used)
         selection = self.selection(get_named_type(self.definition.type), DEPTH)
-        return f"{self.place.root.lower()} ({declared}) {{ {self.place.field}({given}) {selection} }}"
+        head, call = (f" ({declared})", f"({given})") if used else ("", "")
+        return f"{self.place.root.lower()}{head} {{ {self.place.field}{call} {selection} }}"
 
     def arguments(self, value: str) -> dict[str, Any]:
         """The variables, with `value` at the place."""

@@ -1,0 +1,141 @@
+"""Who acts, and with what rights."""
+
+from dataclasses import FrozenInstanceError
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
+
+from core.access.actor import Actor, ActorKind, maya_actor, system_actor, user_actor
+from core.access.permissions import Permission, Role
+from core.access.rights import NONE, RIGHTS, Rights
+from core.errors import Forbidden
+from core.ids import new_id
+from models.audit import AuditEvent
+from runtime import Runtime
+from services import audit
+from tests import factories
+
+ORGANIZATION, PERSON, KEY = new_id(), new_id(), new_id()
+EDITOR = user_actor(ORGANIZATION, PERSON, Role.EDITOR)
+SCOPED = Rights(permissions=frozenset({Permission.CONTACT_READ, Permission.CONTACT_WRITE}))
+API_KEY = Actor(kind=ActorKind.API_KEY, organization_id=ORGANIZATION, api_key_id=KEY, rights=SCOPED)
+
+
+def test_the_database_sees_the_tenant_of_each_kind_of_actor() -> None:
+    """Maya sees her user's rows but has no role; a key and the system are of an organisation alone."""
+    seen = [
+        (actor.tenant.organization_id, actor.tenant.user_id, actor.tenant.role)
+        for actor in (EDITOR, maya_actor(EDITOR), API_KEY, system_actor(ORGANIZATION))
+    ]
+    assert seen == [
+        (ORGANIZATION, PERSON, Role.EDITOR),
+        (ORGANIZATION, PERSON, None),
+        (ORGANIZATION, None, None),
+        (ORGANIZATION, None, None),
+    ]
+    assert EDITOR.tenant is EDITOR.tenant
+
+
+@pytest.mark.parametrize("kind", ActorKind)
+@pytest.mark.parametrize("named", [set(), {"user_id"}, {"api_key_id"}, {"on_behalf_of"}, {"user_id", "on_behalf_of"}])
+def test_an_actor_is_named_as_its_kind_wants(kind: ActorKind, named: set[str]) -> None:
+    """One id, that of the kind, and none for the system: anything else is no actor."""
+    fitting = {
+        ActorKind.USER: {"user_id"},
+        ActorKind.API_KEY: {"api_key_id"},
+        ActorKind.MAYA: {"on_behalf_of"},
+        ActorKind.SYSTEM: set(),
+    }
+    given: dict[str, Any] = dict.fromkeys(named, PERSON)
+    if named == fitting[kind]:
+        assert Actor(kind=kind, organization_id=ORGANIZATION, rights=NONE, **given).kind is kind
+    else:
+        with pytest.raises(ValueError, match=kind):
+            Actor(kind=kind, organization_id=ORGANIZATION, rights=NONE, **given)
+
+
+def test_rights_are_required_of_whoever_acts() -> None:
+    """The refusal names the role where there is one, and the permission that is missing."""
+    viewer = user_actor(ORGANIZATION, PERSON, Role.VIEWER)
+    viewer.require(Permission.CAMPAIGN_READ)
+    API_KEY.require(Permission.CONTACT_WRITE)
+    with pytest.raises(Forbidden, match=r"^Your role \(viewer\) does not include campaign:send\.$"):
+        viewer.require(Permission.CAMPAIGN_SEND)
+    with pytest.raises(Forbidden, match=r"^Your rights do not include contact:delete\.$"):
+        API_KEY.require(Permission.CONTACT_DELETE)
+    with pytest.raises(Forbidden):
+        system_actor(ORGANIZATION).require(Permission.CAMPAIGN_READ)
+
+
+@pytest.mark.parametrize("role", Role)
+def test_maya_has_no_right_that_her_user_lacks(role: Role) -> None:
+    """Her user's rights within her own: she reads, and holds no role that would open a policy of the database."""
+    user = user_actor(ORGANIZATION, PERSON, role)
+    maya = maya_actor(user)
+    assert maya.rights.permissions < user.rights.permissions
+    assert {permission.partition(":")[2] for permission in maya.rights.permissions} == {"read"}
+    assert (maya.kind, maya.user_id, maya.on_behalf_of, maya.rights.role) == (ActorKind.MAYA, None, PERSON, None)
+
+
+def test_maya_acts_for_a_person() -> None:
+    """Neither a key nor the system has anybody whom she could act for."""
+    for actor in (API_KEY, system_actor(ORGANIZATION)):
+        with pytest.raises(Forbidden, match="Only a person"):
+            maya_actor(actor)
+    assert maya_actor(EDITOR).person_id == EDITOR.person_id == PERSON
+
+
+def test_rights_are_compared_by_what_they_allow() -> None:
+    """Equal rights are equal keys; one permission, or the role alone, tells two apart."""
+    usual = RIGHTS[Role.EDITOR]
+    same = Rights(role=Role.EDITOR, permissions=frozenset(list(usual.permissions)))
+    fewer = Rights(role=Role.EDITOR, permissions=usual.permissions - {Permission.CAMPAIGN_SEND})
+    without_role = Rights(permissions=usual.permissions)
+    assert len({usual, same, fewer, without_role}) == 3
+    assert usual.within(usual.permissions) is usual
+    assert usual.within(usual.permissions - {Permission.CAMPAIGN_SEND}) == Rights(permissions=fewer.permissions)
+    with pytest.raises(FrozenInstanceError):
+        usual.role = None  # type: ignore[misc]
+
+
+async def test_the_audit_log_names_each_kind_of_actor(runtime: Runtime) -> None:
+    """A user, a key, Maya on behalf of a user, or the system."""
+    owner = await factories.organization(runtime)
+    key = Actor(
+        kind=ActorKind.API_KEY, organization_id=owner.organization_id, api_key_id=KEY, rights=RIGHTS[Role.EDITOR]
+    )
+    for actor in (owner, key, maya_actor(owner), system_actor(owner.organization_id)):
+        async with runtime.work.begin(actor) as uow:
+            await audit.record(uow, "thing.done", owner.organization_id)
+    who = select(AuditEvent.actor_kind, AuditEvent.user_id, AuditEvent.api_key_id, AuditEvent.on_behalf_of)
+    rows = await runtime.reads(owner.tenant).rows(who.order_by(AuditEvent.id))
+    assert [tuple(row) for row in rows] == [
+        ("user", owner.user_id, None, None),
+        ("api_key", None, KEY, None),
+        ("maya", None, None, owner.user_id),
+        ("system", None, None, None),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "named"),
+    [("user", None), ("user", "api_key_id"), ("maya", "user_id"), ("system", "on_behalf_of"), ("robot", "user_id")],
+)
+async def test_the_table_takes_no_other_actor(runtime: Runtime, kind: str, named: str | None) -> None:
+    """The database's own checks refuse an event that names nobody, somebody else or an unknown kind."""
+    owner = await factories.organization(runtime)
+    ids = {named: new_id()} if named else {}
+    with pytest.raises(IntegrityError, match="ck_audit_events_actor"):
+        async with runtime.work.begin(owner) as uow:
+            await uow.connection.execute(
+                AuditEvent.__table__.insert().values(  # type: ignore[attr-defined]
+                    id=new_id(),
+                    organization_id=owner.organization_id,
+                    actor_kind=kind,
+                    action="thing.done",
+                    target_id=new_id(),
+                    **ids,
+                )
+            )

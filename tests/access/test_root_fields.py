@@ -1,0 +1,86 @@
+"""Every root field, asked by each role: refused to whoever lacks its permission, and to nobody else."""
+
+from typing import Any
+
+import pytest
+
+import resolvers
+from core.access.actor import user_actor
+from core.access.matrix import ROLE_PERMISSIONS
+from core.access.permissions import Permission, Role
+from core.ids import encode_global_id, new_id
+from resolvers.permissions import root_fields
+from runtime import Runtime
+from tests import factories
+from tests.client import ApiClient
+from tests.graphql.sockets import connected
+from tests.serving import Served
+from tests.tenancy.asking import Asker, Place
+from tests.tenancy.test_cross_tenant import KINDS
+
+PATIENCE_SECONDS = 60.0
+schema = resolvers.build_schema()._schema
+TAKEN = {field.name: field.permission for field in root_fields() if field.permission is not None}
+PLACES = [
+    Place(root=root.name, field=name, path=())
+    for root in (schema.query_type, schema.mutation_type, schema.subscription_type)
+    if root is not None
+    for name in root.fields
+    if name in TAKEN
+]
+# What the matrix must say, whatever else it says: written down here so that an edit of it cannot pass unseen.
+NEVER = {
+    Role.VIEWER: {"sendCampaign", "sendTestEmail", "createCampaign", "createContact", "deleteContact", "addToList"},
+    Role.EDITOR: {"createSender", "confirmSender", "deleteSender"},
+}
+ALWAYS = {
+    Role.VIEWER: {"campaigns", "contacts", "lists", "templates", "senders", "sendMayaMessage", "mayaReply"},
+    Role.EDITOR: {"sendCampaign", "deleteContact", "createTemplate", "addToList"},
+}
+
+
+async def codes(server: Served, token: str | None, place: Place) -> set[str]:
+    """The error codes of the answer to a root field, asked about objects that there are not."""
+    asker = Asker(schema, place, {kind: encode_global_id(kind, new_id()) for kind in KINDS})
+    document, variables = asker.document(), asker.arguments("")
+    if place.root != "Subscription" or token is None:
+        return set((await ApiClient(server.url, token).send(document, variables)).codes)
+    async with connected(server) as socket:
+        await socket.ready(token)
+        await socket.subscribe(document, variables=variables)
+        payload: Any = (await socket.next(PATIENCE_SECONDS)).get("payload")
+        errors = payload.get("errors", []) if isinstance(payload, dict) else payload
+        return {error["extensions"]["code"] for error in errors}
+
+
+@pytest.mark.parametrize("role", Role)
+async def test_a_role_may_what_the_matrix_says(runtime: Runtime, api_server: Served, role: Role) -> None:
+    """FORBIDDEN for each field whose permission the role lacks; the others answer, whatever they say."""
+    token = factories.token(runtime, await factories.organization(runtime, role=role))
+    refused = set()
+    for place in PLACES:
+        found = await codes(api_server, token, place)
+        assert not found & {"INTERNAL", "UNAUTHENTICATED", "BAD_USER_INPUT"}, (place, found)
+        if "FORBIDDEN" in found:
+            refused.add(place.field)
+    assert refused == {name for name, permission in TAKEN.items() if permission not in ROLE_PERMISSIONS[role]}
+    assert refused >= NEVER.get(role, set())
+    assert refused.isdisjoint(ALWAYS.get(role, set()))
+    assert (refused == set()) == (role in {Role.OWNER, Role.ADMIN})
+
+
+async def test_nobody_may_anything_without_a_token(api_server: Served) -> None:
+    """Each field that takes a permission answers UNAUTHENTICATED to a stranger."""
+    for place in PLACES:
+        if place.root != "Subscription":  # without a token a socket is not let in at all
+            assert await codes(api_server, None, place) == {"UNAUTHENTICATED"}, place
+
+
+def test_a_changed_role_changes_its_rights_alone() -> None:
+    """Rights follow from the role; what identifies the actor stays."""
+    organization_id, user_id = new_id(), new_id()
+    editor, viewer = (user_actor(organization_id, user_id, role) for role in (Role.EDITOR, Role.VIEWER))
+    assert (editor.organization_id, editor.user_id) == (viewer.organization_id, viewer.user_id)
+    assert editor.rights != viewer.rights
+    assert editor.may(Permission.CAMPAIGN_SEND)
+    assert not viewer.may(Permission.CAMPAIGN_SEND)
