@@ -20,7 +20,7 @@ from core.supervision import Supervisors
 from core.unit_of_work import Work
 from integrations import LanguageModel, Mailer, MailWebhooks, build_language_model, build_mailer, build_webhooks
 from integrations.jwks import JwksVerifier
-from services.accounts import Admission, EmbeddedTokens, Identity, IssuerTokens, Standings, TokenCheck, admission
+from services.accounts import Admission, EmbeddedTokens, Identity, IssuerTokens, SessionCache, TokenCheck, admission
 from services.limits import MailLimits, mail_limits
 from services.senders import SenderPolicy, sender_policy
 
@@ -114,7 +114,7 @@ async def running(settings: Settings) -> AsyncIterator[Runtime]:
             logs=LogStream(redis),
             cache=cache,
             tokens=tokens,
-            identity=Identity(await token_check(settings, tokens, system, opened), Standings(engine, cache)),
+            identity=Identity(await token_check(settings, tokens, system, opened), SessionCache(engine, cache)),
             admission=admitted,
             sender_policy=sender_policy(mailer, production=settings.production),
             mail_limits=mail_limits(settings, cache),

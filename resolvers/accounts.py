@@ -8,9 +8,7 @@ import strawberry
 
 from core.access.permissions import Permission
 from core.access.rights import RIGHTS
-from core.access.tenant import Tenant
-from core.errors import ErrorCode, Forbidden, InvalidInput
-from resolvers.context import Info, RequestContext
+from resolvers.context import Info
 from resolvers.fields import Public, mutation, query
 from resolvers.nodes import fetches
 from schema.accounts import (
@@ -30,7 +28,7 @@ from schema.accounts import (
 from schema.nodes import global_id
 from schema.scalars import EmailAddress
 from services import accounts
-from services.accounts import OpenSession, Person, SessionGone
+from services.accounts import LoggedIn, Person
 
 HASHING_COST = 250
 """Points of what hashes a password: 240 a minute at the usual budget, 20 in one operation."""
@@ -74,26 +72,14 @@ async def fetch_organizations(info: Info, organization_ids: Sequence[UUID]) -> d
     return {own: viewer.organization} if viewer else {}
 
 
-async def with_tokens(context: RequestContext, payload: type[Tokens], session: OpenSession) -> Tokens:
+def opened(payload: type[Tokens], logged_in: LoggedIn) -> Tokens:
     """The payload of an open session."""
-    tokens = context.runtime.tokens
-    tenant = Tenant(organization_id=session.organization_id, user_id=session.user_id)
-    person = await accounts.person(context.runtime.reads(tenant), session.user_id)
     return payload(
-        access_token=tokens.issue(
-            user_id=session.user_id, organization_id=session.organization_id, session_id=session.session_id
-        ),
-        refresh_token=session.refresh_token,
-        expires_in=tokens.lifetime_seconds,
-        viewer=user_of(person) if person else None,
+        access_token=logged_in.access_token,
+        refresh_token=logged_in.refresh_token,
+        expires_in=logged_in.expires_in,
+        viewer=user_of(logged_in.person) if logged_in.person else None,
     )
-
-
-def demand_embedded(context: RequestContext) -> None:
-    """Raise `Forbidden` where a foreign issuer keeps the accounts."""
-    issuer = context.runtime.settings.auth.issuer
-    if issuer is not None:
-        raise Forbidden(f"Accounts are kept by {issuer}; sign up and log in there.")
 
 
 @strawberry.type
@@ -115,20 +101,15 @@ class AccountMutations:
         SIGN_UP_CLOSED where the installation takes nobody in, as in production unless it is set otherwise.
         RATE_LIMITED with `Retry-After` after too many from one client or from all.
         """
-        demand_embedded(info.context)
-        runtime = info.context.runtime
-        account = await accounts.prepare_sign_up(
-            runtime.admission,
+        logged_in = await accounts.sign_up(
+            info.context.dependencies.logins,
             organization_name=input.organization_name,
             email=input.email,
             password=input.password,
             full_name=input.full_name,
             client=info.context.client_address,
         )
-        async with runtime.work.begin(account.owner) as uow:
-            await accounts.register(uow, account)
-            session = await accounts.open_session(uow, account.user_id, days=runtime.settings.auth.refresh_token_days)
-        return await with_tokens(info.context, SignUpPayload, session)
+        return opened(SignUpPayload, logged_in)
 
     @mutation(Public(), cost=HASHING_COST)
     async def log_in(self, info: Info, input: LogInInput) -> LogInPayload:  # noqa: A002 - the API's name
@@ -137,18 +118,9 @@ class AccountMutations:
         Costs 250 points. RATE_LIMITED with `Retry-After` after too many failures from one client, for one address or
         for many.
         """
-        demand_embedded(info.context)
-        runtime = info.context.runtime
-        actor = await accounts.check_credentials(
-            runtime.system,
-            runtime.admission,
-            email=input.email,
-            password=input.password,
-            client=info.context.client_address,
-        )
-        async with runtime.work.begin(actor) as uow:
-            session = await accounts.open_session(uow, actor.person_id, days=runtime.settings.auth.refresh_token_days)
-        return await with_tokens(info.context, LogInPayload, session)
+        logins, client = info.context.dependencies.logins, info.context.client_address
+        logged_in = await accounts.log_in(logins, email=input.email, password=input.password, client=client)
+        return opened(LogInPayload, logged_in)
 
     @mutation(Public())
     async def refresh_session(
@@ -157,19 +129,8 @@ class AccountMutations:
         input: RefreshSessionInput,  # noqa: A002 - the API's name
     ) -> RefreshSessionPayload:
         """Swap a refresh token for the next one and a fresh access token; each refresh token works once."""
-        demand_embedded(info.context)
-        runtime = info.context.runtime
-        actor, session_id = await accounts.find_refresh_token(runtime.system, input.refresh_token)
-        async with runtime.work.begin(actor) as uow:
-            session = await accounts.rotate(
-                uow, session_id, input.refresh_token, days=runtime.settings.auth.refresh_token_days
-            )
-            if session is None:
-                await accounts.end_reused_session(uow, session_id)
-        if session is None:
-            await runtime.identity.forget(session_id)
-            raise SessionGone
-        return await with_tokens(info.context, RefreshSessionPayload, session)
+        logged_in = await accounts.refresh(info.context.dependencies.logins, input.refresh_token)
+        return opened(RefreshSessionPayload, logged_in)
 
     @mutation(Public())
     async def renew_connection(
@@ -183,25 +144,12 @@ class AccountMutations:
         new role does not include ends with the error FORBIDDEN. INVALID_STATE over HTTP, where each request carries
         its own token.
         """
-        connection = info.context.connection
-        if connection is None:
-            raise InvalidInput(
-                "Only a websocket can be renewed.",
-                code=ErrorCode.INVALID_STATE,
-                suggestion="Over HTTP, send the fresh token with the next request.",
-            )
-        return RenewConnectionPayload(expires_in=await connection.renew(input.access_token))
+        return RenewConnectionPayload(expires_in=await info.context.websocket.renew(input.access_token))
 
     @mutation(Public())
     async def log_out(self, info: Info, input: LogOutInput) -> LogOutPayload:  # noqa: A002 - the API's name
         """End a session: its tokens stop working and its sockets close, at the latest within seconds."""
-        demand_embedded(info.context)
-        runtime = info.context.runtime
-        if input.refresh_token is not None:
-            actor, session_id = await accounts.find_refresh_token(runtime.system, input.refresh_token)
-        else:
-            actor, session_id = info.context.caller, info.context.own_session.id
-        async with runtime.work.begin(actor) as uow:
-            ended = await accounts.end_session(uow, session_id, reason="logged_out")
-        await runtime.identity.forget(session_id)
-        return LogOutPayload(ended=ended)
+        logins, token = info.context.dependencies.logins, input.refresh_token
+        if token is not None:
+            return LogOutPayload(ended=await accounts.log_out_by_token(logins, token))
+        return LogOutPayload(ended=await accounts.log_out(logins, info.context.own_session))

@@ -11,11 +11,17 @@ from strawberry.dataloader import DataLoader
 
 from core.access.actor import Actor
 from core.access.session import Session
+from core.access.tenant import Tenant
 from core.database.scopes import ReadScope
-from core.errors import Forbidden, Unauthenticated
-from core.unit_of_work import UnitOfWork
+from core.errors import ErrorCode, Forbidden, InvalidInput, Unauthenticated
+from core.pubsub import Hub
+from core.unit_of_work import UnitOfWork, Work
+from integrations import Mailer
 from resolvers.budgets import Budgets
-from runtime import Runtime
+from services.accounts import Logins
+from services.limits import MailLimits
+from services.maya import Watch
+from services.senders import SenderPolicy
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
@@ -27,6 +33,21 @@ class Renewable(Protocol):
 
     async def renew(self, token: str) -> int:
         """Let it go on with a fresh token; the seconds that it lasts now. Raises `NudgeError`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dependencies:
+    """The parts of the process that resolvers hand to services."""
+
+    work: Work
+    reads: Callable[[Tenant], ReadScope]
+    hub: Hub
+    logins: Logins
+    replies: Watch
+    sender_policy: SenderPolicy
+    mail_limits: MailLimits
+    mailer: Mailer
+    public_url: str
 
 
 RELATIONS: dict[type, Callable[["RequestContext"], Any]] = {}
@@ -44,9 +65,9 @@ def reads_relations(kind: type) -> Callable[[type[R]], type[R]]:
 
 @dataclass(slots=True, kw_only=True)
 class RequestContext:
-    """One GraphQL operation: who asks, and what the process offers."""
+    """One GraphQL operation: who asks, and with what it is answered."""
 
-    runtime: Runtime
+    dependencies: Dependencies
     actor: Actor | None
     request_id: str
     budgets: Budgets
@@ -87,16 +108,27 @@ class RequestContext:
         return self.session
 
     @property
+    def websocket(self) -> Renewable:
+        """The websocket that the operation came over; raises `InvalidInput` for one that came over HTTP."""
+        if self.connection is None:
+            raise InvalidInput(
+                "Only a websocket can be renewed.",
+                code=ErrorCode.INVALID_STATE,
+                suggestion="Over HTTP, send the fresh token with the next request.",
+            )
+        return self.connection
+
+    @property
     def reads(self) -> ReadScope:
         """The read scope of this operation, shared by its fields."""
         if self.scope is None:
-            self.scope = self.runtime.reads(self.caller.tenant)
+            self.scope = self.dependencies.reads(self.caller.tenant)
         return self.scope
 
     @asynccontextmanager
     async def work(self) -> AsyncIterator[UnitOfWork]:
         """The unit of work of a mutation, begun as the caller."""
-        async with self.runtime.work.begin(self.caller) as uow:
+        async with self.dependencies.work.begin(self.caller) as uow:
             yield uow
         self.loaders.clear()  # what a mutation before this one has read may be out of date
 

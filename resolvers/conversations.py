@@ -202,9 +202,8 @@ class ConversationSubscriptions:
         events are kept for an hour after the last one. When they are gone, the stream of an ended reply is its last
         event alone, which holds the whole text. Ends with the error NOT_FOUND for what is no reply of yours.
         """
-        runtime = info.context.runtime
-        desk = maya.Watch(logs=runtime.logs, hub=runtime.hub, reads=runtime.reads)
-        shown = maya.watch(desk, info.context.caller.tenant, uuid_of("MayaMessage", message_id), after=after)
+        replies = info.context.dependencies.replies
+        shown = maya.watch(replies, info.context.caller.tenant, uuid_of("MayaMessage", message_id), after=after)
         async with aclosing(shown):
             async for each in shown:
                 yield event_of(each)

@@ -47,7 +47,7 @@ class DeliveryMutations:
         """
         async with info.context.work() as uow:
             row, campaign = await resolving.resolve(
-                uow, uuid_of("Delivery", input.delivery_id), input.as_, policy=info.context.runtime.sender_policy
+                uow, uuid_of("Delivery", input.delivery_id), input.as_, policy=info.context.dependencies.sender_policy
             )
         return ResolveDeliveryPayload(
             delivery=delivery_of(info.context, row), campaign=campaign_of(info.context, campaign)

@@ -88,12 +88,14 @@ class SenderMutations:
         LIMIT_EXCEEDED for more than 100 senders, more than one confirmation of an address in a minute or, in
         production, more than 20 of the organization in a day; RATE_LIMITED for an address that got too many.
         """
-        runtime = info.context.runtime
-        address, name = senders.check_sender(runtime.sender_policy, input.email, input.name)
-        if await senders.needs_confirmation(info.context.reads, runtime.sender_policy, address):
-            await runtime.mail_limits.confirmations.count(address.norm)
+        dependencies = info.context.dependencies
+        address, name = senders.check_sender(dependencies.sender_policy, input.email, input.name)
+        if await senders.needs_confirmation(info.context.reads, dependencies.sender_policy, address):
+            await dependencies.mail_limits.confirmations.count(address.norm)
         async with info.context.work() as uow:
-            row = await senders.create(uow, runtime.sender_policy, address, name, make_default=input.make_default)
+            row = await senders.create(
+                uow, dependencies.sender_policy, address, name, make_default=input.make_default
+            )
         return CreateSenderPayload(sender=sender_of(info.context, row))
 
     @mutation(Requires(Permission.SENDER_WRITE))
@@ -111,5 +113,7 @@ class SenderMutations:
         becomes the default.
         """
         async with info.context.work() as uow:
-            row = await senders.delete(uow, info.context.runtime.sender_policy, uuid_of("Sender", input.sender_id))
+            row = await senders.delete(
+                uow, info.context.dependencies.sender_policy, uuid_of("Sender", input.sender_id)
+            )
         return DeleteSenderPayload(deleted_sender_id=global_id("Sender", row.id), sender=sender_of(info.context, row))

@@ -84,7 +84,7 @@ class CampaignQueries:
         """Whether the campaign could be sent now, and what would surprise. The error NOT_FOUND for an unknown one."""
         reads = info.context.reads
         row = await campaigns.require(reads, uuid_of("Campaign", campaign_id))
-        found = await campaigns.validate(reads, row, policy=info.context.runtime.sender_policy)
+        found = await campaigns.validate(reads, row, policy=info.context.dependencies.sender_policy)
         return CampaignValidation(
             valid=not found.errors,
             errors=[user_error(error) for error in found.errors],

@@ -41,7 +41,7 @@ class SendingMutations:
             row = await campaigns.send(
                 uow,
                 uuid_of("Campaign", input.campaign_id),
-                policy=info.context.runtime.sender_policy,
+                policy=info.context.dependencies.sender_policy,
                 idempotency_key=input.idempotency_key,
             )
         return SendCampaignPayload(campaign=campaign_of(info.context, row))
@@ -75,7 +75,7 @@ class SendingMutations:
                 uow,
                 uuid_of("Campaign", input.campaign_id),
                 input.scheduled_at,
-                policy=info.context.runtime.sender_policy,
+                policy=info.context.dependencies.sender_policy,
             )
         return ScheduleCampaignPayload(campaign=campaign_of(info.context, row))
 
@@ -100,11 +100,11 @@ class SendingMutations:
             uuid_of("Campaign", input.campaign_id),
             input.to,
             contact=await contact_for(context, input.contact_id),
-            policy=context.runtime.sender_policy,
-            public_url=context.runtime.settings.public_url,
+            policy=context.dependencies.sender_policy,
+            public_url=context.dependencies.public_url,
         )
-        await context.runtime.mail_limits.test_mails.count(str(context.caller.organization_id), len(proof.to))
-        receipts = await campaigns.send_test(context.runtime.mailer, proof)
+        await context.dependencies.mail_limits.test_mails.count(str(context.caller.organization_id), len(proof.to))
+        receipts = await campaigns.send_test(context.dependencies.mailer, proof)
         async with context.work() as uow:
             row = await campaigns.note_test(uow, proof, receipts)
         accepted = campaigns.accepted_of(proof, receipts)

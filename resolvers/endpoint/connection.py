@@ -20,7 +20,7 @@ from core.deadlines import deadline
 from core.pubsub import HubClosed
 from core.supervision import end_all, is_asked_to_end, let_go
 from core.telemetry import logger, new_request_id
-from resolvers.context import RequestContext
+from resolvers.context import Dependencies, RequestContext
 from resolvers.endpoint.authentication import authenticate
 from resolvers.endpoint.documents import DocumentInvalid
 from resolvers.endpoint.documents import Operation as Prepared
@@ -56,6 +56,7 @@ class Connection(BaseGraphQLTransportWSHandler[Any, None]):
         sockets: Sockets,
         wire: Wire,
         *,
+        dependencies: Dependencies,
         client_address: str,
     ) -> None:
         super().__init__(
@@ -67,6 +68,7 @@ class Connection(BaseGraphQLTransportWSHandler[Any, None]):
             connection_init_wait_timeout=timedelta(seconds=runtime.settings.realtime.init_timeout_seconds),
         )
         self.runtime = runtime
+        self.dependencies = dependencies
         self.executor = executor
         self.fanout = fanout
         self.sockets = sockets
@@ -184,7 +186,7 @@ class Connection(BaseGraphQLTransportWSHandler[Any, None]):
     async def run_operation(self, operation: Operation[Any, None]) -> None:
         """The task of one operation: answers until it completes, fails or is cancelled."""
         context = RequestContext(
-            runtime=self.runtime,
+            dependencies=self.dependencies,
             actor=self.session.actor if self.session else None,
             session=self.session,
             request_id=new_request_id(),

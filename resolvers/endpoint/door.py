@@ -13,6 +13,7 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute
 
 from core.supervision import Supervisors
 from resolvers.budgets import Budgets
+from resolvers.context import Dependencies
 from resolvers.endpoint import assets
 from resolvers.endpoint.execution import Executor
 from resolvers.endpoint.fanout import FanOut
@@ -20,6 +21,8 @@ from resolvers.endpoint.http import HttpEndpoint
 from resolvers.endpoint.sockets import Sockets
 from resolvers.endpoint.websocket import WebSocketEndpoint
 from runtime import Runtime
+from services.accounts import Logins
+from services.maya import Watch
 
 PATH = "/graphql"
 
@@ -38,14 +41,15 @@ class Door:
     @classmethod
     def build(cls, runtime: Runtime, schema: strawberry.Schema) -> "Door":
         """The endpoint of a runtime."""
+        used = dependencies(runtime)
         budgets = Budgets(limit=runtime.settings.cost_per_minute, redis=runtime.cache)
         executor = Executor(schema, runtime.settings, budgets)
         fanout = FanOut(executor)
         sockets = Sockets(runtime.settings.realtime)
         return cls(
             executor=executor,
-            http=HttpEndpoint(runtime, executor),
-            websocket=WebSocketEndpoint(runtime, executor, fanout, sockets),
+            http=HttpEndpoint(runtime, used, executor),
+            websocket=WebSocketEndpoint(runtime, used, executor, fanout, sockets),
             sockets=sockets,
             fanout=fanout,
             supervisors=runtime.supervisors,
@@ -73,6 +77,31 @@ class Door:
         finally:
             await self.supervisors.stop(task)
             await self.fanout.aclose()
+
+
+def dependencies(runtime: Runtime) -> Dependencies:
+    """What resolvers work with in a process."""
+    auth = runtime.settings.auth
+    return Dependencies(
+        work=runtime.work,
+        reads=runtime.reads,
+        hub=runtime.hub,
+        logins=Logins(
+            work=runtime.work,
+            reads=runtime.reads,
+            system=runtime.system,
+            admission=runtime.admission,
+            tokens=runtime.tokens,
+            identity=runtime.identity,
+            days=auth.refresh_token_days,
+            issuer=auth.issuer,
+        ),
+        replies=Watch(logs=runtime.logs, hub=runtime.hub, reads=runtime.reads),
+        sender_policy=runtime.sender_policy,
+        mail_limits=runtime.mail_limits,
+        mailer=runtime.mailer,
+        public_url=runtime.settings.public_url,
+    )
 
 
 def graphql_routes(door: Door) -> list[BaseRoute]:

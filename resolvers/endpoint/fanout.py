@@ -70,7 +70,7 @@ class FanOut:
         if group is None:
             # The group's own, with the rights of its first viewer alone: it may outlive that one.
             own = RequestContext(
-                runtime=context.runtime, actor=actor, request_id=new_request_id(), budgets=context.budgets
+                dependencies=context.dependencies, actor=actor, request_id=new_request_id(), budgets=context.budgets
             )
             group = self.groups[key] = Group(self, key, operation, request, own)
         group.viewers.add(viewer)

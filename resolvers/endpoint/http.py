@@ -9,7 +9,7 @@ from core.database.errors import is_unavailable
 from core.deadlines import deadline
 from core.settings import Environment
 from core.telemetry import described, logger, new_request_id
-from resolvers.context import RequestContext
+from resolvers.context import Dependencies, RequestContext
 from resolvers.endpoint.answers import written
 from resolvers.endpoint.authentication import authenticate
 from resolvers.endpoint.errors import (
@@ -46,8 +46,9 @@ UNREAD = frozenset({408, 413})  # what is left of the body is not waited for
 class HttpEndpoint:
     """The ASGI application behind `/graphql` for HTTP."""
 
-    def __init__(self, runtime: Runtime, executor: Executor) -> None:
-        self.runtime = runtime
+    def __init__(self, runtime: Runtime, dependencies: Dependencies, executor: Executor) -> None:
+        self.identity = runtime.identity
+        self.dependencies = dependencies
         self.executor = executor
         self.body_limit = runtime.settings.api.body_limit_bytes
         self.body_timeout = runtime.settings.api.body_timeout_seconds
@@ -112,9 +113,9 @@ class HttpEndpoint:
 
     async def context(self, scope: Scope, headers: dict[bytes, bytes], request_id: str) -> RequestContext:
         """What resolvers see of the request."""
-        session, refused = await authenticate(self.runtime.identity, text(headers.get(b"authorization")))
+        session, refused = await authenticate(self.identity, text(headers.get(b"authorization")))
         return RequestContext(
-            runtime=self.runtime,
+            dependencies=self.dependencies,
             actor=session.actor if session else None,
             session=session,
             refused=refused,

@@ -3,6 +3,7 @@
 from starlette.types import Receive, Scope, Send
 
 from core.telemetry import logger
+from resolvers.context import Dependencies
 from resolvers.endpoint.connection import TRY_AGAIN, Connection
 from resolvers.endpoint.execution import Executor
 from resolvers.endpoint.fanout import FanOut
@@ -21,8 +22,11 @@ log = logger(__name__)
 class WebSocketEndpoint:
     """Accepts websockets and serves each until it closes."""
 
-    def __init__(self, runtime: Runtime, executor: Executor, fanout: FanOut, sockets: Sockets) -> None:
+    def __init__(
+        self, runtime: Runtime, dependencies: Dependencies, executor: Executor, fanout: FanOut, sockets: Sockets
+    ) -> None:
         self.runtime = runtime
+        self.dependencies = dependencies
         self.executor = executor
         self.fanout = fanout
         self.sockets = sockets
@@ -48,7 +52,13 @@ class WebSocketEndpoint:
             await wire.close(TRY_AGAIN, "Too many sockets wait to be authenticated; try again")
             return
         connection = Connection(
-            self.runtime, self.executor, self.fanout, self.sockets, wire, client_address=client_address(scope)
+            self.runtime,
+            self.executor,
+            self.fanout,
+            self.sockets,
+            wire,
+            dependencies=self.dependencies,
+            client_address=client_address(scope),
         )
         self.sockets.open.add(connection)
         try:

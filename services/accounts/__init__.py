@@ -3,6 +3,7 @@
 from services.accounts.admission import Admission, SignUpClosed, admission
 from services.accounts.credentials import InvalidCredentials, check_credentials
 from services.accounts.identity import EmbeddedTokens, Identity, IssuerTokens, TokenCheck
+from services.accounts.logins import LoggedIn, Logins, log_in, log_out, log_out_by_token, refresh, sign_up
 from services.accounts.opening import Opened, Owner, open_organization
 from services.accounts.people import Person, people, person
 from services.accounts.registration import (
@@ -13,6 +14,7 @@ from services.accounts.registration import (
     prepare_sign_up,
     register,
 )
+from services.accounts.session_cache import SessionCache
 from services.accounts.sessions import (
     OpenSession,
     SessionGone,
@@ -22,7 +24,6 @@ from services.accounts.sessions import (
     open_session,
     rotate,
 )
-from services.accounts.standing import Standings
 
 __all__ = [
     "AddressTaken",
@@ -31,20 +32,25 @@ __all__ = [
     "Identity",
     "InvalidCredentials",
     "IssuerTokens",
+    "LoggedIn",
+    "Logins",
     "NewAccount",
     "OpenSession",
     "Opened",
     "Owner",
     "Person",
+    "SessionCache",
     "SessionGone",
     "SignUpClosed",
-    "Standings",
     "TokenCheck",
     "admission",
     "check_credentials",
     "end_reused_session",
     "end_session",
     "find_refresh_token",
+    "log_in",
+    "log_out",
+    "log_out_by_token",
     "open_organization",
     "open_session",
     "people",
@@ -52,6 +58,8 @@ __all__ = [
     "prepare_account",
     "prepare_foreign_account",
     "prepare_sign_up",
+    "refresh",
     "register",
     "rotate",
+    "sign_up",
 ]

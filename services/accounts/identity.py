@@ -13,7 +13,7 @@ from core.access.session import Session
 from core.database.scopes import SystemScope
 from core.errors import ErrorCode, InvalidInput, Unauthenticated
 from core.security import AccessTokens
-from services.accounts.standing import Claimed, Standings
+from services.accounts.session_cache import Claimed, SessionCache
 
 RECENT_SECONDS = 5.0
 MOST_RECENT = 10_000
@@ -97,12 +97,12 @@ class Identity:
     That spares the hot path a look into Redis (and, for tokens of a foreign issuer, a signature check) for each
     request of a busy client. It is how long a token outlives a session that was ended in another process; one that
     was ended here is dropped at once, see `forget`. What changes in the database alone is seen up to a minute later,
-    as Redis remembers that long, see `Standings`; at once where somebody calls `look_again`.
+    as Redis remembers that long, see `SessionCache`; at once where somebody calls `look_again`.
     """
 
-    def __init__(self, check: TokenCheck, standings: Standings) -> None:
+    def __init__(self, check: TokenCheck, sessions: SessionCache) -> None:
         self.check = check
-        self.standings = standings
+        self.sessions = sessions
         self.recent: dict[str, tuple[Session, float]] = {}
         self.endings = 0
 
@@ -118,11 +118,11 @@ class Identity:
 
         Raises `Unauthenticated`.
         """
-        return self.known(token) or await self.found(token, self.standings.role)
+        return self.known(token) or await self.found(token, self.sessions.role)
 
     async def look_again(self, token: str) -> Session:
         """Who the token speaks for as the database has it now, past every memory; raises `Unauthenticated`."""
-        return await self.found(token, self.standings.role_now)
+        return await self.found(token, self.sessions.role_now)
 
     async def renewed(self, token: str, session: Session) -> Session:
         """Who a fresh token speaks for, as the database has it now.
@@ -171,7 +171,7 @@ class Identity:
         """Let a session that has ended count nowhere any more."""
         self.drop(session_id)
         try:
-            await self.standings.ended(session_id)
+            await self.sessions.ended(session_id)
         finally:
             self.drop(session_id)  # Redis may have answered for it until now
 

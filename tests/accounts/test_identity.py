@@ -15,14 +15,14 @@ from core.errors import Unauthenticated
 from core.security import AccessTokens, new_signing_key
 from models.accounts import UserSession
 from runtime import Runtime
-from services.accounts import EmbeddedTokens, Identity, Standings, identity
-from services.accounts.standing import Claimed
+from services.accounts import EmbeddedTokens, Identity, SessionCache, identity
+from services.accounts.session_cache import Claimed
 from tests import factories
 from tests.waiting import PATIENCE_SECONDS
 
 
-class HeldUp(Standings):
-    """Standings whose answers, or whose notes of an ending, take as long as the test says."""
+class HeldUp(SessionCache):
+    """SessionCache whose answers, or whose notes of an ending, take as long as the test says."""
 
     def __init__(self, runtime: Runtime, held: str) -> None:
         super().__init__(runtime.engine, runtime.cache)
@@ -48,10 +48,10 @@ class HeldUp(Standings):
         await super().ended(session_id)  # type: ignore[arg-type]
 
 
-def remembering(runtime: Runtime, standings: Standings | None = None) -> tuple[Identity, EmbeddedTokens]:
+def remembering(runtime: Runtime, sessions: SessionCache | None = None) -> tuple[Identity, EmbeddedTokens]:
     """An identity that remembers nothing yet, and its check of signatures."""
     check = EmbeddedTokens(runtime.tokens)
-    return Identity(check, standings or Standings(runtime.engine, runtime.cache)), check
+    return Identity(check, sessions or SessionCache(runtime.engine, runtime.cache)), check
 
 
 async def end(runtime: Runtime, principal: Actor) -> None:
@@ -61,17 +61,17 @@ async def end(runtime: Runtime, principal: Actor) -> None:
 
 
 async def test_a_lookup_in_flight_does_not_outlive_the_log_out(runtime: Runtime) -> None:
-    """A standing that was read just before the session ended is not remembered after it."""
+    """An answer that was read just before the session ended is not remembered after it."""
     principal = await factories.organization(runtime)
     token = factories.token(runtime, principal)
-    standings = HeldUp(runtime, "role")
-    who, _ = remembering(runtime, standings)
+    sessions = HeldUp(runtime, "role")
+    who, _ = remembering(runtime, sessions)
     looking = asyncio.create_task(who.session(token))
     async with asyncio.timeout(PATIENCE_SECONDS):
-        await standings.come.wait()
+        await sessions.come.wait()
         await end(runtime, principal)
         await who.forget(principal.person_id)
-        standings.go_on.set()
+        sessions.go_on.set()
         assert (await looking).actor.user_id == principal.user_id
     assert who.known(token) is None
     with pytest.raises(Unauthenticated):
@@ -83,14 +83,14 @@ async def test_a_lookup_during_the_log_out_does_not_outlive_it(runtime: Runtime)
     principal = await factories.organization(runtime)
     token = factories.token(runtime, principal)
     await remembering(runtime)[0].session(token)  # Redis knows the session
-    standings = HeldUp(runtime, "ended")
-    who, _ = remembering(runtime, standings)
+    sessions = HeldUp(runtime, "ended")
+    who, _ = remembering(runtime, sessions)
     await end(runtime, principal)
     forgetting = asyncio.create_task(who.forget(principal.person_id))
     async with asyncio.timeout(PATIENCE_SECONDS):
-        await standings.come.wait()
+        await sessions.come.wait()
         assert (await who.session(token)).actor.user_id == principal.user_id
-        standings.go_on.set()
+        sessions.go_on.set()
         await forgetting
     assert who.known(token) is None
     with pytest.raises(Unauthenticated):
@@ -128,7 +128,7 @@ async def test_an_expired_token_is_refused_however_good_it_was(runtime: Runtime)
     past = AccessTokens(new_signing_key(), audience="nudge", lifetime_seconds=-1)
     token = factories.token(replace(runtime, tokens=past), principal)
     check = EmbeddedTokens(past)
-    who = Identity(check, Standings(runtime.engine, runtime.cache))
+    who = Identity(check, SessionCache(runtime.engine, runtime.cache))
     expired = int(time.time()) - 1
     check.verified[token] = Claimed(
         user_id=principal.person_id,

@@ -17,7 +17,7 @@ from core.throttle import Throttle, client_key, digest
 from models.accounts import RefreshToken, User, UserSession
 from runtime import Runtime
 from services import accounts
-from services.accounts import EmbeddedTokens, Identity, Standings
+from services.accounts import EmbeddedTokens, Identity, SessionCache
 from tests import factories
 from tests.statements import statements
 
@@ -31,7 +31,7 @@ async def nowhere() -> AsyncIterator[Redis]:
 
 def identity(runtime: Runtime, tokens: AccessTokens, redis: Redis) -> Identity:
     """An identity with nothing in its memory."""
-    return Identity(EmbeddedTokens(tokens), Standings(runtime.engine, redis))
+    return Identity(EmbeddedTokens(tokens), SessionCache(runtime.engine, redis))
 
 
 async def test_sessions_are_read_from_redis_first(runtime: Runtime) -> None:
@@ -73,8 +73,8 @@ async def test_looking_again_reads_the_rows_and_tells_the_others(runtime: Runtim
 async def test_looking_again_does_not_bring_an_ended_session_back(runtime: Runtime) -> None:
     """Rows that were read just before a log-out do not undo it in Redis."""
     principal = await factories.organization(runtime)
-    standings = Standings(runtime.engine, runtime.cache)
-    await standings.ended(principal.person_id)
+    sessions = SessionCache(runtime.engine, runtime.cache)
+    await sessions.ended(principal.person_id)
     token = factories.token(runtime, principal)
     assert (
         await identity(runtime, runtime.tokens, runtime.cache).look_again(token)
@@ -86,11 +86,11 @@ async def test_looking_again_does_not_bring_an_ended_session_back(runtime: Runti
 async def test_a_late_answer_cannot_bring_an_ended_session_back(runtime: Runtime) -> None:
     """What was read before a log-out does not overwrite the log-out."""
     principal = await factories.organization(runtime)
-    standings = Standings(runtime.engine, runtime.cache)
-    await standings.ended(principal.person_id)
-    await standings.remember(f"nudge:session:{principal.user_id}", b"owner", overwrite=False)
+    sessions = SessionCache(runtime.engine, runtime.cache)
+    await sessions.ended(principal.person_id)
+    await sessions.remember(f"nudge:session:{principal.user_id}", b"owner", overwrite=False)
     with pytest.raises(Unauthenticated):
-        await Identity(EmbeddedTokens(runtime.tokens), standings).session(factories.token(runtime, principal))
+        await Identity(EmbeddedTokens(runtime.tokens), sessions).session(factories.token(runtime, principal))
 
 
 async def test_without_redis_the_database_answers(runtime: Runtime, nowhere: Redis) -> None:

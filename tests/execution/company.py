@@ -33,6 +33,7 @@ from models.suppressions import Suppression, SuppressionReason
 from models.templates import Template
 from resolvers.budgets import Budgets
 from resolvers.context import RequestContext
+from resolvers.endpoint.door import dependencies
 from runtime import Runtime
 from services.campaigns.lifecycle import move
 from services.conversations import reply_log
@@ -99,7 +100,7 @@ class Company:
         """A fresh context for an operation."""
         budgets = Budgets(limit=10_000_000, redis=self.runtime.cache)
         return RequestContext(
-            runtime=self.runtime,
+            dependencies=dependencies(self.runtime),
             actor=principal,
             session=factories.session(principal) if principal else None,
             request_id="request",

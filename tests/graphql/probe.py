@@ -112,7 +112,7 @@ class Subscription:
             return 1
 
         topic = campaign_topic(principal.organization_id, principal.person_id)
-        async for value in state_stream(info.context.runtime.hub, topic, read, is_final=lambda _: False):
+        async for value in state_stream(info.context.dependencies.hub, topic, read, is_final=lambda _: False):
             yield value
 
     @subscription(Requires(Permission.ORGANIZATION_READ), state=True)

@@ -19,6 +19,7 @@ from core.access.rights import RIGHTS
 from core.ids import new_id
 from models.deliveries import DeliveryStatus
 from resolvers.context import RequestContext
+from resolvers.endpoint.door import dependencies
 from resolvers.endpoint.execution import Request
 from resolvers.endpoint.fanout import FanOut, Viewer, watches_a_state
 from resolvers.endpoint.wire import Wire
@@ -300,7 +301,7 @@ async def test_nothing_of_the_first_viewers_request_stays(probe_server: Served, 
     request = Request(query=BOARD, variables={})
     operation = fanout.executor.documents.operation(BOARD, None)
     first = RequestContext(
-        runtime=runtime,
+        dependencies=dependencies(runtime),
         actor=await factories.organization(runtime),
         request_id="the first viewer's",
         budgets=fanout.executor.budgets,
@@ -313,7 +314,7 @@ async def test_nothing_of_the_first_viewers_request_stays(probe_server: Served, 
     group = fanout.join(operation, request, first, viewer)
     try:
         own = group.context
-        assert (own.runtime, own.actor, own.budgets) == (runtime, first.actor, first.budgets)
+        assert (own.dependencies, own.actor, own.budgets) == (first.dependencies, first.actor, first.budgets)
         assert (own.scope, own.loaders, own.client_address) == (None, {}, "")
         assert own.request_id != first.request_id
         assert own.started_at > first.started_at

@@ -13,6 +13,7 @@ from resolvers.budgets import Budgets
 from resolvers.context import RequestContext
 from resolvers.endpoint import documents as documents_module
 from resolvers.endpoint.documents import LONGEST_KEPT, MOST_CHARACTERS, MOST_DOCUMENTS, Documents
+from resolvers.endpoint.door import dependencies
 from resolvers.endpoint.execution import Executor, Request
 from runtime import Runtime
 from tests import factories
@@ -201,7 +202,7 @@ async def test_documents_are_kept_within_bounds(runtime: Runtime, monkeypatch: p
 def stranger(runtime: Runtime) -> RequestContext:
     """The context of a caller without credentials, whose budget does not end."""
     budgets = Budgets(limit=10_000_000, redis=runtime.cache)
-    return RequestContext(runtime=runtime, actor=None, request_id="request", budgets=budgets)
+    return RequestContext(dependencies=dependencies(runtime), actor=None, request_id="request", budgets=budgets)
 
 
 async def answered(executor: Executor, context: RequestContext, number: int) -> None:

@@ -17,8 +17,8 @@ from core.errors import ErrorCode, InvalidInput
 from models.accounts import UserSession
 from resolvers.endpoint.vigil import GAP_SPREAD_SECONDS, Vigil
 from runtime import Runtime
-from services.accounts import EmbeddedTokens, Identity, Standings
-from services.accounts.standing import Claimed
+from services.accounts import EmbeddedTokens, Identity, SessionCache
+from services.accounts.session_cache import Claimed
 from tests import factories
 from tests.graphql.probe import with_settings
 from tests.graphql.sockets import settles
@@ -83,8 +83,8 @@ async def test_a_crowd_is_not_looked_at_all_at_once_after_a_gap(crowd: list[Vigi
     assert min(looks) <= time.monotonic() + GAP_SPREAD_SECONDS
 
 
-class HeldUp(Standings):
-    """Standings whose answers from the database take as long as the test says."""
+class HeldUp(SessionCache):
+    """SessionCache whose answers from the database take as long as the test says."""
 
     def __init__(self, runtime: Runtime) -> None:
         super().__init__(runtime.engine, runtime.cache)
@@ -116,29 +116,29 @@ async def asking(
 ) -> AsyncIterator[tuple[Vigil, Noted, HeldUp, Actor]]:
     """A vigil whose looks are made by the test alone, over answers that it holds up."""
     principal = await factories.organization(runtime)
-    standings, connection = HeldUp(runtime), Noted()
+    sessions, connection = HeldUp(runtime), Noted()
     calm = with_settings(runtime, realtime={"init_timeout_seconds": patience})
-    slow = replace(calm, identity=Identity(EmbeddedTokens(runtime.tokens), standings))
+    slow = replace(calm, identity=Identity(EmbeddedTokens(runtime.tokens), sessions))
     vigil = Vigil(
         slow, factories.session(principal), token=factories.token(runtime, principal), connection=connection
     )
     await vigil.end()
-    yield vigil, connection, standings, principal
-    standings.go_on.set()
+    yield vigil, connection, sessions, principal
+    sessions.go_on.set()
 
 
 async def test_a_renewal_that_was_asked_for_in_time_wins(runtime: Runtime) -> None:
     """While the database is asked, the token ends: the connection waits for the answer, and goes on."""
-    async with asking(runtime) as (vigil, connection, standings, principal):
+    async with asking(runtime) as (vigil, connection, sessions, principal):
         token = factories.token(runtime, principal)
         renewing = asyncio.create_task(vigil.renew(token))
-        await standings.come.wait()
+        await sessions.come.wait()
         vigil.expires_at = time.monotonic()
         looking = asyncio.create_task(vigil.finished())
         for _ in range(10):
             await asyncio.sleep(0)
         assert not looking.done()
-        standings.go_on.set()
+        sessions.go_on.set()
         assert await renewing > runtime.tokens.lifetime_seconds - PATIENCE_SECONDS
         assert await looking is False
         assert (connection.closed, vigil.token) == ([], token)
@@ -146,14 +146,14 @@ async def test_a_renewal_that_was_asked_for_in_time_wins(runtime: Runtime) -> No
 
 async def test_a_refused_renewal_does_not_prolong_the_connection(runtime: Runtime) -> None:
     """It was waited for in vain."""
-    async with asking(runtime) as (vigil, connection, standings, principal):
+    async with asking(runtime) as (vigil, connection, sessions, principal):
         async with runtime.work.begin(principal) as uow:
             await uow.execute(update(UserSession).values(ended_at=func.now()))
         renewing = asyncio.create_task(vigil.renew(factories.token(runtime, principal)))
-        await standings.come.wait()
+        await sessions.come.wait()
         vigil.expires_at = time.monotonic()
         looking = asyncio.create_task(vigil.finished())
-        standings.go_on.set()
+        sessions.go_on.set()
         with pytest.raises(InvalidInput, match="session has ended"):
             await renewing
         assert await looking is True
@@ -162,41 +162,41 @@ async def test_a_refused_renewal_does_not_prolong_the_connection(runtime: Runtim
 
 async def test_a_renewal_that_hangs_does_not_keep_the_connection(runtime: Runtime) -> None:
     """It is waited for as long as for a connection_init, and a second one is refused meanwhile."""
-    async with asking(runtime, patience=0.1) as (vigil, connection, standings, principal):
+    async with asking(runtime, patience=0.1) as (vigil, connection, sessions, principal):
         token = factories.token(runtime, principal)
         renewing = asyncio.create_task(vigil.renew(token))
-        await standings.come.wait()
+        await sessions.come.wait()
         with pytest.raises(InvalidInput) as refused:
             await vigil.renew(token)
         assert refused.value.error_code is ErrorCode.CONFLICT
         vigil.expires_at = time.monotonic()
         assert await vigil.finished() is True
         assert connection.closed == [(4403, "The access token has expired")]
-        standings.go_on.set()
+        sessions.go_on.set()
         await renewing
 
 
 @pytest.mark.parametrize("renewed", [True, False])
 async def test_a_look_at_the_former_token_closes_nothing(runtime: Runtime, *, renewed: bool) -> None:
     """Its session has ended, which counts only where the connection still lives by it."""
-    async with asking(runtime) as (vigil, _, standings, principal):
+    async with asking(runtime) as (vigil, _, sessions, principal):
         async with runtime.work.begin(principal) as uow:
             await uow.execute(update(UserSession).values(ended_at=func.now()))
         looking = asyncio.create_task(vigil.objection())
-        await standings.come.wait()
+        await sessions.come.wait()
         if renewed:
             vigil.token = "the next one"
-        standings.go_on.set()
+        sessions.go_on.set()
         assert await looking == (None if renewed else "The session has ended; log in again.")
 
 
 async def test_a_look_that_is_older_than_a_renewal_closes_nothing(runtime: Runtime) -> None:
     """The role was read before it changed, and the renewal has taken over the new one meanwhile."""
-    async with asking(runtime) as (vigil, _, standings, principal):
+    async with asking(runtime) as (vigil, _, sessions, principal):
         looking = asyncio.create_task(vigil.objection())
-        await standings.come.wait()
+        await sessions.come.wait()
         vigil.session = replace(vigil.session, actor=replace(principal, rights=RIGHTS[Role.VIEWER]))
-        standings.go_on.set()
+        sessions.go_on.set()
         assert await looking is None
         assert await vigil.objection() == "Your rights have changed; connect again"
 
@@ -205,8 +205,8 @@ async def test_other_rights_of_the_same_role_close_the_connection(
     runtime: Runtime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What the caller may do counts, whatever their role is called."""
-    async with asking(runtime) as (vigil, _, standings, principal):
-        standings.go_on.set()
+    async with asking(runtime) as (vigil, _, sessions, principal):
+        sessions.go_on.set()
         assert await vigil.objection() is None
         usual = principal.rights
         fewer = replace(usual, permissions=usual.permissions - {Permission.CONTACT_DELETE})

@@ -49,7 +49,7 @@ class Claimed:
     has_session: bool = True
 
 
-class Standings:
+class SessionCache:
     """Looks sessions up. Rows are the truth; Redis holds an answer for a minute at most."""
 
     def __init__(self, engine: AsyncEngine, redis: Redis) -> None:
