@@ -299,7 +299,7 @@ async def test_a_session_that_ended_or_changed_closes_its_sockets(runtime: Runti
     """Logging out elsewhere, a new role, a disabled person: each closes 4403 at the next look."""
     changes = {
         "session has ended": update(UserSession).values(ended_at=func.now()),
-        "role has changed": update(User).values(role=Role.VIEWER),
+        "rights have changed": update(User).values(role=Role.VIEWER),
         "session has ended; log": update(User).values(disabled_at=func.now()),
     }
     for said, change in changes.items():
