@@ -16,14 +16,15 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn._types import ASGISendEvent
 from uvicorn.protocols.utils import ClientDisconnected
 
-from core import metrics, preflight, selfcheck, telemetry
-from core.settings import Settings, SettingsInvalid, variable
+from core import metrics, selfcheck, telemetry
+from core.configuration import SettingsInvalid, variable
 from core.supervision import SupervisedTaskEnded
 from resolvers import build_schema, compiled
 from resolvers.endpoint import PATH, Door, graphql_routes
 from resolvers.endpoint.frames import FrameProtocol
 from routes import all_routes
-from runtime import Runtime, running
+from runtime import Runtime, check_servers, running
+from settings import Settings
 
 EXPOSED_HEADERS = ["x-request-id", "retry-after", "ratelimit", "ratelimit-policy"]
 log = telemetry.logger(__name__)
@@ -217,12 +218,12 @@ def listen(settings: Settings) -> socket.socket:
 
 
 def serve(settings: Settings) -> None:
-    """Serve until SIGTERM or SIGINT. Raises what `preflight.check` finds, before anything listens.
+    """Serve until SIGTERM or SIGINT. Raises what `check_servers` finds, before anything listens.
 
     Raises `SupervisedTaskEnded` when the process has lost a part of itself and has to be started again.
     """
     telemetry.configure(settings.log_level, json=settings.production, secrets=settings.secrets)
-    asyncio.run(preflight.check(settings))
+    asyncio.run(check_servers(settings))
     application = build(settings)
     server = Server(application)
     listener = listen(settings)

@@ -11,12 +11,14 @@ from uuid import UUID
 import typer
 from pydantic import SecretStr
 
-from core import development, telemetry
-from core.development import DEMO_EMAIL, DEMO_PASSWORD
+from core import telemetry
+from core.configuration import Environment, SettingsInvalid, variable
 from core.errors import NudgeError, OperatorError, Refusals
-from core.settings import Environment, Settings, SettingsInvalid, load, require, unknown_variables, variable
 from core.supervision import SupervisedTaskEnded
+from local import defaults
+from local.defaults import DEMO_EMAIL, DEMO_PASSWORD
 from local.folder import LocalError
+from settings import Settings, load, require, unknown_variables
 
 ROOT = Path(__file__).parent
 
@@ -40,7 +42,7 @@ def settings() -> Settings:
         from local.development import read_servers
 
         servers = read_servers(found.home) or {}
-    filled = development.filled(found, servers)
+    filled = defaults.filled(found, servers)
     set_up_logging(filled)
     return filled
 
@@ -68,8 +70,8 @@ def dev() -> None:
     async def prepare(urls: Urls) -> None:
         from core import migration
 
-        await migration.upgrade(urls.migrator, start_afresh=development.start_afresh(found, urls.migrator))
-        filled = development.filled(found, {"database_url": urls.database, "redis_url": urls.redis})
+        await migration.upgrade(urls.migrator, start_afresh=defaults.start_afresh(found, urls.migrator))
+        filled = defaults.filled(found, {"database_url": urls.database, "redis_url": urls.redis})
         await seed_once(filled)
 
     options = DevelopmentOptions(
@@ -119,7 +121,7 @@ def migrate() -> None:
         hint = "set it in the environment or in .env" if found.production else "start `make dev` first, or set it"
         raise SettingsInvalid(f"Missing: {variable('database', 'migrator_url')}. It names the owner's role: {hint}.")
     with explained(variable("database", "migrator_url"), url):
-        asyncio.run(migration.upgrade(url, start_afresh=development.start_afresh(found, url)))
+        asyncio.run(migration.upgrade(url, start_afresh=defaults.start_afresh(found, url)))
     typer.echo("The database is up to date.")
 
 
@@ -169,13 +171,12 @@ def seed() -> None:
 
 async def seed_once(found: Settings) -> bool:
     """Seed unless the demo user exists already; whether anything was made."""
-    from core import preflight
-    from runtime import running
+    from runtime import check_servers, running
     from services import seeding
 
     if found.production:
         raise SettingsInvalid("NUDGE_ENVIRONMENT: the demo organisation is not for production.")
-    await preflight.check(found)
+    await check_servers(found)
     async with running(found) as runtime:
         return await seeding.seed(runtime, email=DEMO_EMAIL, password=DEMO_PASSWORD)
 
@@ -219,7 +220,7 @@ def sandbox() -> None:
 @cli.command(name="settings")
 def show_settings() -> None:
     """Print every setting as the Markdown table of the README."""
-    from core.settings import table
+    from settings import table
 
     typer.echo(table())
 
@@ -305,11 +306,10 @@ def create(
 
 async def open_organization(found: Settings, **owner: Any) -> str | None:  # noqa: ANN401 - the fields of `Owner`
     """Open an organisation; the password, where one was made."""
-    from core import preflight
-    from runtime import running
+    from runtime import check_servers, running
     from services import accounts
 
-    await preflight.check(found)
+    await check_servers(found)
     async with running(found) as runtime:
         opened = await accounts.open_organization(
             runtime.work, runtime.admission, accounts.Owner(**owner), issuer=found.auth.issuer

@@ -8,6 +8,7 @@ from pydantic import SecretStr
 from redis.asyncio import Redis
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from core import preflight
 from core.access.tenant import Tenant
 from core.database.engine import ReadSide, create_engine, dispose, read_side
 from core.database.scopes import ReadScope, SystemScope
@@ -15,14 +16,23 @@ from core.logstream import LogStream
 from core.pubsub import Hub, Publisher, RedisBackend
 from core.queue import Queue
 from core.security import AccessTokens, Signer
-from core.settings import Settings, require
 from core.supervision import Supervisors
 from core.unit_of_work import Work
 from integrations import LanguageModel, Mailer, MailWebhooks, build_language_model, build_mailer, build_webhooks
 from integrations.jwks import JwksVerifier
-from services.accounts import Admission, EmbeddedTokens, Identity, IssuerTokens, SessionCache, TokenCheck, admission
+from local.defaults import start_afresh
+from services.accounts import (
+    Admission,
+    EmbeddedTokens,
+    Identity,
+    IssuerTokens,
+    SessionCache,
+    TokenCheck,
+    admission,
+)
 from services.limits import MailLimits, mail_limits
 from services.senders import SenderPolicy, sender_policy
+from settings import Settings, require
 
 CACHE_TIMEOUT_SECONDS = 0.5
 
@@ -67,6 +77,16 @@ def secret(value: SecretStr | None) -> str:
     return value.get_secret_value()
 
 
+async def check_servers(settings: Settings) -> None:
+    """Look at what a process needs before it begins.
+
+    Raises `SettingsInvalid`, `ServerUnusable` or `UnsafeDatabase`, each with one sentence for the operator.
+    """
+    require(settings)
+    advice = start_afresh(settings, secret(settings.database.url))
+    await preflight.check(settings.database, settings.redis, start_afresh=advice)
+
+
 @asynccontextmanager
 async def running(settings: Settings) -> AsyncIterator[Runtime]:
     """Build the runtime, and close everything it opened when the block ends. Raises `SettingsInvalid`."""
@@ -85,8 +105,8 @@ async def running(settings: Settings) -> AsyncIterator[Runtime]:
         lifetime_seconds=settings.auth.access_token_seconds,
     )
     system = SystemScope(engine)
-    mailer = build_mailer(settings)
-    language_model = build_language_model(settings)
+    mailer = build_mailer(settings.postmark)
+    language_model = build_language_model(settings.llm)
     supervisors = Supervisors()
     async with AsyncExitStack() as opened:
         opened.push_async_callback(dispose, engine)
@@ -101,7 +121,7 @@ async def running(settings: Settings) -> AsyncIterator[Runtime]:
                 redis_url, socket_timeout=CACHE_TIMEOUT_SECONDS, socket_connect_timeout=CACHE_TIMEOUT_SECONDS
             )
         )
-        admitted = admission(settings, cache)
+        admitted = admission(settings.auth, cache, production=settings.production)
         opened.callback(admitted.passwords.close)
         yield Runtime(
             settings=settings,
@@ -117,10 +137,10 @@ async def running(settings: Settings) -> AsyncIterator[Runtime]:
             identity=Identity(await token_check(settings, tokens, system, opened), SessionCache(engine, cache)),
             admission=admitted,
             sender_policy=sender_policy(mailer, production=settings.production),
-            mail_limits=mail_limits(settings, cache),
+            mail_limits=mail_limits(cache, production=settings.production),
             unsubscribe_signer=Signer(secret(settings.security.secret_key), "unsubscribe"),
             mailer=mailer,
-            webhooks=build_webhooks(settings),
+            webhooks=build_webhooks(settings.postmark),
             language_model=language_model,
             supervisors=supervisors,
         )

@@ -24,18 +24,19 @@ from benchmarks.stage import prepare
 from core.access.actor import system_actor
 from core.access.permissions import Role
 from core.access.tenant import Tenant
+from core.configuration import Environment
 from core.database.prepared import prepare as prepare_select
 from core.database.scopes import ReadScope
 from core.database.tenant import with_tenant
 from core.ids import new_id
 from core.listing.pages import page_parameters, page_request
 from core.security import new_signing_key
-from core.settings import Environment, Settings
 from local.servers import start_postgres, start_valkey
 from models.accounts import Organization
 from models.contacts import Contact
 from runtime import Runtime, running, secret
 from services.contacts import CONTACTS
+from settings import Settings
 
 ROUNDS = 3
 SECONDS = 1.5

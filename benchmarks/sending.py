@@ -35,9 +35,8 @@ from core import migration
 from core.access.actor import Actor, system_actor
 from core.ids import new_id
 from core.security import new_signing_key
-from core.settings import load
 from integrations.mail import Envelope, Message
-from integrations.postmark import encode
+from integrations.postmark.mailer import encode
 from local.folder import free_port
 from local.servers import (
     PostgresServer,
@@ -57,6 +56,7 @@ from services.campaigns.progress import read_progress
 from services.deliveries.composing import load_mail, unsubscribe_url
 from services.deliveries.preparing import prepare
 from services.rendering import contact_variables
+from settings import load
 
 BATCH = 500
 SUBJECT = "{{ contact.firstName | default: 'Hello' }}, spring is here"
@@ -70,7 +70,7 @@ HTML = (
     "<p><a href='https://shop.example/spring?c={{ contact.email | escape }}'>To the shop</a></p>"
     "<p><a href='{{ unsubscribeUrl }}'>Unsubscribe</a></p></body></html>"
 )
-WORKER = "import jobs; from core.settings import load; jobs.run_worker(load())"
+WORKER = "import jobs; from settings import load; jobs.run_worker(load())"
 BARE_TABLE = (
     "CREATE TABLE bench_done (organization_id uuid, id uuid, message_id text, PRIMARY KEY (organization_id, id)) "
     "WITH (fillfactor = 50)"

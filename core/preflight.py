@@ -1,26 +1,27 @@
 """What a process looks at before it begins: that its servers let it in, and hold what it needs."""
 
-from core import development, revisions, selfcheck, servers
+from core import revisions, selfcheck, servers
+from core.configuration import variable
 from core.database.engine import create_engine
-from core.settings import Settings, require, variable
+from core.server_settings import DatabaseSettings, RedisSettings
 
 
-async def check(settings: Settings) -> None:
-    """Raise `SettingsInvalid`, `ServerUnusable` or `UnsafeDatabase`, each with one sentence for the operator."""
-    require(settings)
-    database, redis = settings.database.url, settings.redis.url
-    if database is None or redis is None:
-        raise AssertionError("settings.require() lets neither be missing")
-    afresh = development.start_afresh(settings, database.get_secret_value())
+async def check(database: DatabaseSettings, redis: RedisSettings, *, start_afresh: str | None = None) -> None:
+    """Raise `ServerUnusable` or `UnsafeDatabase`, each with one sentence for the operator.
+
+    `start_afresh` says how to get an empty database, where a developer's is of no use any more.
+    """
+    if database.url is None or redis.url is None:
+        raise AssertionError("settings.require() was not called")
     engine = create_engine(
-        database.get_secret_value(),
+        database.url.get_secret_value(),
         pool_size=1,
-        statement_timeout_seconds=settings.database.statement_timeout_seconds,
+        statement_timeout_seconds=database.statement_timeout_seconds,
     )
-    with servers.explained(variable("database", "url"), database.get_secret_value()):
+    with servers.explained(variable("database", "url"), database.url.get_secret_value()):
         try:
-            await revisions.check(engine, start_afresh=afresh)
+            await revisions.check(engine, start_afresh=start_afresh)
             await selfcheck.check(engine)
         finally:
             await engine.dispose()
-    await servers.check_redis(variable("redis", "url"), redis.get_secret_value())
+    await servers.check_redis(variable("redis", "url"), redis.url.get_secret_value())

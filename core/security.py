@@ -19,8 +19,8 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from core import clock
+from core.configuration import SettingsInvalid
 from core.errors import Unauthenticated
-from core.settings import SettingsInvalid
 
 ACCESS_ISSUER = "nudge"
 SIGNATURE_BYTES = 16

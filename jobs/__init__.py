@@ -10,14 +10,14 @@ from functools import partial
 import uvloop
 from redis.exceptions import RedisError
 
-from core import preflight, telemetry
-from core.settings import Settings
+from core import telemetry
 from core.supervision import SupervisedTaskEnded, Supervisors
 from jobs import campaigns, conversations, deliveries, outbox, retention, webhooks
 from jobs.consumer import ConnectionLost, consume
 from jobs.sweeper import Sweep, Sweeper
 from jobs.worker import JobHandler, Worker, build_worker
-from runtime import Runtime, running
+from runtime import Runtime, check_servers, running
+from settings import Settings
 
 __all__ = ["JOBS", "SWEEPS", "run", "run_worker"]
 
@@ -57,7 +57,7 @@ async def main(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
-    await preflight.check(settings)
+    await check_servers(settings)
     async with running(settings) as runtime:
         await run(runtime, stopping)
 

@@ -16,7 +16,7 @@ def outbox_sender(runtime: Runtime) -> OutboxSender:
     """What sends system mail with the runtime's parts."""
     public_url = runtime.settings.public_url
     return OutboxSender(
-        settings=runtime.settings,
+        settings=runtime.settings.sending,
         work=runtime.work,
         system=runtime.system,
         mailer=runtime.mailer,

@@ -7,10 +7,10 @@ from inspect import iscoroutinefunction
 from typing import Any, TypeVar
 
 from core.queue import Job
-from core.settings import Settings
 from jobs.tasks import KeyedTasks
 from runtime import Runtime
 from services.deliveries.sending import Sender
+from settings import Settings
 
 J = TypeVar("J", bound=Job)
 Run = Callable[["Worker", J], Coroutine[Any, Any, object] | None]
@@ -62,7 +62,8 @@ def build_worker(runtime: Runtime, handlers: Iterable[JobHandler]) -> Worker:
         runtime=runtime,
         handlers={handler.job: handler for handler in handlers},
         sender=Sender(
-            settings=runtime.settings,
+            settings=runtime.settings.sending,
+            public_url=runtime.settings.public_url,
             work=runtime.work,
             system=runtime.system,
             reads=runtime.reads,

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 from redis.asyncio import Redis
 
-from core.settings import Settings
 from core.throttle import Throttle
 
 DAY_SECONDS = 86_400
@@ -19,20 +18,20 @@ class MailLimits:
     test_mails: Throttle
 
 
-def mail_limits(settings: Settings, redis: Redis) -> MailLimits:
-    """The limits that the settings give."""
+def mail_limits(redis: Redis, *, production: bool) -> MailLimits:
+    """The limits of an installation."""
     return MailLimits(
         confirmations=Throttle(
             redis,
             "confirmations",
-            limit=20 if settings.production else UNLIMITED,
+            limit=20 if production else UNLIMITED,
             seconds=DAY_SECONDS,
             message="This address was sent too many confirmations. Try again tomorrow.",
         ),
         test_mails=Throttle(
             redis,
             "test-mails",
-            limit=200 if settings.production else UNLIMITED,
+            limit=200 if production else UNLIMITED,
             seconds=DAY_SECONDS,
             message="The organization has sent its test messages of a day. Try again tomorrow.",
         ),

@@ -16,10 +16,11 @@ import pytest
 from sqlalchemy.engine import URL, make_url
 
 from core import migration, telemetry
+from core.configuration import Environment
 from core.security import new_signing_key
-from core.settings import Environment, Settings
 from local.servers import PostgresServer, ValkeyServer, create_database, create_roles, start_postgres, start_valkey
 from runtime import Runtime, running
+from settings import Settings
 from tests.client import ApiClient
 from tests.logs.watching import WATCH
 from tests.properties import register_profiles

@@ -7,11 +7,12 @@ from dataclasses import replace
 from redis.asyncio import Redis
 from sqlalchemy.engine import make_url
 
-from core.settings import Environment, Settings
+from core.configuration import Environment
 from runtime import Runtime
 from services.accounts import admission
 from services.limits import mail_limits
 from services.senders import sender_policy
+from settings import Settings
 from tests.conftest import Servers
 
 REDIS_DATABASE = "6"
@@ -34,7 +35,7 @@ def under(runtime: Runtime, cache: Redis, environment: Environment, **auth: obje
     return replace(
         runtime,
         settings=settings,
-        admission=admission(settings, cache),
+        admission=admission(settings.auth, cache, production=settings.production),
         sender_policy=sender_policy(runtime.mailer, production=settings.production),
-        mail_limits=mail_limits(settings, cache),
+        mail_limits=mail_limits(cache, production=settings.production),
     )

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from sqlalchemy.engine import make_url
 
-from core.settings import Settings
+from settings import Settings
 from tests.conftest import Servers, copy_template, settings_for
 
 

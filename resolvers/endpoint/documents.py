@@ -19,7 +19,7 @@ from graphql.validation import recommended_rules
 from strawberry.schema.validation_rules.maybe_null import MaybeNullValidationRule
 from strawberry.schema.validation_rules.one_of import OneOfInputValidationRule
 
-from core.settings import GraphQLSettings
+from core.http.settings import GraphQLSettings
 from resolvers.endpoint.costs import Part, requested
 from resolvers.endpoint.errors import Refused
 from resolvers.endpoint.limits import check_document

@@ -12,7 +12,6 @@ from strawberry.execution import optimized_is_awaitable
 import execution
 from core.access.permissions import Permission
 from core.errors import Unauthenticated
-from core.settings import Settings
 from resolvers.budgets import Balance, Budgets
 from resolvers.context import RequestContext
 from resolvers.endpoint import costs
@@ -28,6 +27,7 @@ from resolvers.endpoint.errors import (
 )
 from resolvers.endpoint.planning import required
 from resolvers.endpoint.variables import check_variables
+from settings import Settings
 
 TOO_MANY_STATUS = 429
 is_awaitable = cast("Callable[[object], TypeGuard[Awaitable[Any]]]", optimized_is_awaitable)

@@ -9,7 +9,7 @@ from string import Template
 import orjson
 from starlette.types import Send
 
-from core.development import DEMO_EMAIL, DEMO_PASSWORD
+from local.defaults import DEMO_EMAIL, DEMO_PASSWORD
 from resolvers.endpoint.assets import CDN, SCRIPTS, STYLE
 
 PAGE = Template(files("resolvers.endpoint").joinpath("graphiql.html").read_text("utf-8"))

@@ -5,9 +5,9 @@ from typing import Any
 import orjson
 from starlette.types import Message, Receive, Scope, Send
 
+from core.configuration import Environment
 from core.database.errors import is_unavailable
 from core.deadlines import deadline
-from core.settings import Environment
 from core.telemetry import described, logger, new_request_id
 from resolvers.context import Dependencies, RequestContext
 from resolvers.endpoint.answers import written

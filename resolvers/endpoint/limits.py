@@ -15,7 +15,7 @@ from graphql import (
     TokenKind,
 )
 
-from core.settings import GraphQLSettings
+from core.http.settings import GraphQLSettings
 from resolvers.endpoint.errors import Refused
 
 MOST_REPEATS = 30

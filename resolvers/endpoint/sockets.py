@@ -7,7 +7,7 @@ from typing import Protocol
 from uuid import UUID
 
 from core.access.actor import Actor
-from core.settings import RealtimeSettings
+from core.http.settings import RealtimeSettings
 
 GOING_AWAY = 1001
 

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 from redis.asyncio import Redis
 
+from core.access.settings import AuthSettings, SignUpMode
 from core.errors import ErrorCode, NudgeError
 from core.passwords import Passwords
-from core.settings import Settings, SignUpMode
 from core.throttle import Throttle, client_key
 
 FAILURE_SECONDS = 300
@@ -42,14 +42,12 @@ class Admission:
     sign_ups: Throttle
 
 
-def admission(settings: Settings, redis: Redis) -> Admission:
-    """The limits that the settings give; development's are out of anybody's way."""
-    auth = settings.auth
-    production = settings.production
+def admission(auth: AuthSettings, redis: Redis, *, production: bool) -> Admission:
+    """The limits that the settings give; outside production, unless one is set, they are out of anybody's way."""
     waiting = (64, 16) if production else (1_000, 1_000)
     too_many = "Too many sign-ups. Try again later."
     return Admission(
-        mode=settings.sign_up,
+        mode=auth.sign_up or (SignUpMode.CLOSED if production else SignUpMode.OPEN),
         passwords=Passwords(max_waiting=waiting[0], max_waiting_per_client=waiting[1]),
         failures=Throttle(
             redis, "log-in", limit=auth.failed_logins, seconds=FAILURE_SECONDS, message=TOO_MANY_FAILURES

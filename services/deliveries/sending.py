@@ -17,7 +17,6 @@ from core.database.scopes import Reads, SystemScope
 from core.deadlines import sleep_unless
 from core.errors import Refusals
 from core.security import Signer
-from core.settings import Settings
 from core.telemetry import logger
 from core.unit_of_work import Work
 from integrations.mail import AccountRefused, Envelope, Mailer, NotSent
@@ -31,6 +30,7 @@ from services.deliveries.submitting import submit
 from services.mailing.handover import Handed, hand_over
 from services.mailing.leases import LeaseTimes, lease_times
 from services.mailing.pacing import ProviderBackoff, reserve
+from services.mailing.settings import SendingSettings
 
 MAX_CACHED_CAMPAIGNS = 50
 RECORD_RETRY_SECONDS = 120.0
@@ -50,7 +50,8 @@ class Batch(NamedTuple):
 class Sender:
     """Sends what is pending of the campaigns added to it. Everything it knows is in the ledger as well."""
 
-    settings: Settings
+    settings: SendingSettings
+    public_url: str
     work: Work
     system: SystemScope
     reads: Callable[[Tenant], Reads]
@@ -64,7 +65,7 @@ class Sender:
     @property
     def times(self) -> LeaseTimes:
         """The times that the settings give."""
-        return lease_times(self.settings.sending.lease_seconds, request_seconds=self.mailer.timeout_seconds)
+        return lease_times(self.settings.lease_seconds, request_seconds=self.mailer.timeout_seconds)
 
     def add(self, organization_id: UUID, campaign_id: UUID) -> None:
         """A campaign has something to send; returns at once."""
@@ -107,7 +108,7 @@ class Sender:
             claimed,
             mail,
             signer=self.signer,
-            public_url=self.settings.public_url,
+            public_url=self.public_url,
             until=min(monotonic() + self.times.compose, claimed.deadline - self.times.needed),
         )
         await self.adapt_batch_size(campaign_id, claimed, composed)
@@ -185,7 +186,7 @@ class Sender:
                 self.reads(actor.tenant),
                 campaign_id,
                 sender=self.mailer.sender,
-                batch_size=min(self.settings.sending.batch_size, self.mailer.limits.max_messages),
+                batch_size=min(self.settings.batch_size, self.mailer.limits.max_messages),
             )
         except Refusals as error:
             await self.pause(actor, campaign_id, f"The content cannot be rendered: {error}")

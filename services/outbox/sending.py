@@ -10,13 +10,13 @@ from sqlalchemy.sql import func
 
 from core.access.actor import Actor
 from core.database.scopes import SystemScope
-from core.settings import Settings
 from core.unit_of_work import Work
 from integrations.mail import Envelope, Mailer, Stream
 from models.outbox import OutboxKind
 from services.mailing.handover import hand_over
 from services.mailing.leases import lease_times
 from services.mailing.pacing import reserve
+from services.mailing.settings import SendingSettings
 from services.outbox.reconciling import expire_leases, reconcile
 from services.outbox.recording import record
 from services.outbox.submitting import Composer, submit
@@ -29,7 +29,7 @@ AT_ONCE = 20
 class OutboxSender:
     """Sends system mail from the installation's own address. Everything it knows is in the rows."""
 
-    settings: Settings
+    settings: SendingSettings
     work: Work
     system: SystemScope
     mailer: Mailer
@@ -39,13 +39,13 @@ class OutboxSender:
         """Settle an organisation's doubts, and send all that is due."""
         async with self.work.begin(actor) as uow:
             await expire_leases(uow)
-        await reconcile(self.work, self.mailer, actor, grace_seconds=self.settings.sending.reconcile_grace_seconds)
+        await reconcile(self.work, self.mailer, actor, grace_seconds=self.settings.reconcile_grace_seconds)
         while await self.send_some(actor):
             pass
 
     async def send_some(self, actor: Actor) -> bool:
         """Send up to twenty messages that are due; False when none is."""
-        times = lease_times(self.settings.sending.lease_seconds, request_seconds=self.mailer.timeout_seconds)
+        times = lease_times(self.settings.lease_seconds, request_seconds=self.mailer.timeout_seconds)
         rate = self.mailer.limits.messages_per_second
         limit = min(AT_ONCE, rate) if rate else AT_ONCE
         await asyncio.sleep(await self.reserve(limit))

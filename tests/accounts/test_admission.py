@@ -12,14 +12,15 @@ from argon2 import PasswordHasher
 from redis.asyncio import Redis
 
 from core import passwords
+from core.access.settings import AuthSettings, SignUpMode
+from core.configuration import Environment
 from core.database.engine import create_engine
 from core.database.scopes import SystemScope
 from core.errors import RateLimited, Refusals
 from core.passwords import Passwords
-from core.settings import Environment, Settings, SignUpMode
 from runtime import Runtime
 from services import accounts
-from services.accounts import InvalidCredentials, SignUpClosed
+from services.accounts import InvalidCredentials, SignUpClosed, admission
 from tests.client import ApiClient
 from tests.conftest import Servers
 from tests.environments import fresh_cache, under
@@ -68,12 +69,12 @@ def values(email: str | None = None, password: str = PASSWORD) -> dict[str, Any]
     ],
 )
 def test_sign_up_is_closed_in_production_unless_said_otherwise(
-    settings: Settings, environment: Environment, given: str | None, mode: SignUpMode
+    cache: Redis, environment: Environment, given: str | None, mode: SignUpMode
 ) -> None:
     """The default is the environment's; what is set wins, in any case."""
-    document = settings.model_dump() | {"environment": environment, "_env_file": None}
-    document["auth"]["sign_up"] = given
-    assert Settings.model_validate(document).sign_up is mode
+    found = admission(AuthSettings(sign_up=given), cache, production=environment is Environment.PRODUCTION)
+    found.passwords.close()
+    assert found.mode is mode
 
 
 async def test_closed_sign_up_says_what_to_do_instead(runtime: Runtime, cache: Redis) -> None:

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-ABOVE = ("services", "resolvers", "routes", "jobs", "models", "schema")
+ABOVE = ("services", "resolvers", "routes", "jobs", "models", "schema", "core")
 VENDORS = re.compile(r"postmark|openrouter", re.IGNORECASE)
 
 

@@ -49,7 +49,8 @@ def mailer() -> ModelMailer:
 @pytest.fixture
 def sender(runtime: Runtime, mailer: ModelMailer) -> Sender:
     return Sender(
-        settings=runtime.settings,
+        settings=runtime.settings.sending,
+        public_url=runtime.settings.public_url,
         work=runtime.work,
         system=runtime.system,
         reads=runtime.reads,

@@ -1,7 +1,7 @@
 import re
 from pathlib import Path
 
-from core.settings import table
+from settings import table
 
 ROOT = Path(__file__).parents[2]
 

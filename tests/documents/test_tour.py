@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from core.development import DEMO_EMAIL, DEMO_PASSWORD
+from local.defaults import DEMO_EMAIL, DEMO_PASSWORD
 from runtime import Runtime
 from services import seeding
 from tests.serving import served

@@ -21,7 +21,6 @@ from sqlalchemy.exc import DBAPIError
 from core import migration
 from core.access.actor import Actor
 from core.security import new_signing_key
-from core.settings import Settings
 from local.folder import free_port
 from local.servers import PostgresServer, ValkeyServer, create_database, create_roles, start_postgres, start_valkey
 from models.campaigns import Campaign, CampaignStatus
@@ -30,6 +29,7 @@ from models.suppressions import Suppression, SuppressionReason
 from runtime import Runtime, running
 from services.campaigns import lifecycle
 from services.deliveries.preparing import prepare
+from settings import Settings
 from tests import factories
 from tests.conftest import password
 

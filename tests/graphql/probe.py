@@ -11,11 +11,11 @@ import resolvers
 from core.access.permissions import Permission
 from core.errors import InvalidInput, NotFound
 from core.pubsub import campaign_topic, state_stream
-from core.settings import Settings
 from resolvers.context import Info
 from resolvers.fields import Public, Requires, query, subscription
 from runtime import Runtime
 from schema.scalars import JSON, configuration
+from settings import Settings
 
 EXECUTIONS = itertools.count()
 

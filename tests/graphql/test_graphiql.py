@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from graphql import parse, validate
 
-from core.development import DEMO_EMAIL, DEMO_PASSWORD
-from core.settings import Environment
+from core.configuration import Environment
+from local.defaults import DEMO_EMAIL, DEMO_PASSWORD
 from resolvers import build_schema
 from resolvers.endpoint import assets, graphiql
 from resolvers.endpoint.assets import BY_NAME

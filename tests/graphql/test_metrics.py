@@ -9,8 +9,8 @@ import pytest
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.parser import text_string_to_metric_families
 
+from core.configuration import Environment
 from core.metrics import registry
-from core.settings import Environment
 from execution import plans
 from models.deliveries import DeliveryStatus
 from runtime import Runtime

@@ -12,15 +12,16 @@ import aiohttp
 import pytest
 from pydantic import SecretStr
 
-from core.settings import Settings, variable
+from core.configuration import variable
 from local.folder import free_port
 from runtime import Runtime
+from settings import Settings
 from tests import factories
 from tests.conftest import Servers
 from tests.graphql.sockets import PROTOCOL, Socket
 
 ROOT = Path(__file__).parents[2]
-PROGRAM = "import app; from core.settings import load; app.serve(load())"
+PROGRAM = "import app; from settings import load; app.serve(load())"
 
 
 def environment(settings: Settings, **changed: str) -> dict[str, str]:

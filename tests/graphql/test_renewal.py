@@ -15,10 +15,10 @@ from core.access.actor import Actor
 from core.access.permissions import Permission, Role
 from core.access.rights import RIGHTS
 from core.ids import new_id
-from core.settings import Settings
 from models.accounts import User, UserSession
 from resolvers.endpoint.connection import Connection
 from runtime import Runtime, running
+from settings import Settings
 from tests import factories
 from tests.client import ApiClient
 from tests.conftest import Servers, copy_template, settings_for

@@ -17,13 +17,14 @@ from aiohttp import web
 from pydantic import SecretStr
 from sqlalchemy import update
 
-from core.settings import Settings, variable
+from core.configuration import variable
 from local.folder import free_port
 from models.campaigns import CampaignStatus
 from models.contacts import Contact
 from runtime import Runtime, running
 from services import conversations
 from services.campaigns.lifecycle import move
+from settings import Settings
 from tests import factories
 from tests.conftest import Servers, copy_template, settings_for
 from tests.graphql.sockets import PROTOCOL, Socket

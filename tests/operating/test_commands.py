@@ -15,12 +15,13 @@ from pydantic import SecretStr
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 import cli
-from core import migration, preflight, urls
+from core import migration, urls
 from core.errors import ServerUnusable, UnsafeDatabase
 from core.servers import explained
-from core.settings import Settings
 from local.folder import free_port
 from local.servers import create_database
+from runtime import check_servers
+from settings import Settings
 from tests.conftest import Servers, copy_template, settings_for
 from tests.operating.commands import SERVING, assert_refused, nudge
 
@@ -80,7 +81,7 @@ async def migrate(url: str) -> None:
 async def both_refuse(servers: Servers, url: str, said: str) -> None:
     """The database is refused in these words, in one line, before anything is served and before it is migrated."""
     with pytest.raises(ServerUnusable, match=said) as serving:
-        await preflight.check(reaching(servers, url))
+        await check_servers(reaching(servers, url))
     with pytest.raises(ServerUnusable, match=said) as migrating:
         await migrate(urls.database_url(SecretStr(url)).get_secret_value())
     for raised, variable in ((serving, "NUDGE_DATABASE__URL ("), (migrating, "NUDGE_DATABASE__MIGRATOR_URL (")):
@@ -165,7 +166,7 @@ async def test_a_database_without_tables(servers: Servers) -> None:
     await create_database(servers.postgres.admin_url, "nudge_empty")
     url = servers.database_url(servers.postgres.app_url, "nudge_empty")
     with pytest.raises(UnsafeDatabase, match="was never migrated: run `nudge migrate`"):
-        await preflight.check(reaching(servers, url))
+        await check_servers(reaching(servers, url))
 
 
 @pytest.mark.parametrize(
@@ -218,7 +219,7 @@ async def test_a_redis_that_does_not_let_us_in(servers: Servers) -> None:
         (f"redis://:{servers.valkey.password}@{at}/4711", "Redis refused it"),
     ):
         with pytest.raises(ServerUnusable, match=said) as raised:
-            await preflight.check(reaching(servers, url, redis=redis))
+            await check_servers(reaching(servers, url, redis=redis))
         assert str(raised.value).startswith(f"NUDGE_REDIS__URL ({at}/")
         assert servers.valkey.password not in str(raised.value)
 
@@ -227,7 +228,7 @@ async def test_a_redis_that_is_away_stops_nobody(servers: Servers, capsys: pytes
     """Without Redis a process can serve: one line says why it does without."""
     url = servers.database_url(servers.postgres.app_url, await copy_template(servers))
     for redis in ("redis://127.0.0.1:1/0", "redis://redis.invalid/0"):
-        await preflight.check(reaching(servers, url, redis=redis))
+        await check_servers(reaching(servers, url, redis=redis))
     said = capsys.readouterr()
     assert (said.out + said.err).count("going on without Redis until it answers") == 2
 

@@ -10,12 +10,13 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from core import development, migration, preflight, revisions
+from core import migration, revisions
 from core.errors import UnsafeDatabase
 from core.readiness import Readiness, readiness
-from core.settings import Settings
+from local import defaults
 from local.folder import free_port
-from runtime import running
+from runtime import check_servers, running
+from settings import Settings
 from tests.conftest import Servers, copy_template, settings_for
 from tests.operating.commands import SERVING, assert_refused, nudge
 
@@ -82,13 +83,13 @@ def test_the_data_of_nudge_dev_is_moved_away_and_never_deleted(tmp_path: Path) -
     """The command that is named moves it, as often as it is needed; of another server there is no data to move."""
     settings = Settings.model_validate({"_env_file": None, "environment": "development", "home": tmp_path})
     own, other = "postgresql://nudge_app:x@127.0.0.1:5999/nudge", "postgresql://nudge_app:x@127.0.0.1:5432/nudge"
-    assert "name an empty database" in str(development.start_afresh(settings, own))
+    assert "name an empty database" in str(defaults.start_afresh(settings, own))
     (tmp_path / "servers.json").write_text(json.dumps({"postgres_port": 5999}))
     for number in (1, 2):
         (tmp_path / "postgres").mkdir()
         (tmp_path / "postgres" / "PG_VERSION").write_text(str(number))
-        assert "name an empty database" in str(development.start_afresh(settings, other))
-        advice = str(development.start_afresh(settings, own))
+        assert "name an empty database" in str(defaults.start_afresh(settings, other))
+        advice = str(defaults.start_afresh(settings, own))
         assert advice.startswith("stop `nudge dev`, move its data away (`mv ")
         subprocess.run(shlex.split(advice.split("`")[3]), check=True)
         assert (tmp_path / f"postgres.{number}" / "PG_VERSION").read_text() == str(number)
@@ -100,7 +101,7 @@ async def test_a_newer_version_has_migrated(servers: Servers) -> None:
     with pytest.raises(UnsafeDatabase, match=rf"at revision {NEWER}, .* a newer version of NudgeCampaign .*install"):
         await migrate(servers, database)
     settings = settings_for(servers, database)
-    await preflight.check(settings)
+    await check_servers(settings)
     async with running(settings) as runtime:
         assert await readiness(runtime.engine, runtime.cache, runtime.supervisors) == (None, None)
     with pytest.raises(UnsafeDatabase, match="another branch or an older version made it; to start afresh, do so"):
@@ -118,7 +119,7 @@ async def test_a_version_that_led_nowhere_has_migrated(servers: Servers, revisio
             await work()
 
     await refused(lambda: migrate(servers, database))
-    await refused(lambda: preflight.check(settings_for(servers, database)))
+    await refused(lambda: check_servers(settings_for(servers, database)))
     assert (await ready(servers, database)).obstacle == (
         f"database: at revision {revision}, this version needs {revisions.head()}"
     )
@@ -130,7 +131,7 @@ async def test_a_database_of_an_older_version(servers: Servers, monkeypatch: pyt
     database = await copy_template(servers)
     said = r"is at revision 2026_12_01_foundation, this version needs 2026_12_02_next: run `nudge migrate`"
     with pytest.raises(UnsafeDatabase, match=said):
-        await preflight.check(settings_for(servers, database))
+        await check_servers(settings_for(servers, database))
     assert "at revision 2026_12_01_foundation" in str((await ready(servers, database)).obstacle)
 
 

@@ -5,7 +5,8 @@ from pydantic import SecretStr
 from sqlalchemy.engine import make_url
 
 from core import urls
-from core.settings import Environment, Settings, SettingsInvalid, load, require
+from core.configuration import Environment, SettingsInvalid
+from settings import Settings, load, require
 from tests.conftest import Servers, settings_for
 
 

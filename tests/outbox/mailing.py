@@ -31,7 +31,7 @@ def outbox_of(
     """What sends the outbox through a mailer; by default with no pause between two looks."""
     sending = runtime.settings.sending.model_copy(update={"reconcile_grace_seconds": grace})
     return OutboxSender(
-        settings=runtime.settings.model_copy(update={"sending": sending}),
+        settings=sending,
         work=runtime.work,
         system=runtime.system,
         mailer=mailer,

@@ -8,7 +8,7 @@ from redis.asyncio import Redis
 
 from core.access.actor import Actor
 from core.access.permissions import Role
-from core.settings import Environment
+from core.configuration import Environment
 from jobs.outbox import outbox_sender
 from runtime import Runtime
 from tests import factories

@@ -10,10 +10,10 @@ import pytest
 from sqlalchemy import select, update
 
 from core.access.actor import Actor
+from core.configuration import Environment
 from core.errors import Conflict
 from core.ids import encode_global_id
 from core.listing.pages import page_request
-from core.settings import Environment
 from models.campaigns import Campaign, CampaignStatus
 from models.deliveries import DeliveryResolution, DeliveryStatus, EmailDelivery
 from runtime import Runtime
@@ -116,7 +116,8 @@ async def test_every_message_of_a_campaign_has_the_same_from(production: House) 
     await send(runtime, principal, campaign_id)
     assert await prepare(runtime.work, principal, campaign_id)
     worker = Sender(
-        settings=runtime.settings,
+        settings=runtime.settings.sending,
+        public_url=runtime.settings.public_url,
         work=runtime.work,
         system=runtime.system,
         reads=runtime.reads,

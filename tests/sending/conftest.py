@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 import aiohttp
 import pytest
 
-from core.settings import Settings
-from integrations.postmark import PostmarkMailer
+from integrations.postmark.mailer import PostmarkMailer
 from runtime import Runtime
 from sandbox import EngagementRates, SandboxConfig, build
 from services.deliveries.sending import Sender
+from settings import Settings
 from tests.sandbox.conftest import Answer, Client, serving
 from tests.serving import served
 
@@ -80,7 +80,8 @@ def slowed(provider: Provider, messages_per_second: int) -> PostmarkMailer:
 def sender_for(runtime: Runtime, provider: Provider, settings: Settings | None = None) -> Sender:
     """A worker process's sender that talks to the provider."""
     return Sender(
-        settings=settings or runtime.settings,
+        settings=(settings or runtime.settings).sending,
+        public_url=runtime.settings.public_url,
         work=runtime.work,
         system=runtime.system,
         reads=runtime.reads,

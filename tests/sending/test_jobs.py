@@ -10,7 +10,6 @@ import pytest
 
 from core.access.actor import Actor
 from core.queue import Queue
-from core.settings import Settings
 from core.unit_of_work import Work
 from jobs import run
 from models.campaigns import CampaignStatus
@@ -18,6 +17,7 @@ from runtime import Runtime
 from services.campaigns.lifecycle import move
 from services.campaigns.progress import read_progress
 from services.campaigns.work import PrepareCampaign
+from settings import Settings
 from tests import factories
 from tests.sending.conftest import Provider, slowed
 

@@ -32,7 +32,8 @@ def doubtful(runtime: Runtime, mailer: ModelMailer) -> Sender:
     """A sender whose provider takes everything and says nothing."""
     mailer.outcome = "failed after"
     return Sender(
-        settings=runtime.settings,
+        settings=runtime.settings.sending,
+        public_url=runtime.settings.public_url,
         work=runtime.work,
         system=runtime.system,
         reads=runtime.reads,

@@ -20,7 +20,7 @@ from integrations.mail import (
     Receipt,
     Verdict,
 )
-from integrations.postmark import Body, PostmarkMailer, classify
+from integrations.postmark.mailer import Body, PostmarkMailer, classify
 from services.mailing.pacing import ProviderBackoff
 
 TAKEN = {"ErrorCode": 0, "Message": "OK", "MessageID": "m", "SubmittedAt": "2026-01-01T00:00:00.0000000Z", "To": "a"}

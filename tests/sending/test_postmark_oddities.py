@@ -6,7 +6,7 @@ import orjson
 import pytest
 
 from integrations.mail import AccountRefused, Answered, BatchRefused, InDoubt, NotSent, Receipt, SearchFailed, Verdict
-from integrations.postmark import PostmarkMailer, classify
+from integrations.postmark.mailer import PostmarkMailer, classify
 from services.mailing.pacing import ProviderBackoff
 
 HIT = {"MessageID": "m", "Metadata": {"delivery": "d"}}

@@ -5,7 +5,7 @@ from sqlalchemy import select, update
 
 from core.access.actor import Actor
 from integrations.mail import Answered, Message, NotSent, Receipt, Verdict
-from integrations.postmark import PostmarkMailer
+from integrations.postmark.mailer import PostmarkMailer
 from models.campaigns import Campaign, CampaignStatus
 from models.contacts import Contact
 from runtime import Runtime

@@ -8,7 +8,6 @@ import pytest
 from sqlalchemy import update
 
 from core.access.actor import Actor
-from core.settings import Settings
 from integrations.mail import AccountRefused, Answered, Envelope, Message, NotSent
 from models.campaigns import Campaign, CampaignStatus
 from runtime import Runtime
@@ -18,6 +17,7 @@ from services.deliveries.sending import Sender
 from services.mailing import leases
 from services.mailing.handover import Handed, hand_over
 from services.mailing.leases import LeaseTimes, lease_times
+from settings import Settings
 from tests import factories
 from tests.sending.conftest import Provider, sender_for
 from tests.sending.model import ModelMailer

@@ -5,11 +5,13 @@ from uuid import UUID
 import pytest
 from pydantic import ValidationError
 
-from core.settings import DatabaseSettings, Settings, SettingsInvalid, require
+from core.configuration import SettingsInvalid
+from core.server_settings import DatabaseSettings
 from models.campaigns import CampaignStatus
 from runtime import Runtime
 from services.deliveries.sending import Sender
 from services.deliveries.sweeping import live_campaigns
+from settings import Settings, require
 from tests.sending.conftest import Provider
 from tests.sending.worker import drain, expire_leases, go, sending, sweep
 

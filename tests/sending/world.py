@@ -70,7 +70,8 @@ class World:
         """A fresh organisation and campaign, and a bystander's."""
         mailer = ModelMailer(lag=LAG)
         sender = Sender(
-            settings=runtime.settings,
+            settings=runtime.settings.sending,
+            public_url=runtime.settings.public_url,
             work=runtime.work,
             system=runtime.system,
             reads=runtime.reads,

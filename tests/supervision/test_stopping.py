@@ -14,7 +14,6 @@ from sqlalchemy import update
 
 from core.access.actor import Actor
 from core.ids import new_id
-from core.settings import Settings
 from core.supervision import end_all
 from execution.run import gathered
 from jobs import JOBS, campaigns, run
@@ -27,6 +26,7 @@ from models.deliveries import DeliveryStatus, EmailDelivery
 from runtime import Runtime, running
 from services.deliveries.sending import Sender
 from services.webhooks.work import ApplyEvents
+from settings import Settings
 from tests.conftest import Servers, copy_template, settings_for
 from tests.realtime.valkey_server import ValkeyServer
 from tests.sending.conftest import Provider, provider, sender_for, shared_provider, slowed

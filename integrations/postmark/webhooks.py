@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from core.security import same
-from integrations import postmark_events
 from integrations.mail_events import MailEvent, Payload, WebhookUnreadable
+from integrations.postmark import events
 
 
 class PostmarkWebhooks:
@@ -46,12 +46,12 @@ class PostmarkWebhooks:
 
     def read(self, payload: Payload) -> MailEvent:
         """What an event tells; raises `ValueError` for a record type that is none of outbound mail."""
-        return postmark_events.read(payload)
+        return events.read(payload)
 
     def dedupe_key(self, payload: Payload) -> str:
         """What makes an event the same event."""
-        return postmark_events.dedupe_key(payload)
+        return events.dedupe_key(payload)
 
     def of_address(self, payload: Payload, *, is_repeat: bool) -> dict[str, Any]:
         """The event without its message."""
-        return postmark_events.of_address(payload, is_repeat=is_repeat)
+        return events.of_address(payload, is_repeat=is_repeat)

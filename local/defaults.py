@@ -9,8 +9,9 @@ from itertools import count
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from core.configuration import Environment
 from core.security import new_secret, new_signing_key
-from core.settings import Environment, Settings
+from settings import Settings
 
 DEMO_EMAIL = "demo@nudge.example"
 DEMO_PASSWORD = "correct-horse-nudge"  # noqa: S105 - of the demo organisation, which production never gets
