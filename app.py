@@ -24,7 +24,7 @@ from resolvers.endpoint import PATH, Door, graphql_routes
 from resolvers.endpoint.frames import FrameProtocol
 from routes import all_routes
 from runtime import Runtime, check_servers, running
-from settings import Settings
+from settings import Settings, log_features_off
 
 EXPOSED_HEADERS = ["x-request-id", "retry-after", "ratelimit", "ratelimit-policy"]
 log = telemetry.logger(__name__)
@@ -224,6 +224,7 @@ def serve(settings: Settings) -> None:
     """
     telemetry.configure(settings.log_level, json=settings.production, secrets=settings.secrets)
     asyncio.run(check_servers(settings))
+    log_features_off(settings)
     application = build(settings)
     server = Server(application)
     listener = listen(settings)

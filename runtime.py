@@ -30,6 +30,7 @@ from services.accounts import (
     TokenCheck,
     admission,
 )
+from services.features import Features
 from services.limits import MailLimits, mail_limits
 from services.senders import SenderPolicy, sender_policy
 from settings import Settings, require
@@ -56,6 +57,7 @@ class Runtime:
     sender_policy: SenderPolicy
     mail_limits: MailLimits
     unsubscribe_signer: Signer
+    features: Features
     mailer: Mailer
     webhooks: Mapping[str, MailWebhooks]
     language_model: LanguageModel
@@ -136,7 +138,8 @@ async def running(settings: Settings) -> AsyncIterator[Runtime]:
             tokens=tokens,
             identity=Identity(await token_check(settings, tokens, system, opened), SessionCache(engine, cache)),
             admission=admitted,
-            sender_policy=sender_policy(mailer, production=settings.production),
+            sender_policy=sender_policy(mailer, production=settings.production, features=settings.features),
+            features=settings.features,
             mail_limits=mail_limits(cache, production=settings.production),
             unsubscribe_signer=Signer(secret(settings.security.secret_key), "unsubscribe"),
             mailer=mailer,

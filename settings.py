@@ -8,7 +8,7 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, get_origin
+from typing import Any, Final, NamedTuple, get_origin
 
 from dotenv import dotenv_values
 from pydantic import BaseModel, Field, SecretStr, ValidationError
@@ -20,9 +20,11 @@ from core.configuration import DELIMITER, PREFIX, Environment, SettingsInvalid, 
 from core.http.settings import ApiSettings, GraphQLSettings, MetricsSettings, RealtimeSettings
 from core.server_settings import DatabaseSettings, RedisSettings
 from core.setting_types import Home, LogLevel
+from core.telemetry import logger
 from integrations.language_settings import LLMSettings
 from integrations.postmark.settings import PostmarkSettings
 from local.settings import SandboxSettings, WorkerSettings
+from services.features import Feature, Features
 from services.mailing.settings import SendingSettings
 
 
@@ -91,22 +93,40 @@ class Settings(BaseSettings):
         return found | ({credentials} if (credentials := self.postmark.webhook_credentials) else set())
 
     @property
+    def features(self) -> Features:
+        """What is switched off, as none of its vendor's settings is set."""
+        on = {feature for feature, vendor in VENDORS.items() if any(is_set(self, path) for path in vendor.theirs)}
+        return Features(off=frozenset(VENDORS.keys() - on))
+
+    @property
     def cors_origins(self) -> list[str]:
         """Origins of web apps that may call the API."""
         return self.api.cors_origins or ([] if self.production else ["*"])
 
 
-REQUIRED = (
+log = logger(__name__)
+SettingPath = tuple[str, ...]
+REQUIRED: Final[tuple[SettingPath, ...]] = (
     ("database", "url"),
     ("redis", "url"),
     ("auth", "signing_key"),
     ("security", "secret_key"),
-    ("postmark", "base_url"),
-    ("postmark", "server_token"),
-    ("postmark", "webhook_password"),
-    ("llm", "base_url"),
-    ("llm", "api_key"),
 )
+
+
+class Vendor(NamedTuple):
+    """What a feature needs: the vendor's own settings, any of which switches it on, and what it needs of us then."""
+
+    theirs: tuple[SettingPath, ...]
+    ours: tuple[SettingPath, ...] = ()
+
+
+VENDORS: Final = {
+    Feature.SENDING: Vendor(
+        theirs=(("postmark", "base_url"), ("postmark", "server_token")), ours=(("postmark", "webhook_password"),)
+    ),
+    Feature.MAYA: Vendor(theirs=(("llm", "base_url"), ("llm", "api_key"))),
+}
 
 
 def load(**overrides: Any) -> Settings:  # noqa: ANN401 - as pydantic takes them
@@ -163,17 +183,18 @@ def unknown_variables() -> list[str]:
 
 
 def require(settings: Settings) -> None:
-    """Raise `SettingsInvalid` for every setting without which no process can serve, or with which it would hang."""
+    """Raise `SettingsInvalid` for every setting without which no process can serve, or with which it would hang.
+
+    A vendor may be left out whole, which switches its feature off, but not in part.
+    """
     # The sweeper keeps one connection while it works with another; each batch in flight needs one at times.
     needed = settings.sending.concurrent_batches + 2
     if settings.database.pool_size < needed:
         pool, batches = variable("database", "pool_size"), variable("sending", "concurrent_batches")
         raise SettingsInvalid(f"{pool}: must be at least {needed}, two more than {batches}")
-    missing = [variable(*path) for path in REQUIRED if getattr(getattr(settings, path[0]), path[1]) is None]
+    missing = [variable(*path) for path in REQUIRED if not is_set(settings, path)]
     if settings.production and settings.api.public_url is None:
         missing.append(variable("api", "public_url"))
-    if settings.production and "sender" not in settings.postmark.model_fields_set:
-        missing.append(variable("postmark", "sender"))
     require_https(settings)
     if missing:
         hint = (
@@ -182,6 +203,33 @@ def require(settings: Settings) -> None:
             else "Start `make dev` first, which fills these in, or set them."
         )
         raise SettingsInvalid(f"Missing: {', '.join(missing)}. {hint}")
+    for feature in VENDORS.keys() - settings.features.off:
+        require_vendor(settings, feature)
+
+
+def require_vendor(settings: Settings, feature: Feature) -> None:
+    """Raise `SettingsInvalid` for a vendor of which some settings are there and others are missing."""
+    vendor = VENDORS[feature]
+    missing = [variable(*path) for path in (*vendor.theirs, *vendor.ours) if not is_set(settings, path)]
+    if feature is Feature.SENDING and settings.production and "sender" not in settings.postmark.model_fields_set:
+        missing.append(variable("postmark", "sender"))
+    if missing:
+        theirs = ", ".join(variable(*path) for path in vendor.theirs)
+        raise SettingsInvalid(
+            f"Missing: {', '.join(missing)}. Set it, or leave out {theirs} as well to run without {feature}."
+        )
+
+
+def log_features_off(settings: Settings) -> None:
+    """Say at the start of a process what it does without, and which settings would switch it on."""
+    for feature in sorted(settings.features.off):
+        needed = [variable(*path) for path in VENDORS[feature].theirs]
+        log.warning("feature switched off, as its vendor is not set", feature=feature, settings=needed)
+
+
+def is_set(settings: Settings, path: SettingPath) -> bool:
+    """Whether a setting of a group has a value."""
+    return getattr(getattr(settings, path[0]), path[1]) is not None
 
 
 def require_https(settings: Settings) -> None:

@@ -18,11 +18,12 @@ __all__ = ["LanguageModel", "MailWebhooks", "Mailer", "build_language_model", "b
 
 
 def build_mailer(settings: "PostmarkSettings") -> Mailer:
-    """The mailer that the settings name; it connects on first use."""
+    """The mailer that the settings name, connected on first use; one that sends nothing where they name none."""
     from integrations.postmark.mailer import PostmarkMailer
+    from integrations.switched_off import NoMailer
 
     if settings.base_url is None or settings.server_token is None:
-        raise AssertionError("settings.require() was not called")
+        return NoMailer()
     return PostmarkMailer(
         base_url=settings.base_url,
         server_token=settings.server_token.get_secret_value(),
@@ -50,9 +51,11 @@ def build_webhooks(settings: "PostmarkSettings") -> Mapping[str, MailWebhooks]:
 
 
 def build_language_model(settings: "LLMSettings") -> LanguageModel:
-    """The language model that the settings name; it connects on first use."""
+    """The language model that the settings name, connected on first use; one that refuses where they name none."""
+    if settings.base_url is None or settings.api_key is None:
+        from integrations.switched_off import NoModel
+
+        return NoModel()
     from integrations.openrouter import OpenRouter
 
-    if settings.base_url is None or settings.api_key is None:
-        raise AssertionError("settings.require() was not called")
     return OpenRouter(base_url=settings.base_url, api_key=settings.api_key.get_secret_value())

@@ -17,7 +17,7 @@ from jobs.consumer import ConnectionLost, consume
 from jobs.sweeper import Sweep, Sweeper
 from jobs.worker import JobHandler, Worker, build_worker
 from runtime import Runtime, check_servers, running
-from settings import Settings
+from settings import Settings, log_features_off
 
 __all__ = ["JOBS", "SWEEPS", "run", "run_worker"]
 
@@ -58,6 +58,7 @@ async def main(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
     await check_servers(settings)
+    log_features_off(settings)
     async with running(settings) as runtime:
         await run(runtime, stopping)
 

@@ -19,6 +19,7 @@ from core.unit_of_work import UnitOfWork, Work
 from integrations import Mailer
 from resolvers.budgets import Budgets
 from services.accounts import Logins
+from services.features import Features
 from services.limits import MailLimits
 from services.maya import Watch
 from services.senders import SenderPolicy
@@ -44,6 +45,7 @@ class Dependencies:
     hub: Hub
     logins: Logins
     replies: Watch
+    features: Features
     sender_policy: SenderPolicy
     mail_limits: MailLimits
     mailer: Mailer

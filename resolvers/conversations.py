@@ -150,9 +150,9 @@ class ConversationMutations:
         info: Info,
         input: StartConversationInput,  # noqa: A002 - the API's name
     ) -> StartConversationPayload:
-        """Begin a conversation with Maya."""
+        """Begin a conversation with Maya; FEATURE_UNAVAILABLE where the installation has no language model."""
         async with info.context.work() as uow:
-            row = await conversations.start(uow, title=input.title)
+            row = await conversations.start(uow, title=input.title, features=info.context.dependencies.features)
         return StartConversationPayload(conversation=conversation_of(info.context, row))
 
     @mutation(Requires(Permission.CONVERSATION_WRITE))
@@ -163,10 +163,16 @@ class ConversationMutations:
     ) -> SendMayaMessagePayload:
         """Say something to Maya. She answers in the background: watch `reply` with the subscription `mayaReply`.
 
-        One reply at a time in a conversation; what she may look up is what you may see.
+        One reply at a time in a conversation; what she may look up is what you may see. FEATURE_UNAVAILABLE where the
+        installation has no language model.
         """
         async with info.context.work() as uow:
-            message, reply = await conversations.send(uow, uuid_of("Conversation", input.conversation_id), input.text)
+            message, reply = await conversations.send(
+                uow,
+                uuid_of("Conversation", input.conversation_id),
+                input.text,
+                features=info.context.dependencies.features,
+            )
         return SendMayaMessagePayload(
             message=message_of(message),
             reply=message_of(reply),

@@ -86,7 +86,8 @@ class SenderMutations:
         """Add an address to send from; it is sent an e-mail that asks whether it agrees.
 
         LIMIT_EXCEEDED for more than 100 senders, more than one confirmation of an address in a minute or, in
-        production, more than 20 of the organization in a day; RATE_LIMITED for an address that got too many.
+        production, more than 20 of the organization in a day; RATE_LIMITED for an address that got too many;
+        FEATURE_UNAVAILABLE for an address to confirm where the installation has no mail provider.
         """
         dependencies = info.context.dependencies
         address, name = senders.check_sender(dependencies.sender_policy, input.email, input.name)

@@ -16,9 +16,13 @@ def routes(runtime: Runtime) -> list[BaseRoute]:
 
     async def readyz(_: Request) -> Response:
         found = await readiness(runtime.engine, runtime.cache, runtime.supervisors)
-        if found.obstacle:
-            return PlainTextResponse(f"{found.obstacle}\n", status_code=503)
-        return PlainTextResponse(f"ready; {found.handicap}\n" if found.handicap else "ready\n")
+        told = {
+            "ready": found.obstacle is None,
+            "problem": found.obstacle,
+            "degraded": found.handicap,
+            "features_off": sorted(runtime.features.off),
+        }
+        return JSONResponse(told, status_code=503 if found.obstacle else 200)
 
     async def jwks(_: Request) -> Response:
         return JSONResponse(runtime.tokens.jwks, headers={"cache-control": "public, max-age=300"})

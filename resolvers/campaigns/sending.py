@@ -34,8 +34,9 @@ class SendingMutations:
         """Start sending a draft, or a scheduled campaign ahead of its time.
 
         CAMPAIGN_NOT_SENDABLE tells everything that is missing, SENDER_NOT_CONFIRMED that in production its sender has
-        not agreed yet. From here on renaming the sender does not change what goes out. CONFLICT or INVALID_STATE when
-        another request was faster. Pass an `idempotencyKey` to make repeating the call safe.
+        not agreed yet, FEATURE_UNAVAILABLE that the installation has no mail provider. CONFLICT or INVALID_STATE when
+        another request was faster. From here on renaming the sender does not change what goes out. Pass an
+        `idempotencyKey` to make repeating the call safe.
         """
         async with info.context.work() as uow:
             row = await campaigns.send(
@@ -55,9 +56,14 @@ class SendingMutations:
 
     @mutation(Requires(Permission.CAMPAIGN_SEND))
     async def resume_campaign(self, info: Info, input: ResumeCampaignInput) -> ResumeCampaignPayload:  # noqa: A002 - the same
-        """Go on with a PAUSED campaign where it was held. INVALID_STATE otherwise."""
+        """Go on with a PAUSED campaign where it was held. INVALID_STATE otherwise.
+
+        FEATURE_UNAVAILABLE where the installation has no mail provider.
+        """
         async with info.context.work() as uow:
-            row = await campaigns.resume(uow, uuid_of("Campaign", input.campaign_id))
+            row = await campaigns.resume(
+                uow, uuid_of("Campaign", input.campaign_id), policy=info.context.dependencies.sender_policy
+            )
         return ResumeCampaignPayload(campaign=campaign_of(info.context, row))
 
     @mutation(Requires(Permission.CAMPAIGN_SEND))
@@ -69,7 +75,10 @@ class SendingMutations:
 
     @mutation(Requires(Permission.CAMPAIGN_SEND))
     async def schedule_campaign(self, info: Info, input: ScheduleCampaignInput) -> ScheduleCampaignPayload:  # noqa: A002 - the same
-        """Have a draft sent at a moment; it must be sendable now. To move the moment, unschedule it first."""
+        """Have a draft sent at a moment; it must be sendable now. To move the moment, unschedule it first.
+
+        Refused as `sendCampaign` is.
+        """
         async with info.context.work() as uow:
             row = await campaigns.schedule(
                 uow,
@@ -92,7 +101,7 @@ class SendingMutations:
 
         It counts nowhere, and its unsubscribe link unsubscribes nobody. PROVIDER_REFUSED when no message was taken.
         In production the sender must be confirmed, the addresses those of members or confirmed senders, and an
-        organization sends at most 200 a day (RATE_LIMITED).
+        organization sends at most 200 a day (RATE_LIMITED). FEATURE_UNAVAILABLE where there is no mail provider.
         """
         context = info.context
         proof = await campaigns.prepare_test(

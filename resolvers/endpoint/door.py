@@ -97,6 +97,7 @@ def dependencies(runtime: Runtime) -> Dependencies:
             issuer=auth.issuer,
         ),
         replies=Watch(logs=runtime.logs, hub=runtime.hub, reads=runtime.reads),
+        features=runtime.features,
         sender_policy=runtime.sender_policy,
         mail_limits=runtime.mail_limits,
         mailer=runtime.mailer,

@@ -14,6 +14,7 @@ from services.campaigns import lifecycle
 from services.campaigns.reading import CampaignRow, Content, require, require_with_content
 from services.campaigns.validating import require_sendable
 from services.campaigns.work import AdvanceCampaign, PrepareCampaign, SendBatches
+from services.features import Feature
 from services.senders import SenderPolicy
 
 MAX_AHEAD: Final = timedelta(days=366)
@@ -44,11 +45,12 @@ async def pause(uow: UnitOfWork, campaign_id: UUID | None) -> CampaignRow:
     )
 
 
-async def resume(uow: UnitOfWork, campaign_id: UUID | None) -> CampaignRow:
-    """Go on with a paused campaign where it was held. Raises `NotFound`, `Conflict`.
+async def resume(uow: UnitOfWork, campaign_id: UUID | None, *, policy: SenderPolicy) -> CampaignRow:
+    """Go on with a paused campaign where it was held. Raises `FeatureUnavailable`, `NotFound`, `Conflict`.
 
     One that is `preparing` becomes `sending` too, but only when its audience is frozen: nobody can order it.
     """
+    policy.features.require(Feature.SENDING)
     campaign = await lifecycle.move_for_person(
         uow, campaign_id, CampaignStatus.SENDING, "campaign.resumed", origins=(CampaignStatus.PAUSED,)
     )

@@ -33,6 +33,7 @@ from services import audit, previews, senders
 from services.campaigns.reading import CampaignRow, require, require_with_content
 from services.campaigns.validating import check_texts
 from services.content import LONGEST_SUBJECT
+from services.features import Feature
 from services.mailing.handover import parts
 from services.rendering import RenderedMessage
 from services.senders import SenderPolicy
@@ -73,9 +74,10 @@ async def prepare_test(
     """Render a campaign in any state with a contact's values; nothing is sent yet.
 
     Suppressed addresses are refused, as in a campaign: who complained of us gets no test either. Where senders must
-    be confirmed, a test goes to members and confirmed senders alone. Raises `NotFound`, `InvalidEmail`,
-    `InvalidInput`, `SenderNotConfirmed`, `Refusals` (empty or unreadable texts) or `RenderFailed`.
+    be confirmed, a test goes to members and confirmed senders alone. Raises `FeatureUnavailable`, `NotFound`,
+    `InvalidEmail`, `InvalidInput`, `SenderNotConfirmed`, `Refusals` (empty or unreadable texts) or `RenderFailed`.
     """
+    policy.features.require(Feature.SENDING)
     campaign, content = await require_with_content(reads, campaign_id)
     norms = _parsed(to)
     await _demand_not_suppressed(reads, norms)

@@ -22,6 +22,7 @@ from services.conversations.reading import (
     get_reply,
 )
 from services.conversations.work import RunReply, reply_log
+from services.features import ALL, Feature, Features
 
 LONGEST_TITLE: Final = 200
 LONGEST_TEXT: Final = 8_000
@@ -37,8 +38,9 @@ def author(uow: UnitOfWork) -> UUID:
     return uow.actor.person_id
 
 
-async def start(uow: UnitOfWork, *, title: str | None) -> ConversationRow:
-    """A new, empty conversation. Raises `InvalidInput` for a title that does not fit."""
+async def start(uow: UnitOfWork, *, title: str | None, features: Features = ALL) -> ConversationRow:
+    """A new, empty conversation. Raises `FeatureUnavailable`, or `InvalidInput` for a title that does not fit."""
+    features.require(Feature.MAYA)
     clean = texts.line(title or "", field=("input", "title"), most=LONGEST_TITLE)
     rows = await uow.rows(
         insert(Conversation)
@@ -48,11 +50,15 @@ async def start(uow: UnitOfWork, *, title: str | None) -> ConversationRow:
     return ConversationRow._make(rows[0])
 
 
-async def send(uow: UnitOfWork, conversation_id: UUID | None, text: str) -> tuple[MessageRow, MessageRow]:
+async def send(
+    uow: UnitOfWork, conversation_id: UUID | None, text: str, *, features: Features = ALL
+) -> tuple[MessageRow, MessageRow]:
     """Store what the person says and an empty reply, and enqueue the reply's run: (message, reply).
 
-    Raises `NotFound`, `InvalidInput`, or `ReplyOpen` while another reply of the conversation is being made.
+    Raises `FeatureUnavailable`, `NotFound`, `InvalidInput`, or `ReplyOpen` while another reply of the conversation is
+    being made.
     """
+    features.require(Feature.MAYA)
     said = check_text(text)
     conversation = await lock_conversation(uow, conversation_id, said)
     now = time.time_ns() // 1_000_000

@@ -16,6 +16,7 @@ from services.campaigns.work import AdvanceCampaign, SendBatches
 from services.deliveries.batch_sql import of_campaign
 from services.deliveries.issues import summarize_issues
 from services.deliveries.listing import COLUMNS, DELIVERY_FIELD, DeliveryRow, require
+from services.features import Feature
 from services.senders import SenderNotConfirmed, SenderPolicy
 
 IN_DOUBT: Final = frozenset({DeliveryStatus.UNKNOWN, DeliveryStatus.FAILED})
@@ -51,9 +52,11 @@ async def resolve(
     """Settle a delivery that is `unknown` or `failed`; it and its campaign as they are then.
 
     `sent` makes it accepted, `not_sent` failed; `send_again` makes it pending, to go out in a new batch, for which a
-    campaign that had ended is `sending` again. Raises `NotFound`, `DeliveryNotInDoubt`, or `SenderNotConfirmed` for
-    sending it again from a deleted sender.
+    campaign that had ended is `sending` again. Raises `NotFound`, `DeliveryNotInDoubt`, and for sending it again
+    `FeatureUnavailable`, or `SenderNotConfirmed` where the sender was deleted.
     """
+    if resolution is DeliveryResolution.SEND_AGAIN:
+        policy.features.require(Feature.SENDING)
     found = await require(uow, delivery_id)
     if resolution is DeliveryResolution.SEND_AGAIN:
         # Before the campaign is locked, in the order in which deleting a sender locks both.

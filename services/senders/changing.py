@@ -17,6 +17,7 @@ from models.campaigns import Campaign, CampaignStatus
 from models.outbox import OutboxKind
 from models.senders import Sender
 from services import audit, outbox
+from services.features import Feature
 from services.senders.addressing import check_name
 from services.senders.policy import SenderPolicy
 from services.senders.reading import SENDERS, SenderRow, get_default
@@ -60,7 +61,7 @@ def check_sender(policy: SenderPolicy, email: str, name: str) -> tuple[Address, 
 async def needs_confirmation(reads: Reads, policy: SenderPolicy, address: Address) -> bool:
     """Whether `create` would send the address a confirmation.
 
-    Raises `NudgeError` with LIMIT_EXCEEDED where it would refuse to, as it was sent too many.
+    Raises what `create` would raise of the confirmation.
     """
     known = await reads.rows(select(Sender.id, Sender.confirmed_at).where(Sender.email_norm == address.norm))
     if known and known[0].confirmed_at is not None:
@@ -75,7 +76,8 @@ async def create(
     """Add a sender, or rename the one of this address; one that is not confirmed is sent a confirmation.
 
     The first that may be sent from becomes the default, and any with `make_default`, at the latest when it is
-    confirmed. Raises `NudgeError` with LIMIT_EXCEEDED for too many senders, or too many confirmations.
+    confirmed. Raises `NudgeError` with LIMIT_EXCEEDED for too many senders, or too many confirmations, and
+    `FeatureUnavailable` where no confirmation can be sent.
     """
     await lock(uow)
     rows = await uow.rows(select(*SENDERS.columns).where(Sender.email_norm == address.norm).with_for_update())
@@ -180,7 +182,8 @@ async def _rename(uow: UnitOfWork, known: SenderRow, name: str, *, make_default:
 
 
 async def _demand_patience(reads: Reads, policy: SenderPolicy, sender_id: UUID | None) -> None:
-    """Raise when the sender, if it is known, or the organisation has been sent enough for now."""
+    """Raise where nothing is sent, or when the sender, if it is known, or the organisation has been sent enough."""
+    policy.features.require(Feature.SENDING, field=("input", "email"))
     kind = OutboxKind.SENDER_CONFIRMATION
     paused = sender_id is not None and policy.pause
     if paused and await outbox.count_recent(reads, kind, policy.pause, target_id=sender_id):

@@ -13,6 +13,7 @@ from core.errors import Conflict, ErrorCode, NudgeError
 from core.unit_of_work import UnitOfWork
 from integrations.mail import Mailer
 from models.senders import Sender
+from services.features import ALL, Feature, Features
 from services.senders.addressing import from_header
 from services.senders.reading import SENDERS, SenderRow, get_default
 
@@ -38,6 +39,7 @@ class SenderPolicy:
     max_from_bytes: int
     pause: timedelta
     per_day: int
+    features: Features = ALL
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,9 +50,10 @@ class From:
     sender_id: UUID | None = None
 
 
-def sender_policy(mailer: Mailer, *, production: bool) -> SenderPolicy:
+def sender_policy(mailer: Mailer, *, production: bool, features: Features = ALL) -> SenderPolicy:
     """What an installation demands that sends by this provider."""
     return SenderPolicy(
+        features=features,
         confirmed_only=production,
         fallback=mailer.sender,
         max_from_bytes=mailer.limits.max_from_bytes,
@@ -134,8 +137,9 @@ def settled(policy: SenderPolicy, header: str | None, sender_id: UUID | None) ->
 async def choose(reads: Reads, policy: SenderPolicy, sender_id: UUID | None) -> From:
     """Whom to send from: the sender that was chosen, else the organisation's default one, else the fallback.
 
-    Raises `SenderNotConfirmed`, or `NotFound` for a sender that is gone.
+    Raises `FeatureUnavailable` where nothing is sent, `SenderNotConfirmed`, or `NotFound` for a sender that is gone.
     """
+    policy.features.require(Feature.SENDING, field=CAMPAIGN_FIELD)
     found = await SENDERS.require(reads, sender_id, CAMPAIGN_FIELD) if sender_id else await get_default(reads)
     return _allowed(policy, found)
 

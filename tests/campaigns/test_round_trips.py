@@ -45,7 +45,7 @@ CHANGES: dict[str, tuple[CampaignStatus, int, Act]] = {
     # The tenant, the move, the audit record.
     "unschedule": (CampaignStatus.SCHEDULED, 3, lambda uow, one, _: campaigns.unschedule(uow, one)),
     "pause": (CampaignStatus.SENDING, 3, lambda uow, one, _: campaigns.pause(uow, one)),
-    "resume": (CampaignStatus.PAUSED, 3, lambda uow, one, _: campaigns.resume(uow, one)),
+    "resume": (CampaignStatus.PAUSED, 3, lambda uow, one, policy: campaigns.resume(uow, one, policy=policy)),
     "cancel": (CampaignStatus.SENDING, 3, lambda uow, one, _: campaigns.cancel(uow, one)),
     # The tenant, the campaign with its counters, the audience, the audit record.
     "create": (

@@ -58,21 +58,21 @@ async def nudge(
             await process.wait()
 
 
-async def readiness(url: str) -> tuple[int, str]:
-    """What `/readyz` says; nothing while nobody listens."""
+async def readiness(url: str) -> tuple[int, str | None]:
+    """The status of `/readyz` and the problem that it tells; 0 while nobody listens."""
     try:
         async with aiohttp.ClientSession() as session, session.get(f"{url}/readyz") as response:
-            return response.status, await response.text()
+            return response.status, (await response.json())["problem"]
     except aiohttp.ClientError:
-        return 0, ""
+        return 0, None
 
 
 @pytest.mark.parametrize("victim", ["pubsub-connection", "pubsub-listener", "budgets"])
 async def test_an_api_that_has_lost_a_part_ends(runtime: Runtime, victim: str) -> None:
     """`/readyz` turns to 503 and names the task; a few seconds later the process ends with 1 and says why."""
-    port, told, output = free_port(), (503, f"supervisor: {victim} has ended\n"), ""
+    port, told, output = free_port(), (503, f"supervisor: {victim} has ended"), ""
     variables = environment(runtime.settings, NUDGE_API__PORT=str(port))
-    answers: list[tuple[int, str]] = []
+    answers: list[tuple[int, str | None]] = []
     for seconds in (3.0, 30.0):  # a busy machine may leave nobody a turn to ask within three
         async with nudge("api", victim, variables, drain=seconds) as process, asyncio.timeout(4 * PATIENCE_SECONDS):
             reading = asyncio.create_task(process.communicate())
@@ -106,7 +106,7 @@ async def test_any_supervised_task_counts(servers: Servers) -> None:
     """A topic's pump that dies makes the process unfit as well: its viewers would wait for what nobody hands on."""
     async with running(settings_for(servers, await copy_template(servers))) as runtime, served(runtime) as server:
         with runtime.hub.watch("topic"):
-            assert await readiness(server.base) == (200, "ready\n")
+            assert await readiness(server.base) == (200, None)
             (pump,) = [task for task in asyncio.all_tasks() if task.get_name() == "pump topic"]
             pump.cancel()
             await until(lambda: is_unfit(server.base))
@@ -114,4 +114,4 @@ async def test_any_supervised_task_counts(servers: Servers) -> None:
 
 async def is_unfit(url: str) -> bool:
     """Whether the process says that it has lost a pump; of which topic is for its log alone."""
-    return await readiness(url) == (503, "supervisor: pump has ended\n")
+    return await readiness(url) == (503, "supervisor: pump has ended")

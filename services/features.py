@@ -1,0 +1,51 @@
+"""What an installation can do without, and switches off by leaving its settings out."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from core.errors import ErrorCode, NudgeError
+
+
+class Feature(StrEnum):
+    """What needs a vendor: the mail provider, the language model."""
+
+    SENDING = "sending"
+    MAYA = "maya"
+
+
+REFUSALS: Final = {
+    Feature.SENDING: (
+        "Sending is switched off in this installation.",
+        "Write drafts meanwhile, and ask whoever runs the installation to set up its mail provider.",
+    ),
+    Feature.MAYA: (
+        "Maya is switched off in this installation.",
+        "Ask whoever runs the installation to set up its language model.",
+    ),
+}
+
+
+class FeatureUnavailable(NudgeError):
+    """The feature is switched off in this installation."""
+
+    code = ErrorCode.FEATURE_UNAVAILABLE
+
+    def __init__(self, feature: Feature, *, field: tuple[str, ...] = ()) -> None:
+        message, suggestion = REFUSALS[feature]
+        super().__init__(message, field=field, suggestion=suggestion)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Features:
+    """The features of an installation that are switched off."""
+
+    off: frozenset[Feature] = frozenset()
+
+    def require(self, feature: Feature, *, field: tuple[str, ...] = ()) -> None:
+        """Raise `FeatureUnavailable` when the feature is off."""
+        if feature in self.off:
+            raise FeatureUnavailable(feature, field=field)
+
+
+ALL: Final = Features()

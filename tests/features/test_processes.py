@@ -1,0 +1,44 @@
+"""`nudge api` and `nudge worker` of a production that does without a vendor."""
+
+import json
+
+import pytest
+
+from local.folder import free_port
+from runtime import Runtime
+from services.features import Feature
+from tests.operating.test_serving import first_line
+
+EMPTY = {
+    Feature.SENDING: ("NUDGE_POSTMARK__BASE_URL", "NUDGE_POSTMARK__SERVER_TOKEN"),
+    Feature.MAYA: ("NUDGE_LLM__BASE_URL", "NUDGE_LLM__API_KEY"),
+}
+
+
+@pytest.mark.parametrize("verb", ["api", "worker"])
+@pytest.mark.parametrize("feature", Feature)
+async def test_it_says_at_the_start_what_is_off(runtime: Runtime, verb: str, feature: Feature) -> None:
+    """It serves, and one line names the feature and the settings that would switch it on."""
+    production = {
+        "NUDGE_ENVIRONMENT": "production",
+        "NUDGE_API__PUBLIC_URL": "https://mail.example.org",
+        "NUDGE_API__PORT": str(free_port()),
+        "NUDGE_POSTMARK__SENDER": "news@example.org",
+    }
+    line = await first_line(runtime, verb, "switched off", **production, **dict.fromkeys(EMPTY[feature], ""))
+    said = json.loads(line)
+    assert (said["level"], said["feature"], said["settings"]) == ("warning", feature, list(EMPTY[feature]))
+
+
+async def test_half_a_vendor_stops_the_start(runtime: Runtime) -> None:
+    """What is missing is named, and nothing is served."""
+    given = {
+        "NUDGE_ENVIRONMENT": "production",
+        "NUDGE_API__PUBLIC_URL": "https://mail.example.org",
+        "NUDGE_POSTMARK__SENDER": "news@example.org",
+        "NUDGE_POSTMARK__SERVER_TOKEN": "",
+    }
+    line = await first_line(runtime, "api", "Missing", **given)
+    assert line.startswith(
+        "nudge: Missing: NUDGE_POSTMARK__SERVER_TOKEN. Set it, or leave out NUDGE_POSTMARK__BASE_URL"
+    )
