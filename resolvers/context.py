@@ -16,9 +16,9 @@ from core.database.scopes import ReadScope
 from core.errors import ErrorCode, Forbidden, InvalidInput, Unauthenticated
 from core.pubsub import Hub
 from core.unit_of_work import UnitOfWork, Work
-from integrations import Mailer
 from resolvers.budgets import Budgets
 from services.accounts import Logins
+from services.campaigns.test_sends import TestSends
 from services.features import Features
 from services.limits import MailLimits
 from services.maya import Watch
@@ -48,8 +48,7 @@ class Dependencies:
     features: Features
     sender_policy: SenderPolicy
     mail_limits: MailLimits
-    mailer: Mailer
-    public_url: str
+    test_sends: TestSends
 
 
 RELATIONS: dict[type, Callable[["RequestContext"], Any]] = {}

@@ -9,14 +9,13 @@ import strawberry
 
 from core.access.permissions import Permission
 from core.listing.pages import page_request
-from resolvers.campaigns.sending import contact_for
 from resolvers.connections import connection_of
 from resolvers.context import Info
 from resolvers.fields import Requires, mutation, query
 from resolvers.inputs import given_values
 from resolvers.nodes import fetches
 from schema.connections import After, Before, Connection, First, Last
-from schema.nodes import global_id, uuid_of
+from schema.nodes import global_id, optional_uuid_of, uuid_of
 from schema.scalars import DateTime
 from schema.templates import (
     CreateTemplateInput,
@@ -80,9 +79,10 @@ class TemplateQueries:
     @query(Requires(Permission.TEMPLATE_READ), refusals_in_payload=True)
     async def render_preview(self, info: Info, input: RenderPreviewInput) -> RenderedPreview:  # noqa: A002 - the contract's name
         """Texts as a contact would get them; nothing is stored or sent."""
-        contact = await contact_for(info.context, input.contact_id)
+        reads, contact_id = info.context.reads, optional_uuid_of("Contact", input.contact_id)
+        contact = await previews.values_for(reads, info.context.caller, contact_id)
         texts = Texts(subject=input.subject, html_content=input.html_content, text_content=input.text_content)
-        found = await previews.render(info.context.reads, texts, contact, name=input.name)
+        found = await previews.render(reads, texts, contact, name=input.name)
         return RenderedPreview(subject=found.subject, html_content=found.html, text_content=found.text)
 
 

@@ -1,11 +1,13 @@
 """What every object of the API shares: the global id, and pages of a list."""
 
-from typing import Protocol, cast
+from typing import Final, Protocol, cast
 from uuid import UUID
 
 import strawberry
 
 from core.ids import decode_id, encode_global_id
+
+NOTHING: Final = UUID(int=0)
 
 
 @strawberry.interface(description="Anything with a global id.")
@@ -32,6 +34,11 @@ class HasId(Protocol):
 def key_of(node: Node) -> UUID:
     """The UUID of a node that is read from a row."""
     return cast("HasId", node).id
+
+
+def optional_uuid_of(type_name: str, value: str | None) -> UUID | None:
+    """The UUID of an id that may be left out; what is no id of the type names an object that does not exist."""
+    return None if value is None else uuid_of(type_name, value) or NOTHING
 
 
 def global_id(type_name: str, value: UUID) -> strawberry.ID:

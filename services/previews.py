@@ -7,6 +7,8 @@ from uuid import UUID
 
 from sqlalchemy import select
 
+from core.access.actor import Actor
+from core.access.permissions import Permission
 from core.database.scopes import Reads
 from models.accounts import Organization
 from services import contacts
@@ -33,6 +35,17 @@ async def render(
     if template.is_slow:
         return await asyncio.to_thread(template.render, contact, values)
     return template.render(contact, values)
+
+
+async def values_for(reads: Reads, actor: Actor, contact_id: UUID | None) -> Mapping[str, object]:
+    """What fills a template: a contact, which the actor must be allowed to read, or without an id a made-up one.
+
+    Raises `Forbidden`, or `NotFound`.
+    """
+    if contact_id is None:
+        return SAMPLE
+    actor.require(Permission.CONTACT_READ)
+    return await contact_values(reads, contact_id)
 
 
 async def contact_values(reads: Reads, contact_id: UUID | None) -> dict[str, object]:

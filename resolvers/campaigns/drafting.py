@@ -1,5 +1,4 @@
-from typing import Final, cast
-from uuid import UUID
+from typing import cast
 
 import strawberry
 
@@ -19,12 +18,9 @@ from schema.campaigns.drafting import (
     UpdateCampaignInput,
     UpdateCampaignPayload,
 )
-from schema.nodes import global_id, uuid_of
+from schema.nodes import global_id, optional_uuid_of, uuid_of
 from services import campaigns
 from services.campaigns import Changes
-from services.templates import TEMPLATES
-
-NO_SENDER: Final = UUID(int=0)
 
 
 @strawberry.type
@@ -33,10 +29,9 @@ class DraftingMutations:
     async def create_campaign(self, info: Info, input: CreateCampaignInput) -> CreateCampaignPayload:  # noqa: A002 - the contract's name
         """Make a draft. Its templates are compiled at once: TEMPLATE_INVALID tells where one does not parse."""
         async with info.context.work() as uow:
-            template = None
-            if input.template_id is not None:
-                template = await TEMPLATES.require(uow, uuid_of("Template", input.template_id))
-            row = await campaigns.create(uow, changes_of(input), template=template)
+            row = await campaigns.create(
+                uow, changes_of(input), template_id=optional_uuid_of("Template", input.template_id)
+            )
         return CreateCampaignPayload(campaign=campaign_of(info.context, row))
 
     @mutation(Requires(Permission.CAMPAIGN_WRITE))
@@ -72,16 +67,11 @@ def changes_of(given: CreateCampaignInput | UpdateCampaignInput) -> Changes:
     if given.audience is not strawberry.UNSET:
         changes["audience"] = audience_of(given.audience) if given.audience else None
     if given.sender_id is not strawberry.UNSET:
-        changes["sender_id"] = sender_id_of(given.sender_id)
+        changes["sender_id"] = optional_uuid_of("Sender", given.sender_id)
     on_doubt = given.settings.on_doubt if given.settings else given.settings
     if on_doubt is not strawberry.UNSET:
         changes["on_doubt"] = on_doubt
     return cast("Changes", changes)
-
-
-def sender_id_of(given: str | None) -> UUID | None:
-    """The sender's id, None for the default one; what is no id of a sender names one that does not exist."""
-    return None if given is None else uuid_of("Sender", given) or NO_SENDER
 
 
 def audience_of(given: AudienceInput) -> campaigns.AudienceInput:

@@ -1,10 +1,8 @@
-from collections.abc import Mapping
-
 import strawberry
 
 from core.access.permissions import Permission
 from resolvers.campaigns.mapping import campaign_of
-from resolvers.context import Info, RequestContext
+from resolvers.context import Info
 from resolvers.fields import Requires, mutation
 from schema.campaigns.sending import (
     CancelCampaignInput,
@@ -22,9 +20,10 @@ from schema.campaigns.sending import (
     UnscheduleCampaignInput,
     UnscheduleCampaignPayload,
 )
-from schema.nodes import uuid_of
+from schema.nodes import optional_uuid_of, uuid_of
 from schema.scalars import EmailAddress
-from services import campaigns, previews
+from services import campaigns
+from services.campaigns import test_sends
 
 
 @strawberry.type
@@ -103,28 +102,13 @@ class SendingMutations:
         In production the sender must be confirmed, the addresses those of members or confirmed senders, and an
         organization sends at most 200 a day (RATE_LIMITED). FEATURE_UNAVAILABLE where there is no mail provider.
         """
-        context = info.context
-        proof = await campaigns.prepare_test(
-            context.reads,
+        sent = await test_sends.send(
+            info.context.dependencies.test_sends,
+            info.context.caller,
             uuid_of("Campaign", input.campaign_id),
             input.to,
-            contact=await contact_for(context, input.contact_id),
-            policy=context.dependencies.sender_policy,
-            public_url=context.dependencies.public_url,
+            contact_id=optional_uuid_of("Contact", input.contact_id),
         )
-        await context.dependencies.mail_limits.test_mails.count(str(context.caller.organization_id), len(proof.to))
-        receipts = await campaigns.send_test(context.dependencies.mailer, proof)
-        async with context.work() as uow:
-            row = await campaigns.note_test(uow, proof, receipts)
-        accepted = campaigns.accepted_of(proof, receipts)
         return SendTestEmailPayload(
-            campaign=campaign_of(context, row), sent_to=[EmailAddress(address) for address in accepted]
+            campaign=campaign_of(info.context, sent.campaign), sent_to=[EmailAddress(each) for each in sent.sent_to]
         )
-
-
-async def contact_for(context: RequestContext, contact_id: strawberry.ID | None) -> Mapping[str, object]:
-    """The values that fill a template: those of the contact, or of a made-up one. Raises `NotFound`, `Forbidden`."""
-    if contact_id is None:
-        return previews.SAMPLE
-    context.caller.require(Permission.CONTACT_READ)
-    return await previews.contact_values(context.reads, uuid_of("Contact", contact_id))

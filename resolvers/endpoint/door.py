@@ -22,6 +22,7 @@ from resolvers.endpoint.sockets import Sockets
 from resolvers.endpoint.websocket import WebSocketEndpoint
 from runtime import Runtime
 from services.accounts import Logins
+from services.campaigns.test_sends import TestSends
 from services.maya import Watch
 
 PATH = "/graphql"
@@ -100,8 +101,14 @@ def dependencies(runtime: Runtime) -> Dependencies:
         features=runtime.features,
         sender_policy=runtime.sender_policy,
         mail_limits=runtime.mail_limits,
-        mailer=runtime.mailer,
-        public_url=runtime.settings.public_url,
+        test_sends=TestSends(
+            work=runtime.work,
+            reads=runtime.reads,
+            mailer=runtime.mailer,
+            policy=runtime.sender_policy,
+            limit=runtime.mail_limits.test_mails,
+            public_url=runtime.settings.public_url,
+        ),
     )
 
 

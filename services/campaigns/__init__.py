@@ -13,7 +13,6 @@ from services.campaigns.reading import (
     require,
 )
 from services.campaigns.sending import cancel, pause, resume, schedule, send, unschedule
-from services.campaigns.testing import Proof, ProviderRefused, accepted_of, note_test, prepare_test, send_test
 from services.campaigns.validating import CampaignNotSendable, Validation, validate
 from services.campaigns.watching import watch_progress
 
@@ -26,10 +25,7 @@ __all__ = [
     "Changes",
     "Content",
     "Deleted",
-    "Proof",
-    "ProviderRefused",
     "Validation",
-    "accepted_of",
     "by_ids",
     "cancel",
     "create",
@@ -37,17 +33,14 @@ __all__ = [
     "duplicate",
     "get",
     "list_recent",
-    "note_test",
     "page",
     "pause",
-    "prepare_test",
     "read_audiences",
     "read_contents",
     "require",
     "resume",
     "schedule",
     "send",
-    "send_test",
     "unschedule",
     "update",
     "validate",

@@ -46,7 +46,7 @@ from services.content import (
     check_name,
     with_changes,
 )
-from services.templates import TemplateRow, texts_of
+from services.templates import TEMPLATES, texts_of
 
 NOBODY: Final = AudienceInput()
 COPIED: Final = ("subject", "html_content", "text_content", "template_id", "sender_id", "on_doubt")
@@ -71,11 +71,12 @@ class Deleted:
     figures: Figures
 
 
-async def create(uow: UnitOfWork, values: Changes, *, template: TemplateRow | None = None) -> CampaignRow:
+async def create(uow: UnitOfWork, values: Changes, *, template_id: UUID | None = None) -> CampaignRow:
     """A new draft; texts that are left out come from the template, if one is given, and are empty otherwise.
 
-    Raises `InvalidInput` or `Refusals` for what does not fit, and `NotFound` for an unknown list or sender.
+    Raises `InvalidInput` or `Refusals` for what does not fit, and `NotFound` for an unknown template, list or sender.
     """
+    template = await TEMPLATES.require(uow, template_id) if template_id else None
     name = check_name(values.get("name") or "")
     texts = with_changes(texts_of(template) if template else EMPTY, values)
     await check_content(**texts)
@@ -85,7 +86,7 @@ async def create(uow: UnitOfWork, values: Changes, *, template: TemplateRow | No
         "organization_id": uow.tenant.organization_id,
         "author_id": uow.tenant.user_id,
         "name": name,
-        "template_id": template.id if template else None,
+        "template_id": template_id,
         "sender_id": await _sender_of(uow, values),
         "on_doubt": values.get("on_doubt") or OnDoubt.RECONCILE_THEN_RETRY,
         **texts,

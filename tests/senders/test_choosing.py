@@ -18,7 +18,7 @@ from models.campaigns import Campaign, CampaignStatus
 from models.deliveries import DeliveryResolution, DeliveryStatus, EmailDelivery
 from runtime import Runtime
 from services import campaigns, senders
-from services.campaigns import CampaignRow
+from services.campaigns import CampaignRow, test_sends
 from services.deliveries import resolving
 from services.deliveries.composing import load_mail
 from services.deliveries.preparing import prepare
@@ -285,7 +285,7 @@ async def test_nothing_goes_out_again_from_a_sender_that_was_deleted(runtime: Ru
     assert await resolve(runtime, principal, delivery_id, DeliveryResolution.NOT_SENT) == "sent_with_issues"
     other = await factories.sender(runtime, principal, default=True)
     row = (await senders.SENDERS.by_ids(runtime.reads(principal.tenant), [other]))[other]
-    proof = await campaigns.prepare_test(
+    test = await test_sends.prepare(
         runtime.reads(principal.tenant),
         campaign_id,
         [row.email],
@@ -293,7 +293,7 @@ async def test_nothing_goes_out_again_from_a_sender_that_was_deleted(runtime: Ru
         policy=POLICY,
         public_url="https://nudge.example",
     )
-    assert row.email in proof.sender
+    assert row.email in test.sender
 
 
 async def test_a_sender_stays_while_a_message_is_sent_again(runtime: Runtime) -> None:

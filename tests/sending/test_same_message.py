@@ -7,7 +7,7 @@ from models.campaigns import Campaign
 from models.contacts import Contact
 from runtime import Runtime
 from services import previews
-from services.campaigns.testing import prepare_test
+from services.campaigns import test_sends
 from services.deliveries.sending import Sender
 from tests import factories
 from tests.sending.conftest import Provider
@@ -48,7 +48,7 @@ async def test_preview_test_and_campaign_are_the_same_message(
     contact = await previews.contact_values(reads, contact_id)
     texts = {"subject": "Hi", "html_content": html, "text_content": ""}
     preview = await previews.render(reads, texts, contact, name="Spring")  # type: ignore[arg-type]  # the three texts
-    proof = await prepare_test(
+    test = await test_sends.prepare(
         reads,
         campaign_id,
         ["a@example.com"],
@@ -65,7 +65,7 @@ async def test_preview_test_and_campaign_are_the_same_message(
     own = next(header["Value"] for header in sent["Headers"] if header["Name"] == "List-Unsubscribe").strip("<>")
     parts = [
         (preview.html.replace(previews.NOWHERE, "URL"), preview.text.replace(previews.NOWHERE, "URL")),
-        tuple(part.replace(proof.unsubscribe_url, "URL") for part in (proof.message.html, proof.message.text)),
+        tuple(part.replace(test.unsubscribe_url, "URL") for part in (test.message.html, test.message.text)),
         (sent["HtmlBody"].replace(own, "URL"), sent["TextBody"].replace(own, "URL")),
     ]
     assert parts[0] == parts[1] == parts[2]

@@ -1,19 +1,22 @@
-"""Test messages: a campaign as it will look, to a few addresses, without a trace in the ledger."""
+"""Test messages: a campaign as it will look, to a few addresses, without a row in `email_deliveries`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from time import monotonic
-from typing import Final
+from typing import Final, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import func, select
 
 from core import email_addresses, texts
+from core.access.actor import Actor
+from core.access.tenant import Tenant
 from core.database.scopes import Reads
 from core.errors import ErrorCode, InvalidInput, NudgeError, Refusals
 from core.ids import new_id
-from core.unit_of_work import UnitOfWork
+from core.throttle import Throttle
+from core.unit_of_work import UnitOfWork, Work
 from integrations.mail import (
     AccountRefused,
     Answered,
@@ -30,7 +33,7 @@ from models.accounts import User
 from models.contact_events import ContactEventKind
 from models.suppressions import SuppressionReason, SuppressionSource
 from services import audit, previews, senders
-from services.campaigns.reading import CampaignRow, require, require_with_content
+from services.campaigns.reading import CampaignRow, require_with_content
 from services.campaigns.validating import check_texts
 from services.content import LONGEST_SUBJECT
 from services.features import Feature
@@ -39,7 +42,7 @@ from services.rendering import RenderedMessage
 from services.senders import SenderPolicy
 from services.suppressions import HistoryLine, SuppressionFact, suppress, suppressed_among
 
-MOST_ADDRESSES: Final = 10
+MAX_ADDRESSES: Final = 10
 TO_FIELD: Final = ("input", "to")
 PREFIX: Final = "[Test] "
 TAG: Final = "test"
@@ -52,17 +55,65 @@ class ProviderRefused(NudgeError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Proof:
-    """A rendered test message, from whom and to whom."""
+class TestSends:
+    """What test sends work with: `public_url` is where our links lead, `limit` counts an organisation's messages."""
 
-    campaign_id: UUID
+    work: Work
+    reads: Callable[[Tenant], Reads]
+    mailer: Mailer
+    policy: SenderPolicy
+    limit: Throttle
+    public_url: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TestSend:
+    """A rendered test message of a campaign, from whom and to whom."""
+
+    campaign: CampaignRow
     sender: str
     to: Sequence[str]
     message: RenderedMessage
     unsubscribe_url: str
 
 
-async def prepare_test(
+class SentTest(NamedTuple):
+    """The campaign that was tested, and the addresses whose messages the provider accepted."""
+
+    campaign: CampaignRow
+    sent_to: list[str]
+
+
+async def send(
+    test_sends: TestSends,
+    actor: Actor,
+    campaign_id: UUID | None,
+    to: Sequence[str],
+    *,
+    contact_id: UUID | None,
+) -> SentTest:
+    """Send a campaign in any state to a few addresses, rendered with a contact's values, or with made-up ones.
+
+    No transaction is open while the provider is asked. Raises what `prepare` raises, `Forbidden` for a contact that
+    the actor may not read, `RateLimited`, `ProviderRefused`, or `Refusals` of it when no message was accepted.
+    """
+    reads = test_sends.reads(actor.tenant)
+    test = await prepare(
+        reads,
+        campaign_id,
+        to,
+        contact=await previews.values_for(reads, actor, contact_id),
+        policy=test_sends.policy,
+        public_url=test_sends.public_url,
+    )
+    await test_sends.limit.count(str(actor.organization_id), len(test.to))
+    receipts = await hand_to_provider(test_sends.mailer, test)
+    async with test_sends.work.begin(actor) as uow:
+        await record_test_send(uow, test, receipts)
+    return SentTest(test.campaign, accepted_of(test, receipts))
+
+
+async def prepare(
     reads: Reads,
     campaign_id: UUID | None,
     to: Sequence[str],
@@ -70,7 +121,7 @@ async def prepare_test(
     contact: Mapping[str, object],
     policy: SenderPolicy,
     public_url: str,
-) -> Proof:
+) -> TestSend:
     """Render a campaign in any state with a contact's values; nothing is sent yet.
 
     Suppressed addresses are refused, as in a campaign: who complained of us gets no test either. Where senders must
@@ -80,9 +131,9 @@ async def prepare_test(
     policy.features.require(Feature.SENDING)
     campaign, content = await require_with_content(reads, campaign_id)
     norms = _parsed(to)
-    await _demand_not_suppressed(reads, norms)
+    await _require_not_suppressed(reads, norms)
     if policy.confirmed_only:
-        await _demand_known(reads, norms)
+        await _require_known(reads, norms)
     chosen = senders.settled(policy, campaign.from_header, campaign.from_sender_id)
     chosen = chosen or await senders.choose(reads, policy, campaign.sender_id)
     check_texts(campaign, content)
@@ -98,17 +149,13 @@ async def prepare_test(
         name=campaign.name,
         unsubscribe_url=link,
     )
-    return Proof(
-        campaign_id=campaign.id,
-        sender=chosen.header,
-        to=list(norms.values()),
-        message=message,
-        unsubscribe_url=link,
+    return TestSend(
+        campaign=campaign, sender=chosen.header, to=list(norms.values()), message=message, unsubscribe_url=link
     )
 
 
-async def send_test(mailer: Mailer, test: Proof) -> list[Receipt]:
-    """Hand the test to the provider, with no transaction open; what it said of each address.
+async def hand_to_provider(mailer: Mailer, test: TestSend) -> list[Receipt]:
+    """Hand the messages to the provider; what it said of each address. Open no transaction meanwhile.
 
     Raises `ProviderRefused` when it said nothing of any.
     """
@@ -123,7 +170,7 @@ async def send_test(mailer: Mailer, test: Proof) -> list[Receipt]:
         )
         for address in test.to
     ]
-    envelope = Envelope(sender=test.sender, campaign_id=str(test.campaign_id), batch_id=str(new_id()), tag=TAG)
+    envelope = Envelope(sender=test.sender, campaign_id=str(test.campaign.id), batch_id=str(new_id()), tag=TAG)
     receipts: list[Receipt] = []
     for part in parts(messages, mailer.limits):
         outcome = await mailer.send(envelope, part, not_after=monotonic() + mailer.timeout_seconds)
@@ -137,22 +184,19 @@ async def send_test(mailer: Mailer, test: Proof) -> list[Receipt]:
     return receipts
 
 
-async def note_test(uow: UnitOfWork, test: Proof, receipts: Sequence[Receipt]) -> CampaignRow:
-    """Write down that a test went out, and to how many, and which addresses the provider no longer mails.
-
-    Gives back the campaign.
-    """
-    results = list(zip(test.to, receipts, strict=True))
+async def record_test_send(uow: UnitOfWork, test: TestSend, receipts: Sequence[Receipt]) -> None:
+    """Record in the audit log how many were sent, and suppress the addresses that the provider no longer mails."""
     accepted = sum(receipt.verdict is Verdict.ACCEPTED for receipt in receipts)
     if accepted:
-        await audit.record(uow, "campaign.tested", test.campaign_id, {"recipients": accepted})
-    now = (await uow.rows(select(func.now())))[0][0]
+        await audit.record(uow, "campaign.tested", test.campaign.id, {"recipients": accepted})
+    results = zip(test.to, receipts, strict=True)
     inactive = [(address, receipt) for address, receipt in results if receipt.verdict is Verdict.INACTIVE]
-    await suppress(uow, [_refusal(address, receipt, now) for address, receipt in inactive])
-    return await require(uow, test.campaign_id)
+    if inactive:
+        now = (await uow.rows(select(func.now())))[0][0]
+        await suppress(uow, [_refusal(address, receipt, now) for address, receipt in inactive])
 
 
-def accepted_of(test: Proof, receipts: Sequence[Receipt]) -> list[str]:
+def accepted_of(test: TestSend, receipts: Sequence[Receipt]) -> list[str]:
     """The addresses whose messages the provider took; raises `Refusals` of `ProviderRefused` when it took none."""
     results = list(zip(test.to, receipts, strict=True))
     accepted = [address for address, receipt in results if receipt.verdict is Verdict.ACCEPTED]
@@ -175,9 +219,9 @@ def _refusal(address: str, receipt: Receipt, at: datetime) -> SuppressionFact:
 
 def _parsed(to: Sequence[str]) -> dict[str, str]:
     """Each address once: how it compares, and how it is written."""
-    if not 0 < len(to) <= MOST_ADDRESSES:
+    if not 0 < len(to) <= MAX_ADDRESSES:
         raise InvalidInput(
-            f"A test goes to 1 to {MOST_ADDRESSES} addresses; you named {len(to)}.",
+            f"A test goes to 1 to {MAX_ADDRESSES} addresses; you named {len(to)}.",
             field=TO_FIELD,
             code=ErrorCode.TOO_MANY if to else ErrorCode.REQUIRED,
         )
@@ -185,7 +229,7 @@ def _parsed(to: Sequence[str]) -> dict[str, str]:
     return {address.norm: address.email for address in found}
 
 
-async def _demand_not_suppressed(reads: Reads, norms: dict[str, str]) -> None:
+async def _require_not_suppressed(reads: Reads, norms: dict[str, str]) -> None:
     found = await suppressed_among(reads, list(norms))
     if found:
         raise Refusals(
@@ -201,7 +245,7 @@ async def _demand_not_suppressed(reads: Reads, norms: dict[str, str]) -> None:
         )
 
 
-async def _demand_known(reads: Reads, norms: dict[str, str]) -> None:
+async def _require_known(reads: Reads, norms: dict[str, str]) -> None:
     """Raise `Refusals` unless each address is a member's or a confirmed sender's: nobody else asked for our tests."""
     wanted = list(norms)
     members = await reads.rows(select(User.email_norm).where(User.email_norm.in_(wanted), User.disabled_at.is_(None)))

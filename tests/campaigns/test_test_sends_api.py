@@ -17,7 +17,8 @@ from models.contacts import Contact
 from models.deliveries import EmailDelivery
 from models.suppressions import Suppression, SuppressionReason
 from runtime import Runtime
-from services import campaigns, contacts, previews
+from services import contacts, previews
+from services.campaigns import test_sends
 from tests import factories
 from tests.campaigns.calls import TEST, ask, asked, caller, gid, refused
 from tests.client import ApiClient
@@ -159,7 +160,7 @@ async def test_postmark_takes_a_test(runtime: Runtime) -> None:
     """Over real HTTP, the strict sandbox accepts the message and shows it in its ledger."""
     owner, campaign_id = await draft(runtime)
     async with providing() as provider:
-        proof = await campaigns.prepare_test(
+        test = await test_sends.prepare(
             runtime.reads(owner.tenant),
             campaign_id,
             ["a@example.com"],
@@ -167,7 +168,7 @@ async def test_postmark_takes_a_test(runtime: Runtime) -> None:
             policy=runtime.sender_policy,
             public_url="https://nudge.example",
         )
-        receipts = await campaigns.send_test(provider.mailer, proof)
-        assert campaigns.accepted_of(proof, receipts) == ["a@example.com"]
+        receipts = await test_sends.hand_to_provider(provider.mailer, test)
+        assert test_sends.accepted_of(test, receipts) == ["a@example.com"]
         (message,) = await provider.ledger(campaign_id)
     assert message["tag"] == "test"
