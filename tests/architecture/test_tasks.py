@@ -3,7 +3,7 @@
 import ast
 from collections import Counter
 
-from tests.architecture.test_source import ROOT, modules
+from tests.architecture.tree import product, source
 
 MAKERS = {"create_task", "ensure_future", "TaskGroup"}
 KNOWN = {
@@ -17,6 +17,7 @@ KNOWN = {
     "resolvers/endpoint/fanout.py": (2, "a group, whose run is begun again when cancelled; and its end"),
     "jobs/tasks.py": (1, "one background task, whose work a sweep finds again"),
     "jobs/consumer.py": (2, "arq's worker and the wait for the stop, both waited for by a supervised run"),
+    "execution/run.py": (1, "the values of one selection, all waited for or cancelled"),
     "sandbox/webhooks.py": (
         3,
         "two of the sandbox's own, which knows nothing of the product; and what one of them waits for",
@@ -32,9 +33,9 @@ KNOWN = {
 def test_each_task_is_accounted_for() -> None:
     """A new task has to be supervised (`core.supervision`), or to say here why it may end."""
     made: Counter[str] = Counter()
-    for path in modules():
-        for node in ast.walk(ast.parse(path.read_text())):
+    for path in product():
+        for node in ast.walk(ast.parse(source(path))):
             if isinstance(node, ast.Call):
                 name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
-                made[str(path.relative_to(ROOT))] += name in MAKERS
+                made[str(path)] += name in MAKERS
     assert +made == {path: count for path, (count, _) in KNOWN.items()}

@@ -14,7 +14,6 @@ from graphql import (
     GraphQLBoolean,
     GraphQLEnumType,
     GraphQLEnumValue,
-    GraphQLError,
     GraphQLField,
     GraphQLFloat,
     GraphQLID,
@@ -34,6 +33,8 @@ from graphql import (
 )
 from graphql.type import GraphQLOutputType
 
+from tests.execution.odd_values import Odd, Slotted, serialize_even
+
 
 class Stage:
     """One execution: its seed, and what happened in it."""
@@ -47,37 +48,6 @@ class Stage:
     def random(self, *what: object) -> Random:
         """The dice for that place."""
         return Random(f"{self.seed} {what}")
-
-
-class Odd:
-    """A value whose fields are attributes."""
-
-    def __init__(self, fields: dict[str, Any]) -> None:
-        self.__dict__.update(fields)
-
-    def __repr__(self) -> str:
-        return "Odd"
-
-
-class Slotted:
-    """A value of a class with little to it."""
-
-    __slots__ = ("id", "name", "text", "typename")
-
-    def __init__(self, typename: str) -> None:
-        self.id = typename
-        self.name = None
-        self.text = "slotted"
-        self.typename = typename
-
-
-def serialize_even(value: Any) -> Any:
-    """Even numbers only; gives nothing for zero, and text for some."""
-    if not isinstance(value, int):
-        raise TypeError(f"no number: {value!r}")
-    if value % 2:
-        raise GraphQLError("odd", extensions={"code": "ODD"})
-    return None if value == 0 else value
 
 
 EVEN = GraphQLScalarType("Even", serialize=serialize_even, parse_value=lambda value: value)

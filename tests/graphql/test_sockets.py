@@ -1,45 +1,26 @@
 """The websocket: what it takes, and when it closes."""
 
 import asyncio
-import gc
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from functools import partial
 
 import aiohttp
-import asyncpg
 import pytest
 from gql import Client, gql
 from gql.transport.websockets import WebsocketsTransport
-from graphql.execution import Executor
-from sqlalchemy import func, update
-from strawberry.subscriptions.protocols.graphql_transport_ws.handlers import Operation
 from structlog.testing import capture_logs
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-from websockets.server import ServerProtocol
 
 from core.access.actor import Actor, user_actor
 from core.access.permissions import Role
 from core.ids import new_id
-from core.pubsub import PREFIX, HubStatistics, session_topic
-from models.accounts import User, UserSession
-from resolvers.context import RequestContext
-from resolvers.endpoint.connection import Connection
-from resolvers.endpoint.execution import Request
-from resolvers.endpoint.fanout import Group, Viewer
-from resolvers.endpoint.frames import FrameProtocol
-from resolvers.endpoint.vigil import Vigil
-from resolvers.endpoint.wire import Wire
-from runtime import Runtime, running
+from runtime import Runtime
 from tests import factories
-from tests.conftest import Servers, copy_template, settings_for
 from tests.graphql.probe import probe_schema, with_settings
 from tests.graphql.sockets import PROTOCOL, Socket, connected, settles
 from tests.serving import Served, served
 from tests.waiting import PATIENCE_SECONDS
 
-NOTHING = HubStatistics(topics=0, viewers=0, shared=0, tasks=0, channels=0, pending=0)
 PATIENT = {
     "ping_seconds": 3600,
     "recheck_seconds": 3600,
@@ -280,84 +261,6 @@ async def expiring(runtime: Runtime, server: Served) -> AsyncIterator[Socket]:
     raise AssertionError("no socket is acknowledged while its token lasts")
 
 
-async def test_the_socket_ends_with_its_token(probe_server: Served, runtime: Runtime) -> None:
-    """When the access token expires the socket closes 4403."""
-    async with expiring(runtime, probe_server) as socket:
-        assert await socket.closed() == (4403, "The access token has expired")
-
-
-async def answering(socket: Socket) -> tuple[int | None, str]:
-    """Answer every ping until the server closes; how it did."""
-    while True:
-        message = await socket.raw.receive(PATIENCE_SECONDS)
-        if message.type is not aiohttp.WSMsgType.TEXT:
-            return socket.raw.close_code, str(message.extra or "")
-        await socket.send({"type": "pong"})
-
-
-async def test_a_session_that_ended_or_changed_closes_its_sockets(runtime: Runtime) -> None:
-    """Logging out elsewhere, a new role, a disabled person: each closes 4403 at the next look."""
-    changes = {
-        "session has ended": update(UserSession).values(ended_at=func.now()),
-        "rights have changed": update(User).values(role=Role.VIEWER),
-        "session has ended; log": update(User).values(disabled_at=func.now()),
-    }
-    for said, change in changes.items():
-        principal, token = await member(runtime)
-        async with strict(runtime, recheck_seconds=0.15) as server, connected(server) as socket:
-            await socket.ready(token)
-            async with runtime.work.begin(principal) as uow:
-                await uow.execute(change)
-            code, reason = await answering(socket)
-        assert code == 4403
-        assert said in reason
-
-
-async def subscribers(runtime: Runtime, topic: str) -> int:
-    """How many connections listen to a topic at Redis."""
-    ((_, found),) = await runtime.cache.pubsub_numsub(PREFIX + topic)
-    return int(found)
-
-
-@pytest.mark.parametrize("change", ["logged out", "role", "disabled"])
-async def test_a_signal_is_quicker_than_the_next_look(runtime: Runtime, change: str) -> None:
-    """Whatever ends or changes a session closes all its sockets when it is announced, long before the next look."""
-    principal, token = await member(runtime)
-    topic = session_topic(principal.person_id)
-    async with strict(runtime) as server, connected(server) as one, connected(server) as other:
-        await one.ready(token)
-        await other.ready(token)
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            while not await subscribers(runtime, topic):  # noqa: ASYNC110 - Redis rings no bell for it
-                await asyncio.sleep(0.01)
-        if change == "logged out":
-            await one.subscribe("mutation { logOut(input: {}) { ended } }")
-        else:
-            values = {"role": Role.VIEWER} if change == "role" else {"disabled_at": func.now()}
-            async with runtime.work.begin(principal) as uow:
-                await uow.execute(update(User).values(**values))
-                uow.publish(topic)
-        closed = [await socket.closed() for socket in (one, other)]
-    assert [code for code, _ in closed] == [4403, 4403]
-
-
-async def test_what_keeps_us_from_knowing_a_caller_asks_them_to_come_back(servers: Servers) -> None:
-    """With the database away a client is closed 1013, on which clients try again, and the cause is logged."""
-    async with running(settings_for(servers, await copy_template(servers))) as doomed, served(doomed) as server:
-        _, token = await member(doomed)
-        admin = await asyncpg.connect(servers.postgres.admin_url)
-        name = str(doomed.engine.url.database)
-        with capture_logs() as logged:
-            async with connected(server) as socket:
-                await admin.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
-                await admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1", name)
-                await socket.init(token)
-                assert await socket.closed() == (1013, "Something went wrong on our side. Try again")
-        await admin.close()
-        assert [line["log_level"] for line in logged if "caller" in line["event"]] == ["error"]
-        await settles(lambda: empty(server))
-
-
 async def test_few_may_wait_to_be_authenticated(runtime: Runtime) -> None:
     """Sockets that say nothing take no more places than there are; those that authenticate free theirs."""
     limits = {"unauthenticated": 2, "init_timeout_seconds": 3600}
@@ -467,123 +370,3 @@ async def test_going_away_is_said(runtime: Runtime) -> None:
     assert time.monotonic() - started < PATIENCE_SECONDS / 2
     await session.close()
     assert empty(server)
-
-
-async def test_a_crowd_that_leaves_at_once_leaves_nothing_behind(
-    probe_server: Served, runtime: Runtime, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """300 subscribed clients that drop without a word: no socket, task, viewer or line of error remains."""
-    crowd = []
-    before = len(asyncio.all_tasks())
-    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
-        for _ in range(15):
-            _, token = await member(runtime)
-            for _ in range(20):
-                socket = Socket(await session.ws_connect(probe_server.websocket_url, protocols=[PROTOCOL]))
-                await socket.ready(token)
-                await socket.subscribe("subscription { watched }")
-                crowd.append(socket)
-        for socket in crowd:
-            await socket.next()
-        for socket in crowd:
-            response = socket.raw._response
-            assert response.connection is not None
-            assert response.connection.transport is not None
-            response.connection.transport.abort()
-    await settles(lambda: empty(probe_server))
-    await settles(lambda: runtime.hub.statistics() == NOTHING)
-    await settles(lambda: len(asyncio.all_tasks()) <= before + 2)
-    printed = capsys.readouterr()
-    assert "Traceback" not in printed.out + printed.err
-
-
-ENDED = (
-    FrameProtocol,
-    HttpToolsProtocol,
-    ServerProtocol,
-    Connection,
-    Wire,
-    Vigil,
-    Operation,
-    Group,
-    Viewer,
-    RequestContext,
-    Request,
-    Executor,
-)
-
-
-def kept() -> set[int]:
-    """What there is of sockets, and of the operations on them."""
-    return {id(found) for found in gc.get_objects() if isinstance(found, ENDED)}
-
-
-async def is_silent(socket: Socket) -> None:
-    """Says nothing more."""
-
-
-async def asks(socket: Socket, query: str) -> None:
-    """Has an answer, or the first of many."""
-    await socket.subscribe(query)
-    assert (await socket.next())["type"] == "next"
-
-
-async def completes(socket: Socket, query: str) -> None:
-    """Has had enough of the answers, and goes on with something else."""
-    await asks(socket, query)
-    await socket.send({"type": "complete", "id": "1"})
-    await socket.subscribe("{ __typename }", "2")
-    while (await socket.next())["id"] != "2":
-        pass
-
-
-async def says(socket: Socket, text: str) -> None:
-    """Is closed for what it says."""
-    await socket.raw.send_str(text)
-    await socket.closed()
-
-
-CLIENTS: dict[str, Callable[[Socket], Awaitable[None]]] = {
-    "silent": is_silent,
-    "query": partial(asks, query="{ viewer { role } }"),
-    "state": partial(asks, query="subscription { board }"),
-    "state that ends": partial(asks, query="subscription { ending }"),
-    "log": partial(asks, query="subscription { count(to: 100, pause: 1) }"),
-    "log that fails": partial(asks, query="subscription { fails }"),
-    "stream of the hub": partial(asks, query="subscription { watched }"),
-    "state, completed": partial(completes, query="subscription { board }"),
-    "log, completed": partial(completes, query="subscription { count(to: 100, pause: 1) }"),
-    "no JSON": partial(says, text="no JSON"),
-    "too much": partial(says, text='"' + "x" * 70_000 + '"'),
-}
-
-
-@pytest.mark.parametrize("client", CLIENTS.values(), ids=CLIENTS)
-@pytest.mark.parametrize("politely", [True, False])
-async def test_an_ended_socket_leaves_nothing_to_the_garbage_collector(
-    probe_server: Served, runtime: Runtime, client: Callable[[Socket], Awaitable[None]], *, politely: bool
-) -> None:
-    """Whatever it was used for and however it ends, all that was made for it is gone with it."""
-    _, token = await member(runtime)
-
-    async def visit() -> None:
-        async with connected(probe_server) as socket:
-            await socket.ready(token)
-            await client(socket)
-            connection = socket.raw._response.connection
-            if not politely and connection is not None and connection.transport is not None:
-                connection.transport.abort()
-
-    await visit()
-    await settles(lambda: empty(probe_server))
-    gc.collect()
-    gc.disable()
-    try:
-        before = kept()
-        with capture_logs():  # printing an error may look at the frames' variables, which keeps them
-            for _ in range(2):
-                await visit()
-            await settles(lambda: empty(probe_server))
-        await settles(lambda: not kept() - before, within=PATIENCE_SECONDS)
-    finally:
-        gc.enable()

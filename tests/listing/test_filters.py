@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 import strawberry
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import delete, insert, select
 from strawberry.types.base import StrawberryList, StrawberryOptional, get_object_definition
@@ -98,7 +98,6 @@ async def replace_people(uow: UnitOfWork, drawn: Sequence[Person]) -> None:
             await uow.execute(insert(table), lines)
 
 
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(drawn=people(IDS, LISTS), trees=st.lists(conditions(LISTS), min_size=1, max_size=6))
 async def test_sql_finds_the_rows_that_plain_python_finds(
     runtime: Runtime, owner: Actor, *, drawn: list[Person], trees: list[Condition]

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import func, insert, literal, select, text, update
+from sqlalchemy import func, literal, select, text, update
 from structlog.testing import capture_logs
 
 from core.access.actor import Actor
@@ -32,7 +32,6 @@ from jobs.sweeper import Sweeper
 from jobs.tasks import KeyedTasks
 from jobs.worker import build_worker
 from models.outbox import OutboxMessage, OutboxStatus
-from models.senders import Sender, SenderConfirmation
 from runtime import Runtime
 from services import outbox
 from services.mailing.handover import Handed
@@ -40,7 +39,6 @@ from services.outbox import Item, Mail, SendOutbox
 from services.outbox.reconciling import reserve_due
 from services.outbox.recording import record
 from services.outbox.submitting import Batch, submit
-from services.retention import delete_expired
 from tests import factories
 from tests.outbox.mailing import DAY, KIND, hurry, outbox_of, plain, put, rows, statuses
 from tests.sending.conftest import Provider
@@ -382,31 +380,3 @@ async def test_one_organization_does_not_hold_up_another(fresh_runtime: Runtime)
     await settled(worker.tasks)
     assert set(await statuses(fresh_runtime, burst)) == {ACCEPTED}
     assert len({message.delivery_id for _, message, _ in mailer.sent}) == len(mailer.sent) == 31
-
-
-async def test_finished_messages_and_expired_confirmations_are_deleted(fresh_runtime: Runtime) -> None:
-    """Messages a month after their end, and tokens that nobody can use any more; nothing that is open."""
-    principal = await asked_senders(fresh_runtime, 4)
-    old, recent, waiting, *_ = await rows(fresh_runtime, principal)
-    async with fresh_runtime.work.begin(principal) as uow:
-        for row, days in ((old, 31), (recent, 29)):
-            await uow.execute(
-                update(OutboxMessage)
-                .where(OutboxMessage.id == row.id)
-                .values(status=ACCEPTED, finished_at=func.now() - timedelta(days=days))
-            )
-        sender_id = (await uow.rows(select(Sender.id).limit(1)))[0].id
-        for name, minutes in ((b"over", -1), (b"good", 1)):
-            await uow.execute(
-                insert(SenderConfirmation).values(
-                    fingerprint=name,
-                    organization_id=principal.organization_id,
-                    sender_id=sender_id,
-                    expires_at=func.now() + timedelta(minutes=minutes),
-                )
-            )
-    assert await delete_expired(fresh_runtime.system) == 2
-    left = [row.id for row in await rows(fresh_runtime, principal)]
-    assert (old.id in left, recent.id in left, waiting.id in left, len(left)) == (False, True, True, 3)
-    found = await fresh_runtime.reads(principal.tenant).rows(select(SenderConfirmation.fingerprint))
-    assert [row[0] for row in found] == [b"good"]

@@ -1,12 +1,11 @@
 """What the provider tells of an address: whose contacts it concerns, what lifts it, and in which order."""
 
-import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import select
 
 from core.access.actor import Actor
 from core.ids import new_id
@@ -19,18 +18,15 @@ from models.webhooks import WebhookInbox
 from runtime import Runtime
 from sandbox.ledger import Message
 from services import contacts
-from services.campaigns.progress import read_stats
 from services.contacts import EventRow
 from services.deliveries.sending import Sender
-from services.suppressions.unsubscribing import Link, read_subscription, unsubscribe
-from services.webhooks.applying import apply_pages, with_events
+from services.suppressions.unsubscribing import Link, unsubscribe
 from tests import factories
-from tests.client import ApiClient
 from tests.inbox import deliver
 from tests.sending.conftest import Provider
 from tests.sending.outcomes import bounce, change, complaint
-from tests.sending.test_events import accepted, messages_of, only_status, tell
-from tests.sending.worker import drain, finish, progress, sending, start, statuses
+from tests.sending.test_events import accepted, only_status, tell
+from tests.sending.worker import finish, progress, sending, statuses
 
 STREAM = "broadcast"
 LONG_AGO = datetime(2022, 6, 5, 17, 17, 32, tzinfo=UTC)
@@ -382,174 +378,3 @@ async def test_the_list_after_the_bounce_is_told_once(runtime: Runtime, provider
         [line] = await history(runtime, principal, contact.id)
         assert line.data["Type"] == "HardBounce"
         await progress(runtime, principal, campaign_id)
-
-
-@pytest.mark.parametrize(
-    ("event", "status"),
-    [
-        (bounce("HardBounce", 1, inactive=True), "bounced"),
-        (bounce("BadEmailAddress", 100_000, inactive=False), "bounced"),
-        (bounce("Unsubscribe", 16), "unsubscribed"),
-        (complaint(), "complained"),
-    ],
-)
-async def test_a_contact_made_anew_is_marked_with_its_address(
-    runtime: Runtime, provider: Provider, sender: Sender, event: dict[str, Any], status: str
-) -> None:
-    """Deleted and created again between the message and its event: the address is the same, so is its standing."""
-    principal, _, [message] = await accepted(runtime, provider, sender)
-    [contact] = await runtime.reads(principal.tenant).rows(select(Contact.id))
-    async with runtime.work.begin(principal) as uow:
-        await contacts.remove(uow, contact.id)
-        anew = await contacts.create(uow, {"email": message.recipients[0]})
-    await tell(runtime, of(message, event))
-    assert (await row_of(runtime, principal, anew.id)).status == status
-    assert [line.kind for line in await history(runtime, principal, anew.id)] == [status]
-
-
-async def test_who_bounced_can_still_unsubscribe(runtime: Runtime, provider: Provider, sender: Sender) -> None:
-    """The page offers it, the contact then counts as unsubscribed, and the campaign's figure follows."""
-    principal, campaign_id, [message] = await accepted(runtime, provider, sender)
-    [contact] = await runtime.reads(principal.tenant).rows(select(Contact.id))
-    await tell(runtime, of(message, bounce("HardBounce", 1, inactive=True)))
-    link = Link(principal.organization_id, campaign_id, UUID(message.metadata["delivery"]), contact.id)
-    for is_gone in (False, True):
-        found = await read_subscription(runtime.reads(principal.tenant), link)
-        assert found is not None
-        assert found.is_unsubscribed is is_gone
-        assert await unsubscribe(runtime.work, link)
-    assert (await row_of(runtime, principal, contact.id)).status == ContactStatus.UNSUBSCRIBED
-    kinds = [line.kind for line in await history(runtime, principal, contact.id)]
-    assert sorted(kinds) == ["bounced", "unsubscribed"]
-
-
-async def test_a_bounced_contact_that_unsubscribes_over_the_api(runtime: Runtime) -> None:
-    """It counts as unsubscribed from then on, which the provider does not lift; one that complained stays so."""
-    email = address()
-    principal, contact_id = await with_contact(runtime, email)
-    await tell(runtime, listed(email, LONG_AGO))
-    async with runtime.work.begin(principal) as uow:
-        gone = await contacts.unsubscribe(uow, contact_id)
-        assert await contacts.unsubscribe(uow, contact_id) == gone
-    assert gone.status == ContactStatus.UNSUBSCRIBED
-    await tell(runtime, reactivated(email, datetime.now(UTC) + timedelta(minutes=1)))
-    assert (await row_of(runtime, principal, contact_id)).status == ContactStatus.UNSUBSCRIBED
-    async with runtime.work.begin(principal) as uow:
-        await uow.execute(update(Contact).values(status=ContactStatus.COMPLAINED))
-        assert (await contacts.unsubscribe(uow, contact_id)).status == ContactStatus.COMPLAINED
-
-
-@pytest.mark.parametrize(
-    ("event", "status"),
-    [
-        (complaint(), "complained"),
-        (change(suppress=True, reason="ManualSuppression", origin="Recipient"), "unsubscribed"),
-        (bounce("Unsubscribe", 16), "unsubscribed"),
-    ],
-)
-async def test_what_a_person_says_of_a_test_message(
-    runtime: Runtime, provider: Provider, sender: Sender, event: dict[str, Any], status: str
-) -> None:
-    """A test message has our campaign's id and no delivery: whoever got it is known by the address, to its sender."""
-    principal, message, stranger, contact_id = await same_address(runtime, provider, sender)
-    [contact] = await runtime.reads(principal.tenant).rows(select(Contact.id))
-    test = {**message.metadata, "delivery": str(new_id())}
-    await tell(runtime, {**of(message, event), "MessageID": str(new_id()), "Metadata": test})
-    assert (await row_of(runtime, principal, contact.id)).status == status
-    assert [line.kind for line in await history(runtime, principal, contact.id)] == [status]
-    assert (await row_of(runtime, stranger, contact_id)).status == "subscribed"
-
-
-@pytest.mark.parametrize("told", ["2999-01-01T00:00:00Z", "0001-01-01T00:00:00Z", None, "soon", 5])
-async def test_a_reactivation_of_no_time_is_of_when_we_heard_of_it(runtime: Runtime, told: object) -> None:
-    """An absurd time neither lifts what comes later nor is lost."""
-    email = address()
-    principal, contact_id = await with_contact(runtime, email)
-    await tell(runtime, listed(email, LONG_AGO))
-    await tell(runtime, {**reactivated(email, LONG_AGO), "ChangedAt": told})
-    assert (await row_of(runtime, principal, contact_id)).status == ContactStatus.SUBSCRIBED
-    await tell(runtime, listed(email, datetime.now(UTC) + timedelta(minutes=1)))
-    assert (await row_of(runtime, principal, contact_id)).status == ContactStatus.BOUNCED
-
-
-async def test_everybody_speaks_at_once(runtime: Runtime, provider: Provider, sender: Sender) -> None:
-    """Events, pages, mutations and upserts about the same contacts wait for each other and never deadlock."""
-    principal, contact_ids, first = await sending(runtime, 6)
-    second = await factories.campaign(runtime, principal)
-    await start(runtime, principal, second)
-    for campaign_id in (first, second):
-        await drain(sender, principal, campaign_id)
-    messages = [*await messages_of(provider, first), *await messages_of(provider, second)]
-    emails = sorted({message.recipients[0] for message in messages})
-    for _ in range(3):
-        for message in messages:
-            await deliver(runtime, of(message, bounce("HardBounce", 1, inactive=True)))
-            await deliver(runtime, reactivated(message.recipients[0], datetime.now(UTC)))
-        await with_events(runtime.system)
-        pages = [
-            unsubscribe(
-                runtime.work,
-                Link(
-                    principal.organization_id,
-                    UUID(message.metadata["campaign"]),
-                    UUID(message.metadata["delivery"]),
-                    contact_id,
-                ),
-            )
-            for message, contact_id in zip(reversed(messages), [*contact_ids, *contact_ids], strict=True)
-        ]
-        await asyncio.gather(
-            *(apply_pages(runtime.work, principal, runtime.webhooks) for _ in range(3)),
-            *pages,
-            *(leave(runtime, principal, contact_id) for contact_id in reversed(contact_ids)),
-            upsert_all(runtime, principal, emails),
-            upsert_all(runtime, principal, emails[::-1]),
-        )
-    await tell(runtime)
-    rows = await runtime.reads(principal.tenant).rows(select(Contact.status))
-    assert {row.status for row in rows} == {ContactStatus.UNSUBSCRIBED}
-    for campaign_id in (first, second):
-        await progress(runtime, principal, campaign_id)
-        stats = await read_stats(runtime.reads(principal.tenant), campaign_id)
-        assert stats is not None
-        assert stats.unsubscribed == len(contact_ids)
-
-
-async def leave(runtime: Runtime, principal: Actor, contact_id: UUID) -> None:
-    """The mutation that unsubscribes."""
-    async with runtime.work.begin(principal) as uow:
-        await contacts.unsubscribe(uow, contact_id)
-
-
-async def upsert_all(runtime: Runtime, principal: Actor, emails: list[str]) -> None:
-    """An upsert that changes every contact."""
-    async with runtime.work.begin(principal) as uow:
-        await contacts.upsert(uow, [{"email": email, "first_name": str(new_id())} for email in emails])
-
-
-async def test_the_api_tells_the_whole_story(
-    runtime: Runtime, provider: Provider, sender: Sender, api: ApiClient
-) -> None:
-    """From the webhook to `contact.events`: each signal with the provider's words, and what they came to."""
-    principal, _, campaign_id = await sending(runtime, 1)
-    await drain(sender, principal, campaign_id)
-    [message] = await messages_of(provider, campaign_id)
-    for event in (
-        bounce("AutoResponder", 64, BouncedAt=at(LONG_AGO)),
-        bounce("SoftBounce", 4096, BouncedAt=at(LONG_AGO + HOUR)),
-        bounce("HardBounce", 1, inactive=True, BouncedAt=at(LONG_AGO + 2 * HOUR)),
-        change(suppress=False, reason=None, origin="Customer", ChangedAt=at(LONG_AGO + 3 * HOUR)),
-        change(suppress=True, reason="ManualSuppression", origin="Recipient", ChangedAt=at(LONG_AGO + 4 * HOUR)),
-    ):
-        await tell(runtime, of(message, event))
-    found = await api.as_(factories.token(runtime, principal)).execute(
-        """query ($email: EmailAddress!) { contactByEmail(email: $email) {
-             status unsubscribedAt events { nodes { kind occurredAt data } } } }""",
-        {"email": message.recipients[0]},
-    )
-    contact = found["contactByEmail"]
-    assert (contact["status"], contact["unsubscribedAt"][:19]) == ("UNSUBSCRIBED", "2022-06-05T21:17:32")
-    kinds = [node["kind"] for node in contact["events"]["nodes"]]
-    assert kinds == ["UNSUBSCRIBED", "REACTIVATED", "BOUNCED", "BOUNCED", "NOTICE"]
-    assert contact["events"]["nodes"][2]["data"]["Details"] == "smtp;550 5.1.1 what the other server said"
-    assert contact["events"]["nodes"][4]["data"]["Type"] == "AutoResponder"

@@ -1,0 +1,64 @@
+"""Campaigns that were sent, and what the API says and does about their deliveries."""
+
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import update
+
+from core.access.actor import Actor
+from models.campaigns import Campaign, CampaignStatus, OnDoubt
+from models.deliveries import DeliveryStatus
+from runtime import Runtime
+from services.deliveries.sending import Sender
+from tests.campaigns.calls import ERRORS, asked, gid
+from tests.client import ApiClient
+from tests.sending.model import ModelMailer
+from tests.sending.worker import finish, sending
+
+LISTED = """query ($id: ID!, $filter: DeliveryFilter, $first: Int, $after: String) { campaign(id: $id) {
+    status statusReason deliveries(filter: $filter, first: $first, after: $after) { totalCount
+    pageInfo { hasNextPage endCursor } nodes { id email state reason providerCode attempts contact { email }
+    campaign { id status } } } } }"""
+
+
+RESOLVE = (
+    "mutation ($input: ResolveDeliveryInput!) { resolveDelivery(input: $input) { delivery { id state reason }"
+    " campaign { id status statusReason sentAt } " + ERRORS + " } }"
+)
+
+
+STATES = [status.name for status in DeliveryStatus]
+
+
+async def held(runtime: Runtime, sender: Sender, mailer: ModelMailer, people: int) -> tuple[Actor, UUID]:
+    """A campaign with onDoubt HOLD that ended with every message in doubt."""
+    principal, _, campaign_id = await sending(runtime, people)
+    async with runtime.work.begin(principal) as uow:
+        await uow.execute(update(Campaign).where(Campaign.id == campaign_id).values(on_doubt=OnDoubt.HOLD))
+    mailer.outcome = "failed before"
+    now = await finish(runtime, sender, principal, campaign_id)
+    assert (now.status, now.counts.failed) == (CampaignStatus.SENT_WITH_ISSUES, people)
+    mailer.outcome = "ok"
+    return principal, campaign_id
+
+
+async def listed(mine: ApiClient, campaign_id: UUID, *states: str, **more: object) -> dict[str, Any]:
+    """The campaign with its deliveries in some states."""
+    wanted = {"filter": {"state": {"in": list(states)}}} if states else {}
+    found: dict[str, Any] = (await mine.execute(LISTED, {"id": gid(campaign_id), **wanted, **more}))["campaign"]
+    return found
+
+
+async def resolved(mine: ApiClient, delivery: str, decision: str) -> dict[str, Any]:
+    """The payload of a decision that must be taken."""
+    return await asked(mine, RESOLVE, deliveryId=delivery, **{"as": decision})
+
+
+async def not_resolved(mine: ApiClient, delivery: str, decision: str) -> dict[str, Any]:
+    """The refusal of a decision that must not be taken."""
+    data = await mine.execute(RESOLVE, {"input": {"deliveryId": delivery, "as": decision}})
+    payload = data["resolveDelivery"]
+    assert (payload["delivery"], payload["campaign"]) == (None, None)
+    (error,) = payload["userErrors"]
+    found: dict[str, Any] = error
+    return found

@@ -1,0 +1,150 @@
+"""What remains of sockets that have ended: nothing."""
+
+import asyncio
+import gc
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+import aiohttp
+import pytest
+from graphql.execution import Executor
+from strawberry.subscriptions.protocols.graphql_transport_ws.handlers import Operation
+from structlog.testing import capture_logs
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from websockets.server import ServerProtocol
+
+from core.pubsub import HubStatistics
+from resolvers.context import RequestContext
+from resolvers.endpoint.connection import Connection
+from resolvers.endpoint.execution import Request
+from resolvers.endpoint.fanout import Group, Viewer
+from resolvers.endpoint.frames import FrameProtocol
+from resolvers.endpoint.vigil import Vigil
+from resolvers.endpoint.wire import Wire
+from runtime import Runtime
+from tests.graphql.sockets import PROTOCOL, Socket, connected, settles
+from tests.graphql.test_sockets import empty, member
+from tests.serving import Served
+from tests.waiting import PATIENCE_SECONDS
+
+NOTHING = HubStatistics(topics=0, viewers=0, shared=0, tasks=0, channels=0, pending=0)
+
+
+async def test_a_crowd_that_leaves_at_once_leaves_nothing_behind(
+    probe_server: Served, runtime: Runtime, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """300 subscribed clients that drop without a word: no socket, task, viewer or line of error remains."""
+    crowd = []
+    before = len(asyncio.all_tasks())
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
+        for _ in range(15):
+            _, token = await member(runtime)
+            for _ in range(20):
+                socket = Socket(await session.ws_connect(probe_server.websocket_url, protocols=[PROTOCOL]))
+                await socket.ready(token)
+                await socket.subscribe("subscription { watched }")
+                crowd.append(socket)
+        for socket in crowd:
+            await socket.next()
+        for socket in crowd:
+            response = socket.raw._response
+            assert response.connection is not None
+            assert response.connection.transport is not None
+            response.connection.transport.abort()
+    await settles(lambda: empty(probe_server))
+    await settles(lambda: runtime.hub.statistics() == NOTHING)
+    await settles(lambda: len(asyncio.all_tasks()) <= before + 2)
+    printed = capsys.readouterr()
+    assert "Traceback" not in printed.out + printed.err
+
+
+ENDED = (
+    FrameProtocol,
+    HttpToolsProtocol,
+    ServerProtocol,
+    Connection,
+    Wire,
+    Vigil,
+    Operation,
+    Group,
+    Viewer,
+    RequestContext,
+    Request,
+    Executor,
+)
+
+
+def kept() -> set[int]:
+    """What there is of sockets, and of the operations on them."""
+    return {id(found) for found in gc.get_objects() if isinstance(found, ENDED)}
+
+
+async def is_silent(socket: Socket) -> None:
+    """Says nothing more."""
+
+
+async def asks(socket: Socket, query: str) -> None:
+    """Has an answer, or the first of many."""
+    await socket.subscribe(query)
+    assert (await socket.next())["type"] == "next"
+
+
+async def completes(socket: Socket, query: str) -> None:
+    """Has had enough of the answers, and goes on with something else."""
+    await asks(socket, query)
+    await socket.send({"type": "complete", "id": "1"})
+    await socket.subscribe("{ __typename }", "2")
+    while (await socket.next())["id"] != "2":
+        pass
+
+
+async def says(socket: Socket, text: str) -> None:
+    """Is closed for what it says."""
+    await socket.raw.send_str(text)
+    await socket.closed()
+
+
+CLIENTS: dict[str, Callable[[Socket], Awaitable[None]]] = {
+    "silent": is_silent,
+    "query": partial(asks, query="{ viewer { role } }"),
+    "state": partial(asks, query="subscription { board }"),
+    "state that ends": partial(asks, query="subscription { ending }"),
+    "log": partial(asks, query="subscription { count(to: 100, pause: 1) }"),
+    "log that fails": partial(asks, query="subscription { fails }"),
+    "stream of the hub": partial(asks, query="subscription { watched }"),
+    "state, completed": partial(completes, query="subscription { board }"),
+    "log, completed": partial(completes, query="subscription { count(to: 100, pause: 1) }"),
+    "no JSON": partial(says, text="no JSON"),
+    "too much": partial(says, text='"' + "x" * 70_000 + '"'),
+}
+
+
+@pytest.mark.parametrize("client", CLIENTS.values(), ids=CLIENTS)
+@pytest.mark.parametrize("politely", [True, False])
+async def test_an_ended_socket_leaves_nothing_to_the_garbage_collector(
+    probe_server: Served, runtime: Runtime, client: Callable[[Socket], Awaitable[None]], *, politely: bool
+) -> None:
+    """Whatever it was used for and however it ends, all that was made for it is gone with it."""
+    _, token = await member(runtime)
+
+    async def visit() -> None:
+        async with connected(probe_server) as socket:
+            await socket.ready(token)
+            await client(socket)
+            connection = socket.raw._response.connection
+            if not politely and connection is not None and connection.transport is not None:
+                connection.transport.abort()
+
+    await visit()
+    await settles(lambda: empty(probe_server))
+    gc.collect()
+    gc.disable()
+    try:
+        before = kept()
+        with capture_logs():  # printing an error may look at the frames' variables, which keeps them
+            for _ in range(2):
+                await visit()
+            await settles(lambda: empty(probe_server))
+        await settles(lambda: not kept() - before, within=PATIENCE_SECONDS)
+    finally:
+        gc.enable()

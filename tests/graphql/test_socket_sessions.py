@@ -1,0 +1,97 @@
+"""A socket ends with its caller's token or session."""
+
+import asyncio
+
+import aiohttp
+import asyncpg
+import pytest
+from sqlalchemy import func, update
+from structlog.testing import capture_logs
+
+from core.access.permissions import Role
+from core.pubsub import PREFIX, session_topic
+from models.accounts import User, UserSession
+from runtime import Runtime, running
+from tests.conftest import Servers, copy_template, settings_for
+from tests.graphql.sockets import Socket, connected, settles
+from tests.graphql.test_sockets import empty, expiring, member, strict
+from tests.serving import Served, served
+from tests.waiting import PATIENCE_SECONDS
+
+
+async def test_the_socket_ends_with_its_token(probe_server: Served, runtime: Runtime) -> None:
+    """When the access token expires the socket closes 4403."""
+    async with expiring(runtime, probe_server) as socket:
+        assert await socket.closed() == (4403, "The access token has expired")
+
+
+async def answering(socket: Socket) -> tuple[int | None, str]:
+    """Answer every ping until the server closes; how it did."""
+    while True:
+        message = await socket.raw.receive(PATIENCE_SECONDS)
+        if message.type is not aiohttp.WSMsgType.TEXT:
+            return socket.raw.close_code, str(message.extra or "")
+        await socket.send({"type": "pong"})
+
+
+async def test_a_session_that_ended_or_changed_closes_its_sockets(runtime: Runtime) -> None:
+    """Logging out elsewhere, a new role, a disabled person: each closes 4403 at the next look."""
+    changes = {
+        "session has ended": update(UserSession).values(ended_at=func.now()),
+        "rights have changed": update(User).values(role=Role.VIEWER),
+        "session has ended; log": update(User).values(disabled_at=func.now()),
+    }
+    for said, change in changes.items():
+        principal, token = await member(runtime)
+        async with strict(runtime, recheck_seconds=0.15) as server, connected(server) as socket:
+            await socket.ready(token)
+            async with runtime.work.begin(principal) as uow:
+                await uow.execute(change)
+            code, reason = await answering(socket)
+        assert code == 4403
+        assert said in reason
+
+
+async def subscribers(runtime: Runtime, topic: str) -> int:
+    """How many connections listen to a topic at Redis."""
+    ((_, found),) = await runtime.cache.pubsub_numsub(PREFIX + topic)
+    return int(found)
+
+
+@pytest.mark.parametrize("change", ["logged out", "role", "disabled"])
+async def test_a_signal_is_quicker_than_the_next_look(runtime: Runtime, change: str) -> None:
+    """Whatever ends or changes a session closes all its sockets when it is announced, long before the next look."""
+    principal, token = await member(runtime)
+    topic = session_topic(principal.person_id)
+    async with strict(runtime) as server, connected(server) as one, connected(server) as other:
+        await one.ready(token)
+        await other.ready(token)
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while not await subscribers(runtime, topic):  # noqa: ASYNC110 - Redis rings no bell for it
+                await asyncio.sleep(0.01)
+        if change == "logged out":
+            await one.subscribe("mutation { logOut(input: {}) { ended } }")
+        else:
+            values = {"role": Role.VIEWER} if change == "role" else {"disabled_at": func.now()}
+            async with runtime.work.begin(principal) as uow:
+                await uow.execute(update(User).values(**values))
+                uow.publish(topic)
+        closed = [await socket.closed() for socket in (one, other)]
+    assert [code for code, _ in closed] == [4403, 4403]
+
+
+async def test_what_keeps_us_from_knowing_a_caller_asks_them_to_come_back(servers: Servers) -> None:
+    """With the database away a client is closed 1013, on which clients try again, and the cause is logged."""
+    async with running(settings_for(servers, await copy_template(servers))) as doomed, served(doomed) as server:
+        _, token = await member(doomed)
+        admin = await asyncpg.connect(servers.postgres.admin_url)
+        name = str(doomed.engine.url.database)
+        with capture_logs() as logged:
+            async with connected(server) as socket:
+                await admin.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+                await admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1", name)
+                await socket.init(token)
+                assert await socket.closed() == (1013, "Something went wrong on our side. Try again")
+        await admin.close()
+        assert [line["log_level"] for line in logged if "caller" in line["event"]] == ["error"]
+        await settles(lambda: empty(server))

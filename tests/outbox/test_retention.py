@@ -1,0 +1,40 @@
+"""What is deleted of the outbox, and when."""
+
+from datetime import timedelta
+
+from sqlalchemy import func, insert, select, update
+
+from models.outbox import OutboxMessage
+from models.senders import Sender, SenderConfirmation
+from runtime import Runtime
+from services.retention import delete_expired
+from tests.outbox.mailing import rows
+from tests.outbox.test_sending import ACCEPTED, asked_senders
+
+
+async def test_finished_messages_and_expired_confirmations_are_deleted(fresh_runtime: Runtime) -> None:
+    """Messages a month after their end, and tokens that nobody can use any more; nothing that is open."""
+    principal = await asked_senders(fresh_runtime, 4)
+    old, recent, waiting, *_ = await rows(fresh_runtime, principal)
+    async with fresh_runtime.work.begin(principal) as uow:
+        for row, days in ((old, 31), (recent, 29)):
+            await uow.execute(
+                update(OutboxMessage)
+                .where(OutboxMessage.id == row.id)
+                .values(status=ACCEPTED, finished_at=func.now() - timedelta(days=days))
+            )
+        sender_id = (await uow.rows(select(Sender.id).limit(1)))[0].id
+        for name, minutes in ((b"over", -1), (b"good", 1)):
+            await uow.execute(
+                insert(SenderConfirmation).values(
+                    fingerprint=name,
+                    organization_id=principal.organization_id,
+                    sender_id=sender_id,
+                    expires_at=func.now() + timedelta(minutes=minutes),
+                )
+            )
+    assert await delete_expired(fresh_runtime.system) == 2
+    left = [row.id for row in await rows(fresh_runtime, principal)]
+    assert (old.id in left, recent.id in left, waiting.id in left, len(left)) == (False, True, True, 3)
+    found = await fresh_runtime.reads(principal.tenant).rows(select(SenderConfirmation.fingerprint))
+    assert [row[0] for row in found] == [b"good"]

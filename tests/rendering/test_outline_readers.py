@@ -1,0 +1,127 @@
+"""What is told from a template's source, against simple readers of what is rendered."""
+
+import dataclasses
+import re
+from html import unescape
+from html.parser import HTMLParser
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.rendering.outline import Link
+from tests.properties import examples
+from tests.rendering.test_outline import CAMPAIGN, CONTACTS, LINK, URL, message
+
+
+class Reader(HTMLParser):
+    """A slow and simple reader of well-formed HTML: what is seen, and the addresses of links that show something."""
+
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.hidden = 0
+        self.seen: list[str] = []
+        self.links: list[list[str]] = []
+        self.open: list[list[str]] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """An element that is hidden, or inside one."""
+        values = dict(attrs)
+        unseen = tag in {"title", "style", "svg"} or "hidden" in values or "none" in (values.get("style") or "")
+        self.hidden += unseen or self.hidden > 0
+        if tag == "a":
+            self.open.append([values.get("href") or "", ""])
+
+    def handle_endtag(self, tag: str) -> None:
+        """Its end."""
+        self.hidden = max(self.hidden - 1, 0)
+        if tag == "a" and self.open:
+            self.links.append(self.open.pop())
+
+    def handle_data(self, data: str) -> None:
+        """Characters that are seen, and belong to the links around them."""
+        if not self.hidden:
+            self.seen.append(data)
+            for link in self.open:
+                link[1] += data
+
+
+WELL_FORMED = st.recursive(
+    st.one_of(
+        st.sampled_from(["Hi ", "one two ", "&lt;b&gt; ", "a &amp; b ", "Ä "]),
+        st.sampled_from(
+            ["{{ contact.firstName }} ", "{{ contact.customFields.x | escape }} ", "{{ unsubscribeUrl }} "]
+        ),
+        st.sampled_from(
+            ["<!-- {% increment i %} -->", "<!-- {{ unsubscribeUrl }} -->", "<!--[if mso]>" + LINK + "<![endif]-->"]
+        ),
+    ),
+    lambda inner: st.one_of(
+        st.builds(
+            lambda name, style, body: f"<{name}{style}>{''.join(body)}</{name}>",
+            st.sampled_from(["span", "div", "b", "title", "style", "svg"]),
+            st.sampled_from(["", "", " hidden", ' style="display:none"']),
+            st.lists(inner, max_size=3),
+        ),
+        st.builds(
+            lambda body: f'<a href="{{{{ unsubscribeUrl }}}}">{"".join(body)}</a> ',
+            st.lists(st.sampled_from(["Bye ", " ", "<b hidden>x</b>"]), max_size=2),
+        ),
+        st.builds("{{% if contact.customFields.x %}}{}{{% else %}}{}{{% endif %}}".format, inner, inner),
+        st.builds("<!-- {{% if contact.customFields.x %}} -->{}<!-- {{% endif %}} -->".format, inner),
+    ),
+    max_leaves=8,
+)
+
+
+@examples()
+@given(html=WELL_FORMED, contact=CONTACTS)
+def test_text_and_footer_follow_what_a_simple_reader_sees(html: str, contact: dict[str, object]) -> None:
+    """Against the standard library's parser: the text says the same words, the footer is there when no link is."""
+    if re.search(r"<(title|style)[^>]*>[^<]*<(?!/\1)", html):
+        return  # what holds no tags for browsers
+    made = message(html).render(contact, CAMPAIGN)
+    reader = Reader()
+    reader.feed(made.html)
+    reader.close()
+    seen = "".join(reader.seen)
+    assert made.html.count("You receive this e-mail") == (0 if _shows(html, contact) else 1)
+    words = made.text.replace(f"({URL})", "").replace("Unsubscribe: " + URL, "Unsubscribe").replace("-- \n", "")
+    assert words.split() == seen.split()
+
+
+def _shows(html: str, contact: dict[str, object]) -> bool:
+    plain = dataclasses.replace(message(html), link=Link.ALWAYS).render(contact, CAMPAIGN)
+    reader = Reader()
+    reader.feed(plain.html)
+    reader.close()
+    return URL in "".join(reader.seen) or any(href == URL and text.strip() for href, text in reader.links)
+
+
+MARKUP_FREE = st.lists(
+    st.one_of(
+        st.sampled_from(["Hi ", "&amp; ", "&lt;", " a > b", '"quoted"', "'", "\n"]),
+        st.sampled_from(
+            [
+                "{{ contact.firstName }}",
+                "{{ contact.customFields.x }}",
+                "{{ contact.customFields.x | upcase | append: ' & ' }}",
+                "{{ contact.lastName | default: 'you & me' }}",
+                "{{ contact.customFields.y | truncate: 5 }}",
+                "{% if contact.customFields.x == 'a & b' %}same{% else %}{{ contact.lastName }}{% endif %}",
+                "{% for t in contact.tags %}{{ t }}, {% endfor %}",
+                "{{ contact.tags | join: ' & ' | url_encode }}",
+                "{% capture n %}{{ contact.lastName }} & {% endcapture %}{{ n }}",
+                "{{ contact.customFields.y | escape }}",
+            ]
+        ),
+    ),
+    max_size=5,
+).map("".join)
+
+
+@examples()
+@given(html=MARKUP_FREE, contact=CONTACTS)
+def test_without_markup_the_text_is_the_html(html: str, contact: dict[str, object]) -> None:
+    """The HTML part's characters, entities read, are the text part's: nothing is escaped in a text."""
+    made = message(html + " {{ unsubscribeUrl }}").render(contact, CAMPAIGN)
+    assert re.sub(r"[ \t\n\r\f\xa0]+", " ", unescape(made.html)).strip() == made.text.strip().replace("\n", " ")
