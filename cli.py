@@ -246,6 +246,14 @@ def secrets() -> None:
         typer.echo(f"{name}={new_secret()}")
 
 
+@cli.command()
+def audit() -> None:
+    """Print what each mutation writes to the audit log, as a Markdown table."""
+    from resolvers.audit import table
+
+    typer.echo(table())
+
+
 @schema.command()
 def export() -> None:
     """Write the schema to schema.graphql."""

@@ -9,7 +9,7 @@ import strawberry
 from core.access.permissions import Permission
 from core.access.rights import RIGHTS
 from resolvers.context import Info
-from resolvers.fields import Public, mutation, query
+from resolvers.fields import Public, Unaudited, mutation, query
 from resolvers.nodes import fetches
 from schema.accounts import (
     LogInInput,
@@ -32,6 +32,8 @@ from services.accounts import LoggedIn, Person
 
 HASHING_COST = 250
 """Points of what hashes a password: 240 a minute at the usual budget, 20 in one operation."""
+
+SOCKET_ONLY = Unaudited("Changes nothing but the websocket that it is sent over.")
 
 Tokens = TypeVar("Tokens", SignUpPayload, LogInPayload, RefreshSessionPayload)
 
@@ -94,7 +96,7 @@ class AccountQueries:
 
 @strawberry.type
 class AccountMutations:
-    @mutation(Public(), cost=HASHING_COST)
+    @mutation(Public(), audit=("organization.created", "session.started"), cost=HASHING_COST)
     async def sign_up(self, info: Info, input: SignUpInput) -> SignUpPayload:  # noqa: A002 - the API's name
         """Open an organization with its owner, who is logged in at once. Costs 250 points.
 
@@ -111,7 +113,7 @@ class AccountMutations:
         )
         return opened(SignUpPayload, logged_in)
 
-    @mutation(Public(), cost=HASHING_COST)
+    @mutation(Public(), audit="session.started", cost=HASHING_COST)
     async def log_in(self, info: Info, input: LogInInput) -> LogInPayload:  # noqa: A002 - the API's name
         """Begin a session. A wrong address or password is INVALID_CREDENTIALS, without saying which.
 
@@ -122,7 +124,7 @@ class AccountMutations:
         logged_in = await accounts.log_in(logins, email=input.email, password=input.password, client=client)
         return opened(LogInPayload, logged_in)
 
-    @mutation(Public())
+    @mutation(Public(), audit="session.ended")  # of a token that was used before; the next token is no change
     async def refresh_session(
         self,
         info: Info,
@@ -132,7 +134,7 @@ class AccountMutations:
         logged_in = await accounts.refresh(info.context.dependencies.logins, input.refresh_token)
         return opened(RefreshSessionPayload, logged_in)
 
-    @mutation(Public())
+    @mutation(Public(), audit=SOCKET_ONLY)
     async def renew_connection(
         self,
         info: Info,
@@ -146,7 +148,7 @@ class AccountMutations:
         """
         return RenewConnectionPayload(expires_in=await info.context.websocket.renew(input.access_token))
 
-    @mutation(Public())
+    @mutation(Public(), audit="session.ended")
     async def log_out(self, info: Info, input: LogOutInput) -> LogOutPayload:  # noqa: A002 - the API's name
         """End a session: its tokens stop working and its sockets close, at the latest within seconds."""
         logins, token = info.context.dependencies.logins, input.refresh_token

@@ -14,7 +14,7 @@ from core.listing.pages import page_request
 from models.conversations import MessageRole, MessageStatus, ReplyFailure
 from resolvers.connections import connection_of
 from resolvers.context import Info, RequestContext
-from resolvers.fields import Requires, mutation, query, subscription
+from resolvers.fields import Requires, Unaudited, mutation, query, subscription
 from resolvers.nodes import fetches
 from schema.connections import After, Before, Connection, First, Last
 from schema.conversations import (
@@ -39,6 +39,8 @@ from schema.nodes import global_id, uuid_of
 from schema.scalars import DateTime
 from services import conversations, maya
 from services.conversations import CONVERSATIONS, MESSAGES, ConversationRow, MessageRow
+
+OWN_RECORD = Unaudited("The conversation and its messages are the record, and their owner's own.")
 
 
 def conversation_of(context: RequestContext, row: ConversationRow) -> Conversation:
@@ -144,7 +146,7 @@ class ConversationQueries:
 
 @strawberry.type
 class ConversationMutations:
-    @mutation(Requires(Permission.CONVERSATION_WRITE))
+    @mutation(Requires(Permission.CONVERSATION_WRITE), audit=OWN_RECORD)
     async def start_conversation(
         self,
         info: Info,
@@ -155,7 +157,7 @@ class ConversationMutations:
             row = await conversations.start(uow, title=input.title, features=info.context.dependencies.features)
         return StartConversationPayload(conversation=conversation_of(info.context, row))
 
-    @mutation(Requires(Permission.CONVERSATION_WRITE))
+    @mutation(Requires(Permission.CONVERSATION_WRITE), audit=OWN_RECORD)
     async def send_maya_message(
         self,
         info: Info,
@@ -179,7 +181,7 @@ class ConversationMutations:
             conversation=await read_conversation(info, message.conversation_id),
         )
 
-    @mutation(Requires(Permission.CONVERSATION_WRITE))
+    @mutation(Requires(Permission.CONVERSATION_WRITE), audit=OWN_RECORD)
     async def cancel_maya_reply(
         self,
         info: Info,

@@ -37,7 +37,7 @@ async def fetch_deliveries(info: Info, delivery_ids: Sequence[UUID]) -> dict[UUI
 
 @strawberry.type
 class DeliveryMutations:
-    @mutation(Requires(Permission.CAMPAIGN_SEND))
+    @mutation(Requires(Permission.CAMPAIGN_SEND), audit="delivery.resolved")
     async def resolve_delivery(self, info: Info, input: ResolveDeliveryInput) -> ResolveDeliveryPayload:  # noqa: A002 - the contract's name
         """Decide about a delivery that is UNKNOWN or FAILED: it may have been sent, and nobody can tell.
 

@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
 from types import CoroutineType
 from typing import Any, Protocol, TypeVar, get_type_hints
 
@@ -17,6 +18,7 @@ from schema.errors import UserError, user_error
 
 STATE = "nudge.state"
 COST = "nudge.cost"
+AUDIT = "nudge.audit"
 
 Resolve = TypeVar("Resolve", bound=Callable[..., Awaitable[Any]])
 Subscribe = TypeVar("Subscribe", bound=Callable[..., AsyncIterator[Any]])
@@ -128,11 +130,23 @@ def query(rule: Rule, *, refusals_in_payload: bool = False) -> Callable[[Resolve
     return declare
 
 
-def mutation(rule: Rule, *, cost: int = 0) -> Callable[[Resolve], Any]:
+@dataclass(frozen=True, slots=True)
+class Unaudited:
+    """Why a mutation writes no audit record, as a sentence for the documentation."""
+
+    reason: str
+
+
+Audit = tuple[str, ...] | Unaudited
+
+
+def mutation(rule: Rule, *, audit: str | Audit, cost: int = 0) -> Callable[[Resolve], Any]:
     """A root field of Mutation; its return annotation is the payload type.
 
-    `cost` is what it costs, in points, beyond any mutation: for what is dear in itself, whatever it answers.
+    `audit` names the actions that its audit records may have, each where something of the kind was changed. `cost` is
+    what it costs, in points, beyond any mutation: for what is dear in itself, whatever it answers.
     """
+    actions = (audit,) if isinstance(audit, str) else audit
 
     def declare(resolver: Resolve) -> Any:  # noqa: ANN401 - a Strawberry field stands in for any type
         payload = get_type_hints(resolver)["return"]
@@ -140,7 +154,7 @@ def mutation(rule: Rule, *, cost: int = 0) -> Callable[[Resolve], Any]:
             resolver=resolver,
             description=described(resolver),
             extensions=[rule, RefusalsInPayload(payload)],
-            metadata={COST: cost},
+            metadata={COST: cost, AUDIT: actions},
         )
         return with_arguments_described(field, INPUT_OF_MUTATION)
 
@@ -172,8 +186,13 @@ def own_cost(field: GraphQLField) -> int:
     return int(declared(field, COST, default=0))
 
 
-def declared(field: GraphQLField, name: str, *, default: int) -> int:
+def audit_of(field: GraphQLField) -> Audit:
+    """What a mutation of the GraphQL schema was declared to write to the audit log."""
+    found: Audit = declared(field, AUDIT, default=())
+    return found
+
+
+def declared(field: GraphQLField, name: str, *, default: Any) -> Any:  # noqa: ANN401 - metadata holds any value
     """What a field's declaration has under a name of ours."""
     definition = (field.extensions or {}).get(GraphQLCoreConverter.DEFINITION_BACKREF)
-    value: int = definition.metadata.get(name, default) if definition is not None else default
-    return value
+    return definition.metadata.get(name, default) if definition is not None else default

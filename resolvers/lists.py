@@ -91,14 +91,14 @@ class ListQueries:
 
 @strawberry.type
 class ListMutations:
-    @mutation(Requires(Permission.LIST_WRITE))
+    @mutation(Requires(Permission.LIST_WRITE), audit="list.created")
     async def create_list(self, info: Info, input: CreateListInput) -> CreateListPayload:  # noqa: A002 - the contract's name
         """Make an empty list."""
         async with info.context.work() as uow:
             row = await lists.create(uow, input.name, input.description)
         return CreateListPayload(found=list_of(info.context, row))
 
-    @mutation(Requires(Permission.LIST_WRITE))
+    @mutation(Requires(Permission.LIST_WRITE), audit="list_member.added")
     async def add_to_list(self, info: Info, input: AddToListInput) -> AddToListPayload:  # noqa: A002 - the same
         """Put up to 1,000 contacts on a list; those that are on it stay."""
         async with info.context.work() as uow:
@@ -107,7 +107,7 @@ class ListMutations:
             added = await lists.add_members(uow, row.id, members)
         return AddToListPayload(found=list_of(info.context, row), added=added)
 
-    @mutation(Requires(Permission.LIST_WRITE))
+    @mutation(Requires(Permission.LIST_WRITE), audit="list_member.removed")
     async def remove_from_list(self, info: Info, input: RemoveFromListInput) -> RemoveFromListPayload:  # noqa: A002 - the same
         """Take up to 1,000 contacts off a list; those that are not on it are passed over."""
         async with info.context.work() as uow:

@@ -81,7 +81,7 @@ class SenderQueries:
 
 @strawberry.type
 class SenderMutations:
-    @mutation(Requires(Permission.SENDER_WRITE))
+    @mutation(Requires(Permission.SENDER_WRITE), audit="sender.created")
     async def create_sender(self, info: Info, input: CreateSenderInput) -> CreateSenderPayload:  # noqa: A002 - the contract's name
         """Add an address to send from; it is sent an e-mail that asks whether it agrees.
 
@@ -99,14 +99,14 @@ class SenderMutations:
             )
         return CreateSenderPayload(sender=sender_of(info.context, row))
 
-    @mutation(Requires(Permission.SENDER_WRITE))
+    @mutation(Requires(Permission.SENDER_WRITE), audit="sender.confirmed")
     async def confirm_sender(self, info: Info, input: ConfirmSenderInput) -> ConfirmSenderPayload:  # noqa: A002 - the same
         """Confirm a sender of the organization with the token that its address was sent, as the link's page does."""
         async with info.context.work() as uow:
             row = await senders.confirm(uow, input.token)
         return ConfirmSenderPayload(sender=sender_of(info.context, row))
 
-    @mutation(Requires(Permission.SENDER_WRITE))
+    @mutation(Requires(Permission.SENDER_WRITE), audit="sender.deleted")
     async def delete_sender(self, info: Info, input: DeleteSenderInput) -> DeleteSenderPayload:  # noqa: A002 - the same
         """Delete a sender. INVALID_STATE while campaigns that are scheduled or being sent go out from it.
 

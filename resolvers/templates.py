@@ -88,21 +88,21 @@ class TemplateQueries:
 
 @strawberry.type
 class TemplateMutations:
-    @mutation(Requires(Permission.TEMPLATE_WRITE))
+    @mutation(Requires(Permission.TEMPLATE_WRITE), audit="template.created")
     async def create_template(self, info: Info, input: CreateTemplateInput) -> CreateTemplatePayload:  # noqa: A002 - the contract's name
         """Make a template. It is compiled at once: TEMPLATE_INVALID tells where a text does not parse."""
         async with info.context.work() as uow:
             row = await templates.create(uow, changes_of(input))
         return CreateTemplatePayload(template=template_of(row))
 
-    @mutation(Requires(Permission.TEMPLATE_WRITE))
+    @mutation(Requires(Permission.TEMPLATE_WRITE), audit="template.updated")
     async def update_template(self, info: Info, input: UpdateTemplateInput) -> UpdateTemplatePayload:  # noqa: A002 - the same
         """Change a template. Campaigns that were made from it keep their texts."""
         async with info.context.work() as uow:
             row = await templates.update(uow, uuid_of("Template", input.template_id), changes_of(input))
         return UpdateTemplatePayload(template=template_of(row))
 
-    @mutation(Requires(Permission.TEMPLATE_WRITE))
+    @mutation(Requires(Permission.TEMPLATE_WRITE), audit="template.deleted")
     async def delete_template(self, info: Info, input: DeleteTemplateInput) -> DeleteTemplatePayload:  # noqa: A002 - the same
         """Delete a template. Campaigns that were made from it stay."""
         async with info.context.work() as uow:

@@ -14,7 +14,8 @@ from models.audit import AuditEvent
 async def record(uow: UnitOfWork, action: str, target_id: UUID, changes: Mapping[str, object] | None = None) -> None:
     """Note an action (`campaign.sent`) of the unit of work's actor on a row.
 
-    `changes` is JSON: what is worth knowing in a year, never the contents of a message.
+    `changes` is JSON: what is worth knowing in a year, never a contact's data or the contents of a message. A change
+    of many rows is one record with counts, on the list that they are on or else on the organisation.
     """
     actor = uow.actor
     await uow.execute(

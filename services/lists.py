@@ -18,6 +18,7 @@ from core.listing.orders import Order
 from core.unit_of_work import UnitOfWork
 from models.contacts import Contact
 from models.lists import ContactList, ListMembership
+from services import audit
 
 MAX_NAME: Final = 100
 MAX_DESCRIPTION: Final = 1_000
@@ -73,6 +74,7 @@ async def create(uow: UnitOfWork, name: str, description: str | None = None) -> 
     rows = await uow.rows(insert(ContactList).values(values).on_conflict_do_nothing().returning(*LISTS.columns))
     if not rows:
         raise ListNameTaken("There is a list of this name.", field=("input", "name"))
+    await audit.record(uow, "list.created", rows[0].id, {"name": values["name"]})
     return ListRow._make(rows[0])
 
 
@@ -111,7 +113,10 @@ async def add_members(uow: UnitOfWork, list_id: UUID, contact_ids: Sequence[UUID
         .order_by(Contact.id)  # in one order, so that two calls never deadlock
     )
     statement = insert(ListMembership).from_select(["organization_id", "list_id", "contact_id"], source)
-    return (await uow.execute(statement.on_conflict_do_nothing())).rowcount
+    added = (await uow.execute(statement.on_conflict_do_nothing())).rowcount
+    if added:
+        await audit.record(uow, "list_member.added", list_id, {"contacts": added})
+    return added
 
 
 async def remove_members(uow: UnitOfWork, list_id: UUID, contact_ids: Sequence[UUID]) -> int:
@@ -119,4 +124,7 @@ async def remove_members(uow: UnitOfWork, list_id: UUID, contact_ids: Sequence[U
     statement = delete(ListMembership).where(
         ListMembership.list_id == list_id, ListMembership.contact_id.in_(contact_ids)
     )
-    return (await uow.execute(statement)).rowcount
+    removed = (await uow.execute(statement)).rowcount
+    if removed:
+        await audit.record(uow, "list_member.removed", list_id, {"contacts": removed})
+    return removed

@@ -25,7 +25,7 @@ from services.campaigns import Changes
 
 @strawberry.type
 class DraftingMutations:
-    @mutation(Requires(Permission.CAMPAIGN_WRITE))
+    @mutation(Requires(Permission.CAMPAIGN_WRITE), audit="campaign.created")
     async def create_campaign(self, info: Info, input: CreateCampaignInput) -> CreateCampaignPayload:  # noqa: A002 - the contract's name
         """Make a draft. Its templates are compiled at once: TEMPLATE_INVALID tells where one does not parse."""
         async with info.context.work() as uow:
@@ -34,7 +34,7 @@ class DraftingMutations:
             )
         return CreateCampaignPayload(campaign=campaign_of(info.context, row))
 
-    @mutation(Requires(Permission.CAMPAIGN_WRITE))
+    @mutation(Requires(Permission.CAMPAIGN_WRITE), audit="campaign.updated")
     async def update_campaign(self, info: Info, input: UpdateCampaignInput) -> UpdateCampaignPayload:  # noqa: A002 - the same
         """Change a draft. INVALID_STATE for any other campaign, CONFLICT when `version` is no longer the newest."""
         async with info.context.work() as uow:
@@ -43,7 +43,7 @@ class DraftingMutations:
             )
         return UpdateCampaignPayload(campaign=campaign_of(info.context, row))
 
-    @mutation(Requires(Permission.CAMPAIGN_WRITE))
+    @mutation(Requires(Permission.CAMPAIGN_WRITE), audit="campaign.deleted")
     async def delete_campaign(self, info: Info, input: DeleteCampaignInput) -> DeleteCampaignPayload:  # noqa: A002 - the same
         """Delete a campaign that has no recipients yet. INVALID_STATE for one that has: its deliveries are kept."""
         async with info.context.work() as uow:
@@ -53,7 +53,7 @@ class DraftingMutations:
             campaign=deleted_campaign(info.context, deleted),
         )
 
-    @mutation(Requires(Permission.CAMPAIGN_WRITE))
+    @mutation(Requires(Permission.CAMPAIGN_WRITE), audit="campaign.duplicated")
     async def duplicate_campaign(self, info: Info, input: DuplicateCampaignInput) -> DuplicateCampaignPayload:  # noqa: A002 - the same
         """Make a draft with the texts, audience and settings of a campaign in any state."""
         async with info.context.work() as uow:

@@ -28,7 +28,7 @@ from services.campaigns import test_sends
 
 @strawberry.type
 class SendingMutations:
-    @mutation(Requires(Permission.CAMPAIGN_SEND))
+    @mutation(Requires(Permission.CAMPAIGN_SEND), audit="campaign.sent")
     async def send_campaign(self, info: Info, input: SendCampaignInput) -> SendCampaignPayload:  # noqa: A002 - the contract's name
         """Start sending a draft, or a scheduled campaign ahead of its time.
 
@@ -46,14 +46,14 @@ class SendingMutations:
             )
         return SendCampaignPayload(campaign=campaign_of(info.context, row))
 
-    @mutation(Requires(Permission.CAMPAIGN_SEND))
+    @mutation(Requires(Permission.CAMPAIGN_SEND), audit="campaign.paused")
     async def pause_campaign(self, info: Info, input: PauseCampaignInput) -> PauseCampaignPayload:  # noqa: A002 - the same
         """Hold a campaign that is SENDING; messages that the provider has are not held. INVALID_STATE otherwise."""
         async with info.context.work() as uow:
             row = await campaigns.pause(uow, uuid_of("Campaign", input.campaign_id))
         return PauseCampaignPayload(campaign=campaign_of(info.context, row))
 
-    @mutation(Requires(Permission.CAMPAIGN_SEND))
+    @mutation(Requires(Permission.CAMPAIGN_SEND), audit="campaign.resumed")
     async def resume_campaign(self, info: Info, input: ResumeCampaignInput) -> ResumeCampaignPayload:  # noqa: A002 - the same
         """Go on with a PAUSED campaign where it was held. INVALID_STATE otherwise.
 
@@ -65,14 +65,14 @@ class SendingMutations:
             )
         return ResumeCampaignPayload(campaign=campaign_of(info.context, row))
 
-    @mutation(Requires(Permission.CAMPAIGN_SEND))
+    @mutation(Requires(Permission.CAMPAIGN_SEND), audit="campaign.cancelled")
     async def cancel_campaign(self, info: Info, input: CancelCampaignInput) -> CancelCampaignPayload:  # noqa: A002 - the same
         """Stop a campaign for good: whoever has no message yet gets none. INVALID_STATE for drafts and final ones."""
         async with info.context.work() as uow:
             row = await campaigns.cancel(uow, uuid_of("Campaign", input.campaign_id))
         return CancelCampaignPayload(campaign=campaign_of(info.context, row))
 
-    @mutation(Requires(Permission.CAMPAIGN_SEND))
+    @mutation(Requires(Permission.CAMPAIGN_SEND), audit="campaign.scheduled")
     async def schedule_campaign(self, info: Info, input: ScheduleCampaignInput) -> ScheduleCampaignPayload:  # noqa: A002 - the same
         """Have a draft sent at a moment; it must be sendable now. To move the moment, unschedule it first.
 
@@ -87,14 +87,14 @@ class SendingMutations:
             )
         return ScheduleCampaignPayload(campaign=campaign_of(info.context, row))
 
-    @mutation(Requires(Permission.CAMPAIGN_SEND))
+    @mutation(Requires(Permission.CAMPAIGN_SEND), audit="campaign.unscheduled")
     async def unschedule_campaign(self, info: Info, input: UnscheduleCampaignInput) -> UnscheduleCampaignPayload:  # noqa: A002
         """Make a SCHEDULED campaign a draft again. INVALID_STATE otherwise."""
         async with info.context.work() as uow:
             row = await campaigns.unschedule(uow, uuid_of("Campaign", input.campaign_id))
         return UnscheduleCampaignPayload(campaign=campaign_of(info.context, row))
 
-    @mutation(Requires(Permission.CAMPAIGN_SEND))
+    @mutation(Requires(Permission.CAMPAIGN_SEND), audit="campaign.tested")
     async def send_test_email(self, info: Info, input: SendTestEmailInput) -> SendTestEmailPayload:  # noqa: A002 - the same
         """Send a campaign in any state to up to 10 addresses, its subject after "[Test] ".
 

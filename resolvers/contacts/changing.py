@@ -65,7 +65,7 @@ async def shown(context: RequestContext, ids: Sequence[UUID]) -> list[Contact]:
 
 @strawberry.type
 class ContactMutations:
-    @mutation(Requires(Permission.CONTACT_WRITE))
+    @mutation(Requires(Permission.CONTACT_WRITE), audit=("contact.created", "list_member.added"))
     async def create_contact(self, info: Info, input: CreateContactInput) -> CreateContactPayload:  # noqa: A002 - the contract's name
         """Create a contact. All that is wrong with the input is said at once."""
         list_ids = [uuid_of("List", value) for value in input.list_ids or ()]
@@ -73,14 +73,14 @@ class ContactMutations:
             row = await contacts.create(uow, given_fields(input), status=input.status, list_ids=list_ids)
         return CreateContactPayload(contact=contact_of(row))
 
-    @mutation(Requires(Permission.CONTACT_WRITE))
+    @mutation(Requires(Permission.CONTACT_WRITE), audit="contact.updated")
     async def update_contact(self, info: Info, input: UpdateContactInput) -> UpdateContactPayload:  # noqa: A002 - the same
         """Change the fields that are given; custom fields are merged, tags replaced."""
         async with info.context.work() as uow:
             row = await contacts.change(uow, uuid_of("Contact", input.contact_id), given_fields(input))
         return UpdateContactPayload(contact=contact_of(row))
 
-    @mutation(Requires(Permission.CONTACT_DELETE))
+    @mutation(Requires(Permission.CONTACT_DELETE), audit="contact.deleted")
     async def delete_contact(self, info: Info, input: DeleteContactInput) -> DeleteContactPayload:  # noqa: A002 - the same
         """Delete a contact with its tags and list memberships.
 
@@ -90,7 +90,7 @@ class ContactMutations:
             row = await contacts.remove(uow, uuid_of("Contact", input.contact_id))
         return DeleteContactPayload(contact=contact_of(row), deleted_contact_id=global_id("Contact", row.id))
 
-    @mutation(Requires(Permission.CONTACT_WRITE))
+    @mutation(Requires(Permission.CONTACT_WRITE), audit="contact.upserted")
     async def upsert_contacts(self, info: Info, input: UpsertContactsInput) -> UpsertContactsPayload:  # noqa: A002 - the same
         """Create or change up to 1,000 contacts, each known by its address; a result for each row."""
         rows = [given_fields(row) for row in input.contacts]
@@ -105,7 +105,7 @@ class ContactMutations:
             invalid=counted["invalid"],
         )
 
-    @mutation(Requires(Permission.CONTACT_WRITE))
+    @mutation(Requires(Permission.CONTACT_WRITE), audit="contact.unsubscribed")
     async def unsubscribe_contact(self, info: Info, input: UnsubscribeContactInput) -> UnsubscribeContactPayload:  # noqa: A002 - the same
         """Never mail a contact again: its address goes on the suppression list too. Repeating it changes nothing.
 
@@ -115,14 +115,14 @@ class ContactMutations:
             row = await contacts.unsubscribe(uow, uuid_of("Contact", input.contact_id))
         return UnsubscribeContactPayload(contact=contact_of(row))
 
-    @mutation(Requires(Permission.CONTACT_WRITE))
+    @mutation(Requires(Permission.CONTACT_WRITE), audit="contact.tagged")
     async def add_tags(self, info: Info, input: AddTagsInput) -> AddTagsPayload:  # noqa: A002 - the same
         """Give up to 1,000 contacts tags; those they have stay."""
         async with info.context.work() as uow:
             ids = await contacts.add_tags(uow, contact_ids(input.contact_ids), input.tags)
         return AddTagsPayload(contacts=await shown(info.context, ids))
 
-    @mutation(Requires(Permission.CONTACT_WRITE))
+    @mutation(Requires(Permission.CONTACT_WRITE), audit="contact.untagged")
     async def remove_tags(self, info: Info, input: RemoveTagsInput) -> RemoveTagsPayload:  # noqa: A002 - the same
         """Take tags from up to 1,000 contacts."""
         async with info.context.work() as uow:

@@ -15,6 +15,7 @@ from core.pubsub import session_topic
 from core.security import fingerprint, new_secret
 from core.unit_of_work import UnitOfWork
 from models.accounts import RefreshToken, User, UserSession
+from services import audit
 
 
 class SessionGone(NudgeError):
@@ -52,6 +53,7 @@ async def open_session(uow: UnitOfWork, user_id: UUID, *, days: int) -> OpenSess
         )
     )
     await uow.execute(update(User).where(User.id == user_id).values(last_login_at=func.now()))
+    await audit.record(uow, "session.started", session_id, {"days": days})
     return await hand_out(uow, user_id, session_id)
 
 
@@ -121,6 +123,7 @@ async def end_session(uow: UnitOfWork, session_id: UUID, *, reason: str) -> bool
         .returning(UserSession.user_id)
     )
     for (user_id,) in ended:
+        await audit.record(uow, "session.ended", session_id, {"user": str(user_id), "reason": reason})
         uow.publish(session_topic(user_id))
     return bool(ended)
 

@@ -64,6 +64,10 @@ async def create(
         await storing.note(uow, ContactEventKind.SUBSCRIBED, [contact.id])
     if contact.status == ContactStatus.UNSUBSCRIBED:
         await suppress(uow, contact.id, contact.email_norm, contact.created_at)
+    filled = sorted(key for key, value in given.items() if value)
+    await audit.record(
+        uow, "contact.created", contact.id, {"status": contact.status, "fields": filled, "lists": len(known)}
+    )
     return contact
 
 
@@ -96,9 +100,13 @@ async def change(uow: UnitOfWork, contact_id: UUID | None, given: GivenFields) -
         values["custom_fields"] = merged(contact.custom_fields, fields["custom_fields"], (*INPUT, "customFields"))
     if values.get("email_norm", contact.email_norm) != contact.email_norm:
         values |= await status_for(uow, contact, values["email_norm"])
-    if "tags" in fields:
-        await replace_tags(uow, contact.id, fields["tags"])
-    return await write(uow, contact, values)
+    changed = {key for key, value in values.items() if not same(getattr(contact, key), value)}
+    row = await write(uow, contact.id, values) if changed else contact
+    if "tags" in fields and await replace_tags(uow, contact.id, fields["tags"]):
+        changed.add("tags")
+    if changed:
+        await audit.record(uow, "contact.updated", contact.id, {"changed": sorted(changed - {"email_norm"})})
+    return row
 
 
 async def status_for(uow: UnitOfWork, contact: ContactRow, email_norm: str) -> dict[str, Any]:
@@ -110,12 +118,10 @@ async def status_for(uow: UnitOfWork, contact: ContactRow, email_norm: str) -> d
     return {"status": str(status), **({"unsubscribed_at": found.at} if left else {})}
 
 
-async def write(uow: UnitOfWork, contact: ContactRow, values: dict[str, Any]) -> ContactRow:
-    """Update the row, if any value differs."""
-    if all(same(getattr(contact, key), value) for key, value in values.items()):
-        return contact
+async def write(uow: UnitOfWork, contact_id: UUID, values: dict[str, Any]) -> ContactRow:
+    """Update the row; raises `EmailTaken`."""
     try:
-        return await store(uow, contact.id, values)
+        return await store(uow, contact_id, values)
     except IntegrityError:  # the unique address is the only constraint that these values can break
         raise email_taken() from None
 
@@ -126,10 +132,12 @@ async def store(uow: UnitOfWork, contact_id: UUID, values: dict[str, Any]) -> Co
     return ContactRow._make((await uow.rows(changed.returning(*CONTACTS.columns)))[0])
 
 
-async def replace_tags(uow: UnitOfWork, contact_id: UUID, tags: Sequence[str]) -> None:
-    """Put the tags in place of the contact's."""
-    await uow.execute(delete(ContactTag).where(ContactTag.contact_id == contact_id, ContactTag.tag.not_in(tags)))
-    await storing.add_tags(uow, [(contact_id, tag) for tag in tags])
+async def replace_tags(uow: UnitOfWork, contact_id: UUID, tags: Sequence[str]) -> bool:
+    """Put the tags in place of the contact's; whether that changed anything."""
+    others = delete(ContactTag).where(ContactTag.contact_id == contact_id, ContactTag.tag.not_in(tags))
+    removed = (await uow.execute(others)).rowcount
+    added = await storing.add_tags(uow, [(contact_id, tag) for tag in tags])
+    return bool(removed or added)
 
 
 async def remove(uow: UnitOfWork, contact_id: UUID | None) -> ContactRow:
@@ -139,8 +147,9 @@ async def remove(uow: UnitOfWork, contact_id: UUID | None) -> ContactRow:
     rows = await uow.rows(delete(Contact).where(Contact.id == contact_id).returning(*CONTACTS.columns))
     if not rows:
         raise CONTACTS.not_found()
-    await audit.record(uow, "contact.deleted", contact_id)
-    return ContactRow._make(rows[0])
+    contact = ContactRow._make(rows[0])
+    await audit.record(uow, "contact.deleted", contact_id, {"status": contact.status})
+    return contact
 
 
 async def unsubscribe(uow: UnitOfWork, contact_id: UUID | None) -> ContactRow:

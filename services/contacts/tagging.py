@@ -9,6 +9,7 @@ from sqlalchemy import delete, func, select
 from core.errors import ErrorCode, InvalidInput
 from core.unit_of_work import UnitOfWork
 from models.contacts import Contact, ContactTag
+from services import audit
 from services.contacts import storing
 from services.contacts.fields import MOST_TAGS, tags, too_many_tags
 from services.contacts.listing import CONTACTS
@@ -54,7 +55,7 @@ async def add(uow: UnitOfWork, contact_ids: Sequence[UUID | None], given: Sequen
     """Give every contact every tag; the ids. Raises `InvalidInput` or `NotFound`, and then changes nothing."""
     wanted = some_tags(given)
     ids = await require_all(uow, contact_ids)
-    await storing.add_tags(uow, [(contact_id, tag) for contact_id in ids for tag in wanted])
+    added = await storing.add_tags(uow, [(contact_id, tag) for contact_id in ids for tag in wanted])
     crowded = (
         select(ContactTag.contact_id)
         .where(ContactTag.contact_id.in_(ids))
@@ -64,6 +65,8 @@ async def add(uow: UnitOfWork, contact_ids: Sequence[UUID | None], given: Sequen
     )
     if await uow.rows(crowded):
         raise too_many_tags(TAGS)
+    if added:
+        await record(uow, "contact.tagged", ids, wanted)
     return ids
 
 
@@ -71,5 +74,12 @@ async def remove(uow: UnitOfWork, contact_ids: Sequence[UUID | None], given: Seq
     """Take every tag from every contact; the contacts' ids. Raises `InvalidInput` or `NotFound`."""
     wanted = some_tags(given)
     ids = await require_all(uow, contact_ids)
-    await uow.execute(delete(ContactTag).where(ContactTag.contact_id.in_(ids), ContactTag.tag.in_(wanted)))
+    removed = delete(ContactTag).where(ContactTag.contact_id.in_(ids), ContactTag.tag.in_(wanted))
+    if (await uow.execute(removed)).rowcount:
+        await record(uow, "contact.untagged", ids, wanted)
     return ids
+
+
+async def record(uow: UnitOfWork, action: str, ids: Sequence[UUID], changed: Sequence[str]) -> None:
+    """Write one audit record for all contacts."""
+    await audit.record(uow, action, uow.tenant.organization_id, {"tags": list(changed), "contacts": len(ids)})

@@ -3,6 +3,7 @@
 The rows count in their order: two rows of one address are one contact, and the later one is laid over the earlier.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -14,6 +15,7 @@ from core.errors import ErrorCode, InvalidInput, NudgeError, Refusals
 from core.unit_of_work import UnitOfWork
 from models.contact_events import ContactEventKind
 from models.contacts import Contact, ContactStatus
+from services import audit
 from services.contacts import storing
 from services.contacts.fields import MOST_TAGS, Fields, GivenFields, check, merged, same, too_many_tags
 from services.contacts.listing import CONTACTS, ContactRow, tags_of
@@ -106,7 +108,15 @@ async def upsert(
     for index, fields in good.items():
         if results[index].status is not UpsertStatus.INVALID:
             results[index].contact = contacts[fields["email_norm"]]
+    await record_counts(uow, results)
     return [results[index] for index in range(len(rows))]
+
+
+async def record_counts(uow: UnitOfWork, results: Mapping[int, UpsertResult]) -> None:
+    """Write one audit record for all rows, of how many came to what; none when no contact changed."""
+    counts = Counter(str(result.status) for result in results.values())
+    if counts[UpsertStatus.CREATED] or counts[UpsertStatus.UPDATED]:
+        await audit.record(uow, "contact.upserted", uow.tenant.organization_id, counts)
 
 
 def too_many_rows(how_many: int) -> InvalidInput:

@@ -110,7 +110,7 @@ async def test_a_thousand_rows_take_a_handful_of_statements(runtime: Runtime) ->
             results = await upsert(runtime, principal, rows(name))
         took = time.process_time() - start
         assert {result.status for result in results} == {status}
-        assert len(seen) <= 5
+        assert len(seen) <= 6  # the last is the audit record
         assert took < 3, took  # seconds of our own work: about 0.1
     counted = await runtime.reads(principal.tenant).rows(
         select(func.count(), select(func.count()).select_from(ContactEvent).scalar_subquery()).select_from(ContactTag)

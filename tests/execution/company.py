@@ -90,6 +90,7 @@ class Company:
     database: Database
     before: str = ""
     ids: dict[str, dict[str, UUID]] = field(default_factory=dict)
+    sessions: dict[str, UUID] = field(default_factory=dict)
 
     @property
     def callers(self) -> list[Actor | None]:
@@ -156,9 +157,10 @@ async def open_accounts(uow: UnitOfWork, company: Company) -> None:
     owner = company.owner
     email = {"email": "owner@example.com", "email_norm": "owner@example.com", "password_hash": CHEAP.hash(PASSWORD)}
     await uow.execute(update(User).where(User.id == owner.user_id).values(**email))
+    company.sessions = {name: new_id() for name in TOKENS}
     for name, token in TOKENS.items():
         session = {
-            "id": new_id(),
+            "id": company.sessions[name],
             "organization_id": owner.organization_id,
             "user_id": owner.user_id,
             "expires_at": datetime.fromtimestamp(factories.FAR_AWAY, UTC),

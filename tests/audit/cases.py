@@ -1,0 +1,235 @@
+"""For each mutation, calls of it and the audit records that they must leave."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from core import clock
+from core.access.actor import Principal
+from core.ids import encode_global_id
+from tests.execution.company import PASSWORD, PAUSED, SCHEDULED, SENDING, SENT, TOKENS, Company
+
+NEW_USER, NEW_SESSION, SYSTEM = "new user", "new session", "system"
+Input = Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """An audit record. Its target is known before, or is the id at a path in the payload, or the newest session."""
+
+    action: str
+    target: UUID | str
+    changes: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """A call of a mutation, and the records it leaves. They name the caller, or `who`. `select` is of the payload."""
+
+    mutation: str
+    input: Input
+    records: tuple[Record, ...]
+    caller: Principal | None
+    who: UUID | str
+    select: str = ""
+    refused: bool = False
+
+
+def cases(company: Company) -> list[Case]:
+    """Calls of every mutation, on the company as it was founded."""
+    parts = (of_accounts, of_contacts, of_tags, of_lists, of_drafts, of_orders, of_templates, of_senders, of_maya)
+    return [case for part in parts for case in part(company)]
+
+
+def record(action: str, target: UUID | str, changes: Mapping[str, Any] | None = None) -> Record:
+    """A record."""
+    return Record(action=action, target=target, changes=changes or {})
+
+
+def by_owner(company: Company, mutation: str, given: Input, *records: Record, select: str = "") -> Case:
+    """A call of the owner's."""
+    owner = company.owner
+    return Case(mutation=mutation, input=given, records=records, caller=owner, who=owner.user_id, select=select)
+
+
+def by_stranger(mutation: str, given: Input, who: UUID | str, *records: Record, select: str = "") -> Case:
+    """A call without an access token."""
+    refused = given.get("refreshToken") == TOKENS["used"]
+    return Case(mutation=mutation, input=given, records=records, caller=None, who=who, select=select, refused=refused)
+
+
+def gid(company: Company, kind: str, name: str) -> str:
+    """The global id of something of the company's."""
+    return encode_global_id(kind, company.ids[kind][name])
+
+
+def of_accounts(company: Company) -> list[Case]:
+    """Signing up, logging in and out."""
+    owner, viewer, sessions = company.owner, company.viewer, company.sessions
+    started = record("session.started", NEW_SESSION, {"days": company.runtime.settings.auth.refresh_token_days})
+    opened = record("organization.created", "viewer.organization.id", {"name": "New"})
+    account = {"organizationName": "New", "email": "new@example.com", "password": PASSWORD, "fullName": "Ann"}
+    credentials = {"email": "owner@example.com", "password": PASSWORD}
+    fresh, used = {"refreshToken": TOKENS["fresh"]}, {"refreshToken": TOKENS["used"]}
+    hers, reused = {"user": str(owner.user_id), "reason": "logged_out"}, "refresh_token_reused"
+    own = record("session.ended", viewer.session_id, {**hers, "user": str(viewer.user_id)})
+    shown = "viewer { id organization { id } }"
+    return [
+        by_stranger("signUp", account, NEW_USER, opened, started, select=shown),
+        by_stranger("logIn", credentials, owner.user_id, started),
+        by_stranger("refreshSession", fresh, SYSTEM),
+        by_stranger(
+            "refreshSession", used, SYSTEM, record("session.ended", sessions["used"], {**hers, "reason": reused})
+        ),
+        by_stranger("logOut", fresh, SYSTEM, record("session.ended", sessions["fresh"], hers)),
+        Case(mutation="logOut", input={}, records=(own,), caller=viewer, who=viewer.user_id),
+    ]
+
+
+def of_contacts(company: Company) -> list[Case]:
+    """Contacts. What changes nothing leaves no record."""
+    ada, beta = company.ids["Contact"]["ada"], company.ids["List"]["Beta"]
+    its_id = {"contactId": gid(company, "Contact", "ada")}
+    new = {"email": "new@example.com", "firstName": "New", "status": "PENDING"}
+    made = {"status": "pending", "fields": ["email", "first_name"], "lists": 1}
+    changed = {"email": "augusta@example.com", "firstName": "Augusta", "lastName": "Lovelace", "tags": ["vip"]}
+    same = {"lastName": "Lovelace", "tags": ["vip", "new"]}
+    updated = {"email": "ada@example.com", "firstName": "Augusta"}
+    rows = [{"email": "grace@example.com"}, {"email": "none"}]
+    counts = {"created": 1, "updated": 1, "unchanged": 1, "invalid": 1}
+    skipping = {"onInvalid": "SKIP_INVALID"}
+    return [
+        by_owner(
+            company,
+            "createContact",
+            {**new, "listIds": [gid(company, "List", "Beta")]},
+            record("list_member.added", beta, {"contacts": 1}),
+            record("contact.created", "contact.id", made),
+            select="contact { id }",
+        ),
+        by_owner(
+            company,
+            "updateContact",
+            {**its_id, **changed},
+            record("contact.updated", ada, {"changed": ["email", "first_name", "tags"]}),
+        ),
+        by_owner(company, "updateContact", {**its_id, **same}),
+        by_owner(company, "deleteContact", its_id, record("contact.deleted", ada, {"status": "subscribed"})),
+        by_owner(company, "unsubscribeContact", its_id, record("contact.unsubscribed", ada)),
+        by_owner(
+            company,
+            "upsertContacts",
+            {"contacts": [updated, *rows, {"email": "new@example.com"}], **skipping},
+            record("contact.upserted", company.owner.organization_id, counts),
+        ),
+        by_owner(company, "upsertContacts", {"contacts": rows, **skipping}),
+    ]
+
+
+def of_tags(company: Company) -> list[Case]:
+    """Tags of several contacts."""
+    ids = [gid(company, "Contact", name) for name in ("ada", "grace")]
+    added, removed, neither = ({"contactIds": ids, "tags": tags} for tags in (["vip", "fresh"], ["vip"], ["unknown"]))
+    of_all = company.owner.organization_id
+    tagged = record("contact.tagged", of_all, {"tags": ["vip", "fresh"], "contacts": 2})
+    untagged = record("contact.untagged", of_all, {"tags": ["vip"], "contacts": 2})
+    return [
+        by_owner(company, "addTags", added, tagged),
+        by_owner(company, "addTags", {"contactIds": ids[:1], "tags": ["vip"]}),
+        by_owner(company, "removeTags", removed, untagged),
+        by_owner(company, "removeTags", neither),
+    ]
+
+
+def of_lists(company: Company) -> list[Case]:
+    """Lists and their members."""
+    beta = company.ids["List"]["Beta"]
+    ids = [gid(company, "Contact", name) for name in ("ada", "grace")]
+    both, member = ({"listId": gid(company, "List", "Beta"), "contactIds": some} for some in (ids, ids[1:]))
+    nobody = {"listId": gid(company, "List", "Nobody"), "contactIds": ids}
+    made = record("list.created", "list.id", {"name": "News"})
+    return [
+        by_owner(company, "createList", {"name": "News"}, made, select="list { id }"),
+        by_owner(company, "addToList", both, record("list_member.added", beta, {"contacts": 1})),
+        by_owner(company, "addToList", member),
+        by_owner(company, "removeFromList", both, record("list_member.removed", beta, {"contacts": 1})),
+        by_owner(company, "removeFromList", nobody),
+    ]
+
+
+def of_drafts(company: Company) -> list[Case]:
+    """Campaigns that are not sent yet."""
+    spring, its_id = company.ids["Campaign"]["Spring"], {"campaignId": gid(company, "Campaign", "Spring")}
+    made = record("campaign.created", "campaign.id", {"name": "New"})
+    copied = record("campaign.duplicated", "campaign.id", {"from": str(spring)})
+    changed = record("campaign.updated", spring, {"changed": ["name", "subject"], "version": 2})
+    deleted = record("campaign.deleted", spring, {"name": "Spring", "status": "draft"})
+    return [
+        by_owner(company, "createCampaign", {"name": "New", "subject": "Secret"}, made, select="campaign { id }"),
+        by_owner(company, "duplicateCampaign", its_id, copied, select="campaign { id }"),
+        by_owner(company, "updateCampaign", {**its_id, "subject": "Secret", "name": "Later"}, changed),
+        by_owner(company, "deleteCampaign", its_id, deleted),
+    ]
+
+
+def of_orders(company: Company) -> list[Case]:
+    """Orders to campaigns, and a decision about a delivery."""
+    campaigns, delivery_id = company.ids["Campaign"], company.ids["Delivery"][SENT]
+    soon = (clock.now() + timedelta(days=3)).replace(microsecond=0).isoformat()
+    decided = {"campaign": str(campaigns[SENT]), "from": "unknown", "as": "sent"}
+    decision = {"deliveryId": encode_global_id("Delivery", delivery_id), "as": "SENT"}
+
+    def order(mutation: str, name: str, action: str, changes: Mapping[str, Any], given: Input | None = None) -> Case:
+        its_id = {"campaignId": gid(company, "Campaign", name)}
+        return by_owner(company, mutation, {**its_id, **(given or {})}, record(action, campaigns[name], changes))
+
+    return [
+        order("sendCampaign", "Spring", "campaign.sent", {"version": 1}),
+        order("pauseCampaign", SENDING, "campaign.paused", {"from": "sending"}),
+        order("resumeCampaign", PAUSED, "campaign.resumed", {"from": "paused"}),
+        order("cancelCampaign", SENDING, "campaign.cancelled", {"from": "sending"}),
+        order("scheduleCampaign", "Spring", "campaign.scheduled", {"at": soon}, {"scheduledAt": soon}),
+        order("unscheduleCampaign", SCHEDULED, "campaign.unscheduled", {}),
+        order("sendTestEmail", "Spring", "campaign.tested", {"recipients": 1}, {"to": ["one@example.com"]}),
+        by_owner(company, "resolveDelivery", decision, record("delivery.resolved", delivery_id, decided)),
+    ]
+
+
+def of_templates(company: Company) -> list[Case]:
+    """Templates."""
+    plain, its_id = company.ids["Template"]["Plain"], {"templateId": gid(company, "Template", "Plain")}
+    made = record("template.created", "template.id", {"name": "New"})
+    changed = record("template.updated", plain, {"changed": ["subject"]})
+    return [
+        by_owner(company, "createTemplate", {"name": "New", "subject": "Secret"}, made, select="template { id }"),
+        by_owner(company, "updateTemplate", {**its_id, "subject": "Secret"}, changed),
+        by_owner(company, "deleteTemplate", its_id, record("template.deleted", plain, {"name": "Plain"})),
+    ]
+
+
+def of_senders(company: Company) -> list[Case]:
+    """Senders: a new one, a known one once more, and the two ends."""
+    news, asked = (company.ids["Sender"][name] for name in ("News", "Asked"))
+    new, known = ({"email": f"{name}@example.com", "name": "Name"} for name in ("new", "news"))
+    made = record("sender.created", "sender.id", {**new, "again": False})
+    again = record("sender.created", news, {**known, "again": True})
+    confirmed = record("sender.confirmed", asked, {"email": "asked@example.com"})
+    deleted = record("sender.deleted", news, {"email": "news@example.com"})
+    return [
+        by_owner(company, "createSender", new, made, select="sender { id }"),
+        by_owner(company, "createSender", known, again),
+        by_owner(company, "confirmSender", {"token": TOKENS["fresh"]}, confirmed),
+        by_owner(company, "deleteSender", {"senderId": gid(company, "Sender", "News")}, deleted),
+    ]
+
+
+def of_maya(company: Company) -> list[Case]:
+    """Conversations, which leave none."""
+    silent = {"conversationId": gid(company, "Conversation", "silent"), "text": "Secret?"}
+    return [
+        by_owner(company, "startConversation", {"title": "Plans"}),
+        by_owner(company, "sendMayaMessage", silent),
+        by_owner(company, "cancelMayaReply", {"messageId": gid(company, "MayaMessage", "streaming")}),
+    ]
