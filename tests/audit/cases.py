@@ -7,8 +7,9 @@ from typing import Any
 from uuid import UUID
 
 from core import clock
-from core.access.actor import Principal
+from core.access.actor import Actor
 from core.ids import encode_global_id
+from tests import factories
 from tests.execution.company import PASSWORD, PAUSED, SCHEDULED, SENDING, SENT, TOKENS, Company
 
 NEW_USER, NEW_SESSION, SYSTEM = "new user", "new session", "system"
@@ -31,7 +32,7 @@ class Case:
     mutation: str
     input: Input
     records: tuple[Record, ...]
-    caller: Principal | None
+    caller: Actor | None
     who: UUID | str
     select: str = ""
     refused: bool = False
@@ -51,7 +52,7 @@ def record(action: str, target: UUID | str, changes: Mapping[str, Any] | None = 
 def by_owner(company: Company, mutation: str, given: Input, *records: Record, select: str = "") -> Case:
     """A call of the owner's."""
     owner = company.owner
-    return Case(mutation=mutation, input=given, records=records, caller=owner, who=owner.user_id, select=select)
+    return Case(mutation=mutation, input=given, records=records, caller=owner, who=owner.person_id, select=select)
 
 
 def by_stranger(mutation: str, given: Input, who: UUID | str, *records: Record, select: str = "") -> Case:
@@ -73,18 +74,18 @@ def of_accounts(company: Company) -> list[Case]:
     account = {"organizationName": "New", "email": "new@example.com", "password": PASSWORD, "fullName": "Ann"}
     credentials = {"email": "owner@example.com", "password": PASSWORD}
     fresh, used = {"refreshToken": TOKENS["fresh"]}, {"refreshToken": TOKENS["used"]}
-    hers, reused = {"user": str(owner.user_id), "reason": "logged_out"}, "refresh_token_reused"
-    own = record("session.ended", viewer.session_id, {**hers, "user": str(viewer.user_id)})
+    hers, reused = {"user": str(owner.person_id), "reason": "logged_out"}, "refresh_token_reused"
+    own = record("session.ended", factories.session(viewer).id, {**hers, "user": str(viewer.person_id)})
     shown = "viewer { id organization { id } }"
     return [
         by_stranger("signUp", account, NEW_USER, opened, started, select=shown),
-        by_stranger("logIn", credentials, owner.user_id, started),
+        by_stranger("logIn", credentials, owner.person_id, started),
         by_stranger("refreshSession", fresh, SYSTEM),
         by_stranger(
             "refreshSession", used, SYSTEM, record("session.ended", sessions["used"], {**hers, "reason": reused})
         ),
         by_stranger("logOut", fresh, SYSTEM, record("session.ended", sessions["fresh"], hers)),
-        Case(mutation="logOut", input={}, records=(own,), caller=viewer, who=viewer.user_id),
+        Case(mutation="logOut", input={}, records=(own,), caller=viewer, who=viewer.person_id),
     ]
 
 
@@ -191,7 +192,7 @@ def of_orders(company: Company) -> list[Case]:
         order("resumeCampaign", PAUSED, "campaign.resumed", {"from": "paused"}),
         order("cancelCampaign", SENDING, "campaign.cancelled", {"from": "sending"}),
         order("scheduleCampaign", "Spring", "campaign.scheduled", {"at": soon}, {"scheduledAt": soon}),
-        order("unscheduleCampaign", SCHEDULED, "campaign.unscheduled", {}),
+        order("unscheduleCampaign", SCHEDULED, "campaign.unscheduled", {"from": "scheduled"}),
         order("sendTestEmail", "Spring", "campaign.tested", {"recipients": 1}, {"to": ["one@example.com"]}),
         by_owner(company, "resolveDelivery", decision, record("delivery.resolved", delivery_id, decided)),
     ]

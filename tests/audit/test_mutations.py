@@ -74,7 +74,7 @@ def id_at(payload: dict[str, Any], path: str) -> UUID:
 
 def who_of(record: dict[str, Any]) -> tuple[str, str | None]:
     """The kind of a record's actor, and the user it names."""
-    return record["actor_kind"], record["actor_id"]
+    return record["actor_kind"], record["user_id"]
 
 
 @pytest.mark.parametrize("mutation", sorted(set(DECLARED) - {OVER_A_SOCKET}))

@@ -64,7 +64,7 @@ async def test_a_draft_comes_back_as_it_was_made(api: ApiClient, runtime: Runtim
         "audience": 0,
         "percent": 0.0,
     }
-    assert await actions(runtime, owner) == ["campaign.created"]
+    assert await actions(runtime, owner) == ["list.created", "campaign.created"]
 
 
 async def test_a_draft_needs_no_more_than_a_name(api: ApiClient, runtime: Runtime) -> None:

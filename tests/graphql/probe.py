@@ -11,6 +11,7 @@ import resolvers
 from core.access.permissions import Permission
 from core.errors import InvalidInput, NotFound
 from core.pubsub import campaign_topic, state_stream
+from execution import rows
 from resolvers.context import Info
 from resolvers.fields import Public, Requires, query, subscription
 from runtime import Runtime
@@ -150,8 +151,12 @@ class Subscription:
         yield 1
 
 
+# With the product's own configuration: Strawberry keeps the way to read a field at the field, which schemas share.
 probe_schema = strawberry.Schema(
-    query=Query, mutation=resolvers.Mutation, subscription=Subscription, config=configuration()
+    query=Query,
+    mutation=resolvers.Mutation,
+    subscription=Subscription,
+    config=configuration(read=rows.read),
 )
 
 
