@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 
 Payload = Mapping[str, Any]
@@ -48,6 +48,13 @@ class MailEvent:
     details: dict[str, Any]
 
 
+class About(NamedTuple):
+    """Our campaign and the provider's message that an event names."""
+
+    campaign_id: UUID | None = None
+    message_id: str | None = None
+
+
 class WebhookUnreadable(ValueError):
     """The JSON of a request is not what the provider sends; the message says what is expected."""
 
@@ -85,6 +92,9 @@ class MailWebhooks(Protocol):
 
     def events_in(self, document: object) -> Sequence[Payload]:
         """The events of a request's JSON; raises `WebhookUnreadable`."""
+
+    def about(self, payload: Payload) -> About:
+        """Which message an event is about, also one that `read` refuses: it shows whose event it is."""
 
     def read(self, payload: Payload) -> MailEvent:
         """What an event tells; raises `ValueError` for one that tells of no outbound mail."""

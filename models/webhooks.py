@@ -50,7 +50,7 @@ class WebhookInbox(Base):
         ),
         app=WITHOUT_DELETE,
         definer=(
-            f"SELECT ({COPIED}, applied_at, attempts)",
+            f"SELECT ({COPIED}, campaign_id, message_id, applied_at, attempts)",
             f"INSERT ({COPIED}, shared)",
             "UPDATE (organization_id, attempts)",
             "DELETE",
@@ -71,6 +71,8 @@ class WebhookInbox(Base):
     organization_id: Mapped[UUID | None]
     provider: Mapped[str]
     dedupe_key: Mapped[str]
+    campaign_id: Mapped[UUID | None]
+    message_id: Mapped[str | None]
     payload: Mapped[Json]
     received_at: Mapped[CreatedAt]
     applied_at: Mapped[datetime | None]

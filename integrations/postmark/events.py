@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
-from integrations.mail_events import MailEvent, Signal
+from integrations.mail_events import About, MailEvent, Signal
 
 # https://postmarkapp.com/developer/api/bounce-api#bounce-types
 TYPE_CODES: Final = {
@@ -90,8 +90,7 @@ def read(payload: Mapping[str, Any]) -> MailEvent:
     kind = payload.get("RecordType")
     if not isinstance(kind, str) or kind not in TIMES:
         raise ValueError(f"no event we know: {str(kind)[:50]!r}")
-    metadata = payload.get("Metadata")
-    metadata = metadata if isinstance(metadata, dict) else {}
+    metadata = metadata_of(payload)
     message_id = text_of(payload.get("MessageID"))
     is_test = message_id == NO_MESSAGE and kind != "SubscriptionChange"
     message_id = None if message_id == NO_MESSAGE else message_id
@@ -110,6 +109,17 @@ def read(payload: Mapping[str, Any]) -> MailEvent:
         stream=text_of(payload.get("MessageStream")),
         details={name: shortened(payload[name]) for name in TELLING if is_told(payload.get(name))},
     )
+
+
+def about(payload: Mapping[str, Any]) -> About:
+    """The campaign in the metadata, and the message, of any record type."""
+    return About(uuid_of(metadata_of(payload).get("campaign")), text_of(payload.get("MessageID")))
+
+
+def metadata_of(payload: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The message's metadata; empty where there is none."""
+    metadata = payload.get("Metadata")
+    return metadata if isinstance(metadata, dict) else {}
 
 
 class Meaning(NamedTuple):

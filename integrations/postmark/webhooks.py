@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from core.security import same
-from integrations.mail_events import MailEvent, Payload, WebhookUnreadable
+from integrations.mail_events import About, MailEvent, Payload, WebhookUnreadable
 from integrations.postmark import events
 
 
@@ -43,6 +43,10 @@ class PostmarkWebhooks:
         if not isinstance(document, dict):
             raise WebhookUnreadable("The body must be one JSON object, one event.")
         return [document]
+
+    def about(self, payload: Payload) -> About:
+        """Which message an event is about."""
+        return events.about(payload)
 
     def read(self, payload: Payload) -> MailEvent:
         """What an event tells; raises `ValueError` for a record type that is none of outbound mail."""

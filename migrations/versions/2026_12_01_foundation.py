@@ -22,7 +22,7 @@ FUNCTIONS = {
     "add_partition": "a22717ae0a1d",
     "ensure_partitions": "386d9681c23f",
     "analyze_deliveries": "a61715fae651",
-    "attribute_events": "7fca571962f4",
+    "attribute_events": "cc717d06c518",
     "count_deliveries_on_insert": "c551640e803a",
     "count_deliveries_on_update": "8f97a77e501f",
     "delete_expired": "8e8f6bd27add",

@@ -139,12 +139,12 @@ async def choose(reads: Reads, policy: SenderPolicy, sender_id: UUID | None) -> 
 
     Raises `FeatureUnavailable` where nothing is sent, `SenderNotConfirmed`, or `NotFound` for a sender that is gone.
     """
-    policy.features.require(Feature.SENDING, field=CAMPAIGN_FIELD)
     found = await SENDERS.require(reads, sender_id, CAMPAIGN_FIELD) if sender_id else await get_default(reads)
     return _allowed(policy, found)
 
 
 def _allowed(policy: SenderPolicy, found: SenderRow | None) -> From:
+    policy.features.require(Feature.SENDING, field=CAMPAIGN_FIELD)
     if found is None and policy.confirmed_only:
         raise SenderNotConfirmed(
             "The organization has no confirmed sender.",

@@ -9,7 +9,7 @@ from sqlalchemy.dialects.postgresql import insert
 from core.access.actor import system_actor
 from core.ids import new_id
 from core.unit_of_work import Work
-from integrations.mail_events import MailEvent, MailWebhooks, Payload
+from integrations.mail_events import About, MailEvent, MailWebhooks, Payload
 from models.webhooks import WebhookInbox
 from services.webhooks.cleaning import cleaned
 from services.webhooks.events import names_message, normalised, tells_of_address
@@ -17,6 +17,7 @@ from services.webhooks.work import ApplyEvents
 
 # An event belongs to no tenant until its campaign is known.
 NOBODY: Final = UUID(int=0)
+NO_MESSAGE: Final = About()
 
 
 async def receive(work: Work, webhooks: MailWebhooks, payloads: Sequence[Payload]) -> None:
@@ -38,21 +39,25 @@ def _rows_of(webhooks: MailWebhooks, payload: Payload) -> list[dict[str, Any]]:
     What it tells of the address itself is stored once more, without the message, for everybody who has the address;
     only where it is told of the stream that campaigns are sent on.
     """
+    row = _row_of(webhooks, webhooks.dedupe_key(payload), payload, about=webhooks.about(payload))
     event = _read_known(webhooks, payload)
-    row = _row_of(webhooks, webhooks.dedupe_key(payload), payload)
     email_norm = normalised(event.recipient) if event is not None else None
     if event is None or email_norm is None or not tells_of_address(event, webhooks.stream):
         return [row]
     stripped = webhooks.of_address(payload, is_repeat=names_message(event))
-    address = _row_of(webhooks, f"address:{webhooks.dedupe_key(stripped)}", stripped, email_norm)
+    address = _row_of(webhooks, f"address:{webhooks.dedupe_key(stripped)}", stripped, email_norm=email_norm)
     return [row, address] if names_message(event) else [address]
 
 
-def _row_of(webhooks: MailWebhooks, key: str, payload: Payload, email_norm: str | None = None) -> dict[str, Any]:
+def _row_of(
+    webhooks: MailWebhooks, key: str, payload: Payload, *, about: About = NO_MESSAGE, email_norm: str | None = None
+) -> dict[str, Any]:
     return {
         "id": new_id(),
         "provider": webhooks.provider,
         "dedupe_key": key,
+        "campaign_id": about.campaign_id,
+        "message_id": about.message_id,
         "payload": payload,
         "email_norm": email_norm,
     }

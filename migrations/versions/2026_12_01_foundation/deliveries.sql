@@ -68,6 +68,8 @@ CREATE TABLE webhook_inbox (
     organization_id uuid,
     provider text NOT NULL,
     dedupe_key text NOT NULL,
+    campaign_id uuid,
+    message_id text,
     payload jsonb NOT NULL DEFAULT '{}'::jsonb,
     received_at timestamptz NOT NULL DEFAULT now(),
     applied_at timestamptz,

@@ -1,0 +1,182 @@
+"""The product with another mail provider: other limits, other credentials, other events, and no change above it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import Any
+from uuid import UUID
+
+import aiohttp
+import orjson
+import pytest
+from sqlalchemy import select
+
+from core import clock
+from core.access.actor import Actor
+from integrations.mail import Answered, Receipt, Verdict
+from models.campaigns import CampaignStatus
+from models.deliveries import DeliveryStatus
+from models.suppressions import Suppression
+from models.webhooks import WebhookInbox
+from runtime import Runtime
+from services import senders
+from services.webhooks.applying import apply_everything, with_events
+from services.webhooks.receiving import receive
+from tests import factories
+from tests.client import ApiClient
+from tests.inbox import deliver
+from tests.sending.another_provider import PigeonMailer, PigeonWebhooks
+from tests.sending.test_jobs import ended, hurried, ordered, worker
+from tests.sending.worker import progress, statuses
+from tests.serving import Served, served
+
+PEOPLE = 5
+
+
+@pytest.fixture
+def mailer() -> PigeonMailer:
+    return PigeonMailer()
+
+
+@pytest.fixture
+def pigeon(fresh_runtime: Runtime, mailer: PigeonMailer) -> Runtime:
+    """An installation that sends by the other provider, and still reads what the first one tells."""
+    return replace(
+        fresh_runtime,
+        settings=hurried(fresh_runtime.settings),
+        mailer=mailer,
+        webhooks={**fresh_runtime.webhooks, "pigeon": PigeonWebhooks()},
+        sender_policy=senders.sender_policy(mailer, production=False),
+    )
+
+
+@pytest.fixture
+async def server(pigeon: Runtime) -> AsyncIterator[Served]:
+    async with served(pigeon) as found:
+        yield found
+
+
+def letters(mailer: PigeonMailer, **fates: int) -> list[dict[str, Any]]:
+    """Events of the messages that were sent: by fate, the number of the message."""
+    now = int(clock.now().timestamp() * 1000)
+    return [
+        {
+            "what": what,
+            "number": f"{what}-{number}",
+            "when": now,
+            "letter": mailer.sent[number][2],
+            "whom": mailer.sent[number][1].to,
+            "ours": f"{mailer.sent[number][0].campaign_id}/{mailer.sent[number][1].delivery_id}",
+        }
+        for what, number in fates.items()
+    ]
+
+
+async def post(server: Served, body: bytes, headers: dict[str, str]) -> int:
+    """Post a webhook of the provider; the status."""
+    async with (
+        aiohttp.ClientSession() as session,
+        session.post(f"{server.base}/webhooks/pigeon", data=body, headers=headers) as answer,
+    ):
+        return answer.status
+
+
+async def settled(runtime: Runtime, owner: Actor, campaign_id: UUID, *wanted: DeliveryStatus) -> None:
+    """Wait until the campaign's deliveries are in these states."""
+    async with asyncio.timeout(60):
+        while True:
+            if sorted((await statuses(runtime, owner, campaign_id)).values()) == sorted(wanted):
+                return
+            await asyncio.sleep(0.05)
+
+
+async def test_a_campaign_goes_out_and_its_webhooks_come_back(
+    pigeon: Runtime, mailer: PigeonMailer, server: Served
+) -> None:
+    """From the order to the last event: requests within its limits, its signature, its format, its own address."""
+    webhooks = PigeonWebhooks()
+    async with worker(pigeon):
+        owner, campaign_id = await ordered(pigeon, PEOPLE)
+        assert await ended(pigeon, owner, campaign_id) is CampaignStatus.SENT
+        assert sorted(mailer.requests) == [1, 2, 2]
+        assert {envelope.sender for envelope, _, _ in mailer.sent} == {"post@pigeon.example"}
+        body = orjson.dumps([*letters(mailer, landed=0, lost=1, angry=2), *letters(mailer, landed=3)])
+        for _ in range(2):  # a repeat changes nothing
+            assert await post(server, body, webhooks.sign(body)) == 200
+        status = DeliveryStatus
+        await settled(
+            *(pigeon, owner, campaign_id),
+            *(status.ACCEPTED, status.DELIVERED, status.DELIVERED, status.BOUNCED, status.COMPLAINED),
+        )
+    rows = await pigeon.reads(owner.tenant).rows(select(Suppression.email_norm, Suppression.reason))
+    assert {(row.email_norm, str(row.reason)) for row in rows} == {
+        (mailer.sent[1][1].to, "hard_bounce"),
+        (mailer.sent[2][1].to, "complaint"),
+    }
+    assert (await progress(pigeon, owner, campaign_id)).counts.delivered == 2
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "status"),
+    [
+        (b"[]", {}, 401),
+        (b"[]", {"x-pigeon-signature": "00"}, 401),
+        (b"[]", PigeonWebhooks(b"another secret").sign(b"[]"), 401),
+        (b'{"what": "landed"}', PigeonWebhooks().sign(b'{"what": "landed"}'), 400),
+        (b"[", PigeonWebhooks().sign(b"["), 400),
+        (b"[]", PigeonWebhooks().sign(b"[]"), 200),
+        (b'[{"what": "ate the letter"}]', PigeonWebhooks().sign(b'[{"what": "ate the letter"}]'), 200),
+    ],
+)
+async def test_the_adapter_says_whose_request_it_is(
+    server: Served, body: bytes, headers: dict[str, str], status: int
+) -> None:
+    """By its signature over the body, and what a body must be; an event that it does not know is kept."""
+    assert await post(server, body, headers) == status
+
+
+async def test_a_refusal_of_all_names_the_provider(pigeon: Runtime, mailer: PigeonMailer) -> None:
+    """The reason that people read has the provider's own name."""
+    no = Receipt(Verdict.REFUSED, None, 7, "No such loft.")
+    mailer.answer = lambda _, messages: Answered(receipts=[no] * len(messages))
+    owner, campaign_id = await ordered(pigeon, PEOPLE)
+    async with worker(pigeon), asyncio.timeout(60):
+        while True:
+            now = await progress(pigeon, owner, campaign_id)
+            if now.status is CampaignStatus.PAUSED:
+                break
+            await asyncio.sleep(0.05)
+    assert (now.status_reason or "").startswith("Pigeon refused every message of a batch.")
+
+
+async def test_the_longest_from_is_the_provider_s(pigeon: Runtime, server: Served) -> None:
+    """A sender whose header it would refuse is refused when it is added."""
+    mine = ApiClient(server.url).as_(factories.token(pigeon, await factories.organization(pigeon)))
+    data = await mine.execute(
+        "mutation($input: CreateSenderInput!) { createSender(input: $input) { userErrors { code message } } }",
+        {"input": {"email": "news@acme.example", "name": "Acme and all its many daughters"}},
+    )
+    [error] = data["createSender"]["userErrors"]
+    assert (error["code"], error["message"]) == ("TOO_LONG", "Name and address together take more than 40 bytes.")
+
+
+async def test_events_wait_for_an_adapter_that_reads_them(fresh_runtime: Runtime) -> None:
+    """An installation that has lost the adapter keeps the events, applies the others, and catches up later."""
+    owner = await factories.organization(fresh_runtime)
+    [contact_id] = await factories.contacts(fresh_runtime, owner, 1)
+    campaign_id = await factories.campaign(fresh_runtime, owner)
+    accepted = DeliveryStatus.ACCEPTED
+    delivery_id = await factories.delivery(fresh_runtime, owner, campaign_id, contact_id, status=accepted)
+    ours = {"campaign": str(campaign_id), "delivery": str(delivery_id)}
+    fate = {"what": "landed", "number": "1", "when": 1_800_000_000_000, "whom": "x", "ours": "/".join(ours.values())}
+    work, system, known = fresh_runtime.work, fresh_runtime.system, fresh_runtime.webhooks
+    await receive(work, PigeonWebhooks(), [fate])
+    await deliver(fresh_runtime, {"RecordType": "Open", "Metadata": ours})
+    await with_events(system)
+    await apply_everything(work, system, known)
+    inbox = select(WebhookInbox.provider, WebhookInbox.outcome, WebhookInbox.applied_at).order_by(WebhookInbox.id)
+    first, second = await fresh_runtime.reads(owner.tenant).rows(inbox)
+    assert (first.provider, first.outcome, first.applied_at) == ("pigeon", "failed: KeyError", None)
+    assert (second.provider, second.outcome) == ("postmark", "applied")
+    await apply_everything(work, system, {**known, "pigeon": PigeonWebhooks()})
+    assert list((await statuses(fresh_runtime, owner, campaign_id)).values()) == [DeliveryStatus.DELIVERED]
