@@ -52,9 +52,8 @@ def main() -> None:
         sys.exit('Name what it does: make migration name="Archive campaigns"')
     with TemporaryDirectory() as home:
         path, left = asyncio.run(write(message, Path(home)))
-    path.write_text(
-        re.sub(r" +# ### .*\n", "", path.read_text(encoding="utf-8")), encoding="utf-8"
-    )  # Alembic's marks
+    without_marks = re.sub(r" +# ### .*\n", "", path.read_text(encoding="utf-8"))  # "please adjust!"
+    path.write_text(without_marks, encoding="utf-8")
     for step in (("check", "--fix-only"), ("format",)):
         subprocess.run([sys.executable, "-m", "ruff", *step, "-q", path], cwd=ROOT, check=True)  # noqa: S603 - ours
     sys.stdout.write(f"Wrote {path.relative_to(ROOT)}: read it, as Alembic sees no rename.\n")
@@ -90,14 +89,14 @@ async def migrated(url: str) -> dict[str, str]:
         try:
             await migration.upgrade(url)
         except sql.FunctionChanged as error:
-            if not keep(error.name, error.digest):
+            if not supersede(error.name, error.digest):
                 raise
             changed[error.name] = error.digest
         else:
             return changed
 
 
-def keep(name: str, digest: str) -> bool:
+def supersede(name: str, digest: str) -> bool:
     """Put the text of the last commit among the superseded ones; False where it is not the one with the digest."""
     path = (sql.FOLDER / f"{name}.sql").relative_to(ROOT)
     command_line = ["git", "show", f"HEAD:{path}"]

@@ -70,7 +70,7 @@ async def migrated_copy(servers: Servers, url: str) -> str:
     return f"{name}_copy"
 
 
-async def test_the_text_before_a_change_is_kept_for_the_migrations_that_load_it(servers: Servers, tree: Path) -> None:
+async def test_the_text_before_a_change_is_stored_for_migrations_that_load_it(servers: Servers, tree: Path) -> None:
     """Taken from the last commit, so that a new database can be migrated as before; a text never committed is not."""
     digest, path = sql.current()[FUNCTION], tree / "functions" / f"{FUNCTION}.sql"
     before = path.read_text()
@@ -81,7 +81,7 @@ async def test_the_text_before_a_change_is_kept_for_the_migrations_that_load_it(
     assert (tree / "functions" / "superseded" / f"{FUNCTION}.{digest}.sql").read_text() == before
     (difference,) = await migration.as_migrator(url, drift.differences)
     assert difference.name == f"system.{FUNCTION}()"
-    assert not new_migration.keep(FUNCTION, "0123456789ab")
+    assert not new_migration.supersede(FUNCTION, "0123456789ab")
 
 
 def test_a_revision_is_later_than_every_other() -> None:

@@ -15,7 +15,7 @@ from pydantic import SecretStr
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 import cli
-from core import migration, urls
+from core import migration, revisions, urls
 from core.errors import ServerUnusable, UnsafeDatabase
 from core.servers import explained
 from local.folder import free_port
@@ -307,7 +307,7 @@ async def test_a_folder_with_a_percent_sign(
 ) -> None:
     """Alembic's configuration takes %(name)s for a reference: an installation's folder may have the sign."""
     scripts = tmp_path / "100%(name)s"
-    monkeypatch.setattr(migration, "SCRIPTS", scripts)
+    monkeypatch.setattr(revisions, "SCRIPTS", scripts)
     found = await migration.as_migrator(
         servers.database_url(servers.postgres.migrator_url, await copy_template(servers)),
         lambda connection: migration.config(connection).get_main_option("script_location"),
