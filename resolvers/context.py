@@ -17,7 +17,7 @@ from core.errors import ErrorCode, Forbidden, InvalidInput, Unauthenticated
 from core.pubsub import Hub
 from core.unit_of_work import UnitOfWork, Work
 from resolvers.budgets import Budgets
-from services.accounts import Logins
+from services.accounts import Identity, Logins
 from services.campaigns.test_sends import TestSends
 from services.features import Features
 from services.limits import MailLimits
@@ -43,6 +43,7 @@ class Dependencies:
     work: Work
     reads: Callable[[Tenant], ReadScope]
     hub: Hub
+    identity: Identity
     logins: Logins
     replies: Watch
     features: Features

@@ -32,7 +32,6 @@ from resolvers.endpoint.requests import from_parameters
 from resolvers.endpoint.sockets import Sockets
 from resolvers.endpoint.vigil import Vigil
 from resolvers.endpoint.wire import Wire
-from runtime import Runtime
 
 INVALID_MESSAGE = 4400
 UNAUTHORIZED = 4401
@@ -50,7 +49,6 @@ class Connection(BaseGraphQLTransportWSHandler[Any, None]):
 
     def __init__(
         self,
-        runtime: Runtime,
         executor: Executor,
         fanout: FanOut,
         sockets: Sockets,
@@ -65,16 +63,15 @@ class Connection(BaseGraphQLTransportWSHandler[Any, None]):
             context=None,
             root_value=None,
             schema=cast("Any", None),  # operations run in the executor
-            connection_init_wait_timeout=timedelta(seconds=runtime.settings.realtime.init_timeout_seconds),
+            connection_init_wait_timeout=timedelta(seconds=sockets.limits.init_timeout_seconds),
         )
-        self.runtime = runtime
         self.dependencies = dependencies
         self.executor = executor
         self.fanout = fanout
         self.sockets = sockets
         self.wire = wire
         self.client_address = client_address
-        self.limits = runtime.settings.realtime
+        self.limits = sockets.limits
         self.session: Session | None = None
         self.vigil: Vigil | None = None
         self.ending: set[asyncio.Task[Any]] = set()
@@ -123,7 +120,7 @@ class Connection(BaseGraphQLTransportWSHandler[Any, None]):
             return None
         try:
             async with deadline(self.limits.init_timeout_seconds):
-                session, refused = await authenticate(self.runtime.identity, header)
+                session, refused = await authenticate(self.dependencies.identity, header)
         except TimeoutError:
             await self.close(INIT_TIMEOUT, "Connection initialisation timeout")
             return None
@@ -140,7 +137,8 @@ class Connection(BaseGraphQLTransportWSHandler[Any, None]):
         if full is not None:
             await self.close(TOO_MANY, full)
             return None
-        self.vigil = Vigil(self.runtime, session, token=header.partition(" ")[2].strip(), connection=self)
+        token = header.partition(" ")[2].strip()
+        self.vigil = Vigil(self.dependencies, self.limits, session, token=token, connection=self)
         return session
 
     async def handle_pong(self, message: PongMessage) -> None:  # noqa: ARG002 - Strawberry's signature

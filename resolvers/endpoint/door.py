@@ -49,8 +49,8 @@ class Door:
         sockets = Sockets(runtime.settings.realtime)
         return cls(
             executor=executor,
-            http=HttpEndpoint(runtime, used, executor),
-            websocket=WebSocketEndpoint(runtime, used, executor, fanout, sockets),
+            http=HttpEndpoint(used, executor),
+            websocket=WebSocketEndpoint(used, executor, fanout, sockets),
             sockets=sockets,
             fanout=fanout,
             supervisors=runtime.supervisors,
@@ -87,6 +87,7 @@ def dependencies(runtime: Runtime) -> Dependencies:
         work=runtime.work,
         reads=runtime.reads,
         hub=runtime.hub,
+        identity=runtime.identity,
         logins=Logins(
             work=runtime.work,
             reads=runtime.reads,

@@ -34,7 +34,6 @@ from resolvers.endpoint.requests import (
     read_body,
     whole_body,
 )
-from runtime import Runtime
 
 log = logger(__name__)
 METHOD_NOT_ALLOWED = 405
@@ -46,14 +45,15 @@ UNREAD = frozenset({408, 413})  # what is left of the body is not waited for
 class HttpEndpoint:
     """The ASGI application behind `/graphql` for HTTP."""
 
-    def __init__(self, runtime: Runtime, dependencies: Dependencies, executor: Executor) -> None:
-        self.identity = runtime.identity
+    def __init__(self, dependencies: Dependencies, executor: Executor) -> None:
+        settings = executor.settings
+        self.identity = dependencies.identity
         self.dependencies = dependencies
         self.executor = executor
-        self.body_limit = runtime.settings.api.body_limit_bytes
-        self.body_timeout = runtime.settings.api.body_timeout_seconds
-        self.graphiql = runtime.settings.graphql.graphiql
-        self.demo = runtime.settings.environment is Environment.DEVELOPMENT
+        self.body_limit = settings.api.body_limit_bytes
+        self.body_timeout = settings.api.body_timeout_seconds
+        self.graphiql = settings.graphql.graphiql
+        self.demo = settings.environment is Environment.DEVELOPMENT
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request; whatever fails is answered, masked and logged."""

@@ -7,10 +7,11 @@ from typing import Protocol
 
 from core.access.session import Session
 from core.errors import ErrorCode, InvalidInput, Unauthenticated
+from core.http.settings import RealtimeSettings
 from core.pubsub import HubClosed, session_topic
 from core.supervision import end_all, supervise
 from core.telemetry import described, logger
-from runtime import Runtime
+from resolvers.context import Dependencies
 
 FORBIDDEN = 4403
 TERMINATED = 4499
@@ -40,12 +41,21 @@ class Watched(Protocol):
 class Vigil:
     """One task for each connection, asleep until the next thing is due. Ends when the connection closes."""
 
-    def __init__(self, runtime: Runtime, session: Session, *, token: str, connection: Watched) -> None:
-        self.runtime = runtime
+    def __init__(
+        self,
+        dependencies: Dependencies,
+        limits: RealtimeSettings,
+        session: Session,
+        *,
+        token: str,
+        connection: Watched,
+    ) -> None:
+        self.hub = dependencies.hub
+        self.identity = dependencies.identity
+        self.limits = limits
         self.session = session
         self.token = token
         self.connection = connection
-        self.limits = runtime.settings.realtime
         self.missed = 0
         self.renewing: asyncio.Future[None] | None = None
         now = time.monotonic()
@@ -59,7 +69,7 @@ class Vigil:
     async def watch(self) -> None:
         """Ping, look at the token and the rights again, until one of them closes the connection."""
         try:
-            with self.runtime.hub.watch(session_topic(self.session.actor.person_id)) as viewer:
+            with self.hub.watch(session_topic(self.session.actor.person_id)) as viewer:
                 while not await self.finished():
                     due = min(self.ping_at, self.recheck_at, self.expires_at) - time.monotonic()
                     signal = await viewer.next(within=max(due, 0.0))
@@ -103,7 +113,7 @@ class Vigil:
         """Why the caller may not go on; None when they may, or when nobody can tell at the moment."""
         token, session = self.token, self.session
         try:
-            current = await self.runtime.identity.look_again(token)
+            current = await self.identity.recheck(token)
         except Unauthenticated as refused:
             return str(refused) if token == self.token else None  # it was renewed meanwhile, and looked at anew
         except Exception as error:  # noqa: BLE001 - the token itself is good: an outage of ours closes no socket
@@ -127,7 +137,7 @@ class Vigil:
             )
         self.renewing = asyncio.get_running_loop().create_future()
         try:
-            current = await self.runtime.identity.renewed(token, self.session)
+            current = await self.identity.renewed(token, self.session)
             ends_at = time.monotonic() + current.expires_at - time.time()
             if ends_at > self.expires_at:
                 self.token, self.expires_at = token, ends_at

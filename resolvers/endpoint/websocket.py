@@ -11,7 +11,6 @@ from resolvers.endpoint.frames import writer
 from resolvers.endpoint.http import client_address
 from resolvers.endpoint.sockets import GOING_AWAY, Sockets
 from resolvers.endpoint.wire import Wire
-from runtime import Runtime
 
 PROTOCOL = "graphql-transport-ws"
 NOT_ACCEPTABLE = 4406
@@ -22,10 +21,7 @@ log = logger(__name__)
 class WebSocketEndpoint:
     """Accepts websockets and serves each until it closes."""
 
-    def __init__(
-        self, runtime: Runtime, dependencies: Dependencies, executor: Executor, fanout: FanOut, sockets: Sockets
-    ) -> None:
-        self.runtime = runtime
+    def __init__(self, dependencies: Dependencies, executor: Executor, fanout: FanOut, sockets: Sockets) -> None:
         self.dependencies = dependencies
         self.executor = executor
         self.fanout = fanout
@@ -34,7 +30,7 @@ class WebSocketEndpoint:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one websocket; a client that leaves at any moment is nothing unusual."""
         offered = PROTOCOL in scope.get("subprotocols", [])
-        timeout = self.runtime.settings.realtime.send_timeout_seconds
+        timeout = self.sockets.limits.send_timeout_seconds
         wire = Wire(receive, send, send_timeout=timeout, write=writer(scope))
         await receive()
         try:
@@ -52,7 +48,6 @@ class WebSocketEndpoint:
             await wire.close(TRY_AGAIN, "Too many sockets wait to be authenticated; try again")
             return
         connection = Connection(
-            self.runtime,
             self.executor,
             self.fanout,
             self.sockets,

@@ -76,7 +76,7 @@ def admission(auth: AuthSettings, redis: Redis, *, production: bool) -> Admissio
     )
 
 
-def demand_open(admitted: Admission) -> None:
+def require_open(admitted: Admission) -> None:
     """Raise `SignUpClosed` where nobody may sign up."""
     if admitted.mode is SignUpMode.CLOSED:
         raise SignUpClosed

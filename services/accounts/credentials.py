@@ -15,7 +15,7 @@ from core.errors import ErrorCode, NudgeError
 from core.throttle import client_key
 from models.accounts import User
 from services.accounts.admission import Admission
-from services.accounts.registration import LONGEST_PASSWORD
+from services.accounts.registration import MAX_PASSWORD_LENGTH
 
 
 class InvalidCredentials(NudgeError):
@@ -54,7 +54,7 @@ async def check_credentials(
             await admitted.failures_of_client.take_back(network)
             raise
         matches = await admitted.passwords.matches(
-            password[: LONGEST_PASSWORD + 1], login.password_hash if login else None
+            password[: MAX_PASSWORD_LENGTH + 1], login.password_hash if login else None
         )
         if login is None or not matches:
             raise InvalidCredentials("The e-mail address or the password is wrong.")

@@ -16,8 +16,8 @@ from core.security import AccessTokens
 from services.accounts.session_cache import Claimed, SessionCache
 
 RECENT_SECONDS = 5.0
-MOST_RECENT = 10_000
-LONGEST_TOKEN = 8_192
+MAX_RECENT = 10_000
+MAX_TOKEN_LENGTH = 8_192
 
 
 class TokenCheck(Protocol):
@@ -42,7 +42,7 @@ class EmbeddedTokens:
                 return known
             del self.verified[token]
         found = self.verified[token] = self.verify(token)
-        while len(self.verified) > MOST_RECENT:
+        while len(self.verified) > MAX_RECENT:
             self.verified.pop(next(iter(self.verified)))
         return found
 
@@ -97,7 +97,7 @@ class Identity:
     That spares the hot path a look into Redis (and, for tokens of a foreign issuer, a signature check) for each
     request of a busy client. It is how long a token outlives a session that was ended in another process; one that
     was ended here is dropped at once, see `forget`. What changes in the database alone is seen up to a minute later,
-    as Redis remembers that long, see `SessionCache`; at once where somebody calls `look_again`.
+    as Redis remembers that long, see `SessionCache`; at once where somebody calls `recheck`.
     """
 
     def __init__(self, check: TokenCheck, sessions: SessionCache) -> None:
@@ -120,9 +120,9 @@ class Identity:
         """
         return self.known(token) or await self.found(token, self.sessions.role)
 
-    async def look_again(self, token: str) -> Session:
+    async def recheck(self, token: str) -> Session:
         """Who the token speaks for as the database has it now, past every memory; raises `Unauthenticated`."""
-        return await self.found(token, self.sessions.role_now)
+        return await self.found(token, self.sessions.stored_role)
 
     async def renewed(self, token: str, session: Session) -> Session:
         """Who a fresh token speaks for, as the database has it now.
@@ -131,7 +131,7 @@ class Identity:
         """
         field = ("input", "accessToken")
         try:
-            current = await self.look_again(token)
+            current = await self.recheck(token)
         except Unauthenticated as refused:
             suggestion = "Pass the token alone, without `Bearer`." if token.lower().startswith("bearer ") else None
             code = ErrorCode.INVALID_CREDENTIALS
@@ -148,7 +148,7 @@ class Identity:
 
     async def found(self, token: str, role_of: Callable[[Claimed], Awaitable[Role | None]]) -> Session:
         """Who the token speaks for, remembered unless a session ended meanwhile; raises `Unauthenticated`."""
-        if len(token) > LONGEST_TOKEN:
+        if len(token) > MAX_TOKEN_LENGTH:
             raise Unauthenticated("The access token is not valid.")
         self.recent.pop(token, None)
         endings = self.endings
@@ -163,7 +163,7 @@ class Identity:
         )
         if endings == self.endings:  # what was read before an ending may be about that session
             self.recent[token] = (session, time.monotonic() + RECENT_SECONDS)
-            while len(self.recent) > MOST_RECENT:
+            while len(self.recent) > MAX_RECENT:
                 self.recent.pop(next(iter(self.recent)))
         return session
 

@@ -19,11 +19,11 @@ from core.throttle import client_key
 from core.unit_of_work import UnitOfWork
 from models.accounts import Organization, User
 from services import audit
-from services.accounts.admission import Admission, count_sign_up, demand_open
+from services.accounts.admission import Admission, count_sign_up, require_open
 
-SHORTEST_PASSWORD = 8
-LONGEST_PASSWORD = 128
-LONGEST_NAME = 120
+MIN_PASSWORD_LENGTH = 8
+MAX_PASSWORD_LENGTH = 128
+MAX_NAME_LENGTH = 120
 OPERATOR = "operator"
 NO_PASSWORD = "!"  # noqa: S105 - no hash, so that no password matches it
 
@@ -58,7 +58,7 @@ async def prepare_sign_up(
 
     Raises `SignUpClosed`, `Refusals` with every value that does not fit, or `RateLimited`.
     """
-    demand_open(admitted)
+    require_open(admitted)
     address = check_account(organization_name, email, password, full_name)
     async with admitted.passwords.turn(client_key(client)):
         await count_sign_up(admitted, client)
@@ -90,8 +90,8 @@ def new_account(organization_name: str, full_name: str, address: Address, passwo
     return NewAccount(
         organization_id=new_id(),
         user_id=new_id(),
-        organization_name=texts.line(organization_name, field=("input", "organizationName"), most=LONGEST_NAME),
-        full_name=texts.line(full_name, field=("input", "fullName"), most=LONGEST_NAME),
+        organization_name=texts.line(organization_name, field=("input", "organizationName"), most=MAX_NAME_LENGTH),
+        full_name=texts.line(full_name, field=("input", "fullName"), most=MAX_NAME_LENGTH),
         address=address,
         password_hash=password_hash,
     )
@@ -117,7 +117,7 @@ def check_name(name: str, field: str) -> list[NudgeError]:
     """What is wrong with a name: it must be one line of 1 to 120 characters that people see."""
     path = ("input", field)
     try:
-        shown = texts.line(name, field=path, most=LONGEST_NAME)
+        shown = texts.line(name, field=path, most=MAX_NAME_LENGTH)
     except InvalidInput as error:
         return [error]
     return [] if shown else [InvalidInput("Must not be empty.", field=path, code=ErrorCode.REQUIRED)]
@@ -126,16 +126,16 @@ def check_name(name: str, field: str) -> list[NudgeError]:
 def check_password(password: str, email: str) -> list[NudgeError]:
     """What is wrong with a password: length alone counts (NIST SP 800-63B), and it must not be the address."""
     path = ("input", "password")
-    if len(password) < SHORTEST_PASSWORD:
+    if len(password) < MIN_PASSWORD_LENGTH:
         return [
             InvalidInput(
-                f"At least {SHORTEST_PASSWORD} characters.", field=path, suggestion="A few words in a row do well."
+                f"At least {MIN_PASSWORD_LENGTH} characters.", field=path, suggestion="A few words in a row do well."
             )
         ]
     if not password.strip():
         return [InvalidInput("Must not be blank.", field=path, suggestion="A few words in a row do well.")]
-    if len(password) > LONGEST_PASSWORD:
-        return [InvalidInput(f"At most {LONGEST_PASSWORD} characters.", field=path, code=ErrorCode.TOO_LONG)]
+    if len(password) > MAX_PASSWORD_LENGTH:
+        return [InvalidInput(f"At most {MAX_PASSWORD_LENGTH} characters.", field=path, code=ErrorCode.TOO_LONG)]
     if any(unicodedata.category(character) == "Cs" for character in password):
         return [InvalidInput("Must be valid Unicode text.", field=path)]
     if password.casefold() == email_addresses.bare(email).casefold():

@@ -69,7 +69,7 @@ class SessionCache:
             await self.remember(key, role.encode(), overwrite=False)
         return role
 
-    async def role_now(self, claimed: Claimed) -> Role | None:
+    async def stored_role(self, claimed: Claimed) -> Role | None:
         """The caller's role as the database has it; every process knows it from now on."""
         role = await self.stored(claimed)
         if role is None:

@@ -54,11 +54,11 @@ async def open_session(uow: UnitOfWork, user_id: UUID, *, days: int) -> OpenSess
     )
     await uow.execute(update(User).where(User.id == user_id).values(last_login_at=func.now()))
     await audit.record(uow, "session.started", session_id, {"days": days})
-    return await hand_out(uow, user_id, session_id)
+    return await issue_refresh_token(uow, user_id, session_id)
 
 
-async def hand_out(uow: UnitOfWork, user_id: UUID, session_id: UUID) -> OpenSession:
-    """Give a session its next refresh token; only the token's fingerprint is kept."""
+async def issue_refresh_token(uow: UnitOfWork, user_id: UUID, session_id: UUID) -> OpenSession:
+    """Give a session its next refresh token; only the token's fingerprint is stored."""
     token = new_secret()
     await uow.execute(
         insert(RefreshToken).values(
@@ -111,7 +111,7 @@ async def rotate(uow: UnitOfWork, session_id: UUID, token: str, *, days: int) ->
     await uow.execute(
         update(UserSession).where(UserSession.id == session_id).values(expires_at=clock.now() + timedelta(days=days))
     )
-    return await hand_out(uow, sessions[0][0], session_id)
+    return await issue_refresh_token(uow, sessions[0][0], session_id)
 
 
 async def end_session(uow: UnitOfWork, session_id: UUID, *, reason: str) -> bool:

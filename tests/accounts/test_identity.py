@@ -106,7 +106,7 @@ async def test_a_log_out_counts_more_than_a_good_signature(runtime: Runtime) -> 
     await end(runtime, principal)
     await who.forget(principal.person_id)
     assert token in check.verified
-    for look in (who.session, who.look_again):
+    for look in (who.session, who.recheck):
         with pytest.raises(Unauthenticated):
             await look(token)
 
@@ -138,7 +138,7 @@ async def test_an_expired_token_is_refused_however_good_it_was(runtime: Runtime)
     )
     who.recent[token] = Session(actor=principal, id=principal.person_id, expires_at=expired), time.monotonic() + 3600
     assert who.known(token) is None
-    for look in (who.session, who.look_again, check.claimed):
+    for look in (who.session, who.recheck, check.claimed):
         with pytest.raises(Unauthenticated, match="expired"):
             await look(token)
     assert (who.recent, check.verified) == ({}, {})
@@ -146,8 +146,8 @@ async def test_an_expired_token_is_refused_however_good_it_was(runtime: Runtime)
 
 async def test_few_tokens_are_remembered(runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ten thousand signatures and as many answers at most: the oldest are forgotten first."""
-    assert identity.MOST_RECENT == 10_000
-    monkeypatch.setattr(identity, "MOST_RECENT", 3)
+    assert identity.MAX_RECENT == 10_000
+    monkeypatch.setattr(identity, "MAX_RECENT", 3)
     principal = await factories.organization(runtime)
     tokens = [factories.token(runtime, principal) for _ in range(5)]
     who, check = remembering(runtime)
@@ -162,11 +162,11 @@ async def test_a_token_of_over_eight_kibibytes_is_refused(runtime: Runtime) -> N
     claims = jwt.decode(factories.token(runtime, principal), options={"verify_signature": False})
     long, short = (
         jwt.encode({**claims, "note": "x" * size}, runtime.tokens.key, algorithm="ES256")
-        for size in (identity.LONGEST_TOKEN, 1024)
+        for size in (identity.MAX_TOKEN_LENGTH, 1024)
     )
     who, check = remembering(runtime)
     assert (await who.session(short)).actor.user_id == principal.user_id
-    for look in (who.session, who.look_again):
+    for look in (who.session, who.recheck):
         with pytest.raises(Unauthenticated, match=r"^The access token is not valid\.$"):
             await look(long)
     assert list(check.verified) == list(who.recent) == [short]

@@ -61,11 +61,11 @@ async def test_looking_again_reads_the_rows_and_tells_the_others(runtime: Runtim
     assert (await first.session(token)).actor.rights.role is Role.OWNER
     async with runtime.work.begin(principal) as uow:
         await uow.execute(update(User).values(role=Role.VIEWER))
-    assert (await first.look_again(token)).actor.rights.role is Role.VIEWER
+    assert (await first.recheck(token)).actor.rights.role is Role.VIEWER
     assert (await second.session(token)).actor.rights.role is Role.VIEWER
     async with runtime.work.begin(principal) as uow:
         await uow.execute(update(User).values(disabled_at=func.now()))
-    for look in (first.look_again, third.session):
+    for look in (first.recheck, third.session):
         with pytest.raises(Unauthenticated):
             await look(token)
 
@@ -77,7 +77,7 @@ async def test_looking_again_does_not_bring_an_ended_session_back(runtime: Runti
     await sessions.ended(principal.person_id)
     token = factories.token(runtime, principal)
     assert (
-        await identity(runtime, runtime.tokens, runtime.cache).look_again(token)
+        await identity(runtime, runtime.tokens, runtime.cache).recheck(token)
     ).actor.rights.role is principal.rights.role
     with pytest.raises(Unauthenticated):
         await identity(runtime, runtime.tokens, runtime.cache).session(token)

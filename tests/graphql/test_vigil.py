@@ -15,6 +15,7 @@ from core.access.rights import RIGHTS
 from core.access.session import Session
 from core.errors import ErrorCode, InvalidInput
 from models.accounts import UserSession
+from resolvers.endpoint.door import dependencies
 from resolvers.endpoint.vigil import GAP_SPREAD_SECONDS, Vigil
 from runtime import Runtime
 from services.accounts import EmbeddedTokens, Identity, SessionCache
@@ -51,7 +52,8 @@ async def crowd(runtime: Runtime) -> AsyncIterator[list[Vigil]]:
     principal = await factories.organization(runtime)
     token = factories.token(runtime, principal)
     calm = with_settings(runtime, realtime={"ping_seconds": PING_SECONDS, "recheck_seconds": RECHECK_SECONDS})
-    vigils = [Vigil(calm, factories.session(principal), token=token, connection=Unseen()) for _ in range(CROWD)]
+    used, limits, session = dependencies(calm), calm.settings.realtime, factories.session(principal)
+    vigils = [Vigil(used, limits, session, token=token, connection=Unseen()) for _ in range(CROWD)]
     yield vigils
     for vigil in vigils:
         await vigil.end()
@@ -91,9 +93,9 @@ class HeldUp(SessionCache):
         self.come = asyncio.Event()
         self.go_on = asyncio.Event()
 
-    async def role_now(self, claimed: Claimed) -> Role | None:
+    async def stored_role(self, claimed: Claimed) -> Role | None:
         """The role as it was before the wait."""
-        found = await super().role_now(claimed)
+        found = await super().stored_role(claimed)
         self.come.set()
         await self.go_on.wait()
         return found
@@ -120,7 +122,11 @@ async def asking(
     calm = with_settings(runtime, realtime={"init_timeout_seconds": patience})
     slow = replace(calm, identity=Identity(EmbeddedTokens(runtime.tokens), sessions))
     vigil = Vigil(
-        slow, factories.session(principal), token=factories.token(runtime, principal), connection=connection
+        dependencies(slow),
+        slow.settings.realtime,
+        factories.session(principal),
+        token=factories.token(runtime, principal),
+        connection=connection,
     )
     await vigil.end()
     yield vigil, connection, sessions, principal

@@ -12,6 +12,7 @@ from redis.asyncio import Redis
 from sqlalchemy import select
 
 from core.access.actor import Actor
+from core.access.permissions import Role
 from integrations.language import LanguageModel
 from integrations.openrouter import OpenRouter
 from integrations.scripted import ScriptedModel, Turn
@@ -125,9 +126,9 @@ def sequences(events: Iterable[maya.Shown]) -> list[int]:
     return [shown.sequence for shown in events]
 
 
-async def set_stage(runtime: Runtime) -> Stage:
+async def set_stage(runtime: Runtime, role: Role = Role.OWNER) -> Stage:
     """A new organisation with a person who begins a conversation."""
-    principal = await factories.organization(runtime)
+    principal = await factories.organization(runtime, role=role)
     async with runtime.work.begin(principal) as uow:
         conversation = await conversations.start(uow, title=None)
     return Stage(runtime=runtime, principal=principal, conversation_id=conversation.id)

@@ -2,19 +2,26 @@
 
 import asyncio
 import math
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
 from sqlalchemy import func, update
 
+from core.access.actor import Actor, maya_actor
+from core.access.permissions import Permission, Role
+from core.unit_of_work import UnitOfWork, Work
 from integrations.language import Finish, ModelRefused, ModelTimedOut, ModelUnavailable, ToolCall
 from integrations.scripted import ScriptedModel, calls, says
 from models.conversations import Message
+from runtime import Runtime
 from services import maya
 from services.maya.running import POLL_SECONDS
 from services.maya.speaking import LONGEST_REPLY
 from tests import factories
 from tests.maya.acting import FOR_EVER, begun, speaking
-from tests.maya.conftest import Stage, sequences, told
+from tests.maya.conftest import Stage, sequences, set_stage, told
 from tests.waiting import PATIENCE_SECONDS
 
 
@@ -31,6 +38,40 @@ async def test_a_reply_from_question_to_end(stage: Stage) -> None:
     assert events[-1].reply == ended
     assert ended.last_sequence == events[-1].sequence
     assert ended.model == stage.runtime.settings.llm.models[0]
+
+
+class Noting(Work):
+    """Units of work that note who begins them."""
+
+    def __init__(self, work: Work) -> None:
+        super().__init__(work.engine, work.jobs, work.events)
+        self.actors: list[Actor] = []
+
+    @asynccontextmanager
+    async def begin(self, actor: Actor) -> AsyncIterator[UnitOfWork]:
+        """Note the actor, and begin."""
+        self.actors.append(actor)
+        async with super().begin(actor) as uow:
+            yield uow
+
+
+@pytest.mark.parametrize("role", [Role.OWNER, Role.VIEWER])
+async def test_maya_runs_on_behalf_of_her_user(runtime: Runtime, role: Role) -> None:
+    """Each unit of work of a run is Maya's, for the user and within their rights and her own."""
+    stage = await set_stage(runtime, role)
+    work = Noting(runtime.work)
+    stage = replace(stage, runtime=replace(runtime, work=work))
+    stage = stage.scripted(calls("list_campaigns", '{"limit": 1}'), says("None."))
+    reply = await stage.ask()
+    work.actors.clear()
+    assert (await stage.run(reply)).status == "completed"
+    maya_of = maya_actor(stage.principal)
+    taking, *later = work.actors  # she takes the reply before she has read her user's role
+    assert (taking.kind, taking.on_behalf_of) == ("maya", stage.principal.user_id)
+    assert later
+    assert set(later) == {maya_of}
+    assert maya_of.may(Permission.CAMPAIGN_READ)
+    assert not maya_of.may(Permission.CAMPAIGN_WRITE)
 
 
 async def test_a_reply_is_made_once(stage: Stage) -> None:
