@@ -10,10 +10,14 @@ from services.campaigns.work import AdvanceCampaign, PrepareCampaign, ReconcileC
 from services.deliveries.preparing import prepare
 from services.deliveries.sweeping import advance_campaign, live_campaigns
 
+MAX_CONCURRENT = 4
+PREPARE_SECONDS = 5.0
+"""How long a campaign's audience is frozen before the next campaign in the queue has its turn."""
+
 
 async def prepare_campaign(worker: Worker, job: PrepareCampaign) -> None:
     """Freeze a campaign's audience."""
-    await prepare(worker.runtime.work, job.actor, job.campaign_id)
+    await prepare(worker.runtime.work, job.actor, job.campaign_id, within_seconds=PREPARE_SECONDS)
 
 
 async def advance(worker: Worker, job: AdvanceCampaign) -> None:
@@ -38,5 +42,8 @@ async def find_live(system: SystemScope, _: UUID) -> Page:
     )
 
 
-JOBS = (handles(PrepareCampaign, prepare_campaign), handles(AdvanceCampaign, advance))
+JOBS = (
+    handles(PrepareCampaign, prepare_campaign, max_concurrent=MAX_CONCURRENT),
+    handles(AdvanceCampaign, advance, max_concurrent=MAX_CONCURRENT),
+)
 SWEEPS = (sweep_jobs(find_live, name="advance campaigns"),)

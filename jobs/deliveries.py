@@ -47,7 +47,7 @@ async def make_partitions(worker: Worker) -> None:
     log.info("partitions checked", made=await ensure_partitions(worker.runtime.system))
 
 
-JOBS = (handles(SendBatches, send_batches), handles(ReconcileCampaign, reconcile_campaign))
+JOBS = (handles(SendBatches, send_batches), handles(ReconcileCampaign, reconcile_campaign, max_concurrent=10))
 SWEEPS = (
     sweep_jobs(find_sending, name="send campaigns", alone=False),
     sweep(make_partitions, name="make partitions", every=DAY_SECONDS),

@@ -36,5 +36,5 @@ async def find_outbox(system: SystemScope, _: UUID) -> Page:
     return Page([SendOutbox(organization_id=found) for found in await organizations_with_mail(system)])
 
 
-JOBS = (handles(SendOutbox, send_outbox),)
+JOBS = (handles(SendOutbox, send_outbox, max_concurrent=20),)
 SWEEPS = (sweep_jobs(find_outbox, name="send outbox"),)

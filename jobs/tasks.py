@@ -1,14 +1,15 @@
 """Background tasks of a process, at most one per key."""
 
 import asyncio
-from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from types import MappingProxyType
+from typing import NamedTuple
 
 from core.supervision import end_all, is_asked_to_end
 from core.telemetry import logger
 
+MAX_CONCURRENT = 100
 CANCEL_SECONDS = 5.0
 """How long a cancelled task may take to end; one of Maya's replies tries for half of it to record its text."""
 log = logger(__name__)
@@ -16,22 +17,31 @@ Run = Callable[[], Awaitable[object]]
 NO_IDS: Mapping[str, str] = MappingProxyType({})
 
 
+class Group(NamedTuple):
+    """A kind of work, and how many tasks of it run side by side; the others wait in the order of their start."""
+
+    name: str
+    max_concurrent: int = MAX_CONCURRENT
+
+
+ANY = Group("any")
+
+
 class KeyedTasks:
     """Runs at most one task per key; a key started while it runs is run once more.
 
-    Of one group (a kind of work) at most `max_concurrent` run side by side, the others wait in the order of their
-    start, so that one kind of work does not hold up another. Rows are the source of truth: a task that fails or is
+    Groups do not hold up one another. Rows are the source of truth: a task that fails or is
     cancelled is logged, and its work is found again by a sweep.
     """
 
-    def __init__(self, *, max_concurrent: int = 100) -> None:
+    def __init__(self) -> None:
         self.tasks: dict[str, asyncio.Task[None]] = {}
         self._begun: set[str] = set()
         self._rerun: dict[str, Callable[[], None]] = {}
-        self._slots: defaultdict[str, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(max_concurrent))
+        self._slots: dict[Group, asyncio.Semaphore] = {}
         self._closed = False
 
-    def start(self, key: str, run: Run, *, group: str = "", ids: Mapping[str, str] = NO_IDS) -> None:
+    def start(self, key: str, run: Run, *, group: Group = ANY, ids: Mapping[str, str] = NO_IDS) -> None:
         """Start a task, or note that the running one of this key has to run once more; returns at once.
 
         One that still waits for its slot will see the newest rows, and runs once. `ids` go into the log with a
@@ -47,8 +57,9 @@ class KeyedTasks:
         self.tasks[key] = task
         task.add_done_callback(lambda _: self._done(key))
 
-    async def _run(self, key: str, run: Run, group: str, ids: Mapping[str, str]) -> None:
-        async with self._slots[group]:
+    async def _run(self, key: str, run: Run, group: Group, ids: Mapping[str, str]) -> None:
+        slots = self._slots.setdefault(group, asyncio.Semaphore(group.max_concurrent))
+        async with slots:
             if self._closed:
                 return
             self._begun.add(key)
@@ -56,11 +67,11 @@ class KeyedTasks:
                 await run()
             except Exception:
                 # One task's failure must not end the process: a sweep starts it again from the rows.
-                log.exception("task failed; a sweep starts it again", task=group or key, **ids)
+                log.exception("task failed; a sweep starts it again", task=group.name, **ids)
             except asyncio.CancelledError:
                 if is_asked_to_end():
                     raise
-                log.warning("task cancelled though nobody asked; a sweep starts it again", task=group or key, **ids)
+                log.warning("task cancelled though nobody asked; a sweep starts it again", task=group.name, **ids)
 
     def _done(self, key: str) -> None:
         del self.tasks[key]

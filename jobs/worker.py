@@ -7,7 +7,7 @@ from inspect import iscoroutinefunction
 from typing import Any, TypeVar
 
 from core.queue import Job
-from jobs.tasks import KeyedTasks
+from jobs.tasks import MAX_CONCURRENT, Group, KeyedTasks
 from runtime import Runtime
 from services.deliveries.sending import Sender
 from settings import Settings
@@ -22,15 +22,19 @@ class JobHandler:
 
     job: type[Job]
     run: Run[Any]
+    max_concurrent: int
 
 
-def handles(job: type[J], run: Run[J]) -> JobHandler:
+def handles(job: type[J], run: Run[J], *, max_concurrent: int = MAX_CONCURRENT) -> JobHandler:
     """Declare the function that runs a kind of job, for the `JOBS` of a noun.
 
     A coroutine function runs in the background, one at a time for each job's ids; a plain function runs at once and
     must not block. Either is idempotent: a job may come twice, and a sweep finds one that was lost.
+
+    At most `max_concurrent` of the kind run side by side in a process. A job that works in the database alone has
+    few: each takes a connection of a pool that the batches of sending need as well.
     """
-    return JobHandler(job=job, run=run)
+    return JobHandler(job=job, run=run, max_concurrent=max_concurrent)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,11 +53,12 @@ class Worker:
 
     def start(self, job: Job) -> None:
         """Run a job in this process; returns at once. What it does not survive, a sweep finds again."""
-        run = self.handlers[type(job)].run
-        if iscoroutinefunction(run):
-            self.tasks.start(job.key, partial(run, self, job), group=job.name, ids=job.payload())
+        handler = self.handlers[type(job)]
+        if iscoroutinefunction(handler.run):
+            group = Group(job.name, handler.max_concurrent)
+            self.tasks.start(job.key, partial(handler.run, self, job), group=group, ids=job.payload())
         else:
-            run(self, job)
+            handler.run(self, job)
 
 
 def build_worker(runtime: Runtime, handlers: Iterable[JobHandler]) -> Worker:

@@ -1,0 +1,191 @@
+"""How long a round of the sweeps takes with many live campaigns, in one worker process.
+
+    python -m benchmarks.sweeping [campaigns] [organizations] [rounds]
+
+The campaigns are in several states; one in five asks for something in the first round (an expired lease, a due
+schedule, a cancellation, an end), none does in the later ones. Nothing is sent: what is pending stays pending, as it
+does behind a provider's rate. PostgreSQL has fsync on; the worker is this process, with the settings of production.
+A round is over when all that it has started is done.
+"""
+
+import argparse
+import asyncio
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import uvloop
+from sqlalchemy import insert, text, update
+
+from benchmarks.sending import environment_of
+from benchmarks.tables import machine, markdown
+from core import telemetry
+from core.access.actor import Actor, system_actor
+from core.ids import new_id
+from jobs import JOBS, SWEEPS
+from jobs.sweeper import Sweeper
+from jobs.worker import Worker, build_worker
+from local.folder import free_port
+from local.servers import start_postgres, start_valkey
+from models.accounts import Organization
+from models.campaigns import Campaign, CampaignRecipient, CampaignStats, CampaignStatus, RecipientKind
+from models.contacts import Contact
+from models.deliveries import DeliveryStatus, EmailDelivery
+from runtime import Runtime, running
+from settings import load
+
+RECIPIENTS = 20
+INTERVAL_SECONDS = 5.0
+"""Between rounds, as NUDGE_SENDING__SWEEP_SECONDS has it."""
+LATER = timedelta(hours=1)
+# Of each twenty campaigns: their status, that of their deliveries, and whether leases and look-ups are due.
+KINDS: tuple[tuple[int, CampaignStatus, DeliveryStatus, bool], ...] = (
+    (8, CampaignStatus.SENDING, DeliveryStatus.PENDING, False),
+    (4, CampaignStatus.SENDING, DeliveryStatus.CLAIMED, False),
+    (2, CampaignStatus.SENDING, DeliveryStatus.UNKNOWN, False),
+    (2, CampaignStatus.PAUSED, DeliveryStatus.SUBMITTING, False),
+    (1, CampaignStatus.SENDING, DeliveryStatus.CLAIMED, True),
+    (1, CampaignStatus.SENDING, DeliveryStatus.ACCEPTED, False),
+    (1, CampaignStatus.CANCELLING, DeliveryStatus.PENDING, False),
+    (1, CampaignStatus.SCHEDULED, DeliveryStatus.PENDING, True),
+)
+
+
+@asynccontextmanager
+async def stage() -> AsyncIterator[Runtime]:
+    """Servers and a runtime."""
+    with tempfile.TemporaryDirectory(prefix="nudge-bench-") as home:
+        postgres = start_postgres(Path(home), durable=True)
+        valkey = start_valkey(Path(home))
+        try:
+            os.environ.update(await environment_of(Path(home), postgres, valkey, free_port()))
+            async with running(load(_env_file=None)) as runtime:
+                yield runtime
+        finally:
+            valkey.stop()
+            postgres.stop()
+
+
+async def populate(runtime: Runtime, campaigns: int, organizations: int) -> None:
+    """So many campaigns, dealt to the organisations, of every kind in each."""
+    kinds = [kind for kind in KINDS for _ in range(kind[0])]
+    for number in range(organizations):
+        actor = system_actor(new_id())
+        async with runtime.work.begin(actor) as uow:
+            values = {"id": actor.organization_id, "name": f"Org {number}", "slug": f"org-{number}"}
+            await uow.execute(insert(Organization).values(values))
+            contacts = [new_id() for _ in range(RECIPIENTS)]
+            await uow.execute(insert(Contact), [contact(actor, each) for each in contacts])
+        mine = range(number, campaigns, organizations)
+        for place, _ in enumerate(mine):
+            await add(runtime, actor, contacts, kinds[(place + number) % len(kinds)])
+
+
+def contact(actor: Actor, contact_id: UUID) -> dict[str, Any]:
+    """A contact's row."""
+    email = f"{contact_id}@example.com"
+    return {"id": contact_id, "organization_id": actor.organization_id, "email": email, "email_norm": email}
+
+
+async def add(
+    runtime: Runtime, actor: Actor, contacts: list[UUID], kind: tuple[int, CampaignStatus, DeliveryStatus, bool]
+) -> None:
+    """A campaign of a kind."""
+    _, status, delivery, due = kind
+    campaign_id, now = new_id(), datetime.now(UTC)
+    ids = {"organization_id": actor.organization_id, "campaign_id": campaign_id}
+    async with runtime.work.begin(actor) as uow:
+        await uow.execute(
+            insert(Campaign).values(
+                id=campaign_id,
+                organization_id=actor.organization_id,
+                name="Spring",
+                subject="Spring",
+                html_content="<p>Spring</p>",
+                status=status,
+                scheduled_at=now if status is CampaignStatus.SCHEDULED else None,
+            )
+        )
+        await uow.execute(insert(CampaignStats).values(ids))
+        await uow.execute(insert(CampaignRecipient).values(id=new_id(), kind=RecipientKind.ALL, **ids))
+        if status is CampaignStatus.SCHEDULED:
+            return
+        leased = delivery in (DeliveryStatus.CLAIMED, DeliveryStatus.SUBMITTING)
+        rows = [{"contact_id": each, "email": f"{each}@example.com", **ids} for each in contacts]
+        await uow.execute(insert(EmailDelivery), [{**row, "email_norm": row["email"]} for row in rows])
+        await uow.execute(
+            update(EmailDelivery)
+            .where(EmailDelivery.campaign_id == campaign_id)
+            .values(
+                status=delivery,
+                batch_id=None if delivery is DeliveryStatus.PENDING else new_id(),
+                lease_token=new_id() if leased else None,
+                lease_until=(now if due else now + LATER) if leased else None,
+                next_lookup_at=now + LATER if delivery is DeliveryStatus.UNKNOWN else None,
+            )
+        )
+
+
+async def one_round(worker: Worker, sweeper: Sweeper) -> None:
+    """Every sweep once, side by side as in a worker, with all that they start."""
+    await asyncio.gather(*(sweeper.round(sweep) for sweep in SWEEPS if sweep.every is None))
+    while worker.tasks.tasks:
+        await asyncio.wait(list(worker.tasks.tasks.values()))
+
+
+async def commits(runtime: Runtime) -> int:
+    """Transactions that the database has committed, as PostgreSQL counts them."""
+    async with runtime.engine.connect() as connection:
+        counted = await connection.execute(
+            text("SELECT xact_commit FROM pg_stat_database WHERE datname = current_database()")
+        )
+        return int(counted.scalar_one())
+
+
+async def main(campaigns: int, organizations: int, rounds: int) -> None:
+    """A round that has something to do, and the median of those that have not."""
+    telemetry.configure("WARNING", json=False, secrets=())
+    async with stage() as runtime:
+        await populate(runtime, campaigns, organizations)
+        worker = build_worker(runtime, JOBS)
+        sweeper = Sweeper(worker, asyncio.Event())
+        figures = []
+        for _ in range(rounds + 1):
+            before, cpu, started = await commits(runtime), time.process_time(), time.monotonic()
+            await one_round(worker, sweeper)
+            seconds, cpu = time.monotonic() - started, time.process_time() - cpu
+            await asyncio.sleep(2)  # PostgreSQL counts with a delay
+            figures.append((seconds, cpu, await commits(runtime) - before))
+        print(f"{campaigns:,} live campaigns of {organizations} organisations; {machine()}\n")
+        first, later = figures[0], [statistics.median(column) for column in zip(*figures[1:], strict=True)]
+        print(
+            markdown(
+                ("round", "seconds", "CPU of the worker, s", "transactions"),
+                [
+                    ("first, one campaign in five has something to do", *shown(*first)),
+                    (f"later, nothing to do (median of {rounds})", *shown(*later)),
+                ],
+            )
+        )
+        print(f"\naim: a round takes less than half its interval of {INTERVAL_SECONDS:.0f} s")
+
+
+def shown(seconds: float, cpu: float, transactions: float) -> tuple[str, str, str]:
+    """The figures of a round."""
+    return f"{seconds:.2f}", f"{cpu:.2f}", f"{transactions:,.0f}"
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.sweeping")
+    parser.add_argument("campaigns", type=int, nargs="?", default=1_000)
+    parser.add_argument("organizations", type=int, nargs="?", default=50)
+    parser.add_argument("rounds", type=int, nargs="?", default=5)
+    given = parser.parse_args()
+    uvloop.run(main(given.campaigns, given.organizations, given.rounds))
