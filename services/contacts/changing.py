@@ -18,7 +18,7 @@ from services import audit, lists, suppressions
 from services.contacts import storing
 from services.contacts.fields import Fields, GivenFields, check, merged, same
 from services.contacts.listing import CONTACTS, ContactRow
-from services.suppressions import STATUS_OF, weighs_more
+from services.suppressions.statuses import status_at_new_address
 
 INPUT: Final = ("input",)
 CREATABLE: Final = (ContactStatus.SUBSCRIBED, ContactStatus.PENDING, ContactStatus.UNSUBSCRIBED)
@@ -99,7 +99,9 @@ async def change(uow: UnitOfWork, contact_id: UUID | None, given: GivenFields) -
     if "custom_fields" in fields:
         values["custom_fields"] = merged(contact.custom_fields, fields["custom_fields"], (*INPUT, "customFields"))
     if values.get("email_norm", contact.email_norm) != contact.email_norm:
-        values |= await status_for(uow, contact, values["email_norm"])
+        values |= await status_at_new_address(
+            uow, ContactStatus(contact.status), contact.unsubscribed_at, values["email_norm"]
+        )
     changed = {key for key, value in values.items() if not same(getattr(contact, key), value)}
     row = await write(uow, contact.id, values) if changed else contact
     if "tags" in fields and await replace_tags(uow, contact.id, fields["tags"]):
@@ -107,15 +109,6 @@ async def change(uow: UnitOfWork, contact_id: UUID | None, given: GivenFields) -
     if changed:
         await audit.record(uow, "contact.updated", contact.id, {"changed": sorted(changed - {"email_norm"})})
     return row
-
-
-async def status_for(uow: UnitOfWork, contact: ContactRow, email_norm: str) -> dict[str, Any]:
-    """What a new address changes of a contact's status, if the suppression list has it: never to something milder."""
-    found = await suppressions.strongest_of(uow, email_norm)
-    if found is None or not weighs_more(status := STATUS_OF[found.reason], ContactStatus(contact.status)):
-        return {}
-    left = status is ContactStatus.UNSUBSCRIBED and contact.unsubscribed_at is None
-    return {"status": str(status), **({"unsubscribed_at": found.at} if left else {})}
 
 
 async def write(uow: UnitOfWork, contact_id: UUID, values: dict[str, Any]) -> ContactRow:

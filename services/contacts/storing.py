@@ -15,12 +15,10 @@ from sqlalchemy import (
     Text,
     Uuid,
     bindparam,
-    case,
     cast,
     column,
     func,
     literal,
-    null,
     select,
     true,
 )
@@ -31,8 +29,8 @@ from core.ids import new_id
 from core.unit_of_work import UnitOfWork
 from models.contact_events import ContactEvent, ContactEventKind
 from models.contacts import Contact, ContactStatus, ContactTag
-from services import suppressions
 from services.contacts.listing import CONTACTS, ContactRow
+from services.suppressions.statuses import STATUS_COLUMNS, new_status
 
 RECORD: Final = {
     "id": Uuid,
@@ -62,17 +60,10 @@ def new_record(fields: Mapping[str, Any], *, status: ContactStatus = ContactStat
 async def insert_new(uow: UnitOfWork, rows: Sequence[Mapping[str, Any]]) -> list[ContactRow]:
     """Insert the rows whose addresses are new, and lock the contacts that have the others until the end.
 
-    An address on the suppression list gets the status it calls for. One that bounced counts as subscribed for all
-    that, should it be mailed again one day. The rows inserted, in no certain order.
+    An address on the suppression list gets the status it calls for. The rows inserted, in no certain order.
     """
     new = records("new")
-    suppression = suppressions.strongest(uow.tenant.organization_id, new.c.email_norm)
-    statuses = {str(reason): str(status) for reason, status in suppressions.STATUS_OF.items()}
-    status = case(statuses, value=suppression.c.reason, else_=new.c.status)
-    is_subscribed = (new.c.status == ContactStatus.SUBSCRIBED) & status.in_(
-        [str(ContactStatus.SUBSCRIBED), str(ContactStatus.BOUNCED)]
-    )
-    is_unsubscribed = status == ContactStatus.UNSUBSCRIBED
+    suppression, status_columns = new_status(uow.tenant.organization_id, new.c.email_norm, new.c.status)
     source = (
         select(
             new.c.id,
@@ -81,18 +72,16 @@ async def insert_new(uow: UnitOfWork, rows: Sequence[Mapping[str, Any]]) -> list
             new.c.email_norm,
             new.c.first_name,
             new.c.last_name,
-            status,
             new.c.custom_fields,
             new.c.time_zone,
-            case((is_subscribed, func.now()), else_=null()),
-            case((is_unsubscribed, func.coalesce(suppression.c.occurred_at, func.now())), else_=null()),
+            *status_columns,
         )
         .select_from(new.outerjoin(suppression, true()))
         .order_by(new.c.email_norm)
     )
     target: list[Column[Any] | str] = [
-        *("id", "organization_id", "email", "email_norm", "first_name", "last_name", "status"),
-        *("custom_fields", "time_zone", "subscribed_at", "unsubscribed_at"),
+        *("id", "organization_id", "email", "email_norm", "first_name", "last_name", "custom_fields", "time_zone"),
+        *STATUS_COLUMNS,
     ]
     statement = insert(Contact).from_select(target, source, include_defaults=False)
     locking = statement.on_conflict_do_update(

@@ -8,12 +8,13 @@ from uuid import UUID
 from sqlalchemy import Text, Uuid, bindparam, func, literal, literal_column, null, select
 from sqlalchemy.dialects.postgresql import insert
 
+from core.database.arrays import array_rows, array_values
 from core.unit_of_work import UnitOfWork
 from models.contacts import ContactStatus
 from models.suppressions import Suppression, SuppressionReason, SuppressionSource
 from services.contact_events import ContactLine, write_lines
 from services.suppressions.facts import STATUS_OF, Reactivation, weightiest
-from services.suppressions.marking import MOMENT, Held, given_rows, hold_contacts, write_contacts
+from services.suppressions.marking import MOMENT, Held, hold_contacts, write_contacts
 from services.suppressions.reading import active_reasons
 
 OF_ADDRESS: Final = (SuppressionReason.HARD_BOUNCE, SuppressionReason.PROVIDER)
@@ -67,10 +68,11 @@ def latest(facts: Sequence[Reactivation]) -> dict[Key, datetime]:
 
 async def store(uow: UnitOfWork, lifts: Mapping[Key, datetime]) -> dict[str, Lifted]:
     """Note the lifts on the rows, and on new ones, for what is told late; by address, which rows they ended."""
-    given = given_rows(
-        email_norm=(Text, [norm for norm, _ in lifts]),
-        reason=(Text, [str(reason) for _, reason in lifts]),
-        at=(MOMENT, list(lifts.values())),
+    given = array_rows(email_norm=Text(), reason=Text(), at=MOMENT)
+    values = array_values(
+        email_norm=[norm for norm, _ in lifts],
+        reason=[str(reason) for _, reason in lifts],
+        at=list(lifts.values()),
     )
     source = select(
         bindparam("organization", uow.tenant.organization_id, Uuid),
@@ -91,7 +93,7 @@ async def store(uow: UnitOfWork, lifts: Mapping[Key, datetime]) -> dict[str, Lif
         literal_column("coalesce(old.is_active AND NOT new.is_active, false)").label("ended"),
     )
     ended: dict[str, set[SuppressionReason]] = {}
-    for row in await uow.rows(upsert):
+    for row in await uow.rows(upsert, values):
         if row.ended:
             ended.setdefault(row.email_norm, set()).add(SuppressionReason(row.reason))
     return {

@@ -16,15 +16,14 @@ from sqlalchemy import (
     Uuid,
     any_,
     bindparam,
-    column,
     func,
     literal_column,
     or_,
     select,
     update,
 )
-from sqlalchemy.sql.selectable import TableValuedAlias
 
+from core.database.arrays import array_rows, array_values
 from core.pubsub import campaign_topic
 from core.unit_of_work import UnitOfWork
 from models.contacts import Contact, ContactStatus
@@ -45,13 +44,6 @@ class Held(NamedTuple):
     unsubscribed_at: datetime | None
 
 
-def given_rows(**columns: tuple[Any, Sequence[Any]]) -> TableValuedAlias:
-    """Arrays of one length as the rows of a table `given`."""
-    arrays = [bindparam(f"given_{name}", list(values), type_=ARRAY(kind)) for name, (kind, values) in columns.items()]
-    named = [column(name, kind) for name, (kind, _) in columns.items()]
-    return func.unnest(*arrays).table_valued(*named, name="given").render_derived()
-
-
 async def mark_deliveries(uow: UnitOfWork, facts: Sequence[SuppressionFact]) -> set[UUID]:
     """Set when recipients of messages unsubscribed, the earliest time told; the deliveries that had none before."""
     times: dict[UUID, dict[UUID, datetime]] = defaultdict(dict)
@@ -62,7 +54,7 @@ async def mark_deliveries(uow: UnitOfWork, facts: Sequence[SuppressionFact]) -> 
     marked: set[UUID] = set()
     for campaign_id, ats in sorted(times.items()):
         ids = sorted(ats)
-        given = given_rows(id=(Uuid, ids), at=(MOMENT, [ats[one] for one in ids]))
+        given = array_rows(id=Uuid(), at=MOMENT)
         mine = (
             EmailDelivery.organization_id == uow.tenant.organization_id,
             EmailDelivery.campaign_id == campaign_id,
@@ -75,7 +67,11 @@ async def mark_deliveries(uow: UnitOfWork, facts: Sequence[SuppressionFact]) -> 
             .values(unsubscribed_at=func.least(EmailDelivery.unsubscribed_at, given.c.at))
             .returning(EmailDelivery.id, literal_column("old.unsubscribed_at IS NULL").label("is_new"))
         )
-        marked |= {row.id for row in await uow.rows(statement) if row.is_new}
+        marked |= {
+            row.id
+            for row in await uow.rows(statement, array_values(id=ids, at=[ats[one] for one in ids]))
+            if row.is_new
+        }
         uow.publish(campaign_topic(uow.tenant.organization_id, campaign_id))
     return marked
 
@@ -115,12 +111,7 @@ async def write_contacts(uow: UnitOfWork, before: Sequence[Held], after: Mapping
     changed = [after[contact.id] for contact in before if after[contact.id] != contact]
     if not changed:
         return set()
-    given = given_rows(
-        id=(Uuid, [one.id for one in changed]),
-        status=(Text, [str(one.status) for one in changed]),
-        subscribed_at=(MOMENT, [one.subscribed_at for one in changed]),
-        unsubscribed_at=(MOMENT, [one.unsubscribed_at for one in changed]),
-    )
+    given = array_rows(id=Uuid(), status=Text(), subscribed_at=MOMENT, unsubscribed_at=MOMENT)
     await uow.execute(
         update(Contact)
         .where(Contact.organization_id == uow.tenant.organization_id, Contact.id == given.c.id)
@@ -129,6 +120,12 @@ async def write_contacts(uow: UnitOfWork, before: Sequence[Held], after: Mapping
             subscribed_at=given.c.subscribed_at,
             unsubscribed_at=given.c.unsubscribed_at,
             updated_at=func.clock_timestamp(),
-        )
+        ),
+        array_values(
+            id=[one.id for one in changed],
+            status=[str(one.status) for one in changed],
+            subscribed_at=[one.subscribed_at for one in changed],
+            unsubscribed_at=[one.unsubscribed_at for one in changed],
+        ),
     )
     return {one.id for one in changed}

@@ -8,6 +8,7 @@ from uuid import UUID
 from sqlalchemy import Text, Uuid, bindparam, case, func, literal_column, select
 from sqlalchemy.dialects.postgresql import insert
 
+from core.database.arrays import array_rows, array_values
 from core.unit_of_work import UnitOfWork
 from models.suppressions import Suppression, SuppressionReason, SuppressionSource
 from services.contact_events import ContactLine, remove_repeats, write_lines
@@ -15,7 +16,6 @@ from services.suppressions.facts import SuppressionFact
 from services.suppressions.marking import (
     MOMENT,
     Held,
-    given_rows,
     hold_contacts,
     mark_deliveries,
     marked_by,
@@ -72,12 +72,13 @@ def merged(facts: Sequence[SuppressionFact]) -> list[SuppressionFact]:
 
 async def store(uow: UnitOfWork, facts: Sequence[SuppressionFact]) -> Mapping[Key, Stored]:
     """Write the suppression rows; each as it is now and was before."""
-    given = given_rows(
-        email_norm=(Text, [fact.email_norm for fact in facts]),
-        reason=(Text, [str(fact.reason) for fact in facts]),
-        source=(Text, [str(fact.source) for fact in facts]),
-        at=(MOMENT, [fact.at for fact in facts]),
-        campaign_id=(Uuid, [fact.campaign_id for fact in facts]),
+    given = array_rows(email_norm=Text(), reason=Text(), source=Text(), at=MOMENT, campaign_id=Uuid())
+    values = array_values(
+        email_norm=[fact.email_norm for fact in facts],
+        reason=[str(fact.reason) for fact in facts],
+        source=[str(fact.source) for fact in facts],
+        at=[fact.at for fact in facts],
+        campaign_id=[fact.campaign_id for fact in facts],
     )
     source = select(
         bindparam("organization", uow.tenant.organization_id, Uuid),
@@ -105,7 +106,7 @@ async def store(uow: UnitOfWork, facts: Sequence[SuppressionFact]) -> Mapping[Ke
     )
     return {
         (row.email_norm, SuppressionReason(row.reason)): Stored(row.is_active, row.was_active)
-        for row in await uow.rows(upsert)
+        for row in await uow.rows(upsert, values)
     }
 
 
