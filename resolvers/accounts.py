@@ -1,16 +1,15 @@
 """Signing up, logging in and out, and who the caller is."""
 
-from collections.abc import Sequence
-from typing import TypeVar
-from uuid import UUID
+from typing import Final, TypeVar, cast
 
 import strawberry
 
 from core.access.permissions import Permission
-from core.access.rights import RIGHTS
+from core.ids import global_ids
+from execution import Column, rows
 from resolvers.context import Info
 from resolvers.fields import Public, Unaudited, mutation, query
-from resolvers.nodes import fetches
+from resolvers.nodes import NodeType
 from schema.accounts import (
     LogInInput,
     LogInPayload,
@@ -25,10 +24,8 @@ from schema.accounts import (
     SignUpPayload,
     User,
 )
-from schema.nodes import global_id
-from schema.scalars import EmailAddress
 from services import accounts
-from services.accounts import LoggedIn, Person
+from services.accounts import LoggedIn, OrganizationRow, Person
 
 HASHING_COST = 250
 """Points of what hashes a password: 240 a minute at the usual budget, 20 in one operation."""
@@ -38,40 +35,22 @@ SOCKET_ONLY = Unaudited("Changes nothing but the websocket that it is sent over.
 Tokens = TypeVar("Tokens", SignUpPayload, LogInPayload, RefreshSessionPayload)
 
 
+rows.register(Organization, OrganizationRow, id=Column("id", global_ids("Organization")))
+rows.register(
+    User,
+    Person,
+    ("role", "organization_id", "organization_name", "organization_slug"),
+    id=Column("id", global_ids("User")),
+)
+NODES: Final = (
+    NodeType("User", Permission.ORGANIZATION_READ, accounts.people_by_ids),
+    NodeType("Organization", Permission.ORGANIZATION_READ, accounts.organizations_by_ids),
+)
+
+
 def user_of(person: Person) -> User:
-    """A person as the API shows them."""
-    return User(
-        id=global_id("User", person.id),
-        email=EmailAddress(person.email),
-        full_name=person.full_name,
-        role=person.role,
-        organization=Organization(
-            id=global_id("Organization", person.organization_id),
-            name=person.organization_name,
-            slug=person.organization_slug,
-        ),
-        permissions=sorted(RIGHTS[person.role].permissions),
-    )
-
-
-async def read_user(info: Info, user_id: UUID) -> User | None:
-    """A member of the caller's organisation."""
-    return (await fetch_users(info, [user_id])).get(user_id)
-
-
-@fetches("User", Permission.ORGANIZATION_READ)
-async def fetch_users(info: Info, user_ids: Sequence[UUID]) -> dict[UUID, User]:
-    """Members of the caller's organisation."""
-    found = await accounts.people(info.context.reads, user_ids)
-    return {person.id: user_of(person) for person in found if person}
-
-
-@fetches("Organization", Permission.ORGANIZATION_READ)
-async def fetch_organizations(info: Info, organization_ids: Sequence[UUID]) -> dict[UUID, Organization]:
-    """The caller's own organisation, where it is among the ids."""
-    own = info.context.caller.organization_id
-    viewer = await read_user(info, info.context.caller.person_id) if own in organization_ids else None
-    return {own: viewer.organization} if viewer else {}
+    """A person as the API shows them, which is how the service has them."""
+    return cast("User", person)
 
 
 def opened(payload: type[Tokens], logged_in: LoggedIn) -> Tokens:
@@ -91,7 +70,8 @@ class AccountQueries:
         """The person who is logged in; null without an access token, UNAUTHENTICATED with one that is not valid."""
         if info.context.anonymous:
             return None
-        return await read_user(info, info.context.caller.person_id)
+        found = await accounts.person(info.context.reads, info.context.caller.person_id)
+        return user_of(found) if found else None
 
 
 @strawberry.type

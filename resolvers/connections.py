@@ -62,6 +62,8 @@ def page_info(page: Page[R]) -> PageInfo:
     )
 
 
-def connection_of(page: Page[R], show: Callable[[R], T] | None, count: Callable[[], Awaitable[int]]) -> Connection[T]:
+def connection_of(
+    page: Page[R], count: Callable[[], Awaitable[int]], show: Callable[[R], T] | None = None
+) -> Connection[T]:
     """The connection of a page; without `show` its rows are shown as they are. `count` runs when it is selected."""
     return Connection(shown=ShownPage(page, show, count))

@@ -1,7 +1,7 @@
 """What a resolver reaches through `info.context`."""
 
 import time
-from collections.abc import AsyncIterator, Callable, Hashable
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar, cast
@@ -16,7 +16,9 @@ from core.database.scopes import ReadScope
 from core.errors import ErrorCode, Forbidden, InvalidInput, Unauthenticated
 from core.pubsub import Hub
 from core.unit_of_work import UnitOfWork, Work
+from resolvers import relations
 from resolvers.budgets import Budgets
+from schema.relations import Relation
 from services.accounts import Identity, Logins
 from services.campaigns.test_sends import TestSends
 from services.features import Features
@@ -78,7 +80,7 @@ class RequestContext:
     refused: Unauthenticated | None = None
     connection: Renewable | None = None
     started_at: float = field(default_factory=time.time)
-    loaders: dict[str, DataLoader[Any, Any]] = field(default_factory=dict)
+    loaders: dict[object, DataLoader[Any, Any]] = field(default_factory=dict)
     scope: ReadScope | None = None
 
     @property
@@ -133,6 +135,14 @@ class RequestContext:
         async with self.dependencies.work.begin(self.caller) as uow:
             yield uow
         self.loaders.clear()  # what a mutation before this one has read may be out of date
+
+    def load(self, declared: Relation[K, V], key: K, *arguments: object) -> Awaitable[V]:
+        """The value of a relation for a key, read together with those of its siblings; raises `Forbidden`."""
+        name = (declared, repr(arguments)) if arguments else declared
+        found = self.loaders.get(name)
+        if found is None:
+            found = self.loaders[name] = relations.loader(self, declared, arguments)
+        return found.load(key)
 
     def relations(self, kind: type[R]) -> R:
         """What reads relations of that kind, see `reads_relations`."""

@@ -1,23 +1,24 @@
 """Conversations with Maya."""
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import dataclass
-from functools import partial
-from typing import Annotated, cast
-from uuid import UUID
+from typing import Annotated, Final, cast
 
 import strawberry
 
 from core.access.permissions import Permission
+from core.ids import global_ids
 from core.listing.pages import page_request
+from execution import Column, rows
 from models.conversations import MessageRole, MessageStatus, ReplyFailure
-from resolvers.connections import connection_of
-from resolvers.context import Info, RequestContext
+from resolvers.context import Info
 from resolvers.fields import Requires, Unaudited, mutation, query, subscription
-from resolvers.nodes import fetches
-from schema.connections import After, Before, Connection, First, Last
+from resolvers.listing import connection
+from resolvers.nodes import NodeType
+from resolvers.relations import connections_of, relation
+from schema.connections import After, Before, First, Last
 from schema.conversations import (
+    CONVERSATION_MESSAGES,
     CancelMayaReplyInput,
     CancelMayaReplyPayload,
     Conversation,
@@ -35,39 +36,37 @@ from schema.conversations import (
     StartConversationInput,
     StartConversationPayload,
 )
-from schema.nodes import global_id, uuid_of
-from schema.scalars import DateTime
+from schema.nodes import uuid_of
 from services import conversations, maya
-from services.conversations import CONVERSATIONS, MESSAGES, ConversationRow, MessageRow
+from services.conversations import CONVERSATIONS, MESSAGES, ConversationRow, Failure, MessageRow
+
+rows.register(Conversation, ConversationRow, ("id",), id=Column("id", global_ids("Conversation")))
+rows.register(MayaFailure, Failure, code=Column("code", ReplyFailure))
+rows.register(
+    MayaMessage,
+    MessageRow,
+    ("error_code", "error_message"),
+    id=Column("id", global_ids("MayaMessage")),
+    role=Column("role", MessageRole),
+    status=Column("status", MessageStatus),
+)
+relation(CONVERSATION_MESSAGES, connections_of(MESSAGES))
+NODES: Final = (
+    NodeType("Conversation", Permission.CONVERSATION_READ, CONVERSATIONS.by_ids),
+    NodeType("MayaMessage", Permission.CONVERSATION_READ, MESSAGES.by_ids),
+)
 
 OWN_RECORD = Unaudited("The conversation and its messages are the record, and their owner's own.")
 
 
-def conversation_of(context: RequestContext, row: ConversationRow) -> Conversation:
-    """A conversation as the API shows it."""
-    return Conversation(
-        id=global_id("Conversation", row.id),
-        details=Details(context, row.id),
-        title=row.title,
-        created_at=DateTime(row.created_at),
-        updated_at=DateTime(row.updated_at),
-    )
+def conversation_of(row: ConversationRow) -> Conversation:
+    """A conversation as the API shows it, which is how the service has it."""
+    return cast("Conversation", row)
 
 
 def message_of(row: MessageRow) -> MayaMessage:
-    """A message as the API shows it."""
-    return MayaMessage(
-        id=global_id("MayaMessage", row.id),
-        role=MessageRole(row.role),
-        status=MessageStatus(row.status),
-        content=row.content,
-        failure=MayaFailure(code=ReplyFailure(row.error_code), message=row.error_message or "")
-        if row.error_code
-        else None,
-        model=row.model,
-        created_at=DateTime(row.created_at),
-        completed_at=cast("DateTime | None", row.completed_at),
-    )
+    """A message as the API shows it, which is how the service has it."""
+    return cast("MayaMessage", row)
 
 
 def event_of(shown: maya.Shown) -> MayaEvent:
@@ -81,49 +80,12 @@ def event_of(shown: maya.Shown) -> MayaEvent:
             return MayaToolFinished(sequence=shown.sequence, name=name, succeeded=succeeded)
     if shown.reply is None:
         raise AssertionError("an ended reply comes with its last event")
-    reply = message_of(shown.reply)
-    if reply.failure is None:
+    reply, failure = message_of(shown.reply), shown.reply.failure
+    if failure is None:
         return MayaReplyCompleted(sequence=shown.sequence, message=reply, reply=reply)
     return MayaReplyFailed(
-        sequence=shown.sequence, code=reply.failure.code, reason=reply.failure.message, reply=reply
+        sequence=shown.sequence, code=ReplyFailure(failure.code), reason=failure.message, reply=reply
     )
-
-
-@dataclass(frozen=True, slots=True)
-class Details:
-    """What is read about a conversation on demand."""
-
-    context: RequestContext
-    conversation_id: UUID
-
-    async def messages(
-        self, first: int | None, last: int | None, after: str | None, before: str | None
-    ) -> Connection[MayaMessage]:
-        """A page of what was said."""
-        reads = self.context.reads
-        request = page_request(first, last, after, before)
-        page = (await MESSAGES.pages_of(reads, [self.conversation_id], request))[self.conversation_id]
-        return connection_of(page, message_of, partial(MESSAGES.count, reads, parent=self.conversation_id))
-
-
-async def read_conversation(info: Info, conversation_id: UUID) -> Conversation | None:
-    """One of the caller's own conversations."""
-    row = await CONVERSATIONS.get(info.context.reads, conversation_id)
-    return conversation_of(info.context, row) if row else None
-
-
-@fetches("Conversation", Permission.CONVERSATION_READ)
-async def fetch_conversations(info: Info, conversation_ids: Sequence[UUID]) -> dict[UUID, Conversation]:
-    """The caller's own conversations."""
-    rows = await CONVERSATIONS.by_ids(info.context.reads, conversation_ids)
-    return {conversation_id: conversation_of(info.context, row) for conversation_id, row in rows.items()}
-
-
-@fetches("MayaMessage", Permission.CONVERSATION_READ)
-async def fetch_messages(info: Info, message_ids: Sequence[UUID]) -> dict[UUID, MayaMessage]:
-    """Messages of the caller's own conversations."""
-    rows = await MESSAGES.by_ids(info.context.reads, message_ids)
-    return {message_id: message_of(row) for message_id, row in rows.items()}
 
 
 @strawberry.type
@@ -133,15 +95,14 @@ class ConversationQueries:
         self, info: Info, first: First = None, last: Last = None, after: After = None, before: Before = None
     ) -> ConversationConnection:
         """Your own conversations with Maya, the one that changed last first."""
-        reads = info.context.reads
-        page = await CONVERSATIONS.page(reads, page_request(first, last, after, before))
-        return connection_of(page, partial(conversation_of, info.context), partial(CONVERSATIONS.count, reads))
+        return await connection(info, CONVERSATIONS, page_request(first, last, after, before))
 
     @query(Requires(Permission.CONVERSATION_READ))
     async def conversation(self, info: Info, id: strawberry.ID) -> Conversation | None:  # noqa: A002 - Relay's name
         """One of your own conversations by its id, or null when there is none."""
         conversation_id = uuid_of("Conversation", id)
-        return await read_conversation(info, conversation_id) if conversation_id else None
+        row = await CONVERSATIONS.get(info.context.reads, conversation_id) if conversation_id else None
+        return conversation_of(row) if row else None
 
 
 @strawberry.type
@@ -155,7 +116,7 @@ class ConversationMutations:
         """Begin a conversation with Maya; FEATURE_UNAVAILABLE where the installation has no language model."""
         async with info.context.work() as uow:
             row = await conversations.start(uow, title=input.title, features=info.context.dependencies.features)
-        return StartConversationPayload(conversation=conversation_of(info.context, row))
+        return StartConversationPayload(conversation=conversation_of(row))
 
     @mutation(Requires(Permission.CONVERSATION_WRITE), audit=OWN_RECORD)
     async def send_maya_message(
@@ -175,10 +136,11 @@ class ConversationMutations:
                 input.text,
                 features=info.context.dependencies.features,
             )
+        conversation = await CONVERSATIONS.get(info.context.reads, message.conversation_id)
         return SendMayaMessagePayload(
             message=message_of(message),
             reply=message_of(reply),
-            conversation=await read_conversation(info, message.conversation_id),
+            conversation=conversation_of(conversation) if conversation else None,
         )
 
     @mutation(Requires(Permission.CONVERSATION_WRITE), audit=OWN_RECORD)

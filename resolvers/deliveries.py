@@ -71,7 +71,7 @@ class ReadDeliveryPages:
         reads, wanted = self.context.reads, filter_of(given)
         found = await listing.page(reads, campaign_id, page, wanted)
         count = partial(listing.count, reads, campaign_id, wanted)
-        return connection_of(found, partial(delivery_of, self.context), count)
+        return connection_of(found, count, partial(delivery_of, self.context))
 
 
 def delivery_of(context: RequestContext, row: DeliveryRow) -> Delivery:

@@ -15,9 +15,9 @@ from core.access.permissions import Permission
 from core.errors import NudgeError, Refusals
 from resolvers.context import Info
 from schema.errors import UserError, user_error
+from schema.fields import COST
 
 STATE = "nudge.state"
-COST = "nudge.cost"
 AUDIT = "nudge.audit"
 
 Resolve = TypeVar("Resolve", bound=Callable[..., Awaitable[Any]])
@@ -117,14 +117,19 @@ def with_arguments_described(field: Any, inputs: str) -> Any:  # noqa: ANN401 - 
     return field
 
 
-def query(rule: Rule, *, refusals_in_payload: bool = False) -> Callable[[Resolve], Any]:
-    """A root field of Query; one that answers with a payload, as a mutation does, can have refusals in it."""
+def query(rule: Rule, *, refusals_in_payload: bool = False, cost: int = 0) -> Callable[[Resolve], Any]:
+    """A root field of Query; one that answers with a payload, as a mutation does, can have refusals in it.
+
+    `cost` is what it costs, in points, beyond the objects that it shows.
+    """
 
     def declare(resolver: Resolve) -> Any:  # noqa: ANN401 - a Strawberry field stands in for any type
         extensions: list[FieldExtension] = [rule]
         if refusals_in_payload:
             extensions.append(RefusalsInPayload(get_type_hints(resolver)["return"]))
-        field = strawberry.field(resolver=resolver, description=described(resolver), extensions=extensions)
+        field = strawberry.field(
+            resolver=resolver, description=described(resolver), extensions=extensions, metadata={COST: cost}
+        )
         return with_arguments_described(field, INPUT_OF_QUERY)
 
     return declare
@@ -182,7 +187,7 @@ def is_state(field: GraphQLField) -> bool:
 
 
 def own_cost(field: GraphQLField) -> int:
-    """The points that a root field of the GraphQL schema was declared to cost in itself."""
+    """The points that a field of the GraphQL schema was declared to cost in itself."""
     return int(declared(field, COST, default=0))
 
 

@@ -67,4 +67,4 @@ async def connection(
     reads = info.context.reads
     columns = rows.selected(info, listing.row, *SHOWN_AT)
     page = await listing.page(reads, request, order, condition, columns=columns)
-    return connection_of(page, None, partial(listing.count, reads, condition))
+    return connection_of(page, partial(listing.count, reads, condition))

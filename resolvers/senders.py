@@ -1,22 +1,22 @@
 """Senders."""
 
-from collections.abc import Awaitable, Sequence
-from functools import partial
-from uuid import UUID
+from typing import Final, cast
 
 import strawberry
-from strawberry.dataloader import DataLoader
 
 from core.access.permissions import Permission
+from core.ids import global_ids
 from core.listing.pages import page_request
-from resolvers.connections import connection_of
-from resolvers.context import Info, RequestContext
+from execution import Column, rows
+from resolvers.context import Info
 from resolvers.fields import Requires, mutation, query
-from resolvers.nodes import fetches
+from resolvers.listing import connection
+from resolvers.nodes import NodeType
+from resolvers.relations import relation
 from schema.connections import After, Before, First, Last
 from schema.nodes import global_id, uuid_of
-from schema.scalars import DateTime, EmailAddress
 from schema.senders import (
+    SENDER_CONFIRMATION_PROBLEM,
     ConfirmSenderInput,
     ConfirmSenderPayload,
     CreateSenderInput,
@@ -27,44 +27,16 @@ from schema.senders import (
     SenderConnection,
 )
 from services import senders
-from services.senders import SenderRow
+from services.senders import SENDERS, SenderRow
+
+rows.register(Sender, SenderRow, ("id",), id=Column("id", global_ids("Sender")))
+relation(SENDER_CONFIRMATION_PROBLEM, senders.confirmation_problems)
+NODES: Final = (NodeType("Sender", Permission.SENDER_READ, SENDERS.by_ids),)
 
 
-class ReadRelations:
-    """What is read about senders only when selected, for all of an answer at once."""
-
-    def __init__(self, context: RequestContext) -> None:
-        self.context = context
-
-    def confirmation_problem(self, sender_id: UUID) -> Awaitable[str | None]:
-        """Why the last confirmation was not sent."""
-        return self.context.loader("confirmation problems", lambda: DataLoader(self.problems)).load(sender_id)
-
-    async def problems(self, sender_ids: Sequence[UUID]) -> list[str | None]:
-        """The problems of senders, in their order."""
-        found = await senders.confirmation_problems(self.context.reads, sender_ids)
-        return [found[sender_id] for sender_id in sender_ids]
-
-
-def sender_of(context: RequestContext, row: SenderRow) -> Sender:
-    """A sender as the API shows it."""
-    return Sender(
-        id=global_id("Sender", row.id),
-        key=row.id,
-        relations=ReadRelations(context),
-        email=EmailAddress(row.email),
-        name=row.name,
-        confirmed_at=DateTime(row.confirmed_at) if row.confirmed_at else None,
-        is_default=row.is_default,
-        created_at=DateTime(row.created_at),
-    )
-
-
-@fetches("Sender", Permission.SENDER_READ)
-async def fetch_senders(info: Info, sender_ids: Sequence[UUID]) -> dict[UUID, Sender]:
-    """Senders of the caller's organisation."""
-    rows = await senders.SENDERS.by_ids(info.context.reads, sender_ids)
-    return {sender_id: sender_of(info.context, row) for sender_id, row in rows.items()}
+def sender_of(row: SenderRow) -> Sender:
+    """A sender as the API shows it, which is how the service has it."""
+    return cast("Sender", row)
 
 
 @strawberry.type
@@ -74,9 +46,7 @@ class SenderQueries:
         self, info: Info, first: First = None, last: Last = None, after: After = None, before: Before = None
     ) -> SenderConnection:
         """The organization's senders, by address."""
-        reads = info.context.reads
-        page = await senders.SENDERS.page(reads, page_request(first, last, after, before))
-        return connection_of(page, partial(sender_of, info.context), partial(senders.SENDERS.count, reads))
+        return await connection(info, SENDERS, page_request(first, last, after, before))
 
 
 @strawberry.type
@@ -97,14 +67,14 @@ class SenderMutations:
             row = await senders.create(
                 uow, dependencies.sender_policy, address, name, make_default=input.make_default
             )
-        return CreateSenderPayload(sender=sender_of(info.context, row))
+        return CreateSenderPayload(sender=sender_of(row))
 
     @mutation(Requires(Permission.SENDER_WRITE), audit="sender.confirmed")
     async def confirm_sender(self, info: Info, input: ConfirmSenderInput) -> ConfirmSenderPayload:  # noqa: A002 - the same
         """Confirm a sender of the organization with the token that its address was sent, as the link's page does."""
         async with info.context.work() as uow:
             row = await senders.confirm(uow, input.token)
-        return ConfirmSenderPayload(sender=sender_of(info.context, row))
+        return ConfirmSenderPayload(sender=sender_of(row))
 
     @mutation(Requires(Permission.SENDER_WRITE), audit="sender.deleted")
     async def delete_sender(self, info: Info, input: DeleteSenderInput) -> DeleteSenderPayload:  # noqa: A002 - the same
@@ -117,4 +87,4 @@ class SenderMutations:
             row = await senders.delete(
                 uow, info.context.dependencies.sender_policy, uuid_of("Sender", input.sender_id)
             )
-        return DeleteSenderPayload(deleted_sender_id=global_id("Sender", row.id), sender=sender_of(info.context, row))
+        return DeleteSenderPayload(deleted_sender_id=global_id("Sender", row.id), sender=sender_of(row))

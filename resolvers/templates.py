@@ -1,22 +1,20 @@
 """Templates, and previews of messages."""
 
-from collections.abc import Sequence
-from functools import partial
-from typing import cast
-from uuid import UUID
+from typing import Final, cast
 
 import strawberry
 
 from core.access.permissions import Permission
+from core.ids import global_ids
 from core.listing.pages import page_request
-from resolvers.connections import connection_of
+from execution import Column, rows
 from resolvers.context import Info
 from resolvers.fields import Requires, mutation, query
 from resolvers.inputs import given_values
-from resolvers.nodes import fetches
+from resolvers.listing import connection
+from resolvers.nodes import NodeType
 from schema.connections import After, Before, Connection, First, Last
 from schema.nodes import global_id, optional_uuid_of, uuid_of
-from schema.scalars import DateTime
 from schema.templates import (
     CreateTemplateInput,
     CreateTemplatePayload,
@@ -30,27 +28,15 @@ from schema.templates import (
 )
 from services import previews, templates
 from services.content import Texts
-from services.templates import Changes, TemplateRow
+from services.templates import TEMPLATES, Changes, TemplateRow
+
+rows.register(Template, TemplateRow, id=Column("id", global_ids("Template")))
+NODES: Final = (NodeType("Template", Permission.TEMPLATE_READ, TEMPLATES.by_ids),)
 
 
 def template_of(row: TemplateRow) -> Template:
-    """A template as the API shows it."""
-    return Template(
-        id=global_id("Template", row.id),
-        name=row.name,
-        subject=row.subject,
-        html_content=row.html_content,
-        text_content=row.text_content,
-        created_at=DateTime(row.created_at),
-        updated_at=DateTime(row.updated_at),
-    )
-
-
-@fetches("Template", Permission.TEMPLATE_READ)
-async def fetch_templates(info: Info, template_ids: Sequence[UUID]) -> dict[UUID, Template]:
-    """Templates of the caller's organisation."""
-    rows = await templates.TEMPLATES.by_ids(info.context.reads, template_ids)
-    return {template_id: template_of(row) for template_id, row in rows.items()}
+    """A template as the API shows it, which is how the service has it."""
+    return cast("Template", row)
 
 
 def changes_of(given: CreateTemplateInput | UpdateTemplateInput) -> Changes:
@@ -65,15 +51,13 @@ class TemplateQueries:
         self, info: Info, first: First = None, last: Last = None, after: After = None, before: Before = None
     ) -> Connection[Template]:
         """The organization's templates, by name."""
-        reads = info.context.reads
-        page = await templates.TEMPLATES.page(reads, page_request(first, last, after, before))
-        return connection_of(page, template_of, partial(templates.TEMPLATES.count, reads))
+        return await connection(info, TEMPLATES, page_request(first, last, after, before))
 
     @query(Requires(Permission.TEMPLATE_READ))
     async def template(self, info: Info, id: strawberry.ID) -> Template | None:  # noqa: A002 - the contract's name
         """One template, or null when there is none for you."""
         template_id = uuid_of("Template", id)
-        row = await templates.TEMPLATES.get(info.context.reads, template_id) if template_id else None
+        row = await TEMPLATES.get(info.context.reads, template_id) if template_id else None
         return template_of(row) if row else None
 
     @query(Requires(Permission.TEMPLATE_READ), refusals_in_payload=True)

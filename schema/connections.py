@@ -8,7 +8,7 @@ from typing import Annotated, Generic, Protocol, TypeVar
 
 import strawberry
 
-from schema.fields import on_demand
+from schema.fields import COUNTING_COST, on_demand
 from schema.nodes import PageInfo
 from schema.scalars import DateTime
 
@@ -73,7 +73,9 @@ class Connection(Generic[T]):
         """Made as it was asked for."""
         return self.shown.page_info()
 
-    @on_demand("How many rows the whole list has; counted only when selected.")
+    @on_demand(
+        "How many rows the whole list has; counted only when selected, which costs 10 points.", cost=COUNTING_COST
+    )
     async def total_count(self) -> int:
         """Count, as it was asked for."""
         return await self.shown.count()

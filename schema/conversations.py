@@ -1,14 +1,17 @@
 """Conversations with Maya, and the events of a reply."""
 
-from typing import Annotated, Protocol
+from typing import Annotated, Final
+from uuid import UUID
 
 import strawberry
 
+from core.listing.pages import page_request
 from models import conversations
 from schema.connections import After, Before, Connection, First, Last
 from schema.errors import USER_ERRORS, UserError
 from schema.fields import on_demand
 from schema.nodes import Node
+from schema.relations import Relation, key_of
 from schema.scalars import DateTime
 
 MayaMessageRole = strawberry.enum(
@@ -61,20 +64,11 @@ class MayaMessage(Node):
 
 
 MayaMessageConnection = Connection[MayaMessage]
-
-
-class ConversationDetails(Protocol):
-    """What a conversation reads on demand."""
-
-    async def messages(
-        self, first: int | None, last: int | None, after: str | None, before: str | None
-    ) -> Connection[MayaMessage]:
-        """A page of what was said."""
+CONVERSATION_MESSAGES: Final = Relation[UUID, MayaMessageConnection]("Conversation.messages")
 
 
 @strawberry.type(description="A conversation with Maya. Only the person who began it can see it.")
 class Conversation(Node):
-    details: strawberry.Private[ConversationDetails]
     title: str | None = strawberry.field(
         description="The title it was given, else the beginning of its first message; null while it is empty."
     )
@@ -83,10 +77,15 @@ class Conversation(Node):
 
     @on_demand("What was said, in the order it was said. The newest messages are `last: n`.")
     async def messages(
-        self, first: First = None, last: Last = None, after: After = None, before: Before = None
+        self,
+        info: strawberry.Info,
+        first: First = None,
+        last: Last = None,
+        after: After = None,
+        before: Before = None,
     ) -> Connection[MayaMessage]:
-        """Read when selected."""
-        return await self.details.messages(first, last, after, before)
+        """Read together for all conversations of an answer."""
+        return await CONVERSATION_MESSAGES.of(info, key_of(self), page_request(first, last, after, before))
 
 
 ConversationConnection = Connection[Conversation]

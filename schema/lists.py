@@ -1,40 +1,37 @@
 """Lists: named sets of contacts."""
 
-from collections.abc import Awaitable
-from typing import Protocol
+from typing import Final
 from uuid import UUID
 
 import strawberry
 
 from schema.connections import Connection
 from schema.errors import USER_ERRORS, UserError
-from schema.fields import on_demand
+from schema.fields import COUNTING_COST, on_demand
 from schema.nodes import Node
+from schema.relations import Relation, key_of
 from schema.scalars import DateTime
 
 LIST_ID = "The list; NOT_FOUND when there is none."
 CONTACT_IDS = "Up to 1,000 contacts (TOO_MANY beyond); NOT_FOUND for one that is unknown, and nothing is changed."
 
 
-class ListRelations(Protocol):
-    """What is read about a list only when selected."""
-
-    def contact_count(self, list_id: UUID) -> Awaitable[int]:
-        """How many contacts are on it."""
+LIST_CONTACT_COUNT: Final = Relation[UUID, int]("List.contactCount")
 
 
 @strawberry.type(description="A named set of contacts that a campaign can be sent to.")
 class List(Node):
-    key: strawberry.Private[UUID]
-    relations: strawberry.Private[ListRelations]
     name: str = strawberry.field(description="1 to 100 characters, unique in the organization.")
     description: str | None = strawberry.field(description="What it is for, up to 1,000 characters.")
     created_at: DateTime = strawberry.field(description="When it was made.")
 
-    @on_demand("How many contacts are on it, whatever their status; counted only when selected.")
-    async def contact_count(self) -> int:
+    @on_demand(
+        "How many contacts are on it, whatever their status; counted only when selected, which costs 10 points.",
+        cost=COUNTING_COST,
+    )
+    async def contact_count(self, info: strawberry.Info) -> int:
         """Counted together for all lists of an answer."""
-        return await self.relations.contact_count(self.key)
+        return await LIST_CONTACT_COUNT.of(info, key_of(self))
 
 
 ListConnection = Connection[List]

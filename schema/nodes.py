@@ -1,6 +1,6 @@
 """What every object of the API shares: the global id, and pages of a list."""
 
-from typing import Final, Protocol, cast
+from typing import Final, cast
 from uuid import UUID
 
 import strawberry
@@ -21,19 +21,6 @@ class PageInfo:
     has_previous_page: bool = strawberry.field(description="Whether more stand before `startCursor`.")
     start_cursor: str | None = strawberry.field(description="Cursor of the first edge.")
     end_cursor: str | None = strawberry.field(description="Cursor of the last edge.")
-
-
-class HasId(Protocol):
-    """What nodes are shown from: rows of services, which have their UUIDs."""
-
-    @property
-    def id(self) -> UUID:
-        """The row's id."""
-
-
-def key_of(node: Node) -> UUID:
-    """The UUID of a node that is read from a row."""
-    return cast("HasId", node).id
 
 
 def optional_uuid_of(type_name: str, value: str | None) -> UUID | None:

@@ -1,7 +1,6 @@
 """Senders: the addresses that an organization sends from."""
 
-from collections.abc import Awaitable
-from typing import Protocol
+from typing import Final
 from uuid import UUID
 
 import strawberry
@@ -10,16 +9,13 @@ from schema.connections import Connection
 from schema.errors import USER_ERRORS, UserError
 from schema.fields import on_demand
 from schema.nodes import Node
+from schema.relations import Relation, key_of
 from schema.scalars import DateTime, EmailAddress
 
 SENDER_ID = "Global id of the sender; NOT_FOUND for any other."
 
 
-class SenderRelations(Protocol):
-    """What is read about a sender only when selected."""
-
-    def confirmation_problem(self, sender_id: UUID) -> Awaitable[str | None]:
-        """Why the last confirmation was not sent."""
+SENDER_CONFIRMATION_PROBLEM: Final = Relation[UUID, str | None]("Sender.confirmationProblem")
 
 
 @strawberry.type(
@@ -30,8 +26,6 @@ class SenderRelations(Protocol):
     )
 )
 class Sender(Node):
-    key: strawberry.Private[UUID]
-    relations: strawberry.Private[SenderRelations]
     email: EmailAddress = strawberry.field(description="The address; unique in the organization.")
     name: str = strawberry.field(description="What recipients read beside the address, 1 to 100 characters.")
     confirmed_at: DateTime | None = strawberry.field(
@@ -44,9 +38,9 @@ class Sender(Node):
     created_at: DateTime = strawberry.field(description="When it was added.")
 
     @on_demand("Why the last confirmation has not been sent, in the provider's words; null when nothing is wrong.")
-    async def confirmation_problem(self) -> str | None:
-        """Read when selected."""
-        return await self.relations.confirmation_problem(self.key)
+    async def confirmation_problem(self, info: strawberry.Info) -> str | None:
+        """Read together for all senders of an answer."""
+        return await SENDER_CONFIRMATION_PROBLEM.of(info, key_of(self))
 
 
 SenderConnection = Connection[Sender]

@@ -1,7 +1,7 @@
 """The reads of one noun's rows: by id, by page and counted, each one statement, prepared once."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar, TypeVarTuple
 from uuid import UUID
 
 from sqlalchemy import ARRAY, ColumnElement, Select, Uuid, bindparam, column, func, select, true
@@ -17,6 +17,7 @@ from core.listing.pages import Page, PageRequest, page_of, page_parameters, page
 from core.unit_of_work import UnitOfWork
 
 R = TypeVar("R", bound=tuple[Any, ...])
+Ts = TypeVarTuple("Ts")
 NO_FIELDS: Final[Fields] = {}
 PARENTS: Final = (
     func.unnest(bindparam("parents", type_=ARRAY(Uuid)))
@@ -60,10 +61,11 @@ class Listing(Generic[R]):
         self._by_id = prepare(self.select.where(model.id == wanted))
         self._by_id_locked = self._by_id.with_for_update(key_share=True)  # rows may refer to it meanwhile
         self._by_ids = prepare(self.select.where(model.id == func.any(bindparam("wanted", type_=ARRAY(Uuid)))))
-        self._count = select(func.count().label("rows")).select_from(model)
+        self._count = prepare(select(func.count().label("rows")).select_from(model))
+        self._counts = None
         if parent is not None:
-            self._count = self._count.where(parent == bindparam("parent", type_=Uuid))
-        prepare(self._count)
+            within = parent == func.any(bindparam("parents", type_=ARRAY(Uuid)))
+            self._counts = prepare(select(parent, func.count().label("rows")).where(within).group_by(parent))
         self._pages = ProjectionCache()
 
     async def get(self, reads: Reads, id_: UUID) -> R | None:
@@ -122,10 +124,10 @@ class Listing(Generic[R]):
         """The statement of a page, for `page_parameters`: prepared, unless the condition makes it a new one."""
 
         def build(wanted: frozenset[str] | None) -> Select[*tuple[Any, ...]]:
-            return paged(self._projected(order, wanted), order, request)
+            return paged(self._where(self._projected(order, wanted), condition), order, request)
 
         if condition != EVERYTHING:
-            return build(columns).where(compile_condition(condition, self.fields))
+            return build(columns)
         return self._pages.get(_shape(order, request), build, columns)
 
     async def pages_of(
@@ -138,10 +140,11 @@ class Listing(Generic[R]):
         columns: frozenset[str] | None = None,
     ) -> dict[UUID, Page[R]]:
         """The same page of each parent's rows in the usual order, in one statement; raises as `page`."""
-        parent = self._parent
+        if self.parent is None:
+            raise self._without_parent()
         given = {"parents": list(parents), **page_parameters(self.order, request)}
         found: dict[UUID, list[R]] = {parent_id: [] for parent_id in parents}
-        index = self.row._fields.index(parent.key)  # type: ignore[attr-defined] # as above
+        index = self.row._fields.index(self.parent.key)  # type: ignore[attr-defined] # as above
         for row in await reads.rows_as(self.row, self.pages_statement(request, condition, columns), given):
             found[row[index]].append(row)
         return {parent_id: page_of(rows, self.order, request) for parent_id, rows in found.items()}
@@ -153,12 +156,10 @@ class Listing(Generic[R]):
         columns: frozenset[str] | None = None,
     ) -> Select[*tuple[Any, ...]]:
         """The statement of `pages_of`: the page of each of the `parents`, side by side."""
-        parent = self._parent
 
         def build(wanted: frozenset[str] | None) -> Select[*tuple[Any, ...]]:
-            statement = self._projected(self.order, wanted).where(PARENTS.c.id == parent)
-            if condition != EVERYTHING:
-                statement = statement.where(compile_condition(condition, self.fields))
+            statement = self._where(self._projected(self.order, wanted), condition)
+            statement = statement.where(PARENTS.c.id == self.parent)
             rows = paged(statement, self.order, request).correlate(PARENTS).lateral("rows")
             return select(rows).select_from(PARENTS.join(rows, true()))
 
@@ -166,19 +167,26 @@ class Listing(Generic[R]):
             return build(columns)
         return self._pages.get(_shape(self.order, request), build, columns)
 
-    async def count(self, reads: Reads, condition: Condition = EVERYTHING, *, parent: UUID | None = None) -> int:
-        """How many rows fulfil the condition, of the `parent`'s where the noun belongs to another."""
-        statement = self._count
-        if condition != EVERYTHING:
-            statement = statement.where(compile_condition(condition, self.fields))
-        rows = await reads.rows(statement, {"parent": parent} if parent else None)
+    async def count(self, reads: Reads, condition: Condition = EVERYTHING) -> int:
+        """How many rows fulfil the condition."""
+        rows = await reads.rows(self._where(self._count, condition))
         return int(rows[0][0])
 
-    @property
-    def _parent(self) -> InstrumentedAttribute[UUID]:
-        if self.parent is None:
-            raise TypeError(f"a {self.noun} belongs to nothing else")
-        return self.parent
+    async def counts_of(
+        self, reads: Reads, parents: Sequence[UUID], condition: Condition = EVERYTHING
+    ) -> dict[UUID, int]:
+        """How many of each parent's rows fulfil the condition, in one statement."""
+        if self._counts is None:
+            raise self._without_parent()
+        rows = await reads.rows(self._where(self._counts, condition), {"parents": list(parents)})
+        counted: dict[UUID, int] = {row[0]: row[1] for row in rows}
+        return {parent: counted.get(parent, 0) for parent in parents}
+
+    def _where(self, statement: Select[*Ts], condition: Condition) -> Select[*Ts]:
+        return statement if condition == EVERYTHING else statement.where(compile_condition(condition, self.fields))
+
+    def _without_parent(self) -> TypeError:
+        return TypeError(f"a {self.noun} belongs to nothing else")
 
     def _projected(self, order: Order[Any], columns: frozenset[str] | None) -> Select[*tuple[Any, ...]]:
         """The select with NULL in place of the columns that nobody asked for; the order's and the parent's stay."""

@@ -4,7 +4,6 @@ import strawberry
 
 from resolvers.campaigns.drafting import DraftingMutations
 from resolvers.campaigns.reading import CampaignQueries
-from resolvers.campaigns.relations import ReadEventRelations
 from resolvers.campaigns.sending import SendingMutations
 from resolvers.campaigns.watching import CampaignSubscriptions
 
@@ -14,4 +13,4 @@ class CampaignMutations(DraftingMutations, SendingMutations):
     pass
 
 
-__all__ = ["CampaignMutations", "CampaignQueries", "CampaignSubscriptions", "ReadEventRelations"]
+__all__ = ["CampaignMutations", "CampaignQueries", "CampaignSubscriptions"]

@@ -38,4 +38,4 @@ def known_by_id(context: RequestContext, name: str, read: Read[V]) -> DataLoader
 
 async def read_people(reads: Reads, ids: Sequence[UUID]) -> dict[UUID, Person]:
     """The tenant's people by id."""
-    return {person.id: person for person in await accounts.people(reads, ids) if person is not None}
+    return await accounts.people_by_ids(reads, ids)

@@ -13,11 +13,13 @@ from resolvers.accounts import user_of
 from resolvers.campaigns.loading import by_id, read_people
 from resolvers.context import RequestContext
 from resolvers.lists import list_of
+from resolvers.relations import relation
 from resolvers.senders import sender_of
 from schema.accounts import User
 from schema.campaigns.campaign import Audience, Campaign
 from schema.campaigns.progress import CampaignProgress, CampaignStats, ProgressDetails
 from schema.connections import Connection
+from schema.contacts.contact import EVENT_CAMPAIGN
 from schema.deliveries import Delivery, DeliveryFilter, DeliveryPages
 from schema.lists import List
 from schema.nodes import global_id
@@ -100,7 +102,7 @@ class LiveDetails:
         sender_id = self.row.from_sender_id or self.row.sender_id
         if sender_id is None:
             return None
-        return sender_of(self.context, await by_id(self.context, "senders", senders.SENDERS.by_ids).load(sender_id))
+        return sender_of(await by_id(self.context, "senders", senders.SENDERS.by_ids).load(sender_id))
 
     async def audience(self) -> Audience:
         """Whom the campaign is meant for."""
@@ -197,7 +199,7 @@ class AudienceReader:
     async def read_lists(self, list_ids: Sequence[UUID]) -> list[List]:
         """The lists that exist, in their order."""
         found = await by_id(self.context, "lists", lists.LISTS.by_ids).load_many(list_ids)
-        return [list_of(self.context, row) for row in found]
+        return [list_of(row) for row in found]
 
 
 @dataclass(slots=True)
@@ -250,3 +252,6 @@ def percent_of(row: ProgressRow) -> float:
 def stats_shown(figures: Figures) -> CampaignStats:
     """The results among the figures, which are shown as they are."""
     return cast("CampaignStats", figures)
+
+
+relation(EVENT_CAMPAIGN, campaigns.by_ids, optional=True, show=campaign_of)

@@ -20,6 +20,7 @@ from schema.campaigns.listing import CampaignConnection, CampaignFilter, Campaig
 from schema.campaigns.sending import CampaignValidation
 from schema.connections import After, Before, First, Last
 from schema.errors import user_error
+from schema.fields import COUNTING_COST
 from schema.nodes import uuid_of
 from services import campaigns
 from services.campaigns import CAMPAIGNS, CampaignRow
@@ -63,7 +64,7 @@ class CampaignQueries:
         reads, condition = info.context.reads, parse(filter, CAMPAIGNS.fields)
         request, order = page_request(first, last, after, before), order_of(sort, CAMPAIGNS)
         page = await campaigns.page(reads, request, order, condition)
-        return connection_of(page, partial(campaign_of, info.context), partial(CAMPAIGNS.count, reads, condition))
+        return connection_of(page, partial(CAMPAIGNS.count, reads, condition), partial(campaign_of, info.context))
 
     @query(Requires(Permission.CAMPAIGN_READ))
     async def campaign(self, info: Info, id: CampaignId) -> Campaign | None:  # noqa: A002 - the contract's name
@@ -79,9 +80,12 @@ class CampaignQueries:
         row = await campaigns.get(reads, campaign_id)
         return campaign_of(info.context, row) if row else None
 
-    @query(Requires(Permission.CAMPAIGN_READ))
+    @query(Requires(Permission.CAMPAIGN_READ), cost=2 * COUNTING_COST)
     async def validate_campaign(self, info: Info, campaign_id: CampaignId) -> CampaignValidation:
-        """Whether the campaign could be sent now, and what would surprise. The error NOT_FOUND for an unknown one."""
+        """Whether the campaign could be sent now, and what would surprise. The error NOT_FOUND for an unknown one.
+
+        Costs 20 points beside the answer, as the audience is counted.
+        """
         reads = info.context.reads
         row = await campaigns.require(reads, uuid_of("Campaign", campaign_id))
         found = await campaigns.validate(reads, row, policy=info.context.dependencies.sender_policy)

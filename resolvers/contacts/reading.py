@@ -1,25 +1,23 @@
 """Queries of contacts."""
 
-from collections.abc import Sequence
 from typing import Annotated
-from uuid import UUID
 
 import strawberry
 
 from core.access.permissions import Permission
 from core.listing.conditions import all_of
 from core.listing.pages import page_request
-from resolvers.contacts.showing import contact_of, event_of
+from resolvers.contacts.showing import contact_of
 from resolvers.context import Info
 from resolvers.fields import Requires, query
 from resolvers.listing import connection, order_of, parse
-from resolvers.nodes import fetches
 from schema.connections import After, Before, First, Last
-from schema.contacts import Contact, ContactConnection, ContactEvent, ContactFilter, ContactSort, Tag
+from schema.contacts import Contact, ContactConnection, ContactFilter, ContactSort, Tag
+from schema.fields import COUNTING_COST
 from schema.nodes import uuid_of
 from schema.scalars import EmailAddress
 from services import contacts
-from services.contacts import CONTACTS, EVENTS
+from services.contacts import CONTACTS
 
 Filter = Annotated[ContactFilter | None, strawberry.argument(description="Which contacts; all when left out.")]
 Sort = Annotated[ContactSort | None, strawberry.argument(description="The order; newest first when left out.")]
@@ -33,20 +31,6 @@ Search = Annotated[
         )
     ),
 ]
-
-
-@fetches("Contact", Permission.CONTACT_READ)
-async def fetch_contacts(info: Info, contact_ids: Sequence[UUID]) -> dict[UUID, Contact]:
-    """Contacts of the caller's organisation."""
-    found = await CONTACTS.by_ids(info.context.reads, contact_ids)
-    return {contact_id: contact_of(row) for contact_id, row in found.items()}
-
-
-@fetches("ContactEvent", Permission.CONTACT_READ)
-async def fetch_events(info: Info, event_ids: Sequence[UUID]) -> dict[UUID, ContactEvent]:
-    """Events of the organisation's contacts."""
-    found = await EVENTS.by_ids(info.context.reads, event_ids)
-    return {event_id: event_of(row) for event_id, row in found.items()}
 
 
 @strawberry.type
@@ -84,8 +68,8 @@ class ContactQueries:
         row = await contacts.by_email(info.context.reads, email)
         return contact_of(row) if row else None
 
-    @query(Requires(Permission.CONTACT_READ))
+    @query(Requires(Permission.CONTACT_READ), cost=COUNTING_COST)
     async def tags(self, info: Info) -> list[Tag]:
-        """The tags in use with their counts, the most used first, up to 1,000."""
+        """The tags in use with their counts, the most used first, up to 1,000. Costs 10 points beside them."""
         counted = await contacts.tag_counts(info.context.reads)
         return [Tag(name=name, contact_count=count) for name, count in counted.items()]

@@ -2,8 +2,8 @@
 
 A page (a field with `first` or `last`) counts its items as many times as were asked for, 25 when neither is given;
 a list counts once for each of the `ids`, or of the input's rows, that it answers, and five times where nothing says
-how long it is. A mutation's root field costs 10 more, and what it is declared to cost in itself; a count of rows
-costs 10, introspection 100 in all. `planning` reads these parts from a document.
+how long it is. A field also costs what it declares for itself (`cost=`), such as 10 for a count of rows; a mutation's
+root field costs 10 more, introspection 100 in all. `planning` reads these parts from a document.
 """
 
 from collections.abc import Mapping, Sequence
@@ -68,8 +68,9 @@ class Length:
 class Part:
     """A field that costs: where it stands in the answer, and what each of its objects costs.
 
-    `single` says that it is no list, `present` that no item of it is null. `each` is what its objects cost where that
-    is the same for all: where nothing under them is a list, or has something under it that may be missing.
+    `once` is what the field costs in itself, however many its objects are. `single` says that it is no list, and
+    `present` that no item of it is null. `each` is what its objects cost where that is the same for all: where
+    nothing under them is a list, or may be missing with something under it.
     """
 
     key: str
@@ -80,31 +81,40 @@ class Part:
     single: bool = True
     present: bool = False
     parts: tuple["Part", ...] = ()
+    once: int = 0
     each: int | None = field(init=False)
 
     def __post_init__(self) -> None:
         alike = self.present or not self.parts
-        known = alike and all(part.single and not part.parts for part in self.parts)
+        known = alike and all(part.single and not part.parts and not part.once for part in self.parts)
         object.__setattr__(self, "each", self.weight + sum(part.weight for part in self.parts) if known else None)
 
     def requested(self, variables: Variables) -> int:
         """The most that the field can cost."""
         many = self.size.of(variables) if self.size else 1
         if not self.paged:
-            return many * (self.weight + sum(part.requested(variables) for part in self.parts))
-        return self.weight + sum((many if part.per_item else 1) * part.requested(variables) for part in self.parts)
+            return self.once + many * (self.weight + sum(part.requested(variables) for part in self.parts))
+        return (
+            self.once
+            + self.weight
+            + sum((many if part.per_item else 1) * part.requested(variables) for part in self.parts)
+        )
 
     def actual(self, value: object) -> int:
         """What the field's value did cost."""
         if isinstance(value, list):
             if self.each is not None:
-                return self.each * len(value)
-            return sum([self.actual(item) for item in value])
-        if not isinstance(value, dict):
+                return self.once + self.each * len(value)
+            return self.once + sum([self.actual_of(item) for item in value])
+        return self.once + self.actual_of(value)
+
+    def actual_of(self, item: object) -> int:
+        """What one object of the field's value did cost."""
+        if not isinstance(item, dict):
             return self.weight
         if self.each is not None:
             return self.each
-        return self.weight + sum([part.actual(value.get(part.key)) for part in self.parts])
+        return self.weight + sum([part.actual(item.get(part.key)) for part in self.parts])
 
     @property
     def varies(self) -> bool:

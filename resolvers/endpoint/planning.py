@@ -37,7 +37,6 @@ from resolvers.endpoint.errors import COST_EXCEEDED, Refused
 from resolvers.fields import Requires, own_cost
 
 MUTATION_COST = 10
-COUNTING_COST = 10
 INTROSPECTION_COST = 100
 PER_ITEM = frozenset({"edges", "nodes"})
 FREE = frozenset({"UserError"})
@@ -99,7 +98,7 @@ class Planner:
         owner, node = nodes[0]
         sets = [node.selection_set for _, node in nodes if node.selection_set is not None]
         name = node.name.value
-        if not sets and not counts_rows(owner, name):
+        if not sets and not leaf_cost(owner, name):
             return None
         self.made += 1
         if self.made > self.most:
@@ -111,7 +110,7 @@ class Planner:
         field = owner.fields[name]
         result = get_named_type(field.type)
         if is_leaf_type(result):
-            return Part(key, COUNTING_COST)
+            return Part(key, own_cost(field))
         if result.name in FREE:
             return None
         per_item = name in PER_ITEM and owner.name.endswith("Connection")
@@ -119,7 +118,8 @@ class Planner:
         answers = self.rows(field, node) if root_weight else ()
         return Part(
             key=key,
-            weight=root_weight + own_cost(field) + (0 if result.name.endswith("Edge") else 1),
+            weight=root_weight + (0 if result.name.endswith("Edge") else 1),
+            once=own_cost(field),
             size=size,
             paged=isinstance(size, Page) and result.name.endswith("Connection"),
             per_item=per_item,
@@ -169,9 +169,11 @@ def has_no_nulls(type_: GraphQLOutputType) -> bool:
     return is_non_null_type(inner.of_type if is_list_type(inner) else type_)
 
 
-def counts_rows(owner: GraphQLNamedType, name: str) -> bool:
-    """Whether a number is counted over rows when it is asked for."""
-    return (name == "totalCount" and owner.name.endswith("Connection")) or (owner.name, name) == ("Audience", "count")
+def leaf_cost(owner: GraphQLNamedType, name: str) -> int:
+    """What a field without sub-selections costs: nothing, unless it is declared to count or to scan rows."""
+    if not isinstance(owner, GraphQLObjectType | GraphQLInterfaceType) or name not in owner.fields:
+        return 0
+    return own_cost(owner.fields[name])
 
 
 def has_rows(item: GraphQLArgument) -> bool:

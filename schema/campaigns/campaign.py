@@ -8,7 +8,7 @@ from schema.accounts import User
 from schema.campaigns.progress import CampaignProgress, CampaignStats
 from schema.connections import After, Before, Connection, First, Last
 from schema.deliveries import Delivery, DeliveryFilter
-from schema.fields import at_once_or_later, on_demand
+from schema.fields import COUNTING_COST, at_once_or_later, on_demand
 from schema.lists import List
 from schema.nodes import Node
 from schema.scalars import DateTime
@@ -64,7 +64,8 @@ class Audience:
 
     @on_demand(
         "Estimated recipients: contacts named at this moment, those included who will be skipped. Counted when "
-        "selected. The frozen audience of a campaign that was sent is `stats { audience }`."
+        "selected, which costs 10 points. The frozen audience of a campaign that was sent is `stats { audience }`.",
+        cost=COUNTING_COST,
     )
     async def count(self) -> int:
         """Read when selected."""

@@ -5,8 +5,6 @@ from schema.contacts.contact import (
     ContactConnection,
     ContactEvent,
     ContactEventConnection,
-    ContactRelations,
-    EventRelations,
     Tag,
 )
 from schema.contacts.filtering import ContactFilter, ContactSort, ContactSortField
@@ -17,9 +15,7 @@ __all__ = [
     "ContactEvent",
     "ContactEventConnection",
     "ContactFilter",
-    "ContactRelations",
     "ContactSort",
     "ContactSortField",
-    "EventRelations",
     "Tag",
 ]

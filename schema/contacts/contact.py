@@ -1,17 +1,18 @@
 """A contact, and what happened to it."""
 
-from collections.abc import Awaitable
-from typing import TYPE_CHECKING, Annotated, Protocol
+from typing import TYPE_CHECKING, Annotated, Final
 from uuid import UUID
 
 import strawberry
 
+from core.listing.pages import page_request
 from models import contact_events
 from models import contacts as models
-from schema.connections import After, Connection, Edge, First
+from schema.connections import After, Connection, First
 from schema.fields import on_demand
 from schema.lists import List
-from schema.nodes import Node, PageInfo, key_of
+from schema.nodes import Node
+from schema.relations import Relation, key_of, key_or_none
 from schema.scalars import JSON, DateTime, EmailAddress
 
 if TYPE_CHECKING:
@@ -31,20 +32,12 @@ ContactEventKind = strawberry.enum(
 )
 
 
-class EventRelations(Protocol):
-    """What is read about events only when selected; for all events of an answer at once."""
-
-    async def campaign(self, campaign_id: UUID) -> "Campaign | None":
-        """A campaign."""
-
-    async def contact(self, contact_id: UUID) -> "Contact | None":
-        """A contact."""
+EVENT_CAMPAIGN: Final = Relation[UUID, "Campaign | None"]("ContactEvent.campaign")
+EVENT_CONTACT: Final = Relation[UUID, "Contact | None"]("ContactEvent.contact")
 
 
 @strawberry.type(description="Something that happened to a contact.")
 class ContactEvent(Node):
-    campaign_key: strawberry.Private[UUID | None]
-    contact_key: strawberry.Private[UUID]
     kind: contact_events.ContactEventKind = strawberry.field(description="What happened.")
     occurred_at: DateTime = strawberry.field(description="When it happened, by the clock of whoever saw it.")
     campaign_id: strawberry.ID | None = strawberry.field(description="Global id of the campaign, if it has one.")
@@ -53,40 +46,19 @@ class ContactEvent(Node):
     @on_demand("The campaign it belongs to; null when it has none, or when that was deleted since.")
     async def campaign(self, info: strawberry.Info) -> LazyCampaign | None:
         """Read together for all events of an answer."""
-        found: EventRelations = info.context.relations(EventRelations)
-        return await found.campaign(self.campaign_key) if self.campaign_key else None
+        campaign_id = key_or_none(self, "campaign_id")
+        return await EVENT_CAMPAIGN.of(info, campaign_id) if campaign_id else None
 
     @on_demand("The contact it happened to; null when that was deleted since.")
     async def contact(self, info: strawberry.Info) -> LazyContact | None:
         """Read together for all events of an answer."""
-        found: EventRelations = info.context.relations(EventRelations)
-        return await found.contact(self.contact_key)
+        return await EVENT_CONTACT.of(info, key_of(self, "contact_id"))
 
 
-@strawberry.type(description="A page of a contact's events, newest first (Relay).")
-class ContactEventConnection:
-    edges: list[Edge[ContactEvent]] = strawberry.field(description="The events of the page with their cursors.")
-    nodes: list[ContactEvent] = strawberry.field(description="The events of the page alone.")
-    page_info: PageInfo = strawberry.field(description="Whether there are more, and where to go on.")
-
-
-class ContactRelations(Protocol):
-    """What is read about a contact only when selected; for all contacts of an answer at once."""
-
-    def tags(self, contact_id: UUID) -> Awaitable[list[str]]:
-        """Its tags."""
-
-    def lists(self, contact_id: UUID) -> Awaitable[list[List]]:
-        """Its lists."""
-
-    def events(self, contact_id: UUID, first: int | None, after: str | None) -> Awaitable[ContactEventConnection]:
-        """A page of its events."""
-
-
-def relations(info: strawberry.Info) -> ContactRelations:
-    """What reads the relations of contacts in this operation."""
-    found: ContactRelations = info.context.relations(ContactRelations)
-    return found
+ContactEventConnection = Connection[ContactEvent]
+CONTACT_TAGS: Final = Relation[UUID, list[str]]("Contact.tags")
+CONTACT_LISTS: Final = Relation[UUID, list[List]]("Contact.lists")
+CONTACT_EVENTS: Final = Relation[UUID, ContactEventConnection]("Contact.events")
 
 
 @strawberry.type(description="A person the organization writes to, known by their address.")
@@ -109,17 +81,17 @@ class Contact(Node):
     @on_demand("The contact's tags in alphabetical order, at most 100.")
     async def tags(self, info: strawberry.Info) -> list[str]:
         """Read together for all contacts of an answer."""
-        return await relations(info).tags(key_of(self))
+        return await CONTACT_TAGS.of(info, key_of(self))
 
     @on_demand("The lists the contact is on, by name.")
     async def lists(self, info: strawberry.Info) -> list[List]:
         """Read together for all contacts of an answer."""
-        return await relations(info).lists(key_of(self))
+        return await CONTACT_LISTS.of(info, key_of(self))
 
     @on_demand("What happened to the contact, newest first.")
     async def events(self, info: strawberry.Info, first: First = None, after: After = None) -> ContactEventConnection:
         """Read together for all contacts of an answer that ask for the same page."""
-        return await relations(info).events(key_of(self), first, after)
+        return await CONTACT_EVENTS.of(info, key_of(self), page_request(first, None, after))
 
 
 ContactConnection = Connection[Contact]

@@ -5,7 +5,7 @@ from services.accounts.credentials import InvalidCredentials, check_credentials
 from services.accounts.identity import EmbeddedTokens, Identity, IssuerTokens, TokenCheck
 from services.accounts.logins import LoggedIn, Logins, log_in, log_out, log_out_by_token, refresh, sign_up
 from services.accounts.opening import Opened, Owner, open_organization
-from services.accounts.people import Person, people, person
+from services.accounts.people import OrganizationRow, Person, organizations_by_ids, people_by_ids, person
 from services.accounts.registration import (
     AddressTaken,
     NewAccount,
@@ -37,6 +37,7 @@ __all__ = [
     "NewAccount",
     "OpenSession",
     "Opened",
+    "OrganizationRow",
     "Owner",
     "Person",
     "SessionCache",
@@ -53,7 +54,8 @@ __all__ = [
     "log_out_by_token",
     "open_organization",
     "open_session",
-    "people",
+    "organizations_by_ids",
+    "people_by_ids",
     "person",
     "prepare_account",
     "prepare_foreign_account",

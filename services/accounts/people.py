@@ -1,20 +1,27 @@
 """Reading people, with the organisation that they belong to."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import ARRAY, Uuid, bindparam, func, select
 
 from core.access.permissions import Role
+from core.access.rights import RIGHTS
 from core.database.prepared import prepare
 from core.database.scopes import Reads
 from models.accounts import Organization, User
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Person:
+class OrganizationRow(NamedTuple):
+    """An organisation."""
+
+    id: UUID
+    name: str
+    slug: str
+
+
+class Person(NamedTuple):
     """A member of an organisation."""
 
     id: UUID
@@ -25,32 +32,42 @@ class Person:
     organization_name: str
     organization_slug: str
 
+    @property
+    def organization(self) -> OrganizationRow:
+        """The organisation that the person belongs to."""
+        return OrganizationRow(self.organization_id, self.organization_name, self.organization_slug)
+
+    @property
+    def permissions(self) -> list[str]:
+        """What the person's role includes, sorted."""
+        return sorted(RIGHTS[self.role].permissions)
+
 
 BY_IDS: Final = prepare(
     select(User.id, User.email, User.full_name, User.role, Organization.id, Organization.name, Organization.slug)
     .join(Organization, Organization.id == User.organization_id)
     .where(User.id == func.any(bindparam("wanted", type_=ARRAY(Uuid))))
 )
+OWN_ORGANIZATION: Final = prepare(
+    select(Organization.id, Organization.name, Organization.slug).where(
+        Organization.id == bindparam("wanted", type_=Uuid)
+    )
+)
 
 
-async def people(reads: Reads, ids: Sequence[UUID]) -> list[Person | None]:
-    """The people with these ids, in their order; None where the tenant has no such person."""
-    rows = await reads.rows(BY_IDS, {"wanted": list(ids)})
-    found = {
-        row[0]: Person(
-            id=row[0],
-            email=row[1],
-            full_name=row[2],
-            role=Role(row[3]),
-            organization_id=row[4],
-            organization_name=row[5],
-            organization_slug=row[6],
-        )
-        for row in rows
-    }
-    return [found.get(value) for value in ids]
+async def people_by_ids(reads: Reads, ids: Sequence[UUID]) -> dict[UUID, Person]:
+    """The tenant's people among these ids, in one statement."""
+    rows = await reads.rows_as(Person, BY_IDS, {"wanted": list(ids)})
+    return {row.id: row._replace(role=Role(row.role)) for row in rows}
 
 
 async def person(reads: Reads, user_id: UUID) -> Person | None:
     """One person of the tenant, or None."""
-    return (await people(reads, [user_id]))[0]
+    return (await people_by_ids(reads, [user_id])).get(user_id)
+
+
+async def organizations_by_ids(reads: Reads, ids: Sequence[UUID]) -> dict[UUID, OrganizationRow]:
+    """The tenant's own organisation, where it is among the ids."""
+    own = reads.tenant.organization_id
+    rows = await reads.rows_as(OrganizationRow, OWN_ORGANIZATION, {"wanted": own}) if own in ids else []
+    return {row.id: row for row in rows}

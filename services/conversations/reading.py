@@ -21,6 +21,13 @@ class ConversationRow(NamedTuple):
     updated_at: datetime
 
 
+class Failure(NamedTuple):
+    """Why a reply failed; `code` is a value of `ReplyFailure`."""
+
+    code: str
+    message: str
+
+
 class MessageRow(NamedTuple):
     """A message; `role` and `status` are values of `MessageRole` and `MessageStatus`."""
 
@@ -35,6 +42,11 @@ class MessageRow(NamedTuple):
     last_sequence: int
     created_at: datetime
     completed_at: datetime | None
+
+    @property
+    def failure(self) -> Failure | None:
+        """Why it failed, if it has."""
+        return Failure(self.error_code, self.error_message or "") if self.error_code else None
 
     @property
     def is_open(self) -> bool:

@@ -6,17 +6,21 @@ import pytest
 from graphql import (
     GraphQLEnumType,
     GraphQLInputObjectType,
+    GraphQLInt,
     GraphQLInterfaceType,
     GraphQLObjectType,
     GraphQLScalarType,
     get_named_type,
     specified_scalar_types,
 )
+from strawberry.schema.schema_converter import GraphQLCoreConverter
 
 import resolvers
 from resolvers import ROOTS
-from resolvers.nodes import fetchers
+from resolvers.fields import own_cost
+from resolvers.nodes import NODE_TYPES, fetchers
 from resolvers.permissions import root_fields, rules_of
+from schema.fields import COUNTING_COST
 
 schema = resolvers.build_schema()._schema
 OURS = {
@@ -86,7 +90,24 @@ def test_what_has_an_id_is_a_node() -> None:
     known = [kind for kind in OURS.values() if isinstance(kind, GraphQLObjectType)]
     nodes = {kind.name for kind in known if "Node" in [each.name for each in kind.interfaces]}
     assert {kind.name for kind in known if "id" in kind.fields} == nodes
-    assert set(fetchers) == nodes
+    assert NODE_TYPES.keys() | fetchers.keys() == nodes
+
+
+def test_a_number_that_is_counted_when_selected_costs_points() -> None:
+    """Each number that a method works out, and each root field that scans a table, declares a cost of its own."""
+    counted, free = set(), []
+    for kind in OURS.values():
+        for name, field in getattr(kind, "fields", {}).items():
+            definition = (field.extensions or {}).get(GraphQLCoreConverter.DEFINITION_BACKREF)
+            if getattr(definition, "base_resolver", None) is None or get_named_type(field.type) is not GraphQLInt:
+                continue
+            counted.add(f"{kind.name}.{name}")
+            free += [] if own_cost(field) >= COUNTING_COST else [f"{kind.name}.{name}"]
+    assert free == []
+    assert {"List.contactCount", "Audience.count", "ContactConnection.totalCount"} <= counted
+    assert schema.query_type is not None
+    scanning = {name for name, field in schema.query_type.fields.items() if own_cost(field) >= COUNTING_COST}
+    assert scanning == {"tags", "validateCampaign"}
 
 
 def test_no_type_gives_an_id_without_its_object() -> None:

@@ -66,8 +66,11 @@ def page(arguments: str, declared: str = "") -> str:
         (f"query ($ids: [ID!]! = {LITERAL}) {{ nodes(ids: $ids) {{ id }} }}", {}, 90),
         ("query ($ids: [ID!]!) { nodes(ids: $ids) { id } }", {"ids": IDS}, 90),
         ("query ($ids: [ID!]!) { nodes(ids: $ids) { id } }", {"ids": IDS[0]}, 1),
-        ("{ tags { name } }", {}, 5),
+        ("{ tags { name } }", {}, 15),
         ("{ contacts(first: 2) { totalCount } }", {}, 11),
+        ("{ lists(first: 3) { nodes { contactCount } } }", {}, 1 + 3 * 11),
+        ("{ lists(first: 3) { nodes { id a: contactCount b: contactCount } } }", {}, 1 + 3 * 21),
+        ("{ contacts(first: 2) { nodes { events(first: 5) { totalCount } } } }", {}, 1 + 2 * (1 + 11)),
         ("{ node(id: $x) { ... on Campaign { audience { count } } } }".replace("$x", f'"{IDS[0]}"'), {}, 12),
         (SAME_KEY, {"id": IDS[0]}, 1 + 3 + 91),
     ],
@@ -119,4 +122,4 @@ async def test_what_nobody_could_foresee_is_paid_afterwards(runtime: Runtime) ->
     async with served(with_settings(runtime, graphql={"cost_per_minute": 10_000})) as server:
         reply = await ApiClient(server.url, factories.token(runtime, principal)).send("{ tags { name } }")
     cost = reply.body["extensions"]["cost"]
-    assert (cost["requested"], cost["actual"], cost["remaining"]) == (5, 12, 10_000 - 12)
+    assert (cost["requested"], cost["actual"], cost["remaining"]) == (15, 22, 10_000 - 22)

@@ -1,0 +1,93 @@
+"""How relations of the schema are read: one kind of loader, declared once for each."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
+from uuid import UUID
+
+from strawberry.dataloader import DataLoader
+
+from core.access.permissions import Permission
+from core.database.scopes import Reads
+from core.errors import NotFound
+from core.listing.conditions import EVERYTHING, Condition
+from core.listing.listing import Listing
+from core.listing.pages import PageRequest
+from resolvers.connections import connection_of
+from schema.connections import Connection
+from schema.relations import Relation
+
+if TYPE_CHECKING:
+    from resolvers.context import RequestContext
+
+K = TypeVar("K")
+V = TypeVar("V")
+Read = Callable[..., Awaitable[Mapping[Any, Any]]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reader:
+    """How a relation is read, and which permission it takes beyond that for its objects."""
+
+    read: Read
+    optional: bool
+    permission: Permission | None
+    show: Callable[["RequestContext", Any], Any] | None
+
+
+READERS: dict[Relation[Any, Any], Reader] = {}
+
+
+def relation(
+    declared: Relation[Any, Any],
+    read: Read,
+    *,
+    optional: bool = False,
+    permission: Permission | None = None,
+    show: Callable[["RequestContext", Any], Any] | None = None,
+) -> None:
+    """Say how a relation is read: by `read(reads, keys, *arguments)`, which gives the rows that are shown, by key.
+
+    A key that it does not give is null with `optional`, else NOT_FOUND: the row was deleted since its id was read.
+    """
+    READERS[declared] = Reader(read=read, optional=optional, permission=permission, show=show)
+
+
+def loader(context: "RequestContext", declared: Relation[K, V], arguments: tuple[object, ...]) -> DataLoader[K, V]:
+    """A loader of the relation's values; raises `Forbidden` without the permission that it takes.
+
+    It remembers nothing: what is read later, in a stream or after a mutation, is as it is then.
+    """
+    reader = READERS[declared]
+    if reader.permission is not None:
+        context.caller.require(reader.permission)
+
+    async def load(keys: list[K]) -> list[Any]:
+        found = await reader.read(context.reads, list(dict.fromkeys(keys)), *arguments)
+        if reader.show is not None:
+            found = {key: reader.show(context, row) for key, row in found.items()}
+        if reader.optional:
+            return [found.get(key) for key in keys]
+        return [found[key] if key in found else NotFound("It was deleted a moment ago.") for key in keys]
+
+    return DataLoader(load_fn=load, cache=False)
+
+
+def connections_of(
+    listing: Listing[Any],
+) -> Callable[[Reads, Sequence[UUID], PageRequest], Awaitable[dict[UUID, Connection[Any]]]]:
+    """Reads the same page of each parent's rows as a connection; totals are counted for all parents together."""
+
+    async def read(
+        reads: Reads, parents: Sequence[UUID], request: PageRequest, condition: Condition = EVERYTHING
+    ) -> dict[UUID, Connection[Any]]:
+        async def count(ids: list[UUID]) -> list[int]:
+            counted = await listing.counts_of(reads, ids, condition)
+            return [counted[parent] for parent in ids]
+
+        counts = DataLoader(load_fn=count)
+        found = await listing.pages_of(reads, parents, request, condition)
+        return {parent: connection_of(page, partial(counts.load, parent)) for parent, page in found.items()}
+
+    return read
