@@ -1,4 +1,4 @@
-"""Whether a database has the functions, triggers and policies that the files and the models say.
+"""Whether a database has the tables, functions, triggers and policies that the models and the files say.
 
 What they say is carried out in a transaction, what the catalogue then holds is compared with what it held, and the
 transaction is rolled back: so both sides are PostgreSQL's own words. That locks every table, so it is for tests and
@@ -11,9 +11,17 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, text
 
 from migrations import policies, sql
+from models.base import Base
 from models.row_security import RowSecurity
 
 FUNCTION = "function"
+SOURCES = {
+    FUNCTION: "migrations/functions/",
+    "trigger": "migrations/functions/",
+    "policy": "the models' __row_security__",
+    "security": "the models' __row_security__",
+    "privileges": "the models' __row_security__",
+}
 # Each with a name and what there is to compare. Access lists are sorted: their order is that of the grants.
 CATALOGUE = text(
     """
@@ -47,6 +55,30 @@ CATALOGUE = text(
         JOIN pg_attribute t ON t.attrelid = c.oid, aclexplode(t.attacl) a
         WHERE n.nspname = 'public' AND NOT t.attisdropped
     ) g WHERE g.grantee NOT IN (0, g.relowner) AND g.what <> 'alembic_version'
+    """
+)
+# Tables of the first schema in the search path, where names need no schema. Alembic's own comparison leaves out
+# checks, defaults, generated columns and storage.
+TABLES = text(
+    r"""
+    WITH tables AS (
+        SELECT c.oid, c.relname, c.reloptions, pg_get_partkeydef(c.oid) AS partition_key FROM pg_class c
+        WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition
+        AND c.relname <> 'alembic_version'
+    )
+    SELECT 'table', t.relname, format('options %s, partitioned by %s', t.reloptions, t.partition_key) FROM tables t
+    UNION ALL
+    SELECT 'column', format('%s.%s', t.relname, a.attname), format('%s, not null %s, generated "%s", default %s',
+        format_type(a.atttypid, a.atttypmod), a.attnotnull, a.attgenerated, pg_get_expr(d.adbin, d.adrelid))
+    FROM tables t JOIN pg_attribute a ON a.attrelid = t.oid AND a.attnum > 0 AND NOT a.attisdropped
+    LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+    UNION ALL
+    SELECT 'constraint', format('%s on %s', c.conname, t.relname), pg_get_constraintdef(c.oid)
+    FROM tables t JOIN pg_constraint c ON c.conrelid = t.oid AND c.contype IN ('p', 'u', 'f', 'c')
+    UNION ALL
+    SELECT 'index', format('%s on %s', i.indexrelid::regclass, t.relname),
+        regexp_replace(pg_get_indexdef(i.indexrelid), format(' ON (ONLY )?%I\.', current_schema()), ' ON \1')
+    FROM tables t JOIN pg_index i ON i.indrelid = t.oid
     """
 )
 PARTITIONS = text(
@@ -89,8 +121,7 @@ class Difference:
     @property
     def sentence(self) -> str:
         """What differs, and what to do about it."""
-        in_file = self.kind in {FUNCTION, "trigger"}
-        source = "migrations/functions/" if in_file else "the models' __row_security__"
+        source = SOURCES.get(self.kind, "the models")
         if self.wanted is None:
             return (
                 f"{self.kind} {self.name} is in the database, and not in {source}: "
@@ -107,9 +138,9 @@ class Difference:
 def differences(connection: Connection) -> list[Difference]:
     """What the database has otherwise than the files and the models say; empty when all agree."""
     with connection.begin_nested() as transaction:
-        found = catalogue(connection)
+        found = catalogue(connection) | tables(connection)
         rebuild(connection)
-        wanted = catalogue(connection)
+        wanted = catalogue(connection) | declared_tables(connection)
         transaction.rollback()
     return [
         Difference(kind=kind, name=name, found=found.get((kind, name)), wanted=wanted.get((kind, name)))
@@ -121,6 +152,19 @@ def differences(connection: Connection) -> list[Difference]:
 def catalogue(connection: Connection) -> Catalogue:
     """Functions, triggers, policies and privileges, by kind and name."""
     return {(kind, name): definition for kind, name, definition in connection.execute(CATALOGUE)}
+
+
+def tables(connection: Connection) -> Catalogue:
+    """Tables with their columns, constraints and indexes, without partitions."""
+    return {(kind, name): definition for kind, name, definition in connection.execute(TABLES)}
+
+
+def declared_tables(connection: Connection) -> Catalogue:
+    """The same of tables that SQLAlchemy makes of the models, in a schema of their own."""
+    connection.execute(text("CREATE SCHEMA declared"))
+    connection.execute(text("SET LOCAL search_path = declared"))
+    Base.metadata.create_all(connection, checkfirst=False)
+    return tables(connection)
 
 
 def rebuild(connection: Connection) -> None:

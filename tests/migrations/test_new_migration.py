@@ -46,12 +46,15 @@ async def test_a_migration_makes_what_the_database_lacks(servers: Servers, tree:
             await owner.execute(statement)
     finally:
         await owner.close()
-    changed = {FUNCTION: sql.current()[FUNCTION]}
+    before, changed = "0123456789ab", sql.current()[FUNCTION]
     name = servers.database_url(servers.postgres.migrator_url, await migrated_copy(servers, url))
     path, left = await migration.as_migrator(
-        url, lambda connection: new_migration.script(connection, "Senders again", changed)
+        url, lambda connection: new_migration.script(connection, "Senders again", {FUNCTION: before})
     )
     assert path.parent == tree / "versions"
+    up, down = path.read_text().split("def downgrade")
+    assert f'sql.load("{FUNCTION}", "{changed}")' in up
+    assert f'sql.load("{FUNCTION}", "{before}")' in down
     (sentence,) = left
     assert sentence.startswith("privileges INSERT of nudge_app on lists is in the models' __row_security__, and not")
     await migration.upgrade(name)

@@ -88,7 +88,7 @@ CREATE INDEX ix_campaign_recipients_organization_id_campaign_id ON campaign_reci
 CREATE TABLE campaign_stats (
     organization_id uuid NOT NULL,
     campaign_id uuid NOT NULL,
-    sequence bigint NOT NULL DEFAULT 0,
+    sequence bigint NOT NULL DEFAULT '0',
     audience integer NOT NULL DEFAULT 0,
     pending integer NOT NULL DEFAULT 0,
     in_flight integer NOT NULL DEFAULT 0,
