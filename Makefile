@@ -42,7 +42,7 @@ faults: environment ## Kill workers and servers at every point of sending, and e
 	$(TEST) -m faults $(AT_LENGTH)
 
 soak: environment ## Open and drop hundreds of subscriptions
-	$(RUN) -m pytest -m soak
+	$(RUN) -m pytest -m soak $(AT_LENGTH)
 
 differential: environment ## Property tests at length: what is compiled against what it stands for, and all others
 	$(TEST) -m "differential or (hypothesis and not faults)" $(AT_LENGTH)

@@ -354,10 +354,10 @@ def main() -> None:
     telemetry.configure("INFO", json=os.environ.get(variable("environment")) == Environment.PRODUCTION)
     try:
         cli()
-    except (OperatorError, LocalError) as error:
-        fail(str(error))
     except SupervisedTaskEnded as error:
         fail(f"{error} Start it again.", code=1)
+    except (OperatorError, LocalError) as error:
+        fail(str(error))
     except Exception as error:
         reason = outage(error)
         if reason is None:

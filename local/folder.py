@@ -1,6 +1,5 @@
 """The data folder (`NUDGE_HOME`): who holds it, its secrets, and what it remembers between two runs."""
 
-import contextlib
 import errno
 import fcntl
 import json
@@ -14,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 LOCK_PATIENCE_SECONDS = 0.5
+LOWEST_PORT, ANY_PORTS_FROM = 20_000, 32_768  # Linux gives any port from the second on, macOS from 49,152
 
 
 class LocalError(Exception):
@@ -144,12 +144,17 @@ def free_port() -> int:
 
 
 def free_ports(count: int) -> list[int]:
-    """Different ports on 127.0.0.1 that nobody listens on at this moment."""
-    with contextlib.ExitStack() as held:
-        probes = [held.enter_context(socket.socket()) for _ in range(count)]
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [int(probe.getsockname()[1]) for probe in probes]
+    """Different ports on 127.0.0.1 that nobody listens on at this moment.
+
+    They lie below those that systems give to whoever asks for any port, and to connections: until it is listened on,
+    nobody gets such a port by accident.
+    """
+    found: set[int] = set()
+    while len(found) < count:
+        port = LOWEST_PORT + secrets.randbelow(ANY_PORTS_FROM - LOWEST_PORT)
+        if is_free(port):
+            found.add(port)
+    return list(found)
 
 
 def _lock(descriptor: int, *, patience: float) -> bool:

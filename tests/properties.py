@@ -5,6 +5,7 @@
 
 from typing import Final
 
+import pytest
 from hypothesis import HealthCheck, Phase, settings
 
 QUICK, LONG = "quick", "long"
@@ -44,3 +45,9 @@ def examples(
         raise ValueError(f"{quick} examples are too many for `make test`: give at most {MAX_QUICK_EXAMPLES}")
     phases = [phase for phase in Phase if shrink or phase not in {Phase.shrink, Phase.explain}]
     return settings(max_examples=long if is_long() else quick, phases=phases, stateful_step_count=steps)
+
+
+def later(*values: object) -> list[object]:
+    """Values of a test's parameter that only `make faults` tries; a tuple stands for several parameters."""
+    marks = (pytest.mark.slow, pytest.mark.faults)
+    return [pytest.param(*(value if isinstance(value, tuple) else (value,)), marks=marks) for value in values]

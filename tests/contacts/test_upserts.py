@@ -161,7 +161,7 @@ async def state(runtime: Runtime, principal: Actor) -> str:
     return json.dumps([(*row[1:], tags[row[0]]) for row in rows], sort_keys=True)
 
 
-@examples(40)
+@examples(25)
 @given(before=st.lists(ROW, max_size=3), rows=st.lists(ROW, max_size=8))
 @example(before=[], rows=[{"email": "a@example.com"}, {"email": "a@example.com", "custom_fields": None}])
 async def test_rows_in_one_call_do_what_they_do_one_by_one(

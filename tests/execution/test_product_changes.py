@@ -46,7 +46,7 @@ def succeeded() -> Iterator[set[str]]:
         assert len(found) >= 8
 
 
-@examples(30, long=2_000, shrink=False)
+@examples(20, long=2_000, shrink=False)
 @CASES
 async def test_mutations_do_the_same(company: Company, succeeded: set[str], random: Random) -> None:
     """Operations of up to six mutations each; in the long form every mutation succeeds at least once."""

@@ -17,12 +17,12 @@ def test_the_export_is_a_schema_and_is_stable() -> None:
     """The text parses, and another process, whose hashes fall otherwise, exports the very same."""
     text = export()
     assert parse_schema(text).mutation_type is not None
-    for seed in ("1", "2"):
-        environment = {"PATH": os.environ["PATH"], "PYTHONHASHSEED": seed}
-        done = subprocess.run(
-            [sys.executable, "-c", PROGRAM], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
-        )
-        assert done.stdout == text
+    seed = "2" if os.environ.get("PYTHONHASHSEED") == "1" else "1"
+    environment = {"PATH": os.environ["PATH"], "PYTHONHASHSEED": seed}
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == text
 
 
 def test_breaking_changes_are_named() -> None:

@@ -29,6 +29,7 @@ from tests.graphql.test_process import environment
 from tests.logs import bugs
 from tests.logs.planting import Planted
 from tests.logs.requests import LOG_IN, Client, fresh_connections, misuse, misuse_socket
+from tests.properties import later
 from tests.realtime.valkey_server import ValkeyServer
 from tests.waiting import PATIENCE_SECONDS, until
 
@@ -285,8 +286,14 @@ async def work_to_do(stage: Stage) -> UUID:
     return campaign_id
 
 
-@pytest.mark.parametrize("mode", ["development", "production"])
-@pytest.mark.parametrize("vendors", ["echo", "away"])
+@pytest.mark.parametrize(
+    ("vendors", "mode"),
+    [
+        ("echo", "development"),
+        ("away", "production"),
+        *later(("echo", "production"), ("away", "development")),
+    ],
+)
 async def test_a_worker_in_trouble(stage: Stage, mode: str, vendors: str) -> None:
     """Bugs in jobs, in the sweeper and in tasks nobody looks at; vendors that repeat what they got or are away."""
     planted = stage.planted
@@ -325,7 +332,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("bad", [BAD, {("api", "trusted_proxies"): "{}"}], ids=["values", "no JSON"])
-@pytest.mark.parametrize("mode", ["development", "production"])
+@pytest.mark.parametrize("mode", ["production", *later("development")])
 async def test_bad_settings(stage: Stage, mode: str, bad: dict[tuple[str, str], str]) -> None:
     """A value that does not fit is named by its variable and not repeated."""
     planted = stage.planted
@@ -338,7 +345,7 @@ async def test_bad_settings(stage: Stage, mode: str, bad: dict[tuple[str, str], 
     assert [path for path in bad if variable(*path) not in program.text] == []
 
 
-@pytest.mark.parametrize("mode", ["development", "production"])
+@pytest.mark.parametrize("mode", ["production", *later("development")])
 @pytest.mark.parametrize("command", ["api", "worker", "migrate"])
 async def test_a_database_that_does_not_let_us_in(stage: Stage, mode: str, command: str) -> None:
     """A wrong password, of the app's role or the owner's, is not repeated; the command ends with an error."""
@@ -355,7 +362,7 @@ async def test_a_database_that_does_not_let_us_in(stage: Stage, mode: str, comma
     expect_clean(planted, program.text)
 
 
-@pytest.mark.parametrize("mode", ["development", "production"])
+@pytest.mark.parametrize("mode", ["production", *later("development")])
 async def test_a_crash_at_the_start(stage: Stage, mode: str) -> None:
     """A bug at the start is logged as any other, and the process ends with an error."""
     planted = stage.planted

@@ -75,7 +75,7 @@ class World:
 
 
 @pytest.mark.faults
-@examples(25)
+@examples(15)
 @given(steps=STEPS)
 async def test_each_message_is_handed_over_once(runtime: Runtime, steps: list[tuple[str, str]]) -> None:
     """A worker stops at any step, the provider says anything: in the end each is accepted once, or refused."""

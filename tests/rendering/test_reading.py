@@ -121,7 +121,7 @@ def steps(read_it: Callable[[str], object], html: str) -> int:
 def test_the_cost_is_linear(piece: str, read_it: Callable[[str], object]) -> None:
     """HTML that closes nothing, or closes what is not open, takes twice the steps for twice the length."""
     for end in ("", "</div></p></b></td></table>" * 50):
-        small, large = (steps(read_it, piece * count + end * (count // 50)) for count in (200, 800))
+        small, large = (steps(read_it, piece * count + end * (count // 50)) for count in (100, 400))
         assert large <= 4.4 * small + 100
 
 

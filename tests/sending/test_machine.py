@@ -176,4 +176,4 @@ async def explore(runtime: Runtime, chosen: settings) -> None:
 @pytest.mark.faults
 async def test_the_invariants_hold_in_every_order(runtime: Runtime) -> None:
     """One message each, nobody lost, nobody suppressed, counts that add up."""
-    await explore(runtime, examples(10, long=500, steps=25))
+    await explore(runtime, examples(6, long=500, steps=25))

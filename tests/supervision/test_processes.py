@@ -13,6 +13,7 @@ from local.folder import free_port
 from runtime import Runtime, running
 from tests.conftest import Servers, copy_template, settings_for
 from tests.graphql.test_process import environment
+from tests.properties import later
 from tests.serving import served
 from tests.waiting import PATIENCE_SECONDS, until
 
@@ -67,7 +68,7 @@ async def readiness(url: str) -> tuple[int, str | None]:
         return 0, None
 
 
-@pytest.mark.parametrize("victim", ["pubsub-connection", "pubsub-listener", "budgets"])
+@pytest.mark.parametrize("victim", ["pubsub-connection", *later("pubsub-listener", "budgets")])
 async def test_an_api_that_has_lost_a_part_ends(runtime: Runtime, victim: str) -> None:
     """`/readyz` turns to 503 and names the task; a few seconds later the process ends with 1 and says why."""
     port, told, output = free_port(), (503, f"supervisor: {victim} has ended"), ""
@@ -88,7 +89,9 @@ async def test_an_api_that_has_lost_a_part_ends(runtime: Runtime, victim: str) -
     assert told in answers, output
 
 
-@pytest.mark.parametrize("victim", ["send-loop-0", "sweep: advance campaigns", "consumer", "pubsub-connection"])
+@pytest.mark.parametrize(
+    "victim", ["send-loop-0", *later("sweep: advance campaigns", "consumer", "pubsub-connection")]
+)
 async def test_a_worker_that_has_lost_a_part_ends(servers: Servers, victim: str) -> None:
     """A worker has no address to ask: its log and exit code tell. No other test has left it anything to do."""
     variables = environment(settings_for(servers, await copy_template(servers), redis_database=2))
