@@ -18,6 +18,8 @@ from core.supervision import SupervisedTaskEnded
 from local import defaults
 from local.defaults import DEMO_EMAIL, DEMO_PASSWORD
 from local.folder import LocalError
+from services.accounts import opening
+from services.accounts.opening import Owner
 from settings import Settings, load, require, unknown_variables
 
 ROOT = Path(__file__).parent
@@ -172,13 +174,13 @@ def seed() -> None:
 async def seed_once(found: Settings) -> bool:
     """Seed unless the demo user exists already; whether anything was made."""
     from runtime import check_servers, running
-    from services import seeding
+    from services.seeding import demonstration
 
     if found.production:
         raise SettingsInvalid("NUDGE_ENVIRONMENT: the demo organisation is not for production.")
     await check_servers(found)
     async with running(found) as runtime:
-        return await seeding.seed(runtime, email=DEMO_EMAIL, password=DEMO_PASSWORD)
+        return await demonstration.seed(runtime, email=DEMO_EMAIL, password=DEMO_PASSWORD)
 
 
 @cli.command()
@@ -315,12 +317,11 @@ def create(
 async def open_organization(found: Settings, **owner: Any) -> str | None:  # noqa: ANN401 - the fields of `Owner`
     """Open an organisation; the password, where one was made."""
     from runtime import check_servers, running
-    from services import accounts
 
     await check_servers(found)
     async with running(found) as runtime:
-        opened = await accounts.open_organization(
-            runtime.work, runtime.admission, accounts.Owner(**owner), issuer=found.auth.issuer
+        opened = await opening.open_organization(
+            runtime.work, runtime.admission, Owner(**owner), issuer=found.auth.issuer
         )
     return opened.made_password
 

@@ -21,18 +21,12 @@ from core.unit_of_work import Work
 from integrations import LanguageModel, Mailer, MailWebhooks, build_language_model, build_mailer, build_webhooks
 from integrations.jwks import JwksVerifier
 from local.defaults import start_afresh
-from services.accounts import (
-    Admission,
-    EmbeddedTokens,
-    Identity,
-    IssuerTokens,
-    SessionCache,
-    TokenCheck,
-    admission,
-)
+from services.accounts.admission import Admission, admission
+from services.accounts.identity import EmbeddedTokens, Identity, IssuerTokens, TokenCheck
+from services.accounts.session_cache import SessionCache
 from services.features import Features
 from services.limits import MailLimits, mail_limits
-from services.senders import SenderPolicy, sender_policy
+from services.senders.policy import SenderPolicy, sender_policy
 from settings import Settings, require
 
 CACHE_TIMEOUT_SECONDS = 0.5

@@ -30,8 +30,8 @@ from core.database.tenant import with_tenant
 from core.ids import encode_global_id
 from core.listing.pages import page_of, page_parameters, page_request, paged
 from local.folder import free_port
-from services.contacts import CONTACTS as LISTING
-from services.contacts import ContactRow
+from services.contacts.listing import CONTACTS as LISTING
+from services.contacts.listing import ContactRow
 
 CONTACTS = 10_000
 CONNECTIONS = 32

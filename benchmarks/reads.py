@@ -35,7 +35,7 @@ from local.servers import start_postgres, start_valkey
 from models.accounts import Organization
 from models.contacts import Contact
 from runtime import Runtime, running, secret
-from services.contacts import CONTACTS
+from services.contacts.listing import CONTACTS
 from settings import Settings
 
 ROUNDS = 3

@@ -10,8 +10,9 @@ import time
 from collections.abc import Callable, Mapping
 from functools import partial
 
-from services.rendering import MessageTemplate, campaign_variables, compile_message, contact_variables
 from services.rendering.environment import HTML
+from services.rendering.messages import MessageTemplate, compile_message
+from services.rendering.variables import campaign_variables, contact_variables
 
 ROUNDS = 15
 REPEATS = 400

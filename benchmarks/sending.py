@@ -55,7 +55,7 @@ from services.campaigns.lifecycle import move
 from services.campaigns.progress import read_progress
 from services.deliveries.composing import load_mail, unsubscribe_url
 from services.deliveries.preparing import prepare
-from services.rendering import contact_variables
+from services.rendering.variables import contact_variables
 from settings import load
 
 BATCH = 500

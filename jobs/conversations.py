@@ -6,18 +6,19 @@ from core.database.scopes import SystemScope
 from jobs.sweeper import Page, sweep_jobs
 from jobs.worker import Worker, handles
 from runtime import Runtime
-from services import maya
-from services.conversations import RunReply
+from services.conversations.work import RunReply
+from services.maya import leases, running
+from services.maya.running import RunDependencies
 
 
 async def run_reply(worker: Worker, job: RunReply) -> None:
     """Make one reply, for up to a minute."""
-    await maya.run(run_dependencies(worker.runtime), job)
+    await running.run(run_dependencies(worker.runtime), job)
 
 
-def run_dependencies(runtime: Runtime) -> maya.RunDependencies:
+def run_dependencies(runtime: Runtime) -> RunDependencies:
     """What a run works with."""
-    return maya.RunDependencies(
+    return RunDependencies(
         work=runtime.work,
         reads=runtime.reads,
         logs=runtime.logs,
@@ -31,7 +32,7 @@ def run_dependencies(runtime: Runtime) -> maya.RunDependencies:
 
 async def find_replies(system: SystemScope, _: UUID) -> Page:
     """Replies that no run has."""
-    return Page(await maya.open_replies(system))
+    return Page(await leases.open_replies(system))
 
 
 JOBS = (handles(RunReply, run_reply),)

@@ -8,8 +8,9 @@ from jobs.sweeper import Page, sweep_jobs
 from jobs.worker import Worker, handles
 from models.outbox import OutboxKind
 from runtime import Runtime
-from services import senders
-from services.outbox import OutboxSender, SendOutbox, organizations_with_mail
+from services.outbox.sending import OutboxSender, organizations_with_mail
+from services.outbox.work import SendOutbox
+from services.senders import confirming
 
 
 def outbox_sender(runtime: Runtime) -> OutboxSender:
@@ -21,7 +22,7 @@ def outbox_sender(runtime: Runtime) -> OutboxSender:
         system=runtime.system,
         mailer=runtime.mailer,
         composers={
-            OutboxKind.SENDER_CONFIRMATION: partial(senders.compose_confirmation, public_url=public_url),
+            OutboxKind.SENDER_CONFIRMATION: partial(confirming.compose_confirmation, public_url=public_url),
         },
     )
 

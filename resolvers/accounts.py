@@ -24,8 +24,10 @@ from schema.accounts import (
     SignUpPayload,
     User,
 )
-from services import accounts
-from services.accounts import LoggedIn, OrganizationRow, Person
+from services.accounts import logins as account_logins
+from services.accounts import people
+from services.accounts.logins import LoggedIn
+from services.accounts.people import OrganizationRow, Person
 
 HASHING_COST = 250
 """Points of what hashes a password: 240 a minute at the usual budget, 20 in one operation."""
@@ -43,8 +45,8 @@ rows.register(
     id=Column("id", global_ids("User")),
 )
 NODES: Final = (
-    NodeType("User", Permission.ORGANIZATION_READ, accounts.people_by_ids),
-    NodeType("Organization", Permission.ORGANIZATION_READ, accounts.organizations_by_ids),
+    NodeType("User", Permission.ORGANIZATION_READ, people.people_by_ids),
+    NodeType("Organization", Permission.ORGANIZATION_READ, people.organizations_by_ids),
 )
 
 
@@ -70,7 +72,7 @@ class AccountQueries:
         """The person who is logged in; null without an access token, UNAUTHENTICATED with one that is not valid."""
         if info.context.anonymous:
             return None
-        found = await accounts.person(info.context.reads, info.context.caller.person_id)
+        found = await people.person(info.context.reads, info.context.caller.person_id)
         return user_of(found) if found else None
 
 
@@ -83,7 +85,7 @@ class AccountMutations:
         SIGN_UP_CLOSED where the installation takes nobody in, as in production unless it is set otherwise.
         RATE_LIMITED with `Retry-After` after too many from one client or from all.
         """
-        logged_in = await accounts.sign_up(
+        logged_in = await account_logins.sign_up(
             info.context.dependencies.logins,
             organization_name=input.organization_name,
             email=input.email,
@@ -101,7 +103,7 @@ class AccountMutations:
         for many.
         """
         logins, client = info.context.dependencies.logins, info.context.client_address
-        logged_in = await accounts.log_in(logins, email=input.email, password=input.password, client=client)
+        logged_in = await account_logins.log_in(logins, email=input.email, password=input.password, client=client)
         return opened(LogInPayload, logged_in)
 
     @mutation(Public(), audit="session.ended")  # of a token that was used before; the next token is no change
@@ -111,7 +113,7 @@ class AccountMutations:
         input: RefreshSessionInput,  # noqa: A002 - the API's name
     ) -> RefreshSessionPayload:
         """Swap a refresh token for the next one and a fresh access token; each refresh token works once."""
-        logged_in = await accounts.refresh(info.context.dependencies.logins, input.refresh_token)
+        logged_in = await account_logins.refresh(info.context.dependencies.logins, input.refresh_token)
         return opened(RefreshSessionPayload, logged_in)
 
     @mutation(Public(), audit=SOCKET_ONLY)
@@ -133,5 +135,5 @@ class AccountMutations:
         """End a session: its tokens stop working and its sockets close, at the latest within seconds."""
         logins, token = info.context.dependencies.logins, input.refresh_token
         if token is not None:
-            return LogOutPayload(ended=await accounts.log_out_by_token(logins, token))
-        return LogOutPayload(ended=await accounts.log_out(logins, info.context.own_session))
+            return LogOutPayload(ended=await account_logins.log_out_by_token(logins, token))
+        return LogOutPayload(ended=await account_logins.log_out(logins, info.context.own_session))

@@ -19,12 +19,13 @@ from core.unit_of_work import UnitOfWork, Work
 from resolvers import relations
 from resolvers.budgets import Budgets
 from schema.relations import Relation
-from services.accounts import Identity, Logins
+from services.accounts.identity import Identity
+from services.accounts.logins import Logins
 from services.campaigns.test_sends import TestSends
 from services.features import Features
 from services.limits import MailLimits
-from services.maya import Watch
-from services.senders import SenderPolicy
+from services.maya.watching import Watch
+from services.senders.policy import SenderPolicy
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")

@@ -37,8 +37,11 @@ from schema.conversations import (
     StartConversationPayload,
 )
 from schema.nodes import uuid_of
-from services import conversations, maya
-from services.conversations import CONVERSATIONS, MESSAGES, ConversationRow, Failure, MessageRow
+from services.conversations import changing
+from services.conversations.reading import CONVERSATIONS, MESSAGES, ConversationRow, Failure, MessageRow
+from services.maya import watching
+from services.maya.events import Token, ToolFinished, ToolStarted
+from services.maya.watching import Shown
 
 rows.register(Conversation, ConversationRow, ("id",), id=Column("id", global_ids("Conversation")))
 rows.register(MayaFailure, Failure, code=Column("code", ReplyFailure))
@@ -69,14 +72,14 @@ def message_of(row: MessageRow) -> MayaMessage:
     return cast("MayaMessage", row)
 
 
-def event_of(shown: maya.Shown) -> MayaEvent:
+def event_of(shown: Shown) -> MayaEvent:
     """An event of a reply as the API shows it."""
     match shown.event:
-        case maya.Token(text):
+        case Token(text):
             return MayaToken(sequence=shown.sequence, text=text)
-        case maya.ToolStarted(name):
+        case ToolStarted(name):
             return MayaToolStarted(sequence=shown.sequence, name=name)
-        case maya.ToolFinished(name, succeeded):
+        case ToolFinished(name, succeeded):
             return MayaToolFinished(sequence=shown.sequence, name=name, succeeded=succeeded)
     if shown.reply is None:
         raise AssertionError("an ended reply comes with its last event")
@@ -115,7 +118,7 @@ class ConversationMutations:
     ) -> StartConversationPayload:
         """Begin a conversation with Maya; FEATURE_UNAVAILABLE where the installation has no language model."""
         async with info.context.work() as uow:
-            row = await conversations.start(uow, title=input.title, features=info.context.dependencies.features)
+            row = await changing.start(uow, title=input.title, features=info.context.dependencies.features)
         return StartConversationPayload(conversation=conversation_of(row))
 
     @mutation(Requires(Permission.CONVERSATION_WRITE), audit=OWN_RECORD)
@@ -130,7 +133,7 @@ class ConversationMutations:
         installation has no language model.
         """
         async with info.context.work() as uow:
-            message, reply = await conversations.send(
+            message, reply = await changing.send(
                 uow,
                 uuid_of("Conversation", input.conversation_id),
                 input.text,
@@ -151,7 +154,7 @@ class ConversationMutations:
     ) -> CancelMayaReplyPayload:
         """Stop a reply and keep what was said. Its stream ends with MayaReplyCompleted. Repeating does no harm."""
         async with info.context.work() as uow:
-            reply = await conversations.cancel(uow, uuid_of("MayaMessage", input.message_id))
+            reply = await changing.cancel(uow, uuid_of("MayaMessage", input.message_id))
         return CancelMayaReplyPayload(reply=message_of(reply))
 
 
@@ -173,7 +176,7 @@ class ConversationSubscriptions:
         event alone, which holds the whole text. Ends with the error NOT_FOUND for what is no reply of yours.
         """
         replies = info.context.dependencies.replies
-        shown = maya.watch(replies, info.context.caller.tenant, uuid_of("MayaMessage", message_id), after=after)
+        shown = watching.watch(replies, info.context.caller.tenant, uuid_of("MayaMessage", message_id), after=after)
         async with aclosing(shown):
             async for each in shown:
                 yield event_of(each)

@@ -22,8 +22,8 @@ from schema.contacts import Contact
 from schema.deliveries import Delivery, DeliveryFilter, DeliveryPages, ResolveDeliveryInput, ResolveDeliveryPayload
 from schema.nodes import global_id, uuid_of
 from schema.scalars import DateTime, EmailAddress
-from services import campaigns
-from services.contacts import CONTACTS
+from services.campaigns import reading
+from services.contacts.listing import CONTACTS
 from services.deliveries import listing, resolving
 from services.deliveries.listing import DeliveryRow
 
@@ -104,7 +104,7 @@ class ReadDeliveryDetails:
 
     async def campaign(self) -> Campaign:
         """Its campaign."""
-        row = await by_id(self.context, "campaigns", campaigns.by_ids).load(self.row.campaign_id)
+        row = await by_id(self.context, "campaigns", reading.by_ids).load(self.row.campaign_id)
         return campaign_of(self.context, row)
 
     async def contact(self) -> Contact | None:

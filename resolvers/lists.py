@@ -28,7 +28,8 @@ from schema.lists import (
     RemoveFromListPayload,
 )
 from schema.nodes import uuid_of
-from services import contacts, lists
+from services import lists
+from services.contacts import tagging
 from services.lists import LISTS, ListRow
 
 rows.register(List, ListRow, ("id",), id=Column("id", global_ids("List")))
@@ -77,7 +78,7 @@ class ListMutations:
         """Put up to 1,000 contacts on a list; those that are on it stay."""
         async with info.context.work() as uow:
             row = await LISTS.require(uow, uuid_of("List", input.list_id))
-            members = await contacts.require_all(uow, contact_ids(input.contact_ids))
+            members = await tagging.require_all(uow, contact_ids(input.contact_ids))
             added = await lists.add_members(uow, row.id, members)
         return AddToListPayload(found=list_of(row), added=added)
 
@@ -86,6 +87,6 @@ class ListMutations:
         """Take up to 1,000 contacts off a list; those that are not on it are passed over."""
         async with info.context.work() as uow:
             row = await LISTS.require(uow, uuid_of("List", input.list_id))
-            members = await contacts.require_all(uow, contact_ids(input.contact_ids))
+            members = await tagging.require_all(uow, contact_ids(input.contact_ids))
             removed = await lists.remove_members(uow, row.id, members)
         return RemoveFromListPayload(found=list_of(row), removed=removed)

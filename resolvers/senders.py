@@ -26,11 +26,11 @@ from schema.senders import (
     Sender,
     SenderConnection,
 )
-from services import senders
-from services.senders import SENDERS, SenderRow
+from services.senders import changing, confirming, reading
+from services.senders.reading import SENDERS, SenderRow
 
 rows.register(Sender, SenderRow, ("id",), id=Column("id", global_ids("Sender")))
-relation(SENDER_CONFIRMATION_PROBLEM, senders.confirmation_problems)
+relation(SENDER_CONFIRMATION_PROBLEM, reading.confirmation_problems)
 NODES: Final = (NodeType("Sender", Permission.SENDER_READ, SENDERS.by_ids),)
 
 
@@ -60,11 +60,11 @@ class SenderMutations:
         FEATURE_UNAVAILABLE for an address to confirm where the installation has no mail provider.
         """
         dependencies = info.context.dependencies
-        address, name = senders.check_sender(dependencies.sender_policy, input.email, input.name)
-        if await senders.needs_confirmation(info.context.reads, dependencies.sender_policy, address):
+        address, name = changing.check_sender(dependencies.sender_policy, input.email, input.name)
+        if await changing.needs_confirmation(info.context.reads, dependencies.sender_policy, address):
             await dependencies.mail_limits.confirmations.count(address.norm)
         async with info.context.work() as uow:
-            row = await senders.create(
+            row = await changing.create(
                 uow, dependencies.sender_policy, address, name, make_default=input.make_default
             )
         return CreateSenderPayload(sender=sender_of(row))
@@ -73,7 +73,7 @@ class SenderMutations:
     async def confirm_sender(self, info: Info, input: ConfirmSenderInput) -> ConfirmSenderPayload:  # noqa: A002 - the same
         """Confirm a sender of the organization with the token that its address was sent, as the link's page does."""
         async with info.context.work() as uow:
-            row = await senders.confirm(uow, input.token)
+            row = await confirming.confirm(uow, input.token)
         return ConfirmSenderPayload(sender=sender_of(row))
 
     @mutation(Requires(Permission.SENDER_WRITE), audit="sender.deleted")
@@ -84,7 +84,7 @@ class SenderMutations:
         becomes the default.
         """
         async with info.context.work() as uow:
-            row = await senders.delete(
+            row = await changing.delete(
                 uow, info.context.dependencies.sender_policy, uuid_of("Sender", input.sender_id)
             )
         return DeleteSenderPayload(deleted_sender_id=global_id("Sender", row.id), sender=sender_of(row))

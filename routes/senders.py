@@ -9,7 +9,8 @@ from starlette.routing import BaseRoute, Route
 from routes.outages import AWAY, RETRY_AFTER, unless_away
 from routes.unsubscribe import answer
 from runtime import Runtime
-from services import senders
+from services.senders import confirming
+from services.senders.confirming import PATH, TokenInvalid
 
 ASK = '<form method="post"><button type="submit">Yes, allow it</button></form>'
 
@@ -18,11 +19,11 @@ def routes(runtime: Runtime) -> list[BaseRoute]:
     """`GET` and `POST /confirm-sender/{token}`."""
 
     async def page(request: Request) -> Response:
-        found = await senders.find_confirmation(runtime.system, request.path_params["token"])
+        found = await confirming.find_confirmation(runtime.system, request.path_params["token"])
         if found is None:
             return unknown()
         actor, sender_id = found
-        asked = await senders.read_request(runtime.reads(actor.tenant), sender_id)
+        asked = await confirming.read_request(runtime.reads(actor.tenant), sender_id)
         if asked is None:
             return unknown()
         who = f"{asked.person} of {asked.organization_name}" if asked.person else asked.organization_name
@@ -34,17 +35,17 @@ def routes(runtime: Runtime) -> list[BaseRoute]:
 
     async def confirm(request: Request) -> Response:
         token = request.path_params["token"]
-        found = await senders.find_confirmation(runtime.system, token)
+        found = await confirming.find_confirmation(runtime.system, token)
         if found is None:
             return unknown()
         try:
             async with runtime.work.begin(found[0]) as uow:
-                row = await senders.confirm(uow, token)
-        except senders.TokenInvalid:
+                row = await confirming.confirm(uow, token)
+        except TokenInvalid:
             return unknown()
         return answer("Thank you", f"<p>E-mail may be sent from <strong>{escape(row.email)}</strong> now.</p>")
 
-    path = f"{senders.PATH}/{{token}}"
+    path = f"{PATH}/{{token}}"
     return [
         Route(path, unless_away(page, away), methods=["GET"]),
         Route(path, unless_away(confirm, away), methods=["POST"]),

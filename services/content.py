@@ -5,7 +5,7 @@ from typing import Final, TypedDict
 
 from core import texts
 from core.errors import ErrorCode, InvalidInput, NudgeError, Refusals
-from services.rendering import MessageTemplate, compile_message
+from services.rendering.messages import MessageTemplate, compile_message
 
 LONGEST_NAME: Final = 200
 LONGEST_SUBJECT: Final = 998

@@ -11,9 +11,11 @@ from core.access.actor import Actor
 from core.access.permissions import Permission
 from core.database.scopes import Reads
 from models.accounts import Organization
-from services import contacts
+from services.contacts import listing
+from services.contacts.listing import CONTACTS
 from services.content import Texts, check_content
-from services.rendering import RenderedMessage, campaign_variables, contact_variables
+from services.rendering.messages import RenderedMessage
+from services.rendering.variables import campaign_variables, contact_variables
 
 CONTACT_FIELD: Final = ("input", "contactId")
 NOWHERE: Final = "https://unsubscribe.invalid/preview"
@@ -50,8 +52,8 @@ async def values_for(reads: Reads, actor: Actor, contact_id: UUID | None) -> Map
 
 async def contact_values(reads: Reads, contact_id: UUID | None) -> dict[str, object]:
     """A contact as templates see it; raises `NotFound`."""
-    found = await contacts.CONTACTS.require(reads, contact_id, CONTACT_FIELD)
-    tags = (await contacts.tags_of(reads, [found.id]))[found.id]
+    found = await CONTACTS.require(reads, contact_id, CONTACT_FIELD)
+    tags = (await listing.tags_of(reads, [found.id]))[found.id]
     return contact_variables(
         first_name=found.first_name,
         last_name=found.last_name,

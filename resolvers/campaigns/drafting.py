@@ -19,8 +19,9 @@ from schema.campaigns.drafting import (
     UpdateCampaignPayload,
 )
 from schema.nodes import global_id, optional_uuid_of, uuid_of
-from services import campaigns
-from services.campaigns import Changes
+from services.campaigns import drafting
+from services.campaigns.audience import AudienceInput as CampaignAudienceInput
+from services.campaigns.drafting import Changes
 
 
 @strawberry.type
@@ -29,7 +30,7 @@ class DraftingMutations:
     async def create_campaign(self, info: Info, input: CreateCampaignInput) -> CreateCampaignPayload:  # noqa: A002 - the contract's name
         """Make a draft. Its templates are compiled at once: TEMPLATE_INVALID tells where one does not parse."""
         async with info.context.work() as uow:
-            row = await campaigns.create(
+            row = await drafting.create(
                 uow, changes_of(input), template_id=optional_uuid_of("Template", input.template_id)
             )
         return CreateCampaignPayload(campaign=campaign_of(info.context, row))
@@ -38,7 +39,7 @@ class DraftingMutations:
     async def update_campaign(self, info: Info, input: UpdateCampaignInput) -> UpdateCampaignPayload:  # noqa: A002 - the same
         """Change a draft. INVALID_STATE for any other campaign, CONFLICT when `version` is no longer the newest."""
         async with info.context.work() as uow:
-            row = await campaigns.update(
+            row = await drafting.update(
                 uow, uuid_of("Campaign", input.campaign_id), changes_of(input), version=input.version
             )
         return UpdateCampaignPayload(campaign=campaign_of(info.context, row))
@@ -47,7 +48,7 @@ class DraftingMutations:
     async def delete_campaign(self, info: Info, input: DeleteCampaignInput) -> DeleteCampaignPayload:  # noqa: A002 - the same
         """Delete a campaign that has no recipients yet. INVALID_STATE for one that has: its deliveries are kept."""
         async with info.context.work() as uow:
-            deleted = await campaigns.delete(uow, uuid_of("Campaign", input.campaign_id))
+            deleted = await drafting.delete(uow, uuid_of("Campaign", input.campaign_id))
         return DeleteCampaignPayload(
             deleted_campaign_id=global_id("Campaign", deleted.campaign.id),
             campaign=deleted_campaign(info.context, deleted),
@@ -57,7 +58,7 @@ class DraftingMutations:
     async def duplicate_campaign(self, info: Info, input: DuplicateCampaignInput) -> DuplicateCampaignPayload:  # noqa: A002 - the same
         """Make a draft with the texts, audience and settings of a campaign in any state."""
         async with info.context.work() as uow:
-            row = await campaigns.duplicate(uow, uuid_of("Campaign", input.campaign_id))
+            row = await drafting.duplicate(uow, uuid_of("Campaign", input.campaign_id))
         return DuplicateCampaignPayload(campaign=campaign_of(info.context, row))
 
 
@@ -74,9 +75,9 @@ def changes_of(given: CreateCampaignInput | UpdateCampaignInput) -> Changes:
     return cast("Changes", changes)
 
 
-def audience_of(given: AudienceInput) -> campaigns.AudienceInput:
+def audience_of(given: AudienceInput) -> CampaignAudienceInput:
     """The audience in the services' words."""
-    return campaigns.AudienceInput(
+    return CampaignAudienceInput(
         all=given.all,
         list_ids=[uuid_of("List", value) for value in given.list_ids or ()],
         tags=given.tags or (),

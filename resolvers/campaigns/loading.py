@@ -9,8 +9,8 @@ from strawberry.dataloader import DataLoader
 from core.database.scopes import Reads
 from core.errors import NotFound
 from resolvers.context import RequestContext
-from services import accounts
-from services.accounts import Person
+from services.accounts import people
+from services.accounts.people import Person
 
 V = TypeVar("V")
 Read = Callable[[Reads, Sequence[UUID]], Awaitable[Mapping[UUID, V]]]
@@ -38,4 +38,4 @@ def known_by_id(context: RequestContext, name: str, read: Read[V]) -> DataLoader
 
 async def read_people(reads: Reads, ids: Sequence[UUID]) -> dict[UUID, Person]:
     """The tenant's people by id."""
-    return await accounts.people_by_ids(reads, ids)
+    return await people.people_by_ids(reads, ids)

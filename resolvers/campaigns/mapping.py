@@ -25,11 +25,16 @@ from schema.lists import List
 from schema.nodes import global_id
 from schema.scalars import DateTime
 from schema.senders import Sender
-from services import campaigns, lists, senders
-from services.campaigns import CampaignRow, Content, Deleted, progress
+from services import lists
+from services.campaigns import audience as campaign_audience
+from services.campaigns import progress, reading
+from services.campaigns.audience import Audience as CampaignAudience
+from services.campaigns.drafting import Deleted
 from services.campaigns.lifecycle import FINAL
 from services.campaigns.progress import Figures, ProgressRow, read_figures
+from services.campaigns.reading import CampaignRow, Content
 from services.campaigns.recipients import count_audiences
+from services.senders.reading import SENDERS
 
 V = TypeVar("V")
 rows.register(CampaignStats, Figures, delivered=Column("reached"))
@@ -73,11 +78,11 @@ class LiveDetails:
 
     async def content(self) -> Content:
         """Its large texts."""
-        return await by_id(self.context, "campaign contents", campaigns.read_contents).load(self.row.id)
+        return await by_id(self.context, "campaign contents", reading.read_contents).load(self.row.id)
 
-    async def named(self) -> campaigns.Audience:
+    async def named(self) -> CampaignAudience:
         """Whom it names."""
-        return await by_id(self.context, "campaign audiences", campaigns.read_audiences).load(self.row.id)
+        return await by_id(self.context, "campaign audiences", campaign_audience.read_audiences).load(self.row.id)
 
     def figures(self) -> Figures | Awaitable[Figures]:
         """Its counters."""
@@ -102,7 +107,7 @@ class LiveDetails:
         sender_id = self.row.from_sender_id or self.row.sender_id
         if sender_id is None:
             return None
-        return sender_of(await by_id(self.context, "senders", senders.SENDERS.by_ids).load(sender_id))
+        return sender_of(await by_id(self.context, "senders", SENDERS.by_ids).load(sender_id))
 
     async def audience(self) -> Audience:
         """Whom the campaign is meant for."""
@@ -157,7 +162,7 @@ class LastDetails(LiveDetails):
         """Its large texts."""
         return self.deleted.content
 
-    async def named(self) -> campaigns.Audience:
+    async def named(self) -> CampaignAudience:
         """Whom it named."""
         return self.deleted.audience
 
@@ -182,7 +187,7 @@ class AudienceReader:
 
     context: RequestContext
     campaign_id: UUID
-    named: campaigns.Audience
+    named: CampaignAudience
 
     async def lists(self) -> list[List]:
         """The lists whose contacts are included."""
@@ -211,7 +216,7 @@ class ProgressReader:
 
     async def campaign(self) -> Campaign:
         """The campaign as it is now."""
-        row = await by_id(self.context, "campaigns", campaigns.by_ids).load(self.campaign_id)
+        row = await by_id(self.context, "campaigns", reading.by_ids).load(self.campaign_id)
         return campaign_of(self.context, row)
 
 
@@ -254,4 +259,4 @@ def stats_shown(figures: Figures) -> CampaignStats:
     return cast("CampaignStats", figures)
 
 
-relation(EVENT_CAMPAIGN, campaigns.by_ids, optional=True, show=campaign_of)
+relation(EVENT_CAMPAIGN, reading.by_ids, optional=True, show=campaign_of)

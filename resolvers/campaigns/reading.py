@@ -22,9 +22,10 @@ from schema.connections import After, Before, First, Last
 from schema.errors import user_error
 from schema.fields import COUNTING_COST
 from schema.nodes import uuid_of
-from services import campaigns
-from services.campaigns import CAMPAIGNS, CampaignRow
+from services.campaigns import listing, reading, validating
+from services.campaigns.listing import CAMPAIGNS
 from services.campaigns.progress import Figures, get_with_figures
+from services.campaigns.reading import CampaignRow
 
 COLUMNS_OF = {to_camel_case(name): name for name in CampaignRow._fields} | {"author": "author_id"}
 SENT: Final = frozenset({"accepted", "delivered", "bounced", "complained"})
@@ -43,7 +44,7 @@ CampaignId = Annotated[strawberry.ID, strawberry.argument(description="Global id
 @fetches("Campaign", Permission.CAMPAIGN_READ)
 async def fetch_campaigns(info: Info, campaign_ids: Sequence[UUID]) -> dict[UUID, Campaign]:
     """Campaigns of the caller's organisation."""
-    rows = await campaigns.by_ids(info.context.reads, campaign_ids)
+    rows = await reading.by_ids(info.context.reads, campaign_ids)
     return {campaign_id: campaign_of(info.context, row) for campaign_id, row in rows.items()}
 
 
@@ -63,7 +64,7 @@ class CampaignQueries:
         """The organization's campaigns, newest first unless sorted otherwise."""
         reads, condition = info.context.reads, parse(filter, CAMPAIGNS.fields)
         request, order = page_request(first, last, after, before), order_of(sort, CAMPAIGNS)
-        page = await campaigns.page(reads, request, order, condition)
+        page = await listing.page(reads, request, order, condition)
         return connection_of(page, partial(CAMPAIGNS.count, reads, condition), partial(campaign_of, info.context))
 
     @query(Requires(Permission.CAMPAIGN_READ))
@@ -77,7 +78,7 @@ class CampaignQueries:
         if wanted is not None:
             found = await get_with_figures(reads, campaign_id, *wanted)
             return campaign_of(info.context, *found) if found else None
-        row = await campaigns.get(reads, campaign_id)
+        row = await reading.get(reads, campaign_id)
         return campaign_of(info.context, row) if row else None
 
     @query(Requires(Permission.CAMPAIGN_READ), cost=2 * COUNTING_COST)
@@ -87,8 +88,8 @@ class CampaignQueries:
         Costs 20 points beside the answer, as the audience is counted.
         """
         reads = info.context.reads
-        row = await campaigns.require(reads, uuid_of("Campaign", campaign_id))
-        found = await campaigns.validate(reads, row, policy=info.context.dependencies.sender_policy)
+        row = await reading.require(reads, uuid_of("Campaign", campaign_id))
+        found = await validating.validate(reads, row, policy=info.context.dependencies.sender_policy)
         return CampaignValidation(
             valid=not found.errors,
             errors=[user_error(error) for error in found.errors],

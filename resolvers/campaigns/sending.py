@@ -22,8 +22,7 @@ from schema.campaigns.sending import (
 )
 from schema.nodes import optional_uuid_of, uuid_of
 from schema.scalars import EmailAddress
-from services import campaigns
-from services.campaigns import test_sends
+from services.campaigns import sending, test_sends
 
 
 @strawberry.type
@@ -38,7 +37,7 @@ class SendingMutations:
         `idempotencyKey` to make repeating the call safe.
         """
         async with info.context.work() as uow:
-            row = await campaigns.send(
+            row = await sending.send(
                 uow,
                 uuid_of("Campaign", input.campaign_id),
                 policy=info.context.dependencies.sender_policy,
@@ -50,7 +49,7 @@ class SendingMutations:
     async def pause_campaign(self, info: Info, input: PauseCampaignInput) -> PauseCampaignPayload:  # noqa: A002 - the same
         """Hold a campaign that is SENDING; messages that the provider has are not held. INVALID_STATE otherwise."""
         async with info.context.work() as uow:
-            row = await campaigns.pause(uow, uuid_of("Campaign", input.campaign_id))
+            row = await sending.pause(uow, uuid_of("Campaign", input.campaign_id))
         return PauseCampaignPayload(campaign=campaign_of(info.context, row))
 
     @mutation(Requires(Permission.CAMPAIGN_SEND), audit="campaign.resumed")
@@ -60,7 +59,7 @@ class SendingMutations:
         FEATURE_UNAVAILABLE where the installation has no mail provider.
         """
         async with info.context.work() as uow:
-            row = await campaigns.resume(
+            row = await sending.resume(
                 uow, uuid_of("Campaign", input.campaign_id), policy=info.context.dependencies.sender_policy
             )
         return ResumeCampaignPayload(campaign=campaign_of(info.context, row))
@@ -69,7 +68,7 @@ class SendingMutations:
     async def cancel_campaign(self, info: Info, input: CancelCampaignInput) -> CancelCampaignPayload:  # noqa: A002 - the same
         """Stop a campaign for good: whoever has no message yet gets none. INVALID_STATE for drafts and final ones."""
         async with info.context.work() as uow:
-            row = await campaigns.cancel(uow, uuid_of("Campaign", input.campaign_id))
+            row = await sending.cancel(uow, uuid_of("Campaign", input.campaign_id))
         return CancelCampaignPayload(campaign=campaign_of(info.context, row))
 
     @mutation(Requires(Permission.CAMPAIGN_SEND), audit="campaign.scheduled")
@@ -79,7 +78,7 @@ class SendingMutations:
         Refused as `sendCampaign` is.
         """
         async with info.context.work() as uow:
-            row = await campaigns.schedule(
+            row = await sending.schedule(
                 uow,
                 uuid_of("Campaign", input.campaign_id),
                 input.scheduled_at,
@@ -91,7 +90,7 @@ class SendingMutations:
     async def unschedule_campaign(self, info: Info, input: UnscheduleCampaignInput) -> UnscheduleCampaignPayload:  # noqa: A002
         """Make a SCHEDULED campaign a draft again. INVALID_STATE otherwise."""
         async with info.context.work() as uow:
-            row = await campaigns.unschedule(uow, uuid_of("Campaign", input.campaign_id))
+            row = await sending.unschedule(uow, uuid_of("Campaign", input.campaign_id))
         return UnscheduleCampaignPayload(campaign=campaign_of(info.context, row))
 
     @mutation(Requires(Permission.CAMPAIGN_SEND), audit="campaign.tested")

@@ -10,7 +10,7 @@ from resolvers.context import Info
 from resolvers.fields import Requires, subscription
 from schema.campaigns.progress import CampaignProgress
 from schema.nodes import uuid_of
-from services import campaigns
+from services.campaigns import watching
 
 
 @strawberry.type
@@ -29,7 +29,7 @@ class CampaignSubscriptions:
         Ends with the error NOT_FOUND for an unknown campaign, and when it is deleted.
         """
         context = info.context
-        rows = campaigns.watch_progress(context.dependencies.hub, context.reads, uuid_of("Campaign", campaign_id))
+        rows = watching.watch_progress(context.dependencies.hub, context.reads, uuid_of("Campaign", campaign_id))
         async with aclosing(rows):
             async for row in rows:
                 yield progress_of(ProgressReader(context, row.campaign_id), row)

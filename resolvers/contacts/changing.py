@@ -37,8 +37,10 @@ from schema.contacts.upserting import (
 )
 from schema.errors import user_error
 from schema.nodes import global_id, uuid_of
-from services import contacts
-from services.contacts import GivenFields, UpsertResult
+from services.contacts import changing, tagging, upserting
+from services.contacts.fields import GivenFields
+from services.contacts.listing import CONTACTS
+from services.contacts.upserting import OnInvalid, UpsertResult
 
 
 def given_fields(given: CreateContactInput | UpdateContactInput | UpsertContactInput) -> GivenFields:
@@ -59,7 +61,7 @@ def result_of(result: UpsertResult) -> UpsertContactResult:
 
 async def shown(context: RequestContext, ids: Sequence[UUID]) -> list[Contact]:
     """Contacts by their ids, in that order."""
-    found = await contacts.CONTACTS.by_ids(context.reads, ids)
+    found = await CONTACTS.by_ids(context.reads, ids)
     return [contact_of(found[contact_id]) for contact_id in ids if contact_id in found]
 
 
@@ -70,14 +72,14 @@ class ContactMutations:
         """Create a contact. All that is wrong with the input is said at once."""
         list_ids = [uuid_of("List", value) for value in input.list_ids or ()]
         async with info.context.work() as uow:
-            row = await contacts.create(uow, given_fields(input), status=input.status, list_ids=list_ids)
+            row = await changing.create(uow, given_fields(input), status=input.status, list_ids=list_ids)
         return CreateContactPayload(contact=contact_of(row))
 
     @mutation(Requires(Permission.CONTACT_WRITE), audit="contact.updated")
     async def update_contact(self, info: Info, input: UpdateContactInput) -> UpdateContactPayload:  # noqa: A002 - the same
         """Change the fields that are given; custom fields are merged, tags replaced."""
         async with info.context.work() as uow:
-            row = await contacts.change(uow, uuid_of("Contact", input.contact_id), given_fields(input))
+            row = await changing.change(uow, uuid_of("Contact", input.contact_id), given_fields(input))
         return UpdateContactPayload(contact=contact_of(row))
 
     @mutation(Requires(Permission.CONTACT_DELETE), audit="contact.deleted")
@@ -87,7 +89,7 @@ class ContactMutations:
         The record of what was mailed stays, and so does the suppression of an address that must not be mailed.
         """
         async with info.context.work() as uow:
-            row = await contacts.remove(uow, uuid_of("Contact", input.contact_id))
+            row = await changing.remove(uow, uuid_of("Contact", input.contact_id))
         return DeleteContactPayload(contact=contact_of(row), deleted_contact_id=global_id("Contact", row.id))
 
     @mutation(Requires(Permission.CONTACT_WRITE), audit="contact.upserted")
@@ -95,7 +97,7 @@ class ContactMutations:
         """Create or change up to 1,000 contacts, each known by its address; a result for each row."""
         rows = [given_fields(row) for row in input.contacts]
         async with info.context.work() as uow:
-            results = await contacts.upsert(uow, rows, contacts.OnInvalid[input.on_invalid.name])
+            results = await upserting.upsert(uow, rows, OnInvalid[input.on_invalid.name])
         counted = Counter(result.status.value for result in results)
         return UpsertContactsPayload(
             results=[result_of(result) for result in results],
@@ -112,19 +114,19 @@ class ContactMutations:
         A contact that bounced or complained keeps that status.
         """
         async with info.context.work() as uow:
-            row = await contacts.unsubscribe(uow, uuid_of("Contact", input.contact_id))
+            row = await changing.unsubscribe(uow, uuid_of("Contact", input.contact_id))
         return UnsubscribeContactPayload(contact=contact_of(row))
 
     @mutation(Requires(Permission.CONTACT_WRITE), audit="contact.tagged")
     async def add_tags(self, info: Info, input: AddTagsInput) -> AddTagsPayload:  # noqa: A002 - the same
         """Give up to 1,000 contacts tags; those they have stay."""
         async with info.context.work() as uow:
-            ids = await contacts.add_tags(uow, contact_ids(input.contact_ids), input.tags)
+            ids = await tagging.add(uow, contact_ids(input.contact_ids), input.tags)
         return AddTagsPayload(contacts=await shown(info.context, ids))
 
     @mutation(Requires(Permission.CONTACT_WRITE), audit="contact.untagged")
     async def remove_tags(self, info: Info, input: RemoveTagsInput) -> RemoveTagsPayload:  # noqa: A002 - the same
         """Take tags from up to 1,000 contacts."""
         async with info.context.work() as uow:
-            ids = await contacts.remove_tags(uow, contact_ids(input.contact_ids), input.tags)
+            ids = await tagging.remove(uow, contact_ids(input.contact_ids), input.tags)
         return RemoveTagsPayload(contacts=await shown(info.context, ids))

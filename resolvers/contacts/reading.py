@@ -16,8 +16,8 @@ from schema.contacts import Contact, ContactConnection, ContactFilter, ContactSo
 from schema.fields import COUNTING_COST
 from schema.nodes import uuid_of
 from schema.scalars import EmailAddress
-from services import contacts
-from services.contacts import CONTACTS
+from services.contacts import listing
+from services.contacts.listing import CONTACTS
 
 Filter = Annotated[ContactFilter | None, strawberry.argument(description="Which contacts; all when left out.")]
 Sort = Annotated[ContactSort | None, strawberry.argument(description="The order; newest first when left out.")]
@@ -51,7 +51,7 @@ class ContactQueries:
 
         A cursor is good for the `sort` it came from; another order answers BAD_USER_INPUT.
         """
-        condition = all_of(parse(filter, CONTACTS.fields), contacts.search_condition(search))
+        condition = all_of(parse(filter, CONTACTS.fields), listing.search_condition(search))
         request, order = page_request(first, last, after, before), order_of(sort, CONTACTS)
         return await connection(info, CONTACTS, request, condition=condition, order=order)
 
@@ -65,11 +65,11 @@ class ContactQueries:
     @query(Requires(Permission.CONTACT_READ))
     async def contact_by_email(self, info: Info, email: EmailAddress) -> Contact | None:
         """One contact by its address, in any case; null when there is none, also for what is no address."""
-        row = await contacts.by_email(info.context.reads, email)
+        row = await listing.by_email(info.context.reads, email)
         return contact_of(row) if row else None
 
     @query(Requires(Permission.CONTACT_READ), cost=COUNTING_COST)
     async def tags(self, info: Info) -> list[Tag]:
         """The tags in use with their counts, the most used first, up to 1,000. Costs 10 points beside them."""
-        counted = await contacts.tag_counts(info.context.reads)
+        counted = await listing.tag_counts(info.context.reads)
         return [Tag(name=name, contact_count=count) for name, count in counted.items()]

@@ -11,8 +11,10 @@ from resolvers.nodes import NodeType
 from resolvers.relations import connections_of, relation
 from schema.contacts import Contact, ContactEvent
 from schema.contacts.contact import CONTACT_EVENTS, CONTACT_LISTS, CONTACT_TAGS, EVENT_CONTACT
-from services import contacts, lists
-from services.contacts import CONTACTS, EVENTS, ContactRow, EventRow
+from services import lists
+from services.contacts import listing
+from services.contacts.history import EVENTS, EventRow
+from services.contacts.listing import CONTACTS, ContactRow
 
 rows.register(
     Contact,
@@ -29,7 +31,7 @@ rows.register(
     kind=Column("kind", ContactEventKind),
     campaign_id=Column("campaign_id", global_ids("Campaign")),
 )
-relation(CONTACT_TAGS, contacts.tags_of)
+relation(CONTACT_TAGS, listing.tags_of)
 relation(CONTACT_LISTS, lists.of_contacts)
 relation(CONTACT_EVENTS, connections_of(EVENTS))
 relation(EVENT_CONTACT, CONTACTS.by_ids, optional=True)

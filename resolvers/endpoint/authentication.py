@@ -2,7 +2,7 @@
 
 from core.access.session import Session
 from core.errors import Unauthenticated
-from services.accounts import Identity
+from services.accounts.identity import Identity
 
 
 async def authenticate(identity: Identity, header: str | None) -> tuple[Session | None, Unauthenticated | None]:

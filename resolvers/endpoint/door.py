@@ -21,9 +21,9 @@ from resolvers.endpoint.http import HttpEndpoint
 from resolvers.endpoint.sockets import Sockets
 from resolvers.endpoint.websocket import WebSocketEndpoint
 from runtime import Runtime
-from services.accounts import Logins
+from services.accounts.logins import Logins
 from services.campaigns.test_sends import TestSends
-from services.maya import Watch
+from services.maya.watching import Watch
 
 PATH = "/graphql"
 

@@ -15,7 +15,7 @@ from core.pubsub import campaign_topic
 from core.unit_of_work import UnitOfWork
 from models.campaigns import Campaign, CampaignStats, CampaignStatus, OnDoubt
 from models.deliveries import EmailDelivery
-from services import audit, senders
+from services import audit
 from services.campaigns.audience import (
     Audience,
     AudienceInput,
@@ -46,6 +46,7 @@ from services.content import (
     check_name,
     with_changes,
 )
+from services.senders import policy
 from services.templates import TEMPLATES, texts_of
 
 NOBODY: Final = AudienceInput()
@@ -187,7 +188,7 @@ async def _sender_of(uow: UnitOfWork, given: Changes) -> UUID | None:
     Raises `NotFound`, or `Conflict` when it was deleted a moment ago.
     """
     chosen = given.get("sender_id")
-    return None if chosen is None else (await senders.require_and_hold(uow, chosen)).id
+    return None if chosen is None else (await policy.require_and_hold(uow, chosen)).id
 
 
 def _with_counters(new: Insert) -> Select[*tuple[Any, ...]]:

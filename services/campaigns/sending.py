@@ -15,7 +15,7 @@ from services.campaigns.reading import CampaignRow, Content, require, require_wi
 from services.campaigns.validating import require_sendable
 from services.campaigns.work import AdvanceCampaign, PrepareCampaign, SendBatches
 from services.features import Feature
-from services.senders import SenderPolicy
+from services.senders.policy import SenderPolicy
 
 MAX_AHEAD: Final = timedelta(days=366)
 

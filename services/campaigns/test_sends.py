@@ -32,15 +32,19 @@ from integrations.mail import (
 from models.accounts import User
 from models.contact_events import ContactEventKind
 from models.suppressions import SuppressionReason, SuppressionSource
-from services import audit, previews, senders
+from services import audit, previews
 from services.campaigns.reading import CampaignRow, require_with_content
 from services.campaigns.validating import check_texts
 from services.content import LONGEST_SUBJECT
 from services.features import Feature
 from services.mailing.handover import parts
-from services.rendering import RenderedMessage
-from services.senders import SenderPolicy
-from services.suppressions import HistoryLine, SuppressionFact, suppress, suppressed_among
+from services.rendering.messages import RenderedMessage
+from services.senders import policy as sender_policy
+from services.senders import reading
+from services.senders.policy import SenderPolicy
+from services.suppressions.facts import HistoryLine, SuppressionFact
+from services.suppressions.reading import suppressed_among
+from services.suppressions.suppressing import suppress
 
 MAX_ADDRESSES: Final = 10
 TO_FIELD: Final = ("input", "to")
@@ -134,8 +138,8 @@ async def prepare(
     await _require_not_suppressed(reads, norms)
     if policy.confirmed_only:
         await _require_known(reads, norms)
-    chosen = senders.settled(policy, campaign.from_header, campaign.from_sender_id)
-    chosen = chosen or await senders.choose(reads, policy, campaign.sender_id)
+    chosen = sender_policy.settled(policy, campaign.from_header, campaign.from_sender_id)
+    chosen = chosen or await sender_policy.choose(reads, policy, campaign.sender_id)
     check_texts(campaign, content)
     link = f"{public_url}/u/test"  # no token, so the page answers that the link is not valid
     message = await previews.render(
@@ -249,7 +253,7 @@ async def _require_known(reads: Reads, norms: dict[str, str]) -> None:
     """Raise `Refusals` unless each address is a member's or a confirmed sender's: nobody else asked for our tests."""
     wanted = list(norms)
     members = await reads.rows(select(User.email_norm).where(User.email_norm.in_(wanted), User.disabled_at.is_(None)))
-    known = {row[0] for row in members} | await senders.confirmed_among(reads, wanted)
+    known = {row[0] for row in members} | await reading.confirmed_among(reads, wanted)
     strangers = [
         InvalidInput(
             f"{norms[norm]} is neither a member's address nor a confirmed sender's.",

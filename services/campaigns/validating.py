@@ -16,8 +16,9 @@ from services.campaigns.lifecycle import SENDABLE
 from services.campaigns.reading import CampaignRow, Content, read_contents
 from services.campaigns.recipients import count_audience, count_mailable, has_mailable
 from services.content import compiled
-from services.rendering import MessageTemplate, check_content
-from services.senders import From, SenderPolicy, choose, choose_and_hold
+from services.rendering.checks import check_content
+from services.rendering.messages import MessageTemplate
+from services.senders.policy import From, SenderPolicy, choose, choose_and_hold
 
 CUSTOM_FIELDS: Final = "contact.customFields."
 

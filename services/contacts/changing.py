@@ -14,10 +14,12 @@ from core.unit_of_work import UnitOfWork
 from models.contact_events import ContactEventKind
 from models.contacts import Contact, ContactStatus, ContactTag
 from models.suppressions import SuppressionReason, SuppressionSource
-from services import audit, lists, suppressions
+from services import audit, lists
 from services.contacts import storing
 from services.contacts.fields import Fields, GivenFields, check, merged, same
 from services.contacts.listing import CONTACTS, ContactRow
+from services.suppressions import suppressing
+from services.suppressions.facts import HistoryLine, SuppressionFact
 from services.suppressions.statuses import status_at_new_address
 
 INPUT: Final = ("input",)
@@ -160,10 +162,8 @@ async def unsubscribe(uow: UnitOfWork, contact_id: UUID | None) -> ContactRow:
 
 async def suppress(uow: UnitOfWork, contact_id: UUID, email_norm: str, now: datetime) -> set[UUID]:
     """Let a contact be unsubscribed as of now; the contacts whose row changed."""
-    line = suppressions.HistoryLine(
-        kind=ContactEventKind.UNSUBSCRIBED, dedupe_key=f"unsubscribe:{new_id()}", only_if_new=True
-    )
-    fact = suppressions.SuppressionFact(
+    line = HistoryLine(kind=ContactEventKind.UNSUBSCRIBED, dedupe_key=f"unsubscribe:{new_id()}", only_if_new=True)
+    fact = SuppressionFact(
         email_norm=email_norm,
         reason=SuppressionReason.UNSUBSCRIBED,
         source=SuppressionSource.OWN,
@@ -171,4 +171,4 @@ async def suppress(uow: UnitOfWork, contact_id: UUID, email_norm: str, now: date
         line=line,
         contact_id=contact_id,
     )
-    return await suppressions.suppress(uow, [fact])
+    return await suppressing.suppress(uow, [fact])

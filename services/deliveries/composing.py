@@ -18,13 +18,9 @@ from models.contacts import ContactStatus
 from services.content import compiled
 from services.deliveries.claiming import Claim
 from services.deliveries.preparing import NOT_MAILABLE, Decision
-from services.rendering import (
-    MessageTemplate,
-    RenderedMessage,
-    RenderFailed,
-    campaign_variables,
-    contact_variables,
-)
+from services.rendering.errors import RenderFailed
+from services.rendering.messages import MessageTemplate, RenderedMessage
+from services.rendering.variables import campaign_variables, contact_variables
 from services.suppressions.unsubscribing import Link, link_token
 
 MEMORY_BYTES = 40_000_000

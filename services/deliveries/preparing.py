@@ -18,7 +18,7 @@ from models.deliveries import DeliveryStatus, EmailDelivery
 from services.campaigns.lifecycle import move
 from services.campaigns.recipients import audience_select, is_excluded
 from services.campaigns.work import PrepareCampaign, SendBatches
-from services.suppressions import is_suppressed
+from services.suppressions.reading import is_suppressed
 
 PAGE = 5_000
 START = UUID(int=0)

@@ -19,7 +19,8 @@ from services.contact_events import ContactLine, write_lines
 from services.deliveries.batch_sql import id_in_batch, id_range, in_values, values_by_id
 from services.deliveries.claiming import Claim
 from services.mailing.handover import TEXT_LENGTH, Handed
-from services.suppressions import HistoryLine, SuppressionFact, suppress
+from services.suppressions.facts import HistoryLine, SuppressionFact
+from services.suppressions.suppressing import suppress
 
 
 def is_of_batch() -> Any:  # noqa: ANN401 - a SQL condition

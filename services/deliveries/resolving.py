@@ -9,7 +9,7 @@ from core.errors import Conflict, ErrorCode
 from core.unit_of_work import UnitOfWork
 from models.campaigns import CampaignStatus
 from models.deliveries import DeliveryResolution, DeliveryStatus, EmailDelivery
-from services import audit, senders
+from services import audit
 from services.campaigns import lifecycle, reading
 from services.campaigns.reading import CampaignRow
 from services.campaigns.work import AdvanceCampaign, SendBatches
@@ -17,7 +17,8 @@ from services.deliveries.batch_sql import of_campaign
 from services.deliveries.issues import summarize_issues
 from services.deliveries.listing import COLUMNS, DELIVERY_FIELD, DeliveryRow, require
 from services.features import Feature
-from services.senders import SenderNotConfirmed, SenderPolicy
+from services.senders import policy as sender_policy
+from services.senders.policy import SenderNotConfirmed, SenderPolicy
 
 IN_DOUBT: Final = frozenset({DeliveryStatus.UNKNOWN, DeliveryStatus.FAILED})
 ENDED_BY_A_PERSON: Final = frozenset({CampaignStatus.CANCELLING, CampaignStatus.CANCELLED})
@@ -82,9 +83,9 @@ async def resolve(
 
 async def hold_sender(uow: UnitOfWork, campaign: CampaignRow, policy: SenderPolicy) -> None:
     """Keep the campaign's sender from being deleted; raises `SenderNotConfirmed` when it was."""
-    chosen = senders.settled(policy, campaign.from_header, campaign.from_sender_id)
+    chosen = sender_policy.settled(policy, campaign.from_header, campaign.from_sender_id)
     if chosen is not None:
-        await senders.hold(uow, chosen)
+        await sender_policy.hold(uow, chosen)
     elif policy.confirmed_only:
         raise SenderNotConfirmed("The sender of the campaign was deleted.", field=AS_FIELD, suggestion=DECIDE_OR_COPY)
 

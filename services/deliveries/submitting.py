@@ -15,7 +15,7 @@ from services.deliveries.claiming import Claim, is_sending
 from services.deliveries.composing import Composed
 from services.deliveries.preparing import Decision
 from services.mailing.leases import LeaseTimes
-from services.suppressions import is_suppressed
+from services.suppressions.reading import is_suppressed
 
 
 @lru_cache

@@ -12,8 +12,8 @@ from core.database.scopes import Reads, SystemScope, first
 from core.pubsub import log_topic, message_topic
 from core.unit_of_work import UnitOfWork
 from models.conversations import Conversation, Message, MessageRole, MessageStatus, ReplyFailure
-from services.conversations import OPEN, MessageRow, RunReply, reply_log
-from services.conversations.reading import MESSAGES
+from services.conversations.reading import MESSAGES, OPEN, MessageRow
+from services.conversations.work import RunReply, reply_log
 
 LEASE_SECONDS: Final = 10.0
 

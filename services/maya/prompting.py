@@ -12,8 +12,8 @@ import orjson
 from core import clock
 from integrations.language import Speaker, Utterance
 from models.conversations import MessageRole
-from services.accounts import Person
-from services.conversations import MessageRow
+from services.accounts.people import Person
+from services.conversations.reading import MessageRow
 from services.maya.cleaning import clean, cleaned
 
 HISTORY_TOKENS: Final = 6_000

@@ -18,8 +18,10 @@ from core.telemetry import described, logger
 from core.unit_of_work import Work
 from integrations.language import LanguageModel, ModelRefused, ModelTimedOut, ModelUnavailable
 from models.conversations import MessageStatus, ReplyFailure
-from services import accounts
-from services.conversations import RunReply, reply_log, said_before
+from services.accounts import people
+from services.accounts.people import Person
+from services.conversations.reading import said_before
+from services.conversations.work import RunReply, reply_log
 from services.maya import leases
 from services.maya.events import Ended, Token, decode, encode
 from services.maya.journal import Journal
@@ -93,7 +95,7 @@ async def run(dependencies: RunDependencies, job: RunReply) -> None:
         lease = await leases.take(uow, job.message_id)
     if lease is None:
         return
-    found = await accounts.person(dependencies.reads(unread.tenant), job.user_id)
+    found = await people.person(dependencies.reads(unread.tenant), job.user_id)
     if found is None:
         raise AssertionError("a reply without its person")
     actor = maya_actor(user_actor(job.organization_id, job.user_id, found.role))
@@ -103,7 +105,7 @@ async def run(dependencies: RunDependencies, job: RunReply) -> None:
 class Run:
     """A reply that is ours, while it is made."""
 
-    def __init__(self, dependencies: RunDependencies, actor: Actor, lease: Lease, person: accounts.Person) -> None:
+    def __init__(self, dependencies: RunDependencies, actor: Actor, lease: Lease, person: Person) -> None:
         self.dependencies = dependencies
         self.actor = actor
         self.lease = lease

@@ -18,9 +18,11 @@ from core.errors import NudgeError
 from core.ids import decode_global_id, encode_global_id
 from core.listing.filters import parse_filter
 from integrations.language import Tool
-from services import campaigns, contacts
-from services.campaigns import CampaignRow
+from services.campaigns import reading
 from services.campaigns.progress import Figures, read_stats
+from services.campaigns.reading import CampaignRow
+from services.contacts import listing
+from services.contacts.listing import CONTACTS
 from services.maya.cleaning import cleaned
 
 LONGEST_RESULT: Final = 12_000
@@ -54,13 +56,13 @@ class ToolRefused(NudgeError):
 
 async def list_campaigns(reads: Reads, arguments: ListCampaigns) -> object:
     """The newest campaigns."""
-    return {"campaigns": [shown(row) for row in await campaigns.list_recent(reads, arguments.limit)]}
+    return {"campaigns": [shown(row) for row in await reading.list_recent(reads, arguments.limit)]}
 
 
 async def campaign_stats(reads: Reads, arguments: CampaignStats) -> object:
     """A campaign's results, with rates from 0 to 1; an id of another tenant's is as unknown as any other."""
     named = decode_global_id(arguments.campaign_id)
-    campaign = await campaigns.get(reads, named[1]) if named and named[0] == "Campaign" else None
+    campaign = await reading.get(reads, named[1]) if named and named[0] == "Campaign" else None
     results = await read_stats(reads, campaign.id) if campaign else None
     if campaign is None or results is None:
         raise ToolRefused("There is no such campaign.")
@@ -70,15 +72,15 @@ async def campaign_stats(reads: Reads, arguments: CampaignStats) -> object:
 async def count_contacts(reads: Reads, arguments: CountContacts) -> object:
     """How many contacts there are, by status, or with a status or tag."""
     if arguments.status is None and arguments.tag is None:
-        counted = await contacts.count_by_status(reads)
+        counted = await listing.count_by_status(reads)
         return {"total": sum(counted.values()), "by_status": {str(status): n for status, n in counted.items()}}
     given: dict[str, object] = {}
     if arguments.status is not None:
         given["status"] = {"eq": arguments.status}
     if arguments.tag is not None:
         given["tags"] = {"hasAny": [arguments.tag]}
-    wanted = parse_filter(given, contacts.CONTACTS.fields)
-    return {"total": await contacts.CONTACTS.count(reads, wanted)}
+    wanted = parse_filter(given, CONTACTS.fields)
+    return {"total": await CONTACTS.count(reads, wanted)}
 
 
 def shown(row: CampaignRow) -> dict[str, object]:

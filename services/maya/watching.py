@@ -12,7 +12,8 @@ from core.database.scopes import Reads
 from core.errors import InvalidInput, NotFound
 from core.logstream import LogEntry, LogMissing, LogStream
 from core.pubsub import Hub
-from services.conversations import MessageRow, get_reply, reply_log
+from services.conversations.reading import MessageRow, get_reply
+from services.conversations.work import reply_log
 from services.maya.events import Ended, Event, decode
 
 PAUSE_SECONDS: Final = 0.3

@@ -16,8 +16,9 @@ from core.unit_of_work import UnitOfWork
 from models.campaigns import Campaign, CampaignStatus
 from models.outbox import OutboxKind
 from models.senders import Sender
-from services import audit, outbox
+from services import audit
 from services.features import Feature
+from services.outbox import writing
 from services.senders.addressing import check_name
 from services.senders.policy import SenderPolicy
 from services.senders.reading import SENDERS, SenderRow, get_default
@@ -86,7 +87,7 @@ async def create(
     row = row or await _insert(uow, address, name, make_default=make_default)
     if row.confirmed_at is None:
         await _demand_patience(uow, policy, row.id)
-        await outbox.put(uow, OutboxKind.SENDER_CONFIRMATION, row.id, row.email, expires_in=DAY)
+        await writing.put(uow, OutboxKind.SENDER_CONFIRMATION, row.id, row.email, expires_in=DAY)
     may_send = row.confirmed_at is not None or not policy.confirmed_only
     if may_send and (make_default or await get_default(uow) is None):
         row = await make_it_default(uow, row.id)
@@ -186,14 +187,14 @@ async def _demand_patience(reads: Reads, policy: SenderPolicy, sender_id: UUID |
     policy.features.require(Feature.SENDING, field=("input", "email"))
     kind = OutboxKind.SENDER_CONFIRMATION
     paused = sender_id is not None and policy.pause
-    if paused and await outbox.count_recent(reads, kind, policy.pause, target_id=sender_id):
+    if paused and await writing.count_recent(reads, kind, policy.pause, target_id=sender_id):
         raise InvalidInput(
             "This address was sent a confirmation a moment ago.",
             field=("input", "email"),
             code=ErrorCode.LIMIT_EXCEEDED,
             suggestion="Look for it in the mailbox, and in its spam folder; after a minute another can be sent.",
         )
-    if await outbox.count_recent(reads, kind, DAY) >= policy.per_day:
+    if await writing.count_recent(reads, kind, DAY) >= policy.per_day:
         raise InvalidInput(
             f"An organization may have {policy.per_day} confirmations sent in a day.",
             field=("input", "email"),

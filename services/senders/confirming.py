@@ -15,7 +15,7 @@ from core.unit_of_work import UnitOfWork
 from models.accounts import Organization, User
 from models.senders import Sender, SenderConfirmation
 from services import audit
-from services.outbox import Item, Mail
+from services.outbox.submitting import Item, Mail
 from services.senders.changing import TOKEN_LIFE, lock, make_it_default
 from services.senders.reading import SENDERS, SenderRow
 

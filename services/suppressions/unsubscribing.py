@@ -14,7 +14,9 @@ from models.contact_events import ContactEventKind
 from models.contacts import Contact
 from models.deliveries import EmailDelivery
 from models.suppressions import SuppressionReason, SuppressionSource
-from services.suppressions import PERSONAL, HistoryLine, SuppressionFact, strongest_of, suppress
+from services.suppressions.facts import PERSONAL, HistoryLine, SuppressionFact
+from services.suppressions.reading import strongest_of
+from services.suppressions.suppressing import suppress
 
 ID_BYTES = 16
 LONGEST_TOKEN = 200

@@ -17,7 +17,9 @@ from models.deliveries import EmailDelivery
 from models.webhooks import WebhookInbox
 from services.contact_events import write_lines
 from services.deliveries.updating import apply_updates
-from services.suppressions import PERSONAL, lift, suppress
+from services.suppressions.facts import PERSONAL
+from services.suppressions.lifting import lift
+from services.suppressions.suppressing import suppress
 from services.webhooks.events import Event, normalised, read_event, reason_of
 from services.webhooks.meaning import Delivery, Known, facts_of, lifts_of, lines_of, updates_of
 

@@ -11,7 +11,7 @@ from models.deliveries import DeliveryStatus
 from models.suppressions import SuppressionReason, SuppressionSource
 from services.contact_events import ContactLine
 from services.deliveries.updating import DeliveryUpdate
-from services.suppressions import HistoryLine, Reactivation, SuppressionFact
+from services.suppressions.facts import HistoryLine, Reactivation, SuppressionFact
 from services.webhooks.events import OF_ADDRESS, Event, reason_of
 
 KINDS: Final = {

@@ -19,8 +19,11 @@ from core.database.scopes import SystemScope
 from core.errors import RateLimited, Refusals
 from core.passwords import Passwords
 from runtime import Runtime
-from services import accounts
-from services.accounts import InvalidCredentials, SignUpClosed, admission
+from services.accounts import credentials as account_credentials
+from services.accounts import opening, registration
+from services.accounts.admission import Admission, SignUpClosed, admission
+from services.accounts.credentials import InvalidCredentials
+from services.accounts.opening import Owner
 from tests.client import ApiClient
 from tests.conftest import Servers
 from tests.environments import fresh_cache, under
@@ -87,8 +90,8 @@ async def test_closed_sign_up_says_what_to_do_instead(runtime: Runtime, cache: R
             assert (payload["accessToken"], error["code"]) == (None, "SIGN_UP_CLOSED")
             assert "nudge organization create" in error["suggestion"]
         email = f"{uuid4().hex}@nudge.example"
-        owner = accounts.Owner(organization_name="Acme", email=email, full_name="Ada", password=PASSWORD)
-        await accounts.open_organization(closed.work, closed.admission, owner, issuer=None)
+        owner = Owner(organization_name="Acme", email=email, full_name="Ada", password=PASSWORD)
+        await opening.open_organization(closed.work, closed.admission, owner, issuer=None)
         payload = (await api.execute(LOG_IN, {"input": {"email": email, "password": PASSWORD}}))["logIn"]
         assert payload["accessToken"] is not None
 
@@ -121,9 +124,9 @@ async def test_production_limits_the_sign_ups_of_all(runtime: Runtime, cache: Re
         await sign_up(open_, "192.0.2.99")
 
 
-async def sign_up(admitted: accounts.Admission, client: str) -> None:
+async def sign_up(admitted: Admission, client: str) -> None:
     """Get as far as the hash of a password."""
-    await accounts.prepare_sign_up(
+    await registration.prepare_sign_up(
         admitted,
         organization_name="Acme",
         email="ada@nudge.example",
@@ -141,7 +144,7 @@ async def test_production_limits_the_failures_of_a_client_over_all_addresses(run
     async def guess(client: str) -> type[Exception]:
         email = f"{uuid4().hex}@nudge.example"
         with pytest.raises((InvalidCredentials, RateLimited)) as failed:
-            await accounts.check_credentials(
+            await account_credentials.check_credentials(
                 limited.system, limited.admission, email=email, password="guess", client=client
             )
         return failed.type
@@ -160,7 +163,7 @@ async def test_an_outage_counts_against_nobody(runtime: Runtime, cache: Redis) -
     nowhere = create_engine("postgresql+asyncpg://nobody@127.0.0.1:9/none", pool_size=1, statement_timeout_seconds=1)
 
     async def log_in(system: SystemScope) -> None:
-        await accounts.check_credentials(
+        await account_credentials.check_credentials(
             system, limited.admission, email="ada@nudge.example", password=PASSWORD, client="192.0.2.1"
         )
 
@@ -177,11 +180,11 @@ async def test_right_passwords_count_against_nobody(runtime: Runtime, cache: Red
     """Forty log-ins of one person, at once and one after another, all succeed in production."""
     limited = under(runtime, cache, Environment.PRODUCTION)
     email = f"{uuid4().hex}@nudge.example"
-    owner = accounts.Owner(organization_name="Acme", email=email, full_name="Ada", password=PASSWORD)
-    await accounts.open_organization(limited.work, limited.admission, owner, issuer=None)
+    owner = Owner(organization_name="Acme", email=email, full_name="Ada", password=PASSWORD)
+    await opening.open_organization(limited.work, limited.admission, owner, issuer=None)
 
     async def log_in() -> None:
-        await accounts.check_credentials(
+        await account_credentials.check_credentials(
             limited.system, limited.admission, email=email, password=PASSWORD, client="192.0.2.1"
         )
 
@@ -289,9 +292,9 @@ async def test_who_gives_up_keeps_the_turn_while_the_hash_runs(slow: SlowHasher)
 
 async def test_an_operator_is_told_all_that_does_not_fit(runtime: Runtime) -> None:
     """A bad address and names come back together, and nothing is stored."""
-    owner = accounts.Owner(organization_name=" ", email="nobody", full_name="", password="short")
+    owner = Owner(organization_name=" ", email="nobody", full_name="", password="short")
     with pytest.raises(Refusals) as refused:
-        await accounts.open_organization(runtime.work, runtime.admission, owner, issuer=None)
+        await opening.open_organization(runtime.work, runtime.admission, owner, issuer=None)
     assert [error.field[-1] for error in refused.value.errors] == [
         "email",
         "organizationName",

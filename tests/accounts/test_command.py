@@ -12,7 +12,8 @@ import pytest
 from core.ids import new_id
 from core.security import new_signing_key
 from runtime import Runtime
-from services import accounts
+from services.accounts import credentials
+from services.accounts.credentials import InvalidCredentials
 from tests.graphql.test_process import environment
 
 ROOT = Path(__file__).parents[2]
@@ -70,7 +71,7 @@ async def said_by(process: asyncio.subprocess.Process, terminal: int = -1, typed
 
 async def logs_in(runtime: Runtime, email: str, password: str) -> bool:
     """Whether the address and password are somebody's; raises what refuses them."""
-    actor = await accounts.check_credentials(
+    actor = await credentials.check_credentials(
         runtime.system, runtime.admission, email=email, password=password, client="192.0.2.1"
     )
     return actor.rights.role == "owner"
@@ -130,5 +131,5 @@ async def test_with_an_issuer_the_owner_is_the_issuers(runtime: Runtime, user_id
         assert "--user-id" in said
     else:
         assert said == f"0\nOpened Acme; its owner is {email}.\n"
-        with pytest.raises(accounts.InvalidCredentials):
+        with pytest.raises(InvalidCredentials):
             await logs_in(runtime, email, "!")

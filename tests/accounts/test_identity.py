@@ -15,8 +15,9 @@ from core.errors import Unauthenticated
 from core.security import AccessTokens, new_signing_key
 from models.accounts import UserSession
 from runtime import Runtime
-from services.accounts import EmbeddedTokens, Identity, SessionCache, identity
-from services.accounts.session_cache import Claimed
+from services.accounts import identity
+from services.accounts.identity import EmbeddedTokens, Identity
+from services.accounts.session_cache import Claimed, SessionCache
 from tests import factories
 from tests.waiting import PATIENCE_SECONDS
 

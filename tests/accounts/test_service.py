@@ -16,8 +16,10 @@ from core.security import AccessTokens
 from core.throttle import Throttle, client_key, digest
 from models.accounts import RefreshToken, User, UserSession
 from runtime import Runtime
-from services import accounts
-from services.accounts import EmbeddedTokens, Identity, SessionCache
+from services.accounts import sessions as account_sessions
+from services.accounts.identity import EmbeddedTokens, Identity
+from services.accounts.session_cache import SessionCache
+from services.accounts.sessions import SessionGone
 from tests import factories
 from tests.statements import statements
 
@@ -100,7 +102,7 @@ async def test_without_redis_the_database_answers(runtime: Runtime, nowhere: Red
     token = factories.token(runtime, principal)
     assert (await alone.session(token)).actor.user_id == principal.user_id
     async with runtime.work.begin(principal) as uow:
-        assert await accounts.end_session(uow, principal.person_id, reason="logged_out")
+        assert await account_sessions.end_session(uow, principal.person_id, reason="logged_out")
     await alone.forget(principal.person_id)
     with pytest.raises(Unauthenticated):
         await alone.session(token)
@@ -110,13 +112,13 @@ async def test_disabled_people_are_out(runtime: Runtime) -> None:
     """Neither an open session nor a refresh gets past `disabled_at`."""
     principal = await factories.organization(runtime)
     async with runtime.work.begin(principal) as uow:
-        session = await accounts.open_session(uow, principal.person_id, days=1)
+        session = await account_sessions.open_session(uow, principal.person_id, days=1)
         await uow.execute(update(User).values(disabled_at=func.now()))
     with pytest.raises(Unauthenticated):
         await identity(runtime, runtime.tokens, runtime.cache).session(factories.token(runtime, principal))
-    with pytest.raises(accounts.SessionGone):
+    with pytest.raises(SessionGone):
         async with runtime.work.begin(principal) as uow:
-            await accounts.rotate(uow, session.session_id, session.refresh_token, days=1)
+            await account_sessions.rotate(uow, session.session_id, session.refresh_token, days=1)
 
 
 async def test_tokens_of_another_key_are_refused(runtime: Runtime) -> None:
@@ -210,7 +212,7 @@ async def test_refresh_tokens_are_kept_hashed(runtime: Runtime) -> None:
     """The table holds a fingerprint; the token itself is nowhere."""
     principal = await factories.organization(runtime)
     async with runtime.work.begin(principal) as uow:
-        session = await accounts.open_session(uow, principal.person_id, days=1)
+        session = await account_sessions.open_session(uow, principal.person_id, days=1)
     rows = await runtime.reads(principal.tenant).rows(select(RefreshToken.fingerprint))
     assert [len(row[0]) for row in rows] == [32]
     assert session.refresh_token.encode() not in rows[0][0]

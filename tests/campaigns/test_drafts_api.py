@@ -14,7 +14,8 @@ from core.unit_of_work import UnitOfWork
 from models.audit import AuditEvent
 from models.campaigns import CampaignStatus
 from runtime import Runtime
-from services import campaigns, lists
+from services import lists
+from services.campaigns import drafting
 from services.campaigns.lifecycle import move
 from tests import factories
 from tests.campaigns.calls import CREATE, DELETE, DUPLICATE, UPDATE, ask, asked, caller, gid, refused
@@ -214,7 +215,7 @@ async def test_what_meets_a_change_under_way_is_refused(
     mine = caller(api, runtime, owner)
     campaign_id = (await asked(mine, CREATE, name="Before"))["campaign"]["id"]
     async with runtime.work.begin(owner) as uow:
-        await campaigns.update(uow, only_id(campaign_id), {"name": "After"})
+        await drafting.update(uow, only_id(campaign_id), {"name": "After"})
         refusal = asyncio.create_task(refused(mine, mutation, campaignId=campaign_id, **values))
         await until(partial(waits_for, runtime, uow))
     assert [error["code"] for error in await refusal] == ["CONFLICT"]

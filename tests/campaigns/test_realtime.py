@@ -20,7 +20,7 @@ from core.pubsub import campaign_topic
 from models.campaigns import CampaignStatus
 from models.deliveries import DeliveryStatus, EmailDelivery
 from runtime import Runtime
-from services import campaigns
+from services.campaigns import drafting
 from services.campaigns.lifecycle import move
 from tests import factories
 from tests.campaigns.calls import gid
@@ -232,7 +232,7 @@ async def test_a_campaign_deleted_under_its_viewer_ends_the_stream(api_server: S
         stream = messages(session, gid(campaign_id))
         await anext(stream)
         async with runtime.work.begin(owner) as uow:
-            await campaigns.delete(uow, campaign_id)
+            await drafting.delete(uow, campaign_id)
         with pytest.raises(TransportQueryError, match="no such campaign"):
             await anext(stream)
 

@@ -11,8 +11,9 @@ from core.access.actor import Actor
 from core.unit_of_work import UnitOfWork
 from models.campaigns import Campaign, CampaignStatus
 from runtime import Runtime
-from services import campaigns
-from services.senders import SenderPolicy
+from services.campaigns import drafting, sending
+from services.campaigns.audience import AudienceInput
+from services.senders.policy import SenderPolicy
 from tests import factories
 from tests.statements import statements
 
@@ -30,34 +31,34 @@ async def campaign_in(runtime: Runtime, owner: Actor, status: CampaignStatus) ->
 
 CHANGES: dict[str, tuple[CampaignStatus, int, Act]] = {
     # The tenant, the campaign with its texts, whether anybody can be mailed, the sender, the move, the audit record.
-    "send": (CampaignStatus.DRAFT, 6, lambda uow, one, policy: campaigns.send(uow, one, policy=policy)),
+    "send": (CampaignStatus.DRAFT, 6, lambda uow, one, policy: sending.send(uow, one, policy=policy)),
     # And the key.
     "send with a key": (
         CampaignStatus.DRAFT,
         7,
-        lambda uow, one, policy: campaigns.send(uow, one, policy=policy, idempotency_key=str(one)),
+        lambda uow, one, policy: sending.send(uow, one, policy=policy, idempotency_key=str(one)),
     ),
     "schedule": (
         CampaignStatus.DRAFT,
         6,
-        lambda uow, one, policy: campaigns.schedule(uow, one, TOMORROW, policy=policy),
+        lambda uow, one, policy: sending.schedule(uow, one, TOMORROW, policy=policy),
     ),
     # The tenant, the move, the audit record.
-    "unschedule": (CampaignStatus.SCHEDULED, 3, lambda uow, one, _: campaigns.unschedule(uow, one)),
-    "pause": (CampaignStatus.SENDING, 3, lambda uow, one, _: campaigns.pause(uow, one)),
-    "resume": (CampaignStatus.PAUSED, 3, lambda uow, one, policy: campaigns.resume(uow, one, policy=policy)),
-    "cancel": (CampaignStatus.SENDING, 3, lambda uow, one, _: campaigns.cancel(uow, one)),
+    "unschedule": (CampaignStatus.SCHEDULED, 3, lambda uow, one, _: sending.unschedule(uow, one)),
+    "pause": (CampaignStatus.SENDING, 3, lambda uow, one, _: sending.pause(uow, one)),
+    "resume": (CampaignStatus.PAUSED, 3, lambda uow, one, policy: sending.resume(uow, one, policy=policy)),
+    "cancel": (CampaignStatus.SENDING, 3, lambda uow, one, _: sending.cancel(uow, one)),
     # The tenant, the campaign with its counters, the audience, the audit record.
     "create": (
         CampaignStatus.DRAFT,
         4,
-        lambda uow, _one, _: campaigns.create(uow, {"name": "A", "audience": campaigns.AudienceInput(all=True)}),
+        lambda uow, _one, _: drafting.create(uow, {"name": "A", "audience": AudienceInput(all=True)}),
     ),
-    "duplicate": (CampaignStatus.DRAFT, 4, lambda uow, one, _: campaigns.duplicate(uow, one)),
-    "delete": (CampaignStatus.DRAFT, 4, lambda uow, one, _: campaigns.delete(uow, one)),
+    "duplicate": (CampaignStatus.DRAFT, 4, lambda uow, one, _: drafting.duplicate(uow, one)),
+    "delete": (CampaignStatus.DRAFT, 4, lambda uow, one, _: drafting.delete(uow, one)),
     # The tenant, the change, the audit record; before it the texts, where one of them changes.
-    "update of the name": (CampaignStatus.DRAFT, 3, lambda uow, one, _: campaigns.update(uow, one, {"name": "B"})),
-    "update of a text": (CampaignStatus.DRAFT, 4, lambda uow, one, _: campaigns.update(uow, one, {"subject": "B"})),
+    "update of the name": (CampaignStatus.DRAFT, 3, lambda uow, one, _: drafting.update(uow, one, {"name": "B"})),
+    "update of a text": (CampaignStatus.DRAFT, 4, lambda uow, one, _: drafting.update(uow, one, {"subject": "B"})),
 }
 
 

@@ -16,7 +16,8 @@ from models.audit import AuditEvent
 from models.campaigns import CampaignStatus
 from models.idempotency import IdempotencyKey
 from runtime import Runtime
-from services import audit, campaigns, idempotency
+from services import audit, idempotency
+from services.campaigns import reading
 from services.campaigns.progress import Counts, Figures, ProgressRow
 from services.campaigns.recipients import count_audience, count_mailable, has_mailable
 from services.campaigns.watching import ProgressReader
@@ -119,7 +120,7 @@ async def test_recent_campaigns_come_newest_first(runtime: Runtime) -> None:
     """As many as are asked for, of the tenant's own."""
     owner = await factories.organization(runtime)
     made = [await factories.campaign(runtime, owner) for _ in range(3)]
-    found = await campaigns.list_recent(runtime.reads(owner.tenant), 2)
+    found = await reading.list_recent(runtime.reads(owner.tenant), 2)
     assert [campaign.id for campaign in found] == [made[2], made[1]]
 
 

@@ -17,8 +17,11 @@ from models.contacts import Contact
 from models.deliveries import EmailDelivery
 from models.suppressions import Suppression, SuppressionReason
 from runtime import Runtime
-from services import contacts, previews
+from services import previews
 from services.campaigns import test_sends
+from services.contacts import changing
+from services.contacts.history import EVENTS
+from services.contacts.listing import CONTACTS
 from tests import factories
 from tests.campaigns.calls import TEST, ask, asked, caller, gid, refused
 from tests.client import ApiClient
@@ -146,13 +149,13 @@ async def test_a_test_to_an_inactive_address_marks_its_contact(
     mailer.answer = answer
     owner, campaign_id = await draft(runtime)
     async with runtime.work.begin(owner) as uow:
-        contact = await contacts.create(uow, {"email": "Ada@example.com"})
+        contact = await changing.create(uow, {"email": "Ada@example.com"})
     await refused(caller(mailing_api, runtime, owner), TEST, campaignId=gid(campaign_id), to=["ada@example.com"])
     reads = runtime.reads(owner.tenant)
-    row = await contacts.CONTACTS.get(reads, contact.id)
+    row = await CONTACTS.get(reads, contact.id)
     assert row is not None
     assert row.status == "bounced"
-    line = (await contacts.EVENTS.pages_of(reads, [contact.id], page_request()))[contact.id].rows[0]
+    line = (await EVENTS.pages_of(reads, [contact.id], page_request()))[contact.id].rows[0]
     assert (line.kind, line.data) == ("rejected", {"code": 406, "message": words})
 
 

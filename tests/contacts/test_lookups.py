@@ -17,25 +17,27 @@ from core.listing.filters import parse_filter
 from core.listing.pages import PageRequest
 from models.suppressions import Suppression, SuppressionReason
 from runtime import Runtime
-from services import campaigns, contacts
-from services.campaigns import CAMPAIGNS
-from services.contacts import CONTACTS, GivenFields
+from services.campaigns import drafting
+from services.campaigns.listing import CAMPAIGNS
+from services.contacts import changing, listing, tagging, upserting
+from services.contacts.fields import GivenFields
+from services.contacts.listing import CONTACTS, ContactRow
 from services.maya import tools
 from tests import factories
 from tests.client import ApiClient
 from tests.properties import examples
 
 
-async def create(runtime: Runtime, principal: Actor, **fields: Unpack[GivenFields]) -> contacts.ContactRow:
+async def create(runtime: Runtime, principal: Actor, **fields: Unpack[GivenFields]) -> ContactRow:
     """A new contact."""
     given: GivenFields = {"email": f"c{next(factories.numbers)}@example.com", **fields}
     async with runtime.work.begin(principal) as uow:
-        return await contacts.create(uow, given)
+        return await changing.create(uow, given)
 
 
 async def found(runtime: Runtime, principal: Actor, search: str) -> int:
     """How many contacts a search finds."""
-    return await CONTACTS.count(runtime.reads(principal.tenant), contacts.search_condition(search))
+    return await CONTACTS.count(runtime.reads(principal.tenant), listing.search_condition(search))
 
 
 NAMES = [
@@ -106,7 +108,7 @@ async def test_every_name_is_found_as_python_writes_it(runtime: Runtime, one_pri
     row = await create(runtime, one_principal, first_name=name)
     reads = runtime.reads(one_principal.tenant)
     for way in WAYS:
-        condition = contacts.search_condition(f"{way(name)} {row.email}")
+        condition = listing.search_condition(f"{way(name)} {row.email}")
         page = await CONTACTS.page(reads, PageRequest(size=100), condition=condition)
         assert [each.id for each in page.rows] == [row.id], (ascii(name), ascii(way(name)))
 
@@ -121,8 +123,8 @@ async def test_campaigns_are_found_likewise(runtime: Runtime, name: str, searche
     """A part of a campaign's name finds it as a contact's name does."""
     principal = await factories.organization(runtime)
     async with runtime.work.begin(principal) as uow:
-        await campaigns.create(uow, {"name": name})
-        await campaigns.create(uow, {"name": "Other"})
+        await drafting.create(uow, {"name": name})
+        await drafting.create(uow, {"name": "Other"})
     reads = runtime.reads(principal.tenant)
     for search in (name, *searches):
         condition = parse_filter({"name": {"contains": search}}, CAMPAIGNS.fields)
@@ -163,8 +165,8 @@ async def test_tags_are_asked_for_as_they_are_stored(
             document = f"query($tags: [String!]) {{ contacts(filter: {{tags: {{{name}: $tags}}}}) {{ totalCount }} }}"
             assert await client.execute(document, {"tags": [each]}) == {"contacts": {"totalCount": 1}}
     async with runtime.work.begin(principal) as uow:
-        await contacts.remove_tags(uow, [row.id], [asked[-1]])
-    assert (await contacts.tags_of(reads, [row.id]))[row.id] == []
+        await tagging.remove(uow, [row.id], [asked[-1]])
+    assert (await listing.tags_of(reads, [row.id]))[row.id] == []
 
 
 ADDRESSES = [
@@ -199,7 +201,7 @@ async def test_addresses_are_asked_for_as_they_are_stored(runtime: Runtime, emai
     await create(runtime, principal)
     reads = runtime.reads(principal.tenant)
     for each in (email, *asked):
-        by_email = await contacts.by_email(reads, each)
+        by_email = await listing.by_email(reads, each)
         assert by_email is not None, ascii(each)
         assert by_email.id == row.id
         bare = each.strip()
@@ -208,7 +210,7 @@ async def test_addresses_are_asked_for_as_they_are_stored(runtime: Runtime, emai
             assert await CONTACTS.count(reads, condition) == 1, (ascii(each), wanted)
         assert await found(runtime, principal, each) == 1, ascii(each)
         async with runtime.work.begin(principal) as uow:
-            [result] = await contacts.upsert(uow, [{"email": each, "first_name": "Ada"}])
+            [result] = await upserting.upsert(uow, [{"email": each, "first_name": "Ada"}])
         assert result.contact is not None
         assert result.contact.id == row.id
     domain = parse_filter({"email": {"contains": email.rpartition("@")[2]}}, CONTACTS.fields)

@@ -25,8 +25,8 @@ from core.listing.pages import PageRequest, page_request
 from core.texts import FORBIDDEN_IN_PROSE
 from models.contacts import Contact, ContactStatus, ContactTag
 from runtime import Runtime
-from services import contacts
-from services.contacts import CONTACTS, ContactRow
+from services.contacts import listing
+from services.contacts.listing import CONTACTS, ContactRow
 from tests import factories
 
 CREATED_AT, UPDATED_AT, EMAIL, LAST_NAME = (
@@ -347,5 +347,5 @@ async def test_a_search_finds_every_word_in_names_and_address(
     runtime: Runtime, crowd: Actor, search: str, found: int
 ) -> None:
     """Without regard to case, and with what LIKE would take as a wildcard as itself."""
-    condition = contacts.search_condition(search)
+    condition = listing.search_condition(search)
     assert await CONTACTS.count(runtime.reads(crowd.tenant), condition) == found

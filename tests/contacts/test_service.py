@@ -8,14 +8,18 @@ from core.listing.pages import page_request
 from models.contacts import Contact, ContactStatus
 from models.suppressions import Suppression, SuppressionReason
 from runtime import Runtime
-from services import contacts, lists
-from services.contacts import GivenFields
+from services import lists
+from services.contacts import changing, listing, tagging, upserting
+from services.contacts.changing import EmailTaken
+from services.contacts.fields import GivenFields
+from services.contacts.history import EVENTS
+from services.contacts.listing import CONTACTS, ContactRow
 from tests import factories
 
 
-async def create(runtime: Runtime, principal: Actor, given: GivenFields) -> contacts.ContactRow:
+async def create(runtime: Runtime, principal: Actor, given: GivenFields) -> ContactRow:
     async with runtime.work.begin(principal) as uow:
-        return await contacts.create(uow, given)
+        return await changing.create(uow, given)
 
 
 async def suppress(runtime: Runtime, principal: Actor, email: str, reason: SuppressionReason) -> None:
@@ -25,8 +29,8 @@ async def suppress(runtime: Runtime, principal: Actor, email: str, reason: Suppr
         )
 
 
-async def tags_of(runtime: Runtime, principal: Actor, row: contacts.ContactRow) -> list[str]:
-    return (await contacts.tags_of(runtime.reads(principal.tenant), [row.id]))[row.id]
+async def tags_of(runtime: Runtime, principal: Actor, row: ContactRow) -> list[str]:
+    return (await listing.tags_of(runtime.reads(principal.tenant), [row.id]))[row.id]
 
 
 async def test_a_contact_is_created_with_all_its_fields(runtime: Runtime) -> None:
@@ -34,7 +38,7 @@ async def test_a_contact_is_created_with_all_its_fields(runtime: Runtime) -> Non
     principal = await factories.organization(runtime)
     async with runtime.work.begin(principal) as uow:
         found = await lists.create(uow, "Customers")
-        made = await contacts.create(
+        made = await changing.create(
             uow,
             {
                 "email": "Ada@Example.com",
@@ -47,7 +51,7 @@ async def test_a_contact_is_created_with_all_its_fields(runtime: Runtime) -> Non
             list_ids=[found.id],
         )
     reads = runtime.reads(principal.tenant)
-    row = await contacts.CONTACTS.get(reads, made.id)
+    row = await CONTACTS.get(reads, made.id)
     assert row == made
     assert (row.email, row.email_norm, row.first_name, row.last_name) == (
         "Ada@example.com",
@@ -60,7 +64,7 @@ async def test_a_contact_is_created_with_all_its_fields(runtime: Runtime) -> Non
     assert row.custom_fields == {"plan": "pro", "seats": 3}
     assert await tags_of(runtime, principal, row) == ["early bird", "vip"]
     assert (await lists.of_contacts(reads, [row.id]))[row.id] == [found]
-    events = (await contacts.EVENTS.pages_of(reads, [row.id], page_request()))[row.id]
+    events = (await EVENTS.pages_of(reads, [row.id], page_request()))[row.id]
     assert [event.kind for event in events.rows] == ["subscribed"]
 
 
@@ -88,7 +92,7 @@ async def test_all_that_is_wrong_with_a_contact_is_said_at_once(runtime: Runtime
     suggestions = {error.field[-1]: error.suggestion for error in refused.value.errors}
     assert suggestions["timeZone"] == "Did you mean Europe/Berlin?"
     assert suggestions["firstName"] == "Write it as 'Bell'."
-    assert await contacts.CONTACTS.count(runtime.reads(principal.tenant)) == 0
+    assert await CONTACTS.count(runtime.reads(principal.tenant)) == 0
 
 
 HOSTILE = ["\x00", "a\x00b", "\ud800", "\u202egnp.exe", "\x1b[31m", "\x9f", "line\nbreak"]
@@ -113,8 +117,8 @@ async def test_hostile_text_is_refused_everywhere(runtime: Runtime, text: str) -
             await create(runtime, principal, each)
     reads = runtime.reads(principal.tenant)
     with pytest.raises(InvalidInput):
-        contacts.search_condition(text)
-    assert await contacts.by_email(reads, f"{text}@example.com") is None
+        listing.search_condition(text)
+    assert await listing.by_email(reads, f"{text}@example.com") is None
 
 
 @pytest.mark.parametrize(
@@ -151,14 +155,14 @@ async def test_an_address_is_taken_once_whatever_its_case(runtime: Runtime) -> N
     principal, other = await factories.organization(runtime), await factories.organization(runtime)
     first = await create(runtime, principal, {"email": "ada@example.com"})
     await create(runtime, other, {"email": "ada@example.com"})
-    with pytest.raises(contacts.EmailTaken):
+    with pytest.raises(EmailTaken):
         await create(runtime, principal, {"email": "ADA@example.com"})
     second = await create(runtime, principal, {"email": "bob@example.com"})
-    with pytest.raises(contacts.EmailTaken):
+    with pytest.raises(EmailTaken):
         async with runtime.work.begin(principal) as uow:
-            await contacts.change(uow, second.id, {"email": "Ada@example.com"})
+            await changing.change(uow, second.id, {"email": "Ada@example.com"})
     async with runtime.work.begin(principal) as uow:
-        assert (await contacts.change(uow, first.id, {"email": "ADA@example.com"})).email == "ADA@example.com"
+        assert (await changing.change(uow, first.id, {"email": "ADA@example.com"})).email == "ADA@example.com"
 
 
 @pytest.mark.parametrize(
@@ -180,8 +184,8 @@ async def test_a_suppressed_address_is_never_subscribed(
     created = await create(runtime, principal, {"email": "created@example.com"})
     before = await create(runtime, principal, {"email": "before@example.com"})
     async with runtime.work.begin(principal) as uow:
-        [upserted] = await contacts.upsert(uow, [{"email": "upserted@example.com"}])
-        moved = await contacts.change(uow, before.id, {"email": "moved@example.com"})
+        [upserted] = await upserting.upsert(uow, [{"email": "upserted@example.com"}])
+        moved = await changing.change(uow, before.id, {"email": "moved@example.com"})
     assert upserted.contact is not None
     assert {created.status, upserted.contact.status, moved.status} == {status}
     # A bounce is the address's: the contact has subscribed for all that.
@@ -203,7 +207,7 @@ async def test_a_change_touches_what_is_given_alone(runtime: Runtime) -> None:
         },
     )
     async with runtime.work.begin(principal) as uow:
-        changed = await contacts.change(
+        changed = await changing.change(
             uow,
             made.id,
             {"last_name": None, "custom_fields": {"seats": None, "city": "Rome"}, "tags": ["b", "c"]},
@@ -212,8 +216,8 @@ async def test_a_change_touches_what_is_given_alone(runtime: Runtime) -> None:
     assert changed.custom_fields == {"plan": "pro", "city": "Rome"}
     assert await tags_of(runtime, principal, changed) == ["b", "c"]
     async with runtime.work.begin(principal) as uow:
-        assert await contacts.change(uow, made.id, {"first_name": "Ada", "email": "ada@example.com"}) == changed
-        assert (await contacts.change(uow, made.id, {"custom_fields": None})).custom_fields == {}
+        assert await changing.change(uow, made.id, {"first_name": "Ada", "email": "ada@example.com"}) == changed
+        assert (await changing.change(uow, made.id, {"custom_fields": None})).custom_fields == {}
 
 
 @pytest.mark.parametrize("status", [ContactStatus.UNSUBSCRIBED, ContactStatus.BOUNCED, ContactStatus.COMPLAINED])
@@ -224,8 +228,8 @@ async def test_nothing_subscribes_a_contact_again(runtime: Runtime, status: Cont
     async with runtime.work.begin(principal) as uow:
         await uow.execute(update(Contact).where(Contact.id == made.id).values(status=status))
     async with runtime.work.begin(principal) as uow:
-        changed = await contacts.change(uow, made.id, {"first_name": "Ada", "email": "new@example.com"})
-        [upserted] = await contacts.upsert(uow, [{"email": "new@example.com", "first_name": "Eve"}])
+        changed = await changing.change(uow, made.id, {"first_name": "Ada", "email": "new@example.com"})
+        [upserted] = await upserting.upsert(uow, [{"email": "new@example.com", "first_name": "Eve"}])
     assert upserted.contact is not None
     assert (changed.status, upserted.contact.status, upserted.contact.first_name) == (status, status, "Eve")
 
@@ -235,15 +239,15 @@ async def test_unsubscribing_suppresses_the_address_for_good(runtime: Runtime) -
     principal = await factories.organization(runtime)
     made = await create(runtime, principal, {"email": "ada@example.com"})
     async with runtime.work.begin(principal) as uow:
-        gone = await contacts.unsubscribe(uow, made.id)
-        assert await contacts.unsubscribe(uow, made.id) == gone
+        gone = await changing.unsubscribe(uow, made.id)
+        assert await changing.unsubscribe(uow, made.id) == gone
     assert gone.status == ContactStatus.UNSUBSCRIBED
     assert gone.unsubscribed_at is not None
-    events = await contacts.EVENTS.pages_of(runtime.reads(principal.tenant), [made.id], page_request())
+    events = await EVENTS.pages_of(runtime.reads(principal.tenant), [made.id], page_request())
     assert [event.kind for event in events[made.id].rows] == ["unsubscribed", "subscribed"]
     async with runtime.work.begin(principal) as uow:
-        await contacts.remove(uow, made.id)
-        again = await contacts.create(uow, {"email": "ada@example.com"})
+        await changing.remove(uow, made.id)
+        again = await changing.create(uow, {"email": "ada@example.com"})
     assert (again.status, again.unsubscribed_at is not None) == (ContactStatus.UNSUBSCRIBED, True)
 
 
@@ -252,13 +256,13 @@ async def test_a_deleted_contact_is_gone_with_its_tags(runtime: Runtime) -> None
     principal = await factories.organization(runtime)
     made = await create(runtime, principal, {"email": "ada@example.com", "tags": ["vip"]})
     async with runtime.work.begin(principal) as uow:
-        assert await contacts.remove(uow, made.id) == made
+        assert await changing.remove(uow, made.id) == made
     reads = runtime.reads(principal.tenant)
-    assert await contacts.CONTACTS.get(reads, made.id) is None
-    assert await contacts.tag_counts(reads) == {}
+    assert await CONTACTS.get(reads, made.id) is None
+    assert await listing.tag_counts(reads) == {}
     with pytest.raises(NotFound):
         async with runtime.work.begin(principal) as uow:
-            await contacts.remove(uow, made.id)
+            await changing.remove(uow, made.id)
 
 
 async def test_another_organisations_contact_is_unknown(runtime: Runtime) -> None:
@@ -269,25 +273,25 @@ async def test_another_organisations_contact_is_unknown(runtime: Runtime) -> Non
         their_list = await lists.create(uow, "Theirs")
     reads = runtime.reads(mine.tenant)
     for contact_id, list_id in ((row.id, their_list.id), (new_id(), new_id())):
-        assert await contacts.CONTACTS.get(reads, contact_id) is None
-        assert await contacts.CONTACTS.by_ids(reads, [contact_id]) == {}
-        assert await contacts.tags_of(reads, [contact_id]) == {contact_id: []}
-        assert (await contacts.EVENTS.pages_of(reads, [contact_id], page_request()))[contact_id].rows == []
+        assert await CONTACTS.get(reads, contact_id) is None
+        assert await CONTACTS.by_ids(reads, [contact_id]) == {}
+        assert await listing.tags_of(reads, [contact_id]) == {contact_id: []}
+        assert (await EVENTS.pages_of(reads, [contact_id], page_request()))[contact_id].rows == []
         assert await lists.LISTS.get(reads, list_id) is None
         async with runtime.work.begin(mine) as uow:
             for attempt in (
-                contacts.change(uow, contact_id, {"first_name": "Eve"}),
-                contacts.remove(uow, contact_id),
-                contacts.unsubscribe(uow, contact_id),
-                contacts.add_tags(uow, [contact_id], ["x"]),
-                contacts.remove_tags(uow, [contact_id], ["vip"]),
-                contacts.create(uow, {"email": "b@example.com"}, list_ids=[list_id]),
+                changing.change(uow, contact_id, {"first_name": "Eve"}),
+                changing.remove(uow, contact_id),
+                changing.unsubscribe(uow, contact_id),
+                tagging.add(uow, [contact_id], ["x"]),
+                tagging.remove(uow, [contact_id], ["vip"]),
+                changing.create(uow, {"email": "b@example.com"}, list_ids=[list_id]),
             ):
                 with pytest.raises(NotFound):
                     await attempt
             assert await lists.add_members(uow, their_list.id, [row.id]) == 0
-    assert await contacts.by_email(reads, "ada@example.com") is None
-    assert await contacts.CONTACTS.get(runtime.reads(theirs.tenant), row.id) == row
+    assert await listing.by_email(reads, "ada@example.com") is None
+    assert await CONTACTS.get(runtime.reads(theirs.tenant), row.id) == row
 
 
 async def test_tags_are_given_and_taken_in_bulk(runtime: Runtime) -> None:
@@ -295,24 +299,24 @@ async def test_tags_are_given_and_taken_in_bulk(runtime: Runtime) -> None:
     principal = await factories.organization(runtime)
     ids = await factories.contacts(runtime, principal, 3, tag="old")
     async with runtime.work.begin(principal) as uow:
-        await contacts.add_tags(uow, [*ids, ids[0]], ["new", " new ", "old"])
+        await tagging.add(uow, [*ids, ids[0]], ["new", " new ", "old"])
     reads = runtime.reads(principal.tenant)
-    assert await contacts.tag_counts(reads) == {"new": 3, "old": 3}
+    assert await listing.tag_counts(reads) == {"new": 3, "old": 3}
     async with runtime.work.begin(principal) as uow:
-        await contacts.remove_tags(uow, ids[:2], ["old", "never"])
-    assert await contacts.tag_counts(reads) == {"new": 3, "old": 1}
+        await tagging.remove(uow, ids[:2], ["old", "never"])
+    assert await listing.tag_counts(reads) == {"new": 3, "old": 1}
     with pytest.raises(InvalidInput) as refused:
         async with runtime.work.begin(principal) as uow:
-            await contacts.add_tags(uow, ids, [f"tag {n}" for n in range(99)])
+            await tagging.add(uow, ids, [f"tag {n}" for n in range(99)])
     assert refused.value.error_code == ErrorCode.TOO_MANY
-    assert await contacts.tag_counts(reads) == {"new": 3, "old": 1}
+    assert await listing.tag_counts(reads) == {"new": 3, "old": 1}
 
 
 async def test_counts_by_status_name_every_status(runtime: Runtime) -> None:
     """A status nobody has counts 0."""
     principal = await factories.organization(runtime)
     await factories.contacts(runtime, principal, 3)
-    counted = await contacts.count_by_status(runtime.reads(principal.tenant))
+    counted = await listing.count_by_status(runtime.reads(principal.tenant))
     assert counted == {status: 3 if status is ContactStatus.SUBSCRIBED else 0 for status in ContactStatus}
 
 

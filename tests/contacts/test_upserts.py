@@ -14,8 +14,14 @@ from core.errors import ErrorCode, Refusals
 from models.contact_events import ContactEvent
 from models.contacts import Contact, ContactTag
 from runtime import Runtime
-from services import contacts, lists
-from services.contacts import GivenFields, OnInvalid, UpsertStatus
+from services import lists
+from services.contacts import changing
+from services.contacts import listing as contact_listing
+from services.contacts import tagging as contact_tagging
+from services.contacts import upserting as contact_upserting
+from services.contacts.fields import GivenFields
+from services.contacts.listing import CONTACTS
+from services.contacts.upserting import OnInvalid, UpsertResult, UpsertStatus
 from tests import factories
 from tests.properties import examples
 from tests.statements import statements
@@ -26,9 +32,9 @@ async def upsert(
     principal: Actor,
     rows: list[GivenFields],
     on_invalid: OnInvalid = OnInvalid.SKIP_INVALID,
-) -> list[contacts.UpsertResult]:
+) -> list[UpsertResult]:
     async with runtime.work.begin(principal) as uow:
-        return await contacts.upsert(uow, rows, on_invalid)
+        return await contact_upserting.upsert(uow, rows, on_invalid)
 
 
 async def test_an_upsert_says_what_became_of_each_row(runtime: Runtime) -> None:
@@ -70,7 +76,7 @@ async def test_an_upsert_says_what_became_of_each_row(runtime: Runtime) -> None:
     assert (new.email, new.first_name, new.last_name) == ("new@example.com", "New", "Comer")
     assert (old.email, old.first_name, old.last_name) == ("old@example.com", "Old", "Age")
     assert old.custom_fields == {"a": 1, "b": 2}
-    tags = await contacts.tags_of(runtime.reads(principal.tenant), [new.id, old.id])
+    tags = await contact_listing.tags_of(runtime.reads(principal.tenant), [new.id, old.id])
     assert tags == {new.id: ["x", "y"], old.id: ["x", "y"]}
 
 
@@ -85,7 +91,7 @@ async def test_one_bad_row_can_reject_all(runtime: Runtime) -> None:
     crowded: list[GivenFields] = [{"email": "good@example.com"}, {"email": "full@example.com", "tags": ["t100"]}]
     with pytest.raises(Refusals):
         await upsert(runtime, principal, crowded, OnInvalid.REJECT_ALL)
-    assert await contacts.CONTACTS.count(runtime.reads(principal.tenant)) == 1
+    assert await CONTACTS.count(runtime.reads(principal.tenant)) == 1
     skipped = await upsert(runtime, principal, crowded)
     assert [result.status for result in skipped] == [UpsertStatus.CREATED, UpsertStatus.INVALID]
     with pytest.raises(Refusals) as too_many:
@@ -123,7 +129,7 @@ async def test_upserts_of_the_same_addresses_at_once_neither_deadlock_nor_repeat
     principal = await factories.organization(runtime)
     emails = [f"p{n}@example.com" for n in range(100)]
 
-    async def one(number: int) -> list[contacts.UpsertResult]:
+    async def one(number: int) -> list[UpsertResult]:
         turned = emails[number * 12 :] + emails[: number * 12]
         ordered = turned if number % 2 else turned[::-1]
         return await upsert(
@@ -134,7 +140,7 @@ async def test_upserts_of_the_same_addresses_at_once_neither_deadlock_nor_repeat
     created = [result for result in results if result.status is UpsertStatus.CREATED]
     assert len(created) == 100
     assert len({result.contact.id for result in results if result.contact}) == 100
-    assert await contacts.CONTACTS.count(runtime.reads(principal.tenant)) == 100
+    assert await CONTACTS.count(runtime.reads(principal.tenant)) == 100
 
 
 ROW = st.fixed_dictionaries(
@@ -157,7 +163,7 @@ async def state(runtime: Runtime, principal: Actor) -> str:
             Contact.id, Contact.email, Contact.first_name, Contact.custom_fields, Contact.time_zone, Contact.status
         ).order_by(Contact.email_norm)
     )
-    tags = await contacts.tags_of(reads, [row[0] for row in rows])
+    tags = await contact_listing.tags_of(reads, [row[0] for row in rows])
     return json.dumps([(*row[1:], tags[row[0]]) for row in rows], sort_keys=True)
 
 
@@ -171,13 +177,15 @@ async def test_rows_in_one_call_do_what_they_do_one_by_one(
     together, apart = await factories.organization(runtime), await factories.organization(runtime)
     for principal in (together, apart):
         async with runtime.work.begin(principal) as uow:
-            await contacts.upsert(uow, before, OnInvalid.SKIP_INVALID)
+            await contact_upserting.upsert(uow, before, OnInvalid.SKIP_INVALID)
     async with runtime.work.begin(together) as uow:
-        at_once = [result.status for result in await contacts.upsert(uow, rows, OnInvalid.SKIP_INVALID)]
+        at_once = [result.status for result in await contact_upserting.upsert(uow, rows, OnInvalid.SKIP_INVALID)]
     one_by_one = []
     for row in rows:
         async with runtime.work.begin(apart) as uow:
-            one_by_one += [result.status for result in await contacts.upsert(uow, [row], OnInvalid.SKIP_INVALID)]
+            one_by_one += [
+                result.status for result in await contact_upserting.upsert(uow, [row], OnInvalid.SKIP_INVALID)
+            ]
     assert at_once == one_by_one
     assert await state(runtime, together) == await state(runtime, apart)
 
@@ -186,11 +194,11 @@ async def test_one_and_true_are_two_values(runtime: Runtime) -> None:
     """A custom field that was 1 and is now true has changed, by an upsert as by a change."""
     principal = await factories.organization(runtime)
     async with runtime.work.begin(principal) as uow:
-        await contacts.upsert(uow, [{"email": "a@example.com", "custom_fields": {"x": 1}}])
-        [result] = await contacts.upsert(uow, [{"email": "a@example.com", "custom_fields": {"x": True}}])
+        await contact_upserting.upsert(uow, [{"email": "a@example.com", "custom_fields": {"x": 1}}])
+        [result] = await contact_upserting.upsert(uow, [{"email": "a@example.com", "custom_fields": {"x": True}}])
         assert result.contact is not None
         assert (result.status, result.contact.custom_fields["x"] is True) == (UpsertStatus.UPDATED, True)
-        row = await contacts.change(uow, result.contact.id, {"custom_fields": {"x": 1}})
+        row = await changing.change(uow, result.contact.id, {"custom_fields": {"x": 1}})
         assert row.custom_fields["x"] is not True
 
 
@@ -200,7 +208,7 @@ async def test_bulk_changes_of_the_same_contacts_never_deadlock(runtime: Runtime
     emails = [f"p{number}@example.com" for number in range(60)]
     async with runtime.work.begin(principal) as uow:
         news = await lists.create(uow, "News")
-        made = await contacts.upsert(uow, [cast("GivenFields", {"email": email}) for email in emails])
+        made = await contact_upserting.upsert(uow, [cast("GivenFields", {"email": email}) for email in emails])
     ids = [result.contact.id for result in made if result.contact]
     shuffle = random.Random(7).sample  # noqa: S311 - an order that repeats
 
@@ -209,27 +217,27 @@ async def test_bulk_changes_of_the_same_contacts_never_deadlock(runtime: Runtime
             {"email": email, "first_name": f"N{number}", "tags": ["t"]} for email in shuffle(emails, 60)
         ]
         async with runtime.work.begin(principal) as uow:
-            await contacts.upsert(uow, rows)
+            await contact_upserting.upsert(uow, rows)
 
     async def tagging(number: int) -> None:
         async with runtime.work.begin(principal) as uow:
-            await contacts.add_tags(uow, shuffle(ids, 60), ["t", f"tag {number}"])
+            await contact_tagging.add(uow, shuffle(ids, 60), ["t", f"tag {number}"])
         async with runtime.work.begin(principal) as uow:
-            await contacts.remove_tags(uow, shuffle(ids, 60), ["t"])
+            await contact_tagging.remove(uow, shuffle(ids, 60), ["t"])
 
     async def listing(number: int) -> None:
         chosen = shuffle(ids, 40 + number)
         async with runtime.work.begin(principal) as uow:
-            await lists.add_members(uow, news.id, await contacts.require_all(uow, chosen))
+            await lists.add_members(uow, news.id, await contact_tagging.require_all(uow, chosen))
         async with runtime.work.begin(principal) as uow:
-            await lists.remove_members(uow, news.id, await contacts.require_all(uow, chosen))
+            await lists.remove_members(uow, news.id, await contact_tagging.require_all(uow, chosen))
 
     async with asyncio.TaskGroup() as group:
         for number in range(6):
             for work in (upserting, tagging, listing):
                 group.create_task(work(number))
     reads = runtime.reads(principal.tenant)
-    counted = await contacts.tag_counts(reads)
+    counted = await contact_listing.tag_counts(reads)
     assert {tag: held for tag, held in counted.items() if tag != "t"} == {f"tag {n}": 60 for n in range(6)}
     assert await lists.member_counts(reads, [news.id]) == {news.id: 0}
     assert len(await reads.rows(select(ContactTag.tag).distinct())) in {6, 7}

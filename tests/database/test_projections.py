@@ -12,7 +12,7 @@ from core.database.prepared import MAX_PROJECTIONS, ProjectionCache, prepared_se
 from core.listing.pages import page_request
 from models.contacts import Contact
 from runtime import Runtime
-from services import contacts
+from services.contacts.listing import CONTACTS
 from tests import factories
 from tests.statements import statements
 
@@ -102,7 +102,7 @@ async def test_a_page_has_what_was_selected_by_either_statement(runtime: Runtime
     found, texts = [], []
     for _ in range(3):
         with statements(runtime) as seen:
-            page = await contacts.CONTACTS.page(runtime.reads(principal.tenant), request, columns=columns)
+            page = await CONTACTS.page(runtime.reads(principal.tenant), request, columns=columns)
         found.append([(type(row), row.id, row.email, row.time_zone) for row in page.rows])
         texts += [text for text, _ in seen]
     assert found == found[:1] * 3

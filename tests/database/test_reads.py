@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import asyncpg
@@ -42,11 +42,18 @@ from core.listing.pages import PageRequest, page_parameters, page_request
 from models.contacts import Contact
 from models.deliveries import EmailDelivery
 from runtime import Runtime
-from services import contacts, conversations, lists, senders, templates
-from services.contacts import CONTACTS
+from services import lists, templates
+from services.contacts import changing as contact_changing
+from services.contacts.history import EVENTS
+from services.contacts.listing import CONTACTS
+from services.conversations import changing as conversation_changing
+from services.senders import changing as sender_changing
 from tests import factories
 from tests.conftest import Servers
 from tests.waiting import PATIENCE_SECONDS
+
+if TYPE_CHECKING:
+    from services.contacts.fields import GivenFields
 
 MODULES = [importlib.import_module(each.name) for each in pkgutil.walk_packages(services.__path__, "services.")]
 
@@ -103,21 +110,21 @@ async def one_of_each(runtime: Runtime, principal: Actor) -> list[UUID]:
     campaign_id = await factories.campaign(runtime, principal)
     async with runtime.work.begin(principal) as uow:
         friends = await lists.create(uow, "Friends")
-        given: contacts.GivenFields = {"email": PERSON, "tags": ["friend"], "custom_fields": {"sizes": [1, "L"]}}
-        person = await contacts.create(uow, given, list_ids=[friends.id])
+        given: GivenFields = {"email": PERSON, "tags": ["friend"], "custom_fields": {"sizes": [1, "L"]}}
+        person = await contact_changing.create(uow, given, list_ids=[friends.id])
         plain = await templates.create(uow, {"name": "Plain", "subject": "Hi", "html_content": "<p>Hi</p>"})
-        talk = await conversations.start(uow, title="Friends")
-        said, _ = await conversations.send(uow, talk.id, "How many friends?")
+        talk = await conversation_changing.start(uow, title="Friends")
+        said, _ = await conversation_changing.send(uow, talk.id, "How many friends?")
         policy = runtime.sender_policy
-        sender = await senders.create(uow, policy, *senders.check_sender(policy, PERSON, "Friends"))
+        sender = await sender_changing.create(uow, policy, *sender_changing.check_sender(policy, PERSON, "Friends"))
         delivery_id = new_id()
         address = {"email": PERSON, "email_norm": PERSON}
         own = {"organization_id": principal.organization_id, "campaign_id": campaign_id, "contact_id": person.id}
         await uow.execute(insert(EmailDelivery).values(id=delivery_id, **own, **address))
-    events = await contacts.EVENTS.pages_of(runtime.reads(principal.tenant), [person.id], TEN)
+    events = await EVENTS.pages_of(runtime.reads(principal.tenant), [person.id], TEN)
     (event,) = events[person.id].rows
     made = [campaign_id, delivery_id, person.id, event.id, friends.id, plain.id, talk.id, said.id]
-    return [*made, principal.person_id, sender.id]
+    return [*made, principal.person_id, principal.organization_id, sender.id]
 
 
 def statement_of(listing: Listing[Any], request: PageRequest) -> Select[*tuple[Any, ...]]:

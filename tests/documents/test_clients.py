@@ -18,7 +18,7 @@ from models.deliveries import DeliveryStatus
 from resolvers.endpoint import connection, errors, vigil, websocket, wire
 from resolvers.endpoint.sockets import GOING_AWAY
 from runtime import Runtime, running
-from services import conversations
+from services.conversations import changing
 from tests.campaigns.test_realtime import advance, finish, frozen
 from tests.client import ApiClient
 from tests.conftest import Servers, copy_template, settings_for
@@ -155,10 +155,10 @@ async def test_a_reply_is_followed_to_its_end(server: tuple[Runtime, Served], tm
     runtime, at = server
     owner = await signed_up(runtime, at, "maya@example.com")
     async with runtime.work.begin(owner) as uow:
-        talk = await conversations.start(uow, title="Example")
-        _, reply = await conversations.send(uow, talk.id, "Hello?")
+        talk = await changing.start(uow, title="Example")
+        _, reply = await changing.send(uow, talk.id, "Hello?")
     async with runtime.work.begin(owner) as uow:
-        await conversations.cancel(uow, reply.id)
+        await changing.cancel(uow, reply.id)
     identifier = encode_global_id("MayaMessage", reply.id)
     async with example(at, tmp_path, "maya.mjs", "maya@example.com", identifier) as program:
         assert (await program.ends())[-1] == "CANCELLED"

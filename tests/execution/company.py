@@ -36,7 +36,7 @@ from resolvers.context import RequestContext
 from resolvers.endpoint.door import dependencies
 from runtime import Runtime
 from services.campaigns.lifecycle import move
-from services.conversations import reply_log
+from services.conversations.work import reply_log
 from services.deliveries.preparing import prepare
 from services.maya.events import Ended, Event, Token, ToolFinished, ToolStarted, encode
 from tests import factories

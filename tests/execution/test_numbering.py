@@ -8,7 +8,7 @@ import pytest
 
 from core.ids import encode_global_id, new_id
 from core.security import new_secret
-from services.contacts import CONTACTS
+from services.contacts.listing import CONTACTS
 from tests.execution.numbering import Numbering
 
 

@@ -8,7 +8,7 @@ from sqlalchemy import select
 
 from core.access.actor import Actor
 from models.outbox import OutboxMessage
-from services import senders
+from services.senders import changing
 from tests import factories
 from tests.faults.stage import LONGER_TIMES, Stage, open_stage
 
@@ -24,7 +24,7 @@ async def ask(stage: Stage) -> Actor:
     policy = stage.runtime.sender_policy
     for number in range(MESSAGES):
         async with stage.runtime.work.begin(principal) as uow:
-            await senders.create(uow, policy, *senders.check_sender(policy, f"sender-{number}@example.com", "Acme"))
+            await changing.create(uow, policy, *changing.check_sender(policy, f"sender-{number}@example.com", "Acme"))
     return principal
 
 

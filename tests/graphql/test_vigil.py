@@ -18,8 +18,8 @@ from models.accounts import UserSession
 from resolvers.endpoint.door import dependencies
 from resolvers.endpoint.vigil import GAP_SPREAD_SECONDS, Vigil
 from runtime import Runtime
-from services.accounts import EmbeddedTokens, Identity, SessionCache
-from services.accounts.session_cache import Claimed
+from services.accounts.identity import EmbeddedTokens, Identity
+from services.accounts.session_cache import Claimed, SessionCache
 from tests import factories
 from tests.graphql.probe import with_settings
 from tests.graphql.sockets import settles

@@ -29,8 +29,8 @@ from schema.campaigns.listing import CampaignFilter
 from schema.connections import DateTimeFilter, TextFilter
 from schema.contacts import ContactFilter
 from schema.contacts.filtering import ContactStatusFilter
-from services.campaigns import CAMPAIGNS
-from services.contacts import CONTACTS
+from services.campaigns.listing import CAMPAIGNS
+from services.contacts.listing import CONTACTS
 from tests import factories
 from tests.listing.drawn import Person, conditions, holds, people
 

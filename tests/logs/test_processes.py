@@ -20,8 +20,8 @@ from local.folder import free_port
 from models.campaigns import CampaignStatus
 from models.contacts import Contact
 from runtime import Runtime, running
-from services import conversations
 from services.campaigns.lifecycle import move
+from services.conversations import changing
 from settings import Settings
 from tests import factories
 from tests.conftest import Servers, copy_template, settings_for
@@ -279,8 +279,8 @@ async def work_to_do(stage: Stage) -> UUID:
     async with runtime.work.begin(principal) as uow:
         address = {"email": planted.address, "email_norm": planted.address}
         await uow.execute(update(Contact).where(Contact.id == contact_id).values(**address))
-        conversation = await conversations.start(uow, title=None)
-        await conversations.send(uow, conversation.id, planted.prompt)
+        conversation = await changing.start(uow, title=None)
+        await changing.send(uow, conversation.id, planted.prompt)
     async with runtime.work.begin(principal) as uow:
         await move(uow, campaign_id, CampaignStatus.PREPARING)
     return campaign_id

@@ -8,7 +8,7 @@ from sqlalchemy import func, update
 from integrations.language import Piece, Prompt, Said
 from integrations.scripted import ScriptedModel, Turn, says
 from models.conversations import Message
-from services.conversations import MessageRow
+from services.conversations.reading import MessageRow
 from tests.maya.conftest import Stage
 from tests.waiting import PATIENCE_SECONDS, until
 

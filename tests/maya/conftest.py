@@ -20,8 +20,13 @@ from jobs.conversations import run_dependencies
 from models.conversations import Message
 from runtime import Runtime
 from sandbox import SandboxConfig
-from services import conversations, maya
-from services.conversations import MessageRow, RunReply
+from services.conversations import changing, reading
+from services.conversations.reading import MessageRow
+from services.conversations.work import RunReply
+from services.maya import running as maya_running
+from services.maya import watching
+from services.maya.events import Token
+from services.maya.watching import Shown, Watch
 from tests import factories
 from tests.sandbox.conftest import Client, sandbox_with, session
 from tests.waiting import PATIENCE_SECONDS
@@ -51,12 +56,12 @@ class Stage:
     async def ask(self, text: str = "How many contacts do I have?") -> MessageRow:
         """Say something; the empty reply."""
         async with self.runtime.work.begin(self.principal) as uow:
-            _, reply = await conversations.send(uow, self.conversation_id, text)
+            _, reply = await changing.send(uow, self.conversation_id, text)
         return reply
 
     async def run(self, reply: MessageRow) -> MessageRow:
         """Make the reply, as a worker does; the reply as it is then."""
-        await maya.run(run_dependencies(self.runtime), self.job(reply))
+        await maya_running.run(run_dependencies(self.runtime), self.job(reply))
         return await self.stored(reply)
 
     def job(self, reply: MessageRow) -> RunReply:
@@ -67,7 +72,7 @@ class Stage:
 
     async def stored(self, reply: MessageRow) -> MessageRow:
         """The reply as the database has it."""
-        found = await conversations.get_reply(self.runtime.reads(self.principal.tenant), reply.id)
+        found = await reading.get_reply(self.runtime.reads(self.principal.tenant), reply.id)
         assert found is not None
         return found
 
@@ -81,7 +86,7 @@ class Stage:
     async def cancel(self, reply: MessageRow) -> MessageRow:
         """Stop the reply."""
         async with self.runtime.work.begin(self.principal) as uow:
-            return await conversations.cancel(uow, reply.id)
+            return await changing.cancel(uow, reply.id)
 
     @asynccontextmanager
     async def running(self, reply: MessageRow) -> AsyncIterator["asyncio.Task[MessageRow]"]:
@@ -94,18 +99,18 @@ class Stage:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
 
-    async def watch(self, reply: MessageRow, after: int = 0) -> AsyncIterator[maya.Shown]:
+    async def watch(self, reply: MessageRow, after: int = 0) -> AsyncIterator[Shown]:
         """The reply's events."""
         runtime = self.runtime
-        watcher = maya.Watch(logs=runtime.logs, hub=runtime.hub, reads=runtime.reads)
-        async for shown in maya.watch(watcher, self.principal.tenant, reply.id, after=after):
+        watcher = Watch(logs=runtime.logs, hub=runtime.hub, reads=runtime.reads)
+        async for shown in watching.watch(watcher, self.principal.tenant, reply.id, after=after):
             yield shown
 
-    async def watch_to_end(self, reply: MessageRow, after: int = 0) -> list[maya.Shown]:
+    async def watch_to_end(self, reply: MessageRow, after: int = 0) -> list[Shown]:
         """All of the reply's events, however long it takes."""
         return [shown async for shown in self.watch(reply, after)]
 
-    async def see(self, reply: MessageRow, after: int = 0) -> list[maya.Shown]:
+    async def see(self, reply: MessageRow, after: int = 0) -> list[Shown]:
         """All of the reply's events, within a minute."""
         async with asyncio.timeout(PATIENCE_SECONDS):
             return await self.watch_to_end(reply, after)
@@ -116,12 +121,12 @@ class Stage:
         return self.runtime.logs._redis
 
 
-def told(events: Iterable[maya.Shown]) -> str:
+def told(events: Iterable[Shown]) -> str:
     """The text of the events' tokens."""
-    return "".join(shown.event.text for shown in events if isinstance(shown.event, maya.Token))
+    return "".join(shown.event.text for shown in events if isinstance(shown.event, Token))
 
 
-def sequences(events: Iterable[maya.Shown]) -> list[int]:
+def sequences(events: Iterable[Shown]) -> list[int]:
     """The events' sequences."""
     return [shown.sequence for shown in events]
 
@@ -130,7 +135,7 @@ async def set_stage(runtime: Runtime, role: Role = Role.OWNER) -> Stage:
     """A new organisation with a person who begins a conversation."""
     principal = await factories.organization(runtime, role=role)
     async with runtime.work.begin(principal) as uow:
-        conversation = await conversations.start(uow, title=None)
+        conversation = await changing.start(uow, title=None)
     return Stage(runtime=runtime, principal=principal, conversation_id=conversation.id)
 
 

@@ -17,7 +17,7 @@ from core.access.permissions import Role
 from core.ids import decode_global_id, encode_global_id, new_id
 from integrations.scripted import says
 from runtime import Runtime
-from services import conversations
+from services.conversations import reading
 from tests import factories
 from tests.client import ApiClient
 from tests.maya.acting import speaking
@@ -80,7 +80,7 @@ class Person:
         """Make a reply, as a worker does."""
         found = decode_global_id(reply_id)
         assert found is not None
-        row = await conversations.get_reply(self.stage.runtime.reads(self.stage.principal.tenant), found[1])
+        row = await reading.get_reply(self.stage.runtime.reads(self.stage.principal.tenant), found[1])
         assert row is not None
         await self.stage.run(row)
 

@@ -26,7 +26,8 @@ from integrations.language import (
 )
 from integrations.openrouter import OpenRouter
 from sandbox.streams import SWITCHES
-from services import maya
+from services.maya.events import Ended as MayaEnded
+from services.maya.events import Token, ToolFinished, ToolStarted
 from tests import factories
 from tests.maya.conftest import Stage, told
 from tests.maya.garbling import garbled
@@ -61,7 +62,7 @@ async def test_a_reply_with_real_figures(stage: Stage, openrouter: OpenRouter) -
     assert ended.status == "completed", ended
     assert "7" in ended.content
     assert told(events) == ended.content
-    assert maya.ToolStarted("count_contacts") in [shown.event for shown in events]
+    assert ToolStarted("count_contacts") in [shown.event for shown in events]
     assert ended.model == stage.runtime.settings.llm.models[0]
 
 
@@ -194,7 +195,7 @@ async def test_a_hostile_script(stage: Stage, vendor: Client, openrouter: OpenRo
     assert "<img" not in ended.content
     assert "://" not in ended.content
     events = [shown.event for shown in await stage.see(reply)]
-    assert [event.succeeded for event in events if isinstance(event, maya.ToolFinished)] == [False] * 4 + [True]
+    assert [event.succeeded for event in events if isinstance(event, ToolFinished)] == [False] * 4 + [True]
     told_to_model = (await requests(vendor))[-1]["request"]["messages"][-1]["content"]
     assert '"campaigns":[]' in told_to_model
 
@@ -284,8 +285,8 @@ async def test_ends_that_are_not_good(
     reply = await stage.ask()
     ended = await stage.run(reply)
     assert (ended.status, ended.content, ended.error_code) == ("failed", "So far", code)
-    assert [type(shown.event) for shown in await stage.see(reply) if not isinstance(shown.event, maya.Token)] == [
-        maya.Ended
+    assert [type(shown.event) for shown in await stage.see(reply) if not isinstance(shown.event, Token)] == [
+        MayaEnded
     ]
     assert (await stage.usage(ended))["completionTokens"] > 0
     await vendor.faults(stream={})

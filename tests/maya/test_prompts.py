@@ -10,7 +10,7 @@ from core.ids import new_id
 from integrations.language import Speaker
 from integrations.scripted import ScriptedModel, says
 from models.accounts import Organization
-from services.conversations import MessageRow
+from services.conversations.reading import MessageRow
 from services.maya.prompting import history
 from tests.maya.conftest import Stage
 

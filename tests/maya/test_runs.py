@@ -16,7 +16,7 @@ from integrations.language import Finish, ModelRefused, ModelTimedOut, ModelUnav
 from integrations.scripted import ScriptedModel, calls, says
 from models.conversations import Message
 from runtime import Runtime
-from services import maya
+from services.maya.events import Ended, Token, ToolFinished, ToolStarted
 from services.maya.running import POLL_SECONDS
 from services.maya.speaking import LONGEST_REPLY
 from tests import factories
@@ -109,7 +109,7 @@ async def test_the_first_token_does_not_wait(stage: Stage) -> None:
     reply = await stage.ask()
     async with stage.running(reply), asyncio.timeout(PATIENCE_SECONDS):
         shown = await anext(aiter(stage.watch(reply)))
-        assert shown.event == maya.Token("First ")
+        assert shown.event == Token("First ")
         gate.set()
 
 
@@ -200,7 +200,7 @@ async def test_cancelling_before_a_worker_comes(stage: Stage) -> None:
     await asyncio.sleep(0.1)
     assert (await stage.cancel(reply)).status == "cancelled"
     events = await asyncio.wait_for(viewer, PATIENCE_SECONDS)
-    assert [type(shown.event) for shown in events] == [maya.Ended]
+    assert [type(shown.event) for shown in events] == [Ended]
     await stage.run(reply)
     assert model.prompts == []
 
@@ -222,8 +222,8 @@ async def test_tools_are_events_and_their_results_reach_the_model(stage: Stage) 
     ended = await stage.run(reply)
     assert ended.content == "Let me see.\n\nYou have 3."
     events = [shown.event for shown in await stage.see(reply)]
-    started, finished = maya.ToolStarted("count_contacts"), maya.ToolFinished("count_contacts", True)
-    assert events == [maya.Token("Let me see."), started, finished, maya.Token("\n\nYou have 3."), maya.Ended()]
+    started, finished = ToolStarted("count_contacts"), ToolFinished("count_contacts", True)
+    assert events == [Token("Let me see."), started, finished, Token("\n\nYou have 3."), Ended()]
     assert '"total":3' in model.prompts[1].messages[-1].text
 
 

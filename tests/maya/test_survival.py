@@ -13,9 +13,10 @@ from core.logstream import LogStream
 from core.unit_of_work import UnitOfWork
 from integrations.scripted import ScriptedModel, says
 from models.conversations import Message, MessageStatus
-from services import maya
-from services.conversations import MessageRow, reply_log
+from services.conversations.reading import MessageRow
+from services.conversations.work import reply_log
 from services.maya import leases
+from services.maya import leases as maya_leases
 from tests.conftest import Servers
 from tests.maya.acting import FOR_EVER, asked, begun, database_of, lapse, speaking
 from tests.maya.conftest import Stage, sequences, told
@@ -266,15 +267,15 @@ async def test_the_sweeper_finds_what_nobody_has(fresh_stage: Stage) -> None:
     stage = fresh_stage.scripted(speaking("Hm ", then=FOR_EVER))
     reply = await stage.ask()
     system = stage.runtime.system
-    assert await maya.open_replies(system) == [stage.job(reply)]
+    assert await maya_leases.open_replies(system) == [stage.job(reply)]
     run = asyncio.create_task(stage.run(reply))
     await begun(stage, reply)
-    assert await maya.open_replies(system) == []
+    assert await maya_leases.open_replies(system) == []
     await lapse(stage, reply)
-    assert await maya.open_replies(system) == [stage.job(reply)]
+    assert await maya_leases.open_replies(system) == [stage.job(reply)]
     await stage.cancel(reply)
     await asyncio.wait_for(run, PATIENCE_SECONDS)
-    assert await maya.open_replies(system) == []
+    assert await maya_leases.open_replies(system) == []
 
 
 async def test_a_long_run_keeps_its_lease(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -296,4 +297,4 @@ async def test_a_long_run_keeps_its_lease(stage: Stage, monkeypatch: pytest.Monk
 
 async def is_leased(stage: Stage, reply: MessageRow) -> bool:
     """Whether a run has the reply."""
-    return stage.job(reply) not in await maya.open_replies(stage.runtime.system)
+    return stage.job(reply) not in await maya_leases.open_replies(stage.runtime.system)

@@ -13,8 +13,9 @@ from core.unit_of_work import UnitOfWork
 from integrations.mail import Mailer
 from models.outbox import OutboxKind, OutboxMessage, OutboxStatus
 from runtime import Runtime
-from services import outbox
-from services.outbox import Item, Mail, OutboxSender
+from services.outbox import writing
+from services.outbox.sending import OutboxSender
+from services.outbox.submitting import Item, Mail
 
 KIND = OutboxKind.SENDER_CONFIRMATION
 DAY = timedelta(days=1)
@@ -43,7 +44,7 @@ async def put(runtime: Runtime, principal: Actor, how_many: int = 1, *, expires_
     """So many messages, in one unit of work; their ids."""
     async with runtime.work.begin(principal) as uow:
         ids = [
-            await outbox.put(uow, KIND, new_id(), f"to-{new_id().hex}@example.com", expires_in=expires_in)
+            await writing.put(uow, KIND, new_id(), f"to-{new_id().hex}@example.com", expires_in=expires_in)
             for _ in range(how_many)
         ]
     return [one for one in ids if one is not None]

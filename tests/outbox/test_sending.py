@@ -33,12 +33,12 @@ from jobs.tasks import KeyedTasks
 from jobs.worker import build_worker
 from models.outbox import OutboxMessage, OutboxStatus
 from runtime import Runtime
-from services import outbox
 from services.mailing.handover import Handed
-from services.outbox import Item, Mail, SendOutbox
+from services.outbox import writing
 from services.outbox.reconciling import reserve_due
 from services.outbox.recording import record
-from services.outbox.submitting import Batch, submit
+from services.outbox.submitting import Batch, Item, Mail, submit
+from services.outbox.work import SendOutbox
 from tests import factories
 from tests.outbox.mailing import DAY, KIND, hurry, outbox_of, plain, put, rows, statuses
 from tests.sending.conftest import Provider
@@ -71,7 +71,7 @@ async def test_a_message_is_part_of_what_asks_for_it(runtime: Runtime) -> None:
     assert (await rows(runtime, principal), noted.jobs) == ([], [])
     async with work.begin(principal) as uow:
         for _ in range(2):
-            await outbox.put(uow, KIND, new_id(), "a@example.com", expires_in=DAY)
+            await writing.put(uow, KIND, new_id(), "a@example.com", expires_in=DAY)
     assert noted.jobs == [SendOutbox(organization_id=principal.organization_id)]
     assert await statuses(runtime, principal) == [PENDING, PENDING]
 
@@ -79,7 +79,7 @@ async def test_a_message_is_part_of_what_asks_for_it(runtime: Runtime) -> None:
 async def ask_and_fail(work: Work, principal: Actor) -> None:
     """Ask for a message in a unit of work that fails afterwards."""
     async with work.begin(principal) as uow:
-        await outbox.put(uow, KIND, new_id(), "a@example.com", expires_in=DAY)
+        await writing.put(uow, KIND, new_id(), "a@example.com", expires_in=DAY)
         raise ZeroDivisionError
 
 
@@ -89,7 +89,7 @@ async def test_a_dedupe_key_is_taken_once_in_an_organization(runtime: Runtime) -
 
     async def ask(principal: Actor, key: str | None) -> bool:
         async with runtime.work.begin(principal) as uow:
-            made = await outbox.put(uow, KIND, new_id(), "a@example.com", expires_in=DAY, dedupe_key=key)
+            made = await writing.put(uow, KIND, new_id(), "a@example.com", expires_in=DAY, dedupe_key=key)
         return made is not None
 
     assert sorted(await asyncio.gather(*(ask(mine, "report:1") for _ in range(4)))) == [False, False, False, True]
@@ -339,7 +339,7 @@ async def asked_senders(runtime: Runtime, how_many: int) -> Actor:
     for _ in range(how_many):
         sender_id = await factories.sender(runtime, principal, confirmed=False)
         async with runtime.work.begin(principal) as uow:
-            await outbox.put(uow, KIND, sender_id, "a@example.com", expires_in=DAY)
+            await writing.put(uow, KIND, sender_id, "a@example.com", expires_in=DAY)
     return principal
 
 

@@ -4,8 +4,9 @@ import time
 
 import pytest
 
-from services.rendering import check_content, compile_message
+from services.rendering.checks import check_content
 from services.rendering.limits import MAX_TAGS
+from services.rendering.messages import compile_message
 
 GOOD = '<p>Hi {{ contact.firstName }}</p><a href="{{ unsubscribeUrl }}">Unsubscribe</a>'
 

@@ -5,9 +5,10 @@ from typing import Final
 
 import pytest
 
-from services.rendering import RenderFailed, compile_template
+from services.rendering.errors import RenderFailed
 from services.rendering.filters.dates import date
 from services.rendering.filters.reading_dates import read_moment
+from services.rendering.templates import compile_template
 
 ISO: Final = "%Y-%m-%d %H:%M:%S %z"
 TODAY: Final = dt.date(2026, 11, 28)

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from markupsafe import escape
 
-from services.rendering import compile_template
 from services.rendering.environment import HTML, TEXT
+from services.rendering.templates import compile_template
 from tests.properties import examples
 from tests.rendering.strategies import VARIABLES, WORDS, templates
 from tests.rendering.test_reference import CASES

@@ -2,10 +2,10 @@
 
 import pytest
 
-from services.rendering import campaign_variables, compile_message, contact_variables
 from services.rendering.footers import page_shows, text_shows
-from services.rendering.messages import RenderedMessage
+from services.rendering.messages import RenderedMessage, compile_message
 from services.rendering.reading import read
+from services.rendering.variables import campaign_variables, contact_variables
 
 URL = "https://example.test/u/t0ken-_x"
 CAMPAIGN = campaign_variables(organization_name="Ada & Co", campaign_name="Spring", unsubscribe_url=URL)

@@ -3,10 +3,10 @@
 import pytest
 
 from core.errors import Refusals
-from services.rendering import campaign_variables, compile_message, contact_variables
 from services.rendering.errors import TemplateInvalid
 from services.rendering.limits import MAX_SOURCE, MAX_TAGS
-from services.rendering.messages import MessageTemplate, RenderedMessage
+from services.rendering.messages import MessageTemplate, RenderedMessage, compile_message
+from services.rendering.variables import campaign_variables, contact_variables
 
 URL = "https://example.test/u/t0ken"
 CAMPAIGN = campaign_variables(organization_name="Ada & Co", campaign_name="Spring", unsubscribe_url=URL)

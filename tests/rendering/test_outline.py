@@ -7,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.errors import Refusals
-from services.rendering import RenderFailed, campaign_variables, compile_message, contact_variables
-from services.rendering.messages import MessageTemplate
+from services.rendering.errors import RenderFailed
+from services.rendering.messages import MessageTemplate, compile_message
 from services.rendering.outline import Link, outline
+from services.rendering.variables import campaign_variables, contact_variables
 from tests.properties import examples
 
 URL = "https://example.test/u/t0ken"

@@ -6,8 +6,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from services.rendering import compile_template
 from services.rendering.environment import HTML
+from services.rendering.templates import compile_template
 
 HOSTILE: Final = (
     "plain",

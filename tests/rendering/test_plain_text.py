@@ -3,8 +3,9 @@
 import pytest
 
 from core.errors import Refusals
-from services.rendering import campaign_variables, compile_message, contact_variables
+from services.rendering.messages import compile_message
 from services.rendering.reading import plain_text
+from services.rendering.variables import campaign_variables, contact_variables
 
 URL = "https://example.test/u/t0ken"
 CAMPAIGN = campaign_variables(organization_name="Ada & Co", campaign_name="Spring", unsubscribe_url=URL)

@@ -7,9 +7,10 @@ from typing import Final
 
 import pytest
 
-from services.rendering import RenderFailed, TemplateInvalid, compile_template
 from services.rendering.environment import PLAIN
+from services.rendering.errors import RenderFailed, TemplateInvalid
 from services.rendering.problems import MISSING
+from services.rendering.templates import compile_template
 
 FOREIGN: Final = re.compile(
     r"object|__|NoneType|\bargument|positional|subscript|'(?:str|int|float|list|dict|tuple|bool|range)'"

@@ -11,8 +11,8 @@ from typing import Final
 
 import pytest
 
-from services.rendering import compile_template
 from services.rendering.environment import PLAIN, REMOVED_TAGS
+from services.rendering.templates import compile_template
 
 RECORDED: Final = json.loads(Path(__file__).with_name("reference.json").read_text())
 VARIABLES: Final[dict[str, object]] = RECORDED["variables"]

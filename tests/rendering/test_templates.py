@@ -6,9 +6,9 @@ import time
 import pytest
 
 from core.errors import ErrorCode
-from services.rendering import RenderFailed, TemplateInvalid, compile_template
 from services.rendering.environment import HTML, PLAIN
-from services.rendering.templates import Template
+from services.rendering.errors import RenderFailed, TemplateInvalid
+from services.rendering.templates import Template, compile_template
 
 FIELD = ("input", "htmlContent")
 HOSTILE = "<script>alert('x')</script>"

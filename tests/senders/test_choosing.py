@@ -17,14 +17,18 @@ from core.listing.pages import page_request
 from models.campaigns import Campaign, CampaignStatus
 from models.deliveries import DeliveryResolution, DeliveryStatus, EmailDelivery
 from runtime import Runtime
-from services import campaigns, senders
-from services.campaigns import CampaignRow, test_sends
+from services.campaigns import drafting, reading, test_sends
+from services.campaigns import sending as campaign_sending
+from services.campaigns.reading import CampaignRow
 from services.deliveries import resolving
 from services.deliveries.composing import load_mail
 from services.deliveries.preparing import prepare
 from services.deliveries.sending import Sender
 from services.deliveries.sweeping import advance_campaign
-from services.senders import SenderInUse, SenderNotConfirmed, SenderPolicy, sender_policy
+from services.senders import changing, confirming
+from services.senders.changing import SenderInUse
+from services.senders.policy import SenderNotConfirmed, SenderPolicy, sender_policy
+from services.senders.reading import SENDERS
 from tests import factories
 from tests.campaigns.calls import DUPLICATE, asked, refused
 from tests.client import ApiClient
@@ -64,21 +68,21 @@ async def sendable(runtime: Runtime) -> tuple[Actor, UUID, UUID]:
 
 async def rename(runtime: Runtime, principal: Actor, sender_id: UUID, name: str) -> None:
     """Rename a sender, as `createSender` does."""
-    row = (await senders.SENDERS.by_ids(runtime.reads(principal.tenant), [sender_id]))[sender_id]
+    row = (await SENDERS.by_ids(runtime.reads(principal.tenant), [sender_id]))[sender_id]
     async with runtime.work.begin(principal) as uow:
-        await senders.create(uow, POLICY, *senders.check_sender(POLICY, row.email, name))
+        await changing.create(uow, POLICY, *changing.check_sender(POLICY, row.email, name))
 
 
 async def send(runtime: Runtime, principal: Actor, campaign_id: UUID) -> CampaignRow:
     """Send a campaign under production's rules."""
     async with runtime.work.begin(principal) as uow:
-        return await campaigns.send(uow, campaign_id, policy=POLICY)
+        return await campaign_sending.send(uow, campaign_id, policy=POLICY)
 
 
 async def schedule(runtime: Runtime, principal: Actor, campaign_id: UUID) -> CampaignRow:
     """Schedule a campaign under production's rules."""
     async with runtime.work.begin(principal) as uow:
-        return await campaigns.schedule(uow, campaign_id, SOON, policy=POLICY)
+        return await campaign_sending.schedule(uow, campaign_id, SOON, policy=POLICY)
 
 
 @pytest.mark.parametrize(
@@ -143,7 +147,7 @@ async def test_unscheduling_leaves_the_choice_open_again(runtime: Runtime) -> No
     principal, sender_id, campaign_id = await sendable(runtime)
     await schedule(runtime, principal, campaign_id)
     async with runtime.work.begin(principal) as uow:
-        row = await campaigns.unschedule(uow, campaign_id)
+        row = await campaign_sending.unschedule(uow, campaign_id)
     assert (row.from_sender_id, row.from_header) == (None, None)
     await rename(runtime, principal, sender_id, "Other")
     await send(runtime, principal, campaign_id)
@@ -158,7 +162,7 @@ async def test_a_scheduled_campaign_starts_from_its_sender(runtime: Runtime) -> 
     async with runtime.work.begin(principal) as uow:
         await uow.execute(update(Campaign).values(scheduled_at=Campaign.created_at))
     await advance_campaign(runtime.work, principal, campaign_id)
-    row = await campaigns.get(runtime.reads(principal.tenant), campaign_id)
+    row = await reading.get(runtime.reads(principal.tenant), campaign_id)
     assert row is not None
     assert (row.status, row.from_header) == (CampaignStatus.PREPARING, header)
 
@@ -195,7 +199,7 @@ async def test_the_first_confirmed_is_the_default_until_another_is_made_it(produ
         await create(api, email, **more)  # type: ignore[arg-type]
         await production.deliver(principal)
         async with production.runtime.work.begin(principal) as uow:
-            await senders.confirm(uow, await production.token(email))
+            await confirming.confirm(uow, await production.token(email))
 
     async def default() -> list[str]:
         return [email for email, sender in (await listed(api)).items() if sender["isDefault"]]
@@ -236,7 +240,7 @@ async def test_a_sender_in_use_stays(runtime: Runtime, status: str) -> None:
 async def delete(runtime: Runtime, principal: Actor, sender_id: UUID) -> None:
     """Delete a sender."""
     async with runtime.work.begin(principal) as uow:
-        await senders.delete(uow, POLICY, sender_id)
+        await changing.delete(uow, POLICY, sender_id)
 
 
 @pytest.mark.parametrize("status", ["draft", "sent", "sent_with_issues", "cancelled", "failed"])
@@ -248,7 +252,7 @@ async def test_a_sender_that_no_campaign_waits_for_goes(runtime: Runtime, status
     async with runtime.work.begin(principal) as uow:
         await uow.execute(update(Campaign).values(values))
     await delete(runtime, principal, chosen)
-    row = await campaigns.get(runtime.reads(principal.tenant), campaign_id)
+    row = await reading.get(runtime.reads(principal.tenant), campaign_id)
     assert row is not None
     assert (row.sender_id, row.from_sender_id, row.from_header) == (None, None, "Acme <a@b.example>")
 
@@ -284,7 +288,7 @@ async def test_nothing_goes_out_again_from_a_sender_that_was_deleted(runtime: Ru
     assert (refusal.value.field, bool(refusal.value.suggestion)) == (("input", "as"), True)
     assert await resolve(runtime, principal, delivery_id, DeliveryResolution.NOT_SENT) == "sent_with_issues"
     other = await factories.sender(runtime, principal, default=True)
-    row = (await senders.SENDERS.by_ids(runtime.reads(principal.tenant), [other]))[other]
+    row = (await SENDERS.by_ids(runtime.reads(principal.tenant), [other]))[other]
     test = await test_sends.prepare(
         runtime.reads(principal.tenant),
         campaign_id,
@@ -313,7 +317,7 @@ async def test_deleting_waits_for_who_is_sending(runtime: Runtime) -> None:
     """A deletion that comes while a send is not yet committed sees it, and is refused."""
     principal, sender_id, campaign_id = await sendable(runtime)
     async with runtime.work.begin(principal) as uow:
-        await campaigns.send(uow, campaign_id, policy=POLICY)
+        await campaign_sending.send(uow, campaign_id, policy=POLICY)
         deleting = asyncio.create_task(delete(runtime, principal, sender_id))
         done, _ = await asyncio.wait([deleting], timeout=0.5)
         assert not done
@@ -325,7 +329,7 @@ async def test_sending_waits_for_who_is_deleting(runtime: Runtime) -> None:
     """A send that comes while its sender is being deleted is refused with words to act on, not with a failure."""
     principal, sender_id, campaign_id = await sendable(runtime)
     async with runtime.work.begin(principal) as uow:
-        await senders.delete(uow, POLICY, sender_id)
+        await changing.delete(uow, POLICY, sender_id)
         sending = asyncio.create_task(send(runtime, principal, campaign_id))
         done, _ = await asyncio.wait([sending], timeout=0.5)
         assert not done
@@ -341,10 +345,10 @@ async def test_choosing_waits_for_who_is_deleting(runtime: Runtime) -> None:
 
     async def choose() -> None:
         async with runtime.work.begin(principal) as uow:
-            await campaigns.update(uow, draft, {"sender_id": sender_id})
+            await drafting.update(uow, draft, {"sender_id": sender_id})
 
     async with runtime.work.begin(principal) as uow:
-        await senders.delete(uow, POLICY, sender_id)
+        await changing.delete(uow, POLICY, sender_id)
         choosing = asyncio.create_task(choose())
         done, _ = await asyncio.wait([choosing], timeout=0.5)
         assert not done
@@ -359,8 +363,8 @@ async def test_a_hundred_senders_are_enough(runtime: Runtime) -> None:
         await factories.sender(runtime, principal)
     async with runtime.work.begin(principal) as uow:
         with pytest.raises(Exception, match="at most 100 senders"):
-            await senders.create(uow, POLICY, *senders.check_sender(POLICY, "next@acme.example", "Acme"))
-    some = (await senders.SENDERS.page(runtime.reads(principal.tenant), page_request(first=1))).rows[0]
+            await changing.create(uow, POLICY, *changing.check_sender(POLICY, "next@acme.example", "Acme"))
+    some = (await SENDERS.page(runtime.reads(principal.tenant), page_request(first=1))).rows[0]
     await rename(runtime, principal, some.id, "Other")
 
 

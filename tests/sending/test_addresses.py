@@ -17,8 +17,9 @@ from models.suppressions import Suppression
 from models.webhooks import WebhookInbox
 from runtime import Runtime
 from sandbox.ledger import Message
-from services import contacts
-from services.contacts import EventRow
+from services.contacts import changing
+from services.contacts.history import EVENTS, EventRow
+from services.contacts.listing import CONTACTS, ContactRow
 from services.deliveries.sending import Sender
 from services.suppressions.unsubscribing import Link, unsubscribe
 from tests import factories
@@ -39,7 +40,7 @@ async def with_contact(runtime: Runtime, email: str, *, subscribed: bool = True)
     principal = await factories.organization(runtime)
     status = ContactStatus.SUBSCRIBED if subscribed else ContactStatus.PENDING
     async with runtime.work.begin(principal) as uow:
-        made = await contacts.create(uow, {"email": email}, status=status)
+        made = await changing.create(uow, {"email": email}, status=status)
     return principal, made.id
 
 
@@ -48,9 +49,9 @@ def address() -> str:
     return f"someone-{new_id().hex}@example.com"
 
 
-async def row_of(runtime: Runtime, principal: Actor, contact_id: UUID) -> contacts.ContactRow:
+async def row_of(runtime: Runtime, principal: Actor, contact_id: UUID) -> ContactRow:
     """The contact."""
-    found = await contacts.CONTACTS.get(runtime.reads(principal.tenant), contact_id)
+    found = await CONTACTS.get(runtime.reads(principal.tenant), contact_id)
     assert found is not None
     return found
 
@@ -58,7 +59,7 @@ async def row_of(runtime: Runtime, principal: Actor, contact_id: UUID) -> contac
 async def history(runtime: Runtime, principal: Actor, contact_id: UUID) -> list[EventRow]:
     """The contact's history, newest first, less its subscribing."""
     reads = runtime.reads(principal.tenant)
-    found = await contacts.EVENTS.pages_of(reads, [contact_id], page_request())
+    found = await EVENTS.pages_of(reads, [contact_id], page_request())
     return [row for row in found[contact_id].rows if row.kind != "subscribed"]
 
 
@@ -339,9 +340,9 @@ async def test_an_inactive_recipient_is_marked_as_the_webhook_would(
     await tell(runtime, listed(email, datetime.now(UTC)))
     assert (await row_of(runtime, principal, ids[1])).status == ContactStatus.BOUNCED
     async with runtime.work.begin(principal) as uow:
-        again = await contacts.create(uow, {"email": f"x{email}"})
-        await contacts.remove(uow, ids[1])
-        recreated = await contacts.create(uow, {"email": email})
+        again = await changing.create(uow, {"email": f"x{email}"})
+        await changing.remove(uow, ids[1])
+        recreated = await changing.create(uow, {"email": email})
     assert (again.status, recreated.status) == ("subscribed", "bounced")
 
 

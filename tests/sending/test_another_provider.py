@@ -19,7 +19,7 @@ from models.deliveries import DeliveryStatus
 from models.suppressions import Suppression
 from models.webhooks import WebhookInbox
 from runtime import Runtime
-from services import senders
+from services.senders import policy
 from services.webhooks.applying import apply_everything, with_events
 from services.webhooks.receiving import receive
 from tests import factories
@@ -46,7 +46,7 @@ def pigeon(fresh_runtime: Runtime, mailer: PigeonMailer) -> Runtime:
         settings=hurried(fresh_runtime.settings),
         mailer=mailer,
         webhooks={**fresh_runtime.webhooks, "pigeon": PigeonWebhooks()},
-        sender_policy=senders.sender_policy(mailer, production=False),
+        sender_policy=policy.sender_policy(mailer, production=False),
     )
 
 

@@ -12,8 +12,8 @@ from core.access.actor import Actor
 from core.ids import new_id
 from models.contacts import Contact, ContactStatus
 from runtime import Runtime
-from services import contacts
 from services.campaigns.progress import read_stats
+from services.contacts import changing, upserting
 from services.deliveries.sending import Sender
 from services.suppressions.unsubscribing import Link, read_subscription, unsubscribe
 from services.webhooks.applying import apply_pages, with_events
@@ -55,8 +55,8 @@ async def test_a_contact_made_anew_is_marked_with_its_address(
     principal, _, [message] = await accepted(runtime, provider, sender)
     [contact] = await runtime.reads(principal.tenant).rows(select(Contact.id))
     async with runtime.work.begin(principal) as uow:
-        await contacts.remove(uow, contact.id)
-        anew = await contacts.create(uow, {"email": message.recipients[0]})
+        await changing.remove(uow, contact.id)
+        anew = await changing.create(uow, {"email": message.recipients[0]})
     await tell(runtime, of(message, event))
     assert (await row_of(runtime, principal, anew.id)).status == status
     assert [line.kind for line in await history(runtime, principal, anew.id)] == [status]
@@ -84,14 +84,14 @@ async def test_a_bounced_contact_that_unsubscribes_over_the_api(runtime: Runtime
     principal, contact_id = await with_contact(runtime, email)
     await tell(runtime, listed(email, LONG_AGO))
     async with runtime.work.begin(principal) as uow:
-        gone = await contacts.unsubscribe(uow, contact_id)
-        assert await contacts.unsubscribe(uow, contact_id) == gone
+        gone = await changing.unsubscribe(uow, contact_id)
+        assert await changing.unsubscribe(uow, contact_id) == gone
     assert gone.status == ContactStatus.UNSUBSCRIBED
     await tell(runtime, reactivated(email, datetime.now(UTC) + timedelta(minutes=1)))
     assert (await row_of(runtime, principal, contact_id)).status == ContactStatus.UNSUBSCRIBED
     async with runtime.work.begin(principal) as uow:
         await uow.execute(update(Contact).values(status=ContactStatus.COMPLAINED))
-        assert (await contacts.unsubscribe(uow, contact_id)).status == ContactStatus.COMPLAINED
+        assert (await changing.unsubscribe(uow, contact_id)).status == ContactStatus.COMPLAINED
 
 
 @pytest.mark.parametrize(
@@ -173,13 +173,13 @@ async def test_everybody_speaks_at_once(runtime: Runtime, provider: Provider, se
 async def leave(runtime: Runtime, principal: Actor, contact_id: UUID) -> None:
     """The mutation that unsubscribes."""
     async with runtime.work.begin(principal) as uow:
-        await contacts.unsubscribe(uow, contact_id)
+        await changing.unsubscribe(uow, contact_id)
 
 
 async def upsert_all(runtime: Runtime, principal: Actor, emails: list[str]) -> None:
     """An upsert that changes every contact."""
     async with runtime.work.begin(principal) as uow:
-        await contacts.upsert(uow, [{"email": email, "first_name": str(new_id())} for email in emails])
+        await upserting.upsert(uow, [{"email": email, "first_name": str(new_id())} for email in emails])
 
 
 async def test_the_api_tells_the_whole_story(

@@ -4,8 +4,10 @@ import pytest
 
 from core.errors import ErrorCode, Refusals
 from runtime import Runtime
-from services import campaigns, contacts, lists
+from services import lists
 from services.accounts.registration import check_account, check_name, new_account
+from services.campaigns import drafting
+from services.contacts import changing, listing
 from services.content import EMPTY, with_changes
 from tests import factories
 
@@ -16,7 +18,7 @@ async def test_contacts_lists_and_campaigns(runtime: Runtime) -> None:
     """Names, tags, fields, subjects and addresses are stored clean."""
     principal = await factories.organization(runtime)
     async with runtime.work.begin(principal) as uow:
-        row = await contacts.create(
+        row = await changing.create(
             uow,
             {
                 "email": "\u202aada@example.com\u202c",
@@ -28,10 +30,10 @@ async def test_contacts_lists_and_campaigns(runtime: Runtime) -> None:
             },
         )
         listed = await lists.create(uow, PADDED, PADDED)
-        campaign = await campaigns.create(
+        campaign = await drafting.create(
             uow, {"name": PADDED, "subject": f"{PADDED} \u2068{{{{ contact.email }}}}\u2069!"}
         )
-        tags = (await contacts.tags_of(uow, [row.id]))[row.id]
+        tags = (await listing.tags_of(uow, [row.id]))[row.id]
     assert (row.email, row.first_name, row.last_name) == ("ada@example.com", "Ada & Co", "Ada & Co")
     assert (tags, row.time_zone) == (["Ada & Co"], "Europe/Berlin")
     assert row.custom_fields == {"phone": "+49 30 1", "more": ["x", "❤\ufe0f"]}
