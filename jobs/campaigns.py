@@ -3,12 +3,12 @@
 from uuid import UUID
 
 from core.database.scopes import SystemScope
-from jobs.sweeper import Page, sweep_jobs
+from jobs.sweeper import PAGE, Page, sweep_jobs
 from jobs.worker import Worker, handles
 from models.campaigns import CampaignStatus
 from services.campaigns.work import AdvanceCampaign, PrepareCampaign, ReconcileCampaign, SendBatches
 from services.deliveries.preparing import prepare
-from services.deliveries.sweeping import advance_campaign, live_campaigns
+from services.deliveries.sweeping import advance_campaign, campaigns_to_advance
 
 MAX_CONCURRENT = 4
 PREPARE_SECONDS = 5.0
@@ -32,18 +32,24 @@ async def advance(worker: Worker, job: AdvanceCampaign) -> None:
         worker.start(SendBatches(**ids))
 
 
-async def find_live(system: SystemScope, _: UUID) -> Page:
-    """Every live campaign."""
-    return Page(
-        [
-            AdvanceCampaign(organization_id=found.organization_id, campaign_id=found.campaign_id)
-            for found in await live_campaigns(system)
-        ]
-    )
+async def find_campaigns(system: SystemScope, after: UUID) -> Page:
+    """What campaigns ask for."""
+    found = await campaigns_to_advance(system, after, PAGE)
+    jobs = [
+        job(organization_id=needs.organization_id, campaign_id=needs.campaign_id)
+        for needs in found
+        for job, is_needed in (
+            (PrepareCampaign, needs.prepare),
+            (AdvanceCampaign, needs.advance),
+            (ReconcileCampaign, needs.reconcile),
+        )
+        if is_needed
+    ]
+    return Page(jobs, found[-1].campaign_id if len(found) == PAGE else None)
 
 
 JOBS = (
     handles(PrepareCampaign, prepare_campaign, max_concurrent=MAX_CONCURRENT),
     handles(AdvanceCampaign, advance, max_concurrent=MAX_CONCURRENT),
 )
-SWEEPS = (sweep_jobs(find_live, name="advance campaigns"),)
+SWEEPS = (sweep_jobs(find_campaigns, name="advance campaigns"),)

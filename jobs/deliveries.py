@@ -4,12 +4,11 @@ from uuid import UUID
 
 from core.database.scopes import SystemScope
 from core.telemetry import logger
-from jobs.sweeper import Page, sweep, sweep_jobs
+from jobs.sweeper import PAGE, Page, sweep, sweep_jobs
 from jobs.worker import Worker, handles
-from models.campaigns import CampaignStatus
 from services.campaigns.work import ReconcileCampaign, SendBatches
 from services.deliveries.reconciling import reconcile
-from services.deliveries.sweeping import ensure_partitions, live_campaigns
+from services.deliveries.sweeping import campaigns_to_send, ensure_partitions
 
 DAY_SECONDS = 86_400.0
 log = logger(__name__)
@@ -31,15 +30,11 @@ async def reconcile_campaign(worker: Worker, job: ReconcileCampaign) -> None:
     )
 
 
-async def find_sending(system: SystemScope, _: UUID) -> Page:
-    """Every campaign that is being sent."""
-    return Page(
-        [
-            SendBatches(organization_id=found.organization_id, campaign_id=found.campaign_id)
-            for found in await live_campaigns(system)
-            if found.status is CampaignStatus.SENDING
-        ]
-    )
+async def find_campaigns(system: SystemScope, after: UUID) -> Page:
+    """Campaigns that have messages to send."""
+    found = await campaigns_to_send(system, after, PAGE)
+    jobs = [SendBatches(organization_id=each.organization_id, campaign_id=each.campaign_id) for each in found]
+    return Page(jobs, found[-1].campaign_id if len(found) == PAGE else None)
 
 
 async def make_partitions(worker: Worker) -> None:
@@ -49,6 +44,6 @@ async def make_partitions(worker: Worker) -> None:
 
 JOBS = (handles(SendBatches, send_batches), handles(ReconcileCampaign, reconcile_campaign, max_concurrent=10))
 SWEEPS = (
-    sweep_jobs(find_sending, name="send campaigns", alone=False),
+    sweep_jobs(find_campaigns, name="send campaigns", alone=False),
     sweep(make_partitions, name="make partitions", every=DAY_SECONDS),
 )

@@ -14,6 +14,8 @@ from core.telemetry import logger
 from jobs.worker import Worker
 
 FIRST = UUID(int=0)
+PAGE = 500
+"""How much of what it looks for a search finds at a time."""
 MAX_PAGES = 20
 """Pages of one round. What lies beyond them, the next round begins with."""
 log = logger(__name__)

@@ -136,7 +136,7 @@ class CampaignStats(Base):
     """
 
     __tablename__ = "campaign_stats"
-    __row_security__ = organization_rows(lookup=("organization_id", "campaign_id", "in_flight", "unknown"))
+    __row_security__ = organization_rows(lookup=("organization_id", "campaign_id", "pending", "in_flight", "unknown"))
     __table_args__ = (
         ForeignKeyConstraint(
             ["organization_id", "campaign_id"], ["campaigns.organization_id", "campaigns.id"], ondelete="CASCADE"

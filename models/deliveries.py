@@ -65,7 +65,11 @@ class EmailDelivery(Base):
     __tablename__ = "email_deliveries"
     # The app never deletes from the ledger.
     __row_security__ = organization_rows(
-        WITHOUT_DELETE, lookup=("organization_id", "campaign_id", "id", "message_id")
+        WITHOUT_DELETE,
+        lookup=(
+            *("organization_id", "campaign_id", "id", "message_id", "batch_id"),
+            *("is_open", "status", "lease_until", "next_lookup_at"),
+        ),
     )
     __table_args__ = (
         ForeignKeyConstraint(["organization_id", "campaign_id"], ["campaigns.organization_id", "campaigns.id"]),

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from sqlalchemy import case, exists, func, select, update
 
-from core.access.actor import Actor, system_actor
+from core.access.actor import Actor
 from core.database.scopes import SystemScope, first
 from core.pubsub import campaign_topic
 from core.telemetry import logger
@@ -27,17 +27,21 @@ FINAL_STATUS = {
 log = logger(__name__)
 
 
-class LiveCampaign(NamedTuple):
-    """A campaign that has something to do, by its status."""
+class CampaignNeeds(NamedTuple):
+    """What a campaign asks for now: to be prepared, advanced, or asked about at the provider."""
 
     organization_id: UUID
     campaign_id: UUID
-    status: CampaignStatus
+    prepare: bool
+    advance: bool
+    reconcile: bool
 
-    @property
-    def actor(self) -> Actor:
-        """Its organisation."""
-        return system_actor(self.organization_id)
+
+class CampaignToSend(NamedTuple):
+    """A campaign that has messages to send now."""
+
+    organization_id: UUID
+    campaign_id: UUID
 
 
 class OpenCounts(NamedTuple):
@@ -49,11 +53,16 @@ class OpenCounts(NamedTuple):
     unknown: int = 0
 
 
-async def live_campaigns(system: SystemScope) -> list[LiveCampaign]:
-    """Every campaign of any tenant that is preparing, sending, cancelling, due, or paused with messages in flight."""
-    found = func.system.live_campaigns().table_valued("organization_id", "campaign_id", "status")
-    rows = await system.rows(select(found.c.organization_id, found.c.campaign_id, found.c.status))
-    return [LiveCampaign(row[0], row[1], CampaignStatus(row[2])) for row in rows]
+async def campaigns_to_advance(system: SystemScope, after: UUID, limit: int) -> list[CampaignNeeds]:
+    """Campaigns of any organisation that ask for something, by id, beyond one. The others are not touched."""
+    found = func.system.campaigns_to_advance(after, limit).table_valued(*CampaignNeeds._fields)
+    return [CampaignNeeds._make(row) for row in await system.rows(select(*found.c))]
+
+
+async def campaigns_to_send(system: SystemScope, after: UUID, limit: int) -> list[CampaignToSend]:
+    """Campaigns of any organisation that have messages to send, by id, beyond one."""
+    found = func.system.campaigns_to_send(after, limit).table_valued(*CampaignToSend._fields)
+    return [CampaignToSend._make(row) for row in await system.rows(select(*found.c))]
 
 
 async def ensure_partitions(system: SystemScope) -> int:
@@ -69,7 +78,7 @@ async def advance_campaign(work: Work, actor: Actor, campaign_id: UUID) -> OpenC
         if before.status is CampaignStatus.SCHEDULED:
             await start_due(uow, campaign_id)
             return before
-        moved = await expire_leases(uow, campaign_id) if before.in_flight else 0
+        moved = await expire_leases(uow, campaign_id, before.in_flight) if before.in_flight else 0
         if before.status is CampaignStatus.CANCELLING:
             moved += await skip_cancelled(uow, campaign_id)
         if moved:
@@ -103,18 +112,28 @@ async def start_due(uow: UnitOfWork, campaign_id: UUID) -> None:
         uow.enqueue(PrepareCampaign(organization_id=uow.tenant.organization_id, campaign_id=campaign_id))
 
 
-async def expire_leases(uow: UnitOfWork, campaign_id: UUID) -> int:
-    """Make expired claims pending again, and expired submissions unknown, as they may have been sent; how many."""
+async def expire_leases(uow: UnitOfWork, campaign_id: UUID, in_flight: int) -> int:
+    """Make expired claims pending again, and expired submissions unknown, as they may have been sent; how many.
+
+    At most `in_flight` leases are looked at: they stand at the front of the open deliveries, and the millions that
+    may wait behind them are not read.
+    """
     submitting = EmailDelivery.status == DeliveryStatus.SUBMITTING
+    of_this = of_campaign(uow.tenant.organization_id, campaign_id)
+    in_lease = EmailDelivery.status.in_([str(DeliveryStatus.CLAIMED), str(DeliveryStatus.SUBMITTING)])
+    over = EmailDelivery.lease_until < func.clock_timestamp()
+    leased = (
+        select(EmailDelivery.id, over.label("over"))
+        .where(*of_this, EmailDelivery.is_open, in_lease)
+        .order_by(EmailDelivery.id)
+        .limit(in_flight)
+        .subquery("leased")
+    )
     expired = (
         select(EmailDelivery.id)
-        .where(
-            *of_campaign(uow.tenant.organization_id, campaign_id),
-            EmailDelivery.is_open,
-            EmailDelivery.status.in_([str(DeliveryStatus.CLAIMED), str(DeliveryStatus.SUBMITTING)]),
-            EmailDelivery.lease_until < func.clock_timestamp(),
-        )
-        .with_for_update(skip_locked=True)
+        .join(leased, leased.c.id == EmailDelivery.id)
+        .where(*of_this, leased.c.over, in_lease, over)
+        .with_for_update(skip_locked=True, of=EmailDelivery)
         .cte("expired")
     )
     result = await uow.execute(

@@ -12,7 +12,7 @@ from models.lists import ContactList
 from models.row_security import organization_rows
 from tests.conftest import Servers, copy_template
 
-FUNCTION = "live_campaigns"
+FUNCTION = "open_replies"
 FIRST_UUID = (
     "CREATE OR REPLACE FUNCTION system.first_uuid(moment timestamptz) RETURNS uuid LANGUAGE sql IMMUTABLE "
     "SET search_path = pg_catalog, pg_temp AS 'SELECT uuidv7()'"
@@ -104,7 +104,7 @@ async def test_a_changed_file_without_a_migration_is_found(
     servers: Servers, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """In a database that was migrated before the file changed."""
-    changed(monkeypatch, tmp_path, **{FUNCTION: file(FUNCTION).replace("'preparing', ", "")})
+    changed(monkeypatch, tmp_path, **{FUNCTION: file(FUNCTION).replace("'pending', ", "")})
     (sentence,) = await differences(servers)
     assert sentence.startswith(f"function system.{FUNCTION}() differs from migrations/functions/")
 
@@ -124,7 +124,7 @@ async def test_a_changed_declaration_without_a_migration_is_found(
 def test_a_migration_loads_the_text_that_it_was_written_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A changed file stops it with what to do; with the text before put beside it, it loads what it did."""
     before, digest = file(FUNCTION), sql.current()[FUNCTION]
-    changed(monkeypatch, tmp_path, **{FUNCTION: before.replace("'preparing', ", "")})
+    changed(monkeypatch, tmp_path, **{FUNCTION: before.replace("'pending', ", "")})
     with pytest.raises(sql.FunctionChanged, match=rf"superseded/{FUNCTION}\.{digest}\.sql\. Where"):
         sql.text_of(FUNCTION, digest)
     (tmp_path / "superseded").mkdir()
@@ -141,7 +141,7 @@ def test_comments_above_a_function_are_no_change() -> None:
     """They explain it, and are not stored; what is in its body is."""
     text = file(FUNCTION)
     assert sql.digest_of(f"-- Another word.\n{text}") == sql.digest_of(text)
-    assert sql.digest_of(text.replace("campaigns", "campaign")) != sql.digest_of(text)
+    assert sql.digest_of(text.replace("ai_messages", "ai_message")) != sql.digest_of(text)
 
 
 def test_every_function_has_a_comment_and_a_fixed_search_path() -> None:

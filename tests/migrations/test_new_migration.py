@@ -14,7 +14,7 @@ from local.servers import create_database
 from migrations import drift, sql
 from tests.conftest import Servers, copy_template
 
-FUNCTION = "live_campaigns"
+FUNCTION = "open_replies"
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ async def test_a_migration_makes_what_the_database_lacks(servers: Servers, tree:
         for statement in (
             "DROP TABLE sender_confirmations",
             "ALTER TABLE campaigns DROP COLUMN from_header",
-            "DROP FUNCTION system.open_replies",
+            "DROP FUNCTION system.organizations_with_events",
             "REVOKE INSERT ON lists FROM nudge_app",
         ):
             await owner.execute(statement)
@@ -77,7 +77,7 @@ async def test_the_text_before_a_change_is_stored_for_migrations_that_load_it(se
     """Taken from the last commit, so that a new database can be migrated as before; a text never committed is not."""
     digest, path = sql.current()[FUNCTION], tree / "functions" / f"{FUNCTION}.sql"
     before = path.read_text()
-    path.write_text(before.replace("'preparing', ", ""))
+    path.write_text(before.replace("'pending', ", ""))
     await create_database(servers.postgres.admin_url, "nudge_superseded")
     url = servers.database_url(servers.postgres.migrator_url, "nudge_superseded")
     assert await new_migration.migrated(url) == {FUNCTION: digest}

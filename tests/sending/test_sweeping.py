@@ -4,45 +4,143 @@ from uuid import UUID
 
 import pytest
 from pydantic import ValidationError
+from sqlalchemy import update
 
+from core.access.actor import Actor
 from core.configuration import SettingsInvalid
+from core.database.clock import now_plus
+from core.ids import new_id
 from core.server_settings import DatabaseSettings
-from models.campaigns import CampaignStatus
+from models.campaigns import Campaign, CampaignStatus
+from models.deliveries import DeliveryStatus, EmailDelivery
 from runtime import Runtime
+from services.deliveries.preparing import prepare
 from services.deliveries.sending import Sender
-from services.deliveries.sweeping import live_campaigns
+from services.deliveries.sweeping import advance_campaign, campaigns_to_advance, campaigns_to_send
 from settings import Settings, require
+from tests import factories
 from tests.sending.conftest import Provider
-from tests.sending.worker import drain, expire_leases, go, sending, sweep
+from tests.sending.worker import drain, expire_leases, go, sending, statuses, sweep
 
 
-async def is_live(runtime: Runtime, campaign_id: UUID) -> bool:
-    """Whether the sweeper finds the campaign."""
-    return campaign_id in {live.campaign_id for live in await live_campaigns(runtime.system)}
+async def needs_of(runtime: Runtime, campaign_id: UUID) -> set[str]:
+    """What the sweeps find for the campaign."""
+    before = UUID(int=campaign_id.int - 1)
+    to_send = await campaigns_to_send(runtime.system, before, 1_000)
+    needs = await campaigns_to_advance(runtime.system, before, 1_000)
+    needs = [each for each in needs if each.campaign_id == campaign_id]
+    named = {name for each in needs for name in ("prepare", "advance", "reconcile") if getattr(each, name)}
+    return named | {"send" for each in to_send if each.campaign_id == campaign_id}
 
 
 async def test_a_paused_campaign_is_left_alone(runtime: Runtime) -> None:
     """With nothing in flight there is nothing to do for it until somebody resumes it."""
     principal, _, campaign_id = await sending(runtime, 1)
-    assert await is_live(runtime, campaign_id)
+    assert await needs_of(runtime, campaign_id) == {"send"}
     await go(runtime, principal, campaign_id, CampaignStatus.PAUSED)
-    assert not await is_live(runtime, campaign_id)
+    assert await needs_of(runtime, campaign_id) == set()
     await go(runtime, principal, campaign_id, CampaignStatus.SENDING)
-    assert await is_live(runtime, campaign_id)
+    assert await needs_of(runtime, campaign_id) == {"send"}
 
 
-async def test_a_paused_campaign_is_tended_while_anything_is_in_doubt(
+async def test_a_paused_campaign_is_swept_while_anything_is_unknown(
     runtime: Runtime, provider: Provider, sender: Sender
 ) -> None:
-    """What was handed over before the pause is asked for; then the campaign is left alone."""
+    """What was handed over before the pause is asked for when its look-up is due; then the campaign is left alone."""
     principal, _, campaign_id = await sending(runtime, 1)
     await provider.fail(server_error_after_accept={"count": 1})
     await drain(sender, principal, campaign_id)
     await go(runtime, principal, campaign_id, CampaignStatus.PAUSED)
-    assert await is_live(runtime, campaign_id)
     await expire_leases(runtime, principal, campaign_id)
+    assert await needs_of(runtime, campaign_id) == {"reconcile"}
     await sweep(runtime, sender.mailer, principal, campaign_id)
-    assert not await is_live(runtime, campaign_id)
+    assert await needs_of(runtime, campaign_id) == set()
+
+
+@pytest.mark.parametrize("status", [CampaignStatus.SENDING, CampaignStatus.PAUSED])
+@pytest.mark.parametrize("delivery", [DeliveryStatus.CLAIMED, DeliveryStatus.SUBMITTING])
+async def test_a_lease_that_has_expired_is_found(
+    runtime: Runtime, status: CampaignStatus, delivery: DeliveryStatus
+) -> None:
+    """Not one that a worker still holds; among others, and wherever it stands."""
+    principal, contacts, campaign_id = await sending(runtime, 5)
+    await lease(runtime, principal, campaign_id, contacts[1:4], delivery, seconds=600)
+    if status is not CampaignStatus.SENDING:
+        await go(runtime, principal, campaign_id, status)
+    waiting = {"send"} if status is CampaignStatus.SENDING else set[str]()
+    assert await needs_of(runtime, campaign_id) == waiting
+    await lease(runtime, principal, campaign_id, contacts[3:4], delivery, seconds=-1)
+    assert await needs_of(runtime, campaign_id) == {*waiting, "advance"}
+    await advance_campaign(runtime.work, principal, campaign_id)
+    expired = DeliveryStatus.PENDING if delivery is DeliveryStatus.CLAIMED else DeliveryStatus.UNKNOWN
+    now = await statuses(runtime, principal, campaign_id)
+    assert [now[each] for each in contacts[1:4]] == [delivery, delivery, expired]
+
+
+async def lease(
+    runtime: Runtime,
+    principal: Actor,
+    campaign_id: UUID,
+    contacts: list[UUID],
+    status: DeliveryStatus,
+    *,
+    seconds: int,
+) -> None:
+    """Have some of the messages in flight, under a lease that ends in so many seconds."""
+    async with runtime.work.begin(principal) as uow:
+        await uow.execute(
+            update(EmailDelivery)
+            .where(EmailDelivery.campaign_id == campaign_id, EmailDelivery.contact_id.in_(contacts))
+            .values(status=status, lease_token=new_id(), lease_until=now_plus(seconds))
+        )
+
+
+async def test_a_campaign_with_nothing_open_is_found(runtime: Runtime) -> None:
+    """When its last message is settled it is to be ended; ended, it asks for nothing."""
+    principal, contacts, campaign_id = await sending(runtime, 2)
+    for settled in (contacts[:1], contacts):
+        assert await needs_of(runtime, campaign_id) == {"send"}
+        async with runtime.work.begin(principal) as uow:
+            mine = EmailDelivery.campaign_id == campaign_id
+            await uow.execute(
+                update(EmailDelivery)
+                .where(mine, EmailDelivery.contact_id.in_(settled))
+                .values(status=DeliveryStatus.DELIVERED)
+            )
+    assert await needs_of(runtime, campaign_id) == {"advance"}
+    await advance_campaign(runtime.work, principal, campaign_id)
+    assert await needs_of(runtime, campaign_id) == set()
+
+
+async def test_a_campaign_is_found_when_it_is_due(runtime: Runtime) -> None:
+    """Not before; then it is to be prepared; a cancelled one is to be ended, a draft left alone."""
+    principal = await factories.organization(runtime)
+    await factories.contacts(runtime, principal, 2)
+    campaign_id = await factories.campaign(runtime, principal)
+    assert await needs_of(runtime, campaign_id) == set()
+    mine = update(Campaign).where(Campaign.id == campaign_id)
+    for seconds, needs in ((600, set[str]()), (-1, {"advance"})):
+        async with runtime.work.begin(principal) as uow:
+            await uow.execute(mine.values(status=CampaignStatus.SCHEDULED, scheduled_at=now_plus(seconds)))
+        assert await needs_of(runtime, campaign_id) == needs
+    async with runtime.work.begin(principal) as uow:
+        await uow.execute(mine.values(status=CampaignStatus.PREPARING))
+    assert await needs_of(runtime, campaign_id) == {"prepare"}
+    await prepare(runtime.work, principal, campaign_id)
+    await go(runtime, principal, campaign_id, CampaignStatus.CANCELLING)
+    assert await needs_of(runtime, campaign_id) == {"advance"}
+
+
+async def test_campaigns_are_found_page_by_page(fresh_runtime: Runtime) -> None:
+    """By id, each once; a page is no longer than asked for."""
+    system, found = fresh_runtime.system, list[UUID]()
+    campaigns = sorted([(await sending(fresh_runtime, 1))[2] for _ in range(5)])
+    after = UUID(int=0)
+    while page := await campaigns_to_send(system, after, 2):
+        assert len(page) <= 2
+        found += [each.campaign_id for each in page]
+        after = found[-1]
+    assert found == campaigns
 
 
 def test_a_pool_too_small_for_a_worker_is_refused(settings: Settings) -> None:

@@ -54,8 +54,8 @@ async def test_superusers_and_owners_are_refused(servers: Servers) -> None:
         ("ALTER TABLE contacts NO FORCE ROW LEVEL SECURITY", "contacts lacks FORCE"),
         ("DROP POLICY tenant ON templates", "templates lacks a policy"),
         (
-            "GRANT EXECUTE ON FUNCTION system.live_campaigns() TO PUBLIC",
-            r"PUBLIC may execute system\.live_campaigns\(\): run `nudge migrate`",
+            "GRANT EXECUTE ON FUNCTION system.open_replies() TO PUBLIC",
+            r"PUBLIC may execute system\.open_replies\(\): run `nudge migrate`",
         ),
         (
             """

@@ -40,7 +40,7 @@ CREATE POLICY tenant ON campaign_stats TO nudge_app
 CREATE POLICY definer ON campaign_stats FOR SELECT TO nudge_definer
     USING (true);
 GRANT SELECT, INSERT, UPDATE, DELETE ON campaign_stats TO nudge_app;
-GRANT SELECT (organization_id, campaign_id, in_flight, unknown) ON campaign_stats TO nudge_definer;
+GRANT SELECT (organization_id, campaign_id, pending, in_flight, unknown) ON campaign_stats TO nudge_definer;
 
 ALTER TABLE campaigns ENABLE ROW LEVEL SECURITY;
 ALTER TABLE campaigns FORCE ROW LEVEL SECURITY;
@@ -84,7 +84,8 @@ CREATE POLICY tenant ON email_deliveries TO nudge_app
 CREATE POLICY definer ON email_deliveries FOR SELECT TO nudge_definer
     USING (true);
 GRANT SELECT, INSERT, UPDATE ON email_deliveries TO nudge_app;
-GRANT SELECT (organization_id, campaign_id, id, message_id) ON email_deliveries TO nudge_definer;
+GRANT SELECT (organization_id, campaign_id, id, message_id, batch_id, is_open, status, lease_until, next_lookup_at)
+    ON email_deliveries TO nudge_definer;
 
 ALTER TABLE idempotency_keys ENABLE ROW LEVEL SECURITY;
 ALTER TABLE idempotency_keys FORCE ROW LEVEL SECURITY;
