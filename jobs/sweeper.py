@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import chain, zip_longest
 from typing import NamedTuple
@@ -16,6 +17,8 @@ from jobs.worker import Worker
 FIRST = UUID(int=0)
 PAGE = 500
 """How much of what it looks for a search finds at a time."""
+MAX_SEARCHES = 2
+"""Searches side by side: each takes two connections, one for the lock that lets it alone, of a pool of at least 5."""
 MAX_PAGES = 20
 """Pages of one round. What lies beyond them, the next round begins with."""
 log = logger(__name__)
@@ -40,6 +43,7 @@ class Sweep:
     run: Callable[["Sweeper"], Awaitable[object]]
     every: float | None
     alone: bool
+    is_search: bool
 
 
 def sweep(
@@ -54,7 +58,7 @@ def sweep(
     async def once(sweeper: Sweeper) -> None:
         await run(sweeper.worker)
 
-    return Sweep(name=name, run=once, every=every, alone=alone)
+    return Sweep(name=name, run=once, every=every, alone=alone, is_search=False)
 
 
 def sweep_jobs(find: Find, *, name: str, every: float | None = None, alone: bool = True) -> Sweep:
@@ -67,7 +71,7 @@ def sweep_jobs(find: Find, *, name: str, every: float | None = None, alone: bool
     async def start_found(sweeper: Sweeper) -> None:
         await sweeper.start_jobs(name, find)
 
-    return Sweep(name=name, run=start_found, every=every, alone=alone)
+    return Sweep(name=name, run=start_found, every=every, alone=alone, is_search=True)
 
 
 class Sweeper:
@@ -77,6 +81,7 @@ class Sweeper:
         self.worker = worker
         self.stopping = stopping
         self.cursors: dict[str, UUID] = {}
+        self.searches = asyncio.Semaphore(MAX_SEARCHES)
 
     async def run(self, sweep: Sweep) -> None:
         """Run a sweep at its interval until stopped. A round that fails is logged, and the next one comes."""
@@ -94,7 +99,8 @@ class Sweeper:
         if not sweep.alone:
             await sweep.run(self)
             return
-        async with self.worker.runtime.work.alone(f"sweep {sweep.name}") as alone:
+        waits = self.searches if sweep.is_search else nullcontext()
+        async with waits, self.worker.runtime.work.alone(f"sweep {sweep.name}") as alone:
             if alone:
                 await sweep.run(self)
 

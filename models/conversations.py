@@ -5,6 +5,7 @@ from uuid import UUID
 from sqlalchemy import ForeignKeyConstraint, Index, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
+from core.leases import Leased
 from models.base import Base, CreatedAt, Json, Key, OrganizationId, one_of
 from models.row_security import user_rows
 
@@ -60,7 +61,7 @@ class Conversation(Base):
     updated_at: Mapped[CreatedAt]
 
 
-class Message(Base):
+class Message(Leased, Base):
     """What was said. A reply is leased to the worker that makes it; `attempt` fences off an earlier one.
 
     `last_sequence` is that of the newest event of the reply's log, as far as it was noted here; of an ended reply,
@@ -94,7 +95,6 @@ class Message(Base):
     error_message: Mapped[str | None]
     attempt: Mapped[int] = mapped_column(server_default="0")
     last_sequence: Mapped[int] = mapped_column(server_default="0")
-    lease_until: Mapped[datetime | None]
     cancel_requested_at: Mapped[datetime | None]
     created_at: Mapped[CreatedAt]
     completed_at: Mapped[datetime | None]

@@ -5,6 +5,7 @@ from uuid import UUID
 from sqlalchemy import Computed, ForeignKeyConstraint, Index, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
+from core.leases import Leased
 from models.base import Base, CreatedAt, Json, OrganizationKey, one_of
 from models.row_security import WITHOUT_DELETE, function_rows, organization_rows
 
@@ -59,7 +60,7 @@ IS_EXCEPTIONAL = (
 )
 
 
-class EmailDelivery(Base):
+class EmailDelivery(Leased, Base):
     """The ledger: one row per recipient, partitioned by range of `campaign_id` (UUIDv7, so a range of time)."""
 
     __tablename__ = "email_deliveries"
@@ -106,8 +107,6 @@ class EmailDelivery(Base):
     is_exceptional: Mapped[bool] = mapped_column(Computed(IS_EXCEPTIONAL, persisted=True))
     decision: Mapped[str | None]
     attempts: Mapped[int] = mapped_column(server_default="0")
-    lease_token: Mapped[UUID | None]
-    lease_until: Mapped[datetime | None]
     batch_id: Mapped[UUID | None]
     message_id: Mapped[str | None]
     error_code: Mapped[int | None]

@@ -7,6 +7,7 @@ from uuid import UUID
 from sqlalchemy import Index, UniqueConstraint, func, text
 from sqlalchemy.orm import Mapped, mapped_column
 
+from core.leases import Leased
 from models.base import Base, CreatedAt, Key, OrganizationId, one_of
 from models.row_security import WITHOUT_DELETE, organization_rows
 
@@ -31,7 +32,7 @@ class OutboxStatus(StrEnum):
 OPEN = "status = ANY (ARRAY['pending'::text, 'submitting'::text, 'unknown'::text])"
 
 
-class OutboxMessage(Base):
+class OutboxMessage(Leased, Base):
     """A message to one person, to be handed to the provider once.
 
     It names what it is about, and is composed when it is submitted: neither text nor secret is stored. A `dedupe_key`
@@ -63,8 +64,6 @@ class OutboxMessage(Base):
     attempts: Mapped[int] = mapped_column(server_default="0")
     due_at: Mapped[datetime] = mapped_column(server_default=func.now())
     expires_at: Mapped[datetime]
-    lease_token: Mapped[UUID | None]
-    lease_until: Mapped[datetime | None]
     batch_id: Mapped[UUID | None]
     submitted_at: Mapped[datetime | None]
     lookups: Mapped[int] = mapped_column(server_default="0")

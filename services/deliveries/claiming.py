@@ -22,8 +22,8 @@ from sqlalchemy import (
     update,
 )
 
-from core.database.clock import now_plus
 from core.ids import new_id
+from core.leases import taken
 from core.pubsub import campaign_topic
 from core.unit_of_work import UnitOfWork
 from models.campaigns import Campaign, CampaignStatus
@@ -84,8 +84,7 @@ def claim_statement(*, custom_fields: bool, tags: bool) -> Select[*tuple[Any, ..
         )
         .values(
             status=DeliveryStatus.CLAIMED,
-            lease_token=bindparam("token", type_=Uuid),
-            lease_until=now_plus(bindparam("lease")),
+            **taken(bindparam("token", type_=Uuid), bindparam("lease")),
         )
         .returning(EmailDelivery.id, EmailDelivery.contact_id, EmailDelivery.email)
         .cte("claimed")

@@ -9,6 +9,7 @@ from sqlalchemy import Float, Integer, Row, Text, Uuid, and_, bindparam, func, o
 
 from core import texts
 from core.database.clock import now_plus
+from core.leases import RELEASED, is_held
 from core.pubsub import campaign_topic
 from core.unit_of_work import UnitOfWork
 from integrations.mail import AccountRefused, Answered, InDoubt, Message, NotSent, Receipt, Verdict
@@ -28,7 +29,7 @@ def is_of_batch() -> Any:  # noqa: ANN401 - a SQL condition
     return or_(
         and_(
             EmailDelivery.status == DeliveryStatus.SUBMITTING,
-            EmailDelivery.lease_token == bindparam("token", type_=Uuid),
+            is_held(EmailDelivery, bindparam("token", type_=Uuid)),
         ),
         and_(
             EmailDelivery.status == DeliveryStatus.UNKNOWN,
@@ -37,7 +38,7 @@ def is_of_batch() -> Any:  # noqa: ANN401 - a SQL condition
     )
 
 
-LEASE_OVER: dict[str, Any] = {"lease_token": None, "lease_until": None, "next_lookup_at": None}
+LEASE_OVER: dict[str, Any] = {**RELEASED, "next_lookup_at": None}
 
 
 @lru_cache
@@ -99,15 +100,14 @@ def in_doubt_statement() -> Any:  # noqa: ANN401 - an UPDATE
         .where(
             *id_in_batch(),
             EmailDelivery.status == DeliveryStatus.SUBMITTING,
-            EmailDelivery.lease_token == bindparam("token", type_=Uuid),
+            is_held(EmailDelivery, bindparam("token", type_=Uuid)),
         )
         .values(
             status=DeliveryStatus.UNKNOWN,
             error_message=bindparam("reason", type_=Text),
             lookups=0,
             next_lookup_at=now_plus(bindparam("first_look", type_=Float)),
-            lease_token=None,
-            lease_until=None,
+            **RELEASED,
         )
     )
 

@@ -6,6 +6,7 @@ from uuid import UUID
 from sqlalchemy import func, update
 
 from core.errors import Conflict, ErrorCode
+from core.leases import RELEASED
 from core.unit_of_work import UnitOfWork
 from models.campaigns import CampaignStatus
 from models.deliveries import DeliveryResolution, DeliveryStatus, EmailDelivery
@@ -99,7 +100,7 @@ async def change(uow: UnitOfWork, found: DeliveryRow, resolution: DeliveryResolu
             EmailDelivery.id == found.id,
             EmailDelivery.status.in_([str(status) for status in IN_DOUBT]),
         )
-        .values(lookups=0, next_lookup_at=None, lease_token=None, lease_until=None, **CHANGES[resolution])
+        .values(lookups=0, next_lookup_at=None, **RELEASED, **CHANGES[resolution])
         .returning(*COLUMNS)
     )
     if not rows:

@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import Float, Text, Uuid, bindparam, case, func, select, update
 
 from core.database.clock import now_plus
+from core.leases import RELEASED, is_held
 from core.unit_of_work import UnitOfWork
 from integrations.mail import Message
 from models.campaigns import Campaign, CampaignStatus
@@ -26,7 +27,7 @@ def submit_statement() -> Any:  # noqa: ANN401 - an UPDATE with RETURNING
         .where(
             *id_in_batch(),
             EmailDelivery.status == DeliveryStatus.CLAIMED,
-            EmailDelivery.lease_token == bindparam("token", type_=Uuid),
+            is_held(EmailDelivery, bindparam("token", type_=Uuid)),
             EmailDelivery.lease_until > now_plus(bindparam("needed", type_=Float)),
             is_sending(),
             ~is_suppressed(bindparam("organization", type_=Uuid), EmailDelivery.email_norm),  # type: ignore[arg-type]
@@ -50,14 +51,13 @@ def skip_statement() -> Any:  # noqa: ANN401 - an UPDATE
         .where(
             *in_values(values),
             EmailDelivery.status == DeliveryStatus.CLAIMED,
-            EmailDelivery.lease_token == bindparam("token", type_=Uuid),
+            is_held(EmailDelivery, bindparam("token", type_=Uuid)),
         )
         .values(
             status=DeliveryStatus.SKIPPED,
             decision=values.c.decision,
             error_message=values.c.reason,
-            lease_token=None,
-            lease_until=None,
+            **RELEASED,
         )
     )
 
@@ -77,15 +77,14 @@ def release_statement() -> Any:  # noqa: ANN401 - an UPDATE
         .where(
             *id_in_batch(),
             EmailDelivery.status == DeliveryStatus.CLAIMED,
-            EmailDelivery.lease_token == bindparam("token", type_=Uuid),
+            is_held(EmailDelivery, bindparam("token", type_=Uuid)),
         )
         .values(
             status=case(
                 (suppressed | cancelled.exists(), str(DeliveryStatus.SKIPPED)), else_=str(DeliveryStatus.PENDING)
             ),
             decision=decision,
-            lease_token=None,
-            lease_until=None,
+            **RELEASED,
         )
     )
 

@@ -7,6 +7,7 @@ from sqlalchemy import case, exists, func, select, update
 
 from core.access.actor import Actor
 from core.database.scopes import SystemScope, first
+from core.leases import RELEASED, has_expired
 from core.pubsub import campaign_topic
 from core.telemetry import logger
 from core.unit_of_work import UnitOfWork, Work
@@ -121,7 +122,7 @@ async def expire_leases(uow: UnitOfWork, campaign_id: UUID, in_flight: int) -> i
     submitting = EmailDelivery.status == DeliveryStatus.SUBMITTING
     of_this = of_campaign(uow.tenant.organization_id, campaign_id)
     in_lease = EmailDelivery.status.in_([str(DeliveryStatus.CLAIMED), str(DeliveryStatus.SUBMITTING)])
-    over = EmailDelivery.lease_until < func.clock_timestamp()
+    over = has_expired(EmailDelivery)
     leased = (
         select(EmailDelivery.id, over.label("over"))
         .where(*of_this, EmailDelivery.is_open, in_lease)
@@ -149,8 +150,7 @@ async def expire_leases(uow: UnitOfWork, campaign_id: UUID, in_flight: int) -> i
             ),
             next_lookup_at=case((submitting, func.clock_timestamp()), else_=None),
             lookups=0,
-            lease_token=None,
-            lease_until=None,
+            **RELEASED,
         )
     )
     return result.rowcount
@@ -175,7 +175,7 @@ async def skip_cancelled(uow: UnitOfWork, campaign_id: UUID) -> int:
         .where(
             *locked_in(uow.tenant.organization_id, campaign_id, waiting),
         )
-        .values(status=DeliveryStatus.SKIPPED, decision=str(Decision.CANCELLED), lease_token=None, lease_until=None)
+        .values(status=DeliveryStatus.SKIPPED, decision=str(Decision.CANCELLED), **RELEASED)
     )
     return result.rowcount
 

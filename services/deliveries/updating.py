@@ -8,6 +8,7 @@ from uuid import UUID
 
 from sqlalchemy import ARRAY, DateTime, Text, bindparam, case, func, update
 
+from core.leases import RELEASED
 from core.pubsub import campaign_topic
 from core.unit_of_work import UnitOfWork
 from models.deliveries import DeliveryStatus, EmailDelivery
@@ -60,8 +61,7 @@ def update_statement() -> Any:  # noqa: ANN401 - an UPDATE
             status=case((advances, values.c.status), else_=EmailDelivery.status),
             message_id=func.coalesce(EmailDelivery.message_id, values.c.message_id),
             accepted_at=func.coalesce(EmailDelivery.accepted_at, EmailDelivery.submitted_at, func.clock_timestamp()),
-            lease_token=None,
-            lease_until=None,
+            **RELEASED,
             next_lookup_at=None,
             **{name: func.least(getattr(EmailDelivery, name), values.c[name]) for name in TIMES},
         )

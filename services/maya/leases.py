@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Uuid, column, func, select, update
+from sqlalchemy import Uuid, and_, column, func, select, update
 
+from core import leases
 from core.database.scopes import Reads, SystemScope, first
+from core.leases import LeaseLost
 from core.pubsub import log_topic, message_topic
 from core.unit_of_work import UnitOfWork
 from models.conversations import Conversation, Message, MessageRole, MessageStatus, ReplyFailure
@@ -18,15 +19,12 @@ from services.conversations.work import RunReply, reply_log
 LEASE_SECONDS: Final = 10.0
 
 
-class LeaseLost(Exception):
-    """Another run has the reply, or it has ended: this one has nothing to say any more."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lease:
-    """A reply that is ours. `attempt` is above that of every run before."""
+    """A reply that is ours. `attempt` counts its runs, 1 for the first."""
 
     reply: MessageRow
+    token: UUID
     attempt: int
     cancel_requested: bool
 
@@ -46,51 +44,48 @@ class Ending:
 
 async def take(uow: UnitOfWork, message_id: UUID) -> Lease | None:
     """Take an open reply that is nobody's (any more); None when there is nothing to take."""
-    rows = await uow.rows(
-        update(Message)
-        .where(
-            Message.id == message_id,
-            Message.role == MessageRole.ASSISTANT,
-            Message.status.in_([str(status) for status in OPEN]),
-            Message.lease_until.is_(None) | (Message.lease_until < func.now()),
-        )
-        .values(status=MessageStatus.STREAMING, attempt=Message.attempt + 1, lease_until=until())
-        .returning(*MESSAGES.columns, Message.attempt, Message.cancel_requested_at)
+    is_open = Message.status.in_([str(status) for status in OPEN])
+    taken = await leases.take(
+        uow,
+        Message,
+        and_(Message.id == message_id, Message.role == MessageRole.ASSISTANT, is_open),
+        seconds=LEASE_SECONDS,
+        values={"status": MessageStatus.STREAMING, "attempt": Message.attempt + 1},
+        returning=(*MESSAGES.columns, Message.attempt, Message.cancel_requested_at),
     )
-    if not rows:
+    if taken is None:
         return None
-    *reply, attempt, cancel_requested_at = rows[0]
-    return Lease(reply=MessageRow._make(reply), attempt=attempt, cancel_requested=cancel_requested_at is not None)
-
-
-def until() -> Any:  # noqa: ANN401 - an SQL expression
-    """When a lease taken now ends, by the database's clock."""
-    return func.clock_timestamp() + timedelta(seconds=LEASE_SECONDS)
+    *reply, attempt, cancel_requested_at = tuple(taken.row)
+    return Lease(
+        reply=MessageRow._make(reply),
+        token=taken.token,
+        attempt=attempt,
+        cancel_requested=cancel_requested_at is not None,
+    )
 
 
 async def cancel_requested(reads: Reads, lease: Lease) -> bool:
     """Whether somebody wants the reply to stop. Raises `LeaseLost`."""
-    row = await first(
-        reads,
-        select(Message.cancel_requested_at).where(
-            Message.id == lease.reply.id,
-            Message.attempt == lease.attempt,
-            Message.status == MessageStatus.STREAMING,
-        ),
+    mine = select(Message.cancel_requested_at).where(
+        Message.id == lease.reply.id, leases.is_held(Message, lease.token)
     )
+    row = await first(reads, mine)
     if row is None:
-        raise LeaseLost(lease.reply.id)
+        raise LeaseLost
     return row[0] is not None
 
 
 async def renew(uow: UnitOfWork, lease: Lease, *, content: str, last_sequence: int) -> None:
     """Keep the reply for some more seconds, and what was said so far with it. Raises `LeaseLost`."""
-    await change(uow, lease, {"lease_until": until(), "content": content, "last_sequence": last_sequence})
+    said = {"content": content, "last_sequence": last_sequence}
+    mine = Message.id == lease.reply.id
+    await leases.renew(uow, Message, mine, lease.token, seconds=LEASE_SECONDS, values=said)
 
 
 async def release(uow: UnitOfWork, lease: Lease) -> None:
     """Give back a reply in which nothing was said, for another run to take at once. Raises `LeaseLost`."""
-    await change(uow, lease, {"lease_until": None, "status": MessageStatus.PENDING})
+    values = {"status": MessageStatus.PENDING}
+    await leases.release(uow, Message, Message.id == lease.reply.id, lease.token, values=values)
     uow.enqueue(
         RunReply(organization_id=uow.tenant.organization_id, user_id=uow.actor.person_id, message_id=lease.reply.id)
     )
@@ -98,11 +93,12 @@ async def release(uow: UnitOfWork, lease: Lease) -> None:
 
 async def end(uow: UnitOfWork, lease: Lease, ending: Ending) -> None:
     """End the reply for good, and wake whoever watches it. Raises `LeaseLost`."""
-    await change(
+    await leases.release(
         uow,
-        lease,
-        {
-            "lease_until": None,
+        Message,
+        Message.id == lease.reply.id,
+        lease.token,
+        values={
             "status": ending.status,
             "content": ending.content,
             "last_sequence": ending.last_sequence,
@@ -121,21 +117,6 @@ async def end(uow: UnitOfWork, lease: Lease, ending: Ending) -> None:
     organization_id = uow.tenant.organization_id
     uow.publish(message_topic(organization_id, lease.reply.id))
     uow.publish(log_topic(reply_log(organization_id, lease.reply.id)))
-
-
-async def change(uow: UnitOfWork, lease: Lease, values: Mapping[str, Any]) -> None:
-    """Change a reply while it is ours. Raises `LeaseLost`."""
-    changed = await uow.execute(
-        update(Message)
-        .where(
-            Message.id == lease.reply.id,
-            Message.attempt == lease.attempt,
-            Message.status == MessageStatus.STREAMING,
-        )
-        .values(**values)
-    )
-    if not changed.rowcount:
-        raise LeaseLost(lease.reply.id)
 
 
 async def open_replies(system: SystemScope) -> list[RunReply]:

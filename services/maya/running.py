@@ -11,6 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from core.access.actor import Actor, maya_actor, user_actor
 from core.access.tenant import Tenant
 from core.database.scopes import Reads
+from core.leases import LeaseLost
 from core.logstream import LogEntry, LogLost, LogMissing, LogStream, LogUnavailable, LogWriter, StaleWriter
 from core.pubsub import Hub, message_topic
 from core.supervision import restart_when_cancelled
@@ -25,7 +26,7 @@ from services.conversations.work import RunReply, reply_log
 from services.maya import leases
 from services.maya.events import Ended, Token, decode, encode
 from services.maya.journal import Journal
-from services.maya.leases import LEASE_SECONDS, Ending, Lease, LeaseLost
+from services.maya.leases import LEASE_SECONDS, Ending, Lease
 from services.maya.prompting import MOST_MESSAGES, facts, history
 from services.maya.speaking import ContentFiltered, CutOff, LimitReached, Speech
 

@@ -9,6 +9,7 @@ from sqlalchemy import case, func, select, update
 
 from core.access.actor import Actor
 from core.database.clock import now_plus
+from core.leases import RELEASED, has_expired
 from core.telemetry import logger
 from core.unit_of_work import UnitOfWork, Work
 from integrations.mail import Mailer, SearchFailed, Stream
@@ -41,15 +42,14 @@ async def expire_leases(uow: UnitOfWork) -> None:
         .where(
             OutboxMessage.organization_id == uow.tenant.organization_id,
             OutboxMessage.status == OutboxStatus.SUBMITTING,
-            OutboxMessage.lease_until < func.clock_timestamp(),
+            has_expired(OutboxMessage),
         )
         .values(
             status=OutboxStatus.UNKNOWN,
             error_message=LOST_WORKER,
             lookups=0,
             due_at=func.clock_timestamp(),
-            lease_token=None,
-            lease_until=None,
+            **RELEASED,
         )
     )
 

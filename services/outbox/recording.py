@@ -6,13 +6,12 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, and_, func, or_, update
 
 from core.database.clock import now_plus
+from core.leases import RELEASED, is_held
 from core.unit_of_work import UnitOfWork
 from integrations.mail import Answered, InDoubt, Message, NotSent, Receipt, Verdict
 from models.outbox import OutboxMessage, OutboxStatus
 from services.mailing.handover import TEXT_LENGTH, Handed
 from services.outbox.submitting import Batch, put_off
-
-LEASE_OVER = {"lease_token": None, "lease_until": None}
 
 
 async def record(uow: UnitOfWork, batch: Batch, handed: Sequence[Handed], *, request_seconds: float) -> None:
@@ -44,7 +43,7 @@ async def _record_receipt(uow: UnitOfWork, batch: Batch, message: Message, recei
             error_code=None if accepted else receipt.code,
             error_message=None if accepted else receipt.text[:TEXT_LENGTH],
             finished_at=func.clock_timestamp(),
-            **LEASE_OVER,
+            **RELEASED,
         )
     )
 
@@ -61,7 +60,7 @@ async def _doubt(
             error_message=outcome.reason[:TEXT_LENGTH],
             lookups=0,
             due_at=now_plus(request_seconds if outcome.under_way else 0.0),
-            **LEASE_OVER,
+            **RELEASED,
         )
     )
 
@@ -71,7 +70,7 @@ def _of(batch: Batch, messages: Sequence[Message]) -> ColumnElement[bool]:
     return and_(
         OutboxMessage.id.in_([UUID(message.delivery_id) for message in messages]),
         or_(
-            and_(OutboxMessage.status == OutboxStatus.SUBMITTING, OutboxMessage.lease_token == batch.token),
+            and_(OutboxMessage.status == OutboxStatus.SUBMITTING, is_held(OutboxMessage, batch.token)),
             and_(OutboxMessage.status == OutboxStatus.UNKNOWN, OutboxMessage.batch_id == batch.batch_id),
         ),
     )

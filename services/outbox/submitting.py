@@ -12,6 +12,7 @@ from core.backoff import Backoff
 from core.database.clock import now_plus
 from core.database.scopes import savepoint
 from core.ids import new_id
+from core.leases import RELEASED, taken
 from core.telemetry import logger
 from core.unit_of_work import UnitOfWork
 from integrations.mail import Message
@@ -120,8 +121,7 @@ async def _mark(uow: UnitOfWork, batch: Batch, lease_seconds: float) -> None:
         .where(OutboxMessage.id.in_([UUID(message.delivery_id) for message in batch.messages]))
         .values(
             status=OutboxStatus.SUBMITTING,
-            lease_token=batch.token,
-            lease_until=now_plus(lease_seconds),
+            **taken(batch.token, lease_seconds),
             batch_id=batch.batch_id,
             submitted_at=func.clock_timestamp(),
         )
@@ -148,8 +148,7 @@ async def put_off(uow: UnitOfWork, which: ColumnElement[bool], reason: str, *, a
             attempts=OutboxMessage.attempts + 1,
             due_at=now_plus(pause),
             error_message=reason,
-            lease_token=None,
-            lease_until=None,
+            **RELEASED,
             batch_id=None,
         )
     )

@@ -34,7 +34,7 @@ def speaking(
     return turn
 
 
-async def lapse(stage: Stage, reply: MessageRow) -> None:
+async def expire_lease(stage: Stage, reply: MessageRow) -> None:
     """Let the reply's lease end now, as it does some seconds after its worker died."""
     async with stage.runtime.work.begin(stage.principal) as uow:
         past = func.now() - func.make_interval(0, 0, 0, 0, 0, 0, 1)

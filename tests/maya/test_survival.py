@@ -9,6 +9,7 @@ import pytest
 from redis.asyncio import Redis
 from sqlalchemy import update
 
+from core.leases import LeaseLost
 from core.logstream import LogStream
 from core.unit_of_work import UnitOfWork
 from integrations.scripted import ScriptedModel, says
@@ -16,9 +17,8 @@ from models.conversations import Message, MessageStatus
 from services.conversations.reading import MessageRow
 from services.conversations.work import reply_log
 from services.maya import leases
-from services.maya import leases as maya_leases
 from tests.conftest import Servers
-from tests.maya.acting import FOR_EVER, asked, begun, database_of, lapse, speaking
+from tests.maya.acting import FOR_EVER, asked, begun, database_of, expire_lease, speaking
 from tests.maya.conftest import Stage, sequences, told
 from tests.waiting import PATIENCE_SECONDS, until
 
@@ -38,13 +38,13 @@ async def test_a_reply_that_is_being_made_is_left_alone(stage: Stage) -> None:
     assert (await stage.stored(reply)).content == "Before the end"
 
 
-async def test_a_lapsed_lease_changes_nothing_any_more(stage: Stage) -> None:
+async def test_an_expired_lease_changes_nothing_any_more(stage: Stage) -> None:
     """Once another run has taken the reply, the earlier one can neither keep, hand on nor end it."""
     reply = await stage.ask()
     work, tenant = stage.runtime.work, stage.principal
     async with work.begin(tenant) as uow:
         old = await leases.take(uow, reply.id)
-    await lapse(stage, reply)
+    await expire_lease(stage, reply)
     async with work.begin(tenant) as uow:
         new = await leases.take(uow, reply.id)
     assert old is not None
@@ -56,7 +56,7 @@ async def test_a_lapsed_lease_changes_nothing_any_more(stage: Stage) -> None:
         lambda uow: leases.end(uow, old, ending),
     ]
     for change in changes:
-        with pytest.raises(leases.LeaseLost):
+        with pytest.raises(LeaseLost):
             async with work.begin(tenant) as uow:
                 await change(uow)
     async with work.begin(tenant) as uow:
@@ -202,7 +202,7 @@ async def test_a_dead_run_that_had_spoken(stage: Stage) -> None:
     viewer = asyncio.create_task(stage.see(reply))
     async with stage.running(reply):
         await begun(stage, reply)
-        await lapse(stage, reply)
+        await expire_lease(stage, reply)
         ended = await stage.run(reply)
         gate.set()
     assert (ended.status, ended.content, ended.error_code) == ("failed", "Half of ", "INTERRUPTED")
@@ -220,7 +220,7 @@ async def test_a_dead_run_that_was_silent(stage: Stage) -> None:
     reply = await stage.ask()
     first = asyncio.create_task(stage.run(reply))
     await asked(model)
-    await lapse(stage, reply)
+    await expire_lease(stage, reply)
     ended = await stage.run(reply)
     assert (ended.status, ended.content) == ("completed", "Second try.")
     await asyncio.wait_for(first, PATIENCE_SECONDS)
@@ -234,7 +234,7 @@ async def test_a_dead_run_and_a_flush(fresh_stage: Stage) -> None:
     reply = await stage.ask()
     async with stage.running(reply):
         await begun(stage, reply)
-        await lapse(stage, reply)
+        await expire_lease(stage, reply)
         await stage.redis.flushdb()
         ended = await stage.run(reply)
         gate.set()
@@ -267,15 +267,15 @@ async def test_the_sweeper_finds_what_nobody_has(fresh_stage: Stage) -> None:
     stage = fresh_stage.scripted(speaking("Hm ", then=FOR_EVER))
     reply = await stage.ask()
     system = stage.runtime.system
-    assert await maya_leases.open_replies(system) == [stage.job(reply)]
+    assert await leases.open_replies(system) == [stage.job(reply)]
     run = asyncio.create_task(stage.run(reply))
     await begun(stage, reply)
-    assert await maya_leases.open_replies(system) == []
-    await lapse(stage, reply)
-    assert await maya_leases.open_replies(system) == [stage.job(reply)]
+    assert await leases.open_replies(system) == []
+    await expire_lease(stage, reply)
+    assert await leases.open_replies(system) == [stage.job(reply)]
     await stage.cancel(reply)
     await asyncio.wait_for(run, PATIENCE_SECONDS)
-    assert await maya_leases.open_replies(system) == []
+    assert await leases.open_replies(system) == []
 
 
 async def test_a_long_run_keeps_its_lease(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -288,7 +288,7 @@ async def test_a_long_run_keeps_its_lease(stage: Stage, monkeypatch: pytest.Monk
     async with stage.running(reply):
         await begun(stage, reply)
         for _ in range(2):
-            await lapse(stage, reply)
+            await expire_lease(stage, reply)
             await until(lambda: is_leased(stage, reply))
         midway = await stage.stored(reply)
         gate.set()
@@ -297,4 +297,4 @@ async def test_a_long_run_keeps_its_lease(stage: Stage, monkeypatch: pytest.Monk
 
 async def is_leased(stage: Stage, reply: MessageRow) -> bool:
     """Whether a run has the reply."""
-    return stage.job(reply) not in await maya_leases.open_replies(stage.runtime.system)
+    return stage.job(reply) not in await leases.open_replies(stage.runtime.system)

@@ -29,6 +29,7 @@ CREATE TABLE ai_messages (
     error_message text,
     attempt integer NOT NULL DEFAULT 0,
     last_sequence integer NOT NULL DEFAULT 0,
+    lease_token uuid,
     lease_until timestamptz,
     cancel_requested_at timestamptz,
     created_at timestamptz NOT NULL DEFAULT now(),
