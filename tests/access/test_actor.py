@@ -10,9 +10,12 @@ from sqlalchemy.exc import IntegrityError
 from core.access.actor import Actor, ActorKind, maya_actor, system_actor, user_actor
 from core.access.permissions import Permission, Role
 from core.access.rights import NONE, RIGHTS, Rights
-from core.errors import Forbidden
+from core.errors import Forbidden, Unauthenticated
 from core.ids import new_id
 from models.audit import AuditEvent
+from resolvers.budgets import Budgets
+from resolvers.context import RequestContext
+from resolvers.endpoint.door import dependencies
 from runtime import Runtime
 from services import audit
 from tests import factories
@@ -139,3 +142,17 @@ async def test_the_table_takes_no_other_actor(runtime: Runtime, kind: str, named
                     **ids,
                 )
             )
+
+
+async def test_what_takes_a_log_in_is_refused_to_a_key(runtime: Runtime) -> None:
+    """A key has no session and no person; without any credentials the caller is asked to log in."""
+    budgets = Budgets(limit=1, redis=runtime.cache)
+    used = dependencies(runtime)
+    by_key = RequestContext(dependencies=used, actor=API_KEY, request_id="request", budgets=budgets)
+    with pytest.raises(Forbidden, match="api_key"):
+        by_key.own_session  # noqa: B018 - it raises
+    with pytest.raises(Forbidden, match="Only a person"):
+        by_key.caller.person_id  # noqa: B018 - the same
+    nobody = RequestContext(dependencies=used, actor=None, request_id="request", budgets=budgets)
+    with pytest.raises(Unauthenticated, match="Log in first"):
+        nobody.own_session  # noqa: B018 - the same

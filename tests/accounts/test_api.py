@@ -168,12 +168,14 @@ async def test_a_reused_refresh_token_ends_the_whole_session(api: ApiClient) -> 
     """A token that comes twice was copied: its successor and the access tokens stop working too."""
     first = await signed_up(api)
     second = (await api.execute(REFRESH, {"input": {"refreshToken": first["refreshToken"]}}))["refreshSession"]
+    caller = api.as_(second["accessToken"])
+    assert (await caller.send(VIEWER)).codes == []  # the process knows the session from now on
     again = (await api.execute(REFRESH, {"input": {"refreshToken": first["refreshToken"]}}))["refreshSession"]
     assert [error["code"] for error in again["userErrors"]] == ["INVALID_CREDENTIALS"]
     assert again["accessToken"] is None
     successor = (await api.execute(REFRESH, {"input": {"refreshToken": second["refreshToken"]}}))["refreshSession"]
     assert [error["code"] for error in successor["userErrors"]] == ["INVALID_CREDENTIALS"]
-    assert (await api.as_(second["accessToken"]).send(VIEWER)).codes == ["UNAUTHENTICATED"]
+    assert (await caller.send(VIEWER)).codes == ["UNAUTHENTICATED"]
 
 
 async def test_of_two_refreshes_at_once_one_wins_and_the_session_ends(api: ApiClient) -> None:
@@ -204,6 +206,7 @@ async def test_viewer_is_null_without_a_token_and_an_error_with_a_bad_one(api: A
     assert await api.execute(VIEWER) == {"viewer": None}
     reply = await api.as_("nonsense").send(VIEWER)
     assert reply.codes == ["UNAUTHENTICATED"]
+    assert reply.body["errors"][0]["message"] == "The access token is not valid."
     assert reply.body["data"] == {"viewer": None}
 
 

@@ -43,6 +43,12 @@ class HeldUp(SessionCache):
         await self.wait("role")
         return found
 
+    async def stored(self, claimed: Claimed) -> Role | None:
+        """The role as the database had it before the wait."""
+        found = await super().stored(claimed)
+        await self.wait("stored")
+        return found
+
     async def ended(self, session_id: object) -> None:
         """Every process knows it after the wait."""
         await self.wait("ended")
@@ -180,3 +186,16 @@ async def test_a_signature_is_written_in_one_way_only(runtime: Runtime) -> None:
     for other in (f"{token}!", f"{token}=", f"{token[:-4]}!!{token[-4:]}"):
         with pytest.raises(Unauthenticated, match="not valid"):
             await who.session(other)
+
+
+async def test_a_late_answer_cannot_bring_an_ended_session_back(runtime: Runtime) -> None:
+    """A role that was read before a log-out is not written over it, so that no other process takes it for true."""
+    principal = await factories.organization(runtime)
+    claimed = EmbeddedTokens(runtime.tokens).verify(factories.token(runtime, principal))
+    late, prompt = HeldUp(runtime, "stored"), SessionCache(runtime.engine, runtime.cache)
+    looking = asyncio.create_task(late.role(claimed))
+    await late.come.wait()
+    await prompt.ended(claimed.session_id)
+    late.go_on.set()
+    assert await looking is Role.OWNER
+    assert await prompt.role(claimed) is None

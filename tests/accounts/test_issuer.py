@@ -26,6 +26,16 @@ ISSUER = "https://project.supabase.example/auth/v1"
 AUDIENCE = "authenticated"
 
 
+ELSEWHERE = (
+    'logIn(input: {email: "a@b.example", password: "x"}) { accessToken }',
+    'signUp(input: {organizationName: "A", email: "a@b.example", password: "x", fullName: "A"}) { accessToken }',
+    'refreshSession(input: {refreshToken: "x"}) { accessToken }',
+    'logOut(input: {refreshToken: "x"}) { ended }',
+    "logOut(input: {}) { ended }",
+)
+"""What people do at the issuer."""
+
+
 @dataclass(slots=True)
 class Issuer:
     """Publishes keys, counts who asks for them, and can be out of order."""
@@ -155,5 +165,5 @@ async def test_organization_and_role_come_from_our_tables(runtime: Runtime) -> N
             assert stranger.codes == ["UNAUTHENTICATED"]
             own = await ApiClient(server.url, factories.token(runtime, principal)).send("{ viewer { id } }")
             assert own.codes == ["UNAUTHENTICATED"]
-            login = 'mutation { logIn(input: {email: "a@b.example", password: "x"}) { accessToken } }'
-            assert (await ApiClient(server.url).send(login)).codes == ["FORBIDDEN"]
+            for refused in ELSEWHERE:
+                assert (await ApiClient(server.url, token).send(f"mutation {{ {refused} }}")).codes == ["FORBIDDEN"]

@@ -85,16 +85,6 @@ async def test_looking_again_does_not_bring_an_ended_session_back(runtime: Runti
         await identity(runtime, runtime.tokens, runtime.cache).session(token)
 
 
-async def test_a_late_answer_cannot_bring_an_ended_session_back(runtime: Runtime) -> None:
-    """What was read before a log-out does not overwrite the log-out."""
-    principal = await factories.organization(runtime)
-    sessions = SessionCache(runtime.engine, runtime.cache)
-    await sessions.ended(principal.person_id)
-    await sessions.remember(f"nudge:session:{principal.user_id}", b"owner", overwrite=False)
-    with pytest.raises(Unauthenticated):
-        await Identity(EmbeddedTokens(runtime.tokens), sessions).session(factories.token(runtime, principal))
-
-
 async def test_without_redis_the_database_answers(runtime: Runtime, nowhere: Redis) -> None:
     """Callers get in, and a session that has ended does not."""
     principal = await factories.organization(runtime)
