@@ -110,12 +110,12 @@ async def add(
                 subject="Spring",
                 html_content="<p>Spring</p>",
                 status=status,
-                scheduled_at=now if status is CampaignStatus.SCHEDULED else None,
+                scheduled_at=now if status == CampaignStatus.SCHEDULED else None,
             )
         )
         await uow.execute(insert(CampaignStats).values(ids))
         await uow.execute(insert(CampaignRecipient).values(id=new_id(), kind=RecipientKind.ALL, **ids))
-        if status is CampaignStatus.SCHEDULED:
+        if status == CampaignStatus.SCHEDULED:
             return
         leased = delivery in (DeliveryStatus.CLAIMED, DeliveryStatus.SUBMITTING)
         rows = [{"contact_id": each, "email": f"{each}@example.com", **ids} for each in contacts]

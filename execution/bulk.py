@@ -1,8 +1,9 @@
 """Lists of rows, completed at a stroke where every value is what it should be.
 
-Most lists hold rows of one class whose columns go into the answer as they are. For those a second function is
-generated that does nothing but look at each value and build the answer; whatever it does not expect makes it give up,
-and the careful function takes the list from the start. Reading a row has no effects, so nobody notices.
+Most lists hold rows of one class (of several, the one that was registered first) whose columns go into the answer as
+they are. For those a second function is generated that does nothing but look at each value and build the answer;
+whatever it does not expect makes it give up, and the careful function takes the list from the start. Reading a row
+has no effects, so nobody notices.
 """
 
 from datetime import datetime
@@ -72,7 +73,7 @@ class Bulk:
     def object(self, type_: GraphQLOutputType, details: FieldDetailsList, source: str) -> str:
         """Look at the object in the variable `source`; what its fields come to."""
         plan = self.compilation.object_of(type_, details) if is_object_type(type_) else None
-        if plan is None or len(plan.rows) != 1 or not plan.selected:
+        if plan is None or not plan.rows or not plan.selected:
             raise Unsuited
         self.compilation.repeated += len(plan.selected)
         if self.compilation.repeated > MOST_REPEATED:

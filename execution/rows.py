@@ -10,7 +10,7 @@ by `strawberry.cast`. A generic type is registered once for all that is made of 
 an operation needs.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -38,13 +38,18 @@ class Column:
 class RowReader:
     """How fields (by their Python names) are read from rows of a class: (position, conversion).
 
-    Other fields of the type are methods, which need the columns in `needed`.
+    Other fields of the type are methods, which need the columns that `needed` names for them, or else `always`.
     """
 
     row: type[tuple[Any, ...]]
     type_: type
     columns: dict[str, tuple[int, Callable[[Any], Any] | None]]
-    needed: frozenset[str]
+    needed: Mapping[str, frozenset[str]]
+    always: frozenset[str]
+
+    def needed_by(self, method: str) -> frozenset[str]:
+        """The columns that a method or a property of the rows needs."""
+        return self.needed.get(method, self.always)
 
     def column(self, index: int) -> str:
         """The name of a column."""
@@ -67,10 +72,17 @@ READERS: dict[type, RowReader] = {}
 ROWS_OF: dict[type | None, list[RowReader]] = {}
 
 
-def register(type_: type, row: type[tuple[Any, ...]], needed: Iterable[str] = (), /, **columns: Column) -> None:
+def register(
+    type_: type,
+    row: type[tuple[Any, ...]],
+    needed: Iterable[str] | Mapping[str, Iterable[str]] = (),
+    /,
+    **columns: Column,
+) -> None:
     """Let the Strawberry type be read from rows, before a schema is built of it. A row class belongs to one type.
 
-    `needed` names the columns that the type's methods read. Raises `ValueError` for what does not fit.
+    `needed` names the columns that the type's methods read, and those of fields that are properties of the row: of
+    each by its Python name, or for all of them together. Raises `ValueError` for what does not fit.
     """
     names: tuple[str, ...] | None = getattr(row, "_fields", None)
     definition = get_object_definition(type_, strict=True)
@@ -79,9 +91,11 @@ def register(type_: type, row: type[tuple[Any, ...]], needed: Iterable[str] = ()
     read_by = {name: (index, None) for index, name in enumerate(names)} | {
         field: (position(names, column, row), conversion(column.convert)) for field, column in columns.items()
     }
-    reader = RowReader(row, definition.origin, read_by, frozenset(needed))
-    for name in needed:
+    each = {name: frozenset(of) for name, of in needed.items()} if isinstance(needed, Mapping) else {}
+    always = frozenset() if isinstance(needed, Mapping) else frozenset(needed)
+    for name in always.union(*each.values()):
         position(names, Column(name), row)
+    reader = RowReader(row, definition.origin, read_by, each, always)
     READERS[row] = reader
     ROWS_OF.setdefault(definition.origin, []).append(reader)
     accept(definition, row)
@@ -157,16 +171,19 @@ def needed_columns(info: Any, reader: RowReader, paths: Iterable[tuple[str, ...]
     fields = fields_of(raw_info(info), reader.type_)
     found: set[str] = set()
     for name in fields.keys() & {name for path in paths for name in selection.at(*path)}:
-        read_by = reader.columns.get(fields[name])
-        found |= {reader.column(read_by[0])} if read_by is not None else reader.needed
+        python_name, is_method = fields[name]
+        read_by = None if is_method else reader.columns.get(python_name)
+        found |= reader.needed_by(python_name) if read_by is None else {reader.column(read_by[0])}
     return frozenset(found)
 
 
-def fields_of(info: GraphQLResolveInfo[Any], type_: type) -> dict[str, str]:
-    """The Python names of a type's fields by their names in the schema; of its methods, none."""
+def fields_of(info: GraphQLResolveInfo[Any], type_: type) -> dict[str, tuple[str, bool]]:
+    """The Python names of a type's fields by their names in the schema, and whether they are methods."""
     for known in info.schema.type_map.values():
         definition = definition_behind(known)
         if isinstance(known, GraphQLObjectType) and definition is not None and type_ in origins_of(definition):
             behind = {name: definition_behind(field) for name, field in known.fields.items()}
-            return {name: "" if field.base_resolver else field.python_name for name, field in behind.items()}
+            return {
+                name: (field.python_name, field.base_resolver is not None) for name, field in behind.items() if field
+            }
     raise ValueError(f"{type_.__name__} is no type of this schema")

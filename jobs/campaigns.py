@@ -28,7 +28,7 @@ async def advance(worker: Worker, job: AdvanceCampaign) -> None:
         worker.start(PrepareCampaign(**ids))
     if left.unknown:
         worker.start(ReconcileCampaign(**ids))
-    if left.status is CampaignStatus.SENDING and left.pending:
+    if left.status == CampaignStatus.SENDING and left.pending:
         worker.start(SendBatches(**ids))
 
 

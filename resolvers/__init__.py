@@ -5,7 +5,7 @@ from functools import lru_cache
 import strawberry
 
 from execution import rows
-from resolvers import accounts, contacts, conversations, lists, nodes, senders, templates
+from resolvers import accounts, campaigns, contacts, conversations, deliveries, lists, nodes, senders, templates
 from resolvers.accounts import AccountMutations, AccountQueries
 from resolvers.campaigns import CampaignMutations, CampaignQueries, CampaignSubscriptions
 from resolvers.compiled import CompiledOperations
@@ -19,7 +19,16 @@ from resolvers.senders import SenderMutations, SenderQueries
 from resolvers.templates import TemplateMutations, TemplateQueries
 from schema.scalars import configuration
 
-nodes.collect_nodes(accounts.NODES, contacts.NODES, conversations.NODES, lists.NODES, senders.NODES, templates.NODES)
+nodes.collect_nodes(
+    accounts.NODES,
+    campaigns.NODES,
+    contacts.NODES,
+    conversations.NODES,
+    deliveries.NODES,
+    lists.NODES,
+    senders.NODES,
+    templates.NODES,
+)
 
 
 @strawberry.type(description="Everything that can be read. One operation reads under one tenant.")

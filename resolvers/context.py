@@ -4,7 +4,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any, Protocol, TypeVar
 
 import strawberry
 from strawberry.dataloader import DataLoader
@@ -29,7 +29,6 @@ from services.senders.policy import SenderPolicy
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
-R = TypeVar("R")
 
 
 class Renewable(Protocol):
@@ -53,19 +52,6 @@ class Dependencies:
     sender_policy: SenderPolicy
     mail_limits: MailLimits
     test_sends: TestSends
-
-
-RELATIONS: dict[type, Callable[["RequestContext"], Any]] = {}
-
-
-def reads_relations(kind: type) -> Callable[[type[R]], type[R]]:
-    """Declare the class whose instances, made of a context, read what the schema's protocol says."""
-
-    def declare(reader: type[R]) -> type[R]:
-        RELATIONS[kind] = cast("Callable[[RequestContext], Any]", reader)
-        return reader
-
-    return declare
 
 
 @dataclass(slots=True, kw_only=True)
@@ -144,16 +130,6 @@ class RequestContext:
         if found is None:
             found = self.loaders[name] = relations.loader(self, declared, arguments)
         return found.load(key)
-
-    def relations(self, kind: type[R]) -> R:
-        """What reads relations of that kind, see `reads_relations`."""
-        return cast("R", RELATIONS[kind](self))
-
-    def loader(self, name: str, make: Callable[[], DataLoader[K, V]]) -> DataLoader[K, V]:
-        """The operation's loader of that name, so that siblings are read in one statement."""
-        if name not in self.loaders:
-            self.loaders[name] = make()
-        return cast("DataLoader[K, V]", self.loaders[name])
 
 
 Info = strawberry.Info[RequestContext, None]

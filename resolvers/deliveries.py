@@ -1,38 +1,70 @@
-from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import partial
-from typing import cast
+"""Deliveries at the GraphQL door."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, cast
 from uuid import UUID
 
 import strawberry
 
 from core.access.permissions import Permission
+from core.database.scopes import Reads
+from core.ids import global_ids
 from core.listing.pages import PageRequest
+from execution import Column, rows
 from models.deliveries import DeliveryStatus
-from resolvers.campaigns.loading import by_id, known_by_id
-from resolvers.campaigns.mapping import campaign_of
-from resolvers.connections import connection_of
-from resolvers.contacts.showing import contact_of
-from resolvers.context import Info, RequestContext, reads_relations
+from resolvers.campaigns.showing import campaign_of
+from resolvers.context import Info
 from resolvers.fields import Requires, mutation
-from resolvers.nodes import fetches
-from schema.campaigns.campaign import Campaign
-from schema.connections import Connection
-from schema.contacts import Contact
-from schema.deliveries import Delivery, DeliveryFilter, DeliveryPages, ResolveDeliveryInput, ResolveDeliveryPayload
-from schema.nodes import global_id, uuid_of
-from schema.scalars import DateTime, EmailAddress
-from services.campaigns import reading
+from resolvers.listing import parse
+from resolvers.nodes import NodeType
+from resolvers.relations import connections_of, relation
+from schema.deliveries import (
+    CAMPAIGN_DELIVERIES,
+    DELIVERY_CAMPAIGN,
+    DELIVERY_CONTACT,
+    Delivery,
+    DeliveryFilter,
+    ResolveDeliveryInput,
+    ResolveDeliveryPayload,
+)
+from schema.nodes import uuid_of
+from services.campaigns.listing import CAMPAIGNS
 from services.contacts.listing import CONTACTS
 from services.deliveries import listing, resolving
-from services.deliveries.listing import DeliveryRow
+from services.deliveries.listing import DELIVERIES, DeliveryRow
+
+read_connections: Final = connections_of(DELIVERIES, listing.counts_of)
 
 
-@fetches("Delivery", Permission.CONTACT_READ)
-async def fetch_deliveries(info: Info, delivery_ids: Sequence[UUID]) -> dict[UUID, Delivery]:
-    """Deliveries of the caller's organisation."""
-    found = await listing.by_ids(info.context.reads, delivery_ids)
-    return {delivery_id: delivery_of(info.context, row) for delivery_id, row in found.items()}
+async def read_deliveries(
+    reads: Reads, campaign_ids: Sequence[UUID], request: PageRequest, given: DeliveryFilter | None
+) -> Mapping[UUID, Any]:
+    """The same page of each campaign's deliveries that the filter asks for."""
+    return await read_connections(reads, campaign_ids, request, parse(given, DELIVERIES.fields))
+
+
+rows.register(
+    Delivery,
+    DeliveryRow,
+    {
+        "reason": ("decision", "error_message"),
+        "campaign": ("campaign_id",),
+        "contact": ("contact_id",),
+    },
+    id=Column("id", global_ids("Delivery")),
+    state=Column("status", DeliveryStatus),
+    provider_code=Column("error_code"),
+    provider_message_id=Column("message_id"),
+)
+relation(CAMPAIGN_DELIVERIES, read_deliveries, permission=Permission.CONTACT_READ)
+relation(DELIVERY_CAMPAIGN, CAMPAIGNS.by_ids)
+relation(DELIVERY_CONTACT, CONTACTS.by_ids, optional=True)
+NODES: Final = (NodeType("Delivery", Permission.CONTACT_READ, DELIVERIES.by_ids),)
+
+
+def delivery_of(row: DeliveryRow) -> Delivery:
+    """A delivery as the API shows it, which is how the service has it."""
+    return cast("Delivery", row)
 
 
 @strawberry.type
@@ -49,76 +81,4 @@ class DeliveryMutations:
             row, campaign = await resolving.resolve(
                 uow, uuid_of("Delivery", input.delivery_id), input.as_, policy=info.context.dependencies.sender_policy
             )
-        return ResolveDeliveryPayload(
-            delivery=delivery_of(info.context, row), campaign=campaign_of(info.context, campaign)
-        )
-
-
-@reads_relations(DeliveryPages)
-class ReadDeliveryPages:
-    """Reads the deliveries of campaigns."""
-
-    __slots__ = ("context",)
-
-    def __init__(self, context: RequestContext) -> None:
-        self.context = context
-
-    async def of_campaign(
-        self, campaign_id: UUID, given: DeliveryFilter | None, page: PageRequest
-    ) -> Connection[Delivery]:
-        """A page of the campaign's deliveries; raises `Forbidden` without the permission to read contacts."""
-        self.context.caller.require(Permission.CONTACT_READ)
-        reads, wanted = self.context.reads, filter_of(given)
-        found = await listing.page(reads, campaign_id, page, wanted)
-        count = partial(listing.count, reads, campaign_id, wanted)
-        return connection_of(found, count, partial(delivery_of, self.context))
-
-
-def delivery_of(context: RequestContext, row: DeliveryRow) -> Delivery:
-    """A delivery as the API shows it; its campaign and contact are read when they are selected."""
-    return Delivery(
-        id=global_id("Delivery", row.id),
-        details=ReadDeliveryDetails(context, row),
-        email=EmailAddress(row.email),
-        state=DeliveryStatus(row.status),
-        reason=row.reason,
-        provider_code=row.error_code,
-        provider_message_id=row.message_id,
-        attempts=row.attempts,
-        submitted_at=cast("DateTime | None", row.submitted_at),
-        accepted_at=cast("DateTime | None", row.accepted_at),
-        delivered_at=cast("DateTime | None", row.delivered_at),
-        opened_at=cast("DateTime | None", row.opened_at),
-        clicked_at=cast("DateTime | None", row.clicked_at),
-        bounced_at=cast("DateTime | None", row.bounced_at),
-        unsubscribed_at=cast("DateTime | None", row.unsubscribed_at),
-    )
-
-
-@dataclass(slots=True)
-class ReadDeliveryDetails:
-    """Reads the relations of a delivery, for all deliveries of an answer in one statement each."""
-
-    context: RequestContext
-    row: DeliveryRow
-
-    async def campaign(self) -> Campaign:
-        """Its campaign."""
-        row = await by_id(self.context, "campaigns", reading.by_ids).load(self.row.campaign_id)
-        return campaign_of(self.context, row)
-
-    async def contact(self) -> Contact | None:
-        """Its contact; None when that was deleted since."""
-        row = await known_by_id(self.context, "contacts", CONTACTS.by_ids).load(self.row.contact_id)
-        return contact_of(row) if row else None
-
-
-def filter_of(given: DeliveryFilter | None) -> listing.DeliveryFilter:
-    """The filter asked for."""
-    wanted = given.state if given else None
-    if wanted is None or (wanted.eq is None and wanted.in_ is None):
-        return listing.ALL_DELIVERIES
-    among = [wanted.eq] if wanted.in_ is None else wanted.in_
-    return listing.DeliveryFilter(
-        statuses=frozenset(status for status in among if status is not None and wanted.eq in (None, status))
-    )
+        return ResolveDeliveryPayload(delivery=delivery_of(row), campaign=campaign_of(campaign))

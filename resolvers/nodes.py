@@ -35,19 +35,6 @@ class NodeType:
 NODE_TYPES: dict[str, NodeType] = {}
 
 
-fetchers: dict[str, tuple[Permission, Any]] = {}
-
-
-def fetches(type_name: str, permission: Permission) -> Callable[[Any], Any]:
-    """Declare how objects of a type that is not shown from rows yet are read."""
-
-    def declare(fetch: Any) -> Any:  # noqa: ANN401 - any fetcher
-        fetchers[type_name] = (permission, fetch)
-        return fetch
-
-    return declare
-
-
 def collect_nodes(*declared: Sequence[NodeType]) -> None:
     """Let `node` and `nodes` find objects of these types."""
     NODE_TYPES.update({each.name: each for group in declared for each in group})
@@ -64,9 +51,6 @@ async def fetch_nodes(info: Info, values: Sequence[str]) -> list[Node | None]:
         kind = NODE_TYPES.get(type_name)
         if kind is not None and info.context.caller.may(kind.permission):
             nodes = await kind.read(info.context.reads, node_ids)
-            found |= {(type_name, node_id): node for node_id, node in nodes.items()}
-        elif type_name in fetchers and info.context.caller.may(fetchers[type_name][0]):
-            nodes = await fetchers[type_name][1](info, node_ids)
             found |= {(type_name, node_id): node for node_id, node in nodes.items()}
     return [found.get(key) if key else None for key in keys]
 

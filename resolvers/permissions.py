@@ -10,7 +10,7 @@ from core.access.matrix import MATRIX
 from core.access.permissions import Permission, Role
 from resolvers import ROOTS
 from resolvers.fields import Requires, Rule
-from resolvers.nodes import fetchers
+from resolvers.nodes import NODE_TYPES
 
 Rows = list[Sequence[str]]
 
@@ -51,7 +51,7 @@ def field_rows() -> Rows:
     fields = sorted(root_fields(), key=lambda field: field.name)
     rows: Rows = [("Permission", "Types of node(id)", "Root fields")]
     for permission in (*Permission, None):
-        types = [name for name, (needed, _) in sorted(fetchers.items()) if needed is permission]
+        types = sorted(kind.name for kind in NODE_TYPES.values() if kind.permission is permission)
         names = [field.name for field in fields if field.permission is permission]
         rows.append((permission or "(none)", ", ".join(types) or "-", ", ".join(names) or "-"))
     return rows

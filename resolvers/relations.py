@@ -33,7 +33,6 @@ class Reader:
     read: Read
     optional: bool
     permission: Permission | None
-    show: Callable[["RequestContext", Any], Any] | None
 
 
 READERS: dict[Relation[Any, Any], Reader] = {}
@@ -45,13 +44,12 @@ def relation(
     *,
     optional: bool = False,
     permission: Permission | None = None,
-    show: Callable[["RequestContext", Any], Any] | None = None,
 ) -> None:
     """Say how a relation is read: by `read(reads, keys, *arguments)`, which gives the rows that are shown, by key.
 
     A key that it does not give is null with `optional`, else NOT_FOUND: the row was deleted since its id was read.
     """
-    READERS[declared] = Reader(read=read, optional=optional, permission=permission, show=show)
+    READERS[declared] = Reader(read=read, optional=optional, permission=permission)
 
 
 def loader(context: "RequestContext", declared: Relation[K, V], arguments: tuple[object, ...]) -> DataLoader[K, V]:
@@ -65,8 +63,6 @@ def loader(context: "RequestContext", declared: Relation[K, V], arguments: tuple
 
     async def load(keys: list[K]) -> list[Any]:
         found = await reader.read(context.reads, list(dict.fromkeys(keys)), *arguments)
-        if reader.show is not None:
-            found = {key: reader.show(context, row) for key, row in found.items()}
         if reader.optional:
             return [found.get(key) for key in keys]
         return [found[key] if key in found else NotFound("It was deleted a moment ago.") for key in keys]
@@ -75,15 +71,19 @@ def loader(context: "RequestContext", declared: Relation[K, V], arguments: tuple
 
 
 def connections_of(
-    listing: Listing[Any],
-) -> Callable[[Reads, Sequence[UUID], PageRequest], Awaitable[dict[UUID, Connection[Any]]]]:
-    """Reads the same page of each parent's rows as a connection; totals are counted for all parents together."""
+    listing: Listing[Any], counts_of: Callable[..., Awaitable[Mapping[UUID, int]]] | None = None
+) -> Read:
+    """Reads the same page of each parent's rows as a connection; totals are counted for all parents together.
+
+    `counts_of` counts in the place of the listing's own.
+    """
+    counted_by = counts_of or listing.counts_of
 
     async def read(
         reads: Reads, parents: Sequence[UUID], request: PageRequest, condition: Condition = EVERYTHING
     ) -> dict[UUID, Connection[Any]]:
         async def count(ids: list[UUID]) -> list[int]:
-            counted = await listing.counts_of(reads, ids, condition)
+            counted = await counted_by(reads, ids, condition)
             return [counted[parent] for parent in ids]
 
         counts = DataLoader(load_fn=count)

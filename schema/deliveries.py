@@ -1,17 +1,17 @@
 """A campaign's deliveries: one for each recipient."""
 
-from typing import TYPE_CHECKING, Annotated, Protocol
+from typing import TYPE_CHECKING, Annotated, Final
 from uuid import UUID
 
 import strawberry
 
-from core.listing.pages import PageRequest
 from models import deliveries
 from schema.connections import Connection
 from schema.contacts import Contact
 from schema.errors import USER_ERRORS, UserError
 from schema.fields import on_demand
 from schema.nodes import Node
+from schema.relations import Relation, key_of
 from schema.scalars import DateTime, EmailAddress
 
 if TYPE_CHECKING:
@@ -40,19 +40,12 @@ DeliveryResolution = strawberry.enum(
 )
 
 
-class DeliveryDetails(Protocol):
-    """What a delivery reads on demand."""
-
-    async def campaign(self) -> "Campaign":
-        """Its campaign."""
-
-    async def contact(self) -> Contact | None:
-        """Its contact."""
+DELIVERY_CAMPAIGN: Final = Relation[UUID, "Campaign"]("Delivery.campaign")
+DELIVERY_CONTACT: Final = Relation[UUID, Contact | None]("Delivery.contact")
 
 
 @strawberry.type(description="One recipient's message of a campaign, from the frozen audience to its end.")
 class Delivery(Node):
-    details: strawberry.Private[DeliveryDetails]
     email: EmailAddress = strawberry.field(description="The address as it was when the audience was frozen.")
     state: deliveries.DeliveryStatus = strawberry.field(description="Where the message stands.")
     reason: str | None = strawberry.field(
@@ -79,17 +72,18 @@ class Delivery(Node):
     )
 
     @on_demand("The campaign it belongs to.")
-    async def campaign(self) -> LazyCampaign:
+    async def campaign(self, info: strawberry.Info) -> LazyCampaign:
         """Read together for all deliveries of an answer."""
-        return await self.details.campaign()
+        return await DELIVERY_CAMPAIGN.of(info, key_of(self, "campaign_id"))
 
     @on_demand("The contact it is for; null when that was deleted since.")
-    async def contact(self) -> Contact | None:
+    async def contact(self, info: strawberry.Info) -> Contact | None:
         """Read together for all deliveries of an answer."""
-        return await self.details.contact()
+        return await DELIVERY_CONTACT.of(info, key_of(self, "contact_id"))
 
 
 DeliveryConnection = Connection[Delivery]
+CAMPAIGN_DELIVERIES: Final = Relation[UUID, DeliveryConnection]("Campaign.deliveries")
 
 
 @strawberry.input(description="A state; every condition that is given must hold.")
@@ -103,15 +97,6 @@ class DeliveryStateFilter:
 @strawberry.input(description="Which deliveries; every part that is given must hold.")
 class DeliveryFilter:
     state: DeliveryStateFilter | None = strawberry.field(default=None, description="By state.")
-
-
-class DeliveryPages(Protocol):
-    """What reads the deliveries of a campaign."""
-
-    async def of_campaign(
-        self, campaign_id: UUID, given: DeliveryFilter | None, page: PageRequest
-    ) -> Connection[Delivery]:
-        """A page of the campaign's deliveries; raises `Forbidden` without the permission to read contacts."""
 
 
 @strawberry.input(description="A delivery in doubt, and what a person decides about it.")

@@ -20,6 +20,6 @@ def on_demand(description: str, *, cost: int = 0) -> Callable[[Read], Read]:
     return cast("Callable[[Read], Read]", strawberry.field(description=description, metadata={COST: cost}))
 
 
-def at_once_or_later(value: V | Awaitable[V]) -> V:
-    """A value that may still have to be awaited, which the executor does; the schema names what it comes to."""
+def later(value: Awaitable[V]) -> V:
+    """A value that still has to be awaited, which the executor does; the schema names what it comes to."""
     return cast("V", value)

@@ -36,3 +36,9 @@ def key_of(node: object, column: str = "id") -> UUID:
 def key_or_none(node: object, column: str) -> UUID | None:
     """The same for a column that may be NULL."""
     return cast("UUID | None", getattr(node, column))
+
+
+def known(node: object, name: str) -> object | None:
+    """What was read with the row already, under that name; None where it was not."""
+    found: object | None = getattr(node, name, None)
+    return found

@@ -14,6 +14,7 @@ import asyncpg
 from sqlalchemy import ColumnElement, Row, Select, cast, null
 from sqlalchemy.dialects.postgresql.asyncpg import dialect as asyncpg_dialect
 from sqlalchemy.engine import result_tuple
+from sqlalchemy.orm import InstrumentedAttribute
 
 from core.database.tenant import with_tenant
 
@@ -159,8 +160,10 @@ class ProjectionCache:
 
 
 def project(
-    columns: Iterable[ColumnElement[Any]], wanted: Container[str] | None, unread: str = "unread"
-) -> list[ColumnElement[Any]]:
+    columns: Iterable[ColumnElement[Any] | InstrumentedAttribute[Any]],
+    wanted: Container[str] | None,
+    unread: str = "unread",
+) -> list[ColumnElement[Any] | InstrumentedAttribute[Any]]:
     """The columns, with NULL of its type in the place of each that is not among the wanted ones; None wants all.
 
     The names of NULLs begin with `unread`: a statement must not use one twice.

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, Generic, TypeVar, TypeVarTuple
 from uuid import UUID
 
-from sqlalchemy import ARRAY, ColumnElement, Select, Uuid, bindparam, column, func, select, true
+from sqlalchemy import ARRAY, Select, Uuid, bindparam, column, func, select, true
 from sqlalchemy.orm import InstrumentedAttribute
 
 from core.database.prepared import ProjectionCache, prepare, project
@@ -30,7 +30,8 @@ class Listing(Generic[R]):
     """How rows of the named tuple `row`, whose fields are columns of `model`, are read.
 
     `fields` are what they can be filtered by, `orders` what they can be sorted by; `order` is the usual one. For a
-    noun that belongs to another, `parent` is the column of its id: pages and counts are then within parents.
+    noun that belongs to another, `parent` is the column of its id: pages and counts are then within parents. `by_ids`
+    is the statement that finds the array `wanted` of ids, where these alone are no key of the table.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class Listing(Generic[R]):
         orders: Mapping[str, Order[Any]] | None = None,
         id_field: tuple[str, ...] = (),
         parent: InstrumentedAttribute[UUID] | None = None,
+        by_ids: Select[*tuple[Any, ...]] | None = None,
     ) -> None:
         self.row = row
         self.model = model
@@ -55,12 +57,15 @@ class Listing(Generic[R]):
         self.parent = parent
         names: tuple[str, ...] = row._fields  # type: ignore[attr-defined] # a named tuple has them
         self._id_index = names.index("id")
-        self.columns: tuple[ColumnElement[Any], ...] = tuple(getattr(model, name) for name in names)
+        self.columns: tuple[InstrumentedAttribute[Any], ...] = tuple(getattr(model, name) for name in names)
         self.select = select(*self.columns)
         wanted = bindparam("wanted", type_=Uuid)
-        self._by_id = prepare(self.select.where(model.id == wanted))
-        self._by_id_locked = self._by_id.with_for_update(key_share=True)  # rows may refer to it meanwhile
-        self._by_ids = prepare(self.select.where(model.id == func.any(bindparam("wanted", type_=ARRAY(Uuid)))))
+        by_id = self.select.where(model.id == wanted)
+        self._by_id = prepare(by_id) if by_ids is None else None
+        self._by_id_locked = by_id.with_for_update(key_share=True)  # rows may refer to it meanwhile
+        if by_ids is None:
+            by_ids = self.select.where(model.id == func.any(bindparam("wanted", type_=ARRAY(Uuid))))
+        self._by_ids = prepare(by_ids)
         self._count = prepare(select(func.count().label("rows")).select_from(model))
         self._counts = None
         if parent is not None:
@@ -70,6 +75,8 @@ class Listing(Generic[R]):
 
     async def get(self, reads: Reads, id_: UUID) -> R | None:
         """The tenant's row with this id, or None."""
+        if self._by_id is None:
+            return (await self.by_ids(reads, [id_])).get(id_)
         rows = await reads.rows_as(self.row, self._by_id, {"wanted": id_})
         return rows[0] if rows else None
 

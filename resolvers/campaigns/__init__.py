@@ -5,6 +5,7 @@ import strawberry
 from resolvers.campaigns.drafting import DraftingMutations
 from resolvers.campaigns.reading import CampaignQueries
 from resolvers.campaigns.sending import SendingMutations
+from resolvers.campaigns.showing import NODES
 from resolvers.campaigns.watching import CampaignSubscriptions
 
 
@@ -13,4 +14,4 @@ class CampaignMutations(DraftingMutations, SendingMutations):
     pass
 
 
-__all__ = ["CampaignMutations", "CampaignQueries", "CampaignSubscriptions"]
+__all__ = ["NODES", "CampaignMutations", "CampaignQueries", "CampaignSubscriptions"]

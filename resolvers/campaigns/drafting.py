@@ -3,7 +3,7 @@ from typing import cast
 import strawberry
 
 from core.access.permissions import Permission
-from resolvers.campaigns.mapping import campaign_of, deleted_campaign
+from resolvers.campaigns.showing import campaign_of
 from resolvers.context import Info
 from resolvers.fields import Requires, mutation
 from resolvers.inputs import given_values
@@ -33,7 +33,7 @@ class DraftingMutations:
             row = await drafting.create(
                 uow, changes_of(input), template_id=optional_uuid_of("Template", input.template_id)
             )
-        return CreateCampaignPayload(campaign=campaign_of(info.context, row))
+        return CreateCampaignPayload(campaign=campaign_of(row))
 
     @mutation(Requires(Permission.CAMPAIGN_WRITE), audit="campaign.updated")
     async def update_campaign(self, info: Info, input: UpdateCampaignInput) -> UpdateCampaignPayload:  # noqa: A002 - the same
@@ -42,7 +42,7 @@ class DraftingMutations:
             row = await drafting.update(
                 uow, uuid_of("Campaign", input.campaign_id), changes_of(input), version=input.version
             )
-        return UpdateCampaignPayload(campaign=campaign_of(info.context, row))
+        return UpdateCampaignPayload(campaign=campaign_of(row))
 
     @mutation(Requires(Permission.CAMPAIGN_WRITE), audit="campaign.deleted")
     async def delete_campaign(self, info: Info, input: DeleteCampaignInput) -> DeleteCampaignPayload:  # noqa: A002 - the same
@@ -50,8 +50,8 @@ class DraftingMutations:
         async with info.context.work() as uow:
             deleted = await drafting.delete(uow, uuid_of("Campaign", input.campaign_id))
         return DeleteCampaignPayload(
-            deleted_campaign_id=global_id("Campaign", deleted.campaign.id),
-            campaign=deleted_campaign(info.context, deleted),
+            deleted_campaign_id=global_id("Campaign", deleted.id),
+            campaign=campaign_of(deleted),
         )
 
     @mutation(Requires(Permission.CAMPAIGN_WRITE), audit="campaign.duplicated")
@@ -59,7 +59,7 @@ class DraftingMutations:
         """Make a draft with the texts, audience and settings of a campaign in any state."""
         async with info.context.work() as uow:
             row = await drafting.duplicate(uow, uuid_of("Campaign", input.campaign_id))
-        return DuplicateCampaignPayload(campaign=campaign_of(info.context, row))
+        return DuplicateCampaignPayload(campaign=campaign_of(row))
 
 
 def changes_of(given: CreateCampaignInput | UpdateCampaignInput) -> Changes:

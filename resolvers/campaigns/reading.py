@@ -1,20 +1,14 @@
-from collections.abc import Sequence
-from functools import partial
-from typing import Annotated, Final
-from uuid import UUID
+from typing import Annotated, NamedTuple
 
 import strawberry
-from strawberry.utils.str_converters import to_camel_case
 
 from core.access.permissions import Permission
 from core.listing.pages import page_request
-from execution import Selection, worked_out
-from resolvers.campaigns.mapping import campaign_of
-from resolvers.connections import connection_of
+from execution import Selection, rows, worked_out
+from resolvers.campaigns.showing import campaign_of
 from resolvers.context import Info
 from resolvers.fields import Requires, query
-from resolvers.listing import order_of, parse
-from resolvers.nodes import fetches
+from resolvers.listing import connection, order_of, parse
 from schema.campaigns.campaign import Campaign
 from schema.campaigns.listing import CampaignConnection, CampaignFilter, CampaignSort
 from schema.campaigns.sending import CampaignValidation
@@ -22,30 +16,13 @@ from schema.connections import After, Before, First, Last
 from schema.errors import user_error
 from schema.fields import COUNTING_COST
 from schema.nodes import uuid_of
-from services.campaigns import listing, reading, validating
-from services.campaigns.listing import CAMPAIGNS
+from services.campaigns import validating
+from services.campaigns.listing import CAMPAIGNS, CampaignRow
 from services.campaigns.progress import Figures, get_with_figures
-from services.campaigns.reading import CampaignRow
 
-COLUMNS_OF = {to_camel_case(name): name for name in CampaignRow._fields} | {"author": "author_id"}
-SENT: Final = frozenset({"accepted", "delivered", "bounced", "complained"})
-STATS_FROM: Final = {name: frozenset({name}) for name in Figures._fields} | {
-    "sent": SENT,
-    "delivered": frozenset({"reached"}),
-    "openRate": frozenset({"opened", "reached"}),
-    "clickRate": frozenset({"clicked", "reached"}),
-    "deliveryRate": SENT | {"reached"},
-}
 Filter = Annotated[CampaignFilter | None, strawberry.argument(description="Which campaigns; all when left out.")]
 Sort = Annotated[CampaignSort | None, strawberry.argument(description="The order; newest first when left out.")]
 CampaignId = Annotated[strawberry.ID, strawberry.argument(description="Global id of the campaign.")]
-
-
-@fetches("Campaign", Permission.CAMPAIGN_READ)
-async def fetch_campaigns(info: Info, campaign_ids: Sequence[UUID]) -> dict[UUID, Campaign]:
-    """Campaigns of the caller's organisation."""
-    rows = await reading.by_ids(info.context.reads, campaign_ids)
-    return {campaign_id: campaign_of(info.context, row) for campaign_id, row in rows.items()}
 
 
 @strawberry.type
@@ -62,10 +39,9 @@ class CampaignQueries:
         sort: Sort = None,
     ) -> CampaignConnection:
         """The organization's campaigns, newest first unless sorted otherwise."""
-        reads, condition = info.context.reads, parse(filter, CAMPAIGNS.fields)
-        request, order = page_request(first, last, after, before), order_of(sort, CAMPAIGNS)
-        page = await listing.page(reads, request, order, condition)
-        return connection_of(page, partial(CAMPAIGNS.count, reads, condition), partial(campaign_of, info.context))
+        condition, order = parse(filter, CAMPAIGNS.fields), order_of(sort, CAMPAIGNS)
+        request = page_request(first, last, after, before)
+        return await connection(info, CAMPAIGNS, request, condition=condition, order=order)
 
     @query(Requires(Permission.CAMPAIGN_READ))
     async def campaign(self, info: Info, id: CampaignId) -> Campaign | None:  # noqa: A002 - the contract's name
@@ -73,13 +49,14 @@ class CampaignQueries:
         campaign_id = uuid_of("Campaign", id)
         if campaign_id is None:
             return None
-        reads = info.context.reads
-        wanted = worked_out(info, needs)
-        if wanted is not None:
-            found = await get_with_figures(reads, campaign_id, *wanted)
-            return campaign_of(info.context, *found) if found else None
-        row = await reading.get(reads, campaign_id)
-        return campaign_of(info.context, row) if row else None
+        reads, counted = info.context.reads, worked_out(info, takes_figures)
+        if not counted:
+            row = await CAMPAIGNS.get(reads, campaign_id)
+            return campaign_of(row) if row else None
+        columns = None if counted.campaign_again else rows.selected(info, CampaignRow, ())
+        figures = None if counted.progress else rows.selected(info, Figures, ("stats",))
+        row = await get_with_figures(reads, campaign_id, columns, figures)
+        return campaign_of(row) if row else None
 
     @query(Requires(Permission.CAMPAIGN_READ), cost=2 * COUNTING_COST)
     async def validate_campaign(self, info: Info, campaign_id: CampaignId) -> CampaignValidation:
@@ -88,7 +65,7 @@ class CampaignQueries:
         Costs 20 points beside the answer, as the audience is counted.
         """
         reads = info.context.reads
-        row = await reading.require(reads, uuid_of("Campaign", campaign_id))
+        row = await CAMPAIGNS.require(reads, uuid_of("Campaign", campaign_id))
         found = await validating.validate(reads, row, policy=info.context.dependencies.sender_policy)
         return CampaignValidation(
             valid=not found.errors,
@@ -99,16 +76,15 @@ class CampaignQueries:
         )
 
 
-def needs(selection: Selection) -> tuple[frozenset[str], frozenset[str] | None] | None:
-    """The columns of a campaign, and of its figures, that a selection takes.
+class Counted(NamedTuple):
+    """What a selection takes of a campaign's figures: all of them for its progress, in which it may stand again."""
 
-    None when it takes no figures, or the campaign once more among them.
-    """
-    if ("stats" not in selection and "progress" not in selection) or selection.has("progress", "campaign"):
+    progress: bool
+    campaign_again: bool
+
+
+def takes_figures(selection: Selection) -> Counted | None:
+    """What a selection of a campaign takes of its figures, if anything."""
+    if "stats" not in selection and "progress" not in selection:
         return None
-    columns = frozenset(COLUMNS_OF[name] for name in selection if name in COLUMNS_OF)
-    if "sender" in selection:
-        columns |= {"sender_id", "from_sender_id"}
-    if "progress" in selection:
-        return columns, None
-    return columns, frozenset().union(*(STATS_FROM.get(name, frozenset()) for name in selection["stats"]))
+    return Counted("progress" in selection, selection.has("progress", "campaign"))

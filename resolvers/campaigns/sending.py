@@ -1,7 +1,7 @@
 import strawberry
 
 from core.access.permissions import Permission
-from resolvers.campaigns.mapping import campaign_of
+from resolvers.campaigns.showing import campaign_of
 from resolvers.context import Info
 from resolvers.fields import Requires, mutation
 from schema.campaigns.sending import (
@@ -43,14 +43,14 @@ class SendingMutations:
                 policy=info.context.dependencies.sender_policy,
                 idempotency_key=input.idempotency_key,
             )
-        return SendCampaignPayload(campaign=campaign_of(info.context, row))
+        return SendCampaignPayload(campaign=campaign_of(row))
 
     @mutation(Requires(Permission.CAMPAIGN_SEND), audit="campaign.paused")
     async def pause_campaign(self, info: Info, input: PauseCampaignInput) -> PauseCampaignPayload:  # noqa: A002 - the same
         """Hold a campaign that is SENDING; messages that the provider has are not held. INVALID_STATE otherwise."""
         async with info.context.work() as uow:
             row = await sending.pause(uow, uuid_of("Campaign", input.campaign_id))
-        return PauseCampaignPayload(campaign=campaign_of(info.context, row))
+        return PauseCampaignPayload(campaign=campaign_of(row))
 
     @mutation(Requires(Permission.CAMPAIGN_SEND), audit="campaign.resumed")
     async def resume_campaign(self, info: Info, input: ResumeCampaignInput) -> ResumeCampaignPayload:  # noqa: A002 - the same
@@ -62,14 +62,14 @@ class SendingMutations:
             row = await sending.resume(
                 uow, uuid_of("Campaign", input.campaign_id), policy=info.context.dependencies.sender_policy
             )
-        return ResumeCampaignPayload(campaign=campaign_of(info.context, row))
+        return ResumeCampaignPayload(campaign=campaign_of(row))
 
     @mutation(Requires(Permission.CAMPAIGN_SEND), audit="campaign.cancelled")
     async def cancel_campaign(self, info: Info, input: CancelCampaignInput) -> CancelCampaignPayload:  # noqa: A002 - the same
         """Stop a campaign for good: whoever has no message yet gets none. INVALID_STATE for drafts and final ones."""
         async with info.context.work() as uow:
             row = await sending.cancel(uow, uuid_of("Campaign", input.campaign_id))
-        return CancelCampaignPayload(campaign=campaign_of(info.context, row))
+        return CancelCampaignPayload(campaign=campaign_of(row))
 
     @mutation(Requires(Permission.CAMPAIGN_SEND), audit="campaign.scheduled")
     async def schedule_campaign(self, info: Info, input: ScheduleCampaignInput) -> ScheduleCampaignPayload:  # noqa: A002 - the same
@@ -84,14 +84,14 @@ class SendingMutations:
                 input.scheduled_at,
                 policy=info.context.dependencies.sender_policy,
             )
-        return ScheduleCampaignPayload(campaign=campaign_of(info.context, row))
+        return ScheduleCampaignPayload(campaign=campaign_of(row))
 
     @mutation(Requires(Permission.CAMPAIGN_SEND), audit="campaign.unscheduled")
     async def unschedule_campaign(self, info: Info, input: UnscheduleCampaignInput) -> UnscheduleCampaignPayload:  # noqa: A002
         """Make a SCHEDULED campaign a draft again. INVALID_STATE otherwise."""
         async with info.context.work() as uow:
             row = await sending.unschedule(uow, uuid_of("Campaign", input.campaign_id))
-        return UnscheduleCampaignPayload(campaign=campaign_of(info.context, row))
+        return UnscheduleCampaignPayload(campaign=campaign_of(row))
 
     @mutation(Requires(Permission.CAMPAIGN_SEND), audit="campaign.tested")
     async def send_test_email(self, info: Info, input: SendTestEmailInput) -> SendTestEmailPayload:  # noqa: A002 - the same
@@ -109,5 +109,5 @@ class SendingMutations:
             contact_id=optional_uuid_of("Contact", input.contact_id),
         )
         return SendTestEmailPayload(
-            campaign=campaign_of(info.context, sent.campaign), sent_to=[EmailAddress(each) for each in sent.sent_to]
+            campaign=campaign_of(sent.campaign), sent_to=[EmailAddress(each) for each in sent.sent_to]
         )

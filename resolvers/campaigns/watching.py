@@ -5,7 +5,7 @@ from typing import Annotated
 import strawberry
 
 from core.access.permissions import Permission
-from resolvers.campaigns.mapping import ProgressReader, progress_of
+from resolvers.campaigns.showing import progress_of
 from resolvers.context import Info
 from resolvers.fields import Requires, subscription
 from schema.campaigns.progress import CampaignProgress
@@ -32,4 +32,4 @@ class CampaignSubscriptions:
         rows = watching.watch_progress(context.dependencies.hub, context.reads, uuid_of("Campaign", campaign_id))
         async with aclosing(rows):
             async for row in rows:
-                yield progress_of(ProgressReader(context, row.campaign_id), row)
+                yield progress_of(row)

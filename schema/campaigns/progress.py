@@ -1,12 +1,13 @@
 """How far a campaign is, and what became of it."""
 
-from collections.abc import Awaitable
-from typing import TYPE_CHECKING, Annotated, Protocol
+from typing import TYPE_CHECKING, Annotated, Final, cast
+from uuid import UUID
 
 import strawberry
 
 from models import campaigns
-from schema.fields import at_once_or_later, on_demand
+from schema.fields import later, on_demand
+from schema.relations import Relation, key_of, known
 from schema.scalars import DateTime
 
 if TYPE_CHECKING:
@@ -27,11 +28,7 @@ CampaignStatus = strawberry.enum(
 )
 
 
-class ProgressDetails(Protocol):
-    """What a campaign's progress reads on demand."""
-
-    def campaign(self) -> "Campaign | Awaitable[Campaign]":
-        """The campaign."""
+PROGRESS_CAMPAIGN: Final = Relation[UUID, "Campaign"]("CampaignProgress.campaign")
 
 
 @strawberry.type(
@@ -42,7 +39,6 @@ class ProgressDetails(Protocol):
     )
 )
 class CampaignProgress:
-    details: strawberry.Private[ProgressDetails]
     campaign_id: strawberry.ID = strawberry.field(description="Global id of the campaign.")
     sequence: int = strawberry.field(
         description="Rises with every change; of two messages, the one with the higher number is newer."
@@ -87,9 +83,12 @@ class CampaignProgress:
         "The campaign, read for each message when selected: as it is at this moment or a little later, not earlier. "
         "Select its `id` and `status`, and a normalized cache follows the stream."
     )
-    def campaign(self) -> LazyCampaign:
-        """Read when selected."""
-        return at_once_or_later(self.details.campaign())
+    def campaign(self, info: strawberry.Info) -> LazyCampaign:
+        """The one that the progress was read of, else read together for all of an answer."""
+        found = known(self, "campaign_row")
+        if found is not None:
+            return cast("Campaign", found)
+        return later(PROGRESS_CAMPAIGN.of(info, key_of(self, "campaign_id")))
 
 
 @strawberry.type(description="What became of a campaign. Rates are shares from 0 to 1, and 0 where nothing was sent.")

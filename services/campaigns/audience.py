@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import ARRAY, Uuid, bindparam, delete, func, insert, literal, select
@@ -32,15 +32,18 @@ LINES_OF: Final = prepare(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Audience:
-    """Everybody with `all`, else who is on any of the lists or has any of the tags; minus who is excluded."""
+class Audience(NamedTuple):
+    """Everybody with `all`, else who is on any of the lists or has any of the tags; minus who is excluded.
+
+    `campaign_id` is that of the campaign which it was read of.
+    """
 
     all: bool = False
     list_ids: tuple[UUID, ...] = ()
     tags: tuple[str, ...] = ()
     exclude_list_ids: tuple[UUID, ...] = ()
     exclude_tags: tuple[str, ...] = ()
+    campaign_id: UUID | None = None
 
     @property
     def is_empty(self) -> bool:
@@ -116,7 +119,9 @@ async def read_audiences(reads: Reads, campaign_ids: Sequence[UUID]) -> dict[UUI
     """The audience of each campaign, in one statement; a campaign without lines has an empty one."""
     lines = await reads.rows(LINES_OF, {"wanted": list(campaign_ids)})
     return {
-        campaign_id: _audience([(line[1], line[2], line[3], line[4]) for line in lines if line[0] == campaign_id])
+        campaign_id: _audience(
+            campaign_id, [(line[1], line[2], line[3], line[4]) for line in lines if line[0] == campaign_id]
+        )
         for campaign_id in campaign_ids
     }
 
@@ -136,7 +141,7 @@ def _line(
     return {"kind": kind, "tag": tag, "list_id": list_id, "excluded": excluded}
 
 
-def _audience(lines: Sequence[tuple[str, str | None, UUID | None, bool]]) -> Audience:
+def _audience(campaign_id: UUID, lines: Sequence[tuple[str, str | None, UUID | None, bool]]) -> Audience:
     def list_ids(*, excluded: bool) -> tuple[UUID, ...]:
         return tuple(list_id for _, _, list_id, out in lines if list_id is not None and out is excluded)
 
@@ -149,4 +154,5 @@ def _audience(lines: Sequence[tuple[str, str | None, UUID | None, bool]]) -> Aud
         tags=tags(excluded=False),
         exclude_list_ids=list_ids(excluded=True),
         exclude_tags=tags(excluded=True),
+        campaign_id=campaign_id,
     )

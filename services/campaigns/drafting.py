@@ -1,6 +1,5 @@
 """Drafts: created, changed, copied and deleted. What has been sent stays as it was sent."""
 
-from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
@@ -26,16 +25,8 @@ from services.campaigns.audience import (
     replace_audience,
 )
 from services.campaigns.lifecycle import DELETABLE, FINAL, CampaignChanged, InvalidCampaignState
+from services.campaigns.listing import CAMPAIGNS, CampaignRow, Content, require_with_content
 from services.campaigns.progress import OF_CAMPAIGN, Figures
-from services.campaigns.reading import (
-    COLUMNS,
-    CampaignRow,
-    Content,
-    campaign_row,
-    no_such_campaign,
-    require,
-    require_with_content,
-)
 from services.content import (
     EMPTY,
     LONGEST_NAME,
@@ -62,11 +53,9 @@ class Changes(GivenTexts, total=False):
     sender_id: UUID | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Deleted:
-    """A campaign as it was when it was deleted."""
+class DeletedCampaign(CampaignRow):
+    """A campaign as it was when it was deleted, with all that can no longer be read of it."""
 
-    campaign: CampaignRow
     content: Content
     audience: Audience
     figures: Figures
@@ -93,7 +82,7 @@ async def create(uow: UnitOfWork, values: Changes, *, template_id: UUID | None =
         **texts,
     }
     rows = await uow.rows(_with_counters(insert(Campaign).values(**columns)))
-    campaign = campaign_row(rows[0])
+    campaign = CampaignRow._make(rows[0])
     await add_audience(uow, campaign.id, audience)
     await audit.record(uow, "campaign.created", campaign.id, {"name": name})
     return campaign
@@ -107,13 +96,13 @@ async def update(
     Raises `NotFound`, `InvalidCampaignState` (no draft any more), `CampaignChanged`, or what `create` raises.
     """
     if campaign_id is None:
-        raise no_such_campaign()
+        raise CAMPAIGNS.not_found()
     values, seen = await _checked(uow, campaign_id, changes, version)
     audience = await check_audience(uow, changes["audience"] or NOBODY) if "audience" in changes else None
     rows = await uow.rows(_change_statement(campaign_id, seen, values))
     if not rows:
-        raise _cannot_change(await require(uow, campaign_id))
-    campaign = campaign_row(rows[0])
+        raise _cannot_change(await CAMPAIGNS.require(uow, campaign_id))
+    campaign = CampaignRow._make(rows[0])
     if audience is not None:
         await replace_audience(uow, campaign.id, audience)
     await audit.record(
@@ -126,34 +115,33 @@ async def duplicate(uow: UnitOfWork, campaign_id: UUID | None) -> CampaignRow:
     """A new draft with the campaign's texts, audience and settings, named "Copy of ..."; raises `NotFound`."""
     rows = await uow.rows(_copy_statement(uow, campaign_id)) if campaign_id else ()
     if not rows or campaign_id is None:
-        raise no_such_campaign()
-    copy = campaign_row(rows[0])
+        raise CAMPAIGNS.not_found()
+    copy = CampaignRow._make(rows[0])
     await copy_audience(uow, campaign_id, copy.id)
     await audit.record(uow, "campaign.duplicated", copy.id, {"from": str(campaign_id)})
     return copy
 
 
-async def delete(uow: UnitOfWork, campaign_id: UUID | None) -> Deleted:
+async def delete(uow: UnitOfWork, campaign_id: UUID | None) -> DeletedCampaign:
     """Delete a campaign that never reached anybody; deliveries, the record of what was sent, stay with theirs.
 
     Raises `NotFound`, `InvalidCampaignState` or, when somebody was changing it, `CampaignChanged`.
     """
     if campaign_id is None:
-        raise no_such_campaign()
+        raise CAMPAIGNS.not_found()
     audiences = await read_audiences(uow, [campaign_id])
     rows = await uow.rows(_delete_statement(campaign_id))
     if not rows:
-        raise await _cannot_delete(uow, await require(uow, campaign_id))
-    row, (html_content, text_content), figures = rows[0][: len(COLUMNS)], rows[0][-2:], rows[0][len(COLUMNS) : -2]
-    campaign = campaign_row(row)
+        raise await _cannot_delete(uow, await CAMPAIGNS.require(uow, campaign_id))
+    width = len(CAMPAIGNS.columns)
+    html_content, text_content = rows[0][-2:]
+    campaign = DeletedCampaign._make(rows[0][:width])
+    campaign.content = Content(html_content=html_content, text_content=text_content)
+    campaign.audience = audiences[campaign.id]
+    campaign.figures = Figures._make(rows[0][width:-2])
     await audit.record(uow, "campaign.deleted", campaign.id, {"name": campaign.name, "status": campaign.status})
     uow.publish(campaign_topic(uow.tenant.organization_id, campaign.id))
-    return Deleted(
-        campaign=campaign,
-        content=Content(html_content=html_content, text_content=text_content),
-        audience=audiences[campaign.id],
-        figures=Figures._make(figures),
-    )
+    return campaign
 
 
 async def _checked(
@@ -166,7 +154,7 @@ async def _checked(
     values: dict[str, Any] = {}
     if changes.keys() & EMPTY.keys():
         found, content = await require_with_content(uow, campaign_id)
-        if found.status is not CampaignStatus.DRAFT or version not in {None, found.version}:
+        if found.status != CampaignStatus.DRAFT or version not in {None, found.version}:
             raise _cannot_change(found)
         before = Texts(subject=found.subject, html_content=content.html_content, text_content=content.text_content)
         after = with_changes(before, changes)
@@ -193,13 +181,13 @@ async def _sender_of(uow: UnitOfWork, given: Changes) -> UUID | None:
 
 def _with_counters(new: Insert) -> Select[*tuple[Any, ...]]:
     """The INSERT of a campaign together with that of its row of counters; gives back the campaign."""
-    campaign = new.returning(*COLUMNS, Campaign.organization_id).cte("campaign")
+    campaign = new.returning(*CAMPAIGNS.columns, Campaign.organization_id).cte("campaign")
     counters = insert(CampaignStats).from_select(
         ["organization_id", "campaign_id"],
         select(campaign.c.organization_id, campaign.c.id),
         include_defaults=False,
     )
-    return select(*(campaign.c[column.key] for column in COLUMNS)).add_cte(counters.cte("counters"))
+    return select(*(campaign.c[column.key] for column in CAMPAIGNS.columns)).add_cte(counters.cte("counters"))
 
 
 def _copy_statement(uow: UnitOfWork, campaign_id: UUID) -> Select[*tuple[Any, ...]]:
@@ -226,7 +214,7 @@ def _change_statement(
         .values(**values, version=Campaign.version + 1, updated_at=func.now())
     )
     seen = _version_seen(campaign_id) if version is None else version
-    return statement.where(Campaign.version == seen).returning(*COLUMNS)
+    return statement.where(Campaign.version == seen).returning(*CAMPAIGNS.columns)
 
 
 def _version_seen(campaign_id: UUID) -> ScalarSelect[int]:
@@ -248,25 +236,27 @@ def _delete_statement(campaign_id: UUID) -> Select[*tuple[Any, ...]]:
             Campaign.status.in_(sorted(str(status) for status in DELETABLE)),
             ~_has_deliveries(campaign_id),
         )
-        .returning(*COLUMNS, Campaign.html_content, Campaign.text_content, Campaign.organization_id)
+        .returning(*CAMPAIGNS.columns, Campaign.html_content, Campaign.text_content, Campaign.organization_id)
         .cte("gone")
     )
     counters = (CampaignStats.organization_id == gone.c.organization_id) & (CampaignStats.campaign_id == gone.c.id)
     figures = [gone.c[name] if name in OF_CAMPAIGN else getattr(CampaignStats, name) for name in Figures._fields]
     return select(
-        *(gone.c[column.key] for column in COLUMNS), *figures, gone.c.html_content, gone.c.text_content
+        *(gone.c[column.key] for column in CAMPAIGNS.columns), *figures, gone.c.html_content, gone.c.text_content
     ).join_from(gone, CampaignStats, counters)
 
 
 def _cannot_change(found: CampaignRow) -> InvalidCampaignState | CampaignChanged:
     """Why a campaign could not be changed."""
-    if found.status is CampaignStatus.DRAFT:
+    if found.status == CampaignStatus.DRAFT:
         return CampaignChanged(found.version)
     suggestion = "Duplicate it: `duplicateCampaign` makes a new draft with the same content."
-    if found.status is CampaignStatus.SCHEDULED:
+    if found.status == CampaignStatus.SCHEDULED:
         suggestion = "Unschedule it first: `unscheduleCampaign` makes it a draft again."
     return InvalidCampaignState(
-        f"A campaign that is {found.status} cannot be changed.", status=found.status, suggestion=suggestion
+        f"A campaign that is {found.status} cannot be changed.",
+        status=CampaignStatus(found.status),
+        suggestion=suggestion,
     )
 
 
@@ -283,6 +273,6 @@ async def _cannot_delete(uow: UnitOfWork, found: CampaignRow) -> InvalidCampaign
         suggestion = "It stays as the record; filter `campaigns` by status or name to leave it out."
     return InvalidCampaignState(
         f"A campaign that is {found.status} and has recipients cannot be deleted: its deliveries are the record.",
-        status=found.status,
+        status=CampaignStatus(found.status),
         suggestion=suggestion,
     )

@@ -15,7 +15,7 @@ from core.pubsub import campaign_topic
 from core.unit_of_work import UnitOfWork
 from models.campaigns import Campaign, CampaignStats, CampaignStatus
 from services import audit
-from services.campaigns.reading import CAMPAIGN_FIELD, COLUMNS, CampaignRow, campaign_row, no_such_campaign, require
+from services.campaigns.listing import CAMPAIGN_FIELD, CAMPAIGNS, CampaignRow
 
 LIVE: Final = frozenset(
     {CampaignStatus.SCHEDULED, CampaignStatus.PREPARING, CampaignStatus.SENDING, CampaignStatus.PAUSED}
@@ -120,23 +120,23 @@ async def lock(uow: UnitOfWork, campaign_id: UUID) -> CampaignRow | None:
     Whoever changes a campaign and its deliveries locks the campaign first.
     """
     rows = await uow.rows(
-        select(*COLUMNS)
+        select(*CAMPAIGNS.columns)
         .where(Campaign.organization_id == uow.tenant.organization_id, Campaign.id == campaign_id)
         .with_for_update(key_share=True)
     )
-    return campaign_row(rows[0]) if rows else None
+    return CampaignRow._make(rows[0]) if rows else None
 
 
 async def _move(uow: UnitOfWork, campaign_id: UUID | None, moving: _Move) -> tuple[CampaignRow, CampaignStatus]:
     """The campaign after the move, and the state that it came from."""
     if campaign_id is None:
-        raise no_such_campaign()
+        raise CAMPAIGNS.not_found()
     rows = await uow.rows(_move_statement(uow.tenant.organization_id, campaign_id, moving))
     if not rows:
-        raise _refusal(await require(uow, campaign_id), moving)
+        raise _refusal(await CAMPAIGNS.require(uow, campaign_id), moving)
     uow.publish(campaign_topic(uow.tenant.organization_id, campaign_id))
     *row, origin = rows[0]
-    return campaign_row(row), CampaignStatus(origin)
+    return CampaignRow._make(row), CampaignStatus(origin)
 
 
 def _move_statement(organization_id: UUID, campaign_id: UUID, moving: _Move) -> Select[*tuple[Any, ...]]:
@@ -149,7 +149,7 @@ def _move_statement(organization_id: UUID, campaign_id: UUID, moving: _Move) -> 
             Campaign.status.in_(sorted(str(status) for status in moving.origins)),
         )
         .values(status=moving.to, version=Campaign.version + 1, updated_at=func.now(), **moving.columns)
-        .returning(*COLUMNS, literal_column("old.status").label("origin"))
+        .returning(*CAMPAIGNS.columns, literal_column("old.status").label("origin"))
     )
     if moving.version is not None:
         change = change.where(Campaign.version == moving.version)
@@ -169,6 +169,6 @@ def _refusal(found: CampaignRow, moving: _Move) -> Conflict:
         return CampaignChanged(found.version)
     return InvalidCampaignState(
         f"The campaign is {found.status} and cannot become {moving.to}.",
-        status=found.status,
+        status=CampaignStatus(found.status),
         suggestion=f"Only a campaign that is {' or '.join(sorted(moving.origins))} can become {moving.to}.",
     )

@@ -1,21 +1,57 @@
-"""Pages of campaigns."""
+"""Campaigns as they are listed and read, and their large texts, which are read on demand."""
 
-from collections.abc import Mapping
-from dataclasses import replace
-from typing import Any, Final
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, NamedTuple
+from uuid import UUID
 
-from sqlalchemy import ColumnElement
+from sqlalchemy import ARRAY, ColumnElement, Uuid, bindparam, func, select
 
+from core.database.prepared import prepare
 from core.database.scopes import Reads
 from core.listing import fields
-from core.listing.conditions import EVERYTHING, Condition
 from core.listing.listing import Listing
 from core.listing.orders import Order
-from core.listing.pages import Page, PageRequest
 from models.campaigns import Campaign, CampaignStatus
 from models.folding import folded, holds
-from services.campaigns.reading import CAMPAIGN_FIELD, CampaignRow, campaign_row
 from services.content import LONGEST_NAME
+
+CAMPAIGN_FIELD: Final = ("input", "campaignId")
+
+
+class CampaignRow(NamedTuple):
+    """A campaign without its contents, which are large and read on demand.
+
+    `status` is a value of `CampaignStatus`, `on_doubt` one of `OnDoubt`.
+    """
+
+    id: UUID
+    name: str
+    subject: str
+    status: str
+    status_reason: str | None
+    on_doubt: str
+    version: int
+    author_id: UUID | None
+    template_id: UUID | None
+    sender_id: UUID | None
+    from_sender_id: UUID | None
+    from_header: str | None
+    settings: dict[str, Any]
+    scheduled_at: datetime | None
+    started_at: datetime | None
+    sent_at: datetime | None
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Content:
+    """A campaign's large texts: Liquid templates, as they were saved."""
+
+    html_content: str
+    text_content: str
 
 
 def _holds_folded(name: fields.ColumnOf, part: str) -> ColumnElement[bool]:
@@ -41,11 +77,28 @@ CAMPAIGNS: Final = Listing(
     order=Order(Campaign.created_at, descending=True),
     orders=ORDERS,
 )
+WITH_CONTENT: Final = prepare(
+    select(*CAMPAIGNS.columns, Campaign.html_content, Campaign.text_content).where(
+        Campaign.id == bindparam("wanted", type_=Uuid)
+    )
+)
+CONTENTS: Final = prepare(
+    select(Campaign.id, Campaign.html_content, Campaign.text_content).where(
+        Campaign.id == func.any(bindparam("wanted", type_=ARRAY(Uuid)))
+    )
+)
 
 
-async def page(
-    reads: Reads, request: PageRequest, order: Order[Any], condition: Condition = EVERYTHING
-) -> Page[CampaignRow]:
-    """A page of the tenant's campaigns that fulfil the condition; raises `CursorInvalid`."""
-    found = await CAMPAIGNS.page(reads, request, order, condition)
-    return replace(found, rows=[campaign_row(row) for row in found.rows])
+async def require_with_content(reads: Reads, campaign_id: UUID | None) -> tuple[CampaignRow, Content]:
+    """The tenant's campaign with this id, with the campaign's large texts, in one statement; raises `NotFound`."""
+    rows = await reads.rows_as(tuple, WITH_CONTENT, {"wanted": campaign_id}) if campaign_id else ()
+    if not rows:
+        raise CAMPAIGNS.not_found()
+    *row, html_content, text_content = rows[0]
+    return CampaignRow._make(row), Content(html_content=html_content, text_content=text_content)
+
+
+async def read_contents(reads: Reads, campaign_ids: Sequence[UUID]) -> dict[UUID, Content]:
+    """The large texts of the campaigns that exist, in one statement."""
+    rows = await reads.rows(CONTENTS, {"wanted": list(campaign_ids)})
+    return {row[0]: Content(html_content=row[1], text_content=row[2]) for row in rows}

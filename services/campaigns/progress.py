@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from math import ceil, floor
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
@@ -11,7 +12,7 @@ from core.database.prepared import ProjectionCache, prepare, project
 from core.database.scopes import Reads
 from models.campaigns import Campaign, CampaignStats, CampaignStatus
 from services.campaigns.lifecycle import FINAL
-from services.campaigns.reading import COLUMNS, CampaignRow, campaign_row
+from services.campaigns.listing import CAMPAIGNS, CampaignRow
 
 
 class Counts(NamedTuple):
@@ -41,6 +42,29 @@ class ProgressRow(NamedTuple):
     counts: Counts
     rate: float | None
     eta: datetime | None
+    campaign_row: CampaignRow | None = None
+    """The campaign itself, where it was read before."""
+
+    @property
+    def percent(self) -> float:
+        """Share of the recipients for whom sending has ended, 0 to 100, and never 100 too early."""
+        counts = self.counts
+        if self.status in FINAL:
+            return 100.0
+        if not counts.audience:
+            return 0.0
+        ended = counts.audience - counts.pending - counts.in_flight - counts.unknown
+        return floor(1000 * ended / counts.audience) / 10
+
+    @property
+    def rate_per_second(self) -> float:
+        """The pace, or 0 where there is none."""
+        return round(self.rate or 0.0, 2)
+
+    @property
+    def estimated_seconds_left(self) -> int | None:
+        """Seconds from `updated_at` until all are handed over, at that rate."""
+        return None if self.eta is None else ceil((self.eta - self.updated_at).total_seconds())
 
     @property
     def is_final(self) -> bool:
@@ -81,6 +105,10 @@ class Figures(NamedTuple):
         """The deliveries by status."""
         return Counts._make(self[FIRST_COUNT : FIRST_COUNT + len(Counts._fields)])
 
+    def progress_with(self, campaign: CampaignRow | None) -> ProgressRow:
+        """The progress among the figures, of a campaign that was read already."""
+        return progress_of(self)._replace(campaign_row=campaign)
+
     @property
     def sent(self) -> int:
         """Messages that the provider took, whatever became of them."""
@@ -102,6 +130,12 @@ class Figures(NamedTuple):
         return share(self.reached, self.sent)
 
 
+class CountedCampaign(CampaignRow):
+    """A campaign with what is counted of it, read in one statement."""
+
+    figures: Figures
+
+
 FIRST_COUNT: Final = Figures._fields.index("audience")
 OF_CAMPAIGN: Final = {"status", "status_reason", "started_at"}
 FIGURE_COLUMNS: Final = tuple(
@@ -121,7 +155,7 @@ FIGURES: Final = prepare(
 )
 
 
-ALWAYS: Final = frozenset({"id", "status", "on_doubt"})
+ALWAYS: Final = frozenset({"id"})
 COUNTED: Final = frozenset({"campaign_id"})  # NULL where nothing is counted
 COUNTED_OF: Final = Figures._fields.index("campaign_id")
 WITH_FIGURES: Final = ProjectionCache()
@@ -138,7 +172,7 @@ def with_figures(columns: frozenset[str] | None, figures: frozenset[str] | None)
     needed = None if columns is None else columns | ALWAYS
     counted = None if figures is None else figures | COUNTED
     return (
-        select(*project(COLUMNS, needed), *project(FIGURE_COLUMNS, counted, "uncounted"))
+        select(*project(CAMPAIGNS.columns, needed), *project(FIGURE_COLUMNS, counted, "uncounted"))
         .outerjoin_from(Campaign, CampaignStats, SAME_CAMPAIGN)
         .where(Campaign.id == bindparam("wanted", type_=Uuid))
     )
@@ -149,17 +183,22 @@ async def get_with_figures(
     campaign_id: UUID,
     columns: frozenset[str] | None = None,
     figures: frozenset[str] | None = None,
-) -> tuple[CampaignRow, Figures | None] | None:
-    """The tenant's campaign with this id and what is counted of it, if anything is, in one statement; or None.
+) -> CampaignRow | None:
+    """The tenant's campaign with this id, or None; a `CountedCampaign` if anything is counted of it. One statement.
 
-    With `columns` or `figures` these are read (and id, status and `on_doubt`); others are None, or read as well.
+    With `columns` or `figures` these are read (and the id); others are None, or read as well.
     """
     statement = WITH_FIGURES.get("one", with_figures, columns, figures)
     rows = await reads.rows_as(tuple, statement, {"wanted": campaign_id})
     if not rows:
         return None
-    campaign, counted = rows[0][: len(COLUMNS)], rows[0][len(COLUMNS) :]
-    return campaign_row(campaign), Figures._make(counted) if counted[COUNTED_OF] is not None else None
+    width = len(CAMPAIGNS.columns)
+    own, counted = rows[0][:width], rows[0][width:]
+    if counted[COUNTED_OF] is None:
+        return CampaignRow._make(own)
+    campaign = CountedCampaign._make(own)
+    campaign.figures = Figures._make(counted)
+    return campaign
 
 
 async def read_progress(reads: Reads, campaign_id: UUID) -> ProgressRow | None:
@@ -177,7 +216,7 @@ def progress_of(figures: Figures) -> ProgressRow:
     """The progress among the figures."""
     counts = figures.counts
     status = CampaignStatus(figures.status)
-    rate = pace(counts, figures.started_at, figures.updated_at) if status is CampaignStatus.SENDING else None
+    rate = pace(counts, figures.started_at, figures.updated_at) if status == CampaignStatus.SENDING else None
     return ProgressRow(
         campaign_id=figures.campaign_id,
         status=status,

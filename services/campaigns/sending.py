@@ -11,7 +11,7 @@ from core.unit_of_work import UnitOfWork
 from models.campaigns import CampaignStatus
 from services import audit, idempotency
 from services.campaigns import lifecycle
-from services.campaigns.reading import CampaignRow, Content, require, require_with_content
+from services.campaigns.listing import CAMPAIGNS, CampaignRow, Content, require_with_content
 from services.campaigns.validating import require_sendable
 from services.campaigns.work import AdvanceCampaign, PrepareCampaign, SendBatches
 from services.features import Feature
@@ -35,7 +35,7 @@ async def send(
         return {}
 
     await idempotency.once(uow, idempotency_key, "sendCampaign", {"campaign_id": campaign_id}, act)
-    return started[0] if started else await require(uow, campaign_id)
+    return started[0] if started else await CAMPAIGNS.require(uow, campaign_id)
 
 
 async def pause(uow: UnitOfWork, campaign_id: UUID | None) -> CampaignRow:
@@ -77,7 +77,7 @@ async def schedule(
     """
     _check_moment(moment)
     found, content = await require_with_content(uow, campaign_id)
-    sent_from = await _settle_sender(uow, found, content, policy) if found.status is CampaignStatus.DRAFT else {}
+    sent_from = await _settle_sender(uow, found, content, policy) if found.status == CampaignStatus.DRAFT else {}
     campaign = await lifecycle.move(
         uow, found.id, CampaignStatus.SCHEDULED, version=found.version, scheduled_at=moment, **sent_from
     )

@@ -33,7 +33,7 @@ from models.accounts import User
 from models.contact_events import ContactEventKind
 from models.suppressions import SuppressionReason, SuppressionSource
 from services import audit, previews
-from services.campaigns.reading import CampaignRow, require_with_content
+from services.campaigns.listing import CampaignRow, require_with_content
 from services.campaigns.validating import check_texts
 from services.content import LONGEST_SUBJECT
 from services.features import Feature

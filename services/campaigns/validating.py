@@ -13,7 +13,7 @@ from models.campaigns import CampaignStatus
 from models.contacts import Contact
 from services.campaigns.audience import read_audiences
 from services.campaigns.lifecycle import SENDABLE
-from services.campaigns.reading import CampaignRow, Content, read_contents
+from services.campaigns.listing import CampaignRow, Content, read_contents
 from services.campaigns.recipients import count_audience, count_mailable, has_mailable
 from services.content import compiled
 from services.rendering.checks import check_content
@@ -106,7 +106,7 @@ def _state_errors(campaign: CampaignRow) -> list[NudgeError]:
     if campaign.status in SENDABLE:
         return []
     suggestion = "Duplicate it: `duplicateCampaign` makes a new draft with the same content."
-    if campaign.status is CampaignStatus.PAUSED:
+    if campaign.status == CampaignStatus.PAUSED:
         suggestion = "Resume it: `resumeCampaign` goes on where it was held."
     return [_not_sendable(f"The campaign is {campaign.status}; only a draft can be sent.", suggestion)]
 

@@ -10,8 +10,8 @@ from uuid import UUID
 from core.database.scopes import Reads
 from core.pubsub import Hub, campaign_topic
 from models.campaigns import CampaignStatus
+from services.campaigns.listing import CAMPAIGNS
 from services.campaigns.progress import ProgressRow, read_progress
-from services.campaigns.reading import no_such_campaign
 
 CAMPAIGN_ARGUMENT: Final = ("campaignId",)
 WINDOW: Final = timedelta(seconds=10)
@@ -26,7 +26,7 @@ async def watch_progress(hub: Hub, reads: Reads, campaign_id: UUID | None) -> As
     campaign of the tenant's, or is one no longer; `HubClosed` when the process shuts down.
     """
     if campaign_id is None:
-        raise no_such_campaign(CAMPAIGN_ARGUMENT)
+        raise CAMPAIGNS.not_found(CAMPAIGN_ARGUMENT)
     organization_id = reads.tenant.organization_id
     rows = hub.shared(
         ("campaignProgress", organization_id, campaign_id),
@@ -55,14 +55,14 @@ class ProgressReader:
         """The progress at this moment; raises `NotFound` when the campaign is not there (any more)."""
         row = await read_progress(self.reads, self.campaign_id)
         if row is None:
-            raise no_such_campaign(CAMPAIGN_ARGUMENT)
+            raise CAMPAIGNS.not_found(CAMPAIGN_ARGUMENT)
         if self.shown is None or row.sequence > self.shown.sequence:
             self.shown = self.paced(row)
         return self.shown
 
     def paced(self, row: ProgressRow) -> ProgressRow:
         """The row with the pace since the oldest sample of the window, once that is long enough."""
-        if row.status is not CampaignStatus.SENDING:
+        if row.status != CampaignStatus.SENDING:
             self.samples.clear()
             return row
         counts = row.counts

@@ -1,25 +1,21 @@
 """Pages of a campaign's deliveries, in the order in which its audience was frozen."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ARRAY, ColumnElement, Select, Uuid, bindparam, func, literal, select, true
+from sqlalchemy import ARRAY, ColumnElement, Select, Uuid, and_, bindparam, func, literal, select, true
 
-from core.database.prepared import prepare
 from core.database.scopes import Reads
-from core.errors import NotFound
+from core.listing import fields
+from core.listing.conditions import EVERYTHING, And, Condition, Eq, In, Leaf, Not, Or
+from core.listing.listing import Listing
 from core.listing.orders import Order
-from core.listing.pages import Page, PageRequest, page_of, page_parameters, paged
 from models.campaigns import Campaign, CampaignStats
 from models.deliveries import EXCEPTIONAL_DELIVERIES, OPEN_DELIVERIES, DeliveryStatus, EmailDelivery
-from services.deliveries.batch_sql import of_campaign
 from services.deliveries.counting import IN_FLIGHT
 from services.deliveries.preparing import Decision
-
-DELIVERY_FIELD: Final = ("input", "deliveryId")
 
 
 class DeliveryRow(NamedTuple):
@@ -52,16 +48,6 @@ class DeliveryRow(NamedTuple):
         return f"{sentence} {self.error_message}" if self.error_message else sentence
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeliveryFilter:
-    """Which of a campaign's deliveries; every part that is given must hold."""
-
-    statuses: frozenset[DeliveryStatus] | None = None
-
-
-ALL_DELIVERIES: Final = DeliveryFilter()
-COLUMNS: Final = tuple(getattr(EmailDelivery, name) for name in DeliveryRow._fields)
-BY_ID: Final = Order(EmailDelivery.id)
 SKIPPED_BECAUSE: Final = {
     Decision.UNSUBSCRIBED: "The contact had unsubscribed.",
     Decision.NOT_CONFIRMED: "The contact had not confirmed the subscription.",
@@ -74,9 +60,18 @@ SKIPPED_BECAUSE: Final = {
 }
 
 
-def select_deliveries() -> Select[*tuple[Any, ...]]:
-    """A select of the rows of `DeliveryRow`."""
-    return select(*COLUMNS)
+class _Status(fields.OneOf):
+    """A status, with the condition of a partial index, in its own form, where all that are asked for are in it."""
+
+    def compile(self, leaf: Leaf) -> ColumnElement[bool]:
+        """The condition on the status, and that of the index which holds no others."""
+        condition = fields.OneOf.compile(self, leaf)
+        statuses = frozenset(leaf.values if isinstance(leaf, In) else [leaf.value] if isinstance(leaf, Eq) else ())
+        if statuses <= EXCEPTIONAL_DELIVERIES:
+            return and_(condition, EmailDelivery.is_exceptional.expression)
+        if statuses <= OPEN_DELIVERIES:
+            return and_(condition, EmailDelivery.is_open.expression)
+        return condition
 
 
 def select_by_ids() -> Select[*tuple[Any, ...]]:
@@ -85,7 +80,7 @@ def select_by_ids() -> Select[*tuple[Any, ...]]:
     The key has the campaign before the id. The OFFSET keeps PostgreSQL from reading the organisation's whole ledger.
     """
     of_campaign = (
-        select_deliveries()
+        select(*(getattr(EmailDelivery, name) for name in DeliveryRow._fields))
         .where(
             EmailDelivery.organization_id == Campaign.organization_id,
             EmailDelivery.campaign_id == Campaign.id,
@@ -95,64 +90,52 @@ def select_by_ids() -> Select[*tuple[Any, ...]]:
         .correlate(Campaign)
         .lateral("of_campaign")
     )
-    return (
-        select(*of_campaign.c)
-        .select_from(Campaign)
-        .join(of_campaign, true())
-        .where(Campaign.organization_id == bindparam("organization", type_=Uuid))
-    )
+    return select(*of_campaign.c).select_from(Campaign).join(of_campaign, true())
 
 
-BY_IDS: Final = prepare(select_by_ids())
+FIELDS: Final[fields.Fields] = {"state": _Status(EmailDelivery.status, DeliveryStatus)}
+DELIVERIES: Final = Listing(
+    DeliveryRow,
+    EmailDelivery,
+    FIELDS,
+    noun="delivery",
+    id_field=("input", "deliveryId"),
+    order=Order(EmailDelivery.id),
+    parent=EmailDelivery.campaign_id,
+    by_ids=select_by_ids(),
+)
 
 
-async def page(
-    reads: Reads, campaign_id: UUID, request: PageRequest, wanted: DeliveryFilter = ALL_DELIVERIES
-) -> Page[DeliveryRow]:
-    """A page of a campaign's deliveries that match; raises `CursorInvalid`."""
-    statement = paged(select_deliveries().where(*matching(reads, campaign_id, wanted)), BY_ID, request)
-    rows = await reads.rows_as(DeliveryRow, statement, page_parameters(BY_ID, request))
-    return page_of(rows, BY_ID, request)
-
-
-async def count(reads: Reads, campaign_id: UUID, wanted: DeliveryFilter = ALL_DELIVERIES) -> int:
-    """How many of a campaign's deliveries match: from the campaign's counters, where they can tell."""
-    statuses = frozenset(DeliveryStatus) if wanted.statuses is None else wanted.statuses
+async def counts_of(
+    reads: Reads, campaign_ids: Sequence[UUID], condition: Condition = EVERYTHING
+) -> Mapping[UUID, int]:
+    """How many of each campaign's deliveries fulfil the condition: from the counters, where they can tell."""
+    statuses = frozenset(status for status in DeliveryStatus if _fulfils(status, condition))
     if len(statuses & IN_FLIGHT) == 1:
-        counted = select(func.count()).where(*matching(reads, campaign_id, wanted))
-    else:
-        counters = {"in_flight" if status in IN_FLIGHT else str(status) for status in statuses}
-        columns = [getattr(CampaignStats, name) for name in sorted(counters)]
-        counted = select(sum(columns, start=literal(0))).where(
-            CampaignStats.organization_id == reads.tenant.organization_id, CampaignStats.campaign_id == campaign_id
+        return await DELIVERIES.counts_of(reads, campaign_ids, condition)
+    counters = {"in_flight" if status in IN_FLIGHT else str(status) for status in statuses}
+    columns = [getattr(CampaignStats, name) for name in sorted(counters)]
+    rows = await reads.rows(
+        select(CampaignStats.campaign_id, sum(columns, start=literal(0))).where(
+            CampaignStats.organization_id == reads.tenant.organization_id,
+            CampaignStats.campaign_id.in_(campaign_ids),
         )
-    rows = await reads.rows(counted)
-    return int(rows[0][0]) if rows else 0
+    )
+    counted = {row[0]: row[1] for row in rows}
+    return {campaign_id: counted.get(campaign_id, 0) for campaign_id in campaign_ids}
 
 
-async def by_ids(reads: Reads, delivery_ids: Sequence[UUID]) -> dict[UUID, DeliveryRow]:
-    """The tenant's deliveries among these ids, in one statement."""
-    given = {"organization": reads.tenant.organization_id, "wanted": list(delivery_ids)}
-    return {row.id: row for row in await reads.rows_as(DeliveryRow, BY_IDS, given)}
-
-
-async def require(reads: Reads, delivery_id: UUID | None) -> DeliveryRow:
-    """The tenant's delivery with this id; raises `NotFound`, also for another tenant's and for no id at all."""
-    found = (await by_ids(reads, [delivery_id])).get(delivery_id) if delivery_id else None
-    if found is None:
-        raise NotFound("There is no such delivery.", field=DELIVERY_FIELD)
-    return found
-
-
-def matching(reads: Reads, campaign_id: UUID, wanted: DeliveryFilter) -> list[ColumnElement[bool]]:
-    """The filter as SQL, with the condition of a partial index, in its own form, where all are in it."""
-    parts: list[ColumnElement[bool]] = [
-        *of_campaign(reads.tenant.organization_id, campaign_id),
-    ]
-    if wanted.statuses is not None:
-        parts.append(EmailDelivery.status.in_(sorted(str(status) for status in wanted.statuses)))
-        if wanted.statuses <= EXCEPTIONAL_DELIVERIES:
-            parts.append(EmailDelivery.is_exceptional.expression)
-        elif wanted.statuses <= OPEN_DELIVERIES:
-            parts.append(EmailDelivery.is_open.expression)
-    return parts
+def _fulfils(status: DeliveryStatus, condition: Condition) -> bool:
+    """Whether deliveries of the status fulfil a condition on the status, which is never NULL."""
+    match condition:
+        case And(conditions):
+            return all(_fulfils(status, each) for each in conditions)
+        case Or(conditions):
+            return any(_fulfils(status, each) for each in conditions)
+        case Not(inner):
+            return not _fulfils(status, inner)
+        case Eq(value=value):
+            return status == value
+        case In(values=values):
+            return status in values
+    raise TypeError(f"deliveries are not counted by {condition!r}")

@@ -11,12 +11,12 @@ from core.unit_of_work import UnitOfWork
 from models.campaigns import CampaignStatus
 from models.deliveries import DeliveryResolution, DeliveryStatus, EmailDelivery
 from services import audit
-from services.campaigns import lifecycle, reading
-from services.campaigns.reading import CampaignRow
+from services.campaigns import lifecycle
+from services.campaigns.listing import CAMPAIGNS, CampaignRow
 from services.campaigns.work import AdvanceCampaign, SendBatches
 from services.deliveries.batch_sql import of_campaign
 from services.deliveries.issues import summarize_issues
-from services.deliveries.listing import COLUMNS, DELIVERY_FIELD, DeliveryRow, require
+from services.deliveries.listing import DELIVERIES, DeliveryRow
 from services.features import Feature
 from services.senders import policy as sender_policy
 from services.senders.policy import SenderNotConfirmed, SenderPolicy
@@ -59,13 +59,13 @@ async def resolve(
     """
     if resolution is DeliveryResolution.SEND_AGAIN:
         policy.features.require(Feature.SENDING)
-    found = await require(uow, delivery_id)
+    found = await DELIVERIES.require(uow, delivery_id)
     if resolution is DeliveryResolution.SEND_AGAIN:
         # Before the campaign is locked, in the order in which deleting a sender locks both.
-        await hold_sender(uow, await reading.require(uow, found.campaign_id), policy)
+        await hold_sender(uow, await CAMPAIGNS.require(uow, found.campaign_id), policy)
     campaign = await lifecycle.lock(uow, found.campaign_id)
     if campaign is None:
-        raise reading.no_such_campaign()
+        raise CAMPAIGNS.not_found()
     if resolution is DeliveryResolution.SEND_AGAIN and campaign.status in ENDED_BY_A_PERSON:
         raise DeliveryNotInDoubt(
             f"The campaign is {campaign.status}, so that nothing more is sent of it.",
@@ -101,13 +101,13 @@ async def change(uow: UnitOfWork, found: DeliveryRow, resolution: DeliveryResolu
             EmailDelivery.status.in_([str(status) for status in IN_DOUBT]),
         )
         .values(lookups=0, next_lookup_at=None, **RELEASED, **CHANGES[resolution])
-        .returning(*COLUMNS)
+        .returning(*DELIVERIES.columns)
     )
     if not rows:
-        now = await require(uow, found.id)
+        now = await DELIVERIES.require(uow, found.id)
         raise DeliveryNotInDoubt(
             f"The delivery is {now.status}.",
-            field=DELIVERY_FIELD,
+            field=DELIVERIES.id_field,
             suggestion="Only a delivery that is UNKNOWN or FAILED can be resolved.",
         )
     return DeliveryRow._make(rows[0])
@@ -116,7 +116,7 @@ async def change(uow: UnitOfWork, found: DeliveryRow, resolution: DeliveryResolu
 async def follow(uow: UnitOfWork, campaign: CampaignRow, resolution: DeliveryResolution) -> CampaignRow:
     """What the decision means for the campaign, which is locked: it sends again, or its summary changes."""
     of_campaign = {"organization_id": uow.tenant.organization_id, "campaign_id": campaign.id}
-    has_issues = campaign.status is CampaignStatus.SENT_WITH_ISSUES
+    has_issues = campaign.status == CampaignStatus.SENT_WITH_ISSUES
     if resolution is DeliveryResolution.SEND_AGAIN:
         uow.enqueue(SendBatches(**of_campaign))
         if not has_issues:

@@ -76,11 +76,11 @@ async def advance_campaign(work: Work, actor: Actor, campaign_id: UUID) -> OpenC
     """Start what is due, expire leases, skip what is cancelled, and end what has nothing open; what is left then."""
     async with work.begin(actor) as uow:
         before = await read_open_counts(uow, campaign_id)
-        if before.status is CampaignStatus.SCHEDULED:
+        if before.status == CampaignStatus.SCHEDULED:
             await start_due(uow, campaign_id)
             return before
         moved = await expire_leases(uow, campaign_id, before.in_flight) if before.in_flight else 0
-        if before.status is CampaignStatus.CANCELLING:
+        if before.status == CampaignStatus.CANCELLING:
             moved += await skip_cancelled(uow, campaign_id)
         if moved:
             uow.publish(campaign_topic(actor.organization_id, campaign_id))

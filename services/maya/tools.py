@@ -17,10 +17,10 @@ from core.database.scopes import Reads
 from core.errors import NudgeError
 from core.ids import decode_global_id, encode_global_id
 from core.listing.filters import parse_filter
+from core.listing.pages import PageRequest
 from integrations.language import Tool
-from services.campaigns import reading
+from services.campaigns.listing import CAMPAIGNS, CampaignRow
 from services.campaigns.progress import Figures, read_stats
-from services.campaigns.reading import CampaignRow
 from services.contacts import listing
 from services.contacts.listing import CONTACTS
 from services.maya.cleaning import cleaned
@@ -56,13 +56,14 @@ class ToolRefused(NudgeError):
 
 async def list_campaigns(reads: Reads, arguments: ListCampaigns) -> object:
     """The newest campaigns."""
-    return {"campaigns": [shown(row) for row in await reading.list_recent(reads, arguments.limit)]}
+    page = await CAMPAIGNS.page(reads, PageRequest(size=arguments.limit))
+    return {"campaigns": [shown(row) for row in page.rows]}
 
 
 async def campaign_stats(reads: Reads, arguments: CampaignStats) -> object:
     """A campaign's results, with rates from 0 to 1; an id of another tenant's is as unknown as any other."""
     named = decode_global_id(arguments.campaign_id)
-    campaign = await reading.get(reads, named[1]) if named and named[0] == "Campaign" else None
+    campaign = await CAMPAIGNS.get(reads, named[1]) if named and named[0] == "Campaign" else None
     results = await read_stats(reads, campaign.id) if campaign else None
     if campaign is None or results is None:
         raise ToolRefused("There is no such campaign.")

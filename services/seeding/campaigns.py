@@ -52,7 +52,7 @@ async def seed_campaign(
     """One campaign to everybody with the newsletter tag; its id."""
     organization_id = uow.tenant.organization_id
     campaign_id = id_at(milliseconds(created))
-    sent = status is CampaignStatus.SENT
+    sent = status == CampaignStatus.SENT
     await uow.execute(
         insert(Campaign).values(
             id=campaign_id,

@@ -18,7 +18,7 @@ from strawberry.schema.schema_converter import GraphQLCoreConverter
 import resolvers
 from resolvers import ROOTS
 from resolvers.fields import own_cost
-from resolvers.nodes import NODE_TYPES, fetchers
+from resolvers.nodes import NODE_TYPES
 from resolvers.permissions import root_fields, rules_of
 from schema.fields import COUNTING_COST
 
@@ -90,7 +90,7 @@ def test_what_has_an_id_is_a_node() -> None:
     known = [kind for kind in OURS.values() if isinstance(kind, GraphQLObjectType)]
     nodes = {kind.name for kind in known if "Node" in [each.name for each in kind.interfaces]}
     assert {kind.name for kind in known if "id" in kind.fields} == nodes
-    assert NODE_TYPES.keys() | fetchers.keys() == nodes
+    assert NODE_TYPES.keys() == nodes
 
 
 def test_a_number_that_is_counted_when_selected_costs_points() -> None:

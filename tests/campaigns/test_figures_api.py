@@ -15,8 +15,7 @@ from core.ids import new_id
 from models.campaigns import Campaign, CampaignStats
 from runtime import Runtime
 from schema.campaigns import campaign as schema
-from services.campaigns import reading
-from services.campaigns.reading import CampaignRow
+from services.campaigns.listing import CAMPAIGNS, CampaignRow
 from tests import factories
 from tests.campaigns.calls import caller, gid
 from tests.client import ApiClient
@@ -85,7 +84,7 @@ async def campaign_id(runtime: Runtime, owner: Actor) -> UUID:
         await uow.execute(update(CampaignStats).where(CampaignStats.campaign_id == found).values(values))
         named = {"sender_id": sender_id, "from_sender_id": sender_id, "from_header": "Acme <news@acme.example>"}
         await uow.execute(update(Campaign).where(Campaign.id == found).values(FILLED | named))
-    row = await reading.get(runtime.reads(owner.tenant), found)
+    row = await CAMPAIGNS.get(runtime.reads(owner.tenant), found)
     assert row is not None
     assert None not in row
     return found

@@ -12,12 +12,13 @@ from core.access.actor import Actor, system_actor
 from core.access.tenant import Tenant
 from core.errors import InvalidInput
 from core.ids import new_id
+from core.listing.pages import PageRequest
 from models.audit import AuditEvent
 from models.campaigns import CampaignStatus
 from models.idempotency import IdempotencyKey
 from runtime import Runtime
 from services import audit, idempotency
-from services.campaigns import reading
+from services.campaigns.listing import CAMPAIGNS
 from services.campaigns.progress import Counts, Figures, ProgressRow
 from services.campaigns.recipients import count_audience, count_mailable, has_mailable
 from services.campaigns.watching import ProgressReader
@@ -120,8 +121,8 @@ async def test_recent_campaigns_come_newest_first(runtime: Runtime) -> None:
     """As many as are asked for, of the tenant's own."""
     owner = await factories.organization(runtime)
     made = [await factories.campaign(runtime, owner) for _ in range(3)]
-    found = await reading.list_recent(runtime.reads(owner.tenant), 2)
-    assert [campaign.id for campaign in found] == [made[2], made[1]]
+    found = await CAMPAIGNS.page(runtime.reads(owner.tenant), PageRequest(size=2))
+    assert [campaign.id for campaign in found.rows] == [made[2], made[1]]
 
 
 async def test_counting_an_audience_reads_each_contact_a_few_times(runtime: Runtime) -> None:

@@ -9,11 +9,13 @@ from core.access.actor import user_actor
 from core.access.permissions import Permission, Role
 from core.access.rights import RIGHTS
 from core.ids import encode_global_id, new_id
+from core.listing.fields import compile_condition
+from core.listing.filters import parse_filter
 from models.campaigns import Campaign
 from models.contacts import Contact
 from models.deliveries import DeliveryStatus, EmailDelivery
 from runtime import Runtime
-from services.deliveries import listing
+from services.deliveries.listing import DELIVERIES
 from services.deliveries.sending import Sender
 from tests import factories
 from tests.campaigns.calls import caller, gid
@@ -150,12 +152,11 @@ async def test_a_few_among_a_million_are_found_by_a_partial_index(
     runtime: Runtime, statuses: set[DeliveryStatus], index: str
 ) -> None:
     """The filter holds the index's condition as the catalogue has it: PostgreSQL uses a partial index only then."""
-    owner = await factories.organization(runtime)
-    wanted = listing.DeliveryFilter(statuses=frozenset(statuses))
-    parts = [str(part) for part in listing.matching(runtime.reads(owner.tenant), new_id(), wanted)]
+    given = parse_filter({"state": {"in": list(statuses)}}, DELIVERIES.fields)
+    compiled = str(compile_condition(given, DELIVERIES.fields))
     async with runtime.engine.connect() as connection:
         condition = await connection.scalar(
             text("SELECT pg_get_expr(indpred, indrelid) FROM pg_index WHERE indexrelid = cast(:index AS regclass)"),
             {"index": index},
         )
-    assert f"email_deliveries.{condition}" in parts
+    assert f"email_deliveries.{condition}" in compiled

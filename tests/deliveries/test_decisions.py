@@ -77,12 +77,12 @@ async def test_send_again_goes_out_in_a_new_batch(
     )
     assert [tuple(row) for row in waiting] == [(None, None)]
     now = await finish(runtime, sender, owner, campaign_id)
-    assert now.status is CampaignStatus.SENT_WITH_ISSUES
+    assert now.status == CampaignStatus.SENT_WITH_ISSUES
     (message,) = mailer.ledger
     assert encode_global_id("Delivery", UUID(message.delivery_id)) == first
     assert UUID(message.batch_id) != before[first]
     await resolved(mine, second, "SEND_AGAIN")
-    assert (await finish(runtime, sender, owner, campaign_id)).status is CampaignStatus.SENT
+    assert (await finish(runtime, sender, owner, campaign_id)).status == CampaignStatus.SENT
     assert len(mailer.ledger) == 2
 
 
@@ -101,7 +101,7 @@ async def test_a_message_still_being_asked_about_can_be_resolved(
     assert (counts.accepted, counts.failed, counts.pending, counts.unknown) == (1, 1, 1, 0)
     mailer.outcome = "ok"
     now = await finish(runtime, sender, owner, campaign_id)
-    assert now.status is CampaignStatus.SENT_WITH_ISSUES
+    assert now.status == CampaignStatus.SENT_WITH_ISSUES
     assert len(mailer.ledger) == 1
 
 
@@ -140,7 +140,7 @@ async def test_nothing_more_is_sent_of_a_cancelled_campaign(
     assert (await resolved(mine, one["id"], "NOT_SENT"))["campaign"]["status"] == "CANCELLING"
     await resolved(mine, other["id"], "SENT")
     await advance_campaign(runtime.work, owner, campaign_id)
-    assert (await progress(runtime, owner, campaign_id)).status is CampaignStatus.CANCELLED
+    assert (await progress(runtime, owner, campaign_id)).status == CampaignStatus.CANCELLED
     assert (await not_resolved(mine, one["id"], "SEND_AGAIN"))["code"] == "INVALID_STATE"
 
 
@@ -214,7 +214,7 @@ async def test_a_decision_and_the_end_of_a_campaign_exclude_each_other(
             *(advance_campaign(runtime.work, owner, campaign_id) for _ in range(3)),
         )
         now = await progress(runtime, owner, campaign_id)
-        assert now.status is CampaignStatus.SENDING or not now.counts.pending
+        assert now.status == CampaignStatus.SENDING or not now.counts.pending
         mailer.outcome = "failed before"
         await finish(runtime, sender, owner, campaign_id)
 

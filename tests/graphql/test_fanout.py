@@ -309,7 +309,7 @@ async def test_nothing_of_the_first_viewers_request_stays(probe_server: Served, 
         started_at=1.0,
     )
     assert first.reads is first.scope
-    first.loader("names", lambda: DataLoader(load_fn=nothing))
+    first.loaders["names"] = DataLoader(load_fn=nothing)
     viewer = Viewer(Wire(silence, into_nothing, send_timeout=1), "1")
     group = fanout.join(operation, request, first, viewer)
     try:

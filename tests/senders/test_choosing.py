@@ -17,9 +17,9 @@ from core.listing.pages import page_request
 from models.campaigns import Campaign, CampaignStatus
 from models.deliveries import DeliveryResolution, DeliveryStatus, EmailDelivery
 from runtime import Runtime
-from services.campaigns import drafting, reading, test_sends
+from services.campaigns import drafting, test_sends
 from services.campaigns import sending as campaign_sending
-from services.campaigns.reading import CampaignRow
+from services.campaigns.listing import CAMPAIGNS, CampaignRow
 from services.deliveries import resolving
 from services.deliveries.composing import load_mail
 from services.deliveries.preparing import prepare
@@ -162,7 +162,7 @@ async def test_a_scheduled_campaign_starts_from_its_sender(runtime: Runtime) -> 
     async with runtime.work.begin(principal) as uow:
         await uow.execute(update(Campaign).values(scheduled_at=Campaign.created_at))
     await advance_campaign(runtime.work, principal, campaign_id)
-    row = await reading.get(runtime.reads(principal.tenant), campaign_id)
+    row = await CAMPAIGNS.get(runtime.reads(principal.tenant), campaign_id)
     assert row is not None
     assert (row.status, row.from_header) == (CampaignStatus.PREPARING, header)
 
@@ -252,7 +252,7 @@ async def test_a_sender_that_no_campaign_waits_for_goes(runtime: Runtime, status
     async with runtime.work.begin(principal) as uow:
         await uow.execute(update(Campaign).values(values))
     await delete(runtime, principal, chosen)
-    row = await reading.get(runtime.reads(principal.tenant), campaign_id)
+    row = await CAMPAIGNS.get(runtime.reads(principal.tenant), campaign_id)
     assert row is not None
     assert (row.sender_id, row.from_sender_id, row.from_header) == (None, None, "Acme <a@b.example>")
 
@@ -268,9 +268,7 @@ async def held(runtime: Runtime, principal: Actor, campaign_id: UUID) -> UUID:
     return UUID(str(row.id))
 
 
-async def resolve(
-    runtime: Runtime, principal: Actor, delivery_id: UUID, resolution: DeliveryResolution
-) -> CampaignStatus:
+async def resolve(runtime: Runtime, principal: Actor, delivery_id: UUID, resolution: DeliveryResolution) -> str:
     """Decide about a delivery under production's rules; how its campaign stands then."""
     async with runtime.work.begin(principal) as uow:
         _, campaign = await resolving.resolve(uow, delivery_id, resolution, policy=POLICY)

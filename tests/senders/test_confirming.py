@@ -17,7 +17,7 @@ from models.audit import AuditEvent
 from models.outbox import OutboxMessage
 from models.senders import SenderConfirmation
 from runtime import Runtime
-from services.campaigns import reading
+from services.campaigns.listing import CAMPAIGNS
 from tests import factories
 from tests.campaigns.calls import TEST, VALIDATE, asked, gid, order
 from tests.client import ApiClient
@@ -276,7 +276,7 @@ async def test_in_development_the_first_sender_is_the_default(development: House
     await factories.contacts(development.runtime, principal, 1)
     campaign_id = await factories.campaign(development.runtime, principal)
     await asked(api, order("send"), campaignId=gid(campaign_id))
-    row = await reading.get(development.runtime.reads(principal.tenant), campaign_id)
+    row = await CAMPAIGNS.get(development.runtime.reads(principal.tenant), campaign_id)
     assert row is not None
     assert row.from_header == f"Acme <{one}>"
     made = await create(api, two, makeDefault=True)

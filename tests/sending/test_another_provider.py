@@ -143,7 +143,7 @@ async def test_a_refusal_of_all_names_the_provider(pigeon: Runtime, mailer: Pige
     async with worker(pigeon), asyncio.timeout(60):
         while True:
             now = await progress(pigeon, owner, campaign_id)
-            if now.status is CampaignStatus.PAUSED:
+            if now.status == CampaignStatus.PAUSED:
                 break
             await asyncio.sleep(0.05)
     assert (now.status_reason or "").startswith("Pigeon refused every message of a batch.")

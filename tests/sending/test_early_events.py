@@ -108,7 +108,7 @@ async def test_an_event_before_the_record_is_not_undone(
     await expire_leases(runtime, principal, campaign_id)
     await sweep(runtime, provider.mailer, principal, campaign_id)
     assert await only_status(runtime, principal, campaign_id) is TOLD[kind]
-    assert (await progress(runtime, principal, campaign_id)).status is CampaignStatus.SENT
+    assert (await progress(runtime, principal, campaign_id)).status == CampaignStatus.SENT
     assert len(await provider.ledger(campaign_id)) == 1
 
 
@@ -138,4 +138,4 @@ async def test_an_event_before_the_search_is_not_undone(runtime: Runtime, provid
     await sweep(runtime, sender.mailer, principal, campaign_id)
     assert await only_status(runtime, principal, campaign_id) is DeliveryStatus.DELIVERED
     await sweep(runtime, sender.mailer, principal, campaign_id)
-    assert (await progress(runtime, principal, campaign_id)).status is CampaignStatus.SENT
+    assert (await progress(runtime, principal, campaign_id)).status == CampaignStatus.SENT

@@ -121,7 +121,7 @@ async def test_every_batch_is_looked_for_in_a_round(runtime: Runtime, provider: 
         await sender.send_batch(principal, campaign_id)
     assert (await progress(runtime, principal, campaign_id)).counts.unknown == len(contacts)
     now = await finish(runtime, sender, principal, campaign_id)
-    assert now.status is CampaignStatus.SENT
+    assert now.status == CampaignStatus.SENT
     ledger = await provider.ledger(campaign_id)
     assert len(ledger) == len(set(recipients(ledger))) == len(contacts)
 
@@ -146,7 +146,7 @@ async def test_the_grace_outlasts_a_search_that_lags(runtime: Runtime, provider:
     await provider.fail(server_error_after_accept={"count": 1}, search_lag_seconds={"seconds": 1})
     await drain(sender, principal, campaign_id)
     assert await look_until_decided(runtime, sender, principal, campaign_id, 2.0) == 0
-    assert (await finish(runtime, sender, principal, campaign_id)).status is CampaignStatus.SENT
+    assert (await finish(runtime, sender, principal, campaign_id)).status == CampaignStatus.SENT
     assert len(await provider.ledger(campaign_id)) == len(contacts)
 
 

@@ -40,7 +40,7 @@ async def test_every_recipient_gets_one_message(runtime: Runtime, provider: Prov
     assert len(ledger) == len(set(recipients(ledger))) == len(contacts)
     assert (await progress(runtime, principal, campaign_id)).counts.accepted == len(contacts)
     now = await finish(runtime, sender, principal, campaign_id)
-    assert now.status is CampaignStatus.SENT
+    assert now.status == CampaignStatus.SENT
 
 
 async def test_a_message_carries_what_it_must(runtime: Runtime, provider: Provider, sender: Sender) -> None:
@@ -123,7 +123,7 @@ async def test_a_trouble_of_the_provider_neither_loses_nor_doubles(
     principal, contacts, campaign_id = await sending(runtime, 700)
     assert (await provider.fail(**{trouble: TROUBLES[trouble]})).status == 200
     now = await finish(runtime, sender, principal, campaign_id)
-    assert now.status is CampaignStatus.SENT
+    assert now.status == CampaignStatus.SENT
     ledger = await provider.ledger(campaign_id)
     assert len(ledger) == len(set(recipients(ledger))) == len(contacts)
 
@@ -211,11 +211,11 @@ async def test_an_account_in_trouble_pauses_the_campaign(
     await provider.fail(http_status={"status": answer[0], "error_code": answer[1], "count": 1})
     await drain(sender, principal, campaign_id)
     now = await progress(runtime, principal, campaign_id)
-    assert now.status is CampaignStatus.PAUSED
+    assert now.status == CampaignStatus.PAUSED
     assert ADVICE[answer] in (now.status_reason or "")
     assert now.counts.pending == len(contacts)
     await go(runtime, principal, campaign_id, CampaignStatus.SENDING)
-    assert (await finish(runtime, sender, principal, campaign_id)).status is CampaignStatus.SENT
+    assert (await finish(runtime, sender, principal, campaign_id)).status == CampaignStatus.SENT
     assert len(await provider.ledger(campaign_id)) == len(contacts)
 
 
@@ -275,7 +275,7 @@ async def test_an_audience_of_nobody_fails_with_a_reason(runtime: Runtime) -> No
     campaign_id = await factories.campaign(runtime, principal, tag="nobody")
     await start(runtime, principal, campaign_id)
     now = await progress(runtime, principal, campaign_id)
-    assert now.status is CampaignStatus.FAILED
+    assert now.status == CampaignStatus.FAILED
     assert "Nobody" in (now.status_reason or "")
 
 
@@ -289,5 +289,5 @@ async def test_counters_that_went_wrong_are_put_right(runtime: Runtime, provider
         )
     await advance_campaign(runtime.work, principal, campaign_id)
     now = await progress(runtime, principal, campaign_id)
-    assert now.status is CampaignStatus.SENT
+    assert now.status == CampaignStatus.SENT
     assert now.counts.accepted == now.counts.audience == len(contacts) == len(await provider.ledger(campaign_id))

@@ -172,7 +172,7 @@ async def test_what_was_not_tried_is_not_the_trouble(runtime: Runtime, sender: S
         Handed([MESSAGE], AccountRefused(code=405, reason="Pay.")),
     ]
     await sender.apply_backpressure(principal, campaign_id, parts)
-    assert (await progress(runtime, principal, campaign_id)).status is CampaignStatus.PAUSED
+    assert (await progress(runtime, principal, campaign_id)).status == CampaignStatus.PAUSED
 
 
 def test_the_times_fit_into_the_lease() -> None:

@@ -65,9 +65,9 @@ async def test_a_lease_that_has_expired_is_found(
     """Not one that a worker still holds; among others, and wherever it stands."""
     principal, contacts, campaign_id = await sending(runtime, 5)
     await lease(runtime, principal, campaign_id, contacts[1:4], delivery, seconds=600)
-    if status is not CampaignStatus.SENDING:
+    if status != CampaignStatus.SENDING:
         await go(runtime, principal, campaign_id, status)
-    waiting = {"send"} if status is CampaignStatus.SENDING else set[str]()
+    waiting = {"send"} if status == CampaignStatus.SENDING else set[str]()
     assert await needs_of(runtime, campaign_id) == waiting
     await lease(runtime, principal, campaign_id, contacts[3:4], delivery, seconds=-1)
     assert await needs_of(runtime, campaign_id) == {*waiting, "advance"}

@@ -101,7 +101,7 @@ async def test_who_unsubscribes_while_a_batch_waits_gets_no_message(
     assert (await sender.deliver(principal, mail, held)).handed_over == 1
     assert (await statuses(runtime, principal, campaign_id))[held.rows[0].contact_id] is DeliveryStatus.SKIPPED
     assert len(contacts) == 2
-    assert (await finish(runtime, sender, principal, campaign_id)).status is CampaignStatus.SENT
+    assert (await finish(runtime, sender, principal, campaign_id)).status == CampaignStatus.SENT
     assert len(await provider.ledger(campaign_id)) == 1
 
 

@@ -238,7 +238,7 @@ class World:
         self.mailer.lag = 0
         await self.expire()
         status = (await progress(self.runtime, self.principal, self.campaign_id)).status
-        if status is CampaignStatus.PAUSED:
+        if status == CampaignStatus.PAUSED:
             await self.order(CampaignStatus.SENDING)
         now = await progress(self.runtime, self.principal, self.campaign_id)
         if not now.is_final:
