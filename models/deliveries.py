@@ -26,6 +26,19 @@ class DeliveryStatus(StrEnum):
     FAILED = "failed"
 
 
+class DeliveryDecision(StrEnum):
+    """Why a recipient got no message (`deliveryDecision`)."""
+
+    UNSUBSCRIBED = "unsubscribed"
+    NOT_CONFIRMED = "not_confirmed"
+    BOUNCED = "bounced"
+    COMPLAINED = "complained"
+    SUPPRESSED = "suppressed"
+    CANCELLED = "cancelled"
+    CONTACT_DELETED = "contact_deleted"
+    RENDER_FAILED = "render_failed"
+
+
 class DeliveryResolution(StrEnum):
     """What a person decides about a message of which nobody knows whether it was sent."""
 

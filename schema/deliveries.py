@@ -23,7 +23,7 @@ DeliveryState = strawberry.enum(
     deliveries.DeliveryStatus,
     name="DeliveryState",
     description=(
-        "Where one recipient's message stands. PENDING waits; CLAIMED is being rendered; SUBMITTING is on its way to "
+        "The state of one recipient's message. PENDING waits; CLAIMED is being rendered; SUBMITTING is on its way to "
         "the provider; UNKNOWN may have been sent, and the provider is being asked. The others are final, though a "
         "report of the provider may still raise ACCEPTED to DELIVERED, BOUNCED or COMPLAINED: REJECTED was refused "
         "by the provider, SKIPPED was not sent on purpose, FAILED was given up and may have been sent."
@@ -47,11 +47,11 @@ DELIVERY_CONTACT: Final = Relation[UUID, Contact | None]("Delivery.contact")
 @strawberry.type(description="One recipient's message of a campaign, from the frozen audience to its end.")
 class Delivery(Node):
     email: EmailAddress = strawberry.field(description="The address as it was when the audience was frozen.")
-    state: deliveries.DeliveryStatus = strawberry.field(description="Where the message stands.")
+    state: deliveries.DeliveryStatus = strawberry.field(description="The state of the message.")
     reason: str | None = strawberry.field(
         description=(
-            "Why it stands there, for people: the provider's own words where it refused the message, else ours, for "
-            "example why a contact was skipped. Null when there is nothing to say."
+            "Why it is in that state: the provider's own words where it refused the message, else ours, for example "
+            "why a contact was skipped. Null when there is nothing to say."
         )
     )
     provider_code: int | None = strawberry.field(

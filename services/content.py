@@ -7,9 +7,9 @@ from core import texts
 from core.errors import ErrorCode, InvalidInput, NudgeError, Refusals
 from services.rendering.messages import MessageTemplate, compile_message
 
-LONGEST_NAME: Final = 200
-LONGEST_SUBJECT: Final = 998
-LARGEST_CONTENT: Final = 512 * 1024
+MAX_NAME_LENGTH: Final = 200
+MAX_SUBJECT_LENGTH: Final = 998
+MAX_CONTENT_BYTES: Final = 512 * 1024
 QUICK: Final = 50
 """Tags of a message that compiles in a few tens of milliseconds; longer ones compile beside the event loop."""
 SHORT: Final = 50_000
@@ -60,7 +60,7 @@ def changed_name(name: str | None) -> str:
 def check_name(name: str) -> str:
     """The name, trimmed; raises unless it is one line of 1 to 200 characters."""
     field = ("input", "name")
-    found = texts.line(name, field=field, most=LONGEST_NAME)
+    found = texts.line(name, field=field, most=MAX_NAME_LENGTH)
     if not found:
         raise Required("A name cannot be empty.", field=field)
     return found
@@ -96,7 +96,7 @@ def _subject_errors(subject: str) -> list[NudgeError]:
     field = ("input", "subject")
     try:
         texts.refuse_controls(subject, texts.FORBIDDEN, field)
-        texts.within(subject, field=field, most=LONGEST_SUBJECT)
+        texts.within(subject, field=field, most=MAX_SUBJECT_LENGTH)
     except NudgeError as error:
         return [error]
     return []
@@ -104,7 +104,7 @@ def _subject_errors(subject: str) -> list[NudgeError]:
 
 def _size_errors(name: str, content: str) -> list[NudgeError]:
     size = len(content.encode(errors="replace"))
-    if size <= LARGEST_CONTENT:
+    if size <= MAX_CONTENT_BYTES:
         return []
-    message = f"At most {LARGEST_CONTENT // 1024} KiB; this has {size:,} bytes."
+    message = f"At most {MAX_CONTENT_BYTES // 1024} KiB; this has {size:,} bytes."
     return [InvalidInput(message, field=("input", name), code=ErrorCode.TOO_LONG)]

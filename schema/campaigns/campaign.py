@@ -111,11 +111,11 @@ async def progress_of(campaign: object, figures: Awaitable[CampaignStats]) -> Ca
 
 @strawberry.type(description="A message to many contacts, from draft to inbox.")
 class Campaign(Node):
-    name: str = strawberry.field(description="For its makers; recipients never see it. 1 to 200 characters.")
+    name: str = strawberry.field(description="Internal name, not shown to recipients. 1 to 200 characters.")
     subject: str = strawberry.field(description="The subject line, a Liquid template of at most 998 characters.")
-    status: campaigns.CampaignStatus = strawberry.field(description="Where the campaign stands.")
+    status: campaigns.CampaignStatus = strawberry.field(description="The status of the campaign.")
     status_reason: str | None = strawberry.field(
-        description="Why it stands there, for people, e.g. what paused it; null when there is nothing to say."
+        description="Why it has that status, in a sentence, e.g. what paused it; null when there is nothing to say."
     )
     on_doubt: campaigns.OnDoubt = strawberry.field(
         description="What happens to a message that may or may not have been sent."
@@ -160,7 +160,7 @@ class Campaign(Node):
         found = known(self, "audience")
         return cast("Audience", found) if found is not None else await CAMPAIGN_AUDIENCE.of(info, key_of(self))
 
-    @on_demand("What became of it: sent, delivered, opened, clicked, and the rates.")
+    @on_demand("Delivery and engagement statistics: sent, delivered, opened, clicked, and the rates.")
     def stats(self, info: strawberry.Info) -> CampaignStats:
         """At once where they were read with the campaign, else together for all campaigns of an answer."""
         found = known(self, "figures")
@@ -168,7 +168,7 @@ class Campaign(Node):
             return cast("CampaignStats", found)
         return later(CAMPAIGN_FIGURES.of(info, key_of(self)))
 
-    @on_demand("How far it is; `campaignProgress` is the same as a stream.")
+    @on_demand("Sending progress; `campaignProgress` is the same as a stream.")
     def progress(self, info: strawberry.Info) -> CampaignProgress:
         """At once where the figures were read with the campaign, else together for all campaigns of an answer."""
         found = known(self, "figures")

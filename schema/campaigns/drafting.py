@@ -49,7 +49,9 @@ class CampaignSettingsInput:
 
 @strawberry.input(description="A new draft. Only the name is needed; what is missing can be added before sending.")
 class CreateCampaignInput:
-    name: str = strawberry.field(description="For its makers; 1 to 200 characters on one line.")
+    name: str = strawberry.field(
+        description="Internal name, not shown to recipients. 1 to 200 characters on one line."
+    )
     subject: str | None = strawberry.field(default=strawberry.UNSET, description=SUBJECT)
     html_content: str | None = strawberry.field(default=strawberry.UNSET, description=HTML)
     text_content: str | None = strawberry.field(default=strawberry.UNSET, description=TEXT)

@@ -19,7 +19,7 @@ CampaignStatus = strawberry.enum(
     campaigns.CampaignStatus,
     name="CampaignStatus",
     description=(
-        "Where a campaign stands. DRAFT can be changed; SCHEDULED waits for its moment; PREPARING freezes the "
+        "The status of a campaign. DRAFT can be changed; SCHEDULED waits for its moment; PREPARING freezes the "
         "audience; SENDING can be paused, PAUSED resumed, and both cancelled; CANCELLING winds down. SENT, "
         "SENT_WITH_ISSUES, CANCELLED and FAILED are final: every recipient is in one terminal state. `statusReason` "
         "says what the issues are, `deliveries` whom they concern; `resolveDelivery` may take a campaign out of "
@@ -43,9 +43,9 @@ class CampaignProgress:
     sequence: int = strawberry.field(
         description="Rises with every change; of two messages, the one with the higher number is newer."
     )
-    status: campaigns.CampaignStatus = strawberry.field(description="Where the campaign stands.")
+    status: campaigns.CampaignStatus = strawberry.field(description="The status of the campaign.")
     status_reason: str | None = strawberry.field(
-        description="Why it stands there, for people, e.g. what paused it; null when there is nothing to say."
+        description="Why it has that status, in a sentence, e.g. what paused it; null when there is nothing to say."
     )
     audience: int = strawberry.field(description="Recipients, frozen when sending starts; 0 before that.")
     pending: int = strawberry.field(description="Not sent yet.")
@@ -91,7 +91,9 @@ class CampaignProgress:
         return later(PROGRESS_CAMPAIGN.of(info, key_of(self, "campaign_id")))
 
 
-@strawberry.type(description="What became of a campaign. Rates are shares from 0 to 1, and 0 where nothing was sent.")
+@strawberry.type(
+    description="Delivery and engagement statistics. Rates are shares from 0 to 1, and 0 where nothing was sent."
+)
 class CampaignStats:
     audience: int = strawberry.field(description="Recipients, frozen when sending starts.")
     sent: int = strawberry.field(description="Messages that the provider accepted, whatever came after.")

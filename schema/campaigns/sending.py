@@ -11,7 +11,7 @@ class CampaignValidation:
     valid: bool = strawberry.field(description="Whether `sendCampaign` would start it now.")
     errors: list[UserError] = strawberry.field(description="What forbids sending it; empty when valid.")
     warnings: list[str] = strawberry.field(
-        description="What will surprise, in sentences: unknown variables, what mail clients strip or clip."
+        description="Warnings, one sentence each: unknown variables, what mail clients strip or clip."
     )
     audience: int = strawberry.field(description="Contacts that the audience names at this moment.")
     skipped_estimate: int = strawberry.field(
@@ -32,13 +32,13 @@ class SendCampaignInput:
     )
 
 
-@strawberry.type(description="The campaign that is on its way, or why it is not.")
+@strawberry.type(description="The campaign now being sent, or why it was refused.")
 class SendCampaignPayload:
     campaign: Campaign | None = strawberry.field(default=None, description="The campaign. Null on refusal.")
     user_errors: list[UserError] = strawberry.field(default_factory=list, description=USER_ERRORS)
 
 
-@strawberry.input(description="The campaign to hold.")
+@strawberry.input(description="The campaign to pause.")
 class PauseCampaignInput:
     campaign_id: strawberry.ID = strawberry.field(description=CAMPAIGN_ID)
 
@@ -65,7 +65,7 @@ class CancelCampaignInput:
     campaign_id: strawberry.ID = strawberry.field(description=CAMPAIGN_ID)
 
 
-@strawberry.type(description="The campaign that is winding down, or why it is not.")
+@strawberry.type(description="The campaign being cancelled, or why it is not.")
 class CancelCampaignPayload:
     campaign: Campaign | None = strawberry.field(
         default=None, description="The campaign, CANCELLING now and CANCELLED in a moment. Null on refusal."

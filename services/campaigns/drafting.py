@@ -29,7 +29,7 @@ from services.campaigns.listing import CAMPAIGNS, CampaignRow, Content, require_
 from services.campaigns.progress import OF_CAMPAIGN, Figures
 from services.content import (
     EMPTY,
-    LONGEST_NAME,
+    MAX_NAME_LENGTH,
     GivenTexts,
     Texts,
     changed_name,
@@ -192,7 +192,7 @@ def _with_counters(new: Insert) -> Select[*tuple[Any, ...]]:
 
 def _copy_statement(uow: UnitOfWork, campaign_id: UUID) -> Select[*tuple[Any, ...]]:
     """The INSERT of a copy that the database makes itself, as the texts may be large."""
-    name = func.rtrim(func.left(func.concat("Copy of ", Campaign.name), LONGEST_NAME))
+    name = func.rtrim(func.left(func.concat("Copy of ", Campaign.name), MAX_NAME_LENGTH))
     copied = select(
         literal(new_id(), Uuid),
         Campaign.organization_id,

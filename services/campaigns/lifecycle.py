@@ -41,8 +41,8 @@ TRANSITIONS: Final[dict[CampaignStatus, frozenset[CampaignStatus]]] = {
     CampaignStatus.SENT_WITH_ISSUES: frozenset({CampaignStatus.SENDING}),
     CampaignStatus.FAILED: frozenset({CampaignStatus.PREPARING}),
 }
-# A person's decision about a message in doubt takes a campaign that has ended with issues to `sending` or `sent`, or
-# leaves it there with another summary.
+# A person's decision about an unknown or failed delivery takes a campaign that has ended with issues to `sending` or
+# `sent`, or leaves it there with another summary.
 AFTER_ISSUES: Final = frozenset({CampaignStatus.SENT_WITH_ISSUES})
 
 

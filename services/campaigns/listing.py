@@ -15,7 +15,7 @@ from core.listing.listing import Listing
 from core.listing.orders import Order
 from models.campaigns import Campaign, CampaignStatus
 from models.folding import folded, holds
-from services.content import LONGEST_NAME
+from services.content import MAX_NAME_LENGTH
 
 CAMPAIGN_FIELD: Final = ("input", "campaignId")
 
@@ -61,7 +61,7 @@ def _holds_folded(name: fields.ColumnOf, part: str) -> ColumnElement[bool]:
 FIELDS: Final[fields.Fields] = {
     "status": fields.OneOf(Campaign.status, CampaignStatus),
     "createdAt": fields.Time(Campaign.created_at),
-    "name": fields.Text(column=Campaign.name, max_length=LONGEST_NAME, contains=_holds_folded),
+    "name": fields.Text(column=Campaign.name, max_length=MAX_NAME_LENGTH, contains=_holds_folded),
 }
 ORDERS: Final[Mapping[str, Order[Any]]] = {
     "created_at": Order(Campaign.created_at),

@@ -208,7 +208,7 @@ async def read_progress(reads: Reads, campaign_id: UUID) -> ProgressRow | None:
 
 
 async def read_stats(reads: Reads, campaign_id: UUID) -> Figures | None:
-    """What became of the campaign so far, or None for an unknown campaign."""
+    """The campaign's figures so far, or None for an unknown campaign."""
     return (await read_figures(reads, [campaign_id])).get(campaign_id)
 
 

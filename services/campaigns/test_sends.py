@@ -35,7 +35,7 @@ from models.suppressions import SuppressionReason, SuppressionSource
 from services import audit, previews
 from services.campaigns.listing import CampaignRow, require_with_content
 from services.campaigns.validating import check_texts
-from services.content import LONGEST_SUBJECT
+from services.content import MAX_SUBJECT_LENGTH
 from services.features import Feature
 from services.mailing.handover import parts
 from services.rendering.messages import RenderedMessage
@@ -167,7 +167,7 @@ async def hand_to_provider(mailer: Mailer, test: TestSend) -> list[Receipt]:
         Message(
             delivery_id=str(new_id()),
             to=address,
-            subject=(PREFIX + test.message.subject)[:LONGEST_SUBJECT],
+            subject=(PREFIX + test.message.subject)[:MAX_SUBJECT_LENGTH],
             html=test.message.html,
             text=test.message.text,
             unsubscribe_url=test.unsubscribe_url,

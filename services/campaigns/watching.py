@@ -15,7 +15,7 @@ from services.campaigns.progress import ProgressRow, read_progress
 
 CAMPAIGN_ARGUMENT: Final = ("campaignId",)
 WINDOW: Final = timedelta(seconds=10)
-SHORTEST: Final = 1.0
+MIN_PACE_SECONDS: Final = 1.0
 """Seconds below which a pace would be noise; until then the average since the start stands in."""
 
 
@@ -72,7 +72,7 @@ class ProgressReader:
             self.samples.popleft()
         (since, before), (_, handed_over) = self.samples[0], self.samples[-1]
         seconds = (row.updated_at - since).total_seconds()
-        if seconds < SHORTEST:
+        if seconds < MIN_PACE_SECONDS:
             return row
         rate = (handed_over - before) / seconds
         return row._replace(rate=rate, eta=row.updated_at + timedelta(seconds=open_now / rate) if rate else None)

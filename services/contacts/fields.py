@@ -10,14 +10,14 @@ from core import email_addresses, texts
 from core.errors import ErrorCode, InvalidInput, NudgeError
 from services.contacts import zones
 
-LONGEST_NAME: Final = 200
-LONGEST_TAG: Final = 64
-LONGEST_TIME_ZONE: Final = 64
-MOST_TAGS: Final = 100
-MOST_CUSTOM_FIELDS: Final = 100
-LONGEST_CUSTOM_VALUE: Final = 1_000
-LARGEST_CUSTOM_FIELDS: Final = 16_384  # bytes of JSON
-LARGEST_INTEGER: Final = 2**53 - 1  # what JavaScript can hold
+MAX_NAME_LENGTH: Final = 200
+MAX_TAG_LENGTH: Final = 64
+MAX_TIME_ZONE_LENGTH: Final = 64
+MAX_TAGS: Final = 100
+MAX_CUSTOM_FIELDS: Final = 100
+MAX_CUSTOM_VALUE_LENGTH: Final = 1_000
+MAX_CUSTOM_FIELDS_BYTES: Final = 16_384  # bytes of JSON
+MAX_INTEGER: Final = 2**53 - 1  # what JavaScript can hold
 CUSTOM_FIELD_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}", re.ASCII)
 
 Path = tuple[str, ...]
@@ -84,12 +84,12 @@ def email(value: str | None, field: Path) -> email_addresses.Address:
 
 def name(value: str | None, field: Path) -> str | None:
     """A first or last name of at most 200 characters; None when nothing is left of it."""
-    return None if value is None else texts.line(value, field=field, most=LONGEST_NAME) or None
+    return None if value is None else texts.line(value, field=field, most=MAX_NAME_LENGTH) or None
 
 
 def time_zone(value: str | None, field: Path) -> str | None:
     """An IANA name, in its own spelling; raises `InvalidInput`, with the name that was meant where that is clear."""
-    name = texts.line(value or "", field=field, most=LONGEST_TIME_ZONE)
+    name = texts.line(value or "", field=field, most=MAX_TIME_ZONE_LENGTH)
     if not name:
         return None
     if name in zones.names():
@@ -104,7 +104,7 @@ def time_zone(value: str | None, field: Path) -> str | None:
 
 def normalize_tag(value: str, field: Path) -> str:
     """A tag to look up, in the form in which tags are stored; raises `InvalidInput` for what no tag can hold."""
-    return " ".join(texts.line(value, field=field, most=LONGEST_TAG * 4).split())
+    return " ".join(texts.line(value, field=field, most=MAX_TAG_LENGTH * 4).split())
 
 
 def tag(value: str, field: Path) -> str:
@@ -112,20 +112,20 @@ def tag(value: str, field: Path) -> str:
     result = normalize_tag(value, field)
     if not result:
         raise InvalidInput("A tag can't be empty.", field=field)
-    return texts.within(result, field=field, most=LONGEST_TAG)
+    return texts.within(result, field=field, most=MAX_TAG_LENGTH)
 
 
 def tags(values: Iterable[str], field: Path) -> list[str]:
     """Tags without repeats, in their order; raises `InvalidInput` for the first bad one or more than 100."""
     result = list(dict.fromkeys(tag(value, (*field, str(index))) for index, value in enumerate(values)))
-    if len(result) > MOST_TAGS:
+    if len(result) > MAX_TAGS:
         raise too_many_tags(field)
     return result
 
 
 def too_many_tags(field: Path) -> InvalidInput:
     """The refusal of the 101st tag."""
-    return InvalidInput(f"A contact has at most {MOST_TAGS} tags.", field=field, code=ErrorCode.TOO_MANY)
+    return InvalidInput(f"A contact has at most {MAX_TAGS} tags.", field=field, code=ErrorCode.TOO_MANY)
 
 
 def custom_fields(value: object, field: Path) -> CustomFields | None:
@@ -149,9 +149,9 @@ def custom_fields(value: object, field: Path) -> CustomFields | None:
 def custom_value(value: object, field: Path) -> object:
     """A scalar, or a list of scalars."""
     if isinstance(value, list):
-        if len(value) > MOST_CUSTOM_FIELDS:
+        if len(value) > MAX_CUSTOM_FIELDS:
             raise InvalidInput(
-                f"A list holds at most {MOST_CUSTOM_FIELDS} values.", field=field, code=ErrorCode.TOO_MANY
+                f"A list holds at most {MAX_CUSTOM_FIELDS} values.", field=field, code=ErrorCode.TOO_MANY
             )
         return [scalar(entry, (*field, str(index))) for index, entry in enumerate(value)]
     return scalar(value, field)
@@ -162,9 +162,9 @@ def scalar(value: object, field: Path) -> object:
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, str):
-        return texts.prose(value, field=field, most=LONGEST_CUSTOM_VALUE)
+        return texts.prose(value, field=field, most=MAX_CUSTOM_VALUE_LENGTH)
     # Floats too: PostgreSQL keeps 1e20 as a whole number, which no JSON writer of ours could give back.
-    if isinstance(value, int | float) and abs(value) > LARGEST_INTEGER:
+    if isinstance(value, int | float) and abs(value) > MAX_INTEGER:
         raise InvalidInput("The number is beyond 2^53.", field=field, suggestion="Write it as a text.")
     if isinstance(value, int | float) and not math.isnan(value):
         return value
@@ -173,13 +173,13 @@ def scalar(value: object, field: Path) -> object:
 
 def fitting(values: CustomFields, field: Path) -> CustomFields:
     """The custom fields; raises `InvalidInput` above 100 of them or 16 KiB of JSON."""
-    if len(values) > MOST_CUSTOM_FIELDS:
+    if len(values) > MAX_CUSTOM_FIELDS:
         raise InvalidInput(
-            f"A contact has at most {MOST_CUSTOM_FIELDS} custom fields.", field=field, code=ErrorCode.TOO_MANY
+            f"A contact has at most {MAX_CUSTOM_FIELDS} custom fields.", field=field, code=ErrorCode.TOO_MANY
         )
-    if len(json.dumps(values, ensure_ascii=False).encode()) > LARGEST_CUSTOM_FIELDS:
+    if len(json.dumps(values, ensure_ascii=False).encode()) > MAX_CUSTOM_FIELDS_BYTES:
         raise InvalidInput(
-            f"Custom fields take at most {LARGEST_CUSTOM_FIELDS // 1024} KiB.", field=field, code=ErrorCode.TOO_LONG
+            f"Custom fields take at most {MAX_CUSTOM_FIELDS_BYTES // 1024} KiB.", field=field, code=ErrorCode.TOO_LONG
         )
     return values
 

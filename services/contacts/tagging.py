@@ -11,7 +11,7 @@ from core.unit_of_work import UnitOfWork
 from models.contacts import Contact, ContactTag
 from services import audit
 from services.contacts import storing
-from services.contacts.fields import MOST_TAGS, tags, too_many_tags
+from services.contacts.fields import MAX_TAGS, tags, too_many_tags
 from services.contacts.listing import CONTACTS
 
 MAX_CONTACTS: Final = 1_000
@@ -60,7 +60,7 @@ async def add(uow: UnitOfWork, contact_ids: Sequence[UUID | None], given: Sequen
         select(ContactTag.contact_id)
         .where(ContactTag.contact_id.in_(ids))
         .group_by(ContactTag.contact_id)
-        .having(func.count() > MOST_TAGS)
+        .having(func.count() > MAX_TAGS)
         .limit(1)
     )
     if await uow.rows(crowded):

@@ -17,10 +17,10 @@ from models.contact_events import ContactEventKind
 from models.contacts import Contact, ContactStatus
 from services import audit
 from services.contacts import storing
-from services.contacts.fields import MOST_TAGS, Fields, GivenFields, check, merged, same, too_many_tags
+from services.contacts.fields import MAX_TAGS, Fields, GivenFields, check, merged, same, too_many_tags
 from services.contacts.listing import CONTACTS, ContactRow, tags_of
 
-MOST_ROWS: Final = 1_000
+MAX_ROWS: Final = 1_000
 ROWS: Final = ("input", "contacts")
 CHANGEABLE: Final = ("first_name", "last_name", "custom_fields", "time_zone")
 
@@ -70,7 +70,7 @@ class Draft:
                 self.values["custom_fields"], fields["custom_fields"], (*at, "customFields")
             )
         added = [tag for tag in fields.get("tags", ()) if tag not in self.tags]
-        if len(self.tags) + len(added) > MOST_TAGS:
+        if len(self.tags) + len(added) > MAX_TAGS:
             raise too_many_tags((*at, "tags"))
         differs = any(not same(self.values.get(key), value) for key, value in values.items())
         self.values.update(values)
@@ -91,7 +91,7 @@ async def upsert(
     Missing fields stay, null empties them, custom fields merge, tags are added. Nobody is subscribed by it again.
     Raises `Refusals`: more than 1,000 rows, or with REJECT_ALL every refusal of every bad row.
     """
-    if len(rows) > MOST_ROWS:
+    if len(rows) > MAX_ROWS:
         raise Refusals([too_many_rows(len(rows))])
     good, results = checked(rows)
     reject(on_invalid, results)
@@ -122,7 +122,7 @@ async def record_counts(uow: UnitOfWork, results: Mapping[int, UpsertResult]) ->
 def too_many_rows(how_many: int) -> InvalidInput:
     """The refusal of a call that is too large."""
     return InvalidInput(
-        f"At most {MOST_ROWS} contacts at once; this has {how_many}.",
+        f"At most {MAX_ROWS} contacts at once; this has {how_many}.",
         field=ROWS,
         code=ErrorCode.TOO_MANY,
         suggestion="Send them in several calls.",

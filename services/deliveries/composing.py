@@ -15,9 +15,10 @@ from integrations.mail import Message
 from models.accounts import Organization
 from models.campaigns import Campaign
 from models.contacts import ContactStatus
+from models.deliveries import DeliveryDecision
 from services.content import compiled
 from services.deliveries.claiming import Claim
-from services.deliveries.preparing import NOT_MAILABLE, Decision
+from services.deliveries.preparing import NOT_MAILABLE
 from services.rendering.errors import RenderFailed
 from services.rendering.messages import MessageTemplate, RenderedMessage
 from services.rendering.variables import campaign_variables, contact_variables
@@ -33,7 +34,7 @@ MAX_REASON = 500
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CampaignMail:
-    """All that is the same for every recipient of a campaign. Frozen with the audience, so it can be kept.
+    """All that is the same for every recipient of a campaign. Frozen with the audience, so it can be cached.
 
     `most` is how many recipients the next batch may hold, as the last ones have taught; never more than `limit`.
     """
@@ -58,7 +59,7 @@ class Composed:
     """
 
     messages: dict[UUID, Message] = field(default_factory=dict)
-    skipped: dict[UUID, Decision] = field(default_factory=dict)
+    skipped: dict[UUID, DeliveryDecision] = field(default_factory=dict)
     reasons: dict[UUID, str] = field(default_factory=dict)
     rest: list[UUID] = field(default_factory=list)
 
@@ -137,7 +138,7 @@ async def compose(
         delivery_id, contact_id, email, status, first_name, last_name = tuple(row)[:6]
         if status != ContactStatus.SUBSCRIBED:
             gone = status is None
-            reason = Decision.CONTACT_DELETED if gone else NOT_MAILABLE[ContactStatus(status)]
+            reason = DeliveryDecision.CONTACT_DELETED if gone else NOT_MAILABLE[ContactStatus(status)]
             result.skipped[delivery_id] = reason
             continue
         variables["unsubscribeUrl"] = url = unsubscribe_url(public_url, signer, mail, delivery_id, contact_id)
@@ -151,7 +152,7 @@ async def compose(
         try:
             rendered = await _rendered(mail.template, contact, variables)
         except RenderFailed as error:
-            result.skipped[delivery_id] = Decision.RENDER_FAILED
+            result.skipped[delivery_id] = DeliveryDecision.RENDER_FAILED
             result.reasons[delivery_id] = error.message[:MAX_REASON]
             continue
         size += len(rendered.subject) + len(rendered.html) + len(rendered.text)

@@ -14,7 +14,7 @@ from services.deliveries.batch_sql import of_campaign
 
 log = logger(__name__)
 IN_FLIGHT = frozenset({DeliveryStatus.CLAIMED, DeliveryStatus.SUBMITTING})
-# What each counter of `campaign_stats` counts, as the trigger of the second revision does.
+# What each counter of `campaign_stats` counts, as the triggers on `email_deliveries` do.
 COUNTED: dict[str, Any] = {
     "audience": EmailDelivery.id.is_not(None),
     "in_flight": EmailDelivery.status.in_(IN_FLIGHT),

@@ -8,9 +8,8 @@ from sqlalchemy import func, or_, select
 from sqlalchemy.dialects.postgresql import distinct_on
 
 from core.unit_of_work import UnitOfWork
-from models.deliveries import DeliveryStatus, EmailDelivery
+from models.deliveries import DeliveryDecision, DeliveryStatus, EmailDelivery
 from services.deliveries.batch_sql import of_campaign
-from services.deliveries.preparing import Decision
 
 MAX_WORDS: Final = 200
 """Characters of the provider's words in a summary."""
@@ -55,7 +54,7 @@ async def read_issues(uow: UnitOfWork, campaign_id: UUID) -> Sequence[Issue]:
             EmailDelivery.is_exceptional,
             or_(
                 EmailDelivery.status.in_([str(DeliveryStatus.REJECTED), str(DeliveryStatus.FAILED)]),
-                EmailDelivery.decision == Decision.RENDER_FAILED,
+                EmailDelivery.decision == DeliveryDecision.RENDER_FAILED,
             ),
         )
         .group_by(EmailDelivery.status, EmailDelivery.error_code, EmailDelivery.error_message)

@@ -13,9 +13,8 @@ from core.listing.conditions import EVERYTHING, And, Condition, Eq, In, Leaf, No
 from core.listing.listing import Listing
 from core.listing.orders import Order
 from models.campaigns import Campaign, CampaignStats
-from models.deliveries import EXCEPTIONAL_DELIVERIES, OPEN_DELIVERIES, DeliveryStatus, EmailDelivery
+from models.deliveries import EXCEPTIONAL_DELIVERIES, OPEN_DELIVERIES, DeliveryDecision, DeliveryStatus, EmailDelivery
 from services.deliveries.counting import IN_FLIGHT
-from services.deliveries.preparing import Decision
 
 
 class DeliveryRow(NamedTuple):
@@ -44,19 +43,19 @@ class DeliveryRow(NamedTuple):
         """Why it stands there, in a sentence for people; the provider's own words where it refused the message."""
         if self.decision is None:
             return self.error_message
-        sentence = SKIPPED_BECAUSE[Decision(self.decision)]
+        sentence = SKIPPED_BECAUSE[DeliveryDecision(self.decision)]
         return f"{sentence} {self.error_message}" if self.error_message else sentence
 
 
 SKIPPED_BECAUSE: Final = {
-    Decision.UNSUBSCRIBED: "The contact had unsubscribed.",
-    Decision.NOT_CONFIRMED: "The contact had not confirmed the subscription.",
-    Decision.BOUNCED: "Mail to the contact had bounced before.",
-    Decision.COMPLAINED: "The contact had reported a message as spam.",
-    Decision.SUPPRESSED: "The address is suppressed.",
-    Decision.CANCELLED: "The campaign was cancelled.",
-    Decision.CONTACT_DELETED: "The contact was deleted.",
-    Decision.RENDER_FAILED: "The message could not be rendered.",
+    DeliveryDecision.UNSUBSCRIBED: "The contact had unsubscribed.",
+    DeliveryDecision.NOT_CONFIRMED: "The contact had not confirmed the subscription.",
+    DeliveryDecision.BOUNCED: "Mail to the contact had bounced before.",
+    DeliveryDecision.COMPLAINED: "The contact had reported a message as spam.",
+    DeliveryDecision.SUPPRESSED: "The address is suppressed.",
+    DeliveryDecision.CANCELLED: "The campaign was cancelled.",
+    DeliveryDecision.CONTACT_DELETED: "The contact was deleted.",
+    DeliveryDecision.RENDER_FAILED: "The message could not be rendered.",
 }
 
 

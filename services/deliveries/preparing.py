@@ -1,6 +1,5 @@
 """Freezing the audience: pages of rows in the ledger, the cursor saved with each, so that it can go on anywhere."""
 
-from enum import StrEnum
 from time import monotonic
 from typing import NamedTuple
 from uuid import UUID
@@ -14,7 +13,7 @@ from core.telemetry import logger
 from core.unit_of_work import UnitOfWork, Work
 from models.campaigns import Campaign, CampaignStats, CampaignStatus
 from models.contacts import Contact, ContactStatus
-from models.deliveries import DeliveryStatus, EmailDelivery
+from models.deliveries import DeliveryDecision, DeliveryStatus, EmailDelivery
 from services.campaigns.lifecycle import move
 from services.campaigns.recipients import audience_select, is_excluded
 from services.campaigns.work import PrepareCampaign, SendBatches
@@ -26,24 +25,11 @@ NOBODY = "Nobody belongs to the audience: no contact is named by its lists, tags
 log = logger(__name__)
 
 
-class Decision(StrEnum):
-    """Why a recipient got no message (`deliveryDecision`)."""
-
-    UNSUBSCRIBED = "unsubscribed"
-    NOT_CONFIRMED = "not_confirmed"
-    BOUNCED = "bounced"
-    COMPLAINED = "complained"
-    SUPPRESSED = "suppressed"
-    CANCELLED = "cancelled"
-    CONTACT_DELETED = "contact_deleted"
-    RENDER_FAILED = "render_failed"
-
-
 NOT_MAILABLE = {
-    ContactStatus.UNSUBSCRIBED: Decision.UNSUBSCRIBED,
-    ContactStatus.PENDING: Decision.NOT_CONFIRMED,
-    ContactStatus.BOUNCED: Decision.BOUNCED,
-    ContactStatus.COMPLAINED: Decision.COMPLAINED,
+    ContactStatus.UNSUBSCRIBED: DeliveryDecision.UNSUBSCRIBED,
+    ContactStatus.PENDING: DeliveryDecision.NOT_CONFIRMED,
+    ContactStatus.BOUNCED: DeliveryDecision.BOUNCED,
+    ContactStatus.COMPLAINED: DeliveryDecision.COMPLAINED,
 }
 
 
@@ -55,7 +41,7 @@ class Page(NamedTuple):
 
 
 async def prepare(work: Work, actor: Actor, campaign_id: UUID, *, within_seconds: float = 20.0) -> bool:
-    """Freeze pages until the audience is complete (True) or the time is up (False; rings for the rest)."""
+    """Freeze pages until the audience is complete (True) or the time is up (False; the rest is enqueued)."""
     until = monotonic() + within_seconds
     while monotonic() < until:
         async with work.begin(actor) as uow:
@@ -110,7 +96,7 @@ async def freeze(uow: UnitOfWork, campaign_id: UUID, after: UUID) -> Page:
     contact = Contact.__table__.c
     decision = case(
         *((contact.status == status, str(reason)) for status, reason in NOT_MAILABLE.items()),
-        (is_suppressed(organization_id, contact.email_norm), str(Decision.SUPPRESSED)),
+        (is_suppressed(organization_id, contact.email_norm), str(DeliveryDecision.SUPPRESSED)),
         else_=null(),
     ).label("decision")
     judged = (

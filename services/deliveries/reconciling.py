@@ -133,7 +133,7 @@ async def settle(
 
 
 def found_statement() -> Any:  # noqa: ANN401 - an UPDATE
-    """The provider has them, whatever batch they are in doubt with by now."""
+    """The provider has them, whatever batch they are unknown with by now."""
     values = values_by_id(message_id=Text())
     return (
         update(EmailDelivery)
@@ -153,7 +153,7 @@ def absent_statement(*, hold: bool) -> Any:  # noqa: ANN401 - an UPDATE
     values = values_by_id(lookups=Integer(), next_lookup_at=DateTime(timezone=True))
     last = EmailDelivery.lookups + 1 >= LOOKUPS
     end = DeliveryStatus.FAILED if hold else DeliveryStatus.PENDING
-    kept = EmailDelivery.batch_id if hold else null()
+    batch_id = EmailDelivery.batch_id if hold else null()
     return (
         update(EmailDelivery)
         .where(
@@ -167,7 +167,7 @@ def absent_statement(*, hold: bool) -> Any:  # noqa: ANN401 - an UPDATE
             status=case((last, str(end)), else_=str(DeliveryStatus.UNKNOWN)),
             lookups=case((last, 0), else_=EmailDelivery.lookups + 1),
             next_lookup_at=case((last, null()), else_=now_plus(bindparam("pause"))),
-            batch_id=case((last, kept), else_=EmailDelivery.batch_id),
+            batch_id=case((last, batch_id), else_=EmailDelivery.batch_id),
             error_message=case((last, NEEDS_ATTENTION if hold else null()), else_=EmailDelivery.error_message),
         )
     )

@@ -25,7 +25,7 @@ from services.suppressions.suppressing import suppress
 
 
 def is_of_batch() -> Any:  # noqa: ANN401 - a SQL condition
-    """Whether the row still waits for this batch's outcome: under our lease, or in doubt since it lapsed."""
+    """Whether the row still waits for this batch's outcome: under our lease, or unknown since the lease expired."""
     return or_(
         and_(
             EmailDelivery.status == DeliveryStatus.SUBMITTING,
@@ -93,7 +93,7 @@ def not_sent_statement() -> Any:  # noqa: ANN401 - an UPDATE
 
 
 @lru_cache
-def in_doubt_statement() -> Any:  # noqa: ANN401 - an UPDATE
+def unknown_statement() -> Any:  # noqa: ANN401 - an UPDATE
     """The messages that may have been sent: the provider will be asked."""
     return (
         update(EmailDelivery)
@@ -113,7 +113,7 @@ def in_doubt_statement() -> Any:  # noqa: ANN401 - an UPDATE
 
 
 async def record(uow: UnitOfWork, claim: Claim, handed: Sequence[Handed], *, request_seconds: float) -> None:
-    """Write down what became of a batch; rows that somebody else has settled meanwhile stay as they are."""
+    """Record the outcome of a batch; rows that somebody else has settled meanwhile stay as they are."""
     bound = {
         "organization": claim.organization_id,
         "campaign": claim.campaign_id,
@@ -124,7 +124,7 @@ async def record(uow: UnitOfWork, claim: Claim, handed: Sequence[Handed], *, req
         if isinstance(part.outcome, Answered):
             await record_receipts(uow, bound, part.messages, part.outcome.receipts)
         elif isinstance(part.outcome, InDoubt):
-            await doubt(uow, bound, part.messages, part.outcome, request_seconds)
+            await mark_unknown(uow, bound, part.messages, part.outcome, request_seconds)
         else:
             await give_back(uow, bound, part.messages, part.outcome.reason)
     uow.publish(campaign_topic(claim.organization_id, claim.campaign_id))
@@ -165,10 +165,10 @@ async def reject(uow: UnitOfWork, bound: dict[str, UUID], refused: list[tuple[Me
         },
     )
     receipts = dict(zip(ids_of(messages), (receipt for _, receipt in refused), strict=True))
-    await note_refusals(uow, bound["campaign"], [(row, receipts[row.id]) for row in rows])
+    await record_refusals(uow, bound["campaign"], [(row, receipts[row.id]) for row in rows])
 
 
-async def note_refusals(
+async def record_refusals(
     uow: UnitOfWork, campaign_id: UUID, refused: Sequence[tuple[Row[*tuple[Any, ...]], Receipt]]
 ) -> None:
     """Write refusals into the contacts' histories; an address that the provider no longer mails is suppressed."""
@@ -195,12 +195,12 @@ async def note_refusals(
     await write_lines(uow, others)
 
 
-async def doubt(
+async def mark_unknown(
     uow: UnitOfWork, bound: dict[str, UUID], messages: Sequence[Message], outcome: InDoubt, request_seconds: float
 ) -> None:
     """Mark messages that may have been sent. A provider that has not even answered gets as long again first."""
     await uow.execute(
-        in_doubt_statement(),
+        unknown_statement(),
         {
             **bound,
             **id_range(ids_of(messages)),

@@ -42,7 +42,7 @@ CHANGES: Final[dict[DeliveryResolution, dict[str, Any]]] = {
 }
 
 
-class DeliveryNotInDoubt(Conflict):
+class DeliveryNotResolvable(Conflict):
     """The delivery, or its campaign, is not in a state in which a person can decide this."""
 
     code = ErrorCode.INVALID_STATE
@@ -54,7 +54,7 @@ async def resolve(
     """Settle a delivery that is `unknown` or `failed`; it and its campaign as they are then.
 
     `sent` makes it accepted, `not_sent` failed; `send_again` makes it pending, to go out in a new batch, for which a
-    campaign that had ended is `sending` again. Raises `NotFound`, `DeliveryNotInDoubt`, and for sending it again
+    campaign that had ended is `sending` again. Raises `NotFound`, `DeliveryNotResolvable`, and for sending it again
     `FeatureUnavailable`, or `SenderNotConfirmed` where the sender was deleted.
     """
     if resolution is DeliveryResolution.SEND_AGAIN:
@@ -67,7 +67,7 @@ async def resolve(
     if campaign is None:
         raise CAMPAIGNS.not_found()
     if resolution is DeliveryResolution.SEND_AGAIN and campaign.status in ENDED_BY_A_PERSON:
-        raise DeliveryNotInDoubt(
+        raise DeliveryNotResolvable(
             f"The campaign is {campaign.status}, so that nothing more is sent of it.",
             field=AS_FIELD,
             suggestion=DECIDE_OR_COPY,
@@ -92,7 +92,7 @@ async def hold_sender(uow: UnitOfWork, campaign: CampaignRow, policy: SenderPoli
 
 
 async def change(uow: UnitOfWork, found: DeliveryRow, resolution: DeliveryResolution) -> DeliveryRow:
-    """Change the row where it is still in doubt; raises `DeliveryNotInDoubt` where it is not, or no longer."""
+    """Change the row while it is `unknown` or `failed`; raises `DeliveryNotResolvable` when it is not."""
     rows = await uow.rows(
         update(EmailDelivery)
         .where(
@@ -105,7 +105,7 @@ async def change(uow: UnitOfWork, found: DeliveryRow, resolution: DeliveryResolu
     )
     if not rows:
         now = await DELIVERIES.require(uow, found.id)
-        raise DeliveryNotInDoubt(
+        raise DeliveryNotResolvable(
             f"The delivery is {now.status}.",
             field=DELIVERIES.id_field,
             suggestion="Only a delivery that is UNKNOWN or FAILED can be resolved.",

@@ -10,11 +10,10 @@ from core.leases import RELEASED, is_held
 from core.unit_of_work import UnitOfWork
 from integrations.mail import Message
 from models.campaigns import Campaign, CampaignStatus
-from models.deliveries import DeliveryStatus, EmailDelivery
+from models.deliveries import DeliveryDecision, DeliveryStatus, EmailDelivery
 from services.deliveries.batch_sql import id_in_batch, id_range, in_values, values_by_id
 from services.deliveries.claiming import Claim, is_sending
 from services.deliveries.composing import Composed
-from services.deliveries.preparing import Decision
 from services.mailing.leases import LeaseTimes
 from services.suppressions.reading import is_suppressed
 
@@ -71,7 +70,11 @@ def release_statement() -> Any:  # noqa: ANN401 - an UPDATE
         Campaign.id == bindparam("campaign", type_=Uuid),
         Campaign.status == CampaignStatus.CANCELLING,
     )
-    decision = case((suppressed, str(Decision.SUPPRESSED)), (cancelled.exists(), str(Decision.CANCELLED)), else_=None)
+    decision = case(
+        (suppressed, str(DeliveryDecision.SUPPRESSED)),
+        (cancelled.exists(), str(DeliveryDecision.CANCELLED)),
+        else_=None,
+    )
     return (
         update(EmailDelivery)
         .where(

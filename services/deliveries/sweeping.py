@@ -12,13 +12,12 @@ from core.pubsub import campaign_topic
 from core.telemetry import logger
 from core.unit_of_work import UnitOfWork, Work
 from models.campaigns import Campaign, CampaignStats, CampaignStatus
-from models.deliveries import DeliveryStatus, EmailDelivery
+from models.deliveries import DeliveryDecision, DeliveryStatus, EmailDelivery
 from services.campaigns.lifecycle import InvalidCampaignState, lock, move
 from services.campaigns.work import PrepareCampaign
 from services.deliveries.batch_sql import locked_in, of_campaign
 from services.deliveries.counting import verify_counts
 from services.deliveries.issues import summarize_issues
-from services.deliveries.preparing import Decision
 
 CANCEL_PAGE = 10_000
 FINAL_STATUS = {
@@ -175,7 +174,7 @@ async def skip_cancelled(uow: UnitOfWork, campaign_id: UUID) -> int:
         .where(
             *locked_in(uow.tenant.organization_id, campaign_id, waiting),
         )
-        .values(status=DeliveryStatus.SKIPPED, decision=str(Decision.CANCELLED), **RELEASED)
+        .values(status=DeliveryStatus.SKIPPED, decision=str(DeliveryDecision.CANCELLED), **RELEASED)
     )
     return result.rowcount
 

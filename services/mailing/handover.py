@@ -28,7 +28,7 @@ TEXT_LENGTH = 500
 
 
 class Handed(NamedTuple):
-    """A part of the batch and what became of it."""
+    """A part of the batch and its outcome."""
 
     messages: Sequence[Message]
     outcome: Outcome

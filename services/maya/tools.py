@@ -28,7 +28,7 @@ from services.maya.cleaning import cleaned
 LONGEST_RESULT: Final = 12_000
 LONGEST_TEXT: Final = 120
 LONGEST_ARGUMENTS: Final = 4_000
-LONGEST_TAG: Final = 100
+MAX_TAG_LENGTH: Final = 100
 
 
 class Arguments(BaseModel):
@@ -47,7 +47,7 @@ class CountContacts(Arguments):
     status: Literal["subscribed", "pending", "unsubscribed", "bounced", "complained"] | None = Field(
         description="Only contacts in this status; null for every status."
     )
-    tag: str | None = Field(max_length=LONGEST_TAG, description="Only contacts with this tag; null for all.")
+    tag: str | None = Field(max_length=MAX_TAG_LENGTH, description="Only contacts with this tag; null for all.")
 
 
 class ToolRefused(NudgeError):

@@ -1,4 +1,4 @@
-"""What is told of an address, and what it means for a contact."""
+"""What is reported of an address, and what it means for a contact."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field

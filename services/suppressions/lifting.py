@@ -14,7 +14,7 @@ from models.contacts import ContactStatus
 from models.suppressions import Suppression, SuppressionReason, SuppressionSource
 from services.contact_events import ContactLine, write_lines
 from services.suppressions.facts import STATUS_OF, Reactivation, weightiest
-from services.suppressions.marking import MOMENT, Held, hold_contacts, write_contacts
+from services.suppressions.marking import MOMENT, LockedContact, lock_contacts, write_contacts
 from services.suppressions.reading import active_reasons
 
 OF_ADDRESS: Final = (SuppressionReason.HARD_BOUNCE, SuppressionReason.PROVIDER)
@@ -31,26 +31,26 @@ class Lifted(NamedTuple):
 async def lift(uow: UnitOfWork, facts: Sequence[Reactivation]) -> set[UUID]:
     """Lift what the provider had set before: bounces, its own list, and unsubscribing there if the recipient asks.
 
-    What we were told ourselves stays, as do complaints and whatever is newer. A contact goes back to what it was: to
-    PENDING where it never subscribed. A lift is written into the history whether it changed anything or not, but for
-    what tells it again. The ids of the contacts whose row changed.
+    What was reported to us directly stays, as do complaints and whatever is newer. A contact goes back to what it
+    was: to PENDING where it never subscribed. A lift is written into the history whether it changed anything or not,
+    but for what tells it again. The ids of the contacts whose row changed.
     """
     if not facts:
         return set()
     lifted = await store(uow, latest(facts))
     norms = sorted({fact.email_norm for fact in facts})
-    contacts = await hold_contacts(uow, (), norms)
+    contacts = await lock_contacts(uow, (), norms)
     reasons = await active_reasons(uow, norms)
     after = {one.id: returned(one, lifted.get(one.email_norm), reasons[one.email_norm]) for one in contacts}
     changed = await write_contacts(uow, contacts, after)
     in_full = {fact.email_norm for fact in facts if not fact.line.only_if_new}
-    told = [
+    recorded = [
         fact
         for fact in facts
         if not fact.line.only_if_new or (fact.email_norm not in in_full and fact.email_norm in lifted)
     ]
     await write_lines(
-        uow, [line_of(fact, one) for fact in told for one in contacts if one.email_norm == fact.email_norm]
+        uow, [line_of(fact, one) for fact in recorded for one in contacts if one.email_norm == fact.email_norm]
     )
     return changed
 
@@ -67,7 +67,7 @@ def latest(facts: Sequence[Reactivation]) -> dict[Key, datetime]:
 
 
 async def store(uow: UnitOfWork, lifts: Mapping[Key, datetime]) -> dict[str, Lifted]:
-    """Note the lifts on the rows, and on new ones, for what is told late; by address, which rows they ended."""
+    """Note the lifts on the rows, and on new ones, for what is reported late; by address, which rows they ended."""
     given = array_rows(email_norm=Text(), reason=Text(), at=MOMENT)
     values = array_values(
         email_norm=[norm for norm, _ in lifts],
@@ -101,7 +101,9 @@ async def store(uow: UnitOfWork, lifts: Mapping[Key, datetime]) -> dict[str, Lif
     }
 
 
-def returned(contact: Held, lifted: Lifted | None, reasons: Mapping[SuppressionReason, datetime]) -> Held:
+def returned(
+    contact: LockedContact, lifted: Lifted | None, reasons: Mapping[SuppressionReason, datetime]
+) -> LockedContact:
     """The contact as the lifts leave it."""
     if lifted is None:
         return contact
@@ -117,7 +119,7 @@ def returned(contact: Held, lifted: Lifted | None, reasons: Mapping[SuppressionR
     return contact._replace(status=status, subscribed_at=lifted.at, unsubscribed_at=None)
 
 
-def line_of(fact: Reactivation, contact: Held) -> ContactLine:
+def line_of(fact: Reactivation, contact: LockedContact) -> ContactLine:
     """The fact's line for a contact."""
     return ContactLine(
         contact_id=contact.id,

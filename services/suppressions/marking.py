@@ -34,7 +34,7 @@ from services.suppressions.facts import STATUS_OF, SuppressionFact, weighs_more
 MOMENT = DateTime(timezone=True)
 
 
-class Held(NamedTuple):
+class LockedContact(NamedTuple):
     """A contact, locked until the end of the transaction."""
 
     id: UUID
@@ -45,7 +45,7 @@ class Held(NamedTuple):
 
 
 async def mark_deliveries(uow: UnitOfWork, facts: Sequence[SuppressionFact]) -> set[UUID]:
-    """Set when recipients of messages unsubscribed, the earliest time told; the deliveries that had none before."""
+    """Set when recipients of messages unsubscribed, the earliest time reported; deliveries that had none before."""
     times: dict[UUID, dict[UUID, datetime]] = defaultdict(dict)
     for fact in facts:
         if fact.reason is SuppressionReason.UNSUBSCRIBED and fact.campaign_id and fact.delivery_id:
@@ -76,7 +76,7 @@ async def mark_deliveries(uow: UnitOfWork, facts: Sequence[SuppressionFact]) -> 
     return marked
 
 
-async def hold_contacts(uow: UnitOfWork, ids: Collection[UUID], norms: Collection[str]) -> list[Held]:
+async def lock_contacts(uow: UnitOfWork, ids: Collection[UUID], norms: Collection[str]) -> list[LockedContact]:
     """The contacts with one of the ids or addresses, locked in the order of their addresses."""
     rows = await uow.rows(
         select(Contact.id, Contact.email_norm, Contact.status, Contact.subscribed_at, Contact.unsubscribed_at)
@@ -90,10 +90,10 @@ async def hold_contacts(uow: UnitOfWork, ids: Collection[UUID], norms: Collectio
         .order_by(Contact.email_norm)
         .with_for_update(key_share=True)
     )
-    return [Held(row[0], row[1], ContactStatus(row[2]), row[3], row[4]) for row in rows]
+    return [LockedContact(row[0], row[1], ContactStatus(row[2]), row[3], row[4]) for row in rows]
 
 
-def marked_by(contact: Held, facts: Sequence[SuppressionFact]) -> Held:
+def marked_by(contact: LockedContact, facts: Sequence[SuppressionFact]) -> LockedContact:
     """The contact as the facts leave it: a status only gains weight, and the earliest time of unsubscribing stays."""
     status, left_at = contact.status, contact.unsubscribed_at
     for fact in facts:
@@ -106,7 +106,9 @@ def marked_by(contact: Held, facts: Sequence[SuppressionFact]) -> Held:
     return contact._replace(status=status, unsubscribed_at=left_at)
 
 
-async def write_contacts(uow: UnitOfWork, before: Sequence[Held], after: Mapping[UUID, Held]) -> set[UUID]:
+async def write_contacts(
+    uow: UnitOfWork, before: Sequence[LockedContact], after: Mapping[UUID, LockedContact]
+) -> set[UUID]:
     """Update the contacts that differ; their ids."""
     changed = [after[contact.id] for contact in before if after[contact.id] != contact]
     if not changed:

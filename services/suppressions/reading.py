@@ -16,7 +16,7 @@ BY_WEIGHT = case({str(reason): place for place, reason in enumerate(STATUS_OF)},
 
 
 class Standing(NamedTuple):
-    """The weightiest reason why an address must not be mailed, and when it was told."""
+    """The weightiest reason why an address must not be mailed, and when it was reported."""
 
     reason: SuppressionReason
     at: datetime
@@ -49,7 +49,7 @@ def strongest(organization_id: UUID, email_norm: ColumnElement[str]) -> LateralF
 
 
 async def active_reasons(reads: Reads, norms: Sequence[str]) -> dict[str, dict[SuppressionReason, datetime]]:
-    """Every reason that holds for each of the addresses, and when it was told."""
+    """Every reason that holds for each of the addresses, and when it was reported."""
     found: dict[str, dict[SuppressionReason, datetime]] = {norm: {} for norm in norms}
     rows = await reads.rows(
         select(Suppression.email_norm, Suppression.reason, Suppression.occurred_at).where(

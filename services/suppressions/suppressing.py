@@ -15,8 +15,8 @@ from services.contact_events import ContactLine, remove_repeats, write_lines
 from services.suppressions.facts import SuppressionFact
 from services.suppressions.marking import (
     MOMENT,
-    Held,
-    hold_contacts,
+    LockedContact,
+    lock_contacts,
     mark_deliveries,
     marked_by,
     write_contacts,
@@ -40,15 +40,15 @@ class Stored(NamedTuple):
 async def suppress(uow: UnitOfWork, facts: Sequence[SuppressionFact]) -> set[UUID]:
     """Let addresses not be mailed any more: their rows, their contacts, the history, the figures of their campaigns.
 
-    Facts may come late, twice and in any order: a status only gains weight, the earliest time told stays, and what
-    the provider has lifted since stays lifted. Of several that tell the same again, the first is written into the
-    history. The ids of the contacts whose row changed.
+    Facts may come late, twice and in any order: a status only gains weight, the earliest time reported stays, and
+    what the provider has lifted since stays lifted. Of several that tell the same again, the first is written into
+    the history. The ids of the contacts whose row changed.
     """
     if not facts:
         return set()
     unsubscribed = await mark_deliveries(uow, facts)
     stored = await store(uow, merged(facts))
-    contacts = await hold_contacts(
+    contacts = await lock_contacts(
         uow,
         {fact.contact_id for fact in facts if fact.contact_id is not None},
         {fact.email_norm for fact in facts},
@@ -114,17 +114,17 @@ async def write_history(
     uow: UnitOfWork,
     facts: Sequence[SuppressionFact],
     stored: Mapping[Key, Stored],
-    contacts: Sequence[Held],
+    contacts: Sequence[LockedContact],
     unsubscribed: Collection[UUID],
 ) -> None:
-    """A line of each fact for each contact that it is about, less what is told already."""
+    """A line of each fact for each contact that it is about, less what the history has already."""
     in_full = {fact.key for fact in facts if not fact.line.only_if_new}
-    told = set(in_full)
+    recorded = set(in_full)
     lines: list[ContactLine] = []
     for fact in facts:
-        is_new = fact.key not in told and (stored[fact.key].is_new or fact.delivery_id in unsubscribed)
+        is_new = fact.key not in recorded and (stored[fact.key].is_new or fact.delivery_id in unsubscribed)
         if is_new or not fact.line.only_if_new:
-            told.add(fact.key)
+            recorded.add(fact.key)
             ids = {one.id for one in contacts if one.email_norm == fact.email_norm}
             lines += [line_of(fact, one) for one in sorted(ids | ({fact.contact_id} if fact.contact_id else set()))]
     if any(stored[key].was_active for key in in_full):

@@ -19,7 +19,7 @@ from services.suppressions.reading import strongest_of
 from services.suppressions.suppressing import suppress
 
 ID_BYTES = 16
-LONGEST_TOKEN = 200
+MAX_TOKEN_LENGTH = 200
 
 
 class Link(NamedTuple):
@@ -50,7 +50,7 @@ def link_token(signer: Signer, link: Link) -> str:
 
 def read_link(signer: Signer, token: str) -> Link | None:
     """The link of a token that we signed, or None."""
-    ids = signer.verify(token) if len(token) <= LONGEST_TOKEN else None
+    ids = signer.verify(token) if len(token) <= MAX_TOKEN_LENGTH else None
     if ids is None or len(ids) != ID_BYTES * len(Link._fields):
         return None
     return Link(*(UUID(bytes=ids[start : start + ID_BYTES]) for start in range(0, len(ids), ID_BYTES)))

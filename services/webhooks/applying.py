@@ -25,7 +25,7 @@ from services.webhooks.meaning import Delivery, Known, facts_of, lifts_of, lines
 
 PAGE = 500
 ATTRIBUTED_AT_ONCE = 2_000
-MOST_FAILURES = 30
+MAX_ATTEMPTS = 30
 COLUMNS: Final = (
     *(WebhookInbox.id, WebhookInbox.provider, WebhookInbox.dedupe_key, WebhookInbox.payload),
     WebhookInbox.received_at,
@@ -114,7 +114,7 @@ async def waiting_events(uow: UnitOfWork, most: int, inbox_id: UUID | None = Non
 
 async def note_failure(uow: UnitOfWork, inbox_id: UUID, error: Exception) -> None:
     """Count a failed attempt; after many the event is put aside with what went wrong."""
-    given_up = WebhookInbox.attempts + 1 >= MOST_FAILURES
+    given_up = WebhookInbox.attempts + 1 >= MAX_ATTEMPTS
     await uow.execute(
         update(WebhookInbox)
         .where(WebhookInbox.id == inbox_id, WebhookInbox.organization_id == uow.tenant.organization_id)
@@ -140,7 +140,7 @@ async def apply(uow: UnitOfWork, rows: Sequence[Waiting], providers: Providers) 
         outcomes[event.inbox_id] = "no such delivery" if known is None else "applied"
         if known is not None:
             found.append(Known(known, delivery))
-    # Those with a message first: what is told twice is written down as told of the message.
+    # Those with a message first: what is reported twice is recorded of the message.
     found.sort(key=lambda one: one.delivery is None)
     for campaign_id, updates in sorted(updates_of(found).items()):
         await apply_updates(uow, campaign_id, updates)
@@ -155,8 +155,8 @@ def of_address(event: Event) -> Event | None:
 
     What a person says of a test message, which has no row in the ledger, is said to the sender all the same.
     """
-    if event.email_norm is None and reason_of(event.told) in PERSONAL:
-        event = event._replace(email_norm=normalised(event.told.recipient))
+    if event.email_norm is None and reason_of(event.report) in PERSONAL:
+        event = event._replace(email_norm=normalised(event.report.recipient))
     return event if event.email_norm is not None else None
 
 
@@ -186,8 +186,8 @@ async def deliveries_of(uow: UnitOfWork, events: Sequence[Event]) -> dict[UUID, 
     """The delivery of each event (by inbox id): by our ids in the metadata, else by the provider's message id."""
     named: dict[UUID, set[UUID]] = defaultdict(set)
     for event in events:
-        if event.told.campaign_id is not None and event.told.delivery_id is not None:
-            named[event.told.campaign_id].add(event.told.delivery_id)
+        if event.report.campaign_id is not None and event.report.delivery_id is not None:
+            named[event.report.campaign_id].add(event.report.delivery_id)
     by_id: dict[tuple[UUID | None, UUID | None], Delivery] = {}
     for campaign_id, ids in named.items():
         statement = ledger_rows().where(
@@ -199,14 +199,14 @@ async def deliveries_of(uow: UnitOfWork, events: Sequence[Event]) -> dict[UUID, 
     found = {
         event.inbox_id: delivery
         for event in events
-        if (delivery := by_id.get((event.told.campaign_id, event.told.delivery_id))) is not None
+        if (delivery := by_id.get((event.report.campaign_id, event.report.delivery_id))) is not None
     }
     return found | await by_message(uow, [event for event in events if event.inbox_id not in found])
 
 
 async def by_message(uow: UnitOfWork, events: Sequence[Event]) -> dict[UUID, Delivery]:
     """The deliveries of events without our metadata."""
-    message_ids = {event.told.message_id for event in events if event.told.message_id is not None}
+    message_ids = {event.report.message_id for event in events if event.report.message_id is not None}
     if not message_ids:
         return {}
     statement = ledger_rows().where(
@@ -214,7 +214,7 @@ async def by_message(uow: UnitOfWork, events: Sequence[Event]) -> dict[UUID, Del
         EmailDelivery.message_id == any_(bindparam("messages", list(message_ids), type_=ARRAY(Text))),
     )
     by_id = {row.message_id: Delivery(*row) for row in await uow.rows(statement)}
-    return {event.inbox_id: by_id[event.told.message_id] for event in events if event.told.message_id in by_id}
+    return {event.inbox_id: by_id[event.report.message_id] for event in events if event.report.message_id in by_id}
 
 
 def ledger_rows() -> Select[UUID, UUID, UUID, str, str | None]:

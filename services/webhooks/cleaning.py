@@ -4,8 +4,8 @@ import math
 import re
 from typing import Any, Final
 
-DEEPEST: Final = 64
-LARGEST_BITS: Final = 4_096  # whole numbers beyond cannot be written as text any more without a limit being lifted
+MAX_DEPTH: Final = 64
+MAX_BITS: Final = 4_096  # whole numbers beyond cannot be written as text any more without a limit being lifted
 UNSTORABLE: Final = re.compile("[\x00\ud800-\udfff]")
 REPLACEMENT: Final = "\N{REPLACEMENT CHARACTER}"
 
@@ -24,9 +24,9 @@ def cleaned(value: Any, depth: int = 0) -> Any:  # noqa: ANN401 - JSON
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, int):
-        return value if value.bit_length() <= LARGEST_BITS else None
-    if depth == DEEPEST:
-        raise TooDeep(f"The event is nested more than {DEEPEST} levels deep.")
+        return value if value.bit_length() <= MAX_BITS else None
+    if depth == MAX_DEPTH:
+        raise TooDeep(f"The event is nested more than {MAX_DEPTH} levels deep.")
     if isinstance(value, list):
         return [cleaned(item, depth + 1) for item in value]
     if isinstance(value, dict):

@@ -26,7 +26,7 @@ class Event(NamedTuple):
     inbox_id: UUID
     dedupe_key: str
     at: datetime
-    told: MailEvent
+    report: MailEvent
     email_norm: str | None = None
     shared: bool = False
 
@@ -71,8 +71,8 @@ def read_event(
     shared: bool = False,
 ) -> Event:
     """Read a stored event; raises `ValueError` for one that tells of no outbound mail."""
-    told = webhooks.read(payload)
-    return Event(inbox_id, key, sane(told.at, received_at), told, email_norm, shared)
+    report = webhooks.read(payload)
+    return Event(inbox_id, key, sane(report.at, received_at), report, email_norm, shared)
 
 
 def sane(at: datetime | None, received_at: datetime) -> datetime:

@@ -63,10 +63,10 @@ def updates_of(found: Iterable[Known]) -> dict[UUID, dict[UUID, DeliveryUpdate]]
         if delivery is None:
             continue
         update = updates[delivery.campaign_id][delivery.id]
-        update.message_id = update.message_id or event.told.message_id
-        if (status := STATUSES.get(event.told.signal)) is not None:
+        update.message_id = update.message_id or event.report.message_id
+        if (status := STATUSES.get(event.report.signal)) is not None:
             update.advance_to(status)
-        if (time := TIMES.get(event.told.signal)) is not None:
+        if (time := TIMES.get(event.report.signal)) is not None:
             update.set_earliest(time, event.at)
     return updates
 
@@ -75,13 +75,13 @@ def facts_of(found: Iterable[Known]) -> list[SuppressionFact]:
     """The addresses that must not be mailed again, and why."""
     facts: list[SuppressionFact] = []
     for event, delivery in found:
-        reason = reason_of(event.told)
+        reason = reason_of(event.report)
         email_norm = delivery.email_norm if delivery is not None else event.email_norm
         if reason is None or email_norm is None:
             continue
-        kind = ContactEventKind.SUPPRESSED if event.told.signal is Signal.OTHER else KINDS[event.told.signal]
+        kind = ContactEventKind.SUPPRESSED if event.report.signal is Signal.OTHER else KINDS[event.report.signal]
         if event.shared and reason not in OF_ADDRESS:
-            # Whose message it was cannot be told, but that the provider mails the address no more.
+            # Whose message it was cannot be report, but that the provider mails the address no more.
             reason, kind = SuppressionReason.PROVIDER, ContactEventKind.SUPPRESSED
         facts.append(
             SuppressionFact(
@@ -100,7 +100,7 @@ def facts_of(found: Iterable[Known]) -> list[SuppressionFact]:
 
 def source_of(event: Event, reason: SuppressionReason) -> SuppressionSource:
     """Who can lift it: the provider what it has set itself, and who unsubscribed with the provider, there again."""
-    by_provider = reason in OF_ADDRESS or event.told.by_recipient
+    by_provider = reason in OF_ADDRESS or event.report.by_recipient
     return SuppressionSource.PROVIDER if by_provider else SuppressionSource.OWN
 
 
@@ -111,12 +111,12 @@ def lifts_of(found: Iterable[Known]) -> list[Reactivation]:
             email_norm=email_norm,
             at=event.at,
             line=line_of(event, ContactEventKind.REACTIVATED),
-            by_recipient=event.told.by_recipient and not event.shared,
+            by_recipient=event.report.by_recipient and not event.shared,
             campaign_id=delivery.campaign_id if delivery is not None else None,
             delivery_id=delivery.id if delivery is not None else None,
         )
         for event, delivery in found
-        if event.told.signal is Signal.REACTIVATED
+        if event.report.signal is Signal.REACTIVATED
         and (email_norm := delivery.email_norm if delivery is not None else event.email_norm) is not None
     ]
 
@@ -126,20 +126,20 @@ def lines_of(found: Sequence[Known]) -> list[ContactLine]:
     return [
         ContactLine(
             contact_id=delivery.contact_id,
-            kind=KINDS[event.told.signal],
+            kind=KINDS[event.report.signal],
             at=event.at,
             dedupe_key=event.dedupe_key,
             campaign_id=delivery.campaign_id,
             delivery_id=delivery.id,
-            data=event.told.details,
+            data=event.report.details,
         )
         for event, delivery in found
-        if delivery is not None and event.told.signal is not Signal.REACTIVATED and reason_of(event.told) is None
+        if delivery is not None and event.report.signal is not Signal.REACTIVATED and reason_of(event.report) is None
     ]
 
 
 def line_of(event: Event, kind: ContactEventKind) -> HistoryLine:
     """The event's line in a contact's history."""
     return HistoryLine(
-        kind=kind, dedupe_key=event.dedupe_key, data=event.told.details, only_if_new=event.told.is_repeat
+        kind=kind, dedupe_key=event.dedupe_key, data=event.report.details, only_if_new=event.report.is_repeat
     )

@@ -37,7 +37,7 @@ def _rows_of(webhooks: MailWebhooks, payload: Payload) -> list[dict[str, Any]]:
     """The inbox's rows for an event.
 
     What it tells of the address itself is stored once more, without the message, for everybody who has the address;
-    only where it is told of the stream that campaigns are sent on.
+    only where it is reported of the stream that campaigns are sent on.
     """
     row = _row_of(webhooks, webhooks.dedupe_key(payload), payload, about=webhooks.about(payload))
     event = _read_known(webhooks, payload)

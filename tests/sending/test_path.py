@@ -9,11 +9,10 @@ from core.access.actor import Actor
 from core.unit_of_work import UnitOfWork
 from models.campaigns import Campaign, CampaignStats, CampaignStatus, OnDoubt
 from models.contacts import Contact, ContactStatus
-from models.deliveries import DeliveryStatus, EmailDelivery
+from models.deliveries import DeliveryDecision, DeliveryStatus, EmailDelivery
 from models.suppressions import Suppression, SuppressionReason
 from runtime import Runtime
 from services.deliveries.claiming import claim
-from services.deliveries.preparing import Decision
 from services.deliveries.sending import Sender
 from services.deliveries.sweeping import advance_campaign
 from tests import factories
@@ -79,9 +78,9 @@ async def test_contacts_that_may_not_be_mailed_are_skipped_with_a_reason(
     now = await finish(runtime, sender, principal, campaign_id)
     assert (now.status, now.counts.accepted, now.counts.skipped) == (CampaignStatus.SENT, 1, 3)
     assert await decisions(runtime, principal, campaign_id) == {
-        contacts[0]: Decision.UNSUBSCRIBED,
-        contacts[1]: Decision.SUPPRESSED,
-        contacts[2]: Decision.SUPPRESSED,
+        contacts[0]: DeliveryDecision.UNSUBSCRIBED,
+        contacts[1]: DeliveryDecision.SUPPRESSED,
+        contacts[2]: DeliveryDecision.SUPPRESSED,
         contacts[3]: None,
     }
     assert len(await provider.ledger(campaign_id)) == 1

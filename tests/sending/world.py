@@ -19,7 +19,7 @@ from services.campaigns.lifecycle import InvalidCampaignState
 from services.deliveries.claiming import Claim
 from services.deliveries.composing import CampaignMail, compose
 from services.deliveries.reconciling import Lookup, reconcile, reserve_due, settle
-from services.deliveries.resolving import IN_DOUBT, DeliveryNotInDoubt, resolve
+from services.deliveries.resolving import IN_DOUBT, DeliveryNotResolvable, resolve
 from services.deliveries.sending import Sender
 from services.deliveries.submitting import submit
 from services.deliveries.sweeping import advance_campaign
@@ -197,7 +197,7 @@ class World:
             decision = DeliveryResolution.SENT
         else:
             decision = DeliveryResolution.SEND_AGAIN if again else DeliveryResolution.NOT_SENT
-        with suppress(DeliveryNotInDoubt):
+        with suppress(DeliveryNotResolvable):
             async with self.runtime.work.begin(self.principal) as uow:
                 await resolve(uow, chosen, decision, policy=self.runtime.sender_policy)
 
