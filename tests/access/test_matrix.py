@@ -1,6 +1,5 @@
-"""The matrix of roles, what is derived from it, and its page."""
+"""The matrix of roles, and what is derived from it."""
 
-import re
 from pathlib import Path
 
 import pytest
@@ -17,16 +16,8 @@ from services import audit
 from tests import factories
 from tests.operating.commands import nudge
 
-PAGE = Path(__file__).parents[2] / "docs" / "permissions.md"
 # Permissions that no root field takes yet, and what does.
 ELSEWHERE = {Permission.AUDIT_READ: "the policy of the table audit_events, see below"}
-
-
-def test_the_page_is_what_the_command_prints() -> None:
-    """docs/permissions.md holds the tables of the code."""
-    found = re.search(r"<!-- permissions: begin -->\n(.*?)\n<!-- permissions: end -->", PAGE.read_text(), re.DOTALL)
-    assert found is not None
-    assert found[1] == text(markdown=True)
 
 
 def test_the_matrix_and_the_permissions_are_the_same() -> None:
