@@ -48,7 +48,7 @@ differential: environment ## Property tests at length: what is compiled against 
 	$(TEST) -m "differential or (hypothesis and not faults)" $(AT_LENGTH)
 
 bench: environment ## Measure; each benchmark prints its figures side by side
-	@for name in rendering sending contacts_query compiled_operations graphql fanout; do \
+	@for name in rendering sending sweeping contacts_query compiled_operations graphql fanout; do \
 		echo "== $$name" && $(RUN) -m "benchmarks.$$name" || exit 1; \
 	done
 

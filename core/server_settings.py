@@ -20,4 +20,4 @@ class DatabaseSettings(Group):
 
 
 class RedisSettings(Group):
-    url: RedisUrl | None = Field(None, description="Redis or Valkey: job doorbell, pub/sub, Maya's streams.")
+    url: RedisUrl | None = Field(None, description="Redis or Valkey: job queue, pub/sub, Maya's streams.")

@@ -26,7 +26,7 @@ class JobSink(Protocol):
     """Where jobs go after COMMIT."""
 
     async def enqueue(self, job: Job) -> None:
-        """Ring the doorbell; raises `QueueUnavailable`."""
+        """Enqueue a job; raises `QueueUnavailable`."""
 
 
 class EventSink(Protocol):
@@ -72,7 +72,7 @@ class UnitOfWork:
         return await self.connection.execute(statement, parameters or {})
 
     def enqueue(self, job: Job) -> None:
-        """Ring for a job once the transaction has committed. Twice the same job rings once."""
+        """Enqueue a job once the transaction has committed; the same job twice is enqueued once."""
         if job not in self.jobs:
             self.jobs.append(job)
 

@@ -1,0 +1,190 @@
+"""Sweeps: page by page, organisations in turn, each in a loop of its own."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from uuid import UUID
+
+import pytest
+from structlog.testing import capture_logs
+
+from core.database.scopes import SystemScope
+from core.ids import new_id
+from core.queue import Job
+from jobs import sweeper
+from jobs.sweeper import Page, Sweep, Sweeper, sweep, sweep_jobs, take_turns
+from jobs.worker import Worker, build_worker, handles
+from runtime import Runtime
+from tests.waiting import PATIENCE_SECONDS, until
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Note(Job):
+    """A job that only these tests have."""
+
+    number: UUID
+
+
+del Job.registry["note"]
+
+
+@dataclass(slots=True)
+class Rows:
+    """Rows that ask for a job each, and the jobs that were run."""
+
+    pages: list[Page]
+    searched: list[UUID]
+    run: list[int]
+
+    async def find(self, _: SystemScope, after: UUID) -> Page:
+        """The page after a key."""
+        self.searched.append(after)
+        return self.pages[after.int]
+
+    def note(self, _: Worker, job: Note) -> None:
+        """Run a job."""
+        self.run.append(job.number.int)
+
+
+def pages(how_many: int) -> Rows:
+    """So many pages of one job each."""
+    after = [*(UUID(int=number) for number in range(1, how_many)), None]
+    return Rows([Page([note(UUID(int=1), number)], each) for number, each in enumerate(after)], [], [])
+
+
+def note(organization_id: UUID, number: int) -> Note:
+    return Note(organization_id=organization_id, number=UUID(int=number))
+
+
+def worker_of(runtime: Runtime, rows: Rows) -> Worker:
+    """A worker that knows the one job."""
+    return build_worker(runtime, [handles(Note, rows.note)])
+
+
+async def test_a_round_finds_every_page(runtime: Runtime) -> None:
+    """One search for each, from the key where the last page ended."""
+    rows = pages(3)
+    await Sweeper(worker_of(runtime, rows), asyncio.Event()).round(sweep_jobs(rows.find, name=str(new_id())))
+    assert rows.run == [0, 1, 2]
+    assert [after.int for after in rows.searched] == [0, 1, 2]
+
+
+async def test_a_long_round_goes_on_in_the_next(runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A round has so many pages and no more; nothing beyond them is forgotten, and then it begins anew."""
+    monkeypatch.setattr(sweeper, "MAX_PAGES", 2)
+    rows, stopping = pages(3), asyncio.Event()
+    each, subject = sweep_jobs(rows.find, name=str(new_id())), Sweeper(worker_of(runtime, rows), stopping)
+    ran = []
+    for _ in range(3):
+        await subject.round(each)
+        ran.append(rows.run[:])
+        rows.run.clear()
+    assert ran == [[0, 1], [2], [0, 1]]
+
+
+async def test_a_round_ends_between_pages(runtime: Runtime) -> None:
+    """Told to stop, it searches no more."""
+    rows, stopping = pages(3), asyncio.Event()
+
+    def note_and_stop(_: Worker, job: Note) -> None:
+        rows.run.append(job.number.int)
+        stopping.set()
+
+    worker = build_worker(runtime, [handles(Note, note_and_stop)])
+    await Sweeper(worker, stopping).round(sweep_jobs(rows.find, name=str(new_id())))
+    assert rows.run == [0]
+
+
+def test_organizations_take_turns() -> None:
+    """The first job of each, then the second of each: one with many keeps nobody waiting."""
+    first, second, third = (new_id() for _ in range(3))
+    jobs = [note(first, number) for number in range(3)] + [note(second, 3), note(third, 4), note(third, 5)]
+    assert [job.number.int for job in take_turns(jobs) if isinstance(job, Note)] == [0, 3, 4, 1, 5, 2]
+
+
+@asynccontextmanager
+async def sweeping(runtime: Runtime, *sweeps: Sweep) -> AsyncIterator[None]:
+    """These sweeps in a worker, every few milliseconds."""
+    sending = runtime.settings.sending.model_copy(update={"sweep_seconds": 0.01})
+    quick = replace(runtime, settings=runtime.settings.model_copy(update={"sending": sending}))
+    stopping = asyncio.Event()
+    subject = Sweeper(build_worker(quick, []), stopping)
+    loops = [asyncio.create_task(subject.run(each)) for each in sweeps]
+    try:
+        yield
+    finally:
+        stopping.set()
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            await asyncio.gather(*loops)
+
+
+async def test_a_sweep_in_trouble_or_slow_keeps_no_other_waiting(runtime: Runtime) -> None:
+    """Whatever a round raises is logged with the sweep's name, and the next comes; others have their own rounds."""
+    rounds: list[str] = []
+    going = asyncio.Event()
+
+    async def fail(_: Worker) -> None:
+        rounds.append("fail")
+        raise RuntimeError("no")
+
+    async def hang(_: Worker) -> None:
+        rounds.append("hang")
+        await going.wait()
+
+    async def work(_: Worker) -> None:
+        rounds.append("work")
+
+    async def all_have_gone_on() -> bool:
+        return rounds.count("fail") > 2 and rounds.count("work") > 2
+
+    names = {run: f"{run.__name__} {new_id()}" for run in (fail, hang, work)}
+    with capture_logs() as logs:
+        async with sweeping(runtime, *(sweep(run, name=name) for run, name in names.items())):
+            await until(all_have_gone_on)
+            going.set()
+    assert rounds.count("hang") >= 1
+    assert {each["sweep"] for each in logs} == {names[fail]}
+
+
+async def test_a_sweep_has_its_interval(runtime: Runtime) -> None:
+    """The setting's, or one of its own."""
+    rounds: list[str] = []
+
+    async def often(_: Worker) -> None:
+        rounds.append("often")
+
+    async def daily(_: Worker) -> None:
+        rounds.append("daily")
+
+    async def is_often() -> bool:
+        return rounds.count("often") > 3
+
+    async with sweeping(runtime, sweep(often, name=str(new_id())), sweep(daily, name=str(new_id()), every=86_400.0)):
+        await until(is_often)
+    assert rounds.count("daily") == 1
+
+
+async def test_one_process_at_a_time_sweeps_alone(runtime: Runtime) -> None:
+    """While one is at it, another does not begin; a sweep that all processes do waits for nobody."""
+    going, begun = asyncio.Event(), list[str]()
+
+    async def work(_: Worker) -> None:
+        begun.append("begun")
+        await going.wait()
+
+    processes = [Sweeper(build_worker(runtime, []), asyncio.Event()) for _ in range(2)]
+    alone = sweep(work, name=str(new_id()))
+    first = asyncio.create_task(processes[0].round(alone))
+
+    async def is_begun() -> bool:
+        return bool(begun)
+
+    await until(is_begun)
+    await asyncio.wait_for(processes[1].round(alone), PATIENCE_SECONDS)
+    assert begun == ["begun"]
+    everywhere = [asyncio.create_task(each.round(replace(alone, alone=False))) for each in processes]
+    await asyncio.sleep(0)
+    assert begun == ["begun"] * 3
+    going.set()
+    await asyncio.gather(first, *everywhere)

@@ -1,0 +1,92 @@
+"""Background tasks by key: one at a time, once more when asked meanwhile, bounded by kind."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from structlog.testing import capture_logs
+
+from jobs.tasks import Group, KeyedTasks
+from tests.waiting import PATIENCE_SECONDS
+
+ONE = Group("one at a time", 1)
+Work = Callable[[], Coroutine[Any, Any, None]]
+
+
+class Bench:
+    """Tasks whose work waits until it is let go, and what they did."""
+
+    def __init__(self) -> None:
+        self.tasks = KeyedTasks()
+        self.go = asyncio.Event()
+        self.begun: list[str] = []
+
+    def work(self, name: str) -> Work:
+        """Work that notes its name when it begins."""
+
+        async def run() -> None:
+            self.begun.append(name)
+            await self.go.wait()
+
+        return run
+
+    async def idle(self) -> None:
+        """Let everything go, and wait until nothing runs."""
+        self.go.set()
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while self.tasks.tasks:
+                await asyncio.wait(list(self.tasks.tasks.values()))
+                await asyncio.sleep(0)
+
+
+async def test_a_key_that_is_started_while_it_runs_is_run_once_more() -> None:
+    """However often: what it would do for the first, the last finds done. Other keys run beside it."""
+    bench = Bench()
+    for name in ("a", "b"):
+        bench.tasks.start(name, bench.work(name))
+    await asyncio.sleep(0)
+    for number in range(3):
+        bench.tasks.start("a", bench.work(f"a again {number}"))
+    assert bench.begun == ["a", "b"]
+    await bench.idle()
+    assert bench.begun == ["a", "b", "a again 2"]
+
+
+async def test_a_key_that_waits_for_its_slot_is_run_once() -> None:
+    """It has not read its rows yet, and will see whatever it is started for again."""
+    bench = Bench()
+    bench.tasks.start("a", bench.work("a"), group=ONE)
+    bench.tasks.start("b", bench.work("b"), group=ONE)
+    await asyncio.sleep(0)
+    bench.tasks.start("b", bench.work("b again"), group=ONE)
+    await bench.idle()
+    assert bench.begun == ["a", "b"]
+
+
+async def test_a_full_group_holds_up_no_other() -> None:
+    """So many of a kind run side by side; another kind has slots of its own."""
+    bench = Bench()
+    for number in range(5):
+        bench.tasks.start(f"a {number}", bench.work(f"a {number}"), group=Group("two at a time", 2))
+    bench.tasks.start("b", bench.work("b"), group=ONE)
+    await asyncio.sleep(0)
+    assert bench.begun == ["a 0", "a 1", "b"]
+    await bench.idle()
+    assert sorted(bench.begun) == ["a 0", "a 1", "a 2", "a 3", "a 4", "b"]
+
+
+async def test_a_task_that_fails_is_logged_with_its_ids_and_may_run_again() -> None:
+    """Its slot and its key are free again, whatever it raised."""
+    bench = Bench()
+
+    async def fail() -> None:
+        raise RuntimeError("no")
+
+    with capture_logs() as logs:
+        for _ in range(2):
+            bench.tasks.start("a", fail, group=ONE, ids={"campaign_id": "1"})
+            await bench.idle()
+    assert [(each["task"], each["campaign_id"]) for each in logs] == [("one at a time", "1")] * 2
+    bench.tasks.start("a", bench.work("a"), group=ONE)
+    await bench.idle()
+    assert bench.begun == ["a"]
