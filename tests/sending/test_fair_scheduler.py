@@ -1,0 +1,43 @@
+"""Whose batch is next: organisations in turn, and the campaigns of each in turn."""
+
+from core.ids import new_id
+from services.deliveries.fair_scheduler import FairScheduler, Slot
+
+
+async def slots(scheduler: FairScheduler, how_many: int) -> list[Slot]:
+    """The next slots."""
+    found = [await scheduler.next() for _ in range(how_many)]
+    return [slot for slot in found if slot is not None]
+
+
+async def test_organizations_take_turns() -> None:
+    """One with two campaigns has no more turns than one with a single campaign."""
+    scheduler, large, small = FairScheduler(), new_id(), new_id()
+    first, second, other = new_id(), new_id(), new_id()
+    for organization_id, campaign_id in ((large, first), (large, second), (small, other)):
+        scheduler.add(organization_id, campaign_id)
+    assert [slot.campaign_id for slot in await slots(scheduler, 6)] == [first, other, second, other, first, other]
+
+
+async def test_a_campaign_with_nothing_leaves() -> None:
+    """Unless it was added again since its slot was given, as something may be pending that the slot did not see."""
+    scheduler, organization_id = FairScheduler(), new_id()
+    campaigns = [new_id(), new_id()]
+    for campaign_id in campaigns:
+        scheduler.add(organization_id, campaign_id)
+    first, second = await slots(scheduler, 2)
+    scheduler.add(organization_id, second.campaign_id)
+    for slot in (first, second):
+        scheduler.remove(slot)
+    (left,) = await slots(scheduler, 1)
+    assert left.campaign_id == second.campaign_id
+    scheduler.remove(left)
+    assert not scheduler.organizations
+
+
+async def test_a_closed_scheduler_has_no_slots() -> None:
+    """Also for one who waits already, and whatever is in it."""
+    scheduler = FairScheduler()
+    scheduler.add(new_id(), new_id())
+    scheduler.close()
+    assert await scheduler.next() is None
