@@ -40,12 +40,12 @@ async def never_looked_at(*args):
     fail(*args)
 
 core.queue.Job.from_payload = lambda ids: fail(PLANTED, ids)
-advance_campaign = jobs.campaigns.advance_campaign
-async def advance_or_fail(*args):
+campaigns_to_advance = jobs.campaigns.campaigns_to_advance
+async def search_or_fail(*args):
     asyncio.create_task(never_looked_at(PLANTED))
     asyncio.get_running_loop().call_soon(fail, PLANTED)
-    return await advance_campaign(*args)
-jobs.campaigns.advance_campaign = advance_or_fail
+    return await campaigns_to_advance(*args)
+jobs.campaigns.campaigns_to_advance = search_or_fail
 async def apply_or_fail(*args):
     fail(PLANTED, args)
 jobs.webhooks.apply_everything = apply_or_fail
