@@ -6,7 +6,7 @@ from core.database.scopes import SystemScope
 from core.telemetry import logger
 from jobs.sweeper import PAGE, Page, sweep, sweep_jobs
 from jobs.worker import Worker, handles
-from services.campaigns.work import ReconcileCampaign, SendBatches
+from services.campaigns.work import AdvanceCampaign, ReconcileCampaign, SendBatches
 from services.deliveries.reconciling import reconcile
 from services.deliveries.sweeping import campaigns_to_send, ensure_partitions
 
@@ -15,19 +15,25 @@ log = logger(__name__)
 
 
 def send_batches(worker: Worker, job: SendBatches) -> None:
-    """Send what is pending of a campaign: it joins the round-robin of the sender."""
-    worker.sender.add(job.organization_id, job.campaign_id)
+    """Send what is pending of a campaign, in turn with others; without a provider, let it say why it waits."""
+    if worker.sends:
+        worker.sender.add(job.organization_id, job.campaign_id)
+    else:
+        worker.start(AdvanceCampaign(organization_id=job.organization_id, campaign_id=job.campaign_id))
 
 
 async def reconcile_campaign(worker: Worker, job: ReconcileCampaign) -> None:
     """Ask the provider about a campaign's unknown messages."""
-    await reconcile(
-        worker.runtime.work,
-        worker.runtime.mailer,
-        job.actor,
-        job.campaign_id,
-        grace_seconds=worker.settings.sending.reconcile_grace_seconds,
-    )
+    if worker.sends:
+        await reconcile(
+            worker.runtime.work,
+            worker.runtime.mailer,
+            job.actor,
+            job.campaign_id,
+            grace_seconds=worker.settings.sending.reconcile_grace_seconds,
+        )
+    else:
+        worker.start(AdvanceCampaign(organization_id=job.organization_id, campaign_id=job.campaign_id))
 
 
 async def find_campaigns(system: SystemScope, after: UUID) -> Page:

@@ -28,8 +28,9 @@ def outbox_sender(runtime: Runtime) -> OutboxSender:
 
 
 async def send_outbox(worker: Worker, job: SendOutbox) -> None:
-    """Send an organisation's system mail that is due."""
-    await outbox_sender(worker.runtime).send_due(job.actor)
+    """Send an organisation's system mail that is due; it waits where there is no provider."""
+    if worker.sends:
+        await outbox_sender(worker.runtime).send_due(job.actor)
 
 
 async def find_outbox(system: SystemScope, _: UUID) -> Page:

@@ -10,6 +10,7 @@ from core.queue import Job
 from jobs.tasks import MAX_CONCURRENT, Group, KeyedTasks
 from runtime import Runtime
 from services.deliveries.sending import Sender
+from services.features import Feature
 from settings import Settings
 
 J = TypeVar("J", bound=Job)
@@ -50,6 +51,11 @@ class Worker:
     def settings(self) -> Settings:
         """The process's settings."""
         return self.runtime.settings
+
+    @property
+    def sends(self) -> bool:
+        """Whether there is a mail provider to send by."""
+        return Feature.SENDING not in self.runtime.features.off
 
     def start(self, job: Job) -> None:
         """Run a job in this process; returns at once. What it does not survive, a sweep finds again."""

@@ -37,6 +37,7 @@ class CampaignMail:
     """All that is the same for every recipient of a campaign. Frozen with the audience, so it can be cached.
 
     `most` is how many recipients the next batch may hold, as the last ones have taught; never more than `limit`.
+    `reason` is what the campaign's status told when this was read.
     """
 
     organization_id: UUID
@@ -49,6 +50,7 @@ class CampaignMail:
     tags: bool
     limit: int
     most: int
+    reason: str | None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -77,6 +79,7 @@ async def load_mail(reads: Reads, campaign_id: UUID, *, sender: str, batch_size:
             Campaign.html_content,
             Campaign.text_content,
             Campaign.from_header,
+            Campaign.status_reason,
             Organization.name.label("organization_name"),
         )
         .join(Organization, Organization.id == Campaign.organization_id)
@@ -100,6 +103,7 @@ async def load_mail(reads: Reads, campaign_id: UUID, *, sender: str, batch_size:
         tags=reads_of(template, "contact.tags"),
         limit=limit,
         most=limit,
+        reason=row.status_reason,
     )
 
 

@@ -27,6 +27,7 @@ from services.deliveries.composing import CampaignMail, Composed, compose, load_
 from services.deliveries.fair_scheduler import FairScheduler
 from services.deliveries.recording import record, trouble
 from services.deliveries.submitting import submit
+from services.deliveries.waiting import SENDING_IS_OFF, explain_waiting
 from services.mailing.handover import Handed, hand_over
 from services.mailing.leases import LeaseTimes, lease_times
 from services.mailing.pacing import ProviderBackoff, reserve
@@ -182,7 +183,7 @@ class Sender:
     async def load(self, actor: Actor, campaign_id: UUID) -> CampaignMail | None:
         """Read and compile the campaign's content; one that no longer compiles is paused with the reason."""
         try:
-            return await load_mail(
+            mail = await load_mail(
                 self.reads(actor.tenant),
                 campaign_id,
                 sender=self.mailer.sender,
@@ -191,6 +192,10 @@ class Sender:
         except Refusals as error:
             await self.pause(actor, campaign_id, f"The content cannot be rendered: {error}")
             return None
+        if mail is not None and mail.reason == SENDING_IS_OFF:
+            async with self.work.begin(actor) as uow:
+                await explain_waiting(uow, campaign_id, mail.reason, waits=False)
+        return mail
 
     async def allowance(self, most: int) -> int:
         """How many messages may go in the next batch, after waiting for the account's rate; none once stopped."""

@@ -18,6 +18,8 @@ from services.campaigns.work import PrepareCampaign
 from services.deliveries.batch_sql import locked_in, of_campaign
 from services.deliveries.counting import verify_counts
 from services.deliveries.issues import summarize_issues
+from services.deliveries.waiting import explain_waiting
+from services.features import ALL, Feature, Features
 
 CANCEL_PAGE = 10_000
 FINAL_STATUS = {
@@ -45,12 +47,20 @@ class CampaignToSend(NamedTuple):
 
 
 class OpenCounts(NamedTuple):
-    """A campaign's status and its open deliveries, by its counters."""
+    """A campaign's status, the reason that it tells, and its open deliveries, by its counters."""
 
     status: CampaignStatus | None
     pending: int = 0
     in_flight: int = 0
     unknown: int = 0
+    reason: str | None = None
+
+    @property
+    def needs_provider(self) -> bool:
+        """Whether the campaign, which is live, cannot go on without the mail provider."""
+        if self.status == CampaignStatus.SENDING:
+            return self.pending > 0 or self.unknown > 0
+        return self.status == CampaignStatus.SCHEDULED
 
 
 async def campaigns_to_advance(system: SystemScope, after: UUID, limit: int) -> list[CampaignNeeds]:
@@ -71,12 +81,18 @@ async def ensure_partitions(system: SystemScope) -> int:
     return int(rows[0][0])
 
 
-async def advance_campaign(work: Work, actor: Actor, campaign_id: UUID) -> OpenCounts:
-    """Start what is due, expire leases, skip what is cancelled, and end what has nothing open; what is left then."""
+async def advance_campaign(work: Work, actor: Actor, campaign_id: UUID, features: Features = ALL) -> OpenCounts:
+    """Start what is due, expire leases, skip what is cancelled, and end what has nothing open; what is left then.
+
+    Where sending is off, what is due waits, and a campaign that cannot go on tells why until it can.
+    """
+    sends = Feature.SENDING not in features.off
     async with work.begin(actor) as uow:
         before = await read_open_counts(uow, campaign_id)
+        await explain_waiting(uow, campaign_id, before.reason, waits=before.needs_provider and not sends)
         if before.status == CampaignStatus.SCHEDULED:
-            await start_due(uow, campaign_id)
+            if sends:
+                await start_due(uow, campaign_id)
             return before
         moved = await expire_leases(uow, campaign_id, before.in_flight) if before.in_flight else 0
         if before.status == CampaignStatus.CANCELLING:
@@ -92,7 +108,13 @@ async def read_open_counts(uow: UnitOfWork, campaign_id: UUID) -> OpenCounts:
     """The campaign's status and open deliveries; a status of None for an unknown campaign."""
     row = await first(
         uow,
-        select(Campaign.status, CampaignStats.pending, CampaignStats.in_flight, CampaignStats.unknown)
+        select(
+            Campaign.status,
+            CampaignStats.pending,
+            CampaignStats.in_flight,
+            CampaignStats.unknown,
+            Campaign.status_reason,
+        )
         .outerjoin(
             CampaignStats,
             (CampaignStats.organization_id == Campaign.organization_id) & (CampaignStats.campaign_id == Campaign.id),
@@ -101,7 +123,8 @@ async def read_open_counts(uow: UnitOfWork, campaign_id: UUID) -> OpenCounts:
     )
     if row is None:
         return OpenCounts(None)
-    return OpenCounts(CampaignStatus(row.status), row.pending or 0, row.in_flight or 0, row.unknown or 0)
+    counts = row.pending or 0, row.in_flight or 0, row.unknown or 0
+    return OpenCounts(CampaignStatus(row.status), *counts, row.status_reason)
 
 
 async def start_due(uow: UnitOfWork, campaign_id: UUID) -> None:

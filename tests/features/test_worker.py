@@ -1,0 +1,133 @@
+"""A worker without a vendor: what was ordered before waits, says why, and goes on later."""
+
+from dataclasses import replace
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+from sqlalchemy import update
+
+from core import clock
+from core.access.actor import Actor
+from integrations.mail import NotSent
+from integrations.recording import RecordingMailer
+from integrations.switched_off import NoMailer, NoModel
+from jobs import JOBS
+from jobs.outbox import send_outbox
+from jobs.worker import build_worker
+from models.campaigns import Campaign, CampaignStatus
+from models.conversations import MessageStatus, ReplyFailure
+from models.deliveries import DeliveryStatus
+from models.outbox import OutboxStatus
+from runtime import Runtime
+from services.campaigns.lifecycle import move
+from services.deliveries.waiting import SENDING_IS_OFF
+from services.features import Feature, Features
+from services.outbox.work import SendOutbox
+from tests import factories
+from tests.maya.conftest import set_stage
+from tests.outbox.mailing import put, rows
+from tests.sending.test_jobs import hurried, worker
+from tests.sending.worker import progress, sending, statuses
+from tests.waiting import until
+
+OFF = Features(off=frozenset({Feature.SENDING}))
+
+
+@pytest.fixture
+def off(fresh_runtime: Runtime) -> Runtime:
+    """An installation whose mail provider was taken away."""
+    return replace(fresh_runtime, settings=hurried(fresh_runtime.settings), mailer=NoMailer(), features=OFF)
+
+
+def on(runtime: Runtime, mailer: RecordingMailer) -> Runtime:
+    """The same with a provider."""
+    return replace(runtime, mailer=mailer, features=Features())
+
+
+async def due(runtime: Runtime) -> tuple[Actor, UUID]:
+    """A campaign that was to go out an hour ago."""
+    owner = await factories.organization(runtime)
+    await factories.contacts(runtime, owner, 2)
+    campaign_id = await factories.campaign(runtime, owner)
+    async with runtime.work.begin(owner) as uow:
+        await move(uow, campaign_id, CampaignStatus.SCHEDULED, scheduled_at=clock.now() - timedelta(hours=1))
+    return owner, campaign_id
+
+
+async def told(runtime: Runtime, owner: Actor, campaign_id: UUID) -> tuple[CampaignStatus, str | None]:
+    """Where a campaign stands, and why, for people."""
+    row = await progress(runtime, owner, campaign_id)
+    return row.status, row.status_reason
+
+
+async def test_campaigns_wait_and_say_why(off: Runtime) -> None:
+    """One that is due and one in the middle of being sent; nothing of them is claimed, and both go on later."""
+    owner, scheduled = await due(off)
+    other, _, live = await sending(off, 3)
+
+    async def waits() -> bool:
+        return await told(off, owner, scheduled) == (CampaignStatus.SCHEDULED, SENDING_IS_OFF) and (
+            await told(off, other, live) == (CampaignStatus.SENDING, SENDING_IS_OFF)
+        )
+
+    async with worker(off):
+        await until(waits)
+    assert set((await statuses(off, other, live)).values()) == {DeliveryStatus.PENDING}
+    assert await statuses(off, owner, scheduled) == {}
+    mailer = RecordingMailer()
+
+    async def sent() -> bool:
+        found = [await told(off, owner, scheduled), await told(off, other, live)]
+        return found == [(CampaignStatus.SENT, None)] * 2
+
+    async with worker(on(off, mailer)):
+        await until(sent)
+    assert len(mailer.sent) == 5
+
+
+async def test_the_reason_goes_when_sending_is_back(off: Runtime) -> None:
+    """A campaign that is still to be sent tells nothing any more, also while the provider takes none of it."""
+    owner, _, live = await sending(off, 1)
+    async with off.work.begin(owner) as uow:
+        await uow.execute(update(Campaign).values(status_reason=SENDING_IS_OFF))
+    refusing = RecordingMailer(lambda *_: NotSent(reason="429"))
+    async with worker(on(off, refusing)):
+
+        async def forgotten() -> bool:
+            return (await told(off, owner, live))[1] is None
+
+        await until(forgotten)
+
+
+async def test_a_person_s_reason_is_left_alone(off: Runtime) -> None:
+    """Only a campaign that would go on by itself waits for the provider: one that is paused keeps its reason."""
+    owner, _, live = await sending(off, 1)
+    async with off.work.begin(owner) as uow:
+        await move(uow, live, CampaignStatus.PAUSED, reason="Paused by a person.")
+    other, _, second = await sending(off, 1)
+
+    async def waits() -> bool:
+        return (await told(off, other, second))[1] == SENDING_IS_OFF
+
+    async with worker(off):
+        await until(waits)
+    assert await told(off, owner, live) == (CampaignStatus.PAUSED, "Paused by a person.")
+
+
+async def test_system_mail_waits(off: Runtime) -> None:
+    """Not an attempt is counted against it."""
+    owner = await factories.organization(off)
+    await put(off, owner)
+    job = SendOutbox(organization_id=owner.organization_id)
+    await send_outbox(build_worker(off, JOBS), job)
+    [row] = await rows(off, owner)
+    assert (row.status, row.attempts, row.error_message) == (OutboxStatus.PENDING, 0, None)
+
+
+async def test_a_reply_that_nobody_can_make_fails(off: Runtime) -> None:
+    """A question of before ends with the reason, instead of waiting for ever."""
+    stage = await set_stage(replace(off, language_model=NoModel()))
+    reply = await stage.run(await stage.ask())
+    assert (reply.status, reply.error_code) == (MessageStatus.FAILED, ReplyFailure.MODEL_REFUSED)
+    assert (reply.error_message or "").startswith("Maya is switched off in this installation.")
