@@ -180,7 +180,7 @@ async def seed_once(found: Settings) -> bool:
         raise SettingsInvalid("NUDGE_ENVIRONMENT: the demo organisation is not for production.")
     await check_servers(found)
     async with running(found) as runtime:
-        return await demonstration.seed(runtime, email=DEMO_EMAIL, password=DEMO_PASSWORD)
+        return await demonstration.seed(runtime.work, runtime.admission, email=DEMO_EMAIL, password=DEMO_PASSWORD)
 
 
 @cli.command()

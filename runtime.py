@@ -25,7 +25,7 @@ from services.accounts.admission import Admission, admission
 from services.accounts.identity import EmbeddedTokens, Identity, IssuerTokens, TokenCheck
 from services.accounts.session_cache import SessionCache
 from services.features import Features
-from services.limits import MailLimits, mail_limits
+from services.mailing.limits import MailLimits, mail_limits
 from services.senders.policy import SenderPolicy, sender_policy
 from settings import Settings, require
 

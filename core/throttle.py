@@ -4,6 +4,7 @@ import hashlib
 import time
 from ipaddress import IPv6Address, ip_address, ip_network
 
+from cachetools import LRUCache
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
@@ -29,7 +30,7 @@ class Throttle:
         self.limit = limit
         self.seconds = seconds
         self.message = message
-        self._local: dict[str, tuple[int, float]] = {}
+        self._local: LRUCache[str, tuple[int, float]] = LRUCache(MAX_LOCAL_KEYS)
 
     async def count(self, key: str, amount: int = 1) -> None:
         """Count some; raise `RateLimited` when the key has had more than the limit."""
@@ -72,12 +73,10 @@ class Throttle:
     def _count_here(self, name: str, amount: int) -> tuple[int, int]:
         """The count of this process with these, and in how many seconds it ends."""
         now = time.monotonic()
-        counted, ends = self._local.pop(name, (0, now + self.seconds))
+        counted, ends = self._local.get(name, (0, now + self.seconds))
         if ends <= now:
             counted, ends = 0, now + self.seconds
         self._local[name] = (counted + amount, ends)
-        while len(self._local) > MAX_LOCAL_KEYS:
-            self._local.pop(next(iter(self._local)))
         return counted + amount, round(ends - now)
 
 

@@ -23,7 +23,7 @@ from services.accounts.identity import Identity
 from services.accounts.logins import Logins
 from services.campaigns.test_sends import TestSends
 from services.features import Features
-from services.limits import MailLimits
+from services.mailing.limits import MailLimits
 from services.maya.watching import Watch
 from services.senders.policy import SenderPolicy
 

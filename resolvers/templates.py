@@ -26,8 +26,9 @@ from schema.templates import (
     UpdateTemplateInput,
     UpdateTemplatePayload,
 )
-from services import previews, templates
-from services.content import Texts
+from services import templates
+from services.messages import previews
+from services.messages.content import Texts
 from services.templates import TEMPLATES, Changes, TemplateRow
 
 rows.register(Template, TemplateRow, id=Column("id", global_ids("Template")))

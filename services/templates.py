@@ -16,7 +16,7 @@ from core.listing.orders import Order
 from core.unit_of_work import UnitOfWork
 from models.templates import Template
 from services import audit
-from services.content import EMPTY, GivenTexts, Texts, changed_name, check_content, check_name, with_changes
+from services.messages.content import EMPTY, GivenTexts, Texts, changed_name, check_content, check_name, with_changes
 
 
 class NameTaken(InvalidInput):

@@ -10,7 +10,7 @@ from sqlalchemy.engine import make_url
 from core.configuration import Environment
 from runtime import Runtime
 from services.accounts.admission import admission
-from services.limits import mail_limits
+from services.mailing.limits import mail_limits
 from services.senders.policy import sender_policy
 from settings import Settings
 from tests.conftest import Servers

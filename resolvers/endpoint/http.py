@@ -8,6 +8,7 @@ from starlette.types import Message, Receive, Scope, Send
 from core.configuration import Environment
 from core.database.errors import is_unavailable
 from core.deadlines import deadline
+from core.http.bodies import BodyTooLarge, ClientGone, announced, read_body
 from core.telemetry import described, logger, new_request_id
 from resolvers.context import Dependencies, RequestContext
 from resolvers.endpoint.answers import written
@@ -25,13 +26,10 @@ from resolvers.endpoint.execution import Answer, Executor, Request, refusal
 from resolvers.endpoint.graphiql import page
 from resolvers.endpoint.negotiation import GRAPHQL, HTML, JSON, chosen, is_json
 from resolvers.endpoint.requests import (
-    ClientGone,
-    announced,
     come_already,
     from_body,
     from_query_string,
     oversized,
-    read_body,
     whole_body,
 )
 
@@ -108,6 +106,8 @@ class HttpEndpoint:
         try:
             async with deadline(self.body_timeout):
                 return await read_body(receive, text(headers.get(b"content-length")), self.body_limit, come=come)
+        except BodyTooLarge:
+            raise oversized(self.body_limit) from None
         except TimeoutError:
             raise Refused(f"The body did not come within {self.body_timeout:g} seconds.", status=408) from None
 

@@ -11,12 +11,6 @@ from starlette.types import Message, Receive
 from resolvers.endpoint.errors import PERSISTED_QUERY_NOT_SUPPORTED, Malformed, Refused
 from resolvers.endpoint.execution import Request
 
-DRAINED_LIMITS = 16
-
-
-class ClientGone(Exception):
-    """The client closed the connection before it had sent its request."""
-
 
 def come_already(receive: Receive) -> Message | None:
     """The next message where the server has it, as it mostly has of a small request; None where it must be awaited.
@@ -41,42 +35,6 @@ def whole_body(message: Message | None, most: int) -> bytes | None:
         return None
     body: bytes = message.get("body", b"")
     return body if len(body) <= most else None
-
-
-def announced(declared: str | None) -> int:
-    """How many bytes a Content-Length says will come; 0 where it says nothing."""
-    return int(declared) if declared is not None and declared.isdecimal() else 0
-
-
-async def read_body(receive: Receive, declared: str | None, most: int, *, come: Message | None = None) -> bytes:
-    """The body, never keeping more than `most` bytes; raises `Refused` (413) or `ClientGone`.
-
-    Of a larger one up to 16 times the limit is read and thrown away, as a client that still writes hears no answer.
-    `come` is its first message, where that has been received.
-    """
-    chunks: list[bytes] = []
-    size = 0
-    too_large = announced(declared) > most
-    if announced(declared) > DRAINED_LIMITS * most:
-        raise oversized(most)
-    while True:
-        message, come = (await receive() if come is None else come), None
-        if message["type"] == "http.disconnect":
-            raise ClientGone
-        chunk: bytes = message.get("body", b"")
-        size += len(chunk)
-        too_large = too_large or size > most
-        if too_large:
-            chunks.clear()
-        else:
-            chunks.append(chunk)
-        if size > DRAINED_LIMITS * most:
-            raise oversized(most)
-        if not message.get("more_body", False):
-            break
-    if too_large:
-        raise oversized(most)
-    return b"".join(chunks)
 
 
 def oversized(most: int) -> Refused:

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 from uuid import UUID
 
+from cachetools import LRUCache
 from sqlalchemy import Uuid, column, func, select
 
 from core.access.actor import user_actor
@@ -32,7 +33,7 @@ class EmbeddedTokens:
 
     def __init__(self, tokens: AccessTokens) -> None:
         self.tokens = tokens
-        self.verified: dict[str, Claimed] = {}
+        self.verified: LRUCache[str, Claimed] = LRUCache(MAX_RECENT)
 
     async def claimed(self, token: str) -> Claimed:
         """What the token claims; raises `Unauthenticated`."""
@@ -42,8 +43,6 @@ class EmbeddedTokens:
                 return known
             del self.verified[token]
         found = self.verified[token] = self.verify(token)
-        while len(self.verified) > MAX_RECENT:
-            self.verified.pop(next(iter(self.verified)))
         return found
 
     def verify(self, token: str) -> Claimed:

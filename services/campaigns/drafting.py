@@ -27,7 +27,7 @@ from services.campaigns.audience import (
 from services.campaigns.lifecycle import DELETABLE, FINAL, CampaignChanged, InvalidCampaignState
 from services.campaigns.listing import CAMPAIGNS, CampaignRow, Content, require_with_content
 from services.campaigns.progress import OF_CAMPAIGN, Figures
-from services.content import (
+from services.messages.content import (
     EMPTY,
     MAX_NAME_LENGTH,
     GivenTexts,

@@ -15,7 +15,7 @@ from core.listing.listing import Listing
 from core.listing.orders import Order
 from models.campaigns import Campaign, CampaignStatus
 from models.folding import folded, holds
-from services.content import MAX_NAME_LENGTH
+from services.messages.content import MAX_NAME_LENGTH
 
 CAMPAIGN_FIELD: Final = ("input", "campaignId")
 

@@ -32,12 +32,13 @@ from integrations.mail import (
 from models.accounts import User
 from models.contact_events import ContactEventKind
 from models.suppressions import SuppressionReason, SuppressionSource
-from services import audit, previews
+from services import audit
 from services.campaigns.listing import CampaignRow, require_with_content
 from services.campaigns.validating import check_texts
-from services.content import MAX_SUBJECT_LENGTH
 from services.features import Feature
 from services.mailing.handover import parts
+from services.messages import previews
+from services.messages.content import MAX_SUBJECT_LENGTH
 from services.rendering.messages import RenderedMessage
 from services.senders import policy as sender_policy
 from services.senders import reading

@@ -15,7 +15,7 @@ from services.campaigns.audience import read_audiences
 from services.campaigns.lifecycle import SENDABLE
 from services.campaigns.listing import CampaignRow, Content, read_contents
 from services.campaigns.recipients import count_audience, count_mailable, has_mailable
-from services.content import compiled
+from services.messages.content import compiled
 from services.rendering.checks import check_content
 from services.rendering.messages import MessageTemplate
 from services.senders.policy import From, SenderPolicy, choose, choose_and_hold

@@ -16,9 +16,9 @@ from models.accounts import Organization
 from models.campaigns import Campaign
 from models.contacts import ContactStatus
 from models.deliveries import DeliveryDecision
-from services.content import compiled
 from services.deliveries.claiming import Claim
 from services.deliveries.preparing import NOT_MAILABLE
+from services.messages.content import compiled
 from services.rendering.errors import RenderFailed
 from services.rendering.messages import MessageTemplate, RenderedMessage
 from services.rendering.variables import campaign_variables, contact_variables

@@ -1,13 +1,13 @@
 """The sender of a process: several batches in flight, organisations in slot."""
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from time import monotonic
 from typing import NamedTuple
 from uuid import UUID
 
+from cachetools import LRUCache
 from sqlalchemy.exc import SQLAlchemyError
 
 from core.access.actor import Actor, system_actor
@@ -60,7 +60,7 @@ class Sender:
     signer: Signer
     backoff: ProviderBackoff = field(default_factory=ProviderBackoff)
     scheduler: FairScheduler = field(default_factory=FairScheduler)
-    mails: OrderedDict[UUID, CampaignMail] = field(default_factory=OrderedDict)
+    mails: LRUCache[UUID, CampaignMail] = field(default_factory=lambda: LRUCache(MAX_CACHED_CAMPAIGNS))
     cursors: dict[UUID, UUID] = field(default_factory=dict)
 
     @property
@@ -175,9 +175,6 @@ class Sender:
             if mail is None:
                 return None
             self.mails[campaign_id] = mail
-            if len(self.mails) > MAX_CACHED_CAMPAIGNS:
-                self.mails.popitem(last=False)
-        self.mails.move_to_end(campaign_id)
         return mail
 
     async def load(self, actor: Actor, campaign_id: UUID) -> CampaignMail | None:

@@ -3,8 +3,9 @@
 from random import Random
 
 from core import clock
-from runtime import Runtime
+from core.unit_of_work import Work
 from services.accounts import registration
+from services.accounts.admission import Admission
 from services.accounts.registration import AddressTaken
 from services.seeding.campaigns import seed_campaigns
 from services.seeding.contacts import seed_contacts
@@ -14,10 +15,10 @@ HOW_MANY_CONTACTS = 2_000
 SAME_EVERY_TIME = 2_026
 
 
-async def seed(runtime: Runtime, *, email: str, password: str) -> bool:
+async def seed(work: Work, admission: Admission, *, email: str, password: str) -> bool:
     """Make the demo organisation and its owner, all in one transaction; False when the owner exists already."""
     account = await registration.prepare_account(
-        runtime.admission,
+        admission,
         organization_name="Demo & Daughters",
         email=email,
         password=password,
@@ -26,7 +27,7 @@ async def seed(runtime: Runtime, *, email: str, password: str) -> bool:
     random = Random(SAME_EVERY_TIME)
     now = clock.now()
     try:
-        async with runtime.work.begin(account.owner) as uow:
+        async with work.begin(account.owner) as uow:
             await registration.register(uow, account)
             await seed_contacts(uow, list(people(HOW_MANY_CONTACTS, random)), now)
             await seed_campaigns(uow, account.user_id, now, random)

@@ -17,11 +17,11 @@ from models.contacts import Contact
 from models.deliveries import EmailDelivery
 from models.suppressions import Suppression, SuppressionReason
 from runtime import Runtime
-from services import previews
 from services.campaigns import test_sends
 from services.contacts import changing
 from services.contacts.history import EVENTS
 from services.contacts.listing import CONTACTS
+from services.messages import previews
 from tests import factories
 from tests.campaigns.calls import TEST, ask, asked, caller, gid, refused
 from tests.client import ApiClient

@@ -12,8 +12,9 @@ from services.seeding import demonstration
 async def test_the_demo_organisation_is_made_once_and_adds_up(fresh_runtime: Runtime) -> None:
     """Seeding makes 2,000 contacts and a finished campaign whose counters equal its ledger; twice, nothing more."""
     email = "demo@nudge.example"
-    assert await demonstration.seed(fresh_runtime, email=email, password="correct-horse-nudge")
-    assert not await demonstration.seed(fresh_runtime, email=email, password="correct-horse-nudge")
+    parts = fresh_runtime.work, fresh_runtime.admission
+    assert await demonstration.seed(*parts, email=email, password="correct-horse-nudge")
+    assert not await demonstration.seed(*parts, email=email, password="correct-horse-nudge")
 
     users = func.system.user_for_login(email).table_valued("organization_id", "user_id")
     [(organization_id, user_id)] = await fresh_runtime.system.rows(select(users.c.organization_id, users.c.user_id))

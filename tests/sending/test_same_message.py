@@ -6,9 +6,9 @@ from sqlalchemy import update
 from models.campaigns import Campaign
 from models.contacts import Contact
 from runtime import Runtime
-from services import previews
 from services.campaigns import test_sends
 from services.deliveries.sending import Sender
+from services.messages import previews
 from tests import factories
 from tests.sending.conftest import Provider
 from tests.sending.worker import drain, start

@@ -8,7 +8,7 @@ from services import lists
 from services.accounts.registration import check_account, check_name, new_account
 from services.campaigns import drafting
 from services.contacts import changing, listing
-from services.content import EMPTY, with_changes
+from services.messages.content import EMPTY, with_changes
 from tests import factories
 
 PADDED = "\u202aAda & Co\u202c\u200b"

@@ -13,7 +13,7 @@ from core.database.scopes import Reads
 from models.accounts import Organization
 from services.contacts import listing
 from services.contacts.listing import CONTACTS
-from services.content import Texts, check_content
+from services.messages.content import Texts, check_content
 from services.rendering.messages import RenderedMessage
 from services.rendering.variables import campaign_variables, contact_variables
 
