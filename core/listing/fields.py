@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Any, Final, Protocol, TypeAlias
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, false, or_, select, true
+from sqlalchemy import ARRAY, ColumnElement, Select, and_, any_, distinct, false, func, literal, or_, select, true
 from sqlalchemy.orm import InstrumentedAttribute
 
 from core import texts
@@ -183,17 +183,21 @@ class Members:
                     raise unsupported(self, operator)
 
     def compile(self, leaf: Leaf) -> ColumnElement[bool]:
-        """By sub-selects, which PostgreSQL may join or hash."""
+        """By one sub-select, which PostgreSQL may join or hash, however many values there are."""
         match leaf:
             case HasAny(values=values):
-                return self._has(values)
+                return self.id.in_(self._owners(values))
+            case HasAll(values=()):
+                return true()
             case HasAll(values=values):
-                return and_(true(), *(self._has([value]) for value in values))
+                complete = func.count(distinct(self.value)) == len(values)
+                return self.id.in_(self._owners(values).group_by(self.owner).having(complete))
         raise unsupported(self, leaf)
 
-    def _has(self, values: Sequence[object]) -> ColumnElement[bool]:
-        """Whether the set has at least one of the values."""
-        return self.id.in_(select(self.owner).where(self.value.in_(values)))
+    def _owners(self, values: Sequence[object]) -> Select[UUID]:
+        """Whose sets have at least one of the values."""
+        wanted = literal(list(values), ARRAY(self.value.type))
+        return select(self.owner).where(self.value == any_(wanted))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -34,6 +34,7 @@ from services.contacts.listing import CONTACTS
 from tests import factories
 from tests.listing.drawn import Person, conditions, holds, people
 
+FIELDS = CONTACTS.fields
 HOW_MANY = 12
 IDS = [new_id() for _ in range(HOW_MANY)]
 LISTS = [new_id() for _ in range(2)]
@@ -285,3 +286,20 @@ def test_a_condition_of_another_kind_of_field_is_a_mistake_in_the_code() -> None
         parse_filter({"status": {"contains": "x"}}, CONTACTS.fields)
     with pytest.raises(KeyError):
         compile_condition(Eq("unknown", UUID(int=0)), CONTACTS.fields)
+
+
+async def test_the_statement_does_not_grow_with_the_values_that_are_asked_for(runtime: Runtime, owner: Actor) -> None:
+    """A set condition is one sub-select, so that the largest filter is built and planned in little time."""
+    tags = [f"tag {number}" for number in range(fields.MAX_VALUES)]
+    operators = ("hasAny", "hasAll", "hasNone")
+
+    def statement_of(filters: int, values: list[str]) -> str:
+        inner = [{"tags": dict.fromkeys(operators, values)} for _ in range(filters - 1)]
+        return str(select(Contact.id).where(compile_condition(parse_filter({"and": inner}, FIELDS), FIELDS)))
+
+    few, many = statement_of(2, tags[:1]), statement_of(2, tags)
+    assert few == many
+    largest = statement_of(MAX_FILTERS, tags)
+    assert len(largest) < MAX_FILTERS * len(few)
+    given = {"and": [{"tags": dict.fromkeys(operators, tags)} for _ in range(MAX_FILTERS - 1)]}
+    assert await CONTACTS.count(runtime.reads(owner.tenant), parse_filter(given, FIELDS)) == 0
