@@ -12,7 +12,9 @@ def test_no_two_orders_share_their_cursors_tag() -> None:
     build_schema()
     modules = [module for name, module in sys.modules.items() if name.startswith("services.")]
     listings = {value for module in modules for value in vars(module).values() if isinstance(value, Listing)}
-    orders = {order.name: order for listing in listings for order in (listing.order, *listing.orders.values())}
-    orders |= {value.name: value for module in modules for value in vars(module).values() if isinstance(value, Order)}
+    orders = {str(order.key): order for listing in listings for order in (listing.order, *listing.orders.values())}
+    orders |= {
+        str(value.key): value for module in modules for value in vars(module).values() if isinstance(value, Order)
+    }
     assert len(orders) > len(listings) > 3
     assert len({order.tag for order in orders.values()}) == len(orders)
