@@ -1,7 +1,7 @@
 """From a service's page to a Relay connection."""
 
 from collections.abc import Awaitable, Callable
-from typing import Generic, NamedTuple, TypeVar, cast
+from typing import Any, Generic, NamedTuple, TypeVar, cast
 
 import strawberry
 
@@ -25,11 +25,10 @@ rows.register(Edge, EdgeRow)
 
 
 class ShownPage(Generic[R, T]):
-    """A page whose rows are turned into what the schema shows, where they are not shown as they are."""
+    """A page whose rows are shown as they are."""
 
-    def __init__(self, page: Page[R], show: Callable[[R], T] | None, count: Callable[[], Awaitable[int]]) -> None:
+    def __init__(self, page: Page[R], count: Callable[[], Awaitable[int]]) -> None:
         self.page = page
-        self.show = show
         self.counted = count
 
     def edges(self, info: strawberry.Info) -> list[Edge[T]]:
@@ -41,9 +40,7 @@ class ShownPage(Generic[R, T]):
 
     def nodes(self) -> list[T]:
         """The rows."""
-        if self.show is None:
-            return cast("list[T]", self.page.rows)
-        return [self.show(row) for row in self.page.rows]
+        return cast("list[T]", self.page.rows)
 
     def page_info(self) -> PageInfo:
         """Where the page stands."""
@@ -62,8 +59,6 @@ def page_info(page: Page[R]) -> PageInfo:
     )
 
 
-def connection_of(
-    page: Page[R], count: Callable[[], Awaitable[int]], show: Callable[[R], T] | None = None
-) -> Connection[T]:
-    """The connection of a page; without `show` its rows are shown as they are. `count` runs when it is selected."""
-    return Connection(shown=ShownPage(page, show, count))
+def connection_of(page: Page[Any], count: Callable[[], Awaitable[int]]) -> Connection[Any]:
+    """The connection of a page, whose rows are shown as they are; `count` runs when it is selected."""
+    return Connection(shown=ShownPage(page, count))

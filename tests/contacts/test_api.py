@@ -326,10 +326,29 @@ async def test_a_page_costs_one_statement_and_each_relation_one_more(runtime: Ru
         ("nodes { email tags }", 2),
         ("totalCount nodes { email tags lists { name contactCount } }", 4),
         ("nodes { events(first: 2) { nodes { kind } } }", 2),
+        ("nodes { events(first: 2) { totalCount nodes { kind } } }", 3),
     ):
         with statements(runtime) as seen:
             await client.execute(f"{{ contacts(first: 30) {{ {selection} }} }}")
         assert len(seen) == expected, (selection, seen)
+
+
+async def test_events_are_counted_for_each_contact(runtime: Runtime, api: ApiClient) -> None:
+    """All of them, whatever the page has, and none where nothing happened."""
+    client, _ = await caller(runtime, api)
+    known = await created(client, email="a@example.com")
+    await created(client, email="b@example.com", status="PENDING")
+    await client.execute(
+        "mutation($id: ID!) { unsubscribeContact(input: {contactId: $id}) { userErrors { message } } }",
+        {"id": known["id"]},
+    )
+    found = await client.execute(
+        "{ contacts(sort: {field: EMAIL}) { nodes { email events(first: 1) { totalCount nodes { kind } } } } }"
+    )
+    assert found["contacts"]["nodes"] == [
+        {"email": "a@example.com", "events": {"totalCount": 2, "nodes": [{"kind": "UNSUBSCRIBED"}]}},
+        {"email": "b@example.com", "events": {"totalCount": 0, "nodes": []}},
+    ]
 
 
 async def test_a_number_that_cannot_be_given_back_is_refused(runtime: Runtime, api: ApiClient) -> None:
