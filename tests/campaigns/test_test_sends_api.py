@@ -25,7 +25,7 @@ from services.messages import previews
 from tests import factories
 from tests.campaigns.calls import TEST, ask, asked, caller, gid, refused
 from tests.client import ApiClient
-from tests.sending.conftest import providing
+from tests.deliveries.conftest import providing
 from tests.serving import served
 
 

@@ -12,8 +12,8 @@ from runtime import Runtime
 from services.deliveries.sending import Sender
 from tests.campaigns.calls import ERRORS, asked, gid
 from tests.client import ApiClient
-from tests.sending.model import ModelMailer
-from tests.sending.worker import finish, sending
+from tests.deliveries.model import ModelMailer
+from tests.deliveries.worker import finish, sending
 
 LISTED = """query ($id: ID!, $filter: DeliveryFilter, $first: Int, $after: String) { campaign(id: $id) {
     status statusReason deliveries(filter: $filter, first: $first, after: $after) { totalCount

@@ -21,19 +21,19 @@ from tests import factories
 from tests.campaigns.calls import caller, gid
 from tests.client import ApiClient
 from tests.deliveries.calls import LISTED, STATES, listed
-from tests.sending.model import ModelMailer
-from tests.sending.worker import drain, finish, sending, start
+from tests.deliveries.model import ModelMailer
+from tests.deliveries.worker import drain, finish, sending, start
 
 
 async def test_a_campaign_with_issues_says_which(
-    api: ApiClient, runtime: Runtime, sender: Sender, mailer: ModelMailer
+    api: ApiClient, runtime: Runtime, scripted_sender: Sender, mailer: ModelMailer
 ) -> None:
     """The status has a reason with figures and the provider's words; the deliveries have them one by one."""
     owner, _, campaign_id = await sending(runtime, 3)
     mailer.outcome = "refused"
-    await drain(sender, owner, campaign_id)
+    await drain(scripted_sender, owner, campaign_id)
     mailer.outcome = "ok"
-    await finish(runtime, sender, owner, campaign_id)
+    await finish(runtime, scripted_sender, owner, campaign_id)
     found = await listed(caller(api, runtime, owner), campaign_id, "REJECTED", "FAILED", "SKIPPED")
     assert found["status"] == "SENT_WITH_ISSUES"
     assert found["statusReason"].startswith("1 message refused by the provider (for the most part: “")
@@ -47,7 +47,9 @@ async def test_a_campaign_with_issues_says_which(
     assert one["campaign"] == {"id": gid(campaign_id), "status": "SENT_WITH_ISSUES"}
 
 
-async def test_a_template_that_fails_for_a_contact_says_why(api: ApiClient, runtime: Runtime, sender: Sender) -> None:
+async def test_a_template_that_fails_for_a_contact_says_why(
+    api: ApiClient, runtime: Runtime, scripted_sender: Sender
+) -> None:
     """A message that cannot be rendered is an issue, and its delivery tells what the template could not do."""
     owner = await factories.organization(runtime)
     await factories.contacts(runtime, owner, 1)
@@ -59,7 +61,7 @@ async def test_a_template_that_fails_for_a_contact_says_why(api: ApiClient, runt
             .values(html_content="<p>Hi{% if contact.email %} {{ 10 | divided_by: 0 }}{% endif %}</p>")
         )
     await start(runtime, owner, campaign_id)
-    await finish(runtime, sender, owner, campaign_id)
+    await finish(runtime, scripted_sender, owner, campaign_id)
     found = await listed(caller(api, runtime, owner), campaign_id, "SKIPPED")
     assert found["status"] == "SENT_WITH_ISSUES"
     assert found["statusReason"].startswith("1 message not rendered")
@@ -68,21 +70,23 @@ async def test_a_template_that_fails_for_a_contact_says_why(api: ApiClient, runt
     assert "divided by 0" in one["reason"].replace("divide by 0", "divided by 0")
 
 
-async def test_a_campaign_without_issues_needs_no_reason(api: ApiClient, runtime: Runtime, sender: Sender) -> None:
+async def test_a_campaign_without_issues_needs_no_reason(
+    api: ApiClient, runtime: Runtime, scripted_sender: Sender
+) -> None:
     """Recipients who were skipped for their consent are no issue; their deliveries say why all the same."""
     owner, contacts, campaign_id = await sending(runtime, 3)
     async with runtime.work.begin(owner) as uow:
         await uow.execute(update(Contact).where(Contact.id == contacts[0]).values(status="unsubscribed"))
-    await finish(runtime, sender, owner, campaign_id)
+    await finish(runtime, scripted_sender, owner, campaign_id)
     found = await listed(caller(api, runtime, owner), campaign_id, "SKIPPED")
     assert (found["status"], found["statusReason"]) == ("SENT", None)
     assert [one["reason"] for one in found["deliveries"]["nodes"]] == ["The contact had unsubscribed."]
 
 
-async def test_pages_hold_every_delivery_once(api: ApiClient, runtime: Runtime, sender: Sender) -> None:
+async def test_pages_hold_every_delivery_once(api: ApiClient, runtime: Runtime, scripted_sender: Sender) -> None:
     """Page by page, with and without a filter, the deliveries are the ledger's rows in the order of their ids."""
     owner, _, campaign_id = await sending(runtime, 7)
-    await sender.send_batch(owner, campaign_id)
+    await scripted_sender.send_batch(owner, campaign_id)
     mine = caller(api, runtime, owner)
     rows = await runtime.reads(owner.tenant).rows(select(EmailDelivery.id).order_by(EmailDelivery.id))
     wanted = [encode_global_id("Delivery", row.id) for row in rows]

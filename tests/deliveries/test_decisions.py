@@ -20,15 +20,17 @@ from tests import factories
 from tests.campaigns.calls import ERRORS, caller, gid
 from tests.client import ApiClient
 from tests.deliveries.calls import RESOLVE, held, listed, not_resolved, resolved
+from tests.deliveries.model import ModelMailer
+from tests.deliveries.worker import drain, finish, go, progress, sending
 from tests.inbox import apply_inbox, deliver
-from tests.sending.model import ModelMailer
-from tests.sending.worker import drain, finish, go, progress, sending
 from tests.waiting import until
 
 
-async def test_sent_makes_it_accepted(api: ApiClient, runtime: Runtime, sender: Sender, mailer: ModelMailer) -> None:
+async def test_sent_makes_it_accepted(
+    api: ApiClient, runtime: Runtime, scripted_sender: Sender, mailer: ModelMailer
+) -> None:
     """A decision counts at once; with the last issue resolved the campaign is SENT, and nothing went out."""
-    owner, campaign_id = await held(runtime, sender, mailer, 2)
+    owner, campaign_id = await held(runtime, scripted_sender, mailer, 2)
     mine = caller(api, runtime, owner)
     found = await listed(mine, campaign_id, "FAILED")
     assert "2 messages not known to have been sent" in found["statusReason"]
@@ -48,9 +50,11 @@ async def test_sent_makes_it_accepted(api: ApiClient, runtime: Runtime, sender: 
     assert mailer.ledger == []
 
 
-async def test_not_sent_stays_an_issue(api: ApiClient, runtime: Runtime, sender: Sender, mailer: ModelMailer) -> None:
+async def test_not_sent_stays_an_issue(
+    api: ApiClient, runtime: Runtime, scripted_sender: Sender, mailer: ModelMailer
+) -> None:
     """The delivery stays FAILED and says who decided; it can still be sent again."""
-    owner, campaign_id = await held(runtime, sender, mailer, 1)
+    owner, campaign_id = await held(runtime, scripted_sender, mailer, 1)
     mine = caller(api, runtime, owner)
     (one,) = (await listed(mine, campaign_id))["deliveries"]["nodes"]
     payload = await resolved(mine, one["id"], "NOT_SENT")
@@ -62,10 +66,10 @@ async def test_not_sent_stays_an_issue(api: ApiClient, runtime: Runtime, sender:
 
 
 async def test_send_again_goes_out_in_a_new_batch(
-    api: ApiClient, runtime: Runtime, sender: Sender, mailer: ModelMailer
+    api: ApiClient, runtime: Runtime, scripted_sender: Sender, mailer: ModelMailer
 ) -> None:
     """The campaign is SENDING again, the one message goes out once, under another batch, and the campaign is SENT."""
-    owner, campaign_id = await held(runtime, sender, mailer, 2)
+    owner, campaign_id = await held(runtime, scripted_sender, mailer, 2)
     mine = caller(api, runtime, owner)
     rows = await runtime.reads(owner.tenant).rows(select(EmailDelivery.id, EmailDelivery.batch_id))
     before = {encode_global_id("Delivery", row.id): row.batch_id for row in rows}
@@ -76,23 +80,23 @@ async def test_send_again_goes_out_in_a_new_batch(
         select(EmailDelivery.batch_id, EmailDelivery.submitted_at).where(EmailDelivery.status == "pending")
     )
     assert [tuple(row) for row in waiting] == [(None, None)]
-    now = await finish(runtime, sender, owner, campaign_id)
+    now = await finish(runtime, scripted_sender, owner, campaign_id)
     assert now.status == CampaignStatus.SENT_WITH_ISSUES
     (message,) = mailer.ledger
     assert encode_global_id("Delivery", UUID(message.delivery_id)) == first
     assert UUID(message.batch_id) != before[first]
     await resolved(mine, second, "SEND_AGAIN")
-    assert (await finish(runtime, sender, owner, campaign_id)).status == CampaignStatus.SENT
+    assert (await finish(runtime, scripted_sender, owner, campaign_id)).status == CampaignStatus.SENT
     assert len(mailer.ledger) == 2
 
 
 async def test_a_message_still_being_asked_about_can_be_resolved(
-    api: ApiClient, runtime: Runtime, sender: Sender, mailer: ModelMailer
+    api: ApiClient, runtime: Runtime, scripted_sender: Sender, mailer: ModelMailer
 ) -> None:
     """UNKNOWN deliveries of a campaign that is SENDING: SENT settles, NOT_SENT fails, SEND_AGAIN is pending."""
     owner, _, campaign_id = await sending(runtime, 3)
     mailer.outcome = "failed before"
-    await drain(sender, owner, campaign_id)
+    await drain(scripted_sender, owner, campaign_id)
     mine = caller(api, runtime, owner)
     found = (await listed(mine, campaign_id, "UNKNOWN"))["deliveries"]["nodes"]
     for one, decision in zip(found, ("SENT", "NOT_SENT", "SEND_AGAIN"), strict=True):
@@ -100,13 +104,13 @@ async def test_a_message_still_being_asked_about_can_be_resolved(
     counts = (await progress(runtime, owner, campaign_id)).counts
     assert (counts.accepted, counts.failed, counts.pending, counts.unknown) == (1, 1, 1, 0)
     mailer.outcome = "ok"
-    now = await finish(runtime, sender, owner, campaign_id)
+    now = await finish(runtime, scripted_sender, owner, campaign_id)
     assert now.status == CampaignStatus.SENT_WITH_ISSUES
     assert len(mailer.ledger) == 1
 
 
 async def test_only_what_is_in_doubt_can_be_resolved(
-    api: ApiClient, runtime: Runtime, sender: Sender, mailer: ModelMailer
+    api: ApiClient, runtime: Runtime, scripted_sender: Sender, mailer: ModelMailer
 ) -> None:
     """A delivery that was settled meanwhile is left as it is, and the refusal says where it stands."""
     owner, _, campaign_id = await sending(runtime, 1)
@@ -116,7 +120,7 @@ async def test_only_what_is_in_doubt_can_be_resolved(
     assert (error["code"], error["field"]) == ("INVALID_STATE", ["input", "deliveryId"])
     assert "pending" in error["message"]
     assert "UNKNOWN or FAILED" in error["suggestion"]
-    await finish(runtime, sender, owner, campaign_id)
+    await finish(runtime, scripted_sender, owner, campaign_id)
     assert (await not_resolved(mine, pending["id"], "SEND_AGAIN"))["code"] == "INVALID_STATE"
     assert len(mailer.ledger) == 1
     nobody = encode_global_id("Delivery", new_id())
@@ -125,12 +129,12 @@ async def test_only_what_is_in_doubt_can_be_resolved(
 
 
 async def test_nothing_more_is_sent_of_a_cancelled_campaign(
-    api: ApiClient, runtime: Runtime, sender: Sender, mailer: ModelMailer
+    api: ApiClient, runtime: Runtime, scripted_sender: Sender, mailer: ModelMailer
 ) -> None:
     """SEND_AGAIN is refused with what to do instead; SENT and NOT_SENT are still possible."""
     owner, _, campaign_id = await sending(runtime, 2)
     mailer.outcome = "failed before"
-    await drain(sender, owner, campaign_id)
+    await drain(scripted_sender, owner, campaign_id)
     await go(runtime, owner, campaign_id, CampaignStatus.CANCELLING)
     mine = caller(api, runtime, owner)
     one, other = (await listed(mine, campaign_id, "UNKNOWN"))["deliveries"]["nodes"]
@@ -145,18 +149,20 @@ async def test_nothing_more_is_sent_of_a_cancelled_campaign(
 
 
 async def test_a_resumed_campaign_is_not_one_that_ended(
-    api: ApiClient, runtime: Runtime, sender: Sender, mailer: ModelMailer
+    api: ApiClient, runtime: Runtime, scripted_sender: Sender, mailer: ModelMailer
 ) -> None:
     """`resumeCampaign` is for paused campaigns; one that ended with issues goes on by `resolveDelivery` alone."""
-    owner, campaign_id = await held(runtime, sender, mailer, 1)
+    owner, campaign_id = await held(runtime, scripted_sender, mailer, 1)
     resume = f"mutation ($input: ResumeCampaignInput!) {{ resumeCampaign(input: $input) {{ {ERRORS} }} }}"
     data = await caller(api, runtime, owner).execute(resume, {"input": {"campaignId": gid(campaign_id)}})
     assert data["resumeCampaign"]["userErrors"][0]["code"] == "INVALID_STATE"
 
 
-async def test_a_decision_is_audited(api: ApiClient, runtime: Runtime, sender: Sender, mailer: ModelMailer) -> None:
+async def test_a_decision_is_audited(
+    api: ApiClient, runtime: Runtime, scripted_sender: Sender, mailer: ModelMailer
+) -> None:
     """Who decided what about which delivery, and what it was before."""
-    owner, campaign_id = await held(runtime, sender, mailer, 1)
+    owner, campaign_id = await held(runtime, scripted_sender, mailer, 1)
     mine = caller(api, runtime, owner)
     (one,) = (await listed(mine, campaign_id))["deliveries"]["nodes"]
     await resolved(mine, one["id"], "SEND_AGAIN")
@@ -173,10 +179,10 @@ async def test_a_decision_is_audited(api: ApiClient, runtime: Runtime, sender: S
 
 
 async def test_who_may_not_send_may_not_resolve(
-    api: ApiClient, runtime: Runtime, sender: Sender, mailer: ModelMailer
+    api: ApiClient, runtime: Runtime, scripted_sender: Sender, mailer: ModelMailer
 ) -> None:
     """A viewer reads the deliveries, and is refused the decision."""
-    owner, campaign_id = await held(runtime, sender, mailer, 1)
+    owner, campaign_id = await held(runtime, scripted_sender, mailer, 1)
     viewer = user_actor(owner.organization_id, new_id(), Role.VIEWER)
     await factories.member(runtime, viewer)
     mine = caller(api, runtime, viewer)
@@ -187,25 +193,25 @@ async def test_who_may_not_send_may_not_resolve(
 
 
 async def test_two_decisions_at_once_are_one(
-    api: ApiClient, runtime: Runtime, sender: Sender, mailer: ModelMailer
+    api: ApiClient, runtime: Runtime, scripted_sender: Sender, mailer: ModelMailer
 ) -> None:
     """Of many people who want it sent again one wins, and one message goes out."""
-    owner, campaign_id = await held(runtime, sender, mailer, 1)
+    owner, campaign_id = await held(runtime, scripted_sender, mailer, 1)
     mine = caller(api, runtime, owner)
     (one,) = (await listed(mine, campaign_id))["deliveries"]["nodes"]
     given = {"input": {"deliveryId": one["id"], "as": "SEND_AGAIN"}}
     answers = await asyncio.gather(*(mine.execute(RESOLVE, given) for _ in range(6)))
     won = [answer for answer in answers if not answer["resolveDelivery"]["userErrors"]]
     assert len(won) == 1
-    await finish(runtime, sender, owner, campaign_id)
+    await finish(runtime, scripted_sender, owner, campaign_id)
     assert len(mailer.ledger) == 1
 
 
 async def test_a_decision_and_the_end_of_a_campaign_exclude_each_other(
-    api: ApiClient, runtime: Runtime, sender: Sender, mailer: ModelMailer
+    api: ApiClient, runtime: Runtime, scripted_sender: Sender, mailer: ModelMailer
 ) -> None:
     """While somebody sends a message again the sweeper cannot end the campaign over it: nothing pending is left."""
-    owner, campaign_id = await held(runtime, sender, mailer, 1)
+    owner, campaign_id = await held(runtime, scripted_sender, mailer, 1)
     mine = caller(api, runtime, owner)
     (one,) = (await listed(mine, campaign_id))["deliveries"]["nodes"]
     for _ in range(10):
@@ -216,11 +222,11 @@ async def test_a_decision_and_the_end_of_a_campaign_exclude_each_other(
         now = await progress(runtime, owner, campaign_id)
         assert now.status == CampaignStatus.SENDING or not now.counts.pending
         mailer.outcome = "failed before"
-        await finish(runtime, sender, owner, campaign_id)
+        await finish(runtime, scripted_sender, owner, campaign_id)
 
 
 async def test_a_campaign_does_not_end_over_a_decision_that_is_being_taken(
-    runtime: Runtime, sender: Sender, mailer: ModelMailer
+    runtime: Runtime, scripted_sender: Sender, mailer: ModelMailer
 ) -> None:
     """The sweeper waits for a decision that is not yet committed, and then sees what it has made pending."""
     owner, _, campaign_id = await sending(runtime, 1)
@@ -234,7 +240,7 @@ async def test_a_campaign_does_not_end_over_a_decision_that_is_being_taken(
     await ending
     now = await progress(runtime, owner, campaign_id)
     assert (now.status, now.counts.pending) == (CampaignStatus.SENDING, 1)
-    await finish(runtime, sender, owner, campaign_id)
+    await finish(runtime, scripted_sender, owner, campaign_id)
     assert len(mailer.ledger) == 1
 
 
@@ -251,10 +257,10 @@ async def waits_for_a_lock(runtime: Runtime) -> bool:
 
 
 async def test_a_late_report_of_a_message_sent_again_keeps_it_from_going_out_twice(
-    api: ApiClient, runtime: Runtime, sender: Sender, mailer: ModelMailer
+    api: ApiClient, runtime: Runtime, scripted_sender: Sender, mailer: ModelMailer
 ) -> None:
     """A webhook about the first message, come before the second went out, settles the delivery."""
-    owner, campaign_id = await held(runtime, sender, mailer, 1)
+    owner, campaign_id = await held(runtime, scripted_sender, mailer, 1)
     mine = caller(api, runtime, owner)
     (one,) = (await listed(mine, campaign_id))["deliveries"]["nodes"]
     await resolved(mine, one["id"], "SEND_AGAIN")
@@ -269,16 +275,16 @@ async def test_a_late_report_of_a_message_sent_again_keeps_it_from_going_out_twi
         },
     )
     await apply_inbox(runtime)
-    now = await finish(runtime, sender, owner, campaign_id)
+    now = await finish(runtime, scripted_sender, owner, campaign_id)
     assert (now.status, now.counts.delivered) == (CampaignStatus.SENT, 1)
     assert mailer.ledger == []
 
 
 async def test_counters_follow_a_decision(
-    api: ApiClient, runtime: Runtime, sender: Sender, mailer: ModelMailer
+    api: ApiClient, runtime: Runtime, scripted_sender: Sender, mailer: ModelMailer
 ) -> None:
     """Each decision raises the sequence, so that dashboards see it."""
-    owner, campaign_id = await held(runtime, sender, mailer, 1)
+    owner, campaign_id = await held(runtime, scripted_sender, mailer, 1)
     mine = caller(api, runtime, owner)
     (one,) = (await listed(mine, campaign_id))["deliveries"]["nodes"]
     before = (await runtime.reads(owner.tenant).rows(select(CampaignStats.sequence)))[0].sequence

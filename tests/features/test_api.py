@@ -18,8 +18,8 @@ from tests import factories
 from tests.campaigns.calls import CREATE, VALIDATE, ask, caller, gid, order
 from tests.client import ApiClient
 from tests.conftest import Servers
+from tests.deliveries.worker import go
 from tests.features.conftest import installed
-from tests.sending.worker import go
 
 REFUSED: dict[str, dict[str, object]] = {
     "sendCampaign": {},

@@ -25,10 +25,10 @@ from services.deliveries.waiting import SENDING_IS_OFF
 from services.features import Feature, Features
 from services.outbox.work import SendOutbox
 from tests import factories
+from tests.deliveries.test_jobs import hurried, worker
+from tests.deliveries.worker import progress, sending, statuses
 from tests.maya.conftest import set_stage
 from tests.outbox.mailing import put, rows
-from tests.sending.test_jobs import hurried, worker
-from tests.sending.worker import progress, sending, statuses
 from tests.waiting import until
 
 OFF = Features(off=frozenset({Feature.SENDING}))

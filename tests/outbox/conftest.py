@@ -2,7 +2,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.sending.conftest import Provider, providing
+from tests.deliveries.conftest import Provider, providing
 
 
 @pytest.fixture(scope="session")

@@ -15,9 +15,9 @@ from services.mailing.leases import lease_times
 from services.outbox.recording import record
 from services.outbox.submitting import Batch, submit
 from tests import factories
+from tests.deliveries.model import OUTCOMES, ModelMailer
 from tests.outbox.mailing import hurry, outbox_of, put, rows, statuses
 from tests.properties import examples
-from tests.sending.model import OUTCOMES, ModelMailer
 
 STEPS = st.lists(
     st.one_of(

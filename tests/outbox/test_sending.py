@@ -40,9 +40,9 @@ from services.outbox.recording import record
 from services.outbox.submitting import Batch, Item, Mail, submit
 from services.outbox.work import SendOutbox
 from tests import factories
+from tests.deliveries.conftest import Provider
+from tests.deliveries.model import ModelMailer
 from tests.outbox.mailing import DAY, KIND, hurry, outbox_of, plain, put, rows, statuses
-from tests.sending.conftest import Provider
-from tests.sending.model import ModelMailer
 
 PENDING, SUBMITTING, UNKNOWN, ACCEPTED, FAILED, CANCELLED = OutboxStatus
 

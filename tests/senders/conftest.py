@@ -14,8 +14,8 @@ from runtime import Runtime
 from tests import factories
 from tests.client import ApiClient
 from tests.conftest import Servers
+from tests.deliveries.conftest import Provider, providing
 from tests.environments import fresh_cache, under
-from tests.sending.conftest import Provider, providing
 from tests.serving import Served, served
 
 

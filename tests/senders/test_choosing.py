@@ -32,9 +32,9 @@ from services.senders.reading import SENDERS
 from tests import factories
 from tests.campaigns.calls import DUPLICATE, asked, refused
 from tests.client import ApiClient
+from tests.deliveries.worker import finish, go
 from tests.senders.calls import CHOOSE, DELETE, create, listed
 from tests.senders.conftest import House
-from tests.sending.worker import finish, go
 from tests.statements import statements
 
 CREATE = (

@@ -28,9 +28,9 @@ from services.deliveries.sending import Sender
 from services.webhooks.work import ApplyEvents
 from settings import Settings
 from tests.conftest import Servers, copy_template, settings_for
+from tests.deliveries.conftest import Provider, provider, sender_for, shared_provider, slowed
+from tests.deliveries.worker import progress, sending
 from tests.realtime.valkey_server import ValkeyServer
-from tests.sending.conftest import Provider, provider, sender_for, shared_provider, slowed
-from tests.sending.worker import progress, sending
 from tests.waiting import PATIENCE_SECONDS, until
 
 __all__ = ["provider", "shared_provider"]

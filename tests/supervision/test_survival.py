@@ -22,10 +22,10 @@ from models.campaigns import CampaignStatus
 from runtime import Runtime
 from services.campaigns.lifecycle import move
 from tests import factories
+from tests.deliveries.conftest import Provider, provider, shared_provider
+from tests.deliveries.test_jobs import ended, hurried, ordered
 from tests.graphql.probe import with_settings
 from tests.graphql.sockets import Socket, connected, settles
-from tests.sending.conftest import Provider, provider, shared_provider
-from tests.sending.test_jobs import ended, hurried, ordered
 from tests.serving import served
 from tests.supervision.straying import stray
 from tests.waiting import PATIENCE_SECONDS, until

@@ -12,9 +12,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from models.campaigns import CampaignStatus, OnDoubt
 from runtime import Runtime
 from services.mailing.lookups import LOOKUPS
+from tests.deliveries.model import OUTCOMES
+from tests.deliveries.world import PEOPLE, Held, World
 from tests.properties import examples
-from tests.sending.model import OUTCOMES
-from tests.sending.world import PEOPLE, Held, World
 
 T = TypeVar("T")
 PLACES = st.integers(0, 5)

@@ -19,8 +19,8 @@ from services.deliveries.sending import Sender
 from services.deliveries.sweeping import advance_campaign, campaigns_to_advance, campaigns_to_send
 from settings import Settings, require
 from tests import factories
-from tests.sending.conftest import Provider
-from tests.sending.worker import drain, expire_leases, go, sending, statuses, sweep
+from tests.deliveries.conftest import Provider
+from tests.deliveries.worker import drain, expire_leases, go, sending, statuses, sweep
 
 
 async def needs_of(runtime: Runtime, campaign_id: UUID) -> set[str]:

@@ -16,8 +16,8 @@ from services.deliveries.claiming import claim
 from services.deliveries.sending import Sender
 from services.deliveries.sweeping import advance_campaign
 from tests import factories
-from tests.sending.conftest import Provider
-from tests.sending.worker import (
+from tests.deliveries.conftest import Provider
+from tests.deliveries.worker import (
     drain,
     expire_leases,
     finish,

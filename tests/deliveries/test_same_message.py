@@ -10,8 +10,8 @@ from services.campaigns import test_sends
 from services.deliveries.sending import Sender
 from services.messages import previews
 from tests import factories
-from tests.sending.conftest import Provider
-from tests.sending.worker import drain, start
+from tests.deliveries.conftest import Provider
+from tests.deliveries.worker import drain, start
 
 LINK = '<p><a href="{{ unsubscribeUrl }}">Unsubscribe</a></p>'
 FOOTER = "You receive this e-mail from"

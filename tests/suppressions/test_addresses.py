@@ -23,11 +23,11 @@ from services.contacts.listing import CONTACTS, ContactRow
 from services.deliveries.sending import Sender
 from services.suppressions.unsubscribing import Link, unsubscribe
 from tests import factories
+from tests.deliveries.conftest import Provider
+from tests.deliveries.worker import finish, progress, sending, statuses
 from tests.inbox import deliver
-from tests.sending.conftest import Provider
-from tests.sending.outcomes import bounce, change, complaint
-from tests.sending.test_events import accepted, only_status, tell
-from tests.sending.worker import finish, progress, sending, statuses
+from tests.webhooks.outcomes import bounce, change, complaint
+from tests.webhooks.test_events import accepted, only_status, tell
 
 STREAM = "broadcast"
 LONG_AGO = datetime(2022, 6, 5, 17, 17, 32, tzinfo=UTC)

@@ -11,8 +11,8 @@ from models.contacts import Contact
 from runtime import Runtime
 from services.deliveries.sending import Sender
 from services.mailing.handover import Handed, refusal_of_all
-from tests.sending.conftest import Provider, sender_for
-from tests.sending.worker import drain, finish, go, progress, sending
+from tests.deliveries.conftest import Provider, sender_for
+from tests.deliveries.worker import drain, finish, go, progress, sending
 
 NO = Receipt(Verdict.REFUSED, None, 300, "Invalid 'From' address.")
 YES = Receipt(Verdict.ACCEPTED, "m")

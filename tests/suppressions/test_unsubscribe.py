@@ -20,8 +20,8 @@ from services.deliveries.claiming import claim
 from services.deliveries.composing import compose
 from services.deliveries.sending import Sender
 from services.suppressions.unsubscribing import Link, link_token
-from tests.sending.conftest import Provider
-from tests.sending.worker import drain, finish, sending, statuses
+from tests.deliveries.conftest import Provider
+from tests.deliveries.worker import drain, finish, sending, statuses
 
 ONE_CLICK = b"List-Unsubscribe=One-Click"
 FORM = {"content-type": "application/x-www-form-urlencoded"}

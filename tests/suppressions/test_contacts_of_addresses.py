@@ -19,10 +19,10 @@ from services.suppressions.unsubscribing import Link, read_subscription, unsubsc
 from services.webhooks.applying import apply_pages, with_events
 from tests import factories
 from tests.client import ApiClient
+from tests.deliveries.conftest import Provider
+from tests.deliveries.worker import drain, progress, sending, start
 from tests.inbox import deliver
-from tests.sending.conftest import Provider
-from tests.sending.outcomes import bounce, change, complaint
-from tests.sending.test_addresses import (
+from tests.suppressions.test_addresses import (
     HOUR,
     LONG_AGO,
     address,
@@ -35,8 +35,8 @@ from tests.sending.test_addresses import (
     same_address,
     with_contact,
 )
-from tests.sending.test_events import accepted, messages_of, tell
-from tests.sending.worker import drain, progress, sending, start
+from tests.webhooks.outcomes import bounce, change, complaint
+from tests.webhooks.test_events import accepted, messages_of, tell
 
 
 @pytest.mark.parametrize(

@@ -26,9 +26,9 @@ from services.deliveries.sweeping import advance_campaign
 from services.mailing.handover import Handed, hand_over
 from services.mailing.lookups import LOOKUPS, RESERVED_SECONDS
 from services.suppressions.unsubscribing import Link, unsubscribe
+from tests.deliveries.model import Accepted, ModelMailer
+from tests.deliveries.worker import expire_leases, finish, go, progress, sending, statuses
 from tests.inbox import apply_inbox, deliver
-from tests.sending.model import Accepted, ModelMailer
-from tests.sending.worker import expire_leases, finish, go, progress, sending, statuses
 
 PEOPLE = 6
 # The pauses between looks outlast any test; `expire` lets one go by. The search lags no longer than all of them.

@@ -24,9 +24,9 @@ from sandbox.ledger import Message
 from services.campaigns.progress import read_stats
 from services.deliveries.sending import Sender
 from services.webhooks.applying import with_events
+from tests.deliveries.conftest import Provider
+from tests.deliveries.worker import drain, progress, sending, statuses, sweep
 from tests.inbox import apply_inbox, deliver
-from tests.sending.conftest import Provider
-from tests.sending.worker import drain, progress, sending, statuses, sweep
 
 Json = dict[str, Any]
 

@@ -12,8 +12,8 @@ from sqlalchemy.engine import make_url
 from runtime import Runtime, running
 from services.deliveries.sending import Sender
 from tests.conftest import Servers, copy_template, settings_for
-from tests.sending.conftest import Provider, sender_for
-from tests.sending.worker import progress, recipients, sending
+from tests.deliveries.conftest import Provider, sender_for
+from tests.deliveries.worker import progress, recipients, sending
 from tests.waiting import PATIENCE_SECONDS, until
 
 BATCH = 10

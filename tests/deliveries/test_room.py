@@ -19,9 +19,9 @@ from services.mailing.handover import Handed, hand_over
 from services.mailing.leases import LeaseTimes, lease_times
 from settings import Settings
 from tests import factories
-from tests.sending.conftest import Provider, sender_for
-from tests.sending.model import ModelMailer
-from tests.sending.worker import drain, finish, progress, recipients, sending, start
+from tests.deliveries.conftest import Provider, sender_for
+from tests.deliveries.model import ModelMailer
+from tests.deliveries.worker import drain, finish, progress, recipients, sending, start
 
 SLOW = "{% for i in (1..2000) %}{{ contact.firstName | upcase | downcase | append: 'x' }}{% endfor %}"
 LARGE = "{% for i in (1..2000) %}" + 200 * "x" + "{% endfor %}"

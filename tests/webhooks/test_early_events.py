@@ -25,9 +25,9 @@ from models.deliveries import DeliveryStatus
 from runtime import Runtime
 from sandbox.ledger import Message as Entry
 from services.deliveries.sending import Sender
-from tests.sending.conftest import Provider
-from tests.sending.test_events import event, messages_of, only_status, tell
-from tests.sending.worker import drain, expire_leases, progress, sending, sweep
+from tests.deliveries.conftest import Provider
+from tests.deliveries.worker import drain, expire_leases, progress, sending, sweep
+from tests.webhooks.test_events import event, messages_of, only_status, tell
 
 TOLD = {
     "Delivery": DeliveryStatus.DELIVERED,

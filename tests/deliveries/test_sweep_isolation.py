@@ -15,8 +15,8 @@ from runtime import Runtime
 from services.campaigns.progress import read_progress
 from tests import factories
 from tests.conftest import Servers
-from tests.sending.conftest import Provider
-from tests.sending.worker import go, start
+from tests.deliveries.conftest import Provider
+from tests.deliveries.worker import go, start
 from tests.waiting import PATIENCE_SECONDS, until
 
 # A campaign of this name is a row that no statement can change.

@@ -15,9 +15,9 @@ from models.deliveries import DeliveryStatus, EmailDelivery
 from runtime import Runtime
 from services.deliveries.reconciling import Lookup, reconcile, reserve_due, settle
 from services.deliveries.sending import Sender
-from tests.sending.conftest import Provider
-from tests.sending.model import ModelMailer
-from tests.sending.worker import drain, expire_leases, finish, progress, recipients, sending, statuses
+from tests.deliveries.conftest import Provider
+from tests.deliveries.model import ModelMailer
+from tests.deliveries.worker import drain, expire_leases, finish, progress, recipients, sending, statuses
 
 PEOPLE = 4
 

@@ -19,7 +19,7 @@ from services.campaigns.progress import read_progress
 from services.campaigns.work import PrepareCampaign
 from settings import Settings
 from tests import factories
-from tests.sending.conftest import Provider, slowed
+from tests.deliveries.conftest import Provider, slowed
 
 QUICK = {"sweep_seconds": 0.2, "lease_seconds": 60.0, "batch_size": 50, "reconcile_grace_seconds": 0.0}
 

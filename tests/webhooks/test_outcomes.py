@@ -16,12 +16,12 @@ from models.suppressions import Suppression
 from runtime import Runtime
 from sandbox.ledger import Message
 from services.campaigns.progress import read_stats
+from tests.deliveries.conftest import Provider, sender_for
+from tests.deliveries.worker import progress
 from tests.inbox import apply_inbox, deliver
 from tests.properties import is_long
-from tests.sending.conftest import Provider, sender_for
-from tests.sending.outcomes import AT, CASES, ODD_FIELDS, Case, Json, Outcome, made
-from tests.sending.test_events import accepted
-from tests.sending.worker import progress
+from tests.webhooks.outcomes import AT, CASES, ODD_FIELDS, Case, Json, Outcome, made
+from tests.webhooks.test_events import accepted
 
 TOLD_AT = datetime(2022, 6, 5, 17, 17, 32, 123_456, UTC)
 

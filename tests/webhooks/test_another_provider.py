@@ -24,11 +24,11 @@ from services.webhooks.applying import apply_everything, with_events
 from services.webhooks.receiving import receive
 from tests import factories
 from tests.client import ApiClient
+from tests.deliveries.test_jobs import ended, hurried, ordered, worker
+from tests.deliveries.worker import progress, statuses
 from tests.inbox import deliver
-from tests.sending.another_provider import PigeonMailer, PigeonWebhooks
-from tests.sending.test_jobs import ended, hurried, ordered, worker
-from tests.sending.worker import progress, statuses
 from tests.serving import Served, served
+from tests.webhooks.another_provider import PigeonMailer, PigeonWebhooks
 
 PEOPLE = 5
 

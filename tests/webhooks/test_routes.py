@@ -10,12 +10,12 @@ from runtime import Runtime, running
 from services.deliveries.sending import Sender
 from services.suppressions.unsubscribing import Link, link_token
 from tests.conftest import Servers
+from tests.deliveries.conftest import Provider
+from tests.deliveries.worker import drain, sending
 from tests.outages import relayed
-from tests.sending.conftest import Provider
-from tests.sending.test_events import GOOD, post, stored
-from tests.sending.test_unsubscribe import FORM, ONE_CLICK, contact_status, link_in_mail
-from tests.sending.worker import drain, sending
 from tests.serving import served
+from tests.suppressions.test_unsubscribe import FORM, ONE_CLICK, contact_status, link_in_mail
+from tests.webhooks.test_events import GOOD, post, stored
 
 DEEP = b'{"a":' * 60 + b"1" + b"}" * 60
 LONG = b"a" * 90_000
