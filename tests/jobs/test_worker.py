@@ -1,0 +1,59 @@
+"""How a worker runs jobs: at once or in the background, so many of a kind, and what follows from an advance."""
+
+import asyncio
+from dataclasses import dataclass
+from uuid import UUID
+
+from core.ids import new_id
+from core.queue import Job
+from jobs.campaigns import advance
+from jobs.worker import Worker, build_worker, handles
+from models.deliveries import DeliveryStatus
+from runtime import Runtime
+from services.campaigns.work import AdvanceCampaign, PrepareCampaign, ReconcileCampaign, SendBatches
+from tests.deliveries.test_sweeping import lease
+from tests.deliveries.worker import sending
+from tests.waiting import PATIENCE_SECONDS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wait(Job):
+    """A job that only these tests have."""
+
+    number: UUID
+
+
+del Job.registry["wait"]
+
+
+async def test_so_many_jobs_of_a_kind_run_side_by_side(runtime: Runtime) -> None:
+    """As the noun declares; the others wait for them, and are run."""
+    going, begun = asyncio.Event(), list[UUID]()
+
+    async def wait(_: Worker, job: Wait) -> None:
+        begun.append(job.number)
+        await going.wait()
+
+    worker = build_worker(runtime, [handles(Wait, wait, max_concurrent=2)])
+    numbers = [new_id() for _ in range(5)]
+    for number in numbers:
+        worker.start(Wait(organization_id=new_id(), number=number))
+    await asyncio.sleep(0)
+    assert begun == numbers[:2]
+    going.set()
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while worker.tasks.tasks:
+            await asyncio.wait(list(worker.tasks.tasks.values()))
+    assert begun == numbers
+
+
+async def test_what_follows_from_an_advance_is_started_at_once(runtime: Runtime) -> None:
+    """Of a campaign with expired leases, what may have been sent is asked about, and what was not is sent."""
+    principal, contacts, campaign_id = await sending(runtime, 2)
+    await lease(runtime, principal, campaign_id, contacts[:1], DeliveryStatus.SUBMITTING, seconds=-1)
+    started: list[Job] = []
+    kinds = (PrepareCampaign, ReconcileCampaign, SendBatches)
+    worker = build_worker(runtime, [handles(kind, lambda _, job: started.append(job)) for kind in kinds])
+    ids = {"organization_id": principal.organization_id, "campaign_id": campaign_id}
+    await advance(worker, AdvanceCampaign(**ids))
+    assert started == [ReconcileCampaign(**ids), SendBatches(**ids)]
