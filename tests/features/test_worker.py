@@ -21,7 +21,7 @@ from models.deliveries import DeliveryStatus
 from models.outbox import OutboxStatus
 from runtime import Runtime
 from services.campaigns.lifecycle import move
-from services.deliveries.waiting import SENDING_IS_OFF
+from services.deliveries.waiting import SENDING_IS_OFF, explain_waiting
 from services.features import Feature, Features
 from services.outbox.work import SendOutbox
 from tests import factories
@@ -113,6 +113,16 @@ async def test_a_person_s_reason_is_left_alone(off: Runtime) -> None:
     async with worker(off):
         await until(waits)
     assert await told(off, owner, live) == (CampaignStatus.PAUSED, "Paused by a person.")
+
+
+async def test_a_reason_given_meanwhile_is_kept(off: Runtime) -> None:
+    """What somebody has written since it was read is not replaced."""
+    owner, _, live = await sending(off, 1)
+    async with off.work.begin(owner) as uow:
+        await uow.execute(update(Campaign).values(status_reason="Look at this."))
+        await explain_waiting(uow, live, None, waits=True)
+        await explain_waiting(uow, live, SENDING_IS_OFF, waits=False)
+    assert await told(off, owner, live) == (CampaignStatus.SENDING, "Look at this.")
 
 
 async def test_system_mail_waits(off: Runtime) -> None:

@@ -23,6 +23,7 @@ from services.senders import policy
 from services.webhooks.applying import apply_everything, with_events
 from services.webhooks.receiving import receive
 from tests import factories
+from tests.campaigns.calls import TEST, asked, gid
 from tests.client import ApiClient
 from tests.deliveries.test_jobs import ended, hurried, ordered, worker
 from tests.deliveries.worker import progress, statuses
@@ -114,6 +115,16 @@ async def test_a_campaign_goes_out_and_its_webhooks_come_back(
         (mailer.sent[2][1].to, "complaint"),
     }
     assert (await progress(pigeon, owner, campaign_id)).counts.delivered == 2
+
+
+async def test_a_test_message_keeps_to_its_limits(pigeon: Runtime, mailer: PigeonMailer, server: Served) -> None:
+    """More addresses than it takes in a request go out in several, each once."""
+    owner = await factories.organization(pigeon)
+    campaign_id = await factories.campaign(pigeon, owner)
+    to = [f"someone-{number}@example.com" for number in range(3)]
+    mine = ApiClient(server.url).as_(factories.token(pigeon, owner))
+    sent = await asked(mine, TEST, campaignId=gid(campaign_id), to=to)
+    assert (sent["sentTo"], sorted(mailer.requests)) == (to, [1, 2])
 
 
 @pytest.mark.parametrize(
