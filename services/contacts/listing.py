@@ -16,7 +16,7 @@ from core.database.prepared import prepare
 from core.database.scopes import Reads
 from core.ids import decode_id
 from core.listing import fields
-from core.listing.conditions import And, Condition, Contains, Or
+from core.listing.conditions import EVERYTHING, And, Condition, Contains, Or
 from core.listing.listing import Listing
 from core.listing.orders import Order
 from models.contact_events import ContactEvent, ContactEventKind
@@ -118,7 +118,9 @@ def search_condition(search: str | None) -> Condition:
 
     Words beyond the fifth narrow nothing. Raises `InvalidInput` for more than 200 characters.
     """
-    words = texts.line(search or "", field=("search",), most=MAX_SEARCH).split()
+    if not search:
+        return EVERYTHING
+    words = texts.line(search, field=("search",), most=MAX_SEARCH).split()
     return And(
         tuple(
             Or(tuple(Contains("searchText", form) for form in _forms(word)))
