@@ -53,7 +53,7 @@ rows.register(
     role=Column("role", MessageRole),
     status=Column("status", MessageStatus),
 )
-relation(CONVERSATION_MESSAGES, connections_of(MESSAGES))
+relation(CONVERSATION_MESSAGES, connections_of(MESSAGES), permission=Permission.CONVERSATION_READ)
 NODES: Final = (
     NodeType("Conversation", Permission.CONVERSATION_READ, CONVERSATIONS.by_ids),
     NodeType("MayaMessage", Permission.CONVERSATION_READ, MESSAGES.by_ids),

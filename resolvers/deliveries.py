@@ -57,8 +57,8 @@ rows.register(
     provider_message_id=Column("message_id"),
 )
 relation(CAMPAIGN_DELIVERIES, read_deliveries, permission=Permission.CONTACT_READ)
-relation(DELIVERY_CAMPAIGN, CAMPAIGNS.by_ids)
-relation(DELIVERY_CONTACT, CONTACTS.by_ids, optional=True)
+relation(DELIVERY_CAMPAIGN, CAMPAIGNS.by_ids, permission=Permission.CAMPAIGN_READ)
+relation(DELIVERY_CONTACT, CONTACTS.by_ids, optional=True, permission=Permission.CONTACT_READ)
 NODES: Final = (NodeType("Delivery", Permission.CONTACT_READ, DELIVERIES.by_ids),)
 
 

@@ -48,6 +48,8 @@ def relation(
     """Say how a relation is read: by `read(reads, keys, *arguments)`, which gives the rows that are shown, by key.
 
     A key that it does not give is null with `optional`, else NOT_FOUND: the row was deleted since its id was read.
+    A relation that leads to objects of `node(id)` takes the permission of their type; the field of a caller without
+    it has the error FORBIDDEN, and nothing is read.
     """
     READERS[declared] = Reader(read=read, optional=optional, permission=permission)
 

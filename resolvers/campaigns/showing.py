@@ -67,14 +67,14 @@ rows.register(
     exclude_tags=Column("exclude_tags", list),
 )
 relation(CAMPAIGN_CONTENT, read_contents)
-relation(CAMPAIGN_AUTHOR, people_by_ids)
-relation(CAMPAIGN_SENDER, SENDERS.by_ids)
+relation(CAMPAIGN_AUTHOR, people_by_ids, permission=Permission.ORGANIZATION_READ)
+relation(CAMPAIGN_SENDER, SENDERS.by_ids, permission=Permission.SENDER_READ)
 relation(CAMPAIGN_AUDIENCE, read_audiences)
 relation(CAMPAIGN_FIGURES, read_figures)
-relation(AUDIENCE_LIST, LISTS.by_ids)
+relation(AUDIENCE_LIST, LISTS.by_ids, permission=Permission.LIST_READ)
 relation(AUDIENCE_COUNT, count_audiences)
-relation(PROGRESS_CAMPAIGN, CAMPAIGNS.by_ids)
-relation(EVENT_CAMPAIGN, CAMPAIGNS.by_ids, optional=True)
+relation(PROGRESS_CAMPAIGN, CAMPAIGNS.by_ids, permission=Permission.CAMPAIGN_READ)
+relation(EVENT_CAMPAIGN, CAMPAIGNS.by_ids, optional=True, permission=Permission.CAMPAIGN_READ)
 NODES: Final = (NodeType("Campaign", Permission.CAMPAIGN_READ, CAMPAIGNS.by_ids),)
 
 

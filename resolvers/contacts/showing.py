@@ -32,9 +32,9 @@ rows.register(
     campaign_id=Column("campaign_id", global_ids("Campaign")),
 )
 relation(CONTACT_TAGS, listing.tags_of)
-relation(CONTACT_LISTS, lists.of_contacts)
-relation(CONTACT_EVENTS, connections_of(EVENTS))
-relation(EVENT_CONTACT, CONTACTS.by_ids, optional=True)
+relation(CONTACT_LISTS, lists.of_contacts, permission=Permission.LIST_READ)
+relation(CONTACT_EVENTS, connections_of(EVENTS), permission=Permission.CONTACT_READ)
+relation(EVENT_CONTACT, CONTACTS.by_ids, optional=True, permission=Permission.CONTACT_READ)
 NODES: Final = (
     NodeType("Contact", Permission.CONTACT_READ, CONTACTS.by_ids),
     NodeType("ContactEvent", Permission.CONTACT_READ, EVENTS.by_ids),

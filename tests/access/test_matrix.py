@@ -9,7 +9,6 @@ from core.access.actor import maya_actor, user_actor
 from core.access.matrix import MATRIX, MAYA_PERMISSIONS, ROLE_PERMISSIONS
 from core.access.permissions import Permission, Role
 from models.audit import AuditEvent
-from resolvers.nodes import NODE_TYPES
 from resolvers.permissions import root_fields, text
 from runtime import Runtime
 from services import audit
@@ -37,7 +36,6 @@ def test_every_permission_is_taken_by_something() -> None:
     """A permission that neither a root field nor a reason stands for is a promise that nobody keeps."""
     taken = {field.permission for field in root_fields()}
     assert set(Permission) - taken == set(ELSEWHERE)
-    assert {kind.permission for kind in NODE_TYPES.values()} <= taken
 
 
 @pytest.mark.parametrize("role", Role)

@@ -1,0 +1,99 @@
+"""Operations asked as an actor with any rights, past the log-in, which knows roles alone."""
+
+from dataclasses import replace
+from typing import Any
+
+from sqlalchemy import insert, update
+
+from core.access.actor import Actor
+from core.access.permissions import Permission
+from core.access.rights import Rights
+from core.ids import encode_global_id, new_id
+from models.campaigns import Campaign, CampaignRecipient, RecipientKind
+from models.contact_events import ContactEvent, ContactEventKind
+from resolvers.context import RequestContext
+from resolvers.endpoint.door import dependencies
+from resolvers.endpoint.execution import Request
+from runtime import Runtime
+from services import lists, templates
+from tests import factories
+from tests.client import ApiClient
+from tests.serving import Served
+
+EVERYTHING = frozenset(Permission)
+
+
+def with_permissions(person: Actor, permissions: frozenset[Permission]) -> Actor:
+    """The person with these permissions and no role, as the scopes of a key would have them."""
+    return replace(person, rights=Rights(permissions=permissions))
+
+
+async def answer(
+    server: Served, runtime: Runtime, actor: Actor, query: str, variables: dict[str, Any]
+) -> dict[str, Any]:
+    """The body of the answer that the endpoint gives to the actor."""
+    door = server.application.door
+    assert door is not None
+    context = RequestContext(
+        dependencies=dependencies(runtime), actor=actor, request_id="asked", budgets=door.executor.budgets
+    )
+    return (await door.executor.run(Request(query=query, variables=variables), context)).body
+
+
+async def objects(runtime: Runtime, api: ApiClient, owner: Actor) -> dict[str, str]:
+    """The global id of one object of each type that `node(id)` gives, each with everything that it may lead to."""
+    sender = await factories.sender(runtime, owner)
+    (contact,) = await factories.contacts(runtime, owner, 1)
+    campaign = await factories.campaign(runtime, owner)
+    event = new_id()
+    async with runtime.work.begin(owner) as uow:
+        made = await lists.create(uow, "News")
+        template = await templates.create(uow, {"name": "News"})
+        await lists.add_members(uow, made.id, [contact])
+        for excluded in (False, True):
+            await uow.execute(
+                insert(CampaignRecipient).values(
+                    id=new_id(),
+                    organization_id=owner.organization_id,
+                    campaign_id=campaign,
+                    kind=RecipientKind.LIST,
+                    excluded=excluded,
+                    list_id=made.id,
+                )
+            )
+        await uow.execute(update(Campaign).values(sender_id=sender))
+        await uow.execute(
+            insert(ContactEvent).values(
+                organization_id=owner.organization_id,
+                occurred_at=factories.NOW,
+                id=event,
+                contact_id=contact,
+                campaign_id=campaign,
+                kind=ContactEventKind.OPENED,
+                dedupe_key=event.hex,
+            )
+        )
+    started = await api.as_(factories.token(runtime, owner)).execute(
+        """mutation { startConversation(input: {}) { conversation { id } } }"""
+    )
+    conversation = started["startConversation"]["conversation"]["id"]
+    said = await api.as_(factories.token(runtime, owner)).execute(
+        'mutation ($id: ID!) { sendMayaMessage(input: {conversationId: $id, text: "Hi"}) { reply { id } } }',
+        {"id": conversation},
+    )
+    ids = {
+        "Campaign": campaign,
+        "Contact": contact,
+        "ContactEvent": event,
+        "Delivery": await factories.delivery(runtime, owner, campaign, contact),
+        "List": made.id,
+        "Organization": owner.organization_id,
+        "Sender": sender,
+        "Template": template.id,
+        "User": owner.person_id,
+    }
+    return {
+        **{name: encode_global_id(name, key) for name, key in ids.items()},
+        "Conversation": conversation,
+        "MayaMessage": said["sendMayaMessage"]["reply"]["id"],
+    }

@@ -1,0 +1,164 @@
+"""What leads from one object to another shows nothing that the caller could not ask for by itself."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import orjson
+from graphql import GraphQLField, GraphQLObjectType, get_named_type
+
+import resolvers
+from core.access.permissions import Permission
+from resolvers.nodes import NODE_TYPES
+from resolvers.permissions import root_fields
+from resolvers.relations import READERS
+from runtime import Runtime
+from tests import factories
+from tests.access.asking import EVERYTHING, answer, objects, with_permissions
+from tests.client import ApiClient
+from tests.serving import Served
+
+schema = resolvers.build_schema()._schema
+# What every type of node takes, written down once more: a type that is moved to another permission is seen here.
+PERMISSIONS = {
+    "Campaign": Permission.CAMPAIGN_READ,
+    "Contact": Permission.CONTACT_READ,
+    "ContactEvent": Permission.CONTACT_READ,
+    "Conversation": Permission.CONVERSATION_READ,
+    "Delivery": Permission.CONTACT_READ,
+    "List": Permission.LIST_READ,
+    "MayaMessage": Permission.CONVERSATION_READ,
+    "Organization": Permission.ORGANIZATION_READ,
+    "Sender": Permission.SENDER_READ,
+    "Template": Permission.TEMPLATE_READ,
+    "User": Permission.ORGANIZATION_READ,
+}
+# Fields that show a relation under another name, and those whose objects came with their row or event: they take what
+# the only way to them takes.
+READ_AS = {"Audience.excludeLists": "Audience.lists"}
+CAME_ALONG = {
+    "User.organization": NODE_TYPES["User"].permission,
+    **dict.fromkeys(
+        ("MayaReplyCompleted.message", "MayaReplyCompleted.reply", "MayaReplyFailed.reply"),
+        next(field.permission for field in root_fields() if field.name == "mayaReply"),
+    ),
+}
+# Types that are no nodes, and stand within one.
+WITHIN = {"Audience": "Campaign", "CampaignProgress": "Campaign"}
+PATHS = {"Audience": "audience { %s }", "CampaignProgress": "progress { %s }"}
+
+
+class Leading(NamedTuple):
+    """A field that leads from an object to objects of `node(id)`: its type, its name and theirs."""
+
+    parent: str
+    field: str
+    target: str
+
+    @property
+    def name(self) -> str:
+        """The field as relations are named."""
+        return f"{self.parent}.{self.field}"
+
+
+def target_of(field: GraphQLField) -> str | None:
+    """The type of node that a field leads to, itself or as a connection."""
+    kind = get_named_type(field.type)
+    if kind.name.endswith("Connection"):
+        assert isinstance(kind, GraphQLObjectType)
+        kind = get_named_type(kind.fields["nodes"].type)
+    return kind.name if kind.name in NODE_TYPES else None
+
+
+def leading() -> Iterator[Leading]:
+    """Every field from object to object; roots, and what mutations answer, are what their own permission is for."""
+    roots = {"Query", "Mutation", "Subscription"}
+    for kind in schema.type_map.values():
+        if not isinstance(kind, GraphQLObjectType) or kind.name in roots:
+            continue
+        if kind.name.endswith(("Payload", "Result", "Connection", "Edge")):
+            continue
+        for name, field in kind.fields.items():
+            target = target_of(field)
+            if target is not None:
+                yield Leading(kind.name, name, target)
+
+
+LEADING = {each.name: each for each in leading()}
+
+
+def test_every_type_of_node_takes_the_permission_that_is_expected() -> None:
+    """One type more, or one permission changed, has to be written down here, too."""
+    assert {name: kind.permission for name, kind in NODE_TYPES.items()} == PERMISSIONS
+
+
+def test_every_relation_takes_the_permission_of_what_it_leads_to() -> None:
+    """Whatever the schema shows beside an object takes what `node(id)` takes."""
+    declared = {relation.name: reader.permission for relation, reader in READERS.items()}
+    taken = {name: declared.get(READ_AS.get(name, name)) for name in LEADING if name not in CAME_ALONG}
+    assert taken | CAME_ALONG == {name: PERMISSIONS[each.target] for name, each in LEADING.items()}
+
+
+def document(each: Leading) -> str:
+    """Asks for a field of an object, whose own type takes another permission."""
+    owner = WITHIN.get(each.parent, each.parent)
+    many = get_named_type(schema.type_map[each.parent].fields[each.field].type).name.endswith("Connection")  # type: ignore[union-attr]
+    field = f"{each.field} {{ {'nodes { id }' if many else 'id'} }}"
+    path = PATHS.get(each.parent, "%s") % field
+    if owner == "Campaign":
+        return f"query ($id: ID!) {{ campaign(id: $id) {{ {path} }} }}"
+    if owner == "Contact":
+        return f"query ($id: ID!) {{ contact(id: $id) {{ {path} }} }}"
+    return f"query ($id: ID!) {{ node(id: $id) {{ ... on {owner} {{ {path} }} }} }}"
+
+
+async def test_a_relation_without_its_permission_is_forbidden(
+    runtime: Runtime, api: ApiClient, api_server: Served
+) -> None:
+    """The answer has FORBIDDEN at the field, and nothing of what is behind it; with the permission it has that."""
+    owner = await factories.organization(runtime)
+    ids = await objects(runtime, api, owner)
+    asked = set()
+    for each in LEADING.values():
+        owner_type = WITHIN.get(each.parent, each.parent)
+        lacking = PERMISSIONS[each.target]
+        if each.name in CAME_ALONG or lacking is PERMISSIONS[owner_type]:
+            continue  # who lacks it sees no such object at all
+        asked.add(each.name)
+        variables = {"id": ids[owner_type]}
+        may = with_permissions(owner, EVERYTHING)
+        found = await answer(api_server, runtime, may, document(each), variables)
+        assert "errors" not in found, each
+        assert ids[each.target] in orjson.dumps(found["data"]).decode(), each
+        may_not = with_permissions(owner, EVERYTHING - {lacking})
+        found = await answer(api_server, runtime, may_not, document(each), variables)
+        assert {error["extensions"]["code"] for error in found["errors"]} == {"FORBIDDEN"}, each
+        assert {error["path"][-1] for error in found["errors"]} == {each.field}, each
+        assert ids[each.target] not in orjson.dumps(found).decode(), each
+    assert asked == {
+        "Audience.excludeLists",
+        "Audience.lists",
+        "Campaign.author",
+        "Campaign.deliveries",
+        "Campaign.sender",
+        "Contact.lists",
+        "ContactEvent.campaign",
+        "Delivery.campaign",
+    }
+
+
+async def test_nodes_are_null_without_the_permission_of_their_type(
+    runtime: Runtime, api: ApiClient, api_server: Served
+) -> None:
+    """Of each permission that is taken away, exactly the objects of its types are missing from `nodes(ids)`."""
+    owner = await factories.organization(runtime)
+    ids = await objects(runtime, api, owner)
+    assert set(ids) == set(NODE_TYPES)
+    query = "query ($ids: [ID!]!) { nodes(ids: $ids) { id } }"
+    for lacking in (None, *Permission):
+        if lacking is Permission.ORGANIZATION_READ:
+            continue  # the field itself takes it
+        actor = with_permissions(owner, EVERYTHING - {lacking})
+        found = await answer(api_server, runtime, actor, query, {"ids": list(ids.values())})
+        assert "errors" not in found, lacking
+        seen = {name for name, node in zip(ids, found["data"]["nodes"], strict=True) if node is not None}
+        assert seen == {name for name, permission in PERMISSIONS.items() if permission is not lacking}, lacking
