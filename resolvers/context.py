@@ -116,6 +116,13 @@ class RequestContext:
             self.scope = self.dependencies.reads(self.caller.tenant)
         return self.scope
 
+    def go_on_as(self, session: Session) -> None:
+        """Let the operation go on with other rights of the same caller: what it reads from now on is under them."""
+        self.actor, self.session = session.actor, session
+        self.loaders.clear()
+        if self.scope is not None:
+            self.scope.tenant = session.actor.tenant
+
     @asynccontextmanager
     async def work(self) -> AsyncIterator[UnitOfWork]:
         """The unit of work of a mutation, begun as the caller."""

@@ -176,7 +176,7 @@ class ConversationSubscriptions:
         event alone, which holds the whole text. Ends with the error NOT_FOUND for what is no reply of yours.
         """
         replies = info.context.dependencies.replies
-        shown = watching.watch(replies, info.context.caller.tenant, uuid_of("MayaMessage", message_id), after=after)
+        shown = watching.watch(replies, info.context.reads, uuid_of("MayaMessage", message_id), after=after)
         async with aclosing(shown):
             async for each in shown:
                 yield event_of(each)

@@ -58,6 +58,11 @@ class Actor:
         object.__setattr__(self, "tenant", tenant)
 
     @property
+    def id(self) -> UUID:
+        """Who acts, by one id: of the user, the API key, the user acted for, or the organisation of the system."""
+        return self.user_id or self.api_key_id or self.on_behalf_of or self.organization_id
+
+    @property
     def person_id(self) -> UUID:
         """The user who acts or is acted for; raises `Forbidden` where there is none."""
         found = self.tenant.user_id
@@ -86,6 +91,11 @@ def user_actor(organization_id: UUID, user_id: UUID, role: Role | None) -> Actor
 def system_actor(organization_id: UUID) -> Actor:
     """The system, at work for an organisation. It comes through no door, so that it needs no permission."""
     return Actor(kind=ActorKind.SYSTEM, organization_id=organization_id, rights=NONE)
+
+
+def shared_actor(actor: Actor) -> Actor:
+    """Everybody who has the actor's rights in the organisation, and no one of them: sees no rows of a user."""
+    return Actor(kind=ActorKind.SYSTEM, organization_id=actor.organization_id, rights=actor.rights)
 
 
 def maya_actor(user: Actor) -> Actor:

@@ -18,9 +18,9 @@ def message_topic(organization_id: UUID, message_id: UUID) -> str:
     return f"message:{organization_id}:{message_id}"
 
 
-def session_topic(user_id: UUID) -> str:
-    """Where a change of a user's memberships is announced, so that open sockets look at their rights again."""
-    return f"session:{user_id}"
+def session_topic(actor_id: UUID) -> str:
+    """Where a change of a user's or API key's rights is announced, so that open sockets look at them again."""
+    return f"session:{actor_id}"
 
 
 def log_topic(name: str) -> str:

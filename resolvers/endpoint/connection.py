@@ -192,7 +192,8 @@ class Connection(BaseGraphQLTransportWSHandler[Any, None]):
             budgets=self.executor.budgets,
             connection=self.vigil,
         )
-        request = cast("Running", operation).request
+        running = cast("Running", operation)
+        running.context, request = context, running.request
         self.sockets.operations += 1
         try:
             await self.answer(operation, request, context)
@@ -260,18 +261,22 @@ class Connection(BaseGraphQLTransportWSHandler[Any, None]):
     async def take_over(self, session: Session) -> None:
         """Go on with other rights of the same caller: subscriptions that these do not allow end with FORBIDDEN.
 
-        A state is executed anew, as its viewers share it by their rights; its snapshot comes again.
+        Another has the new rights from its next event on. A state is executed anew, as its viewers share it by their
+        rights; its snapshot comes again.
         """
         before, self.session = self.session, session
         if before is None or before.actor.rights == session.actor.rights:
             return
         for operation in list(self.operations.values()):
             running = cast("Running", operation)
-            if running.prepared is None or running.prepared.kind is not OperationType.SUBSCRIPTION:
+            if running.prepared is None or running.context is None:
+                continue  # it begins with the new rights
+            if running.prepared.kind is not OperationType.SUBSCRIPTION:
                 continue
             permission = self.executor.permission(running.prepared)
             shared = watches_a_state(self.executor.schema, running.prepared)
             if not shared and (permission is None or session.actor.may(permission)):
+                running.context.go_on_as(session)
                 continue
             await self.cleanup_operation(running.id)
             self.begin(running.id, running.request)
@@ -310,12 +315,13 @@ class Connection(BaseGraphQLTransportWSHandler[Any, None]):
 class Running(Operation[Any, None]):
     """An operation with its request."""
 
-    __slots__ = ("prepared", "request")
+    __slots__ = ("context", "prepared", "request")
 
     def __init__(self, connection: Connection, identifier: str, request: Request) -> None:
         super().__init__(connection, identifier, request.query, request.variables, request.operation_name)
         self.request = request
         self.prepared: Prepared | None = None
+        self.context: RequestContext | None = None
 
 
 def objection(message: object) -> str | None:

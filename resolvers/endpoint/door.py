@@ -98,7 +98,7 @@ def dependencies(runtime: Runtime) -> Dependencies:
             days=auth.refresh_token_days,
             issuer=auth.issuer,
         ),
-        replies=Watch(logs=runtime.logs, hub=runtime.hub, reads=runtime.reads),
+        replies=Watch(logs=runtime.logs, hub=runtime.hub),
         features=runtime.features,
         sender_policy=runtime.sender_policy,
         mail_limits=runtime.mail_limits,

@@ -14,6 +14,7 @@ from typing import Any, cast
 import orjson
 from graphql import ExecutionResult, FieldNode, GraphQLError, GraphQLSchema, OperationDefinitionNode, OperationType
 
+from core.access.actor import shared_actor
 from core.pubsub import HubClosed
 from core.supervision import end_all, restart_when_cancelled
 from core.telemetry import new_request_id
@@ -68,9 +69,12 @@ class FanOut:
         )
         group = self.groups.get(key)
         if group is None:
-            # The group's own, with the rights of its first viewer alone: it may outlive that one.
+            # The group's own, with the rights of its viewers and no person: what is one person's stays out of it.
             own = RequestContext(
-                dependencies=context.dependencies, actor=actor, request_id=new_request_id(), budgets=context.budgets
+                dependencies=context.dependencies,
+                actor=shared_actor(actor),
+                request_id=new_request_id(),
+                budgets=context.budgets,
             )
             group = self.groups[key] = Group(self, key, operation, request, own)
         group.viewers.add(viewer)

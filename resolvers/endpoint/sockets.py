@@ -30,12 +30,12 @@ class SocketStatistics:
 
 @dataclass(slots=True)
 class Sockets:
-    """Counts sockets by user and organisation, within the limits."""
+    """Counts sockets by actor, a user or an API key, and by organisation, within the limits."""
 
     limits: RealtimeSettings
     open: set[Closable] = field(default_factory=set)
     seated: int = 0
-    of_user: Counter[UUID] = field(default_factory=Counter)
+    of_actor: Counter[UUID] = field(default_factory=Counter)
     of_organization: Counter[UUID] = field(default_factory=Counter)
     operations: int = 0
     closing: bool = False
@@ -47,19 +47,19 @@ class Sockets:
 
     def seat(self, actor: Actor) -> str | None:
         """Take a place for an authenticated socket; why not, when there is none left."""
-        if self.of_user[actor.person_id] >= self.limits.per_user:
-            return f"Too many sockets: a user may have {self.limits.per_user}"
+        if self.of_actor[actor.id] >= self.limits.per_user:
+            return f"Too many sockets: a user or key may have {self.limits.per_user}"
         if self.of_organization[actor.organization_id] >= self.limits.per_organization:
             return f"Too many sockets: an organization may have {self.limits.per_organization}"
         self.seated += 1
-        self.of_user[actor.person_id] += 1
+        self.of_actor[actor.id] += 1
         self.of_organization[actor.organization_id] += 1
         return None
 
     def leave(self, actor: Actor) -> None:
         """Give the place back."""
         self.seated -= 1
-        for counter, key in ((self.of_user, actor.person_id), (self.of_organization, actor.organization_id)):
+        for counter, key in ((self.of_actor, actor.id), (self.of_organization, actor.organization_id)):
             counter[key] -= 1
             if not counter[key]:
                 del counter[key]

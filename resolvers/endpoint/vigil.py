@@ -69,7 +69,7 @@ class Vigil:
     async def watch(self) -> None:
         """Ping, look at the token and the rights again, until one of them closes the connection."""
         try:
-            with self.hub.watch(session_topic(self.session.actor.person_id)) as viewer:
+            with self.hub.watch(session_topic(self.session.actor.id)) as viewer:
                 while not await self.finished():
                     due = min(self.ping_at, self.recheck_at, self.expires_at) - time.monotonic()
                     signal = await viewer.next(within=max(due, 0.0))

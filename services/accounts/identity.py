@@ -136,7 +136,7 @@ class Identity:
             code = ErrorCode.INVALID_CREDENTIALS
             raise InvalidInput(str(refused), field=field, code=code, suggestion=suggestion) from None
         now, before = current.actor, session.actor
-        if (now.user_id, now.organization_id) != (before.user_id, before.organization_id):
+        if (now.kind, now.id, now.organization_id) != (before.kind, before.id, before.organization_id):
             raise InvalidInput(
                 "The access token is of another person or organization than this connection.",
                 field=field,

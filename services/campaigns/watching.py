@@ -22,14 +22,15 @@ MIN_PACE_SECONDS: Final = 1.0
 async def watch_progress(hub: Hub, reads: Reads, campaign_id: UUID | None) -> AsyncGenerator[ProgressRow, None]:
     """The campaign's progress now and at each change, at most 10 a second, until it is final.
 
-    `sequence` rises without repeat. Viewers of one campaign share its reads. Raises `NotFound` for what is no
-    campaign of the tenant's, or is one no longer; `HubClosed` when the process shuts down.
+    `sequence` rises without repeat. Viewers of one campaign share its reads, where Row Level Security sees the same
+    tenant in them. Raises `NotFound` for what is no campaign of the tenant's, or is one no longer; `HubClosed` when
+    the process shuts down.
     """
     if campaign_id is None:
         raise CAMPAIGNS.not_found(CAMPAIGN_ARGUMENT)
     organization_id = reads.tenant.organization_id
     rows = hub.shared(
-        ("campaignProgress", organization_id, campaign_id),
+        ("campaignProgress", reads.tenant, campaign_id),
         campaign_topic(organization_id, campaign_id),
         ProgressReader(reads, campaign_id).read,
         is_final=lambda row: row.is_final,

@@ -1,13 +1,12 @@
 """A reply as its viewers see it: the log while it is there, the row when it is not."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
-from core.access.tenant import Tenant
 from core.database.scopes import Reads
 from core.errors import InvalidInput, NotFound
 from core.logstream import LogEntry, LogMissing, LogStream
@@ -31,15 +30,14 @@ class Shown:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Watch:
-    """Where a viewer reads."""
+    """Where the events of a reply are."""
 
     logs: LogStream
     hub: Hub
-    reads: Callable[[Tenant], Reads]
 
 
 async def watch(
-    source: Watch, tenant: Tenant, message_id: UUID | None, *, after: int = 0
+    source: Watch, reads: Reads, message_id: UUID | None, *, after: int = 0
 ) -> AsyncGenerator[Shown, None]:
     """Every event of a reply that follows `after`, once and in order, up to its last.
 
@@ -48,15 +46,15 @@ async def watch(
     """
     if after < 0:
         raise InvalidInput("`after` is the sequence of an event, or 0.", field=("after",))
-    reply = await require_reply(source, tenant, message_id)
+    reply = await require_reply(reads, message_id)
     while reply.is_open or after != reply.last_sequence:
         try:
-            async with aclosing(logged(source, tenant, reply, after)) as shown:
+            async with aclosing(logged(source, reads, reply, after)) as shown:
                 async for each in shown:
                     yield each
                     after = each.sequence
         except LogMissing:
-            reply = await require_reply(source, tenant, message_id)
+            reply = await require_reply(reads, message_id)
         else:
             return
         if not reply.is_open:
@@ -65,15 +63,15 @@ async def watch(
         await asyncio.sleep(PAUSE_SECONDS)
 
 
-async def logged(source: Watch, tenant: Tenant, reply: MessageRow, after: int) -> AsyncGenerator[Shown, None]:
+async def logged(source: Watch, reads: Reads, reply: MessageRow, after: int) -> AsyncGenerator[Shown, None]:
     """The events in the log, up to the last. Raises `LogMissing`, or `NotFound` when the reply is deleted."""
 
     async def is_running() -> bool:
-        return (await require_reply(source, tenant, reply.id)).is_open
+        return (await require_reply(reads, reply.id)).is_open
 
     follow = source.logs.follow(
         source.hub,
-        reply_log(tenant.organization_id, reply.id),
+        reply_log(reads.tenant.organization_id, reply.id),
         after,
         is_last=is_last,
         is_running=is_running,
@@ -82,7 +80,7 @@ async def logged(source: Watch, tenant: Tenant, reply: MessageRow, after: int) -
     async with aclosing(follow) as entries:
         async for entry in entries:
             event = decode(entry.event)
-            ended = await require_reply(source, tenant, reply.id) if isinstance(event, Ended) else None
+            ended = await require_reply(reads, reply.id) if isinstance(event, Ended) else None
             yield Shown(sequence=entry.sequence, event=event, reply=ended)
 
 
@@ -91,9 +89,9 @@ def is_last(entry: LogEntry) -> bool:
     return isinstance(decode(entry.event), Ended)
 
 
-async def require_reply(source: Watch, tenant: Tenant, message_id: UUID | None) -> MessageRow:
+async def require_reply(reads: Reads, message_id: UUID | None) -> MessageRow:
     """The caller's reply; raises `NotFound`."""
-    found = await get_reply(source.reads(tenant), message_id)
+    found = await get_reply(reads, message_id)
     if found is None:
         raise NotFound("There is no such reply.", field=("messageId",))
     return found

@@ -1,6 +1,7 @@
 """Who acts, and with what rights."""
 
-from dataclasses import FrozenInstanceError
+import time
+from dataclasses import FrozenInstanceError, replace
 from typing import Any
 
 import pytest
@@ -10,8 +11,10 @@ from sqlalchemy.exc import IntegrityError
 from core.access.actor import Actor, ActorKind, maya_actor, system_actor, user_actor
 from core.access.permissions import Permission, Role
 from core.access.rights import NONE, RIGHTS, Rights
+from core.access.session import Session
 from core.errors import Forbidden, Unauthenticated
 from core.ids import new_id
+from core.pubsub import session_topic
 from models.audit import AuditEvent
 from resolvers.budgets import Budgets
 from resolvers.context import RequestContext
@@ -19,6 +22,9 @@ from resolvers.endpoint.door import dependencies
 from runtime import Runtime
 from services import audit
 from tests import factories
+from tests.graphql.probe import probe_schema, with_settings
+from tests.graphql.sockets import connected
+from tests.serving import served
 
 ORGANIZATION, PERSON, KEY = new_id(), new_id(), new_id()
 EDITOR = user_actor(ORGANIZATION, PERSON, Role.EDITOR)
@@ -142,6 +148,28 @@ async def test_the_table_takes_no_other_actor(runtime: Runtime, kind: str, named
                     **ids,
                 )
             )
+
+
+async def test_a_key_has_sockets_of_its_own(runtime: Runtime) -> None:
+    """A key is counted and watched as a person is: one too many is told so, and what ends its rights closes it."""
+    limits = {"per_user": 1, "ping_seconds": 3600, "recheck_seconds": 3600}
+    runtime = with_settings(runtime, realtime=limits)
+    holder = await factories.organization(runtime)
+    key = replace(API_KEY, organization_id=holder.organization_id, rights=holder.rights)
+    session = Session(actor=key, id=KEY, expires_at=factories.FAR_AWAY)
+    async with served(runtime, probe_schema) as server:
+        for _ in range(2):  # the place of a socket that closed is free again
+            runtime.identity.recent["key"] = (session, time.monotonic() + 3600)
+            async with connected(server) as socket, connected(server) as other:
+                await socket.ready("key")
+                await socket.subscribe("subscription { count(to: 1000000, pause: 0.05) }")
+                assert (await socket.next())["type"] == "next"
+                await other.init("key")
+                assert await other.closed() == (4429, "Too many sockets: a user or key may have 1")
+                del runtime.identity.recent["key"]
+                async with runtime.work.begin(key) as uow:
+                    uow.publish(session_topic(KEY))
+                assert (await socket.closed())[0] == 4403
 
 
 async def test_what_takes_a_log_in_is_refused_to_a_key(runtime: Runtime) -> None:

@@ -6,12 +6,15 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
 
 import strawberry
+from sqlalchemy import select
 
 import resolvers
 from core.access.permissions import Permission
 from core.errors import InvalidInput, NotFound
 from core.pubsub import campaign_topic, state_stream
 from execution import rows
+from models.audit import AuditEvent
+from models.conversations import Conversation
 from resolvers.context import Info
 from resolvers.fields import Public, Requires, query, subscription
 from runtime import Runtime
@@ -144,6 +147,21 @@ class Subscription:
         """A state for owners and admins, of which nothing follows its first value."""
         yield 1
         await asyncio.Event().wait()
+
+    @subscription(Requires(Permission.CONVERSATION_READ), state=True)
+    async def talks(self, info: Info) -> AsyncIterator[int]:
+        """A state that reads rows of users: how many conversations it sees."""
+        yield len(await info.context.reads.rows(select(Conversation.id)))
+        await asyncio.Event().wait()
+
+    @subscription(Requires(Permission.ORGANIZATION_READ))
+    async def sight(self, info: Info, pause: float) -> AsyncIterator[list[int]]:
+        """A log: whether the caller may read the audit log, and how many of its events the stream's reads see."""
+        reads = info.context.reads
+        while True:
+            seen = await reads.rows(select(AuditEvent.id))
+            yield [int(info.context.caller.may(Permission.AUDIT_READ)), len(seen)]
+            await asyncio.sleep(pause)
 
     @subscription(Requires(Permission.AUDIT_READ), state=True)
     async def ledger(self) -> AsyncIterator[int]:

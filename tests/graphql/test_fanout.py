@@ -27,6 +27,7 @@ from runtime import Runtime
 from tests import factories
 from tests.campaigns.calls import gid
 from tests.campaigns.test_realtime import WATCH, advance, frozen
+from tests.client import ApiClient
 from tests.graphql.probe import probe_schema, with_settings
 from tests.graphql.sockets import Socket, connected, settles
 from tests.serving import Served, served
@@ -314,12 +315,28 @@ async def test_nothing_of_the_first_viewers_request_stays(probe_server: Served, 
     group = fanout.join(operation, request, first, viewer)
     try:
         own = group.context
-        assert (own.dependencies, own.actor, own.budgets) == (first.dependencies, first.actor, first.budgets)
+        assert (own.dependencies, own.budgets) == (first.dependencies, first.budgets)
+        assert (own.caller.organization_id, own.caller.rights) == (first.caller.organization_id, first.caller.rights)
+        assert own.caller.tenant.user_id is None
         assert (own.scope, own.loaders, own.client_address) == (None, {}, "")
         assert own.request_id != first.request_id
         assert own.started_at > first.started_at
     finally:
         fanout.leave(group, viewer)
+
+
+async def test_a_shared_execution_sees_no_persons_rows(
+    probe_server: Served, api: ApiClient, runtime: Runtime
+) -> None:
+    """What is the first viewer's own is shown to nobody, not even to that one: policies of users stay closed."""
+    token = factories.token(runtime, await factories.organization(runtime))
+    await api.as_(token).execute("mutation { startConversation(input: {}) { conversation { id } } }")
+    found = await api.as_(token).execute("{ conversations { totalCount } }")
+    async with connected(probe_server) as socket:
+        await socket.ready(token)
+        await socket.subscribe("subscription { talks }")
+        assert (await socket.next())["payload"]["data"] == {"talks": 0}
+    assert found == {"conversations": {"totalCount": 1}}
 
 
 async def nothing(keys: list[str]) -> list[str]:

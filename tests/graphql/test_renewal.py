@@ -18,6 +18,7 @@ from core.ids import new_id
 from models.accounts import User, UserSession
 from resolvers.endpoint.connection import Connection
 from runtime import Runtime, running
+from services import audit
 from settings import Settings
 from tests import factories
 from tests.client import ApiClient
@@ -277,6 +278,21 @@ async def test_greater_rights_are_taken_over(runtime: Runtime) -> None:
         await change_role(runtime, principal, Role.ADMIN)
         assert (await talk.renew(factories.token(runtime, principal)))[1] == []
         assert await talk.ask("subscription { secrets }") == {"secrets": 1}
+
+
+async def test_a_log_goes_on_under_the_new_rights(runtime: Runtime) -> None:
+    """Permission lines and policies of a stream that is not executed again are those of the new role, both ways."""
+    async with member_on(runtime, Role.OWNER) as (principal, _, talk):
+        async with runtime.work.begin(principal) as uow:
+            await audit.record(uow, "thing.done", principal.organization_id)
+        await talk.socket.subscribe("subscription { sight(pause: 0.05) }", "log")
+        for role, expected in ((None, [1, 1]), (Role.VIEWER, [0, 0]), (Role.ADMIN, [1, 1])):
+            if role is not None:
+                await change_role(runtime, principal, role)
+                assert (await talk.renew(factories.token(runtime, principal)))[1] == []
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                while (await talk.next("log"))["payload"]["data"]["sight"] != expected:
+                    pass
 
 
 def issuer_settings(settings: Settings, secret: str) -> Settings:

@@ -288,7 +288,7 @@ async def test_caps(runtime: Runtime) -> None:
             await one.ready(token)
             await two.ready(token)
             await three.init(token)
-            assert await three.closed() == (4429, "Too many sockets: a user may have 2")
+            assert await three.closed() == (4429, "Too many sockets: a user or key may have 2")
             async with connected(server) as four, connected(server) as five:
                 await four.ready(colleagues[0])
                 await five.init(colleagues[1])

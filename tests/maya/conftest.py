@@ -102,8 +102,8 @@ class Stage:
     async def watch(self, reply: MessageRow, after: int = 0) -> AsyncIterator[Shown]:
         """The reply's events."""
         runtime = self.runtime
-        watcher = Watch(logs=runtime.logs, hub=runtime.hub, reads=runtime.reads)
-        async for shown in watching.watch(watcher, self.principal.tenant, reply.id, after=after):
+        watcher = Watch(logs=runtime.logs, hub=runtime.hub)
+        async for shown in watching.watch(watcher, runtime.reads(self.principal.tenant), reply.id, after=after):
             yield shown
 
     async def watch_to_end(self, reply: MessageRow, after: int = 0) -> list[Shown]:
