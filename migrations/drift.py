@@ -1,8 +1,9 @@
 """Whether a database has the tables, functions, triggers and policies that the models and the files say.
 
 What they say is carried out in a transaction, what the catalogue then holds is compared with what it held, and the
-transaction is rolled back: so both sides are PostgreSQL's own words. That locks every table, so it is for tests and
-for making a migration, not for a database that serves.
+transaction is rolled back: so both sides are PostgreSQL's own words. Privileges on schemas and default privileges
+are left out: `tests/tenancy/test_privileges.py` has those. It locks every table, so it is for tests and for making a
+migration, not for a database that serves.
 """
 
 from collections.abc import Iterator
@@ -79,6 +80,10 @@ TABLES = text(
     SELECT 'index', format('%s on %s', i.indexrelid::regclass, t.relname),
         regexp_replace(pg_get_indexdef(i.indexrelid), format(' ON (ONLY )?%I\.', current_schema()), ' ON \1')
     FROM tables t JOIN pg_index i ON i.indrelid = t.oid
+    UNION ALL
+    SELECT 'statistics', format('%s on %s', s.stxname, t.relname),
+        regexp_replace(pg_get_statisticsobjdef(s.oid), format('%I\.', current_schema()), '', 'g')
+    FROM tables t JOIN pg_statistic_ext s ON s.stxrelid = t.oid
     """
 )
 PARTITIONS = text(
@@ -155,7 +160,7 @@ def catalogue(connection: Connection) -> Catalogue:
 
 
 def tables(connection: Connection) -> Catalogue:
-    """Tables with their columns, constraints and indexes, without partitions."""
+    """Tables with their columns, constraints, indexes and extended statistics, without partitions."""
     return {(kind, name): definition for kind, name, definition in connection.execute(TABLES)}
 
 

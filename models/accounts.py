@@ -6,12 +6,12 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from core.access.permissions import Role
 from models.base import Base, CreatedAt, Json, Key, OrganizationId, one_of
-from models.row_security import WITHOUT_DELETE, organization_rows
+from models.row_security import organization_rows
 
 
 class Organization(Base):
     __tablename__ = "organizations"
-    __row_security__ = organization_rows(WITHOUT_DELETE, key="id")
+    __row_security__ = organization_rows(key="id")
 
     id: Mapped[Key]
     name: Mapped[str]
@@ -45,7 +45,7 @@ class UserSession(Base):
 
     __tablename__ = "user_sessions"
     __row_security__ = organization_rows(
-        lookup=("id", "organization_id", "expires_at", "ended_at"),
+        lookup=("id", "organization_id", "user_id", "expires_at", "ended_at"),
         expired="least(expires_at, ended_at) <= now() - interval '30 days'",
     )
     __table_args__ = (

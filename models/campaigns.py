@@ -6,7 +6,7 @@ from sqlalchemy import BigInteger, CheckConstraint, ForeignKeyConstraint, Index,
 from sqlalchemy.orm import Mapped, mapped_column
 
 from models.base import Base, CreatedAt, Json, Key, OrganizationId, OrganizationKey, one_of
-from models.row_security import organization_rows
+from models.row_security import WITH_DELETE, organization_rows
 
 
 class CampaignStatus(StrEnum):
@@ -48,7 +48,7 @@ class Campaign(Base):
     """
 
     __tablename__ = "campaigns"
-    __row_security__ = organization_rows(lookup=("id", "organization_id", "status", "scheduled_at"))
+    __row_security__ = organization_rows(WITH_DELETE, lookup=("id", "organization_id", "status", "scheduled_at"))
     __table_args__ = (
         UniqueConstraint("organization_id", "id"),
         ForeignKeyConstraint(["organization_id", "author_id"], ["users.organization_id", "users.id"]),
@@ -104,6 +104,7 @@ class CampaignRecipient(Base):
     """A line of what the audience is made of: lists, segments, tags, contacts, included or excluded."""
 
     __tablename__ = "campaign_recipients"
+    __row_security__ = organization_rows(WITH_DELETE)
     __table_args__ = (
         ForeignKeyConstraint(
             ["organization_id", "campaign_id"], ["campaigns.organization_id", "campaigns.id"], ondelete="CASCADE"

@@ -7,6 +7,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from core.ids import new_id
 from models.base import Base, Json, OrganizationId, one_of
+from models.row_security import WITH_DELETE, organization_rows
 
 
 class ContactEventKind(StrEnum):
@@ -29,6 +30,7 @@ class ContactEvent(Base):
     """What happened to a contact, partitioned by month of `occurred_at`. The dedupe key makes a repeat harmless."""
 
     __tablename__ = "contact_events"
+    __row_security__ = organization_rows(WITH_DELETE)
     __table_args__ = (
         PrimaryKeyConstraint("organization_id", "occurred_at", "id"),
         UniqueConstraint("organization_id", "dedupe_key", "occurred_at"),

@@ -7,7 +7,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from models.base import Base, CreatedAt, Json, Key, OrganizationId, OrganizationKey, one_of
 from models.folding import folded_sql
-from models.row_security import organization_rows
+from models.row_security import WITH_DELETE, organization_rows
 
 
 class ContactStatus(StrEnum):
@@ -22,7 +22,7 @@ class ContactStatus(StrEnum):
 
 class Contact(Base):
     __tablename__ = "contacts"
-    __row_security__ = organization_rows(lookup=("organization_id", "email_norm"))
+    __row_security__ = organization_rows(WITH_DELETE, lookup=("organization_id", "email_norm"))
     __table_args__ = (
         UniqueConstraint("organization_id", "id"),
         UniqueConstraint("organization_id", "email_norm"),
@@ -57,6 +57,7 @@ class Contact(Base):
 
 class ContactTag(Base):
     __tablename__ = "contact_tags"
+    __row_security__ = organization_rows(WITH_DELETE)
     __table_args__ = (
         ForeignKeyConstraint(
             ["organization_id", "contact_id"], ["contacts.organization_id", "contacts.id"], ondelete="CASCADE"

@@ -4,6 +4,7 @@ from sqlalchemy import ForeignKeyConstraint, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from models.base import Base, CreatedAt, Key, OrganizationId, OrganizationKey
+from models.row_security import WITH_DELETE, organization_rows
 
 
 class ContactList(Base):
@@ -19,6 +20,7 @@ class ContactList(Base):
 
 class ListMembership(Base):
     __tablename__ = "list_memberships"
+    __row_security__ = organization_rows(WITH_DELETE)
     __table_args__ = (
         ForeignKeyConstraint(
             ["organization_id", "list_id"], ["lists.organization_id", "lists.id"], ondelete="CASCADE"

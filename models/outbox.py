@@ -9,7 +9,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from core.leases import Leased
 from models.base import Base, CreatedAt, Key, OrganizationId, one_of
-from models.row_security import WITHOUT_DELETE, organization_rows
+from models.row_security import organization_rows
 
 
 class OutboxKind(StrEnum):
@@ -42,7 +42,6 @@ class OutboxMessage(Leased, Base):
 
     __tablename__ = "outbox"
     __row_security__ = organization_rows(
-        WITHOUT_DELETE,
         lookup=("id", "organization_id", "status", "due_at", "lease_until", "finished_at"),
         expired="finished_at <= now() - interval '30 days'",
     )

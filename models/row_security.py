@@ -9,8 +9,9 @@ from dataclasses import dataclass
 APP = "nudge_app"
 DEFINER = "nudge_definer"
 
-EVERYTHING = "SELECT, INSERT, UPDATE, DELETE"
-WITHOUT_DELETE = "SELECT, INSERT, UPDATE"
+USUAL = "SELECT, INSERT, UPDATE"
+WITH_DELETE = "SELECT, INSERT, UPDATE, DELETE"
+"""For a table that a statement of the app deletes from. Rows that go with a row that they refer to do not need it."""
 
 # The scalar sub-select is evaluated once per statement rather than once per row; after a commit the setting reads ''.
 ORGANIZATION = "(SELECT nullif(current_setting('app.organization_id', true), '')::uuid)"
@@ -41,13 +42,13 @@ class RowSecurity:
     """
 
     policies: tuple[Policy, ...]
-    app: str | None = EVERYTHING
+    app: str | None = USUAL
     definer: tuple[str, ...] = ()
     forced: bool = True
 
 
 def organization_rows(
-    app: str = EVERYTHING,
+    app: str = USUAL,
     *,
     key: str = "organization_id",
     lookup: tuple[str, ...] = (),
@@ -64,7 +65,7 @@ def organization_rows(
     return _with_functions(_tenant(f"{key} = {ORGANIZATION}"), app, lookup, expired)
 
 
-def user_rows(app: str = EVERYTHING, *, lookup: tuple[str, ...] = ()) -> RowSecurity:
+def user_rows(app: str = USUAL, *, lookup: tuple[str, ...] = ()) -> RowSecurity:
     """The rows of one user: their author's alone, whatever the role of another."""
     return _with_functions(_tenant(OF_USER), app, lookup, None)
 

@@ -5,7 +5,7 @@ from sqlalchemy import ForeignKeyConstraint, Index, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from models.base import Base, CreatedAt, Key, OrganizationId
-from models.row_security import organization_rows
+from models.row_security import WITH_DELETE, organization_rows
 
 
 class Sender(Base):
@@ -15,6 +15,7 @@ class Sender(Base):
     """
 
     __tablename__ = "senders"
+    __row_security__ = organization_rows(WITH_DELETE)
     __table_args__ = (
         UniqueConstraint("organization_id", "id"),
         UniqueConstraint("organization_id", "email_norm"),
@@ -43,7 +44,9 @@ class SenderConfirmation(Base):
 
     __tablename__ = "sender_confirmations"
     __row_security__ = organization_rows(
-        lookup=("fingerprint", "organization_id", "sender_id", "expires_at"), expired="expires_at <= now()"
+        WITH_DELETE,
+        lookup=("fingerprint", "organization_id", "sender_id", "expires_at"),
+        expired="expires_at <= now()",
     )
     __table_args__ = (
         ForeignKeyConstraint(

@@ -8,7 +8,6 @@ from models.base import Base, CreatedAt, Json, Key
 from models.row_security import (
     DEFINER,
     OF_ORGANIZATION,
-    WITHOUT_DELETE,
     Policy,
     RowSecurity,
     expiry_policy,
@@ -48,7 +47,6 @@ class WebhookInbox(Base):
             ),
             expiry_policy(EXPIRED),
         ),
-        app=WITHOUT_DELETE,
         definer=(
             f"SELECT ({COPIED}, campaign_id, message_id, applied_at, attempts)",
             f"INSERT ({COPIED}, shared)",

@@ -1,12 +1,14 @@
--- The session that a refresh token belongs to, by the token's hash. A used token is found too: it tells of a theft.
+-- The session that a refresh token belongs to, and whose it is, by the token's hash. A used token is found too: it tells of a theft.
 
 SET LOCAL ROLE nudge_definer;
 
 CREATE OR REPLACE FUNCTION system.session_for_refresh(fingerprint bytea)
-RETURNS TABLE (organization_id uuid, session_id uuid)
+RETURNS TABLE (organization_id uuid, user_id uuid, session_id uuid)
 LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
 AS $body$
-    SELECT t.organization_id, t.session_id FROM refresh_tokens t WHERE t.fingerprint = $1
+    SELECT t.organization_id, s.user_id, t.session_id
+    FROM refresh_tokens t JOIN user_sessions s ON (s.organization_id, s.id) = (t.organization_id, t.session_id)
+    WHERE t.fingerprint = $1
 $body$;
 
 REVOKE ALL ON FUNCTION system.session_for_refresh FROM PUBLIC;

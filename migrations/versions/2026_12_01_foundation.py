@@ -35,7 +35,7 @@ FUNCTIONS = {
     "organizations_with_mail": "67119be82ae1",
     "reserve_sending": "700084de4c2f",
     "sender_for_confirmation": "522c43d66289",
-    "session_for_refresh": "15f8bbebb469",
+    "session_for_refresh": "4cccc29bc0ee",
     "user_for_login": "2721fb09019f",
 }
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
-from core.access.actor import Actor, user_actor
+from core.access.actor import Actor, system_actor, user_actor
 from core.access.session import Session
 from core.access.tenant import Tenant
 from core.database.scopes import Reads, SystemScope
@@ -91,15 +91,16 @@ async def log_in(logins: Logins, *, email: str, password: str, client: str) -> L
 async def refresh(logins: Logins, refresh_token: str) -> LoggedIn:
     """Take a refresh token and hand out the next one; raises `SessionGone`.
 
-    A token that was used before is somebody's copy: it ends the session.
+    A token that was used before is somebody's copy: it ends the session, by the system, as nobody knows whose the
+    copy is.
     """
     _require_own_accounts(logins)
     actor, session_id = await find_refresh_token(logins.system, refresh_token)
     async with logins.work.begin(actor) as uow:
         session = await rotate(uow, session_id, refresh_token, days=logins.days)
-        if session is None:
-            await end_reused_session(uow, session_id)
     if session is None:
+        async with logins.work.begin(system_actor(actor.organization_id)) as uow:
+            await end_reused_session(uow, session_id)
         await logins.identity.forget(session_id)
         raise SessionGone
     return await _logged_in(logins, session)

@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import Uuid, column, func, insert, select, update
 
 from core import clock
-from core.access.actor import Actor, system_actor
+from core.access.actor import Actor, user_actor
 from core.database.scopes import SystemScope
 from core.errors import ErrorCode, NudgeError
 from core.ids import new_id
@@ -73,14 +73,18 @@ async def issue_refresh_token(uow: UnitOfWork, user_id: UUID, session_id: UUID) 
 
 
 async def find_refresh_token(system: SystemScope, token: str) -> tuple[Actor, UUID]:
-    """The actor and the session of a refresh token, used or not; raises `SessionGone` for an unknown one."""
+    """The user and the session of a refresh token, used or not; raises `SessionGone` for an unknown one.
+
+    The user's role is not read, as nobody needs a permission for their own session.
+    """
     found = func.system.session_for_refresh(fingerprint(token)).table_valued(
-        column("organization_id", Uuid()), column("session_id", Uuid())
+        column("organization_id", Uuid()), column("user_id", Uuid()), column("session_id", Uuid())
     )
-    rows = await system.rows(select(found.c.organization_id, found.c.session_id))
+    rows = await system.rows(select(found.c.organization_id, found.c.user_id, found.c.session_id))
     if not rows:
         raise SessionGone
-    return system_actor(rows[0][0]), rows[0][1]
+    organization_id, user_id, session_id = rows[0]
+    return user_actor(organization_id, user_id, None), session_id
 
 
 async def rotate(uow: UnitOfWork, session_id: UUID, token: str, *, days: int) -> OpenSession | None:

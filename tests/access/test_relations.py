@@ -101,7 +101,9 @@ def test_every_relation_takes_the_permission_of_what_it_leads_to() -> None:
 def document(each: Leading) -> str:
     """Asks for a field of an object, whose own type takes another permission."""
     owner = WITHIN.get(each.parent, each.parent)
-    many = get_named_type(schema.type_map[each.parent].fields[each.field].type).name.endswith("Connection")  # type: ignore[union-attr]
+    parent = schema.type_map[each.parent]
+    assert isinstance(parent, GraphQLObjectType)
+    many = str(get_named_type(parent.fields[each.field].type)).endswith("Connection")
     field = f"{each.field} {{ {'nodes { id }' if many else 'id'} }}"
     path = PATHS.get(each.parent, "%s") % field
     if owner == "Campaign":

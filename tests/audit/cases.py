@@ -80,11 +80,11 @@ def of_accounts(company: Company) -> list[Case]:
     return [
         by_stranger("signUp", account, NEW_USER, opened, started, select=shown),
         by_stranger("logIn", credentials, owner.person_id, started),
-        by_stranger("refreshSession", fresh, SYSTEM),
+        by_stranger("refreshSession", fresh, owner.person_id),
         by_stranger(
             "refreshSession", used, SYSTEM, record("session.ended", sessions["used"], {**hers, "reason": reused})
         ),
-        by_stranger("logOut", fresh, SYSTEM, record("session.ended", sessions["fresh"], hers)),
+        by_stranger("logOut", fresh, owner.person_id, record("session.ended", sessions["fresh"], hers)),
         Case(mutation="logOut", input={}, records=(own,), caller=viewer, who=viewer.person_id),
     ]
 

@@ -1,5 +1,6 @@
 """Who may do what with our objects, as the database's own catalogue says."""
 
+import ast
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,6 +10,8 @@ import pytest
 
 from core import migration
 from local.servers import create_database
+from migrations import policies, sql
+from models.base import Base
 from tests.conftest import Servers, copy_template
 
 ROOT = Path(__file__).parents[2]
@@ -39,6 +42,10 @@ objects (kind, name, acl) AS (
 SELECT DISTINCT kind, name FROM objects CROSS JOIN LATERAL aclexplode(acl) AS granted
 WHERE granted.grantee = 0 ORDER BY kind, name
 """
+RIGHTS_IN_SCHEMAS = """
+SELECT n.nspname, a.grantee::regrole::text, a.privilege_type FROM pg_namespace n, aclexplode(n.nspacl) a
+WHERE n.nspname IN ('public', 'system') AND a.grantee NOT IN (n.nspowner, 'nudge_migrator'::regrole) ORDER BY 1, 2, 3
+"""
 RIGHTS_OF_THE_APP = """
 SELECT p.proname FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
 WHERE n.nspname IN ('public', 'system') AND has_function_privilege('nudge_app', p.oid, 'EXECUTE') ORDER BY 1
@@ -46,11 +53,34 @@ WHERE n.nspname IN ('public', 'system') AND has_function_privilege('nudge_app', 
 EVERY_KIND = ("FUNCTIONS", "TYPES", "TABLES", "SEQUENCES", "SCHEMAS")
 
 
+ROOMS = ("core", "services", "jobs", "resolvers", "routes")
+
+
 def called_functions() -> list[str]:
     """The functions of the schema `system` that the product's statements call."""
-    rooms = ("core", "services", "jobs", "resolvers", "routes")
-    text = "".join(path.read_text() for room in rooms for path in (ROOT / room).rglob("*.py"))
+    text = "".join(path.read_text() for room in ROOMS for path in (ROOT / room).rglob("*.py"))
     return sorted(set(re.findall(r"\bfunc\.system\.(\w+)\(", text)))
+
+
+def deleted_from() -> set[str]:
+    """The tables that a statement of the product deletes from, by SQLAlchemy's `delete`, under whatever name."""
+    tables = {mapper.class_.__name__: mapper.class_.__tablename__ for mapper in Base.registry.mappers}
+    found = set()
+    for path in (path for room in ROOMS for path in (ROOT / room).rglob("*.py")):
+        nodes = list(ast.walk(ast.parse(path.read_text())))
+        imported = [
+            alias.asname or alias.name
+            for node in nodes
+            if isinstance(node, ast.ImportFrom) and node.module == "sqlalchemy"
+            for alias in node.names
+            if alias.name == "delete"
+        ]
+        for node in nodes:
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in imported:
+                (of,) = node.args
+                assert isinstance(of, ast.Name), f"{path}: which table does line {node.lineno} delete from?"
+                found.add(tables[of.id])
+    return found
 
 
 async def asked(servers: Servers, database: str, statement: str) -> Sequence[asyncpg.Record]:
@@ -91,6 +121,34 @@ async def test_public_may_do_nothing_and_the_app_executes_what_it_calls(servers:
     await check_privileges(servers, await copy_template(servers))
 
 
+def test_the_app_deletes_where_a_statement_does_and_nowhere_else() -> None:
+    """The privilege to delete is the exception: each one has a statement that needs it."""
+    may = {table for table, security in policies.declared().items() if "DELETE" in (security.app or "")}
+    assert may == deleted_from()
+    assert {"contacts", "campaigns", "templates"} <= may
+
+
+def test_the_definer_deletes_where_a_function_does_and_nowhere_else() -> None:
+    """The same of the functions that look across organisations: each privilege has its DELETE in a file."""
+    may = {table for table, security in policies.declared().items() if "DELETE" in security.definer}
+    texts = "".join(path.read_text() for path in sql.FOLDER.glob("*.sql"))
+    assert may == set(re.findall(r"DELETE FROM (\w+)", texts))
+    assert len(may) > 4
+
+
+async def test_nobody_else_has_rights_in_our_schemas(servers: Servers) -> None:
+    """The app uses both schemas and creates in neither; the definer, whom nobody logs in as, owns functions there."""
+    found = [tuple(row) for row in await asked(servers, await copy_template(servers), RIGHTS_IN_SCHEMAS)]
+    assert found == [
+        ("public", "nudge_app", "USAGE"),
+        ("public", "nudge_definer", "CREATE"),
+        ("public", "nudge_definer", "USAGE"),
+        ("system", "nudge_app", "USAGE"),
+        ("system", "nudge_definer", "CREATE"),
+        ("system", "nudge_definer", "USAGE"),
+    ]
+
+
 async def test_migrating_prints_no_warning_and_keeps_what_partitions_need(servers: Servers) -> None:
     """A privilege that was not given or taken would be a WARNING of PostgreSQL, which nobody reads."""
     url, start = await new_database(servers, "nudge_plain"), logged(servers)
@@ -114,13 +172,15 @@ async def test_migrating_where_default_privileges_are_revoked(servers: Servers, 
     await check_privileges(servers, name)
 
 
-async def test_a_new_function_is_closed_from_the_start(servers: Servers) -> None:
-    """Whoever forgets to revoke in a later migration opens nothing."""
+@pytest.mark.parametrize("role", ["nudge_migrator", "nudge_definer"])
+async def test_a_new_function_is_closed_from_the_start(servers: Servers, role: str) -> None:
+    """Whoever forgets to revoke in a later migration opens nothing, whichever role owns the function."""
     name = await copy_template(servers)
     migrator = await asyncpg.connect(
         servers.database_url(servers.postgres.migrator_url, name).replace("+asyncpg", "", 1)
     )
     try:
+        await migrator.execute(f"SET ROLE {role}")
         await migrator.execute("CREATE FUNCTION system.forgotten() RETURNS integer LANGUAGE sql AS 'SELECT 1'")
     finally:
         await migrator.close()

@@ -5,7 +5,7 @@ ALTER TABLE ai_conversations FORCE ROW LEVEL SECURITY;
 CREATE POLICY tenant ON ai_conversations TO nudge_app
     USING (organization_id = (SELECT nullif(current_setting('app.organization_id', true), '')::uuid) AND user_id = (SELECT nullif(current_setting('app.user_id', true), '')::uuid))
     WITH CHECK (organization_id = (SELECT nullif(current_setting('app.organization_id', true), '')::uuid) AND user_id = (SELECT nullif(current_setting('app.user_id', true), '')::uuid));
-GRANT SELECT, INSERT, UPDATE, DELETE ON ai_conversations TO nudge_app;
+GRANT SELECT, INSERT, UPDATE ON ai_conversations TO nudge_app;
 
 ALTER TABLE ai_messages ENABLE ROW LEVEL SECURITY;
 ALTER TABLE ai_messages FORCE ROW LEVEL SECURITY;
@@ -14,7 +14,7 @@ CREATE POLICY tenant ON ai_messages TO nudge_app
     WITH CHECK (organization_id = (SELECT nullif(current_setting('app.organization_id', true), '')::uuid) AND user_id = (SELECT nullif(current_setting('app.user_id', true), '')::uuid));
 CREATE POLICY definer ON ai_messages FOR SELECT TO nudge_definer
     USING (true);
-GRANT SELECT, INSERT, UPDATE, DELETE ON ai_messages TO nudge_app;
+GRANT SELECT, INSERT, UPDATE ON ai_messages TO nudge_app;
 GRANT SELECT (id, organization_id, user_id, status, lease_until) ON ai_messages TO nudge_definer;
 
 ALTER TABLE audit_events ENABLE ROW LEVEL SECURITY;
@@ -39,7 +39,7 @@ CREATE POLICY tenant ON campaign_stats TO nudge_app
     WITH CHECK (organization_id = (SELECT nullif(current_setting('app.organization_id', true), '')::uuid));
 CREATE POLICY definer ON campaign_stats FOR SELECT TO nudge_definer
     USING (true);
-GRANT SELECT, INSERT, UPDATE, DELETE ON campaign_stats TO nudge_app;
+GRANT SELECT, INSERT, UPDATE ON campaign_stats TO nudge_app;
 GRANT SELECT (organization_id, campaign_id, pending, in_flight, unknown) ON campaign_stats TO nudge_definer;
 
 ALTER TABLE campaigns ENABLE ROW LEVEL SECURITY;
@@ -96,7 +96,7 @@ CREATE POLICY definer ON idempotency_keys FOR SELECT TO nudge_definer
     USING (true);
 CREATE POLICY expired ON idempotency_keys FOR DELETE TO nudge_definer
     USING (expires_at <= now());
-GRANT SELECT, INSERT, UPDATE, DELETE ON idempotency_keys TO nudge_app;
+GRANT SELECT, INSERT, UPDATE ON idempotency_keys TO nudge_app;
 GRANT SELECT (organization_id, key, expires_at) ON idempotency_keys TO nudge_definer;
 GRANT DELETE ON idempotency_keys TO nudge_definer;
 
@@ -112,7 +112,7 @@ ALTER TABLE lists FORCE ROW LEVEL SECURITY;
 CREATE POLICY tenant ON lists TO nudge_app
     USING (organization_id = (SELECT nullif(current_setting('app.organization_id', true), '')::uuid))
     WITH CHECK (organization_id = (SELECT nullif(current_setting('app.organization_id', true), '')::uuid));
-GRANT SELECT, INSERT, UPDATE, DELETE ON lists TO nudge_app;
+GRANT SELECT, INSERT, UPDATE ON lists TO nudge_app;
 
 ALTER TABLE organizations ENABLE ROW LEVEL SECURITY;
 ALTER TABLE organizations FORCE ROW LEVEL SECURITY;
@@ -145,7 +145,7 @@ CREATE POLICY definer ON refresh_tokens FOR SELECT TO nudge_definer
     USING (true);
 CREATE POLICY expired ON refresh_tokens FOR DELETE TO nudge_definer
     USING (used_at <= now() - interval '30 days');
-GRANT SELECT, INSERT, UPDATE, DELETE ON refresh_tokens TO nudge_app;
+GRANT SELECT, INSERT, UPDATE ON refresh_tokens TO nudge_app;
 GRANT SELECT (fingerprint, organization_id, session_id, used_at) ON refresh_tokens TO nudge_definer;
 GRANT DELETE ON refresh_tokens TO nudge_definer;
 
@@ -176,7 +176,7 @@ CREATE POLICY tenant ON suppressions TO nudge_app
     WITH CHECK (organization_id = (SELECT nullif(current_setting('app.organization_id', true), '')::uuid));
 CREATE POLICY definer ON suppressions FOR SELECT TO nudge_definer
     USING (true);
-GRANT SELECT, INSERT, UPDATE, DELETE ON suppressions TO nudge_app;
+GRANT SELECT, INSERT, UPDATE ON suppressions TO nudge_app;
 GRANT SELECT (organization_id, email_norm) ON suppressions TO nudge_definer;
 
 ALTER TABLE templates ENABLE ROW LEVEL SECURITY;
@@ -195,8 +195,8 @@ CREATE POLICY definer ON user_sessions FOR SELECT TO nudge_definer
     USING (true);
 CREATE POLICY expired ON user_sessions FOR DELETE TO nudge_definer
     USING (least(expires_at, ended_at) <= now() - interval '30 days');
-GRANT SELECT, INSERT, UPDATE, DELETE ON user_sessions TO nudge_app;
-GRANT SELECT (id, organization_id, expires_at, ended_at) ON user_sessions TO nudge_definer;
+GRANT SELECT, INSERT, UPDATE ON user_sessions TO nudge_app;
+GRANT SELECT (id, organization_id, user_id, expires_at, ended_at) ON user_sessions TO nudge_definer;
 GRANT DELETE ON user_sessions TO nudge_definer;
 
 ALTER TABLE users ENABLE ROW LEVEL SECURITY;
@@ -206,7 +206,7 @@ CREATE POLICY tenant ON users TO nudge_app
     WITH CHECK (organization_id = (SELECT nullif(current_setting('app.organization_id', true), '')::uuid));
 CREATE POLICY definer ON users FOR SELECT TO nudge_definer
     USING (true);
-GRANT SELECT, INSERT, UPDATE, DELETE ON users TO nudge_app;
+GRANT SELECT, INSERT, UPDATE ON users TO nudge_app;
 GRANT SELECT (id, organization_id, email_norm) ON users TO nudge_definer;
 
 ALTER TABLE webhook_inbox ENABLE ROW LEVEL SECURITY;
