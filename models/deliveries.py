@@ -140,7 +140,7 @@ class EmailDelivery(Leased, Base):
 event.listen(
     EmailDelivery.__table__,
     "after_create",
-    DDL(
+    DDL(  # type: ignore[no-untyped-call]
         "CREATE STATISTICS email_deliveries_campaigns (dependencies, mcv) "
         "ON organization_id, campaign_id FROM email_deliveries"
     ),
