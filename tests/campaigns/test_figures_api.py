@@ -140,7 +140,9 @@ async def test_a_campaign_without_figures_is_answered_alike_everywhere(
     found = new_id()
     async with runtime.work.begin(owner) as uow:
         await uow.execute(
-            insert(Campaign).values(id=found, organization_id=owner.organization_id, name="Spring", subject="Hello")
+            insert(Campaign).values(
+                id=found, organization_id=owner.organization_id, name="Spring", subject="Hello", html_content=""
+            )
         )
     mine = caller(api, runtime, owner)
     answers = []
