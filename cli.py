@@ -249,8 +249,8 @@ def secrets() -> None:
 
 
 @cli.command()
-def audit() -> None:
-    """Print what each mutation writes to the audit log, as a Markdown table."""
+def audit_actions() -> None:
+    """Print which actions each mutation writes to the audit log, as a Markdown table."""
     from resolvers.audit import table
 
     typer.echo(table())

@@ -173,9 +173,17 @@ def _lacks(different: list[drift.Difference], function: str) -> bool:
     return any(each.found is None and each.name.startswith(f"system.{function}(") for each in different)
 
 
+def _makes_trigger(function: str, trigger: str) -> bool:
+    path = sql.FOLDER / f"{function}.sql"
+    name = re.escape(trigger.partition(" on ")[0])
+    return path.exists() and re.search(rf"\bTRIGGER {name}\b", path.read_text(encoding="utf-8")) is not None
+
+
 def _is_mended(difference: drift.Difference, functions: set[str], tables: list[str]) -> bool:
     if difference.kind == drift.FUNCTION:
         return difference.name.partition("(")[0].removeprefix("system.") in functions
+    if difference.kind == drift.TRIGGER:
+        return difference.wanted is not None and any(_makes_trigger(each, difference.name) for each in functions)
     return difference.name.rpartition(" on ")[2].partition(" ")[0] in tables  # of a column: "table (column)"
 
 

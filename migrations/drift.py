@@ -15,10 +15,10 @@ from migrations import policies, sql
 from models.base import Base
 from models.row_security import RowSecurity
 
-FUNCTION = "function"
+FUNCTION, TRIGGER = "function", "trigger"
 SOURCES = {
     FUNCTION: "migrations/functions/",
-    "trigger": "migrations/functions/",
+    TRIGGER: "migrations/functions/",
     "policy": "the models' __row_security__",
     "security": "the models' __row_security__",
     "privileges": "the models' __row_security__",

@@ -10,6 +10,7 @@ import strawberry
 from graphql import GraphQLField
 from strawberry.extensions import FieldExtension
 from strawberry.schema.schema_converter import GraphQLCoreConverter
+from strawberry.types.field import StrawberryField
 
 from core.access.permissions import Permission
 from core.errors import NudgeError, Refusals
@@ -191,6 +192,13 @@ def own_cost(field: GraphQLField) -> int:
     return int(declared(field, COST, default=0))
 
 
+def rule_of(field: GraphQLField) -> Rule | None:
+    """Who may use a root field of the GraphQL schema; None for a field that declares nothing."""
+    definition = definition_of(field)
+    extensions = () if definition is None else definition.extensions
+    return next((each for each in extensions if isinstance(each, Rule)), None)
+
+
 def audit_of(field: GraphQLField) -> Audit:
     """What a mutation of the GraphQL schema was declared to write to the audit log."""
     found: Audit = declared(field, AUDIT, default=())
@@ -199,5 +207,11 @@ def audit_of(field: GraphQLField) -> Audit:
 
 def declared(field: GraphQLField, name: str, *, default: Any) -> Any:  # noqa: ANN401 - metadata holds any value
     """What a field's declaration has under a name of ours."""
-    definition = (field.extensions or {}).get(GraphQLCoreConverter.DEFINITION_BACKREF)
+    definition = definition_of(field)
     return definition.metadata.get(name, default) if definition is not None else default
+
+
+def definition_of(field: GraphQLField) -> StrawberryField | None:
+    """Strawberry's declaration of a field of the GraphQL schema; None for a field that is not of ours."""
+    found: StrawberryField | None = (field.extensions or {}).get(GraphQLCoreConverter.DEFINITION_BACKREF)
+    return found

@@ -34,7 +34,7 @@ from graphql import (
 from core.access.permissions import Permission
 from resolvers.endpoint.costs import Given, Length, Page, Part
 from resolvers.endpoint.errors import COST_EXCEEDED, Refused
-from resolvers.fields import Requires, own_cost
+from resolvers.fields import Requires, own_cost, rule_of
 
 MUTATION_COST = 10
 INTROSPECTION_COST = 100
@@ -110,7 +110,9 @@ class Planner:
         field = owner.fields[name]
         result = get_named_type(field.type)
         if is_leaf_type(result):
-            return Part(key, own_cost(field))
+            # A list of values is counted once, however long it is.
+            one = not is_list_type(get_nullable_type(field.type))
+            return Part(key, own_cost(field) if one else 0, once=0 if one else own_cost(field))
         if result.name in FREE:
             return None
         per_item = name in PER_ITEM and owner.name.endswith("Connection")
@@ -224,6 +226,5 @@ def needs_caller(root: GraphQLObjectType, node: FieldNode) -> bool:
 def required(root: GraphQLObjectType, node: FieldNode) -> Permission | None:
     """The permission that a root field takes; None for one that anybody may use."""
     field = root.fields.get(node.name.value)
-    declared = field.extensions.get("strawberry-definition") if field is not None else None
-    rules = declared.extensions if declared is not None else ()
-    return next((rule.permission for rule in rules if isinstance(rule, Requires)), None)
+    rule = rule_of(field) if field is not None else None
+    return rule.permission if isinstance(rule, Requires) else None

@@ -35,7 +35,7 @@ from liquid.expression import Expression
 from services.rendering import runtime, values
 from services.rendering.environment import TemplateEnvironment
 from services.rendering.escaping import USUAL_ADDRESSES, html_text, printer
-from services.rendering.filters import work_on
+from services.rendering.filters.registry import work_on
 from services.rendering.limits import FILTER_WORK, MAX_WORK
 from services.rendering.nodes import MeteredFor, PrintedOutput
 from services.rendering.places import Place

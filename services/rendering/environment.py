@@ -12,7 +12,7 @@ from liquid.token import Token
 
 from services.rendering.contexts import place_values
 from services.rendering.expressions import adopt
-from services.rendering.filters import HTML_FILTERS, PLAIN_FILTERS, TEXT_FILTERS, Filter, bounded, metered
+from services.rendering.filters.registry import HTML_FILTERS, PLAIN_FILTERS, TEXT_FILTERS, Filter, bounded, metered
 from services.rendering.lexing import LEXER
 from services.rendering.limits import MAX_ITERATIONS, MAX_OUTPUT, MAX_VALUE
 from services.rendering.metering import MeteredContext, limited_buffer

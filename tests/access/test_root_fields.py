@@ -5,9 +5,8 @@ from typing import Any
 import pytest
 
 import resolvers
-from core.access.actor import user_actor
 from core.access.matrix import ROLE_PERMISSIONS
-from core.access.permissions import Permission, Role
+from core.access.permissions import Role
 from core.ids import encode_global_id, new_id
 from resolvers.permissions import root_fields
 from runtime import Runtime
@@ -74,13 +73,3 @@ async def test_nobody_may_anything_without_a_token(api_server: Served) -> None:
     for place in PLACES:
         if place.root != "Subscription":  # without a token a socket is not let in at all
             assert await codes(api_server, None, place) == {"UNAUTHENTICATED"}, place
-
-
-def test_a_changed_role_changes_its_rights_alone() -> None:
-    """Rights follow from the role; what identifies the actor stays."""
-    organization_id, user_id = new_id(), new_id()
-    editor, viewer = (user_actor(organization_id, user_id, role) for role in (Role.EDITOR, Role.VIEWER))
-    assert (editor.organization_id, editor.user_id) == (viewer.organization_id, viewer.user_id)
-    assert editor.rights != viewer.rights
-    assert editor.may(Permission.CAMPAIGN_SEND)
-    assert not viewer.may(Permission.CAMPAIGN_SEND)

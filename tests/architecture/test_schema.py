@@ -13,11 +13,10 @@ from graphql import (
     get_named_type,
     specified_scalar_types,
 )
-from strawberry.schema.schema_converter import GraphQLCoreConverter
 
 import resolvers
 from resolvers import ROOTS
-from resolvers.fields import own_cost
+from resolvers.fields import definition_of, own_cost
 from resolvers.nodes import NODE_TYPES
 from resolvers.permissions import root_fields, rules_of
 from schema.fields import COUNTING_COST
@@ -98,7 +97,7 @@ def test_a_number_that_is_counted_when_selected_costs_points() -> None:
     counted, free = set(), []
     for kind in OURS.values():
         for name, field in getattr(kind, "fields", {}).items():
-            definition = (field.extensions or {}).get(GraphQLCoreConverter.DEFINITION_BACKREF)
+            definition = definition_of(field)
             if getattr(definition, "base_resolver", None) is None or get_named_type(field.type) is not GraphQLInt:
                 continue
             counted.add(f"{kind.name}.{name}")

@@ -152,7 +152,7 @@ def test_every_mutation_declares_actions_or_says_why_not() -> None:
 
 
 def test_the_page_has_the_table_of_the_roots() -> None:
-    """The table of docs/audit.md is what `nudge audit` prints."""
+    """The table of docs/audit.md is what `nudge audit-actions` prints."""
     found = re.search(r"<!-- audit: begin -->\n(.*?)\n<!-- audit: end -->", PAGE.read_text("utf-8"), re.DOTALL)
     assert found is not None
     assert found[1] == table()

@@ -3,10 +3,14 @@
 from typing import Any
 
 import pytest
+import strawberry
+from graphql import OperationDefinitionNode, parse, print_ast
 
 from core.access.actor import Actor
 from core.ids import encode_global_id, new_id
+from resolvers.endpoint import costs, planning
 from runtime import Runtime
+from schema.fields import on_demand
 from tests import factories
 from tests.client import ApiClient
 from tests.graphql.probe import with_settings
@@ -123,3 +127,37 @@ async def test_what_nobody_could_foresee_is_paid_afterwards(runtime: Runtime) ->
         reply = await ApiClient(server.url, factories.token(runtime, principal)).send("{ tags { name } }")
     cost = reply.body["extensions"]["cost"]
     assert (cost["requested"], cost["actual"], cost["remaining"]) == (15, 22, 10_000 - 22)
+
+
+@strawberry.type
+class Costly:
+    @on_demand("Letters.", cost=10)
+    def letters(self) -> list[str]:
+        """Values of no object: they are counted together."""
+        return ["a", "b", "c"]
+
+    @on_demand("A number.", cost=10)
+    def number(self) -> int:
+        """One value."""
+        return 1
+
+
+@strawberry.type
+class CostlyQuery:
+    @strawberry.field
+    def costly(self) -> list[Costly]:
+        """Three objects."""
+        return [Costly()] * 3
+
+
+@pytest.mark.parametrize(("selection", "for_each"), [("number", 10), ("letters", 10), ("number letters", 20)])
+def test_a_list_of_values_costs_once_whatever_its_length(selection: str, for_each: int) -> None:
+    """A field with a cost of its own is billed that cost for each object, and never more than was requested."""
+    schema = strawberry.Schema(query=CostlyQuery)
+    document = parse(f"{{ costly {{ {selection} }} }}")
+    (operation,) = document.definitions
+    assert isinstance(operation, OperationDefinitionNode)
+    parts = planning.plan(schema._schema, operation, {}, most=100)
+    found = schema.execute_sync(print_ast(document))
+    assert costs.actual(parts, found.data) == 3 * (1 + for_each)
+    assert costs.requested(parts, {}) == costs.UNKNOWN_LENGTH * (1 + for_each)

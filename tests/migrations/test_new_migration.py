@@ -41,6 +41,7 @@ async def test_a_migration_makes_what_the_database_lacks(servers: Servers, tree:
             "DROP TABLE sender_confirmations",
             "ALTER TABLE campaigns DROP COLUMN from_header",
             "DROP FUNCTION system.organizations_with_events",
+            "DROP FUNCTION system.count_deliveries_on_update CASCADE",  # and its trigger
             "REVOKE INSERT ON lists FROM nudge_app",
         ):
             await owner.execute(statement)

@@ -1,0 +1,162 @@
+"""All filters, as the reference has them, bounded: no value of a hostile template or contact grows without end."""
+
+import re
+from collections.abc import Callable, Mapping
+from functools import wraps
+from html import unescape
+from typing import Final, Protocol
+
+from services.rendering.errors import ValueProblem
+from services.rendering.escaping import complete, in_script
+from services.rendering.filters import dates, lists, numbers, texts
+from services.rendering.limits import FILTER_WORK, ITEM_WORK, MARKED_WORK, MAX_BITS, MAX_ITEMS, MAX_VALUE
+from services.rendering.markup import MarkedText, markup, substituted
+from services.rendering.values import LIST_LIKE, text_of
+
+Filter = Callable[..., object]
+
+ENTITIES: Final = {"&": "&amp;", ">": "&gt;", "<": "&lt;", '"': "&quot;", "'": "&#39;"}
+SPECIAL: Final = re.compile("[&<>\"']")
+NOT_ESCAPED: Final = re.compile("[<>\"']|&(?!(?:[a-zA-Z]+|#[0-9]+);)")
+BREAK: Final = "<br />\n"
+
+
+class Meter(Protocol):
+    def spend(self, work: int) -> None:
+        """Count work done, in characters; raises when a rendering has used up its share."""
+
+
+def measure(value: object) -> int:
+    """The size of a value in characters; raises `ValueProblem` when it is too large to go on with."""
+    size = 0
+    if isinstance(value, str):
+        size = len(value)
+    elif isinstance(value, int):
+        size = value.bit_length()
+        if size > MAX_BITS:
+            raise ValueProblem("a number grew too large")
+    elif isinstance(value, LIST_LIKE):
+        if len(value) > MAX_ITEMS:
+            raise ValueProblem(f"a list has more than {MAX_ITEMS} items")
+        size = sum(len(item) if isinstance(item, str) else 16 for item in value)
+    if size > MAX_VALUE:
+        raise ValueProblem("a value grew too long")
+    return size
+
+
+def work_on(value: object) -> int:
+    """What it costs a filter to go through a value, in characters."""
+    work = measure(value)
+    if isinstance(value, LIST_LIKE):
+        work += ITEM_WORK * len(value)
+    return work * MARKED_WORK if isinstance(value, MarkedText) else work
+
+
+def _grown(name: str, value: object, args: tuple[object, ...]) -> int:
+    """How many characters a filter is about to make, for those that multiply."""
+    if name == "replace" and args:
+        text, found = text_of(value), text_of(args[0])
+        return len(text) + text.count(found) * len(text_of(args[1]) if len(args) > 1 else "")
+    if name == "join" and isinstance(value, LIST_LIKE):
+        return measure(value) + len(value) * len(text_of(args[0]) if args else " ")
+    return 0
+
+
+def bounded(name: str, function: Filter) -> Filter:
+    """The filter with its arguments and its result held to the limits; raises `ValueProblem` beyond them."""
+
+    @wraps(function)
+    def checked(value: object, *args: object, **kwargs: object) -> object:
+        measure(value)
+        for arg in args:
+            measure(arg)
+        if _grown(name, value, args) > MAX_VALUE:
+            raise ValueProblem(f"{name} would make a value that is too long")
+        result = function(value, *args, **kwargs)
+        measure(result)
+        return complete(result)
+
+    return checked
+
+
+def metered(function: Filter) -> Filter:
+    """The filter as python-liquid calls it, counting its work on the rendering's meter."""
+
+    @wraps(function)
+    def counted(value: object, *args: object, context: Meter, **kwargs: object) -> object:
+        context.spend(FILTER_WORK + work_on(value) + sum(map(work_on, args)))
+        return function(value, *args, **kwargs)
+
+    counted.with_context = True  # type: ignore[attr-defined]
+    return counted
+
+
+def escape(value: object) -> str | None:
+    """The text with `&<>"'` as entities."""
+    return None if value is None else SPECIAL.sub(lambda match: ENTITIES[match[0]], text_of(value))
+
+
+def escape_once(value: object) -> str:
+    """The text with `&<>"'` as entities, but for entities that it has already."""
+    return NOT_ESCAPED.sub(lambda match: ENTITIES[match[0]], text_of(value))
+
+
+def newline_to_br(value: object) -> str:
+    """The text with a `<br />` at each line end."""
+    return substituted(texts.LINE_END, text_of(value), BREAK)
+
+
+def escapejs(value: object) -> str:
+    """The text as a part of a string of JavaScript."""
+    return in_script(text_of(value))
+
+
+def same_text(value: object) -> str | None:
+    """The text itself, none of it as markup: `escape` where printing escapes, or where nothing is to be escaped."""
+    return None if value is None else str(text_of(value))
+
+
+def unescaped(value: object) -> str:
+    """The text with its entities read: `escape_once` where printing escapes, or where nothing is to be escaped."""
+    return unescape(str(text_of(value)))
+
+
+def html_newline_to_br(value: object) -> str:
+    """The text with a `<br />` at each line end, which printing leaves as it is."""
+    return substituted(texts.LINE_END, text_of(value), markup(BREAK))
+
+
+def html_escapejs(value: object) -> str:
+    """The text as a part of a string of JavaScript, which printing leaves as it is."""
+    return markup(in_script(text_of(value)))
+
+
+PLAIN_FILTERS: Final[Mapping[str, Filter]] = {
+    **lists.FILTERS,
+    **numbers.FILTERS,
+    **texts.FILTERS,
+    **dates.FILTERS,
+    "escape": escape,
+    "h": escape,
+    "escape_once": escape_once,
+    "escapejs": escapejs,
+    "newline_to_br": newline_to_br,
+}
+"""The filters as the reference has them."""
+TEXT_FILTERS: Final[Mapping[str, Filter]] = {
+    **PLAIN_FILTERS,
+    "escape": same_text,
+    "h": same_text,
+    "escape_once": unescaped,
+    "newline_to_br": text_of,
+}
+"""The filters for readers of plain text: none makes HTML."""
+HTML_FILTERS: Final[Mapping[str, Filter]] = {
+    **PLAIN_FILTERS,
+    "escape": same_text,
+    "h": same_text,
+    "escape_once": unescaped,
+    "escapejs": html_escapejs,
+    "newline_to_br": html_newline_to_br,
+}
+"""The filters where printing escapes."""
