@@ -14,7 +14,8 @@ from gql.transport.exceptions import TransportQueryError
 from gql.transport.websockets import WebsocketsTransport
 from sqlalchemy import insert, select, update
 
-from core.access.actor import Actor
+from core.access.actor import Actor, shared_actor, user_actor
+from core.access.permissions import Role
 from core.ids import new_id
 from core.pubsub import campaign_topic
 from models.campaigns import CampaignStatus
@@ -22,6 +23,7 @@ from models.deliveries import DeliveryStatus, EmailDelivery
 from runtime import Runtime
 from services.campaigns import drafting
 from services.campaigns.lifecycle import move
+from services.campaigns.watching import watch_progress
 from tests import factories
 from tests.campaigns.calls import gid
 from tests.graphql.sockets import settles
@@ -256,3 +258,17 @@ async def test_viewers_of_one_campaign_share_its_reads_and_leave_nothing(
             assert {message["accepted"] for message in await asyncio.gather(*following)} == {1}
         await settles(lambda: runtime.hub.statistics().shared == 0)
     await settles(lambda: runtime.hub.statistics().topics == 0)
+
+
+async def test_reads_are_shared_by_the_same_tenant_alone(runtime: Runtime) -> None:
+    """What is read under one person's policies is nobody else's; viewers without a person share by their role."""
+    owner = await factories.organization(runtime)
+    campaign_id = await frozen(runtime, owner, 1)
+    colleague, viewer = (user_actor(owner.organization_id, new_id(), role) for role in (Role.OWNER, Role.VIEWER))
+    actors = [owner, colleague, *map(shared_actor, (owner, colleague, viewer))]
+    async with AsyncExitStack() as stack:
+        for actor in actors:
+            rows = watch_progress(runtime.hub, runtime.reads(actor.tenant), campaign_id)
+            await anext(await stack.enter_async_context(aclosing(rows)))
+        assert runtime.hub.statistics().shared == len(actors) - 1
+    await settles(lambda: runtime.hub.statistics().shared == 0)
