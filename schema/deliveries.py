@@ -71,7 +71,7 @@ class Delivery(Node):
         description="When the recipient unsubscribed by this message."
     )
 
-    @on_demand("The campaign it belongs to.")
+    @on_demand("The campaign it belongs to. Needs the permission `campaign:read`.")
     async def campaign(self, info: strawberry.Info) -> LazyCampaign:
         """Read together for all deliveries of an answer."""
         return await DELIVERY_CAMPAIGN.of(info, key_of(self, "campaign_id"))

@@ -65,12 +65,12 @@ class Audience:
     tags: list[str] = strawberry.field(description="Contacts with any of these tags are included.")
     exclude_tags: list[str] = strawberry.field(description="Contacts with any of these tags are left out.")
 
-    @on_demand("Contacts on any of these lists are included.")
+    @on_demand("Contacts on any of these lists are included. Needs the permission `list:read`.")
     async def lists(self, info: strawberry.Info) -> list[List]:
         """Read together for all audiences of an answer."""
         return await lists_of(info, self, "list_ids")
 
-    @on_demand("Contacts on any of these lists are left out.")
+    @on_demand("Contacts on any of these lists are left out. Needs the permission `list:read`.")
     async def exclude_lists(self, info: strawberry.Info) -> list[List]:
         """Read together for all audiences of an answer."""
         return await lists_of(info, self, "exclude_list_ids")
@@ -139,7 +139,10 @@ class Campaign(Node):
         """Read together for all campaigns of an answer."""
         return (await content_of(info, self)).text_content
 
-    @on_demand("Who made it; null when that person has left, or when no person did.")
+    @on_demand(
+        "Who made it; null when that person has left, or when no person did. Needs the permission "
+        "`organization:read`."
+    )
     async def author(self, info: strawberry.Info) -> User | None:
         """Read together for all campaigns of an answer."""
         author_id = key_or_none(self, "author_id")
@@ -147,7 +150,8 @@ class Campaign(Node):
 
     @on_demand(
         "Of whom it goes out: the sender that was chosen or, once it was scheduled or sent, the one that was taken. "
-        "Null: the default sender or, outside production and without one, the installation's own address."
+        "Null: the default sender or, outside production and without one, the installation's own address. Needs the "
+        "permission `sender:read`."
     )
     async def sender(self, info: strawberry.Info) -> Sender | None:
         """Read together for all campaigns of an answer."""

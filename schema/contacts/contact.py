@@ -43,7 +43,10 @@ class ContactEvent(Node):
     campaign_id: strawberry.ID | None = strawberry.field(description="Global id of the campaign, if it has one.")
     data: JSON = strawberry.field(description="Further facts, such as the link of a click; a JSON object.")
 
-    @on_demand("The campaign it belongs to; null when it has none, or when that was deleted since.")
+    @on_demand(
+        "The campaign it belongs to; null when it has none, or when that was deleted since. Needs the permission "
+        "`campaign:read`."
+    )
     async def campaign(self, info: strawberry.Info) -> LazyCampaign | None:
         """Read together for all events of an answer."""
         campaign_id = key_or_none(self, "campaign_id")
@@ -83,7 +86,7 @@ class Contact(Node):
         """Read together for all contacts of an answer."""
         return await CONTACT_TAGS.of(info, key_of(self))
 
-    @on_demand("The lists the contact is on, by name.")
+    @on_demand("The lists the contact is on, by name. Needs the permission `list:read`.")
     async def lists(self, info: strawberry.Info) -> list[List]:
         """Read together for all contacts of an answer."""
         return await CONTACT_LISTS.of(info, key_of(self))

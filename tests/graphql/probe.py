@@ -18,6 +18,7 @@ from models.conversations import Conversation
 from resolvers.context import Info
 from resolvers.fields import Public, Requires, query, subscription
 from runtime import Runtime
+from schema.fields import COST, COUNTING_COST
 from schema.scalars import JSON, configuration
 from settings import Settings
 
@@ -33,7 +34,7 @@ class Leaf:
 @strawberry.type
 class LeafConnection:
     nodes: list[Leaf]
-    total_count: int
+    total_count: int = strawberry.field(metadata={COST: COUNTING_COST})
 
 
 @strawberry.type
