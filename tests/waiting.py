@@ -3,6 +3,11 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
+from sqlalchemy import func, select, text
+
+from core.unit_of_work import UnitOfWork
+from runtime import Runtime
+
 PATIENCE_SECONDS = 60.0
 
 
@@ -11,3 +16,13 @@ async def until(holds: Callable[[], Awaitable[object]]) -> None:
     async with asyncio.timeout(PATIENCE_SECONDS):
         while not await holds():  # noqa: ASYNC110 - what is looked at rings no bell
             await asyncio.sleep(0.01)
+
+
+async def waits_for(runtime: Runtime, uow: UnitOfWork) -> bool:
+    """Whether another transaction waits for a lock of this one."""
+    [[holder]] = await uow.rows(select(func.pg_backend_pid()))
+    waiting = (
+        select(func.count()).select_from(text("pg_stat_activity")).where(text(":holder = ANY(pg_blocking_pids(pid))"))
+    )
+    [[count]] = await runtime.system.rows(waiting, {"holder": holder})
+    return bool(count)

@@ -5,14 +5,13 @@ from functools import partial
 from uuid import UUID
 
 import pytest
-from sqlalchemy import func, select, text
+from sqlalchemy import select, update
 
 from core.access.actor import Actor
 from core.access.permissions import Role
 from core.ids import decode_global_id, encode_global_id, new_id
-from core.unit_of_work import UnitOfWork
 from models.audit import AuditEvent
-from models.campaigns import CampaignStatus
+from models.campaigns import Campaign, CampaignStatus
 from runtime import Runtime
 from services import lists
 from services.campaigns import drafting
@@ -20,7 +19,7 @@ from services.campaigns.lifecycle import move
 from tests import factories
 from tests.campaigns.calls import CREATE, DELETE, DUPLICATE, UPDATE, ask, asked, caller, gid, refused
 from tests.client import ApiClient
-from tests.waiting import until
+from tests.waiting import until, waits_for
 
 HTML = "<p>Hello {{ contact.firstName | default: 'there' }}</p>"
 
@@ -183,6 +182,34 @@ async def test_a_copy_is_a_draft_of_its_own(api: ApiClient, runtime: Runtime) ->
     assert copy == {**given, "name": ("Copy of " + "n" * 200)[:200], "onDoubt": "HOLD", "status": "DRAFT"}
 
 
+async def test_a_copy_keeps_the_order_of_the_lists(api: ApiClient, runtime: Runtime) -> None:
+    """They come in the order in which the original shows them."""
+    owner = await factories.organization(runtime)
+    mine = caller(api, runtime, owner)
+    async with runtime.work.begin(owner) as uow:
+        rows = [await lists.create(uow, f"List {number}") for number in range(8)]
+    ids = [encode_global_id("List", row.id) for row in rows]
+    made = (await asked(mine, CREATE, name="Original", audience={"listIds": ids}))["campaign"]
+    copy = (await asked(mine, DUPLICATE, campaignId=made["id"]))["campaign"]
+    query = "query ($id: ID!) { campaign(id: $id) { audience { lists { id } } } }"
+    original, copied = [await mine.execute(query, {"id": each["id"]}) for each in (made, copy)]
+    assert original == copied
+    assert len(original["campaign"]["audience"]["lists"]) == 8
+
+
+async def test_a_cancelled_campaign_with_deliveries_stays(api: ApiClient, runtime: Runtime) -> None:
+    """Its state alone would let it go, but its deliveries are the record of what was sent."""
+    owner = await factories.organization(runtime)
+    mine = caller(api, runtime, owner)
+    [contact_id] = await factories.contacts(runtime, owner, 1)
+    campaign_id = await factories.campaign(runtime, owner)
+    await factories.delivery(runtime, owner, campaign_id, contact_id)
+    async with runtime.work.begin(owner) as uow:
+        await uow.execute(update(Campaign).values(status=CampaignStatus.CANCELLED))
+    errors = await refused(mine, DELETE, campaignId=gid(campaign_id))
+    assert [error["code"] for error in errors] == ["INVALID_STATE"]
+
+
 async def test_a_deleted_campaign_is_given_back_and_gone(api: ApiClient, runtime: Runtime) -> None:
     """The payload shows it as it last was; afterwards its id is unknown."""
     owner = await factories.organization(runtime)
@@ -229,16 +256,6 @@ def only_id(global_id: str) -> UUID:
     found = decode_global_id(global_id)
     assert found is not None
     return found[1]
-
-
-async def waits_for(runtime: Runtime, uow: UnitOfWork) -> bool:
-    """Whether another transaction waits for a lock of this one."""
-    [[holder]] = await uow.rows(select(func.pg_backend_pid()))
-    waiting = (
-        select(func.count()).select_from(text("pg_stat_activity")).where(text(":holder = ANY(pg_blocking_pids(pid))"))
-    )
-    [[count]] = await runtime.system.rows(waiting, {"holder": holder})
-    return bool(count)
 
 
 async def test_what_was_sent_cannot_be_deleted(api: ApiClient, runtime: Runtime) -> None:

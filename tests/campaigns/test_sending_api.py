@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from uuid import UUID
 
 import pytest
@@ -16,10 +17,12 @@ from models.contacts import Contact, ContactStatus
 from models.idempotency import IdempotencyKey
 from models.suppressions import Suppression, SuppressionReason
 from runtime import Runtime
-from services.campaigns.lifecycle import move
+from services.campaigns import drafting, sending
+from services.campaigns.lifecycle import CampaignChanged, move
 from tests import factories
 from tests.campaigns.calls import CREATE, VALIDATE, ask, asked, caller, gid, order, refused
 from tests.client import ApiClient
+from tests.waiting import until, waits_for
 
 SEND = order("send")
 
@@ -120,6 +123,23 @@ async def test_two_calls_at_once_without_a_key_start_one_campaign(api: ApiClient
     assert sum(payload["userErrors"] == [] for payload in payloads) == 1
     codes = {error["code"] for payload in payloads for error in payload["userErrors"]}
     assert codes <= {"CONFLICT", "INVALID_STATE", "CAMPAIGN_NOT_SENDABLE"}
+
+
+async def test_what_changes_while_it_is_sent_is_not_sent(runtime: Runtime) -> None:
+    """A send that waits for a change of the draft is refused: nobody has seen what would go out."""
+    owner = await factories.organization(runtime)
+    campaign_id = await sendable(runtime, owner)
+
+    async def send() -> None:
+        async with runtime.work.begin(owner) as uow:
+            await sending.send(uow, campaign_id, policy=runtime.sender_policy)
+
+    async with runtime.work.begin(owner) as uow:
+        await drafting.update(uow, campaign_id, {"name": "After"})
+        waiting = asyncio.create_task(send())
+        await until(partial(waits_for, runtime, uow))
+    with pytest.raises(CampaignChanged):
+        await waiting
 
 
 async def test_a_refused_call_does_not_use_up_its_key(api: ApiClient, runtime: Runtime) -> None:

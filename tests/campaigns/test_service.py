@@ -18,8 +18,9 @@ from models.campaigns import CampaignStatus
 from models.idempotency import IdempotencyKey
 from runtime import Runtime
 from services import audit, idempotency
+from services.campaigns import lifecycle
 from services.campaigns.listing import CAMPAIGNS
-from services.campaigns.progress import Counts, Figures, ProgressRow
+from services.campaigns.progress import Counts, Figures, ProgressRow, read_figures
 from services.campaigns.recipients import count_audience, count_mailable, has_mailable
 from services.campaigns.watching import ProgressReader
 from services.idempotency import IdempotencyKeyReused
@@ -115,6 +116,18 @@ async def test_the_audit_log_tells_people_from_the_system(runtime: Runtime) -> N
         select(AuditEvent.actor_kind, AuditEvent.user_id, AuditEvent.changes).order_by(AuditEvent.id)
     )
     assert [tuple(row) for row in rows] == [("user", owner.user_id, {"n": 1}), ("system", None, {})]
+
+
+async def test_a_move_raises_the_sequence(runtime: Runtime) -> None:
+    """Watchers take what has a higher sequence than what they show, so each move has one of its own."""
+    owner = await factories.organization(runtime)
+    campaign_id = await factories.campaign(runtime, owner)
+    seen = []
+    for status in (CampaignStatus.PREPARING, CampaignStatus.SENDING, CampaignStatus.PAUSED):
+        async with runtime.work.begin(owner) as uow:
+            await lifecycle.move(uow, campaign_id, status)
+        seen.append((await read_figures(runtime.reads(owner.tenant), [campaign_id]))[campaign_id].sequence)
+    assert seen == [1, 2, 3]
 
 
 async def test_recent_campaigns_come_newest_first(runtime: Runtime) -> None:

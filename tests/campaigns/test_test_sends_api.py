@@ -6,6 +6,7 @@ from uuid import UUID
 
 import pytest
 from sqlalchemy import func, insert, select, update
+from sqlalchemy.pool import AsyncAdaptedQueuePool
 
 from core.access.actor import Actor
 from core.ids import encode_global_id
@@ -157,6 +158,24 @@ async def test_a_test_to_an_inactive_address_marks_its_contact(
     assert row.status == "bounced"
     line = (await EVENTS.pages_of(reads, [contact.id], page_request()))[contact.id].rows[0]
     assert (line.kind, line.data) == ("rejected", {"code": 406, "message": words})
+
+
+async def test_no_transaction_is_open_while_the_provider_is_asked(
+    mailing_api: ApiClient, runtime: Runtime, mailer: RecordingMailer
+) -> None:
+    """A provider that takes its time holds no connection and no lock."""
+    open_then: list[int] = []
+
+    def answer(_: Envelope, messages: Sequence[Message]) -> Outcome:
+        pool = runtime.engine.pool
+        assert isinstance(pool, AsyncAdaptedQueuePool)
+        open_then.append(pool.checkedout())
+        return Answered(receipts=[Receipt(Verdict.ACCEPTED, str(number)) for number, _ in enumerate(messages)])
+
+    mailer.answer = answer
+    owner, campaign_id = await draft(runtime)
+    await asked(caller(mailing_api, runtime, owner), TEST, campaignId=gid(campaign_id), to=["ada@example.com"])
+    assert open_then == [0]
 
 
 async def test_postmark_takes_a_test(runtime: Runtime) -> None:

@@ -192,6 +192,17 @@ async def test_a_suppressed_address_is_never_subscribed(
     assert (created.subscribed_at is not None) is (status is ContactStatus.BOUNCED)
 
 
+async def test_a_new_address_makes_no_status_milder(runtime: Runtime) -> None:
+    """Who complained stays COMPLAINED at an address that bounced."""
+    principal = await factories.organization(runtime)
+    await suppress(runtime, principal, "complained@example.com", SuppressionReason.COMPLAINT)
+    await suppress(runtime, principal, "bounced@example.com", SuppressionReason.HARD_BOUNCE)
+    made = await create(runtime, principal, {"email": "complained@example.com"})
+    async with runtime.work.begin(principal) as uow:
+        moved = await changing.change(uow, made.id, {"email": "bounced@example.com"})
+    assert (made.status, moved.status) == (ContactStatus.COMPLAINED, ContactStatus.COMPLAINED)
+
+
 async def test_a_change_touches_what_is_given_alone(runtime: Runtime) -> None:
     """Missing fields stay, null empties, custom fields merge, tags are replaced; no difference, no write."""
     principal = await factories.organization(runtime)
