@@ -184,6 +184,8 @@ def _is_mended(difference: drift.Difference, functions: set[str], tables: list[s
         return difference.name.partition("(")[0].removeprefix("system.") in functions
     if difference.kind == drift.TRIGGER:
         return difference.wanted is not None and any(_makes_trigger(each, difference.name) for each in functions)
+    if difference.kind == drift.STATISTICS:
+        return False  # Alembic makes none, of new tables either
     return difference.name.rpartition(" on ")[2].partition(" ")[0] in tables  # of a column: "table (column)"
 
 

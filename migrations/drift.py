@@ -15,7 +15,7 @@ from migrations import policies, sql
 from models.base import Base
 from models.row_security import RowSecurity
 
-FUNCTION, TRIGGER = "function", "trigger"
+FUNCTION, TRIGGER, STATISTICS = "function", "trigger", "statistics"
 SOURCES = {
     FUNCTION: "migrations/functions/",
     TRIGGER: "migrations/functions/",

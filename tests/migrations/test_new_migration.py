@@ -7,11 +7,13 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+from sqlalchemy import DDL, event
 
 from core import migration, revisions
 from local import new_migration
 from local.servers import create_database
 from migrations import drift, sql
+from models.senders import SenderConfirmation
 from tests.conftest import Servers, copy_template
 
 FUNCTION = "open_replies"
@@ -61,6 +63,29 @@ async def test_a_migration_makes_what_the_database_lacks(servers: Servers, tree:
     await migration.upgrade(name)
     different = await migration.as_migrator(name, drift.differences)
     assert [each.sentence for each in different] == left
+
+
+async def test_extended_statistics_are_left_to_write(servers: Servers, tree: Path) -> None:
+    """Those of a new table too: whoever forgets them finds out by a slow plan otherwise."""
+    url = servers.database_url(servers.postgres.migrator_url, await copy_template(servers))
+    owner = await asyncpg.connect(url.replace("+asyncpg", "", 1))
+    statement = DDL(  # type: ignore[no-untyped-call]
+        "CREATE STATISTICS confirmed (dependencies) ON organization_id, sender_id FROM sender_confirmations"
+    )
+    try:
+        await owner.execute("DROP TABLE sender_confirmations; DROP STATISTICS email_deliveries_campaigns")
+    finally:
+        await owner.close()
+    event.listen(SenderConfirmation.__table__, "after_create", statement)
+    try:
+        path, left = await migration.as_migrator(url, lambda each: new_migration.script(each, "Statistics", {}))
+    finally:
+        event.remove(SenderConfirmation.__table__, "after_create", statement)
+    assert path.parent == tree / "versions"
+    assert [sentence.partition(" is in the models, and not")[0] for sentence in left] == [
+        "statistics confirmed on sender_confirmations",
+        "statistics email_deliveries_campaigns on email_deliveries",
+    ]
 
 
 async def migrated_copy(servers: Servers, url: str) -> str:
