@@ -1,6 +1,5 @@
 """Who acts, and with what rights."""
 
-import time
 from dataclasses import FrozenInstanceError, replace
 from typing import Any
 
@@ -21,9 +20,11 @@ from resolvers.context import RequestContext
 from resolvers.endpoint.door import dependencies
 from runtime import Runtime
 from services import audit
+from services.accounts.identity import EmbeddedTokens, Identity
+from services.accounts.session_cache import SessionCache
 from tests import factories
 from tests.graphql.probe import probe_schema, with_settings
-from tests.graphql.sockets import connected
+from tests.graphql.sockets import connected, settles
 from tests.serving import served
 
 ORGANIZATION, PERSON, KEY = new_id(), new_id(), new_id()
@@ -150,26 +151,44 @@ async def test_the_table_takes_no_other_actor(runtime: Runtime, kind: str, named
             )
 
 
+class Keys(Identity):
+    """Takes every token for one key, as long as that is good."""
+
+    def __init__(self, runtime: Runtime, key: Actor) -> None:
+        super().__init__(EmbeddedTokens(runtime.tokens), SessionCache(runtime.engine, runtime.cache))
+        self.key: Actor | None = key
+        self.looks = 0
+
+    async def found(self, token: str, role_of: object) -> Session:  # noqa: ARG002 - Identity's signature
+        """The key's session; raises `Unauthenticated` once it is revoked."""
+        self.looks += 1
+        if self.key is None:
+            raise Unauthenticated("The key was revoked.")
+        return Session(actor=self.key, id=KEY, expires_at=factories.FAR_AWAY)
+
+
 async def test_a_key_has_sockets_of_its_own(runtime: Runtime) -> None:
     """A key is counted and watched as a person is: one too many is told so, and what ends its rights closes it."""
     limits = {"per_user": 1, "ping_seconds": 3600, "recheck_seconds": 3600}
-    runtime = with_settings(runtime, realtime=limits)
     holder = await factories.organization(runtime)
     key = replace(API_KEY, organization_id=holder.organization_id, rights=holder.rights)
-    session = Session(actor=key, id=KEY, expires_at=factories.FAR_AWAY)
+    identity = Keys(runtime, key)
+    runtime = replace(with_settings(runtime, realtime=limits), identity=identity)
     async with served(runtime, probe_schema) as server:
         for _ in range(2):  # the place of a socket that closed is free again
-            runtime.identity.recent["key"] = (session, time.monotonic() + 3600)
+            identity.key = key
             async with connected(server) as socket, connected(server) as other:
                 await socket.ready("key")
+                looks = identity.looks
                 await socket.subscribe("subscription { count(to: 1000000, pause: 0.05) }")
                 assert (await socket.next())["type"] == "next"
+                await settles(lambda before=looks: identity.looks > before)  # the first one, after it has subscribed
                 await other.init("key")
                 assert await other.closed() == (4429, "Too many sockets: a user or key may have 1")
-                del runtime.identity.recent["key"]
+                identity.key = None
                 async with runtime.work.begin(key) as uow:
                     uow.publish(session_topic(KEY))
-                assert (await socket.closed())[0] == 4403
+                assert await socket.closed() == (4403, "The key was revoked.")
 
 
 async def test_what_takes_a_log_in_is_refused_to_a_key(runtime: Runtime) -> None:
