@@ -3,7 +3,7 @@
 API = """
 import sys
 import core.telemetry
-import resolvers.contacts.changing as changing
+import services.contacts.changing as changing
 import routes.unsubscribe, routes.webhooks
 
 async def fail(*args, **options):
@@ -21,7 +21,7 @@ async def receive_or_fail(work, webhooks, payloads):
     await receive(work, webhooks, payloads)
 
 read_link = routes.unsubscribe.read_link
-changing.contacts.create = fail
+changing.create = fail
 routes.webhooks.receive = receive_or_fail
 routes.unsubscribe.read_link = lambda *given: fail_at_once(given) if "bug" in given[1] else read_link(*given)
 import cli
