@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Select, func, literal_column, select, update
+from sqlalchemy import CTE, ColumnElement, Select, func, literal_column, select, update
 
 from core.errors import Conflict, ErrorCode
 from core.pubsub import campaign_topic
@@ -73,6 +73,7 @@ class _Move:
     origins: Collection[CampaignStatus]
     columns: Mapping[str, Any]
     version: int | None = None
+    only_if: ColumnElement[bool] | None = None
 
 
 async def move(
@@ -82,6 +83,7 @@ async def move(
     *,
     origins: Collection[CampaignStatus] | None = None,
     version: int | None = None,
+    only_if: ColumnElement[bool] | None = None,
     reason: str | None = None,
     **columns: Any,  # noqa: ANN401 - column values of `campaigns`, as SQLAlchemy takes them
 ) -> CampaignRow:
@@ -89,10 +91,14 @@ async def move(
 
     `origins` are the states it may come from, those of `TRANSITIONS` when left out. `reason` says to people why, and
     replaces the last one. `columns` may be SQL expressions. Raises `NotFound`, `InvalidCampaignState`, or
-    `CampaignChanged` when `version` is no longer the newest.
+    `CampaignChanged` when `version` is no longer the newest or the campaign does not meet `only_if`.
     """
     moving = _Move(
-        to=to, origins=origins or TRANSITIONS[to], version=version, columns={"status_reason": reason, **columns}
+        to=to,
+        origins=origins or TRANSITIONS[to],
+        version=version,
+        only_if=only_if,
+        columns={"status_reason": reason, **columns},
     )
     return (await _move(uow, campaign_id, moving))[0]
 
@@ -153,14 +159,23 @@ def _move_statement(organization_id: UUID, campaign_id: UUID, moving: _Move) -> 
     )
     if moving.version is not None:
         change = change.where(Campaign.version == moving.version)
-    moved = change.cte("moved")
+    if moving.only_if is not None:
+        change = change.where(moving.only_if)
+    return and_announce(change.cte("moved"), organization_id)
+
+
+def and_announce(changed: CTE, organization_id: UUID) -> Select[*tuple[Any, ...]]:
+    """The rows of a change of campaigns, which has their ids, and the rise of their sequences with it.
+
+    Without it, whoever watches a campaign's progress takes the change for one that was seen.
+    """
     announced = (
         update(CampaignStats)
-        .where(CampaignStats.organization_id == organization_id, CampaignStats.campaign_id == moved.c.id)
+        .where(CampaignStats.organization_id == organization_id, CampaignStats.campaign_id == changed.c.id)
         .values(sequence=CampaignStats.sequence + 1, updated_at=func.clock_timestamp())
         .cte("announced")
     )
-    return select(moved).add_cte(announced)
+    return select(changed).add_cte(announced)
 
 
 def _refusal(found: CampaignRow, moving: _Move) -> Conflict:

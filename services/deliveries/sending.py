@@ -27,7 +27,7 @@ from services.deliveries.composing import CampaignMail, Composed, compose, load_
 from services.deliveries.fair_scheduler import FairScheduler
 from services.deliveries.recording import record, trouble
 from services.deliveries.submitting import submit
-from services.deliveries.waiting import SENDING_IS_OFF, explain_waiting
+from services.deliveries.waiting import explain_waiting, tells_waiting
 from services.mailing.handover import Handed, hand_over
 from services.mailing.leases import LeaseTimes, lease_times
 from services.mailing.pacing import ProviderBackoff, reserve
@@ -189,7 +189,7 @@ class Sender:
         except Refusals as error:
             await self.pause(actor, campaign_id, f"The content cannot be rendered: {error}")
             return None
-        if mail is not None and mail.reason == SENDING_IS_OFF:
+        if mail is not None and tells_waiting(mail.reason):
             async with self.work.begin(actor) as uow:
                 await explain_waiting(uow, campaign_id, mail.reason, waits=False)
         return mail

@@ -7,13 +7,14 @@ from sqlalchemy import case, exists, func, select, update
 
 from core.access.actor import Actor
 from core.database.scopes import SystemScope, first
+from core.errors import NotFound
 from core.leases import RELEASED, has_expired
 from core.pubsub import campaign_topic
 from core.telemetry import logger
 from core.unit_of_work import UnitOfWork, Work
 from models.campaigns import Campaign, CampaignStats, CampaignStatus
 from models.deliveries import DeliveryDecision, DeliveryStatus, EmailDelivery
-from services.campaigns.lifecycle import InvalidCampaignState, lock, move
+from services.campaigns.lifecycle import CampaignChanged, InvalidCampaignState, lock, move
 from services.campaigns.work import PrepareCampaign
 from services.deliveries.batch_sql import locked_in, of_campaign
 from services.deliveries.counting import verify_counts
@@ -60,6 +61,8 @@ class OpenCounts(NamedTuple):
         """Whether the campaign, which is live, cannot go on without the mail provider."""
         if self.status == CampaignStatus.SENDING:
             return self.pending > 0 or self.unknown > 0
+        if self.status in (CampaignStatus.PAUSED, CampaignStatus.CANCELLING):
+            return self.unknown > 0
         return self.status == CampaignStatus.SCHEDULED
 
 
@@ -104,6 +107,12 @@ async def advance_campaign(work: Work, actor: Actor, campaign_id: UUID, features
         return await read_open_counts(uow, campaign_id)
 
 
+async def forget_waiting(work: Work, actor: Actor, campaign_id: UUID) -> None:
+    """Let a campaign no longer tell that it waits for the mail provider, which is there now."""
+    async with work.begin(actor) as uow:
+        await explain_waiting(uow, campaign_id, (await read_open_counts(uow, campaign_id)).reason, waits=False)
+
+
 async def read_open_counts(uow: UnitOfWork, campaign_id: UUID) -> OpenCounts:
     """The campaign's status and open deliveries; a status of None for an unknown campaign."""
     row = await first(
@@ -128,10 +137,17 @@ async def read_open_counts(uow: UnitOfWork, campaign_id: UUID) -> OpenCounts:
 
 
 async def start_due(uow: UnitOfWork, campaign_id: UUID) -> None:
-    """Start a scheduled campaign whose time has come, by the database's clock."""
-    due = await uow.rows(select(Campaign.id).where(Campaign.id == campaign_id, Campaign.scheduled_at <= func.now()))
-    if due:
-        await move(uow, campaign_id, CampaignStatus.PREPARING)
+    """Start a scheduled campaign whose time has come, by the database's clock.
+
+    The UPDATE itself asks whether it is still scheduled and due: a person may be taking it back, or putting it off,
+    in a transaction for which the UPDATE waits.
+    """
+    is_due = Campaign.scheduled_at <= func.now()
+    try:
+        await move(uow, campaign_id, CampaignStatus.PREPARING, origins=(CampaignStatus.SCHEDULED,), only_if=is_due)
+    except (InvalidCampaignState, CampaignChanged, NotFound) as conflict:
+        log.info("campaign changed before it started", campaign_id=str(campaign_id), reason=conflict.message)
+    else:
         uow.enqueue(PrepareCampaign(organization_id=uow.tenant.organization_id, campaign_id=campaign_id))
 
 

@@ -24,10 +24,14 @@ from runtime import Runtime
 from services.campaigns import drafting
 from services.campaigns.lifecycle import move
 from services.campaigns.watching import watch_progress
+from services.deliveries.sweeping import advance_campaign
+from services.deliveries.waiting import SENDING_IS_OFF
+from services.features import Feature, Features
 from tests import factories
 from tests.campaigns.calls import gid
 from tests.graphql.sockets import settles
 from tests.serving import Served
+from tests.waiting import PATIENCE_SECONDS
 
 COUNTS = (
     "pending",
@@ -210,6 +214,25 @@ async def test_a_draft_shows_its_snapshot_and_waits(api_server: Served, runtime:
         async with runtime.work.begin(owner) as uow:
             await move(uow, campaign_id, CampaignStatus.PREPARING)
         assert (await following)["status"] == "PREPARING"
+
+
+async def test_a_campaign_tells_its_viewers_that_sending_is_off(api_server: Served, runtime: Runtime) -> None:
+    """And that it is on again: a change of the reason alone arrives as a newer message."""
+    owner = await factories.organization(runtime)
+    campaign_id = await frozen(runtime, owner, 1)
+    async with (
+        session_of(api_server, runtime, owner) as session,
+        aclosing(messages(session, gid(campaign_id))) as stream,
+    ):
+        last = await anext(stream)
+        assert last["statusReason"] is None
+        for off, reason in ((Features(off=frozenset({Feature.SENDING})), SENDING_IS_OFF), (Features(), None)):
+            await advance_campaign(runtime.work, owner, campaign_id, off)
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                message = await anext(stream)
+            assert (message["status"], message["statusReason"]) == ("SENDING", reason)
+            assert message["sequence"] > last["sequence"]
+            last = message
 
 
 async def test_anothers_campaign_answers_as_an_unknown_one(api_server: Served, runtime: Runtime) -> None:

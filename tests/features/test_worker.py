@@ -5,10 +5,11 @@ from datetime import timedelta
 from uuid import UUID
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import func, update
 
 from core import clock
 from core.access.actor import Actor
+from core.ids import new_id
 from integrations.mail import NotSent
 from integrations.recording import RecordingMailer
 from integrations.switched_off import NoMailer, NoModel
@@ -17,7 +18,7 @@ from jobs.outbox import send_outbox
 from jobs.worker import build_worker
 from models.campaigns import Campaign, CampaignStatus
 from models.conversations import MessageStatus, ReplyFailure
-from models.deliveries import DeliveryStatus
+from models.deliveries import DeliveryStatus, EmailDelivery
 from models.outbox import OutboxStatus
 from runtime import Runtime
 from services.campaigns.lifecycle import move
@@ -113,6 +114,34 @@ async def test_a_person_s_reason_is_left_alone(off: Runtime) -> None:
     async with worker(off):
         await until(waits)
     assert await told(off, owner, live) == (CampaignStatus.PAUSED, "Paused by a person.")
+
+
+@pytest.mark.parametrize(
+    ("status", "reason"),
+    [(CampaignStatus.PAUSED, "Paused by a person."), (CampaignStatus.CANCELLING, "Cancelled by a person.")],
+)
+async def test_unknown_messages_keep_a_campaign_waiting(off: Runtime, status: CampaignStatus, reason: str) -> None:
+    """Only the provider knows whether they were sent: the campaign says so after its own reason."""
+    owner, _, live = await sending(off, 1)
+    async with off.work.begin(owner) as uow:
+        await uow.execute(
+            update(EmailDelivery).values(
+                status=DeliveryStatus.UNKNOWN, batch_id=new_id(), next_lookup_at=func.clock_timestamp()
+            )
+        )
+        await move(uow, live, status, reason=reason)
+
+    async def waits() -> bool:
+        return await told(off, owner, live) == (status, f"{reason} {SENDING_IS_OFF}")
+
+    async with worker(off):
+        await until(waits)
+
+    async def forgotten() -> bool:
+        return (await told(off, owner, live))[1] in (reason, None)
+
+    async with worker(on(off, RecordingMailer())):
+        await until(forgotten)
 
 
 async def test_a_reason_given_meanwhile_is_kept(off: Runtime) -> None:
