@@ -1,24 +1,48 @@
-"""The job and sweep of the provider's webhooks."""
+"""The jobs and sweeps of the provider's webhooks."""
 
 from uuid import UUID
 
 from core.database.scopes import SystemScope
-from jobs.sweeper import Page, sweep_jobs
+from jobs.sweeper import PAGE, Page, sweep_jobs
 from jobs.worker import Worker, handles
-from services.webhooks.applying import apply_everything
+from services.webhooks.applying import apply_pages
+from services.webhooks.attributing import attribute_events, organizations_with_events
 from services.webhooks.receiving import NOBODY
-from services.webhooks.work import ApplyEvents
+from services.webhooks.work import ApplyEvents, AttributeEvents
+
+MAX_CONCURRENT = 4
+APPLY_SECONDS = 5.0
+"""How long an organisation's events are applied before the next organisation has its turn."""
 
 
-async def apply_events(worker: Worker, _: ApplyEvents) -> None:
-    """Apply the events that wait in the inbox, of every organisation."""
-    await apply_everything(worker.runtime.work, worker.runtime.system, worker.runtime.webhooks)
+async def attribute(worker: Worker, _: AttributeEvents) -> None:
+    """Find out whose the waiting events are, and have each organisation's applied."""
+    for organization_id in await attribute_events(worker.runtime.system):
+        worker.start(ApplyEvents(organization_id=organization_id))
 
 
-async def find_events(_: SystemScope, __: UUID) -> Page:
-    """One job for the whole inbox: whose an event is, the job finds out."""
-    return Page([ApplyEvents(organization_id=NOBODY)])
+async def apply_events(worker: Worker, job: ApplyEvents) -> None:
+    """Apply an organisation's events that are due."""
+    await apply_pages(worker.runtime.work, job.actor, worker.runtime.webhooks, within_seconds=APPLY_SECONDS)
 
 
-JOBS = (handles(ApplyEvents, apply_events),)
-SWEEPS = (sweep_jobs(find_events, name="apply events"),)
+async def find_unattributed(_: SystemScope, __: UUID) -> Page:
+    """One job for all events without an organisation."""
+    return Page([AttributeEvents(organization_id=NOBODY)])
+
+
+async def find_events(system: SystemScope, after: UUID) -> Page:
+    """Organisations that have events to apply."""
+    found = await organizations_with_events(system, after, PAGE)
+    jobs = [ApplyEvents(organization_id=organization_id) for organization_id in found]
+    return Page(jobs, found[-1] if len(found) == PAGE else None)
+
+
+JOBS = (
+    handles(AttributeEvents, attribute, max_concurrent=1),
+    handles(ApplyEvents, apply_events, max_concurrent=MAX_CONCURRENT),
+)
+SWEEPS = (
+    sweep_jobs(find_unattributed, name="attribute events"),
+    sweep_jobs(find_events, name="apply events"),
+)

@@ -1,7 +1,7 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import Index, UniqueConstraint, text
+from sqlalchemy import Index, UniqueConstraint, func, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from models.base import Base, CreatedAt, Json, Key
@@ -28,7 +28,8 @@ class WebhookInbox(Base):
 
     It comes without a tenant: `system.attribute_events` finds the organisation, and only then a tenant sees it. With
     an `email_norm` it tells of an address rather than of a message: each organisation that knows the address gets a
-    copy, `shared` when there are several.
+    copy, `shared` when there are several. `due_at` is when to try (again); `attempts` counts the tries to attribute
+    it, then those to apply it, that came to nothing.
     """
 
     __tablename__ = "webhook_inbox"
@@ -48,9 +49,9 @@ class WebhookInbox(Base):
             expiry_policy(EXPIRED),
         ),
         definer=(
-            f"SELECT ({COPIED}, campaign_id, message_id, applied_at, attempts)",
+            f"SELECT ({COPIED}, campaign_id, message_id, applied_at, attempts, due_at)",
             f"INSERT ({COPIED}, shared)",
-            "UPDATE (organization_id, attempts)",
+            "UPDATE (organization_id, attempts, due_at)",
             "DELETE",
         ),
     )
@@ -62,7 +63,9 @@ class WebhookInbox(Base):
             "id",
             postgresql_where=text("organization_id IS NULL AND attempts < 20"),
         ),
-        Index("ix_webhook_inbox_waiting", "organization_id", "id", postgresql_where=text("applied_at IS NULL")),
+        Index(
+            "ix_webhook_inbox_waiting", "organization_id", "due_at", "id", postgresql_where=text("applied_at IS NULL")
+        ),
     )
 
     id: Mapped[Key]
@@ -75,6 +78,7 @@ class WebhookInbox(Base):
     received_at: Mapped[CreatedAt]
     applied_at: Mapped[datetime | None]
     attempts: Mapped[int] = mapped_column(server_default="0")
+    due_at: Mapped[datetime] = mapped_column(server_default=func.now())
     outcome: Mapped[str | None]
     email_norm: Mapped[str | None]
     shared: Mapped[bool] = mapped_column(server_default=text("false"))

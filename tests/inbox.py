@@ -1,9 +1,12 @@
 """What the provider tells, put into the inbox and applied as the webhooks' route and a worker would."""
 
 from typing import Any
+from uuid import UUID
 
+from core.access.actor import system_actor
 from runtime import Runtime
-from services.webhooks.applying import apply_everything
+from services.webhooks.applying import apply_pages
+from services.webhooks.attributing import attribute_events, organizations_with_events
 from services.webhooks.receiving import receive
 
 
@@ -15,4 +18,8 @@ async def deliver(runtime: Runtime, *payloads: dict[str, Any]) -> None:
 
 async def apply_inbox(runtime: Runtime) -> int:
     """Apply what waits; how many events were applied."""
-    return await apply_everything(runtime.work, runtime.system, runtime.webhooks)
+    await attribute_events(runtime.system)
+    applied = 0
+    for organization_id in await organizations_with_events(runtime.system, UUID(int=0), 1_000):
+        applied += await apply_pages(runtime.work, system_actor(organization_id), runtime.webhooks)
+    return applied

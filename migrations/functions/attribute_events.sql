@@ -1,18 +1,18 @@
 -- Finds the organizations that webhook events waiting without one belong to; returns those that got events. By the
 -- campaign that the event names, else by the provider's message id. An event that names an address (email_norm) is
 -- copied to every organization that knows the address, and the original is finished (20 attempts). Another attempt
--- follows after 5, 20, 45... seconds: the delivery may not have its message id yet.
+-- follows after a pause that doubles (core/backoff.py): the delivery may not have its message id yet.
 
 SET LOCAL ROLE nudge_definer;
 
-CREATE OR REPLACE FUNCTION system.attribute_events(max_events integer)
+CREATE OR REPLACE FUNCTION system.attribute_events(max_events integer, first_pause float8, longest_pause float8)
 RETURNS TABLE (organization_id uuid)
 LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
 AS $body$
     WITH waiting AS MATERIALIZED (
         SELECT w.id, w.email_norm, w.campaign_id, w.message_id
         FROM webhook_inbox w WHERE w.organization_id IS NULL AND w.attempts < 20
-        AND w.received_at <= now() - make_interval(secs => 5 * w.attempts * w.attempts)
+        AND w.due_at <= now()
         ORDER BY w.attempts, w.id LIMIT max_events FOR UPDATE SKIP LOCKED
     ), found AS MATERIALIZED (
         SELECT w.id, w.email_norm, CASE WHEN w.email_norm IS NULL THEN coalesce(
@@ -35,7 +35,12 @@ AS $body$
         ON CONFLICT DO NOTHING RETURNING organization_id
     ), changed AS (
         UPDATE webhook_inbox w SET organization_id = f.organization_id,
-            attempts = CASE WHEN f.email_norm IS NULL THEN w.attempts + 1 ELSE 20 END
+            attempts = CASE
+                WHEN f.email_norm IS NOT NULL THEN 20 WHEN f.organization_id IS NOT NULL THEN 0 ELSE w.attempts + 1
+            END,
+            due_at = CASE WHEN f.organization_id IS NOT NULL THEN now() ELSE now() + make_interval(
+                secs => least(longest_pause, first_pause * power(2, w.attempts)) * (0.5 + random() / 2)
+            ) END
         FROM found f WHERE w.id = f.id AND w.organization_id IS NULL RETURNING w.organization_id
     )
     SELECT c.organization_id FROM changed c WHERE c.organization_id IS NOT NULL

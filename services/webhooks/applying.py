@@ -2,14 +2,14 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from time import monotonic
 from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import ARRAY, Row, Select, Text, Uuid, any_, bindparam, case, column, func, select, update
 
-from core.access.actor import Actor, system_actor
-from core.database.errors import is_unavailable
-from core.database.scopes import SystemScope
+from core.access.actor import Actor
+from core.database.clock import now_plus
 from core.telemetry import logger
 from core.unit_of_work import UnitOfWork, Work
 from integrations.mail_events import MailWebhooks
@@ -20,12 +20,14 @@ from services.deliveries.updating import apply_updates
 from services.suppressions.facts import PERSONAL
 from services.suppressions.lifting import lift
 from services.suppressions.suppressing import suppress
+from services.webhooks.attributing import BACKOFF
 from services.webhooks.events import Event, normalised, read_event, reason_of
 from services.webhooks.meaning import Delivery, Known, facts_of, lifts_of, lines_of, updates_of
+from services.webhooks.work import ApplyEvents
 
 PAGE = 500
-ATTRIBUTED_AT_ONCE = 2_000
-MAX_ATTEMPTS = 30
+MAX_ATTEMPTS = 150
+"""Tries before an event is given up: three to six days of them, as the pauses are."""
 COLUMNS: Final = (
     *(WebhookInbox.id, WebhookInbox.provider, WebhookInbox.dedupe_key, WebhookInbox.payload),
     WebhookInbox.received_at,
@@ -37,38 +39,18 @@ Providers = Mapping[str, MailWebhooks]
 log = logger(__name__)
 
 
-async def apply_everything(work: Work, system: SystemScope, providers: Providers) -> int:
-    """Find out whose the waiting events are, and apply them; how many were applied."""
+async def apply_pages(work: Work, actor: Actor, providers: Providers, *, within_seconds: float = 20.0) -> int:
+    """Apply what is due of an organisation, page by page; how many were applied. What the time ends is enqueued."""
     applied = 0
-    for organization_id in await with_events(system):
-        try:
-            applied += await apply_pages(work, system_actor(organization_id), providers)
-        except Exception as error:
-            if is_unavailable(error):
-                raise
-            # The sweeper comes again; what is wrong with one organisation's events keeps no other's waiting.
-            log.exception("events not applied", organization_id=str(organization_id))
-    return applied
-
-
-async def apply_pages(work: Work, actor: Actor, providers: Providers) -> int:
-    """Apply what waits of an organisation, page by page; how many were applied."""
-    applied = 0
-    while count := await apply_page(work, actor, providers):
+    until = monotonic() + within_seconds
+    while monotonic() < until:
+        count = await apply_page(work, actor, providers)
         applied += count
         if count < PAGE:
-            break
+            return applied
+    async with work.begin(actor) as uow:
+        uow.enqueue(ApplyEvents(organization_id=actor.organization_id))
     return applied
-
-
-async def with_events(system: SystemScope) -> list[UUID]:
-    """Attribute new events to their organisations; every organisation that has events to apply."""
-    while True:
-        attributed = func.system.attribute_events(ATTRIBUTED_AT_ONCE).table_valued("organization_id")
-        if not await system.rows(select(attributed.c.organization_id)):
-            break
-    waiting = func.system.organizations_with_events().table_valued("organization_id")
-    return [row[0] for row in await system.rows(select(waiting.c.organization_id))]
 
 
 async def apply_page(work: Work, actor: Actor, providers: Providers) -> int:
@@ -84,7 +66,10 @@ async def apply_page(work: Work, actor: Actor, providers: Providers) -> int:
 
 
 async def apply_each(work: Work, actor: Actor, providers: Providers) -> int:
-    """Apply a page of events in a transaction each; what fails is noted, and given up after many attempts."""
+    """Apply a page of events in a transaction each; what fails is noted, to be tried again after a pause.
+
+    Raises what the database raises when it cannot even note a failure.
+    """
     async with work.begin(actor) as uow:
         ids = [row.id for row in await waiting_events(uow, PAGE)]
     for inbox_id in ids:
@@ -92,8 +77,7 @@ async def apply_each(work: Work, actor: Actor, providers: Providers) -> int:
             async with work.begin(actor) as uow:
                 await apply(uow, await waiting_events(uow, 1, inbox_id), providers)
         except Exception as error:
-            if is_unavailable(error):
-                raise
+            # A statement that takes too long counts as well: one event must not keep the others waiting.
             log.exception("event not applied", inbox_id=str(inbox_id))
             async with work.begin(actor) as uow:
                 await note_failure(uow, inbox_id, error)
@@ -101,11 +85,15 @@ async def apply_each(work: Work, actor: Actor, providers: Providers) -> int:
 
 
 async def waiting_events(uow: UnitOfWork, most: int, inbox_id: UUID | None = None) -> Sequence[Waiting]:
-    """Events of the organisation that nobody is applying, oldest first."""
+    """Events of the organisation that are due and that nobody is applying, the longest due first."""
     statement = (
         select(*COLUMNS)
-        .where(WebhookInbox.organization_id == uow.tenant.organization_id, WebhookInbox.applied_at.is_(None))
-        .order_by(WebhookInbox.attempts, WebhookInbox.id)
+        .where(
+            WebhookInbox.organization_id == uow.tenant.organization_id,
+            WebhookInbox.applied_at.is_(None),
+            WebhookInbox.due_at <= func.clock_timestamp(),
+        )
+        .order_by(WebhookInbox.due_at, WebhookInbox.id)
         .limit(most)
         .with_for_update(skip_locked=True)
     )
@@ -113,17 +101,26 @@ async def waiting_events(uow: UnitOfWork, most: int, inbox_id: UUID | None = Non
 
 
 async def note_failure(uow: UnitOfWork, inbox_id: UUID, error: Exception) -> None:
-    """Count a failed attempt; after many the event is put aside with what went wrong."""
-    given_up = WebhookInbox.attempts + 1 >= MAX_ATTEMPTS
-    await uow.execute(
+    """Count a failed attempt; another follows after a pause, and after days of them the event is given up."""
+    attempts = WebhookInbox.attempts + 1
+    rows = await uow.rows(
         update(WebhookInbox)
-        .where(WebhookInbox.id == inbox_id, WebhookInbox.organization_id == uow.tenant.organization_id)
-        .values(
-            attempts=WebhookInbox.attempts + 1,
-            outcome=f"failed: {type(error).__name__}",
-            applied_at=case((given_up, func.now()), else_=None),
+        .where(
+            WebhookInbox.id == inbox_id,
+            WebhookInbox.organization_id == uow.tenant.organization_id,
+            WebhookInbox.applied_at.is_(None),
         )
+        .values(
+            attempts=attempts,
+            due_at=now_plus(BACKOFF.sql_pause(attempts)),
+            outcome=f"failed: {type(error).__name__}",
+            applied_at=case((attempts >= MAX_ATTEMPTS, func.now()), else_=None),
+        )
+        .returning(WebhookInbox.applied_at)
     )
+    if rows and rows[0].applied_at is not None:
+        ids = {"inbox_id": str(inbox_id), "organization_id": str(uow.tenant.organization_id)}
+        log.error("event given up", attempts=MAX_ATTEMPTS, error=type(error).__name__, **ids)
 
 
 async def apply(uow: UnitOfWork, rows: Sequence[Waiting], providers: Providers) -> None:

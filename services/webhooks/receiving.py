@@ -13,7 +13,7 @@ from integrations.mail_events import About, MailEvent, MailWebhooks, Payload
 from models.webhooks import WebhookInbox
 from services.webhooks.cleaning import cleaned
 from services.webhooks.events import names_message, normalised, tells_of_address
-from services.webhooks.work import ApplyEvents
+from services.webhooks.work import AttributeEvents
 
 # An event belongs to no tenant until its campaign is known.
 NOBODY: Final = UUID(int=0)
@@ -30,7 +30,7 @@ async def receive(work: Work, webhooks: MailWebhooks, payloads: Sequence[Payload
         return
     async with work.begin(system_actor(NOBODY)) as uow:
         await uow.execute(insert(WebhookInbox).on_conflict_do_nothing(), rows)
-        uow.enqueue(ApplyEvents(organization_id=NOBODY))
+        uow.enqueue(AttributeEvents(organization_id=NOBODY))
 
 
 def _rows_of(webhooks: MailWebhooks, payload: Payload) -> list[dict[str, Any]]:

@@ -48,7 +48,7 @@ async def search_or_fail(*args):
 jobs.campaigns.campaigns_to_advance = search_or_fail
 async def apply_or_fail(*args):
     fail(PLANTED, args)
-jobs.webhooks.apply_everything = apply_or_fail
+jobs.webhooks.attribute_events = apply_or_fail
 import cli
 cli.main()
 """

@@ -16,7 +16,8 @@ from services.campaigns.progress import read_stats
 from services.contacts import changing, upserting
 from services.deliveries.sending import Sender
 from services.suppressions.unsubscribing import Link, read_subscription, unsubscribe
-from services.webhooks.applying import apply_pages, with_events
+from services.webhooks.applying import apply_pages
+from services.webhooks.attributing import attribute_events
 from tests import factories
 from tests.client import ApiClient
 from tests.deliveries.conftest import Provider
@@ -140,7 +141,7 @@ async def test_everybody_speaks_at_once(runtime: Runtime, provider: Provider, se
         for message in messages:
             await deliver(runtime, of(message, bounce("HardBounce", 1, inactive=True)))
             await deliver(runtime, reactivated(message.recipients[0], datetime.now(UTC)))
-        await with_events(runtime.system)
+        await attribute_events(runtime.system)
         pages = [
             unsubscribe(
                 runtime.work,

@@ -9,7 +9,7 @@ from uuid import UUID
 import aiohttp
 import orjson
 import pytest
-from sqlalchemy import select
+from sqlalchemy import func, select, update
 
 from core import clock
 from core.access.actor import Actor
@@ -20,7 +20,8 @@ from models.suppressions import Suppression
 from models.webhooks import WebhookInbox
 from runtime import Runtime
 from services.senders import policy
-from services.webhooks.applying import apply_everything, with_events
+from services.webhooks.applying import apply_pages
+from services.webhooks.attributing import attribute_events
 from services.webhooks.receiving import receive
 from tests import factories
 from tests.campaigns.calls import TEST, asked, gid
@@ -183,11 +184,13 @@ async def test_events_wait_for_an_adapter_that_reads_them(fresh_runtime: Runtime
     work, system, known = fresh_runtime.work, fresh_runtime.system, fresh_runtime.webhooks
     await receive(work, PigeonWebhooks(), [fate])
     await deliver(fresh_runtime, {"RecordType": "Open", "Metadata": ours})
-    await with_events(system)
-    await apply_everything(work, system, known)
+    await attribute_events(system)
+    await apply_pages(work, owner, known)
     inbox = select(WebhookInbox.provider, WebhookInbox.outcome, WebhookInbox.applied_at).order_by(WebhookInbox.id)
     first, second = await fresh_runtime.reads(owner.tenant).rows(inbox)
     assert (first.provider, first.outcome, first.applied_at) == ("pigeon", "failed: KeyError", None)
     assert (second.provider, second.outcome) == ("postmark", "applied")
-    await apply_everything(work, system, {**known, "pigeon": PigeonWebhooks()})
+    async with work.begin(owner) as uow:
+        await uow.execute(update(WebhookInbox).values(due_at=func.now()))
+    await apply_pages(work, owner, {**known, "pigeon": PigeonWebhooks()})
     assert list((await statuses(fresh_runtime, owner, campaign_id)).values()) == [DeliveryStatus.DELIVERED]

@@ -23,7 +23,7 @@ from sandbox.events import Happening, payload
 from sandbox.ledger import Message
 from services.campaigns.progress import read_stats
 from services.deliveries.sending import Sender
-from services.webhooks.applying import with_events
+from services.webhooks.attributing import attribute_events
 from tests.deliveries.conftest import Provider
 from tests.deliveries.worker import drain, progress, sending, statuses, sweep
 from tests.inbox import apply_inbox, deliver
@@ -308,7 +308,7 @@ async def test_what_nobody_thought_of_is_noted(runtime: Runtime, provider: Provi
     """A stored event that fails in a way of its own is noted as failed, and the organisation's others applied."""
     principal, campaign_id, [message] = await accepted(runtime, provider, sender)
     await deliver(runtime, event("Open", message))
-    await with_events(runtime.system)
+    await attribute_events(runtime.system)
     async with runtime.work.begin(principal) as uow:
         await uow.execute(update(WebhookInbox).values(payload=["no", "object"]))
     await tell(runtime, event("Delivery", message))

@@ -74,6 +74,7 @@ CREATE TABLE webhook_inbox (
     received_at timestamptz NOT NULL DEFAULT now(),
     applied_at timestamptz,
     attempts integer NOT NULL DEFAULT 0,
+    due_at timestamptz NOT NULL DEFAULT now(),
     outcome text,
     email_norm text,
     shared boolean NOT NULL DEFAULT false,
@@ -82,4 +83,4 @@ CREATE TABLE webhook_inbox (
 );
 CREATE INDEX ix_webhook_inbox_unattributed ON webhook_inbox (attempts, id)
     WHERE organization_id IS NULL AND attempts < 20;
-CREATE INDEX ix_webhook_inbox_waiting ON webhook_inbox (organization_id, id) WHERE applied_at IS NULL;
+CREATE INDEX ix_webhook_inbox_waiting ON webhook_inbox (organization_id, due_at, id) WHERE applied_at IS NULL;

@@ -228,9 +228,9 @@ CREATE POLICY copying ON webhook_inbox FOR INSERT TO nudge_definer
 CREATE POLICY expired ON webhook_inbox FOR DELETE TO nudge_definer
     USING (id < system.first_uuid(now() - interval '30 days') AND received_at <= now() - interval '30 days' AND (applied_at IS NOT NULL OR (organization_id IS NULL AND attempts >= 20)));
 GRANT SELECT, INSERT, UPDATE ON webhook_inbox TO nudge_app;
-GRANT SELECT (id, organization_id, provider, dedupe_key, campaign_id, message_id, payload, received_at, applied_at, attempts, email_norm) ON webhook_inbox TO nudge_definer;
+GRANT SELECT (id, organization_id, provider, dedupe_key, campaign_id, message_id, payload, received_at, applied_at, attempts, due_at, email_norm) ON webhook_inbox TO nudge_definer;
 GRANT INSERT (id, organization_id, provider, dedupe_key, payload, received_at, email_norm, shared) ON webhook_inbox TO nudge_definer;
-GRANT UPDATE (organization_id, attempts) ON webhook_inbox TO nudge_definer;
+GRANT UPDATE (organization_id, attempts, due_at) ON webhook_inbox TO nudge_definer;
 GRANT DELETE ON webhook_inbox TO nudge_definer;
 
 ALTER TABLE email_deliveries_default ENABLE ROW LEVEL SECURITY;

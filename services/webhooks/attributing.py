@@ -1,0 +1,30 @@
+"""Whose an event is: found by the campaign, the message or the address that it names, across organisations."""
+
+from collections.abc import Sequence
+from typing import Final
+from uuid import UUID
+
+from sqlalchemy import func, select
+
+from core.backoff import Backoff
+from core.database.scopes import SystemScope
+
+ATTRIBUTED_AT_ONCE = 2_000
+BACKOFF: Final = Backoff(first=5.0, longest=3_600.0)
+"""Between two tries to attribute an event, or to apply it."""
+
+
+async def attribute_events(system: SystemScope) -> set[UUID]:
+    """Attribute the events that wait without an organisation; the organisations that got some."""
+    organizations: set[UUID] = set()
+    attributed = func.system.attribute_events(ATTRIBUTED_AT_ONCE, BACKOFF.first, BACKOFF.longest)
+    found = attributed.table_valued("organization_id")
+    while rows := await system.rows(select(found.c.organization_id)):
+        organizations.update(row[0] for row in rows)
+    return organizations
+
+
+async def organizations_with_events(system: SystemScope, after: UUID, limit: int) -> Sequence[UUID]:
+    """Organisations that have events to apply now, by id, beyond one."""
+    found = func.system.organizations_with_events(after, limit).table_valued("organization_id")
+    return [row[0] for row in await system.rows(select(found.c.organization_id))]

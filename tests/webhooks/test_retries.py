@@ -1,0 +1,141 @@
+"""Events that cannot be applied yet: tried again after a pause, given up after days, in nobody's way."""
+
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import func, select, update
+from structlog.testing import capture_logs
+
+from core.access.actor import Actor
+from integrations.mail_events import MailEvent, Payload
+from integrations.postmark.webhooks import PostmarkWebhooks
+from jobs.webhooks import find_events
+from models.deliveries import DeliveryStatus, EmailDelivery
+from models.webhooks import WebhookInbox
+from runtime import Runtime
+from services.webhooks.applying import MAX_ATTEMPTS, apply_pages
+from services.webhooks.attributing import BACKOFF, attribute_events, organizations_with_events
+from services.webhooks.work import ApplyEvents
+from tests import factories
+from tests.deliveries.worker import statuses
+from tests.inbox import deliver
+
+FIRST = UUID(int=0)
+
+
+async def told(runtime: Runtime, *kinds: str) -> tuple[Actor, UUID]:
+    """An organisation with a campaign's accepted delivery, and events of it that wait to be applied."""
+    owner = await factories.organization(runtime)
+    [contact_id] = await factories.contacts(runtime, owner, 1)
+    campaign_id = await factories.campaign(runtime, owner)
+    accepted = DeliveryStatus.ACCEPTED
+    delivery_id = await factories.delivery(runtime, owner, campaign_id, contact_id, status=accepted)
+    ids = {"campaign": str(campaign_id), "delivery": str(delivery_id)}
+    for kind in kinds:
+        await deliver(runtime, {"RecordType": kind, "MessageID": f"{kind} {delivery_id}", "Metadata": ids})
+    await attribute_events(runtime.system)
+    return owner, campaign_id
+
+
+async def inbox(runtime: Runtime, owner: Actor) -> list[Any]:
+    """The organisation's events, with the seconds until each is due."""
+    pause = func.extract("epoch", WebhookInbox.due_at - func.clock_timestamp()).label("pause")
+    statement = select(WebhookInbox.attempts, WebhookInbox.outcome, WebhookInbox.applied_at, pause)
+    return list(await runtime.reads(owner.tenant).rows(statement.order_by(WebhookInbox.id)))
+
+
+async def change(runtime: Runtime, owner: Actor, **values: object) -> None:
+    """Change the organisation's events."""
+    async with runtime.work.begin(owner) as uow:
+        await uow.execute(update(WebhookInbox).values(**values))
+
+
+async def test_what_fails_is_tried_again_after_a_pause(runtime: Runtime) -> None:
+    """However often the inbox is applied: a short trouble uses up one attempt, and none is made before it is due."""
+    owner, campaign_id = await told(runtime, "Delivery")
+    for _ in range(3):
+        assert await apply_pages(runtime.work, owner, {}) == 0
+    [event] = await inbox(runtime, owner)
+    assert (event.attempts, event.outcome, event.applied_at) == (1, "failed: KeyError", None)
+    assert 0 < event.pause <= BACKOFF.first
+    assert owner.organization_id not in await organizations_with_events(runtime.system, FIRST, 10_000)
+    await change(runtime, owner, due_at=func.now())
+    assert await apply_pages(runtime.work, owner, runtime.webhooks) == 1
+    assert list((await statuses(runtime, owner, campaign_id)).values()) == [DeliveryStatus.DELIVERED]
+
+
+async def test_an_event_is_given_up_after_days_and_said_so(runtime: Runtime) -> None:
+    """The attempts before the last take over two days at the least; the last is an error in the log."""
+    shortest = sum(min(BACKOFF.longest, BACKOFF.first * 2.0**number) / 2 for number in range(MAX_ATTEMPTS - 1))
+    assert shortest > 2 * 86_400
+    owner, _ = await told(runtime, "Delivery")
+    await change(runtime, owner, attempts=MAX_ATTEMPTS - 2)
+    with capture_logs() as logs:
+        await apply_pages(runtime.work, owner, {})
+        [event] = await inbox(runtime, owner)
+        assert event.applied_at is None
+        assert BACKOFF.first < event.pause <= BACKOFF.longest
+        assert "event given up" not in [line["event"] for line in logs]
+        await change(runtime, owner, due_at=func.now())
+        await apply_pages(runtime.work, owner, {})
+    [event] = await inbox(runtime, owner)
+    assert (event.applied_at is None, event.attempts) == (False, MAX_ATTEMPTS)
+    [line] = [line for line in logs if line["event"] == "event given up"]
+    assert (line["log_level"], line["organization_id"]) == ("error", str(owner.organization_id))
+
+
+class SlowReader(PostmarkWebhooks):
+    """Postmark's events, of which one kind ends as a statement does that took too long."""
+
+    def read(self, payload: Payload) -> MailEvent:
+        """The event, or `TimeoutError` for an open."""
+        if payload["RecordType"] == "Open":
+            raise TimeoutError
+        return super().read(payload)
+
+
+async def test_an_event_that_takes_too_long_holds_up_no_other(runtime: Runtime) -> None:
+    """Its time-out counts as its own failure; the events behind it are applied in the same run."""
+    owner, campaign_id = await told(runtime, "Open", "Delivery")
+    postmark = runtime.webhooks["postmark"]
+    assert isinstance(postmark, PostmarkWebhooks)
+    await apply_pages(
+        runtime.work, owner, {"postmark": SlowReader(username="", password=None, stream=postmark.stream)}
+    )
+    assert [event.outcome for event in await inbox(runtime, owner)] == ["failed: TimeoutError", "applied"]
+    assert list((await statuses(runtime, owner, campaign_id)).values()) == [DeliveryStatus.DELIVERED]
+
+
+async def test_each_organisation_has_a_job_of_its_own(fresh_runtime: Runtime) -> None:
+    """The search finds those with events that are due, page by page in the order of their ids."""
+    owners = sorted(
+        [(await told(fresh_runtime, "Delivery"))[0] for _ in range(3)], key=lambda one: one.organization_id
+    )
+    ids = [owner.organization_id for owner in owners]
+    page = await find_events(fresh_runtime.system, FIRST)
+    assert page.jobs == [ApplyEvents(organization_id=each) for each in ids]
+    assert await organizations_with_events(fresh_runtime.system, FIRST, 2) == ids[:2]
+    assert await organizations_with_events(fresh_runtime.system, ids[1], 2) == ids[2:]
+    await apply_pages(fresh_runtime.work, owners[0], fresh_runtime.webhooks)
+    assert await organizations_with_events(fresh_runtime.system, FIRST, 10) == ids[1:]
+
+
+async def test_what_does_not_fit_into_the_time_is_enqueued(runtime: Runtime) -> None:
+    """A run whose time is up applies nothing more: the others have their turn."""
+    owner, _ = await told(runtime, "Delivery")
+    assert await apply_pages(runtime.work, owner, runtime.webhooks, within_seconds=0) == 0
+    assert owner.organization_id in await organizations_with_events(runtime.system, FIRST, 10_000)
+
+
+async def test_an_event_of_nobody_is_looked_at_when_it_is_due(fresh_runtime: Runtime) -> None:
+    """An event whose message nobody has yet waits for its next attempt, though the message is there by then."""
+    owner, campaign_id = await told(fresh_runtime)
+    await deliver(fresh_runtime, {"RecordType": "Delivery", "MessageID": "soon"})
+    assert await attribute_events(fresh_runtime.system) == set()
+    async with fresh_runtime.work.begin(owner) as uow:
+        await uow.execute(
+            update(EmailDelivery).where(EmailDelivery.campaign_id == campaign_id).values(message_id="soon")
+        )
+    assert await attribute_events(fresh_runtime.system) == set()
+    await deliver(fresh_runtime, {"RecordType": "Open", "MessageID": "soon"})
+    assert await attribute_events(fresh_runtime.system) == {owner.organization_id}
