@@ -105,6 +105,8 @@ class Settings(BaseSettings):
 
 
 log = logger(__name__)
+CONCURRENT_SWEEPS: Final = 2
+"""Sweeps of a process that are at work alone in the installation, side by side."""
 SettingPath = tuple[str, ...]
 REQUIRED: Final[tuple[SettingPath, ...]] = (
     ("database", "url"),
@@ -187,11 +189,12 @@ def require(settings: Settings) -> None:
 
     A vendor may be left out whole, which switches its feature off, but not in part.
     """
-    # The sweeper keeps one connection while it works with another; each batch in flight needs one at times.
-    needed = settings.sending.concurrent_batches + 2
+    # Each sweep keeps a connection for its lock while it waits for another. Beside these there is one for each batch,
+    # which keeps none while it waits, so that there is always one to come by.
+    needed = settings.sending.concurrent_batches + CONCURRENT_SWEEPS
     if settings.database.pool_size < needed:
         pool, batches = variable("database", "pool_size"), variable("sending", "concurrent_batches")
-        raise SettingsInvalid(f"{pool}: must be at least {needed}, two more than {batches}")
+        raise SettingsInvalid(f"{pool}: must be at least {needed}, {CONCURRENT_SWEEPS} more than {batches}")
     missing = [variable(*path) for path in REQUIRED if not is_set(settings, path)]
     if settings.production and settings.api.public_url is None:
         missing.append(variable("api", "public_url"))

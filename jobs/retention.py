@@ -9,9 +9,11 @@ DAY_SECONDS = 86_400.0
 log = logger(__name__)
 
 
-async def delete(worker: Worker) -> None:
-    """Delete, in all organisations, what has expired."""
-    log.info("expired rows deleted", rows=await delete_expired(worker.runtime.system))
+async def delete(worker: Worker) -> bool:
+    """Delete, in all organisations, some of what has expired; whether there may be more."""
+    deleted = await delete_expired(worker.runtime.system)
+    log.info("expired rows deleted", rows=deleted.rows, more=deleted.more)
+    return deleted.more
 
 
 SWEEPS = (sweep(delete, name="delete expired rows", every=DAY_SECONDS),)

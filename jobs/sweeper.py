@@ -2,23 +2,25 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
+from enum import Enum, auto
 from itertools import chain, zip_longest
 from typing import NamedTuple
 from uuid import UUID
 
+from core.backoff import Backoff
 from core.database.scopes import SystemScope
 from core.deadlines import sleep_unless
 from core.queue import Job
 from core.telemetry import logger
 from jobs.worker import Worker
+from settings import CONCURRENT_SWEEPS
 
 FIRST = UUID(int=0)
 PAGE = 500
 """How much of what it looks for a search finds at a time."""
-MAX_SEARCHES = 2
-"""Searches side by side: each takes two connections, one for the lock that lets it alone, of a pool of at least 5."""
+RETRY_SECONDS = 5.0
+"""The pause after a round that has left something, or the first that came to nothing; further ones are longer."""
 MAX_PAGES = 20
 """Pages of one round. What lies beyond them, the next round begins with."""
 log = logger(__name__)
@@ -31,6 +33,17 @@ class Page(NamedTuple):
     after: UUID | None = None
 
 
+class Round(Enum):
+    """How a round of a sweep has ended, which says when the next one comes."""
+
+    DONE = auto()
+    """The next comes after the interval."""
+    MORE = auto()
+    """It has left something, and the next comes soon."""
+    NOT_DONE = auto()
+    """It failed, or another process is at it: the next comes after a pause, longer each time."""
+
+
 Find = Callable[[SystemScope, UUID], Awaitable[Page]]
 """A page of the jobs that the rows ask for, beyond a key."""
 
@@ -40,25 +53,24 @@ class Sweep:
     """Work that every worker, or one at a time of the installation, does at an interval. Made by `sweep`."""
 
     name: str
-    run: Callable[["Sweeper"], Awaitable[object]]
+    run: Callable[["Sweeper"], Awaitable[Round]]
     every: float | None
     alone: bool
-    is_search: bool
 
 
 def sweep(
-    run: Callable[[Worker], Awaitable[object]], *, name: str, every: float | None = None, alone: bool = True
+    run: Callable[[Worker], Awaitable[bool | None]], *, name: str, every: float | None = None, alone: bool = True
 ) -> Sweep:
-    """Declare a sweep that is one function call.
+    """Declare a sweep that is one function call, which returns True when it has left something for a round soon.
 
     `every` is in seconds, None for NUDGE_SENDING__SWEEP_SECONDS; `alone` lets one process of the installation do it
     at a time.
     """
 
-    async def once(sweeper: Sweeper) -> None:
-        await run(sweeper.worker)
+    async def once(sweeper: Sweeper) -> Round:
+        return Round.MORE if await run(sweeper.worker) else Round.DONE
 
-    return Sweep(name=name, run=once, every=every, alone=alone, is_search=False)
+    return Sweep(name=name, run=once, every=every, alone=alone)
 
 
 def sweep_jobs(find: Find, *, name: str, every: float | None = None, alone: bool = True) -> Sweep:
@@ -68,10 +80,11 @@ def sweep_jobs(find: Find, *, name: str, every: float | None = None, alone: bool
     others nor the next round waiting; a job that still runs is not started twice.
     """
 
-    async def start_found(sweeper: Sweeper) -> None:
+    async def start_found(sweeper: Sweeper) -> Round:
         await sweeper.start_jobs(name, find)
+        return Round.DONE
 
-    return Sweep(name=name, run=start_found, every=every, alone=alone, is_search=True)
+    return Sweep(name=name, run=start_found, every=every, alone=alone)
 
 
 class Sweeper:
@@ -81,28 +94,32 @@ class Sweeper:
         self.worker = worker
         self.stopping = stopping
         self.cursors: dict[str, UUID] = {}
-        self.searches = asyncio.Semaphore(MAX_SEARCHES)
+        self.alone = asyncio.Semaphore(CONCURRENT_SWEEPS)
 
     async def run(self, sweep: Sweep) -> None:
-        """Run a sweep at its interval until stopped. A round that fails is logged, and the next one comes."""
+        """Run a sweep at its interval until stopped. A round that fails is logged, and the next one comes sooner."""
         every = self.worker.settings.sending.sweep_seconds if sweep.every is None else sweep.every
+        not_done = 0
         while not self.stopping.is_set():
             try:
-                await self.round(sweep)
+                ended = await self.round(sweep)
             except Exception:
                 # The database may be away for a while; sweeps are what gets things going again afterwards.
                 log.exception("sweep failed", sweep=sweep.name)
-            await sleep_unless(self.stopping, every)
+                ended = Round.NOT_DONE
+            not_done = not_done + 1 if ended is Round.NOT_DONE else 0
+            await sleep_unless(self.stopping, pause_after(ended, every=every, not_done=not_done))
 
-    async def round(self, sweep: Sweep) -> None:
-        """Run a sweep once, unless another process is at it."""
+    async def round(self, sweep: Sweep) -> Round:
+        """Run a sweep once, unless another process is at it.
+
+        Who is alone keeps a connection for its lock while it waits for another to work with: so many at a time that
+        the pool has one that nobody keeps.
+        """
         if not sweep.alone:
-            await sweep.run(self)
-            return
-        waits = self.searches if sweep.is_search else nullcontext()
-        async with waits, self.worker.runtime.work.alone(f"sweep {sweep.name}") as alone:
-            if alone:
-                await sweep.run(self)
+            return await sweep.run(self)
+        async with self.alone, self.worker.runtime.work.alone(f"sweep {sweep.name}") as alone:
+            return await sweep.run(self) if alone else Round.NOT_DONE
 
     async def start_jobs(self, name: str, find: Find) -> None:
         """Start what a search finds, up to `MAX_PAGES` pages, from where the last round ended."""
@@ -117,6 +134,15 @@ class Sweeper:
                 return
             after = following
         self.cursors[name] = after
+
+
+def pause_after(ended: Round, *, every: float, not_done: int) -> float:
+    """Seconds until the next round, never more than the interval; `not_done` rounds in a row came to nothing."""
+    if ended is Round.DONE:
+        return every
+    if ended is Round.MORE:
+        return min(RETRY_SECONDS, every)
+    return Backoff(first=RETRY_SECONDS, longest=every).pause(not_done)
 
 
 def take_turns(jobs: Iterable[Job]) -> Iterable[Job]:

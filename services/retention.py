@@ -1,6 +1,6 @@
 """Retention: deleting expired idempotency keys, ended sessions, used tokens, applied events and finished mail."""
 
-from typing import Final
+from typing import Final, NamedTuple
 
 from sqlalchemy import func, select
 
@@ -8,15 +8,29 @@ from core.database.scopes import SystemScope
 
 AT_ONCE: Final = 10_000
 """Rows of a kind in one transaction, so that none is long."""
+MAX_PAGES: Final = 50
+"""Transactions of one call for each kind of rows: it works alone, which may not last too long."""
 
 
-async def delete_expired(system: SystemScope, *, at_once: int = AT_ONCE) -> int:
-    """Delete the expired rows of all organizations; how many. Each model's `__row_security__` says which those are.
+class Deleted(NamedTuple):
+    """How many rows were deleted, and whether there may be more."""
+
+    rows: int
+    more: bool
+
+
+async def delete_expired(system: SystemScope, *, at_once: int = AT_ONCE, max_pages: int = MAX_PAGES) -> Deleted:
+    """Delete the expired rows of all organizations. Each model's `__row_security__` says which those are.
 
     Idempotency keys and confirmations of senders when they expire, all others 30 days after they ended.
     """
-    total = 0
+    total, more = 0, False
     for delete in (func.system.delete_expired(at_once), func.system.delete_expired_mail(at_once)):
-        while deleted := int((await system.rows(select(delete)))[0][0]):
+        for _ in range(max_pages):
+            deleted = int((await system.rows(select(delete)))[0][0])
             total += deleted
-    return total
+            if not deleted:
+                break
+        else:
+            more = True
+    return Deleted(total, more)

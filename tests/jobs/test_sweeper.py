@@ -2,20 +2,25 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from uuid import UUID
 
 import pytest
+from sqlalchemy import select
 from structlog.testing import capture_logs
 
+from core.configuration import SettingsInvalid
 from core.database.scopes import SystemScope
 from core.ids import new_id
 from core.queue import Job
+from core.unit_of_work import Work
 from jobs import sweeper
-from jobs.sweeper import Page, Sweep, Sweeper, sweep, sweep_jobs, take_turns
+from jobs.sweeper import Page, Round, Sweep, Sweeper, sweep, sweep_jobs, take_turns
 from jobs.worker import Worker, build_worker, handles
-from runtime import Runtime
+from runtime import Runtime, running
+from settings import CONCURRENT_SWEEPS, require
+from tests.conftest import Servers, copy_template, settings_for
 from tests.waiting import PATIENCE_SECONDS, until
 
 
@@ -163,6 +168,104 @@ async def test_a_sweep_has_its_interval(runtime: Runtime) -> None:
     async with sweeping(runtime, sweep(often, name=str(new_id())), sweep(daily, name=str(new_id()), every=86_400.0)):
         await until(is_often)
     assert rounds.count("daily") == 1
+
+
+async def test_a_daily_sweep_that_came_to_nothing_is_tried_again_soon(
+    runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a failure, while another process is at it, and when it has left something; then it has its interval."""
+    monkeypatch.setattr(sweeper, "RETRY_SECONDS", 0.01)
+    name, rounds = str(new_id()), list[str]()
+
+    async def daily(_: Worker) -> bool:
+        rounds.append("round")
+        if len(rounds) == 1:
+            raise RuntimeError("no")
+        return len(rounds) < 4
+
+    async def often(_: Worker) -> None:
+        later.append("round")
+
+    later: list[str] = []
+    tried = 0
+    alone = type(runtime.work).alone
+
+    def counted(work: Work, named: str) -> AbstractAsyncContextManager[bool]:
+        nonlocal tried
+        tried += named == f"sweep {name}"
+        return alone(work, named)
+
+    async def is_tried_in_vain() -> bool:
+        return tried > 2
+
+    async def is_done() -> bool:
+        return len(rounds) == 4
+
+    monkeypatch.setattr(type(runtime.work), "alone", counted)
+    async with AsyncExitStack() as other:
+        await other.enter_async_context(runtime.work.alone(f"sweep {name}"))
+        async with sweeping(runtime, sweep(daily, name=name, every=86_400.0), sweep(often, name=str(new_id()))):
+            await until(is_tried_in_vain)
+            assert rounds == []
+            await other.aclose()
+            await until(is_done)
+            later.clear()
+            await until(lambda: is_long(later))
+    assert len(rounds) == 4
+
+
+async def is_long(rounds: list[str]) -> bool:
+    """Whether a sweep that comes every few milliseconds has come some times."""
+    return len(rounds) > 5
+
+
+def test_the_pause_before_another_try_grows_up_to_the_interval() -> None:
+    """It is never longer than the interval of a sweep that comes often."""
+    pauses = [sweeper.pause_after(Round.NOT_DONE, every=86_400.0, not_done=number) for number in (1, 5, 40)]
+    assert sweeper.RETRY_SECONDS / 2 <= pauses[0] <= sweeper.RETRY_SECONDS < pauses[1] < pauses[2] <= 86_400.0
+    assert sweeper.pause_after(Round.NOT_DONE, every=0.2, not_done=3) <= 0.2
+    assert sweeper.pause_after(Round.MORE, every=86_400.0, not_done=0) == sweeper.RETRY_SECONDS
+    assert sweeper.pause_after(Round.DONE, every=86_400.0, not_done=0) == 86_400.0
+
+
+async def test_the_smallest_pool_is_enough_for_every_sweep(servers: Servers) -> None:
+    """Each keeps one connection and works with another; however many want to be at it, none waits for itself."""
+    settings = settings_for(servers, await copy_template(servers), redis_database=1)
+    settings = settings.model_copy(
+        update={
+            "sending": settings.sending.model_copy(update={"concurrent_batches": 1}),
+            "database": settings.database.model_copy(update={"pool_size": 1 + CONCURRENT_SWEEPS}),
+        }
+    )
+    require(settings)
+    too_small = settings.database.model_copy(update={"pool_size": CONCURRENT_SWEEPS})
+    with pytest.raises(SettingsInvalid):
+        require(settings.model_copy(update={"database": too_small}))
+    at_work, begun, done = 0, 0, list[int]()
+
+    async def all_have_begun() -> bool:
+        return begun >= CONCURRENT_SWEEPS
+
+    async def work(worker: Worker) -> None:
+        nonlocal at_work, begun
+        at_work, begun = at_work + 1, begun + 1
+        assert at_work <= CONCURRENT_SWEEPS
+        await until(all_have_begun)
+        await worker.runtime.system.rows(select(1))
+        at_work -= 1
+        done.append(begun)
+
+    async def find(system: SystemScope, _: UUID) -> Page:
+        await work(subject.worker)
+        await system.rows(select(1))
+        return Page([])
+
+    async with running(settings) as runtime:
+        subject = Sweeper(build_worker(runtime, []), asyncio.Event())
+        sweeps = [sweep(work, name=str(new_id()), every=86_400.0) for _ in range(3)]
+        sweeps += [sweep_jobs(find, name=str(new_id())) for _ in range(3)]
+        await asyncio.gather(*(subject.round(each) for each in sweeps))
+    assert len(done) == len(sweeps)
 
 
 async def test_one_process_at_a_time_sweeps_alone(runtime: Runtime) -> None:

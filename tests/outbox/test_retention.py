@@ -33,7 +33,7 @@ async def test_finished_messages_and_expired_confirmations_are_deleted(fresh_run
                     expires_at=func.now() + timedelta(minutes=minutes),
                 )
             )
-    assert await delete_expired(fresh_runtime.system) == 2
+    assert (await delete_expired(fresh_runtime.system)).rows == 2
     left = [row.id for row in await rows(fresh_runtime, principal)]
     assert (old.id in left, recent.id in left, waiting.id in left, len(left)) == (False, True, True, 3)
     found = await fresh_runtime.reads(principal.tenant).rows(select(SenderConfirmation.fingerprint))
