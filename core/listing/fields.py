@@ -152,6 +152,26 @@ class Time:
         return and_(true(), *(compare(bound) for bound, compare in bounds if bound is not None))
 
 
+@dataclass(frozen=True, slots=True)
+class IsSet:
+    """Whether a column has a value."""
+
+    column: ColumnOf
+
+    def read(self, name: str, given: Given, path: Path) -> Iterator[Condition]:  # noqa: ARG002 - the same
+        """`eq`."""
+        for operator, value in given.items():
+            if operator != "eq":
+                raise unsupported(self, operator)
+            yield Eq(name, value)
+
+    def compile(self, leaf: Leaf) -> ColumnElement[bool]:
+        """IS NULL or IS NOT NULL, and so never NULL."""
+        if not isinstance(leaf, Eq):
+            raise unsupported(self, leaf)
+        return self.column.is_not(None) if leaf.value else self.column.is_(None)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Members:
     """A set of values that stand in rows of another table: each has the `owner`'s id and one `value`.
@@ -220,12 +240,14 @@ class Related:
 
 
 def read_fields(given: Given, fields: Fields, path: Path) -> Iterator[Condition]:
-    """The conditions on fields, by their names; a list in place of operators means `hasAny`.
+    """The conditions on fields, by their names; in place of operators a list means `hasAny`, and a boolean `eq`.
 
     Raises `InvalidInput`, and `KeyError` for a name that is not in `fields`: a mistake in the code.
     """
     for name, value in given.items():
-        operators = {"hasAny": value} if isinstance(value, list) else value
+        operators = value
+        if isinstance(value, list | bool):
+            operators = {"eq" if isinstance(value, bool) else "hasAny": value}
         yield from fields[name].read(name, operators, (*path, name))
 
 

@@ -60,6 +60,7 @@ VALUES: dict[str, Callable[[Person], object]] = {
     "zone": lambda person: person.zone,
     "createdAt": lambda person: person.created_at,
     "leftAt": lambda person: person.left_at,
+    "left": lambda person: person.left_at is not None,
 }
 SETS: dict[str, Callable[[Person], set[object]]] = {
     "tags": lambda person: set(person.tags),
@@ -180,6 +181,7 @@ def conditions(lists: list[UUID]) -> st.SearchStrategy[Condition]:
         texts("zone"),
         ranges("createdAt"),
         ranges("leftAt"),
+        st.booleans().map(lambda left: Eq("left", left)),
         sets,
         event_conditions.map(lambda where: Exists("events", where)),
     )

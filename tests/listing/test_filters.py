@@ -44,6 +44,7 @@ DRAWN: Fields = {
     "zone": fields.Text(column=Contact.time_zone, max_length=200),
     "createdAt": CONTACTS.fields["createdAt"],
     "leftAt": fields.Time(Contact.unsubscribed_at),
+    "left": fields.IsSet(Contact.unsubscribed_at),
     "tags": CONTACTS.fields["tags"],
     "lists": CONTACTS.fields["listIds"],
     "events": CONTACTS.fields["events"],
@@ -240,7 +241,7 @@ def test_a_value_that_does_not_fit_is_refused_at_its_field(
     assert (caught.value.error_code, caught.value.field) == (code, field)
 
 
-SAMPLES: dict[object, object] = {str: "x", strawberry.ID: "x"}
+SAMPLES: dict[object, object] = {str: "x", strawberry.ID: "x", bool: True}
 
 
 def sample(type_: object) -> Any:  # noqa: ANN401 - of any type
@@ -275,6 +276,17 @@ def test_every_operator_of_a_filter_input_is_one_of_its_field(filter_input: type
             compile_condition(condition, known.fields)
             operators += 1
     assert operators > 6
+
+
+def test_a_boolean_in_place_of_operators_means_equal() -> None:
+    """False is asked for as true is: it is not left out as null is."""
+    for value in (True, False):
+        assert parse_filter({"left": value}, DRAWN) == Eq("left", value)
+    for condition in (Range(field="left"), HasAny("left", ())):
+        with pytest.raises(TypeError, match="does not support"):
+            compile_condition(condition, DRAWN)
+    with pytest.raises(TypeError, match="does not support"):
+        parse_filter({"left": {"in": []}}, DRAWN)
 
 
 def test_a_condition_of_another_kind_of_field_is_a_mistake_in_the_code() -> None:
