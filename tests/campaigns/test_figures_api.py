@@ -5,7 +5,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import insert, update
+from sqlalchemy import DateTime, insert, update
 from strawberry.types import get_object_definition
 from strawberry.utils.str_converters import to_camel_case
 
@@ -41,13 +41,12 @@ FIELDS = sorted(
 )
 INSIDE = {"author": "{ fullName }", "sender": "{ name }"}
 MOMENT = datetime(2026, 5, 3, 10, 11, 12, tzinfo=UTC)
+TIMES = [column.key for column in Campaign.__table__.columns if column.nullable and isinstance(column.type, DateTime)]
 FILLED = {
     "status_reason": "Because.",
     "template_id": new_id(),
     "settings": {"known": True},
-    "scheduled_at": MOMENT,
-    "started_at": MOMENT + timedelta(1),
-    "sent_at": MOMENT + timedelta(2),
+    **{name: MOMENT + timedelta(day) for day, name in enumerate(TIMES)},
 }
 
 
