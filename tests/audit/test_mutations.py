@@ -12,7 +12,6 @@ import pytest
 from graphql import FieldNode, OperationDefinitionNode, parse
 
 from core.ids import decode_global_id
-from resolvers import build_schema
 from resolvers.audit import declared_audit, table
 from resolvers.fields import Unaudited
 from tests import factories
@@ -20,12 +19,11 @@ from tests.audit.cases import NEW_SESSION, NEW_USER, SYSTEM, Case, Record, cases
 from tests.client import ApiClient
 from tests.execution.company import Company
 from tests.execution.documents import document
+from tests.execution.product import BY_CORE, CORE, Asked, started
 from tests.execution.words import words
 from tests.graphql.sockets import connected
 from tests.serving import Served
 
-SCHEMA = build_schema()
-CORE = SCHEMA._schema
 DECLARED = declared_audit(CORE)
 OVER_A_SOCKET = "renewConnection"
 ACTION = re.compile(r"[a-z]+(_[a-z]+)*\.[a-z]+(_[a-z]+)*")
@@ -126,7 +124,9 @@ async def test_every_query_leaves_the_database_as_it_is(company: Company) -> Non
     for number in range(MAX_DRAWN):
         random = Random(number)  # noqa: S311 - the same draw each time
         text, variables = document(CORE, random, "query", literals=words(company))
-        result = await SCHEMA.execute(text, variables, context_value=company.context(company.owner))
+        # Not by Strawberry's own `execute`, which logs a refused document with the addresses in it.
+        asked = Asked(kind="query", text=text, document=parse(text), variables=variables, principal=company.owner)
+        result = await started(company, BY_CORE, asked)
         unasked -= set() if result.errors else root_fields(text)
         if not unasked:
             break
