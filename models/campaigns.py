@@ -95,6 +95,7 @@ class Campaign(Base):
     scheduled_at: Mapped[datetime | None]
     started_at: Mapped[datetime | None]
     sent_at: Mapped[datetime | None]
+    archived_at: Mapped[datetime | None]
     prepare_cursor: Mapped[UUID | None]
     created_at: Mapped[CreatedAt]
     updated_at: Mapped[CreatedAt]

@@ -8,6 +8,8 @@ from resolvers.context import Info
 from resolvers.fields import Requires, mutation
 from resolvers.inputs import given_values
 from schema.campaigns.drafting import (
+    ArchiveCampaignInput,
+    ArchiveCampaignPayload,
     AudienceInput,
     CreateCampaignInput,
     CreateCampaignPayload,
@@ -19,7 +21,7 @@ from schema.campaigns.drafting import (
     UpdateCampaignPayload,
 )
 from schema.nodes import global_id, optional_uuid_of, uuid_of
-from services.campaigns import drafting
+from services.campaigns import drafting, lifecycle
 from services.campaigns.audience import AudienceInput as CampaignAudienceInput
 from services.campaigns.drafting import Changes
 
@@ -60,6 +62,21 @@ class DraftingMutations:
         async with info.context.work() as uow:
             row = await drafting.duplicate(uow, uuid_of("Campaign", input.campaign_id))
         return DuplicateCampaignPayload(campaign=campaign_of(row))
+
+    @mutation(Requires(Permission.CAMPAIGN_WRITE), audit=("campaign.archived", "campaign.unarchived"))
+    async def archive_campaign(self, info: Info, input: ArchiveCampaignInput) -> ArchiveCampaignPayload:  # noqa: A002 - the same
+        """Set a draft or a campaign that has ended aside; with `archived: false`, take it back.
+
+        It can still be read, changed, copied and deleted as before; `campaigns(filter: {archived: false})` leaves it
+        out. To schedule or send it, or to have one of its messages sent again, takes it back. INVALID_STATE for one
+        that is scheduled or on its way. One that is as asked for already is left as it is, whatever `version` says:
+        repeating the call is safe.
+        """
+        async with info.context.work() as uow:
+            row = await lifecycle.archive(
+                uow, uuid_of("Campaign", input.campaign_id), archived=input.archived, version=input.version
+            )
+        return ArchiveCampaignPayload(campaign=campaign_of(row))
 
 
 def changes_of(given: CreateCampaignInput | UpdateCampaignInput) -> Changes:

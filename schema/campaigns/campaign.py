@@ -126,6 +126,9 @@ class Campaign(Node):
     scheduled_at: DateTime | None = strawberry.field(description="When it is due, if it is or was scheduled.")
     started_at: DateTime | None = strawberry.field(description="When its audience was frozen and sending started.")
     sent_at: DateTime | None = strawberry.field(description="When sending ended.")
+    archived_at: DateTime | None = strawberry.field(
+        description="When it was archived; null when it is not, as is everything that is scheduled or being sent."
+    )
     created_at: DateTime = strawberry.field(description="When it was made.")
     updated_at: DateTime = strawberry.field(description="When it last changed.")
 

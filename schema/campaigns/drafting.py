@@ -131,3 +131,20 @@ class DuplicateCampaignPayload:
         default=None, description='The new draft, named "Copy of ...". Null on refusal.'
     )
     user_errors: list[UserError] = strawberry.field(default_factory=list, description=USER_ERRORS)
+
+
+@strawberry.input(description="The campaign to archive, or to take back.")
+class ArchiveCampaignInput:
+    campaign_id: strawberry.ID = strawberry.field(description=CAMPAIGN_ID)
+    archived: bool = strawberry.field(default=True, description="Whether it is archived then; false takes it back.")
+    version: int | None = strawberry.field(
+        default=None,
+        description="The version that you read; CONFLICT when somebody has changed the campaign since. Left out, "
+        "any version is taken.",
+    )
+
+
+@strawberry.type(description="The campaign as it is now, or why it was neither archived nor taken back.")
+class ArchiveCampaignPayload:
+    campaign: Campaign | None = strawberry.field(default=None, description="As it is now. Null on refusal.")
+    user_errors: list[UserError] = strawberry.field(default_factory=list, description=USER_ERRORS)

@@ -30,6 +30,9 @@ class CampaignFilter:
     status: CampaignStatusFilter | None = strawberry.field(default=None, description="By status.")
     created_at: DateTimeFilter | None = strawberry.field(default=None, description="By the time of creation.")
     name: CampaignNameFilter | None = strawberry.field(default=None, description="By name.")
+    archived: bool | None = strawberry.field(
+        default=None, description="False leaves the archived ones out, true all others; left out, both are listed."
+    )
     and_: list["CampaignFilter"] | None = strawberry.field(
         default=None, name="and", description="Every one of these must hold as well."
     )

@@ -270,7 +270,7 @@ async def _cannot_delete(uow: UnitOfWork, found: CampaignRow) -> InvalidCampaign
         return CampaignChanged(found.version)
     suggestion = "Stop it for good with `cancelCampaign`."
     if found.status in FINAL:
-        suggestion = "It stays as the record; filter `campaigns` by status or name to leave it out."
+        suggestion = "It stays as the record; `archiveCampaign` sets it aside."
     return InvalidCampaignState(
         f"A campaign that is {found.status} and has recipients cannot be deleted: its deliveries are the record.",
         status=CampaignStatus(found.status),

@@ -9,6 +9,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import CTE, ColumnElement, Select, func, literal_column, select, update
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from core.errors import Conflict, ErrorCode
 from core.pubsub import campaign_topic
@@ -23,6 +24,7 @@ LIVE: Final = frozenset(
 FINAL: Final = frozenset(
     {CampaignStatus.SENT, CampaignStatus.SENT_WITH_ISSUES, CampaignStatus.CANCELLED, CampaignStatus.FAILED}
 )
+ARCHIVABLE: Final = FINAL | {CampaignStatus.DRAFT}
 SENDABLE: Final = frozenset({CampaignStatus.DRAFT, CampaignStatus.SCHEDULED})
 # In these states a campaign may have no deliveries, which are the record of what was sent.
 DELETABLE: Final = frozenset(
@@ -89,6 +91,8 @@ async def move(
 ) -> CampaignRow:
     """Move a campaign to a state, with other columns in the same change, and tell its watchers; one round trip.
 
+    One that is live from then on is no longer archived.
+
     `origins` are the states it may come from, those of `TRANSITIONS` when left out. `reason` says to people why, and
     replaces the last one. `columns` may be SQL expressions. Raises `NotFound`, `InvalidCampaignState`, or
     `CampaignChanged` when `version` is no longer the newest or the campaign does not meet `only_if`.
@@ -120,6 +124,27 @@ async def move_for_person(
     return row
 
 
+async def archive(
+    uow: UnitOfWork, campaign_id: UUID | None, *, archived: bool, version: int | None = None
+) -> CampaignRow:
+    """Archive a draft or a campaign that has ended, or take it back; one that is so already is left as it is.
+
+    Raises `NotFound`, `InvalidCampaignState`, or `CampaignChanged` when `version` is no longer the newest.
+    """
+    if campaign_id is None:
+        raise CAMPAIGNS.not_found()
+    rows = await uow.rows(_archive_statement(uow.tenant.organization_id, campaign_id, archived, version))
+    if not rows:
+        found = await CAMPAIGNS.require(uow, campaign_id)
+        if (found.archived_at is not None) is archived:
+            return found
+        raise _cannot_archive(found)
+    campaign = CampaignRow._make(rows[0])
+    action = "campaign.archived" if archived else "campaign.unarchived"
+    await audit.record(uow, action, campaign.id, {"status": campaign.status})
+    return campaign
+
+
 async def lock(uow: UnitOfWork, campaign_id: UUID) -> CampaignRow | None:
     """Lock the campaign's row until the transaction ends, and read it; None for an unknown one.
 
@@ -147,6 +172,7 @@ async def _move(uow: UnitOfWork, campaign_id: UUID | None, moving: _Move) -> tup
 
 def _move_statement(organization_id: UUID, campaign_id: UUID, moving: _Move) -> Select[*tuple[Any, ...]]:
     """The guarded UPDATE, and the rise of the campaign's sequence with it."""
+    shown = {"archived_at": None} if moving.to in LIVE else {}
     change = (
         update(Campaign)
         .where(
@@ -154,7 +180,7 @@ def _move_statement(organization_id: UUID, campaign_id: UUID, moving: _Move) -> 
             Campaign.id == campaign_id,
             Campaign.status.in_(sorted(str(status) for status in moving.origins)),
         )
-        .values(status=moving.to, version=Campaign.version + 1, updated_at=func.now(), **moving.columns)
+        .values(status=moving.to, version=Campaign.version + 1, updated_at=func.now(), **shown, **moving.columns)
         .returning(*CAMPAIGNS.columns, literal_column("old.status").label("origin"))
     )
     if moving.version is not None:
@@ -186,4 +212,38 @@ def _refusal(found: CampaignRow, moving: _Move) -> Conflict:
         f"The campaign is {found.status} and cannot become {moving.to}.",
         status=CampaignStatus(found.status),
         suggestion=f"Only a campaign that is {' or '.join(sorted(moving.origins))} can become {moving.to}.",
+    )
+
+
+def _archive_statement(
+    organization_id: UUID, campaign_id: UUID, archived: bool, version: int | None
+) -> ReturningUpdate[*tuple[Any, ...]]:
+    """The guarded UPDATE of a campaign that is not yet as asked for."""
+    change = (
+        update(Campaign)
+        .where(
+            Campaign.organization_id == organization_id,
+            Campaign.id == campaign_id,
+            Campaign.status.in_(sorted(str(status) for status in ARCHIVABLE)),
+            Campaign.archived_at.is_(None) if archived else Campaign.archived_at.is_not(None),
+        )
+        .values(archived_at=func.now() if archived else None, version=Campaign.version + 1, updated_at=func.now())
+        .returning(*CAMPAIGNS.columns)
+    )
+    return change if version is None else change.where(Campaign.version == version)
+
+
+def _cannot_archive(found: CampaignRow) -> Conflict:
+    """Why a campaign was neither archived nor taken back."""
+    if found.status in ARCHIVABLE:
+        return CampaignChanged(found.version)
+    suggestion = "Archive it once it has ended, or stop it for good with `cancelCampaign`."
+    if found.status == CampaignStatus.SCHEDULED:
+        suggestion = "Unschedule it first: `unscheduleCampaign` makes it a draft again."
+    if found.status == CampaignStatus.CANCELLING:
+        suggestion = "Archive it once it is cancelled."
+    return InvalidCampaignState(
+        f"A campaign that is {found.status} cannot be archived.",
+        status=CampaignStatus(found.status),
+        suggestion=suggestion,
     )

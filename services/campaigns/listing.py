@@ -42,6 +42,7 @@ class CampaignRow(NamedTuple):
     scheduled_at: datetime | None
     started_at: datetime | None
     sent_at: datetime | None
+    archived_at: datetime | None
     created_at: datetime
     updated_at: datetime
 
@@ -62,6 +63,7 @@ FIELDS: Final[fields.Fields] = {
     "status": fields.OneOf(Campaign.status, CampaignStatus),
     "createdAt": fields.Time(Campaign.created_at),
     "name": fields.Text(column=Campaign.name, max_length=MAX_NAME_LENGTH, contains=_holds_folded),
+    "archived": fields.IsSet(Campaign.archived_at),
 }
 ORDERS: Final[Mapping[str, Order[Any]]] = {
     "created_at": Order(Campaign.created_at),

@@ -10,7 +10,7 @@ from core import clock
 from core.access.actor import Actor
 from core.ids import encode_global_id
 from tests import factories
-from tests.execution.company import PASSWORD, PAUSED, SCHEDULED, SENDING, SENT, TOKENS, Company
+from tests.execution.company import ARCHIVED, PASSWORD, PAUSED, SCHEDULED, SENDING, SENT, TOKENS, Company
 
 NEW_USER, NEW_SESSION, SYSTEM = "new user", "new session", "system"
 Input = Mapping[str, object]
@@ -163,6 +163,8 @@ def of_lists(company: Company) -> list[Case]:
 def of_drafts(company: Company) -> list[Case]:
     """Campaigns that are not sent yet."""
     spring, its_id = company.ids["Campaign"]["Spring"], {"campaignId": gid(company, "Campaign", "Spring")}
+    old = {"campaignId": gid(company, "Campaign", ARCHIVED)}
+    unarchived = record("campaign.unarchived", company.ids["Campaign"][ARCHIVED], {"status": "draft"})
     made = record("campaign.created", "campaign.id", {"name": "New"})
     copied = record("campaign.duplicated", "campaign.id", {"from": str(spring)})
     changed = record("campaign.updated", spring, {"changed": ["name", "subject"], "version": 2})
@@ -172,6 +174,10 @@ def of_drafts(company: Company) -> list[Case]:
         by_owner(company, "duplicateCampaign", its_id, copied, select="campaign { id }"),
         by_owner(company, "updateCampaign", {**its_id, "subject": "Secret", "name": "Later"}, changed),
         by_owner(company, "deleteCampaign", its_id, deleted),
+        by_owner(company, "archiveCampaign", its_id, record("campaign.archived", spring, {"status": "draft"})),
+        by_owner(company, "archiveCampaign", {**its_id, "archived": False}),
+        by_owner(company, "archiveCampaign", old),
+        by_owner(company, "archiveCampaign", {**old, "archived": False}, unarchived),
     ]
 
 

@@ -28,6 +28,10 @@ DUPLICATE = (
     "mutation ($input: DuplicateCampaignInput!) { duplicateCampaign(input: $input) { campaign {"
     " id name subject htmlContent textContent status onDoubt audience { tags } } " + ERRORS + " } }"
 )
+ARCHIVE = (
+    "mutation ($input: ArchiveCampaignInput!) { archiveCampaign(input: $input) { campaign {"
+    " id name status version archivedAt updatedAt } " + ERRORS + " } }"
+)
 VALIDATE = (
     "query ($id: ID!) { validateCampaign(campaignId: $id) { valid warnings audience skippedEstimate"
     " errors { code field message suggestion } } }"

@@ -17,7 +17,7 @@ from services import lists
 from services.campaigns import drafting
 from services.campaigns.lifecycle import move
 from tests import factories
-from tests.campaigns.calls import CREATE, DELETE, DUPLICATE, UPDATE, ask, asked, caller, gid, refused
+from tests.campaigns.calls import ARCHIVE, CREATE, DELETE, DUPLICATE, UPDATE, ask, asked, caller, gid, refused
 from tests.client import ApiClient
 from tests.waiting import until, waits_for
 
@@ -271,7 +271,7 @@ async def test_what_was_sent_cannot_be_deleted(api: ApiClient, runtime: Runtime)
     assert errors[0]["suggestion"]
 
 
-@pytest.mark.parametrize("mutation", [UPDATE, DELETE, DUPLICATE])
+@pytest.mark.parametrize("mutation", [UPDATE, DELETE, DUPLICATE, ARCHIVE])
 async def test_anothers_campaign_answers_as_an_unknown_one(api: ApiClient, runtime: Runtime, mutation: str) -> None:
     """Neither the code nor the words tell whether the id exists elsewhere."""
     theirs = await factories.campaign(runtime, await factories.organization(runtime))
@@ -284,5 +284,6 @@ async def test_anothers_campaign_answers_as_an_unknown_one(api: ApiClient, runti
 async def test_viewers_read_and_do_not_write(api: ApiClient, runtime: Runtime) -> None:
     """A viewer's mutation is the top-level error FORBIDDEN."""
     mine = caller(api, runtime, await factories.organization(runtime, role=Role.VIEWER))
-    reply = await mine.send(CREATE, {"input": {"name": "No"}})
-    assert reply.codes == ["FORBIDDEN"]
+    for mutation, values in ((CREATE, {"name": "No"}), (ARCHIVE, {"campaignId": "x"})):
+        reply = await mine.send(mutation, {"input": values})
+        assert reply.codes == ["FORBIDDEN"]

@@ -11,7 +11,7 @@ from core.access.actor import Actor
 from core.unit_of_work import UnitOfWork
 from models.campaigns import Campaign, CampaignStatus
 from runtime import Runtime
-from services.campaigns import drafting, sending
+from services.campaigns import drafting, lifecycle, sending
 from services.campaigns.audience import AudienceInput
 from services.senders.policy import SenderPolicy
 from tests import factories
@@ -56,6 +56,8 @@ CHANGES: dict[str, tuple[CampaignStatus, int, Act]] = {
     ),
     "duplicate": (CampaignStatus.DRAFT, 4, lambda uow, one, _: drafting.duplicate(uow, one)),
     "delete": (CampaignStatus.DRAFT, 4, lambda uow, one, _: drafting.delete(uow, one)),
+    # The tenant, the change, the audit record.
+    "archive": (CampaignStatus.SENT, 3, lambda uow, one, _: lifecycle.archive(uow, one, archived=True)),
     # The tenant, the change, the audit record; before it the texts, where one of them changes.
     "update of the name": (CampaignStatus.DRAFT, 3, lambda uow, one, _: drafting.update(uow, one, {"name": "B"})),
     "update of a text": (CampaignStatus.DRAFT, 4, lambda uow, one, _: drafting.update(uow, one, {"subject": "B"})),

@@ -239,8 +239,8 @@ async def add_senders(uow: UnitOfWork, company: Company) -> None:
 
 
 SCHEDULED, SENDING, PAUSED, SENT = "Autumn", "Winter", "Held", "Done"
-EMPTY = "Empty"
-CAMPAIGNS = ("Spring", "Summer", EMPTY, SCHEDULED, SENDING, PAUSED, SENT)
+EMPTY, ARCHIVED = "Empty", "Old"
+CAMPAIGNS = ("Spring", "Summer", EMPTY, ARCHIVED, SCHEDULED, SENDING, PAUSED, SENT)
 
 
 async def add_campaigns(uow: UnitOfWork, company: Company) -> None:
@@ -255,7 +255,8 @@ async def add_campaigns(uow: UnitOfWork, company: Company) -> None:
     for name, campaign_id in company.ids["Campaign"].items():
         texts = ("", "") if name == EMPTY else ("News for {{ contact.firstName }}", GREETING)
         written = {"name": name, "subject": texts[0], "html_content": texts[1], "author_id": company.owner.user_id}
-        await uow.execute(insert(Campaign).values(**own, id=campaign_id, **written))
+        archived = {"archived_at": clock.now() if name == ARCHIVED else None}
+        await uow.execute(insert(Campaign).values(**own, id=campaign_id, **written, **archived))
         await uow.execute(insert(CampaignStats).values(**own, campaign_id=campaign_id))
         for line in audiences.get(name, [{"kind": RecipientKind.ALL}]):
             await uow.execute(insert(CampaignRecipient).values(**own, id=new_id(), campaign_id=campaign_id, **line))

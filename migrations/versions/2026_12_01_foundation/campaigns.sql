@@ -34,6 +34,7 @@ CREATE TABLE campaigns (
     scheduled_at timestamptz,
     started_at timestamptz,
     sent_at timestamptz,
+    archived_at timestamptz,
     prepare_cursor uuid,
     created_at timestamptz NOT NULL DEFAULT now(),
     updated_at timestamptz NOT NULL DEFAULT now(),
