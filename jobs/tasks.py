@@ -1,6 +1,7 @@
 """Background tasks of a process, at most one per key."""
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from types import MappingProxyType
@@ -18,7 +19,7 @@ NO_IDS: Mapping[str, str] = MappingProxyType({})
 
 
 class Group(NamedTuple):
-    """A kind of work, and how many tasks of it run side by side; the others wait in the order of their start."""
+    """A kind of work, and how many tasks of it run side by side; of the others, organisations have turns."""
 
     name: str
     max_concurrent: int = MAX_CONCURRENT
@@ -27,25 +28,61 @@ class Group(NamedTuple):
 ANY = Group("any")
 
 
+class Slots:
+    """The slots of a group. Organisations that wait take turns, each with its tasks in the order of their start."""
+
+    def __init__(self, free: int) -> None:
+        self._free = free
+        self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
+
+    async def acquire(self, organization: str) -> None:
+        """Take a slot, once it is the organisation's turn."""
+        if self._free:
+            self._free -= 1
+            return
+        turn = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(organization, deque()).append(turn)
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if not turn.cancelled():
+                self.release()
+            raise
+
+    def release(self) -> None:
+        """Give the slot to the organisation whose turn it is; it goes to the end of those that wait."""
+        while self._waiting:
+            organization = next(iter(self._waiting))
+            turns = self._waiting.pop(organization)
+            turn = turns.popleft()
+            if turns:
+                self._waiting[organization] = turns
+            if not turn.done():
+                turn.set_result(None)
+                return
+        self._free += 1
+
+
 class KeyedTasks:
     """Runs at most one task per key; a key started while it runs is run once more.
 
-    Groups do not hold up one another. Rows are the source of truth: a task that fails or is
-    cancelled is logged, and its work is found again by a sweep.
+    Groups do not hold up one another, nor organisations within a group. Rows are the source of truth: a task that
+    fails or is cancelled is logged, and its work is found again by a sweep.
     """
 
     def __init__(self) -> None:
         self.tasks: dict[str, asyncio.Task[None]] = {}
         self._begun: set[str] = set()
         self._rerun: dict[str, Callable[[], None]] = {}
-        self._slots: dict[Group, asyncio.Semaphore] = {}
+        self._slots: dict[Group, Slots] = {}
         self._closed = False
 
     def start(self, key: str, run: Run, *, group: Group = ANY, ids: Mapping[str, str] = NO_IDS) -> None:
         """Start a task, or note that the running one of this key has to run once more; returns at once.
 
         One that still waits for its slot will see the newest rows, and runs once. `ids` go into the log with a
-        failure. Once closed, nothing is started: another process, or the next, finds the work in the rows.
+        failure; the `organization_id` among them says whose turn it is. Once closed, nothing is started: another
+        process, or the next, finds the work in the rows.
         """
         if self._closed:
             return
@@ -58,20 +95,23 @@ class KeyedTasks:
         task.add_done_callback(lambda _: self._done(key))
 
     async def _run(self, key: str, run: Run, group: Group, ids: Mapping[str, str]) -> None:
-        slots = self._slots.setdefault(group, asyncio.Semaphore(group.max_concurrent))
-        async with slots:
+        if (slots := self._slots.get(group)) is None:
+            slots = self._slots[group] = Slots(group.max_concurrent)
+        await slots.acquire(ids.get("organization_id", ""))
+        try:
             if self._closed:
                 return
             self._begun.add(key)
-            try:
-                await run()
-            except Exception:
-                # One task's failure must not end the process: a sweep starts it again from the rows.
-                log.exception("task failed; a sweep starts it again", task=group.name, **ids)
-            except asyncio.CancelledError:
-                if is_asked_to_end():
-                    raise
-                log.warning("task cancelled though nobody asked; a sweep starts it again", task=group.name, **ids)
+            await run()
+        except Exception:
+            # One task's failure must not end the process: a sweep starts it again from the rows.
+            log.exception("task failed; a sweep starts it again", task=group.name, **ids)
+        except asyncio.CancelledError:
+            if is_asked_to_end():
+                raise
+            log.warning("task cancelled though nobody asked; a sweep starts it again", task=group.name, **ids)
+        finally:
+            slots.release()
 
     def _done(self, key: str) -> None:
         del self.tasks[key]

@@ -11,5 +11,5 @@ class SendingSettings(Group):
     reconcile_grace_seconds: float = Field(
         900.0, ge=0, description="How long the provider's search may lag before a message counts as absent."
     )
-    batch_size: int = Field(500, ge=1, le=500, description="Messages in one request to the provider.")
+    batch_size: int = Field(500, ge=1, description="Messages in one request, at most what the provider takes.")
     concurrent_batches: int = Field(3, ge=1, le=32, description="Batches a worker process has in flight.")

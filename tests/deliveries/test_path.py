@@ -15,8 +15,9 @@ from runtime import Runtime
 from services.deliveries.claiming import claim
 from services.deliveries.sending import Sender
 from services.deliveries.sweeping import advance_campaign
+from services.mailing.settings import SendingSettings
 from tests import factories
-from tests.deliveries.conftest import Provider
+from tests.deliveries.conftest import Provider, sender_for
 from tests.deliveries.worker import (
     drain,
     expire_leases,
@@ -40,6 +41,15 @@ async def test_every_recipient_gets_one_message(runtime: Runtime, provider: Prov
     assert (await progress(runtime, principal, campaign_id)).counts.accepted == len(contacts)
     now = await finish(runtime, sender, principal, campaign_id)
     assert now.status == CampaignStatus.SENT
+
+
+async def test_a_batch_is_never_larger_than_the_provider_takes(runtime: Runtime, provider: Provider) -> None:
+    """The setting has no bound of its own: it is the adapter that knows how much goes into a request."""
+    many = runtime.settings.model_copy(update={"sending": SendingSettings(batch_size=100_000)})
+    principal, _, campaign_id = await sending(runtime, 1)
+    mail = await sender_for(runtime, provider, many).mail_of(principal, campaign_id)
+    assert mail is not None
+    assert mail.limit == provider.mailer.limits.max_messages
 
 
 async def test_a_message_carries_what_it_must(runtime: Runtime, provider: Provider, sender: Sender) -> None:

@@ -75,6 +75,35 @@ async def test_a_full_group_holds_up_no_other() -> None:
     assert sorted(bench.begun) == ["a 0", "a 1", "a 2", "a 3", "a 4", "b"]
 
 
+async def test_organisations_take_turns_for_the_slots_of_a_group() -> None:
+    """One with many tasks has one before another's first; each has its own in the order of their start."""
+    bench = Bench()
+    for name in ("a 0", "a 1", "a 2", "b 0", "c 0", "b 1"):
+        bench.tasks.start(name, bench.work(name), group=ONE, ids={"organization_id": name[0]})
+    await asyncio.sleep(0)
+    await bench.idle()
+    assert bench.begun == ["a 0", "a 1", "b 0", "c 0", "a 2", "b 1"]
+
+
+async def test_a_turn_of_a_cancelled_task_goes_to_the_next() -> None:
+    """Whether it is cancelled while it waits or in the moment in which it has its turn, no slot is lost."""
+    bench = Bench()
+
+    async def cancel_next() -> None:
+        await bench.go.wait()
+        asyncio.get_running_loop().call_soon(bench.tasks.tasks["c"].cancel)
+
+    bench.tasks.start("a", cancel_next, group=ONE, ids={"organization_id": "a"})
+    for name in ("b", "c", "d"):
+        bench.tasks.start(name, bench.work(name), group=ONE, ids={"organization_id": name})
+    await asyncio.sleep(0)
+    bench.tasks.tasks["b"].cancel()
+    await bench.idle()
+    bench.tasks.start("e", bench.work("e"), group=ONE)
+    await bench.idle()
+    assert bench.begun == ["d", "e"]
+
+
 async def test_a_task_that_fails_is_logged_with_its_ids_and_may_run_again() -> None:
     """Its slot and its key are free again, whatever it raised."""
     bench = Bench()
