@@ -1,8 +1,7 @@
 """Unknown messages: the provider is asked, and only what it provably does not have is sent again."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import DateTime, Integer, Text, Uuid, bindparam, case, func, null, select, update
@@ -11,56 +10,29 @@ from sqlalchemy.orm import aliased
 from core.access.actor import Actor
 from core.database.clock import now_plus
 from core.pubsub import campaign_topic
-from core.telemetry import described, logger
+from core.telemetry import logger
 from core.unit_of_work import UnitOfWork, Work
-from integrations.mail import Mailer, SearchFailed
+from integrations.mail import Mailer, Stream
 from models.campaigns import Campaign, OnDoubt
 from models.deliveries import DeliveryStatus, EmailDelivery
 from services.campaigns.work import SendBatches
 from services.deliveries.batch_sql import id_range, in_values, locked_in, of_campaign, values_by_id
-from services.mailing.lookups import BATCHES_A_ROUND, LOOKUPS, RESERVED_SECONDS
+from services.mailing.lookups import LOOKUPS, RESERVED_SECONDS, Lookup, UnknownMessage, look_up
 
 NEEDS_ATTENTION = "It may have been sent: the provider's search shows no trace of it. Look before you send it again."
 log = logger(__name__)
 
 
-class UnknownDelivery(NamedTuple):
-    """A reserved message, and what its row said then: a lookup counts only while it still says so."""
-
-    id: UUID
-    lookups: int
-    next_lookup_at: datetime
-
-
-class Lookup(NamedTuple):
-    """The messages of one batch that are reserved to be looked up."""
-
-    batch_id: UUID
-    rows: Sequence[UnknownDelivery]
-
-
 async def reconcile(work: Work, mailer: Mailer, actor: Actor, campaign_id: UUID, *, grace_seconds: float) -> int:
-    """Ask about every message of a campaign that is due for a lookup; how many were looked up."""
-    asked: list[UUID] = []
-    total = 0
-    while len(asked) < BATCHES_A_ROUND:
-        # One batch at a time, right before the search: the search may be slow, and the reservation does not wait.
-        async with work.begin(actor) as uow:
-            lookup = await reserve_due(uow, campaign_id, asked)
-        if lookup is None:
-            break
-        asked.append(lookup.batch_id)
-        total += len(lookup.rows)
-        try:
-            found = await mailer.find(str(lookup.batch_id))
-        except SearchFailed as error:
-            log.warning(
-                "no answer about a batch, asking again later", batch_id=str(lookup.batch_id), error=described(error)
-            )
-            continue
-        async with work.begin(actor) as uow:
-            await settle(uow, campaign_id, lookup, found, grace_seconds=grace_seconds)
-    return total
+    """Ask about the messages of a campaign that are due for a lookup; how many were looked up."""
+
+    async def reserve(uow: UnitOfWork, asked: Sequence[UUID]) -> Lookup | None:
+        return await reserve_due(uow, campaign_id, asked)
+
+    async def record(uow: UnitOfWork, lookup: Lookup, found: Mapping[str, str]) -> None:
+        await settle(uow, campaign_id, lookup, found, grace_seconds=grace_seconds)
+
+    return await look_up(work, mailer, actor, stream=Stream.BROADCAST, reserve=reserve, settle=record)
 
 
 async def reserve_due(uow: UnitOfWork, campaign_id: UUID, asked: Sequence[UUID] = ()) -> Lookup | None:
@@ -87,7 +59,7 @@ async def reserve_due(uow: UnitOfWork, campaign_id: UUID, asked: Sequence[UUID] 
     )
     if not rows:
         return None
-    return Lookup(rows[0].batch_id, [UnknownDelivery(row.id, row.lookups, row.next_lookup_at) for row in rows])
+    return Lookup(rows[0].batch_id, [UnknownMessage(row.id, row.lookups, row.next_lookup_at) for row in rows])
 
 
 def due(rows: type[EmailDelivery], organization_id: UUID, campaign_id: UUID) -> tuple[Any, ...]:
@@ -123,7 +95,7 @@ async def settle(
                 **id_range([row.id for row in absent]),
                 "batch": lookup.batch_id,
                 "lookups_values": [row.lookups for row in absent],
-                "next_lookup_at_values": [row.next_lookup_at for row in absent],
+                "next_lookup_at_values": [row.due_at for row in absent],
                 "pause": grace_seconds / (LOOKUPS - 1),
             },
         )

@@ -21,6 +21,7 @@ from services.deliveries.counting import verify_counts
 from services.deliveries.issues import summarize_issues
 from services.deliveries.waiting import explain_waiting
 from services.features import ALL, Feature, Features
+from services.mailing.lookups import LOST_WORKER
 
 CANCEL_PAGE = 10_000
 FINAL_STATUS = {
@@ -183,7 +184,7 @@ async def expire_leases(uow: UnitOfWork, campaign_id: UUID, in_flight: int) -> i
         .values(
             status=case((submitting, str(DeliveryStatus.UNKNOWN)), else_=str(DeliveryStatus.PENDING)),
             error_message=case(
-                (submitting, "The worker stopped while the message was on its way."),
+                (submitting, LOST_WORKER),
                 else_=EmailDelivery.error_message,
             ),
             next_lookup_at=case((submitting, func.clock_timestamp()), else_=None),

@@ -1,8 +1,6 @@
 """System mail in doubt: the provider is asked, and only what it provably does not have is sent again."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
-from typing import NamedTuple
 from uuid import UUID
 
 from sqlalchemy import case, func, select, update
@@ -10,29 +8,10 @@ from sqlalchemy import case, func, select, update
 from core.access.actor import Actor
 from core.database.clock import now_plus
 from core.leases import RELEASED, has_expired
-from core.telemetry import logger
 from core.unit_of_work import UnitOfWork, Work
-from integrations.mail import Mailer, SearchFailed, Stream
+from integrations.mail import Mailer, Stream
 from models.outbox import OutboxMessage, OutboxStatus
-from services.mailing.lookups import BATCHES_A_ROUND, LOOKUPS, RESERVED_SECONDS
-
-LOST_WORKER = "The worker stopped while the message was on its way."
-log = logger(__name__)
-
-
-class Doubtful(NamedTuple):
-    """A message to ask about, and what its row said when it was reserved for that."""
-
-    id: UUID
-    lookups: int
-    due_at: datetime
-
-
-class Look(NamedTuple):
-    """The messages of one batch that are asked about together."""
-
-    batch_id: UUID
-    rows: Sequence[Doubtful]
+from services.mailing.lookups import LOOKUPS, LOST_WORKER, RESERVED_SECONDS, Lookup, UnknownMessage, look_up
 
 
 async def expire_leases(uow: UnitOfWork) -> None:
@@ -54,23 +33,19 @@ async def expire_leases(uow: UnitOfWork) -> None:
     )
 
 
-async def reconcile(work: Work, mailer: Mailer, actor: Actor, *, grace_seconds: float) -> None:
-    """Ask about every batch in doubt that is due for a look."""
-    for _ in range(BATCHES_A_ROUND):
-        async with work.begin(actor) as uow:
-            look = await reserve_due(uow)
-        if look is None:
-            return
-        try:
-            found = await mailer.find(str(look.batch_id), Stream.TRANSACTIONAL)
-        except SearchFailed as error:
-            log.warning("no answer about system mail", batch_id=str(look.batch_id), error=str(error))
-            continue
-        async with work.begin(actor) as uow:
-            await settle(uow, look, found, grace_seconds=grace_seconds)
+async def reconcile(work: Work, mailer: Mailer, actor: Actor, *, grace_seconds: float) -> int:
+    """Ask about the organisation's messages that are due for a lookup; how many were looked up."""
+
+    async def reserve(uow: UnitOfWork, _: Sequence[UUID]) -> Lookup | None:
+        return await reserve_due(uow)
+
+    async def record(uow: UnitOfWork, lookup: Lookup, found: Mapping[str, str]) -> None:
+        await settle(uow, lookup, found, grace_seconds=grace_seconds)
+
+    return await look_up(work, mailer, actor, stream=Stream.TRANSACTIONAL, reserve=reserve, settle=record)
 
 
-async def reserve_due(uow: UnitOfWork) -> Look | None:
+async def reserve_due(uow: UnitOfWork) -> Lookup | None:
     """The due messages of one batch; nobody else asks about them within the minute."""
     in_doubt = (
         OutboxMessage.organization_id == uow.tenant.organization_id,
@@ -98,15 +73,15 @@ async def reserve_due(uow: UnitOfWork) -> Look | None:
         .values(due_at=now_plus(RESERVED_SECONDS))
         .returning(OutboxMessage.id, OutboxMessage.lookups, OutboxMessage.due_at)
     )
-    return Look(first[0].batch_id, [Doubtful(row.id, row.lookups, row.due_at) for row in rows])
+    return Lookup(first[0].batch_id, [UnknownMessage(row.id, row.lookups, row.due_at) for row in rows])
 
 
-async def settle(uow: UnitOfWork, look: Look, found: Mapping[str, str], *, grace_seconds: float) -> None:
-    """Write down a look: found messages are accepted; absent ones wait for the next look, or are pending again.
+async def settle(uow: UnitOfWork, lookup: Lookup, found: Mapping[str, str], *, grace_seconds: float) -> None:
+    """Record a lookup: messages found are accepted; absent ones wait for the next lookup, or are pending again.
 
-    A look that took so long that somebody else has reserved its messages since counts for nothing.
+    A lookup that took so long that somebody else has reserved its messages since counts for nothing.
     """
-    for row in look.rows:
+    for row in lookup.rows:
         message_id = found.get(str(row.id))
         same = (OutboxMessage.id == row.id, OutboxMessage.status == OutboxStatus.UNKNOWN)
         if message_id is not None:
@@ -126,7 +101,7 @@ async def settle(uow: UnitOfWork, look: Look, found: Mapping[str, str], *, grace
             update(OutboxMessage)
             .where(
                 *same,
-                OutboxMessage.batch_id == look.batch_id,
+                OutboxMessage.batch_id == lookup.batch_id,
                 OutboxMessage.lookups == row.lookups,
                 OutboxMessage.due_at == row.due_at,
             )

@@ -1,20 +1,26 @@
 """A look that took too long counts for nothing: what is absent has been looked for at its time, three times."""
 
 import asyncio
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from functools import partial
 from time import monotonic
 from uuid import UUID
 
 import pytest
 from sqlalchemy import select, update
+from structlog.testing import capture_logs
 
 from core.access.actor import Actor
 from core.ids import new_id
+from core.unit_of_work import UnitOfWork
+from integrations.mail import Stream
 from models.campaigns import CampaignStatus
 from models.deliveries import DeliveryStatus, EmailDelivery
 from runtime import Runtime
-from services.deliveries.reconciling import Lookup, reconcile, reserve_due, settle
+from services.deliveries.reconciling import reconcile, reserve_due, settle
 from services.deliveries.sending import Sender
+from services.mailing.lookups import Lookup, look_up
 from tests.deliveries.conftest import Provider
 from tests.deliveries.model import ModelMailer
 from tests.deliveries.worker import drain, expire_leases, finish, progress, recipients, sending, statuses
@@ -95,7 +101,7 @@ async def test_an_empty_look_is_about_its_own_batch(runtime: Runtime, doubtful: 
     look = await look_at(runtime, principal, campaign_id)
     other = look._replace(batch_id=new_id())
     assert await write_down(runtime, principal, campaign_id, other) == {DeliveryStatus.UNKNOWN}
-    late = look._replace(rows=[row._replace(next_lookup_at=row.next_lookup_at - timedelta(1)) for row in look.rows])
+    late = look._replace(rows=[row._replace(due_at=row.due_at - timedelta(1)) for row in look.rows])
     assert await write_down(runtime, principal, campaign_id, late) == {DeliveryStatus.UNKNOWN}
     miscounted = look._replace(rows=[row._replace(lookups=1) for row in look.rows])
     assert await write_down(runtime, principal, campaign_id, miscounted) == {DeliveryStatus.UNKNOWN}
@@ -124,6 +130,52 @@ async def test_every_batch_is_looked_for_in_a_round(runtime: Runtime, provider: 
     assert now.status == CampaignStatus.SENT
     ledger = await provider.ledger(campaign_id)
     assert len(ledger) == len(set(recipients(ledger))) == len(contacts)
+
+
+class SlowSearch(ModelMailer):
+    """A provider whose search takes its time."""
+
+    async def find(self, batch_id: str, stream: Stream = Stream.BROADCAST) -> Mapping[str, str]:
+        """The messages of a batch, later."""
+        await asyncio.sleep(0.2)
+        return await super().find(batch_id, stream)
+
+
+async def send_one_by_one(sender: Sender, principal: Actor, campaign_id: UUID) -> None:
+    """Send the campaign in batches of one message."""
+    sender.settings = sender.settings.model_copy(update={"batch_size": 1})
+    for _ in range(PEOPLE):
+        await sender.send_batch(principal, campaign_id)
+
+
+async def test_a_search_that_fails_ends_the_round(runtime: Runtime, doubtful: Sender, mailer: ModelMailer) -> None:
+    """The provider that does not answer about one batch is not asked about the next; the rows wait as they are."""
+    principal, _, campaign_id = await sending(runtime, PEOPLE)
+    await send_one_by_one(doubtful, principal, campaign_id)
+    mailer.search_fails = True
+    with capture_logs() as logs:
+        assert await reconcile(runtime.work, mailer, principal, campaign_id, grace_seconds=3600) == 0
+    assert [line["event"] for line in logs].count("no answer about a batch, asking again later") == 1
+    mailer.search_fails = False
+    assert await reconcile(runtime.work, mailer, principal, campaign_id, grace_seconds=3600) == PEOPLE - 1
+
+
+async def test_a_round_ends_with_its_time(runtime: Runtime, doubtful: Sender) -> None:
+    """However many batches wait: a search that takes long leaves them to the next round."""
+    principal, _, campaign_id = await sending(runtime, PEOPLE)
+    await send_one_by_one(doubtful, principal, campaign_id)
+
+    async def reserve(uow: UnitOfWork, asked: Sequence[UUID]) -> Lookup | None:
+        return await reserve_due(uow, campaign_id, asked)
+
+    async def record(uow: UnitOfWork, lookup: Lookup, found: Mapping[str, str]) -> None:
+        await settle(uow, campaign_id, lookup, found, grace_seconds=3600)
+
+    once = partial(
+        look_up, runtime.work, SlowSearch(), principal, stream=Stream.BROADCAST, reserve=reserve, settle=record
+    )
+    assert await once(within_seconds=0.1) == 1
+    assert await once() == PEOPLE - 1
 
 
 async def look_until_decided(

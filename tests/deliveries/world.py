@@ -18,13 +18,13 @@ from runtime import Runtime
 from services.campaigns.lifecycle import InvalidCampaignState
 from services.deliveries.claiming import Claim
 from services.deliveries.composing import CampaignMail, compose
-from services.deliveries.reconciling import Lookup, reconcile, reserve_due, settle
+from services.deliveries.reconciling import reconcile, reserve_due, settle
 from services.deliveries.resolving import IN_DOUBT, DeliveryNotResolvable, resolve
 from services.deliveries.sending import Sender
 from services.deliveries.submitting import submit
 from services.deliveries.sweeping import advance_campaign
 from services.mailing.handover import Handed, hand_over
-from services.mailing.lookups import LOOKUPS, RESERVED_SECONDS
+from services.mailing.lookups import LOOKUPS, RESERVED_SECONDS, Lookup
 from services.suppressions.unsubscribing import Link, unsubscribe
 from tests.deliveries.model import Accepted, ModelMailer
 from tests.deliveries.worker import expire_leases, finish, go, progress, sending, statuses
