@@ -109,6 +109,7 @@ async def add(
                 name="Spring",
                 subject="Spring",
                 html_content="<p>Spring</p>",
+                from_header="a@shop.example",
                 status=status,
                 scheduled_at=now if status == CampaignStatus.SCHEDULED else None,
             )

@@ -24,6 +24,8 @@ async def advance(worker: Worker, job: AdvanceCampaign) -> None:
     """Expire leases, skip what is cancelled, end what has nothing open; and start what follows from that."""
     left = await advance_campaign(worker.runtime.work, job.actor, job.campaign_id, worker.runtime.features)
     ids = {"organization_id": job.organization_id, "campaign_id": job.campaign_id}
+    if left.more_to_skip:
+        worker.start(AdvanceCampaign(**ids))
     if not worker.sends:
         return
     if left.unknown:

@@ -21,6 +21,7 @@ numbers = count(1)
 FAR_AWAY = 4_102_444_800  # 2100-01-01, in Unix seconds
 UNUSABLE_PASSWORD = "!"
 NOW = datetime.now(UTC)
+FROM = "Shop <news@nudge.example>"
 
 
 async def organization(runtime: Runtime, *, role: Role = Role.OWNER) -> Actor:
@@ -120,7 +121,7 @@ async def sender(runtime: Runtime, principal: Actor, *, confirmed: bool = True, 
 
 
 async def campaign(runtime: Runtime, principal: Actor, *, tag: str | None = None) -> UUID:
-    """A draft campaign to everybody, or to the contacts with a tag."""
+    """A draft campaign to everybody, or to the contacts with a tag; whom it is sent from is settled already."""
     campaign_id = new_id()
     async with runtime.work.begin(principal) as uow:
         await uow.execute(
@@ -130,6 +131,7 @@ async def campaign(runtime: Runtime, principal: Actor, *, tag: str | None = None
                 name="Spring",
                 subject="Hello {{ contact.firstName | default: 'there' }}",
                 html_content="<p>Hello {{ contact.firstName | default: 'there' }}</p>",
+                from_header=FROM,
                 author_id=principal.user_id,
             )
         )

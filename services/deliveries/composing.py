@@ -32,6 +32,10 @@ MAX_REASON = 500
 """Characters of what the ledger keeps of a template's failure."""
 
 
+class SenderNotSettled(Exception):
+    """The campaign has no From header, which it gets when it is sent or scheduled."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CampaignMail:
     """All that is the same for every recipient of a campaign. Frozen with the audience, so it can be cached.
@@ -66,10 +70,10 @@ class Composed:
     rest: list[UUID] = field(default_factory=list)
 
 
-async def load_mail(reads: Reads, campaign_id: UUID, *, sender: str, batch_size: int) -> CampaignMail | None:
-    """Read and compile a campaign's content; None when it is unknown. Raises `Refusals` when it does not parse.
+async def load_mail(reads: Reads, campaign_id: UUID, *, batch_size: int) -> CampaignMail | None:
+    """Read and compile a campaign's content; None when it is unknown.
 
-    `sender` is for campaigns that were sent before their own was stored.
+    Raises `Refusals` when it does not parse, and `SenderNotSettled`.
     """
     row = await first(
         reads,
@@ -87,6 +91,8 @@ async def load_mail(reads: Reads, campaign_id: UUID, *, sender: str, batch_size:
     )
     if row is None:
         return None
+    if row.from_header is None:
+        raise SenderNotSettled
     template = await compiled(subject=row.subject, html_content=row.html_content, text_content=row.text_content)
     size = len(row.html_content) + len(row.text_content) + 2_000
     limit = max(1, min(batch_size, MEMORY_BYTES // (2 * size)))
@@ -97,7 +103,7 @@ async def load_mail(reads: Reads, campaign_id: UUID, *, sender: str, batch_size:
         variables=campaign_variables(
             organization_name=row.organization_name, campaign_name=row.name, unsubscribe_url=""
         ),
-        sender=row.from_header or sender,
+        sender=row.from_header,
         tag=" ".join(row.name.split())[:TAG_LENGTH],
         custom_fields=reads_of(template, "contact.customFields"),
         tags=reads_of(template, "contact.tags"),

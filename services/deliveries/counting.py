@@ -3,7 +3,7 @@
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, Select, func, select, true, update
+from sqlalchemy import Row, Select, exists, func, select, true, update
 
 from core.database.scopes import Reads
 from core.telemetry import logger
@@ -51,6 +51,26 @@ async def differences(reads: Reads, campaign_id: UUID) -> dict[str, tuple[int, i
     )
     pairs = {name: (getattr(rows[0], f"counter_{name}"), getattr(rows[0], f"ledger_{name}")) for name in COUNTED}
     return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
+
+
+async def counts_missing_pending(reads: Reads, campaign_id: UUID) -> bool:
+    """Whether the counters know of pending deliveries of which the ledger has none; one statement, so one moment."""
+    pending = exists(
+        select(EmailDelivery.id).where(
+            *of_campaign(reads.tenant.organization_id, campaign_id),
+            EmailDelivery.is_open,
+            EmailDelivery.status == DeliveryStatus.PENDING,
+        )
+    )
+    rows = await reads.rows(
+        select(CampaignStats.campaign_id).where(
+            CampaignStats.organization_id == reads.tenant.organization_id,
+            CampaignStats.campaign_id == campaign_id,
+            CampaignStats.pending > 0,
+            ~pending,
+        )
+    )
+    return bool(rows)
 
 
 async def verify_counts(uow: UnitOfWork, campaign_id: UUID) -> bool:

@@ -22,8 +22,10 @@ from core.unit_of_work import Work
 from integrations.mail import AccountRefused, Envelope, Mailer, NotSent
 from models.campaigns import CampaignStatus
 from services.campaigns.lifecycle import InvalidCampaignState, move
+from services.campaigns.work import AdvanceCampaign
 from services.deliveries.claiming import START, Claim, claim
-from services.deliveries.composing import CampaignMail, Composed, compose, load_mail
+from services.deliveries.composing import CampaignMail, Composed, SenderNotSettled, compose, load_mail
+from services.deliveries.counting import counts_missing_pending, verify_counts
 from services.deliveries.fair_scheduler import FairScheduler
 from services.deliveries.recording import record, trouble
 from services.deliveries.submitting import submit
@@ -36,7 +38,7 @@ from services.mailing.settings import SendingSettings
 MAX_CACHED_CAMPAIGNS = 50
 RECORD_RETRY_SECONDS = 120.0
 RECORD_PAUSE_SECONDS = 1.0
-FAILED_PAUSE_SECONDS = 1.0
+NO_SENDER = "It is not known whom the campaign is sent from. Cancel it, and send a copy (`duplicateCampaign`)."
 log = logger(__name__)
 
 
@@ -84,9 +86,10 @@ class Sender:
             try:
                 batch = await self.send_batch(system_actor(slot.organization_id), slot.campaign_id)
             except Exception:
-                # Whatever it was (the database restarts, say), the rows say where the batch stands.
-                log.exception("batch failed; the rows say where it stands", campaign_id=str(slot.campaign_id))
-                await asyncio.sleep(FAILED_PAUSE_SECONDS)
+                # Whatever it was (the database restarts, say), the rows say where the batch stands. The campaign
+                # waits for the next sweep, and the others do not wait for it.
+                log.exception("batch failed; the next sweep goes on", campaign_id=str(slot.campaign_id))
+                self.scheduler.remove(slot)
                 continue
             if not batch.claimed:
                 self.scheduler.remove(slot)
@@ -148,11 +151,21 @@ class Sender:
         claimed = await self.claim_after(actor, mail, most, after)
         if not claimed.rows and after != START:
             claimed = await self.claim_after(actor, mail, most, START)
+        if not claimed.rows:
+            await self.correct_pending(actor, mail.campaign_id)
         if claimed.rows:
             self.cursors[mail.campaign_id] = max(row[0] for row in claimed.rows)
         if len(claimed.rows) < most:
             await self.reserve(len(claimed.rows) - most)
         return claimed
+
+    async def correct_pending(self, actor: Actor, campaign_id: UUID) -> None:
+        """Put the counters right when they know of something pending that is not there: no sweep would end it."""
+        if not await counts_missing_pending(self.reads(actor.tenant), campaign_id):
+            return
+        async with self.work.begin(actor) as uow:
+            await verify_counts(uow, campaign_id)
+            uow.enqueue(AdvanceCampaign(organization_id=actor.organization_id, campaign_id=campaign_id))
 
     async def claim_after(self, actor: Actor, mail: CampaignMail, most: int, after: UUID) -> Claim:
         """Claim a batch beyond a delivery."""
@@ -178,14 +191,16 @@ class Sender:
         return mail
 
     async def load(self, actor: Actor, campaign_id: UUID) -> CampaignMail | None:
-        """Read and compile the campaign's content; one that no longer compiles is paused with the reason."""
+        """Read and compile the campaign's content; one that cannot be sent so is paused with the reason."""
         try:
             mail = await load_mail(
                 self.reads(actor.tenant),
                 campaign_id,
-                sender=self.mailer.sender,
                 batch_size=min(self.settings.batch_size, self.mailer.limits.max_messages),
             )
+        except SenderNotSettled:
+            await self.pause(actor, campaign_id, NO_SENDER)
+            return None
         except Refusals as error:
             await self.pause(actor, campaign_id, f"The content cannot be rendered: {error}")
             return None

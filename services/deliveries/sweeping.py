@@ -17,7 +17,7 @@ from models.deliveries import DeliveryDecision, DeliveryStatus, EmailDelivery
 from services.campaigns.lifecycle import CampaignChanged, InvalidCampaignState, lock, move
 from services.campaigns.work import PrepareCampaign
 from services.deliveries.batch_sql import locked_in, of_campaign
-from services.deliveries.counting import verify_counts
+from services.deliveries.counting import counts_missing_pending, verify_counts
 from services.deliveries.issues import summarize_issues
 from services.deliveries.waiting import explain_waiting
 from services.features import ALL, Feature, Features
@@ -49,13 +49,17 @@ class CampaignToSend(NamedTuple):
 
 
 class OpenCounts(NamedTuple):
-    """A campaign's status, the reason that it tells, and its open deliveries, by its counters."""
+    """A campaign's status, the reason that it tells, and its open deliveries, by its counters.
+
+    `more_to_skip` is for a cancelled campaign that has further pages of recipients to skip.
+    """
 
     status: CampaignStatus | None
     pending: int = 0
     in_flight: int = 0
     unknown: int = 0
     reason: str | None = None
+    more_to_skip: bool = False
 
     @property
     def needs_provider(self) -> bool:
@@ -99,13 +103,17 @@ async def advance_campaign(work: Work, actor: Actor, campaign_id: UUID, features
                 await start_due(uow, campaign_id)
             return before
         moved = await expire_leases(uow, campaign_id, before.in_flight) if before.in_flight else 0
+        skipped = 0
         if before.status == CampaignStatus.CANCELLING:
-            moved += await skip_cancelled(uow, campaign_id)
-        if moved:
+            skipped = await skip_cancelled(uow, campaign_id)
+            if not skipped and before.pending and await counts_missing_pending(uow, campaign_id):
+                await verify_counts(uow, campaign_id)
+        if moved or skipped:
             uow.publish(campaign_topic(actor.organization_id, campaign_id))
     async with work.begin(actor) as uow:
         await finish(uow, campaign_id)
-        return await read_open_counts(uow, campaign_id)
+        left = await read_open_counts(uow, campaign_id)
+        return left._replace(more_to_skip=skipped >= CANCEL_PAGE)
 
 
 async def forget_waiting(work: Work, actor: Actor, campaign_id: UUID) -> None:

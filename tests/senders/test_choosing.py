@@ -53,7 +53,7 @@ def sender_gid(sender_id: UUID) -> str:
 
 async def header_of(runtime: Runtime, principal: Actor, campaign_id: UUID) -> str:
     """The From header that a worker would send the campaign with."""
-    mail = await load_mail(runtime.reads(principal.tenant), campaign_id, sender="fallback", batch_size=10)
+    mail = await load_mail(runtime.reads(principal.tenant), campaign_id, batch_size=10)
     assert mail is not None
     return mail.sender
 

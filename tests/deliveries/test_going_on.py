@@ -1,0 +1,135 @@
+"""A campaign goes on, or says why not: counters that differ, long cancellations, failures, no sender."""
+
+import asyncio
+from uuid import UUID
+
+import pytest
+from sqlalchemy import update
+
+from core.access.actor import Actor
+from jobs import JOBS
+from jobs.worker import build_worker
+from models.campaigns import Campaign, CampaignStats, CampaignStatus
+from runtime import Runtime
+from services.campaigns.progress import read_progress
+from services.campaigns.work import AdvanceCampaign
+from services.deliveries import sweeping
+from services.deliveries.counting import differences
+from services.deliveries.sending import NO_SENDER, Batch, Sender
+from services.deliveries.sweeping import advance_campaign
+from tests.deliveries.conftest import Provider
+from tests.deliveries.worker import drain, go, progress, sending, statuses
+from tests.waiting import PATIENCE_SECONDS, until
+
+
+async def count_one_too_many(runtime: Runtime, owner: Actor, campaign_id: UUID) -> None:
+    """Let the counters know of a pending message that the ledger does not have."""
+    async with runtime.work.begin(owner) as uow:
+        await uow.execute(
+            update(CampaignStats)
+            .where(CampaignStats.campaign_id == campaign_id)
+            .values(pending=CampaignStats.pending + 1)
+        )
+
+
+async def status_of(runtime: Runtime, owner: Actor, campaign_id: UUID) -> CampaignStatus:
+    """Where the campaign stands, whatever its counters say."""
+    row = await read_progress(runtime.reads(owner.tenant), campaign_id)
+    assert row is not None
+    return row.status
+
+
+async def test_a_counter_that_is_too_high_is_put_right_by_an_empty_claim(runtime: Runtime, sender: Sender) -> None:
+    """It would keep the campaign from ending: pending messages are sent, not swept."""
+    owner, _, campaign_id = await sending(runtime, 2)
+    await count_one_too_many(runtime, owner, campaign_id)
+    await drain(sender, owner, campaign_id)
+    assert await differences(runtime.reads(owner.tenant), campaign_id) == {}
+    await advance_campaign(runtime.work, owner, campaign_id)
+    assert await status_of(runtime, owner, campaign_id) == CampaignStatus.SENT
+
+
+async def test_counters_that_agree_are_not_counted_again(
+    runtime: Runtime, sender: Sender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To count a large campaign's ledger takes long; an empty claim alone is no reason."""
+    owner, _, campaign_id = await sending(runtime, 2)
+    monkeypatch.setattr("services.deliveries.sending.verify_counts", None)
+    await drain(sender, owner, campaign_id)
+    assert not (await sender.send_batch(owner, campaign_id)).claimed
+
+
+async def test_a_cancelled_campaign_ends_whatever_its_counter_says(runtime: Runtime) -> None:
+    """The first round skips what there is, the second finds nothing and puts the counter right."""
+    owner, _, campaign_id = await sending(runtime, 2)
+    await count_one_too_many(runtime, owner, campaign_id)
+    await go(runtime, owner, campaign_id, CampaignStatus.CANCELLING)
+    for _ in range(2):
+        await advance_campaign(runtime.work, owner, campaign_id)
+    assert await status_of(runtime, owner, campaign_id) == CampaignStatus.CANCELLED
+    assert await differences(runtime.reads(owner.tenant), campaign_id) == {}
+
+
+async def test_a_large_campaign_is_cancelled_without_a_sweep_for_each_page(
+    runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One order of the job is enough, however many pages there are."""
+    monkeypatch.setattr(sweeping, "CANCEL_PAGE", 2)
+    owner, _, campaign_id = await sending(runtime, 7)
+    await go(runtime, owner, campaign_id, CampaignStatus.CANCELLING)
+    worker = build_worker(runtime, JOBS)
+    worker.start(AdvanceCampaign(organization_id=owner.organization_id, campaign_id=campaign_id))
+
+    async def is_idle() -> bool:
+        return not worker.tasks.tasks
+
+    await until(is_idle)
+    assert (await progress(runtime, owner, campaign_id)).status == CampaignStatus.CANCELLED
+
+
+async def test_a_campaign_that_fails_keeps_no_other_waiting(
+    runtime: Runtime, sender: Sender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It loses its turns until a sweep brings it back: one failure, and the other's batches go out one by one."""
+    bad, _, failing = await sending(runtime, 1)
+    good, _, other = await sending(runtime, 3)
+    tried: list[UUID] = []
+    send_batch = Sender.send_batch
+
+    async def spoilt(subject: Sender, actor: Actor, campaign_id: UUID) -> Batch:
+        tried.append(campaign_id)
+        if campaign_id == failing:
+            raise RuntimeError("no")
+        return await send_batch(subject, actor, campaign_id)
+
+    monkeypatch.setattr(Sender, "send_batch", spoilt)
+    sender.settings = sender.settings.model_copy(update={"batch_size": 1})
+    sender.add(bad.organization_id, failing)
+    sender.add(good.organization_id, other)
+    loop = asyncio.create_task(sender.send_loop())
+
+    async def is_idle() -> bool:
+        return not sender.scheduler.organizations
+
+    await until(is_idle)
+    assert (tried.count(failing), tried.count(other)) == (1, 4)
+    sender.add(bad.organization_id, failing)
+
+    async def is_back() -> bool:
+        return tried.count(failing) == 2
+
+    await until(is_back)
+    sender.stop()
+    await asyncio.wait_for(loop, PATIENCE_SECONDS)
+
+
+async def test_a_campaign_without_a_sender_is_paused(runtime: Runtime, provider: Provider, sender: Sender) -> None:
+    """Nobody is mailed in another's name; the campaign says why."""
+    owner, _, campaign_id = await sending(runtime, 1)
+    async with runtime.work.begin(owner) as uow:
+        await uow.execute(update(Campaign).where(Campaign.id == campaign_id).values(from_header=None))
+    await drain(sender, owner, campaign_id)
+    now = await progress(runtime, owner, campaign_id)
+    assert (now.status, now.status_reason) == (CampaignStatus.PAUSED, NO_SENDER)
+    assert set((await statuses(runtime, owner, campaign_id)).values()) == {"pending"}
+    assert await provider.ledger(campaign_id) == []
