@@ -1,6 +1,6 @@
 -- The campaigns of all organizations that ask for something now, and for what. A page of them, beyond a campaign's id.
 --   prepare    its audience is not frozen yet
---   advance    it is due or cancelled, a lease has expired, or nothing is open any more
+--   advance    it is due or cancelled, a lease has expired, or nothing is open any more, by the counters or the ledger
 --   reconcile  the provider is to be asked about messages of which nobody knows whether they were sent
 -- What is in flight or unknown stands at the front of the open deliveries: with the counters as limits, the millions
 -- that wait behind them are not read.
@@ -20,10 +20,10 @@ AS $body$
             CASE c.status
                 WHEN 'scheduled' THEN c.scheduled_at <= now()
                 WHEN 'cancelling' THEN true
-                WHEN 'sending' THEN s.pending = 0 AND NOT EXISTS (
+                WHEN 'sending' THEN s.pending = 0 AND ((s.in_flight = 0 AND s.unknown = 0) OR NOT EXISTS (
                     SELECT FROM email_deliveries d
                     WHERE d.organization_id = c.organization_id AND d.campaign_id = c.id AND d.is_open
-                )
+                ))
                 ELSE false
             END OR (c.status IN ('sending', 'paused') AND s.in_flight > 0 AND EXISTS (
                 SELECT FROM (

@@ -27,7 +27,7 @@ FUNCTIONS = {
     "count_deliveries_on_update": "8f97a77e501f",
     "delete_expired": "8e8f6bd27add",
     "delete_expired_mail": "38006d88e71c",
-    "campaigns_to_advance": "92c6bbd0facc",
+    "campaigns_to_advance": "af208362d9b6",
     "campaigns_to_send": "c067467748ee",
     "open_replies": "4c339c2c7a81",
     "organization_of_user": "b8c23d29f3cb",

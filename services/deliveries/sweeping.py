@@ -236,6 +236,8 @@ async def finish(uow: UnitOfWork, campaign_id: UUID) -> None:
     # Under the campaign's lock, as a person may make a failed message pending again (`resolveDelivery`).
     await lock(uow, campaign_id)
     if await anything_open(uow, campaign_id):
+        if not counts.in_flight and not counts.unknown:
+            await verify_counts(uow, campaign_id)
         return
     await verify_counts(uow, campaign_id)
     reason = None

@@ -7,9 +7,12 @@ import pytest
 from sqlalchemy import update
 
 from core.access.actor import Actor
+from core.database.clock import now_plus
+from core.ids import new_id
 from jobs import JOBS
 from jobs.worker import build_worker
 from models.campaigns import Campaign, CampaignStats, CampaignStatus
+from models.deliveries import DeliveryStatus, EmailDelivery
 from runtime import Runtime
 from services.campaigns.progress import read_progress
 from services.campaigns.work import AdvanceCampaign
@@ -18,8 +21,15 @@ from services.deliveries.counting import differences
 from services.deliveries.sending import NO_SENDER, Batch, Sender
 from services.deliveries.sweeping import advance_campaign
 from tests.deliveries.conftest import Provider
+from tests.deliveries.test_sweeping import needs_of
 from tests.deliveries.worker import drain, go, progress, sending, statuses
 from tests.waiting import PATIENCE_SECONDS, until
+
+OPEN = {
+    DeliveryStatus.PENDING: {"status": DeliveryStatus.PENDING},
+    DeliveryStatus.CLAIMED: {"status": DeliveryStatus.CLAIMED, "lease_token": new_id(), "lease_until": now_plus(60)},
+    DeliveryStatus.UNKNOWN: {"status": DeliveryStatus.UNKNOWN, "batch_id": new_id(), "next_lookup_at": now_plus(60)},
+}
 
 
 async def count_one_too_many(runtime: Runtime, owner: Actor, campaign_id: UUID) -> None:
@@ -47,6 +57,24 @@ async def test_a_counter_that_is_too_high_is_put_right_by_an_empty_claim(runtime
     assert await differences(runtime.reads(owner.tenant), campaign_id) == {}
     await advance_campaign(runtime.work, owner, campaign_id)
     assert await status_of(runtime, owner, campaign_id) == CampaignStatus.SENT
+
+
+@pytest.mark.parametrize("status", list(OPEN))
+async def test_counters_that_are_too_low_are_put_right_by_the_sweep(runtime: Runtime, status: DeliveryStatus) -> None:
+    """By them nothing is open, so the campaign is to end; then it is found for what the ledger has."""
+    owner, _, campaign_id = await sending(runtime, 1)
+    async with runtime.work.begin(owner) as uow:
+        await uow.execute(update(EmailDelivery).where(EmailDelivery.campaign_id == campaign_id).values(OPEN[status]))
+        await uow.execute(
+            update(CampaignStats)
+            .where(CampaignStats.campaign_id == campaign_id)
+            .values(pending=0, in_flight=0, unknown=0)
+        )
+    assert "advance" in await needs_of(runtime, campaign_id)
+    await advance_campaign(runtime.work, owner, campaign_id)
+    assert await differences(runtime.reads(owner.tenant), campaign_id) == {}
+    assert await status_of(runtime, owner, campaign_id) == CampaignStatus.SENDING
+    assert await statuses(runtime, owner, campaign_id) != {}
 
 
 async def test_counters_that_agree_are_not_counted_again(
