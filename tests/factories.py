@@ -121,7 +121,7 @@ async def sender(runtime: Runtime, principal: Actor, *, confirmed: bool = True, 
 
 
 async def campaign(runtime: Runtime, principal: Actor, *, tag: str | None = None) -> UUID:
-    """A draft campaign to everybody, or to the contacts with a tag; whom it is sent from is settled already."""
+    """A draft campaign to everybody, or to the contacts with a tag."""
     campaign_id = new_id()
     async with runtime.work.begin(principal) as uow:
         await uow.execute(
@@ -131,7 +131,6 @@ async def campaign(runtime: Runtime, principal: Actor, *, tag: str | None = None
                 name="Spring",
                 subject="Hello {{ contact.firstName | default: 'there' }}",
                 html_content="<p>Hello {{ contact.firstName | default: 'there' }}</p>",
-                from_header=FROM,
                 author_id=principal.user_id,
             )
         )

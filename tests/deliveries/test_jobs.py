@@ -61,7 +61,7 @@ async def ordered(runtime: Runtime, how_many: int) -> tuple[Actor, UUID]:
     await factories.contacts(runtime, principal, how_many)
     campaign_id = await factories.campaign(runtime, principal)
     async with runtime.work.begin(principal) as uow:
-        await move(uow, campaign_id, CampaignStatus.PREPARING)
+        await move(uow, campaign_id, CampaignStatus.PREPARING, from_header=runtime.mailer.sender)
         uow.enqueue(PrepareCampaign(organization_id=principal.organization_id, campaign_id=campaign_id))
     return principal, campaign_id
 

@@ -32,7 +32,9 @@ async def scheduled(runtime: Runtime, after: timedelta) -> tuple[Actor, UUID]:
     await factories.contacts(runtime, owner, 1)
     campaign_id = await factories.campaign(runtime, owner)
     async with runtime.work.begin(owner) as uow:
-        await move(uow, campaign_id, CampaignStatus.SCHEDULED, scheduled_at=clock.now() + after)
+        await move(
+            uow, campaign_id, CampaignStatus.SCHEDULED, scheduled_at=clock.now() + after, from_header=factories.FROM
+        )
     return owner, campaign_id
 
 

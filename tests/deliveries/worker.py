@@ -34,7 +34,7 @@ async def sending(runtime: Runtime, how_many: int) -> tuple[Actor, list[UUID], U
 async def start(runtime: Runtime, principal: Actor, campaign_id: UUID) -> None:
     """Send a draft: what the mutation does, and the audience frozen."""
     async with runtime.work.begin(principal) as uow:
-        await move(uow, campaign_id, CampaignStatus.PREPARING)
+        await move(uow, campaign_id, CampaignStatus.PREPARING, from_header=factories.FROM)
     assert await prepare(runtime.work, principal, campaign_id)
 
 

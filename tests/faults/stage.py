@@ -294,7 +294,7 @@ async def rehearse(stage: Stage, *, recipients: int) -> Show:
     await factories.contacts(runtime, principal, recipients)
     campaign_id = await factories.campaign(runtime, principal)
     async with runtime.work.begin(principal) as uow:
-        await lifecycle.move(uow, campaign_id, CampaignStatus.PREPARING)
+        await lifecycle.move(uow, campaign_id, CampaignStatus.PREPARING, from_header=factories.FROM)
     assert await prepare(runtime.work, principal, campaign_id)
     unlucky = (
         await runtime.reads(principal.tenant).rows(

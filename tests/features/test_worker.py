@@ -52,7 +52,13 @@ async def due(runtime: Runtime) -> tuple[Actor, UUID]:
     await factories.contacts(runtime, owner, 2)
     campaign_id = await factories.campaign(runtime, owner)
     async with runtime.work.begin(owner) as uow:
-        await move(uow, campaign_id, CampaignStatus.SCHEDULED, scheduled_at=clock.now() - timedelta(hours=1))
+        await move(
+            uow,
+            campaign_id,
+            CampaignStatus.SCHEDULED,
+            scheduled_at=clock.now() - timedelta(hours=1),
+            from_header=factories.FROM,
+        )
     return owner, campaign_id
 
 

@@ -282,7 +282,7 @@ async def work_to_do(stage: Stage) -> UUID:
         conversation = await changing.start(uow, title=None)
         await changing.send(uow, conversation.id, planted.prompt)
     async with runtime.work.begin(principal) as uow:
-        await move(uow, campaign_id, CampaignStatus.PREPARING)
+        await move(uow, campaign_id, CampaignStatus.PREPARING, from_header=factories.FROM)
     return campaign_id
 
 

@@ -101,7 +101,7 @@ async def test_the_api_goes_on(before: set[asyncio.Task[Any]], fresh_runtime: Ru
             assert runtime.supervisors.dead == ()
             await signals_flow(runtime)
             async with runtime.work.begin(principal) as uow:
-                await move(uow, campaign_id, CampaignStatus.PREPARING)
+                await move(uow, campaign_id, CampaignStatus.PREPARING, from_header=factories.FROM)
             while (await socket.next())["payload"]["data"]["campaignProgress"]["status"] != "PREPARING":
                 pass
             async with runtime.work.begin(principal) as uow:
