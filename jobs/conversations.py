@@ -3,7 +3,7 @@
 from uuid import UUID
 
 from core.database.scopes import SystemScope
-from jobs.sweeper import Page, sweep_jobs
+from jobs.sweeper import PAGE, Page, sweep_jobs
 from jobs.worker import Worker, handles
 from runtime import Runtime
 from services.conversations.work import RunReply
@@ -30,9 +30,10 @@ def run_dependencies(runtime: Runtime) -> RunDependencies:
     )
 
 
-async def find_replies(system: SystemScope, _: UUID) -> Page:
+async def find_replies(system: SystemScope, after: UUID) -> Page:
     """Replies that no run has."""
-    return Page(await leases.open_replies(system))
+    found = await leases.open_replies(system, after, PAGE)
+    return Page(found, found[-1].message_id if len(found) == PAGE else None)
 
 
 JOBS = (handles(RunReply, run_reply),)

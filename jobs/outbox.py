@@ -1,15 +1,15 @@
-"""The job and sweep of system mail, and who composes it."""
+"""The jobs and sweep of system mail, and who composes it."""
 
 from functools import partial
 from uuid import UUID
 
 from core.database.scopes import SystemScope
-from jobs.sweeper import Page, sweep_jobs
+from jobs.sweeper import PAGE, Page, sweep_jobs
 from jobs.worker import Worker, handles
 from models.outbox import OutboxKind
 from runtime import Runtime
 from services.outbox.sending import OutboxSender, organizations_with_mail
-from services.outbox.work import SendOutbox
+from services.outbox.work import ReconcileOutbox, SendOutbox
 from services.senders import confirming
 
 
@@ -33,10 +33,26 @@ async def send_outbox(worker: Worker, job: SendOutbox) -> None:
         await outbox_sender(worker.runtime).send_due(job.actor)
 
 
-async def find_outbox(system: SystemScope, _: UUID) -> Page:
-    """The organisations with mail that no job has announced, or that a worker left behind; longest wait first."""
-    return Page([SendOutbox(organization_id=found) for found in await organizations_with_mail(system)])
+async def reconcile_outbox(worker: Worker, job: ReconcileOutbox) -> None:
+    """Ask the provider about an organisation's system mail in doubt."""
+    if worker.sends:
+        await outbox_sender(worker.runtime).reconcile(job.actor)
 
 
-JOBS = (handles(SendOutbox, send_outbox, max_concurrent=20),)
+async def find_outbox(system: SystemScope, after: UUID) -> Page:
+    """The organisations with mail that no job has announced, or that a worker left behind."""
+    found = await organizations_with_mail(system, after, PAGE)
+    jobs = [
+        job(organization_id=needs.organization_id)
+        for needs in found
+        for job, is_needed in ((SendOutbox, needs.send), (ReconcileOutbox, needs.reconcile))
+        if is_needed
+    ]
+    return Page(jobs, found[-1].organization_id if len(found) == PAGE else None)
+
+
+JOBS = (
+    handles(SendOutbox, send_outbox, max_concurrent=20),
+    handles(ReconcileOutbox, reconcile_outbox, max_concurrent=10),
+)
 SWEEPS = (sweep_jobs(find_outbox, name="send outbox"),)

@@ -1,15 +1,17 @@
--- The organizations that have system mail to submit or to ask the provider about now, the longest waiting first.
+-- The organizations that have system mail to submit, or to ask the provider about, now. A page of them, beyond an
+-- organization's id.
 
 SET LOCAL ROLE nudge_definer;
 
-CREATE OR REPLACE FUNCTION system.organizations_with_mail()
-RETURNS TABLE (organization_id uuid)
+CREATE OR REPLACE FUNCTION system.organizations_with_mail(after uuid, most integer)
+RETURNS TABLE (organization_id uuid, send boolean, reconcile boolean)
 LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
 AS $body$
-    SELECT o.organization_id FROM outbox o
+    SELECT o.organization_id, bool_or(o.status = 'pending'), bool_or(o.status <> 'pending') FROM outbox o
     WHERE o.status = ANY (ARRAY['pending'::text, 'submitting'::text, 'unknown'::text])
     AND CASE WHEN o.status = 'submitting' THEN o.lease_until ELSE o.due_at END <= now()
-    GROUP BY o.organization_id ORDER BY min(o.due_at) LIMIT 1000
+    AND o.organization_id > after
+    GROUP BY o.organization_id ORDER BY o.organization_id LIMIT most
 $body$;
 
 REVOKE ALL ON FUNCTION system.organizations_with_mail FROM PUBLIC;

@@ -1,6 +1,5 @@
 """The sender of a process: several batches in flight, organisations in slot."""
 
-import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from time import monotonic
@@ -8,17 +7,15 @@ from typing import NamedTuple
 from uuid import UUID
 
 from cachetools import LRUCache
-from sqlalchemy.exc import SQLAlchemyError
 
 from core.access.actor import Actor, system_actor
 from core.access.tenant import Tenant
-from core.database.errors import is_permanent
 from core.database.scopes import Reads, SystemScope
 from core.deadlines import sleep_unless
 from core.errors import Refusals
 from core.security import Signer
 from core.telemetry import logger
-from core.unit_of_work import Work
+from core.unit_of_work import UnitOfWork, Work
 from integrations.mail import AccountRefused, Envelope, Mailer, NotSent
 from models.campaigns import CampaignStatus
 from services.campaigns.lifecycle import InvalidCampaignState, move
@@ -33,11 +30,10 @@ from services.deliveries.waiting import explain_waiting, tells_waiting
 from services.mailing.handover import Handed, hand_over
 from services.mailing.leases import LeaseTimes, lease_times
 from services.mailing.pacing import ProviderBackoff, reserve
+from services.mailing.recording import record_with_retry
 from services.mailing.settings import SendingSettings
 
 MAX_CACHED_CAMPAIGNS = 50
-RECORD_RETRY_SECONDS = 120.0
-RECORD_PAUSE_SECONDS = 1.0
 NO_SENDER = "It is not known whom the campaign is sent from. Cancel it, and send a copy (`duplicateCampaign`)."
 log = logger(__name__)
 
@@ -123,7 +119,7 @@ class Sender:
                 sender=mail.sender, campaign_id=str(campaign_id), batch_id=str(claimed.batch_id), tag=mail.tag
             )
             handed = await hand_over(self.mailer, envelope, messages, deadline=claimed.deadline, times=self.times)
-            await self.record_with_retry(actor, claimed, handed)
+            await self.record(actor, claimed, handed)
             await self.apply_backpressure(actor, campaign_id, handed)
         return Batch(len(claimed.rows), len(messages))
 
@@ -228,20 +224,13 @@ class Sender:
         """Reserve (or give back) messages of the account's rate."""
         return await reserve(self.system, self.mailer.account, messages, self.mailer.limits.messages_per_second)
 
-    async def record_with_retry(self, actor: Actor, claimed: Claim, handed: list[Handed]) -> None:
-        """Record, and retry while the database is away; what stays unrecorded is settled by asking the provider."""
-        until = monotonic() + RECORD_RETRY_SECONDS
-        while True:
-            try:
-                async with self.work.begin(actor) as uow:
-                    await record(uow, claimed, handed, request_seconds=self.times.request)
-            except (SQLAlchemyError, OSError) as error:
-                if monotonic() > until or is_permanent(error):
-                    raise
-                log.warning("batch not recorded yet", batch_id=str(claimed.batch_id), error=type(error).__name__)
-                await asyncio.sleep(RECORD_PAUSE_SECONDS)
-            else:
-                return
+    async def record(self, actor: Actor, claimed: Claim, handed: list[Handed]) -> None:
+        """Record what became of a batch."""
+
+        async def write(uow: UnitOfWork) -> None:
+            await record(uow, claimed, handed, request_seconds=self.times.request)
+
+        await record_with_retry(self.work, actor, claimed.batch_id, write)
 
     async def apply_backpressure(self, actor: Actor, campaign_id: UUID, handed: list[Handed]) -> None:
         """Back off, or pause the campaign, on account-level errors."""

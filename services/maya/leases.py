@@ -119,10 +119,10 @@ async def end(uow: UnitOfWork, lease: Lease, ending: Ending) -> None:
     uow.publish(log_topic(reply_log(organization_id, lease.reply.id)))
 
 
-async def open_replies(system: SystemScope) -> list[RunReply]:
-    """Replies that are pending or whose lease has expired, as jobs; at most 1,000, the oldest first."""
+async def open_replies(system: SystemScope, after: UUID, limit: int) -> list[RunReply]:
+    """Replies that are pending or whose lease has expired, as jobs, by id, beyond one."""
     names = ("organization_id", "user_id", "message_id")
-    found = func.system.open_replies().table_valued(*(column(name, Uuid()) for name in names))
+    found = func.system.open_replies(after, limit).table_valued(*(column(name, Uuid()) for name in names))
     return [
         RunReply(organization_id=organization, user_id=user, message_id=message)
         for organization, user, message in await system.rows(select(*found.c))

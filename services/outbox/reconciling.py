@@ -12,6 +12,7 @@ from core.unit_of_work import UnitOfWork, Work
 from integrations.mail import Mailer, Stream
 from models.outbox import OutboxMessage, OutboxStatus
 from services.mailing.lookups import LOOKUPS, LOST_WORKER, RESERVED_SECONDS, Lookup, UnknownMessage, look_up
+from services.outbox.work import SendOutbox
 
 
 async def expire_leases(uow: UnitOfWork) -> None:
@@ -111,3 +112,4 @@ async def settle(uow: UnitOfWork, lookup: Lookup, found: Mapping[str, str], *, g
                 due_at=case((last, func.clock_timestamp()), else_=now_plus(grace_seconds / (LOOKUPS - 1))),
             )
         )
+    uow.enqueue(SendOutbox(organization_id=uow.tenant.organization_id))

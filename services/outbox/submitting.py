@@ -55,6 +55,21 @@ class Batch:
     messages: list[Message]
 
 
+async def count_due(uow: UnitOfWork, limit: int) -> int:
+    """How many messages of the organisation are due; no more than `limit` are counted."""
+    found = select(OutboxMessage.id).where(*is_due(uow.tenant.organization_id)).limit(limit).subquery()
+    return int((await uow.rows(select(func.count()).select_from(found)))[0][0])
+
+
+def is_due(organization_id: UUID) -> tuple[ColumnElement[bool], ...]:
+    """Messages that are to be sent now."""
+    return (
+        OutboxMessage.organization_id == organization_id,
+        OutboxMessage.status == OutboxStatus.PENDING,
+        OutboxMessage.due_at <= func.clock_timestamp(),
+    )
+
+
 async def submit(
     uow: UnitOfWork, composers: Mapping[OutboxKind, Composer], *, limit: int, lease_seconds: float
 ) -> list[Batch] | None:
@@ -71,11 +86,7 @@ async def submit(
             OutboxMessage.email,
             (OutboxMessage.expires_at <= func.now()).label("is_late"),
         )
-        .where(
-            OutboxMessage.organization_id == uow.tenant.organization_id,
-            OutboxMessage.status == OutboxStatus.PENDING,
-            OutboxMessage.due_at <= func.clock_timestamp(),
-        )
+        .where(*is_due(uow.tenant.organization_id))
         .order_by(OutboxMessage.due_at, OutboxMessage.id)
         .limit(limit)
         .with_for_update(skip_locked=True)

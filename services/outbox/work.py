@@ -1,4 +1,4 @@
-"""The job of the outbox."""
+"""The jobs of the outbox. The sweeper finds what was not announced."""
 
 from dataclasses import dataclass
 
@@ -7,4 +7,9 @@ from core.queue import Job
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SendOutbox(Job):
-    """Send an organisation's system mail that is due. The sweeper finds what was not announced."""
+    """Send an organisation's system mail that is due."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReconcileOutbox(Job):
+    """Ask the provider about an organisation's system mail of which nobody knows whether it was sent."""

@@ -133,7 +133,7 @@ class World:
     async def record(self, held: Held) -> None:
         """T3, and whatever follows from it."""
         if held.handed:
-            await self.sender.record_with_retry(self.principal, held.claim, held.handed)
+            await self.sender.record(self.principal, held.claim, held.handed)
             await self.sender.apply_backpressure(self.principal, self.campaign_id, held.handed)
             if any(receipt_is_inactive(part) for part in held.handed):
                 await self.learn_suppressed()

@@ -3,6 +3,7 @@
 import asyncio
 from dataclasses import replace
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 import asyncpg
 import pytest
@@ -19,7 +20,7 @@ from services.conversations.work import reply_log
 from services.maya import leases
 from tests.conftest import Servers
 from tests.maya.acting import FOR_EVER, asked, begun, database_of, expire_lease, speaking
-from tests.maya.conftest import Stage, sequences, told
+from tests.maya.conftest import Stage, sequences, set_stage, told
 from tests.waiting import PATIENCE_SECONDS, until
 
 if TYPE_CHECKING:
@@ -267,15 +268,24 @@ async def test_the_sweeper_finds_what_nobody_has(fresh_stage: Stage) -> None:
     stage = fresh_stage.scripted(speaking("Hm ", then=FOR_EVER))
     reply = await stage.ask()
     system = stage.runtime.system
-    assert await leases.open_replies(system) == [stage.job(reply)]
+    assert await leases.open_replies(system, UUID(int=0), 1_000) == [stage.job(reply)]
     run = asyncio.create_task(stage.run(reply))
     await begun(stage, reply)
-    assert await leases.open_replies(system) == []
+    assert await leases.open_replies(system, UUID(int=0), 1_000) == []
     await expire_lease(stage, reply)
-    assert await leases.open_replies(system) == [stage.job(reply)]
+    assert await leases.open_replies(system, UUID(int=0), 1_000) == [stage.job(reply)]
     await stage.cancel(reply)
     await asyncio.wait_for(run, PATIENCE_SECONDS)
-    assert await leases.open_replies(system) == []
+    assert await leases.open_replies(system, UUID(int=0), 1_000) == []
+
+
+async def test_waiting_replies_are_found_page_by_page(fresh_stage: Stage) -> None:
+    """In the order of their ids, beyond the last of the page before."""
+    stages = [fresh_stage, *[await set_stage(fresh_stage.runtime) for _ in range(2)]]
+    jobs = sorted([stage.job(await stage.ask()) for stage in stages], key=lambda job: job.message_id)
+    system = fresh_stage.runtime.system
+    assert await leases.open_replies(system, UUID(int=0), 2) == jobs[:2]
+    assert await leases.open_replies(system, jobs[1].message_id, 2) == jobs[2:]
 
 
 async def test_a_long_run_keeps_its_lease(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -297,4 +307,4 @@ async def test_a_long_run_keeps_its_lease(stage: Stage, monkeypatch: pytest.Monk
 
 async def is_leased(stage: Stage, reply: MessageRow) -> bool:
     """Whether a run has the reply."""
-    return stage.job(reply) not in await leases.open_replies(stage.runtime.system)
+    return stage.job(reply) not in await leases.open_replies(stage.runtime.system, UUID(int=0), 1_000)

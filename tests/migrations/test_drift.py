@@ -110,7 +110,7 @@ async def test_a_changed_file_without_a_migration_is_found(
     """In a database that was migrated before the file changed."""
     changed(monkeypatch, tmp_path, **{FUNCTION: file(FUNCTION).replace("'pending', ", "")})
     (sentence,) = await differences(servers)
-    assert sentence.startswith(f"function system.{FUNCTION}() differs from migrations/functions/")
+    assert sentence.startswith(f"function system.{FUNCTION}(uuid,integer) differs from migrations/functions/")
 
 
 async def test_a_changed_declaration_without_a_migration_is_found(

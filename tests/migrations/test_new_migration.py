@@ -109,7 +109,7 @@ async def test_the_text_before_a_change_is_stored_for_migrations_that_load_it(se
     assert await new_migration.migrated(url) == {FUNCTION: digest}
     assert (tree / "functions" / "superseded" / f"{FUNCTION}.{digest}.sql").read_text() == before
     (difference,) = await migration.as_migrator(url, drift.differences)
-    assert difference.name == f"system.{FUNCTION}()"
+    assert difference.name == f"system.{FUNCTION}(uuid,integer)"
     assert not new_migration.supersede(FUNCTION, "0123456789ab")
 
 

@@ -40,6 +40,12 @@ def outbox_of(
     )
 
 
+async def settle_and_send(sender: OutboxSender, principal: Actor) -> None:
+    """Ask about what is in doubt, then send what is due: the organisation's two jobs, one after the other."""
+    await sender.reconcile(principal)
+    await sender.send_due(principal)
+
+
 async def put(runtime: Runtime, principal: Actor, how_many: int = 1, *, expires_in: timedelta = DAY) -> list[UUID]:
     """So many messages, in one unit of work; their ids."""
     async with runtime.work.begin(principal) as uow:

@@ -16,7 +16,7 @@ from services.outbox.recording import record
 from services.outbox.submitting import Batch, submit
 from tests import factories
 from tests.deliveries.model import OUTCOMES, ModelMailer
-from tests.outbox.mailing import hurry, outbox_of, put, rows, statuses
+from tests.outbox.mailing import hurry, outbox_of, put, rows, settle_and_send, statuses
 from tests.properties import examples
 
 STEPS = st.lists(
@@ -46,7 +46,7 @@ class World:
         """One step of a worker, or of time."""
         self.mailer.outcome = outcome or "ok"
         if name == "send":
-            await self.sender.send_due(self.principal)
+            await settle_and_send(self.sender, self.principal)
         elif name == "submit":
             async with self.runtime.work.begin(self.principal) as uow:
                 self.submitted += await submit(uow, self.sender.composers, limit=2, lease_seconds=60) or []

@@ -42,7 +42,7 @@ from services.outbox.work import SendOutbox
 from tests import factories
 from tests.deliveries.conftest import Provider
 from tests.deliveries.model import ModelMailer
-from tests.outbox.mailing import DAY, KIND, hurry, outbox_of, plain, put, rows, statuses
+from tests.outbox.mailing import DAY, KIND, hurry, outbox_of, plain, put, rows, settle_and_send, statuses
 
 PENDING, SUBMITTING, UNKNOWN, ACCEPTED, FAILED, CANCELLED = OutboxStatus
 
@@ -208,11 +208,11 @@ async def test_doubt_is_settled_by_asking(runtime: Runtime, outcome: str) -> Non
     await put(runtime, principal, 2)
     mailer = ModelMailer(outcome=outcome)
     sender = outbox_of(runtime, mailer)
-    await sender.send_due(principal)
+    await settle_and_send(sender, principal)
     assert await statuses(runtime, principal) == [UNKNOWN, UNKNOWN]
     mailer.outcome = "ok"
     await hurry(runtime, principal)
-    await sender.send_due(principal)
+    await settle_and_send(sender, principal)
     assert await statuses(runtime, principal) == [ACCEPTED, ACCEPTED]
     assert len({one.delivery_id for one in mailer.ledger}) == len(mailer.ledger) == 2
     assert {one.stream for one in mailer.ledger} == {Stream.TRANSACTIONAL}
@@ -240,10 +240,10 @@ async def test_doubt_is_settled_by_postmarks_search(runtime: Runtime, provider: 
     await put(runtime, principal, 2)
     sender = outbox_of(runtime, provider.mailer)
     await provider.fail(**{fault: {"count": 1}})
-    await sender.send_due(principal)
+    await settle_and_send(sender, principal)
     assert await statuses(runtime, principal) == [UNKNOWN, UNKNOWN]
     await hurry(runtime, principal)
-    await sender.send_due(principal)
+    await settle_and_send(sender, principal)
     assert await statuses(runtime, principal) == [ACCEPTED, ACCEPTED]
     assert (await provider.client.summary())["accepted"] == 2
 
@@ -283,21 +283,21 @@ async def test_looks_are_spread_over_the_grace_period(runtime: Runtime) -> None:
     await put(runtime, principal)
     mailer = ModelMailer(outcome="failed after", lag=2)
     sender = outbox_of(runtime, mailer, grace=600.0)
-    await sender.send_due(principal)
+    await settle_and_send(sender, principal)
     mailer.outcome, mailer.search_fails = "ok", True
     await hurry(runtime, principal)
-    await sender.send_due(principal)
+    await settle_and_send(sender, principal)
     assert [row.lookups for row in await rows(runtime, principal)] == [0]
     assert await pause(runtime, principal) > 50
     mailer.search_fails = False
     for look in (1, 2):
         await hurry(runtime, principal)
-        await sender.send_due(principal)
+        await settle_and_send(sender, principal)
         assert [row.lookups for row in await rows(runtime, principal)] == [look]
         assert 200 < await pause(runtime, principal) <= 300
     mailer.time = 2
     await hurry(runtime, principal)
-    await sender.send_due(principal)
+    await settle_and_send(sender, principal)
     assert (await statuses(runtime, principal), len(mailer.ledger)) == ([ACCEPTED], 1)
 
 
@@ -309,10 +309,10 @@ async def test_a_worker_that_died_is_found_out(runtime: Runtime) -> None:
     sender = outbox_of(runtime, mailer)
     async with runtime.work.begin(principal) as uow:
         assert await submit(uow, sender.composers, limit=20, lease_seconds=60)
-    await sender.send_due(principal)
+    await settle_and_send(sender, principal)
     assert (await statuses(runtime, principal), mailer.ledger) == ([SUBMITTING], [])
     await hurry(runtime, principal)
-    await sender.send_due(principal)
+    await settle_and_send(sender, principal)
     assert (await statuses(runtime, principal), len(mailer.ledger)) == ([ACCEPTED], 1)
 
 

@@ -1,0 +1,124 @@
+"""The outbox's two jobs: what is due does not wait for what is in doubt, nor for more of the rate than it needs."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from uuid import UUID
+
+from structlog.testing import capture_logs
+
+from integrations.mail import Envelope, Message, Outcome, Stream
+from integrations.recording import UNLIMITED, RecordingMailer
+from jobs.outbox import find_outbox
+from models.outbox import OutboxStatus
+from runtime import Runtime, running
+from services.mailing.pacing import reserve
+from services.outbox.sending import MailNeeds, organizations_with_mail
+from services.outbox.submitting import Item, Mail
+from services.outbox.work import ReconcileOutbox, SendOutbox
+from tests import factories
+from tests.conftest import Servers
+from tests.deliveries.model import ModelMailer
+from tests.outages import Relay, relayed
+from tests.outbox.mailing import hurry, outbox_of, plain, put, statuses
+
+FIRST = UUID(int=0)
+PENDING, UNKNOWN, ACCEPTED = OutboxStatus.PENDING, OutboxStatus.UNKNOWN, OutboxStatus.ACCEPTED
+
+
+async def test_organisations_are_found_with_what_their_mail_asks_for(fresh_runtime: Runtime) -> None:
+    """To be sent, to be asked about, or both; page by page in the order of their ids."""
+    owners = [await factories.organization(fresh_runtime) for _ in range(3)]
+    due, doubtful, both = sorted(owners, key=lambda one: one.organization_id)
+    for owner in (doubtful, both):
+        await put(fresh_runtime, owner)
+        await outbox_of(fresh_runtime, ModelMailer(outcome="failed before")).send_due(owner)
+    for owner in (due, both):
+        await put(fresh_runtime, owner)
+    page = await find_outbox(fresh_runtime.system, FIRST)
+    send, reconcile = (
+        {each.organization_id for each in page.jobs if isinstance(each, job)} for job in (SendOutbox, ReconcileOutbox)
+    )
+    assert send == {due.organization_id, both.organization_id}
+    assert reconcile == {doubtful.organization_id, both.organization_id}
+    assert page.after is None
+    needs = [
+        MailNeeds(due.organization_id, send=True, reconcile=False),
+        MailNeeds(doubtful.organization_id, send=False, reconcile=True),
+        MailNeeds(both.organization_id, send=True, reconcile=True),
+    ]
+    assert await organizations_with_mail(fresh_runtime.system, FIRST, 2) == needs[:2]
+    assert await organizations_with_mail(fresh_runtime.system, doubtful.organization_id, 2) == needs[2:]
+
+
+class CountedSearch(ModelMailer):
+    """A provider that sends, and whose search does not answer."""
+
+    searches = 0
+
+    async def find(self, batch_id: str, stream: Stream = Stream.BROADCAST) -> Mapping[str, str]:
+        """Count the search, and fail it."""
+        CountedSearch.searches += 1
+        return await super().find(batch_id, stream)
+
+
+async def test_what_is_due_is_sent_without_a_search(runtime: Runtime) -> None:
+    """A provider that does not answer about mail in doubt is asked once a run, and due mail does not wait for it."""
+    owner = await factories.organization(runtime)
+    for _ in range(3):
+        await put(runtime, owner)
+        await outbox_of(runtime, ModelMailer(outcome="failed before")).send_due(owner)
+    await hurry(runtime, owner)
+    await put(runtime, owner)
+    sender = outbox_of(runtime, CountedSearch(search_fails=True))
+    await sender.send_due(owner)
+    assert await statuses(runtime, owner) == [UNKNOWN, UNKNOWN, UNKNOWN, ACCEPTED]
+    assert CountedSearch.searches == 0
+    await sender.reconcile(owner)
+    assert CountedSearch.searches == 1
+
+
+async def test_one_mail_reserves_one_message_of_the_rate(runtime: Runtime) -> None:
+    """The account's others do not wait for the nineteen that a full batch would have had."""
+    owner = await factories.organization(runtime)
+    await put(runtime, owner)
+    mailer = RecordingMailer(limits=replace(UNLIMITED, messages_per_second=20))
+    ahead: list[float] = []
+
+    async def compose(uow: object, item: Item) -> Mail:
+        ahead.append(await reserve(runtime.system, mailer.account, 0, 20))
+        return await plain(uow, item)  # type: ignore[arg-type]
+
+    await outbox_of(runtime, mailer, compose).send_due(owner)
+    assert len(mailer.sent) == 1
+    assert max(ahead) < 0.5
+
+
+class OutageMailer(RecordingMailer):
+    """A provider during whose answer the database goes away, to come back a moment later."""
+
+    def __init__(self, relay: Relay) -> None:
+        super().__init__()
+        self.relay = relay
+
+    async def send(self, envelope: Envelope, messages: Sequence[Message], *, not_after: float) -> Outcome:
+        """Accept, and cut the way to the database."""
+        outcome = await super().send(envelope, messages, not_after=not_after)
+        self.relay.cut()
+        asyncio.get_running_loop().call_later(0.5, self.reopen)
+        return outcome
+
+    def reopen(self) -> None:
+        """Let the database be reached again."""
+        self.opening = asyncio.create_task(self.relay.open())
+
+
+async def test_what_was_sent_is_recorded_when_the_database_is_back(servers: Servers) -> None:
+    """The run tries again rather than leave the message in doubt."""
+    async with relayed(servers) as (relay, settings), running(settings) as runtime:
+        owner = await factories.organization(runtime)
+        await put(runtime, owner)
+        with capture_logs() as logs:
+            await outbox_of(runtime, OutageMailer(relay)).send_due(owner)
+        assert await statuses(runtime, owner) == [ACCEPTED]
+        assert "batch not recorded yet" in [line["event"] for line in logs]
