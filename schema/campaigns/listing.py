@@ -39,6 +39,7 @@ class CampaignFilter:
     or_: list["CampaignFilter"] | None = strawberry.field(
         default=None, name="or", description="At least one of these must hold as well."
     )
+    not_: "CampaignFilter | None" = strawberry.field(default=None, name="not", description="This must not hold.")
 
 
 @strawberry.enum(description="What campaigns are ordered by; equal ones by id.")

@@ -259,6 +259,7 @@ def sample(type_: object) -> Any:  # noqa: ANN401 - of any type
 def test_every_operator_of_a_filter_input_is_one_of_its_field(filter_input: type, known: Any) -> None:  # noqa: ANN401 - a listing
     """What the schema offers, FIELDS can read and compile."""
     definition = get_object_definition(filter_input, strict=True)
+    assert {"and", "or", "not"} <= {field.graphql_name for field in definition.fields}
     operators = 0
     for field in definition.fields:
         name = field.graphql_name or to_camel_case(field.python_name)
