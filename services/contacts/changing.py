@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.exc import IntegrityError
 
-from core.errors import ErrorCode, InvalidInput, NudgeError, Refusals
+from core.errors import Conflict, ErrorCode, InvalidInput, NudgeError, Refusals
 from core.ids import new_id
 from core.unit_of_work import UnitOfWork
 from models.contact_events import ContactEventKind
@@ -150,14 +150,23 @@ async def remove(uow: UnitOfWork, contact_id: UUID | None) -> ContactRow:
 async def unsubscribe(uow: UnitOfWork, contact_id: UUID | None) -> ContactRow:
     """Never mail the contact again: its status, the suppression list, an event. A second time changes nothing.
 
-    A contact that complained keeps that status. Raises `NotFound`.
+    A contact that complained keeps that status. Raises `NotFound`, or `Conflict` when the address changes meanwhile.
     """
-    found = await uow.rows(select(*CONTACTS.columns, func.now().label("now")).where(Contact.id == contact_id))
+    # Not locked yet: suppressions are locked before contacts, everywhere.
+    found = await uow.rows(select(Contact.email_norm, func.now().label("now")).where(Contact.id == contact_id))
     if contact_id is None or not found:
         raise CONTACTS.not_found()
-    if await suppress(uow, contact_id, found[0].email_norm, found[0].now):
+    changed = await suppress(uow, contact_id, found[0].email_norm, found[0].now)
+    contact = await CONTACTS.lock(uow, contact_id)
+    if contact.email_norm != found[0].email_norm:
+        raise Conflict(
+            "Somebody changed the contact's address in between; nothing was changed.",
+            field=CONTACTS.id_field,
+            suggestion="Repeat the call, so that the new address is suppressed.",
+        )
+    if changed:
         await audit.record(uow, "contact.unsubscribed", contact_id)
-    return await CONTACTS.lock(uow, contact_id)
+    return contact
 
 
 async def suppress(uow: UnitOfWork, contact_id: UUID, email_norm: str, now: datetime) -> set[UUID]:

@@ -1,8 +1,11 @@
+import asyncio
+from functools import partial
+
 import pytest
-from sqlalchemy import insert, update
+from sqlalchemy import insert, select, update
 
 from core.access.actor import Actor
-from core.errors import ErrorCode, InvalidInput, NotFound, NudgeError, Refusals
+from core.errors import Conflict, ErrorCode, InvalidInput, NotFound, NudgeError, Refusals
 from core.ids import new_id
 from core.listing.pages import page_request
 from models.contacts import Contact, ContactStatus
@@ -15,6 +18,7 @@ from services.contacts.fields import GivenFields
 from services.contacts.history import EVENTS
 from services.contacts.listing import CONTACTS, ContactRow
 from tests import factories
+from tests.waiting import until, waits_for
 
 
 async def create(runtime: Runtime, principal: Actor, given: GivenFields) -> ContactRow:
@@ -260,6 +264,28 @@ async def test_unsubscribing_suppresses_the_address_for_good(runtime: Runtime) -
         await changing.remove(uow, made.id)
         again = await changing.create(uow, {"email": "ada@example.com"})
     assert (again.status, again.unsubscribed_at is not None) == (ContactStatus.UNSUBSCRIBED, True)
+
+
+async def test_who_gets_a_new_address_meanwhile_is_not_unsubscribed_at_the_old_one(runtime: Runtime) -> None:
+    """The change is waited for; then the call is refused as a whole, and its repeat suppresses the new address."""
+    principal = await factories.organization(runtime)
+    made = await create(runtime, principal, {"email": "old@example.com"})
+
+    async def unsubscribe() -> ContactRow:
+        async with runtime.work.begin(principal) as uow:
+            return await changing.unsubscribe(uow, made.id)
+
+    async with runtime.work.begin(principal) as uow:
+        await changing.change(uow, made.id, {"email": "new@example.com"})
+        leaving = asyncio.create_task(unsubscribe())
+        await until(partial(waits_for, runtime, uow))
+    with pytest.raises(Conflict):
+        await leaving
+    assert await runtime.reads(principal.tenant).rows(select(Suppression.email_norm)) == []
+    gone = await unsubscribe()
+    assert (gone.email, gone.status) == ("new@example.com", ContactStatus.UNSUBSCRIBED)
+    suppressed = await runtime.reads(principal.tenant).rows(select(Suppression.email_norm))
+    assert [row.email_norm for row in suppressed] == ["new@example.com"]
 
 
 async def test_a_deleted_contact_is_gone_with_its_tags(runtime: Runtime) -> None:
