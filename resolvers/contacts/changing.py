@@ -111,7 +111,7 @@ class ContactMutations:
     async def unsubscribe_contact(self, info: Info, input: UnsubscribeContactInput) -> UnsubscribeContactPayload:  # noqa: A002 - the same
         """Never mail a contact again: its address goes on the suppression list too. Repeating it changes nothing.
 
-        A contact that bounced or complained keeps that status.
+        A contact that bounced or complained keeps that status. CONFLICT when its address is changed at the same time.
         """
         async with info.context.work() as uow:
             row = await changing.unsubscribe(uow, uuid_of("Contact", input.contact_id))

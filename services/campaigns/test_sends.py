@@ -82,6 +82,13 @@ class TestSend:
     unsubscribe_url: str
 
 
+class Handover(NamedTuple):
+    """What the provider said of each address in turn, and what ended the handover before it had answered for all."""
+
+    receipts: list[Receipt]
+    ended_by: NotSent | BatchRefused | AccountRefused | InDoubt | None = None
+
+
 class SentTest(NamedTuple):
     """The campaign that was tested, and the addresses whose messages the provider accepted."""
 
@@ -112,10 +119,10 @@ async def send(
         public_url=test_sends.public_url,
     )
     await test_sends.limit.count(str(actor.organization_id), len(test.to))
-    receipts = await hand_to_provider(test_sends.mailer, test)
+    handover = await hand_to_provider(test_sends.mailer, test)
     async with test_sends.work.begin(actor) as uow:
-        await record_test_send(uow, test, receipts)
-    return SentTest(test.campaign, accepted_of(test, receipts))
+        await record_test_send(uow, test, handover)
+    return SentTest(test.campaign, accepted_of(test, handover))
 
 
 async def prepare(
@@ -159,11 +166,8 @@ async def prepare(
     )
 
 
-async def hand_to_provider(mailer: Mailer, test: TestSend) -> list[Receipt]:
-    """Hand the messages to the provider; what it said of each address. Open no transaction meanwhile.
-
-    Raises `ProviderRefused` when it said nothing of any.
-    """
+async def hand_to_provider(mailer: Mailer, test: TestSend) -> Handover:
+    """Hand the messages to the provider in parts, until it answers for one no more. Open no transaction meanwhile."""
     messages = [
         Message(
             delivery_id=str(new_id()),
@@ -179,34 +183,42 @@ async def hand_to_provider(mailer: Mailer, test: TestSend) -> list[Receipt]:
     receipts: list[Receipt] = []
     for part in parts(messages, mailer.limits):
         outcome = await mailer.send(envelope, part, not_after=monotonic() + mailer.timeout_seconds)
-        if isinstance(outcome, Answered):
-            receipts += outcome.receipts
-        elif not receipts:
-            raise ProviderRefused(outcome.reason, suggestion=_advice(outcome))
-        else:
-            receipts += [Receipt(Verdict.NOT_NOW, text=outcome.reason)] * (len(messages) - len(receipts))
-            break
-    return receipts
+        if not isinstance(outcome, Answered):
+            return Handover(receipts, ended_by=outcome)
+        receipts += outcome.receipts
+    return Handover(receipts)
 
 
-async def record_test_send(uow: UnitOfWork, test: TestSend, receipts: Sequence[Receipt]) -> None:
-    """Record in the audit log how many were sent, and suppress the addresses that the provider no longer mails."""
+async def record_test_send(uow: UnitOfWork, test: TestSend, handover: Handover) -> None:
+    """Record in the audit log how many were sent, or may have been; suppress who the provider no longer mails."""
+    receipts, ended_by = handover
     accepted = sum(receipt.verdict is Verdict.ACCEPTED for receipt in receipts)
-    if accepted:
-        await audit.record(uow, "campaign.tested", test.campaign.id, {"recipients": accepted})
-    results = zip(test.to, receipts, strict=True)
+    unknown = len(test.to) - len(receipts) if isinstance(ended_by, InDoubt) else 0
+    if accepted or unknown:
+        counts = {"recipients": accepted} | ({"unknown": unknown} if unknown else {})
+        await audit.record(uow, "campaign.tested", test.campaign.id, counts)
+    results = zip(test.to, receipts, strict=False)
     inactive = [(address, receipt) for address, receipt in results if receipt.verdict is Verdict.INACTIVE]
     if inactive:
         now = (await uow.rows(select(func.now())))[0][0]
         await suppress(uow, [_refusal(address, receipt, now) for address, receipt in inactive])
 
 
-def accepted_of(test: TestSend, receipts: Sequence[Receipt]) -> list[str]:
-    """The addresses whose messages the provider took; raises `Refusals` of `ProviderRefused` when it took none."""
-    results = list(zip(test.to, receipts, strict=True))
+def accepted_of(test: TestSend, handover: Handover) -> list[str]:
+    """The addresses whose messages the provider took.
+
+    Raises `Refusals` of `ProviderRefused` when it took none, or one `ProviderRefused` when it said nothing of any.
+    """
+    receipts, ended_by = handover
+    if ended_by is not None and not receipts:
+        raise ProviderRefused(ended_by.reason, suggestion=_advice(ended_by))
+    results = list(zip(test.to, receipts, strict=False))
     accepted = [address for address, receipt in results if receipt.verdict is Verdict.ACCEPTED]
     if not accepted:
-        raise Refusals([_refused(address, receipt) for address, receipt in results])
+        left = (
+            [] if ended_by is None else [_refused(address, ended_by.reason) for address in test.to[len(receipts) :]]
+        )
+        raise Refusals([*(_refused(address, each.text or each.verdict) for address, each in results), *left])
     return accepted
 
 
@@ -268,8 +280,8 @@ async def _require_known(reads: Reads, norms: dict[str, str]) -> None:
         raise Refusals([*strangers])
 
 
-def _refused(address: str, receipt: Receipt) -> ProviderRefused:
-    return ProviderRefused(f"{address}: {receipt.text or receipt.verdict}", field=TO_FIELD)
+def _refused(address: str, reason: str) -> ProviderRefused:
+    return ProviderRefused(f"{address}: {reason}", field=TO_FIELD)
 
 
 def _advice(outcome: NotSent | BatchRefused | AccountRefused | InDoubt) -> str:

@@ -138,6 +138,25 @@ async def test_a_provider_that_refuses_is_quoted(
     assert payload["sentTo"] == []
 
 
+@pytest.mark.parametrize("answered", [0, 1])
+async def test_a_test_that_may_have_been_sent_is_recorded(
+    mailing_api: ApiClient, runtime: Runtime, mailer: RecordingMailer, answered: int
+) -> None:
+    """Whatever was answered before, the audit log has how many messages may be in inboxes without an answer."""
+    mailer.limits = replace(mailer.limits, max_messages=1)
+    outcomes: list[Outcome] = [
+        *[Answered(receipts=[Receipt(Verdict.ACCEPTED, "1")])] * answered,
+        InDoubt(reason="The reply was lost"),
+    ]
+    mailer.answer = lambda _, __: outcomes.pop(0)
+    owner, campaign_id = await draft(runtime)
+    to = ["a@example.com", "b@example.com"]
+    payload = await ask(caller(mailing_api, runtime, owner), TEST, campaignId=gid(campaign_id), to=to)
+    assert payload["sentTo"] == to[:answered]
+    [event] = await runtime.reads(owner.tenant).rows(select(AuditEvent.action, AuditEvent.changes))
+    assert tuple(event) == ("campaign.tested", {"recipients": answered, "unknown": 2 - answered})
+
+
 async def test_a_test_to_an_inactive_address_marks_its_contact(
     mailing_api: ApiClient, runtime: Runtime, mailer: RecordingMailer
 ) -> None:
@@ -190,7 +209,7 @@ async def test_postmark_takes_a_test(runtime: Runtime) -> None:
             policy=runtime.sender_policy,
             public_url="https://nudge.example",
         )
-        receipts = await test_sends.hand_to_provider(provider.mailer, test)
-        assert test_sends.accepted_of(test, receipts) == ["a@example.com"]
+        handover = await test_sends.hand_to_provider(provider.mailer, test)
+        assert test_sends.accepted_of(test, handover) == ["a@example.com"]
         (message,) = await provider.ledger(campaign_id)
     assert message["tag"] == "test"
