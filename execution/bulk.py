@@ -1,4 +1,4 @@
-"""Lists of rows, completed at a stroke where every value is what it should be.
+"""Lists of rows, completed in one call where every value is what it should be.
 
 Most lists hold rows of one class (of several, the one that was registered first) whose columns go into the answer as
 they are. For those a second function is generated that does nothing but look at each value and build the answer;

@@ -28,9 +28,9 @@ from resolvers.endpoint.errors import RATE_LIMITED, Malformed, Refused, formatte
 from resolvers.endpoint.execution import Executor, Request, shown
 from resolvers.endpoint.fanout import FanOut, Viewer, watches_a_state
 from resolvers.endpoint.frames import text_frame
+from resolvers.endpoint.monitoring import ConnectionMonitor
 from resolvers.endpoint.requests import from_parameters
 from resolvers.endpoint.sockets import Sockets
-from resolvers.endpoint.vigil import Vigil
 from resolvers.endpoint.wire import Wire
 
 INVALID_MESSAGE = 4400
@@ -73,7 +73,7 @@ class Connection(BaseGraphQLTransportWSHandler[Any, None]):
         self.client_address = client_address
         self.limits = sockets.limits
         self.session: Session | None = None
-        self.vigil: Vigil | None = None
+        self.monitor: ConnectionMonitor | None = None
         self.ending: set[asyncio.Task[Any]] = set()
 
     async def close(self, code: int, reason: str) -> None:
@@ -138,13 +138,13 @@ class Connection(BaseGraphQLTransportWSHandler[Any, None]):
             await self.close(TOO_MANY, full)
             return None
         token = header.partition(" ")[2].strip()
-        self.vigil = Vigil(self.dependencies, self.limits, session, token=token, connection=self)
+        self.monitor = ConnectionMonitor(self.dependencies, self.limits, session, token=token, connection=self)
         return session
 
     async def handle_pong(self, message: PongMessage) -> None:  # noqa: ARG002 - Strawberry's signature
         """The client is alive."""
-        if self.vigil is not None:
-            self.vigil.missed = 0
+        if self.monitor is not None:
+            self.monitor.missed = 0
 
     async def handle_subscribe(self, message: SubscribeMessage) -> None:
         """Begin an operation."""
@@ -190,7 +190,7 @@ class Connection(BaseGraphQLTransportWSHandler[Any, None]):
             request_id=new_request_id(),
             client_address=self.client_address,
             budgets=self.executor.budgets,
-            connection=self.vigil,
+            connection=self.monitor,
         )
         running = cast("Running", operation)
         running.context, request = context, running.request
@@ -303,10 +303,10 @@ class Connection(BaseGraphQLTransportWSHandler[Any, None]):
 
     async def shutdown(self) -> None:
         """Release everything that the connection held."""
-        if self.vigil is not None:
-            await self.vigil.end()
-            self.sockets.leave(self.vigil.session.actor)
-            self.vigil = None
+        if self.monitor is not None:
+            await self.monitor.end()
+            self.sockets.leave(self.monitor.session.actor)
+            self.monitor = None
         running = [operation.task for operation in self.operations.values() if operation.task is not None]
         await end_all([*running, *self.ending])
         await super().shutdown()

@@ -12,7 +12,7 @@ KNOWN = {
     "core/pubsub/states.py": (1, "begun again when cancelled"),
     "core/database/pool.py": (1, "closes one connection; its place is given back whatever happens"),
     "services/maya/running.py": (1, "one reply's work, waited for; what lasts is begun again when cancelled"),
-    "resolvers/endpoint/vigil.py": (1, "supervised"),
+    "resolvers/endpoint/monitoring.py": (1, "supervised"),
     "resolvers/endpoint/connection.py": (1, "one operation, whose client is told when it is cancelled by accident"),
     "resolvers/endpoint/fanout.py": (2, "a group, whose run is begun again when cancelled; and its end"),
     "jobs/tasks.py": (1, "one background task, whose work a sweep finds again"),

@@ -15,7 +15,7 @@ import pytest
 from core.access.actor import Actor
 from core.ids import encode_global_id
 from models.deliveries import DeliveryStatus
-from resolvers.endpoint import connection, errors, vigil, websocket, wire
+from resolvers.endpoint import connection, errors, monitoring, websocket, wire
 from resolvers.endpoint.sockets import GOING_AWAY
 from runtime import Runtime, running
 from services.conversations import changing
@@ -175,7 +175,7 @@ async def test_a_wrong_password_is_told(server: tuple[Runtime, Served], tmp_path
 def test_every_close_code_is_explained() -> None:
     """The table has the codes that the server closes with, and no others."""
     listed = {int(code) for code in re.findall(r"^\| (\d{4}) \|", PAGE, re.MULTILINE)}
-    modules = (connection, vigil, websocket, wire)
+    modules = (connection, monitoring, websocket, wire)
     ours = {value for each in modules for value in vars(each).values() if isinstance(value, int) and value > 1000}
     assert listed - {1009} == (ours | {GOING_AWAY}) - {True}
 

@@ -1,4 +1,4 @@
-"""Lists of rows that are completed at a stroke, and what makes the compiler give up on that."""
+"""Lists of rows that are completed in one call, and what makes the compiler give up on that."""
 
 import asyncio
 import gc
@@ -125,7 +125,7 @@ def place(**columns: Any) -> PlaceRow:
 
 
 def bulks(schema: Any, text: str) -> list[Any]:
-    """The functions of the text's plan that complete lists at a stroke."""
+    """The functions of the text's plan that complete lists in one call."""
     (operation,) = [kept for kept in plans_of(schema).operations.values() if kept.document == parse(text)]
     (plan,) = operation.plans.values()
     assert not isinstance(plan, str)
@@ -141,7 +141,7 @@ async def converted(text: str, items: list[Any]) -> int:
 
 
 async def completed(text: str, items: list[Any], schema: Any = SCHEMA) -> tuple[int, int]:
-    """How many lists the plan completes at a stroke, and how many rows one by one, as its functions return."""
+    """How many lists the plan completes in one call, and how many rows one by one, as its functions return."""
     await same(schema, parse(text), items)
     returned: Counter[str] = Counter()
 
@@ -229,7 +229,7 @@ async def test_lists_within_lists_are_completed_at_a_stroke() -> None:
 
 
 async def test_fields_may_share_what_is_selected() -> None:
-    """Two lists whose selection is one fragment are both completed at a stroke, and fail each on its own."""
+    """Two lists whose selection is one fragment are both completed in one call, and fail each on its own."""
     text = "{ listed { ...F } sure { ...F } one { ...F } } fragment F on Guest { name home { ...P } place { ...P } }"
     text += " fragment P on Place { town }"
     assert await completed(text, [ADA, ADA]) == (2, 3)

@@ -19,7 +19,7 @@ from resolvers.endpoint.connection import Connection
 from resolvers.endpoint.execution import Request
 from resolvers.endpoint.fanout import Group, Viewer
 from resolvers.endpoint.frames import FrameProtocol
-from resolvers.endpoint.vigil import Vigil
+from resolvers.endpoint.monitoring import ConnectionMonitor
 from resolvers.endpoint.wire import Wire
 from runtime import Runtime
 from tests.graphql.sockets import PROTOCOL, Socket, connected, settles
@@ -64,7 +64,7 @@ ENDED = (
     ServerProtocol,
     Connection,
     Wire,
-    Vigil,
+    ConnectionMonitor,
     Operation,
     Group,
     Viewer,

@@ -138,15 +138,15 @@ async def test_streams_outlive_many_tokens(runtime: Runtime) -> None:
 async def test_a_renewed_connection_ends_with_its_newest_token(runtime: Runtime) -> None:
     """The answer says how long it lasts; then it closes 4403."""
     async with member_on(runtime) as (principal, server, talk):
-        vigil = only_connection(server).vigil
-        assert vigil is not None
-        vigil.expires_at = time.monotonic() + 3600  # as if its first token were about to end
+        monitor = only_connection(server).monitor
+        assert monitor is not None
+        monitor.expires_at = time.monotonic() + 3600  # as if its first token were about to end
         lasting, errors = await talk.renew(token_of(runtime, principal, 7200))
         assert errors == []
         assert lasting is not None
         assert 7100 < lasting <= 7200
-        vigil.expires_at = time.monotonic()
-        vigil.recheck_at = 0
+        monitor.expires_at = time.monotonic()
+        monitor.recheck_at = 0
         async with runtime.work.begin(principal) as uow:
             uow.publish(f"session:{principal.user_id}")
         assert await talk.socket.closed() == (4403, "The access token has expired")
@@ -155,7 +155,7 @@ async def test_a_renewed_connection_ends_with_its_newest_token(runtime: Runtime)
 async def test_a_token_that_ends_earlier_shortens_nothing(runtime: Runtime) -> None:
     """Answers of renewals may cross: the connection lasts as long as the longest of its tokens."""
     async with member_on(runtime) as (principal, server, talk):
-        before = only_connection(server).vigil
+        before = only_connection(server).monitor
         assert before is not None
         ends_at = before.expires_at
         lasting, errors = await talk.renew(token_of(runtime, principal, 100))
@@ -190,18 +190,18 @@ async def test_no_other_token_renews(runtime: Runtime) -> None:
     """Each is refused in words, nothing changes, and what runs goes on."""
     async with member_on(runtime) as (principal, server, talk):
         connection = only_connection(server)
-        vigil = connection.vigil
-        assert vigil is not None
+        monitor = connection.monitor
+        assert monitor is not None
         await talk.socket.subscribe("subscription { count(to: 100000, pause: 0.05) }", "log")
         await talk.next("log")
-        before = (vigil.token, vigil.session, vigil.expires_at, connection.session)
+        before = (monitor.token, monitor.session, monitor.expires_at, connection.session)
         for name, token in (await foreign_tokens(runtime, principal)).items():
             found = (await talk.ask(RENEW, variables={"token": token}))["renewConnection"]
             (error,) = found["userErrors"]
             assert (name, found["expiresIn"], error["code"]) == (name, None, "INVALID_CREDENTIALS")
             assert error["field"] == ["input", "accessToken"]
             assert error["message"]
-        assert (vigil.token, vigil.session, vigil.expires_at, connection.session) == before
+        assert (monitor.token, monitor.session, monitor.expires_at, connection.session) == before
         assert (await talk.next("log"))["type"] == "next"
         assert await talk.renew(factories.token(runtime, principal)) != (None, [])
 

@@ -96,7 +96,7 @@ async def test_the_api_goes_on(before: set[asyncio.Task[Any]], fresh_runtime: Ru
             assert (await socket.next())["payload"]["data"]["campaignProgress"]["status"] == "DRAFT"
             await settles(lambda: runtime.hub.connected)
             topic = f"pump session:{principal.user_id}"
-            names = {"pubsub-connection", "pubsub-listener", "budgets", "socket-vigil", "fanout-group", topic}
+            names = {"pubsub-connection", "pubsub-listener", "budgets", "socket-monitor", "fanout-group", topic}
             await hit(before, {*names, *(f"{name}-run" for name in names)})
             assert runtime.supervisors.dead == ()
             await signals_flow(runtime)

@@ -1,4 +1,4 @@
-"""Watching over an authenticated connection: is the client alive, is its token good, have its rights changed."""
+"""Monitors an authenticated connection: is the client alive, is its token good, have its rights changed."""
 
 import asyncio
 import random
@@ -38,7 +38,7 @@ class Watched(Protocol):
         """Go on with the rights that the caller has now."""
 
 
-class Vigil:
+class ConnectionMonitor:
     """One task for each connection, asleep until the next thing is due. Ends when the connection closes."""
 
     def __init__(
@@ -59,12 +59,12 @@ class Vigil:
         self.missed = 0
         self.renewing: asyncio.Future[None] | None = None
         now = time.monotonic()
-        # A crowd comes at once, after a restart of ours for one: it is not to be pinged and looked at all at once.
+        # After a restart thousands of clients reconnect together: their pings and rechecks are spread.
         turn = random.uniform(EARLIEST_TURN, 1.0)  # noqa: S311 - no secret
         self.ping_at = now + turn * self.limits.ping_seconds
         self.recheck_at = now + turn * self.limits.recheck_seconds
         self.expires_at = now + session.expires_at - time.time()
-        self.task = asyncio.create_task(supervise("socket-vigil", self.watch), name="socket-vigil")
+        self.task = asyncio.create_task(supervise("socket-monitor", self.watch), name="socket-monitor")
 
     async def watch(self) -> None:
         """Ping, look at the token and the rights again, until one of them closes the connection."""

@@ -16,7 +16,7 @@ from core.access.session import Session
 from core.errors import ErrorCode, InvalidInput
 from models.accounts import UserSession
 from resolvers.endpoint.door import dependencies
-from resolvers.endpoint.vigil import GAP_SPREAD_SECONDS, Vigil
+from resolvers.endpoint.monitoring import GAP_SPREAD_SECONDS, ConnectionMonitor
 from runtime import Runtime
 from services.accounts.identity import EmbeddedTokens, Identity
 from services.accounts.session_cache import Claimed, SessionCache
@@ -25,7 +25,7 @@ from tests.graphql.probe import with_settings
 from tests.graphql.sockets import settles
 from tests.waiting import PATIENCE_SECONDS
 
-CROWD = 40
+CLIENTS = 40
 PING_SECONDS, RECHECK_SECONDS = 1_000.0, 3_600.0
 
 
@@ -33,7 +33,7 @@ class Unseen:
     """A connection that nobody watches over but the test."""
 
     async def close(self, code: int, reason: str) -> None:
-        """No vigil of these tests closes it."""
+        """No monitor of these tests closes it."""
         raise AssertionError((code, reason))
 
     async def ping(self) -> None:
@@ -47,16 +47,16 @@ class Unseen:
 
 
 @pytest.fixture
-async def crowd(runtime: Runtime) -> AsyncIterator[list[Vigil]]:
-    """The vigils of many sockets of one person, opened at the same moment; none has begun to watch yet."""
+async def clients(runtime: Runtime) -> AsyncIterator[list[ConnectionMonitor]]:
+    """The monitors of many sockets of one person, opened at the same moment; none has begun to watch yet."""
     principal = await factories.organization(runtime)
     token = factories.token(runtime, principal)
     calm = with_settings(runtime, realtime={"ping_seconds": PING_SECONDS, "recheck_seconds": RECHECK_SECONDS})
     used, limits, session = dependencies(calm), calm.settings.realtime, factories.session(principal)
-    vigils = [Vigil(used, limits, session, token=token, connection=Unseen()) for _ in range(CROWD)]
-    yield vigils
-    for vigil in vigils:
-        await vigil.end()
+    monitors = [ConnectionMonitor(used, limits, session, token=token, connection=Unseen()) for _ in range(CLIENTS)]
+    yield monitors
+    for monitor in monitors:
+        await monitor.end()
 
 
 def spread(moments: list[float]) -> float:
@@ -64,23 +64,24 @@ def spread(moments: list[float]) -> float:
     return max(moments) - min(moments)
 
 
-async def test_a_crowd_is_not_pinged_and_looked_at_all_at_once(crowd: list[Vigil]) -> None:
+async def test_a_crowd_is_not_pinged_and_looked_at_all_at_once(clients: list[ConnectionMonitor]) -> None:
     """First turns are spread over most of the usual time, and none comes later than that."""
     now = time.monotonic()
-    pings, looks = [vigil.ping_at for vigil in crowd], [vigil.recheck_at for vigil in crowd]
+    pings, looks = [monitor.ping_at for monitor in clients], [monitor.recheck_at for monitor in clients]
     assert spread(pings) > PING_SECONDS / 3
     assert spread(looks) > RECHECK_SECONDS / 3
     assert now < min(pings) <= max(pings) <= now + PING_SECONDS
     assert now < min(looks) <= max(looks) <= now + RECHECK_SECONDS
 
 
-async def test_a_crowd_is_not_looked_at_all_at_once_after_a_gap(crowd: list[Vigil]) -> None:
+async def test_rechecks_are_spread_after_a_gap(clients: list[ConnectionMonitor]) -> None:
     """Where announcements may have been missed, as when they begin, each socket has its own turn within seconds."""
-    before = [vigil.recheck_at for vigil in crowd]
+    before = [monitor.recheck_at for monitor in clients]
     await settles(
-        lambda: all(vigil.recheck_at != first for vigil, first in zip(crowd, before, strict=True)), PATIENCE_SECONDS
+        lambda: all(monitor.recheck_at != first for monitor, first in zip(clients, before, strict=True)),
+        PATIENCE_SECONDS,
     )
-    looks = [vigil.recheck_at for vigil in crowd]
+    looks = [monitor.recheck_at for monitor in clients]
     assert spread(looks) > GAP_SPREAD_SECONDS / 5
     assert min(looks) <= time.monotonic() + GAP_SPREAD_SECONDS
 
@@ -115,50 +116,50 @@ class Noted(Unseen):
 @asynccontextmanager
 async def asking(
     runtime: Runtime, *, patience: float = PATIENCE_SECONDS
-) -> AsyncIterator[tuple[Vigil, Noted, HeldUp, Actor]]:
-    """A vigil whose looks are made by the test alone, over answers that it holds up."""
+) -> AsyncIterator[tuple[ConnectionMonitor, Noted, HeldUp, Actor]]:
+    """A monitor whose looks are made by the test alone, over answers that it holds up."""
     principal = await factories.organization(runtime)
     sessions, connection = HeldUp(runtime), Noted()
     calm = with_settings(runtime, realtime={"init_timeout_seconds": patience})
     slow = replace(calm, identity=Identity(EmbeddedTokens(runtime.tokens), sessions))
-    vigil = Vigil(
+    monitor = ConnectionMonitor(
         dependencies(slow),
         slow.settings.realtime,
         factories.session(principal),
         token=factories.token(runtime, principal),
         connection=connection,
     )
-    await vigil.end()
-    yield vigil, connection, sessions, principal
+    await monitor.end()
+    yield monitor, connection, sessions, principal
     sessions.go_on.set()
 
 
 async def test_a_renewal_that_was_asked_for_in_time_wins(runtime: Runtime) -> None:
     """While the database is asked, the token ends: the connection waits for the answer, and goes on."""
-    async with asking(runtime) as (vigil, connection, sessions, principal):
+    async with asking(runtime) as (monitor, connection, sessions, principal):
         token = factories.token(runtime, principal)
-        renewing = asyncio.create_task(vigil.renew(token))
+        renewing = asyncio.create_task(monitor.renew(token))
         await sessions.come.wait()
-        vigil.expires_at = time.monotonic()
-        looking = asyncio.create_task(vigil.finished())
+        monitor.expires_at = time.monotonic()
+        looking = asyncio.create_task(monitor.finished())
         for _ in range(10):
             await asyncio.sleep(0)
         assert not looking.done()
         sessions.go_on.set()
         assert await renewing > runtime.tokens.lifetime_seconds - PATIENCE_SECONDS
         assert await looking is False
-        assert (connection.closed, vigil.token) == ([], token)
+        assert (connection.closed, monitor.token) == ([], token)
 
 
 async def test_a_refused_renewal_does_not_prolong_the_connection(runtime: Runtime) -> None:
     """It was waited for in vain."""
-    async with asking(runtime) as (vigil, connection, sessions, principal):
+    async with asking(runtime) as (monitor, connection, sessions, principal):
         async with runtime.work.begin(principal) as uow:
             await uow.execute(update(UserSession).values(ended_at=func.now()))
-        renewing = asyncio.create_task(vigil.renew(factories.token(runtime, principal)))
+        renewing = asyncio.create_task(monitor.renew(factories.token(runtime, principal)))
         await sessions.come.wait()
-        vigil.expires_at = time.monotonic()
-        looking = asyncio.create_task(vigil.finished())
+        monitor.expires_at = time.monotonic()
+        looking = asyncio.create_task(monitor.finished())
         sessions.go_on.set()
         with pytest.raises(InvalidInput, match="session has ended"):
             await renewing
@@ -168,15 +169,15 @@ async def test_a_refused_renewal_does_not_prolong_the_connection(runtime: Runtim
 
 async def test_a_renewal_that_hangs_does_not_keep_the_connection(runtime: Runtime) -> None:
     """It is waited for as long as for a connection_init, and a second one is refused meanwhile."""
-    async with asking(runtime, patience=0.1) as (vigil, connection, sessions, principal):
+    async with asking(runtime, patience=0.1) as (monitor, connection, sessions, principal):
         token = factories.token(runtime, principal)
-        renewing = asyncio.create_task(vigil.renew(token))
+        renewing = asyncio.create_task(monitor.renew(token))
         await sessions.come.wait()
         with pytest.raises(InvalidInput) as refused:
-            await vigil.renew(token)
+            await monitor.renew(token)
         assert refused.value.error_code is ErrorCode.CONFLICT
-        vigil.expires_at = time.monotonic()
-        assert await vigil.finished() is True
+        monitor.expires_at = time.monotonic()
+        assert await monitor.finished() is True
         assert connection.closed == [(4403, "The access token has expired")]
         sessions.go_on.set()
         await renewing
@@ -185,36 +186,36 @@ async def test_a_renewal_that_hangs_does_not_keep_the_connection(runtime: Runtim
 @pytest.mark.parametrize("renewed", [True, False])
 async def test_a_look_at_the_former_token_closes_nothing(runtime: Runtime, *, renewed: bool) -> None:
     """Its session has ended, which counts only where the connection still lives by it."""
-    async with asking(runtime) as (vigil, _, sessions, principal):
+    async with asking(runtime) as (monitor, _, sessions, principal):
         async with runtime.work.begin(principal) as uow:
             await uow.execute(update(UserSession).values(ended_at=func.now()))
-        looking = asyncio.create_task(vigil.objection())
+        looking = asyncio.create_task(monitor.objection())
         await sessions.come.wait()
         if renewed:
-            vigil.token = "the next one"
+            monitor.token = "the next one"
         sessions.go_on.set()
         assert await looking == (None if renewed else "The session has ended; log in again.")
 
 
 async def test_a_look_that_is_older_than_a_renewal_closes_nothing(runtime: Runtime) -> None:
     """The role was read before it changed, and the renewal has taken over the new one meanwhile."""
-    async with asking(runtime) as (vigil, _, sessions, principal):
-        looking = asyncio.create_task(vigil.objection())
+    async with asking(runtime) as (monitor, _, sessions, principal):
+        looking = asyncio.create_task(monitor.objection())
         await sessions.come.wait()
-        vigil.session = replace(vigil.session, actor=replace(principal, rights=RIGHTS[Role.VIEWER]))
+        monitor.session = replace(monitor.session, actor=replace(principal, rights=RIGHTS[Role.VIEWER]))
         sessions.go_on.set()
         assert await looking is None
-        assert await vigil.objection() == "Your rights have changed; connect again"
+        assert await monitor.objection() == "Your rights have changed; connect again"
 
 
 async def test_other_rights_of_the_same_role_close_the_connection(
     runtime: Runtime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What the caller may do counts, whatever their role is called."""
-    async with asking(runtime) as (vigil, _, sessions, principal):
+    async with asking(runtime) as (monitor, _, sessions, principal):
         sessions.go_on.set()
-        assert await vigil.objection() is None
+        assert await monitor.objection() is None
         usual = principal.rights
         fewer = replace(usual, permissions=usual.permissions - {Permission.CONTACT_DELETE})
         monkeypatch.setitem(RIGHTS, Role.OWNER, fewer)
-        assert await vigil.objection() == "Your rights have changed; connect again"
+        assert await monitor.objection() == "Your rights have changed; connect again"
