@@ -1,6 +1,5 @@
 """What a person does in a conversation: begin it, say something, stop the answer."""
 
-import time
 from typing import Final
 from uuid import UUID
 
@@ -9,7 +8,7 @@ from sqlalchemy import func, insert, select, update
 from core import texts
 from core.database.scopes import first
 from core.errors import Conflict, ErrorCode, InvalidInput, NotFound
-from core.ids import id_at, new_id
+from core.ids import new_id
 from core.pubsub import log_topic, message_topic
 from core.unit_of_work import UnitOfWork
 from models.conversations import Conversation, Message, MessageRole, MessageStatus
@@ -61,23 +60,22 @@ async def send(
     features.require(Feature.MAYA)
     said = check_text(text)
     conversation = await lock_conversation(uow, conversation_id, said)
-    now = time.time_ns() // 1_000_000
     shared = {
         "organization_id": uow.tenant.organization_id,
         "user_id": author(uow),
         "conversation_id": conversation,
     }
-    # Both are created at the same moment; their ids, a millisecond apart, say which comes first.
+    # Both are created at the same moment; their ids say which comes first.
     spoken = [
         {
-            "id": id_at(now),
+            "id": new_id(),
             "role": str(MessageRole.USER),
             "status": str(MessageStatus.COMPLETED),
             "content": said,
             "completed_at": func.now(),
         },
         {
-            "id": id_at(now + 1),
+            "id": new_id(),
             "role": str(MessageRole.ASSISTANT),
             "status": str(MessageStatus.PENDING),
             "content": "",

@@ -1,0 +1,47 @@
+"""Identifiers made in a process: their order, their time, their parts by RFC 9562."""
+
+import time
+
+import pytest
+
+from core.ids import id_at, new_id
+
+HOUR_NS = 3_600_000_000_000
+MOMENT = 1_935_619_200_000
+"""A Unix time in milliseconds."""
+
+
+def milliseconds_of(value: int) -> int:
+    """The Unix time in an id, in milliseconds."""
+    return value >> 80
+
+
+def test_ids_of_a_process_are_in_the_order_of_their_making() -> None:
+    """Within a millisecond too: the newest is the greatest."""
+    made = [new_id() for _ in range(20_000)]
+    assert made == sorted(made)
+    assert len(set(made)) == len(made)
+
+
+def test_a_clock_that_is_set_back_does_not_break_the_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What comes after goes on from the last id until the clock is there again."""
+    before = new_id()
+    now = time.time_ns
+    monkeypatch.setattr(time, "time_ns", lambda: now() - HOUR_NS)
+    assert before < new_id() < new_id()
+
+
+def test_an_id_tells_when_it_was_made() -> None:
+    """The time of making, to the millisecond, in the version 7 of RFC 9562."""
+    earliest = time.time_ns() // 1_000_000
+    value = new_id()
+    assert earliest <= milliseconds_of(value.int) <= time.time_ns() // 1_000_000 + 1
+    assert (value.version, value.variant) == (7, "specified in RFC 4122")
+
+
+def test_an_id_of_a_given_time_has_that_time() -> None:
+    """`id_at` is for rows of the past: the time is as given, the ids differ."""
+    values = [id_at(MOMENT) for _ in range(100)]
+    assert {milliseconds_of(value.int) for value in values} == {MOMENT}
+    assert {(value.version, value.variant) for value in values} == {(7, "specified in RFC 4122")}
+    assert len(set(values)) == len(values)
