@@ -148,7 +148,7 @@ class Mailer(Protocol):
         """The From of the installation's own mail, an address that the account may send from; may be empty."""
 
     async def send(self, envelope: Envelope, messages: Sequence[Message], *, not_after: float) -> Outcome:
-        """Hand a batch over, in one attempt that ends by `not_after` (this process's monotonic seconds).
+        """Hand a batch over, in one attempt that ends by `not_after` (`since_boot` seconds).
 
         Says what became of it; raises nothing that the provider causes.
         """

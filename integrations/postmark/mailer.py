@@ -3,12 +3,12 @@
 import hashlib
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
-from time import monotonic
 from typing import Any, Final, NamedTuple
 
 import aiohttp
 import orjson
 
+from core.clock import since_boot
 from integrations.mail import (
     AccountRefused,
     Answered,
@@ -107,7 +107,7 @@ class PostmarkMailer:
     async def send(self, envelope: Envelope, messages: Sequence[Message], *, not_after: float) -> Outcome:
         """POST the batch once. Until its last part is written nothing can have been sent; then it is in doubt."""
         body = Body(encode(envelope, messages, self.streams[envelope.stream]), not_after=not_after)
-        timeout_seconds = not_after - monotonic()
+        timeout_seconds = not_after - since_boot()
         if timeout_seconds <= 0:
             return NotSent(reason="Too late to send.", local=True)
         timeout = aiohttp.ClientTimeout(
@@ -228,7 +228,7 @@ class Body:
         """The parts, each small enough for the loop to do something else between them; raises `TimeoutError`."""
         view = memoryview(self.content)
         for start in range(0, len(view), SLICE_BYTES):
-            if monotonic() > self.not_after:
+            if since_boot() > self.not_after:
                 self.late = True
                 raise TimeoutError("too late to send")
             self.complete = start + SLICE_BYTES >= len(view)

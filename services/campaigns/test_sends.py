@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from time import monotonic
 from typing import Final, NamedTuple
 from uuid import UUID
 
@@ -12,6 +11,7 @@ from sqlalchemy import func, select
 from core import email_addresses, texts
 from core.access.actor import Actor
 from core.access.tenant import Tenant
+from core.clock import since_boot
 from core.database.scopes import Reads
 from core.errors import ErrorCode, InvalidInput, NudgeError, Refusals
 from core.ids import new_id
@@ -182,7 +182,7 @@ async def hand_to_provider(mailer: Mailer, test: TestSend) -> Handover:
     envelope = Envelope(sender=test.sender, campaign_id=str(test.campaign.id), batch_id=str(new_id()), tag=TAG)
     receipts: list[Receipt] = []
     for part in parts(messages, mailer.limits):
-        outcome = await mailer.send(envelope, part, not_after=monotonic() + mailer.timeout_seconds)
+        outcome = await mailer.send(envelope, part, not_after=since_boot() + mailer.timeout_seconds)
         if not isinstance(outcome, Answered):
             return Handover(receipts, ended_by=outcome)
         receipts += outcome.receipts

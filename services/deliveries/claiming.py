@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from functools import lru_cache
-from time import monotonic
 from typing import Any
 from uuid import UUID
 
@@ -22,6 +21,7 @@ from sqlalchemy import (
     update,
 )
 
+from core.clock import since_boot
 from core.ids import new_id
 from core.leases import taken
 from core.pubsub import campaign_topic
@@ -36,7 +36,7 @@ START = UUID(int=0)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
-    """Rows that are ours until `deadline` (this process's monotonic seconds, never after the lease's true end)."""
+    """Rows that are ours until `deadline` (`since_boot` seconds, never after the lease's true end)."""
 
     organization_id: UUID
     campaign_id: UUID
@@ -124,7 +124,7 @@ async def claim(
     tags: bool = False,
 ) -> Claim:
     """Claim up to `most` pending recipients beyond `after`; none when the campaign is not being sent."""
-    deadline = monotonic() + lease_seconds
+    deadline = since_boot() + lease_seconds
     token = new_id()
     rows = await uow.rows(
         claim_statement(custom_fields=custom_fields, tags=tags),

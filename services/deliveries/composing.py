@@ -4,11 +4,11 @@ import asyncio
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from time import monotonic
 from uuid import UUID
 
 from sqlalchemy import select
 
+from core.clock import since_boot
 from core.database.scopes import Reads, first
 from core.security import Signer
 from integrations.mail import Message
@@ -129,7 +129,7 @@ async def compose(
 ) -> Composed:
     """The messages of a claimed batch; recipients who may no longer be mailed, or cannot be, are left out.
 
-    Ends with what it has, at least one, when `until` (monotonic seconds) has come or the messages grow too large
+    Ends with what it has, at least one, when `until` (`since_boot` seconds) has come or the messages grow too large
     together. Lets the loop go on again and again: other batches hold the row of the campaign's counters until they
     commit.
     """
@@ -138,13 +138,13 @@ async def compose(
     size = 0
     turn_ends = 0.0
     for number, row in enumerate(claim.rows):
-        now = monotonic()
+        now = since_boot()
         if number and (now >= until or size >= MEMORY_BYTES // 2):
             result.rest = [one[0] for one in claim.rows[number:]]
             break
         if now >= turn_ends:
             await asyncio.sleep(0)
-            turn_ends = monotonic() + TURN_SECONDS
+            turn_ends = since_boot() + TURN_SECONDS
         delivery_id, contact_id, email, status, first_name, last_name = tuple(row)[:6]
         if status != ContactStatus.SUBSCRIBED:
             gone = status is None

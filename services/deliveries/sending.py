@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from time import monotonic
 from typing import NamedTuple
 from uuid import UUID
 
@@ -10,6 +9,7 @@ from cachetools import LRUCache
 
 from core.access.actor import Actor, system_actor
 from core.access.tenant import Tenant
+from core.clock import since_boot
 from core.database.scopes import Reads, SystemScope
 from core.deadlines import sleep_unless
 from core.errors import Refusals
@@ -109,7 +109,7 @@ class Sender:
             mail,
             signer=self.signer,
             public_url=self.public_url,
-            until=min(monotonic() + self.times.compose, claimed.deadline - self.times.needed),
+            until=min(since_boot() + self.times.compose, claimed.deadline - self.times.needed),
         )
         await self.adapt_batch_size(campaign_id, claimed, composed)
         async with self.work.begin(actor) as uow:

@@ -1,9 +1,9 @@
 """Handing a batch of messages to the provider: each message once, within a lease."""
 
 from collections.abc import Sequence
-from time import monotonic
 from typing import NamedTuple
 
+from core.clock import since_boot
 from integrations.mail import (
     AccountRefused,
     Answered,
@@ -45,7 +45,7 @@ async def hand_over(
         if not time_for(deadline, times.request):
             handed.append(Handed(batch, NotSent(reason="The lease was nearly over.", local=True)))
             continue
-        not_after = min(monotonic() + times.request, deadline)
+        not_after = min(since_boot() + times.request, deadline)
         outcome = await mailer.send(envelope, batch, not_after=not_after)
         if isinstance(outcome, BatchRefused) and len(batch) > 1:
             middle = len(batch) // 2

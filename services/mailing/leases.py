@@ -1,7 +1,8 @@
 """The times that keep two workers off one message: all follow from the lease."""
 
 from dataclasses import dataclass
-from time import monotonic
+
+from core.clock import since_boot
 
 COMPOSE_SHARE = 0.1
 REQUEST_SHARE = 0.5
@@ -27,5 +28,5 @@ def lease_times(lease: float, *, request_seconds: float) -> LeaseTimes:
 
 
 def time_for(deadline: float, seconds: float) -> bool:
-    """Whether so many seconds remain; both clocks are this process's own, which no setting of the time moves."""
-    return monotonic() + seconds < deadline
+    """Whether so many seconds remain until a deadline in `since_boot` seconds."""
+    return since_boot() + seconds < deadline

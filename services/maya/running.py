@@ -10,6 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from core.access.actor import Actor, maya_actor, user_actor
 from core.access.tenant import Tenant
+from core.clock import since_boot
 from core.database.scopes import Reads
 from core.leases import LeaseLost
 from core.logstream import LogEntry, LogLost, LogMissing, LogStream, LogUnavailable, LogWriter, StaleWriter
@@ -172,21 +173,20 @@ class Run:
 
     async def watch(self) -> NoReturn:
         """Keep the lease while the reply is made. Raises `CancelRequested`, or `LeaseLost`."""
-        clock = asyncio.get_running_loop().time
-        renewed = clock()
+        renewed = since_boot()
         with self.dependencies.hub.watch(message_topic(self.actor.organization_id, self.lease.reply.id)) as viewer:
             while True:
                 await viewer.next(within=POLL_SECONDS)
                 try:
                     await self.check_cancelled()
-                    if clock() >= renewed + RENEW_SECONDS:
+                    if since_boot() >= renewed + RENEW_SECONDS:
                         await self.renew()
-                        renewed = clock()
+                        renewed = since_boot()
                 except DATABASE_UNAVAILABLE as error:
                     log.warning(
                         "database away during a reply", message=str(self.lease.reply.id), reason=described(error)
                     )
-                    if clock() >= renewed + LEASE_SECONDS:
+                    if since_boot() >= renewed + LEASE_SECONDS:
                         raise LeaseLost(self.lease.reply.id) from error
 
     async def check_cancelled(self) -> None:

@@ -2,13 +2,13 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from time import monotonic
 from typing import NamedTuple
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, func, select, update
 
 from core.backoff import Backoff
+from core.clock import since_boot
 from core.database.clock import now_plus
 from core.database.scopes import savepoint
 from core.ids import new_id
@@ -46,7 +46,7 @@ Composer = Callable[[UnitOfWork, Item], Awaitable[Mail | None]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """Messages of one kind that are ours until `deadline` (this process's monotonic seconds)."""
+    """Messages of one kind that are ours until `deadline` (`since_boot` seconds)."""
 
     kind: OutboxKind
     token: UUID
@@ -77,7 +77,7 @@ async def submit(
 
     What nobody needs any more is cancelled, and what came too late has failed.
     """
-    deadline = monotonic() + lease_seconds
+    deadline = since_boot() + lease_seconds
     rows = await uow.rows(
         select(
             OutboxMessage.id,

@@ -2,12 +2,12 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from time import monotonic
 
 import orjson
 import pytest
 
 from core.backoff import Backoff
+from core.clock import since_boot
 from integrations.mail import (
     AccountRefused,
     Answered,
@@ -94,7 +94,7 @@ async def send_to(url: str, timeout_seconds: float = 60) -> Outcome:
     """What becomes of one message."""
     mailer = PostmarkMailer(base_url=url, server_token="t", message_stream="broadcast")
     try:
-        return await mailer.send(ENVELOPE, [MESSAGE], not_after=monotonic() + timeout_seconds)
+        return await mailer.send(ENVELOPE, [MESSAGE], not_after=since_boot() + timeout_seconds)
     finally:
         await mailer.aclose()
 
@@ -151,11 +151,11 @@ async def test_a_post_on_a_stale_connection_is_not_repeated(reads: bool, kind: t
         port = listening.sockets[0].getsockname()[1]
         mailer = PostmarkMailer(base_url=f"http://127.0.0.1:{port}", server_token="t", message_stream="broadcast")
         try:
-            first = await mailer.send(ENVELOPE, [MESSAGE], not_after=monotonic() + 60)
+            first = await mailer.send(ENVELOPE, [MESSAGE], not_after=since_boot() + 60)
             if not reads:
                 await gone.wait()
                 await asyncio.sleep(0.1)
-            second = await mailer.send(ENVELOPE, [MESSAGE], not_after=monotonic() + 60)
+            second = await mailer.send(ENVELOPE, [MESSAGE], not_after=since_boot() + 60)
         finally:
             await mailer.aclose()
     assert isinstance(first, Answered)
@@ -183,7 +183,7 @@ def test_the_pauses_for_a_provider_grow_and_end() -> None:
 
 async def test_a_body_is_not_written_too_late() -> None:
     """A process that slept between its check and its write sends nothing: the time is looked at again then."""
-    body = Body(b"x" * 300_000, not_after=monotonic() - 1)
+    body = Body(b"x" * 300_000, not_after=since_boot() - 1)
     with pytest.raises(TimeoutError):
         await anext(body.parts())
     assert not body.complete
@@ -191,7 +191,7 @@ async def test_a_body_is_not_written_too_late() -> None:
 
 async def test_a_body_is_complete_with_its_last_part() -> None:
     """Only a body whose last part went out may have been accepted."""
-    body = Body(b"x" * 300_000, not_after=monotonic() + 60)
+    body = Body(b"x" * 300_000, not_after=since_boot() + 60)
     parts = body.parts()
     await anext(parts)
     assert not body.complete
