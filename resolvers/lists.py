@@ -79,7 +79,7 @@ class ListMutations:
         async with info.context.work() as uow:
             row = await LISTS.require(uow, uuid_of("List", input.list_id))
             members = await tagging.require_all(uow, contact_ids(input.contact_ids))
-            added = await lists.add_members(uow, row.id, members)
+            added = await lists.add_members(uow, [row.id], members)
         return AddToListPayload(found=list_of(row), added=added)
 
     @mutation(Requires(Permission.LIST_WRITE), audit="list_member.removed")

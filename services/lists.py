@@ -1,11 +1,12 @@
 """Lists: named sets of contacts that a campaign can be sent to."""
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Uuid, bindparam, delete, func, literal, select
+from sqlalchemy import ARRAY, Uuid, bindparam, delete, func, join, literal, select, true
 from sqlalchemy.dialects.postgresql import insert
 
 from core import texts
@@ -105,18 +106,23 @@ async def of_contacts(reads: Reads, contact_ids: Sequence[UUID]) -> dict[UUID, l
     return found
 
 
-async def add_members(uow: UnitOfWork, list_id: UUID, contact_ids: Sequence[UUID]) -> int:
-    """Put contacts of the tenant on a list of the tenant; how many were not on it."""
+async def add_members(uow: UnitOfWork, list_ids: Sequence[UUID], contact_ids: Sequence[UUID]) -> int:
+    """Put contacts of the tenant on each of the tenant's lists, in one statement; how many memberships are new."""
     source = (
-        select(literal(uow.tenant.organization_id), literal(list_id), Contact.id)
-        .where(Contact.id.in_(contact_ids))
-        .order_by(Contact.id)  # in one order, so that two calls never deadlock
+        select(literal(uow.tenant.organization_id), ContactList.id, Contact.id)
+        .select_from(join(ContactList, Contact, true()))
+        .where(ContactList.id == func.any(list(list_ids)), Contact.id == func.any(list(contact_ids)))
+        .order_by(ContactList.id, Contact.id)  # in one order, so that two calls never deadlock
     )
     statement = insert(ListMembership).from_select(["organization_id", "list_id", "contact_id"], source)
-    added = (await uow.execute(statement.on_conflict_do_nothing())).rowcount
-    if added:
-        await audit.record(uow, "list_member.added", list_id, {"contacts": added})
-    return added
+    added = await uow.rows(statement.on_conflict_do_nothing().returning(ListMembership.list_id))
+    counted = Counter(row.list_id for row in added)
+    await audit.record_each(
+        uow,
+        "list_member.added",
+        {list_id: {"contacts": counted[list_id]} for list_id in list_ids if counted[list_id]},
+    )
+    return len(added)
 
 
 async def remove_members(uow: UnitOfWork, list_id: UUID, contact_ids: Sequence[UUID]) -> int:

@@ -35,7 +35,9 @@ class CreateContactInput:
     last_name: str | None = strawberry.field(default=None, description=NAME)
     custom_fields: JSON | None = strawberry.field(default=None, description=CUSTOM_FIELDS)
     tags: list[str] | None = strawberry.field(default=None, description=TAGS)
-    list_ids: list[strawberry.ID] | None = strawberry.field(default=None, description="Lists to put the contact on.")
+    list_ids: list[strawberry.ID] | None = strawberry.field(
+        default=None, description="Lists to put the contact on, up to 100 (TOO_MANY beyond)."
+    )
     time_zone: str | None = strawberry.field(default=None, description=TIME_ZONE)
     status: models.ContactStatus = strawberry.field(
         default=models.ContactStatus.SUBSCRIBED,

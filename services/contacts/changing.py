@@ -23,6 +23,8 @@ from services.suppressions.facts import HistoryLine, SuppressionFact
 from services.suppressions.statuses import status_at_new_address
 
 INPUT: Final = ("input",)
+LIST_IDS: Final = (*INPUT, "listIds")
+MAX_LISTS: Final = 100
 CREATABLE: Final = (ContactStatus.SUBSCRIBED, ContactStatus.PENDING, ContactStatus.UNSUBSCRIBED)
 
 
@@ -52,16 +54,18 @@ async def create(
                 suggestion=f"One of {', '.join(each.name for each in CREATABLE)}.",
             )
         )
+    if len(list_ids) > MAX_LISTS:
+        errors.append(InvalidInput(f"At most {MAX_LISTS} lists at once.", field=LIST_IDS, code=ErrorCode.TOO_MANY))
     if errors:
         raise Refusals(errors)
-    known = await lists.require_all(uow, list_ids, ("input", "listIds"))
+    known = await lists.require_all(uow, list_ids, LIST_IDS)
     inserted = await storing.insert_new(uow, [storing.new_record(stored(fields), status=status)])
     if not inserted:
         raise email_taken()
     contact = inserted[0]
     await storing.add_tags(uow, [(contact.id, tag) for tag in fields.get("tags", [])])
-    for list_id in known:
-        await lists.add_members(uow, list_id, [contact.id])
+    if known:
+        await lists.add_members(uow, known, [contact.id])
     if contact.status == ContactStatus.SUBSCRIBED:
         await storing.note(uow, ContactEventKind.SUBSCRIBED, [contact.id])
     if contact.status == ContactStatus.UNSUBSCRIBED:

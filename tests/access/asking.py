@@ -49,7 +49,7 @@ async def objects(runtime: Runtime, api: ApiClient, owner: Actor) -> dict[str, s
     async with runtime.work.begin(owner) as uow:
         made = await lists.create(uow, "News")
         template = await templates.create(uow, {"name": "News"})
-        await lists.add_members(uow, made.id, [contact])
+        await lists.add_members(uow, [made.id], [contact])
         for excluded in (False, True):
             await uow.execute(
                 insert(CampaignRecipient).values(

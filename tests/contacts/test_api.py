@@ -36,8 +36,8 @@ LIST = """query ($first: Int, $last: Int, $after: String, $before: String, $filt
 
 
 async def caller(runtime: Runtime, api: ApiClient, role: Role = Role.OWNER) -> tuple[ApiClient, Actor]:
-    principal = await factories.organization(runtime, role=role)
-    return api.as_(factories.token(runtime, principal)), principal
+    actor = await factories.organization(runtime, role=role)
+    return api.as_(factories.token(runtime, actor)), actor
 
 
 async def created(client: ApiClient, **given: Any) -> dict[str, Any]:  # noqa: ANN401 - an input of any shape
@@ -318,8 +318,8 @@ async def test_a_viewer_reads_and_changes_nothing(runtime: Runtime, api: ApiClie
 
 async def test_a_page_costs_one_statement_and_each_relation_one_more(runtime: Runtime, api: ApiClient) -> None:
     """Whatever the number of contacts: no statement a row, and no count unless it is selected."""
-    client, principal = await caller(runtime, api)
-    await factories.contacts(runtime, principal, 30, tag="t")
+    client, actor = await caller(runtime, api)
+    await factories.contacts(runtime, actor, 30, tag="t")
     await client.execute(LIST, {"first": 1})  # the session is in the cache from here on
     for selection, expected in (
         ("nodes { email }", 1),

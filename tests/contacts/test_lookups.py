@@ -28,16 +28,16 @@ from tests.client import ApiClient
 from tests.properties import examples
 
 
-async def create(runtime: Runtime, principal: Actor, **fields: Unpack[GivenFields]) -> ContactRow:
+async def create(runtime: Runtime, actor: Actor, **fields: Unpack[GivenFields]) -> ContactRow:
     """A new contact."""
     given: GivenFields = {"email": f"c{next(factories.numbers)}@example.com", **fields}
-    async with runtime.work.begin(principal) as uow:
+    async with runtime.work.begin(actor) as uow:
         return await changing.create(uow, given)
 
 
-async def found(runtime: Runtime, principal: Actor, search: str) -> int:
+async def found(runtime: Runtime, actor: Actor, search: str) -> int:
     """How many contacts a search finds."""
-    return await CONTACTS.count(runtime.reads(principal.tenant), listing.search_condition(search))
+    return await CONTACTS.count(runtime.reads(actor.tenant), listing.search_condition(search))
 
 
 NAMES = [
@@ -70,13 +70,13 @@ NAMES = [
 @pytest.mark.parametrize(("name", "searches"), NAMES, ids=[ascii(name) for name, _ in NAMES])
 async def test_names_are_found_in_every_case_and_form(runtime: Runtime, name: str, searches: list[str]) -> None:
     """A contact is found by its first or last name, whole or in part, however it is typed; and no other is."""
-    principal = await factories.organization(runtime)
-    await create(runtime, principal, first_name=name)
-    await create(runtime, principal, last_name=name)
-    await create(runtime, principal, first_name="Other", last_name="Person")
+    actor = await factories.organization(runtime)
+    await create(runtime, actor, first_name=name)
+    await create(runtime, actor, last_name=name)
+    await create(runtime, actor, first_name="Other", last_name="Person")
     for search in (name, *searches):
-        assert await found(runtime, principal, search) == 2, ascii(search)
-    assert await found(runtime, principal, f"{name} {searches[0]} Other") == 0
+        assert await found(runtime, actor, search) == 2, ascii(search)
+    assert await found(runtime, actor, f"{name} {searches[0]} Other") == 0
 
 
 CASED = st.characters(categories=["Lu", "Ll", "Lt", "Mn"], max_codepoint=0x2FFF)
@@ -103,10 +103,10 @@ WAYS: tuple[Callable[[str], str], ...] = (
 
 @examples(25)
 @given(name=NAMED)
-async def test_every_name_is_found_as_python_writes_it(runtime: Runtime, one_principal: Actor, *, name: str) -> None:
+async def test_every_name_is_found_as_python_writes_it(runtime: Runtime, one_actor: Actor, *, name: str) -> None:
     """Upper, lower, title and folded case and each normal form, as Python makes them, find what was stored."""
-    row = await create(runtime, one_principal, first_name=name)
-    reads = runtime.reads(one_principal.tenant)
+    row = await create(runtime, one_actor, first_name=name)
+    reads = runtime.reads(one_actor.tenant)
     for way in WAYS:
         condition = listing.search_condition(f"{way(name)} {row.email}")
         page = await CONTACTS.page(reads, PageRequest(size=100), condition=condition)
@@ -114,18 +114,18 @@ async def test_every_name_is_found_as_python_writes_it(runtime: Runtime, one_pri
 
 
 @pytest.fixture(scope="module")
-async def one_principal(runtime: Runtime) -> Actor:
+async def one_actor(runtime: Runtime) -> Actor:
     return await factories.organization(runtime)
 
 
 @pytest.mark.parametrize(("name", "searches"), NAMES[:16], ids=[ascii(name) for name, _ in NAMES[:16]])
 async def test_campaigns_are_found_likewise(runtime: Runtime, name: str, searches: list[str]) -> None:
     """A part of a campaign's name finds it as a contact's name does."""
-    principal = await factories.organization(runtime)
-    async with runtime.work.begin(principal) as uow:
+    actor = await factories.organization(runtime)
+    async with runtime.work.begin(actor) as uow:
         await drafting.create(uow, {"name": name})
         await drafting.create(uow, {"name": "Other"})
-    reads = runtime.reads(principal.tenant)
+    reads = runtime.reads(actor.tenant)
     for search in (name, *searches):
         condition = parse_filter({"name": {"contains": search}}, CAMPAIGNS.fields)
         assert await CAMPAIGNS.count(reads, condition) == 1, ascii(search)
@@ -151,20 +151,20 @@ async def test_tags_are_asked_for_as_they_are_stored(
     runtime: Runtime, api: ApiClient, tag: str, asked: list[str]
 ) -> None:
     """Filter, Maya's tool and removal find a tag as it was given, and in each way it might be pasted."""
-    principal = await factories.organization(runtime)
-    row = await create(runtime, principal, tags=[tag])
-    await create(runtime, principal, tags=["another"])
-    reads = runtime.reads(principal.tenant)
-    client = api.as_(factories.token(runtime, principal))
+    actor = await factories.organization(runtime)
+    row = await create(runtime, actor, tags=[tag])
+    await create(runtime, actor, tags=["another"])
+    reads = runtime.reads(actor.tenant)
+    client = api.as_(factories.token(runtime, actor))
     for each in (tag, *asked):
         arguments = orjson.dumps({"status": None, "tag": each}).decode()
-        succeeded, answer = await tools.use(reads, principal, "count_contacts", arguments)
+        succeeded, answer = await tools.use(reads, actor, "count_contacts", arguments)
         assert succeeded
         assert orjson.loads(answer)["data"] == {"total": 1}, ascii(each)
         for name in ("hasAny", "hasAll"):
             document = f"query($tags: [String!]) {{ contacts(filter: {{tags: {{{name}: $tags}}}}) {{ totalCount }} }}"
             assert await client.execute(document, {"tags": [each]}) == {"contacts": {"totalCount": 1}}
-    async with runtime.work.begin(principal) as uow:
+    async with runtime.work.begin(actor) as uow:
         await tagging.remove(uow, [row.id], [asked[-1]])
     assert (await listing.tags_of(reads, [row.id]))[row.id] == []
 
@@ -196,10 +196,10 @@ ADDRESSES = [
 @pytest.mark.parametrize(("email", "asked"), ADDRESSES, ids=[ascii(email) for email, _ in ADDRESSES])
 async def test_addresses_are_asked_for_as_they_are_stored(runtime: Runtime, email: str, asked: list[str]) -> None:
     """Look-up, filters, search, upsert and the suppression list meet an address however it is pasted."""
-    principal = await factories.organization(runtime)
-    row = await create(runtime, principal, email=email)
-    await create(runtime, principal)
-    reads = runtime.reads(principal.tenant)
+    actor = await factories.organization(runtime)
+    row = await create(runtime, actor, email=email)
+    await create(runtime, actor)
+    reads = runtime.reads(actor.tenant)
     for each in (email, *asked):
         by_email = await listing.by_email(reads, each)
         assert by_email is not None, ascii(each)
@@ -208,8 +208,8 @@ async def test_addresses_are_asked_for_as_they_are_stored(runtime: Runtime, emai
         for wanted in ({"eq": each}, {"startsWith": bare}, {"contains": bare}):
             condition = parse_filter({"email": wanted}, CONTACTS.fields)
             assert await CONTACTS.count(reads, condition) == 1, (ascii(each), wanted)
-        assert await found(runtime, principal, each) == 1, ascii(each)
-        async with runtime.work.begin(principal) as uow:
+        assert await found(runtime, actor, each) == 1, ascii(each)
+        async with runtime.work.begin(actor) as uow:
             [result] = await upserting.upsert(uow, [{"email": each, "first_name": "Ada"}])
         assert result.contact is not None
         assert result.contact.id == row.id
@@ -219,25 +219,25 @@ async def test_addresses_are_asked_for_as_they_are_stored(runtime: Runtime, emai
 
 async def test_a_joiner_that_a_domain_needs_is_not_left_out(runtime: Runtime) -> None:
     """Without it the address would be at another domain; our library takes no such domain, nor do we."""
-    principal = await factories.organization(runtime)
+    actor = await factories.organization(runtime)
     for text in ("ada@نامه\u200cای.example", "ada@ශ්\u200dරී.example"):
         with pytest.raises(Refusals):
-            await create(runtime, principal, email=text)
+            await create(runtime, actor, email=text)
 
 
 async def test_an_address_that_is_suppressed_stays_so_however_it_is_written(runtime: Runtime) -> None:
     """The suppression list is asked by the address as it is compared."""
-    principal = await factories.organization(runtime)
-    async with runtime.work.begin(principal) as uow:
-        values = {"organization_id": principal.organization_id, "email_norm": "ada@xn--mnchen-3ya.example"}
+    actor = await factories.organization(runtime)
+    async with runtime.work.begin(actor) as uow:
+        values = {"organization_id": actor.organization_id, "email_norm": "ada@xn--mnchen-3ya.example"}
         await uow.execute(insert(Suppression).values(**values, reason=SuppressionReason.COMPLAINT))
-    row = await create(runtime, principal, email="\u200bADA@MÜNCHEN.example")
+    row = await create(runtime, actor, email="\u200bADA@MÜNCHEN.example")
     assert row.status == "complained"
 
 
 async def test_a_page_goes_on_after_any_name(runtime: Runtime) -> None:
     """A cursor holds whatever a last name can hold."""
-    principal = await factories.organization(runtime)
+    actor = await factories.organization(runtime)
     names = [
         "A\u2067b\u2069c",
         "שלום (ABC\u200f)",
@@ -249,8 +249,8 @@ async def test_a_page_goes_on_after_any_name(runtime: Runtime) -> None:
         "\U0001fae9",
     ]
     for name in names:
-        await create(runtime, principal, last_name=name)
-    reads = runtime.reads(principal.tenant)
+        await create(runtime, actor, last_name=name)
+    reads = runtime.reads(actor.tenant)
     seen: list[str | None] = []
     after = None
     for _ in names:

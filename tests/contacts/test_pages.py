@@ -48,11 +48,11 @@ LONGEST_TEXT = cursors.MAX_CURSOR_LENGTH // 4 * 3 - cursors.TAG_BYTES - cursors.
 @pytest.fixture(scope="module")
 async def crowd(runtime: Runtime) -> Actor:
     """37 contacts, many with the same times and names, as a bulk import leaves them."""
-    principal = await factories.organization(runtime)
+    actor = await factories.organization(runtime)
     rows: list[dict[str, Any]] = [
         {
             "id": new_id(),
-            "organization_id": principal.organization_id,
+            "organization_id": actor.organization_id,
             "email": f"Person{number}@example.com",
             "email_norm": f"person{number}@example.com",
             "first_name": "Ada" if number % 2 else None,
@@ -63,24 +63,22 @@ async def crowd(runtime: Runtime) -> Actor:
         }
         for number in range(37)
     ]
-    async with runtime.work.begin(principal) as uow:
+    async with runtime.work.begin(actor) as uow:
         await uow.execute(insert(Contact), rows)
         await uow.execute(
             insert(ContactTag),
             [
-                {"organization_id": principal.organization_id, "contact_id": row["id"], "tag": tag}
+                {"organization_id": actor.organization_id, "contact_id": row["id"], "tag": tag}
                 for number, row in enumerate(rows)
                 for tag in (("even",) if number % 2 == 0 else ("odd", "Odd"))
             ],
         )
-    return principal
+    return actor
 
 
-async def walk(
-    runtime: Runtime, principal: Actor, order: Order[Any], size: int, *, backward: bool
-) -> list[ContactRow]:
+async def walk(runtime: Runtime, actor: Actor, order: Order[Any], size: int, *, backward: bool) -> list[ContactRow]:
     """Every row, page by page; says along the way whether the pages tell the truth about what is left."""
-    reads = runtime.reads(principal.tenant)
+    reads = runtime.reads(actor.tenant)
     rows: list[ContactRow] = []
     request = PageRequest(size=size, backward=backward)
     while True:

@@ -21,26 +21,26 @@ from tests import factories
 from tests.waiting import until, waits_for
 
 
-async def create(runtime: Runtime, principal: Actor, given: GivenFields) -> ContactRow:
-    async with runtime.work.begin(principal) as uow:
+async def create(runtime: Runtime, actor: Actor, given: GivenFields) -> ContactRow:
+    async with runtime.work.begin(actor) as uow:
         return await changing.create(uow, given)
 
 
-async def suppress(runtime: Runtime, principal: Actor, email: str, reason: SuppressionReason) -> None:
-    async with runtime.work.begin(principal) as uow:
+async def suppress(runtime: Runtime, actor: Actor, email: str, reason: SuppressionReason) -> None:
+    async with runtime.work.begin(actor) as uow:
         await uow.execute(
-            insert(Suppression).values(organization_id=principal.organization_id, email_norm=email, reason=reason)
+            insert(Suppression).values(organization_id=actor.organization_id, email_norm=email, reason=reason)
         )
 
 
-async def tags_of(runtime: Runtime, principal: Actor, row: ContactRow) -> list[str]:
-    return (await listing.tags_of(runtime.reads(principal.tenant), [row.id]))[row.id]
+async def tags_of(runtime: Runtime, actor: Actor, row: ContactRow) -> list[str]:
+    return (await listing.tags_of(runtime.reads(actor.tenant), [row.id]))[row.id]
 
 
 async def test_a_contact_is_created_with_all_its_fields(runtime: Runtime) -> None:
     """What was given is what is read back, tidied: trimmed names, tags without repeats, an event, a list."""
-    principal = await factories.organization(runtime)
-    async with runtime.work.begin(principal) as uow:
+    actor = await factories.organization(runtime)
+    async with runtime.work.begin(actor) as uow:
         found = await lists.create(uow, "Customers")
         made = await changing.create(
             uow,
@@ -54,7 +54,7 @@ async def test_a_contact_is_created_with_all_its_fields(runtime: Runtime) -> Non
             },
             list_ids=[found.id],
         )
-    reads = runtime.reads(principal.tenant)
+    reads = runtime.reads(actor.tenant)
     row = await CONTACTS.get(reads, made.id)
     assert row == made
     assert (row.email, row.email_norm, row.first_name, row.last_name) == (
@@ -66,7 +66,7 @@ async def test_a_contact_is_created_with_all_its_fields(runtime: Runtime) -> Non
     assert (row.status, row.time_zone) == ("subscribed", "Europe/London")
     assert row.subscribed_at is not None
     assert row.custom_fields == {"plan": "pro", "seats": 3}
-    assert await tags_of(runtime, principal, row) == ["early bird", "vip"]
+    assert await tags_of(runtime, actor, row) == ["early bird", "vip"]
     assert (await lists.of_contacts(reads, [row.id]))[row.id] == [found]
     events = (await EVENTS.pages_of(reads, [row.id], page_request()))[row.id]
     assert [event.kind for event in events.rows] == ["subscribed"]
@@ -74,7 +74,7 @@ async def test_a_contact_is_created_with_all_its_fields(runtime: Runtime) -> Non
 
 async def test_all_that_is_wrong_with_a_contact_is_said_at_once(runtime: Runtime) -> None:
     """Six bad fields give six refusals with their paths, and no contact."""
-    principal = await factories.organization(runtime)
+    actor = await factories.organization(runtime)
     bad: GivenFields = {
         "email": "not an address",
         "first_name": "Bell\x07",
@@ -84,7 +84,7 @@ async def test_all_that_is_wrong_with_a_contact_is_said_at_once(runtime: Runtime
         "time_zone": "Berlin",
     }
     with pytest.raises(Refusals) as refused:
-        await create(runtime, principal, bad)
+        await create(runtime, actor, bad)
     assert {error.field: error.error_code for error in refused.value.errors} == {
         ("input", "email"): ErrorCode.INVALID_EMAIL,
         ("input", "firstName"): ErrorCode.INVALID,
@@ -96,7 +96,7 @@ async def test_all_that_is_wrong_with_a_contact_is_said_at_once(runtime: Runtime
     suggestions = {error.field[-1]: error.suggestion for error in refused.value.errors}
     assert suggestions["timeZone"] == "Did you mean Europe/Berlin?"
     assert suggestions["firstName"] == "Write it as 'Bell'."
-    assert await CONTACTS.count(runtime.reads(principal.tenant)) == 0
+    assert await CONTACTS.count(runtime.reads(actor.tenant)) == 0
 
 
 HOSTILE = ["\x00", "a\x00b", "\ud800", "\u202egnp.exe", "\x1b[31m", "\x9f", "line\nbreak"]
@@ -105,7 +105,7 @@ HOSTILE = ["\x00", "a\x00b", "\ud800", "\u202egnp.exe", "\x1b[31m", "\x9f", "lin
 @pytest.mark.parametrize("text", HOSTILE, ids=ascii)
 async def test_hostile_text_is_refused_everywhere(runtime: Runtime, text: str) -> None:
     """Controls, lone surrogates and direction overrides never reach the database, whichever field they come in."""
-    principal = await factories.organization(runtime)
+    actor = await factories.organization(runtime)
     given: list[GivenFields] = [
         {"email": f"{text}@example.com"},
         {"email": "a@example.com", "first_name": text},
@@ -118,8 +118,8 @@ async def test_hostile_text_is_refused_everywhere(runtime: Runtime, text: str) -
         given.append({"email": "a@example.com", "custom_fields": {"note": ["fine", text]}})
     for each in given:
         with pytest.raises(Refusals):
-            await create(runtime, principal, each)
-    reads = runtime.reads(principal.tenant)
+            await create(runtime, actor, each)
+    reads = runtime.reads(actor.tenant)
     with pytest.raises(InvalidInput):
         listing.search_condition(text)
     assert await listing.by_email(reads, f"{text}@example.com") is None
@@ -148,24 +148,24 @@ async def test_hostile_text_is_refused_everywhere(runtime: Runtime, text: str) -
 )
 async def test_custom_fields_are_bounded(runtime: Runtime, value: object) -> None:
     """What is nested, too long, too many or no number of JavaScript's is refused."""
-    principal = await factories.organization(runtime)
+    actor = await factories.organization(runtime)
     with pytest.raises(Refusals) as refused:
-        await create(runtime, principal, {"email": "a@example.com", "custom_fields": value})
+        await create(runtime, actor, {"email": "a@example.com", "custom_fields": value})
     assert [error.field[:2] for error in refused.value.errors] == [("input", "customFields")]
 
 
 async def test_an_address_is_taken_once_whatever_its_case(runtime: Runtime) -> None:
     """The second contact with an address is refused, in the same organisation only; also by a change."""
-    principal, other = await factories.organization(runtime), await factories.organization(runtime)
-    first = await create(runtime, principal, {"email": "ada@example.com"})
+    actor, other = await factories.organization(runtime), await factories.organization(runtime)
+    first = await create(runtime, actor, {"email": "ada@example.com"})
     await create(runtime, other, {"email": "ada@example.com"})
     with pytest.raises(EmailTaken):
-        await create(runtime, principal, {"email": "ADA@example.com"})
-    second = await create(runtime, principal, {"email": "bob@example.com"})
+        await create(runtime, actor, {"email": "ADA@example.com"})
+    second = await create(runtime, actor, {"email": "bob@example.com"})
     with pytest.raises(EmailTaken):
-        async with runtime.work.begin(principal) as uow:
+        async with runtime.work.begin(actor) as uow:
             await changing.change(uow, second.id, {"email": "Ada@example.com"})
-    async with runtime.work.begin(principal) as uow:
+    async with runtime.work.begin(actor) as uow:
         assert (await changing.change(uow, first.id, {"email": "ADA@example.com"})).email == "ADA@example.com"
 
 
@@ -182,12 +182,12 @@ async def test_a_suppressed_address_is_never_subscribed(
     runtime: Runtime, reason: SuppressionReason, status: ContactStatus
 ) -> None:
     """Created, upserted or moved to it: a contact of a suppressed address has the status of the suppression."""
-    principal = await factories.organization(runtime)
+    actor = await factories.organization(runtime)
     for email in ("created@example.com", "upserted@example.com", "moved@example.com"):
-        await suppress(runtime, principal, email, reason)
-    created = await create(runtime, principal, {"email": "created@example.com"})
-    before = await create(runtime, principal, {"email": "before@example.com"})
-    async with runtime.work.begin(principal) as uow:
+        await suppress(runtime, actor, email, reason)
+    created = await create(runtime, actor, {"email": "created@example.com"})
+    before = await create(runtime, actor, {"email": "before@example.com"})
+    async with runtime.work.begin(actor) as uow:
         [upserted] = await upserting.upsert(uow, [{"email": "upserted@example.com"}])
         moved = await changing.change(uow, before.id, {"email": "moved@example.com"})
     assert upserted.contact is not None
@@ -198,21 +198,21 @@ async def test_a_suppressed_address_is_never_subscribed(
 
 async def test_a_new_address_makes_no_status_milder(runtime: Runtime) -> None:
     """Who complained stays COMPLAINED at an address that bounced."""
-    principal = await factories.organization(runtime)
-    await suppress(runtime, principal, "complained@example.com", SuppressionReason.COMPLAINT)
-    await suppress(runtime, principal, "bounced@example.com", SuppressionReason.HARD_BOUNCE)
-    made = await create(runtime, principal, {"email": "complained@example.com"})
-    async with runtime.work.begin(principal) as uow:
+    actor = await factories.organization(runtime)
+    await suppress(runtime, actor, "complained@example.com", SuppressionReason.COMPLAINT)
+    await suppress(runtime, actor, "bounced@example.com", SuppressionReason.HARD_BOUNCE)
+    made = await create(runtime, actor, {"email": "complained@example.com"})
+    async with runtime.work.begin(actor) as uow:
         moved = await changing.change(uow, made.id, {"email": "bounced@example.com"})
     assert (made.status, moved.status) == (ContactStatus.COMPLAINED, ContactStatus.COMPLAINED)
 
 
 async def test_a_change_touches_what_is_given_alone(runtime: Runtime) -> None:
     """Missing fields stay, null empties, custom fields merge, tags are replaced; no difference, no write."""
-    principal = await factories.organization(runtime)
+    actor = await factories.organization(runtime)
     made = await create(
         runtime,
-        principal,
+        actor,
         {
             "email": "ada@example.com",
             "first_name": "Ada",
@@ -221,7 +221,7 @@ async def test_a_change_touches_what_is_given_alone(runtime: Runtime) -> None:
             "tags": ["a", "b"],
         },
     )
-    async with runtime.work.begin(principal) as uow:
+    async with runtime.work.begin(actor) as uow:
         changed = await changing.change(
             uow,
             made.id,
@@ -229,8 +229,8 @@ async def test_a_change_touches_what_is_given_alone(runtime: Runtime) -> None:
         )
     assert (changed.first_name, changed.last_name) == ("Ada", None)
     assert changed.custom_fields == {"plan": "pro", "city": "Rome"}
-    assert await tags_of(runtime, principal, changed) == ["b", "c"]
-    async with runtime.work.begin(principal) as uow:
+    assert await tags_of(runtime, actor, changed) == ["b", "c"]
+    async with runtime.work.begin(actor) as uow:
         assert await changing.change(uow, made.id, {"first_name": "Ada", "email": "ada@example.com"}) == changed
         assert (await changing.change(uow, made.id, {"custom_fields": None})).custom_fields == {}
 
@@ -238,11 +238,11 @@ async def test_a_change_touches_what_is_given_alone(runtime: Runtime) -> None:
 @pytest.mark.parametrize("status", [ContactStatus.UNSUBSCRIBED, ContactStatus.BOUNCED, ContactStatus.COMPLAINED])
 async def test_nothing_subscribes_a_contact_again(runtime: Runtime, status: ContactStatus) -> None:
     """A change and an upsert leave the status of those who must not be mailed alone."""
-    principal = await factories.organization(runtime)
-    made = await create(runtime, principal, {"email": "ada@example.com"})
-    async with runtime.work.begin(principal) as uow:
+    actor = await factories.organization(runtime)
+    made = await create(runtime, actor, {"email": "ada@example.com"})
+    async with runtime.work.begin(actor) as uow:
         await uow.execute(update(Contact).where(Contact.id == made.id).values(status=status))
-    async with runtime.work.begin(principal) as uow:
+    async with runtime.work.begin(actor) as uow:
         changed = await changing.change(uow, made.id, {"first_name": "Ada", "email": "new@example.com"})
         [upserted] = await upserting.upsert(uow, [{"email": "new@example.com", "first_name": "Eve"}])
     assert upserted.contact is not None
@@ -251,16 +251,16 @@ async def test_nothing_subscribes_a_contact_again(runtime: Runtime, status: Cont
 
 async def test_unsubscribing_suppresses_the_address_for_good(runtime: Runtime) -> None:
     """Status, suppression and one event; again changes nothing; deleting and creating anew does not undo it."""
-    principal = await factories.organization(runtime)
-    made = await create(runtime, principal, {"email": "ada@example.com"})
-    async with runtime.work.begin(principal) as uow:
+    actor = await factories.organization(runtime)
+    made = await create(runtime, actor, {"email": "ada@example.com"})
+    async with runtime.work.begin(actor) as uow:
         gone = await changing.unsubscribe(uow, made.id)
         assert await changing.unsubscribe(uow, made.id) == gone
     assert gone.status == ContactStatus.UNSUBSCRIBED
     assert gone.unsubscribed_at is not None
-    events = await EVENTS.pages_of(runtime.reads(principal.tenant), [made.id], page_request())
+    events = await EVENTS.pages_of(runtime.reads(actor.tenant), [made.id], page_request())
     assert [event.kind for event in events[made.id].rows] == ["unsubscribed", "subscribed"]
-    async with runtime.work.begin(principal) as uow:
+    async with runtime.work.begin(actor) as uow:
         await changing.remove(uow, made.id)
         again = await changing.create(uow, {"email": "ada@example.com"})
     assert (again.status, again.unsubscribed_at is not None) == (ContactStatus.UNSUBSCRIBED, True)
@@ -268,37 +268,37 @@ async def test_unsubscribing_suppresses_the_address_for_good(runtime: Runtime) -
 
 async def test_who_gets_a_new_address_meanwhile_is_not_unsubscribed_at_the_old_one(runtime: Runtime) -> None:
     """The change is waited for; then the call is refused as a whole, and its repeat suppresses the new address."""
-    principal = await factories.organization(runtime)
-    made = await create(runtime, principal, {"email": "old@example.com"})
+    actor = await factories.organization(runtime)
+    made = await create(runtime, actor, {"email": "old@example.com"})
 
     async def unsubscribe() -> ContactRow:
-        async with runtime.work.begin(principal) as uow:
+        async with runtime.work.begin(actor) as uow:
             return await changing.unsubscribe(uow, made.id)
 
-    async with runtime.work.begin(principal) as uow:
+    async with runtime.work.begin(actor) as uow:
         await changing.change(uow, made.id, {"email": "new@example.com"})
         leaving = asyncio.create_task(unsubscribe())
         await until(partial(waits_for, runtime, uow))
     with pytest.raises(Conflict):
         await leaving
-    assert await runtime.reads(principal.tenant).rows(select(Suppression.email_norm)) == []
+    assert await runtime.reads(actor.tenant).rows(select(Suppression.email_norm)) == []
     gone = await unsubscribe()
     assert (gone.email, gone.status) == ("new@example.com", ContactStatus.UNSUBSCRIBED)
-    suppressed = await runtime.reads(principal.tenant).rows(select(Suppression.email_norm))
+    suppressed = await runtime.reads(actor.tenant).rows(select(Suppression.email_norm))
     assert [row.email_norm for row in suppressed] == ["new@example.com"]
 
 
 async def test_a_deleted_contact_is_gone_with_its_tags(runtime: Runtime) -> None:
     """It is given back once, then unknown."""
-    principal = await factories.organization(runtime)
-    made = await create(runtime, principal, {"email": "ada@example.com", "tags": ["vip"]})
-    async with runtime.work.begin(principal) as uow:
+    actor = await factories.organization(runtime)
+    made = await create(runtime, actor, {"email": "ada@example.com", "tags": ["vip"]})
+    async with runtime.work.begin(actor) as uow:
         assert await changing.remove(uow, made.id) == made
-    reads = runtime.reads(principal.tenant)
+    reads = runtime.reads(actor.tenant)
     assert await CONTACTS.get(reads, made.id) is None
     assert await listing.tag_counts(reads) == {}
     with pytest.raises(NotFound):
-        async with runtime.work.begin(principal) as uow:
+        async with runtime.work.begin(actor) as uow:
             await changing.remove(uow, made.id)
 
 
@@ -326,24 +326,24 @@ async def test_another_organisations_contact_is_unknown(runtime: Runtime) -> Non
             ):
                 with pytest.raises(NotFound):
                     await attempt
-            assert await lists.add_members(uow, their_list.id, [row.id]) == 0
+            assert await lists.add_members(uow, [their_list.id], [row.id]) == 0
     assert await listing.by_email(reads, "ada@example.com") is None
     assert await CONTACTS.get(runtime.reads(theirs.tenant), row.id) == row
 
 
 async def test_tags_are_given_and_taken_in_bulk(runtime: Runtime) -> None:
     """Every named contact gets every tag once; the 101st tag of any refuses the call and leaves all as it was."""
-    principal = await factories.organization(runtime)
-    ids = await factories.contacts(runtime, principal, 3, tag="old")
-    async with runtime.work.begin(principal) as uow:
+    actor = await factories.organization(runtime)
+    ids = await factories.contacts(runtime, actor, 3, tag="old")
+    async with runtime.work.begin(actor) as uow:
         await tagging.add(uow, [*ids, ids[0]], ["new", " new ", "old"])
-    reads = runtime.reads(principal.tenant)
+    reads = runtime.reads(actor.tenant)
     assert await listing.tag_counts(reads) == {"new": 3, "old": 3}
-    async with runtime.work.begin(principal) as uow:
+    async with runtime.work.begin(actor) as uow:
         await tagging.remove(uow, ids[:2], ["old", "never"])
     assert await listing.tag_counts(reads) == {"new": 3, "old": 1}
     with pytest.raises(InvalidInput) as refused:
-        async with runtime.work.begin(principal) as uow:
+        async with runtime.work.begin(actor) as uow:
             await tagging.add(uow, ids, [f"tag {n}" for n in range(99)])
     assert refused.value.error_code == ErrorCode.TOO_MANY
     assert await listing.tag_counts(reads) == {"new": 3, "old": 1}
@@ -351,27 +351,27 @@ async def test_tags_are_given_and_taken_in_bulk(runtime: Runtime) -> None:
 
 async def test_counts_by_status_name_every_status(runtime: Runtime) -> None:
     """A status nobody has counts 0."""
-    principal = await factories.organization(runtime)
-    await factories.contacts(runtime, principal, 3)
-    counted = await listing.count_by_status(runtime.reads(principal.tenant))
+    actor = await factories.organization(runtime)
+    await factories.contacts(runtime, actor, 3)
+    counted = await listing.count_by_status(runtime.reads(actor.tenant))
     assert counted == {status: 3 if status is ContactStatus.SUBSCRIBED else 0 for status in ContactStatus}
 
 
 async def test_lists_hold_contacts_once(runtime: Runtime) -> None:
     """Adding twice counts once; a taken name and an empty one are refused."""
-    principal = await factories.organization(runtime)
-    ids = await factories.contacts(runtime, principal, 3)
-    async with runtime.work.begin(principal) as uow:
+    actor = await factories.organization(runtime)
+    ids = await factories.contacts(runtime, actor, 3)
+    async with runtime.work.begin(actor) as uow:
         made = await lists.create(uow, " News ", "Monthly\nnews")
         assert (made.name, made.description) == ("News", "Monthly\nnews")
-        assert await lists.add_members(uow, made.id, ids) == 3
-        assert await lists.add_members(uow, made.id, ids) == 0
+        assert await lists.add_members(uow, [made.id], ids) == 3
+        assert await lists.add_members(uow, [made.id], ids) == 0
         assert await lists.remove_members(uow, made.id, ids[:1]) == 1
-    reads = runtime.reads(principal.tenant)
+    reads = runtime.reads(actor.tenant)
     assert await lists.member_counts(reads, [made.id]) == {made.id: 2}
     for name, code in (("News", ErrorCode.TAKEN), ("\x00", ErrorCode.INVALID), (" ", ErrorCode.REQUIRED)):
         with pytest.raises((Refusals, lists.ListNameTaken)) as refused:
-            async with runtime.work.begin(principal) as uow:
+            async with runtime.work.begin(actor) as uow:
                 await lists.create(uow, name)
         error = refused.value.errors[0] if isinstance(refused.value, Refusals) else refused.value
         assert isinstance(error, NudgeError)

@@ -29,25 +29,25 @@ from tests.statements import statements
 
 async def upsert(
     runtime: Runtime,
-    principal: Actor,
+    actor: Actor,
     rows: list[GivenFields],
     on_invalid: OnInvalid = OnInvalid.SKIP_INVALID,
 ) -> list[UpsertResult]:
-    async with runtime.work.begin(principal) as uow:
+    async with runtime.work.begin(actor) as uow:
         return await contact_upserting.upsert(uow, rows, on_invalid)
 
 
 async def test_an_upsert_says_what_became_of_each_row(runtime: Runtime) -> None:
     """New, changed, unchanged, invalid, and two rows of one address: a result each, the later row laid over."""
-    principal = await factories.organization(runtime)
+    actor = await factories.organization(runtime)
     already: list[GivenFields] = [
         {"email": "old@example.com", "first_name": "Old", "custom_fields": {"a": 1}, "tags": ["x"]},
         {"email": "same@example.com", "tags": ["x"]},
     ]
-    await upsert(runtime, principal, already)
+    await upsert(runtime, actor, already)
     results = await upsert(
         runtime,
-        principal,
+        actor,
         [
             {"email": "new@example.com", "first_name": "New", "tags": ["x"]},
             {"email": "OLD@example.com", "last_name": "Age", "custom_fields": {"b": 2}, "tags": ["y"]},
@@ -76,33 +76,33 @@ async def test_an_upsert_says_what_became_of_each_row(runtime: Runtime) -> None:
     assert (new.email, new.first_name, new.last_name) == ("new@example.com", "New", "Comer")
     assert (old.email, old.first_name, old.last_name) == ("old@example.com", "Old", "Age")
     assert old.custom_fields == {"a": 1, "b": 2}
-    tags = await contact_listing.tags_of(runtime.reads(principal.tenant), [new.id, old.id])
+    tags = await contact_listing.tags_of(runtime.reads(actor.tenant), [new.id, old.id])
     assert tags == {new.id: ["x", "y"], old.id: ["x", "y"]}
 
 
 async def test_one_bad_row_can_reject_all(runtime: Runtime) -> None:
     """REJECT_ALL reports every bad row and changes nothing; so it does for a row that overfills a contact."""
-    principal = await factories.organization(runtime)
-    await upsert(runtime, principal, [{"email": "full@example.com", "tags": [f"t{n}" for n in range(100)]}])
+    actor = await factories.organization(runtime)
+    await upsert(runtime, actor, [{"email": "full@example.com", "tags": [f"t{n}" for n in range(100)]}])
     rows: list[GivenFields] = [{"email": "good@example.com"}, {"email": "bad"}, {"email": ""}]
     with pytest.raises(Refusals) as refused:
-        await upsert(runtime, principal, rows, OnInvalid.REJECT_ALL)
+        await upsert(runtime, actor, rows, OnInvalid.REJECT_ALL)
     assert [error.field[2] for error in refused.value.errors] == ["1", "2"]
     crowded: list[GivenFields] = [{"email": "good@example.com"}, {"email": "full@example.com", "tags": ["t100"]}]
     with pytest.raises(Refusals):
-        await upsert(runtime, principal, crowded, OnInvalid.REJECT_ALL)
-    assert await CONTACTS.count(runtime.reads(principal.tenant)) == 1
-    skipped = await upsert(runtime, principal, crowded)
+        await upsert(runtime, actor, crowded, OnInvalid.REJECT_ALL)
+    assert await CONTACTS.count(runtime.reads(actor.tenant)) == 1
+    skipped = await upsert(runtime, actor, crowded)
     assert [result.status for result in skipped] == [UpsertStatus.CREATED, UpsertStatus.INVALID]
     with pytest.raises(Refusals) as too_many:
-        await upsert(runtime, principal, [{"email": "a@example.com"}] * 1001)
+        await upsert(runtime, actor, [{"email": "a@example.com"}] * 1001)
     assert [error.error_code for error in too_many.value.errors] == [ErrorCode.TOO_MANY]
-    assert await upsert(runtime, principal, []) == []
+    assert await upsert(runtime, actor, []) == []
 
 
 async def test_a_thousand_rows_take_a_handful_of_statements(runtime: Runtime) -> None:
     """Created, repeated, changed: no statement a row, and little work of our own."""
-    principal = await factories.organization(runtime)
+    actor = await factories.organization(runtime)
 
     def rows(name: str) -> list[GivenFields]:
         return [
@@ -113,12 +113,12 @@ async def test_a_thousand_rows_take_a_handful_of_statements(runtime: Runtime) ->
     for name, status in (("A", UpsertStatus.CREATED), ("A", UpsertStatus.UNCHANGED), ("B", UpsertStatus.UPDATED)):
         start = time.process_time()
         with statements(runtime) as seen:
-            results = await upsert(runtime, principal, rows(name))
+            results = await upsert(runtime, actor, rows(name))
         took = time.process_time() - start
         assert {result.status for result in results} == {status}
         assert len(seen) <= 6  # the last is the audit record
         assert took < 3, took  # seconds of our own work: about 0.1
-    counted = await runtime.reads(principal.tenant).rows(
+    counted = await runtime.reads(actor.tenant).rows(
         select(func.count(), select(func.count()).select_from(ContactEvent).scalar_subquery()).select_from(ContactTag)
     )
     assert tuple(counted[0]) == (2000, 1000)
@@ -126,21 +126,21 @@ async def test_a_thousand_rows_take_a_handful_of_statements(runtime: Runtime) ->
 
 async def test_upserts_of_the_same_addresses_at_once_neither_deadlock_nor_repeat(runtime: Runtime) -> None:
     """Eight calls with the same hundred addresses in different orders: each row is created by one of them."""
-    principal = await factories.organization(runtime)
+    actor = await factories.organization(runtime)
     emails = [f"p{n}@example.com" for n in range(100)]
 
     async def one(number: int) -> list[UpsertResult]:
         turned = emails[number * 12 :] + emails[: number * 12]
         ordered = turned if number % 2 else turned[::-1]
         return await upsert(
-            runtime, principal, [{"email": email, "first_name": f"N{number}", "tags": ["t"]} for email in ordered]
+            runtime, actor, [{"email": email, "first_name": f"N{number}", "tags": ["t"]} for email in ordered]
         )
 
     results = [result for call in await asyncio.gather(*map(one, range(8))) for result in call]
     created = [result for result in results if result.status is UpsertStatus.CREATED]
     assert len(created) == 100
     assert len({result.contact.id for result in results if result.contact}) == 100
-    assert await CONTACTS.count(runtime.reads(principal.tenant)) == 100
+    assert await CONTACTS.count(runtime.reads(actor.tenant)) == 100
 
 
 ROW = st.fixed_dictionaries(
@@ -155,9 +155,9 @@ ROW = st.fixed_dictionaries(
 )
 
 
-async def state(runtime: Runtime, principal: Actor) -> str:
+async def state(runtime: Runtime, actor: Actor) -> str:
     """Every contact's own fields and tags, as JSON, where 1, 1.0 and true differ."""
-    reads = runtime.reads(principal.tenant)
+    reads = runtime.reads(actor.tenant)
     rows = await reads.rows(
         select(
             Contact.id, Contact.email, Contact.first_name, Contact.custom_fields, Contact.time_zone, Contact.status
@@ -175,8 +175,8 @@ async def test_rows_in_one_call_do_what_they_do_one_by_one(
 ) -> None:
     """A call with many rows leaves the same contacts, and says the same of each row, as a call for each."""
     together, apart = await factories.organization(runtime), await factories.organization(runtime)
-    for principal in (together, apart):
-        async with runtime.work.begin(principal) as uow:
+    for actor in (together, apart):
+        async with runtime.work.begin(actor) as uow:
             await contact_upserting.upsert(uow, before, OnInvalid.SKIP_INVALID)
     async with runtime.work.begin(together) as uow:
         at_once = [result.status for result in await contact_upserting.upsert(uow, rows, OnInvalid.SKIP_INVALID)]
@@ -192,8 +192,8 @@ async def test_rows_in_one_call_do_what_they_do_one_by_one(
 
 async def test_one_and_true_are_two_values(runtime: Runtime) -> None:
     """A custom field that was 1 and is now true has changed, by an upsert as by a change."""
-    principal = await factories.organization(runtime)
-    async with runtime.work.begin(principal) as uow:
+    actor = await factories.organization(runtime)
+    async with runtime.work.begin(actor) as uow:
         await contact_upserting.upsert(uow, [{"email": "a@example.com", "custom_fields": {"x": 1}}])
         [result] = await contact_upserting.upsert(uow, [{"email": "a@example.com", "custom_fields": {"x": True}}])
         assert result.contact is not None
@@ -204,9 +204,9 @@ async def test_one_and_true_are_two_values(runtime: Runtime) -> None:
 
 async def test_bulk_changes_of_the_same_contacts_never_deadlock(runtime: Runtime) -> None:
     """Upserts, tags given and taken, and lists, each with the contacts in another order: all of them go through."""
-    principal = await factories.organization(runtime)
+    actor = await factories.organization(runtime)
     emails = [f"p{number}@example.com" for number in range(60)]
-    async with runtime.work.begin(principal) as uow:
+    async with runtime.work.begin(actor) as uow:
         news = await lists.create(uow, "News")
         made = await contact_upserting.upsert(uow, [cast("GivenFields", {"email": email}) for email in emails])
     ids = [result.contact.id for result in made if result.contact]
@@ -216,27 +216,27 @@ async def test_bulk_changes_of_the_same_contacts_never_deadlock(runtime: Runtime
         rows: list[GivenFields] = [
             {"email": email, "first_name": f"N{number}", "tags": ["t"]} for email in shuffle(emails, 60)
         ]
-        async with runtime.work.begin(principal) as uow:
+        async with runtime.work.begin(actor) as uow:
             await contact_upserting.upsert(uow, rows)
 
     async def tagging(number: int) -> None:
-        async with runtime.work.begin(principal) as uow:
+        async with runtime.work.begin(actor) as uow:
             await contact_tagging.add(uow, shuffle(ids, 60), ["t", f"tag {number}"])
-        async with runtime.work.begin(principal) as uow:
+        async with runtime.work.begin(actor) as uow:
             await contact_tagging.remove(uow, shuffle(ids, 60), ["t"])
 
     async def listing(number: int) -> None:
         chosen = shuffle(ids, 40 + number)
-        async with runtime.work.begin(principal) as uow:
-            await lists.add_members(uow, news.id, await contact_tagging.require_all(uow, chosen))
-        async with runtime.work.begin(principal) as uow:
+        async with runtime.work.begin(actor) as uow:
+            await lists.add_members(uow, [news.id], await contact_tagging.require_all(uow, chosen))
+        async with runtime.work.begin(actor) as uow:
             await lists.remove_members(uow, news.id, await contact_tagging.require_all(uow, chosen))
 
     async with asyncio.TaskGroup() as group:
         for number in range(6):
             for work in (upserting, tagging, listing):
                 group.create_task(work(number))
-    reads = runtime.reads(principal.tenant)
+    reads = runtime.reads(actor.tenant)
     counted = await contact_listing.tag_counts(reads)
     assert {tag: held for tag, held in counted.items() if tag != "t"} == {f"tag {n}": 60 for n in range(6)}
     assert await lists.member_counts(reads, [news.id]) == {news.id: 0}

@@ -1,0 +1,32 @@
+"""Contacts that are put on lists as they are created."""
+
+import pytest
+
+from core.errors import ErrorCode, Refusals
+from runtime import Runtime
+from services import lists
+from services.contacts import changing
+from tests import factories
+from tests.statements import statements
+
+
+async def test_a_contact_is_put_on_lists_in_one_statement(runtime: Runtime) -> None:
+    """One list or 100 take as many statements; each list has its record; more are refused."""
+    actor = await factories.organization(runtime)
+    async with runtime.work.begin(actor) as uow:
+        made = [(await lists.create(uow, f"List {number}")).id for number in range(changing.MAX_LISTS)]
+    sent: list[int] = []
+    for number, some in enumerate((made[:1], made)):
+        with statements(runtime) as seen:
+            async with runtime.work.begin(actor) as uow:
+                await changing.create(uow, {"email": f"{number}@example.com"}, list_ids=some)
+        sent.append(len(seen))
+    assert sent[0] == sent[1]
+    reads = runtime.reads(actor.tenant)
+    assert await lists.member_counts(reads, made) == {each: 2 if each == made[0] else 1 for each in made}
+    with pytest.raises(Refusals) as refused:
+        async with runtime.work.begin(actor) as uow:
+            await changing.create(uow, {"email": "c@example.com"}, list_ids=[*made, made[0]])
+    assert [(error.error_code, error.field) for error in refused.value.errors] == [
+        (ErrorCode.TOO_MANY, ("input", "listIds"))
+    ]
