@@ -23,8 +23,8 @@ from services.accounts.identity import Identity
 from services.accounts.logins import Logins
 from services.campaigns.test_sends import TestSends
 from services.features import Features
-from services.mailing.limits import MailLimits
 from services.maya.watching import Watch
+from services.senders.adding import Adding
 from services.senders.policy import SenderPolicy
 
 K = TypeVar("K", bound=Hashable)
@@ -50,7 +50,7 @@ class Dependencies:
     replies: Watch
     features: Features
     sender_policy: SenderPolicy
-    mail_limits: MailLimits
+    adding_senders: Adding
     test_sends: TestSends
 
 
@@ -119,7 +119,7 @@ class RequestContext:
     def go_on_as(self, session: Session) -> None:
         """Let the operation go on with other rights of the same caller: what it reads from now on is under them."""
         self.actor, self.session = session.actor, session
-        self.loaders.clear()
+        self.loaders.clear()  # a loader asks for the permission once
         if self.scope is not None:
             self.scope.tenant = session.actor.tenant
 
@@ -128,11 +128,10 @@ class RequestContext:
         """The unit of work of a mutation, begun as the caller."""
         async with self.dependencies.work.begin(self.caller) as uow:
             yield uow
-        self.loaders.clear()  # what a mutation before this one has read may be out of date
 
     def load(self, declared: Relation[K, V], key: K, *arguments: object) -> Awaitable[V]:
         """The value of a relation for a key, read together with those of its siblings; raises `Forbidden`."""
-        name = (declared, repr(arguments)) if arguments else declared
+        name = (declared, repr(arguments)) if arguments else declared  # inputs cannot be hashed
         found = self.loaders.get(name)
         if found is None:
             found = self.loaders[name] = relations.loader(self, declared, arguments)

@@ -26,7 +26,7 @@ from schema.senders import (
     Sender,
     SenderConnection,
 )
-from services.senders import changing, confirming, reading
+from services.senders import adding, changing, confirming, reading
 from services.senders.reading import SENDERS, SenderRow
 
 rows.register(Sender, SenderRow, ("id",), id=Column("id", global_ids("Sender")))
@@ -59,14 +59,13 @@ class SenderMutations:
         production, more than 20 of the organization in a day; RATE_LIMITED for an address that got too many;
         FEATURE_UNAVAILABLE for an address to confirm where the installation has no mail provider.
         """
-        dependencies = info.context.dependencies
-        address, name = changing.check_sender(dependencies.sender_policy, input.email, input.name)
-        if await changing.needs_confirmation(info.context.reads, dependencies.sender_policy, address):
-            await dependencies.mail_limits.confirmations.count(address.norm)
-        async with info.context.work() as uow:
-            row = await changing.create(
-                uow, dependencies.sender_policy, address, name, make_default=input.make_default
-            )
+        row = await adding.add(
+            info.context.dependencies.adding_senders,
+            info.context.caller,
+            input.email,
+            input.name,
+            make_default=input.make_default,
+        )
         return CreateSenderPayload(sender=sender_of(row))
 
     @mutation(Requires(Permission.SENDER_WRITE), audit="sender.confirmed")

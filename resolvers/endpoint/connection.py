@@ -242,7 +242,6 @@ class Connection(BaseGraphQLTransportWSHandler[Any, None]):
                 return
             async with aclosing(cast("Any", source)) as results:
                 async for result in results:
-                    context.loaders.clear()  # the next event reads anew
                     await self.forward(operation, shown(result, context))
         await operation.send_operation_message({"id": operation.id, "type": "complete"})
 

@@ -24,6 +24,7 @@ from runtime import Runtime
 from services.accounts.logins import Logins
 from services.campaigns.test_sends import TestSends
 from services.maya.watching import Watch
+from services.senders.adding import Adding
 
 PATH = "/graphql"
 
@@ -101,7 +102,12 @@ def dependencies(runtime: Runtime) -> Dependencies:
         replies=Watch(logs=runtime.logs, hub=runtime.hub),
         features=runtime.features,
         sender_policy=runtime.sender_policy,
-        mail_limits=runtime.mail_limits,
+        adding_senders=Adding(
+            work=runtime.work,
+            reads=runtime.reads,
+            policy=runtime.sender_policy,
+            limit=runtime.mail_limits.confirmations,
+        ),
         test_sends=TestSends(
             work=runtime.work,
             reads=runtime.reads,

@@ -198,7 +198,6 @@ class Group:
             async for result in results:
                 self.payload = orjson.dumps(shown(result, self.context), default=plain)
                 self.version += 1
-                self.context.loaders.clear()  # the next event reads anew
                 await self.spread()
         return None
 

@@ -49,12 +49,12 @@ class House:
 
     async def owner(self, role: Role = Role.OWNER) -> tuple[Actor, ApiClient]:
         """A new organisation's member, and their client."""
-        principal = await factories.organization(self.runtime, role=role)
-        return principal, ApiClient(self.server.url, factories.token(self.runtime, principal))
+        actor = await factories.organization(self.runtime, role=role)
+        return actor, ApiClient(self.server.url, factories.token(self.runtime, actor))
 
-    async def deliver(self, principal: Actor) -> None:
+    async def deliver(self, actor: Actor) -> None:
         """Send the organisation's system mail that is due."""
-        await outbox_sender(self.runtime).send_due(principal)
+        await outbox_sender(self.runtime).send_due(actor)
 
     async def mails(self, address: str) -> list[dict[str, Any]]:
         """The messages that an address got, oldest first, as the provider took them."""

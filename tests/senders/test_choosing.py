@@ -51,37 +51,37 @@ def sender_gid(sender_id: UUID) -> str:
     return encode_global_id("Sender", sender_id)
 
 
-async def header_of(runtime: Runtime, principal: Actor, campaign_id: UUID) -> str:
+async def header_of(runtime: Runtime, actor: Actor, campaign_id: UUID) -> str:
     """The From header that a worker would send the campaign with."""
-    mail = await load_mail(runtime.reads(principal.tenant), campaign_id, batch_size=10)
+    mail = await load_mail(runtime.reads(actor.tenant), campaign_id, batch_size=10)
     assert mail is not None
     return mail.sender
 
 
 async def sendable(runtime: Runtime) -> tuple[Actor, UUID, UUID]:
     """An organisation with a confirmed default sender and a draft to somebody."""
-    principal = await factories.organization(runtime)
-    await factories.contacts(runtime, principal, 1)
-    sender_id = await factories.sender(runtime, principal, default=True)
-    return principal, sender_id, await factories.campaign(runtime, principal)
+    actor = await factories.organization(runtime)
+    await factories.contacts(runtime, actor, 1)
+    sender_id = await factories.sender(runtime, actor, default=True)
+    return actor, sender_id, await factories.campaign(runtime, actor)
 
 
-async def rename(runtime: Runtime, principal: Actor, sender_id: UUID, name: str) -> None:
+async def rename(runtime: Runtime, actor: Actor, sender_id: UUID, name: str) -> None:
     """Rename a sender, as `createSender` does."""
-    row = (await SENDERS.by_ids(runtime.reads(principal.tenant), [sender_id]))[sender_id]
-    async with runtime.work.begin(principal) as uow:
+    row = (await SENDERS.by_ids(runtime.reads(actor.tenant), [sender_id]))[sender_id]
+    async with runtime.work.begin(actor) as uow:
         await changing.create(uow, POLICY, *changing.check_sender(POLICY, row.email, name))
 
 
-async def send(runtime: Runtime, principal: Actor, campaign_id: UUID) -> CampaignRow:
+async def send(runtime: Runtime, actor: Actor, campaign_id: UUID) -> CampaignRow:
     """Send a campaign under production's rules."""
-    async with runtime.work.begin(principal) as uow:
+    async with runtime.work.begin(actor) as uow:
         return await campaign_sending.send(uow, campaign_id, policy=POLICY)
 
 
-async def schedule(runtime: Runtime, principal: Actor, campaign_id: UUID) -> CampaignRow:
+async def schedule(runtime: Runtime, actor: Actor, campaign_id: UUID) -> CampaignRow:
     """Schedule a campaign under production's rules."""
-    async with runtime.work.begin(principal) as uow:
+    async with runtime.work.begin(actor) as uow:
         return await campaign_sending.schedule(uow, campaign_id, SOON, policy=POLICY)
 
 
@@ -102,23 +102,23 @@ async def test_the_from_of_a_campaign_is_settled_when_it_is_sent_or_scheduled(
     runtime: Runtime, act: Callable[..., Any]
 ) -> None:
     """A later name, default or choice changes nothing of what is going out."""
-    principal, sender_id, campaign_id = await sendable(runtime)
-    row = await act(runtime, principal, campaign_id)
-    header = await header_of(runtime, principal, campaign_id)
+    actor, sender_id, campaign_id = await sendable(runtime)
+    row = await act(runtime, actor, campaign_id)
+    header = await header_of(runtime, actor, campaign_id)
     assert header.startswith('"Acme, Inc." <sender-')
     assert (row.from_sender_id, row.sender_id) == (sender_id, None)
-    await rename(runtime, principal, sender_id, "Other")
-    await factories.sender(runtime, principal)
-    assert await header_of(runtime, principal, campaign_id) == header
+    await rename(runtime, actor, sender_id, "Other")
+    await factories.sender(runtime, actor)
+    assert await header_of(runtime, actor, campaign_id) == header
 
 
 async def test_every_message_of_a_campaign_has_the_same_from(production: House) -> None:
     """Renamed and paused between two batches, in the provider's ledger: one From for all."""
     runtime = production.runtime
-    principal, sender_id, campaign_id = await sendable(runtime)
-    await factories.contacts(runtime, principal, 5)
-    await send(runtime, principal, campaign_id)
-    assert await prepare(runtime.work, principal, campaign_id)
+    actor, sender_id, campaign_id = await sendable(runtime)
+    await factories.contacts(runtime, actor, 5)
+    await send(runtime, actor, campaign_id)
+    assert await prepare(runtime.work, actor, campaign_id)
     worker = Sender(
         settings=runtime.settings.sending,
         public_url=runtime.settings.public_url,
@@ -129,50 +129,50 @@ async def test_every_message_of_a_campaign_has_the_same_from(production: House) 
         signer=runtime.unsubscribe_signer,
     )
     worker.resize(campaign_id, 2)
-    mail = await worker.mail_of(principal, campaign_id)
+    mail = await worker.mail_of(actor, campaign_id)
     assert mail is not None
     worker.resize(campaign_id, 2, shrink=True)
-    await worker.send_batch(principal, campaign_id)
-    await rename(runtime, principal, sender_id, "Other")
+    await worker.send_batch(actor, campaign_id)
+    await rename(runtime, actor, sender_id, "Other")
     worker.mails.clear()
-    await go(runtime, principal, campaign_id, CampaignStatus.PAUSED)
-    await go(runtime, principal, campaign_id, CampaignStatus.SENDING)
-    await finish(runtime, worker, principal, campaign_id)
+    await go(runtime, actor, campaign_id, CampaignStatus.PAUSED)
+    await go(runtime, actor, campaign_id, CampaignStatus.SENDING)
+    await finish(runtime, worker, actor, campaign_id)
     entries = await production.provider.ledger(campaign_id)
     assert (len(entries), len({entry["from_header"] for entry in entries})) == (6, 1)
 
 
 async def test_unscheduling_leaves_the_choice_open_again(runtime: Runtime) -> None:
     """A draft that was scheduled goes out from the default sender of the day on which it is sent."""
-    principal, sender_id, campaign_id = await sendable(runtime)
-    await schedule(runtime, principal, campaign_id)
-    async with runtime.work.begin(principal) as uow:
+    actor, sender_id, campaign_id = await sendable(runtime)
+    await schedule(runtime, actor, campaign_id)
+    async with runtime.work.begin(actor) as uow:
         row = await campaign_sending.unschedule(uow, campaign_id)
     assert (row.from_sender_id, row.from_header) == (None, None)
-    await rename(runtime, principal, sender_id, "Other")
-    await send(runtime, principal, campaign_id)
-    assert (await header_of(runtime, principal, campaign_id)).startswith("Other <")
+    await rename(runtime, actor, sender_id, "Other")
+    await send(runtime, actor, campaign_id)
+    assert (await header_of(runtime, actor, campaign_id)).startswith("Other <")
 
 
 async def test_a_scheduled_campaign_starts_from_its_sender(runtime: Runtime) -> None:
     """The sweeper starts it with the From that was settled."""
-    principal, _, campaign_id = await sendable(runtime)
-    await schedule(runtime, principal, campaign_id)
-    header = await header_of(runtime, principal, campaign_id)
-    async with runtime.work.begin(principal) as uow:
+    actor, _, campaign_id = await sendable(runtime)
+    await schedule(runtime, actor, campaign_id)
+    header = await header_of(runtime, actor, campaign_id)
+    async with runtime.work.begin(actor) as uow:
         await uow.execute(update(Campaign).values(scheduled_at=Campaign.created_at))
-    await advance_campaign(runtime.work, principal, campaign_id)
-    row = await CAMPAIGNS.get(runtime.reads(principal.tenant), campaign_id)
+    await advance_campaign(runtime.work, actor, campaign_id)
+    row = await CAMPAIGNS.get(runtime.reads(actor.tenant), campaign_id)
     assert row is not None
     assert (row.status, row.from_header) == (CampaignStatus.PREPARING, header)
 
 
 async def test_a_campaign_chooses_among_its_organizations_senders(api: ApiClient, runtime: Runtime) -> None:
     """By id, none for the default; a stranger's or any other id is NOT_FOUND; a copy keeps the choice."""
-    principal = await factories.organization(runtime)
+    actor = await factories.organization(runtime)
     other = await factories.organization(runtime)
-    mine = api.as_(factories.token(runtime, principal))
-    first, second = [sender_gid(await factories.sender(runtime, principal)) for _ in range(2)]
+    mine = api.as_(factories.token(runtime, actor))
+    first, second = [sender_gid(await factories.sender(runtime, actor)) for _ in range(2)]
     strange = sender_gid(await factories.sender(runtime, other))
     made = (await asked(mine, CREATE, name="One", senderId=first))["campaign"]
     assert made["sender"]["id"] == first
@@ -193,18 +193,18 @@ async def test_a_campaign_chooses_among_its_organizations_senders(api: ApiClient
 
 async def test_the_first_confirmed_is_the_default_until_another_is_made_it(production: House) -> None:
     """`makeDefault` works at once for a confirmed sender, and at its confirmation for another; one at a time."""
-    principal, api = await production.owner()
+    actor, api = await production.owner()
 
     async def confirm(email: str, **more: object) -> None:
         await create(api, email, **more)  # type: ignore[arg-type]
-        await production.deliver(principal)
-        async with production.runtime.work.begin(principal) as uow:
+        await production.deliver(actor)
+        async with production.runtime.work.begin(actor) as uow:
             await confirming.confirm(uow, await production.token(email))
 
     async def default() -> list[str]:
         return [email for email, sender in (await listed(api)).items() if sender["isDefault"]]
 
-    one, two, three = [f"{name}-{principal.person_id.hex}@acme.example" for name in ("one", "two", "three")]
+    one, two, three = [f"{name}-{actor.person_id.hex}@acme.example" for name in ("one", "two", "three")]
     await confirm(one)
     await confirm(two)
     assert await default() == [one]
@@ -225,70 +225,70 @@ LIVE = ["scheduled", "preparing", "sending", "paused", "cancelling"]
 @pytest.mark.parametrize("status", LIVE)
 async def test_a_sender_in_use_stays(runtime: Runtime, status: str) -> None:
     """Of a campaign that is scheduled or on its way, named in the refusal; another sender goes."""
-    principal, sender_id, campaign_id = await sendable(runtime)
-    other = await factories.sender(runtime, principal)
-    await send(runtime, principal, campaign_id)
-    async with runtime.work.begin(principal) as uow:
+    actor, sender_id, campaign_id = await sendable(runtime)
+    other = await factories.sender(runtime, actor)
+    await send(runtime, actor, campaign_id)
+    async with runtime.work.begin(actor) as uow:
         await uow.execute(update(Campaign).values(status=status, name="Winter"))
     with pytest.raises(SenderInUse) as refusal:
-        await delete(runtime, principal, sender_id)
+        await delete(runtime, actor, sender_id)
     assert "“Winter”" in refusal.value.message
     assert refusal.value.suggestion
-    await delete(runtime, principal, other)
+    await delete(runtime, actor, other)
 
 
-async def delete(runtime: Runtime, principal: Actor, sender_id: UUID) -> None:
+async def delete(runtime: Runtime, actor: Actor, sender_id: UUID) -> None:
     """Delete a sender."""
-    async with runtime.work.begin(principal) as uow:
+    async with runtime.work.begin(actor) as uow:
         await changing.delete(uow, POLICY, sender_id)
 
 
 @pytest.mark.parametrize("status", ["draft", "sent", "sent_with_issues", "cancelled", "failed"])
 async def test_a_sender_that_no_campaign_waits_for_goes(runtime: Runtime, status: str) -> None:
     """Drafts fall back to the default sender, and what was sent keeps the From that it had."""
-    principal, _, campaign_id = await sendable(runtime)
-    chosen = await factories.sender(runtime, principal)
+    actor, _, campaign_id = await sendable(runtime)
+    chosen = await factories.sender(runtime, actor)
     values = {"sender_id": chosen, "from_sender_id": chosen, "from_header": "Acme <a@b.example>", "status": status}
-    async with runtime.work.begin(principal) as uow:
+    async with runtime.work.begin(actor) as uow:
         await uow.execute(update(Campaign).values(values))
-    await delete(runtime, principal, chosen)
-    row = await CAMPAIGNS.get(runtime.reads(principal.tenant), campaign_id)
+    await delete(runtime, actor, chosen)
+    row = await CAMPAIGNS.get(runtime.reads(actor.tenant), campaign_id)
     assert row is not None
     assert (row.sender_id, row.from_sender_id, row.from_header) == (None, None, "Acme <a@b.example>")
 
 
-async def held(runtime: Runtime, principal: Actor, campaign_id: UUID) -> UUID:
+async def held(runtime: Runtime, actor: Actor, campaign_id: UUID) -> UUID:
     """Send a campaign to its one recipient, and end it with the message in doubt; the delivery's id."""
-    await send(runtime, principal, campaign_id)
-    assert await prepare(runtime.work, principal, campaign_id)
-    async with runtime.work.begin(principal) as uow:
+    await send(runtime, actor, campaign_id)
+    assert await prepare(runtime.work, actor, campaign_id)
+    async with runtime.work.begin(actor) as uow:
         await uow.execute(update(EmailDelivery).values(status=DeliveryStatus.FAILED))
-    await advance_campaign(runtime.work, principal, campaign_id)
-    (row,) = await runtime.reads(principal.tenant).rows(select(EmailDelivery.id))
+    await advance_campaign(runtime.work, actor, campaign_id)
+    (row,) = await runtime.reads(actor.tenant).rows(select(EmailDelivery.id))
     return UUID(str(row.id))
 
 
-async def resolve(runtime: Runtime, principal: Actor, delivery_id: UUID, resolution: DeliveryResolution) -> str:
+async def resolve(runtime: Runtime, actor: Actor, delivery_id: UUID, resolution: DeliveryResolution) -> str:
     """Decide about a delivery under production's rules; how its campaign stands then."""
-    async with runtime.work.begin(principal) as uow:
+    async with runtime.work.begin(actor) as uow:
         _, campaign = await resolving.resolve(uow, delivery_id, resolution, policy=POLICY)
     return campaign.status
 
 
 async def test_nothing_goes_out_again_from_a_sender_that_was_deleted(runtime: Runtime) -> None:
     """Neither a message in doubt nor a test of the campaign; the decision that sends nothing is taken."""
-    principal, sender_id, campaign_id = await sendable(runtime)
-    delivery_id = await held(runtime, principal, campaign_id)
-    assert await resolve(runtime, principal, delivery_id, DeliveryResolution.NOT_SENT) == "sent_with_issues"
-    await delete(runtime, principal, sender_id)
+    actor, sender_id, campaign_id = await sendable(runtime)
+    delivery_id = await held(runtime, actor, campaign_id)
+    assert await resolve(runtime, actor, delivery_id, DeliveryResolution.NOT_SENT) == "sent_with_issues"
+    await delete(runtime, actor, sender_id)
     with pytest.raises(SenderNotConfirmed) as refusal:
-        await resolve(runtime, principal, delivery_id, DeliveryResolution.SEND_AGAIN)
+        await resolve(runtime, actor, delivery_id, DeliveryResolution.SEND_AGAIN)
     assert (refusal.value.field, bool(refusal.value.suggestion)) == (("input", "as"), True)
-    assert await resolve(runtime, principal, delivery_id, DeliveryResolution.NOT_SENT) == "sent_with_issues"
-    other = await factories.sender(runtime, principal, default=True)
-    row = (await SENDERS.by_ids(runtime.reads(principal.tenant), [other]))[other]
+    assert await resolve(runtime, actor, delivery_id, DeliveryResolution.NOT_SENT) == "sent_with_issues"
+    other = await factories.sender(runtime, actor, default=True)
+    row = (await SENDERS.by_ids(runtime.reads(actor.tenant), [other]))[other]
     test = await test_sends.prepare(
-        runtime.reads(principal.tenant),
+        runtime.reads(actor.tenant),
         campaign_id,
         [row.email],
         contact={},
@@ -300,11 +300,11 @@ async def test_nothing_goes_out_again_from_a_sender_that_was_deleted(runtime: Ru
 
 async def test_a_sender_stays_while_a_message_is_sent_again(runtime: Runtime) -> None:
     """A deletion that comes while the decision is not yet committed sees it, and is refused."""
-    principal, sender_id, campaign_id = await sendable(runtime)
-    delivery_id = await held(runtime, principal, campaign_id)
-    async with runtime.work.begin(principal) as uow:
+    actor, sender_id, campaign_id = await sendable(runtime)
+    delivery_id = await held(runtime, actor, campaign_id)
+    async with runtime.work.begin(actor) as uow:
         await resolving.resolve(uow, delivery_id, DeliveryResolution.SEND_AGAIN, policy=POLICY)
-        deleting = asyncio.create_task(delete(runtime, principal, sender_id))
+        deleting = asyncio.create_task(delete(runtime, actor, sender_id))
         done, _ = await asyncio.wait([deleting], timeout=0.5)
         assert not done
     with pytest.raises(SenderInUse):
@@ -313,10 +313,10 @@ async def test_a_sender_stays_while_a_message_is_sent_again(runtime: Runtime) ->
 
 async def test_deleting_waits_for_who_is_sending(runtime: Runtime) -> None:
     """A deletion that comes while a send is not yet committed sees it, and is refused."""
-    principal, sender_id, campaign_id = await sendable(runtime)
-    async with runtime.work.begin(principal) as uow:
+    actor, sender_id, campaign_id = await sendable(runtime)
+    async with runtime.work.begin(actor) as uow:
         await campaign_sending.send(uow, campaign_id, policy=POLICY)
-        deleting = asyncio.create_task(delete(runtime, principal, sender_id))
+        deleting = asyncio.create_task(delete(runtime, actor, sender_id))
         done, _ = await asyncio.wait([deleting], timeout=0.5)
         assert not done
     with pytest.raises(SenderInUse):
@@ -325,10 +325,10 @@ async def test_deleting_waits_for_who_is_sending(runtime: Runtime) -> None:
 
 async def test_sending_waits_for_who_is_deleting(runtime: Runtime) -> None:
     """A send that comes while its sender is being deleted is refused with words to act on, not with a failure."""
-    principal, sender_id, campaign_id = await sendable(runtime)
-    async with runtime.work.begin(principal) as uow:
+    actor, sender_id, campaign_id = await sendable(runtime)
+    async with runtime.work.begin(actor) as uow:
         await changing.delete(uow, POLICY, sender_id)
-        sending = asyncio.create_task(send(runtime, principal, campaign_id))
+        sending = asyncio.create_task(send(runtime, actor, campaign_id))
         done, _ = await asyncio.wait([sending], timeout=0.5)
         assert not done
     with pytest.raises(Exception, match="deleted at this very moment") as refusal:
@@ -338,14 +338,14 @@ async def test_sending_waits_for_who_is_deleting(runtime: Runtime) -> None:
 
 async def test_choosing_waits_for_who_is_deleting(runtime: Runtime) -> None:
     """A draft cannot choose a sender that is being deleted: the choice waits, and is refused in words."""
-    principal, sender_id, _ = await sendable(runtime)
-    draft = await factories.campaign(runtime, principal)
+    actor, sender_id, _ = await sendable(runtime)
+    draft = await factories.campaign(runtime, actor)
 
     async def choose() -> None:
-        async with runtime.work.begin(principal) as uow:
+        async with runtime.work.begin(actor) as uow:
             await drafting.update(uow, draft, {"sender_id": sender_id})
 
-    async with runtime.work.begin(principal) as uow:
+    async with runtime.work.begin(actor) as uow:
         await changing.delete(uow, POLICY, sender_id)
         choosing = asyncio.create_task(choose())
         done, _ = await asyncio.wait([choosing], timeout=0.5)
@@ -356,29 +356,29 @@ async def test_choosing_waits_for_who_is_deleting(runtime: Runtime) -> None:
 
 async def test_a_hundred_senders_are_enough(runtime: Runtime) -> None:
     """The next one is refused; one that is there can still be renamed."""
-    principal = await factories.organization(runtime)
+    actor = await factories.organization(runtime)
     for _ in range(100):
-        await factories.sender(runtime, principal)
-    async with runtime.work.begin(principal) as uow:
+        await factories.sender(runtime, actor)
+    async with runtime.work.begin(actor) as uow:
         with pytest.raises(Exception, match="at most 100 senders"):
             await changing.create(uow, POLICY, *changing.check_sender(POLICY, "next@acme.example", "Acme"))
-    some = (await SENDERS.page(runtime.reads(principal.tenant), page_request(first=1))).rows[0]
-    await rename(runtime, principal, some.id, "Other")
+    some = (await SENDERS.page(runtime.reads(actor.tenant), page_request(first=1))).rows[0]
+    await rename(runtime, actor, some.id, "Other")
 
 
 async def test_the_campaigns_sender_is_one_statement_for_all(api: ApiClient, runtime: Runtime) -> None:
     """Ten campaigns with senders of their own read them together."""
-    principal = await factories.organization(runtime)
+    actor = await factories.organization(runtime)
     for _ in range(10):
         campaign_id, sender_id = (
-            await factories.campaign(runtime, principal),
-            await factories.sender(runtime, principal),
+            await factories.campaign(runtime, actor),
+            await factories.sender(runtime, actor),
         )
-        async with runtime.work.begin(principal) as uow:
+        async with runtime.work.begin(actor) as uow:
             await uow.execute(update(Campaign).where(Campaign.id == campaign_id).values(sender_id=sender_id))
     query = "{ campaigns { nodes { sender { email confirmationProblem } } } }"
     with statements(runtime) as seen:
-        data = await api.as_(factories.token(runtime, principal)).execute(query)
+        data = await api.as_(factories.token(runtime, actor)).execute(query)
     assert len({node["sender"]["email"] for node in data["campaigns"]["nodes"]}) == 10
     assert len([text for text, _ in seen if "FROM senders" in text]) == 1
     assert len([text for text, _ in seen if "FROM outbox" in text]) == 1

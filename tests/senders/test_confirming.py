@@ -33,10 +33,10 @@ def address() -> str:
     return f"news-{uuid4().hex}@acme.example"
 
 
-async def confirmed(house: House, api: ApiClient, principal: Actor, email: str, name: str = "Acme") -> dict[str, Any]:
+async def confirmed(house: House, api: ApiClient, actor: Actor, email: str, name: str = "Acme") -> dict[str, Any]:
     """A sender that was created and confirmed."""
     await create(api, email, name)
-    await house.deliver(principal)
+    await house.deliver(actor)
     payload = (await api.execute(CONFIRM, {"input": {"token": await house.token(email)}}))["confirmSender"]
     assert payload["userErrors"] == []
     sender: dict[str, Any] = payload["sender"]
@@ -45,14 +45,14 @@ async def confirmed(house: House, api: ApiClient, principal: Actor, email: str, 
 
 async def test_a_production_sends_from_a_sender_that_agreed(production: House) -> None:
     """Refused with what to do, asked by mail, looked at, confirmed by the button, then sent from it."""
-    principal, api = await production.owner()
-    await factories.contacts(production.runtime, principal, 1)
-    campaign = gid(await factories.campaign(production.runtime, principal))
+    actor, api = await production.owner()
+    await factories.contacts(production.runtime, actor, 1)
+    campaign = gid(await factories.campaign(production.runtime, actor))
     assert await refusal(api, order("send"), campaignId=campaign) == ("SENDER_NOT_CONFIRMED", ["input", "campaignId"])
     email = address()
     sender = await create(api, email, "Acme, Inc.")
     assert (sender["confirmedAt"], sender["isDefault"], sender["confirmationProblem"]) == (None, False, None)
-    await production.deliver(principal)
+    await production.deliver(actor)
     (mail,) = await production.mails(email)
     assert mail["From"] == production.runtime.settings.postmark.sender
     assert mail["MessageStream"] == "outbound"
@@ -72,13 +72,13 @@ async def test_a_production_sends_from_a_sender_that_agreed(production: House) -
 
 async def test_the_page_is_like_the_unsubscribe_page(production: House) -> None:
     """No script, cookie or referrer; names are shown as text; it says who asks and what happens without an answer."""
-    principal, api = await production.owner()
-    async with production.runtime.work.begin(principal) as uow:
+    actor, api = await production.owner()
+    async with production.runtime.work.begin(actor) as uow:
         await uow.execute(update(Organization).values(name='<b onclick="x()">Acme</b> & Co'))
         await uow.execute(update(User).values(full_name="Ada <i>Lovelace</i>"))
     email = address()
     await create(api, email)
-    await production.deliver(principal)
+    await production.deliver(actor)
     async with production.http.get(f"{production.base}/confirm-sender/{await production.token(email)}") as answer:
         page = await answer.text()
         headers = answer.headers
@@ -96,13 +96,13 @@ async def test_the_page_is_like_the_unsubscribe_page(production: House) -> None:
 
 async def test_the_mail_says_who_asked_and_what_happens_if_ignored(production: House) -> None:
     """A stranger's names make neither a link nor HTML of a mail that comes from the installation."""
-    principal, api = await production.owner()
-    async with production.runtime.work.begin(principal) as uow:
+    actor, api = await production.owner()
+    async with production.runtime.work.begin(actor) as uow:
         await uow.execute(update(Organization).values(name="Win <b>now</b> https://evil.example " + "x" * 80))
         await uow.execute(update(User).values(full_name="Click www.evil.example or me@evil.example, Inc."))
     email = address()
     await create(api, email)
-    await production.deliver(principal)
+    await production.deliver(actor)
     (mail,) = await production.mails(email)
     for part in (str(mail["TextBody"]), str(mail["HtmlBody"])):
         assert f"asked to send e-mail from {email}" in part
@@ -118,10 +118,10 @@ async def test_the_mail_says_who_asked_and_what_happens_if_ignored(production: H
 
 async def test_a_token_is_stored_hashed_and_nowhere_else(production: House, servers: Servers) -> None:
     """Of what was mailed the database has a fingerprint; no row of any table has the token or the text."""
-    principal, api = await production.owner()
+    actor, api = await production.owner()
     email = address()
     await create(api, email)
-    await production.deliver(principal)
+    await production.deliver(actor)
     token = await production.token(email)
     url = production.runtime.settings.database.url
     assert url is not None
@@ -144,12 +144,12 @@ async def test_a_token_is_stored_hashed_and_nowhere_else(production: House, serv
 
 async def test_a_token_confirms_once(production: House) -> None:
     """By the page or by `confirmSender`, of whatever mail; afterwards every token of the sender is worth nothing."""
-    principal, api = await production.owner()
+    actor, api = await production.owner()
     email = address()
     await create(api, email)
-    await production.deliver(principal)
+    await production.deliver(actor)
     first = await production.token(email)
-    await ask_again(production, principal, api, email)
+    await ask_again(production, actor, api, email)
     second = await production.token(email)
     assert first != second
     outcomes = await asyncio.gather(*(confirm(api, first) for _ in range(4)))
@@ -168,17 +168,17 @@ async def confirm(api: ApiClient, token: str) -> bool:
     return payload["sender"] is not None
 
 
-async def ask_again(house: House, principal: Actor, api: ApiClient, email: str) -> None:
+async def ask_again(house: House, actor: Actor, api: ApiClient, email: str) -> None:
     """Have another confirmation sent, a minute later."""
-    await pass_minutes(house.runtime, principal, 2)
+    await pass_minutes(house.runtime, actor, 2)
     await create(api, email)
-    await house.deliver(principal)
+    await house.deliver(actor)
 
 
-async def pass_minutes(runtime: Runtime, principal: Actor, minutes: int) -> None:
+async def pass_minutes(runtime: Runtime, actor: Actor, minutes: int) -> None:
     """Make the organisation's messages older."""
     older = OutboxMessage.created_at - timedelta(minutes=minutes)
-    async with runtime.work.begin(principal) as uow:
+    async with runtime.work.begin(actor) as uow:
         await uow.execute(update(OutboxMessage).values(created_at=older))
 
 
@@ -191,15 +191,15 @@ async def test_what_is_no_token_confirms_nothing(production: House, token: str) 
 
 async def test_a_token_ends(production: House) -> None:
     """After three days neither the page nor the mutation takes it."""
-    principal, api = await production.owner()
+    actor, api = await production.owner()
     email = address()
     await create(api, email)
-    await production.deliver(principal)
+    await production.deliver(actor)
     token = await production.token(email)
     left = SenderConfirmation.expires_at - func.now()
-    days = (await production.runtime.reads(principal.tenant).rows(select(func.extract("epoch", left) / 86_400)))[0][0]
+    days = (await production.runtime.reads(actor.tenant).rows(select(func.extract("epoch", left) / 86_400)))[0][0]
     assert 2.9 < days <= 3
-    async with production.runtime.work.begin(principal) as uow:
+    async with production.runtime.work.begin(actor) as uow:
         await uow.execute(update(SenderConfirmation).values(expires_at=func.now()))
     assert await refusal(api, CONFIRM, token=token) == ("INVALID", ["input", "token"])
     async with production.http.post(f"{production.base}/confirm-sender/{token}") as answer:
@@ -227,7 +227,7 @@ async def test_confirmations_are_limited(production: House) -> None:
 
     Only those that are sent count.
     """
-    principal, api = await production.owner()
+    actor, api = await production.owner()
     email = address()
     await create(api, email)
     for _ in range(3):
@@ -235,7 +235,7 @@ async def test_confirmations_are_limited(production: House) -> None:
     for _ in range(19):
         await create(api, address())
     assert await refusal(api, CREATE, email=address(), name="Acme") == ("LIMIT_EXCEEDED", ["input", "email"])
-    await pass_minutes(production.runtime, principal, 24 * 60)
+    await pass_minutes(production.runtime, actor, 24 * 60)
     await create(api, email)
     for _ in range(18):
         _, other = await production.owner()
@@ -249,23 +249,23 @@ async def test_confirmations_are_limited(production: House) -> None:
 
 async def test_in_development_nothing_waits_for_a_confirmation(development: House) -> None:
     """A campaign goes out from the settings' address, or from a sender at once; confirmations are sent as well."""
-    principal, api = await development.owner()
-    await factories.contacts(development.runtime, principal, 1)
-    plain = gid(await factories.campaign(development.runtime, principal))
+    actor, api = await development.owner()
+    await factories.contacts(development.runtime, actor, 1)
+    plain = gid(await factories.campaign(development.runtime, actor))
     assert (await asked(api, order("send"), campaignId=plain))["campaign"]["status"] == "PREPARING"
     email = address()
     sender = await create(api, email)
     await create(api, email)
-    chosen = gid(await factories.campaign(development.runtime, principal))
+    chosen = gid(await factories.campaign(development.runtime, actor))
     await asked(api, CHOOSE, campaignId=chosen, senderId=sender["id"])
     assert (await asked(api, order("send"), campaignId=chosen))["campaign"]["status"] == "PREPARING"
-    await development.deliver(principal)
+    await development.deliver(actor)
     assert len(await development.mails(email)) == 2
 
 
 async def test_in_development_the_first_sender_is_the_default(development: House) -> None:
     """Campaigns without a sender go out from it until another is made the default, at once, or one is confirmed."""
-    principal, api = await development.owner()
+    actor, api = await development.owner()
     one, two, three = [address() for _ in range(3)]
 
     async def default() -> list[str]:
@@ -273,25 +273,25 @@ async def test_in_development_the_first_sender_is_the_default(development: House
 
     assert (await create(api, one))["isDefault"]
     assert not (await create(api, two))["isDefault"]
-    await factories.contacts(development.runtime, principal, 1)
-    campaign_id = await factories.campaign(development.runtime, principal)
+    await factories.contacts(development.runtime, actor, 1)
+    campaign_id = await factories.campaign(development.runtime, actor)
     await asked(api, order("send"), campaignId=gid(campaign_id))
-    row = await CAMPAIGNS.get(development.runtime.reads(principal.tenant), campaign_id)
+    row = await CAMPAIGNS.get(development.runtime.reads(actor.tenant), campaign_id)
     assert row is not None
     assert row.from_header == f"Acme <{one}>"
     made = await create(api, two, makeDefault=True)
     assert (made["isDefault"], made["confirmedAt"], await default()) == (True, None, [two])
     await asked(api, DELETE, senderId=made["id"])
     assert await default() == [one]
-    await confirmed(development, api, principal, three)
+    await confirmed(development, api, actor, three)
     assert await default() == [three]
 
 
 async def test_validation_and_scheduling_ask_for_the_sender_too(production: House) -> None:
     """What `sendCampaign` would refuse is foretold; an unconfirmed choice is named."""
-    principal, api = await production.owner()
-    await factories.contacts(production.runtime, principal, 1)
-    campaign = gid(await factories.campaign(production.runtime, principal))
+    actor, api = await production.owner()
+    await factories.contacts(production.runtime, actor, 1)
+    campaign = gid(await factories.campaign(production.runtime, actor))
     found = (await api.execute(VALIDATE, {"id": campaign}))["validateCampaign"]
     assert [error["code"] for error in found["errors"]] == ["SENDER_NOT_CONFIRMED"]
     assert "createSender" in found["errors"][0]["suggestion"]
@@ -306,12 +306,12 @@ async def test_validation_and_scheduling_ask_for_the_sender_too(production: Hous
 
 async def test_tests_go_to_people_who_are_known(production: House) -> None:
     """In production a test needs a confirmed sender, and goes to members and confirmed senders, 200 a day."""
-    principal, api = await production.owner()
-    campaign = gid(await factories.campaign(production.runtime, principal))
+    actor, api = await production.owner()
+    campaign = gid(await factories.campaign(production.runtime, actor))
     member = (await api.execute("{ viewer { email } }"))["viewer"]["email"]
     assert (await refusal(api, TEST, campaignId=campaign, to=[member]))[0] == "SENDER_NOT_CONFIRMED"
     email = address()
-    await confirmed(production, api, principal, email)
+    await confirmed(production, api, actor, email)
     assert await refusal(api, TEST, campaignId=campaign, to=[member, "a@example.com"]) == (
         "INVALID",
         ["input", "to", "1"],
@@ -337,25 +337,25 @@ async def test_who_may_do_what(production: House) -> None:
         ):
             assert (await api.send(document, {"input": values})).codes == ["FORBIDDEN"]
         assert (await api.execute(LIST))["senders"] == {"totalCount": 0, "nodes": []}
-    principal, api = await production.owner(Role.ADMIN)
-    sender = await confirmed(production, api, principal, address())
+    actor, api = await production.owner(Role.ADMIN)
+    sender = await confirmed(production, api, actor, address())
     await api.execute(DELETE, {"input": {"senderId": sender["id"]}})
-    events = await production.runtime.reads(principal.tenant).rows(
+    events = await production.runtime.reads(actor.tenant).rows(
         select(AuditEvent.action, AuditEvent.user_id).order_by(AuditEvent.id)
     )
     assert [tuple(row) for row in events] == [
-        (action, principal.user_id) for action in ("sender.created", "sender.confirmed", "sender.deleted")
+        (action, actor.user_id) for action in ("sender.created", "sender.confirmed", "sender.deleted")
     ]
 
 
 async def test_what_the_provider_says_of_a_confirmation_is_shown(production: House) -> None:
     """An address that it no longer mails: the sender says so, in its words, until another was sent."""
-    principal, api = await production.owner()
+    actor, api = await production.owner()
     email = address()
     await create(api, email)
     await production.provider.fail(item_error={"pattern": email, "error_code": 406, "message": "It bounced."})
-    await production.deliver(principal)
+    await production.deliver(actor)
     assert (await listed(api))[email]["confirmationProblem"] == "It bounced."
     await production.provider.fail()
-    await ask_again(production, principal, api, email)
+    await ask_again(production, actor, api, email)
     assert (await listed(api))[email]["confirmationProblem"] is None

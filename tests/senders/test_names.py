@@ -30,10 +30,10 @@ NAMES = [
 @pytest.mark.parametrize("name", NAMES)
 async def test_a_name_reaches_the_reader_as_it_was_written(production: House, name: str) -> None:
     """Whatever it holds, the standard library's parser finds one mailbox in the From, with this name."""
-    principal, api = await production.owner()
+    actor, api = await production.owner()
     email = address()
-    await confirmed(production, api, principal, email, name)
-    campaign_id = await factories.campaign(production.runtime, principal)
+    await confirmed(production, api, actor, email, name)
+    campaign_id = await factories.campaign(production.runtime, actor)
     await asked(api, TEST, campaignId=gid(campaign_id), to=[email])
     (entry,) = await production.provider.ledger(campaign_id)
     header = message_from_string(f"From: {entry['from_header']}\n\n", policy=policy.default)["from"]
