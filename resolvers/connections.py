@@ -1,6 +1,6 @@
 """From a service's page to a Relay connection."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Generic, NamedTuple, TypeVar, cast
 
 import strawberry
@@ -30,11 +30,14 @@ class ShownPage(Generic[R, T]):
     def __init__(self, page: Page[R], count: Callable[[], Awaitable[int]]) -> None:
         self.page = page
         self.counted = count
+        self.cursors: list[str] = []
 
     def edges(self, info: strawberry.Info) -> list[Edge[T]]:
         """The rows with their cursors, which are made when they are selected."""
         nodes = self.nodes()
-        cursors = self.page.cursors if "cursor" in selected_fields(info) else [None] * len(nodes)
+        cursors: Sequence[str | None] = [None] * len(nodes)
+        if "cursor" in selected_fields(info):
+            cursors = self.cursors = self.page.cursors
         new = tuple.__new__
         return cast("list[Edge[T]]", [new(EdgeRow, edge) for edge in zip(cursors, nodes, strict=True)])
 
@@ -44,19 +47,15 @@ class ShownPage(Generic[R, T]):
 
     def page_info(self) -> PageInfo:
         """Where the page stands."""
-        return page_info(self.page)
+        page = self.page
+        start, end = (self.cursors[0], self.cursors[-1]) if self.cursors else page.ends
+        return PageInfo(
+            has_next_page=page.has_next, has_previous_page=page.has_previous, start_cursor=start, end_cursor=end
+        )
 
     async def count(self) -> int:
         """How many rows the whole list has."""
         return await self.counted()
-
-
-def page_info(page: Page[R]) -> PageInfo:
-    """Where a page stands in its list."""
-    start, end = page.ends
-    return PageInfo(
-        has_next_page=page.has_next, has_previous_page=page.has_previous, start_cursor=start, end_cursor=end
-    )
 
 
 def connection_of(page: Page[Any], count: Callable[[], Awaitable[int]]) -> Connection[Any]:

@@ -199,6 +199,11 @@ class ReadPool:
         self.free_slots += len(self.free)
         self.free.clear()
 
+    @property
+    def has_spare(self) -> bool:
+        """Whether a connection is free, or half of them are not even open, and nobody waits."""
+        return not self.waiting and (bool(self.free) or self.free_slots > self.size // 2)
+
     def statistics(self) -> PoolStatistics:
         """What there is at this moment."""
         return PoolStatistics(

@@ -103,6 +103,8 @@ NOTHING: Final = Or()
 
 
 def all_of(*conditions: Condition) -> Condition:
-    """The condition that all of these hold; EVERYTHING of those that always hold."""
-    needed = tuple(each for each in conditions if each != EVERYTHING)
-    return needed[0] if len(needed) == 1 else And(needed)
+    """The condition that all of these hold; EVERYTHING itself of those that always hold."""
+    needed = [each for each in conditions if each is not EVERYTHING and each != EVERYTHING]
+    if not needed:
+        return EVERYTHING
+    return needed[0] if len(needed) == 1 else And(tuple(needed))

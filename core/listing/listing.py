@@ -1,6 +1,7 @@
 """The reads of one noun's rows: by id, by page and counted, each one statement, prepared once."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, Final, Generic, TypeVar, TypeVarTuple
 from uuid import UUID
 
@@ -72,6 +73,7 @@ class Listing(Generic[R]):
             within = parent == func.any(bindparam("parents", type_=ARRAY(Uuid)))
             self._counts = prepare(select(parent, func.count().label("rows")).where(within).group_by(parent))
         self._pages = ProjectionCache()
+        self._pages_of: dict[tuple[object, ...], Select[*tuple[Any, ...]]] = {}
 
     async def get(self, reads: Reads, id_: UUID) -> R | None:
         """The tenant's row with this id, or None."""
@@ -129,13 +131,15 @@ class Listing(Generic[R]):
         columns: frozenset[str] | None = None,
     ) -> Select[*tuple[Any, ...]]:
         """The statement of a page, for `page_parameters`: prepared, unless the condition makes it a new one."""
-
-        def build(wanted: frozenset[str] | None) -> Select[*tuple[Any, ...]]:
-            return paged(self._where(self._projected(order, wanted), condition), order, request)
-
-        if condition != EVERYTHING:
+        build = partial(self._page_of, order, request, condition)
+        if condition is not EVERYTHING:
             return build(columns)
         return self._pages.get(_shape(order, request), build, columns)
+
+    def _page_of(
+        self, order: Order[Any], request: PageRequest, condition: Condition, columns: frozenset[str] | None
+    ) -> Select[*tuple[Any, ...]]:
+        return paged(self._where(self._projected(order, columns), condition), order, request)
 
     async def pages_of(
         self,
@@ -143,8 +147,6 @@ class Listing(Generic[R]):
         parents: Sequence[UUID],
         request: PageRequest,
         condition: Condition = EVERYTHING,
-        *,
-        columns: frozenset[str] | None = None,
     ) -> dict[UUID, Page[R]]:
         """The same page of each parent's rows in the usual order, in one statement; raises as `page`."""
         if self.parent is None:
@@ -152,27 +154,24 @@ class Listing(Generic[R]):
         given = {"parents": list(parents), **page_parameters(self.order, request)}
         found: dict[UUID, list[R]] = {parent_id: [] for parent_id in parents}
         index = self.row._fields.index(self.parent.key)  # type: ignore[attr-defined] # as above
-        for row in await reads.rows_as(self.row, self.pages_statement(request, condition, columns), given):
+        for row in await reads.rows_as(self.row, self.pages_statement(request, condition), given):
             found[row[index]].append(row)
         return {parent_id: page_of(rows, self.order, request) for parent_id, rows in found.items()}
 
-    def pages_statement(
-        self,
-        request: PageRequest,
-        condition: Condition = EVERYTHING,
-        columns: frozenset[str] | None = None,
-    ) -> Select[*tuple[Any, ...]]:
+    def pages_statement(self, request: PageRequest, condition: Condition = EVERYTHING) -> Select[*tuple[Any, ...]]:
         """The statement of `pages_of`: the page of each of the `parents`, side by side."""
+        if condition is not EVERYTHING:
+            return self._pages_within(request, condition)
+        shape = _shape(self.order, request)
+        found = self._pages_of.get(shape)
+        if found is None:
+            found = self._pages_of[shape] = prepare(self._pages_within(request, condition))
+        return found
 
-        def build(wanted: frozenset[str] | None) -> Select[*tuple[Any, ...]]:
-            statement = self._where(self._projected(self.order, wanted), condition)
-            statement = statement.where(PARENTS.c.id == self.parent)
-            rows = paged(statement, self.order, request).correlate(PARENTS).lateral("rows")
-            return select(rows).select_from(PARENTS.join(rows, true()))
-
-        if condition != EVERYTHING:
-            return build(columns)
-        return self._pages.get(_shape(self.order, request), build, columns)
+    def _pages_within(self, request: PageRequest, condition: Condition) -> Select[*tuple[Any, ...]]:
+        statement = self._where(self.select, condition).where(PARENTS.c.id == self.parent)
+        rows = paged(statement, self.order, request).correlate(PARENTS).lateral("rows")
+        return select(rows).select_from(PARENTS.join(rows, true()))
 
     async def count(self, reads: Reads, condition: Condition = EVERYTHING) -> int:
         """How many rows fulfil the condition."""
@@ -190,17 +189,16 @@ class Listing(Generic[R]):
         return {parent: counted.get(parent, 0) for parent in parents}
 
     def _where(self, statement: Select[*Ts], condition: Condition) -> Select[*Ts]:
-        return statement if condition == EVERYTHING else statement.where(compile_condition(condition, self.fields))
+        return statement if condition is EVERYTHING else statement.where(compile_condition(condition, self.fields))
 
     def _without_parent(self) -> TypeError:
         return TypeError(f"a {self.noun} belongs to nothing else")
 
     def _projected(self, order: Order[Any], columns: frozenset[str] | None) -> Select[*tuple[Any, ...]]:
-        """The select with NULL in place of the columns that nobody asked for; the order's and the parent's stay."""
+        """The select with NULL in place of the columns that nobody asked for; the order's stay."""
         if columns is None:
             return self.select
-        own = {order.key.key, order.id.key} | ({self.parent.key} if self.parent is not None else set())
-        return select(*project(self.columns, columns | own))
+        return select(*project(self.columns, columns | {order.key.key, order.id.key}))
 
 
 def _shape(order: Order[Any], request: PageRequest) -> tuple[object, ...]:

@@ -21,8 +21,8 @@ STATEMENTS = {
 async def test_a_refusal_is_told_from_an_outage(runtime: Runtime, statement: str) -> None:
     """A value that cannot be stored is refused again tomorrow; a connection that broke may be opened anew."""
     refused, value = STATEMENTS[statement]
-    principal = await factories.organization(runtime)
+    actor = await factories.organization(runtime)
     with pytest.raises(DBAPIError) as caught:
-        async with runtime.work.begin(principal) as uow:
+        async with runtime.work.begin(actor) as uow:
             await uow.connection.execute(text(statement), {"value": value})
     assert is_permanent(caught.value) is refused

@@ -96,13 +96,13 @@ def test_the_shapes_asked_for_last_stay(cache: ProjectionCache) -> None:
 
 async def test_a_page_has_what_was_selected_by_either_statement(runtime: Runtime) -> None:
     """Read among all columns, and alone: the same values, in rows of the same class."""
-    principal = await factories.organization(runtime)
-    await factories.contacts(runtime, principal, 3)
+    actor = await factories.organization(runtime)
+    await factories.contacts(runtime, actor, 3)
     request, columns = page_request(first=2), frozenset({"email", "time_zone", "of this test alone"})
     found, texts = [], []
     for _ in range(3):
         with statements(runtime) as seen:
-            page = await CONTACTS.page(runtime.reads(principal.tenant), request, columns=columns)
+            page = await CONTACTS.page(runtime.reads(actor.tenant), request, columns=columns)
         found.append([(type(row), row.id, row.email, row.time_zone) for row in page.rows])
         texts += [text for text, _ in seen]
     assert found == found[:1] * 3

@@ -105,10 +105,10 @@ async def pid(pool: ReadPool) -> int:
     return int(row.pid)
 
 
-async def one_of_each(runtime: Runtime, principal: Actor) -> list[UUID]:
+async def one_of_each(runtime: Runtime, actor: Actor) -> list[UUID]:
     """The ids of a campaign with a delivery, a contact with an event, and of one of each that is beside them."""
-    campaign_id = await factories.campaign(runtime, principal)
-    async with runtime.work.begin(principal) as uow:
+    campaign_id = await factories.campaign(runtime, actor)
+    async with runtime.work.begin(actor) as uow:
         friends = await lists.create(uow, "Friends")
         given: GivenFields = {"email": PERSON, "tags": ["friend"], "custom_fields": {"sizes": [1, "L"]}}
         person = await contact_changing.create(uow, given, list_ids=[friends.id])
@@ -119,12 +119,12 @@ async def one_of_each(runtime: Runtime, principal: Actor) -> list[UUID]:
         sender = await sender_changing.create(uow, policy, *sender_changing.check_sender(policy, PERSON, "Friends"))
         delivery_id = new_id()
         address = {"email": PERSON, "email_norm": PERSON}
-        own = {"organization_id": principal.organization_id, "campaign_id": campaign_id, "contact_id": person.id}
+        own = {"organization_id": actor.organization_id, "campaign_id": campaign_id, "contact_id": person.id}
         await uow.execute(insert(EmailDelivery).values(id=delivery_id, **own, **address))
-    events = await EVENTS.pages_of(runtime.reads(principal.tenant), [person.id], TEN)
+    events = await EVENTS.pages_of(runtime.reads(actor.tenant), [person.id], TEN)
     (event,) = events[person.id].rows
     made = [campaign_id, delivery_id, person.id, event.id, friends.id, plain.id, talk.id, said.id]
-    return [*made, principal.person_id, principal.organization_id, sender.id]
+    return [*made, actor.person_id, actor.organization_id, sender.id]
 
 
 def statement_of(listing: Listing[Any], request: PageRequest) -> Select[*tuple[Any, ...]]:
@@ -139,15 +139,15 @@ async def first_page(scope: ReadScope) -> Sequence[Row[*tuple[Any, ...]]]:
     return await scope.rows(statement_of(CONTACTS, TEN), page_parameters(CONTACTS.order, TEN))
 
 
-def samples(statement: Select[*tuple[Any, ...]], wanted: UUID, principal: Actor) -> dict[str, object]:
+def samples(statement: Select[*tuple[Any, ...]], wanted: UUID, actor: Actor) -> dict[str, object]:
     """A value for each of a statement's parameters."""
     binds = statement.compile(dialect=DIALECT).binds
     found: dict[str, object] = {}
     for name, bind in binds.items():
         if name == "organization":
-            found[name] = principal.organization_id
+            found[name] = actor.organization_id
         elif name == "session":
-            found[name] = principal.user_id
+            found[name] = actor.user_id
         elif isinstance(bind.type, ARRAY):
             found[name] = [wanted]
         elif isinstance(bind.type, Uuid) and bind.required:
@@ -163,10 +163,10 @@ def samples(statement: Select[*tuple[Any, ...]], wanted: UUID, principal: Actor)
 
 async def test_every_prepared_statement_gives_the_rows_of_sqlalchemy(runtime: Runtime) -> None:
     """Names, values and their types are the same both ways, JSON and times included."""
-    principal = await factories.organization(runtime)
-    ids = await one_of_each(runtime, principal)
-    straight = runtime.reads(principal.tenant)
-    usual = ReadScope(read_side(runtime.engine), principal.tenant)
+    actor = await factories.organization(runtime)
+    ids = await one_of_each(runtime, actor)
+    straight = runtime.reads(actor.tenant)
+    usual = ReadScope(read_side(runtime.engine), actor.tenant)
     assert straight.pool is not None
     usual.pool = None
     shown = {statement_of(listing, TEN) for listing in LISTINGS}
@@ -175,7 +175,7 @@ async def test_every_prepared_statement_gives_the_rows_of_sqlalchemy(runtime: Ru
     silent = {statement for statement in prepared if not statement.compile(dialect=DIALECT).binds.keys() & CURSORS}
     for statement in prepared:
         for wanted in ids:
-            given = samples(statement, wanted, principal)
+            given = samples(statement, wanted, actor)
             ours, theirs = await straight.rows(statement, given), await usual.rows(statement, given)
             assert [dict(row._mapping) for row in ours] == [dict(row._mapping) for row in theirs]
             assert [row._fields for row in ours] == [row._fields for row in theirs]
@@ -207,11 +207,11 @@ def test_a_prepared_statement_holds_nobodys_cursor(listing: Listing[Any], *, bac
 
 async def test_tenants_that_share_a_connection_see_their_own(runtime: Runtime, single: ReadPool) -> None:
     """A hundred reads of two tenants, one after the other on one connection: none sees a row of the other."""
-    principals = [await factories.organization(runtime) for _ in range(2)]
+    actors = [await factories.organization(runtime) for _ in range(2)]
     expected = []
-    for count, principal in enumerate(principals, 2):
-        expected.append(len(await factories.contacts(runtime, principal, count)))
-    scopes = [runtime.reads(principals[turn % 2].tenant) for turn in range(100)]
+    for count, actor in enumerate(actors, 2):
+        expected.append(len(await factories.contacts(runtime, actor, count)))
+    scopes = [runtime.reads(actors[turn % 2].tenant) for turn in range(100)]
     for scope in scopes:
         scope.pool = single
     found = await asyncio.gather(*(first_page(scope) for scope in scopes))
@@ -221,12 +221,12 @@ async def test_tenants_that_share_a_connection_see_their_own(runtime: Runtime, s
 
 async def test_whom_a_read_is_for_cannot_be_changed_on_the_way(runtime: Runtime) -> None:
     """What sets a tenant is shared by all its reads, and read-only; each way of reading takes it as it is."""
-    principal = await factories.organization(runtime)
-    await factories.contacts(runtime, principal, 2)
-    shared = principal.tenant.parameters
+    actor = await factories.organization(runtime)
+    await factories.contacts(runtime, actor, 2)
+    shared = actor.tenant.parameters
     with pytest.raises(TypeError):
         shared["tenant_organization"] = "another"  # type: ignore[index]
-    scope = runtime.reads(principal.tenant)
+    scope = runtime.reads(actor.tenant)
     unprepared = (
         select(Contact.id),
         select(Contact.id).where(Contact.email != bindparam("but", type_=Contact.email.type)),
@@ -234,19 +234,19 @@ async def test_whom_a_read_is_for_cannot_be_changed_on_the_way(runtime: Runtime)
     assert len(await first_page(scope)) == 2
     assert await CONTACTS.count(scope) == 2
     assert len(await scope.rows(unprepared[0])) == len(await scope.rows(unprepared[1], {"but": ""})) == 2
-    assert (shared["tenant_organization"], len(shared)) == (str(principal.organization_id), 3)
+    assert (shared["tenant_organization"], len(shared)) == (str(actor.organization_id), 3)
 
 
 async def test_without_a_tenant_there_are_no_rows(runtime: Runtime, single: ReadPool) -> None:
     """What the tenants before have left on the connection is nothing: the settings end with their statement."""
-    principal = await factories.organization(runtime)
-    await factories.contacts(runtime, principal, 2)
-    scope = runtime.reads(principal.tenant)
+    actor = await factories.organization(runtime)
+    await factories.contacts(runtime, actor, 2)
+    scope = runtime.reads(actor.tenant)
     scope.pool = single
     assert len(await first_page(scope)) == 2
     assert await rows_of(single, EMAILS, {"but": ""}) == []
     with pytest.raises(KeyError):
-        await rows_of(single, EMAILS, principal.tenant.parameters)
+        await rows_of(single, EMAILS, actor.tenant.parameters)
 
 
 async def test_who_asks_first_is_served_first(single: ReadPool) -> None:

@@ -54,12 +54,12 @@ DRAWN: Fields = {
 @pytest.fixture(scope="module")
 async def owner(runtime: Runtime) -> Actor:
     """An organisation with two lists."""
-    principal = await factories.organization(runtime)
-    async with runtime.work.begin(principal) as uow:
-        own = {"organization_id": principal.organization_id}
+    actor = await factories.organization(runtime)
+    async with runtime.work.begin(actor) as uow:
+        own = {"organization_id": actor.organization_id}
         rows = [{**own, "id": list_id, "name": f"List {number}"} for number, list_id in enumerate(LISTS)]
         await uow.execute(insert(ContactList), rows)
-    return principal
+    return actor
 
 
 async def replace_people(uow: UnitOfWork, drawn: Sequence[Person]) -> None:
@@ -134,10 +134,10 @@ async def test_a_condition_on_a_missing_value_does_not_hold_and_its_negation_doe
     runtime: Runtime, condition: Condition, expected: set[int]
 ) -> None:
     """Of three people without a name, named Ada and named Bob, of whom Bob opened a message."""
-    principal = await factories.organization(runtime)
-    own = {"organization_id": principal.organization_id}
+    actor = await factories.organization(runtime)
+    own = {"organization_id": actor.organization_id}
     ids = [new_id() for _ in range(3)]
-    async with runtime.work.begin(principal) as uow:
+    async with runtime.work.begin(actor) as uow:
         rows = [
             {**own, "id": id_, "email": f"{id_}@example.com", "email_norm": f"{id_}@example.com", "first_name": name}
             for id_, name in zip(ids, (None, "Ada", "Bob"), strict=True)
@@ -145,7 +145,7 @@ async def test_a_condition_on_a_missing_value_does_not_hold_and_its_negation_doe
         await uow.execute(insert(Contact), rows)
         event = {**own, "contact_id": ids[2], "kind": ContactEventKind.OPENED, "dedupe_key": "opened"}
         await uow.execute(insert(ContactEvent).values(**event, occurred_at=factories.NOW))
-    found = await runtime.reads(principal.tenant).rows(select(Contact.id).where(compile_condition(condition, DRAWN)))
+    found = await runtime.reads(actor.tenant).rows(select(Contact.id).where(compile_condition(condition, DRAWN)))
     assert {row[0] for row in found} == {ids[number] for number in expected}
 
 
