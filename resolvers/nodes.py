@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 from uuid import UUID
 
@@ -36,8 +37,10 @@ NODE_TYPES: dict[str, NodeType] = {}
 
 
 def collect_nodes(*declared: Sequence[NodeType]) -> None:
-    """Let `node` and `nodes` find objects of these types."""
-    NODE_TYPES.update({each.name: each for group in declared for each in group})
+    """Let `node` and `nodes` find objects of these types; raises `ValueError` for a name that is taken."""
+    for each in chain(*declared):
+        if NODE_TYPES.setdefault(each.name, each) is not each:
+            raise ValueError(f"{each.name} is declared twice")
 
 
 async def fetch_nodes(info: Info, values: Sequence[str]) -> list[Node | None]:
