@@ -5,7 +5,7 @@
 The campaigns are in several states; one in five asks for something in the first round (an expired lease, a due
 schedule, a cancellation, an end), none does in the later ones. Nothing is sent: what is pending stays pending, as it
 does behind a provider's rate. PostgreSQL has fsync on; the worker is this process, with the settings of production.
-A round is over when all that it has started is done.
+A round is over when all that it has started is done; the first must leave nothing that is due.
 """
 
 import argparse
@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import asyncpg
 import uvloop
 from sqlalchemy import insert, text, update
 
@@ -33,6 +34,7 @@ from jobs import JOBS, SWEEPS
 from jobs.sweeper import Sweeper
 from jobs.worker import Worker, build_worker
 from local.folder import free_port
+from local.roles import DATABASE
 from local.servers import start_postgres, start_valkey
 from models.accounts import Organization
 from models.campaigns import Campaign, CampaignRecipient, CampaignStats, CampaignStatus, RecipientKind
@@ -56,18 +58,27 @@ KINDS: tuple[tuple[int, CampaignStatus, DeliveryStatus, bool], ...] = (
     (1, CampaignStatus.CANCELLING, DeliveryStatus.PENDING, False),
     (1, CampaignStatus.SCHEDULED, DeliveryStatus.PENDING, True),
 )
+UNFINISHED = (
+    "SELECT count(*) FROM email_deliveries WHERE lease_until < now()",
+    "SELECT count(*) FROM campaigns WHERE status = 'scheduled' AND scheduled_at < now()",
+    "SELECT count(*) FROM campaigns WHERE status = 'cancelling'",
+    (
+        "SELECT count(*) FROM campaigns c WHERE status = 'sending' AND NOT EXISTS (SELECT FROM email_deliveries d "
+        "WHERE d.campaign_id = c.id AND d.status IN ('pending', 'claimed', 'submitting', 'unknown'))"
+    ),
+)
 
 
 @asynccontextmanager
-async def stage() -> AsyncIterator[Runtime]:
-    """Servers and a runtime."""
+async def stage() -> AsyncIterator[tuple[Runtime, str]]:
+    """Servers, a runtime, and the URL of the superuser."""
     with tempfile.TemporaryDirectory(prefix="nudge-bench-") as home:
         postgres = start_postgres(Path(home), durable=True)
         valkey = start_valkey(Path(home))
         try:
             os.environ.update(await environment_of(Path(home), postgres, valkey, free_port()))
             async with running(load(_env_file=None)) as runtime:
-                yield runtime
+                yield runtime, postgres.admin_url
         finally:
             valkey.stop()
             postgres.stop()
@@ -150,18 +161,29 @@ async def commits(runtime: Runtime) -> int:
         return int(counted.scalar_one())
 
 
+async def unfinished(admin_url: str) -> int:
+    """Campaigns and deliveries that ask for something which the sweeps start, counted above the policies."""
+    connection = await asyncpg.connect(admin_url, database=DATABASE)
+    try:
+        return sum([await connection.fetchval(statement) for statement in UNFINISHED])
+    finally:
+        await connection.close()
+
+
 async def main(campaigns: int, organizations: int, rounds: int) -> None:
     """A round that has something to do, and the median of those that have not."""
     telemetry.configure("WARNING", json=False, secrets=())
-    async with stage() as runtime:
+    async with stage() as (runtime, admin_url):
         await populate(runtime, campaigns, organizations)
         worker = build_worker(runtime, JOBS)
         sweeper = Sweeper(worker, asyncio.Event())
         figures = []
+        assert await unfinished(admin_url)
         for _ in range(rounds + 1):
             before, cpu, started = await commits(runtime), time.process_time(), time.monotonic()
             await one_round(worker, sweeper)
             seconds, cpu = time.monotonic() - started, time.process_time() - cpu
+            assert not await unfinished(admin_url)
             await asyncio.sleep(2)  # PostgreSQL counts with a delay
             figures.append((seconds, cpu, await commits(runtime) - before))
         print(f"{campaigns:,} live campaigns of {organizations} organisations; {machine()}\n")
