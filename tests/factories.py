@@ -26,121 +26,117 @@ FROM = "Shop <news@nudge.example>"
 
 async def organization(runtime: Runtime, *, role: Role = Role.OWNER) -> Actor:
     """A new organisation, and a member of it with a session."""
-    principal = user_actor(new_id(), new_id(), role)
+    actor = user_actor(new_id(), new_id(), role)
     number = next(numbers)
-    async with runtime.work.begin(system_actor(principal.organization_id)) as uow:
+    async with runtime.work.begin(system_actor(actor.organization_id)) as uow:
         await uow.execute(
-            insert(Organization).values(
-                id=principal.organization_id, name=f"Org {number}", slug=f"org-{new_id().hex}"
-            )
+            insert(Organization).values(id=actor.organization_id, name=f"Org {number}", slug=f"org-{new_id().hex}")
         )
-    await member(runtime, principal)
-    return principal
+    await member(runtime, actor)
+    return actor
 
 
-async def member(runtime: Runtime, principal: Actor) -> None:
+async def member(runtime: Runtime, actor: Actor) -> None:
     """The user's row and that of a session with the same id, in an organisation that exists."""
     email = f"user-{new_id().hex}@nudge.example"
-    async with runtime.work.begin(principal) as uow:
+    async with runtime.work.begin(actor) as uow:
         await uow.execute(
             insert(User).values(
-                id=principal.user_id,
-                organization_id=principal.organization_id,
+                id=actor.user_id,
+                organization_id=actor.organization_id,
                 email=email,
                 email_norm=email,
                 password_hash=UNUSABLE_PASSWORD,
                 full_name="Test User",
-                role=principal.rights.role,
+                role=actor.rights.role,
             )
         )
         await uow.execute(
             insert(UserSession).values(
-                id=principal.user_id,
-                organization_id=principal.organization_id,
-                user_id=principal.user_id,
+                id=actor.user_id,
+                organization_id=actor.organization_id,
+                user_id=actor.user_id,
                 expires_at=datetime.fromtimestamp(FAR_AWAY, UTC),
             )
         )
 
 
-def session(principal: Actor) -> Session:
+def session(actor: Actor) -> Session:
     """The session that `member` made."""
-    return Session(actor=principal, id=principal.person_id, expires_at=FAR_AWAY)
+    return Session(actor=actor, id=actor.person_id, expires_at=FAR_AWAY)
 
 
-def token(runtime: Runtime, principal: Actor, *, session_id: UUID | None = None) -> str:
+def token(runtime: Runtime, actor: Actor, *, session_id: UUID | None = None) -> str:
     """An access token of the user, in the session that `member` made or in another."""
-    user_id = principal.person_id
+    user_id = actor.person_id
     return runtime.tokens.issue(
-        user_id=user_id, organization_id=principal.organization_id, session_id=session_id or user_id
+        user_id=user_id, organization_id=actor.organization_id, session_id=session_id or user_id
     )
 
 
-async def contacts(runtime: Runtime, principal: Actor, how_many: int, *, tag: str | None = None) -> list[UUID]:
-    """Subscribed contacts of the principal's organisation; their ids, in order of creation."""
+async def contacts(runtime: Runtime, actor: Actor, how_many: int, *, tag: str | None = None) -> list[UUID]:
+    """Subscribed contacts of the actor's organisation; their ids, in order of creation."""
     rows = []
     for _ in range(how_many):
         email = f"contact-{next(numbers)}@example.com"
         rows.append(
             {
                 "id": new_id(),
-                "organization_id": principal.organization_id,
+                "organization_id": actor.organization_id,
                 "email": email,
                 "email_norm": email,
                 "first_name": "Ada",
             }
         )
-    async with runtime.work.begin(principal) as uow:
+    async with runtime.work.begin(actor) as uow:
         await uow.execute(insert(Contact), rows)
         if tag is not None:
-            tags = [
-                {"organization_id": principal.organization_id, "contact_id": row["id"], "tag": tag} for row in rows
-            ]
+            tags = [{"organization_id": actor.organization_id, "contact_id": row["id"], "tag": tag} for row in rows]
             await uow.execute(insert(ContactTag), tags)
     return [row["id"] for row in rows]  # type: ignore[misc]
 
 
-async def sender(runtime: Runtime, principal: Actor, *, confirmed: bool = True, default: bool = False) -> UUID:
-    """A sender of the principal's organisation."""
+async def sender(runtime: Runtime, actor: Actor, *, confirmed: bool = True, default: bool = False) -> UUID:
+    """A sender of the actor's organisation."""
     sender_id = new_id()
     email = f"sender-{next(numbers)}@nudge.example"
-    async with runtime.work.begin(principal) as uow:
+    async with runtime.work.begin(actor) as uow:
         await uow.execute(
             insert(Sender).values(
                 id=sender_id,
-                organization_id=principal.organization_id,
+                organization_id=actor.organization_id,
                 email=email,
                 email_norm=email,
                 name="Acme, Inc.",
                 confirmed_at=datetime.now(UTC) if confirmed else None,
                 is_default=default,
-                requested_by=principal.user_id,
+                requested_by=actor.user_id,
             )
         )
     return sender_id
 
 
-async def campaign(runtime: Runtime, principal: Actor, *, tag: str | None = None) -> UUID:
+async def campaign(runtime: Runtime, actor: Actor, *, tag: str | None = None) -> UUID:
     """A draft campaign to everybody, or to the contacts with a tag."""
     campaign_id = new_id()
-    async with runtime.work.begin(principal) as uow:
+    async with runtime.work.begin(actor) as uow:
         await uow.execute(
             insert(Campaign).values(
                 id=campaign_id,
-                organization_id=principal.organization_id,
+                organization_id=actor.organization_id,
                 name="Spring",
                 subject="Hello {{ contact.firstName | default: 'there' }}",
                 html_content="<p>Hello {{ contact.firstName | default: 'there' }}</p>",
-                author_id=principal.user_id,
+                author_id=actor.user_id,
             )
         )
         await uow.execute(
-            insert(CampaignStats).values(organization_id=principal.organization_id, campaign_id=campaign_id)
+            insert(CampaignStats).values(organization_id=actor.organization_id, campaign_id=campaign_id)
         )
         await uow.execute(
             insert(CampaignRecipient).values(
                 id=new_id(),
-                organization_id=principal.organization_id,
+                organization_id=actor.organization_id,
                 campaign_id=campaign_id,
                 kind=RecipientKind.ALL if tag is None else RecipientKind.TAG,
                 tag=tag,
@@ -151,17 +147,17 @@ async def campaign(runtime: Runtime, principal: Actor, *, tag: str | None = None
 
 async def delivery(
     runtime: Runtime,
-    principal: Actor,
+    actor: Actor,
     campaign_id: UUID,
     contact_id: UUID,
     status: DeliveryStatus = DeliveryStatus.FAILED,
 ) -> UUID:
     """A row of the ledger, as if the campaign had been sent to the contact."""
     delivery_id = new_id()
-    async with runtime.work.begin(principal) as uow:
+    async with runtime.work.begin(actor) as uow:
         await uow.execute(
             insert(EmailDelivery).values(
-                organization_id=principal.organization_id,
+                organization_id=actor.organization_id,
                 campaign_id=campaign_id,
                 id=delivery_id,
                 contact_id=contact_id,

@@ -61,25 +61,25 @@ def remembering(runtime: Runtime, sessions: SessionCache | None = None) -> tuple
     return Identity(check, sessions or SessionCache(runtime.engine, runtime.cache)), check
 
 
-async def end(runtime: Runtime, principal: Actor) -> None:
-    """End the principal's session in the database."""
-    async with runtime.work.begin(principal) as uow:
+async def end(runtime: Runtime, actor: Actor) -> None:
+    """End the actor's session in the database."""
+    async with runtime.work.begin(actor) as uow:
         await uow.execute(update(UserSession).values(ended_at=func.now()))
 
 
 async def test_a_lookup_in_flight_does_not_outlive_the_log_out(runtime: Runtime) -> None:
     """An answer that was read just before the session ended is not remembered after it."""
-    principal = await factories.organization(runtime)
-    token = factories.token(runtime, principal)
+    actor = await factories.organization(runtime)
+    token = factories.token(runtime, actor)
     sessions = HeldUp(runtime, "role")
     who, _ = remembering(runtime, sessions)
     looking = asyncio.create_task(who.session(token))
     async with asyncio.timeout(PATIENCE_SECONDS):
         await sessions.come.wait()
-        await end(runtime, principal)
-        await who.forget(principal.person_id)
+        await end(runtime, actor)
+        await who.forget(actor.person_id)
         sessions.go_on.set()
-        assert (await looking).actor.user_id == principal.user_id
+        assert (await looking).actor.user_id == actor.user_id
     assert who.known(token) is None
     with pytest.raises(Unauthenticated):
         await who.session(token)
@@ -87,16 +87,16 @@ async def test_a_lookup_in_flight_does_not_outlive_the_log_out(runtime: Runtime)
 
 async def test_a_lookup_during_the_log_out_does_not_outlive_it(runtime: Runtime) -> None:
     """What is looked up while Redis has not heard of the ending yet is forgotten once it has."""
-    principal = await factories.organization(runtime)
-    token = factories.token(runtime, principal)
+    actor = await factories.organization(runtime)
+    token = factories.token(runtime, actor)
     await remembering(runtime)[0].session(token)  # Redis knows the session
     sessions = HeldUp(runtime, "ended")
     who, _ = remembering(runtime, sessions)
-    await end(runtime, principal)
-    forgetting = asyncio.create_task(who.forget(principal.person_id))
+    await end(runtime, actor)
+    forgetting = asyncio.create_task(who.forget(actor.person_id))
     async with asyncio.timeout(PATIENCE_SECONDS):
         await sessions.come.wait()
-        assert (await who.session(token)).actor.user_id == principal.user_id
+        assert (await who.session(token)).actor.user_id == actor.user_id
         sessions.go_on.set()
         await forgetting
     assert who.known(token) is None
@@ -106,12 +106,12 @@ async def test_a_lookup_during_the_log_out_does_not_outlive_it(runtime: Runtime)
 
 async def test_a_log_out_counts_more_than_a_good_signature(runtime: Runtime) -> None:
     """A token whose signature is remembered says nothing once its session has ended."""
-    principal = await factories.organization(runtime)
-    token = factories.token(runtime, principal)
+    actor = await factories.organization(runtime)
+    token = factories.token(runtime, actor)
     who, check = remembering(runtime)
     await who.session(token)
-    await end(runtime, principal)
-    await who.forget(principal.person_id)
+    await end(runtime, actor)
+    await who.forget(actor.person_id)
     assert token in check.verified
     for look in (who.session, who.recheck):
         with pytest.raises(Unauthenticated):
@@ -120,30 +120,30 @@ async def test_a_log_out_counts_more_than_a_good_signature(runtime: Runtime) -> 
 
 async def test_another_session_is_not_forgotten_by_a_log_out(runtime: Runtime) -> None:
     """Who has not logged out stays known."""
-    principals = [await factories.organization(runtime) for _ in range(2)]
-    tokens = [factories.token(runtime, principal) for principal in principals]
+    actors = [await factories.organization(runtime) for _ in range(2)]
+    tokens = [factories.token(runtime, actor) for actor in actors]
     who, _ = remembering(runtime)
     for token in tokens:
         await who.session(token)
-    await who.forget(principals[0].person_id)
+    await who.forget(actors[0].person_id)
     assert [who.known(token) is not None for token in tokens] == [False, True]
 
 
 async def test_an_expired_token_is_refused_however_good_it_was(runtime: Runtime) -> None:
     """Neither a remembered signature nor a remembered answer outlives the token, and they are dropped."""
-    principal = await factories.organization(runtime)
+    actor = await factories.organization(runtime)
     past = AccessTokens(new_signing_key(), audience="nudge", lifetime_seconds=-1)
-    token = factories.token(replace(runtime, tokens=past), principal)
+    token = factories.token(replace(runtime, tokens=past), actor)
     check = EmbeddedTokens(past)
     who = Identity(check, SessionCache(runtime.engine, runtime.cache))
     expired = int(time.time()) - 1
     check.verified[token] = Claimed(
-        user_id=principal.person_id,
-        organization_id=principal.organization_id,
-        session_id=principal.person_id,
+        user_id=actor.person_id,
+        organization_id=actor.organization_id,
+        session_id=actor.person_id,
         expires_at=expired,
     )
-    who.recent[token] = Session(actor=principal, id=principal.person_id, expires_at=expired), time.monotonic() + 3600
+    who.recent[token] = Session(actor=actor, id=actor.person_id, expires_at=expired), time.monotonic() + 3600
     assert who.known(token) is None
     for look in (who.session, who.recheck, check.claimed):
         with pytest.raises(Unauthenticated, match="expired"):
@@ -155,8 +155,8 @@ async def test_few_tokens_are_remembered(runtime: Runtime, monkeypatch: pytest.M
     """Ten thousand signatures and as many answers at most: the oldest are forgotten first."""
     assert identity.MAX_RECENT == 10_000
     monkeypatch.setattr(identity, "MAX_RECENT", 3)
-    principal = await factories.organization(runtime)
-    tokens = [factories.token(runtime, principal) for _ in range(5)]
+    actor = await factories.organization(runtime)
+    tokens = [factories.token(runtime, actor) for _ in range(5)]
     who, check = remembering(runtime)
     for token in tokens:
         await who.session(token)
@@ -165,14 +165,14 @@ async def test_few_tokens_are_remembered(runtime: Runtime, monkeypatch: pytest.M
 
 async def test_a_token_of_over_eight_kibibytes_is_refused(runtime: Runtime) -> None:
     """Even one that we signed is refused like any other bad token, before its signature is looked at."""
-    principal = await factories.organization(runtime)
-    claims = jwt.decode(factories.token(runtime, principal), options={"verify_signature": False})
+    actor = await factories.organization(runtime)
+    claims = jwt.decode(factories.token(runtime, actor), options={"verify_signature": False})
     long, short = (
         jwt.encode({**claims, "note": "x" * size}, runtime.tokens.key, algorithm="ES256")
         for size in (identity.MAX_TOKEN_LENGTH, 1024)
     )
     who, check = remembering(runtime)
-    assert (await who.session(short)).actor.user_id == principal.user_id
+    assert (await who.session(short)).actor.user_id == actor.user_id
     for look in (who.session, who.recheck):
         with pytest.raises(Unauthenticated, match=r"^The access token is not valid\.$"):
             await look(long)
@@ -190,8 +190,8 @@ async def test_a_signature_is_written_in_one_way_only(runtime: Runtime) -> None:
 
 async def test_a_late_answer_cannot_bring_an_ended_session_back(runtime: Runtime) -> None:
     """A role that was read before a log-out is not written over it, so that no other process takes it for true."""
-    principal = await factories.organization(runtime)
-    claimed = EmbeddedTokens(runtime.tokens).verify(factories.token(runtime, principal))
+    actor = await factories.organization(runtime)
+    claimed = EmbeddedTokens(runtime.tokens).verify(factories.token(runtime, actor))
     late, prompt = HeldUp(runtime, "stored"), SessionCache(runtime.engine, runtime.cache)
     looking = asyncio.create_task(late.role(claimed))
     await late.come.wait()

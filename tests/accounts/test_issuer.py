@@ -151,19 +151,19 @@ async def test_claims_are_checked(claims: dict[str, object]) -> None:
 
 async def test_organization_and_role_come_from_our_tables(runtime: Runtime) -> None:
     """A token's own words about them count for nothing, and a person whom we do not know gets nowhere."""
-    principal = await factories.organization(runtime, role=Role.VIEWER)
+    actor = await factories.organization(runtime, role=Role.VIEWER)
     async with publishing() as issuer:
         key, public = ec_key("one")
         issuer.keys = [public]
         settings = with_settings(runtime, auth={"issuer": ISSUER, "jwks_url": issuer.url}).settings
         async with running(settings) as federated, served(federated) as server:
             metadata = {"role": "owner", "organization_id": str(new_id())}
-            token = signed(key, "one", sub=str(principal.user_id), user_metadata=metadata, role="owner")
+            token = signed(key, "one", sub=str(actor.user_id), user_metadata=metadata, role="owner")
             seen = await ApiClient(server.url, token).execute("{ viewer { role organization { id } } }")
             assert seen["viewer"]["role"] == "VIEWER"
             stranger = await ApiClient(server.url, signed(key, "one")).send("{ viewer { id } }")
             assert stranger.codes == ["UNAUTHENTICATED"]
-            own = await ApiClient(server.url, factories.token(runtime, principal)).send("{ viewer { id } }")
+            own = await ApiClient(server.url, factories.token(runtime, actor)).send("{ viewer { id } }")
             assert own.codes == ["UNAUTHENTICATED"]
             for refused in ELSEWHERE:
                 assert (await ApiClient(server.url, token).send(f"mutation {{ {refused} }}")).codes == ["FORBIDDEN"]

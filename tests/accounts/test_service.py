@@ -38,18 +38,18 @@ def identity(runtime: Runtime, tokens: AccessTokens, redis: Redis) -> Identity:
 
 async def test_sessions_are_read_from_redis_first(runtime: Runtime) -> None:
     """Another process's look costs no statement: a changed row is seen when the minute is over, or after `ended`."""
-    principal = await factories.organization(runtime)
-    token = factories.token(runtime, principal)
+    actor = await factories.organization(runtime)
+    token = factories.token(runtime, actor)
     first, second, third = (identity(runtime, runtime.tokens, runtime.cache) for _ in range(3))
     with statements(runtime) as seen:
-        assert (await first.session(token)).actor.rights.role == principal.rights.role
+        assert (await first.session(token)).actor.rights.role == actor.rights.role
     assert len(seen) == 1
-    async with runtime.work.begin(principal) as uow:
+    async with runtime.work.begin(actor) as uow:
         await uow.execute(update(UserSession).values(ended_at=func.now()))
     with statements(runtime) as seen:
-        assert (await second.session(token)).actor.rights.role == principal.rights.role
+        assert (await second.session(token)).actor.rights.role == actor.rights.role
     assert seen == []
-    await first.forget(principal.person_id)
+    await first.forget(actor.person_id)
     for each in (first, third):
         with pytest.raises(Unauthenticated):
             await each.session(token)
@@ -57,15 +57,15 @@ async def test_sessions_are_read_from_redis_first(runtime: Runtime) -> None:
 
 async def test_looking_again_reads_the_rows_and_tells_the_others(runtime: Runtime) -> None:
     """A new role is seen past Redis, and from then on by every process; so is a disabled person."""
-    principal = await factories.organization(runtime)
-    token = factories.token(runtime, principal)
+    actor = await factories.organization(runtime)
+    token = factories.token(runtime, actor)
     first, second, third = (identity(runtime, runtime.tokens, runtime.cache) for _ in range(3))
     assert (await first.session(token)).actor.rights.role is Role.OWNER
-    async with runtime.work.begin(principal) as uow:
+    async with runtime.work.begin(actor) as uow:
         await uow.execute(update(User).values(role=Role.VIEWER))
     assert (await first.recheck(token)).actor.rights.role is Role.VIEWER
     assert (await second.session(token)).actor.rights.role is Role.VIEWER
-    async with runtime.work.begin(principal) as uow:
+    async with runtime.work.begin(actor) as uow:
         await uow.execute(update(User).values(disabled_at=func.now()))
     for look in (first.recheck, third.session):
         with pytest.raises(Unauthenticated):
@@ -74,40 +74,40 @@ async def test_looking_again_reads_the_rows_and_tells_the_others(runtime: Runtim
 
 async def test_looking_again_does_not_bring_an_ended_session_back(runtime: Runtime) -> None:
     """Rows that were read just before a log-out do not undo it in Redis."""
-    principal = await factories.organization(runtime)
+    actor = await factories.organization(runtime)
     sessions = SessionCache(runtime.engine, runtime.cache)
-    await sessions.ended(principal.person_id)
-    token = factories.token(runtime, principal)
+    await sessions.ended(actor.person_id)
+    token = factories.token(runtime, actor)
     assert (
         await identity(runtime, runtime.tokens, runtime.cache).recheck(token)
-    ).actor.rights.role is principal.rights.role
+    ).actor.rights.role is actor.rights.role
     with pytest.raises(Unauthenticated):
         await identity(runtime, runtime.tokens, runtime.cache).session(token)
 
 
 async def test_without_redis_the_database_answers(runtime: Runtime, nowhere: Redis) -> None:
     """Callers get in, and a session that has ended does not."""
-    principal = await factories.organization(runtime)
+    actor = await factories.organization(runtime)
     alone = identity(runtime, runtime.tokens, nowhere)
-    token = factories.token(runtime, principal)
-    assert (await alone.session(token)).actor.user_id == principal.user_id
-    async with runtime.work.begin(principal) as uow:
-        assert await account_sessions.end_session(uow, principal.person_id, reason="logged_out")
-    await alone.forget(principal.person_id)
+    token = factories.token(runtime, actor)
+    assert (await alone.session(token)).actor.user_id == actor.user_id
+    async with runtime.work.begin(actor) as uow:
+        assert await account_sessions.end_session(uow, actor.person_id, reason="logged_out")
+    await alone.forget(actor.person_id)
     with pytest.raises(Unauthenticated):
         await alone.session(token)
 
 
 async def test_disabled_people_are_out(runtime: Runtime) -> None:
     """Neither an open session nor a refresh gets past `disabled_at`."""
-    principal = await factories.organization(runtime)
-    async with runtime.work.begin(principal) as uow:
-        session = await account_sessions.open_session(uow, principal.person_id, days=1)
+    actor = await factories.organization(runtime)
+    async with runtime.work.begin(actor) as uow:
+        session = await account_sessions.open_session(uow, actor.person_id, days=1)
         await uow.execute(update(User).values(disabled_at=func.now()))
     with pytest.raises(Unauthenticated):
-        await identity(runtime, runtime.tokens, runtime.cache).session(factories.token(runtime, principal))
+        await identity(runtime, runtime.tokens, runtime.cache).session(factories.token(runtime, actor))
     with pytest.raises(SessionGone):
-        async with runtime.work.begin(principal) as uow:
+        async with runtime.work.begin(actor) as uow:
             await account_sessions.rotate(uow, session.session_id, session.refresh_token, days=1)
 
 
@@ -115,9 +115,9 @@ async def test_tokens_of_another_key_are_refused(runtime: Runtime) -> None:
     """A token that we did not sign says nothing, whatever it claims."""
     from core.security import new_signing_key
 
-    principal = await factories.organization(runtime)
+    actor = await factories.organization(runtime)
     foreign = AccessTokens(new_signing_key(), audience=runtime.tokens.audience, lifetime_seconds=60)
-    token = factories.token(replace(runtime, tokens=foreign), principal)
+    token = factories.token(replace(runtime, tokens=foreign), actor)
     with pytest.raises(Unauthenticated):
         await runtime.identity.session(token)
 
@@ -200,10 +200,10 @@ def test_a_client_is_an_address_or_its_own_network(address: str, key: str) -> No
 
 async def test_refresh_tokens_are_kept_hashed(runtime: Runtime) -> None:
     """The table holds a fingerprint; the token itself is nowhere."""
-    principal = await factories.organization(runtime)
-    async with runtime.work.begin(principal) as uow:
-        session = await account_sessions.open_session(uow, principal.person_id, days=1)
-    rows = await runtime.reads(principal.tenant).rows(select(RefreshToken.fingerprint))
+    actor = await factories.organization(runtime)
+    async with runtime.work.begin(actor) as uow:
+        session = await account_sessions.open_session(uow, actor.person_id, days=1)
+    rows = await runtime.reads(actor.tenant).rows(select(RefreshToken.fingerprint))
     assert [len(row[0]) for row in rows] == [32]
     assert session.refresh_token.encode() not in rows[0][0]
     assert isinstance(session.session_id, UUID)

@@ -125,7 +125,7 @@ async def test_every_query_leaves_the_database_as_it_is(company: Company) -> Non
         random = Random(number)  # noqa: S311 - the same draw each time
         text, variables = document(CORE, random, "query", literals=words(company))
         # Not by Strawberry's own `execute`, which logs a refused document with the addresses in it.
-        asked = Asked(kind="query", text=text, document=parse(text), variables=variables, principal=company.owner)
+        asked = Asked(kind="query", text=text, document=parse(text), variables=variables, actor=company.owner)
         result = await started(company, BY_CORE, asked)
         unasked -= set() if result.errors else root_fields(text)
         if not unasked:

@@ -57,9 +57,9 @@ def gid(campaign_id: UUID) -> str:
     return encode_global_id("Campaign", campaign_id)
 
 
-def caller(api: ApiClient, runtime: Runtime, principal: Actor) -> ApiClient:
-    """The API as a principal calls it."""
-    return api.as_(factories.token(runtime, principal))
+def caller(api: ApiClient, runtime: Runtime, actor: Actor) -> ApiClient:
+    """The API as an actor calls it."""
+    return api.as_(factories.token(runtime, actor))
 
 
 async def ask(api: ApiClient, mutation: str, **values: object) -> dict[str, Any]:

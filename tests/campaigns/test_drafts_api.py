@@ -24,9 +24,9 @@ from tests.waiting import until, waits_for
 HTML = "<p>Hello {{ contact.firstName | default: 'there' }}</p>"
 
 
-async def actions(runtime: Runtime, principal: Actor) -> list[str]:
+async def actions(runtime: Runtime, actor: Actor) -> list[str]:
     """What the audit log holds, in order."""
-    rows = await runtime.reads(principal.tenant).rows(select(AuditEvent.action).order_by(AuditEvent.id))
+    rows = await runtime.reads(actor.tenant).rows(select(AuditEvent.action).order_by(AuditEvent.id))
     return [row[0] for row in rows]
 
 

@@ -54,12 +54,12 @@ Message = dict[str, Any]
 
 
 @asynccontextmanager
-async def session_of(server: Served, runtime: Runtime, principal: Actor) -> AsyncIterator[AsyncClientSession]:
-    """A websocket session of a principal."""
+async def session_of(server: Served, runtime: Runtime, actor: Actor) -> AsyncIterator[AsyncClientSession]:
+    """A websocket session of an actor."""
     transport = WebsocketsTransport(
         url=server.websocket_url,
         subprotocols=[WebsocketsTransport.GRAPHQLWS_SUBPROTOCOL],
-        init_payload={"authorization": f"Bearer {factories.token(runtime, principal)}"},
+        init_payload={"authorization": f"Bearer {factories.token(runtime, actor)}"},
     )
     async with Client(transport=transport) as session:
         yield session

@@ -66,7 +66,7 @@ class Done:
 class Observer:
     """What other processes see: of the rows by a connection of its own, of jobs and events through Valkey."""
 
-    principal: Actor
+    actor: Actor
     work: Work
     rows: "asyncpg.Connection[asyncpg.Record]"
     redis_url: str
@@ -80,7 +80,7 @@ class Observer:
         await uow.execute(
             insert(Contact).values(
                 id=contact_id,
-                organization_id=self.principal.organization_id,
+                organization_id=self.actor.organization_id,
                 email=email,
                 email_norm=email,
                 first_name=name,
@@ -90,7 +90,7 @@ class Observer:
 
     def greet(self, contact_id: UUID) -> GreetContact:
         """A job about a contact."""
-        return GreetContact(organization_id=self.principal.organization_id, contact_id=contact_id)
+        return GreetContact(organization_id=self.actor.organization_id, contact_id=contact_id)
 
     async def sees(self, contact_id: UUID) -> bool:
         """Whether another connection sees the row."""
@@ -170,7 +170,7 @@ class Observer:
 
 
 @asynccontextmanager
-async def observing(runtime: Runtime, principal: Actor, admin_url: str, redis_url: str) -> AsyncIterator[Observer]:
+async def observing(runtime: Runtime, actor: Actor, admin_url: str, redis_url: str) -> AsyncIterator[Observer]:
     """An observer of the runtime's database, whose contacts can hold a COMMIT back, and of a Valkey."""
     queue, publisher = Queue(redis_url), Publisher(redis_url, within=PATIENCE_SECONDS)
     rows = await asyncpg.connect(admin_url)
@@ -178,7 +178,7 @@ async def observing(runtime: Runtime, principal: Actor, admin_url: str, redis_ur
         await rows.execute(AT_COMMIT)
         async with Redis.from_url(redis_url) as redis, redis.pubsub() as subscription:
             yield Observer(
-                principal=principal,
+                actor=actor,
                 work=Work(runtime.engine, queue, publisher),
                 rows=rows,
                 redis_url=redis_url,

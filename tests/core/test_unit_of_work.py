@@ -41,17 +41,17 @@ async def valkey(tmp_path: Path) -> AsyncIterator[ValkeyServer]:
 
 @pytest.fixture
 async def observer(servers: Servers, fresh_runtime: Runtime, valkey: ValkeyServer) -> AsyncIterator[Observer]:
-    principal = await factories.organization(fresh_runtime)
+    actor = await factories.organization(fresh_runtime)
     url = fresh_runtime.settings.database.url
     assert url is not None
     admin_url = servers.database_url(servers.postgres.admin_url, str(make_url(url.get_secret_value()).database))
-    async with observing(fresh_runtime, principal, admin_url, valkey.url) as found:
+    async with observing(fresh_runtime, actor, admin_url, valkey.url) as found:
         yield found
 
 
 async def add(observer: Observer, contact_id: UUID, name: str = ORDINARY, *, raises: bool = False) -> None:
     """A unit of work that adds a contact, enqueues a job about it and publishes an event."""
-    async with observer.work.begin(observer.principal) as uow:
+    async with observer.work.begin(observer.actor) as uow:
         uow.enqueue(observer.greet(contact_id))
         uow.publish(TOPIC, contact_id.bytes)
         await observer.add_contact(uow, contact_id, name)
@@ -83,7 +83,7 @@ async def test_jobs_and_events_go_out_after_commit(observer: Observer) -> None:
 async def test_nothing_goes_out_within_the_block(observer: Observer) -> None:
     """What a service enqueues and publishes waits for the end of the unit of work."""
     await observer.subscribe(TOPIC)
-    async with observer.work.begin(observer.principal) as uow:
+    async with observer.work.begin(observer.actor) as uow:
         uow.enqueue(observer.greet(await observer.add_contact(uow, new_id())))
         uow.publish(TOPIC)
         await nothing_went_out(observer)
@@ -115,7 +115,7 @@ async def test_a_cancelled_block_drops_jobs_and_events(observer: Observer) -> No
     contact_id, reached = new_id(), asyncio.Event()
 
     async def never_ends() -> None:
-        async with observer.work.begin(observer.principal) as uow:
+        async with observer.work.begin(observer.actor) as uow:
             uow.enqueue(observer.greet(await observer.add_contact(uow, contact_id)))
             uow.publish(TOPIC)
             reached.set()
@@ -148,12 +148,12 @@ async def cancelled(task: "asyncio.Task[None]", reached: Awaitable[object]) -> N
 
 async def test_the_same_job_is_enqueued_once(observer: Observer) -> None:
     """Whoever enqueues a job twice in a unit of work enqueues one; another job is another."""
-    async with observer.work.begin(observer.principal) as uow:
+    async with observer.work.begin(observer.actor) as uow:
         ids = [await observer.add_contact(uow, new_id()) for _ in range(2)]
         for contact_id in [*ids, *ids]:
             uow.enqueue(observer.greet(contact_id))
     assert {job.contact_id for job in await observer.consume()} == set(ids)
-    async with observer.work.begin(observer.principal) as uow:
+    async with observer.work.begin(observer.actor) as uow:
         for _ in range(2):
             uow.enqueue(observer.greet(ids[0]))
     assert await observer.consume() == [Done(contact_id=ids[0], row_seen=True)]
@@ -162,7 +162,7 @@ async def test_the_same_job_is_enqueued_once(observer: Observer) -> None:
 async def test_the_newest_payload_of_a_topic_is_published(observer: Observer) -> None:
     """Each topic hears once, of the newest payload."""
     await observer.subscribe(TOPIC, OTHER_TOPIC)
-    async with observer.work.begin(observer.principal) as uow:
+    async with observer.work.begin(observer.actor) as uow:
         uow.publish(TOPIC, b"old")
         uow.publish(OTHER_TOPIC)
         uow.publish(TOPIC, b"new")
@@ -184,7 +184,7 @@ async def test_a_change_stands_without_redis(observer: Observer, valkey: ValkeyS
     valkey.kill()
     contact_ids = [new_id(), new_id()]
     with capture_logs() as logs:
-        async with observer.work.begin(observer.principal) as uow:
+        async with observer.work.begin(observer.actor) as uow:
             for contact_id in contact_ids:
                 uow.enqueue(observer.greet(await observer.add_contact(uow, contact_id)))
             uow.publish(TOPIC)

@@ -32,14 +32,14 @@ STATES = [status.name for status in DeliveryStatus]
 
 async def held(runtime: Runtime, sender: Sender, mailer: ModelMailer, people: int) -> tuple[Actor, UUID]:
     """A campaign with onDoubt HOLD that ended with every message in doubt."""
-    principal, _, campaign_id = await sending(runtime, people)
-    async with runtime.work.begin(principal) as uow:
+    actor, _, campaign_id = await sending(runtime, people)
+    async with runtime.work.begin(actor) as uow:
         await uow.execute(update(Campaign).where(Campaign.id == campaign_id).values(on_doubt=OnDoubt.HOLD))
     mailer.outcome = "failed before"
-    now = await finish(runtime, sender, principal, campaign_id)
+    now = await finish(runtime, sender, actor, campaign_id)
     assert (now.status, now.counts.failed) == (CampaignStatus.SENT_WITH_ISSUES, people)
     mailer.outcome = "ok"
-    return principal, campaign_id
+    return actor, campaign_id
 
 
 async def listed(mine: ApiClient, campaign_id: UUID, *states: str, **more: object) -> dict[str, Any]:

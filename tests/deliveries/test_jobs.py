@@ -44,11 +44,11 @@ async def worker(runtime: Runtime) -> AsyncIterator[asyncio.Task[None]]:
         await asyncio.wait_for(task, 60)
 
 
-async def ended(runtime: Runtime, principal: Actor, campaign_id: UUID, within: float = 60) -> CampaignStatus:
+async def ended(runtime: Runtime, actor: Actor, campaign_id: UUID, within: float = 60) -> CampaignStatus:
     """Wait until the campaign has ended."""
     async with asyncio.timeout(within):
         while True:
-            row = await read_progress(runtime.reads(principal.tenant), campaign_id)
+            row = await read_progress(runtime.reads(actor.tenant), campaign_id)
             assert row is not None
             if row.is_final:
                 return row.status
@@ -57,13 +57,13 @@ async def ended(runtime: Runtime, principal: Actor, campaign_id: UUID, within: f
 
 async def ordered(runtime: Runtime, how_many: int) -> tuple[Actor, UUID]:
     """A campaign that somebody has just sent."""
-    principal = await factories.organization(runtime)
-    await factories.contacts(runtime, principal, how_many)
-    campaign_id = await factories.campaign(runtime, principal)
-    async with runtime.work.begin(principal) as uow:
+    actor = await factories.organization(runtime)
+    await factories.contacts(runtime, actor, how_many)
+    campaign_id = await factories.campaign(runtime, actor)
+    async with runtime.work.begin(actor) as uow:
         await move(uow, campaign_id, CampaignStatus.PREPARING, from_header=runtime.mailer.sender)
-        uow.enqueue(PrepareCampaign(organization_id=principal.organization_id, campaign_id=campaign_id))
-    return principal, campaign_id
+        uow.enqueue(PrepareCampaign(organization_id=actor.organization_id, campaign_id=campaign_id))
+    return actor, campaign_id
 
 
 @pytest.fixture
@@ -115,8 +115,8 @@ async def test_a_worker_that_is_cut_off_leaves_nothing_running(quick: Runtime, t
 async def test_a_worker_sends_a_campaign(quick: Runtime, provider: Provider) -> None:
     """A worker prepares, sends and ends an announced campaign, and stops when told to."""
     async with worker(quick):
-        principal, campaign_id = await ordered(quick, 120)
-        assert await ended(quick, principal, campaign_id) is CampaignStatus.SENT
+        actor, campaign_id = await ordered(quick, 120)
+        assert await ended(quick, actor, campaign_id) is CampaignStatus.SENT
     assert len(await provider.ledger(campaign_id)) == 120
 
 
@@ -131,8 +131,8 @@ async def test_a_worker_needs_no_redis(quick: Runtime, provider: Provider) -> No
         work=Work(quick.engine, queue, quick.publisher),
     )
     async with worker(runtime):
-        principal, campaign_id = await ordered(runtime, 60)
-        assert await ended(runtime, principal, campaign_id) is CampaignStatus.SENT
+        actor, campaign_id = await ordered(runtime, 60)
+        assert await ended(runtime, actor, campaign_id) is CampaignStatus.SENT
     assert len(await provider.ledger(campaign_id)) == 60
 
 
@@ -152,9 +152,9 @@ async def test_a_small_campaign_is_not_held_up_by_a_large_one(quick: Runtime, pr
 async def test_a_rate_is_kept(quick: Runtime, provider: Provider) -> None:
     """With 100 messages a second allowed, 150 take a second at least."""
     runtime = replace(quick, mailer=slowed(provider, 100))
-    principal, campaign_id = await ordered(runtime, 150)
+    actor, campaign_id = await ordered(runtime, 150)
     started = asyncio.get_running_loop().time()
     async with worker(runtime):
-        assert await ended(runtime, principal, campaign_id) is CampaignStatus.SENT
+        assert await ended(runtime, actor, campaign_id) is CampaignStatus.SENT
     assert asyncio.get_running_loop().time() - started >= 1.0
     assert len(await provider.ledger(campaign_id)) == 150

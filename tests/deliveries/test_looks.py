@@ -48,9 +48,9 @@ def doubtful(runtime: Runtime, mailer: ModelMailer) -> Sender:
     )
 
 
-async def look_at(runtime: Runtime, principal: Actor, campaign_id: UUID) -> Lookup:
+async def look_at(runtime: Runtime, actor: Actor, campaign_id: UUID) -> Lookup:
     """Reserve the campaign's doubtful messages, all of one batch."""
-    async with runtime.work.begin(principal) as uow:
+    async with runtime.work.begin(actor) as uow:
         look = await reserve_due(uow, campaign_id)
     assert look is not None
     assert len(look.rows) == PEOPLE
@@ -58,26 +58,26 @@ async def look_at(runtime: Runtime, principal: Actor, campaign_id: UUID) -> Look
 
 
 async def write_down(
-    runtime: Runtime, principal: Actor, campaign_id: UUID, look: Lookup, found: dict[str, str] | None = None
+    runtime: Runtime, actor: Actor, campaign_id: UUID, look: Lookup, found: dict[str, str] | None = None
 ) -> set[DeliveryStatus]:
     """Settle a look; where the messages stand then."""
-    async with runtime.work.begin(principal) as uow:
+    async with runtime.work.begin(actor) as uow:
         await settle(uow, campaign_id, look, found or {}, grace_seconds=3600)
-    return set((await statuses(runtime, principal, campaign_id)).values())
+    return set((await statuses(runtime, actor, campaign_id)).values())
 
 
 async def test_looks_that_overlap_count_once(runtime: Runtime, doubtful: Sender) -> None:
     """Three looks whose reservations lapsed one after the other are one look: nothing is pending after them."""
-    principal, _, campaign_id = await sending(runtime, PEOPLE)
-    await drain(doubtful, principal, campaign_id)
+    actor, _, campaign_id = await sending(runtime, PEOPLE)
+    await drain(doubtful, actor, campaign_id)
     looks = []
     for _ in range(3):
-        looks.append(await look_at(runtime, principal, campaign_id))
-        await expire_leases(runtime, principal, campaign_id)
-    looks[-1:] = [await look_at(runtime, principal, campaign_id)]
+        looks.append(await look_at(runtime, actor, campaign_id))
+        await expire_leases(runtime, actor, campaign_id)
+    looks[-1:] = [await look_at(runtime, actor, campaign_id)]
     for look in looks * 2:
-        assert await write_down(runtime, principal, campaign_id, look) == {DeliveryStatus.UNKNOWN}
-    rows = await runtime.reads(principal.tenant).rows(
+        assert await write_down(runtime, actor, campaign_id, look) == {DeliveryStatus.UNKNOWN}
+    rows = await runtime.reads(actor.tenant).rows(
         select(EmailDelivery.lookups).where(EmailDelivery.campaign_id == campaign_id)
     )
     assert [row.lookups for row in rows] == [1] * PEOPLE
@@ -85,48 +85,48 @@ async def test_looks_that_overlap_count_once(runtime: Runtime, doubtful: Sender)
 
 async def test_nobody_else_looks_at_the_same_time(runtime: Runtime, doubtful: Sender) -> None:
     """What is reserved is not due for others until the reservation is over."""
-    principal, _, campaign_id = await sending(runtime, PEOPLE)
-    await drain(doubtful, principal, campaign_id)
-    await look_at(runtime, principal, campaign_id)
-    async with runtime.work.begin(principal) as uow:
+    actor, _, campaign_id = await sending(runtime, PEOPLE)
+    await drain(doubtful, actor, campaign_id)
+    await look_at(runtime, actor, campaign_id)
+    async with runtime.work.begin(actor) as uow:
         assert await reserve_due(uow, campaign_id) is None
 
 
 async def test_an_empty_look_is_about_its_own_batch(runtime: Runtime, doubtful: Sender) -> None:
     """That a search for another batch showed nothing says nothing, even at the last look."""
-    principal, _, campaign_id = await sending(runtime, PEOPLE)
-    await drain(doubtful, principal, campaign_id)
-    async with runtime.work.begin(principal) as uow:
+    actor, _, campaign_id = await sending(runtime, PEOPLE)
+    await drain(doubtful, actor, campaign_id)
+    async with runtime.work.begin(actor) as uow:
         await uow.execute(update(EmailDelivery).where(EmailDelivery.campaign_id == campaign_id).values(lookups=2))
-    look = await look_at(runtime, principal, campaign_id)
+    look = await look_at(runtime, actor, campaign_id)
     other = look._replace(batch_id=new_id())
-    assert await write_down(runtime, principal, campaign_id, other) == {DeliveryStatus.UNKNOWN}
+    assert await write_down(runtime, actor, campaign_id, other) == {DeliveryStatus.UNKNOWN}
     late = look._replace(rows=[row._replace(due_at=row.due_at - timedelta(1)) for row in look.rows])
-    assert await write_down(runtime, principal, campaign_id, late) == {DeliveryStatus.UNKNOWN}
+    assert await write_down(runtime, actor, campaign_id, late) == {DeliveryStatus.UNKNOWN}
     miscounted = look._replace(rows=[row._replace(lookups=1) for row in look.rows])
-    assert await write_down(runtime, principal, campaign_id, miscounted) == {DeliveryStatus.UNKNOWN}
-    assert await write_down(runtime, principal, campaign_id, look) == {DeliveryStatus.PENDING}
+    assert await write_down(runtime, actor, campaign_id, miscounted) == {DeliveryStatus.UNKNOWN}
+    assert await write_down(runtime, actor, campaign_id, look) == {DeliveryStatus.PENDING}
 
 
 async def test_a_late_look_that_finds_is_believed(runtime: Runtime, doubtful: Sender, mailer: ModelMailer) -> None:
     """However long it took, what the provider's search shows has been sent."""
-    principal, _, campaign_id = await sending(runtime, PEOPLE)
-    await drain(doubtful, principal, campaign_id)
-    look = await look_at(runtime, principal, campaign_id)
+    actor, _, campaign_id = await sending(runtime, PEOPLE)
+    await drain(doubtful, actor, campaign_id)
+    look = await look_at(runtime, actor, campaign_id)
     found = dict(await mailer.find(str(look.batch_id)))
-    await expire_leases(runtime, principal, campaign_id)
-    await look_at(runtime, principal, campaign_id)
-    assert await write_down(runtime, principal, campaign_id, look, found) == {DeliveryStatus.ACCEPTED}
+    await expire_leases(runtime, actor, campaign_id)
+    await look_at(runtime, actor, campaign_id)
+    assert await write_down(runtime, actor, campaign_id, look, found) == {DeliveryStatus.ACCEPTED}
 
 
 async def test_every_batch_is_looked_for_in_a_round(runtime: Runtime, provider: Provider, sender: Sender) -> None:
     """A campaign with several doubtful batches has all of them found by one round."""
-    principal, contacts, campaign_id = await sending(runtime, 1_100)
+    actor, contacts, campaign_id = await sending(runtime, 1_100)
     await provider.fail(server_error_after_accept={"count": 3})
     for _ in range(3):
-        await sender.send_batch(principal, campaign_id)
-    assert (await progress(runtime, principal, campaign_id)).counts.unknown == len(contacts)
-    now = await finish(runtime, sender, principal, campaign_id)
+        await sender.send_batch(actor, campaign_id)
+    assert (await progress(runtime, actor, campaign_id)).counts.unknown == len(contacts)
+    now = await finish(runtime, sender, actor, campaign_id)
     assert now.status == CampaignStatus.SENT
     ledger = await provider.ledger(campaign_id)
     assert len(ledger) == len(set(recipients(ledger))) == len(contacts)
@@ -141,29 +141,29 @@ class SlowSearch(ModelMailer):
         return await super().find(batch_id, stream)
 
 
-async def send_one_by_one(sender: Sender, principal: Actor, campaign_id: UUID) -> None:
+async def send_one_by_one(sender: Sender, actor: Actor, campaign_id: UUID) -> None:
     """Send the campaign in batches of one message."""
     sender.settings = sender.settings.model_copy(update={"batch_size": 1})
     for _ in range(PEOPLE):
-        await sender.send_batch(principal, campaign_id)
+        await sender.send_batch(actor, campaign_id)
 
 
 async def test_a_search_that_fails_ends_the_round(runtime: Runtime, doubtful: Sender, mailer: ModelMailer) -> None:
     """The provider that does not answer about one batch is not asked about the next; the rows wait as they are."""
-    principal, _, campaign_id = await sending(runtime, PEOPLE)
-    await send_one_by_one(doubtful, principal, campaign_id)
+    actor, _, campaign_id = await sending(runtime, PEOPLE)
+    await send_one_by_one(doubtful, actor, campaign_id)
     mailer.search_fails = True
     with capture_logs() as logs:
-        assert await reconcile(runtime.work, mailer, principal, campaign_id, grace_seconds=3600) == 0
+        assert await reconcile(runtime.work, mailer, actor, campaign_id, grace_seconds=3600) == 0
     assert [line["event"] for line in logs].count("no answer about a batch, asking again later") == 1
     mailer.search_fails = False
-    assert await reconcile(runtime.work, mailer, principal, campaign_id, grace_seconds=3600) == PEOPLE - 1
+    assert await reconcile(runtime.work, mailer, actor, campaign_id, grace_seconds=3600) == PEOPLE - 1
 
 
 async def test_a_round_ends_with_its_time(runtime: Runtime, doubtful: Sender) -> None:
     """However many batches wait: a search that takes long leaves them to the next round."""
-    principal, _, campaign_id = await sending(runtime, PEOPLE)
-    await send_one_by_one(doubtful, principal, campaign_id)
+    actor, _, campaign_id = await sending(runtime, PEOPLE)
+    await send_one_by_one(doubtful, actor, campaign_id)
 
     async def reserve(uow: UnitOfWork, asked: Sequence[UUID]) -> Lookup | None:
         return await reserve_due(uow, campaign_id, asked)
@@ -172,20 +172,20 @@ async def test_a_round_ends_with_its_time(runtime: Runtime, doubtful: Sender) ->
         await settle(uow, campaign_id, lookup, found, grace_seconds=3600)
 
     once = partial(
-        look_up, runtime.work, SlowSearch(), principal, stream=Stream.BROADCAST, reserve=reserve, settle=record
+        look_up, runtime.work, SlowSearch(), actor, stream=Stream.BROADCAST, reserve=reserve, settle=record
     )
     assert await once(within_seconds=0.1) == 1
     assert await once() == PEOPLE - 1
 
 
 async def look_until_decided(
-    runtime: Runtime, sender: Sender, principal: Actor, campaign_id: UUID, grace_seconds: float
+    runtime: Runtime, sender: Sender, actor: Actor, campaign_id: UUID, grace_seconds: float
 ) -> int:
     """Look up whenever a lookup is due, until nothing is unknown; how many messages are pending then."""
     until = monotonic() + 120
     while monotonic() < until:
-        await reconcile(runtime.work, sender.mailer, principal, campaign_id, grace_seconds=grace_seconds)
-        counts = (await progress(runtime, principal, campaign_id)).counts
+        await reconcile(runtime.work, sender.mailer, actor, campaign_id, grace_seconds=grace_seconds)
+        counts = (await progress(runtime, actor, campaign_id)).counts
         if not counts.unknown:
             return counts.pending
         await asyncio.sleep(0.05)
@@ -194,11 +194,11 @@ async def look_until_decided(
 
 async def test_the_grace_outlasts_a_search_that_lags(runtime: Runtime, provider: Provider, sender: Sender) -> None:
     """The search shows a message a second late: with a grace of two its doubt ends in the one message it has."""
-    principal, contacts, campaign_id = await sending(runtime, 5)
+    actor, contacts, campaign_id = await sending(runtime, 5)
     await provider.fail(server_error_after_accept={"count": 1}, search_lag_seconds={"seconds": 1})
-    await drain(sender, principal, campaign_id)
-    assert await look_until_decided(runtime, sender, principal, campaign_id, 2.0) == 0
-    assert (await finish(runtime, sender, principal, campaign_id)).status == CampaignStatus.SENT
+    await drain(sender, actor, campaign_id)
+    assert await look_until_decided(runtime, sender, actor, campaign_id, 2.0) == 0
+    assert (await finish(runtime, sender, actor, campaign_id)).status == CampaignStatus.SENT
     assert len(await provider.ledger(campaign_id)) == len(contacts)
 
 
@@ -206,7 +206,7 @@ async def test_a_search_that_lags_beyond_the_grace_is_taken_at_its_word(
     runtime: Runtime, provider: Provider, sender: Sender
 ) -> None:
     """The stated limit: what the search does not show within the grace period counts as absent, and is sent again."""
-    principal, contacts, campaign_id = await sending(runtime, 5)
+    actor, contacts, campaign_id = await sending(runtime, 5)
     await provider.fail(server_error_after_accept={"count": 1}, search_lag_seconds={"seconds": 3600})
-    await drain(sender, principal, campaign_id)
-    assert await look_until_decided(runtime, sender, principal, campaign_id, 0.2) == len(contacts)
+    await drain(sender, actor, campaign_id)
+    assert await look_until_decided(runtime, sender, actor, campaign_id, 0.2) == len(contacts)

@@ -18,23 +18,23 @@ NO = Receipt(Verdict.REFUSED, None, 300, "Invalid 'From' address.")
 YES = Receipt(Verdict.ACCEPTED, "m")
 
 
-async def set_from(runtime: Runtime, principal: Actor, header: str) -> None:
-    """Have the principal's campaigns go out from an address."""
-    async with runtime.work.begin(principal) as uow:
+async def set_from(runtime: Runtime, actor: Actor, header: str) -> None:
+    """Have the actor's campaigns go out from an address."""
+    async with runtime.work.begin(actor) as uow:
         await uow.execute(update(Campaign).values(from_header=header))
 
 
 async def test_a_bad_sender_costs_no_recipient(runtime: Runtime, provider: Provider) -> None:
     """All refused for the From address: nobody is marked as refused, the campaign waits with the reason."""
-    principal, contacts, campaign_id = await sending(runtime, 5)
-    await set_from(runtime, principal, "no address at all")
-    await drain(sender_for(runtime, provider), principal, campaign_id)
-    now = await progress(runtime, principal, campaign_id)
+    actor, contacts, campaign_id = await sending(runtime, 5)
+    await set_from(runtime, actor, "no address at all")
+    await drain(sender_for(runtime, provider), actor, campaign_id)
+    now = await progress(runtime, actor, campaign_id)
     assert (now.status, now.counts.pending, now.counts.rejected) == (CampaignStatus.PAUSED, len(contacts), 0)
     assert "Invalid 'From' address." in (now.status_reason or "")
-    await set_from(runtime, principal, "news@nudge.example")
-    await go(runtime, principal, campaign_id, CampaignStatus.SENDING)
-    now = await finish(runtime, sender_for(runtime, provider), principal, campaign_id)
+    await set_from(runtime, actor, "news@nudge.example")
+    await go(runtime, actor, campaign_id, CampaignStatus.SENDING)
+    now = await finish(runtime, sender_for(runtime, provider), actor, campaign_id)
     assert (now.status, now.counts.accepted) == (CampaignStatus.SENT, len(contacts))
 
 
@@ -43,16 +43,16 @@ async def test_an_unknown_stream_pauses_the_campaign(
     runtime: Runtime, provider: Provider, sender: Sender, how_many: int
 ) -> None:
     """The stream is a setting of ours: its code stops the campaign even for a single message."""
-    principal, _, campaign_id = await sending(runtime, how_many)
+    actor, _, campaign_id = await sending(runtime, how_many)
     base_url = provider.mailer.batch_url.removesuffix("/email/batch")
     sender.mailer = PostmarkMailer(
         base_url=base_url, server_token="token", message_stream="nowhere", sender="news@nudge.example"
     )
     try:
-        await drain(sender, principal, campaign_id)
+        await drain(sender, actor, campaign_id)
     finally:
         await sender.mailer.aclose()
-    now = await progress(runtime, principal, campaign_id)
+    now = await progress(runtime, actor, campaign_id)
     assert (now.status, now.counts.pending) == (CampaignStatus.PAUSED, how_many)
     assert "NUDGE_POSTMARK__MESSAGE_STREAM" in (now.status_reason or "")
 
@@ -61,10 +61,10 @@ async def test_inactive_addresses_are_the_recipients_however_many(
     runtime: Runtime, provider: Provider, sender: Sender
 ) -> None:
     """A whole batch that the provider no longer mails is refused, and the campaign goes on to its end."""
-    principal, contacts, campaign_id = await sending(runtime, 3)
-    for row in await runtime.reads(principal.tenant).rows(select(Contact.email_norm)):
+    actor, contacts, campaign_id = await sending(runtime, 3)
+    for row in await runtime.reads(actor.tenant).rows(select(Contact.email_norm)):
         await provider.client.call("POST", "/sandbox/suppressions", {"email": row.email_norm})
-    now = await finish(runtime, sender, principal, campaign_id)
+    now = await finish(runtime, sender, actor, campaign_id)
     assert (now.status, now.counts.rejected) == (CampaignStatus.SENT_WITH_ISSUES, len(contacts))
 
 

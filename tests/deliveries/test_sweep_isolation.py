@@ -32,17 +32,17 @@ CREATE TRIGGER refuse_change BEFORE UPDATE ON campaigns
 
 async def cancelling(runtime: Runtime) -> tuple[Actor, UUID]:
     """A campaign that only the sweeper ends: cancelled with nobody mailed, and its job lost."""
-    principal = await factories.organization(runtime)
-    await factories.contacts(runtime, principal, 2)
-    campaign_id = await factories.campaign(runtime, principal)
-    await start(runtime, principal, campaign_id)
-    await go(runtime, principal, campaign_id, CampaignStatus.CANCELLING)
-    return principal, campaign_id
+    actor = await factories.organization(runtime)
+    await factories.contacts(runtime, actor, 2)
+    campaign_id = await factories.campaign(runtime, actor)
+    await start(runtime, actor, campaign_id)
+    await go(runtime, actor, campaign_id, CampaignStatus.CANCELLING)
+    return actor, campaign_id
 
 
-async def status(runtime: Runtime, principal: Actor, campaign_id: UUID) -> CampaignStatus:
+async def status(runtime: Runtime, actor: Actor, campaign_id: UUID) -> CampaignStatus:
     """The campaign's status."""
-    row = await read_progress(runtime.reads(principal.tenant), campaign_id)
+    row = await read_progress(runtime.reads(actor.tenant), campaign_id)
     assert row is not None
     return row.status
 

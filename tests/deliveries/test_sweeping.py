@@ -35,11 +35,11 @@ async def needs_of(runtime: Runtime, campaign_id: UUID) -> set[str]:
 
 async def test_a_paused_campaign_is_left_alone(runtime: Runtime) -> None:
     """With nothing in flight there is nothing to do for it until somebody resumes it."""
-    principal, _, campaign_id = await sending(runtime, 1)
+    actor, _, campaign_id = await sending(runtime, 1)
     assert await needs_of(runtime, campaign_id) == {"send"}
-    await go(runtime, principal, campaign_id, CampaignStatus.PAUSED)
+    await go(runtime, actor, campaign_id, CampaignStatus.PAUSED)
     assert await needs_of(runtime, campaign_id) == set()
-    await go(runtime, principal, campaign_id, CampaignStatus.SENDING)
+    await go(runtime, actor, campaign_id, CampaignStatus.SENDING)
     assert await needs_of(runtime, campaign_id) == {"send"}
 
 
@@ -47,13 +47,13 @@ async def test_a_paused_campaign_is_swept_while_anything_is_unknown(
     runtime: Runtime, provider: Provider, sender: Sender
 ) -> None:
     """What was handed over before the pause is asked for when its look-up is due; then the campaign is left alone."""
-    principal, _, campaign_id = await sending(runtime, 1)
+    actor, _, campaign_id = await sending(runtime, 1)
     await provider.fail(server_error_after_accept={"count": 1})
-    await drain(sender, principal, campaign_id)
-    await go(runtime, principal, campaign_id, CampaignStatus.PAUSED)
-    await expire_leases(runtime, principal, campaign_id)
+    await drain(sender, actor, campaign_id)
+    await go(runtime, actor, campaign_id, CampaignStatus.PAUSED)
+    await expire_leases(runtime, actor, campaign_id)
     assert await needs_of(runtime, campaign_id) == {"reconcile"}
-    await sweep(runtime, sender.mailer, principal, campaign_id)
+    await sweep(runtime, sender.mailer, actor, campaign_id)
     assert await needs_of(runtime, campaign_id) == set()
 
 
@@ -63,23 +63,23 @@ async def test_a_lease_that_has_expired_is_found(
     runtime: Runtime, status: CampaignStatus, delivery: DeliveryStatus
 ) -> None:
     """Not one that a worker still holds; among others, and wherever it stands."""
-    principal, contacts, campaign_id = await sending(runtime, 5)
-    await lease(runtime, principal, campaign_id, contacts[1:4], delivery, seconds=600)
+    actor, contacts, campaign_id = await sending(runtime, 5)
+    await lease(runtime, actor, campaign_id, contacts[1:4], delivery, seconds=600)
     if status != CampaignStatus.SENDING:
-        await go(runtime, principal, campaign_id, status)
+        await go(runtime, actor, campaign_id, status)
     waiting = {"send"} if status == CampaignStatus.SENDING else set[str]()
     assert await needs_of(runtime, campaign_id) == waiting
-    await lease(runtime, principal, campaign_id, contacts[3:4], delivery, seconds=-1)
+    await lease(runtime, actor, campaign_id, contacts[3:4], delivery, seconds=-1)
     assert await needs_of(runtime, campaign_id) == {*waiting, "advance"}
-    await advance_campaign(runtime.work, principal, campaign_id)
+    await advance_campaign(runtime.work, actor, campaign_id)
     expired = DeliveryStatus.PENDING if delivery is DeliveryStatus.CLAIMED else DeliveryStatus.UNKNOWN
-    now = await statuses(runtime, principal, campaign_id)
+    now = await statuses(runtime, actor, campaign_id)
     assert [now[each] for each in contacts[1:4]] == [delivery, delivery, expired]
 
 
 async def lease(
     runtime: Runtime,
-    principal: Actor,
+    actor: Actor,
     campaign_id: UUID,
     contacts: list[UUID],
     status: DeliveryStatus,
@@ -87,7 +87,7 @@ async def lease(
     seconds: int,
 ) -> None:
     """Have some of the messages in flight, under a lease that ends in so many seconds."""
-    async with runtime.work.begin(principal) as uow:
+    async with runtime.work.begin(actor) as uow:
         await uow.execute(
             update(EmailDelivery)
             .where(EmailDelivery.campaign_id == campaign_id, EmailDelivery.contact_id.in_(contacts))
@@ -97,10 +97,10 @@ async def lease(
 
 async def test_a_campaign_with_nothing_open_is_found(runtime: Runtime) -> None:
     """When its last message is settled it is to be ended; ended, it asks for nothing."""
-    principal, contacts, campaign_id = await sending(runtime, 2)
+    actor, contacts, campaign_id = await sending(runtime, 2)
     for settled in (contacts[:1], contacts):
         assert await needs_of(runtime, campaign_id) == {"send"}
-        async with runtime.work.begin(principal) as uow:
+        async with runtime.work.begin(actor) as uow:
             mine = EmailDelivery.campaign_id == campaign_id
             await uow.execute(
                 update(EmailDelivery)
@@ -108,26 +108,26 @@ async def test_a_campaign_with_nothing_open_is_found(runtime: Runtime) -> None:
                 .values(status=DeliveryStatus.DELIVERED)
             )
     assert await needs_of(runtime, campaign_id) == {"advance"}
-    await advance_campaign(runtime.work, principal, campaign_id)
+    await advance_campaign(runtime.work, actor, campaign_id)
     assert await needs_of(runtime, campaign_id) == set()
 
 
 async def test_a_campaign_is_found_when_it_is_due(runtime: Runtime) -> None:
     """Not before; then it is to be prepared; a cancelled one is to be ended, a draft left alone."""
-    principal = await factories.organization(runtime)
-    await factories.contacts(runtime, principal, 2)
-    campaign_id = await factories.campaign(runtime, principal)
+    actor = await factories.organization(runtime)
+    await factories.contacts(runtime, actor, 2)
+    campaign_id = await factories.campaign(runtime, actor)
     assert await needs_of(runtime, campaign_id) == set()
     mine = update(Campaign).where(Campaign.id == campaign_id)
     for seconds, needs in ((600, set[str]()), (-1, {"advance"})):
-        async with runtime.work.begin(principal) as uow:
+        async with runtime.work.begin(actor) as uow:
             await uow.execute(mine.values(status=CampaignStatus.SCHEDULED, scheduled_at=now_plus(seconds)))
         assert await needs_of(runtime, campaign_id) == needs
-    async with runtime.work.begin(principal) as uow:
+    async with runtime.work.begin(actor) as uow:
         await uow.execute(mine.values(status=CampaignStatus.PREPARING))
     assert await needs_of(runtime, campaign_id) == {"prepare"}
-    await prepare(runtime.work, principal, campaign_id)
-    await go(runtime, principal, campaign_id, CampaignStatus.CANCELLING)
+    await prepare(runtime.work, actor, campaign_id)
+    await go(runtime, actor, campaign_id, CampaignStatus.CANCELLING)
     assert await needs_of(runtime, campaign_id) == {"advance"}
 
 

@@ -62,10 +62,10 @@ async def pair(servers: Servers, provider: Provider) -> AsyncIterator[Pair]:
 async def test_a_worker_does_not_wait_for_the_rows_of_another(pair: Pair, provider: Provider) -> None:
     """While one worker is in the middle of a claim, the other sends all the rest; in the end each was mailed once."""
     first, second = pair.senders
-    principal, contacts, campaign_id = await sending(pair.runtimes[0], 4 * BATCH)
+    actor, contacts, campaign_id = await sending(pair.runtimes[0], 4 * BATCH)
     await pair.admin.execute(HOLD_FIRST_CLAIM)
     await pair.admin.execute("SELECT pg_advisory_lock($1)", GATE)
-    held = asyncio.create_task(first.send_batch(principal, campaign_id))
+    held = asyncio.create_task(first.send_batch(actor, campaign_id))
 
     async def is_held() -> bool:
         assert not held.done(), held.result()
@@ -74,23 +74,23 @@ async def test_a_worker_does_not_wait_for_the_rows_of_another(pair: Pair, provid
     await until(is_held)
     async with asyncio.timeout(PATIENCE_SECONDS):
         for _ in range(3):
-            assert (await second.send_batch(principal, campaign_id)).handed_over == BATCH
-        assert not (await second.send_batch(principal, campaign_id)).claimed
+            assert (await second.send_batch(actor, campaign_id)).handed_over == BATCH
+        assert not (await second.send_batch(actor, campaign_id)).claimed
     assert not held.done()
     await pair.admin.execute("SELECT pg_advisory_unlock($1)", GATE)
     assert (await held).handed_over == BATCH
     mailed = recipients(await provider.ledger(campaign_id))
     assert len(mailed) == len(set(mailed)) == len(contacts)
-    assert (await progress(pair.runtimes[0], principal, campaign_id)).counts.accepted == len(contacts)
+    assert (await progress(pair.runtimes[0], actor, campaign_id)).counts.accepted == len(contacts)
 
 
 async def test_two_workers_share_a_campaign(pair: Pair, provider: Provider) -> None:
     """Side by side, each with several batches under way, both get batches, and everybody is mailed once."""
-    principal, contacts, campaign_id = await sending(pair.runtimes[0], 40 * BATCH)
+    actor, contacts, campaign_id = await sending(pair.runtimes[0], 40 * BATCH)
 
     async def work(sender: Sender) -> int:
         handed_over = 0
-        while (batch := await sender.send_batch(principal, campaign_id)).claimed:
+        while (batch := await sender.send_batch(actor, campaign_id)).claimed:
             handed_over += batch.handed_over
         return handed_over
 
@@ -100,4 +100,4 @@ async def test_two_workers_share_a_campaign(pair: Pair, provider: Provider) -> N
     assert shares[1] + shares[3] > 0
     mailed = recipients(await provider.ledger(campaign_id))
     assert len(mailed) == len(set(mailed)) == sum(shares) == len(contacts)
-    assert (await progress(pair.runtimes[0], principal, campaign_id)).counts.accepted == len(contacts)
+    assert (await progress(pair.runtimes[0], actor, campaign_id)).counts.accepted == len(contacts)

@@ -24,46 +24,46 @@ ROUNDS = 20
 
 async def sending(runtime: Runtime, how_many: int) -> tuple[Actor, list[UUID], UUID]:
     """A new organisation's campaign to so many contacts, in `sending`."""
-    principal = await factories.organization(runtime)
-    contacts = await factories.contacts(runtime, principal, how_many)
-    campaign_id = await factories.campaign(runtime, principal)
-    await start(runtime, principal, campaign_id)
-    return principal, contacts, campaign_id
+    actor = await factories.organization(runtime)
+    contacts = await factories.contacts(runtime, actor, how_many)
+    campaign_id = await factories.campaign(runtime, actor)
+    await start(runtime, actor, campaign_id)
+    return actor, contacts, campaign_id
 
 
-async def start(runtime: Runtime, principal: Actor, campaign_id: UUID) -> None:
+async def start(runtime: Runtime, actor: Actor, campaign_id: UUID) -> None:
     """Send a draft: what the mutation does, and the audience frozen."""
-    async with runtime.work.begin(principal) as uow:
+    async with runtime.work.begin(actor) as uow:
         await move(uow, campaign_id, CampaignStatus.PREPARING, from_header=factories.FROM)
-    assert await prepare(runtime.work, principal, campaign_id)
+    assert await prepare(runtime.work, actor, campaign_id)
 
 
-async def go(runtime: Runtime, principal: Actor, campaign_id: UUID, to: CampaignStatus) -> None:
+async def go(runtime: Runtime, actor: Actor, campaign_id: UUID, to: CampaignStatus) -> None:
     """Move a campaign, as a mutation does."""
-    async with runtime.work.begin(principal) as uow:
+    async with runtime.work.begin(actor) as uow:
         await move(uow, campaign_id, to)
 
 
-async def drain(sender: Sender, principal: Actor, campaign_id: UUID) -> int:
+async def drain(sender: Sender, actor: Actor, campaign_id: UUID) -> int:
     """Send batch after batch until nothing is pending or the provider fails; how many recipients were claimed."""
     total = 0
     for _ in range(ROUNDS):
-        batch = await sender.send_batch(principal, campaign_id)
+        batch = await sender.send_batch(actor, campaign_id)
         total += batch.claimed
         if not batch.claimed or sender.backoff.failures:
             break
     return total
 
 
-async def sweep(runtime: Runtime, mailer: Mailer, principal: Actor, campaign_id: UUID) -> None:
+async def sweep(runtime: Runtime, mailer: Mailer, actor: Actor, campaign_id: UUID) -> None:
     """A round of the sweeper for one campaign, with no grace for the provider's search."""
-    await advance_campaign(runtime.work, principal, campaign_id)
-    await reconcile(runtime.work, mailer, principal, campaign_id, grace_seconds=0)
+    await advance_campaign(runtime.work, actor, campaign_id)
+    await reconcile(runtime.work, mailer, actor, campaign_id, grace_seconds=0)
 
 
-async def expire_leases(runtime: Runtime, principal: Actor, campaign_id: UUID) -> None:
+async def expire_leases(runtime: Runtime, actor: Actor, campaign_id: UUID) -> None:
     """Let the time of every lease be over, as if the workers had died long ago, and every look be due."""
-    async with runtime.work.begin(principal) as uow:
+    async with runtime.work.begin(actor) as uow:
         await uow.execute(
             update(EmailDelivery)
             .where(EmailDelivery.campaign_id == campaign_id, EmailDelivery.lease_until.is_not(None))
@@ -76,32 +76,32 @@ async def expire_leases(runtime: Runtime, principal: Actor, campaign_id: UUID) -
         )
 
 
-async def finish(runtime: Runtime, sender: Sender, principal: Actor, campaign_id: UUID) -> ProgressRow:
+async def finish(runtime: Runtime, sender: Sender, actor: Actor, campaign_id: UUID) -> ProgressRow:
     """Work and sweep until the campaign has ended."""
-    now = await progress(runtime, principal, campaign_id)
+    now = await progress(runtime, actor, campaign_id)
     for _ in range(ROUNDS):
         sender.backoff.until = 0.0
-        await drain(sender, principal, campaign_id)
-        await expire_leases(runtime, principal, campaign_id)
-        await sweep(runtime, sender.mailer, principal, campaign_id)
-        now = await progress(runtime, principal, campaign_id)
+        await drain(sender, actor, campaign_id)
+        await expire_leases(runtime, actor, campaign_id)
+        await sweep(runtime, sender.mailer, actor, campaign_id)
+        now = await progress(runtime, actor, campaign_id)
         if now.is_final:
             return now
     raise AssertionError(f"the campaign does not end: {now}")
 
 
-async def progress(runtime: Runtime, principal: Actor, campaign_id: UUID) -> ProgressRow:
+async def progress(runtime: Runtime, actor: Actor, campaign_id: UUID) -> ProgressRow:
     """The campaign's progress, which adds up, and agrees with the ledger."""
-    row = await read_progress(runtime.reads(principal.tenant), campaign_id)
+    row = await read_progress(runtime.reads(actor.tenant), campaign_id)
     assert row is not None
     assert sum(row.counts) == 2 * row.counts.audience
-    assert await differences(runtime.reads(principal.tenant), campaign_id) == {}
+    assert await differences(runtime.reads(actor.tenant), campaign_id) == {}
     return row
 
 
-async def statuses(runtime: Runtime, principal: Actor, campaign_id: UUID) -> dict[UUID, DeliveryStatus]:
+async def statuses(runtime: Runtime, actor: Actor, campaign_id: UUID) -> dict[UUID, DeliveryStatus]:
     """Where every recipient's message stands, by contact."""
-    rows = await runtime.reads(principal.tenant).rows(
+    rows = await runtime.reads(actor.tenant).rows(
         select(EmailDelivery.contact_id, EmailDelivery.status).where(EmailDelivery.campaign_id == campaign_id)
     )
     return {row.contact_id: DeliveryStatus(row.status) for row in rows}

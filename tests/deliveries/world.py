@@ -53,7 +53,7 @@ class World:
     runtime: Runtime
     sender: Sender
     mailer: ModelMailer
-    principal: Actor
+    actor: Actor
     contacts: list[UUID]
     campaign_id: UUID
     mail: CampaignMail
@@ -79,19 +79,19 @@ class World:
             signer=runtime.unsubscribe_signer,
         )
         stranger, _, other = await sending(runtime, 2)
-        principal, contacts, campaign_id = await sending(runtime, PEOPLE)
-        async with runtime.work.begin(principal) as uow:
+        actor, contacts, campaign_id = await sending(runtime, PEOPLE)
+        async with runtime.work.begin(actor) as uow:
             await uow.execute(update(Campaign).where(Campaign.id == campaign_id).values(on_doubt=on_doubt))
-        mail = await sender.mail_of(principal, campaign_id)
+        mail = await sender.mail_of(actor, campaign_id)
         assert mail is not None
-        rows = await runtime.reads(principal.tenant).rows(
+        rows = await runtime.reads(actor.tenant).rows(
             select(EmailDelivery.contact_id, EmailDelivery.id, EmailDelivery.email)
         )
         return cls(
             runtime=runtime,
             sender=sender,
             mailer=mailer,
-            principal=principal,
+            actor=actor,
             contacts=contacts,
             campaign_id=campaign_id,
             mail=mail,
@@ -103,14 +103,14 @@ class World:
     async def claim(self, most: int) -> None:
         """T1."""
         self.sender.cursors.clear()
-        claimed = await self.sender.take(self.principal, self.mail, most)
+        claimed = await self.sender.take(self.actor, self.mail, most)
         if claimed.rows:
             self.held.append(Held(claim=claimed))
 
     async def submit(self, held: Held) -> None:
         """T2: nobody who is gone by now may pass."""
         composed = await compose(held.claim, self.mail, signer=self.sender.signer, public_url="https://x.example")
-        async with self.runtime.work.begin(self.principal) as uow:
+        async with self.runtime.work.begin(self.actor) as uow:
             held.messages = await submit(uow, held.claim, composed, self.sender.times)
         self.wrongly_passed += [
             self.addresses[message.to] for message in held.messages if self.addresses[message.to] in self.gone
@@ -133,40 +133,40 @@ class World:
     async def record(self, held: Held) -> None:
         """T3, and whatever follows from it."""
         if held.handed:
-            await self.sender.record(self.principal, held.claim, held.handed)
-            await self.sender.apply_backpressure(self.principal, self.campaign_id, held.handed)
+            await self.sender.record(self.actor, held.claim, held.handed)
+            await self.sender.apply_backpressure(self.actor, self.campaign_id, held.handed)
             if any(receipt_is_inactive(part) for part in held.handed):
                 await self.learn_suppressed()
 
     async def learn_suppressed(self) -> None:
         """Whoever the provider calls inactive is gone from now on."""
-        for contact_id, status in (await statuses(self.runtime, self.principal, self.campaign_id)).items():
+        for contact_id, status in (await statuses(self.runtime, self.actor, self.campaign_id)).items():
             if status is DeliveryStatus.REJECTED:
                 self.gone.add(contact_id)
 
     async def expire(self) -> None:
         """All leases, reservations and pauses end, on the workers' own clocks as well."""
         self.mailer.time += 1
-        await expire_leases(self.runtime, self.principal, self.campaign_id)
+        await expire_leases(self.runtime, self.actor, self.campaign_id)
         for held in self.held:
             held.claim = replace(held.claim, deadline=0.0)
 
     async def sweep(self) -> None:
         """A round of the sweeper."""
-        work, tenant = self.runtime.work, self.principal
+        work, tenant = self.runtime.work, self.actor
         await advance_campaign(work, tenant, self.campaign_id)
         await reconcile(work, self.mailer, tenant, self.campaign_id, grace_seconds=GRACE_SECONDS)
 
     async def look(self) -> None:
         """Somebody asks the provider about a batch, and takes time to write the answer down."""
-        async with self.runtime.work.begin(self.principal) as uow:
+        async with self.runtime.work.begin(self.actor) as uow:
             look = await reserve_due(uow, self.campaign_id)
         if look is not None:
             self.looks.append((look, await self.mailer.find(str(look.batch_id))))
 
     async def dawdle(self) -> None:
         """The reservations of all looks end, which takes so little time that no pause between looks does."""
-        async with self.runtime.work.begin(self.principal) as uow:
+        async with self.runtime.work.begin(self.actor) as uow:
             await uow.execute(
                 update(EmailDelivery)
                 .where(
@@ -178,17 +178,17 @@ class World:
 
     async def settle(self, look: Lookup, found: Mapping[str, str]) -> None:
         """The answer is written down, whatever has happened since."""
-        async with self.runtime.work.begin(self.principal) as uow:
+        async with self.runtime.work.begin(self.actor) as uow:
             await settle(uow, self.campaign_id, look, found, grace_seconds=GRACE_SECONDS)
 
     async def order(self, to: CampaignStatus) -> None:
         """Pause, resume or cancel, where the state allows it."""
         with suppress(InvalidCampaignState):
-            await go(self.runtime, self.principal, self.campaign_id, to)
+            await go(self.runtime, self.actor, self.campaign_id, to)
 
     async def resolve(self, place: int, *, again: bool) -> None:
         """A person who has seen the provider's own records decides about a message in doubt, or tries to."""
-        now = await statuses(self.runtime, self.principal, self.campaign_id)
+        now = await statuses(self.runtime, self.actor, self.campaign_id)
         doubtful = [self.deliveries[one] for one in self.contacts if now[one] in IN_DOUBT]
         if not doubtful:
             return
@@ -198,13 +198,13 @@ class World:
         else:
             decision = DeliveryResolution.SEND_AGAIN if again else DeliveryResolution.NOT_SENT
         with suppress(DeliveryNotResolvable):
-            async with self.runtime.work.begin(self.principal) as uow:
+            async with self.runtime.work.begin(self.actor) as uow:
                 await resolve(uow, chosen, decision, policy=self.runtime.sender_policy)
 
     async def leave(self, contact_id: UUID) -> None:
         """A recipient unsubscribes."""
         link = Link(
-            self.principal.organization_id,
+            self.actor.organization_id,
             self.campaign_id,
             self.deliveries[contact_id],
             contact_id,
@@ -222,12 +222,12 @@ class World:
 
     async def check(self) -> None:
         """What holds at every moment."""
-        await progress(self.runtime, self.principal, self.campaign_id)
+        await progress(self.runtime, self.actor, self.campaign_id)
         assert not self.wrongly_passed, "somebody suppressed passed the point of no return"
         for name in ("delivery_id", "to"):
             counts = Counter(getattr(message, name) for message in self.mailer.ledger)
             assert not [one for one, count in counts.items() if count > 1], f"two messages for one {name}"
-        now = await statuses(self.runtime, self.principal, self.campaign_id)
+        now = await statuses(self.runtime, self.actor, self.campaign_id)
         accepted = {self.addresses[message.to] for message in self.mailer.ledger}
         for contact_id, status in now.items():
             if status in (DeliveryStatus.ACCEPTED, DeliveryStatus.DELIVERED):
@@ -237,14 +237,14 @@ class World:
         """Leave the workers for dead, let everything settle, and look."""
         self.mailer.lag = 0
         await self.expire()
-        status = (await progress(self.runtime, self.principal, self.campaign_id)).status
+        status = (await progress(self.runtime, self.actor, self.campaign_id)).status
         if status == CampaignStatus.PAUSED:
             await self.order(CampaignStatus.SENDING)
-        now = await progress(self.runtime, self.principal, self.campaign_id)
+        now = await progress(self.runtime, self.actor, self.campaign_id)
         if not now.is_final:
-            now = await finish(self.runtime, self.sender, self.principal, self.campaign_id)
+            now = await finish(self.runtime, self.sender, self.actor, self.campaign_id)
         await self.check()
-        ends = await statuses(self.runtime, self.principal, self.campaign_id)
+        ends = await statuses(self.runtime, self.actor, self.campaign_id)
         assert len(ends) == PEOPLE
         assert not [status for status in ends.values() if status in OPEN_DELIVERIES], now
         if now.status in (CampaignStatus.SENT, CampaignStatus.SENT_WITH_ISSUES):

@@ -97,13 +97,13 @@ class Company:
         """Who may ask: the owner mostly."""
         return [*[self.owner] * 7, self.viewer, self.stranger, None]
 
-    def context(self, principal: Actor | None) -> RequestContext:
+    def context(self, actor: Actor | None) -> RequestContext:
         """A fresh context for an operation."""
         budgets = Budgets(limit=10_000_000, redis=self.runtime.cache)
         return RequestContext(
             dependencies=dependencies(self.runtime),
-            actor=principal,
-            session=factories.session(principal) if principal else None,
+            actor=actor,
+            session=factories.session(actor) if actor else None,
             request_id="request",
             budgets=budgets,
         )

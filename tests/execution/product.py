@@ -38,7 +38,7 @@ class Asked:
     text: str
     document: DocumentNode = field(repr=False)
     variables: dict[str, Any]
-    principal: Actor | None
+    actor: Actor | None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -54,7 +54,7 @@ def drawn(company: Company, random: Random, kind: str, **options: Any) -> Asked:
     text, variables = document(CORE, random, kind, literals=words(company), without=MOVING, **options)
     parsed = parse(text)
     assert validate(CORE, parsed) == [], text
-    return Asked(kind=kind, text=text, document=parsed, variables=variables, principal=random.choice(company.callers))
+    return Asked(kind=kind, text=text, document=parsed, variables=variables, actor=random.choice(company.callers))
 
 
 async def compared(
@@ -74,7 +74,7 @@ async def started(company: Company, way: Way, asked: Asked, **options: Any) -> A
     made = way.call(asked.kind)(
         CORE,
         asked.document,
-        context_value=company.context(asked.principal),
+        context_value=company.context(asked.actor),
         variable_values=asked.variables,
         **options,
     )

@@ -96,18 +96,16 @@ class Stage:
             if len(found) >= page["total"]:
                 return found
 
-    async def statuses(self, principal: Actor, campaign_id: UUID) -> dict[str, int]:
+    async def statuses(self, actor: Actor, campaign_id: UUID) -> dict[str, int]:
         """How many deliveries of the campaign are in each status."""
-        rows = await self.runtime.reads(principal.tenant).rows(
+        rows = await self.runtime.reads(actor.tenant).rows(
             select(EmailDelivery.status).where(EmailDelivery.campaign_id == campaign_id)
         )
         return {status: sum(row.status == status for row in rows) for status in {row.status for row in rows}}
 
-    async def status(self, principal: Actor, campaign_id: UUID) -> str | None:
+    async def status(self, actor: Actor, campaign_id: UUID) -> str | None:
         """The campaign's status."""
-        rows = await self.runtime.reads(principal.tenant).rows(
-            select(Campaign.status).where(Campaign.id == campaign_id)
-        )
+        rows = await self.runtime.reads(actor.tenant).rows(select(Campaign.status).where(Campaign.id == campaign_id))
         return rows[0].status if rows else None
 
     async def until(self, what: str, holds: Callable[[], Coroutine[Any, Any, bool]]) -> None:
@@ -120,13 +118,13 @@ class Stage:
             words = (self.home / "worker.log").read_text(errors="replace")[-3000:]
             raise AssertionError(f"not in {PATIENCE_SECONDS:.0f} s: {what}\n{words}") from None
 
-    async def until_finished(self, principal: Actor, campaign_id: UUID) -> None:
+    async def until_finished(self, actor: Actor, campaign_id: UUID) -> None:
         """Wait until the campaign is sent."""
 
         async def finished() -> bool:
             await asyncio.sleep(0.1)
             try:
-                status = await self.status(principal, campaign_id)
+                status = await self.status(actor, campaign_id)
             except (DBAPIError, OSError):
                 return False  # the test has PostgreSQL restarted
             return status in {CampaignStatus.SENT, CampaignStatus.SENT_WITH_ISSUES}
@@ -281,7 +279,7 @@ def settings_from(environment: dict[str, str]) -> Settings:
 class Show:
     """A campaign ready to be sent, and an address of its audience that must not be mailed."""
 
-    principal: Actor
+    actor: Actor
     campaign_id: UUID
     audience: int
     suppressed: str
@@ -290,36 +288,36 @@ class Show:
 async def rehearse(stage: Stage, *, recipients: int) -> Show:
     """An organisation with contacts and a prepared campaign in `sending`; one of them is suppressed since."""
     runtime = stage.runtime
-    principal = await factories.organization(runtime)
-    await factories.contacts(runtime, principal, recipients)
-    campaign_id = await factories.campaign(runtime, principal)
-    async with runtime.work.begin(principal) as uow:
+    actor = await factories.organization(runtime)
+    await factories.contacts(runtime, actor, recipients)
+    campaign_id = await factories.campaign(runtime, actor)
+    async with runtime.work.begin(actor) as uow:
         await lifecycle.move(uow, campaign_id, CampaignStatus.PREPARING, from_header=factories.FROM)
-    assert await prepare(runtime.work, principal, campaign_id)
+    assert await prepare(runtime.work, actor, campaign_id)
     unlucky = (
-        await runtime.reads(principal.tenant).rows(
+        await runtime.reads(actor.tenant).rows(
             select(EmailDelivery.email_norm)
             .where(EmailDelivery.campaign_id == campaign_id)
             .order_by(EmailDelivery.id.desc())
             .limit(1)
         )
     )[0].email_norm
-    async with runtime.work.begin(principal) as uow:
+    async with runtime.work.begin(actor) as uow:
         await uow.execute(
             insert(Suppression).values(
-                organization_id=principal.organization_id, email_norm=unlucky, reason=SuppressionReason.COMPLAINT
+                organization_id=actor.organization_id, email_norm=unlucky, reason=SuppressionReason.COMPLAINT
             )
         )
-    return Show(principal=principal, campaign_id=campaign_id, audience=recipients, suppressed=unlucky)
+    return Show(actor=actor, campaign_id=campaign_id, audience=recipients, suppressed=unlucky)
 
 
 async def assert_exact(stage: Stage, show: Show) -> None:
     """The promise of sending: everybody terminal, the ledger free of duplicates and of the suppressed address."""
-    found = await stage.statuses(show.principal, show.campaign_id)
+    found = await stage.statuses(show.actor, show.campaign_id)
     assert sum(found.values()) == show.audience
     assert set(found) <= {"accepted", "delivered", "bounced", "complained", "rejected", "skipped", "failed"}, found
     assert found.get("skipped") == 1
-    assert await stage.status(show.principal, show.campaign_id) == CampaignStatus.SENT, found
+    assert await stage.status(show.actor, show.campaign_id) == CampaignStatus.SENT, found
     mailboxes = await stage.recipients()
     assert len(mailboxes) == len(set(mailboxes)) == show.audience - 1
     assert show.suppressed not in mailboxes

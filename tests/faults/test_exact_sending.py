@@ -22,7 +22,7 @@ async def until_status(stage: Stage, show: Show, status: str) -> None:
     """Wait until a delivery of the campaign is in the status."""
 
     async def found() -> bool:
-        return bool((await stage.statuses(show.principal, show.campaign_id)).get(status))
+        return bool((await stage.statuses(show.actor, show.campaign_id)).get(status))
 
     await stage.until(f"a delivery is {status}", found)
 
@@ -40,7 +40,7 @@ async def end_exactly(stage: Stage, show: Show) -> None:
     """A fresh worker brings the campaign to its end, and the promise holds."""
     await stage.set_faults()
     stage.start_worker()
-    await stage.until_finished(show.principal, show.campaign_id)
+    await stage.until_finished(show.actor, show.campaign_id)
     await assert_exact(stage, show)
 
 
@@ -55,7 +55,7 @@ async def test_killed_before_the_point_of_no_return(tmp_path: Path) -> None:
             await until_status(stage, show, "claimed")
             stage.kill_worker()
         assert (await stage.summary())["accepted"] == 0
-        assert "submitting" not in await stage.statuses(show.principal, show.campaign_id)
+        assert "submitting" not in await stage.statuses(show.actor, show.campaign_id)
         await end_exactly(stage, show)
 
 
@@ -80,7 +80,7 @@ async def test_killed_when_accepted_but_not_answered(tmp_path: Path) -> None:
         stage.start_worker()
         await until_accepted(stage, 1)
         stage.kill_worker()
-        assert (await stage.statuses(show.principal, show.campaign_id)).get("submitting")
+        assert (await stage.statuses(show.actor, show.campaign_id)).get("submitting")
         await end_exactly(stage, show)
 
 
@@ -103,7 +103,7 @@ async def killed_before_recording(stage: Stage, show: Show) -> bool:
     async with stage.locked("SELECT 1 FROM email_deliveries WHERE status = 'submitting' FOR UPDATE") as held:
         if held:
             await stage.until("the worker waits to record", stage.somebody_waits)
-            assert (await stage.statuses(show.principal, show.campaign_id)).get("submitting")
+            assert (await stage.statuses(show.actor, show.campaign_id)).get("submitting")
             stage.kill_worker()
     return bool(held)
 
@@ -137,7 +137,7 @@ async def test_redis_flushed_and_restarted_in_the_middle(tmp_path: Path) -> None
         stage.valkey.kill()
         await asyncio.sleep(1)
         stage.valkey.start()
-        await stage.until_finished(show.principal, show.campaign_id)
+        await stage.until_finished(show.actor, show.campaign_id)
         await assert_exact(stage, show)
         assert worker.poll() is None, "the worker must survive a restart of Redis"
 
@@ -153,7 +153,7 @@ async def test_postgres_restarted_in_the_middle(tmp_path: Path) -> None:
         stage.postgres.kill()
         await asyncio.sleep(1)
         stage.postgres.start()
-        await stage.until_finished(show.principal, show.campaign_id)
+        await stage.until_finished(show.actor, show.campaign_id)
         await assert_exact(stage, show)
         assert worker.poll() is None, "the worker must survive a restart of PostgreSQL"
 
@@ -170,7 +170,7 @@ async def test_a_worker_that_sleeps_past_its_lease(tmp_path: Path) -> None:
         try:
             await stage.set_faults()
             stage.start_worker()
-            await stage.until_finished(show.principal, show.campaign_id)
+            await stage.until_finished(show.actor, show.campaign_id)
         finally:
             os.kill(sleeper.pid, signal.SIGCONT)
         await asyncio.sleep(2)
@@ -190,9 +190,9 @@ async def test_workers_whose_clocks_are_ten_minutes_off(tmp_path: Path, first: i
         stage.start_worker(clock_off_seconds=-first)
         stage.start_worker(clock_off_seconds=first)
         await until_accepted(stage, 150)
-        assert (await stage.statuses(show.principal, show.campaign_id)).get("submitting")
+        assert (await stage.statuses(show.actor, show.campaign_id)).get("submitting")
         stage.kill_worker()
-        await stage.until_finished(show.principal, show.campaign_id)
+        await stage.until_finished(show.actor, show.campaign_id)
         await assert_exact(stage, show)
 
 
@@ -204,5 +204,5 @@ async def test_a_provider_that_lies(tmp_path: Path, fault: str) -> None:
         show = await rehearse(stage, recipients=300)
         await stage.set_faults(**{fault: {"count": 3}})
         stage.start_worker()
-        await stage.until_finished(show.principal, show.campaign_id)
+        await stage.until_finished(show.actor, show.campaign_id)
         await assert_exact(stage, show)

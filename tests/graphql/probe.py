@@ -111,12 +111,12 @@ class Subscription:
     @subscription(Requires(Permission.ORGANIZATION_READ))
     async def watched(self, info: Info) -> AsyncIterator[int]:
         """A state stream on the hub that never ends."""
-        principal = info.context.caller
+        actor = info.context.caller
 
         async def read() -> int:
             return 1
 
-        topic = campaign_topic(principal.organization_id, principal.person_id)
+        topic = campaign_topic(actor.organization_id, actor.person_id)
         async for value in state_stream(info.context.dependencies.hub, topic, read, is_final=lambda _: False):
             yield value
 

@@ -41,9 +41,9 @@ SAME_KEY = """query ($id: ID!) { node(id: $id) {
 @pytest.fixture(scope="module")
 async def owner(runtime: Runtime) -> Actor:
     """The owner of an organisation with sixty contacts."""
-    principal = await factories.organization(runtime)
-    await factories.contacts(runtime, principal, CONTACTS, tag="old")
-    return principal
+    actor = await factories.organization(runtime)
+    await factories.contacts(runtime, actor, CONTACTS, tag="old")
+    return actor
 
 
 @pytest.fixture
@@ -120,11 +120,11 @@ async def test_changing_costs_no_more_than_was_charged(caller: ApiClient, runtim
 
 async def test_what_nobody_could_foresee_is_paid_afterwards(runtime: Runtime) -> None:
     """Where a list turns out longer than was guessed, the rest is taken from the budget all the same."""
-    principal = await factories.organization(runtime)
+    actor = await factories.organization(runtime)
     for number in range(12):
-        await factories.contacts(runtime, principal, 1, tag=f"tag-{number}")
+        await factories.contacts(runtime, actor, 1, tag=f"tag-{number}")
     async with served(with_settings(runtime, graphql={"cost_per_minute": 10_000})) as server:
-        reply = await ApiClient(server.url, factories.token(runtime, principal)).send("{ tags { name } }")
+        reply = await ApiClient(server.url, factories.token(runtime, actor)).send("{ tags { name } }")
     cost = reply.body["extensions"]["cost"]
     assert (cost["requested"], cost["actual"], cost["remaining"]) == (15, 22, 10_000 - 22)
 

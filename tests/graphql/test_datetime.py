@@ -351,9 +351,9 @@ def test_every_stored_time_has_a_zone() -> None:
 
 async def test_literals_variables_and_answers_of_the_api(runtime: Runtime, api: ApiClient) -> None:
     """Whichever way a time comes in, it means the same; every time that goes out is RFC 3339 in UTC."""
-    principal = await factories.organization(runtime)
-    await factories.campaign(runtime, principal)
-    caller = api.as_(factories.token(runtime, principal))
+    actor = await factories.organization(runtime)
+    await factories.campaign(runtime, actor)
+    caller = api.as_(factories.token(runtime, actor))
     fields = "totalCount nodes { createdAt updatedAt progress { occurredAt } }"
     variable = f"query ($at: DateTime) {{ campaigns(filter: {{createdAt: {{gte: $at}}}}) {{ {fields} }} }}"
     before, after = (now() + timedelta(hours=hours) for hours in (-1, 1))

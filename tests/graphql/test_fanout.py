@@ -42,9 +42,9 @@ def fanout_of(server: Served) -> FanOut:
     return door.fanout
 
 
-async def colleague(runtime: Runtime, principal: Actor, role: Role) -> str:
+async def colleague(runtime: Runtime, actor: Actor, role: Role) -> str:
     """The token of another member of the organization."""
-    other = user_actor(principal.organization_id, new_id(), role)
+    other = user_actor(actor.organization_id, new_id(), role)
     await factories.member(runtime, other)
     return factories.token(runtime, other)
 

@@ -330,9 +330,9 @@ async def test_a_plain_request_takes_the_short_way(runtime: Runtime, api: ApiCli
 
 async def test_a_request_leaves_nothing_to_the_garbage_collector(api: ApiClient, runtime: Runtime) -> None:
     """What was made for a request is gone with it, as nothing of it refers to itself."""
-    principal = await factories.organization(runtime)
-    await factories.contacts(runtime, principal, 3)
-    caller = api.as_(factories.token(runtime, principal))
+    actor = await factories.organization(runtime)
+    await factories.contacts(runtime, actor, 3)
+    caller = api.as_(factories.token(runtime, actor))
     queries = ["{ contacts(first: 2) { edges { cursor node { id email } } } }", '{ contact(id: "x") { id } }']
     queries += ["{ rateLimit { remaining } }", '{ node(id: "no id of ours") { id } }']
     failing = 'contacts(after: "no cursor of ours") { edges { cursor } }'

@@ -90,7 +90,7 @@ async def test_tools_may_introspect(api: ApiClient) -> None:
 
 async def test_production_hides_the_schema_from_strangers(runtime: Runtime) -> None:
     """With introspection off, an anonymous caller is refused; a member is not."""
-    principal = await factories.organization(runtime)
+    actor = await factories.organization(runtime)
     strict = with_settings(runtime, graphql={"introspection": False})
     async with served(strict) as server:
         anonymous = ApiClient(server.url)
@@ -103,7 +103,7 @@ async def test_production_hides_the_schema_from_strangers(runtime: Runtime) -> N
             "query ($s: ContactSort) { __typename contacts(sort: $s) { nodes { id } } }", {"s": {"feld": "X"}}
         )
         assert (valued.codes[0], "Did you mean" in str(valued.body)) == ("BAD_USER_INPUT", False)
-        member = anonymous.as_(factories.token(runtime, principal))
+        member = anonymous.as_(factories.token(runtime, actor))
         assert "Did you mean" in (await member.send(guess)).body["errors"][0]["message"]
         assert (await member.execute('{ __type(name: "Query") { name } }'))["__type"] == {"name": "Query"}
 

@@ -49,10 +49,10 @@ class Unseen:
 @pytest.fixture
 async def clients(runtime: Runtime) -> AsyncIterator[list[ConnectionMonitor]]:
     """The monitors of many sockets of one person, opened at the same moment; none has begun to watch yet."""
-    principal = await factories.organization(runtime)
-    token = factories.token(runtime, principal)
+    actor = await factories.organization(runtime)
+    token = factories.token(runtime, actor)
     calm = with_settings(runtime, realtime={"ping_seconds": PING_SECONDS, "recheck_seconds": RECHECK_SECONDS})
-    used, limits, session = dependencies(calm), calm.settings.realtime, factories.session(principal)
+    used, limits, session = dependencies(calm), calm.settings.realtime, factories.session(actor)
     monitors = [ConnectionMonitor(used, limits, session, token=token, connection=Unseen()) for _ in range(CLIENTS)]
     yield monitors
     for monitor in monitors:
@@ -118,26 +118,26 @@ async def asking(
     runtime: Runtime, *, patience: float = PATIENCE_SECONDS
 ) -> AsyncIterator[tuple[ConnectionMonitor, Noted, HeldUp, Actor]]:
     """A monitor whose looks are made by the test alone, over answers that it holds up."""
-    principal = await factories.organization(runtime)
+    actor = await factories.organization(runtime)
     sessions, connection = HeldUp(runtime), Noted()
     calm = with_settings(runtime, realtime={"init_timeout_seconds": patience})
     slow = replace(calm, identity=Identity(EmbeddedTokens(runtime.tokens), sessions))
     monitor = ConnectionMonitor(
         dependencies(slow),
         slow.settings.realtime,
-        factories.session(principal),
-        token=factories.token(runtime, principal),
+        factories.session(actor),
+        token=factories.token(runtime, actor),
         connection=connection,
     )
     await monitor.end()
-    yield monitor, connection, sessions, principal
+    yield monitor, connection, sessions, actor
     sessions.go_on.set()
 
 
 async def test_a_renewal_that_was_asked_for_in_time_wins(runtime: Runtime) -> None:
     """While the database is asked, the token ends: the connection waits for the answer, and goes on."""
-    async with asking(runtime) as (monitor, connection, sessions, principal):
-        token = factories.token(runtime, principal)
+    async with asking(runtime) as (monitor, connection, sessions, actor):
+        token = factories.token(runtime, actor)
         renewing = asyncio.create_task(monitor.renew(token))
         await sessions.come.wait()
         monitor.expires_at = time.monotonic()
@@ -153,10 +153,10 @@ async def test_a_renewal_that_was_asked_for_in_time_wins(runtime: Runtime) -> No
 
 async def test_a_refused_renewal_does_not_prolong_the_connection(runtime: Runtime) -> None:
     """It was waited for in vain."""
-    async with asking(runtime) as (monitor, connection, sessions, principal):
-        async with runtime.work.begin(principal) as uow:
+    async with asking(runtime) as (monitor, connection, sessions, actor):
+        async with runtime.work.begin(actor) as uow:
             await uow.execute(update(UserSession).values(ended_at=func.now()))
-        renewing = asyncio.create_task(monitor.renew(factories.token(runtime, principal)))
+        renewing = asyncio.create_task(monitor.renew(factories.token(runtime, actor)))
         await sessions.come.wait()
         monitor.expires_at = time.monotonic()
         looking = asyncio.create_task(monitor.finished())
@@ -169,8 +169,8 @@ async def test_a_refused_renewal_does_not_prolong_the_connection(runtime: Runtim
 
 async def test_a_renewal_that_hangs_does_not_keep_the_connection(runtime: Runtime) -> None:
     """It is waited for as long as for a connection_init, and a second one is refused meanwhile."""
-    async with asking(runtime, patience=0.1) as (monitor, connection, sessions, principal):
-        token = factories.token(runtime, principal)
+    async with asking(runtime, patience=0.1) as (monitor, connection, sessions, actor):
+        token = factories.token(runtime, actor)
         renewing = asyncio.create_task(monitor.renew(token))
         await sessions.come.wait()
         with pytest.raises(InvalidInput) as refused:
@@ -186,8 +186,8 @@ async def test_a_renewal_that_hangs_does_not_keep_the_connection(runtime: Runtim
 @pytest.mark.parametrize("renewed", [True, False])
 async def test_a_look_at_the_former_token_closes_nothing(runtime: Runtime, *, renewed: bool) -> None:
     """Its session has ended, which counts only where the connection still lives by it."""
-    async with asking(runtime) as (monitor, _, sessions, principal):
-        async with runtime.work.begin(principal) as uow:
+    async with asking(runtime) as (monitor, _, sessions, actor):
+        async with runtime.work.begin(actor) as uow:
             await uow.execute(update(UserSession).values(ended_at=func.now()))
         looking = asyncio.create_task(monitor.objection())
         await sessions.come.wait()
@@ -199,10 +199,10 @@ async def test_a_look_at_the_former_token_closes_nothing(runtime: Runtime, *, re
 
 async def test_a_look_that_is_older_than_a_renewal_closes_nothing(runtime: Runtime) -> None:
     """The role was read before it changed, and the renewal has taken over the new one meanwhile."""
-    async with asking(runtime) as (monitor, _, sessions, principal):
+    async with asking(runtime) as (monitor, _, sessions, actor):
         looking = asyncio.create_task(monitor.objection())
         await sessions.come.wait()
-        monitor.session = replace(monitor.session, actor=replace(principal, rights=RIGHTS[Role.VIEWER]))
+        monitor.session = replace(monitor.session, actor=replace(actor, rights=RIGHTS[Role.VIEWER]))
         sessions.go_on.set()
         assert await looking is None
         assert await monitor.objection() == "Your rights have changed; connect again"
@@ -212,10 +212,10 @@ async def test_other_rights_of_the_same_role_close_the_connection(
     runtime: Runtime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What the caller may do counts, whatever their role is called."""
-    async with asking(runtime) as (monitor, _, sessions, principal):
+    async with asking(runtime) as (monitor, _, sessions, actor):
         sessions.go_on.set()
         assert await monitor.objection() is None
-        usual = principal.rights
+        usual = actor.rights
         fewer = replace(usual, permissions=usual.permissions - {Permission.CONTACT_DELETE})
         monkeypatch.setitem(RIGHTS, Role.OWNER, fewer)
         assert await monitor.objection() == "Your rights have changed; connect again"

@@ -37,8 +37,8 @@ async def test_the_official_client_is_told_why_it_may_not(probe_server: Served) 
 @needs_node
 async def test_clients_stop_and_tell_when_a_token_is_wrong(probe_server: Served, runtime: Runtime) -> None:
     """graphql-ws, Apollo and urql, as they are by default, try once and hand code and reason to the subscription."""
-    principal = await factories.organization(runtime)
-    for token, reason in (("nonsense", "not valid"), (token_of(runtime, principal, -60), "expired")):
+    actor = await factories.organization(runtime)
+    for token, reason in (("nonsense", "not valid"), (token_of(runtime, actor, -60), "expired")):
         found = json.loads(await asyncio.to_thread(run_node, "refused.mjs", probe_server.websocket_url, token))
         assert set(found) == {"graphql-ws", "apollo", "urql"}
         for told in found.values():
@@ -50,10 +50,10 @@ async def test_clients_stop_and_tell_when_a_token_is_wrong(probe_server: Served,
 @needs_node
 async def test_a_client_comes_back_when_its_token_ends(probe_server: Served, runtime: Runtime) -> None:
     """The official client, as it is by default, asks for parameters anew and subscribes again."""
-    principal = await factories.organization(runtime)
-    lasting, found = factories.token(runtime, principal), dict[str, Any]()
+    actor = await factories.organization(runtime)
+    lasting, found = factories.token(runtime, actor), dict[str, Any]()
     for seconds in (3, 15, 60):  # a busy machine may need longer to get as far as the first event
-        ending = token_of(runtime, principal, seconds)
+        ending = token_of(runtime, actor, seconds)
         said = await asyncio.to_thread(run_node, "returning.mjs", probe_server.websocket_url, ending, lasting)
         found = json.loads(said)
         if found["closings"][0][0] != 4401:

@@ -32,8 +32,8 @@ def asks_to_come_back(reply: Reply) -> bool:
 async def test_clients_are_asked_to_come_back(servers: Servers, accept: str) -> None:
     """503 with Retry-After, both for a caller just seen and for one to look up; 200 as soon as it is back."""
     async with relayed(servers) as (relay, settings), running(settings) as runtime, served(runtime) as server:
-        principal = await factories.organization(runtime)
-        known = ApiClient(server.url, factories.token(runtime, principal))
+        actor = await factories.organization(runtime)
+        known = ApiClient(server.url, factories.token(runtime, actor))
         stranger = ApiClient(server.url, factories.token(runtime, await factories.organization(runtime)))
         assert (await known.send(CAMPAIGNS, accept=accept)).data == {"campaigns": {"nodes": []}}
         relay.cut()

@@ -34,12 +34,12 @@ RENEW = """mutation ($token: String!) {
 PATIENT = {"ping_seconds": 3600, "recheck_seconds": 3600, "init_timeout_seconds": PATIENCE_SECONDS}
 
 
-def token_of(runtime: Runtime, principal: Actor, seconds: int) -> str:
-    """A token of the principal that expires so soon."""
+def token_of(runtime: Runtime, actor: Actor, seconds: int) -> str:
+    """A token of the actor that expires so soon."""
     lifetime = runtime.tokens.lifetime_seconds
     runtime.tokens.lifetime_seconds = seconds
     try:
-        return factories.token(runtime, principal)
+        return factories.token(runtime, actor)
     finally:
         runtime.tokens.lifetime_seconds = lifetime
 
@@ -92,23 +92,23 @@ class Talk:
 @asynccontextmanager
 async def member_on(runtime: Runtime, role: Role = Role.OWNER) -> AsyncIterator[tuple[Actor, Served, Talk]]:
     """A member of a new organisation on a socket that nothing but its token closes."""
-    principal = await factories.organization(runtime, role=role)
+    actor = await factories.organization(runtime, role=role)
     async with served(with_settings(runtime, realtime=PATIENT), probe_schema) as server, connected(server) as socket:
-        await socket.ready(factories.token(runtime, principal))
-        yield principal, server, Talk(socket)
+        await socket.ready(factories.token(runtime, actor))
+        yield actor, server, Talk(socket)
 
 
 async def outlived(runtime: Runtime, server: Served, seconds: int) -> list[Any] | None:
     """What a state and a log gave on one socket over three tokens of so many seconds; None when one came too late."""
-    principal = await factories.organization(runtime)
+    actor = await factories.organization(runtime)
     async with connected(server) as socket:
         try:
-            await socket.ready(token_of(runtime, principal, seconds))
+            await socket.ready(token_of(runtime, actor, seconds))
             talk, ends = Talk(socket), time.time() + 3 * seconds
             await socket.subscribe("subscription { board(to: 100000, pause: 0.05) }", "state")
             await socket.subscribe("subscription { count(to: 100000, pause: 0.05) }", "log")
             while time.time() < ends:
-                assert (await talk.renew(token_of(runtime, principal, seconds)))[1] == []
+                assert (await talk.renew(token_of(runtime, actor, seconds)))[1] == []
                 await asyncio.sleep(seconds / 4)
             assert (await talk.ask("{ viewer { role } }"))["viewer"] == {"role": "OWNER"}
         except AssertionError:
@@ -137,47 +137,47 @@ async def test_streams_outlive_many_tokens(runtime: Runtime) -> None:
 
 async def test_a_renewed_connection_ends_with_its_newest_token(runtime: Runtime) -> None:
     """The answer says how long it lasts; then it closes 4403."""
-    async with member_on(runtime) as (principal, server, talk):
+    async with member_on(runtime) as (actor, server, talk):
         monitor = only_connection(server).monitor
         assert monitor is not None
         monitor.expires_at = time.monotonic() + 3600  # as if its first token were about to end
-        lasting, errors = await talk.renew(token_of(runtime, principal, 7200))
+        lasting, errors = await talk.renew(token_of(runtime, actor, 7200))
         assert errors == []
         assert lasting is not None
         assert 7100 < lasting <= 7200
         monitor.expires_at = time.monotonic()
         monitor.recheck_at = 0
-        async with runtime.work.begin(principal) as uow:
-            uow.publish(f"session:{principal.user_id}")
+        async with runtime.work.begin(actor) as uow:
+            uow.publish(f"session:{actor.user_id}")
         assert await talk.socket.closed() == (4403, "The access token has expired")
 
 
 async def test_a_token_that_ends_earlier_shortens_nothing(runtime: Runtime) -> None:
     """Answers of renewals may cross: the connection lasts as long as the longest of its tokens."""
-    async with member_on(runtime) as (principal, server, talk):
+    async with member_on(runtime) as (actor, server, talk):
         before = only_connection(server).monitor
         assert before is not None
         ends_at = before.expires_at
-        lasting, errors = await talk.renew(token_of(runtime, principal, 100))
+        lasting, errors = await talk.renew(token_of(runtime, actor, 100))
         assert (before.expires_at, errors) == (ends_at, [])
         assert lasting is not None
         assert lasting > 100
 
 
-async def foreign_tokens(runtime: Runtime, principal: Actor) -> dict[str, str]:
-    """Tokens that renew nothing of the principal's."""
-    colleague = replace(principal, user_id=new_id())
+async def foreign_tokens(runtime: Runtime, actor: Actor) -> dict[str, str]:
+    """Tokens that renew nothing of the actor's."""
+    colleague = replace(actor, user_id=new_id())
     await factories.member(runtime, colleague)
     stranger = await factories.organization(runtime)
-    forged = replace(stranger, user_id=principal.user_id)
-    good = factories.token(runtime, principal)
+    forged = replace(stranger, user_id=actor.user_id)
+    good = factories.token(runtime, actor)
     return {
         "colleague": factories.token(runtime, colleague),
         "stranger": factories.token(runtime, stranger),
         "own person in another organization": factories.token(runtime, forged),
-        "no such session": factories.token(runtime, principal, session_id=new_id()),
-        "expired": token_of(runtime, principal, -5),
-        "other key": jwt.encode({"sub": str(principal.user_id)}, "x" * 32),
+        "no such session": factories.token(runtime, actor, session_id=new_id()),
+        "expired": token_of(runtime, actor, -5),
+        "other key": jwt.encode({"sub": str(actor.user_id)}, "x" * 32),
         "spoilt": good[:-4] + "AAAA",
         "with its scheme": f"Bearer {good}",
         "nothing": "",
@@ -188,14 +188,14 @@ async def foreign_tokens(runtime: Runtime, principal: Actor) -> dict[str, str]:
 
 async def test_no_other_token_renews(runtime: Runtime) -> None:
     """Each is refused in words, nothing changes, and what runs goes on."""
-    async with member_on(runtime) as (principal, server, talk):
+    async with member_on(runtime) as (actor, server, talk):
         connection = only_connection(server)
         monitor = connection.monitor
         assert monitor is not None
         await talk.socket.subscribe("subscription { count(to: 100000, pause: 0.05) }", "log")
         await talk.next("log")
         before = (monitor.token, monitor.session, monitor.expires_at, connection.session)
-        for name, token in (await foreign_tokens(runtime, principal)).items():
+        for name, token in (await foreign_tokens(runtime, actor)).items():
             found = (await talk.ask(RENEW, variables={"token": token}))["renewConnection"]
             (error,) = found["userErrors"]
             assert (name, found["expiresIn"], error["code"]) == (name, None, "INVALID_CREDENTIALS")
@@ -203,15 +203,15 @@ async def test_no_other_token_renews(runtime: Runtime) -> None:
             assert error["message"]
         assert (monitor.token, monitor.session, monitor.expires_at, connection.session) == before
         assert (await talk.next("log"))["type"] == "next"
-        assert await talk.renew(factories.token(runtime, principal)) != (None, [])
+        assert await talk.renew(factories.token(runtime, actor)) != (None, [])
 
 
 async def test_a_session_that_has_ended_renews_nothing(runtime: Runtime) -> None:
     """A token that is still good by itself, of a person who was logged out or disabled since."""
     for change in (update(UserSession).values(ended_at=func.now()), update(User).values(disabled_at=func.now())):
-        async with member_on(runtime) as (principal, _, talk):
-            token = factories.token(runtime, principal)
-            async with runtime.work.begin(principal) as uow:
+        async with member_on(runtime) as (actor, _, talk):
+            token = factories.token(runtime, actor)
+            async with runtime.work.begin(actor) as uow:
                 await uow.execute(change)
             assert await talk.renew(token) == (None, ["INVALID_CREDENTIALS"])
 
@@ -225,15 +225,15 @@ async def test_only_a_websocket_can_be_renewed(runtime: Runtime, api: ApiClient)
         assert "websocket" in found["userErrors"][0]["message"]
 
 
-async def change_role(runtime: Runtime, principal: Actor, role: Role) -> None:
+async def change_role(runtime: Runtime, actor: Actor, role: Role) -> None:
     """Change a role in the database, without an announcement."""
-    async with runtime.work.begin(principal) as uow:
-        await uow.execute(update(User).where(User.id == principal.user_id).values(role=role))
+    async with runtime.work.begin(actor) as uow:
+        await uow.execute(update(User).where(User.id == actor.user_id).values(role=role))
 
 
 async def test_lesser_rights_are_taken_over(runtime: Runtime) -> None:
     """What the new role does not include ends or is refused; the rest goes on, each state under the new role."""
-    async with member_on(runtime, Role.OWNER) as (principal, server, talk):
+    async with member_on(runtime, Role.OWNER) as (actor, server, talk):
         await talk.socket.subscribe("subscription { audit }", "secret log")
         await talk.socket.subscribe("subscription { vault }", "secret state")
         await talk.socket.subscribe("subscription { board(to: 1, pause: 600) }", "state")
@@ -241,8 +241,8 @@ async def test_lesser_rights_are_taken_over(runtime: Runtime) -> None:
         for name in ("secret log", "secret state", "log"):
             assert (await talk.next(name))["type"] == "next"
         first = (await talk.next("state"))["payload"]["data"]["board"]
-        await change_role(runtime, principal, Role.VIEWER)
-        assert (await talk.renew(factories.token(runtime, principal)))[1] == []
+        await change_role(runtime, actor, Role.VIEWER)
+        assert (await talk.renew(factories.token(runtime, actor)))[1] == []
         for name in ("secret log", "secret state"):
             message = await talk.next(name)
             assert (message["type"], message["payload"][0]["extensions"]["code"]) == ("error", "FORBIDDEN")
@@ -257,7 +257,7 @@ async def test_lesser_rights_of_the_same_role_are_taken_over(
     runtime: Runtime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Though the role is the same, what its rights no longer include ends, and a state is executed anew."""
-    async with member_on(runtime, Role.ADMIN) as (principal, server, talk):
+    async with member_on(runtime, Role.ADMIN) as (actor, server, talk):
         await talk.socket.subscribe("subscription { audit }", "secret log")
         await talk.socket.subscribe("subscription { board(to: 1, pause: 600) }", "state")
         assert (await talk.next("secret log"))["type"] == "next"
@@ -265,7 +265,7 @@ async def test_lesser_rights_of_the_same_role_are_taken_over(
         usual = RIGHTS[Role.ADMIN]
         fewer = replace(usual, permissions=usual.permissions - {Permission.AUDIT_READ})
         monkeypatch.setitem(RIGHTS, Role.ADMIN, fewer)
-        assert (await talk.renew(factories.token(runtime, principal)))[1] == []
+        assert (await talk.renew(factories.token(runtime, actor)))[1] == []
         assert (await talk.next("secret log"))["payload"][0]["extensions"]["code"] == "FORBIDDEN"
         assert (await talk.next("state"))["payload"]["data"]["board"] != first
         assert set(only_connection(server).operations) == {"state"}
@@ -273,23 +273,23 @@ async def test_lesser_rights_of_the_same_role_are_taken_over(
 
 async def test_greater_rights_are_taken_over(runtime: Runtime) -> None:
     """What was refused is allowed after the renewal, without another connection."""
-    async with member_on(runtime, Role.VIEWER) as (principal, _, talk):
+    async with member_on(runtime, Role.VIEWER) as (actor, _, talk):
         assert await talk.ask("subscription { secrets }") == {"error": "FORBIDDEN"}
-        await change_role(runtime, principal, Role.ADMIN)
-        assert (await talk.renew(factories.token(runtime, principal)))[1] == []
+        await change_role(runtime, actor, Role.ADMIN)
+        assert (await talk.renew(factories.token(runtime, actor)))[1] == []
         assert await talk.ask("subscription { secrets }") == {"secrets": 1}
 
 
 async def test_a_log_goes_on_under_the_new_rights(runtime: Runtime) -> None:
     """Permission lines and policies of a stream that is not executed again are those of the new role, both ways."""
-    async with member_on(runtime, Role.OWNER) as (principal, _, talk):
-        async with runtime.work.begin(principal) as uow:
-            await audit.record(uow, "thing.done", principal.organization_id)
+    async with member_on(runtime, Role.OWNER) as (actor, _, talk):
+        async with runtime.work.begin(actor) as uow:
+            await audit.record(uow, "thing.done", actor.organization_id)
         await talk.socket.subscribe("subscription { sight(pause: 0.05) }", "log")
         for role, expected in ((None, [1, 1]), (Role.VIEWER, [0, 0]), (Role.ADMIN, [1, 1])):
             if role is not None:
-                await change_role(runtime, principal, role)
-                assert (await talk.renew(factories.token(runtime, principal)))[1] == []
+                await change_role(runtime, actor, role)
+                assert (await talk.renew(factories.token(runtime, actor)))[1] == []
             async with asyncio.timeout(PATIENCE_SECONDS):
                 while (await talk.next("log"))["payload"]["data"]["sight"] != expected:
                     pass
@@ -307,17 +307,17 @@ async def test_a_foreign_issuers_tokens_renew_too(servers: Servers) -> None:
     secret = "s" * 40
     settings = issuer_settings(settings_for(servers, await copy_template(servers)), secret)
 
-    def issued(principal: Actor, seconds: int) -> str:
-        claims = {"sub": str(principal.user_id), "aud": "authenticated", "iss": "https://issuer.example"}
+    def issued(actor: Actor, seconds: int) -> str:
+        claims = {"sub": str(actor.user_id), "aud": "authenticated", "iss": "https://issuer.example"}
         return jwt.encode({**claims, "exp": int(time.time()) + seconds}, secret, algorithm="HS256")
 
     async with running(settings) as runtime, served(runtime, probe_schema) as server, connected(server) as socket:
-        principal, other = [await factories.organization(runtime) for _ in range(2)]
-        await socket.ready(issued(principal, 600))
+        actor, other = [await factories.organization(runtime) for _ in range(2)]
+        await socket.ready(issued(actor, 600))
         talk = Talk(socket)
         assert await talk.renew(issued(other, 900)) == (None, ["INVALID_CREDENTIALS"])
-        assert await talk.renew(issued(principal, -900)) == (None, ["INVALID_CREDENTIALS"])
-        lasting, errors = await talk.renew(issued(principal, 7200))
+        assert await talk.renew(issued(actor, -900)) == (None, ["INVALID_CREDENTIALS"])
+        lasting, errors = await talk.renew(issued(actor, 7200))
         assert errors == []
         assert lasting is not None
         assert lasting > 600

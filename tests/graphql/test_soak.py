@@ -54,9 +54,9 @@ async def soak(runtime: Runtime, *, organizations: int, rounds: int) -> None:
         assert door is not None
         callers = []
         for _ in range(organizations):
-            principal = await factories.organization(runtime)
-            campaign = encode_global_id("Campaign", await factories.campaign(runtime, principal))
-            callers.append((factories.token(runtime, principal), campaign))
+            actor = await factories.organization(runtime)
+            campaign = encode_global_id("Campaign", await factories.campaign(runtime, actor))
+            callers.append((factories.token(runtime, actor), campaign))
         tasks, listened = len(asyncio.all_tasks()), await channels(runtime)
         for _ in range(rounds):
             async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:

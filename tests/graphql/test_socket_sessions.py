@@ -42,10 +42,10 @@ async def test_a_session_that_ended_or_changed_closes_its_sockets(runtime: Runti
         "session has ended; log": update(User).values(disabled_at=func.now()),
     }
     for said, change in changes.items():
-        principal, token = await member(runtime)
+        actor, token = await member(runtime)
         async with strict(runtime, recheck_seconds=0.15) as server, connected(server) as socket:
             await socket.ready(token)
-            async with runtime.work.begin(principal) as uow:
+            async with runtime.work.begin(actor) as uow:
                 await uow.execute(change)
             code, reason = await answering(socket)
         assert code == 4403
@@ -61,8 +61,8 @@ async def subscribers(runtime: Runtime, topic: str) -> int:
 @pytest.mark.parametrize("change", ["logged out", "role", "disabled"])
 async def test_a_signal_is_quicker_than_the_next_look(runtime: Runtime, change: str) -> None:
     """Whatever ends or changes a session closes all its sockets when it is announced, long before the next look."""
-    principal, token = await member(runtime)
-    topic = session_topic(principal.person_id)
+    actor, token = await member(runtime)
+    topic = session_topic(actor.person_id)
     async with strict(runtime) as server, connected(server) as one, connected(server) as other:
         await one.ready(token)
         await other.ready(token)
@@ -73,7 +73,7 @@ async def test_a_signal_is_quicker_than_the_next_look(runtime: Runtime, change: 
             await one.subscribe("mutation { logOut(input: {}) { ended } }")
         else:
             values = {"role": Role.VIEWER} if change == "role" else {"disabled_at": func.now()}
-            async with runtime.work.begin(principal) as uow:
+            async with runtime.work.begin(actor) as uow:
                 await uow.execute(update(User).values(**values))
                 uow.publish(topic)
         closed = [await socket.closed() for socket in (one, other)]

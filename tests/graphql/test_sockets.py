@@ -38,8 +38,8 @@ async def strict(runtime: Runtime, **quick: float) -> AsyncIterator[Served]:
 
 async def member(runtime: Runtime, role: Role = Role.OWNER) -> tuple[Actor, str]:
     """A member of a fresh organisation, and an access token."""
-    principal = await factories.organization(runtime, role=role)
-    return principal, factories.token(runtime, principal)
+    actor = await factories.organization(runtime, role=role)
+    return actor, factories.token(runtime, actor)
 
 
 def empty(server: Served) -> bool:
@@ -240,11 +240,11 @@ async def test_pings_and_pongs(runtime: Runtime) -> None:
 
 async def short_lived(runtime: Runtime, seconds: int) -> str:
     """The token of a new caller, which expires so soon."""
-    principal = await factories.organization(runtime)
+    actor = await factories.organization(runtime)
     lifetime = runtime.tokens.lifetime_seconds
     runtime.tokens.lifetime_seconds = seconds
     try:
-        return factories.token(runtime, principal)
+        return factories.token(runtime, actor)
     finally:
         runtime.tokens.lifetime_seconds = lifetime
 
@@ -277,10 +277,10 @@ async def test_few_may_wait_to_be_authenticated(runtime: Runtime) -> None:
 async def test_caps(runtime: Runtime) -> None:
     """Too many operations on a socket is an error message, too many sockets of a user or organization a 4429."""
     caps = {"per_socket": 2, "per_user": 2, "per_organization": 3}
-    principal, token = await member(runtime)
+    actor, token = await member(runtime)
     colleagues = []
     for _ in range(2):
-        colleague = user_actor(principal.organization_id, new_id(), Role.EDITOR)
+        colleague = user_actor(actor.organization_id, new_id(), Role.EDITOR)
         await factories.member(runtime, colleague)
         colleagues.append(factories.token(runtime, colleague))
     async with served(with_settings(runtime, realtime=caps), probe_schema) as server:

@@ -49,11 +49,11 @@ async def test_so_many_jobs_of_a_kind_run_side_by_side(runtime: Runtime) -> None
 
 async def test_what_follows_from_an_advance_is_started_at_once(runtime: Runtime) -> None:
     """Of a campaign with expired leases, what may have been sent is asked about, and what was not is sent."""
-    principal, contacts, campaign_id = await sending(runtime, 2)
-    await lease(runtime, principal, campaign_id, contacts[:1], DeliveryStatus.SUBMITTING, seconds=-1)
+    actor, contacts, campaign_id = await sending(runtime, 2)
+    await lease(runtime, actor, campaign_id, contacts[:1], DeliveryStatus.SUBMITTING, seconds=-1)
     started: list[Job] = []
     kinds = (PrepareCampaign, ReconcileCampaign, SendBatches)
     worker = build_worker(runtime, [handles(kind, lambda _, job: started.append(job)) for kind in kinds])
-    ids = {"organization_id": principal.organization_id, "campaign_id": campaign_id}
+    ids = {"organization_id": actor.organization_id, "campaign_id": campaign_id}
     await advance(worker, AdvanceCampaign(**ids))
     assert started == [ReconcileCampaign(**ids), SendBatches(**ids)]

@@ -205,8 +205,8 @@ def lines_of(text: str) -> list[dict[str, object]]:
 async def test_an_api_in_trouble(stage: Stage, mode: str) -> None:
     """Bugs in a field, a webhook, a page and over a websocket; refusals; then the database and Redis away."""
     planted, runtime = stage.planted, stage.runtime
-    principal = await factories.organization(runtime)
-    token = factories.token(runtime, principal)
+    actor = await factories.organization(runtime)
+    token = factories.token(runtime, actor)
     planted.others.append(token)
     port = free_port()
     variables = variables_of(stage.settings, planted, mode, NUDGE_API__PORT=str(port))
@@ -273,15 +273,15 @@ async def echoing() -> AsyncIterator[str]:
 async def work_to_do(stage: Stage) -> UUID:
     """A campaign to a planted contact that is to be sent, and a question with planted words; the campaign."""
     runtime, planted = stage.runtime, stage.planted
-    principal = await factories.organization(runtime)
-    (contact_id,) = await factories.contacts(runtime, principal, 1)
-    campaign_id = await factories.campaign(runtime, principal)
-    async with runtime.work.begin(principal) as uow:
+    actor = await factories.organization(runtime)
+    (contact_id,) = await factories.contacts(runtime, actor, 1)
+    campaign_id = await factories.campaign(runtime, actor)
+    async with runtime.work.begin(actor) as uow:
         address = {"email": planted.address, "email_norm": planted.address}
         await uow.execute(update(Contact).where(Contact.id == contact_id).values(**address))
         conversation = await changing.start(uow, title=None)
         await changing.send(uow, conversation.id, planted.prompt)
-    async with runtime.work.begin(principal) as uow:
+    async with runtime.work.begin(actor) as uow:
         await move(uow, campaign_id, CampaignStatus.PREPARING, from_header=factories.FROM)
     return campaign_id
 

@@ -36,7 +36,7 @@ def speaking(
 
 async def expire_lease(stage: Stage, reply: MessageRow) -> None:
     """Let the reply's lease end now, as it does some seconds after its worker died."""
-    async with stage.runtime.work.begin(stage.principal) as uow:
+    async with stage.runtime.work.begin(stage.actor) as uow:
         past = func.now() - func.make_interval(0, 0, 0, 0, 0, 0, 1)
         await uow.execute(update(Message).where(Message.id == reply.id).values(lease_until=past))
 

@@ -39,7 +39,7 @@ class Stage:
     """A person with a conversation, and a model to talk to."""
 
     runtime: Runtime
-    principal: Actor
+    actor: Actor
     conversation_id: UUID
 
     def with_model(self, model: LanguageModel, *, within: float = 120.0) -> "Stage":
@@ -55,7 +55,7 @@ class Stage:
 
     async def ask(self, text: str = "How many contacts do I have?") -> MessageRow:
         """Say something; the empty reply."""
-        async with self.runtime.work.begin(self.principal) as uow:
+        async with self.runtime.work.begin(self.actor) as uow:
             _, reply = await changing.send(uow, self.conversation_id, text)
         return reply
 
@@ -66,26 +66,22 @@ class Stage:
 
     def job(self, reply: MessageRow) -> RunReply:
         """The job of a reply."""
-        return RunReply(
-            organization_id=self.principal.organization_id, user_id=self.principal.person_id, message_id=reply.id
-        )
+        return RunReply(organization_id=self.actor.organization_id, user_id=self.actor.person_id, message_id=reply.id)
 
     async def stored(self, reply: MessageRow) -> MessageRow:
         """The reply as the database has it."""
-        found = await reading.get_reply(self.runtime.reads(self.principal.tenant), reply.id)
+        found = await reading.get_reply(self.runtime.reads(self.actor.tenant), reply.id)
         assert found is not None
         return found
 
     async def usage(self, reply: MessageRow) -> dict[str, Any]:
         """What the reply has used, as it is stored."""
-        rows = await self.runtime.reads(self.principal.tenant).rows(
-            select(Message.usage).where(Message.id == reply.id)
-        )
+        rows = await self.runtime.reads(self.actor.tenant).rows(select(Message.usage).where(Message.id == reply.id))
         return dict(rows[0][0])
 
     async def cancel(self, reply: MessageRow) -> MessageRow:
         """Stop the reply."""
-        async with self.runtime.work.begin(self.principal) as uow:
+        async with self.runtime.work.begin(self.actor) as uow:
             return await changing.cancel(uow, reply.id)
 
     @asynccontextmanager
@@ -103,7 +99,7 @@ class Stage:
         """The reply's events."""
         runtime = self.runtime
         watcher = Watch(logs=runtime.logs, hub=runtime.hub)
-        async for shown in watching.watch(watcher, runtime.reads(self.principal.tenant), reply.id, after=after):
+        async for shown in watching.watch(watcher, runtime.reads(self.actor.tenant), reply.id, after=after):
             yield shown
 
     async def watch_to_end(self, reply: MessageRow, after: int = 0) -> list[Shown]:
@@ -133,10 +129,10 @@ def sequences(events: Iterable[Shown]) -> list[int]:
 
 async def set_stage(runtime: Runtime, role: Role = Role.OWNER) -> Stage:
     """A new organisation with a person who begins a conversation."""
-    principal = await factories.organization(runtime, role=role)
-    async with runtime.work.begin(principal) as uow:
+    actor = await factories.organization(runtime, role=role)
+    async with runtime.work.begin(actor) as uow:
         conversation = await changing.start(uow, title=None)
-    return Stage(runtime=runtime, principal=principal, conversation_id=conversation.id)
+    return Stage(runtime=runtime, actor=actor, conversation_id=conversation.id)
 
 
 @pytest.fixture

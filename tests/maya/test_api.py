@@ -67,7 +67,7 @@ class Person:
 
     def __init__(self, stage: Stage, api: ApiClient) -> None:
         self.stage = stage
-        self.api = api.as_(factories.token(stage.runtime, stage.principal))
+        self.api = api.as_(factories.token(stage.runtime, stage.actor))
         self.conversation = encode_global_id("Conversation", stage.conversation_id)
 
     async def send(self, text: str, **changes: object) -> dict[str, Any]:
@@ -80,7 +80,7 @@ class Person:
         """Make a reply, as a worker does."""
         found = decode_global_id(reply_id)
         assert found is not None
-        row = await reading.get_reply(self.stage.runtime.reads(self.stage.principal.tenant), found[1])
+        row = await reading.get_reply(self.stage.runtime.reads(self.stage.actor.tenant), found[1])
         assert row is not None
         await self.stage.run(row)
 
@@ -178,7 +178,7 @@ async def test_conversations_are_their_authors_alone(person: Person, api_server:
     """To a colleague, and to another organisation, conversation and messages answer as if they were not."""
     runtime = person.stage.runtime
     sent = await person.send("A secret")
-    colleague = user_actor(person.stage.principal.organization_id, new_id(), Role.ADMIN)
+    colleague = user_actor(person.stage.actor.organization_id, new_id(), Role.ADMIN)
     await factories.member(runtime, colleague)
     for other in (colleague, await factories.organization(runtime)):
         api = as_colleague(person, other)
@@ -192,7 +192,7 @@ async def test_conversations_are_their_authors_alone(person: Person, api_server:
         assert said["sendMayaMessage"]["userErrors"][0]["code"] == "NOT_FOUND"
         stopped = await api.execute(CANCEL, {"id": sent["reply"]["id"]})
         assert stopped["cancelMayaReply"]["userErrors"] == [{"code": "NOT_FOUND", "field": ["input", "messageId"]}]
-        stranger = Person(replace(person.stage, principal=other), person.api)
+        stranger = Person(replace(person.stage, actor=other), person.api)
         async with socket(api_server, stranger) as opened:
             with pytest.raises(TransportQueryError, match="no such reply"):
                 await watch(opened, sent["reply"]["id"])
@@ -265,7 +265,7 @@ async def test_bad_arguments_of_the_subscription(person: Person, api_server: Ser
 
 async def test_a_viewer_may_talk_to_maya(person: Person) -> None:
     """The least role has its own conversations."""
-    viewer = user_actor(person.stage.principal.organization_id, new_id(), Role.VIEWER)
+    viewer = user_actor(person.stage.actor.organization_id, new_id(), Role.VIEWER)
     await factories.member(person.stage.runtime, viewer)
     started = await as_colleague(person, viewer).execute(START, {"input": {"title": " Mine "}})
     assert started["startConversation"]["conversation"]["title"] == "Mine"

@@ -15,14 +15,14 @@ from tests.maya.conftest import Stage
 
 async def taken(stage: Stage, reply: MessageRow) -> leases.Lease | None:
     """Try to take the reply."""
-    async with stage.runtime.work.begin(stage.principal) as uow:
+    async with stage.runtime.work.begin(stage.actor) as uow:
         return await leases.take(uow, reply.id)
 
 
 async def seconds_left(stage: Stage, reply: MessageRow) -> float | None:
     """How long the reply is leased; None when nobody has it."""
     left = func.extract("epoch", Message.lease_until - func.clock_timestamp()).cast(Float)
-    rows = await stage.runtime.reads(stage.principal.tenant).rows(select(left).where(Message.id == reply.id))
+    rows = await stage.runtime.reads(stage.actor.tenant).rows(select(left).where(Message.id == reply.id))
     found: float | None = rows[0][0]
     return found
 
@@ -44,7 +44,7 @@ async def test_a_lease_is_kept_by_renewing_it(stage: Stage) -> None:
     lease = await taken(stage, reply)
     assert lease is not None
     await expire_lease(stage, reply)
-    async with stage.runtime.work.begin(stage.principal) as uow:
+    async with stage.runtime.work.begin(stage.actor) as uow:
         await leases.renew(uow, lease, content="So far", last_sequence=1)
     left = await seconds_left(stage, reply)
     assert left is not None
@@ -57,9 +57,9 @@ async def test_a_row_that_is_given_back_is_free(stage: Stage) -> None:
     reply = await stage.ask()
     lease = await taken(stage, reply)
     assert lease is not None
-    async with stage.runtime.work.begin(stage.principal) as uow:
+    async with stage.runtime.work.begin(stage.actor) as uow:
         await leases.release(uow, lease)
     assert await seconds_left(stage, reply) is None
     with pytest.raises(LeaseLost):
-        await leases.cancel_requested(stage.runtime.reads(stage.principal.tenant), lease)
+        await leases.cancel_requested(stage.runtime.reads(stage.actor.tenant), lease)
     assert await taken(stage, reply) is not None

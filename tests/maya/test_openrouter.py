@@ -54,7 +54,7 @@ async def requests(vendor: Client) -> list[dict[str, Any]]:
 @pytest.mark.usefixtures("vendor")
 async def test_a_reply_with_real_figures(stage: Stage, openrouter: OpenRouter) -> None:
     """Asked how many contacts there are, Maya looks it up with the caller's own data and says it; cost is kept."""
-    await factories.contacts(stage.runtime, stage.principal, 7)
+    await factories.contacts(stage.runtime, stage.actor, 7)
     stage = stage.with_model(openrouter)
     reply = await stage.ask("How many contacts do I have?")
     ended = await stage.run(reply)
@@ -251,7 +251,7 @@ async def test_oddities_of_servers(vendor: Client, openrouter: OpenRouter, switc
 
 async def test_several_oddities_in_a_reply(stage: Stage, vendor: Client, openrouter: OpenRouter) -> None:
     """A reply with look-ups is complete, with its usage, from a server that gets nearly everything wrong."""
-    await factories.contacts(stage.runtime, stage.principal, 7)
+    await factories.contacts(stage.runtime, stage.actor, 7)
     odd = (
         *("null_fields", "empty_choices", "content_parts", "reasoning", "same_index", "repeated_names", "no_finish"),
         *("usage_garbage", "usage_again", "comments", "unreadable_lines", "dense"),

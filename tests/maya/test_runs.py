@@ -65,9 +65,9 @@ async def test_maya_runs_on_behalf_of_her_user(runtime: Runtime, role: Role) -> 
     reply = await stage.ask()
     work.actors.clear()
     assert (await stage.run(reply)).status == "completed"
-    maya_of = maya_actor(stage.principal)
+    maya_of = maya_actor(stage.actor)
     taking, *later = work.actors  # she takes the reply before she has read her user's role
-    assert (taking.kind, taking.on_behalf_of) == ("maya", stage.principal.user_id)
+    assert (taking.kind, taking.on_behalf_of) == ("maya", stage.actor.user_id)
     assert later
     assert set(later) == {maya_of}
     assert maya_of.may(Permission.CAMPAIGN_READ)
@@ -185,7 +185,7 @@ async def test_cancelling_does_not_need_a_signal(stage: Stage) -> None:
     reply = await stage.ask()
     async with stage.running(reply) as run:
         await begun(stage, reply)
-        async with stage.runtime.work.begin(stage.principal) as uow:
+        async with stage.runtime.work.begin(stage.actor) as uow:
             await uow.execute(update(Message).where(Message.id == reply.id).values(cancel_requested_at=func.now()))
         async with asyncio.timeout(PATIENCE_SECONDS):
             assert (await asyncio.shield(run)).status == "cancelled"
@@ -207,7 +207,7 @@ async def test_cancelling_before_a_worker_comes(stage: Stage) -> None:
 
 async def test_tools_are_events_and_their_results_reach_the_model(stage: Stage) -> None:
     """A look-up is announced, its result goes to the model, and the texts of two steps stand apart."""
-    await factories.contacts(stage.runtime, stage.principal, 3, tag="vip")
+    await factories.contacts(stage.runtime, stage.actor, 3, tag="vip")
     model = ScriptedModel(
         [
             says(

@@ -42,7 +42,7 @@ async def test_a_reply_that_is_being_made_is_left_alone(stage: Stage) -> None:
 async def test_an_expired_lease_changes_nothing_any_more(stage: Stage) -> None:
     """Once another run has taken the reply, the earlier one can neither keep, hand on nor end it."""
     reply = await stage.ask()
-    work, tenant = stage.runtime.work, stage.principal
+    work, tenant = stage.runtime.work, stage.actor
     async with work.begin(tenant) as uow:
         old = await leases.take(uow, reply.id)
     await expire_lease(stage, reply)
@@ -70,8 +70,8 @@ async def test_a_reply_whose_runs_keep_dying(stage: Stage) -> None:
     model = ScriptedModel([])
     stage = stage.with_model(model)
     reply = await stage.ask()
-    await stage.runtime.logs.claim(reply_log(stage.principal.organization_id, reply.id))
-    async with stage.runtime.work.begin(stage.principal) as uow:
+    await stage.runtime.logs.claim(reply_log(stage.actor.organization_id, reply.id))
+    async with stage.runtime.work.begin(stage.actor) as uow:
         await uow.execute(update(Message).where(Message.id == reply.id).values(attempt=3))
     ended = await stage.run(reply)
     assert (ended.status, ended.error_code) == ("failed", "INTERRUPTED")
@@ -110,7 +110,7 @@ async def test_an_older_copy_of_redis(fresh_stage: Stage) -> None:
     pieces = asyncio.Semaphore(0)
     stage = fresh_stage.scripted(speaking("one ", "two ", "three ", then=gate, every=pieces))
     reply = await stage.ask()
-    log = stage.runtime.logs.key(reply_log(stage.principal.organization_id, reply.id))
+    log = stage.runtime.logs.key(reply_log(stage.actor.organization_id, reply.id))
     async with stage.running(reply):
         await begun(stage, reply, 1)
         older = await stage.redis.dump(log)
@@ -144,7 +144,7 @@ async def test_a_worker_that_died_before_the_last_event(stage: Stage, monkeypatc
     reply = await stage.ask()
     ended = await stage.run(reply)
     whole = await stage.see(reply)
-    log = stage.runtime.logs.key(reply_log(stage.principal.organization_id, reply.id))
+    log = stage.runtime.logs.key(reply_log(stage.actor.organization_id, reply.id))
     await stage.redis.xdel(log, f"{ended.last_sequence}-0")
     assert await stage.see(reply) == whole
 

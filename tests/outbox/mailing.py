@@ -40,15 +40,15 @@ def outbox_of(
     )
 
 
-async def settle_and_send(sender: OutboxSender, principal: Actor) -> None:
+async def settle_and_send(sender: OutboxSender, actor: Actor) -> None:
     """Ask about what is in doubt, then send what is due: the organisation's two jobs, one after the other."""
-    await sender.reconcile(principal)
-    await sender.send_due(principal)
+    await sender.reconcile(actor)
+    await sender.send_due(actor)
 
 
-async def put(runtime: Runtime, principal: Actor, how_many: int = 1, *, expires_in: timedelta = DAY) -> list[UUID]:
+async def put(runtime: Runtime, actor: Actor, how_many: int = 1, *, expires_in: timedelta = DAY) -> list[UUID]:
     """So many messages, in one unit of work; their ids."""
-    async with runtime.work.begin(principal) as uow:
+    async with runtime.work.begin(actor) as uow:
         ids = [
             await writing.put(uow, KIND, new_id(), f"to-{new_id().hex}@example.com", expires_in=expires_in)
             for _ in range(how_many)
@@ -56,20 +56,20 @@ async def put(runtime: Runtime, principal: Actor, how_many: int = 1, *, expires_
     return [one for one in ids if one is not None]
 
 
-async def rows(runtime: Runtime, principal: Actor) -> Sequence[Row[Any]]:
+async def rows(runtime: Runtime, actor: Actor) -> Sequence[Row[Any]]:
     """The organisation's messages, oldest first."""
     columns = OutboxMessage.__table__.c
-    return await runtime.reads(principal.tenant).rows(select(*columns).order_by(columns.id))
+    return await runtime.reads(actor.tenant).rows(select(*columns).order_by(columns.id))
 
 
-async def statuses(runtime: Runtime, principal: Actor) -> list[OutboxStatus]:
+async def statuses(runtime: Runtime, actor: Actor) -> list[OutboxStatus]:
     """The status of each message, oldest first."""
-    return [OutboxStatus(row.status) for row in await rows(runtime, principal)]
+    return [OutboxStatus(row.status) for row in await rows(runtime, actor)]
 
 
-async def hurry(runtime: Runtime, principal: Actor) -> None:
+async def hurry(runtime: Runtime, actor: Actor) -> None:
     """All leases and pauses end."""
-    async with runtime.work.begin(principal) as uow:
+    async with runtime.work.begin(actor) as uow:
         await uow.execute(
             update(OutboxMessage).values(due_at=OutboxMessage.created_at, lease_until=OutboxMessage.created_at)
         )

@@ -34,9 +34,9 @@ STEPS = st.lists(
 class World:
     """Three messages, a provider, and a worker that may stop anywhere."""
 
-    def __init__(self, runtime: Runtime, principal: Actor) -> None:
+    def __init__(self, runtime: Runtime, actor: Actor) -> None:
         self.runtime = runtime
-        self.principal = principal
+        self.actor = actor
         self.mailer = ModelMailer()
         self.sender = outbox_of(runtime, self.mailer)
         self.submitted: list[Batch] = []
@@ -46,20 +46,20 @@ class World:
         """One step of a worker, or of time."""
         self.mailer.outcome = outcome or "ok"
         if name == "send":
-            await settle_and_send(self.sender, self.principal)
+            await settle_and_send(self.sender, self.actor)
         elif name == "submit":
-            async with self.runtime.work.begin(self.principal) as uow:
+            async with self.runtime.work.begin(self.actor) as uow:
                 self.submitted += await submit(uow, self.sender.composers, limit=2, lease_seconds=60) or []
         elif name == "post" and self.submitted:
             await self.post(self.submitted.pop(0))
         elif name == "record" and self.posted:
             batch, handed = self.posted.pop(0)
-            async with self.runtime.work.begin(self.principal) as uow:
+            async with self.runtime.work.begin(self.actor) as uow:
                 await record(uow, batch, handed, request_seconds=0)
         elif name == "hurry":
             # Whoever holds a batch has outlived its lease, so it must not be handed over any more.
             self.submitted.clear()
-            await hurry(self.runtime, self.principal)
+            await hurry(self.runtime, self.actor)
 
     async def post(self, batch: Batch) -> None:
         """Hand a batch over."""
@@ -79,9 +79,9 @@ class World:
 @given(steps=STEPS)
 async def test_each_message_is_handed_over_once(runtime: Runtime, steps: list[tuple[str, str]]) -> None:
     """A worker stops at any step, the provider says anything: in the end each is accepted once, or refused."""
-    principal = await factories.organization(runtime)
-    ids = await put(runtime, principal, 3)
-    world = World(runtime, principal)
+    actor = await factories.organization(runtime)
+    ids = await put(runtime, actor, 3)
+    world = World(runtime, actor)
     for name, outcome in steps:
         await world.step(name, outcome)
         world.check()
@@ -89,10 +89,10 @@ async def test_each_message_is_handed_over_once(runtime: Runtime, steps: list[tu
         await world.step("hurry", "")
         await world.step("send", "ok")
     world.check()
-    ends = await statuses(runtime, principal)
+    ends = await statuses(runtime, actor)
     assert set(ends) <= {OutboxStatus.ACCEPTED, OutboxStatus.FAILED}
     accepted = {one.delivery_id: one.message_id for one in world.mailer.ledger}
-    for row in await rows(runtime, principal):
+    for row in await rows(runtime, actor):
         assert (row.status == OutboxStatus.ACCEPTED) == (str(row.id) in accepted)
         assert row.message_id == accepted.get(str(row.id))
-    assert {row.id for row in await rows(runtime, principal)} == set(ids)
+    assert {row.id for row in await rows(runtime, actor)} == set(ids)

@@ -14,9 +14,9 @@ from tests.outbox.test_sending import ACCEPTED, asked_senders
 
 async def test_finished_messages_and_expired_confirmations_are_deleted(fresh_runtime: Runtime) -> None:
     """Messages a month after their end, and tokens that nobody can use any more; nothing that is open."""
-    principal = await asked_senders(fresh_runtime, 4)
-    old, recent, waiting, *_ = await rows(fresh_runtime, principal)
-    async with fresh_runtime.work.begin(principal) as uow:
+    actor = await asked_senders(fresh_runtime, 4)
+    old, recent, waiting, *_ = await rows(fresh_runtime, actor)
+    async with fresh_runtime.work.begin(actor) as uow:
         for row, days in ((old, 31), (recent, 29)):
             await uow.execute(
                 update(OutboxMessage)
@@ -28,13 +28,13 @@ async def test_finished_messages_and_expired_confirmations_are_deleted(fresh_run
             await uow.execute(
                 insert(SenderConfirmation).values(
                     fingerprint=name,
-                    organization_id=principal.organization_id,
+                    organization_id=actor.organization_id,
                     sender_id=sender_id,
                     expires_at=func.now() + timedelta(minutes=minutes),
                 )
             )
     assert (await delete_expired(fresh_runtime.system)).rows == 2
-    left = [row.id for row in await rows(fresh_runtime, principal)]
+    left = [row.id for row in await rows(fresh_runtime, actor)]
     assert (old.id in left, recent.id in left, waiting.id in left, len(left)) == (False, True, True, 3)
-    found = await fresh_runtime.reads(principal.tenant).rows(select(SenderConfirmation.fingerprint))
+    found = await fresh_runtime.reads(actor.tenant).rows(select(SenderConfirmation.fingerprint))
     assert [row[0] for row in found] == [b"good"]

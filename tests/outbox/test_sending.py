@@ -63,22 +63,22 @@ class Noted:
 
 async def test_a_message_is_part_of_what_asks_for_it(runtime: Runtime) -> None:
     """A rollback takes it back and announces nothing; a commit keeps it and announces one job."""
-    principal = await factories.organization(runtime)
+    actor = await factories.organization(runtime)
     noted = Noted()
     work = Work(runtime.engine, noted, noted)
     with pytest.raises(ZeroDivisionError):
-        await ask_and_fail(work, principal)
-    assert (await rows(runtime, principal), noted.jobs) == ([], [])
-    async with work.begin(principal) as uow:
+        await ask_and_fail(work, actor)
+    assert (await rows(runtime, actor), noted.jobs) == ([], [])
+    async with work.begin(actor) as uow:
         for _ in range(2):
             await writing.put(uow, KIND, new_id(), "a@example.com", expires_in=DAY)
-    assert noted.jobs == [SendOutbox(organization_id=principal.organization_id)]
-    assert await statuses(runtime, principal) == [PENDING, PENDING]
+    assert noted.jobs == [SendOutbox(organization_id=actor.organization_id)]
+    assert await statuses(runtime, actor) == [PENDING, PENDING]
 
 
-async def ask_and_fail(work: Work, principal: Actor) -> None:
+async def ask_and_fail(work: Work, actor: Actor) -> None:
     """Ask for a message in a unit of work that fails afterwards."""
-    async with work.begin(principal) as uow:
+    async with work.begin(actor) as uow:
         await writing.put(uow, KIND, new_id(), "a@example.com", expires_in=DAY)
         raise ZeroDivisionError
 
@@ -87,8 +87,8 @@ async def test_a_dedupe_key_is_taken_once_in_an_organization(runtime: Runtime) -
     """Also by two at once; another organisation has keys of its own, and without a key nothing is alike."""
     mine, theirs = [await factories.organization(runtime) for _ in range(2)]
 
-    async def ask(principal: Actor, key: str | None) -> bool:
-        async with runtime.work.begin(principal) as uow:
+    async def ask(actor: Actor, key: str | None) -> bool:
+        async with runtime.work.begin(actor) as uow:
             made = await writing.put(uow, KIND, new_id(), "a@example.com", expires_in=DAY, dedupe_key=key)
         return made is not None
 
@@ -100,9 +100,9 @@ async def test_a_dedupe_key_is_taken_once_in_an_organization(runtime: Runtime) -
 
 async def test_postmark_takes_system_mail_on_its_own_stream(runtime: Runtime, provider: Provider) -> None:
     """From the installation's address, untracked, marked as automatic, and with no way to unsubscribe from it."""
-    principal = await factories.organization(runtime)
-    (one,) = await put(runtime, principal)
-    await outbox_of(runtime, provider.mailer).send_due(principal)
+    actor = await factories.organization(runtime)
+    (one,) = await put(runtime, actor)
+    await outbox_of(runtime, provider.mailer).send_due(actor)
     page = (await provider.client.call("GET", f"/sandbox/ledger?delivery={one}")).object()
     assert isinstance(page["messages"], list)
     (entry,) = page["messages"]
@@ -113,7 +113,7 @@ async def test_postmark_takes_system_mail_on_its_own_stream(runtime: Runtime, pr
     assert isinstance(message, dict)
     assert message["Headers"] == [{"Name": "Auto-Submitted", "Value": "auto-generated"}]
     assert message["TrackLinks"] == "None"
-    (row,) = await rows(runtime, principal)
+    (row,) = await rows(runtime, actor)
     assert (row.status, row.message_id, row.finished_at is None) == (ACCEPTED, entry["message_id"], False)
 
 
@@ -135,55 +135,55 @@ async def test_what_was_certainly_not_sent_is_tried_again_or_has_failed(
     runtime: Runtime, outcome: Outcome, status: OutboxStatus, words: str
 ) -> None:
     """A refusal of the message is final, one of the account or the moment is not; the provider's words are kept."""
-    principal = await factories.organization(runtime)
-    await put(runtime, principal)
+    actor = await factories.organization(runtime)
+    await put(runtime, actor)
     mailer = RecordingMailer(lambda *_: outcome)
-    await outbox_of(runtime, mailer).send_due(principal)
-    (row,) = await rows(runtime, principal)
+    await outbox_of(runtime, mailer).send_due(actor)
+    (row,) = await rows(runtime, actor)
     assert (row.status, row.error_message) == (status, words)
     assert mailer.sent == []
     mailer.answer = None
-    await hurry(runtime, principal)
-    await outbox_of(runtime, mailer).send_due(principal)
+    await hurry(runtime, actor)
+    await outbox_of(runtime, mailer).send_due(actor)
     assert len(mailer.sent) == (1 if status is PENDING else 0)
 
 
 async def test_pauses_grow_and_follow_the_provider(runtime: Runtime) -> None:
     """Each failure waits longer, up to five minutes, and at least as long as the provider wants."""
-    principal = await factories.organization(runtime)
-    await put(runtime, principal)
+    actor = await factories.organization(runtime)
+    await put(runtime, actor)
     pauses = []
     for _ in range(12):
-        await outbox_of(runtime, RecordingMailer(lambda *_: NotSent(reason="429"))).send_due(principal)
-        pauses.append(await pause(runtime, principal))
-        await hurry(runtime, principal)
+        await outbox_of(runtime, RecordingMailer(lambda *_: NotSent(reason="429"))).send_due(actor)
+        pauses.append(await pause(runtime, actor))
+        await hurry(runtime, actor)
     assert pauses[0] <= 6
     assert pauses[3] > pauses[0]
     assert max(pauses) <= 301
     wanted = RecordingMailer(lambda *_: NotSent(reason="429", retry_after_seconds=900))
-    await outbox_of(runtime, wanted).send_due(principal)
-    assert await pause(runtime, principal) > 890
+    await outbox_of(runtime, wanted).send_due(actor)
+    assert await pause(runtime, actor) > 890
 
 
-async def pause(runtime: Runtime, principal: Actor) -> float:
+async def pause(runtime: Runtime, actor: Actor) -> float:
     """Seconds until the organisation's message is tried again, by the database's clock."""
     left = func.extract("epoch", OutboxMessage.due_at - func.clock_timestamp())
-    return float((await runtime.reads(principal.tenant).rows(select(left)))[0][0])
+    return float((await runtime.reads(actor.tenant).rows(select(left)))[0][0])
 
 
 async def test_what_comes_too_late_has_failed(runtime: Runtime) -> None:
     """Nobody gets a message that nobody waits for any more; its last trouble stays with it."""
-    principal = await factories.organization(runtime)
-    await put(runtime, principal, expires_in=timedelta(0))
+    actor = await factories.organization(runtime)
+    await put(runtime, actor, expires_in=timedelta(0))
     mailer = RecordingMailer()
-    await outbox_of(runtime, mailer).send_due(principal)
-    assert (await statuses(runtime, principal), mailer.sent) == ([FAILED], [])
+    await outbox_of(runtime, mailer).send_due(actor)
+    assert (await statuses(runtime, actor), mailer.sent) == ([FAILED], [])
 
 
 async def test_one_that_cannot_be_composed_does_not_hold_up_the_others(runtime: Runtime) -> None:
     """It is put off and logged, and what it wrote is undone; one that nobody needs any more is cancelled."""
-    principal = await factories.organization(runtime)
-    broken, needless, good = await put(runtime, principal, 3)
+    actor = await factories.organization(runtime)
+    broken, needless, good = await put(runtime, actor, 3)
 
     async def compose(uow: UnitOfWork, item: Item) -> Mail | None:
         if item.id == broken:
@@ -193,9 +193,9 @@ async def test_one_that_cannot_be_composed_does_not_hold_up_the_others(runtime: 
 
     mailer = RecordingMailer()
     with capture_logs() as logs:
-        await outbox_of(runtime, mailer, compose).send_due(principal)
+        await outbox_of(runtime, mailer, compose).send_due(actor)
     assert [message.delivery_id for _, message, _ in mailer.sent] == [str(good)]
-    found = {row.id: (row.status, row.error_message) for row in await rows(runtime, principal)}
+    found = {row.id: (row.status, row.error_message) for row in await rows(runtime, actor)}
     assert found[broken] == (PENDING, "It could not be composed.")
     assert (found[needless], found[good]) == ((CANCELLED, None), (ACCEPTED, None))
     assert [entry["outbox_id"] for entry in logs if entry["event"] == "message not composed"] == [str(broken)]
@@ -204,29 +204,29 @@ async def test_one_that_cannot_be_composed_does_not_hold_up_the_others(runtime: 
 @pytest.mark.parametrize("outcome", ["failed before", "failed after"])
 async def test_doubt_is_settled_by_asking(runtime: Runtime, outcome: str) -> None:
     """A lost reply: what the provider has is accepted, what it has not after three looks is sent again, once."""
-    principal = await factories.organization(runtime)
-    await put(runtime, principal, 2)
+    actor = await factories.organization(runtime)
+    await put(runtime, actor, 2)
     mailer = ModelMailer(outcome=outcome)
     sender = outbox_of(runtime, mailer)
-    await settle_and_send(sender, principal)
-    assert await statuses(runtime, principal) == [UNKNOWN, UNKNOWN]
+    await settle_and_send(sender, actor)
+    assert await statuses(runtime, actor) == [UNKNOWN, UNKNOWN]
     mailer.outcome = "ok"
-    await hurry(runtime, principal)
-    await settle_and_send(sender, principal)
-    assert await statuses(runtime, principal) == [ACCEPTED, ACCEPTED]
+    await hurry(runtime, actor)
+    await settle_and_send(sender, actor)
+    assert await statuses(runtime, actor) == [ACCEPTED, ACCEPTED]
     assert len({one.delivery_id for one in mailer.ledger}) == len(mailer.ledger) == 2
     assert {one.stream for one in mailer.ledger} == {Stream.TRANSACTIONAL}
 
 
 async def test_two_workers_never_wait_for_each_others_look(runtime: Runtime) -> None:
     """A batch of which another worker holds a message: the others of it are reserved, at once."""
-    principal = await factories.organization(runtime)
-    first, second, third = await put(runtime, principal, 3)
-    await outbox_of(runtime, ModelMailer(outcome="failed before")).send_due(principal)
-    await hurry(runtime, principal)
-    async with runtime.work.begin(principal) as other:
+    actor = await factories.organization(runtime)
+    first, second, third = await put(runtime, actor, 3)
+    await outbox_of(runtime, ModelMailer(outcome="failed before")).send_due(actor)
+    await hurry(runtime, actor)
+    async with runtime.work.begin(actor) as other:
         await other.rows(select(OutboxMessage.id).where(OutboxMessage.id == second).with_for_update())
-        async with runtime.work.begin(principal) as uow:
+        async with runtime.work.begin(actor) as uow:
             await uow.execute(text("SET LOCAL lock_timeout = '5s'"))
             look = await reserve_due(uow)
     assert look is not None
@@ -236,15 +236,15 @@ async def test_two_workers_never_wait_for_each_others_look(runtime: Runtime) -> 
 @pytest.mark.parametrize("fault", ["cut_reply", "server_error_before_accept"])
 async def test_doubt_is_settled_by_postmarks_search(runtime: Runtime, provider: Provider, fault: str) -> None:
     """On the stream of system mail: what is there is not sent again, what is not there is."""
-    principal = await factories.organization(runtime)
-    await put(runtime, principal, 2)
+    actor = await factories.organization(runtime)
+    await put(runtime, actor, 2)
     sender = outbox_of(runtime, provider.mailer)
     await provider.fail(**{fault: {"count": 1}})
-    await settle_and_send(sender, principal)
-    assert await statuses(runtime, principal) == [UNKNOWN, UNKNOWN]
-    await hurry(runtime, principal)
-    await settle_and_send(sender, principal)
-    assert await statuses(runtime, principal) == [ACCEPTED, ACCEPTED]
+    await settle_and_send(sender, actor)
+    assert await statuses(runtime, actor) == [UNKNOWN, UNKNOWN]
+    await hurry(runtime, actor)
+    await settle_and_send(sender, actor)
+    assert await statuses(runtime, actor) == [ACCEPTED, ACCEPTED]
     assert (await provider.client.summary())["accepted"] == 2
 
 
@@ -258,72 +258,72 @@ async def test_doubt_is_settled_by_postmarks_search(runtime: Runtime, provider: 
 )
 async def test_a_late_record_leaves_another_workers_batch_alone(runtime: Runtime, outcome: Outcome) -> None:
     """A worker that wakes up when its messages are under way with another changes nothing of them."""
-    principal = await factories.organization(runtime)
-    await put(runtime, principal)
+    actor = await factories.organization(runtime)
+    await put(runtime, actor)
     composers = outbox_of(runtime, ModelMailer()).composers
 
     async def claim() -> Batch:
-        async with runtime.work.begin(principal) as uow:
+        async with runtime.work.begin(actor) as uow:
             (batch,) = await submit(uow, composers, limit=20, lease_seconds=60) or []
         return batch
 
     late = await claim()
-    async with runtime.work.begin(principal) as uow:
+    async with runtime.work.begin(actor) as uow:
         await uow.execute(update(OutboxMessage).values(status=PENDING))
     current = await claim()
-    async with runtime.work.begin(principal) as uow:
+    async with runtime.work.begin(actor) as uow:
         await record(uow, late, [Handed(late.messages, outcome)], request_seconds=0)
-    (row,) = await rows(runtime, principal)
+    (row,) = await rows(runtime, actor)
     assert (row.status, row.lease_token, row.batch_id) == (SUBMITTING, current.token, current.batch_id)
 
 
 async def test_looks_are_spread_over_the_grace_period(runtime: Runtime) -> None:
     """With a search that lags, a message is not sent again before its time is over; a failed search is no look."""
-    principal = await factories.organization(runtime)
-    await put(runtime, principal)
+    actor = await factories.organization(runtime)
+    await put(runtime, actor)
     mailer = ModelMailer(outcome="failed after", lag=2)
     sender = outbox_of(runtime, mailer, grace=600.0)
-    await settle_and_send(sender, principal)
+    await settle_and_send(sender, actor)
     mailer.outcome, mailer.search_fails = "ok", True
-    await hurry(runtime, principal)
-    await settle_and_send(sender, principal)
-    assert [row.lookups for row in await rows(runtime, principal)] == [0]
-    assert await pause(runtime, principal) > 50
+    await hurry(runtime, actor)
+    await settle_and_send(sender, actor)
+    assert [row.lookups for row in await rows(runtime, actor)] == [0]
+    assert await pause(runtime, actor) > 50
     mailer.search_fails = False
     for look in (1, 2):
-        await hurry(runtime, principal)
-        await settle_and_send(sender, principal)
-        assert [row.lookups for row in await rows(runtime, principal)] == [look]
-        assert 200 < await pause(runtime, principal) <= 300
+        await hurry(runtime, actor)
+        await settle_and_send(sender, actor)
+        assert [row.lookups for row in await rows(runtime, actor)] == [look]
+        assert 200 < await pause(runtime, actor) <= 300
     mailer.time = 2
-    await hurry(runtime, principal)
-    await settle_and_send(sender, principal)
-    assert (await statuses(runtime, principal), len(mailer.ledger)) == ([ACCEPTED], 1)
+    await hurry(runtime, actor)
+    await settle_and_send(sender, actor)
+    assert (await statuses(runtime, actor), len(mailer.ledger)) == ([ACCEPTED], 1)
 
 
 async def test_a_worker_that_died_is_found_out(runtime: Runtime) -> None:
     """What it had submitted is in doubt when its lease is over, not before; a record that comes later is as good."""
-    principal = await factories.organization(runtime)
-    await put(runtime, principal)
+    actor = await factories.organization(runtime)
+    await put(runtime, actor)
     mailer = ModelMailer()
     sender = outbox_of(runtime, mailer)
-    async with runtime.work.begin(principal) as uow:
+    async with runtime.work.begin(actor) as uow:
         assert await submit(uow, sender.composers, limit=20, lease_seconds=60)
-    await settle_and_send(sender, principal)
-    assert (await statuses(runtime, principal), mailer.ledger) == ([SUBMITTING], [])
-    await hurry(runtime, principal)
-    await settle_and_send(sender, principal)
-    assert (await statuses(runtime, principal), len(mailer.ledger)) == ([ACCEPTED], 1)
+    await settle_and_send(sender, actor)
+    assert (await statuses(runtime, actor), mailer.ledger) == ([SUBMITTING], [])
+    await hurry(runtime, actor)
+    await settle_and_send(sender, actor)
+    assert (await statuses(runtime, actor), len(mailer.ledger)) == ([ACCEPTED], 1)
 
 
 async def test_two_workers_send_each_message_once(runtime: Runtime) -> None:
     """Fifty messages and four workers at once: each goes out, none twice."""
-    principal = await factories.organization(runtime)
-    ids = await put(runtime, principal, 50)
+    actor = await factories.organization(runtime)
+    ids = await put(runtime, actor, 50)
     mailer = ModelMailer()
-    await asyncio.gather(*(outbox_of(runtime, mailer).send_due(principal) for _ in range(4)))
+    await asyncio.gather(*(outbox_of(runtime, mailer).send_due(actor) for _ in range(4)))
     assert sorted(one.delivery_id for one in mailer.ledger) == sorted(map(str, ids))
-    assert set(await statuses(runtime, principal)) == {ACCEPTED}
+    assert set(await statuses(runtime, actor)) == {ACCEPTED}
 
 
 async def settled(tasks: KeyedTasks) -> None:
@@ -335,12 +335,12 @@ async def settled(tasks: KeyedTasks) -> None:
 
 async def asked_senders(runtime: Runtime, how_many: int) -> Actor:
     """An organisation with senders that wait for their confirmation."""
-    principal = await factories.organization(runtime)
+    actor = await factories.organization(runtime)
     for _ in range(how_many):
-        sender_id = await factories.sender(runtime, principal, confirmed=False)
-        async with runtime.work.begin(principal) as uow:
+        sender_id = await factories.sender(runtime, actor, confirmed=False)
+        async with runtime.work.begin(actor) as uow:
             await writing.put(uow, KIND, sender_id, "a@example.com", expires_in=DAY)
-    return principal
+    return actor
 
 
 class Held(RecordingMailer):

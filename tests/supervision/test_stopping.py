@@ -132,20 +132,20 @@ async def test_a_send_loop_that_pauses_claims_nothing_once_stopped(
     runtime: Runtime, provider: Provider, slow_account: Sender, pause: str
 ) -> None:
     """Whatever it waits for, minutes by the provider's wish or the account's rate, the stop ends the wait at once."""
-    principal, _, campaign_id = await sending(runtime, 3)
+    actor, _, campaign_id = await sending(runtime, 3)
     sender = sender_for(runtime, provider) if pause == "backoff" else slow_account
     if pause == "backoff":
         sender.backoff.fail(300.0)
     wait = 0.0 if pause == "backoff" else 30 + await sender.reserve(30)
     reserved = monotonic()
-    sender.add(principal.organization_id, campaign_id)
+    sender.add(actor.organization_id, campaign_id)
     loop = asyncio.create_task(sender.send_loop())
     await until(lambda: is_at_rest(loop))
     sender.stop()
     await asyncio.wait_for(loop, PATIENCE_SECONDS)
     assert await provider.ledger(campaign_id) == []
     fresh = sender_for(runtime, provider)
-    assert (await fresh.send_batch(principal, campaign_id)).claimed == 3
+    assert (await fresh.send_batch(actor, campaign_id)).claimed == 3
     if pause == "allowance":
         left = wait - (monotonic() - reserved)
         assert await slow_account.reserve(0) < left + 0.5  # what was reserved for the batch was given back
@@ -285,11 +285,11 @@ async def is_idle(tasks: KeyedTasks) -> bool:
 
 async def all_sent(runtime: Runtime) -> tuple[Actor, UUID]:
     """A campaign in `sending` with nothing left to send."""
-    principal, _, campaign_id = await sending(runtime, 1)
-    async with runtime.work.begin(principal) as uow:
+    actor, _, campaign_id = await sending(runtime, 1)
+    async with runtime.work.begin(actor) as uow:
         mine = EmailDelivery.campaign_id == campaign_id
         await uow.execute(update(EmailDelivery).where(mine).values(status=DeliveryStatus.DELIVERED))
-    return principal, campaign_id
+    return actor, campaign_id
 
 
 async def status(runtime: Runtime, campaign: tuple[Actor, UUID]) -> CampaignStatus:

@@ -86,27 +86,27 @@ async def before() -> set[asyncio.Task[Any]]:
 async def test_the_api_goes_on(before: set[asyncio.Task[Any]], fresh_runtime: Runtime) -> None:
     """Connection, listener, pumps, budgets, a shared stream and a socket's watch all go on, and do their work."""
     runtime = with_settings(fresh_runtime, realtime={"ping_seconds": 3600.0, "recheck_seconds": 3600.0})
-    principal = await factories.organization(runtime)
-    token = factories.token(runtime, principal)
-    campaign_id = await factories.campaign(runtime, principal)
+    actor = await factories.organization(runtime)
+    token = factories.token(runtime, actor)
+    campaign_id = await factories.campaign(runtime, actor)
     with capture_logs() as logs:
         async with served(runtime) as server, connected(server) as socket:
             await socket.ready(token)
             await socket.subscribe(WATCH, variables={"id": encode_global_id("Campaign", campaign_id)})
             assert (await socket.next())["payload"]["data"]["campaignProgress"]["status"] == "DRAFT"
             await settles(lambda: runtime.hub.connected)
-            topic = f"pump session:{principal.user_id}"
+            topic = f"pump session:{actor.user_id}"
             names = {"pubsub-connection", "pubsub-listener", "budgets", "socket-monitor", "fanout-group", topic}
             await hit(before, {*names, *(f"{name}-run" for name in names)})
             assert runtime.supervisors.dead == ()
             await signals_flow(runtime)
-            async with runtime.work.begin(principal) as uow:
+            async with runtime.work.begin(actor) as uow:
                 await move(uow, campaign_id, CampaignStatus.PREPARING, from_header=factories.FROM)
             while (await socket.next())["payload"]["data"]["campaignProgress"]["status"] != "PREPARING":
                 pass
-            async with runtime.work.begin(principal) as uow:
+            async with runtime.work.begin(actor) as uow:
                 await uow.execute(update(User).values(role=Role.VIEWER))
-                uow.publish(session_topic(principal.person_id))
+                uow.publish(session_topic(actor.person_id))
             assert (await socket.closed())[0] == 4403
     told = {entry.get("task") for entry in logs if "though nobody asked" in entry["event"]}
     assert names - {topic} <= told  # a pump that nobody watches for a moment has nothing to begin again
@@ -151,10 +151,10 @@ async def test_the_worker_goes_on(
         await settles(lambda: names <= supervised(before).keys())
         await hit(before, {*names, *(f"{name}-run" for name in names)})
         assert runtime.supervisors.dead == ()
-        principal, campaign_id = await ordered(runtime, 60)
+        actor, campaign_id = await ordered(runtime, 60)
         if by == "sweep":
             await runtime.cache.flushdb()
-            assert await ended(runtime, principal, campaign_id) is CampaignStatus.SENT
+            assert await ended(runtime, actor, campaign_id) is CampaignStatus.SENT
         await until(lambda: is_sent(provider, campaign_id))
     assert names.isdisjoint(supervised(before))
 
@@ -166,10 +166,10 @@ async def is_sent(provider: Provider, campaign_id: UUID) -> bool:
 
 async def test_an_operation_that_is_cancelled_by_accident_tells_its_client(runtime: Runtime) -> None:
     """A client is not left waiting: its operation ends with an error that says whose fault it is."""
-    principal = await factories.organization(runtime)
+    actor = await factories.organization(runtime)
     async with served(runtime) as server, connected(server) as socket:
-        await socket.ready(factories.token(runtime, principal))
-        await socket.subscribe(WATCH, variables={"id": await draft(runtime, principal)})
+        await socket.ready(factories.token(runtime, actor))
+        await socket.subscribe(WATCH, variables={"id": await draft(runtime, actor)})
         assert (await socket.next())["type"] == "next"
         (operation,) = [task for task in asyncio.all_tasks() if "run_operation" in repr(task.get_coro())]
         stray(operation)
@@ -178,9 +178,9 @@ async def test_an_operation_that_is_cancelled_by_accident_tells_its_client(runti
         await still_alive(socket)
 
 
-async def draft(runtime: Runtime, principal: Actor) -> str:
+async def draft(runtime: Runtime, actor: Actor) -> str:
     """The global id of a new draft."""
-    return encode_global_id("Campaign", await factories.campaign(runtime, principal))
+    return encode_global_id("Campaign", await factories.campaign(runtime, actor))
 
 
 async def still_alive(socket: Socket) -> None:

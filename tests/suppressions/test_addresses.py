@@ -37,11 +37,11 @@ HOUR = timedelta(hours=1)
 
 async def with_contact(runtime: Runtime, email: str, *, subscribed: bool = True) -> tuple[Actor, UUID]:
     """A new organisation with one contact of this address."""
-    principal = await factories.organization(runtime)
+    actor = await factories.organization(runtime)
     status = ContactStatus.SUBSCRIBED if subscribed else ContactStatus.PENDING
-    async with runtime.work.begin(principal) as uow:
+    async with runtime.work.begin(actor) as uow:
         made = await changing.create(uow, {"email": email}, status=status)
-    return principal, made.id
+    return actor, made.id
 
 
 def address() -> str:
@@ -49,23 +49,23 @@ def address() -> str:
     return f"someone-{new_id().hex}@example.com"
 
 
-async def row_of(runtime: Runtime, principal: Actor, contact_id: UUID) -> ContactRow:
+async def row_of(runtime: Runtime, actor: Actor, contact_id: UUID) -> ContactRow:
     """The contact."""
-    found = await CONTACTS.get(runtime.reads(principal.tenant), contact_id)
+    found = await CONTACTS.get(runtime.reads(actor.tenant), contact_id)
     assert found is not None
     return found
 
 
-async def history(runtime: Runtime, principal: Actor, contact_id: UUID) -> list[EventRow]:
+async def history(runtime: Runtime, actor: Actor, contact_id: UUID) -> list[EventRow]:
     """The contact's history, newest first, less its subscribing."""
-    reads = runtime.reads(principal.tenant)
+    reads = runtime.reads(actor.tenant)
     found = await EVENTS.pages_of(reads, [contact_id], page_request())
     return [row for row in found[contact_id].rows if row.kind != "subscribed"]
 
 
-async def active(runtime: Runtime, principal: Actor) -> dict[str, str]:
+async def active(runtime: Runtime, actor: Actor) -> dict[str, str]:
     """The reasons that hold in an organisation, and their sources."""
-    rows = await runtime.reads(principal.tenant).rows(
+    rows = await runtime.reads(actor.tenant).rows(
         select(Suppression.reason, Suppression.source).where(Suppression.is_active)
     )
     return {row.reason: row.source for row in rows}
@@ -104,10 +104,10 @@ async def test_a_manual_suppression_is_found_by_the_address(runtime: Runtime, ch
     (mine, one), (theirs, two) = await with_contact(runtime, email), await with_contact(runtime, email)
     other, three = await with_contact(runtime, address())
     await tell(runtime, listed(email.upper(), LONG_AGO, **changes))
-    for principal, contact_id in ((mine, one), (theirs, two)):
-        assert (await row_of(runtime, principal, contact_id)).status == ContactStatus.BOUNCED
-        assert await active(runtime, principal) == {"provider": "provider"}
-        [line] = await history(runtime, principal, contact_id)
+    for actor, contact_id in ((mine, one), (theirs, two)):
+        assert (await row_of(runtime, actor, contact_id)).status == ContactStatus.BOUNCED
+        assert await active(runtime, actor) == {"provider": "provider"}
+        [line] = await history(runtime, actor, contact_id)
         assert (line.kind, line.occurred_at.replace(microsecond=0), line.campaign_id) == (
             "suppressed",
             LONG_AGO,
@@ -121,10 +121,10 @@ async def test_a_manual_suppression_is_found_by_the_address(runtime: Runtime, ch
 async def test_another_streams_suppression_concerns_nobody(runtime: Runtime) -> None:
     """Postmark's lists are of a stream: an address that another stream does not mail is mailed by ours."""
     email = address()
-    principal, contact_id = await with_contact(runtime, email)
+    actor, contact_id = await with_contact(runtime, email)
     await deliver(runtime, listed(email, LONG_AGO, MessageStream="outbound"))
     await tell(runtime)
-    assert (await row_of(runtime, principal, contact_id)).status == ContactStatus.SUBSCRIBED
+    assert (await row_of(runtime, actor, contact_id)).status == ContactStatus.SUBSCRIBED
 
 
 @pytest.mark.parametrize(
@@ -133,10 +133,10 @@ async def test_another_streams_suppression_concerns_nobody(runtime: Runtime) -> 
 async def test_the_test_button_tells_of_nobody(runtime: Runtime, event: dict[str, Any]) -> None:
     """Postmark's own test payload has an id of zeros, and the address of somebody who may be a contact."""
     email = address()
-    principal, contact_id = await with_contact(runtime, email)
+    actor, contact_id = await with_contact(runtime, email)
     zeros = "00000000-0000-0000-0000-000000000000"
     await tell(runtime, {**event, "ID": 42, "MessageID": zeros, "Email": email, "MessageStream": STREAM})
-    assert (await row_of(runtime, principal, contact_id)).status == ContactStatus.SUBSCRIBED
+    assert (await row_of(runtime, actor, contact_id)).status == ContactStatus.SUBSCRIBED
 
 
 @pytest.mark.parametrize(
@@ -153,17 +153,17 @@ async def test_a_change_without_message_may_have_an_id_of_zeros(
 ) -> None:
     """Zeros are no message, as a missing id or null: the change tells of its address."""
     email = address()
-    principal, contact_id = await with_contact(runtime, email)
+    actor, contact_id = await with_contact(runtime, email)
     zeros = "00000000-0000-0000-0000-000000000000"
     await tell(runtime, listed(email, LONG_AGO, Origin=origin, MessageID=zeros, Metadata={}))
-    assert (await row_of(runtime, principal, contact_id)).status == status
+    assert (await row_of(runtime, actor, contact_id)).status == status
 
 
 async def same_address(runtime: Runtime, provider: Provider, sender: Sender) -> tuple[Actor, Message, Actor, UUID]:
     """A sender with an accepted message, and a stranger who has the recipient's address as well."""
-    principal, _, [message] = await accepted(runtime, provider, sender)
+    actor, _, [message] = await accepted(runtime, provider, sender)
     stranger, contact_id = await with_contact(runtime, message.recipients[0])
-    return principal, message, stranger, contact_id
+    return actor, message, stranger, contact_id
 
 
 def of(message: Message, event: dict[str, Any]) -> dict[str, Any]:
@@ -183,7 +183,7 @@ async def test_a_dead_mailbox_is_dead_for_all_who_share_the_stream(
     runtime: Runtime, provider: Provider, sender: Sender
 ) -> None:
     """The other organisation learns that the address bounces, and nothing of whose message it was or what it said."""
-    principal, message, stranger, contact_id = await same_address(runtime, provider, sender)
+    actor, message, stranger, contact_id = await same_address(runtime, provider, sender)
     told = of(message, bounce("HardBounce", 1, inactive=True, Details="550 says MORE than others may know"))
     await tell(runtime, told, told)
     assert (await row_of(runtime, stranger, contact_id)).status == ContactStatus.BOUNCED
@@ -192,7 +192,7 @@ async def test_a_dead_mailbox_is_dead_for_all_who_share_the_stream(
     rows = await runtime.reads(stranger.tenant).rows(select(WebhookInbox.payload))
     for secret in ("MORE", message.message_id, "sender@example.com", message.metadata["campaign"], "Hello"):
         assert secret not in str([line, *rows])
-    [own] = await runtime.reads(principal.tenant).rows(select(ContactEvent.kind, ContactEvent.data))
+    [own] = await runtime.reads(actor.tenant).rows(select(ContactEvent.kind, ContactEvent.data))
     assert (own.kind, own.data["Details"]) == ("bounced", "550 says MORE than others may know")
 
 
@@ -227,9 +227,9 @@ async def test_unsubscribing_without_a_message_is_the_only_senders_or_the_provid
     await tell(runtime, listed(alone, LONG_AGO, origin="Recipient"), listed(email, LONG_AGO, origin="Recipient"))
     left = await row_of(runtime, only, one)
     assert (left.status, left.unsubscribed_at) == (ContactStatus.UNSUBSCRIBED, LONG_AGO.replace(microsecond=123_456))
-    for principal, contact_id in ((first, two), (second, three)):
-        assert (await row_of(runtime, principal, contact_id)).status == ContactStatus.BOUNCED
-        assert [line.kind for line in await history(runtime, principal, contact_id)] == ["suppressed"]
+    for actor, contact_id in ((first, two), (second, three)):
+        assert (await row_of(runtime, actor, contact_id)).status == ContactStatus.BOUNCED
+        assert [line.kind for line in await history(runtime, actor, contact_id)] == ["suppressed"]
 
 
 async def test_a_reactivation_lifts_what_the_provider_had_set(runtime: Runtime) -> None:
@@ -239,10 +239,10 @@ async def test_a_reactivation_lifts_what_the_provider_had_set(runtime: Runtime) 
     theirs, two = await with_contact(runtime, email, subscribed=False)
 
     await tell(runtime, listed(email, LONG_AGO), reactivated(email, LONG_AGO + HOUR))
-    for principal, contact_id, status in ((mine, one, SUBSCRIBED), (theirs, two, ContactStatus.PENDING)):
-        assert (await row_of(runtime, principal, contact_id)).status == status
-        assert [line.kind for line in await history(runtime, principal, contact_id)] == ["reactivated", "suppressed"]
-        assert await active(runtime, principal) == {}
+    for actor, contact_id, status in ((mine, one, SUBSCRIBED), (theirs, two, ContactStatus.PENDING)):
+        assert (await row_of(runtime, actor, contact_id)).status == status
+        assert [line.kind for line in await history(runtime, actor, contact_id)] == ["reactivated", "suppressed"]
+        assert await active(runtime, actor) == {}
     await tell(runtime, listed(email, LONG_AGO + 2 * HOUR))
     assert (await row_of(runtime, mine, one)).status == ContactStatus.BOUNCED
 
@@ -257,14 +257,14 @@ async def test_late_events_undo_nothing_newer(
 ) -> None:
     """What the provider said last counts, in whatever order it arrives; of the same moment, nobody is mailed."""
     email = address()
-    principal, contact_id = await with_contact(runtime, email)
+    actor, contact_id = await with_contact(runtime, email)
     events = [listed(email, LONG_AGO), reactivated(email, LONG_AGO + hours * HOUR)]
     if order == "lifted first":
         events.reverse()
     for told in [events] if order == "together" else [[one] for one in events]:
         await tell(runtime, *told)
-    assert (await row_of(runtime, principal, contact_id)).status == status
-    assert sorted(line.kind for line in await history(runtime, principal, contact_id)) == [
+    assert (await row_of(runtime, actor, contact_id)).status == status
+    assert sorted(line.kind for line in await history(runtime, actor, contact_id)) == [
         "reactivated",
         "suppressed",
     ]
@@ -275,18 +275,18 @@ async def test_our_own_unsubscribe_is_never_lifted(
     runtime: Runtime, provider: Provider, sender: Sender, origin: str
 ) -> None:
     """Who used our link stays unsubscribed, even when the address had bounced before and is mailed again now."""
-    principal, campaign_id, [message] = await accepted(runtime, provider, sender)
+    actor, campaign_id, [message] = await accepted(runtime, provider, sender)
     delivery_id = UUID(message.metadata["delivery"])
-    [contact] = await runtime.reads(principal.tenant).rows(select(Contact.id))
+    [contact] = await runtime.reads(actor.tenant).rows(select(Contact.id))
     await tell(runtime, of(message, bounce("HardBounce", 1, inactive=True)))
-    assert await unsubscribe(runtime.work, Link(principal.organization_id, campaign_id, delivery_id, contact.id))
-    before = await row_of(runtime, principal, contact.id)
+    assert await unsubscribe(runtime.work, Link(actor.organization_id, campaign_id, delivery_id, contact.id))
+    before = await row_of(runtime, actor, contact.id)
     now = datetime.now(UTC) + timedelta(minutes=1)
     await tell(runtime, reactivated(message.recipients[0], now, origin))
-    assert (await row_of(runtime, principal, contact.id)) == before
+    assert (await row_of(runtime, actor, contact.id)) == before
     assert before.status == ContactStatus.UNSUBSCRIBED
-    assert await active(runtime, principal) == {"unsubscribed": "own"}
-    kinds = [line.kind for line in await history(runtime, principal, contact.id)]
+    assert await active(runtime, actor) == {"unsubscribed": "own"}
+    kinds = [line.kind for line in await history(runtime, actor, contact.id)]
     assert sorted(kinds) == ["bounced", "reactivated", "unsubscribed"]
 
 
@@ -297,12 +297,12 @@ async def test_who_unsubscribed_with_the_provider_can_come_back_there(
     runtime: Runtime, provider: Provider, sender: Sender, origin: str, status: ContactStatus
 ) -> None:
     """Only the recipient takes back what the recipient has said, and where they have said it."""
-    principal, _, [message] = await accepted(runtime, provider, sender)
+    actor, _, [message] = await accepted(runtime, provider, sender)
     email = message.recipients[0]
-    [contact] = await runtime.reads(principal.tenant).rows(select(Contact.id))
+    [contact] = await runtime.reads(actor.tenant).rows(select(Contact.id))
     left = change(suppress=True, reason="ManualSuppression", origin="Recipient", ChangedAt=at(LONG_AGO))
     await tell(runtime, of(message, left), reactivated(email, LONG_AGO + HOUR, origin))
-    row = await row_of(runtime, principal, contact.id)
+    row = await row_of(runtime, actor, contact.id)
     assert row.status == status
     back = status is ContactStatus.SUBSCRIBED
     assert (row.unsubscribed_at is None) is back
@@ -313,33 +313,33 @@ async def test_who_unsubscribed_with_the_provider_can_come_back_there(
 
 async def test_a_complaint_is_never_lifted(runtime: Runtime, provider: Provider, sender: Sender) -> None:
     """Not by the provider, whoever asked it to, and not after a bounce of the same address was."""
-    principal, _, [message] = await accepted(runtime, provider, sender)
-    [contact] = await runtime.reads(principal.tenant).rows(select(Contact.id))
+    actor, _, [message] = await accepted(runtime, provider, sender)
+    [contact] = await runtime.reads(actor.tenant).rows(select(Contact.id))
     await tell(runtime, of(message, complaint()), of(message, bounce("HardBounce", 1, inactive=True)))
     for origin in ("Customer", "Admin", "Recipient"):
         await tell(runtime, reactivated(message.recipients[0], datetime.now(UTC), origin))
-    assert (await row_of(runtime, principal, contact.id)).status == ContactStatus.COMPLAINED
-    assert await active(runtime, principal) == {"complaint": "own"}
+    assert (await row_of(runtime, actor, contact.id)).status == ContactStatus.COMPLAINED
+    assert await active(runtime, actor) == {"complaint": "own"}
 
 
 async def test_an_inactive_recipient_is_marked_as_the_webhook_would(
     runtime: Runtime, provider: Provider, sender: Sender
 ) -> None:
     """406 for one item: the contact may not be mailed, with the provider's words; the webhook adds nothing."""
-    principal, ids, campaign_id = await sending(runtime, 3)
-    rows = {one: await row_of(runtime, principal, one) for one in ids}
+    actor, ids, campaign_id = await sending(runtime, 3)
+    rows = {one: await row_of(runtime, actor, one) for one in ids}
     email = rows[ids[1]].email_norm
     await provider.client.call("POST", "/sandbox/suppressions", {"email": email})
-    now = await finish(runtime, sender, principal, campaign_id)
+    now = await finish(runtime, sender, actor, campaign_id)
     assert (now.counts.rejected, now.counts.accepted) == (1, 2)
-    assert [(await row_of(runtime, principal, one)).status for one in ids] == ["subscribed", "bounced", "subscribed"]
-    assert await active(runtime, principal) == {"provider": "provider"}
-    [line] = await history(runtime, principal, ids[1])
+    assert [(await row_of(runtime, actor, one)).status for one in ids] == ["subscribed", "bounced", "subscribed"]
+    assert await active(runtime, actor) == {"provider": "provider"}
+    [line] = await history(runtime, actor, ids[1])
     assert (line.kind, line.campaign_id, line.data["code"]) == ("rejected", campaign_id, 406)
     assert email in line.data["message"]
     await tell(runtime, listed(email, datetime.now(UTC)))
-    assert (await row_of(runtime, principal, ids[1])).status == ContactStatus.BOUNCED
-    async with runtime.work.begin(principal) as uow:
+    assert (await row_of(runtime, actor, ids[1])).status == ContactStatus.BOUNCED
+    async with runtime.work.begin(actor) as uow:
         again = await changing.create(uow, {"email": f"x{email}"})
         await changing.remove(uow, ids[1])
         recreated = await changing.create(uow, {"email": email})
@@ -350,15 +350,15 @@ async def test_other_refusals_are_in_the_history_and_suppress_nobody(
     runtime: Runtime, provider: Provider, sender: Sender
 ) -> None:
     """An item refused for another reason tells it in the contact's history; the contact stays subscribed."""
-    principal, ids, campaign_id = await sending(runtime, 2)
-    email = (await row_of(runtime, principal, ids[0])).email_norm
+    actor, ids, campaign_id = await sending(runtime, 2)
+    email = (await row_of(runtime, actor, ids[0])).email_norm
     fault = {"pattern": email, "error_code": 300, "message": "Invalid\u202e 'To'\x07 address." + "!" * 600}
     await provider.fail(item_error=fault)
-    await finish(runtime, sender, principal, campaign_id)
-    assert (await statuses(runtime, principal, campaign_id))[ids[0]] is DeliveryStatus.REJECTED
-    row = await row_of(runtime, principal, ids[0])
+    await finish(runtime, sender, actor, campaign_id)
+    assert (await statuses(runtime, actor, campaign_id))[ids[0]] is DeliveryStatus.REJECTED
+    row = await row_of(runtime, actor, ids[0])
     assert row.status == ContactStatus.SUBSCRIBED
-    [line] = await history(runtime, principal, ids[0])
+    [line] = await history(runtime, actor, ids[0])
     assert (line.kind, line.data["code"]) == ("rejected", 300)
     assert line.data["message"].startswith("Invalid 'To' address.")
     assert len(line.data["message"]) == 500
@@ -367,15 +367,15 @@ async def test_other_refusals_are_in_the_history_and_suppress_nobody(
 async def test_the_list_after_the_bounce_is_told_once(runtime: Runtime, provider: Provider, sender: Sender) -> None:
     """Postmark tells a bounce and the change of its list: one line, the bounce's, whichever comes first."""
     for order in (("bounce", "change"), ("change", "bounce")):
-        principal, campaign_id, [message] = await accepted(runtime, provider, sender)
-        [contact] = await runtime.reads(principal.tenant).rows(select(Contact.id))
+        actor, campaign_id, [message] = await accepted(runtime, provider, sender)
+        [contact] = await runtime.reads(actor.tenant).rows(select(Contact.id))
         events = {
             "bounce": of(message, bounce("HardBounce", 1, inactive=True)),
             "change": of(message, change(suppress=True, reason="HardBounce", origin="Recipient")),
         }
         for name in order:
             await tell(runtime, events[name])
-            assert await only_status(runtime, principal, campaign_id) is DeliveryStatus.BOUNCED
-        [line] = await history(runtime, principal, contact.id)
+            assert await only_status(runtime, actor, campaign_id) is DeliveryStatus.BOUNCED
+        [line] = await history(runtime, actor, contact.id)
         assert line.data["Type"] == "HardBounce"
-        await progress(runtime, principal, campaign_id)
+        await progress(runtime, actor, campaign_id)

@@ -53,44 +53,44 @@ async def test_a_contact_made_anew_is_marked_with_its_address(
     runtime: Runtime, provider: Provider, sender: Sender, event: dict[str, Any], status: str
 ) -> None:
     """Deleted and created again between the message and its event: the address is the same, so is its standing."""
-    principal, _, [message] = await accepted(runtime, provider, sender)
-    [contact] = await runtime.reads(principal.tenant).rows(select(Contact.id))
-    async with runtime.work.begin(principal) as uow:
+    actor, _, [message] = await accepted(runtime, provider, sender)
+    [contact] = await runtime.reads(actor.tenant).rows(select(Contact.id))
+    async with runtime.work.begin(actor) as uow:
         await changing.remove(uow, contact.id)
         anew = await changing.create(uow, {"email": message.recipients[0]})
     await tell(runtime, of(message, event))
-    assert (await row_of(runtime, principal, anew.id)).status == status
-    assert [line.kind for line in await history(runtime, principal, anew.id)] == [status]
+    assert (await row_of(runtime, actor, anew.id)).status == status
+    assert [line.kind for line in await history(runtime, actor, anew.id)] == [status]
 
 
 async def test_who_bounced_can_still_unsubscribe(runtime: Runtime, provider: Provider, sender: Sender) -> None:
     """The page offers it, the contact then counts as unsubscribed, and the campaign's figure follows."""
-    principal, campaign_id, [message] = await accepted(runtime, provider, sender)
-    [contact] = await runtime.reads(principal.tenant).rows(select(Contact.id))
+    actor, campaign_id, [message] = await accepted(runtime, provider, sender)
+    [contact] = await runtime.reads(actor.tenant).rows(select(Contact.id))
     await tell(runtime, of(message, bounce("HardBounce", 1, inactive=True)))
-    link = Link(principal.organization_id, campaign_id, UUID(message.metadata["delivery"]), contact.id)
+    link = Link(actor.organization_id, campaign_id, UUID(message.metadata["delivery"]), contact.id)
     for is_gone in (False, True):
-        found = await read_subscription(runtime.reads(principal.tenant), link)
+        found = await read_subscription(runtime.reads(actor.tenant), link)
         assert found is not None
         assert found.is_unsubscribed is is_gone
         assert await unsubscribe(runtime.work, link)
-    assert (await row_of(runtime, principal, contact.id)).status == ContactStatus.UNSUBSCRIBED
-    kinds = [line.kind for line in await history(runtime, principal, contact.id)]
+    assert (await row_of(runtime, actor, contact.id)).status == ContactStatus.UNSUBSCRIBED
+    kinds = [line.kind for line in await history(runtime, actor, contact.id)]
     assert sorted(kinds) == ["bounced", "unsubscribed"]
 
 
 async def test_a_bounced_contact_that_unsubscribes_over_the_api(runtime: Runtime) -> None:
     """It counts as unsubscribed from then on, which the provider does not lift; one that complained stays so."""
     email = address()
-    principal, contact_id = await with_contact(runtime, email)
+    actor, contact_id = await with_contact(runtime, email)
     await tell(runtime, listed(email, LONG_AGO))
-    async with runtime.work.begin(principal) as uow:
+    async with runtime.work.begin(actor) as uow:
         gone = await changing.unsubscribe(uow, contact_id)
         assert await changing.unsubscribe(uow, contact_id) == gone
     assert gone.status == ContactStatus.UNSUBSCRIBED
     await tell(runtime, reactivated(email, datetime.now(UTC) + timedelta(minutes=1)))
-    assert (await row_of(runtime, principal, contact_id)).status == ContactStatus.UNSUBSCRIBED
-    async with runtime.work.begin(principal) as uow:
+    assert (await row_of(runtime, actor, contact_id)).status == ContactStatus.UNSUBSCRIBED
+    async with runtime.work.begin(actor) as uow:
         await uow.execute(update(Contact).values(status=ContactStatus.COMPLAINED))
         assert (await changing.unsubscribe(uow, contact_id)).status == ContactStatus.COMPLAINED
 
@@ -107,12 +107,12 @@ async def test_what_a_person_says_of_a_test_message(
     runtime: Runtime, provider: Provider, sender: Sender, event: dict[str, Any], status: str
 ) -> None:
     """A test message has our campaign's id and no delivery: whoever got it is known by the address, to its sender."""
-    principal, message, stranger, contact_id = await same_address(runtime, provider, sender)
-    [contact] = await runtime.reads(principal.tenant).rows(select(Contact.id))
+    actor, message, stranger, contact_id = await same_address(runtime, provider, sender)
+    [contact] = await runtime.reads(actor.tenant).rows(select(Contact.id))
     test = {**message.metadata, "delivery": str(new_id())}
     await tell(runtime, {**of(message, event), "MessageID": str(new_id()), "Metadata": test})
-    assert (await row_of(runtime, principal, contact.id)).status == status
-    assert [line.kind for line in await history(runtime, principal, contact.id)] == [status]
+    assert (await row_of(runtime, actor, contact.id)).status == status
+    assert [line.kind for line in await history(runtime, actor, contact.id)] == [status]
     assert (await row_of(runtime, stranger, contact_id)).status == "subscribed"
 
 
@@ -120,21 +120,21 @@ async def test_what_a_person_says_of_a_test_message(
 async def test_a_reactivation_of_no_time_is_of_when_we_heard_of_it(runtime: Runtime, told: object) -> None:
     """An absurd time neither lifts what comes later nor is lost."""
     email = address()
-    principal, contact_id = await with_contact(runtime, email)
+    actor, contact_id = await with_contact(runtime, email)
     await tell(runtime, listed(email, LONG_AGO))
     await tell(runtime, {**reactivated(email, LONG_AGO), "ChangedAt": told})
-    assert (await row_of(runtime, principal, contact_id)).status == ContactStatus.SUBSCRIBED
+    assert (await row_of(runtime, actor, contact_id)).status == ContactStatus.SUBSCRIBED
     await tell(runtime, listed(email, datetime.now(UTC) + timedelta(minutes=1)))
-    assert (await row_of(runtime, principal, contact_id)).status == ContactStatus.BOUNCED
+    assert (await row_of(runtime, actor, contact_id)).status == ContactStatus.BOUNCED
 
 
 async def test_everybody_speaks_at_once(runtime: Runtime, provider: Provider, sender: Sender) -> None:
     """Events, pages, mutations and upserts about the same contacts wait for each other and never deadlock."""
-    principal, contact_ids, first = await sending(runtime, 6)
-    second = await factories.campaign(runtime, principal)
-    await start(runtime, principal, second)
+    actor, contact_ids, first = await sending(runtime, 6)
+    second = await factories.campaign(runtime, actor)
+    await start(runtime, actor, second)
     for campaign_id in (first, second):
-        await drain(sender, principal, campaign_id)
+        await drain(sender, actor, campaign_id)
     messages = [*await messages_of(provider, first), *await messages_of(provider, second)]
     emails = sorted({message.recipients[0] for message in messages})
     for _ in range(3):
@@ -146,7 +146,7 @@ async def test_everybody_speaks_at_once(runtime: Runtime, provider: Provider, se
             unsubscribe(
                 runtime.work,
                 Link(
-                    principal.organization_id,
+                    actor.organization_id,
                     UUID(message.metadata["campaign"]),
                     UUID(message.metadata["delivery"]),
                     contact_id,
@@ -155,31 +155,31 @@ async def test_everybody_speaks_at_once(runtime: Runtime, provider: Provider, se
             for message, contact_id in zip(reversed(messages), [*contact_ids, *contact_ids], strict=True)
         ]
         await asyncio.gather(
-            *(apply_pages(runtime.work, principal, runtime.webhooks) for _ in range(3)),
+            *(apply_pages(runtime.work, actor, runtime.webhooks) for _ in range(3)),
             *pages,
-            *(leave(runtime, principal, contact_id) for contact_id in reversed(contact_ids)),
-            upsert_all(runtime, principal, emails),
-            upsert_all(runtime, principal, emails[::-1]),
+            *(leave(runtime, actor, contact_id) for contact_id in reversed(contact_ids)),
+            upsert_all(runtime, actor, emails),
+            upsert_all(runtime, actor, emails[::-1]),
         )
     await tell(runtime)
-    rows = await runtime.reads(principal.tenant).rows(select(Contact.status))
+    rows = await runtime.reads(actor.tenant).rows(select(Contact.status))
     assert {row.status for row in rows} == {ContactStatus.UNSUBSCRIBED}
     for campaign_id in (first, second):
-        await progress(runtime, principal, campaign_id)
-        stats = await read_stats(runtime.reads(principal.tenant), campaign_id)
+        await progress(runtime, actor, campaign_id)
+        stats = await read_stats(runtime.reads(actor.tenant), campaign_id)
         assert stats is not None
         assert stats.unsubscribed == len(contact_ids)
 
 
-async def leave(runtime: Runtime, principal: Actor, contact_id: UUID) -> None:
+async def leave(runtime: Runtime, actor: Actor, contact_id: UUID) -> None:
     """The mutation that unsubscribes."""
-    async with runtime.work.begin(principal) as uow:
+    async with runtime.work.begin(actor) as uow:
         await changing.unsubscribe(uow, contact_id)
 
 
-async def upsert_all(runtime: Runtime, principal: Actor, emails: list[str]) -> None:
+async def upsert_all(runtime: Runtime, actor: Actor, emails: list[str]) -> None:
     """An upsert that changes every contact."""
-    async with runtime.work.begin(principal) as uow:
+    async with runtime.work.begin(actor) as uow:
         await upserting.upsert(uow, [{"email": email, "first_name": str(new_id())} for email in emails])
 
 
@@ -187,8 +187,8 @@ async def test_the_api_tells_the_whole_story(
     runtime: Runtime, provider: Provider, sender: Sender, api: ApiClient
 ) -> None:
     """From the webhook to `contact.events`: each signal with the provider's words, and what they came to."""
-    principal, _, campaign_id = await sending(runtime, 1)
-    await drain(sender, principal, campaign_id)
+    actor, _, campaign_id = await sending(runtime, 1)
+    await drain(sender, actor, campaign_id)
     [message] = await messages_of(provider, campaign_id)
     for event in (
         bounce("AutoResponder", 64, BouncedAt=at(LONG_AGO)),
@@ -198,7 +198,7 @@ async def test_the_api_tells_the_whole_story(
         change(suppress=True, reason="ManualSuppression", origin="Recipient", ChangedAt=at(LONG_AGO + 4 * HOUR)),
     ):
         await tell(runtime, of(message, event))
-    found = await api.as_(factories.token(runtime, principal)).execute(
+    found = await api.as_(factories.token(runtime, actor)).execute(
         """query ($email: EmailAddress!) { contactByEmail(email: $email) {
              status unsubscribedAt events { nodes { kind occurredAt data } } } }""",
         {"email": message.recipients[0]},

@@ -38,17 +38,17 @@ async def link_in_mail(provider: Provider, campaign_id: UUID) -> str:
     return url.strip("<>").removeprefix("http://127.0.0.1:8000")
 
 
-async def contact_status(runtime: Runtime, principal: Actor) -> list[str]:
+async def contact_status(runtime: Runtime, actor: Actor) -> list[str]:
     """The status of every contact."""
-    return [row.status for row in await runtime.reads(principal.tenant).rows(select(Contact.status))]
+    return [row.status for row in await runtime.reads(actor.tenant).rows(select(Contact.status))]
 
 
 async def test_get_shows_a_page_and_changes_nothing(
     runtime: Runtime, provider: Provider, sender: Sender, door: str, http: aiohttp.ClientSession
 ) -> None:
     """Link scanners GET everything: a GET shows a button, sets no cookie, and unsubscribes nobody."""
-    principal, _, campaign_id = await sending(runtime, 1)
-    await drain(sender, principal, campaign_id)
+    actor, _, campaign_id = await sending(runtime, 1)
+    await drain(sender, actor, campaign_id)
     async with http.get(door + await link_in_mail(provider, campaign_id)) as answer:
         page = await answer.text()
         assert answer.status == 200
@@ -58,15 +58,15 @@ async def test_get_shows_a_page_and_changes_nothing(
         assert answer.headers["referrer-policy"] == "no-referrer"
         assert answer.headers["cache-control"] == "no-store"
         assert "default-src 'none'" in answer.headers["content-security-policy"]
-    assert await contact_status(runtime, principal) == [ContactStatus.SUBSCRIBED]
+    assert await contact_status(runtime, actor) == [ContactStatus.SUBSCRIBED]
 
 
 async def test_one_click_unsubscribes(
     runtime: Runtime, provider: Provider, sender: Sender, door: str, http: aiohttp.ClientSession
 ) -> None:
     """A POST as RFC 8058 has it suppresses the address, marks the contact, and counts once however often it comes."""
-    principal, _, campaign_id = await sending(runtime, 1)
-    await drain(sender, principal, campaign_id)
+    actor, _, campaign_id = await sending(runtime, 1)
+    await drain(sender, actor, campaign_id)
     url = door + await link_in_mail(provider, campaign_id)
     told = ""
     for _ in range(2):
@@ -74,10 +74,10 @@ async def test_one_click_unsubscribes(
             assert answer.status == 200
             assert "set-cookie" not in answer.headers
             told = await answer.text()
-    reads = runtime.reads(principal.tenant)
+    reads = runtime.reads(actor.tenant)
     [[name]] = await reads.rows(select(Organization.name))
     assert f"You will get no more e-mail from {escape(name)}." in told
-    assert await contact_status(runtime, principal) == [ContactStatus.UNSUBSCRIBED]
+    assert await contact_status(runtime, actor) == [ContactStatus.UNSUBSCRIBED]
     assert [row.reason for row in await reads.rows(select(Suppression.reason))] == ["unsubscribed"]
     assert [row.kind for row in await reads.rows(select(ContactEvent.kind))] == ["unsubscribed"]
     stats = await read_stats(reads, campaign_id)
@@ -91,17 +91,17 @@ async def test_who_unsubscribes_while_a_batch_waits_gets_no_message(
     runtime: Runtime, provider: Provider, sender: Sender, door: str, http: aiohttp.ClientSession
 ) -> None:
     """Unsubscribing after the claim and before the point of no return still counts."""
-    principal, contacts, campaign_id = await sending(runtime, 2)
-    mail = await sender.mail_of(principal, campaign_id)
+    actor, contacts, campaign_id = await sending(runtime, 2)
+    mail = await sender.mail_of(actor, campaign_id)
     assert mail is not None
-    held = await sender.take(principal, mail, 2)
-    link = Link(principal.organization_id, campaign_id, held.rows[0].id, held.rows[0].contact_id)
+    held = await sender.take(actor, mail, 2)
+    link = Link(actor.organization_id, campaign_id, held.rows[0].id, held.rows[0].contact_id)
     async with http.post(f"{door}/u/{link_token(runtime.unsubscribe_signer, link)}", data=ONE_CLICK) as answer:
         assert answer.status == 200
-    assert (await sender.deliver(principal, mail, held)).handed_over == 1
-    assert (await statuses(runtime, principal, campaign_id))[held.rows[0].contact_id] is DeliveryStatus.SKIPPED
+    assert (await sender.deliver(actor, mail, held)).handed_over == 1
+    assert (await statuses(runtime, actor, campaign_id))[held.rows[0].contact_id] is DeliveryStatus.SKIPPED
     assert len(contacts) == 2
-    assert (await finish(runtime, sender, principal, campaign_id)).status == CampaignStatus.SENT
+    assert (await finish(runtime, sender, actor, campaign_id)).status == CampaignStatus.SENT
     assert len(await provider.ledger(campaign_id)) == 1
 
 
@@ -109,8 +109,8 @@ async def test_a_link_that_is_not_ours_is_a_clear_404(
     runtime: Runtime, provider: Provider, sender: Sender, door: str, http: aiohttp.ClientSession
 ) -> None:
     """Tampered, cut, foreign and made-up tokens answer alike, and change nothing."""
-    principal, _, campaign_id = await sending(runtime, 1)
-    await drain(sender, principal, campaign_id)
+    actor, _, campaign_id = await sending(runtime, 1)
+    await drain(sender, actor, campaign_id)
     good = (await link_in_mail(provider, campaign_id)).removeprefix("/u/")
     nobody = link_token(runtime.unsubscribe_signer, Link(new_id(), new_id(), new_id(), new_id()))
     short = runtime.unsubscribe_signer.sign(b"short")
@@ -119,15 +119,15 @@ async def test_a_link_that_is_not_ours_is_a_clear_404(
         for method in ("GET", "POST"):
             async with http.request(method, f"{door}/u/{token}") as answer:
                 assert (answer.status, "does not work" in await answer.text()) == (404, True)
-    assert await contact_status(runtime, principal) == [ContactStatus.SUBSCRIBED]
+    assert await contact_status(runtime, actor) == [ContactStatus.SUBSCRIBED]
 
 
 async def test_every_recipient_has_a_link_of_their_own(runtime: Runtime, sender: Sender) -> None:
     """No two messages share an unsubscribe link."""
-    principal, _, campaign_id = await sending(runtime, 20)
-    mail = await sender.mail_of(principal, campaign_id)
+    actor, _, campaign_id = await sending(runtime, 20)
+    mail = await sender.mail_of(actor, campaign_id)
     assert mail is not None
-    async with runtime.work.begin(principal) as uow:
+    async with runtime.work.begin(actor) as uow:
         held = await claim(uow, campaign_id, most=20, lease_seconds=60)
     composed = await compose(held, mail, signer=runtime.unsubscribe_signer, public_url="https://go.example")
     assert len({message.unsubscribe_url for message in composed.messages.values()}) == 20

@@ -43,9 +43,9 @@ async def test_every_table_belongs_to_a_tenant_or_says_why_not(runtime: Runtime)
 
 async def test_without_a_tenant_no_table_shows_a_row(runtime: Runtime) -> None:
     """Whatever is in them, every table that the app may read is empty to a session without a tenant."""
-    principal = await factories.organization(runtime)
-    await factories.contacts(runtime, principal, 2, tag="vip")
-    await factories.campaign(runtime, principal)
+    actor = await factories.organization(runtime)
+    await factories.contacts(runtime, actor, 2, tag="vip")
+    await factories.campaign(runtime, actor)
     tables = await asked(
         runtime,
         "SELECT c.oid::regclass::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "

@@ -37,15 +37,15 @@ KINDS = {
 PATIENCE_SECONDS = 60.0
 
 
-async def examples(runtime: Runtime, api: ApiClient, principal: Actor) -> dict[str, str]:
-    """One real id of each type of object, belonging to the principal.
+async def examples(runtime: Runtime, api: ApiClient, actor: Actor) -> dict[str, str]:
+    """One real id of each type of object, belonging to the actor.
 
     The reply is cancelled, as no worker runs here: its stream answers at once, where a waiting one would be silent.
     """
-    caller = api.as_(factories.token(runtime, principal))
-    (contact,) = await factories.contacts(runtime, principal, 1)
-    campaign = await factories.campaign(runtime, principal)
-    delivery = await factories.delivery(runtime, principal, await factories.campaign(runtime, principal), contact)
+    caller = api.as_(factories.token(runtime, actor))
+    (contact,) = await factories.contacts(runtime, actor, 1)
+    campaign = await factories.campaign(runtime, actor)
+    delivery = await factories.delivery(runtime, actor, await factories.campaign(runtime, actor), contact)
     made = await caller.execute(
         """mutation {
             list: createList(input: {name: "Friends"}) { made: list { id } }
@@ -75,7 +75,7 @@ async def examples(runtime: Runtime, api: ApiClient, principal: Actor) -> dict[s
         "Contact": encode_global_id("Contact", contact),
         "Campaign": encode_global_id("Campaign", campaign),
         "Delivery": encode_global_id("Delivery", delivery),
-        "Sender": encode_global_id("Sender", await factories.sender(runtime, principal)),
+        "Sender": encode_global_id("Sender", await factories.sender(runtime, actor)),
         "User": viewer["id"],
         "Organization": viewer["organization"]["id"],
     }
@@ -114,7 +114,7 @@ async def ask(server: Served, token: str, asker: Asker, identifier: str) -> str:
         return comparable({"type": message["type"], "payload": shown})
 
 
-async def rows_of(servers: Servers, runtime: Runtime, principal: Actor) -> dict[str, str]:
+async def rows_of(servers: Servers, runtime: Runtime, actor: Actor) -> dict[str, str]:
     """A digest of every table's rows of an organisation, read past the policies."""
     assert runtime.settings.database.url is not None
     database = runtime.settings.database.url.get_secret_value().rpartition("/")[2]
@@ -128,7 +128,7 @@ async def rows_of(servers: Servers, runtime: Runtime, principal: Actor) -> dict[
             name: await admin.fetchval(
                 f"SELECT count(*) || md5(coalesce(string_agg(t::text, ',' ORDER BY t::text), '')) "  # noqa: S608
                 f"FROM {name} t WHERE organization_id = $1",
-                principal.organization_id,
+                actor.organization_id,
             )
             for (name,) in tables
         }

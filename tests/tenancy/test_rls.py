@@ -13,15 +13,15 @@ async def test_a_read_scope_sees_its_own_tenant_alone(runtime: Runtime) -> None:
     await factories.contacts(runtime, mine, 3)
     await factories.contacts(runtime, theirs, 5)
     for _ in range(3):
-        for principal, expected in ((mine, 3), (theirs, 5)):
-            rows = await runtime.reads(principal.tenant).rows(select(func.count()).select_from(Contact))
+        for actor, expected in ((mine, 3), (theirs, 5)):
+            rows = await runtime.reads(actor.tenant).rows(select(func.count()).select_from(Contact))
             assert rows[0][0] == expected
 
 
 async def test_a_session_without_a_tenant_sees_nothing(runtime: Runtime) -> None:
     """After a tenant's read on the same connection, a bare statement sees no row: the setting ended with it."""
-    principal = await factories.organization(runtime)
-    await factories.contacts(runtime, principal, 2)
-    assert len(await runtime.reads(principal.tenant).rows(select(Contact.id))) == 2
+    actor = await factories.organization(runtime)
+    await factories.contacts(runtime, actor, 2)
+    assert len(await runtime.reads(actor.tenant).rows(select(Contact.id))) == 2
     assert await runtime.system.rows(select(Contact.id)) == []
     assert await runtime.reads(Tenant(organization_id=new_id())).rows(select(Contact.id)) == []

@@ -63,14 +63,14 @@ async def holding(runtime: Runtime, organization_id: UUID, idle_seconds: float) 
 
 async def test_a_stopped_process_lets_its_locks_go(runtime: Runtime) -> None:
     """Its change is undone and its row free again; and whoever wants to work alone may do so soon."""
-    principal = await factories.organization(runtime)
-    organization_id = principal.organization_id
+    actor = await factories.organization(runtime)
+    organization_id = actor.organization_id
     async with stopped_process(runtime, organization_id), asyncio.timeout(60):
-        async with runtime.work.begin(principal) as uow:
+        async with runtime.work.begin(actor) as uow:
             names = await uow.rows(select(Organization.name).where(Organization.id == organization_id))
             await uow.execute(update(Organization).values(name=names[0].name))
         await until(lambda: may_work_alone(runtime, str(organization_id)))
-    [row] = await runtime.reads(principal.tenant).rows(select(Organization.name))
+    [row] = await runtime.reads(actor.tenant).rows(select(Organization.name))
     assert row.name != "Held by a stopped process"
 
 
@@ -82,10 +82,10 @@ async def may_work_alone(runtime: Runtime, name: str) -> bool:
 
 async def test_the_limit_is_the_transactions_and_costs_nothing(runtime: Runtime) -> None:
     """It comes with the statement that seats the tenant, ends with the transaction, and reads do without."""
-    principal = await factories.organization(runtime)
+    actor = await factories.organization(runtime)
     shown = text("SELECT current_setting('idle_in_transaction_session_timeout')")
     with statements(runtime) as seen:
-        async with runtime.work.begin(principal) as uow:
+        async with runtime.work.begin(actor) as uow:
             assert (await uow.connection.execute(shown)).scalar_one() == "15s"
     assert len(seen) == 2
     async with runtime.engine.connect() as connection:

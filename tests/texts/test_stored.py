@@ -16,8 +16,8 @@ PADDED = "\u202aAda & Co\u202c\u200b"
 
 async def test_contacts_lists_and_campaigns(runtime: Runtime) -> None:
     """Names, tags, fields, subjects and addresses are stored clean."""
-    principal = await factories.organization(runtime)
-    async with runtime.work.begin(principal) as uow:
+    actor = await factories.organization(runtime)
+    async with runtime.work.begin(actor) as uow:
         row = await changing.create(
             uow,
             {

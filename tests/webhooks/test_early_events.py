@@ -100,42 +100,42 @@ async def test_an_event_before_the_record_is_not_undone(
     runtime: Runtime, provider: Provider, sender: Sender, kind: str, reply: str
 ) -> None:
     """Whatever the worker then records of its batch, a status that an event has raised stays where it is."""
-    principal, _, campaign_id = await sending(runtime, 1)
+    actor, _, campaign_id = await sending(runtime, 1)
     overtaken: Mailer = Overtaken(provider, runtime, kind, REPLIES[reply])
     sender.mailer = overtaken
-    await sender.send_batch(principal, campaign_id)
-    assert await only_status(runtime, principal, campaign_id) is TOLD[kind]
-    await expire_leases(runtime, principal, campaign_id)
-    await sweep(runtime, provider.mailer, principal, campaign_id)
-    assert await only_status(runtime, principal, campaign_id) is TOLD[kind]
-    assert (await progress(runtime, principal, campaign_id)).status == CampaignStatus.SENT
+    await sender.send_batch(actor, campaign_id)
+    assert await only_status(runtime, actor, campaign_id) is TOLD[kind]
+    await expire_leases(runtime, actor, campaign_id)
+    await sweep(runtime, provider.mailer, actor, campaign_id)
+    assert await only_status(runtime, actor, campaign_id) is TOLD[kind]
+    assert (await progress(runtime, actor, campaign_id)).status == CampaignStatus.SENT
     assert len(await provider.ledger(campaign_id)) == 1
 
 
 async def test_what_can_never_be_recorded_is_asked_for(runtime: Runtime, provider: Provider, sender: Sender) -> None:
     """A reply that the database will never take is not tried over and over: the lease ends, the provider is asked."""
-    principal, _, campaign_id = await sending(runtime, 1)
+    actor, _, campaign_id = await sending(runtime, 1)
     unstorable = Answered(receipts=[Receipt(Verdict.ACCEPTED, "a\x00b")])
     sender.mailer = Overtaken(provider, runtime, None, unstorable)
     async with asyncio.timeout(60):
         with pytest.raises(DBAPIError):
-            await sender.send_batch(principal, campaign_id)
-    assert await only_status(runtime, principal, campaign_id) is DeliveryStatus.SUBMITTING
-    await expire_leases(runtime, principal, campaign_id)
-    await sweep(runtime, provider.mailer, principal, campaign_id)
-    assert await only_status(runtime, principal, campaign_id) is DeliveryStatus.ACCEPTED
+            await sender.send_batch(actor, campaign_id)
+    assert await only_status(runtime, actor, campaign_id) is DeliveryStatus.SUBMITTING
+    await expire_leases(runtime, actor, campaign_id)
+    await sweep(runtime, provider.mailer, actor, campaign_id)
+    assert await only_status(runtime, actor, campaign_id) is DeliveryStatus.ACCEPTED
     assert len(await provider.ledger(campaign_id)) == 1
 
 
 async def test_an_event_before_the_search_is_not_undone(runtime: Runtime, provider: Provider, sender: Sender) -> None:
     """A delivery in doubt that an event has raised is not asked about, and stays delivered."""
-    principal, _, campaign_id = await sending(runtime, 1)
+    actor, _, campaign_id = await sending(runtime, 1)
     await provider.fail(server_error_after_accept={"count": 1})
-    await drain(sender, principal, campaign_id)
+    await drain(sender, actor, campaign_id)
     [message] = await messages_of(provider, campaign_id)
     await tell(runtime, event("Delivery", message))
-    await expire_leases(runtime, principal, campaign_id)
-    await sweep(runtime, sender.mailer, principal, campaign_id)
-    assert await only_status(runtime, principal, campaign_id) is DeliveryStatus.DELIVERED
-    await sweep(runtime, sender.mailer, principal, campaign_id)
-    assert (await progress(runtime, principal, campaign_id)).status == CampaignStatus.SENT
+    await expire_leases(runtime, actor, campaign_id)
+    await sweep(runtime, sender.mailer, actor, campaign_id)
+    assert await only_status(runtime, actor, campaign_id) is DeliveryStatus.DELIVERED
+    await sweep(runtime, sender.mailer, actor, campaign_id)
+    assert (await progress(runtime, actor, campaign_id)).status == CampaignStatus.SENT

@@ -53,9 +53,9 @@ async def accepted(
     runtime: Runtime, provider: Provider, sender: Sender, how_many: int = 1
 ) -> tuple[Actor, UUID, list[Message]]:
     """A campaign whose messages the provider has accepted."""
-    principal, _, campaign_id = await sending(runtime, how_many)
-    await drain(sender, principal, campaign_id)
-    return principal, campaign_id, await messages_of(provider, campaign_id)
+    actor, _, campaign_id = await sending(runtime, how_many)
+    await drain(sender, actor, campaign_id)
+    return actor, campaign_id, await messages_of(provider, campaign_id)
 
 
 async def messages_of(provider: Provider, campaign_id: UUID) -> list[Message]:
@@ -68,17 +68,17 @@ def event(kind: str, message: Message, **changes: object) -> Json:
     return {**payload(Happening(kind=kind, message=message, recipient=message.recipients[0])), **changes}
 
 
-async def only_status(runtime: Runtime, principal: Actor, campaign_id: UUID) -> DeliveryStatus:
+async def only_status(runtime: Runtime, actor: Actor, campaign_id: UUID) -> DeliveryStatus:
     """The status of a campaign's only delivery."""
-    [status] = (await statuses(runtime, principal, campaign_id)).values()
+    [status] = (await statuses(runtime, actor, campaign_id)).values()
     return status
 
 
-async def outcome(runtime: Runtime, principal: Actor) -> list[str | None]:
+async def outcome(runtime: Runtime, actor: Actor) -> list[str | None]:
     """What became of the events about an organisation's messages."""
-    rows = await runtime.reads(principal.tenant).rows(
+    rows = await runtime.reads(actor.tenant).rows(
         select(WebhookInbox.outcome)
-        .where(WebhookInbox.organization_id == principal.organization_id, WebhookInbox.email_norm.is_(None))
+        .where(WebhookInbox.organization_id == actor.organization_id, WebhookInbox.email_norm.is_(None))
         .order_by(WebhookInbox.id)
     )
     return [row.outcome for row in rows]
@@ -138,18 +138,18 @@ async def test_a_repeated_event_counts_once(
     runtime: Runtime, provider: Provider, sender: Sender, door: str, http: aiohttp.ClientSession
 ) -> None:
     """The same delivery and open told three times give one row each; a second open is another event."""
-    principal, campaign_id, [message] = await accepted(runtime, provider, sender)
+    actor, campaign_id, [message] = await accepted(runtime, provider, sender)
     first = event("Open", message)
     second = {**first, "ReceivedAt": "2026-01-02T03:04:05.1234567Z"}
     for told in [event("Delivery", message), first, second] * 3:
         assert await post(http, door, orjson.dumps(told)) == 200
     await apply_inbox(runtime)
-    rows = await runtime.reads(principal.tenant).rows(select(ContactEvent.kind))
+    rows = await runtime.reads(actor.tenant).rows(select(ContactEvent.kind))
     assert sorted(row.kind for row in rows) == ["delivered", "opened", "opened"]
-    stats = await read_stats(runtime.reads(principal.tenant), campaign_id)
+    stats = await read_stats(runtime.reads(actor.tenant), campaign_id)
     assert stats is not None
     assert (stats.counts.delivered, stats.reached, stats.opened, stats.clicked) == (1, 1, 1, 0)
-    assert await only_status(runtime, principal, campaign_id) is DeliveryStatus.DELIVERED
+    assert await only_status(runtime, actor, campaign_id) is DeliveryStatus.DELIVERED
 
 
 @pytest.mark.parametrize(
@@ -159,26 +159,26 @@ async def test_a_time_that_cannot_be_is_when_we_heard_of_it(
     runtime: Runtime, provider: Provider, sender: Sender, time: str
 ) -> None:
     """A date that stands for none, or cannot even be stored, costs no event, and can be read afterwards."""
-    principal, campaign_id, [message] = await accepted(runtime, provider, sender)
+    actor, campaign_id, [message] = await accepted(runtime, provider, sender)
     await tell(runtime, {**event("Open", message), "ReceivedAt": time})
-    rows = await runtime.reads(principal.tenant).rows(select(ContactEvent.kind, ContactEvent.occurred_at))
+    rows = await runtime.reads(actor.tenant).rows(select(ContactEvent.kind, ContactEvent.occurred_at))
     assert [row.kind for row in rows] == ["opened"]
     assert abs(rows[0].occurred_at - clock.now()) < timedelta(hours=1)
-    stats = await read_stats(runtime.reads(principal.tenant), campaign_id)
+    stats = await read_stats(runtime.reads(actor.tenant), campaign_id)
     assert stats is not None
     assert stats.opened == 1
 
 
 async def test_status_only_rises(runtime: Runtime, provider: Provider, sender: Sender) -> None:
     """Events out of order leave the highest status, with the times of all."""
-    principal, campaign_id, [message] = await accepted(runtime, provider, sender)
+    actor, campaign_id, [message] = await accepted(runtime, provider, sender)
     for kind in ("SpamComplaint", "HardBounce", "Delivery", "Open", "Click"):
         await tell(runtime, event(kind, message))
-        assert await only_status(runtime, principal, campaign_id) is DeliveryStatus.COMPLAINED
-    stats = await read_stats(runtime.reads(principal.tenant), campaign_id)
+        assert await only_status(runtime, actor, campaign_id) is DeliveryStatus.COMPLAINED
+    stats = await read_stats(runtime.reads(actor.tenant), campaign_id)
     assert stats is not None
     assert (stats.reached, stats.opened, stats.clicked) == (1, 1, 1)
-    await progress(runtime, principal, campaign_id)
+    await progress(runtime, actor, campaign_id)
 
 
 EFFECTS: dict[str, tuple[Json, SuppressionReason | None, ContactStatus]] = {
@@ -197,12 +197,12 @@ EFFECTS: dict[str, tuple[Json, SuppressionReason | None, ContactStatus]] = {
 async def test_what_suppresses_an_address(runtime: Runtime, provider: Provider, sender: Sender, kind: str) -> None:
     """Hard bounces, complaints and farewells suppress the address and mark the contact; nothing else does."""
     changes, reason, contact = EFFECTS[kind]
-    principal, _, [message] = await accepted(runtime, provider, sender)
+    actor, _, [message] = await accepted(runtime, provider, sender)
     await tell(runtime, event(kind, message, **changes))
-    reads = runtime.reads(principal.tenant)
+    reads = runtime.reads(actor.tenant)
     assert [row.reason for row in await reads.rows(select(Suppression.reason))] == ([reason] if reason else [])
     assert [row.status for row in await reads.rows(select(Contact.status))] == [contact]
-    assert await outcome(runtime, principal) == ["applied"]
+    assert await outcome(runtime, actor) == ["applied"]
 
 
 @pytest.mark.parametrize(
@@ -217,13 +217,13 @@ async def test_a_bounce_of_an_address_left_behind(
     runtime: Runtime, provider: Provider, sender: Sender, kind: str, status: ContactStatus
 ) -> None:
     """A contact with a new address is not marked for the old one's bounce; a complaint is the person's own."""
-    principal, _, [message] = await accepted(runtime, provider, sender)
-    moved = f"moved-{principal.organization_id}@example.com"
-    async with runtime.work.begin(principal) as uow:
+    actor, _, [message] = await accepted(runtime, provider, sender)
+    moved = f"moved-{actor.organization_id}@example.com"
+    async with runtime.work.begin(actor) as uow:
         [before] = await uow.rows(select(Contact.email_norm))
         await uow.execute(update(Contact).values(email=moved, email_norm=moved))
     await tell(runtime, event(kind, message))
-    reads = runtime.reads(principal.tenant)
+    reads = runtime.reads(actor.tenant)
     assert [row.email_norm for row in await reads.rows(select(Suppression.email_norm))] == [before.email_norm]
     assert [row.status for row in await reads.rows(select(Contact.status))] == [status]
 
@@ -232,35 +232,35 @@ async def test_events_without_our_metadata_are_found_by_message(
     runtime: Runtime, provider: Provider, sender: Sender
 ) -> None:
     """Postmark sometimes leaves out Metadata and Tag, and spells ServerID as ServerId."""
-    principal, campaign_id, [message] = await accepted(runtime, provider, sender)
+    actor, campaign_id, [message] = await accepted(runtime, provider, sender)
     bare = event("Delivery", message)
     for name in ("Metadata", "Tag", "ServerID"):
         del bare[name]
     await tell(runtime, {**bare, "ServerId": 1})
-    assert await only_status(runtime, principal, campaign_id) is DeliveryStatus.DELIVERED
+    assert await only_status(runtime, actor, campaign_id) is DeliveryStatus.DELIVERED
 
 
 async def test_an_event_settles_a_doubt(runtime: Runtime, provider: Provider, sender: Sender) -> None:
     """An event that names a delivery in doubt proves that it was accepted, with the provider's id."""
-    principal, _, campaign_id = await sending(runtime, 1)
+    actor, _, campaign_id = await sending(runtime, 1)
     await provider.fail(server_error_after_accept={"count": 1})
-    await drain(sender, principal, campaign_id)
-    assert await only_status(runtime, principal, campaign_id) is DeliveryStatus.UNKNOWN
+    await drain(sender, actor, campaign_id)
+    assert await only_status(runtime, actor, campaign_id) is DeliveryStatus.UNKNOWN
     [message] = await messages_of(provider, campaign_id)
     await tell(runtime, event("Open", message))
-    assert await only_status(runtime, principal, campaign_id) is DeliveryStatus.ACCEPTED
-    await sweep(runtime, sender.mailer, principal, campaign_id)
-    now = await progress(runtime, principal, campaign_id)
+    assert await only_status(runtime, actor, campaign_id) is DeliveryStatus.ACCEPTED
+    await sweep(runtime, sender.mailer, actor, campaign_id)
+    now = await progress(runtime, actor, campaign_id)
     assert now.counts.accepted == 1
     assert len(await provider.ledger(campaign_id)) == 1
 
 
 async def test_a_bad_event_blocks_no_other(runtime: Runtime, provider: Provider, sender: Sender) -> None:
     """Events that mean nothing, or that the database refuses, are noted with an outcome; the others are applied."""
-    principal, campaign_id, messages = await accepted(runtime, provider, sender, 3)
+    actor, campaign_id, messages = await accepted(runtime, provider, sender, 3)
     taken = event("Delivery", messages[0], MessageID=messages[1].message_id)
     taken["Metadata"] = {**messages[2].metadata, "delivery": messages[2].metadata["delivery"]}
-    async with runtime.work.begin(principal) as uow:
+    async with runtime.work.begin(actor) as uow:
         await uow.connection.execute(
             text("UPDATE email_deliveries SET message_id = NULL WHERE message_id = :one"),
             {"one": messages[2].message_id},
@@ -272,9 +272,9 @@ async def test_a_bad_event_blocks_no_other(runtime: Runtime, provider: Provider,
         event("Delivery", messages[0]),
         event("Delivery", messages[1]),
     )
-    now = await progress(runtime, principal, campaign_id)
+    now = await progress(runtime, actor, campaign_id)
     assert (now.counts.delivered, now.counts.accepted) == (2, 1)
-    outcomes = await outcome(runtime, principal)
+    outcomes = await outcome(runtime, actor)
     assert outcomes.count("applied") == 2
     assert any((one or "").startswith("failed") for one in outcomes)
     assert any((one or "").startswith("ignored") for one in outcomes)
@@ -296,36 +296,36 @@ async def test_an_event_of_the_wrong_shape_blocks_no_other(
     runtime: Runtime, provider: Provider, sender: Sender, poison: Json
 ) -> None:
     """Fields that hold what they never should spoil neither the other events nor the errand."""
-    principal, campaign_id, [message] = await accepted(runtime, provider, sender)
+    actor, campaign_id, [message] = await accepted(runtime, provider, sender)
     bad = {**event("Open", message, MessageID="bad"), **poison}
     await tell(runtime, bad, event("SpamComplaint", message))
-    assert await only_status(runtime, principal, campaign_id) is DeliveryStatus.COMPLAINED
-    assert "applied" in await outcome(runtime, principal)
-    assert None not in await outcome(runtime, principal)
+    assert await only_status(runtime, actor, campaign_id) is DeliveryStatus.COMPLAINED
+    assert "applied" in await outcome(runtime, actor)
+    assert None not in await outcome(runtime, actor)
 
 
 async def test_what_nobody_thought_of_is_noted(runtime: Runtime, provider: Provider, sender: Sender) -> None:
     """A stored event that fails in a way of its own is noted as failed, and the organisation's others applied."""
-    principal, campaign_id, [message] = await accepted(runtime, provider, sender)
+    actor, campaign_id, [message] = await accepted(runtime, provider, sender)
     await deliver(runtime, event("Open", message))
     await attribute_events(runtime.system)
-    async with runtime.work.begin(principal) as uow:
+    async with runtime.work.begin(actor) as uow:
         await uow.execute(update(WebhookInbox).values(payload=["no", "object"]))
     await tell(runtime, event("Delivery", message))
-    assert await only_status(runtime, principal, campaign_id) is DeliveryStatus.DELIVERED
-    assert await outcome(runtime, principal) == ["failed: AttributeError", "applied"]
+    assert await only_status(runtime, actor, campaign_id) is DeliveryStatus.DELIVERED
+    assert await outcome(runtime, actor) == ["failed: AttributeError", "applied"]
 
 
 async def test_another_tenants_events_touch_nothing(runtime: Runtime, provider: Provider, sender: Sender) -> None:
     """An event with a stranger's campaign or a made-up delivery changes no delivery of anybody."""
-    principal, campaign_id, [message] = await accepted(runtime, provider, sender)
+    actor, campaign_id, [message] = await accepted(runtime, provider, sender)
     stranger, other_id, [other] = await accepted(runtime, provider, sender)
     await tell(
         runtime,
         event("HardBounce", message, MessageID="x", Metadata={**message.metadata, "campaign": str(other_id)}),
         event("HardBounce", other, MessageID="y", Metadata={**other.metadata, "delivery": "no uuid"}),
     )
-    for who, campaign in ((principal, campaign_id), (stranger, other_id)):
+    for who, campaign in ((actor, campaign_id), (stranger, other_id)):
         assert await only_status(runtime, who, campaign) is DeliveryStatus.ACCEPTED
     assert await outcome(runtime, stranger) == ["no such delivery", "no such delivery"]
 
@@ -343,7 +343,7 @@ TIMES = {
 @pytest.mark.parametrize("kind", TIMES)
 async def test_the_earliest_time_told_stays(runtime: Runtime, provider: Provider, sender: Sender, kind: str) -> None:
     """The delivery's time is the event's, not ours; of several, in whatever order they come, the earliest."""
-    principal, _, [message] = await accepted(runtime, provider, sender)
+    actor, _, [message] = await accepted(runtime, provider, sender)
     column, name = TIMES[kind]
     days = [3, 1, 2]
     for day in days:
@@ -351,5 +351,5 @@ async def test_the_earliest_time_told_stays(runtime: Runtime, provider: Provider
         # A delivery is told once for each recipient: the others are told of messages with other ids.
         told = {**told, "MessageID": f"{message.message_id}-{day}"} if kind == "Delivery" else {**told, "ID": day}
         await tell(runtime, told)
-    [row] = await runtime.reads(principal.tenant).rows(select(getattr(EmailDelivery, column)))
+    [row] = await runtime.reads(actor.tenant).rows(select(getattr(EmailDelivery, column)))
     assert row[0].isoformat() == "2024-05-01T08:00:00.123456+00:00"

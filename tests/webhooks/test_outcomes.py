@@ -56,15 +56,15 @@ def about(message: Message, number: int, changes: Json) -> Json:
 async def tell_all(runtime: Runtime, provider: Provider, cases: dict[str, Case], start: int) -> Told:
     """Let a campaign with a message for each case be told of all of them at once, and look."""
     sender = sender_for(runtime, provider)
-    principal, campaign_id, messages = await accepted(runtime, provider, sender, len(cases))
+    actor, campaign_id, messages = await accepted(runtime, provider, sender, len(cases))
     by_case = dict(zip(cases, messages, strict=True))
     for number, (name, case) in enumerate(cases.items(), start):
         await deliver(runtime, {**about(by_case[name], number, case.about), **made(case.event, case.about)})
     await apply_inbox(runtime)
-    await progress(runtime, principal, campaign_id)
-    stats = await read_stats(runtime.reads(principal.tenant), campaign_id)
+    await progress(runtime, actor, campaign_id)
+    stats = await read_stats(runtime.reads(actor.tenant), campaign_id)
     assert stats is not None
-    found = await look(runtime, principal, campaign_id)
+    found = await look(runtime, actor, campaign_id)
     ids = {name: UUID(message.metadata["delivery"]) for name, message in by_case.items()}
     expected = Counter(case.outcome.delivery for case in cases.values())
     expected["unsubscribed"] = sum(case.outcome.unsubscribed for case in cases.values())
@@ -83,9 +83,9 @@ async def tell_all(runtime: Runtime, provider: Provider, cases: dict[str, Case],
     )
 
 
-async def look(runtime: Runtime, principal: Actor, campaign_id: UUID) -> dict[UUID, tuple[Outcome, list[datetime]]]:
+async def look(runtime: Runtime, actor: Actor, campaign_id: UUID) -> dict[UUID, tuple[Outcome, list[datetime]]]:
     """What became of every delivery, and the times in its contact's history and row."""
-    reads = runtime.reads(principal.tenant)
+    reads = runtime.reads(actor.tenant)
     deliveries = await reads.rows(
         select(EmailDelivery.id, EmailDelivery.contact_id, EmailDelivery.email_norm, EmailDelivery.status).where(
             EmailDelivery.campaign_id == campaign_id

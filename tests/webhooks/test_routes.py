@@ -78,16 +78,16 @@ async def test_a_link_with_a_slash_is_the_same_link(
     runtime: Runtime, provider: Provider, sender: Sender, door: str, http: aiohttp.ClientSession
 ) -> None:
     """RFC 8058, section 3.1: a POST is answered, not redirected; the page is there as well, and HEAD of both."""
-    principal, _, campaign_id = await sending(runtime, 1)
-    await drain(sender, principal, campaign_id)
+    actor, _, campaign_id = await sending(runtime, 1)
+    await drain(sender, actor, campaign_id)
     url = door + await link_in_mail(provider, campaign_id) + "/"
     for method in ("HEAD", "GET"):
         async with http.request(method, url, allow_redirects=False) as answer:
             assert answer.status == 200
-    assert await contact_status(runtime, principal) == [ContactStatus.SUBSCRIBED]
+    assert await contact_status(runtime, actor) == [ContactStatus.SUBSCRIBED]
     async with http.post(f"{url}?utm_source=x", data=ONE_CLICK, headers=FORM, allow_redirects=False) as answer:
         assert answer.status == 200
-    assert await contact_status(runtime, principal) == [ContactStatus.UNSUBSCRIBED]
+    assert await contact_status(runtime, actor) == [ContactStatus.UNSUBSCRIBED]
 
 
 @pytest.mark.parametrize("slash", ["", "/"])
@@ -104,8 +104,8 @@ async def test_allow_lists_what_is_allowed(
 async def test_with_the_database_away_everybody_is_asked_to_come_back(servers: Servers) -> None:
     """503 and when to come back: for the vendor in JSON, for a recipient on a page; nothing was changed."""
     async with relayed(servers) as (relay, settings), running(settings) as runtime, served(runtime) as server:
-        principal, [contact_id], campaign_id = await sending(runtime, 1)
-        link = Link(principal.organization_id, campaign_id, new_id(), contact_id)
+        actor, [contact_id], campaign_id = await sending(runtime, 1)
+        link = Link(actor.organization_id, campaign_id, new_id(), contact_id)
         url = f"{server.base}/u/{link_token(runtime.unsubscribe_signer, link)}"
         body = b'{"RecordType": "Open", "MessageID": "during-an-outage"}'
         async with aiohttp.ClientSession() as session:
@@ -131,4 +131,4 @@ async def test_with_the_database_away_everybody_is_asked_to_come_back(servers: S
             assert await post(session, server.base, body) == 200
             async with session.post(url, data=ONE_CLICK, headers=FORM) as answer:
                 assert answer.status == 200
-        assert await contact_status(runtime, principal) == [ContactStatus.UNSUBSCRIBED]
+        assert await contact_status(runtime, actor) == [ContactStatus.UNSUBSCRIBED]
