@@ -21,7 +21,7 @@ dev: environment web/node_modules/.package-lock.json ## Start everything on this
 	@exec $(NUDGE) dev
 
 test: environment web/node_modules/.package-lock.json tests/node/node_modules/.package-lock.json ## All checks and tests, side by side, on servers of their own
-	@$(MAKE) --no-print-directory -j2 tests aside || \
+	@$(MAKE) --no-print-directory --keep-going -j2 tests aside || \
 		{ echo "make test: the checks or the tests failed: see above, or run \`make check\` or \`make tests\` alone" >&2; exit 1; }
 
 tests: environment ## The tests alone

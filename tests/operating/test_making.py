@@ -13,7 +13,7 @@ from tests.local.waiting import is_running, until
 ROOT = Path(__file__).parents[2]
 # In place of every program: says what it was to run, and fails at what the file `failing` names.
 STUB = """#!/bin/sh
-case "$*" in *-m*local.environment*|-c*) exit 0;; esac
+case "$*" in *-m*local.environment*) [ ! -e slow ] || sleep 0.5; exit 0;; -c*) exit 0;; esac
 echo "ran $*"
 while [ -e waiting ]; do echo $$ >> pids; sleep 0.1; done
 case "$*" in *"$(cat failing)"*) exit 1;; esac
@@ -48,6 +48,14 @@ def test_both_are_run_and_either_can_fail(tmp_path: Path, failing: str, succeeds
     assert "ran -m pytest" in done.stdout
     assert "ran -m mypy" in done.stdout
     assert ("the checks or the tests failed" in done.stderr) is not succeeds
+
+
+def test_checks_that_fail_at_once_do_not_keep_the_tests_from_starting(tmp_path: Path) -> None:
+    """However long the environment takes beside them: both are run, whoever fails first."""
+    folder = checkout(tmp_path, "-m ruff check")
+    (folder / "slow").touch()
+    done = subprocess.run(["make", "test"], cwd=folder, capture_output=True, text=True, check=False)
+    assert (done.returncode != 0, "ran -m pytest" in done.stdout) == (True, True)
 
 
 def test_an_interrupt_ends_both(tmp_path: Path) -> None:
