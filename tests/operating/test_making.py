@@ -13,7 +13,7 @@ from tests.local.waiting import is_running, until
 ROOT = Path(__file__).parents[2]
 # In place of every program: says what it was to run, and fails at what the file `failing` names.
 STUB = """#!/bin/sh
-case "$*" in *-m*local.environment*) [ ! -e slow ] || sleep 0.5; exit 0;; -c*) exit 0;; esac
+case "$*" in *-m*local.environment*) [ "$MAKELEVEL" = "$(cat slow)" ] && sleep 1; exit 0;; -c*) exit 0;; esac
 echo "ran $*"
 while [ -e waiting ]; do echo $$ >> pids; sleep 0.1; done
 case "$*" in *"$(cat failing)"*) exit 1;; esac
@@ -32,8 +32,16 @@ def checkout(folder: Path, failing: str) -> Path:
         for file in ("package-lock.json", "node_modules/.package-lock.json"):
             (folder / name / file).touch()
     (folder / "failing").write_text(failing)
+    (folder / "slow").write_text("none")
     shutil.copy(ROOT / "Makefile", folder)
     return folder
+
+
+def made(folder: Path) -> "subprocess.CompletedProcess[str]":
+    """`make test`, as from a shell: not as a part of the make that runs these tests."""
+    outer = {"MAKEFLAGS", "MFLAGS", "MAKELEVEL"}
+    environment = {name: value for name, value in os.environ.items() if name not in outer}
+    return subprocess.run(["make", "test"], cwd=folder, env=environment, capture_output=True, text=True, check=False)
 
 
 @pytest.mark.parametrize(
@@ -41,9 +49,7 @@ def checkout(folder: Path, failing: str) -> Path:
 )
 def test_both_are_run_and_either_can_fail(tmp_path: Path, failing: str, succeeds: bool) -> None:
     """The tests run to their end when a check fails, and the other way round; the exit code knows of both."""
-    done = subprocess.run(
-        ["make", "test"], cwd=checkout(tmp_path, failing), capture_output=True, text=True, check=False
-    )
+    done = made(checkout(tmp_path, failing))
     assert (done.returncode == 0) is succeeds, done.stdout
     assert "ran -m pytest" in done.stdout
     assert "ran -m mypy" in done.stdout
@@ -53,8 +59,8 @@ def test_both_are_run_and_either_can_fail(tmp_path: Path, failing: str, succeeds
 def test_checks_that_fail_at_once_do_not_keep_the_tests_from_starting(tmp_path: Path) -> None:
     """However long the environment takes beside them: both are run, whoever fails first."""
     folder = checkout(tmp_path, "-m ruff check")
-    (folder / "slow").touch()
-    done = subprocess.run(["make", "test"], cwd=folder, capture_output=True, text=True, check=False)
+    (folder / "slow").write_text("2")  # that of the tests; the one of the checks is of the make within
+    done = made(folder)
     assert (done.returncode != 0, "ran -m pytest" in done.stdout) == (True, True)
 
 
