@@ -174,27 +174,19 @@ async def environment_of(
     home: Path, postgres: PostgresServer, valkey: ValkeyServer, stub_port: int
 ) -> dict[str, str]:
     """Create roles and database; the environment of a process that uses them."""
-    from local.servers import PostgresServer, ValkeyServer
-
-    assert isinstance(postgres, PostgresServer)
-    assert isinstance(valkey, ValkeyServer)
-
-    def located(url: str) -> str:
-        return make_url(url).set(database="nudge_bench").render_as_string(hide_password=False)
-
     await create_roles(
         postgres.admin_url,
         migrator_password=make_url(postgres.migrator_url).password or "",
         app_password=make_url(postgres.app_url).password or "",
     )
-    await create_database(postgres.admin_url, "nudge_bench")
-    await migration.upgrade(located(postgres.migrator_url))
-    await make_bare_table(located(postgres.migrator_url))
+    await create_database(postgres.admin_url)
+    await migration.upgrade(postgres.migrator_url)
+    await make_bare_table(postgres.migrator_url)
     return {
         "NUDGE_ENVIRONMENT": "test",
         "NUDGE_LOG_LEVEL": "WARNING",
         "NUDGE_HOME": str(home),
-        "NUDGE_DATABASE__URL": located(postgres.app_url),
+        "NUDGE_DATABASE__URL": postgres.app_url,
         "NUDGE_REDIS__URL": valkey.url,
         "NUDGE_AUTH__SIGNING_KEY": new_signing_key(),
         "NUDGE_SECURITY__SECRET_KEY": "x" * 32,

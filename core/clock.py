@@ -2,10 +2,9 @@
 
 import time
 from datetime import UTC, datetime
-from time import clock_gettime
 from typing import Final
 
-# Linux leaves the time that a host was suspended out of every other clock that nobody can set; macOS counts it here.
+# On Linux CLOCK_MONOTONIC leaves out the time that the host was suspended; on macOS it does not.
 SINCE_BOOT: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
@@ -15,9 +14,9 @@ def now() -> datetime:
 
 
 def since_boot() -> float:
-    """Seconds on a clock that no setting of the time moves, and that goes on while the host is suspended.
+    """Seconds of CLOCK_BOOTTIME: no setting of the time moves it, and it goes on while this kernel is suspended.
 
-    For deadlines that somebody else goes by, such as a lease: `time.monotonic` would stand still in a suspended
-    virtual machine while the lease runs out.
+    For deadlines that others enforce, such as a lease in the database: `time.monotonic` stands still while the host
+    sleeps. A virtual machine that its hypervisor pauses sees no time pass on any clock.
     """
-    return clock_gettime(SINCE_BOOT)
+    return time.clock_gettime(SINCE_BOOT)

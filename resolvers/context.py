@@ -24,8 +24,8 @@ from services.accounts.logins import Logins
 from services.campaigns.test_sends import TestSends
 from services.features import Features
 from services.maya.watching import Watch
-from services.senders.adding import Adding
 from services.senders.policy import SenderPolicy
+from services.senders.registration import SenderRegistration
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
@@ -50,7 +50,7 @@ class Dependencies:
     replies: Watch
     features: Features
     sender_policy: SenderPolicy
-    adding_senders: Adding
+    sender_registration: SenderRegistration
     test_sends: TestSends
 
 

@@ -26,7 +26,7 @@ from schema.senders import (
     Sender,
     SenderConnection,
 )
-from services.senders import adding, changing, confirming, reading
+from services.senders import changing, confirming, reading, registration
 from services.senders.reading import SENDERS, SenderRow
 
 rows.register(Sender, SenderRow, ("id",), id=Column("id", global_ids("Sender")))
@@ -59,8 +59,8 @@ class SenderMutations:
         production, more than 20 of the organization in a day; RATE_LIMITED for an address that got too many;
         FEATURE_UNAVAILABLE for an address to confirm where the installation has no mail provider.
         """
-        row = await adding.add(
-            info.context.dependencies.adding_senders,
+        row = await registration.register(
+            info.context.dependencies.sender_registration,
             info.context.caller,
             input.email,
             input.name,

@@ -21,7 +21,7 @@ async def record(uow: UnitOfWork, action: str, target_id: UUID, changes: Mapping
 
 
 async def record_each(uow: UnitOfWork, action: str, targets: Mapping[UUID, Mapping[str, object]]) -> None:
-    """As `record`, a record with its own changes for each target, in one statement."""
+    """As `record`, a record with its own changes for each target, in one round trip."""
     if not targets:
         return
     actor = uow.actor

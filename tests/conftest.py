@@ -22,6 +22,7 @@ from local.servers import PostgresServer, ValkeyServer, create_database, create_
 from runtime import Runtime, running
 from settings import Settings
 from tests.client import ApiClient
+from tests.clocks import suspend
 from tests.logs.watching import WATCH
 from tests.properties import register_profiles
 from tests.serving import Served, served
@@ -55,6 +56,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def has_target(item: pytest.Item) -> bool:
     """Whether a target other than `make test` runs the test."""
     return any(item.get_closest_marker(target) for target in TARGETS)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def suspended_before() -> Iterator[None]:
+    """The tests run as on a host that was suspended for an hour: a deadline on another clock does not fit."""
+    with pytest.MonkeyPatch.context() as patch:
+        suspend(patch, 3_600)
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -201,8 +201,8 @@ class ReadPool:
 
     @property
     def has_spare(self) -> bool:
-        """Whether a connection is free, or half of them are not even open, and nobody waits."""
-        return not self.waiting and (bool(self.free) or self.free_slots > self.size // 2)
+        """Whether more than half of the connections serve nobody, and no read waits for one."""
+        return not self.waiting and len(self.free) + self.free_slots > self.size // 2
 
     def statistics(self) -> PoolStatistics:
         """What there is at this moment."""

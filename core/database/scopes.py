@@ -1,6 +1,7 @@
 """Where statements run: reads of a tenant, calls of definer functions, transactions."""
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Protocol, TypeVar, TypeVarTuple
@@ -20,8 +21,8 @@ Ts = TypeVarTuple("Ts")
 R = TypeVar("R", bound=tuple[Any, ...])
 # A process that is stopped, or cut off, within a transaction must not keep its locks: the server ends the session.
 IDLE_SECONDS = 15.0
-MAX_BESIDE = 3
-"""Reads of an operation beside its first."""
+MAX_CONCURRENT_READS = 4
+"""Of one operation."""
 
 
 def _idle_timeout() -> ColumnElement[str]:
@@ -59,18 +60,19 @@ async def first(reads: Reads, statement: Select[*Ts], parameters: dict[str, Any]
 
 
 class ReadScope:
-    """The reads of one GraphQL operation, each statement one round trip on a connection of its own.
+    """The reads of one GraphQL operation, each statement one round trip.
 
-    Sibling fields read side by side, 4 at most, while the pool has connections to spare; else one after the other, so
-    that an operation of many fields does not hold up the others.
+    Prepared statements of sibling fields run concurrently, on 4 connections at most, while half of the pool is left
+    for others; else one at a time, as other statements always do. So an operation of many fields does not hold up
+    the others.
     """
 
     def __init__(self, side: ReadSide, tenant: Tenant) -> None:
         self.engine = side.engine
         self.pool = side.pool
         self.tenant = tenant
-        self.lock = asyncio.Lock()
-        self.beside = 0
+        self.running = 0
+        self.waiting: deque[tuple[asyncio.Future[None], ReadPool | None]] = deque()
 
     async def rows(self, statement: Select[*Ts], parameters: dict[str, Any] | None = None) -> Sequence[Row[*Ts]]:
         """Every row of a select, under the tenant's policies."""
@@ -95,22 +97,44 @@ class ReadScope:
         """The driver's records of a prepared statement, SQLAlchemy's rows of any other."""
         tenant = self.tenant.parameters
         given = parameters | tenant if parameters else tenant
-        if prepared is not None and self.pool is not None and self.lock.locked() and self._may_read_beside(self.pool):
-            self.beside += 1
-            try:
-                return await self.pool.fetch(prepared, given)
-            finally:
-                self.beside -= 1
-        await self.lock.acquire()
+        pool = None if prepared is None else self.pool
+        if self.running and (self.waiting or not self._may_start(pool)):
+            await self._turn(pool)
+        else:
+            self.running += 1
         try:
-            if prepared is not None and self.pool is not None:
-                return await self.pool.fetch(prepared, given)
+            if prepared is not None and pool is not None:
+                return await pool.fetch(prepared, given)
             return await _execute_read(self.engine, with_tenant(statement), given)
         finally:
-            self.lock.release()
+            self._end()
 
-    def _may_read_beside(self, pool: ReadPool) -> bool:
-        return self.beside < MAX_BESIDE and pool.has_spare
+    def _may_start(self, pool: ReadPool | None) -> bool:
+        """Whether a read may start now: on the read pool beside others, else only when none runs."""
+        return not self.running or (pool is not None and self.running < MAX_CONCURRENT_READS and pool.has_spare)
+
+    async def _turn(self, pool: ReadPool | None) -> None:
+        """Wait until the read may start, and count it as running."""
+        turn = asyncio.get_running_loop().create_future()
+        self.waiting.append((turn, pool))
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():
+                self._end()
+            raise
+
+    def _end(self) -> None:
+        """Count a read as ended, and start those that may, in the order of asking."""
+        self.running -= 1
+        while self.waiting:
+            turn, pool = self.waiting[0]
+            if not turn.done():
+                if not self._may_start(pool):
+                    return
+                self.running += 1
+                turn.set_result(None)
+            self.waiting.popleft()
 
 
 def as_tuples(row: type[R], found: Sequence[Any]) -> list[R]:

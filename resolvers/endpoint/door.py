@@ -24,7 +24,7 @@ from runtime import Runtime
 from services.accounts.logins import Logins
 from services.campaigns.test_sends import TestSends
 from services.maya.watching import Watch
-from services.senders.adding import Adding
+from services.senders.registration import SenderRegistration
 
 PATH = "/graphql"
 
@@ -102,7 +102,7 @@ def dependencies(runtime: Runtime) -> Dependencies:
         replies=Watch(logs=runtime.logs, hub=runtime.hub),
         features=runtime.features,
         sender_policy=runtime.sender_policy,
-        adding_senders=Adding(
+        sender_registration=SenderRegistration(
             work=runtime.work,
             reads=runtime.reads,
             policy=runtime.sender_policy,

@@ -6,6 +6,7 @@ import time
 from typing import Protocol
 
 from core.access.session import Session
+from core.clock import since_boot
 from core.errors import ErrorCode, InvalidInput, Unauthenticated
 from core.http.settings import RealtimeSettings
 from core.pubsub import HubClosed, session_topic
@@ -58,7 +59,7 @@ class ConnectionMonitor:
         self.connection = connection
         self.missed = 0
         self.renewing: asyncio.Future[None] | None = None
-        now = time.monotonic()
+        now = since_boot()
         # After a restart thousands of clients reconnect together: their pings and rechecks are spread.
         turn = random.uniform(EARLIEST_TURN, 1.0)  # noqa: S311 - no secret
         self.ping_at = now + turn * self.limits.ping_seconds
@@ -71,13 +72,13 @@ class ConnectionMonitor:
         try:
             with self.hub.watch(session_topic(self.session.actor.id)) as viewer:
                 while not await self.finished():
-                    due = min(self.ping_at, self.recheck_at, self.expires_at) - time.monotonic()
+                    due = min(self.ping_at, self.recheck_at, self.expires_at) - since_boot()
                     signal = await viewer.next(within=max(due, 0.0))
                     if signal is not None:
                         # After a gap (Redis was away) every socket would ask at once: spread them.
                         spread = GAP_SPREAD_SECONDS if signal.kind == "gap" else 0.0
                         wait = random.uniform(0.0, min(spread, self.limits.recheck_seconds))  # noqa: S311 - no secret
-                        self.recheck_at = min(self.recheck_at, time.monotonic() + wait)
+                        self.recheck_at = min(self.recheck_at, since_boot() + wait)
         except HubClosed:
             return  # the server goes away, and closes the sockets itself
         except BaseException:
@@ -86,10 +87,10 @@ class ConnectionMonitor:
 
     async def finished(self) -> bool:
         """Do what is due; true when the connection was closed."""
-        if time.monotonic() >= self.expires_at and self.renewing is not None:
+        if since_boot() >= self.expires_at and self.renewing is not None:
             # Asked for in time: the database's answer decides. No client can prolong it, as renewals do not queue.
             await asyncio.wait([self.renewing], timeout=self.limits.init_timeout_seconds)
-        now = time.monotonic()
+        now = since_boot()
         if now >= self.expires_at:
             await self.connection.close(FORBIDDEN, "The access token has expired")
             return True
@@ -138,7 +139,7 @@ class ConnectionMonitor:
         self.renewing = asyncio.get_running_loop().create_future()
         try:
             current = await self.identity.renewed(token, self.session)
-            ends_at = time.monotonic() + current.expires_at - time.time()
+            ends_at = since_boot() + current.expires_at - time.time()
             if ends_at > self.expires_at:
                 self.token, self.expires_at = token, ends_at
             self.session = current
@@ -146,7 +147,7 @@ class ConnectionMonitor:
         finally:
             self.renewing.set_result(None)
             self.renewing = None
-        return int(self.expires_at - time.monotonic())
+        return int(self.expires_at - since_boot())
 
     async def end(self) -> None:
         """Stop watching."""

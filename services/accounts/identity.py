@@ -11,6 +11,7 @@ from sqlalchemy import Uuid, column, func, select
 from core.access.actor import user_actor
 from core.access.permissions import Role
 from core.access.session import Session
+from core.clock import since_boot
 from core.database.scopes import SystemScope
 from core.errors import ErrorCode, InvalidInput, Unauthenticated
 from core.security import AccessTokens
@@ -108,7 +109,7 @@ class Identity:
     def known(self, token: str) -> Session | None:
         """Who the token speaks for, if that was found out within the last five seconds."""
         known = self.recent.get(token)
-        if known is not None and known[1] > time.monotonic() and known[0].expires_at > time.time():
+        if known is not None and known[1] > since_boot() and known[0].expires_at > time.time():
             return known[0]
         return None
 
@@ -161,7 +162,7 @@ class Identity:
             expires_at=claimed.expires_at,
         )
         if endings == self.endings:  # what was read before an ending may be about that session
-            self.recent[token] = (session, time.monotonic() + RECENT_SECONDS)
+            self.recent[token] = (session, since_boot() + RECENT_SECONDS)
             while len(self.recent) > MAX_RECENT:
                 self.recent.pop(next(iter(self.recent)))
         return session

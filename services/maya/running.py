@@ -93,6 +93,7 @@ async def run(dependencies: RunDependencies, job: RunReply) -> None:
     was said, since words that somebody has read cannot be unsaid.
     """
     unread = maya_actor(user_actor(job.organization_id, job.user_id, None))
+    held_since = since_boot()
     async with dependencies.work.begin(unread) as uow:
         lease = await leases.take(uow, job.message_id)
     if lease is None:
@@ -101,16 +102,19 @@ async def run(dependencies: RunDependencies, job: RunReply) -> None:
     if found is None:
         raise AssertionError("a reply without its person")
     actor = maya_actor(user_actor(job.organization_id, job.user_id, found.role))
-    await Run(dependencies, actor, lease, found).execute()
+    await Run(dependencies, actor, lease, found, held_since=held_since).execute()
 
 
 class Run:
-    """A reply that is ours, while it is made."""
+    """A reply that is ours, while it is made. `held_since` (`since_boot` seconds) is when its lease was asked for."""
 
-    def __init__(self, dependencies: RunDependencies, actor: Actor, lease: Lease, person: Person) -> None:
+    def __init__(
+        self, dependencies: RunDependencies, actor: Actor, lease: Lease, person: Person, *, held_since: float
+    ) -> None:
         self.dependencies = dependencies
         self.actor = actor
         self.lease = lease
+        self.held_since = held_since
         self.person = person
         self.log_name = reply_log(actor.organization_id, lease.reply.id)
         self.journal = Journal(dependencies.logs, self.log_name)
@@ -173,20 +177,18 @@ class Run:
 
     async def watch(self) -> NoReturn:
         """Keep the lease while the reply is made. Raises `CancelRequested`, or `LeaseLost`."""
-        renewed = since_boot()
         with self.dependencies.hub.watch(message_topic(self.actor.organization_id, self.lease.reply.id)) as viewer:
             while True:
                 await viewer.next(within=POLL_SECONDS)
                 try:
                     await self.check_cancelled()
-                    if since_boot() >= renewed + RENEW_SECONDS:
+                    if since_boot() >= self.held_since + RENEW_SECONDS:
                         await self.renew()
-                        renewed = since_boot()
                 except DATABASE_UNAVAILABLE as error:
                     log.warning(
                         "database away during a reply", message=str(self.lease.reply.id), reason=described(error)
                     )
-                    if since_boot() >= renewed + LEASE_SECONDS:
+                    if since_boot() >= self.held_since + LEASE_SECONDS:
                         raise LeaseLost(self.lease.reply.id) from error
 
     async def check_cancelled(self) -> None:
@@ -196,8 +198,10 @@ class Run:
 
     async def renew(self) -> None:
         """Keep the lease, and what was said so far."""
+        asked = since_boot()
         async with self.dependencies.work.begin(self.actor) as uow:
             await leases.renew(uow, self.lease, content=self.speech.text, last_sequence=self.journal.last_sequence)
+        self.held_since = asked
 
     async def stop(self) -> None:
         """The process shuts down: hand the reply on when nothing was shown, else end it here."""

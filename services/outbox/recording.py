@@ -15,7 +15,10 @@ from services.outbox.submitting import Batch, put_off
 
 
 async def record(uow: UnitOfWork, batch: Batch, handed: Sequence[Handed], *, request_seconds: float) -> None:
-    """Write down what became of a batch; messages that somebody else has settled meanwhile stay as they are."""
+    """Write down what became of a batch; messages that somebody else has settled meanwhile stay as they are.
+
+    One statement a message: a batch of system mail has 20 at most, and there is little of it.
+    """
     for part in handed:
         outcome = part.outcome
         if isinstance(outcome, Answered):

@@ -77,7 +77,8 @@ async def create(
     """Add a sender, or rename the one of this address; one that is not confirmed is sent a confirmation.
 
     The first that may be sent from becomes the default, and any with `make_default`, at the latest when it is
-    confirmed. Raises `NudgeError` with LIMIT_EXCEEDED for too many senders, or too many confirmations, and
+    confirmed. It does not count the limit of an address over all organisations, as `registration.register` does.
+    Raises `NudgeError` with LIMIT_EXCEEDED for too many senders, or too many confirmations, and
     `FeatureUnavailable` where no confirmation can be sent.
     """
     await lock(uow)

@@ -1,14 +1,16 @@
 """What leads from one object to another shows nothing that the caller could not ask for by itself."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import NamedTuple
 
 import orjson
+import pytest
 from graphql import GraphQLField, GraphQLObjectType, get_named_type
 
 import resolvers
 from core.access.permissions import Permission
-from resolvers.nodes import NODE_TYPES
+from resolvers.nodes import NODE_TYPES, collect_nodes
 from resolvers.permissions import root_fields
 from resolvers.relations import READERS
 from runtime import Runtime
@@ -89,6 +91,16 @@ LEADING = {each.name: each for each in leading()}
 def test_every_type_of_node_takes_the_permission_that_is_expected() -> None:
     """One type more, or one permission changed, has to be written down here, too."""
     assert {name: kind.permission for name, kind in NODE_TYPES.items()} == PERMISSIONS
+
+
+def test_two_types_of_node_have_two_names() -> None:
+    """A second declaration of a type's name, perhaps with another permission, is refused at import."""
+    known = dict(NODE_TYPES)
+    contact = NODE_TYPES["Contact"]
+    collect_nodes([contact])  # the same one again is none
+    with pytest.raises(ValueError, match="Contact is declared twice"):
+        collect_nodes([replace(contact, permission=Permission.ORGANIZATION_READ)])
+    assert known == NODE_TYPES
 
 
 def test_every_relation_takes_the_permission_of_what_it_leads_to() -> None:

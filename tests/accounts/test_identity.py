@@ -11,6 +11,7 @@ from sqlalchemy import func, update
 from core.access.actor import Actor
 from core.access.permissions import Role
 from core.access.session import Session
+from core.clock import since_boot
 from core.errors import Unauthenticated
 from core.security import AccessTokens, new_signing_key
 from models.accounts import UserSession
@@ -143,7 +144,7 @@ async def test_an_expired_token_is_refused_however_good_it_was(runtime: Runtime)
         session_id=actor.person_id,
         expires_at=expired,
     )
-    who.recent[token] = Session(actor=actor, id=actor.person_id, expires_at=expired), time.monotonic() + 3600
+    who.recent[token] = Session(actor=actor, id=actor.person_id, expires_at=expired), since_boot() + 3600
     assert who.known(token) is None
     for look in (who.session, who.recheck, check.claimed):
         with pytest.raises(Unauthenticated, match="expired"):

@@ -1,8 +1,10 @@
 """Contacts that are put on lists as they are created."""
 
 import pytest
+from sqlalchemy import select
 
 from core.errors import ErrorCode, Refusals
+from models.audit import AuditEvent
 from runtime import Runtime
 from services import lists
 from services.contacts import changing
@@ -22,6 +24,9 @@ async def test_a_contact_is_put_on_lists_in_one_statement(runtime: Runtime) -> N
                 await changing.create(uow, {"email": f"{number}@example.com"}, list_ids=some)
         sent.append(len(seen))
     assert sent[0] == sent[1]
+    recorded = select(AuditEvent.target_id, AuditEvent.changes).where(AuditEvent.action == "list_member.added")
+    rows = await runtime.reads(actor.tenant).rows(recorded.order_by(AuditEvent.id))
+    assert [tuple(row) for row in rows] == [(each, {"contacts": 1}) for each in (made[0], *made)]
     reads = runtime.reads(actor.tenant)
     assert await lists.member_counts(reads, made) == {each: 2 if each == made[0] else 1 for each in made}
     with pytest.raises(Refusals) as refused:

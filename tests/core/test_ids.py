@@ -6,7 +6,7 @@ import pytest
 
 from core.ids import id_at, new_id
 
-HOUR_NS = 3_600_000_000_000
+SECOND_NS = 1_000_000_000
 MOMENT = 1_935_619_200_000
 """A Unix time in milliseconds."""
 
@@ -23,12 +23,23 @@ def test_ids_of_a_process_are_in_the_order_of_their_making() -> None:
     assert len(set(made)) == len(made)
 
 
-def test_a_clock_that_is_set_back_does_not_break_the_order(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_clock_that_is_set_back_a_little_does_not_break_the_order(monkeypatch: pytest.MonkeyPatch) -> None:
     """What comes after goes on from the last id until the clock is there again."""
     before = new_id()
     now = time.time_ns
-    monkeypatch.setattr(time, "time_ns", lambda: now() - HOUR_NS)
+    monkeypatch.setattr(time, "time_ns", lambda: now() - 5 * SECOND_NS)
     assert before < new_id() < new_id()
+
+
+def test_ids_follow_a_clock_that_was_wrong_by_an_hour(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Partitions and retention go by the time in an id: one wrong moment must not stay in those that follow."""
+    now = time.time_ns
+    with monkeypatch.context() as patch:
+        patch.setattr(time, "time_ns", lambda: now() + 3_600 * SECOND_NS)
+        ahead = new_id()
+    made = [new_id() for _ in range(3)]
+    assert made == sorted(made)
+    assert milliseconds_of(ahead.int) - milliseconds_of(made[0].int) > 3_500_000
 
 
 def test_an_id_tells_when_it_was_made() -> None:

@@ -22,6 +22,7 @@ from services.mailing.handover import Handed, hand_over
 from services.mailing.leases import LeaseTimes, lease_times
 from settings import Settings
 from tests import factories
+from tests.clocks import suspend
 from tests.deliveries.conftest import Provider, sender_for
 from tests.deliveries.model import ModelMailer
 from tests.deliveries.worker import drain, finish, progress, recipients, sending, start
@@ -186,13 +187,12 @@ def test_the_times_fit_into_the_lease() -> None:
 
 
 async def test_time_in_which_the_host_was_suspended_counts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A virtual machine that was suspended for longer than its lease hands nothing over when it goes on."""
+    """A host that was suspended for longer than the lease hands nothing over when it goes on."""
     mailer = ModelMailer()
     deadline = since_boot() + 90
     assert await hand_over(mailer, ENVELOPE, [MESSAGE], deadline=deadline, times=TIMES)
-    real = time.clock_gettime
     assert clock.SINCE_BOOT == time.CLOCK_BOOTTIME or sys.platform != "linux"
-    monkeypatch.setattr(clock, "clock_gettime", lambda kind: real(kind) + 120)
+    suspend(monkeypatch, 120)
     handed = await hand_over(mailer, ENVELOPE, [MESSAGE], deadline=deadline, times=TIMES)
     assert handed == [Handed([MESSAGE], NotSent(reason="The lease was nearly over.", local=True))]
     assert len(mailer.ledger) == 1

@@ -18,6 +18,7 @@ from models.conversations import Message, MessageStatus
 from services.conversations.reading import MessageRow
 from services.conversations.work import reply_log
 from services.maya import leases
+from tests.clocks import suspend
 from tests.conftest import Servers
 from tests.maya.acting import FOR_EVER, asked, begun, database_of, expire_lease, speaking
 from tests.maya.conftest import Stage, sequences, set_stage, told
@@ -303,6 +304,22 @@ async def test_a_long_run_keeps_its_lease(stage: Stage, monkeypatch: pytest.Monk
         midway = await stage.stored(reply)
         gate.set()
     assert (midway.status, midway.content, midway.last_sequence) == ("streaming", "So far ", 1)
+
+
+async def test_a_lease_is_renewed_when_the_host_was_suspended(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At once, as the database's clock went on meanwhile, and not when the process has run for long enough."""
+    monkeypatch.setattr("services.maya.running.POLL_SECONDS", 0.05)
+    monkeypatch.setattr("services.maya.running.RENEW_SECONDS", 600.0)
+    gate = asyncio.Event()
+    stage = stage.scripted(speaking("So far ", then=gate))
+    reply = await stage.ask()
+    async with stage.running(reply):
+        await begun(stage, reply)
+        await expire_lease(stage, reply)
+        suspend(monkeypatch, 1_200)
+        await until(lambda: is_leased(stage, reply))
+        gate.set()
+    assert (await stage.stored(reply)).status == "completed"
 
 
 async def is_leased(stage: Stage, reply: MessageRow) -> bool:

@@ -244,6 +244,7 @@ async def test_confirmations_are_limited(production: House) -> None:
     reply = await other.send(CREATE, {"input": {"email": email.upper(), "name": "Acme"}})
     assert (reply.status, reply.codes) == (429, ["RATE_LIMITED"])
     assert int(reply.headers["retry-after"]) > 3_600
+    assert await listed(other) == {}
     await create(other, address())
 
 
