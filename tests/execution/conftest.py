@@ -4,6 +4,7 @@ import asyncpg
 import pytest
 
 import execution
+from core.database import scopes
 from runtime import running
 from tests.conftest import Servers, copy_template, settings_for
 from tests.execution.company import Company, founded
@@ -29,7 +30,12 @@ async def founded_company(servers: Servers) -> AsyncIterator[Company]:
 
 
 @pytest.fixture
-async def company(founded_company: Company) -> Company:
-    """The company as it was founded."""
+async def company(founded_company: Company, monkeypatch: pytest.MonkeyPatch) -> Company:
+    """The company as it was founded, whose operations send one read after the other.
+
+    What is read concurrently comes in any order, and so does what is loaded with it: together in one statement, or in
+    two. The statements of two runs could not be compared.
+    """
+    monkeypatch.setattr(scopes, "MAX_CONCURRENT_READS", 1)
     await founded_company.restore()
     return founded_company
