@@ -201,8 +201,8 @@ class ReadPool:
 
     @property
     def has_spare(self) -> bool:
-        """Whether more than half of the connections serve nobody, and no read waits for one."""
-        return not self.waiting and len(self.free) + self.free_slots > self.size // 2
+        """Whether more than half of the connections serve nobody."""
+        return len(self.free) + self.free_slots > self.size // 2
 
     def statistics(self) -> PoolStatistics:
         """What there is at this moment."""

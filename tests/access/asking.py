@@ -34,10 +34,17 @@ async def answer(
     """The body of the answer that the endpoint gives to the actor."""
     door = server.application.door
     assert door is not None
-    context = RequestContext(
+    context = context_of(server, runtime, actor)
+    return (await door.executor.run(Request(query=query, variables=variables), context)).body
+
+
+def context_of(server: Served, runtime: Runtime, actor: Actor) -> RequestContext:
+    """An operation of the actor."""
+    door = server.application.door
+    assert door is not None
+    return RequestContext(
         dependencies=dependencies(runtime), actor=actor, request_id="asked", budgets=door.executor.budgets
     )
-    return (await door.executor.run(Request(query=query, variables=variables), context)).body
 
 
 async def objects(runtime: Runtime, api: ApiClient, owner: Actor) -> dict[str, str]:

@@ -10,12 +10,17 @@ from graphql import GraphQLField, GraphQLObjectType, get_named_type
 
 import resolvers
 from core.access.permissions import Permission
+from core.access.session import Session
+from core.errors import Forbidden
+from core.ids import new_id
 from resolvers.nodes import NODE_TYPES, collect_nodes
 from resolvers.permissions import root_fields
 from resolvers.relations import READERS
 from runtime import Runtime
+from schema.campaigns.campaign import CAMPAIGN_AUTHOR
+from schema.relations import key_of
 from tests import factories
-from tests.access.asking import EVERYTHING, answer, objects, with_permissions
+from tests.access.asking import EVERYTHING, answer, context_of, objects, with_permissions
 from tests.client import ApiClient
 from tests.serving import Served
 
@@ -166,6 +171,21 @@ async def test_a_relation_without_its_permission_is_forbidden(
         "ContactEvent.campaign",
         "Delivery.campaign",
     }
+
+
+async def test_an_operation_that_goes_on_with_lesser_rights_asks_anew(runtime: Runtime, api_server: Served) -> None:
+    """A relation that was read before is refused once its permission is gone, and read again once it is back."""
+    owner = await factories.organization(runtime)
+    context = context_of(api_server, runtime, with_permissions(owner, EVERYTHING))
+    for may in (True, False, True):
+        permissions = EVERYTHING if may else EVERYTHING - {Permission.ORGANIZATION_READ}
+        context.go_on_as(Session(actor=with_permissions(owner, permissions), id=new_id(), expires_at=0))
+        if may:
+            author = await context.load(CAMPAIGN_AUTHOR, owner.person_id)
+            assert key_of(author) == owner.person_id
+        else:
+            with pytest.raises(Forbidden):
+                await context.load(CAMPAIGN_AUTHOR, owner.person_id)
 
 
 async def test_nodes_are_null_without_the_permission_of_their_type(

@@ -125,6 +125,15 @@ def of_contacts(company: Company) -> list[Case]:
             {"contacts": [updated, *rows, {"email": "new@example.com"}], **skipping},
             record("contact.upserted", company.owner.organization_id, counts),
         ),
+        *(
+            by_owner(
+                company,
+                "upsertContacts",
+                {"contacts": [row]},
+                record("contact.upserted", company.owner.organization_id, {status: 1}),
+            )
+            for row, status in ((updated, "updated"), ({"email": "new@example.com"}, "created"))
+        ),
         by_owner(company, "upsertContacts", {"contacts": rows, **skipping}),
     ]
 

@@ -114,6 +114,20 @@ async def test_each_field_is_the_same_with_figures_and_without(
     assert answers == [answers[0]] * 9
 
 
+@pytest.mark.parametrize("field", ["htmlContent", "textContent", "audience { all }", "deliveries { totalCount }"])
+async def test_what_is_read_by_its_id_needs_no_other_column(
+    api: ApiClient, runtime: Runtime, owner: Actor, campaign_id: UUID, field: str
+) -> None:
+    """Beside figures the id is read though nobody selects it."""
+    mine = caller(api, runtime, owner)
+    answers = []
+    for beside in ("", "stats { opened }"):
+        query = f"query ($id: ID!) {{ campaign(id: $id) {{ {field} {beside} }} }}"
+        answers += [found[field.split(maxsplit=1)[0]] for found in await asked(mine, query, campaign_id)]
+    assert answers[0] is not None
+    assert answers == [answers[0]] * 6
+
+
 async def test_a_campaign_and_its_figures_are_one_statement(
     api: ApiClient, runtime: Runtime, owner: Actor, campaign_id: UUID
 ) -> None:

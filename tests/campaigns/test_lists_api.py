@@ -8,7 +8,7 @@ from models.campaigns import CampaignStatus
 from runtime import Runtime
 from services.campaigns.lifecycle import move
 from tests import factories
-from tests.campaigns.calls import CREATE, asked, caller, gid
+from tests.campaigns.calls import CREATE, UPDATE, asked, caller, gid
 from tests.client import ApiClient
 from tests.statements import statements
 
@@ -48,6 +48,16 @@ async def test_pages_run_through_the_list(api: ApiClient, runtime: Runtime) -> N
     assert await names(mine, last=2) == ["Campaign 1", "Campaign 0"]
     by_name = {"field": "NAME", "direction": "ASC"}
     assert await names(mine, first=2, sort=by_name) == ["Campaign 0", "Campaign 1"]
+
+
+@pytest.mark.parametrize(("field", "ascending"), [("CREATED_AT", "bca"), ("UPDATED_AT", "bac"), ("NAME", "abc")])
+async def test_the_list_is_sorted_as_asked(api: ApiClient, runtime: Runtime, field: str, ascending: str) -> None:
+    """Each order is by a column of its own, in both directions."""
+    mine = caller(api, runtime, await factories.organization(runtime))
+    made = {name: (await asked(mine, CREATE, name=name))["campaign"]["id"] for name in "bca"}
+    await asked(mine, UPDATE, campaignId=made["c"], subject="Changed last")
+    for direction, expected in (("ASC", ascending), ("DESC", ascending[::-1])):
+        assert "".join(await names(mine, sort={"field": field, "direction": direction})) == expected
 
 
 async def test_filters_narrow_the_list(api: ApiClient, runtime: Runtime) -> None:

@@ -262,6 +262,15 @@ async def test_a_campaign_deleted_under_its_viewer_ends_the_stream(api_server: S
             await anext(stream)
 
 
+async def test_a_deletion_is_announced(runtime: Runtime) -> None:
+    """Viewers hear of it at once, rather than when they look again by themselves."""
+    owner = await factories.organization(runtime)
+    campaign_id = await factories.campaign(runtime, owner)
+    async with runtime.work.begin(owner) as uow:
+        await drafting.delete(uow, campaign_id)
+        assert list(uow.events) == [campaign_topic(owner.organization_id, campaign_id)]
+
+
 async def test_viewers_of_one_campaign_share_its_reads_and_leave_nothing(
     api_server: Served, runtime: Runtime
 ) -> None:

@@ -235,6 +235,22 @@ async def test_a_change_touches_what_is_given_alone(runtime: Runtime) -> None:
         assert (await changing.change(uow, made.id, {"custom_fields": None})).custom_fields == {}
 
 
+async def test_two_changes_at_once_merge_their_custom_fields(runtime: Runtime) -> None:
+    """The second waits for the first, and is laid over what that one has left."""
+    actor = await factories.organization(runtime)
+    made = await create(runtime, actor, {"email": "ada@example.com", "custom_fields": {"seats": 3}})
+
+    async def change(given: GivenFields) -> ContactRow:
+        async with runtime.work.begin(actor) as uow:
+            return await changing.change(uow, made.id, given)
+
+    async with runtime.work.begin(actor) as uow:
+        await changing.change(uow, made.id, {"custom_fields": {"plan": "pro"}})
+        second = asyncio.create_task(change({"custom_fields": {"city": "Rome"}}))
+        await until(partial(waits_for, runtime, uow))
+    assert (await second).custom_fields == {"seats": 3, "plan": "pro", "city": "Rome"}
+
+
 @pytest.mark.parametrize("status", [ContactStatus.UNSUBSCRIBED, ContactStatus.BOUNCED, ContactStatus.COMPLAINED])
 async def test_nothing_subscribes_a_contact_again(runtime: Runtime, status: ContactStatus) -> None:
     """A change and an upsert leave the status of those who must not be mailed alone."""

@@ -7,19 +7,21 @@ from dataclasses import replace
 from uuid import UUID
 
 import pytest
+from redis.asyncio import Redis
 
 from core.access.actor import Actor
-from core.queue import Queue
+from core.queue import QUEUE_NAME, Queue
 from core.unit_of_work import Work
 from jobs import run
 from models.campaigns import CampaignStatus
-from runtime import Runtime
+from runtime import Runtime, secret
 from services.campaigns.lifecycle import move
 from services.campaigns.progress import read_progress
 from services.campaigns.work import PrepareCampaign
 from settings import Settings
 from tests import factories
 from tests.deliveries.conftest import Provider, slowed
+from tests.waiting import until
 
 QUICK = {"sweep_seconds": 0.2, "lease_seconds": 60.0, "batch_size": 50, "reconcile_grace_seconds": 0.0}
 
@@ -118,6 +120,20 @@ async def test_a_worker_sends_a_campaign(quick: Runtime, provider: Provider) -> 
         actor, campaign_id = await ordered(quick, 120)
         assert await ended(quick, actor, campaign_id) is CampaignStatus.SENT
     assert len(await provider.ledger(campaign_id)) == 120
+
+
+async def test_a_job_that_was_run_leaves_nothing_in_redis(quick: Runtime) -> None:
+    """Nobody asks for results, which would fill the memory of a server that holds nothing else for long."""
+    async with Redis.from_url(secret(quick.settings.redis.url)) as redis:
+        await ordered(quick, 1)
+        assert await redis.zcard(QUEUE_NAME) > 0
+
+        async def all_are_taken() -> bool:
+            return not await redis.zcard(QUEUE_NAME)
+
+        async with worker(quick):
+            await until(all_are_taken)
+        assert [key async for key in redis.scan_iter("arq:result:*")] == []
 
 
 async def test_a_worker_needs_no_redis(quick: Runtime, provider: Provider) -> None:

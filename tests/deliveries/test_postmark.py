@@ -163,6 +163,22 @@ async def test_a_post_on_a_stale_connection_is_not_repeated(reads: bool, kind: t
     assert len(requests) == 2
 
 
+@pytest.mark.parametrize("status", [302, 307])
+async def test_no_redirect_is_followed(status: int) -> None:
+    """It would carry the mail, and the token with it, elsewhere; the address that is set is not Postmark's."""
+    asked: list[bytes] = []
+
+    async def redirect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append(await reader.readuntil(b"\r\n"))
+        await reader.readuntil(b'"}]}]')
+        writer.write(b"HTTP/1.1 %d Moved\r\nLocation: /elsewhere\r\nContent-Length: 0\r\n\r\n" % status)
+        await writer.drain()
+        writer.close()
+
+    assert isinstance(await outcome_of(redirect, timeout_seconds=20), AccountRefused)
+    assert asked == [b"POST /email/batch HTTP/1.1\r\n"]
+
+
 async def test_a_moment_that_has_passed_sends_nothing() -> None:
     """A process woken after its lease does not even connect, and blames nobody else."""
     outcome = await send_to("http://127.0.0.1:9", timeout_seconds=-1)

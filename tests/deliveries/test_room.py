@@ -168,6 +168,18 @@ async def test_trouble_of_our_own_does_not_slow_the_process_down(runtime: Runtim
     assert sender.backoff.until > 0
 
 
+async def test_what_was_given_back_is_claimed_first(runtime: Runtime, provider: Provider, sender: Sender) -> None:
+    """After trouble the next batch begins at the front, not behind the one that the provider did not take."""
+    actor, _, campaign_id = await sending(runtime, 4)
+    await sender.mail_of(actor, campaign_id)
+    sender.resize(campaign_id, 2, shrink=True)
+    await provider.fail(http_status={"status": 429, "error_code": 429, "count": 1})
+    assert (await sender.send_batch(actor, campaign_id)).claimed == 2
+    assert await provider.ledger(campaign_id) == []
+    assert (await sender.send_batch(actor, campaign_id)).claimed == 4
+    assert len(await provider.ledger(campaign_id)) == 4
+
+
 async def test_what_was_not_tried_is_not_the_trouble(runtime: Runtime, sender: Sender) -> None:
     """Parts left after the account was refused do not hide the refusal: the campaign pauses."""
     actor, _, campaign_id = await sending(runtime, 2)

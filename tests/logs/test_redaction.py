@@ -7,6 +7,7 @@ import pytest
 
 from core.redaction import Redaction, basic
 from core.security import new_signing_key
+from settings import Settings
 
 KEY = new_signing_key()
 REDACTION = Redaction(
@@ -42,6 +43,12 @@ def test_keys_and_headers() -> None:
     for text in (KEY, KEY.replace("\n", "\\n"), body, base64.b64encode(b"postmark:hook-password").decode()):
         assert body not in REDACTION(text)
         assert "[secret]" in REDACTION(text)
+
+
+def test_the_settings_know_the_webhooks_header(settings: Settings) -> None:
+    """What the provider shows us is told apart from any other text, without the word before it."""
+    shown = basic("postmark", "test-webhook-password")
+    assert Redaction(settings.secrets)(f"tried {shown}") == "tried [secret]"
 
 
 def test_a_long_line_costs_little() -> None:

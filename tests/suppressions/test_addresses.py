@@ -311,6 +311,18 @@ async def test_who_unsubscribed_with_the_provider_can_come_back_there(
         assert row.subscribed_at.replace(microsecond=0) == LONG_AGO + HOUR
 
 
+async def test_where_several_have_the_address_nobody_comes_back(
+    runtime: Runtime, provider: Provider, sender: Sender
+) -> None:
+    """Whose mail the recipient wants again is not told, so that what was said to one sender stands."""
+    actor, message, _, _ = await same_address(runtime, provider, sender)
+    [contact] = await runtime.reads(actor.tenant).rows(select(Contact.id))
+    left = change(suppress=True, reason="ManualSuppression", origin="Recipient", ChangedAt=at(LONG_AGO))
+    await tell(runtime, of(message, left), reactivated(message.recipients[0], LONG_AGO + HOUR, "Recipient"))
+    assert (await row_of(runtime, actor, contact.id)).status == ContactStatus.UNSUBSCRIBED
+    assert await active(runtime, actor) == {"unsubscribed": "provider"}
+
+
 async def test_a_complaint_is_never_lifted(runtime: Runtime, provider: Provider, sender: Sender) -> None:
     """Not by the provider, whoever asked it to, and not after a bounce of the same address was."""
     actor, _, [message] = await accepted(runtime, provider, sender)

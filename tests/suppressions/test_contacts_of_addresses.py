@@ -11,6 +11,7 @@ from sqlalchemy import select, update
 from core.access.actor import Actor
 from core.ids import new_id
 from models.contacts import Contact, ContactStatus
+from models.webhooks import WebhookInbox
 from runtime import Runtime
 from services.campaigns.progress import read_stats
 from services.contacts import changing, upserting
@@ -61,6 +62,22 @@ async def test_a_contact_made_anew_is_marked_with_its_address(
     await tell(runtime, of(message, event))
     assert (await row_of(runtime, actor, anew.id)).status == status
     assert [line.kind for line in await history(runtime, actor, anew.id)] == [status]
+
+
+async def test_what_is_told_twice_is_recorded_of_the_message(
+    runtime: Runtime, provider: Provider, sender: Sender
+) -> None:
+    """Even where the event without the message has waited for longer than the whole one."""
+    actor, campaign_id, [message] = await accepted(runtime, provider, sender)
+    [contact] = await runtime.reads(actor.tenant).rows(select(Contact.id))
+    await deliver(runtime, of(message, change(suppress=True, reason="HardBounce", origin="Recipient")))
+    await attribute_events(runtime.system)
+    async with runtime.work.begin(actor) as uow:
+        of_address = update(WebhookInbox).where(WebhookInbox.email_norm.is_not(None))
+        assert (await uow.execute(of_address.values(due_at=WebhookInbox.due_at - HOUR))).rowcount == 1
+    assert await apply_pages(runtime.work, actor, runtime.webhooks) == 2
+    [line] = await history(runtime, actor, contact.id)
+    assert (line.kind, line.campaign_id) == ("bounced", campaign_id)
 
 
 async def test_who_bounced_can_still_unsubscribe(runtime: Runtime, provider: Provider, sender: Sender) -> None:

@@ -6,19 +6,23 @@ from uuid import UUID
 import aiohttp
 from sqlalchemy import select
 
+from core import clock
 from core.access.actor import Actor
 from core.ids import new_id
+from core.pubsub import campaign_topic
 from models.accounts import Organization
 from models.campaigns import CampaignStatus
-from models.contact_events import ContactEvent
+from models.contact_events import ContactEvent, ContactEventKind
 from models.contacts import Contact, ContactStatus
-from models.deliveries import DeliveryStatus
-from models.suppressions import Suppression
+from models.deliveries import DeliveryStatus, EmailDelivery
+from models.suppressions import Suppression, SuppressionReason, SuppressionSource
 from runtime import Runtime
 from services.campaigns.progress import read_stats
 from services.deliveries.claiming import claim
 from services.deliveries.composing import compose
 from services.deliveries.sending import Sender
+from services.suppressions.facts import HistoryLine, SuppressionFact
+from services.suppressions.suppressing import suppress
 from services.suppressions.unsubscribing import Link, link_token
 from tests.deliveries.conftest import Provider
 from tests.deliveries.worker import drain, finish, sending, statuses
@@ -103,6 +107,28 @@ async def test_who_unsubscribes_while_a_batch_waits_gets_no_message(
     assert len(contacts) == 2
     assert (await finish(runtime, sender, actor, campaign_id)).status == CampaignStatus.SENT
     assert len(await provider.ledger(campaign_id)) == 1
+
+
+async def test_an_unsubscription_is_announced_to_the_campaigns_viewers(runtime: Runtime) -> None:
+    """Its figure moves, though nothing comes from the provider."""
+    actor, [contact_id], campaign_id = await sending(runtime, 1)
+    async with runtime.work.begin(actor) as uow:
+        [row] = await uow.rows(
+            select(EmailDelivery.id, EmailDelivery.email_norm).where(EmailDelivery.campaign_id == campaign_id)
+        )
+        line = HistoryLine(kind=ContactEventKind.UNSUBSCRIBED, dedupe_key=f"unsubscribe:{row.id}", only_if_new=True)
+        fact = SuppressionFact(
+            email_norm=row.email_norm,
+            reason=SuppressionReason.UNSUBSCRIBED,
+            source=SuppressionSource.OWN,
+            at=clock.now(),
+            line=line,
+            contact_id=contact_id,
+            campaign_id=campaign_id,
+            delivery_id=row.id,
+        )
+        await suppress(uow, [fact])
+        assert list(uow.events) == [campaign_topic(actor.organization_id, campaign_id)]
 
 
 async def test_a_link_that_is_not_ours_is_a_clear_404(

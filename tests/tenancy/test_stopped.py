@@ -90,3 +90,12 @@ async def test_the_limit_is_the_transactions_and_costs_nothing(runtime: Runtime)
     assert len(seen) == 2
     async with runtime.engine.connect() as connection:
         assert (await connection.execute(shown)).scalar_one() == "0"
+
+
+async def test_who_works_alone_has_eight_times_as_long(runtime: Runtime) -> None:
+    """The connection with the lock is silent while another one works, transaction by transaction."""
+    with statements(runtime) as seen:
+        async with runtime.work.alone("what nobody else is at") as alone:
+            assert alone
+    _, parameters = seen[0]
+    assert f"{8 * 15_000}ms" in parameters
