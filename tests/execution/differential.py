@@ -3,6 +3,7 @@
 import asyncio
 import inspect
 import warnings
+from ast import literal_eval
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from execution.variables import coerced
 
 Observed = tuple[bytes, list[str]]
 CALLS: tuple[Any, ...] = (execution.execute, graphql.execute)
+LATE = "late "
 TIMES = 3  # the operation is compiled, then known, then executed by a copy of that executor
 # Of the tests that draw operations.
 MARKS = [
@@ -97,7 +99,11 @@ def encoded(value: Any) -> bytes:
 async def observed(
     way: Way, schema: GraphQLSchema, document: DocumentNode, stage: Any, kind: str = "query", **arguments: Any
 ) -> Observed:
-    """The result (or the results of a subscription) and the events."""
+    """The result (or the results of a subscription) and the events.
+
+    Without those of fields that take time under what an error has made null: they are cancelled, and whether one had
+    begun by then is a turn of the loop, which nobody promises.
+    """
     results: list[ExecutionResult] = []
     with by_plan_or_not(way, results):
         result = way.call(kind)(schema, document, context_value=stage, **arguments)
@@ -110,7 +116,27 @@ async def observed(
             results.extend([event async for event in result])
             found = [seen(event) for event in results]
     await settled()
-    return encoded(found), stage.events
+    lost = [path for result in results for path in nulled(result)]
+    return encoded(found), [event for event in stage.events if not lost or not is_late_under(event, lost)]
+
+
+def nulled(result: ExecutionResult) -> Iterator[list[str | int]]:
+    """The paths of what errors have made null."""
+    for error in result.errors or ():
+        value: Any = result.data
+        for depth, key in enumerate(error.path or ()):
+            if value is None:
+                yield list(error.path or ())[:depth]
+                break
+            value = value[key]
+
+
+def is_late_under(event: str, paths: list[list[str | int]]) -> bool:
+    """Whether the event is that of a field that took time, below one of the paths."""
+    if not event.startswith(LATE):
+        return False
+    path = literal_eval(event[len(LATE) : event.rindex("]") + 1])
+    return any(path[: len(each)] == each for each in paths)
 
 
 def both(text: str, schema: GraphQLSchema, **arguments: Any) -> dict[str, Any]:
