@@ -182,6 +182,23 @@ async def test_a_copy_is_a_draft_of_its_own(api: ApiClient, runtime: Runtime) ->
     assert copy == {**given, "name": ("Copy of " + "n" * 200)[:200], "onDoubt": "HOLD", "status": "DRAFT"}
 
 
+async def test_a_copy_leaves_out_whom_the_original_leaves_out(api: ApiClient, runtime: Runtime) -> None:
+    """Who must not get the one must not get the other."""
+    owner = await factories.organization(runtime)
+    mine = caller(api, runtime, owner)
+    await factories.contacts(runtime, owner, 2)
+    await factories.contacts(runtime, owner, 3, tag="left")
+    async with runtime.work.begin(owner) as uow:
+        partners = await lists.create(uow, "Partners")
+    excluded = {"excludeTags": ["left"], "excludeListIds": [encode_global_id("List", partners.id)]}
+    made = (await asked(mine, CREATE, name="Original", audience={"all": True, **excluded}))["campaign"]
+    copy = (await asked(mine, DUPLICATE, campaignId=made["id"]))["campaign"]
+    query = "query ($id: ID!) { campaign(id: $id) { audience { all excludeTags excludeLists { name } count } } }"
+    for each in (made, copy):
+        audience = (await mine.execute(query, {"id": each["id"]}))["campaign"]["audience"]
+        assert audience == {"all": True, "excludeTags": ["left"], "excludeLists": [{"name": "Partners"}], "count": 2}
+
+
 async def test_a_copy_keeps_the_order_of_the_lists(api: ApiClient, runtime: Runtime) -> None:
     """They come in the order in which the original shows them."""
     owner = await factories.organization(runtime)

@@ -79,6 +79,15 @@ async def test_names_are_found_in_every_case_and_form(runtime: Runtime, name: st
     assert await found(runtime, actor, f"{name} {searches[0]} Other") == 0
 
 
+async def test_a_search_is_for_five_words_that_differ(runtime: Runtime) -> None:
+    """One that comes again takes no other's place; beyond the fifth a word narrows nothing."""
+    actor = await factories.organization(runtime)
+    await create(runtime, actor, first_name="Ada", last_name="Lovelace")
+    assert await found(runtime, actor, "ada ada ada ada ada nobody") == 0
+    assert await found(runtime, actor, "ada love ace lace nobody") == 0
+    assert await found(runtime, actor, "ada love ace lace lovelace nobody") == 1
+
+
 CASED = st.characters(categories=["Lu", "Ll", "Lt", "Mn"], max_codepoint=0x2FFF)
 
 

@@ -170,6 +170,7 @@ async def state(runtime: Runtime, actor: Actor) -> str:
 @examples(25)
 @given(before=st.lists(ROW, max_size=3), rows=st.lists(ROW, max_size=8))
 @example(before=[], rows=[{"email": "a@example.com"}, {"email": "a@example.com", "custom_fields": None}])
+@example(before=[{"email": "a@example.com"}], rows=[{"email": "a@example.com", "first_name": "Ada"}] * 2)
 async def test_rows_in_one_call_do_what_they_do_one_by_one(
     runtime: Runtime, before: list[GivenFields], rows: list[GivenFields]
 ) -> None:

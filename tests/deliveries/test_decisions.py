@@ -13,6 +13,7 @@ from models.audit import AuditEvent
 from models.campaigns import CampaignStats, CampaignStatus
 from models.deliveries import DeliveryResolution, DeliveryStatus, EmailDelivery
 from runtime import Runtime
+from services.campaigns.work import AdvanceCampaign, SendBatches
 from services.deliveries.resolving import resolve
 from services.deliveries.sending import Sender
 from services.deliveries.sweeping import advance_campaign
@@ -88,6 +89,22 @@ async def test_send_again_goes_out_in_a_new_batch(
     await resolved(mine, second, "SEND_AGAIN")
     assert (await finish(runtime, scripted_sender, owner, campaign_id)).status == CampaignStatus.SENT
     assert len(mailer.ledger) == 2
+
+
+async def test_after_a_decision_the_campaign_goes_on_at_once(
+    runtime: Runtime, scripted_sender: Sender, mailer: ModelMailer
+) -> None:
+    """It may have been the last message that kept it from its end: nobody waits for the sweep."""
+    owner, _, campaign_id = await sending(runtime, 3)
+    mailer.outcome = "failed before"
+    await drain(scripted_sender, owner, campaign_id)
+    rows = await runtime.reads(owner.tenant).rows(select(EmailDelivery.id))
+    advance = AdvanceCampaign(organization_id=owner.organization_id, campaign_id=campaign_id)
+    send = SendBatches(organization_id=owner.organization_id, campaign_id=campaign_id)
+    for row, resolution in zip(rows, DeliveryResolution, strict=True):
+        async with runtime.work.begin(owner) as uow:
+            await resolve(uow, row.id, resolution, policy=runtime.sender_policy)
+            assert uow.jobs == [send if resolution is DeliveryResolution.SEND_AGAIN else advance]
 
 
 async def test_a_message_still_being_asked_about_can_be_resolved(

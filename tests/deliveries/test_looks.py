@@ -13,8 +13,10 @@ from structlog.testing import capture_logs
 
 from core.access.actor import Actor
 from core.ids import new_id
+from core.pubsub import campaign_topic
 from core.unit_of_work import UnitOfWork
-from integrations.mail import Stream
+from integrations.mail import InDoubt, Stream
+from integrations.recording import RecordingMailer
 from models.campaigns import CampaignStatus
 from models.deliveries import DeliveryStatus, EmailDelivery
 from runtime import Runtime
@@ -83,6 +85,18 @@ async def test_looks_that_overlap_count_once(runtime: Runtime, doubtful: Sender)
     assert [row.lookups for row in rows] == [1] * PEOPLE
 
 
+@pytest.mark.parametrize("found", [True, False])
+async def test_what_a_look_has_shown_is_announced(runtime: Runtime, doubtful: Sender, *, found: bool) -> None:
+    """The campaign's viewers see its figures move at once."""
+    actor, _, campaign_id = await sending(runtime, PEOPLE)
+    await drain(doubtful, actor, campaign_id)
+    look = await look_at(runtime, actor, campaign_id)
+    messages = {str(row.id): f"m-{row.id}" for row in look.rows if found}
+    async with runtime.work.begin(actor) as uow:
+        await settle(uow, campaign_id, look, messages, grace_seconds=3600)
+        assert list(uow.events) == [campaign_topic(actor.organization_id, campaign_id)]
+
+
 async def test_nobody_else_looks_at_the_same_time(runtime: Runtime, doubtful: Sender) -> None:
     """What is reserved is not due for others until the reservation is over."""
     actor, _, campaign_id = await sending(runtime, PEOPLE)
@@ -90,6 +104,16 @@ async def test_nobody_else_looks_at_the_same_time(runtime: Runtime, doubtful: Se
     await look_at(runtime, actor, campaign_id)
     async with runtime.work.begin(actor) as uow:
         assert await reserve_due(uow, campaign_id) is None
+
+
+@pytest.mark.parametrize("under_way", [True, False])
+async def test_who_has_not_answered_is_asked_later(runtime: Runtime, doubtful: Sender, *, under_way: bool) -> None:
+    """A request that may still be at work has as long again as it had before anybody looks."""
+    doubtful.mailer = RecordingMailer(lambda *_: InDoubt(reason="No answer.", under_way=under_way))
+    actor, _, campaign_id = await sending(runtime, PEOPLE)
+    await drain(doubtful, actor, campaign_id)
+    async with runtime.work.begin(actor) as uow:
+        assert (await reserve_due(uow, campaign_id) is None) is under_way
 
 
 async def test_an_empty_look_is_about_its_own_batch(runtime: Runtime, doubtful: Sender) -> None:

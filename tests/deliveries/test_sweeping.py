@@ -11,9 +11,11 @@ from core.configuration import SettingsInvalid
 from core.database.clock import now_plus
 from core.ids import new_id
 from core.server_settings import DatabaseSettings
+from core.unit_of_work import Work
 from models.campaigns import Campaign, CampaignStatus
 from models.deliveries import DeliveryStatus, EmailDelivery
 from runtime import Runtime
+from services.campaigns.work import PrepareCampaign
 from services.deliveries.preparing import prepare
 from services.deliveries.sending import Sender
 from services.deliveries.sweeping import advance_campaign, campaigns_to_advance, campaigns_to_send
@@ -21,6 +23,7 @@ from settings import Settings, require
 from tests import factories
 from tests.deliveries.conftest import Provider
 from tests.deliveries.worker import drain, expire_leases, go, sending, statuses, sweep
+from tests.execution.company import Outbox
 
 
 async def needs_of(runtime: Runtime, campaign_id: UUID) -> set[str]:
@@ -129,6 +132,17 @@ async def test_a_campaign_is_found_when_it_is_due(runtime: Runtime) -> None:
     await prepare(runtime.work, actor, campaign_id)
     await go(runtime, actor, campaign_id, CampaignStatus.CANCELLING)
     assert await needs_of(runtime, campaign_id) == {"advance"}
+
+
+async def test_what_does_not_fit_into_the_time_is_enqueued(runtime: Runtime) -> None:
+    """A large audience gives the next campaign its turn, and is frozen further after it."""
+    actor = await factories.organization(runtime)
+    campaign_id = await factories.campaign(runtime, actor)
+    await go(runtime, actor, campaign_id, CampaignStatus.PREPARING)
+    outbox = Outbox()
+    assert not await prepare(Work(runtime.engine, outbox, outbox), actor, campaign_id, within_seconds=0)
+    job = PrepareCampaign(organization_id=actor.organization_id, campaign_id=campaign_id)
+    assert outbox.sent == [{"job": job.name, **job.payload()}]
 
 
 async def test_campaigns_are_found_page_by_page(fresh_runtime: Runtime) -> None:

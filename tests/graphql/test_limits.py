@@ -1,5 +1,6 @@
 """Limits of documents, and what operations cost."""
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
@@ -181,6 +182,22 @@ async def test_processes_share_a_budget(runtime: Runtime) -> None:
         return one.balance(payer).remaining, other.balance(payer).remaining, other.charge(payer, 11)
 
     assert await within_a_minute(spend) == (10, 10, False)
+
+
+async def test_what_is_charged_during_an_exchange_counts(runtime: Runtime) -> None:
+    """What Redis answers is as old as the question."""
+
+    async def spend() -> int:
+        payer = f"test:{time.time_ns()}"
+        budgets = Budgets(limit=100, redis=runtime.cache)
+        budgets.charge(payer, 60)
+        exchange = asyncio.create_task(budgets.exchange())
+        await asyncio.sleep(0)
+        budgets.charge(payer, 30)
+        await exchange
+        return budgets.balance(payer).remaining
+
+    assert await within_a_minute(spend) == 10
 
 
 async def test_documents_are_kept_within_bounds(runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:

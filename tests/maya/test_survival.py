@@ -215,6 +215,24 @@ async def test_a_dead_run_that_had_spoken(stage: Stage) -> None:
     assert sequences(events) == [1, 2]
 
 
+async def test_a_dead_run_whose_row_is_behind_its_log(stage: Stage) -> None:
+    """The row has what was said when the lease was last renewed; what was shown since is kept as well."""
+    gate, pieces = asyncio.Event(), asyncio.Semaphore(0)
+    stage = stage.scripted(speaking("Half ", "of ", then=gate, every=pieces))
+    reply = await stage.ask()
+    async with stage.running(reply):
+        await begun(stage, reply)
+        async with stage.runtime.work.begin(stage.actor) as uow:
+            await uow.execute(update(Message).where(Message.id == reply.id).values(content="Half ", last_sequence=1))
+        pieces.release()
+        await begun(stage, reply, 2)
+        await expire_lease(stage, reply)
+        ended = await stage.run(reply)
+        pieces.release()
+        gate.set()
+    assert (ended.content, ended.error_code) == ("Half of ", "INTERRUPTED")
+
+
 async def test_a_dead_run_that_was_silent(stage: Stage) -> None:
     """A reply of which nothing was shown is made anew."""
     model = ScriptedModel([speaking(then=FOR_EVER), says("Second try.")])

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import timedelta
 from uuid import UUID
 
 from structlog.testing import capture_logs
@@ -13,6 +14,7 @@ from jobs.outbox import find_outbox
 from models.outbox import OutboxStatus
 from runtime import Runtime, running
 from services.mailing.pacing import reserve
+from services.outbox.reconciling import reserve_due, settle
 from services.outbox.sending import MailNeeds, organizations_with_mail
 from services.outbox.submitting import Item, Mail
 from services.outbox.work import ReconcileOutbox, SendOutbox
@@ -20,7 +22,7 @@ from tests import factories
 from tests.conftest import Servers
 from tests.deliveries.model import ModelMailer
 from tests.outages import Relay, relayed
-from tests.outbox.mailing import hurry, outbox_of, plain, put, statuses
+from tests.outbox.mailing import hurry, outbox_of, plain, put, rows, statuses
 
 FIRST = UUID(int=0)
 PENDING, UNKNOWN, ACCEPTED = OutboxStatus.PENDING, OutboxStatus.UNKNOWN, OutboxStatus.ACCEPTED
@@ -78,6 +80,23 @@ async def test_what_is_due_is_sent_without_a_search(runtime: Runtime) -> None:
     assert CountedSearch.searches == 1
 
 
+async def test_a_look_that_took_too_long_counts_for_nothing(runtime: Runtime) -> None:
+    """Somebody else has reserved its message since: theirs is the look that counts."""
+    owner = await factories.organization(runtime)
+    await put(runtime, owner)
+    await outbox_of(runtime, ModelMailer(outcome="failed before")).send_due(owner)
+    looks = []
+    for _ in range(2):
+        await hurry(runtime, owner)
+        async with runtime.work.begin(owner) as uow:
+            looks.append(await reserve_due(uow))
+    for look, lookups in zip(looks, (0, 1), strict=True):
+        assert look is not None
+        async with runtime.work.begin(owner) as uow:
+            await settle(uow, look, {}, grace_seconds=0)
+        assert [row.lookups for row in await rows(runtime, owner)] == [lookups]
+
+
 async def test_one_mail_reserves_one_message_of_the_rate(runtime: Runtime) -> None:
     """The account's others do not wait for the nineteen that a full batch would have had."""
     owner = await factories.organization(runtime)
@@ -92,6 +111,16 @@ async def test_one_mail_reserves_one_message_of_the_rate(runtime: Runtime) -> No
     await outbox_of(runtime, mailer, compose).send_due(owner)
     assert len(mailer.sent) == 1
     assert max(ahead) < 0.5
+
+
+async def test_what_is_not_sent_takes_nothing_of_the_rate(runtime: Runtime) -> None:
+    """What was reserved for mail that came too late is given back, so that the account's others do not wait."""
+    owner = await factories.organization(runtime)
+    await put(runtime, owner, 20, expires_in=timedelta(0))
+    mailer = RecordingMailer(limits=replace(UNLIMITED, messages_per_second=20))
+    await outbox_of(runtime, mailer).send_due(owner)
+    assert await statuses(runtime, owner) == [OutboxStatus.FAILED] * 20
+    assert await reserve(runtime.system, mailer.account, 0, 20) < 0.5
 
 
 class OutageMailer(RecordingMailer):

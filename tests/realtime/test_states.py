@@ -1,6 +1,6 @@
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import ExitStack, aclosing
 from dataclasses import astuple, dataclass, field
 from itertools import pairwise
@@ -255,6 +255,28 @@ async def test_the_shared_reader_stops_with_its_last_viewer(hub: Hub) -> None:
     async with aclosing(hub.shared("key", "topic", store.read, is_final=store.is_final)) as values:
         assert await anext(values) == 0
     await released(hub)
+
+
+async def test_who_leaves_late_takes_no_newer_reader_along(hub: Hub) -> None:
+    """A reader has ended, and one of its viewers is still there: those who come then share the next reader."""
+    store = Store(final=0)
+
+    def values() -> AsyncGenerator[int, None]:
+        return hub.shared("key", "topic", store.read, is_final=store.is_final)
+
+    async def has_ended() -> bool:
+        return not hub.statistics().shared
+
+    async with aclosing(values()) as late:
+        await anext(late)
+        await until(has_ended)
+        store.final = 1
+        async with aclosing(values()) as newer:
+            await anext(newer)
+            await late.aclose()
+            async with aclosing(values()) as newest:
+                await anext(newest)
+                assert (hub.statistics().shared, store.reads) == (1, 2)
 
 
 async def test_errors_reach_every_viewer_of_the_key(hub: Hub, publisher: Publisher) -> None:

@@ -175,6 +175,18 @@ async def ask_again(house: House, actor: Actor, api: ApiClient, email: str) -> N
     await house.deliver(actor)
 
 
+async def test_who_asks_again_need_not_say_again_that_it_is_to_be_the_default(production: House) -> None:
+    """`makeDefault` counts until the sender is confirmed, whichever of the mails it is confirmed by."""
+    actor, api = await production.owner()
+    first, second = address(), address()
+    await confirmed(production, api, actor, first)
+    await create(api, second, makeDefault=True)
+    await production.deliver(actor)
+    await ask_again(production, actor, api, second)
+    assert await confirm(api, await production.token(second))
+    assert [email for email, sender in (await listed(api)).items() if sender["isDefault"]] == [second]
+
+
 async def pass_minutes(runtime: Runtime, actor: Actor, minutes: int) -> None:
     """Make the organisation's messages older."""
     older = OutboxMessage.created_at - timedelta(minutes=minutes)

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
+from time import monotonic
 from typing import Any
 
 import pytest
@@ -184,6 +185,29 @@ async def test_failures_are_told_and_tried_again() -> None:
     assert [entry["log_level"] for entry in logs] == ["warning", "warning", "error"]
     assert [entry.get("reason") for entry in logs] == ["ConnectionError"] * 2 + [None]
     assert logs[2]["exc_info"] is True
+
+
+@pytest.mark.parametrize("end", [asyncio.CancelledError, KeyError])
+async def test_a_run_that_lasted_begins_with_the_first_pause_again(
+    end: type[BaseException], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Runs that fail or are cancelled at once have longer and longer pauses, until one outlasts the longest."""
+    runs, lasted = 0, 0.0
+    monkeypatch.setattr("core.supervision.monotonic", lambda: monotonic() + lasted)
+
+    async def run() -> None:
+        nonlocal runs, lasted
+        runs += 1
+        if runs == 5:
+            lasted = 1.0
+        if runs <= 5:
+            raise end
+
+    with capture_logs() as logs:
+        await supervise("work", run, backoff=Backoff(first=0.02, longest=0.64))
+    *_, last, first = [entry["seconds"] for entry in logs]
+    assert last >= 0.08
+    assert first <= 0.02
 
 
 def test_pauses_grow_up_to_the_longest() -> None:

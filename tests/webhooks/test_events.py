@@ -169,6 +169,22 @@ async def test_a_time_that_cannot_be_is_when_we_heard_of_it(
     assert stats.opened == 1
 
 
+async def test_a_clock_that_is_a_little_ahead_of_ours_is_believed(
+    runtime: Runtime, provider: Provider, sender: Sender
+) -> None:
+    """What the provider says of the next minutes stands as it was told; later, it is when we heard of it."""
+    actor, _, [message] = await accepted(runtime, provider, sender)
+    now = clock.now().replace(microsecond=0)
+    told = [now + timedelta(minutes=minutes) for minutes in (3, 8)]
+    for number, time in enumerate(told):
+        link = f"https://shop.example/{number}"
+        await tell(runtime, event("Click", message, ReceivedAt=time.isoformat(), OriginalLink=link))
+    rows = await runtime.reads(actor.tenant).rows(select(ContactEvent.occurred_at).order_by(ContactEvent.occurred_at))
+    heard, believed = [row.occurred_at for row in rows]
+    assert believed == told[0]
+    assert abs(heard - now) < timedelta(minutes=1)
+
+
 async def test_status_only_rises(runtime: Runtime, provider: Provider, sender: Sender) -> None:
     """Events out of order leave the highest status, with the times of all."""
     actor, campaign_id, [message] = await accepted(runtime, provider, sender)

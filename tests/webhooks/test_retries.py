@@ -3,10 +3,13 @@
 from typing import Any
 from uuid import UUID
 
+import pytest
 from sqlalchemy import func, select, update
 from structlog.testing import capture_logs
 
 from core.access.actor import Actor
+from core.backoff import Backoff
+from core.unit_of_work import Work
 from integrations.mail_events import MailEvent, Payload
 from integrations.postmark.webhooks import PostmarkWebhooks
 from jobs.webhooks import find_events
@@ -18,6 +21,7 @@ from services.webhooks.attributing import BACKOFF, attribute_events, organizatio
 from services.webhooks.work import ApplyEvents
 from tests import factories
 from tests.deliveries.worker import statuses
+from tests.execution.company import Outbox
 from tests.inbox import deliver
 
 FIRST = UUID(int=0)
@@ -121,10 +125,31 @@ async def test_each_organisation_has_a_job_of_its_own(fresh_runtime: Runtime) ->
 
 
 async def test_what_does_not_fit_into_the_time_is_enqueued(runtime: Runtime) -> None:
-    """A run whose time is up applies nothing more: the others have their turn."""
+    """A run whose time is up applies nothing more: the others have their turn, and then it goes on."""
     owner, _ = await told(runtime, "Delivery")
-    assert await apply_pages(runtime.work, owner, runtime.webhooks, within_seconds=0) == 0
+    outbox = Outbox()
+    work = Work(runtime.engine, outbox, outbox)
+    assert await apply_pages(work, owner, runtime.webhooks, within_seconds=0) == 0
+    job = ApplyEvents(organization_id=owner.organization_id)
+    assert outbox.sent == [{"job": job.name, **job.payload()}]
     assert owner.organization_id in await organizations_with_events(runtime.system, FIRST, 10_000)
+
+
+async def test_tries_to_find_whose_an_event_is_do_not_count_afterwards(
+    fresh_runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once it is known, the event has all of its tries to be applied."""
+    monkeypatch.setattr("services.webhooks.attributing.BACKOFF", Backoff(first=0.0, longest=0.0))
+    owner, campaign_id = await told(fresh_runtime)
+    await deliver(fresh_runtime, {"RecordType": "Delivery", "MessageID": "soon"})
+    for _ in range(3):
+        assert await attribute_events(fresh_runtime.system) == set()
+    async with fresh_runtime.work.begin(owner) as uow:
+        await uow.execute(
+            update(EmailDelivery).where(EmailDelivery.campaign_id == campaign_id).values(message_id="soon")
+        )
+    assert await attribute_events(fresh_runtime.system) == {owner.organization_id}
+    assert [event.attempts for event in await inbox(fresh_runtime, owner)] == [0]
 
 
 async def test_an_event_of_nobody_is_looked_at_when_it_is_due(fresh_runtime: Runtime) -> None:
