@@ -55,7 +55,14 @@ async def create(
             )
         )
     if len(list_ids) > MAX_LISTS:
-        errors.append(InvalidInput(f"At most {MAX_LISTS} lists at once.", field=LIST_IDS, code=ErrorCode.TOO_MANY))
+        errors.append(
+            InvalidInput(
+                f"At most {MAX_LISTS} lists at once; you named {len(list_ids)}.",
+                field=LIST_IDS,
+                code=ErrorCode.TOO_MANY,
+                suggestion="Put the contact on the others with `addToList`.",
+            )
+        )
     if errors:
         raise Refusals(errors)
     known = await lists.require_all(uow, list_ids, LIST_IDS)
