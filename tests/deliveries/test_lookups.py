@@ -1,4 +1,4 @@
-"""A look that took too long counts for nothing: what is absent has been looked for at its time, three times."""
+"""A lookup that took too long counts for nothing: what is absent has been looked for at its time, three times."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -50,35 +50,35 @@ def doubtful(runtime: Runtime, mailer: ModelMailer) -> Sender:
     )
 
 
-async def look_at(runtime: Runtime, actor: Actor, campaign_id: UUID) -> Lookup:
+async def reserved_lookup(runtime: Runtime, actor: Actor, campaign_id: UUID) -> Lookup:
     """Reserve the campaign's doubtful messages, all of one batch."""
     async with runtime.work.begin(actor) as uow:
-        look = await reserve_due(uow, campaign_id)
-    assert look is not None
-    assert len(look.rows) == PEOPLE
-    return look
+        lookup = await reserve_due(uow, campaign_id)
+    assert lookup is not None
+    assert len(lookup.rows) == PEOPLE
+    return lookup
 
 
 async def write_down(
-    runtime: Runtime, actor: Actor, campaign_id: UUID, look: Lookup, found: dict[str, str] | None = None
+    runtime: Runtime, actor: Actor, campaign_id: UUID, lookup: Lookup, found: dict[str, str] | None = None
 ) -> set[DeliveryStatus]:
-    """Settle a look; where the messages stand then."""
+    """Settle a lookup; where the messages stand then."""
     async with runtime.work.begin(actor) as uow:
-        await settle(uow, campaign_id, look, found or {}, grace_seconds=3600)
+        await settle(uow, campaign_id, lookup, found or {}, grace_seconds=3600)
     return set((await statuses(runtime, actor, campaign_id)).values())
 
 
-async def test_looks_that_overlap_count_once(runtime: Runtime, doubtful: Sender) -> None:
-    """Three looks whose reservations lapsed one after the other are one look: nothing is pending after them."""
+async def test_lookups_that_overlap_count_once(runtime: Runtime, doubtful: Sender) -> None:
+    """Three lookups whose reservations lapsed one after the other are one lookup: nothing is pending after them."""
     actor, _, campaign_id = await sending(runtime, PEOPLE)
     await drain(doubtful, actor, campaign_id)
-    looks = []
+    lookups = []
     for _ in range(3):
-        looks.append(await look_at(runtime, actor, campaign_id))
+        lookups.append(await reserved_lookup(runtime, actor, campaign_id))
         await expire_leases(runtime, actor, campaign_id)
-    looks[-1:] = [await look_at(runtime, actor, campaign_id)]
-    for look in looks * 2:
-        assert await write_down(runtime, actor, campaign_id, look) == {DeliveryStatus.UNKNOWN}
+    lookups[-1:] = [await reserved_lookup(runtime, actor, campaign_id)]
+    for lookup in lookups * 2:
+        assert await write_down(runtime, actor, campaign_id, lookup) == {DeliveryStatus.UNKNOWN}
     rows = await runtime.reads(actor.tenant).rows(
         select(EmailDelivery.lookups).where(EmailDelivery.campaign_id == campaign_id)
     )
@@ -90,10 +90,10 @@ async def test_what_a_look_has_shown_is_announced(runtime: Runtime, doubtful: Se
     """The campaign's viewers see its figures move at once."""
     actor, _, campaign_id = await sending(runtime, PEOPLE)
     await drain(doubtful, actor, campaign_id)
-    look = await look_at(runtime, actor, campaign_id)
-    messages = {str(row.id): f"m-{row.id}" for row in look.rows if found}
+    lookup = await reserved_lookup(runtime, actor, campaign_id)
+    messages = {str(row.id): f"m-{row.id}" for row in lookup.rows if found}
     async with runtime.work.begin(actor) as uow:
-        await settle(uow, campaign_id, look, messages, grace_seconds=3600)
+        await settle(uow, campaign_id, lookup, messages, grace_seconds=3600)
         assert list(uow.events) == [campaign_topic(actor.organization_id, campaign_id)]
 
 
@@ -101,14 +101,14 @@ async def test_nobody_else_looks_at_the_same_time(runtime: Runtime, doubtful: Se
     """What is reserved is not due for others until the reservation is over."""
     actor, _, campaign_id = await sending(runtime, PEOPLE)
     await drain(doubtful, actor, campaign_id)
-    await look_at(runtime, actor, campaign_id)
+    await reserved_lookup(runtime, actor, campaign_id)
     async with runtime.work.begin(actor) as uow:
         assert await reserve_due(uow, campaign_id) is None
 
 
 @pytest.mark.parametrize("under_way", [True, False])
 async def test_who_has_not_answered_is_asked_later(runtime: Runtime, doubtful: Sender, *, under_way: bool) -> None:
-    """A request that may still be at work has as long again as it had before anybody looks."""
+    """A request that may still be at work has as long again as it had before anybody looks it up."""
     doubtful.mailer = RecordingMailer(lambda *_: InDoubt(reason="No answer.", under_way=under_way))
     actor, _, campaign_id = await sending(runtime, PEOPLE)
     await drain(doubtful, actor, campaign_id)
@@ -117,30 +117,30 @@ async def test_who_has_not_answered_is_asked_later(runtime: Runtime, doubtful: S
 
 
 async def test_an_empty_look_is_about_its_own_batch(runtime: Runtime, doubtful: Sender) -> None:
-    """That a search for another batch showed nothing says nothing, even at the last look."""
+    """That a search for another batch showed nothing says nothing, even at the last lookup."""
     actor, _, campaign_id = await sending(runtime, PEOPLE)
     await drain(doubtful, actor, campaign_id)
     async with runtime.work.begin(actor) as uow:
         await uow.execute(update(EmailDelivery).where(EmailDelivery.campaign_id == campaign_id).values(lookups=2))
-    look = await look_at(runtime, actor, campaign_id)
-    other = look._replace(batch_id=new_id())
+    lookup = await reserved_lookup(runtime, actor, campaign_id)
+    other = lookup._replace(batch_id=new_id())
     assert await write_down(runtime, actor, campaign_id, other) == {DeliveryStatus.UNKNOWN}
-    late = look._replace(rows=[row._replace(due_at=row.due_at - timedelta(1)) for row in look.rows])
+    late = lookup._replace(rows=[row._replace(due_at=row.due_at - timedelta(1)) for row in lookup.rows])
     assert await write_down(runtime, actor, campaign_id, late) == {DeliveryStatus.UNKNOWN}
-    miscounted = look._replace(rows=[row._replace(lookups=1) for row in look.rows])
+    miscounted = lookup._replace(rows=[row._replace(lookups=1) for row in lookup.rows])
     assert await write_down(runtime, actor, campaign_id, miscounted) == {DeliveryStatus.UNKNOWN}
-    assert await write_down(runtime, actor, campaign_id, look) == {DeliveryStatus.PENDING}
+    assert await write_down(runtime, actor, campaign_id, lookup) == {DeliveryStatus.PENDING}
 
 
 async def test_a_late_look_that_finds_is_believed(runtime: Runtime, doubtful: Sender, mailer: ModelMailer) -> None:
     """However long it took, what the provider's search shows has been sent."""
     actor, _, campaign_id = await sending(runtime, PEOPLE)
     await drain(doubtful, actor, campaign_id)
-    look = await look_at(runtime, actor, campaign_id)
-    found = dict(await mailer.find(str(look.batch_id)))
+    lookup = await reserved_lookup(runtime, actor, campaign_id)
+    found = dict(await mailer.find(str(lookup.batch_id)))
     await expire_leases(runtime, actor, campaign_id)
-    await look_at(runtime, actor, campaign_id)
-    assert await write_down(runtime, actor, campaign_id, look, found) == {DeliveryStatus.ACCEPTED}
+    await reserved_lookup(runtime, actor, campaign_id)
+    assert await write_down(runtime, actor, campaign_id, lookup, found) == {DeliveryStatus.ACCEPTED}
 
 
 async def test_every_batch_is_looked_for_in_a_round(runtime: Runtime, provider: Provider, sender: Sender) -> None:

@@ -99,9 +99,9 @@ class SendingMachine(RuleBasedStateMachine):
         self.world.mailer.search_fails = False
 
     @rule()
-    def look(self) -> None:
+    def look_up(self) -> None:
         """Somebody asks about a batch in doubt."""
-        self.run(self.world.look())
+        self.run(self.world.look_up())
 
     @rule(doubted=st.booleans())
     def overlap(self, doubted: bool) -> None:
@@ -109,16 +109,16 @@ class SendingMachine(RuleBasedStateMachine):
         if doubted:
             self.do_batch(PEOPLE, "failed after")
         for _ in range(LOOKUPS):
-            self.run(self.world.look())
+            self.run(self.world.look_up())
             self.run(self.world.dawdle())
-        while self.world.looks:
-            self.run(self.world.settle(*self.world.looks.pop(0)))
+        while self.world.lookups:
+            self.run(self.world.settle(*self.world.lookups.pop(0)))
 
     @rule(place=PLACES)
     def settle(self, place: int) -> None:
-        """A look comes to its end, perhaps when others have looked since."""
-        if looks := self.world.looks:
-            self.run(self.world.settle(*looks.pop(place % len(looks))))
+        """A lookup comes to its end, perhaps when others have looked since."""
+        if lookups := self.world.lookups:
+            self.run(self.world.settle(*lookups.pop(place % len(lookups))))
 
     @rule(to=st.sampled_from((CampaignStatus.PAUSED, CampaignStatus.SENDING)))
     def order(self, to: CampaignStatus) -> None:

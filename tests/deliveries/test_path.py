@@ -151,7 +151,7 @@ async def test_a_lost_reply_is_found_at_the_provider(runtime: Runtime, provider:
 async def test_three_empty_looks_come_before_another_attempt(
     runtime: Runtime, provider: Provider, sender: Sender
 ) -> None:
-    """Messages in doubt that the provider does not have are pending again after the third look, not before."""
+    """Messages in doubt that the provider does not have are pending again after the third lookup, not before."""
     actor, contacts, campaign_id = await sending(runtime, 5)
     await provider.fail(server_error_before_accept={"count": 1})
     await drain(sender, actor, campaign_id)
@@ -162,7 +162,7 @@ async def test_three_empty_looks_come_before_another_attempt(
     assert (await progress(runtime, actor, campaign_id)).counts.pending == len(contacts)
 
 
-async def test_a_failed_search_is_no_empty_look(runtime: Runtime, provider: Provider, sender: Sender) -> None:
+async def test_a_failed_search_is_no_empty_lookup(runtime: Runtime, provider: Provider, sender: Sender) -> None:
     """While the provider's search fails nothing is concluded, however often it is asked."""
     actor, contacts, campaign_id = await sending(runtime, 5)
     await provider.fail(server_error_before_accept={"count": 1}, search_error={})

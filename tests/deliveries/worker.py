@@ -62,7 +62,7 @@ async def sweep(runtime: Runtime, mailer: Mailer, actor: Actor, campaign_id: UUI
 
 
 async def expire_leases(runtime: Runtime, actor: Actor, campaign_id: UUID) -> None:
-    """Let the time of every lease be over, as if the workers had died long ago, and every look be due."""
+    """Let the time of every lease be over, as if the workers had died long ago, and every lookup be due."""
     async with runtime.work.begin(actor) as uow:
         await uow.execute(
             update(EmailDelivery)

@@ -31,7 +31,7 @@ from tests.deliveries.worker import expire_leases, finish, go, progress, sending
 from tests.inbox import apply_inbox, deliver
 
 PEOPLE = 6
-# The pauses between looks outlast any test; `expire` lets one go by. The search lags no longer than all of them.
+# The pauses between lookups outlast any test; `expire` lets one go by. The search lags no longer than all of them.
 GRACE_SECONDS = 3600.0
 LAG = LOOKUPS - 1
 EXCUSED = frozenset({DeliveryStatus.REJECTED, DeliveryStatus.SKIPPED, DeliveryStatus.FAILED})
@@ -61,7 +61,7 @@ class World:
     deliveries: dict[UUID, UUID]
     addresses: dict[str, UUID]
     held: list[Held] = field(default_factory=list)
-    looks: list[tuple[Lookup, Mapping[str, str]]] = field(default_factory=list)
+    lookups: list[tuple[Lookup, Mapping[str, str]]] = field(default_factory=list)
     gone: set[UUID] = field(default_factory=set)
     wrongly_passed: list[UUID] = field(default_factory=list)
 
@@ -157,15 +157,15 @@ class World:
         await advance_campaign(work, tenant, self.campaign_id)
         await reconcile(work, self.mailer, tenant, self.campaign_id, grace_seconds=GRACE_SECONDS)
 
-    async def look(self) -> None:
+    async def look_up(self) -> None:
         """Somebody asks the provider about a batch, and takes time to write the answer down."""
         async with self.runtime.work.begin(self.actor) as uow:
-            look = await reserve_due(uow, self.campaign_id)
-        if look is not None:
-            self.looks.append((look, await self.mailer.find(str(look.batch_id))))
+            lookup = await reserve_due(uow, self.campaign_id)
+        if lookup is not None:
+            self.lookups.append((lookup, await self.mailer.find(str(lookup.batch_id))))
 
     async def dawdle(self) -> None:
-        """The reservations of all looks end, which takes so little time that no pause between looks does."""
+        """The reservations of all lookups end, which takes so little time that no pause between lookups does."""
         async with self.runtime.work.begin(self.actor) as uow:
             await uow.execute(
                 update(EmailDelivery)
@@ -176,10 +176,10 @@ class World:
                 .values(next_lookup_at=EmailDelivery.created_at)
             )
 
-    async def settle(self, look: Lookup, found: Mapping[str, str]) -> None:
+    async def settle(self, lookup: Lookup, found: Mapping[str, str]) -> None:
         """The answer is written down, whatever has happened since."""
         async with self.runtime.work.begin(self.actor) as uow:
-            await settle(uow, self.campaign_id, look, found, grace_seconds=GRACE_SECONDS)
+            await settle(uow, self.campaign_id, lookup, found, grace_seconds=GRACE_SECONDS)
 
     async def order(self, to: CampaignStatus) -> None:
         """Pause, resume or cancel, where the state allows it."""

@@ -29,7 +29,7 @@ async def plain(_: UnitOfWork, item: Item) -> Mail:
 def outbox_of(
     runtime: Runtime, mailer: Mailer, compose: Callable[[UnitOfWork, Item], Any] = plain, *, grace: float = 0.0
 ) -> OutboxSender:
-    """What sends the outbox through a mailer; by default with no pause between two looks."""
+    """What sends the outbox through a mailer; by default with no pause between two lookups."""
     sending = runtime.settings.sending.model_copy(update={"reconcile_grace_seconds": grace})
     return OutboxSender(
         settings=sending,

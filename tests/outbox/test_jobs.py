@@ -81,19 +81,19 @@ async def test_what_is_due_is_sent_without_a_search(runtime: Runtime) -> None:
 
 
 async def test_a_look_that_took_too_long_counts_for_nothing(runtime: Runtime) -> None:
-    """Somebody else has reserved its message since: theirs is the look that counts."""
+    """Somebody else has reserved its message since: theirs is the lookup that counts."""
     owner = await factories.organization(runtime)
     await put(runtime, owner)
     await outbox_of(runtime, ModelMailer(outcome="failed before")).send_due(owner)
-    looks = []
+    reserved = []
     for _ in range(2):
         await hurry(runtime, owner)
         async with runtime.work.begin(owner) as uow:
-            looks.append(await reserve_due(uow))
-    for look, lookups in zip(looks, (0, 1), strict=True):
-        assert look is not None
+            reserved.append(await reserve_due(uow))
+    for lookup, lookups in zip(reserved, (0, 1), strict=True):
+        assert lookup is not None
         async with runtime.work.begin(owner) as uow:
-            await settle(uow, look, {}, grace_seconds=0)
+            await settle(uow, lookup, {}, grace_seconds=0)
         assert [row.lookups for row in await rows(runtime, owner)] == [lookups]
 
 

@@ -203,7 +203,7 @@ async def test_one_that_cannot_be_composed_does_not_hold_up_the_others(runtime: 
 
 @pytest.mark.parametrize("outcome", ["failed before", "failed after"])
 async def test_doubt_is_settled_by_asking(runtime: Runtime, outcome: str) -> None:
-    """A lost reply: what the provider has is accepted, what it has not after three looks is sent again, once."""
+    """A lost reply: what the provider has is accepted, what it has not after three lookups is sent again, once."""
     actor = await factories.organization(runtime)
     await put(runtime, actor, 2)
     mailer = ModelMailer(outcome=outcome)
@@ -218,7 +218,7 @@ async def test_doubt_is_settled_by_asking(runtime: Runtime, outcome: str) -> Non
     assert {one.stream for one in mailer.ledger} == {Stream.TRANSACTIONAL}
 
 
-async def test_two_workers_never_wait_for_each_others_look(runtime: Runtime) -> None:
+async def test_two_workers_never_wait_for_each_others_lookup(runtime: Runtime) -> None:
     """A batch of which another worker holds a message: the others of it are reserved, at once."""
     actor = await factories.organization(runtime)
     first, second, third = await put(runtime, actor, 3)
@@ -228,9 +228,9 @@ async def test_two_workers_never_wait_for_each_others_look(runtime: Runtime) -> 
         await other.rows(select(OutboxMessage.id).where(OutboxMessage.id == second).with_for_update())
         async with runtime.work.begin(actor) as uow:
             await uow.execute(text("SET LOCAL lock_timeout = '5s'"))
-            look = await reserve_due(uow)
-    assert look is not None
-    assert {row.id for row in look.rows} == {first, third}
+            lookup = await reserve_due(uow)
+    assert lookup is not None
+    assert {row.id for row in lookup.rows} == {first, third}
 
 
 @pytest.mark.parametrize("fault", ["cut_reply", "server_error_before_accept"])
@@ -277,8 +277,8 @@ async def test_a_late_record_leaves_another_workers_batch_alone(runtime: Runtime
     assert (row.status, row.lease_token, row.batch_id) == (SUBMITTING, current.token, current.batch_id)
 
 
-async def test_looks_are_spread_over_the_grace_period(runtime: Runtime) -> None:
-    """With a search that lags, a message is not sent again before its time is over; a failed search is no look."""
+async def test_lookups_are_spread_over_the_grace_period(runtime: Runtime) -> None:
+    """With a search that lags, a message is not sent again before its time is over; a failed search is no lookup."""
     actor = await factories.organization(runtime)
     await put(runtime, actor)
     mailer = ModelMailer(outcome="failed after", lag=2)
@@ -290,10 +290,10 @@ async def test_looks_are_spread_over_the_grace_period(runtime: Runtime) -> None:
     assert [row.lookups for row in await rows(runtime, actor)] == [0]
     assert await pause(runtime, actor) > 50
     mailer.search_fails = False
-    for look in (1, 2):
+    for lookups in (1, 2):
         await hurry(runtime, actor)
         await settle_and_send(sender, actor)
-        assert [row.lookups for row in await rows(runtime, actor)] == [look]
+        assert [row.lookups for row in await rows(runtime, actor)] == [lookups]
         assert 200 < await pause(runtime, actor) <= 300
     mailer.time = 2
     await hurry(runtime, actor)
