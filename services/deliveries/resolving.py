@@ -7,6 +7,7 @@ from sqlalchemy import func, update
 
 from core.errors import Conflict, ErrorCode
 from core.leases import RELEASED
+from core.pubsub import campaign_topic
 from core.unit_of_work import UnitOfWork
 from models.campaigns import CampaignStatus
 from models.deliveries import DeliveryResolution, DeliveryStatus, EmailDelivery
@@ -73,6 +74,7 @@ async def resolve(
             suggestion=DECIDE_OR_COPY,
         )
     row = await change(uow, found, resolution)
+    uow.publish(campaign_topic(uow.tenant.organization_id, found.campaign_id))
     await audit.record(
         uow,
         "delivery.resolved",

@@ -1,6 +1,7 @@
 """What every field of the API must have."""
 
 from collections.abc import Iterator
+from dataclasses import fields
 
 import pytest
 from graphql import (
@@ -71,6 +72,17 @@ def test_mutations_have_one_input_and_a_payload() -> None:
         payload = schema.type_map[f"{name[0].upper()}{name[1:]}Payload"]
         assert isinstance(payload, GraphQLObjectType)
         assert str(payload.fields["userErrors"].type) == "[UserError!]!"
+
+
+def test_a_refusal_says_that_nothing_was_done() -> None:
+    """Beside its `userErrors` a refused mutation's payload is null, false, empty or 0: nothing was counted or ended."""
+    assert schema.mutation_type is not None
+    for field in schema.mutation_type.fields.values():
+        payload = get_named_type(field.type).extensions["strawberry-definition"].origin
+        refused = payload(user_errors=["refusal"])
+        done = {each.name: getattr(refused, each.name) for each in fields(payload) if each.name != "user_errors"}
+        assert done
+        assert not any(done.values()), payload
 
 
 def test_names_follow_the_conventions() -> None:

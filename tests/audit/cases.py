@@ -177,11 +177,13 @@ def of_drafts(company: Company) -> list[Case]:
     made = record("campaign.created", "campaign.id", {"name": "New"})
     copied = record("campaign.duplicated", "campaign.id", {"from": str(spring)})
     changed = record("campaign.updated", spring, {"changed": ["name", "subject"], "version": 2})
+    narrowed = record("campaign.updated", spring, {"changed": ["audience"], "version": 2})
     deleted = record("campaign.deleted", spring, {"name": "Spring", "status": "draft"})
     return [
         by_owner(company, "createCampaign", {"name": "New", "subject": "Secret"}, made, select="campaign { id }"),
         by_owner(company, "duplicateCampaign", its_id, copied, select="campaign { id }"),
         by_owner(company, "updateCampaign", {**its_id, "subject": "Secret", "name": "Later"}, changed),
+        by_owner(company, "updateCampaign", {**its_id, "audience": {"tags": ["vip"]}}, narrowed),
         by_owner(company, "deleteCampaign", its_id, deleted),
         by_owner(company, "archiveCampaign", its_id, record("campaign.archived", spring, {"status": "draft"})),
         by_owner(company, "archiveCampaign", {**its_id, "archived": False}),
@@ -192,14 +194,18 @@ def of_drafts(company: Company) -> list[Case]:
 
 def of_orders(company: Company) -> list[Case]:
     """Orders to campaigns, and a decision about a delivery."""
-    campaigns, delivery_id = company.ids["Campaign"], company.ids["Delivery"][SENT]
+    campaigns = company.ids["Campaign"]
     soon = (clock.now() + timedelta(days=3)).replace(microsecond=0).isoformat()
-    decided = {"campaign": str(campaigns[SENT]), "from": "unknown", "as": "sent"}
-    decision = {"deliveryId": encode_global_id("Delivery", delivery_id), "as": "SENT"}
 
     def order(mutation: str, name: str, action: str, changes: Mapping[str, Any], given: Input | None = None) -> Case:
         its_id = {"campaignId": gid(company, "Campaign", name)}
         return by_owner(company, mutation, {**its_id, **(given or {})}, record(action, campaigns[name], changes))
+
+    def decide(name: str, decision: str) -> Case:
+        delivery_id = company.ids["Delivery"][name]
+        given = {"deliveryId": encode_global_id("Delivery", delivery_id), "as": decision}
+        changes = {"campaign": str(campaigns[name]), "from": "unknown", "as": decision.lower()}
+        return by_owner(company, "resolveDelivery", given, record("delivery.resolved", delivery_id, changes))
 
     return [
         order("sendCampaign", "Spring", "campaign.sent", {"version": 1}),
@@ -209,7 +215,9 @@ def of_orders(company: Company) -> list[Case]:
         order("scheduleCampaign", "Spring", "campaign.scheduled", {"at": soon}, {"scheduledAt": soon}),
         order("unscheduleCampaign", SCHEDULED, "campaign.unscheduled", {"from": "scheduled"}),
         order("sendTestEmail", "Spring", "campaign.tested", {"recipients": 1}, {"to": ["one@example.com"]}),
-        by_owner(company, "resolveDelivery", decision, record("delivery.resolved", delivery_id, decided)),
+        decide(SENT, "SENT"),
+        decide(SENDING, "NOT_SENT"),
+        decide(SENDING, "SEND_AGAIN"),
     ]
 
 
@@ -246,6 +254,7 @@ def of_maya(company: Company) -> list[Case]:
     silent = {"conversationId": gid(company, "Conversation", "silent"), "text": "Secret?"}
     return [
         by_owner(company, "startConversation", {"title": "Plans"}),
-        by_owner(company, "sendMayaMessage", silent),
+        by_owner(company, "sendMayaMessage", silent, select="reply { id }"),
         by_owner(company, "cancelMayaReply", {"messageId": gid(company, "MayaMessage", "streaming")}),
+        by_owner(company, "cancelMayaReply", {"messageId": gid(company, "MayaMessage", "waiting")}),
     ]

@@ -35,6 +35,7 @@ from resolvers.budgets import Budgets
 from resolvers.context import RequestContext
 from resolvers.endpoint.door import dependencies
 from runtime import Runtime
+from services.accounts.session_cache import PREFIX as SESSIONS
 from services.campaigns.lifecycle import move
 from services.conversations.work import reply_log
 from services.deliveries.preparing import prepare
@@ -113,12 +114,13 @@ class Company:
         )
 
     async def restore(self) -> None:
-        """Put the rows back, and forget what was sent and who failed to log in."""
+        """Put the rows back, and forget what was sent, who failed to log in and whose session ended."""
         await self.database.restore()
         self.outbox.sent.clear()
         self.mailer.sent.clear()
-        for key in await self.runtime.cache.keys(f"{THROTTLES}*"):
-            await self.runtime.cache.delete(key)
+        for prefix in (THROTTLES, SESSIONS):
+            for key in await self.runtime.cache.keys(f"{prefix}*"):
+                await self.runtime.cache.delete(key)
 
     def globally(self, kind: str) -> list[str]:
         """The global ids of a kind."""
@@ -225,8 +227,9 @@ async def add_templates(uow: UnitOfWork, company: Company) -> None:
 
 
 async def add_senders(uow: UnitOfWork, company: Company) -> None:
-    """One that is confirmed and the default, and one that was sent a token."""
-    company.ids["Sender"] = {name: new_id() for name in ("News", "Asked")}
+    """One that is confirmed and the default, and two that were sent a token."""
+    asked = {"Asked": TOKENS["fresh"], "Other": TOKENS["other"]}
+    company.ids["Sender"] = {name: new_id() for name in ("News", *asked)}
     own = {"organization_id": company.owner.organization_id}
     for name, sender_id in company.ids["Sender"].items():
         address = f"{name.lower()}@example.com"
@@ -238,8 +241,9 @@ async def add_senders(uow: UnitOfWork, company: Company) -> None:
             )
             .values(standing)
         )
-    token = {"fingerprint": fingerprint(TOKENS["fresh"]), "expires_at": clock.now() + timedelta(days=3)}
-    await uow.execute(insert(SenderConfirmation).values(**own, sender_id=company.ids["Sender"]["Asked"], **token))
+    for name, secret in asked.items():
+        token = {"fingerprint": fingerprint(secret), "expires_at": clock.now() + timedelta(days=3)}
+        await uow.execute(insert(SenderConfirmation).values(**own, sender_id=company.ids["Sender"][name], **token))
 
 
 SCHEDULED, SENDING, PAUSED, SENT = "Autumn", "Winter", "Held", "Done"
@@ -306,19 +310,23 @@ REPLIES: dict[str, tuple[MessageStatus, list[Event]]] = {
     "cancelled": (MessageStatus.CANCELLED, [Token("Let me")]),
     "forgotten": (MessageStatus.COMPLETED, []),
     "streaming": (MessageStatus.STREAMING, [Token("One, "), Token("two, ")]),
+    "speaking": (MessageStatus.STREAMING, [Token("Once ")]),
+    "waiting": (MessageStatus.PENDING, []),
+    "asked": (MessageStatus.PENDING, []),
 }
-OPEN = ("streaming",)
+OPEN = {"streaming": "open", "speaking": "busy", "waiting": "new", "asked": "newer"}
+"""Replies that are not ended, each with its conversation, as there is one in each at most."""
 
 
 async def add_conversations(uow: UnitOfWork, company: Company) -> None:
-    """An empty conversation, one with replies that ended in every way, and one in which Maya is speaking."""
+    """An empty conversation, one with replies that ended in every way, and some that wait for Maya or her words."""
     own = {"organization_id": company.owner.organization_id, "user_id": company.owner.user_id}
-    conversations = company.ids["Conversation"] = {name: new_id() for name in ("silent", "ended", "open")}
+    conversations = company.ids["Conversation"] = {name: new_id() for name in ("silent", "ended", *OPEN.values())}
     said = company.ids["MayaMessage"] = {}
     for name, conversation_id in conversations.items():
         await uow.execute(insert(Conversation).values(**own, id=conversation_id, title=name.title()))
     for name, (status, events) in REPLIES.items():
-        conversation_id = conversations["open" if name in OPEN else "ended"]
+        conversation_id = conversations[OPEN.get(name, "ended")]
         question = {"role": MessageRole.USER, "status": MessageStatus.COMPLETED, "content": f"And {name}?"}
         failed = {"error_code": ReplyFailure.TIMEOUT, "error_message": "Too long."} if name == "failed" else {}
         answer = {

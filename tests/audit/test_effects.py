@@ -1,0 +1,164 @@
+"""What each mutation changes of the rows that are there, and announces: what it is about, and nothing beside it."""
+
+from collections.abc import Iterator
+from typing import Any
+from uuid import UUID
+
+import orjson
+import pytest
+
+from core.ids import decode_global_id
+from models import metadata
+from resolvers.audit import declared_audit
+from tests.audit.cases import Case, cases
+from tests.audit.test_mutations import OVER_A_SOCKET, id_at, run
+from tests.execution.company import TOKENS, Company
+from tests.execution.product import CORE
+from tests.serving import Served
+
+COLUMNS = {
+    "Campaign": "campaign_id",
+    "Contact": "contact_id",
+    "Conversation": "conversation_id",
+    "Delivery": "delivery_id",
+    "List": "list_id",
+    "MayaMessage": "message_id",
+    "Sender": "sender_id",
+    "Template": "template_id",
+}
+"""What the tables call the ids of the API's kinds."""
+OWN_IDS = {
+    "ai_conversations": "conversation_id",
+    "ai_messages": "message_id",
+    "campaigns": "campaign_id",
+    "contacts": "contact_id",
+    "email_deliveries": "delivery_id",
+    "lists": "list_id",
+    "senders": "sender_id",
+    "templates": "template_id",
+    "user_sessions": "session_id",
+    "users": "user_id",
+}
+"""And the `id` of a table in other tables."""
+ANNOUNCED: dict[str, list[set[str]]] = {
+    "cancelCampaign": [{"advance_campaign", "campaign"}],
+    "cancelMayaReply": [{"message", "log"}, {"message", "log"}],
+    "createSender": [{"send_outbox"}, set()],
+    "deleteCampaign": [{"campaign"}],
+    "logOut": [{"session"}, {"session"}],
+    "pauseCampaign": [{"campaign"}],
+    "refreshSession": [set(), {"session"}],
+    "resolveDelivery": [
+        {"advance_campaign", "campaign"},
+        {"advance_campaign", "campaign"},
+        {"send_batches", "campaign"},
+    ],
+    "resumeCampaign": [{"send_batches", "campaign"}],
+    "scheduleCampaign": [{"campaign"}],
+    "sendCampaign": [{"prepare_campaign", "campaign"}],
+    "sendMayaMessage": [{"run_reply"}],
+    "unscheduleCampaign": [{"campaign"}],
+}
+"""The jobs and kinds of topics that each call announces, so that nobody waits for a sweep or a poll."""
+Row = dict[str, Any]
+Subject = dict[str, set[str]]
+
+
+async def stored(company: Company) -> dict[tuple[str, ...], Row]:
+    """All rows, by table and key."""
+    found = [orjson.loads(written.text) for written in await company.database.written()]
+    return {key_of(each["table"], each["row"]): each["row"] for each in found}
+
+
+def key_of(table: str, row: Row) -> tuple[str, ...]:
+    """The table and the row's key in it."""
+    return table, *(str(row[column.name]) for column in metadata.tables[table].primary_key)
+
+
+def subject_of(company: Company, case: Case) -> Subject:
+    """What a call is about: the ids that it names, by column, and those behind an address or a token."""
+    subject: Subject = {}
+    for kind, found in [*named(case.input), *meant(company, case)]:
+        subject.setdefault(kind, set()).add(str(found))
+    return subject
+
+
+def named(given: object) -> Iterator[tuple[str, UUID]]:
+    """The global ids in an input, by column."""
+    if isinstance(given, dict):
+        given = list(given.values())
+    if isinstance(given, list):
+        for each in given:
+            yield from named(each)
+    elif isinstance(given, str) and (found := decode_global_id(given)):
+        yield COLUMNS[found[0]], found[1]
+
+
+def meant(company: Company, case: Case) -> Iterator[tuple[str, UUID]]:
+    """What an input names by other things than ids."""
+    token = {name for name in TOKENS if TOKENS[name] in case.input.values()}
+    match case.mutation:
+        case "logIn":
+            yield "user_id", company.owner.person_id
+        case "refreshSession" | "logOut":
+            yield "session_id", company.sessions[token.pop()] if token else company.viewer.person_id
+        case "upsertContacts":
+            yield "contact_id", company.ids["Contact"]["ada"]
+        case "createSender":
+            yield "sender_id", company.ids["Sender"]["News"]
+        case "confirmSender" | "deleteSender":  # after the default one the other is the default
+            yield "sender_id", company.ids["Sender"]["Asked"]
+        case "resolveDelivery":
+            yield "campaign_id", UUID(case.records[0].changes["campaign"])
+        case _:
+            pass
+
+
+def is_about(subject: Subject, table: str, row: Row) -> bool:
+    """Whether a row belongs to the subject: it names something of it, and nothing else of the same kinds."""
+    names = {OWN_IDS.get(table, "id") if column == "id" else column: row[column] for column in row}
+    shared = subject.keys() & names.keys()
+    return bool(shared) and all(names[column] in subject[column] for column in shared)
+
+
+@pytest.mark.parametrize("mutation", sorted(set(declared_audit(CORE)) - {OVER_A_SOCKET}))
+async def test_a_mutation_changes_what_it_is_about_and_nothing_beside_it(
+    company: Company, audited_server: Served, mutation: str
+) -> None:
+    """Of the rows that are there. Each noun has several, of the caller and of others, and another organization's."""
+    for case in (case for case in cases(company) if case.mutation == mutation):
+        await company.restore()
+        before = await stored(company)
+        payload = await run(company, audited_server, case)
+        assert bool(payload["userErrors"]) is case.refused, payload
+        after = await stored(company)
+        changed = [key for key, row in before.items() if after.get(key) != row]
+        subject = subject_of(company, case)
+        assert [key for key in changed if not is_about(subject, key[0], before[key])] == []
+
+
+def names_of(announced: list[dict[str, object]]) -> list[str]:
+    """The jobs' names and the topics' kinds."""
+    return [str(each.get("job") or str(each["topic"]).partition(":")[0]) for each in announced]
+
+
+def id_of(announced: dict[str, object]) -> str:
+    """The last id of a job or topic, which is that of what has changed."""
+    last = list(announced.values())[-1] if "job" in announced else announced["topic"]
+    return str(last).rpartition(":")[2]
+
+
+@pytest.mark.parametrize("mutation", sorted(set(declared_audit(CORE)) - {OVER_A_SOCKET}))
+async def test_a_mutation_announces_what_it_changed(company: Company, audited_server: Served, mutation: str) -> None:
+    """Jobs and events go out at once, each once, and name what the call was about."""
+    calls = [case for case in cases(company) if case.mutation == mutation]
+    for case, expected in zip(calls, ANNOUNCED.get(mutation, [set()] * len(calls)), strict=True):
+        await company.restore()
+        payload = await run(company, audited_server, case)
+        sent = list(company.outbox.sent)
+        assert sorted(names_of(sent)) == sorted(expected)
+        about = set().union(*subject_of(company, case).values())
+        about |= {str(record.changes.get("user")) for record in case.records}
+        about |= {str(company.owner.organization_id)} if mutation == "createSender" else set()
+        about |= {str(id_at(payload, "reply.id"))} if mutation == "sendMayaMessage" else set()
+        assert set(map(id_of, sent)) <= about
