@@ -3,12 +3,14 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
+from datetime import timedelta
 from uuid import UUID
 
 import pytest
 from redis.asyncio import Redis
 from sqlalchemy import func, select, update
 
+from core.access.actor import user_actor
 from core.access.permissions import Role
 from core.errors import RateLimited, Unauthenticated
 from core.ids import new_id
@@ -109,6 +111,54 @@ async def test_disabled_people_are_out(runtime: Runtime) -> None:
     with pytest.raises(SessionGone):
         async with runtime.work.begin(actor) as uow:
             await account_sessions.rotate(uow, session.session_id, session.refresh_token, days=1)
+
+
+async def test_a_session_that_is_over_lets_nobody_in(runtime: Runtime) -> None:
+    """Neither its access token nor its refresh token; the same person's other session goes on."""
+    actor = await factories.organization(runtime)
+    async with runtime.work.begin(actor) as uow:
+        over = await account_sessions.open_session(uow, actor.person_id, days=1)
+        own = UserSession.id == over.session_id
+        await uow.execute(update(UserSession).where(own).values(expires_at=func.now() - timedelta(seconds=1)))
+    with pytest.raises(Unauthenticated):
+        await runtime.identity.session(factories.token(runtime, actor, session_id=over.session_id))
+    with pytest.raises(SessionGone):
+        async with runtime.work.begin(actor) as uow:
+            await account_sessions.rotate(uow, over.session_id, over.refresh_token, days=1)
+    assert (await runtime.identity.session(factories.token(runtime, actor))).actor.user_id == actor.user_id
+
+
+async def test_a_refresh_prolongs_its_session_alone(runtime: Runtime) -> None:
+    """A session ends so many days after its log-in or its last refresh; a log-in is noted with the person."""
+    actor = await factories.organization(runtime)
+    beside = user_actor(actor.organization_id, new_id(), Role.ADMIN)
+    await factories.member(runtime, beside)
+    reads = runtime.reads(actor.tenant)
+    left = func.round(func.extract("epoch", UserSession.expires_at - func.clock_timestamp()) / 86_400)
+
+    async def days_left() -> list[int]:
+        opened = UserSession.id.in_([first.session_id, second.session_id])
+        return [int(row[0]) for row in await reads.rows(select(left).where(opened).order_by(UserSession.id))]
+
+    async with runtime.work.begin(actor) as uow:
+        first = await account_sessions.open_session(uow, actor.person_id, days=3)
+    async with runtime.work.begin(actor) as uow:
+        second = await account_sessions.open_session(uow, actor.person_id, days=3)
+    assert await days_left() == [3, 3]
+    async with runtime.work.begin(actor) as uow:
+        assert await account_sessions.rotate(uow, first.session_id, first.refresh_token, days=30) is not None
+    assert await days_left() == [30, 3]
+    logged_in = await reads.rows(select(User.id).where(User.last_login_at.is_not(None)))
+    assert logged_in == [(actor.user_id,)]
+
+
+async def test_a_session_is_one_persons(runtime: Runtime) -> None:
+    """A token that names a colleague's session says nothing, though both are there."""
+    actor = await factories.organization(runtime)
+    colleague = user_actor(actor.organization_id, new_id(), Role.VIEWER)
+    await factories.member(runtime, colleague)
+    with pytest.raises(Unauthenticated):
+        await runtime.identity.session(factories.token(runtime, colleague, session_id=actor.person_id))
 
 
 async def test_tokens_of_another_key_are_refused(runtime: Runtime) -> None:

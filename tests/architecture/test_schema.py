@@ -75,7 +75,7 @@ def test_mutations_have_one_input_and_a_payload() -> None:
 
 
 def test_a_refusal_says_that_nothing_was_done() -> None:
-    """Beside its `userErrors` a refused mutation's payload is null, false, empty or 0: nothing was counted or ended."""
+    """Beside its `userErrors` a refused mutation's payload is null, false, empty or 0."""
     assert schema.mutation_type is not None
     for field in schema.mutation_type.fields.values():
         payload = get_named_type(field.type).extensions["strawberry-definition"].origin

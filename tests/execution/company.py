@@ -271,7 +271,7 @@ async def add_campaigns(uow: UnitOfWork, company: Company) -> None:
 
 
 async def put_on_the_way(company: Company) -> None:
-    """Campaigns that are scheduled, sending, paused and sent; in two of them a message is in doubt."""
+    """Campaigns that are scheduled, sending, paused and sent; in two of them a message is in doubt, one failed."""
     work, tenant, campaigns = company.runtime.work, company.owner, company.ids["Campaign"]
     company.ids["Delivery"] = {}
     async with work.begin(tenant) as uow:
@@ -287,17 +287,20 @@ async def put_on_the_way(company: Company) -> None:
             few = mine & (EmailDelivery.contact_id == company.ids["Contact"]["ada"])
             done = update(EmailDelivery).where(mine if name == SENT else few)
             await uow.execute(done.values(status=DeliveryStatus.DELIVERED))
-            company.ids["Delivery"][name] = await put_in_doubt(uow, company, name)
+            lost = {"status": DeliveryStatus.UNKNOWN, "submitted_at": clock.now()}
+            company.ids["Delivery"][name] = await put_in_doubt(uow, company, name, "grace", lost)
+            await put_in_doubt(uow, company, name, "alan", {"status": DeliveryStatus.FAILED})
         await move(uow, campaigns[SENT], CampaignStatus.SENT)
 
 
-async def put_in_doubt(uow: UnitOfWork, company: Company, campaign: str) -> UUID:
-    """Make it unknown whether a campaign's message to `grace` was sent; its id."""
-    hers = (EmailDelivery.campaign_id == company.ids["Campaign"][campaign]) & (
-        EmailDelivery.contact_id == company.ids["Contact"]["grace"]
+async def put_in_doubt(
+    uow: UnitOfWork, company: Company, campaign: str, contact: str, values: dict[str, object]
+) -> UUID:
+    """Make it a person's to decide what became of a campaign's message to a contact; its id."""
+    theirs = (EmailDelivery.campaign_id == company.ids["Campaign"][campaign]) & (
+        EmailDelivery.contact_id == company.ids["Contact"][contact]
     )
-    lost = {"status": DeliveryStatus.UNKNOWN, "submitted_at": clock.now()}
-    ((delivery_id,),) = await uow.rows(update(EmailDelivery).where(hers).values(lost).returning(EmailDelivery.id))
+    ((delivery_id,),) = await uow.rows(update(EmailDelivery).where(theirs).values(values).returning(EmailDelivery.id))
     return delivery_id
 
 

@@ -53,6 +53,12 @@ class Stage:
         """The same with a model that plays these turns."""
         return self.with_model(ScriptedModel(turns))
 
+    async def beside(self) -> "Stage":
+        """The same in another conversation of the person's."""
+        async with self.runtime.work.begin(self.actor) as uow:
+            conversation = await changing.start(uow, title=None)
+        return replace(self, conversation_id=conversation.id)
+
     async def ask(self, text: str = "How many contacts do I have?") -> MessageRow:
         """Say something; the empty reply."""
         async with self.runtime.work.begin(self.actor) as uow:

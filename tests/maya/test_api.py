@@ -154,11 +154,56 @@ async def test_what_cannot_be_said(person: Person, text: str, code: str) -> None
     assert found["messages"]["totalCount"] == 0
 
 
+async def test_the_longest_title_and_text(person: Person) -> None:
+    """Titles up to 200 and texts up to 8,000 characters are taken, as the schema says."""
+    started = (await person.api.execute(START, {"input": {"title": "x" * 200}}))["startConversation"]
+    assert started["conversation"]["title"] == "x" * 200
+    assert (await person.send("x" * 8_000))["message"]["content"] == "x" * 8_000
+
+
 async def test_a_title_that_does_not_fit(person: Person) -> None:
     """A title that is too long is a userError."""
     refused = (await person.api.execute(START, {"input": {"title": "x" * 201}}))["startConversation"]
     assert refused["conversation"] is None
     assert refused["userErrors"][0]["code"] == "TOO_LONG"
+
+
+async def test_conversations_stand_in_the_order_of_what_was_said_last(person: Person) -> None:
+    """A question, and its answer's end, bring a conversation to the front; the others stay as they were."""
+    listed = "{ conversations { nodes { id title updatedAt } } }"
+
+    async def order() -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = (await person.api.execute(listed))["conversations"]["nodes"]
+        return found
+
+    first = person.conversation
+    second = (await person.api.execute(START, {"input": {"title": "Second"}}))["startConversation"]["conversation"][
+        "id"
+    ]
+    assert [each["id"] for each in await order()] == [second, first]
+    reply = (await person.send("How many?"))["reply"]
+    asked = await order()
+    assert [(each["id"], each["title"]) for each in asked] == [(first, "How many?"), (second, "Second")]
+    await person.send("And in the second?", conversationId=second)
+    assert [each["id"] for each in await order()] == [second, first]
+    before = await order()
+    person.stage = person.stage.scripted(says("Ten."))
+    await person.run(reply["id"])
+    after = await order()
+    assert [each["id"] for each in after] == [first, second]
+    assert after[0]["updatedAt"] > before[0]["updatedAt"]
+    assert after[1] == before[0]
+
+
+async def test_a_reply_in_one_conversation_does_not_wait_for_another(person: Person) -> None:
+    """Only the conversation's own open reply is in the way of a question, and stopping it stops no other."""
+    other = (await person.api.execute(START, {"input": {}}))["startConversation"]["conversation"]["id"]
+    here, there = await person.send("Here"), await person.send("There", conversationId=other)
+    assert here["userErrors"] == there["userErrors"] == []
+    stopped = (await person.api.execute(CANCEL, {"id": here["reply"]["id"]}))["cancelMayaReply"]["reply"]
+    assert stopped["status"] == "CANCELLED"
+    [_, waiting] = (await person.api.execute(CONVERSATION, {"id": other}))["conversation"]["messages"]["nodes"]
+    assert (waiting["id"], waiting["status"]) == (there["reply"]["id"], "PENDING")
 
 
 async def test_one_reply_at_a_time(person: Person) -> None:
@@ -223,13 +268,19 @@ async def test_a_failed_reply_over_the_socket(person: Person, api_server: Served
     """A failure is the last event, with its code."""
     person.stage = person.stage.scripted(speaking("So far ", then=RuntimeError("secret")))
     sent = await person.send("Fail, please")
-    await person.run(sent["reply"]["id"])
+    reply_id = sent["reply"]["id"]
+    await person.run(reply_id)
     async with socket(api_server, person) as opened:
-        token, failed = await watch(opened, sent["reply"]["id"])
+        token, failed = await watch(opened, reply_id)
     assert token["text"] == "So far "
     assert (failed["__typename"], failed["code"]) == ("MayaReplyFailed", "INTERNAL")
     assert failed["reply"]["content"] == "So far "
     assert "secret" not in failed["reason"]
+    shown = await person.api.execute(
+        "query($id: ID!) { node(id: $id) { ... on MayaMessage { failure { code message } } } }", {"id": reply_id}
+    )
+    assert shown["node"]["failure"] == {"code": failed["code"], "message": failed["reason"]}
+    assert failed["reason"]
 
 
 async def test_a_reply_survives_an_api_restart(person: Person, runtime: Runtime) -> None:

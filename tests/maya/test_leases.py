@@ -5,9 +5,12 @@ import asyncio
 import pytest
 from sqlalchemy import Float, func, select
 
+from core.access.actor import maya_actor
 from core.leases import LeaseLost
-from models.conversations import Message
+from core.pubsub import log_topic, message_topic
+from models.conversations import Message, MessageStatus
 from services.conversations.reading import MessageRow
+from services.conversations.work import reply_log
 from services.maya import leases
 from tests.maya.acting import expire_lease
 from tests.maya.conftest import Stage
@@ -53,13 +56,29 @@ async def test_a_lease_is_kept_by_renewing_it(stage: Stage) -> None:
 
 
 async def test_a_row_that_is_given_back_is_free(stage: Stage) -> None:
-    """At once, and for another token: the holder from before has lost it."""
+    """At once, for which its job is enqueued, and for another token: the holder from before has lost it."""
     reply = await stage.ask()
     lease = await taken(stage, reply)
     assert lease is not None
-    async with stage.runtime.work.begin(stage.actor) as uow:
+    async with stage.runtime.work.begin(maya_actor(stage.actor)) as uow:
         await leases.release(uow, lease)
+        assert list(uow.jobs) == [stage.job(reply)]
     assert await seconds_left(stage, reply) is None
     with pytest.raises(LeaseLost):
         await leases.cancel_requested(stage.runtime.reads(stage.actor.tenant), lease)
     assert await taken(stage, reply) is not None
+
+
+async def test_who_ends_a_reply_tells_its_viewers(stage: Stage) -> None:
+    """Those who wait for its log, and the run that had it before; a reply beside it stays as it was."""
+    reply, beside = await stage.ask(), await (await stage.beside()).ask()
+    lease = await taken(stage, reply)
+    assert lease is not None
+    assert (await stage.stored(beside)).status == "pending"
+    ending = leases.Ending(status=MessageStatus.COMPLETED, content="Done.", last_sequence=1)
+    async with stage.runtime.work.begin(maya_actor(stage.actor)) as uow:
+        await leases.end(uow, lease, ending)
+        own = stage.actor.organization_id
+        assert set(uow.events) == {message_topic(own, reply.id), log_topic(reply_log(own, reply.id))}
+    assert (await stage.stored(reply)).completed_at is not None
+    assert await stage.stored(beside) == beside

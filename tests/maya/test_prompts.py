@@ -10,7 +10,7 @@ from core.ids import new_id
 from integrations.language import Speaker
 from integrations.scripted import ScriptedModel, says
 from models.accounts import Organization
-from services.conversations.reading import MessageRow
+from services.conversations.reading import MessageRow, said_before
 from services.maya.prompting import history
 from tests.maya.conftest import Stage
 
@@ -36,6 +36,23 @@ async def test_the_conversation_so_far(stage: Stage) -> None:
     facts = orjson.loads(system.text[system.text.index('{"label"') :])
     assert facts["data"]["person"]["role"] == Role.OWNER
     assert {tool.name for tool in model.prompts[0].tools} == {"list_campaigns", "campaign_stats", "count_contacts"}
+
+
+async def test_the_model_is_told_of_its_own_conversation_alone(stage: Stage) -> None:
+    """What the same person said in another stays there; of a long one the newest messages are told, oldest first."""
+    model = ScriptedModel([says("Aside."), says("One."), says("Two.")])
+    stage = stage.with_model(model)
+    other = await stage.beside()
+    await other.run(await other.ask("Elsewhere"))
+    await other.ask("Elsewhere again")
+    for question in ("First", "Second"):
+        await stage.run(await stage.ask(question))
+    reply = await stage.ask("Third")
+    said = [
+        [each.content for each in await said_before(stage.runtime.reads(stage.actor.tenant), reply, most=most)]
+        for most in (60, 3)
+    ]
+    assert said == [["First", "One.", "Second", "Two.", "Third"], ["Second", "Two.", "Third"]]
 
 
 async def test_a_hostile_organisation_name_is_data(stage: Stage) -> None:

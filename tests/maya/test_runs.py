@@ -18,7 +18,7 @@ from models.conversations import Message
 from runtime import Runtime
 from services.maya.events import Ended, Token, ToolFinished, ToolStarted
 from services.maya.running import POLL_SECONDS
-from services.maya.speaking import LONGEST_REPLY
+from services.maya.speaking import LONGEST_REPLY, MOST_CALLS, MOST_STEPS
 from tests import factories
 from tests.maya.acting import FOR_EVER, begun, speaking
 from tests.maya.conftest import Stage, sequences, set_stage, told
@@ -201,8 +201,10 @@ async def test_cancelling_before_a_worker_comes(stage: Stage) -> None:
     assert (await stage.cancel(reply)).status == "cancelled"
     events = await asyncio.wait_for(viewer, PATIENCE_SECONDS)
     assert [type(shown.event) for shown in events] == [Ended]
-    await stage.run(reply)
+    ended = await stage.run(reply)
     assert model.prompts == []
+    assert ended.completed_at is not None
+    assert await stage.see(reply) == events
 
 
 async def test_tools_are_events_and_their_results_reach_the_model(stage: Stage) -> None:
@@ -230,16 +232,29 @@ async def test_tools_are_events_and_their_results_reach_the_model(stage: Stage) 
 async def test_a_model_that_never_stops_looking_up(stage: Stage) -> None:
     """Steps, look-ups and repetitions of a run are limited, each with RUN_LIMIT."""
     endless = [calls("list_campaigns", f'{{"limit":{n}}}') for n in range(1, 20)]
-    ended = await stage.scripted(*endless).run(await stage.ask())
+    endlessly = stage.scripted(*endless)
+    ended = await endlessly.run(await stage.ask())
     assert (ended.error_code, ended.content) == ("RUN_LIMIT", "")
+    assert len(endlessly.runtime.language_model.prompts) == MOST_STEPS  # type: ignore[attr-defined]
     same = [calls("list_campaigns", '{"limit":1}')] * 8
     stage = stage.scripted(*same)
     ended = await stage.run(await stage.ask())
     assert ended.error_code == "RUN_LIMIT"
     assert len(stage.runtime.language_model.prompts) == 3  # type: ignore[attr-defined]
-    many = [ToolCall(id=str(n), name="nothing", arguments=f'{{"n":{n}}}') for n in range(21)]
+    many = [ToolCall(id=str(n), name="nothing", arguments=f'{{"n":{n}}}') for n in range(MOST_CALLS + 1)]
     ended = await stage.scripted(says(calls=many)).run(await stage.ask())
     assert ended.error_code == "RUN_LIMIT"
+    ended = await stage.scripted(says(calls=many[:5]), says(calls=many[5:])).run(await stage.ask())
+    assert ended.error_code == "RUN_LIMIT"
+    ended = await stage.scripted(says(calls=many[:5]), says(calls=many[5:-1]), says("Fine.")).run(await stage.ask())
+    assert (ended.error_code, ended.content) == (None, "Fine.")
+
+
+async def test_the_last_step_may_answer(stage: Stage) -> None:
+    """A model that looks up in all steps but the last, each thing twice at most, and then answers is in time."""
+    looks = [calls("list_campaigns", f'{{"limit":{n // 2 + 1}}}') for n in range(MOST_STEPS - 1)]
+    ended = await stage.scripted(*looks, says("None.")).run(await stage.ask())
+    assert (ended.error_code, ended.content) == (None, "None.")
 
 
 @pytest.mark.parametrize("pieces", [["x" * 30_000], ["x" * 700] * 40])

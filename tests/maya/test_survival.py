@@ -8,7 +8,7 @@ from uuid import UUID
 import asyncpg
 import pytest
 from redis.asyncio import Redis
-from sqlalchemy import update
+from sqlalchemy import func, update
 
 from core.leases import LeaseLost
 from core.logstream import LogStream
@@ -72,11 +72,26 @@ async def test_a_reply_whose_runs_keep_dying(stage: Stage) -> None:
     stage = stage.with_model(model)
     reply = await stage.ask()
     await stage.runtime.logs.claim(reply_log(stage.actor.organization_id, reply.id))
-    async with stage.runtime.work.begin(stage.actor) as uow:
-        await uow.execute(update(Message).where(Message.id == reply.id).values(attempt=3))
+    await set_attempts(stage, reply, 3)
     ended = await stage.run(reply)
     assert (ended.status, ended.error_code) == ("failed", "INTERRUPTED")
     assert model.prompts == []
+
+
+async def test_a_reply_whose_third_run_succeeds(stage: Stage) -> None:
+    """Two runs that died in silence are not too many."""
+    stage = stage.scripted(says("At last."))
+    reply = await stage.ask()
+    await stage.runtime.logs.claim(reply_log(stage.actor.organization_id, reply.id))
+    await set_attempts(stage, reply, 2)
+    ended = await stage.run(reply)
+    assert (ended.status, ended.content) == ("completed", "At last.")
+
+
+async def set_attempts(stage: Stage, reply: MessageRow, attempts: int) -> None:
+    """Let so many runs of the reply have died."""
+    async with stage.runtime.work.begin(stage.actor) as uow:
+        await uow.execute(update(Message).where(Message.id == reply.id).values(attempt=attempts))
 
 
 async def test_a_flush_in_the_middle(fresh_stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -231,6 +246,22 @@ async def test_a_dead_run_whose_row_is_behind_its_log(stage: Stage) -> None:
         pieces.release()
         gate.set()
     assert (ended.content, ended.error_code) == ("Half of ", "INTERRUPTED")
+
+
+async def test_a_dead_run_that_was_to_stop(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reply that somebody wanted to stop when its worker died is CANCELLED, with what was said."""
+    monkeypatch.setattr("services.maya.running.POLL_SECONDS", FOR_EVER)
+    gate = asyncio.Event()
+    stage = stage.scripted(speaking("Half of ", then=gate))
+    reply = await stage.ask()
+    async with stage.running(reply):
+        await begun(stage, reply)
+        async with stage.runtime.work.begin(stage.actor) as uow:
+            await uow.execute(update(Message).where(Message.id == reply.id).values(cancel_requested_at=func.now()))
+        await expire_lease(stage, reply)
+        ended = await stage.run(reply)
+        gate.set()
+    assert (ended.status, ended.content, ended.error_code) == ("cancelled", "Half of ", None)
 
 
 async def test_a_dead_run_that_was_silent(stage: Stage) -> None:
