@@ -15,7 +15,7 @@ from gql.transport.websockets import WebsocketsTransport
 from core.access.actor import Actor, user_actor
 from core.access.permissions import Role
 from core.ids import decode_global_id, encode_global_id, new_id
-from integrations.scripted import says
+from integrations.scripted import calls, says
 from runtime import Runtime
 from services.conversations import reading
 from tests import factories
@@ -281,6 +281,25 @@ async def test_a_failed_reply_over_the_socket(person: Person, api_server: Served
     )
     assert shown["node"]["failure"] == {"code": failed["code"], "message": failed["reason"]}
     assert failed["reason"]
+
+
+async def test_tools_over_the_socket(person: Person, api_server: Served) -> None:
+    """A look-up begins and ends under its tool's name; what is no tool of ours is `unknown`, and does not succeed."""
+    person.stage = person.stage.scripted(
+        calls("list_campaigns", '{"limit": 1}'), calls("delete_everything"), says("None.")
+    )
+    reply_id = (await person.send("What is there?"))["reply"]["id"]
+    await person.run(reply_id)
+    async with socket(api_server, person) as opened:
+        *looked, token, completed = await watch(opened, reply_id)
+    assert looked == [
+        {"__typename": "MayaToolStarted", "sequence": 1, "name": "list_campaigns"},
+        {"__typename": "MayaToolFinished", "sequence": 2, "name": "list_campaigns", "succeeded": True},
+        {"__typename": "MayaToolStarted", "sequence": 3, "name": "unknown"},
+        {"__typename": "MayaToolFinished", "sequence": 4, "name": "unknown", "succeeded": False},
+    ]
+    assert token == {"__typename": "MayaToken", "sequence": 5, "text": "None."}
+    assert (completed["__typename"], completed["sequence"]) == ("MayaReplyCompleted", 6)
 
 
 async def test_a_reply_survives_an_api_restart(person: Person, runtime: Runtime) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import math
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
@@ -12,7 +12,7 @@ from sqlalchemy import func, update
 from core.access.actor import Actor, maya_actor
 from core.access.permissions import Permission, Role
 from core.unit_of_work import UnitOfWork, Work
-from integrations.language import Finish, ModelRefused, ModelTimedOut, ModelUnavailable, ToolCall
+from integrations.language import Finish, ModelRefused, ModelTimedOut, ModelUnavailable, Piece, Prompt, Said, ToolCall
 from integrations.scripted import ScriptedModel, calls, says
 from models.conversations import Message
 from runtime import Runtime
@@ -120,9 +120,10 @@ async def test_the_first_token_does_not_wait(stage: Stage) -> None:
         (ModelRefused("no"), "MODEL_REFUSED"),
         (ModelTimedOut("silent"), "TIMEOUT"),
         (RuntimeError("secret detail"), "INTERNAL"),
+        (asyncio.CancelledError("secret detail"), "INTERNAL"),
     ],
 )
-async def test_failures_are_typed_and_keep_what_was_said(stage: Stage, error: Exception, code: str) -> None:
+async def test_failures_are_typed_and_keep_what_was_said(stage: Stage, error: BaseException, code: str) -> None:
     """Whatever goes wrong in the middle ends the reply with its code, and without a detail of ours."""
     stage = stage.scripted(speaking("So far ", then=error))
     reply = await stage.ask()
@@ -148,6 +149,16 @@ async def test_saying_nothing_is_no_reply(stage: Stage) -> None:
     """A model that ends without a word has failed."""
     ended = await stage.scripted(says()).run(await stage.ask())
     assert ended.error_code == "MODEL_UNAVAILABLE"
+
+
+async def test_a_model_that_breaks_off(stage: Stage) -> None:
+    """A stream that ends without its end has failed, and what it said is kept."""
+
+    async def turn(_: Prompt) -> AsyncGenerator[Piece, None]:
+        yield Said("So far ")
+
+    ended = await stage.scripted(turn).run(await stage.ask())
+    assert (ended.status, ended.content, ended.error_code) == ("failed", "So far ", "MODEL_UNAVAILABLE")
 
 
 async def test_cancelling_midway(stage: Stage) -> None:

@@ -10,6 +10,7 @@ import pytest
 from redis.asyncio import Redis
 from sqlalchemy import func, update
 
+from core.database.scopes import Reads
 from core.leases import LeaseLost
 from core.logstream import LogStream
 from core.unit_of_work import UnitOfWork
@@ -18,6 +19,7 @@ from models.conversations import Message, MessageStatus
 from services.conversations.reading import MessageRow
 from services.conversations.work import reply_log
 from services.maya import leases
+from services.maya.running import END_TRIES
 from tests.clocks import suspend
 from tests.conftest import Servers
 from tests.maya.acting import FOR_EVER, asked, begun, database_of, expire_lease, speaking
@@ -182,6 +184,55 @@ async def test_the_database_away_at_the_end(stage: Stage, monkeypatch: pytest.Mo
     assert (ended.status, ended.content) == ("completed", "All of it.")
 
 
+async def test_the_database_away_for_too_long_at_the_end(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After some tries the run gives up, and the sweeper finds the reply when its lease is over."""
+    tries = 0
+
+    async def end(_: UnitOfWork, __: leases.Lease, ___: leases.Ending) -> None:
+        nonlocal tries
+        tries += 1
+        raise OSError("away")
+
+    monkeypatch.setattr("services.maya.running.leases.end", end)
+    monkeypatch.setattr("services.maya.running.END_PAUSE_SECONDS", 0.01)
+    stage = stage.scripted(says("All of it."))
+    reply = await stage.ask()
+    with pytest.raises(OSError, match="away"):
+        await stage.run(reply)
+    assert tries == END_TRIES
+    assert (await stage.stored(reply)).status == "streaming"
+    await expire_lease(stage, reply)
+    assert not await is_leased(stage, reply)
+
+
+async def test_a_database_that_is_away_for_longer_than_the_lease(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The run goes on while the lease lasts, and stops with nothing stored once another may have the reply."""
+    monkeypatch.setattr("services.maya.running.POLL_SECONDS", 0.01)
+    looked = 0
+
+    async def cancel_requested(_: Reads, __: leases.Lease) -> bool:
+        nonlocal looked
+        looked += 1
+        raise OSError("away")
+
+    async def has_looked() -> bool:
+        return looked > 3
+
+    stage = stage.scripted(speaking("So far ", then=FOR_EVER))
+    reply = await stage.ask()
+    async with stage.running(reply) as run:
+        await begun(stage, reply)
+        monkeypatch.setattr("services.maya.running.leases.cancel_requested", cancel_requested)
+        await until(has_looked)
+        assert not run.done()
+        suspend(monkeypatch, 3_600 + leases.LEASE_SECONDS)
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            left = await asyncio.shield(run)
+    assert (left.status, left.error_code) == ("streaming", None)
+
+
 async def test_a_database_that_is_cut_off_in_the_middle(fresh_stage: Stage, servers: Servers) -> None:
     """All connections to the database are ended while Maya speaks: the reply goes on and is stored."""
     gate = asyncio.Event()
@@ -246,6 +297,22 @@ async def test_a_dead_run_whose_row_is_behind_its_log(stage: Stage) -> None:
         pieces.release()
         gate.set()
     assert (ended.content, ended.error_code) == ("Half of ", "INTERRUPTED")
+
+
+async def test_a_dead_run_without_redis(stage: Stage) -> None:
+    """With the log out of reach the reply ends with the text that its row has."""
+    gate = asyncio.Event()
+    stage = stage.scripted(speaking("Half of ", then=gate))
+    reply = await stage.ask()
+    async with stage.running(reply), Redis.from_url("redis://127.0.0.1:9/0") as nobody:
+        await begun(stage, reply)
+        async with stage.runtime.work.begin(stage.actor) as uow:
+            stored = {"content": "Half ", "last_sequence": 1}
+            await uow.execute(update(Message).where(Message.id == reply.id).values(stored))
+        await expire_lease(stage, reply)
+        ended = await replace(stage, runtime=replace(stage.runtime, logs=LogStream(nobody, within=0.1))).run(reply)
+        gate.set()
+    assert (ended.content, ended.last_sequence, ended.error_code) == ("Half ", 2, "INTERRUPTED")
 
 
 async def test_a_dead_run_that_was_to_stop(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
