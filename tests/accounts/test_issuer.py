@@ -161,8 +161,9 @@ async def test_organization_and_role_come_from_our_tables(runtime: Runtime) -> N
             token = signed(key, "one", sub=str(actor.user_id), user_metadata=metadata, role="owner")
             seen = await ApiClient(server.url, token).execute("{ viewer { role organization { id } } }")
             assert seen["viewer"]["role"] == "VIEWER"
-            stranger = await ApiClient(server.url, signed(key, "one")).send("{ viewer { id } }")
-            assert stranger.codes == ["UNAUTHENTICATED"]
+            for strange in ({}, {"sub": "auth0|nobody"}):
+                stranger = await ApiClient(server.url, signed(key, "one", **strange)).send("{ viewer { id } }")
+                assert stranger.codes == ["UNAUTHENTICATED"]
             own = await ApiClient(server.url, factories.token(runtime, actor)).send("{ viewer { id } }")
             assert own.codes == ["UNAUTHENTICATED"]
             for refused in ELSEWHERE:

@@ -3,9 +3,12 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from typing import TypeVar
 
 import pytest
+from redis.asyncio import Redis
+from structlog.testing import capture_logs
 
 import execution
 from execution.plans import BURST_SECONDS, MOST_ALIASES, budget, plans_of
@@ -20,6 +23,7 @@ from runtime import Runtime
 from tests import factories
 from tests.client import ApiClient, Reply
 from tests.graphql.probe import probe_schema, with_settings
+from tests.graphql.sockets import settles
 from tests.properties import is_long
 from tests.serving import served
 
@@ -182,6 +186,53 @@ async def test_processes_share_a_budget(runtime: Runtime) -> None:
         return one.balance(payer).remaining, other.balance(payer).remaining, other.charge(payer, 11)
 
     assert await within_a_minute(spend) == (10, 10, False)
+
+
+async def test_a_budget_is_spent_to_its_last_point(runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What does not fit takes nothing; what is given back can be spent again; each payer and minute has its own."""
+    now = 1_000_000 * 60.0
+    monkeypatch.setattr("resolvers.budgets.time.time", lambda: now)
+    budgets = Budgets(limit=100, redis=runtime.cache)
+    assert [budgets.charge("a", points) for points in (60, 41, 40, 1)] == [True, False, True, False]
+    assert budgets.charge("b", 100)
+    assert budgets.give_back("a", 30).remaining == 30
+    assert [budgets.charge("a", points) for points in (31, 30)] == [False, True]
+    assert (budgets.give_back("a", 1_000).remaining, budgets.accounts["a"].untold) == (100, 0)
+    assert budgets.give_back("a", -120) == (100, 0, datetime.fromtimestamp(now + 60, UTC))
+    assert (budgets.balance("b").remaining, budgets.balance("c").remaining) == (0, 100)
+    now += 60
+    assert (budgets.balance("a").remaining, budgets.charge("b", 100)) == (100, True)
+
+
+async def test_a_budget_is_counted_alone_while_redis_is_away(
+    runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And told to the others once it is back, where it does not stay for ever."""
+    monkeypatch.setattr("resolvers.budgets.SYNC_SECONDS", 0.01)
+
+    async def spend() -> tuple[bool, int, int]:
+        payer = f"test:{time.time_ns()}"
+        async with Redis.from_url("redis://127.0.0.1:9", socket_connect_timeout=0.2) as nobody:
+            one, other = Budgets(limit=100, redis=nobody), Budgets(limit=100, redis=runtime.cache)
+            keeping = asyncio.create_task(one.keep_in_step())
+            try:
+                with capture_logs() as logged:
+                    one.charge(payer, 60)
+                    await settles(lambda: len(logged) > 1)
+                refused = one.charge(payer, 41)
+                one.redis = runtime.cache
+                await settles(lambda: one.accounts[payer].untold == 0 if payer in one.accounts else True)
+            finally:
+                keeping.cancel()
+                await asyncio.gather(keeping, return_exceptions=True)
+            other.charge(payer, 30)
+            await other.exchange()
+            kept = await runtime.cache.ttl(f"nudge:cost:{other.minute}:{payer}")
+            return refused, other.balance(payer).remaining, kept
+
+    refused, remaining, kept = await within_a_minute(spend)
+    assert (refused, remaining) == (False, 10)
+    assert 60 < kept <= 120
 
 
 async def test_what_is_charged_during_an_exchange_counts(runtime: Runtime) -> None:

@@ -1,6 +1,7 @@
 """Watching over sockets: spreading what many of them need, and renewing one whose token is about to end."""
 
 import asyncio
+import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -13,6 +14,7 @@ from core.access.permissions import Permission, Role
 from core.access.rights import RIGHTS
 from core.access.session import Session
 from core.clock import since_boot
+from core.database.engine import create_engine
 from core.errors import ErrorCode, InvalidInput
 from models.accounts import UserSession
 from resolvers.endpoint.door import dependencies
@@ -219,3 +221,36 @@ async def test_other_rights_of_the_same_role_close_the_connection(
         fewer = replace(usual, permissions=usual.permissions - {Permission.CONTACT_DELETE})
         monkeypatch.setitem(RIGHTS, Role.OWNER, fewer)
         assert await monitor.objection() == "Your rights have changed; connect again"
+
+
+async def test_an_outage_of_ours_closes_no_connection(runtime: Runtime) -> None:
+    """A look that comes to nothing is made again after the usual time, and counts then."""
+    nowhere = create_engine("postgresql+asyncpg://nobody@127.0.0.1:9/none", pool_size=1, statement_timeout_seconds=1)
+    async with asking(runtime) as (monitor, connection, sessions, actor):
+        sessions.go_on.set()
+        async with runtime.work.begin(actor) as uow:
+            await uow.execute(update(UserSession).values(ended_at=func.now()))
+        monitor.recheck_at, sessions.engine = 0.0, nowhere
+        assert await monitor.finished() is False
+        assert since_boot() < monitor.recheck_at <= since_boot() + monitor.limits.recheck_seconds
+        assert connection.closed == []
+        monitor.recheck_at, sessions.engine = 0.0, runtime.engine
+        assert await monitor.finished() is True
+        assert connection.closed == [(4403, "The session has ended; log in again.")]
+    await nowhere.dispose()
+
+
+async def test_two_missed_pongs_close_the_connection(runtime: Runtime) -> None:
+    """Not one, as docs/clients.md says; a client that answers stays."""
+    async with asking(runtime) as (monitor, connection, _, __):
+        monitor.recheck_at = math.inf
+        ended = []
+        for answers in (False, True, False, False):
+            monitor.ping_at = 0.0
+            ended.append(await monitor.finished())
+            if answers:
+                monitor.missed = 0
+        assert (ended, connection.closed) == ([False] * 4, [])
+        monitor.ping_at = 0.0
+        assert await monitor.finished() is True
+        assert connection.closed == [(4499, "No pong")]

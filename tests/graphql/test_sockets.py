@@ -91,6 +91,18 @@ async def test_init_must_carry_a_good_token(probe_server: Served, token: str | N
     await settles(lambda: empty(probe_server))
 
 
+@pytest.mark.parametrize(
+    "payload", [None, {}, *({"authorization": each} for each in (None, "", 42, ["Bearer x"], {}))]
+)
+async def test_init_names_a_token_as_text(probe_server: Served, payload: object) -> None:
+    """Anything else is 4401, with words on what to send."""
+    async with connected(probe_server) as socket:
+        await socket.send({"type": "connection_init", "payload": payload})
+        code, reason = await socket.closed()
+        assert code == 4401
+        assert "Bearer <access token>" in reason
+
+
 async def test_nothing_before_the_acknowledgement(probe_server: Served) -> None:
     """A subscribe before connection_init is closed 4401."""
     async with connected(probe_server) as socket:

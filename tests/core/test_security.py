@@ -1,0 +1,89 @@
+"""Our own access tokens, and the values that we sign for links."""
+
+from typing import Any
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from core.configuration import SettingsInvalid
+from core.errors import Unauthenticated
+from core.ids import new_id
+from core.security import AccessTokens, Signer, new_signing_key
+
+USER, ORGANIZATION, SESSION = new_id(), new_id(), new_id()
+TOKENS = AccessTokens(new_signing_key(), audience="here", lifetime_seconds=900)
+
+
+def issued() -> str:
+    """A good token."""
+    return TOKENS.issue(user_id=USER, organization_id=ORGANIZATION, session_id=SESSION)
+
+
+def signed(**changes: object) -> str:
+    """A token of our own key with other claims; None leaves one out."""
+    claims: dict[str, Any] = jwt.decode(issued(), options={"verify_signature": False}) | changes
+    return jwt.encode({name: value for name, value in claims.items() if value is not None}, TOKENS.key, "ES256")
+
+
+def test_a_token_says_who_it_is_for_and_how_long() -> None:
+    """A JWT of ours is read back as it was issued, and lives as long as is configured."""
+    claims = TOKENS.verify(issued())
+    assert (claims.user_id, claims.organization_id, claims.session_id) == (USER, ORGANIZATION, SESSION)
+    read = jwt.decode(issued(), options={"verify_signature": False})
+    assert read["exp"] - read["iat"] == 900
+    assert claims.expires_at == pytest.approx(read["exp"], abs=5)
+    assert TOKENS.verify(signed()) is not None
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"iss": "https://evil.example"},
+        {"iss": None},
+        {"aud": "elsewhere"},
+        {"aud": None},
+        *({name: None} for name in ("exp", "iat", "sub", "org", "session_id")),
+        *({name: "nobody"} for name in ("sub", "org", "session_id")),
+        {"exp": 1},
+    ],
+    ids=str,
+)
+def test_a_token_that_lacks_or_changes_a_claim_is_refused(changes: dict[str, object]) -> None:
+    """Though our own key signed it."""
+    with pytest.raises(Unauthenticated):
+        TOKENS.verify(signed(**changes))
+
+
+@pytest.mark.parametrize(
+    "key", [ec.generate_private_key(ec.SECP384R1()), rsa.generate_private_key(65_537, 2_048), None]
+)
+def test_the_signing_key_is_a_p256_key(key: EllipticCurvePrivateKey | RSAPrivateKey | None) -> None:
+    """Anything else is said to be a setting that does not fit, by the setting's name."""
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode() if key else "nonsense"
+    with pytest.raises(SettingsInvalid, match=r"^NUDGE_AUTH__SIGNING_KEY: "):
+        AccessTokens(pem, audience="here", lifetime_seconds=1)
+
+
+@pytest.mark.parametrize("value", [b"", b"x", bytes(range(32))])
+def test_a_signed_value_comes_back(value: bytes) -> None:
+    """From a text that a URL takes as it is; under another secret or for another purpose it says nothing."""
+    signer = Signer("s" * 32, "leave")
+    token = signer.sign(value)
+    assert signer.verify(token) == value
+    assert token.isascii()
+    assert set(token) <= set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
+    assert Signer("s" * 32, "confirm").verify(token) is None
+    assert Signer("t" * 32, "leave").verify(token) is None
+
+
+def test_a_signed_value_that_was_changed_is_none() -> None:
+    """Whichever character is another one, or missing; nor do other texts mean anything."""
+    signer = Signer("s" * 32, "leave")
+    token = signer.sign(b"0123456789")
+    others = [token[:at] + ("A" if token[at] != "A" else "B") + token[at + 1 :] for at in range(len(token) - 1)]
+    for other in [*others, token[1:], token[:-2], "", "ü", "\x00", "a b"]:
+        assert signer.verify(other) is None
