@@ -327,6 +327,13 @@ async def hashed(turns: Passwords, client: str) -> str:
         return await turns.hash(PASSWORD)
 
 
+async def refused_at_once(turns: Passwords, client: str) -> RateLimited:
+    """The refusal of a client that finds too many waiting."""
+    with pytest.raises(RateLimited) as refused:
+        await asyncio.wait_for(hashed(turns, client), 5)
+    return refused.value
+
+
 async def until_running(hasher: SlowHasher, many: int) -> None:
     """Wait until so many hashes run."""
     async with asyncio.timeout(60):
@@ -339,19 +346,33 @@ async def test_the_queue_for_hashes_is_bounded_and_shared_out(slow: SlowHasher) 
     turns = Passwords(max_waiting=4, max_waiting_per_client=2)
     tasks = [asyncio.create_task(hashed(turns, client)) for client in "aaaa"]
     await until_running(slow, 2)
-    with pytest.raises(RateLimited) as refused:
-        await hashed(turns, "a")
-    assert refused.value.retry_after > 0
+    assert (await refused_at_once(turns, "a")).retry_after > 0
     tasks += [asyncio.create_task(hashed(turns, client)) for client in "bc"]
     await asyncio.sleep(0)
-    with pytest.raises(RateLimited):
-        await hashed(turns, "d")
+    await refused_at_once(turns, "d")
     assert await asyncio.to_thread(lambda: "free") == "free"
     assert len(slow.running) == 2
     slow.go.set()
     assert await asyncio.gather(*tasks) == 6 * ["done"]
     assert all(name.startswith("passwords") for name in slow.running)
     assert await hashed(turns, "a") == "done"
+    turns.close()
+
+
+async def test_production_lets_no_client_fill_the_queue_for_hashes(
+    runtime: Runtime, cache: Redis, slow: SlowHasher
+) -> None:
+    """Of one client sixteen wait beside the two that run, of all sixty-four."""
+    turns = under(runtime, cache, Environment.PRODUCTION).admission.passwords
+    tasks = [asyncio.create_task(hashed(turns, "a")) for _ in range(2)]
+    await until_running(slow, 2)
+    for client in "abcd":
+        tasks += [asyncio.create_task(hashed(turns, client)) for _ in range(16)]
+        await asyncio.sleep(0)
+        await refused_at_once(turns, client)
+    await refused_at_once(turns, "e")
+    slow.go.set()
+    assert await asyncio.gather(*tasks) == 66 * ["done"]
     turns.close()
 
 

@@ -9,6 +9,7 @@ from graphql import OperationDefinitionNode, parse
 from core.access.actor import Actor
 from core.ids import encode_global_id, new_id
 from resolvers.endpoint import costs, planning
+from resolvers.endpoint.costs import Part
 from runtime import Runtime
 from schema.fields import on_demand
 from tests import factories
@@ -174,3 +175,24 @@ def test_a_list_of_values_costs_once_whatever_its_length(query: str, requested: 
     parts = planning.plan(schema._schema, operation, {}, most=100)
     found = schema.execute_sync(query, root_value=CostlyQuery())
     assert (costs.requested(parts, {}), costs.actual(parts, found.data)) == (requested, actual)
+
+
+@pytest.mark.parametrize(
+    ("part", "value", "cost"),
+    [
+        (Part(key="a", weight=1, once=10), "text", 11),
+        (Part(key="a", weight=1, once=10), ["x", "y"], 12),
+        (Part(key="a", weight=1, present=True, parts=(Part(key="b", weight=2),)), [{"b": 1}, {"b": 2}], 6),
+        (Part(key="a", weight=1, present=True, parts=(Part(key="b", weight=2, once=20),)), [{"b": 1}, {"b": 2}], 46),
+        (Part(key="a", weight=1, parts=(Part(key="b", weight=2),)), [{"b": 1}, None], 4),
+        (Part(key="a", weight=1, present=True, parts=(Part(key="b", weight=2, single=False),)), [{"b": [1, 2]}], 5),
+        (
+            Part(key="a", weight=1, present=True, parts=(Part(key="b", weight=1, parts=(Part(key="c", weight=5),)),)),
+            [{"b": {"c": 1}}, {"b": None}],
+            1 + 1 + 5 + 1 + 1,
+        ),
+    ],
+)
+def test_what_an_answer_did_cost(part: Part, value: object, cost: int) -> None:
+    """A field's weight for each of its objects, with what is under them, and its own cost once wherever it stands."""
+    assert part.actual(value) == cost

@@ -15,7 +15,7 @@ from core.database.scopes import SystemScope
 from core.ids import new_id
 from core.queue import Job
 from core.unit_of_work import Work
-from jobs import sweeper
+from jobs import SWEEPS, sweeper
 from jobs.sweeper import Page, Round, Sweep, Sweeper, sweep, sweep_jobs, take_turns
 from jobs.worker import Worker, build_worker, handles
 from runtime import Runtime, running
@@ -65,6 +65,14 @@ def note(organization_id: UUID, number: int) -> Note:
 def worker_of(runtime: Runtime, rows: Rows) -> Worker:
     """A worker that knows the one job."""
     return build_worker(runtime, [handles(Note, rows.note)])
+
+
+def test_which_sweeps_one_process_does_at_a_time_and_which_come_daily() -> None:
+    """All but the one that gives each process its campaigns to send; what only grows old is looked at once a day."""
+    assert {each.name for each in SWEEPS if not each.alone} == {"send campaigns"}
+    daily = {"make partitions", "delete expired rows"}
+    assert {each.name: each.every for each in SWEEPS if each.every is not None} == dict.fromkeys(daily, 86_400.0)
+    assert len({each.name for each in SWEEPS}) == len(SWEEPS)
 
 
 async def test_a_round_finds_every_page(runtime: Runtime) -> None:
