@@ -83,18 +83,18 @@ def test_items_are_sorted() -> None:
 Server = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
-async def outcome_of(server: Server, timeout_seconds: float = 60) -> Outcome:
+async def outcome_of(server: Server, timeout_seconds: float = 60, *, html: str = MESSAGE.html) -> Outcome:
     """What a mailer makes of a server's behaviour."""
     async with await asyncio.start_server(server, "127.0.0.1", 0) as listening:
         port = listening.sockets[0].getsockname()[1]
-        return await send_to(f"http://127.0.0.1:{port}", timeout_seconds)
+        return await send_to(f"http://127.0.0.1:{port}", timeout_seconds, html=html)
 
 
-async def send_to(url: str, timeout_seconds: float = 60) -> Outcome:
+async def send_to(url: str, timeout_seconds: float = 60, *, html: str = MESSAGE.html) -> Outcome:
     """What becomes of one message."""
     mailer = PostmarkMailer(base_url=url, server_token="t", message_stream="broadcast")
     try:
-        return await mailer.send(ENVELOPE, [MESSAGE], not_after=since_boot() + timeout_seconds)
+        return await mailer.send(ENVELOPE, [MESSAGE._replace(html=html)], not_after=since_boot() + timeout_seconds)
     finally:
         await mailer.aclose()
 
@@ -115,6 +115,19 @@ async def test_a_reset_after_writing_is_in_doubt() -> None:
     outcome = await outcome_of(hang_up)
     assert isinstance(outcome, InDoubt)
     assert not outcome.under_way
+
+
+async def test_a_body_that_breaks_off_is_not_sent() -> None:
+    """The server hung up while the batch was still being written: it has not seen all of it, and can take nothing."""
+
+    async def server(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1_000)
+        writer.transport.abort()
+
+    outcome = await outcome_of(server, html="x" * 16_000_000)
+    assert isinstance(outcome, NotSent)
+    assert "could not be written" in outcome.reason
+    assert not outcome.local
 
 
 async def test_a_timeout_after_writing_is_in_doubt_and_under_way() -> None:

@@ -1,8 +1,11 @@
 """What clients see of errors: a code and a request id, and nothing of our inside."""
 
+from typing import Any
+
 import pytest
 from structlog.testing import capture_logs
 
+from resolvers.endpoint.execution import status_of
 from runtime import Runtime
 from tests import factories
 from tests.client import ApiClient
@@ -75,3 +78,27 @@ async def test_nodes_takes_a_hundred_ids(api: ApiClient, runtime: Runtime) -> No
     reply = await caller.send(query, {"ids": ["x"] * 101})
     assert reply.codes == ["BAD_USER_INPUT"]
     assert reply.body["errors"][0]["extensions"]["reason"] == "TOO_MANY"
+
+
+AWAY = {"message": "Away.", "extensions": {"code": "INTERNAL", "retryAfter": 5}}
+LONGER = {"message": "Away.", "extensions": {"code": "INTERNAL", "retryAfter": 7}}
+TOO_OFTEN = {"message": "Wait.", "extensions": {"code": "RATE_LIMITED", "retryAfter": 60}}
+BUG = {"message": "Oh.", "extensions": {"code": "INTERNAL"}}
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ({"data": {"a": None}}, (200, 0)),
+        ({"data": {"a": None}, "errors": [AWAY]}, (503, 5)),
+        ({"data": {"a": None, "b": None}, "errors": [AWAY, LONGER, AWAY]}, (503, 7)),
+        ({"data": {"a": None, "b": 0}, "errors": [AWAY]}, (200, 0)),
+        ({"data": None, "errors": [AWAY]}, (503, 5)),
+        ({"data": {"a": None}, "errors": [TOO_OFTEN]}, (429, 60)),
+        ({"data": {"a": None, "b": None}, "errors": [TOO_OFTEN, AWAY]}, (503, 5)),
+        ({"data": {"a": None}, "errors": [BUG]}, (200, 0)),
+    ],
+)
+def test_the_status_tells_whether_coming_back_helps(body: dict[str, Any], expected: tuple[int, int]) -> None:
+    """503 or 429 where nothing at all was answered and an error says when to come back; else the answer counts."""
+    assert status_of(body) == expected

@@ -50,6 +50,7 @@ TREBLING = "fragment F9 on User { id } " + " ".join(
         ("{ __typename " + "@skip(if: false) " * 51 + "}", "directives; the limit is 50"),
         ("{" + " ".join(f"f{n}" for n in range(2_100)) + "}", "more than 2000"),
         ("{" + " __typename" * 1_000 + "}", "repetitions of one field"),
+        ("{ viewer { id }" + " __typename" * 1_000 + " rateLimit { limit } }", "repetitions of one field"),
         ("{" + "...{ viewer { id } } " * 270 + "}", "repetitions of one field"),
         ("{" + " ".join(f"...F{n}" for n in range(99)) + "}" + FRAGMENTS, "repetitions of one field"),
         (f"{{ {REPEATED} }}", "repetitions of one field"),
