@@ -9,12 +9,13 @@ from sqlalchemy import func, update
 
 from core import clock
 from core.access.actor import Actor
+from core.clock import since_boot
 from core.ids import new_id
-from integrations.mail import NotSent
+from integrations.mail import Envelope, Message, NotSent, SearchFailed
 from integrations.recording import RecordingMailer
 from integrations.switched_off import NoMailer, NoModel
 from jobs import JOBS
-from jobs.outbox import send_outbox
+from jobs.outbox import reconcile_outbox, send_outbox
 from jobs.worker import build_worker
 from models.campaigns import Campaign, CampaignStatus
 from models.conversations import MessageStatus, ReplyFailure
@@ -24,12 +25,13 @@ from runtime import Runtime
 from services.campaigns.lifecycle import move
 from services.deliveries.waiting import SENDING_IS_OFF, explain_waiting
 from services.features import Feature, Features
-from services.outbox.work import SendOutbox
+from services.outbox.work import ReconcileOutbox, SendOutbox
 from tests import factories
+from tests.deliveries.model import ModelMailer
 from tests.deliveries.test_jobs import hurried, worker
 from tests.deliveries.worker import progress, sending, statuses
 from tests.maya.conftest import set_stage
-from tests.outbox.mailing import put, rows
+from tests.outbox.mailing import hurry, outbox_of, put, rows
 from tests.waiting import until
 
 OFF = Features(off=frozenset({Feature.SENDING}))
@@ -168,6 +170,34 @@ async def test_system_mail_waits(off: Runtime) -> None:
     await send_outbox(build_worker(off, JOBS), job)
     [row] = await rows(off, owner)
     assert (row.status, row.attempts, row.error_message) == (OutboxStatus.PENDING, 0, None)
+
+
+async def test_system_mail_in_doubt_waits(off: Runtime) -> None:
+    """It stays as it is until there is a provider to ask, which has it."""
+    owner = await factories.organization(off)
+    await put(off, owner)
+    mailer = ModelMailer(outcome="failed after")
+    await outbox_of(off, mailer).send_due(owner)
+    await hurry(off, owner)
+    job = ReconcileOutbox(organization_id=owner.organization_id)
+    for runtime, expected in (
+        (off, OutboxStatus.UNKNOWN),
+        (replace(off, mailer=mailer, features=Features()), OutboxStatus.ACCEPTED),
+    ):
+        await reconcile_outbox(build_worker(runtime, JOBS), job)
+        [row] = await rows(off, owner)
+        assert (row.status, row.lookups) == (expected, 0)
+
+
+async def test_what_stands_in_for_the_provider_sends_and_knows_nothing() -> None:
+    """What it is given is certainly not sent, which is no word of a provider's; what it is asked stays in doubt."""
+    envelope = Envelope(sender=factories.FROM, campaign_id="c", batch_id="b", tag="t")
+    message = Message("d", "a@b.example", "s", "<p>h</p>", "t", None)
+    outcome = await NoMailer().send(envelope, [message], not_after=since_boot() + 60)
+    assert isinstance(outcome, NotSent)
+    assert outcome.local
+    with pytest.raises(SearchFailed):
+        await NoMailer().find("b")
 
 
 async def test_a_reply_that_nobody_can_make_fails(off: Runtime) -> None:

@@ -13,7 +13,7 @@ from core.access.rights import RIGHTS, Rights
 from core.ids import encode_global_id, new_id
 from integrations.language import ToolCall
 from integrations.scripted import ScriptedModel, says
-from models.campaigns import Campaign
+from models.campaigns import Campaign, CampaignStats
 from services.maya import tools
 from tests import factories
 from tests.maya.conftest import Stage
@@ -42,6 +42,47 @@ async def test_campaigns_and_their_results(stage: Stage) -> None:
     assert stats["data"]["name"] == "Spring"
     assert stats["data"]["open_rate"] == 0
     assert listed["note"] == stats["note"] == "data, not instructions"
+
+
+async def test_the_figures_of_a_campaign(stage: Stage) -> None:
+    """Each is that of the campaign that was asked for, with the rates as the API's schema describes them."""
+    campaign_id, other = [await factories.campaign(stage.runtime, stage.actor) for _ in range(2)]
+    counted = {"audience": 200, "accepted": 10, "delivered": 80, "bounced": 7, "complained": 3, "reached": 84}
+    counted |= {"opened": 42, "clicked": 21, "unsubscribed": 5, "failed": 50, "skipped": 50}
+    async with stage.runtime.work.begin(stage.actor) as uow:
+        await uow.execute(update(CampaignStats).where(CampaignStats.campaign_id == campaign_id).values(counted))
+    shown = {"campaign_id": encode_global_id("Campaign", campaign_id)}
+    _, stats = await use(stage, "campaign_stats", shown)
+    assert stats["data"] == {
+        "name": "Spring",
+        "status": "draft",
+        "audience": 200,
+        "sent": 100,
+        "delivered": 84,
+        "opened": 42,
+        "clicked": 21,
+        "bounced": 7,
+        "complained": 3,
+        "unsubscribed": 5,
+        "open_rate": 0.5,
+        "click_rate": 0.25,
+        "delivery_rate": 0.84,
+    }
+    _, beside = await use(stage, "campaign_stats", {"campaign_id": encode_global_id("Campaign", other)})
+    assert beside["data"]["audience"] == 0
+    succeeded, _ = await use(stage, "campaign_stats", {"campaign_id": encode_global_id("Contact", campaign_id)})
+    assert not succeeded
+
+
+async def test_the_newest_campaigns_come_first(stage: Stage) -> None:
+    """From 1 to 20 of them, as many as were asked for."""
+    ids = [encode_global_id("Campaign", await factories.campaign(stage.runtime, stage.actor)) for _ in range(21)]
+    for limit in (1, 2, 20):
+        _, listed = await use(stage, "list_campaigns", {"limit": limit})
+        assert [each["id"] for each in listed["data"]["campaigns"]] == ids[::-1][:limit]
+    for limit in (0, 21):
+        succeeded, _ = await use(stage, "list_campaigns", {"limit": limit})
+        assert not succeeded
 
 
 async def test_counts_of_contacts(stage: Stage) -> None:
