@@ -1,13 +1,14 @@
 """What each mutation changes of the rows that are there, and announces: what it is about, and nothing beside it."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
 import orjson
 import pytest
 
-from core.ids import decode_global_id
+from core.ids import decode_global_id, encode_global_id
 from models import metadata
 from resolvers.audit import declared_audit
 from tests.audit.cases import Case, cases
@@ -162,3 +163,30 @@ async def test_a_mutation_announces_what_it_changed(company: Company, audited_se
         about |= {str(company.owner.organization_id)} if mutation == "createSender" else set()
         about |= {str(id_at(payload, "reply.id"))} if mutation == "sendMayaMessage" else set()
         assert set(map(id_of, sent)) <= about
+
+
+def disguised(given: object) -> Iterator[object]:
+    """The input with each of its ids, one at a time, as that of another kind of thing."""
+    if isinstance(given, str):
+        if found := decode_global_id(given):
+            yield encode_global_id("Template" if found[0] != "Template" else "Campaign", found[1])
+    elif isinstance(given, dict):
+        yield from ({**given, key: other} for key, each in given.items() for other in disguised(each))
+    elif isinstance(given, list):
+        for at, each in enumerate(given):
+            yield from ([*given[:at], other, *given[at + 1 :]] for other in disguised(each))
+
+
+@pytest.mark.parametrize("mutation", sorted(set(declared_audit(CORE)) - {OVER_A_SOCKET}))
+async def test_an_id_of_another_kind_is_as_unknown_as_any(
+    company: Company, audited_server: Served, mutation: str
+) -> None:
+    """Where a campaign is asked for, a template's id names nothing, though its UUID be the campaign's."""
+    for case in (case for case in cases(company) if case.mutation == mutation and any(named(case.input))):
+        await company.restore()
+        before = await stored(company)
+        for given in disguised(case.input):
+            assert isinstance(given, dict)
+            payload = await run(company, audited_server, replace(case, input=given, select=""))
+            assert [error["code"] for error in payload["userErrors"]] == ["NOT_FOUND"], given
+        assert await stored(company) == before
