@@ -257,6 +257,7 @@ async def test_the_queue_for_hashes_is_bounded_and_shared_out(slow: SlowHasher) 
     assert await asyncio.gather(*tasks) == 6 * ["done"]
     assert all(name.startswith("passwords") for name in slow.running)
     assert await hashed(turns, "a") == "done"
+    assert not turns._waiting  # nobody who has gone is counted, nor remembered
     turns.close()
 
 

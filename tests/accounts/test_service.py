@@ -1,6 +1,7 @@
 """Sessions and failures when Redis is away, and what is kept of secrets."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -191,6 +192,19 @@ async def test_counting_goes_on_without_redis(nowhere: Redis) -> None:
     for _ in range(5):
         await alone.count("a")
         await alone.take_back("a")
+
+
+async def test_a_window_ends_without_redis_too(nowhere: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is as long as with Redis, from the first count on, and a new one begins with the next."""
+    alone, real = throttle(nowhere, limit=1), time.monotonic
+    await alone.count("a")
+    for later in (299, 301 + 299):
+        monkeypatch.setattr("core.throttle.time.monotonic", lambda later=later: real() + later)
+        with pytest.raises(RateLimited) as refused:
+            await alone.count("a")
+        assert 1 <= refused.value.retry_after <= 2
+        monkeypatch.setattr("core.throttle.time.monotonic", lambda later=later: real() + later + 2)
+        await alone.count("a")
 
 
 async def test_all_processes_count_together(runtime: Runtime) -> None:

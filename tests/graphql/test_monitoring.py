@@ -254,3 +254,25 @@ async def test_two_missed_pongs_close_the_connection(runtime: Runtime) -> None:
         monitor.ping_at = 0.0
         assert await monitor.finished() is True
         assert connection.closed == [(4499, "No pong")]
+
+
+async def test_a_monitor_sleeps_until_something_is_due(runtime: Runtime) -> None:
+    """It looks at the time when it begins and when it is told something, and not over and over."""
+    looks = 0
+
+    class Counted(ConnectionMonitor):
+        async def finished(self) -> bool:
+            """Count the look."""
+            nonlocal looks
+            looks += 1
+            return await super().finished()
+
+    actor = await factories.organization(runtime)
+    calm = with_settings(runtime, realtime={"ping_seconds": PING_SECONDS, "recheck_seconds": RECHECK_SECONDS})
+    session, token = factories.session(actor), factories.token(runtime, actor)
+    monitor = Counted(dependencies(calm), calm.settings.realtime, session, token=token, connection=Unseen())
+    monitor.ping_at = monitor.recheck_at = math.inf
+    await settles(lambda: looks > 0)
+    await asyncio.sleep(0.2)
+    await monitor.end()
+    assert looks <= 4

@@ -204,6 +204,35 @@ async def test_a_database_that_is_away_for_longer_than_the_lease(
     assert (left.status, left.error_code) == ("streaming", None)
 
 
+async def test_an_outage_after_a_renewal_is_counted_from_there(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that has renewed its lease has all of it once more, however long ago it began."""
+    monkeypatch.setattr("services.maya.running.POLL_SECONDS", 0.01)
+    looked, gate = 0, asyncio.Event()
+    whole = leases.cancel_requested
+
+    async def cancel_requested(_: Reads, __: leases.Lease) -> bool:
+        nonlocal looked
+        looked += 1
+        raise OSError("away")
+
+    async def has_looked() -> bool:
+        return looked > 3 or run.done()
+
+    stage = stage.scripted(speaking("So far ", then=gate))
+    reply = await stage.ask()
+    async with stage.running(reply) as run:
+        await begun(stage, reply)
+        await expire_lease(stage, reply)
+        suspend(monkeypatch, 2 * leases.LEASE_SECONDS)
+        await until(lambda: is_leased(stage, reply))
+        monkeypatch.setattr("services.maya.running.leases.cancel_requested", cancel_requested)
+        await until(has_looked)
+        assert not run.done()
+        monkeypatch.setattr("services.maya.running.leases.cancel_requested", whole)
+        gate.set()
+    assert (await stage.stored(reply)).status == "completed"
+
+
 async def test_a_database_that_is_cut_off_in_the_middle(fresh_stage: Stage, servers: Servers) -> None:
     """All connections to the database are ended while Maya speaks: the reply goes on and is stored."""
     gate = asyncio.Event()
