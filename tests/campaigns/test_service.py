@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import func, select, update
 
 from core.access.actor import Actor, system_actor
 from core.access.tenant import Tenant
@@ -42,11 +42,18 @@ def acting(calls: list[str], name: str = "done") -> Callable[[], Coroutine[Any, 
 
 
 async def once(
-    runtime: Runtime, owner: Actor, calls: list[str], *, key: str = "k", operation: str = "op", a: int = 1
+    runtime: Runtime,
+    owner: Actor,
+    calls: list[str],
+    *,
+    key: str = "k",
+    operation: str = "op",
+    a: int = 1,
+    name: str = "done",
 ) -> object:
     """Run an act under the key, for an operation and its argument."""
     async with runtime.work.begin(owner) as uow:
-        return await idempotency.once(uow, key, operation, {"a": a}, acting(calls))
+        return await idempotency.once(uow, key, operation, {"a": a}, acting(calls, name))
 
 
 async def test_a_result_is_kept_and_replayed(runtime: Runtime) -> None:
@@ -70,6 +77,39 @@ async def test_a_key_belongs_to_one_request(runtime: Runtime) -> None:
         await once(runtime, owner, calls, operation="other")
     await once(runtime, owner, calls, key="another")
     assert len(calls) == 2
+
+
+async def test_each_key_replays_its_own_result(runtime: Runtime) -> None:
+    """However many keys there are; a key of 255 characters, the longest, is as good as any."""
+    owner = await factories.organization(runtime)
+    calls: list[str] = []
+    keys = ("first", "second", "x" * 255)
+    for _ in range(2):
+        for key in keys:
+            assert await once(runtime, owner, calls, key=key, name=f"of {key}") == {"result": f"of {key}"}
+    assert calls == [f"of {key}" for key in keys]
+
+
+async def test_an_expired_key_replays_nothing_of_its_first_request(runtime: Runtime) -> None:
+    """Used again for a request without a result, it replays that; another key of the organisation stays taken."""
+    owner = await factories.organization(runtime)
+    calls: list[str] = []
+    for key in ("k", "other"):
+        await once(runtime, owner, calls, key=key)
+    async with runtime.work.begin(owner) as uow:
+        await uow.execute(update(IdempotencyKey).where(IdempotencyKey.key == "k").values(expires_at=func.now()))
+
+    async def nothing() -> dict[str, str]:
+        calls.append("nothing")
+        return {}
+
+    for _ in range(2):
+        async with runtime.work.begin(owner) as uow:
+            assert await idempotency.once(uow, "k", "op", {"a": 1}, nothing) == {}
+    assert await once(runtime, owner, calls, key="other") == {"result": "done"}
+    assert calls == ["done", "done", "nothing"]
+    rows = await runtime.reads(owner.tenant).rows(select(IdempotencyKey.expires_at - IdempotencyKey.created_at))
+    assert [row[0] for row in rows] == [timedelta(hours=24)] * 2
 
 
 async def test_requests_at_once_run_one_after_the_other(runtime: Runtime) -> None:
