@@ -1,0 +1,204 @@
+"""What is written down of system mail: in the rows that it is about, and in no others."""
+
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from sqlalchemy import Row, update
+
+from core.access.actor import Actor
+from integrations.mail import AccountRefused, Answered, Envelope, InDoubt, NotSent, Outcome, Receipt, Stream, Verdict
+from integrations.recording import RecordingMailer
+from models.outbox import OutboxMessage, OutboxStatus
+from runtime import Runtime
+from services.mailing.handover import Handed
+from services.outbox.reconciling import reserve_due, settle
+from services.outbox.recording import record
+from services.outbox.submitting import Batch, submit
+from services.outbox.work import SendOutbox
+from tests import factories
+from tests.deliveries.model import ModelMailer
+from tests.outbox.mailing import hurry, outbox_of, put, rows, statuses
+
+PENDING, SUBMITTING, UNKNOWN, ACCEPTED, FAILED, CANCELLED = OutboxStatus
+LONG = "x" * 600
+SLOW_DOWN = Receipt(Verdict.NOT_NOW, None, 429, "Slow down.")
+
+
+async def submitted(runtime: Runtime, actor: Actor, how_many: int) -> Batch:
+    """So many new messages of the organisation, past the point of no return in one batch."""
+    await put(runtime, actor, how_many)
+    async with runtime.work.begin(actor) as uow:
+        (batch,) = await submit(uow, outbox_of(runtime, ModelMailer()).composers, limit=20, lease_seconds=60) or []
+    assert len(batch.messages) == how_many
+    return batch
+
+
+async def write_down(
+    runtime: Runtime, actor: Actor, batch: Batch, outcome: Outcome, request_seconds: float = 0
+) -> None:
+    """Record one outcome of a whole batch."""
+    async with runtime.work.begin(actor) as uow:
+        await record(uow, batch, [Handed(batch.messages, outcome)], request_seconds=request_seconds)
+
+
+async def by_id(runtime: Runtime, actor: Actor) -> dict[UUID, Row[Any]]:
+    """The organisation's rows by their ids."""
+    return {row.id: row for row in await rows(runtime, actor)}
+
+
+def ids_of(batch: Batch) -> list[UUID]:
+    """The ids of a batch's messages."""
+    return [UUID(message.delivery_id) for message in batch.messages]
+
+
+@pytest.mark.parametrize(
+    "outcome",
+    [
+        Answered(receipts=[Receipt(Verdict.REFUSED, None, 300, LONG)]),
+        Answered(receipts=[Receipt(Verdict.NOT_NOW, None, 429, LONG)]),
+        NotSent(reason=LONG),
+        AccountRefused(code=401, reason=LONG),
+        InDoubt(reason=LONG),
+    ],
+)
+async def test_500_characters_of_the_providers_words_are_stored(runtime: Runtime, outcome: Outcome) -> None:
+    """Whatever they are about: no page of an error in HTML fills the table."""
+    actor = await factories.organization(runtime)
+    await write_down(runtime, actor, await submitted(runtime, actor, 1), outcome)
+    assert [row.error_message for row in await rows(runtime, actor)] == [LONG[:500]]
+
+
+async def test_an_acceptance_clears_the_trouble_before_it(runtime: Runtime) -> None:
+    """Its attempts stay counted; the lease is over, and so is the message."""
+    actor = await factories.organization(runtime)
+    await put(runtime, actor)
+    mailer = RecordingMailer(lambda *_: Answered(receipts=[SLOW_DOWN]))
+    await outbox_of(runtime, mailer).send_due(actor)
+    (row,) = await rows(runtime, actor)
+    assert (row.status, row.error_message, row.batch_id, row.lease_token) == (PENDING, "Slow down.", None, None)
+    mailer.answer = None
+    await hurry(runtime, actor)
+    await outbox_of(runtime, mailer).send_due(actor)
+    (row,) = await rows(runtime, actor)
+    assert (row.status, row.error_code, row.error_message, row.attempts) == (ACCEPTED, None, None, 1)
+    assert (row.lease_token, row.finished_at is None, row.submitted_at is None) == (None, False, False)
+
+
+async def test_each_message_of_a_batch_has_its_own_receipt(runtime: Runtime) -> None:
+    """Accepted, refused, not now: and the messages of another batch, or of none, stay as they were."""
+    actor = await factories.organization(runtime)
+    other = await submitted(runtime, actor, 1)
+    batch = await submitted(runtime, actor, 3)
+    (waiting,) = await put(runtime, actor)
+    before = await by_id(runtime, actor)
+    receipts = [Receipt(Verdict.ACCEPTED, "m-1"), Receipt(Verdict.REFUSED, None, 300, "No."), SLOW_DOWN]
+    await write_down(runtime, actor, batch, Answered(receipts=receipts))
+    after = await by_id(runtime, actor)
+    assert [(after[one].status, after[one].message_id, after[one].error_message) for one in ids_of(batch)] == [
+        (ACCEPTED, "m-1", None),
+        (FAILED, None, "No."),
+        (PENDING, None, "Slow down."),
+    ]
+    assert [after[one].finished_at is None for one in ids_of(batch)] == [False, False, True]
+    assert [after[one] for one in (*ids_of(other), waiting)] == [before[one] for one in (*ids_of(other), waiting)]
+
+
+@pytest.mark.parametrize("outcome", [NotSent(reason="429"), InDoubt(reason="500")])
+async def test_an_outcome_is_that_of_its_batch(runtime: Runtime, outcome: Outcome) -> None:
+    """Another batch that is under way, and what waits, stay as they were."""
+    actor = await factories.organization(runtime)
+    other = await submitted(runtime, actor, 1)
+    batch = await submitted(runtime, actor, 2)
+    (waiting,) = await put(runtime, actor)
+    before = await by_id(runtime, actor)
+    await write_down(runtime, actor, batch, outcome)
+    after = await by_id(runtime, actor)
+    expected = PENDING if isinstance(outcome, NotSent) else UNKNOWN
+    assert {(after[one].status, after[one].lease_token) for one in ids_of(batch)} == {(expected, None)}
+    assert [after[one] for one in (*ids_of(other), waiting)] == [before[one] for one in (*ids_of(other), waiting)]
+
+
+@pytest.mark.parametrize("under_way", [True, False])
+async def test_who_has_not_answered_is_asked_later(runtime: Runtime, *, under_way: bool) -> None:
+    """A request that may still be at work has as long again as it had before anybody asks the provider."""
+    actor = await factories.organization(runtime)
+    batch = await submitted(runtime, actor, 1)
+    await write_down(runtime, actor, batch, InDoubt(reason="No answer.", under_way=under_way), request_seconds=30)
+    assert await statuses(runtime, actor) == [UNKNOWN]
+    async with runtime.work.begin(actor) as uow:
+        assert (await reserve_due(uow) is None) is under_way
+
+
+@pytest.mark.parametrize(
+    "outcome",
+    [Answered(receipts=[Receipt(Verdict.REFUSED, None, 300, "No.")]), NotSent(reason="429"), InDoubt(reason="500")],
+)
+async def test_what_is_told_late_of_a_message_that_was_found_changes_nothing(
+    runtime: Runtime, outcome: Outcome
+) -> None:
+    """The provider's search has shown it since: whatever the worker took it for, it has been sent."""
+    actor = await factories.organization(runtime)
+    batch = await submitted(runtime, actor, 1)
+    await hurry(runtime, actor)
+    mailer = ModelMailer()
+    envelope = Envelope(sender="a@b.example", batch_id=str(batch.batch_id), tag="t", stream=Stream.TRANSACTIONAL)
+    mailer.accept(envelope, batch.messages[0])
+    await outbox_of(runtime, mailer).reconcile(actor)
+    before = await rows(runtime, actor)
+    assert [row.status for row in before] == [ACCEPTED]
+    await write_down(runtime, actor, batch, outcome)
+    assert await rows(runtime, actor) == before
+
+
+async def test_doubt_that_is_told_late_does_not_begin_the_lookups_anew(runtime: Runtime) -> None:
+    """A worker whose lease is over says that it does not know: that is known, and was asked about since."""
+    actor = await factories.organization(runtime)
+    batch = await submitted(runtime, actor, 1)
+    await hurry(runtime, actor)
+    await outbox_of(runtime, ModelMailer(), grace=600.0).reconcile(actor)
+    before = await rows(runtime, actor)
+    assert [(row.status, row.lookups) for row in before] == [(UNKNOWN, 1)]
+    await write_down(runtime, actor, batch, InDoubt(reason="Late."))
+    assert await rows(runtime, actor) == before
+
+
+async def test_a_lookup_is_about_one_batch_and_each_of_its_messages(runtime: Runtime) -> None:
+    """What is found is accepted with its own id, what is absent is looked up again; other batches wait their turn."""
+    actor = await factories.organization(runtime)
+    batch = await submitted(runtime, actor, 3)
+    await write_down(runtime, actor, batch, InDoubt(reason="500"))
+    other = await submitted(runtime, actor, 1)
+    await write_down(runtime, actor, other, InDoubt(reason="500"))
+    before = await by_id(runtime, actor)
+    async with runtime.work.begin(actor) as uow:
+        lookup = await reserve_due(uow)
+    assert lookup is not None
+    assert (lookup.batch_id, {row.id for row in lookup.rows}) == (batch.batch_id, set(ids_of(batch)))
+    first, second, third = ids_of(batch)
+    async with runtime.work.begin(actor) as uow:
+        await settle(uow, lookup, {str(first): "m-1", str(second): "m-2"}, grace_seconds=600)
+        assert uow.jobs == [SendOutbox(organization_id=actor.organization_id)]
+    after = await by_id(runtime, actor)
+    told = [(row.status, row.message_id, row.error_message) for row in (after[first], after[second], after[third])]
+    assert told == [(ACCEPTED, "m-1", None), (ACCEPTED, "m-2", None), (UNKNOWN, None, "500")]
+    assert [after[one].finished_at is None for one in (first, second, third)] == [False, False, True]
+    assert after[third].lookups == 1
+    assert [after[one] for one in ids_of(other)] == [before[one] for one in ids_of(other)]
+
+
+async def test_the_longest_due_is_sent_first(runtime: Runtime) -> None:
+    """Also when it was written later: what was put off goes behind."""
+    actor = await factories.organization(runtime)
+    first, second = await put(runtime, actor, 2)
+    async with runtime.work.begin(actor) as uow:
+        earlier = OutboxMessage.due_at - timedelta(seconds=1)
+        await uow.execute(update(OutboxMessage).where(OutboxMessage.id == second).values(due_at=earlier))
+    composers = outbox_of(runtime, ModelMailer()).composers
+    sent = []
+    for _ in range(2):
+        async with runtime.work.begin(actor) as uow:
+            (batch,) = await submit(uow, composers, limit=1, lease_seconds=60) or []
+        sent += ids_of(batch)
+    assert sent == [second, first]
