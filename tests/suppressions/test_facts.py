@@ -1,0 +1,198 @@
+"""What is told of addresses may come late, twice and in any order: docs/consent.md says what is stored then."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from itertools import permutations
+from typing import Any, Final
+from uuid import UUID
+
+import pytest
+from sqlalchemy import Row, select
+
+from core.access.actor import Actor
+from core.ids import new_id
+from models.contact_events import ContactEvent, ContactEventKind
+from models.contacts import Contact, ContactStatus
+from models.deliveries import EmailDelivery
+from models.suppressions import Suppression, SuppressionReason, SuppressionSource
+from runtime import Runtime
+from services.campaigns.progress import read_stats
+from services.suppressions.facts import HistoryLine, Reactivation, SuppressionFact
+from services.suppressions.lifting import lift
+from services.suppressions.suppressing import suppress
+from services.suppressions.unsubscribing import Link, unsubscribe
+from tests import factories
+from tests.deliveries.worker import sending, start
+from tests.suppressions.test_addresses import address, row_of, with_contact
+
+COMPLAINT, UNSUBSCRIBED = SuppressionReason.COMPLAINT, SuppressionReason.UNSUBSCRIBED
+HARD_BOUNCE, PROVIDER = SuppressionReason.HARD_BOUNCE, SuppressionReason.PROVIDER
+OWN, THEIRS = SuppressionSource.OWN, SuppressionSource.PROVIDER
+FIRST: Final = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
+HOUR: Final = timedelta(hours=1)
+# The table of docs/consent.md, a reason and the status that it gives, the weightiest first.
+STATUSES: Final = {
+    COMPLAINT: ContactStatus.COMPLAINED,
+    UNSUBSCRIBED: ContactStatus.UNSUBSCRIBED,
+    HARD_BOUNCE: ContactStatus.BOUNCED,
+    PROVIDER: ContactStatus.BOUNCED,
+}
+KINDS: Final = {
+    COMPLAINT: ContactEventKind.COMPLAINED,
+    UNSUBSCRIBED: ContactEventKind.UNSUBSCRIBED,
+    HARD_BOUNCE: ContactEventKind.BOUNCED,
+    PROVIDER: ContactEventKind.SUPPRESSED,
+}
+
+
+def fact(
+    email: str,
+    reason: SuppressionReason,
+    at: datetime = FIRST,
+    *,
+    source: SuppressionSource = THEIRS,
+    only_if_new: bool = False,
+    **about: UUID,
+) -> SuppressionFact:
+    """Something told of an address, under a key of its own."""
+    line = HistoryLine(kind=KINDS[reason], dedupe_key=f"told:{new_id()}", only_if_new=only_if_new)
+    return SuppressionFact(email_norm=email, reason=reason, source=source, at=at, line=line, **about)
+
+
+def reactivation(email: str, at: datetime, *, by_recipient: bool = False) -> Reactivation:
+    """The provider mails the address again."""
+    line = HistoryLine(kind=ContactEventKind.REACTIVATED, dedupe_key=f"told:{new_id()}")
+    return Reactivation(email_norm=email, at=at, line=line, by_recipient=by_recipient)
+
+
+async def tell(
+    runtime: Runtime, actor: Actor, told: Sequence[SuppressionFact | Reactivation], *, together: bool
+) -> None:
+    """Let facts be told in one transaction, or in one for each."""
+    for part in [told] if together else [[one] for one in told]:
+        async with runtime.work.begin(actor) as uow:
+            await suppress(uow, [one for one in part if isinstance(one, SuppressionFact)])
+            await lift(uow, [one for one in part if isinstance(one, Reactivation)])
+
+
+async def rows_of(runtime: Runtime, actor: Actor) -> dict[str, Row[str, str, datetime | None, datetime | None]]:
+    """The organisation's suppressions by their reasons."""
+    rows = await runtime.reads(actor.tenant).rows(
+        select(Suppression.reason, Suppression.source, Suppression.occurred_at, Suppression.lifted_at)
+    )
+    return {row.reason: row for row in rows}
+
+
+async def contacts_of(runtime: Runtime, actor: Actor) -> dict[UUID, Row[Any]]:
+    """The organisation's contacts by their ids."""
+    rows = await runtime.reads(actor.tenant).rows(select(*Contact.__table__.c))
+    return {row.id: row for row in rows}
+
+
+@pytest.mark.parametrize("together", [True, False])
+@pytest.mark.parametrize("order", list(permutations(range(3))))
+async def test_the_latest_time_and_our_own_word_stay(
+    runtime: Runtime, order: tuple[int, ...], *, together: bool
+) -> None:
+    """Told by us at some time, and by the provider before and after: nothing at the provider lifts it any more."""
+    email = address()
+    actor, contact_id = await with_contact(runtime, email)
+    facts = [
+        fact(email, UNSUBSCRIBED, FIRST),
+        fact(email, UNSUBSCRIBED, FIRST + HOUR, source=OWN),
+        fact(email, UNSUBSCRIBED, FIRST + 2 * HOUR),
+    ]
+    await tell(runtime, actor, [facts[place] for place in order], together=together)
+    row = (await rows_of(runtime, actor))[UNSUBSCRIBED]
+    assert (row.source, row.occurred_at) == (OWN, FIRST + 2 * HOUR)
+    contact = await row_of(runtime, actor, contact_id)
+    assert (contact.status, contact.unsubscribed_at) == (ContactStatus.UNSUBSCRIBED, FIRST)
+    await tell(runtime, actor, [reactivation(email, FIRST + 3 * HOUR, by_recipient=True)], together=together)
+    assert (await row_of(runtime, actor, contact_id)).status == ContactStatus.UNSUBSCRIBED
+
+
+@pytest.mark.parametrize("together", [True, False])
+async def test_a_contact_shows_the_weightiest_reason(runtime: Runtime, *, together: bool) -> None:
+    """Whichever was told first; no other contact of the organisation is touched."""
+    weight = list(STATUSES)
+    for pair in permutations(STATUSES, 2):
+        email = address()
+        actor, contact_id = await with_contact(runtime, email)
+        await factories.contacts(runtime, actor, 2)
+        before = await contacts_of(runtime, actor)
+        await tell(runtime, actor, [fact(email, reason) for reason in pair], together=together)
+        after = await contacts_of(runtime, actor)
+        mine = after.pop(contact_id)
+        assert mine.status == STATUSES[min(pair, key=weight.index)]
+        assert mine.updated_at > before.pop(contact_id).updated_at
+        assert after == before
+
+
+@pytest.mark.parametrize("together", [True, False])
+@pytest.mark.parametrize("order", list(permutations(range(3))))
+async def test_the_latest_lift_decides(runtime: Runtime, order: tuple[int, ...], *, together: bool) -> None:
+    """What occurred before it has no effect when it is told late; what occurs at the same moment or later has."""
+    email = address()
+    actor, contact_id = await with_contact(runtime, email)
+    told: list[SuppressionFact | Reactivation] = [
+        reactivation(email, FIRST + 2 * HOUR),
+        reactivation(email, FIRST),
+        fact(email, HARD_BOUNCE, FIRST + HOUR),
+    ]
+    await tell(runtime, actor, [told[place] for place in order], together=together)
+    row = (await rows_of(runtime, actor))[HARD_BOUNCE]
+    assert (row.occurred_at, row.lifted_at) == (FIRST + HOUR, FIRST + 2 * HOUR)
+    assert (await row_of(runtime, actor, contact_id)).status == ContactStatus.SUBSCRIBED
+    await tell(runtime, actor, [fact(email, HARD_BOUNCE, FIRST + 2 * HOUR)], together=together)
+    assert (await row_of(runtime, actor, contact_id)).status == ContactStatus.BOUNCED
+
+
+@pytest.mark.parametrize("together", [True, False])
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+async def test_a_message_keeps_the_earliest_time_of_unsubscribing(
+    runtime: Runtime, order: tuple[int, ...], *, together: bool
+) -> None:
+    """And counts once; the other recipients' messages stay as they were."""
+    actor, _, campaign_id = await sending(runtime, 2)
+    columns = EmailDelivery.__table__.c
+    ledger = select(*columns).where(columns.campaign_id == campaign_id).order_by(columns.id)
+    mine, other = await runtime.reads(actor.tenant).rows(ledger)
+    about = {"contact_id": mine.contact_id, "campaign_id": campaign_id, "delivery_id": mine.id}
+    facts = [fact(mine.email_norm, UNSUBSCRIBED, FIRST + number * HOUR, **about) for number in range(2)]
+    await tell(runtime, actor, [facts[place] for place in order], together=together)
+    after = await runtime.reads(actor.tenant).rows(ledger)
+    assert (after[0].unsubscribed_at, after[1]) == (FIRST, other)
+    stats = await read_stats(runtime.reads(actor.tenant), campaign_id)
+    assert stats is not None
+    assert stats.unsubscribed == 1
+    contact = await row_of(runtime, actor, mine.contact_id)
+    assert contact.unsubscribed_at == FIRST
+
+
+async def test_each_message_is_unsubscribed_from_once(runtime: Runtime) -> None:
+    """The links of two campaigns, each followed twice: a line and a count for each campaign."""
+    actor, [contact_id], first = await sending(runtime, 1)
+    second = await factories.campaign(runtime, actor)
+    await start(runtime, actor, second)
+    reads = runtime.reads(actor.tenant)
+    rows = await reads.rows(select(EmailDelivery.campaign_id, EmailDelivery.id).order_by(EmailDelivery.campaign_id))
+    for row in (*rows, *rows):
+        assert await unsubscribe(runtime.work, Link(actor.organization_id, row.campaign_id, row.id, contact_id))
+    lines = await reads.rows(select(ContactEvent.campaign_id).where(ContactEvent.kind == "unsubscribed"))
+    assert sorted(line.campaign_id for line in lines) == sorted([first, second])
+    for campaign_id in (first, second):
+        stats = await read_stats(reads, campaign_id)
+        assert stats is not None
+        assert stats.unsubscribed == 1
+
+
+async def test_of_repeats_told_together_the_first_is_recorded(runtime: Runtime) -> None:
+    """One line in the history, of the first of them."""
+    email = address()
+    actor, contact_id = await with_contact(runtime, email)
+    facts = [fact(email, UNSUBSCRIBED, FIRST + number * HOUR, only_if_new=True) for number in range(3)]
+    await tell(runtime, actor, facts, together=True)
+    lines = await runtime.reads(actor.tenant).rows(
+        select(ContactEvent.contact_id, ContactEvent.occurred_at).where(ContactEvent.kind == "unsubscribed")
+    )
+    assert [tuple(line) for line in lines] == [(contact_id, FIRST)]
