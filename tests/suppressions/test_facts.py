@@ -1,6 +1,7 @@
 """What is told of addresses may come late, twice and in any order: docs/consent.md says what is stored then."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import permutations
 from typing import Any, Final
@@ -17,12 +18,17 @@ from models.deliveries import EmailDelivery
 from models.suppressions import Suppression, SuppressionReason, SuppressionSource
 from runtime import Runtime
 from services.campaigns.progress import read_stats
+from services.campaigns.recipients import count_mailable, has_mailable
+from services.contact_events import ContactLine, remove_repeats, write_lines
+from services.contacts import changing, upserting
+from services.deliveries.sending import Sender
 from services.suppressions.facts import HistoryLine, Reactivation, SuppressionFact
 from services.suppressions.lifting import lift
 from services.suppressions.suppressing import suppress
 from services.suppressions.unsubscribing import Link, unsubscribe
 from tests import factories
-from tests.deliveries.worker import sending, start
+from tests.deliveries.conftest import Provider
+from tests.deliveries.worker import drain, recipients, sending, start
 from tests.suppressions.test_addresses import address, row_of, with_contact
 
 COMPLAINT, UNSUBSCRIBED = SuppressionReason.COMPLAINT, SuppressionReason.UNSUBSCRIBED
@@ -196,3 +202,121 @@ async def test_of_repeats_told_together_the_first_is_recorded(runtime: Runtime) 
         select(ContactEvent.contact_id, ContactEvent.occurred_at).where(ContactEvent.kind == "unsubscribed")
     )
     assert [tuple(line) for line in lines] == [(contact_id, FIRST)]
+
+
+async def test_a_new_contact_shows_the_weightiest_reason_that_holds(runtime: Runtime) -> None:
+    """Of two that hold, in either order; what was lifted since holds no more, and is neither shown nor counted."""
+    weight = list(STATUSES)
+    actor = await factories.organization(runtime)
+    for pair in permutations(STATUSES, 2):
+        email = address()
+        await tell(runtime, actor, [fact(email, reason) for reason in pair], together=False)
+        async with runtime.work.begin(actor) as uow:
+            made = await changing.create(uow, {"email": email})
+        assert made.status == STATUSES[min(pair, key=weight.index)]
+    lifted = [fact(address(), HARD_BOUNCE) for _ in range(2)]
+    await tell(runtime, actor, lifted, together=True)
+    await tell(runtime, actor, [reactivation(one.email_norm, FIRST + HOUR) for one in lifted], together=True)
+    async with runtime.work.begin(actor) as uow:
+        made = await changing.create(uow, {"email": lifted[0].email_norm})
+        (upserted,) = await upserting.upsert(uow, [{"email": lifted[1].email_norm}])
+    assert upserted.contact is not None
+    assert made.status == upserted.contact.status == ContactStatus.SUBSCRIBED
+
+
+async def test_an_address_whose_suppression_was_lifted_is_mailed_again(
+    runtime: Runtime, provider: Provider, sender: Sender
+) -> None:
+    """It is counted, frozen into the audience as one to be mailed, and passes the point of no return."""
+    email = address()
+    actor, _ = await with_contact(runtime, email)
+    await tell(runtime, actor, [fact(email, HARD_BOUNCE), reactivation(email, FIRST + HOUR)], together=False)
+    campaign_id = await factories.campaign(runtime, actor)
+    assert await count_mailable(runtime.reads(actor.tenant), campaign_id) == 1
+    assert await has_mailable(runtime.reads(actor.tenant), campaign_id)
+    await start(runtime, actor, campaign_id)
+    await drain(sender, actor, campaign_id)
+    assert recipients(await provider.ledger(campaign_id)) == [email]
+
+
+async def test_each_lift_is_in_the_history_of_its_own_address(runtime: Runtime) -> None:
+    """Told of two addresses at once; a repeat that changed nothing is not recorded, one that did is."""
+    emails = [address() for _ in range(3)]
+    actor = await factories.organization(runtime)
+    async with runtime.work.begin(actor) as uow:
+        made = [(await changing.create(uow, {"email": email})).id for email in emails]
+    await tell(runtime, actor, [fact(email, HARD_BOUNCE) for email in emails[:2]], together=True)
+    lifts = [reactivation(email, FIRST + HOUR) for email in emails]
+    repeated = [replace(one, line=replace(one.line, only_if_new=True)) for one in (lifts[1], lifts[2])]
+    await tell(runtime, actor, [lifts[0], *repeated], together=True)
+    lines = await runtime.reads(actor.tenant).rows(
+        select(ContactEvent.contact_id).where(ContactEvent.kind == "reactivated")
+    )
+    assert sorted(line.contact_id for line in lines) == sorted(made[:2])
+
+
+async def test_a_bounce_is_in_the_history_of_everybody_it_is_about(runtime: Runtime) -> None:
+    """Of the contact whose message it was, who has another address by now, and of the one who has the address."""
+    email = address()
+    actor, first = await with_contact(runtime, email)
+    async with runtime.work.begin(actor) as uow:
+        await changing.change(uow, first, {"email": address()})
+        second = (await changing.create(uow, {"email": email})).id
+    await tell(runtime, actor, [fact(email, HARD_BOUNCE, contact_id=first)], together=True)
+    lines = await runtime.reads(actor.tenant).rows(
+        select(ContactEvent.contact_id).where(ContactEvent.kind == "bounced")
+    )
+    assert sorted(line.contact_id for line in lines) == sorted([first, second])
+    assert (await row_of(runtime, actor, first)).status == ContactStatus.SUBSCRIBED
+    assert (await row_of(runtime, actor, second)).status == ContactStatus.BOUNCED
+
+
+async def test_a_link_unsubscribes_the_address_that_the_message_went_to(runtime: Runtime) -> None:
+    """Also when the contact has another one by now, which is not suppressed itself; the person is unsubscribed."""
+    actor, [contact_id], campaign_id = await sending(runtime, 1)
+    (row,) = await runtime.reads(actor.tenant).rows(select(EmailDelivery.id, EmailDelivery.email_norm))
+    async with runtime.work.begin(actor) as uow:
+        await changing.change(uow, contact_id, {"email": address()})
+    assert await unsubscribe(runtime.work, Link(actor.organization_id, campaign_id, row.id, contact_id))
+    suppressed = await runtime.reads(actor.tenant).rows(select(Suppression.email_norm, Suppression.reason))
+    assert [tuple(each) for each in suppressed] == [(row.email_norm, UNSUBSCRIBED)]
+    assert (await row_of(runtime, actor, contact_id)).status == ContactStatus.UNSUBSCRIBED
+
+
+async def test_only_what_is_told_better_is_removed_from_the_history(runtime: Runtime) -> None:
+    """The repeat of the same message, contact and kind, within a day of it; all other lines stay."""
+    actor = await factories.organization(runtime)
+    contact, other, delivery, another = (new_id() for _ in range(4))
+    bounced, complained = ContactEventKind.BOUNCED, ContactEventKind.COMPLAINED
+
+    def line(
+        kind: ContactEventKind = bounced,
+        at: datetime = FIRST,
+        *,
+        contact_id: UUID = contact,
+        delivery_id: UUID | None = delivery,
+        is_repeat: bool = True,
+    ) -> ContactLine:
+        key = f"line:{new_id()}"
+        return ContactLine(
+            contact_id=contact_id, kind=kind, at=at, dedupe_key=key, delivery_id=delivery_id, is_repeat=is_repeat
+        )
+
+    told_better = [line(at=FIRST - 24 * HOUR), line(), line(at=FIRST + 24 * HOUR)]
+    stays = [
+        line(is_repeat=False),
+        line(complained),
+        line(contact_id=other),
+        line(delivery_id=another),
+        line(delivery_id=None),
+        line(at=FIRST - 25 * HOUR),
+        line(at=FIRST + 25 * HOUR),
+    ]
+    keys = select(ContactEvent.dedupe_key)
+    async with runtime.work.begin(actor) as uow:
+        await write_lines(uow, [*told_better, *stays])
+        await remove_repeats(uow, [line(), line(is_repeat=False, delivery_id=None)])
+        assert len(await uow.rows(keys)) == 10
+        await remove_repeats(uow, [line(is_repeat=False)])
+        left = {row.dedupe_key.removeprefix("repeat:") for row in await uow.rows(keys)}
+    assert left == {each.dedupe_key for each in stays}
