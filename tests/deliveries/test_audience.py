@@ -1,0 +1,250 @@
+"""Whom a campaign reaches: its audience as it is frozen, and why somebody of it gets no message."""
+
+from collections import Counter
+from dataclasses import replace
+from time import monotonic
+from uuid import UUID
+
+import pytest
+from sqlalchemy import insert, select, update
+
+from core.access.actor import Actor
+from core.ids import new_id
+from integrations.recording import UNLIMITED
+from models.campaigns import Campaign, CampaignRecipient, CampaignStatus, RecipientKind
+from models.contacts import Contact, ContactStatus, ContactTag
+from models.deliveries import DeliveryDecision, DeliveryStatus, EmailDelivery
+from models.suppressions import Suppression, SuppressionReason
+from runtime import Runtime
+from services import lists
+from services.campaigns.lifecycle import move
+from services.campaigns.work import SendBatches
+from services.contacts import changing
+from services.deliveries import preparing
+from services.deliveries.composing import Composed, compose
+from services.deliveries.preparing import prepare_page
+from services.deliveries.sending import Sender
+from services.deliveries.sweeping import advance_campaign
+from tests import factories
+from tests.deliveries.model import ModelMailer
+from tests.deliveries.worker import drain, go, progress, sending, start, statuses
+
+DECISIONS = {
+    ContactStatus.UNSUBSCRIBED: DeliveryDecision.UNSUBSCRIBED,
+    ContactStatus.PENDING: DeliveryDecision.NOT_CONFIRMED,
+    ContactStatus.BOUNCED: DeliveryDecision.BOUNCED,
+    ContactStatus.COMPLAINED: DeliveryDecision.COMPLAINED,
+}
+
+
+async def decisions(runtime: Runtime, actor: Actor, campaign_id: UUID) -> dict[UUID, tuple[str, str | None]]:
+    """Where each recipient's message stands, and why it is not sent."""
+    rows = await runtime.reads(actor.tenant).rows(
+        select(EmailDelivery.contact_id, EmailDelivery.status, EmailDelivery.decision).where(
+            EmailDelivery.campaign_id == campaign_id
+        )
+    )
+    return {row.contact_id: (row.status, row.decision) for row in rows}
+
+
+async def name(runtime: Runtime, actor: Actor, campaign_id: UUID, *lines: dict[str, object]) -> None:
+    """Give the campaign's audience more lines."""
+    of_campaign = {"organization_id": actor.organization_id, "campaign_id": campaign_id}
+    empty = {"tag": None, "list_id": None, "contact_id": None, "excluded": False}
+    async with runtime.work.begin(actor) as uow:
+        await uow.execute(
+            insert(CampaignRecipient), [{"id": new_id(), **of_campaign, **empty, **line} for line in lines]
+        )
+
+
+@pytest.mark.parametrize("excluded", [False, True])
+async def test_the_audience_is_whom_its_lines_name(runtime: Runtime, *, excluded: bool) -> None:
+    """By tag, list or themselves, each once; who is excluded likewise is not in the ledger, even when named twice."""
+    actor = await factories.organization(runtime)
+    tagged = await factories.contacts(runtime, actor, 2, tag="named")
+    listed, single, other = [await factories.contacts(runtime, actor, 2) for _ in range(3)]
+    async with runtime.work.begin(actor) as uow:
+        mine, theirs = [(await lists.create(uow, one)).id for one in ("mine", "theirs")]
+        await lists.add_members(uow, [mine], [*listed, tagged[0]])
+        await lists.add_members(uow, [theirs], other)
+    # Excluded from everybody, or the only ones who are named.
+    campaign_id = await factories.campaign(runtime, actor, tag=None if excluded else "named")
+    lines: list[dict[str, object]] = [
+        {"kind": RecipientKind.TAG, "tag": "named", "excluded": excluded},
+        {"kind": RecipientKind.LIST, "list_id": mine, "excluded": excluded},
+        *({"kind": RecipientKind.CONTACT, "contact_id": one, "excluded": excluded} for one in single),
+    ]
+    await name(runtime, actor, campaign_id, *lines)
+    neighbour = await factories.campaign(runtime, actor)
+    await name(runtime, actor, neighbour, {"kind": RecipientKind.ALL, "excluded": True})
+    await start(runtime, actor, campaign_id)
+    rows = await runtime.reads(actor.tenant).rows(select(EmailDelivery.contact_id))
+    named = other if excluded else [*tagged, *listed, *single]
+    assert Counter(row.contact_id for row in rows) == Counter(named)
+
+
+async def test_an_audience_is_frozen_page_by_page(runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each contact once, in the order of their ids; where it went on is forgotten when it is complete."""
+    monkeypatch.setattr(preparing, "PAGE", 2)
+    actor = await factories.organization(runtime)
+    contacts = sorted(await factories.contacts(runtime, actor, 5))
+    campaign_id, neighbour = [await factories.campaign(runtime, actor) for _ in range(2)]
+    for each in (campaign_id, neighbour):
+        async with runtime.work.begin(actor) as uow:
+            await move(uow, each, CampaignStatus.PREPARING)
+    reads = runtime.reads(actor.tenant)
+    for frozen, cursor in ((2, contacts[1]), (4, contacts[3]), (5, None)):
+        async with runtime.work.begin(actor) as uow:
+            assert await prepare_page(uow, campaign_id) is (cursor is None)
+            order = SendBatches(organization_id=actor.organization_id, campaign_id=campaign_id)
+            assert uow.jobs == ([order] if cursor is None else [])
+        assert sorted(await statuses(runtime, actor, campaign_id)) == contacts[:frozen]
+        rows = await reads.rows(select(Campaign.id, Campaign.prepare_cursor, Campaign.status, Campaign.started_at))
+        found = {row.id: row for row in rows}
+        assert found[campaign_id].prepare_cursor == cursor
+        assert (found[campaign_id].started_at is None) is (cursor is not None)
+        assert found[neighbour][1:] == (None, CampaignStatus.PREPARING, None)
+    assert (await progress(runtime, actor, campaign_id)).status == CampaignStatus.SENDING
+
+
+async def test_whoever_may_not_be_mailed_is_skipped_with_the_reason(
+    runtime: Runtime, scripted_sender: Sender, mailer: ModelMailer
+) -> None:
+    """Whether it was so when the audience was frozen, or has become so by the time that their turn has come."""
+    actor = await factories.organization(runtime)
+    early, late = [await factories.contacts(runtime, actor, len(DECISIONS)) for _ in range(2)]
+    suppressed, deleted, mailed = await factories.contacts(runtime, actor, 3)
+
+    async def set_statuses(contacts: list[UUID]) -> None:
+        async with runtime.work.begin(actor) as uow:
+            for contact_id, status in zip(contacts, DECISIONS, strict=True):
+                await uow.execute(update(Contact).where(Contact.id == contact_id).values(status=status))
+
+    await set_statuses(early)
+    async with runtime.work.begin(actor) as uow:
+        norm = select(Contact.email_norm).where(Contact.id == suppressed).scalar_subquery()
+        suppression = {"organization_id": actor.organization_id, "reason": SuppressionReason.HARD_BOUNCE}
+        await uow.execute(insert(Suppression).values(email_norm=norm, **suppression))
+    campaign_id = await factories.campaign(runtime, actor)
+    await start(runtime, actor, campaign_id)
+    skipped = {
+        contact_id: (DeliveryStatus.SKIPPED, decision)
+        for contact_id, decision in zip(early, DECISIONS.values(), strict=True)
+    } | {suppressed: (DeliveryStatus.SKIPPED, DeliveryDecision.SUPPRESSED)}
+    waiting = dict.fromkeys((*late, deleted, mailed), (DeliveryStatus.PENDING, None))
+    assert await decisions(runtime, actor, campaign_id) == skipped | waiting
+    await set_statuses(late)
+    async with runtime.work.begin(actor) as uow:
+        await changing.remove(uow, deleted)
+    await drain(scripted_sender, actor, campaign_id)
+    skipped |= {
+        contact_id: (DeliveryStatus.SKIPPED, decision)
+        for contact_id, decision in zip(late, DECISIONS.values(), strict=True)
+    }
+    skipped[deleted] = (DeliveryStatus.SKIPPED, DeliveryDecision.CONTACT_DELETED)
+    assert await decisions(runtime, actor, campaign_id) == skipped | {mailed: (DeliveryStatus.ACCEPTED, None)}
+    assert len(mailer.ledger) == 1
+
+
+async def test_a_campaign_to_nobody_fails_beside_one_to_somebody(runtime: Runtime) -> None:
+    """Each is judged by its own audience."""
+    actor, _, other = await sending(runtime, 2)
+    campaign_id = await factories.campaign(runtime, actor, tag="nobody")
+    await start(runtime, actor, campaign_id)
+    assert (await progress(runtime, actor, campaign_id)).status == CampaignStatus.FAILED
+    assert (await progress(runtime, actor, other)).status == CampaignStatus.SENDING
+
+
+async def test_what_a_cancelled_campaign_has_not_sent_says_so(runtime: Runtime, scripted_sender: Sender) -> None:
+    """What waits and what a worker holds alike, but for who is suppressed by then; what is under way goes on."""
+    actor, _, campaign_id = await sending(runtime, 5)
+    mail = await scripted_sender.mail_of(actor, campaign_id)
+    assert mail is not None
+    await scripted_sender.deliver(actor, mail, await scripted_sender.take(actor, mail, 1))
+    held = await scripted_sender.take(actor, mail, 2)
+    suppressed, cancelled = held.rows
+    async with runtime.work.begin(actor) as uow:
+        suppression = {"organization_id": actor.organization_id, "reason": SuppressionReason.HARD_BOUNCE}
+        await uow.execute(insert(Suppression).values(email_norm=suppressed.email, **suppression))
+    await go(runtime, actor, campaign_id, CampaignStatus.CANCELLING)
+    assert (await scripted_sender.deliver(actor, mail, held)).handed_over == 0
+    found = await decisions(runtime, actor, campaign_id)
+    assert found[suppressed.contact_id] == (DeliveryStatus.SKIPPED, DeliveryDecision.SUPPRESSED)
+    assert found[cancelled.contact_id] == (DeliveryStatus.SKIPPED, DeliveryDecision.CANCELLED)
+    await advance_campaign(runtime.work, actor, campaign_id)
+    found = await decisions(runtime, actor, campaign_id)
+    assert Counter(found.values()) == {
+        (DeliveryStatus.ACCEPTED, None): 1,
+        (DeliveryStatus.SKIPPED, DeliveryDecision.SUPPRESSED): 1,
+        (DeliveryStatus.SKIPPED, DeliveryDecision.CANCELLED): 3,
+    }
+
+
+async def test_orders_are_for_one_campaign(runtime: Runtime, scripted_sender: Sender, mailer: ModelMailer) -> None:
+    """A paused campaign neither sends because another one does, nor skips because another one is cancelled."""
+    actor, contacts, campaign_id = await sending(runtime, 3)
+    mail = await scripted_sender.mail_of(actor, campaign_id)
+    assert mail is not None
+    held = await scripted_sender.take(actor, mail, 2)
+    going, ending = [await factories.campaign(runtime, actor) for _ in range(2)]
+    for each in (going, ending):
+        await start(runtime, actor, each)
+    await go(runtime, actor, ending, CampaignStatus.CANCELLING)
+    await go(runtime, actor, campaign_id, CampaignStatus.PAUSED)
+    assert (await scripted_sender.deliver(actor, mail, held)).handed_over == 0
+    assert not (await scripted_sender.send_batch(actor, campaign_id)).claimed
+    waiting = dict.fromkeys(contacts, (DeliveryStatus.PENDING, None))
+    assert await decisions(runtime, actor, campaign_id) == waiting
+    assert mailer.ledger == []
+
+
+async def test_a_message_shows_its_own_contact_s_tags(runtime: Runtime, scripted_sender: Sender) -> None:
+    """In alphabetical order, and none where there are none."""
+    actor = await factories.organization(runtime)
+    contacts = await factories.contacts(runtime, actor, 3)
+    tags = {contacts[0]: ["b", "a"], contacts[1]: ["c"], contacts[2]: []}
+    campaign_id = await factories.campaign(runtime, actor)
+    async with runtime.work.begin(actor) as uow:
+        rows = [{"contact_id": one, "tag": tag} for one, some in tags.items() for tag in some]
+        await uow.execute(insert(ContactTag), [{"organization_id": actor.organization_id, **row} for row in rows])
+        content = {"html_content": "<p>[{{ contact.tags | join: ',' }}]</p>"}
+        await uow.execute(update(Campaign).where(Campaign.id == campaign_id).values(**content))
+    await start(runtime, actor, campaign_id)
+    mail = await scripted_sender.mail_of(actor, campaign_id)
+    assert mail is not None
+    claimed = await scripted_sender.take(actor, mail, 3)
+    composed = await compose(claimed, mail, signer=scripted_sender.signer, public_url="https://x.example")
+    shown = {row.contact_id: composed.messages[row.id].html for row in claimed.rows}
+    for contact_id, some in tags.items():
+        assert f"[{','.join(sorted(some))}]" in shown[contact_id]
+
+
+@pytest.fixture
+def slow(scripted_sender: Sender, mailer: ModelMailer) -> Sender:
+    """A sender over an account of its own, which takes a message a second."""
+    mailer.account = f"account-{new_id()}"
+    mailer.limits = replace(UNLIMITED, messages_per_second=1)
+    return scripted_sender
+
+
+async def test_the_rate_is_waited_for_however_short_the_wait(slow: Sender, mailer: ModelMailer) -> None:
+    """Batches follow each other at the account's pace."""
+    mailer.limits = replace(UNLIMITED, messages_per_second=100)
+    began = monotonic()
+    for _ in range(3):
+        assert await slow.allowance(20) == 20
+    assert monotonic() - began >= 0.4
+
+
+async def test_what_a_batch_does_not_use_of_the_rate_is_given_back(runtime: Runtime, slow: Sender) -> None:
+    """What nobody waits for, and what there was no room for; the account's others go on the sooner."""
+    actor, _, campaign_id = await sending(runtime, 15)
+    mail = await slow.mail_of(actor, campaign_id)
+    assert mail is not None
+    assert await slow.reserve(40) < 1
+    claimed = await slow.take(actor, mail, 40)
+    assert len(claimed.rows) == 15
+    assert 10 < await slow.reserve(0) <= 15
+    await slow.adapt_batch_size(campaign_id, claimed, Composed(rest=[row.id for row in claimed.rows[5:]]))
+    assert await slow.reserve(0) <= 5
+    assert slow.mails[campaign_id].most == 5
