@@ -214,6 +214,7 @@ async def test_a_new_contact_shows_the_weightiest_reason_that_holds(runtime: Run
         async with runtime.work.begin(actor) as uow:
             made = await changing.create(uow, {"email": email})
         assert made.status == STATUSES[min(pair, key=weight.index)]
+        assert made.unsubscribed_at == (FIRST if made.status == ContactStatus.UNSUBSCRIBED else None)
     lifted = [fact(address(), HARD_BOUNCE) for _ in range(2)]
     await tell(runtime, actor, lifted, together=True)
     await tell(runtime, actor, [reactivation(one.email_norm, FIRST + HOUR) for one in lifted], together=True)
@@ -281,6 +282,22 @@ async def test_a_link_unsubscribes_the_address_that_the_message_went_to(runtime:
     suppressed = await runtime.reads(actor.tenant).rows(select(Suppression.email_norm, Suppression.reason))
     assert [tuple(each) for each in suppressed] == [(row.email_norm, UNSUBSCRIBED)]
     assert (await row_of(runtime, actor, contact_id)).status == ContactStatus.UNSUBSCRIBED
+
+
+@pytest.mark.parametrize("of_test", [False, True])
+async def test_each_recipient_s_link_is_their_own(runtime: Runtime, *, of_test: bool) -> None:
+    """Of a campaign to several, and of a test message, which has no row in the ledger: it is the contact's then."""
+    actor, contacts, campaign_id = await sending(runtime, 3)
+    rows = await runtime.reads(actor.tenant).rows(
+        select(EmailDelivery.id, EmailDelivery.contact_id, EmailDelivery.email_norm)
+    )
+    gone = max(rows, key=lambda row: row.id)
+    link = Link(actor.organization_id, campaign_id, new_id() if of_test else gone.id, gone.contact_id)
+    assert await unsubscribe(runtime.work, link)
+    suppressed = await runtime.reads(actor.tenant).rows(select(Suppression.email_norm))
+    assert [row.email_norm for row in suppressed] == [gone.email_norm]
+    found = {one: (await row_of(runtime, actor, one)).status for one in contacts}
+    assert found == dict.fromkeys(contacts, "subscribed") | {gone.contact_id: "unsubscribed"}
 
 
 async def test_only_what_is_told_better_is_removed_from_the_history(runtime: Runtime) -> None:
