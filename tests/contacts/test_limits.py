@@ -1,0 +1,121 @@
+"""What a contact's fields may hold at most: exactly that much is taken, and one more is refused."""
+
+from typing import Any
+
+import pytest
+from sqlalchemy import insert, select
+
+from core.errors import ErrorCode
+from core.ids import new_id
+from models.contact_events import ContactEvent
+from models.contacts import ContactStatus, ContactTag
+from models.suppressions import Suppression, SuppressionReason
+from runtime import Runtime
+from services.contacts import changing, listing, upserting
+from services.contacts.fields import GivenFields, check
+from services.contacts.upserting import UpsertStatus
+from tests import factories
+
+KIB = 1_024
+EMPTY_FIELDS = len('{"a": []}')
+
+
+def filling(size: int) -> dict[str, object]:
+    """Custom fields of so many bytes of JSON, of two bytes a character."""
+    texts = ["ä" * 900] * 9
+    used = EMPTY_FIELDS + len(", ".join(f'"{text}"' for text in texts).encode())
+    return {"a": [*texts, "x" * (size - used - len(', ""'))]}
+
+
+@pytest.mark.parametrize(
+    ("field", "most", "more", "code", "path"),
+    [
+        ("tags", [f"t{n}" for n in range(100)], [f"t{n}" for n in range(101)], ErrorCode.TOO_MANY, ("tags",)),
+        ("tags", ["t" * 64], ["t" * 65], ErrorCode.TOO_LONG, ("tags", "0")),
+        ("first_name", "n" * 200, "n" * 201, ErrorCode.TOO_LONG, ("firstName",)),
+        ("last_name", "n" * 200, "n" * 201, ErrorCode.TOO_LONG, ("lastName",)),
+        ("custom_fields", {"a": [1] * 100}, {"a": [1] * 101}, ErrorCode.TOO_MANY, ("customFields", "a")),
+        (
+            "custom_fields",
+            {f"k{n}": n for n in range(100)},
+            {f"k{n}": n for n in range(101)},
+            ErrorCode.TOO_MANY,
+            ("customFields",),
+        ),
+        ("custom_fields", {"a": "x" * 1_000}, {"a": "x" * 1_001}, ErrorCode.TOO_LONG, ("customFields", "a")),
+        ("custom_fields", filling(16 * KIB), filling(16 * KIB + 1), ErrorCode.TOO_LONG, ("customFields",)),
+        ("custom_fields", {"a": 2**53 - 1}, {"a": 2**53}, ErrorCode.INVALID, ("customFields", "a")),
+        ("custom_fields", {"a" * 64: 1}, {"a" * 65: 1}, ErrorCode.INVALID, ("customFields",)),
+    ],
+)
+def test_a_field_holds_so_much_and_no_more(
+    field: str, most: object, more: object, code: ErrorCode, path: tuple[str, ...]
+) -> None:
+    """The refusal names the field."""
+    fields, errors = check({field: most}, ("input",))  # type: ignore[misc]
+    assert (dict(fields), errors) == ({field: most}, [])
+    _, errors = check({field: more}, ("input",))  # type: ignore[misc]
+    assert [(error.error_code, error.field) for error in errors] == [(code, ("input", *path))]
+
+
+async def test_a_contact_has_100_tags_also_by_an_upsert(runtime: Runtime) -> None:
+    """Those that it has count, and those that it has already count once."""
+    actor = await factories.organization(runtime)
+    some: list[GivenFields] = [
+        {"email": "a@example.com", "tags": [f"t{n}" for n in range(60)]},
+        {"email": "a@example.com", "tags": [f"t{n}" for n in range(50, 100)]},
+        {"email": "a@example.com", "tags": ["t0", "one more"]},
+    ]
+    async with runtime.work.begin(actor) as uow:
+        results = await upserting.upsert(uow, some, upserting.OnInvalid.SKIP_INVALID)
+    assert [result.status for result in results] == [
+        UpsertStatus.CREATED,
+        UpsertStatus.UPDATED,
+        UpsertStatus.INVALID,
+    ]
+    assert [error.error_code for error in results[2].errors] == [ErrorCode.TOO_MANY]
+    tags = await runtime.reads(actor.tenant).rows(select(ContactTag.tag))
+    assert {row.tag for row in tags} == {f"t{n}" for n in range(100)}
+
+
+async def test_an_upsert_writes_what_it_did_and_no_more(runtime: Runtime) -> None:
+    """A change has its time, the first spelling of an address stays, and only who is subscribed has a line of it."""
+    actor = await factories.organization(runtime)
+    suppressed = f"{new_id().hex}@example.com"
+    reads = runtime.reads(actor.tenant)
+    async with runtime.work.begin(actor) as uow:
+        suppression = {"organization_id": actor.organization_id, "reason": SuppressionReason.UNSUBSCRIBED}
+        await uow.execute(insert(Suppression).values(email_norm=suppressed, **suppression))
+    rows: list[GivenFields] = [
+        {"email": "Ann@example.com"},
+        {"email": "ann@example.com", "last_name": "Lee"},
+        {"email": suppressed},
+    ]
+    async with runtime.work.begin(actor) as uow:
+        first, again, gone = [found.contact for found in await upserting.upsert(uow, rows)]
+    assert first == again
+    assert first is not None
+    assert gone is not None
+    assert (first.email, first.last_name, gone.status) == ("Ann@example.com", "Lee", ContactStatus.UNSUBSCRIBED)
+    lines = await reads.rows(select(ContactEvent.contact_id, ContactEvent.kind))
+    assert [tuple(line) for line in lines] == [(first.id, "subscribed")]
+    async with runtime.work.begin(actor) as uow:
+        (same, changed) = await upserting.upsert(
+            uow, [{"email": suppressed}, {"email": "ANN@example.com", "last_name": "Ray"}]
+        )
+    assert same.contact == gone
+    assert changed.contact is not None
+    assert (changed.contact.email, changed.contact.last_name) == ("Ann@example.com", "Ray")
+    assert changed.contact.updated_at > first.updated_at
+
+
+async def test_tags_are_counted_the_most_used_first(runtime: Runtime) -> None:
+    """Those of the same number in alphabetical order."""
+    actor = await factories.organization(runtime)
+    tags: list[list[str]] = [["d", "b"], ["c", "d"], ["a"]]
+    async with runtime.work.begin(actor) as uow:
+        for some in tags:
+            given: dict[str, Any] = {"email": f"{new_id().hex}@example.com", "tags": some}
+            await changing.create(uow, given)  # type: ignore[arg-type]
+    counted = await listing.tag_counts(runtime.reads(actor.tenant))
+    assert list(counted.items()) == [("d", 2), ("a", 1), ("b", 1), ("c", 1)]
