@@ -1,0 +1,146 @@
+"""Which sender is the default, what an unsent confirmation says, and the limits that docs/senders.md promises."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+from redis.asyncio import Redis
+from sqlalchemy import func, insert, update
+
+from core.access.actor import Actor
+from core.email_addresses import parse
+from core.errors import Conflict, NotFound
+from core.ids import new_id
+from core.security import fingerprint
+from integrations.recording import RecordingMailer
+from models.outbox import OutboxKind, OutboxMessage, OutboxStatus
+from models.senders import Sender, SenderConfirmation
+from runtime import Runtime
+from services.mailing.limits import DAY_SECONDS, mail_limits
+from services.senders import changing, confirming, policy
+from services.senders.policy import From, SenderPolicy, sender_policy
+from services.senders.reading import confirmation_problems, get_default
+from tests import factories
+
+PRODUCTION = SenderPolicy(confirmed_only=True, fallback="", max_from_bytes=255, pause=timedelta(0), per_day=100)
+DEVELOPMENT = SenderPolicy(confirmed_only=False, fallback="", max_from_bytes=255, pause=timedelta(0), per_day=100)
+LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+async def default_of(runtime: Runtime, actor: Actor) -> UUID | None:
+    """The organisation's default sender."""
+    found = await get_default(runtime.reads(actor.tenant))
+    return None if found is None else found.id
+
+
+async def confirmed_at(runtime: Runtime, actor: Actor, sender_id: UUID, at: datetime) -> None:
+    """Let a sender have been confirmed at some time."""
+    async with runtime.work.begin(actor) as uow:
+        await uow.execute(update(Sender).where(Sender.id == sender_id).values(confirmed_at=at))
+
+
+async def test_after_the_default_the_one_confirmed_first_is_it(runtime: Runtime) -> None:
+    """Not the one added first, and not before the default one is deleted; one that is not confirmed never."""
+    actor = await factories.organization(runtime)
+    await factories.sender(runtime, actor, confirmed=False)
+    added_first, confirmed_first, needless = [await factories.sender(runtime, actor) for _ in range(3)]
+    default = await factories.sender(runtime, actor, default=True)
+    await confirmed_at(runtime, actor, confirmed_first, LONG_AGO)
+    for gone, expected in ((needless, default), (default, confirmed_first), (confirmed_first, added_first)):
+        async with runtime.work.begin(actor) as uow:
+            await changing.delete(uow, PRODUCTION, gone)
+        assert await default_of(runtime, actor) == expected
+    async with runtime.work.begin(actor) as uow:
+        await changing.delete(uow, PRODUCTION, added_first)
+    assert await default_of(runtime, actor) is None
+
+
+async def test_a_wish_to_be_the_default_is_granted_once(runtime: Runtime) -> None:
+    """One that was the default at once, and is not any more, does not become it again when it is confirmed."""
+    actor = await factories.organization(runtime)
+    async with runtime.work.begin(actor) as uow:
+        wished = await changing.create(uow, DEVELOPMENT, parse("wished@acme.example"), "Acme", make_default=True)
+    assert await default_of(runtime, actor) == wished.id
+    other = await factories.sender(runtime, actor)
+    async with runtime.work.begin(actor) as uow:
+        await changing.make_it_default(uow, other)
+        token = f"token-{new_id()}"
+        confirmation = {"organization_id": actor.organization_id, "sender_id": wished.id}
+        await uow.execute(
+            insert(SenderConfirmation).values(
+                fingerprint=fingerprint(token), expires_at=func.now() + timedelta(days=1), **confirmation
+            )
+        )
+    async with runtime.work.begin(actor) as uow:
+        row = await confirming.confirm(uow, token)
+    assert (row.id, row.confirmed_at is None, row.is_default) == (wished.id, False, False)
+    assert await default_of(runtime, actor) == other
+
+
+async def test_a_sender_that_is_gone_is_not_chosen(runtime: Runtime) -> None:
+    """It is not found, or was deleted a moment ago; nothing is sent in another's name instead."""
+    actor = await factories.organization(runtime)
+    await factories.sender(runtime, actor, default=True)
+    async with runtime.work.begin(actor) as uow:
+        with pytest.raises(NotFound) as refused:
+            await policy.choose_and_hold(uow, PRODUCTION, new_id())
+        assert refused.value.field == ("input", "campaignId")
+        with pytest.raises(Conflict):
+            await policy.hold(uow, From(header="a@b.example", sender_id=new_id()))
+
+
+async def test_the_last_confirmation_says_why_it_was_not_sent(runtime: Runtime) -> None:
+    """In the provider's words, also while it is tried again; of a sender's own mails, and the newest of them."""
+    actor = await factories.organization(runtime)
+    pending, failed, accepted = OutboxStatus.PENDING, OutboxStatus.FAILED, OutboxStatus.ACCEPTED
+    mails: list[tuple[list[tuple[OutboxStatus, str | None]], str | None]] = [
+        ([(failed, "It bounced.")], "It bounced."),
+        ([(failed, None)], "It could not be sent in time."),
+        ([(pending, "Slow down.")], "Slow down."),
+        ([(pending, None)], None),
+        ([(failed, "It bounced."), (accepted, None)], None),
+        ([(accepted, None), (failed, "It bounced.")], "It bounced."),
+        ([(failed, "It bounced."), (pending, None)], None),
+        ([], None),
+    ]
+    expected: dict[UUID, str | None] = {}
+    for some, problem in mails:
+        sender_id = await factories.sender(runtime, actor, confirmed=False)
+        expected[sender_id] = problem
+        for minutes, (status, words) in enumerate(some):
+            values = {"kind": OutboxKind.SENDER_CONFIRMATION, "email": "a@example.com", "status": status}
+            at = func.now() + timedelta(minutes=minutes)
+            async with runtime.work.begin(actor) as uow:
+                await uow.execute(
+                    insert(OutboxMessage).values(
+                        id=new_id(),
+                        organization_id=actor.organization_id,
+                        target_id=sender_id,
+                        error_message=words,
+                        created_at=at,
+                        expires_at=at,
+                        **values,
+                    )
+                )
+    assert await confirmation_problems(runtime.reads(actor.tenant), list(expected)) == expected
+
+
+def test_production_has_the_limits_that_are_documented() -> None:
+    """docs/senders.md tells them; development has none that anybody meets."""
+    told = " ".join((Path(__file__).parents[2] / "docs/senders.md").read_text(encoding="utf-8").split())
+    redis = Redis.from_url("redis://127.0.0.1:9/0")
+    limits = mail_limits(redis, production=True)
+    rules = sender_policy(RecordingMailer(), production=True)
+    assert limits.confirmations.seconds == limits.test_mails.seconds == DAY_SECONDS == 24 * 60 * 60
+    assert rules.pause == timedelta(minutes=1)
+    for promise in (
+        f"one a minute for a sender, {rules.per_day} a day for an organisation,",
+        f"{limits.confirmations.limit} a day for an address over all organisations.",
+        f"An organisation has at most {changing.MAX_SENDERS} senders.",
+        f"members and confirmed senders of the organisation alone, {limits.test_mails.limit} addresses a day,",
+        f"good for one confirmation within {'three' if changing.TOKEN_LIFE.days == 3 else changing.TOKEN_LIFE} days.",
+    ):
+        assert promise in told
+    free = mail_limits(redis, production=False)
+    assert min(free.confirmations.limit, free.test_mails.limit) >= 1_000_000
