@@ -15,13 +15,14 @@ from core.ids import new_id
 from core.listing.pages import PageRequest
 from models.audit import AuditEvent
 from models.campaigns import CampaignStatus
+from models.contacts import Contact, ContactStatus
 from models.idempotency import IdempotencyKey
 from runtime import Runtime
 from services import audit, idempotency
 from services.campaigns import lifecycle
 from services.campaigns.listing import CAMPAIGNS
 from services.campaigns.progress import Counts, Figures, ProgressRow, read_figures
-from services.campaigns.recipients import count_audience, count_mailable, has_mailable
+from services.campaigns.recipients import count_audience, count_audiences, count_mailable, has_mailable
 from services.campaigns.watching import ProgressReader
 from services.idempotency import IdempotencyKeyReused
 from tests import factories
@@ -191,6 +192,28 @@ async def test_counting_an_audience_reads_each_contact_a_few_times(runtime: Runt
     assert [await rows_touched(runtime, *statement) < 2_000 * 2_000 / 4 for statement in seen] == [True] * 3
 
 
+async def test_who_would_be_skipped_is_counted_but_not_as_mailable(runtime: Runtime) -> None:
+    """Of each campaign by itself, whatever another one names; nobody is mailable where all would be skipped."""
+    owner = await factories.organization(runtime)
+    contacts = await factories.contacts(runtime, owner, 3)
+    await factories.contacts(runtime, owner, 2, tag="tagged")
+    everybody, tagged = (
+        await factories.campaign(runtime, owner),
+        await factories.campaign(runtime, owner, tag="tagged"),
+    )
+    reads = runtime.reads(owner.tenant)
+    gone = update(Contact).values(status=ContactStatus.UNSUBSCRIBED)
+    for some, mailable in ((contacts[:2], 3), (contacts, 2)):
+        async with runtime.work.begin(owner) as uow:
+            await uow.execute(gone.where(Contact.id.in_(some)))
+        assert await count_audiences(reads, [everybody, tagged, CAMPAIGN]) == {everybody: 5, tagged: 2, CAMPAIGN: 0}
+        assert [await count_mailable(reads, each) for each in (everybody, tagged)] == [mailable, 2]
+    async with runtime.work.begin(owner) as uow:
+        await uow.execute(gone)
+    assert [await has_mailable(reads, each) for each in (everybody, tagged)] == [False, False]
+    assert await count_audience(reads, everybody) == 5
+
+
 def test_the_counts_among_the_figures_are_those_of_the_same_names() -> None:
     """They are taken by their place in the row, so both must list them alike."""
     figures = Figures._make(range(len(Figures._fields)))
@@ -218,6 +241,9 @@ def test_the_pace_is_that_of_the_last_seconds(runtime: Runtime) -> None:
     assert rate(30, 250, CampaignStatus.PAUSED) == 99.0
     assert rate(60, 250) == 99.0
     assert rate(62, 350) == 50.0
+    assert rate(64, 550) == 75.0
+    assert rate(70, 550) == 30.0
+    assert rate(72, 550) == 20.0
 
 
 def test_the_time_left_follows_from_the_pace(runtime: Runtime) -> None:

@@ -11,7 +11,7 @@ from sqlalchemy import update
 from core import clock
 from core.access.actor import Actor
 from core.clock import since_boot
-from integrations.mail import AccountRefused, Answered, Envelope, Message, NotSent
+from integrations.mail import AccountRefused, Answered, Envelope, Message, NotSent, Receipt, Verdict
 from models.campaigns import Campaign, CampaignStatus
 from runtime import Runtime
 from services.deliveries import composing
@@ -178,6 +178,20 @@ async def test_what_was_given_back_is_claimed_first(runtime: Runtime, provider: 
     assert await provider.ledger(campaign_id) == []
     assert (await sender.send_batch(actor, campaign_id)).claimed == 4
     assert len(await provider.ledger(campaign_id)) == 4
+
+
+@pytest.mark.parametrize("verdict", [Verdict.ACCEPTED, Verdict.REFUSED, Verdict.NOT_NOW, Verdict.ACCOUNT])
+async def test_a_receipt_may_tell_of_more_than_its_message(
+    runtime: Runtime, sender: Sender, verdict: Verdict
+) -> None:
+    """Not now: the process backs off. The account: the campaign pauses with the words. Else it goes on."""
+    actor, _, campaign_id = await sending(runtime, 2)
+    receipts = [Receipt(Verdict.ACCEPTED, "m"), Receipt(verdict, None, 1, "Words.")]
+    await sender.apply_backpressure(actor, campaign_id, [Handed([MESSAGE] * 2, Answered(receipts=receipts))])
+    assert sender.backoff.failures == (1 if verdict is Verdict.NOT_NOW else 0)
+    now = await progress(runtime, actor, campaign_id)
+    paused = verdict is Verdict.ACCOUNT
+    assert (now.status == CampaignStatus.PAUSED, now.status_reason) == (paused, "Words." if paused else None)
 
 
 async def test_what_was_not_tried_is_not_the_trouble(runtime: Runtime, sender: Sender) -> None:

@@ -6,8 +6,10 @@ from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
 
+import pytest
 from structlog.testing import capture_logs
 
+from core.ids import new_id
 from integrations.mail import Envelope, Message, Outcome, Stream
 from integrations.recording import UNLIMITED, RecordingMailer
 from jobs.outbox import find_outbox
@@ -111,6 +113,17 @@ async def test_one_mail_reserves_one_message_of_the_rate(runtime: Runtime) -> No
     await outbox_of(runtime, mailer, compose).send_due(owner)
     assert len(mailer.sent) == 1
     assert max(ahead) < 0.5
+
+
+@pytest.mark.parametrize(("rate", "at_once"), [(5, 5), (1_000, 20), (0, 20)])
+async def test_no_more_is_sent_at_once_than_the_rate_or_twenty(runtime: Runtime, rate: int, at_once: int) -> None:
+    """However much is due: a burst neither waits for a second's worth and more, nor holds up the account's others."""
+    owner = await factories.organization(runtime)
+    await put(runtime, owner, 21)
+    mailer = RecordingMailer(limits=replace(UNLIMITED, messages_per_second=rate))
+    mailer.account = f"account-{new_id()}"
+    assert await outbox_of(runtime, mailer).send_some(owner)
+    assert len(mailer.sent) == at_once
 
 
 async def test_what_is_not_sent_takes_nothing_of_the_rate(runtime: Runtime) -> None:
