@@ -1,25 +1,28 @@
 """Which sender is the default, what an unsent confirmation says, and the limits that docs/senders.md promises."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID
 
 import pytest
 from redis.asyncio import Redis
-from sqlalchemy import func, insert, update
+from sqlalchemy import func, insert, select, update
 
 from core.access.actor import Actor
 from core.email_addresses import parse
-from core.errors import Conflict, NotFound
+from core.errors import Conflict, ErrorCode, NotFound
 from core.ids import new_id
 from core.security import fingerprint
 from integrations.recording import RecordingMailer
+from models.campaigns import Campaign, CampaignStatus
 from models.outbox import OutboxKind, OutboxMessage, OutboxStatus
 from models.senders import Sender, SenderConfirmation
 from runtime import Runtime
 from services.mailing.limits import DAY_SECONDS, mail_limits
+from services.outbox.submitting import Item
 from services.senders import changing, confirming, policy
-from services.senders.policy import From, SenderPolicy, sender_policy
+from services.senders.policy import From, SenderNotConfirmed, SenderPolicy, sender_policy
 from services.senders.reading import confirmation_problems, get_default
 from tests import factories
 
@@ -65,17 +68,94 @@ async def test_a_wish_to_be_the_default_is_granted_once(runtime: Runtime) -> Non
     other = await factories.sender(runtime, actor)
     async with runtime.work.begin(actor) as uow:
         await changing.make_it_default(uow, other)
-        token = f"token-{new_id()}"
-        confirmation = {"organization_id": actor.organization_id, "sender_id": wished.id}
+    token = await put_token(runtime, actor, wished.id)
+    async with runtime.work.begin(actor) as uow:
+        row = await confirming.confirm(uow, token)
+    assert (row.id, row.confirmed_at is None, row.is_default) == (wished.id, False, False)
+    assert await default_of(runtime, actor) == other
+
+
+async def test_the_first_that_may_be_sent_from_is_the_default(runtime: Runtime) -> None:
+    """Without being asked to; in production it is the first to be confirmed, and so none of these."""
+    for rules, is_default in ((DEVELOPMENT, [True, False]), (PRODUCTION, [False, False])):
+        actor = await factories.organization(runtime)
+        found = []
+        for name in ("first", "second"):
+            async with runtime.work.begin(actor) as uow:
+                found.append(await changing.create(uow, rules, parse(f"{name}@acme.example"), "Acme"))
+        assert [row.is_default for row in found] == is_default
+
+
+async def put_token(runtime: Runtime, actor: Actor, sender_id: UUID) -> str:
+    """A token that confirms a sender."""
+    token = f"token-{new_id()}"
+    confirmation = {"organization_id": actor.organization_id, "sender_id": sender_id}
+    async with runtime.work.begin(actor) as uow:
         await uow.execute(
             insert(SenderConfirmation).values(
                 fingerprint=fingerprint(token), expires_at=func.now() + timedelta(days=1), **confirmation
             )
         )
+    return token
+
+
+async def test_a_confirmation_is_of_one_sender(runtime: Runtime) -> None:
+    """All tokens of that sender are void then; those of another are as good as before, and it is not confirmed."""
+    actor = await factories.organization(runtime)
+    mine, other = [await factories.sender(runtime, actor, confirmed=False) for _ in range(2)]
+    first, second, others = [await put_token(runtime, actor, one) for one in (mine, mine, other)]
     async with runtime.work.begin(actor) as uow:
-        row = await confirming.confirm(uow, token)
-    assert (row.id, row.confirmed_at is None, row.is_default) == (wished.id, False, False)
-    assert await default_of(runtime, actor) == other
+        assert (await confirming.confirm(uow, first)).id == mine
+        rows = await uow.rows(select(Sender.id, Sender.confirmed_at.is_(None)))
+        assert {tuple(row) for row in rows} == {(mine, False), (other, True)}
+        for used in (first, second):
+            with pytest.raises(confirming.TokenInvalid):
+                await confirming.confirm(uow, used)
+        assert (await confirming.confirm(uow, others)).id == other
+    assert await default_of(runtime, actor) == mine
+
+
+@pytest.mark.parametrize("confirmed", [False, True])
+async def test_who_has_confirmed_is_not_asked_again(runtime: Runtime, *, confirmed: bool) -> None:
+    """A mail that waited for so long that nobody needs it is not composed, and makes no token."""
+    actor = await factories.organization(runtime)
+    sender_id = await factories.sender(runtime, actor, confirmed=confirmed)
+    item = Item(new_id(), OutboxKind.SENDER_CONFIRMATION, sender_id, "a@example.com")
+    async with runtime.work.begin(actor) as uow:
+        mail = await confirming.compose_confirmation(uow, item, public_url="https://x.example")
+        tokens = await uow.rows(select(SenderConfirmation.sender_id))
+    assert (mail is None, [row.sender_id for row in tokens]) == (confirmed, [] if confirmed else [sender_id])
+
+
+async def test_an_installation_without_an_address_needs_a_sender(runtime: Runtime) -> None:
+    """Where nothing needs to be confirmed the settings' address stands in, if there is one."""
+    actor = await factories.organization(runtime)
+    reads = runtime.reads(actor.tenant)
+    with pytest.raises(SenderNotConfirmed) as refused:
+        await policy.choose(reads, replace(DEVELOPMENT, fallback=" "), None)
+    assert (refused.value.error_code, refused.value.field) == (
+        ErrorCode.CAMPAIGN_NOT_SENDABLE,
+        ("input", "campaignId"),
+    )
+    chosen = await policy.choose(reads, replace(DEVELOPMENT, fallback="news@acme.example"), None)
+    assert chosen == From(header="news@acme.example")
+
+
+@pytest.mark.parametrize(("how_many", "others"), [(1, ""), (3, ""), (4, " and others")])
+async def test_campaigns_that_keep_a_sender_are_named(runtime: Runtime, how_many: int, others: str) -> None:
+    """Three of them; those of another sender, and drafts, keep nothing."""
+    actor = await factories.organization(runtime)
+    mine, other = [await factories.sender(runtime, actor) for _ in range(2)]
+    for number, sender_id in enumerate((*[mine] * how_many, other)):
+        campaign_id = await factories.campaign(runtime, actor)
+        values = {"name": f"Number {number}", "from_sender_id": sender_id, "status": CampaignStatus.SENDING}
+        async with runtime.work.begin(actor) as uow:
+            await uow.execute(update(Campaign).where(Campaign.id == campaign_id).values(**values))
+    named = ", ".join(f"“Number {number}”" for number in range(min(how_many, 3)))
+    async with runtime.work.begin(actor) as uow:
+        with pytest.raises(changing.SenderInUse) as refused:
+            await changing.delete(uow, PRODUCTION, mine)
+    assert refused.value.message.endswith(f"use this sender: {named}{others}.")
 
 
 async def test_a_sender_that_is_gone_is_not_chosen(runtime: Runtime) -> None:
