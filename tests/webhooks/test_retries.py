@@ -1,5 +1,6 @@
 """Events that cannot be applied yet: tried again after a pause, given up after days, in nobody's way."""
 
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -9,6 +10,7 @@ from structlog.testing import capture_logs
 
 from core.access.actor import Actor
 from core.backoff import Backoff
+from core.ids import new_id
 from core.unit_of_work import Work
 from integrations.mail_events import MailEvent, Payload
 from integrations.postmark.webhooks import PostmarkWebhooks
@@ -16,6 +18,7 @@ from jobs.webhooks import find_events
 from models.deliveries import DeliveryStatus, EmailDelivery
 from models.webhooks import WebhookInbox
 from runtime import Runtime
+from services.webhooks import applying
 from services.webhooks.applying import MAX_ATTEMPTS, apply_pages
 from services.webhooks.attributing import BACKOFF, attribute_events, organizations_with_events
 from services.webhooks.work import ApplyEvents
@@ -108,6 +111,51 @@ async def test_an_event_that_takes_too_long_holds_up_no_other(runtime: Runtime) 
     )
     assert [event.outcome for event in await inbox(runtime, owner)] == ["failed: TimeoutError", "applied"]
     assert list((await statuses(runtime, owner, campaign_id)).values()) == [DeliveryStatus.DELIVERED]
+
+
+async def test_an_event_that_fails_costs_no_other_an_attempt(runtime: Runtime) -> None:
+    """Nor one that is not due yet, which nobody has tried to apply; nor one that was applied before."""
+    owner, campaign_id = await told(runtime, "Delivery")
+    await apply_pages(runtime.work, owner, runtime.webhooks)
+    columns = WebhookInbox.__table__.c
+    events = select(*columns).order_by(columns.id)
+    reads = runtime.reads(owner.tenant)
+    for kind in ("Click", "Open", "Click"):
+        await deliver(
+            runtime, {"RecordType": kind, "MessageID": f"{new_id()}", "Metadata": {"campaign": str(campaign_id)}}
+        )
+    await attribute_events(runtime.system)
+    applied, waits, *_ = await reads.rows(events)
+    later = func.now() + timedelta(hours=1)
+    async with runtime.work.begin(owner) as uow:
+        await uow.execute(update(WebhookInbox).where(WebhookInbox.id == waits.id).values(due_at=later))
+    before = await reads.rows(events)
+    postmark = runtime.webhooks["postmark"]
+    assert isinstance(postmark, PostmarkWebhooks)
+    slow = SlowReader(username="", password=None, stream=postmark.stream)
+    await apply_pages(runtime.work, owner, {"postmark": slow})
+    after = await reads.rows(events)
+    assert after[:2] == before[:2]
+    assert [(row.attempts, row.outcome) for row in after] == [
+        (0, "applied"),
+        (0, None),
+        (1, "failed: TimeoutError"),
+        (0, "no such delivery"),
+    ]
+    assert applied.applied_at is not None
+
+
+async def test_the_longest_due_are_applied_first(runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Page by page until nothing is due: what was put off goes behind what came later."""
+    monkeypatch.setattr(applying, "PAGE", 1)
+    owner, _ = await told(runtime, "Delivery", "Open", "Click")
+    earlier = func.now() - timedelta(hours=1)
+    async with runtime.work.begin(owner) as uow:
+        last = select(WebhookInbox.id).order_by(WebhookInbox.id.desc()).limit(1).scalar_subquery()
+        await uow.execute(update(WebhookInbox).where(WebhookInbox.id == last).values(due_at=earlier))
+    assert await applying.apply_page(runtime.work, owner, runtime.webhooks) == 1
+    assert [event.outcome for event in await inbox(runtime, owner)] == [None, None, "applied"]
+    assert await apply_pages(runtime.work, owner, runtime.webhooks) == 2
 
 
 async def test_each_organisation_has_a_job_of_its_own(fresh_runtime: Runtime) -> None:
