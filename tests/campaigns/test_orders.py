@@ -1,0 +1,176 @@
+"""What an order to a campaign leaves behind: jobs, announcements, columns; and how far a limit reaches."""
+
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+from sqlalchemy import insert, select, update
+
+from core import clock
+from core.access.actor import Actor
+from core.errors import ErrorCode, InvalidInput
+from core.ids import new_id
+from core.pubsub import campaign_topic
+from core.queue import Job
+from core.unit_of_work import UnitOfWork
+from models.campaigns import Campaign, CampaignRecipient, CampaignStatus, RecipientKind
+from models.senders import Sender
+from runtime import Runtime
+from services.campaigns import drafting, sending
+from services.campaigns.audience import AudienceInput, TooManyLines, read_audiences
+from services.campaigns.listing import CAMPAIGNS, CampaignRow
+from services.campaigns.work import AdvanceCampaign, PrepareCampaign, SendBatches
+from services.senders.policy import SenderPolicy
+from services.senders.reading import confirmed_among
+from tests import factories
+
+Order = Callable[[UnitOfWork, UUID, SenderPolicy], Awaitable[CampaignRow]]
+DAY = timedelta(days=1)
+
+
+async def send(uow: UnitOfWork, campaign_id: UUID, policy: SenderPolicy) -> CampaignRow:
+    return await sending.send(uow, campaign_id, policy=policy)
+
+
+async def resume(uow: UnitOfWork, campaign_id: UUID, policy: SenderPolicy) -> CampaignRow:
+    return await sending.resume(uow, campaign_id, policy=policy)
+
+
+async def cancel(uow: UnitOfWork, campaign_id: UUID, _: SenderPolicy) -> CampaignRow:
+    return await sending.cancel(uow, campaign_id)
+
+
+async def pause(uow: UnitOfWork, campaign_id: UUID, _: SenderPolicy) -> CampaignRow:
+    return await sending.pause(uow, campaign_id)
+
+
+async def schedule(uow: UnitOfWork, campaign_id: UUID, policy: SenderPolicy) -> CampaignRow:
+    return await sending.schedule(uow, campaign_id, clock.now() + DAY, policy=policy)
+
+
+async def unschedule(uow: UnitOfWork, campaign_id: UUID, _: SenderPolicy) -> CampaignRow:
+    return await sending.unschedule(uow, campaign_id)
+
+
+ORDERS: dict[str, tuple[CampaignStatus, Order, CampaignStatus, type[Job] | None]] = {
+    "send": (CampaignStatus.DRAFT, send, CampaignStatus.PREPARING, PrepareCampaign),
+    "send now": (CampaignStatus.SCHEDULED, send, CampaignStatus.PREPARING, PrepareCampaign),
+    "pause": (CampaignStatus.SENDING, pause, CampaignStatus.PAUSED, None),
+    "resume": (CampaignStatus.PAUSED, resume, CampaignStatus.SENDING, SendBatches),
+    "cancel": (CampaignStatus.SENDING, cancel, CampaignStatus.CANCELLING, AdvanceCampaign),
+    "cancel what is scheduled": (CampaignStatus.SCHEDULED, cancel, CampaignStatus.CANCELLING, AdvanceCampaign),
+    "schedule": (CampaignStatus.DRAFT, schedule, CampaignStatus.SCHEDULED, None),
+    "unschedule": (CampaignStatus.SCHEDULED, unschedule, CampaignStatus.DRAFT, None),
+}
+
+
+async def in_status(runtime: Runtime, status: CampaignStatus) -> tuple[Actor, UUID]:
+    """An organisation's campaign to somebody, in that status."""
+    actor = await factories.organization(runtime)
+    await factories.contacts(runtime, actor, 1)
+    campaign_id = await factories.campaign(runtime, actor)
+    await change(runtime, actor, campaign_id, status=status)
+    return actor, campaign_id
+
+
+async def change(runtime: Runtime, actor: Actor, campaign_id: UUID, **values: object) -> None:
+    """Set columns of a campaign."""
+    async with runtime.work.begin(actor) as uow:
+        await uow.execute(update(Campaign).where(Campaign.id == campaign_id).values(**values))
+
+
+@pytest.mark.parametrize("name", ORDERS)
+async def test_an_order_is_followed_at_once_and_announced(runtime: Runtime, name: str) -> None:
+    """The job that does it is enqueued, and none besides; watchers are told; version and time of the row move."""
+    status, order, ends, job = ORDERS[name]
+    actor, campaign_id = await in_status(runtime, status)
+    before = await CAMPAIGNS.require(runtime.reads(actor.tenant), campaign_id)
+    async with runtime.work.begin(actor) as uow:
+        after = await order(uow, campaign_id, runtime.sender_policy)
+        of_campaign = {"organization_id": actor.organization_id, "campaign_id": campaign_id}
+        assert uow.jobs == ([] if job is None else [job(**of_campaign)])
+        assert list(uow.events) == [campaign_topic(actor.organization_id, campaign_id)]
+    assert (after.status, after.version) == (ends, before.version + 1)
+    assert after.updated_at > before.updated_at
+
+
+async def test_who_a_campaign_goes_out_from_is_settled_until_it_is_unscheduled(runtime: Runtime) -> None:
+    """A draft is from nobody yet, also one that was scheduled before."""
+    actor, campaign_id = await in_status(runtime, CampaignStatus.DRAFT)
+    sender_id = await factories.sender(runtime, actor, default=True)
+    async with runtime.work.begin(actor) as uow:
+        scheduled = await schedule(uow, campaign_id, runtime.sender_policy)
+        draft = await unschedule(uow, campaign_id, runtime.sender_policy)
+    assert scheduled.from_sender_id == sender_id
+    assert scheduled.from_header is not None
+    assert (draft.from_sender_id, draft.from_header, draft.scheduled_at) == (None, None, None)
+
+
+@pytest.mark.parametrize(("minutes", "accepted"), [(-1, True), (1, False)])
+async def test_a_campaign_is_scheduled_366_days_ahead_at_most(
+    runtime: Runtime, minutes: int, *, accepted: bool
+) -> None:
+    """A year ahead, whatever the year."""
+    actor, campaign_id = await in_status(runtime, CampaignStatus.DRAFT)
+    moment = clock.now() + 366 * DAY + timedelta(minutes=minutes)
+    async with runtime.work.begin(actor) as uow:
+        if accepted:
+            row = await sending.schedule(uow, campaign_id, moment, policy=runtime.sender_policy)
+            assert row.scheduled_at == moment
+        else:
+            with pytest.raises(InvalidInput) as refused:
+                await sending.schedule(uow, campaign_id, moment, policy=runtime.sender_policy)
+            assert refused.value.field == ("input", "scheduledAt")
+
+
+async def test_an_audience_has_100_lines_and_no_more(runtime: Runtime) -> None:
+    """Of lists and tags, included and excluded, together."""
+    actor = await factories.organization(runtime)
+    tags = [f"t{number}" for number in range(60)]
+    full = AudienceInput(tags=tags, exclude_tags=tags[:40])
+    async with runtime.work.begin(actor) as uow:
+        made = await drafting.create(uow, {"name": "Full", "audience": full})
+        found = (await read_audiences(uow, [made.id]))[made.id]
+        assert (len(found.tags), len(found.exclude_tags)) == (60, 40)
+        with pytest.raises(TooManyLines) as refused:
+            await drafting.create(
+                uow, {"name": "Fuller", "audience": AudienceInput(tags=tags, exclude_tags=tags[:41])}
+            )
+    assert (refused.value.error_code, refused.value.field) == (ErrorCode.TOO_MANY, ("input", "audience"))
+
+
+async def test_a_copy_has_the_audience_of_its_original(runtime: Runtime) -> None:
+    """And of no other campaign, in the same order; the originals keep theirs."""
+    actor = await factories.organization(runtime)
+    mine, other = await factories.campaign(runtime, actor, tag="b"), await factories.campaign(runtime, actor, tag="c")
+    line = {"organization_id": actor.organization_id, "campaign_id": mine, "kind": RecipientKind.TAG}
+    async with runtime.work.begin(actor) as uow:
+        await uow.execute(insert(CampaignRecipient).values(id=new_id(), tag="a", **line))
+        copy = await drafting.duplicate(uow, mine)
+        found = await read_audiences(uow, [mine, other, copy.id])
+    assert [found[each].tags for each in (mine, other, copy.id)] == [("b", "a"), ("c",), ("b", "a")]
+
+
+async def test_the_watchers_of_a_deleted_campaign_are_told(runtime: Runtime) -> None:
+    """Their stream ends, as there is nothing more to tell."""
+    actor, campaign_id = await in_status(runtime, CampaignStatus.DRAFT)
+    async with runtime.work.begin(actor) as uow:
+        await drafting.delete(uow, campaign_id)
+        assert list(uow.events) == [campaign_topic(actor.organization_id, campaign_id)]
+
+
+async def test_only_confirmed_senders_are_known_addresses(runtime: Runtime) -> None:
+    """Tests go to them in production: an address that was only asked for is a stranger's, as is another tenant's."""
+    actor, other = await factories.organization(runtime), await factories.organization(runtime)
+    await factories.sender(runtime, actor, confirmed=False)
+    for owner in (actor, other):
+        await factories.sender(runtime, owner)
+    wanted: list[str] = []
+    for owner in (actor, other):
+        wanted += [row[0] for row in await runtime.reads(owner.tenant).rows(select(Sender.email_norm))]
+    reads = runtime.reads(actor.tenant)
+    mine = await reads.rows(select(Sender.email_norm).where(Sender.confirmed_at.is_not(None)))
+    assert len(wanted) == 3
+    assert await confirmed_among(reads, wanted) == {row.email_norm for row in mine}
+    assert await confirmed_among(reads, wanted[:0]) == set()
