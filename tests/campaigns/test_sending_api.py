@@ -125,14 +125,19 @@ async def test_two_calls_at_once_without_a_key_start_one_campaign(api: ApiClient
     assert codes <= {"CONFLICT", "INVALID_STATE", "CAMPAIGN_NOT_SENDABLE"}
 
 
-async def test_what_changes_while_it_is_sent_is_not_sent(runtime: Runtime) -> None:
-    """A send that waits for a change of the draft is refused: nobody has seen what would go out."""
+@pytest.mark.parametrize("later", [False, True])
+async def test_what_changes_while_it_is_sent_is_not_sent(runtime: Runtime, *, later: bool) -> None:
+    """A send, now or later, that waits for a change of the draft is refused: nobody has seen what would go out."""
     owner = await factories.organization(runtime)
     campaign_id = await sendable(runtime, owner)
 
     async def send() -> None:
         async with runtime.work.begin(owner) as uow:
-            await sending.send(uow, campaign_id, policy=runtime.sender_policy)
+            if later:
+                moment = datetime.now(UTC) + timedelta(days=1)
+                await sending.schedule(uow, campaign_id, moment, policy=runtime.sender_policy)
+            else:
+                await sending.send(uow, campaign_id, policy=runtime.sender_policy)
 
     async with runtime.work.begin(owner) as uow:
         await drafting.update(uow, campaign_id, {"name": "After"})

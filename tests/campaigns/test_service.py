@@ -160,15 +160,16 @@ async def test_the_audit_log_tells_people_from_the_system(runtime: Runtime) -> N
 
 
 async def test_a_move_raises_the_sequence(runtime: Runtime) -> None:
-    """Watchers take what has a higher sequence than what they show, so each move has one of its own."""
+    """Watchers take what has a higher sequence than what they show, so each move has one of its own, and its time."""
     owner = await factories.organization(runtime)
     campaign_id = await factories.campaign(runtime, owner)
     seen = []
     for status in (CampaignStatus.PREPARING, CampaignStatus.SENDING, CampaignStatus.PAUSED):
         async with runtime.work.begin(owner) as uow:
             await lifecycle.move(uow, campaign_id, status)
-        seen.append((await read_figures(runtime.reads(owner.tenant), [campaign_id]))[campaign_id].sequence)
-    assert seen == [1, 2, 3]
+        seen.append((await read_figures(runtime.reads(owner.tenant), [campaign_id]))[campaign_id])
+    assert [row.sequence for row in seen] == [1, 2, 3]
+    assert seen[0].updated_at < seen[1].updated_at < seen[2].updated_at
 
 
 async def test_recent_campaigns_come_newest_first(runtime: Runtime) -> None:

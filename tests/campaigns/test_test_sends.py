@@ -1,0 +1,92 @@
+"""Test messages below the API: to whom, how many, and what of the campaign they carry."""
+
+from dataclasses import replace
+
+import pytest
+from redis.asyncio import Redis
+from sqlalchemy import func, select, update
+
+from core.access.actor import Actor, user_actor
+from core.access.permissions import Role
+from core.errors import ErrorCode, InvalidInput, RateLimited, Refusals
+from core.ids import new_id
+from core.throttle import Throttle
+from integrations.recording import RecordingMailer
+from models.accounts import User
+from models.campaigns import Campaign
+from runtime import Runtime, secret
+from services.campaigns import test_sends
+from services.messages import previews
+from tests import factories
+
+
+async def prepared(
+    runtime: Runtime, owner: Actor, to: list[str], *, confirmed_only: bool = False
+) -> test_sends.TestSend:
+    """A test of a new draft of the owner's."""
+    campaign_id = await factories.campaign(runtime, owner)
+    async with runtime.work.begin(owner) as uow:
+        await uow.execute(update(Campaign).where(Campaign.id == campaign_id).values(subject="s" * 998))
+    return await test_sends.prepare(
+        runtime.reads(owner.tenant),
+        campaign_id,
+        to,
+        contact=previews.SAMPLE,
+        policy=replace(runtime.sender_policy, confirmed_only=confirmed_only),
+        public_url="https://x.example",
+    )
+
+
+async def test_a_test_goes_to_ten_addresses_and_no_more(runtime: Runtime) -> None:
+    """Each once, however it is written; the subject stays within what RFC 5322 takes of a line."""
+    owner = await factories.organization(runtime)
+    ten = [f"to-{number}@example.com" for number in range(10)]
+    test = await prepared(runtime, owner, [*ten[:9], ten[0].upper()])
+    assert len(test.to) == 9
+    test = await prepared(runtime, owner, ten)
+    mailer = RecordingMailer()
+    assert len((await test_sends.hand_to_provider(mailer, test)).receipts) == 10
+    assert [message.to for _, message, _ in mailer.sent] == ten
+    assert {message.subject for _, message, _ in mailer.sent} == {("[Test] " + "s" * 998)[:998]}
+    for to, code in (([*ten, "one@example.com"], ErrorCode.TOO_MANY), ([], ErrorCode.REQUIRED)):
+        with pytest.raises(InvalidInput) as refused:
+            await prepared(runtime, owner, to)
+        assert (refused.value.error_code, refused.value.field) == (code, ("input", "to"))
+
+
+async def test_in_production_tests_go_to_members_and_confirmed_senders(runtime: Runtime) -> None:
+    """Not to a member who was disabled, nor to another organisation's; each is named by its place."""
+    owner, other = await factories.organization(runtime), await factories.organization(runtime)
+    await factories.sender(runtime, owner, default=True)
+    disabled = user_actor(owner.organization_id, new_id(), Role.EDITOR)
+    await factories.member(runtime, disabled)
+    async with runtime.work.begin(owner) as uow:
+        gone = update(User).where(User.id == disabled.user_id).values(disabled_at=func.now())
+        gone_email = (await uow.rows(gone.returning(User.email)))[0].email
+        mine = (await uow.rows(select(User.email).where(User.id == owner.user_id)))[0].email
+    theirs = (await runtime.reads(other.tenant).rows(select(User.email)))[0].email
+    assert (await prepared(runtime, owner, [mine], confirmed_only=True)).to == [mine]
+    with pytest.raises(Refusals) as refused:
+        await prepared(runtime, owner, [mine, gone_email, theirs], confirmed_only=True)
+    assert [error.field for error in refused.value.errors] == [("input", "to", "1"), ("input", "to", "2")]
+
+
+async def test_each_address_of_a_test_counts(runtime: Runtime) -> None:
+    """A test that would go beyond the organisation's limit is not sent to anybody."""
+    owner = await factories.organization(runtime)
+    campaign_id = await factories.campaign(runtime, owner)
+    mailer = RecordingMailer()
+    async with Redis.from_url(secret(runtime.settings.redis.url)) as redis:
+        sends = test_sends.TestSends(
+            work=runtime.work,
+            reads=runtime.reads,
+            mailer=mailer,
+            policy=runtime.sender_policy,
+            limit=Throttle(redis, f"tests-{new_id()}", limit=3, seconds=60, message="Enough."),
+            public_url="https://x.example",
+        )
+        two = ["a@example.com", "b@example.com"]
+        assert (await test_sends.send(sends, owner, campaign_id, two, contact_id=None)).sent_to == two
+        with pytest.raises(RateLimited):
+            await test_sends.send(sends, owner, campaign_id, two, contact_id=None)
+    assert len(mailer.sent) == 2
