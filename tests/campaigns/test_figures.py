@@ -1,0 +1,77 @@
+"""What is computed from a campaign's counts: shares, progress, pace."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from core.ids import new_id
+from models.campaigns import CampaignStatus
+from services.campaigns.progress import Counts, Figures, ProgressRow, pace, progress_of
+
+START = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
+NONE = dict.fromkeys(Counts._fields, 0)
+
+
+def figures(
+    counts: dict[str, int], status: CampaignStatus = CampaignStatus.SENDING, *, seconds: float = 10
+) -> Figures:
+    """The figures of a campaign that started so many seconds ago."""
+    rest: dict[str, Any] = dict.fromkeys(("reached", "opened", "clicked", "unsubscribed"), 0)
+    return Figures(
+        campaign_id=new_id(),
+        status=str(status),
+        status_reason=None,
+        started_at=START,
+        sequence=1,
+        updated_at=START + timedelta(seconds=seconds),
+        **{**NONE, **rest, **counts},
+    )
+
+
+@pytest.mark.parametrize(
+    ("counts", "percent"),
+    [
+        ({"audience": 0}, 0.0),
+        ({"audience": 3_000, "pending": 1, "accepted": 2_999}, 99.9),
+        ({"audience": 3_000, "in_flight": 1, "accepted": 2_999}, 99.9),
+        ({"audience": 3_000, "unknown": 1, "accepted": 2_999}, 99.9),
+        ({"audience": 8, "pending": 3, "skipped": 2, "failed": 1, "rejected": 1, "bounced": 1}, 62.5),
+        ({"audience": 2, "accepted": 2}, 100.0),
+    ],
+)
+def test_progress_is_the_share_that_has_ended(counts: dict[str, int], percent: float) -> None:
+    """Whatever the end is; never 100 too early, and 100 as soon as the campaign has ended."""
+    assert progress_of(figures(counts)).percent == percent
+    for status in (CampaignStatus.SENT, CampaignStatus.CANCELLED, CampaignStatus.FAILED):
+        assert progress_of(figures(counts, status)).percent == 100.0
+
+
+def test_the_pace_is_of_what_was_handed_over() -> None:
+    """Not of who was skipped; none before the first, and none of a campaign that is not being sent."""
+    counts = {"audience": 100, "pending": 20, "in_flight": 10, "skipped": 30, "accepted": 40}
+    row = progress_of(figures(counts))
+    assert (row.rate, row.rate_per_second) == (4.0, 4.0)
+    assert row.eta == row.updated_at + timedelta(seconds=7.5)
+    assert row.estimated_seconds_left == 8
+    none: tuple[ProgressRow, ...] = (
+        progress_of(figures(counts, CampaignStatus.PAUSED)),
+        progress_of(figures({**counts, "pending": 60, "accepted": 0})),
+        progress_of(figures(counts, seconds=0)),
+    )
+    for each in none:
+        assert (each.rate, each.rate_per_second, each.eta, each.estimated_seconds_left) == (None, 0.0, None, None)
+    assert pace(figures(counts).counts, None, START) is None
+
+
+def test_shares_are_from_0_to_1() -> None:
+    """Of those reached, or sent; an open that was told before its delivery does not make it more than all."""
+    found = figures(
+        {
+            **{"accepted": 2, "delivered": 3, "bounced": 1, "complained": 1, "rejected": 5},
+            **{"reached": 3, "opened": 4, "clicked": 1},
+        }
+    )
+    assert (found.sent, found.open_rate, found.click_rate, found.delivery_rate) == (7, 1.0, 0.3333, 0.4286)
+    nothing = figures({"opened": 1, "clicked": 1})
+    assert (nothing.sent, nothing.open_rate, nothing.click_rate, nothing.delivery_rate) == (0, 0.0, 0.0, 0.0)

@@ -1,0 +1,88 @@
+"""Handing a batch to the provider: in parts that it takes, each message once, and nothing after trouble."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+
+from core.clock import since_boot
+from integrations.mail import AccountRefused, Answered, Envelope, InDoubt, Message, NotSent, Outcome, Receipt, Verdict
+from integrations.recording import UNLIMITED, RecordingMailer
+from services.mailing.handover import Handed, hand_over, parts, refusal_of_all
+from services.mailing.leases import LeaseTimes
+from tests.deliveries.model import ModelMailer
+
+ENVELOPE = Envelope(sender="a@b.example", campaign_id="c", batch_id="b", tag="t")
+TIMES = LeaseTimes(lease=60, compose=6, request=30, needed=36)
+
+
+def message(number: int, size: int = 10) -> Message:
+    """A message of about so many characters."""
+    return Message(str(number), f"{number}@b.example", "s", "h" * size, "t", "https://x.example/u/1")
+
+
+def sizes(messages: Sequence[Message], max_messages: int, max_bytes: int = 10**9) -> list[int]:
+    """How many messages each part has; together they are all, in their order."""
+    found = parts(messages, replace(UNLIMITED, max_messages=max_messages, max_bytes=max_bytes))
+    assert [one for part in found for one in part] == list(messages)
+    return [len(part) for part in found]
+
+
+def test_a_batch_is_parted_as_the_provider_takes_it() -> None:
+    """At most so many messages, and so many bytes as JSON in a request; one that is too large goes alone."""
+    five = [message(number) for number in range(5)]
+    assert sizes(five, 5) == [5]
+    assert sizes(five, 2) == [2, 2, 1]
+    assert sizes(five, 1) == [1] * 5
+    assert sizes([], 2) == []
+    # An estimate: three bytes a character, a thousand for the rest, and 80 % of the limit.
+    own = 3 * 12 + 1_000
+    assert sizes(five, 5, 2 * own * 10 // 8 + 2) == [2, 2, 1]
+    assert sizes(five, 5, 2 * own * 10 // 8 - 2) == [1] * 5
+    large = [message(0), message(1, 100_000), message(2), message(3)]
+    assert sizes(large, 5, 10_000) == [1, 1, 2]
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [NotSent(reason="429"), AccountRefused(code=405, reason="Pay."), InDoubt(reason="500")],
+)
+async def test_after_trouble_nothing_more_is_tried(trouble: Outcome) -> None:
+    """What was handed over before stands; the rest is certainly not sent, through no fault of the provider's."""
+    outcomes: list[Outcome] = [Answered(receipts=[Receipt(Verdict.ACCEPTED, "m")]), trouble]
+    mailer = RecordingMailer(lambda *_: outcomes.pop(0), limits=replace(UNLIMITED, max_messages=1))
+    messages = [message(number) for number in range(4)]
+    handed = await hand_over(mailer, ENVELOPE, messages, deadline=since_boot() + 90, times=TIMES)
+    assert outcomes == []
+    assert {one.delivery_id: part.outcome for part in handed for one in part.messages}.keys() == set("0123")
+    found = {part.messages[0].delivery_id: part.outcome for part in handed}
+    tried = [one for one, outcome in found.items() if not (isinstance(outcome, NotSent) and outcome.local)]
+    assert len(tried) == 2
+    assert trouble in found.values()
+    assert [found[one] for one in found if one not in tried] == [NotSent(reason="Not tried.", local=True)] * 2
+
+
+async def test_the_halves_of_a_batch_go_in_their_order() -> None:
+    """A batch that is refused whole is parted until the culprit is alone, and all others are accepted."""
+    mailer = ModelMailer(outcome="spoilt")
+    messages = [message(number) for number in range(5)]
+    await hand_over(mailer, ENVELOPE, messages, deadline=since_boot() + 90, times=TIMES)
+    assert [one.delivery_id for one in mailer.ledger] == list("01234")
+
+
+async def test_when_the_lease_is_nearly_over_every_part_is_given_back() -> None:
+    """None is lost because an earlier one came too late."""
+    mailer = ModelMailer(limits=replace(UNLIMITED, max_messages=1))
+    messages = [message(number) for number in range(3)]
+    handed = await hand_over(mailer, ENVELOPE, messages, deadline=since_boot() + 29, times=TIMES)
+    assert sorted(one.delivery_id for part in handed for one in part.messages) == list("012")
+    assert {part.outcome for part in handed} == {NotSent(reason="The lease was nearly over.", local=True)}
+    assert mailer.ledger == []
+
+
+def test_two_messages_refused_alike_are_several() -> None:
+    """The words that the campaign tells are short enough to be stored."""
+    receipts = [Receipt(Verdict.REFUSED, None, 300, "x" * 600)] * 2
+    found = refusal_of_all("P", [Handed([message(0), message(1)], Answered(receipts=receipts))])
+    assert found is not None
+    assert (found.code, len(found.reason)) == (300, 500)
