@@ -68,8 +68,14 @@ def test_shares_are_from_0_to_1() -> None:
     """Of those reached, or sent; an open that was told before its delivery does not make it more than all."""
     found = figures(
         {
-            **{"accepted": 2, "delivered": 3, "bounced": 1, "complained": 1, "rejected": 5},
-            **{"reached": 3, "opened": 4, "clicked": 1},
+            "accepted": 2,
+            "delivered": 3,
+            "bounced": 1,
+            "complained": 1,
+            "rejected": 5,
+            "reached": 3,
+            "opened": 4,
+            "clicked": 1,
         }
     )
     assert (found.sent, found.open_rate, found.click_rate, found.delivery_rate) == (7, 1.0, 0.3333, 0.4286)

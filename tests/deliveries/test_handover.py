@@ -41,6 +41,7 @@ def test_a_batch_is_parted_as_the_provider_takes_it() -> None:
     assert sizes(five, 5, 2 * own * 10 // 8 - 2) == [1] * 5
     large = [message(0), message(1, 100_000), message(2), message(3)]
     assert sizes(large, 5, 10_000) == [1, 1, 2]
+    assert sizes(large[1:], 5, 10_000) == [1, 2]
 
 
 @pytest.mark.parametrize(
