@@ -3,25 +3,69 @@
 from datetime import UTC, datetime, timedelta
 from itertools import permutations
 
-from models.deliveries import DeliveryStatus
-from services.deliveries.updating import RANKS, DeliveryUpdate
+from sqlalchemy import select, update
+
+from core.database.clock import now_plus
+from core.ids import new_id
+from core.pubsub import campaign_topic
+from models.deliveries import DeliveryStatus, EmailDelivery
+from runtime import Runtime
+from services.deliveries.updating import RANKS, DeliveryUpdate, apply_updates
+from tests.deliveries.worker import sending
 
 AT = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
+LATER = AT + timedelta(hours=1)
 
 
 def test_a_status_only_advances() -> None:
     """Whatever the order of the reports, the furthest status stays."""
     for order in permutations(RANKS):
-        update = DeliveryUpdate()
+        told = DeliveryUpdate()
         for status in order:
-            update.advance_to(status)
-        assert update.status is DeliveryStatus.COMPLAINED
+            told.advance_to(status)
+        assert told.status is DeliveryStatus.COMPLAINED
 
 
 def test_the_earliest_time_stays() -> None:
     """Whatever the order of the reports, of two times of one kind the earlier is stored."""
     for order in ((AT, AT + timedelta(hours=1)), (AT + timedelta(hours=1), AT)):
-        update = DeliveryUpdate()
+        told = DeliveryUpdate()
         for at in order:
-            update.set_earliest("opened_at", at)
-        assert update.opened_at == AT
+            told.set_earliest("opened_at", at)
+        assert told.opened_at == AT
+
+
+async def test_a_report_settles_what_was_open(runtime: Runtime) -> None:
+    """It has been accepted, since it was submitted where nobody knows better; lease and lookups are over with it."""
+    actor, _, campaign_id = await sending(runtime, 4)
+    columns = EmailDelivery.__table__.c
+    ledger = select(*columns).order_by(columns.id)
+    reads = runtime.reads(actor.tenant)
+    leased, unknown, accepted, other = [row.id for row in await reads.rows(ledger)]
+    values: dict[object, dict[str, object]] = {
+        leased: {"status": "submitting", "submitted_at": AT, "lease_token": new_id(), "lease_until": now_plus(60)},
+        unknown: {"status": "unknown", "submitted_at": AT, "next_lookup_at": now_plus(60)},
+        accepted: {"status": "accepted", "submitted_at": AT, "accepted_at": LATER, "message_id": "known"},
+    }
+    async with runtime.work.begin(actor) as uow:
+        for delivery_id, some in values.items():
+            await uow.execute(update(EmailDelivery).where(EmailDelivery.id == delivery_id).values(**some))
+    before = (await reads.rows(ledger))[3]
+    told = {
+        one: DeliveryUpdate(status=DeliveryStatus.DELIVERED, message_id=f"told {one}", delivered_at=LATER)
+        for one in (accepted, unknown, leased)
+    }
+    async with runtime.work.begin(actor) as uow:
+        await apply_updates(uow, campaign_id, {})
+        assert uow.events == {}
+        await apply_updates(uow, campaign_id, told)
+        assert list(uow.events) == [campaign_topic(actor.organization_id, campaign_id)]
+    *after, neighbour = await reads.rows(ledger)
+    assert [(row.message_id, row.accepted_at) for row in after] == [
+        (f"told {leased}", AT),
+        (f"told {unknown}", AT),
+        ("known", LATER),
+    ]
+    ends = {(row.status, row.delivered_at, row.lease_token, row.lease_until, row.next_lookup_at) for row in after}
+    assert ends == {(DeliveryStatus.DELIVERED, LATER, None, None, None)}
+    assert (neighbour.id, neighbour) == (other, before)
