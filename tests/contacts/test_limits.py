@@ -5,12 +5,13 @@ from typing import Any
 import pytest
 from sqlalchemy import insert, select
 
-from core.errors import ErrorCode
+from core.errors import ErrorCode, Refusals
 from core.ids import new_id
 from models.contact_events import ContactEvent
 from models.contacts import ContactStatus, ContactTag
 from models.suppressions import Suppression, SuppressionReason
 from runtime import Runtime
+from services import lists
 from services.contacts import changing, listing, upserting
 from services.contacts.fields import GivenFields, check
 from services.contacts.upserting import UpsertStatus
@@ -119,3 +120,17 @@ async def test_tags_are_counted_the_most_used_first(runtime: Runtime) -> None:
             await changing.create(uow, given)  # type: ignore[arg-type]
     counted = await listing.tag_counts(runtime.reads(actor.tenant))
     assert list(counted.items()) == [("d", 2), ("a", 1), ("b", 1), ("c", 1)]
+
+
+async def test_all_that_is_wrong_with_a_list_is_told_at_once(runtime: Runtime) -> None:
+    """A name of 100 characters and a description of 1,000 are taken; one more of each is refused."""
+    actor = await factories.organization(runtime)
+    async with runtime.work.begin(actor) as uow:
+        made = await lists.create(uow, "n" * 100, "d" * 1_000)
+        assert (made.name, made.description) == ("n" * 100, "d" * 1_000)
+        with pytest.raises(Refusals) as refused:
+            await lists.create(uow, "n" * 101, "d" * 1_001)
+    assert [(error.error_code, error.field) for error in refused.value.errors] == [
+        (ErrorCode.TOO_LONG, ("input", "name")),
+        (ErrorCode.TOO_LONG, ("input", "description")),
+    ]
