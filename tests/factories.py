@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 from itertools import count
-from uuid import UUID
+from uuid import UUID, uuid5
 
 from sqlalchemy import insert
 
@@ -37,7 +37,7 @@ async def organization(runtime: Runtime, *, role: Role = Role.OWNER) -> Actor:
 
 
 async def member(runtime: Runtime, actor: Actor) -> None:
-    """The user's row and that of a session with the same id, in an organisation that exists."""
+    """The user's row and that of a session, in an organisation that exists."""
     email = f"user-{new_id().hex}@nudge.example"
     async with runtime.work.begin(actor) as uow:
         await uow.execute(
@@ -53,7 +53,7 @@ async def member(runtime: Runtime, actor: Actor) -> None:
         )
         await uow.execute(
             insert(UserSession).values(
-                id=actor.user_id,
+                id=session_id_of(actor),
                 organization_id=actor.organization_id,
                 user_id=actor.user_id,
                 expires_at=datetime.fromtimestamp(FAR_AWAY, UTC),
@@ -61,16 +61,22 @@ async def member(runtime: Runtime, actor: Actor) -> None:
         )
 
 
+def session_id_of(actor: Actor) -> UUID:
+    """The id of the session that `member` made: never the user's, so that one cannot stand for the other."""
+    return uuid5(actor.person_id, "session")
+
+
 def session(actor: Actor) -> Session:
     """The session that `member` made."""
-    return Session(actor=actor, id=actor.person_id, expires_at=FAR_AWAY)
+    return Session(actor=actor, id=session_id_of(actor), expires_at=FAR_AWAY)
 
 
 def token(runtime: Runtime, actor: Actor, *, session_id: UUID | None = None) -> str:
     """An access token of the user, in the session that `member` made or in another."""
-    user_id = actor.person_id
     return runtime.tokens.issue(
-        user_id=user_id, organization_id=actor.organization_id, session_id=session_id or user_id
+        user_id=actor.person_id,
+        organization_id=actor.organization_id,
+        session_id=session_id or session_id_of(actor),
     )
 
 

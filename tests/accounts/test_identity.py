@@ -78,7 +78,7 @@ async def test_a_lookup_in_flight_does_not_outlive_the_log_out(runtime: Runtime)
     async with asyncio.timeout(PATIENCE_SECONDS):
         await sessions.come.wait()
         await end(runtime, actor)
-        await who.forget(actor.person_id)
+        await who.forget(factories.session_id_of(actor))
         sessions.go_on.set()
         assert (await looking).actor.user_id == actor.user_id
     assert who.known(token) is None
@@ -94,7 +94,7 @@ async def test_a_lookup_during_the_log_out_does_not_outlive_it(runtime: Runtime)
     sessions = HeldUp(runtime, "ended")
     who, _ = remembering(runtime, sessions)
     await end(runtime, actor)
-    forgetting = asyncio.create_task(who.forget(actor.person_id))
+    forgetting = asyncio.create_task(who.forget(factories.session_id_of(actor)))
     async with asyncio.timeout(PATIENCE_SECONDS):
         await sessions.come.wait()
         assert (await who.session(token)).actor.user_id == actor.user_id
@@ -112,7 +112,7 @@ async def test_a_log_out_counts_more_than_a_good_signature(runtime: Runtime) -> 
     who, check = remembering(runtime)
     await who.session(token)
     await end(runtime, actor)
-    await who.forget(actor.person_id)
+    await who.forget(factories.session_id_of(actor))
     assert token in check.verified
     for look in (who.session, who.recheck):
         with pytest.raises(Unauthenticated):
@@ -126,7 +126,7 @@ async def test_another_session_is_not_forgotten_by_a_log_out(runtime: Runtime) -
     who, _ = remembering(runtime)
     for token in tokens:
         await who.session(token)
-    await who.forget(actors[0].person_id)
+    await who.forget(factories.session_id_of(actors[0]))
     assert [who.known(token) is not None for token in tokens] == [False, True]
 
 
@@ -141,10 +141,13 @@ async def test_an_expired_token_is_refused_however_good_it_was(runtime: Runtime)
     check.verified[token] = Claimed(
         user_id=actor.person_id,
         organization_id=actor.organization_id,
-        session_id=actor.person_id,
+        session_id=factories.session_id_of(actor),
         expires_at=expired,
     )
-    who.recent[token] = Session(actor=actor, id=actor.person_id, expires_at=expired), since_boot() + 3600
+    who.recent[token] = (
+        Session(actor=actor, id=factories.session_id_of(actor), expires_at=expired),
+        since_boot() + 3600,
+    )
     assert who.known(token) is None
     for look in (who.session, who.recheck, check.claimed):
         with pytest.raises(Unauthenticated, match="expired"):

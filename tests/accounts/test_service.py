@@ -5,6 +5,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
+from types import SimpleNamespace
 from uuid import UUID
 
 import pytest
@@ -52,7 +53,7 @@ async def test_sessions_are_read_from_redis_first(runtime: Runtime) -> None:
     with statements(runtime) as seen:
         assert (await second.session(token)).actor.rights.role == actor.rights.role
     assert seen == []
-    await first.forget(actor.person_id)
+    await first.forget(factories.session_id_of(actor))
     for each in (first, third):
         with pytest.raises(Unauthenticated):
             await each.session(token)
@@ -79,7 +80,7 @@ async def test_looking_again_does_not_bring_an_ended_session_back(runtime: Runti
     """Rows that were read just before a log-out do not undo it in Redis."""
     actor = await factories.organization(runtime)
     sessions = SessionCache(runtime.engine, runtime.cache)
-    await sessions.ended(actor.person_id)
+    await sessions.ended(factories.session_id_of(actor))
     token = factories.token(runtime, actor)
     assert (
         await identity(runtime, runtime.tokens, runtime.cache).recheck(token)
@@ -96,8 +97,8 @@ async def test_without_redis_the_database_answers(runtime: Runtime, nowhere: Red
     for look in (alone.session, alone.recheck):
         assert (await look(token)).actor.user_id == actor.user_id
     async with runtime.work.begin(actor) as uow:
-        assert await account_sessions.end_session(uow, actor.person_id, reason="logged_out")
-    await alone.forget(actor.person_id)
+        assert await account_sessions.end_session(uow, factories.session_id_of(actor), reason="logged_out")
+    await alone.forget(factories.session_id_of(actor))
     with pytest.raises(Unauthenticated):
         await alone.session(token)
 
@@ -160,7 +161,7 @@ async def test_a_session_is_one_persons(runtime: Runtime) -> None:
     colleague = user_actor(actor.organization_id, new_id(), Role.VIEWER)
     await factories.member(runtime, colleague)
     with pytest.raises(Unauthenticated):
-        await runtime.identity.session(factories.token(runtime, colleague, session_id=actor.person_id))
+        await runtime.identity.session(factories.token(runtime, colleague, session_id=factories.session_id_of(actor)))
 
 
 async def test_tokens_of_another_key_are_refused(runtime: Runtime) -> None:
@@ -196,14 +197,14 @@ async def test_counting_goes_on_without_redis(nowhere: Redis) -> None:
 
 async def test_a_window_ends_without_redis_too(nowhere: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is as long as with Redis, from the first count on, and a new one begins with the next."""
-    alone, real = throttle(nowhere, limit=1), time.monotonic
+    alone, real = throttle(nowhere, limit=1), time.monotonic  # the event loop goes by the real one
     await alone.count("a")
     for later in (299, 301 + 299):
-        monkeypatch.setattr("core.throttle.time.monotonic", lambda later=later: real() + later)
+        monkeypatch.setattr("core.throttle.time", SimpleNamespace(monotonic=lambda later=later: real() + later))
         with pytest.raises(RateLimited) as refused:
             await alone.count("a")
         assert 1 <= refused.value.retry_after <= 2
-        monkeypatch.setattr("core.throttle.time.monotonic", lambda later=later: real() + later + 2)
+        monkeypatch.setattr("core.throttle.time", SimpleNamespace(monotonic=lambda later=later: real() + later + 2))
         await alone.count("a")
 
 

@@ -11,6 +11,7 @@ import pytest
 from core.ids import decode_global_id, encode_global_id
 from models import metadata
 from resolvers.audit import declared_audit
+from tests import factories
 from tests.audit.cases import Case, cases
 from tests.audit.test_mutations import OVER_A_SOCKET, id_at, run
 from tests.execution.company import TOKENS, Company
@@ -102,7 +103,7 @@ def meant(company: Company, case: Case) -> Iterator[tuple[str, UUID]]:
         case "logIn":
             yield "user_id", company.owner.person_id
         case "refreshSession" | "logOut":
-            yield "session_id", company.sessions[token.pop()] if token else company.viewer.person_id
+            yield "session_id", company.sessions[token.pop()] if token else factories.session_id_of(company.viewer)
         case "upsertContacts":
             yield "contact_id", company.ids["Contact"]["ada"]
         case "createSender":

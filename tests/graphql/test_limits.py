@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import TypeVar
 
 import pytest
@@ -192,7 +193,7 @@ async def test_processes_share_a_budget(runtime: Runtime) -> None:
 async def test_a_budget_is_spent_to_its_last_point(runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
     """What does not fit takes nothing; what is given back can be spent again; each payer and minute has its own."""
     now = 1_000_000 * 60.0
-    monkeypatch.setattr("resolvers.budgets.time.time", lambda: now)
+    monkeypatch.setattr("resolvers.budgets.time", SimpleNamespace(time=lambda: now))
     budgets = Budgets(limit=100, redis=runtime.cache)
     assert [budgets.charge("a", points) for points in (60, 41, 40, 1)] == [True, False, True, False]
     assert budgets.charge("b", 100)
