@@ -1,21 +1,27 @@
 """What a contact's fields may hold at most: exactly that much is taken, and one more is refused."""
 
+import asyncio
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
+from uuid import UUID
 
 import pytest
 from sqlalchemy import insert, select
 
-from core.errors import ErrorCode, Refusals
+from core.errors import ErrorCode, InvalidInput, Refusals
 from core.ids import new_id
+from core.unit_of_work import UnitOfWork
 from models.contact_events import ContactEvent
 from models.contacts import ContactStatus, ContactTag
 from models.suppressions import Suppression, SuppressionReason
 from runtime import Runtime
 from services import lists
-from services.contacts import changing, listing, upserting
+from services.contacts import changing, listing, tagging, upserting
 from services.contacts.fields import GivenFields, check
 from services.contacts.upserting import UpsertStatus
 from tests import factories
+from tests.waiting import until, waits_for
 
 KIB = 1_024
 EMPTY_FIELDS = len('{"a": []}')
@@ -77,6 +83,44 @@ async def test_a_contact_has_100_tags_also_by_an_upsert(runtime: Runtime) -> Non
     assert [error.error_code for error in results[2].errors] == [ErrorCode.TOO_MANY]
     tags = await runtime.reads(actor.tenant).rows(select(ContactTag.tag))
     assert {row.tag for row in tags} == {f"t{n}" for n in range(100)}
+
+
+async def add_tags(uow: UnitOfWork, contact_id: UUID, tags: list[str]) -> None:
+    await tagging.add(uow, [contact_id], tags)
+
+
+async def upsert_tags(uow: UnitOfWork, _: UUID, tags: list[str]) -> None:
+    await upserting.upsert(uow, [{"email": "a@example.com", "tags": tags}])
+
+
+GIVING_TAGS = (add_tags, upsert_tags)
+
+
+@pytest.mark.parametrize("first", GIVING_TAGS)
+@pytest.mark.parametrize("second", GIVING_TAGS)
+async def test_a_contact_has_100_tags_also_by_two_calls_at_once(
+    runtime: Runtime,
+    first: Callable[[UnitOfWork, UUID, list[str]], Awaitable[None]],
+    second: Callable[[UnitOfWork, UUID, list[str]], Awaitable[None]],
+) -> None:
+    """The second waits for the first and counts its tags; what would be too many is refused."""
+    actor = await factories.organization(runtime)
+    async with runtime.work.begin(actor) as uow:
+        contact_id = (await changing.create(uow, {"email": "a@example.com"})).id
+    tags = [f"t{n}" for n in range(120)]
+
+    async def give_others() -> None:
+        async with runtime.work.begin(actor) as uow:
+            await second(uow, contact_id, tags[60:])
+
+    async with runtime.work.begin(actor) as uow:
+        await first(uow, contact_id, tags[:60])
+        others = asyncio.create_task(give_others())
+        await until(partial(waits_for, runtime, uow))
+    with pytest.raises((InvalidInput, Refusals), match="at most 100 tags"):
+        await others
+    held = await listing.tags_of(runtime.reads(actor.tenant), [contact_id])
+    assert held == {contact_id: sorted(tags[:60])}
 
 
 async def test_an_upsert_writes_what_it_did_and_no_more(runtime: Runtime) -> None:
