@@ -236,6 +236,13 @@ async def test_the_rate_is_waited_for_however_short_the_wait(slow: Sender, maile
     assert monotonic() - began >= 0.39
 
 
+async def test_the_rate_is_kept_after_an_idle_time(slow: Sender) -> None:
+    """What an account did not send in ten minutes is not made up for: one batch goes at once, the next waits."""
+    assert await slow.reserve(-600) == 0
+    assert await slow.reserve(60) == 0
+    assert 50 < await slow.reserve(60) <= 60
+
+
 async def test_what_a_batch_does_not_use_of_the_rate_is_given_back(runtime: Runtime, slow: Sender) -> None:
     """What nobody waits for, and what there was no room for; the account's others go on the sooner."""
     actor, _, campaign_id = await sending(runtime, 15)
