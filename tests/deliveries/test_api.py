@@ -11,6 +11,8 @@ from core.access.rights import RIGHTS
 from core.ids import encode_global_id, new_id
 from core.listing.fields import compile_condition
 from core.listing.filters import parse_filter
+from integrations.mail import Answered, Receipt, Verdict
+from integrations.recording import RecordingMailer
 from models.campaigns import Campaign
 from models.contacts import Contact
 from models.deliveries import DeliveryStatus, EmailDelivery
@@ -45,6 +47,27 @@ async def test_a_campaign_with_issues_says_which(
     assert one["reason"] in found["statusReason"]
     assert one["contact"]["email"] == one["email"] == row.email
     assert one["campaign"] == {"id": gid(campaign_id), "status": "SENT_WITH_ISSUES"}
+
+
+@pytest.mark.parametrize(
+    ("refusals", "quoted"),
+    [
+        ([(300, "Rare."), *[(301, "Common.")] * 3, (302, "Rare too."), (302, "Rare too.")], "“Common.”, code 301"),
+        ([(301, "A."), (300, "B.")], "“B.”, code 300"),
+        ([(300, "B."), (300, "A.")], "“A.”, code 300"),
+    ],
+)
+async def test_a_campaign_with_issues_quotes_the_most_frequent_refusal(
+    api: ApiClient, runtime: Runtime, scripted_sender: Sender, refusals: list[tuple[int, str]], quoted: str
+) -> None:
+    """Of those that are as frequent, the one with the lowest code, then the first by its words."""
+    receipts = [Receipt(Verdict.REFUSED, None, code, words) for code, words in refusals]
+    scripted_sender.mailer = RecordingMailer(lambda *_: Answered(receipts=receipts))
+    owner, _, campaign_id = await sending(runtime, len(receipts))
+    await finish(runtime, scripted_sender, owner, campaign_id)
+    found = await listed(caller(api, runtime, owner), campaign_id)
+    begins = f"{len(receipts)} messages refused by the provider (for the most part: {quoted})."
+    assert found["statusReason"].startswith(begins)
 
 
 async def test_a_template_that_fails_for_a_contact_says_why(
