@@ -6,6 +6,7 @@ from sqlalchemy import select, update
 from core.access.actor import Actor
 from integrations.mail import Answered, Message, NotSent, Receipt, Verdict
 from integrations.postmark.mailer import PostmarkMailer
+from integrations.recording import RecordingMailer
 from models.campaigns import Campaign, CampaignStatus
 from models.contacts import Contact
 from runtime import Runtime
@@ -66,6 +67,26 @@ async def test_inactive_addresses_are_the_recipients_however_many(
         await provider.client.call("POST", "/sandbox/suppressions", {"email": row.email_norm})
     now = await finish(runtime, sender, actor, campaign_id)
     assert (now.status, now.counts.rejected) == (CampaignStatus.SENT_WITH_ISSUES, len(contacts))
+
+
+@pytest.mark.parametrize(
+    ("verdict", "status", "counts"),
+    [
+        (Verdict.REFUSED, CampaignStatus.PAUSED, (3, 0)),
+        (Verdict.ACCOUNT, CampaignStatus.PAUSED, (3, 0)),
+        (Verdict.NOT_NOW, CampaignStatus.SENDING, (3, 0)),
+        (Verdict.INACTIVE, CampaignStatus.SENDING, (0, 3)),
+    ],
+)
+async def test_a_batch_answered_in_the_same_words(
+    runtime: Runtime, sender: Sender, verdict: Verdict, status: CampaignStatus, counts: tuple[int, int]
+) -> None:
+    """Refusals pause the campaign, what is for later is tried again, and inactive addresses are recorded each."""
+    sender.mailer = RecordingMailer(lambda *_: Answered(receipts=[Receipt(verdict, None, 1, "The same words.")] * 3))
+    actor, _, campaign_id = await sending(runtime, 3)
+    await drain(sender, actor, campaign_id)
+    now = await progress(runtime, actor, campaign_id)
+    assert (now.status, (now.counts.pending, now.counts.rejected)) == (status, counts)
 
 
 def handed(*receipts: Receipt) -> Handed:
