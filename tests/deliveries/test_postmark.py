@@ -20,12 +20,13 @@ from integrations.mail import (
     Receipt,
     Verdict,
 )
-from integrations.postmark.mailer import Body, PostmarkMailer, classify
+from integrations.postmark.mailer import Body, PostmarkMailer, classify, encode
 from services.mailing.pacing import ProviderBackoff
 
 TAKEN = {"ErrorCode": 0, "Message": "OK", "MessageID": "m", "SubmittedAt": "2026-01-01T00:00:00.0000000Z", "To": "a"}
 ENVELOPE = Envelope(sender="a@b.example", campaign_id="c", batch_id="b", tag="t")
 MESSAGE = Message("d", "a@b.example", "s", "<p>h</p>", "t", "https://x.example/u/1")
+SLICE = 256 * 1_024
 
 
 @pytest.mark.parametrize(
@@ -105,14 +106,18 @@ async def test_no_connection_is_certain(url: str) -> None:
     assert isinstance(await send_to(url), NotSent)
 
 
-async def test_a_reset_after_writing_is_in_doubt() -> None:
-    """The server read the request and hung up: it may have accepted it."""
+@pytest.mark.parametrize("size", [1_000, SLICE - 1, SLICE, SLICE + 1, 2 * SLICE])
+async def test_a_reset_after_writing_is_in_doubt(size: int) -> None:
+    """The server read the request and hung up: it may have accepted it, however many bytes it had."""
 
     async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b'"}]}]')
+        head = await reader.readuntil(b"\r\n\r\n")
+        assert b"Content-Length: %d\r\n" % size in head
+        await reader.readexactly(size)
         writer.transport.abort()
 
-    outcome = await outcome_of(hang_up)
+    rest = len(encode(ENVELOPE, [MESSAGE._replace(html="")], "broadcast"))
+    outcome = await outcome_of(hang_up, html="x" * (size - rest))
     assert isinstance(outcome, InDoubt)
     assert not outcome.under_way
 
@@ -220,11 +225,12 @@ async def test_a_body_is_not_written_too_late() -> None:
     assert not body.complete
 
 
-async def test_a_body_is_complete_with_its_last_part() -> None:
+@pytest.mark.parametrize("size", [1, SLICE, SLICE + 1, 300_000, 2 * SLICE - 1, 2 * SLICE, 2 * SLICE + 1])
+async def test_a_body_is_complete_with_its_last_part(size: int) -> None:
     """Only a body whose last part went out may have been accepted."""
-    body = Body(b"x" * 300_000, not_after=since_boot() + 60)
-    parts = body.parts()
-    await anext(parts)
-    assert not body.complete
-    await anext(parts)
-    assert body.complete
+    body = Body(b"x" * size, not_after=since_boot() + 60)
+    written = 0
+    async for part in body.parts():
+        written += len(part)
+        assert body.complete == (written == size)
+    assert written == size
