@@ -8,7 +8,7 @@ from time import monotonic
 from uuid import UUID
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 from structlog.testing import capture_logs
 
 from core.access.actor import Actor
@@ -95,6 +95,22 @@ async def test_what_a_look_has_shown_is_announced(runtime: Runtime, doubtful: Se
     async with runtime.work.begin(actor) as uow:
         await settle(uow, campaign_id, lookup, messages, grace_seconds=3600)
         assert list(uow.events) == [campaign_topic(actor.organization_id, campaign_id)]
+
+
+async def test_lookups_are_spread_over_the_grace_period(runtime: Runtime, doubtful: Sender) -> None:
+    """One at once, one in the middle and one at the end: nothing is sent again before the whole time is over."""
+    actor, _, campaign_id = await sending(runtime, PEOPLE)
+    await drain(doubtful, actor, campaign_id)
+    wait = func.extract("epoch", EmailDelivery.next_lookup_at - func.clock_timestamp())
+    for _ in range(2):
+        lookup = await reserved_lookup(runtime, actor, campaign_id)
+        assert await write_down(runtime, actor, campaign_id, lookup) == {DeliveryStatus.UNKNOWN}
+        waits = [float(row[0]) for row in await runtime.reads(actor.tenant).rows(select(wait))]
+        assert len(waits) == PEOPLE
+        assert 1_700 < min(waits) <= max(waits) <= 1_800
+        await expire_leases(runtime, actor, campaign_id)
+    lookup = await reserved_lookup(runtime, actor, campaign_id)
+    assert await write_down(runtime, actor, campaign_id, lookup) == {DeliveryStatus.PENDING}
 
 
 async def test_nobody_else_looks_at_the_same_time(runtime: Runtime, doubtful: Sender) -> None:
