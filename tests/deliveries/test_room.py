@@ -168,6 +168,22 @@ async def test_trouble_of_our_own_does_not_slow_the_process_down(runtime: Runtim
     assert sender.backoff.until > 0
 
 
+async def test_a_batch_that_the_provider_takes_ends_the_back_off(
+    runtime: Runtime, provider: Provider, sender: Sender
+) -> None:
+    """The trouble of an hour ago makes no pause longer: the next one is as short as the first."""
+    actor, _, campaign_id = await sending(runtime, 2)
+    await provider.fail(http_status={"status": 429, "error_code": 429, "count": 4})
+    for failures in (1, 2, 3, 4):
+        sender.backoff.until = 0.0
+        await sender.send_batch(actor, campaign_id)
+        assert sender.backoff.failures == failures
+    sender.backoff.until = 0.0
+    assert (await sender.send_batch(actor, campaign_id)).handed_over == 2
+    assert (sender.backoff.failures, sender.backoff.remaining) == (0, 0)
+    assert sender.backoff.fail() <= sender.backoff.backoff.first
+
+
 async def test_what_was_given_back_is_claimed_first(runtime: Runtime, provider: Provider, sender: Sender) -> None:
     """After trouble the next batch begins at the front, not behind the one that the provider did not take."""
     actor, _, campaign_id = await sending(runtime, 4)
