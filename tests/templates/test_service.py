@@ -1,7 +1,11 @@
 """The rules of templates below the API."""
 
 import asyncio
+from typing import cast
 
+import pytest
+
+from core.errors import ErrorCode, Refusals
 from runtime import Runtime
 from services import templates
 from services.templates import Changes
@@ -47,3 +51,22 @@ async def test_many_changes_at_once_all_count(runtime: Runtime) -> None:
     found = await templates.TEMPLATES.get(runtime.reads(owner.tenant), made.id)
     assert found is not None
     assert {found.name, found.subject, found.html_content, found.text_content} == {"new"}
+
+
+@pytest.mark.parametrize("field", ["html_content", "text_content"])
+@pytest.mark.parametrize("character", ["x", "ä", "€", "😀"])
+async def test_a_text_of_512_kib_is_stored_and_no_more(runtime: Runtime, field: str, character: str) -> None:
+    """Its bytes count, not its characters."""
+    owner = await factories.organization(runtime)
+    how_many, rest = divmod(512 * 1024, len(character.encode()))
+    most = character * how_many + "x" * rest
+    async with runtime.work.begin(owner) as uow:
+        made = await templates.create(uow, cast("Changes", {"name": "Long", field: most}))
+    found = await templates.TEMPLATES.get(runtime.reads(owner.tenant), made.id)
+    assert getattr(found, field) == most
+    async with runtime.work.begin(owner) as uow:
+        with pytest.raises(Refusals) as refused:
+            await templates.create(uow, cast("Changes", {"name": "Longer", field: most + "x"}))
+    [error] = refused.value.errors
+    path = {"html_content": "htmlContent", "text_content": "textContent"}[field]
+    assert (error.error_code, error.field) == (ErrorCode.TOO_LONG, ("input", path))
