@@ -6,9 +6,10 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import insert, select
 
 from core.access.actor import Actor
+from core.ids import new_id
 from models.contact_events import ContactEvent
 from models.contacts import Contact
 from models.deliveries import EmailDelivery
@@ -16,6 +17,7 @@ from models.suppressions import Suppression
 from runtime import Runtime
 from sandbox.ledger import Message
 from services.campaigns.progress import read_stats
+from tests import factories
 from tests.deliveries.conftest import Provider, sender_for
 from tests.deliveries.worker import progress
 from tests.inbox import apply_inbox, deliver
@@ -34,6 +36,8 @@ class Told:
     times: dict[str, list[datetime]]
     expected: Counter[str]
     figures: dict[str, int]
+    others: dict[str, tuple[str, frozenset[str]]]
+    """The contact's status and the reasons on the list of another organisation that has the addresses."""
 
 
 def about(message: Message, number: int, changes: Json) -> Json:
@@ -58,6 +62,7 @@ async def tell_all(runtime: Runtime, provider: Provider, cases: dict[str, Case],
     sender = sender_for(runtime, provider)
     actor, campaign_id, messages = await accepted(runtime, provider, sender, len(cases))
     by_case = dict(zip(cases, messages, strict=True))
+    other = await knowing(runtime, [message.recipients[0] for message in messages])
     for number, (name, case) in enumerate(cases.items(), start):
         await deliver(runtime, {**about(by_case[name], number, case.about), **made(case.event, case.about)})
     await apply_inbox(runtime)
@@ -65,6 +70,7 @@ async def tell_all(runtime: Runtime, provider: Provider, cases: dict[str, Case],
     stats = await read_stats(runtime.reads(actor.tenant), campaign_id)
     assert stats is not None
     found = await look(runtime, actor, campaign_id)
+    others = await look_at_contacts(runtime, other)
     ids = {name: UUID(message.metadata["delivery"]) for name, message in by_case.items()}
     expected = Counter(case.outcome.delivery for case in cases.values())
     expected["unsubscribed"] = sum(case.outcome.unsubscribed for case in cases.values())
@@ -80,7 +86,29 @@ async def tell_all(runtime: Runtime, provider: Provider, cases: dict[str, Case],
             "complained": counts.complained,
             "unsubscribed": stats.unsubscribed,
         },
+        others={name: others[message.recipients[0]] for name, message in by_case.items()},
     )
+
+
+async def knowing(runtime: Runtime, emails: list[str]) -> Actor:
+    """Another organisation, with a contact at each of the addresses."""
+    actor = await factories.organization(runtime)
+    columns = {"organization_id": actor.organization_id}
+    async with runtime.work.begin(actor) as uow:
+        await uow.execute(
+            insert(Contact), [{**columns, "id": new_id(), "email": email, "email_norm": email} for email in emails]
+        )
+    return actor
+
+
+async def look_at_contacts(runtime: Runtime, actor: Actor) -> dict[str, tuple[str, frozenset[str]]]:
+    """The status of every contact and the active reasons of its address, by address."""
+    reads = runtime.reads(actor.tenant)
+    reasons = await reads.rows(select(Suppression.email_norm, Suppression.reason).where(Suppression.is_active))
+    return {
+        row.email_norm: (row.status, frozenset(reason for norm, reason in reasons if norm == row.email_norm))
+        for row in await reads.rows(select(Contact.email_norm, Contact.status))
+    }
 
 
 async def look(runtime: Runtime, actor: Actor, campaign_id: UUID) -> dict[UUID, tuple[Outcome, list[datetime]]]:
@@ -128,6 +156,17 @@ async def test_every_kind_of_event_has_its_own_outcome(told: Told, name: str) ->
 async def test_the_figures_of_the_campaign_follow(told: Told) -> None:
     """Bounced, complained, delivered and unsubscribed count what the table says, each recipient once."""
     assert told.figures == {name: told.expected[name] for name in told.figures}
+
+
+OF_ADDRESS = frozenset({"hard_bounce", "provider"})
+
+
+@pytest.mark.parametrize("name", CASES)
+async def test_the_others_on_the_stream_learn_what_is_told_of_the_address(told: Told, name: str) -> None:
+    """A dead mailbox and an entry of the provider's list; not what a person told, nor what is still mailed."""
+    case = CASES[name]
+    reasons = case.outcome.suppressed & OF_ADDRESS if case.event.get("Inactive") is not False else frozenset()
+    assert told.others[name] == ("bounced" if reasons else "subscribed", reasons)
 
 
 TIMED = [name for name, case in CASES.items() if AT in case.event.values()]
