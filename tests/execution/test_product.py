@@ -1,14 +1,17 @@
 """The product's queries on a real database: the same answers by the same statements, compiled and by graphql-core."""
 
 from random import Random
+from typing import Any, cast
 
 import pytest
+from graphql import GraphQLObjectType, is_introspection_type, is_object_type, parse
 
 from core.database import scopes
 from core.database.scopes import MAX_CONCURRENT_READS
-from tests.execution.company import Company
+from core.ids import encode_global_id
+from tests.execution.company import SENDING, Company
 from tests.execution.differential import MARKS
-from tests.execution.product import BY_CORE, CASES, COMPILED, compared, drawn, ran
+from tests.execution.product import BY_CORE, CASES, COMPILED, CORE, Asked, compared, drawn, ran
 from tests.properties import examples
 
 pytestmark = MARKS
@@ -30,3 +33,43 @@ async def compare(company: Company, random: Random) -> None:
 async def test_queries_answer_the_same(company: Company, random: Random) -> None:
     """Whatever is asked for."""
     await compare(company, random)
+
+
+WITH_ROWS = {("Campaign", "deliveries"): SENDING, ("Contact", "events"): "ada", ("Conversation", "messages"): "ended"}
+"""The fields of objects that take arguments, each with an object of the company that has several rows there."""
+
+
+def test_every_field_of_an_object_that_takes_arguments_has_rows() -> None:
+    """Those of the schema are the ones that are asked for below."""
+    roots = {CORE.query_type, CORE.mutation_type, CORE.subscription_type}
+    objects = [kind for kind in CORE.type_map.values() if is_object_type(kind) and not is_introspection_type(kind)]
+    fields = [(kind, name, field) for kind in objects if kind not in roots for name, field in kind.fields.items()]
+    assert {(kind.name, name) for kind, name, field in fields if field.args} == {*WITH_ROWS}
+
+
+async def pages(company: Company, kind: str, name: str, arguments: list[str]) -> list[Any]:
+    """What an object's field answers to each of some arguments, all asked for in one operation."""
+    object_id = encode_global_id(kind, company.ids[kind][WITH_ROWS[kind, name]])
+    selection = "{ totalCount nodes { id } pageInfo { endCursor hasNextPage hasPreviousPage } }"
+    fields = " ".join(f"x{number}: {name}{given} {selection}" for number, given in enumerate(arguments))
+    text = f'{{ node(id: "{object_id}") {{ ... on {kind} {{ {fields} }} }} }}'
+    asked = Asked(kind="query", text=text, document=parse(text), variables={}, actor=company.owner)
+    (answer,) = (await compared(ran, company, asked)).results
+    assert (answer.errors, answer.data is None) == (None, False)
+    return list(answer.data["node"].values()) if answer.data else []
+
+
+@pytest.mark.parametrize(("kind", "name"), WITH_ROWS)
+async def test_a_field_that_is_asked_for_twice_answers_each_time_by_its_own_arguments(
+    company: Company, kind: str, name: str
+) -> None:
+    """Under several aliases in one operation: to each what it answers alone."""
+    (first,) = await pages(company, kind, name, ["(first: 1)"])
+    cursor = first["pageInfo"]["endCursor"]
+    values = {"first": "1", "last": "1", "filter": "{state: {eq: FAILED}}"}
+    values |= dict.fromkeys(("after", "before"), f'"{cursor}"')
+    taken = cast("GraphQLObjectType", CORE.type_map[kind]).fields[name].args
+    arguments = ["", *(f"({argument}: {values[argument]})" for argument in taken)]
+    alone = [page for given in arguments for page in await pages(company, kind, name, [given])]
+    assert all(page not in alone[:number] for number, page in enumerate(alone))
+    assert await pages(company, kind, name, arguments) == alone
