@@ -12,6 +12,8 @@ from core.access.permissions import Role
 from core.pubsub import PREFIX, session_topic
 from models.accounts import User, UserSession
 from runtime import Runtime, running
+from services.accounts.sessions import open_session
+from tests import factories
 from tests.conftest import Servers, copy_template, settings_for
 from tests.graphql.sockets import Socket, connected, settles
 from tests.graphql.test_sockets import empty, expiring, member, strict
@@ -59,10 +61,15 @@ async def subscribers(runtime: Runtime, topic: str) -> int:
 
 
 @pytest.mark.parametrize("change", ["logged out", "role", "disabled"])
-async def test_a_signal_is_quicker_than_the_next_look(runtime: Runtime, change: str) -> None:
+async def test_a_signal_is_quicker_than_the_next_look(
+    runtime: Runtime, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
     """Whatever ends or changes a session closes all its sockets when it is announced, long before the next look."""
-    actor, token = await member(runtime)
-    topic = session_topic(actor.person_id)
+    monkeypatch.setattr("resolvers.endpoint.monitoring.GAP_SPREAD_SECONDS", 3600.0)  # each topic begins with a gap
+    actor, _ = await member(runtime)
+    async with runtime.work.begin(actor) as uow:
+        session_id = (await open_session(uow, actor.person_id, days=1)).session_id
+    token, topic = factories.token(runtime, actor, session_id=session_id), session_topic(actor.person_id)
     async with strict(runtime) as server, connected(server) as one, connected(server) as other:
         await one.ready(token)
         await other.ready(token)
