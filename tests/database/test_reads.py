@@ -147,7 +147,7 @@ def samples(statement: Select[*tuple[Any, ...]], wanted: UUID, actor: Actor) -> 
         if name == "organization":
             found[name] = actor.organization_id
         elif name == "session":
-            found[name] = actor.user_id
+            found[name] = factories.session_id_of(actor)
         elif isinstance(bind.type, ARRAY):
             found[name] = [wanted]
         elif isinstance(bind.type, Uuid) and bind.required:

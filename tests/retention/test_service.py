@@ -80,7 +80,7 @@ async def test_what_has_expired_goes_and_the_rest_stays(fresh_runtime: Runtime) 
             await session(runtime, owner, expires_at=LATER, ended_at=None),
             await session(runtime, owner, expires_at=LATER, ended_at=None),
         ]
-        kept["sessions"] |= {*lasting, owner.user_id}
+        kept["sessions"] |= {*lasting, factories.session_id_of(owner)}
         kept["tokens"] |= {session_id.bytes for session_id in lasting[:3]}
         async with runtime.work.begin(owner) as uow:
             for session_id, used_at in ((lasting[3], LONG_AGO), (lasting[2], LATELY)):
