@@ -272,6 +272,12 @@ def test_a_page_has_1_to_100_rows(arguments: dict[str, int]) -> None:
         page_request(**arguments)  # type: ignore[arg-type]
 
 
+def test_an_empty_cursor_is_none() -> None:
+    """Clients that begin with an empty text get the first page, or with `last` the last one."""
+    assert page_request(first=2, after="", before="") == page_request(first=2)
+    assert page_request(last=2, after="", before="") == page_request(last=2)
+
+
 MOMENT = START + timedelta(microseconds=1)
 FILTERS: list[tuple[dict[str, Any], Callable[[int], bool]]] = [
     ({"status": {"eq": "bounced"}}, lambda number: number % 5 == 3),
