@@ -20,9 +20,10 @@ from services.deliveries import sweeping
 from services.deliveries.counting import counts_missing_pending, differences
 from services.deliveries.sending import NO_SENDER, Batch, Sender
 from services.deliveries.sweeping import advance_campaign
+from tests import factories
 from tests.deliveries.conftest import Provider
 from tests.deliveries.test_sweeping import needs_of
-from tests.deliveries.worker import drain, go, progress, sending, statuses
+from tests.deliveries.worker import drain, go, progress, sending, start, statuses
 from tests.waiting import PATIENCE_SECONDS, until
 
 OPEN = {
@@ -102,9 +103,11 @@ async def test_a_cancelled_campaign_ends_whatever_its_counter_says(runtime: Runt
 async def test_a_large_campaign_is_cancelled_without_a_sweep_for_each_page(
     runtime: Runtime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One order of the job is enough, however many pages there are."""
+    """One order of the job is enough, however many pages there are, and however much another campaign has to send."""
     monkeypatch.setattr(sweeping, "CANCEL_PAGE", 2)
-    owner, _, campaign_id = await sending(runtime, 7)
+    owner, _, other = await sending(runtime, 7)
+    campaign_id = await factories.campaign(runtime, owner)
+    await start(runtime, owner, campaign_id)
     await go(runtime, owner, campaign_id, CampaignStatus.CANCELLING)
     worker = build_worker(runtime, JOBS)
     worker.start(AdvanceCampaign(organization_id=owner.organization_id, campaign_id=campaign_id))
@@ -113,7 +116,8 @@ async def test_a_large_campaign_is_cancelled_without_a_sweep_for_each_page(
         return not worker.tasks.tasks
 
     await until(is_idle)
-    assert (await progress(runtime, owner, campaign_id)).status == CampaignStatus.CANCELLED
+    found = [(await progress(runtime, owner, each)).status for each in (campaign_id, other)]
+    assert found == [CampaignStatus.CANCELLED, CampaignStatus.SENDING]
 
 
 async def test_a_campaign_that_fails_keeps_no_other_waiting(

@@ -92,7 +92,7 @@ def test_what_a_script_or_an_emoji_needs_stays(text: str) -> None:
         ("\u070f\u200cܒ\u200c", "\u070fܒ\u200c"),
         ("ᠠ" + "\u180b\u180c\u180d\u180f" * 9, "ᠠ\u180b"),
         ("ᠠ\u180b" + "\u180e\u180b" * 9, "ᠠ\u180b\u180e"),
-        ("\ud800x\udfff\ufdd0\uffff\U0001fffe\ue000\U000f0000", "x"),
+        ("\ud800x\udfff\ufdd0\uffff\U0001fffe\U0001ffff\U000efffe\U000effff\ue000\U000f0000", "x"),
         ("\x00a\x1b\x7f\x9fb\rc", "abc"),
     ],
 )
