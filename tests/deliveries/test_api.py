@@ -55,18 +55,20 @@ async def test_a_campaign_with_issues_says_which(
         ([(300, "Rare."), *[(301, "Common.")] * 3, (302, "Rare too."), (302, "Rare too.")], "“Common.”, code 301"),
         ([(301, "A."), (300, "B.")], "“B.”, code 300"),
         ([(300, "B."), (300, "A.")], "“A.”, code 300"),
+        ([(300, ""), (301, "")], None),
     ],
 )
 async def test_a_campaign_with_issues_quotes_the_most_frequent_refusal(
-    api: ApiClient, runtime: Runtime, scripted_sender: Sender, refusals: list[tuple[int, str]], quoted: str
+    api: ApiClient, runtime: Runtime, scripted_sender: Sender, refusals: list[tuple[int, str]], quoted: str | None
 ) -> None:
-    """Of those that are as frequent, the one with the lowest code, then the first by its words."""
+    """Of those that are as frequent, the one with the lowest code, then the first by its words, if it has any."""
     receipts = [Receipt(Verdict.REFUSED, None, code, words) for code, words in refusals]
     scripted_sender.mailer = RecordingMailer(lambda *_: Answered(receipts=receipts))
     owner, _, campaign_id = await sending(runtime, len(receipts))
     await finish(runtime, scripted_sender, owner, campaign_id)
     found = await listed(caller(api, runtime, owner), campaign_id)
-    begins = f"{len(receipts)} messages refused by the provider (for the most part: {quoted})."
+    quotation = f" (for the most part: {quoted})" if quoted else ""
+    begins = f"{len(receipts)} messages refused by the provider{quotation}. "
     assert found["statusReason"].startswith(begins)
 
 
