@@ -182,7 +182,7 @@ def disguised(given: object) -> Iterator[object]:
 async def test_an_id_of_another_kind_is_as_unknown_as_any(
     company: Company, audited_server: Served, mutation: str
 ) -> None:
-    """Where a campaign is asked for, a template's id names nothing, though its UUID be the campaign's."""
+    """Where a campaign is asked for, a template's id names nothing, although its UUID is the campaign's."""
     for case in (case for case in cases(company) if case.mutation == mutation and any(named(case.input))):
         await company.restore()
         before = await stored(company)

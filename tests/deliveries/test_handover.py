@@ -64,7 +64,7 @@ async def test_after_trouble_nothing_more_is_tried(trouble: Outcome) -> None:
 
 
 async def test_the_halves_of_a_batch_go_in_their_order() -> None:
-    """A batch that is refused whole is parted until the culprit is alone, and all others are accepted."""
+    """A batch that is refused whole is split until the message at fault is alone, and all others are accepted."""
     mailer = ModelMailer(outcome="spoilt")
     messages = [message(number) for number in range(5)]
     await hand_over(mailer, ENVELOPE, messages, deadline=since_boot() + 90, times=TIMES)

@@ -31,23 +31,10 @@ PEOPLE = 4
 
 
 @pytest.fixture
-def mailer() -> ModelMailer:
-    return ModelMailer()
-
-
-@pytest.fixture
-def doubtful(runtime: Runtime, mailer: ModelMailer) -> Sender:
+def doubtful(scripted_sender: Sender, mailer: ModelMailer) -> Sender:
     """A sender whose provider takes everything and says nothing."""
     mailer.outcome = "failed after"
-    return Sender(
-        settings=runtime.settings.sending,
-        public_url=runtime.settings.public_url,
-        work=runtime.work,
-        system=runtime.system,
-        reads=runtime.reads,
-        mailer=mailer,
-        signer=runtime.unsubscribe_signer,
-    )
+    return scripted_sender
 
 
 async def reserved_lookup(runtime: Runtime, actor: Actor, campaign_id: UUID) -> Lookup:
@@ -69,7 +56,7 @@ async def write_down(
 
 
 async def test_lookups_that_overlap_count_once(runtime: Runtime, doubtful: Sender) -> None:
-    """Three lookups whose reservations lapsed one after the other are one lookup: nothing is pending after them."""
+    """Three lookups whose reservations expired before they ended count as one: no message is sent again for them."""
     actor, _, campaign_id = await sending(runtime, PEOPLE)
     await drain(doubtful, actor, campaign_id)
     lookups = []

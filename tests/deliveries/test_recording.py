@@ -51,6 +51,15 @@ async def submitted(runtime: Runtime, sender: Sender, actor: Actor, campaign_id:
     return batch
 
 
+async def in_doubt(runtime: Runtime, sender: Sender) -> tuple[Actor, UUID, Batch]:
+    """A campaign whose one message was submitted under a lease that is over, and its batch."""
+    actor, _, campaign_id = await sending(runtime, 1)
+    batch = await submitted(runtime, sender, actor, campaign_id, 1)
+    await expire_leases(runtime, actor, campaign_id)
+    await advance_campaign(runtime.work, actor, campaign_id)
+    return actor, campaign_id, batch
+
+
 async def write_down(runtime: Runtime, actor: Actor, batch: Batch, outcome: Outcome) -> None:
     """Record one outcome of a whole batch; whoever watches the campaign is told."""
     async with runtime.work.begin(actor) as uow:
@@ -158,10 +167,7 @@ async def test_what_is_told_late_of_a_message_that_was_found_changes_nothing(
     runtime: Runtime, scripted_sender: Sender, outcome: Outcome
 ) -> None:
     """The provider's search has shown it since: whatever the worker took it for, it has been sent."""
-    actor, _, campaign_id = await sending(runtime, 1)
-    batch = await submitted(runtime, scripted_sender, actor, campaign_id, 1)
-    await expire_leases(runtime, actor, campaign_id)
-    await advance_campaign(runtime.work, actor, campaign_id)
+    actor, campaign_id, batch = await in_doubt(runtime, scripted_sender)
     async with runtime.work.begin(actor) as uow:
         lookup = await reserve_due(uow, campaign_id)
         assert lookup is not None
@@ -176,10 +182,7 @@ async def test_doubt_that_is_told_late_does_not_begin_the_lookups_anew(
     runtime: Runtime, scripted_sender: Sender
 ) -> None:
     """A worker whose lease is over says that it does not know: that is known, and was asked about since."""
-    actor, _, campaign_id = await sending(runtime, 1)
-    batch = await submitted(runtime, scripted_sender, actor, campaign_id, 1)
-    await expire_leases(runtime, actor, campaign_id)
-    await advance_campaign(runtime.work, actor, campaign_id)
+    actor, campaign_id, batch = await in_doubt(runtime, scripted_sender)
     await reconcile(runtime.work, ModelMailer(), actor, campaign_id, grace_seconds=600)
     before = await ledger(runtime, actor)
     assert [(row.status, row.lookups) for row in before.values()] == [(UNKNOWN, 1)]
@@ -191,10 +194,7 @@ async def test_a_word_that_comes_late_is_as_good_while_the_message_is_in_doubt(
     runtime: Runtime, scripted_sender: Sender
 ) -> None:
     """The lease is over, and nobody has found the message since: what the worker knows counts; it is tried again."""
-    actor, _, campaign_id = await sending(runtime, 1)
-    batch = await submitted(runtime, scripted_sender, actor, campaign_id, 1)
-    await expire_leases(runtime, actor, campaign_id)
-    await advance_campaign(runtime.work, actor, campaign_id)
+    actor, campaign_id, batch = await in_doubt(runtime, scripted_sender)
     await write_down(runtime, actor, batch, NotSent(reason="429"))
     (row,) = (await ledger(runtime, actor)).values()
     assert (row.status, row.batch_id, row.submitted_at, row.next_lookup_at) == (PENDING, None, None, None)
