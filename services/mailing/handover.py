@@ -76,10 +76,9 @@ def refusal_of_all(provider: str, handed: Sequence[Handed]) -> AccountRefused | 
     verdict, code, text = words.pop()
     if verdict is not Verdict.REFUSED:
         return None
-    reason = (
-        f"{provider} refused every message of a batch. Check the sender and the content, then resume "
-        f"(code {code}): {text}"
-    )
+    reason = f"{provider} refused every message of a batch. Check the sender and the content, then resume"
+    reason += f" (code {code})" if code else ""
+    reason += f": {text}" if text else "."
     return AccountRefused(code=code, reason=reason[:TEXT_LENGTH])
 
 

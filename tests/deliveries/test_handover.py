@@ -87,3 +87,15 @@ def test_two_messages_refused_alike_are_several() -> None:
     found = refusal_of_all("P", [Handed([message(0), message(1)], Answered(receipts=receipts))])
     assert found is not None
     assert (found.code, len(found.reason)) == (300, 500)
+
+
+@pytest.mark.parametrize(
+    ("code", "words", "end"),
+    [(300, "No.", " (code 300): No."), (300, "", " (code 300)."), (0, "No.", ": No."), (0, "", ".")],
+)
+def test_a_batch_that_is_refused_tells_what_the_provider_said(code: int, words: str, end: str) -> None:
+    """Its code and its words, of which either may be missing."""
+    receipts = [Receipt(Verdict.REFUSED, None, code, words)] * 2
+    found = refusal_of_all("P", [Handed([message(0), message(1)], Answered(receipts=receipts))])
+    assert found is not None
+    assert found.reason == f"P refused every message of a batch. Check the sender and the content, then resume{end}"
