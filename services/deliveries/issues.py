@@ -74,7 +74,7 @@ def describe(issue: Issue) -> str:
     count = f"{issue.total:,} message{'' if issue.total == 1 else 's'}"
     if issue.status == DeliveryStatus.REJECTED and issue.words:
         words = issue.words if len(issue.words) <= MAX_WORDS else f"{issue.words[: MAX_WORDS - 1]}…"
-        code = "" if issue.code is None else f", code {issue.code}"
+        code = f", code {issue.code}" if issue.code else ""
         return f"{count} refused by the provider (for the most part: “{words}”{code})"
     return f"{count} {DESCRIBED[issue.status]}"
 

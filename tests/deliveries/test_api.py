@@ -55,6 +55,7 @@ async def test_a_campaign_with_issues_says_which(
         ([(300, "Rare."), *[(301, "Common.")] * 3, (302, "Rare too."), (302, "Rare too.")], "“Common.”, code 301"),
         ([(301, "A."), (300, "B.")], "“B.”, code 300"),
         ([(300, "B."), (300, "A.")], "“A.”, code 300"),
+        ([(0, "B."), (300, "A.")], "“B.”"),
         ([(300, ""), (301, "")], None),
     ],
 )
