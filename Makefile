@@ -54,10 +54,10 @@ bench: environment ## Measure; each benchmark prints its figures side by side
 
 install: ## Install a production into PREFIX, e.g. make install PREFIX=/opt/nudgecampaign
 	@[ -n "$(PREFIX)" ] || { echo "name the folder: make install PREFIX=/opt/nudgecampaign" >&2; exit 1; }
-	@exec "$(or $(PYTHON),python3)" -m local.install --into "$(PREFIX)"
+	@PYTHONPATH=packages exec "$(or $(PYTHON),python3)" -m local.install --into "$(PREFIX)"
 
 migration: environment ## Write a new migration, e.g. make migration name="Archive campaigns"
-	@exec $(RUN) -m local.new_migration "$(name)"
+	@exec $(RUN) -m migrations.new "$(name)"
 
 lock: ## Lock the packages anew (needs uv)
 	@command -v uv >/dev/null || { echo "make lock needs uv on the PATH (for one: pipx install uv)"; exit 1; }
@@ -74,11 +74,11 @@ environment:
 	@if [ -n "$(PYTHON)" ]; then \
 		"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 			{ echo "PYTHON=$(PYTHON) is no Python 3.11 or newer that can be run" >&2; exit 1; }; \
-		exec "$(PYTHON)" -m local.environment --this-python; \
+		exec env PYTHONPATH=packages "$(PYTHON)" -m local.environment --this-python; \
 	fi; \
 	for python in .venv/bin/python python3.13 python3.12 python3.11 python3; do \
 		if "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
-			exec "$$python" -m local.environment; \
+			exec env PYTHONPATH=packages "$$python" -m local.environment; \
 		fi; \
 	done; \
 	echo "Python 3.11 or newer is needed: install it, or name one: make PYTHON=/path/to/python3 dev" >&2; exit 1

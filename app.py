@@ -20,11 +20,11 @@ from core import metrics, selfcheck, telemetry
 from core.configuration import SettingsInvalid, variable
 from core.supervision import SupervisedTaskEnded
 from resolvers import build_schema, compiled
-from resolvers.endpoint import PATH, Door, graphql_routes
-from resolvers.endpoint.frames import FrameProtocol
 from routes import all_routes
 from runtime import Runtime, check_servers, running
 from settings import Settings, log_features_off
+from transport import PATH, Door, graphql_routes
+from transport.frames import FrameProtocol
 
 EXPOSED_HEADERS = ["x-request-id", "retry-after", "ratelimit", "ratelimit-policy"]
 log = telemetry.logger(__name__)

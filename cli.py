@@ -11,12 +11,12 @@ from uuid import UUID
 import typer
 from pydantic import SecretStr
 
+import development
 from core import telemetry
 from core.configuration import Environment, SettingsInvalid, variable
 from core.errors import NudgeError, OperatorError, Refusals
 from core.supervision import SupervisedTaskEnded
-from local import defaults
-from local.defaults import DEMO_EMAIL, DEMO_PASSWORD
+from development import DEMO_EMAIL, DEMO_PASSWORD
 from local.folder import LocalError
 from services.accounts import opening
 from services.accounts.opening import Owner
@@ -44,7 +44,7 @@ def settings() -> Settings:
         from local.development import read_servers
 
         servers = read_servers(found.home) or {}
-    filled = defaults.filled(found, servers)
+    filled = development.filled(found, servers)
     set_up_logging(filled)
     return filled
 
@@ -72,8 +72,8 @@ def dev() -> None:
     async def prepare(urls: Urls) -> None:
         from core import migration
 
-        await migration.upgrade(urls.migrator, start_afresh=defaults.start_afresh(found, urls.migrator))
-        filled = defaults.filled(found, {"database_url": urls.database, "redis_url": urls.redis})
+        await migration.upgrade(urls.migrator, start_afresh=development.start_afresh(found, urls.migrator))
+        filled = development.filled(found, {"database_url": urls.database, "redis_url": urls.redis})
         await seed_once(filled)
 
     options = DevelopmentOptions(
@@ -123,7 +123,7 @@ def migrate() -> None:
         hint = "set it in the environment or in .env" if found.production else "start `make dev` first, or set it"
         raise SettingsInvalid(f"Missing: {variable('database', 'migrator_url')}. It names the owner's role: {hint}.")
     with explained(variable("database", "migrator_url"), url):
-        asyncio.run(migration.upgrade(url, start_afresh=defaults.start_afresh(found, url)))
+        asyncio.run(migration.upgrade(url, start_afresh=development.start_afresh(found, url)))
     typer.echo("The database is up to date.")
 
 

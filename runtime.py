@@ -18,9 +18,9 @@ from core.queue import Queue
 from core.security import AccessTokens, Signer
 from core.supervision import Supervisors
 from core.unit_of_work import Work
+from development import start_afresh
 from integrations import LanguageModel, Mailer, MailWebhooks, build_language_model, build_mailer, build_webhooks
 from integrations.jwks import JwksVerifier
-from local.defaults import start_afresh
 from services.accounts.admission import Admission, admission
 from services.accounts.identity import EmbeddedTokens, Identity, IssuerTokens, TokenCheck
 from services.accounts.session_cache import SessionCache

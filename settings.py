@@ -1,7 +1,7 @@
 """Every setting of the application, composed: an environment variable `NUDGE_...`, groups joined by `__`.
 
 Each group is defined beside what it configures. Development fills what is missing from the data folder (see
-`local.defaults`); production has no default secret.
+`development`); production has no default secret.
 """
 
 import json
@@ -17,13 +17,13 @@ from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from core.access.settings import AuthSettings, SecuritySettings
 from core.configuration import DELIMITER, PREFIX, Environment, SettingsInvalid, variable
+from core.development_settings import SandboxSettings, WorkerSettings
 from core.http.settings import ApiSettings, GraphQLSettings, MetricsSettings, RealtimeSettings
 from core.server_settings import DatabaseSettings, RedisSettings
 from core.setting_types import Home, LogLevel
 from core.telemetry import logger
 from integrations.language_settings import LLMSettings
 from integrations.postmark.settings import PostmarkSettings
-from local.settings import SandboxSettings, WorkerSettings
 from services.features import Feature, Features
 from services.mailing.settings import SendingSettings
 

@@ -15,7 +15,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from core.deadlines import deadline
+from cancellation.deadlines import deadline
 from core.pubsub import PREFIX, Hub, log_topic
 from core.telemetry import described, logger
 

@@ -12,9 +12,9 @@ import orjson
 from arq.connections import ArqRedis, RedisSettings, create_pool
 from redis.exceptions import RedisError
 
+from cancellation.deadlines import deadline
 from core import clock
 from core.access.actor import Actor, system_actor
-from core.deadlines import deadline
 
 QUEUE_NAME = "nudge:jobs"
 ENQUEUE_SECONDS = 2.0

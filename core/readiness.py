@@ -8,8 +8,8 @@ from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from cancellation.deadlines import deadline
 from core import revisions
-from core.deadlines import deadline
 from core.supervision import Supervisors
 from core.telemetry import described, logger
 

@@ -12,9 +12,9 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from sqlalchemy.exc import SQLAlchemyError
 
+from cancellation.deadlines import deadline
 from core import urls
 from core.database.errors import is_unavailable
-from core.deadlines import deadline
 from core.errors import ServerUnusable
 from core.telemetry import logger
 

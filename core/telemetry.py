@@ -31,8 +31,8 @@ request_path: ContextVar[str] = ContextVar("request_path", default="")
 # The first part of our loggers' names.
 ROOMS = frozenset(
     {
-        *("app", "cli", "core", "execution", "integrations", "jobs", "local", "migrations", "models", "nudge"),
-        *("resolvers", "routes", "sandbox", "schema", "services"),
+        *("app", "cancellation", "cli", "core", "development", "execution", "integrations", "jobs", "local"),
+        *("migrations", "models", "nudge", "resolvers", "routes", "sandbox", "schema", "services", "transport"),
     }
 )
 # Loggers that put what they know of futures and callbacks into their messages, arguments and results included.

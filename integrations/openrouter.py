@@ -7,7 +7,7 @@ from contextlib import aclosing, asynccontextmanager
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
-from core.deadlines import deadline
+from cancellation.deadlines import deadline
 from core.telemetry import described, logger
 from integrations.completions import Completion, failure
 from integrations.event_stream import EventStream, Mark, StreamTooLarge

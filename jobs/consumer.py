@@ -11,9 +11,9 @@ from arq.worker import Function, func
 from arq.worker import Worker as BaseArqWorker
 from redis.exceptions import RedisError
 
-from core.deadlines import deadline
+from cancellation.deadlines import deadline
+from cancellation.tasks import end_all
 from core.queue import QUEUE_NAME, deserialize, job_name, redis_settings, serialize
-from core.supervision import end_all
 from core.telemetry import logger
 from jobs.worker import JobHandler, Worker
 

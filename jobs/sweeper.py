@@ -8,9 +8,9 @@ from itertools import chain, zip_longest
 from typing import NamedTuple
 from uuid import UUID
 
-from core.backoff import Backoff
+from cancellation.backoff import Backoff
+from cancellation.deadlines import sleep_unless
 from core.database.scopes import SystemScope
-from core.deadlines import sleep_unless
 from core.queue import Job
 from core.telemetry import logger
 from jobs.worker import Worker

@@ -7,7 +7,7 @@ from functools import partial
 from types import MappingProxyType
 from typing import NamedTuple
 
-from core.supervision import end_all, is_asked_to_end
+from cancellation.tasks import end_all, is_asked_to_end
 from core.telemetry import logger
 
 MAX_CONCURRENT = 100

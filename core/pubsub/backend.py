@@ -13,8 +13,8 @@ from redis.asyncio import ConnectionPool
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import RedisError
 
-from core.backoff import Backoff
-from core.deadlines import deadline
+from cancellation.backoff import Backoff
+from cancellation.deadlines import deadline
 from core.ids import new_id
 from core.pubsub.publishing import Publisher, PublishFailed
 from core.pubsub.topics import PREFIX

@@ -8,10 +8,10 @@ from typing import Self, TypeVar, cast
 
 from broadcaster import Broadcast
 
+from cancellation.tasks import end_all
 from core.pubsub.backend import RedisBackend, Wake
 from core.pubsub.states import MIN_INTERVAL, POLL_INTERVAL, SharedState, state_stream
 from core.pubsub.viewers import HubClosed, Signal, Viewer
-from core.supervision import end_all
 
 T = TypeVar("T")
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.exceptions import RedisError
 
-from core.deadlines import deadline
+from cancellation.deadlines import deadline
 from core.pubsub.topics import PREFIX
 
 RETRY_PAUSE = 0.05

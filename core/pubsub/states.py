@@ -3,8 +3,8 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
+from cancellation.tasks import restart_when_cancelled
 from core.pubsub.viewers import HubClosed
-from core.supervision import restart_when_cancelled
 
 if TYPE_CHECKING:
     from core.pubsub.hub import Hub

@@ -2,7 +2,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import Literal
 
-from core.deadlines import deadline
+from cancellation.deadlines import deadline
 
 
 class HubClosed(Exception):

@@ -7,11 +7,11 @@ from uuid import UUID
 
 from cachetools import LRUCache
 
+from cancellation.deadlines import sleep_unless
 from core.access.actor import Actor, system_actor
 from core.access.tenant import Tenant
 from core.clock import since_boot
 from core.database.scopes import Reads, SystemScope
-from core.deadlines import sleep_unless
 from core.errors import Refusals
 from core.security import Signer
 from core.telemetry import logger

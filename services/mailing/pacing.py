@@ -4,7 +4,7 @@ from time import monotonic
 
 from sqlalchemy import Float, func, select
 
-from core.backoff import Backoff
+from cancellation.backoff import Backoff
 from core.database.scopes import SystemScope
 
 BACKOFF = Backoff(first=0.5, longest=60.0)

@@ -8,6 +8,7 @@ from typing import Any, Final, NoReturn
 from asyncpg import PostgresError
 from sqlalchemy.exc import SQLAlchemyError
 
+from cancellation.tasks import restart_when_cancelled
 from core.access.actor import Actor, maya_actor, user_actor
 from core.access.tenant import Tenant
 from core.clock import since_boot
@@ -15,7 +16,6 @@ from core.database.scopes import Reads
 from core.leases import LeaseLost
 from core.logstream import LogEntry, LogLost, LogMissing, LogStream, LogUnavailable, LogWriter, StaleWriter
 from core.pubsub import Hub, message_topic
-from core.supervision import restart_when_cancelled
 from core.telemetry import described, logger
 from core.unit_of_work import Work
 from integrations.language import LanguageModel, ModelRefused, ModelTimedOut, ModelUnavailable

@@ -7,8 +7,9 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, func, select, update
 
-from core.backoff import Backoff
+from cancellation.backoff import Backoff
 from core.clock import since_boot
+from core.database import backoff
 from core.database.clock import now_plus
 from core.database.scopes import savepoint
 from core.ids import new_id
@@ -150,7 +151,7 @@ async def _finish(uow: UnitOfWork, ids: list[UUID], status: OutboxStatus) -> Non
 
 async def put_off(uow: UnitOfWork, which: ColumnElement[bool], reason: str, *, at_least: float = 0.0) -> None:
     """Make messages pending again that were certainly not sent, each after a pause that grows with its attempts."""
-    pause = func.greatest(at_least, BACKOFF.sql_pause(OutboxMessage.attempts + 1))
+    pause = func.greatest(at_least, backoff.pause(BACKOFF, OutboxMessage.attempts + 1))
     await uow.execute(
         update(OutboxMessage)
         .where(which)

@@ -9,6 +9,7 @@ from uuid import UUID
 from sqlalchemy import ARRAY, Row, Select, Text, Uuid, any_, bindparam, case, column, func, select, update
 
 from core.access.actor import Actor
+from core.database import backoff
 from core.database.clock import now_plus
 from core.telemetry import logger
 from core.unit_of_work import UnitOfWork, Work
@@ -112,7 +113,7 @@ async def note_failure(uow: UnitOfWork, inbox_id: UUID, error: Exception) -> Non
         )
         .values(
             attempts=attempts,
-            due_at=now_plus(BACKOFF.sql_pause(attempts)),
+            due_at=now_plus(backoff.pause(BACKOFF, attempts)),
             outcome=f"failed: {type(error).__name__}",
             applied_at=case((attempts >= MAX_ATTEMPTS, func.now()), else_=None),
         )

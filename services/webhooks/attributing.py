@@ -6,7 +6,7 @@ from uuid import UUID
 
 from sqlalchemy import func, select
 
-from core.backoff import Backoff
+from cancellation.backoff import Backoff
 from core.database.scopes import SystemScope
 
 ATTRIBUTED_AT_ONCE = 2_000

@@ -12,13 +12,13 @@ from core.ids import encode_global_id, new_id
 from models.campaigns import Campaign, CampaignRecipient, RecipientKind
 from models.contact_events import ContactEvent, ContactEventKind
 from resolvers.context import RequestContext
-from resolvers.endpoint.door import dependencies
-from resolvers.endpoint.execution import Request
 from runtime import Runtime
 from services import lists, templates
 from tests import factories
 from tests.client import ApiClient
 from tests.serving import Served
+from transport.door import dependencies
+from transport.execution import Request
 
 EVERYTHING = frozenset(Permission)
 

@@ -17,7 +17,6 @@ from core.pubsub import session_topic
 from models.audit import AuditEvent
 from resolvers.budgets import Budgets
 from resolvers.context import RequestContext
-from resolvers.endpoint.door import dependencies
 from runtime import Runtime
 from services import audit
 from services.accounts.identity import EmbeddedTokens, Identity
@@ -26,6 +25,7 @@ from tests import factories
 from tests.graphql.probe import probe_schema, with_settings
 from tests.graphql.sockets import connected, settles
 from tests.serving import served
+from transport.door import dependencies
 
 ORGANIZATION, PERSON, KEY = new_id(), new_id(), new_id()
 EDITOR = user_actor(ORGANIZATION, PERSON, Role.EDITOR)

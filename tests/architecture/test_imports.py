@@ -1,41 +1,42 @@
-"""import-linter looks at the whole product: a new top-level package or module stands in its contracts."""
+"""import-linter checks the whole product: a new top-level folder, module or package stands in its contracts."""
 
 import tomllib
 
-from tests.architecture.tree import NOT_PRODUCT, ROOT, modules, rooms
+from tests.architecture.tree import NOT_PRODUCT, ROOT, modules, packages, rooms
 
-# Under no contract of the product's, with the reason.
-BESIDE = {
-    "sandbox": "plays the vendors in a process of its own",
-    "local": "starts servers and processes on this machine, and installs",
-}
-# They put the rest together: who may import each of them is a contract of its own, or they are the program itself.
-COMPOSING = {"app", "runtime", "settings", "cli"}
-# Of which layer is none: what knows nothing of the product.
-NO_LAYER = {"execution"}
+# They compose the rest: who may import each of them is a contract of its own, or they are the program itself.
+COMPOSING = {"app", "cli", "development", "runtime", "settings"}
 SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]
 CONTRACTS = {contract["name"]: contract for contract in SETTINGS["contracts"]}
-PRODUCT = rooms() - set(NOT_PRODUCT) - set(BESIDE)
+ROOMS = rooms() - set(NOT_PRODUCT)
 
 
-def test_every_package_of_the_product_is_looked_at() -> None:
-    """The root packages are the product's folders, as they are in the checkout."""
-    assert set(SETTINGS["root_packages"]) == PRODUCT
-    assert not (set(BESIDE) | NO_LAYER) - rooms()
+def test_every_room_and_package_is_checked() -> None:
+    """The root packages of import-linter are the folders of the checkout."""
+    assert set(SETTINGS["root_packages"]) == ROOMS | packages()
 
 
-def test_every_package_has_its_layer() -> None:
-    """The layers hold every package but those that know nothing of the product."""
-    layers = {name.strip() for layer in CONTRACTS["Rooms stack one way"]["layers"] for name in layer.split("|")}
-    assert layers == PRODUCT - NO_LAYER
+def test_every_room_has_its_layer() -> None:
+    """The layers hold every room, and transport stands above the doors."""
+    layers = [{name.strip() for name in layer.split("|")} for layer in CONTRACTS["Rooms stack one way"]["layers"]]
+    assert set.union(*layers) == ROOMS
+    assert layers[:2] == [{"transport"}, {"resolvers", "routes", "jobs"}]
 
 
-def test_no_package_may_have_a_circle_or_import_what_composes() -> None:
-    """These contracts are about every package."""
-    assert set(CONTRACTS["No cycles inside a room"]["ancestors"]) == PRODUCT
-    assert set(CONTRACTS["Nobody imports app.py"]["source_modules"]) == PRODUCT
+def test_no_room_has_a_circle_or_imports_what_composes() -> None:
+    """These contracts are about every room."""
+    assert set(CONTRACTS["No cycles inside a room"]["ancestors"]) == ROOMS | packages()
+    assert set(CONTRACTS["Nobody imports app.py"]["source_modules"]) == ROOMS
+
+
+def test_no_package_imports_a_room() -> None:
+    """Packages can be used without the product: the contract names every package, and all that is product."""
+    contract = CONTRACTS["packages/* import no room"]
+    assert set(contract["source_modules"]) == packages()
+    assert set(contract["forbidden_modules"]) == ROOMS | COMPOSING | {"migrations"}
+    assert not contract.get("ignore_imports")
 
 
 def test_modules_at_the_top_are_known() -> None:
-    """A module beside the packages is looked at by no contract, so there is none but what composes."""
+    """A module beside the rooms is checked by no contract, so there is none but what composes."""
     assert {path.stem for path in modules() if len(path.parts) == 1} == COMPOSING

@@ -7,26 +7,27 @@ from tests.architecture.tree import product, source
 
 MAKERS = {"create_task", "ensure_future", "TaskGroup"}
 KNOWN = {
-    "core/supervision.py": (2, "the supervisors themselves, and their runs"),
+    "core/supervision.py": (1, "the supervisors themselves"),
+    "packages/cancellation/tasks.py": (1, "a supervised run, waited for by its supervisor"),
     "core/pubsub/backend.py": (4, "a TaskGroup within a supervised run, and its three tasks"),
     "core/pubsub/states.py": (1, "begun again when cancelled"),
     "core/database/pool.py": (1, "closes one connection; its place is given back whatever happens"),
     "services/maya/running.py": (1, "one reply's work, waited for; what lasts is begun again when cancelled"),
-    "resolvers/endpoint/monitoring.py": (1, "supervised"),
-    "resolvers/endpoint/connection.py": (1, "one operation, whose client is told when it is cancelled by accident"),
-    "resolvers/endpoint/fanout.py": (2, "a group, whose run is begun again when cancelled; and its end"),
+    "transport/monitoring.py": (1, "supervised"),
+    "transport/connection.py": (1, "one operation, whose client is told when it is cancelled by accident"),
+    "transport/fanout.py": (2, "a group, whose run is begun again when cancelled; and its end"),
     "jobs/tasks.py": (1, "one background task, whose work a sweep finds again"),
     "jobs/consumer.py": (2, "arq's worker and the wait for the stop, both waited for by a supervised run"),
-    "execution/run.py": (1, "the values of one selection, all waited for or cancelled"),
-    "sandbox/webhooks.py": (
+    "packages/execution/run.py": (1, "the values of one selection, all waited for or cancelled"),
+    "packages/sandbox/webhooks.py": (
         3,
         "two of the sandbox's own, which knows nothing of the product; and what one of them waits for",
     ),
-    "local/development.py": (
+    "packages/local/development.py": (
         5,
         "a TaskGroup: the servers' watch is begun again when cancelled, the greeting is said once",
     ),
-    "local/supervisor.py": (4, "keepers are begun again when cancelled; the rest is waited for"),
+    "packages/local/supervisor.py": (4, "keepers are begun again when cancelled; the rest is waited for"),
 }
 
 

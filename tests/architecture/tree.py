@@ -9,6 +9,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 # What is made, or fetched, and is no part of the checkout; so is what begins with a dot.
 MADE = {"node_modules", "build", "dist", "__pycache__"}
+PACKAGES = "packages"
 NOT_PRODUCT = {
     "tests": "they look behind every door",
     "benchmarks": "they measure the product from outside",
@@ -29,8 +30,13 @@ def _files() -> Iterator[Path]:
 
 
 def rooms() -> set[str]:
-    """Every top-level folder that holds Python."""
-    return {path.parts[0] for path in modules() if len(path.parts) > 1}
+    """Every top-level folder that holds Python, but `packages`."""
+    return {path.parts[0] for path in modules() if len(path.parts) > 1} - {PACKAGES}
+
+
+def packages() -> set[str]:
+    """Every folder of `packages`."""
+    return {path.parts[1] for path in modules() if path.parts[0] == PACKAGES}
 
 
 def product() -> tuple[Path, ...]:

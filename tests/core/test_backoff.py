@@ -3,7 +3,8 @@
 import pytest
 from sqlalchemy import Integer, literal, select
 
-from core.backoff import Backoff
+from cancellation.backoff import Backoff
+from core.database import backoff
 from runtime import Runtime
 
 BACKOFF = Backoff(first=2.0, longest=20.0)
@@ -15,7 +16,9 @@ async def test_pauses_grow_up_to_the_longest(runtime: Runtime, failures: int, lo
     """A row that counts its attempts waits as long as a process that counts its failures."""
     in_python = [BACKOFF.pause(failures) for _ in range(200)]
     async with runtime.engine.connect() as connection:
-        pauses = [BACKOFF.sql_pause(literal(failures, Integer)).label(f"pause_{number}") for number in range(200)]
+        pauses = [
+            backoff.pause(BACKOFF, literal(failures, Integer)).label(f"pause_{number}") for number in range(200)
+        ]
         in_sql = [float(pause) for pause in (await connection.execute(select(*pauses))).one()]
     for found in (in_python, in_sql):
         assert all(longest / 2 <= pause <= longest for pause in found)

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 import orjson
 import pytest
 
-from core.backoff import Backoff
+from cancellation.backoff import Backoff
 from core.clock import since_boot
 from integrations.mail import (
     AccountRefused,

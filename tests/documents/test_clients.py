@@ -15,8 +15,6 @@ import pytest
 from core.access.actor import Actor
 from core.ids import encode_global_id
 from models.deliveries import DeliveryStatus
-from resolvers.endpoint import connection, errors, monitoring, websocket, wire
-from resolvers.endpoint.sockets import GOING_AWAY
 from runtime import Runtime, running
 from services.conversations import changing
 from tests.campaigns.test_realtime import advance, finish, frozen
@@ -25,6 +23,8 @@ from tests.conftest import Servers, copy_template, settings_for
 from tests.graphql.nodejs import FOLDER, needs_node
 from tests.serving import Served, served
 from tests.waiting import PATIENCE_SECONDS
+from transport import connection, errors, monitoring, websocket, wire
+from transport.sockets import GOING_AWAY
 
 PAGE = (Path(__file__).parents[2] / "docs" / "clients.md").read_text("utf-8")
 EXAMPLES = dict(re.findall(r"<!-- example: (\S+) -->\n```\w+\n(.*?)```", PAGE, re.DOTALL))

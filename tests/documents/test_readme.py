@@ -1,5 +1,8 @@
 import re
+import subprocess
 from pathlib import Path
+
+import pytest
 
 from settings import table
 
@@ -24,3 +27,22 @@ def test_every_path_the_readme_names_exists() -> None:
         folder = Path(name).parent if "/" in name else folder
         assert (ROOT / name).exists() or (ROOT / folder / name).exists(), name
     assert len(named) > 25
+
+
+def test_the_room_map_names_every_folder_and_module() -> None:
+    """It lists the top-level folders and modules of the checkout, and the folders of `packages`, and no others."""
+    text = (ROOT / "README.md").read_text()
+    table = text[text.index("## Rooms") : text.index("The same noun stands in every room")]
+    named = {name.rstrip("/") for name in re.findall(r"^\| `([^`]+)` \|", table, flags=re.MULTILINE)}
+    tracked = {Path(name) for name in _tracked() if not name.startswith(".")}
+    folders = {path.parts[0] for path in tracked if len(path.parts) > 1} - {"packages"}
+    packages = {f"packages/{path.parts[1]}" for path in tracked if path.parts[0] == "packages"}
+    modules = {path.name for path in tracked if len(path.parts) == 1 and path.suffix == ".py"}
+    assert named == folders | packages | modules
+
+
+def _tracked() -> list[str]:
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False)
+    if not listed.stdout:
+        pytest.skip("the checkout is no git repository: nothing says what belongs to it")
+    return listed.stdout.splitlines()

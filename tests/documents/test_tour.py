@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from local.defaults import DEMO_EMAIL, DEMO_PASSWORD
+from development import DEMO_EMAIL, DEMO_PASSWORD
 from runtime import Runtime
 from services.seeding import demonstration
 from tests.serving import served

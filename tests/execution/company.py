@@ -33,7 +33,6 @@ from models.suppressions import Suppression, SuppressionReason
 from models.templates import Template
 from resolvers.budgets import Budgets
 from resolvers.context import RequestContext
-from resolvers.endpoint.door import dependencies
 from runtime import Runtime
 from services.accounts.session_cache import PREFIX as SESSIONS
 from services.campaigns.lifecycle import move
@@ -42,6 +41,7 @@ from services.deliveries.preparing import prepare
 from services.maya.events import Ended, Event, Token, ToolFinished, ToolStarted, encode
 from tests import factories
 from tests.execution.keeping import Database
+from transport.door import dependencies
 
 DAY_SECONDS = 86_400
 PASSWORD = "correct horse"

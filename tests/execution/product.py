@@ -14,13 +14,13 @@ from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 
 from core.access.actor import Actor
 from resolvers import build_schema
-from resolvers.endpoint.execution import is_awaitable
 from tests.execution.company import Company
 from tests.execution.differential import TIMES, Way, by_core, by_plan_or_not, compiled, encoded, seen, was_copied
 from tests.execution.documents import document
 from tests.execution.numbering import Numbering
 from tests.execution.words import words
 from tests.statements import statements
+from transport.execution import is_awaitable
 
 SCHEMA = build_schema()
 CORE = SCHEMA._schema

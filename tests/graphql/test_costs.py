@@ -8,14 +8,14 @@ from graphql import OperationDefinitionNode, parse
 
 from core.access.actor import Actor
 from core.ids import encode_global_id, new_id
-from resolvers.endpoint import costs, planning
-from resolvers.endpoint.costs import Part
 from runtime import Runtime
 from schema.fields import on_demand
 from tests import factories
 from tests.client import ApiClient
 from tests.graphql.probe import with_settings
 from tests.serving import served
+from transport import costs, planning
+from transport.costs import Part
 
 CONTACTS = 60
 

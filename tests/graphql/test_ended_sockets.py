@@ -15,17 +15,17 @@ from websockets.server import ServerProtocol
 
 from core.pubsub import HubStatistics
 from resolvers.context import RequestContext
-from resolvers.endpoint.connection import Connection
-from resolvers.endpoint.execution import Request
-from resolvers.endpoint.fanout import Group, Viewer
-from resolvers.endpoint.frames import FrameProtocol
-from resolvers.endpoint.monitoring import ConnectionMonitor
-from resolvers.endpoint.wire import Wire
 from runtime import Runtime
 from tests.graphql.sockets import PROTOCOL, Socket, connected, settles
 from tests.graphql.test_sockets import empty, member
 from tests.serving import Served
 from tests.waiting import PATIENCE_SECONDS
+from transport.connection import Connection
+from transport.execution import Request
+from transport.fanout import Group, Viewer
+from transport.frames import FrameProtocol
+from transport.monitoring import ConnectionMonitor
+from transport.wire import Wire
 
 NOTHING = HubStatistics(topics=0, viewers=0, shared=0, tasks=0, channels=0, pending=0)
 

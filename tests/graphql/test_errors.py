@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from resolvers.endpoint.execution import status_of
 from runtime import Runtime
 from tests import factories
 from tests.client import ApiClient
+from transport.execution import status_of
 
 
 async def test_what_we_did_not_foresee_is_masked_and_logged(probe: ApiClient) -> None:

@@ -19,10 +19,6 @@ from core.access.rights import RIGHTS
 from core.ids import new_id
 from models.deliveries import DeliveryStatus
 from resolvers.context import RequestContext
-from resolvers.endpoint.door import dependencies
-from resolvers.endpoint.execution import Request
-from resolvers.endpoint.fanout import FanOut, Viewer, watches_a_state
-from resolvers.endpoint.wire import Wire
 from runtime import Runtime
 from tests import factories
 from tests.campaigns.calls import gid
@@ -31,6 +27,10 @@ from tests.client import ApiClient
 from tests.graphql.probe import probe_schema, with_settings
 from tests.graphql.sockets import Socket, connected, settles
 from tests.serving import Served, served
+from transport.door import dependencies
+from transport.execution import Request
+from transport.fanout import FanOut, Viewer, watches_a_state
+from transport.wire import Wire
 
 BOARD = "subscription ($to: Int! = 1) { board(to: $to) }"
 

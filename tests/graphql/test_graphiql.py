@@ -12,15 +12,15 @@ import pytest
 from graphql import parse, validate
 
 from core.configuration import Environment
-from local.defaults import DEMO_EMAIL, DEMO_PASSWORD
+from development import DEMO_EMAIL, DEMO_PASSWORD
 from resolvers import build_schema
-from resolvers.endpoint import assets, graphiql
-from resolvers.endpoint.assets import BY_NAME
 from runtime import Runtime
 from tests.client import ApiClient
 from tests.graphql.nodejs import needs_node, run_node
 from tests.graphql.probe import with_settings
 from tests.serving import served
+from transport import assets, graphiql
+from transport.assets import BY_NAME
 
 BROWSER = {"accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
 installed = all(asset.file.is_file() for asset in BY_NAME.values())

@@ -11,13 +11,13 @@ import pytest
 
 from app import is_plain
 from resolvers.context import RequestContext
-from resolvers.endpoint.execution import Request
 from runtime import Runtime
 from tests import factories
 from tests.client import ApiClient
 from tests.graphql.probe import probe_schema, with_settings
 from tests.serving import Served, served
 from tests.waiting import PATIENCE_SECONDS
+from transport.execution import Request
 
 TYPENAME = b'{"query": "{ __typename }"}'
 JSON = "application/json"

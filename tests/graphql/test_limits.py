@@ -16,10 +16,6 @@ from execution.plans import BURST_SECONDS, MOST_ALIASES, budget, plans_of
 from resolvers import build_schema
 from resolvers.budgets import Budgets
 from resolvers.context import RequestContext
-from resolvers.endpoint import documents as documents_module
-from resolvers.endpoint.documents import LONGEST_KEPT, MOST_CHARACTERS, MOST_DOCUMENTS, Documents
-from resolvers.endpoint.door import dependencies
-from resolvers.endpoint.execution import Executor, Request
 from runtime import Runtime
 from tests import factories
 from tests.client import ApiClient, Reply
@@ -27,6 +23,10 @@ from tests.graphql.probe import probe_schema, with_settings
 from tests.graphql.sockets import settles
 from tests.properties import is_long
 from tests.serving import served
+from transport import documents as documents_module
+from transport.documents import LONGEST_KEPT, MOST_CHARACTERS, MOST_DOCUMENTS, Documents
+from transport.door import dependencies
+from transport.execution import Executor, Request
 
 T = TypeVar("T")
 

@@ -17,8 +17,6 @@ from core.clock import since_boot
 from core.database.engine import create_engine
 from core.errors import ErrorCode, InvalidInput
 from models.accounts import UserSession
-from resolvers.endpoint.door import dependencies
-from resolvers.endpoint.monitoring import GAP_SPREAD_SECONDS, ConnectionMonitor
 from runtime import Runtime
 from services.accounts.identity import EmbeddedTokens, Identity
 from services.accounts.session_cache import Claimed, SessionCache
@@ -26,6 +24,8 @@ from tests import factories
 from tests.graphql.probe import with_settings
 from tests.graphql.sockets import settles
 from tests.waiting import PATIENCE_SECONDS
+from transport.door import dependencies
+from transport.monitoring import GAP_SPREAD_SECONDS, ConnectionMonitor
 
 CLIENTS = 40
 PING_SECONDS, RECHECK_SECONDS = 1_000.0, 3_600.0

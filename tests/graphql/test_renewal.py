@@ -17,7 +17,6 @@ from core.access.rights import RIGHTS
 from core.clock import since_boot
 from core.ids import new_id
 from models.accounts import User, UserSession
-from resolvers.endpoint.connection import Connection
 from runtime import Runtime, running
 from services import audit
 from settings import Settings
@@ -28,6 +27,7 @@ from tests.graphql.probe import probe_schema, with_settings
 from tests.graphql.sockets import Socket, connected
 from tests.serving import Served, served
 from tests.waiting import PATIENCE_SECONDS
+from transport.connection import Connection
 
 RENEW = """mutation ($token: String!) {
   renewConnection(input: {accessToken: $token}) { expiresIn userErrors { code field message } }

@@ -7,12 +7,12 @@ import pytest
 
 from core.ids import encode_global_id
 from core.pubsub import HubStatistics
-from resolvers.endpoint.sockets import SocketStatistics
 from runtime import Runtime
 from tests import factories
 from tests.graphql.sockets import PROTOCOL, Socket, settles
 from tests.serving import served
 from tests.waiting import until
+from transport.sockets import SocketStatistics
 
 SOCKETS_EACH = 20
 NOTHING = HubStatistics(topics=0, viewers=0, shared=0, tasks=0, channels=0, pending=0)

@@ -10,9 +10,8 @@ import pytest
 from sqlalchemy import DDL, event
 
 from core import migration, revisions
-from local import new_migration
 from local.servers import create_database
-from migrations import drift, sql
+from migrations import drift, new, sql
 from models.senders import SenderConfirmation
 from tests.conftest import Servers, copy_template
 
@@ -28,7 +27,7 @@ def tree(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     for words in (("init", "-q"), ("add", "."), (*who, "commit", "-q", "-m", "Begin")):
         subprocess.run(["git", *words], cwd=tmp_path, check=True)
     monkeypatch.setattr(revisions, "SCRIPTS", copy)
-    monkeypatch.setattr(new_migration, "ROOT", tmp_path)
+    monkeypatch.setattr(new, "ROOT", tmp_path)
     monkeypatch.setattr(sql, "FOLDER", copy / "functions")
     monkeypatch.setattr(sql, "SUPERSEDED", copy / "functions" / "superseded")
     return copy
@@ -52,7 +51,7 @@ async def test_a_migration_makes_what_the_database_lacks(servers: Servers, tree:
     before, changed = "0123456789ab", sql.current()[FUNCTION]
     name = servers.database_url(servers.postgres.migrator_url, await migrated_copy(servers, url))
     path, left = await migration.as_migrator(
-        url, lambda connection: new_migration.script(connection, "Senders again", {FUNCTION: before})
+        url, lambda connection: new.script(connection, "Senders again", {FUNCTION: before})
     )
     assert path.parent == tree / "versions"
     up, down = path.read_text().split("def downgrade")
@@ -78,7 +77,7 @@ async def test_extended_statistics_are_left_to_write(servers: Servers, tree: Pat
         await owner.close()
     event.listen(SenderConfirmation.__table__, "after_create", statement)
     try:
-        path, left = await migration.as_migrator(url, lambda each: new_migration.script(each, "Statistics", {}))
+        path, left = await migration.as_migrator(url, lambda each: new.script(each, "Statistics", {}))
     finally:
         event.remove(SenderConfirmation.__table__, "after_create", statement)
     assert path.parent == tree / "versions"
@@ -106,18 +105,18 @@ async def test_the_text_before_a_change_is_stored_for_migrations_that_load_it(se
     path.write_text(before.replace("'pending', ", ""))
     await create_database(servers.postgres.admin_url, "nudge_superseded")
     url = servers.database_url(servers.postgres.migrator_url, "nudge_superseded")
-    assert await new_migration.migrated(url) == {FUNCTION: digest}
+    assert await new.migrated(url) == {FUNCTION: digest}
     assert (tree / "functions" / "superseded" / f"{FUNCTION}.{digest}.sql").read_text() == before
     (difference,) = await migration.as_migrator(url, drift.differences)
     assert difference.name == f"system.{FUNCTION}(uuid,integer)"
-    assert not new_migration.supersede(FUNCTION, "0123456789ab")
+    assert not new.supersede(FUNCTION, "0123456789ab")
 
 
 def test_a_revision_is_later_than_every_other() -> None:
     """By its day, and on the same day by its name, else by the next; within the length of Alembic's column."""
     head = revisions.head()
-    assert new_migration.revision_id("Archive: campaigns!", date(2999, 1, 2)) == "2999_01_02_archive_campaigns"
+    assert new.revision_id("Archive: campaigns!", date(2999, 1, 2)) == "2999_01_02_archive_campaigns"
     for message in ("A", "Zebras", "a name of more than thirty-two characters in all"):
-        found = new_migration.revision_id(message, date(2020, 1, 1))
+        found = new.revision_id(message, date(2020, 1, 1))
         assert head < found
-        assert len(found) <= new_migration.LONGEST_REVISION
+        assert len(found) <= new.LONGEST_REVISION

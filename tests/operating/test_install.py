@@ -126,7 +126,7 @@ def test_the_wheel_holds_the_whole_product(wheel: Path) -> None:
     if not tracked:
         pytest.skip("the checkout is no git repository: nothing says what belongs to it")
     wanted = {
-        name
+        name.removeprefix("packages/")
         for name in tracked
         if name.endswith((".py", ".html", ".sql")) and name.split("/")[0] not in FOR_DEVELOPMENT | {"docs", "web"}
     }

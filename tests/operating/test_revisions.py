@@ -10,10 +10,10 @@ from pathlib import Path
 import asyncpg
 import pytest
 
+import development
 from core import migration, revisions
 from core.errors import UnsafeDatabase
 from core.readiness import Readiness, readiness
-from local import defaults
 from local.folder import free_port
 from runtime import check_servers, running
 from settings import Settings
@@ -89,13 +89,13 @@ def test_the_data_of_nudge_dev_is_moved_away_and_never_deleted(tmp_path: Path) -
     """The command that is named moves it, as often as it is needed; of another server there is no data to move."""
     settings = Settings.model_validate({"_env_file": None, "environment": "development", "home": tmp_path})
     own, other = "postgresql://nudge_app:x@127.0.0.1:5999/nudge", "postgresql://nudge_app:x@127.0.0.1:5432/nudge"
-    assert "name an empty database" in str(defaults.start_afresh(settings, own))
+    assert "name an empty database" in str(development.start_afresh(settings, own))
     (tmp_path / "servers.json").write_text(json.dumps({"postgres_port": 5999}))
     for number in (1, 2):
         (tmp_path / "postgres").mkdir()
         (tmp_path / "postgres" / "PG_VERSION").write_text(str(number))
-        assert "name an empty database" in str(defaults.start_afresh(settings, other))
-        advice = str(defaults.start_afresh(settings, own))
+        assert "name an empty database" in str(development.start_afresh(settings, other))
+        advice = str(development.start_afresh(settings, own))
         assert advice.startswith("stop `nudge dev`, move its data away (`mv ")
         subprocess.run(shlex.split(advice.split("`")[3]), check=True)
         assert (tmp_path / f"postgres.{number}" / "PG_VERSION").read_text() == str(number)

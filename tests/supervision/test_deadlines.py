@@ -5,7 +5,7 @@ from contextlib import suppress
 
 import pytest
 
-from core.deadlines import deadline
+from cancellation.deadlines import deadline
 from tests.waiting import PATIENCE_SECONDS
 
 

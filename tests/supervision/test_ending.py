@@ -3,7 +3,7 @@
 import asyncio
 from contextlib import suppress
 
-from core.supervision import end_all
+from cancellation.tasks import end_all
 
 
 async def test_a_lost_cancellation_is_said_again() -> None:

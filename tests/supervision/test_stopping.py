@@ -12,9 +12,9 @@ from uuid import UUID
 import pytest
 from sqlalchemy import update
 
+from cancellation.tasks import end_all
 from core.access.actor import Actor
 from core.ids import new_id
-from core.supervision import end_all
 from execution.run import gathered
 from jobs import JOBS, campaigns, run
 from jobs.consumer import consume

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from core.backoff import Backoff
-from core.supervision import Supervisors, restart_when_cancelled, supervise
+from cancellation.backoff import Backoff
+from cancellation.tasks import restart_when_cancelled
+from core.supervision import Supervisors, supervise
 from tests.supervision.straying import stray
 from tests.waiting import PATIENCE_SECONDS, until
 
@@ -79,7 +80,7 @@ async def test_a_supervisor_is_not_cancelled_by_accident() -> None:
 async def test_a_pause_is_not_cut_short_nor_ended_by_accident(monkeypatch: pytest.MonkeyPatch) -> None:
     """Between two runs, too, only a cancellation that somebody asked for ends a supervisor."""
     runs, now = 0, 0.0
-    monkeypatch.setattr("core.supervision.monotonic", lambda: now)
+    monkeypatch.setattr("cancellation.tasks.monotonic", lambda: now)
 
     async def fail() -> None:
         nonlocal runs
@@ -193,7 +194,8 @@ async def test_a_run_that_lasted_begins_with_the_first_pause_again(
 ) -> None:
     """Runs that fail or are cancelled at once have longer and longer pauses, until one outlasts the longest."""
     runs, lasted = 0, 0.0
-    monkeypatch.setattr("core.supervision.monotonic", lambda: monotonic() + lasted)
+    for module in ("cancellation.tasks", "core.supervision"):
+        monkeypatch.setattr(f"{module}.monotonic", lambda: monotonic() + lasted)
 
     async def run() -> None:
         nonlocal runs, lasted

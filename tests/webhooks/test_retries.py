@@ -8,8 +8,8 @@ import pytest
 from sqlalchemy import func, select, update
 from structlog.testing import capture_logs
 
+from cancellation.backoff import Backoff
 from core.access.actor import Actor
-from core.backoff import Backoff
 from core.ids import new_id
 from core.unit_of_work import Work
 from integrations.mail_events import MailEvent, Payload

@@ -15,23 +15,23 @@ from strawberry.subscriptions.protocols.graphql_transport_ws.types import (
     SubscribeMessage,
 )
 
+from cancellation.deadlines import deadline
+from cancellation.tasks import end_all, is_asked_to_end, let_go
 from core.access.session import Session
-from core.deadlines import deadline
 from core.pubsub import HubClosed
-from core.supervision import end_all, is_asked_to_end, let_go
 from core.telemetry import logger, new_request_id
 from resolvers.context import Dependencies, RequestContext
-from resolvers.endpoint.authentication import authenticate
-from resolvers.endpoint.documents import DocumentInvalid
-from resolvers.endpoint.documents import Operation as Prepared
-from resolvers.endpoint.errors import RATE_LIMITED, Malformed, Refused, formatted
-from resolvers.endpoint.execution import Executor, Request, shown
-from resolvers.endpoint.fanout import FanOut, Viewer, watches_a_state
-from resolvers.endpoint.frames import text_frame
-from resolvers.endpoint.monitoring import ConnectionMonitor
-from resolvers.endpoint.requests import from_parameters
-from resolvers.endpoint.sockets import Sockets
-from resolvers.endpoint.wire import Wire
+from transport.authentication import authenticate
+from transport.documents import DocumentInvalid
+from transport.documents import Operation as Prepared
+from transport.errors import RATE_LIMITED, Malformed, Refused, formatted
+from transport.execution import Executor, Request, shown
+from transport.fanout import FanOut, Viewer, watches_a_state
+from transport.frames import text_frame
+from transport.monitoring import ConnectionMonitor
+from transport.requests import from_parameters
+from transport.sockets import Sockets
+from transport.wire import Wire
 
 INVALID_MESSAGE = 4400
 UNAUTHORIZED = 4401

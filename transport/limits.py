@@ -16,7 +16,7 @@ from graphql import (
 )
 
 from core.http.settings import GraphQLSettings
-from resolvers.endpoint.errors import Refused
+from transport.errors import Refused
 
 MOST_REPEATS = 30
 MOST_MERGED = 20_000

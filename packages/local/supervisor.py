@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-from core.deadlines import deadline
-from core.supervision import end_all, restart_when_cancelled
+from cancellation.deadlines import deadline
+from cancellation.tasks import end_all, restart_when_cancelled
 from local import processes
 from local.console import Console
 from local.interrupts import Interrupts

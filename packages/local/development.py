@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 
 import asyncpg
 
-from core.deadlines import deadline
-from core.supervision import restart_when_cancelled
+from cancellation.deadlines import deadline
+from cancellation.tasks import restart_when_cancelled
 from local.console import Console
 from local.folder import LocalError, held, prepare_home, read_servers, remember, secret
 from local.interrupts import Interrupts, interrupts

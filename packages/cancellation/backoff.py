@@ -2,9 +2,6 @@
 
 import random
 from dataclasses import dataclass
-from typing import Any
-
-from sqlalchemy import ColumnElement, func
 
 MAX_DOUBLINGS = 16
 
@@ -23,8 +20,3 @@ class Backoff:
         """The pause after so many failures in a row, 1 for the first."""
         longest = min(self.longest, self.first * 2.0 ** min(failures - 1, MAX_DOUBLINGS))
         return longest * (0.5 + random.random() / 2)  # noqa: S311 - jitter, guards nothing
-
-    def sql_pause(self, failures: ColumnElement[int]) -> ColumnElement[Any]:
-        """The same as an SQL expression, for failures that a row counts."""
-        doublings = func.least(failures - 1, MAX_DOUBLINGS)
-        return func.least(self.longest, self.first * func.power(2, doublings)) * (0.5 + func.random() / 2)

@@ -5,12 +5,13 @@ import random
 import time
 from typing import Protocol
 
+from cancellation.tasks import end_all
 from core.access.session import Session
 from core.clock import since_boot
 from core.errors import ErrorCode, InvalidInput, Unauthenticated
 from core.http.settings import RealtimeSettings
 from core.pubsub import HubClosed, session_topic
-from core.supervision import end_all, supervise
+from core.supervision import supervise
 from core.telemetry import described, logger
 from resolvers.context import Dependencies
 

@@ -4,13 +4,13 @@ from starlette.types import Receive, Scope, Send
 
 from core.telemetry import logger
 from resolvers.context import Dependencies
-from resolvers.endpoint.connection import TRY_AGAIN, Connection
-from resolvers.endpoint.execution import Executor
-from resolvers.endpoint.fanout import FanOut
-from resolvers.endpoint.frames import writer
-from resolvers.endpoint.http import client_address
-from resolvers.endpoint.sockets import GOING_AWAY, Sockets
-from resolvers.endpoint.wire import Wire
+from transport.connection import TRY_AGAIN, Connection
+from transport.execution import Executor
+from transport.fanout import FanOut
+from transport.frames import writer
+from transport.http import client_address
+from transport.sockets import GOING_AWAY, Sockets
+from transport.wire import Wire
 
 PROTOCOL = "graphql-transport-ws"
 NOT_ACCEPTABLE = 4406

@@ -20,7 +20,7 @@ from graphql import (
     value_from_ast_untyped,
 )
 
-from resolvers.endpoint.errors import Refused
+from transport.errors import Refused
 
 MOST_OBJECTS = 2_500
 MOST_VALUES = 25_000

@@ -5,15 +5,15 @@ from typing import Any
 import orjson
 from starlette.types import Message, Receive, Scope, Send
 
+from cancellation.deadlines import deadline
 from core.configuration import Environment
 from core.database.errors import is_unavailable
-from core.deadlines import deadline
 from core.http.bodies import BodyTooLarge, ClientGone, announced, read_body
 from core.telemetry import described, logger, new_request_id
 from resolvers.context import Dependencies, RequestContext
-from resolvers.endpoint.answers import written
-from resolvers.endpoint.authentication import authenticate
-from resolvers.endpoint.errors import (
+from transport.answers import written
+from transport.authentication import authenticate
+from transport.errors import (
     AWAY,
     AWAY_SECONDS,
     AWAY_STATUS,
@@ -22,10 +22,10 @@ from resolvers.endpoint.errors import (
     PERSISTED_QUERY_NOT_SUPPORTED,
     Refused,
 )
-from resolvers.endpoint.execution import Answer, Executor, Request, refusal
-from resolvers.endpoint.graphiql import page
-from resolvers.endpoint.negotiation import GRAPHQL, HTML, JSON, chosen, is_json
-from resolvers.endpoint.requests import (
+from transport.execution import Answer, Executor, Request, refusal
+from transport.graphiql import page
+from transport.negotiation import GRAPHQL, HTML, JSON, chosen, is_json
+from transport.requests import (
     come_already,
     from_body,
     from_query_string,

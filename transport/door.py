@@ -14,17 +14,17 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute
 from core.supervision import Supervisors
 from resolvers.budgets import Budgets
 from resolvers.context import Dependencies
-from resolvers.endpoint import assets
-from resolvers.endpoint.execution import Executor
-from resolvers.endpoint.fanout import FanOut
-from resolvers.endpoint.http import HttpEndpoint
-from resolvers.endpoint.sockets import Sockets
-from resolvers.endpoint.websocket import WebSocketEndpoint
 from runtime import Runtime
 from services.accounts.logins import Logins
 from services.campaigns.test_sends import TestSends
 from services.maya.watching import Watch
 from services.senders.registration import SenderRegistration
+from transport import assets
+from transport.execution import Executor
+from transport.fanout import FanOut
+from transport.http import HttpEndpoint
+from transport.sockets import Sockets
+from transport.websocket import WebSocketEndpoint
 
 PATH = "/graphql"
 

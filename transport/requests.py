@@ -8,8 +8,8 @@ from urllib.parse import parse_qs
 import orjson
 from starlette.types import Message, Receive
 
-from resolvers.endpoint.errors import PERSISTED_QUERY_NOT_SUPPORTED, Malformed, Refused
-from resolvers.endpoint.execution import Request
+from transport.errors import PERSISTED_QUERY_NOT_SUPPORTED, Malformed, Refused
+from transport.execution import Request
 
 
 def come_already(receive: Receive) -> Message | None:

@@ -32,9 +32,9 @@ from graphql import (
 )
 
 from core.access.permissions import Permission
-from resolvers.endpoint.costs import Given, Length, Page, Part
-from resolvers.endpoint.errors import COST_EXCEEDED, Refused
 from resolvers.fields import Requires, own_cost, rule_of
+from transport.costs import Given, Length, Page, Part
+from transport.errors import COST_EXCEEDED, Refused
 
 MUTATION_COST = 10
 INTROSPECTION_COST = 100

@@ -14,9 +14,10 @@ from core.access.permissions import Permission
 from core.errors import Unauthenticated
 from resolvers.budgets import Balance, Budgets
 from resolvers.context import RequestContext
-from resolvers.endpoint import costs
-from resolvers.endpoint.documents import DocumentInvalid, Documents, Operation
-from resolvers.endpoint.errors import (
+from settings import Settings
+from transport import costs
+from transport.documents import DocumentInvalid, Documents, Operation
+from transport.errors import (
     AWAY_STATUS,
     COST_EXCEEDED,
     INTERNAL,
@@ -25,9 +26,8 @@ from resolvers.endpoint.errors import (
     Refused,
     formatted,
 )
-from resolvers.endpoint.planning import required
-from resolvers.endpoint.variables import check_variables
-from settings import Settings
+from transport.planning import required
+from transport.variables import check_variables
 
 TOO_MANY_STATUS = 429
 is_awaitable = cast("Callable[[object], TypeGuard[Awaitable[Any]]]", optimized_is_awaitable)

@@ -1,4 +1,4 @@
-"""What `nudge dev` fills in for a developer. Production never comes here."""
+"""Settings that `nudge dev` fills in for a developer. Production never uses them."""
 
 import fcntl
 import json

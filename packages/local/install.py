@@ -1,4 +1,4 @@
-"""Install a production: `python3 -m local.install --into /opt/nudgecampaign` in the checkout.
+"""Install a production: `PYTHONPATH=packages python3 -m local.install --into /opt/nudgecampaign`, in the checkout.
 
 The locked packages (hashes checked) and the `nudge` command go into an environment of their own, and never into one
 that is shared: the product's top-level packages are named core, models, services and the like. Each run makes a new
@@ -18,7 +18,7 @@ from pathlib import Path
 
 from local.environment import install_locked, make_venv, pip, python_of, read_stamp, run, say, write_stamp
 
-CHECKOUT = Path(__file__).resolve().parent.parent
+CHECKOUT = Path(__file__).resolve().parents[2]
 APP_LOCK = CHECKOUT / "requirements" / "app.lock"
 DEV_LOCK = CHECKOUT / "requirements" / "dev.lock"
 BUILD_PACKAGE = "setuptools"

@@ -1,4 +1,4 @@
-"""Make `.venv` with the locked packages and the `nudge` command: `python3 -m local.environment` in the checkout.
+"""Make `.venv` with the locked packages and the `nudge` command: `python3 packages/local/environment.py`.
 
 Standard library only: it runs before anything is installed. It does nothing when nothing has changed.
 With `--this-python` an environment of another Python is made anew.
@@ -27,7 +27,7 @@ LAST_LINES = 15
 
 def main() -> None:
     """Bring the environment up to date; a second call at the same time waits for the first."""
-    os.chdir(Path(__file__).resolve().parent.parent)
+    os.chdir(Path(__file__).resolve().parents[2])
     with LOCK.open(encoding="utf-8") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         wanted = _wanted()

@@ -14,18 +14,18 @@ from typing import Any, cast
 import orjson
 from graphql import ExecutionResult, FieldNode, GraphQLError, GraphQLSchema, OperationDefinitionNode, OperationType
 
+from cancellation.tasks import end_all, restart_when_cancelled
 from core.access.actor import shared_actor
 from core.pubsub import HubClosed
-from core.supervision import end_all, restart_when_cancelled
 from core.telemetry import new_request_id
 from resolvers.context import RequestContext
-from resolvers.endpoint.documents import Operation
-from resolvers.endpoint.errors import formatted
-from resolvers.endpoint.execution import Executor, Request, shown
-from resolvers.endpoint.frames import text_frame
-from resolvers.endpoint.http import plain
-from resolvers.endpoint.wire import Wire
 from resolvers.fields import is_state
+from transport.documents import Operation
+from transport.errors import formatted
+from transport.execution import Executor, Request, shown
+from transport.frames import text_frame
+from transport.http import plain
+from transport.wire import Wire
 
 AT_ONCE = 256
 """Viewers written to before other tasks, and the network, have their turn."""

@@ -6,8 +6,8 @@ import orjson
 from starlette.types import Receive, Send
 from strawberry.http.exceptions import NonJsonMessageReceived, NonTextMessageReceived, WebSocketDisconnected
 
-from core.deadlines import deadline
-from resolvers.endpoint.http import plain
+from cancellation.deadlines import deadline
+from transport.http import plain
 
 TOO_SLOW = 1013
 MAX_REASON_BYTES = 123  # RFC 6455, 5.5.1: what a close frame has beside its code
