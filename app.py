@@ -23,8 +23,8 @@ from resolvers import build_schema, compiled
 from routes import all_routes
 from runtime import Runtime, check_servers, running
 from settings import Settings, log_features_off
-from transport import PATH, Door, graphql_routes
-from transport.frames import FrameProtocol
+from transport import PATH, Endpoint, graphql_routes
+from transport.websocket.frames import FrameProtocol
 
 EXPOSED_HEADERS = ["x-request-id", "retry-after", "ratelimit", "ratelimit-policy"]
 log = telemetry.logger(__name__)
@@ -42,16 +42,16 @@ class Application:
         self.settings = settings
         self.source = source
         self.schema = schema
-        self.door: Door | None = None
+        self.endpoint: Endpoint | None = None
         self.lost: tuple[str, ...] = ()
         self.on_loss: Callable[[], object] | None = None
         self.inner: ASGIApp = Starlette(lifespan=lambda _: self.serving())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a connection; a plain GraphQL request without the middleware and the routes that it does not need."""
-        if self.door is not None and is_plain(scope):
+        if self.endpoint is not None and is_plain(scope):
             telemetry.request_path.set(PATH)
-            await self.door.http(scope, receive, send)
+            await self.endpoint.http(scope, receive, send)
         else:
             if scope["type"] != "lifespan":
                 telemetry.begin_request(scope["path"])
@@ -62,12 +62,12 @@ class Application:
         """Open the runtime, check the database, serve; release everything at the end."""
         async with self.source as runtime:
             await selfcheck.check(runtime.engine)
-            self.door = Door.build(runtime, self.schema)
-            async with self.door.open():
+            self.endpoint = Endpoint.build(runtime, self.schema)
+            async with self.endpoint.open():
                 registry = metrics.registry(
-                    partial(metrics.plumbing, runtime.hub, runtime.engine), compiled.figures, self.door.figures
+                    partial(metrics.plumbing, runtime.hub, runtime.engine), compiled.figures, self.endpoint.figures
                 )
-                routes = [*graphql_routes(self.door), *all_routes(runtime, registry)]
+                routes = [*graphql_routes(self.endpoint), *all_routes(runtime, registry)]
                 self.inner = with_cors(Starlette(routes=routes), self.settings)
                 # What lives now lives as long as the process: the collector need not look at it again.
                 gc.collect()
@@ -90,8 +90,8 @@ class Application:
 
     async def close_sockets(self) -> None:
         """Tell every websocket that the server goes away (1001), so that clients come back elsewhere."""
-        if self.door is not None:
-            await self.door.sockets.close_all()
+        if self.endpoint is not None:
+            await self.endpoint.sockets.close_all()
 
 
 def is_plain(scope: Scope) -> bool:

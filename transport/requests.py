@@ -9,7 +9,7 @@ import orjson
 from starlette.types import Message, Receive
 
 from transport.errors import PERSISTED_QUERY_NOT_SUPPORTED, Malformed, Refused
-from transport.execution import Request
+from transport.executor import Request
 
 
 def come_already(receive: Receive) -> Message | None:

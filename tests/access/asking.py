@@ -17,8 +17,8 @@ from services import lists, templates
 from tests import factories
 from tests.client import ApiClient
 from tests.serving import Served
-from transport.door import dependencies
-from transport.execution import Request
+from transport.endpoint import dependencies
+from transport.executor import Request
 
 EVERYTHING = frozenset(Permission)
 
@@ -32,18 +32,18 @@ async def answer(
     server: Served, runtime: Runtime, actor: Actor, query: str, variables: dict[str, Any]
 ) -> dict[str, Any]:
     """The body of the answer that the endpoint gives to the actor."""
-    door = server.application.door
-    assert door is not None
+    endpoint = server.application.endpoint
+    assert endpoint is not None
     context = context_of(server, runtime, actor)
-    return (await door.executor.run(Request(query=query, variables=variables), context)).body
+    return (await endpoint.executor.run(Request(query=query, variables=variables), context)).body
 
 
 def context_of(server: Served, runtime: Runtime, actor: Actor) -> RequestContext:
     """An operation of the actor."""
-    door = server.application.door
-    assert door is not None
+    endpoint = server.application.endpoint
+    assert endpoint is not None
     return RequestContext(
-        dependencies=dependencies(runtime), actor=actor, request_id="asked", budgets=door.executor.budgets
+        dependencies=dependencies(runtime), actor=actor, request_id="asked", budgets=endpoint.executor.budgets
     )
 
 

@@ -25,7 +25,7 @@ from tests import factories
 from tests.graphql.probe import probe_schema, with_settings
 from tests.graphql.sockets import connected, settles
 from tests.serving import served
-from transport.door import dependencies
+from transport.endpoint import dependencies
 
 ORGANIZATION, PERSON, KEY = new_id(), new_id(), new_id()
 EDITOR = user_actor(ORGANIZATION, PERSON, Role.EDITOR)

@@ -41,7 +41,7 @@ from services.deliveries.preparing import prepare
 from services.maya.events import Ended, Event, Token, ToolFinished, ToolStarted, encode
 from tests import factories
 from tests.execution.keeping import Database
-from transport.door import dependencies
+from transport.endpoint import dependencies
 
 DAY_SECONDS = 86_400
 PASSWORD = "correct horse"

@@ -20,7 +20,7 @@ from tests.execution.documents import document
 from tests.execution.numbering import Numbering
 from tests.execution.words import words
 from tests.statements import statements
-from transport.execution import is_awaitable
+from transport.executor import is_awaitable
 
 SCHEMA = build_schema()
 CORE = SCHEMA._schema

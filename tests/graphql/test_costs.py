@@ -14,8 +14,8 @@ from tests import factories
 from tests.client import ApiClient
 from tests.graphql.probe import with_settings
 from tests.serving import served
-from transport import costs, planning
-from transport.costs import Part
+from transport.documents import costs, planning
+from transport.documents.costs import Part
 
 CONTACTS = 60
 

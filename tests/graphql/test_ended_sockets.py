@@ -20,12 +20,12 @@ from tests.graphql.sockets import PROTOCOL, Socket, connected, settles
 from tests.graphql.test_sockets import empty, member
 from tests.serving import Served
 from tests.waiting import PATIENCE_SECONDS
-from transport.connection import Connection
-from transport.execution import Request
-from transport.fanout import Group, Viewer
-from transport.frames import FrameProtocol
-from transport.monitoring import ConnectionMonitor
-from transport.wire import Wire
+from transport.executor import Request
+from transport.websocket.connection import Connection
+from transport.websocket.fanout import Group, Viewer
+from transport.websocket.frames import FrameProtocol
+from transport.websocket.monitoring import ConnectionMonitor
+from transport.websocket.wire import Wire
 
 NOTHING = HubStatistics(topics=0, viewers=0, shared=0, tasks=0, channels=0, pending=0)
 

@@ -8,7 +8,7 @@ from structlog.testing import capture_logs
 from runtime import Runtime
 from tests import factories
 from tests.client import ApiClient
-from transport.execution import status_of
+from transport.executor import status_of
 
 
 async def test_what_we_did_not_foresee_is_masked_and_logged(probe: ApiClient) -> None:

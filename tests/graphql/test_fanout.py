@@ -27,19 +27,19 @@ from tests.client import ApiClient
 from tests.graphql.probe import probe_schema, with_settings
 from tests.graphql.sockets import Socket, connected, settles
 from tests.serving import Served, served
-from transport.door import dependencies
-from transport.execution import Request
-from transport.fanout import FanOut, Viewer, watches_a_state
-from transport.wire import Wire
+from transport.endpoint import dependencies
+from transport.executor import Request
+from transport.websocket.fanout import FanOut, Viewer, watches_a_state
+from transport.websocket.wire import Wire
 
 BOARD = "subscription ($to: Int! = 1) { board(to: $to) }"
 
 
 def fanout_of(server: Served) -> FanOut:
     """The server's groups."""
-    door = server.application.door
-    assert door is not None
-    return door.fanout
+    endpoint = server.application.endpoint
+    assert endpoint is not None
+    return endpoint.fanout
 
 
 async def colleague(runtime: Runtime, actor: Actor, role: Role) -> str:

@@ -19,8 +19,8 @@ from tests.client import ApiClient
 from tests.graphql.nodejs import needs_node, run_node
 from tests.graphql.probe import with_settings
 from tests.serving import served
-from transport import assets, graphiql
-from transport.assets import BY_NAME
+from transport.http import assets, graphiql
+from transport.http.assets import BY_NAME
 
 BROWSER = {"accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
 installed = all(asset.file.is_file() for asset in BY_NAME.values())

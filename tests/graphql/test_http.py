@@ -17,7 +17,7 @@ from tests.client import ApiClient
 from tests.graphql.probe import probe_schema, with_settings
 from tests.serving import Served, served
 from tests.waiting import PATIENCE_SECONDS
-from transport.execution import Request
+from transport.executor import Request
 
 TYPENAME = b'{"query": "{ __typename }"}'
 JSON = "application/json"

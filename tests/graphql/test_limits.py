@@ -23,10 +23,10 @@ from tests.graphql.probe import probe_schema, with_settings
 from tests.graphql.sockets import settles
 from tests.properties import is_long
 from tests.serving import served
-from transport import documents as documents_module
-from transport.documents import LONGEST_KEPT, MOST_CHARACTERS, MOST_DOCUMENTS, Documents
-from transport.door import dependencies
-from transport.execution import Executor, Request
+from transport.documents import cache
+from transport.documents.cache import LONGEST_KEPT, MOST_CHARACTERS, MOST_DOCUMENTS, Documents
+from transport.endpoint import dependencies
+from transport.executor import Executor, Request
 
 T = TypeVar("T")
 
@@ -255,7 +255,7 @@ async def test_what_is_charged_during_an_exchange_counts(runtime: Runtime) -> No
 
 async def test_documents_are_kept_within_bounds(runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
     """The cache of documents forgets the oldest; a known document is not parsed again, a very long one not kept."""
-    monkeypatch.setattr(documents_module, "MOST_DOCUMENTS", 50)
+    monkeypatch.setattr(cache, "MOST_DOCUMENTS", 50)
     documents = Documents(probe_schema._schema, runtime.settings.graphql)
     first = documents.operation("{ __typename }", None)
     assert documents.operation("{ __typename }", None) is first
@@ -292,8 +292,8 @@ async def test_many_documents_leave_both_caches_bounded(runtime: Runtime, monkey
     for name, most in {"plans": plans, "fields": fields, "seen": seen}.items():
         monkeypatch.setattr(execution.limits, name, most)
     documents, characters = MOST_DOCUMENTS // scale, MOST_CHARACTERS // scale
-    monkeypatch.setattr(documents_module, "MOST_DOCUMENTS", documents)
-    monkeypatch.setattr(documents_module, "MOST_CHARACTERS", characters)
+    monkeypatch.setattr(cache, "MOST_DOCUMENTS", documents)
+    monkeypatch.setattr(cache, "MOST_CHARACTERS", characters)
     schema = build_schema.__wrapped__()
     context = stranger(runtime)
     executor = Executor(schema, runtime.settings, context.budgets)

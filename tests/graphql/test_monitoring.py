@@ -24,8 +24,8 @@ from tests import factories
 from tests.graphql.probe import with_settings
 from tests.graphql.sockets import settles
 from tests.waiting import PATIENCE_SECONDS
-from transport.door import dependencies
-from transport.monitoring import GAP_SPREAD_SECONDS, ConnectionMonitor
+from transport.endpoint import dependencies
+from transport.websocket.monitoring import GAP_SPREAD_SECONDS, ConnectionMonitor
 
 CLIENTS = 40
 PING_SECONDS, RECHECK_SECONDS = 1_000.0, 3_600.0

@@ -22,9 +22,9 @@ async def test_the_official_client_subscribes(probe_server: Served, runtime: Run
     assert found["query"] == [{"viewer": {"role": "OWNER"}}]
     assert found["refused"] == [{"failed": "BAD_USER_INPUT"}]
     assert found["together"] == [[{"count": 0}, {"count": 1}, {"count": 2}]] * 10
-    door = probe_server.application.door
-    assert door is not None
-    await settles(lambda: door.sockets.statistics().open == 0)
+    endpoint = probe_server.application.endpoint
+    assert endpoint is not None
+    await settles(lambda: endpoint.sockets.statistics().open == 0)
 
 
 @needs_node

@@ -27,7 +27,7 @@ from tests.graphql.probe import probe_schema, with_settings
 from tests.graphql.sockets import Socket, connected
 from tests.serving import Served, served
 from tests.waiting import PATIENCE_SECONDS
-from transport.connection import Connection
+from transport.websocket.connection import Connection
 
 RENEW = """mutation ($token: String!) {
   renewConnection(input: {accessToken: $token}) { expiresIn userErrors { code field message } }
@@ -47,9 +47,9 @@ def token_of(runtime: Runtime, actor: Actor, seconds: int) -> str:
 
 def only_connection(server: Served) -> Connection:
     """The one open socket, as the server has it."""
-    door = server.application.door
-    assert door is not None
-    (connection,) = door.sockets.open
+    endpoint = server.application.endpoint
+    assert endpoint is not None
+    (connection,) = endpoint.sockets.open
     assert isinstance(connection, Connection)
     return connection
 

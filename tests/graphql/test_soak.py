@@ -12,7 +12,7 @@ from tests import factories
 from tests.graphql.sockets import PROTOCOL, Socket, settles
 from tests.serving import served
 from tests.waiting import until
-from transport.sockets import SocketStatistics
+from transport.websocket.sockets import SocketStatistics
 
 SOCKETS_EACH = 20
 NOTHING = HubStatistics(topics=0, viewers=0, shared=0, tasks=0, channels=0, pending=0)
@@ -50,8 +50,8 @@ async def listens(runtime: Runtime, before: set[bytes], more: int) -> bool:
 async def soak(runtime: Runtime, *, organizations: int, rounds: int) -> None:
     """Open 20 subscribed sockets for each organisation and drop them all at once; nothing of them remains."""
     async with served(runtime) as server:
-        door = server.application.door
-        assert door is not None
+        endpoint = server.application.endpoint
+        assert endpoint is not None
         callers = []
         for _ in range(organizations):
             actor = await factories.organization(runtime)
@@ -64,12 +64,12 @@ async def soak(runtime: Runtime, *, organizations: int, rounds: int) -> None:
                 for token, campaign in callers:
                     arrivals = (arrive(session, server.websocket_url, token, campaign) for _ in range(SOCKETS_EACH))
                     crowd += await asyncio.gather(*arrivals)
-                assert door.sockets.statistics().operations == organizations * SOCKETS_EACH
+                assert endpoint.sockets.statistics().operations == organizations * SOCKETS_EACH
                 # One for each campaign, and one for each person's sessions.
                 await until(lambda: listens(runtime, listened, 2 * organizations))
                 for socket in crowd:
                     drop(socket)
-            await settles(lambda: door.sockets.statistics() == NOBODY)
+            await settles(lambda: endpoint.sockets.statistics() == NOBODY)
             await settles(lambda: runtime.hub.statistics() == NOTHING)
             await settles(lambda: len(asyncio.all_tasks()) <= tasks)
             await until(lambda: listens(runtime, listened, 0))

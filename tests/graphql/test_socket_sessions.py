@@ -65,7 +65,7 @@ async def test_a_signal_is_quicker_than_the_next_look(
     runtime: Runtime, monkeypatch: pytest.MonkeyPatch, change: str
 ) -> None:
     """Whatever ends or changes a session closes all its sockets when it is announced, long before the next look."""
-    monkeypatch.setattr("transport.monitoring.GAP_SPREAD_SECONDS", 3600.0)  # each topic begins with a gap
+    monkeypatch.setattr("transport.websocket.monitoring.GAP_SPREAD_SECONDS", 3600.0)  # each topic begins with a gap
     actor, _ = await member(runtime)
     async with runtime.work.begin(actor) as uow:
         session_id = (await open_session(uow, actor.person_id, days=1)).session_id

@@ -44,9 +44,9 @@ async def member(runtime: Runtime, role: Role = Role.OWNER) -> tuple[Actor, str]
 
 def empty(server: Served) -> bool:
     """Whether the server holds no socket and no operation."""
-    door = server.application.door
-    assert door is not None
-    found = door.sockets.statistics()
+    endpoint = server.application.endpoint
+    assert endpoint is not None
+    found = endpoint.sockets.statistics()
     return (found.open, found.authenticated, found.operations) == (0, 0, 0)
 
 
@@ -217,15 +217,15 @@ async def test_a_stream_that_fails_is_masked(probe_server: Served, runtime: Runt
 async def test_complete_stops_an_operation(probe_server: Served, runtime: Runtime) -> None:
     """After the client's complete the stream is released at once, and its id is free."""
     _, token = await member(runtime)
-    door = probe_server.application.door
-    assert door is not None
+    endpoint = probe_server.application.endpoint
+    assert endpoint is not None
     async with connected(probe_server) as socket:
         await socket.ready(token)
         await socket.subscribe("subscription { watched }")
         assert (await socket.next())["payload"]["data"] == {"watched": 1}
-        assert door.sockets.statistics().operations == 1
+        assert endpoint.sockets.statistics().operations == 1
         await socket.send({"type": "complete", "id": "1"})
-        await settles(lambda: door.sockets.statistics().operations == 0)
+        await settles(lambda: endpoint.sockets.statistics().operations == 0)
         await socket.subscribe("{ __typename }")
         assert (await socket.next())["type"] == "next"
 

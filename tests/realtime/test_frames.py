@@ -9,7 +9,7 @@ from uvicorn.server import ServerState
 from websockets.frames import Frame, Opcode
 from websockets.streams import StreamReader
 
-from transport.frames import EXTENSION, FrameProtocol, text_frame, writer
+from transport.websocket.frames import EXTENSION, FrameProtocol, text_frame, writer
 
 
 def parsed(data: bytes) -> Frame:

@@ -10,9 +10,9 @@ import orjson
 from starlette.types import Send
 
 from development import DEMO_EMAIL, DEMO_PASSWORD
-from transport.assets import CDN, SCRIPTS, STYLE
+from transport.http.assets import CDN, SCRIPTS, STYLE
 
-PAGE = Template(files("transport").joinpath("graphiql.html").read_text("utf-8"))
+PAGE = Template(files("transport.http").joinpath("graphiql.html").read_text("utf-8"))
 HOST = re.compile(r"[A-Za-z0-9.\-\[\]:]{1,255}")
 
 

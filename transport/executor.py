@@ -15,8 +15,9 @@ from core.errors import Unauthenticated
 from resolvers.budgets import Balance, Budgets
 from resolvers.context import RequestContext
 from settings import Settings
-from transport import costs
-from transport.documents import DocumentInvalid, Documents, Operation
+from transport.documents import DocumentInvalid, Documents, Operation, costs
+from transport.documents.planning import required
+from transport.documents.variables import check_variables
 from transport.errors import (
     AWAY_STATUS,
     COST_EXCEEDED,
@@ -26,8 +27,6 @@ from transport.errors import (
     Refused,
     formatted,
 )
-from transport.planning import required
-from transport.variables import check_variables
 
 TOO_MANY_STATUS = 429
 is_awaitable = cast("Callable[[object], TypeGuard[Awaitable[Any]]]", optimized_is_awaitable)

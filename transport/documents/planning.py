@@ -33,7 +33,7 @@ from graphql import (
 
 from core.access.permissions import Permission
 from resolvers.fields import Requires, own_cost, rule_of
-from transport.costs import Given, Length, Page, Part
+from transport.documents.costs import Given, Length, Page, Part
 from transport.errors import COST_EXCEEDED, Refused
 
 MUTATION_COST = 10

@@ -6,7 +6,7 @@ from pathlib import Path
 from starlette.requests import Request
 from starlette.responses import FileResponse, PlainTextResponse, Response
 
-FOLDER = Path(__file__).parents[1] / "web" / "node_modules"
+FOLDER = Path(__file__).parents[2] / "web" / "node_modules"
 CDN = "https://cdn.jsdelivr.net"
 
 

@@ -19,18 +19,18 @@ from services.accounts.logins import Logins
 from services.campaigns.test_sends import TestSends
 from services.maya.watching import Watch
 from services.senders.registration import SenderRegistration
-from transport import assets
-from transport.execution import Executor
-from transport.fanout import FanOut
-from transport.http import HttpEndpoint
-from transport.sockets import Sockets
-from transport.websocket import WebSocketEndpoint
+from transport.executor import Executor
+from transport.http import assets
+from transport.http.endpoint import HttpEndpoint
+from transport.websocket.endpoint import WebSocketEndpoint
+from transport.websocket.fanout import FanOut
+from transport.websocket.sockets import Sockets
 
 PATH = "/graphql"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Door:
+class Endpoint:
     """The GraphQL endpoint of a process."""
 
     executor: Executor
@@ -41,7 +41,7 @@ class Door:
     supervisors: Supervisors
 
     @classmethod
-    def build(cls, runtime: Runtime, schema: strawberry.Schema) -> "Door":
+    def build(cls, runtime: Runtime, schema: strawberry.Schema) -> "Endpoint":
         """The endpoint of a runtime."""
         used = dependencies(runtime)
         budgets = Budgets(limit=runtime.settings.cost_per_minute, redis=runtime.cache)
@@ -119,11 +119,11 @@ def dependencies(runtime: Runtime) -> Dependencies:
     )
 
 
-def graphql_routes(door: Door) -> list[BaseRoute]:
+def graphql_routes(endpoint: Endpoint) -> list[BaseRoute]:
     """The endpoint's routes."""
     return [
         Route("/", RedirectResponse(PATH)),
-        Route(PATH, door.http),
-        WebSocketRoute(PATH, door.websocket),
+        Route(PATH, endpoint.http),
+        WebSocketRoute(PATH, endpoint.websocket),
         Route(f"{PATH}/assets/{{name}}", assets.serve),
     ]

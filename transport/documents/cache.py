@@ -20,11 +20,11 @@ from strawberry.schema.validation_rules.maybe_null import MaybeNullValidationRul
 from strawberry.schema.validation_rules.one_of import OneOfInputValidationRule
 
 from core.http.settings import GraphQLSettings
-from transport.costs import Part, requested
+from transport.documents.costs import Part, requested
+from transport.documents.limits import check_document
+from transport.documents.planning import guarded_root, plan
+from transport.documents.variables import Use, uses_of
 from transport.errors import Refused
-from transport.limits import check_document
-from transport.planning import guarded_root, plan
-from transport.variables import Use, uses_of
 
 MOST_DOCUMENTS = 1_000
 MOST_CHARACTERS = 300_000  # a parsed document takes about a hundred bytes for each

@@ -7,7 +7,7 @@ from starlette.types import Receive, Send
 from strawberry.http.exceptions import NonJsonMessageReceived, NonTextMessageReceived, WebSocketDisconnected
 
 from cancellation.deadlines import deadline
-from transport.http import plain
+from transport.http.endpoint import plain
 
 TOO_SLOW = 1013
 MAX_REASON_BYTES = 123  # RFC 6455, 5.5.1: what a close frame has beside its code

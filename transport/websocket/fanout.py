@@ -22,10 +22,10 @@ from resolvers.context import RequestContext
 from resolvers.fields import is_state
 from transport.documents import Operation
 from transport.errors import formatted
-from transport.execution import Executor, Request, shown
-from transport.frames import text_frame
-from transport.http import plain
-from transport.wire import Wire
+from transport.executor import Executor, Request, shown
+from transport.http.endpoint import plain
+from transport.websocket.frames import text_frame
+from transport.websocket.wire import Wire
 
 AT_ONCE = 256
 """Viewers written to before other tasks, and the network, have their turn."""

@@ -4,13 +4,13 @@ from starlette.types import Receive, Scope, Send
 
 from core.telemetry import logger
 from resolvers.context import Dependencies
-from transport.connection import TRY_AGAIN, Connection
-from transport.execution import Executor
-from transport.fanout import FanOut
-from transport.frames import writer
-from transport.http import client_address
-from transport.sockets import GOING_AWAY, Sockets
-from transport.wire import Wire
+from transport.executor import Executor
+from transport.http.endpoint import client_address
+from transport.websocket.connection import TRY_AGAIN, Connection
+from transport.websocket.fanout import FanOut
+from transport.websocket.frames import writer
+from transport.websocket.sockets import GOING_AWAY, Sockets
+from transport.websocket.wire import Wire
 
 PROTOCOL = "graphql-transport-ws"
 NOT_ACCEPTABLE = 4406

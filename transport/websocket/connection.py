@@ -25,13 +25,13 @@ from transport.authentication import authenticate
 from transport.documents import DocumentInvalid
 from transport.documents import Operation as Prepared
 from transport.errors import RATE_LIMITED, Malformed, Refused, formatted
-from transport.execution import Executor, Request, shown
-from transport.fanout import FanOut, Viewer, watches_a_state
-from transport.frames import text_frame
-from transport.monitoring import ConnectionMonitor
+from transport.executor import Executor, Request, shown
 from transport.requests import from_parameters
-from transport.sockets import Sockets
-from transport.wire import Wire
+from transport.websocket.fanout import FanOut, Viewer, watches_a_state
+from transport.websocket.frames import text_frame
+from transport.websocket.monitoring import ConnectionMonitor
+from transport.websocket.sockets import Sockets
+from transport.websocket.wire import Wire
 
 INVALID_MESSAGE = 4400
 UNAUTHORIZED = 4401

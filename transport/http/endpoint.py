@@ -11,7 +11,6 @@ from core.database.errors import is_unavailable
 from core.http.bodies import BodyTooLarge, ClientGone, announced, read_body
 from core.telemetry import described, logger, new_request_id
 from resolvers.context import Dependencies, RequestContext
-from transport.answers import written
 from transport.authentication import authenticate
 from transport.errors import (
     AWAY,
@@ -22,9 +21,10 @@ from transport.errors import (
     PERSISTED_QUERY_NOT_SUPPORTED,
     Refused,
 )
-from transport.execution import Answer, Executor, Request, refusal
-from transport.graphiql import page
-from transport.negotiation import GRAPHQL, HTML, JSON, chosen, is_json
+from transport.executor import Answer, Executor, Request, refusal
+from transport.http.graphiql import page
+from transport.http.negotiation import GRAPHQL, HTML, JSON, chosen, is_json
+from transport.http.responses import written
 from transport.requests import (
     come_already,
     from_body,
