@@ -65,7 +65,7 @@ class Application:
             self.endpoint = Endpoint.build(runtime, self.schema)
             async with self.endpoint.open():
                 registry = metrics.registry(
-                    partial(metrics.plumbing, runtime.hub, runtime.engine), compiled.figures, self.endpoint.figures
+                    partial(metrics.core_metrics, runtime.hub, runtime.engine), compiled.figures, self.endpoint.figures
                 )
                 routes = [*graphql_routes(self.endpoint), *all_routes(runtime, registry)]
                 self.inner = with_cors(Starlette(routes=routes), self.settings)
@@ -74,7 +74,7 @@ class Application:
                 gc.freeze()
                 # An answer is hundreds of objects that are dropped together, which the usual 700 would look through.
                 gc.set_threshold(*COLLECTED_AFTER)
-                with runtime.supervisors.on_death(lambda: self.lose(runtime.supervisors.dead[-1])):
+                with runtime.supervisors.on_unexpected_end(lambda: self.lose(runtime.supervisors.ended[-1])):
                     try:
                         yield
                     except asyncio.CancelledError:

@@ -14,7 +14,7 @@ from pydantic import SecretStr
 import development
 from core import telemetry
 from core.configuration import Environment, SettingsInvalid, variable
-from core.errors import NudgeError, OperatorError, Refusals
+from core.errors import InputErrors, NudgeError, OperatorError
 from core.supervision import SupervisedTaskEnded
 from development import DEMO_EMAIL, DEMO_PASSWORD
 from local.folder import LocalError
@@ -72,7 +72,7 @@ def dev() -> None:
     async def prepare(urls: Urls) -> None:
         from core import migration
 
-        await migration.upgrade(urls.migrator, start_afresh=development.start_afresh(found, urls.migrator))
+        await migration.upgrade(urls.migrator, reset_advice=development.reset_advice(found, urls.migrator))
         filled = development.filled(found, {"database_url": urls.database, "redis_url": urls.redis})
         await seed_once(filled)
 
@@ -115,15 +115,15 @@ def worker() -> None:
 def migrate() -> None:
     """Bring the database to this version. Needs NUDGE_DATABASE__MIGRATOR_URL, the owner's role."""
     from core import migration
-    from core.servers import explained
+    from core.servers import operator_errors
 
     found = settings()
     url = clear(found.database.migrator_url)
     if url is None:
         hint = "set it in the environment or in .env" if found.production else "start `make dev` first, or set it"
         raise SettingsInvalid(f"Missing: {variable('database', 'migrator_url')}. It names the owner's role: {hint}.")
-    with explained(variable("database", "migrator_url"), url):
-        asyncio.run(migration.upgrade(url, start_afresh=development.start_afresh(found, url)))
+    with operator_errors(variable("database", "migrator_url"), url):
+        asyncio.run(migration.upgrade(url, reset_advice=development.reset_advice(found, url)))
     typer.echo("The database is up to date.")
 
 
@@ -139,13 +139,13 @@ def create_roles(
     NUDGE_DATABASE__URL and NUDGE_DATABASE__MIGRATOR_URL where they are set, and else made. What was done is said on
     stderr; on stdout are only the lines for the .env file of passwords that were made.
     """
-    from core.servers import explained
+    from core.servers import operator_errors
     from local import provisioning
 
     found = load().database
     admin_url = clear(found.admin_url) or ask_for_admin_url()
     wanted = provisioning.wanted(app_url=clear(found.url), migrator_url=clear(found.migrator_url))
-    with explained(variable("database", "admin_url"), admin_url):
+    with operator_errors(variable("database", "admin_url"), admin_url):
         done = asyncio.run(provisioning.run(admin_url, wanted, renew=new_passwords))
     for line in done.said:
         typer.echo(line, err=True)
@@ -306,7 +306,7 @@ def create(
     except NudgeError as error:
         refuse([described(error)])
         return
-    except Refusals as refusals:
+    except InputErrors as refusals:
         refuse([described(error) for error in refusals.errors])
         return
     typer.echo(f"Opened {name}; its owner is {email}.")
@@ -360,20 +360,20 @@ def main() -> None:
     except (OperatorError, LocalError) as error:
         fail(str(error))
     except Exception as error:
-        reason = outage(error)
+        reason = outage_reason(error)
         if reason is None:
-            sys.excepthook = telemetry.tell_uncaught  # typer has put its own in the place, which shows messages
+            sys.excepthook = telemetry.log_uncaught  # typer has put its own in the place, which shows messages
             raise
         fail(f"{reason}.")
 
 
-def outage(error: Exception) -> str | None:
+def outage_reason(error: Exception) -> str | None:
     """What is wrong outside of this program, a file or a server; None where the program itself may be at fault."""
     from core import servers
 
     if isinstance(error, OSError) and error.filename is not None:
         return f"cannot use {error.filename}: {error.strerror}"
-    reason = servers.outage(error)
+    reason = servers.outage_reason(error)
     return None if reason is None else f"a server went away while it was needed: {reason}"
 
 

@@ -39,7 +39,7 @@ def filled(settings: Settings, servers: Mapping[str, str]) -> Settings:
     return with_defaults(settings, values)
 
 
-def start_afresh(settings: Settings, database_url: str) -> str | None:
+def reset_advice(settings: Settings, database_url: str) -> str | None:
     """How to get an empty database in place of this one, in words that follow "to start afresh,".
 
     None outside of development. The data of `nudge dev` itself is moved away, so that nothing is lost.

@@ -18,7 +18,7 @@ from core.queue import Queue
 from core.security import AccessTokens, Signer
 from core.supervision import Supervisors
 from core.unit_of_work import Work
-from development import start_afresh
+from development import reset_advice
 from integrations import LanguageModel, Mailer, MailWebhooks, build_language_model, build_mailer, build_webhooks
 from integrations.jwks import JwksVerifier
 from services.accounts.admission import Admission, admission
@@ -79,8 +79,8 @@ async def check_servers(settings: Settings) -> None:
     Raises `SettingsInvalid`, `ServerUnusable` or `UnsafeDatabase`, each with one sentence for the operator.
     """
     require(settings)
-    advice = start_afresh(settings, secret(settings.database.url))
-    await preflight.check(settings.database, settings.redis, start_afresh=advice)
+    advice = reset_advice(settings, secret(settings.database.url))
+    await preflight.check(settings.database, settings.redis, reset_advice=advice)
 
 
 @asynccontextmanager

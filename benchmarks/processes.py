@@ -52,7 +52,7 @@ def serving(
             time.sleep(0.05)
         yield started.pid
     finally:
-        processes.stop(started, [signal.SIGTERM], patience_seconds=15)
+        processes.stop(started, [signal.SIGTERM], timeout_seconds=15)
 
 
 def takes_connections(port: int) -> bool:

@@ -29,8 +29,8 @@ NOT_CHARACTERS: Final = "\ud800-\udfff\ue000-\uf8ff\ufdd0-\ufdef\ufffe\uffff\U00
 )
 CONTROLS: Final = "\x00-\x08\x0b-\x1f\x7f-\x9f"
 
-UNSEEN: Final = re.compile(f"[{CONTROLS}{FORMATS}{NOT_CHARACTERS}]")
-UNSEEN_FORMATS: Final = re.compile(f"[{FORMATS}]")
+INVISIBLE: Final = re.compile(f"[{CONTROLS}{FORMATS}{NOT_CHARACTERS}]")
+INVISIBLE_FORMATS: Final = re.compile(f"[{FORMATS}]")
 DIRECTIONS: Final = re.compile(f"[{MARKS}{EMBEDDINGS}{ISOLATES}]")
 IDEOGRAPHS: Final = re.compile("[\u3005-\u3007\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003fffd]")
 MONGOLIAN_LETTERS: Final = re.compile("[\u1800-\u180a\u1810-\u18af\U00011660-\U0001167f]")
@@ -46,12 +46,12 @@ KEYCAPS: Final = "#*0123456789"
 class Cleaner:
     """Leaves out what nobody sees, of one text that may come in pieces: the result does not depend on the cuts.
 
-    What stands in `unseen` goes, unless a character before it needs it, and except `kept`.
+    What stands in `invisible` goes, unless a character before it needs it, and except `allowed`.
     """
 
-    def __init__(self, unseen: re.Pattern[str] = UNSEEN, kept: re.Pattern[str] | None = None) -> None:
-        self.unseen = unseen
-        self.kept = kept
+    def __init__(self, invisible: re.Pattern[str] = INVISIBLE, allowed: re.Pattern[str] | None = None) -> None:
+        self.invisible = invisible
+        self.allowed = allowed
         self.before = ""
         self.tags = 0
 
@@ -59,13 +59,13 @@ class Cleaner:
         """The next piece without them."""
         parts: list[str] = []
         at = 0
-        for found in self.unseen.finditer(text):
+        for found in self.invisible.finditer(text):
             if found.start() > at:
                 self._saw(text[found.start() - 1])
             parts.append(text[at : found.start()])
             at = found.end()
             char = found.group()
-            if self._is_needed(char) or (self.kept and self.kept.match(char)):
+            if self._is_needed(char) or (self.allowed and self.allowed.match(char)):
                 self._saw(char)
                 parts.append(char)
         if at < len(text):
@@ -104,7 +104,7 @@ class Cleaner:
 
 
 def _joins(char: str) -> bool:
-    """Whether a character may be joined to the next, or kept from it; visible format characters never are."""
+    """Whether a character may be joined to the next, or allowed from it; visible format characters never are."""
     return JOINING.match(char) is not None and unicodedata.category(char) != "Cf"
 
 

@@ -7,10 +7,10 @@ from typing import Final
 import idna
 from email_validator import EmailNotValidError, validate_email
 
-from core.characters import SELECTORS, UNSEEN_FORMATS, Cleaner
+from core.characters import INVISIBLE_FORMATS, SELECTORS, Cleaner
 from core.errors import ErrorCode, InvalidInput
 
-LONGEST_TEXT: Final = 1_000  # with what is left out of it
+MAX_TEXT_LENGTH: Final = 1_000  # with what is left out of it
 OVERRIDE: Final = "\u202e"
 VARIANTS: Final = re.compile(f"[{SELECTORS}]")
 
@@ -35,9 +35,9 @@ def parse(text: str, *, field: tuple[str, ...] = ("input", "email")) -> Address:
     Blanks around it and characters that nobody sees are left out, as they come along when an address is pasted.
     Raises `InvalidEmail` with a message that says what is wrong with it.
     """
-    if len(text) > LONGEST_TEXT:
+    if len(text) > MAX_TEXT_LENGTH:
         raise InvalidEmail("An e-mail address has at most 254 characters.", field=field)
-    address = bare(text)
+    address = strip_invisible(text)
     if OVERRIDE in text:
         raise InvalidEmail(
             "The address holds a character that turns its direction around (U+202E).",
@@ -54,22 +54,22 @@ def parse(text: str, *, field: tuple[str, ...] = ("input", "email")) -> Address:
     return Address(address, address.lower())
 
 
-def bare(text: str) -> str:
+def strip_invisible(text: str) -> str:
     """The text without blanks around it and what nobody sees; a domain keeps joiners that its script needs."""
-    return VARIANTS.sub("", Cleaner(UNSEEN_FORMATS).feed(text)).strip()
+    return VARIANTS.sub("", Cleaner(INVISIBLE_FORMATS).feed(text)).strip()
 
 
-def asked(text: str) -> str:
+def normalize_query(text: str) -> str:
     """An address that is looked up, as addresses are compared; what is no address is compared as a part of one."""
     try:
         return parse(text).norm
     except InvalidEmail:
-        return part(text)
+        return normalize_part(text)
 
 
-def part(text: str) -> str:
+def normalize_part(text: str) -> str:
     """A part of an address that is looked up, as addresses are compared: an international domain as punycode."""
-    local, at, domain = bare(text).rpartition("@")
+    local, at, domain = strip_invisible(text).rpartition("@")
     return f"{local}{at}{'.'.join(map(_label, domain.split('.')))}".lower()
 
 

@@ -66,7 +66,7 @@ class Conflict(NudgeError):
     code = ErrorCode.CONFLICT
 
 
-class Refusals(Exception):
+class InputErrors(Exception):
     """Several refusals of one request, so that a form can show all of them at once."""
 
     def __init__(self, errors: list[NudgeError]) -> None:

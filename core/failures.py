@@ -38,7 +38,7 @@ CAUSED = "\nThe direct cause of the following error:\n\n"
 DURING = "\nIn handling which came the following error:\n\n"
 
 
-def described(error: BaseException) -> str:
+def describe_error(error: BaseException) -> str:
     """An error and what caused it, in a line: types, SQLSTATEs, names of constraints, and the system's own words."""
     return " < ".join(headline(each) for each in [error, *causes(error)])[: 2 * MAX_WORDS]
 

@@ -1,8 +1,8 @@
-"""Leases of rows: who works on a row, and until when. The database's clock decides; a token tells holders apart.
+"""Leases on rows: which worker may change a row, and until when. Expiry is by the database's clock.
 
-One row is taken with `take`, kept with `renew` and given back with `release`, each in the caller's transaction. The
-token is a fence: a change that names an older one finds no row. Batches of rows, whose statements are written for
-their plans (`FOR UPDATE SKIP LOCKED`, ranges of ids), share the parts: `taken`, `RELEASED`, `has_expired`, `is_held`.
+`acquire`, `renew` and `release` work on one row, in the caller's transaction. Each lease has a token, which fences
+off earlier holders: a change under an older token matches no row. Statements that lease batches of rows (`FOR UPDATE
+SKIP LOCKED`, ranges of ids) are built where they are used, from `lease_values`, `RELEASED`, `has_expired`, `is_held`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,66 +19,66 @@ from core.ids import new_id
 from core.unit_of_work import UnitOfWork
 
 RELEASED: Final[Mapping[str, None]] = MappingProxyType({"lease_token": None, "lease_until": None})
-"""The values of a row that nobody holds."""
-NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
+"""The lease columns of a row without a lease."""
+_NO_VALUES: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
 class LeaseLost(Exception):
-    """Somebody else has the row, or its work has ended: this holder must change nothing any more."""
+    """The row is leased by another holder, or its work has ended: this holder must not change it any more."""
 
 
 class Leased:
-    """The columns of a table whose rows are leased."""
+    """Mixin with the lease columns of a table."""
 
     lease_token: Mapped[UUID | None]
     lease_until: Mapped[datetime | None]
 
 
-class Taken(NamedTuple):
-    """A row that is ours, and the token that says so."""
+class AcquiredLease(NamedTuple):
+    """A row leased to the caller, with the token of the lease."""
 
     token: UUID
     row: Row[Any]
 
 
-def taken(token: Any, seconds: Any) -> dict[str, Any]:  # noqa: ANN401 - values or SQL expressions
-    """The values of a row under a lease that ends in so many seconds."""
+def lease_values(token: Any, seconds: Any) -> dict[str, Any]:  # noqa: ANN401 - values or SQL expressions
+    """The lease columns for a lease that expires in `seconds`."""
     return {"lease_token": token, "lease_until": now_plus(seconds)}
 
 
 def has_expired(table: type[Leased]) -> ColumnElement[bool]:
-    """Whether the row's lease is over; not of a row without one."""
+    """Whether the row has a lease that has expired; false or NULL without a lease."""
     return table.lease_until < func.clock_timestamp()
 
 
 def is_free(table: type[Leased]) -> ColumnElement[bool]:
-    """Whether nobody holds the row (any more)."""
+    """Whether the row has no lease, or an expired one."""
     return or_(table.lease_until.is_(None), has_expired(table))
 
 
 def is_held(table: type[Leased], token: Any) -> ColumnElement[bool]:  # noqa: ANN401 - a value or an SQL expression
-    """Whether the row is under this lease, which may be over as long as nobody else has taken the row."""
+    """Whether the row has this lease, expired or not: until another is acquired, the holder may still use it."""
     held: ColumnElement[bool] = table.lease_token == token
     return held
 
 
-async def take(
+async def acquire(
     uow: UnitOfWork,
     table: type[Leased],
     row: ColumnElement[bool],
     *,
     seconds: float,
-    values: Mapping[str, Any] = NOTHING,
+    values: Mapping[str, Any] = _NO_VALUES,
     returning: Sequence[Any],
-) -> Taken | None:
-    """Take a row that is free, with other `values` in the same change; None when somebody holds it or there is none.
+) -> AcquiredLease | None:
+    """Lease a free row, and set other `values` in the same UPDATE; None if the row is leased or does not exist.
 
-    `row` is the condition that names it. Of two who take it at once, one gets it.
+    `row` is the condition that selects it. Of two concurrent callers, one gets the lease.
     """
     token = new_id()
-    statement = update(table).where(row, is_free(table)).values(**taken(token, seconds), **values)
+    statement = update(table).where(row, is_free(table)).values(**lease_values(token, seconds), **values)
     rows = await uow.rows(statement.returning(*returning))
-    return Taken(token, rows[0]) if rows else None
+    return AcquiredLease(token, rows[0]) if rows else None
 
 
 async def renew(
@@ -88,10 +88,10 @@ async def renew(
     token: UUID,
     *,
     seconds: float,
-    values: Mapping[str, Any] = NOTHING,
+    values: Mapping[str, Any] = _NO_VALUES,
 ) -> None:
-    """Keep a row for so many seconds from now, with other `values` in the same change. Raises `LeaseLost`."""
-    await _change(uow, table, row, token, {**taken(token, seconds), **values})
+    """Extend a lease to `seconds` from now, and set other `values` in the same UPDATE. Raises `LeaseLost`."""
+    await _change(uow, table, row, token, {**lease_values(token, seconds), **values})
 
 
 async def release(
@@ -100,9 +100,9 @@ async def release(
     row: ColumnElement[bool],
     token: UUID,
     *,
-    values: Mapping[str, Any] = NOTHING,
+    values: Mapping[str, Any] = _NO_VALUES,
 ) -> None:
-    """Give a row back, with other `values` in the same change. Raises `LeaseLost`."""
+    """End a lease, and set other `values` in the same UPDATE. Raises `LeaseLost`."""
     await _change(uow, table, row, token, {**RELEASED, **values})
 
 

@@ -17,7 +17,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from cancellation.deadlines import deadline
 from core.pubsub import PREFIX, Hub, log_topic
-from core.telemetry import described, logger
+from core.telemetry import describe_error, logger
 
 CLAIM = """
 local now = redis.call('TIME')
@@ -190,14 +190,14 @@ class LogStream:
         `LogMissing` when the log cannot tell the rest: entries are gone, or nobody writes the last one any more.
         """
         running = True
-        with hub.watch(log_topic(name)) as viewer:
+        with hub.watch(log_topic(name)) as watcher:
             while True:
-                viewer.drain()
+                watcher.drain()
                 entries, wait = [], poll_interval
                 try:
                     entries = await self.read(name, after)
                 except LogUnavailable as error:
-                    log.warning("log_unavailable", log=name, reason=described(error))
+                    log.warning("log_unavailable", log=name, reason=describe_error(error))
                     wait = retry_interval
                 except LogMissing:
                     if after or not await is_running():
@@ -209,7 +209,7 @@ class LogStream:
                     if is_last(entry):
                         return
                     after = entry.sequence
-                if len(entries) < PAGE and await viewer.next(within=wait) is None:
+                if len(entries) < PAGE and await watcher.next(within=wait) is None:
                     running = await is_running()
 
     async def _fetch(self, name: str, after: int, limit: int) -> tuple[list[Stored], list[Stored], int]:

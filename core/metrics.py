@@ -11,21 +11,21 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from core.database.engine import read_side
 from core.pubsub import Hub
 
-Figures = Callable[[], Iterable[Metric]]
+MetricSource = Callable[[], Iterable[Metric]]
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class _Collector:
     """A part of the process that counts, as the library asks it."""
 
-    figures: Figures
+    figures: MetricSource
 
     def collect(self) -> Iterable[Metric]:
         """The figures at this moment."""
         return self.figures()
 
 
-def registry(*parts: Figures) -> CollectorRegistry:
+def registry(*parts: MetricSource) -> CollectorRegistry:
     """The figures of the parts, and the processor, memory and files of the process.
 
     Raises `ValueError` for a name that two parts use. Labels must be of few values: no tenant, no text of a client's.
@@ -33,16 +33,16 @@ def registry(*parts: Figures) -> CollectorRegistry:
     made = CollectorRegistry(auto_describe=True)
     ProcessCollector(registry=made)
     for part in parts:
-        made.register(Part(part))
+        made.register(_Collector(part))
     return made
 
 
-def plumbing(hub: Hub, engine: AsyncEngine) -> Iterator[Metric]:
+def core_metrics(hub: Hub, engine: AsyncEngine) -> Iterator[Metric]:
     """What live signals and reads hold."""
     signals = hub.statistics()
     yield Gauge("nudge_pubsub_connected", "1 while signals flow; without them streams poll.", hub.connected)
     yield Gauge("nudge_pubsub_topics", "Topics that are watched.", signals.topics)
-    yield Gauge("nudge_pubsub_viewers", "Streams that watch them.", signals.viewers)
+    yield Gauge("nudge_pubsub_viewers", "Streams that watch them.", signals.watchers)
     yield Gauge("nudge_pubsub_shared", "Streams whose reads are shared.", signals.shared)
     yield Gauge("nudge_pubsub_tasks", "Tasks that serve topics and shared streams.", signals.tasks)
     yield Gauge("nudge_pubsub_channels", "Channels subscribed at the server.", signals.channels)

@@ -13,7 +13,7 @@ from core import revisions, urls
 from core.errors import UnsafeDatabase
 
 CONNECT_SECONDS = 10.0
-OLDEST_VERSION = 18
+MIN_POSTGRES_VERSION = 18
 ROLE = text(
     """
     SELECT current_user, r.rolsuper OR r.rolbypassrls,
@@ -50,18 +50,18 @@ async def as_migrator(url: str, work: Callable[[Connection], T]) -> T:
         await engine.dispose()
 
 
-async def upgrade(url: str, revision: str = "head", *, start_afresh: str | None = None) -> None:
+async def upgrade(url: str, revision: str = "head", *, reset_advice: str | None = None) -> None:
     """Bring the database to the revision, all of it or nothing.
 
     Raises `UnsafeDatabase` for a role that must not own the tables or lacks a right, for a server that is too old,
-    and for a database at a revision that is none of ours; `start_afresh` tells a developer how to get an empty one.
+    and for a database at a revision that is none of ours; `reset_advice` tells a developer how to get an empty one.
     """
 
     def work(connection: Connection) -> None:
         require_owner(connection)
         found = revisions.revision_of(connection)
         if found is not None and revisions.is_unknown(found):
-            raise UnsafeDatabase(revisions.unknown(found, start_afresh=start_afresh))
+            raise UnsafeDatabase(revisions.unknown(found, reset_advice=reset_advice))
         connection.rollback()
         command.upgrade(config(connection), revision)
 
@@ -71,8 +71,8 @@ async def upgrade(url: str, revision: str = "head", *, start_afresh: str | None 
 def require_owner(connection: Connection) -> None:
     """Raise `UnsafeDatabase` where the migrations would fail midway, or leave tables to a role above the policies."""
     version = connection.execute(text("SELECT current_setting('server_version_num')::integer / 10000")).scalar_one()
-    if version < OLDEST_VERSION:
-        raise UnsafeDatabase(f"PostgreSQL {OLDEST_VERSION} or newer is needed, and this server is {version}.")
+    if version < MIN_POSTGRES_VERSION:
+        raise UnsafeDatabase(f"PostgreSQL {MIN_POSTGRES_VERSION} or newer is needed, and this server is {version}.")
     role, is_too_strong, may_become_definer, app_exists, may_create = connection.execute(ROLE).one()
     if is_too_strong:
         raise UnsafeDatabase(

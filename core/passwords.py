@@ -41,7 +41,7 @@ class Passwords:
         self._waiting: Counter[str] = Counter()
 
     @asynccontextmanager
-    async def turn(self, client: str) -> AsyncIterator[None]:
+    async def slot(self, client: str) -> AsyncIterator[None]:
         """Wait for a turn; within it `hash` and `matches` may be called. Raises `RateLimited` when too many wait."""
         if self._waiting.total() >= self.max_waiting or self._waiting[client] >= self.max_waiting_per_client:
             raise RateLimited("Too many people log in at the moment. Try again shortly.", retry_after=RETRY_SECONDS)

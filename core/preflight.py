@@ -6,10 +6,10 @@ from core.database.engine import create_engine
 from core.server_settings import DatabaseSettings, RedisSettings
 
 
-async def check(database: DatabaseSettings, redis: RedisSettings, *, start_afresh: str | None = None) -> None:
+async def check(database: DatabaseSettings, redis: RedisSettings, *, reset_advice: str | None = None) -> None:
     """Raise `ServerUnusable` or `UnsafeDatabase`, each with one sentence for the operator.
 
-    `start_afresh` says how to get an empty database, where a developer's is of no use any more.
+    `reset_advice` says how to get an empty database, where a developer's is of no use any more.
     """
     if database.url is None or redis.url is None:
         raise AssertionError("settings.require() was not called")
@@ -18,9 +18,9 @@ async def check(database: DatabaseSettings, redis: RedisSettings, *, start_afres
         pool_size=1,
         statement_timeout_seconds=database.statement_timeout_seconds,
     )
-    with servers.explained(variable("database", "url"), database.url.get_secret_value()):
+    with servers.operator_errors(variable("database", "url"), database.url.get_secret_value()):
         try:
-            await revisions.check(engine, start_afresh=start_afresh)
+            await revisions.check(engine, reset_advice=reset_advice)
             await selfcheck.check(engine)
         finally:
             await engine.dispose()

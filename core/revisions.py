@@ -20,7 +20,7 @@ VERSION = text("SELECT version_num FROM alembic_version")
 log = logger(__name__)
 
 
-async def check(engine: AsyncEngine, *, start_afresh: str | None) -> None:
+async def check(engine: AsyncEngine, *, reset_advice: str | None) -> None:
     """Raise `UnsafeDatabase` for a database that this version cannot serve from.
 
     A newer version's database is compatible with the version before (ADR 0019), so in production it only gets a
@@ -28,13 +28,13 @@ async def check(engine: AsyncEngine, *, start_afresh: str | None) -> None:
 
     Args:
         engine: The database.
-        start_afresh: How a developer gets an empty database; None outside of development.
+        reset_advice: How a developer gets an empty database; None outside of development.
     """
     found = await revision(engine)
     if found is None:
         raise UnsafeDatabase("Refusing to start: the database was never migrated: run `nudge migrate`.")
-    if is_unknown(found) and (start_afresh is not None or not is_newer(found)):
-        raise UnsafeDatabase(unknown(found, start_afresh=start_afresh))
+    if is_unknown(found) and (reset_advice is not None or not is_newer(found)):
+        raise UnsafeDatabase(unknown(found, reset_advice=reset_advice))
     if is_newer(found):
         log.warning("the database was migrated by a newer version: update this one soon", revision=found)
     elif found != head():
@@ -44,11 +44,11 @@ async def check(engine: AsyncEngine, *, start_afresh: str | None) -> None:
         )
 
 
-def unknown(found: str, *, start_afresh: str | None) -> str:
+def unknown(found: str, *, reset_advice: str | None) -> str:
     """What is the matter with a database at a revision that is none of ours, and what to do, in one sentence."""
     said = f"The database is at revision {found}, which this version does not know (its newest is {head()})"
-    if start_afresh is not None:
-        return f"{said}: another branch or an older version made it; to start afresh, {start_afresh}."
+    if reset_advice is not None:
+        return f"{said}: another branch or an older version made it; to start afresh, {reset_advice}."
     if is_newer(found):
         return f"{said}: a newer version of NudgeCampaign has migrated it; install that one."
     return (

@@ -63,7 +63,7 @@ log = logger(__name__)
 
 
 @contextmanager
-def explained(variable: str, url: str) -> Iterator[None]:
+def operator_errors(variable: str, url: str) -> Iterator[None]:
     """Turn what a database or Redis refuses within the block into `ServerUnusable`, naming the setting behind it."""
     try:
         yield
@@ -71,7 +71,7 @@ def explained(variable: str, url: str) -> Iterator[None]:
         reason = explanation(error)
         if reason is None:
             raise
-        raise ServerUnusable(f"{variable} ({urls.place(url)}): {reason}.") from error
+        raise ServerUnusable(f"{variable} ({urls.location(url)}): {reason}.") from error
 
 
 def explanation(error: BaseException) -> str | None:
@@ -87,7 +87,7 @@ def explanation(error: BaseException) -> str | None:
     return None
 
 
-def outage(error: BaseException) -> str | None:
+def outage_reason(error: BaseException) -> str | None:
     """As `explanation`, but only of a server that went away: what it thinks of a statement may be a fault of ours."""
     return (
         explanation(error)
@@ -142,7 +142,7 @@ def of_redis(error: BaseException) -> str | None:
 async def check_redis(variable: str, url: str) -> None:
     """Raise `ServerUnusable` where Redis does not let us in; log one line where it does not answer.
 
-    Without Redis a process can serve, and finds it again: an outage must not keep one from starting.
+    Without Redis a process can serve, and finds it again: an outage_reason must not keep one from starting.
     """
     async with Redis.from_url(url, socket_timeout=ANSWER_SECONDS, socket_connect_timeout=ANSWER_SECONDS) as redis:
         try:
@@ -154,5 +154,5 @@ async def check_redis(variable: str, url: str) -> None:
                 raise
             inner = next(causes(error))
             if isinstance(inner, ssl.SSLError) or isinstance(error, AuthenticationError | ResponseError):
-                raise ServerUnusable(f"{variable} ({urls.place(url)}): {reason}.") from error
+                raise ServerUnusable(f"{variable} ({urls.location(url)}): {reason}.") from error
             log.warning("going on without Redis until it answers", variable=variable, reason=reason)

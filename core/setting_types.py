@@ -7,7 +7,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
 from core import urls
 
-SHORTEST_SECRET = 32
+MIN_SECRET_LENGTH = 32
 
 
 def upper(value: object) -> object:
@@ -17,8 +17,8 @@ def upper(value: object) -> object:
 
 def long_secret(value: SecretStr) -> SecretStr:
     """A secret that cannot be guessed."""
-    if len(value.get_secret_value()) < SHORTEST_SECRET:
-        raise ValueError(f"must be at least {SHORTEST_SECRET} characters; `nudge secrets` makes one")
+    if len(value.get_secret_value()) < MIN_SECRET_LENGTH:
+        raise ValueError(f"must be at least {MIN_SECRET_LENGTH} characters; `nudge secrets` makes one")
     return value
 
 

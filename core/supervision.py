@@ -7,9 +7,9 @@ from time import monotonic
 from typing import Any
 
 from cancellation.backoff import Backoff
-from cancellation.tasks import DEFAULT_BACKOFF, end_all, rest, restart_when_cancelled
+from cancellation.tasks import DEFAULT_BACKOFF, cancel_and_wait, restart_when_cancelled, sleep_through
 from core.errors import OperatorError
-from core.telemetry import described, logger
+from core.telemetry import describe_error, logger
 
 log = logger(__name__)
 
@@ -36,17 +36,17 @@ async def supervise(
         try:
             await restart_when_cancelled(name, run, backoff=backoff)
         except Exception as error:
-            failures = 1 if monotonic() - started > backoff.longest else failures + 1
-            pause = backoff.pause(failures)
+            failures = 1 if monotonic() - started > backoff.maximum else failures + 1
+            pause = backoff.delay(failures)
             cause = first_cause(error)
             if isinstance(cause, expected):
-                reason = described(cause)
+                reason = describe_error(cause)
                 log.warning("task failed; starting it again", task=name, reason=reason, seconds=round(pause, 2))
             else:
                 log.exception("task failed; starting it again", task=name, seconds=round(pause, 2))
         else:
             return
-        await rest(pause)
+        await sleep_through(pause)
 
 
 def first_cause(error: BaseException) -> BaseException:
@@ -61,13 +61,13 @@ class Supervisors:
 
     def __init__(self) -> None:
         self._names: dict[asyncio.Task[None], str] = {}
-        self._dead: list[str] = []
+        self._ended_names: list[str] = []
         self._callbacks: list[Callable[[], object]] = []
 
     @property
-    def dead(self) -> tuple[str, ...]:
+    def ended(self) -> tuple[str, ...]:
         """The names of the tasks that have ended though nobody released them."""
-        return tuple(self._dead)
+        return tuple(self._ended_names)
 
     def start(
         self,
@@ -91,14 +91,14 @@ class Supervisors:
     async def stop(self, *tasks: asyncio.Task[None]) -> None:
         """Release tasks and end them for certain."""
         self.release(*tasks)
-        await end_all(tasks)
+        await cancel_and_wait(tasks)
 
     @contextmanager
-    def on_death(self, callback: Callable[[], object]) -> Iterator[None]:
+    def on_unexpected_end(self, callback: Callable[[], object]) -> Iterator[None]:
         """Call back, within the loop, for each task that dies while the block runs; at once when one has before."""
         self._callbacks.append(callback)
         try:
-            if self._dead:
+            if self._ended_names:
                 callback()
             yield
         finally:
@@ -108,7 +108,7 @@ class Supervisors:
         name = self._names.pop(task, None)
         if name is None:
             return
-        self._dead.append(name)
+        self._ended_names.append(name)
         error = None if task.cancelled() else task.exception()
         log.critical("supervised task ended for good; the process has to be started again", task=name, exc_info=error)
         for callback in self._callbacks:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from core.failures import described, headline, traceback_text
+from core.failures import describe_error, headline, traceback_text
 from core.redaction import Redaction
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from structlog.typing import EventDict, Processor, WrappedLogger
 
-__all__ = ["begin_request", "configure", "described", "logger", "new_request_id", "request_id", "request_path"]
+__all__ = ["begin_request", "configure", "describe_error", "logger", "new_request_id", "request_id", "request_path"]
 
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 request_path: ContextVar[str] = ContextVar("request_path", default="")
@@ -108,7 +108,7 @@ PROCESSORS: "list[Processor]" = [
 ]
 
 
-class Audible(logging.Filter):
+class LibraryFilter(logging.Filter):
     """Lets libraries speak from WARNING on: below that they log statements, frames, headers and bodies."""
 
     def filter(self, record: logging.LogRecord) -> bool:
@@ -166,16 +166,16 @@ def configure(level: str, *, json: bool, secrets: Iterable[str] = ()) -> None:
     )
     formatter.redaction = Redaction(secrets)
     handler.setFormatter(formatter)
-    handler.addFilter(Audible())
+    handler.addFilter(LibraryFilter())
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(max(logging.WARNING, logging.getLevelNamesMapping()[level]))
     for room in ROOMS:
         logging.getLogger(room).setLevel(level)
-    sys.excepthook = tell_uncaught
+    sys.excepthook = log_uncaught
 
 
-def tell_uncaught(kind: type[BaseException], error: BaseException, trace: "TracebackType | None") -> None:
+def log_uncaught(kind: type[BaseException], error: BaseException, trace: "TracebackType | None") -> None:
     """Log an error that ends the process."""
     if issubclass(kind, KeyboardInterrupt):
         sys.__excepthook__(kind, error, trace)

@@ -10,7 +10,7 @@ import re
 import unicodedata
 from typing import Final
 
-from core.characters import BREAKS, DIRECTIONS, EMBEDDINGS, ISOLATES, MARKS, UNSEEN_FORMATS, Cleaner
+from core.characters import BREAKS, DIRECTIONS, EMBEDDINGS, INVISIBLE_FORMATS, ISOLATES, MARKS, Cleaner
 from core.errors import ErrorCode, InvalidInput
 
 # C0 and C1 controls, lone surrogates (JSON can carry them, UTF-8 cannot), and the right-to-left override.
@@ -28,28 +28,28 @@ BROKEN_LINES: Final = re.compile("[\t\n\r]+")
 ZERO_WIDTH_SPACE: Final = "\u200b"
 
 
-def line(text: str, *, field: tuple[str, ...], most: int) -> str:
+def clean_line(text: str, *, field: tuple[str, ...], max_length: int) -> str:
     """One line of text in NFC, trimmed, without invisible characters; "" when nothing is left.
 
     Joiners and selectors stay where a letter or an emoji needs them. Raises `InvalidInput`: a control character, or
-    more than `most` characters.
+    more than `max_length` characters.
     """
     trimmed = text.strip(SPACES)
-    refuse_controls(trimmed, FORBIDDEN, field)
-    seen = Cleaner(UNSEEN_FORMATS, kept=DIRECTIONS).feed(trimmed).replace(ZERO_WIDTH_SPACE, "")
-    if seen.isascii() or len(seen) > MAX_SHRINKING * most:
-        return within(seen.strip(SPACES), field=field, most=most)
-    bare = unicodedata.normalize("NFC", undirected(seen, ends=PADDING + SPACES))
-    return within(bare, field=field, most=most)
+    require_no_controls(trimmed, FORBIDDEN, field)
+    seen = Cleaner(INVISIBLE_FORMATS, allowed=DIRECTIONS).feed(trimmed).replace(ZERO_WIDTH_SPACE, "")
+    if seen.isascii() or len(seen) > MAX_SHRINKING * max_length:
+        return require_length(seen.strip(SPACES), field=field, max_length=max_length)
+    bare = unicodedata.normalize("NFC", strip_directions(seen, ends=PADDING + SPACES))
+    return require_length(bare, field=field, max_length=max_length)
 
 
-def prose(text: str, *, field: tuple[str, ...], most: int) -> str:
+def clean_prose(text: str, *, field: tuple[str, ...], max_length: int) -> str:
     """A text with its line breaks and tabs, without padding and embeddings of direction; raises as `line` does."""
-    refuse_controls(text, FORBIDDEN_IN_PROSE, field)
-    return within(undirected(text), field=field, most=most)
+    require_no_controls(text, FORBIDDEN_IN_PROSE, field)
+    return require_length(strip_directions(text), field=field, max_length=max_length)
 
 
-def undirected(text: str, *, ends: str = PADDING) -> str:
+def strip_directions(text: str, *, ends: str = PADDING) -> str:
     """The text without embeddings of direction, without padding at its ends, and without incomplete isolates."""
     bare = EMBEDDED.sub("", text).strip(ends)
     depth = 0
@@ -65,12 +65,12 @@ def is_blank(text: str) -> bool:
     return not Cleaner().feed(text).strip()
 
 
-def refuse_controls(text: str, forbidden: re.Pattern[str], field: tuple[str, ...]) -> None:
+def require_no_controls(text: str, forbidden: re.Pattern[str], field: tuple[str, ...]) -> None:
     """Raise `InvalidInput` for the first character that must not be stored."""
     found = forbidden.search(text)
     if found is None:
         return
-    clean = undirected(forbidden.sub("", BROKEN_LINES.sub(" ", text))).strip()
+    clean = strip_directions(forbidden.sub("", BROKEN_LINES.sub(" ", text))).strip()
     raise InvalidInput(
         f"The text holds a control character (U+{ord(found.group()):04X} at position {found.start() + 1}).",
         field=field,
@@ -78,15 +78,15 @@ def refuse_controls(text: str, forbidden: re.Pattern[str], field: tuple[str, ...
     )
 
 
-def within(text: str, *, field: tuple[str, ...], most: int) -> str:
-    """The text; raises `InvalidInput` when it is longer than `most` characters."""
-    if len(text) > most:
+def require_length(text: str, *, field: tuple[str, ...], max_length: int) -> str:
+    """The text; raises `InvalidInput` when it is longer than `max_length` characters."""
+    if len(text) > max_length:
         raise InvalidInput(
-            f"At most {most} characters fit; this has {len(text)}.", field=field, code=ErrorCode.TOO_LONG
+            f"At most {max_length} characters fit; this has {len(text)}.", field=field, code=ErrorCode.TOO_LONG
         )
     return text
 
 
-def shown(text: str, *, most: int = 500) -> str:
+def sanitized(text: str, *, max_length: int = 500) -> str:
     """What somebody else has said, fit to be stored and shown: without control characters, and cut."""
-    return FORBIDDEN_IN_PROSE.sub("", text)[:most]
+    return FORBIDDEN_IN_PROSE.sub("", text)[:max_length]

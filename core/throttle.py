@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from core.errors import RateLimited
-from core.telemetry import described, logger
+from core.telemetry import describe_error, logger
 
 PREFIX = "nudge:throttle:"
 MAX_LOCAL_KEYS = 10_000
@@ -43,20 +43,20 @@ class Throttle:
                 pipeline.ttl(self.prefix + name)
                 counted, _, wait = await pipeline.execute()
         except (TimeoutError, RedisError, OSError) as error:
-            log.warning("counted in this process alone", throttle=self.prefix, error=described(error))
+            log.warning("counted in this process alone", throttle=self.prefix, error=describe_error(error))
         if counted > self.limit:
             raise RateLimited(self.message, retry_after=max(1, wait))
 
-    async def forget(self, key: str) -> None:
+    async def reset(self, key: str) -> None:
         """Start from nothing again for a key."""
         name = digest(key)
         self._local.pop(name, None)
         try:
             await self.redis.delete(self.prefix + name)
         except (TimeoutError, RedisError, OSError) as error:
-            log.warning("count not reset", throttle=self.prefix, error=described(error))
+            log.warning("count not reset", throttle=self.prefix, error=describe_error(error))
 
-    async def take_back(self, key: str) -> None:
+    async def undo_count(self, key: str) -> None:
         """Undo one `count` of a key."""
         name = digest(key)
         if name in self._local:
@@ -68,7 +68,7 @@ class Throttle:
                 pipeline.expire(self.prefix + name, self.seconds, nx=True)
                 await pipeline.execute()
         except (TimeoutError, RedisError, OSError) as error:
-            log.warning("count not taken back", throttle=self.prefix, error=described(error))
+            log.warning("count not taken back", throttle=self.prefix, error=describe_error(error))
 
     def _count_here(self, name: str, amount: int) -> tuple[int, int]:
         """The count of this process with these, and in how many seconds it ends."""

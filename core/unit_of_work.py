@@ -1,4 +1,4 @@
-"""One transaction of one actor. Jobs and events wait in it and go out only after COMMIT."""
+"""A transaction of one actor. Its jobs and events are buffered, and sent only after COMMIT."""
 
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
@@ -14,31 +14,31 @@ from core.access.tenant import Tenant
 from core.database.scopes import IDLE_SECONDS, R, as_tuples, transaction
 from core.pubsub import PublishFailed
 from core.queue import Job, QueueUnavailable
-from core.telemetry import described, logger
+from core.telemetry import describe_error, logger
 
 Ts = TypeVarTuple("Ts")
-# Who works alone leaves that transaction silent for as long as the whole work takes.
-ALONE_TIMES = 8
+# The transaction that holds an advisory lock runs no statement while the work under the lock goes on.
+LOCK_IDLE_FACTOR = 8
 log = logger(__name__)
 
 
 class JobSink(Protocol):
-    """Where jobs go after COMMIT."""
+    """Receives jobs after COMMIT."""
 
     async def enqueue(self, job: Job) -> None:
         """Enqueue a job; raises `QueueUnavailable`."""
 
 
 class EventSink(Protocol):
-    """Where events go after COMMIT."""
+    """Receives events after COMMIT."""
 
     async def publish_all(self, events: Iterable[tuple[str, bytes]]) -> None:
-        """Tell the topics' watchers to look again; raises `PublishFailed`."""
+        """Publish the payload of each topic; raises `PublishFailed`."""
 
 
 @dataclass(slots=True, kw_only=True)
 class UnitOfWork:
-    """The open transaction; services take it first. Nothing here commits but `Work.begin`."""
+    """An open transaction, the first argument of service functions that write. Only `Work.begin` commits it."""
 
     connection: AsyncConnection
     actor: Actor
@@ -47,13 +47,13 @@ class UnitOfWork:
 
     @property
     def tenant(self) -> Tenant:
-        """The actor, as Row Level Security sees them."""
+        """The actor's settings for Row Level Security."""
         return self.actor.tenant
 
     async def rows(
         self, statement: TypedReturnsRows[*Ts], parameters: dict[str, Any] | None = None
     ) -> Sequence[Row[*Ts]]:
-        """Every row that a select, or a change with RETURNING, gives back."""
+        """All rows of a SELECT or of a change with RETURNING."""
         return (await self.connection.execute(statement, parameters or {})).all()
 
     async def rows_as(
@@ -62,29 +62,29 @@ class UnitOfWork:
         statement: TypedReturnsRows[*tuple[Any, ...]],
         parameters: dict[str, Any] | None = None,
     ) -> list[R]:
-        """Those rows, each as the named tuple of its columns."""
+        """As `rows`, each row as the named tuple `row`."""
         return as_tuples(row, await self.rows(statement, parameters))
 
     async def execute(
         self, statement: Executable, parameters: dict[str, Any] | Sequence[dict[str, Any]] | None = None
     ) -> CursorResult[Any]:
-        """Run a change; `.rowcount` says how many rows it touched."""
+        """Run a change; `.rowcount` of the result is the number of rows changed."""
         return await self.connection.execute(statement, parameters or {})
 
     def enqueue(self, job: Job) -> None:
-        """Enqueue a job once the transaction has committed; the same job twice is enqueued once."""
+        """Enqueue a job after COMMIT; an equal job is enqueued once."""
         if job not in self.jobs:
             self.jobs.append(job)
 
     def publish(self, topic: str, payload: bytes = b"") -> None:
-        """Wake a topic's watchers once the transaction has committed; the newest payload of a topic wins."""
+        """Publish to a topic after COMMIT; only the last payload of a topic is sent."""
         self.events[topic] = payload
 
 
 class Work:
-    """Opens units of work. Everything in a process that changes rows goes through here.
+    """Opens units of work: the only way in which a process changes rows.
 
-    A unit that sends no statement for `idle_seconds` is rolled back by the server, as its process may be stopped.
+    The server rolls back a unit of work that runs no statement for `idle_seconds`: its process may have stopped.
     """
 
     def __init__(
@@ -97,34 +97,36 @@ class Work:
 
     @asynccontextmanager
     async def begin(self, actor: Actor) -> AsyncIterator[UnitOfWork]:
-        """A unit of work of the actor that commits when the block ends and rolls back when it raises.
+        """Open a unit of work: commits when the block ends, rolls back when it raises.
 
-        What could not be announced is logged, not raised: the rows are the truth, and the sweeper finds them.
+        A job or event that cannot be sent after COMMIT is logged, not raised: the sweeper finds the committed rows.
         """
         async with transaction(self.engine, actor.tenant, idle_seconds=self.idle_seconds) as connection:
             uow = UnitOfWork(connection=connection, actor=actor)
             yield uow
-        await self.announce(uow)
+        await self._dispatch(uow)
 
     @asynccontextmanager
-    async def alone(self, name: str) -> AsyncIterator[bool]:
-        """Whether this process is, until the block ends, the only one of the installation at the named work.
+    async def advisory_lock(self, name: str) -> AsyncIterator[bool]:
+        """Try to take the named lock, which one process of the installation can hold; yields whether it was free.
 
-        Work that takes longer than eight times `idle_seconds` is no longer alone, and raises when it ends.
+        A block that takes longer than eight times `idle_seconds` loses the lock, and raises when it ends.
         """
-        async with transaction(self.engine, None, idle_seconds=ALONE_TIMES * self.idle_seconds) as connection:
+        async with transaction(self.engine, None, idle_seconds=LOCK_IDLE_FACTOR * self.idle_seconds) as connection:
             lock = func.pg_try_advisory_xact_lock(func.hashtextextended(name, 0))
             yield bool(await connection.scalar(select(lock)))
 
-    async def announce(self, uow: UnitOfWork) -> None:
-        """Send out what a committed unit of work has collected."""
+    async def _dispatch(self, uow: UnitOfWork) -> None:
+        """Send the jobs and events of a committed unit of work."""
         for job in uow.jobs:
             try:
                 await self.jobs.enqueue(job)
             except QueueUnavailable as error:
-                log.warning("job not announced; the sweeper will find its rows", job=job.name, error=described(error))
+                log.warning("job not enqueued; a sweep will find its rows", job=job.name, error=describe_error(error))
         if uow.events:
             try:
                 await self.events.publish_all(uow.events.items())
             except PublishFailed as error:
-                log.warning("events not announced; readers poll", topics=list(uow.events), error=described(error))
+                log.warning(
+                    "events not published; subscribers poll", topics=list(uow.events), error=describe_error(error)
+                )

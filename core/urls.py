@@ -91,7 +91,7 @@ def database_name(url: str) -> str | None:
     return unquote(urlsplit(url).path.strip("/")) or None
 
 
-def place(url: str) -> str:
+def location(url: str) -> str:
     """Where a URL leads, without its password: `nudge_app@db.example:5432/nudge`."""
     parts = urlsplit(url)
     host = parts.netloc.rpartition("@")[2] or "the local socket"

@@ -13,7 +13,7 @@ import jwt
 from jwt import PyJWK, PyJWKSet
 
 from core.errors import Unauthenticated
-from core.telemetry import described, logger
+from core.telemetry import describe_error, logger
 
 ALGORITHMS = {"RSA": ("RS256", "RS384", "RS512"), "EC": ("ES256", "ES384", "ES512"), "OKP": ("EdDSA",)}
 LARGEST_SET_BYTES = 262_144
@@ -105,7 +105,9 @@ class JwksVerifier:
             found = PyJWKSet.from_json(document.decode()).keys
         except (aiohttp.ClientError, TimeoutError, jwt.PyJWTError, ValueError) as error:
             log.warning(
-                "issuer's keys not fetched; going on with the last good set", url=self.url, error=described(error)
+                "issuer's keys not fetched; going on with the last good set",
+                url=self.url,
+                error=describe_error(error),
             )
             return
         self.keys = {key.key_id: key for key in found if key.key_id is not None and key.key_type in ALGORITHMS}

@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 from cancellation.deadlines import deadline
-from core.telemetry import described, logger
+from core.telemetry import describe_error, logger
 from integrations.completions import Completion, failure
 from integrations.event_stream import EventStream, Mark, StreamTooLarge
 from integrations.language import (
@@ -80,7 +80,7 @@ class OpenRouter:
         except ModelFailed as error:
             if not completion.is_finished:
                 raise
-            log.info("model's stream broke after its end", reason=described(error))
+            log.info("model's stream broke after its end", reason=describe_error(error))
         yield completion.ended()
 
     async def aclose(self) -> None:

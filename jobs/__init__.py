@@ -77,7 +77,7 @@ async def run(runtime: Runtime, stopping: asyncio.Event) -> None:
             concurrent_batches=runtime.settings.sending.concurrent_batches,
             sweep_seconds=runtime.settings.sending.sweep_seconds,
         )
-        with supervisors.on_death(stopping.set):
+        with supervisors.on_unexpected_end(stopping.set):
             await stopping.wait()
         log.info("worker stopping; batches under way are finished")
         supervisors.release(*tasks)
@@ -89,8 +89,8 @@ async def run(runtime: Runtime, stopping: asyncio.Event) -> None:
             await supervisors.stop(*tasks)
         finally:
             await worker.tasks.aclose(0.0)  # for when this task was cancelled
-    if supervisors.dead:
-        raise SupervisedTaskEnded(f"The worker has ended, as it has lost {', '.join(supervisors.dead)}.")
+    if supervisors.ended:
+        raise SupervisedTaskEnded(f"The worker has ended, as it has lost {', '.join(supervisors.ended)}.")
 
 
 def start(worker: Worker, supervisors: Supervisors, stopping: asyncio.Event) -> list[asyncio.Task[None]]:

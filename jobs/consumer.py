@@ -12,7 +12,7 @@ from arq.worker import Worker as BaseArqWorker
 from redis.exceptions import RedisError
 
 from cancellation.deadlines import deadline
-from cancellation.tasks import end_all
+from cancellation.tasks import cancel_and_wait
 from core.queue import QUEUE_NAME, deserialize, job_name, redis_settings, serialize
 from core.telemetry import logger
 from jobs.worker import JobHandler, Worker
@@ -131,7 +131,7 @@ async def end_soon(which: Collection[asyncio.Task[Any]]) -> None:
             await asyncio.wait(tasks, timeout=CLOSE_SECONDS)
     finally:
         try:
-            await end_all(tasks)
+            await cancel_and_wait(tasks)
         finally:
             for task in tasks:
                 if not task.cancelled():

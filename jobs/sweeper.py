@@ -118,7 +118,7 @@ class Sweeper:
         """
         if not sweep.alone:
             return await sweep.run(self)
-        async with self.alone, self.worker.runtime.work.alone(f"sweep {sweep.name}") as alone:
+        async with self.alone, self.worker.runtime.work.advisory_lock(f"sweep {sweep.name}") as alone:
             return await sweep.run(self) if alone else Round.NOT_DONE
 
     async def start_jobs(self, name: str, find: Find) -> None:
@@ -142,7 +142,7 @@ def pause_after(ended: Round, *, every: float, not_done: int) -> float:
         return every
     if ended is Round.MORE:
         return min(RETRY_SECONDS, every)
-    return Backoff(first=RETRY_SECONDS, longest=every).pause(not_done)
+    return Backoff(initial=RETRY_SECONDS, maximum=every).delay(not_done)
 
 
 def take_turns(jobs: Iterable[Job]) -> Iterable[Job]:

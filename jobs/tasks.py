@@ -7,7 +7,7 @@ from functools import partial
 from types import MappingProxyType
 from typing import NamedTuple
 
-from cancellation.tasks import end_all, is_asked_to_end
+from cancellation.tasks import cancel_and_wait, is_cancellation_requested
 from core.telemetry import logger
 
 MAX_CONCURRENT = 100
@@ -107,7 +107,7 @@ class KeyedTasks:
             # One task's failure must not end the process: a sweep starts it again from the rows.
             log.exception("task failed; a sweep starts it again", task=group.name, **ids)
         except asyncio.CancelledError:
-            if is_asked_to_end():
+            if is_cancellation_requested():
                 raise
             log.warning("task cancelled though nobody asked; a sweep starts it again", task=group.name, **ids)
         finally:
@@ -132,7 +132,7 @@ class KeyedTasks:
                 task.cancel()
             await self._wait(CANCEL_SECONDS)
         finally:
-            await end_all(list(self.tasks.values()))
+            await cancel_and_wait(list(self.tasks.values()))
 
     async def _wait(self, within_seconds: float) -> None:
         if self.tasks:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from core.telemetry import described, logger
+from core.telemetry import describe_error, logger
 
 MINUTE = 60
 PREFIX = "nudge:cost:"
@@ -92,7 +92,7 @@ class Budgets:
             try:
                 await self.exchange()
             except (RedisError, OSError, TimeoutError) as error:
-                log.warning("budgets counted in this process alone", error=described(error))
+                log.warning("budgets counted in this process alone", error=describe_error(error))
 
     async def exchange(self) -> None:
         """Tell Redis what was spent here, and learn what was spent everywhere."""

@@ -13,7 +13,7 @@ from strawberry.schema.schema_converter import GraphQLCoreConverter
 from strawberry.types.field import StrawberryField
 
 from core.access.permissions import Permission
-from core.errors import NudgeError, Refusals
+from core.errors import InputErrors, NudgeError
 from resolvers.context import Info
 from schema.errors import UserError, user_error
 from schema.fields import COST
@@ -87,11 +87,11 @@ class RefusalsInPayload(FieldExtension):
             return await next_(source, info, **kwargs)
         except NudgeError as error:
             return self.payload(user_errors=[user_error(error)])
-        except Refusals as refusals:
+        except InputErrors as refusals:
             return self.payload(user_errors=[user_error(error) for error in refusals.errors])
 
 
-def described(resolver: Callable[..., object]) -> str:
+def describe_error(resolver: Callable[..., object]) -> str:
     """A field's description is its resolver's docstring, written for the API's readers."""
     text = inspect.getdoc(resolver)
     if not text:
@@ -129,7 +129,7 @@ def query(rule: Rule, *, refusals_in_payload: bool = False, cost: int = 0) -> Ca
         if refusals_in_payload:
             extensions.append(RefusalsInPayload(get_type_hints(resolver)["return"]))
         field = strawberry.field(
-            resolver=resolver, description=described(resolver), extensions=extensions, metadata={COST: cost}
+            resolver=resolver, description=describe_error(resolver), extensions=extensions, metadata={COST: cost}
         )
         return with_arguments_described(field, INPUT_OF_QUERY)
 
@@ -158,7 +158,7 @@ def mutation(rule: Rule, *, audit: str | Audit, cost: int = 0) -> Callable[[Reso
         payload = get_type_hints(resolver)["return"]
         field = strawberry.mutation(
             resolver=resolver,
-            description=described(resolver),
+            description=describe_error(resolver),
             extensions=[rule, RefusalsInPayload(payload)],
             metadata={COST: cost, AUDIT: actions},
         )
@@ -176,7 +176,7 @@ def subscription(rule: Rule, *, state: bool = False) -> Callable[[Subscribe], An
 
     def declare(resolver: Subscribe) -> Any:  # noqa: ANN401 - a Strawberry field stands in for any type
         return strawberry.subscription(
-            resolver=resolver, description=described(resolver), extensions=[rule], metadata={STATE: state}
+            resolver=resolver, description=describe_error(resolver), extensions=[rule], metadata={STATE: state}
         )
 
     return declare

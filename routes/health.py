@@ -17,12 +17,12 @@ def routes(runtime: Runtime) -> list[BaseRoute]:
     async def readyz(_: Request) -> Response:
         found = await readiness(runtime.engine, runtime.cache, runtime.supervisors)
         told = {
-            "ready": found.obstacle is None,
-            "problem": found.obstacle,
-            "degraded": found.handicap,
+            "ready": found.failure is None,
+            "problem": found.failure,
+            "degraded": found.degradation,
             "features_off": sorted(runtime.features.off),
         }
-        return JSONResponse(told, status_code=503 if found.obstacle else 200)
+        return JSONResponse(told, status_code=503 if found.failure else 200)
 
     async def jwks(_: Request) -> Response:
         return JSONResponse(runtime.tokens.jwks, headers={"cache-control": "public, max-age=300"})

@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from core.http.bodies import BodyTooLarge, ClientGone, read_body
+from core.http.bodies import BodyTooLarge, ClientDisconnected, read_body
 from integrations.mail_events import MailWebhooks, WebhookUnreadable
 from routes.outages import AWAY, RETRY_AFTER, unless_away
 from runtime import Runtime
@@ -40,7 +40,7 @@ def route(runtime: Runtime, webhooks: MailWebhooks) -> BaseRoute:
             await receive(runtime.work, webhooks, webhooks.events_in(parsed(body)))
         except BodyTooLarge:
             return refuse(413, f"The body is larger than {LIMIT} bytes.")
-        except (ClientGone, NotJson, WebhookUnreadable, TooDeep) as error:
+        except (ClientDisconnected, NotJson, WebhookUnreadable, TooDeep) as error:
             return refuse(400, str(error))
         return JSONResponse({"received": True})
 

@@ -12,7 +12,7 @@ from sqlalchemy.dialects.postgresql import insert
 from core import texts
 from core.database.prepared import prepare
 from core.database.scopes import Reads
-from core.errors import ErrorCode, InvalidInput, NudgeError, Refusals
+from core.errors import ErrorCode, InputErrors, InvalidInput, NudgeError
 from core.ids import new_id
 from core.listing.listing import Listing
 from core.listing.orders import Order
@@ -56,22 +56,22 @@ class ListNameTaken(NudgeError):
 
 
 async def create(uow: UnitOfWork, name: str, description: str | None = None) -> ListRow:
-    """A new, empty list; raises `Refusals` or `ListNameTaken`."""
+    """A new, empty list; raises `InputErrors` or `ListNameTaken`."""
     errors: list[NudgeError] = []
     values: dict[str, Any] = {"id": new_id(), "organization_id": uow.tenant.organization_id}
     try:
-        values["name"] = texts.line(name, field=("input", "name"), most=MAX_NAME)
+        values["name"] = texts.clean_line(name, field=("input", "name"), max_length=MAX_NAME)
         if not values["name"]:
             errors.append(InvalidInput("A list needs a name.", field=("input", "name"), code=ErrorCode.REQUIRED))
     except InvalidInput as error:
         errors.append(error)
     try:
-        described = texts.prose(description or "", field=("input", "description"), most=MAX_DESCRIPTION)
+        described = texts.clean_prose(description or "", field=("input", "description"), max_length=MAX_DESCRIPTION)
         values["description"] = described.strip() or None
     except InvalidInput as error:
         errors.append(error)
     if errors:
-        raise Refusals(errors)
+        raise InputErrors(errors)
     rows = await uow.rows(insert(ContactList).values(values).on_conflict_do_nothing().returning(*LISTS.columns))
     if not rows:
         raise ListNameTaken("There is a list of this name.", field=("input", "name"))

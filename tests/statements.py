@@ -25,13 +25,13 @@ def statements(runtime: Runtime) -> Iterator[list[tuple[str, tuple[Any, ...]]]]:
 
     pool = read_side(runtime.engine).pool
     assert pool is not None
-    watchers = pool.watchers
-    watchers.append(note_read)
+    observers = pool.observers
+    observers.append(note_read)
     event.listen(runtime.engine.sync_engine, "before_cursor_execute", note)
     try:
         yield seen
     finally:
-        watchers.remove(note_read)
+        observers.remove(note_read)
         event.remove(runtime.engine.sync_engine, "before_cursor_execute", note)
 
 

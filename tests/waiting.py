@@ -8,12 +8,12 @@ from sqlalchemy import func, select, text
 from core.unit_of_work import UnitOfWork
 from runtime import Runtime
 
-PATIENCE_SECONDS = 60.0
+WAIT_SECONDS = 60.0
 
 
 async def until(holds: Callable[[], Awaitable[object]]) -> None:
     """Look until it holds; fail when it does not within a minute."""
-    async with asyncio.timeout(PATIENCE_SECONDS):
+    async with asyncio.timeout(WAIT_SECONDS):
         while not await holds():  # noqa: ASYNC110 - what is looked at rings no bell
             await asyncio.sleep(0.01)
 

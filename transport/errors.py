@@ -6,8 +6,8 @@ from graphql import FieldNode, GraphQLError
 
 from core import errors
 from core.database.errors import is_unavailable
-from core.errors import ErrorCode, Forbidden, NudgeError, RateLimited, Refusals, Unauthenticated
-from core.telemetry import described, logger
+from core.errors import ErrorCode, Forbidden, InputErrors, NudgeError, RateLimited, Unauthenticated
+from core.telemetry import describe_error, logger
 
 log = logger(__name__)
 
@@ -84,7 +84,10 @@ def judged(error: GraphQLError, request_id: str) -> tuple[str, dict[str, Any]]:
         extensions = foreseen(cause)
     if cause is not None and is_unavailable(cause):
         log.warning(
-            "a field failed, as something is away", field=error.path, request_id=request_id, error=described(cause)
+            "a field failed, as something is away",
+            field=error.path,
+            request_id=request_id,
+            error=describe_error(cause),
         )
         return AWAY, {"code": INTERNAL, "retryAfter": AWAY_SECONDS}
     if extensions is None:
@@ -112,7 +115,7 @@ def foreseen(cause: Exception) -> dict[str, Any] | None:
             return {"code": RATE_LIMITED, "retryAfter": cause.retry_after}
         case NudgeError():
             return told(cause)
-        case Refusals():
+        case InputErrors():
             return told(cause.errors[0])
     return None
 

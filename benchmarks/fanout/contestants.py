@@ -14,7 +14,7 @@ from benchmarks.processes import LOAD_CORE, ROOT, cpu_seconds, pinned, resident_
 OPERATION = """subscription ($id: ID!) { campaignProgress(campaignId: $id) { campaignId sequence status audience
   pending inFlight accepted delivered bounced failed percent ratePerSecond estimatedSecondsLeft occurredAt } }"""
 SETTLED_SECONDS = 0.4
-PATIENCE_SECONDS = 30.0
+TIMEOUT_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,7 +114,7 @@ class Crowd:
 
     async def settle(self) -> None:
         """Wait until no more messages arrive."""
-        before, deadline = -1, asyncio.get_running_loop().time() + PATIENCE_SECONDS
+        before, deadline = -1, asyncio.get_running_loop().time() + TIMEOUT_SECONDS
         while (now := self.ask("count")["messages"]) != before and asyncio.get_running_loop().time() < deadline:
             before = now
             await asyncio.sleep(SETTLED_SECONDS)

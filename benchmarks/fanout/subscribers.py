@@ -21,7 +21,7 @@ from typing import Any
 SO_TIMESTAMPNS = 35
 ROOM = socket.CMSG_SPACE(16)
 AT_ONCE = 50
-PATIENCE_SECONDS = 60.0
+TIMEOUT_SECONDS = 60.0
 NEXT, SEQUENCE, PING = b'"type":"next"', b'"sequence":', b'"type":"ping"'
 TEXT, CLOSE, PING_FRAME, PONG_FRAME = 0x1, 0x8, 0x9, 0xA
 
@@ -109,7 +109,7 @@ def connect(given: dict[str, Any]) -> list[Subscriber]:
     made: list[Subscriber] = []
     for start in range(0, given["count"], AT_ONCE):
         sockets = [
-            socket.create_connection(address, PATIENCE_SECONDS) for _ in range(min(AT_ONCE, given["count"] - start))
+            socket.create_connection(address, TIMEOUT_SECONDS) for _ in range(min(AT_ONCE, given["count"] - start))
         ]
         for request, answer in steps:
             for each in sockets:

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from core.access.matrix import MAYA_PERMISSIONS
 from core.access.permissions import Permission, Role
-from core.access.rights import NONE, RIGHTS, Rights
+from core.access.rights import NO_RIGHTS, RIGHTS, Rights
 from core.access.tenant import Tenant
 from core.errors import Forbidden
 
@@ -84,13 +84,13 @@ class Actor:
 
 def user_actor(organization_id: UUID, user_id: UUID, role: Role | None) -> Actor:
     """A user of the organisation; without a role (it has not been read yet) one who may do nothing."""
-    rights = RIGHTS[role] if role else NONE
+    rights = RIGHTS[role] if role else NO_RIGHTS
     return Actor(kind=ActorKind.USER, organization_id=organization_id, user_id=user_id, rights=rights)
 
 
 def system_actor(organization_id: UUID) -> Actor:
     """The system, at work for an organisation. It comes through no door, so that it needs no permission."""
-    return Actor(kind=ActorKind.SYSTEM, organization_id=organization_id, rights=NONE)
+    return Actor(kind=ActorKind.SYSTEM, organization_id=organization_id, rights=NO_RIGHTS)
 
 
 def shared_actor(actor: Actor) -> Actor:

@@ -23,7 +23,7 @@ class Rights:
         return self if self.permissions <= limit else Rights(permissions=self.permissions & limit)
 
 
-NONE: Final = Rights()
+NO_RIGHTS: Final = Rights()
 
 
 RIGHTS: Final = {role: Rights(role=role, permissions=permissions) for role, permissions in ROLE_PERMISSIONS.items()}

@@ -1,4 +1,4 @@
-"""Back-off as SQL: the pause before a row's next try."""
+"""Back-off as SQL: the delay before a row is tried again."""
 
 from typing import Any
 
@@ -7,8 +7,8 @@ from sqlalchemy import ColumnElement, func
 from cancellation.backoff import MAX_DOUBLINGS, Backoff
 
 
-def pause(backoff: Backoff, failures: ColumnElement[int]) -> ColumnElement[Any]:
-    """Seconds to wait, as `Backoff.pause` gives them, after as many failures in a row as the row counts."""
+def delay(backoff: Backoff, failures: ColumnElement[int]) -> ColumnElement[Any]:
+    """The seconds that `Backoff.delay` returns for the row's number of consecutive failures."""
     doublings = func.least(failures - 1, MAX_DOUBLINGS)
-    longest = func.least(backoff.longest, backoff.first * func.power(2, doublings))
+    longest = func.least(backoff.maximum, backoff.initial * func.power(2, doublings))
     return longest * (0.5 + func.random() / 2)

@@ -18,7 +18,7 @@ from sqlalchemy.exc import DBAPIError
 
 from core.database.errors import is_stale
 from core.database.prepared import PreparedSelect
-from core.telemetry import described, logger
+from core.telemetry import describe_error, logger
 
 if TYPE_CHECKING:
     from asyncpg.prepared_stmt import PreparedStatement
@@ -28,7 +28,7 @@ CLOSE_SECONDS = 5.0
 
 log = logger(__name__)
 
-Watcher = Callable[[str, Sequence[Any]], None]
+StatementObserver = Callable[[str, Sequence[Any]], None]
 Connect = Callable[[], Awaitable["asyncpg.Connection[asyncpg.Record]"]]
 
 
@@ -66,7 +66,7 @@ class PooledConnection:
         try:
             await self.connection.close(timeout=seconds)
         except Exception as error:  # noqa: BLE001 - told, and nothing is left to be done
-            log.warning("a connection was dropped, its statement may run on", error=described(error))
+            log.warning("a connection was dropped, its statement may run on", error=describe_error(error))
 
 
 class ReadPool:
@@ -79,7 +79,7 @@ class ReadPool:
         self.free: list[PooledConnection] = []
         self.waiting: deque[tuple[asyncio.Future[PooledConnection | None], float]] = deque()
         self.timer: asyncio.TimerHandle | None = None  # of the one who has waited the longest, or somebody before
-        self.watchers: list[Watcher] = []
+        self.observers: list[StatementObserver] = []
         self.closing: set[asyncio.Task[None]] = set()
 
     async def fetch(self, statement: PreparedSelect, given: Mapping[str, Any]) -> list[asyncpg.Record]:
@@ -105,8 +105,8 @@ class ReadPool:
 
     async def fetch_sql(self, sql: str, arguments: Sequence[Any]) -> list[asyncpg.Record]:
         """Run a statement on the next free connection."""
-        for watch in self.watchers:
-            watch(sql, arguments)
+        for observe in self.observers:
+            observe(sql, arguments)
         connection = await self.acquire()
         try:
             records = await connection.fetch(sql, arguments)

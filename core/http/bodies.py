@@ -3,12 +3,12 @@
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-DRAINED_LIMITS = 16
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
+DRAIN_FACTOR = 16
+AsgiMessage = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[AsgiMessage]]
 
 
-class ClientGone(Exception):
+class ClientDisconnected(Exception):
     """The client closed the connection before it had sent its request."""
 
 
@@ -16,27 +16,29 @@ class BodyTooLarge(Exception):
     """The body has more bytes than the limit."""
 
 
-def announced(declared: str | None) -> int:
-    """How many bytes a Content-Length says will come; 0 where it says nothing."""
+def content_length(declared: str | None) -> int:
+    """How many bytes a Content-Length says will first_message; 0 where it says nothing."""
     return int(declared) if declared is not None and declared.isdecimal() else 0
 
 
-async def read_body(receive: Receive, declared: str | None, limit: int, *, come: Message | None = None) -> bytes:
-    """The body, never keeping more than `limit` bytes; raises `BodyTooLarge` or `ClientGone`.
+async def read_body(
+    receive: Receive, declared: str | None, limit: int, *, first_message: AsgiMessage | None = None
+) -> bytes:
+    """The body, never keeping more than `limit` bytes; raises `BodyTooLarge` or `ClientDisconnected`.
 
     Of a larger one up to 16 times the limit is read and thrown away, as a client that still writes hears no answer.
-    `declared` is the Content-Length, `come` the first message, where that has been received.
+    `declared` is the Content-Length, `first_message` the first message, where that has been received.
     """
     chunks: list[bytes] = []
     size = 0
-    expected = announced(declared)
+    expected = content_length(declared)
     too_large = expected > limit
-    if expected > DRAINED_LIMITS * limit:
+    if expected > DRAIN_FACTOR * limit:
         raise BodyTooLarge
     while True:
-        message, come = (await receive() if come is None else come), None
+        message, first_message = (await receive() if first_message is None else first_message), None
         if message["type"] == "http.disconnect":
-            raise ClientGone("The request broke off.")
+            raise ClientDisconnected("The request broke off.")
         chunk: bytes = message.get("body", b"")
         size += len(chunk)
         too_large = too_large or size > limit
@@ -44,7 +46,7 @@ async def read_body(receive: Receive, declared: str | None, limit: int, *, come:
             chunks.clear()
         else:
             chunks.append(chunk)
-        if size > DRAINED_LIMITS * limit:
+        if size > DRAIN_FACTOR * limit:
             raise BodyTooLarge
         if not message.get("more_body", False):
             break

@@ -35,14 +35,14 @@ from core.listing.conditions import (
 MAX_VALUES: Final = 100
 
 Path: TypeAlias = tuple[str, ...]
-Given: TypeAlias = Mapping[str, Any]
+FilterInput: TypeAlias = Mapping[str, Any]
 ColumnOf: TypeAlias = InstrumentedAttribute[Any]
 
 
 class Field(Protocol):
     """A kind of field."""
 
-    def read(self, name: str, given: Given, path: Path) -> Iterator[Condition]:
+    def read(self, name: str, given: FilterInput, path: Path) -> Iterator[Condition]:
         """The conditions that were given for the field `name`; raises `InvalidInput`, which names the path."""
 
     def compile(self, leaf: Leaf) -> ColumnElement[bool]:
@@ -58,13 +58,13 @@ def unsupported(kind: object, found: object) -> TypeError:
 
 
 @dataclass(frozen=True, slots=True)
-class OneOf:
+class EnumField:
     """One of an enum's values."""
 
     column: ColumnOf
     enum: type[StrEnum]
 
-    def read(self, name: str, given: Given, path: Path) -> Iterator[Condition]:  # noqa: ARG002 - values are checked by the schema
+    def read(self, name: str, given: FilterInput, path: Path) -> Iterator[Condition]:  # noqa: ARG002 - values are checked by the schema
         """`eq` and `in`."""
         for operator, value in given.items():
             match operator:
@@ -86,7 +86,7 @@ class OneOf:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Text:
+class TextField:
     """A line of text. `whole` and `part` bring what is asked for into the form that is stored.
 
     `contains` compiles a search for a part, where it is not a plain one.
@@ -98,10 +98,10 @@ class Text:
     part: Callable[[str], str] = str
     contains: Callable[[ColumnOf, str], ColumnElement[bool]] | None = None
 
-    def read(self, name: str, given: Given, path: Path) -> Iterator[Condition]:
+    def read(self, name: str, given: FilterInput, path: Path) -> Iterator[Condition]:
         """`eq`, `startsWith` and `contains`."""
         for operator, value in given.items():
-            text = texts.line(value, field=path, most=self.max_length)
+            text = texts.clean_line(value, field=path, max_length=self.max_length)
             match operator:
                 case "eq":
                     yield Eq(name, self.whole(text))
@@ -127,12 +127,12 @@ class Text:
 
 
 @dataclass(frozen=True, slots=True)
-class Time:
+class TimeField:
     """A moment."""
 
     column: ColumnOf
 
-    def read(self, name: str, given: Given, path: Path) -> Iterator[Condition]:  # noqa: ARG002 - the same
+    def read(self, name: str, given: FilterInput, path: Path) -> Iterator[Condition]:  # noqa: ARG002 - the same
         """`gte`, `gt`, `lte` and `lt`."""
         if unknown := given.keys() - {"gte", "gt", "lte", "lt"}:
             raise unsupported(self, unknown)
@@ -153,12 +153,12 @@ class Time:
 
 
 @dataclass(frozen=True, slots=True)
-class IsSet:
+class PresenceField:
     """Whether a column has a value."""
 
     column: ColumnOf
 
-    def read(self, name: str, given: Given, path: Path) -> Iterator[Condition]:  # noqa: ARG002 - the same
+    def read(self, name: str, given: FilterInput, path: Path) -> Iterator[Condition]:  # noqa: ARG002 - the same
         """`eq`."""
         for operator, value in given.items():
             if operator != "eq":
@@ -173,7 +173,7 @@ class IsSet:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Members:
+class SetField:
     """A set of values that stand in rows of another table: each has the `owner`'s id and one `value`.
 
     `check` brings a value that is asked for into the form that is stored; None is one that no set has. It raises
@@ -185,7 +185,7 @@ class Members:
     value: ColumnOf
     check: Callable[[str, Path], object | None]
 
-    def read(self, name: str, given: Given, path: Path) -> Iterator[Condition]:
+    def read(self, name: str, given: FilterInput, path: Path) -> Iterator[Condition]:
         """`hasAny`, `hasAll` and `hasNone`, each with at most 100 values."""
         for operator, values in given.items():
             if len(values) > MAX_VALUES:
@@ -221,14 +221,14 @@ class Members:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Related:
+class RelatedField:
     """Rows of another table that have the `owner`'s id, such as a contact's events, with fields of their own."""
 
     id: InstrumentedAttribute[UUID]
     owner: InstrumentedAttribute[UUID]
     fields: Fields
 
-    def read(self, name: str, given: Given, path: Path) -> Iterator[Condition]:
+    def read(self, name: str, given: FilterInput, path: Path) -> Iterator[Condition]:
         """Conditions on the fields of one such row, all of which it must fulfil."""
         yield Exists(name, And(tuple(read_fields(given, self.fields, path))))
 
@@ -239,7 +239,7 @@ class Related:
         return self.id.in_(select(self.owner).where(compile_condition(leaf.where, self.fields)))
 
 
-def read_fields(given: Given, fields: Fields, path: Path) -> Iterator[Condition]:
+def read_fields(given: FilterInput, fields: Fields, path: Path) -> Iterator[Condition]:
     """The conditions on fields, by their names; in place of operators a list means `hasAny`, and a boolean `eq`.
 
     Raises `InvalidInput`, and `KeyError` for a name that is not in `fields`: a mistake in the code.

@@ -9,7 +9,7 @@ from core.pubsub.hub import Hub, HubClosed, HubStatistics
 from core.pubsub.publishing import Publisher, PublishFailed
 from core.pubsub.states import state_stream
 from core.pubsub.topics import PREFIX, campaign_topic, log_topic, message_topic, session_topic
-from core.pubsub.viewers import Signal, Viewer
+from core.pubsub.watchers import Signal, Watcher
 
 __all__ = [
     "PREFIX",
@@ -21,7 +21,7 @@ __all__ = [
     "RedisBackend",
     "Signal",
     "Timing",
-    "Viewer",
+    "Watcher",
     "campaign_topic",
     "log_topic",
     "message_topic",

@@ -19,7 +19,7 @@ from core.ids import new_id
 from core.pubsub.publishing import Publisher, PublishFailed
 from core.pubsub.topics import PREFIX
 from core.supervision import Supervisors
-from core.telemetry import described, logger
+from core.telemetry import describe_error, logger
 
 CHANNELS_PER_COMMAND = 1_000
 
@@ -30,12 +30,12 @@ log = logger(__name__)
 class Timing:
     """How patient the connection is, in seconds. `silence` must be well above `canary`."""
 
-    connect: float = 1.0
-    canary: float = 1.0
-    silence: float = 3.0
-    first_pause: float = 0.05
-    longest_pause: float = 2.0
-    publish: float = 1.0
+    connect_timeout: float = 1.0
+    heartbeat_interval: float = 1.0
+    heartbeat_timeout: float = 3.0
+    initial_delay: float = 0.05
+    max_delay: float = 2.0
+    publish_timeout: float = 1.0
 
 
 DEFAULT_TIMING = Timing()
@@ -45,7 +45,7 @@ class ServerSilent(Exception):
     """Not even our own canary came back: the connection is dead, whatever the socket says."""
 
 
-class Wake(Event):
+class TopicEvent(Event):
     """An announcement on a topic; without a payload, a gap: announcements may have been missed."""
 
     def __init__(self, topic: str, payload: bytes | None) -> None:
@@ -72,8 +72,8 @@ class RedisBackend(BroadcastBackend):
         self._pool = ConnectionPool.from_url(url)
         self._prefix = prefix
         self._timing = timing
-        self._publisher = Publisher(url, prefix=prefix, within=timing.publish)
-        self._canary = f"canary:{new_id()}"
+        self._publisher = Publisher(url, prefix=prefix, within=timing.publish_timeout)
+        self._heartbeat_topic = f"canary:{new_id()}"
         self._wanted: set[str] = set()
         self._pending: dict[str, bytes | None] = {}
         self._arrived = asyncio.Event()
@@ -101,7 +101,7 @@ class RedisBackend(BroadcastBackend):
         self._supervisor = self.supervisors.start(
             "pubsub-connection",
             self._session,
-            backoff=Backoff(first=self._timing.first_pause, longest=self._timing.longest_pause),
+            backoff=Backoff(initial=self._timing.initial_delay, maximum=self._timing.max_delay),
             expected=(RedisError, OSError, ServerSilent),
         )
 
@@ -132,7 +132,7 @@ class RedisBackend(BroadcastBackend):
             self._arrived.clear()
             await self._arrived.wait()
         topic = next(iter(self._pending))
-        return Wake(topic, self._pending.pop(topic))
+        return TopicEvent(topic, self._pending.pop(topic))
 
     def _note(self, topic: str, payload: bytes | None) -> None:
         if topic not in self._wanted:
@@ -144,21 +144,21 @@ class RedisBackend(BroadcastBackend):
     async def _session(self) -> None:
         connection: AbstractConnection = self._pool.make_connection()  # type: ignore[no-untyped-call]
         try:
-            async with deadline(self._timing.connect):
+            async with deadline(self._timing.connect_timeout):
                 await connection.connect()  # type: ignore[no-untyped-call]
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._listen(connection), name="pubsub-listen")
                 tasks.create_task(self._wire(connection), name="pubsub-wire")
-                tasks.create_task(self._sing(), name="pubsub-canary")
+                tasks.create_task(self._publish_heartbeats(), name="pubsub-canary")
         finally:
             self._heard = False
             await connection.disconnect(nowait=True)
 
     async def _listen(self, connection: AbstractConnection) -> None:
         while True:
-            reply = await connection.read_response(timeout=self._timing.silence)
+            reply = await connection.read_response(timeout=self._timing.heartbeat_timeout)
             if reply is None:
-                raise ServerSilent(f"nothing heard for {self._timing.silence} s")
+                raise ServerSilent(f"nothing heard for {self._timing.heartbeat_timeout} s")
             self._heard = True
             kind, channel, body = reply
             topic = channel.decode().removeprefix(self._prefix)
@@ -171,7 +171,7 @@ class RedisBackend(BroadcastBackend):
         told: set[str] = set()
         while True:
             self._rewire.clear()
-            wanted = {*self._wanted, self._canary}
+            wanted = {*self._wanted, self._heartbeat_topic}
             await self._send(connection, "UNSUBSCRIBE", told - wanted)
             await self._send(connection, "SUBSCRIBE", wanted - told)
             told = wanted
@@ -182,11 +182,11 @@ class RedisBackend(BroadcastBackend):
         for start in range(0, len(channels), CHANNELS_PER_COMMAND):
             await connection.send_command(command, *channels[start : start + CHANNELS_PER_COMMAND])
 
-    async def _sing(self) -> None:
+    async def _publish_heartbeats(self) -> None:
         while True:
             try:
-                await self._publisher.publish(self._canary)
+                await self._publisher.publish(self._heartbeat_topic)
             except PublishFailed as error:
                 # The listener notices the silence; it decides.
-                log.debug("pubsub_canary_not_published", reason=described(error))
-            await asyncio.sleep(self._timing.canary)
+                log.debug("pubsub_canary_not_published", reason=describe_error(error))
+            await asyncio.sleep(self._timing.heartbeat_interval)

@@ -8,10 +8,10 @@ from typing import Self, TypeVar, cast
 
 from broadcaster import Broadcast
 
-from cancellation.tasks import end_all
-from core.pubsub.backend import RedisBackend, Wake
+from cancellation.tasks import cancel_and_wait
+from core.pubsub.backend import RedisBackend, TopicEvent
 from core.pubsub.states import MIN_INTERVAL, POLL_INTERVAL, SharedState, state_stream
-from core.pubsub.viewers import HubClosed, Signal, Viewer
+from core.pubsub.watchers import HubClosed, Signal, Watcher
 
 T = TypeVar("T")
 
@@ -23,7 +23,7 @@ class HubStatistics:
     """What a hub holds; all zero when nobody watches."""
 
     topics: int
-    viewers: int
+    watchers: int
     shared: int
     tasks: int
     channels: int
@@ -49,13 +49,13 @@ class SupervisedBroadcast(Broadcast):
 
 
 class Hub:
-    """The one place of a process where topics are watched: one upstream subscription each, however many viewers."""
+    """The one place of a process where topics are watched: one upstream subscription each, however many watchers."""
 
     def __init__(self, backend: RedisBackend) -> None:
         self._backend = backend
         self._broadcast = SupervisedBroadcast(backend)
         self._supervisors = backend.supervisors
-        self._viewers: dict[str, set[Viewer]] = {}
+        self._viewers: dict[str, set[Watcher]] = {}
         self._pumps: dict[str, asyncio.Task[None]] = {}
         self._shared: dict[tuple[str, Hashable], SharedState[object]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -78,12 +78,12 @@ class Hub:
         if self._closed:
             return
         self._closed = True
-        for viewers in self._viewers.values():
-            for viewer in viewers:
-                viewer.close()
+        for watchers in self._viewers.values():
+            for watcher in watchers:
+                watcher.close()
         self._supervisors.release(*self._tasks)
         try:
-            await end_all(self._tasks)
+            await cancel_and_wait(self._tasks)
         finally:
             await self._broadcast.disconnect()
 
@@ -93,26 +93,26 @@ class Hub:
         return self._backend.connected
 
     @contextmanager
-    def watch(self, topic: str) -> Iterator[Viewer]:
-        """A viewer of the topic; leaving the block releases it at once. Raises `HubClosed` at shutdown.
+    def watch(self, topic: str) -> Iterator[Watcher]:
+        """A watcher of the topic; leaving the block releases it at once. Raises `HubClosed` at shutdown.
 
-        What is announced after this call wakes the viewer, so: watch first, then read.
+        What is announced after this call wakes the watcher, so: watch first, then read.
         """
         if self._closed:
             raise HubClosed
-        viewer = Viewer()
-        viewers = self._viewers.setdefault(topic, set())
-        viewers.add(viewer)
+        watcher = Watcher()
+        watchers = self._viewers.setdefault(topic, set())
+        watchers.add(watcher)
         if topic not in self._pumps:
             starts = itertools.count()
             self._pumps[topic] = self._keep(
-                self._supervisors.start(f"pump {topic}", lambda: self._pump(topic, viewers, next(starts)))
+                self._supervisors.start(f"pump {topic}", lambda: self._pump(topic, watchers, next(starts)))
             )
         try:
-            yield viewer
+            yield watcher
         finally:
-            viewers.discard(viewer)
-            if not viewers:
+            watchers.discard(watcher)
+            if not watchers:
                 del self._viewers[topic]
                 pump = self._pumps.pop(topic)
                 self._supervisors.release(pump)
@@ -128,9 +128,9 @@ class Hub:
         min_interval: float = MIN_INTERVAL,
         poll_interval: float = POLL_INTERVAL,
     ) -> AsyncGenerator[T, None]:
-        """A `state_stream` whose reads are shared by every viewer with the same key.
+        """A `state_stream` whose reads are shared by every watcher with the same key.
 
-        The key must hold all that the value depends on: operation, variables, tenant, rights. The first viewer's
+        The key must hold all that the value depends on: operation, variables, tenant, rights. The first watcher's
         `read` serves all, from a task of its own; it stops when the last of them leaves, and its errors reach each.
         """
         state = self._join(
@@ -144,8 +144,8 @@ class Hub:
                 async for value in values:
                     yield value
         finally:
-            state.viewers -= 1
-            if not state.viewers:
+            state.watchers -= 1
+            if not state.watchers:
                 state.task.cancel()
                 self._forget((topic, key), state)
 
@@ -153,7 +153,7 @@ class Hub:
         """What is held at this moment, for metrics and for the proof that nothing is left behind."""
         return HubStatistics(
             topics=len(self._viewers),
-            viewers=sum(map(len, self._viewers.values())),
+            watchers=sum(map(len, self._viewers.values())),
             shared=len(self._shared),
             tasks=len(self._tasks),
             channels=self._backend.channels,
@@ -168,7 +168,7 @@ class Hub:
             state = SharedState(source)
             self._shared[key] = cast("SharedState[object]", state)
             self._keep(state.task).add_done_callback(lambda _: self._forget(key, state))
-        state.viewers += 1
+        state.watchers += 1
         return state
 
     def _forget(self, key: tuple[str, Hashable], state: SharedState[T]) -> None:
@@ -180,13 +180,13 @@ class Hub:
         task.add_done_callback(self._tasks.discard)
         return task
 
-    async def _pump(self, topic: str, viewers: set[Viewer], start: int) -> None:
+    async def _pump(self, topic: str, watchers: set[Watcher], start: int) -> None:
         async with self._broadcast.subscribe(topic) as events:
             if start:  # begun again: what was announced meanwhile is lost
-                for viewer in viewers:
-                    viewer.offer(Signal.of(None))
+                for watcher in watchers:
+                    watcher.offer(Signal.of(None))
             while True:
-                event = cast("Wake", await events.get())
+                event = cast("TopicEvent", await events.get())
                 signal = Signal.of(event.payload)
-                for viewer in viewers:
-                    viewer.offer(signal)
+                for watcher in watchers:
+                    watcher.offer(signal)

@@ -4,7 +4,7 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
 from cancellation.tasks import restart_when_cancelled
-from core.pubsub.viewers import HubClosed
+from core.pubsub.watchers import HubClosed
 
 if TYPE_CHECKING:
     from core.pubsub.hub import Hub
@@ -32,26 +32,26 @@ async def state_stream(
     """
     clock = asyncio.get_running_loop().time
     shown: list[T] = []
-    with hub.watch(topic) as viewer:
+    with hub.watch(topic) as watcher:
         while True:
             # From before the read: a source that changes just as often is then shown in step, not ever later.
             due = clock() + min_interval
-            viewer.drain()
+            watcher.drain()
             value = await read()
             if shown != [value]:
                 shown = [value]
                 yield value
             if is_final(value):
                 return
-            await viewer.next(within=poll_interval)
+            await watcher.next(within=poll_interval)
             await asyncio.sleep(due - clock())
 
 
 class SharedState(Generic[T]):
-    """One reader's newest value for many viewers. A slow viewer skips what came in between, never the last."""
+    """One reader's newest value for many watchers. A slow watcher skips what came in between, never the last."""
 
     def __init__(self, source: Callable[[], AsyncGenerator[T, None]]) -> None:
-        self.viewers = 0
+        self.watchers = 0
         self._source = source
         self._version = 0
         self._value: T | None = None
@@ -86,7 +86,7 @@ class SharedState(Generic[T]):
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled():
-            task.exception()  # looked at here, since the last viewer may have left before it came
+            task.exception()  # looked at here, since the last watcher may have left before it came
         self._stir()
 
     def _stir(self) -> None:

@@ -1,4 +1,4 @@
-"""Exponential back-off with jitter: how long to wait before the next try."""
+"""Exponential back-off with jitter: how long to wait before the next attempt."""
 
 import random
 from dataclasses import dataclass
@@ -8,15 +8,15 @@ MAX_DOUBLINGS = 16
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backoff:
-    """Seconds between tries: from the first doubled with each failure up to the longest, each cut by up to a half.
+    """Delays in seconds: `initial` after the first failure, doubled with each further one, at most `maximum`.
 
-    The cut spreads the processes that have failed together.
+    Each delay is shortened at random by up to a half, so that processes that failed together do not retry together.
     """
 
-    first: float = 0.1
-    longest: float = 5.0
+    initial: float = 0.1
+    maximum: float = 5.0
 
-    def pause(self, failures: int) -> float:
-        """The pause after so many failures in a row, 1 for the first."""
-        longest = min(self.longest, self.first * 2.0 ** min(failures - 1, MAX_DOUBLINGS))
-        return longest * (0.5 + random.random() / 2)  # noqa: S311 - jitter, guards nothing
+    def delay(self, failures: int) -> float:
+        """The delay after this many consecutive failures, 1 for the first."""
+        longest = min(self.maximum, self.initial * 2.0 ** min(failures - 1, MAX_DOUBLINGS))
+        return longest * (0.5 + random.random() / 2)  # noqa: S311 - jitter needs no secure randomness

@@ -22,13 +22,13 @@ DEFAULT_BACKOFF = Backoff()
 log = structlog.stdlib.get_logger(__name__)
 
 
-def is_asked_to_end() -> bool:
+def is_cancellation_requested() -> bool:
     """Whether somebody has cancelled the current task: a `CancelledError` without that is to be survived."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
 
 
-async def end_all(tasks: Iterable[asyncio.Task[Any]]) -> None:
+async def cancel_and_wait(tasks: Iterable[asyncio.Task[Any]]) -> None:
     """Cancel tasks until each of them has ended, also when the caller is cancelled meanwhile.
 
     Once is not enough: Python 3.11's `wait_for`, which redis-py uses for each command with a socket timeout, loses
@@ -51,12 +51,12 @@ async def end_all(tasks: Iterable[asyncio.Task[Any]]) -> None:
             done = {task for task in pending if task.done()}
         pending -= done
         for task in done:
-            let_go(task)
+            release_traceback(task)
     if interruption is not None:
         raise interruption
 
 
-def let_go(task: asyncio.Task[Any]) -> None:
+def release_traceback(task: asyncio.Task[Any]) -> None:
     """Take the error out of a cancelled task: through its traceback the task would keep whoever keeps the task."""
     if task.cancelled():
         with suppress(asyncio.CancelledError):
@@ -74,10 +74,10 @@ async def restart_when_cancelled(
         await _finished(name, work)
         if not work.cancelled():
             return work.result()
-        failures = 1 if monotonic() - started > backoff.longest else failures + 1
-        pause = backoff.pause(failures)
+        failures = 1 if monotonic() - started > backoff.maximum else failures + 1
+        pause = backoff.delay(failures)
         log.warning("task cancelled though nobody asked; starting it again", task=name, seconds=round(pause, 2))
-        await rest(pause)
+        await sleep_through(pause)
 
 
 async def _finished(name: str, work: asyncio.Task[Any]) -> None:
@@ -86,20 +86,20 @@ async def _finished(name: str, work: asyncio.Task[Any]) -> None:
         try:
             await asyncio.wait([work])
         except asyncio.CancelledError:
-            if is_asked_to_end():
-                await end_all([work])
+            if is_cancellation_requested():
+                await cancel_and_wait([work])
                 if not work.cancelled() and (error := work.exception()) is not None:
                     log.warning("task failed while it ended", task=name, exc_info=error)
                 raise
             log.warning("supervisor cancelled though nobody asked; going on", task=name)
 
 
-async def rest(seconds: float) -> None:
+async def sleep_through(seconds: float) -> None:
     """Sleep, also through a cancellation that nobody asked for."""
     until = monotonic() + seconds
     while (left := until - monotonic()) > 0:
         try:
             await asyncio.sleep(left)
         except asyncio.CancelledError:
-            if is_asked_to_end():
+            if is_cancellation_requested():
                 raise

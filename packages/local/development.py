@@ -25,7 +25,7 @@ from local.supervisor import Program, Supervisor
 __all__ = ["DevelopmentOptions", "Urls", "read_servers", "run"]
 
 SERVER_POLL_SECONDS = 0.2
-READY_PATIENCE_SECONDS = 60.0
+READY_TIMEOUT_SECONDS = 60.0
 REACH_SECONDS = 5.0
 
 
@@ -244,7 +244,7 @@ async def _watch_servers(own: OwnServers, console: Console) -> None:
 
 async def _greet(supervisor: Supervisor, console: Console, banner: Callable[[], str]) -> None:
     late = asyncio.get_running_loop().call_later(
-        READY_PATIENCE_SECONDS, console.say, f"not ready after {READY_PATIENCE_SECONDS:.0f} s; still waiting"
+        READY_TIMEOUT_SECONDS, console.say, f"not ready after {READY_TIMEOUT_SECONDS:.0f} s; still waiting"
     )
     try:
         await supervisor.ready()

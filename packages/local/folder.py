@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-LOCK_PATIENCE_SECONDS = 0.5
+LOCK_TIMEOUT_SECONDS = 0.5
 LOWEST_PORT, ANY_PORTS_FROM = 20_000, 32_768  # Linux gives any port from the second on, macOS from 49,152
 
 
@@ -43,7 +43,7 @@ def held(home: Path) -> Iterator[None]:
     except PermissionError as error:
         raise LocalError(f"{home} belongs to somebody else ({error}); set NUDGE_HOME to a folder of yours") from error
     try:
-        if not _lock(descriptor, patience=LOCK_PATIENCE_SECONDS):
+        if not _lock(descriptor, patience=LOCK_TIMEOUT_SECONDS):
             raise LocalError(
                 f"another `nudge dev` is already running on {home} ({_holder(home)}); "
                 "stop it, or set NUDGE_HOME (and the ports) to run a second copy"

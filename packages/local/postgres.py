@@ -107,7 +107,7 @@ class PostgresServer:
     def stop(self) -> None:
         """Close the connections, write a checkpoint and end; a second call does nothing."""
         if self._process is not None:
-            processes.stop(self._process, [signal.SIGINT, signal.SIGQUIT], patience_seconds=15)
+            processes.stop(self._process, [signal.SIGINT, signal.SIGQUIT], timeout_seconds=15)
             self._process = None
 
     def restart(self) -> None:
@@ -117,7 +117,7 @@ class PostgresServer:
 
     def kill(self) -> None:
         """End it with SIGKILL, as a crash would: `start` then recovers from the write-ahead log."""
-        processes.stop(_running(self._process), [], patience_seconds=10)
+        processes.stop(_running(self._process), [], timeout_seconds=10)
 
     def _login(self, role: str) -> str:
         return f"{role}:{self._passwords[role]}@127.0.0.1:{self.port}"

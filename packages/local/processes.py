@@ -58,14 +58,14 @@ def launch(
     )
 
 
-def stop(process: subprocess.Popen[bytes], signals: Sequence[signal.Signals], *, patience_seconds: float) -> None:
+def stop(process: subprocess.Popen[bytes], signals: Sequence[signal.Signals], *, timeout_seconds: float) -> None:
     """Send each signal in turn until the process has ended, SIGKILL last."""
     for each in (*signals, signal.SIGKILL):
         if process.poll() is not None:
             return
         process.send_signal(each)
         with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(patience_seconds)
+            process.wait(timeout_seconds)
 
 
 def tail(path: Path, start: int = 0, lines: int = 8) -> str:

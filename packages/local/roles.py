@@ -19,7 +19,7 @@ from local.folder import LocalError
 
 DATABASE = "nudge"
 MIGRATOR, APP, DEFINER = "nudge_migrator", "nudge_app", "nudge_definer"
-OLDEST_VERSION = 180_000
+MIN_POSTGRES_VERSION = 180_000
 SCRAM_ITERATIONS = 4_096
 # Text is stored and sorted alike on every server, whatever its administrator has chosen for others.
 LOCALE = "TEMPLATE template0 ENCODING 'UTF8' LOCALE 'C' LOCALE_PROVIDER builtin BUILTIN_LOCALE 'C.UTF-8'"
@@ -59,7 +59,7 @@ async def provision(
     """
     connection = await asyncpg.connect(admin_url)
     try:
-        if connection.get_server_version().major * 10_000 < OLDEST_VERSION:
+        if connection.get_server_version().major * 10_000 < MIN_POSTGRES_VERSION:
             raise LocalError(f"PostgreSQL 18 is needed, and this server is {connection.get_server_version().major}")
         missing = [role for role in (MIGRATOR, APP) if renew or not await _exists(connection, role)]
     finally:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from cancellation.deadlines import deadline
-from cancellation.tasks import end_all, restart_when_cancelled
+from cancellation.tasks import cancel_and_wait, restart_when_cancelled
 from local import processes
 from local.console import Console
 from local.interrupts import Interrupts
@@ -141,7 +141,7 @@ class Supervisor:
             # Whoever inherited its output may hold the pipe open: its last words come at once or not at all.
             await asyncio.wait([relay], timeout=1.0)
         finally:
-            await end_all([relay])
+            await cancel_and_wait([relay])
 
     async def _relay(self, name: str, process: asyncio.subprocess.Process) -> None:
         output, rest = process.stdout, b""

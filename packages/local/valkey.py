@@ -58,7 +58,7 @@ class ValkeyServer:
     def stop(self) -> None:
         """Let it write its data and end; a second call does nothing."""
         if self._process is not None:
-            processes.stop(self._process, [signal.SIGTERM], patience_seconds=10)
+            processes.stop(self._process, [signal.SIGTERM], timeout_seconds=10)
             self._process = None
 
     def restart(self) -> None:
@@ -68,7 +68,7 @@ class ValkeyServer:
 
     def kill(self) -> None:
         """End it with SIGKILL, as a crash would."""
-        processes.stop(_running(self._process), [], patience_seconds=10)
+        processes.stop(_running(self._process), [], timeout_seconds=10)
 
 
 def start_valkey(home: Path, *, port: int | None = None, durable: bool = True) -> ValkeyServer:

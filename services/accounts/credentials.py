@@ -42,7 +42,7 @@ async def check_credentials(
     norm = normal(email)
     network = client_key(client)
     key = f"{norm or email}|{network}"
-    async with admitted.passwords.turn(network):
+    async with admitted.passwords.slot(network):
         # Counted within the turn, and taken back in it: right passwords do not count against each other.
         await admitted.failures_of_client.count(network)
         await admitted.failures.count(key)
@@ -50,16 +50,16 @@ async def check_credentials(
             login = await find_login(system, norm) if norm else None
         except Exception:
             # An outage of ours is nobody's failure: it must not keep people out when it is over.
-            await admitted.failures.take_back(key)
-            await admitted.failures_of_client.take_back(network)
+            await admitted.failures.undo_count(key)
+            await admitted.failures_of_client.undo_count(network)
             raise
         matches = await admitted.passwords.matches(
             password[: MAX_PASSWORD_LENGTH + 1], login.password_hash if login else None
         )
         if login is None or not matches:
             raise InvalidCredentials("The e-mail address or the password is wrong.")
-        await admitted.failures.forget(key)
-        await admitted.failures_of_client.take_back(network)
+        await admitted.failures.reset(key)
+        await admitted.failures_of_client.undo_count(network)
     return login.actor
 
 

@@ -62,7 +62,7 @@ async def sign_up(
 ) -> LoggedIn:
     """Open an organisation with its owner, and log them in.
 
-    Raises `SignUpClosed`, `Refusals` with every value that does not fit, `AddressTaken` or `RateLimited`.
+    Raises `SignUpClosed`, `InputErrors` with every value that does not fit, `AddressTaken` or `RateLimited`.
     """
     _require_own_accounts(logins)
     account = await prepare_sign_up(

@@ -30,7 +30,7 @@ class Opened:
 
 
 async def open_organization(work: Work, admitted: Admission, owner: Owner, *, issuer: str | None) -> Opened:
-    """Store the organisation and its owner; raises `Refusals` or `AddressTaken`."""
+    """Store the organisation and its owner; raises `InputErrors` or `AddressTaken`."""
     if issuer is not None:
         return await _open_for_issuer(work, owner, issuer)
     password = owner.password or new_secret()

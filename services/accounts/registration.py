@@ -13,7 +13,7 @@ from core import email_addresses, texts
 from core.access.actor import Actor, user_actor
 from core.access.permissions import Role
 from core.email_addresses import Address
-from core.errors import ErrorCode, InvalidInput, NudgeError, Refusals
+from core.errors import ErrorCode, InputErrors, InvalidInput, NudgeError
 from core.ids import new_id
 from core.throttle import client_key
 from core.unit_of_work import UnitOfWork
@@ -56,11 +56,11 @@ async def prepare_sign_up(
 ) -> NewAccount:
     """Check a stranger's sign-up and hash the password, before any transaction.
 
-    Raises `SignUpClosed`, `Refusals` with every value that does not fit, or `RateLimited`.
+    Raises `SignUpClosed`, `InputErrors` with every value that does not fit, or `RateLimited`.
     """
     require_open(admitted)
     address = check_account(organization_name, email, password, full_name)
-    async with admitted.passwords.turn(client_key(client)):
+    async with admitted.passwords.slot(client_key(client)):
         await count_sign_up(admitted, client)
         password_hash = await admitted.passwords.hash(password)
     return new_account(organization_name, full_name, address, password_hash)
@@ -71,16 +71,16 @@ async def prepare_account(
 ) -> NewAccount:
     """Check an account that the operator makes, whether or not sign-up is open, and hash the password.
 
-    Raises `Refusals`.
+    Raises `InputErrors`.
     """
     address = check_account(organization_name, email, password, full_name)
-    async with admitted.passwords.turn(OPERATOR):
+    async with admitted.passwords.slot(OPERATOR):
         password_hash = await admitted.passwords.hash(password)
     return new_account(organization_name, full_name, address, password_hash)
 
 
 def prepare_foreign_account(*, organization_name: str, email: str, full_name: str, user_id: UUID) -> NewAccount:
-    """Check an account whose owner logs in at the issuer of `NUDGE_AUTH__ISSUER`, as `user_id`; raises `Refusals`."""
+    """Check an account whose owner logs in as `user_id` at `NUDGE_AUTH__ISSUER`; raises `InputErrors`."""
     address = check_account(organization_name, email, None, full_name)
     return replace(new_account(organization_name, full_name, address, None), user_id=user_id)
 
@@ -90,15 +90,17 @@ def new_account(organization_name: str, full_name: str, address: Address, passwo
     return NewAccount(
         organization_id=new_id(),
         user_id=new_id(),
-        organization_name=texts.line(organization_name, field=("input", "organizationName"), most=MAX_NAME_LENGTH),
-        full_name=texts.line(full_name, field=("input", "fullName"), most=MAX_NAME_LENGTH),
+        organization_name=texts.clean_line(
+            organization_name, field=("input", "organizationName"), max_length=MAX_NAME_LENGTH
+        ),
+        full_name=texts.clean_line(full_name, field=("input", "fullName"), max_length=MAX_NAME_LENGTH),
         address=address,
         password_hash=password_hash,
     )
 
 
 def check_account(organization_name: str, email: str, password: str | None, full_name: str) -> Address:
-    """The owner's address; raises `Refusals` with everything that does not fit."""
+    """The owner's address; raises `InputErrors` with everything that does not fit."""
     problems: list[NudgeError] = []
     address = None
     try:
@@ -109,7 +111,7 @@ def check_account(organization_name: str, email: str, password: str | None, full
     problems += check_name(full_name, "fullName")
     problems += check_password(password, email) if password is not None else []
     if problems or address is None:
-        raise Refusals(problems)
+        raise InputErrors(problems)
     return address
 
 
@@ -117,7 +119,7 @@ def check_name(name: str, field: str) -> list[NudgeError]:
     """What is wrong with a name: it must be one line of 1 to 120 characters that people see."""
     path = ("input", field)
     try:
-        shown = texts.line(name, field=path, most=MAX_NAME_LENGTH)
+        shown = texts.clean_line(name, field=path, max_length=MAX_NAME_LENGTH)
     except InvalidInput as error:
         return [error]
     return [] if shown else [InvalidInput("Must not be empty.", field=path, code=ErrorCode.REQUIRED)]
@@ -138,7 +140,7 @@ def check_password(password: str, email: str) -> list[NudgeError]:
         return [InvalidInput(f"At most {MAX_PASSWORD_LENGTH} characters.", field=path, code=ErrorCode.TOO_LONG)]
     if any(unicodedata.category(character) == "Cs" for character in password):
         return [InvalidInput("Must be valid Unicode text.", field=path)]
-    if password.casefold() == email_addresses.bare(email).casefold():
+    if password.casefold() == email_addresses.strip_invisible(email).casefold():
         return [InvalidInput("Must differ from the e-mail address.", field=path)]
     return []
 

@@ -14,7 +14,7 @@ from core.access.tenant import Tenant
 from core.database.engine import read_side
 from core.database.prepared import prepare
 from core.database.scopes import ReadScope, first
-from core.telemetry import described, logger
+from core.telemetry import describe_error, logger
 from models.accounts import User, UserSession
 
 CACHE_SECONDS = 60
@@ -96,7 +96,7 @@ class SessionCache:
         try:
             value: bytes | None = await self.redis.get(key)
         except (RedisError, OSError, TimeoutError) as error:
-            log.warning("session cache does not answer; asking the database", error=described(error))
+            log.warning("session cache does not answer; asking the database", error=describe_error(error))
             return None
         return value
 
@@ -105,11 +105,11 @@ class SessionCache:
         try:
             await self.redis.execute_command("EVAL", CORRECT, 1, key, value, ENDED, CACHE_SECONDS)  # type: ignore[no-untyped-call]
         except (RedisError, OSError, TimeoutError) as error:
-            log.warning("session cache does not answer", error=described(error))
+            log.warning("session cache does not answer", error=describe_error(error))
 
     async def remember(self, key: str, value: bytes, *, overwrite: bool) -> None:
         """Keep an answer for a minute."""
         try:
             await self.redis.set(key, value, ex=CACHE_SECONDS, nx=not overwrite)
         except (RedisError, OSError, TimeoutError) as error:
-            log.warning("session cache does not answer", error=described(error))
+            log.warning("session cache does not answer", error=describe_error(error))

@@ -64,7 +64,7 @@ class DeletedCampaign(CampaignRow):
 async def create(uow: UnitOfWork, values: Changes, *, template_id: UUID | None = None) -> CampaignRow:
     """A new draft; texts that are left out come from the template, if one is given, and are empty otherwise.
 
-    Raises `InvalidInput` or `Refusals` for what does not fit, and `NotFound` for an unknown template, list or sender.
+    Raises `InvalidInput` or `InputErrors` for invalid values, `NotFound` for an unknown template, list or sender.
     """
     template = await TEMPLATES.require(uow, template_id) if template_id else None
     name = check_name(values.get("name") or "")

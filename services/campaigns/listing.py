@@ -60,10 +60,10 @@ def _holds_folded(name: fields.ColumnOf, part: str) -> ColumnElement[bool]:
 
 
 FIELDS: Final[fields.Fields] = {
-    "status": fields.OneOf(Campaign.status, CampaignStatus),
-    "createdAt": fields.Time(Campaign.created_at),
-    "name": fields.Text(column=Campaign.name, max_length=MAX_NAME_LENGTH, contains=_holds_folded),
-    "archived": fields.IsSet(Campaign.archived_at),
+    "status": fields.EnumField(Campaign.status, CampaignStatus),
+    "createdAt": fields.TimeField(Campaign.created_at),
+    "name": fields.TextField(column=Campaign.name, max_length=MAX_NAME_LENGTH, contains=_holds_folded),
+    "archived": fields.PresenceField(Campaign.archived_at),
 }
 ORDERS: Final[Mapping[str, Order[Any]]] = {
     "created_at": Order(Campaign.created_at),

@@ -25,7 +25,7 @@ async def send(
 ) -> CampaignRow:
     """Start sending a draft, or a scheduled campaign ahead of its time; once for each idempotency key.
 
-    Raises `NotFound`, `Refusals` of `CampaignNotSendable`, `Conflict` when another request was faster, or
+    Raises `NotFound`, `InputErrors` of `CampaignNotSendable`, `Conflict` when another request was faster, or
     `IdempotencyKeyReused`. A replay gives back the same campaign as it is now.
     """
     started: list[CampaignRow] = []
@@ -110,7 +110,7 @@ async def _start(uow: UnitOfWork, campaign_id: UUID | None, policy: SenderPolicy
 async def _settle_sender(
     uow: UnitOfWork, campaign: CampaignRow, content: Content, policy: SenderPolicy
 ) -> dict[str, Any]:
-    """The columns that say of whom a campaign is sent from now on; raises `Refusals` when it cannot be sent."""
+    """The columns that say of whom a campaign is sent from now on; raises `InputErrors` when it cannot be sent."""
     chosen = await require_sendable(uow, campaign, content, policy=policy)
     return {"from_sender_id": chosen.sender_id, "from_header": chosen.header}
 

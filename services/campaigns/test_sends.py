@@ -13,7 +13,7 @@ from core.access.actor import Actor
 from core.access.tenant import Tenant
 from core.clock import since_boot
 from core.database.scopes import Reads
-from core.errors import ErrorCode, InvalidInput, NudgeError, Refusals
+from core.errors import ErrorCode, InputErrors, InvalidInput, NudgeError
 from core.ids import new_id
 from core.throttle import Throttle
 from core.unit_of_work import UnitOfWork, Work
@@ -107,7 +107,7 @@ async def send(
     """Send a campaign in any state to a few addresses, rendered with a contact's values, or with made-up ones.
 
     No transaction is open while the provider is asked. Raises what `prepare` raises, `Forbidden` for a contact that
-    the actor may not read, `RateLimited`, `ProviderRefused`, or `Refusals` of it when no message was accepted.
+    the actor may not read, `RateLimited`, `ProviderRefused`, or `InputErrors` of it when no message was accepted.
     """
     reads = test_sends.reads(actor.tenant)
     test = await prepare(
@@ -138,7 +138,7 @@ async def prepare(
 
     Suppressed addresses are refused, as in a campaign: who complained of us gets no test either. Where senders must
     be confirmed, a test goes to members and confirmed senders alone. Raises `FeatureUnavailable`, `NotFound`,
-    `InvalidEmail`, `InvalidInput`, `SenderNotConfirmed`, `Refusals` (empty or unreadable texts) or `RenderFailed`.
+    `InvalidEmail`, `InvalidInput`, `SenderNotConfirmed`, `InputErrors` (empty or unreadable texts) or `RenderFailed`.
     """
     policy.features.require(Feature.SENDING)
     campaign, content = await require_with_content(reads, campaign_id)
@@ -207,7 +207,7 @@ async def record_test_send(uow: UnitOfWork, test: TestSend, handover: Handover) 
 def accepted_of(test: TestSend, handover: Handover) -> list[str]:
     """The addresses whose messages the provider took.
 
-    Raises `Refusals` of `ProviderRefused` when it took none, or one `ProviderRefused` when it said nothing of any.
+    Raises `InputErrors` of `ProviderRefused` when it took none, or one `ProviderRefused` when it said nothing of any.
     """
     receipts, ended_by = handover
     if ended_by is not None and not receipts:
@@ -218,13 +218,13 @@ def accepted_of(test: TestSend, handover: Handover) -> list[str]:
         left = (
             [] if ended_by is None else [_refused(address, ended_by.reason) for address in test.to[len(receipts) :]]
         )
-        raise Refusals([*(_refused(address, each.text or each.verdict) for address, each in results), *left])
+        raise InputErrors([*(_refused(address, each.text or each.verdict) for address, each in results), *left])
     return accepted
 
 
 def _refusal(address: str, receipt: Receipt, at: datetime) -> SuppressionFact:
     """The provider no longer mails a contact's address, if a contact has it."""
-    data = {"code": receipt.code, "message": texts.shown(receipt.text)}
+    data = {"code": receipt.code, "message": texts.sanitized(receipt.text)}
     return SuppressionFact(
         email_norm=address.lower(),
         reason=SuppressionReason.PROVIDER,
@@ -249,7 +249,7 @@ def _parsed(to: Sequence[str]) -> dict[str, str]:
 async def _require_not_suppressed(reads: Reads, norms: dict[str, str]) -> None:
     found = await suppressed_among(reads, list(norms))
     if found:
-        raise Refusals(
+        raise InputErrors(
             [
                 InvalidInput(
                     f"{norms[norm]} is suppressed: it bounced, complained or unsubscribed.",
@@ -263,7 +263,7 @@ async def _require_not_suppressed(reads: Reads, norms: dict[str, str]) -> None:
 
 
 async def _require_known(reads: Reads, norms: dict[str, str]) -> None:
-    """Raise `Refusals` unless each address is a member's or a confirmed sender's: nobody else asked for our tests."""
+    """Raise `InputErrors` unless each address is a member's or a confirmed sender's: no other has agreed to tests."""
     wanted = list(norms)
     members = await reads.rows(select(User.email_norm).where(User.email_norm.in_(wanted), User.disabled_at.is_(None)))
     known = {row[0] for row in members} | await reading.confirmed_among(reads, wanted)
@@ -277,7 +277,7 @@ async def _require_known(reads: Reads, norms: dict[str, str]) -> None:
         if norm not in known
     ]
     if strangers:
-        raise Refusals([*strangers])
+        raise InputErrors([*strangers])
 
 
 def _refused(address: str, reason: str) -> ProviderRefused:

@@ -7,7 +7,7 @@ from typing import Final
 from sqlalchemy import ARRAY, Text, exists, func, literal, select
 
 from core.database.scopes import Reads
-from core.errors import Conflict, ErrorCode, NudgeError, Refusals
+from core.errors import Conflict, ErrorCode, InputErrors, NudgeError
 from core.unit_of_work import UnitOfWork
 from models.campaigns import CampaignStatus
 from models.contacts import Contact
@@ -60,7 +60,7 @@ async def validate(reads: Reads, campaign: CampaignRow, *, policy: SenderPolicy)
         message = await compiled(
             subject=campaign.subject, html_content=content.html_content, text_content=content.text_content
         )
-    except Refusals as refusals:
+    except InputErrors as refusals:
         return Validation(errors=[*errors, *refusals.errors], warnings=[], audience=audience, mailable=mailable)
     warnings = await asyncio.to_thread(
         check_content,
@@ -76,10 +76,10 @@ async def validate(reads: Reads, campaign: CampaignRow, *, policy: SenderPolicy)
 async def require_sendable(uow: UnitOfWork, campaign: CampaignRow, content: Content, *, policy: SenderPolicy) -> From:
     """Of whom the campaign is to be sent; nobody deletes that sender until this is committed.
 
-    Raises `Refusals` with everything that forbids sending it now, or `Conflict` for a sender deleted a moment ago.
+    Raises `InputErrors` with everything that forbids sending it now, or `Conflict` for a sender deleted a moment ago.
     """
     if found := _state_errors(campaign):
-        raise Refusals(found)
+        raise InputErrors(found)
     mailable = await has_mailable(uow, campaign.id)
     errors = [
         *_text_errors(campaign.subject, content.html_content),
@@ -90,16 +90,16 @@ async def require_sendable(uow: UnitOfWork, campaign: CampaignRow, content: Cont
     except Conflict:
         raise
     except NudgeError as error:
-        raise Refusals([*errors, error]) from None
+        raise InputErrors([*errors, error]) from None
     if errors:
-        raise Refusals(errors)
+        raise InputErrors(errors)
     return chosen
 
 
 def check_texts(campaign: CampaignRow, content: Content) -> None:
-    """Raise `Refusals` when the campaign's subject or HTML is empty."""
+    """Raise `InputErrors` when the campaign's subject or HTML is empty."""
     if errors := _text_errors(campaign.subject, content.html_content):
-        raise Refusals(errors)
+        raise InputErrors(errors)
 
 
 def _state_errors(campaign: CampaignRow) -> list[NudgeError]:

@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.exc import IntegrityError
 
-from core.errors import Conflict, ErrorCode, InvalidInput, NudgeError, Refusals
+from core.errors import Conflict, ErrorCode, InputErrors, InvalidInput, NudgeError
 from core.ids import new_id
 from core.unit_of_work import UnitOfWork
 from models.contact_events import ContactEventKind
@@ -43,7 +43,7 @@ async def create(
 ) -> ContactRow:
     """A new contact, on the lists; an address on the suppression list gets the status it calls for.
 
-    Raises `Refusals` with all that is wrong with the fields, `NotFound` for an unknown list, `EmailTaken`.
+    Raises `InputErrors` with all that is wrong with the fields, `NotFound` for an unknown list, `EmailTaken`.
     """
     fields, errors = check({"email": None, **given}, INPUT)
     if status not in CREATABLE:
@@ -64,7 +64,7 @@ async def create(
             )
         )
     if errors:
-        raise Refusals(errors)
+        raise InputErrors(errors)
     known = await lists.require_all(uow, list_ids, LIST_IDS)
     inserted = await storing.insert_new(uow, [storing.new_record(stored(fields), status=status)])
     if not inserted:
@@ -102,12 +102,12 @@ async def change(uow: UnitOfWork, contact_id: UUID | None, given: GivenFields) -
     """Change the fields that are given: custom fields merge, tags replace.
 
     Nobody is subscribed by it again; an address on the suppression list takes the status it calls for.
-    Raises `NotFound`, `EmailTaken`, or `Refusals` with all that is wrong with the fields.
+    Raises `NotFound`, `EmailTaken`, or `InputErrors` with all that is wrong with the fields.
     """
     contact = await CONTACTS.lock(uow, contact_id)
     fields, errors = check(given, INPUT)
     if errors:
-        raise Refusals(errors)
+        raise InputErrors(errors)
     values: dict[str, Any] = {key: value for key, value in fields.items() if key != "tags"}
     if "custom_fields" in fields:
         values["custom_fields"] = merged(contact.custom_fields, fields["custom_fields"], (*INPUT, "customFields"))

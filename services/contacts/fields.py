@@ -84,12 +84,12 @@ def email(value: str | None, field: Path) -> email_addresses.Address:
 
 def name(value: str | None, field: Path) -> str | None:
     """A first or last name of at most 200 characters; None when nothing is left of it."""
-    return None if value is None else texts.line(value, field=field, most=MAX_NAME_LENGTH) or None
+    return None if value is None else texts.clean_line(value, field=field, max_length=MAX_NAME_LENGTH) or None
 
 
 def time_zone(value: str | None, field: Path) -> str | None:
     """An IANA name, in its own spelling; raises `InvalidInput`, with the name that was meant where that is clear."""
-    name = texts.line(value or "", field=field, most=MAX_TIME_ZONE_LENGTH)
+    name = texts.clean_line(value or "", field=field, max_length=MAX_TIME_ZONE_LENGTH)
     if not name:
         return None
     if name in zones.names():
@@ -104,7 +104,7 @@ def time_zone(value: str | None, field: Path) -> str | None:
 
 def normalize_tag(value: str, field: Path) -> str:
     """A tag to look up, in the form in which tags are stored; raises `InvalidInput` for what no tag can hold."""
-    return " ".join(texts.line(value, field=field, most=MAX_TAG_LENGTH * 4).split())
+    return " ".join(texts.clean_line(value, field=field, max_length=MAX_TAG_LENGTH * 4).split())
 
 
 def tag(value: str, field: Path) -> str:
@@ -112,7 +112,7 @@ def tag(value: str, field: Path) -> str:
     result = normalize_tag(value, field)
     if not result:
         raise InvalidInput("A tag can't be empty.", field=field)
-    return texts.within(result, field=field, most=MAX_TAG_LENGTH)
+    return texts.require_length(result, field=field, max_length=MAX_TAG_LENGTH)
 
 
 def tags(values: Iterable[str], field: Path) -> list[str]:
@@ -162,7 +162,7 @@ def scalar(value: object, field: Path) -> object:
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, str):
-        return texts.prose(value, field=field, most=MAX_CUSTOM_VALUE_LENGTH)
+        return texts.clean_prose(value, field=field, max_length=MAX_CUSTOM_VALUE_LENGTH)
     # Floats too: PostgreSQL keeps 1e20 as a whole number, which no JSON writer of ours could give back.
     if isinstance(value, int | float) and abs(value) > MAX_INTEGER:
         raise InvalidInput("The number is beyond 2^53.", field=field, suggestion="Write it as a text.")

@@ -54,24 +54,24 @@ def _list_id(text: str, _: fields.Path) -> UUID | None:
 
 
 EVENT_FIELDS: Final[fields.Fields] = {
-    "kind": fields.OneOf(ContactEvent.kind, ContactEventKind),
-    "occurredAt": fields.Time(ContactEvent.occurred_at),
+    "kind": fields.EnumField(ContactEvent.kind, ContactEventKind),
+    "occurredAt": fields.TimeField(ContactEvent.occurred_at),
 }
 FIELDS: Final[fields.Fields] = {
-    "status": fields.OneOf(Contact.status, ContactStatus),
-    "tags": fields.Members(id=Contact.id, owner=ContactTag.contact_id, value=ContactTag.tag, check=normalize_tag),
-    "listIds": fields.Members(
+    "status": fields.EnumField(Contact.status, ContactStatus),
+    "tags": fields.SetField(id=Contact.id, owner=ContactTag.contact_id, value=ContactTag.tag, check=normalize_tag),
+    "listIds": fields.SetField(
         id=Contact.id, owner=ListMembership.contact_id, value=ListMembership.list_id, check=_list_id
     ),
-    "createdAt": fields.Time(Contact.created_at),
-    "email": fields.Text(
+    "createdAt": fields.TimeField(Contact.created_at),
+    "email": fields.TextField(
         column=Contact.email_norm,
         max_length=MAX_ADDRESS_PART,
-        whole=email_addresses.asked,
-        part=email_addresses.part,
+        whole=email_addresses.normalize_query,
+        part=email_addresses.normalize_part,
     ),
-    "searchText": fields.Text(column=Contact.search_text, max_length=MAX_SEARCH, contains=holds),
-    "events": fields.Related(id=Contact.id, owner=ContactEvent.contact_id, fields=EVENT_FIELDS),
+    "searchText": fields.TextField(column=Contact.search_text, max_length=MAX_SEARCH, contains=holds),
+    "events": fields.RelatedField(id=Contact.id, owner=ContactEvent.contact_id, fields=EVENT_FIELDS),
 }
 ORDERS: Final[Mapping[str, Order[Any]]] = {
     "created_at": Order(Contact.created_at),
@@ -120,7 +120,7 @@ def search_condition(search: str | None) -> Condition:
     """
     if not search:
         return EVERYTHING
-    words = texts.line(search, field=("search",), most=MAX_SEARCH).split()
+    words = texts.clean_line(search, field=("search",), max_length=MAX_SEARCH).split()
     return And(
         tuple(
             Or(tuple(Contains("searchText", form) for form in _forms(word)))
@@ -131,7 +131,7 @@ def search_condition(search: str | None) -> Condition:
 
 def _forms(word: str) -> list[str]:
     """A word of a search, and how it would stand in an address if it was the address of an international domain."""
-    return [word] if word.isascii() else list(dict.fromkeys([word, email_addresses.part(word)]))
+    return [word] if word.isascii() else list(dict.fromkeys([word, email_addresses.normalize_part(word)]))
 
 
 async def count_by_status(reads: Reads) -> dict[ContactStatus, int]:

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from sqlalchemy import func, update
 
-from core.errors import ErrorCode, InvalidInput, NudgeError, Refusals
+from core.errors import ErrorCode, InputErrors, InvalidInput, NudgeError
 from core.unit_of_work import UnitOfWork
 from models.contact_events import ContactEventKind
 from models.contacts import Contact, ContactStatus
@@ -89,10 +89,10 @@ async def upsert(
     """Create or change a contact for each row; a result for each row, in order.
 
     Missing fields stay, null empties them, custom fields merge, tags are added. Nobody is subscribed by it again.
-    Raises `Refusals`: more than 1,000 rows, or with REJECT_ALL every refusal of every bad row.
+    Raises `InputErrors`: more than 1,000 rows, or with REJECT_ALL every refusal of every bad row.
     """
     if len(rows) > MAX_ROWS:
-        raise Refusals([too_many_rows(len(rows))])
+        raise InputErrors([too_many_rows(len(rows))])
     good, results = checked(rows)
     reject(on_invalid, results)
     fresh = {fields["email_norm"]: Draft(email=fields["email"]) for fields in reversed(good.values())}
@@ -143,10 +143,10 @@ def checked(rows: Sequence[GivenFields]) -> tuple[dict[int, Fields], dict[int, U
 
 
 def reject(on_invalid: OnInvalid, results: Mapping[int, UpsertResult]) -> None:
-    """Raise `Refusals` with all that is wrong, when one bad row is to reject all."""
+    """Raise `InputErrors` with all that is wrong, when one bad row is to reject all."""
     errors = [error for index in sorted(results) for error in results[index].errors]
     if errors and on_invalid is OnInvalid.REJECT_ALL:
-        raise Refusals(errors)
+        raise InputErrors(errors)
 
 
 def laid(good: Checked, drafts: Mapping[str, Draft]) -> dict[int, UpsertResult]:

@@ -40,7 +40,7 @@ def author(uow: UnitOfWork) -> UUID:
 async def start(uow: UnitOfWork, *, title: str | None, features: Features = ALL) -> ConversationRow:
     """A new, empty conversation. Raises `FeatureUnavailable`, or `InvalidInput` for a title that does not fit."""
     features.require(Feature.MAYA)
-    clean = texts.line(title or "", field=("input", "title"), most=LONGEST_TITLE)
+    clean = texts.clean_line(title or "", field=("input", "title"), max_length=LONGEST_TITLE)
     rows = await uow.rows(
         insert(Conversation)
         .values(id=new_id(), organization_id=uow.tenant.organization_id, user_id=author(uow), title=clean or None)
@@ -91,7 +91,7 @@ async def send(
 def check_text(text: str) -> str:
     """The text without the blanks around it; raises `InvalidInput` when it is empty, too long or holds controls."""
     field = ("input", "text")
-    said = texts.prose(text, field=field, most=LONGEST_TEXT).strip()
+    said = texts.clean_prose(text, field=field, max_length=LONGEST_TEXT).strip()
     if texts.is_blank(said):
         raise InvalidInput("Say something to Maya.", field=field, code=ErrorCode.REQUIRED)
     return said
@@ -99,7 +99,7 @@ def check_text(text: str) -> str:
 
 async def lock_conversation(uow: UnitOfWork, conversation_id: UUID | None, said: str) -> UUID:
     """Lock a conversation for the next message, naming it if it has no name; one reply at a time."""
-    title = texts.undirected(said.strip().splitlines()[0])[:TITLE_FROM_TEXT].strip()
+    title = texts.strip_directions(said.strip().splitlines()[0])[:TITLE_FROM_TEXT].strip()
     locked = await uow.rows(
         update(Conversation)
         .where(Conversation.id == conversation_id)

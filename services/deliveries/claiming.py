@@ -23,7 +23,7 @@ from sqlalchemy import (
 
 from core.clock import since_boot
 from core.ids import new_id
-from core.leases import taken
+from core.leases import lease_values
 from core.pubsub import campaign_topic
 from core.unit_of_work import UnitOfWork
 from models.campaigns import Campaign, CampaignStatus
@@ -84,7 +84,7 @@ def claim_statement(*, custom_fields: bool, tags: bool) -> Select[*tuple[Any, ..
         )
         .values(
             status=DeliveryStatus.CLAIMED,
-            **taken(bindparam("token", type_=Uuid), bindparam("lease")),
+            **lease_values(bindparam("token", type_=Uuid), bindparam("lease")),
         )
         .returning(EmailDelivery.id, EmailDelivery.contact_id, EmailDelivery.email)
         .cte("claimed")

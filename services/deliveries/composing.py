@@ -73,7 +73,7 @@ class Composed:
 async def load_mail(reads: Reads, campaign_id: UUID, *, batch_size: int) -> CampaignMail | None:
     """Read and compile a campaign's content; None when it is unknown.
 
-    Raises `Refusals` when it does not parse, and `SenderNotSettled`.
+    Raises `InputErrors` when it does not parse, and `SenderNotSettled`.
     """
     row = await first(
         reads,

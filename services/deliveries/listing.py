@@ -59,12 +59,12 @@ SKIPPED_BECAUSE: Final = {
 }
 
 
-class _Status(fields.OneOf):
+class _Status(fields.EnumField):
     """A status, with the condition of a partial index, in its own form, where all that are asked for are in it."""
 
     def compile(self, leaf: Leaf) -> ColumnElement[bool]:
         """The condition on the status, and that of the index which holds no others."""
-        condition = fields.OneOf.compile(self, leaf)
+        condition = fields.EnumField.compile(self, leaf)
         statuses = frozenset(leaf.values if isinstance(leaf, In) else [leaf.value] if isinstance(leaf, Eq) else ())
         if statuses <= EXCEPTIONAL_DELIVERIES:
             return and_(condition, EmailDelivery.is_exceptional.expression)

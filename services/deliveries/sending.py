@@ -12,7 +12,7 @@ from core.access.actor import Actor, system_actor
 from core.access.tenant import Tenant
 from core.clock import since_boot
 from core.database.scopes import Reads, SystemScope
-from core.errors import Refusals
+from core.errors import InputErrors
 from core.security import Signer
 from core.telemetry import logger
 from core.unit_of_work import UnitOfWork, Work
@@ -197,7 +197,7 @@ class Sender:
         except SenderNotSettled:
             await self.pause(actor, campaign_id, NO_SENDER)
             return None
-        except Refusals as error:
+        except InputErrors as error:
             await self.pause(actor, campaign_id, f"The content cannot be rendered: {error}")
             return None
         if mail is not None and tells_waiting(mail.reason):

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from core.access.actor import Actor
-from core.telemetry import described, logger
+from core.telemetry import describe_error, logger
 from core.unit_of_work import UnitOfWork, Work
 from integrations.mail import Mailer, SearchFailed, Stream
 
@@ -70,7 +70,9 @@ async def look_up(
             found = await mailer.find(str(lookup.batch_id), stream)
         except SearchFailed as error:
             log.warning(
-                "no answer about a batch, asking again later", batch_id=str(lookup.batch_id), error=described(error)
+                "no answer about a batch, asking again later",
+                batch_id=str(lookup.batch_id),
+                error=describe_error(error),
             )
             break
         async with work.begin(actor) as uow:

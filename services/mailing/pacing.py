@@ -7,7 +7,7 @@ from sqlalchemy import Float, func, select
 from cancellation.backoff import Backoff
 from core.database.scopes import SystemScope
 
-BACKOFF = Backoff(first=0.5, longest=60.0)
+BACKOFF = Backoff(initial=0.5, maximum=60.0)
 MAX_RETRY_AFTER_SECONDS = 300.0
 
 
@@ -45,5 +45,5 @@ class ProviderBackoff:
         if not self.remaining:
             self.failures += 1
             asked = min(retry_after_seconds or 0.0, MAX_RETRY_AFTER_SECONDS)
-            self.until = monotonic() + max(asked, self.backoff.pause(self.failures))
+            self.until = monotonic() + max(asked, self.backoff.delay(self.failures))
         return self.remaining

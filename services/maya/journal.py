@@ -4,7 +4,7 @@ import asyncio
 from typing import Final, NoReturn
 
 from core.logstream import LogLost, LogStream, LogUnavailable, LogWriter, StaleWriter
-from core.telemetry import described, logger
+from core.telemetry import describe_error, logger
 from services.maya.events import Event, Token, encode
 
 COALESCE_SECONDS: Final = 0.02
@@ -77,7 +77,7 @@ class Journal:
                 log.warning("reply's log was flushed; writing it again", log=self.name)
                 self.writer = None
             except LogUnavailable as error:
-                log.warning("reply's log is not available", log=self.name, reason=described(error))
+                log.warning("reply's log is not available", log=self.name, reason=describe_error(error))
                 return False
             else:
                 return True

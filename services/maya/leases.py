@@ -45,7 +45,7 @@ class Ending:
 async def take(uow: UnitOfWork, message_id: UUID) -> Lease | None:
     """Take an open reply that is nobody's (any more); None when there is nothing to take."""
     is_open = Message.status.in_([str(status) for status in OPEN])
-    taken = await leases.take(
+    taken = await leases.acquire(
         uow,
         Message,
         and_(Message.id == message_id, Message.role == MessageRole.ASSISTANT, is_open),

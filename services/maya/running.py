@@ -16,7 +16,7 @@ from core.database.scopes import Reads
 from core.leases import LeaseLost
 from core.logstream import LogEntry, LogLost, LogMissing, LogStream, LogUnavailable, LogWriter, StaleWriter
 from core.pubsub import Hub, message_topic
-from core.telemetry import described, logger
+from core.telemetry import describe_error, logger
 from core.unit_of_work import Work
 from integrations.language import LanguageModel, ModelRefused, ModelTimedOut, ModelUnavailable
 from models.conversations import MessageStatus, ReplyFailure
@@ -159,7 +159,7 @@ class Run:
             return Outcome(MessageStatus.CANCELLED)
         except tuple(FAILURES) as error:
             code, advice = next(FAILURES[kind] for kind in FAILURES if isinstance(error, kind))
-            log.info("reply failed", message=str(self.lease.reply.id), code=code, reason=described(error))
+            log.info("reply failed", message=str(self.lease.reply.id), code=code, reason=describe_error(error))
             return Outcome(MessageStatus.FAILED, code, f"{error} {advice}".strip())
         except (LeaseLost, StaleWriter):
             raise
@@ -177,16 +177,16 @@ class Run:
 
     async def watch(self) -> NoReturn:
         """Keep the lease while the reply is made. Raises `CancelRequested`, or `LeaseLost`."""
-        with self.dependencies.hub.watch(message_topic(self.actor.organization_id, self.lease.reply.id)) as viewer:
+        with self.dependencies.hub.watch(message_topic(self.actor.organization_id, self.lease.reply.id)) as watcher:
             while True:
-                await viewer.next(within=POLL_SECONDS)
+                await watcher.next(within=POLL_SECONDS)
                 try:
                     await self.check_cancelled()
                     if since_boot() >= self.held_since + RENEW_SECONDS:
                         await self.renew()
                 except DATABASE_UNAVAILABLE as error:
                     log.warning(
-                        "database away during a reply", message=str(self.lease.reply.id), reason=described(error)
+                        "database away during a reply", message=str(self.lease.reply.id), reason=describe_error(error)
                     )
                     if since_boot() >= self.held_since + LEASE_SECONDS:
                         raise LeaseLost(self.lease.reply.id) from error
@@ -261,7 +261,7 @@ class Run:
             try:
                 await writer.append(encode(Ended()))
             except (LogUnavailable, LogLost) as error:
-                log.warning("log not ended; readers look at the row", log=self.log_name, reason=described(error))
+                log.warning("log not ended; readers look at the row", log=self.log_name, reason=describe_error(error))
 
     async def recover_log(self) -> tuple[LogWriter | None, str]:
         """The log, with the dead run shut out of it, and the text in it; neither when Redis has lost it."""

@@ -4,7 +4,7 @@ import asyncio
 from typing import Final, TypedDict
 
 from core import texts
-from core.errors import ErrorCode, InvalidInput, NudgeError, Refusals
+from core.errors import ErrorCode, InputErrors, InvalidInput, NudgeError
 from services.rendering.messages import MessageTemplate, compile_message
 
 MAX_NAME_LENGTH: Final = 200
@@ -44,7 +44,7 @@ EMPTY: Final = Texts(subject="", html_content="", text_content="")
 def with_changes(old: Texts, given: GivenTexts) -> Texts:
     """The old texts, with those that a caller gives in their place; a subject loses its invisible padding."""
     return Texts(
-        subject=texts.undirected(given["subject"] or "") if "subject" in given else old["subject"],
+        subject=texts.strip_directions(given["subject"] or "") if "subject" in given else old["subject"],
         html_content=given.get("html_content", old["html_content"]) or "",
         text_content=given.get("text_content", old["text_content"]) or "",
     )
@@ -60,14 +60,14 @@ def changed_name(name: str | None) -> str:
 def check_name(name: str) -> str:
     """The name, trimmed; raises unless it is one line of 1 to 200 characters."""
     field = ("input", "name")
-    found = texts.line(name, field=field, most=MAX_NAME_LENGTH)
+    found = texts.clean_line(name, field=field, max_length=MAX_NAME_LENGTH)
     if not found:
         raise Required("A name cannot be empty.", field=field)
     return found
 
 
 async def check_content(*, subject: str, html_content: str, text_content: str) -> MessageTemplate:
-    """Compile the three texts. Raises `Refusals` with everything that is wrong with them, for a form to show at once.
+    """Compile the three texts. Raises `InputErrors` with every mistake in them, for a form to show at once.
 
     A subject is one line of at most 998 characters (RFC 5322, 2.1.1); HTML and text have at most 512 KiB each. Empty
     texts are fine in a draft.
@@ -78,12 +78,12 @@ async def check_content(*, subject: str, html_content: str, text_content: str) -
         *_size_errors("textContent", text_content),
     ]
     if errors:
-        raise Refusals(errors)
+        raise InputErrors(errors)
     return await compiled(subject=subject, html_content=html_content, text_content=text_content)
 
 
 async def compiled(*, subject: str, html_content: str, text_content: str) -> MessageTemplate:
-    """The message, compiled without holding up the other requests of the process; raises `Refusals`."""
+    """The message, compiled without holding up the other requests of the process; raises `InputErrors`."""
     tags = html_content.count("{") + text_content.count("{")
     if tags <= QUICK and len(html_content) + len(text_content) <= SHORT:
         return compile_message(subject=subject, html_content=html_content, text_content=text_content)
@@ -95,8 +95,8 @@ async def compiled(*, subject: str, html_content: str, text_content: str) -> Mes
 def _subject_errors(subject: str) -> list[NudgeError]:
     field = ("input", "subject")
     try:
-        texts.refuse_controls(subject, texts.FORBIDDEN, field)
-        texts.within(subject, field=field, most=MAX_SUBJECT_LENGTH)
+        texts.require_no_controls(subject, texts.FORBIDDEN, field)
+        texts.require_length(subject, field=field, max_length=MAX_SUBJECT_LENGTH)
     except NudgeError as error:
         return [error]
     return []

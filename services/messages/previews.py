@@ -26,7 +26,7 @@ SAMPLE: Final = contact_variables(first_name="Ada", last_name="Lovelace", email=
 async def render(
     reads: Reads, texts: Texts, contact: Mapping[str, object], *, name: str, unsubscribe_url: str = NOWHERE
 ) -> RenderedMessage:
-    """The texts for one contact's values, under the name of a campaign; raises `Refusals` or `RenderFailed`.
+    """The texts for one contact's values, under the name of a campaign; raises `InputErrors` or `RenderFailed`.
 
     In a preview the unsubscribe link leads nowhere, as its reader is no recipient.
     """

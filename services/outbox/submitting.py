@@ -13,13 +13,13 @@ from core.database import backoff
 from core.database.clock import now_plus
 from core.database.scopes import savepoint
 from core.ids import new_id
-from core.leases import RELEASED, taken
+from core.leases import RELEASED, lease_values
 from core.telemetry import logger
 from core.unit_of_work import UnitOfWork
 from integrations.mail import Message
 from models.outbox import OutboxKind, OutboxMessage, OutboxStatus
 
-BACKOFF = Backoff(first=5.0, longest=300.0)
+BACKOFF = Backoff(initial=5.0, maximum=300.0)
 log = logger(__name__)
 
 
@@ -133,7 +133,7 @@ async def _mark(uow: UnitOfWork, batch: Batch, lease_seconds: float) -> None:
         .where(OutboxMessage.id.in_([UUID(message.delivery_id) for message in batch.messages]))
         .values(
             status=OutboxStatus.SUBMITTING,
-            **taken(batch.token, lease_seconds),
+            **lease_values(batch.token, lease_seconds),
             batch_id=batch.batch_id,
             submitted_at=func.clock_timestamp(),
         )
@@ -151,7 +151,7 @@ async def _finish(uow: UnitOfWork, ids: list[UUID], status: OutboxStatus) -> Non
 
 async def put_off(uow: UnitOfWork, which: ColumnElement[bool], reason: str, *, at_least: float = 0.0) -> None:
     """Make messages pending again that were certainly not sent, each after a pause that grows with its attempts."""
-    pause = func.greatest(at_least, backoff.pause(BACKOFF, OutboxMessage.attempts + 1))
+    pause = func.greatest(at_least, backoff.delay(BACKOFF, OutboxMessage.attempts + 1))
     await uow.execute(
         update(OutboxMessage)
         .where(which)

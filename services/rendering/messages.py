@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from core.errors import NudgeError, Refusals
+from core.errors import InputErrors, NudgeError
 from services.rendering.environment import HTML, TEXT, TemplateEnvironment
 from services.rendering.errors import TemplateInvalid
 from services.rendering.footers import (
@@ -108,7 +108,7 @@ class MessageTemplate:
 
 
 def compile_message(*, subject: str, html_content: str, text_content: str | None) -> MessageTemplate:
-    """Read all parts of a message; raises `Refusals` with every part that is invalid."""
+    """Read all parts of a message; raises `InputErrors` with every part that is invalid."""
     errors: list[NudgeError] = []
 
     def part(
@@ -125,7 +125,7 @@ def compile_message(*, subject: str, html_content: str, text_content: str | None
     html_part = part(html_content, HTML_FIELD, HTML)
     text_part = part(text_content, TEXT_FIELD, TEXT) if text_content and text_content.strip() else None
     if errors or subject_part is None or html_part is None:
-        raise Refusals(errors)
+        raise InputErrors(errors)
     known = outline(html_content)
     return MessageTemplate(
         subject=subject_part,

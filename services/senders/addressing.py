@@ -16,7 +16,7 @@ ENCODED_WORD: Final = re.compile(r"=\?[^?\s]*\?[bq]\?", re.IGNORECASE)
 
 def check_name(name: str, email: str, *, max_from_bytes: int) -> str:
     """A display name on one line that makes a header within the limit with the address; raises `InvalidInput`."""
-    found = " ".join(texts.line(name, field=NAME_FIELD, most=MAX_NAME).split())
+    found = " ".join(texts.clean_line(name, field=NAME_FIELD, max_length=MAX_NAME).split())
     if not found:
         raise InvalidInput(
             "A sender needs a name.",

@@ -10,7 +10,7 @@ from sqlalchemy import func, insert, or_, select, update
 from core import email_addresses
 from core.database.scopes import Reads
 from core.email_addresses import Address
-from core.errors import ErrorCode, InvalidInput, NudgeError, Refusals
+from core.errors import ErrorCode, InputErrors, InvalidInput, NudgeError
 from core.ids import new_id
 from core.unit_of_work import UnitOfWork
 from models.campaigns import Campaign, CampaignStatus
@@ -43,7 +43,7 @@ class SenderInUse(NudgeError):
 
 
 def check_sender(policy: SenderPolicy, email: str, name: str) -> tuple[Address, str]:
-    """The address and the display name; raises `Refusals` with everything that does not fit."""
+    """The address and the display name; raises `InputErrors` with everything that does not fit."""
     errors: list[NudgeError] = []
     address, checked = None, ""
     try:
@@ -55,7 +55,7 @@ def check_sender(policy: SenderPolicy, email: str, name: str) -> tuple[Address, 
     except InvalidInput as error:
         errors.append(error)
     if errors or address is None:
-        raise Refusals(errors)
+        raise InputErrors(errors)
     return address, checked
 
 

@@ -113,7 +113,7 @@ async def note_failure(uow: UnitOfWork, inbox_id: UUID, error: Exception) -> Non
         )
         .values(
             attempts=attempts,
-            due_at=now_plus(backoff.pause(BACKOFF, attempts)),
+            due_at=now_plus(backoff.delay(BACKOFF, attempts)),
             outcome=f"failed: {type(error).__name__}",
             applied_at=case((attempts >= MAX_ATTEMPTS, func.now()), else_=None),
         )

@@ -10,14 +10,14 @@ from cancellation.backoff import Backoff
 from core.database.scopes import SystemScope
 
 ATTRIBUTED_AT_ONCE = 2_000
-BACKOFF: Final = Backoff(first=5.0, longest=3_600.0)
+BACKOFF: Final = Backoff(initial=5.0, maximum=3_600.0)
 """Between two tries to attribute an event, or to apply it."""
 
 
 async def attribute_events(system: SystemScope) -> set[UUID]:
     """Attribute the events that wait without an organisation; the organisations that got some."""
     organizations: set[UUID] = set()
-    attributed = func.system.attribute_events(ATTRIBUTED_AT_ONCE, BACKOFF.first, BACKOFF.longest)
+    attributed = func.system.attribute_events(ATTRIBUTED_AT_ONCE, BACKOFF.initial, BACKOFF.maximum)
     found = attributed.table_valued("organization_id")
     while rows := await system.rows(select(found.c.organization_id)):
         organizations.update(row[0] for row in rows)

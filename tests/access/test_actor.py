@@ -9,7 +9,7 @@ from sqlalchemy.exc import IntegrityError
 
 from core.access.actor import Actor, ActorKind, maya_actor, system_actor, user_actor
 from core.access.permissions import Permission, Role
-from core.access.rights import NONE, RIGHTS, Rights
+from core.access.rights import NO_RIGHTS, RIGHTS, Rights
 from core.access.session import Session
 from core.errors import Forbidden, Unauthenticated
 from core.ids import new_id
@@ -60,10 +60,10 @@ def test_an_actor_is_named_as_its_kind_wants(kind: ActorKind, named: set[str]) -
     }
     given: dict[str, Any] = dict.fromkeys(named, PERSON)
     if named == fitting[kind]:
-        assert Actor(kind=kind, organization_id=ORGANIZATION, rights=NONE, **given).kind is kind
+        assert Actor(kind=kind, organization_id=ORGANIZATION, rights=NO_RIGHTS, **given).kind is kind
     else:
         with pytest.raises(ValueError, match=kind):
-            Actor(kind=kind, organization_id=ORGANIZATION, rights=NONE, **given)
+            Actor(kind=kind, organization_id=ORGANIZATION, rights=NO_RIGHTS, **given)
 
 
 def test_rights_are_required_of_whoever_acts() -> None:

@@ -17,7 +17,7 @@ from tests.serving import Served
 from tests.tenancy.asking import Asker, Place
 from tests.tenancy.test_cross_tenant import KINDS
 
-PATIENCE_SECONDS = 60.0
+WAIT_SECONDS = 60.0
 schema = resolvers.build_schema()._schema
 TAKEN = {field.name: field.permission for field in root_fields() if field.permission is not None}
 PLACES = [
@@ -47,7 +47,7 @@ async def codes(server: Served, token: str | None, place: Place) -> set[str]:
     async with connected(server) as socket:
         await socket.ready(token)
         await socket.subscribe(document, variables=variables)
-        payload: Any = (await socket.next(PATIENCE_SECONDS)).get("payload")
+        payload: Any = (await socket.next(WAIT_SECONDS)).get("payload")
         errors = payload.get("errors", []) if isinstance(payload, dict) else payload
         return {error["extensions"]["code"] for error in errors}
 

@@ -15,7 +15,7 @@ from core.access.settings import AuthSettings, SignUpMode
 from core.configuration import Environment
 from core.database.engine import create_engine
 from core.database.scopes import SystemScope
-from core.errors import RateLimited, Refusals
+from core.errors import InputErrors, RateLimited
 from core.passwords import Passwords
 from runtime import Runtime
 from services.accounts import credentials as account_credentials
@@ -224,7 +224,7 @@ def slow(monkeypatch: pytest.MonkeyPatch) -> Iterator[SlowHasher]:
 
 async def hashed(turns: Passwords, client: str) -> str:
     """Wait for a turn and hash."""
-    async with turns.turn(client):
+    async with turns.slot(client):
         return await turns.hash(PASSWORD)
 
 
@@ -301,7 +301,7 @@ async def test_who_gives_up_keeps_the_turn_while_the_hash_runs(slow: SlowHasher)
 async def test_an_operator_is_told_all_that_does_not_fit(runtime: Runtime) -> None:
     """A bad address and names come back together, and nothing is stored."""
     owner = Owner(organization_name=" ", email="nobody", full_name="", password="short")
-    with pytest.raises(Refusals) as refused:
+    with pytest.raises(InputErrors) as refused:
         await opening.open_organization(runtime.work, runtime.admission, owner, issuer=None)
     assert [error.field[-1] for error in refused.value.errors] == [
         "email",

@@ -11,7 +11,7 @@ from core import passwords
 from core.access.actor import Actor, user_actor
 from core.access.permissions import Role
 from core.configuration import Environment
-from core.errors import RateLimited, Refusals
+from core.errors import InputErrors, RateLimited
 from core.ids import new_id
 from models.accounts import User
 from runtime import Runtime
@@ -72,7 +72,7 @@ async def test_the_shortest_and_the_longest_password(runtime: Runtime, cache: Re
 
 def test_names_end_at_120_characters() -> None:
     """A longer one is TOO_LONG, at its field."""
-    with pytest.raises(Refusals) as refused:
+    with pytest.raises(InputErrors) as refused:
         registration.check_account("A" * 121, "ada@nudge.example", PASSWORD, "B" * 121)
     told = [(error.error_code, error.field) for error in refused.value.errors]
     assert told == [("TOO_LONG", ("input", name)) for name in ("organizationName", "fullName")]

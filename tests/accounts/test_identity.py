@@ -20,7 +20,7 @@ from services.accounts import identity
 from services.accounts.identity import EmbeddedTokens, Identity
 from services.accounts.session_cache import Claimed, SessionCache
 from tests import factories
-from tests.waiting import PATIENCE_SECONDS
+from tests.waiting import WAIT_SECONDS
 
 
 class HeldUp(SessionCache):
@@ -75,7 +75,7 @@ async def test_a_lookup_in_flight_does_not_outlive_the_log_out(runtime: Runtime)
     sessions = HeldUp(runtime, "role")
     who, _ = remembering(runtime, sessions)
     looking = asyncio.create_task(who.session(token))
-    async with asyncio.timeout(PATIENCE_SECONDS):
+    async with asyncio.timeout(WAIT_SECONDS):
         await sessions.come.wait()
         await end(runtime, actor)
         await who.forget(factories.session_id_of(actor))
@@ -95,7 +95,7 @@ async def test_a_lookup_during_the_log_out_does_not_outlive_it(runtime: Runtime)
     who, _ = remembering(runtime, sessions)
     await end(runtime, actor)
     forgetting = asyncio.create_task(who.forget(factories.session_id_of(actor)))
-    async with asyncio.timeout(PATIENCE_SECONDS):
+    async with asyncio.timeout(WAIT_SECONDS):
         await sessions.come.wait()
         assert (await who.session(token)).actor.user_id == actor.user_id
         sessions.go_on.set()

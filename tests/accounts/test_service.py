@@ -188,11 +188,11 @@ async def test_counting_goes_on_without_redis(nowhere: Redis) -> None:
     with pytest.raises(RateLimited):
         await alone.count("a")
     await alone.count("b")
-    await alone.forget("a")
+    await alone.reset("a")
     await alone.count("a")
     for _ in range(5):
         await alone.count("a")
-        await alone.take_back("a")
+        await alone.undo_count("a")
 
 
 async def test_a_window_ends_without_redis_too(nowhere: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -217,16 +217,16 @@ async def test_all_processes_count_together(runtime: Runtime) -> None:
     refused = [each for each in await asyncio.gather(*counts, return_exceptions=True) if each is not None]
     assert (len(refused), {type(each) for each in refused}) == (70, {RateLimited})
     assert all(isinstance(each, RateLimited) and 0 < each.retry_after <= 300 for each in refused)
-    await first.forget("a")
+    await first.reset("a")
     for _ in range(15):
         await second.count("a")
-        await first.take_back("a")
+        await first.undo_count("a")
 
 
 async def test_a_count_ends_with_its_window(runtime: Runtime) -> None:
     """A key that had too many may go on when the window is over, also when its last count was one taken back."""
     short = Throttle(runtime.cache, new_id().hex, limit=1, seconds=1, message="Too many.")
-    await short.take_back("a")
+    await short.undo_count("a")
     assert await runtime.cache.ttl(short.prefix + digest("a")) == 1
     await short.count("b")
     with pytest.raises(RateLimited):

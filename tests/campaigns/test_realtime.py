@@ -31,7 +31,7 @@ from tests import factories
 from tests.campaigns.calls import gid
 from tests.graphql.sockets import settles
 from tests.serving import Served
-from tests.waiting import PATIENCE_SECONDS
+from tests.waiting import WAIT_SECONDS
 
 COUNTS = (
     "pending",
@@ -228,7 +228,7 @@ async def test_a_campaign_tells_its_viewers_that_sending_is_off(api_server: Serv
         assert last["statusReason"] is None
         for off, reason in ((Features(off=frozenset({Feature.SENDING})), SENDING_IS_OFF), (Features(), None)):
             await advance_campaign(runtime.work, owner, campaign_id, off)
-            async with asyncio.timeout(PATIENCE_SECONDS):
+            async with asyncio.timeout(WAIT_SECONDS):
                 message = await anext(stream)
             assert (message["status"], message["statusReason"]) == ("SENDING", reason)
             assert message["sequence"] > last["sequence"]

@@ -8,7 +8,7 @@ from sqlalchemy import func, select, update
 
 from core.access.actor import Actor, user_actor
 from core.access.permissions import Role
-from core.errors import ErrorCode, InvalidInput, RateLimited, Refusals
+from core.errors import ErrorCode, InputErrors, InvalidInput, RateLimited
 from core.ids import new_id
 from core.throttle import Throttle
 from integrations.recording import RecordingMailer
@@ -66,7 +66,7 @@ async def test_in_production_tests_go_to_members_and_confirmed_senders(runtime: 
         mine = (await uow.rows(select(User.email).where(User.id == owner.user_id)))[0].email
     theirs = (await runtime.reads(other.tenant).rows(select(User.email)))[0].email
     assert (await prepared(runtime, owner, [mine], confirmed_only=True)).to == [mine]
-    with pytest.raises(Refusals) as refused:
+    with pytest.raises(InputErrors) as refused:
         await prepared(runtime, owner, [mine, gone_email, theirs], confirmed_only=True)
     assert [error.field for error in refused.value.errors] == [("input", "to", "1"), ("input", "to", "2")]
 

@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import insert, select
 
-from core.errors import ErrorCode, InvalidInput, Refusals
+from core.errors import ErrorCode, InputErrors, InvalidInput
 from core.ids import new_id
 from core.unit_of_work import UnitOfWork
 from models.contact_events import ContactEvent
@@ -117,7 +117,7 @@ async def test_a_contact_has_100_tags_also_by_two_calls_at_once(
         await first(uow, contact_id, tags[:60])
         others = asyncio.create_task(give_others())
         await until(partial(waits_for, runtime, uow))
-    with pytest.raises((InvalidInput, Refusals), match="at most 100 tags"):
+    with pytest.raises((InvalidInput, InputErrors), match="at most 100 tags"):
         await others
     held = await listing.tags_of(runtime.reads(actor.tenant), [contact_id])
     assert held == {contact_id: sorted(tags[:60])}
@@ -172,7 +172,7 @@ async def test_all_that_is_wrong_with_a_list_is_told_at_once(runtime: Runtime) -
     async with runtime.work.begin(actor) as uow:
         made = await lists.create(uow, "n" * 100, "d" * 1_000)
         assert (made.name, made.description) == ("n" * 100, "d" * 1_000)
-        with pytest.raises(Refusals) as refused:
+        with pytest.raises(InputErrors) as refused:
             await lists.create(uow, "n" * 101, "d" * 1_001)
     assert [(error.error_code, error.field) for error in refused.value.errors] == [
         (ErrorCode.TOO_LONG, ("input", "name")),

@@ -3,7 +3,7 @@
 import pytest
 from sqlalchemy import select
 
-from core.errors import ErrorCode, Refusals
+from core.errors import ErrorCode, InputErrors
 from models.audit import AuditEvent
 from runtime import Runtime
 from services import lists
@@ -29,7 +29,7 @@ async def test_a_contact_is_put_on_lists_in_one_statement(runtime: Runtime) -> N
     assert [tuple(row) for row in rows] == [(each, {"contacts": 1}) for each in (made[0], *made)]
     reads = runtime.reads(actor.tenant)
     assert await lists.member_counts(reads, made) == {each: 2 if each == made[0] else 1 for each in made}
-    with pytest.raises(Refusals) as refused:
+    with pytest.raises(InputErrors) as refused:
         async with runtime.work.begin(actor) as uow:
             await changing.create(uow, {"email": "c@example.com"}, list_ids=[*made, made[0]])
     assert [(error.error_code, error.field) for error in refused.value.errors] == [

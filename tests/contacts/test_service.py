@@ -5,7 +5,7 @@ import pytest
 from sqlalchemy import insert, select, update
 
 from core.access.actor import Actor
-from core.errors import Conflict, ErrorCode, InvalidInput, NotFound, NudgeError, Refusals
+from core.errors import Conflict, ErrorCode, InputErrors, InvalidInput, NotFound, NudgeError
 from core.ids import new_id
 from core.listing.pages import page_request
 from models.contacts import Contact, ContactStatus
@@ -83,7 +83,7 @@ async def test_all_that_is_wrong_with_a_contact_is_said_at_once(runtime: Runtime
         "tags": ["t" * 65],
         "time_zone": "Berlin",
     }
-    with pytest.raises(Refusals) as refused:
+    with pytest.raises(InputErrors) as refused:
         await create(runtime, actor, bad)
     assert {error.field: error.error_code for error in refused.value.errors} == {
         ("input", "email"): ErrorCode.INVALID_EMAIL,
@@ -117,7 +117,7 @@ async def test_hostile_text_is_refused_everywhere(runtime: Runtime, text: str) -
     if text != "line\nbreak":
         given.append({"email": "a@example.com", "custom_fields": {"note": ["fine", text]}})
     for each in given:
-        with pytest.raises(Refusals):
+        with pytest.raises(InputErrors):
             await create(runtime, actor, each)
     reads = runtime.reads(actor.tenant)
     with pytest.raises(InvalidInput):
@@ -149,7 +149,7 @@ async def test_hostile_text_is_refused_everywhere(runtime: Runtime, text: str) -
 async def test_custom_fields_are_bounded(runtime: Runtime, value: object) -> None:
     """What is nested, too long, too many or no number of JavaScript's is refused."""
     actor = await factories.organization(runtime)
-    with pytest.raises(Refusals) as refused:
+    with pytest.raises(InputErrors) as refused:
         await create(runtime, actor, {"email": "a@example.com", "custom_fields": value})
     assert [error.field[:2] for error in refused.value.errors] == [("input", "customFields")]
 
@@ -389,9 +389,9 @@ async def test_lists_hold_contacts_once(runtime: Runtime) -> None:
     reads = runtime.reads(actor.tenant)
     assert await lists.member_counts(reads, [made.id]) == {made.id: 2}
     for name, code in (("News", ErrorCode.TAKEN), ("\x00", ErrorCode.INVALID), (" ", ErrorCode.REQUIRED)):
-        with pytest.raises((Refusals, lists.ListNameTaken)) as refused:
+        with pytest.raises((InputErrors, lists.ListNameTaken)) as refused:
             async with runtime.work.begin(actor) as uow:
                 await lists.create(uow, name)
-        error = refused.value.errors[0] if isinstance(refused.value, Refusals) else refused.value
+        error = refused.value.errors[0] if isinstance(refused.value, InputErrors) else refused.value
         assert isinstance(error, NudgeError)
         assert error.error_code == code

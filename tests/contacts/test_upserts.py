@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sqlalchemy import func, select
 
 from core.access.actor import Actor
-from core.errors import ErrorCode, Refusals
+from core.errors import ErrorCode, InputErrors
 from models.contact_events import ContactEvent
 from models.contacts import Contact, ContactTag
 from runtime import Runtime
@@ -85,16 +85,16 @@ async def test_one_bad_row_can_reject_all(runtime: Runtime) -> None:
     actor = await factories.organization(runtime)
     await upsert(runtime, actor, [{"email": "full@example.com", "tags": [f"t{n}" for n in range(100)]}])
     rows: list[GivenFields] = [{"email": "good@example.com"}, {"email": "bad"}, {"email": ""}]
-    with pytest.raises(Refusals) as refused:
+    with pytest.raises(InputErrors) as refused:
         await upsert(runtime, actor, rows, OnInvalid.REJECT_ALL)
     assert [error.field[2] for error in refused.value.errors] == ["1", "2"]
     crowded: list[GivenFields] = [{"email": "good@example.com"}, {"email": "full@example.com", "tags": ["t100"]}]
-    with pytest.raises(Refusals):
+    with pytest.raises(InputErrors):
         await upsert(runtime, actor, crowded, OnInvalid.REJECT_ALL)
     assert await CONTACTS.count(runtime.reads(actor.tenant)) == 1
     skipped = await upsert(runtime, actor, crowded)
     assert [result.status for result in skipped] == [UpsertStatus.CREATED, UpsertStatus.INVALID]
-    with pytest.raises(Refusals) as too_many:
+    with pytest.raises(InputErrors) as too_many:
         await upsert(runtime, actor, [{"email": "a@example.com"}] * 1001)
     assert [error.error_code for error in too_many.value.errors] == [ErrorCode.TOO_MANY]
     assert await upsert(runtime, actor, []) == []

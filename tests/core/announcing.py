@@ -21,7 +21,7 @@ from core.queue import QUEUE_NAME, Job, Queue, deserialize, redis_settings, seri
 from core.unit_of_work import UnitOfWork, Work
 from models.contacts import Contact
 from runtime import Runtime
-from tests.waiting import PATIENCE_SECONDS, until
+from tests.waiting import WAIT_SECONDS, until
 
 if TYPE_CHECKING:
     from arq.typing import WorkerCoroutine
@@ -130,7 +130,7 @@ class Observer:
         """Hear of the topics from now on."""
         await self.subscription.subscribe(*(PREFIX + topic for topic in topics))
         for _ in topics:
-            message = await self.subscription.get_message(timeout=PATIENCE_SECONDS)
+            message = await self.subscription.get_message(timeout=WAIT_SECONDS)
             assert message is not None
             assert message["type"] == "subscribe"
 
@@ -144,7 +144,7 @@ class Observer:
         await self.redis.publish(channel, marker)
         found: list[tuple[str, bytes]] = []
         while True:
-            message = await self.subscription.get_message(timeout=PATIENCE_SECONDS)
+            message = await self.subscription.get_message(timeout=WAIT_SECONDS)
             assert message is not None
             if message["data"] == marker:
                 return found
@@ -172,7 +172,7 @@ class Observer:
 @asynccontextmanager
 async def observing(runtime: Runtime, actor: Actor, admin_url: str, redis_url: str) -> AsyncIterator[Observer]:
     """An observer of the runtime's database, whose contacts can hold a COMMIT back, and of a Valkey."""
-    queue, publisher = Queue(redis_url), Publisher(redis_url, within=PATIENCE_SECONDS)
+    queue, publisher = Queue(redis_url), Publisher(redis_url, within=WAIT_SECONDS)
     rows = await asyncpg.connect(admin_url)
     try:
         await rows.execute(AT_COMMIT)

@@ -21,7 +21,7 @@ from tests import factories
 from tests.conftest import Servers
 from tests.core.announcing import HELD_BACK, ORDINARY, REFUSED, Done, Observer, observing
 from tests.realtime.valkey_server import ValkeyServer
-from tests.waiting import PATIENCE_SECONDS
+from tests.waiting import WAIT_SECONDS
 
 TOPIC, OTHER_TOPIC = "campaign:1:1", "campaign:1:2"
 NOWHERE = "redis://127.0.0.1:9/0"
@@ -139,7 +139,7 @@ async def test_a_cancelled_commit_drops_jobs_and_events(observer: Observer) -> N
 
 async def cancelled(task: "asyncio.Task[None]", reached: Awaitable[object]) -> None:
     """Cancel a task at the point that it is to reach, and see it end by that."""
-    async with asyncio.timeout(PATIENCE_SECONDS):
+    async with asyncio.timeout(WAIT_SECONDS):
         await reached
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -171,7 +171,7 @@ async def test_the_newest_payload_of_a_topic_is_published(observer: Observer) ->
 
 async def test_jobs_go_out_before_events(observer: Observer, valkey: ValkeyServer) -> None:
     """Whoever is told of a change by an event finds the job for it enqueued, as the server's own monitor shows."""
-    async with Redis.from_url(valkey.url) as redis, redis.monitor() as monitor, asyncio.timeout(PATIENCE_SECONDS):
+    async with Redis.from_url(valkey.url) as redis, redis.monitor() as monitor, asyncio.timeout(WAIT_SECONDS):
         await add(observer, new_id())
         commands = [(await monitor.next_command())["command"]]
         while not commands[-1].startswith("PUBLISH"):

@@ -50,7 +50,7 @@ from services.conversations import changing as conversation_changing
 from services.senders import changing as sender_changing
 from tests import factories
 from tests.conftest import Servers
-from tests.waiting import PATIENCE_SECONDS
+from tests.waiting import WAIT_SECONDS
 
 if TYPE_CHECKING:
     from services.contacts.fields import GivenFields
@@ -77,7 +77,7 @@ def pool_of(runtime: Runtime) -> ReadPool:
 
 
 @asynccontextmanager
-async def pool_of_one(runtime: Runtime, *, timeout_seconds: float = PATIENCE_SECONDS) -> AsyncIterator[ReadPool]:
+async def pool_of_one(runtime: Runtime, *, timeout_seconds: float = WAIT_SECONDS) -> AsyncIterator[ReadPool]:
     """A pool of one connection, all of which is there again at the end."""
     pool = ReadPool(pool_of(runtime).connect, size=1, timeout_seconds=timeout_seconds)
     yield pool
@@ -290,7 +290,7 @@ async def test_patience_ends_for_each_who_waits(runtime: Runtime) -> None:
         hasty.release(connection)
         assert await served is connection
         await asyncio.sleep(0.05)  # so that the first one's time is over before the second one's
-        async with asyncio.timeout(PATIENCE_SECONDS) as patience:
+        async with asyncio.timeout(WAIT_SECONDS) as patience:
             with pytest.raises(TimeoutError):
                 await pid(hasty)
         assert not patience.expired()
@@ -315,7 +315,7 @@ async def test_a_table_that_changed_is_prepared_anew(fresh_runtime: Runtime) -> 
     assert fresh_runtime.settings.database.migrator_url is not None
     url = fresh_runtime.settings.database.migrator_url.get_secret_value().replace("+asyncpg", "")
     migrator = await asyncpg.connect(url)
-    pool = ReadPool(pool_of(fresh_runtime).connect, size=2, timeout_seconds=PATIENCE_SECONDS)
+    pool = ReadPool(pool_of(fresh_runtime).connect, size=2, timeout_seconds=WAIT_SECONDS)
     statement = compile_select(select(column("n")).select_from(table("things")))
     await migrator.execute("CREATE TABLE things AS SELECT 7 AS n; GRANT SELECT ON things TO nudge_app")
     both = await asyncio.gather(rows_of(pool, statement, {}), rows_of(pool, statement, {}))

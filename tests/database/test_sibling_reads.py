@@ -14,7 +14,7 @@ from core.database.scopes import MAX_CONCURRENT_READS, ReadScope
 from models.contacts import Contact
 from runtime import Runtime
 from tests import factories
-from tests.waiting import PATIENCE_SECONDS, until
+from tests.waiting import WAIT_SECONDS, until
 
 if TYPE_CHECKING:
     import asyncpg
@@ -29,7 +29,7 @@ class HeldPool(ReadPool):
     def __init__(self, runtime: Runtime, size: int) -> None:
         own = read_side(runtime.engine).pool
         assert own is not None
-        super().__init__(own.connect, size=size, timeout_seconds=PATIENCE_SECONDS)
+        super().__init__(own.connect, size=size, timeout_seconds=WAIT_SECONDS)
         self.may_go_on = asyncio.Event()
         self.held: list[asyncio.Event] = []
         self.running = self.most = 0

@@ -14,14 +14,14 @@ from core.database.engine import create_engine, dispose, read_side
 from core.database.scopes import ReadScope
 from core.ids import new_id
 from tests.conftest import Servers
-from tests.waiting import PATIENCE_SECONDS
+from tests.waiting import WAIT_SECONDS
 
 
 @pytest.fixture
 async def reads(servers: Servers) -> AsyncIterator[ReadScope]:
     """The reads of somebody, on one connection."""
     url = servers.database_url(servers.postgres.app_url, "postgres")
-    engine = create_engine(url, pool_size=1, statement_timeout_seconds=PATIENCE_SECONDS)
+    engine = create_engine(url, pool_size=1, statement_timeout_seconds=WAIT_SECONDS)
     yield ReadScope(read_side(engine), user_actor(new_id(), new_id(), Role.OWNER).tenant)
     await dispose(engine)
 

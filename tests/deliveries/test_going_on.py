@@ -24,7 +24,7 @@ from tests import factories
 from tests.deliveries.conftest import Provider
 from tests.deliveries.test_sweeping import needs_of
 from tests.deliveries.worker import drain, go, progress, sending, start, statuses
-from tests.waiting import PATIENCE_SECONDS, until
+from tests.waiting import WAIT_SECONDS, until
 
 OPEN = {
     DeliveryStatus.PENDING: {"status": DeliveryStatus.PENDING},
@@ -153,7 +153,7 @@ async def test_a_campaign_that_fails_keeps_no_other_waiting(
 
     await until(is_back)
     sender.stop()
-    await asyncio.wait_for(loop, PATIENCE_SECONDS)
+    await asyncio.wait_for(loop, WAIT_SECONDS)
 
 
 async def test_a_campaign_without_a_sender_is_paused(runtime: Runtime, provider: Provider, sender: Sender) -> None:

@@ -205,7 +205,7 @@ async def test_a_moment_that_has_passed_sends_nothing() -> None:
 
 def test_the_pauses_for_a_provider_grow_and_end() -> None:
     """Failures of one moment count once, pauses grow, also beyond what is asked for, and a success starts over."""
-    backoff = ProviderBackoff(Backoff(first=10, longest=60))
+    backoff = ProviderBackoff(Backoff(initial=10, maximum=60))
     assert 4 < backoff.fail() <= 10
     backoff.fail()
     assert backoff.failures == 1

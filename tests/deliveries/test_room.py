@@ -181,7 +181,7 @@ async def test_a_batch_that_the_provider_takes_ends_the_back_off(
     sender.backoff.until = 0.0
     assert (await sender.send_batch(actor, campaign_id)).handed_over == 2
     assert (sender.backoff.failures, sender.backoff.remaining) == (0, 0)
-    assert sender.backoff.fail() <= sender.backoff.backoff.first
+    assert sender.backoff.fail() <= sender.backoff.backoff.initial
 
 
 async def test_what_was_given_back_is_claimed_first(runtime: Runtime, provider: Provider, sender: Sender) -> None:

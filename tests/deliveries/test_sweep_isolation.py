@@ -17,7 +17,7 @@ from tests import factories
 from tests.conftest import Servers
 from tests.deliveries.conftest import Provider
 from tests.deliveries.worker import go, start
-from tests.waiting import PATIENCE_SECONDS, until
+from tests.waiting import WAIT_SECONDS, until
 
 # A campaign of this name is a row that no statement can change.
 BROKEN = "Broken"
@@ -80,6 +80,6 @@ async def test_campaigns_in_trouble_keep_no_other_waiting(
             await until(all_advanced)
         finally:
             stopping.set()
-            await asyncio.wait_for(worker, PATIENCE_SECONDS)
+            await asyncio.wait_for(worker, WAIT_SECONDS)
     assert [await status(runtime, *each) for each in broken] == [CampaignStatus.CANCELLING] * 3
     assert sorted(failures()) == sorted(str(each) for each in ids)

@@ -14,7 +14,7 @@ from services.deliveries.sending import Sender
 from tests.conftest import Servers, copy_template, settings_for
 from tests.deliveries.conftest import Provider, sender_for
 from tests.deliveries.worker import progress, recipients, sending
-from tests.waiting import PATIENCE_SECONDS, until
+from tests.waiting import WAIT_SECONDS, until
 
 BATCH = 10
 FIRST_CLAIM, GATE = 20_261_129, 20_261_130
@@ -72,7 +72,7 @@ async def test_a_worker_does_not_wait_for_the_rows_of_another(pair: Pair, provid
         return bool(await pair.admin.fetchval(WAITING))
 
     await until(is_held)
-    async with asyncio.timeout(PATIENCE_SECONDS):
+    async with asyncio.timeout(WAIT_SECONDS):
         for _ in range(3):
             assert (await second.send_batch(actor, campaign_id)).handed_over == BATCH
         assert not (await second.send_batch(actor, campaign_id)).claimed

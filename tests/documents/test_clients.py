@@ -22,10 +22,16 @@ from tests.client import ApiClient
 from tests.conftest import Servers, copy_template, settings_for
 from tests.graphql.nodejs import FOLDER, needs_node
 from tests.serving import Served, served
+<<<<<<< HEAD
 from tests.waiting import PATIENCE_SECONDS
 from transport import errors
 from transport.websocket import connection, endpoint, monitoring, wire
 from transport.websocket.sockets import GOING_AWAY
+=======
+from tests.waiting import WAIT_SECONDS
+from transport import connection, errors, monitoring, websocket, wire
+from transport.sockets import GOING_AWAY
+>>>>>>> 32a9b13 (Rename core's public names to the field's terms: leases, back-off, watchers, input errors, slots)
 
 PAGE = (Path(__file__).parents[2] / "docs" / "clients.md").read_text("utf-8")
 EXAMPLES = dict(re.findall(r"<!-- example: (\S+) -->\n```\w+\n(.*?)```", PAGE, re.DOTALL))
@@ -47,7 +53,7 @@ class Program:
         """Read until the lines are as wanted; fail when it ends or nothing comes for a minute."""
         assert self.process.stdout is not None
         while not wanted(self.lines):
-            line = await asyncio.wait_for(self.process.stdout.readline(), PATIENCE_SECONDS)
+            line = await asyncio.wait_for(self.process.stdout.readline(), WAIT_SECONDS)
             assert line, (self.lines, await self.complaint())
             self.lines.append(line.decode().strip())
 
@@ -58,7 +64,7 @@ class Program:
 
     async def ends(self) -> list[str]:
         """All of its lines, after it has ended well."""
-        rest, complaint = await asyncio.wait_for(self.process.communicate(), PATIENCE_SECONDS)
+        rest, complaint = await asyncio.wait_for(self.process.communicate(), WAIT_SECONDS)
         assert self.process.returncode == 0, complaint.decode()
         return self.lines + rest.decode().split()
 

@@ -33,7 +33,7 @@ from settings import Settings
 from tests import factories
 from tests.conftest import password
 
-PATIENCE_SECONDS = 180.0
+WAIT_SECONDS = 180.0
 LOOK_SECONDS = 0.005
 # Short times, in their true order: request < lease, and the grace long enough for three looks.
 TIMES = {
@@ -111,12 +111,12 @@ class Stage:
     async def until(self, what: str, holds: Callable[[], Coroutine[Any, Any, bool]]) -> None:
         """Look until something holds; what did not come is said in the failure, with the workers' last words."""
         try:
-            async with asyncio.timeout(PATIENCE_SECONDS):
+            async with asyncio.timeout(WAIT_SECONDS):
                 while not await holds():  # noqa: ASYNC110 - what is looked at lies in other processes
                     await asyncio.sleep(LOOK_SECONDS)
         except TimeoutError:
             words = (self.home / "worker.log").read_text(errors="replace")[-3000:]
-            raise AssertionError(f"not in {PATIENCE_SECONDS:.0f} s: {what}\n{words}") from None
+            raise AssertionError(f"not in {WAIT_SECONDS:.0f} s: {what}\n{words}") from None
 
     async def until_finished(self, actor: Actor, campaign_id: UUID) -> None:
         """Wait until the campaign is sent."""

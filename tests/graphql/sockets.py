@@ -10,7 +10,7 @@ import aiohttp
 import orjson
 
 from tests.serving import Served
-from tests.waiting import PATIENCE_SECONDS
+from tests.waiting import WAIT_SECONDS
 
 PROTOCOL = "graphql-transport-ws"
 
@@ -38,14 +38,14 @@ class Socket:
         """Begin an operation."""
         await self.send({"id": identifier, "type": "subscribe", "payload": {"query": query, **payload}})
 
-    async def next(self, within: float = PATIENCE_SECONDS) -> dict[str, Any]:
+    async def next(self, within: float = WAIT_SECONDS) -> dict[str, Any]:
         """The server's next message."""
         message = await self.raw.receive(within)
         assert message.type is aiohttp.WSMsgType.TEXT, (message.type, self.raw.close_code, message.extra)
         document: dict[str, Any] = orjson.loads(message.data)
         return document
 
-    async def closed(self, within: float = PATIENCE_SECONDS) -> tuple[int | None, str]:
+    async def closed(self, within: float = WAIT_SECONDS) -> tuple[int | None, str]:
         """The code and the reason with which the server closes; messages before that are skipped."""
         async with asyncio.timeout(within):
             while True:
@@ -64,7 +64,7 @@ async def connected(server: Served, *, protocol: str | None = PROTOCOL) -> Async
         yield Socket(raw)
 
 
-async def settles(condition: Any, within: float = PATIENCE_SECONDS) -> None:  # noqa: ANN401 - a function without arguments
+async def settles(condition: Any, within: float = WAIT_SECONDS) -> None:  # noqa: ANN401 - a function without arguments
     """Wait until a condition holds; fail when it does not in time."""
     async with asyncio.timeout(within):
         while not condition():  # noqa: ASYNC110 - whatever is counted rings no bell

@@ -8,7 +8,7 @@ import pytest
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from tests.serving import Served
-from tests.waiting import PATIENCE_SECONDS
+from tests.waiting import WAIT_SECONDS
 
 BODY = b'{"query": "{ __typename }"}'
 CHANGING = re.compile(rb'((?:x-request-id|date): )[^\r]*|("(?:remaining|resetAt)":)[^,}]*')
@@ -32,7 +32,7 @@ async def until_closed(server: Served, *sent: bytes) -> bytes:
     reader, writer = await asyncio.open_connection(address.hostname, address.port)
     writer.write(b"".join(sent))
     try:
-        async with asyncio.timeout(PATIENCE_SECONDS):
+        async with asyncio.timeout(WAIT_SECONDS):
             return await reader.read()
     finally:
         writer.close()
@@ -95,7 +95,7 @@ async def test_a_reader_that_is_behind_is_waited_for(api_server: Served, usual: 
     reader, writer = await asyncio.open_connection(address.hostname, address.port, limit=1024)
     writer.write(one * many + request("connection: close"))
     try:
-        async with asyncio.timeout(PATIENCE_SECONDS):
+        async with asyncio.timeout(WAIT_SECONDS):
             while not usual:  # noqa: ASYNC110 - the server is here, and has no event for it
                 await asyncio.sleep(0.01)
             said = await reader.read(-1)

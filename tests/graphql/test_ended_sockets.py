@@ -19,6 +19,7 @@ from runtime import Runtime
 from tests.graphql.sockets import PROTOCOL, Socket, connected, settles
 from tests.graphql.test_sockets import empty, member
 from tests.serving import Served
+<<<<<<< HEAD
 from tests.waiting import PATIENCE_SECONDS
 from transport.executor import Request
 from transport.websocket.connection import Connection
@@ -26,8 +27,17 @@ from transport.websocket.fanout import Group, Viewer
 from transport.websocket.frames import FrameProtocol
 from transport.websocket.monitoring import ConnectionMonitor
 from transport.websocket.wire import Wire
+=======
+from tests.waiting import WAIT_SECONDS
+from transport.connection import Connection
+from transport.execution import Request
+from transport.fanout import Group, Viewer
+from transport.frames import FrameProtocol
+from transport.monitoring import ConnectionMonitor
+from transport.wire import Wire
+>>>>>>> 32a9b13 (Rename core's public names to the field's terms: leases, back-off, watchers, input errors, slots)
 
-NOTHING = HubStatistics(topics=0, viewers=0, shared=0, tasks=0, channels=0, pending=0)
+NOTHING = HubStatistics(topics=0, watchers=0, shared=0, tasks=0, channels=0, pending=0)
 
 
 async def test_a_crowd_that_leaves_at_once_leaves_nothing_behind(
@@ -145,6 +155,6 @@ async def test_an_ended_socket_leaves_nothing_to_the_garbage_collector(
             for _ in range(2):
                 await visit()
             await settles(lambda: empty(probe_server))
-        await settles(lambda: not kept() - before, within=PATIENCE_SECONDS)
+        await settles(lambda: not kept() - before, within=WAIT_SECONDS)
     finally:
         gc.enable()

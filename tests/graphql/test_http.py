@@ -16,8 +16,13 @@ from tests import factories
 from tests.client import ApiClient
 from tests.graphql.probe import probe_schema, with_settings
 from tests.serving import Served, served
+<<<<<<< HEAD
 from tests.waiting import PATIENCE_SECONDS
 from transport.executor import Request
+=======
+from tests.waiting import WAIT_SECONDS
+from transport.execution import Request
+>>>>>>> 32a9b13 (Rename core's public names to the field's terms: leases, back-off, watchers, input errors, slots)
 
 TYPENAME = b'{"query": "{ __typename }"}'
 JSON = "application/json"
@@ -166,7 +171,7 @@ async def begun(server: Served, head: str) -> AsyncIterator[tuple[asyncio.Stream
     reader, writer = await asyncio.open_connection(host, int(port))
     writer.write(f"POST /graphql HTTP/1.1\r\nHost: x\r\nContent-Type: {JSON}\r\n{head}\r\n\r\n".encode())
     try:
-        async with asyncio.timeout(PATIENCE_SECONDS):
+        async with asyncio.timeout(WAIT_SECONDS):
             yield reader, writer
     finally:
         writer.close()

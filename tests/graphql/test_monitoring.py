@@ -23,9 +23,15 @@ from services.accounts.session_cache import Claimed, SessionCache
 from tests import factories
 from tests.graphql.probe import with_settings
 from tests.graphql.sockets import settles
+<<<<<<< HEAD
 from tests.waiting import PATIENCE_SECONDS
 from transport.endpoint import dependencies
 from transport.websocket.monitoring import GAP_SPREAD_SECONDS, ConnectionMonitor
+=======
+from tests.waiting import WAIT_SECONDS
+from transport.door import dependencies
+from transport.monitoring import GAP_SPREAD_SECONDS, ConnectionMonitor
+>>>>>>> 32a9b13 (Rename core's public names to the field's terms: leases, back-off, watchers, input errors, slots)
 
 CLIENTS = 40
 PING_SECONDS, RECHECK_SECONDS = 1_000.0, 3_600.0
@@ -81,7 +87,7 @@ async def test_rechecks_are_spread_after_a_gap(clients: list[ConnectionMonitor])
     before = [monitor.recheck_at for monitor in clients]
     await settles(
         lambda: all(monitor.recheck_at != first for monitor, first in zip(clients, before, strict=True)),
-        PATIENCE_SECONDS,
+        WAIT_SECONDS,
     )
     looks = [monitor.recheck_at for monitor in clients]
     assert spread(looks) > GAP_SPREAD_SECONDS / 5
@@ -117,7 +123,7 @@ class Noted(Unseen):
 
 @asynccontextmanager
 async def asking(
-    runtime: Runtime, *, patience: float = PATIENCE_SECONDS
+    runtime: Runtime, *, patience: float = WAIT_SECONDS
 ) -> AsyncIterator[tuple[ConnectionMonitor, Noted, HeldUp, Actor]]:
     """A monitor whose looks are made by the test alone, over answers that it holds up."""
     actor = await factories.organization(runtime)
@@ -148,7 +154,7 @@ async def test_a_renewal_that_was_asked_for_in_time_wins(runtime: Runtime) -> No
             await asyncio.sleep(0)
         assert not looking.done()
         sessions.go_on.set()
-        assert await renewing > runtime.tokens.lifetime_seconds - PATIENCE_SECONDS
+        assert await renewing > runtime.tokens.lifetime_seconds - WAIT_SECONDS
         assert await looking is False
         assert (connection.closed, monitor.token) == ([], token)
 

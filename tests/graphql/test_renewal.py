@@ -26,13 +26,18 @@ from tests.conftest import Servers, copy_template, settings_for
 from tests.graphql.probe import probe_schema, with_settings
 from tests.graphql.sockets import Socket, connected
 from tests.serving import Served, served
+<<<<<<< HEAD
 from tests.waiting import PATIENCE_SECONDS
 from transport.websocket.connection import Connection
+=======
+from tests.waiting import WAIT_SECONDS
+from transport.connection import Connection
+>>>>>>> 32a9b13 (Rename core's public names to the field's terms: leases, back-off, watchers, input errors, slots)
 
 RENEW = """mutation ($token: String!) {
   renewConnection(input: {accessToken: $token}) { expiresIn userErrors { code field message } }
 }"""
-PATIENT = {"ping_seconds": 3600, "recheck_seconds": 3600, "init_timeout_seconds": PATIENCE_SECONDS}
+PATIENT = {"ping_seconds": 3600, "recheck_seconds": 3600, "init_timeout_seconds": WAIT_SECONDS}
 
 
 def token_of(runtime: Runtime, actor: Actor, seconds: int) -> str:
@@ -64,7 +69,7 @@ class Talk:
 
     async def next(self, identifier: str) -> dict[str, Any]:
         """The next message of an operation; those of others are kept for later."""
-        async with asyncio.timeout(PATIENCE_SECONDS):
+        async with asyncio.timeout(WAIT_SECONDS):
             while not self.waiting.get(identifier):
                 message = await self.socket.next()
                 if message["type"] != "ping":
@@ -291,7 +296,7 @@ async def test_a_log_goes_on_under_the_new_rights(runtime: Runtime) -> None:
             if role is not None:
                 await change_role(runtime, actor, role)
                 assert (await talk.renew(factories.token(runtime, actor)))[1] == []
-            async with asyncio.timeout(PATIENCE_SECONDS):
+            async with asyncio.timeout(WAIT_SECONDS):
                 while (await talk.next("log"))["payload"]["data"]["sight"] != expected:
                     pass
 

@@ -15,7 +15,7 @@ from tests.waiting import until
 from transport.websocket.sockets import SocketStatistics
 
 SOCKETS_EACH = 20
-NOTHING = HubStatistics(topics=0, viewers=0, shared=0, tasks=0, channels=0, pending=0)
+NOTHING = HubStatistics(topics=0, watchers=0, shared=0, tasks=0, channels=0, pending=0)
 NOBODY = SocketStatistics(open=0, authenticated=0, operations=0)
 WATCH = "subscription ($id: ID!) { campaignProgress(campaignId: $id) { sequence status audience } }"
 

@@ -18,7 +18,7 @@ from tests.conftest import Servers, copy_template, settings_for
 from tests.graphql.sockets import Socket, connected, settles
 from tests.graphql.test_sockets import empty, expiring, member, strict
 from tests.serving import Served, served
-from tests.waiting import PATIENCE_SECONDS
+from tests.waiting import WAIT_SECONDS
 
 
 async def test_the_socket_ends_with_its_token(probe_server: Served, runtime: Runtime) -> None:
@@ -30,7 +30,7 @@ async def test_the_socket_ends_with_its_token(probe_server: Served, runtime: Run
 async def answering(socket: Socket) -> tuple[int | None, str]:
     """Answer every ping until the server closes; how it did."""
     while True:
-        message = await socket.raw.receive(PATIENCE_SECONDS)
+        message = await socket.raw.receive(WAIT_SECONDS)
         if message.type is not aiohttp.WSMsgType.TEXT:
             return socket.raw.close_code, str(message.extra or "")
         await socket.send({"type": "pong"})
@@ -73,7 +73,7 @@ async def test_a_signal_is_quicker_than_the_next_look(
     async with strict(runtime) as server, connected(server) as one, connected(server) as other:
         await one.ready(token)
         await other.ready(token)
-        async with asyncio.timeout(PATIENCE_SECONDS):
+        async with asyncio.timeout(WAIT_SECONDS):
             while not await subscribers(runtime, topic):  # noqa: ASYNC110 - Redis rings no bell for it
                 await asyncio.sleep(0.01)
         if change == "logged out":

@@ -19,13 +19,13 @@ from tests import factories
 from tests.graphql.probe import probe_schema, with_settings
 from tests.graphql.sockets import PROTOCOL, Socket, connected, settles
 from tests.serving import Served, served
-from tests.waiting import PATIENCE_SECONDS
+from tests.waiting import WAIT_SECONDS
 
 PATIENT = {
     "ping_seconds": 3600,
     "recheck_seconds": 3600,
-    "init_timeout_seconds": PATIENCE_SECONDS,
-    "send_timeout_seconds": PATIENCE_SECONDS,
+    "init_timeout_seconds": WAIT_SECONDS,
+    "send_timeout_seconds": WAIT_SECONDS,
 }
 
 
@@ -265,7 +265,7 @@ async def expiring(runtime: Runtime, server: Served) -> AsyncIterator[Socket]:
     for seconds in (2, 20):
         async with connected(server) as socket:
             await socket.init(await short_lived(runtime, seconds))
-            if (await socket.raw.receive(PATIENCE_SECONDS)).type is aiohttp.WSMsgType.TEXT:
+            if (await socket.raw.receive(WAIT_SECONDS)).type is aiohttp.WSMsgType.TEXT:
                 yield socket
                 return
     raise AssertionError("no socket is acknowledged while its token lasts")
@@ -377,6 +377,6 @@ async def test_going_away_is_said(runtime: Runtime) -> None:
         waiting = asyncio.create_task(socket.closed())
         started = time.monotonic()
     assert (await waiting)[0] == 1001
-    assert time.monotonic() - started < PATIENCE_SECONDS / 2
+    assert time.monotonic() - started < WAIT_SECONDS / 2
     await session.close()
     assert empty(server)

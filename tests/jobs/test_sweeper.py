@@ -21,7 +21,7 @@ from jobs.worker import Worker, build_worker, handles
 from runtime import Runtime, running
 from settings import CONCURRENT_SWEEPS, require
 from tests.conftest import Servers, copy_template, settings_for
-from tests.waiting import PATIENCE_SECONDS, until
+from tests.waiting import WAIT_SECONDS, until
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,7 +128,7 @@ async def sweeping(runtime: Runtime, *sweeps: Sweep) -> AsyncIterator[None]:
         yield
     finally:
         stopping.set()
-        async with asyncio.timeout(PATIENCE_SECONDS):
+        async with asyncio.timeout(WAIT_SECONDS):
             await asyncio.gather(*loops)
 
 
@@ -196,7 +196,7 @@ async def test_a_daily_sweep_that_came_to_nothing_is_tried_again_soon(
 
     later: list[str] = []
     tried = 0
-    alone = type(runtime.work).alone
+    alone = type(runtime.work).advisory_lock
 
     def counted(work: Work, named: str) -> AbstractAsyncContextManager[bool]:
         nonlocal tried
@@ -209,9 +209,9 @@ async def test_a_daily_sweep_that_came_to_nothing_is_tried_again_soon(
     async def is_done() -> bool:
         return len(rounds) == 4
 
-    monkeypatch.setattr(type(runtime.work), "alone", counted)
+    monkeypatch.setattr(type(runtime.work), "advisory_lock", counted)
     async with AsyncExitStack() as other:
-        await other.enter_async_context(runtime.work.alone(f"sweep {name}"))
+        await other.enter_async_context(runtime.work.advisory_lock(f"sweep {name}"))
         async with sweeping(runtime, sweep(daily, name=name, every=86_400.0), sweep(often, name=str(new_id()))):
             await until(is_tried_in_vain)
             assert rounds == []
@@ -292,7 +292,7 @@ async def test_one_process_at_a_time_sweeps_alone(runtime: Runtime) -> None:
         return bool(begun)
 
     await until(is_begun)
-    await asyncio.wait_for(processes[1].round(alone), PATIENCE_SECONDS)
+    await asyncio.wait_for(processes[1].round(alone), WAIT_SECONDS)
     assert begun == ["begun"]
     everywhere = [asyncio.create_task(each.round(replace(alone, alone=False))) for each in processes]
     await asyncio.sleep(0)

@@ -7,7 +7,7 @@ from typing import Any
 from structlog.testing import capture_logs
 
 from jobs.tasks import Group, KeyedTasks
-from tests.waiting import PATIENCE_SECONDS
+from tests.waiting import WAIT_SECONDS
 
 ONE = Group("one at a time", 1)
 Work = Callable[[], Coroutine[Any, Any, None]]
@@ -33,7 +33,7 @@ class Bench:
     async def idle(self) -> None:
         """Let everything go, and wait until nothing runs."""
         self.go.set()
-        async with asyncio.timeout(PATIENCE_SECONDS):
+        async with asyncio.timeout(WAIT_SECONDS):
             while self.tasks.tasks:
                 await asyncio.wait(list(self.tasks.tasks.values()))
                 await asyncio.sleep(0)

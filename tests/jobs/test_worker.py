@@ -13,7 +13,7 @@ from runtime import Runtime
 from services.campaigns.work import AdvanceCampaign, PrepareCampaign, ReconcileCampaign, SendBatches
 from tests.deliveries.test_sweeping import lease
 from tests.deliveries.worker import sending
-from tests.waiting import PATIENCE_SECONDS
+from tests.waiting import WAIT_SECONDS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +41,7 @@ async def test_so_many_jobs_of_a_kind_run_side_by_side(runtime: Runtime) -> None
     await asyncio.sleep(0)
     assert begun == numbers[:2]
     going.set()
-    async with asyncio.timeout(PATIENCE_SECONDS):
+    async with asyncio.timeout(WAIT_SECONDS):
         while worker.tasks.tasks:
             await asyncio.wait(list(worker.tasks.tasks.values()))
     assert begun == numbers

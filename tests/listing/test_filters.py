@@ -40,11 +40,11 @@ IDS = [new_id() for _ in range(HOW_MANY)]
 LISTS = [new_id() for _ in range(2)]
 DRAWN: Fields = {
     "status": CONTACTS.fields["status"],
-    "name": fields.Text(column=Contact.first_name, max_length=200),
-    "zone": fields.Text(column=Contact.time_zone, max_length=200),
+    "name": fields.TextField(column=Contact.first_name, max_length=200),
+    "zone": fields.TextField(column=Contact.time_zone, max_length=200),
     "createdAt": CONTACTS.fields["createdAt"],
-    "leftAt": fields.Time(Contact.unsubscribed_at),
-    "left": fields.IsSet(Contact.unsubscribed_at),
+    "leftAt": fields.TimeField(Contact.unsubscribed_at),
+    "left": fields.PresenceField(Contact.unsubscribed_at),
     "tags": CONTACTS.fields["tags"],
     "lists": CONTACTS.fields["listIds"],
     "events": CONTACTS.fields["events"],

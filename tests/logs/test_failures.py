@@ -19,7 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from yarl import URL
 
 from core.database.engine import create_engine, dispose
-from core.failures import MAX_TEXT, described, traceback_text
+from core.failures import MAX_TEXT, describe_error, traceback_text
 from tests.conftest import Servers
 from tests.logs.planting import Planted
 
@@ -90,7 +90,7 @@ def test_messages_stay_out(number: int) -> None:
     local = SECRET  # would be among a frame's locals
     with pytest.raises(Exception) as caught:  # noqa: PT011 - any
         RAISERS[number]()
-    told = f"{described(caught.value)}\n{traceback_text(caught.value)}"
+    told = f"{describe_error(caught.value)}\n{traceback_text(caught.value)}"
     assert PLANTED.found_in(told) == []
     assert local not in told
     assert type(caught.value).__name__ in told
@@ -120,10 +120,10 @@ async def test_rows_and_parameters_stay_out(servers: Servers, statement: str, st
     with pytest.raises(SQLAlchemyError) as caught:
         await run(url, statement)
     assert PLANTED.address in "".join(traceback.format_exception(caught.value))
-    told = f"{described(caught.value)}\n{traceback_text(caught.value)}"
+    told = f"{describe_error(caught.value)}\n{traceback_text(caught.value)}"
     assert PLANTED.found_in(told) == []
     assert state in told
-    assert ("probe one" in described(caught.value)) == (state == "23505")
+    assert ("probe one" in describe_error(caught.value)) == (state == "23505")
 
 
 async def test_drivers_own_errors(servers: Servers) -> None:
@@ -142,13 +142,13 @@ async def test_what_helps_is_told() -> None:
     """Errors of the system and of code keep their words."""
     with pytest.raises(OSError, match="Connect call failed") as refused:
         await asyncio.open_connection("127.0.0.1", 9)
-    assert described(refused.value).startswith("ConnectionRefusedError: [Errno 111]")
+    assert describe_error(refused.value).startswith("ConnectionRefusedError: [Errno 111]")
     with pytest.raises(AttributeError) as missing:
         getattr(None, "nothing")  # noqa: B009 - mypy
-    assert described(missing.value) == "AttributeError: 'NoneType' object has no attribute 'nothing'"
+    assert describe_error(missing.value) == "AttributeError: 'NoneType' object has no attribute 'nothing'"
     with pytest.raises(RuntimeError) as caused:
         from_another()
-    assert described(caused.value) == "RuntimeError < ValueError"
+    assert describe_error(caused.value) == "RuntimeError < ValueError"
     told = traceback_text(caused.value)
     assert told.index("ValueError") < told.index("The direct cause") < told.index("RuntimeError")
     assert "    raise RuntimeError(SECRET) from error" in told
@@ -171,8 +171,8 @@ def test_however_deep_it_is_bounded() -> None:
     for each in (deep.value, error, group):
         told = traceback_text(each)
         assert len(told) < MAX_TEXT + 100
-        assert len(described(each)) <= 400
+        assert len(describe_error(each)) <= 400
         assert SECRET not in told
     circle = ValueError()
     circle.__cause__ = circle
-    assert described(circle) == "ValueError < ValueError"
+    assert describe_error(circle) == "ValueError < ValueError"

@@ -31,7 +31,7 @@ from tests.logs.planting import Planted
 from tests.logs.requests import LOG_IN, Client, fresh_connections, misuse, misuse_socket
 from tests.properties import later
 from tests.realtime.valkey_server import ValkeyServer
-from tests.waiting import PATIENCE_SECONDS, until
+from tests.waiting import WAIT_SECONDS, until
 
 ROOT = Path(__file__).parents[2]
 
@@ -78,7 +78,7 @@ async def started(code: str, *arguments: str, variables: dict[str, str]) -> Asyn
         yield program
         if process.returncode is None:
             process.send_signal(signal.SIGTERM)
-        await asyncio.wait([reading], timeout=PATIENCE_SECONDS)
+        await asyncio.wait([reading], timeout=WAIT_SECONDS)
     except BaseException:
         sys.stderr.write(program.text)
         raise
@@ -339,7 +339,7 @@ async def test_bad_settings(stage: Stage, mode: str, bad: dict[tuple[str, str], 
     changed = {variable(*path): template.format(planted.password) for path, template in bad.items()}
     variables = variables_of(stage.settings, planted, mode, **changed)
     async with started("import cli; cli.main()", "api", variables=variables) as program:
-        await asyncio.wait_for(program.process.wait(), PATIENCE_SECONDS)
+        await asyncio.wait_for(program.process.wait(), WAIT_SECONDS)
     expect_clean(planted, program.text)
     assert program.process.returncode == 2
     assert [path for path in bad if variable(*path) not in program.text] == []
@@ -357,7 +357,7 @@ async def test_a_database_that_does_not_let_us_in(stage: Stage, mode: str, comma
         changed[variable("database", name)] = f"{head.rpartition(':')[0]}:{planted.password}@{tail}"
     variables = variables_of(stage.settings, planted, mode, **changed)
     async with started("import cli; cli.main()", command, variables=variables) as program:
-        await asyncio.wait_for(program.process.wait(), PATIENCE_SECONDS)
+        await asyncio.wait_for(program.process.wait(), WAIT_SECONDS)
     assert program.process.returncode not in {0, None}
     expect_clean(planted, program.text)
 
@@ -369,7 +369,7 @@ async def test_a_crash_at_the_start(stage: Stage, mode: str) -> None:
     variables = variables_of(stage.settings, planted, mode, NUDGE_API__PORT=str(free_port()))
     code = bugs.CRASH.replace("PLANTED", repr(planted.body))
     async with started(code, "api", variables=variables) as program:
-        await asyncio.wait_for(program.process.wait(), PATIENCE_SECONDS)
+        await asyncio.wait_for(program.process.wait(), WAIT_SECONDS)
     assert program.process.returncode == 1
     expect_clean(planted, program.text)
     assert "the process ends by an error" in program.text

@@ -6,7 +6,7 @@ import sys
 import structlog
 
 from core.redaction import PATTERNS, written
-from core.telemetry import SHARED, Audible, Formatter
+from core.telemetry import SHARED, Formatter, LibraryFilter
 
 
 class Watch(logging.Handler):
@@ -23,7 +23,7 @@ class Watch(logging.Handler):
         )
         formatter.redaction = lambda text: text  # type: ignore[assignment]
         self.setFormatter(formatter)
-        self.addFilter(Audible())
+        self.addFilter(LibraryFilter())
 
     def know(self, secrets: set[str]) -> None:
         """Look for these too."""

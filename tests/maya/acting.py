@@ -10,7 +10,7 @@ from integrations.scripted import ScriptedModel, Turn, says
 from models.conversations import Message
 from services.conversations.reading import MessageRow
 from tests.maya.conftest import Stage
-from tests.waiting import PATIENCE_SECONDS, until
+from tests.waiting import WAIT_SECONDS, until
 
 FOR_EVER = 3_600.0
 
@@ -43,7 +43,7 @@ async def expire_lease(stage: Stage, reply: MessageRow) -> None:
 
 async def begun(stage: Stage, reply: MessageRow, at_least: int = 1) -> None:
     """Wait until so many events are in the reply's log."""
-    async with asyncio.timeout(PATIENCE_SECONDS):
+    async with asyncio.timeout(WAIT_SECONDS):
         async for shown in stage.watch(reply):
             if shown.sequence >= at_least:
                 return

@@ -29,7 +29,7 @@ from services.maya.events import Token
 from services.maya.watching import Shown, Watch
 from tests import factories
 from tests.sandbox.conftest import Client, sandbox_with, session
-from tests.waiting import PATIENCE_SECONDS
+from tests.waiting import WAIT_SECONDS
 
 __all__ = ["session"]
 
@@ -96,7 +96,7 @@ class Stage:
         task = asyncio.create_task(self.run(reply))
         try:
             yield task
-            await asyncio.wait_for(task, PATIENCE_SECONDS)
+            await asyncio.wait_for(task, WAIT_SECONDS)
         finally:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
@@ -114,7 +114,7 @@ class Stage:
 
     async def see(self, reply: MessageRow, after: int = 0) -> list[Shown]:
         """All of the reply's events, within a minute."""
-        async with asyncio.timeout(PATIENCE_SECONDS):
+        async with asyncio.timeout(WAIT_SECONDS):
             return await self.watch_to_end(reply, after)
 
     @property

@@ -14,7 +14,7 @@ from services.conversations.reading import MessageRow
 from services.conversations.work import reply_log
 from tests.maya.acting import FOR_EVER, asked, begun, expire_lease, speaking
 from tests.maya.conftest import Stage, sequences, told
-from tests.waiting import PATIENCE_SECONDS
+from tests.waiting import WAIT_SECONDS
 
 
 async def test_a_reply_whose_runs_keep_dying(stage: Stage) -> None:
@@ -58,7 +58,7 @@ async def test_a_dead_run_that_had_spoken(stage: Stage) -> None:
         gate.set()
     assert (ended.status, ended.content, ended.error_code) == ("failed", "Half of ", "INTERRUPTED")
     assert await stage.stored(reply) == ended
-    events = await asyncio.wait_for(viewer, PATIENCE_SECONDS)
+    events = await asyncio.wait_for(viewer, WAIT_SECONDS)
     assert told(events) == "Half of "
     assert events[-1].reply == ended
     assert sequences(events) == [1, 2]
@@ -124,7 +124,7 @@ async def test_a_dead_run_that_was_silent(stage: Stage) -> None:
     await expire_lease(stage, reply)
     ended = await stage.run(reply)
     assert (ended.status, ended.content) == ("completed", "Second try.")
-    await asyncio.wait_for(first, PATIENCE_SECONDS)
+    await asyncio.wait_for(first, WAIT_SECONDS)
     assert told(await stage.see(reply)) == "Second try."
 
 

@@ -32,7 +32,7 @@ from tests import factories
 from tests.maya.conftest import Stage, told
 from tests.maya.garbling import garbled
 from tests.sandbox.conftest import Client
-from tests.waiting import PATIENCE_SECONDS, until
+from tests.waiting import WAIT_SECONDS, until
 
 STALL_SECONDS = 30
 
@@ -119,12 +119,12 @@ async def test_faults_end_the_reply_with_a_code(
     said = "one two " if "after" in next(iter(fault.values())) else ""  # type: ignore[operator]
     # Only silence needs a model that waits shortly: less than a busy machine may take to speak, at the first try.
     tries = []
-    for stall_seconds in (0.5, 5.0) if code == "TIMEOUT" else (PATIENCE_SECONDS,):
+    for stall_seconds in (0.5, 5.0) if code == "TIMEOUT" else (WAIT_SECONDS,):
         model = OpenRouter(base_url=f"{vendor.url}/api/v1", api_key="key", stall_seconds=stall_seconds)
         answering = stage.with_model(model)
         await vendor.faults(llm={**fault, "script": ["one two three four"]})
         reply = await answering.ask()
-        ended = await asyncio.wait_for(answering.run(reply), PATIENCE_SECONDS)
+        ended = await asyncio.wait_for(answering.run(reply), WAIT_SECONDS)
         await model.aclose()
         assert (ended.status, ended.error_code) == ("failed", code)
         assert told(await answering.see(reply)) == ended.content
@@ -331,7 +331,7 @@ async def test_a_server_that_never_closes_its_stream(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("integrations.openrouter.USAGE_SECONDS", 0.2)
     async with garbled(COMPLETE, then=then) as url:
         model = OpenRouter(base_url=url, api_key="key", stall_seconds=3600)
-        async with asyncio.timeout(PATIENCE_SECONDS):
+        async with asyncio.timeout(WAIT_SECONDS):
             pieces = await all_of(model)
         await model.aclose()
     assert pieces[0] == Said("Hello")

@@ -22,7 +22,7 @@ from services.maya.speaking import LONGEST_REPLY, MOST_CALLS, MOST_STEPS
 from tests import factories
 from tests.maya.acting import FOR_EVER, begun, speaking
 from tests.maya.conftest import Stage, sequences, set_stage, told
-from tests.waiting import PATIENCE_SECONDS
+from tests.waiting import WAIT_SECONDS
 
 
 async def test_a_reply_from_question_to_end(stage: Stage) -> None:
@@ -107,7 +107,7 @@ async def test_the_first_token_does_not_wait(stage: Stage) -> None:
     gate = asyncio.Event()
     stage = stage.scripted(speaking("First ", then=gate))
     reply = await stage.ask()
-    async with stage.running(reply), asyncio.timeout(PATIENCE_SECONDS):
+    async with stage.running(reply), asyncio.timeout(WAIT_SECONDS):
         shown = await anext(aiter(stage.watch(reply)))
         assert shown.event == Token("First ")
         gate.set()
@@ -138,10 +138,10 @@ async def test_failures_are_typed_and_keep_what_was_said(stage: Stage, error: Ba
 async def test_a_run_has_a_limit(stage: Stage) -> None:
     """A model that never ends is stopped after the run's time."""
     limited = stage.with_model(ScriptedModel([speaking("Hm ", then=FOR_EVER)]), within=0.3)
-    ended = await asyncio.wait_for(limited.run(await limited.ask()), PATIENCE_SECONDS)
+    ended = await asyncio.wait_for(limited.run(await limited.ask()), WAIT_SECONDS)
     if not ended.content:  # a busy machine needed all that time to begin
         limited = stage.with_model(ScriptedModel([speaking("Hm ", then=FOR_EVER)]), within=10)
-        ended = await asyncio.wait_for(limited.run(await limited.ask()), PATIENCE_SECONDS)
+        ended = await asyncio.wait_for(limited.run(await limited.ask()), WAIT_SECONDS)
     assert (ended.status, ended.content, ended.error_code) == ("failed", "Hm ", "TIMEOUT")
 
 
@@ -168,7 +168,7 @@ async def test_cancelling_midway(stage: Stage) -> None:
     async with stage.running(reply) as run:
         await begun(stage, reply)
         await stage.cancel(reply)
-        async with asyncio.timeout(PATIENCE_SECONDS):
+        async with asyncio.timeout(WAIT_SECONDS):
             ended = await asyncio.shield(run)
     assert (ended.status, ended.content, ended.error_code) == ("cancelled", "Once upon a time!", None)
     events = await stage.see(reply)
@@ -185,7 +185,7 @@ async def test_cancelling_does_not_wait_for_a_poll(stage: Stage, monkeypatch: py
     async with stage.running(reply) as run:
         await begun(stage, reply)
         await stage.cancel(reply)
-        async with asyncio.timeout(PATIENCE_SECONDS):
+        async with asyncio.timeout(WAIT_SECONDS):
             assert (await asyncio.shield(run)).status == "cancelled"
 
 
@@ -198,7 +198,7 @@ async def test_cancelling_does_not_need_a_signal(stage: Stage) -> None:
         await begun(stage, reply)
         async with stage.runtime.work.begin(stage.actor) as uow:
             await uow.execute(update(Message).where(Message.id == reply.id).values(cancel_requested_at=func.now()))
-        async with asyncio.timeout(PATIENCE_SECONDS):
+        async with asyncio.timeout(WAIT_SECONDS):
             assert (await asyncio.shield(run)).status == "cancelled"
 
 
@@ -210,7 +210,7 @@ async def test_cancelling_before_a_worker_comes(stage: Stage) -> None:
     viewer = asyncio.create_task(stage.see(reply))
     await asyncio.sleep(0.1)
     assert (await stage.cancel(reply)).status == "cancelled"
-    events = await asyncio.wait_for(viewer, PATIENCE_SECONDS)
+    events = await asyncio.wait_for(viewer, WAIT_SECONDS)
     assert [type(shown.event) for shown in events] == [Ended]
     ended = await stage.run(reply)
     assert model.prompts == []

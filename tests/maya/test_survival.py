@@ -23,7 +23,7 @@ from tests.clocks import suspend
 from tests.conftest import Servers
 from tests.maya.acting import FOR_EVER, asked, begun, database_of, expire_lease, speaking
 from tests.maya.conftest import Stage, sequences, set_stage, told
-from tests.waiting import PATIENCE_SECONDS, until
+from tests.waiting import WAIT_SECONDS, until
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -87,7 +87,7 @@ async def test_a_flush_in_the_middle(fresh_stage: Stage, monkeypatch: pytest.Mon
         pieces.release()
         pieces.release()
         gate.set()
-    events = await asyncio.wait_for(viewer, PATIENCE_SECONDS)
+    events = await asyncio.wait_for(viewer, WAIT_SECONDS)
     assert told(events) == "one two three the end"
     assert sequences(events) == list(range(1, len(events) + 1))
     assert await stage.see(reply) == events
@@ -199,7 +199,7 @@ async def test_a_database_that_is_away_for_longer_than_the_lease(
         await until(has_looked)
         assert not run.done()
         suspend(monkeypatch, 3_600 + leases.LEASE_SECONDS)
-        async with asyncio.timeout(PATIENCE_SECONDS):
+        async with asyncio.timeout(WAIT_SECONDS):
             left = await asyncio.shield(run)
     assert (left.status, left.error_code) == ("streaming", None)
 
@@ -255,7 +255,7 @@ async def test_a_database_that_is_cut_off_in_the_middle(fresh_stage: Stage, serv
 
 async def test_redis_away_all_the_time(stage: Stage) -> None:
     """Without Redis the reply is made and stored all the same."""
-    async with asyncio.timeout(PATIENCE_SECONDS), Redis.from_url("redis://127.0.0.1:9/0") as nobody:
+    async with asyncio.timeout(WAIT_SECONDS), Redis.from_url("redis://127.0.0.1:9/0") as nobody:
         deaf = replace(stage.runtime, logs=LogStream(nobody, within=0.1))
         away = replace(stage, runtime=deaf).scripted(says("Still ", "here."))
         ended = await away.run(await away.ask())
@@ -293,7 +293,7 @@ async def test_the_sweeper_finds_what_nobody_has(fresh_stage: Stage) -> None:
     await expire_lease(stage, reply)
     assert await leases.open_replies(system, UUID(int=0), 1_000) == [stage.job(reply)]
     await stage.cancel(reply)
-    await asyncio.wait_for(run, PATIENCE_SECONDS)
+    await asyncio.wait_for(run, WAIT_SECONDS)
     assert await leases.open_replies(system, UUID(int=0), 1_000) == []
 
 

@@ -17,7 +17,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 import cli
 from core import migration, revisions, urls
 from core.errors import ServerUnusable, UnsafeDatabase
-from core.servers import explained
+from core.servers import operator_errors
 from local.folder import free_port
 from local.servers import create_database
 from runtime import check_servers
@@ -74,7 +74,7 @@ def reaching(servers: Servers, url: str, *, redis: str | None = None) -> Setting
 
 async def migrate(url: str) -> None:
     """As `nudge migrate` does."""
-    with explained("NUDGE_DATABASE__MIGRATOR_URL", url):
+    with operator_errors("NUDGE_DATABASE__MIGRATOR_URL", url):
         await migration.upgrade(url)
 
 
@@ -297,7 +297,7 @@ def test_a_fault_of_ours_is_not_hidden(monkeypatch: pytest.MonkeyPatch, error: E
 async def test_an_older_postgresql_is_refused(servers: Servers, monkeypatch: pytest.MonkeyPatch) -> None:
     """Debian's own is too old: whoever migrates hears which version is needed."""
     await create_database(servers.postgres.admin_url, "nudge_old_server")
-    monkeypatch.setattr(migration, "OLDEST_VERSION", 19)
+    monkeypatch.setattr(migration, "MIN_POSTGRES_VERSION", 19)
     with pytest.raises(UnsafeDatabase, match="PostgreSQL 19 or newer is needed, and this server is 18"):
         await migrate(servers.database_url(servers.postgres.migrator_url, "nudge_old_server"))
 

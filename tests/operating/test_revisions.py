@@ -42,10 +42,10 @@ async def asked(servers: Servers, database: str, statement: str, *values: str) -
         await connection.close()
 
 
-async def migrate(servers: Servers, database: str, *, start_afresh: str | None = None) -> None:
+async def migrate(servers: Servers, database: str, *, reset_advice: str | None = None) -> None:
     """As `nudge migrate` does."""
     url = servers.database_url(servers.postgres.migrator_url, database)
-    await migration.upgrade(url, start_afresh=start_afresh)
+    await migration.upgrade(url, reset_advice=reset_advice)
 
 
 async def test_in_development_each_command_says_how_to_start_afresh(servers: Servers, tmp_path: Path) -> None:
@@ -89,13 +89,13 @@ def test_the_data_of_nudge_dev_is_moved_away_and_never_deleted(tmp_path: Path) -
     """The command that is named moves it, as often as it is needed; of another server there is no data to move."""
     settings = Settings.model_validate({"_env_file": None, "environment": "development", "home": tmp_path})
     own, other = "postgresql://nudge_app:x@127.0.0.1:5999/nudge", "postgresql://nudge_app:x@127.0.0.1:5432/nudge"
-    assert "name an empty database" in str(development.start_afresh(settings, own))
+    assert "name an empty database" in str(development.reset_advice(settings, own))
     (tmp_path / "servers.json").write_text(json.dumps({"postgres_port": 5999}))
     for number in (1, 2):
         (tmp_path / "postgres").mkdir()
         (tmp_path / "postgres" / "PG_VERSION").write_text(str(number))
-        assert "name an empty database" in str(development.start_afresh(settings, other))
-        advice = str(development.start_afresh(settings, own))
+        assert "name an empty database" in str(development.reset_advice(settings, other))
+        advice = str(development.reset_advice(settings, own))
         assert advice.startswith("stop `nudge dev`, move its data away (`mv ")
         subprocess.run(shlex.split(advice.split("`")[3]), check=True)
         assert (tmp_path / f"postgres.{number}" / "PG_VERSION").read_text() == str(number)
@@ -111,7 +111,7 @@ async def test_a_newer_version_has_migrated(servers: Servers) -> None:
     async with running(settings) as runtime:
         assert await readiness(runtime.engine, runtime.cache, runtime.supervisors) == (None, None)
     with pytest.raises(UnsafeDatabase, match="another branch or an older version made it; to start afresh, do so"):
-        await migrate(servers, database, start_afresh="do so")
+        await migrate(servers, database, reset_advice="do so")
 
 
 @pytest.mark.parametrize("revision", [OLD_CHAIN, "2026_01_01_withdrawn"])
@@ -126,7 +126,7 @@ async def test_a_version_that_led_nowhere_has_migrated(servers: Servers, revisio
 
     await refused(lambda: migrate(servers, database))
     await refused(lambda: check_servers(settings_for(servers, database)))
-    assert (await ready(servers, database)).obstacle == (
+    assert (await ready(servers, database)).failure == (
         f"database: at revision {revision}, this version needs {revisions.head()}"
     )
 
@@ -138,7 +138,7 @@ async def test_a_database_of_an_older_version(servers: Servers, monkeypatch: pyt
     said = r"is at revision 2026_12_01_foundation, this version needs 2026_12_02_next: run `nudge migrate`"
     with pytest.raises(UnsafeDatabase, match=said):
         await check_servers(settings_for(servers, database))
-    assert "at revision 2026_12_01_foundation" in str((await ready(servers, database)).obstacle)
+    assert "at revision 2026_12_01_foundation" in str((await ready(servers, database)).failure)
 
 
 async def ready(servers: Servers, database: str) -> Readiness:

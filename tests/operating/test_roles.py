@@ -12,7 +12,7 @@ from dotenv import dotenv_values
 from core import migration, revisions, selfcheck
 from core.database.engine import create_engine
 from core.errors import ServerUnusable
-from core.servers import explained
+from core.servers import operator_errors
 from local import provisioning
 from local.folder import LocalError
 from local.roles import close_databases, create_database, create_roles, other_databases, provision, scram_verifier
@@ -72,7 +72,7 @@ async def administrator(server: PostgresServer) -> str:
 async def provisioned(admin: str, *, app: str | None = None, migrator: str | None = None) -> provisioning.Done:
     """As `nudge roles create` does."""
     wanted = provisioning.wanted(app_url=app, migrator_url=migrator)
-    with explained("NUDGE_DATABASE__ADMIN_URL", admin):
+    with operator_errors("NUDGE_DATABASE__ADMIN_URL", admin):
         return await provisioning.run(admin, wanted, renew=False)
 
 
@@ -111,7 +111,7 @@ async def check_roles(server: PostgresServer, app_url: str) -> None:
     engine = create_engine(app_url, pool_size=1, statement_timeout_seconds=30)
     try:
         await selfcheck.check(engine)
-        await revisions.check(engine, start_afresh=None)
+        await revisions.check(engine, reset_advice=None)
     finally:
         await engine.dispose()
     roles = await fetch(server.admin_url, POWERS)
@@ -255,7 +255,7 @@ async def test_one_who_may_not_make_roles_is_told(server: PostgresServer) -> Non
 
 async def test_an_older_postgresql_is_refused(server: PostgresServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """Before anything is made."""
-    monkeypatch.setattr("local.roles.OLDEST_VERSION", 190_000)
+    monkeypatch.setattr("local.roles.MIN_POSTGRES_VERSION", 190_000)
     with pytest.raises(LocalError, match="and this server is 18"):
         await provisioned(server.admin_url)
     assert await fetch(server.admin_url, "SELECT FROM pg_roles WHERE rolname LIKE 'nudge_%'") == []

@@ -125,5 +125,5 @@ def test_development_may_be_plain(servers: Servers) -> None:
 def test_places_tell_no_password(path: str) -> None:
     """What a message says of a URL is its user, host and path."""
     url = f"postgresql+asyncpg://someone:p%40ss@db.example:5432{path}"
-    assert urls.place(url) == f"someone@db.example:5432{path}"
+    assert urls.location(url) == f"someone@db.example:5432{path}"
     assert urls.database_name(url) == make_url(url.replace("%20", " ")).database

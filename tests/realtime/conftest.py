@@ -9,24 +9,24 @@ from redis.asyncio import Redis
 from core.logstream import LogStream
 from core.pubsub import Hub, Publisher, RedisBackend, Timing
 from tests.realtime.valkey_server import ValkeyServer
-from tests.waiting import PATIENCE_SECONDS
+from tests.waiting import WAIT_SECONDS
 
 # Quick to try again; and, but for tests of silence itself, patient with a server that a busy machine keeps from us.
 PATIENT = Timing(
-    connect=PATIENCE_SECONDS,
-    canary=0.1,
-    silence=PATIENCE_SECONDS,
-    first_pause=0.02,
-    longest_pause=0.1,
-    publish=PATIENCE_SECONDS,
+    connect_timeout=WAIT_SECONDS,
+    heartbeat_interval=0.1,
+    heartbeat_timeout=WAIT_SECONDS,
+    initial_delay=0.02,
+    max_delay=0.1,
+    publish_timeout=WAIT_SECONDS,
 )
-QUICK = replace(PATIENT, connect=0.3, silence=0.4, publish=0.4)
+QUICK = replace(PATIENT, connect_timeout=0.3, heartbeat_timeout=0.4, publish_timeout=0.4)
 
 
 async def settled_topic(hub: Hub, topic: str, stack: ExitStack) -> None:
-    """Keep a topic subscribed and its first gap behind us, so that only real signals wake later viewers."""
-    viewer = stack.enter_context(hub.watch(topic))
-    signal = await viewer.next(within=PATIENCE_SECONDS)
+    """Keep a topic subscribed and its first gap behind us, so that only real signals wake later watchers."""
+    watcher = stack.enter_context(hub.watch(topic))
+    signal = await watcher.next(within=WAIT_SECONDS)
     assert signal is not None
     assert signal.kind == "gap"
 
@@ -53,11 +53,11 @@ async def hub(server: ValkeyServer) -> AsyncIterator[Hub]:
 
 @pytest.fixture
 async def publisher(server: ValkeyServer) -> AsyncIterator[Publisher]:
-    publisher = Publisher(server.url, within=PATIENT.publish)
+    publisher = Publisher(server.url, within=PATIENT.publish_timeout)
     yield publisher
     await publisher.aclose()
 
 
 @pytest.fixture
 def logs(redis: Redis) -> LogStream:
-    return LogStream(redis, within=PATIENCE_SECONDS)
+    return LogStream(redis, within=WAIT_SECONDS)

@@ -16,26 +16,26 @@ from core.pubsub import (
     PublishFailed,
     RedisBackend,
     Signal,
-    Viewer,
+    Watcher,
     campaign_topic,
     log_topic,
     message_topic,
     session_topic,
 )
-from core.pubsub.backend import Wake
+from core.pubsub.backend import TopicEvent
 from tests.realtime.conftest import PATIENT, QUICK
 from tests.realtime.valkey_server import ValkeyServer
 from tests.supervision.straying import stray
-from tests.waiting import PATIENCE_SECONDS, until
+from tests.waiting import WAIT_SECONDS, until
 
 CHANGED = Signal("changed", b"1")
 GAP = Signal("gap")
 
 
-async def expect(viewer: Viewer, wanted: Signal, *, within: float = PATIENCE_SECONDS) -> None:
+async def expect(watcher: Watcher, wanted: Signal, *, within: float = WAIT_SECONDS) -> None:
     """Read signals until the wanted one comes."""
     async with asyncio.timeout(within):
-        while await viewer.next() != wanted:
+        while await watcher.next() != wanted:
             pass
 
 
@@ -46,8 +46,8 @@ async def is_away(hub: Hub) -> bool:
 
 async def connected(hub: Hub) -> None:
     """Wait until the hub's connection is in service."""
-    with hub.watch("anything") as viewer:
-        await expect(viewer, GAP)
+    with hub.watch("anything") as watcher:
+        await expect(watcher, GAP)
 
 
 async def own_channels(redis: Redis) -> list[bytes]:
@@ -55,36 +55,36 @@ async def own_channels(redis: Redis) -> list[bytes]:
 
 
 async def settle(hub: Hub, redis: Redis) -> None:
-    """Wait until neither the hub nor the server holds anything for viewers."""
-    async with asyncio.timeout(PATIENCE_SECONDS):
+    """Wait until neither the hub nor the server holds anything for watchers."""
+    async with asyncio.timeout(WAIT_SECONDS):
         while any(astuple(hub.statistics())) or await own_channels(redis):  # noqa: ASYNC110 - the server is polled
             await asyncio.sleep(0.01)
 
 
 async def test_two_first_viewers_both_hear(hub: Hub, publisher: Publisher) -> None:
-    """Two viewers that come at the same moment as the first of a topic both get a later signal."""
+    """Two watchers that come at the same moment as the first of a topic both get a later signal."""
     both_hear = asyncio.Barrier(3)
 
     async def view() -> None:
-        with hub.watch("topic") as viewer:
-            await expect(viewer, GAP)
+        with hub.watch("topic") as watcher:
+            await expect(watcher, GAP)
             await both_hear.wait()
-            await expect(viewer, CHANGED)
+            await expect(watcher, CHANGED)
 
-    viewers = [asyncio.create_task(view()) for _ in range(2)]
+    watchers = [asyncio.create_task(view()) for _ in range(2)]
     await both_hear.wait()
     await publisher.publish("topic", b"1")
-    await asyncio.gather(*viewers)
+    await asyncio.gather(*watchers)
 
 
 async def test_confirmation_is_a_gap(hub: Hub) -> None:
-    """A viewer is told to read again once its subscription is in force, as signals before may be lost."""
-    with hub.watch("topic") as viewer:
-        assert await viewer.next(within=PATIENCE_SECONDS) == GAP
+    """A watcher is told to read again once its subscription is in force, as signals before may be lost."""
+    with hub.watch("topic") as watcher:
+        assert await watcher.next(within=WAIT_SECONDS) == GAP
 
 
 async def test_a_later_viewer_needs_no_new_subscription(hub: Hub, redis: Redis, publisher: Publisher) -> None:
-    """A hundred viewers of one topic make one subscription on the server."""
+    """A hundred watchers of one topic make one subscription on the server."""
     with hub.watch("topic") as first:
         await expect(first, GAP)
         with hub.watch("topic") as second:
@@ -95,12 +95,12 @@ async def test_a_later_viewer_needs_no_new_subscription(hub: Hub, redis: Redis, 
 
 
 async def test_signals_cross_processes(hub: Hub, server: ValkeyServer) -> None:
-    """A publisher without a hub, such as a worker's, reaches the viewers of a hub."""
-    publisher = Publisher(server.url, within=PATIENCE_SECONDS)
-    with hub.watch("topic") as viewer:
-        await expect(viewer, GAP)
+    """A publisher without a hub, such as a worker's, reaches the watchers of a hub."""
+    publisher = Publisher(server.url, within=WAIT_SECONDS)
+    with hub.watch("topic") as watcher:
+        await expect(watcher, GAP)
         await publisher.publish_all([("other", b"0"), ("topic", b"1")])
-        assert await viewer.next(within=PATIENCE_SECONDS) == CHANGED
+        assert await watcher.next(within=WAIT_SECONDS) == CHANGED
     await publisher.aclose()
 
 
@@ -125,38 +125,38 @@ async def test_starts_without_a_server(server: ValkeyServer) -> None:
     """A hub that starts while Redis is away begins to work when it comes."""
     server.kill()
     async with Hub(RedisBackend(server.url, timing=PATIENT)) as hub:
-        with hub.watch("topic") as viewer:
-            assert await viewer.next(within=0.2) is None
+        with hub.watch("topic") as watcher:
+            assert await watcher.next(within=0.2) is None
             await server.start()
-            await expect(viewer, GAP)
+            await expect(watcher, GAP)
 
 
 async def test_flush_leaves_signals_alone(hub: Hub, redis: Redis, publisher: Publisher) -> None:
     """FLUSHALL takes keys, not subscriptions: the next signal arrives."""
-    with hub.watch("topic") as viewer:
-        await expect(viewer, GAP)
+    with hub.watch("topic") as watcher:
+        await expect(watcher, GAP)
         await redis.flushall()
         await publisher.publish("topic", b"1")
-        assert await viewer.next(within=PATIENCE_SECONDS) == CHANGED
+        assert await watcher.next(within=WAIT_SECONDS) == CHANGED
 
 
 async def test_canary_finds_a_frozen_server(server: ValkeyServer, publisher: Publisher) -> None:
     """A server that keeps the socket open but says nothing is noticed, and topics get a gap when it wakes."""
     async with Hub(RedisBackend(server.url, timing=QUICK)) as hub:
-        with hub.watch("topic") as viewer:
-            await expect(viewer, GAP)
+        with hub.watch("topic") as watcher:
+            await expect(watcher, GAP)
             server.freeze()
             await until(lambda: is_away(hub))
-            viewer.drain()
+            watcher.drain()
             server.thaw()
-            await expect(viewer, GAP)
-            await until(lambda: is_heard(viewer, publisher))
+            await expect(watcher, GAP)
+            await until(lambda: is_heard(watcher, publisher))
 
 
-async def is_heard(viewer: Viewer, publisher: Publisher) -> bool:
+async def is_heard(watcher: Watcher, publisher: Publisher) -> bool:
     """Whether a signal comes through: on a busy machine the hub may just have taken its server for frozen again."""
     await publisher.publish("topic", b"1")
-    return await viewer.next(within=1) == CHANGED
+    return await watcher.next(within=1) == CHANGED
 
 
 async def test_a_dropped_connection_comes_back(hub: Hub, redis: Redis) -> None:
@@ -170,10 +170,10 @@ async def test_a_dropped_connection_comes_back(hub: Hub, redis: Redis) -> None:
 @pytest.mark.parametrize("fault", ["kill", "freeze"])
 async def test_publish_fails_clearly_and_in_time(server: ValkeyServer, fault: str) -> None:
     """Publishing to a dead or frozen server raises our error within its limit, and not ever so late."""
-    publisher = Publisher(server.url, within=QUICK.publish)
+    publisher = Publisher(server.url, within=QUICK.publish_timeout)
     await until(lambda: is_published(publisher))
     getattr(server, fault)()
-    async with asyncio.timeout(PATIENCE_SECONDS):
+    async with asyncio.timeout(WAIT_SECONDS):
         with pytest.raises(PublishFailed, match="topic"):
             await publisher.publish("topic", b"1")
     await publisher.aclose()
@@ -197,14 +197,14 @@ async def test_publish_outlives_a_restart(server: ValkeyServer, publisher: Publi
 
 
 async def test_a_slow_viewer_holds_one_signal(hub: Hub, server: ValkeyServer) -> None:
-    """Ten thousand signals to a viewer that does not read leave it one: the newest."""
-    publisher = Publisher(server.url, within=PATIENCE_SECONDS)
+    """Ten thousand signals to a watcher that does not read leave it one: the newest."""
+    publisher = Publisher(server.url, within=WAIT_SECONDS)
     with hub.watch("topic") as slow, hub.watch("done") as done:
         await asyncio.gather(expect(slow, GAP), expect(done, GAP))
         await publisher.publish_all(("topic", str(number).encode()) for number in range(10_000))
         await publisher.publish("done", b"1")
         await expect(done, CHANGED)
-        assert await slow.next(within=PATIENCE_SECONDS) == Signal("changed", b"9999")
+        assert await slow.next(within=WAIT_SECONDS) == Signal("changed", b"9999")
         assert await slow.next(within=0.05) is None
         assert hub.statistics().pending == 0
     await publisher.aclose()
@@ -216,7 +216,7 @@ async def test_the_backend_keeps_one_announcement_a_topic(server: ValkeyServer) 
     await backend.connect()
     for topic in ("a", "b"):
         await backend.subscribe(topic)
-    async with asyncio.timeout(PATIENCE_SECONDS):
+    async with asyncio.timeout(WAIT_SECONDS):
         while backend.pending < 2:  # noqa: ASYNC110 - fetching would be the event
             await asyncio.sleep(0.01)
     for _ in range(100):
@@ -226,7 +226,7 @@ async def test_the_backend_keeps_one_announcement_a_topic(server: ValkeyServer) 
     await backend.unsubscribe("b")
     assert backend.pending == 1
     event = await backend.next_published()
-    assert isinstance(event, Wake)
+    assert isinstance(event, TopicEvent)
     assert (event.channel, event.payload) == ("a", None)
     await backend.disconnect()
 
@@ -247,11 +247,11 @@ async def test_publishing_repeats_on_a_stale_connection(hub: Hub, server: Valkey
 
     relaying = await asyncio.start_server(relay, "127.0.0.1", 0)
     address = f"redis://127.0.0.1:{relaying.sockets[0].getsockname()[1]}/0"
-    publisher = Publisher(address, within=PATIENCE_SECONDS)
-    with hub.watch("topic") as viewer:
-        await expect(viewer, GAP)
+    publisher = Publisher(address, within=WAIT_SECONDS)
+    with hub.watch("topic") as watcher:
+        await expect(watcher, GAP)
         await publisher.publish("topic", b"1")
-        await expect(viewer, CHANGED)
+        await expect(watcher, CHANGED)
     assert refused == 1
     await publisher.aclose()
     relaying.close()
@@ -266,10 +266,10 @@ async def pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> No
 
 async def test_a_gap_is_not_overwritten() -> None:
     """A change that follows an unread gap leaves the gap to be read."""
-    viewer = Viewer()
-    viewer.offer(GAP)
-    viewer.offer(CHANGED)
-    assert await viewer.next() == GAP
+    watcher = Watcher()
+    watcher.offer(GAP)
+    watcher.offer(CHANGED)
+    assert await watcher.next() == GAP
 
 
 async def test_five_hundred_viewers_leave_nothing(hub: Hub, redis: Redis) -> None:
@@ -279,50 +279,50 @@ async def test_five_hundred_viewers_leave_nothing(hub: Hub, redis: Redis) -> Non
     before = len(asyncio.all_tasks())
 
     async def view(number: int) -> None:
-        with hub.watch(f"topic:{number % 50}") as viewer:
-            await viewer.next()
+        with hub.watch(f"topic:{number % 50}") as watcher:
+            await watcher.next()
             if number % 2:
-                await viewer.next()
+                await watcher.next()
 
-    viewers = [asyncio.create_task(view(number)) for number in range(500)]
-    await asyncio.wait(viewers[::2])
-    assert hub.statistics().viewers == 250
+    watchers = [asyncio.create_task(view(number)) for number in range(500)]
+    await asyncio.wait(watchers[::2])
+    assert hub.statistics().watchers == 250
     await until(lambda: listens_to(redis, 25))
-    for task in viewers:
+    for task in watchers:
         task.cancel()
-    await asyncio.gather(*viewers, return_exceptions=True)
+    await asyncio.gather(*watchers, return_exceptions=True)
     await settle(hub, redis)
     assert len(asyncio.all_tasks()) == before
 
 
 async def listens_to(redis: Redis, channels: int) -> bool:
-    """Whether the server holds so many subscriptions for viewers."""
+    """Whether the server holds so many subscriptions for watchers."""
     return len(await own_channels(redis)) == channels
 
 
 async def test_leave_and_return_at_once(hub: Hub, redis: Redis, publisher: Publisher) -> None:
     """A topic left and watched again in the same moment keeps working."""
     for _ in range(20):
-        with hub.watch("topic") as viewer:
+        with hub.watch("topic") as watcher:
             await asyncio.sleep(0)
-        with hub.watch("topic") as viewer:
+        with hub.watch("topic") as watcher:
             pass
-    with hub.watch("topic") as viewer:
+    with hub.watch("topic") as watcher:
         await asyncio.sleep(0.1)
         await publisher.publish("topic", b"1")
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            assert await viewer.next() is not None
+        async with asyncio.timeout(WAIT_SECONDS):
+            assert await watcher.next() is not None
         assert await own_channels(redis) == [b"nudge:topic"]
 
 
 async def test_closing_ends_viewers_and_channels(server: ValkeyServer, redis: Redis) -> None:
-    """Closing the hub ends waiting viewers with `HubClosed`, refuses new ones, and leaves no task behind."""
+    """Closing the hub ends waiting watchers with `HubClosed`, refuses new ones, and leaves no task behind."""
     before = asyncio.all_tasks()
     hub = Hub(RedisBackend(server.url, timing=PATIENT))
     async with hub:
-        with hub.watch("topic") as viewer:
-            await expect(viewer, GAP)
-            waiting = asyncio.create_task(viewer.next())
+        with hub.watch("topic") as watcher:
+            await expect(watcher, GAP)
+            waiting = asyncio.create_task(watcher.next())
             await asyncio.sleep(0)
             await hub.aclose()
             with pytest.raises(HubClosed):
@@ -334,7 +334,7 @@ async def test_closing_ends_viewers_and_channels(server: ValkeyServer, redis: Re
 
 
 def test_topics_hold_the_organisation() -> None:
-    """Topics name the tenant, so that one organisation's signals never wake another's viewers."""
+    """Topics name the tenant, so that one organisation's signals never wake another's watchers."""
     one, two, three = (UUID(int=number) for number in (1, 2, 3))
     assert campaign_topic(one, two) != campaign_topic(three, two)
     assert message_topic(one, two) != message_topic(three, two)
@@ -347,8 +347,8 @@ async def test_a_cancelled_close_closes(server: ValkeyServer) -> None:
     """Cancelled while its pumps end, a hub still closes its connection."""
     before = asyncio.all_tasks()
     hub = await Hub(RedisBackend(server.url, timing=PATIENT)).__aenter__()
-    with suppress(HubClosed), hub.watch("topic") as viewer:
-        await expect(viewer, GAP)
+    with suppress(HubClosed), hub.watch("topic") as watcher:
+        await expect(watcher, GAP)
         closing = asyncio.create_task(hub.aclose())
         await asyncio.sleep(0)
         closing.cancel()
@@ -357,16 +357,16 @@ async def test_a_cancelled_close_closes(server: ValkeyServer) -> None:
         assert asyncio.all_tasks() - before == set()
 
 
-async def test_a_topic_is_heard_again_after_a_cancellation(server: ValkeyServer, publisher: Publisher) -> None:
-    """A pump that is cancelled by accident begins again; its viewers are told that they may have missed something."""
+async def test_a_topic_delivers_again_after_a_cancellation(server: ValkeyServer, publisher: Publisher) -> None:
+    """A pump that is cancelled without a request starts again; its watchers get a gap."""
     async with Hub(RedisBackend(server.url, timing=PATIENT)) as hub:
-        with hub.watch("topic") as viewer, hub.watch("other") as other:
-            await asyncio.gather(expect(viewer, GAP), expect(other, GAP))
+        with hub.watch("topic") as watcher, hub.watch("other") as other:
+            await asyncio.gather(expect(watcher, GAP), expect(other, GAP))
             for _ in range(3):
                 (run,) = [task for task in asyncio.all_tasks() if task.get_name() == "pump topic-run"]
                 stray(run)
-                await expect(viewer, GAP)
-                await until(lambda: is_heard(viewer, publisher))
+                await expect(watcher, GAP)
+                await until(lambda: is_heard(watcher, publisher))
             assert await other.next(within=0.05) is None
 
 
@@ -374,14 +374,14 @@ async def test_a_frozen_server_is_waited_for(server: ValkeyServer, publisher: Pu
     """A server that says nothing for many tries to connect is taken back when it wakes, on every Python."""
     backend = RedisBackend(server.url, timing=QUICK)
     async with Hub(backend) as hub:
-        with hub.watch("topic") as viewer:
-            await expect(viewer, GAP)
+        with hub.watch("topic") as watcher:
+            await expect(watcher, GAP)
             with capture_logs() as logs:
                 server.freeze()
                 await until(lambda: tried(logs, 6))
                 server.thaw()
-                await until(lambda: is_heard(viewer, publisher))
-        assert backend.supervisors.dead == ()
+                await until(lambda: is_heard(watcher, publisher))
+        assert backend.supervisors.ended == ()
 
 
 async def tried(logs: list[EventDict], times: int) -> bool:

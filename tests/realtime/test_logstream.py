@@ -10,7 +10,7 @@ from core.logstream import LogEntry, LogLost, LogMissing, LogStream, LogUnavaila
 from core.pubsub import Hub, log_topic
 from tests.realtime.conftest import settled_topic
 from tests.realtime.valkey_server import ValkeyServer
-from tests.waiting import PATIENCE_SECONDS, until
+from tests.waiting import WAIT_SECONDS, until
 
 END = b"end"
 
@@ -79,7 +79,7 @@ async def test_every_event_once_in_order_to_each_follower(logs: LogStream, hub: 
     await writer.append(END)
     followers.append(asyncio.create_task(follow(logs, hub)))
     whole = [*((number, str(number).encode()) for number in range(1, 200)), (200, END)]
-    first, second, resumed, late = await asyncio.wait_for(asyncio.gather(*followers), PATIENCE_SECONDS)
+    first, second, resumed, late = await asyncio.wait_for(asyncio.gather(*followers), WAIT_SECONDS)
     assert first == second == late == whole
     assert resumed == whole[90:]
 
@@ -89,7 +89,7 @@ async def test_more_than_a_page(logs: LogStream, hub: Hub) -> None:
     writer = await logs.claim("log")
     await writer.append_all([b"x"] * 1_700)
     await writer.append(END)
-    entries = await asyncio.wait_for(follow(logs, hub), PATIENCE_SECONDS)
+    entries = await asyncio.wait_for(follow(logs, hub), WAIT_SECONDS)
     assert [sequence for sequence, _ in entries] == list(range(1, 1_702))
 
 
@@ -102,21 +102,21 @@ async def test_tokens_arrive_promptly(logs: LogStream, hub: Hub) -> None:
         follower = asyncio.create_task(follow(logs, hub, poll_interval=3600))
         await asyncio.sleep(0.1)
         await writer.append(END)
-        assert await asyncio.wait_for(follower, PATIENCE_SECONDS) == [(1, b"first"), (2, END)]
+        assert await asyncio.wait_for(follower, WAIT_SECONDS) == [(1, b"first"), (2, END)]
 
 
 async def test_following_holds_no_connection(logs: LogStream, hub: Hub, redis: Redis) -> None:
     """A hundred waiting followers add no client to the server, and leave nothing when they go."""
     await (await logs.claim("log")).append(b"a")
     followers = [asyncio.create_task(follow(logs, hub)) for _ in range(100)]
-    await until(lambda: holds(hub, channels=1, viewers=100))
+    await until(lambda: holds(hub, channels=1, watchers=100))
     await asyncio.sleep(0.2)  # all of them read, and wait
     waiting = [client for client in await redis.client_list() if "b" in client["flags"]]
     assert waiting == []
     for task in followers:
         task.cancel()
     await asyncio.gather(*followers, return_exceptions=True)
-    await until(lambda: holds(hub, viewers=0, tasks=0, channels=0))
+    await until(lambda: holds(hub, watchers=0, tasks=0, channels=0))
 
 
 async def test_a_dropped_connection_loses_and_repeats_nothing(logs: LogStream, hub: Hub, redis: Redis) -> None:
@@ -130,7 +130,7 @@ async def test_a_dropped_connection_loses_and_repeats_nothing(logs: LogStream, h
                 await admin.client_kill_filter(_type="pubsub")
                 await admin.client_kill_filter(_type="normal", skipme=True)
     await writer.append(END)
-    entries = await asyncio.wait_for(follower, PATIENCE_SECONDS)
+    entries = await asyncio.wait_for(follower, WAIT_SECONDS)
     assert [sequence for sequence, _ in entries] == list(range(1, 62))
 
 
@@ -150,7 +150,7 @@ async def test_a_killed_server_says_missing(logs: LogStream, hub: Hub, server: V
     assert not follower.done()
     await server.start()
     with pytest.raises(LogMissing):
-        await asyncio.wait_for(follower, PATIENCE_SECONDS)
+        await asyncio.wait_for(follower, WAIT_SECONDS)
 
 
 @pytest.mark.parametrize("fault", ["kill", "freeze"])
@@ -159,7 +159,7 @@ async def test_calls_fail_in_time(redis: Redis, server: ValkeyServer, fault: str
     hasty = LogStream(redis, within=0.5)
     writer = await claimed(hasty)
     getattr(server, fault)()
-    async with asyncio.timeout(PATIENCE_SECONDS):
+    async with asyncio.timeout(WAIT_SECONDS):
         with pytest.raises(LogUnavailable):
             await writer.append(b"a")
         with pytest.raises(LogUnavailable):
@@ -263,7 +263,7 @@ async def test_an_abandoned_log_is_missing(logs: LogStream, hub: Hub) -> None:
     assert not pending.done()
     running = False
     with pytest.raises(LogMissing, match="without its last event"):
-        await asyncio.wait_for(pending, PATIENCE_SECONDS)
+        await asyncio.wait_for(pending, WAIT_SECONDS)
 
 
 async def test_the_last_event_beats_the_end_of_running(logs: LogStream, hub: Hub) -> None:
@@ -286,15 +286,15 @@ async def test_a_reply_that_ends_while_redis_is_away(logs: LogStream, hub: Hub, 
     await anext(entries)
     server.kill()
     with pytest.raises(LogMissing):
-        await asyncio.wait_for(anext(entries), PATIENCE_SECONDS)
+        await asyncio.wait_for(anext(entries), WAIT_SECONDS)
 
 
 async def test_unexpected_log_is_missing_at_once(logs: LogStream, hub: Hub) -> None:
     """Following a log that is not there, and that nobody will write, says so rather than wait."""
     entries = logs.follow(hub, "log", is_last=is_end, is_running=no)
     with pytest.raises(LogMissing):
-        await asyncio.wait_for(anext(entries), PATIENCE_SECONDS)
-    await until(lambda: holds(hub, viewers=0))
+        await asyncio.wait_for(anext(entries), WAIT_SECONDS)
+    await until(lambda: holds(hub, watchers=0))
 
 
 async def test_a_second_writer_takes_over(logs: LogStream, hub: Hub) -> None:
@@ -344,4 +344,4 @@ async def test_leaving_early_releases_the_hub(logs: LogStream, hub: Hub) -> None
     await (await logs.claim("log")).append_all([b"a"] * 10)
     async with aclosing(logs.follow(hub, "log", is_last=is_end, is_running=yes)) as entries:
         assert (await anext(entries)).sequence == 1
-    await until(lambda: holds(hub, viewers=0, tasks=0))
+    await until(lambda: holds(hub, watchers=0, tasks=0))

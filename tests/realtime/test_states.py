@@ -10,7 +10,7 @@ import pytest
 from core.pubsub import Hub, HubClosed, Publisher, state_stream
 from tests.realtime.conftest import settled_topic
 from tests.realtime.valkey_server import ValkeyServer
-from tests.waiting import PATIENCE_SECONDS, until
+from tests.waiting import WAIT_SECONDS, until
 
 
 @dataclass
@@ -59,7 +59,7 @@ async def collect(values: AsyncIterator[int]) -> list[int]:
 
 
 async def released(hub: Hub) -> None:
-    async with asyncio.timeout(PATIENCE_SECONDS):
+    async with asyncio.timeout(WAIT_SECONDS):
         while any(astuple(hub.statistics())):  # noqa: ASYNC110 - the hub has no event for it
             await asyncio.sleep(0.01)
 
@@ -68,7 +68,7 @@ async def test_snapshot_changes_final(hub: Hub, publisher: Publisher) -> None:
     """The state comes first, then each change; after the final one the stream completes and holds nothing."""
     store = Store(final=3)
     seen = []
-    async with asyncio.timeout(PATIENCE_SECONDS):
+    async with asyncio.timeout(WAIT_SECONDS):
         async for value in state_stream(hub, "topic", store.read, is_final=store.is_final, min_interval=0.01):
             seen.append(value)
             await change(publisher, store, value + 1)
@@ -92,7 +92,7 @@ async def test_a_change_during_the_first_read_is_not_lost(hub: Hub, publisher: P
     )
     await until(lambda: has_read(store))
     await change(publisher, store, 1)
-    assert await asyncio.wait_for(stream, PATIENCE_SECONDS) == [0, 1]
+    assert await asyncio.wait_for(stream, WAIT_SECONDS) == [0, 1]
 
 
 async def test_conflated_to_ten_a_second_with_the_last(hub: Hub, publisher: Publisher) -> None:
@@ -105,7 +105,7 @@ async def test_conflated_to_ten_a_second_with_the_last(hub: Hub, publisher: Publ
         await change(publisher, store, value)
         if value % 10 == 0:
             await asyncio.sleep(0.01)
-    seen = await asyncio.wait_for(stream, PATIENCE_SECONDS)
+    seen = await asyncio.wait_for(stream, WAIT_SECONDS)
     assert seen[-1] == 999
     assert min(gaps(store)) > 0.095
     assert store.reads <= len(seen) + 2
@@ -119,9 +119,9 @@ async def test_the_trailing_edge_is_shown(hub: Hub, publisher: Publisher) -> Non
     ) as values:
         assert await anext(values) == 0
         await change(publisher, store, 1)
-        assert await asyncio.wait_for(anext(values), PATIENCE_SECONDS) == 1
+        assert await asyncio.wait_for(anext(values), WAIT_SECONDS) == 1
         await change(publisher, store, 2)
-        assert await asyncio.wait_for(anext(values), PATIENCE_SECONDS) == 2
+        assert await asyncio.wait_for(anext(values), WAIT_SECONDS) == 2
     assert min(gaps(store)) > 0.195
 
 
@@ -134,7 +134,7 @@ async def test_a_lost_signal_is_made_up_by_polling(hub: Hub) -> None:
         async with aclosing(stream) as values:
             assert await anext(values) == 0
             store.value = 1
-            assert await asyncio.wait_for(anext(values), PATIENCE_SECONDS) == 1
+            assert await asyncio.wait_for(anext(values), WAIT_SECONDS) == 1
 
 
 async def test_a_change_while_redis_is_away(hub: Hub, server: ValkeyServer) -> None:
@@ -145,7 +145,7 @@ async def test_a_change_while_redis_is_away(hub: Hub, server: ValkeyServer) -> N
         server.kill()
         store.value = 1
         await server.start()
-        assert await asyncio.wait_for(anext(values), PATIENCE_SECONDS) == 1
+        assert await asyncio.wait_for(anext(values), WAIT_SECONDS) == 1
 
 
 async def test_equal_states_are_left_out(hub: Hub, publisher: Publisher) -> None:
@@ -159,7 +159,7 @@ async def test_equal_states_are_left_out(hub: Hub, publisher: Publisher) -> None
         reads = store.reads
         await change(publisher, store, value)
         await until(lambda reads=reads: has_read(store, reads + 1))  # type: ignore[misc]
-    assert await asyncio.wait_for(stream, PATIENCE_SECONDS) == [0, 1, 2]
+    assert await asyncio.wait_for(stream, WAIT_SECONDS) == [0, 1, 2]
     assert store.reads >= 6
 
 
@@ -174,13 +174,13 @@ async def test_closing_the_hub_is_no_completion(hub: Hub) -> None:
     await hub.aclose()
     for stream in streams:
         with pytest.raises(HubClosed):
-            await asyncio.wait_for(stream, PATIENCE_SECONDS)
+            await asyncio.wait_for(stream, WAIT_SECONDS)
 
 
 async def test_a_hundred_viewers_one_read_a_tick(hub: Hub, publisher: Publisher) -> None:
     """Viewers with one key share every read, and all get the final state; another key reads for itself."""
     store, other = Store(final=20), Store(final=0)
-    viewers = [
+    watchers = [
         asyncio.create_task(
             collect(hub.shared("key", "topic", store.read, is_final=store.is_final, poll_interval=60))
         )
@@ -190,7 +190,7 @@ async def test_a_hundred_viewers_one_read_a_tick(hub: Hub, publisher: Publisher)
     for value in range(1, 21):
         await change(publisher, store, value)
         await asyncio.sleep(0.02)
-    seen = await asyncio.wait_for(asyncio.gather(*viewers), PATIENCE_SECONDS)
+    seen = await asyncio.wait_for(asyncio.gather(*watchers), WAIT_SECONDS)
     shown = {tuple(values) for values in seen}
     assert len(shown) == 1
     assert shown.pop()[-1] == 20
@@ -201,7 +201,7 @@ async def test_a_hundred_viewers_one_read_a_tick(hub: Hub, publisher: Publisher)
 
 
 async def test_a_slow_viewer_skips_to_the_newest(hub: Hub, publisher: Publisher) -> None:
-    """A viewer that dawdles misses states in between but neither holds up the others nor misses the last."""
+    """A watcher that dawdles misses states in between but neither holds up the others nor misses the last."""
     store = Store(final=10)
     all_is_over = asyncio.Event()
     shown: list[int] = []
@@ -224,19 +224,19 @@ async def test_a_slow_viewer_skips_to_the_newest(hub: Hub, publisher: Publisher)
     for value in range(11):
         await change(publisher, store, value)
         await until(lambda value=value: is_shown(shown, value))  # type: ignore[misc]
-    await asyncio.wait_for(quick, PATIENCE_SECONDS)
+    await asyncio.wait_for(quick, WAIT_SECONDS)
     assert shown == list(range(11))
     all_is_over.set()
-    assert await asyncio.wait_for(slow, PATIENCE_SECONDS) == [0, 10]
+    assert await asyncio.wait_for(slow, WAIT_SECONDS) == [0, 10]
 
 
 async def is_shown(shown: list[int], value: int) -> bool:
-    """Whether a viewer has got that far."""
+    """Whether a watcher has got that far."""
     return value in shown
 
 
 async def test_the_shared_reader_stops_with_its_last_viewer(hub: Hub) -> None:
-    """The reader outlives any viewer but the last, and is started afresh for the next."""
+    """The reader outlives any watcher but the last, and is started afresh for the next."""
     store = Store()
 
     def view() -> AsyncIterator[int]:
@@ -258,7 +258,7 @@ async def test_the_shared_reader_stops_with_its_last_viewer(hub: Hub) -> None:
 
 
 async def test_who_leaves_late_takes_no_newer_reader_along(hub: Hub) -> None:
-    """A reader has ended, and one of its viewers is still there: those who come then share the next reader."""
+    """A reader has ended, and one of its watchers is still there: those who come then share the next reader."""
     store = Store(final=0)
 
     def values() -> AsyncGenerator[int, None]:
@@ -280,17 +280,17 @@ async def test_who_leaves_late_takes_no_newer_reader_along(hub: Hub) -> None:
 
 
 async def test_errors_reach_every_viewer_of_the_key(hub: Hub, publisher: Publisher) -> None:
-    """A read that fails ends all streams of its key with the error; a viewer who comes later reads anew."""
+    """A read that fails ends all streams of its key with the error; a watcher who comes later reads anew."""
     store = Store(final=5)
-    viewers = [
+    watchers = [
         asyncio.create_task(collect(hub.shared("key", "topic", store.read, is_final=store.is_final)))
         for _ in range(10)
     ]
     await until(lambda: has_read(store))
     store.failing = True
     await change(publisher, store, 1)
-    async with asyncio.timeout(PATIENCE_SECONDS):
-        results = await asyncio.gather(*viewers, return_exceptions=True)
+    async with asyncio.timeout(WAIT_SECONDS):
+        results = await asyncio.gather(*watchers, return_exceptions=True)
     assert [type(result) for result in results] == [LookupError] * 10
     await released(hub)
     store.failing, store.value = False, 5
@@ -323,4 +323,4 @@ async def test_five_hundred_streams_leave_nothing(hub: Hub) -> None:
 
 async def is_crowded(hub: Hub) -> bool:
     """Whether more than a hundred watch."""
-    return hub.statistics().viewers > 100
+    return hub.statistics().watchers > 100

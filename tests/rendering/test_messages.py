@@ -2,7 +2,7 @@
 
 import pytest
 
-from core.errors import Refusals
+from core.errors import InputErrors
 from services.rendering.errors import TemplateInvalid
 from services.rendering.limits import MAX_SOURCE, MAX_TAGS
 from services.rendering.messages import MessageTemplate, RenderedMessage, compile_message
@@ -44,7 +44,7 @@ def test_a_message_has_three_parts() -> None:
 
 def test_all_invalid_parts_are_reported_at_once() -> None:
     """A form shows the fault of every field, each with its place."""
-    with pytest.raises(Refusals) as caught:
+    with pytest.raises(InputErrors) as caught:
         compile_message(subject="{{ a", html_content="\n{{ a | b }}", text_content="{% if a %}")
     errors = [error for error in caught.value.errors if isinstance(error, TemplateInvalid)]
     assert [(error.field[-1], error.line, error.column) for error in errors] == [

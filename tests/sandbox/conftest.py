@@ -16,7 +16,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from sandbox import EngagementRates, SandboxConfig, build
-from tests.waiting import PATIENCE_SECONDS
+from tests.waiting import WAIT_SECONDS
 
 Json = dict[str, object]
 QUIET = EngagementRates(hard_bounce=0, soft_bounce=0, complaint=0, unsubscribe=0, open=0)
@@ -155,7 +155,7 @@ class Inbox:
 
     async def until(self, count: int) -> list[Json]:
         """Wait until so many events are there."""
-        async with asyncio.timeout(PATIENCE_SECONDS), self.arrived:
+        async with asyncio.timeout(WAIT_SECONDS), self.arrived:
             await self.arrived.wait_for(lambda: len(self.events) >= count)
         return self.events
 

@@ -6,7 +6,7 @@ from contextlib import suppress
 import pytest
 
 from cancellation.deadlines import deadline
-from tests.waiting import PATIENCE_SECONDS
+from tests.waiting import WAIT_SECONDS
 
 
 def counted() -> int:
@@ -21,14 +21,14 @@ async def expire() -> None:
     before = counted()
     with pytest.raises(TimeoutError):
         async with deadline(0.01):
-            await asyncio.sleep(PATIENCE_SECONDS)
+            await asyncio.sleep(WAIT_SECONDS)
     assert counted() == before
 
 
 async def test_it_raises_a_timeout_error() -> None:
     """A block that takes too long ends by `TimeoutError`; one that does not goes through."""
     await expire()
-    async with deadline(PATIENCE_SECONDS):
+    async with deadline(WAIT_SECONDS):
         await asyncio.sleep(0)
     async with deadline(None):
         await asyncio.sleep(0)
@@ -40,7 +40,7 @@ async def test_no_time_at_all_is_a_timeout(seconds: float) -> None:
     """A deadline that has passed already lets nothing wait."""
     with pytest.raises(TimeoutError):
         async with deadline(seconds):
-            await asyncio.sleep(PATIENCE_SECONDS)
+            await asyncio.sleep(WAIT_SECONDS)
 
 
 async def test_it_holds_in_a_task_that_has_lost_a_cancellation() -> None:
@@ -48,7 +48,7 @@ async def test_it_holds_in_a_task_that_has_lost_a_cancellation() -> None:
 
     async def careless() -> None:
         with suppress(asyncio.CancelledError):
-            await asyncio.sleep(PATIENCE_SECONDS)
+            await asyncio.sleep(WAIT_SECONDS)
         assert counted() == 1
         await expire()
         await expire()
@@ -81,10 +81,10 @@ async def test_a_real_cancellation_goes_first() -> None:
     async def work(seconds: float, started: asyncio.Event) -> None:
         started.set()
         async with deadline(seconds):
-            await asyncio.sleep(PATIENCE_SECONDS)
+            await asyncio.sleep(WAIT_SECONDS)
 
     early, together = asyncio.Event(), asyncio.Event()
-    task = asyncio.create_task(work(PATIENCE_SECONDS, early))
+    task = asyncio.create_task(work(WAIT_SECONDS, early))
     await early.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -103,7 +103,7 @@ async def test_the_inner_and_the_outer_at_once() -> None:
     async def nested() -> None:
         async with deadline(0.0):
             async with deadline(0.0):
-                await asyncio.sleep(PATIENCE_SECONDS)
+                await asyncio.sleep(WAIT_SECONDS)
             reached.append("between")
 
     with pytest.raises(TimeoutError):
@@ -117,7 +117,7 @@ async def test_only_its_own_cancellation_becomes_a_timeout() -> None:
     async def fail() -> None:
         async with deadline(0.0):
             try:
-                await asyncio.sleep(PATIENCE_SECONDS)
+                await asyncio.sleep(WAIT_SECONDS)
             except asyncio.CancelledError:
                 raise ValueError("its own") from None
 

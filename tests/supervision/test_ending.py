@@ -3,7 +3,7 @@
 import asyncio
 from contextlib import suppress
 
-from cancellation.tasks import end_all
+from cancellation.tasks import cancel_and_wait
 
 
 async def test_a_lost_cancellation_is_said_again() -> None:
@@ -20,9 +20,9 @@ async def test_a_lost_cancellation_is_said_again() -> None:
     task = asyncio.create_task(deaf())
     await asyncio.sleep(0)
     async with asyncio.timeout(60):
-        await end_all([task])
+        await cancel_and_wait([task])
     assert (lost, task.cancelled()) == (1, True)
-    await end_all([task])
+    await cancel_and_wait([task])
 
 
 async def test_a_caller_that_is_cancelled_does_not_interrupt_what_ends() -> None:
@@ -38,7 +38,7 @@ async def test_a_caller_that_is_cancelled_does_not_interrupt_what_ends() -> None
 
     task = asyncio.create_task(closing())
     await asyncio.sleep(0)
-    caller = asyncio.create_task(end_all([task]))
+    caller = asyncio.create_task(cancel_and_wait([task]))
     for _ in range(5):
         await asyncio.sleep(0.01)
         caller.cancel()

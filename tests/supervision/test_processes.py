@@ -15,7 +15,7 @@ from tests.conftest import Servers, copy_template, settings_for
 from tests.graphql.test_process import environment
 from tests.properties import later
 from tests.serving import served
-from tests.waiting import PATIENCE_SECONDS, until
+from tests.waiting import WAIT_SECONDS, until
 
 ROOT = Path(__file__).parents[2]
 # The command as it is, but that the supervisor of the named task is cancelled once it has begun to wait.
@@ -75,7 +75,7 @@ async def test_an_api_that_has_lost_a_part_ends(runtime: Runtime, victim: str) -
     variables = environment(runtime.settings, NUDGE_API__PORT=str(port))
     answers: list[tuple[int, str | None]] = []
     for seconds in (3.0, 30.0):  # a busy machine may leave nobody a turn to ask within three
-        async with nudge("api", victim, variables, drain=seconds) as process, asyncio.timeout(4 * PATIENCE_SECONDS):
+        async with nudge("api", victim, variables, drain=seconds) as process, asyncio.timeout(4 * WAIT_SECONDS):
             reading = asyncio.create_task(process.communicate())
             while not reading.done():
                 answers.append(await readiness(f"http://127.0.0.1:{port}"))
@@ -95,7 +95,7 @@ async def test_an_api_that_has_lost_a_part_ends(runtime: Runtime, victim: str) -
 async def test_a_worker_that_has_lost_a_part_ends(servers: Servers, victim: str) -> None:
     """A worker has no address to ask: its log and exit code tell. No other test has left it anything to do."""
     variables = environment(settings_for(servers, await copy_template(servers), redis_database=2))
-    async with nudge("worker", victim, variables) as process, asyncio.timeout(2 * PATIENCE_SECONDS):
+    async with nudge("worker", victim, variables) as process, asyncio.timeout(2 * WAIT_SECONDS):
         output = (await process.communicate())[0].decode()
     assert process.returncode == 1, output
     assert f"nudge: The worker has ended, as it has lost {victim}. Start it again." in output

@@ -12,7 +12,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import update
 
-from cancellation.tasks import end_all
+from cancellation.tasks import cancel_and_wait
 from core.access.actor import Actor
 from core.ids import new_id
 from execution.run import gathered
@@ -31,7 +31,7 @@ from tests.conftest import Servers, copy_template, settings_for
 from tests.deliveries.conftest import Provider, provider, sender_for, shared_provider, slowed
 from tests.deliveries.worker import progress, sending
 from tests.realtime.valkey_server import ValkeyServer
-from tests.waiting import PATIENCE_SECONDS, until
+from tests.waiting import WAIT_SECONDS, until
 
 __all__ = ["provider", "shared_provider"]
 
@@ -75,7 +75,7 @@ async def test_a_task_that_loses_its_cancellation_ends(monkeypatch: pytest.Monke
     tasks = KeyedTasks()
     tasks.start("losing", losing)
     await asyncio.sleep(0)
-    await asyncio.wait_for(tasks.aclose(0.0), PATIENCE_SECONDS)
+    await asyncio.wait_for(tasks.aclose(0.0), WAIT_SECONDS)
     assert (len(lost), tasks.tasks) == (2, {})
 
 
@@ -91,7 +91,7 @@ async def test_nothing_is_started_while_tasks_close() -> None:
     tasks.start("one", lambda: work("one"))
     await asyncio.sleep(0)
     tasks.start("one", lambda: work("one again"))
-    closing = asyncio.create_task(tasks.aclose(PATIENCE_SECONDS))
+    closing = asyncio.create_task(tasks.aclose(WAIT_SECONDS))
     await asyncio.sleep(0)
     tasks.start("one", lambda: work("one, a third time"))
     tasks.start("two", lambda: work("two"))
@@ -112,7 +112,7 @@ async def test_a_task_that_waits_for_its_slot_does_not_begin_while_tasks_close()
     tasks.start("one", lambda: work("one"), group=group)
     tasks.start("two", lambda: work("two"), group=group)
     await asyncio.sleep(0)
-    closing = asyncio.create_task(tasks.aclose(PATIENCE_SECONDS))
+    closing = asyncio.create_task(tasks.aclose(WAIT_SECONDS))
     await asyncio.sleep(0)
     going.set()
     await closing
@@ -142,7 +142,7 @@ async def test_a_send_loop_that_pauses_claims_nothing_once_stopped(
     loop = asyncio.create_task(sender.send_loop())
     await until(lambda: is_at_rest(loop))
     sender.stop()
-    await asyncio.wait_for(loop, PATIENCE_SECONDS)
+    await asyncio.wait_for(loop, WAIT_SECONDS)
     assert await provider.ledger(campaign_id) == []
     fresh = sender_for(runtime, provider)
     assert (await fresh.send_batch(actor, campaign_id)).claimed == 3
@@ -189,7 +189,7 @@ async def test_a_worker_ends_though_redis_is_silent(servers: Servers, valkey: Va
         await until(lambda: is_consuming(own))
         valkey.freeze()
         stopping.set()
-        done, _ = await asyncio.wait([task], timeout=PATIENCE_SECONDS)
+        done, _ = await asyncio.wait([task], timeout=WAIT_SECONDS)
         valkey.thaw()
         assert done == {task}
         await task
@@ -220,13 +220,13 @@ async def test_the_end_of_a_job_is_not_left_behind(
         before = asyncio.all_tasks()
         consuming = asyncio.create_task(consume(build_worker(own, [handles(ApplyEvents, freeze)]), stopping))
         await own.queue.enqueue(ApplyEvents(organization_id=new_id()))
-        await asyncio.wait_for(frozen.wait(), PATIENCE_SECONDS)
+        await asyncio.wait_for(frozen.wait(), WAIT_SECONDS)
         await until(lambda: is_finishing(before))
         if way == "stopped":
             stopping.set()
-            await asyncio.wait_for(consuming, PATIENCE_SECONDS)
+            await asyncio.wait_for(consuming, WAIT_SECONDS)
         else:
-            await end_all([consuming])
+            await cancel_and_wait([consuming])
         left = {task for task in asyncio.all_tasks() - before if not task.get_name().startswith("pubsub")}
         valkey.thaw()
         assert left == set()
@@ -249,13 +249,13 @@ async def test_arqs_worker_ends_by_itself(
     servers: Servers, valkey: ValkeyServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While Redis answers, nothing of it is cancelled, which may lose connections: it ends between two rounds."""
-    monkeypatch.setattr("jobs.consumer.CLOSE_SECONDS", 100 * PATIENCE_SECONDS)
+    monkeypatch.setattr("jobs.consumer.CLOSE_SECONDS", 100 * WAIT_SECONDS)
     async with running(own_settings(await copy_template(servers), servers, valkey)) as own:
         stopping = asyncio.Event()
         consuming = asyncio.create_task(consume(build_worker(own, JOBS), stopping))
         await until(lambda: is_consuming(own))
         stopping.set()
-        await asyncio.wait_for(consuming, PATIENCE_SECONDS)
+        await asyncio.wait_for(consuming, WAIT_SECONDS)
 
 
 async def test_a_sweep_ends_in_the_middle(fresh_runtime: Runtime) -> None:

@@ -13,9 +13,9 @@ from cancellation.backoff import Backoff
 from cancellation.tasks import restart_when_cancelled
 from core.supervision import Supervisors, supervise
 from tests.supervision.straying import stray
-from tests.waiting import PATIENCE_SECONDS, until
+from tests.waiting import WAIT_SECONDS, until
 
-QUICK = Backoff(first=0.001, longest=0.01)
+QUICK = Backoff(initial=0.001, maximum=0.01)
 
 
 class Work:
@@ -92,14 +92,14 @@ async def test_a_pause_is_not_cut_short_nor_ended_by_accident(monkeypatch: pytes
         return bool(logs)
 
     with capture_logs() as logs:
-        task = asyncio.create_task(supervise("work", fail, backoff=Backoff(first=3600, longest=3600)))
+        task = asyncio.create_task(supervise("work", fail, backoff=Backoff(initial=3600, maximum=3600)))
         await until(is_pausing)
         stray(task)
         await asyncio.sleep(0.01)
         assert (runs, task.done()) == (1, False)
         now = 3600.0  # by its clock the pause is over, which it sees when it is woken
         stray(task)
-        await asyncio.wait_for(task, PATIENCE_SECONDS)
+        await asyncio.wait_for(task, WAIT_SECONDS)
     assert runs == 2
 
 
@@ -109,7 +109,7 @@ async def test_asked_to_end_it_ends_with_its_run() -> None:
 
     async def run() -> None:
         try:
-            await asyncio.sleep(PATIENCE_SECONDS)
+            await asyncio.sleep(WAIT_SECONDS)
         finally:
             await asyncio.sleep(0.02)
             order.append("run")
@@ -132,9 +132,9 @@ async def test_a_run_that_loses_a_cancellation_is_ended_all_the_same() -> None:
     async def deaf() -> None:
         begun.set()
         with suppress(asyncio.CancelledError):
-            await asyncio.sleep(PATIENCE_SECONDS)
+            await asyncio.sleep(WAIT_SECONDS)
         try:
-            await asyncio.sleep(PATIENCE_SECONDS)
+            await asyncio.sleep(WAIT_SECONDS)
         finally:
             ended.set()
 
@@ -163,7 +163,7 @@ async def test_a_failed_task_group_does_not_make_a_cancellation_look_asked_for()
         task = asyncio.current_task()
         assert task is not None
         stray(task)
-        await asyncio.sleep(PATIENCE_SECONDS)
+        await asyncio.sleep(WAIT_SECONDS)
 
     async def fail() -> None:
         raise ValueError
@@ -206,7 +206,7 @@ async def test_a_run_that_lasted_begins_with_the_first_pause_again(
             raise end
 
     with capture_logs() as logs:
-        await supervise("work", run, backoff=Backoff(first=0.02, longest=0.64))
+        await supervise("work", run, backoff=Backoff(initial=0.02, maximum=0.64))
     *_, last, first = [entry["seconds"] for entry in logs]
     assert last >= 0.08
     assert first <= 0.02
@@ -214,9 +214,9 @@ async def test_a_run_that_lasted_begins_with_the_first_pause_again(
 
 def test_pauses_grow_up_to_the_longest() -> None:
     """Each failure doubles the pause, at most to the longest, and each is cut by at most a half."""
-    backoff = Backoff(first=1.0, longest=8.0)
+    backoff = Backoff(initial=1.0, maximum=8.0)
     for failures, longest in [(1, 1.0), (2, 2.0), (3, 4.0), (4, 8.0), (5, 8.0), (10_000, 8.0)]:
-        pauses = [backoff.pause(failures) for _ in range(200)]
+        pauses = [backoff.delay(failures) for _ in range(200)]
         assert longest / 2 <= min(pauses) < max(pauses) <= longest
 
 
@@ -240,7 +240,7 @@ async def returned() -> None:
 
 async def cancelled() -> None:
     """A run that goes on; its supervisor is cancelled by the test."""
-    await asyncio.sleep(PATIENCE_SECONDS)
+    await asyncio.sleep(WAIT_SECONDS)
 
 
 @pytest.mark.parametrize("run", [returned, cancelled])
@@ -248,7 +248,7 @@ async def test_a_task_that_ends_unasked_is_dead(run: Callable[[], Coroutine[Any,
     """A supervised task that ends before it is released is dead, and whoever wants to know is told."""
     supervisors = Supervisors()
     told = []
-    with capture_logs() as logs, supervisors.on_death(lambda: told.append(supervisors.dead)):
+    with capture_logs() as logs, supervisors.on_unexpected_end(lambda: told.append(supervisors.ended)):
         other = supervisors.start("other", cancelled)
         task = supervisors.start("victim", run)
         await asyncio.sleep(0)
@@ -256,11 +256,11 @@ async def test_a_task_that_ends_unasked_is_dead(run: Callable[[], Coroutine[Any,
             task.cancel()
         await asyncio.wait([task])
         await asyncio.sleep(0)
-        assert (supervisors.dead, told) == (("victim",), [("victim",)])
+        assert (supervisors.ended, told) == (("victim",), [("victim",)])
         await supervisors.stop(other)
     assert [(entry["log_level"], entry["task"]) for entry in logs] == [("critical", "victim")]
     late = []
-    with supervisors.on_death(lambda: late.append(supervisors.dead)):
+    with supervisors.on_unexpected_end(lambda: late.append(supervisors.ended)):
         assert late == [("victim",)]
 
 
@@ -273,4 +273,4 @@ async def test_a_released_task_may_end() -> None:
     await asyncio.wait([one])
     await supervisors.stop(two)
     await asyncio.sleep(0)
-    assert (two.cancelled(), supervisors.dead) == (True, ())
+    assert (two.cancelled(), supervisors.ended) == (True, ())

@@ -28,7 +28,7 @@ from tests.graphql.probe import with_settings
 from tests.graphql.sockets import Socket, connected, settles
 from tests.serving import served
 from tests.supervision.straying import stray
-from tests.waiting import PATIENCE_SECONDS, until
+from tests.waiting import WAIT_SECONDS, until
 
 __all__ = ["provider", "shared_provider"]
 
@@ -98,7 +98,7 @@ async def test_the_api_goes_on(before: set[asyncio.Task[Any]], fresh_runtime: Ru
             topic = f"pump session:{actor.user_id}"
             names = {"pubsub-connection", "pubsub-listener", "budgets", "socket-monitor", "fanout-group", topic}
             await hit(before, {*names, *(f"{name}-run" for name in names)})
-            assert runtime.supervisors.dead == ()
+            assert runtime.supervisors.ended == ()
             await signals_flow(runtime)
             async with runtime.work.begin(actor) as uow:
                 await move(uow, campaign_id, CampaignStatus.PREPARING, from_header=factories.FROM)
@@ -114,7 +114,7 @@ async def test_the_api_goes_on(before: set[asyncio.Task[Any]], fresh_runtime: Ru
 
 async def signals_flow(runtime: Runtime) -> None:
     """Wait until a signal that is published reaches a viewer."""
-    async with asyncio.timeout(PATIENCE_SECONDS):
+    async with asyncio.timeout(WAIT_SECONDS):
         with runtime.hub.watch(log_topic("anything")) as viewer:
             while True:
                 await runtime.publisher.publish(log_topic("anything"), b"1")
@@ -150,7 +150,7 @@ async def test_the_worker_goes_on(
         names = {"send-loop-0", "send-loop-1", "consumer", *(f"sweep: {sweep.name}" for sweep in SWEEPS)}
         await settles(lambda: names <= supervised(before).keys())
         await hit(before, {*names, *(f"{name}-run" for name in names)})
-        assert runtime.supervisors.dead == ()
+        assert runtime.supervisors.ended == ()
         actor, campaign_id = await ordered(runtime, 60)
         if by == "sweep":
             await runtime.cache.flushdb()

@@ -5,7 +5,7 @@ from typing import cast
 
 import pytest
 
-from core.errors import ErrorCode, Refusals
+from core.errors import ErrorCode, InputErrors
 from runtime import Runtime
 from services import templates
 from services.templates import Changes
@@ -65,7 +65,7 @@ async def test_a_text_of_512_kib_is_stored_and_no_more(runtime: Runtime, field: 
     found = await templates.TEMPLATES.get(runtime.reads(owner.tenant), made.id)
     assert getattr(found, field) == most
     async with runtime.work.begin(owner) as uow:
-        with pytest.raises(Refusals) as refused:
+        with pytest.raises(InputErrors) as refused:
             await templates.create(uow, cast("Changes", {"name": "Longer", field: most + "x"}))
     [error] = refused.value.errors
     path = {"html_content": "htmlContent", "text_content": "textContent"}[field]

@@ -34,7 +34,7 @@ KINDS = {
     "Template",
     "User",
 }
-PATIENCE_SECONDS = 60.0
+WAIT_SECONDS = 60.0
 
 
 async def examples(runtime: Runtime, api: ApiClient, actor: Actor) -> dict[str, str]:
@@ -108,7 +108,7 @@ async def ask(server: Served, token: str, asker: Asker, identifier: str) -> str:
     async with connected(server) as socket:
         await socket.ready(token)
         await socket.subscribe(document, variables=variables)
-        message = await socket.next(PATIENCE_SECONDS)
+        message = await socket.next(WAIT_SECONDS)
         payload = message.get("payload")
         shown = payload.get("data") if isinstance(payload, dict) else payload
         return comparable({"type": message["type"], "payload": shown})

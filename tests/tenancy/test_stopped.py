@@ -76,7 +76,7 @@ async def test_a_stopped_process_lets_its_locks_go(runtime: Runtime) -> None:
 
 async def may_work_alone(runtime: Runtime, name: str) -> bool:
     """Whether nobody else is at the named work."""
-    async with runtime.work.alone(name) as alone:
+    async with runtime.work.advisory_lock(name) as alone:
         return alone
 
 
@@ -95,7 +95,7 @@ async def test_the_limit_is_the_transactions_and_costs_nothing(runtime: Runtime)
 async def test_who_works_alone_has_eight_times_as_long(runtime: Runtime) -> None:
     """The connection with the lock is silent while another one works, transaction by transaction."""
     with statements(runtime) as seen:
-        async with runtime.work.alone("what nobody else is at") as alone:
+        async with runtime.work.advisory_lock("what nobody else is at") as alone:
             assert alone
     _, parameters = seen[0]
     assert f"{8 * 15_000}ms" in parameters

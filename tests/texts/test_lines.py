@@ -15,12 +15,12 @@ FIELD = ("input", "name")
 
 def line(text: str) -> str:
     """The line."""
-    return texts.line(text, field=FIELD, most=200)
+    return texts.clean_line(text, field=FIELD, max_length=200)
 
 
 def prose(text: str) -> str:
     """The prose."""
-    return texts.prose(text, field=FIELD, most=200)
+    return texts.clean_prose(text, field=FIELD, max_length=200)
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from core.errors import ErrorCode, Refusals
+from core.errors import ErrorCode, InputErrors
 from runtime import Runtime
 from services import lists
 from services.accounts.registration import check_account, check_name, new_account
@@ -63,7 +63,7 @@ def test_subjects_of_templates_and_campaigns() -> None:
 def test_names_at_sign_up_keep_the_same_rules(name: str, code: ErrorCode) -> None:
     """An organisation and its owner have names that can be seen, as contacts have."""
     assert [error.error_code for error in check_name(name, "organizationName")] == [code]
-    with pytest.raises(Refusals):
+    with pytest.raises(InputErrors):
         check_account(name, "ada@example.com", None, "Ada")
 
 

@@ -64,7 +64,7 @@ async def test_what_fails_is_tried_again_after_a_pause(runtime: Runtime) -> None
         assert await apply_pages(runtime.work, owner, {}) == 0
     [event] = await inbox(runtime, owner)
     assert (event.attempts, event.outcome, event.applied_at) == (1, "failed: KeyError", None)
-    assert 0 < event.pause <= BACKOFF.first
+    assert 0 < event.pause <= BACKOFF.initial
     assert owner.organization_id not in await organizations_with_events(runtime.system, FIRST, 10_000)
     await change(runtime, owner, due_at=func.now())
     assert await apply_pages(runtime.work, owner, runtime.webhooks) == 1
@@ -73,7 +73,7 @@ async def test_what_fails_is_tried_again_after_a_pause(runtime: Runtime) -> None
 
 async def test_an_event_is_given_up_after_days_and_said_so(runtime: Runtime) -> None:
     """The attempts before the last take over two days at the least; the last is an error in the log."""
-    shortest = sum(min(BACKOFF.longest, BACKOFF.first * 2.0**number) / 2 for number in range(MAX_ATTEMPTS - 1))
+    shortest = sum(min(BACKOFF.maximum, BACKOFF.initial * 2.0**number) / 2 for number in range(MAX_ATTEMPTS - 1))
     assert shortest > 2 * 86_400
     owner, _ = await told(runtime, "Delivery")
     await change(runtime, owner, attempts=MAX_ATTEMPTS - 2)
@@ -81,7 +81,7 @@ async def test_an_event_is_given_up_after_days_and_said_so(runtime: Runtime) -> 
         await apply_pages(runtime.work, owner, {})
         [event] = await inbox(runtime, owner)
         assert event.applied_at is None
-        assert BACKOFF.first < event.pause <= BACKOFF.longest
+        assert BACKOFF.initial < event.pause <= BACKOFF.maximum
         assert "event given up" not in [line["event"] for line in logs]
         await change(runtime, owner, due_at=func.now())
         await apply_pages(runtime.work, owner, {})
@@ -187,7 +187,7 @@ async def test_tries_to_find_whose_an_event_is_do_not_count_afterwards(
     fresh_runtime: Runtime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Once it is known, the event has all of its tries to be applied."""
-    monkeypatch.setattr("services.webhooks.attributing.BACKOFF", Backoff(first=0.0, longest=0.0))
+    monkeypatch.setattr("services.webhooks.attributing.BACKOFF", Backoff(initial=0.0, maximum=0.0))
     owner, campaign_id = await told(fresh_runtime)
     await deliver(fresh_runtime, {"RecordType": "Delivery", "MessageID": "soon"})
     for _ in range(3):

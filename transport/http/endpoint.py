@@ -8,8 +8,8 @@ from starlette.types import Message, Receive, Scope, Send
 from cancellation.deadlines import deadline
 from core.configuration import Environment
 from core.database.errors import is_unavailable
-from core.http.bodies import BodyTooLarge, ClientGone, announced, read_body
-from core.telemetry import described, logger, new_request_id
+from core.http.bodies import BodyTooLarge, ClientDisconnected, content_length, read_body
+from core.telemetry import describe_error, logger, new_request_id
 from resolvers.context import Dependencies, RequestContext
 from transport.authentication import authenticate
 from transport.errors import (
@@ -70,7 +70,7 @@ class HttpEndpoint:
                 # In this media type the status says only that the request was well-formed.
                 answer = Answer(body=answer.body, retry_after=answer.retry_after)
             body = encoded(answer)
-        except ClientGone:
+        except ClientDisconnected:
             return
         except Refused as refused:
             # Some clients look for this one word in successful answers alone, as Apollo's server gives it.
@@ -86,7 +86,7 @@ class HttpEndpoint:
     async def request(
         self, scope: Scope, receive: Receive, headers: dict[bytes, bytes], media_type: str | None
     ) -> Request:
-        """The GraphQL request; raises `Refused` or `ClientGone`."""
+        """The GraphQL request; raises `Refused` or `ClientDisconnected`."""
         if media_type is None:
             raise Refused(f"Answers come as {GRAPHQL} or {JSON}: accept one of them.", status=406)
         if scope["method"] == "GET":
@@ -95,17 +95,19 @@ class HttpEndpoint:
             raise Refused("Use POST, or GET for queries.", status=METHOD_NOT_ALLOWED)
         if not is_json(text(headers.get(b"content-type"))):
             raise Refused("The body must be `Content-Type: application/json` in UTF-8.", status=415)
-        if b"expect" in headers and announced(text(headers.get(b"content-length"))) > self.body_limit:
+        if b"expect" in headers and content_length(text(headers.get(b"content-length"))) > self.body_limit:
             raise oversized(self.body_limit)  # a client that waits for our word is told to go on by `receive`
         come = come_already(receive)
         body = whole_body(come, self.body_limit)
         return from_body(await self.slow_body(receive, headers, come) if body is None else body)
 
     async def slow_body(self, receive: Receive, headers: dict[bytes, bytes], come: Message | None) -> bytes:
-        """A body that comes in parts, or late; raises `Refused` or `ClientGone`."""
+        """A body that comes in parts, or late; raises `Refused` or `ClientDisconnected`."""
         try:
             async with deadline(self.body_timeout):
-                return await read_body(receive, text(headers.get(b"content-length")), self.body_limit, come=come)
+                return await read_body(
+                    receive, text(headers.get(b"content-length")), self.body_limit, first_message=come
+                )
         except BodyTooLarge:
             raise oversized(self.body_limit) from None
         except TimeoutError:
@@ -144,7 +146,7 @@ def encoded(answer: Answer) -> bytes:
 def failure(error: Exception, request_id: str) -> Answer:
     """The masked answer to what failed outside of any field; logged."""
     if is_unavailable(error):
-        log.warning("a request failed, as something is away", request_id=request_id, error=described(error))
+        log.warning("a request failed, as something is away", request_id=request_id, error=describe_error(error))
         shown = Refused(AWAY, code=INTERNAL, status=AWAY_STATUS, retry_after=AWAY_SECONDS)
     else:
         log.error("a request failed", request_id=request_id, exc_info=error)

@@ -16,7 +16,7 @@ from strawberry.subscriptions.protocols.graphql_transport_ws.types import (
 )
 
 from cancellation.deadlines import deadline
-from cancellation.tasks import end_all, is_asked_to_end, let_go
+from cancellation.tasks import cancel_and_wait, is_cancellation_requested, release_traceback
 from core.access.session import Session
 from core.pubsub import HubClosed
 from core.telemetry import logger, new_request_id
@@ -200,7 +200,7 @@ class Connection(BaseGraphQLTransportWSHandler[Any, None]):
         except (WebSocketDisconnected, HubClosed):
             return  # nobody listens any more, or the server goes away and the socket with it
         except asyncio.CancelledError:
-            if is_asked_to_end():
+            if is_cancellation_requested():
                 raise
             await self.mask(operation, RuntimeError("an operation was cancelled though nobody asked"), context)
         except Exception as error:  # noqa: BLE001 - masked, and logged with its request id
@@ -292,11 +292,11 @@ class Connection(BaseGraphQLTransportWSHandler[Any, None]):
         if operation is not None and operation.task is not None:
             self.ending.add(operation.task)
             operation.task.add_done_callback(self.ending.discard)
-            operation.task.add_done_callback(let_go)
+            operation.task.add_done_callback(release_traceback)
             operation.task.cancel()
 
     def press(self) -> None:
-        """Cancel again what was cancelled and runs on: see `end_all`."""
+        """Cancel again what was cancelled and runs on: see `cancel_and_wait`."""
         for task in self.ending:
             task.cancel()
 
@@ -307,7 +307,7 @@ class Connection(BaseGraphQLTransportWSHandler[Any, None]):
             self.sockets.leave(self.monitor.session.actor)
             self.monitor = None
         running = [operation.task for operation in self.operations.values() if operation.task is not None]
-        await end_all([*running, *self.ending])
+        await cancel_and_wait([*running, *self.ending])
         await super().shutdown()
 
 

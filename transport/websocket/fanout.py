@@ -14,7 +14,7 @@ from typing import Any, cast
 import orjson
 from graphql import ExecutionResult, FieldNode, GraphQLError, GraphQLSchema, OperationDefinitionNode, OperationType
 
-from cancellation.tasks import end_all, restart_when_cancelled
+from cancellation.tasks import cancel_and_wait, restart_when_cancelled
 from core.access.actor import shared_actor
 from core.pubsub import HubClosed
 from core.telemetry import new_request_id
@@ -85,7 +85,7 @@ class FanOut:
         group.viewers.discard(viewer)
         if not group.viewers and not group.task.done():
             self.forget(group)
-            task = asyncio.create_task(end_all([group.task]), name="fanout-ending")
+            task = asyncio.create_task(cancel_and_wait([group.task]), name="fanout-ending")
             self.ending.add(task)
             task.add_done_callback(self.ending.discard)
 
@@ -96,7 +96,7 @@ class FanOut:
 
     async def aclose(self) -> None:
         """End every group."""
-        await end_all([group.task for group in self.groups.values()])
+        await cancel_and_wait([group.task for group in self.groups.values()])
         await asyncio.gather(*self.ending)
 
     def statistics(self) -> FanOutStatistics:

@@ -5,14 +5,14 @@ import random
 import time
 from typing import Protocol
 
-from cancellation.tasks import end_all
+from cancellation.tasks import cancel_and_wait
 from core.access.session import Session
 from core.clock import since_boot
 from core.errors import ErrorCode, InvalidInput, Unauthenticated
 from core.http.settings import RealtimeSettings
 from core.pubsub import HubClosed, session_topic
 from core.supervision import supervise
-from core.telemetry import described, logger
+from core.telemetry import describe_error, logger
 from resolvers.context import Dependencies
 
 FORBIDDEN = 4403
@@ -71,10 +71,10 @@ class ConnectionMonitor:
     async def watch(self) -> None:
         """Ping, look at the token and the rights again, until one of them closes the connection."""
         try:
-            with self.hub.watch(session_topic(self.session.actor.id)) as viewer:
+            with self.hub.watch(session_topic(self.session.actor.id)) as watcher:
                 while not await self.finished():
                     due = min(self.ping_at, self.recheck_at, self.expires_at) - since_boot()
-                    signal = await viewer.next(within=max(due, 0.0))
+                    signal = await watcher.next(within=max(due, 0.0))
                     if signal is not None:
                         # After a gap (Redis was away) every socket would ask at once: spread them.
                         spread = GAP_SPREAD_SECONDS if signal.kind == "gap" else 0.0
@@ -119,7 +119,7 @@ class ConnectionMonitor:
         except Unauthenticated as refused:
             return str(refused) if token == self.token else None  # it was renewed meanwhile, and looked at anew
         except Exception as error:  # noqa: BLE001 - the token itself is good: an outage of ours closes no socket
-            log.warning("a socket's rights could not be looked at", error=described(error))
+            log.warning("a socket's rights could not be looked at", error=describe_error(error))
             return None
         if session is not self.session or current.actor.rights == session.actor.rights:
             return None  # a renewal has read the rights later than this
@@ -152,4 +152,4 @@ class ConnectionMonitor:
 
     async def end(self) -> None:
         """Stop watching."""
-        await end_all([self.task])
+        await cancel_and_wait([self.task])

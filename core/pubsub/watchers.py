@@ -25,38 +25,38 @@ class Signal:
         return cls("gap") if payload is None else cls("changed", payload)
 
 
-class Viewer:
+class Watcher:
     """One reader of a topic. Holds one signal, however slow the reader: the newest wins, and a gap stays a gap."""
 
-    __slots__ = ("_closed", "_signal", "_stirred")
+    __slots__ = ("_changed_event", "_closed", "_signal")
 
     def __init__(self) -> None:
         self._signal: Signal | None = None
-        self._stirred = asyncio.Event()
+        self._changed_event = asyncio.Event()
         self._closed = False
 
     def offer(self, signal: Signal) -> None:
         """Leave a signal for the reader, over an unread one."""
         if self._signal is None or self._signal.kind != "gap":
             self._signal = signal
-        self._stirred.set()
+        self._changed_event.set()
 
     def close(self) -> None:
         """Make every later `next` raise `HubClosed`."""
         self._closed = True
-        self._stirred.set()
+        self._changed_event.set()
 
     def drain(self) -> None:
         """Forget an unread signal: the reader is about to read anyway."""
         self._signal = None
         if not self._closed:
-            self._stirred.clear()
+            self._changed_event.clear()
 
     async def next(self, within: float | None = None) -> Signal | None:
         """The next signal, or None when `within` seconds pass without one. Raises `HubClosed` at shutdown."""
         try:
             async with deadline(within):
-                await self._stirred.wait()
+                await self._changed_event.wait()
         except TimeoutError:
             return None
         if self._closed:
