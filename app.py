@@ -65,7 +65,9 @@ class Application:
             self.endpoint = Endpoint.build(runtime, self.schema)
             async with self.endpoint.open():
                 registry = metrics.registry(
-                    partial(metrics.core_metrics, runtime.hub, runtime.engine), compiled.figures, self.endpoint.figures
+                    partial(metrics.core_metrics, runtime.hub, runtime.engine),
+                    compiled.figures,
+                    self.endpoint.figures,
                 )
                 routes = [*graphql_routes(self.endpoint), *all_routes(runtime, registry)]
                 self.inner = with_cors(Starlette(routes=routes), self.settings)

@@ -1,8 +1,7 @@
-"""Which characters of a text are seen, or needed by one that is: those that join, vary or spell others.
+"""Which characters of a text are visible, or needed by a visible one: joiners, variation selectors and tags.
 
-The ranges are Unicode's default ignorable and format characters. They are written out, as Python 3.11 does not know
-the newest letters and emoji, and takes them for unassigned. Visible format characters, such as Arabic number signs,
-are in none of them.
+The ranges are Unicode's default ignorable and format characters. They are written out because Python 3.11 treats the
+newest letters and emoji as unassigned. Visible format characters, such as Arabic number signs, are in none of them.
 """
 
 import re
@@ -23,7 +22,7 @@ FORMATS: Final = (
     f"\u00ad{MARKS}{MONGOLIAN}{BREAKS}{JOINERS}{EMBEDDINGS}\u2060-\u206f{SELECTORS}\ufeff\ufff0-\ufffb"
     "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
 )
-# Surrogates, private use, and what Unicode says is no character.
+# Surrogates, private use, and the code points that Unicode reserves as non-characters.
 NOT_CHARACTERS: Final = "\ud800-\udfff\ue000-\uf8ff\ufdd0-\ufdef\ufffe\uffff\U000f0000-\U0010ffff" + "".join(
     f"{chr(plane * 0x10000 + 0xFFFE)}{chr(plane * 0x10000 + 0xFFFF)}" for plane in range(1, 15)
 )
@@ -35,18 +34,18 @@ DIRECTIONS: Final = re.compile(f"[{MARKS}{EMBEDDINGS}{ISOLATES}]")
 IDEOGRAPHS: Final = re.compile("[\u3005-\u3007\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003fffd]")
 MONGOLIAN_LETTERS: Final = re.compile("[\u1800-\u180a\u1810-\u18af\U00011660-\U0001167f]")
 SEPARABLE: Final = re.compile(f"{MONGOLIAN_LETTERS.pattern}|[\u180b-\u180d\u180f]")
-# Scripts that are written without spaces between words, and break lines where there is a zero width space.
+# Scripts written without spaces between words, which break lines at zero width spaces.
 UNSPACED: Final = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u1950-\u1aaf]")
 TAG: Final = re.compile(f"[{TAGS}]")
-# Latin and Greek join nothing, wherever in Unicode their letters are.
+# No Latin or Greek letters, in any block: joiners have no effect on them.
 JOINING: Final = re.compile("[\u0590-\u1dbf\u2190-\u2bff\u3000-\U0003fffd\ufe0f]")
 KEYCAPS: Final = "#*0123456789"
 
 
 class Cleaner:
-    """Leaves out what nobody sees, of one text that may come in pieces: the result does not depend on the cuts.
+    """Removes invisible characters from one text, fed in pieces: the result does not depend on where it was cut.
 
-    What stands in `invisible` goes, unless a character before it needs it, and except `allowed`.
+    Removes matches of `invisible`, except those that the character before them needs and those that match `allowed`.
     """
 
     def __init__(self, invisible: re.Pattern[str] = INVISIBLE, allowed: re.Pattern[str] | None = None) -> None:
@@ -56,32 +55,32 @@ class Cleaner:
         self.tags = 0
 
     def feed(self, text: str) -> str:
-        """The next piece without them."""
+        """Clean the next piece."""
         parts: list[str] = []
         at = 0
         for found in self.invisible.finditer(text):
             if found.start() > at:
-                self._saw(text[found.start() - 1])
+                self._note(text[found.start() - 1])
             parts.append(text[at : found.start()])
             at = found.end()
             char = found.group()
             if self._is_needed(char) or (self.allowed and self.allowed.match(char)):
-                self._saw(char)
+                self._note(char)
                 parts.append(char)
         if at < len(text):
-            self._saw(text[-1])
+            self._note(text[-1])
         parts.append(text[at:])
         return "".join(parts)
 
-    def _saw(self, char: str) -> None:
+    def _note(self, char: str) -> None:
         self.tags = self.tags + 1 if "\U000e0020" <= char <= LAST_TAG else 0
         if not self.tags:
             self.before = char
 
     def _is_needed(self, char: str) -> bool:
-        """Whether the character before makes something of this one.
+        """Whether the character before this one needs it.
 
-        Nothing is made of more than two in a row, as in a variant of an emoji or a letter that is joined to the next.
+        At most two are needed in a row, as in a variant of an emoji or a letter that is joined to the next.
         """
         if "\U000e0000" <= char <= LAST_TAG:
             return self._spells_flag(char)
@@ -97,19 +96,19 @@ class Cleaner:
         return "\u180b" <= char <= "\u180f" and letters.match(self.before) is not None
 
     def _spells_flag(self, char: str) -> bool:
-        """Whether a tag character is the next of a region's code after a flag, or the end of one."""
+        """Whether a tag character continues, or ends, the region code after a black flag."""
         if self.before != FLAG:
             return False
         return 0 < self.tags <= MAX_TAGS if char == LAST_TAG else self.tags < MAX_TAGS and bool(TAG.match(char))
 
 
 def _joins(char: str) -> bool:
-    """Whether a character may be joined to the next, or allowed from it; visible format characters never are."""
+    """Whether joiners affect how a character joins the next; never for visible format characters."""
     return JOINING.match(char) is not None and unicodedata.category(char) != "Cf"
 
 
 def _takes_selectors(char: str) -> bool:
-    """Whether a character has variants: of ASCII those of keycaps, else a letter, number, sign or emoji."""
+    """Whether a character has variants: in ASCII the keycap bases, otherwise a letter, number, symbol or emoji."""
     if char <= "\x7f":
         return char != "" and char in KEYCAPS
     return unicodedata.category(char)[0] in "LNPS" or (char >= "\U0001f000" and not char >= "\U000e0000")

@@ -1,4 +1,4 @@
-"""E-mail addresses: what we can mail, and how two of them compare."""
+"""E-mail addresses: which can be mailed, and how two are compared."""
 
 import re
 from dataclasses import dataclass
@@ -10,30 +10,30 @@ from email_validator import EmailNotValidError, validate_email
 from core.characters import INVISIBLE_FORMATS, SELECTORS, Cleaner
 from core.errors import ErrorCode, InvalidInput
 
-MAX_TEXT_LENGTH: Final = 1_000  # with what is left out of it
+MAX_TEXT_LENGTH: Final = 1_000  # before invisible characters are removed
 OVERRIDE: Final = "\u202e"
 VARIANTS: Final = re.compile(f"[{SELECTORS}]")
 
 
 class InvalidEmail(InvalidInput):
-    """The text is not an address that a mailbox provider would take."""
+    """The text is not an address that mail can be sent to."""
 
     code = ErrorCode.INVALID_EMAIL
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """An address as it is written to (`email`, at most 254 ASCII characters) and as it is compared (`norm`)."""
+    """An address for sending (`email`, at most 254 ASCII characters) and for comparison (`norm`, in lower case)."""
 
     email: str
     norm: str
 
 
 def parse(text: str, *, field: tuple[str, ...] = ("input", "email")) -> Address:
-    """Read an address; RFC 5321 mailboxes in ASCII only, with international domains as punycode.
+    """Parse an address: an RFC 5321 mailbox in ASCII; international domains become punycode.
 
-    Blanks around it and characters that nobody sees are left out, as they come along when an address is pasted.
-    Raises `InvalidEmail` with a message that says what is wrong with it.
+    Removes blanks around it and invisible characters, which are common in pasted addresses. Raises `InvalidEmail`,
+    with the reason as its message.
     """
     if len(text) > MAX_TEXT_LENGTH:
         raise InvalidEmail("An e-mail address has at most 254 characters.", field=field)
@@ -55,12 +55,12 @@ def parse(text: str, *, field: tuple[str, ...] = ("input", "email")) -> Address:
 
 
 def strip_invisible(text: str) -> str:
-    """The text without blanks around it and what nobody sees; a domain keeps joiners that its script needs."""
+    """The text without surrounding blanks and invisible characters; joiners that a domain's script needs stay."""
     return VARIANTS.sub("", Cleaner(INVISIBLE_FORMATS).feed(text)).strip()
 
 
 def normalize_query(text: str) -> str:
-    """An address that is looked up, as addresses are compared; what is no address is compared as a part of one."""
+    """Normalize an address to search for; text that is not a valid address is normalized as a part of one."""
     try:
         return parse(text).norm
     except InvalidEmail:
@@ -68,13 +68,13 @@ def normalize_query(text: str) -> str:
 
 
 def normalize_part(text: str) -> str:
-    """A part of an address that is looked up, as addresses are compared: an international domain as punycode."""
+    """Normalize a part of an address to search for: in lower case, an international domain as punycode."""
     local, at, domain = strip_invisible(text).rpartition("@")
     return f"{local}{at}{'.'.join(map(_label, domain.split('.')))}".lower()
 
 
 def _label(label: str) -> str:
-    """A label of a domain in ASCII, where it can be written so."""
+    """A domain label in ASCII, or unchanged if it has no ASCII form."""
     if label.isascii():
         return label
     try:

@@ -1,9 +1,9 @@
 """Short texts that people type or paste: names, tags, fields, subjects, searches.
 
-What PostgreSQL or the eye cannot take is refused, with the clean text as the suggestion: controls, lone surrogates,
-and the right-to-left override, which shows another text than is stored. Padding that nobody sees is removed, so that
-the clean text is what is stored, and what is looked up: embeddings of direction, and the left-to-right override, come
-along with telephone numbers from address books. Isolates and marks are harmless where they are complete, and stay.
+Control characters, lone surrogates and the right-to-left override are refused, with the clean text as the suggestion:
+PostgreSQL cannot store some of them, and others display another text than is stored. Invisible padding is removed
+before a text is stored or searched for: direction embeddings and the left-to-right override are pasted along with
+telephone numbers from address books. Direction isolates that are closed, and direction marks, are harmless and stay.
 """
 
 import re
@@ -23,15 +23,15 @@ PADDING: Final = f"\u00ad{BREAKS}{MARKS}\u2060\u2066\u2067\u2068\u2069\ufeff"
 SPACES: Final = (
     " \t\n\r\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000"
 )
-MAX_SHRINKING: Final = 4  # of how many characters NFC makes one; sorting the marks of longer texts takes too long
+MAX_SHRINKING: Final = 4  # NFC composes at most 4 characters into one; normalizing much longer texts takes too long
 BROKEN_LINES: Final = re.compile("[\t\n\r]+")
 ZERO_WIDTH_SPACE: Final = "\u200b"
 
 
 def clean_line(text: str, *, field: tuple[str, ...], max_length: int) -> str:
-    """One line of text in NFC, trimmed, without invisible characters; "" when nothing is left.
+    """One line of text in NFC, trimmed, without invisible characters; "" if nothing is left.
 
-    Joiners and selectors stay where a letter or an emoji needs them. Raises `InvalidInput`: a control character, or
+    Joiners and selectors that a letter or an emoji needs stay. Raises `InvalidInput` for a control character or for
     more than `max_length` characters.
     """
     trimmed = text.strip(SPACES)
@@ -44,13 +44,13 @@ def clean_line(text: str, *, field: tuple[str, ...], max_length: int) -> str:
 
 
 def clean_prose(text: str, *, field: tuple[str, ...], max_length: int) -> str:
-    """A text with its line breaks and tabs, without padding and embeddings of direction; raises as `line` does."""
+    """A text with line breaks and tabs, without padding and direction embeddings; raises as `clean_line` does."""
     require_no_controls(text, FORBIDDEN_IN_PROSE, field)
     return require_length(strip_directions(text), field=field, max_length=max_length)
 
 
 def strip_directions(text: str, *, ends: str = PADDING) -> str:
-    """The text without embeddings of direction, without padding at its ends, and without incomplete isolates."""
+    """The text without direction embeddings, padding at its ends, and isolates if one of them is not closed."""
     bare = EMBEDDED.sub("", text).strip(ends)
     depth = 0
     for each in ISOLATED.findall(bare):
@@ -61,12 +61,12 @@ def strip_directions(text: str, *, ends: str = PADDING) -> str:
 
 
 def is_blank(text: str) -> bool:
-    """Whether nothing of the text can be seen."""
+    """Whether the text has no visible character."""
     return not Cleaner().feed(text).strip()
 
 
 def require_no_controls(text: str, forbidden: re.Pattern[str], field: tuple[str, ...]) -> None:
-    """Raise `InvalidInput` for the first character that must not be stored."""
+    """Raise `InvalidInput` for the first forbidden character, with the text without them as the suggestion."""
     found = forbidden.search(text)
     if found is None:
         return
@@ -79,7 +79,7 @@ def require_no_controls(text: str, forbidden: re.Pattern[str], field: tuple[str,
 
 
 def require_length(text: str, *, field: tuple[str, ...], max_length: int) -> str:
-    """The text; raises `InvalidInput` when it is longer than `max_length` characters."""
+    """The text itself; raises `InvalidInput` if it is longer than `max_length` characters."""
     if len(text) > max_length:
         raise InvalidInput(
             f"At most {max_length} characters fit; this has {len(text)}.", field=field, code=ErrorCode.TOO_LONG
@@ -87,6 +87,6 @@ def require_length(text: str, *, field: tuple[str, ...], max_length: int) -> str
     return text
 
 
-def sanitized(text: str, *, max_length: int = 500) -> str:
-    """What somebody else has said, fit to be stored and shown: without control characters, and cut."""
+def sanitize(text: str, *, max_length: int = 500) -> str:
+    """Text from another system, without control characters and cut to `max_length`, for storing and display."""
     return FORBIDDEN_IN_PROSE.sub("", text)[:max_length]

@@ -1,4 +1,4 @@
-"""Reading the body of an HTTP request within a limit, from ASGI's messages."""
+"""Reading the body of an HTTP request up to a limit, from ASGI messages."""
 
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
@@ -9,25 +9,26 @@ Receive = Callable[[], Awaitable[AsgiMessage]]
 
 
 class ClientDisconnected(Exception):
-    """The client closed the connection before it had sent its request."""
+    """The client closed the connection before the request was complete."""
 
 
 class BodyTooLarge(Exception):
     """The body has more bytes than the limit."""
 
 
-def content_length(declared: str | None) -> int:
-    """How many bytes a Content-Length says will first_message; 0 where it says nothing."""
-    return int(declared) if declared is not None and declared.isdecimal() else 0
+def content_length(header: str | None) -> int:
+    """The number in a Content-Length header; 0 if the header is missing or is not a number."""
+    return int(header) if header is not None and header.isdecimal() else 0
 
 
 async def read_body(
     receive: Receive, declared: str | None, limit: int, *, first_message: AsgiMessage | None = None
 ) -> bytes:
-    """The body, never keeping more than `limit` bytes; raises `BodyTooLarge` or `ClientDisconnected`.
+    """Read the body, holding at most `limit` bytes in memory; raises `BodyTooLarge` or `ClientDisconnected`.
 
-    Of a larger one up to 16 times the limit is read and thrown away, as a client that still writes hears no answer.
-    `declared` is the Content-Length, `first_message` the first message, where that has been received.
+    Up to 16 times the limit of a larger body is read and discarded first: a client that is still sending does
+    not read the response. `declared` is the Content-Length header, `first_message` the first ASGI message if the caller
+    has received it already.
     """
     chunks: list[bytes] = []
     size = 0
@@ -38,7 +39,7 @@ async def read_body(
     while True:
         message, first_message = (await receive() if first_message is None else first_message), None
         if message["type"] == "http.disconnect":
-            raise ClientDisconnected("The request broke off.")
+            raise ClientDisconnected("The client disconnected before the request was complete.")
         chunk: bytes = message.get("body", b"")
         size += len(chunk)
         too_large = too_large or size > limit

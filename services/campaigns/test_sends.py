@@ -224,7 +224,7 @@ def accepted_of(test: TestSend, handover: Handover) -> list[str]:
 
 def _refusal(address: str, receipt: Receipt, at: datetime) -> SuppressionFact:
     """The provider no longer mails a contact's address, if a contact has it."""
-    data = {"code": receipt.code, "message": texts.sanitized(receipt.text)}
+    data = {"code": receipt.code, "message": texts.sanitize(receipt.text)}
     return SuppressionFact(
         email_norm=address.lower(),
         reason=SuppressionReason.PROVIDER,

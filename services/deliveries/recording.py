@@ -161,7 +161,7 @@ async def reject(uow: UnitOfWork, bound: dict[str, UUID], refused: list[tuple[Me
             **bound,
             **id_range(ids_of(messages)),
             "code_values": [receipt.code for _, receipt in refused],
-            "text_values": [texts.sanitized(receipt.text) for _, receipt in refused],
+            "text_values": [texts.sanitize(receipt.text) for _, receipt in refused],
         },
     )
     receipts = dict(zip(ids_of(messages), (receipt for _, receipt in refused), strict=True))
@@ -175,7 +175,7 @@ async def record_refusals(
     inactive: list[SuppressionFact] = []
     others: list[ContactLine] = []
     for row, receipt in refused:
-        data = {"code": receipt.code, "message": texts.sanitized(receipt.text)}
+        data = {"code": receipt.code, "message": texts.sanitize(receipt.text)}
         key = f"rejected:{row.id}"
         about = {"campaign_id": campaign_id, "delivery_id": row.id, "contact_id": row.contact_id, "at": row.at}
         if receipt.verdict is Verdict.INACTIVE:

@@ -22,16 +22,10 @@ from tests.client import ApiClient
 from tests.conftest import Servers, copy_template, settings_for
 from tests.graphql.nodejs import FOLDER, needs_node
 from tests.serving import Served, served
-<<<<<<< HEAD
-from tests.waiting import PATIENCE_SECONDS
+from tests.waiting import WAIT_SECONDS
 from transport import errors
 from transport.websocket import connection, endpoint, monitoring, wire
 from transport.websocket.sockets import GOING_AWAY
-=======
-from tests.waiting import WAIT_SECONDS
-from transport import connection, errors, monitoring, websocket, wire
-from transport.sockets import GOING_AWAY
->>>>>>> 32a9b13 (Rename core's public names to the field's terms: leases, back-off, watchers, input errors, slots)
 
 PAGE = (Path(__file__).parents[2] / "docs" / "clients.md").read_text("utf-8")
 EXAMPLES = dict(re.findall(r"<!-- example: (\S+) -->\n```\w+\n(.*?)```", PAGE, re.DOTALL))

@@ -19,23 +19,13 @@ from runtime import Runtime
 from tests.graphql.sockets import PROTOCOL, Socket, connected, settles
 from tests.graphql.test_sockets import empty, member
 from tests.serving import Served
-<<<<<<< HEAD
-from tests.waiting import PATIENCE_SECONDS
+from tests.waiting import WAIT_SECONDS
 from transport.executor import Request
 from transport.websocket.connection import Connection
 from transport.websocket.fanout import Group, Viewer
 from transport.websocket.frames import FrameProtocol
 from transport.websocket.monitoring import ConnectionMonitor
 from transport.websocket.wire import Wire
-=======
-from tests.waiting import WAIT_SECONDS
-from transport.connection import Connection
-from transport.execution import Request
-from transport.fanout import Group, Viewer
-from transport.frames import FrameProtocol
-from transport.monitoring import ConnectionMonitor
-from transport.wire import Wire
->>>>>>> 32a9b13 (Rename core's public names to the field's terms: leases, back-off, watchers, input errors, slots)
 
 NOTHING = HubStatistics(topics=0, watchers=0, shared=0, tasks=0, channels=0, pending=0)
 

@@ -16,13 +16,8 @@ from tests import factories
 from tests.client import ApiClient
 from tests.graphql.probe import probe_schema, with_settings
 from tests.serving import Served, served
-<<<<<<< HEAD
-from tests.waiting import PATIENCE_SECONDS
-from transport.executor import Request
-=======
 from tests.waiting import WAIT_SECONDS
-from transport.execution import Request
->>>>>>> 32a9b13 (Rename core's public names to the field's terms: leases, back-off, watchers, input errors, slots)
+from transport.executor import Request
 
 TYPENAME = b'{"query": "{ __typename }"}'
 JSON = "application/json"

@@ -23,15 +23,9 @@ from services.accounts.session_cache import Claimed, SessionCache
 from tests import factories
 from tests.graphql.probe import with_settings
 from tests.graphql.sockets import settles
-<<<<<<< HEAD
-from tests.waiting import PATIENCE_SECONDS
+from tests.waiting import WAIT_SECONDS
 from transport.endpoint import dependencies
 from transport.websocket.monitoring import GAP_SPREAD_SECONDS, ConnectionMonitor
-=======
-from tests.waiting import WAIT_SECONDS
-from transport.door import dependencies
-from transport.monitoring import GAP_SPREAD_SECONDS, ConnectionMonitor
->>>>>>> 32a9b13 (Rename core's public names to the field's terms: leases, back-off, watchers, input errors, slots)
 
 CLIENTS = 40
 PING_SECONDS, RECHECK_SECONDS = 1_000.0, 3_600.0

@@ -26,13 +26,8 @@ from tests.conftest import Servers, copy_template, settings_for
 from tests.graphql.probe import probe_schema, with_settings
 from tests.graphql.sockets import Socket, connected
 from tests.serving import Served, served
-<<<<<<< HEAD
-from tests.waiting import PATIENCE_SECONDS
-from transport.websocket.connection import Connection
-=======
 from tests.waiting import WAIT_SECONDS
-from transport.connection import Connection
->>>>>>> 32a9b13 (Rename core's public names to the field's terms: leases, back-off, watchers, input errors, slots)
+from transport.websocket.connection import Connection
 
 RENEW = """mutation ($token: String!) {
   renewConnection(input: {accessToken: $token}) { expiresIn userErrors { code field message } }
