@@ -26,8 +26,8 @@ async def read_body(
 ) -> bytes:
     """Read the body, holding at most `limit` bytes in memory; raises `BodyTooLarge` or `ClientDisconnected`.
 
-    Up to 16 times the limit of a larger body is read and discarded first: a client that is still sending does
-    not read the response. `declared` is the Content-Length header, `first_message` the first ASGI message if the caller
+    Up to 16 times the limit of a larger body is read and discarded first: a client that is still sending does not
+    read the response. `declared` is the Content-Length header, `first_message` the first ASGI message if the caller
     has received it already.
     """
     chunks: list[bytes] = []
