@@ -8,7 +8,7 @@ from jobs.sweeper import PAGE, Page, sweep, sweep_jobs
 from jobs.worker import Worker, handles
 from services.campaigns.work import AdvanceCampaign, ReconcileCampaign, SendBatches
 from services.deliveries.reconciling import reconcile
-from services.deliveries.sweeping import campaigns_to_send, ensure_partitions, forget_waiting
+from services.deliveries.sweeping import campaigns_to_send, clear_waiting_reason, ensure_partitions
 
 DAY_SECONDS = 86_400.0
 log = logger(__name__)
@@ -25,7 +25,7 @@ def send_batches(worker: Worker, job: SendBatches) -> None:
 async def reconcile_campaign(worker: Worker, job: ReconcileCampaign) -> None:
     """Ask the provider about a campaign's unknown messages; without one, let the campaign say why it waits."""
     if worker.sends:
-        await forget_waiting(worker.runtime.work, job.actor, job.campaign_id)
+        await clear_waiting_reason(worker.runtime.work, job.actor, job.campaign_id)
         await reconcile(
             worker.runtime.work,
             worker.runtime.mailer,

@@ -28,19 +28,19 @@ def outbox_sender(runtime: Runtime) -> OutboxSender:
 
 
 async def send_outbox(worker: Worker, job: SendOutbox) -> None:
-    """Send an organisation's system mail that is due; it waits where there is no provider."""
+    """Send an organization's system mail that is due; it waits where there is no provider."""
     if worker.sends:
         await outbox_sender(worker.runtime).send_due(job.actor)
 
 
 async def reconcile_outbox(worker: Worker, job: ReconcileOutbox) -> None:
-    """Ask the provider about an organisation's system mail in doubt."""
+    """Ask the provider about an organization's system mail in doubt."""
     if worker.sends:
         await outbox_sender(worker.runtime).reconcile(job.actor)
 
 
 async def find_outbox(system: SystemScope, after: UUID) -> Page:
-    """The organisations with mail that no job has announced, or that a worker left behind."""
+    """The organizations with mail that no job has announced, or that a worker left behind."""
     found = await organizations_with_mail(system, after, PAGE)
     jobs = [
         job(organization_id=needs.organization_id)

@@ -76,7 +76,7 @@ def sweep(
 def sweep_jobs(find: Find, *, name: str, every: float | None = None, alone: bool = True) -> Sweep:
     """Declare a sweep that finds jobs, page by page, and starts them in this process.
 
-    Organisations take turns within a page. The jobs run in the background, so that one in trouble keeps neither the
+    Organizations take turns within a page. The jobs run in the background, so that one in trouble keeps neither the
     others nor the next round waiting; a job that still runs is not started twice.
     """
 
@@ -146,7 +146,7 @@ def pause_after(ended: Round, *, every: float, not_done: int) -> float:
 
 
 def take_turns(jobs: Iterable[Job]) -> Iterable[Job]:
-    """The jobs with organisations in turn: the first of each, the second of each, and so on."""
+    """The jobs with organizations in turn: the first of each, the second of each, and so on."""
     by_organization: dict[UUID, list[Job]] = {}
     for job in jobs:
         by_organization.setdefault(job.organization_id, []).append(job)

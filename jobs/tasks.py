@@ -19,7 +19,7 @@ NO_IDS: Mapping[str, str] = MappingProxyType({})
 
 
 class Group(NamedTuple):
-    """A kind of work, and how many tasks of it run side by side; of the others, organisations have turns."""
+    """A kind of work, and how many tasks of it run side by side; of the others, organizations have turns."""
 
     name: str
     max_concurrent: int = MAX_CONCURRENT
@@ -29,14 +29,14 @@ ANY = Group("any")
 
 
 class Slots:
-    """The slots of a group. Organisations that wait take turns, each with its tasks in the order of their start."""
+    """The slots of a group. Organizations that wait take turns, each with its tasks in the order of their start."""
 
     def __init__(self, free: int) -> None:
         self._free = free
         self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
 
     async def acquire(self, organization: str) -> None:
-        """Take a slot, once it is the organisation's turn."""
+        """Take a slot, once it is the organization's turn."""
         if self._free:
             self._free -= 1
             return
@@ -50,7 +50,7 @@ class Slots:
             raise
 
     def release(self) -> None:
-        """Give the slot to the organisation whose turn it is; it goes to the end of those that wait."""
+        """Give the slot to the organization whose turn it is; it goes to the end of those that wait."""
         while self._waiting:
             organization = next(iter(self._waiting))
             turns = self._waiting.pop(organization)
@@ -66,7 +66,7 @@ class Slots:
 class KeyedTasks:
     """Runs at most one task per key; a key started while it runs is run once more.
 
-    Groups do not hold up one another, nor organisations within a group. Rows are the source of truth: a task that
+    Groups do not hold up one another, nor organizations within a group. Rows are the source of truth: a task that
     fails or is cancelled is logged, and its work is found again by a sweep.
     """
 

@@ -12,27 +12,27 @@ from services.webhooks.work import ApplyEvents, AttributeEvents
 
 MAX_CONCURRENT = 4
 APPLY_SECONDS = 5.0
-"""How long an organisation's events are applied before the next organisation has its turn."""
+"""How long an organization's events are applied before the next organization has its turn."""
 
 
 async def attribute(worker: Worker, _: AttributeEvents) -> None:
-    """Find out whose the waiting events are, and have each organisation's applied."""
+    """Find out whose the waiting events are, and have each organization's applied."""
     for organization_id in await attribute_events(worker.runtime.system):
         worker.start(ApplyEvents(organization_id=organization_id))
 
 
 async def apply_events(worker: Worker, job: ApplyEvents) -> None:
-    """Apply an organisation's events that are due."""
+    """Apply an organization's events that are due."""
     await apply_pages(worker.runtime.work, job.actor, worker.runtime.webhooks, within_seconds=APPLY_SECONDS)
 
 
 async def find_unattributed(_: SystemScope, __: UUID) -> Page:
-    """One job for all events without an organisation."""
+    """One job for all events without an organization."""
     return Page([AttributeEvents(organization_id=NOBODY)])
 
 
 async def find_events(system: SystemScope, after: UUID) -> Page:
-    """Organisations that have events to apply."""
+    """Organizations that have events to apply."""
     found = await organizations_with_events(system, after, PAGE)
     jobs = [ApplyEvents(organization_id=organization_id) for organization_id in found]
     return Page(jobs, found[-1] if len(found) == PAGE else None)

@@ -6,10 +6,10 @@ from sqlalchemy import func, select
 
 from core.database.scopes import SystemScope
 
-AT_ONCE: Final = 10_000
-"""Rows of a kind in one transaction, so that none is long."""
+PAGE_SIZE: Final = 10_000
+"""Rows of each table that are deleted in one transaction, to keep it short."""
 MAX_PAGES: Final = 50
-"""Transactions of one call for each kind of rows: it works alone, which may not last too long."""
+"""Transactions of one call for each function: the sweep must end in time, as other sweeps wait for its slot."""
 
 
 class Deleted(NamedTuple):
@@ -19,13 +19,13 @@ class Deleted(NamedTuple):
     more: bool
 
 
-async def delete_expired(system: SystemScope, *, at_once: int = AT_ONCE, max_pages: int = MAX_PAGES) -> Deleted:
-    """Delete the expired rows of all organizations. Each model's `__row_security__` says which those are.
+async def delete_expired(system: SystemScope, *, page_size: int = PAGE_SIZE, max_pages: int = MAX_PAGES) -> Deleted:
+    """Delete the expired rows of all organizations. Each model's `__row_security__` defines which those are.
 
     Idempotency keys and confirmations of senders when they expire, all others 30 days after they ended.
     """
     total, more = 0, False
-    for delete in (func.system.delete_expired(at_once), func.system.delete_expired_mail(at_once)):
+    for delete in (func.system.delete_expired(page_size), func.system.delete_expired_mail(page_size)):
         for _ in range(max_pages):
             deleted = int((await system.rows(select(delete)))[0][0])
             total += deleted

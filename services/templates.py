@@ -16,7 +16,7 @@ from core.listing.orders import Order
 from core.unit_of_work import UnitOfWork
 from models.templates import Template
 from services import audit
-from services.messages.content import EMPTY, GivenTexts, Texts, changed_name, check_content, check_name, with_changes
+from services.messages.content import EMPTY, TextChanges, Texts, changed_name, check_content, check_name, with_changes
 
 
 class NameTaken(InvalidInput):
@@ -25,7 +25,7 @@ class NameTaken(InvalidInput):
     code = ErrorCode.TAKEN
 
 
-class Changes(GivenTexts, total=False):
+class Changes(TextChanges, total=False):
     """What to change of a template. A key left out leaves the value; None clears a text (no name, though)."""
 
     name: str | None

@@ -30,7 +30,7 @@ from services.campaigns.progress import OF_CAMPAIGN, Figures
 from services.messages.content import (
     EMPTY,
     MAX_NAME_LENGTH,
-    GivenTexts,
+    TextChanges,
     Texts,
     changed_name,
     check_content,
@@ -44,7 +44,7 @@ NOBODY: Final = AudienceInput()
 COPIED: Final = ("subject", "html_content", "text_content", "template_id", "sender_id", "on_doubt")
 
 
-class Changes(GivenTexts, total=False):
+class Changes(TextChanges, total=False):
     """What to change of a campaign. A key left out leaves the value; None clears it (a name cannot be cleared)."""
 
     name: str | None

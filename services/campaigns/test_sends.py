@@ -36,7 +36,7 @@ from services import audit
 from services.campaigns.listing import CampaignRow, require_with_content
 from services.campaigns.validating import check_texts
 from services.features import Feature
-from services.mailing.handover import parts
+from services.mailing.handover import split
 from services.messages import previews
 from services.messages.content import MAX_SUBJECT_LENGTH
 from services.rendering.messages import RenderedMessage
@@ -181,7 +181,7 @@ async def hand_to_provider(mailer: Mailer, test: TestSend) -> Handover:
     ]
     envelope = Envelope(sender=test.sender, campaign_id=str(test.campaign.id), batch_id=str(new_id()), tag=TAG)
     receipts: list[Receipt] = []
-    for part in parts(messages, mailer.limits):
+    for part in split(messages, mailer.limits):
         outcome = await mailer.send(envelope, part, not_after=since_boot() + mailer.timeout_seconds)
         if not isinstance(outcome, Answered):
             return Handover(receipts, ended_by=outcome)

@@ -1,8 +1,8 @@
-"""How the statements on `email_deliveries` find a batch's rows, whatever PostgreSQL knows, or not yet, of the table.
+"""Conditions by which statements find the rows of a batch in `email_deliveries`, with or without statistics.
 
-A campaign whose audience was frozen a moment ago has no statistics: PostgreSQL takes its million rows for one and
-reads them all rather than look up five hundred. A batch's ids lie close together, so that with their bounds it cannot
-read much beyond them.
+A campaign that was prepared a moment ago is not in the statistics yet: PostgreSQL estimates one row for it, and scans
+its million rows where it should look up five hundred. The ids of a batch are close together, so a condition on the
+lowest and highest id keeps even a wrong plan from reading many other rows.
 """
 
 from collections.abc import Sequence
@@ -17,19 +17,19 @@ from models.deliveries import EmailDelivery
 
 
 def id_range(ids: Sequence[UUID]) -> dict[str, Any]:
-    """The parameters of `in_id_range`, `id_in_batch` and `in_values`."""
+    """Bind the parameters of `in_id_range`, `id_in_batch` and `in_values`."""
     return {"id_values": ids, "low": min(ids), "high": max(ids)}
 
 
 def of_campaign(
     organization_id: UUID, campaign_id: UUID, rows: type[EmailDelivery] = EmailDelivery
 ) -> tuple[Any, ...]:
-    """The deliveries of a campaign."""
+    """The condition on the deliveries of a campaign."""
     return (rows.organization_id == organization_id, rows.campaign_id == campaign_id)
 
 
 def of_bound_campaign() -> tuple[Any, ...]:
-    """The deliveries of the bound campaign."""
+    """The condition on the deliveries of the campaign in the bound parameters."""
     return (
         EmailDelivery.organization_id == bindparam("organization", type_=Uuid),
         EmailDelivery.campaign_id == bindparam("campaign", type_=Uuid),
@@ -37,7 +37,7 @@ def of_bound_campaign() -> tuple[Any, ...]:
 
 
 def in_id_range() -> tuple[Any, ...]:
-    """The bound campaign's deliveries between the bound ids."""
+    """The condition on the bound campaign's deliveries between the bound ids."""
     return (
         *of_bound_campaign(),
         EmailDelivery.id >= bindparam("low", type_=Uuid),
@@ -46,7 +46,10 @@ def in_id_range() -> tuple[Any, ...]:
 
 
 def id_in_batch() -> tuple[Any, ...]:
-    """The bound campaign's deliveries with the bound ids; uuids all the way, as a cast from text is not leakproof."""
+    """The condition on the bound campaign's deliveries with the bound ids.
+
+    The ids are bound as UUIDs: a cast from text is not leakproof, so Row Level Security would prevent an index scan.
+    """
     return (*in_id_range(), EmailDelivery.id == any_(bindparam("id_values", type_=ARRAY(Uuid))))
 
 
@@ -56,10 +59,10 @@ def values_by_id(**columns: TypeEngine[Any]) -> Subquery:
 
 
 def in_values(values: Subquery) -> tuple[Any, ...]:
-    """The bound campaign's deliveries that `values_by_id` has a row for."""
+    """The condition on the bound campaign's deliveries for which `values_by_id` has a row."""
     return (*in_id_range(), EmailDelivery.id == values.c.id)
 
 
-def locked_in(organization_id: UUID, campaign_id: UUID, locked: CTE) -> tuple[Any, ...]:
-    """The campaign's deliveries whose ids a part of the same statement has selected, and locked."""
+def id_in_locked(organization_id: UUID, campaign_id: UUID, locked: CTE) -> tuple[Any, ...]:
+    """The condition on the campaign's deliveries that a CTE of the same statement has locked."""
     return (*of_campaign(organization_id, campaign_id), EmailDelivery.id == locked.c.id)

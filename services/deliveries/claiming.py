@@ -1,4 +1,7 @@
-"""T1: take some pending recipients for a while. The lease token is a fence; its end is by the database's clock."""
+"""T1, claim: lease a batch of pending deliveries to a worker.
+
+The lease has a token, which later statements check, and ends by the database's clock.
+"""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -36,7 +39,7 @@ START = UUID(int=0)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
-    """Rows that are ours until `deadline` (`since_boot` seconds, never after the lease's true end)."""
+    """A leased batch. `deadline` is in `since_boot` seconds, and not later than the lease's end in the database."""
 
     organization_id: UUID
     campaign_id: UUID
@@ -47,7 +50,7 @@ class Claim:
 
 
 def is_sending() -> Any:  # noqa: ANN401 - a SQL condition on bound ids
-    """Whether the bound campaign is being sent, as this statement sees it."""
+    """Whether the bound campaign is being sent, in the snapshot of the statement."""
     return exists(
         select(literal(1)).where(
             Campaign.organization_id == bindparam("organization", type_=Uuid),
@@ -59,7 +62,7 @@ def is_sending() -> Any:  # noqa: ANN401 - a SQL condition on bound ids
 
 @lru_cache
 def claim_statement(*, custom_fields: bool, tags: bool) -> Select[*tuple[Any, ...]]:
-    """Claim a batch and read with it what the campaign's templates need of each contact."""
+    """Claim a batch, and read the columns of each contact that the campaign's templates use."""
     picked = (
         select(EmailDelivery.id)
         .where(
@@ -70,7 +73,7 @@ def claim_statement(*, custom_fields: bool, tags: bool) -> Select[*tuple[Any, ..
             is_sending(),
         )
         .order_by(EmailDelivery.id)
-        .limit(bindparam("most", type_=Integer))
+        .limit(bindparam("limit", type_=Integer))
         .with_for_update(skip_locked=True, of=EmailDelivery)
         .cte("picked")
     )
@@ -100,7 +103,7 @@ def claim_statement(*, custom_fields: bool, tags: bool) -> Select[*tuple[Any, ..
         columns.append(
             func.array(of_contact.order_by(ContactTag.tag).scalar_subquery(), type_=ARRAY(Text)).label("tags")
         )
-    # Each contact by its key: without the OFFSET the planner may rather read all contacts of the organisation.
+    # The OFFSET makes PostgreSQL look up each contact by its key: it may scan all contacts of the organization else.
     person = (
         select(*columns)
         .where(contact.organization_id == bindparam("organization", type_=Uuid), contact.id == claimed.c.contact_id)
@@ -117,13 +120,13 @@ async def claim(
     uow: UnitOfWork,
     campaign_id: UUID,
     *,
-    most: int,
+    limit: int,
     lease_seconds: float,
     after: UUID = START,
     custom_fields: bool = False,
     tags: bool = False,
 ) -> Claim:
-    """Claim up to `most` pending recipients beyond `after`; none when the campaign is not being sent."""
+    """Claim at most `limit` pending deliveries after the id `after`; none when the campaign is not being sent."""
     deadline = since_boot() + lease_seconds
     token = new_id()
     rows = await uow.rows(
@@ -132,7 +135,7 @@ async def claim(
             "organization": uow.tenant.organization_id,
             "campaign": campaign_id,
             "after": after,
-            "most": most,
+            "limit": limit,
             "token": token,
             "lease": lease_seconds,
         },

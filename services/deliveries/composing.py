@@ -1,4 +1,4 @@
-"""Rendering a claimed batch: templates are compiled once per campaign, and no transaction is open meanwhile."""
+"""Rendering a claimed batch, between T1 and T2, without a transaction. Templates are compiled once per campaign."""
 
 import asyncio
 import math
@@ -25,23 +25,24 @@ from services.rendering.variables import campaign_variables, contact_variables
 from services.suppressions.unsubscribing import Link, link_token
 
 MEMORY_BYTES = 40_000_000
-"""What a batch's messages may take, each once as text and once as the request's JSON."""
+"""Limit of the memory for a batch: each message takes its size twice, as text and in the request's JSON."""
 TAG_LENGTH = 100
-TURN_SECONDS = 0.0005
+YIELD_SECONDS = 0.0005
+"""How long rendering may run before it yields to the event loop."""
 MAX_REASON = 500
-"""Characters of what the ledger keeps of a template's failure."""
+"""Characters of a rendering error that are stored."""
 
 
-class SenderNotSettled(Exception):
-    """The campaign has no From header, which it gets when it is sent or scheduled."""
+class NoFromHeader(Exception):
+    """The campaign has no From header, although it gets one when it is sent or scheduled."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CampaignMail:
-    """All that is the same for every recipient of a campaign. Frozen with the audience, so it can be cached.
+    """What is the same for every recipient of a campaign. It cannot change during sending, so it is cached.
 
-    `most` is how many recipients the next batch may hold, as the last ones have taught; never more than `limit`.
-    `reason` is what the campaign's status told when this was read.
+    `batch_size` is the size of the next batch, adapted after each one, and at most `max_batch_size`. `reason` is the
+    campaign's status reason when this was read.
     """
 
     organization_id: UUID
@@ -52,28 +53,29 @@ class CampaignMail:
     tag: str
     custom_fields: bool
     tags: bool
-    limit: int
-    most: int
+    max_batch_size: int
+    batch_size: int
     reason: str | None
 
 
 @dataclass(slots=True, kw_only=True)
 class Composed:
-    """A batch's messages in the ledger's order, why some recipients get none, and for whom there was no room.
+    """The rendered batch: messages in the order of their rows, and the rows without one, by delivery id.
 
-    `reasons` has more words about some of those who get none.
+    `skipped` recipients get no message, with more details in `reasons` for some; `remaining` ones were not rendered
+    for lack of time or memory, and are released.
     """
 
     messages: dict[UUID, Message] = field(default_factory=dict)
     skipped: dict[UUID, DeliveryDecision] = field(default_factory=dict)
     reasons: dict[UUID, str] = field(default_factory=dict)
-    rest: list[UUID] = field(default_factory=list)
+    remaining: list[UUID] = field(default_factory=list)
 
 
 async def load_mail(reads: Reads, campaign_id: UUID, *, batch_size: int) -> CampaignMail | None:
-    """Read and compile a campaign's content; None when it is unknown.
+    """Read a campaign and compile its templates; None for an unknown id.
 
-    Raises `InputErrors` when it does not parse, and `SenderNotSettled`.
+    Raises `InputErrors` when they do not parse, and `NoFromHeader`.
     """
     row = await first(
         reads,
@@ -92,10 +94,10 @@ async def load_mail(reads: Reads, campaign_id: UUID, *, batch_size: int) -> Camp
     if row is None:
         return None
     if row.from_header is None:
-        raise SenderNotSettled
+        raise NoFromHeader
     template = await compiled(subject=row.subject, html_content=row.html_content, text_content=row.text_content)
     size = len(row.html_content) + len(row.text_content) + 2_000
-    limit = max(1, min(batch_size, MEMORY_BYTES // (2 * size)))
+    fitting = max(1, min(batch_size, MEMORY_BYTES // (2 * size)))
     return CampaignMail(
         organization_id=reads.tenant.organization_id,
         campaign_id=campaign_id,
@@ -107,19 +109,19 @@ async def load_mail(reads: Reads, campaign_id: UUID, *, batch_size: int) -> Camp
         tag=" ".join(row.name.split())[:TAG_LENGTH],
         custom_fields=reads_of(template, "contact.customFields"),
         tags=reads_of(template, "contact.tags"),
-        limit=limit,
-        most=limit,
+        max_batch_size=fitting,
+        batch_size=fitting,
         reason=row.status_reason,
     )
 
 
 def reads_of(template: MessageTemplate, path: str) -> bool:
-    """Whether the templates read the variable, a part of it, or the whole contact."""
+    """Whether the templates use a variable, a part of it, or the whole contact."""
     return any(name == "contact" or name.startswith(path) for name in template.variables)
 
 
 def unsubscribe_url(base: str, signer: Signer, mail: CampaignMail, delivery_id: UUID, contact_id: UUID) -> str:
-    """The recipient's own link: opaque, and good for nothing but to unsubscribe."""
+    """The recipient's unsubscribe link, with a signed token that is accepted for nothing else."""
     link = Link(mail.organization_id, mail.campaign_id, delivery_id, contact_id)
     return f"{base}/u/{link_token(signer, link)}"
 
@@ -127,28 +129,28 @@ def unsubscribe_url(base: str, signer: Signer, mail: CampaignMail, delivery_id: 
 async def compose(
     claim: Claim, mail: CampaignMail, *, signer: Signer, public_url: str, until: float = math.inf
 ) -> Composed:
-    """The messages of a claimed batch; recipients who may no longer be mailed, or cannot be, are left out.
+    """Render a claimed batch, but skip recipients who must not be mailed, or whose message fails to render.
 
-    Ends with what it has, at least one, when `until` (`since_boot` seconds) has come or the messages grow too large
-    together. Lets the loop go on again and again: other batches hold the row of the campaign's counters until they
-    commit.
+    Stops at `until` (`since_boot` seconds), or when the messages exceed the memory limit, but not before the first.
+    It yields to the event loop at short intervals: other batches hold the lock on the campaign's counters until
+    their commit.
     """
     result = Composed()
     variables = dict(mail.variables)
     size = 0
-    turn_ends = 0.0
+    yield_at = 0.0
     for number, row in enumerate(claim.rows):
         now = since_boot()
         if number and (now >= until or size >= MEMORY_BYTES // 2):
-            result.rest = [one[0] for one in claim.rows[number:]]
+            result.remaining = [one[0] for one in claim.rows[number:]]
             break
-        if now >= turn_ends:
+        if now >= yield_at:
             await asyncio.sleep(0)
-            turn_ends = since_boot() + TURN_SECONDS
+            yield_at = since_boot() + YIELD_SECONDS
         delivery_id, contact_id, email, status, first_name, last_name = tuple(row)[:6]
         if status != ContactStatus.SUBSCRIBED:
-            gone = status is None
-            reason = DeliveryDecision.CONTACT_DELETED if gone else NOT_MAILABLE[ContactStatus(status)]
+            is_deleted = status is None
+            reason = DeliveryDecision.CONTACT_DELETED if is_deleted else NOT_MAILABLE[ContactStatus(status)]
             result.skipped[delivery_id] = reason
             continue
         variables["unsubscribeUrl"] = url = unsubscribe_url(public_url, signer, mail, delivery_id, contact_id)
@@ -160,7 +162,7 @@ async def compose(
             tags=row.tags if mail.tags else (),
         )
         try:
-            rendered = await _rendered(mail.template, contact, variables)
+            rendered = await _render(mail.template, contact, variables)
         except RenderFailed as error:
             result.skipped[delivery_id] = DeliveryDecision.RENDER_FAILED
             result.reasons[delivery_id] = error.message[:MAX_REASON]
@@ -172,10 +174,10 @@ async def compose(
     return result
 
 
-async def _rendered(
+async def _render(
     template: MessageTemplate, contact: Mapping[str, object], variables: Mapping[str, object]
 ) -> RenderedMessage:
-    """The message; a slow one beside the event loop, where other batches and leases go on."""
+    """Render a message; one that is slow in a thread, so that it does not block the event loop."""
     if template.is_slow:
         return await asyncio.to_thread(template.render, contact, variables)
     return template.render(contact, variables)

@@ -1,4 +1,7 @@
-"""The counters against the ledger: they move together, and a finished campaign is checked once more."""
+"""The counters of a campaign (`campaign_stats`), compared with its rows in `email_deliveries`.
+
+Triggers change them together; this is the check before a campaign is finished.
+"""
 
 from typing import Any
 from uuid import UUID
@@ -14,7 +17,7 @@ from services.deliveries.batch_sql import of_campaign
 
 log = logger(__name__)
 IN_FLIGHT = frozenset({DeliveryStatus.CLAIMED, DeliveryStatus.SUBMITTING})
-# What each counter of `campaign_stats` counts, as the triggers on `email_deliveries` do.
+# The condition of each counter, the same as in the triggers on `email_deliveries`.
 COUNTED: dict[str, Any] = {
     "audience": EmailDelivery.id.is_not(None),
     "in_flight": EmailDelivery.status.in_(IN_FLIGHT),
@@ -26,21 +29,21 @@ COUNTED: dict[str, Any] = {
 }
 
 
-def ledger_counts(organization_id: UUID, campaign_id: UUID) -> Select[*tuple[Any, ...]]:
-    """One row of every count, from the ledger itself."""
+def count_rows(organization_id: UUID, campaign_id: UUID) -> Select[*tuple[Any, ...]]:
+    """Select the true value of each counter, in one row."""
     return select(*(func.count().filter(rule).label(name) for name, rule in COUNTED.items())).where(
         *of_campaign(organization_id, campaign_id)
     )
 
 
 async def differences(reads: Reads, campaign_id: UUID) -> dict[str, tuple[int, int]]:
-    """The counters that differ from the ledger at this moment: `(counter, ledger)` by name; empty when all agree."""
-    counts = ledger_counts(reads.tenant.organization_id, campaign_id).subquery("ledger")
+    """The counters that differ from the rows, as `(counter, rows)` by name; read in one statement."""
+    counts = count_rows(reads.tenant.organization_id, campaign_id).subquery("counts")
     rows: list[Row[Any]] = list(
         await reads.rows(
             select(
                 *(getattr(CampaignStats, name).label(f"counter_{name}") for name in COUNTED),
-                *(counts.c[name].label(f"ledger_{name}") for name in COUNTED),
+                *(counts.c[name].label(f"rows_{name}") for name in COUNTED),
             )
             .join(counts, true())
             .where(
@@ -49,12 +52,12 @@ async def differences(reads: Reads, campaign_id: UUID) -> dict[str, tuple[int, i
             )
         )
     )
-    pairs = {name: (getattr(rows[0], f"counter_{name}"), getattr(rows[0], f"ledger_{name}")) for name in COUNTED}
+    pairs = {name: (getattr(rows[0], f"counter_{name}"), getattr(rows[0], f"rows_{name}")) for name in COUNTED}
     return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
 
 
 async def counts_missing_pending(reads: Reads, campaign_id: UUID) -> bool:
-    """Whether the counters know of pending deliveries of which the ledger has none; one statement, so one moment."""
+    """Whether the counters have pending deliveries where there is no such row; read in one statement."""
     pending = exists(
         select(EmailDelivery.id).where(
             *of_campaign(reads.tenant.organization_id, campaign_id),
@@ -74,18 +77,18 @@ async def counts_missing_pending(reads: Reads, campaign_id: UUID) -> bool:
 
 
 async def verify_counts(uow: UnitOfWork, campaign_id: UUID) -> bool:
-    """Compare the counters with the ledger; a difference is a defect: it is logged as one, and put right."""
+    """Compare the counters with the rows; a difference is a defect, which is logged as an error and corrected."""
     found = await differences(uow, campaign_id)
     if not found:
         return True
-    log.error("counters differ from the ledger", campaign_id=str(campaign_id), counters=found)
+    log.error("counters differ from the deliveries", campaign_id=str(campaign_id), counters=found)
     mine = (
         CampaignStats.organization_id == uow.tenant.organization_id,
         CampaignStats.campaign_id == campaign_id,
     )
-    # Whoever moves deliveries now waits for the counters' row, and then adds to what we have put right.
+    # A concurrent transaction that changes deliveries waits for this lock, and then adds to the corrected counters.
     await uow.rows(select(CampaignStats.campaign_id).where(*mine).with_for_update())
-    counts = (await uow.rows(ledger_counts(uow.tenant.organization_id, campaign_id)))[0]
+    counts = (await uow.rows(count_rows(uow.tenant.organization_id, campaign_id)))[0]
     await uow.execute(
         update(CampaignStats)
         .where(*mine)

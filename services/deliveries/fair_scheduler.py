@@ -1,4 +1,4 @@
-"""Round-robin over organisations, and over the campaigns of each."""
+"""Round-robin scheduling over organizations, and over the campaigns of each."""
 
 import asyncio
 from collections import OrderedDict
@@ -7,7 +7,7 @@ from uuid import UUID
 
 
 class Slot(NamedTuple):
-    """A campaign's turn, and the number of the `add` that it answers."""
+    """A campaign's turn to send a batch. `added` is the number of the latest `add` call for it."""
 
     organization_id: UUID
     campaign_id: UUID
@@ -15,7 +15,7 @@ class Slot(NamedTuple):
 
 
 class FairScheduler:
-    """The campaigns that have, as far as this process knows, something to send."""
+    """The campaigns that may have something to send, as far as this process was notified."""
 
     def __init__(self) -> None:
         self.organizations: OrderedDict[UUID, OrderedDict[UUID, int]] = OrderedDict()
@@ -25,17 +25,17 @@ class FairScheduler:
 
     @property
     def closed(self) -> bool:
-        """Whether there are no more slots."""
+        """Whether `close` was called."""
         return self.closing.is_set()
 
     def add(self, organization_id: UUID, campaign_id: UUID) -> None:
-        """A campaign has something to send; one that is there keeps its place."""
+        """Add a campaign that has something to send; one that is in the queue keeps its position."""
         self.additions += 1
         self.organizations.setdefault(organization_id, OrderedDict())[campaign_id] = self.additions
         self.not_empty.set()
 
     async def next(self) -> Slot | None:
-        """The next slot; waits for one, and is None once the scheduler is closed."""
+        """Wait for the next slot; None once the scheduler is closed."""
         while not self.closed and not self.organizations:
             self.not_empty.clear()
             await self.not_empty.wait()
@@ -48,7 +48,7 @@ class FairScheduler:
         return Slot(organization_id, campaign_id, added)
 
     def remove(self, slot: Slot) -> None:
-        """The campaign had nothing in its slot; it leaves, unless it was added again since."""
+        """Remove a campaign that had nothing to send, unless it was added again since the slot was made."""
         campaigns = self.organizations.get(slot.organization_id)
         if campaigns is None or campaigns.get(slot.campaign_id) != slot.added:
             return
@@ -57,6 +57,6 @@ class FairScheduler:
             del self.organizations[slot.organization_id]
 
     def close(self) -> None:
-        """No more slots."""
+        """End every `next`, with None."""
         self.closing.set()
         self.not_empty.set()

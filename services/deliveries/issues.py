@@ -1,4 +1,4 @@
-"""Why a campaign ended with issues, in words for people."""
+"""The summary of a campaign's issues that people read in `statusReason`."""
 
 from collections.abc import Sequence
 from typing import Final, NamedTuple
@@ -11,37 +11,37 @@ from core.unit_of_work import UnitOfWork
 from models.deliveries import DeliveryDecision, DeliveryStatus, EmailDelivery
 from services.deliveries.batch_sql import of_campaign
 
-MAX_WORDS: Final = 200
-"""Characters of the provider's words in a summary."""
-HOW_TO_GO_ON: Final = "Read them with `deliveries`."
-HOW_TO_DECIDE: Final = "Decide about those in doubt with `resolveDelivery`."
+MAX_QUOTED: Final = 200
+"""Characters of the provider's error text in a summary."""
+SEE_DELIVERIES: Final = "Read them with `deliveries`."
+SEE_RESOLVE: Final = "Decide about those in doubt with `resolveDelivery`."
 
 
 class Issue(NamedTuple):
-    """How many deliveries ended so; `code` and `words` are those of the most frequent refusal among them."""
+    """How many deliveries ended in the status; `code` and `text` are of their most frequent error."""
 
     status: str
     total: int
     code: int | None
-    words: str | None
+    text: str | None
 
 
 async def summarize_issues(uow: UnitOfWork, campaign_id: UUID) -> str | None:
-    """What went wrong with a campaign's messages, in a sentence or two; None when nothing did.
+    """Summarize what went wrong with a campaign's messages, in a sentence or two; None when there are no issues.
 
-    Issues are messages that the provider refused, that could not be rendered, or that stayed in doubt. Recipients who
-    were skipped for their consent, bounces and complaints are none.
+    Issues are messages that the provider refused, that could not be rendered, or that stayed in doubt. Bounces,
+    complaints and recipients who were skipped for lack of consent do not count.
     """
     found = {issue.status: issue for issue in await read_issues(uow, campaign_id)}
     if not found:
         return None
-    parts = [describe(found[status]) for status in DESCRIBED if status in found]
-    ending = [HOW_TO_GO_ON] + [HOW_TO_DECIDE] * (str(DeliveryStatus.FAILED) in found)
+    parts = [describe(found[status]) for status in DESCRIPTIONS if status in found]
+    ending = [SEE_DELIVERIES] + [SEE_RESOLVE] * (str(DeliveryStatus.FAILED) in found)
     return f"{'; '.join(parts)}. {' '.join(ending)}"
 
 
 async def read_issues(uow: UnitOfWork, campaign_id: UUID) -> Sequence[Issue]:
-    """The issues of a campaign by kind."""
+    """Count the issues of a campaign, one row per status."""
     same = (
         select(
             EmailDelivery.status,
@@ -70,16 +70,16 @@ async def read_issues(uow: UnitOfWork, campaign_id: UUID) -> Sequence[Issue]:
 
 
 def describe(issue: Issue) -> str:
-    """One kind of issue."""
+    """Describe one kind of issue."""
     count = f"{issue.total:,} message{'' if issue.total == 1 else 's'}"
-    if issue.status == DeliveryStatus.REJECTED and issue.words:
-        words = issue.words if len(issue.words) <= MAX_WORDS else f"{issue.words[: MAX_WORDS - 1]}…"
+    if issue.status == DeliveryStatus.REJECTED and issue.text:
+        text = issue.text if len(issue.text) <= MAX_QUOTED else f"{issue.text[: MAX_QUOTED - 1]}…"
         code = f", code {issue.code}" if issue.code else ""
-        return f"{count} refused by the provider (for the most part: “{words}”{code})"
-    return f"{count} {DESCRIBED[issue.status]}"
+        return f"{count} refused by the provider (for the most part: “{text}”{code})"
+    return f"{count} {DESCRIPTIONS[issue.status]}"
 
 
-DESCRIBED: Final = {
+DESCRIPTIONS: Final = {
     str(DeliveryStatus.REJECTED): "refused by the provider",
     str(DeliveryStatus.SKIPPED): "not rendered, as the template does not work with these contacts' values",
     str(DeliveryStatus.FAILED): "not known to have been sent",

@@ -1,4 +1,4 @@
-"""Pages of a campaign's deliveries, in the order in which its audience was frozen."""
+"""Pages of a campaign's deliveries, in the order of their ids: that in which the campaign was prepared."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -18,7 +18,7 @@ from services.deliveries.counting import IN_FLIGHT
 
 
 class DeliveryRow(NamedTuple):
-    """A delivery without what only its worker needs; `status` is a value of `DeliveryStatus`."""
+    """A delivery, without the columns that only workers use; `status` is a value of `DeliveryStatus`."""
 
     id: UUID
     campaign_id: UUID
@@ -40,7 +40,7 @@ class DeliveryRow(NamedTuple):
 
     @property
     def reason(self) -> str | None:
-        """Why it stands there, in a sentence for people; the provider's own words where it refused the message."""
+        """The reason of the status in a sentence, or the provider's error text where it refused the message."""
         if self.decision is None:
             return self.error_message
         sentence = SKIPPED_BECAUSE[DeliveryDecision(self.decision)]
@@ -60,10 +60,13 @@ SKIPPED_BECAUSE: Final = {
 
 
 class _Status(fields.EnumField):
-    """A status, with the condition of a partial index, in its own form, where all that are asked for are in it."""
+    """A filter by status, which adds the condition of a partial index if that index has all the statuses.
+
+    PostgreSQL uses a partial index only for a condition that is written as in the index.
+    """
 
     def compile(self, leaf: Leaf) -> ColumnElement[bool]:
-        """The condition on the status, and that of the index which holds no others."""
+        """The condition on the status, with that of the partial index."""
         condition = fields.EnumField.compile(self, leaf)
         statuses = frozenset(leaf.values if isinstance(leaf, In) else [leaf.value] if isinstance(leaf, Eq) else ())
         if statuses <= EXCEPTIONAL_DELIVERIES:
@@ -74,9 +77,10 @@ class _Status(fields.EnumField):
 
 
 def select_by_ids() -> Select[*tuple[Any, ...]]:
-    """Deliveries by id alone: a lookup by the primary key in each of the organisation's campaigns.
+    """Select deliveries by id alone, with a lookup by the primary key in each of the organization's campaigns.
 
-    The key has the campaign before the id. The OFFSET keeps PostgreSQL from reading the organisation's whole ledger.
+    In the key the campaign comes before the id. The OFFSET keeps PostgreSQL from scanning all deliveries of the
+    organization.
     """
     of_campaign = (
         select(*(getattr(EmailDelivery, name) for name in DeliveryRow._fields))
@@ -108,8 +112,8 @@ DELIVERIES: Final = Listing(
 async def counts_of(
     reads: Reads, campaign_ids: Sequence[UUID], condition: Condition = EVERYTHING
 ) -> Mapping[UUID, int]:
-    """How many of each campaign's deliveries fulfil the condition: from the counters, where they can tell."""
-    statuses = frozenset(status for status in DeliveryStatus if _fulfils(status, condition))
+    """How many of each campaign's deliveries match the condition; from the counters, where they suffice."""
+    statuses = frozenset(status for status in DeliveryStatus if _matches(status, condition))
     if len(statuses & IN_FLIGHT) == 1:
         return await DELIVERIES.counts_of(reads, campaign_ids, condition)
     counters = {"in_flight" if status in IN_FLIGHT else str(status) for status in statuses}
@@ -124,15 +128,15 @@ async def counts_of(
     return {campaign_id: counted.get(campaign_id, 0) for campaign_id in campaign_ids}
 
 
-def _fulfils(status: DeliveryStatus, condition: Condition) -> bool:
-    """Whether deliveries of the status fulfil a condition on the status, which is never NULL."""
+def _matches(status: DeliveryStatus, condition: Condition) -> bool:
+    """Whether deliveries of the status match a condition on the status, which is never NULL."""
     match condition:
         case And(conditions):
-            return all(_fulfils(status, each) for each in conditions)
+            return all(_matches(status, each) for each in conditions)
         case Or(conditions):
-            return any(_fulfils(status, each) for each in conditions)
+            return any(_matches(status, each) for each in conditions)
         case Not(inner):
-            return not _fulfils(status, inner)
+            return not _matches(status, inner)
         case Eq(value=value):
             return status == value
         case In(values=values):

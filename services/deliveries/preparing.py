@@ -1,4 +1,7 @@
-"""Freezing the audience: pages of rows in the ledger, the cursor saved with each, so that it can go on anywhere."""
+"""Preparing a campaign: its audience is written to `email_deliveries`, page by page.
+
+The cursor is saved with each page, so that any worker can continue.
+"""
 
 from time import monotonic
 from typing import NamedTuple
@@ -21,7 +24,7 @@ from services.suppressions.reading import is_suppressed
 
 PAGE = 5_000
 START = UUID(int=0)
-NOBODY = "Nobody belongs to the audience: no contact is named by its lists, tags and contacts."
+EMPTY_AUDIENCE = "Nobody belongs to the audience: no contact is named by its lists, tags and contacts."
 log = logger(__name__)
 
 
@@ -33,15 +36,15 @@ NOT_MAILABLE = {
 }
 
 
-class Page(NamedTuple):
-    """A page of candidates: how many there were, and the last of them."""
+class PreparedPage(NamedTuple):
+    """How many contacts of the audience the page had, and the id of the last one."""
 
     candidates: int
     last: UUID | None
 
 
 async def prepare(work: Work, actor: Actor, campaign_id: UUID, *, within_seconds: float = 20.0) -> bool:
-    """Freeze pages until the audience is complete (True) or the time is up (False; the rest is enqueued)."""
+    """Prepare page after page; True when the audience is complete, False when a job was enqueued for the rest."""
     until = monotonic() + within_seconds
     while monotonic() < until:
         async with work.begin(actor) as uow:
@@ -53,9 +56,9 @@ async def prepare(work: Work, actor: Actor, campaign_id: UUID, *, within_seconds
 
 
 async def prepare_page(uow: UnitOfWork, campaign_id: UUID) -> bool:
-    """Freeze the next page; True when there is nothing left to prepare, by us or by anyone."""
+    """Prepare the next page; True when nothing is left, or the campaign is not being prepared."""
     organization_id = uow.tenant.organization_id
-    # The lock keeps a second preparer and a cancellation out until the page is in.
+    # Another worker, or a cancellation, waits for this lock until the page is committed.
     found = await uow.rows(
         select(Campaign.prepare_cursor)
         .where(
@@ -72,7 +75,7 @@ async def prepare_page(uow: UnitOfWork, campaign_id: UUID) -> bool:
         .values(organization_id=organization_id, campaign_id=campaign_id)
         .on_conflict_do_nothing()
     )
-    page = await freeze(uow, campaign_id, found[0].prepare_cursor or START)
+    page = await insert_page(uow, campaign_id, found[0].prepare_cursor or START)
     uow.publish(campaign_topic(organization_id, campaign_id))
     if page.candidates < PAGE:
         await complete(uow, campaign_id)
@@ -85,10 +88,10 @@ async def prepare_page(uow: UnitOfWork, campaign_id: UUID) -> bool:
     return False
 
 
-async def freeze(uow: UnitOfWork, campaign_id: UUID, after: UUID) -> Page:
-    """Put the next page's recipients into the ledger; whoever may not be mailed is put there as skipped, with why."""
+async def insert_page(uow: UnitOfWork, campaign_id: UUID, after: UUID) -> PreparedPage:
+    """Insert the next page of recipients; those who must not be mailed as skipped, with the decision."""
     organization_id = uow.tenant.organization_id
-    named = (
+    candidates = (
         audience_select(organization_id, campaign_id, after=bindparam("after", after, type_=Uuid), limit=PAGE)
         .cte("candidates")
         .prefix_with("MATERIALIZED")
@@ -99,53 +102,54 @@ async def freeze(uow: UnitOfWork, campaign_id: UUID, after: UUID) -> Page:
         (is_suppressed(organization_id, contact.email_norm), str(DeliveryDecision.SUPPRESSED)),
         else_=null(),
     ).label("decision")
-    judged = (
+    decided = (
         select(contact.id, contact.email, contact.email_norm, decision)
-        .select_from(named)
-        .join(Contact, (contact.organization_id == organization_id) & (contact.id == named.c.contact_id))
+        .select_from(candidates)
+        .join(Contact, (contact.organization_id == organization_id) & (contact.id == candidates.c.contact_id))
         .where(~is_excluded(organization_id, campaign_id, contact.id))
         .order_by(contact.id)
-        .cte("judged")
+        .cte("decided")
     )
     status = case(
-        (judged.c.decision.is_(None), str(DeliveryStatus.PENDING)), else_=str(DeliveryStatus.SKIPPED)
+        (decided.c.decision.is_(None), str(DeliveryStatus.PENDING)), else_=str(DeliveryStatus.SKIPPED)
     ).label("status")
-    frozen = (
+    inserted = (
         insert(EmailDelivery)
         .from_select(
             ["organization_id", "campaign_id", "contact_id", "email", "email_norm", "decision", "status"],
             select(
                 literal(organization_id, Uuid),
                 literal(campaign_id, Uuid),
-                judged.c.id,
-                judged.c.email,
-                judged.c.email_norm,
-                judged.c.decision,
+                decided.c.id,
+                decided.c.email,
+                decided.c.email_norm,
+                decided.c.decision,
                 status,
             ),
         )
         .on_conflict_do_nothing()
-        .cte("frozen")
+        .cte("inserted")
     )
     rows = await uow.rows(
         select(
-            func.count(), select(named.c.contact_id).order_by(named.c.contact_id.desc()).limit(1).scalar_subquery()
+            func.count(),
+            select(candidates.c.contact_id).order_by(candidates.c.contact_id.desc()).limit(1).scalar_subquery(),
         )
-        .select_from(named)
-        .add_cte(frozen)
+        .select_from(candidates)
+        .add_cte(inserted)
     )
-    return Page(*rows[0])
+    return PreparedPage(*rows[0])
 
 
 async def complete(uow: UnitOfWork, campaign_id: UUID) -> None:
-    """The audience is frozen: on to sending, or to `failed` when it names nobody."""
+    """Start sending, as the audience is complete; a campaign without any recipient is `failed`."""
     organization_id = uow.tenant.organization_id
     size = await uow.rows(select(CampaignStats.audience).where(CampaignStats.campaign_id == campaign_id))
     if not size[0].audience:
-        await move(uow, campaign_id, CampaignStatus.FAILED, reason=NOBODY)
+        await move(uow, campaign_id, CampaignStatus.FAILED, reason=EMPTY_AUDIENCE)
         return
     if size[0].audience >= PAGE:
         await uow.rows(select(func.system.analyze_deliveries(campaign_id)))
     await move(uow, campaign_id, CampaignStatus.SENDING, prepare_cursor=None, started_at=func.now())
     uow.enqueue(SendBatches(organization_id=organization_id, campaign_id=campaign_id))
-    log.info("audience frozen", campaign_id=str(campaign_id), audience=size[0].audience)
+    log.info("campaign prepared", campaign_id=str(campaign_id), audience=size[0].audience)

@@ -1,4 +1,4 @@
-"""Unknown messages: the provider is asked, and only what it provably does not have is sent again."""
+"""Looking up a campaign's messages in doubt; one is sent again only after several lookups without finding it."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -16,28 +16,28 @@ from integrations.mail import Mailer, Stream
 from models.campaigns import Campaign, OnDoubt
 from models.deliveries import DeliveryStatus, EmailDelivery
 from services.campaigns.work import SendBatches
-from services.deliveries.batch_sql import id_range, in_values, locked_in, of_campaign, values_by_id
-from services.mailing.lookups import LOOKUPS, RESERVED_SECONDS, Lookup, UnknownMessage, look_up
+from services.deliveries.batch_sql import id_in_locked, id_range, in_values, of_campaign, values_by_id
+from services.mailing.lookups import MAX_LOOKUPS, RESERVED_SECONDS, Lookup, UnknownMessage, look_up
 
 NEEDS_ATTENTION = "It may have been sent: the provider's search shows no trace of it. Look before you send it again."
 log = logger(__name__)
 
 
 async def reconcile(work: Work, mailer: Mailer, actor: Actor, campaign_id: UUID, *, grace_seconds: float) -> int:
-    """Ask about the messages of a campaign that are due for a lookup; how many were looked up."""
+    """Look up the messages of a campaign that are due; returns how many."""
 
     async def reserve(uow: UnitOfWork, asked: Sequence[UUID]) -> Lookup | None:
         return await reserve_due(uow, campaign_id, asked)
 
     async def record(uow: UnitOfWork, lookup: Lookup, found: Mapping[str, str]) -> None:
-        await settle(uow, campaign_id, lookup, found, grace_seconds=grace_seconds)
+        await record_lookup(uow, campaign_id, lookup, found, grace_seconds=grace_seconds)
 
-    return await look_up(work, mailer, actor, stream=Stream.BROADCAST, reserve=reserve, settle=record)
+    return await look_up(work, mailer, actor, stream=Stream.BROADCAST, reserve=reserve, record=record)
 
 
 async def reserve_due(uow: UnitOfWork, campaign_id: UUID, asked: Sequence[UUID] = ()) -> Lookup | None:
-    """The due messages of one batch that was not `asked` about; nobody else looks them up within the minute."""
-    first = select(EmailDelivery.batch_id).where(*due(EmailDelivery, uow.tenant.organization_id, campaign_id))
+    """Reserve the due messages of one batch that is not among `asked`; other workers skip them for a minute."""
+    first = select(EmailDelivery.batch_id).where(*_is_due(EmailDelivery, uow.tenant.organization_id, campaign_id))
     if asked:
         first = first.where(EmailDelivery.batch_id.not_in(asked))
     first_batch = first.order_by(EmailDelivery.id).limit(1).with_for_update(skip_locked=True).cte("first_batch")
@@ -45,7 +45,7 @@ async def reserve_due(uow: UnitOfWork, campaign_id: UUID, asked: Sequence[UUID] 
     reserved = (
         select(of_batch.id)
         .where(
-            *due(of_batch, uow.tenant.organization_id, campaign_id),
+            *_is_due(of_batch, uow.tenant.organization_id, campaign_id),
             of_batch.batch_id == select(first_batch.c.batch_id).scalar_subquery(),
         )
         .with_for_update(skip_locked=True)
@@ -53,7 +53,7 @@ async def reserve_due(uow: UnitOfWork, campaign_id: UUID, asked: Sequence[UUID] 
     )
     rows = await uow.rows(
         update(EmailDelivery)
-        .where(*locked_in(uow.tenant.organization_id, campaign_id, reserved))
+        .where(*id_in_locked(uow.tenant.organization_id, campaign_id, reserved))
         .values(next_lookup_at=now_plus(RESERVED_SECONDS))
         .returning(EmailDelivery.id, EmailDelivery.lookups, EmailDelivery.next_lookup_at, EmailDelivery.batch_id)
     )
@@ -62,8 +62,8 @@ async def reserve_due(uow: UnitOfWork, campaign_id: UUID, asked: Sequence[UUID] 
     return Lookup(rows[0].batch_id, [UnknownMessage(row.id, row.lookups, row.next_lookup_at) for row in rows])
 
 
-def due(rows: type[EmailDelivery], organization_id: UUID, campaign_id: UUID) -> tuple[Any, ...]:
-    """The campaign's unknown messages that are due for a lookup."""
+def _is_due(rows: type[EmailDelivery], organization_id: UUID, campaign_id: UUID) -> tuple[Any, ...]:
+    """The condition on the campaign's messages in doubt that are due for a lookup."""
     return (
         *of_campaign(organization_id, campaign_id, rows),
         rows.is_open,
@@ -73,39 +73,39 @@ def due(rows: type[EmailDelivery], organization_id: UUID, campaign_id: UUID) -> 
     )
 
 
-async def settle(
+async def record_lookup(
     uow: UnitOfWork, campaign_id: UUID, lookup: Lookup, found: Mapping[str, str], *, grace_seconds: float
 ) -> None:
-    """Record a lookup: messages found are accepted; absent ones wait for the next lookup, or have had their last.
+    """Record a lookup: found messages are accepted; absent ones wait for the next lookup, or it was their last.
 
-    A lookup that took so long that somebody else has reserved its messages since counts for nothing.
+    A lookup that outlasted its reservation, so that another worker has reserved the messages, has no effect on them.
     """
     bound = {"organization": uow.tenant.organization_id, "campaign": campaign_id}
-    there = [row.id for row in lookup.rows if str(row.id) in found]
+    found_ids = [row.id for row in lookup.rows if str(row.id) in found]
     absent = [row for row in lookup.rows if str(row.id) not in found]
-    if there:
-        message_ids = [found[str(one)] for one in there]
-        await uow.execute(found_statement(), {**bound, **id_range(there), "message_id_values": message_ids})
+    if found_ids:
+        message_ids = [found[str(one)] for one in found_ids]
+        await uow.execute(_found_statement(), {**bound, **id_range(found_ids), "message_id_values": message_ids})
     if absent:
         doubt = await uow.rows(select(Campaign.on_doubt).where(Campaign.id == campaign_id))
         await uow.execute(
-            absent_statement(hold=doubt[0].on_doubt == OnDoubt.HOLD),
+            _absent_statement(hold=doubt[0].on_doubt == OnDoubt.HOLD),
             {
                 **bound,
                 **id_range([row.id for row in absent]),
                 "batch": lookup.batch_id,
                 "lookups_values": [row.lookups for row in absent],
                 "next_lookup_at_values": [row.due_at for row in absent],
-                "pause": grace_seconds / (LOOKUPS - 1),
+                "pause": grace_seconds / (MAX_LOOKUPS - 1),
             },
         )
         uow.enqueue(SendBatches(organization_id=uow.tenant.organization_id, campaign_id=campaign_id))
     uow.publish(campaign_topic(uow.tenant.organization_id, campaign_id))
-    log.info("batch looked up", batch_id=str(lookup.batch_id), found=len(there), absent=len(absent))
+    log.info("batch looked up", batch_id=str(lookup.batch_id), found=len(found_ids), absent=len(absent))
 
 
-def found_statement() -> Any:  # noqa: ANN401 - an UPDATE
-    """The provider has them, whatever batch they are unknown with by now."""
+def _found_statement() -> Any:  # noqa: ANN401 - an UPDATE
+    """Accept what the provider has, even if the message is in doubt in a later batch by now."""
     values = values_by_id(message_id=Text())
     return (
         update(EmailDelivery)
@@ -120,10 +120,10 @@ def found_statement() -> Any:  # noqa: ANN401 - an UPDATE
     )
 
 
-def absent_statement(*, hold: bool) -> Any:  # noqa: ANN401 - an UPDATE
-    """The provider's search does not show them; after the last lookup they are sent again, or held for a person."""
+def _absent_statement(*, hold: bool) -> Any:  # noqa: ANN401 - an UPDATE
+    """Count a lookup without a result; after the last one the message is sent again, or held for a person."""
     values = values_by_id(lookups=Integer(), next_lookup_at=DateTime(timezone=True))
-    last = EmailDelivery.lookups + 1 >= LOOKUPS
+    last = EmailDelivery.lookups + 1 >= MAX_LOOKUPS
     end = DeliveryStatus.FAILED if hold else DeliveryStatus.PENDING
     batch_id = EmailDelivery.batch_id if hold else null()
     return (

@@ -1,4 +1,4 @@
-"""T3: what the provider said goes into the ledger, where the rows are still the batch's."""
+"""T3, record: write the outcome of a batch to its rows, as far as they still belong to the batch."""
 
 from collections.abc import Sequence
 from functools import lru_cache
@@ -19,13 +19,13 @@ from models.suppressions import SuppressionReason, SuppressionSource
 from services.contact_events import ContactLine, write_lines
 from services.deliveries.batch_sql import id_in_batch, id_range, in_values, values_by_id
 from services.deliveries.claiming import Claim
-from services.mailing.handover import TEXT_LENGTH, Handed
+from services.mailing.handover import MAX_REASON_LENGTH, RequestOutcome
 from services.suppressions.facts import HistoryLine, SuppressionFact
 from services.suppressions.suppressing import suppress
 
 
-def is_of_batch() -> Any:  # noqa: ANN401 - a SQL condition
-    """Whether the row still waits for this batch's outcome: under our lease, or unknown since the lease expired."""
+def _is_of_batch() -> Any:  # noqa: ANN401 - a SQL condition
+    """Whether the row still waits for this batch's outcome: under our lease, or in doubt since the lease expired."""
     return or_(
         and_(
             EmailDelivery.status == DeliveryStatus.SUBMITTING,
@@ -38,63 +38,63 @@ def is_of_batch() -> Any:  # noqa: ANN401 - a SQL condition
     )
 
 
-LEASE_OVER: dict[str, Any] = {**RELEASED, "next_lookup_at": None}
+_NO_LEASE_OR_LOOKUP: dict[str, Any] = {**RELEASED, "next_lookup_at": None}
 
 
 @lru_cache
-def accepted_statement() -> Any:  # noqa: ANN401 - an UPDATE
-    """The messages that the provider took, with its ids."""
+def _accepted_statement() -> Any:  # noqa: ANN401 - an UPDATE
+    """Mark messages as accepted, with the provider's message ids."""
     values = values_by_id(message_id=Text())
     return (
         update(EmailDelivery)
-        .where(*in_values(values), is_of_batch())
+        .where(*in_values(values), _is_of_batch())
         .values(
             status=DeliveryStatus.ACCEPTED,
             message_id=values.c.message_id,
             accepted_at=func.clock_timestamp(),
             error_code=None,
             error_message=None,
-            **LEASE_OVER,
+            **_NO_LEASE_OR_LOOKUP,
         )
     )
 
 
 @lru_cache
-def rejected_statement() -> Any:  # noqa: ANN401 - an UPDATE
-    """The messages that the provider refused, with its codes and words."""
+def _rejected_statement() -> Any:  # noqa: ANN401 - an UPDATE
+    """Mark messages as refused, with the provider's error codes and texts."""
     values = values_by_id(code=Integer(), text=Text())
     return (
         update(EmailDelivery)
-        .where(*in_values(values), is_of_batch())
+        .where(*in_values(values), _is_of_batch())
         .values(
             status=DeliveryStatus.REJECTED,
             error_code=values.c.code,
             error_message=values.c.text,
-            **LEASE_OVER,
+            **_NO_LEASE_OR_LOOKUP,
         )
         .returning(EmailDelivery.id, EmailDelivery.contact_id, EmailDelivery.email_norm, func.now().label("at"))
     )
 
 
 @lru_cache
-def not_sent_statement() -> Any:  # noqa: ANN401 - an UPDATE
-    """The messages that were certainly not sent: pending again."""
+def _not_sent_statement() -> Any:  # noqa: ANN401 - an UPDATE
+    """Make messages pending again that were certainly not sent."""
     return (
         update(EmailDelivery)
-        .where(*id_in_batch(), is_of_batch())
+        .where(*id_in_batch(), _is_of_batch())
         .values(
             status=DeliveryStatus.PENDING,
             batch_id=None,
             submitted_at=None,
             error_message=bindparam("reason", type_=Text),
-            **LEASE_OVER,
+            **_NO_LEASE_OR_LOOKUP,
         )
     )
 
 
 @lru_cache
-def unknown_statement() -> Any:  # noqa: ANN401 - an UPDATE
-    """The messages that may have been sent: the provider will be asked."""
+def _unknown_statement() -> Any:  # noqa: ANN401 - an UPDATE
+    """Mark messages that may have been sent as unknown, and schedule the first lookup."""
     return (
         update(EmailDelivery)
         .where(
@@ -106,72 +106,74 @@ def unknown_statement() -> Any:  # noqa: ANN401 - an UPDATE
             status=DeliveryStatus.UNKNOWN,
             error_message=bindparam("reason", type_=Text),
             lookups=0,
-            next_lookup_at=now_plus(bindparam("first_look", type_=Float)),
+            next_lookup_at=now_plus(bindparam("first_lookup", type_=Float)),
             **RELEASED,
         )
     )
 
 
-async def record(uow: UnitOfWork, claim: Claim, handed: Sequence[Handed], *, request_seconds: float) -> None:
-    """Record the outcome of a batch; rows that somebody else has settled meanwhile stay as they are."""
+async def record(
+    uow: UnitOfWork, claim: Claim, outcomes: Sequence[RequestOutcome], *, request_seconds: float
+) -> None:
+    """Record the outcome of a batch; rows that belong to it no more stay as they are."""
     bound = {
         "organization": claim.organization_id,
         "campaign": claim.campaign_id,
         "token": claim.token,
         "batch": claim.batch_id,
     }
-    for part in handed:
-        if isinstance(part.outcome, Answered):
-            await record_receipts(uow, bound, part.messages, part.outcome.receipts)
-        elif isinstance(part.outcome, InDoubt):
-            await mark_unknown(uow, bound, part.messages, part.outcome, request_seconds)
+    for messages, outcome in outcomes:
+        if isinstance(outcome, Answered):
+            await _record_receipts(uow, bound, messages, outcome.receipts)
+        elif isinstance(outcome, InDoubt):
+            await _mark_unknown(uow, bound, messages, outcome, request_seconds)
         else:
-            await give_back(uow, bound, part.messages, part.outcome.reason)
+            await _make_pending(uow, bound, messages, outcome.reason)
     uow.publish(campaign_topic(claim.organization_id, claim.campaign_id))
 
 
-async def record_receipts(
+async def _record_receipts(
     uow: UnitOfWork, bound: dict[str, UUID], messages: Sequence[Message], receipts: Sequence[Receipt]
 ) -> None:
-    """Write down a receipt for each message."""
+    """Record a receipt for each message."""
     accepted = [receipt.message_id for receipt in receipts if receipt.verdict is Verdict.ACCEPTED]
     if len(accepted) == len(messages):
         await uow.execute(
-            accepted_statement(), {**bound, **id_range(ids_of(messages)), "message_id_values": accepted}
+            _accepted_statement(), {**bound, **id_range(_ids_of(messages)), "message_id_values": accepted}
         )
         return
     pairs = list(zip(messages, receipts, strict=True))
-    taken = [message for message, receipt in pairs if receipt.verdict is Verdict.ACCEPTED]
-    if taken:
-        await uow.execute(accepted_statement(), {**bound, **id_range(ids_of(taken)), "message_id_values": accepted})
+    sent = [message for message, receipt in pairs if receipt.verdict is Verdict.ACCEPTED]
+    if sent:
+        await uow.execute(_accepted_statement(), {**bound, **id_range(_ids_of(sent)), "message_id_values": accepted})
     refused = [pair for pair in pairs if pair[1].verdict in (Verdict.REFUSED, Verdict.INACTIVE)]
     if refused:
-        await reject(uow, bound, refused)
+        await _reject(uow, bound, refused)
     later = [pair for pair in pairs if pair[1].verdict in (Verdict.NOT_NOW, Verdict.ACCOUNT)]
     if later:
-        await give_back(uow, bound, [message for message, _ in later], later[0][1].text)
+        await _make_pending(uow, bound, [message for message, _ in later], later[0][1].text)
 
 
-async def reject(uow: UnitOfWork, bound: dict[str, UUID], refused: list[tuple[Message, Receipt]]) -> None:
-    """Mark messages as refused, with the provider's words."""
+async def _reject(uow: UnitOfWork, bound: dict[str, UUID], refused: list[tuple[Message, Receipt]]) -> None:
+    """Mark messages as refused, and record that in the contacts' histories."""
     messages = [message for message, _ in refused]
     rows = await uow.rows(
-        rejected_statement(),
+        _rejected_statement(),
         {
             **bound,
-            **id_range(ids_of(messages)),
+            **id_range(_ids_of(messages)),
             "code_values": [receipt.code for _, receipt in refused],
             "text_values": [texts.sanitize(receipt.text) for _, receipt in refused],
         },
     )
-    receipts = dict(zip(ids_of(messages), (receipt for _, receipt in refused), strict=True))
-    await record_refusals(uow, bound["campaign"], [(row, receipts[row.id]) for row in rows])
+    receipts = dict(zip(_ids_of(messages), (receipt for _, receipt in refused), strict=True))
+    await _record_refusals(uow, bound["campaign"], [(row, receipts[row.id]) for row in rows])
 
 
-async def record_refusals(
+async def _record_refusals(
     uow: UnitOfWork, campaign_id: UUID, refused: Sequence[tuple[Row[*tuple[Any, ...]], Receipt]]
 ) -> None:
-    """Write refusals into the contacts' histories; an address that the provider no longer mails is suppressed."""
+    """Add refusals to the contacts' histories; an address that the provider has deactivated is suppressed."""
     inactive: list[SuppressionFact] = []
     others: list[ContactLine] = []
     for row, receipt in refused:
@@ -195,35 +197,40 @@ async def record_refusals(
     await write_lines(uow, others)
 
 
-async def mark_unknown(
+async def _mark_unknown(
     uow: UnitOfWork, bound: dict[str, UUID], messages: Sequence[Message], outcome: InDoubt, request_seconds: float
 ) -> None:
-    """Mark messages that may have been sent. A provider that has not even answered gets as long again first."""
+    """Mark messages that may have been sent.
+
+    Where the request may still be processed, the first lookup waits for as long as a request may take.
+    """
     await uow.execute(
-        unknown_statement(),
+        _unknown_statement(),
         {
             **bound,
-            **id_range(ids_of(messages)),
-            "reason": outcome.reason[:TEXT_LENGTH],
-            "first_look": request_seconds if outcome.under_way else 0.0,
+            **id_range(_ids_of(messages)),
+            "reason": outcome.reason[:MAX_REASON_LENGTH],
+            "first_lookup": request_seconds if outcome.under_way else 0.0,
         },
     )
 
 
-async def give_back(uow: UnitOfWork, bound: dict[str, UUID], messages: Sequence[Message], reason: str) -> None:
+async def _make_pending(uow: UnitOfWork, bound: dict[str, UUID], messages: Sequence[Message], reason: str) -> None:
     """Make messages pending again that were certainly not sent."""
-    await uow.execute(not_sent_statement(), {**bound, **id_range(ids_of(messages)), "reason": reason[:TEXT_LENGTH]})
+    await uow.execute(
+        _not_sent_statement(), {**bound, **id_range(_ids_of(messages)), "reason": reason[:MAX_REASON_LENGTH]}
+    )
 
 
-def ids_of(messages: Sequence[Message]) -> list[UUID]:
-    """The deliveries' ids."""
+def _ids_of(messages: Sequence[Message]) -> list[UUID]:
+    """The ids of the messages' deliveries."""
     return [UUID(message.delivery_id) for message in messages]
 
 
-def trouble(handed: Sequence[Handed]) -> NotSent | AccountRefused | InDoubt | None:
-    """What of a batch's outcome concerns more than the batch: the account first, then any reason to slow down."""
-    troubles: list[NotSent | AccountRefused | InDoubt] = []
-    for _, outcome in handed:
+def backpressure_cause(outcomes: Sequence[RequestOutcome]) -> NotSent | AccountRefused | InDoubt | None:
+    """The outcome that concerns more than this batch: a refusal of the account, else the first reason to back off."""
+    causes: list[NotSent | AccountRefused | InDoubt] = []
+    for _, outcome in outcomes:
         if isinstance(outcome, AccountRefused):
             return outcome
         if isinstance(outcome, Answered):
@@ -231,7 +238,7 @@ def trouble(handed: Sequence[Handed]) -> NotSent | AccountRefused | InDoubt | No
                 if receipt.verdict is Verdict.ACCOUNT:
                     return AccountRefused(code=receipt.code, reason=receipt.text)
                 if receipt.verdict is Verdict.NOT_NOW:
-                    troubles.append(NotSent(reason=receipt.text))
+                    causes.append(NotSent(reason=receipt.text))
         elif isinstance(outcome, NotSent | InDoubt):
-            troubles.append(outcome)
-    return troubles[0] if troubles else None
+            causes.append(outcome)
+    return causes[0] if causes else None

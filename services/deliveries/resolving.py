@@ -1,4 +1,4 @@
-"""A person decides about a message of which nobody knows whether it was sent."""
+"""Resolving a message in doubt by a person's decision."""
 
 from typing import Any, Final
 from uuid import UUID
@@ -23,9 +23,9 @@ from services.senders import policy as sender_policy
 from services.senders.policy import SenderNotConfirmed, SenderPolicy
 
 IN_DOUBT: Final = frozenset({DeliveryStatus.UNKNOWN, DeliveryStatus.FAILED})
-ENDED_BY_A_PERSON: Final = frozenset({CampaignStatus.CANCELLING, CampaignStatus.CANCELLED})
+CANCELLED_STATUSES: Final = frozenset({CampaignStatus.CANCELLING, CampaignStatus.CANCELLED})
 AS_FIELD: Final = ("input", "as")
-DECIDE_OR_COPY: Final = "Decide SENT or NOT_SENT, or send the contact a copy of the campaign (`duplicateCampaign`)."
+SUGGESTION: Final = "Decide SENT or NOT_SENT, or send the contact a copy of the campaign (`duplicateCampaign`)."
 DECIDED_NOT_SENT: Final = "A person decided that it was not sent."
 CHANGES: Final[dict[DeliveryResolution, dict[str, Any]]] = {
     DeliveryResolution.SENT: {
@@ -44,7 +44,7 @@ CHANGES: Final[dict[DeliveryResolution, dict[str, Any]]] = {
 
 
 class DeliveryNotResolvable(Conflict):
-    """The delivery, or its campaign, is not in a state in which a person can decide this."""
+    """The delivery, or its campaign, is not in a state that allows this decision."""
 
     code = ErrorCode.INVALID_STATE
 
@@ -52,28 +52,28 @@ class DeliveryNotResolvable(Conflict):
 async def resolve(
     uow: UnitOfWork, delivery_id: UUID | None, resolution: DeliveryResolution, *, policy: SenderPolicy
 ) -> tuple[DeliveryRow, CampaignRow]:
-    """Settle a delivery that is `unknown` or `failed`; it and its campaign as they are then.
+    """Resolve a delivery that is `unknown` or `failed`; returns it and its campaign as they are then.
 
-    `sent` makes it accepted, `not_sent` failed; `send_again` makes it pending, to go out in a new batch, for which a
-    campaign that had ended is `sending` again. Raises `NotFound`, `DeliveryNotResolvable`, and for sending it again
+    `sent` makes it accepted, `not_sent` failed; `send_again` makes it pending, to be sent in a new batch, for which a
+    finished campaign is `sending` again. Raises `NotFound`, `DeliveryNotResolvable`, and for `send_again`
     `FeatureUnavailable`, or `SenderNotConfirmed` where the sender was deleted.
     """
     if resolution is DeliveryResolution.SEND_AGAIN:
         policy.features.require(Feature.SENDING)
     found = await DELIVERIES.require(uow, delivery_id)
     if resolution is DeliveryResolution.SEND_AGAIN:
-        # Before the campaign is locked, in the order in which deleting a sender locks both.
-        await hold_sender(uow, await CAMPAIGNS.require(uow, found.campaign_id), policy)
+        # Locked before the campaign: `senders.changing.delete` locks them in the same order.
+        await _lock_sender(uow, await CAMPAIGNS.require(uow, found.campaign_id), policy)
     campaign = await lifecycle.lock(uow, found.campaign_id)
     if campaign is None:
         raise CAMPAIGNS.not_found()
-    if resolution is DeliveryResolution.SEND_AGAIN and campaign.status in ENDED_BY_A_PERSON:
+    if resolution is DeliveryResolution.SEND_AGAIN and campaign.status in CANCELLED_STATUSES:
         raise DeliveryNotResolvable(
             f"The campaign is {campaign.status}, so that nothing more is sent of it.",
             field=AS_FIELD,
-            suggestion=DECIDE_OR_COPY,
+            suggestion=SUGGESTION,
         )
-    row = await change(uow, found, resolution)
+    row = await _change(uow, found, resolution)
     uow.publish(campaign_topic(uow.tenant.organization_id, found.campaign_id))
     await audit.record(
         uow,
@@ -81,20 +81,20 @@ async def resolve(
         found.id,
         {"campaign": str(found.campaign_id), "from": found.status, "as": str(resolution)},
     )
-    return row, await follow(uow, campaign, resolution)
+    return row, await _update_campaign(uow, campaign, resolution)
 
 
-async def hold_sender(uow: UnitOfWork, campaign: CampaignRow, policy: SenderPolicy) -> None:
-    """Keep the campaign's sender from being deleted; raises `SenderNotConfirmed` when it was."""
+async def _lock_sender(uow: UnitOfWork, campaign: CampaignRow, policy: SenderPolicy) -> None:
+    """Lock the campaign's sender against deletion; raises `SenderNotConfirmed` when it was deleted."""
     chosen = sender_policy.settled(policy, campaign.from_header, campaign.from_sender_id)
     if chosen is not None:
         await sender_policy.hold(uow, chosen)
     elif policy.confirmed_only:
-        raise SenderNotConfirmed("The sender of the campaign was deleted.", field=AS_FIELD, suggestion=DECIDE_OR_COPY)
+        raise SenderNotConfirmed("The sender of the campaign was deleted.", field=AS_FIELD, suggestion=SUGGESTION)
 
 
-async def change(uow: UnitOfWork, found: DeliveryRow, resolution: DeliveryResolution) -> DeliveryRow:
-    """Change the row while it is `unknown` or `failed`; raises `DeliveryNotResolvable` when it is not."""
+async def _change(uow: UnitOfWork, found: DeliveryRow, resolution: DeliveryResolution) -> DeliveryRow:
+    """Update the row if it is still `unknown` or `failed`; raises `DeliveryNotResolvable` otherwise."""
     rows = await uow.rows(
         update(EmailDelivery)
         .where(
@@ -115,8 +115,8 @@ async def change(uow: UnitOfWork, found: DeliveryRow, resolution: DeliveryResolu
     return DeliveryRow._make(rows[0])
 
 
-async def follow(uow: UnitOfWork, campaign: CampaignRow, resolution: DeliveryResolution) -> CampaignRow:
-    """What the decision means for the campaign, which is locked: it sends again, or its summary changes."""
+async def _update_campaign(uow: UnitOfWork, campaign: CampaignRow, resolution: DeliveryResolution) -> CampaignRow:
+    """Adapt the campaign, which is locked, to the decision: it sends again, or its summary changes."""
     of_campaign = {"organization_id": uow.tenant.organization_id, "campaign_id": campaign.id}
     has_issues = campaign.status == CampaignStatus.SENT_WITH_ISSUES
     if resolution is DeliveryResolution.SEND_AGAIN:

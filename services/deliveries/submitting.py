@@ -1,4 +1,4 @@
-"""T2, the point of no return: exactly the rows that passed it are handed to the provider."""
+"""T2, submit: from its commit on a message may have been sent. Exactly the submitted rows go to the provider."""
 
 from functools import lru_cache
 from typing import Any
@@ -19,8 +19,8 @@ from services.suppressions.reading import is_suppressed
 
 
 @lru_cache
-def submit_statement() -> Any:  # noqa: ANN401 - an UPDATE with RETURNING
-    """Move to `submitting` what is still ours, long enough, wanted, and allowed."""
+def _submit_statement() -> Any:  # noqa: ANN401 - an UPDATE with RETURNING
+    """Move rows to `submitting` if the lease is still held and long enough, and the recipient may be mailed."""
     return (
         update(EmailDelivery)
         .where(
@@ -42,8 +42,8 @@ def submit_statement() -> Any:  # noqa: ANN401 - an UPDATE with RETURNING
 
 
 @lru_cache
-def skip_statement() -> Any:  # noqa: ANN401 - an UPDATE
-    """Skip claimed rows, each with its reason."""
+def _skip_statement() -> Any:  # noqa: ANN401 - an UPDATE
+    """Skip claimed rows, each with its decision and reason."""
     values = values_by_id(decision=Text(), reason=Text())
     return (
         update(EmailDelivery)
@@ -62,8 +62,8 @@ def skip_statement() -> Any:  # noqa: ANN401 - an UPDATE
 
 
 @lru_cache
-def release_statement() -> Any:  # noqa: ANN401 - an UPDATE
-    """What was claimed and not submitted: skipped where suppressed, else given back."""
+def _release_statement() -> Any:  # noqa: ANN401 - an UPDATE
+    """Release rows that were claimed and not submitted: skipped where suppressed or cancelled, else pending again."""
     suppressed = is_suppressed(bindparam("organization", type_=Uuid), EmailDelivery.email_norm)  # type: ignore[arg-type]
     cancelled = select(Campaign.id).where(
         Campaign.organization_id == bindparam("organization", type_=Uuid),
@@ -93,11 +93,11 @@ def release_statement() -> Any:  # noqa: ANN401 - an UPDATE
 
 
 async def submit(uow: UnitOfWork, claim: Claim, composed: Composed, times: LeaseTimes) -> list[Message]:
-    """Pass the point of no return; the messages that may be handed over once this has been committed."""
+    """Submit the rendered messages; returns those to hand to the provider after COMMIT, and only then."""
     bound = {"organization": claim.organization_id, "campaign": claim.campaign_id, "token": claim.token}
     ids = list(composed.messages)
     submitted = {**bound, **id_range(ids), "needed": times.needed, "batch": claim.batch_id} if ids else None
-    passed = {row.id for row in await uow.rows(submit_statement(), submitted)} if submitted else frozenset()
+    submitted_ids = {row.id for row in await uow.rows(_submit_statement(), submitted)} if submitted else frozenset()
     if composed.skipped:
         decisions = [str(decision) for decision in composed.skipped.values()]
         reasons = [composed.reasons.get(one) for one in composed.skipped]
@@ -107,9 +107,9 @@ async def submit(uow: UnitOfWork, claim: Claim, composed: Composed, times: Lease
             "decision_values": decisions,
             "reason_values": reasons,
         }
-        await uow.execute(skip_statement(), skipped)
-    left = [*(one for one in ids if one not in passed), *composed.rest]
+        await uow.execute(_skip_statement(), skipped)
+    left = [*(one for one in ids if one not in submitted_ids), *composed.remaining]
     if not left:
         return list(composed.messages.values())
-    await uow.execute(release_statement(), {**bound, **id_range(left)})
-    return [message for one, message in composed.messages.items() if one in passed]
+    await uow.execute(_release_statement(), {**bound, **id_range(left)})
+    return [message for one, message in composed.messages.items() if one in submitted_ids]

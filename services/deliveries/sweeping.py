@@ -1,4 +1,7 @@
-"""What a worker may die before it does: expired leases, due schedules, cancellations, the end of a campaign."""
+"""Sweeps over campaigns: start due ones, expire leases, skip what is cancelled, finish what has nothing open.
+
+They do not depend on the worker that did the work before, which may have crashed.
+"""
 
 from typing import NamedTuple
 from uuid import UUID
@@ -16,12 +19,12 @@ from models.campaigns import Campaign, CampaignStats, CampaignStatus
 from models.deliveries import DeliveryDecision, DeliveryStatus, EmailDelivery
 from services.campaigns.lifecycle import CampaignChanged, InvalidCampaignState, lock, move
 from services.campaigns.work import PrepareCampaign
-from services.deliveries.batch_sql import locked_in, of_campaign
+from services.deliveries.batch_sql import id_in_locked, of_campaign
 from services.deliveries.counting import counts_missing_pending, verify_counts
 from services.deliveries.issues import summarize_issues
-from services.deliveries.waiting import explain_waiting
+from services.deliveries.waiting import set_waiting_reason
 from services.features import ALL, Feature, Features
-from services.mailing.lookups import LOST_WORKER
+from services.mailing.lookups import WORKER_STOPPED
 
 CANCEL_PAGE = 10_000
 FINAL_STATUS = {
@@ -32,7 +35,7 @@ log = logger(__name__)
 
 
 class CampaignNeeds(NamedTuple):
-    """What a campaign asks for now: to be prepared, advanced, or asked about at the provider."""
+    """The work that a campaign needs now: to be prepared, to be advanced, or a lookup at the provider."""
 
     organization_id: UUID
     campaign_id: UUID
@@ -42,16 +45,16 @@ class CampaignNeeds(NamedTuple):
 
 
 class CampaignToSend(NamedTuple):
-    """A campaign that has messages to send now."""
+    """A campaign that has pending messages."""
 
     organization_id: UUID
     campaign_id: UUID
 
 
 class OpenCounts(NamedTuple):
-    """A campaign's status, the reason that it tells, and its open deliveries, by its counters.
+    """A campaign's status, its status reason, and its counters of open deliveries.
 
-    `more_to_skip` is for a cancelled campaign that has further pages of recipients to skip.
+    `more_to_skip` is set for a cancelled campaign with further pages of recipients to skip.
     """
 
     status: CampaignStatus | None
@@ -63,7 +66,7 @@ class OpenCounts(NamedTuple):
 
     @property
     def needs_provider(self) -> bool:
-        """Whether the campaign, which is live, cannot go on without the mail provider."""
+        """Whether the campaign is live and cannot continue without the mail provider."""
         if self.status == CampaignStatus.SENDING:
             return self.pending > 0 or self.unknown > 0
         if self.status in (CampaignStatus.PAUSED, CampaignStatus.CANCELLING):
@@ -72,32 +75,32 @@ class OpenCounts(NamedTuple):
 
 
 async def campaigns_to_advance(system: SystemScope, after: UUID, limit: int) -> list[CampaignNeeds]:
-    """Campaigns of any organisation that ask for something, by id, beyond one. The others are not touched."""
+    """A page of campaigns of all organizations that need work, in the order of their ids, from after one on."""
     found = func.system.campaigns_to_advance(after, limit).table_valued(*CampaignNeeds._fields)
     return [CampaignNeeds._make(row) for row in await system.rows(select(*found.c))]
 
 
 async def campaigns_to_send(system: SystemScope, after: UUID, limit: int) -> list[CampaignToSend]:
-    """Campaigns of any organisation that have messages to send, by id, beyond one."""
+    """A page of campaigns of all organizations with pending messages, in the order of their ids."""
     found = func.system.campaigns_to_send(after, limit).table_valued(*CampaignToSend._fields)
     return [CampaignToSend._make(row) for row in await system.rows(select(*found.c))]
 
 
 async def ensure_partitions(system: SystemScope) -> int:
-    """Make the coming months' partitions; how many were missing."""
+    """Create the partitions of the coming months; returns how many were missing."""
     rows = await system.rows(select(func.system.ensure_partitions()))
     return int(rows[0][0])
 
 
 async def advance_campaign(work: Work, actor: Actor, campaign_id: UUID, features: Features = ALL) -> OpenCounts:
-    """Start what is due, expire leases, skip what is cancelled, and end what has nothing open; what is left then.
+    """Start a campaign if due, expire leases, skip what is cancelled, finish it; returns what is still open.
 
-    Where sending is off, what is due waits, and a campaign that cannot go on tells why until it can.
+    Where sending is off, a due campaign waits, and a campaign that cannot continue has the cause in `status_reason`.
     """
     sends = Feature.SENDING not in features.off
     async with work.begin(actor) as uow:
         before = await read_open_counts(uow, campaign_id)
-        await explain_waiting(uow, campaign_id, before.reason, waits=before.needs_provider and not sends)
+        await set_waiting_reason(uow, campaign_id, before.reason, waits=before.needs_provider and not sends)
         if before.status == CampaignStatus.SCHEDULED:
             if sends:
                 await start_due(uow, campaign_id)
@@ -116,14 +119,14 @@ async def advance_campaign(work: Work, actor: Actor, campaign_id: UUID, features
         return left._replace(more_to_skip=skipped >= CANCEL_PAGE)
 
 
-async def forget_waiting(work: Work, actor: Actor, campaign_id: UUID) -> None:
-    """Let a campaign no longer tell that it waits for the mail provider, which is there now."""
+async def clear_waiting_reason(work: Work, actor: Actor, campaign_id: UUID) -> None:
+    """Remove the status reason that the campaign waits for a mail provider, as there is one now."""
     async with work.begin(actor) as uow:
-        await explain_waiting(uow, campaign_id, (await read_open_counts(uow, campaign_id)).reason, waits=False)
+        await set_waiting_reason(uow, campaign_id, (await read_open_counts(uow, campaign_id)).reason, waits=False)
 
 
 async def read_open_counts(uow: UnitOfWork, campaign_id: UUID) -> OpenCounts:
-    """The campaign's status and open deliveries; a status of None for an unknown campaign."""
+    """The campaign's status and open deliveries; the status is None for an unknown campaign."""
     row = await first(
         uow,
         select(
@@ -146,10 +149,10 @@ async def read_open_counts(uow: UnitOfWork, campaign_id: UUID) -> OpenCounts:
 
 
 async def start_due(uow: UnitOfWork, campaign_id: UUID) -> None:
-    """Start a scheduled campaign whose time has come, by the database's clock.
+    """Start a scheduled campaign that is due by the database's clock.
 
-    The UPDATE itself asks whether it is still scheduled and due: a person may be taking it back, or putting it off,
-    in a transaction for which the UPDATE waits.
+    The UPDATE itself checks that it is still scheduled and due: a concurrent transaction, for which the UPDATE waits,
+    may unschedule or postpone it.
     """
     is_due = Campaign.scheduled_at <= func.now()
     try:
@@ -163,15 +166,15 @@ async def start_due(uow: UnitOfWork, campaign_id: UUID) -> None:
 async def expire_leases(uow: UnitOfWork, campaign_id: UUID, in_flight: int) -> int:
     """Make expired claims pending again, and expired submissions unknown, as they may have been sent; how many.
 
-    At most `in_flight` leases are looked at: they stand at the front of the open deliveries, and the millions that
-    may wait behind them are not read.
+    At most `in_flight` leases are read: they come first among the open deliveries, before the pending ones, of which
+    there may be millions.
     """
     submitting = EmailDelivery.status == DeliveryStatus.SUBMITTING
     of_this = of_campaign(uow.tenant.organization_id, campaign_id)
     in_lease = EmailDelivery.status.in_([str(DeliveryStatus.CLAIMED), str(DeliveryStatus.SUBMITTING)])
-    over = has_expired(EmailDelivery)
+    is_expired = has_expired(EmailDelivery)
     leased = (
-        select(EmailDelivery.id, over.label("over"))
+        select(EmailDelivery.id, is_expired.label("is_expired"))
         .where(*of_this, EmailDelivery.is_open, in_lease)
         .order_by(EmailDelivery.id)
         .limit(in_flight)
@@ -180,19 +183,19 @@ async def expire_leases(uow: UnitOfWork, campaign_id: UUID, in_flight: int) -> i
     expired = (
         select(EmailDelivery.id)
         .join(leased, leased.c.id == EmailDelivery.id)
-        .where(*of_this, leased.c.over, in_lease, over)
+        .where(*of_this, leased.c.is_expired, in_lease, is_expired)
         .with_for_update(skip_locked=True, of=EmailDelivery)
         .cte("expired")
     )
     result = await uow.execute(
         update(EmailDelivery)
         .where(
-            *locked_in(uow.tenant.organization_id, campaign_id, expired),
+            *id_in_locked(uow.tenant.organization_id, campaign_id, expired),
         )
         .values(
             status=case((submitting, str(DeliveryStatus.UNKNOWN)), else_=str(DeliveryStatus.PENDING)),
             error_message=case(
-                (submitting, LOST_WORKER),
+                (submitting, WORKER_STOPPED),
                 else_=EmailDelivery.error_message,
             ),
             next_lookup_at=case((submitting, func.clock_timestamp()), else_=None),
@@ -204,7 +207,7 @@ async def expire_leases(uow: UnitOfWork, campaign_id: UUID, in_flight: int) -> i
 
 
 async def skip_cancelled(uow: UnitOfWork, campaign_id: UUID) -> int:
-    """Skip a page of what a cancelled campaign has not yet submitted."""
+    """Skip a page of the deliveries that a cancelled campaign has not submitted; returns how many."""
     waiting = (
         select(EmailDelivery.id)
         .where(
@@ -220,7 +223,7 @@ async def skip_cancelled(uow: UnitOfWork, campaign_id: UUID) -> int:
     result = await uow.execute(
         update(EmailDelivery)
         .where(
-            *locked_in(uow.tenant.organization_id, campaign_id, waiting),
+            *id_in_locked(uow.tenant.organization_id, campaign_id, waiting),
         )
         .values(status=DeliveryStatus.SKIPPED, decision=str(DeliveryDecision.CANCELLED), **RELEASED)
     )
@@ -228,12 +231,12 @@ async def skip_cancelled(uow: UnitOfWork, campaign_id: UUID) -> int:
 
 
 async def finish(uow: UnitOfWork, campaign_id: UUID) -> None:
-    """End a campaign that has nothing open. Decided from the ledger, whose counters are checked by the way."""
+    """Finish a campaign that has no open deliveries, by its rows; its counters are verified."""
     counts = await read_open_counts(uow, campaign_id)
     end = FINAL_STATUS.get(counts.status) if counts.status else None
     if end is None or counts.pending:
         return
-    # Under the campaign's lock, as a person may make a failed message pending again (`resolveDelivery`).
+    # The campaign is locked, because `resolveDelivery` may make a failed message pending again.
     await lock(uow, campaign_id)
     if await anything_open(uow, campaign_id):
         if not counts.in_flight and not counts.unknown:
@@ -247,13 +250,13 @@ async def finish(uow: UnitOfWork, campaign_id: UUID) -> None:
     try:
         await move(uow, campaign_id, end, reason=reason, sent_at=sent_at)
     except InvalidCampaignState as conflict:
-        log.info("campaign changed while it ended", campaign_id=str(campaign_id), status=conflict.status)
+        log.info("campaign changed before it finished", campaign_id=str(campaign_id), status=conflict.status)
     else:
-        log.info("campaign ended", campaign_id=str(campaign_id), status=end)
+        log.info("campaign finished", campaign_id=str(campaign_id), status=end)
 
 
 async def anything_open(uow: UnitOfWork, campaign_id: UUID) -> bool:
-    """Whether any recipient of the campaign is not yet in a terminal state."""
+    """Whether any delivery of the campaign is not in a final state."""
     rows = await uow.rows(
         select(
             exists(

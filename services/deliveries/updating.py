@@ -1,4 +1,7 @@
-"""Updating deliveries by what the provider reports: a status only advances, and the earliest time reported stays."""
+"""Updating deliveries from the provider's events, which come in any order.
+
+A status only advances, and of several times the earliest is stored.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -25,7 +28,7 @@ TIMES = ("delivered_at", "bounced_at", "complained_at", "opened_at", "clicked_at
 
 @dataclass(slots=True, kw_only=True)
 class DeliveryUpdate:
-    """What the provider reports of a delivery. Any report of it means that it has been accepted."""
+    """The changes of a delivery by one or more events. Any event means that the message was accepted."""
 
     status: DeliveryStatus = DeliveryStatus.ACCEPTED
     message_id: str | None = None
@@ -36,18 +39,18 @@ class DeliveryUpdate:
     clicked_at: datetime | None = None
 
     def advance_to(self, status: DeliveryStatus) -> None:
-        """Advance to a status, never back."""
+        """Advance to a status; a lower one has no effect."""
         self.status = max(self.status, status, key=RANKS.index)
 
     def set_earliest(self, name: str, at: datetime) -> None:
-        """Set a time, unless an earlier one is known."""
+        """Set a time, unless an earlier one is set."""
         known: datetime | None = getattr(self, name)
         setattr(self, name, at if known is None else min(known, at))
 
 
 @lru_cache
-def update_statement() -> Any:  # noqa: ANN401 - an UPDATE
-    """Update many deliveries of a campaign at once."""
+def _update_statement() -> Any:  # noqa: ANN401 - an UPDATE
+    """Update many deliveries of a campaign in one statement."""
     times = dict.fromkeys(TIMES, DateTime(timezone=True))
     values = values_by_id(status=Text(), message_id=Text(), **times)
     ranks = bindparam("ranks", [str(status) for status in RANKS], type_=ARRAY(Text))
@@ -69,12 +72,12 @@ def update_statement() -> Any:  # noqa: ANN401 - an UPDATE
 
 
 async def apply_updates(uow: UnitOfWork, campaign_id: UUID, updates: dict[UUID, DeliveryUpdate]) -> None:
-    """Update a campaign's deliveries, in the order of their ids, and announce its progress."""
+    """Update a campaign's deliveries, and publish its progress."""
     if not updates:
         return
     ordered = sorted(updates.items(), key=lambda item: item[0])
     await uow.execute(
-        update_statement(),
+        _update_statement(),
         {
             "organization": uow.tenant.organization_id,
             "campaign": campaign_id,

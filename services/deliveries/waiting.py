@@ -1,4 +1,4 @@
-"""What a campaign tells while it waits for a mail provider that the installation has not."""
+"""The status reason of a campaign that waits because sending is switched off in the installation."""
 
 from typing import Final
 from uuid import UUID
@@ -13,9 +13,7 @@ from services.campaigns.lifecycle import and_announce
 SENDING_IS_OFF: Final = (
     "Sending is switched off in this installation. The campaign goes on when it is switched on again."
 )
-
-
-WAITS_IN: Final = (
+WAITING_STATUSES: Final = (
     CampaignStatus.SCHEDULED,
     CampaignStatus.SENDING,
     CampaignStatus.PAUSED,
@@ -23,24 +21,24 @@ WAITS_IN: Final = (
 )
 
 
-async def explain_waiting(uow: UnitOfWork, campaign_id: UUID, reason: str | None, *, waits: bool) -> None:
-    """Let a campaign that waits for the mail provider say so, after its other reason; one that goes on forgets it.
+async def set_waiting_reason(uow: UnitOfWork, campaign_id: UUID, reason: str | None, *, waits: bool) -> None:
+    """Append the sentence to the status reason of a campaign that waits, or remove it from one that does not.
 
-    `reason` is what it tells so far; another one, which somebody has given it meanwhile, is left alone.
+    `reason` is the status reason as the caller has read it; if it was changed meanwhile, it stays as it is.
     """
-    if waits == tells_waiting(reason):
+    if waits == is_waiting_reason(reason):
         return
     others = (reason or "").removesuffix(SENDING_IS_OFF).rstrip()
-    told = f"{others} {SENDING_IS_OFF}".lstrip() if waits else others or None
+    new_reason = f"{others} {SENDING_IS_OFF}".lstrip() if waits else others or None
     changed = (
         update(Campaign)
         .where(
             Campaign.organization_id == uow.tenant.organization_id,
             Campaign.id == campaign_id,
-            Campaign.status.in_([str(status) for status in WAITS_IN]),
+            Campaign.status.in_([str(status) for status in WAITING_STATUSES]),
             Campaign.status_reason.is_not_distinct_from(reason),
         )
-        .values(status_reason=told)
+        .values(status_reason=new_reason)
         .returning(Campaign.id)
         .cte("changed")
     )
@@ -48,6 +46,6 @@ async def explain_waiting(uow: UnitOfWork, campaign_id: UUID, reason: str | None
         uow.publish(campaign_topic(uow.tenant.organization_id, campaign_id))
 
 
-def tells_waiting(reason: str | None) -> bool:
-    """Whether what a campaign tells says that it waits for the mail provider."""
+def is_waiting_reason(reason: str | None) -> bool:
+    """Whether a status reason has the sentence that `set_waiting_reason` appends."""
     return reason is not None and reason.endswith(SENDING_IS_OFF)

@@ -1,1 +1,1 @@
-"""Handing mail to the provider, for campaigns' deliveries, test messages and system mail alike."""
+"""Submitting mail to the provider: shared by campaigns, test messages and system mail."""

@@ -1,4 +1,4 @@
-"""Handing a batch of messages to the provider: each message once, within a lease."""
+"""Submitting a batch of messages to the provider: each message once, before its lease expires."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -18,17 +18,18 @@ from integrations.mail import (
     Receipt,
     Verdict,
 )
-from services.mailing.leases import LeaseTimes, time_for
+from services.mailing.leases import LeaseTimes, has_time
 
 BODY_SHARE = 0.8
-"""How much of the provider's limit a request may take, as its size is estimated."""
-SEVERAL = 2
-TEXT_LENGTH = 500
-"""Characters of the provider's words that are stored."""
+"""Share of the provider's size limit that a request may have, because its size is only estimated."""
+MIN_REFUSALS = 2
+"""With fewer refusals nothing can be concluded about the account."""
+MAX_REASON_LENGTH = 500
+"""Characters of the provider's error text that are stored."""
 
 
-class Handed(NamedTuple):
-    """A part of the batch and its outcome."""
+class RequestOutcome(NamedTuple):
+    """The messages of one request to the provider, and what came of it."""
 
     messages: Sequence[Message]
     outcome: Outcome
@@ -36,14 +37,18 @@ class Handed(NamedTuple):
 
 async def hand_over(
     mailer: Mailer, envelope: Envelope, messages: Sequence[Message], *, deadline: float, times: LeaseTimes
-) -> list[Handed]:
-    """Send every message once, within the lease. A batch refused whole is halved until the culprit is alone."""
-    waiting = parts(messages, mailer.limits)
-    handed: list[Handed] = []
+) -> list[RequestOutcome]:
+    """Send every message once, before `deadline` (`since_boot` seconds).
+
+    A batch that the provider refuses because of one message is halved until that message is alone. After an outcome
+    that concerns the whole account, or is in doubt, the remaining messages are not sent.
+    """
+    waiting = split(messages, mailer.limits)
+    outcomes: list[RequestOutcome] = []
     while waiting:
         batch = waiting.pop()
-        if not time_for(deadline, times.request):
-            handed.append(Handed(batch, NotSent(reason="The lease was nearly over.", local=True)))
+        if not has_time(deadline, times.request):
+            outcomes.append(RequestOutcome(batch, NotSent(reason="The lease was nearly over.", local=True)))
             continue
         not_after = min(since_boot() + times.request, deadline)
         outcome = await mailer.send(envelope, batch, not_after=not_after)
@@ -52,50 +57,52 @@ async def hand_over(
             waiting += [batch[middle:], batch[:middle]]
             continue
         if isinstance(outcome, BatchRefused):
-            outcome = Answered(receipts=[refusal(outcome)])
-        handed.append(Handed(batch, outcome))
+            outcome = Answered(receipts=[receipt_of(outcome)])
+        outcomes.append(RequestOutcome(batch, outcome))
         if isinstance(outcome, NotSent | AccountRefused | InDoubt):
-            handed += [Handed(rest, NotSent(reason="Not tried.", local=True)) for rest in waiting]
+            outcomes += [RequestOutcome(rest, NotSent(reason="Not tried.", local=True)) for rest in waiting]
             break
-    nobody = refusal_of_all(mailer.name, handed)
-    if nobody is None:
-        return handed
-    return [part._replace(outcome=nobody) if isinstance(part.outcome, Answered) else part for part in handed]
+    refused = refusal_of_all(mailer.name, outcomes)
+    if refused is None:
+        return outcomes
+    return [each._replace(outcome=refused) if isinstance(each.outcome, Answered) else each for each in outcomes]
 
 
-def refusal_of_all(provider: str, handed: Sequence[Handed]) -> AccountRefused | None:
-    """What is wrong with the campaign or the account, when several messages are all refused in the same words.
+def refusal_of_all(provider: str, outcomes: Sequence[RequestOutcome]) -> AccountRefused | None:
+    """The refusal of the campaign or the account, where several messages were all refused with one code and text.
 
-    It is then hardly the recipients' doing (a bad From address reads like that), and would cost the whole audience.
-    Only addresses that the provider no longer mails are theirs, however many they are.
+    The cause is then most likely the sender or the content (a bad From address is refused like that), and going on
+    would reject the whole audience. Inactive addresses are an exception: their refusal concerns each recipient alone.
     """
-    receipts = [receipt for part in handed if isinstance(part.outcome, Answered) for receipt in part.outcome.receipts]
-    words = {(receipt.verdict, receipt.code, receipt.text) for receipt in receipts}
-    if len(receipts) < SEVERAL or len(words) > 1:
+    receipts = [
+        receipt for each in outcomes if isinstance(each.outcome, Answered) for receipt in each.outcome.receipts
+    ]
+    refusals = {(receipt.verdict, receipt.code, receipt.text) for receipt in receipts}
+    if len(receipts) < MIN_REFUSALS or len(refusals) > 1:
         return None
-    verdict, code, text = words.pop()
+    verdict, code, text = refusals.pop()
     if verdict is not Verdict.REFUSED:
         return None
     reason = f"{provider} refused every message of a batch. Check the sender and the content, then resume"
     reason += f" (code {code})" if code else ""
     reason += f": {text}" if text else "."
-    return AccountRefused(code=code, reason=reason[:TEXT_LENGTH])
+    return AccountRefused(code=code, reason=reason[:MAX_REASON_LENGTH])
 
 
-def refusal(outcome: BatchRefused) -> Receipt:
-    """The receipt of the one message that made the provider refuse the batch."""
+def receipt_of(outcome: BatchRefused) -> Receipt:
+    """The receipt of the single message for which the provider refused the request."""
     return Receipt(outcome.verdict, None, outcome.code, outcome.reason)
 
 
-def parts(messages: Sequence[Message], limits: ProviderLimits) -> list[Sequence[Message]]:
-    """The messages in requests that the provider's limits allow; a whole batch almost always."""
+def split(messages: Sequence[Message], limits: ProviderLimits) -> list[Sequence[Message]]:
+    """Split a batch into requests within the provider's limits; almost always it is a single one."""
     result: list[Sequence[Message]] = []
-    most_bytes = limits.max_bytes * BODY_SHARE
+    max_bytes = limits.max_bytes * BODY_SHARE
     start = size = 0
     for index, message in enumerate(messages):
-        # JSON writes most characters in one byte, at worst in six; three is more than mail in practice needs.
+        # A character takes one byte of JSON as a rule and six at worst; three is more than real mail needs.
         own = 3 * (len(message.html) + len(message.text) + len(message.subject)) + 1_000
-        if index > start and (size + own > most_bytes or index - start == limits.max_messages):
+        if index > start and (size + own > max_bytes or index - start == limits.max_messages):
             result.append(messages[start:index])
             start, size = index, 0
         size += own

@@ -1,4 +1,4 @@
-"""The times that keep two workers off one message: all follow from the lease."""
+"""How long a lease lasts, and how it is divided, so that no two workers send the same message."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ MARGIN_SHARE = 0.1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeaseTimes:
-    """Seconds: the lease, the longest rendering and request within it, and what must remain to hand a batch over."""
+    """Seconds: `compose` and `request` limit rendering and a request; `needed` must remain to submit a batch."""
 
     lease: float
     compose: float
@@ -20,13 +20,13 @@ class LeaseTimes:
 
 
 def lease_times(lease: float, *, request_seconds: float) -> LeaseTimes:
-    """The times within a lease of so many seconds; a request always ends well inside it."""
+    """Divide a lease of so many seconds; a request gets at most half of it."""
     request = min(request_seconds, lease * REQUEST_SHARE)
     return LeaseTimes(
         lease=lease, compose=lease * COMPOSE_SHARE, request=request, needed=request + lease * MARGIN_SHARE
     )
 
 
-def time_for(deadline: float, seconds: float) -> bool:
-    """Whether so many seconds remain until a deadline in `since_boot` seconds."""
+def has_time(deadline: float, seconds: float) -> bool:
+    """Whether more than so many seconds remain until a deadline (`since_boot` seconds)."""
     return since_boot() + seconds < deadline

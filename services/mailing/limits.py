@@ -1,4 +1,4 @@
-"""How much mail, beside campaigns, may be asked for in a day. Nobody meets the limits of development."""
+"""Daily limits of mail other than campaigns. Outside production they are too high to be reached."""
 
 from dataclasses import dataclass
 
@@ -12,14 +12,14 @@ UNLIMITED = 1_000_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MailLimits:
-    """`confirmations` counts by address over all organisations, `test_mails` by organisation."""
+    """`confirmations` is counted per address over all organizations, `test_mails` per organization."""
 
     confirmations: Throttle
     test_mails: Throttle
 
 
 def mail_limits(redis: Redis, *, production: bool) -> MailLimits:
-    """The limits of an installation."""
+    """The limits, counted in Redis for the whole installation."""
     return MailLimits(
         confirmations=Throttle(
             redis,

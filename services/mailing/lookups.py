@@ -1,4 +1,4 @@
-"""Asking the provider about messages of which nobody knows whether they were sent."""
+"""Looking up messages in doubt: the provider is asked whether it has accepted them."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
@@ -11,19 +11,19 @@ from core.telemetry import describe_error, logger
 from core.unit_of_work import UnitOfWork, Work
 from integrations.mail import Mailer, SearchFailed, Stream
 
-LOOKUPS = 3
-"""Lookups without a trace, spread evenly over the grace period, after which a message counts as absent."""
-BATCHES_A_ROUND = 100
+MAX_LOOKUPS = 3
+"""After so many lookups that do not find it, spread over the grace period, a message counts as not sent."""
+MAX_BATCHES_PER_ROUND = 100
 ROUND_SECONDS = 20.0
-"""After so long no further batch of a round is asked about: others wait for their turn."""
+"""After so long a round starts no further search, so that other campaigns get theirs."""
 RESERVED_SECONDS = 60.0
-"""How long nobody else looks up a message that is being looked up."""
-LOST_WORKER = "The worker stopped while the message was on its way."
+"""How long a message is reserved for the worker that looks it up."""
+WORKER_STOPPED = "The worker stopped while the message was on its way."
 log = logger(__name__)
 
 
 class UnknownMessage(NamedTuple):
-    """A reserved message, and what its row said then: a lookup counts only while it still says so."""
+    """A reserved message with its row's values: a lookup is recorded only if the row still has them."""
 
     id: UUID
     lookups: int
@@ -31,15 +31,16 @@ class UnknownMessage(NamedTuple):
 
 
 class Lookup(NamedTuple):
-    """The messages of one batch that are reserved to be looked up."""
+    """The reserved messages of one batch, which are looked up together."""
 
     batch_id: UUID
     rows: Sequence[UnknownMessage]
 
 
 Reserve = Callable[[UnitOfWork, Sequence[UUID]], Awaitable[Lookup | None]]
-"""Reserves the due messages of a batch other than those asked about; None when there is none."""
-Settle = Callable[[UnitOfWork, Lookup, Mapping[str, str]], Awaitable[None]]
+"""Reserves the due messages of one batch that is not among the given batch ids; None when there is none."""
+Record = Callable[[UnitOfWork, Lookup, Mapping[str, str]], Awaitable[None]]
+"""Records a lookup; the mapping has the provider's message id of each delivery id that was found."""
 
 
 async def look_up(
@@ -49,18 +50,19 @@ async def look_up(
     *,
     stream: Stream,
     reserve: Reserve,
-    settle: Settle,
+    record: Record,
     within_seconds: float = ROUND_SECONDS,
 ) -> int:
-    """Ask about one batch after the other; how many messages were looked up.
+    """Look up one batch after the other; returns how many messages were looked up.
 
-    A search that fails ends the round, as the next would wait for the same provider; so does the time.
+    The round ends early at a failed search, because the next one would fail or wait as well, and after
+    `within_seconds`.
     """
     asked: list[UUID] = []
     total = 0
     until = monotonic() + within_seconds
-    while len(asked) < BATCHES_A_ROUND and monotonic() < until:
-        # One batch at a time, right before the search: the search may be slow, and the reservation does not wait.
+    while len(asked) < MAX_BATCHES_PER_ROUND and monotonic() < until:
+        # Reserved right before its search: searches may be slow, and a reservation expires.
         async with work.begin(actor) as uow:
             lookup = await reserve(uow, asked)
         if lookup is None:
@@ -69,13 +71,9 @@ async def look_up(
         try:
             found = await mailer.find(str(lookup.batch_id), stream)
         except SearchFailed as error:
-            log.warning(
-                "no answer about a batch, asking again later",
-                batch_id=str(lookup.batch_id),
-                error=describe_error(error),
-            )
+            log.warning("batch lookup failed, will be retried", batch_id=str(lookup.batch_id), error=describe_error(error))
             break
         async with work.begin(actor) as uow:
-            await settle(uow, lookup, found)
+            await record(uow, lookup, found)
         total += len(lookup.rows)
     return total

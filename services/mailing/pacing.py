@@ -1,4 +1,4 @@
-"""How fast a provider account may be used: a shared budget in the database, and back-off when it refuses or fails."""
+"""Rate limit of a provider account, shared by all workers in the database, and back-off after its errors."""
 
 from time import monotonic
 
@@ -12,7 +12,10 @@ MAX_RETRY_AFTER_SECONDS = 300.0
 
 
 async def reserve(system: SystemScope, account: str, messages: int, per_second: float) -> float:
-    """Reserve messages of the account's rate; the seconds to wait before sending them. Negative gives some back."""
+    """Reserve so many messages of the account's rate; returns the seconds to wait before sending them.
+
+    A negative number returns unused ones.
+    """
     if per_second <= 0:
         return 0.0
     wait = func.system.reserve_sending(account, messages, per_second).table_valued("wait_seconds")
@@ -21,7 +24,7 @@ async def reserve(system: SystemScope, account: str, messages: int, per_second: 
 
 
 class ProviderBackoff:
-    """Growing pauses while the provider refuses or fails, none while it answers. For one process and account."""
+    """Growing pauses after failed requests to the provider; a success resets them. For one process and account."""
 
     def __init__(self, backoff: Backoff = BACKOFF) -> None:
         self.backoff = backoff
@@ -30,20 +33,20 @@ class ProviderBackoff:
 
     @property
     def remaining(self) -> float:
-        """Seconds still to wait."""
+        """Seconds until the next request is allowed."""
         return max(0.0, self.until - monotonic())
 
     def succeed(self) -> None:
-        """The provider answers again."""
+        """Reset the pauses."""
         self.failures = 0
 
     def fail(self, retry_after_seconds: float | None = None) -> float:
-        """Wait longer than the last time; failures of batches that were in flight together count once.
+        """Start a pause, longer than the last; returns its seconds. Failures during a pause do not count.
 
-        As long as the provider asks for, but no more than five minutes, whatever it says.
+        The pause is at least as long as the provider's Retry-After, of which at most five minutes are respected.
         """
         if not self.remaining:
             self.failures += 1
-            asked = min(retry_after_seconds or 0.0, MAX_RETRY_AFTER_SECONDS)
-            self.until = monotonic() + max(asked, self.backoff.delay(self.failures))
+            wanted = min(retry_after_seconds or 0.0, MAX_RETRY_AFTER_SECONDS)
+            self.until = monotonic() + max(wanted, self.backoff.delay(self.failures))
         return self.remaining

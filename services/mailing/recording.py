@@ -1,4 +1,4 @@
-"""Recording what the provider said of a batch, though the database may be away for a while."""
+"""Recording the outcome of a batch, with retries while the database is unavailable."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -20,7 +20,10 @@ log = logger(__name__)
 async def record_with_retry(
     work: Work, actor: Actor, batch_id: UUID, record: Callable[[UnitOfWork], Awaitable[None]]
 ) -> None:
-    """Record, and retry while the database is away; what stays unrecorded is settled by asking the provider."""
+    """Record in a transaction, with retries for two minutes.
+
+    A batch that is not recorded by then is looked up at the provider after its lease has expired.
+    """
     until = monotonic() + RETRY_SECONDS
     while True:
         try:

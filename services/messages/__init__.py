@@ -1,1 +1,1 @@
-"""What a message says: its texts checked and compiled, and shown as one contact would get them."""
+"""The content of a message: its texts are checked, compiled, and rendered as a preview."""

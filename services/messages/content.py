@@ -1,4 +1,4 @@
-"""What a message says: its texts, checked before they are stored, in a campaign as in a template."""
+"""The texts of a message, checked before they are stored in a campaign or a template."""
 
 import asyncio
 from typing import Final, TypedDict
@@ -10,10 +10,10 @@ from services.rendering.messages import MessageTemplate, compile_message
 MAX_NAME_LENGTH: Final = 200
 MAX_SUBJECT_LENGTH: Final = 998
 MAX_CONTENT_BYTES: Final = 512 * 1024
-QUICK: Final = 50
-"""Tags of a message that compiles in a few tens of milliseconds; longer ones compile beside the event loop."""
-SHORT: Final = 50_000
-"""Characters of such a message."""
+MAX_INLINE_TAGS: Final = 50
+"""A message with more Liquid tags takes more than some tens of milliseconds to compile: it is done in a thread."""
+MAX_INLINE_LENGTH: Final = 50_000
+"""The same for its characters."""
 
 
 class Required(InvalidInput):
@@ -30,8 +30,8 @@ class Texts(TypedDict):
     text_content: str
 
 
-class GivenTexts(TypedDict, total=False):
-    """A message's texts as a caller gives them. A key left out leaves the text; None empties it."""
+class TextChanges(TypedDict, total=False):
+    """Changes of a message's texts. A missing key leaves the text as it is; None makes it empty."""
 
     subject: str | None
     html_content: str | None
@@ -41,17 +41,17 @@ class GivenTexts(TypedDict, total=False):
 EMPTY: Final = Texts(subject="", html_content="", text_content="")
 
 
-def with_changes(old: Texts, given: GivenTexts) -> Texts:
-    """The old texts, with those that a caller gives in their place; a subject loses its invisible padding."""
+def with_changes(old: Texts, changes: TextChanges) -> Texts:
+    """The old texts with the changes; invisible characters around a subject are removed."""
     return Texts(
-        subject=texts.strip_directions(given["subject"] or "") if "subject" in given else old["subject"],
-        html_content=given.get("html_content", old["html_content"]) or "",
-        text_content=given.get("text_content", old["text_content"]) or "",
+        subject=texts.strip_directions(changes["subject"] or "") if "subject" in changes else old["subject"],
+        html_content=changes.get("html_content", old["html_content"]) or "",
+        text_content=changes.get("text_content", old["text_content"]) or "",
     )
 
 
 def changed_name(name: str | None) -> str:
-    """The new name of what has one; raises as `check_name` does, also for None."""
+    """The changed name; raises as `check_name` does, and for None."""
     if name is None:
         raise Required("A name cannot be cleared.", field=("input", "name"))
     return check_name(name)
@@ -67,10 +67,10 @@ def check_name(name: str) -> str:
 
 
 async def check_content(*, subject: str, html_content: str, text_content: str) -> MessageTemplate:
-    """Compile the three texts. Raises `InputErrors` with every mistake in them, for a form to show at once.
+    """Check and compile the three texts. Raises `InputErrors` with all errors together, so that a form can show them.
 
     A subject is one line of at most 998 characters (RFC 5322, 2.1.1); HTML and text have at most 512 KiB each. Empty
-    texts are fine in a draft.
+    texts are allowed, as in a draft.
     """
     errors = [
         *_subject_errors(subject),
@@ -83,9 +83,9 @@ async def check_content(*, subject: str, html_content: str, text_content: str) -
 
 
 async def compiled(*, subject: str, html_content: str, text_content: str) -> MessageTemplate:
-    """The message, compiled without holding up the other requests of the process; raises `InputErrors`."""
+    """Compile a message, a long one in a thread, so that it does not block the event loop; raises `InputErrors`."""
     tags = html_content.count("{") + text_content.count("{")
-    if tags <= QUICK and len(html_content) + len(text_content) <= SHORT:
+    if tags <= MAX_INLINE_TAGS and len(html_content) + len(text_content) <= MAX_INLINE_LENGTH:
         return compile_message(subject=subject, html_content=html_content, text_content=text_content)
     return await asyncio.to_thread(
         compile_message, subject=subject, html_content=html_content, text_content=text_content

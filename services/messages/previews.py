@@ -1,4 +1,4 @@
-"""A message as one contact would get it, without sending it."""
+"""Rendering a message for one contact, without sending it."""
 
 import asyncio
 from collections.abc import Mapping
@@ -18,17 +18,17 @@ from services.rendering.messages import RenderedMessage
 from services.rendering.variables import campaign_variables, contact_variables
 
 CONTACT_FIELD: Final = ("input", "contactId")
-NOWHERE: Final = "https://unsubscribe.invalid/preview"
-# The contact of a preview that names none.
+PREVIEW_URL: Final = "https://unsubscribe.invalid/preview"
+# The contact of a preview without a contact id.
 SAMPLE: Final = contact_variables(first_name="Ada", last_name="Lovelace", email="ada@example.com")
 
 
 async def render(
-    reads: Reads, texts: Texts, contact: Mapping[str, object], *, name: str, unsubscribe_url: str = NOWHERE
+    reads: Reads, texts: Texts, contact: Mapping[str, object], *, name: str, unsubscribe_url: str = PREVIEW_URL
 ) -> RenderedMessage:
-    """The texts for one contact's values, under the name of a campaign; raises `InputErrors` or `RenderFailed`.
+    """Render the texts with one contact's values and the name of a campaign; raises `InputErrors` or `RenderFailed`.
 
-    In a preview the unsubscribe link leads nowhere, as its reader is no recipient.
+    By default the unsubscribe link does not work, as the reader of a preview is no recipient.
     """
     template = await check_content(**texts)
     values = campaign_variables(
@@ -40,7 +40,7 @@ async def render(
 
 
 async def values_for(reads: Reads, actor: Actor, contact_id: UUID | None) -> Mapping[str, object]:
-    """What fills a template: a contact, which the actor must be allowed to read, or without an id a made-up one.
+    """The values of a contact, which the actor must be allowed to read, or of a sample contact without an id.
 
     Raises `Forbidden`, or `NotFound`.
     """
@@ -51,7 +51,7 @@ async def values_for(reads: Reads, actor: Actor, contact_id: UUID | None) -> Map
 
 
 async def contact_values(reads: Reads, contact_id: UUID | None) -> dict[str, object]:
-    """A contact as templates see it; raises `NotFound`."""
+    """The template variables of a contact; raises `NotFound`."""
     found = await CONTACTS.require(reads, contact_id, CONTACT_FIELD)
     tags = (await listing.tags_of(reads, [found.id]))[found.id]
     return contact_variables(
@@ -64,6 +64,6 @@ async def contact_values(reads: Reads, contact_id: UUID | None) -> dict[str, obj
 
 
 async def organization_name(reads: Reads) -> str:
-    """The name of the tenant's organisation."""
+    """The name of the tenant's organization."""
     rows = await reads.rows(select(Organization.name).where(Organization.id == reads.tenant.organization_id))
     return rows[0][0]

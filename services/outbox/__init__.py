@@ -1,1 +1,1 @@
-"""System mail: rows written in the unit of work of what asks for it, each handed to the provider once."""
+"""System mail (transactional outbox): rows are written in the caller's unit of work, and sent by a job, each once."""

@@ -1,4 +1,4 @@
-"""System mail in doubt: the provider is asked, and only what it provably does not have is sent again."""
+"""Looking up system mail in doubt; a message is sent again only after several lookups without finding it."""
 
 from collections.abc import Mapping, Sequence
 from uuid import UUID
@@ -11,12 +11,12 @@ from core.leases import RELEASED, has_expired
 from core.unit_of_work import UnitOfWork, Work
 from integrations.mail import Mailer, Stream
 from models.outbox import OutboxMessage, OutboxStatus
-from services.mailing.lookups import LOOKUPS, LOST_WORKER, RESERVED_SECONDS, Lookup, UnknownMessage, look_up
+from services.mailing.lookups import MAX_LOOKUPS, RESERVED_SECONDS, WORKER_STOPPED, Lookup, UnknownMessage, look_up
 from services.outbox.work import SendOutbox
 
 
 async def expire_leases(uow: UnitOfWork) -> None:
-    """What was submitted under a lease that has ended may have been sent."""
+    """Mark messages whose lease has expired as unknown: they may have been sent."""
     await uow.execute(
         update(OutboxMessage)
         .where(
@@ -26,7 +26,7 @@ async def expire_leases(uow: UnitOfWork) -> None:
         )
         .values(
             status=OutboxStatus.UNKNOWN,
-            error_message=LOST_WORKER,
+            error_message=WORKER_STOPPED,
             lookups=0,
             due_at=func.clock_timestamp(),
             **RELEASED,
@@ -35,19 +35,19 @@ async def expire_leases(uow: UnitOfWork) -> None:
 
 
 async def reconcile(work: Work, mailer: Mailer, actor: Actor, *, grace_seconds: float) -> int:
-    """Ask about the organisation's messages that are due for a lookup; how many were looked up."""
+    """Look up the organization's messages that are due; returns how many."""
 
     async def reserve(uow: UnitOfWork, _: Sequence[UUID]) -> Lookup | None:
         return await reserve_due(uow)
 
     async def record(uow: UnitOfWork, lookup: Lookup, found: Mapping[str, str]) -> None:
-        await settle(uow, lookup, found, grace_seconds=grace_seconds)
+        await record_lookup(uow, lookup, found, grace_seconds=grace_seconds)
 
-    return await look_up(work, mailer, actor, stream=Stream.TRANSACTIONAL, reserve=reserve, settle=record)
+    return await look_up(work, mailer, actor, stream=Stream.TRANSACTIONAL, reserve=reserve, record=record)
 
 
 async def reserve_due(uow: UnitOfWork) -> Lookup | None:
-    """The due messages of one batch; nobody else asks about them within the minute."""
+    """Reserve the due messages of one batch; other workers skip them for a minute."""
     in_doubt = (
         OutboxMessage.organization_id == uow.tenant.organization_id,
         OutboxMessage.status == OutboxStatus.UNKNOWN,
@@ -62,7 +62,7 @@ async def reserve_due(uow: UnitOfWork) -> Lookup | None:
     )
     if not first or first[0].batch_id is None:
         return None
-    # What another worker has locked is left to it: each would wait for the other's rows.
+    # Rows that another worker has locked are skipped, as the two could wait for each other.
     unlocked = (
         select(OutboxMessage.id)
         .where(*in_doubt, OutboxMessage.batch_id == first[0].batch_id)
@@ -77,10 +77,10 @@ async def reserve_due(uow: UnitOfWork) -> Lookup | None:
     return Lookup(first[0].batch_id, [UnknownMessage(row.id, row.lookups, row.due_at) for row in rows])
 
 
-async def settle(uow: UnitOfWork, lookup: Lookup, found: Mapping[str, str], *, grace_seconds: float) -> None:
-    """Record a lookup: messages found are accepted; absent ones wait for the next lookup, or are pending again.
+async def record_lookup(uow: UnitOfWork, lookup: Lookup, found: Mapping[str, str], *, grace_seconds: float) -> None:
+    """Record a lookup: found messages are accepted; absent ones wait for the next lookup, or are pending again.
 
-    A lookup that took so long that somebody else has reserved its messages since counts for nothing.
+    A lookup that outlasted its reservation, so that another worker has reserved the messages, has no effect on them.
     """
     for row in lookup.rows:
         message_id = found.get(str(row.id))
@@ -97,7 +97,7 @@ async def settle(uow: UnitOfWork, lookup: Lookup, found: Mapping[str, str], *, g
                 )
             )
             continue
-        last = OutboxMessage.lookups + 1 >= LOOKUPS
+        last = OutboxMessage.lookups + 1 >= MAX_LOOKUPS
         await uow.execute(
             update(OutboxMessage)
             .where(
@@ -109,7 +109,7 @@ async def settle(uow: UnitOfWork, lookup: Lookup, found: Mapping[str, str], *, g
             .values(
                 status=case((last, str(OutboxStatus.PENDING)), else_=str(OutboxStatus.UNKNOWN)),
                 lookups=case((last, 0), else_=OutboxMessage.lookups + 1),
-                due_at=case((last, func.clock_timestamp()), else_=now_plus(grace_seconds / (LOOKUPS - 1))),
+                due_at=case((last, func.clock_timestamp()), else_=now_plus(grace_seconds / (MAX_LOOKUPS - 1))),
             )
         )
     uow.enqueue(SendOutbox(organization_id=uow.tenant.organization_id))

@@ -1,4 +1,4 @@
-"""Writing down what the provider said of system mail, where the messages are still the batch's."""
+"""Recording the outcome of a batch of system mail, as far as the messages still belong to the batch."""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -10,57 +10,63 @@ from core.leases import RELEASED, is_held
 from core.unit_of_work import UnitOfWork
 from integrations.mail import Answered, InDoubt, Message, NotSent, Receipt, Verdict
 from models.outbox import OutboxMessage, OutboxStatus
-from services.mailing.handover import TEXT_LENGTH, Handed
-from services.outbox.submitting import Batch, put_off
+from services.mailing.handover import MAX_REASON_LENGTH, RequestOutcome
+from services.outbox.submitting import Batch, postpone
 
 
-async def record(uow: UnitOfWork, batch: Batch, handed: Sequence[Handed], *, request_seconds: float) -> None:
-    """Write down what became of a batch; messages that somebody else has settled meanwhile stay as they are.
+async def record(
+    uow: UnitOfWork, batch: Batch, outcomes: Sequence[RequestOutcome], *, request_seconds: float
+) -> None:
+    """Record the outcome of a batch; messages that belong to it no more stay as they are.
 
-    One statement a message: a batch of system mail has 20 at most, and there is little of it.
+    One statement per message, as a batch of system mail has at most 20.
     """
-    for part in handed:
-        outcome = part.outcome
+    for messages, outcome in outcomes:
         if isinstance(outcome, Answered):
-            for message, receipt in zip(part.messages, outcome.receipts, strict=True):
+            for message, receipt in zip(messages, outcome.receipts, strict=True):
                 await _record_receipt(uow, batch, message, receipt)
         elif isinstance(outcome, InDoubt):
-            await _doubt(uow, batch, part.messages, outcome, request_seconds)
+            await _mark_unknown(uow, batch, messages, outcome, request_seconds)
         else:
             wanted = outcome.retry_after_seconds if isinstance(outcome, NotSent) else None
-            await put_off(uow, _of(batch, part.messages), outcome.reason[:TEXT_LENGTH], at_least=wanted or 0.0)
+            await postpone(
+                uow, _is_of_batch(batch, messages), outcome.reason[:MAX_REASON_LENGTH], at_least=wanted or 0.0
+            )
 
 
 async def _record_receipt(uow: UnitOfWork, batch: Batch, message: Message, receipt: Receipt) -> None:
-    """Accepted, refused for good, or not now."""
+    """Accept a message, fail it, or postpone it."""
     if receipt.verdict in (Verdict.NOT_NOW, Verdict.ACCOUNT):
-        await put_off(uow, _of(batch, [message]), receipt.text[:TEXT_LENGTH])
+        await postpone(uow, _is_of_batch(batch, [message]), receipt.text[:MAX_REASON_LENGTH])
         return
     accepted = receipt.verdict is Verdict.ACCEPTED
     await uow.execute(
         update(OutboxMessage)
-        .where(_of(batch, [message]))
+        .where(_is_of_batch(batch, [message]))
         .values(
             status=OutboxStatus.ACCEPTED if accepted else OutboxStatus.FAILED,
             message_id=receipt.message_id,
             error_code=None if accepted else receipt.code,
-            error_message=None if accepted else receipt.text[:TEXT_LENGTH],
+            error_message=None if accepted else receipt.text[:MAX_REASON_LENGTH],
             finished_at=func.clock_timestamp(),
             **RELEASED,
         )
     )
 
 
-async def _doubt(
+async def _mark_unknown(
     uow: UnitOfWork, batch: Batch, messages: Sequence[Message], outcome: InDoubt, request_seconds: float
 ) -> None:
-    """May have been sent. A provider that has not even answered gets as long again before it is asked."""
+    """Mark messages that may have been sent.
+
+    Where the request may still be processed, the first lookup waits for as long as a request may take.
+    """
     await uow.execute(
         update(OutboxMessage)
-        .where(_of(batch, messages), OutboxMessage.status == OutboxStatus.SUBMITTING)
+        .where(_is_of_batch(batch, messages), OutboxMessage.status == OutboxStatus.SUBMITTING)
         .values(
             status=OutboxStatus.UNKNOWN,
-            error_message=outcome.reason[:TEXT_LENGTH],
+            error_message=outcome.reason[:MAX_REASON_LENGTH],
             lookups=0,
             due_at=now_plus(request_seconds if outcome.under_way else 0.0),
             **RELEASED,
@@ -68,8 +74,8 @@ async def _doubt(
     )
 
 
-def _of(batch: Batch, messages: Sequence[Message]) -> ColumnElement[bool]:
-    """Messages that still wait for this batch's outcome: under our lease, or in doubt since it ended."""
+def _is_of_batch(batch: Batch, messages: Sequence[Message]) -> ColumnElement[bool]:
+    """The condition on messages that still wait for this batch's outcome: under our lease, or in doubt since then."""
     return and_(
         OutboxMessage.id.in_([UUID(message.delivery_id) for message in messages]),
         or_(

@@ -1,4 +1,4 @@
-"""Sending the outbox: what is due is handed over, and what is in doubt is asked about, each in a job of its own."""
+"""Sending system mail that is due, and looking up what is in doubt, each in a job of its own."""
 
 import asyncio
 from collections.abc import Mapping
@@ -24,12 +24,12 @@ from services.outbox.reconciling import expire_leases, reconcile
 from services.outbox.recording import record
 from services.outbox.submitting import Composer, count_due, submit
 
-AT_ONCE = 20
-"""Messages of one organisation in a round. Another's do not wait for them: each has a task of its own."""
+ROUND_SIZE = 20
+"""Messages of one organization in a round; each organization has its own task, so none waits for another."""
 
 
 class MailNeeds(NamedTuple):
-    """What an organisation's system mail asks for now: to be sent, or to be asked about at the provider."""
+    """The work that an organization's system mail needs now: to be sent, or a lookup at the provider."""
 
     organization_id: UUID
     send: bool
@@ -38,7 +38,7 @@ class MailNeeds(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutboxSender:
-    """Sends system mail from the installation's own address. Everything it knows is in the rows."""
+    """Sends system mail from the installation's own address. All state is in the rows."""
 
     settings: SendingSettings
     work: Work
@@ -47,22 +47,22 @@ class OutboxSender:
     composers: Mapping[OutboxKind, Composer]
 
     async def send_due(self, actor: Actor) -> None:
-        """Send all of an organisation's mail that is due."""
-        while await self.send_some(actor):
+        """Send all of an organization's mail that is due."""
+        while await self.send_round(actor):
             pass
 
     async def reconcile(self, actor: Actor) -> None:
-        """Ask about an organisation's mail of which nobody knows whether it was sent."""
+        """Look up an organization's mail in doubt, after expiring its leases."""
         async with self.work.begin(actor) as uow:
             await expire_leases(uow)
         await reconcile(self.work, self.mailer, actor, grace_seconds=self.settings.reconcile_grace_seconds)
 
-    async def send_some(self, actor: Actor) -> bool:
-        """Send up to twenty messages that are due; False when none is."""
+    async def send_round(self, actor: Actor) -> bool:
+        """Send at most `ROUND_SIZE` due messages; False when none was due."""
         times = lease_times(self.settings.lease_seconds, request_seconds=self.mailer.timeout_seconds)
         rate = self.mailer.limits.messages_per_second
         async with self.work.begin(actor) as uow:
-            limit = await count_due(uow, min(AT_ONCE, rate) if rate else AT_ONCE)
+            limit = await count_due(uow, min(ROUND_SIZE, rate) if rate else ROUND_SIZE)
         if not limit:
             return False
         await asyncio.sleep(await self.reserve(limit))
@@ -76,19 +76,19 @@ class OutboxSender:
                 tag=batch.kind,
                 stream=Stream.TRANSACTIONAL,
             )
-            handed = await hand_over(self.mailer, envelope, batch.messages, deadline=batch.deadline, times=times)
-            write = partial(record, batch=batch, handed=handed, request_seconds=times.request)
+            outcomes = await hand_over(self.mailer, envelope, batch.messages, deadline=batch.deadline, times=times)
+            write = partial(record, batch=batch, outcomes=outcomes, request_seconds=times.request)
             await record_with_retry(self.work, actor, batch.batch_id, write)
         return batches is not None
 
     async def reserve(self, messages: int) -> float:
-        """Reserve (or give back) messages of the account's rate; the seconds to wait."""
+        """Reserve messages of the account's rate, or return unused ones (negative); returns the seconds to wait."""
         if not messages:
             return 0.0
         return await reserve(self.system, self.mailer.account, messages, self.mailer.limits.messages_per_second)
 
 
 async def organizations_with_mail(system: SystemScope, after: UUID, limit: int) -> list[MailNeeds]:
-    """The organisations that have system mail to send, or in doubt, at this moment, by id, beyond one."""
+    """A page of organizations that have due or unknown system mail now, in the order of their ids."""
     found = func.system.organizations_with_mail(after, limit).table_valued(*MailNeeds._fields)
     return [MailNeeds._make(row) for row in await system.rows(select(*found.c))]

@@ -1,4 +1,4 @@
-"""Claiming due messages and passing the point of no return, in one transaction: composing them takes no time."""
+"""Claiming and submitting due messages in one transaction: unlike campaigns, composing them takes no time."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ log = logger(__name__)
 
 
 class Item(NamedTuple):
-    """A message to compose: about what, and to whom."""
+    """A message to compose: its kind, the id of what it is about, and the recipient."""
 
     id: UUID
     kind: OutboxKind
@@ -34,7 +34,7 @@ class Item(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mail:
-    """What a message says, in both forms."""
+    """The composed message."""
 
     subject: str
     text: str
@@ -42,12 +42,12 @@ class Mail:
 
 
 Composer = Callable[[UnitOfWork, Item], Awaitable[Mail | None]]
-"""Composes a message in the transaction that submits it; None when nobody needs it any more."""
+"""Composes a message in the transaction that submits it; None when it is not needed any more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """Messages of one kind that are ours until `deadline` (`since_boot` seconds)."""
+    """Leased messages of one kind; the lease ends not before `deadline` (`since_boot` seconds)."""
 
     kind: OutboxKind
     token: UUID
@@ -57,13 +57,13 @@ class Batch:
 
 
 async def count_due(uow: UnitOfWork, limit: int) -> int:
-    """How many messages of the organisation are due; no more than `limit` are counted."""
-    found = select(OutboxMessage.id).where(*is_due(uow.tenant.organization_id)).limit(limit).subquery()
+    """Count the due messages of the organization, up to `limit`."""
+    found = select(OutboxMessage.id).where(*_is_due(uow.tenant.organization_id)).limit(limit).subquery()
     return int((await uow.rows(select(func.count()).select_from(found)))[0][0])
 
 
-def is_due(organization_id: UUID) -> tuple[ColumnElement[bool], ...]:
-    """Messages that are to be sent now."""
+def _is_due(organization_id: UUID) -> tuple[ColumnElement[bool], ...]:
+    """The condition on messages that are to be sent now."""
     return (
         OutboxMessage.organization_id == organization_id,
         OutboxMessage.status == OutboxStatus.PENDING,
@@ -74,9 +74,9 @@ def is_due(organization_id: UUID) -> tuple[ColumnElement[bool], ...]:
 async def submit(
     uow: UnitOfWork, composers: Mapping[OutboxKind, Composer], *, limit: int, lease_seconds: float
 ) -> list[Batch] | None:
-    """The due messages, at most `limit`, that may be handed over once this is committed; None when none is due.
+    """Submit at most `limit` due messages; returns those to hand to the provider after COMMIT, None when none is due.
 
-    What nobody needs any more is cancelled, and what came too late has failed.
+    A message that is not needed any more is cancelled, and an expired one fails.
     """
     deadline = since_boot() + lease_seconds
     rows = await uow.rows(
@@ -85,25 +85,25 @@ async def submit(
             OutboxMessage.kind,
             OutboxMessage.target_id,
             OutboxMessage.email,
-            (OutboxMessage.expires_at <= func.now()).label("is_late"),
+            (OutboxMessage.expires_at <= func.now()).label("is_expired"),
         )
-        .where(*is_due(uow.tenant.organization_id))
+        .where(*_is_due(uow.tenant.organization_id))
         .order_by(OutboxMessage.due_at, OutboxMessage.id)
         .limit(limit)
         .with_for_update(skip_locked=True)
     )
     if not rows:
         return None
-    await _finish(uow, [row.id for row in rows if row.is_late], OutboxStatus.FAILED)
+    await _finish(uow, [row.id for row in rows if row.is_expired], OutboxStatus.FAILED)
     batches: dict[OutboxKind, Batch] = {}
     for row in rows:
         item = Item(row.id, OutboxKind(row.kind), row.target_id, row.email)
-        mail = None if row.is_late else await _composed(uow, composers, item)
+        mail = None if row.is_expired else await _compose(uow, composers, item)
         if mail is not None:
             batch = batches.setdefault(item.kind, _empty(item.kind, deadline))
             batch.messages.append(Message(str(item.id), item.email, mail.subject, mail.html, mail.text))
     for batch in batches.values():
-        await _mark(uow, batch, lease_seconds)
+        await _mark_submitting(uow, batch, lease_seconds)
     return list(batches.values())
 
 
@@ -111,23 +111,23 @@ def _empty(kind: OutboxKind, deadline: float) -> Batch:
     return Batch(kind=kind, token=new_id(), batch_id=new_id(), deadline=deadline, messages=[])
 
 
-async def _composed(uow: UnitOfWork, composers: Mapping[OutboxKind, Composer], item: Item) -> Mail | None:
-    """The message, or None when it is cancelled, or put off as it could not be composed."""
+async def _compose(uow: UnitOfWork, composers: Mapping[OutboxKind, Composer], item: Item) -> Mail | None:
+    """Compose a message; None when it was cancelled, or postponed after an error."""
     try:
         async with savepoint(uow.connection):
             mail = await composers[item.kind](uow, item)
     except Exception:
-        # One that cannot be composed must not hold up the organisation's others.
+        # A message that cannot be composed must not hold up the organization's others.
         log.exception("message not composed", outbox_id=str(item.id), kind=item.kind)
-        await put_off(uow, OutboxMessage.id == item.id, "It could not be composed.")
+        await postpone(uow, OutboxMessage.id == item.id, "It could not be composed.")
         return None
     if mail is None:
         await _finish(uow, [item.id], OutboxStatus.CANCELLED)
     return mail
 
 
-async def _mark(uow: UnitOfWork, batch: Batch, lease_seconds: float) -> None:
-    """The point of no return."""
+async def _mark_submitting(uow: UnitOfWork, batch: Batch, lease_seconds: float) -> None:
+    """From the commit on the messages may have been sent."""
     await uow.execute(
         update(OutboxMessage)
         .where(OutboxMessage.id.in_([UUID(message.delivery_id) for message in batch.messages]))
@@ -149,8 +149,8 @@ async def _finish(uow: UnitOfWork, ids: list[UUID], status: OutboxStatus) -> Non
         )
 
 
-async def put_off(uow: UnitOfWork, which: ColumnElement[bool], reason: str, *, at_least: float = 0.0) -> None:
-    """Make messages pending again that were certainly not sent, each after a pause that grows with its attempts."""
+async def postpone(uow: UnitOfWork, which: ColumnElement[bool], reason: str, *, at_least: float = 0.0) -> None:
+    """Make messages pending again that were certainly not sent; due after a pause that grows with the attempts."""
     pause = func.greatest(at_least, backoff.delay(BACKOFF, OutboxMessage.attempts + 1))
     await uow.execute(
         update(OutboxMessage)

@@ -1,4 +1,4 @@
-"""The jobs of the outbox. The sweeper finds what was not announced."""
+"""The jobs of system mail. A sweep finds messages whose job was lost."""
 
 from dataclasses import dataclass
 
@@ -7,9 +7,9 @@ from core.queue import Job
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SendOutbox(Job):
-    """Send an organisation's system mail that is due."""
+    """Send an organization's system mail that is due."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReconcileOutbox(Job):
-    """Ask the provider about an organisation's system mail of which nobody knows whether it was sent."""
+    """Look up an organization's system mail in doubt at the provider."""

@@ -1,4 +1,4 @@
-"""Putting system mail into the outbox, in the unit of work of what asks for it."""
+"""Writing system mail to the outbox, in the caller's unit of work."""
 
 from datetime import timedelta
 from uuid import UUID
@@ -22,9 +22,9 @@ async def put(
     expires_in: timedelta,
     dedupe_key: str | None = None,
 ) -> UUID | None:
-    """Have a message about the target sent after COMMIT; its id, or None when the key was taken before.
+    """Send a message about the target after COMMIT; returns its id, or None if there is one with the same key.
 
-    What could not be sent within `expires_in` has failed: nobody wants it any more.
+    A message that could not be sent within `expires_in` fails.
     """
     rows = await uow.rows(
         insert(OutboxMessage)
@@ -47,7 +47,7 @@ async def put(
 
 
 async def count_recent(reads: Reads, kind: OutboxKind, within: timedelta, *, target_id: UUID | None = None) -> int:
-    """How many messages of the kind the organisation asked for lately, about the target or about any."""
+    """How many messages of the kind the organization has written within the time, about the target or about any."""
     statement = select(func.count()).where(
         OutboxMessage.organization_id == reads.tenant.organization_id,
         OutboxMessage.kind == kind,

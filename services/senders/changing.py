@@ -24,7 +24,7 @@ from services.senders.policy import SenderPolicy
 from services.senders.reading import SENDERS, SenderRow, get_default
 
 MAX_SENDERS: Final = 100
-TOKEN_LIFE: Final = timedelta(days=3)
+TOKEN_LIFETIME: Final = timedelta(days=3)
 DAY: Final = timedelta(days=1)
 IN_USE: Final = (
     CampaignStatus.SCHEDULED,
@@ -77,7 +77,7 @@ async def create(
     """Add a sender, or rename the one of this address; one that is not confirmed is sent a confirmation.
 
     The first that may be sent from becomes the default, and any with `make_default`, at the latest when it is
-    confirmed. It does not count the limit of an address over all organisations, as `registration.register` does.
+    confirmed. It does not count the limit of an address over all organizations, as `registration.register` does.
     Raises `NudgeError` with LIMIT_EXCEEDED for too many senders, or too many confirmations, and
     `FeatureUnavailable` where no confirmation can be sent.
     """
@@ -122,7 +122,7 @@ async def delete(uow: UnitOfWork, policy: SenderPolicy, sender_id: UUID | None) 
 
 
 async def lock(uow: UnitOfWork) -> None:
-    """Let nobody else change the organisation's senders meanwhile: limits and the one default span its rows."""
+    """Let nobody else change the organization's senders meanwhile: limits and the one default span its rows."""
     name = f"senders:{uow.tenant.organization_id}"
     await uow.rows(select(func.pg_advisory_xact_lock(func.hashtextextended(name, 0))))
 
@@ -184,7 +184,7 @@ async def _rename(uow: UnitOfWork, known: SenderRow, name: str, *, make_default:
 
 
 async def _demand_patience(reads: Reads, policy: SenderPolicy, sender_id: UUID | None) -> None:
-    """Raise where nothing is sent, or when the sender, if it is known, or the organisation has been sent enough."""
+    """Raise where nothing is sent, or when the sender, if it is known, or the organization has been sent enough."""
     policy.features.require(Feature.SENDING, field=("input", "email"))
     kind = OutboxKind.SENDER_CONFIRMATION
     paused = sender_id is not None and policy.pause

@@ -16,7 +16,7 @@ from models.accounts import Organization, User
 from models.senders import Sender, SenderConfirmation
 from services import audit
 from services.outbox.submitting import Item, Mail
-from services.senders.changing import TOKEN_LIFE, lock, make_it_default
+from services.senders.changing import TOKEN_LIFETIME, lock, make_it_default
 from services.senders.reading import SENDERS, SenderRow
 
 PATH: Final = "/confirm-sender"
@@ -61,7 +61,7 @@ async def compose_confirmation(uow: UnitOfWork, item: Item, *, public_url: str) 
             fingerprint=fingerprint(token),
             organization_id=uow.tenant.organization_id,
             sender_id=item.target_id,
-            expires_at=func.now() + TOKEN_LIFE,
+            expires_at=func.now() + TOKEN_LIFETIME,
         )
     )
     return mail_of(request, f"{public_url}{PATH}/{token}")
@@ -89,7 +89,7 @@ def mail_of(request: Request, link: str) -> Mail:
     """What the mail says, in both forms."""
     who = f"{request.person} of {request.organization_name}" if request.person else request.organization_name
     asks = f"{who} asked to send e-mail from {request.email}."
-    days = TOKEN_LIFE.days
+    days = TOKEN_LIFETIME.days
     ignore = (
         "If you did not expect this, ignore it: without your confirmation nothing is sent from this address. "
         f"The link ends after {days} days."

@@ -31,7 +31,7 @@ class SenderPolicy:
     """`confirmed_only` is production's rule. Elsewhere every sender may be used, and `fallback` where there is none.
 
     `max_from_bytes` is what the provider takes of name and address together. The rest bounds confirmations: between
-    two to an address, and an organisation's in a day.
+    two to an address, and an organization's in a day.
     """
 
     confirmed_only: bool
@@ -135,7 +135,7 @@ def settled(policy: SenderPolicy, header: str | None, sender_id: UUID | None) ->
 
 
 async def choose(reads: Reads, policy: SenderPolicy, sender_id: UUID | None) -> From:
-    """Whom to send from: the sender that was chosen, else the organisation's default one, else the fallback.
+    """Whom to send from: the sender that was chosen, else the organization's default one, else the fallback.
 
     Raises `FeatureUnavailable` where nothing is sent, `SenderNotConfirmed`, or `NotFound` for a sender that is gone.
     """

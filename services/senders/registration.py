@@ -15,7 +15,7 @@ from services.senders.reading import SenderRow
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SenderRegistration:
-    """What adding senders works with: `limit` counts the confirmations of an address over all organisations."""
+    """What adding senders works with: `limit` counts the confirmations of an address over all organizations."""
 
     work: Work
     reads: Callable[[Tenant], Reads]

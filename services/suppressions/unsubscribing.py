@@ -32,7 +32,7 @@ class Link(NamedTuple):
 
     @property
     def actor(self) -> Actor:
-        """The system, at work for the organisation whose mail it was."""
+        """The system, at work for the organization whose mail it was."""
         return system_actor(self.organization_id)
 
 

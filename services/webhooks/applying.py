@@ -41,7 +41,7 @@ log = logger(__name__)
 
 
 async def apply_pages(work: Work, actor: Actor, providers: Providers, *, within_seconds: float = 20.0) -> int:
-    """Apply what is due of an organisation, page by page; how many were applied. What the time ends is enqueued."""
+    """Apply what is due of an organization, page by page; how many were applied. What the time ends is enqueued."""
     applied = 0
     until = monotonic() + within_seconds
     while monotonic() < until:
@@ -55,7 +55,7 @@ async def apply_pages(work: Work, actor: Actor, providers: Providers, *, within_
 
 
 async def apply_page(work: Work, actor: Actor, providers: Providers) -> int:
-    """Apply the next events of an organisation together; one by one if that fails, so that only the bad one waits."""
+    """Apply the next events of an organization together; one by one if that fails, so that only the bad one waits."""
     try:
         async with work.begin(actor) as uow:
             rows = await waiting_events(uow, PAGE)
@@ -86,7 +86,7 @@ async def apply_each(work: Work, actor: Actor, providers: Providers) -> int:
 
 
 async def waiting_events(uow: UnitOfWork, most: int, inbox_id: UUID | None = None) -> Sequence[Waiting]:
-    """Events of the organisation that are due and that nobody is applying, the longest due first."""
+    """Events of the organization that are due and that nobody is applying, the longest due first."""
     statement = (
         select(*COLUMNS)
         .where(

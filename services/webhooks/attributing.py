@@ -1,4 +1,4 @@
-"""Whose an event is: found by the campaign, the message or the address that it names, across organisations."""
+"""Whose an event is: found by the campaign, the message or the address that it names, across organizations."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -15,7 +15,7 @@ BACKOFF: Final = Backoff(initial=5.0, maximum=3_600.0)
 
 
 async def attribute_events(system: SystemScope) -> set[UUID]:
-    """Attribute the events that wait without an organisation; the organisations that got some."""
+    """Attribute the events that wait without an organization; the organizations that got some."""
     organizations: set[UUID] = set()
     attributed = func.system.attribute_events(ATTRIBUTED_AT_ONCE, BACKOFF.initial, BACKOFF.maximum)
     found = attributed.table_valued("organization_id")
@@ -25,6 +25,6 @@ async def attribute_events(system: SystemScope) -> set[UUID]:
 
 
 async def organizations_with_events(system: SystemScope, after: UUID, limit: int) -> Sequence[UUID]:
-    """Organisations that have events to apply now, by id, beyond one."""
+    """Organizations that have events to apply now, by id, beyond one."""
     found = func.system.organizations_with_events(after, limit).table_valued("organization_id")
     return [row[0] for row in await system.rows(select(found.c.organization_id))]

@@ -21,7 +21,7 @@ OF_ADDRESS: Final = frozenset({SuppressionReason.HARD_BOUNCE, SuppressionReason.
 
 
 class Event(NamedTuple):
-    """An event of the inbox. `email_norm` is set when it tells of an address that several organisations may have."""
+    """An event of the inbox. `email_norm` is set when it tells of an address that several organizations may have."""
 
     inbox_id: UUID
     dedupe_key: str

@@ -8,11 +8,11 @@ from core.queue import Job
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttributeEvents(Job):
-    """Find out whose the events are that wait in the inbox without an organisation, many at a time."""
+    """Find out whose the events are that wait in the inbox without an organization, many at a time."""
 
     debounce_seconds: ClassVar[float] = 0.2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApplyEvents(Job):
-    """Apply an organisation's events that wait in the inbox, many at a time."""
+    """Apply an organization's events that wait in the inbox, many at a time."""

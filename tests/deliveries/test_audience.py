@@ -160,8 +160,8 @@ async def test_what_a_cancelled_campaign_has_not_sent_says_so(runtime: Runtime, 
     actor, _, campaign_id = await sending(runtime, 5)
     mail = await scripted_sender.mail_of(actor, campaign_id)
     assert mail is not None
-    await scripted_sender.deliver(actor, mail, await scripted_sender.take(actor, mail, 1))
-    held = await scripted_sender.take(actor, mail, 2)
+    await scripted_sender.deliver(actor, mail, await scripted_sender.claim_batch(actor, mail, 1))
+    held = await scripted_sender.claim_batch(actor, mail, 2)
     suppressed, cancelled = held.rows
     async with runtime.work.begin(actor) as uow:
         suppression = {"organization_id": actor.organization_id, "reason": SuppressionReason.HARD_BOUNCE}
@@ -185,7 +185,7 @@ async def test_orders_are_for_one_campaign(runtime: Runtime, scripted_sender: Se
     actor, contacts, campaign_id = await sending(runtime, 3)
     mail = await scripted_sender.mail_of(actor, campaign_id)
     assert mail is not None
-    held = await scripted_sender.take(actor, mail, 2)
+    held = await scripted_sender.claim_batch(actor, mail, 2)
     going, ending = [await factories.campaign(runtime, actor) for _ in range(2)]
     for each in (going, ending):
         await start(runtime, actor, each)
@@ -212,7 +212,7 @@ async def test_a_message_shows_its_own_contact_s_tags(runtime: Runtime, scripted
     await start(runtime, actor, campaign_id)
     mail = await scripted_sender.mail_of(actor, campaign_id)
     assert mail is not None
-    claimed = await scripted_sender.take(actor, mail, 3)
+    claimed = await scripted_sender.claim_batch(actor, mail, 3)
     composed = await compose(claimed, mail, signer=scripted_sender.signer, public_url="https://x.example")
     shown = {row.contact_id: composed.messages[row.id].html for row in claimed.rows}
     for contact_id, some in tags.items():
@@ -232,7 +232,7 @@ async def test_the_rate_is_waited_for_however_short_the_wait(slow: Sender, maile
     mailer.limits = replace(UNLIMITED, messages_per_second=100)
     began = monotonic()
     for _ in range(3):
-        assert await slow.allowance(20) == 20
+        assert await slow.wait_for_rate(20) == 20
     assert monotonic() - began >= 0.39
 
 
@@ -249,9 +249,9 @@ async def test_what_a_batch_does_not_use_of_the_rate_is_given_back(runtime: Runt
     mail = await slow.mail_of(actor, campaign_id)
     assert mail is not None
     assert await slow.reserve(40) < 1
-    claimed = await slow.take(actor, mail, 40)
+    claimed = await slow.claim_batch(actor, mail, 40)
     assert len(claimed.rows) == 15
     assert await slow.reserve(0) <= 15
-    await slow.adapt_batch_size(campaign_id, claimed, Composed(rest=[row.id for row in claimed.rows[5:]]))
+    await slow.adapt_batch_size(campaign_id, claimed, Composed(remaining=[row.id for row in claimed.rows[5:]]))
     assert await slow.reserve(0) <= 5
-    assert slow.mails[campaign_id].most == 5
+    assert slow.mails[campaign_id].batch_size == 5

@@ -1,4 +1,4 @@
-"""Whose batch is next: organisations in turn, and the campaigns of each in turn."""
+"""Whose batch is next: organizations in turn, and the campaigns of each in turn."""
 
 from core.ids import new_id
 from services.deliveries.fair_scheduler import FairScheduler, Slot

@@ -8,7 +8,7 @@ import pytest
 from core.clock import since_boot
 from integrations.mail import AccountRefused, Answered, Envelope, InDoubt, Message, NotSent, Outcome, Receipt, Verdict
 from integrations.recording import UNLIMITED, RecordingMailer
-from services.mailing.handover import Handed, hand_over, parts, refusal_of_all
+from services.mailing.handover import RequestOutcome, hand_over, refusal_of_all, split
 from services.mailing.leases import LeaseTimes
 from tests.deliveries.model import ModelMailer
 
@@ -23,7 +23,7 @@ def message(number: int, size: int = 10) -> Message:
 
 def sizes(messages: Sequence[Message], max_messages: int, max_bytes: int = 10**9) -> list[int]:
     """How many messages each part has; together they are all, in their order."""
-    found = parts(messages, replace(UNLIMITED, max_messages=max_messages, max_bytes=max_bytes))
+    found = split(messages, replace(UNLIMITED, max_messages=max_messages, max_bytes=max_bytes))
     assert [one for part in found for one in part] == list(messages)
     return [len(part) for part in found]
 
@@ -50,13 +50,13 @@ def test_a_batch_is_parted_as_the_provider_takes_it() -> None:
 )
 async def test_after_trouble_nothing_more_is_tried(trouble: Outcome) -> None:
     """What was handed over before stands; the rest is certainly not sent, through no fault of the provider's."""
-    outcomes: list[Outcome] = [Answered(receipts=[Receipt(Verdict.ACCEPTED, "m")]), trouble]
-    mailer = RecordingMailer(lambda *_: outcomes.pop(0), limits=replace(UNLIMITED, max_messages=1))
+    answers: list[Outcome] = [Answered(receipts=[Receipt(Verdict.ACCEPTED, "m")]), trouble]
+    mailer = RecordingMailer(lambda *_: answers.pop(0), limits=replace(UNLIMITED, max_messages=1))
     messages = [message(number) for number in range(4)]
-    handed = await hand_over(mailer, ENVELOPE, messages, deadline=since_boot() + 90, times=TIMES)
-    assert outcomes == []
-    assert {one.delivery_id: part.outcome for part in handed for one in part.messages}.keys() == set("0123")
-    found = {part.messages[0].delivery_id: part.outcome for part in handed}
+    outcomes = await hand_over(mailer, ENVELOPE, messages, deadline=since_boot() + 90, times=TIMES)
+    assert answers == []
+    assert {one.delivery_id: part.outcome for part in outcomes for one in part.messages}.keys() == set("0123")
+    found = {part.messages[0].delivery_id: part.outcome for part in outcomes}
     tried = [one for one, outcome in found.items() if not (isinstance(outcome, NotSent) and outcome.local)]
     assert len(tried) == 2
     assert trouble in found.values()
@@ -75,16 +75,16 @@ async def test_when_the_lease_is_nearly_over_every_part_is_given_back() -> None:
     """None is lost because an earlier one came too late."""
     mailer = ModelMailer(limits=replace(UNLIMITED, max_messages=1))
     messages = [message(number) for number in range(3)]
-    handed = await hand_over(mailer, ENVELOPE, messages, deadline=since_boot() + 29, times=TIMES)
-    assert sorted(one.delivery_id for part in handed for one in part.messages) == list("012")
-    assert {part.outcome for part in handed} == {NotSent(reason="The lease was nearly over.", local=True)}
+    outcomes = await hand_over(mailer, ENVELOPE, messages, deadline=since_boot() + 29, times=TIMES)
+    assert sorted(one.delivery_id for part in outcomes for one in part.messages) == list("012")
+    assert {part.outcome for part in outcomes} == {NotSent(reason="The lease was nearly over.", local=True)}
     assert mailer.ledger == []
 
 
 def test_two_messages_refused_alike_are_several() -> None:
     """The words that the campaign tells are short enough to be stored."""
     receipts = [Receipt(Verdict.REFUSED, None, 300, "x" * 600)] * 2
-    found = refusal_of_all("P", [Handed([message(0), message(1)], Answered(receipts=receipts))])
+    found = refusal_of_all("P", [RequestOutcome([message(0), message(1)], Answered(receipts=receipts))])
     assert found is not None
     assert (found.code, len(found.reason)) == (300, 500)
 
@@ -96,6 +96,6 @@ def test_two_messages_refused_alike_are_several() -> None:
 def test_a_batch_that_is_refused_tells_what_the_provider_said(code: int, words: str, end: str) -> None:
     """Its code and its words, of which either may be missing."""
     receipts = [Receipt(Verdict.REFUSED, None, code, words)] * 2
-    found = refusal_of_all("P", [Handed([message(0), message(1)], Answered(receipts=receipts))])
+    found = refusal_of_all("P", [RequestOutcome([message(0), message(1)], Answered(receipts=receipts))])
     assert found is not None
     assert found.reason == f"P refused every message of a batch. Check the sender and the content, then resume{end}"

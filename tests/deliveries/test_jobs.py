@@ -153,7 +153,7 @@ async def test_a_worker_needs_no_redis(quick: Runtime, provider: Provider) -> No
 
 
 async def test_a_small_campaign_is_not_held_up_by_a_large_one(quick: Runtime, provider: Provider) -> None:
-    """Batches go round-robin over organisations: the small campaign ends long before the large one."""
+    """Batches go round-robin over organizations: the small campaign ends long before the large one."""
     large, large_id = await ordered(quick, 3_000)
     small, small_id = await ordered(quick, 30)
     async with worker(quick):

@@ -20,7 +20,7 @@ from integrations.recording import RecordingMailer
 from models.campaigns import CampaignStatus
 from models.deliveries import DeliveryStatus, EmailDelivery
 from runtime import Runtime
-from services.deliveries.reconciling import reconcile, reserve_due, settle
+from services.deliveries.reconciling import reconcile, record_lookup, reserve_due
 from services.deliveries.sending import Sender
 from services.mailing.lookups import Lookup, look_up
 from tests.deliveries.conftest import Provider
@@ -51,7 +51,7 @@ async def write_down(
 ) -> set[DeliveryStatus]:
     """Settle a lookup; where the messages stand then."""
     async with runtime.work.begin(actor) as uow:
-        await settle(uow, campaign_id, lookup, found or {}, grace_seconds=3600)
+        await record_lookup(uow, campaign_id, lookup, found or {}, grace_seconds=3600)
     return set((await statuses(runtime, actor, campaign_id)).values())
 
 
@@ -80,7 +80,7 @@ async def test_what_a_look_has_shown_is_announced(runtime: Runtime, doubtful: Se
     lookup = await reserved_lookup(runtime, actor, campaign_id)
     messages = {str(row.id): f"m-{row.id}" for row in lookup.rows if found}
     async with runtime.work.begin(actor) as uow:
-        await settle(uow, campaign_id, lookup, messages, grace_seconds=3600)
+        await record_lookup(uow, campaign_id, lookup, messages, grace_seconds=3600)
         assert list(uow.events) == [campaign_topic(actor.organization_id, campaign_id)]
 
 
@@ -182,7 +182,7 @@ async def test_a_search_that_fails_ends_the_round(runtime: Runtime, doubtful: Se
     mailer.search_fails = True
     with capture_logs() as logs:
         assert await reconcile(runtime.work, mailer, actor, campaign_id, grace_seconds=3600) == 0
-    assert [line["event"] for line in logs].count("no answer about a batch, asking again later") == 1
+    assert [line["event"] for line in logs].count("batch lookup failed, will be retried") == 1
     mailer.search_fails = False
     assert await reconcile(runtime.work, mailer, actor, campaign_id, grace_seconds=3600) == PEOPLE - 1
 
@@ -196,10 +196,10 @@ async def test_a_round_ends_with_its_time(runtime: Runtime, doubtful: Sender) ->
         return await reserve_due(uow, campaign_id, asked)
 
     async def record(uow: UnitOfWork, lookup: Lookup, found: Mapping[str, str]) -> None:
-        await settle(uow, campaign_id, lookup, found, grace_seconds=3600)
+        await record_lookup(uow, campaign_id, lookup, found, grace_seconds=3600)
 
     once = partial(
-        look_up, runtime.work, SlowSearch(), actor, stream=Stream.BROADCAST, reserve=reserve, settle=record
+        look_up, runtime.work, SlowSearch(), actor, stream=Stream.BROADCAST, reserve=reserve, record=record
     )
     assert await once(within_seconds=0.1) == 1
     assert await once() == PEOPLE - 1

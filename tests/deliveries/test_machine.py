@@ -11,7 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from models.campaigns import CampaignStatus, OnDoubt
 from runtime import Runtime
-from services.mailing.lookups import LOOKUPS
+from services.mailing.lookups import MAX_LOOKUPS
 from tests.deliveries.model import OUTCOMES
 from tests.deliveries.world import PEOPLE, Held, World
 from tests.properties import examples
@@ -36,7 +36,7 @@ class SendingMachine(RuleBasedStateMachine):
         found = [
             held
             for held in self.world.held
-            if (held.messages is not None) is submitted and (held.handed is not None) is answered
+            if (held.messages is not None) is submitted and (held.outcomes is not None) is answered
         ]
         return found[place % len(found)] if found else None
 
@@ -108,7 +108,7 @@ class SendingMachine(RuleBasedStateMachine):
         """Several ask, perhaps of a fresh doubt, each when the one before was too slow; all say what they saw."""
         if doubted:
             self.do_batch(PEOPLE, "failed after")
-        for _ in range(LOOKUPS):
+        for _ in range(MAX_LOOKUPS):
             self.run(self.world.look_up())
             self.run(self.world.dawdle())
         while self.world.lookups:

@@ -1,6 +1,6 @@
-"""Whatever is done to a campaign is done to it alone: another of the same organisation stays as it was.
+"""Whatever is done to a campaign is done to it alone: another of the same organization stays as it was.
 
-Row Level Security keeps organisations apart, and nothing but the statements themselves keeps campaigns apart.
+Row Level Security keeps organizations apart, and nothing but the statements themselves keeps campaigns apart.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -27,9 +27,9 @@ from services.deliveries.preparing import prepare
 from services.deliveries.reconciling import reconcile
 from services.deliveries.resolving import resolve
 from services.deliveries.sending import Sender
-from services.deliveries.sweeping import advance_campaign, forget_waiting
+from services.deliveries.sweeping import advance_campaign, clear_waiting_reason
 from services.features import Feature, Features
-from services.mailing.lookups import LOOKUPS
+from services.mailing.lookups import MAX_LOOKUPS
 from services.suppressions.unsubscribing import Link, unsubscribe
 from tests import factories
 from tests.deliveries.model import ModelMailer
@@ -43,7 +43,7 @@ WITHOUT_SENDING: Final = Features(off=frozenset({Feature.SENDING}))
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stage:
-    """An organisation with contacts, and what works for it."""
+    """An organization with contacts, and what works for it."""
 
     runtime: Runtime
     actor: Actor
@@ -125,7 +125,7 @@ def leased(status: DeliveryStatus) -> Step:
 
 
 def answered(outcome: str) -> Step:
-    """Handed over to a provider that does so."""
+    """RequestOutcome over to a provider that does so."""
 
     async def arrange(stage: Stage, campaign_id: UUID) -> None:
         await sending(stage, campaign_id)
@@ -177,7 +177,7 @@ async def wait(stage: Stage, campaign_id: UUID) -> None:
 
 
 async def go_on(stage: Stage, campaign_id: UUID) -> None:
-    await forget_waiting(stage.runtime.work, stage.actor, campaign_id)
+    await clear_waiting_reason(stage.runtime.work, stage.actor, campaign_id)
 
 
 async def freeze(stage: Stage, campaign_id: UUID) -> None:
@@ -190,7 +190,7 @@ async def ask_provider(stage: Stage, campaign_id: UUID) -> None:
 
 async def give_up_asking(stage: Stage, campaign_id: UUID) -> None:
     """Until it is certain enough: what happens then is the campaign's own setting."""
-    for _ in range(LOOKUPS):
+    for _ in range(MAX_LOOKUPS):
         await ask_provider(stage, campaign_id)
         await expire_leases(stage.runtime, stage.actor, campaign_id)
     assert {row.status for row in await stage.ledger(campaign_id)} == {DeliveryStatus.PENDING}

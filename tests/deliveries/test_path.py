@@ -49,7 +49,7 @@ async def test_a_batch_is_never_larger_than_the_provider_takes(runtime: Runtime,
     actor, _, campaign_id = await sending(runtime, 1)
     mail = await sender_for(runtime, provider, many).mail_of(actor, campaign_id)
     assert mail is not None
-    assert mail.limit == provider.mailer.limits.max_messages
+    assert mail.max_batch_size == provider.mailer.limits.max_messages
 
 
 async def test_a_message_carries_what_it_must(runtime: Runtime, provider: Provider, sender: Sender) -> None:
@@ -243,7 +243,7 @@ async def test_a_lapsed_claim_is_pending_again_and_its_worker_can_not_submit(
     actor, contacts, campaign_id = await sending(runtime, 4)
     mail = await sender.mail_of(actor, campaign_id)
     assert mail is not None
-    held = await sender.take(actor, mail, 4)
+    held = await sender.claim_batch(actor, mail, 4)
     assert len(held.rows) == len(contacts)
     await expire_leases(runtime, actor, campaign_id)
     await advance_campaign(runtime.work, actor, campaign_id)
@@ -257,11 +257,11 @@ async def test_nothing_is_claimed_of_a_paused_campaign(runtime: Runtime, provide
     actor, contacts, campaign_id = await sending(runtime, 4)
     mail = await sender.mail_of(actor, campaign_id)
     assert mail is not None
-    held = await sender.take(actor, mail, 2)
+    held = await sender.claim_batch(actor, mail, 2)
     await go(runtime, actor, campaign_id, CampaignStatus.PAUSED)
     assert (await sender.deliver(actor, mail, held)).handed_over == 0
     async with runtime.work.begin(actor) as uow:
-        assert not (await claim(uow, campaign_id, most=10, lease_seconds=60)).rows
+        assert not (await claim(uow, campaign_id, limit=10, lease_seconds=60)).rows
     assert (await progress(runtime, actor, campaign_id)).counts.pending == len(contacts)
     assert await provider.ledger(campaign_id) == []
 
@@ -271,7 +271,7 @@ async def test_cancelling_skips_what_was_not_submitted(runtime: Runtime, provide
     actor, _, campaign_id = await sending(runtime, 10)
     mail = await sender.mail_of(actor, campaign_id)
     assert mail is not None
-    await sender.deliver(actor, mail, await sender.take(actor, mail, 3))
+    await sender.deliver(actor, mail, await sender.claim_batch(actor, mail, 3))
     await go(runtime, actor, campaign_id, CampaignStatus.CANCELLING)
     now = await finish(runtime, sender, actor, campaign_id)
     assert (now.status, now.counts.accepted, now.counts.skipped) == (CampaignStatus.CANCELLED, 3, 7)

@@ -14,12 +14,12 @@ from models.deliveries import DeliveryStatus, EmailDelivery
 from runtime import Runtime
 from services.deliveries.claiming import START, Claim, claim
 from services.deliveries.composing import compose
-from services.deliveries.reconciling import reconcile, reserve_due, settle
+from services.deliveries.reconciling import reconcile, record_lookup, reserve_due
 from services.deliveries.recording import record
 from services.deliveries.sending import Sender
 from services.deliveries.submitting import submit
 from services.deliveries.sweeping import advance_campaign
-from services.mailing.handover import Handed
+from services.mailing.handover import RequestOutcome
 from tests.deliveries.model import ModelMailer
 from tests.deliveries.worker import expire_leases, sending
 
@@ -43,7 +43,7 @@ async def submitted(runtime: Runtime, sender: Sender, actor: Actor, campaign_id:
     """A batch of so many messages, as a worker hands it over."""
     mail = await sender.mail_of(actor, campaign_id)
     assert mail is not None
-    claimed = await sender.take(actor, mail, how_many)
+    claimed = await sender.claim_batch(actor, mail, how_many)
     composed = await compose(claimed, mail, signer=sender.signer, public_url="https://x.example")
     async with runtime.work.begin(actor) as uow:
         batch = Batch(claimed, await submit(uow, claimed, composed, sender.times))
@@ -63,12 +63,12 @@ async def in_doubt(runtime: Runtime, sender: Sender) -> tuple[Actor, UUID, Batch
 async def write_down(runtime: Runtime, actor: Actor, batch: Batch, outcome: Outcome) -> None:
     """Record one outcome of a whole batch; whoever watches the campaign is told."""
     async with runtime.work.begin(actor) as uow:
-        await record(uow, batch.claim, [Handed(batch.messages, outcome)], request_seconds=0)
+        await record(uow, batch.claim, [RequestOutcome(batch.messages, outcome)], request_seconds=0)
         assert list(uow.events) == [campaign_topic(actor.organization_id, batch.claim.campaign_id)]
 
 
 async def ledger(runtime: Runtime, actor: Actor) -> dict[UUID, Row[Any]]:
-    """The organisation's deliveries by their ids."""
+    """The organization's deliveries by their ids."""
     columns = EmailDelivery.__table__.c
     rows = await runtime.reads(actor.tenant).rows(select(*columns).order_by(columns.id))
     return {row.id: row for row in rows}
@@ -171,7 +171,7 @@ async def test_what_is_told_late_of_a_message_that_was_found_changes_nothing(
     async with runtime.work.begin(actor) as uow:
         lookup = await reserve_due(uow, campaign_id)
         assert lookup is not None
-        await settle(uow, campaign_id, lookup, {str(batch.ids[0]): "found"}, grace_seconds=600)
+        await record_lookup(uow, campaign_id, lookup, {str(batch.ids[0]): "found"}, grace_seconds=600)
     before = await ledger(runtime, actor)
     assert [(row.status, row.message_id, row.error_message) for row in before.values()] == [(ACCEPTED, "found", None)]
     await write_down(runtime, actor, batch, outcome)
@@ -210,9 +210,9 @@ async def test_claims_are_in_the_order_of_the_audience(runtime: Runtime) -> None
     actor, _, campaign_id = await sending(runtime, 5)
     order = sorted(await ledger(runtime, actor))
     claimed: list[UUID] = []
-    for most, after in ((2, START), (2, order[2]), (2, order[2]), (5, START)):
+    for limit, after in ((2, START), (2, order[2]), (2, order[2]), (5, START)):
         async with runtime.work.begin(actor) as uow:
-            found = await claim(uow, campaign_id, most=most, lease_seconds=60, after=after)
+            found = await claim(uow, campaign_id, limit=limit, lease_seconds=60, after=after)
             topics = [campaign_topic(actor.organization_id, campaign_id)]
             assert list(uow.events) == (topics if found.rows else [])
         claimed += sorted(row[0] for row in found.rows)

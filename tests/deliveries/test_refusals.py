@@ -11,7 +11,7 @@ from models.campaigns import Campaign, CampaignStatus
 from models.contacts import Contact
 from runtime import Runtime
 from services.deliveries.sending import Sender
-from services.mailing.handover import Handed, refusal_of_all
+from services.mailing.handover import RequestOutcome, refusal_of_all
 from tests.deliveries.conftest import Provider, sender_for
 from tests.deliveries.worker import drain, finish, go, progress, sending
 
@@ -89,26 +89,26 @@ async def test_a_batch_answered_in_the_same_words(
     assert (now.status, (now.counts.pending, now.counts.rejected)) == (status, counts)
 
 
-def handed(*receipts: Receipt) -> Handed:
+def request_outcome(*receipts: Receipt) -> RequestOutcome:
     """A part of a batch with its receipts."""
     messages = [Message(str(number), "a@b.example", "s", "h", "t", "u") for number in range(len(receipts))]
-    return Handed(messages, Answered(receipts=receipts))
+    return RequestOutcome(messages, Answered(receipts=receipts))
 
 
 @pytest.mark.parametrize(
     ("parts", "all_refused"),
     [
-        ([handed(NO, NO)], True),
-        ([handed(NO), handed(NO), Handed([], NotSent(reason="Not tried."))], True),
-        ([handed(NO)], False),
-        ([handed(NO, YES)], False),
-        ([handed(NO), handed(YES)], False),
-        ([handed(NO, NO._replace(text="Invalid 'To' address."))], False),
-        ([handed(NO, NO._replace(code=301))], False),
-        ([handed(YES, YES)], False),
+        ([request_outcome(NO, NO)], True),
+        ([request_outcome(NO), request_outcome(NO), RequestOutcome([], NotSent(reason="Not tried."))], True),
+        ([request_outcome(NO)], False),
+        ([request_outcome(NO, YES)], False),
+        ([request_outcome(NO), request_outcome(YES)], False),
+        ([request_outcome(NO, NO._replace(text="Invalid 'To' address."))], False),
+        ([request_outcome(NO, NO._replace(code=301))], False),
+        ([request_outcome(YES, YES)], False),
         ([], False),
     ],
 )
-def test_what_counts_as_a_refusal_of_all(parts: list[Handed], all_refused: bool) -> None:
+def test_what_counts_as_a_refusal_of_all(parts: list[RequestOutcome], all_refused: bool) -> None:
     """Several messages, also of a batch that was halved, all refused in the same words; one alone says nothing."""
     assert (refusal_of_all("The provider", parts) is not None) is all_refused

@@ -18,7 +18,7 @@ from services.deliveries import composing
 from services.deliveries.claiming import START
 from services.deliveries.sending import Sender
 from services.mailing import leases
-from services.mailing.handover import Handed, hand_over
+from services.mailing.handover import RequestOutcome, hand_over
 from services.mailing.leases import LeaseTimes, lease_times
 from settings import Settings
 from tests import factories
@@ -79,7 +79,7 @@ async def finish_slowly(runtime: Runtime, sender: Sender, actor: Actor, campaign
 
 
 async def test_a_neighbour_does_not_wait_for_slow_templates(runtime: Runtime, provider: Provider) -> None:
-    """While one organisation's messages take long to render, another's campaign is through in its turn."""
+    """While one organization's messages take long to render, another's campaign is through in its turn."""
     slow, slow_campaign = await campaign_of(runtime, SLOW, 400)
     quick, contacts, quick_campaign = await sending(runtime, 100)
     sender = sender_for(runtime, provider, hurried(runtime.settings, 2.0))
@@ -105,7 +105,7 @@ async def test_a_batch_ends_where_its_messages_fill_the_memory(
     actor, campaign_id = await campaign_of(runtime, LARGE, 12)
     mail = await sender.mail_of(actor, campaign_id)
     assert mail is not None
-    assert mail.most > 12
+    assert mail.batch_size > 12
     monkeypatch.setattr(composing, "MEMORY_BYTES", 3_000_000)
     first = await sender.send_batch(actor, campaign_id)
     assert first.claimed == 12
@@ -131,14 +131,14 @@ async def test_batches_grow_again(runtime: Runtime, sender: Sender) -> None:
     sizes = [(await sender.send_batch(actor, campaign_id)).claimed for _ in range(4)]
     assert sizes == [2, 4, 8, 16]
     sender.resize(campaign_id, 10_000)
-    assert sender.mails[campaign_id].most == mail.limit
+    assert sender.mails[campaign_id].batch_size == mail.max_batch_size
 
 
 async def test_nothing_is_handed_over_when_the_lease_is_nearly_over() -> None:
     """With less of the lease left than a request may take, the provider is not even called."""
     mailer = ModelMailer()
-    handed = await hand_over(mailer, ENVELOPE, [MESSAGE], deadline=since_boot() + 29, times=TIMES)
-    assert handed == [Handed([MESSAGE], NotSent(reason="The lease was nearly over.", local=True))]
+    outcomes = await hand_over(mailer, ENVELOPE, [MESSAGE], deadline=since_boot() + 29, times=TIMES)
+    assert outcomes == [RequestOutcome([MESSAGE], NotSent(reason="The lease was nearly over.", local=True))]
     assert mailer.ledger == []
 
 
@@ -147,8 +147,8 @@ async def test_a_request_ends_within_its_lease() -> None:
     mailer = ModelMailer()
     began = since_boot()
     deadline = began + 90
-    [handed] = await hand_over(mailer, ENVELOPE, [MESSAGE], deadline=deadline, times=TIMES)
-    assert isinstance(handed.outcome, Answered)
+    [request] = await hand_over(mailer, ENVELOPE, [MESSAGE], deadline=deadline, times=TIMES)
+    assert isinstance(request.outcome, Answered)
     [not_after] = mailer.deadlines
     assert began + 30 <= not_after <= min(deadline, since_boot() + 30)
 
@@ -158,12 +158,12 @@ async def test_trouble_of_our_own_does_not_slow_the_process_down(runtime: Runtim
     actor, _, campaign_id = await sending(runtime, 2)
     await sender.mail_of(actor, campaign_id)
     sender.cursors[campaign_id] = START
-    late = Handed([MESSAGE] * 20, NotSent(reason="The lease was nearly over.", local=True))
+    late = RequestOutcome([MESSAGE] * 20, NotSent(reason="The lease was nearly over.", local=True))
     await sender.apply_backpressure(actor, campaign_id, [late])
     assert sender.backoff.failures == 0
-    assert sender.mails[campaign_id].most == 10
+    assert sender.mails[campaign_id].batch_size == 10
     assert campaign_id not in sender.cursors
-    await sender.apply_backpressure(actor, campaign_id, [Handed([MESSAGE], NotSent(reason="429"))])
+    await sender.apply_backpressure(actor, campaign_id, [RequestOutcome([MESSAGE], NotSent(reason="429"))])
     assert sender.backoff.failures == 1
     assert sender.backoff.until > 0
 
@@ -203,7 +203,7 @@ async def test_a_receipt_may_tell_of_more_than_its_message(
     """Not now: the process backs off. The account: the campaign pauses with the words. Else it goes on."""
     actor, _, campaign_id = await sending(runtime, 2)
     receipts = [Receipt(Verdict.ACCEPTED, "m"), Receipt(verdict, None, 1, "Words.")]
-    await sender.apply_backpressure(actor, campaign_id, [Handed([MESSAGE] * 2, Answered(receipts=receipts))])
+    await sender.apply_backpressure(actor, campaign_id, [RequestOutcome([MESSAGE] * 2, Answered(receipts=receipts))])
     assert sender.backoff.failures == (1 if verdict is Verdict.NOT_NOW else 0)
     now = await progress(runtime, actor, campaign_id)
     paused = verdict is Verdict.ACCOUNT
@@ -214,8 +214,8 @@ async def test_what_was_not_tried_is_not_the_trouble(runtime: Runtime, sender: S
     """Parts left after the account was refused do not hide the refusal: the campaign pauses."""
     actor, _, campaign_id = await sending(runtime, 2)
     parts = [
-        Handed([MESSAGE], NotSent(reason="Not tried.", local=True)),
-        Handed([MESSAGE], AccountRefused(code=405, reason="Pay.")),
+        RequestOutcome([MESSAGE], NotSent(reason="Not tried.", local=True)),
+        RequestOutcome([MESSAGE], AccountRefused(code=405, reason="Pay.")),
     ]
     await sender.apply_backpressure(actor, campaign_id, parts)
     assert (await progress(runtime, actor, campaign_id)).status == CampaignStatus.PAUSED
@@ -235,6 +235,6 @@ async def test_time_in_which_the_host_was_suspended_counts(monkeypatch: pytest.M
     assert await hand_over(mailer, ENVELOPE, [MESSAGE], deadline=deadline, times=TIMES)
     assert clock.SINCE_BOOT == time.CLOCK_BOOTTIME or sys.platform != "linux"
     suspend(monkeypatch, 120)
-    handed = await hand_over(mailer, ENVELOPE, [MESSAGE], deadline=deadline, times=TIMES)
-    assert handed == [Handed([MESSAGE], NotSent(reason="The lease was nearly over.", local=True))]
+    outcomes = await hand_over(mailer, ENVELOPE, [MESSAGE], deadline=deadline, times=TIMES)
+    assert outcomes == [RequestOutcome([MESSAGE], NotSent(reason="The lease was nearly over.", local=True))]
     assert len(mailer.ledger) == 1

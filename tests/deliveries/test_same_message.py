@@ -64,7 +64,7 @@ async def test_preview_test_and_campaign_are_the_same_message(
     assert isinstance(sent, dict)
     own = next(header["Value"] for header in sent["Headers"] if header["Name"] == "List-Unsubscribe").strip("<>")
     parts = [
-        (preview.html.replace(previews.NOWHERE, "URL"), preview.text.replace(previews.NOWHERE, "URL")),
+        (preview.html.replace(previews.PREVIEW_URL, "URL"), preview.text.replace(previews.PREVIEW_URL, "URL")),
         tuple(part.replace(test.unsubscribe_url, "URL") for part in (test.message.html, test.message.text)),
         (sent["HtmlBody"].replace(own, "URL"), sent["TextBody"].replace(own, "URL")),
     ]

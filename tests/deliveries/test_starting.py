@@ -48,7 +48,7 @@ async def unschedule(uow: UnitOfWork, campaign_id: UUID) -> None:
     await sending.unschedule(uow, campaign_id)
 
 
-async def put_off(uow: UnitOfWork, campaign_id: UUID) -> None:
+async def postpone(uow: UnitOfWork, campaign_id: UUID) -> None:
     await sending.unschedule(uow, campaign_id)
     await move(uow, campaign_id, CampaignStatus.SCHEDULED, scheduled_at=clock.now() + A_WEEK)
 
@@ -59,7 +59,7 @@ async def delete(uow: UnitOfWork, campaign_id: UUID) -> None:
 
 @pytest.mark.parametrize(
     ("change", "ends"),
-    [(unschedule, CampaignStatus.DRAFT), (put_off, CampaignStatus.SCHEDULED), (delete, None)],
+    [(unschedule, CampaignStatus.DRAFT), (postpone, CampaignStatus.SCHEDULED), (delete, None)],
 )
 async def test_a_campaign_that_is_taken_back_at_that_moment_is_not_sent(
     runtime: Runtime, change: Callable[[UnitOfWork, UUID], Awaitable[None]], ends: CampaignStatus | None

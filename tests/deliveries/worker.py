@@ -23,7 +23,7 @@ ROUNDS = 20
 
 
 async def sending(runtime: Runtime, how_many: int) -> tuple[Actor, list[UUID], UUID]:
-    """A new organisation's campaign to so many contacts, in `sending`."""
+    """A new organization's campaign to so many contacts, in `sending`."""
     actor = await factories.organization(runtime)
     contacts = await factories.contacts(runtime, actor, how_many)
     campaign_id = await factories.campaign(runtime, actor)

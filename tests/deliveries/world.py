@@ -18,13 +18,13 @@ from runtime import Runtime
 from services.campaigns.lifecycle import InvalidCampaignState
 from services.deliveries.claiming import Claim
 from services.deliveries.composing import CampaignMail, compose
-from services.deliveries.reconciling import reconcile, reserve_due, settle
+from services.deliveries.reconciling import reconcile, record_lookup, reserve_due
 from services.deliveries.resolving import IN_DOUBT, DeliveryNotResolvable, resolve
 from services.deliveries.sending import Sender
 from services.deliveries.submitting import submit
 from services.deliveries.sweeping import advance_campaign
-from services.mailing.handover import Handed, hand_over
-from services.mailing.lookups import LOOKUPS, RESERVED_SECONDS, Lookup
+from services.mailing.handover import RequestOutcome, hand_over
+from services.mailing.lookups import MAX_LOOKUPS, RESERVED_SECONDS, Lookup
 from services.suppressions.unsubscribing import Link, unsubscribe
 from tests.deliveries.model import Accepted, ModelMailer
 from tests.deliveries.worker import expire_leases, finish, go, progress, sending, statuses
@@ -33,7 +33,7 @@ from tests.inbox import apply_inbox, deliver
 PEOPLE = 6
 # The pauses between lookups outlast any test; `expire` lets one go by. The search lags no longer than all of them.
 GRACE_SECONDS = 3600.0
-LAG = LOOKUPS - 1
+LAG = MAX_LOOKUPS - 1
 EXCUSED = frozenset({DeliveryStatus.REJECTED, DeliveryStatus.SKIPPED, DeliveryStatus.FAILED})
 
 
@@ -43,7 +43,7 @@ class Held:
 
     claim: Claim
     messages: list[Message] | None = None
-    handed: list[Handed] | None = None
+    outcomes: list[RequestOutcome] | None = None
 
 
 @dataclass(kw_only=True)
@@ -67,7 +67,7 @@ class World:
 
     @classmethod
     async def make(cls, runtime: Runtime, on_doubt: OnDoubt = OnDoubt.RECONCILE_THEN_RETRY) -> "World":
-        """A fresh organisation and campaign, and a bystander's."""
+        """A fresh organization and campaign, and a bystander's."""
         mailer = ModelMailer(lag=LAG)
         sender = Sender(
             settings=runtime.settings.sending,
@@ -103,7 +103,7 @@ class World:
     async def claim(self, most: int) -> None:
         """T1."""
         self.sender.cursors.clear()
-        claimed = await self.sender.take(self.actor, self.mail, most)
+        claimed = await self.sender.claim_batch(self.actor, self.mail, most)
         if claimed.rows:
             self.held.append(Held(claim=claimed))
 
@@ -125,17 +125,17 @@ class World:
             batch_id=str(held.claim.batch_id),
             tag="t",
         )
-        held.handed = await hand_over(
+        held.outcomes = await hand_over(
             self.mailer, envelope, held.messages or [], deadline=held.claim.deadline, times=self.sender.times
         )
         self.mailer.outcome = "ok"
 
     async def record(self, held: Held) -> None:
         """T3, and whatever follows from it."""
-        if held.handed:
-            await self.sender.record(self.actor, held.claim, held.handed)
-            await self.sender.apply_backpressure(self.actor, self.campaign_id, held.handed)
-            if any(receipt_is_inactive(part) for part in held.handed):
+        if held.outcomes:
+            await self.sender.record(self.actor, held.claim, held.outcomes)
+            await self.sender.apply_backpressure(self.actor, self.campaign_id, held.outcomes)
+            if any(receipt_is_inactive(part) for part in held.outcomes):
                 await self.learn_suppressed()
 
     async def learn_suppressed(self) -> None:
@@ -179,7 +179,7 @@ class World:
     async def settle(self, lookup: Lookup, found: Mapping[str, str]) -> None:
         """The answer is written down, whatever has happened since."""
         async with self.runtime.work.begin(self.actor) as uow:
-            await settle(uow, self.campaign_id, lookup, found, grace_seconds=GRACE_SECONDS)
+            await record_lookup(uow, self.campaign_id, lookup, found, grace_seconds=GRACE_SECONDS)
 
     async def order(self, to: CampaignStatus) -> None:
         """Pause, resume or cancel, where the state allows it."""
@@ -256,7 +256,7 @@ class World:
         assert set(rows.values()) == {DeliveryStatus.PENDING}, "another tenant's rows were touched"
 
 
-def receipt_is_inactive(part: Handed) -> bool:
+def receipt_is_inactive(part: RequestOutcome) -> bool:
     """Whether the provider called an address of the part inactive."""
     return any(receipt.verdict == "inactive" for receipt in getattr(part.outcome, "receipts", ()))
 

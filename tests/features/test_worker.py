@@ -23,7 +23,7 @@ from models.deliveries import DeliveryStatus, EmailDelivery
 from models.outbox import OutboxStatus
 from runtime import Runtime
 from services.campaigns.lifecycle import move
-from services.deliveries.waiting import SENDING_IS_OFF, explain_waiting
+from services.deliveries.waiting import SENDING_IS_OFF, set_waiting_reason
 from services.features import Feature, Features
 from services.outbox.work import ReconcileOutbox, SendOutbox
 from tests import factories
@@ -157,8 +157,8 @@ async def test_a_reason_given_meanwhile_is_kept(off: Runtime) -> None:
     owner, _, live = await sending(off, 1)
     async with off.work.begin(owner) as uow:
         await uow.execute(update(Campaign).values(status_reason="Look at this."))
-        await explain_waiting(uow, live, None, waits=True)
-        await explain_waiting(uow, live, SENDING_IS_OFF, waits=False)
+        await set_waiting_reason(uow, live, None, waits=True)
+        await set_waiting_reason(uow, live, SENDING_IS_OFF, waits=False)
     assert await told(off, owner, live) == (CampaignStatus.SENDING, "Look at this.")
 
 

@@ -57,7 +57,7 @@ async def campaign_in(runtime: Runtime, actor: Actor, status: CampaignStatus, *,
 
 
 async def asked_for(runtime: Runtime, admin: "asyncpg.Connection[asyncpg.Record]") -> dict[str, Job]:
-    """An organisation in which one row of each kind asks for a job, beside one that does not."""
+    """An organization in which one row of each kind asks for a job, beside one that does not."""
     actor = await factories.organization(runtime)
     own = actor.organization_id
     async with runtime.work.begin(actor) as uow:

@@ -1,4 +1,4 @@
-"""Sweeps: page by page, organisations in turn, each in a loop of its own."""
+"""Sweeps: page by page, organizations in turn, each in a loop of its own."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -78,7 +78,7 @@ async def test_a_full_group_holds_up_no_other() -> None:
     assert sorted(bench.begun) == ["a 0", "a 1", "a 2", "a 3", "a 4", "b"]
 
 
-async def test_organisations_take_turns_for_the_slots_of_a_group() -> None:
+async def test_organizations_take_turns_for_the_slots_of_a_group() -> None:
     """One with many tasks has one before another's first; each has its own in the order of their start."""
     bench = Bench()
     for name in ("a 0", "a 1", "a 2", "b 0", "c 0", "b 1"):

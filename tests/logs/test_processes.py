@@ -309,7 +309,7 @@ async def test_a_worker_in_trouble(stage: Stage, mode: str, vendors: str) -> Non
             await until(lambda: program.says("Task exception was never retrieved"))
             await until(lambda: program.says("Exception in callback"))
             await until(lambda: program.says("reply failed"))
-            await until(lambda: program.says("campaign ended" if vendors == "echo" else "provider fails"))
+            await until(lambda: program.says("campaign finished" if vendors == "echo" else "provider request failed"))
             await stage.lose_database()
             await until(lambda: program.says("sweep failed"))
             stage.valkey.kill()

@@ -41,7 +41,7 @@ def outbox_of(
 
 
 async def settle_and_send(sender: OutboxSender, actor: Actor) -> None:
-    """Ask about what is in doubt, then send what is due: the organisation's two jobs, one after the other."""
+    """Ask about what is in doubt, then send what is due: the organization's two jobs, one after the other."""
     await sender.reconcile(actor)
     await sender.send_due(actor)
 
@@ -57,7 +57,7 @@ async def put(runtime: Runtime, actor: Actor, how_many: int = 1, *, expires_in: 
 
 
 async def rows(runtime: Runtime, actor: Actor) -> Sequence[Row[Any]]:
-    """The organisation's messages, oldest first."""
+    """The organization's messages, oldest first."""
     columns = OutboxMessage.__table__.c
     return await runtime.reads(actor.tenant).rows(select(*columns).order_by(columns.id))
 

@@ -16,7 +16,7 @@ from jobs.outbox import find_outbox
 from models.outbox import OutboxStatus
 from runtime import Runtime, running
 from services.mailing.pacing import reserve
-from services.outbox.reconciling import reserve_due, settle
+from services.outbox.reconciling import record_lookup, reserve_due
 from services.outbox.sending import MailNeeds, organizations_with_mail
 from services.outbox.submitting import Item, Mail
 from services.outbox.work import ReconcileOutbox, SendOutbox
@@ -30,7 +30,7 @@ FIRST = UUID(int=0)
 PENDING, UNKNOWN, ACCEPTED = OutboxStatus.PENDING, OutboxStatus.UNKNOWN, OutboxStatus.ACCEPTED
 
 
-async def test_organisations_are_found_with_what_their_mail_asks_for(fresh_runtime: Runtime) -> None:
+async def test_organizations_are_found_with_what_their_mail_asks_for(fresh_runtime: Runtime) -> None:
     """To be sent, to be asked about, or both; page by page in the order of their ids."""
     owners = [await factories.organization(fresh_runtime) for _ in range(3)]
     due, doubtful, both = sorted(owners, key=lambda one: one.organization_id)
@@ -95,7 +95,7 @@ async def test_a_look_that_took_too_long_counts_for_nothing(runtime: Runtime) ->
     for lookup, lookups in zip(reserved, (0, 1), strict=True):
         assert lookup is not None
         async with runtime.work.begin(owner) as uow:
-            await settle(uow, lookup, {}, grace_seconds=0)
+            await record_lookup(uow, lookup, {}, grace_seconds=0)
         assert [row.lookups for row in await rows(runtime, owner)] == [lookups]
 
 
@@ -122,7 +122,7 @@ async def test_no_more_is_sent_at_once_than_the_rate_or_twenty(runtime: Runtime,
     await put(runtime, owner, 21)
     mailer = RecordingMailer(limits=replace(UNLIMITED, messages_per_second=rate))
     mailer.account = f"account-{new_id()}"
-    assert await outbox_of(runtime, mailer).send_some(owner)
+    assert await outbox_of(runtime, mailer).send_round(owner)
     assert len(mailer.sent) == at_once
 
 

@@ -10,7 +10,7 @@ from core.access.actor import Actor
 from integrations.mail import Envelope, Stream
 from models.outbox import OutboxStatus
 from runtime import Runtime
-from services.mailing.handover import Handed, hand_over
+from services.mailing.handover import RequestOutcome, hand_over
 from services.mailing.leases import lease_times
 from services.outbox.recording import record
 from services.outbox.submitting import Batch, submit
@@ -40,7 +40,7 @@ class World:
         self.mailer = ModelMailer()
         self.sender = outbox_of(runtime, self.mailer)
         self.submitted: list[Batch] = []
-        self.posted: list[tuple[Batch, list[Handed]]] = []
+        self.posted: list[tuple[Batch, list[RequestOutcome]]] = []
 
     async def step(self, name: str, outcome: str) -> None:
         """One step of a worker, or of time."""
@@ -53,9 +53,9 @@ class World:
         elif name == "post" and self.submitted:
             await self.post(self.submitted.pop(0))
         elif name == "record" and self.posted:
-            batch, handed = self.posted.pop(0)
+            batch, outcomes = self.posted.pop(0)
             async with self.runtime.work.begin(self.actor) as uow:
-                await record(uow, batch, handed, request_seconds=0)
+                await record(uow, batch, outcomes, request_seconds=0)
         elif name == "hurry":
             # Whoever holds a batch has outlived its lease, so it must not be handed over any more.
             self.submitted.clear()
@@ -65,8 +65,8 @@ class World:
         """Hand a batch over."""
         envelope = Envelope(sender="a@b.example", batch_id=str(batch.batch_id), tag="t", stream=Stream.TRANSACTIONAL)
         times = lease_times(self.runtime.settings.sending.lease_seconds, request_seconds=15.0)
-        handed = await hand_over(self.mailer, envelope, batch.messages, deadline=batch.deadline, times=times)
-        self.posted.append((batch, handed))
+        outcomes = await hand_over(self.mailer, envelope, batch.messages, deadline=batch.deadline, times=times)
+        self.posted.append((batch, outcomes))
 
     def check(self) -> None:
         """At every moment."""

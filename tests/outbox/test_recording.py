@@ -12,8 +12,8 @@ from integrations.mail import AccountRefused, Answered, Envelope, InDoubt, NotSe
 from integrations.recording import RecordingMailer
 from models.outbox import OutboxMessage, OutboxStatus
 from runtime import Runtime
-from services.mailing.handover import Handed
-from services.outbox.reconciling import reserve_due, settle
+from services.mailing.handover import RequestOutcome
+from services.outbox.reconciling import record_lookup, reserve_due
 from services.outbox.recording import record
 from services.outbox.submitting import Batch, submit
 from services.outbox.work import SendOutbox
@@ -27,7 +27,7 @@ SLOW_DOWN = Receipt(Verdict.NOT_NOW, None, 429, "Slow down.")
 
 
 async def submitted(runtime: Runtime, actor: Actor, how_many: int) -> Batch:
-    """So many new messages of the organisation, past the point of no return in one batch."""
+    """So many new messages of the organization, past the point of no return in one batch."""
     await put(runtime, actor, how_many)
     async with runtime.work.begin(actor) as uow:
         (batch,) = await submit(uow, outbox_of(runtime, ModelMailer()).composers, limit=20, lease_seconds=60) or []
@@ -40,11 +40,11 @@ async def write_down(
 ) -> None:
     """Record one outcome of a whole batch."""
     async with runtime.work.begin(actor) as uow:
-        await record(uow, batch, [Handed(batch.messages, outcome)], request_seconds=request_seconds)
+        await record(uow, batch, [RequestOutcome(batch.messages, outcome)], request_seconds=request_seconds)
 
 
 async def by_id(runtime: Runtime, actor: Actor) -> dict[UUID, Row[Any]]:
-    """The organisation's rows by their ids."""
+    """The organization's rows by their ids."""
     return {row.id: row for row in await rows(runtime, actor)}
 
 
@@ -178,7 +178,7 @@ async def test_a_lookup_is_about_one_batch_and_each_of_its_messages(runtime: Run
     assert (lookup.batch_id, {row.id for row in lookup.rows}) == (batch.batch_id, set(ids_of(batch)))
     first, second, third = ids_of(batch)
     async with runtime.work.begin(actor) as uow:
-        await settle(uow, lookup, {str(first): "m-1", str(second): "m-2"}, grace_seconds=600)
+        await record_lookup(uow, lookup, {str(first): "m-1", str(second): "m-2"}, grace_seconds=600)
         assert uow.jobs == [SendOutbox(organization_id=actor.organization_id)]
     after = await by_id(runtime, actor)
     told = [(row.status, row.message_id, row.error_message) for row in (after[first], after[second], after[third])]

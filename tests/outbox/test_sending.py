@@ -33,7 +33,7 @@ from jobs.tasks import KeyedTasks
 from jobs.worker import build_worker
 from models.outbox import OutboxMessage, OutboxStatus
 from runtime import Runtime
-from services.mailing.handover import Handed
+from services.mailing.handover import RequestOutcome
 from services.outbox import writing
 from services.outbox.reconciling import reserve_due
 from services.outbox.recording import record
@@ -84,7 +84,7 @@ async def ask_and_fail(work: Work, actor: Actor) -> None:
 
 
 async def test_a_dedupe_key_is_taken_once_in_an_organization(runtime: Runtime) -> None:
-    """Also by two at once; another organisation has keys of its own, and without a key nothing is alike."""
+    """Also by two at once; another organization has keys of its own, and without a key nothing is alike."""
     mine, theirs = [await factories.organization(runtime) for _ in range(2)]
 
     async def ask(actor: Actor, key: str | None) -> bool:
@@ -166,7 +166,7 @@ async def test_pauses_grow_and_follow_the_provider(runtime: Runtime) -> None:
 
 
 async def pause(runtime: Runtime, actor: Actor) -> float:
-    """Seconds until the organisation's message is tried again, by the database's clock."""
+    """Seconds until the organization's message is tried again, by the database's clock."""
     left = func.extract("epoch", OutboxMessage.due_at - func.clock_timestamp())
     return float((await runtime.reads(actor.tenant).rows(select(left)))[0][0])
 
@@ -272,7 +272,7 @@ async def test_a_late_record_leaves_another_workers_batch_alone(runtime: Runtime
         await uow.execute(update(OutboxMessage).values(status=PENDING))
     current = await claim()
     async with runtime.work.begin(actor) as uow:
-        await record(uow, late, [Handed(late.messages, outcome)], request_seconds=0)
+        await record(uow, late, [RequestOutcome(late.messages, outcome)], request_seconds=0)
     (row,) = await rows(runtime, actor)
     assert (row.status, row.lease_token, row.batch_id) == (SUBMITTING, current.token, current.batch_id)
 
@@ -334,7 +334,7 @@ async def settled(tasks: KeyedTasks) -> None:
 
 
 async def asked_senders(runtime: Runtime, how_many: int) -> Actor:
-    """An organisation with senders that wait for their confirmation."""
+    """An organization with senders that wait for their confirmation."""
     actor = await factories.organization(runtime)
     for _ in range(how_many):
         sender_id = await factories.sender(runtime, actor, confirmed=False)
@@ -344,7 +344,7 @@ async def asked_senders(runtime: Runtime, how_many: int) -> Actor:
 
 
 class Held(RecordingMailer):
-    """A provider that does not answer about one organisation's messages until it is let."""
+    """A provider that does not answer about one organization's messages until it is let."""
 
     def __init__(self) -> None:
         super().__init__()

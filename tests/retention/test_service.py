@@ -64,7 +64,7 @@ async def session(runtime: Runtime, owner: Actor, *, expires_at: datetime, ended
 
 
 async def test_what_has_expired_goes_and_the_rest_stays(fresh_runtime: Runtime) -> None:
-    """Keys after their 24 hours, sessions and used tokens after 30 days, of every organisation, in small steps."""
+    """Keys after their 24 hours, sessions and used tokens after 30 days, of every organization, in small steps."""
     runtime = fresh_runtime
     kept: dict[str, set[Any]] = {"sessions": set(), "tokens": set()}
     owners = [await factories.organization(runtime) for _ in range(2)]
@@ -87,8 +87,8 @@ async def test_what_has_expired_goes_and_the_rest_stays(fresh_runtime: Runtime) 
                 await uow.execute(
                     update(RefreshToken).where(RefreshToken.session_id == session_id).values(used_at=used_at)
                 )
-    assert await delete_expired(runtime.system, at_once=1, max_pages=1) == (3, True)
-    assert (await delete_expired(runtime.system, at_once=2)).rows >= 2 * (3 + 2 + 1) - 3
+    assert await delete_expired(runtime.system, page_size=1, max_pages=1) == (3, True)
+    assert (await delete_expired(runtime.system, page_size=2)).rows >= 2 * (3 + 2 + 1) - 3
     assert (await delete_expired(runtime.system)).rows == 0
     found: dict[str, set[Any]] = {"keys": set(), "sessions": set(), "tokens": set()}
     for owner in owners:

@@ -48,12 +48,12 @@ class House:
         return self.server.base
 
     async def owner(self, role: Role = Role.OWNER) -> tuple[Actor, ApiClient]:
-        """A new organisation's member, and their client."""
+        """A new organization's member, and their client."""
         actor = await factories.organization(self.runtime, role=role)
         return actor, ApiClient(self.server.url, factories.token(self.runtime, actor))
 
     async def deliver(self, actor: Actor) -> None:
-        """Send the organisation's system mail that is due."""
+        """Send the organization's system mail that is due."""
         await outbox_sender(self.runtime).send_due(actor)
 
     async def mails(self, address: str) -> list[dict[str, Any]]:

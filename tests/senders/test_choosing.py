@@ -59,7 +59,7 @@ async def header_of(runtime: Runtime, actor: Actor, campaign_id: UUID) -> str:
 
 
 async def sendable(runtime: Runtime) -> tuple[Actor, UUID, UUID]:
-    """An organisation with a confirmed default sender and a draft to somebody."""
+    """An organization with a confirmed default sender and a draft to somebody."""
     actor = await factories.organization(runtime)
     await factories.contacts(runtime, actor, 1)
     sender_id = await factories.sender(runtime, actor, default=True)

@@ -188,7 +188,7 @@ async def test_who_asks_again_need_not_say_again_that_it_is_to_be_the_default(pr
 
 
 async def pass_minutes(runtime: Runtime, actor: Actor, minutes: int) -> None:
-    """Make the organisation's messages older."""
+    """Make the organization's messages older."""
     older = OutboxMessage.created_at - timedelta(minutes=minutes)
     async with runtime.work.begin(actor) as uow:
         await uow.execute(update(OutboxMessage).values(created_at=older))
@@ -235,7 +235,7 @@ async def test_other_organizations_learn_and_do_nothing(production: House) -> No
 
 
 async def test_confirmations_are_limited(production: House) -> None:
-    """One a minute of an address, twenty a day of an organisation, twenty a day of an address over all of them.
+    """One a minute of an address, twenty a day of an organization, twenty a day of an address over all of them.
 
     Only those that are sent count.
     """

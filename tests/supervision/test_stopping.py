@@ -127,7 +127,7 @@ def slow_account(runtime: Runtime, provider: Provider) -> Sender:
     return sender
 
 
-@pytest.mark.parametrize("pause", ["backoff", "allowance"])
+@pytest.mark.parametrize("pause", ["backoff", "rate limit"])
 async def test_a_send_loop_that_pauses_claims_nothing_once_stopped(
     runtime: Runtime, provider: Provider, slow_account: Sender, pause: str
 ) -> None:
@@ -146,7 +146,7 @@ async def test_a_send_loop_that_pauses_claims_nothing_once_stopped(
     assert await provider.ledger(campaign_id) == []
     fresh = sender_for(runtime, provider)
     assert (await fresh.send_batch(actor, campaign_id)).claimed == 3
-    if pause == "allowance":
+    if pause == "rate limit":
         left = wait - (monotonic() - reserved)
         assert await slow_account.reserve(0) < left + 0.5  # what was reserved for the batch was given back
         await slow_account.reserve(-30)

@@ -36,7 +36,7 @@ HOUR = timedelta(hours=1)
 
 
 async def with_contact(runtime: Runtime, email: str, *, subscribed: bool = True) -> tuple[Actor, UUID]:
-    """A new organisation with one contact of this address."""
+    """A new organization with one contact of this address."""
     actor = await factories.organization(runtime)
     status = ContactStatus.SUBSCRIBED if subscribed else ContactStatus.PENDING
     async with runtime.work.begin(actor) as uow:
@@ -64,7 +64,7 @@ async def history(runtime: Runtime, actor: Actor, contact_id: UUID) -> list[Even
 
 
 async def active(runtime: Runtime, actor: Actor) -> dict[str, str]:
-    """The reasons that hold in an organisation, and their sources."""
+    """The reasons that hold in an organization, and their sources."""
     rows = await runtime.reads(actor.tenant).rows(
         select(Suppression.reason, Suppression.source).where(Suppression.is_active)
     )
@@ -99,7 +99,7 @@ def reactivated(email: str, moment: datetime, origin: str = "Customer", **change
 
 @pytest.mark.parametrize("changes", [{}, {"origin": "Admin"}, {"MessageID": ""}, {"MessageStream": None}])
 async def test_a_manual_suppression_is_found_by_the_address(runtime: Runtime, changes: dict[str, Any]) -> None:
-    """Without a message the address tells whom it concerns, in every organisation that has it, and nobody else."""
+    """Without a message the address tells whom it concerns, in every organization that has it, and nobody else."""
     email = address()
     (mine, one), (theirs, two) = await with_contact(runtime, email), await with_contact(runtime, email)
     other, three = await with_contact(runtime, address())
@@ -182,7 +182,7 @@ def of(message: Message, event: dict[str, Any]) -> dict[str, Any]:
 async def test_a_dead_mailbox_is_dead_for_all_who_share_the_stream(
     runtime: Runtime, provider: Provider, sender: Sender
 ) -> None:
-    """The other organisation learns that the address bounces, and nothing of whose message it was or what it said."""
+    """The other organization learns that the address bounces, and nothing of whose message it was or what it said."""
     actor, message, stranger, contact_id = await same_address(runtime, provider, sender)
     told = of(message, bounce("HardBounce", 1, inactive=True, Details="550 says MORE than others may know"))
     await tell(runtime, told, told)
@@ -220,7 +220,7 @@ async def test_what_a_person_says_is_said_to_one_sender(
 
 
 async def test_unsubscribing_without_a_message_is_the_only_senders_or_the_providers(runtime: Runtime) -> None:
-    """Where one organisation has the address it is meant; where several have it, the provider mails it for none."""
+    """Where one organization has the address it is meant; where several have it, the provider mails it for none."""
     alone, email = address(), address()
     only, one = await with_contact(runtime, alone)
     (first, two), (second, three) = await with_contact(runtime, email), await with_contact(runtime, email)

@@ -82,7 +82,7 @@ async def tell(
 
 
 async def rows_of(runtime: Runtime, actor: Actor) -> dict[str, Row[str, str, datetime | None, datetime | None]]:
-    """The organisation's suppressions by their reasons."""
+    """The organization's suppressions by their reasons."""
     rows = await runtime.reads(actor.tenant).rows(
         select(Suppression.reason, Suppression.source, Suppression.occurred_at, Suppression.lifted_at)
     )
@@ -90,7 +90,7 @@ async def rows_of(runtime: Runtime, actor: Actor) -> dict[str, Row[str, str, dat
 
 
 async def contacts_of(runtime: Runtime, actor: Actor) -> dict[UUID, Row[Any]]:
-    """The organisation's contacts by their ids."""
+    """The organization's contacts by their ids."""
     rows = await runtime.reads(actor.tenant).rows(select(*Contact.__table__.c))
     return {row.id: row for row in rows}
 
@@ -119,7 +119,7 @@ async def test_the_latest_time_and_our_own_word_stay(
 
 @pytest.mark.parametrize("together", [True, False])
 async def test_a_contact_shows_the_weightiest_reason(runtime: Runtime, *, together: bool) -> None:
-    """Whichever was told first; no other contact of the organisation is touched."""
+    """Whichever was told first; no other contact of the organization is touched."""
     weight = list(STATUSES)
     for pair in permutations(STATUSES, 2):
         email = address()

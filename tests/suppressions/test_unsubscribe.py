@@ -98,7 +98,7 @@ async def test_who_unsubscribes_while_a_batch_waits_gets_no_message(
     actor, contacts, campaign_id = await sending(runtime, 2)
     mail = await sender.mail_of(actor, campaign_id)
     assert mail is not None
-    held = await sender.take(actor, mail, 2)
+    held = await sender.claim_batch(actor, mail, 2)
     link = Link(actor.organization_id, campaign_id, held.rows[0].id, held.rows[0].contact_id)
     async with http.post(f"{door}/u/{link_token(runtime.unsubscribe_signer, link)}", data=ONE_CLICK) as answer:
         assert answer.status == 200
@@ -154,6 +154,6 @@ async def test_every_recipient_has_a_link_of_their_own(runtime: Runtime, sender:
     mail = await sender.mail_of(actor, campaign_id)
     assert mail is not None
     async with runtime.work.begin(actor) as uow:
-        held = await claim(uow, campaign_id, most=20, lease_seconds=60)
+        held = await claim(uow, campaign_id, limit=20, lease_seconds=60)
     composed = await compose(held, mail, signer=runtime.unsubscribe_signer, public_url="https://go.example")
     assert len({message.unsubscribe_url for message in composed.messages.values()}) == 20

@@ -16,7 +16,7 @@ from models.accounts import Organization
 
 
 async def hold(work: Work, organization_id: UUID) -> None:
-    """Work alone, lock the organisation's row, and stay so."""
+    """Work alone, lock the organization's row, and stay so."""
     async with work.advisory_lock(str(organization_id)) as alone, work.begin(system_actor(organization_id)) as uow:
         changed = await uow.execute(
             update(Organization).where(Organization.id == organization_id).values(name="Held by a stopped process")

@@ -14,7 +14,7 @@ WITHOUT_TENANT = {
     "alembic_version": "the revision of the schema",
     "provider_budgets": "rates of provider accounts; the app's role has no right on it",
 }
-# Unique beyond one organisation, on purpose.
+# Unique beyond one organization, on purpose.
 UNIQUE_OVER_ALL = {
     "uq_users_email_norm": "people log in by their address",
     "uq_organizations_slug": "part of a URL",

@@ -115,7 +115,7 @@ async def ask(server: Served, token: str, asker: Asker, identifier: str) -> str:
 
 
 async def rows_of(servers: Servers, runtime: Runtime, actor: Actor) -> dict[str, str]:
-    """A digest of every table's rows of an organisation, read past the policies."""
+    """A digest of every table's rows of an organization, read past the policies."""
     assert runtime.settings.database.url is not None
     database = runtime.settings.database.url.get_secret_value().rpartition("/")[2]
     admin = await asyncpg.connect(servers.database_url(servers.postgres.admin_url, database))

@@ -129,7 +129,7 @@ def test_the_app_deletes_where_a_statement_does_and_nowhere_else() -> None:
 
 
 def test_the_definer_deletes_where_a_function_does_and_nowhere_else() -> None:
-    """The same of the functions that look across organisations: each privilege has its DELETE in a file."""
+    """The same of the functions that look across organizations: each privilege has its DELETE in a file."""
     may = {table for table, security in policies.declared().items() if "DELETE" in security.definer}
     texts = "".join(path.read_text() for path in sql.FOLDER.glob("*.sql"))
     assert may == set(re.findall(r"DELETE FROM (\w+)", texts))

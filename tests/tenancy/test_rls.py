@@ -8,7 +8,7 @@ from tests import factories
 
 
 async def test_a_read_scope_sees_its_own_tenant_alone(runtime: Runtime) -> None:
-    """Two organisations with contacts: each read scope counts its own, whichever connection it gets."""
+    """Two organizations with contacts: each read scope counts its own, whichever connection it gets."""
     mine, theirs = await factories.organization(runtime), await factories.organization(runtime)
     await factories.contacts(runtime, mine, 3)
     await factories.contacts(runtime, theirs, 5)

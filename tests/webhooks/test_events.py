@@ -75,7 +75,7 @@ async def only_status(runtime: Runtime, actor: Actor, campaign_id: UUID) -> Deli
 
 
 async def outcome(runtime: Runtime, actor: Actor) -> list[str | None]:
-    """What became of the events about an organisation's messages."""
+    """What became of the events about an organization's messages."""
     rows = await runtime.reads(actor.tenant).rows(
         select(WebhookInbox.outcome)
         .where(WebhookInbox.organization_id == actor.organization_id, WebhookInbox.email_norm.is_(None))
@@ -321,7 +321,7 @@ async def test_an_event_of_the_wrong_shape_blocks_no_other(
 
 
 async def test_what_nobody_thought_of_is_noted(runtime: Runtime, provider: Provider, sender: Sender) -> None:
-    """A stored event that fails in a way of its own is noted as failed, and the organisation's others applied."""
+    """A stored event that fails in a way of its own is noted as failed, and the organization's others applied."""
     actor, campaign_id, [message] = await accepted(runtime, provider, sender)
     await deliver(runtime, event("Open", message))
     await attribute_events(runtime.system)

@@ -37,7 +37,7 @@ class Told:
     expected: Counter[str]
     figures: dict[str, int]
     others: dict[str, tuple[str, frozenset[str]]]
-    """The contact's status and the reasons on the list of another organisation that has the addresses."""
+    """The contact's status and the reasons on the list of another organization that has the addresses."""
 
 
 def about(message: Message, number: int, changes: Json) -> Json:
@@ -91,7 +91,7 @@ async def tell_all(runtime: Runtime, provider: Provider, cases: dict[str, Case],
 
 
 async def knowing(runtime: Runtime, emails: list[str]) -> Actor:
-    """Another organisation, with a contact at each of the addresses."""
+    """Another organization, with a contact at each of the addresses."""
     actor = await factories.organization(runtime)
     columns = {"organization_id": actor.organization_id}
     async with runtime.work.begin(actor) as uow:

@@ -31,7 +31,7 @@ FIRST = UUID(int=0)
 
 
 async def told(runtime: Runtime, *kinds: str) -> tuple[Actor, UUID]:
-    """An organisation with a campaign's accepted delivery, and events of it that wait to be applied."""
+    """An organization with a campaign's accepted delivery, and events of it that wait to be applied."""
     owner = await factories.organization(runtime)
     [contact_id] = await factories.contacts(runtime, owner, 1)
     campaign_id = await factories.campaign(runtime, owner)
@@ -45,14 +45,14 @@ async def told(runtime: Runtime, *kinds: str) -> tuple[Actor, UUID]:
 
 
 async def inbox(runtime: Runtime, owner: Actor) -> list[Any]:
-    """The organisation's events, with the seconds until each is due."""
+    """The organization's events, with the seconds until each is due."""
     pause = func.extract("epoch", WebhookInbox.due_at - func.clock_timestamp()).label("pause")
     statement = select(WebhookInbox.attempts, WebhookInbox.outcome, WebhookInbox.applied_at, pause)
     return list(await runtime.reads(owner.tenant).rows(statement.order_by(WebhookInbox.id)))
 
 
 async def change(runtime: Runtime, owner: Actor, **values: object) -> None:
-    """Change the organisation's events."""
+    """Change the organization's events."""
     async with runtime.work.begin(owner) as uow:
         await uow.execute(update(WebhookInbox).values(**values))
 
@@ -158,7 +158,7 @@ async def test_the_longest_due_are_applied_first(runtime: Runtime, monkeypatch: 
     assert await apply_pages(runtime.work, owner, runtime.webhooks) == 2
 
 
-async def test_each_organisation_has_a_job_of_its_own(fresh_runtime: Runtime) -> None:
+async def test_each_organization_has_a_job_of_its_own(fresh_runtime: Runtime) -> None:
     """The search finds those with events that are due, page by page in the order of their ids."""
     owners = sorted(
         [(await told(fresh_runtime, "Delivery"))[0] for _ in range(3)], key=lambda one: one.organization_id
