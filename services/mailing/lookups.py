@@ -71,7 +71,9 @@ async def look_up(
         try:
             found = await mailer.find(str(lookup.batch_id), stream)
         except SearchFailed as error:
-            log.warning("batch lookup failed, will be retried", batch_id=str(lookup.batch_id), error=describe_error(error))
+            log.warning(
+                "batch lookup failed, will be retried", batch_id=str(lookup.batch_id), error=describe_error(error)
+            )
             break
         async with work.begin(actor) as uow:
             await record(uow, lookup, found)
