@@ -323,7 +323,7 @@ async def open_organization(found: Settings, **owner: Any) -> str | None:  # noq
         opened = await opening.open_organization(
             runtime.work, runtime.admission, Owner(**owner), issuer=found.auth.issuer
         )
-    return opened.made_password
+    return opened.generated_password
 
 
 def described(error: NudgeError) -> str:

@@ -21,8 +21,8 @@ from core.unit_of_work import Work
 from development import reset_advice
 from integrations import LanguageModel, Mailer, MailWebhooks, build_language_model, build_mailer, build_webhooks
 from integrations.jwks import JwksVerifier
-from services.accounts.admission import Admission, admission
-from services.accounts.identity import EmbeddedTokens, Identity, IssuerTokens, TokenCheck
+from services.accounts.admission import Admission, build_admission
+from services.accounts.identity import EmbeddedTokens, Identity, IssuerTokens, TokenVerifier
 from services.accounts.session_cache import SessionCache
 from services.features import Features
 from services.mailing.limits import MailLimits, mail_limits
@@ -117,7 +117,7 @@ async def running(settings: Settings) -> AsyncIterator[Runtime]:
                 redis_url, socket_timeout=CACHE_TIMEOUT_SECONDS, socket_connect_timeout=CACHE_TIMEOUT_SECONDS
             )
         )
-        admitted = admission(settings.auth, cache, production=settings.production)
+        admitted = build_admission(settings.auth, cache, production=settings.production)
         opened.callback(admitted.passwords.close)
         yield Runtime(
             settings=settings,
@@ -145,7 +145,7 @@ async def running(settings: Settings) -> AsyncIterator[Runtime]:
 
 async def token_check(
     settings: Settings, tokens: AccessTokens, system: SystemScope, opened: AsyncExitStack
-) -> TokenCheck:
+) -> TokenVerifier:
     """How access tokens are verified: as our own, or as the configured issuer's."""
     if settings.auth.issuer is None:
         return EmbeddedTokens(tokens)

@@ -21,7 +21,7 @@ class Organization(Base):
 
 
 class User(Base):
-    """A person of one organisation. The address is unique over all of them, as people log in by it."""
+    """A user of one organization. The address is unique across all organizations, because users log in with it."""
 
     __tablename__ = "users"
     __row_security__ = organization_rows(lookup=("id", "organization_id", "email_norm"))
@@ -41,7 +41,7 @@ class User(Base):
 
 
 class UserSession(Base):
-    """A log-in: a family of refresh tokens, of which one is good at a time. Kept hashed."""
+    """A session from log-in to log-out. Of its refresh tokens one is valid at a time."""
 
     __tablename__ = "user_sessions"
     __row_security__ = organization_rows(
@@ -66,7 +66,7 @@ class UserSession(Base):
 
 
 class RefreshToken(Base):
-    """One refresh token. A used one that comes again ends its session: somebody copied it."""
+    """A refresh token, stored as a hash. A used one that is presented again ends its session: it was copied."""
 
     __tablename__ = "refresh_tokens"
     __row_security__ = organization_rows(

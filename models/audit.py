@@ -11,10 +11,10 @@ from models.row_security import role_rows
 
 
 class AuditEvent(Base):
-    """Who did what to what. `changes` holds before and after, without contents of messages.
+    """One action: its actor, target and changes (before and after, without the contents of messages).
 
-    Who is the user of `user_id`, the API key of `api_key_id`, Maya on behalf of the user of `on_behalf_of`, or the
-    system. What they name may be deleted; the event stays.
+    The actor is the user of `user_id`, the API key of `api_key_id`, Maya on behalf of the user of `on_behalf_of`, or
+    the system. The event outlives the rows that it refers to.
     """
 
     __tablename__ = "audit_events"

@@ -1,4 +1,4 @@
-"""What every table shares: names of constraints, keys of time-ordered ids, times, texts with a list of values."""
+"""What all tables share: names of constraints, UUIDv7 keys, timestamps, CHECKs that limit a text to an enum."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -22,7 +22,7 @@ Json = Annotated[dict[str, Any], mapped_column(JSONB, server_default=text("'{}':
 
 
 class Base(DeclarativeBase):
-    """The tables. A model that is not of one organization declares its own `__row_security__`."""
+    """Base class of the models. A model whose rows don't belong to one organization declares `__row_security__`."""
 
     __row_security__: ClassVar[RowSecurity] = organization_rows()
     metadata = MetaData(
@@ -38,6 +38,6 @@ class Base(DeclarativeBase):
 
 
 def one_of(column: str, values: type[StrEnum]) -> CheckConstraint:
-    """A CHECK that a text column holds one of the enum's values; enum types would not be leakproof under RLS."""
+    """A CHECK that limits a text column to the enum's values; operators of enum types are not leakproof under RLS."""
     allowed = ", ".join(f"'{value}'" for value in values)
     return CheckConstraint(f"{column} IN ({allowed})", name=column)

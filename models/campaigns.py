@@ -10,7 +10,7 @@ from models.row_security import WITH_DELETE, organization_rows
 
 
 class CampaignStatus(StrEnum):
-    """The state of a campaign; `services.campaigns.lifecycle` has the moves between them."""
+    """The state of a campaign; `services.campaigns.lifecycle` has the transitions."""
 
     DRAFT = "draft"
     SCHEDULED = "scheduled"
@@ -25,14 +25,14 @@ class CampaignStatus(StrEnum):
 
 
 class OnDoubt(StrEnum):
-    """What happens to a message that may or may not have been sent, once the provider shows no trace of it."""
+    """What to do with a message that may or may not have been sent, once the provider has no record of it."""
 
     RECONCILE_THEN_RETRY = "reconcile_then_retry"
     HOLD = "hold"
 
 
 class RecipientKind(StrEnum):
-    """What a line of the audience names."""
+    """What a `CampaignRecipient` refers to."""
 
     ALL = "all"
     LIST = "list"
@@ -42,9 +42,10 @@ class RecipientKind(StrEnum):
 
 
 class Campaign(Base):
-    """A message to many. `sender_id` is the author's choice; the From is settled when it is scheduled or sent.
+    """An e-mail to many recipients. `sender_id` is the author's choice.
 
-    It is `from_header`, the same for all recipients, and `from_sender_id` where it is a sender of the organisation.
+    The From header is decided when the campaign is scheduled or sent: `from_header`, the same for all recipients, and
+    `from_sender_id` if it belongs to a sender of the organization.
     """
 
     __tablename__ = "campaigns"
@@ -102,7 +103,7 @@ class Campaign(Base):
 
 
 class CampaignRecipient(Base):
-    """A line of what the audience is made of: lists, segments, tags, contacts, included or excluded."""
+    """One part of a campaign's audience: everybody, a list, segment, tag or contact, included or excluded."""
 
     __tablename__ = "campaign_recipients"
     __row_security__ = organization_rows(WITH_DELETE)
@@ -131,10 +132,10 @@ class CampaignRecipient(Base):
 
 
 class CampaignStats(Base):
-    """The counts of a campaign's deliveries by status, kept by a trigger in the transaction that moves them.
+    """The counts of a campaign's deliveries by status, updated by a trigger in the transaction that changes a status.
 
-    `reached` counts deliveries the provider reported delivered, whatever came after; `opened`, `clicked` and
-    `unsubscribed` count unique contacts. `sequence` rises with every change.
+    `reached` counts deliveries that the provider reported as delivered, whatever their status now; `opened`,
+    `clicked` and `unsubscribed` count unique contacts. `sequence` increases with every change.
     """
 
     __tablename__ = "campaign_stats"

@@ -11,7 +11,7 @@ from models.row_security import WITH_DELETE, organization_rows
 
 
 class ContactEventKind(StrEnum):
-    """What happened to a contact."""
+    """What happened to the contact."""
 
     DELIVERED = "delivered"
     OPENED = "opened"
@@ -27,7 +27,7 @@ class ContactEventKind(StrEnum):
 
 
 class ContactEvent(Base):
-    """What happened to a contact, partitioned by month of `occurred_at`. The dedupe key makes a repeat harmless."""
+    """The history of contacts, partitioned by month of `occurred_at`. The dedupe key makes inserts idempotent."""
 
     __tablename__ = "contact_events"
     __row_security__ = organization_rows(WITH_DELETE)

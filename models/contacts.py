@@ -28,7 +28,7 @@ class Contact(Base):
         UniqueConstraint("organization_id", "email_norm"),
         Index(None, "organization_id", "created_at", "id"),
         Index(None, "organization_id", "last_name_norm", "id"),
-        # For `system.attribute_events`, which looks an address up across organisations. Not unique: it tells nobody.
+        # For `system.attribute_events`, which finds all organizations that have an address.
         Index(None, "email_norm"),
         one_of("status", ContactStatus),
     )
@@ -46,7 +46,7 @@ class Contact(Base):
     updated_at: Mapped[CreatedAt]
     subscribed_at: Mapped[datetime | None]
     unsubscribed_at: Mapped[datetime | None]
-    # Lower-cased by the database, as `lower()` in a condition is not leakproof and would keep an index from use.
+    # A generated column, because `lower()` in a condition is not leakproof: under RLS no index would be used.
     last_name_norm: Mapped[str] = mapped_column(Computed("lower(coalesce(last_name, ''))", persisted=True))
     search_text: Mapped[str] = mapped_column(
         Computed(

@@ -11,14 +11,14 @@ from models.row_security import user_rows
 
 
 class MessageRole(StrEnum):
-    """Who speaks."""
+    """Who wrote the message."""
 
     USER = "user"
     ASSISTANT = "assistant"
 
 
 class MessageStatus(StrEnum):
-    """How far a message is; a person's are completed at once."""
+    """The state of a message. A user's message is completed from the start."""
 
     PENDING = "pending"
     STREAMING = "streaming"
@@ -28,7 +28,7 @@ class MessageStatus(StrEnum):
 
 
 class ReplyFailure(StrEnum):
-    """Why a reply ended without being complete."""
+    """Why a reply failed."""
 
     MODEL_UNAVAILABLE = "MODEL_UNAVAILABLE"
     MODEL_REFUSED = "MODEL_REFUSED"
@@ -41,7 +41,7 @@ class ReplyFailure(StrEnum):
 
 
 class Conversation(Base):
-    """A conversation with Maya; its author's alone."""
+    """A conversation with Maya, visible to its author only."""
 
     __tablename__ = "ai_conversations"
     __row_security__ = user_rows()
@@ -62,10 +62,10 @@ class Conversation(Base):
 
 
 class Message(Leased, Base):
-    """What was said. A reply is leased to the worker that makes it; `attempt` fences off an earlier one.
+    """A message of a user or a reply of Maya. The worker that runs a reply leases it; `attempt` fences off others.
 
-    `last_sequence` is that of the newest event of the reply's log, as far as it was noted here; of an ended reply,
-    that of its last event.
+    `last_sequence` is the sequence of the newest event in the reply's log. It is up to date once the reply has ended;
+    before, it may lag behind the log.
     """
 
     __tablename__ = "ai_messages"

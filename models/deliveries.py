@@ -11,7 +11,7 @@ from models.row_security import function_rows, organization_rows
 
 
 class DeliveryStatus(StrEnum):
-    """Where one recipient's message stands; the figures of a campaign's progress are counts of these."""
+    """The state of one recipient's message; a campaign's progress consists of counts by this status."""
 
     PENDING = "pending"
     CLAIMED = "claimed"
@@ -40,7 +40,7 @@ class DeliveryDecision(StrEnum):
 
 
 class DeliveryResolution(StrEnum):
-    """What a person decides about a message of which nobody knows whether it was sent."""
+    """A user's decision about a delivery of status unknown: treat it as sent, as not sent, or send it again."""
 
     SENT = "sent"
     NOT_SENT = "not_sent"
@@ -52,7 +52,7 @@ OPEN_DELIVERIES = frozenset(
 )
 
 
-# The statuses of recipients whom the message did not reach, or who complained about it.
+# The recipient did not get the message, or complained about it.
 EXCEPTIONAL_DELIVERIES = frozenset(
     {
         DeliveryStatus.BOUNCED,
@@ -64,17 +64,17 @@ EXCEPTIONAL_DELIVERIES = frozenset(
 )
 
 
-# Indexes on columns that most changes of status leave alone, so that those stay in the row's page (HOT).
-IS_OPEN = "status = ANY (ARRAY['pending'::text, 'claimed'::text, 'submitting'::text, 'unknown'::text])"
+# Conditions of partial indexes, as generated columns: most changes of status leave them alone and stay HOT updates.
+_IS_OPEN = "status = ANY (ARRAY['pending'::text, 'claimed'::text, 'submitting'::text, 'unknown'::text])"
 
 
-IS_EXCEPTIONAL = (
+_IS_EXCEPTIONAL = (
     "status = ANY (ARRAY['bounced'::text, 'complained'::text, 'rejected'::text, 'skipped'::text, 'failed'::text])"
 )
 
 
 class EmailDelivery(Leased, Base):
-    """The ledger: one row per recipient, partitioned by range of `campaign_id` (UUIDv7, so a range of time)."""
+    """The ledger: one row per recipient, partitioned by range of `campaign_id` (a UUIDv7, so by time)."""
 
     __tablename__ = "email_deliveries"
     __row_security__ = organization_rows(
@@ -114,8 +114,8 @@ class EmailDelivery(Leased, Base):
     email: Mapped[str]
     email_norm: Mapped[str]
     status: Mapped[str] = mapped_column(server_default=DeliveryStatus.PENDING)
-    is_open: Mapped[bool] = mapped_column(Computed(IS_OPEN, persisted=True))
-    is_exceptional: Mapped[bool] = mapped_column(Computed(IS_EXCEPTIONAL, persisted=True))
+    is_open: Mapped[bool] = mapped_column(Computed(_IS_OPEN, persisted=True))
+    is_exceptional: Mapped[bool] = mapped_column(Computed(_IS_EXCEPTIONAL, persisted=True))
     decision: Mapped[str | None]
     attempts: Mapped[int] = mapped_column(server_default="0")
     batch_id: Mapped[UUID | None]
@@ -136,7 +136,8 @@ class EmailDelivery(Leased, Base):
     created_at: Mapped[CreatedAt]
 
 
-# A campaign is of one organization: without this the planner multiplies both shares and expects a handful of rows.
+# A campaign determines its organization. Without these statistics the planner multiplies both selectivities and
+# expects a handful of rows.
 event.listen(
     EmailDelivery.__table__,
     "after_create",
@@ -148,7 +149,7 @@ event.listen(
 
 
 class ProviderBudget(Base):
-    """Until when a provider account's rate is reserved. Of no tenant: `system.reserve_sending` alone changes it."""
+    """The time up to which a provider account's rate is reserved, set by `system.reserve_sending`. Has no tenant."""
 
     __tablename__ = "provider_budgets"
     __row_security__ = function_rows("SELECT, INSERT, UPDATE")

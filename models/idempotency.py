@@ -1,4 +1,4 @@
-"""Results kept for repeated requests."""
+"""Idempotency keys with the results of their requests."""
 
 from datetime import datetime
 from typing import Any

@@ -1,4 +1,4 @@
-"""System mail: what leaves us beside campaigns."""
+"""System mail: e-mail that is not part of a campaign, such as confirmations."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -13,13 +13,13 @@ from models.row_security import organization_rows
 
 
 class OutboxKind(StrEnum):
-    """What a message says; `jobs/outbox.py` names who composes it."""
+    """The purpose of a message; `jobs/outbox.py` has the function that composes each kind."""
 
     SENDER_CONFIRMATION = "sender_confirmation"
 
 
 class OutboxStatus(StrEnum):
-    """Where a message stands. Between `submitting` and what follows the provider may have it."""
+    """The state of a message. From `submitting` on the provider may have received it."""
 
     PENDING = "pending"
     SUBMITTING = "submitting"
@@ -33,11 +33,11 @@ OPEN = "status = ANY (ARRAY['pending'::text, 'submitting'::text, 'unknown'::text
 
 
 class OutboxMessage(Leased, Base):
-    """A message to one person, to be handed to the provider once.
+    """A message to one recipient, to be submitted to the provider once.
 
-    It names what it is about, and is composed when it is submitted: neither text nor secret is stored. A `dedupe_key`
-    is taken once in an organisation, so that what is asked for twice is sent once. `due_at` is when to try (again),
-    or to ask the provider again; `attempts` counts the tries that came to nothing, `lookups` the searches that did.
+    `target_id` is the row that it is about. The message is composed when it is submitted, so no text and no secret is
+    stored. `dedupe_key` is unique within an organization, so that a repeated request sends one message. `due_at` is
+    the time of the next attempt or lookup; `attempts` counts failed attempts, `lookups` lookups without a result.
     """
 
     __tablename__ = "outbox"

@@ -1,7 +1,7 @@
-"""Which rows of a table a role sees and changes: what each model declares as its `__row_security__`.
+"""Row Level Security: which rows of a table a role may read and change. A model declares it as `__row_security__`.
 
-`migrations/policies.py` turns it into statements for a migration, and the tests compare it with the database. A model
-that declares nothing has the rows of its organization (`organization_rows()`).
+`migrations/policies.py` turns it into statements for a migration, and the tests compare it with the database. The
+default is `organization_rows()`.
 """
 
 from dataclasses import dataclass
@@ -9,22 +9,22 @@ from dataclasses import dataclass
 APP = "nudge_app"
 DEFINER = "nudge_definer"
 
-USUAL = "SELECT, INSERT, UPDATE"
+_WITHOUT_DELETE = "SELECT, INSERT, UPDATE"
 WITH_DELETE = "SELECT, INSERT, UPDATE, DELETE"
-"""For a table that a statement of the app deletes from. Rows that go with a row that they refer to do not need it."""
+"""For a table from which the app deletes rows by a statement. ON DELETE CASCADE needs no privilege."""
 
-# The scalar sub-select is evaluated once per statement rather than once per row; after a commit the setting reads ''.
-ORGANIZATION = "(SELECT nullif(current_setting('app.organization_id', true), '')::uuid)"
-USER = "(SELECT nullif(current_setting('app.user_id', true), '')::uuid)"
-ROLE = "(SELECT current_setting('app.role', true))"
+# The scalar sub-select is evaluated once per statement rather than once per row. After a commit the setting is ''.
+_ORGANIZATION = "(SELECT nullif(current_setting('app.organization_id', true), '')::uuid)"
+_USER = "(SELECT nullif(current_setting('app.user_id', true), '')::uuid)"
+_ROLE = "(SELECT current_setting('app.role', true))"
 
-OF_ORGANIZATION = f"organization_id = {ORGANIZATION}"
-OF_USER = f"{OF_ORGANIZATION} AND user_id = {USER}"
+OF_ORGANIZATION = f"organization_id = {_ORGANIZATION}"
+_OF_USER = f"{OF_ORGANIZATION} AND user_id = {_USER}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """A policy of a table for one role and one command. `using` is for rows that are there, `check` for new ones."""
+    """A policy of a table for one role and one command, with its USING and WITH CHECK conditions."""
 
     name: str
     command: str = "ALL"
@@ -35,20 +35,20 @@ class Policy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RowSecurity:
-    """A table's policies and privileges. Without a policy of a role, the role sees no row.
+    """A table's policies and privileges. A role without a policy sees no row.
 
-    `app` holds the privileges of the app's role, `definer` those of the functions that look across organizations: as
-    a GRANT takes them, such as `SELECT (id, organization_id)`.
+    `app` holds the privileges of the app's role, `definer` those of the SECURITY DEFINER functions, which read across
+    organizations. Both are in the syntax of GRANT: `SELECT (id, organization_id)`.
     """
 
     policies: tuple[Policy, ...]
-    app: str | None = USUAL
+    app: str | None = _WITHOUT_DELETE
     definer: tuple[str, ...] = ()
     forced: bool = True
 
 
 def organization_rows(
-    app: str = USUAL,
+    app: str = _WITHOUT_DELETE,
     *,
     key: str = "organization_id",
     lookup: tuple[str, ...] = (),
@@ -59,37 +59,37 @@ def organization_rows(
     Args:
         app: The privileges of the app's role.
         key: The column that holds the organization's id.
-        lookup: Columns that the definer functions read of every organization's rows.
-        expired: The condition of rows that the definer functions may delete, of every organization.
+        lookup: Columns that the definer functions may read in the rows of all organizations.
+        expired: The condition of the rows that the definer functions may delete, of all organizations.
     """
-    return _with_functions(_tenant(f"{key} = {ORGANIZATION}"), app, lookup, expired)
+    return _with_functions(_tenant(f"{key} = {_ORGANIZATION}"), app, lookup, expired)
 
 
-def user_rows(app: str = USUAL, *, lookup: tuple[str, ...] = ()) -> RowSecurity:
-    """The rows of one user: their author's alone, whatever the role of another."""
-    return _with_functions(_tenant(OF_USER), app, lookup, None)
+def user_rows(app: str = _WITHOUT_DELETE, *, lookup: tuple[str, ...] = ()) -> RowSecurity:
+    """The rows of the tenant's user. Other users cannot see them, whatever their role."""
+    return _with_functions(_tenant(_OF_USER), app, lookup, None)
 
 
 def role_rows(*roles: str) -> RowSecurity:
-    """Rows of the organization that everybody may add to, and that users of some roles read."""
-    among = ", ".join(f"'{role}'" for role in roles)
-    readers = Policy(name="readers", command="SELECT", using=f"{OF_ORGANIZATION} AND {ROLE} IN ({among})")
+    """Rows of the organization that every user may insert, and that users of these roles may read."""
+    listed = ", ".join(f"'{role}'" for role in roles)
+    readers = Policy(name="readers", command="SELECT", using=f"{OF_ORGANIZATION} AND {_ROLE} IN ({listed})")
     writers = Policy(name="writers", command="INSERT", check=OF_ORGANIZATION)
     return RowSecurity(policies=(readers, writers), app="SELECT, INSERT")
 
 
 def function_rows(definer: str) -> RowSecurity:
-    """Rows of no organization, which the definer functions alone reach, with these privileges."""
+    """Rows of no organization, which only the definer functions may access, with these privileges."""
     return RowSecurity(policies=(), app=None, definer=(definer,), forced=False)
 
 
 def lookup_policy() -> Policy:
-    """The definer functions read every row, in the columns that they have the privilege for."""
+    """Lets the definer functions read all rows, in the columns that they have a privilege for."""
     return Policy(name="definer", command="SELECT", role=DEFINER, using="true")
 
 
 def expiry_policy(expired: str) -> Policy:
-    """The definer functions delete the rows that match, and see them."""
+    """Lets the definer functions read and delete the rows that match."""
     return Policy(name="expired", command="DELETE", role=DEFINER, using=expired)
 
 

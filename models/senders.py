@@ -9,9 +9,10 @@ from models.row_security import WITH_DELETE, organization_rows
 
 
 class Sender(Base):
-    """An address that an organisation sends from. `confirmed_at` is when its mailbox agreed to that.
+    """An address that an organization sends from. `confirmed_at` is when the owner of the mailbox agreed to that.
 
-    At most one is the default. `becomes_default` makes it so when it is confirmed. `requested_by` is who asked last.
+    At most one sender is the default. `becomes_default` makes this one the default when it is confirmed.
+    `requested_by` is the user who requested the newest confirmation.
     """
 
     __tablename__ = "senders"
@@ -40,7 +41,7 @@ class Sender(Base):
 
 
 class SenderConfirmation(Base):
-    """What is stored of a token that was mailed to a sender's address. Each is gone once any of them was used."""
+    """A token mailed to a sender's address, stored as a hash. Using one deletes all of the sender's tokens."""
 
     __tablename__ = "sender_confirmations"
     __row_security__ = organization_rows(

@@ -10,7 +10,7 @@ from models.row_security import organization_rows
 
 
 class SuppressionReason(StrEnum):
-    """Why an address is never mailed again."""
+    """Why an address must not be mailed."""
 
     HARD_BOUNCE = "hard_bounce"
     COMPLAINT = "complaint"
@@ -19,22 +19,22 @@ class SuppressionReason(StrEnum):
 
 
 class SuppressionSource(StrEnum):
-    """Who said so. What the provider has set, the provider can lift; what we were told ourselves, it cannot."""
+    """Whose suppression it is. The provider can lift its own suppressions, but not ours."""
 
     OWN = "own"
     PROVIDER = "provider"
 
 
-# A lift of the same moment does not count: in doubt nobody is mailed.
-IS_ACTIVE = "occurred_at IS NOT NULL AND (source = 'own'::text OR lifted_at IS NULL OR occurred_at >= lifted_at)"
+# A lift at the same time as the suppression does not count: in doubt, the address is not mailed.
+_IS_ACTIVE = "occurred_at IS NOT NULL AND (source = 'own'::text OR lifted_at IS NULL OR occurred_at >= lifted_at)"
 
 
 class Suppression(Base):
     """A reason why an address must not be mailed, one row for each reason. It outlives its contact.
 
-    The address is suppressed while any of its rows `is_active`. `occurred_at` is the latest time at which the reason
-    was told, `lifted_at` the latest at which the provider said that it mails the address again; a row may be nothing
-    but a lift, so that a suppression from before it has no effect when it arrives late.
+    The address is suppressed while any of its rows `is_active`. `occurred_at` is the latest time for which the reason
+    was reported, `lifted_at` the latest at which the provider lifted its suppression. A row may hold a lift alone, so
+    that an older suppression that is reported later has no effect.
     """
 
     __tablename__ = "suppressions"
@@ -51,6 +51,6 @@ class Suppression(Base):
     source: Mapped[str] = mapped_column(server_default=SuppressionSource.OWN)
     occurred_at: Mapped[datetime | None] = mapped_column(server_default=func.now())
     lifted_at: Mapped[datetime | None]
-    is_active: Mapped[bool] = mapped_column(Computed(IS_ACTIVE, persisted=True))
+    is_active: Mapped[bool] = mapped_column(Computed(_IS_ACTIVE, persisted=True))
     campaign_id: Mapped[UUID | None]
     created_at: Mapped[CreatedAt]

@@ -14,22 +14,22 @@ from models.row_security import (
     lookup_policy,
 )
 
-# Applied, or given up on. The bound on the ids lets the primary key find old events.
-EXPIRED = (
+# Applied, or out of attempts. The bound on the ids lets the primary key find old events.
+_EXPIRED = (
     "id < system.first_uuid(now() - interval '30 days') AND received_at <= now() - interval '30 days' "
     "AND (applied_at IS NOT NULL OR (organization_id IS NULL AND attempts >= 20))"
 )
 
-COPIED = "id, organization_id, provider, dedupe_key, payload, received_at, email_norm"
+_COPIED_COLUMNS = "id, organization_id, provider, dedupe_key, payload, received_at, email_norm"
 
 
 class WebhookInbox(Base):
-    """A vendor's event as it came, stored before it is answered and applied by a job.
+    """A vendor's event as received: stored before the request is answered, applied later by a job.
 
-    It comes without a tenant: `system.attribute_events` finds the organisation, and only then a tenant sees it. With
-    an `email_norm` it tells of an address rather than of a message: each organisation that knows the address gets a
-    copy, `shared` when there are several. `due_at` is when to try (again); `attempts` counts the tries to attribute
-    it, then those to apply it, that came to nothing.
+    It arrives without a tenant. `system.attribute_events` finds its organization, which can then see it. An event
+    with an `email_norm` is about an address rather than a message: each organization that has the address gets a
+    copy, which is `shared` if there are several. `due_at` is the time of the next attempt; `attempts` counts the
+    failed attempts to attribute the event, then those to apply it.
     """
 
     __tablename__ = "webhook_inbox"
@@ -46,11 +46,11 @@ class WebhookInbox(Base):
                 role=DEFINER,
                 check="organization_id IS NOT NULL AND email_norm IS NOT NULL",
             ),
-            expiry_policy(EXPIRED),
+            expiry_policy(_EXPIRED),
         ),
         definer=(
-            f"SELECT ({COPIED}, campaign_id, message_id, applied_at, attempts, due_at)",
-            f"INSERT ({COPIED}, shared)",
+            f"SELECT ({_COPIED_COLUMNS}, campaign_id, message_id, applied_at, attempts, due_at)",
+            f"INSERT ({_COPIED_COLUMNS}, shared)",
             "UPDATE (organization_id, attempts, due_at)",
             "DELETE",
         ),

@@ -1,4 +1,4 @@
-"""The audit log: who did what to what, written in the transaction that does it."""
+"""The audit log. A record is written in the same transaction as the change that it describes."""
 
 from collections.abc import Mapping
 from uuid import UUID
@@ -12,16 +12,16 @@ from models.audit import AuditEvent
 
 
 async def record(uow: UnitOfWork, action: str, target_id: UUID, changes: Mapping[str, object] | None = None) -> None:
-    """Note an action (`campaign.sent`) of the unit of work's actor on a row.
+    """Record an action (`campaign.sent`) of the unit of work's actor on a row.
 
-    `changes` is JSON: what is worth knowing in a year, never a contact's data or the contents of a message. A change
-    of many rows is one record with counts, on the list that they are on or else on the organisation.
+    `changes` is JSON and never contains a contact's data or the contents of a message. A change of many rows is one
+    record with counts; its target is the list that the rows are on, or else the organization.
     """
     await record_each(uow, action, {target_id: changes or {}})
 
 
 async def record_each(uow: UnitOfWork, action: str, targets: Mapping[UUID, Mapping[str, object]]) -> None:
-    """As `record`, a record with its own changes for each target, in one round trip."""
+    """Like `record`, for several targets with their changes, in one round trip."""
     if not targets:
         return
     actor = uow.actor

@@ -1,4 +1,4 @@
-"""Writing the contacts' histories."""
+"""Writing the histories of contacts."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -13,16 +13,16 @@ from core.ids import new_id
 from core.unit_of_work import UnitOfWork
 from models.contact_events import ContactEvent, ContactEventKind
 
-REPEAT: Final = "repeat:"
-# How far apart the provider's times of the same thing may be, told in two ways.
-APART: Final = timedelta(days=1)
+_REPEAT: Final = "repeat:"
+# How far the provider's times may differ when it reports the same thing by two kinds of events.
+_MAX_TIME_DIFFERENCE: Final = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContactLine:
     """A line of a contact's history; a second one with the same key and time is not written.
 
-    `is_repeat` marks what tells again, in other words, what another line of the same message tells better.
+    `is_repeat` marks a line that duplicates, with less detail, another line about the same message.
     """
 
     contact_id: UUID
@@ -36,7 +36,7 @@ class ContactLine:
 
 
 async def write_lines(uow: UnitOfWork, lines: Sequence[ContactLine]) -> None:
-    """Put the lines into the histories."""
+    """Insert the lines, in one round trip."""
     rows = [
         {
             "organization_id": uow.tenant.organization_id,
@@ -46,7 +46,7 @@ async def write_lines(uow: UnitOfWork, lines: Sequence[ContactLine]) -> None:
             "campaign_id": line.campaign_id,
             "delivery_id": line.delivery_id,
             "kind": line.kind,
-            "dedupe_key": f"{REPEAT}{line.dedupe_key}" if line.is_repeat else line.dedupe_key,
+            "dedupe_key": f"{_REPEAT}{line.dedupe_key}" if line.is_repeat else line.dedupe_key,
             "data": line.data,
         }
         for line in lines
@@ -56,7 +56,7 @@ async def write_lines(uow: UnitOfWork, lines: Sequence[ContactLine]) -> None:
 
 
 async def remove_repeats(uow: UnitOfWork, lines: Sequence[ContactLine]) -> None:
-    """Remove the repeats that these lines, which have come later, tell better."""
+    """Delete the stored repeats of these lines, which arrived later and have more detail."""
     better = [line for line in lines if line.delivery_id is not None and not line.is_repeat]
     if not better:
         return
@@ -67,11 +67,11 @@ async def remove_repeats(uow: UnitOfWork, lines: Sequence[ContactLine]) -> None:
     await uow.execute(
         delete(ContactEvent).where(
             ContactEvent.organization_id == uow.tenant.organization_id,
-            ContactEvent.occurred_at >= min(line.at for line in better) - APART,
-            ContactEvent.occurred_at <= max(line.at for line in better) + APART,
+            ContactEvent.occurred_at >= min(line.at for line in better) - _MAX_TIME_DIFFERENCE,
+            ContactEvent.occurred_at <= max(line.at for line in better) + _MAX_TIME_DIFFERENCE,
             ContactEvent.contact_id == any_(contacts),
             ContactEvent.delivery_id == any_(deliveries),
             ContactEvent.kind == any_(kinds),
-            ContactEvent.dedupe_key.startswith(REPEAT),
+            ContactEvent.dedupe_key.startswith(_REPEAT),
         )
     )

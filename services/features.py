@@ -1,4 +1,4 @@
-"""What an installation can do without, and switches off by leaving its settings out."""
+"""Optional features: an installation without a feature's settings runs with the feature switched off."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -8,13 +8,13 @@ from core.errors import ErrorCode, NudgeError
 
 
 class Feature(StrEnum):
-    """What needs a vendor: the mail provider, the language model."""
+    """A feature that needs a vendor: the mail provider or the language model."""
 
     SENDING = "sending"
     MAYA = "maya"
 
 
-REFUSALS: Final = {
+_REFUSALS: Final = {
     Feature.SENDING: (
         "Sending is switched off in this installation.",
         "Write drafts meanwhile, and ask whoever runs the installation to set up its mail provider.",
@@ -32,7 +32,7 @@ class FeatureUnavailable(NudgeError):
     code = ErrorCode.FEATURE_UNAVAILABLE
 
     def __init__(self, feature: Feature, *, field: tuple[str, ...] = ()) -> None:
-        message, suggestion = REFUSALS[feature]
+        message, suggestion = _REFUSALS[feature]
         super().__init__(message, field=field, suggestion=suggestion)
 
 

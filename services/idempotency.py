@@ -1,6 +1,6 @@
-"""Repeat safety: the first result of a request that named a key is replayed for 24 hours (as Stripe does).
+"""Idempotency keys: the first result of a request with a key is replayed for 24 hours (as Stripe does).
 
-The sweeper removes older keys once a day.
+The sweeper deletes expired keys once a day.
 """
 
 import hashlib
@@ -18,13 +18,13 @@ from models.idempotency import IdempotencyKey
 
 T = TypeVar("T", bound=Mapping[str, Any])
 
-KEPT_FOR: Final = timedelta(hours=24)
-LONGEST_KEY: Final = 255
-KEY_FIELD: Final = ("input", "idempotencyKey")
+_LIFETIME: Final = timedelta(hours=24)
+_MAX_KEY_LENGTH: Final = 255
+_KEY_FIELD: Final = ("input", "idempotencyKey")
 
 
 class IdempotencyKeyReused(NudgeError):
-    """The key belongs to another request: another operation, or other arguments."""
+    """The key was used for another request: another operation, or other arguments."""
 
     code = ErrorCode.IDEMPOTENCY_KEY_REUSED
 
@@ -32,16 +32,16 @@ class IdempotencyKeyReused(NudgeError):
 async def once(
     uow: UnitOfWork, key: str | None, operation: str, arguments: Mapping[str, object], act: Callable[[], Awaitable[T]]
 ) -> T | dict[str, Any]:
-    """Run `act` and store its result (JSON) under the key, or replay the stored result; without a key, just run.
+    """Run `act` and store its result (JSON) under the key, or return the stored result; without a key, only run.
 
-    Keys belong to the organisation. Of two requests at once the second waits for the first. What `act` refuses rolls
-    back and stores nothing, so that the key serves again once the cause is mended. Storing an empty result takes no
-    statement of its own. Raises `IdempotencyKeyReused`.
+    Keys belong to the organization. Of two concurrent requests the second waits for the first. An error of `act`
+    rolls back the key as well, so that it can be used again. Storing an empty result takes no additional statement.
+    Raises `IdempotencyKeyReused`.
     """
     if key is None:
         return await act()
-    if not 0 < len(key) <= LONGEST_KEY or not key.isprintable():
-        raise InvalidInput(f"A key has 1 to {LONGEST_KEY} printable characters.", field=KEY_FIELD)
+    if not 0 < len(key) <= _MAX_KEY_LENGTH or not key.isprintable():
+        raise InvalidInput(f"A key has 1 to {_MAX_KEY_LENGTH} printable characters.", field=_KEY_FIELD)
     fingerprint = hashlib.sha256(
         orjson.dumps([operation, dict(arguments)], default=str, option=orjson.OPT_SORT_KEYS)
     ).digest()
@@ -54,13 +54,13 @@ async def once(
 
 
 async def _claim(uow: UnitOfWork, key: str, operation: str, fingerprint: bytes) -> bool:
-    """Take the key, or one that has expired; waits for another transaction that holds it."""
+    """Insert the key, or take over an expired one; waits while another transaction holds it. False if it is used."""
     values = {
         "operation": operation,
         "arguments_hash": fingerprint,
         "result": null(),
         "created_at": func.now(),
-        "expires_at": func.now() + KEPT_FOR,
+        "expires_at": func.now() + _LIFETIME,
     }
     statement = insert(IdempotencyKey).values(organization_id=uow.tenant.organization_id, key=key, **values)
     taken = await uow.rows(
@@ -81,7 +81,7 @@ async def _stored(uow: UnitOfWork, key: str, fingerprint: bytes) -> dict[str, An
     if arguments_hash != fingerprint:
         raise IdempotencyKeyReused(
             "This idempotency key was used for another request.",
-            field=KEY_FIELD,
+            field=_KEY_FIELD,
             suggestion="Use a new key for each request, and the same key only to repeat that request unchanged.",
         )
     result: dict[str, Any] | None = rows[0][1]

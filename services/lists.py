@@ -21,8 +21,8 @@ from models.contacts import Contact
 from models.lists import ContactList, ListMembership
 from services import audit
 
-MAX_NAME: Final = 100
-MAX_DESCRIPTION: Final = 1_000
+_MAX_NAME: Final = 100
+_MAX_DESCRIPTION: Final = 1_000
 
 
 class ListRow(NamedTuple):
@@ -35,38 +35,38 @@ class ListRow(NamedTuple):
 
 
 LISTS: Final = Listing(ListRow, ContactList, noun="list", id_field=("input", "listId"), order=Order(ContactList.name))
-ANY_WANTED: Final = func.any(bindparam("wanted", type_=ARRAY(Uuid)))
-COUNT_MEMBERS: Final = prepare(
+_ANY_WANTED: Final = func.any(bindparam("wanted", type_=ARRAY(Uuid)))
+_COUNT_MEMBERS: Final = prepare(
     select(ListMembership.list_id, func.count().label("members"))
-    .where(ListMembership.list_id == ANY_WANTED)
+    .where(ListMembership.list_id == _ANY_WANTED)
     .group_by(ListMembership.list_id)
 )
-OF_CONTACTS: Final = prepare(
+_OF_CONTACTS: Final = prepare(
     select(ListMembership.contact_id, *LISTS.columns)
     .join(ContactList, ContactList.id == ListMembership.list_id)
-    .where(ListMembership.contact_id == ANY_WANTED)
+    .where(ListMembership.contact_id == _ANY_WANTED)
     .order_by(ContactList.name)
 )
 
 
 class ListNameTaken(NudgeError):
-    """The organisation has a list of that name."""
+    """The organization already has a list of this name."""
 
     code = ErrorCode.TAKEN
 
 
 async def create(uow: UnitOfWork, name: str, description: str | None = None) -> ListRow:
-    """A new, empty list; raises `InputErrors` or `ListNameTaken`."""
+    """Create an empty list; raises `InputErrors` or `ListNameTaken`."""
     errors: list[NudgeError] = []
     values: dict[str, Any] = {"id": new_id(), "organization_id": uow.tenant.organization_id}
     try:
-        values["name"] = texts.clean_line(name, field=("input", "name"), max_length=MAX_NAME)
+        values["name"] = texts.clean_line(name, field=("input", "name"), max_length=_MAX_NAME)
         if not values["name"]:
             errors.append(InvalidInput("A list needs a name.", field=("input", "name"), code=ErrorCode.REQUIRED))
     except InvalidInput as error:
         errors.append(error)
     try:
-        described = texts.clean_prose(description or "", field=("input", "description"), max_length=MAX_DESCRIPTION)
+        described = texts.clean_prose(description or "", field=("input", "description"), max_length=_MAX_DESCRIPTION)
         values["description"] = described.strip() or None
     except InvalidInput as error:
         errors.append(error)
@@ -80,7 +80,7 @@ async def create(uow: UnitOfWork, name: str, description: str | None = None) -> 
 
 
 async def require_all(reads: Reads, list_ids: Sequence[UUID | None], field: tuple[str, ...]) -> list[UUID]:
-    """The ids, each once; raises `NotFound` naming the first that is no list of the tenant's."""
+    """The ids without duplicates; raises `NotFound` for the first that is no list of the tenant."""
     wanted = [list_id for list_id in list_ids if list_id is not None]
     rows = await reads.rows(select(ContactList.id).where(ContactList.id.in_(wanted))) if wanted else ()
     found = {row[0] for row in rows}
@@ -92,14 +92,14 @@ async def require_all(reads: Reads, list_ids: Sequence[UUID | None], field: tupl
 
 async def member_counts(reads: Reads, list_ids: Sequence[UUID]) -> dict[UUID, int]:
     """How many contacts are on each list, in one statement."""
-    rows = await reads.rows(COUNT_MEMBERS, {"wanted": list(list_ids)})
+    rows = await reads.rows(_COUNT_MEMBERS, {"wanted": list(list_ids)})
     counted = {row[0]: row[1] for row in rows}
     return {list_id: counted.get(list_id, 0) for list_id in list_ids}
 
 
 async def of_contacts(reads: Reads, contact_ids: Sequence[UUID]) -> dict[UUID, list[ListRow]]:
-    """The lists of each contact by name, in one statement."""
-    rows = await reads.rows_as(tuple, OF_CONTACTS, {"wanted": list(contact_ids)})
+    """The lists of each contact, ordered by name, in one statement."""
+    rows = await reads.rows_as(tuple, _OF_CONTACTS, {"wanted": list(contact_ids)})
     found: dict[UUID, list[ListRow]] = {contact_id: [] for contact_id in contact_ids}
     for contact_id, *values in rows:
         found[contact_id].append(ListRow._make(values))
@@ -107,12 +107,12 @@ async def of_contacts(reads: Reads, contact_ids: Sequence[UUID]) -> dict[UUID, l
 
 
 async def add_members(uow: UnitOfWork, list_ids: Sequence[UUID], contact_ids: Sequence[UUID]) -> int:
-    """Put contacts of the tenant on each of the tenant's lists, in one statement; how many memberships are new."""
+    """Add each contact to each list, in one statement; returns how many memberships are new."""
     source = (
         select(literal(uow.tenant.organization_id), ContactList.id, Contact.id)
         .select_from(join(ContactList, Contact, true()))
         .where(ContactList.id == func.any(list(list_ids)), Contact.id == func.any(list(contact_ids)))
-        .order_by(ContactList.id, Contact.id)  # in one order, so that two calls never deadlock
+        .order_by(ContactList.id, Contact.id)  # always in this order, so that concurrent calls do not deadlock
     )
     statement = insert(ListMembership).from_select(["organization_id", "list_id", "contact_id"], source)
     added = await uow.rows(statement.on_conflict_do_nothing().returning(ListMembership.list_id))
@@ -126,7 +126,7 @@ async def add_members(uow: UnitOfWork, list_ids: Sequence[UUID], contact_ids: Se
 
 
 async def remove_members(uow: UnitOfWork, list_id: UUID, contact_ids: Sequence[UUID]) -> int:
-    """Take contacts off a list; how many were on it."""
+    """Remove contacts from a list; returns how many were on it."""
     statement = delete(ListMembership).where(
         ListMembership.list_id == list_id, ListMembership.contact_id.in_(contact_ids)
     )

@@ -20,13 +20,13 @@ from services.messages.content import EMPTY, TextChanges, Texts, changed_name, c
 
 
 class NameTaken(InvalidInput):
-    """Another template of the organisation has this name."""
+    """Another template of the organization has this name."""
 
     code = ErrorCode.TAKEN
 
 
 class Changes(TextChanges, total=False):
-    """What to change of a template. A key left out leaves the value; None clears a text (no name, though)."""
+    """Changes of a template. A key left out leaves the value as it is; None clears a text, but not the name."""
 
     name: str | None
 
@@ -54,7 +54,7 @@ def texts_of(template: TemplateRow) -> Texts:
 
 
 async def create(uow: UnitOfWork, values: Changes) -> TemplateRow:
-    """A new template. Raises `NameTaken`, and for its texts what `services.content.check_content` raises."""
+    """Create a template. Raises `NameTaken`, and for its texts what `check_content` raises."""
     name = check_name(values.get("name") or "")
     texts = with_changes(EMPTY, values)
     await check_content(**texts)
@@ -83,7 +83,7 @@ async def update(uow: UnitOfWork, template_id: UUID | None, changes: Changes) ->
 
 
 async def delete(uow: UnitOfWork, template_id: UUID | None) -> TemplateRow:
-    """Delete a template, and give it back as it was; campaigns made from it stay. Raises `NotFound`."""
+    """Delete a template and return it; campaigns made from it stay. Raises `NotFound`."""
     found = await TEMPLATES.require(uow, template_id)
     await uow.execute(delete_from(Template).where(Template.id == found.id))
     await audit.record(uow, "template.deleted", found.id, {"name": found.name})

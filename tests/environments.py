@@ -9,7 +9,7 @@ from sqlalchemy.engine import make_url
 
 from core.configuration import Environment
 from runtime import Runtime
-from services.accounts.admission import admission
+from services.accounts.admission import build_admission
 from services.mailing.limits import mail_limits
 from services.senders.policy import sender_policy
 from settings import Settings
@@ -35,7 +35,7 @@ def under(runtime: Runtime, cache: Redis, environment: Environment, **auth: obje
     return replace(
         runtime,
         settings=settings,
-        admission=admission(settings.auth, cache, production=settings.production),
+        admission=build_admission(settings.auth, cache, production=settings.production),
         sender_policy=sender_policy(runtime.mailer, production=settings.production),
         mail_limits=mail_limits(cache, production=settings.production),
     )

@@ -16,7 +16,7 @@ async def authenticate(identity: Identity, header: str | None) -> tuple[Session 
     if scheme.lower() != "bearer" or not token.strip():
         return None, Unauthenticated("Authorization must be `Bearer <access token>`.")
     token = token.strip()
-    known = identity.known(token)
+    known = identity.cached_session(token)
     if known is not None:
         return known, None
     try:

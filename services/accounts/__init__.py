@@ -1,1 +1,1 @@
-"""People, their organisations and their log-ins."""
+"""Users, their organizations and their log-ins."""

@@ -19,60 +19,60 @@ from services.accounts.registration import MAX_PASSWORD_LENGTH
 
 
 class InvalidCredentials(NudgeError):
-    """No account has this address and password; which of the two is wrong stays unsaid."""
+    """No account has this address and password. The message does not reveal which of the two is wrong."""
 
     code = ErrorCode.INVALID_CREDENTIALS
 
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """What is stored of a person who may log in."""
+    """A user who may log in, with the stored hash of their password."""
 
     actor: Actor
     password_hash: str
 
 
 async def check_credentials(
-    system: SystemScope, admitted: Admission, *, email: str, password: str, client: str
+    system: SystemScope, admission: Admission, *, email: str, password: str, client: str
 ) -> Actor:
-    """The user of an address and password; takes equally long for an unknown address.
+    """The user of an address and password; takes as long for an unknown address.
 
-    Raises `InvalidCredentials`, or `RateLimited` after too many failures of this client, for this address or in all.
+    Raises `InvalidCredentials`, or `RateLimited` after too many failures of this client, for this address or at all.
     """
-    norm = normal(email)
+    norm = _normalized(email)
     network = client_key(client)
     key = f"{norm or email}|{network}"
-    async with admitted.passwords.slot(network):
-        # Counted within the turn, and taken back in it: right passwords do not count against each other.
-        await admitted.failures_of_client.count(network)
-        await admitted.failures.count(key)
+    async with admission.passwords.slot(network):
+        # Counted and taken back within one turn, so that concurrent log-ins with the right password do not add up.
+        await admission.failures_of_client.count(network)
+        await admission.failures.count(key)
         try:
-            login = await find_login(system, norm) if norm else None
+            login = await _find_login(system, norm) if norm else None
         except Exception:
-            # An outage of ours is nobody's failure: it must not keep people out when it is over.
-            await admitted.failures.undo_count(key)
-            await admitted.failures_of_client.undo_count(network)
+            # An outage does not count as failed log-ins, so that users can log in once it is over.
+            await admission.failures.undo_count(key)
+            await admission.failures_of_client.undo_count(network)
             raise
-        matches = await admitted.passwords.matches(
+        matches = await admission.passwords.matches(
             password[: MAX_PASSWORD_LENGTH + 1], login.password_hash if login else None
         )
         if login is None or not matches:
             raise InvalidCredentials("The e-mail address or the password is wrong.")
-        await admitted.failures.reset(key)
-        await admitted.failures_of_client.undo_count(network)
+        await admission.failures.reset(key)
+        await admission.failures_of_client.undo_count(network)
     return login.actor
 
 
-def normal(email: str) -> str | None:
-    """The address as accounts are kept under it; None for what is no address, which nobody has an account under."""
+def _normalized(email: str) -> str | None:
+    """The address as it is stored for accounts; None for an invalid address, which has no account."""
     try:
         return email_addresses.parse(email).norm
     except InvalidEmail:
         return None
 
 
-async def find_login(system: SystemScope, email_norm: str) -> Login | None:
-    """The person behind an address, unless they are disabled."""
+async def _find_login(system: SystemScope, email_norm: str) -> Login | None:
+    """The user with this address, unless they are disabled."""
     known = func.system.user_for_login(email_norm).table_valued(
         column("organization_id", Uuid()), column("user_id", Uuid())
     )

@@ -1,4 +1,4 @@
-"""Who a bearer token speaks for."""
+"""Authentication of bearer tokens: from a token to the session of its user."""
 
 import time
 from collections.abc import Awaitable, Callable
@@ -15,41 +15,40 @@ from core.clock import since_boot
 from core.database.scopes import SystemScope
 from core.errors import ErrorCode, InvalidInput, Unauthenticated
 from core.security import AccessTokens
-from services.accounts.session_cache import Claimed, SessionCache
+from services.accounts.session_cache import SessionCache, VerifiedClaims
 
-RECENT_SECONDS = 5.0
+_RECENT_SECONDS = 5.0
 MAX_RECENT = 10_000
 MAX_TOKEN_LENGTH = 8_192
 
 
-class TokenCheck(Protocol):
-    """Verifies a token's signature and life span."""
+class TokenVerifier(Protocol):
+    """Verifies a token's signature and expiry."""
 
-    async def claimed(self, token: str) -> Claimed:
-        """What the token claims; raises `Unauthenticated`."""
+    async def verify(self, token: str) -> VerifiedClaims:
+        """The token's claims; raises `Unauthenticated`."""
 
 
 class EmbeddedTokens:
-    """Tokens that we signed ourselves. A good signature stays good: the last 10,000 are remembered."""
+    """Tokens signed by this installation. The claims of the last 10,000 verified tokens are cached."""
 
     def __init__(self, tokens: AccessTokens) -> None:
         self.tokens = tokens
-        self.verified: LRUCache[str, Claimed] = LRUCache(MAX_RECENT)
+        self.verified: LRUCache[str, VerifiedClaims] = LRUCache(MAX_RECENT)
 
-    async def claimed(self, token: str) -> Claimed:
-        """What the token claims; raises `Unauthenticated`."""
+    async def verify(self, token: str) -> VerifiedClaims:
+        """The token's claims; raises `Unauthenticated`."""
         known = self.verified.get(token)
         if known is not None:
             if known.expires_at > time.time():
                 return known
             del self.verified[token]
-        found = self.verified[token] = self.verify(token)
+        found = self.verified[token] = self._verify_signature(token)
         return found
 
-    def verify(self, token: str) -> Claimed:
-        """What the token claims, its signature checked; raises `Unauthenticated`."""
+    def _verify_signature(self, token: str) -> VerifiedClaims:
         claims = self.tokens.verify(token)
-        return Claimed(
+        return VerifiedClaims(
             user_id=claims.user_id,
             organization_id=claims.organization_id,
             session_id=claims.session_id,
@@ -58,21 +57,21 @@ class EmbeddedTokens:
 
 
 class IssuerKeys(Protocol):
-    """Verifies tokens of a foreign issuer; the adapter fetches its keys."""
+    """Verifies tokens of an external issuer; the adapter fetches the issuer's keys."""
 
     async def verify(self, token: str) -> dict[str, Any]:
         """The claims of a valid token; raises `Unauthenticated`."""
 
 
 class IssuerTokens:
-    """Tokens of a foreign issuer (Supabase): `sub` is our user's id, and everything else comes from our tables."""
+    """Tokens of an external issuer (Supabase): `sub` is the user's id, everything else comes from our tables."""
 
     def __init__(self, keys: IssuerKeys, system: SystemScope) -> None:
         self.keys = keys
         self.system = system
 
-    async def claimed(self, token: str) -> Claimed:
-        """What the token claims; raises `Unauthenticated`, also for a person whom we do not know."""
+    async def verify(self, token: str) -> VerifiedClaims:
+        """The token's claims, with the user's organization; raises `Unauthenticated`, also for an unknown user."""
         claims = await self.keys.verify(token)
         try:
             user_id = UUID(str(claims["sub"]))
@@ -82,7 +81,7 @@ class IssuerTokens:
         rows = await self.system.rows(select(known.c.organization_id))
         if not rows:
             raise Unauthenticated("The access token's subject is not a user of ours.")
-        return Claimed(
+        return VerifiedClaims(
             user_id=user_id,
             organization_id=rows[0][0],
             session_id=user_id,
@@ -92,42 +91,39 @@ class IssuerTokens:
 
 
 class Identity:
-    """Turns access tokens into sessions. An answer is kept for five seconds in this process.
+    """Turns access tokens into sessions. This process caches a session for five seconds.
 
-    That spares the hot path a look into Redis (and, for tokens of a foreign issuer, a signature check) for each
-    request of a busy client. It is how long a token outlives a session that was ended in another process; one that
-    was ended here is dropped at once, see `forget`. What changes in the database alone is seen up to a minute later,
-    as Redis remembers that long, see `SessionCache`; at once where somebody calls `recheck`.
+    This spares each request of a busy client a read from Redis (and, for tokens of an external issuer, a signature
+    check). A token stays valid for up to five seconds after its session was ended in another process; a session ended
+    in this process is removed at once, see `invalidate`. Changes made directly in the database are seen after up to a
+    minute, which is how long Redis caches a role, see `SessionCache`; `recheck` sees them at once.
     """
 
-    def __init__(self, check: TokenCheck, sessions: SessionCache) -> None:
-        self.check = check
+    def __init__(self, verifier: TokenVerifier, sessions: SessionCache) -> None:
+        self.verifier = verifier
         self.sessions = sessions
         self.recent: dict[str, tuple[Session, float]] = {}
-        self.endings = 0
+        self._invalidations = 0
 
-    def known(self, token: str) -> Session | None:
-        """Who the token speaks for, if that was found out within the last five seconds."""
+    def cached_session(self, token: str) -> Session | None:
+        """The token's session, if this process resolved it within the last five seconds."""
         known = self.recent.get(token)
         if known is not None and known[1] > since_boot() and known[0].expires_at > time.time():
             return known[0]
         return None
 
     async def session(self, token: str) -> Session:
-        """Who the token speaks for, by an answer of this process, of Redis or of the database.
-
-        Raises `Unauthenticated`.
-        """
-        return self.known(token) or await self.found(token, self.sessions.role)
+        """The token's session, from this process, Redis or the database; raises `Unauthenticated`."""
+        return self.cached_session(token) or await self._resolve(token, self.sessions.role)
 
     async def recheck(self, token: str) -> Session:
-        """Who the token speaks for as the database has it now, past every memory; raises `Unauthenticated`."""
-        return await self.found(token, self.sessions.stored_role)
+        """The token's session, read from the database past all caches; raises `Unauthenticated`."""
+        return await self._resolve(token, self.sessions.reread_role)
 
-    async def renewed(self, token: str, session: Session) -> Session:
-        """Who a fresh token speaks for, as the database has it now.
+    async def renew(self, token: str, session: Session) -> Session:
+        """The session of a new token that replaces another on a connection, read from the database.
 
-        Raises `InvalidInput` for a token that is not valid, and for one of another person or organisation.
+        Raises `InvalidInput` for a token that is not valid, and for one of another user or organization.
         """
         field = ("input", "accessToken")
         try:
@@ -146,13 +142,13 @@ class Identity:
             )
         return current
 
-    async def found(self, token: str, role_of: Callable[[Claimed], Awaitable[Role | None]]) -> Session:
-        """Who the token speaks for, remembered unless a session ended meanwhile; raises `Unauthenticated`."""
+    async def _resolve(self, token: str, role_of: Callable[[VerifiedClaims], Awaitable[Role | None]]) -> Session:
+        """The token's session; cached unless any session was invalidated meanwhile. Raises `Unauthenticated`."""
         if len(token) > MAX_TOKEN_LENGTH:
             raise Unauthenticated("The access token is not valid.")
         self.recent.pop(token, None)
-        endings = self.endings
-        claimed = await self.check.claimed(token)
+        invalidations = self._invalidations
+        claimed = await self.verifier.verify(token)
         role = await role_of(claimed)
         if role is None:
             raise Unauthenticated("The session has ended; log in again.")
@@ -161,22 +157,22 @@ class Identity:
             id=claimed.session_id,
             expires_at=claimed.expires_at,
         )
-        if endings == self.endings:  # what was read before an ending may be about that session
-            self.recent[token] = (session, since_boot() + RECENT_SECONDS)
+        if invalidations == self._invalidations:  # otherwise it may be the session that was invalidated
+            self.recent[token] = (session, since_boot() + _RECENT_SECONDS)
             while len(self.recent) > MAX_RECENT:
                 self.recent.pop(next(iter(self.recent)))
         return session
 
-    async def forget(self, session_id: UUID) -> None:
-        """Let a session that has ended count nowhere any more."""
-        self.drop(session_id)
+    async def invalidate(self, session_id: UUID) -> None:
+        """Remove a session that has ended from the caches of this process and of Redis."""
+        self._evict(session_id)
         try:
-            await self.sessions.ended(session_id)
+            await self.sessions.mark_ended(session_id)
         finally:
-            self.drop(session_id)  # Redis may have answered for it until now
+            self._evict(session_id)  # a request may have read it from Redis until now
 
-    def drop(self, session_id: UUID) -> None:
-        """Remember nothing of a session, nor what is being looked up at the moment."""
-        self.endings += 1
+    def _evict(self, session_id: UUID) -> None:
+        """Remove a session from this process's cache, and keep lookups in flight from adding it again."""
+        self._invalidations += 1
         for token in [token for token, (who, _) in self.recent.items() if who.id == session_id]:
             del self.recent[token]

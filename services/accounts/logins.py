@@ -1,4 +1,4 @@
-"""Signing up, logging in, refreshing a session and logging out, each from the caller's values to its result."""
+"""Signing up, logging in, refreshing a session and logging out: the whole use cases."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,8 +18,8 @@ from services.accounts.identity import Identity
 from services.accounts.people import Person, person
 from services.accounts.registration import prepare_sign_up, register
 from services.accounts.sessions import (
+    InvalidRefreshToken,
     OpenSession,
-    SessionGone,
     end_reused_session,
     end_session,
     find_refresh_token,
@@ -27,14 +27,14 @@ from services.accounts.sessions import (
     rotate,
 )
 
-LOGGED_OUT: Final = "logged_out"
+_LOGGED_OUT: Final = "logged_out"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Logins:
-    """What logging in and out works with; a session ends by itself after `days` without a refresh.
+    """Dependencies of the functions below. A session expires after `days` without a refresh.
 
-    With an `issuer` the accounts are kept elsewhere, and each of these refuses with `Forbidden`.
+    With an `issuer`, the accounts are managed by it, and each function raises `Forbidden`.
     """
 
     work: Work
@@ -49,7 +49,7 @@ class Logins:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoggedIn:
-    """An open session: its tokens, the seconds that the access token lasts, and its person."""
+    """An open session: its tokens, its user, and the lifetime of the access token in seconds."""
 
     access_token: str
     refresh_token: str
@@ -60,9 +60,9 @@ class LoggedIn:
 async def sign_up(
     logins: Logins, *, organization_name: str, email: str, password: str, full_name: str, client: str
 ) -> LoggedIn:
-    """Open an organisation with its owner, and log them in.
+    """Create an organization with its owner, and log the owner in.
 
-    Raises `SignUpClosed`, `InputErrors` with every value that does not fit, `AddressTaken` or `RateLimited`.
+    Raises `SignUpClosed`, `InputErrors` with all invalid values, `AddressTaken` or `RateLimited`.
     """
     _require_own_accounts(logins)
     account = await prepare_sign_up(
@@ -80,7 +80,7 @@ async def sign_up(
 
 
 async def log_in(logins: Logins, *, email: str, password: str, client: str) -> LoggedIn:
-    """Begin a session; raises `InvalidCredentials`, or `RateLimited` after too many failures."""
+    """Start a session; raises `InvalidCredentials`, or `RateLimited` after too many failures."""
     _require_own_accounts(logins)
     user = await check_credentials(logins.system, logins.admission, email=email, password=password, client=client)
     async with logins.work.begin(user) as uow:
@@ -89,10 +89,10 @@ async def log_in(logins: Logins, *, email: str, password: str, client: str) -> L
 
 
 async def refresh(logins: Logins, refresh_token: str) -> LoggedIn:
-    """Take a refresh token and hand out the next one; raises `SessionGone`.
+    """Exchange a refresh token for the next one; raises `InvalidRefreshToken`.
 
-    A token that was used before is somebody's copy: it ends the session, by the system, as nobody knows whose the
-    copy is.
+    A token that is used twice was copied, and ends the session. The audit log names the system as the actor, because
+    it is unknown which of the two callers is the user.
     """
     _require_own_accounts(logins)
     actor, session_id = await find_refresh_token(logins.system, refresh_token)
@@ -101,8 +101,8 @@ async def refresh(logins: Logins, refresh_token: str) -> LoggedIn:
     if session is None:
         async with logins.work.begin(system_actor(actor.organization_id)) as uow:
             await end_reused_session(uow, session_id)
-        await logins.identity.forget(session_id)
-        raise SessionGone
+        await logins.identity.invalidate(session_id)
+        raise InvalidRefreshToken
     return await _logged_in(logins, session)
 
 
@@ -113,15 +113,15 @@ async def log_out(logins: Logins, session: Session) -> bool:
 
 
 async def log_out_by_token(logins: Logins, refresh_token: str) -> bool:
-    """End the session of a refresh token, used or not; raises `SessionGone` for one that is unknown."""
+    """End the session of a refresh token, used or not; raises `InvalidRefreshToken` for one that is unknown."""
     _require_own_accounts(logins)
     return await _end(logins, *await find_refresh_token(logins.system, refresh_token))
 
 
 async def _end(logins: Logins, actor: Actor, session_id: UUID) -> bool:
     async with logins.work.begin(actor) as uow:
-        ended = await end_session(uow, session_id, reason=LOGGED_OUT)
-    await logins.identity.forget(session_id)
+        ended = await end_session(uow, session_id, reason=_LOGGED_OUT)
+    await logins.identity.invalidate(session_id)
     return ended
 
 

@@ -1,4 +1,4 @@
-"""Opening an organisation for somebody: what the operator does where sign-up is closed."""
+"""Creating an organization with its owner as the operator, whether or not sign-up is open."""
 
 from dataclasses import dataclass
 from uuid import UUID
@@ -12,7 +12,7 @@ from services.accounts.registration import NewAccount, prepare_account, prepare_
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Owner:
-    """The organisation's name and its owner. Without a `password` one is made; `user_id` is a foreign issuer's."""
+    """A new organization's name and owner. A `password` of None is generated; `user_id` is the external issuer's."""
 
     organization_name: str
     email: str
@@ -22,20 +22,22 @@ class Owner:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Opened:
-    """The new account, and the password that was made for it, which is nowhere else."""
+class OpenedOrganization:
+    """The new account. The generated password is returned only here; a hash of it is stored."""
 
     account: NewAccount
-    made_password: str | None = None
+    generated_password: str | None = None
 
 
-async def open_organization(work: Work, admitted: Admission, owner: Owner, *, issuer: str | None) -> Opened:
-    """Store the organisation and its owner; raises `InputErrors` or `AddressTaken`."""
+async def open_organization(
+    work: Work, admission: Admission, owner: Owner, *, issuer: str | None
+) -> OpenedOrganization:
+    """Store the organization and its owner; raises `InputErrors` or `AddressTaken`."""
     if issuer is not None:
         return await _open_for_issuer(work, owner, issuer)
     password = owner.password or new_secret()
     account = await prepare_account(
-        admitted,
+        admission,
         organization_name=owner.organization_name,
         email=owner.email,
         password=password,
@@ -43,11 +45,11 @@ async def open_organization(work: Work, admitted: Admission, owner: Owner, *, is
     )
     async with work.begin(account.owner) as uow:
         await register(uow, account)
-    return Opened(account=account, made_password=None if owner.password else password)
+    return OpenedOrganization(account=account, generated_password=None if owner.password else password)
 
 
-async def _open_for_issuer(work: Work, owner: Owner, issuer: str) -> Opened:
-    """The same for an owner whose account is the issuer's."""
+async def _open_for_issuer(work: Work, owner: Owner, issuer: str) -> OpenedOrganization:
+    """Create it for an owner who logs in at the external issuer."""
     if owner.user_id is None:
         raise InvalidInput(
             f"Accounts are kept by {issuer}, so the owner's id there is needed.",
@@ -62,4 +64,4 @@ async def _open_for_issuer(work: Work, owner: Owner, issuer: str) -> Opened:
     )
     async with work.begin(account.owner) as uow:
         await register(uow, account)
-    return Opened(account=account)
+    return OpenedOrganization(account=account)

@@ -1,4 +1,4 @@
-"""Reading people, with the organisation that they belong to."""
+"""Reading users, with the organization that they belong to."""
 
 from collections.abc import Sequence
 from typing import Final, NamedTuple
@@ -14,7 +14,7 @@ from models.accounts import Organization, User
 
 
 class OrganizationRow(NamedTuple):
-    """An organisation."""
+    """The name of an organization."""
 
     id: UUID
     name: str
@@ -22,7 +22,7 @@ class OrganizationRow(NamedTuple):
 
 
 class Person(NamedTuple):
-    """A member of an organisation."""
+    """A member of an organization."""
 
     id: UUID
     email: str
@@ -34,21 +34,21 @@ class Person(NamedTuple):
 
     @property
     def organization(self) -> OrganizationRow:
-        """The organisation that the person belongs to."""
+        """The organization that the person belongs to."""
         return OrganizationRow(self.organization_id, self.organization_name, self.organization_slug)
 
     @property
     def permissions(self) -> list[str]:
-        """What the person's role includes, sorted."""
+        """The permissions of the person's role, sorted."""
         return sorted(RIGHTS[self.role].permissions)
 
 
-BY_IDS: Final = prepare(
+_BY_IDS: Final = prepare(
     select(User.id, User.email, User.full_name, User.role, Organization.id, Organization.name, Organization.slug)
     .join(Organization, Organization.id == User.organization_id)
     .where(User.id == func.any(bindparam("wanted", type_=ARRAY(Uuid))))
 )
-OWN_ORGANIZATION: Final = prepare(
+_OWN_ORGANIZATION: Final = prepare(
     select(Organization.id, Organization.name, Organization.slug).where(
         Organization.id == bindparam("wanted", type_=Uuid)
     )
@@ -56,18 +56,18 @@ OWN_ORGANIZATION: Final = prepare(
 
 
 async def people_by_ids(reads: Reads, ids: Sequence[UUID]) -> dict[UUID, Person]:
-    """The tenant's people among these ids, in one statement."""
-    rows = await reads.rows_as(Person, BY_IDS, {"wanted": list(ids)})
+    """The tenant's users among these ids, in one statement."""
+    rows = await reads.rows_as(Person, _BY_IDS, {"wanted": list(ids)})
     return {row.id: row._replace(role=Role(row.role)) for row in rows}
 
 
 async def person(reads: Reads, user_id: UUID) -> Person | None:
-    """One person of the tenant, or None."""
+    """One user of the tenant, or None."""
     return (await people_by_ids(reads, [user_id])).get(user_id)
 
 
 async def organizations_by_ids(reads: Reads, ids: Sequence[UUID]) -> dict[UUID, OrganizationRow]:
-    """The tenant's own organisation, where it is among the ids."""
+    """The tenant's own organization, if it is among the ids."""
     own = reads.tenant.organization_id
-    rows = await reads.rows_as(OrganizationRow, OWN_ORGANIZATION, {"wanted": own}) if own in ids else []
+    rows = await reads.rows_as(OrganizationRow, _OWN_ORGANIZATION, {"wanted": own}) if own in ids else []
     return {row.id: row for row in rows}

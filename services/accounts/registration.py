@@ -1,4 +1,4 @@
-"""Opening an organisation together with its owner."""
+"""Creating an organization together with its owner."""
 
 import re
 import secrets
@@ -21,22 +21,22 @@ from models.accounts import Organization, User
 from services import audit
 from services.accounts.admission import Admission, count_sign_up, require_open
 
-MIN_PASSWORD_LENGTH = 8
+_MIN_PASSWORD_LENGTH = 8
 MAX_PASSWORD_LENGTH = 128
-MAX_NAME_LENGTH = 120
-OPERATOR = "operator"
-NO_PASSWORD = "!"  # noqa: S105 - no hash, so that no password matches it
+_MAX_NAME_LENGTH = 120
+_OPERATOR = "operator"
+_NO_PASSWORD = "!"  # noqa: S105 - no hash, so that no password matches it
 
 
 class AddressTaken(InvalidInput):
-    """Somebody has an account under this address already."""
+    """An account with this address exists already."""
 
     code = ErrorCode.TAKEN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewAccount:
-    """An organisation and its owner, checked and ready to be stored. `password_hash` is None for an issuer's user."""
+    """A validated organization and owner. `password_hash` is None for a user of an external issuer."""
 
     organization_id: UUID
     user_id: UUID
@@ -47,91 +47,87 @@ class NewAccount:
 
     @property
     def owner(self) -> Actor:
-        """The owner, as whom the account is stored."""
+        """The owner, as the actor who stores the account."""
         return user_actor(self.organization_id, self.user_id, Role.OWNER)
 
 
 async def prepare_sign_up(
-    admitted: Admission, *, organization_name: str, email: str, password: str, full_name: str, client: str
+    admission: Admission, *, organization_name: str, email: str, password: str, full_name: str, client: str
 ) -> NewAccount:
-    """Check a stranger's sign-up and hash the password, before any transaction.
+    """Validate a sign-up and hash the password; needs no transaction.
 
-    Raises `SignUpClosed`, `InputErrors` with every value that does not fit, or `RateLimited`.
+    Raises `SignUpClosed`, `InputErrors` with all invalid values, or `RateLimited`.
     """
-    require_open(admitted)
+    require_open(admission)
     address = check_account(organization_name, email, password, full_name)
-    async with admitted.passwords.slot(client_key(client)):
-        await count_sign_up(admitted, client)
-        password_hash = await admitted.passwords.hash(password)
-    return new_account(organization_name, full_name, address, password_hash)
+    async with admission.passwords.slot(client_key(client)):
+        await count_sign_up(admission, client)
+        password_hash = await admission.passwords.hash(password)
+    return _new_account(organization_name, full_name, address, password_hash)
 
 
 async def prepare_account(
-    admitted: Admission, *, organization_name: str, email: str, password: str, full_name: str
+    admission: Admission, *, organization_name: str, email: str, password: str, full_name: str
 ) -> NewAccount:
-    """Check an account that the operator makes, whether or not sign-up is open, and hash the password.
-
-    Raises `InputErrors`.
-    """
+    """Validate an account that the operator creates, and hash the password; raises `InputErrors`."""
     address = check_account(organization_name, email, password, full_name)
-    async with admitted.passwords.slot(OPERATOR):
-        password_hash = await admitted.passwords.hash(password)
-    return new_account(organization_name, full_name, address, password_hash)
+    async with admission.passwords.slot(_OPERATOR):
+        password_hash = await admission.passwords.hash(password)
+    return _new_account(organization_name, full_name, address, password_hash)
 
 
 def prepare_foreign_account(*, organization_name: str, email: str, full_name: str, user_id: UUID) -> NewAccount:
-    """Check an account whose owner logs in as `user_id` at `NUDGE_AUTH__ISSUER`; raises `InputErrors`."""
+    """Validate an account whose owner logs in at `user_id` at `NUDGE_AUTH__ISSUER`; raises `InputErrors`."""
     address = check_account(organization_name, email, None, full_name)
-    return replace(new_account(organization_name, full_name, address, None), user_id=user_id)
+    return replace(_new_account(organization_name, full_name, address, None), user_id=user_id)
 
 
-def new_account(organization_name: str, full_name: str, address: Address, password_hash: str | None) -> NewAccount:
-    """The account of checked values, under new ids."""
+def _new_account(organization_name: str, full_name: str, address: Address, password_hash: str | None) -> NewAccount:
+    """The account, with new ids, from validated values."""
     return NewAccount(
         organization_id=new_id(),
         user_id=new_id(),
         organization_name=texts.clean_line(
-            organization_name, field=("input", "organizationName"), max_length=MAX_NAME_LENGTH
-        ),
-        full_name=texts.clean_line(full_name, field=("input", "fullName"), max_length=MAX_NAME_LENGTH),
+            organization_name, field=("input", "organizationName"), max_length=_MAX_NAME_LENGTH),
+        full_name=texts.clean_line(full_name, field=("input", "fullName"), max_length=_MAX_NAME_LENGTH),
         address=address,
         password_hash=password_hash,
     )
 
 
 def check_account(organization_name: str, email: str, password: str | None, full_name: str) -> Address:
-    """The owner's address; raises `InputErrors` with everything that does not fit."""
+    """The owner's address; raises `InputErrors` with all that is invalid."""
     problems: list[NudgeError] = []
     address = None
     try:
         address = email_addresses.parse(email)
     except NudgeError as error:
         problems.append(error)
-    problems += check_name(organization_name, "organizationName")
-    problems += check_name(full_name, "fullName")
-    problems += check_password(password, email) if password is not None else []
+    problems += _check_name(organization_name, "organizationName")
+    problems += _check_name(full_name, "fullName")
+    problems += _check_password(password, email) if password is not None else []
     if problems or address is None:
         raise InputErrors(problems)
     return address
 
 
-def check_name(name: str, field: str) -> list[NudgeError]:
-    """What is wrong with a name: it must be one line of 1 to 120 characters that people see."""
+def _check_name(name: str, field: str) -> list[NudgeError]:
+    """Errors of a name: it must be one line of 1 to 120 visible characters."""
     path = ("input", field)
     try:
-        shown = texts.clean_line(name, field=path, max_length=MAX_NAME_LENGTH)
+        shown = texts.clean_line(name, field=path, max_length=_MAX_NAME_LENGTH)
     except InvalidInput as error:
         return [error]
     return [] if shown else [InvalidInput("Must not be empty.", field=path, code=ErrorCode.REQUIRED)]
 
 
-def check_password(password: str, email: str) -> list[NudgeError]:
-    """What is wrong with a password: length alone counts (NIST SP 800-63B), and it must not be the address."""
+def _check_password(password: str, email: str) -> list[NudgeError]:
+    """Errors of a password: only its length matters (NIST SP 800-63B), and it must not be the e-mail address."""
     path = ("input", "password")
-    if len(password) < MIN_PASSWORD_LENGTH:
+    if len(password) < _MIN_PASSWORD_LENGTH:
         return [
             InvalidInput(
-                f"At least {MIN_PASSWORD_LENGTH} characters.", field=path, suggestion="A few words in a row do well."
+                f"At least {_MIN_PASSWORD_LENGTH} characters.", field=path, suggestion="A few words in a row do well."
             )
         ]
     if not password.strip():
@@ -146,12 +142,12 @@ def check_password(password: str, email: str) -> list[NudgeError]:
 
 
 async def register(uow: UnitOfWork, account: NewAccount) -> None:
-    """Store an organisation and its owner, and note it in the audit log; raises `AddressTaken`."""
+    """Store an organization and its owner, with an audit record; raises `AddressTaken`."""
     await uow.execute(
         insert(Organization).values(
             id=account.organization_id,
             name=account.organization_name,
-            slug=slug_of(account.organization_name),
+            slug=_slug_of(account.organization_name),
         )
     )
     try:
@@ -161,7 +157,7 @@ async def register(uow: UnitOfWork, account: NewAccount) -> None:
                 organization_id=account.organization_id,
                 email=account.address.email,
                 email_norm=account.address.norm,
-                password_hash=account.password_hash or NO_PASSWORD,
+                password_hash=account.password_hash or _NO_PASSWORD,
                 full_name=account.full_name,
                 role=Role.OWNER,
             )
@@ -175,8 +171,8 @@ async def register(uow: UnitOfWork, account: NewAccount) -> None:
     await audit.record(uow, "organization.created", account.organization_id, {"name": account.organization_name})
 
 
-def slug_of(name: str) -> str:
-    """A readable part of a URL with six random characters, as names repeat: `acme-inc-3fa9c1`."""
+def _slug_of(name: str) -> str:
+    """A readable part of a URL; six random characters make it unique: `acme-inc-3fa9c1`."""
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
     words = re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:40].strip("-")
     return f"{words or 'organization'}-{secrets.token_hex(3)}"

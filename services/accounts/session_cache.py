@@ -1,4 +1,4 @@
-"""Whether a session still stands, and in which role: from Redis first, from the database on a miss."""
+"""Whether a session is valid, and its user's role: cached in Redis, read from the database on a miss."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -17,14 +17,14 @@ from core.database.scopes import ReadScope, first
 from core.telemetry import describe_error, logger
 from models.accounts import User, UserSession
 
-CACHE_SECONDS = 60
-PREFIX = "nudge:session:"
-ENDED = b"ended"
-CORRECT = "if redis.call('GET', KEYS[1]) ~= ARGV[2] then redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[3]) end"
-OF_USER: Final = prepare(
+_CACHE_SECONDS = 60
+_PREFIX = "nudge:session:"
+_ENDED = b"ended"
+_REPLACE = "if redis.call('GET', KEYS[1]) ~= ARGV[2] then redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[3]) end"
+_ROLE_OF_USER: Final = prepare(
     select(User.role).where(User.id == bindparam("user", type_=Uuid), User.disabled_at.is_(None))
 )
-IN_SESSION: Final = prepare(
+_ROLE_IN_SESSION: Final = prepare(
     select(User.role)
     .join(UserSession, UserSession.user_id == User.id)
     .where(
@@ -39,8 +39,8 @@ log = logger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Claimed:
-    """What a verified token claims. `has_session` is false for tokens of a foreign issuer."""
+class VerifiedClaims:
+    """The claims of a verified token. `has_session` is false for tokens of an external issuer."""
 
     user_id: UUID
     organization_id: UUID
@@ -50,66 +50,66 @@ class Claimed:
 
 
 class SessionCache:
-    """Looks sessions up. Rows are the truth; Redis holds an answer for a minute at most."""
+    """Roles of sessions. The database is authoritative; Redis caches a role for up to a minute."""
 
     def __init__(self, engine: AsyncEngine, redis: Redis) -> None:
         self.engine = engine
         self.redis = redis
 
-    async def role(self, claimed: Claimed) -> Role | None:
-        """The caller's role now, or None when the session has ended or the person is disabled."""
-        key = PREFIX + str(claimed.session_id)
-        known = await self.cached(key)
-        if known == ENDED:
+    async def role(self, claimed: VerifiedClaims) -> Role | None:
+        """The caller's role, or None if the session has ended or the user is disabled."""
+        key = _PREFIX + str(claimed.session_id)
+        known = await self._get(key)
+        if known == _ENDED:
             return None
         if known is not None:
             return Role(known.decode())
-        role = await self.stored(claimed)
+        role = await self._read_role(claimed)
         if role is not None:
-            await self.remember(key, role.encode(), overwrite=False)
+            await self._set(key, role.encode(), overwrite=False)
         return role
 
-    async def stored_role(self, claimed: Claimed) -> Role | None:
-        """The caller's role as the database has it; every process knows it from now on."""
-        role = await self.stored(claimed)
+    async def reread_role(self, claimed: VerifiedClaims) -> Role | None:
+        """The caller's role from the database; also updates the cache for all processes."""
+        role = await self._read_role(claimed)
         if role is None:
-            await self.ended(claimed.session_id)
+            await self.mark_ended(claimed.session_id)
         else:
-            await self.correct(PREFIX + str(claimed.session_id), role.encode())
+            await self._replace(_PREFIX + str(claimed.session_id), role.encode())
         return role
 
-    async def ended(self, session_id: UUID) -> None:
-        """Tell every process at once that a session is over; a stale answer cannot overwrite it."""
-        await self.remember(PREFIX + str(session_id), ENDED, overwrite=True)
+    async def mark_ended(self, session_id: UUID) -> None:
+        """Cache, for all processes, that a session has ended; a role read earlier cannot overwrite this."""
+        await self._set(_PREFIX + str(session_id), _ENDED, overwrite=True)
 
-    async def stored(self, claimed: Claimed) -> Role | None:
-        """The role as the database has it."""
+    async def _read_role(self, claimed: VerifiedClaims) -> Role | None:
+        """The role in the database."""
         tenant = Tenant(organization_id=claimed.organization_id, user_id=claimed.user_id)
-        statement, given = OF_USER, {"user": claimed.user_id}
+        statement, given = _ROLE_OF_USER, {"user": claimed.user_id}
         if claimed.has_session:
-            statement, given = IN_SESSION, {**given, "session": claimed.session_id}
+            statement, given = _ROLE_IN_SESSION, {**given, "session": claimed.session_id}
         row = await first(ReadScope(read_side(self.engine), tenant), statement, given)
         return Role(row[0]) if row else None
 
-    async def cached(self, key: str) -> bytes | None:
-        """What Redis knows; None when it knows nothing or does not answer."""
+    async def _get(self, key: str) -> bytes | None:
+        """The cached value; None on a miss or if Redis is unavailable."""
         try:
             value: bytes | None = await self.redis.get(key)
         except (RedisError, OSError, TimeoutError) as error:
-            log.warning("session cache does not answer; asking the database", error=describe_error(error))
+            log.warning("session cache is unavailable; reading the database", error=describe_error(error))
             return None
         return value
 
-    async def correct(self, key: str, value: bytes) -> None:
-        """Replace a remembered answer by a newer one, but never the end of a session, which may be newer still."""
+    async def _replace(self, key: str, value: bytes) -> None:
+        """Overwrite a cached role, but never the mark of an ended session, which may be newer."""
         try:
-            await self.redis.execute_command("EVAL", CORRECT, 1, key, value, ENDED, CACHE_SECONDS)  # type: ignore[no-untyped-call]
+            await self.redis.execute_command("EVAL", _REPLACE, 1, key, value, _ENDED, _CACHE_SECONDS)  # type: ignore[no-untyped-call]
         except (RedisError, OSError, TimeoutError) as error:
-            log.warning("session cache does not answer", error=describe_error(error))
+            log.warning("session cache is unavailable", error=describe_error(error))
 
-    async def remember(self, key: str, value: bytes, *, overwrite: bool) -> None:
-        """Keep an answer for a minute."""
+    async def _set(self, key: str, value: bytes, *, overwrite: bool) -> None:
+        """Cache a value for a minute."""
         try:
-            await self.redis.set(key, value, ex=CACHE_SECONDS, nx=not overwrite)
+            await self.redis.set(key, value, ex=_CACHE_SECONDS, nx=not overwrite)
         except (RedisError, OSError, TimeoutError) as error:
-            log.warning("session cache does not answer", error=describe_error(error))
+            log.warning("session cache is unavailable", error=describe_error(error))

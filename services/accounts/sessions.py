@@ -1,4 +1,4 @@
-"""Log-ins: a session, and the refresh tokens that follow one another in it."""
+"""Sessions of users, and the refresh tokens that continue them."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -18,7 +18,7 @@ from models.accounts import RefreshToken, User, UserSession
 from services import audit
 
 
-class SessionGone(NudgeError):
+class InvalidRefreshToken(NudgeError):
     """The refresh token is unknown, used, or of a session that has ended."""
 
     code = ErrorCode.INVALID_CREDENTIALS
@@ -33,7 +33,7 @@ class SessionGone(NudgeError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenSession:
-    """A live session, with the one refresh token that continues it."""
+    """An open session, with its current refresh token."""
 
     organization_id: UUID
     user_id: UUID
@@ -42,7 +42,7 @@ class OpenSession:
 
 
 async def open_session(uow: UnitOfWork, user_id: UUID, *, days: int) -> OpenSession:
-    """Begin a session of a user that ends by itself after so many days."""
+    """Start a session of a user that expires after so many days."""
     session_id = new_id()
     await uow.execute(
         insert(UserSession).values(
@@ -54,11 +54,11 @@ async def open_session(uow: UnitOfWork, user_id: UUID, *, days: int) -> OpenSess
     )
     await uow.execute(update(User).where(User.id == user_id).values(last_login_at=func.now()))
     await audit.record(uow, "session.started", session_id, {"days": days})
-    return await issue_refresh_token(uow, user_id, session_id)
+    return await _issue_refresh_token(uow, user_id, session_id)
 
 
-async def issue_refresh_token(uow: UnitOfWork, user_id: UUID, session_id: UUID) -> OpenSession:
-    """Give a session its next refresh token; only the token's fingerprint is stored."""
+async def _issue_refresh_token(uow: UnitOfWork, user_id: UUID, session_id: UUID) -> OpenSession:
+    """Issue a session's next refresh token; only its hash is stored."""
     token = new_secret()
     await uow.execute(
         insert(RefreshToken).values(
@@ -73,24 +73,24 @@ async def issue_refresh_token(uow: UnitOfWork, user_id: UUID, session_id: UUID) 
 
 
 async def find_refresh_token(system: SystemScope, token: str) -> tuple[Actor, UUID]:
-    """The user and the session of a refresh token, used or not; raises `SessionGone` for an unknown one.
+    """The user and the session of a refresh token, used or not; raises `InvalidRefreshToken` for an unknown one.
 
-    The user's role is not read, as nobody needs a permission for their own session.
+    The user's role is not read: a user needs no permission for their own session.
     """
     found = func.system.session_for_refresh(fingerprint(token)).table_valued(
         column("organization_id", Uuid()), column("user_id", Uuid()), column("session_id", Uuid())
     )
     rows = await system.rows(select(found.c.organization_id, found.c.user_id, found.c.session_id))
     if not rows:
-        raise SessionGone
+        raise InvalidRefreshToken
     organization_id, user_id, session_id = rows[0]
     return user_actor(organization_id, user_id, None), session_id
 
 
 async def rotate(uow: UnitOfWork, session_id: UUID, token: str, *, days: int) -> OpenSession | None:
-    """Take the session's refresh token and hand out the next; None when it had been used before.
+    """Exchange the session's refresh token for the next; None if it was used before.
 
-    Of two that come at once with the same token, one gets None. Raises `SessionGone` when the session has ended.
+    Of two concurrent calls with the same token, one gets None. Raises `InvalidRefreshToken` if the session has ended.
     """
     sessions = await uow.rows(
         select(UserSession.user_id)
@@ -104,7 +104,7 @@ async def rotate(uow: UnitOfWork, session_id: UUID, token: str, *, days: int) ->
         .with_for_update(of=UserSession)
     )
     if not sessions:
-        raise SessionGone
+        raise InvalidRefreshToken
     used = await uow.execute(
         update(RefreshToken)
         .where(RefreshToken.fingerprint == fingerprint(token), RefreshToken.used_at.is_(None))
@@ -115,11 +115,11 @@ async def rotate(uow: UnitOfWork, session_id: UUID, token: str, *, days: int) ->
     await uow.execute(
         update(UserSession).where(UserSession.id == session_id).values(expires_at=clock.now() + timedelta(days=days))
     )
-    return await issue_refresh_token(uow, sessions[0][0], session_id)
+    return await _issue_refresh_token(uow, sessions[0][0], session_id)
 
 
 async def end_session(uow: UnitOfWork, session_id: UUID, *, reason: str) -> bool:
-    """End a session: its tokens are worth nothing from now on, and its sockets close. False when it had ended."""
+    """End a session: its tokens become invalid and its sockets are closed. False if it had ended before."""
     ended = await uow.rows(
         update(UserSession)
         .where(UserSession.id == session_id, UserSession.ended_at.is_(None))
@@ -133,5 +133,5 @@ async def end_session(uow: UnitOfWork, session_id: UUID, *, reason: str) -> bool
 
 
 async def end_reused_session(uow: UnitOfWork, session_id: UUID) -> None:
-    """End the session of a refresh token that came twice: somebody else holds a copy of it."""
+    """End the session of a refresh token that was used twice and has therefore been copied."""
     await end_session(uow, session_id, reason="refresh_token_reused")

@@ -34,7 +34,7 @@ API_KEY = Actor(kind=ActorKind.API_KEY, organization_id=ORGANIZATION, api_key_id
 
 
 def test_the_database_sees_the_tenant_of_each_kind_of_actor() -> None:
-    """Maya sees her user's rows but has no role; a key and the system are of an organisation alone."""
+    """Maya sees her user's rows but has no role; a key and the system are of an organization alone."""
     seen = [
         (actor.tenant.organization_id, actor.tenant.user_id, actor.tenant.role)
         for actor in (EDITOR, maya_actor(EDITOR), API_KEY, system_actor(ORGANIZATION))

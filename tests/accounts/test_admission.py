@@ -1,4 +1,4 @@
-"""Who gets in, and how often: sign-up modes, limits by client, and the price and the turns of password hashing."""
+"""Sign-up modes, rate limits by client, and the cost and the queue of password hashing."""
 
 import asyncio
 import threading
@@ -20,7 +20,7 @@ from core.passwords import Passwords
 from runtime import Runtime
 from services.accounts import credentials as account_credentials
 from services.accounts import opening, registration
-from services.accounts.admission import Admission, SignUpClosed, admission
+from services.accounts.admission import Admission, SignUpClosed, build_admission
 from services.accounts.credentials import InvalidCredentials
 from services.accounts.opening import Owner
 from tests.client import ApiClient
@@ -42,7 +42,7 @@ async def api_under(runtime: Runtime) -> AsyncIterator[ApiClient]:
 
 
 def values(email: str | None = None, password: str = PASSWORD) -> dict[str, Any]:
-    """What somebody signs up with."""
+    """The variables of a sign-up."""
     fresh = email or f"{uuid4().hex}@nudge.example"
     return {"input": {"organizationName": "Acme", "email": fresh, "password": password, "fullName": "Ada"}}
 
@@ -57,17 +57,17 @@ def values(email: str | None = None, password: str = PASSWORD) -> dict[str, Any]
         (Environment.DEVELOPMENT, "CLOSED", SignUpMode.CLOSED),
     ],
 )
-def test_sign_up_is_closed_in_production_unless_said_otherwise(
+def test_sign_up_is_closed_in_production_unless_configured_otherwise(
     cache: Redis, environment: Environment, given: str | None, mode: SignUpMode
 ) -> None:
-    """The default is the environment's; what is set wins, in any case."""
-    found = admission(AuthSettings(sign_up=given), cache, production=environment is Environment.PRODUCTION)
+    """The default depends on the environment; the setting overrides it and is case-insensitive."""
+    found = build_admission(AuthSettings(sign_up=given), cache, production=environment is Environment.PRODUCTION)
     found.passwords.close()
     assert found.mode is mode
 
 
-async def test_closed_sign_up_says_what_to_do_instead(runtime: Runtime, cache: Redis) -> None:
-    """The answer is one refusal, whatever the values; the operator's own way stays open."""
+async def test_closed_sign_up_suggests_what_to_do_instead(runtime: Runtime, cache: Redis) -> None:
+    """The response is SIGN_UP_CLOSED for any values; the operator can still create organizations."""
     closed = under(runtime, cache, Environment.PRODUCTION)
     async with api_under(closed) as api:
         for given in (values(), values(email="nobody", password="x")):
@@ -84,7 +84,7 @@ async def test_closed_sign_up_says_what_to_do_instead(runtime: Runtime, cache: R
 
 @pytest.mark.usefixtures("cheap_hashes")
 async def test_production_limits_the_sign_ups_of_a_client(runtime: Runtime, cache: Redis) -> None:
-    """The eleventh within an hour is 429 with Retry-After and stores nothing; what is not valid is not counted."""
+    """The eleventh within an hour is 429 with Retry-After and stores nothing; invalid ones are not counted."""
     async with api_under(under(runtime, cache, Environment.PRODUCTION, sign_up="OPEN")) as api:
         for _ in range(20):
             await api.execute(SIGN_UP, values(password="short"))
@@ -101,8 +101,8 @@ async def test_production_limits_the_sign_ups_of_a_client(runtime: Runtime, cach
 
 
 @pytest.mark.usefixtures("cheap_hashes")
-async def test_production_limits_the_sign_ups_of_all(runtime: Runtime, cache: Redis) -> None:
-    """Clients in any number share a limit of their own."""
+async def test_production_limits_the_sign_ups_of_all_clients(runtime: Runtime, cache: Redis) -> None:
+    """All clients together share a limit."""
     open_ = under(runtime, cache, Environment.PRODUCTION, sign_up="OPEN", sign_ups_per_hour=5).admission
     for number in range(5):
         await sign_up(open_, f"192.0.2.{number}")
@@ -110,10 +110,10 @@ async def test_production_limits_the_sign_ups_of_all(runtime: Runtime, cache: Re
         await sign_up(open_, "192.0.2.99")
 
 
-async def sign_up(admitted: Admission, client: str) -> None:
-    """Get as far as the hash of a password."""
+async def sign_up(admission: Admission, client: str) -> None:
+    """Sign up as far as the hash of the password."""
     await registration.prepare_sign_up(
-        admitted,
+        admission,
         organization_name="Acme",
         email="ada@nudge.example",
         password=PASSWORD,
@@ -124,7 +124,7 @@ async def sign_up(admitted: Admission, client: str) -> None:
 
 @pytest.mark.usefixtures("cheap_hashes")
 async def test_production_limits_the_failures_of_a_client_over_all_addresses(runtime: Runtime, cache: Redis) -> None:
-    """Of sixty addresses from one client thirty are looked at; another client, and an IPv6 neighbour's, goes on."""
+    """Of log-ins with sixty addresses thirty are checked; other clients and other IPv6 networks are not limited."""
     limited = under(runtime, cache, Environment.PRODUCTION)
 
     async def guess(client: str) -> type[Exception]:
@@ -143,8 +143,8 @@ async def test_production_limits_the_failures_of_a_client_over_all_addresses(run
 
 
 @pytest.mark.usefixtures("cheap_hashes")
-async def test_an_outage_counts_against_nobody(runtime: Runtime, cache: Redis) -> None:
-    """Whoever tries in vain while the database is away is looked at as soon as it is back."""
+async def test_an_outage_does_not_count_as_failed_log_ins(runtime: Runtime, cache: Redis) -> None:
+    """Log-ins that fail while the database is unavailable do not count when it is available again."""
     limited = under(runtime, cache, Environment.PRODUCTION)
     nowhere = create_engine("postgresql+asyncpg://nobody@127.0.0.1:9/none", pool_size=1, statement_timeout_seconds=1)
 
@@ -162,8 +162,8 @@ async def test_an_outage_counts_against_nobody(runtime: Runtime, cache: Redis) -
 
 
 @pytest.mark.usefixtures("cheap_hashes")
-async def test_right_passwords_count_against_nobody(runtime: Runtime, cache: Redis) -> None:
-    """Forty log-ins of one person, at once and one after another, all succeed in production."""
+async def test_right_passwords_are_not_limited(runtime: Runtime, cache: Redis) -> None:
+    """Forty log-ins of one user, concurrent and in sequence, all succeed in production."""
     limited = under(runtime, cache, Environment.PRODUCTION)
     email = f"{uuid4().hex}@nudge.example"
     owner = Owner(organization_name="Acme", email=email, full_name="Ada", password=PASSWORD)
@@ -179,8 +179,8 @@ async def test_right_passwords_count_against_nobody(runtime: Runtime, cache: Red
 
 
 @pytest.mark.usefixtures("cheap_hashes")
-async def test_development_refuses_nobody_who_comes_two_a_second(runtime: Runtime, cache: Redis) -> None:
-    """A hundred and fifty sign-ups at once from one address succeed, and as many log-ins of one of them."""
+async def test_the_limits_in_development_are_out_of_reach(runtime: Runtime, cache: Redis) -> None:
+    """From one client, 150 concurrent sign-ups succeed, and as many log-ins of one user."""
     async with api_under(under(runtime, cache, Environment.DEVELOPMENT)) as api:
         given = [values() for _ in range(150)]
         replies = await asyncio.gather(*(api.send(SIGN_UP, each) for each in given))
@@ -190,8 +190,8 @@ async def test_development_refuses_nobody_who_comes_two_a_second(runtime: Runtim
         assert [reply.data["logIn"]["userErrors"] for reply in replies] == 150 * [[]]
 
 
-async def test_hashing_has_a_price(api: ApiClient) -> None:
-    """A log-in costs 250 points more than another mutation, so that one request does not hold thirty of them."""
+async def test_password_hashing_has_a_cost(api: ApiClient) -> None:
+    """A log-in costs 250 points more than another mutation, so that one request cannot contain thirty of them."""
     one = 'a{}: logIn(input: {{email: "a@b.example", password: "x"}}) {{ expiresIn }}'
     reply = await api.send("mutation { " + one.format(1) + " }")
     assert reply.body["extensions"]["cost"]["requested"] == 261
@@ -201,14 +201,14 @@ async def test_hashing_has_a_price(api: ApiClient) -> None:
 
 
 class SlowHasher:
-    """Hashes that wait to be let go."""
+    """A hasher whose hashes wait until the test releases them."""
 
     def __init__(self) -> None:
         self.go = threading.Event()
         self.running: list[str] = []
 
     def hash(self, _: str) -> str:
-        """Wait, and name the thread."""
+        """Wait, and record the thread's name."""
         self.running.append(threading.current_thread().name)
         self.go.wait(60)
         return "done"
@@ -229,7 +229,7 @@ async def hashed(turns: Passwords, client: str) -> str:
 
 
 async def refused_at_once(turns: Passwords, client: str) -> RateLimited:
-    """The refusal of a client that finds too many waiting."""
+    """The error when too many callers wait already."""
     with pytest.raises(RateLimited) as refused:
         await asyncio.wait_for(hashed(turns, client), 5)
     return refused.value
@@ -242,7 +242,7 @@ async def until_running(hasher: SlowHasher, many: int) -> None:
             await asyncio.sleep(0.01)
 
 
-async def test_the_queue_for_hashes_is_bounded_and_shared_out(slow: SlowHasher) -> None:
+async def test_the_queue_for_hashes_is_bounded_in_total_and_per_client(slow: SlowHasher) -> None:
     """Two run, in threads of their own; four may wait, two of one client; the next is refused at once."""
     turns = Passwords(max_waiting=4, max_waiting_per_client=2)
     tasks = [asyncio.create_task(hashed(turns, client)) for client in "aaaa"]
@@ -257,14 +257,14 @@ async def test_the_queue_for_hashes_is_bounded_and_shared_out(slow: SlowHasher) 
     assert await asyncio.gather(*tasks) == 6 * ["done"]
     assert all(name.startswith("passwords") for name in slow.running)
     assert await hashed(turns, "a") == "done"
-    assert not turns._waiting  # nobody who has gone is counted, nor remembered
+    assert not turns._waiting  # no client is counted or stored any more
     turns.close()
 
 
-async def test_production_lets_no_client_fill_the_queue_for_hashes(
+async def test_no_client_can_fill_the_queue_for_hashes_in_production(
     runtime: Runtime, cache: Redis, slow: SlowHasher
 ) -> None:
-    """Of one client sixteen wait beside the two that run, of all sixty-four."""
+    """Besides the two that run, sixteen of one client and sixty-four of all clients may wait."""
     turns = under(runtime, cache, Environment.PRODUCTION).admission.passwords
     tasks = [asyncio.create_task(hashed(turns, "a")) for _ in range(2)]
     await until_running(slow, 2)
@@ -278,8 +278,8 @@ async def test_production_lets_no_client_fill_the_queue_for_hashes(
     turns.close()
 
 
-async def test_who_gives_up_keeps_the_turn_while_the_hash_runs(slow: SlowHasher) -> None:
-    """A caller that is cancelled does not let a third hash run beside two; one that waits leaves the queue."""
+async def test_a_cancelled_caller_keeps_its_slot_while_the_hash_runs(slow: SlowHasher) -> None:
+    """Cancelling a running caller does not let a third hash run; cancelling a waiting one frees its place."""
     turns = Passwords(max_waiting=2, max_waiting_per_client=2)
     running = [asyncio.create_task(hashed(turns, "a")) for _ in range(2)]
     await until_running(slow, 2)
@@ -298,8 +298,8 @@ async def test_who_gives_up_keeps_the_turn_while_the_hash_runs(slow: SlowHasher)
     turns.close()
 
 
-async def test_an_operator_is_told_all_that_does_not_fit(runtime: Runtime) -> None:
-    """A bad address and names come back together, and nothing is stored."""
+async def test_an_operator_gets_all_errors_at_once(runtime: Runtime) -> None:
+    """An invalid address and invalid names are reported together, and nothing is stored."""
     owner = Owner(organization_name=" ", email="nobody", full_name="", password="short")
     with pytest.raises(InputErrors) as refused:
         await opening.open_organization(runtime.work, runtime.admission, owner, issuer=None)

@@ -1,4 +1,4 @@
-"""Signing up, logging in and out, as a client does it."""
+"""Signing up, logging in and out over the API."""
 
 import asyncio
 from typing import Any
@@ -62,8 +62,8 @@ async def test_sign_up_opens_an_organization_and_logs_its_owner_in(api: ApiClien
     assert seen["viewer"]["id"] == viewer["id"]
 
 
-async def test_sign_up_says_everything_that_is_wrong_at_once(api: ApiClient) -> None:
-    """Every field at fault is named, and nothing is stored."""
+async def test_sign_up_reports_all_errors_at_once(api: ApiClient) -> None:
+    """Each invalid field has its error, and nothing is stored."""
     values = {"organizationName": " ", "email": "nobody", "password": "short", "fullName": "A\x00da"}
     payload = (await api.execute(SIGN_UP, {"input": values}))["signUp"]
     assert payload["accessToken"] is None
@@ -89,8 +89,8 @@ async def test_passwords_have_bounds(api: ApiClient, password: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["\u200b", "\u202eemcA", "\u2060 \ufeff", "A\nB"])
-async def test_names_are_what_people_see(api: ApiClient, name: str) -> None:
-    """Nothing visible is no name, and what turns text around or breaks the line is refused."""
+async def test_names_are_visible_single_line_text(api: ApiClient, name: str) -> None:
+    """Invisible names, line breaks and characters that change the text direction are refused."""
     values = {"organizationName": name, "email": address(), "password": PASSWORD, "fullName": name}
     payload = (await api.execute(SIGN_UP, {"input": values}))["signUp"]
     assert [error["field"][1] for error in payload["userErrors"]] == ["organizationName", "fullName"]
@@ -105,8 +105,8 @@ async def test_an_address_signs_up_once_whatever_its_case(api: ApiClient) -> Non
     assert [(error["code"], error["field"]) for error in payload["userErrors"]] == [("TAKEN", ["input", "email"])]
 
 
-async def test_log_in_with_the_password_and_not_without(api: ApiClient) -> None:
-    """The right password logs in; a wrong one and an unknown address get the same answer."""
+async def test_log_in_takes_the_right_password(api: ApiClient) -> None:
+    """The right password logs in; a wrong one and an unknown address get the same response."""
     email = address()
     await signed_up(api, email)
     payload = (await api.execute(LOG_IN, {"input": {"email": email, "password": "correct horse"}}))["logIn"]
@@ -118,7 +118,7 @@ async def test_log_in_with_the_password_and_not_without(api: ApiClient) -> None:
 
 
 async def test_too_many_failures_lock_the_address_for_this_client(api: ApiClient, runtime: Runtime) -> None:
-    """After ten failures the answer is RATE_LIMITED, also to the right password; others may still log in."""
+    """After ten failures the response is RATE_LIMITED, also for the right password; other users can still log in."""
     email = address()
     await signed_up(api, email)
     for _ in range(runtime.settings.auth.failed_logins):
@@ -130,7 +130,7 @@ async def test_too_many_failures_lock_the_address_for_this_client(api: ApiClient
 
 
 async def test_simultaneous_guesses_are_limited(api: ApiClient, runtime: Runtime) -> None:
-    """Of forty wrong passwords at once ten are looked at; the others are RATE_LIMITED."""
+    """Of forty concurrent wrong passwords ten are checked; the others are RATE_LIMITED."""
     email = address()
     guesses = (api.send(LOG_IN, {"input": {"email": email, "password": f"guess {n}"}}) for n in range(40))
     codes = [reply.codes for reply in await asyncio.gather(*guesses)]
@@ -138,8 +138,8 @@ async def test_simultaneous_guesses_are_limited(api: ApiClient, runtime: Runtime
     assert codes.count([]) == runtime.settings.auth.failed_logins
 
 
-async def test_an_address_is_the_same_one_at_sign_up_and_log_in(api: ApiClient) -> None:
-    """An international domain logs in as it was signed up with, and as punycode, in any case."""
+async def test_addresses_are_normalized_at_sign_up_and_log_in(api: ApiClient) -> None:
+    """An international domain can be written in Unicode or punycode, in upper or lower case."""
     name = uuid4().hex
     await signed_up(api, f"{name}@bücher.example")
     for email in (f"{name}@bücher.example", f" {name.upper()}@BÜCHER.example", f"{name}@xn--bcher-kva.example"):
@@ -148,8 +148,8 @@ async def test_an_address_is_the_same_one_at_sign_up_and_log_in(api: ApiClient) 
 
 
 @pytest.mark.parametrize("email", ["", "a\x00b@nudge.example", "nobody", "x" * 10_000, "a@b@c"])
-async def test_what_is_no_address_logs_nobody_in(api: ApiClient, email: str) -> None:
-    """The answer is the one to any wrong pair."""
+async def test_an_invalid_address_cannot_log_in(api: ApiClient, email: str) -> None:
+    """The response is the same as for a wrong password."""
     payload = (await api.execute(LOG_IN, {"input": {"email": email, "password": PASSWORD}}))["logIn"]
     assert payload["userErrors"] == [{"code": "INVALID_CREDENTIALS", "field": None}]
 
@@ -165,11 +165,11 @@ async def test_refresh_rotates_and_the_new_pair_works(api: ApiClient) -> None:
 
 
 async def test_a_reused_refresh_token_ends_the_whole_session(api: ApiClient) -> None:
-    """A token that comes twice was copied: its successor and the access tokens stop working too."""
+    """A token that is used twice was copied: its successor and the access tokens stop working too."""
     first = await signed_up(api)
     second = (await api.execute(REFRESH, {"input": {"refreshToken": first["refreshToken"]}}))["refreshSession"]
     caller = api.as_(second["accessToken"])
-    assert (await caller.send(VIEWER)).codes == []  # the process knows the session from now on
+    assert (await caller.send(VIEWER)).codes == []  # the process has cached the session from now on
     again = (await api.execute(REFRESH, {"input": {"refreshToken": first["refreshToken"]}}))["refreshSession"]
     assert [error["code"] for error in again["userErrors"]] == ["INVALID_CREDENTIALS"]
     assert again["accessToken"] is None
@@ -178,8 +178,8 @@ async def test_a_reused_refresh_token_ends_the_whole_session(api: ApiClient) -> 
     assert (await caller.send(VIEWER)).codes == ["UNAUTHENTICATED"]
 
 
-async def test_of_two_refreshes_at_once_one_wins_and_the_session_ends(api: ApiClient) -> None:
-    """Two clients with one token cannot both go on."""
+async def test_two_concurrent_refreshes_end_the_session(api: ApiClient) -> None:
+    """One of the two gets a new token, which does not work any more."""
     token = (await signed_up(api))["refreshToken"]
     answers = await asyncio.gather(*(api.execute(REFRESH, {"input": {"refreshToken": token}}) for _ in range(2)))
     fresh = [answer["refreshSession"]["refreshToken"] for answer in answers]
@@ -190,7 +190,7 @@ async def test_of_two_refreshes_at_once_one_wins_and_the_session_ends(api: ApiCl
 
 
 async def test_log_out_ends_the_session_at_once(api: ApiClient) -> None:
-    """Neither token works any more, and logging out again says that it had ended."""
+    """Neither token works any more, and a second log-out returns `ended: false`."""
     payload = await signed_up(api)
     caller = api.as_(payload["accessToken"])
     assert (await caller.execute(LOG_OUT, {"input": {}}))["logOut"] == {"ended": True, "userErrors": []}
@@ -202,7 +202,7 @@ async def test_log_out_ends_the_session_at_once(api: ApiClient) -> None:
 
 
 async def test_viewer_is_null_without_a_token_and_an_error_with_a_bad_one(api: ApiClient) -> None:
-    """Anonymous is not an error; credentials that are not valid are, and say so."""
+    """A request without a token is anonymous; one with an invalid token is UNAUTHENTICATED."""
     assert await api.execute(VIEWER) == {"viewer": None}
     reply = await api.as_("nonsense").send(VIEWER)
     assert reply.codes == ["UNAUTHENTICATED"]
@@ -210,16 +210,16 @@ async def test_viewer_is_null_without_a_token_and_an_error_with_a_bad_one(api: A
     assert reply.body["data"] == {"viewer": None}
 
 
-async def test_an_expired_token_does_not_stand_in_the_way_of_a_refresh(api: ApiClient) -> None:
-    """A client that still sends its old token can refresh its session."""
+async def test_a_client_can_refresh_while_it_sends_an_expired_token(api: ApiClient) -> None:
+    """`refreshSession` ignores the access token of the request."""
     payload = await signed_up(api)
     stale = api.as_("expired.or.worse")
     refreshed = await stale.execute(REFRESH, {"input": {"refreshToken": payload["refreshToken"]}})
     assert refreshed["refreshSession"]["accessToken"] is not None
 
 
-async def test_node_finds_the_viewer_and_no_stranger(api: ApiClient, runtime: Runtime) -> None:
-    """`node(id)` reads members and the organization of the caller, and nobody else's."""
+async def test_node_finds_the_viewer_and_no_user_of_another_organization(api: ApiClient, runtime: Runtime) -> None:
+    """`node(id)` reads the members and the organization of the caller, and no others."""
     mine, theirs = await signed_up(api), await signed_up(api)
     caller = api.as_(mine["accessToken"])
     query = "query ($id: ID!) { node(id: $id) { __typename id } }"

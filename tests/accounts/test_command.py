@@ -1,4 +1,4 @@
-"""`nudge organization create`: how the first organisation comes into a production."""
+"""`nudge organization create`, which creates the first organization of an installation in production."""
 
 import asyncio
 import os
@@ -30,8 +30,8 @@ def arguments(email: str, *more: str) -> list[str]:
 
 
 async def run(runtime: Runtime, given: list[str], **changed: str) -> str:
-    """What the command says in production without a terminal, its exit code in the first line."""
-    return await said_by(await started(runtime, given, asyncio.subprocess.DEVNULL, **changed))
+    """The command's exit code (first line) and its output, in production without a terminal."""
+    return await output_of(await started(runtime, given, asyncio.subprocess.DEVNULL, **changed))
 
 
 async def started(runtime: Runtime, given: list[str], stdin: int, **changed: str) -> asyncio.subprocess.Process:
@@ -50,15 +50,15 @@ async def started(runtime: Runtime, given: list[str], stdin: int, **changed: str
     )
 
 
-async def said_by(process: asyncio.subprocess.Process, terminal: int = -1, typed: bytes = b"") -> str:
-    """All that a command says, its exit code first; `typed` is its answer to each prompt."""
+async def output_of(process: asyncio.subprocess.Process, terminal: int = -1, typed: bytes = b"") -> str:
+    """The command's exit code (first line) and its output; `typed` is entered at each prompt."""
     assert process.stdout is not None
-    said, prompts = b"", 0
+    output, prompts = b"", 0
     try:
         async with asyncio.timeout(120):
             while chunk := await process.stdout.read(1_000):
-                said += chunk
-                while typed and said.count(b": ") > prompts:
+                output += chunk
+                while typed and output.count(b": ") > prompts:
                     prompts += 1
                     os.write(terminal, typed)
             await process.wait()
@@ -66,24 +66,24 @@ async def said_by(process: asyncio.subprocess.Process, terminal: int = -1, typed
         if process.returncode is None:
             process.kill()
             await process.wait()
-    return f"{process.returncode}\n{said.decode()}"
+    return f"{process.returncode}\n{output.decode()}"
 
 
 async def logs_in(runtime: Runtime, email: str, password: str) -> bool:
-    """Whether the address and password are somebody's; raises what refuses them."""
+    """Whether the address and password log the owner in; raises the error if they are refused."""
     actor = await credentials.check_credentials(
         runtime.system, runtime.admission, email=email, password=password, client="192.0.2.1"
     )
     return actor.rights.role == "owner"
 
 
-async def test_a_password_is_made_and_shown_once(runtime: Runtime) -> None:
-    """Without a terminal the owner gets a password that works; the same address a second time is one clear line."""
+async def test_a_password_is_generated_and_shown_once(runtime: Runtime) -> None:
+    """Without a terminal the owner gets a password that works; a second call with the address is a one-line error."""
     email = f"{uuid4().hex}@nudge.example"
-    said = await run(runtime, arguments(email))
-    found = re.search(r"shown this once: (\S+)", said)
-    assert found is not None, said
-    assert said.startswith(f"0\nOpened Acme; its owner is {email}.")
+    output = await run(runtime, arguments(email))
+    found = re.search(r"shown this once: (\S+)", output)
+    assert found is not None, output
+    assert output.startswith(f"0\nOpened Acme; its owner is {email}.")
     assert await logs_in(runtime, email, found[1])
     again = await run(runtime, arguments(email.upper()))
     assert again == (
@@ -91,45 +91,45 @@ async def test_a_password_is_made_and_shown_once(runtime: Runtime) -> None:
     )
 
 
-async def test_a_password_is_asked_for_on_a_terminal(runtime: Runtime) -> None:
-    """It is typed twice, and neither shown nor printed."""
+async def test_a_terminal_prompts_for_the_password(runtime: Runtime) -> None:
+    """The password is entered twice, and neither echoed nor printed."""
     email = f"{uuid4().hex}@nudge.example"
     ours, theirs = os.openpty()
     try:
-        said = await said_by(await started(runtime, arguments(email), theirs), ours, b"correct horse\n")
+        output = await output_of(await started(runtime, arguments(email), theirs), ours, b"correct horse\n")
     finally:
         os.close(ours)
         os.close(theirs)
-    assert said.startswith("0\n"), said
-    assert "correct horse" not in said
-    assert "shown this once" not in said
+    assert output.startswith("0\n"), output
+    assert "correct horse" not in output
+    assert "shown this once" not in output
     assert await logs_in(runtime, email, "correct horse")
 
 
-async def test_everything_that_does_not_fit_is_said_at_once(runtime: Runtime) -> None:
-    """Each value on a line, with what to write instead, and no trace."""
-    said = await run(runtime, ["organization", "create", "--name", " ", "--email", "nobody", "--full-name", ""])
-    lines = said.splitlines()
+async def test_the_command_reports_all_errors_at_once(runtime: Runtime) -> None:
+    """One line for each value, with a suggestion, and no traceback."""
+    output = await run(runtime, ["organization", "create", "--name", " ", "--email", "nobody", "--full-name", ""])
+    lines = output.splitlines()
     assert lines[0] == "1"
     assert [line.partition(":")[0] for line in lines[1:]] == ["email", "name", "full-name"]
     assert "Write it as name@example.com." in lines[1]
 
 
 @pytest.mark.parametrize("user_id", [None, new_id()])
-async def test_with_an_issuer_the_owner_is_the_issuers(runtime: Runtime, user_id: object) -> None:
-    """No password is made; without the owner's id there, the command says where to find it."""
+async def test_with_an_issuer_the_owner_has_no_password(runtime: Runtime, user_id: object) -> None:
+    """The owner logs in at the issuer; without the owner's id there, the command explains where to find it."""
     email = f"{uuid4().hex}@nudge.example"
     more = ["--user-id", str(user_id)] if user_id else []
-    said = await run(
+    output = await run(
         runtime,
         arguments(email, *more),
         NUDGE_AUTH__ISSUER="https://issuer.example",
         NUDGE_AUTH__SIGNING_KEY=new_signing_key(),
     )
     if user_id is None:
-        assert said.startswith("1\n")
-        assert "--user-id" in said
+        assert output.startswith("1\n")
+        assert "--user-id" in output
     else:
-        assert said == f"0\nOpened Acme; its owner is {email}.\n"
+        assert output == f"0\nOpened Acme; its owner is {email}.\n"
         with pytest.raises(InvalidCredentials):
             await logs_in(runtime, email, "!")

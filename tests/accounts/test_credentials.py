@@ -1,4 +1,4 @@
-"""Logging in: whose password it is, how long it may be, and which failures count together."""
+"""Logging in: passwords of users, their length, and which failures are counted together."""
 
 from contextlib import nullcontext
 from uuid import uuid4
@@ -27,7 +27,7 @@ PASSWORD = "correct horse"
 
 @pytest.mark.usefixtures("cheap_hashes")
 async def test_each_member_logs_in_with_their_own_password(runtime: Runtime, cache: Redis) -> None:
-    """Of two in an organization neither gets in with the other's, nor when disabled; each has their own role."""
+    """Of two users of an organization neither can use the other's password or log in while disabled."""
     limited = under(runtime, cache, Environment.DEVELOPMENT)
     owner = await factories.organization(runtime)
     viewer = user_actor(owner.organization_id, new_id(), Role.VIEWER)
@@ -58,7 +58,7 @@ async def test_each_member_logs_in_with_their_own_password(runtime: Runtime, cac
 @pytest.mark.usefixtures("cheap_hashes")
 @pytest.mark.parametrize("password", ["x" * 8, "y" * 128])
 async def test_the_shortest_and_the_longest_password(runtime: Runtime, cache: Redis, password: str) -> None:
-    """Passwords of 8 and of 128 characters, and names of 120, are taken; what is shorter or longer logs nobody in."""
+    """Passwords of 8 and of 128 characters, and names of 120, are accepted; a changed length does not log in."""
     limited = under(runtime, cache, Environment.DEVELOPMENT)
     email = f"{uuid4().hex}@nudge.example"
     owner = Owner(organization_name="A" * 120, email=email, full_name="B" * 120, password=password)
@@ -74,13 +74,13 @@ def test_names_end_at_120_characters() -> None:
     """A longer one is TOO_LONG, at its field."""
     with pytest.raises(InputErrors) as refused:
         registration.check_account("A" * 121, "ada@nudge.example", PASSWORD, "B" * 121)
-    told = [(error.error_code, error.field) for error in refused.value.errors]
-    assert told == [("TOO_LONG", ("input", name)) for name in ("organizationName", "fullName")]
+    errors = [(error.error_code, error.field) for error in refused.value.errors]
+    assert errors == [("TOO_LONG", ("input", name)) for name in ("organizationName", "fullName")]
 
 
 @pytest.mark.usefixtures("cheap_hashes")
-async def test_a_right_password_ends_the_count_of_wrong_ones(runtime: Runtime, cache: Redis) -> None:
-    """Of one address and client; wrong ones for another address, or from another client, go on counting."""
+async def test_a_right_password_resets_the_count_of_failures(runtime: Runtime, cache: Redis) -> None:
+    """For its address and client; failures for other addresses and from other clients still count."""
     limited = under(runtime, cache, Environment.DEVELOPMENT, failed_logins=3)
     email, other = (f"{uuid4().hex}@nudge.example" for _ in range(2))
     owner = Owner(organization_name="Acme", email=email, full_name="Ada", password=PASSWORD)

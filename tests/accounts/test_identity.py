@@ -1,4 +1,4 @@
-"""What a process remembers of tokens, and what makes it forget."""
+"""The cache of sessions in a process, and its invalidation."""
 
 import asyncio
 import time
@@ -18,48 +18,48 @@ from models.accounts import UserSession
 from runtime import Runtime
 from services.accounts import identity
 from services.accounts.identity import EmbeddedTokens, Identity
-from services.accounts.session_cache import Claimed, SessionCache
+from services.accounts.session_cache import SessionCache, VerifiedClaims
 from tests import factories
 from tests.waiting import WAIT_SECONDS
 
 
-class HeldUp(SessionCache):
-    """SessionCache whose answers, or whose notes of an ending, take as long as the test says."""
+class BlockedCache(SessionCache):
+    """A SessionCache in which one method blocks until the test continues it."""
 
-    def __init__(self, runtime: Runtime, held: str) -> None:
+    def __init__(self, runtime: Runtime, blocked: str) -> None:
         super().__init__(runtime.engine, runtime.cache)
-        self.held = held
-        self.come = asyncio.Event()
-        self.go_on = asyncio.Event()
+        self.blocked = blocked
+        self.reached = asyncio.Event()
+        self.resume = asyncio.Event()
 
-    async def wait(self, what: str) -> None:
-        """Wait for the test, if it is this that is held up."""
-        if what == self.held:
-            self.come.set()
-            await self.go_on.wait()
+    async def wait(self, method: str) -> None:
+        """Block if this is the blocked method."""
+        if method == self.blocked:
+            self.reached.set()
+            await self.resume.wait()
 
-    async def role(self, claimed: Claimed) -> Role | None:
+    async def role(self, claimed: VerifiedClaims) -> Role | None:
         """The role as it was before the wait."""
         found = await super().role(claimed)
         await self.wait("role")
         return found
 
-    async def stored(self, claimed: Claimed) -> Role | None:
-        """The role as the database had it before the wait."""
-        found = await super().stored(claimed)
+    async def _read_role(self, claimed: VerifiedClaims) -> Role | None:
+        """The role in the database before the wait."""
+        found = await super()._read_role(claimed)
         await self.wait("stored")
         return found
 
-    async def ended(self, session_id: object) -> None:
-        """Every process knows it after the wait."""
+    async def mark_ended(self, session_id: object) -> None:
+        """Cached after the wait."""
         await self.wait("ended")
-        await super().ended(session_id)  # type: ignore[arg-type]
+        await super().mark_ended(session_id)  # type: ignore[arg-type]
 
 
-def remembering(runtime: Runtime, sessions: SessionCache | None = None) -> tuple[Identity, EmbeddedTokens]:
-    """An identity that remembers nothing yet, and its check of signatures."""
-    check = EmbeddedTokens(runtime.tokens)
-    return Identity(check, sessions or SessionCache(runtime.engine, runtime.cache)), check
+def empty_identity(runtime: Runtime, sessions: SessionCache | None = None) -> tuple[Identity, EmbeddedTokens]:
+    """An identity with an empty cache, and its token verifier."""
+    verifier = EmbeddedTokens(runtime.tokens)
+    return Identity(verifier, sessions or SessionCache(runtime.engine, runtime.cache)), verifier
 
 
 async def end(runtime: Runtime, actor: Actor) -> None:
@@ -68,77 +68,77 @@ async def end(runtime: Runtime, actor: Actor) -> None:
         await uow.execute(update(UserSession).values(ended_at=func.now()))
 
 
-async def test_a_lookup_in_flight_does_not_outlive_the_log_out(runtime: Runtime) -> None:
-    """An answer that was read just before the session ended is not remembered after it."""
+async def test_a_lookup_in_flight_is_not_cached_after_the_log_out(runtime: Runtime) -> None:
+    """A role that was read just before the session ended is not cached after it."""
     actor = await factories.organization(runtime)
     token = factories.token(runtime, actor)
-    sessions = HeldUp(runtime, "role")
-    who, _ = remembering(runtime, sessions)
+    sessions = BlockedCache(runtime, "role")
+    who, _ = empty_identity(runtime, sessions)
     looking = asyncio.create_task(who.session(token))
     async with asyncio.timeout(WAIT_SECONDS):
-        await sessions.come.wait()
+        await sessions.reached.wait()
         await end(runtime, actor)
-        await who.forget(factories.session_id_of(actor))
-        sessions.go_on.set()
+        await who.invalidate(factories.session_id_of(actor))
+        sessions.resume.set()
         assert (await looking).actor.user_id == actor.user_id
-    assert who.known(token) is None
+    assert who.cached_session(token) is None
     with pytest.raises(Unauthenticated):
         await who.session(token)
 
 
-async def test_a_lookup_during_the_log_out_does_not_outlive_it(runtime: Runtime) -> None:
-    """What is looked up while Redis has not heard of the ending yet is forgotten once it has."""
+async def test_a_lookup_during_the_log_out_is_not_cached_after_it(runtime: Runtime) -> None:
+    """A session read before Redis has the mark of its end is removed once Redis has it."""
     actor = await factories.organization(runtime)
     token = factories.token(runtime, actor)
-    await remembering(runtime)[0].session(token)  # Redis knows the session
-    sessions = HeldUp(runtime, "ended")
-    who, _ = remembering(runtime, sessions)
+    await empty_identity(runtime)[0].session(token)  # Redis knows the session
+    sessions = BlockedCache(runtime, "ended")
+    who, _ = empty_identity(runtime, sessions)
     await end(runtime, actor)
-    forgetting = asyncio.create_task(who.forget(factories.session_id_of(actor)))
+    invalidating = asyncio.create_task(who.invalidate(factories.session_id_of(actor)))
     async with asyncio.timeout(WAIT_SECONDS):
-        await sessions.come.wait()
+        await sessions.reached.wait()
         assert (await who.session(token)).actor.user_id == actor.user_id
-        sessions.go_on.set()
-        await forgetting
-    assert who.known(token) is None
+        sessions.resume.set()
+        await invalidating
+    assert who.cached_session(token) is None
     with pytest.raises(Unauthenticated):
         await who.session(token)
 
 
-async def test_a_log_out_counts_more_than_a_good_signature(runtime: Runtime) -> None:
-    """A token whose signature is remembered says nothing once its session has ended."""
+async def test_a_valid_signature_does_not_outlive_the_session(runtime: Runtime) -> None:
+    """A token with cached claims is refused once its session has ended."""
     actor = await factories.organization(runtime)
     token = factories.token(runtime, actor)
-    who, check = remembering(runtime)
+    who, verifier = empty_identity(runtime)
     await who.session(token)
     await end(runtime, actor)
-    await who.forget(factories.session_id_of(actor))
-    assert token in check.verified
-    for look in (who.session, who.recheck):
+    await who.invalidate(factories.session_id_of(actor))
+    assert token in verifier.verified
+    for resolve in (who.session, who.recheck):
         with pytest.raises(Unauthenticated):
-            await look(token)
+            await resolve(token)
 
 
-async def test_another_session_is_not_forgotten_by_a_log_out(runtime: Runtime) -> None:
-    """Who has not logged out stays known."""
+async def test_a_log_out_leaves_other_sessions_cached(runtime: Runtime) -> None:
+    """Of two cached sessions, only the one that ended is removed."""
     actors = [await factories.organization(runtime) for _ in range(2)]
     tokens = [factories.token(runtime, actor) for actor in actors]
-    who, _ = remembering(runtime)
+    who, _ = empty_identity(runtime)
     for token in tokens:
         await who.session(token)
-    await who.forget(factories.session_id_of(actors[0]))
-    assert [who.known(token) is not None for token in tokens] == [False, True]
+    await who.invalidate(factories.session_id_of(actors[0]))
+    assert [who.cached_session(token) is not None for token in tokens] == [False, True]
 
 
-async def test_an_expired_token_is_refused_however_good_it_was(runtime: Runtime) -> None:
-    """Neither a remembered signature nor a remembered answer outlives the token, and they are dropped."""
+async def test_an_expired_token_is_refused_although_it_is_cached(runtime: Runtime) -> None:
+    """Neither its cached claims nor its cached session are used, and both are removed."""
     actor = await factories.organization(runtime)
     past = AccessTokens(new_signing_key(), audience="nudge", lifetime_seconds=-1)
     token = factories.token(replace(runtime, tokens=past), actor)
-    check = EmbeddedTokens(past)
-    who = Identity(check, SessionCache(runtime.engine, runtime.cache))
+    verifier = EmbeddedTokens(past)
+    who = Identity(verifier, SessionCache(runtime.engine, runtime.cache))
     expired = int(time.time()) - 1
-    check.verified[token] = Claimed(
+    verifier.verified[token] = VerifiedClaims(
         user_id=actor.person_id,
         organization_id=actor.organization_id,
         session_id=factories.session_id_of(actor),
@@ -148,58 +148,58 @@ async def test_an_expired_token_is_refused_however_good_it_was(runtime: Runtime)
         Session(actor=actor, id=factories.session_id_of(actor), expires_at=expired),
         since_boot() + 3600,
     )
-    assert who.known(token) is None
-    for look in (who.session, who.recheck, check.claimed):
+    assert who.cached_session(token) is None
+    for resolve in (who.session, who.recheck, verifier.verify):
         with pytest.raises(Unauthenticated, match="expired"):
-            await look(token)
-    assert (len(who.recent), len(check.verified)) == (0, 0)
+            await resolve(token)
+    assert (len(who.recent), len(verifier.verified)) == (0, 0)
 
 
-async def test_few_tokens_are_remembered(runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ten thousand signatures and as many answers at most: the oldest are forgotten first."""
+async def test_the_caches_are_bounded(runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At most ten thousand claims and as many sessions: the oldest are removed first."""
     assert identity.MAX_RECENT == 10_000
     monkeypatch.setattr(identity, "MAX_RECENT", 3)
     actor = await factories.organization(runtime)
     tokens = [factories.token(runtime, actor) for _ in range(5)]
-    who, check = remembering(runtime)
+    who, verifier = empty_identity(runtime)
     for token in tokens:
         await who.session(token)
-    assert list(check.verified) == list(who.recent) == tokens[-3:]
+    assert list(verifier.verified) == list(who.recent) == tokens[-3:]
 
 
 async def test_a_token_of_over_eight_kibibytes_is_refused(runtime: Runtime) -> None:
-    """Even one that we signed is refused like any other bad token, before its signature is looked at."""
+    """Even a token that we signed is refused, before its signature is verified."""
     actor = await factories.organization(runtime)
     claims = jwt.decode(factories.token(runtime, actor), options={"verify_signature": False})
     long, short = (
         jwt.encode({**claims, "note": "x" * size}, runtime.tokens.key, algorithm="ES256")
         for size in (identity.MAX_TOKEN_LENGTH, 1024)
     )
-    who, check = remembering(runtime)
+    who, verifier = empty_identity(runtime)
     assert (await who.session(short)).actor.user_id == actor.user_id
-    for look in (who.session, who.recheck):
+    for resolve in (who.session, who.recheck):
         with pytest.raises(Unauthenticated, match=r"^The access token is not valid\.$"):
-            await look(long)
-    assert list(check.verified) == list(who.recent) == [short]
+            await resolve(long)
+    assert list(verifier.verified) == list(who.recent) == [short]
 
 
-async def test_a_signature_is_written_in_one_way_only(runtime: Runtime) -> None:
-    """Characters that base64 does not know are no part of a good token: each would be another token to remember."""
+async def test_a_signature_has_one_spelling_only(runtime: Runtime) -> None:
+    """Characters outside base64 are refused, because each variant would be another token in the cache."""
     token = factories.token(runtime, await factories.organization(runtime))
-    who, _ = remembering(runtime)
+    who, _ = empty_identity(runtime)
     for other in (f"{token}!", f"{token}=", f"{token[:-4]}!!{token[-4:]}"):
         with pytest.raises(Unauthenticated, match="not valid"):
             await who.session(other)
 
 
-async def test_a_late_answer_cannot_bring_an_ended_session_back(runtime: Runtime) -> None:
-    """A role that was read before a log-out is not written over it, so that no other process takes it for true."""
+async def test_a_stale_read_does_not_restore_an_ended_session(runtime: Runtime) -> None:
+    """A role that was read before a log-out does not overwrite the mark of the ended session in Redis."""
     actor = await factories.organization(runtime)
-    claimed = EmbeddedTokens(runtime.tokens).verify(factories.token(runtime, actor))
-    late, prompt = HeldUp(runtime, "stored"), SessionCache(runtime.engine, runtime.cache)
+    claimed = EmbeddedTokens(runtime.tokens)._verify_signature(factories.token(runtime, actor))
+    late, prompt = BlockedCache(runtime, "stored"), SessionCache(runtime.engine, runtime.cache)
     looking = asyncio.create_task(late.role(claimed))
-    await late.come.wait()
-    await prompt.ended(claimed.session_id)
-    late.go_on.set()
+    await late.reached.wait()
+    await prompt.mark_ended(claimed.session_id)
+    late.resume.set()
     assert await looking is Role.OWNER
     assert await prompt.role(claimed) is None

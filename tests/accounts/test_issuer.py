@@ -1,4 +1,4 @@
-"""Tokens of a foreign issuer (Supabase): signatures by its published keys, everything else from our tables."""
+"""Tokens of an external issuer (Supabase): signatures by its published keys, everything else from our tables."""
 
 import time
 from collections.abc import AsyncIterator
@@ -33,12 +33,12 @@ ELSEWHERE = (
     'logOut(input: {refreshToken: "x"}) { ended }',
     "logOut(input: {}) { ended }",
 )
-"""What people do at the issuer."""
+"""Mutations that are done at the issuer instead."""
 
 
 @dataclass(slots=True)
 class Issuer:
-    """Publishes keys, counts who asks for them, and can be out of order."""
+    """Publishes keys, counts the requests for them, and can respond with errors."""
 
     keys: list[dict[str, Any]] = field(default_factory=list)
     fetches: int = 0
@@ -76,7 +76,7 @@ def ec_key(key_id: str) -> tuple[ec.EllipticCurvePrivateKey, dict[str, Any]]:
 
 
 def signed(key: Any, key_id: str, algorithm: str = "ES256", **claims: object) -> str:  # noqa: ANN401 - as PyJWT takes keys
-    """A token as Supabase makes them."""
+    """A token like those of Supabase."""
     now = int(time.time())
     usual = {"iss": ISSUER, "aud": AUDIENCE, "sub": str(new_id()), "iat": now, "exp": now + 600}
     return jwt.encode({**usual, **claims}, key, algorithm=algorithm, headers={"kid": key_id})
@@ -101,8 +101,8 @@ async def test_keys_are_fetched_once_and_again_for_an_unknown_id() -> None:
             assert issuer.fetches == 3
 
 
-async def test_an_issuer_out_of_order_leaves_the_last_good_keys() -> None:
-    """Known keys go on working while the issuer answers errors."""
+async def test_known_keys_work_while_the_issuer_is_unavailable() -> None:
+    """The last fetched keys stay in use while the issuer responds with errors."""
     async with publishing() as issuer:
         key, public = ec_key("one")
         issuer.keys = [public]
@@ -115,7 +115,7 @@ async def test_an_issuer_out_of_order_leaves_the_last_good_keys() -> None:
 
 
 async def test_the_algorithm_belongs_to_the_key() -> None:
-    """A token cannot choose: neither `none`, nor HMAC with the public key, nor another key type's algorithm."""
+    """A token cannot choose it: neither `none`, nor HMAC with the public key, nor another key type's algorithm."""
     async with publishing() as issuer:
         key, public = ec_key("one")
         other = rsa.generate_private_key(public_exponent=65_537, key_size=2048)
@@ -150,7 +150,7 @@ async def test_claims_are_checked(claims: dict[str, object]) -> None:
 
 
 async def test_organization_and_role_come_from_our_tables(runtime: Runtime) -> None:
-    """A token's own words about them count for nothing, and a person whom we do not know gets nowhere."""
+    """The claims of a token about them are ignored, and an unknown user is refused."""
     actor = await factories.organization(runtime, role=Role.VIEWER)
     async with publishing() as issuer:
         key, public = ec_key("one")
@@ -161,9 +161,9 @@ async def test_organization_and_role_come_from_our_tables(runtime: Runtime) -> N
             token = signed(key, "one", sub=str(actor.user_id), user_metadata=metadata, role="owner")
             seen = await ApiClient(server.url, token).execute("{ viewer { role organization { id } } }")
             assert seen["viewer"]["role"] == "VIEWER"
-            for strange in ({}, {"sub": "auth0|nobody"}):
-                stranger = await ApiClient(server.url, signed(key, "one", **strange)).send("{ viewer { id } }")
-                assert stranger.codes == ["UNAUTHENTICATED"]
+            for unknown in ({}, {"sub": "auth0|nobody"}):
+                reply = await ApiClient(server.url, signed(key, "one", **unknown)).send("{ viewer { id } }")
+                assert reply.codes == ["UNAUTHENTICATED"]
             own = await ApiClient(server.url, factories.token(runtime, actor)).send("{ viewer { id } }")
             assert own.codes == ["UNAUTHENTICATED"]
             for refused in ELSEWHERE:

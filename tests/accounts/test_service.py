@@ -1,4 +1,4 @@
-"""Sessions and failures when Redis is away, and what is kept of secrets."""
+"""Sessions and rate limits without Redis, and how secrets are stored."""
 
 import asyncio
 import time
@@ -23,7 +23,7 @@ from runtime import Runtime
 from services.accounts import sessions as account_sessions
 from services.accounts.identity import EmbeddedTokens, Identity
 from services.accounts.session_cache import SessionCache
-from services.accounts.sessions import SessionGone
+from services.accounts.sessions import InvalidRefreshToken
 from tests import factories
 from tests.statements import statements
 
@@ -36,12 +36,12 @@ async def nowhere() -> AsyncIterator[Redis]:
 
 
 def identity(runtime: Runtime, tokens: AccessTokens, redis: Redis) -> Identity:
-    """An identity with nothing in its memory."""
+    """An identity with an empty cache."""
     return Identity(EmbeddedTokens(tokens), SessionCache(runtime.engine, redis))
 
 
 async def test_sessions_are_read_from_redis_first(runtime: Runtime) -> None:
-    """Another process's look costs no statement: a changed row is seen when the minute is over, or after `ended`."""
+    """A second process runs no statement: it sees a changed row after a minute, or after `invalidate`."""
     actor = await factories.organization(runtime)
     token = factories.token(runtime, actor)
     first, second, third = (identity(runtime, runtime.tokens, runtime.cache) for _ in range(3))
@@ -53,14 +53,14 @@ async def test_sessions_are_read_from_redis_first(runtime: Runtime) -> None:
     with statements(runtime) as seen:
         assert (await second.session(token)).actor.rights.role == actor.rights.role
     assert seen == []
-    await first.forget(factories.session_id_of(actor))
+    await first.invalidate(factories.session_id_of(actor))
     for each in (first, third):
         with pytest.raises(Unauthenticated):
             await each.session(token)
 
 
-async def test_looking_again_reads_the_rows_and_tells_the_others(runtime: Runtime) -> None:
-    """A new role is seen past Redis, and from then on by every process; so is a disabled person."""
+async def test_a_recheck_reads_the_database_and_updates_the_cache(runtime: Runtime) -> None:
+    """A recheck sees a new role or a disabled user, and all other processes see it afterwards."""
     actor = await factories.organization(runtime)
     token = factories.token(runtime, actor)
     first, second, third = (identity(runtime, runtime.tokens, runtime.cache) for _ in range(3))
@@ -71,16 +71,16 @@ async def test_looking_again_reads_the_rows_and_tells_the_others(runtime: Runtim
     assert (await second.session(token)).actor.rights.role is Role.VIEWER
     async with runtime.work.begin(actor) as uow:
         await uow.execute(update(User).values(disabled_at=func.now()))
-    for look in (first.recheck, third.session):
+    for resolve in (first.recheck, third.session):
         with pytest.raises(Unauthenticated):
-            await look(token)
+            await resolve(token)
 
 
-async def test_looking_again_does_not_bring_an_ended_session_back(runtime: Runtime) -> None:
-    """Rows that were read just before a log-out do not undo it in Redis."""
+async def test_a_recheck_does_not_restore_an_ended_session(runtime: Runtime) -> None:
+    """A role that was read just before a log-out does not overwrite the mark of the ended session in Redis."""
     actor = await factories.organization(runtime)
     sessions = SessionCache(runtime.engine, runtime.cache)
-    await sessions.ended(factories.session_id_of(actor))
+    await sessions.mark_ended(factories.session_id_of(actor))
     token = factories.token(runtime, actor)
     assert (
         await identity(runtime, runtime.tokens, runtime.cache).recheck(token)
@@ -89,35 +89,35 @@ async def test_looking_again_does_not_bring_an_ended_session_back(runtime: Runti
         await identity(runtime, runtime.tokens, runtime.cache).session(token)
 
 
-async def test_without_redis_the_database_answers(runtime: Runtime, nowhere: Redis) -> None:
-    """Callers get in, and a session that has ended does not."""
+async def test_without_redis_sessions_are_read_from_the_database(runtime: Runtime, nowhere: Redis) -> None:
+    """A token of an open session is accepted, one of an ended session is not."""
     actor = await factories.organization(runtime)
     alone = identity(runtime, runtime.tokens, nowhere)
     token = factories.token(runtime, actor)
-    for look in (alone.session, alone.recheck):
-        assert (await look(token)).actor.user_id == actor.user_id
+    for resolve in (alone.session, alone.recheck):
+        assert (await resolve(token)).actor.user_id == actor.user_id
     async with runtime.work.begin(actor) as uow:
         assert await account_sessions.end_session(uow, factories.session_id_of(actor), reason="logged_out")
-    await alone.forget(factories.session_id_of(actor))
+    await alone.invalidate(factories.session_id_of(actor))
     with pytest.raises(Unauthenticated):
         await alone.session(token)
 
 
-async def test_disabled_people_are_out(runtime: Runtime) -> None:
-    """Neither an open session nor a refresh gets past `disabled_at`."""
+async def test_disabled_users_are_refused(runtime: Runtime) -> None:
+    """`disabled_at` makes access tokens and refresh tokens invalid."""
     actor = await factories.organization(runtime)
     async with runtime.work.begin(actor) as uow:
         session = await account_sessions.open_session(uow, actor.person_id, days=1)
         await uow.execute(update(User).values(disabled_at=func.now()))
     with pytest.raises(Unauthenticated):
         await identity(runtime, runtime.tokens, runtime.cache).session(factories.token(runtime, actor))
-    with pytest.raises(SessionGone):
+    with pytest.raises(InvalidRefreshToken):
         async with runtime.work.begin(actor) as uow:
             await account_sessions.rotate(uow, session.session_id, session.refresh_token, days=1)
 
 
-async def test_a_session_that_is_over_lets_nobody_in(runtime: Runtime) -> None:
-    """Neither its access token nor its refresh token; the same person's other session goes on."""
+async def test_the_tokens_of_an_expired_session_are_refused(runtime: Runtime) -> None:
+    """Its access token and its refresh token are invalid; the same user's other session is not affected."""
     actor = await factories.organization(runtime)
     async with runtime.work.begin(actor) as uow:
         over = await account_sessions.open_session(uow, actor.person_id, days=1)
@@ -125,14 +125,14 @@ async def test_a_session_that_is_over_lets_nobody_in(runtime: Runtime) -> None:
         await uow.execute(update(UserSession).where(own).values(expires_at=func.now() - timedelta(seconds=1)))
     with pytest.raises(Unauthenticated):
         await runtime.identity.session(factories.token(runtime, actor, session_id=over.session_id))
-    with pytest.raises(SessionGone):
+    with pytest.raises(InvalidRefreshToken):
         async with runtime.work.begin(actor) as uow:
             await account_sessions.rotate(uow, over.session_id, over.refresh_token, days=1)
     assert (await runtime.identity.session(factories.token(runtime, actor))).actor.user_id == actor.user_id
 
 
-async def test_a_refresh_prolongs_its_session_alone(runtime: Runtime) -> None:
-    """A session ends so many days after its log-in or its last refresh; a log-in is noted with the person."""
+async def test_a_refresh_extends_its_own_session_only(runtime: Runtime) -> None:
+    """A session expires some days after its log-in or last refresh; a log-in updates `last_login_at`."""
     actor = await factories.organization(runtime)
     beside = user_actor(actor.organization_id, new_id(), Role.ADMIN)
     await factories.member(runtime, beside)
@@ -155,8 +155,8 @@ async def test_a_refresh_prolongs_its_session_alone(runtime: Runtime) -> None:
     assert logged_in == [(actor.user_id,)]
 
 
-async def test_a_session_is_one_persons(runtime: Runtime) -> None:
-    """A token that names a colleague's session says nothing, though both are there."""
+async def test_a_session_belongs_to_one_user(runtime: Runtime) -> None:
+    """A token that names the session of another user of the organization is refused."""
     actor = await factories.organization(runtime)
     colleague = user_actor(actor.organization_id, new_id(), Role.VIEWER)
     await factories.member(runtime, colleague)
@@ -165,7 +165,7 @@ async def test_a_session_is_one_persons(runtime: Runtime) -> None:
 
 
 async def test_tokens_of_another_key_are_refused(runtime: Runtime) -> None:
-    """A token that we did not sign says nothing, whatever it claims."""
+    """A token signed with another key is refused."""
     from core.security import new_signing_key
 
     actor = await factories.organization(runtime)
@@ -176,12 +176,12 @@ async def test_tokens_of_another_key_are_refused(runtime: Runtime) -> None:
 
 
 def throttle(redis: Redis, *, limit: int) -> Throttle:
-    """A throttle of its own name."""
+    """A throttle with a unique name."""
     return Throttle(redis, new_id().hex, limit=limit, seconds=300, message="Too many.")
 
 
-async def test_counting_goes_on_without_redis(nowhere: Redis) -> None:
-    """The process counts alone; what is forgotten or taken back does not count."""
+async def test_without_redis_each_process_counts_for_itself(nowhere: Redis) -> None:
+    """Its limit applies; counts that were reset or taken back do not."""
     alone = throttle(nowhere, limit=2)
     for _ in range(2):
         await alone.count("a")
@@ -195,9 +195,9 @@ async def test_counting_goes_on_without_redis(nowhere: Redis) -> None:
         await alone.undo_count("a")
 
 
-async def test_a_window_ends_without_redis_too(nowhere: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is as long as with Redis, from the first count on, and a new one begins with the next."""
-    alone, real = throttle(nowhere, limit=1), time.monotonic  # the event loop goes by the real one
+async def test_without_redis_a_window_ends_as_well(nowhere: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A window starts with the first count and is as long as with Redis; the next count starts a new one."""
+    alone, real = throttle(nowhere, limit=1), time.monotonic  # the event loop uses the real clock
     await alone.count("a")
     for later in (299, 301 + 299):
         monkeypatch.setattr("core.throttle.time", SimpleNamespace(monotonic=lambda later=later: real() + later))
@@ -209,7 +209,7 @@ async def test_a_window_ends_without_redis_too(nowhere: Redis, monkeypatch: pyte
 
 
 async def test_all_processes_count_together(runtime: Runtime) -> None:
-    """Of many at once in two processes as many pass as one after another; each refusal says when to come back."""
+    """Of concurrent calls in two processes as many pass as the limit allows; each refusal has a `retry_after`."""
     first = throttle(runtime.cache, limit=10)
     second = throttle(runtime.cache, limit=10)
     second.prefix = first.prefix
@@ -224,7 +224,7 @@ async def test_all_processes_count_together(runtime: Runtime) -> None:
 
 
 async def test_a_count_ends_with_its_window(runtime: Runtime) -> None:
-    """A key that had too many may go on when the window is over, also when its last count was one taken back."""
+    """After its window a key may count again, also when the first count in Redis was one taken back."""
     short = Throttle(runtime.cache, new_id().hex, limit=1, seconds=1, message="Too many.")
     await short.undo_count("a")
     assert await runtime.cache.ttl(short.prefix + digest("a")) == 1
@@ -235,7 +235,7 @@ async def test_a_count_ends_with_its_window(runtime: Runtime) -> None:
 
 
 async def passes(count: Callable[[], Awaitable[None]]) -> bool:
-    """Whether a refused count is let through within a minute."""
+    """Whether a refused count passes within a minute."""
     for _ in range(600):
         try:
             await count()
@@ -259,13 +259,13 @@ async def passes(count: Callable[[], Awaitable[None]]) -> bool:
         ("testclient", "testclient"),
     ],
 )
-def test_a_client_is_an_address_or_its_own_network(address: str, key: str) -> None:
-    """Whoever has an IPv6 network of their own is one client in all of it."""
+def test_a_client_is_an_ipv4_address_or_an_ipv6_network(address: str, key: str) -> None:
+    """All addresses of one /64 network count as one client."""
     assert client_key(address) == key
 
 
-async def test_refresh_tokens_are_kept_hashed(runtime: Runtime) -> None:
-    """The table holds a fingerprint; the token itself is nowhere."""
+async def test_refresh_tokens_are_stored_as_hashes(runtime: Runtime) -> None:
+    """The table has a token's SHA-256, not the token."""
     actor = await factories.organization(runtime)
     async with runtime.work.begin(actor) as uow:
         session = await account_sessions.open_session(uow, actor.person_id, days=1)

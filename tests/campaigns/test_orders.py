@@ -66,7 +66,7 @@ ORDERS: dict[str, tuple[CampaignStatus, Order, CampaignStatus, type[Job] | None]
 
 
 async def in_status(runtime: Runtime, status: CampaignStatus) -> tuple[Actor, UUID]:
-    """An organisation's campaign to somebody, in that status."""
+    """An organization's campaign to somebody, in that status."""
     actor = await factories.organization(runtime)
     await factories.contacts(runtime, actor, 1)
     campaign_id = await factories.campaign(runtime, actor)

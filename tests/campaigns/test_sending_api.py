@@ -180,7 +180,7 @@ async def test_a_key_that_is_none_is_refused(api: ApiClient, runtime: Runtime, k
 
 
 async def test_keys_belong_to_an_organization(api: ApiClient, runtime: Runtime) -> None:
-    """Two organisations that choose the same key do not meet."""
+    """Two organizations that choose the same key do not meet."""
     for _ in range(2):
         owner = await factories.organization(runtime)
         campaign_id = await sendable(runtime, owner)

@@ -92,7 +92,7 @@ async def test_each_key_replays_its_own_result(runtime: Runtime) -> None:
 
 
 async def test_an_expired_key_replays_nothing_of_its_first_request(runtime: Runtime) -> None:
-    """Used again for a request without a result, it replays that; another key of the organisation stays taken."""
+    """Used again for a request without a result, it replays that; another key of the organization stays taken."""
     owner = await factories.organization(runtime)
     calls: list[str] = []
     for key in ("k", "other"):

@@ -55,7 +55,7 @@ async def test_a_test_goes_to_ten_addresses_and_no_more(runtime: Runtime) -> Non
 
 
 async def test_in_production_tests_go_to_members_and_confirmed_senders(runtime: Runtime) -> None:
-    """Not to a member who was disabled, nor to another organisation's; each is named by its place."""
+    """Not to a member who was disabled, nor to another organization's; each is named by its place."""
     owner, other = await factories.organization(runtime), await factories.organization(runtime)
     await factories.sender(runtime, owner, default=True)
     disabled = user_actor(owner.organization_id, new_id(), Role.EDITOR)
@@ -72,7 +72,7 @@ async def test_in_production_tests_go_to_members_and_confirmed_senders(runtime: 
 
 
 async def test_each_address_of_a_test_counts(runtime: Runtime) -> None:
-    """A test that would go beyond the organisation's limit is not sent to anybody."""
+    """A test that would go beyond the organization's limit is not sent to anybody."""
     owner = await factories.organization(runtime)
     campaign_id = await factories.campaign(runtime, owner)
     mailer = RecordingMailer()

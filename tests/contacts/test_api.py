@@ -287,7 +287,7 @@ async def test_lists_and_tags_change_in_bulk(runtime: Runtime, api: ApiClient) -
     }
 
 
-async def test_another_organisations_ids_answer_as_unknown_ones(runtime: Runtime, api: ApiClient) -> None:
+async def test_another_organizations_ids_answer_as_unknown_ones(runtime: Runtime, api: ApiClient) -> None:
     """Queries give null, mutations NOT_FOUND, and both exactly what a random id gives."""
     theirs, _ = await caller(runtime, api)
     contact = await created(theirs, email="secret@example.com")

@@ -1,6 +1,6 @@
-"""Whatever is done to a contact is done to it alone: another of the same organisation stays as it was.
+"""Whatever is done to a contact is done to it alone: another of the same organization stays as it was.
 
-Row Level Security keeps organisations apart, and nothing but the statements themselves keeps contacts apart.
+Row Level Security keeps organizations apart, and nothing but the statements themselves keeps contacts apart.
 """
 
 from collections.abc import Awaitable, Callable, Sequence

@@ -155,7 +155,7 @@ async def test_custom_fields_are_bounded(runtime: Runtime, value: object) -> Non
 
 
 async def test_an_address_is_taken_once_whatever_its_case(runtime: Runtime) -> None:
-    """The second contact with an address is refused, in the same organisation only; also by a change."""
+    """The second contact with an address is refused, in the same organization only; also by a change."""
     actor, other = await factories.organization(runtime), await factories.organization(runtime)
     first = await create(runtime, actor, {"email": "ada@example.com"})
     await create(runtime, other, {"email": "ada@example.com"})
@@ -318,7 +318,7 @@ async def test_a_deleted_contact_is_gone_with_its_tags(runtime: Runtime) -> None
             await changing.remove(uow, made.id)
 
 
-async def test_another_organisations_contact_is_unknown(runtime: Runtime) -> None:
+async def test_another_organizations_contact_is_unknown(runtime: Runtime) -> None:
     """Every function answers another tenant's ids as it answers an id that never was."""
     mine, theirs = await factories.organization(runtime), await factories.organization(runtime)
     row = await create(runtime, theirs, {"email": "ada@example.com", "tags": ["vip"]})

@@ -34,7 +34,7 @@ from models.templates import Template
 from resolvers.budgets import Budgets
 from resolvers.context import RequestContext
 from runtime import Runtime
-from services.accounts.session_cache import PREFIX as SESSIONS
+from services.accounts.session_cache import _PREFIX as SESSIONS
 from services.campaigns.lifecycle import move
 from services.conversations.work import reply_log
 from services.deliveries.preparing import prepare

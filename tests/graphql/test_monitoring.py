@@ -19,7 +19,7 @@ from core.errors import ErrorCode, InvalidInput
 from models.accounts import UserSession
 from runtime import Runtime
 from services.accounts.identity import EmbeddedTokens, Identity
-from services.accounts.session_cache import Claimed, SessionCache
+from services.accounts.session_cache import SessionCache, VerifiedClaims
 from tests import factories
 from tests.graphql.probe import with_settings
 from tests.graphql.sockets import settles
@@ -96,9 +96,9 @@ class HeldUp(SessionCache):
         self.come = asyncio.Event()
         self.go_on = asyncio.Event()
 
-    async def stored_role(self, claimed: Claimed) -> Role | None:
+    async def reread_role(self, claimed: VerifiedClaims) -> Role | None:
         """The role as it was before the wait."""
-        found = await super().stored_role(claimed)
+        found = await super().reread_role(claimed)
         self.come.set()
         await self.go_on.wait()
         return found

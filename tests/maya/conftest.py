@@ -134,7 +134,7 @@ def sequences(events: Iterable[Shown]) -> list[int]:
 
 
 async def set_stage(runtime: Runtime, role: Role = Role.OWNER) -> Stage:
-    """A new organisation with a person who begins a conversation."""
+    """A new organization with a person who begins a conversation."""
     actor = await factories.organization(runtime, role=role)
     async with runtime.work.begin(actor) as uow:
         conversation = await changing.start(uow, title=None)

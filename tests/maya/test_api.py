@@ -220,7 +220,7 @@ async def test_one_reply_at_a_time(person: Person) -> None:
 
 
 async def test_conversations_are_their_authors_alone(person: Person, api_server: Served) -> None:
-    """To a colleague, and to another organisation, conversation and messages answer as if they were not."""
+    """To a colleague, and to another organization, conversation and messages answer as if they were not."""
     runtime = person.stage.runtime
     sent = await person.send("A secret")
     colleague = user_actor(person.stage.actor.organization_id, new_id(), Role.ADMIN)

@@ -132,7 +132,7 @@ async def test_what_postgresql_would_not_take(stage: Stage) -> None:
 
 
 async def test_another_tenants_campaign_is_unknown(stage: Stage) -> None:
-    """An id of another organisation's campaign answers exactly as one that never was."""
+    """An id of another organization's campaign answers exactly as one that never was."""
     stranger = await factories.organization(stage.runtime)
     foreign = encode_global_id("Campaign", await factories.campaign(stage.runtime, stranger))
     unknown = encode_global_id("Campaign", new_id())
@@ -165,7 +165,7 @@ async def test_long_lists_stay_short(stage: Stage) -> None:
 
 
 def test_schemas_are_strict() -> None:
-    """Every tool's schema is closed and requires every property, and none names an organisation."""
+    """Every tool's schema is closed and requires every property, and none names an organization."""
     for tool in tools.offered(VIEWER):
         properties = tool.parameters["properties"]
         assert tool.parameters["additionalProperties"] is False

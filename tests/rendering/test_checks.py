@@ -35,7 +35,7 @@ def test_an_unknown_variable_names_the_nearest() -> None:
 
 
 def test_custom_fields_are_checked_when_their_names_are_known() -> None:
-    """With the organisation's field names, a misspelt one is pointed out; without, any passes."""
+    """With the organization's field names, a misspelt one is pointed out; without, any passes."""
     html = GOOD + "{{ contact.customFields.ctiy }}{{ contact.customFields.city.size }}"
     assert warnings(html) == []
     assert warnings(html, custom_fields=frozenset({"city"})) == [

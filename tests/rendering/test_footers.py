@@ -223,7 +223,7 @@ def test_a_text_part_shows_the_address_or_gets_a_footer(text: str, seen: bool) -
 
 
 def test_nothing_of_ours_is_read_as_a_template_or_as_markup() -> None:
-    """An organisation's name is escaped in the HTML and printed as it is in the text."""
+    """An organization's name is escaped in the HTML and printed as it is in the text."""
     campaign = campaign_variables(
         organization_name="<b>{{ x }}</b> {organization}", campaign_name="x", unsubscribe_url=URL + "?a='<"
     )

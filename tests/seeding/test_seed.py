@@ -9,7 +9,7 @@ from runtime import Runtime
 from services.seeding import demonstration
 
 
-async def test_the_demo_organisation_is_made_once_and_adds_up(fresh_runtime: Runtime) -> None:
+async def test_the_demo_organization_is_made_once_and_adds_up(fresh_runtime: Runtime) -> None:
     """Seeding makes 2,000 contacts and a finished campaign whose counters equal its ledger; twice, nothing more."""
     email = "demo@nudge.example"
     parts = fresh_runtime.work, fresh_runtime.admission

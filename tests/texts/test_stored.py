@@ -5,7 +5,7 @@ import pytest
 from core.errors import ErrorCode, InputErrors
 from runtime import Runtime
 from services import lists
-from services.accounts.registration import check_account, check_name, new_account
+from services.accounts.registration import _check_name, _new_account, check_account
 from services.campaigns import drafting
 from services.contacts import changing, listing
 from services.messages.content import EMPTY, with_changes
@@ -62,7 +62,7 @@ def test_subjects_of_templates_and_campaigns() -> None:
 )
 def test_names_at_sign_up_keep_the_same_rules(name: str, code: ErrorCode) -> None:
     """An organisation and its owner have names that can be seen, as contacts have."""
-    assert [error.error_code for error in check_name(name, "organizationName")] == [code]
+    assert [error.error_code for error in _check_name(name, "organizationName")] == [code]
     with pytest.raises(InputErrors):
         check_account(name, "ada@example.com", None, "Ada")
 
@@ -70,6 +70,6 @@ def test_names_at_sign_up_keep_the_same_rules(name: str, code: ErrorCode) -> Non
 def test_names_at_sign_up_are_stored_clean() -> None:
     """Padding of the names at sign-up is left out."""
     address = check_account(PADDED, "\ufeffada@example.com", None, PADDED)
-    account = new_account(PADDED, PADDED, address, None)
+    account = _new_account(PADDED, PADDED, address, None)
     assert (account.organization_name, account.full_name) == ("Ada & Co", "Ada & Co")
     assert account.address.email == "ada@example.com"

@@ -139,7 +139,7 @@ class ConnectionMonitor:
             )
         self.renewing = asyncio.get_running_loop().create_future()
         try:
-            current = await self.identity.renewed(token, self.session)
+            current = await self.identity.renew(token, self.session)
             ends_at = since_boot() + current.expires_at - time.time()
             if ends_at > self.expires_at:
                 self.token, self.expires_at = token, ends_at
