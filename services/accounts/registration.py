@@ -77,7 +77,7 @@ async def prepare_account(
 
 
 def prepare_foreign_account(*, organization_name: str, email: str, full_name: str, user_id: UUID) -> NewAccount:
-    """Validate an account whose owner logs in at `user_id` at `NUDGE_AUTH__ISSUER`; raises `InputErrors`."""
+    """Validate an account whose owner logs in as `user_id` at `NUDGE_AUTH__ISSUER`; raises `InputErrors`."""
     address = check_account(organization_name, email, None, full_name)
     return replace(_new_account(organization_name, full_name, address, None), user_id=user_id)
 
@@ -88,7 +88,8 @@ def _new_account(organization_name: str, full_name: str, address: Address, passw
         organization_id=new_id(),
         user_id=new_id(),
         organization_name=texts.clean_line(
-            organization_name, field=("input", "organizationName"), max_length=_MAX_NAME_LENGTH),
+            organization_name, field=("input", "organizationName"), max_length=_MAX_NAME_LENGTH
+        ),
         full_name=texts.clean_line(full_name, field=("input", "fullName"), max_length=_MAX_NAME_LENGTH),
         address=address,
         password_hash=password_hash,
