@@ -6,10 +6,10 @@ from sqlalchemy import func, select
 
 from core.database.scopes import SystemScope
 
-_PAGE_SIZE: Final = 10_000
-"""Rows of one deleted that are deleted in one transaction, to keep it short."""
-_MAX_PAGES: Final = 50
-"""Transactions of one call for each function: the sweep must end holds the sweep's lease, and must sweeps hold it for its slot."""
+PAGE_SIZE: Final = 10_000
+"""Rows of each table that are deleted in one transaction, to keep it short."""
+MAX_PAGES: Final = 50
+"""Transactions of one call for each function: the sweep must end in time, as other sweeps wait for its slot."""
 
 
 class Deleted(NamedTuple):
@@ -19,10 +19,10 @@ class Deleted(NamedTuple):
     more: bool
 
 
-async def delete_expired(system: SystemScope, *, page_size: int = _PAGE_SIZE, max_pages: int = _MAX_PAGES) -> Deleted:
-    """Delete the expired rows of all organizations, as each model's `__row_security__` defines them.
+async def delete_expired(system: SystemScope, *, page_size: int = PAGE_SIZE, max_pages: int = MAX_PAGES) -> Deleted:
+    """Delete the expired rows of all organizations. Each model's `__row_security__` defines which those are.
 
-    Idempotency keys and confirmations of senders are deleted when they expire, all others 30 days after they ended.
+    Idempotency keys and confirmations of senders when they expire, all others 30 days after they ended.
     """
     total, more = 0, False
     for delete in (func.system.delete_expired(page_size), func.system.delete_expired_mail(page_size)):
