@@ -17,6 +17,7 @@ from resolvers.lists import ListMutations, ListQueries
 from resolvers.nodes import NodeQueries
 from resolvers.senders import SenderMutations, SenderQueries
 from resolvers.templates import TemplateMutations, TemplateQueries
+from schema.nulls import drop_null_defaults
 from schema.scalars import configuration
 
 nodes.collect_nodes(
@@ -71,10 +72,12 @@ ROOTS = (Query, Mutation, Subscription)
 @lru_cache(maxsize=1)
 def build_schema() -> strawberry.Schema:
     """The schema of the API; made once in a process."""
-    return strawberry.Schema(
+    schema = strawberry.Schema(
         query=Query,
         mutation=Mutation,
         subscription=Subscription,
         config=configuration(read=rows.read),
         execution_context_class=CompiledOperations,
     )
+    drop_null_defaults(schema._schema)  # noqa: SLF001 - strawberry has no public name for the core schema
+    return schema

@@ -10,6 +10,7 @@ import strawberry
 
 from schema.fields import COUNTING_COST, on_demand
 from schema.nodes import PageInfo
+from schema.nulls import never_null
 from schema.scalars import DateTime
 
 T = TypeVar("T")
@@ -89,14 +90,14 @@ class SortDirection(Enum):
 
 @strawberry.input(description="A range of time; every bound that is given must hold.")
 class DateTimeFilter:
-    gte: DateTime | None = strawberry.field(default=None, description="At this moment or later.")
-    gt: DateTime | None = strawberry.field(default=None, description="Later than this moment.")
-    lte: DateTime | None = strawberry.field(default=None, description="At this moment or earlier.")
-    lt: DateTime | None = strawberry.field(default=None, description="Earlier than this moment.")
+    gte: DateTime | None = never_null("At this moment or later.")
+    gt: DateTime | None = never_null("Later than this moment.")
+    lte: DateTime | None = never_null("At this moment or earlier.")
+    lt: DateTime | None = never_null("Earlier than this moment.")
 
 
 @strawberry.input(description="A text, compared without regard to case; every condition that is given must hold.")
 class TextFilter:
-    eq: str | None = strawberry.field(default=None, description="Is exactly this.")
-    starts_with: str | None = strawberry.field(default=None, description="Starts with this.")
-    contains: str | None = strawberry.field(default=None, description="Has this somewhere in it.")
+    eq: str | None = never_null("Is exactly this.")
+    starts_with: str | None = never_null("Starts with this.")
+    contains: str | None = never_null("Has this somewhere in it.")

@@ -11,6 +11,7 @@ from schema.contacts import Contact
 from schema.errors import USER_ERRORS, UserError
 from schema.fields import on_demand
 from schema.nodes import Node
+from schema.nulls import never_null
 from schema.relations import Relation, key_of
 from schema.scalars import DateTime, EmailAddress
 
@@ -88,15 +89,15 @@ CAMPAIGN_DELIVERIES: Final = Relation[UUID, DeliveryConnection]("Campaign.delive
 
 @strawberry.input(description="A state; every condition that is given must hold.")
 class DeliveryStateFilter:
-    eq: deliveries.DeliveryStatus | None = strawberry.field(default=None, description="Is this.")
-    in_: list[deliveries.DeliveryStatus] | None = strawberry.field(
-        default=None, name="in", description="Is one of these; an empty list matches nothing."
+    eq: deliveries.DeliveryStatus | None = never_null("Is this.")
+    in_: list[deliveries.DeliveryStatus] | None = never_null(
+        "Is one of these; an empty list matches nothing.", name="in"
     )
 
 
 @strawberry.input(description="Which deliveries; every part that is given must hold.")
 class DeliveryFilter:
-    state: DeliveryStateFilter | None = strawberry.field(default=None, description="By state.")
+    state: DeliveryStateFilter | None = never_null("By state.")
 
 
 @strawberry.input(description="A delivery in doubt, and what a person decides about it.")

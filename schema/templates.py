@@ -4,6 +4,7 @@ import strawberry
 
 from schema.errors import USER_ERRORS, UserError
 from schema.nodes import Node
+from schema.nulls import REFUSED
 from schema.scalars import DateTime
 
 NAME = "1 to 200 characters on one line, unique in the organization: TAKEN otherwise."
@@ -13,6 +14,7 @@ HTML = (
 )
 TEXT = "The text part, a Liquid template of at most 512 KiB; when empty, it is made from the HTML."
 CLEARS = " Left out it stays; null clears it."
+EMPTY = " Left out or null, it is empty."
 TEMPLATE_ID = "Global id of the template; NOT_FOUND for any other."
 
 
@@ -29,9 +31,9 @@ class Template(Node):
 @strawberry.input(description="A new template.")
 class CreateTemplateInput:
     name: str = strawberry.field(description=NAME)
-    subject: str | None = strawberry.field(default=strawberry.UNSET, description=SUBJECT)
-    html_content: str | None = strawberry.field(default=strawberry.UNSET, description=HTML)
-    text_content: str | None = strawberry.field(default=strawberry.UNSET, description=TEXT)
+    subject: str | None = strawberry.field(default=strawberry.UNSET, description=SUBJECT + EMPTY)
+    html_content: str | None = strawberry.field(default=strawberry.UNSET, description=HTML + EMPTY)
+    text_content: str | None = strawberry.field(default=strawberry.UNSET, description=TEXT + EMPTY)
 
 
 @strawberry.type(description="The new template, or why there is none.")
@@ -43,9 +45,7 @@ class CreateTemplatePayload:
 @strawberry.input(description="Changes of a template. What is left out stays as it is.")
 class UpdateTemplateInput:
     template_id: strawberry.ID = strawberry.field(description=TEMPLATE_ID)
-    name: str | None = strawberry.field(
-        default=strawberry.UNSET, description=NAME + " Left out it stays; null is refused."
-    )
+    name: str | None = strawberry.field(default=strawberry.UNSET, description=f"{NAME} Left out it stays. {REFUSED}")
     subject: str | None = strawberry.field(default=strawberry.UNSET, description=SUBJECT + CLEARS)
     html_content: str | None = strawberry.field(default=strawberry.UNSET, description=HTML + CLEARS)
     text_content: str | None = strawberry.field(default=strawberry.UNSET, description=TEXT + CLEARS)

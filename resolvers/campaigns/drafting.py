@@ -1,3 +1,4 @@
+from collections.abc import Sequence
 from typing import cast
 
 import strawberry
@@ -6,7 +7,7 @@ from core.access.permissions import Permission
 from resolvers.campaigns.showing import campaign_of
 from resolvers.context import Info
 from resolvers.fields import Requires, mutation
-from resolvers.inputs import given_values
+from resolvers.inputs import given_values, optional_value
 from schema.campaigns.drafting import (
     ArchiveCampaignInput,
     ArchiveCampaignPayload,
@@ -42,7 +43,10 @@ class DraftingMutations:
         """Change a draft. INVALID_STATE for any other campaign, CONFLICT when `version` is no longer the newest."""
         async with info.context.work() as uow:
             row = await drafting.update(
-                uow, uuid_of("Campaign", input.campaign_id), changes_of(input), version=input.version
+                uow,
+                uuid_of("Campaign", input.campaign_id),
+                changes_of(input),
+                version=optional_value(input.version, "input", "version"),
             )
         return UpdateCampaignPayload(campaign=campaign_of(row))
 
@@ -74,7 +78,10 @@ class DraftingMutations:
         """
         async with info.context.work() as uow:
             row = await lifecycle.archive(
-                uow, uuid_of("Campaign", input.campaign_id), archived=input.archived, version=input.version
+                uow,
+                uuid_of("Campaign", input.campaign_id),
+                archived=input.archived,
+                version=optional_value(input.version, "input", "version"),
             )
         return ArchiveCampaignPayload(campaign=campaign_of(row))
 
@@ -96,8 +103,15 @@ def audience_of(given: AudienceInput) -> CampaignAudienceInput:
     """The audience in the services' words."""
     return CampaignAudienceInput(
         all=given.all,
-        list_ids=[uuid_of("List", value) for value in given.list_ids or ()],
-        tags=given.tags or (),
-        exclude_list_ids=[uuid_of("List", value) for value in given.exclude_list_ids or ()],
-        exclude_tags=given.exclude_tags or (),
+        list_ids=[uuid_of("List", value) for value in part_of_audience(given.list_ids, "listIds")],
+        tags=part_of_audience(given.tags, "tags"),
+        exclude_list_ids=[
+            uuid_of("List", value) for value in part_of_audience(given.exclude_list_ids, "excludeListIds")
+        ],
+        exclude_tags=part_of_audience(given.exclude_tags, "excludeTags"),
     )
+
+
+def part_of_audience(values: Sequence[str] | None, name: str) -> Sequence[str]:
+    """One of the lists of an audience, empty where it was left out; raises `InvalidInput` for null."""
+    return optional_value(values, "input", "audience", name) or ()

@@ -4,6 +4,7 @@ from core.access.permissions import Permission
 from resolvers.campaigns.showing import campaign_of
 from resolvers.context import Info
 from resolvers.fields import Requires, mutation
+from resolvers.inputs import optional_value
 from schema.campaigns.sending import (
     CancelCampaignInput,
     CancelCampaignPayload,
@@ -41,7 +42,7 @@ class SendingMutations:
                 uow,
                 uuid_of("Campaign", input.campaign_id),
                 policy=info.context.dependencies.sender_policy,
-                idempotency_key=input.idempotency_key,
+                idempotency_key=optional_value(input.idempotency_key, "input", "idempotencyKey"),
             )
         return SendCampaignPayload(campaign=campaign_of(row))
 

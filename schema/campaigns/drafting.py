@@ -3,6 +3,7 @@ import strawberry
 from models.campaigns import OnDoubt
 from schema.campaigns.campaign import Campaign
 from schema.errors import USER_ERRORS, UserError
+from schema.nulls import REFUSED, never_null
 
 CAMPAIGN_ID = "Global id of the campaign; NOT_FOUND for any other."
 SUBJECT = "The subject line, a Liquid template: one line of at most 998 characters."
@@ -17,23 +18,18 @@ TEXT = (
 )
 SENDER = "Global id of the sender; NOT_FOUND for any other. In production it can be confirmed later, before sending."
 CLEARS = " Left out it stays; null clears it."
+FROM_TEMPLATE = " Left out, the text of the template, if there is one; null is empty."
 
 
 @strawberry.input(description="Whom a campaign is meant for. At most 100 lists and tags together.")
 class AudienceInput:
     all: bool = strawberry.field(default=False, description="Include every contact.")
-    list_ids: list[strawberry.ID] | None = strawberry.field(
-        default=None, description="Include the contacts on any of these lists; NOT_FOUND for an unknown one."
+    list_ids: list[strawberry.ID] | None = never_null(
+        "Include the contacts on any of these lists; NOT_FOUND for an unknown one."
     )
-    tags: list[str] | None = strawberry.field(
-        default=None, description="Include the contacts with any of these tags, in exact case."
-    )
-    exclude_list_ids: list[strawberry.ID] | None = strawberry.field(
-        default=None, description="Leave out the contacts on any of these lists."
-    )
-    exclude_tags: list[str] | None = strawberry.field(
-        default=None, description="Leave out the contacts with any of these tags."
-    )
+    tags: list[str] | None = never_null("Include the contacts with any of these tags, in exact case.")
+    exclude_list_ids: list[strawberry.ID] | None = never_null("Leave out the contacts on any of these lists.")
+    exclude_tags: list[str] | None = never_null("Leave out the contacts with any of these tags.")
 
 
 @strawberry.input(description="How a campaign is sent.")
@@ -42,7 +38,7 @@ class CampaignSettingsInput:
         default=strawberry.UNSET,
         description=(
             "What happens to a message that may or may not have been sent. Left out it stays, or is "
-            "RECONCILE_THEN_RETRY in a new campaign, which null means too."
+            "RECONCILE_THEN_RETRY in a new campaign; null is RECONCILE_THEN_RETRY."
         ),
     )
 
@@ -52,18 +48,20 @@ class CreateCampaignInput:
     name: str = strawberry.field(
         description="Internal name, not shown to recipients. 1 to 200 characters on one line."
     )
-    subject: str | None = strawberry.field(default=strawberry.UNSET, description=SUBJECT)
-    html_content: str | None = strawberry.field(default=strawberry.UNSET, description=HTML)
-    text_content: str | None = strawberry.field(default=strawberry.UNSET, description=TEXT)
+    subject: str | None = strawberry.field(default=strawberry.UNSET, description=SUBJECT + FROM_TEMPLATE)
+    html_content: str | None = strawberry.field(default=strawberry.UNSET, description=HTML + FROM_TEMPLATE)
+    text_content: str | None = strawberry.field(default=strawberry.UNSET, description=TEXT + FROM_TEMPLATE)
     template_id: strawberry.ID | None = strawberry.field(
         default=None, description="A template whose texts are taken where this input leaves them out."
     )
     sender_id: strawberry.ID | None = strawberry.field(
-        default=strawberry.UNSET, description=SENDER + " Left out, the organization's default sender."
+        default=strawberry.UNSET, description=SENDER + " Left out or null, the organization's default sender."
     )
-    audience: AudienceInput | None = strawberry.field(default=strawberry.UNSET, description="Nobody when left out.")
+    audience: AudienceInput | None = strawberry.field(
+        default=strawberry.UNSET, description="Nobody when left out or null."
+    )
     settings: CampaignSettingsInput | None = strawberry.field(
-        default=strawberry.UNSET, description="How it is sent; the defaults when left out."
+        default=strawberry.UNSET, description="How it is sent; the defaults when left out or null."
     )
 
 
@@ -76,13 +74,12 @@ class CreateCampaignPayload:
 @strawberry.input(description="Changes of a draft. What is left out stays as it is.")
 class UpdateCampaignInput:
     campaign_id: strawberry.ID = strawberry.field(description=CAMPAIGN_ID)
-    version: int | None = strawberry.field(
-        default=None,
-        description="The version that you read; CONFLICT when somebody has changed the campaign since. Left out, "
-        "your change goes over theirs.",
+    version: int | None = never_null(
+        "The version that you read; CONFLICT when somebody has changed the campaign since. Left out, "
+        "your change goes over theirs."
     )
     name: str | None = strawberry.field(
-        default=strawberry.UNSET, description="1 to 200 characters on one line. Left out it stays; null is refused."
+        default=strawberry.UNSET, description=f"1 to 200 characters on one line. Left out it stays. {REFUSED}"
     )
     subject: str | None = strawberry.field(default=strawberry.UNSET, description=SUBJECT + CLEARS)
     html_content: str | None = strawberry.field(default=strawberry.UNSET, description=HTML + CLEARS)
@@ -137,10 +134,9 @@ class DuplicateCampaignPayload:
 class ArchiveCampaignInput:
     campaign_id: strawberry.ID = strawberry.field(description=CAMPAIGN_ID)
     archived: bool = strawberry.field(default=True, description="Whether it is archived then; false takes it back.")
-    version: int | None = strawberry.field(
-        default=None,
-        description="The version that you read; CONFLICT when somebody has changed the campaign since. Left out, "
-        "any version is taken.",
+    version: int | None = never_null(
+        "The version that you read; CONFLICT when somebody has changed the campaign since. Left out, "
+        "any version is taken."
     )
 
 

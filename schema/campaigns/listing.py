@@ -5,41 +5,35 @@ import strawberry
 from models.campaigns import CampaignStatus
 from schema.campaigns.campaign import Campaign
 from schema.connections import Connection, DateTimeFilter, SortDirection
+from schema.nulls import never_null
 
 CampaignConnection = Connection[Campaign]
 
 
 @strawberry.input(description="A status; every condition that is given must hold.")
 class CampaignStatusFilter:
-    eq: CampaignStatus | None = strawberry.field(default=None, description="Is this.")
-    in_: list[CampaignStatus] | None = strawberry.field(
-        default=None, name="in", description="Is one of these; an empty list matches nothing."
-    )
+    eq: CampaignStatus | None = never_null("Is this.")
+    in_: list[CampaignStatus] | None = never_null("Is one of these; an empty list matches nothing.", name="in")
 
 
 @strawberry.input(description="A name.")
 class CampaignNameFilter:
-    contains: str | None = strawberry.field(
-        default=None,
-        description="Has this somewhere in it, in any case, as `contacts(search:)` compares; at most 200 characters.",
+    contains: str | None = never_null(
+        "Has this somewhere in it, in any case, as `contacts(search:)` compares; at most 200 characters."
     )
 
 
 @strawberry.input(description="Which campaigns; every part that is given must hold. Nests up to 5 deep, 50 in all.")
 class CampaignFilter:
-    status: CampaignStatusFilter | None = strawberry.field(default=None, description="By status.")
-    created_at: DateTimeFilter | None = strawberry.field(default=None, description="By the time of creation.")
-    name: CampaignNameFilter | None = strawberry.field(default=None, description="By name.")
-    archived: bool | None = strawberry.field(
-        default=None, description="False leaves the archived ones out, true all others; left out, both are listed."
+    status: CampaignStatusFilter | None = never_null("By status.")
+    created_at: DateTimeFilter | None = never_null("By the time of creation.")
+    name: CampaignNameFilter | None = never_null("By name.")
+    archived: bool | None = never_null(
+        "False leaves the archived ones out, true all others; left out, both are listed."
     )
-    and_: list["CampaignFilter"] | None = strawberry.field(
-        default=None, name="and", description="Every one of these must hold as well."
-    )
-    or_: list["CampaignFilter"] | None = strawberry.field(
-        default=None, name="or", description="At least one of these must hold as well."
-    )
-    not_: "CampaignFilter | None" = strawberry.field(default=None, name="not", description="This must not hold.")
+    and_: list["CampaignFilter"] | None = never_null("Every one of these must hold as well.", name="and")
+    or_: list["CampaignFilter"] | None = never_null("At least one of these must hold as well.", name="or")
+    not_: "CampaignFilter | None" = never_null("This must not hold.", name="not")
 
 
 @strawberry.enum(description="What campaigns are ordered by; equal ones by id.")

@@ -3,6 +3,7 @@ import strawberry
 from schema.campaigns.campaign import Campaign
 from schema.campaigns.drafting import CAMPAIGN_ID
 from schema.errors import USER_ERRORS, UserError
+from schema.nulls import never_null
 from schema.scalars import DateTime, EmailAddress
 
 
@@ -22,13 +23,10 @@ class CampaignValidation:
 @strawberry.input(description="The campaign to send.")
 class SendCampaignInput:
     campaign_id: strawberry.ID = strawberry.field(description=CAMPAIGN_ID)
-    idempotency_key: str | None = strawberry.field(
-        default=None,
-        description=(
-            "1 to 255 characters of your choice. For 24 hours, repeating the call with the same key answers with the "
-            "same campaign and starts nothing; with other arguments it is refused: IDEMPOTENCY_KEY_REUSED. A call "
-            "that was refused does not use up its key."
-        ),
+    idempotency_key: str | None = never_null(
+        "1 to 255 characters of your choice. For 24 hours, repeating the call with the same key answers with the "
+        "same campaign and starts nothing; with other arguments it is refused: IDEMPOTENCY_KEY_REUSED. A call "
+        "that was refused does not use up its key."
     )
 
 

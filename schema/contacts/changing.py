@@ -54,13 +54,13 @@ class CreateContactInput:
 class UpdateContactInput:
     contact_id: strawberry.ID = strawberry.field(description=CONTACT_ID)
     email: EmailAddress | None = strawberry.field(
-        default=strawberry.UNSET, description="TAKEN when another contact has it; can't be cleared (REQUIRED)."
+        default=strawberry.UNSET, description="TAKEN when another contact has it. Null is refused (REQUIRED)."
     )
     first_name: str | None = strawberry.field(default=strawberry.UNSET, description=NAME)
     last_name: str | None = strawberry.field(default=strawberry.UNSET, description=NAME)
     custom_fields: JSON | None = strawberry.field(default=strawberry.UNSET, description=CUSTOM_FIELDS + MERGED)
     tags: list[str] | None = strawberry.field(
-        default=strawberry.UNSET, description=TAGS + " Replaces the tags that are there."
+        default=strawberry.UNSET, description=TAGS + " Replaces the tags that are there; null or empty removes all."
     )
     time_zone: str | None = strawberry.field(default=strawberry.UNSET, description=TIME_ZONE)
 

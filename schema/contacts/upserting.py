@@ -35,7 +35,7 @@ class UpsertContactInput:
     last_name: str | None = strawberry.field(default=strawberry.UNSET, description=NAME)
     custom_fields: JSON | None = strawberry.field(default=strawberry.UNSET, description=CUSTOM_FIELDS + MERGED)
     tags: list[str] | None = strawberry.field(
-        default=strawberry.UNSET, description=TAGS + " Added to the tags that are there."
+        default=strawberry.UNSET, description=TAGS + " Added to the tags that are there; null or empty adds none."
     )
     time_zone: str | None = strawberry.field(default=strawberry.UNSET, description=TIME_ZONE)
 

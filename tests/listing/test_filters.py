@@ -172,10 +172,10 @@ def test_nothing_that_is_given_is_everything() -> None:
 
 
 def test_an_input_becomes_the_conditions_that_it_says() -> None:
-    """Nulls are left out, names are the API's, several keys mean and, values are in the form that is stored."""
+    """What is left out is no condition, names are the API's, several keys mean and, values are as they are stored."""
     tags, ids = fields_input(ContactFilter, "tags"), ["x"]
     given_input = ContactFilter(
-        status=ContactStatusFilter(eq=ContactStatus.PENDING, in_=None),
+        status=ContactStatusFilter(eq=ContactStatus.PENDING),
         tags=tags(has_none=[" gold  club "]),
         list_ids=ids,  # type: ignore[arg-type] # an id is a text
         email=TextFilter(starts_with=" ADA@"),

@@ -1,0 +1,55 @@
+"""Null in arguments and inputs: no default is null, and each field says what an explicit null does.
+
+What may be left out is declared in one of three ways:
+
+- `default=None`: null means the same as leaving it out. Strawberry would print the default as `= null`;
+  `drop_null_defaults` removes it from the schema, and states the meaning of null in the description.
+- `default=strawberry.UNSET`: null and leaving it out differ. The description says how.
+- `never_null(...)`: null is refused. Filters are read by `resolvers.listing.parse`, other inputs by
+  `resolvers.inputs.optional_value`.
+"""
+
+from typing import Any, Final
+
+import strawberry
+from graphql import (
+    GraphQLArgument,
+    GraphQLInputField,
+    GraphQLInputObjectType,
+    GraphQLInterfaceType,
+    GraphQLObjectType,
+    GraphQLSchema,
+    Undefined,
+)
+
+REFUSED: Final = "Null is refused (REQUIRED)."
+AS_LEFT_OUT: Final = "Null means the same as leaving it out."
+
+
+def never_null(description: str, *, name: str | None = None) -> Any:  # noqa: ANN401 - stands for a field of any type
+    """A field of an input that may be left out, and of which null is refused.
+
+    For what must not be lost by mistake: a filter whose value is missing would match everything, a version that is
+    missing would overwrite any.
+    """
+    return strawberry.field(default=strawberry.UNSET, name=name, description=f"{description} {REFUSED}")
+
+
+def drop_null_defaults(schema: GraphQLSchema) -> None:
+    """Remove the defaults that are null from a schema that was just built, before anything runs on it."""
+    for kind in schema.type_map.values():
+        if kind.name.startswith("__"):
+            continue
+        if isinstance(kind, GraphQLInputObjectType):
+            for field in kind.fields.values():
+                _without_null(field)
+        elif isinstance(kind, GraphQLObjectType | GraphQLInterfaceType):
+            for output in kind.fields.values():
+                for argument in output.args.values():
+                    _without_null(argument)
+
+
+def _without_null(given: GraphQLArgument | GraphQLInputField) -> None:
+    if given.default_value is None:
+        given.default_value = Undefined
+        given.description = f"{given.description} {AS_LEFT_OUT}" if given.description else AS_LEFT_OUT

@@ -1,0 +1,359 @@
+"""Omitted and null: for every argument and input field that may be null, what each of them does.
+
+Which of the three ways a value goes (null as left out, null refused, null with a meaning of its own) is read from the
+schema, so that a new one cannot be left out here.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from copy import deepcopy
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple
+
+import pytest
+from graphql import GraphQLInputObjectType, GraphQLNonNull, get_named_type, is_non_null_type
+
+from core.access.actor import Actor
+from core.ids import encode_global_id, new_id
+from resolvers import build_schema
+from runtime import Runtime
+from schema.nulls import AS_LEFT_OUT, REFUSED
+from tests import factories
+from tests.client import ApiClient, Reply
+
+schema = build_schema()._schema
+assert schema.query_type is not None
+ROOT = schema.query_type.fields
+INPUTS = {
+    f"{kind.name}.{name}": field
+    for kind in schema.type_map.values()
+    if isinstance(kind, GraphQLInputObjectType)
+    for name, field in kind.fields.items()
+    if not is_non_null_type(field.type)
+}
+FILTERS = {place for place in INPUTS if place.partition(".")[0].endswith("Filter")}
+REFUSING = {place for place, field in INPUTS.items() if REFUSED in (field.description or "")} - FILTERS
+ALIKE = {place for place, field in INPUTS.items() if AS_LEFT_OUT in (field.description or "")}
+
+
+TEXTS = "subject htmlContent textContent"
+AUDIENCE = "audience { all tags excludeTags lists { id } excludeLists { id } }"
+CAMPAIGN = f"campaign {{ name {TEXTS} onDoubt sender {{ id }} {AUDIENCE} }}"
+CONTACT = "contact { firstName lastName customFields tags timeZone lists { id } }"
+DRAFT: dict[str, Any] = {
+    "name": "Draft",
+    "subject": "Hello",
+    "htmlContent": "<p>Hello</p>",
+    "textContent": "Hello",
+    "audience": {"all": True},
+    "settings": {"onDoubt": "HOLD"},
+}
+PERSON: dict[str, Any] = {
+    "firstName": "Ada",
+    "lastName": "Lovelace",
+    "customFields": {"plan": "pro"},
+    "tags": ["vip"],
+    "timeZone": "Europe/London",
+}
+
+
+async def draft(client: ApiClient, **more: Any) -> str:  # noqa: ANN401 - an input of any shape
+    """The id of a campaign with a text and a setting of each kind."""
+    query = "mutation ($input: CreateCampaignInput!) { createCampaign(input: $input) { campaign { id } } }"
+    made: str = (await client.execute(query, {"input": DRAFT | more}))["createCampaign"]["campaign"]["id"]
+    return made
+
+
+async def person(client: ApiClient) -> str:
+    """The id of a contact with a value in each field."""
+    query = "mutation ($input: CreateContactInput!) { createContact(input: $input) { contact { id } } }"
+    given = PERSON | {"email": f"{new_id().hex}@example.com"}
+    made: str = (await client.execute(query, {"input": given}))["createContact"]["contact"]["id"]
+    return made
+
+
+async def template(client: ApiClient) -> str:
+    """The id of a template with a text of each kind."""
+    query = "mutation ($input: CreateTemplateInput!) { createTemplate(input: $input) { template { id } } }"
+    given = {name: DRAFT[name] for name in TEXTS.split()} | {"name": new_id().hex}
+    made: str = (await client.execute(query, {"input": given}))["createTemplate"]["template"]["id"]
+    return made
+
+
+async def address(client: ApiClient) -> str:
+    """An address that no contact has."""
+    del client
+    return f"{new_id().hex}@example.com"
+
+
+async def name(client: ApiClient) -> str:
+    """A name that nothing has."""
+    del client
+    return new_id().hex
+
+
+NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
+
+
+class Call(NamedTuple):
+    """A mutation, or query, the least that it takes, what is made for each call, and where in it a field stands."""
+
+    operation: str
+    selected: str
+    least: Mapping[str, Any] = NOTHING
+    made: Mapping[str, Callable[[ApiClient], Awaitable[str]]] = NOTHING
+    at: tuple[str, ...] = ()
+
+
+NAMED = {"name": "Draft"}
+CALLS = {
+    "CreateCampaignInput": Call("createCampaign", CAMPAIGN, NAMED),
+    "AudienceInput": Call("createCampaign", CAMPAIGN, NAMED | {"audience": {"all": True}}, at=("audience",)),
+    "CampaignSettingsInput": Call("updateCampaign", CAMPAIGN, {"settings": {}}, {"campaignId": draft}, ("settings",)),
+    "UpdateCampaignInput": Call("updateCampaign", CAMPAIGN, made={"campaignId": draft}),
+    "ArchiveCampaignInput": Call("archiveCampaign", CAMPAIGN, made={"campaignId": draft}),
+    "SendCampaignInput": Call("sendCampaign", "campaign { name }", made={"campaignId": draft}),
+    "SendTestEmailInput": Call("sendTestEmail", "sentTo", {"to": []}, {"campaignId": draft}),
+    "CreateContactInput": Call("createContact", CONTACT, made={"email": address}),
+    "UpdateContactInput": Call("updateContact", CONTACT, made={"contactId": person}),
+    "CreateTemplateInput": Call("createTemplate", f"template {{ {TEXTS} }}", made={"name": name}),
+    "UpdateTemplateInput": Call("updateTemplate", f"template {{ {TEXTS} }}", made={"templateId": template}),
+    "CreateListInput": Call("createList", "list { description }", made={"name": name}),
+    "StartConversationInput": Call("startConversation", "conversation { title }"),
+    "LogOutInput": Call("logOut", "ended"),
+    "RenderPreviewInput": Call("renderPreview", "subject", {"subject": "{{ contact.firstName }}"}),
+}
+
+
+async def upsert(client: ApiClient, **given: Any) -> dict[str, Any]:  # noqa: ANN401 - values of any kind
+    """A contact with a value in each field, after an upsert of a row with these."""
+    contact = await person(client)
+    email = (await client.execute(f'{{ contact(id: "{contact}") {{ email }} }}'))["contact"]["email"]
+    query = f"""mutation ($input: UpsertContactsInput!) {{
+      upsertContacts(input: $input) {{ results {{ {CONTACT} }} }}
+    }}"""
+    rows = {"contacts": [{"email": email, **given}]}
+    found: dict[str, Any] = (await client.execute(query, {"input": rows}))["upsertContacts"]["results"][0]
+    return found
+
+
+async def run(client: ApiClient, place: str, *given: None) -> dict[str, Any]:
+    """The payload of a call with a field left out, or with null."""
+    kind, _, field = place.partition(".")
+    if kind == "UpsertContactInput":
+        return await upsert(client, **{field: None} if given else {})
+    call = CALLS[kind]
+    values = deepcopy(dict(call.least)) | {key: await make(client) for key, make in call.made.items()}
+    at = values
+    for step in call.at:
+        at = at[step]
+    if given:
+        at[field] = None
+    root = "query" if call.operation == "renderPreview" else "mutation"
+    query = f"""{root} ($input: {call.operation[0].upper()}{call.operation[1:]}Input!) {{
+      {call.operation}(input: $input) {{ {call.selected} userErrors {{ code field }} }}
+    }}"""
+    payload: dict[str, Any] = (await client.execute(query, {"input": values}))[call.operation]
+    return payload
+
+
+async def a_caller(runtime: Runtime, api: ApiClient) -> ApiClient:
+    """The owner of a new organization."""
+    actor = await factories.organization(runtime)
+    await factories.sender(runtime, actor, default=True)
+    return api.as_(factories.token(runtime, actor))
+
+
+@pytest.fixture
+async def client(runtime: Runtime, api: ApiClient) -> ApiClient:
+    return await a_caller(runtime, api)
+
+
+@pytest.mark.parametrize("place", sorted(ALIKE))
+async def test_null_is_as_left_out(runtime: Runtime, api: ApiClient, place: str) -> None:
+    """The same answer to two callers, for every input field that says so."""
+    one, other = await a_caller(runtime, api), await a_caller(runtime, api)
+    assert await run(one, place, None) == await run(other, place)
+
+
+@pytest.mark.parametrize("place", sorted(REFUSING))
+async def test_null_is_refused(client: ApiClient, place: str) -> None:
+    """A refusal that names the field; without the field the call is taken."""
+    kind, _, field = place.partition(".")
+    path = ["input", *CALLS[kind].at, field]
+    assert (await run(client, place, None))["userErrors"] == [{"code": "REQUIRED", "field": path}]
+    assert {"code": "REQUIRED", "field": path} not in (await run(client, place))["userErrors"]
+
+
+# What is there when the field is left out, and when it is null.
+MEANINGS: dict[str, tuple[object, object]] = {
+    "CampaignSettingsInput.onDoubt": ("HOLD", "RECONCILE_THEN_RETRY"),
+    "CreateCampaignInput.subject": ("", ""),
+    "CreateCampaignInput.htmlContent": ("", ""),
+    "CreateCampaignInput.textContent": ("", ""),
+    "CreateCampaignInput.senderId": (None, None),
+    "CreateCampaignInput.audience": (False, False),
+    "CreateCampaignInput.settings": ("RECONCILE_THEN_RETRY", "RECONCILE_THEN_RETRY"),
+    "CreateTemplateInput.subject": ("", ""),
+    "CreateTemplateInput.htmlContent": ("", ""),
+    "CreateTemplateInput.textContent": ("", ""),
+    "UpdateCampaignInput.subject": ("Hello", ""),
+    "UpdateCampaignInput.htmlContent": ("<p>Hello</p>", ""),
+    "UpdateCampaignInput.textContent": ("Hello", ""),
+    "UpdateCampaignInput.senderId": (None, None),
+    "UpdateCampaignInput.audience": (True, False),
+    "UpdateCampaignInput.settings": ("HOLD", "RECONCILE_THEN_RETRY"),
+    "UpdateContactInput.firstName": ("Ada", None),
+    "UpdateContactInput.lastName": ("Lovelace", None),
+    "UpdateContactInput.customFields": ({"plan": "pro"}, {}),
+    "UpdateContactInput.tags": (["vip"], []),
+    "UpdateContactInput.timeZone": ("Europe/London", None),
+    "UpdateTemplateInput.subject": ("Hello", ""),
+    "UpdateTemplateInput.htmlContent": ("<p>Hello</p>", ""),
+    "UpdateTemplateInput.textContent": ("Hello", ""),
+    "UpsertContactInput.firstName": ("Ada", None),
+    "UpsertContactInput.lastName": ("Lovelace", None),
+    "UpsertContactInput.customFields": ({"plan": "pro"}, {}),
+    "UpsertContactInput.tags": (["vip"], ["vip"]),
+    "UpsertContactInput.timeZone": ("Europe/London", None),
+}
+ANOTHER_NAME = {"senderId": "sender", "settings": "onDoubt"}
+
+
+def test_every_other_null_has_a_meaning_here() -> None:
+    """Each nullable input field whose null is neither refused nor the same as leaving it out stands in the table."""
+    assert MEANINGS.keys() == INPUTS.keys() - FILTERS - REFUSING - ALIKE
+
+
+@pytest.mark.parametrize("place", sorted(MEANINGS))
+async def test_null_has_a_meaning_of_its_own(client: ApiClient, place: str) -> None:
+    """What is shown then is what the table has for a field left out and for null."""
+    field = ANOTHER_NAME.get(place.partition(".")[2], place.partition(".")[2])
+    for expected, given in zip(MEANINGS[place], ((), (None,)), strict=True):
+        payload = await run(client, place, *given)
+        assert not payload.get("userErrors")
+        shown = next(value for name, value in payload.items() if name != "userErrors")[field]
+        assert (shown["all"] if field == "audience" else shown) == expected
+
+
+async def test_null_instead_of_a_text_keeps_the_template_out(client: ApiClient) -> None:
+    """A new campaign takes the template's text where its own is left out, and is empty where it is null."""
+    query = f"""mutation ($input: CreateCampaignInput!) {{
+      createCampaign(input: $input) {{ campaign {{ {TEXTS} }} }}
+    }}"""
+    given = {"name": "From a template", "templateId": await template(client), "subject": None}
+    campaign = (await client.execute(query, {"input": given}))["createCampaign"]["campaign"]
+    assert campaign == {"subject": "", "htmlContent": "<p>Hello</p>", "textContent": "Hello"}
+
+
+async def test_null_is_the_default_sender_again(runtime: Runtime, api: ApiClient) -> None:
+    """A draft that chose a sender keeps it when the field is left out; with null it goes out from the default one."""
+    actor = await factories.organization(runtime)
+    client = api.as_(factories.token(runtime, actor))
+    sender = encode_global_id("Sender", await factories.sender(runtime, actor))
+    campaign = await draft(client, senderId=sender)
+    query = "mutation ($input: UpdateCampaignInput!) { updateCampaign(input: $input) { campaign { sender { id } } } }"
+    for given, shown in (({}, {"id": sender}), ({"senderId": None}, None)):
+        found = await client.execute(query, {"input": {"campaignId": campaign, **given}})
+        assert found["updateCampaign"]["campaign"]["sender"] == shown
+
+
+def filters_of(name: str, seen: tuple[str, ...] = ()) -> list[tuple[tuple[str, ...], Any]]:
+    """The path to each nullable field of a filter, and a filter in which nothing but that is null."""
+    kind = schema.type_map[name]
+    assert isinstance(kind, GraphQLInputObjectType)
+    found: list[tuple[tuple[str, ...], Any]] = []
+    for field, definition in kind.fields.items():
+        assert not isinstance(definition.type, GraphQLNonNull)
+        found.append(((field,), {field: None}))
+        inner = get_named_type(definition.type)
+        if isinstance(inner, GraphQLInputObjectType) and inner.name not in (name, *seen):
+            found += [((field, *path), {field: given}) for path, given in filters_of(inner.name, (*seen, name))]
+    return found
+
+
+async def ask(client: ApiClient, actor: Actor, runtime: Runtime, place: str, given: object) -> Reply:
+    """The list at a place, filtered."""
+    if place == "Campaign.deliveries":
+        campaign = encode_global_id("Campaign", await factories.campaign(runtime, actor))
+        query = """query ($id: ID!, $filter: DeliveryFilter) {
+          campaign(id: $id) { deliveries(filter: $filter) { nodes { id } } }
+        }"""
+        return await client.send(query, {"id": campaign, "filter": given})
+    kind = get_named_type(ROOT[place].args["filter"].type).name
+    return await client.send(
+        f"query ($filter: {kind}) {{ {place}(filter: $filter) {{ nodes {{ id }} }} }}", {"filter": given}
+    )
+
+
+@pytest.mark.parametrize(
+    ("place", "name"),
+    [("contacts", "ContactFilter"), ("campaigns", "CampaignFilter"), ("Campaign.deliveries", "DeliveryFilter")],
+)
+async def test_a_null_in_a_filter_is_refused(runtime: Runtime, api: ApiClient, place: str, name: str) -> None:
+    """Wherever in the filter it stands; no filter, null for the whole of it, and an empty one are all the rows."""
+    actor = await factories.organization(runtime)
+    client = api.as_(factories.token(runtime, actor))
+    for path, given in filters_of(name):
+        reply = await ask(client, actor, runtime, place, given)
+        [error] = reply.body["errors"]
+        assert error["extensions"]["reason"] == "REQUIRED", path
+        assert error["extensions"]["field"] == ["filter", *path]
+        assert error["message"] == f"`{path[-1]}` cannot be null."
+    assert "errors" not in (await ask(client, actor, runtime, place, None)).body
+    assert "errors" not in (await ask(client, actor, runtime, place, {})).body
+
+
+def test_every_filter_is_asked() -> None:
+    """The filters above have all the nullable fields of all filters."""
+    names = ("ContactFilter", "CampaignFilter", "DeliveryFilter")
+    asked = {path[-1] for name in names for path, _ in filters_of(name)}
+    assert asked == {place.partition(".")[2] for place in FILTERS}
+
+
+NULLABLE_ARGUMENTS = [
+    (name, argument)
+    for name, field in ROOT.items()
+    for argument, definition in field.args.items()
+    if not is_non_null_type(definition.type)
+]
+
+
+@pytest.mark.parametrize(("name", "argument"), NULLABLE_ARGUMENTS)
+async def test_a_null_argument_of_a_list_is_as_left_out(
+    runtime: Runtime, api: ApiClient, name: str, argument: str
+) -> None:
+    """In a literal and in a variable, for each argument of each list of the root."""
+    actor = await factories.organization(runtime)
+    await factories.contacts(runtime, actor, 2)
+    client = api.as_(factories.token(runtime, actor))
+    selected = "{ nodes { __typename } pageInfo { hasNextPage } }"
+    without = await client.execute(f"{{ {name} {selected} }}")
+    assert await client.execute(f"{{ {name}({argument}: null) {selected} }}") == without
+    kind = ROOT[name].args[argument].type
+    query = f"query ($value: {kind}) {{ {name}({argument}: $value) {selected} }}"
+    assert await client.execute(query, {"value": None}) == without
+    assert await client.execute(query) == without
+
+
+async def test_a_null_argument_of_an_inner_list_is_as_left_out(runtime: Runtime, api: ApiClient) -> None:
+    """For each argument of each list that an object has, too."""
+    actor = await factories.organization(runtime)
+    client = api.as_(factories.token(runtime, actor))
+    (contact,) = await factories.contacts(runtime, actor, 1)
+    ids = {"Campaign": await factories.campaign(runtime, actor), "Contact": contact}
+    started = await client.execute("mutation { startConversation(input: {}) { conversation { id } } }")
+    known = {name: encode_global_id(name, value) for name, value in ids.items()}
+    known["Conversation"] = started["startConversation"]["conversation"]["id"]
+    for name, kind in schema.type_map.items():
+        for field, definition in getattr(kind, "fields", {}).items():
+            for argument, given in getattr(definition, "args", {}).items():
+                if name in {"Query", "Mutation", "Subscription"} or is_non_null_type(given.type) or name[:2] == "__":
+                    continue
+                query = f"""query ($id: ID!) {{
+                  node(id: $id) {{ ... on {name} {{
+                    a: {field} {{ nodes {{ __typename }} }}
+                    b: {field}({argument}: null) {{ nodes {{ __typename }} }}
+                  }} }}
+                }}"""
+                node = (await client.execute(query, {"id": known[name]}))["node"]
+                assert node["a"] == node["b"]
