@@ -238,6 +238,14 @@ def permissions(
 
 
 @cli.command()
+def erd() -> None:
+    """Print the tables as diagrams in Mermaid, as docs/erd.md has them."""
+    from migrations.erd import text
+
+    typer.echo(text())
+
+
+@cli.command()
 def secrets() -> None:
     """Print fresh values for our own secrets, ready for the .env file of a production."""
     from core.security import new_secret, new_signing_key

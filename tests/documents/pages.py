@@ -1,0 +1,73 @@
+"""The pages that people read: README, CONTRIBUTING and `docs/`, taken apart."""
+
+import re
+import subprocess
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+FENCE = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```", re.DOTALL | re.MULTILINE)
+INLINE = re.compile(r"`([^`\n]+)`")
+COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
+
+
+def text_of(name: str) -> str:
+    """A page's text, by its path from the root."""
+    return (ROOT / name).read_text("utf-8")
+
+
+def pages() -> list[str]:
+    """The paths of all pages, decisions included."""
+    found = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
+    return sorted(str(path.relative_to(ROOT)) for path in found)
+
+
+def handbook() -> list[str]:
+    """The pages that describe the code as it is now: all but the changelog and the decisions."""
+    return [name for name in pages() if name != "CHANGELOG.md" and not name.startswith("docs/adr/")]
+
+
+def blocks(name: str, language: str) -> list[str]:
+    """The fenced blocks of a language on a page."""
+    return [body for found, body in FENCE.findall(text_of(name)) if found == language]
+
+
+def inline(name: str) -> list[str]:
+    """What stands in backticks in a page's prose and tables."""
+    return INLINE.findall(FENCE.sub("", COMMENT.sub("", text_of(name))))
+
+
+def code(name: str) -> list[str]:
+    """All code of a page: inline, and each line of its fenced blocks."""
+    return inline(name) + [line for _, body in FENCE.findall(text_of(name)) for line in body.splitlines()]
+
+
+@cache
+def tracked() -> frozenset[str]:
+    """The files of the checkout, as git knows them, new ones included."""
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if not listed.stdout:
+        pytest.skip("the checkout is no git repository: nothing says what belongs to it")
+    return frozenset(name for name in listed.stdout.splitlines() if (ROOT / name).exists())
+
+
+@cache
+def words() -> frozenset[str]:
+    """Every word of the code: of all text files but the pages themselves and what tests them, and of all paths."""
+    found = {word for name in tracked() for word in re.findall(r"\w+", name)}
+    for name in tracked():
+        if name.endswith((".md", "package-lock.json", ".lock")) or name == "tests/documents/test_pages.py":
+            continue
+        try:
+            found.update(re.findall(r"\w+", (ROOT / name).read_text("utf-8")))
+        except UnicodeDecodeError:
+            continue
+    return frozenset(found)
