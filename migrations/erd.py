@@ -1,4 +1,4 @@
-"""The tables as entity-relationship diagrams in Mermaid, read from the models: `nudge erd` prints what docs/erd.md has."""
+"""The models' tables as entity-relationship diagrams in Mermaid: `nudge erd` prints what docs/erd.md has."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
@@ -48,14 +48,8 @@ def _with_columns(tables: Sequence[Table]) -> Iterator[str]:
 
 def _column(table: Table, column: Column[object]) -> str:
     kind = column.type.compile(DIALECT)
-    unique = any(
-        isinstance(each, UniqueConstraint) and list(each.columns) == [column] for each in table.constraints
-    )
-    keys = [
-        key
-        for key, holds in (("PK", column.primary_key), ("FK", column.foreign_keys), ("UK", unique))
-        if holds
-    ]
+    unique = any(isinstance(each, UniqueConstraint) and list(each.columns) == [column] for each in table.constraints)
+    keys = [key for key, holds in (("PK", column.primary_key), ("FK", column.foreign_keys), ("UK", unique)) if holds]
     note = ' "null"' if column.nullable else ""
     return f"{NAMES.get(kind, kind.lower())} {column.name} {', '.join(keys)}".rstrip() + note
 

@@ -1,0 +1,48 @@
+"""The runbook and the pages around it: metrics and log lines are those of the code."""
+
+import ast
+import re
+from functools import cache
+
+import aiohttp
+import pytest
+
+from tests.documents.pages import ROOT, handbook, inline, tracked
+from tests.serving import Served
+
+METRIC = re.compile(r"(?:nudge|process)_[a-z_]+")
+ROLES = {"nudge_app", "nudge_migrator", "nudge_definer"}
+SENTENCE = re.compile(r"[A-Za-z][a-z']*(?:[ ,;:.'-]+[A-Za-z][a-z']*){2,}\\.?")
+COMMAND = re.compile(r"(nudge|make|git|systemctl|apt|chgrp|chmod) ")
+
+
+async def test_metrics_are_exposed(api_server: Served) -> None:
+    """Every metric that a page names is one that an API process shows."""
+    async with aiohttp.ClientSession() as http, http.get(f"{api_server.base}/metrics") as response:
+        exposed = set(METRIC.findall(await response.text()))
+    named = {token for page in handbook() for token in inline(page) if METRIC.fullmatch(token)}
+    assert len(named) > 10
+    assert named - ROLES - exposed == set()
+
+
+@cache
+def sentences() -> frozenset[str]:
+    """Every text in the product's code, and the names of its sweeps among them."""
+    found: set[str] = set()
+    for name in tracked():
+        if name.endswith(".py") and not name.startswith(("tests/", "benchmarks/")):
+            tree = ast.parse((ROOT / name).read_text("utf-8"))
+            found |= {
+                node.value
+                for node in ast.walk(tree)
+                if isinstance(node, ast.Constant) and isinstance(node.value, str)
+            }
+    return frozenset(found)
+
+
+@pytest.mark.parametrize("page", ["docs/runbook.md", "docs/sending.md", "docs/realtime.md", "docs/transport.md"])
+def test_sentences_are_of_the_code(page: str) -> None:
+    """Every sentence in backticks, a log line or a reason that people see, stands in a text of the code."""
+    quoted = [token for token in inline(page) if SENTENCE.fullmatch(token) and not COMMAND.match(token)]
+    texts = sentences()
+    assert [each for each in quoted if not any(each in text for text in texts)] == []
