@@ -1,22 +1,22 @@
-"""The process's clocks. What must agree between processes (leases, schedules) uses the database's `now()`."""
+"""The clocks of this process. Times that processes compare (leases, schedules) come from the database's clock."""
 
 import time
 from datetime import UTC, datetime
 from typing import Final
 
-# On Linux CLOCK_MONOTONIC leaves out the time that the host was suspended; on macOS it does not.
+# On Linux CLOCK_MONOTONIC stops while the host is suspended; on macOS it does not.
 SINCE_BOOT: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
 def now() -> datetime:
-    """The current time, aware, in UTC."""
+    """The current time in UTC, timezone-aware."""
     return datetime.now(UTC)
 
 
 def since_boot() -> float:
-    """Seconds of CLOCK_BOOTTIME: no setting of the time moves it, and it goes on while this kernel is suspended.
+    """Seconds of CLOCK_BOOTTIME, which is never set, and which runs on while the host is suspended.
 
-    For deadlines that others enforce, such as a lease in the database: `time.monotonic` stands still while the host
-    sleeps. A virtual machine that its hypervisor pauses sees no time pass on any clock.
+    For deadlines that another system enforces, such as a lease in the database: `time.monotonic` stops while the host
+    is suspended. While a hypervisor pauses a virtual machine, all of its clocks stop.
     """
     return time.clock_gettime(SINCE_BOOT)

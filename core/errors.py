@@ -1,11 +1,11 @@
-"""What can go wrong, as types. Each door maps them in one place (GraphQL: `userErrors`; routes: a status)."""
+"""The errors of the application. GraphQL maps them to `userErrors`, routes to a status, each in one place."""
 
 from enum import StrEnum
 from typing import ClassVar
 
 
 class ErrorCode(StrEnum):
-    """Why a request was refused, for programs; the message says it for people."""
+    """Machine-readable reason why a request was refused; the message is for people."""
 
     INVALID = "INVALID"
     REQUIRED = "REQUIRED"
@@ -28,9 +28,9 @@ class ErrorCode(StrEnum):
 
 
 class NudgeError(Exception):
-    """A refusal that the caller can act on. Never carries SQL, a stack or another tenant's data.
+    """An error that the caller can act on. Never contains SQL, a stack trace or another tenant's data.
 
-    `field` is the path of the input at fault in the API's own names, e.g. `("input", "htmlContent")`.
+    `field` is the path of the invalid input, in the API's names, e.g. `("input", "htmlContent")`.
     """
 
     code: ClassVar[ErrorCode] = ErrorCode.INVALID
@@ -51,23 +51,23 @@ class NudgeError(Exception):
 
 
 class InvalidInput(NudgeError):
-    """A value of the input does not fit; `field` says which."""
+    """A value of the input is invalid; `field` is its path."""
 
 
 class NotFound(NudgeError):
-    """No such thing in the caller's organisation, whether it never was or belongs to another."""
+    """No such object in the caller's organization: it does not exist, or belongs to another organization."""
 
     code = ErrorCode.NOT_FOUND
 
 
 class Conflict(NudgeError):
-    """Somebody changed the row in between; reading it again and repeating is safe."""
+    """The row was changed concurrently; reading it again and retrying is safe."""
 
     code = ErrorCode.CONFLICT
 
 
 class InputErrors(Exception):
-    """Several refusals of one request, so that a form can show all of them at once."""
+    """All errors of one request, so that a form can show them together."""
 
     def __init__(self, errors: list[NudgeError]) -> None:
         super().__init__("; ".join(error.message for error in errors))
@@ -75,15 +75,15 @@ class InputErrors(Exception):
 
 
 class Unauthenticated(Exception):
-    """No valid credentials came with the request."""
+    """The request has no valid credentials."""
 
 
 class Forbidden(Exception):
-    """The caller is known but may not do this."""
+    """The caller is authenticated but lacks the permission."""
 
 
 class RateLimited(Exception):
-    """Too much in too short a time; `retry_after` is in seconds."""
+    """The caller has exceeded a rate limit; `retry_after` is in seconds."""
 
     def __init__(self, message: str, *, retry_after: int) -> None:
         super().__init__(message)
@@ -91,12 +91,12 @@ class RateLimited(Exception):
 
 
 class OperatorError(Exception):
-    """What an operator has to mend. The message is logged: it names settings and servers, no secret and no data."""
+    """A problem for the operator to fix. The message is logged: settings and servers by name, no secrets, no data."""
 
 
 class UnsafeDatabase(OperatorError):
-    """The process must not start on this database; the message lists every reason."""
+    """The process must not use this database; the message lists all reasons."""
 
 
 class ServerUnusable(OperatorError):
-    """A server that a command needs cannot be used; the message says which, why, and what to do."""
+    """A server cannot be used; the message names it, with the reason and what to do."""

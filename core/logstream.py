@@ -1,7 +1,7 @@
-"""Logs that can be read again from any sequence for an hour: one Redis stream each.
+"""Logs that can be read from any sequence for an hour, each in one Redis stream.
 
-An entry's id is `<sequence>-0`, with sequences 1, 2, 3 ... A writer claims the log first; every claim has a higher
-epoch, and appends of a lower one are refused. Since sequences have no holes, a reader knows when entries are gone.
+An entry's id is `<sequence>-0`, with sequences 1, 2, 3 ... A writer claims the log first. Each claim gets a higher
+epoch, and appends under a lower epoch are refused. Sequences have no gaps, so a reader notices missing entries.
 """
 
 import asyncio
@@ -29,8 +29,8 @@ local last = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)
 return {string.format('%.0f', epoch), last[1] and last[1][1] or '0-0'}
 """
 
-# An id that is refused although the epoch is ours was written by an earlier try of the same append. Where the mark of
-# the writer or the entry before is gone (flushed, or restarted from an older copy), going on would leave a hole.
+# An id that is refused under our own epoch was written by an earlier attempt of the same append. If the writer's
+# epoch or the previous entry is missing (flushed, or restored from an older copy), appending would leave a gap.
 APPEND = """
 local held = tonumber(redis.call('GET', KEYS[2]) or '0')
 local epoch = tonumber(ARGV[1])
@@ -53,41 +53,41 @@ redis.call('EXPIRE', KEYS[1], ARGV[2])
 redis.call('PUBLISH', ARGV[5], '')
 """
 
-RETRY_PAUSE = 0.05
-PAGE = 500
+RETRY_SECONDS = 0.05
+PAGE_SIZE = 500
 
 T = TypeVar("T")
-Event = bytes | Mapping[str, object]
-Stored = tuple[bytes, dict[bytes, bytes]]
+LogEvent = bytes | Mapping[str, object]
+StreamEntry = tuple[bytes, dict[bytes, bytes]]
 log = logger(__name__)
 
 
 class StaleWriter(Exception):
-    """Another writer has taken this log over; stop writing."""
+    """Another writer has claimed this log; stop writing."""
 
 
 class LogLost(Exception):
-    """What was written is gone (flushed). Claim the log again, and write what follows `last_sequence` once more."""
+    """Entries were lost (Redis was flushed). Claim the log again, and repeat what follows its `last_sequence`."""
 
 
 class LogUnavailable(Exception):
-    """Redis did not take or give the log's entries in time. Repeating the same call is safe."""
+    """Redis did not answer in time. Repeating the same call is safe."""
 
 
 class LogMissing(Exception):
-    """Entries after the given sequence are gone (expired, flushed, trimmed) or never were: read the database."""
+    """Entries after the given sequence are missing (expired, flushed, trimmed, never written): read the database."""
 
 
 @dataclass(frozen=True, slots=True)
 class LogEntry:
-    """One event of a log, with its sequence."""
+    """An event in a log, with its sequence."""
 
     sequence: int
     event: bytes
 
 
 class LogWriter:
-    """The right to append to one log, until somebody else claims it. Not for concurrent use."""
+    """Appends to one log until another writer claims it. Not for concurrent use."""
 
     def __init__(self, logs: "LogStream", name: str, epoch: int, last_sequence: int) -> None:
         self._logs = logs
@@ -95,12 +95,12 @@ class LogWriter:
         self._epoch = epoch
         self.last_sequence = last_sequence
 
-    async def append(self, event: Event) -> int:
-        """Append one event; its sequence. Raises `StaleWriter`, `LogLost` or `LogUnavailable`."""
+    async def append(self, event: LogEvent) -> int:
+        """Append an event; returns its sequence. Raises `StaleWriter`, `LogLost` or `LogUnavailable`."""
         return await self.append_all([event])
 
-    async def append_all(self, events: Iterable[Event]) -> int:
-        """Append events in one round trip, wake the readers once; the last sequence."""
+    async def append_all(self, events: Iterable[LogEvent]) -> int:
+        """As `append`, for many events: one round trip, and one signal. Returns the last sequence."""
         encoded = [event if isinstance(event, bytes) else orjson.dumps(event) for event in events]
         if encoded:
             await self._logs.write(self._name, self._epoch, self.last_sequence + 1, encoded)
@@ -109,7 +109,7 @@ class LogWriter:
 
 
 class LogStream:
-    """The logs of one Redis. `expiry` and `within` (the limit of one call) are seconds."""
+    """The logs in one Redis. `expiry` and `within` (the timeout of a call) are in seconds."""
 
     def __init__(
         self,
@@ -137,18 +137,18 @@ class LogStream:
         return f"{self.key(name)}:writer"
 
     async def claim(self, name: str) -> LogWriter:
-        """Become the writer of a log, going on after its last entry; an earlier writer is shut out from here on."""
+        """Become the writer of a log, after its last entry. Appends of earlier writers are refused from now on."""
         keys = [self.key(name), self.fence_key(name)]
         epoch, last = await self._try(lambda: self._claim(keys=keys, args=[self._expiry]))
         return LogWriter(self, name, int(epoch), _sequence(last))
 
     async def last_sequence(self, name: str) -> int:
-        """The sequence of the newest entry, 0 when there is none."""
+        """The sequence of the newest entry; 0 if there is none."""
         newest = await self._try(lambda: self._redis.xrevrange(self.key(name), count=1))
         return _sequence(newest[0][0]) if newest else 0
 
     async def write(self, name: str, epoch: int, first: int, events: list[bytes]) -> None:
-        """Append under an epoch, from a sequence on: what `LogWriter` is for. May be repeated without harm."""
+        """Append events from a sequence on, under an epoch: for `LogWriter`. Idempotent."""
         keys = [self.key(name), self.fence_key(name)]
         topic = self._prefix + log_topic(name)
         args: list[bytes | str | int] = [epoch, self._expiry, self._max_length, first, topic, *events]
@@ -161,8 +161,8 @@ class LogStream:
                 raise LogLost(name) from error
             raise
 
-    async def read(self, name: str, after: int = 0, *, limit: int = PAGE) -> list[LogEntry]:
-        """The entries that follow `after`, at most `limit`. Raises `LogMissing` when the next one is gone."""
+    async def read(self, name: str, after: int = 0, *, limit: int = PAGE_SIZE) -> list[LogEntry]:
+        """At most `limit` entries after the sequence `after`. Raises `LogMissing` if the next one is missing."""
         page, newest, claimed = await self._try(lambda: self._fetch(name, after, limit))
         entries = [LogEntry(_sequence(key), fields[b"event"]) for key, fields in page]
         if entries and entries[0].sequence == after + 1:
@@ -183,11 +183,12 @@ class LogStream:
         poll_interval: float = 5.0,
         retry_interval: float = 0.5,
     ) -> AsyncGenerator[LogEntry, None]:
-        """Every entry that follows `after`, in order, once, until one is the last.
+        """Yield each entry after `after` once, in order, up to the last one.
 
-        Holds no connection while it waits, and rides out a Redis that is away. `is_running` asks the database
-        whether more is to come: for a log not begun yet, and when nothing came for `poll_interval` seconds. Raises
-        `LogMissing` when the log cannot tell the rest: entries are gone, or nobody writes the last one any more.
+        Holds no connection while it waits, and waits while Redis is unavailable. `is_running` reads in the database
+        whether entries will follow: it is called if the log does not exist yet, and after `poll_interval` seconds
+        without an entry. Raises `LogMissing` if the log cannot be read to its end: entries are missing, or the writer
+        has stopped before the last one.
         """
         running = True
         with hub.watch(log_topic(name)) as watcher:
@@ -197,7 +198,7 @@ class LogStream:
                 try:
                     entries = await self.read(name, after)
                 except LogUnavailable as error:
-                    log.warning("log_unavailable", log=name, reason=describe_error(error))
+                    log.warning("log stream unavailable; trying again", log=name, reason=describe_error(error))
                     wait = retry_interval
                 except LogMissing:
                     if after or not await is_running():
@@ -209,10 +210,10 @@ class LogStream:
                     if is_last(entry):
                         return
                     after = entry.sequence
-                if len(entries) < PAGE and await watcher.next(within=wait) is None:
+                if len(entries) < PAGE_SIZE and await watcher.next(within=wait) is None:
                     running = await is_running()
 
-    async def _fetch(self, name: str, after: int, limit: int) -> tuple[list[Stored], list[Stored], int]:
+    async def _fetch(self, name: str, after: int, limit: int) -> tuple[list[StreamEntry], list[StreamEntry], int]:
         async with self._redis.pipeline(transaction=True) as pipeline:
             pipeline.xrange(self.key(name), min=f"({after}-0", count=limit)
             pipeline.xrevrange(self.key(name), count=1)
@@ -226,7 +227,7 @@ class LogStream:
                 try:
                     return await call()
                 except (RedisConnectionError, RedisTimeoutError, OSError):
-                    await asyncio.sleep(RETRY_PAUSE)
+                    await asyncio.sleep(RETRY_SECONDS)
                     return await call()
         except (RedisConnectionError, RedisTimeoutError, OSError) as error:
             raise LogUnavailable(repr(error)) from error

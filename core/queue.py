@@ -1,4 +1,4 @@
-"""Job queue (arq). Jobs carry ids; rows are the source of truth, and a sweep finds what a lost job left undone."""
+"""Job queue (arq). Jobs carry ids; rows are the source of truth, and a sweep finds the work of a lost job."""
 
 import asyncio
 import math
@@ -21,15 +21,15 @@ ENQUEUE_SECONDS = 2.0
 
 
 class QueueUnavailable(ConnectionError):
-    """Redis cannot be reached; nothing was enqueued."""
+    """Redis did not answer in time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """A unit of background work, named in the imperative, with ids for fields: `SendBatches(campaign_id=...)`."""
+    """A unit of background work, named in the imperative; its fields are ids: `SendBatches(campaign_id=...)`."""
 
     registry: ClassVar[dict[str, type["Job"]]] = {}
-    # Jobs of the same ids that are enqueued within this time are run once, at its end. 0: each is run.
+    # Equal jobs enqueued within this time are run once, at its end; with 0, each one is run.
     debounce_seconds: ClassVar[float] = 0.0
     organization_id: UUID
 
@@ -43,31 +43,31 @@ class Job:
 
     @property
     def key(self) -> str:
-        """What tells this job from others: its name and ids."""
+        """The identity of the job: its name and ids."""
         return ":".join([self.name, *self.payload().values()])
 
     @property
     def actor(self) -> Actor:
-        """The system in the job's organisation, for the job's units of work."""
+        """The system as the actor of the job's units of work, in the job's organization."""
         return system_actor(self.organization_id)
 
     @classmethod
     def from_payload(cls, ids: Mapping[str, str]) -> Self:
-        """The job that `payload` was made from. Raises `TypeError` or `ValueError` for anything else."""
+        """The inverse of `payload`. Raises `TypeError` or `ValueError` if the ids do not fit the job."""
         return cls(**{name: UUID(value) for name, value in ids.items()})
 
     def payload(self) -> dict[str, str]:
-        """The ids as text, as the queue carries them."""
+        """The ids as text, for the queue."""
         return {name: str(value) for name, value in asdict(self).items()}
 
 
 def job_name(job: type[Job]) -> str:
-    """`SendBatches` is run by the worker function `send_batches`."""
+    """The name of the worker function: `send_batches` for `SendBatches`."""
     return re.sub(r"(?<!^)(?=[A-Z])", "_", job.__name__).lower()
 
 
 def serialize(job: dict[str, Any]) -> bytes:
-    """Jobs are JSON, not pickle: nothing that comes out of Redis can run code."""
+    """Encode a job as JSON, not pickle: data read from Redis must not be able to run code."""
     return orjson.dumps(job, default=str)
 
 
@@ -78,7 +78,7 @@ def deserialize(raw: bytes) -> dict[str, Any]:
 
 
 def redis_settings(url: str) -> RedisSettings:
-    """Arq's connection settings: fail quickly, as a caller waits, and a sweep finds the rows."""
+    """Connection settings for arq that fail fast: a caller is waiting, and a sweep finds the rows."""
     settings = RedisSettings.from_dsn(url)
     settings.conn_timeout = 2
     settings.conn_retries = 1
@@ -87,11 +87,11 @@ def redis_settings(url: str) -> RedisSettings:
 
 
 def debounced(job: Job, now: float) -> tuple[str | None, float]:
-    """The queue's id for a job (None: a fresh one) and how long its run waits, in seconds, at the Unix time `now`.
+    """The queue's id for a job enqueued at the Unix time `now` (None: a new id), and the seconds until it runs.
 
-    Jobs of one window share an id, and their run starts when the window has closed: none of them can fall between a
-    run that has read its rows already and the next. An id without a window would lose such a job, as arq keeps it
-    until the run has ended, or for the longest timeout when the worker was killed.
+    Equal jobs of one time window share an id, and run when the window is over: so the run sees the rows of all of
+    them. An id without a window would drop a job that is enqueued after a run has read its rows: arq ignores an id
+    until its run has ended, or until the longest timeout if the worker was killed.
     """
     if not job.debounce_seconds:
         return None, 0.0
@@ -100,7 +100,7 @@ def debounced(job: Job, now: float) -> tuple[str | None, float]:
 
 
 class Queue:
-    """Enqueues jobs, connecting on first use and again after a loss."""
+    """Enqueues jobs; connects at first use, and reconnects."""
 
     def __init__(self, url: str) -> None:
         self.settings = redis_settings(url)
@@ -108,17 +108,17 @@ class Queue:
         self.connecting = asyncio.Lock()
 
     async def enqueue(self, job: Job) -> None:
-        """Enqueue a job. Raises `QueueUnavailable` when Redis does not answer within two seconds."""
+        """Enqueue a job. Raises `QueueUnavailable` if Redis does not answer within two seconds."""
         identity, wait = debounced(job, clock.now().timestamp())
         try:
             async with deadline(ENQUEUE_SECONDS):
-                pool = await self.connected()
+                pool = await self._connected()
                 await pool.enqueue_job(job.name, job.payload(), _job_id=identity, _defer_by=wait or None)
         except (RedisError, OSError) as error:
-            raise QueueUnavailable(f"The queue does not answer: {type(error).__name__}") from error
+            raise QueueUnavailable(f"The job queue is unavailable: {type(error).__name__}") from error
 
-    async def connected(self) -> ArqRedis:
-        """The connection pool, made once."""
+    async def _connected(self) -> ArqRedis:
+        """The connection pool, opened at the first call."""
         async with self.connecting:
             if self.pool is None:
                 self.pool = await create_pool(

@@ -1,4 +1,4 @@
-"""Tasks that have to go on: run again when they fail, and known when they end for good."""
+"""Supervised tasks: restarted with back-off when they fail, and reported when they end for good."""
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterator
@@ -15,7 +15,7 @@ log = logger(__name__)
 
 
 class SupervisedTaskEnded(OperatorError):
-    """A task that the process cannot do without has ended for good: the process has to be started again."""
+    """A task that the process depends on has ended for good: the process must be restarted."""
 
 
 async def supervise(
@@ -25,10 +25,10 @@ async def supervise(
     backoff: Backoff = DEFAULT_BACKOFF,
     expected: tuple[type[Exception], ...] = (),
 ) -> None:
-    """Run until the run returns or the caller is cancelled; again, after a pause, whenever it fails.
+    """Run until the run returns or the caller is cancelled; restart it with back-off whenever it fails.
 
-    A run that lasts longer than the longest pause makes the next pause the first again. Every failure is logged:
-    those of the expected kinds in one line, all others with their traceback.
+    A run that lasts longer than the maximum delay resets the back-off. Each failure is logged: an error of an
+    `expected` type in one line, any other with its traceback.
     """
     failures = 0
     while True:
@@ -37,37 +37,37 @@ async def supervise(
             await restart_when_cancelled(name, run, backoff=backoff)
         except Exception as error:
             failures = 1 if monotonic() - started > backoff.maximum else failures + 1
-            pause = backoff.delay(failures)
+            delay = backoff.delay(failures)
             cause = first_cause(error)
             if isinstance(cause, expected):
                 reason = describe_error(cause)
-                log.warning("task failed; starting it again", task=name, reason=reason, seconds=round(pause, 2))
+                log.warning("task failed; restarting it", task=name, reason=reason, seconds=round(delay, 2))
             else:
-                log.exception("task failed; starting it again", task=name, seconds=round(pause, 2))
+                log.exception("task failed; restarting it", task=name, seconds=round(delay, 2))
         else:
             return
-        await sleep_through(pause)
+        await sleep_through(delay)
 
 
 def first_cause(error: BaseException) -> BaseException:
-    """The first error that is no group, of those that a group holds."""
+    """The error itself, or the first error in a group."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return error
 
 
 class Supervisors:
-    """The supervised tasks of a process. One that ends before it was released is dead, and the process unfit."""
+    """The supervised tasks of a process. If one ends before it is released, the process is not fit to serve."""
 
     def __init__(self) -> None:
         self._names: dict[asyncio.Task[None], str] = {}
-        self._ended_names: list[str] = []
+        self._ended: list[str] = []
         self._callbacks: list[Callable[[], object]] = []
 
     @property
     def ended(self) -> tuple[str, ...]:
-        """The names of the tasks that have ended though nobody released them."""
-        return tuple(self._ended_names)
+        """The names of the tasks that have ended without being released."""
+        return tuple(self._ended)
 
     def start(
         self,
@@ -77,39 +77,39 @@ class Supervisors:
         backoff: Backoff = DEFAULT_BACKOFF,
         expected: tuple[type[Exception], ...] = (),
     ) -> asyncio.Task[None]:
-        """Supervise a run in a task of this name, see `supervise`."""
+        """Start a task that supervises a run, see `supervise`."""
         task = asyncio.create_task(supervise(name, run, backoff=backoff, expected=expected), name=name)
         self._names[task] = name
-        task.add_done_callback(self._ended)
+        task.add_done_callback(self._on_done)
         return task
 
     def release(self, *tasks: asyncio.Task[None]) -> None:
-        """Let tasks end when they like."""
+        """Stop supervising tasks: they may end at any time."""
         for task in tasks:
             self._names.pop(task, None)
 
     async def stop(self, *tasks: asyncio.Task[None]) -> None:
-        """Release tasks and end them for certain."""
+        """Release tasks, cancel them and wait until they have ended."""
         self.release(*tasks)
         await cancel_and_wait(tasks)
 
     @contextmanager
     def on_unexpected_end(self, callback: Callable[[], object]) -> Iterator[None]:
-        """Call back, within the loop, for each task that dies while the block runs; at once when one has before."""
+        """Call back for each task that ends unexpectedly while the block runs; at once if one has before."""
         self._callbacks.append(callback)
         try:
-            if self._ended_names:
+            if self._ended:
                 callback()
             yield
         finally:
             self._callbacks.remove(callback)
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
+    def _on_done(self, task: asyncio.Task[None]) -> None:
         name = self._names.pop(task, None)
         if name is None:
             return
-        self._ended_names.append(name)
+        self._ended.append(name)
         error = None if task.cancelled() else task.exception()
-        log.critical("supervised task ended for good; the process has to be started again", task=name, exc_info=error)
+        log.critical("supervised task ended for good; the process must be restarted", task=name, exc_info=error)
         for callback in self._callbacks:
             callback()

@@ -1,7 +1,7 @@
-"""Live signals between processes. A signal is a hint that something changed: whoever gets one reads again.
+"""Publish/subscribe between processes, over Redis. A signal means "this changed": the receiver reads it again.
 
-`async with Hub(RedisBackend(url)) as hub` makes the one hub of a process; `Publisher(url)` is enough for a
-process that only tells. Topics are built in `topics` and nowhere else.
+A process that subscribes has one hub: `async with Hub(RedisBackend(url)) as hub`. A process that only publishes needs
+a `Publisher(url)`. Topics are built only in `topics`.
 """
 
 from core.pubsub.backend import RedisBackend, Timing

@@ -1,7 +1,7 @@
-"""A Redis backend for `broadcaster` that outlives its connection.
+"""A Redis backend for `broadcaster` that reconnects.
 
-The package's own Redis backends stop listening for good after a dropped connection, lose one of two first
-subscribers, and queue without bound (tried on 0.3.1).
+The backends of the package never listen again after a dropped connection, lose one of two subscribers that come first
+at the same time, and queue without bound (tested with 0.3.1).
 """
 
 import asyncio
@@ -28,7 +28,7 @@ log = logger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timing:
-    """How patient the connection is, in seconds. `silence` must be well above `canary`."""
+    """Timeouts, intervals and delays in seconds. `heartbeat_timeout` must be well above `heartbeat_interval`."""
 
     connect_timeout: float = 1.0
     heartbeat_interval: float = 1.0
@@ -42,11 +42,11 @@ DEFAULT_TIMING = Timing()
 
 
 class ServerSilent(Exception):
-    """Not even our own canary came back: the connection is dead, whatever the socket says."""
+    """Not even our own heartbeat arrived in time: the connection is lost, although the socket is open."""
 
 
 class TopicEvent(Event):
-    """An announcement on a topic; without a payload, a gap: announcements may have been missed."""
+    """A message on a topic. Without a payload it is a gap: messages may have been lost."""
 
     def __init__(self, topic: str, payload: bytes | None) -> None:
         super().__init__(topic, "")
@@ -56,8 +56,8 @@ class TopicEvent(Event):
 class RedisBackend(BroadcastBackend):
     """One supervised connection. Whenever the server confirms a subscription, first or renewed, its topic gets a gap.
 
-    That one rule covers reconnects as well as whatever happened before the first confirmation, and so `subscribe`
-    need not wait for it. Unread announcements are kept one per topic, the newest; a gap stays a gap.
+    The gap stands for all messages before the confirmation, after a reconnect too, so `subscribe` does not wait for
+    it. Of the unread messages of a topic only the newest is kept; a gap is never replaced.
     """
 
     def __init__(
@@ -73,31 +73,31 @@ class RedisBackend(BroadcastBackend):
         self._prefix = prefix
         self._timing = timing
         self._publisher = Publisher(url, prefix=prefix, within=timing.publish_timeout)
-        self._heartbeat_topic = f"canary:{new_id()}"
-        self._wanted: set[str] = set()
+        self._heartbeat_topic = f"heartbeat:{new_id()}"
+        self._topics: set[str] = set()
         self._pending: dict[str, bytes | None] = {}
-        self._arrived = asyncio.Event()
-        self._rewire = asyncio.Event()
-        self._heard = False
+        self._message_arrived = asyncio.Event()
+        self._topics_changed = asyncio.Event()
+        self._connected = False
         self._supervisor: asyncio.Task[None] | None = None
 
     @property
     def channels(self) -> int:
-        """How many channels are subscribed upstream, the canary aside."""
-        return len(self._wanted)
+        """The number of channels subscribed at the server, without the heartbeat's."""
+        return len(self._topics)
 
     @property
     def pending(self) -> int:
-        """How many announcements wait to be handed on, at most one for each topic."""
+        """The number of messages not delivered yet, at most one for each topic."""
         return len(self._pending)
 
     @property
     def connected(self) -> bool:
-        """Whether the server answers on the present connection."""
-        return self._heard
+        """Whether the server has answered on the current connection."""
+        return self._connected
 
     async def connect(self) -> None:
-        """Start the connection; returns at once, also while Redis is away."""
+        """Start connecting, in the background: returns at once even while Redis is unavailable."""
         self._supervisor = self.supervisors.start(
             "pubsub-connection",
             self._session,
@@ -112,34 +112,34 @@ class RedisBackend(BroadcastBackend):
         await self._publisher.aclose()
 
     async def subscribe(self, group: str) -> None:
-        """Want a topic. Never suspends: two first subscribers cannot meet half-way."""
-        self._wanted.add(group)
-        self._rewire.set()
+        """Subscribe to a topic, in the background. Never suspends, so two first subscribers cannot interleave."""
+        self._topics.add(group)
+        self._topics_changed.set()
 
     async def unsubscribe(self, group: str) -> None:
-        """Want a topic no longer, and forget what it announced. Never suspends."""
-        self._wanted.discard(group)
+        """Unsubscribe from a topic, in the background, and drop its unread message. Never suspends."""
+        self._topics.discard(group)
         self._pending.pop(group, None)
-        self._rewire.set()
+        self._topics_changed.set()
 
     async def publish(self, channel: str, message: bytes) -> None:
-        """Announce on a topic. Raises `PublishFailed` within the publish limit."""
+        """Publish on a topic. Raises `PublishFailed` within the publish timeout."""
         await self._publisher.publish(channel, message)
 
     async def next_published(self) -> Event:
-        """The next announcement; waits, and never fails."""
+        """Wait for the next message. Never fails."""
         while not self._pending:
-            self._arrived.clear()
-            await self._arrived.wait()
+            self._message_arrived.clear()
+            await self._message_arrived.wait()
         topic = next(iter(self._pending))
         return TopicEvent(topic, self._pending.pop(topic))
 
-    def _note(self, topic: str, payload: bytes | None) -> None:
-        if topic not in self._wanted:
+    def _store(self, topic: str, payload: bytes | None) -> None:
+        if topic not in self._topics:
             return
         known_gap = topic in self._pending and self._pending[topic] is None
         self._pending[topic] = None if known_gap else payload
-        self._arrived.set()
+        self._message_arrived.set()
 
     async def _session(self) -> None:
         connection: AbstractConnection = self._pool.make_connection()  # type: ignore[no-untyped-call]
@@ -148,34 +148,34 @@ class RedisBackend(BroadcastBackend):
                 await connection.connect()  # type: ignore[no-untyped-call]
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._listen(connection), name="pubsub-listen")
-                tasks.create_task(self._wire(connection), name="pubsub-wire")
-                tasks.create_task(self._publish_heartbeats(), name="pubsub-canary")
+                tasks.create_task(self._sync_subscriptions(connection), name="pubsub-subscriptions")
+                tasks.create_task(self._publish_heartbeats(), name="pubsub-heartbeat")
         finally:
-            self._heard = False
+            self._connected = False
             await connection.disconnect(nowait=True)
 
     async def _listen(self, connection: AbstractConnection) -> None:
         while True:
             reply = await connection.read_response(timeout=self._timing.heartbeat_timeout)
             if reply is None:
-                raise ServerSilent(f"nothing heard for {self._timing.heartbeat_timeout} s")
-            self._heard = True
+                raise ServerSilent(f"no message for {self._timing.heartbeat_timeout} s")
+            self._connected = True
             kind, channel, body = reply
             topic = channel.decode().removeprefix(self._prefix)
             if kind == b"message":
-                self._note(topic, body)
+                self._store(topic, body)
             elif kind == b"subscribe":
-                self._note(topic, None)
+                self._store(topic, None)
 
-    async def _wire(self, connection: AbstractConnection) -> None:
-        told: set[str] = set()
+    async def _sync_subscriptions(self, connection: AbstractConnection) -> None:
+        subscribed: set[str] = set()
         while True:
-            self._rewire.clear()
-            wanted = {*self._wanted, self._heartbeat_topic}
-            await self._send(connection, "UNSUBSCRIBE", told - wanted)
-            await self._send(connection, "SUBSCRIBE", wanted - told)
-            told = wanted
-            await self._rewire.wait()
+            self._topics_changed.clear()
+            wanted = {*self._topics, self._heartbeat_topic}
+            await self._send(connection, "UNSUBSCRIBE", subscribed - wanted)
+            await self._send(connection, "SUBSCRIBE", wanted - subscribed)
+            subscribed = wanted
+            await self._topics_changed.wait()
 
     async def _send(self, connection: AbstractConnection, command: str, topics: set[str]) -> None:
         channels = [self._prefix + topic for topic in topics]
@@ -187,6 +187,6 @@ class RedisBackend(BroadcastBackend):
             try:
                 await self._publisher.publish(self._heartbeat_topic)
             except PublishFailed as error:
-                # The listener notices the silence; it decides.
-                log.debug("pubsub_canary_not_published", reason=describe_error(error))
+                # If heartbeats stay away, the listener ends the connection.
+                log.debug("pubsub heartbeat not published", reason=describe_error(error))
             await asyncio.sleep(self._timing.heartbeat_interval)

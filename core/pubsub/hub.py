@@ -20,7 +20,7 @@ __all__ = ["Hub", "HubClosed", "HubStatistics"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HubStatistics:
-    """What a hub holds; all zero when nobody watches."""
+    """What a hub holds at a moment; all zero when nothing is watched."""
 
     topics: int
     watchers: int
@@ -31,7 +31,7 @@ class HubStatistics:
 
 
 class SupervisedBroadcast(Broadcast):
-    """The package's, whose listener would end for good at its first error."""
+    """`Broadcast` with a supervised listener: the package's own ends at its first error."""
 
     def __init__(self, backend: RedisBackend) -> None:
         super().__init__(backend=backend)
@@ -43,13 +43,13 @@ class SupervisedBroadcast(Broadcast):
         self._listener_task = self._supervisors.start("pubsub-listener", self._listener)
 
     async def disconnect(self) -> None:
-        """End the listener and the connection."""
+        """Stop the listener, then close the connection."""
         await self._supervisors.stop(self._listener_task)
         await self._backend.disconnect()
 
 
 class Hub:
-    """The one place of a process where topics are watched: one upstream subscription each, however many watchers."""
+    """Fans signals out to the watchers in a process, with one Redis subscription for each topic."""
 
     def __init__(self, backend: RedisBackend) -> None:
         self._backend = backend
@@ -74,7 +74,7 @@ class Hub:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """End every stream with `HubClosed`, then close the connections. Closing again does nothing."""
+        """End every stream with `HubClosed`, then close the connections. Idempotent."""
         if self._closed:
             return
         self._closed = True
@@ -89,14 +89,14 @@ class Hub:
 
     @property
     def connected(self) -> bool:
-        """Whether signals flow at present; without them, streams fall back to polling."""
+        """Whether Redis is connected; while it is not, streams poll."""
         return self._backend.connected
 
     @contextmanager
     def watch(self, topic: str) -> Iterator[Watcher]:
-        """A watcher of the topic; leaving the block releases it at once. Raises `HubClosed` at shutdown.
+        """Subscribe to a topic until the block ends. Raises `HubClosed` at shutdown.
 
-        What is announced after this call wakes the watcher, so: watch first, then read.
+        The watcher gets the signals of changes after this call, so watch first, then read.
         """
         if self._closed:
             raise HubClosed
@@ -105,7 +105,7 @@ class Hub:
         watchers.add(watcher)
         if topic not in self._pumps:
             starts = itertools.count()
-            self._pumps[topic] = self._keep(
+            self._pumps[topic] = self._track(
                 self._supervisors.start(f"pump {topic}", lambda: self._pump(topic, watchers, next(starts)))
             )
         try:
@@ -128,10 +128,10 @@ class Hub:
         min_interval: float = MIN_INTERVAL,
         poll_interval: float = POLL_INTERVAL,
     ) -> AsyncGenerator[T, None]:
-        """A `state_stream` whose reads are shared by every watcher with the same key.
+        """A `state_stream` whose reads are shared by all callers with the same topic and key.
 
-        The key must hold all that the value depends on: operation, variables, tenant, rights. The first watcher's
-        `read` serves all, from a task of its own; it stops when the last of them leaves, and its errors reach each.
+        The key must contain everything that the value depends on: operation, variables, tenant, rights. The `read` of
+        the first caller serves all of them, in a task of its own, until the last one leaves; each gets its errors.
         """
         state = self._join(
             (topic, key),
@@ -144,13 +144,13 @@ class Hub:
                 async for value in values:
                     yield value
         finally:
-            state.watchers -= 1
-            if not state.watchers:
+            state.followers -= 1
+            if not state.followers:
                 state.task.cancel()
-                self._forget((topic, key), state)
+                self._discard((topic, key), state)
 
     def statistics(self) -> HubStatistics:
-        """What is held at this moment, for metrics and for the proof that nothing is left behind."""
+        """What the hub holds now, for metrics and for tests of leaks."""
         return HubStatistics(
             topics=len(self._viewers),
             watchers=sum(map(len, self._viewers.values())),
@@ -167,22 +167,22 @@ class Hub:
         if state is None or state.task.done():
             state = SharedState(source)
             self._shared[key] = cast("SharedState[object]", state)
-            self._keep(state.task).add_done_callback(lambda _: self._forget(key, state))
-        state.watchers += 1
+            self._track(state.task).add_done_callback(lambda _: self._discard(key, state))
+        state.followers += 1
         return state
 
-    def _forget(self, key: tuple[str, Hashable], state: SharedState[T]) -> None:
+    def _discard(self, key: tuple[str, Hashable], state: SharedState[T]) -> None:
         if self._shared.get(key) is state:
             del self._shared[key]
 
-    def _keep(self, task: asyncio.Task[None]) -> asyncio.Task[None]:
+    def _track(self, task: asyncio.Task[None]) -> asyncio.Task[None]:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
 
     async def _pump(self, topic: str, watchers: set[Watcher], start: int) -> None:
         async with self._broadcast.subscribe(topic) as events:
-            if start:  # begun again: what was announced meanwhile is lost
+            if start:  # restarted: messages in between are lost
                 for watcher in watchers:
                     watcher.offer(Signal.of(None))
             while True:

@@ -7,15 +7,15 @@ from redis.exceptions import RedisError
 from cancellation.deadlines import deadline
 from core.pubsub.topics import PREFIX
 
-RETRY_PAUSE = 0.05
+RETRY_SECONDS = 0.05
 
 
 class PublishFailed(Exception):
-    """A signal could not be handed to Redis in time. What it announced is stored all the same: go on without it."""
+    """Redis did not take a signal in time. The change itself is stored, so the caller may go on: subscribers poll."""
 
 
 class Publisher:
-    """Tells topics that something changed. Needs no hub, so workers use it alone."""
+    """Publishes signals, without a hub. `within` is the timeout of a call in seconds."""
 
     def __init__(self, url: str, *, prefix: str = PREFIX, within: float = 1.0, connections: int = 8) -> None:
         self._prefix = prefix
@@ -24,18 +24,21 @@ class Publisher:
         self._redis = Redis.from_pool(pool)
 
     async def publish(self, topic: str, payload: bytes = b"") -> None:
-        """Tell one topic. Raises `PublishFailed` after one repeat, within `within` seconds in all."""
+        """Publish to one topic, retrying once. Raises `PublishFailed` within `within` seconds."""
         await self.publish_all([(topic, payload)])
 
     async def publish_all(self, events: Iterable[tuple[str, bytes]]) -> None:
-        """Tell many topics in one round trip. Raises `PublishFailed`; some may have been told, or told twice."""
+        """Publish to many topics in one round trip, retrying once: a topic may get its signal twice.
+
+        Raises `PublishFailed`, also if some topics have got theirs.
+        """
         batch = list(events)
         try:
             async with deadline(self._within):
                 try:
                     await self._send(batch)
                 except (RedisError, OSError):
-                    await asyncio.sleep(RETRY_PAUSE)
+                    await asyncio.sleep(RETRY_SECONDS)
                     await self._send(batch)
         except (RedisError, OSError) as error:
             topics = ", ".join(topic for topic, _ in batch[:3])

@@ -24,22 +24,22 @@ async def state_stream(
     min_interval: float = MIN_INTERVAL,
     poll_interval: float = POLL_INTERVAL,
 ) -> AsyncGenerator[T, None]:
-    """The state now, then each change of it, until one is final.
+    """Yield the current state, then each change of it, until a final one.
 
-    Reads at most once in `min_interval` seconds, always once more after the last signal, and without any signal
-    every `poll_interval` seconds. Values that compare equal to the one before are left out. Errors of `read` end
-    the stream; `HubClosed` at shutdown does too.
+    Reads at most once in `min_interval` seconds, always again after the last signal, and without a signal every
+    `poll_interval` seconds. A value equal to the one before is not yielded. The stream ends with an error of `read`,
+    and with `HubClosed` at shutdown.
     """
     clock = asyncio.get_running_loop().time
-    shown: list[T] = []
+    last: list[T] = []
     with hub.watch(topic) as watcher:
         while True:
-            # From before the read: a source that changes just as often is then shown in step, not ever later.
+            # Counted from before the read: else a source that changes once in an interval would be shown ever later.
             due = clock() + min_interval
             watcher.drain()
             value = await read()
-            if shown != [value]:
-                shown = [value]
+            if last != [value]:
+                last = [value]
                 yield value
             if is_final(value):
                 return
@@ -48,24 +48,24 @@ async def state_stream(
 
 
 class SharedState(Generic[T]):
-    """One reader's newest value for many watchers. A slow watcher skips what came in between, never the last."""
+    """One reader's newest value for many followers. A slow follower skips values in between, never the last."""
 
     def __init__(self, source: Callable[[], AsyncGenerator[T, None]]) -> None:
-        self.watchers = 0
+        self.followers = 0
         self._source = source
         self._version = 0
         self._value: T | None = None
-        self._moved = asyncio.Event()
+        self._changed = asyncio.Event()
         self.task = asyncio.create_task(
             restart_when_cancelled("pubsub-shared-state", self._run), name="pubsub-shared-state"
         )
-        self.task.add_done_callback(self._ended)
+        self.task.add_done_callback(self._on_done)
 
     async def follow(self) -> AsyncGenerator[T, None]:
-        """The newest value, and each newer one; ends with the reader, and fails as it fails."""
+        """Yield the newest value, then each newer one; ends when the reader ends, with its error."""
         seen = 0
         while True:
-            moved = self._moved
+            changed = self._changed
             if self._version > seen:
                 seen = self._version
                 yield cast("T", self._value)
@@ -75,20 +75,20 @@ class SharedState(Generic[T]):
                 self.task.result()
                 return
             else:
-                await moved.wait()
+                await changed.wait()
 
     async def _run(self) -> None:
         async with aclosing(self._source()) as values:
             async for value in values:
                 self._value = value
                 self._version += 1
-                self._stir()
+                self._notify()
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
+    def _on_done(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled():
-            task.exception()  # looked at here, since the last watcher may have left before it came
-        self._stir()
+            task.exception()  # retrieved here, since asyncio logs errors that are not: all followers may have left
+        self._notify()
 
-    def _stir(self) -> None:
-        moved, self._moved = self._moved, asyncio.Event()
-        moved.set()
+    def _notify(self) -> None:
+        changed, self._changed = self._changed, asyncio.Event()
+        changed.set()

@@ -1,6 +1,6 @@
-"""The names of topics, built here and nowhere else.
+"""The names of topics, built only here.
 
-The prefix is put on at the wire, so that two installations can share one Redis.
+The prefix is added when they are sent to Redis, which two installations can share with different prefixes.
 """
 
 from uuid import UUID
@@ -9,20 +9,20 @@ PREFIX = "nudge:"
 
 
 def campaign_topic(organization_id: UUID, campaign_id: UUID) -> str:
-    """Where a campaign's status and progress are announced."""
+    """Changes of a campaign's status or progress."""
     return f"campaign:{organization_id}:{campaign_id}"
 
 
 def message_topic(organization_id: UUID, message_id: UUID) -> str:
-    """Where the state of one of Maya's messages is announced."""
+    """Changes of the state of one of Maya's messages."""
     return f"message:{organization_id}:{message_id}"
 
 
 def session_topic(actor_id: UUID) -> str:
-    """Where a change of a user's or API key's rights is announced, so that open sockets look at them again."""
+    """Changes of a user's or an API key's rights: open websockets check them again."""
     return f"session:{actor_id}"
 
 
 def log_topic(name: str) -> str:
-    """Where new events of a log stream are announced."""
+    """New entries of a log stream."""
     return f"log:{name}"

@@ -6,14 +6,14 @@ from cancellation.deadlines import deadline
 
 
 class HubClosed(Exception):
-    """The process is shutting down. A stream that meets this has not completed."""
+    """The process is shutting down. A stream that ends with this error is not complete."""
 
 
 @dataclass(frozen=True, slots=True)
 class Signal:
-    """Something changed (`payload` is the newest announcement), or announcements may have been missed (`gap`).
+    """Something changed (`payload` is that of the newest message), or messages may have been lost (`gap`).
 
-    One signal may stand for many. Either way the reader reads again from the store.
+    One signal may stand for many messages. In both cases the receiver reads the state again.
     """
 
     kind: Literal["changed", "gap"]
@@ -21,12 +21,12 @@ class Signal:
 
     @classmethod
     def of(cls, payload: bytes | None) -> "Signal":
-        """A change with its payload, or a gap when there is none."""
+        """A change with this payload; None is a gap."""
         return cls("gap") if payload is None else cls("changed", payload)
 
 
 class Watcher:
-    """One reader of a topic. Holds one signal, however slow the reader: the newest wins, and a gap stays a gap."""
+    """A subscriber of a topic. Holds at most one unread signal: the newest one, or a gap, which is never replaced."""
 
     __slots__ = ("_changed_event", "_closed", "_signal")
 
@@ -36,24 +36,24 @@ class Watcher:
         self._closed = False
 
     def offer(self, signal: Signal) -> None:
-        """Leave a signal for the reader, over an unread one."""
+        """Store a signal, in place of an unread one."""
         if self._signal is None or self._signal.kind != "gap":
             self._signal = signal
         self._changed_event.set()
 
     def close(self) -> None:
-        """Make every later `next` raise `HubClosed`."""
+        """Make the current and every later `next` raise `HubClosed`."""
         self._closed = True
         self._changed_event.set()
 
     def drain(self) -> None:
-        """Forget an unread signal: the reader is about to read anyway."""
+        """Discard an unread signal, before the state is read."""
         self._signal = None
         if not self._closed:
             self._changed_event.clear()
 
     async def next(self, within: float | None = None) -> Signal | None:
-        """The next signal, or None when `within` seconds pass without one. Raises `HubClosed` at shutdown."""
+        """Wait for the next signal; None after `within` seconds without one. Raises `HubClosed` at shutdown."""
         try:
             async with deadline(within):
                 await self._changed_event.wait()

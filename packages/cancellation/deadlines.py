@@ -1,8 +1,8 @@
-"""A time limit that raises `TimeoutError`, and nothing else, on every Python from 3.11.0 on.
+"""A timeout that raises `TimeoutError`, and nothing else, on every Python from 3.11.0 on.
 
-Before 3.11.3 `asyncio.timeout` lets a `CancelledError` out where the task still counts an older cancellation
-(python/cpython#102780). A `TaskGroup` leaves such a count behind whenever one of its tasks fails, up to and including
-3.12 (python/cpython#133747), and so does whoever catches a cancellation and goes on.
+Before 3.11.3, `asyncio.timeout` raises `CancelledError` instead if the task's cancellation count was not zero before
+(python/cpython#102780). Up to 3.12 a `TaskGroup` leaves such a count behind whenever one of its tasks fails
+(python/cpython#133747); so does code that catches a cancellation and continues.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ from types import TracebackType
 
 
 class Deadline:
-    """What `deadline` returns. To be entered once."""
+    """The context manager that `deadline` returns. Enter it once."""
 
     __slots__ = ("_before", "_expired", "_seconds", "_task", "_timer")
 
@@ -40,7 +40,7 @@ class Deadline:
             self._timer.cancel()
         if not self._expired or self._task is None:
             return
-        # Above the count from before the block somebody else has cancelled the task as well, which goes first.
+        # A count above that from before the block: the task was also cancelled from outside, which takes precedence.
         others = self._task.uncancel() > self._before
         if isinstance(error, asyncio.CancelledError) and not others:
             raise TimeoutError from error
@@ -51,15 +51,15 @@ class Deadline:
 
 
 def deadline(seconds: float | None) -> Deadline:
-    """Limit an `async with` block: it raises `TimeoutError` when the seconds pass. None is no limit.
+    """Limit an `async with` block, which raises `TimeoutError` after `seconds`; None is no limit.
 
-    Use it in place of `asyncio.timeout` and `asyncio.wait_for`, which are not right on every version we run on.
+    Use it instead of `asyncio.timeout` and `asyncio.wait_for`, which have errors in some of the supported versions.
     """
     return Deadline(seconds)
 
 
 async def sleep_unless(stopping: asyncio.Event, seconds: float) -> None:
-    """Sleep, but not beyond the event."""
+    """Sleep for `seconds`, or until the event is set."""
     with suppress(TimeoutError):
         async with deadline(seconds):
             await stopping.wait()

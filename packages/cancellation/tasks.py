@@ -1,9 +1,9 @@
-"""End asyncio tasks for certain, and run again what was cancelled though nobody asked.
+"""Cancel asyncio tasks reliably, and restart work that was cancelled without a request.
 
-A `CancelledError` may reach a task though nobody has asked it to end: from a library, or from `asyncio` itself (see
-`cancellation.deadlines`). It is no `Exception`, so a loop around the work does not see it: the task ends silently.
-`Task.cancelling()` tells the two apart only in a task that neither a `TaskGroup` nor a time limit has touched.
-So the work runs in a task of its own, under one that does nothing but wait for it.
+A `CancelledError` can reach a task that was not cancelled: from a library, or from `asyncio` itself (see
+`cancellation.deadlines`). It is not an `Exception`, so `except Exception` around the work misses it, and the task
+ends silently. `Task.cancelling()` shows whether there was a request only in tasks that have used neither a
+`TaskGroup` nor a timeout. So the work runs in a task of its own, under a supervisor task that only waits for it.
 """
 
 import asyncio
@@ -23,18 +23,18 @@ log = structlog.stdlib.get_logger(__name__)
 
 
 def is_cancellation_requested() -> bool:
-    """Whether somebody has cancelled the current task: a `CancelledError` without that is to be survived."""
+    """Whether `cancel()` was called on the current task: if not, a `CancelledError` must not end it."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
 
 
 async def cancel_and_wait(tasks: Iterable[asyncio.Task[Any]]) -> None:
-    """Cancel tasks until each of them has ended, also when the caller is cancelled meanwhile.
+    """Cancel tasks and wait until all have ended, even if the caller is cancelled meanwhile.
 
-    Once is not enough: Python 3.11's `wait_for`, which redis-py uses for each command with a socket timeout, loses
-    a cancellation that comes in the moment its wait is over (fixed in 3.12), and the task goes on as if nothing had
-    been said. The soak test, with 1,000 sockets dropped at once, runs into it every time. But not before its time,
-    however often the caller is cancelled: it would interrupt what the tasks close.
+    Cancels again every half second, because Python 3.11's `wait_for`, which redis-py uses for each command with a
+    socket timeout, loses a cancellation that arrives as its wait ends (fixed in 3.12). The soak test, which drops
+    1,000 websockets at once, hits this in every run. It does not cancel more often, even if the caller is cancelled
+    again and again, because each `cancel()` interrupts the clean-up of the tasks.
     """
     pending = {task for task in tasks if not task.done()}
     interruption: asyncio.CancelledError | None = None
@@ -57,7 +57,7 @@ async def cancel_and_wait(tasks: Iterable[asyncio.Task[Any]]) -> None:
 
 
 def release_traceback(task: asyncio.Task[Any]) -> None:
-    """Take the error out of a cancelled task: through its traceback the task would keep whoever keeps the task."""
+    """Drop the error of a cancelled task: its traceback would keep alive the objects that hold the task."""
     if task.cancelled():
         with suppress(asyncio.CancelledError):
             task.exception()
@@ -66,7 +66,7 @@ def release_traceback(task: asyncio.Task[Any]) -> None:
 async def restart_when_cancelled(
     name: str, run: Callable[[], Coroutine[Any, Any, T]], *, backoff: Backoff = DEFAULT_BACKOFF
 ) -> T:
-    """What the run returns or raises; it is started again when it was cancelled and nobody cancelled the caller."""
+    """Return or raise what the run does; restart it, with back-off, if it is cancelled but the caller is not."""
     failures = 0
     while True:
         started = monotonic()
@@ -75,13 +75,13 @@ async def restart_when_cancelled(
         if not work.cancelled():
             return work.result()
         failures = 1 if monotonic() - started > backoff.maximum else failures + 1
-        pause = backoff.delay(failures)
-        log.warning("task cancelled though nobody asked; starting it again", task=name, seconds=round(pause, 2))
-        await sleep_through(pause)
+        delay = backoff.delay(failures)
+        log.warning("task cancelled without a request; restarting it", task=name, seconds=round(delay, 2))
+        await sleep_through(delay)
 
 
 async def _finished(name: str, work: asyncio.Task[Any]) -> None:
-    """Wait for the work of the current task; cancelled, end the work first."""
+    """Wait until the work has ended; if the current task is cancelled, cancel the work first."""
     while not work.done():
         try:
             await asyncio.wait([work])
@@ -89,13 +89,13 @@ async def _finished(name: str, work: asyncio.Task[Any]) -> None:
             if is_cancellation_requested():
                 await cancel_and_wait([work])
                 if not work.cancelled() and (error := work.exception()) is not None:
-                    log.warning("task failed while it ended", task=name, exc_info=error)
+                    log.warning("task failed while it was being cancelled", task=name, exc_info=error)
                 raise
-            log.warning("supervisor cancelled though nobody asked; going on", task=name)
+            log.warning("supervisor cancelled without a request; continuing", task=name)
 
 
 async def sleep_through(seconds: float) -> None:
-    """Sleep, also through a cancellation that nobody asked for."""
+    """Sleep; a cancellation without a request does not end the sleep."""
     until = monotonic() + seconds
     while (left := until - monotonic()) > 0:
         try:

@@ -1,4 +1,4 @@
-"""Identifiers made in a process: their order, their time, their parts by RFC 9562."""
+"""Ids generated in a process: their order, their time, and the fields of RFC 9562."""
 
 import time
 
@@ -16,15 +16,15 @@ def milliseconds_of(value: int) -> int:
     return value >> 80
 
 
-def test_ids_of_a_process_are_in_the_order_of_their_making() -> None:
-    """Within a millisecond too: the newest is the greatest."""
+def test_ids_of_a_process_are_in_the_order_of_creation() -> None:
+    """Even within a millisecond, the newest is the greatest."""
     made = [new_id() for _ in range(20_000)]
     assert made == sorted(made)
     assert len(set(made)) == len(made)
 
 
 def test_a_clock_that_is_set_back_a_little_does_not_break_the_order(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What comes after goes on from the last id until the clock is there again."""
+    """Ids continue from the last one until the clock has caught up."""
     before = new_id()
     now = time.time_ns
     monkeypatch.setattr(time, "time_ns", lambda: now() - 5 * SECOND_NS)
@@ -32,7 +32,7 @@ def test_a_clock_that_is_set_back_a_little_does_not_break_the_order(monkeypatch:
 
 
 def test_ids_follow_a_clock_that_was_wrong_by_an_hour(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Partitions and retention go by the time in an id: one wrong moment must not stay in those that follow."""
+    """Partitions and retention use the time in an id, so a wrong time must not persist in the following ids."""
     now = time.time_ns
     with monkeypatch.context() as patch:
         patch.setattr(time, "time_ns", lambda: now() + 3_600 * SECOND_NS)
@@ -42,8 +42,8 @@ def test_ids_follow_a_clock_that_was_wrong_by_an_hour(monkeypatch: pytest.Monkey
     assert milliseconds_of(ahead.int) - milliseconds_of(made[0].int) > 3_500_000
 
 
-def test_an_id_tells_when_it_was_made() -> None:
-    """The time of making, to the millisecond, in the version 7 of RFC 9562."""
+def test_an_id_contains_its_time_of_creation() -> None:
+    """In milliseconds, as in version 7 of RFC 9562."""
     earliest = time.time_ns() // 1_000_000
     value = new_id()
     assert earliest <= milliseconds_of(value.int) <= time.time_ns() // 1_000_000 + 1
@@ -51,7 +51,7 @@ def test_an_id_tells_when_it_was_made() -> None:
 
 
 def test_an_id_of_a_given_time_has_that_time() -> None:
-    """`id_at` is for rows of the past: the time is as given, the ids differ."""
+    """`id_at` is for rows in the past: the time is as given, the ids differ."""
     values = [id_at(MOMENT) for _ in range(100)]
     assert {milliseconds_of(value.int) for value in values} == {MOMENT}
     assert {(value.version, value.variant) for value in values} == {(7, "specified in RFC 4122")}

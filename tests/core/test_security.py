@@ -1,4 +1,4 @@
-"""Our own access tokens, and the values that we sign for links."""
+"""Access tokens, and signed values in links."""
 
 from typing import Any
 
@@ -19,18 +19,18 @@ TOKENS = AccessTokens(new_signing_key(), audience="here", lifetime_seconds=900)
 
 
 def issued() -> str:
-    """A good token."""
+    """A valid token."""
     return TOKENS.issue(user_id=USER, organization_id=ORGANIZATION, session_id=SESSION)
 
 
 def signed(**changes: object) -> str:
-    """A token of our own key with other claims; None leaves one out."""
+    """A token signed with our key, with some claims changed; None removes a claim."""
     claims: dict[str, Any] = jwt.decode(issued(), options={"verify_signature": False}) | changes
     return jwt.encode({name: value for name, value in claims.items() if value is not None}, TOKENS.key, "ES256")
 
 
-def test_a_token_says_who_it_is_for_and_how_long() -> None:
-    """A JWT of ours is read back as it was issued, and lives as long as is configured."""
+def test_a_token_contains_the_session_and_its_expiry() -> None:
+    """The claims of an issued token are read back, and it expires after the configured time."""
     claims = TOKENS.verify(issued())
     assert (claims.user_id, claims.organization_id, claims.session_id) == (USER, ORGANIZATION, SESSION)
     read = jwt.decode(issued(), options={"verify_signature": False})
@@ -53,7 +53,7 @@ def test_a_token_says_who_it_is_for_and_how_long() -> None:
     ids=str,
 )
 def test_a_token_that_lacks_or_changes_a_claim_is_refused(changes: dict[str, object]) -> None:
-    """Though our own key signed it."""
+    """Although it is signed with our key."""
     with pytest.raises(Unauthenticated):
         TOKENS.verify(signed(**changes))
 
@@ -62,7 +62,7 @@ def test_a_token_that_lacks_or_changes_a_claim_is_refused(changes: dict[str, obj
     "key", [ec.generate_private_key(ec.SECP384R1()), rsa.generate_private_key(65_537, 2_048), None]
 )
 def test_the_signing_key_is_a_p256_key(key: EllipticCurvePrivateKey | RSAPrivateKey | None) -> None:
-    """Anything else is said to be a setting that does not fit, by the setting's name."""
+    """Any other key is an invalid setting; the error names the variable."""
     pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode() if key else "nonsense"
     with pytest.raises(SettingsInvalid, match=r"^NUDGE_AUTH__SIGNING_KEY: "):
         AccessTokens(pem, audience="here", lifetime_seconds=1)
@@ -70,7 +70,7 @@ def test_the_signing_key_is_a_p256_key(key: EllipticCurvePrivateKey | RSAPrivate
 
 @pytest.mark.parametrize("value", [b"", b"x", bytes(range(32))])
 def test_a_signed_value_comes_back(value: bytes) -> None:
-    """From a text that a URL takes as it is; under another secret or for another purpose it says nothing."""
+    """The token needs no escaping in a URL, and is invalid under another secret or for another purpose."""
     signer = Signer("s" * 32, "leave")
     token = signer.sign(value)
     assert signer.verify(token) == value
@@ -81,7 +81,7 @@ def test_a_signed_value_comes_back(value: bytes) -> None:
 
 
 def test_a_signed_value_that_was_changed_is_none() -> None:
-    """Whichever character is another one, or missing; nor do other texts mean anything."""
+    """A changed or missing character makes it invalid; so is any other text."""
     signer = Signer("s" * 32, "leave")
     token = signer.sign(b"0123456789")
     others = [token[:at] + ("A" if token[at] != "A" else "B") + token[at + 1 :] for at in range(len(token) - 1)]

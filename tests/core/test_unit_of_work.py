@@ -1,4 +1,4 @@
-"""Jobs and events go out after COMMIT, and never after a rollback: seen by a real consumer and a real subscriber."""
+"""Jobs and events are sent after COMMIT, never after a rollback: checked with a real consumer and subscriber."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable
@@ -19,7 +19,7 @@ from core.unit_of_work import Work
 from runtime import Runtime
 from tests import factories
 from tests.conftest import Servers
-from tests.core.announcing import HELD_BACK, ORDINARY, REFUSED, Done, Observer, observing
+from tests.core.observing import BLOCKED, ORDINARY, REFUSED, Done, Observer, observing
 from tests.realtime.valkey_server import ValkeyServer
 from tests.waiting import WAIT_SECONDS
 
@@ -28,7 +28,7 @@ NOWHERE = "redis://127.0.0.1:9/0"
 
 
 class BlockFailed(Exception):
-    """What a service may raise."""
+    """An error in the block of a unit of work."""
 
 
 @pytest.fixture
@@ -59,58 +59,58 @@ async def add(observer: Observer, contact_id: UUID, name: str = ORDINARY, *, rai
             raise BlockFailed
 
 
-async def nothing_went_out(observer: Observer) -> None:
-    """Neither a job nor an event has been announced."""
+async def nothing_was_sent(observer: Observer) -> None:
+    """Check that neither a job nor an event was sent."""
     assert await observer.consume() == []
-    assert await observer.heard() == []
+    assert await observer.received() == []
 
 
-async def test_jobs_and_events_go_out_after_commit(observer: Observer) -> None:
-    """While COMMIT is under way nothing is announced; when a job or an event comes, the row is there to be seen."""
+async def test_jobs_and_events_are_sent_after_commit(observer: Observer) -> None:
+    """During COMMIT nothing is sent; when a job or an event arrives, its row is visible."""
     await observer.subscribe(TOPIC)
     contact_id = new_id()
-    async with observer.commits_held_back():
-        task = asyncio.create_task(add(observer, contact_id, HELD_BACK))
-        await observer.commit_begun(task)
-        await nothing_went_out(observer)
+    async with observer.commits_blocked():
+        task = asyncio.create_task(add(observer, contact_id, BLOCKED))
+        await observer.commit_started(task)
+        await nothing_was_sent(observer)
         assert not await observer.sees(contact_id)
     await task
     assert await observer.sees(contact_id)
     assert await observer.consume() == [Done(contact_id=contact_id, row_seen=True)]
-    assert await observer.heard() == [(TOPIC, contact_id.bytes)]
+    assert await observer.received() == [(TOPIC, contact_id.bytes)]
 
 
-async def test_nothing_goes_out_within_the_block(observer: Observer) -> None:
-    """What a service enqueues and publishes waits for the end of the unit of work."""
+async def test_nothing_is_sent_within_the_block(observer: Observer) -> None:
+    """Enqueued jobs and published events wait for the end of the unit of work."""
     await observer.subscribe(TOPIC)
     async with observer.work.begin(observer.actor) as uow:
         uow.enqueue(observer.greet(await observer.add_contact(uow, new_id())))
         uow.publish(TOPIC)
-        await nothing_went_out(observer)
+        await nothing_was_sent(observer)
 
 
 async def test_an_exception_in_the_block_drops_jobs_and_events(observer: Observer) -> None:
-    """The exception reaches the caller, the row is rolled back, and nothing goes out."""
+    """The exception reaches the caller, the row is rolled back, and nothing is sent."""
     await observer.subscribe(TOPIC)
     contact_id = new_id()
     with pytest.raises(BlockFailed):
         await add(observer, contact_id, raises=True)
     assert not await observer.sees(contact_id)
-    await nothing_went_out(observer)
+    await nothing_was_sent(observer)
 
 
 async def test_a_failed_commit_drops_jobs_and_events(observer: Observer) -> None:
-    """A COMMIT that the server refuses raises, and nothing goes out."""
+    """A COMMIT that the server refuses raises, and nothing is sent."""
     await observer.subscribe(TOPIC)
     contact_id = new_id()
     with pytest.raises(DBAPIError, match="this COMMIT fails"):
         await add(observer, contact_id, REFUSED)
     assert not await observer.sees(contact_id)
-    await nothing_went_out(observer)
+    await nothing_was_sent(observer)
 
 
 async def test_a_cancelled_block_drops_jobs_and_events(observer: Observer) -> None:
-    """A task that is cancelled in the middle of its unit of work rolls back, and nothing goes out."""
+    """A task cancelled within its unit of work rolls back, and nothing is sent."""
     await observer.subscribe(TOPIC)
     contact_id, reached = new_id(), asyncio.Event()
 
@@ -123,22 +123,22 @@ async def test_a_cancelled_block_drops_jobs_and_events(observer: Observer) -> No
 
     await cancelled(asyncio.create_task(never_ends()), reached.wait())
     assert not await observer.sees(contact_id)
-    await nothing_went_out(observer)
+    await nothing_was_sent(observer)
 
 
 async def test_a_cancelled_commit_drops_jobs_and_events(observer: Observer) -> None:
-    """A task that is cancelled while the server commits rolls back, and nothing goes out."""
+    """A task cancelled while the server commits rolls back, and nothing is sent."""
     await observer.subscribe(TOPIC)
     contact_id = new_id()
-    async with observer.commits_held_back():
-        task = asyncio.create_task(add(observer, contact_id, HELD_BACK))
-        await cancelled(task, observer.commit_begun(task))
+    async with observer.commits_blocked():
+        task = asyncio.create_task(add(observer, contact_id, BLOCKED))
+        await cancelled(task, observer.commit_started(task))
     assert not await observer.sees(contact_id)
-    await nothing_went_out(observer)
+    await nothing_was_sent(observer)
 
 
 async def cancelled(task: "asyncio.Task[None]", reached: Awaitable[object]) -> None:
-    """Cancel a task at the point that it is to reach, and see it end by that."""
+    """Cancel a task when it has reached a point, and wait until it has ended."""
     async with asyncio.timeout(WAIT_SECONDS):
         await reached
         task.cancel()
@@ -147,7 +147,7 @@ async def cancelled(task: "asyncio.Task[None]", reached: Awaitable[object]) -> N
 
 
 async def test_the_same_job_is_enqueued_once(observer: Observer) -> None:
-    """Whoever enqueues a job twice in a unit of work enqueues one; another job is another."""
+    """A job enqueued twice in a unit of work is enqueued once; different jobs are all enqueued."""
     async with observer.work.begin(observer.actor) as uow:
         ids = [await observer.add_contact(uow, new_id()) for _ in range(2)]
         for contact_id in [*ids, *ids]:
@@ -160,17 +160,17 @@ async def test_the_same_job_is_enqueued_once(observer: Observer) -> None:
 
 
 async def test_the_newest_payload_of_a_topic_is_published(observer: Observer) -> None:
-    """Each topic hears once, of the newest payload."""
+    """Each topic gets one event, with the newest payload."""
     await observer.subscribe(TOPIC, OTHER_TOPIC)
     async with observer.work.begin(observer.actor) as uow:
         uow.publish(TOPIC, b"old")
         uow.publish(OTHER_TOPIC)
         uow.publish(TOPIC, b"new")
-    assert sorted(await observer.heard()) == [(TOPIC, b"new"), (OTHER_TOPIC, b"")]
+    assert sorted(await observer.received()) == [(TOPIC, b"new"), (OTHER_TOPIC, b"")]
 
 
-async def test_jobs_go_out_before_events(observer: Observer, valkey: ValkeyServer) -> None:
-    """Whoever is told of a change by an event finds the job for it enqueued, as the server's own monitor shows."""
+async def test_jobs_are_sent_before_events(observer: Observer, valkey: ValkeyServer) -> None:
+    """When an event arrives, the jobs of its unit of work are enqueued, as the server's MONITOR shows."""
     async with Redis.from_url(valkey.url) as redis, redis.monitor() as monitor, asyncio.timeout(WAIT_SECONDS):
         await add(observer, new_id())
         commands = [(await monitor.next_command())["command"]]
@@ -179,8 +179,8 @@ async def test_jobs_go_out_before_events(observer: Observer, valkey: ValkeyServe
     assert [command for command in commands if command.startswith(f"ZADD {QUEUE_NAME} ")] != []
 
 
-async def test_a_change_stands_without_redis(observer: Observer, valkey: ValkeyServer) -> None:
-    """With Redis away the caller gets no error, the row stands, and a warning names what was not announced."""
+async def test_a_change_is_committed_without_redis(observer: Observer, valkey: ValkeyServer) -> None:
+    """Without Redis the caller gets no error, the rows are committed, and warnings name what was not sent."""
     valkey.kill()
     contact_ids = [new_id(), new_id()]
     with capture_logs() as logs:
@@ -194,8 +194,10 @@ async def test_a_change_stands_without_redis(observer: Observer, valkey: ValkeyS
     assert logs[2]["topics"] == [TOPIC]
 
 
-async def test_each_of_queue_and_events_does_without_the_other(observer: Observer, valkey: ValkeyServer) -> None:
-    """A queue that is away keeps no event back, and a publisher that is away no job."""
+async def test_a_failed_queue_does_not_stop_events_nor_failed_events_jobs(
+    observer: Observer, valkey: ValkeyServer
+) -> None:
+    """Events are published without a queue, and jobs enqueued without a publisher."""
     await observer.subscribe(TOPIC)
     queues, publishers = (Queue(NOWHERE), Queue(valkey.url)), (Publisher(valkey.url), Publisher(NOWHERE))
     first, second = new_id(), new_id()
@@ -204,5 +206,5 @@ async def test_each_of_queue_and_events_does_without_the_other(observer: Observe
         await add(replace(observer, work=Work(engine, queue, publisher)), contact_id)
         await queue.aclose()
         await publisher.aclose()
-    assert await observer.heard() == [(TOPIC, first.bytes)]
+    assert await observer.received() == [(TOPIC, first.bytes)]
     assert await observer.consume() == [Done(contact_id=second, row_seen=True)]

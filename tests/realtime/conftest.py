@@ -11,8 +11,8 @@ from core.pubsub import Hub, Publisher, RedisBackend, Timing
 from tests.realtime.valkey_server import ValkeyServer
 from tests.waiting import WAIT_SECONDS
 
-# Quick to try again; and, but for tests of silence itself, patient with a server that a busy machine keeps from us.
-PATIENT = Timing(
+# Short delays between attempts, and long timeouts, as a busy machine may answer late; QUICK_TIMING is for tests of timeouts.
+SLOW_TIMING = Timing(
     connect_timeout=WAIT_SECONDS,
     heartbeat_interval=0.1,
     heartbeat_timeout=WAIT_SECONDS,
@@ -20,11 +20,11 @@ PATIENT = Timing(
     max_delay=0.1,
     publish_timeout=WAIT_SECONDS,
 )
-QUICK = replace(PATIENT, connect_timeout=0.3, heartbeat_timeout=0.4, publish_timeout=0.4)
+QUICK_TIMING = replace(SLOW_TIMING, connect_timeout=0.3, heartbeat_timeout=0.4, publish_timeout=0.4)
 
 
 async def settled_topic(hub: Hub, topic: str, stack: ExitStack) -> None:
-    """Keep a topic subscribed and its first gap behind us, so that only real signals wake later watchers."""
+    """Subscribe to a topic and read its first gap, so that later watchers get real signals only."""
     watcher = stack.enter_context(hub.watch(topic))
     signal = await watcher.next(within=WAIT_SECONDS)
     assert signal is not None
@@ -47,13 +47,13 @@ async def redis(server: ValkeyServer) -> AsyncIterator[Redis]:
 
 @pytest.fixture
 async def hub(server: ValkeyServer) -> AsyncIterator[Hub]:
-    async with Hub(RedisBackend(server.url, timing=PATIENT)) as hub:
+    async with Hub(RedisBackend(server.url, timing=SLOW_TIMING)) as hub:
         yield hub
 
 
 @pytest.fixture
 async def publisher(server: ValkeyServer) -> AsyncIterator[Publisher]:
-    publisher = Publisher(server.url, within=PATIENT.publish_timeout)
+    publisher = Publisher(server.url, within=SLOW_TIMING.publish_timeout)
     yield publisher
     await publisher.aclose()
 

@@ -1,4 +1,4 @@
-"""Frames as we prepare them, and what we take for granted of uvicorn."""
+"""Prepared websocket frames, and the parts of uvicorn that they rely on."""
 
 import asyncio
 
@@ -13,7 +13,7 @@ from transport.websocket.frames import EXTENSION, FrameProtocol, text_frame, wri
 
 
 def parsed(data: bytes) -> Frame:
-    """A frame as a client's parser reads it; nothing may be left over."""
+    """A frame as a client parses it; no bytes may be left over."""
     reader = StreamReader()
     reader.feed_data(data)
     reader.feed_eof()
@@ -24,12 +24,12 @@ def parsed(data: bytes) -> Frame:
         frame: Frame = done.value
         assert list(reader.read_to_eof(1)) == []
         return frame
-    raise AssertionError("the frame is not whole")
+    raise AssertionError("the frame is incomplete")
 
 
 @pytest.mark.parametrize("size", [0, 1, 125, 126, 127, 65_535, 65_536, 1_000_000])
 def test_frames_are_read_by_a_client(size: int) -> None:
-    """Every length of header is as the protocol has it."""
+    """Headers of every length are as in the protocol."""
     frame = parsed(text_frame(b"x" * size))
     assert (frame.opcode, frame.fin, frame.data) == (Opcode.TEXT, True, b"x" * size)
     assert (frame.rsv1, frame.rsv2, frame.rsv3) == (False, False, False)
@@ -39,8 +39,8 @@ async def application(scope: object, receive: object, send: object) -> None:
     """An application that does nothing."""
 
 
-class Kept(asyncio.Transport):
-    """A transport that keeps what is written to it."""
+class RecordingTransport(asyncio.Transport):
+    """A transport that stores the data written to it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -48,21 +48,21 @@ class Kept(asyncio.Transport):
         self.closing = False
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
-        """Keep it."""
+        """Store the data."""
         self.written.append(bytes(data))
 
     def is_closing(self) -> bool:
-        """Whether the test says so."""
+        """The value that the test has set."""
         return self.closing
 
 
-async def test_uvicorn_is_as_we_take_it() -> None:
-    """A frame is written while uvicorn would write at once, and never while it waits, or closes."""
+async def test_frames_are_written_only_when_uvicorn_would_write() -> None:
+    """A frame is written if uvicorn would write at once, never while it waits for the buffer or closes."""
     config = uvicorn.Config(application, ws=FrameProtocol, log_config=None)
     config.load()
     protocol = FrameProtocol(config, ServerState(), {})
     assert isinstance(protocol, WebSocketsSansIOProtocol)
-    transport = protocol.transport = Kept()
+    transport = protocol.transport = RecordingTransport()
     assert protocol.write_frame(b"first")
     protocol.pause_writing()
     assert not protocol.write_frame(b"while the buffer is full")
@@ -76,8 +76,8 @@ async def test_uvicorn_is_as_we_take_it() -> None:
     assert transport.written == [b"first", b"second"]
 
 
-def test_the_extension_is_found_where_a_server_offers_it() -> None:
-    """A scope of another server has none."""
+def test_the_extension_is_found_only_if_the_server_offers_it() -> None:
+    """A scope of another server does not have it."""
     assert writer({"type": "websocket"}) is None
     assert writer({"type": "websocket", "extensions": None}) is None
     assert writer({"type": "websocket", "extensions": {"websocket.http.response": {}}}) is None

@@ -35,12 +35,12 @@ async def follow(logs: LogStream, hub: Hub, after: int = 0, *, poll_interval: fl
 
 
 async def holds(hub: Hub, **wanted: int) -> bool:
-    """Whether the hub's statistics are these."""
+    """Whether the hub's statistics have these values."""
     return wanted.items() <= asdict(hub.statistics()).items()
 
 
-async def test_sequences_begin_at_one_and_rise(logs: LogStream) -> None:
-    """Appends number the events 1, 2, 3 ..., one by one or many at a time, and reading gives them back."""
+async def test_sequences_start_at_one_without_gaps(logs: LogStream) -> None:
+    """Events appended singly or in batches get the sequences 1, 2, 3 ..., and are read back."""
     writer = await logs.claim("log")
     assert await writer.append(b"a") == 1
     assert await writer.append_all([b"b", {"token": "c"}]) == 3
@@ -56,7 +56,7 @@ async def test_sequences_begin_at_one_and_rise(logs: LogStream) -> None:
 
 
 async def test_logs_expire_an_hour_after_the_last_event(logs: LogStream, redis: Redis) -> None:
-    """Every append sets the log, and the mark of its writer, to go after an hour."""
+    """Every append sets the expiry of the log, and of its writer's epoch, to an hour."""
     writer = await logs.claim("log")
     await writer.append(b"a")
     await redis.expire(logs.key("log"), 5)
@@ -65,8 +65,8 @@ async def test_logs_expire_an_hour_after_the_last_event(logs: LogStream, redis: 
         assert 3_590 < await redis.ttl(key) <= 3_600
 
 
-async def test_every_event_once_in_order_to_each_follower(logs: LogStream, hub: Hub) -> None:
-    """Followers that come before, during and after the writing, each get every event once and in order."""
+async def test_each_follower_gets_every_event_once_in_order(logs: LogStream, hub: Hub) -> None:
+    """Followers that start before, during and after the writing each get every event once, in order."""
     early = asyncio.create_task(follow(logs, hub))
     await asyncio.sleep(0.05)
     writer = await logs.claim("log")
@@ -84,7 +84,7 @@ async def test_every_event_once_in_order_to_each_follower(logs: LogStream, hub: 
     assert resumed == whole[90:]
 
 
-async def test_more_than_a_page(logs: LogStream, hub: Hub) -> None:
+async def test_following_more_than_a_page(logs: LogStream, hub: Hub) -> None:
     """A log longer than one read is followed to its end without waiting."""
     writer = await logs.claim("log")
     await writer.append_all([b"x"] * 1_700)
@@ -94,7 +94,7 @@ async def test_more_than_a_page(logs: LogStream, hub: Hub) -> None:
 
 
 async def test_tokens_arrive_promptly(logs: LogStream, hub: Hub) -> None:
-    """An append wakes its followers at once, not at the next poll."""
+    """Followers get an appended event at once, not at the next poll."""
     writer = await logs.claim("log")
     await writer.append(b"first")
     with ExitStack() as stack:
@@ -106,11 +106,11 @@ async def test_tokens_arrive_promptly(logs: LogStream, hub: Hub) -> None:
 
 
 async def test_following_holds_no_connection(logs: LogStream, hub: Hub, redis: Redis) -> None:
-    """A hundred waiting followers add no client to the server, and leave nothing when they go."""
+    """A hundred waiting followers have no connection to the server, and leave nothing when they end."""
     await (await logs.claim("log")).append(b"a")
     followers = [asyncio.create_task(follow(logs, hub)) for _ in range(100)]
     await until(lambda: holds(hub, channels=1, watchers=100))
-    await asyncio.sleep(0.2)  # all of them read, and wait
+    await asyncio.sleep(0.2)  # until all of them have read, and wait
     waiting = [client for client in await redis.client_list() if "b" in client["flags"]]
     assert waiting == []
     for task in followers:
@@ -119,8 +119,8 @@ async def test_following_holds_no_connection(logs: LogStream, hub: Hub, redis: R
     await until(lambda: holds(hub, watchers=0, tasks=0, channels=0))
 
 
-async def test_a_dropped_connection_loses_and_repeats_nothing(logs: LogStream, hub: Hub, redis: Redis) -> None:
-    """All connections cut in the middle: the follower still gets every event once."""
+async def test_a_dropped_connection_neither_loses_nor_repeats_events(logs: LogStream, hub: Hub, redis: Redis) -> None:
+    """Although all connections are dropped several times, the follower gets every event once."""
     follower = asyncio.create_task(follow(logs, hub))
     writer = await logs.claim("log")
     async with Redis.from_url(server_url(redis)) as admin:
@@ -139,8 +139,8 @@ def server_url(redis: Redis) -> str:
     return f"redis://{options['host']}:{options['port']}/0"
 
 
-async def test_a_killed_server_says_missing(logs: LogStream, hub: Hub, server: ValkeyServer) -> None:
-    """A server that comes back empty makes the follower say `LogMissing`, for the caller to read the database."""
+async def test_a_log_lost_in_a_restart_is_missing(logs: LogStream, hub: Hub, server: ValkeyServer) -> None:
+    """If the server restarts empty, followers raise `LogMissing`, and the caller reads the database."""
     writer = await logs.claim("log")
     await writer.append(b"a")
     follower = asyncio.create_task(follow(logs, hub))
@@ -154,27 +154,27 @@ async def test_a_killed_server_says_missing(logs: LogStream, hub: Hub, server: V
 
 
 @pytest.mark.parametrize("fault", ["kill", "freeze"])
-async def test_calls_fail_in_time(redis: Redis, server: ValkeyServer, fault: str) -> None:
-    """Appending to and reading from a dead or frozen server raise our error within their limit, and do not hang."""
-    hasty = LogStream(redis, within=0.5)
-    writer = await claimed(hasty)
+async def test_calls_fail_within_their_timeout(redis: Redis, server: ValkeyServer, fault: str) -> None:
+    """Appending and reading raise `LogUnavailable` within the timeout if the server is killed or frozen."""
+    short_timeout = LogStream(redis, within=0.5)
+    writer = await claimed(short_timeout)
     getattr(server, fault)()
     async with asyncio.timeout(WAIT_SECONDS):
         with pytest.raises(LogUnavailable):
             await writer.append(b"a")
         with pytest.raises(LogUnavailable):
-            await hasty.read("log")
+            await short_timeout.read("log")
 
 
-async def claimed(hasty: LogStream) -> LogWriter:
-    """A writer of a stream that waits so shortly that a busy machine may need another try."""
+async def claimed(short_timeout: LogStream) -> LogWriter:
+    """A writer; the timeout is so short that a busy machine may need another attempt."""
     while True:
         with suppress(LogUnavailable):
-            return await hasty.claim("log")
+            return await short_timeout.claim("log")
 
 
-async def test_an_append_may_be_repeated(logs: LogStream, redis: Redis) -> None:
-    """An append whose answer was lost is repeated without writing twice or seeming stale."""
+async def test_appends_are_idempotent(logs: LogStream, redis: Redis) -> None:
+    """Repeating an append whose answer was lost neither writes twice nor raises `StaleWriter`."""
     writer = await logs.claim("log")
     await writer.append(b"a")
     writer.last_sequence = 0
@@ -184,7 +184,7 @@ async def test_an_append_may_be_repeated(logs: LogStream, redis: Redis) -> None:
 
 
 async def test_flushed_logs_are_missing(logs: LogStream, redis: Redis) -> None:
-    """After FLUSHALL reader and writer are told; a writer that writes all again restores every place."""
+    """After FLUSHALL readers and the writer get errors; a writer that appends everything again restores the log."""
     with pytest.raises(LogMissing):
         await logs.read("never written")
     writer = await logs.claim("log")
@@ -202,8 +202,8 @@ async def test_flushed_logs_are_missing(logs: LogStream, redis: Redis) -> None:
     assert [entry.sequence for entry in await logs.read("log", 1)] == [2, 3]
 
 
-async def test_lost_entries_alone_are_noticed(logs: LogStream, redis: Redis) -> None:
-    """A writer whose entries were evicted, though not its mark, is told rather than leave a hole."""
+async def test_lost_entries_are_noticed(logs: LogStream, redis: Redis) -> None:
+    """If the entries were evicted but not the writer's epoch, an append raises `LogLost` instead of leaving a gap."""
     writer = await logs.claim("log")
     await writer.append(b"a")
     await redis.delete(logs.key("log"))
@@ -211,8 +211,8 @@ async def test_lost_entries_alone_are_noticed(logs: LogStream, redis: Redis) -> 
         await writer.append(b"b")
 
 
-async def test_an_older_copy_is_noticed(logs: LogStream, redis: Redis) -> None:
-    """A server that comes back with an older copy of the log takes what is missing in it, and nothing before that."""
+async def test_a_restored_older_copy_is_noticed(logs: LogStream, redis: Redis) -> None:
+    """A log restored from an older copy accepts the entries missing in it first."""
     writer = await logs.claim("log")
     await writer.append_all([b"a", b"b"])
     older = await redis.dump(logs.key("log"))
@@ -226,8 +226,8 @@ async def test_an_older_copy_is_noticed(logs: LogStream, redis: Redis) -> None:
     assert [entry.event for entry in await logs.read("log")] == [b"a", b"b", b"c", b"d", b"e"]
 
 
-async def test_a_log_begun_anew_after_a_flush_is_missing(logs: LogStream, redis: Redis) -> None:
-    """A reader ahead of a log that another writer began again learns that its place is gone."""
+async def test_a_log_restarted_after_a_flush_is_missing(logs: LogStream, redis: Redis) -> None:
+    """A reader that is ahead of a restarted log gets `LogMissing`."""
     await (await logs.claim("log")).append_all([b"a"] * 9)
     await redis.flushall()
     await (await logs.claim("log")).append(b"b")
@@ -236,7 +236,7 @@ async def test_a_log_begun_anew_after_a_flush_is_missing(logs: LogStream, redis:
 
 
 async def test_trimmed_entries_are_missing(redis: Redis) -> None:
-    """A log keeps a bounded number of events, and says so to whoever asks for older ones."""
+    """A log has a maximum length; reading trimmed entries raises `LogMissing`."""
     logs = LogStream(redis, max_length=100)
     writer = await logs.claim("log")
     for _ in range(10):
@@ -248,7 +248,7 @@ async def test_trimmed_entries_are_missing(redis: Redis) -> None:
 
 
 async def test_an_abandoned_log_is_missing(logs: LogStream, hub: Hub) -> None:
-    """A log whose writer died and will not come back ends its followers, with all that was written."""
+    """If the writer has stopped for good, followers get all entries, then `LogMissing`."""
     running = True
 
     async def is_running() -> bool:
@@ -266,8 +266,8 @@ async def test_an_abandoned_log_is_missing(logs: LogStream, hub: Hub) -> None:
         await asyncio.wait_for(pending, WAIT_SECONDS)
 
 
-async def test_the_last_event_beats_the_end_of_running(logs: LogStream, hub: Hub) -> None:
-    """A last event written just before the database says that nobody writes is still delivered."""
+async def test_a_last_event_just_before_the_end_is_delivered(logs: LogStream, hub: Hub) -> None:
+    """A last event written just before the database reports the end is still delivered."""
     writer = await logs.claim("log")
     await writer.append(b"a")
 
@@ -279,8 +279,8 @@ async def test_the_last_event_beats_the_end_of_running(logs: LogStream, hub: Hub
     assert [entry.event async for entry in entries] == [b"a", END]
 
 
-async def test_a_reply_that_ends_while_redis_is_away(logs: LogStream, hub: Hub, server: ValkeyServer) -> None:
-    """Followers do not wait for Redis when the database says that all is done."""
+async def test_a_log_that_ends_while_redis_is_unavailable(logs: LogStream, hub: Hub, server: ValkeyServer) -> None:
+    """Followers do not wait for Redis if the database reports the end."""
     await (await logs.claim("log")).append(b"a")
     entries = logs.follow(hub, "log", is_last=is_end, is_running=no, poll_interval=0.1, retry_interval=0.05)
     await anext(entries)
@@ -289,8 +289,8 @@ async def test_a_reply_that_ends_while_redis_is_away(logs: LogStream, hub: Hub, 
         await asyncio.wait_for(anext(entries), WAIT_SECONDS)
 
 
-async def test_unexpected_log_is_missing_at_once(logs: LogStream, hub: Hub) -> None:
-    """Following a log that is not there, and that nobody will write, says so rather than wait."""
+async def test_a_log_that_nobody_will_write_is_missing_at_once(logs: LogStream, hub: Hub) -> None:
+    """Following a log that does not exist, and that has no writer, raises at once."""
     entries = logs.follow(hub, "log", is_last=is_end, is_running=no)
     with pytest.raises(LogMissing):
         await asyncio.wait_for(anext(entries), WAIT_SECONDS)
@@ -298,22 +298,22 @@ async def test_unexpected_log_is_missing_at_once(logs: LogStream, hub: Hub) -> N
 
 
 async def test_a_second_writer_takes_over(logs: LogStream, hub: Hub) -> None:
-    """A new writer goes on after the last event; the old one is refused, whether it or the new one writes first."""
+    """A new writer continues after the last event; the old one is refused, before and after the new one writes."""
     old = await logs.claim("log")
     await old.append_all([b"a", b"b"])
     new = await logs.claim("log")
     assert new.last_sequence == 2
     with pytest.raises(StaleWriter):
-        await old.append(b"from the dead")
+        await old.append(b"stale")
     assert await new.append(b"c") == 3
     with pytest.raises(StaleWriter):
-        await old.append(b"from the dead")
+        await old.append(b"stale")
     await new.append(END)
     assert await follow(logs, hub) == [(1, b"a"), (2, b"b"), (3, b"c"), (4, END)]
 
 
-async def test_writers_after_a_flush_still_fence(logs: LogStream, redis: Redis) -> None:
-    """Epochs rise across a flush, so that a writer from before it cannot shut out one from after."""
+async def test_epochs_rise_across_a_flush(logs: LogStream, redis: Redis) -> None:
+    """A writer from before a flush is refused after another writer has claimed the log."""
     old = await logs.claim("log")
     await redis.flushall()
     new = await logs.claim("log")
@@ -322,8 +322,8 @@ async def test_writers_after_a_flush_still_fence(logs: LogStream, redis: Redis) 
         await old.append(b"b")
 
 
-async def test_a_clock_set_back_does_not_shut_out(logs: LogStream, redis: Redis) -> None:
-    """A claim gets a higher epoch than the last one's even if the server's clock has gone back since."""
+async def test_a_clock_set_back_does_not_lower_the_epoch(logs: LogStream, redis: Redis) -> None:
+    """A claim gets a higher epoch than the last one, even if the server's clock was set back in between."""
     last_epoch = 4_000_000_000_000_000
     await redis.set(logs.fence_key("log"), last_epoch)
     assert await (await logs.claim("log")).append(b"a") == 1
@@ -331,8 +331,8 @@ async def test_a_clock_set_back_does_not_shut_out(logs: LogStream, redis: Redis)
         await logs.write("log", last_epoch, 2, [b"b"])
 
 
-async def test_claims_race_to_one_winner(logs: LogStream) -> None:
-    """Of many writers that claim at once exactly one, the last, can write."""
+async def test_of_concurrent_claims_one_can_write(logs: LogStream) -> None:
+    """Of many writers that claim at the same time exactly one can append."""
     writers = await asyncio.gather(*(logs.claim("log") for _ in range(20)))
     results = await asyncio.gather(*(writer.append(b"a") for writer in writers), return_exceptions=True)
     assert results.count(1) == 1
@@ -340,7 +340,7 @@ async def test_claims_race_to_one_winner(logs: LogStream) -> None:
 
 
 async def test_leaving_early_releases_the_hub(logs: LogStream, hub: Hub) -> None:
-    """A follower that stops reading and closes holds nothing."""
+    """A follower that is closed early holds nothing."""
     await (await logs.claim("log")).append_all([b"a"] * 10)
     async with aclosing(logs.follow(hub, "log", is_last=is_end, is_running=yes)) as entries:
         assert (await anext(entries)).sequence == 1

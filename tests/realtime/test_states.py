@@ -15,7 +15,7 @@ from tests.waiting import WAIT_SECONDS, until
 
 @dataclass
 class Store:
-    """A number that a database would hold, and how often it was read."""
+    """A number in place of a row in the database; counts its reads."""
 
     value: int = 0
     final: int = 1_000_000
@@ -25,27 +25,27 @@ class Store:
     read_times: list[float] = field(default_factory=list)
 
     async def read(self) -> int:
-        """The number as it was when the read began."""
+        """The number at the start of the read."""
         self.reads += 1
         self.read_times.append(time.perf_counter())
         value = self.value
         await asyncio.sleep(self.read_seconds)
         if self.failing:
-            raise LookupError("the database is away")
+            raise LookupError("the database is unavailable")
         return value
 
     def is_final(self, value: int) -> bool:
-        """Whether nothing can follow the number."""
+        """Whether the number is the last one."""
         return value >= self.final
 
 
 async def has_read(store: Store, times: int = 1) -> bool:
-    """Whether the store was read so often."""
+    """Whether the store was read at least this often."""
     return store.reads >= times
 
 
-def gaps(store: Store) -> list[float]:
-    """Seconds from one read to the next: what is shown comes of a read, however long after."""
+def intervals(store: Store) -> list[float]:
+    """Seconds from one read to the next: a value may be yielded any time after its read."""
     return [later - earlier for earlier, later in pairwise(store.read_times)]
 
 
@@ -64,8 +64,8 @@ async def released(hub: Hub) -> None:
             await asyncio.sleep(0.01)
 
 
-async def test_snapshot_changes_final(hub: Hub, publisher: Publisher) -> None:
-    """The state comes first, then each change; after the final one the stream completes and holds nothing."""
+async def test_snapshot_then_changes_then_final_state(hub: Hub, publisher: Publisher) -> None:
+    """The current state comes first, then each change; after the final state the stream ends and holds nothing."""
     store = Store(final=3)
     seen = []
     async with asyncio.timeout(WAIT_SECONDS):
@@ -77,7 +77,7 @@ async def test_snapshot_changes_final(hub: Hub, publisher: Publisher) -> None:
 
 
 async def test_a_final_snapshot_completes_at_once(hub: Hub) -> None:
-    """Whoever comes after the end gets the final state and no more."""
+    """A stream that starts after the end yields the final state only."""
     store = Store(value=3, final=3)
     values = await collect(state_stream(hub, "topic", store.read, is_final=store.is_final))
     assert values == [3]
@@ -85,7 +85,7 @@ async def test_a_final_snapshot_completes_at_once(hub: Hub) -> None:
 
 
 async def test_a_change_during_the_first_read_is_not_lost(hub: Hub, publisher: Publisher) -> None:
-    """The subscription stands before the first read, so a change while it runs is read afterwards."""
+    """The stream subscribes before its first read, so a change during the read is read afterwards."""
     store = Store(final=1, read_seconds=0.1)
     stream = asyncio.create_task(
         collect(state_stream(hub, "topic", store.read, is_final=store.is_final, poll_interval=60))
@@ -95,8 +95,8 @@ async def test_a_change_during_the_first_read_is_not_lost(hub: Hub, publisher: P
     assert await asyncio.wait_for(stream, WAIT_SECONDS) == [0, 1]
 
 
-async def test_conflated_to_ten_a_second_with_the_last(hub: Hub, publisher: Publisher) -> None:
-    """Of a thousand changes in a second a few are shown, never closer than 0.1 s, and the last arrives."""
+async def test_changes_are_conflated_to_ten_a_second(hub: Hub, publisher: Publisher) -> None:
+    """Of a thousand changes in a second a few are yielded, at least 0.1 s apart, and always the last."""
     store = Store(final=999)
     stream = asyncio.create_task(
         collect(state_stream(hub, "topic", store.read, is_final=store.is_final, poll_interval=60))
@@ -107,12 +107,12 @@ async def test_conflated_to_ten_a_second_with_the_last(hub: Hub, publisher: Publ
             await asyncio.sleep(0.01)
     seen = await asyncio.wait_for(stream, WAIT_SECONDS)
     assert seen[-1] == 999
-    assert min(gaps(store)) > 0.095
+    assert min(intervals(store)) > 0.095
     assert store.reads <= len(seen) + 2
 
 
-async def test_the_trailing_edge_is_shown(hub: Hub, publisher: Publisher) -> None:
-    """A change inside the quiet interval is shown when it ends, without any later signal."""
+async def test_the_last_change_in_an_interval_is_shown(hub: Hub, publisher: Publisher) -> None:
+    """A change within the minimum interval is yielded at its end, without another signal."""
     store = Store(final=2)
     async with aclosing(
         state_stream(hub, "topic", store.read, is_final=store.is_final, min_interval=0.2, poll_interval=3600)
@@ -122,11 +122,11 @@ async def test_the_trailing_edge_is_shown(hub: Hub, publisher: Publisher) -> Non
         assert await asyncio.wait_for(anext(values), WAIT_SECONDS) == 1
         await change(publisher, store, 2)
         assert await asyncio.wait_for(anext(values), WAIT_SECONDS) == 2
-    assert min(gaps(store)) > 0.195
+    assert min(intervals(store)) > 0.195
 
 
-async def test_a_lost_signal_is_made_up_by_polling(hub: Hub) -> None:
-    """A change nobody announced is found at the next poll."""
+async def test_polling_finds_a_change_without_a_signal(hub: Hub) -> None:
+    """A change whose signal was lost is found at the next poll."""
     store = Store(final=1)
     with ExitStack() as stack:
         await settled_topic(hub, "topic", stack)
@@ -137,8 +137,8 @@ async def test_a_lost_signal_is_made_up_by_polling(hub: Hub) -> None:
             assert await asyncio.wait_for(anext(values), WAIT_SECONDS) == 1
 
 
-async def test_a_change_while_redis_is_away(hub: Hub, server: ValkeyServer) -> None:
-    """A change that could not be announced is read after the reconnect, long before the next poll."""
+async def test_a_change_while_redis_is_unavailable(hub: Hub, server: ValkeyServer) -> None:
+    """A change that could not be published is read after the reconnect, long before the next poll."""
     store = Store(final=1)
     async with aclosing(state_stream(hub, "topic", store.read, is_final=store.is_final, poll_interval=60)) as values:
         assert await anext(values) == 0
@@ -148,8 +148,8 @@ async def test_a_change_while_redis_is_away(hub: Hub, server: ValkeyServer) -> N
         assert await asyncio.wait_for(anext(values), WAIT_SECONDS) == 1
 
 
-async def test_equal_states_are_left_out(hub: Hub, publisher: Publisher) -> None:
-    """Signals that changed nothing show nothing."""
+async def test_equal_states_are_not_repeated(hub: Hub, publisher: Publisher) -> None:
+    """A signal without a change yields nothing."""
     store = Store(final=2)
     stream = asyncio.create_task(
         collect(state_stream(hub, "topic", store.read, is_final=store.is_final, min_interval=0.01))
@@ -163,8 +163,8 @@ async def test_equal_states_are_left_out(hub: Hub, publisher: Publisher) -> None
     assert store.reads >= 6
 
 
-async def test_closing_the_hub_is_no_completion(hub: Hub) -> None:
-    """Shutdown ends a stream, shared or not, with `HubClosed`, so that nobody takes it for the end."""
+async def test_closing_the_hub_is_an_error(hub: Hub) -> None:
+    """At shutdown a stream, shared or not, raises `HubClosed`, so that it does not look complete."""
     store = Store()
     streams = [
         asyncio.create_task(collect(state_stream(hub, "topic", store.read, is_final=store.is_final))),
@@ -177,8 +177,8 @@ async def test_closing_the_hub_is_no_completion(hub: Hub) -> None:
             await asyncio.wait_for(stream, WAIT_SECONDS)
 
 
-async def test_a_hundred_viewers_one_read_a_tick(hub: Hub, publisher: Publisher) -> None:
-    """Viewers with one key share every read, and all get the final state; another key reads for itself."""
+async def test_a_hundred_followers_share_each_read(hub: Hub, publisher: Publisher) -> None:
+    """Followers with the same key share every read, and all get the final state; another key has its own reads."""
     store, other = Store(final=20), Store(final=0)
     watchers = [
         asyncio.create_task(
@@ -200,49 +200,49 @@ async def test_a_hundred_viewers_one_read_a_tick(hub: Hub, publisher: Publisher)
     await released(hub)
 
 
-async def test_a_slow_viewer_skips_to_the_newest(hub: Hub, publisher: Publisher) -> None:
-    """A watcher that dawdles misses states in between but neither holds up the others nor misses the last."""
+async def test_a_slow_follower_skips_to_the_newest(hub: Hub, publisher: Publisher) -> None:
+    """A slow follower misses states in between; it neither delays the others nor misses the last state."""
     store = Store(final=10)
-    all_is_over = asyncio.Event()
+    all_changes_made = asyncio.Event()
     shown: list[int] = []
 
-    def view() -> AsyncIterator[int]:
+    def values() -> AsyncIterator[int]:
         return hub.shared("key", "topic", store.read, is_final=store.is_final, min_interval=0.01)
 
-    async def dawdle() -> list[int]:
-        values = []
-        async for value in view():
-            values.append(value)
-            await all_is_over.wait()
-        return values
+    async def follow_slowly() -> list[int]:
+        seen = []
+        async for value in values():
+            seen.append(value)
+            await all_changes_made.wait()
+        return seen
 
-    async def hurry() -> None:
-        async for value in view():
-            shown.append(value)  # noqa: PERF401 - looked at meanwhile
+    async def follow_quickly() -> None:
+        async for value in values():
+            shown.append(value)  # noqa: PERF401 - read meanwhile
 
-    slow, quick = asyncio.create_task(dawdle()), asyncio.create_task(hurry())
+    slow, quick = asyncio.create_task(follow_slowly()), asyncio.create_task(follow_quickly())
     for value in range(11):
         await change(publisher, store, value)
         await until(lambda value=value: is_shown(shown, value))  # type: ignore[misc]
     await asyncio.wait_for(quick, WAIT_SECONDS)
     assert shown == list(range(11))
-    all_is_over.set()
+    all_changes_made.set()
     assert await asyncio.wait_for(slow, WAIT_SECONDS) == [0, 10]
 
 
 async def is_shown(shown: list[int], value: int) -> bool:
-    """Whether a watcher has got that far."""
+    """Whether the quick follower has got the value."""
     return value in shown
 
 
-async def test_the_shared_reader_stops_with_its_last_viewer(hub: Hub) -> None:
-    """The reader outlives any watcher but the last, and is started afresh for the next."""
+async def test_the_shared_reader_stops_with_its_last_follower(hub: Hub) -> None:
+    """The reader runs until its last follower leaves; the next follower starts another."""
     store = Store()
 
-    def view() -> AsyncIterator[int]:
+    def values() -> AsyncIterator[int]:
         return hub.shared("key", "topic", store.read, is_final=store.is_final, min_interval=0.01, poll_interval=0.02)
 
-    first, second = asyncio.create_task(collect(view())), asyncio.create_task(collect(view()))
+    first, second = asyncio.create_task(collect(values())), asyncio.create_task(collect(values()))
     await until(lambda: has_read(store))
     first.cancel()
     await asyncio.wait([first])
@@ -252,13 +252,13 @@ async def test_the_shared_reader_stops_with_its_last_viewer(hub: Hub) -> None:
     reads = store.reads
     await asyncio.sleep(0.1)
     assert store.reads == reads
-    async with aclosing(hub.shared("key", "topic", store.read, is_final=store.is_final)) as values:
-        assert await anext(values) == 0
+    async with aclosing(hub.shared("key", "topic", store.read, is_final=store.is_final)) as fresh:
+        assert await anext(fresh) == 0
     await released(hub)
 
 
-async def test_who_leaves_late_takes_no_newer_reader_along(hub: Hub) -> None:
-    """A reader has ended, and one of its watchers is still there: those who come then share the next reader."""
+async def test_a_late_follower_does_not_end_a_newer_reader(hub: Hub) -> None:
+    """While a follower of an ended reader is still open, new followers share the next reader."""
     store = Store(final=0)
 
     def values() -> AsyncGenerator[int, None]:
@@ -279,8 +279,8 @@ async def test_who_leaves_late_takes_no_newer_reader_along(hub: Hub) -> None:
                 assert (hub.statistics().shared, store.reads) == (1, 2)
 
 
-async def test_errors_reach_every_viewer_of_the_key(hub: Hub, publisher: Publisher) -> None:
-    """A read that fails ends all streams of its key with the error; a watcher who comes later reads anew."""
+async def test_errors_reach_every_follower_of_the_key(hub: Hub, publisher: Publisher) -> None:
+    """A failed read ends all streams of its key with the error; a later follower starts a new reader."""
     store = Store(final=5)
     watchers = [
         asyncio.create_task(collect(hub.shared("key", "topic", store.read, is_final=store.is_final)))
@@ -297,8 +297,8 @@ async def test_errors_reach_every_viewer_of_the_key(hub: Hub, publisher: Publish
     assert len(await collect(hub.shared("key", "topic", store.read, is_final=store.is_final))) == 1
 
 
-async def test_five_hundred_streams_leave_nothing(hub: Hub) -> None:
-    """Shared and own streams, cancelled in every phase of their life, leave nothing in the hub."""
+async def test_five_hundred_streams_leak_nothing(hub: Hub) -> None:
+    """Shared and separate streams, cancelled in every phase, leave nothing in the hub."""
     store = Store(read_seconds=0.005)
     before = len(asyncio.all_tasks())
     streams = []
@@ -313,14 +313,14 @@ async def test_five_hundred_streams_leave_nothing(hub: Hub) -> None:
         if number % 5 == 0:
             await asyncio.sleep(0)
             streams[number // 2].cancel()
-    await until(lambda: is_crowded(hub))
+    await until(lambda: has_a_hundred_watchers(hub))
     for task in streams:
         task.cancel()
     await asyncio.gather(*streams, return_exceptions=True)
     await released(hub)
-    assert len(asyncio.all_tasks()) <= before + 3  # the connection's own three, if it was not up before
+    assert len(asyncio.all_tasks()) <= before + 3  # the connection's own three, if it was not connected before
 
 
-async def is_crowded(hub: Hub) -> bool:
-    """Whether more than a hundred watch."""
+async def has_a_hundred_watchers(hub: Hub) -> bool:
+    """Whether there are more than a hundred watchers."""
     return hub.statistics().watchers > 100

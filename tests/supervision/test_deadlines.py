@@ -1,4 +1,4 @@
-"""A time limit raises `TimeoutError` whatever the task has lived through, and hides nobody's cancellation."""
+"""A deadline raises `TimeoutError` whatever cancellations came before, and never hides a real cancellation."""
 
 import asyncio
 from contextlib import suppress
@@ -10,14 +10,14 @@ from tests.waiting import WAIT_SECONDS
 
 
 def counted() -> int:
-    """How many cancellations the current task counts."""
+    """The cancellation count of the current task."""
     task = asyncio.current_task()
     assert task is not None
     return task.cancelling()
 
 
 async def expire() -> None:
-    """Let a deadline pass; the task counts no more cancellations afterwards than before."""
+    """Let a deadline expire; the task's cancellation count is the same before and after."""
     before = counted()
     with pytest.raises(TimeoutError):
         async with deadline(0.01):
@@ -26,7 +26,7 @@ async def expire() -> None:
 
 
 async def test_it_raises_a_timeout_error() -> None:
-    """A block that takes too long ends by `TimeoutError`; one that does not goes through."""
+    """A block that takes too long raises `TimeoutError`; a quick one completes."""
     await expire()
     async with deadline(WAIT_SECONDS):
         await asyncio.sleep(0)
@@ -36,15 +36,15 @@ async def test_it_raises_a_timeout_error() -> None:
 
 
 @pytest.mark.parametrize("seconds", [0.0, -1.0])
-async def test_no_time_at_all_is_a_timeout(seconds: float) -> None:
-    """A deadline that has passed already lets nothing wait."""
+async def test_a_deadline_of_zero_seconds_times_out(seconds: float) -> None:
+    """A deadline that has passed already raises at the first wait."""
     with pytest.raises(TimeoutError):
         async with deadline(seconds):
             await asyncio.sleep(WAIT_SECONDS)
 
 
-async def test_it_holds_in_a_task_that_has_lost_a_cancellation() -> None:
-    """A cancellation that was caught stays counted: up to 3.11.2 `asyncio.timeout` lets a `CancelledError` out."""
+async def test_it_holds_in_a_task_that_has_caught_a_cancellation() -> None:
+    """A caught cancellation stays counted: up to 3.11.2 `asyncio.timeout` then raises `CancelledError`."""
 
     async def careless() -> None:
         with suppress(asyncio.CancelledError):
@@ -60,7 +60,7 @@ async def test_it_holds_in_a_task_that_has_lost_a_cancellation() -> None:
 
 
 async def test_it_holds_after_a_failed_task_group() -> None:
-    """Up to 3.12 a `TaskGroup` whose task fails leaves a count behind, with nobody having cancelled anything."""
+    """Up to 3.12 a `TaskGroup` whose task fails leaves a count behind, without any cancellation."""
 
     async def fail() -> None:
         raise ValueError
@@ -75,8 +75,8 @@ async def test_it_holds_after_a_failed_task_group() -> None:
     await asyncio.create_task(work())
 
 
-async def test_a_real_cancellation_goes_first() -> None:
-    """Who is cancelled before the time is up, or in the same moment, sees the cancellation and not a timeout."""
+async def test_a_real_cancellation_takes_precedence() -> None:
+    """A task cancelled before the deadline, or at the same moment, gets the cancellation and not a timeout."""
 
     async def work(seconds: float, started: asyncio.Event) -> None:
         started.set()
@@ -91,13 +91,13 @@ async def test_a_real_cancellation_goes_first() -> None:
         await task
     task = asyncio.create_task(work(0.0, together))
     await together.wait()
-    task.cancel()  # the deadline's own call comes in the same turn of the loop, before the task has its turn
+    task.cancel()  # the deadline's own cancellation comes in the same iteration of the loop, before the task runs
     with pytest.raises(asyncio.CancelledError):
         await task
 
 
-async def test_the_inner_and_the_outer_at_once() -> None:
-    """Two deadlines that pass together, as after a hold-up, end the outer block by its own timeout."""
+async def test_nested_deadlines_that_expire_together() -> None:
+    """Two deadlines that expire together, as after a blocked loop, end the outer block with its own timeout."""
     reached = []
 
     async def nested() -> None:
@@ -112,7 +112,7 @@ async def test_the_inner_and_the_outer_at_once() -> None:
 
 
 async def test_only_its_own_cancellation_becomes_a_timeout() -> None:
-    """An error of the block is what the block raises, also when the time is up meanwhile."""
+    """An error of the block is raised, even if the deadline expires meanwhile."""
 
     async def fail() -> None:
         async with deadline(0.0):

@@ -1,4 +1,4 @@
-"""Tasks end, also those that lose a cancellation."""
+"""`cancel_and_wait` ends tasks, even those that lose a cancellation."""
 
 import asyncio
 from contextlib import suppress
@@ -6,18 +6,18 @@ from contextlib import suppress
 from cancellation.tasks import cancel_and_wait
 
 
-async def test_a_lost_cancellation_is_said_again() -> None:
-    """A task that swallows the first cancellation, as `wait_for` of Python 3.11 can, ends all the same."""
+async def test_a_lost_cancellation_is_repeated() -> None:
+    """A task that swallows the first cancellation, as `wait_for` of Python 3.11 can, is cancelled again."""
     lost = 0
 
-    async def deaf() -> None:
+    async def swallowing() -> None:
         nonlocal lost
         with suppress(asyncio.CancelledError):
             await asyncio.sleep(3600)
         lost += 1
         await asyncio.sleep(3600)
 
-    task = asyncio.create_task(deaf())
+    task = asyncio.create_task(swallowing())
     await asyncio.sleep(0)
     async with asyncio.timeout(60):
         await cancel_and_wait([task])
@@ -25,8 +25,8 @@ async def test_a_lost_cancellation_is_said_again() -> None:
     await cancel_and_wait([task])
 
 
-async def test_a_caller_that_is_cancelled_does_not_interrupt_what_ends() -> None:
-    """However often the caller is cancelled, a task that closes something is not cancelled again before its time."""
+async def test_a_cancelled_caller_does_not_interrupt_the_clean_up() -> None:
+    """However often the caller is cancelled, a task that cleans up is not cancelled again too early."""
     ended: list[str] = []
 
     async def closing() -> None:

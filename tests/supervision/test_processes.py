@@ -1,4 +1,4 @@
-"""A process that has lost a supervised task for good says so, and ends with an error, to be started again."""
+"""A process that has lost a supervised task reports it, and exits with an error, so that it is restarted."""
 
 import asyncio
 import sys
@@ -18,19 +18,19 @@ from tests.serving import served
 from tests.waiting import WAIT_SECONDS, until
 
 ROOT = Path(__file__).parents[2]
-# The command as it is, but that the supervisor of the named task is cancelled once it has begun to wait.
+# The unchanged command, except that the supervisor of the named task is cancelled after it has started.
 PROGRAM = """
 import asyncio, os, sys
 import app
 from core.supervision import Supervisors
 app.DRAIN_SECONDS = float(os.environ["DRAIN"])
 start = Supervisors.start
-def doomed(self, name, *args, **options):
+def start_and_cancel_victim(self, name, *args, **options):
     task = start(self, name, *args, **options)
     if name == os.environ["VICTIM"]:
         asyncio.get_running_loop().call_later(0.5, task.cancel)
     return task
-Supervisors.start = doomed
+Supervisors.start = start_and_cancel_victim
 import cli
 cli.main()
 """
@@ -40,7 +40,7 @@ cli.main()
 async def nudge(
     command: str, victim: str, variables: dict[str, str], *, drain: float = 3.0
 ) -> AsyncIterator[asyncio.subprocess.Process]:
-    """`nudge api` or `nudge worker`, in which the victim dies; ended with the block."""
+    """`nudge api` or `nudge worker`, in which the victim task ends; killed when the block ends."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-c",
@@ -60,7 +60,7 @@ async def nudge(
 
 
 async def readiness(url: str) -> tuple[int, str | None]:
-    """The status of `/readyz` and the problem that it tells; 0 while nobody listens."""
+    """The status of `/readyz` and the problem that it reports; 0 while the port is closed."""
     try:
         async with aiohttp.ClientSession() as session, session.get(f"{url}/readyz") as response:
             return response.status, (await response.json())["problem"]
@@ -69,12 +69,12 @@ async def readiness(url: str) -> tuple[int, str | None]:
 
 
 @pytest.mark.parametrize("victim", ["pubsub-connection", *later("pubsub-listener", "budgets")])
-async def test_an_api_that_has_lost_a_part_ends(runtime: Runtime, victim: str) -> None:
-    """`/readyz` turns to 503 and names the task; a few seconds later the process ends with 1 and says why."""
-    port, told, output = free_port(), (503, f"supervisor: {victim} has ended"), ""
+async def test_an_api_that_has_lost_a_task_ends(runtime: Runtime, victim: str) -> None:
+    """`/readyz` returns 503 and names the task; a few seconds later the process exits with 1 and the reason."""
+    port, expected, output = free_port(), (503, f"supervisor: {victim} has ended"), ""
     variables = environment(runtime.settings, NUDGE_API__PORT=str(port))
     answers: list[tuple[int, str | None]] = []
-    for seconds in (3.0, 30.0):  # a busy machine may leave nobody a turn to ask within three
+    for seconds in (3.0, 30.0):  # on a busy machine three seconds may pass without a request
         async with nudge("api", victim, variables, drain=seconds) as process, asyncio.timeout(4 * WAIT_SECONDS):
             reading = asyncio.create_task(process.communicate())
             while not reading.done():
@@ -84,16 +84,16 @@ async def test_an_api_that_has_lost_a_part_ends(runtime: Runtime, victim: str) -
         assert process.returncode == 1, output
         assert f"nudge: The API has ended, as it has lost {victim}. Start it again." in output
         assert "Traceback" not in output
-        if told in answers:
+        if expected in answers:
             break
-    assert told in answers, output
+    assert expected in answers, output
 
 
 @pytest.mark.parametrize(
     "victim", ["send-loop-0", *later("sweep: advance campaigns", "consumer", "pubsub-connection")]
 )
-async def test_a_worker_that_has_lost_a_part_ends(servers: Servers, victim: str) -> None:
-    """A worker has no address to ask: its log and exit code tell. No other test has left it anything to do."""
+async def test_a_worker_that_has_lost_a_task_ends(servers: Servers, victim: str) -> None:
+    """A worker has no readiness endpoint: its log and exit code show it. Its database holds no other work."""
     variables = environment(settings_for(servers, await copy_template(servers), redis_database=2))
     async with nudge("worker", victim, variables) as process, asyncio.timeout(2 * WAIT_SECONDS):
         output = (await process.communicate())[0].decode()
@@ -101,12 +101,12 @@ async def test_a_worker_that_has_lost_a_part_ends(servers: Servers, victim: str)
     assert f"nudge: The worker has ended, as it has lost {victim}. Start it again." in output
     assert "supervised task ended for good" in output
     assert [
-        told for told in ("Traceback", "Unclosed", "garbage collector", "never retrieved") if told in output
+        text for text in ("Traceback", "Unclosed", "garbage collector", "never retrieved") if text in output
     ] == []
 
 
 async def test_any_supervised_task_counts(servers: Servers) -> None:
-    """A topic's pump that dies makes the process unfit as well: its viewers would wait for what nobody hands on."""
+    """A topic's pump that ends makes the process unfit as well: its watchers would get no signals."""
     async with running(settings_for(servers, await copy_template(servers))) as runtime, served(runtime) as server:
         with runtime.hub.watch("topic"):
             assert await readiness(server.base) == (200, None)
@@ -116,5 +116,5 @@ async def test_any_supervised_task_counts(servers: Servers) -> None:
 
 
 async def is_unfit(url: str) -> bool:
-    """Whether the process says that it has lost a pump; of which topic is for its log alone."""
+    """Whether the process reports that it has lost a pump; the topic is only in its log."""
     return await readiness(url) == (503, "supervisor: pump has ended")

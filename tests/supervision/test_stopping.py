@@ -1,4 +1,4 @@
-"""A worker that is told to stop claims nothing more, cuts nothing short that ends in time, and does end."""
+"""A worker that is stopped claims nothing more, lets running work finish within its time, and always ends."""
 
 import asyncio
 import gc
@@ -41,21 +41,21 @@ async def forever() -> None:
 
 
 async def slow_to_end(ended: list[str], seconds: float) -> None:
-    """Run until cancelled, then clean up for some seconds."""
+    """Run until cancelled, then clean up for `seconds`."""
     try:
         await forever()
     finally:
         await asyncio.sleep(seconds)
-        ended.append("in order")
+        ended.append("cleaned up")
 
 
-async def test_a_task_ends_in_order() -> None:
-    """Cancelled as it did not end in time, it has seconds to record what it has to."""
+async def test_a_cancelled_task_may_clean_up() -> None:
+    """A task that is cancelled because it did not end in time has some seconds for its clean-up."""
     tasks, ended = KeyedTasks(), list[str]()
     tasks.start("slow", lambda: slow_to_end(ended, 1.2))
     await asyncio.sleep(0)
     await tasks.aclose(0.0)
-    assert ended == ["in order"]
+    assert ended == ["cleaned up"]
     assert tasks.tasks == {}
 
 
@@ -80,7 +80,7 @@ async def test_a_task_that_loses_its_cancellation_ends(monkeypatch: pytest.Monke
 
 
 async def test_nothing_is_started_while_tasks_close() -> None:
-    """Neither what is new nor what is running once more; what runs may end."""
+    """No new task is started, nor a second run of a running one; running tasks may finish."""
     tasks, done = KeyedTasks(), list[str]()
     going = asyncio.Event()
 
@@ -100,8 +100,8 @@ async def test_nothing_is_started_while_tasks_close() -> None:
     assert (done, tasks.tasks) == (["one"], {})
 
 
-async def test_a_task_that_waits_for_its_slot_does_not_begin_while_tasks_close() -> None:
-    """What runs may end; what only waits is left to the next process."""
+async def test_a_task_that_waits_for_a_slot_does_not_start_while_tasks_close() -> None:
+    """Running tasks may finish; waiting ones are left to the next process."""
     tasks, done, group = KeyedTasks(), list[str](), Group("one at a time", 1)
     going = asyncio.Event()
 
@@ -127,33 +127,33 @@ def slow_account(runtime: Runtime, provider: Provider) -> Sender:
     return sender
 
 
-@pytest.mark.parametrize("pause", ["backoff", "rate limit"])
-async def test_a_send_loop_that_pauses_claims_nothing_once_stopped(
-    runtime: Runtime, provider: Provider, slow_account: Sender, pause: str
+@pytest.mark.parametrize("reason", ["backoff", "rate limit"])
+async def test_a_waiting_send_loop_claims_nothing_after_a_stop(
+    runtime: Runtime, provider: Provider, slow_account: Sender, reason: str
 ) -> None:
-    """Whatever it waits for, minutes by the provider's wish or the account's rate, the stop ends the wait at once."""
+    """A stop ends the wait at once, whether for the provider's Retry-After or for the account's rate limit."""
     actor, _, campaign_id = await sending(runtime, 3)
-    sender = sender_for(runtime, provider) if pause == "backoff" else slow_account
-    if pause == "backoff":
+    sender = sender_for(runtime, provider) if reason == "backoff" else slow_account
+    if reason == "backoff":
         sender.backoff.fail(300.0)
-    wait = 0.0 if pause == "backoff" else 30 + await sender.reserve(30)
+    wait = 0.0 if reason == "backoff" else 30 + await sender.reserve(30)
     reserved = monotonic()
     sender.add(actor.organization_id, campaign_id)
     loop = asyncio.create_task(sender.send_loop())
-    await until(lambda: is_at_rest(loop))
+    await until(lambda: is_sleeping(loop))
     sender.stop()
     await asyncio.wait_for(loop, WAIT_SECONDS)
     assert await provider.ledger(campaign_id) == []
     fresh = sender_for(runtime, provider)
     assert (await fresh.send_batch(actor, campaign_id)).claimed == 3
-    if pause == "rate limit":
+    if reason == "rate limit":
         left = wait - (monotonic() - reserved)
-        assert await slow_account.reserve(0) < left + 0.5  # what was reserved for the batch was given back
+        assert await slow_account.reserve(0) < left + 0.5  # the sends reserved for the batch were released
         await slow_account.reserve(-30)
 
 
-async def is_at_rest(task: asyncio.Task[Any]) -> bool:
-    """Whether a send loop sleeps until it is stopped or its time has come."""
+async def is_sleeping(task: asyncio.Task[Any]) -> bool:
+    """Whether a send loop sleeps until it is stopped or its wait is over."""
     awaited: Any = task.get_coro()
     while hasattr(awaited, "cr_await"):
         if awaited.__name__ == "sleep_unless":
@@ -172,7 +172,7 @@ async def valkey(tmp_path: Path) -> AsyncIterator[ValkeyServer]:
 
 @asynccontextmanager
 async def worker(runtime: Runtime) -> AsyncIterator[tuple[asyncio.Task[None], asyncio.Event]]:
-    """A worker, and what tells it to stop."""
+    """A worker's task, and the event that stops it."""
     stopping = asyncio.Event()
     task = asyncio.create_task(run(runtime, stopping))
     try:
@@ -182,8 +182,8 @@ async def worker(runtime: Runtime) -> AsyncIterator[tuple[asyncio.Task[None], as
         await asyncio.wait([task])
 
 
-async def test_a_worker_ends_though_redis_is_silent(servers: Servers, valkey: ValkeyServer) -> None:
-    """Connected to a Redis that answers nothing any more, it ends in its time when told to stop."""
+async def test_a_worker_ends_while_redis_does_not_answer(servers: Servers, valkey: ValkeyServer) -> None:
+    """A worker connected to a Redis that no longer answers ends in time when it is stopped."""
     settings = own_settings(await copy_template(servers), servers, valkey)
     async with running(settings) as own, worker(own) as (task, stopping):
         await until(lambda: is_consuming(own))
@@ -196,8 +196,8 @@ async def test_a_worker_ends_though_redis_is_silent(servers: Servers, valkey: Va
 
 
 @pytest.fixture
-async def overlooked() -> AsyncIterator[list[dict[str, Any]]]:
-    """The errors of tasks that nobody has looked at."""
+async def unretrieved() -> AsyncIterator[list[dict[str, Any]]]:
+    """The errors of tasks that were never retrieved."""
     found: list[dict[str, Any]] = []
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(lambda _, context: found.append(context))
@@ -206,10 +206,10 @@ async def overlooked() -> AsyncIterator[list[dict[str, Any]]]:
 
 
 @pytest.mark.parametrize("way", ["stopped", "cancelled"])
-async def test_the_end_of_a_job_is_not_left_behind(
-    servers: Servers, valkey: ValkeyServer, overlooked: list[dict[str, Any]], way: str
+async def test_arqs_shielded_end_of_a_job_is_cancelled_in_the_end(
+    servers: Servers, valkey: ValkeyServer, unretrieved: list[dict[str, Any]], way: str
 ) -> None:
-    """Arq shields the end of a job from being cancelled: it is given a second, and then ended all the same."""
+    """Arq shields the end of a job from cancellation: after a second it is ended nevertheless."""
     async with running(own_settings(await copy_template(servers), servers, valkey)) as own:
         stopping, frozen = asyncio.Event(), asyncio.Event()
 
@@ -231,16 +231,16 @@ async def test_the_end_of_a_job_is_not_left_behind(
         valkey.thaw()
         assert left == set()
     gc.collect()
-    assert overlooked == []
+    assert unretrieved == []
 
 
 async def is_finishing(before: set[asyncio.Task[Any]]) -> bool:
-    """Whether arq has begun to end a job."""
+    """Whether arq has started to finish a job."""
     return any("finish_job" in repr(task.get_coro()) for task in asyncio.all_tasks() - before)
 
 
 def own_settings(database: str, servers: Servers, valkey: ValkeyServer) -> Settings:
-    """Settings with a database and a Redis of the test's own."""
+    """Settings with a database and a Redis for this test only."""
     settings = settings_for(servers, database)
     return settings.model_copy(update={"redis": type(settings.redis).model_validate({"url": valkey.url})})
 
@@ -248,7 +248,7 @@ def own_settings(database: str, servers: Servers, valkey: ValkeyServer) -> Setti
 async def test_arqs_worker_ends_by_itself(
     servers: Servers, valkey: ValkeyServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """While Redis answers, nothing of it is cancelled, which may lose connections: it ends between two rounds."""
+    """While Redis answers, arq's worker is not cancelled, which may leak connections: it ends between two polls."""
     monkeypatch.setattr("jobs.consumer.CLOSE_SECONDS", 100 * WAIT_SECONDS)
     async with running(own_settings(await copy_template(servers), servers, valkey)) as own:
         stopping = asyncio.Event()
@@ -258,8 +258,8 @@ async def test_arqs_worker_ends_by_itself(
         await asyncio.wait_for(consuming, WAIT_SECONDS)
 
 
-async def test_a_sweep_ends_in_the_middle(fresh_runtime: Runtime) -> None:
-    """Told to stop, it leaves the campaigns it has not come to, which may be thousands, to the next process."""
+async def test_a_sweep_ends_between_campaigns(fresh_runtime: Runtime) -> None:
+    """When stopped, it leaves the remaining campaigns, which may be thousands, to the next process."""
     sent = [await all_sent(fresh_runtime) for _ in range(3)]
     stopping = asyncio.Event()
     worker = build_worker(fresh_runtime, JOBS)
@@ -273,7 +273,7 @@ async def test_a_sweep_ends_in_the_middle(fresh_runtime: Runtime) -> None:
 
 
 async def sweep_campaigns(sweeper: Sweeper) -> None:
-    """A round of the campaigns' sweeps, with all that they start."""
+    """One round of the campaigns' sweeps, with all the tasks that they start."""
     for each in campaigns.SWEEPS:
         await sweeper.round(each)
     await until(lambda: is_idle(sweeper.worker.tasks))
@@ -293,21 +293,21 @@ async def all_sent(runtime: Runtime) -> tuple[Actor, UUID]:
 
 
 async def status(runtime: Runtime, campaign: tuple[Actor, UUID]) -> CampaignStatus:
-    """Where the campaign stands."""
+    """The campaign's status."""
     return (await progress(runtime, *campaign)).status
 
 
 async def is_consuming(runtime: Runtime) -> bool:
-    """Whether arq's worker has said that it is well."""
+    """Whether arq's worker has stored its health check."""
     return bool(await runtime.cache.keys("*:health:*"))
 
 
 async def test_a_cancelled_operation_waits_for_all_its_fields() -> None:
-    """One field's end does not let the operation go while another still cleans up."""
+    """The operation does not end while one of its fields still cleans up."""
     ended: list[str] = []
     operation = asyncio.create_task(gathered([forever(), slow_to_end(ended, 0.1), forever()]))
     await asyncio.sleep(0.01)
     operation.cancel()
     await asyncio.wait([operation])
     assert operation.cancelled()
-    assert ended == ["in order"]
+    assert ended == ["cleaned up"]

@@ -1,4 +1,4 @@
-"""Supervised tasks go on through whatever nobody asked for, and are missed when they end for good."""
+"""Supervised tasks survive errors and cancellations without a request; an unexpected end is reported."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -12,14 +12,14 @@ from structlog.testing import capture_logs
 from cancellation.backoff import Backoff
 from cancellation.tasks import restart_when_cancelled
 from core.supervision import Supervisors, supervise
-from tests.supervision.straying import stray
+from tests.supervision.cancellations import cancel_without_request
 from tests.waiting import WAIT_SECONDS, until
 
 QUICK = Backoff(initial=0.001, maximum=0.01)
 
 
 class Work:
-    """A run that waits; it knows how often it was started, and ends as it is told."""
+    """A run that waits until `go` is set, and counts its starts and ends."""
 
     def __init__(self) -> None:
         self.starts = 0
@@ -28,7 +28,7 @@ class Work:
         self.task: asyncio.Task[Any] | None = None
 
     async def run(self) -> None:
-        """Wait to be told to return."""
+        """Wait for `go`, then return."""
         self.starts += 1
         self.task = asyncio.current_task()
         try:
@@ -37,7 +37,7 @@ class Work:
             self.ended += 1
 
     async def started(self, times: int) -> None:
-        """Wait until it has been started so often, and runs."""
+        """Wait until it runs for the given time."""
 
         async def runs() -> bool:
             return self.starts == times and self.ended == times - 1
@@ -45,40 +45,40 @@ class Work:
         await until(runs)
 
 
-async def test_a_cancelled_run_is_started_again() -> None:
-    """A run that ends by a `CancelledError` begins anew, and the log says so each time."""
+async def test_a_cancelled_run_is_restarted() -> None:
+    """A run that ends with a `CancelledError` is restarted, with a line in the log each time."""
     work = Work()
     with capture_logs() as logs:
         task = asyncio.create_task(supervise("work", work.run, backoff=QUICK))
         for times in range(1, 6):
             await work.started(times)
             assert work.task is not None
-            (stray if times % 2 else asyncio.Task.cancel)(work.task)
+            (cancel_without_request if times % 2 else asyncio.Task.cancel)(work.task)
         await work.started(6)
         work.go.set()
         await task
     warned = [entry["event"] for entry in logs if entry.get("task") == "work"]
-    assert warned == ["task cancelled though nobody asked; starting it again"] * 5
+    assert warned == ["task cancelled without a request; restarting it"] * 5
 
 
-async def test_a_supervisor_is_not_cancelled_by_accident() -> None:
-    """A `CancelledError` that reaches the supervisor itself, without anybody's asking, leaves the run alone."""
+async def test_a_supervisor_survives_a_cancellation_without_a_request() -> None:
+    """A `CancelledError` in the supervisor itself, without a request, does not affect the run."""
     work = Work()
     with capture_logs() as logs:
         task = asyncio.create_task(supervise("work", work.run, backoff=QUICK))
         await work.started(1)
         for _ in range(3):
-            stray(task)
+            cancel_without_request(task)
             await asyncio.sleep(0)
             await asyncio.sleep(0)
         assert (work.starts, work.ended) == (1, 0)
         work.go.set()
         await task
-    assert [entry["event"] for entry in logs] == ["supervisor cancelled though nobody asked; going on"] * 3
+    assert [entry["event"] for entry in logs] == ["supervisor cancelled without a request; continuing"] * 3
 
 
-async def test_a_pause_is_not_cut_short_nor_ended_by_accident(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Between two runs, too, only a cancellation that somebody asked for ends a supervisor."""
+async def test_a_back_off_survives_a_cancellation_without_a_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between two runs, too, only a requested cancellation ends a supervisor, and none shortens the delay."""
     runs, now = 0, 0.0
     monkeypatch.setattr("cancellation.tasks.monotonic", lambda: now)
 
@@ -88,23 +88,23 @@ async def test_a_pause_is_not_cut_short_nor_ended_by_accident(monkeypatch: pytes
         if runs == 1:
             raise ValueError
 
-    async def is_pausing() -> bool:
+    async def is_waiting() -> bool:
         return bool(logs)
 
     with capture_logs() as logs:
         task = asyncio.create_task(supervise("work", fail, backoff=Backoff(initial=3600, maximum=3600)))
-        await until(is_pausing)
-        stray(task)
+        await until(is_waiting)
+        cancel_without_request(task)
         await asyncio.sleep(0.01)
         assert (runs, task.done()) == (1, False)
-        now = 3600.0  # by its clock the pause is over, which it sees when it is woken
-        stray(task)
+        now = 3600.0  # by its clock the delay is over, which it sees when it runs next
+        cancel_without_request(task)
         await asyncio.wait_for(task, WAIT_SECONDS)
     assert runs == 2
 
 
-async def test_asked_to_end_it_ends_with_its_run() -> None:
-    """Cancelled in earnest, a supervisor ends, and only after its run has ended."""
+async def test_a_requested_cancellation_ends_the_run_first() -> None:
+    """A supervisor that is cancelled ends only after its run has ended."""
     order = []
 
     async def run() -> None:
@@ -124,13 +124,13 @@ async def test_asked_to_end_it_ends_with_its_run() -> None:
     assert order == ["run", "supervisor"]
 
 
-async def test_a_run_that_loses_a_cancellation_is_ended_all_the_same() -> None:
-    """A run that swallows the first cancellation, as libraries do, does not outlive its supervisor."""
-    begun = asyncio.Event()
+async def test_a_run_that_loses_a_cancellation_is_ended_too() -> None:
+    """A run that swallows the first cancellation, as some libraries do, ends before its supervisor."""
+    started = asyncio.Event()
     ended = asyncio.Event()
 
-    async def deaf() -> None:
-        begun.set()
+    async def swallowing() -> None:
+        started.set()
         with suppress(asyncio.CancelledError):
             await asyncio.sleep(WAIT_SECONDS)
         try:
@@ -138,16 +138,16 @@ async def test_a_run_that_loses_a_cancellation_is_ended_all_the_same() -> None:
         finally:
             ended.set()
 
-    task = asyncio.create_task(supervise("work", deaf))
-    await begun.wait()
+    task = asyncio.create_task(supervise("work", swallowing))
+    await started.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
     assert ended.is_set()
 
 
-async def test_a_failed_task_group_does_not_make_a_cancellation_look_asked_for() -> None:
-    """What `TaskGroup` of 3.11 and 3.12 leaves in `cancelling()` is gone with its run: later ones survive as well."""
+async def test_a_failed_task_group_does_not_make_a_cancellation_look_requested() -> None:
+    """The count that `TaskGroup` of 3.11 and 3.12 leaves in `cancelling()` does not affect later runs."""
     runs = 0
     done = asyncio.Event()
 
@@ -162,7 +162,7 @@ async def test_a_failed_task_group_does_not_make_a_cancellation_look_asked_for()
                 group.create_task(fail())
         task = asyncio.current_task()
         assert task is not None
-        stray(task)
+        cancel_without_request(task)
         await asyncio.sleep(WAIT_SECONDS)
 
     async def fail() -> None:
@@ -173,9 +173,11 @@ async def test_a_failed_task_group_does_not_make_a_cancellation_look_asked_for()
     assert (runs, done.is_set()) == (6, True)
 
 
-async def test_failures_are_told_and_tried_again() -> None:
-    """An expected failure is one line, another comes with its traceback, also out of a group; the work goes on."""
-    failures = iter([ConnectionError("away"), ExceptionGroup("both", [ConnectionError("away")]), KeyError("bug")])
+async def test_failures_are_logged_and_retried() -> None:
+    """An expected error, also in a group, is one line in the log, another has its traceback; the run is restarted."""
+    failures = iter(
+        [ConnectionError("unavailable"), ExceptionGroup("both", [ConnectionError("unavailable")]), KeyError("bug")]
+    )
 
     async def run() -> None:
         if (failure := next(failures, None)) is not None:
@@ -189,10 +191,8 @@ async def test_failures_are_told_and_tried_again() -> None:
 
 
 @pytest.mark.parametrize("end", [asyncio.CancelledError, KeyError])
-async def test_a_run_that_lasted_begins_with_the_first_pause_again(
-    end: type[BaseException], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Runs that fail or are cancelled at once have longer and longer pauses, until one outlasts the longest."""
+async def test_a_long_run_resets_the_back_off(end: type[BaseException], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Delays grow with runs that fail or are cancelled at once, until a run lasts longer than the maximum delay."""
     runs, lasted = 0, 0.0
     for module in ("cancellation.tasks", "core.supervision"):
         monkeypatch.setattr(f"{module}.monotonic", lambda: monotonic() + lasted)
@@ -212,16 +212,16 @@ async def test_a_run_that_lasted_begins_with_the_first_pause_again(
     assert first <= 0.02
 
 
-def test_pauses_grow_up_to_the_longest() -> None:
-    """Each failure doubles the pause, at most to the longest, and each is cut by at most a half."""
+def test_delays_grow_up_to_the_maximum() -> None:
+    """Each failure doubles the delay up to the maximum; each delay is shortened by at most a half."""
     backoff = Backoff(initial=1.0, maximum=8.0)
     for failures, longest in [(1, 1.0), (2, 2.0), (3, 4.0), (4, 8.0), (5, 8.0), (10_000, 8.0)]:
-        pauses = [backoff.delay(failures) for _ in range(200)]
-        assert longest / 2 <= min(pauses) < max(pauses) <= longest
+        delays = [backoff.delay(failures) for _ in range(200)]
+        assert longest / 2 <= min(delays) < max(delays) <= longest
 
 
 async def test_values_and_errors_pass_through() -> None:
-    """`restart_when_cancelled` gives what the run returns, and raises what it raises, at once."""
+    """`restart_when_cancelled` returns what the run returns, and raises what it raises, at once."""
 
     async def give() -> int:
         return 7
@@ -235,20 +235,20 @@ async def test_values_and_errors_pass_through() -> None:
 
 
 async def returned() -> None:
-    """A run that has nothing more to do."""
+    """A run that returns at once."""
 
 
 async def cancelled() -> None:
-    """A run that goes on; its supervisor is cancelled by the test."""
+    """A run that waits; the test cancels its supervisor."""
     await asyncio.sleep(WAIT_SECONDS)
 
 
 @pytest.mark.parametrize("run", [returned, cancelled])
-async def test_a_task_that_ends_unasked_is_dead(run: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    """A supervised task that ends before it is released is dead, and whoever wants to know is told."""
+async def test_an_unexpected_end_is_reported(run: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """A supervised task that ends before it is released is listed as ended, and callbacks are called."""
     supervisors = Supervisors()
-    told = []
-    with capture_logs() as logs, supervisors.on_unexpected_end(lambda: told.append(supervisors.ended)):
+    calls = []
+    with capture_logs() as logs, supervisors.on_unexpected_end(lambda: calls.append(supervisors.ended)):
         other = supervisors.start("other", cancelled)
         task = supervisors.start("victim", run)
         await asyncio.sleep(0)
@@ -256,7 +256,7 @@ async def test_a_task_that_ends_unasked_is_dead(run: Callable[[], Coroutine[Any,
             task.cancel()
         await asyncio.wait([task])
         await asyncio.sleep(0)
-        assert (supervisors.ended, told) == (("victim",), [("victim",)])
+        assert (supervisors.ended, calls) == (("victim",), [("victim",)])
         await supervisors.stop(other)
     assert [(entry["log_level"], entry["task"]) for entry in logs] == [("critical", "victim")]
     late = []
@@ -265,7 +265,7 @@ async def test_a_task_that_ends_unasked_is_dead(run: Callable[[], Coroutine[Any,
 
 
 async def test_a_released_task_may_end() -> None:
-    """What is stopped, or released, is not missed."""
+    """A stopped or released task is not reported."""
     supervisors = Supervisors()
     one, two = supervisors.start("one", cancelled), supervisors.start("two", cancelled)
     supervisors.release(one)

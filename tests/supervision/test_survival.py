@@ -1,4 +1,4 @@
-"""Every supervised task of an API and of a worker goes on through a cancellation that nobody asked for."""
+"""Every supervised task of an API and of a worker survives a cancellation without a request."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -27,7 +27,7 @@ from tests.deliveries.test_jobs import ended, hurried, ordered
 from tests.graphql.probe import with_settings
 from tests.graphql.sockets import Socket, connected, settles
 from tests.serving import served
-from tests.supervision.straying import stray
+from tests.supervision.cancellations import cancel_without_request
 from tests.waiting import WAIT_SECONDS, until
 
 __all__ = ["provider", "shared_provider"]
@@ -37,7 +37,7 @@ WATCH = "subscription ($id: ID!) { campaignProgress(campaignId: $id) { status } 
 
 
 def supervised(before: set[asyncio.Task[Any]]) -> dict[str, asyncio.Task[Any]]:
-    """The supervisors and their runs that were not there before, by name."""
+    """The supervisors and runs started since `before`, by name."""
     names = {task.get_name().removesuffix("-run") for task in asyncio.all_tasks() if task.get_name().endswith("-run")}
     return {
         task.get_name(): task
@@ -46,25 +46,25 @@ def supervised(before: set[asyncio.Task[Any]]) -> dict[str, asyncio.Task[Any]]:
     }
 
 
-async def hit(before: set[asyncio.Task[Any]], names: set[str]) -> None:
-    """Throw a cancellation into each supervised task, supervisor and run; wait until every run was begun again."""
+async def cancel_each(before: set[asyncio.Task[Any]], names: set[str]) -> None:
+    """Cancel each supervisor and each run, without a request; wait until every run has been restarted."""
     for _ in range(ROUNDS):
         found = supervised(before)
         assert names <= found.keys()
         for task in found.values():
-            stray(task)
+            cancel_without_request(task)
         runs = {name: task for name, task in found.items() if name.endswith("-run")}
-        await until(partial(begun_again, before, runs))
-        # These live as long as they are watched, and their watchers were hit as well.
+        await until(partial(restarted, before, runs))
+        # These end with their last watcher, and their watchers were cancelled as well.
         watched = ("pump ", "pubsub-shared-state")
         lasting = [task for name, task in found.items() if name not in runs and not name.startswith(watched)]
         assert [task for task in lasting if task.done()] == []
 
 
-async def begun_again(before: set[asyncio.Task[Any]], runs: dict[str, asyncio.Task[Any]]) -> bool:
-    """Whether there is another run in the place of each, within two seconds.
+async def restarted(before: set[asyncio.Task[Any]], runs: dict[str, asyncio.Task[Any]]) -> bool:
+    """Whether each run is replaced by another within two seconds.
 
-    One that has swallowed the cancellation gets another then: not before, as it may still close what it had open.
+    A run that has swallowed the cancellation is cancelled again then; not before, as it may still clean up.
     """
     for _ in range(20):
         await asyncio.sleep(0.1)
@@ -73,18 +73,18 @@ async def begun_again(before: set[asyncio.Task[Any]], runs: dict[str, asyncio.Ta
             return True
     for task in runs.values():
         if not task.done():
-            stray(task)
+            cancel_without_request(task)
     return False
 
 
 @pytest.fixture
 async def before() -> set[asyncio.Task[Any]]:
-    """What runs already; a test asks for it before its runtime."""
+    """The tasks that run already; a test requests it before its runtime."""
     return asyncio.all_tasks()
 
 
-async def test_the_api_goes_on(before: set[asyncio.Task[Any]], fresh_runtime: Runtime) -> None:
-    """Connection, listener, pumps, budgets, a shared stream and a socket's watch all go on, and do their work."""
+async def test_the_api_survives(before: set[asyncio.Task[Any]], fresh_runtime: Runtime) -> None:
+    """Connection, listener, pumps, budgets, a shared stream and a websocket's monitor still do their work."""
     runtime = with_settings(fresh_runtime, realtime={"ping_seconds": 3600.0, "recheck_seconds": 3600.0})
     actor = await factories.organization(runtime)
     token = factories.token(runtime, actor)
@@ -97,7 +97,7 @@ async def test_the_api_goes_on(before: set[asyncio.Task[Any]], fresh_runtime: Ru
             await settles(lambda: runtime.hub.connected)
             topic = f"pump session:{actor.user_id}"
             names = {"pubsub-connection", "pubsub-listener", "budgets", "socket-monitor", "fanout-group", topic}
-            await hit(before, {*names, *(f"{name}-run" for name in names)})
+            await cancel_each(before, {*names, *(f"{name}-run" for name in names)})
             assert runtime.supervisors.ended == ()
             await signals_flow(runtime)
             async with runtime.work.begin(actor) as uow:
@@ -108,24 +108,24 @@ async def test_the_api_goes_on(before: set[asyncio.Task[Any]], fresh_runtime: Ru
                 await uow.execute(update(User).values(role=Role.VIEWER))
                 uow.publish(session_topic(actor.person_id))
             assert (await socket.closed())[0] == 4403
-    told = {entry.get("task") for entry in logs if "though nobody asked" in entry["event"]}
-    assert names - {topic} <= told  # a pump that nobody watches for a moment has nothing to begin again
+    logged = {entry.get("task") for entry in logs if "without a request" in entry["event"]}
+    assert names - {topic} <= logged  # a pump without a watcher at that moment has nothing to restart
 
 
 async def signals_flow(runtime: Runtime) -> None:
-    """Wait until a signal that is published reaches a viewer."""
+    """Wait until a published signal reaches a watcher."""
     async with asyncio.timeout(WAIT_SECONDS):
-        with runtime.hub.watch(log_topic("anything")) as viewer:
+        with runtime.hub.watch(log_topic("anything")) as watcher:
             while True:
                 await runtime.publisher.publish(log_topic("anything"), b"1")
-                signal = await viewer.next(within=1.0)
+                signal = await watcher.next(within=1.0)
                 if signal is not None and signal.payload == b"1":
                     return
 
 
 @asynccontextmanager
-async def at_work(runtime: Runtime) -> AsyncIterator[None]:
-    """A worker, stopped as SIGTERM stops it."""
+async def running_worker(runtime: Runtime) -> AsyncIterator[None]:
+    """A worker, stopped in the same way as by SIGTERM."""
     stopping = asyncio.Event()
     worker = asyncio.create_task(run(runtime, stopping), name="worker")
     try:
@@ -135,21 +135,21 @@ async def at_work(runtime: Runtime) -> AsyncIterator[None]:
         await worker
 
 
-@pytest.mark.parametrize("by", ["announcement", "sweep"])
-async def test_the_worker_goes_on(
+@pytest.mark.parametrize("by", ["job", "sweep"])
+async def test_the_worker_survives(
     before: set[asyncio.Task[Any]], fresh_runtime: Runtime, provider: Provider, by: str
 ) -> None:
-    """Send loops, sweeps and consumer go on: a campaign that is announced, or only swept up, is sent."""
+    """Send loops, sweeps and consumer still work: a campaign is sent, found through its job or only by a sweep."""
     settings = hurried(fresh_runtime.settings)
-    seconds = 3600.0 if by == "announcement" else 0.2
+    seconds = 3600.0 if by == "job" else 0.2
     settings = settings.model_copy(
         update={"sending": settings.sending.model_copy(update={"sweep_seconds": seconds, "concurrent_batches": 2})}
     )
     runtime = replace(fresh_runtime, settings=settings, mailer=provider.mailer)
-    async with at_work(runtime):
+    async with running_worker(runtime):
         names = {"send-loop-0", "send-loop-1", "consumer", *(f"sweep: {sweep.name}" for sweep in SWEEPS)}
         await settles(lambda: names <= supervised(before).keys())
-        await hit(before, {*names, *(f"{name}-run" for name in names)})
+        await cancel_each(before, {*names, *(f"{name}-run" for name in names)})
         assert runtime.supervisors.ended == ()
         actor, campaign_id = await ordered(runtime, 60)
         if by == "sweep":
@@ -160,22 +160,22 @@ async def test_the_worker_goes_on(
 
 
 async def is_sent(provider: Provider, campaign_id: UUID) -> bool:
-    """Whether the provider has every message; that the campaign has ended is the sweeper's to say."""
+    """Whether the provider has every message; a sweep ends the campaign later."""
     return len(await provider.ledger(campaign_id)) == 60
 
 
-async def test_an_operation_that_is_cancelled_by_accident_tells_its_client(runtime: Runtime) -> None:
-    """A client is not left waiting: its operation ends with an error that says whose fault it is."""
+async def test_an_operation_cancelled_without_a_request_ends_with_an_error(runtime: Runtime) -> None:
+    """The client is not left waiting: its operation ends with the error INTERNAL."""
     actor = await factories.organization(runtime)
     async with served(runtime) as server, connected(server) as socket:
         await socket.ready(factories.token(runtime, actor))
         await socket.subscribe(WATCH, variables={"id": await draft(runtime, actor)})
         assert (await socket.next())["type"] == "next"
         (operation,) = [task for task in asyncio.all_tasks() if "run_operation" in repr(task.get_coro())]
-        stray(operation)
+        cancel_without_request(operation)
         message = await socket.next()
         assert (message["type"], message["payload"][0]["extensions"]["code"]) == ("error", "INTERNAL")
-        await still_alive(socket)
+        await answers_pings(socket)
 
 
 async def draft(runtime: Runtime, actor: Actor) -> str:
@@ -183,7 +183,7 @@ async def draft(runtime: Runtime, actor: Actor) -> str:
     return encode_global_id("Campaign", await factories.campaign(runtime, actor))
 
 
-async def still_alive(socket: Socket) -> None:
-    """The connection itself goes on."""
+async def answers_pings(socket: Socket) -> None:
+    """Check that the connection is still open."""
     await socket.send({"type": "ping"})
     assert (await socket.next())["type"] == "pong"

@@ -1,4 +1,4 @@
-"""A real queue with a consumer, a real subscriber, and a database whose COMMIT can be held back or refused."""
+"""A real queue with a consumer, a real subscriber, and a database whose COMMIT can be blocked or refused."""
 
 from asyncio import Task
 from collections.abc import AsyncIterator
@@ -26,12 +26,12 @@ from tests.waiting import WAIT_SECONDS, until
 if TYPE_CHECKING:
     from arq.typing import WorkerCoroutine
 
-ORDINARY, HELD_BACK, REFUSED = "Ordinary", "Held back", "Refused"
+ORDINARY, BLOCKED, REFUSED = "Ordinary", "Blocked", "Refused"
 COMMIT_LOCK = 20_261_129
 # A deferred trigger runs within COMMIT itself.
 AT_COMMIT = f"""
 CREATE FUNCTION at_commit() RETURNS trigger LANGUAGE plpgsql AS $body$ BEGIN
-    IF NEW.first_name = '{HELD_BACK}' THEN PERFORM pg_advisory_xact_lock({COMMIT_LOCK}); END IF;
+    IF NEW.first_name = '{BLOCKED}' THEN PERFORM pg_advisory_xact_lock({COMMIT_LOCK}); END IF;
     IF NEW.first_name = '{REFUSED}' THEN RAISE EXCEPTION 'this COMMIT fails'; END IF;
     RETURN NULL;
 END $body$;
@@ -51,12 +51,12 @@ class GreetContact(Job):
     contact_id: UUID
 
 
-Job.registry.pop("greet_contact")  # it is no job of the product's
+Job.registry.pop("greet_contact")  # not a job of the product
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Done:
-    """A job that the consumer has run, and whether its row was there for it to see."""
+    """A job that the consumer has run, and whether it could see its row."""
 
     contact_id: UUID
     row_seen: bool
@@ -64,7 +64,7 @@ class Done:
 
 @dataclass(slots=True, kw_only=True)
 class Observer:
-    """What other processes see: of the rows by a connection of its own, of jobs and events through Valkey."""
+    """What other processes see: rows through a connection of its own, jobs and events through Valkey."""
 
     actor: Actor
     work: Work
@@ -75,7 +75,7 @@ class Observer:
     done: list[Done] = field(default_factory=list)
 
     async def add_contact(self, uow: UnitOfWork, contact_id: UUID, name: str = ORDINARY) -> UUID:
-        """Insert a contact; its name decides what becomes of the COMMIT."""
+        """Insert a contact; its name decides the outcome of the COMMIT."""
         email = f"{contact_id.hex}@example.com"
         await uow.execute(
             insert(Contact).values(
@@ -97,7 +97,7 @@ class Observer:
         return bool(await self.rows.fetchval("SELECT EXISTS (SELECT FROM contacts WHERE id = $1)", contact_id))
 
     async def consume(self) -> list[Done]:
-        """Run every job that is in the queue now, as a worker does; what was run."""
+        """Run all jobs that are in the queue now, as a worker does; returns them."""
         self.done.clear()
         pool = await create_pool(
             redis_settings(self.redis_url), job_serializer=serialize, job_deserializer=deserialize
@@ -127,17 +127,17 @@ class Observer:
         self.done.append(Done(contact_id=contact_id, row_seen=await self.sees(contact_id)))
 
     async def subscribe(self, *topics: str) -> None:
-        """Hear of the topics from now on."""
+        """Receive the events of the topics from now on."""
         await self.subscription.subscribe(*(PREFIX + topic for topic in topics))
         for _ in topics:
             message = await self.subscription.get_message(timeout=WAIT_SECONDS)
             assert message is not None
             assert message["type"] == "subscribe"
 
-    async def heard(self) -> list[tuple[str, bytes]]:
-        """Every event that was published to the subscribed topics until now, in order.
+    async def received(self) -> list[tuple[str, bytes]]:
+        """Every event published to the subscribed topics until now, in order.
 
-        The server delivers in the order of publication, so a marker of our own comes last.
+        The server delivers in the order of publication, so a marker that we publish comes last.
         """
         marker = new_id().bytes
         channel = next(iter(self.subscription.channels))
@@ -151,16 +151,16 @@ class Observer:
             found.append((message["channel"].decode().removeprefix(PREFIX), message["data"]))
 
     @asynccontextmanager
-    async def commits_held_back(self) -> AsyncIterator[None]:
-        """Let the COMMIT of a contact of that name wait until the block ends."""
+    async def commits_blocked(self) -> AsyncIterator[None]:
+        """Block the COMMIT of contacts with the name BLOCKED until the block ends."""
         await self.rows.execute("SELECT pg_advisory_lock($1)", COMMIT_LOCK)
         try:
             yield
         finally:
             await self.rows.execute("SELECT pg_advisory_unlock($1)", COMMIT_LOCK)
 
-    async def commit_begun(self, task: Task[None]) -> None:
-        """Wait until a COMMIT is held back."""
+    async def commit_started(self, task: Task[None]) -> None:
+        """Wait until a COMMIT is blocked."""
 
         async def waiting() -> bool:
             assert not task.done(), task.result()
@@ -171,7 +171,7 @@ class Observer:
 
 @asynccontextmanager
 async def observing(runtime: Runtime, actor: Actor, admin_url: str, redis_url: str) -> AsyncIterator[Observer]:
-    """An observer of the runtime's database, whose contacts can hold a COMMIT back, and of a Valkey."""
+    """An observer of the runtime's database, in which a COMMIT can be blocked or refused, and of a Valkey."""
     queue, publisher = Queue(redis_url), Publisher(redis_url, within=WAIT_SECONDS)
     rows = await asyncpg.connect(admin_url)
     try:
