@@ -11,7 +11,7 @@ from core.pubsub import Hub, Publisher, RedisBackend, Timing
 from tests.realtime.valkey_server import ValkeyServer
 from tests.waiting import WAIT_SECONDS
 
-# Short delays between attempts, and long timeouts, as a busy machine may answer late; QUICK_TIMING is for tests of timeouts.
+# Short delays but long timeouts, as a busy machine may answer late. QUICK_TIMING is for tests of the timeouts.
 SLOW_TIMING = Timing(
     connect_timeout=WAIT_SECONDS,
     heartbeat_interval=0.1,

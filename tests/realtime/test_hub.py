@@ -23,7 +23,7 @@ from core.pubsub import (
     session_topic,
 )
 from core.pubsub.backend import TopicEvent
-from tests.realtime.conftest import SLOW_TIMING, QUICK_TIMING
+from tests.realtime.conftest import QUICK_TIMING, SLOW_TIMING
 from tests.realtime.valkey_server import ValkeyServer
 from tests.supervision.cancellations import cancel_without_request
 from tests.waiting import WAIT_SECONDS, until
