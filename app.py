@@ -67,7 +67,7 @@ class Application:
                 registry = metrics.registry(
                     partial(metrics.core_metrics, runtime.hub, runtime.engine),
                     compiled.figures,
-                    self.endpoint.figures,
+                    self.endpoint.metrics,
                 )
                 routes = [*graphql_routes(self.endpoint), *all_routes(runtime, registry)]
                 self.inner = with_cors(Starlette(routes=routes), self.settings)

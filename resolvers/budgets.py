@@ -24,14 +24,14 @@ log = logger(__name__)
 
 @dataclass(slots=True)
 class Account:
-    """Points of one payer in one minute: spent in all as far as known, and not yet told to Redis."""
+    """Points of one budget_key in one minute: spent in all as far as known, and not yet told to Redis."""
 
     spent: int = 0
-    untold: int = 0
+    unsynced: int = 0
 
 
 class Balance(NamedTuple):
-    """Where a payer stands; `reset_at` is when the next minute begins."""
+    """Where a budget_key stands; `reset_at` is when the next minute begins."""
 
     limit: int
     remaining: int
@@ -48,44 +48,44 @@ class Budgets:
     reset_at: datetime = datetime.fromtimestamp(0, UTC)  # noqa: RUF009 - a moment does not change
     accounts: dict[str, Account] = field(default_factory=dict)
 
-    def account(self, payer: str) -> Account:
-        """The payer's account of this minute; the last minute's are dropped."""
+    def account(self, budget_key: str) -> Account:
+        """The budget_key's account of this minute; the last minute's are dropped."""
         minute = int(time.time()) // MINUTE
         if minute != self.minute:
             self.minute = minute
             self.reset_at = datetime.fromtimestamp((minute + 1) * MINUTE, UTC)
             self.accounts = {}
-        found = self.accounts.get(payer)
+        found = self.accounts.get(budget_key)
         if found is None:
-            found = self.accounts[payer] = Account()
+            found = self.accounts[budget_key] = Account()
         return found
 
-    def balance(self, payer: str) -> Balance:
-        """What the payer has left in this minute."""
-        return self.standing(self.account(payer))
+    def balance(self, budget_key: str) -> Balance:
+        """What the budget_key has left in this minute."""
+        return self.standing(self.account(budget_key))
 
     def standing(self, account: Account) -> Balance:
         """What an account has left in this minute."""
         return Balance(self.limit, max(0, self.limit - account.spent), self.reset_at)
 
-    def charge(self, payer: str, points: int) -> bool:
+    def charge(self, budget_key: str, points: int) -> bool:
         """Take the points; False, taking nothing, when they are not there."""
-        account = self.account(payer)
+        account = self.account(budget_key)
         if account.spent + points > self.limit:
             return False
         account.spent += points
-        account.untold += points
+        account.unsynced += points
         return True
 
-    def give_back(self, payer: str, points: int) -> Balance:
+    def refund(self, budget_key: str, points: int) -> Balance:
         """Return points that an operation was charged and did not use; fewer than none for what it used beyond."""
-        account = self.account(payer)
+        account = self.account(budget_key)
         back = min(points, account.spent)
         account.spent -= back
-        account.untold -= back
+        account.unsynced -= back
         return self.standing(account)
 
-    async def keep_in_step(self) -> None:
+    async def synchronize(self) -> None:
         """Exchange sums with the other processes, until cancelled."""
         while True:
             await asyncio.sleep(SYNC_SECONDS)
@@ -96,15 +96,15 @@ class Budgets:
 
     async def exchange(self) -> None:
         """Tell Redis what was spent here, and learn what was spent everywhere."""
-        minute, told = self.minute, {payer: account.untold for payer, account in self.accounts.items()}
+        minute, told = self.minute, {budget_key: account.unsynced for budget_key, account in self.accounts.items()}
         if not told:
             return
         accounts = self.accounts
         async with self.redis.pipeline(transaction=False) as pipeline:
-            for payer, points in told.items():
-                pipeline.incrby(f"{PREFIX}{minute}:{payer}", points)
-                pipeline.expire(f"{PREFIX}{minute}:{payer}", 2 * MINUTE)
+            for budget_key, points in told.items():
+                pipeline.incrby(f"{PREFIX}{minute}:{budget_key}", points)
+                pipeline.expire(f"{PREFIX}{minute}:{budget_key}", 2 * MINUTE)
             sums = (await pipeline.execute())[::2]
-        for (payer, points), total in zip(told.items(), sums, strict=True):
-            accounts[payer].untold -= points
-            accounts[payer].spent = int(total) + accounts[payer].untold
+        for (budget_key, points), total in zip(told.items(), sums, strict=True):
+            accounts[budget_key].unsynced -= points
+            accounts[budget_key].spent = int(total) + accounts[budget_key].unsynced

@@ -71,7 +71,7 @@ class RequestContext:
     scope: ReadScope | None = None
 
     @property
-    def payer(self) -> str:
+    def budget_key(self) -> str:
         """Whose budget the operation's cost is taken from."""
         if self.actor is None:
             return f"address:{self.client_address}"
@@ -116,7 +116,7 @@ class RequestContext:
             self.scope = self.dependencies.reads(self.caller.tenant)
         return self.scope
 
-    def go_on_as(self, session: Session) -> None:
+    def apply_session(self, session: Session) -> None:
         """Let the operation go on with other rights of the same caller: what it reads from now on is under them."""
         self.actor, self.session = session.actor, session
         self.loaders.clear()  # a loader asks for the permission once

@@ -91,7 +91,7 @@ class RefusalsInPayload(FieldExtension):
             return self.payload(user_errors=[user_error(error) for error in refusals.errors])
 
 
-def describe_error(resolver: Callable[..., object]) -> str:
+def field_description(resolver: Callable[..., object]) -> str:
     """A field's description is its resolver's docstring, written for the API's readers."""
     text = inspect.getdoc(resolver)
     if not text:
@@ -129,7 +129,7 @@ def query(rule: Rule, *, refusals_in_payload: bool = False, cost: int = 0) -> Ca
         if refusals_in_payload:
             extensions.append(RefusalsInPayload(get_type_hints(resolver)["return"]))
         field = strawberry.field(
-            resolver=resolver, description=describe_error(resolver), extensions=extensions, metadata={COST: cost}
+            resolver=resolver, description=field_description(resolver), extensions=extensions, metadata={COST: cost}
         )
         return with_arguments_described(field, INPUT_OF_QUERY)
 
@@ -158,7 +158,7 @@ def mutation(rule: Rule, *, audit: str | Audit, cost: int = 0) -> Callable[[Reso
         payload = get_type_hints(resolver)["return"]
         field = strawberry.mutation(
             resolver=resolver,
-            description=describe_error(resolver),
+            description=field_description(resolver),
             extensions=[rule, RefusalsInPayload(payload)],
             metadata={COST: cost, AUDIT: actions},
         )
@@ -176,7 +176,7 @@ def subscription(rule: Rule, *, state: bool = False) -> Callable[[Subscribe], An
 
     def declare(resolver: Subscribe) -> Any:  # noqa: ANN401 - a Strawberry field stands in for any type
         return strawberry.subscription(
-            resolver=resolver, description=describe_error(resolver), extensions=[rule], metadata={STATE: state}
+            resolver=resolver, description=field_description(resolver), extensions=[rule], metadata={STATE: state}
         )
 
     return declare
@@ -187,7 +187,7 @@ def is_state(field: GraphQLField) -> bool:
     return bool(declared(field, STATE, default=False))
 
 
-def own_cost(field: GraphQLField) -> int:
+def declared_cost(field: GraphQLField) -> int:
     """The points that a field of the GraphQL schema was declared to cost in itself."""
     return int(declared(field, COST, default=0))
 

@@ -12,5 +12,5 @@ class LimitQueries:
     @query(Public())
     async def rate_limit(self, info: Info) -> RateLimit:
         """The caller's budget of cost points; each answer carries its own cost in `extensions.cost`."""
-        balance = info.context.budgets.balance(info.context.payer)
+        balance = info.context.budgets.balance(info.context.budget_key)
         return rate_limit(limit=balance.limit, remaining=balance.remaining, reset_at=balance.reset_at)

@@ -1,4 +1,4 @@
-"""The parts of the endpoint, put together for one process."""
+"""The GraphQL endpoint of a process, composed of its parts."""
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -31,7 +31,7 @@ PATH = "/graphql"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
-    """The GraphQL endpoint of a process."""
+    """The GraphQL endpoint of a process: HTTP and websocket, with what they share."""
 
     executor: Executor
     http: HttpEndpoint
@@ -42,38 +42,42 @@ class Endpoint:
 
     @classmethod
     def build(cls, runtime: Runtime, schema: strawberry.Schema) -> "Endpoint":
-        """The endpoint of a runtime."""
-        used = dependencies(runtime)
+        """Build the endpoint on a runtime."""
+        dependencies = build_dependencies(runtime)
         budgets = Budgets(limit=runtime.settings.cost_per_minute, redis=runtime.cache)
         executor = Executor(schema, runtime.settings, budgets)
         fanout = FanOut(executor)
         sockets = Sockets(runtime.settings.realtime)
         return cls(
             executor=executor,
-            http=HttpEndpoint(used, executor),
-            websocket=WebSocketEndpoint(used, executor, fanout, sockets),
+            http=HttpEndpoint(dependencies, executor),
+            websocket=WebSocketEndpoint(dependencies, executor, fanout, sockets),
             sockets=sockets,
             fanout=fanout,
             supervisors=runtime.supervisors,
         )
 
-    def figures(self) -> Iterator[Metric]:
-        """What this process holds for its clients: in all, as labels are no place for tenants."""
+    def metrics(self) -> Iterator[Metric]:
+        """Metrics of this process. None is labelled by organization: labels must stay few."""
         sockets, fanout = self.sockets.statistics(), self.fanout.statistics()
-        documents = len(self.executor.documents.kept)
-        yield Gauge("nudge_graphql_documents", "Documents kept, parsed and validated.", documents)
+        documents = len(self.executor.documents.entries)
+        yield Gauge("nudge_graphql_documents", "Documents in the cache, parsed and validated.", documents)
         yield Gauge("nudge_websockets_open", "Open websockets.", sockets.open)
-        yield Gauge("nudge_websockets_authenticated", "Open websockets of a caller we know.", sockets.authenticated)
+        yield Gauge(
+            "nudge_websockets_authenticated", "Open websockets that are authenticated.", sockets.authenticated
+        )
         yield Gauge("nudge_websocket_operations", "Operations that run on websockets.", sockets.operations)
-        yield Gauge("nudge_fanout_groups", "Groups of viewers that share each event's execution.", fanout.groups)
-        yield Gauge("nudge_fanout_viewers", "Viewers in these groups.", fanout.viewers)
-        yield Counter("nudge_fanout_frames_written_total", "Events written to a viewer at once.", fanout.written)
+        yield Gauge(
+            "nudge_fanout_groups", "Groups of subscribers that share the execution of each event.", fanout.groups
+        )
+        yield Gauge("nudge_fanout_viewers", "Subscribers in these groups.", fanout.subscribers)
+        yield Counter("nudge_fanout_frames_written_total", "Events written to a subscriber at once.", fanout.written)
         yield Counter("nudge_fanout_messages_waited_total", "Events that waited for a connection.", fanout.waited)
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
-        """Keep budgets in step with the other processes while the block runs."""
-        task = self.supervisors.start("budgets", self.executor.budgets.keep_in_step)
+        """Synchronize budgets with the other processes while the block runs; then end all fan-out groups."""
+        task = self.supervisors.start("budgets", self.executor.budgets.synchronize)
         try:
             yield
         finally:
@@ -81,8 +85,8 @@ class Endpoint:
             await self.fanout.aclose()
 
 
-def dependencies(runtime: Runtime) -> Dependencies:
-    """What resolvers work with in a process."""
+def build_dependencies(runtime: Runtime) -> Dependencies:
+    """The parts of a runtime that resolvers use."""
     auth = runtime.settings.auth
     return Dependencies(
         work=runtime.work,
@@ -120,10 +124,10 @@ def dependencies(runtime: Runtime) -> Dependencies:
 
 
 def graphql_routes(endpoint: Endpoint) -> list[BaseRoute]:
-    """The endpoint's routes."""
+    """The routes of GraphQL, GraphiQL and its files."""
     return [
         Route("/", RedirectResponse(PATH)),
         Route(PATH, endpoint.http),
         WebSocketRoute(PATH, endpoint.websocket),
-        Route(f"{PATH}/assets/{{name}}", assets.serve),
+        Route(f"{PATH}/assets/{{name}}", assets.serve_asset),
     ]

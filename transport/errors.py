@@ -1,4 +1,4 @@
-"""Top-level errors as clients see them: a code and the request id; what we did not foresee stays with us."""
+"""Top-level errors as clients see them: a code and the request id; an unexpected error is masked and logged."""
 
 from typing import Any
 
@@ -20,14 +20,17 @@ COST_EXCEEDED = "COST_EXCEEDED"
 INTERNAL = "INTERNAL"
 PERSISTED_QUERY_NOT_SUPPORTED = "PERSISTED_QUERY_NOT_SUPPORTED"
 
-AWAY = "Something that we need does not answer at the moment. Please try again in a few seconds."
-AWAY_SECONDS = 5
-AWAY_STATUS = 503
-MASK = "Something went wrong on our side. Please try again; if it stays, tell us the request id."
+UNAVAILABLE_MESSAGE = "A service that this request depends on is unavailable. Please try again in a few seconds."
+UNAVAILABLE_RETRY_SECONDS = 5
+UNAVAILABLE_STATUS = 503
+INTERNAL_MESSAGE = "An internal error occurred. Please try again; if it persists, report the request id."
 
 
-class Refused(Exception):
-    """The request is answered with one error and no data. `status` is the HTTP status of a GraphQL response."""
+class RequestRefused(Exception):
+    """The request gets one error and no data in response.
+
+    `status` is the HTTP status for `application/graphql-response+json`, `retry_after` seconds or 0.
+    """
 
     def __init__(
         self,
@@ -45,7 +48,7 @@ class Refused(Exception):
         self.retry_after = retry_after
         self.suggestion = suggestion
 
-    def formatted(self, request_id: str) -> dict[str, Any]:
+    def to_dict(self, request_id: str) -> dict[str, Any]:
         """The error's JSON form."""
         extensions: dict[str, Any] = {"code": self.code, "requestId": request_id}
         if self.retry_after:
@@ -55,57 +58,57 @@ class Refused(Exception):
         return {"message": self.message, "extensions": extensions}
 
 
-class Malformed(Refused):
+class MalformedRequest(RequestRefused):
     """A parameter of the request has the wrong type: 400 over HTTP, close code 4400 over a websocket."""
 
 
-def formatted(error: GraphQLError, request_id: str) -> dict[str, Any]:
-    """An error of parsing, validation or execution in its JSON form, masked when it is our fault."""
-    message, extensions = judged(error, request_id)
-    shown: dict[str, Any] = {"message": message}
+def format_error(error: GraphQLError, request_id: str) -> dict[str, Any]:
+    """The JSON form of an error of parsing, validation or execution; masked and logged when it is the server's."""
+    message, extensions = _classify(error, request_id)
+    formatted: dict[str, Any] = {"message": message}
     if error.locations:
-        shown["locations"] = [{"line": place.line, "column": place.column} for place in error.locations]
+        formatted["locations"] = [{"line": place.line, "column": place.column} for place in error.locations]
     if error.path is not None:
-        shown["path"] = error.path
-    shown["extensions"] = {**extensions, "requestId": request_id}
-    return shown
+        formatted["path"] = error.path
+    formatted["extensions"] = {**extensions, "requestId": request_id}
+    return formatted
 
 
-def judged(error: GraphQLError, request_id: str) -> tuple[str, dict[str, Any]]:
-    """Message and extensions of an error, by what caused it."""
+def _classify(error: GraphQLError, request_id: str) -> tuple[str, dict[str, Any]]:
+    """The message and the extensions of an error, by its cause."""
     cause = error.original_error
     while isinstance(cause, GraphQLError) and cause.original_error is not None:
         cause = cause.original_error
     if cause is None or isinstance(cause, GraphQLError):
-        if not in_our_value(error):
+        if not _is_result_error(error):
             return error.message, {"code": BAD_USER_INPUT}
         extensions = None
     else:
-        extensions = foreseen(cause)
+        extensions = _known_extensions(cause)
     if cause is not None and is_unavailable(cause):
         log.warning(
-            "a field failed, as something is away",
+            "a field failed: a service is unavailable",
             field=error.path,
             request_id=request_id,
             error=describe_error(cause),
         )
-        return AWAY, {"code": INTERNAL, "retryAfter": AWAY_SECONDS}
+        return UNAVAILABLE_MESSAGE, {"code": INTERNAL, "retryAfter": UNAVAILABLE_RETRY_SECONDS}
     if extensions is None:
         log.error("a field failed", field=error.path, request_id=request_id, exc_info=cause or error)
-        return MASK, {"code": INTERNAL}
+        return INTERNAL_MESSAGE, {"code": INTERNAL}
     return str(cause), extensions
 
 
-def in_our_value(error: GraphQLError) -> bool:
-    """Whether an error of GraphQL itself is about what a field gave, such as a number too large for Int.
+def _is_result_error(error: GraphQLError) -> bool:
+    """Whether a GraphQL error is about a field's result (the server's), such as an integer too large for Int.
 
-    One about an argument, which is the client's, points at the argument's value instead of the whole field.
+    An error about an argument (the client's) has the argument's value as its node, not the field.
     """
     return error.path is not None and all(isinstance(node, FieldNode) for node in error.nodes or ())
 
 
-def foreseen(cause: Exception) -> dict[str, Any] | None:
-    """The extensions of an error that clients should see; None for any other."""
+def _known_extensions(cause: Exception) -> dict[str, Any] | None:
+    """The extensions of an error that clients may see; None for any other."""
     match cause:
         case Unauthenticated():
             return {"code": UNAUTHENTICATED}
@@ -114,14 +117,14 @@ def foreseen(cause: Exception) -> dict[str, Any] | None:
         case RateLimited():
             return {"code": RATE_LIMITED, "retryAfter": cause.retry_after}
         case NudgeError():
-            return told(cause)
+            return _refusal_extensions(cause)
         case InputErrors():
-            return told(cause.errors[0])
+            return _refusal_extensions(cause.errors[0])
     return None
 
 
-def told(error: errors.NudgeError) -> dict[str, Any]:
-    """The extensions of a refusal outside a mutation's payload."""
+def _refusal_extensions(error: errors.NudgeError) -> dict[str, Any]:
+    """The extensions of a `NudgeError` outside a mutation's payload."""
     extensions: dict[str, Any] = {
         "code": NOT_FOUND if error.error_code is ErrorCode.NOT_FOUND else BAD_USER_INPUT,
         "reason": error.error_code,

@@ -1,6 +1,7 @@
-"""Reading a GraphQL request: its bytes from HTTP, within the limits; its parameters from any transport."""
+"""Reading a GraphQL request: its body or query string over HTTP, its parameters over any transport."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from types import CoroutineType
 from typing import Any
 from urllib.parse import parse_qs
@@ -8,91 +9,100 @@ from urllib.parse import parse_qs
 import orjson
 from starlette.types import Message, Receive
 
-from transport.errors import PERSISTED_QUERY_NOT_SUPPORTED, Malformed, Refused
-from transport.executor import Request
+from transport.errors import PERSISTED_QUERY_NOT_SUPPORTED, MalformedRequest, RequestRefused
 
 
-def come_already(receive: Receive) -> Message | None:
-    """The next message where the server has it, as it mostly has of a small request; None where it must be awaited.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GraphQLRequest:
+    """A well-formed GraphQL request."""
 
-    Waiting that is given up before anything came has taken nothing.
+    query: str
+    variables: dict[str, Any]
+    operation_name: str | None = None
+
+
+def receive_nowait(receive: Receive) -> Message | None:
+    """The next ASGI message if the server has already buffered it (as it usually has for a small body), else None.
+
+    When the result is None, nothing was consumed: `receive` can be awaited as usual.
     """
-    waiting = receive()
-    if type(waiting) is not CoroutineType:
+    coroutine = receive()
+    if type(coroutine) is not CoroutineType:
         return None
     try:
-        waiting.send(None)
-    except StopIteration as come:
-        message: Message = come.value
+        coroutine.send(None)
+    except StopIteration as stop:
+        message: Message = stop.value
         return message
-    waiting.close()
+    coroutine.close()
     return None
 
 
-def whole_body(message: Message | None, most: int) -> bytes | None:
-    """The body that a message has all of, within the limit; None for any other."""
+def complete_body(message: Message | None, max_bytes: int) -> bytes | None:
+    """The body, when this one message contains all of it and it is within the limit; otherwise None."""
     if message is None or message["type"] != "http.request" or message.get("more_body", False):
         return None
     body: bytes = message.get("body", b"")
-    return body if len(body) <= most else None
+    return body if len(body) <= max_bytes else None
 
 
-def oversized(most: int) -> Refused:
-    """The refusal of a body over the limit."""
-    return Refused(f"The request body is larger than {most} bytes.", status=413)
+def body_too_large(max_bytes: int) -> RequestRefused:
+    """The error for a body over the limit."""
+    return RequestRefused(f"The request body is larger than {max_bytes} bytes.", status=413)
 
 
-def from_body(body: bytes) -> Request:
-    """The request of a JSON body; raises `Refused`."""
+def from_body(body: bytes) -> GraphQLRequest:
+    """The request in a JSON body; raises `RequestRefused`."""
     try:
         document = orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        raise Refused(f"The request body is not valid JSON: {error}.") from None
+        raise RequestRefused(f"The request body is not valid JSON: {error}.") from None
     if isinstance(document, list):
-        raise Refused("Batched requests are not supported: send one operation in each request.")
+        raise RequestRefused("Batched requests are not supported: send one operation in each request.")
     if not isinstance(document, dict):
-        raise Refused("The request body must be a JSON object with a `query`.")
+        raise RequestRefused("The request body must be a JSON object with a `query`.")
     return from_parameters(document)
 
 
-def from_query_string(raw: bytes) -> Request:
-    """The request of a GET; raises `Refused`."""
+def from_query_string(raw: bytes) -> GraphQLRequest:
+    """The request of a GET; raises `RequestRefused`."""
     try:
         found = parse_qs(raw.decode("ascii"), keep_blank_values=True, max_num_fields=20, errors="strict")
     except ValueError:
-        raise Refused("The query string cannot be read.") from None
+        raise RequestRefused("The query string cannot be read.") from None
     parameters: dict[str, Any] = {name: values[-1] for name, values in found.items()}
     for name in ("variables", "extensions"):
         if parameters.get(name):
             try:
                 parameters[name] = orjson.loads(parameters[name])
             except orjson.JSONDecodeError as error:
-                raise Refused(f"`{name}` is not valid JSON: {error}.") from None
+                raise RequestRefused(f"`{name}` is not valid JSON: {error}.") from None
         else:
             parameters.pop(name, None)
     return from_parameters(parameters)
 
 
-def from_parameters(parameters: Mapping[str, object]) -> Request:
-    """The request of its parameters, by whatever transport they came; raises `Refused`.
+def from_parameters(parameters: Mapping[str, object]) -> GraphQLRequest:
+    """The request with these parameters, of any transport; raises `RequestRefused`.
 
-    Null stands for left out, and an empty `operationName` for none. `Malformed` where a parameter has the wrong type.
+    Null counts as left out, and an empty `operationName` as none. Raises `MalformedRequest` where a parameter has the
+    wrong type.
     """
     query = parameters.get("query")
     variables = parameters.get("variables")
     operation_name = parameters.get("operationName")
     extensions = parameters.get("extensions")
     if extensions is not None and not isinstance(extensions, dict):
-        raise Malformed("`extensions` must be an object.")
+        raise MalformedRequest("`extensions` must be an object.")
     if query is None and extensions and extensions.get("persistedQuery") is not None:
-        # The words on which clients of automatic persisted queries send the document itself, and go on doing so.
-        raise Refused("PersistedQueryNotSupported", code=PERSISTED_QUERY_NOT_SUPPORTED)
+        # On this message, clients of automatic persisted queries send the document itself from then on.
+        raise RequestRefused("PersistedQueryNotSupported", code=PERSISTED_QUERY_NOT_SUPPORTED)
     if not isinstance(query, str):
-        raise Malformed("`query` must be a GraphQL document.")
+        raise MalformedRequest("`query` must be a GraphQL document.")
     if not query.strip():
-        raise Refused("`query` must be a GraphQL document.")
+        raise RequestRefused("`query` must be a GraphQL document.")
     if variables is not None and not isinstance(variables, dict):
-        raise Malformed("`variables` must be an object.")
+        raise MalformedRequest("`variables` must be an object.")
     if operation_name is not None and not isinstance(operation_name, str):
-        raise Malformed("`operationName` must be a string.")
-    return Request(query=query, variables=variables or {}, operation_name=operation_name or None)
+        raise MalformedRequest("`operationName` must be a string.")
+    return GraphQLRequest(query=query, variables=variables or {}, operation_name=operation_name or None)

@@ -17,8 +17,8 @@ from services import lists, templates
 from tests import factories
 from tests.client import ApiClient
 from tests.serving import Served
-from transport.endpoint import dependencies
-from transport.executor import Request
+from transport.endpoint import build_dependencies
+from transport.requests import GraphQLRequest
 
 EVERYTHING = frozenset(Permission)
 
@@ -35,7 +35,7 @@ async def answer(
     endpoint = server.application.endpoint
     assert endpoint is not None
     context = context_of(server, runtime, actor)
-    return (await endpoint.executor.run(Request(query=query, variables=variables), context)).body
+    return (await endpoint.executor.run(GraphQLRequest(query=query, variables=variables), context)).body
 
 
 def context_of(server: Served, runtime: Runtime, actor: Actor) -> RequestContext:
@@ -43,7 +43,7 @@ def context_of(server: Served, runtime: Runtime, actor: Actor) -> RequestContext
     endpoint = server.application.endpoint
     assert endpoint is not None
     return RequestContext(
-        dependencies=dependencies(runtime), actor=actor, request_id="asked", budgets=endpoint.executor.budgets
+        dependencies=build_dependencies(runtime), actor=actor, request_id="asked", budgets=endpoint.executor.budgets
     )
 
 

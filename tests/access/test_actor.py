@@ -25,7 +25,7 @@ from tests import factories
 from tests.graphql.probe import probe_schema, with_settings
 from tests.graphql.sockets import connected, settles
 from tests.serving import served
-from transport.endpoint import dependencies
+from transport.endpoint import build_dependencies
 
 ORGANIZATION, PERSON, KEY = new_id(), new_id(), new_id()
 EDITOR = user_actor(ORGANIZATION, PERSON, Role.EDITOR)
@@ -194,7 +194,7 @@ async def test_a_key_has_sockets_of_its_own(runtime: Runtime) -> None:
 async def test_what_takes_a_log_in_is_refused_to_a_key(runtime: Runtime) -> None:
     """A key has no session and no person; without any credentials the caller is asked to log in."""
     budgets = Budgets(limit=1, redis=runtime.cache)
-    used = dependencies(runtime)
+    used = build_dependencies(runtime)
     by_key = RequestContext(dependencies=used, actor=API_KEY, request_id="request", budgets=budgets)
     with pytest.raises(Forbidden, match="api_key"):
         by_key.own_session  # noqa: B018 - it raises

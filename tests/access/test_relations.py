@@ -179,7 +179,7 @@ async def test_an_operation_that_goes_on_with_lesser_rights_asks_anew(runtime: R
     context = context_of(api_server, runtime, with_permissions(owner, EVERYTHING))
     for may in (True, False, True):
         permissions = EVERYTHING if may else EVERYTHING - {Permission.ORGANIZATION_READ}
-        context.go_on_as(Session(actor=with_permissions(owner, permissions), id=new_id(), expires_at=0))
+        context.apply_session(Session(actor=with_permissions(owner, permissions), id=new_id(), expires_at=0))
         if may:
             author = await context.load(CAMPAIGN_AUTHOR, owner.person_id)
             assert key_of(author) == owner.person_id

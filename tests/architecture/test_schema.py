@@ -17,7 +17,7 @@ from graphql import (
 
 import resolvers
 from resolvers import ROOTS
-from resolvers.fields import definition_of, own_cost
+from resolvers.fields import declared_cost, definition_of
 from resolvers.nodes import NODE_TYPES
 from resolvers.permissions import root_fields, rules_of
 from schema.fields import COUNTING_COST
@@ -113,11 +113,11 @@ def test_a_number_that_is_counted_when_selected_costs_points() -> None:
             if getattr(definition, "base_resolver", None) is None or get_named_type(field.type) is not GraphQLInt:
                 continue
             counted.add(f"{kind.name}.{name}")
-            free += [] if own_cost(field) >= COUNTING_COST else [f"{kind.name}.{name}"]
+            free += [] if declared_cost(field) >= COUNTING_COST else [f"{kind.name}.{name}"]
     assert free == []
     assert {"List.contactCount", "Audience.count", "ContactConnection.totalCount"} <= counted
     assert schema.query_type is not None
-    scanning = {name for name, field in schema.query_type.fields.items() if own_cost(field) >= COUNTING_COST}
+    scanning = {name for name, field in schema.query_type.fields.items() if declared_cost(field) >= COUNTING_COST}
     assert scanning == {"tags", "validateCampaign"}
 
 

@@ -24,7 +24,7 @@ from tests.graphql.nodejs import FOLDER, needs_node
 from tests.serving import Served, served
 from tests.waiting import WAIT_SECONDS
 from transport import errors
-from transport.websocket import connection, endpoint, monitoring, wire
+from transport.websocket import adapter, connection, endpoint, monitoring
 from transport.websocket.sockets import GOING_AWAY
 
 PAGE = (Path(__file__).parents[2] / "docs" / "clients.md").read_text("utf-8")
@@ -176,7 +176,7 @@ async def test_a_wrong_password_is_told(server: tuple[Runtime, Served], tmp_path
 def test_every_close_code_is_explained() -> None:
     """The table has the codes that the server closes with, and no others."""
     listed = {int(code) for code in re.findall(r"^\| (\d{4}) \|", PAGE, re.MULTILINE)}
-    modules = (connection, monitoring, endpoint, wire)
+    modules = (connection, monitoring, endpoint, adapter)
     ours = {value for each in modules for value in vars(each).values() if isinstance(value, int) and value > 1000}
     assert listed - {1009} == (ours | {GOING_AWAY}) - {True}
 

@@ -41,7 +41,7 @@ from services.deliveries.preparing import prepare
 from services.maya.events import Ended, Event, Token, ToolFinished, ToolStarted, encode
 from tests import factories
 from tests.execution.keeping import Database
-from transport.endpoint import dependencies
+from transport.endpoint import build_dependencies
 
 DAY_SECONDS = 86_400
 PASSWORD = "correct horse"
@@ -106,7 +106,7 @@ class Company:
         """A fresh context for an operation."""
         budgets = Budgets(limit=10_000_000, redis=self.runtime.cache)
         return RequestContext(
-            dependencies=dependencies(self.runtime),
+            dependencies=build_dependencies(self.runtime),
             actor=actor,
             session=factories.session(actor) if actor else None,
             request_id="request",

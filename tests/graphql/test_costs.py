@@ -14,8 +14,8 @@ from tests import factories
 from tests.client import ApiClient
 from tests.graphql.probe import with_settings
 from tests.serving import served
-from transport.documents import costs, planning
-from transport.documents.costs import Part
+from transport.documents import cost_analysis, costs
+from transport.documents.costs import CostNode
 
 CONTACTS = 60
 
@@ -172,27 +172,44 @@ def test_a_list_of_values_costs_once_whatever_its_length(query: str, requested: 
     document = parse(query)
     (operation,) = document.definitions
     assert isinstance(operation, OperationDefinitionNode)
-    parts = planning.plan(schema._schema, operation, {}, most=100)
+    nodes = cost_analysis.analyze(schema._schema, operation, {}, max_nodes=100)
     found = schema.execute_sync(query, root_value=CostlyQuery())
-    assert (costs.requested(parts, {}), costs.actual(parts, found.data)) == (requested, actual)
+    assert (costs.requested(nodes, {}), costs.actual(nodes, found.data)) == (requested, actual)
 
 
 @pytest.mark.parametrize(
-    ("part", "value", "cost"),
+    ("node", "value", "cost"),
     [
-        (Part(key="a", weight=1, once=10), "text", 11),
-        (Part(key="a", weight=1, once=10), ["x", "y"], 12),
-        (Part(key="a", weight=1, present=True, parts=(Part(key="b", weight=2),)), [{"b": 1}, {"b": 2}], 6),
-        (Part(key="a", weight=1, present=True, parts=(Part(key="b", weight=2, once=20),)), [{"b": 1}, {"b": 2}], 46),
-        (Part(key="a", weight=1, parts=(Part(key="b", weight=2),)), [{"b": 1}, None], 4),
-        (Part(key="a", weight=1, present=True, parts=(Part(key="b", weight=2, single=False),)), [{"b": [1, 2]}], 5),
+        (CostNode(key="a", weight=1, own_cost=10), "text", 11),
+        (CostNode(key="a", weight=1, own_cost=10), ["x", "y"], 12),
         (
-            Part(key="a", weight=1, present=True, parts=(Part(key="b", weight=1, parts=(Part(key="c", weight=5),)),)),
+            CostNode(key="a", weight=1, non_null=True, children=(CostNode(key="b", weight=2),)),
+            [{"b": 1}, {"b": 2}],
+            6,
+        ),
+        (
+            CostNode(key="a", weight=1, non_null=True, children=(CostNode(key="b", weight=2, own_cost=20),)),
+            [{"b": 1}, {"b": 2}],
+            46,
+        ),
+        (CostNode(key="a", weight=1, children=(CostNode(key="b", weight=2),)), [{"b": 1}, None], 4),
+        (
+            CostNode(key="a", weight=1, non_null=True, children=(CostNode(key="b", weight=2, is_single=False),)),
+            [{"b": [1, 2]}],
+            5,
+        ),
+        (
+            CostNode(
+                key="a",
+                weight=1,
+                non_null=True,
+                children=(CostNode(key="b", weight=1, children=(CostNode(key="c", weight=5),)),),
+            ),
             [{"b": {"c": 1}}, {"b": None}],
             1 + 1 + 5 + 1 + 1,
         ),
     ],
 )
-def test_what_an_answer_did_cost(part: Part, value: object, cost: int) -> None:
+def test_what_an_answer_did_cost(node: CostNode, value: object, cost: int) -> None:
     """A field's weight for each of its objects, with what is under them, and its own cost once wherever it stands."""
-    assert part.actual(value) == cost
+    assert node.actual(value) == cost

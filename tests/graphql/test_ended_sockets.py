@@ -20,12 +20,12 @@ from tests.graphql.sockets import PROTOCOL, Socket, connected, settles
 from tests.graphql.test_sockets import empty, member
 from tests.serving import Served
 from tests.waiting import WAIT_SECONDS
-from transport.executor import Request
+from transport.requests import GraphQLRequest
+from transport.websocket.adapter import WebSocketAdapter
 from transport.websocket.connection import Connection
-from transport.websocket.fanout import Group, Viewer
+from transport.websocket.fanout import Subscriber, SubscriberGroup
 from transport.websocket.frames import FrameProtocol
 from transport.websocket.monitoring import ConnectionMonitor
-from transport.websocket.wire import Wire
 
 NOTHING = HubStatistics(topics=0, watchers=0, shared=0, tasks=0, channels=0, pending=0)
 
@@ -63,13 +63,13 @@ ENDED = (
     HttpToolsProtocol,
     ServerProtocol,
     Connection,
-    Wire,
+    WebSocketAdapter,
     ConnectionMonitor,
     Operation,
-    Group,
-    Viewer,
+    SubscriberGroup,
+    Subscriber,
     RequestContext,
-    Request,
+    GraphQLRequest,
     Executor,
 )
 

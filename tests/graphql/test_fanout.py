@@ -27,10 +27,10 @@ from tests.client import ApiClient
 from tests.graphql.probe import probe_schema, with_settings
 from tests.graphql.sockets import Socket, connected, settles
 from tests.serving import Served, served
-from transport.endpoint import dependencies
-from transport.executor import Request
-from transport.websocket.fanout import FanOut, Viewer, watches_a_state
-from transport.websocket.wire import Wire
+from transport.endpoint import build_dependencies
+from transport.requests import GraphQLRequest
+from transport.websocket.adapter import WebSocketAdapter
+from transport.websocket.fanout import FanOut, Subscriber, is_state_subscription
 
 BOARD = "subscription ($to: Int! = 1) { board(to: $to) }"
 
@@ -61,7 +61,7 @@ async def nobody_stays(probe_server: Served) -> AsyncIterator[None]:
     """After each test no group and no task of one is left."""
     yield
     fanout = fanout_of(probe_server)
-    await settles(lambda: not fanout.groups and not fanout.ending)
+    await settles(lambda: not fanout.groups and not fanout.ending_tasks)
 
 
 async def test_those_with_the_same_rights_share_an_execution(probe_server: Served, runtime: Runtime) -> None:
@@ -269,7 +269,7 @@ async def test_a_slow_viewer_holds_nobody_up_and_is_dropped(runtime: Runtime) ->
         reading.pause_reading()
         fanout = fanout_of(server)
         gaps, last = [], time.monotonic()
-        while fanout.statistics().viewers == 2:
+        while fanout.statistics().subscribers == 2:
             await quick.next()
             gaps.append(time.monotonic() - last)
             last = time.monotonic()
@@ -299,10 +299,10 @@ async def test_a_viewer_that_catches_up_goes_on_with_the_newest(probe_server: Se
 async def test_nothing_of_the_first_viewers_request_stays(probe_server: Served, runtime: Runtime) -> None:
     """A group has a request of its own: with the first viewer's rights, and nothing of what that one has read."""
     fanout = fanout_of(probe_server)
-    request = Request(query=BOARD, variables={})
+    request = GraphQLRequest(query=BOARD, variables={})
     operation = fanout.executor.documents.operation(BOARD, None)
     first = RequestContext(
-        dependencies=dependencies(runtime),
+        dependencies=build_dependencies(runtime),
         actor=await factories.organization(runtime),
         request_id="the first viewer's",
         budgets=fanout.executor.budgets,
@@ -311,7 +311,7 @@ async def test_nothing_of_the_first_viewers_request_stays(probe_server: Served, 
     )
     assert first.reads is first.scope
     first.loaders["names"] = DataLoader(load_fn=nothing)
-    viewer = Viewer(Wire(silence, into_nothing, send_timeout=1), "1")
+    viewer = Subscriber(WebSocketAdapter(silence, into_nothing, send_timeout=1), "1")
     group = fanout.join(operation, request, first, viewer)
     try:
         own = group.context
@@ -373,7 +373,7 @@ async def test_going_away_is_said_to_viewers(runtime: Runtime) -> None:
             fanout = fanout_of(server)
             waiting = [asyncio.create_task(socket.closed()) for socket in sockets]
         assert [(await each)[0] for each in waiting] == [1001, 1001, 1001]
-        assert (len(fanout.groups), len(fanout.ending)) == (0, 0)
+        assert (len(fanout.groups), len(fanout.ending_tasks)) == (0, 0)
 
 
 @pytest.mark.parametrize(
@@ -392,4 +392,4 @@ async def test_only_states_are_shared(probe_server: Served, query: str, *, expec
     """Logs, feeds and whatever is not written as one root field go the usual way."""
     executor = fanout_of(probe_server).executor
     operation = executor.documents.operation(query, None)
-    assert watches_a_state(executor.schema, operation) is expected
+    assert is_state_subscription(executor.schema, operation) is expected

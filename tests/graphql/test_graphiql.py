@@ -48,13 +48,13 @@ async def test_a_setting_switches_it_off(runtime: Runtime) -> None:
 
 def test_without_the_files_a_cdn_has_them(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """An installation without npm loads the same bytes, by the same hashes, from a CDN that the policy names."""
-    monkeypatch.setattr(assets, "FOLDER", tmp_path)
-    page, policy = graphiql.html("nonce"), graphiql.policy("nonce", "api.example:8000")
+    monkeypatch.setattr(assets, "_FOLDER", tmp_path)
+    page, policy = graphiql.render("nonce"), graphiql.content_security_policy("nonce", "api.example:8000")
     for asset in BY_NAME.values():
         assert f'{assets.CDN}/npm/{asset.package}@{asset.version}/{asset.path}" integrity="sha384-' in page
     assert f"style-src 'self' 'unsafe-inline' {assets.CDN}" in policy
     assert "ws://api.example:8000" in policy
-    assert "evil" not in graphiql.policy("nonce", "x; script-src evil")
+    assert "evil" not in graphiql.content_security_policy("nonce", "x; script-src evil")
 
 
 @pytest.mark.skipif(not installed, reason="needs `npm ci` in web")
@@ -94,7 +94,9 @@ async def test_only_development_fills_in_the_demo_account(runtime: Runtime) -> N
 
 def shown(*arguments: str, demo: bool = True) -> dict[str, Any]:
     """What the page's script does in a browser."""
-    found: dict[str, Any] = json.loads(run_node("graphiql.mjs", *arguments, given=graphiql.html("nonce", demo=demo)))
+    found: dict[str, Any] = json.loads(
+        run_node("graphiql.mjs", *arguments, given=graphiql.render("nonce", demo=demo))
+    )
     return found
 
 

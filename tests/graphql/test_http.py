@@ -17,7 +17,7 @@ from tests.client import ApiClient
 from tests.graphql.probe import probe_schema, with_settings
 from tests.serving import Served, served
 from tests.waiting import WAIT_SECONDS
-from transport.executor import Request
+from transport.requests import GraphQLRequest
 
 TYPENAME = b'{"query": "{ __typename }"}'
 JSON = "application/json"
@@ -217,7 +217,7 @@ async def test_a_body_that_does_not_come_is_not_waited_for(runtime: Runtime) -> 
         answer = await asyncio.wait_for(reader.read(), 60)
         writer.close()
     assert answer.startswith(b"HTTP/1.1 408")
-    assert b"did not come within 0.2 seconds" in answer
+    assert b"did not arrive within 0.2 seconds" in answer
 
 
 @pytest.mark.parametrize(("trusted", "believed"), [([], False), (["127.0.0.1"], True), (["10.0.0.0/8"], False)])
@@ -356,7 +356,7 @@ async def test_a_request_leaves_nothing_to_the_garbage_collector(api: ApiClient,
 
 def contexts() -> set[int]:
     """The requests that are not forgotten."""
-    return {id(found) for found in gc.get_objects() if isinstance(found, RequestContext | Request)}
+    return {id(found) for found in gc.get_objects() if isinstance(found, RequestContext | GraphQLRequest)}
 
 
 async def test_health_readiness_and_keys(api_server: Served) -> None:

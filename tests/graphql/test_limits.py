@@ -24,9 +24,10 @@ from tests.graphql.sockets import settles
 from tests.properties import is_long
 from tests.serving import served
 from transport.documents import cache
-from transport.documents.cache import LONGEST_KEPT, MOST_CHARACTERS, MOST_DOCUMENTS, Documents
-from transport.endpoint import dependencies
-from transport.executor import Executor, Request
+from transport.documents.cache import MAX_CACHED_LENGTH, MAX_CHARACTERS, MAX_DOCUMENTS, DocumentCache
+from transport.endpoint import build_dependencies
+from transport.executor import Executor
+from transport.requests import GraphQLRequest
 
 T = TypeVar("T")
 
@@ -178,29 +179,29 @@ async def test_processes_share_a_budget(runtime: Runtime) -> None:
     """What one process has spent another knows after an exchange."""
 
     async def spend() -> tuple[int, int, bool]:
-        payer = f"test:{time.time_ns()}"
+        budget_key = f"test:{time.time_ns()}"
         one, other = (Budgets(limit=100, redis=runtime.cache) for _ in range(2))
-        one.charge(payer, 60)
-        other.charge(payer, 30)
+        one.charge(budget_key, 60)
+        other.charge(budget_key, 30)
         await one.exchange()
         await other.exchange()
         await one.exchange()
-        return one.balance(payer).remaining, other.balance(payer).remaining, other.charge(payer, 11)
+        return one.balance(budget_key).remaining, other.balance(budget_key).remaining, other.charge(budget_key, 11)
 
     assert await within_a_minute(spend) == (10, 10, False)
 
 
 async def test_a_budget_is_spent_to_its_last_point(runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What does not fit takes nothing; what is given back can be spent again; each payer and minute has its own."""
+    """What does not fit takes nothing; what is given back can be spent again; each key and minute has its own."""
     now = 1_000_000 * 60.0
     monkeypatch.setattr("resolvers.budgets.time", SimpleNamespace(time=lambda: now))
     budgets = Budgets(limit=100, redis=runtime.cache)
     assert [budgets.charge("a", points) for points in (60, 41, 40, 1)] == [True, False, True, False]
     assert budgets.charge("b", 100)
-    assert budgets.give_back("a", 30).remaining == 30
+    assert budgets.refund("a", 30).remaining == 30
     assert [budgets.charge("a", points) for points in (31, 30)] == [False, True]
-    assert (budgets.give_back("a", 1_000).remaining, budgets.accounts["a"].untold) == (100, 0)
-    assert budgets.give_back("a", -120) == (100, 0, datetime.fromtimestamp(now + 60, UTC))
+    assert (budgets.refund("a", 1_000).remaining, budgets.accounts["a"].unsynced) == (100, 0)
+    assert budgets.refund("a", -120) == (100, 0, datetime.fromtimestamp(now + 60, UTC))
     assert (budgets.balance("b").remaining, budgets.balance("c").remaining) == (0, 100)
     now += 60
     assert (budgets.balance("a").remaining, budgets.charge("b", 100)) == (100, True)
@@ -213,24 +214,24 @@ async def test_a_budget_is_counted_alone_while_redis_is_away(
     monkeypatch.setattr("resolvers.budgets.SYNC_SECONDS", 0.01)
 
     async def spend() -> tuple[bool, int, int]:
-        payer = f"test:{time.time_ns()}"
+        budget_key = f"test:{time.time_ns()}"
         async with Redis.from_url("redis://127.0.0.1:9", socket_connect_timeout=0.2) as nobody:
             one, other = Budgets(limit=100, redis=nobody), Budgets(limit=100, redis=runtime.cache)
-            keeping = asyncio.create_task(one.keep_in_step())
+            keeping = asyncio.create_task(one.synchronize())
             try:
                 with capture_logs() as logged:
-                    one.charge(payer, 60)
+                    one.charge(budget_key, 60)
                     await settles(lambda: len(logged) > 1)
-                refused = one.charge(payer, 41)
+                refused = one.charge(budget_key, 41)
                 one.redis = runtime.cache
-                await settles(lambda: one.accounts[payer].untold == 0 if payer in one.accounts else True)
+                await settles(lambda: one.accounts[budget_key].unsynced == 0 if budget_key in one.accounts else True)
             finally:
                 keeping.cancel()
                 await asyncio.gather(keeping, return_exceptions=True)
-            other.charge(payer, 30)
+            other.charge(budget_key, 30)
             await other.exchange()
-            kept = await runtime.cache.ttl(f"nudge:cost:{other.minute}:{payer}")
-            return refused, other.balance(payer).remaining, kept
+            kept = await runtime.cache.ttl(f"nudge:cost:{other.minute}:{budget_key}")
+            return refused, other.balance(budget_key).remaining, kept
 
     refused, remaining, kept = await within_a_minute(spend)
     assert (refused, remaining) == (False, 10)
@@ -241,44 +242,46 @@ async def test_what_is_charged_during_an_exchange_counts(runtime: Runtime) -> No
     """What Redis answers is as old as the question."""
 
     async def spend() -> int:
-        payer = f"test:{time.time_ns()}"
+        budget_key = f"test:{time.time_ns()}"
         budgets = Budgets(limit=100, redis=runtime.cache)
-        budgets.charge(payer, 60)
+        budgets.charge(budget_key, 60)
         exchange = asyncio.create_task(budgets.exchange())
         await asyncio.sleep(0)
-        budgets.charge(payer, 30)
+        budgets.charge(budget_key, 30)
         await exchange
-        return budgets.balance(payer).remaining
+        return budgets.balance(budget_key).remaining
 
     assert await within_a_minute(spend) == 10
 
 
 async def test_documents_are_kept_within_bounds(runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
     """The cache of documents forgets the oldest; a known document is not parsed again, a very long one not kept."""
-    monkeypatch.setattr(cache, "MOST_DOCUMENTS", 50)
-    documents = Documents(probe_schema._schema, runtime.settings.graphql)
+    monkeypatch.setattr(cache, "MAX_DOCUMENTS", 50)
+    documents = DocumentCache(probe_schema._schema, runtime.settings.graphql)
     first = documents.operation("{ __typename }", None)
     assert documents.operation("{ __typename }", None) is first
     for number in range(55):
         documents.operation(f"query Q{number} {{ __typename }}", None)
-    assert len(documents.kept) == 50
-    assert documents.characters == sum(map(len, documents.kept))
+    assert len(documents.entries) == 50
+    assert documents.characters == sum(map(len, documents.entries))
     assert documents.operation("{ __typename }", None) is not first
-    kept = list(documents.kept)
-    documents.operation("{ __typename }" + " " * LONGEST_KEPT, None)
-    assert list(documents.kept) == kept
+    kept = list(documents.entries)
+    documents.operation("{ __typename }" + " " * MAX_CACHED_LENGTH, None)
+    assert list(documents.entries) == kept
 
 
 def stranger(runtime: Runtime) -> RequestContext:
     """The context of a caller without credentials, whose budget does not end."""
     budgets = Budgets(limit=10_000_000, redis=runtime.cache)
-    return RequestContext(dependencies=dependencies(runtime), actor=None, request_id="request", budgets=budgets)
+    return RequestContext(dependencies=build_dependencies(runtime), actor=None, request_id="request", budgets=budgets)
 
 
 async def answered(executor: Executor, context: RequestContext, number: int) -> None:
     """Send a document that no other number gives."""
     query = f"{{ a{number}: __typename }}" + " " * (number % 800)
-    assert (await executor.run(Request(query=query, variables={}), context)).body["data"] == {f"a{number}": "Query"}
+    assert (await executor.run(GraphQLRequest(query=query, variables={}), context)).body["data"] == {
+        f"a{number}": "Query"
+    }
 
 
 @pytest.mark.differential
@@ -291,9 +294,9 @@ async def test_many_documents_leave_both_caches_bounded(runtime: Runtime, monkey
     plans, fields, seen = 200 // scale, 150 // scale, 500 // scale
     for name, most in {"plans": plans, "fields": fields, "seen": seen}.items():
         monkeypatch.setattr(execution.limits, name, most)
-    documents, characters = MOST_DOCUMENTS // scale, MOST_CHARACTERS // scale
-    monkeypatch.setattr(cache, "MOST_DOCUMENTS", documents)
-    monkeypatch.setattr(cache, "MOST_CHARACTERS", characters)
+    documents, characters = MAX_DOCUMENTS // scale, MAX_CHARACTERS // scale
+    monkeypatch.setattr(cache, "MAX_DOCUMENTS", documents)
+    monkeypatch.setattr(cache, "MAX_CHARACTERS", characters)
     schema = build_schema.__wrapped__()
     context = stranger(runtime)
     executor = Executor(schema, runtime.settings, context.budgets)
@@ -301,8 +304,8 @@ async def test_many_documents_leave_both_caches_bounded(runtime: Runtime, monkey
     for number in range(10_000 // scale):
         for _ in range(2):
             await answered(executor, context, number)
-    assert len(executor.documents.kept) <= documents
-    assert sum(map(len, executor.documents.kept)) == executor.documents.characters <= characters
+    assert len(executor.documents.entries) <= documents
+    assert sum(map(len, executor.documents.entries)) == executor.documents.characters <= characters
     kept = plans_of(schema._schema)
     assert 0 < len(kept.operations) <= plans
     assert len(kept.by_identity) <= plans * MOST_ALIASES

@@ -24,7 +24,7 @@ from tests import factories
 from tests.graphql.probe import with_settings
 from tests.graphql.sockets import settles
 from tests.waiting import WAIT_SECONDS
-from transport.endpoint import dependencies
+from transport.endpoint import build_dependencies
 from transport.websocket.monitoring import GAP_SPREAD_SECONDS, ConnectionMonitor
 
 CLIENTS = 40
@@ -41,10 +41,10 @@ class Unseen:
     async def ping(self) -> None:
         """Nobody answers."""
 
-    def press(self) -> None:
+    def recancel(self) -> None:
         """Nothing was cancelled."""
 
-    async def take_over(self, session: Session) -> None:
+    async def apply_session(self, session: Session) -> None:
         """Its rights do not change."""
 
 
@@ -54,11 +54,11 @@ async def clients(runtime: Runtime) -> AsyncIterator[list[ConnectionMonitor]]:
     actor = await factories.organization(runtime)
     token = factories.token(runtime, actor)
     calm = with_settings(runtime, realtime={"ping_seconds": PING_SECONDS, "recheck_seconds": RECHECK_SECONDS})
-    used, limits, session = dependencies(calm), calm.settings.realtime, factories.session(actor)
+    used, limits, session = build_dependencies(calm), calm.settings.realtime, factories.session(actor)
     monitors = [ConnectionMonitor(used, limits, session, token=token, connection=Unseen()) for _ in range(CLIENTS)]
     yield monitors
     for monitor in monitors:
-        await monitor.end()
+        await monitor.stop()
 
 
 def spread(moments: list[float]) -> float:
@@ -125,13 +125,13 @@ async def asking(
     calm = with_settings(runtime, realtime={"init_timeout_seconds": patience})
     slow = replace(calm, identity=Identity(EmbeddedTokens(runtime.tokens), sessions))
     monitor = ConnectionMonitor(
-        dependencies(slow),
+        build_dependencies(slow),
         slow.settings.realtime,
         factories.session(actor),
         token=factories.token(runtime, actor),
         connection=connection,
     )
-    await monitor.end()
+    await monitor.stop()
     yield monitor, connection, sessions, actor
     sessions.go_on.set()
 
@@ -143,7 +143,7 @@ async def test_a_renewal_that_was_asked_for_in_time_wins(runtime: Runtime) -> No
         renewing = asyncio.create_task(monitor.renew(token))
         await sessions.come.wait()
         monitor.expires_at = since_boot()
-        looking = asyncio.create_task(monitor.finished())
+        looking = asyncio.create_task(monitor.run_due_checks())
         for _ in range(10):
             await asyncio.sleep(0)
         assert not looking.done()
@@ -161,7 +161,7 @@ async def test_a_refused_renewal_does_not_prolong_the_connection(runtime: Runtim
         renewing = asyncio.create_task(monitor.renew(factories.token(runtime, actor)))
         await sessions.come.wait()
         monitor.expires_at = since_boot()
-        looking = asyncio.create_task(monitor.finished())
+        looking = asyncio.create_task(monitor.run_due_checks())
         sessions.go_on.set()
         with pytest.raises(InvalidInput, match="session has ended"):
             await renewing
@@ -179,7 +179,7 @@ async def test_a_renewal_that_hangs_does_not_keep_the_connection(runtime: Runtim
             await monitor.renew(token)
         assert refused.value.error_code is ErrorCode.CONFLICT
         monitor.expires_at = since_boot()
-        assert await monitor.finished() is True
+        assert await monitor.run_due_checks() is True
         assert connection.closed == [(4403, "The access token has expired")]
         sessions.go_on.set()
         await renewing
@@ -191,7 +191,7 @@ async def test_a_look_at_the_former_token_closes_nothing(runtime: Runtime, *, re
     async with asking(runtime) as (monitor, _, sessions, actor):
         async with runtime.work.begin(actor) as uow:
             await uow.execute(update(UserSession).values(ended_at=func.now()))
-        looking = asyncio.create_task(monitor.objection())
+        looking = asyncio.create_task(monitor.close_reason())
         await sessions.come.wait()
         if renewed:
             monitor.token = "the next one"
@@ -202,12 +202,12 @@ async def test_a_look_at_the_former_token_closes_nothing(runtime: Runtime, *, re
 async def test_a_look_that_is_older_than_a_renewal_closes_nothing(runtime: Runtime) -> None:
     """The role was read before it changed, and the renewal has taken over the new one meanwhile."""
     async with asking(runtime) as (monitor, _, sessions, actor):
-        looking = asyncio.create_task(monitor.objection())
+        looking = asyncio.create_task(monitor.close_reason())
         await sessions.come.wait()
         monitor.session = replace(monitor.session, actor=replace(actor, rights=RIGHTS[Role.VIEWER]))
         sessions.go_on.set()
         assert await looking is None
-        assert await monitor.objection() == "Your rights have changed; connect again"
+        assert await monitor.close_reason() == "Your rights have changed; connect again"
 
 
 async def test_other_rights_of_the_same_role_close_the_connection(
@@ -216,11 +216,11 @@ async def test_other_rights_of_the_same_role_close_the_connection(
     """What the caller may do counts, whatever their role is called."""
     async with asking(runtime) as (monitor, _, sessions, actor):
         sessions.go_on.set()
-        assert await monitor.objection() is None
+        assert await monitor.close_reason() is None
         usual = actor.rights
         fewer = replace(usual, permissions=usual.permissions - {Permission.CONTACT_DELETE})
         monkeypatch.setitem(RIGHTS, Role.OWNER, fewer)
-        assert await monitor.objection() == "Your rights have changed; connect again"
+        assert await monitor.close_reason() == "Your rights have changed; connect again"
 
 
 async def test_an_outage_of_ours_closes_no_connection(runtime: Runtime) -> None:
@@ -231,11 +231,11 @@ async def test_an_outage_of_ours_closes_no_connection(runtime: Runtime) -> None:
         async with runtime.work.begin(actor) as uow:
             await uow.execute(update(UserSession).values(ended_at=func.now()))
         monitor.recheck_at, sessions.engine = 0.0, nowhere
-        assert await monitor.finished() is False
+        assert await monitor.run_due_checks() is False
         assert since_boot() < monitor.recheck_at <= since_boot() + monitor.limits.recheck_seconds
         assert connection.closed == []
         monitor.recheck_at, sessions.engine = 0.0, runtime.engine
-        assert await monitor.finished() is True
+        assert await monitor.run_due_checks() is True
         assert connection.closed == [(4403, "The session has ended; log in again.")]
     await nowhere.dispose()
 
@@ -247,12 +247,12 @@ async def test_two_missed_pongs_close_the_connection(runtime: Runtime) -> None:
         ended = []
         for answers in (False, True, False, False):
             monitor.ping_at = 0.0
-            ended.append(await monitor.finished())
+            ended.append(await monitor.run_due_checks())
             if answers:
-                monitor.missed = 0
+                monitor.missed_pongs = 0
         assert (ended, connection.closed) == ([False] * 4, [])
         monitor.ping_at = 0.0
-        assert await monitor.finished() is True
+        assert await monitor.run_due_checks() is True
         assert connection.closed == [(4499, "No pong")]
 
 
@@ -261,18 +261,18 @@ async def test_a_monitor_sleeps_until_something_is_due(runtime: Runtime) -> None
     looks = 0
 
     class Counted(ConnectionMonitor):
-        async def finished(self) -> bool:
+        async def run_due_checks(self) -> bool:
             """Count the look."""
             nonlocal looks
             looks += 1
-            return await super().finished()
+            return await super().run_due_checks()
 
     actor = await factories.organization(runtime)
     calm = with_settings(runtime, realtime={"ping_seconds": PING_SECONDS, "recheck_seconds": RECHECK_SECONDS})
     session, token = factories.session(actor), factories.token(runtime, actor)
-    monitor = Counted(dependencies(calm), calm.settings.realtime, session, token=token, connection=Unseen())
+    monitor = Counted(build_dependencies(calm), calm.settings.realtime, session, token=token, connection=Unseen())
     monitor.ping_at = monitor.recheck_at = math.inf
     await settles(lambda: looks > 0)
     await asyncio.sleep(0.2)
-    await monitor.end()
+    await monitor.stop()
     assert looks <= 4

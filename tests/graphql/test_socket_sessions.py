@@ -98,7 +98,7 @@ async def test_what_keeps_us_from_knowing_a_caller_asks_them_to_come_back(server
                 await admin.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
                 await admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1", name)
                 await socket.init(token)
-                assert await socket.closed() == (1013, "Something went wrong on our side. Try again")
+                assert await socket.closed() == (1013, "Internal error; try again")
         await admin.close()
         assert [line["log_level"] for line in logged if "caller" in line["event"]] == ["error"]
         await settles(lambda: empty(server))

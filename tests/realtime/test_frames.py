@@ -9,7 +9,7 @@ from uvicorn.server import ServerState
 from websockets.frames import Frame, Opcode
 from websockets.streams import StreamReader
 
-from transport.websocket.frames import EXTENSION, FrameProtocol, text_frame, writer
+from transport.websocket.frames import EXTENSION, FrameProtocol, frame_writer, text_frame
 
 
 def parsed(data: bytes) -> Frame:
@@ -78,7 +78,7 @@ async def test_frames_are_written_only_when_uvicorn_would_write() -> None:
 
 def test_the_extension_is_found_only_if_the_server_offers_it() -> None:
     """A scope of another server does not have it."""
-    assert writer({"type": "websocket"}) is None
-    assert writer({"type": "websocket", "extensions": None}) is None
-    assert writer({"type": "websocket", "extensions": {"websocket.http.response": {}}}) is None
-    assert writer({"type": "websocket", "extensions": {EXTENSION: {"write": bool}}}) is bool
+    assert frame_writer({"type": "websocket"}) is None
+    assert frame_writer({"type": "websocket", "extensions": None}) is None
+    assert frame_writer({"type": "websocket", "extensions": {"websocket.http.response": {}}}) is None
+    assert frame_writer({"type": "websocket", "extensions": {EXTENSION: {"write": bool}}}) is bool

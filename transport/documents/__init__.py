@@ -1,5 +1,5 @@
-"""What runs before execution: a document is parsed, limited, validated and costed once, then found by its text."""
+"""Before execution, a document is parsed, limited, validated and costed; the result is cached by its text."""
 
-from transport.documents.cache import DocumentInvalid, Documents, Operation
+from transport.documents.cache import DocumentCache, DocumentInvalid, PreparedOperation
 
-__all__ = ["DocumentInvalid", "Documents", "Operation"]
+__all__ = ["DocumentCache", "DocumentInvalid", "PreparedOperation"]

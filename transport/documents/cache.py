@@ -1,4 +1,4 @@
-"""Parsed, limited and validated documents, kept by their text: a client's second request starts at execution."""
+"""Parsed, limited and validated documents, cached by their text: a repeated document goes straight to execution."""
 
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -20,17 +20,17 @@ from strawberry.schema.validation_rules.maybe_null import MaybeNullValidationRul
 from strawberry.schema.validation_rules.one_of import OneOfInputValidationRule
 
 from core.http.settings import GraphQLSettings
-from transport.documents.costs import Part, requested
+from transport.documents.cost_analysis import analyze, protected_field
+from transport.documents.costs import CostNode, requested
 from transport.documents.limits import check_document
-from transport.documents.planning import guarded_root, plan
-from transport.documents.variables import Use, uses_of
-from transport.errors import Refused
+from transport.documents.variables import VariableUse, variable_uses
+from transport.errors import RequestRefused
 
-MOST_DOCUMENTS = 1_000
-MOST_CHARACTERS = 300_000  # a parsed document takes about a hundred bytes for each
-LONGEST_KEPT = 20_000
+MAX_DOCUMENTS = 1_000
+MAX_CHARACTERS = 300_000  # a parsed document takes about a hundred bytes for each
+MAX_CACHED_LENGTH = 20_000
 CHARACTERS_PER_POINT = 40
-MOST_ERRORS = 10
+MAX_ERRORS = 10
 RULES = (*specified_rules, *recommended_rules, MaybeNullValidationRule, OneOfInputValidationRule)
 
 
@@ -43,102 +43,101 @@ class DocumentInvalid(Exception):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Operation:
+class PreparedOperation:
     """One operation of a document, ready to run.
 
-    `guarded` is its first field when every root field needs an authenticated caller. `cost` is the most that it can
-    cost, where no variable has a say in that.
+    `protected_field` is its first root field when every root field needs an authenticated caller, else None.
+    `max_cost` is the most that it can cost, None where that depends on variables.
     """
 
     document: DocumentNode
     name: str | None
     kind: OperationType
-    parts: tuple[Part, ...]
-    cost: int | None
+    cost_nodes: tuple[CostNode, ...]
+    max_cost: int | None
     introspects: bool
-    uses: dict[str, Use]
-    guarded: FieldNode | None
+    variable_uses: dict[str, VariableUse]
+    protected_field: FieldNode | None
 
 
-Document = dict[str | None, Operation]
+Document = dict[str | None, PreparedOperation]
 
 
-class Documents:
-    """Prepares documents and keeps the newest 1,000: at most 300,000 characters, none longer than 20,000."""
+class DocumentCache:
+    """Prepares documents and caches the 1,000 last used: at most 300,000 characters, none longer than 20,000."""
 
     def __init__(self, schema: GraphQLSchema, settings: GraphQLSettings) -> None:
         self.schema = schema
         self.settings = settings
-        self.kept: OrderedDict[str, Document] = OrderedDict()
+        self.entries: OrderedDict[str, Document] = OrderedDict()
         self.characters = 0
 
-    def reading_cost(self, text: str) -> int:
-        """Points for reading a document that is not known yet: 1 for each 40 characters, 0 for one that is."""
-        return 0 if text in self.kept else len(text) // CHARACTERS_PER_POINT
+    def parse_cost(self, text: str) -> int:
+        """Points for parsing a document: 1 for each 40 characters, 0 when it is cached."""
+        return 0 if text in self.entries else len(text) // CHARACTERS_PER_POINT
 
-    def operation(self, text: str, name: str | None) -> Operation:
-        """The operation of that name, or the only one; raises `DocumentInvalid` or `Refused`."""
-        document = self.kept.get(text)
+    def operation(self, text: str, name: str | None) -> PreparedOperation:
+        """The operation of that name, or the only one; raises `DocumentInvalid` or `RequestRefused`."""
+        document = self.entries.get(text)
         if document is None:
-            document = self.prepare(text)
-            self.keep(text, document)
+            document = self._prepare(text)
+            self._store(text, document)
         else:
-            self.kept.move_to_end(text)
+            self.entries.move_to_end(text)
         if name is None:
             if len(document) > 1:
-                raise Refused("The document has several operations: name one with `operationName`.")
+                raise RequestRefused("The document has several operations: name one with `operationName`.")
             return next(iter(document.values()))
         if name not in document:
-            raise Refused(f"The document has no operation named {name[:80]!r}.")
+            raise RequestRefused(f"The document has no operation named {name[:80]!r}.")
         return document[name]
 
-    def prepare(self, text: str) -> Document:
-        """Parse, limit, validate and plan a document."""
+    def _prepare(self, text: str) -> Document:
+        """Parse, limit, validate and cost a document."""
         try:
             parsed = parse(text, max_tokens=self.settings.max_tokens, allow_empty_selection_sets=False)
-            tally = check_document(parsed, self.settings)
-            problems = validate(self.schema, parsed, RULES, max_errors=MOST_ERRORS)
+            counts = check_document(parsed, self.settings)
+            errors = validate(self.schema, parsed, RULES, max_errors=MAX_ERRORS)
         except GraphQLError as error:
             raise DocumentInvalid([error]) from None
         except RecursionError:
-            raise Refused("The document is nested too deeply.") from None
-        if problems:
-            raise DocumentInvalid(problems)
+            raise RequestRefused("The document is nested too deeply.") from None
+        if errors:
+            raise DocumentInvalid(errors)
         fragments = {node.name.value: node for node in parsed.definitions if isinstance(node, FragmentDefinitionNode)}
         operations = [
-            self.planned(parsed, node, fragments, introspects=tally.introspects)
+            self._prepare_operation(parsed, node, fragments, introspects=counts.introspects)
             for node in parsed.definitions
             if isinstance(node, OperationDefinitionNode)
         ]
         return {operation.name: operation for operation in operations}
 
-    def planned(
+    def _prepare_operation(
         self,
         document: DocumentNode,
         node: OperationDefinitionNode,
         fragments: dict[str, FragmentDefinitionNode],
         *,
         introspects: bool,
-    ) -> Operation:
-        """An operation of a validated document, with what is known of it before its variables are."""
-        parts = plan(self.schema, node, fragments, most=self.settings.max_cost)
-        return Operation(
+    ) -> PreparedOperation:
+        nodes = analyze(self.schema, node, fragments, max_nodes=self.settings.max_cost)
+        return PreparedOperation(
             document=document,
             name=node.name.value if node.name else None,
             kind=node.operation,
-            parts=parts,
-            cost=None if any(part.varies for part in parts) else requested(parts, {}),
+            cost_nodes=nodes,
+            max_cost=None if any(each.has_variable_size for each in nodes) else requested(nodes, {}),
             introspects=introspects,
-            uses=uses_of(node, fragments),
-            guarded=guarded_root(self.schema, node, fragments),
+            variable_uses=variable_uses(node, fragments),
+            protected_field=protected_field(self.schema, node, fragments),
         )
 
-    def keep(self, text: str, document: Document) -> None:
-        """Remember a document unless it is very long, and forget the ones that were not asked for the longest."""
-        if len(text) > LONGEST_KEPT:
+    def _store(self, text: str, document: Document) -> None:
+        """Cache a document unless it is very long, and evict the least recently used ones above the limits."""
+        if len(text) > MAX_CACHED_LENGTH:
             return
-        self.kept[text] = document
+        self.entries[text] = document
         self.characters += len(text)
-        while len(self.kept) > MOST_DOCUMENTS or self.characters > MOST_CHARACTERS:
-            oldest, _ = self.kept.popitem(last=False)
+        while len(self.entries) > MAX_DOCUMENTS or self.characters > MAX_CHARACTERS:
+            oldest, _ = self.entries.popitem(last=False)
             self.characters -= len(oldest)

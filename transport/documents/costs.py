@@ -1,9 +1,9 @@
 """What an operation costs: a point for each object it may return, with the sizes of lists multiplied.
 
-A page (a field with `first` or `last`) counts its items as many times as were asked for, 25 when neither is given;
-a list counts once for each of the `ids`, or of the input's rows, that it answers, and five times where nothing says
-how long it is. A field also costs what it declares for itself (`cost=`), such as 10 for a count of rows; a mutation's
-root field costs 10 more, introspection 100 in all. `planning` reads these parts from a document.
+A page (a field with `first` or `last`) counts as many items as its arguments ask for, 25 when neither is given. A
+list counts one item for each of the `ids`, or of the input's rows, that it returns, and five where nothing bounds it.
+A field also costs what it declares (`cost=`), such as 10 for a count of rows. A mutation's root field costs 10 more,
+introspection 100 in all. `cost_analysis` builds these nodes from a document.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,32 +17,35 @@ Variables: TypeAlias = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
-    """A value of the document: as it is written there, or as a variable has it, at some path of its objects."""
+class ArgumentValue:
+    """An argument's value: a literal of the document, or a variable, at a path of keys inside it.
 
-    written: object = None
+    With a variable, `literal` is the variable's default.
+    """
+
+    literal: object = None
     variable: str | None = None
     path: tuple[str, ...] = ()
 
-    def value(self, variables: Variables) -> object:
-        """The value with these variables; a variable that does not come has its default, which may be null."""
-        known = self.variable is not None and self.variable in variables
-        found = variables[self.variable] if known and self.variable is not None else self.written
+    def resolve(self, variables: Variables) -> object:
+        """The value with these variables; a variable that was not sent has its default, which may be null."""
+        sent = self.variable is not None and self.variable in variables
+        found = variables[self.variable] if sent and self.variable is not None else self.literal
         for name in self.path:
             found = found.get(name) if isinstance(found, dict) else None
         return found
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
-    """As many items as `first` or `last` says: the first of them that is not null."""
+class PageSize:
+    """As many items as `first` or `last` asks for: the first of these values that is not null."""
 
-    given: tuple[Given, ...]
+    values: tuple[ArgumentValue, ...]
 
-    def of(self, variables: Variables) -> int:
-        """The size with these variables; what does not fit counts as a page, as execution will refuse it."""
-        for each in self.given:
-            value = each.value(variables)
+    def resolve(self, variables: Variables) -> int:
+        """The size with these variables; a value of the wrong type counts as 25, since execution will refuse it."""
+        for each in self.values:
+            value = each.resolve(variables)
             if isinstance(value, float) and value.is_integer():
                 return max(int(value), 0)  # GraphQL takes 100.0 for an Int
             if value is not None:
@@ -51,83 +54,85 @@ class Page:
 
 
 @dataclass(frozen=True, slots=True)
-class Length:
-    """As many items as the longest of some lists has; without any, a guess."""
+class ListLength:
+    """As many items as the longest of some input lists has; 5 when there is no such list."""
 
-    given: tuple[Given, ...] = ()
+    values: tuple[ArgumentValue, ...] = ()
 
-    def of(self, variables: Variables) -> int:
-        """The size with these variables; a value that is no list stands for a list of one."""
-        if not self.given:
+    def resolve(self, variables: Variables) -> int:
+        """The length with these variables; a value that is not a list counts as a list of one."""
+        if not self.values:
             return UNKNOWN_LENGTH
-        values = [each.value(variables) for each in self.given]
-        return max(len(value) if isinstance(value, list) else int(value is not None) for value in values)
+        found = [each.resolve(variables) for each in self.values]
+        return max(len(value) if isinstance(value, list) else int(value is not None) for value in found)
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
-    """A field that costs: where it stands in the answer, and what each of its objects costs.
+class CostNode:
+    """A selected field that costs points: its key in the response, and what each of its objects costs.
 
-    `once` is what the field costs in itself, however many its objects are. `single` says that it is no list, and
-    `present` that no item of it is null. `each` is what its objects cost where that is the same for all: where
-    nothing under them is a list, or may be missing with something under it.
+    `own_cost` is charged once for the field, however many objects it returns. `is_single` means that the field is not
+    a list, `non_null` that none of its items can be null. `object_cost` is the cost of one object where that is the
+    same for all: where nothing below them is a list, and nothing that may be null has costs below it.
     """
 
     key: str
     weight: int
-    size: Page | Length | None = None
-    paged: bool = False
-    per_item: bool = False
-    single: bool = True
-    present: bool = False
-    parts: tuple["Part", ...] = ()
-    once: int = 0
-    each: int | None = field(init=False)
+    size: PageSize | ListLength | None = None
+    is_paged: bool = False
+    is_per_item: bool = False
+    is_single: bool = True
+    non_null: bool = False
+    children: tuple["CostNode", ...] = ()
+    own_cost: int = 0
+    object_cost: int | None = field(init=False)
 
     def __post_init__(self) -> None:
-        alike = self.present or not self.parts
-        known = alike and all(part.single and not part.parts and not part.once for part in self.parts)
-        object.__setattr__(self, "each", self.weight + sum(part.weight for part in self.parts) if known else None)
+        nothing_missing = self.non_null or not self.children
+        is_fixed = nothing_missing and all(
+            child.is_single and not child.children and not child.own_cost for child in self.children
+        )
+        cost = self.weight + sum(child.weight for child in self.children) if is_fixed else None
+        object.__setattr__(self, "object_cost", cost)
 
     def requested(self, variables: Variables) -> int:
         """The most that the field can cost."""
-        many = self.size.of(variables) if self.size else 1
-        if not self.paged:
-            return self.once + many * (self.weight + sum(part.requested(variables) for part in self.parts))
+        items = self.size.resolve(variables) if self.size else 1
+        if not self.is_paged:
+            return self.own_cost + items * (self.weight + sum(child.requested(variables) for child in self.children))
         return (
-            self.once
+            self.own_cost
             + self.weight
-            + sum((many if part.per_item else 1) * part.requested(variables) for part in self.parts)
+            + sum((items if child.is_per_item else 1) * child.requested(variables) for child in self.children)
         )
 
     def actual(self, value: object) -> int:
-        """What the field's value did cost."""
+        """What the field did cost, by its value in the response."""
         if isinstance(value, list):
-            if self.each is not None:
-                return self.once + self.each * len(value)
-            return self.once + sum([self.actual_of(item) for item in value])
-        return self.once + self.actual_of(value)
+            if self.object_cost is not None:
+                return self.own_cost + self.object_cost * len(value)
+            return self.own_cost + sum([self._actual_of_item(item) for item in value])
+        return self.own_cost + self._actual_of_item(value)
 
-    def actual_of(self, item: object) -> int:
-        """What one object of the field's value did cost."""
+    def _actual_of_item(self, item: object) -> int:
         if not isinstance(item, dict):
             return self.weight
-        if self.each is not None:
-            return self.each
-        return self.weight + sum([part.actual(item.get(part.key)) for part in self.parts])
+        if self.object_cost is not None:
+            return self.object_cost
+        return self.weight + sum([child.actual(item.get(child.key)) for child in self.children])
 
     @property
-    def varies(self) -> bool:
-        """Whether the most that it can cost depends on variables."""
-        sized = self.size is not None and any(given.variable is not None for given in self.size.given)
-        return sized or any(part.varies for part in self.parts)
+    def has_variable_size(self) -> bool:
+        """Whether the most that the field can cost depends on variables."""
+        sized = self.size is not None and any(value.variable is not None for value in self.size.values)
+        return sized or any(child.has_variable_size for child in self.children)
 
 
-def requested(parts: Sequence[Part], variables: Variables) -> int:
-    """The most that an operation can cost, but for lists of unknown length; at least 1."""
-    return max(1, sum(part.requested(variables) for part in parts))
+def requested(nodes: Sequence[CostNode], variables: Variables) -> int:
+    """The most that an operation can cost, except for lists of unknown length; at least 1."""
+    return max(1, sum(node.requested(variables) for node in nodes))
 
 
-def actual(parts: Sequence[Part], data: dict[str, Any] | None) -> int:
-    """What an operation's answer did cost; at least 1."""
-    return max(1, sum([part.actual(data.get(part.key)) for part in parts])) if data else 1
+def actual(nodes: Sequence[CostNode], data: dict[str, Any] | None) -> int:
+    """What an operation did cost, by the data of its response; at least 1."""
+    return max(1, sum([node.actual(data.get(node.key)) for node in nodes])) if data else 1

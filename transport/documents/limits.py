@@ -1,4 +1,4 @@
-"""Limits that a document keeps or breaks whatever its variables; checked once, before validation."""
+"""Limits of a document that do not depend on its variables; checked once, before validation."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -16,56 +16,56 @@ from graphql import (
 )
 
 from core.http.settings import GraphQLSettings
-from transport.errors import Refused
+from transport.errors import RequestRefused
 
-MOST_REPEATS = 30
-MOST_MERGED = 20_000
+MAX_REPETITIONS = 30
+MAX_SELECTIONS = 20_000
 MAX_NUMBER_CHARACTERS = 1_000
-"""Far more than any number that GraphQL or JSON carries; Python itself reads no integer of over 4,300 digits."""
+"""Far longer than any GraphQL Int or Float; Python itself parses no integer of over 4,300 digits."""
 
 
 @dataclass(slots=True)
-class Tally:
-    """What was counted in a document so far."""
+class DocumentCounts:
+    """What a document contains."""
 
     aliases: int = 0
     directives: int = 0
     introspects: bool = False
 
 
-def check_document(document: DocumentNode, settings: GraphQLSettings) -> Tally:
-    """Count depth, aliases, directives and repeated fields; raise `Refused` with the limit that is broken."""
-    check_numbers(document)
+def check_document(document: DocumentNode, settings: GraphQLSettings) -> DocumentCounts:
+    """Count depth, aliases, directives and repeated fields; raise `RequestRefused` for the first limit exceeded."""
+    _check_numbers(document)
     fragments = {
         definition.name.value: definition
         for definition in document.definitions
         if isinstance(definition, FragmentDefinitionNode)
     }
-    tally = Tally()
+    counts = DocumentCounts()
     depths: dict[str, int] = {}
     for definition in document.definitions:
         if isinstance(definition, OperationDefinitionNode | FragmentDefinitionNode):
-            tally.directives += len(definition.directives or ())
-            count(definition.selection_set, tally)
+            counts.directives += len(definition.directives or ())
+            _count(definition.selection_set, counts)
     for definition in document.definitions:
         if isinstance(definition, OperationDefinitionNode):
-            depth = depth_of(definition.selection_set, fragments, depths, ())
-            limit("selections deep", depth, settings.max_depth)
-    limit("aliases", tally.aliases, settings.max_aliases)
-    limit("directives", tally.directives, settings.max_directives)
-    merging = Merging(fragments)
+            depth = _depth(definition.selection_set, fragments, depths, ())
+            _require_at_most("selections deep", depth, settings.max_depth)
+    _require_at_most("aliases", counts.aliases, settings.max_aliases)
+    _require_at_most("directives", counts.directives, settings.max_directives)
+    merged = _MergedSelections(fragments)
     for definition in document.definitions:
         if isinstance(definition, OperationDefinitionNode | FragmentDefinitionNode):
-            merging.check([definition.selection_set])
-    return tally
+            merged.check([definition.selection_set])
+    return counts
 
 
-def check_numbers(document: DocumentNode) -> None:
-    """Raise `Refused` for a number written in more than 1,000 characters, wherever in the document it stands."""
+def _check_numbers(document: DocumentNode) -> None:
+    """Raise `RequestRefused` for a number of more than 1,000 characters anywhere in the document."""
     token = document.loc.start_token if document.loc else None
     while token is not None:
         if token.kind in {TokenKind.INT, TokenKind.FLOAT} and len(token.value or "") > MAX_NUMBER_CHARACTERS:
-            raise Refused(
+            raise RequestRefused(
                 f"The number at line {token.line}, column {token.column} has more than {MAX_NUMBER_CHARACTERS} "
                 "characters.",
                 suggestion="An Int has 32 bits, a Float 64; send anything longer as a string.",
@@ -73,36 +73,36 @@ def check_numbers(document: DocumentNode) -> None:
         token = token.next
 
 
-def limit(what: str, found: int, most: int) -> None:
-    """Raise `Refused` when there are too many."""
-    if found > most:
-        raise Refused(f"The document has {found} {what}; the limit is {most}.")
+def _require_at_most(what: str, found: int, maximum: int) -> None:
+    """Raise `RequestRefused` when there are more than `maximum`."""
+    if found > maximum:
+        raise RequestRefused(f"The document has {found} {what}; the limit is {maximum}.")
 
 
-def count(selections: SelectionSetNode, tally: Tally) -> None:
-    """Count what is written in a selection set, without following fragments."""
+def _count(selections: SelectionSetNode, counts: DocumentCounts) -> None:
+    """Count aliases and directives in a selection set, without following fragment spreads."""
     for node in selections.selections:
-        tally.directives += len(node.directives or ())
+        counts.directives += len(node.directives or ())
         if isinstance(node, FieldNode):
-            tally.aliases += node.alias is not None
-            tally.introspects |= node.name.value in {"__schema", "__type"}
+            counts.aliases += node.alias is not None
+            counts.introspects |= node.name.value in {"__schema", "__type"}
         inner = getattr(node, "selection_set", None)
         if inner is not None:
-            count(inner, tally)
+            _count(inner, counts)
 
 
 @dataclass(slots=True)
-class Merging:
-    """Selections as execution merges them: what one object is asked for, wherever in the document it stands.
+class _MergedSelections:
+    """The selections of one object as execution merges them, from all places of the document.
 
-    Validation compares every two selections of one field of one object, so it takes time by the square of them.
+    Validation compares every two selections of one field of one object, so its time grows with their square.
     """
 
     fragments: dict[str, FragmentDefinitionNode]
     seen: int = 0
 
     def check(self, sets: Sequence[SelectionSetNode]) -> None:
-        """Raise `Refused` when a field is repeated too often, here or below."""
+        """Raise `RequestRefused` when a field is selected too often, at this level or below."""
         found: Counter[str] = Counter()
         below: dict[str, list[SelectionSetNode]] = {}
         for node in self.fields(sets, set()):
@@ -110,16 +110,18 @@ class Merging:
             found[name] += 1
             if node.selection_set is not None:
                 below.setdefault(name, []).append(node.selection_set)
-        limit("repetitions of one field", max(found.values(), default=0), MOST_REPEATS)
+        _require_at_most("repetitions of one field", max(found.values(), default=0), MAX_REPETITIONS)
         for inner in below.values():
             self.check(inner)
 
     def fields(self, sets: Sequence[SelectionSetNode], spread: set[str]) -> Iterator[FieldNode]:
-        """The fields of some selection sets, through inline and named fragments, each named one once."""
+        """The fields of some selection sets, through inline and named fragments, each named fragment once."""
         for node in (node for selections in sets for node in selections.selections):
             self.seen += 1
-            if self.seen > MOST_MERGED:
-                raise Refused(f"The document has more than {MOST_MERGED} selections when its fragments are spread.")
+            if self.seen > MAX_SELECTIONS:
+                raise RequestRefused(
+                    f"The document has more than {MAX_SELECTIONS} selections when its fragments are spread."
+                )
             if isinstance(node, FieldNode):
                 yield node
             elif isinstance(node, InlineFragmentNode):
@@ -131,37 +133,37 @@ class Merging:
                     yield from self.fields([fragment.selection_set], spread)
 
 
-def depth_of(
+def _depth(
     selections: SelectionSetNode,
     fragments: dict[str, FragmentDefinitionNode],
     known: dict[str, int],
     path: tuple[str, ...],
 ) -> int:
-    """Levels of fields under a selection set. Introspection counts as one level: its own rule bounds it."""
+    """Levels of fields in a selection set. Introspection counts as one level: a validation rule bounds it."""
     deepest = depth = 0
     for node in selections.selections:
         if isinstance(node, FieldNode):
             inner = node.selection_set
             plain = inner is None or node.name.value.startswith("__")
-            depth = 1 if plain or inner is None else 1 + depth_of(inner, fragments, known, path)
+            depth = 1 if plain or inner is None else 1 + _depth(inner, fragments, known, path)
         elif isinstance(node, InlineFragmentNode):
-            depth = depth_of(node.selection_set, fragments, known, path)
+            depth = _depth(node.selection_set, fragments, known, path)
         elif isinstance(node, FragmentSpreadNode):
-            depth = depth_of_fragment(node, fragments, known, path)
+            depth = _depth_of_fragment(node, fragments, known, path)
         deepest = max(deepest, depth)
     return deepest
 
 
-def depth_of_fragment(
+def _depth_of_fragment(
     node: FragmentSpreadNode,
     fragments: dict[str, FragmentDefinitionNode],
     known: dict[str, int],
     path: tuple[str, ...],
 ) -> int:
-    """The depth of a spread fragment, measured once; zero for a missing or circular one, which validation refuses."""
+    """The depth of a spread fragment, computed once; 0 for a missing or circular one, which validation refuses."""
     name = node.name.value
     if name in path or name not in fragments:
         return 0
     if name not in known:
-        known[name] = depth_of(fragments[name].selection_set, fragments, known, (*path, name))
+        known[name] = _depth(fragments[name].selection_set, fragments, known, (*path, name))
     return known[name]

@@ -1,4 +1,4 @@
-"""GraphiQL's own files: from `web/node_modules` where they are installed, else from a public CDN, checked by hash."""
+"""GraphiQL's own files: from `web/node_modules` when installed there, else from a public CDN, checked by hash."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,13 +6,13 @@ from pathlib import Path
 from starlette.requests import Request
 from starlette.responses import FileResponse, PlainTextResponse, Response
 
-FOLDER = Path(__file__).parents[2] / "web" / "node_modules"
+_FOLDER = Path(__file__).parents[2] / "web" / "node_modules"
 CDN = "https://cdn.jsdelivr.net"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asset:
-    """A file of an npm package, as `web/package-lock.json` has it."""
+    """A file of an npm package, at the version in `web/package-lock.json`."""
 
     package: str
     version: str
@@ -26,12 +26,12 @@ class Asset:
 
     @property
     def file(self) -> Path:
-        """Where `npm ci` puts it."""
-        return FOLDER / self.package / self.path
+        """The path where `npm ci` installs it."""
+        return _FOLDER / self.package / self.path
 
     @property
     def url(self) -> str:
-        """Where a browser finds it: here, or at the CDN when it was never installed."""
+        """The URL for browsers: on this server, or on the CDN when the file is not installed."""
         if self.file.is_file():
             return f"/graphql/assets/{self.name}"
         return f"{CDN}/npm/{self.package}@{self.version}/{self.path}"
@@ -72,8 +72,8 @@ SCRIPTS = (
 BY_NAME = {asset.name: asset for asset in (STYLE, *SCRIPTS)}
 
 
-async def serve(request: Request) -> Response:
-    """One of the files above, and no other."""
+async def serve_asset(request: Request) -> Response:
+    """Serve one of the files listed above; 404 for any other name."""
     asset = BY_NAME.get(request.path_params["name"])
     if asset is None or not asset.file.is_file():
         return PlainTextResponse("No such file.\n", status_code=404)

@@ -1,4 +1,4 @@
-"""GraphiQL, the page where people try the API: what `GET /graphql` shows to a browser."""
+"""GraphiQL, the page for trying the API in a browser: the response to `GET /graphql` with `Accept: text/html`."""
 
 import re
 import secrets
@@ -12,19 +12,17 @@ from starlette.types import Send
 from development import DEMO_EMAIL, DEMO_PASSWORD
 from transport.http.assets import CDN, SCRIPTS, STYLE
 
-PAGE = Template(files("transport.http").joinpath("graphiql.html").read_text("utf-8"))
-HOST = re.compile(r"[A-Za-z0-9.\-\[\]:]{1,255}")
-
-
-HERE = "this server, which serves web/node_modules: run `npm ci` in web, or look into the browser's console"
-ELSEWHERE = (
-    f"{CDN}, which stands in as web/node_modules is not complete: install Node.js and run `npm ci` in web (`make "
-    "dev` does), or go online"
+_PAGE = Template(files("transport.http").joinpath("graphiql.html").read_text("utf-8"))
+_HOST = re.compile(r"[A-Za-z0-9.\-\[\]:]{1,255}")
+_LOCAL_SOURCE = "this server, which serves web/node_modules: run `npm ci` in web, or check the browser's console"
+_CDN_SOURCE = (
+    f"{CDN}, used because web/node_modules is not complete: install Node.js and run `npm ci` in web (`make dev` "
+    "does), or go online"
 )
 
 
-def html(nonce: str, *, demo: bool = False) -> str:
-    """The page, with the nonce that its own script carries, and the demo organisation's account if wanted."""
+def render(nonce: str, *, demo: bool = False) -> str:
+    """The HTML page. Its script carries the nonce; with `demo` the demo organization's account is filled in."""
     scripts = "\n".join(
         f'    <script nonce="{nonce}" src="{escape(asset.url)}" integrity="sha384-{asset.sha384}" '
         f'crossorigin="anonymous"></script>'
@@ -34,34 +32,34 @@ def html(nonce: str, *, demo: bool = False) -> str:
     style = f'<link rel="stylesheet" {attributes}>'
     email, password = (DEMO_EMAIL, DEMO_PASSWORD) if demo else ("you@example.com", "your password")
     account = "The demo organization's account is filled in." if demo else "Fill in your address and password."
-    return PAGE.substitute(
+    return _PAGE.substitute(
         nonce=nonce,
         scripts=scripts,
         style=style,
         account=account,
-        email=text_in_script(f'"{email}"'),
-        password=text_in_script(f'"{password}"'),
-        source=text_in_script(HERE if installed() else ELSEWHERE),
+        email=_script_string(f'"{email}"'),
+        password=_script_string(f'"{password}"'),
+        source=_script_string(_LOCAL_SOURCE if _is_installed() else _CDN_SOURCE),
     )
 
 
-def text_in_script(text: str) -> str:
-    """A text as JavaScript writes it, which cannot end its script element."""
+def _script_string(text: str) -> str:
+    """A JavaScript string literal that cannot close its script element."""
     return orjson.dumps(text).decode().replace("<", "\\u003c")
 
 
-def installed() -> bool:
-    """Whether this server has all of GraphiQL's files."""
+def _is_installed() -> bool:
+    """Whether all of GraphiQL's files are installed on this server."""
     return all(asset.file.is_file() for asset in (STYLE, *SCRIPTS))
 
 
-def policy(nonce: str, host: str) -> str:
-    """What the page may load and where it may connect: nothing but the API and its own files.
+def content_security_policy(nonce: str, host: str) -> str:
+    """The Content-Security-Policy: the page may load its own files alone, and connect to the API alone.
 
-    Inline styles are the editor's; scripts need the nonce. Some browsers don't count websockets as 'self'.
+    The editor needs inline styles; scripts need the nonce. Some browsers don't count websockets as 'self'.
     """
-    sockets = f" ws://{host} wss://{host}" if HOST.fullmatch(host) else ""
-    remote = "" if installed() else f" {CDN}"
+    sockets = f" ws://{host} wss://{host}" if _HOST.fullmatch(host) else ""
+    remote = "" if _is_installed() else f" {CDN}"
     return "; ".join(
         [
             "default-src 'none'",
@@ -77,15 +75,15 @@ def policy(nonce: str, host: str) -> str:
     )
 
 
-async def page(send: Send, request_id: str, host: str, *, demo: bool) -> None:
-    """Send the page."""
+async def send_page(send: Send, request_id: str, host: str, *, demo: bool) -> None:
+    """Send the page as the response."""
     nonce = secrets.token_urlsafe(16)
-    body = html(nonce, demo=demo).encode()
+    body = render(nonce, demo=demo).encode()
     headers = {
         "content-type": "text/html; charset=utf-8",
         "content-length": str(len(body)),
         "cache-control": "no-store",
-        "content-security-policy": policy(nonce, host),
+        "content-security-policy": content_security_policy(nonce, host),
         "referrer-policy": "no-referrer",
         "x-content-type-options": "nosniff",
         "x-request-id": request_id,

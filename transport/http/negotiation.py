@@ -1,4 +1,4 @@
-"""What a client accepts, and what it sends (GraphQL over HTTP, sections 4 to 6)."""
+"""Media types of responses and requests (GraphQL over HTTP, sections 4 to 6)."""
 
 from functools import lru_cache
 from typing import Final
@@ -9,15 +9,15 @@ HTML: Final = "text/html"
 
 
 @lru_cache(maxsize=256)
-def chosen(accept: str | None, *, html: bool) -> str | None:
-    """The media type to answer with, or None when the client accepts none of ours.
+def negotiate(accept: str | None, *, html: bool) -> str | None:
+    """The media type of the response, or None when the client accepts none that we produce.
 
-    Without a header, and for `*/*`, it is `application/json`: the oldest clients know nothing else.
+    Without a header, and for `*/*`, it is `application/json`, the only one that old clients understand.
     """
     if not accept or not accept.strip():
         return JSON
     offered = (HTML, GRAPHQL, JSON) if html else (GRAPHQL, JSON)
-    for wanted in by_preference(accept):
+    for wanted in _by_preference(accept):
         if wanted in offered:
             return wanted
         if wanted in {"*/*", "application/*"}:
@@ -25,8 +25,8 @@ def chosen(accept: str | None, *, html: bool) -> str | None:
     return None
 
 
-def by_preference(accept: str) -> list[str]:
-    """The media types of an Accept header, best first; of equal ones the first wins."""
+def _by_preference(accept: str) -> list[str]:
+    """The media types of an Accept header by descending quality; equal ones stay in the header's order."""
     found: list[tuple[float, str]] = []
     for item in accept.split(","):
         name, *parameters = (part.strip().lower() for part in item.split(";"))
@@ -35,13 +35,13 @@ def by_preference(accept: str) -> list[str]:
             weight = float(quality.removeprefix("q="))
         except ValueError:
             weight = 0.0
-        if weight > 0 and acceptable_charset(parameters):
+        if weight > 0 and _is_utf8(parameters):
             found.append((weight, name))
     return [name for _, name in sorted(found, key=lambda pair: -pair[0])]
 
 
-def acceptable_charset(parameters: list[str]) -> bool:
-    """Whether the parameters ask for UTF-8 or for no charset: we write nothing else."""
+def _is_utf8(parameters: list[str]) -> bool:
+    """Whether the parameters ask for UTF-8 or for no charset: we produce nothing else."""
     return all(
         value.removeprefix("charset=").strip('"') in {"utf-8", "utf8"}
         for value in parameters
@@ -53,4 +53,4 @@ def acceptable_charset(parameters: list[str]) -> bool:
 def is_json(content_type: str | None) -> bool:
     """Whether a body is JSON in UTF-8."""
     name, *parameters = (part.strip().lower() for part in (content_type or "").split(";"))
-    return name == JSON and acceptable_charset(parameters)
+    return name == JSON and _is_utf8(parameters)

@@ -1,8 +1,8 @@
-"""HTTP answers in one write: all that we take for granted of uvicorn's protocol for them.
+"""HTTP responses in one write. This module is the only one that uses uvicorn's private HTTP protocol.
 
-Uvicorn writes the head of an answer and its body by themselves: two calls of the kernel, each of which wakes the
-client. Where uvicorn serves by another protocol, or anything stands in between, answers go the usual way.
-`tests/graphql/test_answers.py` fails when uvicorn is no longer as here.
+Uvicorn writes the head and the body of a response in two system calls, and the client may read after each. Where
+uvicorn uses another protocol class, or middleware wraps `send`, responses are sent by ASGI messages as usual.
+`tests/graphql/test_answers.py` fails when uvicorn's protocol changes.
 """
 
 import logging
@@ -14,10 +14,10 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCy
 Header = tuple[bytes, bytes]
 
 
-def written(send: Send, status: int, headers: Iterable[Header], body: bytes) -> bool:
-    """Write a whole answer at once. False when it has to go the usual way: then nothing was written.
+def write_response(send: Send, status: int, headers: Iterable[Header], body: bytes) -> bool:
+    """Write a whole response at once. Returns False, with nothing written, when it must be sent by ASGI messages.
 
-    The headers are ours and are taken as they are; `content-length` has to be among them, `connection` must not.
+    The headers are not checked: they must include `content-length` and must not include `connection`.
     """
     cycle = getattr(send, "__self__", None)
     if type(cycle) is not RequestResponseCycle:

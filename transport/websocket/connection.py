@@ -1,4 +1,4 @@
-"""One websocket connection: the protocol is Strawberry's handler, the rules are ours."""
+"""One websocket connection: Strawberry's handler of the protocol, with our authentication, limits and errors."""
 
 import asyncio
 from contextlib import aclosing, suppress
@@ -22,16 +22,15 @@ from core.pubsub import HubClosed
 from core.telemetry import logger, new_request_id
 from resolvers.context import Dependencies, RequestContext
 from transport.authentication import authenticate
-from transport.documents import DocumentInvalid
-from transport.documents import Operation as Prepared
-from transport.errors import RATE_LIMITED, Malformed, Refused, formatted
-from transport.executor import Executor, Request, shown
-from transport.requests import from_parameters
-from transport.websocket.fanout import FanOut, Viewer, watches_a_state
+from transport.documents import DocumentInvalid, PreparedOperation
+from transport.errors import RATE_LIMITED, MalformedRequest, RequestRefused, format_error
+from transport.executor import Executor, result_body
+from transport.requests import GraphQLRequest, from_parameters
+from transport.websocket.adapter import WebSocketAdapter
+from transport.websocket.fanout import FanOut, Subscriber, is_state_subscription
 from transport.websocket.frames import text_frame
 from transport.websocket.monitoring import ConnectionMonitor
 from transport.websocket.sockets import Sockets
-from transport.websocket.wire import Wire
 
 INVALID_MESSAGE = 4400
 UNAUTHORIZED = 4401
@@ -52,14 +51,14 @@ class Connection(BaseGraphQLTransportWSHandler[Any, None]):
         executor: Executor,
         fanout: FanOut,
         sockets: Sockets,
-        wire: Wire,
+        adapter: WebSocketAdapter,
         *,
         dependencies: Dependencies,
         client_address: str,
     ) -> None:
         super().__init__(
             view=cast("Any", None),  # connection_init is answered here
-            websocket=cast("Any", wire),
+            websocket=cast("Any", adapter),
             context=None,
             root_value=None,
             schema=cast("Any", None),  # operations run in the executor
@@ -69,34 +68,34 @@ class Connection(BaseGraphQLTransportWSHandler[Any, None]):
         self.executor = executor
         self.fanout = fanout
         self.sockets = sockets
-        self.wire = wire
+        self.adapter = adapter
         self.client_address = client_address
         self.limits = sockets.limits
         self.session: Session | None = None
         self.monitor: ConnectionMonitor | None = None
-        self.ending: set[asyncio.Task[Any]] = set()
+        self.cancelled_tasks: set[asyncio.Task[Any]] = set()
 
     async def close(self, code: int, reason: str) -> None:
-        """Close the connection, telling the client why."""
-        await self.wire.close(code, reason)
+        """Close the connection with a code and a reason for the client."""
+        await self.adapter.close(code, reason)
 
     async def ping(self) -> None:
-        """Ask the client for a pong."""
-        if self.wire.write is not None and self.wire.write(PING):
+        """Send a ping; the client must reply with a pong."""
+        if self.adapter.write_frame is not None and self.adapter.write_frame(PING):
             return
         with suppress(WebSocketDisconnected):
             await self.send_message({"type": "ping"})
 
     async def handle_message(self, message: Message) -> None:
-        """Take a message of the client; one that is not of the protocol closes the connection."""
-        problem = objection(message)
-        if problem is not None:
-            await self.close(INVALID_MESSAGE, problem)
+        """Handle a message of the client; one that breaks the protocol closes the connection."""
+        error = _protocol_error(message)
+        if error is not None:
+            await self.close(INVALID_MESSAGE, error)
             return
         await super().handle_message(message)
 
     async def handle_connection_init(self, message: ConnectionInitMessage) -> None:
-        """Authenticate, take a place, acknowledge; then watch over the connection."""
+        """Authenticate the caller, apply the limits, acknowledge, and start monitoring the connection."""
         if self.connection_timed_out:
             return
         if self.connection_init_received:
@@ -105,15 +104,15 @@ class Connection(BaseGraphQLTransportWSHandler[Any, None]):
         self.connection_init_received = True
         if self.connection_init_timeout_task:
             self.connection_init_timeout_task.cancel()
-        session = await self.admitted(cast("dict[str, object]", message.get("payload") or {}))
+        session = await self._admit(cast("dict[str, object]", message.get("payload") or {}))
         if session is None:
             return
         self.session = session
         await self.send_message({"type": "connection_ack"})
         self.connection_acknowledged = True
 
-    async def admitted(self, payload: dict[str, object]) -> Session | None:
-        """The authenticated caller with a place among the sockets, or None after closing the connection."""
+    async def _admit(self, payload: dict[str, object]) -> Session | None:
+        """The session of the authenticated caller, counted among the sockets; None after closing the connection."""
         header = payload.get("authorization") or payload.get("Authorization")
         if not isinstance(header, str) or not header:
             await self.close(UNAUTHORIZED, "connectionParams need {authorization: 'Bearer <access token>'}")
@@ -125,29 +124,29 @@ class Connection(BaseGraphQLTransportWSHandler[Any, None]):
             await self.close(INIT_TIMEOUT, "Connection initialisation timeout")
             return None
         except Exception:
-            # Not 1011, on which clients give up.
-            log.exception("a socket's caller could not be looked up")
-            await self.close(TRY_AGAIN, "Something went wrong on our side. Try again")
+            # Not 1011, on which clients do not reconnect.
+            log.exception("a websocket's caller could not be authenticated")
+            await self.close(TRY_AGAIN, "Internal error; try again")
             return None
         if session is None:
-            # Not 4403, on which clients come back again and again with the same token, and tell nobody.
+            # Not 4403, on which clients retry with the same token again and again, without an error to their caller.
             await self.close(UNAUTHORIZED, str(refused))
             return None
-        full = self.sockets.seat(session.actor)
-        if full is not None:
-            await self.close(TOO_MANY, full)
+        reason = self.sockets.admit(session.actor)
+        if reason is not None:
+            await self.close(TOO_MANY, reason)
             return None
         token = header.partition(" ")[2].strip()
         self.monitor = ConnectionMonitor(self.dependencies, self.limits, session, token=token, connection=self)
         return session
 
     async def handle_pong(self, message: PongMessage) -> None:  # noqa: ARG002 - Strawberry's signature
-        """The client is alive."""
+        """Reset the count of missed pongs."""
         if self.monitor is not None:
-            self.monitor.missed = 0
+            self.monitor.missed_pongs = 0
 
     async def handle_subscribe(self, message: SubscribeMessage) -> None:
-        """Begin an operation."""
+        """Start an operation."""
         if not self.connection_acknowledged:
             await self.close(UNAUTHORIZED, "Send connection_init, and wait for its connection_ack")
             return
@@ -156,33 +155,33 @@ class Connection(BaseGraphQLTransportWSHandler[Any, None]):
             await self.close(ALREADY_EXISTS, f"Subscriber for {identifier} already exists")
             return
         try:
-            self.demand_room()
+            self._require_free_slot()
             request = from_parameters(cast("dict[str, object]", message["payload"]))
-        except Malformed as malformed:
+        except MalformedRequest as malformed:
             await self.close(INVALID_MESSAGE, malformed.message)
             return
-        except Refused as refused:
-            errors = [refused.formatted(new_request_id())]
+        except RequestRefused as refused:
+            errors = [refused.to_dict(new_request_id())]
             await self.send_message(cast("Message", {"id": identifier, "type": "error", "payload": errors}))
             return
-        self.begin(identifier, request)
+        self._start(identifier, request)
 
-    def demand_room(self) -> None:
-        """Raise `Refused` when the socket runs as many operations as it may."""
+    def _require_free_slot(self) -> None:
+        """Raise `RequestRefused` when the socket runs the maximum number of operations."""
         if len(self.operations) >= self.limits.per_socket:
-            raise Refused(
+            raise RequestRefused(
                 f"A socket may run {self.limits.per_socket} operations at once; this one does.", code=RATE_LIMITED
             )
 
-    def begin(self, identifier: str, request: Request) -> None:
-        """Run a request under an id that is free."""
-        operation = Running(self, identifier, request)
+    def _start(self, identifier: str, request: GraphQLRequest) -> None:
+        """Run a request under an id that is not in use."""
+        operation = RunningOperation(self, identifier, request)
         operation.task = asyncio.create_task(self.run_operation(operation))
         operation.task.add_done_callback(self._task_done)
         self.operations[identifier] = operation
 
     async def run_operation(self, operation: Operation[Any, None]) -> None:
-        """The task of one operation: answers until it completes, fails or is cancelled."""
+        """The task of one operation, until it completes, fails or is cancelled."""
         context = RequestContext(
             dependencies=self.dependencies,
             actor=self.session.actor if self.session else None,
@@ -192,139 +191,146 @@ class Connection(BaseGraphQLTransportWSHandler[Any, None]):
             budgets=self.executor.budgets,
             connection=self.monitor,
         )
-        running = cast("Running", operation)
+        running = cast("RunningOperation", operation)
         running.context, request = context, running.request
         self.sockets.operations += 1
         try:
-            await self.answer(operation, request, context)
+            await self._respond(operation, request, context)
         except (WebSocketDisconnected, HubClosed):
-            return  # nobody listens any more, or the server goes away and the socket with it
+            return  # the client has disconnected, or the server is shutting down and closes the socket
         except asyncio.CancelledError:
             if is_cancellation_requested():
                 raise
-            await self.mask(operation, RuntimeError("an operation was cancelled though nobody asked"), context)
+            await self._send_masked_error(
+                operation, RuntimeError("an operation was cancelled without a request"), context
+            )
         except Exception as error:  # noqa: BLE001 - masked, and logged with its request id
-            await self.mask(operation, error, context)
+            await self._send_masked_error(operation, error, context)
         finally:
             self.sockets.operations -= 1
 
-    async def answer(self, operation: Operation[Any, None], request: Request, context: RequestContext) -> None:
-        """Send what an operation gives."""
+    async def _respond(
+        self, operation: Operation[Any, None], request: GraphQLRequest, context: RequestContext
+    ) -> None:
+        """Run an operation and send its results."""
         try:
-            prepared = cast("Running", operation).prepared = self.executor.prepare(request, context)
+            prepared = cast("RunningOperation", operation).prepared = self.executor.prepare(request, context)
             points = self.executor.charge(prepared, request, context)
         except DocumentInvalid as invalid:
-            await self.fail(operation, [formatted(error, context.request_id) for error in invalid.errors])
+            await self._send_error(operation, [format_error(error, context.request_id) for error in invalid.errors])
             return
-        except Refused as refused:
-            await self.fail(operation, [refused.formatted(context.request_id)])
+        except RequestRefused as refused:
+            await self._send_error(operation, [refused.to_dict(context.request_id)])
             return
         if prepared.kind is not OperationType.SUBSCRIPTION:
-            answer = await self.executor.execute(prepared, request, context, points)
-            if not answer.executed:
-                await self.fail(operation, answer.body["errors"])
+            response = await self.executor.execute(prepared, request, context, points)
+            if not response.executed:
+                await self._send_error(operation, response.body["errors"])
                 return
-            await self.forward(operation, answer.body)
-        elif self.fanout.serves(prepared, context):
-            viewer = Viewer(self.wire, operation.id)
-            group = self.fanout.join(prepared, request, context, viewer)
+            await self._send_next(operation, response.body)
+        elif self.fanout.can_share(prepared, context):
+            subscriber = Subscriber(self.adapter, operation.id)
+            group = self.fanout.join(prepared, request, context, subscriber)
             try:
-                errors = await group.follow(viewer)
+                errors = await group.follow(subscriber)
             finally:
-                self.fanout.leave(group, viewer)
+                self.fanout.leave(group, subscriber)
             if errors is not None:
-                await self.fail(operation, errors)
+                await self._send_error(operation, errors)
                 return
         else:
             source = await self.executor.subscribe(prepared, request, context)
             if isinstance(source, ExecutionResult):
-                await self.fail(operation, shown(source, context).get("errors", []))
+                await self._send_error(operation, result_body(source, context).get("errors", []))
                 return
             async with aclosing(cast("Any", source)) as results:
                 async for result in results:
-                    await self.forward(operation, shown(result, context))
+                    await self._send_next(operation, result_body(result, context))
         await operation.send_operation_message({"id": operation.id, "type": "complete"})
 
-    async def forward(self, operation: Operation[Any, None], payload: dict[str, Any]) -> None:
+    async def _send_next(self, operation: Operation[Any, None], payload: dict[str, Any]) -> None:
         """Send one result."""
         await operation.send_operation_message(
             cast("Message", {"id": operation.id, "type": "next", "payload": payload})
         )
 
-    async def fail(self, operation: Operation[Any, None], errors: list[dict[str, Any]]) -> None:
+    async def _send_error(self, operation: Operation[Any, None], errors: list[dict[str, Any]]) -> None:
         """End an operation with errors."""
         await operation.send_operation_message(
             cast("Message", {"id": operation.id, "type": "error", "payload": errors})
         )
 
-    async def take_over(self, session: Session) -> None:
-        """Go on with other rights of the same caller: subscriptions that these do not allow end with FORBIDDEN.
+    async def apply_session(self, session: Session) -> None:
+        """Replace the session by one of the same caller with other rights.
 
-        Another has the new rights from its next event on. A state is executed anew, as its viewers share it by their
-        rights; its snapshot comes again.
+        Subscriptions that the new rights do not allow end with FORBIDDEN; others have them from their next event on.
+        A state subscription is started again, as subscribers share its execution by their rights; it sends a
+        snapshot again.
         """
         before, self.session = self.session, session
         if before is None or before.actor.rights == session.actor.rights:
             return
         for operation in list(self.operations.values()):
-            running = cast("Running", operation)
+            running = cast("RunningOperation", operation)
             if running.prepared is None or running.context is None:
-                continue  # it begins with the new rights
+                continue  # it has not started: it will run with the new rights
             if running.prepared.kind is not OperationType.SUBSCRIPTION:
                 continue
-            permission = self.executor.permission(running.prepared)
-            shared = watches_a_state(self.executor.schema, running.prepared)
+            permission = self.executor.required_permission(running.prepared)
+            shared = is_state_subscription(self.executor.schema, running.prepared)
             if not shared and (permission is None or session.actor.may(permission)):
-                running.context.go_on_as(session)
+                running.context.apply_session(session)
                 continue
             await self.cleanup_operation(running.id)
-            self.begin(running.id, running.request)
+            self._start(running.id, running.request)
 
-    async def mask(self, operation: Operation[Any, None], error: Exception, context: RequestContext) -> None:
-        """End an operation that failed on our side; the client gets the request id, the log the rest."""
-        masked = formatted(GraphQLError(str(error), original_error=error), context.request_id)
+    async def _send_masked_error(
+        self, operation: Operation[Any, None], error: Exception, context: RequestContext
+    ) -> None:
+        """End an operation after an internal error: the client gets the request id, the log the details."""
+        masked = format_error(GraphQLError(str(error), original_error=error), context.request_id)
         with suppress(WebSocketDisconnected):
-            await self.fail(operation, [masked])
+            await self._send_error(operation, [masked])
 
     async def cleanup_operation(self, operation_id: str) -> None:
-        """Cancel an operation; its id is free at once."""
+        """Cancel an operation; its id can be used again at once."""
         operation = self.operations.pop(operation_id, None)
         if operation is not None and operation.task is not None:
-            self.ending.add(operation.task)
-            operation.task.add_done_callback(self.ending.discard)
+            self.cancelled_tasks.add(operation.task)
+            operation.task.add_done_callback(self.cancelled_tasks.discard)
             operation.task.add_done_callback(release_traceback)
             operation.task.cancel()
 
-    def press(self) -> None:
-        """Cancel again what was cancelled and runs on: see `cancel_and_wait`."""
-        for task in self.ending:
+    def recancel(self) -> None:
+        """Cancel again the tasks that still run after they were cancelled: see `cancel_and_wait`."""
+        for task in self.cancelled_tasks:
             task.cancel()
 
     async def shutdown(self) -> None:
-        """Release everything that the connection held."""
+        """Stop the monitor and all operations, and stop counting the connection."""
         if self.monitor is not None:
-            await self.monitor.end()
-            self.sockets.leave(self.monitor.session.actor)
+            await self.monitor.stop()
+            self.sockets.release(self.monitor.session.actor)
             self.monitor = None
         running = [operation.task for operation in self.operations.values() if operation.task is not None]
-        await cancel_and_wait([*running, *self.ending])
+        await cancel_and_wait([*running, *self.cancelled_tasks])
         await super().shutdown()
 
 
-class Running(Operation[Any, None]):
-    """An operation with its request."""
+class RunningOperation(Operation[Any, None]):
+    """A running operation with its request."""
 
     __slots__ = ("context", "prepared", "request")
 
-    def __init__(self, connection: Connection, identifier: str, request: Request) -> None:
+    def __init__(self, connection: Connection, identifier: str, request: GraphQLRequest) -> None:
         super().__init__(connection, identifier, request.query, request.variables, request.operation_name)
         self.request = request
-        self.prepared: Prepared | None = None
+        self.prepared: PreparedOperation | None = None
         self.context: RequestContext | None = None
 
 
-def objection(message: object) -> str | None:
-    """What a message lacks to be one of the protocol's; its type and the request in it are judged elsewhere."""
+def _protocol_error(message: object) -> str | None:
+    """Why a message is invalid, or None. An unknown type and the request itself are checked elsewhere."""
     if not isinstance(message, dict) or not isinstance(message.get("type"), str):
         return "A message must be an object with a type"
     kind, identifier, payload = message["type"], message.get("id"), message.get("payload")

@@ -1,8 +1,9 @@
-"""One event for a crowd: who watches the same state with the same rights shares its execution and its encoding.
+"""Fan-out: subscribers to the same state with the same rights share one execution and one encoding per event.
 
-A group is read, executed and encoded once for each event; what is left for each viewer is one write of a prepared
-frame. A viewer whose connection can't take the frame at once is brought up to date by its own task, which waits as
-for any other message; it gets the newest state then, and may skip what came in between.
+Subscribers with the same operation, variables and rights form a group. Each event is read, executed and encoded once
+for the group; each subscriber then costs one write of a prepared frame. A subscriber whose connection can't take the
+frame at once is served by its own task, which waits as it does for any other message and then sends the newest state;
+it may skip states in between.
 """
 
 import asyncio
@@ -20,45 +21,48 @@ from core.pubsub import HubClosed
 from core.telemetry import new_request_id
 from resolvers.context import RequestContext
 from resolvers.fields import is_state
-from transport.documents import Operation
-from transport.errors import formatted
-from transport.executor import Executor, Request, shown
-from transport.http.endpoint import plain
+from transport.documents import PreparedOperation
+from transport.errors import format_error
+from transport.executor import Executor, result_body
+from transport.http.endpoint import json_default
+from transport.requests import GraphQLRequest
+from transport.websocket.adapter import WebSocketAdapter
 from transport.websocket.frames import text_frame
-from transport.websocket.wire import Wire
 
-AT_ONCE = 256
-"""Viewers written to before other tasks, and the network, have their turn."""
+WRITES_PER_BATCH = 256
+"""Frames written before the event loop runs other tasks."""
 
 Errors = list[dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FanOutStatistics:
-    """Groups and viewers at present; frames written at once, and messages that had to wait, since the start."""
+    """Groups and subscribers at present; since the start, frames written at once and messages that had to wait."""
 
     groups: int
-    viewers: int
+    subscribers: int
     written: int
     waited: int
 
 
 class FanOut:
-    """The groups of this process."""
+    """The groups of subscribers of this process."""
 
     def __init__(self, executor: Executor) -> None:
         self.executor = executor
-        self.groups: dict[Hashable, Group] = {}
-        self.ending: set[asyncio.Task[None]] = set()
+        self.groups: dict[Hashable, SubscriberGroup] = {}
+        self.ending_tasks: set[asyncio.Task[None]] = set()
         self.written = 0
         self.waited = 0
 
-    def serves(self, operation: Operation, context: RequestContext) -> bool:
-        """Whether an operation's viewers may share: a subscription to one state, by somebody we know."""
-        return context.actor is not None and watches_a_state(self.executor.schema, operation)
+    def can_share(self, operation: PreparedOperation, context: RequestContext) -> bool:
+        """Whether subscribers may share the operation: a subscription to one state by an authenticated caller."""
+        return context.actor is not None and is_state_subscription(self.executor.schema, operation)
 
-    def join(self, operation: Operation, request: Request, context: RequestContext, viewer: "Viewer") -> "Group":
-        """Put a viewer into the group of its operation, variables and rights; it must `leave` it again."""
+    def join(
+        self, operation: PreparedOperation, request: GraphQLRequest, context: RequestContext, subscriber: "Subscriber"
+    ) -> "SubscriberGroup":
+        """Add a subscriber to the group of its operation, variables and rights; the caller must `leave` it again."""
         actor = context.caller
         key = (
             request.query,
@@ -69,161 +73,166 @@ class FanOut:
         )
         group = self.groups.get(key)
         if group is None:
-            # The group's own, with the rights of its viewers and no person: what is one person's stays out of it.
-            own = RequestContext(
+            # The group's actor has the subscribers' rights but is no person: personal data stays out of the results.
+            shared = RequestContext(
                 dependencies=context.dependencies,
                 actor=shared_actor(actor),
                 request_id=new_request_id(),
                 budgets=context.budgets,
             )
-            group = self.groups[key] = Group(self, key, operation, request, own)
-        group.viewers.add(viewer)
+            group = self.groups[key] = SubscriberGroup(self, key, operation, request, shared)
+        group.subscribers.add(subscriber)
         return group
 
-    def leave(self, group: "Group", viewer: "Viewer") -> None:
-        """Take a viewer out; without any the group ends."""
-        group.viewers.discard(viewer)
-        if not group.viewers and not group.task.done():
-            self.forget(group)
+    def leave(self, group: "SubscriberGroup", subscriber: "Subscriber") -> None:
+        """Remove a subscriber; a group without subscribers ends."""
+        group.subscribers.discard(subscriber)
+        if not group.subscribers and not group.task.done():
+            self.remove(group)
             task = asyncio.create_task(cancel_and_wait([group.task]), name="fanout-ending")
-            self.ending.add(task)
-            task.add_done_callback(self.ending.discard)
+            self.ending_tasks.add(task)
+            task.add_done_callback(self.ending_tasks.discard)
 
-    def forget(self, group: "Group") -> None:
-        """Let no more viewers join a group."""
+    def remove(self, group: "SubscriberGroup") -> None:
+        """Let no more subscribers join a group."""
         if self.groups.get(group.key) is group:
             del self.groups[group.key]
 
     async def aclose(self) -> None:
         """End every group."""
         await cancel_and_wait([group.task for group in self.groups.values()])
-        await asyncio.gather(*self.ending)
+        await asyncio.gather(*self.ending_tasks)
 
     def statistics(self) -> FanOutStatistics:
-        """What there is at this moment."""
+        """The current numbers."""
         return FanOutStatistics(
             groups=len(self.groups),
-            viewers=sum(len(group.viewers) for group in self.groups.values()),
+            subscribers=sum(len(group.subscribers) for group in self.groups.values()),
             written=self.written,
             waited=self.waited,
         )
 
 
-class Viewer:
-    """One subscriber. `idle` is what its task waits for, while the viewer has all there is.
+class Subscriber:
+    """One subscription of a client. Its task waits for `idle` while it has been sent the newest version.
 
-    `push` writes a prepared frame at once; it says no when the frame has to wait, or the connection closes.
+    `write` sends a prepared frame at once; it returns False when the frame must wait or the connection closes.
     """
 
-    __slots__ = ("head", "idle", "push", "seen", "wire")
+    __slots__ = ("adapter", "head", "idle", "sent_version", "write")
 
-    def __init__(self, wire: Wire, identifier: str) -> None:
-        self.wire = wire
-        self.push = wire.write or cannot_push
+    def __init__(self, adapter: WebSocketAdapter, identifier: str) -> None:
+        self.adapter = adapter
+        self.write = adapter.write_frame or _cannot_write
         self.head = b'{"id":' + orjson.dumps(identifier) + b',"type":"next","payload":'
-        self.seen = 0
+        self.sent_version = 0
         self.idle: asyncio.Future[None] | None = None
 
-    def stir(self) -> None:
-        """Let the viewer's task look for what is new."""
+    def notify(self) -> None:
+        """Let the subscriber's task check for a new version."""
         if self.idle is not None and not self.idle.done():
             self.idle.set_result(None)
 
 
-def cannot_push(_: bytes) -> bool:
-    """Stands in where the server does not let us write frames."""
+def _cannot_write(_: bytes) -> bool:
+    """Used where the server does not offer to write frames."""
     return False
 
 
-class Group:
-    """Viewers of one operation with the same variables and rights, and the task that serves them."""
+class SubscriberGroup:
+    """The subscribers to one operation with the same variables and rights, and the task that executes it for them."""
 
     def __init__(
-        self, fanout: FanOut, key: Hashable, operation: Operation, request: Request, context: RequestContext
+        self,
+        fanout: FanOut,
+        key: Hashable,
+        operation: PreparedOperation,
+        request: GraphQLRequest,
+        context: RequestContext,
     ) -> None:
         self.fanout = fanout
         self.key = key
         self.operation = operation
         self.request = request
         self.context = context
-        self.viewers: set[Viewer] = set()
+        self.subscribers: set[Subscriber] = set()
         self.version = 0
         self.payload = b""
         self.ended = False
         self.errors: Errors | None = None
-        self.closed = True
-        self.task = asyncio.create_task(self.run(), name="fanout-group")
+        self.hub_closed = True
+        self.task = asyncio.create_task(self._run(), name="fanout-group")
 
-    async def follow(self, viewer: Viewer) -> Errors | None:
-        """Keep a viewer up to date until the stream ends: with errors, or None when it is complete.
+    async def follow(self, subscriber: Subscriber) -> Errors | None:
+        """Serve a subscriber until the stream ends; returns its errors, or None when it is complete.
 
-        Raises `HubClosed` at shutdown, and `WebSocketDisconnected` when the viewer is gone or too slow.
+        Raises `HubClosed` at shutdown, and `WebSocketDisconnected` when the client has disconnected or is too slow.
         """
         while True:
-            if viewer.seen < self.version:
+            if subscriber.sent_version < self.version:
                 version = self.version
                 self.fanout.waited += 1
-                await viewer.wire.send_text((viewer.head + self.payload + b"}").decode())
-                viewer.seen = version
+                await subscriber.adapter.send_text((subscriber.head + self.payload + b"}").decode())
+                subscriber.sent_version = version
             elif self.ended:
-                if self.closed:
+                if self.hub_closed:
                     raise HubClosed
                 return self.errors
             else:
-                viewer.idle = asyncio.get_running_loop().create_future()
-                await viewer.idle
+                subscriber.idle = asyncio.get_running_loop().create_future()
+                await subscriber.idle
 
-    async def run(self) -> None:
-        """Execute and encode each event, and write it to everyone; then say how it ended."""
+    async def _run(self) -> None:
+        """Execute, encode and broadcast each event; then record how the stream ended."""
         try:
-            self.errors = await restart_when_cancelled("fanout-group", self.events)
-            self.closed = False
+            self.errors = await restart_when_cancelled("fanout-group", self._events)
+            self.hub_closed = False
         except HubClosed:
             return
         except Exception as error:  # noqa: BLE001 - masked, and logged with its request id
-            self.errors = [formatted(GraphQLError(str(error), original_error=error), self.context.request_id)]
-            self.closed = False
+            self.errors = [format_error(GraphQLError(str(error), original_error=error), self.context.request_id)]
+            self.hub_closed = False
         finally:
             self.ended = True
-            self.fanout.forget(self)
-            for viewer in self.viewers:
-                viewer.stir()
+            self.fanout.remove(self)
+            for subscriber in self.subscribers:
+                subscriber.notify()
 
-    async def events(self) -> Errors | None:
-        """Serve until the stream completes; the errors that kept it from beginning."""
+    async def _events(self) -> Errors | None:
+        """Broadcast events until the stream completes; returns the errors that prevented it from starting."""
         source = await self.fanout.executor.subscribe(self.operation, self.request, self.context)
         if isinstance(source, ExecutionResult):
-            return cast("Errors", shown(source, self.context).get("errors", []))
+            return cast("Errors", result_body(source, self.context).get("errors", []))
         async with aclosing(cast("Any", source)) as results:
             async for result in results:
-                self.payload = orjson.dumps(shown(result, self.context), default=plain)
+                self.payload = orjson.dumps(result_body(result, self.context), default=json_default)
                 self.version += 1
-                await self.spread()
+                await self._broadcast()
         return None
 
-    async def spread(self) -> None:
-        """Write the newest payload to every viewer that waits for it."""
+    async def _broadcast(self) -> None:
+        """Write the newest payload to every subscriber that is idle."""
         version = self.version
         frames: dict[bytes, bytes] = {}
-        for place, viewer in enumerate(list(self.viewers), 1):
-            idle = viewer.idle
-            # A cancelled viewer's future is done from the moment of `cancel()`: nothing follows a client's complete.
-            if idle is not None and viewer.seen != version and not idle.done():
-                head = viewer.head
+        for number, subscriber in enumerate(list(self.subscribers), 1):
+            idle = subscriber.idle
+            # A cancelled task's future is done from the moment of `cancel()`: no frame follows a client's complete.
+            if idle is not None and subscriber.sent_version != version and not idle.done():
+                head = subscriber.head
                 frame = frames.get(head)
                 if frame is None:
                     frame = frames[head] = text_frame(head + self.payload + b"}")
-                if viewer.push(frame):
-                    viewer.seen = version
+                if subscriber.write(frame):
+                    subscriber.sent_version = version
                     self.fanout.written += 1
                 else:
                     idle.set_result(None)
-            if not place % AT_ONCE:
+            if not number % WRITES_PER_BATCH:
                 await asyncio.sleep(0)
 
 
-def watches_a_state(schema: GraphQLSchema, operation: Operation) -> bool:
-    """Whether an operation is a subscription to one root field, written as such, that is a state."""
+def is_state_subscription(schema: GraphQLSchema, operation: PreparedOperation) -> bool:
+    """Whether an operation is a subscription to a single root field, not in a fragment, declared as a state."""
     root = schema.subscription_type
     if operation.kind is not OperationType.SUBSCRIPTION or root is None:
         return False

@@ -1,7 +1,8 @@
-"""Prepared websocket frames, written straight to the connection: all that we take for granted of uvicorn's protocol.
+"""Prepared websocket frames, written straight to the transport.
 
-A server offers the ASGI extension `nudge.frames` with one function, `write(frame) -> bool`. Where it does not, as
-any other server, messages go the usual way. `tests/realtime/test_frames.py` fails when uvicorn is no longer as here.
+This module is the only one that uses uvicorn's private websocket protocol. The server offers the ASGI extension
+`nudge.frames` with one function, `write(frame) -> bool`. Any other server does not, and messages are sent by ASGI as
+usual. `tests/realtime/test_frames.py` fails when uvicorn's protocol changes.
 """
 
 from asyncio import BaseTransport, Transport
@@ -17,11 +18,11 @@ FINAL_TEXT = 0x81
 SHORT = 126
 MEDIUM = 1 << 16
 
-Write: TypeAlias = Callable[[bytes], bool]
+FrameWriter: TypeAlias = Callable[[bytes], bool]
 
 
 def text_frame(text: bytes) -> bytes:
-    """A whole text message as a server sends it: final, not masked (RFC 6455, 5.2)."""
+    """The frame of a whole text message from a server: final, not masked (RFC 6455, 5.2)."""
     size = len(text)
     if size < SHORT:
         return bytes((FINAL_TEXT, size)) + text
@@ -30,54 +31,54 @@ def text_frame(text: bytes) -> bytes:
     return bytes((FINAL_TEXT, SHORT + 1)) + size.to_bytes(8, "big") + text
 
 
-def writer(scope: Scope) -> Write | None:
-    """The function that writes a frame to the connection of a scope, where the server has one."""
+def frame_writer(scope: Scope) -> FrameWriter | None:
+    """The function that writes a frame to a scope's connection; None where the server does not offer it."""
     extensions: MutableMapping[str, Any] = scope.get("extensions") or {}
     offered = extensions.get(EXTENSION)
     return offered["write"] if offered else None
 
 
 class FrameProtocol(WebSocketsSansIOProtocol):
-    """Uvicorn's websocket, with the extension."""
+    """Uvicorn's websocket protocol with the `nudge.frames` extension."""
 
-    full = False
+    write_paused = False
 
     def connection_made(self, transport: BaseTransport) -> None:
-        """Take the connection over from uvicorn's HTTP, which would keep its parser, and that keep it."""
+        """Take over from uvicorn's HTTP protocol, and break the reference cycle between it and its parser."""
         before = cast("Transport", transport).get_protocol()
         super().connection_made(transport)
         if isinstance(before, HttpToolsProtocol):
             before.parser = None  # type: ignore[assignment]
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Note the end, and take apart what refers to itself: websockets' parser is a generator of its connection."""
+        """Break reference cycles: the parser of `websockets` is a generator that refers to its connection."""
         super().connection_lost(exc)
         self.conn.parser.close()
         self.conn.parser_exc = None
 
     async def run_asgi(self) -> None:
-        """Serve the connection, offering to write its frames."""
+        """Serve the connection with the extension in its scope."""
         extensions = self.scope["extensions"] or {}
         extensions[EXTENSION] = {"write": self.write_frame}
         try:
             await super().run_asgi()
         finally:
-            del extensions[EXTENSION]  # it refers to this connection, which would wait for the collector
+            del extensions[EXTENSION]  # otherwise a reference cycle keeps this connection until garbage collection
 
     def write_frame(self, frame: bytes) -> bool:
-        """Write a frame at once. False when it has to wait, or the connection closes: then nothing was written."""
+        """Write a frame at once. False, with nothing written, while writing is paused or when the socket closes."""
         transport = self.transport
-        if self.full or self.close_sent or transport.is_closing():
+        if self.write_paused or self.close_sent or transport.is_closing():
             return False
         transport.write(frame)
         return True
 
     def pause_writing(self) -> None:
-        """Note that the connection takes no more for now."""
-        self.full = True
+        """Refuse frames while the transport's buffer is above its high-water mark."""
+        self.write_paused = True
         super().pause_writing()
 
     def resume_writing(self) -> None:
-        """Note that it does again."""
-        self.full = False
+        """Accept frames again."""
+        self.write_paused = False
         super().resume_writing()

@@ -1,4 +1,4 @@
-"""Monitors an authenticated connection: is the client alive, is its token good, have its rights changed."""
+"""Monitors an authenticated connection: the client responds, the token is valid, the rights have not changed."""
 
 import asyncio
 import random
@@ -17,31 +17,31 @@ from resolvers.context import Dependencies
 
 FORBIDDEN = 4403
 TERMINATED = 4499
-MISSED_PONGS = 2
+MAX_MISSED_PONGS = 2
 GAP_SPREAD_SECONDS = 5.0
-EARLIEST_TURN = 0.1
+MIN_FRACTION = 0.1
 
 log = logger(__name__)
 
 
-class Watched(Protocol):
-    """The connection that is watched over."""
+class MonitoredConnection(Protocol):
+    """The connection that is monitored."""
 
     async def close(self, code: int, reason: str) -> None:
-        """Close it, telling the client why."""
+        """Close it with a code and a reason for the client."""
 
     async def ping(self) -> None:
-        """Ask the client for a pong."""
+        """Send a ping; the client must reply with a pong."""
 
-    def press(self) -> None:
-        """Cancel again what was cancelled and runs on."""
+    def recancel(self) -> None:
+        """Cancel again the tasks that still run after they were cancelled."""
 
-    async def take_over(self, session: Session) -> None:
-        """Go on with the rights that the caller has now."""
+    async def apply_session(self, session: Session) -> None:
+        """Replace the session by one of the same caller with the current rights."""
 
 
 class ConnectionMonitor:
-    """One task for each connection, asleep until the next thing is due. Ends when the connection closes."""
+    """One task for each connection, which sleeps until the next check is due. Ends when the connection closes."""
 
     def __init__(
         self,
@@ -50,7 +50,7 @@ class ConnectionMonitor:
         session: Session,
         *,
         token: str,
-        connection: Watched,
+        connection: MonitoredConnection,
     ) -> None:
         self.hub = dependencies.hub
         self.identity = dependencies.identity
@@ -58,98 +58,98 @@ class ConnectionMonitor:
         self.session = session
         self.token = token
         self.connection = connection
-        self.missed = 0
-        self.renewing: asyncio.Future[None] | None = None
+        self.missed_pongs = 0
+        self.renewal: asyncio.Future[None] | None = None
         now = since_boot()
         # After a restart thousands of clients reconnect together: their pings and rechecks are spread.
-        turn = random.uniform(EARLIEST_TURN, 1.0)  # noqa: S311 - no secret
-        self.ping_at = now + turn * self.limits.ping_seconds
-        self.recheck_at = now + turn * self.limits.recheck_seconds
+        fraction = random.uniform(MIN_FRACTION, 1.0)  # noqa: S311 - no secret
+        self.ping_at = now + fraction * self.limits.ping_seconds
+        self.recheck_at = now + fraction * self.limits.recheck_seconds
         self.expires_at = now + session.expires_at - time.time()
-        self.task = asyncio.create_task(supervise("socket-monitor", self.watch), name="socket-monitor")
+        self.task = asyncio.create_task(supervise("socket-monitor", self._run), name="socket-monitor")
 
-    async def watch(self) -> None:
-        """Ping, look at the token and the rights again, until one of them closes the connection."""
+    async def _run(self) -> None:
+        """Send pings and recheck the token and the rights, until one of these checks closes the connection."""
         try:
             with self.hub.watch(session_topic(self.session.actor.id)) as watcher:
-                while not await self.finished():
+                while not await self.run_due_checks():
                     due = min(self.ping_at, self.recheck_at, self.expires_at) - since_boot()
                     signal = await watcher.next(within=max(due, 0.0))
                     if signal is not None:
-                        # After a gap (Redis was away) every socket would ask at once: spread them.
-                        spread = GAP_SPREAD_SECONDS if signal.kind == "gap" else 0.0
-                        wait = random.uniform(0.0, min(spread, self.limits.recheck_seconds))  # noqa: S311 - no secret
+                        # After a gap (a Redis outage) all sockets would recheck together: spread the rechecks.
+                        max_wait = GAP_SPREAD_SECONDS if signal.kind == "gap" else 0.0
+                        wait = random.uniform(0.0, min(max_wait, self.limits.recheck_seconds))  # noqa: S311 - no secret
                         self.recheck_at = min(self.recheck_at, since_boot() + wait)
         except HubClosed:
-            return  # the server goes away, and closes the sockets itself
+            return  # the server is shutting down, and closes the sockets itself
         except BaseException:
-            self.recheck_at = 0.0  # what is announced until the next run is lost
+            self.recheck_at = 0.0  # announcements before the next run are missed
             raise
 
-    async def finished(self) -> bool:
-        """Do what is due; true when the connection was closed."""
-        if since_boot() >= self.expires_at and self.renewing is not None:
-            # Asked for in time: the database's answer decides. No client can prolong it, as renewals do not queue.
-            await asyncio.wait([self.renewing], timeout=self.limits.init_timeout_seconds)
+    async def run_due_checks(self) -> bool:
+        """Run the checks that are due; true when one of them closed the connection."""
+        if since_boot() >= self.expires_at and self.renewal is not None:
+            # The renewal began in time: wait for its result. It can't be prolonged, as a second renewal is refused.
+            await asyncio.wait([self.renewal], timeout=self.limits.init_timeout_seconds)
         now = since_boot()
         if now >= self.expires_at:
             await self.connection.close(FORBIDDEN, "The access token has expired")
             return True
         if now >= self.recheck_at:
             self.recheck_at = now + self.limits.recheck_seconds
-            reason = await self.objection()
+            reason = await self.close_reason()
             if reason is not None:
                 await self.connection.close(FORBIDDEN, reason[:120])
                 return True
         if now >= self.ping_at:
-            self.connection.press()
+            self.connection.recancel()
             self.ping_at = now + self.limits.ping_seconds
-            if self.missed >= MISSED_PONGS:
+            if self.missed_pongs >= MAX_MISSED_PONGS:
                 await self.connection.close(TERMINATED, "No pong")
                 return True
-            self.missed += 1
+            self.missed_pongs += 1
             await self.connection.ping()
         return False
 
-    async def objection(self) -> str | None:
-        """Why the caller may not go on; None when they may, or when nobody can tell at the moment."""
+    async def close_reason(self) -> str | None:
+        """Why the connection must close; None when it need not, or when the rights can't be read at the moment."""
         token, session = self.token, self.session
         try:
             current = await self.identity.recheck(token)
         except Unauthenticated as refused:
-            return str(refused) if token == self.token else None  # it was renewed meanwhile, and looked at anew
-        except Exception as error:  # noqa: BLE001 - the token itself is good: an outage of ours closes no socket
-            log.warning("a socket's rights could not be looked at", error=describe_error(error))
+            return str(refused) if token == self.token else None  # it was renewed meanwhile, with a check of its own
+        except Exception as error:  # noqa: BLE001 - the token is valid: an outage closes no socket
+            log.warning("a websocket's rights could not be rechecked", error=describe_error(error))
             return None
         if session is not self.session or current.actor.rights == session.actor.rights:
-            return None  # a renewal has read the rights later than this
+            return None  # a renewal has read the rights after this recheck
         return "Your rights have changed; connect again"
 
     async def renew(self, token: str) -> int:
-        """Let the connection go on with a fresh token of the same caller; the seconds that it lasts now.
+        """Continue the connection with a new token of the same caller; returns the seconds until it expires.
 
-        Raises `InvalidInput`, and changes nothing then. A token that ends before the present one brings its rights
-        alone.
+        Raises `InvalidInput` without changing anything. From a token that expires before the present one, only the
+        rights are used.
         """
-        if self.renewing is not None:
+        if self.renewal is not None:
             raise InvalidInput(
                 "This connection is being renewed.",
                 code=ErrorCode.CONFLICT,
                 suggestion="Renew it once, and wait for the answer.",
             )
-        self.renewing = asyncio.get_running_loop().create_future()
+        self.renewal = asyncio.get_running_loop().create_future()
         try:
             current = await self.identity.renew(token, self.session)
             ends_at = since_boot() + current.expires_at - time.time()
             if ends_at > self.expires_at:
                 self.token, self.expires_at = token, ends_at
             self.session = current
-            await self.connection.take_over(current)
+            await self.connection.apply_session(current)
         finally:
-            self.renewing.set_result(None)
-            self.renewing = None
+            self.renewal.set_result(None)
+            self.renewal = None
         return int(self.expires_at - since_boot())
 
-    async def end(self) -> None:
-        """Stop watching."""
+    async def stop(self) -> None:
+        """Stop monitoring."""
         await cancel_and_wait([self.task])

@@ -1,4 +1,4 @@
-"""The open websockets of this process: how many, whose, and how they are all closed."""
+"""The open websockets of this process: their numbers, limits, and closing at shutdown."""
 
 import asyncio
 from collections import Counter
@@ -16,12 +16,12 @@ class Closable(Protocol):
     """An open connection."""
 
     async def close(self, code: int, reason: str) -> None:
-        """Close it, telling the client why."""
+        """Close it with a code and a reason for the client."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SocketStatistics:
-    """Open sockets, those of them that are authenticated, and operations that run on them."""
+    """Numbers of open sockets, of those that are authenticated, and of operations that run on them."""
 
     open: int
     authenticated: int
@@ -30,45 +30,45 @@ class SocketStatistics:
 
 @dataclass(slots=True)
 class Sockets:
-    """Counts sockets by actor, a user or an API key, and by organisation, within the limits."""
+    """Counts sockets by actor (a user or an API key) and by organization, and enforces the limits."""
 
     limits: RealtimeSettings
     open: set[Closable] = field(default_factory=set)
-    seated: int = 0
-    of_actor: Counter[UUID] = field(default_factory=Counter)
-    of_organization: Counter[UUID] = field(default_factory=Counter)
+    authenticated: int = 0
+    by_actor: Counter[UUID] = field(default_factory=Counter)
+    by_organization: Counter[UUID] = field(default_factory=Counter)
     operations: int = 0
     closing: bool = False
 
     @property
-    def crowded(self) -> bool:
-        """Whether as many sockets as may wait have not authenticated yet."""
-        return len(self.open) - self.seated >= self.limits.unauthenticated
+    def too_many_unauthenticated(self) -> bool:
+        """Whether the limit of sockets that have not authenticated yet is reached."""
+        return len(self.open) - self.authenticated >= self.limits.unauthenticated
 
-    def seat(self, actor: Actor) -> str | None:
-        """Take a place for an authenticated socket; why not, when there is none left."""
-        if self.of_actor[actor.id] >= self.limits.per_user:
+    def admit(self, actor: Actor) -> str | None:
+        """Count an authenticated socket; returns the reason instead when a limit is reached."""
+        if self.by_actor[actor.id] >= self.limits.per_user:
             return f"Too many sockets: a user or key may have {self.limits.per_user}"
-        if self.of_organization[actor.organization_id] >= self.limits.per_organization:
+        if self.by_organization[actor.organization_id] >= self.limits.per_organization:
             return f"Too many sockets: an organization may have {self.limits.per_organization}"
-        self.seated += 1
-        self.of_actor[actor.id] += 1
-        self.of_organization[actor.organization_id] += 1
+        self.authenticated += 1
+        self.by_actor[actor.id] += 1
+        self.by_organization[actor.organization_id] += 1
         return None
 
-    def leave(self, actor: Actor) -> None:
-        """Give the place back."""
-        self.seated -= 1
-        for counter, key in ((self.of_actor, actor.id), (self.of_organization, actor.organization_id)):
+    def release(self, actor: Actor) -> None:
+        """Stop counting an authenticated socket that has closed."""
+        self.authenticated -= 1
+        for counter, key in ((self.by_actor, actor.id), (self.by_organization, actor.organization_id)):
             counter[key] -= 1
             if not counter[key]:
                 del counter[key]
 
     async def close_all(self) -> None:
-        """Close every socket with 1001, and take no more."""
+        """Close every socket with 1001, and accept no more."""
         self.closing = True
-        await asyncio.gather(*(one.close(GOING_AWAY, "The server goes away") for one in list(self.open)))
+        await asyncio.gather(*(one.close(GOING_AWAY, "The server is shutting down") for one in list(self.open)))
 
     def statistics(self) -> SocketStatistics:
-        """What is open at this moment; all zero when nobody is there."""
-        return SocketStatistics(open=len(self.open), authenticated=self.seated, operations=self.operations)
+        """The current numbers."""
+        return SocketStatistics(open=len(self.open), authenticated=self.authenticated, operations=self.operations)

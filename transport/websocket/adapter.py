@@ -1,4 +1,4 @@
-"""A websocket as Strawberry's protocol handler wants it, with a limit on how long a reader may keep us waiting."""
+"""A websocket with the interface of Strawberry's protocol handler, and a timeout for each message sent."""
 
 from collections.abc import AsyncGenerator, Callable, Mapping
 
@@ -7,29 +7,29 @@ from starlette.types import Receive, Send
 from strawberry.http.exceptions import NonJsonMessageReceived, NonTextMessageReceived, WebSocketDisconnected
 
 from cancellation.deadlines import deadline
-from transport.http.endpoint import plain
+from transport.http.endpoint import json_default
 
 TOO_SLOW = 1013
 MAX_REASON_BYTES = 123  # RFC 6455, 5.5.1: what a close frame has beside its code
 
 
-class Wire:
+class WebSocketAdapter:
     """One accepted websocket. Once it has closed, sending raises `WebSocketDisconnected`.
 
-    `write` is the server's for prepared frames, see `frames`, where it has one.
+    `write_frame` writes a prepared frame, see `frames`; None where the server does not offer that.
     """
 
     def __init__(
-        self, receive: Receive, send: Send, *, send_timeout: float, write: Callable[[bytes], bool] | None = None
+        self, receive: Receive, send: Send, *, send_timeout: float, write_frame: Callable[[bytes], bool] | None = None
     ) -> None:
         self.receive = receive
         self.send = send
         self.send_timeout = send_timeout
-        self.write = write
+        self.write_frame = write_frame
         self.closed = False
 
     async def iter_json(self) -> AsyncGenerator[object, None]:
-        """The client's messages until it leaves; raises Strawberry's errors for what is no JSON text."""
+        """The client's messages until it disconnects; raises Strawberry's errors for one that is not JSON text."""
         while not self.closed:
             message = await self.receive()
             if message["type"] == "websocket.disconnect":
@@ -45,34 +45,34 @@ class Wire:
             yield document
 
     async def send_json(self, message: Mapping[str, object]) -> None:
-        """Send a message. A reader that does not take it within the limit is closed with 1013."""
-        await self.send_text(orjson.dumps(message, default=plain).decode())
+        """Send a message; close the socket with 1013 when the client does not take it within the timeout."""
+        await self.send_text(orjson.dumps(message, default=json_default).decode())
 
     async def send_text(self, text: str) -> None:
-        """Send a message that is JSON already, as `send_json` does."""
+        """Send a message that is JSON text already, as `send_json` does."""
         if self.closed:
             raise WebSocketDisconnected
         try:
             async with deadline(self.send_timeout):
                 await self.send({"type": "websocket.send", "text": text})
         except TimeoutError:
-            await self.close(TOO_SLOW, "Too slow: messages wait for you")
+            await self.close(TOO_SLOW, "Too slow: unread messages are waiting")
             raise WebSocketDisconnected from None
         except OSError:
             self.closed = True
             raise WebSocketDisconnected from None
 
     async def close(self, code: int, reason: str) -> None:
-        """Close the socket; a socket that has closed stays as it is."""
+        """Close the socket, unless it has closed already."""
         if self.closed:
             return
         self.closed = True
         try:
-            await self.send({"type": "websocket.close", "code": code, "reason": cut(reason)})
+            await self.send({"type": "websocket.close", "code": code, "reason": _truncated(reason)})
         except OSError:
-            return  # the client was quicker
+            return  # the client closed it first
 
 
-def cut(reason: str) -> str:
+def _truncated(reason: str) -> str:
     """A reason that fits into a close frame."""
     return reason.encode()[:MAX_REASON_BYTES].decode(errors="ignore")
