@@ -29,7 +29,7 @@ from schema.templates import (
 from services import templates
 from services.messages import previews
 from services.messages.content import Texts
-from services.templates import TEMPLATES, Changes, TemplateRow
+from services.templates import TEMPLATES, TemplateChanges, TemplateRow
 
 rows.register(Template, TemplateRow, id=Column("id", global_ids("Template")))
 NODES: Final = (NodeType("Template", Permission.TEMPLATE_READ, TEMPLATES.by_ids),)
@@ -40,9 +40,9 @@ def template_of(row: TemplateRow) -> Template:
     return cast("Template", row)
 
 
-def changes_of(given: CreateTemplateInput | UpdateTemplateInput) -> Changes:
+def changes_of(given: CreateTemplateInput | UpdateTemplateInput) -> TemplateChanges:
     """What the client gave; a null stays a null, and what was left out is left out."""
-    return cast("Changes", given_values(given, "name", "subject", "html_content", "text_content"))
+    return cast("TemplateChanges", given_values(given, "name", "subject", "html_content", "text_content"))
 
 
 @strawberry.type

@@ -25,7 +25,7 @@ class NameTaken(InvalidInput):
     code = ErrorCode.TAKEN
 
 
-class Changes(TextChanges, total=False):
+class TemplateChanges(TextChanges, total=False):
     """Changes of a template. A key left out leaves the value as it is; None clears a text, but not the name."""
 
     name: str | None
@@ -53,7 +53,7 @@ def texts_of(template: TemplateRow) -> Texts:
     return Texts(subject=template.subject, html_content=template.html_content, text_content=template.text_content)
 
 
-async def create(uow: UnitOfWork, values: Changes) -> TemplateRow:
+async def create(uow: UnitOfWork, values: TemplateChanges) -> TemplateRow:
     """Create a template. Raises `NameTaken`, and for its texts what `check_content` raises."""
     name = check_name(values.get("name") or "")
     texts = with_changes(EMPTY, values)
@@ -67,7 +67,7 @@ async def create(uow: UnitOfWork, values: Changes) -> TemplateRow:
     return rows[0]
 
 
-async def update(uow: UnitOfWork, template_id: UUID | None, changes: Changes) -> TemplateRow:
+async def update(uow: UnitOfWork, template_id: UUID | None, changes: TemplateChanges) -> TemplateRow:
     """Change a template; campaigns made from it keep the texts they have. Raises as `create`, and `NotFound`."""
     found = await TEMPLATES.lock(uow, template_id)
     texts = with_changes(texts_of(found), changes)

@@ -24,7 +24,7 @@ from schema.campaigns.drafting import (
 from schema.nodes import global_id, optional_uuid_of, uuid_of
 from services.campaigns import drafting, lifecycle
 from services.campaigns.audience import AudienceInput as CampaignAudienceInput
-from services.campaigns.drafting import Changes
+from services.campaigns.drafting import CampaignChanges
 
 
 @strawberry.type
@@ -86,7 +86,7 @@ class DraftingMutations:
         return ArchiveCampaignPayload(campaign=campaign_of(row))
 
 
-def changes_of(given: CreateCampaignInput | UpdateCampaignInput) -> Changes:
+def changes_of(given: CreateCampaignInput | UpdateCampaignInput) -> CampaignChanges:
     """What the client gave; a null stays a null, and what was left out is left out."""
     changes = given_values(given, "name", "subject", "html_content", "text_content")
     if given.audience is not strawberry.UNSET:
@@ -96,7 +96,7 @@ def changes_of(given: CreateCampaignInput | UpdateCampaignInput) -> Changes:
     on_doubt = given.settings.on_doubt if given.settings else given.settings
     if on_doubt is not strawberry.UNSET:
         changes["on_doubt"] = on_doubt
-    return cast("Changes", changes)
+    return cast("CampaignChanges", changes)
 
 
 def audience_of(given: AudienceInput) -> CampaignAudienceInput:

@@ -27,12 +27,12 @@ from services.campaigns.audience import Audience as AudienceRow
 from services.campaigns.audience import read_audiences
 from services.campaigns.drafting import DeletedCampaign
 from services.campaigns.listing import CAMPAIGNS, CampaignRow, read_contents
-from services.campaigns.progress import CountedCampaign, Counts, Figures, ProgressRow, read_figures
+from services.campaigns.progress import CampaignWithFigures, DeliveryCounts, Figures, ProgressRow, read_figures
 from services.campaigns.recipients import count_audiences
 from services.lists import LISTS
 from services.senders.reading import SENDERS
 
-for row_class in (CampaignRow, CountedCampaign, DeletedCampaign):
+for row_class in (CampaignRow, CampaignWithFigures, DeletedCampaign):
     rows.register(
         Campaign,
         row_class,
@@ -58,7 +58,7 @@ rows.register(
     ProgressRow,
     campaign_id=Column("campaign_id", global_ids("Campaign")),
     occurred_at=Column("updated_at"),
-    **{name: Column("counts", attrgetter(name)) for name in Counts._fields},
+    **{name: Column("counts", attrgetter(name)) for name in DeliveryCounts._fields},
 )
 rows.register(
     Audience,

@@ -1,4 +1,4 @@
-"""Drafts: created, changed, copied and deleted. What has been sent stays as it was sent."""
+"""Creating, changing, duplicating and deleting campaigns. Only drafts can be changed."""
 
 from typing import Any, Final
 from uuid import UUID
@@ -26,7 +26,7 @@ from services.campaigns.audience import (
 )
 from services.campaigns.lifecycle import DELETABLE, FINAL, CampaignChanged, InvalidCampaignState
 from services.campaigns.listing import CAMPAIGNS, CampaignRow, Content, require_with_content
-from services.campaigns.progress import OF_CAMPAIGN, Figures
+from services.campaigns.progress import CAMPAIGN_COLUMNS, Figures
 from services.messages.content import (
     EMPTY,
     MAX_NAME_LENGTH,
@@ -40,12 +40,12 @@ from services.messages.content import (
 from services.senders import policy
 from services.templates import TEMPLATES, texts_of
 
-NOBODY: Final = AudienceInput()
-COPIED: Final = ("subject", "html_content", "text_content", "template_id", "sender_id", "on_doubt")
+_EMPTY_AUDIENCE: Final = AudienceInput()
+_COPIED_COLUMNS: Final = ("subject", "html_content", "text_content", "template_id", "sender_id", "on_doubt")
 
 
-class Changes(TextChanges, total=False):
-    """What to change of a campaign. A key left out leaves the value; None clears it (a name cannot be cleared)."""
+class CampaignChanges(TextChanges, total=False):
+    """Changes of a campaign. A key left out leaves the value as it is; None clears it (a name cannot be cleared)."""
 
     name: str | None
     audience: AudienceInput | None
@@ -54,15 +54,15 @@ class Changes(TextChanges, total=False):
 
 
 class DeletedCampaign(CampaignRow):
-    """A campaign as it was when it was deleted, with all that can no longer be read of it."""
+    """A deleted campaign, with the related values that can no longer be read."""
 
     content: Content
     audience: Audience
     figures: Figures
 
 
-async def create(uow: UnitOfWork, values: Changes, *, template_id: UUID | None = None) -> CampaignRow:
-    """A new draft; texts that are left out come from the template, if one is given, and are empty otherwise.
+async def create(uow: UnitOfWork, values: CampaignChanges, *, template_id: UUID | None = None) -> CampaignRow:
+    """Create a draft. Texts that are left out come from the template if there is one, and are empty otherwise.
 
     Raises `InvalidInput` or `InputErrors` for invalid values, `NotFound` for an unknown template, list or sender.
     """
@@ -70,7 +70,7 @@ async def create(uow: UnitOfWork, values: Changes, *, template_id: UUID | None =
     name = check_name(values.get("name") or "")
     texts = with_changes(texts_of(template) if template else EMPTY, values)
     await check_content(**texts)
-    audience = await check_audience(uow, values.get("audience") or NOBODY)
+    audience = await check_audience(uow, values.get("audience") or _EMPTY_AUDIENCE)
     columns = {
         "id": new_id(),
         "organization_id": uow.tenant.organization_id,
@@ -89,16 +89,16 @@ async def create(uow: UnitOfWork, values: Changes, *, template_id: UUID | None =
 
 
 async def update(
-    uow: UnitOfWork, campaign_id: UUID | None, changes: Changes, *, version: int | None = None
+    uow: UnitOfWork, campaign_id: UUID | None, changes: CampaignChanges, *, version: int | None = None
 ) -> CampaignRow:
-    """Change a draft; with `version`, only if nobody has changed it since that version was read.
+    """Change a draft; with `version`, only if that is still its version.
 
-    Raises `NotFound`, `InvalidCampaignState` (no draft any more), `CampaignChanged`, or what `create` raises.
+    Raises `NotFound`, `InvalidCampaignState` (no longer a draft), `CampaignChanged`, or what `create` raises.
     """
     if campaign_id is None:
         raise CAMPAIGNS.not_found()
     values, seen = await _checked(uow, campaign_id, changes, version)
-    audience = await check_audience(uow, changes["audience"] or NOBODY) if "audience" in changes else None
+    audience = await check_audience(uow, changes["audience"] or _EMPTY_AUDIENCE) if "audience" in changes else None
     rows = await uow.rows(_change_statement(campaign_id, seen, values))
     if not rows:
         raise _cannot_change(await CAMPAIGNS.require(uow, campaign_id))
@@ -112,7 +112,7 @@ async def update(
 
 
 async def duplicate(uow: UnitOfWork, campaign_id: UUID | None) -> CampaignRow:
-    """A new draft with the campaign's texts, audience and settings, named "Copy of ..."; raises `NotFound`."""
+    """Create a draft "Copy of ..." with the campaign's texts, audience and settings; raises `NotFound`."""
     rows = await uow.rows(_copy_statement(uow, campaign_id)) if campaign_id else ()
     if not rows or campaign_id is None:
         raise CAMPAIGNS.not_found()
@@ -123,9 +123,9 @@ async def duplicate(uow: UnitOfWork, campaign_id: UUID | None) -> CampaignRow:
 
 
 async def delete(uow: UnitOfWork, campaign_id: UUID | None) -> DeletedCampaign:
-    """Delete a campaign that never reached anybody; deliveries, the record of what was sent, stay with theirs.
+    """Delete a campaign without deliveries. One with deliveries stays, because they are the record of what was sent.
 
-    Raises `NotFound`, `InvalidCampaignState` or, when somebody was changing it, `CampaignChanged`.
+    Raises `NotFound`, `InvalidCampaignState` or, after a concurrent change, `CampaignChanged`.
     """
     if campaign_id is None:
         raise CAMPAIGNS.not_found()
@@ -145,11 +145,11 @@ async def delete(uow: UnitOfWork, campaign_id: UUID | None) -> DeletedCampaign:
 
 
 async def _checked(
-    uow: UnitOfWork, campaign_id: UUID, changes: Changes, version: int | None
+    uow: UnitOfWork, campaign_id: UUID, changes: CampaignChanges, version: int | None
 ) -> tuple[dict[str, Any], int | None]:
-    """The columns to change, each checked, and the version that they are right for, None for any.
+    """The validated columns to change, and the version that they are valid for (None: any).
 
-    Texts are compiled together, as one message, and so hold only with those that are not changed.
+    The three texts are compiled together as one message, so changed texts are valid only with the unchanged ones.
     """
     values: dict[str, Any] = {}
     if changes.keys() & EMPTY.keys():
@@ -170,17 +170,17 @@ async def _checked(
     return values, version
 
 
-async def _sender_of(uow: UnitOfWork, given: Changes) -> UUID | None:
-    """The sender that was chosen, None for the default one; nobody deletes it until this is committed.
+async def _sender_of(uow: UnitOfWork, given: CampaignChanges) -> UUID | None:
+    """The chosen sender, locked against deletion until the transaction ends; None for the default sender.
 
-    Raises `NotFound`, or `Conflict` when it was deleted a moment ago.
+    Raises `NotFound`, or `Conflict` if it is being deleted.
     """
     chosen = given.get("sender_id")
     return None if chosen is None else (await policy.require_and_hold(uow, chosen)).id
 
 
 def _with_counters(new: Insert) -> Select[*tuple[Any, ...]]:
-    """The INSERT of a campaign together with that of its row of counters; gives back the campaign."""
+    """The INSERT of a campaign together with that of its row of counters; returns the campaign."""
     campaign = new.returning(*CAMPAIGNS.columns, Campaign.organization_id).cte("campaign")
     counters = insert(CampaignStats).from_select(
         ["organization_id", "campaign_id"],
@@ -191,23 +191,23 @@ def _with_counters(new: Insert) -> Select[*tuple[Any, ...]]:
 
 
 def _copy_statement(uow: UnitOfWork, campaign_id: UUID) -> Select[*tuple[Any, ...]]:
-    """The INSERT of a copy that the database makes itself, as the texts may be large."""
+    """INSERT ... SELECT of a copy: the texts may be large, and so do not leave the database."""
     name = func.rtrim(func.left(func.concat("Copy of ", Campaign.name), MAX_NAME_LENGTH))
     copied = select(
         literal(new_id(), Uuid),
         Campaign.organization_id,
         literal(uow.tenant.user_id, Uuid),
         name,
-        *(getattr(Campaign, column) for column in COPIED),
+        *(getattr(Campaign, column) for column in _COPIED_COLUMNS),
     ).where(Campaign.id == campaign_id)
-    names = ["id", "organization_id", "author_id", "name", *COPIED]
+    names = ["id", "organization_id", "author_id", "name", *_COPIED_COLUMNS]
     return _with_counters(insert(Campaign).from_select(names, copied, include_defaults=False))
 
 
 def _change_statement(
     campaign_id: UUID, version: int | None, values: dict[str, Any]
 ) -> ReturningUpdate[*tuple[Any, ...]]:
-    """The guarded UPDATE of a draft; gives back the campaign."""
+    """The UPDATE of a draft, conditional on its version; returns the campaign."""
     statement = (
         change(Campaign)
         .where(Campaign.id == campaign_id, Campaign.status == CampaignStatus.DRAFT)
@@ -218,17 +218,17 @@ def _change_statement(
 
 
 def _version_seen(campaign_id: UUID) -> ScalarSelect[int]:
-    """The version as the statement sees it when it begins.
+    """The version in the statement's snapshot.
 
-    A statement that waits for another's change looks at the row again, but not at this: it then finds no row.
+    A statement that waits for a concurrent change re-evaluates the row, but not this sub-select, and finds no row.
     """
     seen = aliased(Campaign)
     return select(seen.version).where(seen.id == campaign_id).scalar_subquery()
 
 
 def _delete_statement(campaign_id: UUID) -> Select[*tuple[Any, ...]]:
-    """The guarded DELETE; gives back the campaign, its figures (the counters go with it) and its two large texts."""
-    gone = (
+    """The conditional DELETE; returns the campaign, its figures (they are deleted with it) and its large texts."""
+    deleted = (
         delete_from(Campaign)
         .where(
             Campaign.id == campaign_id,
@@ -237,13 +237,20 @@ def _delete_statement(campaign_id: UUID) -> Select[*tuple[Any, ...]]:
             ~_has_deliveries(campaign_id),
         )
         .returning(*CAMPAIGNS.columns, Campaign.html_content, Campaign.text_content, Campaign.organization_id)
-        .cte("gone")
+        .cte("deleted")
     )
-    counters = (CampaignStats.organization_id == gone.c.organization_id) & (CampaignStats.campaign_id == gone.c.id)
-    figures = [gone.c[name] if name in OF_CAMPAIGN else getattr(CampaignStats, name) for name in Figures._fields]
+    counters = (CampaignStats.organization_id == deleted.c.organization_id) & (
+        CampaignStats.campaign_id == deleted.c.id
+    )
+    figures = [
+        deleted.c[name] if name in CAMPAIGN_COLUMNS else getattr(CampaignStats, name) for name in Figures._fields
+    ]
     return select(
-        *(gone.c[column.key] for column in CAMPAIGNS.columns), *figures, gone.c.html_content, gone.c.text_content
-    ).join_from(gone, CampaignStats, counters)
+        *(deleted.c[column.key] for column in CAMPAIGNS.columns),
+        *figures,
+        deleted.c.html_content,
+        deleted.c.text_content,
+    ).join_from(deleted, CampaignStats, counters)
 
 
 def _cannot_change(found: CampaignRow) -> InvalidCampaignState | CampaignChanged:

@@ -1,6 +1,6 @@
-"""The states of a campaign, the moves between them, and the one guarded UPDATE that makes them.
+"""The states of a campaign, the transitions between them, and the one conditional UPDATE that makes a transition.
 
-Of two callers who move a campaign at the same time exactly one wins; the other gets a refusal of this module.
+Of two concurrent callers exactly one makes the transition; the other gets an error of this module.
 """
 
 from collections.abc import Collection, Mapping
@@ -18,38 +18,38 @@ from models.campaigns import Campaign, CampaignStats, CampaignStatus
 from services import audit
 from services.campaigns.listing import CAMPAIGN_FIELD, CAMPAIGNS, CampaignRow
 
-LIVE: Final = frozenset(
+_LIVE: Final = frozenset(
     {CampaignStatus.SCHEDULED, CampaignStatus.PREPARING, CampaignStatus.SENDING, CampaignStatus.PAUSED}
 )
 FINAL: Final = frozenset(
     {CampaignStatus.SENT, CampaignStatus.SENT_WITH_ISSUES, CampaignStatus.CANCELLED, CampaignStatus.FAILED}
 )
-ARCHIVABLE: Final = FINAL | {CampaignStatus.DRAFT}
+_ARCHIVABLE: Final = FINAL | {CampaignStatus.DRAFT}
 SENDABLE: Final = frozenset({CampaignStatus.DRAFT, CampaignStatus.SCHEDULED})
 # In these states a campaign may have no deliveries, which are the record of what was sent.
 DELETABLE: Final = frozenset(
     {CampaignStatus.DRAFT, CampaignStatus.SCHEDULED, CampaignStatus.CANCELLED, CampaignStatus.FAILED}
 )
-# From which states a campaign may move to a state.
-TRANSITIONS: Final[dict[CampaignStatus, frozenset[CampaignStatus]]] = {
+# For each state, the states from which a campaign may move to it.
+_TRANSITIONS: Final[dict[CampaignStatus, frozenset[CampaignStatus]]] = {
     CampaignStatus.SCHEDULED: frozenset({CampaignStatus.DRAFT}),
     CampaignStatus.DRAFT: frozenset({CampaignStatus.SCHEDULED}),
     CampaignStatus.PREPARING: SENDABLE,
     CampaignStatus.SENDING: frozenset({CampaignStatus.PREPARING, CampaignStatus.PAUSED}),
     CampaignStatus.PAUSED: frozenset({CampaignStatus.SENDING}),
-    CampaignStatus.CANCELLING: LIVE,
+    CampaignStatus.CANCELLING: _LIVE,
     CampaignStatus.CANCELLED: frozenset({CampaignStatus.CANCELLING}),
     CampaignStatus.SENT: frozenset({CampaignStatus.SENDING}),
     CampaignStatus.SENT_WITH_ISSUES: frozenset({CampaignStatus.SENDING}),
     CampaignStatus.FAILED: frozenset({CampaignStatus.PREPARING}),
 }
-# A person's decision about an unknown or failed delivery takes a campaign that has ended with issues to `sending` or
-# `sent`, or leaves it there with another summary.
+# The exception to `_TRANSITIONS`: when a user resolves an unknown or failed delivery, a campaign that has ended with
+# issues moves to `sending` or `sent`, or gets another summary.
 AFTER_ISSUES: Final = frozenset({CampaignStatus.SENT_WITH_ISSUES})
 
 
 class InvalidCampaignState(Conflict):
-    """The campaign is in a state that does not allow what was asked of it."""
+    """The campaign's state does not allow the operation."""
 
     code = ErrorCode.INVALID_STATE
 
@@ -59,7 +59,7 @@ class InvalidCampaignState(Conflict):
 
 
 class CampaignChanged(Conflict):
-    """Somebody changed the campaign since the caller read it; `version` is the newest."""
+    """The campaign was changed since the caller read it; `version` is its current version."""
 
     def __init__(self, version: int) -> None:
         super().__init__(
@@ -89,17 +89,17 @@ async def move(
     reason: str | None = None,
     **columns: Any,  # noqa: ANN401 - column values of `campaigns`, as SQLAlchemy takes them
 ) -> CampaignRow:
-    """Move a campaign to a state, with other columns in the same change, and tell its watchers; one round trip.
+    """Move a campaign to a state, change other columns with it, and publish the change; one round trip.
 
-    One that is live from then on is no longer archived.
+    A move to a live state also unarchives the campaign.
 
-    `origins` are the states it may come from, those of `TRANSITIONS` when left out. `reason` says to people why, and
-    replaces the last one. `columns` may be SQL expressions. Raises `NotFound`, `InvalidCampaignState`, or
-    `CampaignChanged` when `version` is no longer the newest or the campaign does not meet `only_if`.
+    `origins` are the states that it may come from, by default those of `_TRANSITIONS`. `reason` is shown to users and
+    replaces the previous one. `columns` may be SQL expressions. Raises `NotFound`, `InvalidCampaignState`, or
+    `CampaignChanged` if `version` is not the current one or the campaign does not meet `only_if`.
     """
     moving = _Move(
         to=to,
-        origins=origins or TRANSITIONS[to],
+        origins=origins or _TRANSITIONS[to],
         version=version,
         only_if=only_if,
         columns={"status_reason": reason, **columns},
@@ -107,7 +107,7 @@ async def move(
     return (await _move(uow, campaign_id, moving))[0]
 
 
-async def move_for_person(
+async def move_for_user(
     uow: UnitOfWork,
     campaign_id: UUID | None,
     to: CampaignStatus,
@@ -117,8 +117,8 @@ async def move_for_person(
     reason: str | None = None,
     **columns: Any,  # noqa: ANN401 - as above
 ) -> CampaignRow:
-    """As `move`, and record the action in the audit log with the state that the campaign came from."""
-    moving = _Move(to=to, origins=origins or TRANSITIONS[to], columns={"status_reason": reason, **columns})
+    """Like `move`, with an audit record of the action and the previous state."""
+    moving = _Move(to=to, origins=origins or _TRANSITIONS[to], columns={"status_reason": reason, **columns})
     row, origin = await _move(uow, campaign_id, moving)
     await audit.record(uow, action, row.id, {"from": origin})
     return row
@@ -127,9 +127,9 @@ async def move_for_person(
 async def archive(
     uow: UnitOfWork, campaign_id: UUID | None, *, archived: bool, version: int | None = None
 ) -> CampaignRow:
-    """Archive a draft or a campaign that has ended, or take it back; one that is so already is left as it is.
+    """Archive a draft or a campaign that has ended, or unarchive it; does nothing if it is so already.
 
-    Raises `NotFound`, `InvalidCampaignState`, or `CampaignChanged` when `version` is no longer the newest.
+    Raises `NotFound`, `InvalidCampaignState`, or `CampaignChanged` if `version` is not the current one.
     """
     if campaign_id is None:
         raise CAMPAIGNS.not_found()
@@ -148,7 +148,7 @@ async def archive(
 async def lock(uow: UnitOfWork, campaign_id: UUID) -> CampaignRow | None:
     """Lock the campaign's row until the transaction ends, and read it; None for an unknown one.
 
-    Whoever changes a campaign and its deliveries locks the campaign first.
+    Lock order: a transaction that changes a campaign and its deliveries locks the campaign first.
     """
     rows = await uow.rows(
         select(*CAMPAIGNS.columns)
@@ -171,8 +171,8 @@ async def _move(uow: UnitOfWork, campaign_id: UUID | None, moving: _Move) -> tup
 
 
 def _move_statement(organization_id: UUID, campaign_id: UUID, moving: _Move) -> Select[*tuple[Any, ...]]:
-    """The guarded UPDATE, and the rise of the campaign's sequence with it."""
-    shown = {"archived_at": None} if moving.to in LIVE else {}
+    """The conditional UPDATE of the campaign, which also increments its sequence."""
+    unarchived = {"archived_at": None} if moving.to in _LIVE else {}
     change = (
         update(Campaign)
         .where(
@@ -180,20 +180,20 @@ def _move_statement(organization_id: UUID, campaign_id: UUID, moving: _Move) -> 
             Campaign.id == campaign_id,
             Campaign.status.in_(sorted(str(status) for status in moving.origins)),
         )
-        .values(status=moving.to, version=Campaign.version + 1, updated_at=func.now(), **shown, **moving.columns)
+        .values(status=moving.to, version=Campaign.version + 1, updated_at=func.now(), **unarchived, **moving.columns)
         .returning(*CAMPAIGNS.columns, literal_column("old.status").label("origin"))
     )
     if moving.version is not None:
         change = change.where(Campaign.version == moving.version)
     if moving.only_if is not None:
         change = change.where(moving.only_if)
-    return and_announce(change.cte("moved"), organization_id)
+    return with_sequence_increment(change.cte("moved"), organization_id)
 
 
-def and_announce(changed: CTE, organization_id: UUID) -> Select[*tuple[Any, ...]]:
-    """The rows of a change of campaigns, which has their ids, and the rise of their sequences with it.
+def with_sequence_increment(changed: CTE, organization_id: UUID) -> Select[*tuple[Any, ...]]:
+    """A statement that returns the rows of `changed` (campaigns, by `id`) and increments their sequences.
 
-    Without it, whoever watches a campaign's progress takes the change for one that was seen.
+    Without a higher sequence, subscribers to a campaign's progress would ignore the change.
     """
     announced = (
         update(CampaignStats)
@@ -205,7 +205,7 @@ def and_announce(changed: CTE, organization_id: UUID) -> Select[*tuple[Any, ...]
 
 
 def _refusal(found: CampaignRow, moving: _Move) -> Conflict:
-    """Why the move found no row."""
+    """Why the UPDATE found no row."""
     if found.status in moving.origins:
         return CampaignChanged(found.version)
     return InvalidCampaignState(
@@ -218,13 +218,13 @@ def _refusal(found: CampaignRow, moving: _Move) -> Conflict:
 def _archive_statement(
     organization_id: UUID, campaign_id: UUID, archived: bool, version: int | None
 ) -> ReturningUpdate[*tuple[Any, ...]]:
-    """The guarded UPDATE of a campaign that is not yet as asked for."""
+    """The UPDATE of a campaign that may be archived or unarchived, and is not yet."""
     change = (
         update(Campaign)
         .where(
             Campaign.organization_id == organization_id,
             Campaign.id == campaign_id,
-            Campaign.status.in_(sorted(str(status) for status in ARCHIVABLE)),
+            Campaign.status.in_(sorted(str(status) for status in _ARCHIVABLE)),
             Campaign.archived_at.is_(None) if archived else Campaign.archived_at.is_not(None),
         )
         .values(archived_at=func.now() if archived else None, version=Campaign.version + 1, updated_at=func.now())
@@ -234,8 +234,8 @@ def _archive_statement(
 
 
 def _cannot_archive(found: CampaignRow) -> Conflict:
-    """Why a campaign was neither archived nor taken back."""
-    if found.status in ARCHIVABLE:
+    """Why a campaign could not be archived or unarchived."""
+    if found.status in _ARCHIVABLE:
         return CampaignChanged(found.version)
     suggestion = "Archive it once it has ended, or stop it for good with `cancelCampaign`."
     if found.status == CampaignStatus.SCHEDULED:

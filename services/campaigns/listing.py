@@ -1,4 +1,4 @@
-"""Campaigns as they are listed and read, and their large texts, which are read on demand."""
+"""Reading and listing campaigns. Their large texts are read on demand."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -49,7 +49,7 @@ class CampaignRow(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Content:
-    """A campaign's large texts: Liquid templates, as they were saved."""
+    """A campaign's large texts, as Liquid templates."""
 
     html_content: str
     text_content: str
@@ -59,13 +59,13 @@ def _holds_folded(name: fields.ColumnOf, part: str) -> ColumnElement[bool]:
     return holds(folded(name), part)
 
 
-FIELDS: Final[fields.Fields] = {
+_FIELDS: Final[fields.Fields] = {
     "status": fields.EnumField(Campaign.status, CampaignStatus),
     "createdAt": fields.TimeField(Campaign.created_at),
     "name": fields.TextField(column=Campaign.name, max_length=MAX_NAME_LENGTH, contains=_holds_folded),
     "archived": fields.PresenceField(Campaign.archived_at),
 }
-ORDERS: Final[Mapping[str, Order[Any]]] = {
+_ORDERS: Final[Mapping[str, Order[Any]]] = {
     "created_at": Order(Campaign.created_at),
     "updated_at": Order(Campaign.updated_at),
     "name": Order(Campaign.name),
@@ -73,18 +73,18 @@ ORDERS: Final[Mapping[str, Order[Any]]] = {
 CAMPAIGNS: Final = Listing(
     CampaignRow,
     Campaign,
-    FIELDS,
+    _FIELDS,
     noun="campaign",
     id_field=CAMPAIGN_FIELD,
     order=Order(Campaign.created_at, descending=True),
-    orders=ORDERS,
+    orders=_ORDERS,
 )
-WITH_CONTENT: Final = prepare(
+_WITH_CONTENT: Final = prepare(
     select(*CAMPAIGNS.columns, Campaign.html_content, Campaign.text_content).where(
         Campaign.id == bindparam("wanted", type_=Uuid)
     )
 )
-CONTENTS: Final = prepare(
+_CONTENTS: Final = prepare(
     select(Campaign.id, Campaign.html_content, Campaign.text_content).where(
         Campaign.id == func.any(bindparam("wanted", type_=ARRAY(Uuid)))
     )
@@ -92,8 +92,8 @@ CONTENTS: Final = prepare(
 
 
 async def require_with_content(reads: Reads, campaign_id: UUID | None) -> tuple[CampaignRow, Content]:
-    """The tenant's campaign with this id, with the campaign's large texts, in one statement; raises `NotFound`."""
-    rows = await reads.rows_as(tuple, WITH_CONTENT, {"wanted": campaign_id}) if campaign_id else ()
+    """The campaign with its large texts, in one statement; raises `NotFound`."""
+    rows = await reads.rows_as(tuple, _WITH_CONTENT, {"wanted": campaign_id}) if campaign_id else ()
     if not rows:
         raise CAMPAIGNS.not_found()
     *row, html_content, text_content = rows[0]
@@ -102,5 +102,5 @@ async def require_with_content(reads: Reads, campaign_id: UUID | None) -> tuple[
 
 async def read_contents(reads: Reads, campaign_ids: Sequence[UUID]) -> dict[UUID, Content]:
     """The large texts of the campaigns that exist, in one statement."""
-    rows = await reads.rows(CONTENTS, {"wanted": list(campaign_ids)})
+    rows = await reads.rows(_CONTENTS, {"wanted": list(campaign_ids)})
     return {row[0]: Content(html_content=row[1], text_content=row[2]) for row in rows}

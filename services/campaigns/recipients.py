@@ -1,4 +1,4 @@
-"""Whom a campaign's lines name: everybody, lists, tags and single contacts, less the excluded ones."""
+"""SQL for the recipients of a campaign: all contacts, lists, tags and single contacts, minus the excluded ones."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -25,24 +25,25 @@ from models.contacts import Contact, ContactStatus, ContactTag
 from models.lists import ListMembership
 from models.suppressions import Suppression
 
-CampaignId = UUID | ColumnElement[UUID]
+_CampaignId = UUID | ColumnElement[UUID]
 
 
 def audience_select(
     organization_id: UUID,
-    campaign_id: CampaignId,
+    campaign_id: _CampaignId,
     *,
     after: UUID | ColumnElement[UUID] | None = None,
     limit: int | None = None,
 ) -> Select[UUID]:
-    """The ids (`contact_id`) of the contacts that the campaign's lines include, in order, excluded ones among them.
+    """The ids (`contact_id`) of the contacts that the campaign's entries include, in order.
 
-    With `after` and `limit` each line is read only as far as the page needs, so that a page costs the same for
-    any size of audience. Segments name nobody until they exist.
+    Contacts that are excluded by another entry are among them, see `is_excluded`. With `after` and `limit` each entry
+    is read only as far as the page needs, so that a page costs the same for any size of audience. Entries of kind
+    SEGMENT are not supported yet and include no contact.
     """
-    every = [line_select(kind, organization_id, campaign_id, after, limit) for kind in SOURCES]
+    every = [_entry_select(kind, organization_id, campaign_id, after, limit) for kind in _SOURCES]
     single = select(CampaignRecipient.contact_id.label("contact_id")).where(
-        *lines(organization_id, campaign_id, RecipientKind.CONTACT)
+        *_entries(organization_id, campaign_id, RecipientKind.CONTACT)
     )
     if after is not None:
         single = single.where(CampaignRecipient.contact_id > after)
@@ -51,18 +52,18 @@ def audience_select(
     return page if limit is None else page.limit(limit)
 
 
-# Where the contacts of a kind of line are found: the contact's id, and which rows a line names.
-SOURCES: dict[RecipientKind, tuple[Any, tuple[ColumnElement[bool], ...]]] = {
+# For each kind of entry, the column with the ids of its contacts, and the condition that joins it to the entry.
+_SOURCES: dict[RecipientKind, tuple[Any, tuple[ColumnElement[bool], ...]]] = {
     RecipientKind.ALL: (Contact.id, ()),
     RecipientKind.TAG: (ContactTag.contact_id, (ContactTag.tag == CampaignRecipient.tag,)),
     RecipientKind.LIST: (ListMembership.contact_id, (ListMembership.list_id == CampaignRecipient.list_id,)),
 }
 
 
-def lines(
-    organization_id: UUID, campaign_id: CampaignId, kind: RecipientKind, *, excluded: bool = False
+def _entries(
+    organization_id: UUID, campaign_id: _CampaignId, kind: RecipientKind, *, excluded: bool = False
 ) -> tuple[ColumnElement[bool], ...]:
-    """The campaign's lines of a kind."""
+    """The condition for the campaign's entries of a kind."""
     return (
         CampaignRecipient.organization_id == organization_id,
         CampaignRecipient.campaign_id == campaign_id,
@@ -71,15 +72,15 @@ def lines(
     )
 
 
-def line_select(
+def _entry_select(
     kind: RecipientKind,
     organization_id: UUID,
-    campaign_id: CampaignId,
+    campaign_id: _CampaignId,
     after: UUID | ColumnElement[UUID] | None,
     limit: int | None,
 ) -> Select[UUID]:
-    """The contacts of all lines of a kind, each line read by itself."""
-    contact_id, named = SOURCES[kind]
+    """The contacts of all entries of a kind, by a lateral join, so that each entry has its own limit."""
+    contact_id, named = _SOURCES[kind]
     found = select(contact_id.label("contact_id")).where(contact_id.class_.organization_id == organization_id, *named)
     if after is not None:
         found = found.where(contact_id > after)
@@ -89,36 +90,36 @@ def line_select(
     return (
         select(each.c.contact_id)
         .select_from(CampaignRecipient.__table__.join(each, true()))
-        .where(*lines(organization_id, campaign_id, kind))
+        .where(*_entries(organization_id, campaign_id, kind))
     )
 
 
 def is_excluded(
-    organization_id: UUID, campaign_id: CampaignId, contact_id: ColumnElement[UUID]
+    organization_id: UUID, campaign_id: _CampaignId, contact_id: ColumnElement[UUID]
 ) -> ColumnElement[bool]:
-    """Whether an excluded line of the campaign names the contact."""
+    """Whether an entry of the campaign excludes the contact."""
 
-    def line(kind: RecipientKind) -> Select[UUID]:
-        return select(CampaignRecipient.id).where(*lines(organization_id, campaign_id, kind, excluded=True))
+    def entry(kind: RecipientKind) -> Select[UUID]:
+        return select(CampaignRecipient.id).where(*_entries(organization_id, campaign_id, kind, excluded=True))
 
     def named(kind: RecipientKind) -> ColumnElement[bool]:
-        source, rule = SOURCES[kind]
+        source, rule = _SOURCES[kind]
         rows = select(source).where(source.class_.organization_id == organization_id, source == contact_id, *rule)
-        return exists(line(kind).where(exists(rows.correlate_except(source.class_))))
+        return exists(entry(kind).where(exists(rows.correlate_except(source.class_))))
 
     return or_(
-        exists(line(RecipientKind.CONTACT).where(CampaignRecipient.contact_id == contact_id)),
+        exists(entry(RecipientKind.CONTACT).where(CampaignRecipient.contact_id == contact_id)),
         named(RecipientKind.TAG),
         named(RecipientKind.LIST),
-        exists(line(RecipientKind.ALL)),
+        exists(entry(RecipientKind.ALL)),
     )
 
 
-def included(organization_id: UUID, campaign_id: CampaignId, *, mailable: bool = False) -> Select[UUID]:
-    """The contacts that the lines name, less the excluded ones and, with `mailable`, those who get no mail.
+def _included(organization_id: UUID, campaign_id: _CampaignId, *, mailable: bool = False) -> Select[UUID]:
+    """The contacts that the entries include, without the excluded ones; with `mailable` only those who may be mailed.
 
-    Each OFFSET 0 makes the planner look rows up one by one. Of an organisation that was filled a moment ago it
-    knows no sizes, takes every index for as good as the unique one, and would compare all with all.
+    Each OFFSET 0 makes the planner look up rows one by one. For an organization that was just filled it has no
+    statistics, considers all indexes as good as the unique one, and would choose a nested loop over all pairs.
     """
     named = audience_select(organization_id, campaign_id).subquery("named")
     contact = (
@@ -148,28 +149,28 @@ def included(organization_id: UUID, campaign_id: CampaignId, *, mailable: bool =
 
 
 async def count_audience(reads: Reads, campaign_id: UUID) -> int:
-    """How many recipients the campaign would have, those included whom it would skip."""
+    """How many recipients the campaign would have, including those that it would skip."""
     return (await count_audiences(reads, [campaign_id]))[campaign_id]
 
 
 async def count_audiences(reads: Reads, campaign_ids: Sequence[UUID]) -> dict[UUID, int]:
-    """As `count_audience`, for several campaigns in one statement; 0 for one that is gone."""
+    """Like `count_audience`, for several campaigns in one statement; 0 for an unknown one."""
     wanted = select(func.unnest(literal(campaign_ids, ARRAY(Uuid))).label("campaign_id")).subquery("wanted")
-    # By its text, as SQLAlchemy would add `wanted` to every FROM that names its column.
+    # As literal SQL: SQLAlchemy would add `wanted` to the FROM clause of each sub-select with its column.
     campaign_id = literal_column("wanted.campaign_id", Uuid)
-    found = included(reads.tenant.organization_id, campaign_id).subquery("found")
+    found = _included(reads.tenant.organization_id, campaign_id).subquery("found")
     counted = select(func.count()).select_from(found).scalar_subquery()
     rows = await reads.rows(select(wanted.c.campaign_id, counted).select_from(wanted))
     return {row[0]: row[1] for row in rows}
 
 
 async def count_mailable(reads: Reads, campaign_id: UUID) -> int:
-    """How many of the recipients may be mailed at this moment."""
-    found = included(reads.tenant.organization_id, campaign_id, mailable=True).subquery("found")
+    """How many of the recipients may be mailed now."""
+    found = _included(reads.tenant.organization_id, campaign_id, mailable=True).subquery("found")
     return (await reads.rows(select(func.count()).select_from(found)))[0][0]
 
 
 async def has_mailable(reads: Reads, campaign_id: UUID) -> bool:
-    """Whether any of the recipients may be mailed at this moment; does not count them."""
-    found = included(reads.tenant.organization_id, campaign_id, mailable=True)
+    """Whether any of the recipients may be mailed now; cheaper than `count_mailable`."""
+    found = _included(reads.tenant.organization_id, campaign_id, mailable=True)
     return bool(await reads.rows(found.limit(1)))

@@ -1,4 +1,4 @@
-"""What a person orders of a campaign: send, pause, resume, cancel, schedule. The sending engine follows the row."""
+"""Commands of users on campaigns: send, pause, resume, cancel, schedule. They change the row and enqueue the job."""
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -17,16 +17,16 @@ from services.campaigns.work import AdvanceCampaign, PrepareCampaign, SendBatche
 from services.features import Feature
 from services.senders.policy import SenderPolicy
 
-MAX_AHEAD: Final = timedelta(days=366)
+_MAX_AHEAD: Final = timedelta(days=366)
 
 
 async def send(
     uow: UnitOfWork, campaign_id: UUID | None, *, policy: SenderPolicy, idempotency_key: str | None = None
 ) -> CampaignRow:
-    """Start sending a draft, or a scheduled campaign ahead of its time; once for each idempotency key.
+    """Start sending a draft, or a scheduled campaign before its time; once for each idempotency key.
 
-    Raises `NotFound`, `InputErrors` of `CampaignNotSendable`, `Conflict` when another request was faster, or
-    `IdempotencyKeyReused`. A replay gives back the same campaign as it is now.
+    Raises `NotFound`, `InputErrors` of `CampaignNotSendable`, `Conflict` after a concurrent change, or
+    `IdempotencyKeyReused`. A replay returns the campaign in its current state.
     """
     started: list[CampaignRow] = []
 
@@ -39,19 +39,19 @@ async def send(
 
 
 async def pause(uow: UnitOfWork, campaign_id: UUID | None) -> CampaignRow:
-    """Hold a campaign that is being sent; what the provider has is not held. Raises `NotFound`, `Conflict`."""
-    return await lifecycle.move_for_person(
+    """Pause sending; messages already submitted to the provider are still sent. Raises `NotFound`, `Conflict`."""
+    return await lifecycle.move_for_user(
         uow, campaign_id, CampaignStatus.PAUSED, "campaign.paused", reason="Paused by a person."
     )
 
 
 async def resume(uow: UnitOfWork, campaign_id: UUID | None, *, policy: SenderPolicy) -> CampaignRow:
-    """Go on with a paused campaign where it was held. Raises `FeatureUnavailable`, `NotFound`, `Conflict`.
+    """Continue a paused campaign. Raises `FeatureUnavailable`, `NotFound`, `Conflict`.
 
-    One that is `preparing` becomes `sending` too, but only when its audience is frozen: nobody can order it.
+    Only from `paused`: `TRANSITIONS` also allows `preparing`, which becomes `sending` once the audience is frozen.
     """
     policy.features.require(Feature.SENDING)
-    campaign = await lifecycle.move_for_person(
+    campaign = await lifecycle.move_for_user(
         uow, campaign_id, CampaignStatus.SENDING, "campaign.resumed", origins=(CampaignStatus.PAUSED,)
     )
     uow.enqueue(SendBatches(organization_id=uow.tenant.organization_id, campaign_id=campaign.id))
@@ -59,8 +59,8 @@ async def resume(uow: UnitOfWork, campaign_id: UUID | None, *, policy: SenderPol
 
 
 async def cancel(uow: UnitOfWork, campaign_id: UUID | None) -> CampaignRow:
-    """Stop a campaign for good: whoever has no message yet gets none. Raises `NotFound`, `Conflict`."""
-    campaign = await lifecycle.move_for_person(
+    """Stop a campaign for good; messages not yet submitted are not sent. Raises `NotFound`, `Conflict`."""
+    campaign = await lifecycle.move_for_user(
         uow, campaign_id, CampaignStatus.CANCELLING, "campaign.cancelled", reason="Cancelled by a person."
     )
     uow.enqueue(AdvanceCampaign(organization_id=uow.tenant.organization_id, campaign_id=campaign.id))
@@ -70,10 +70,10 @@ async def cancel(uow: UnitOfWork, campaign_id: UUID | None) -> CampaignRow:
 async def schedule(
     uow: UnitOfWork, campaign_id: UUID | None, moment: datetime, *, policy: SenderPolicy
 ) -> CampaignRow:
-    """Have a draft sent at a moment, at most 366 days ahead; the sweeper starts it within seconds of it.
+    """Schedule a draft, at most 366 days ahead; the sweeper starts it within seconds of that time.
 
-    Raises `InvalidInput` for a moment that has passed or is too far, and what `send` raises: a campaign that could
-    not be sent now is not scheduled.
+    Raises `InvalidInput` for a time in the past or too far ahead, and what `send` raises: a campaign that cannot be
+    sent now cannot be scheduled.
     """
     _check_moment(moment)
     found, content = await require_with_content(uow, campaign_id)
@@ -87,7 +87,7 @@ async def schedule(
 
 async def unschedule(uow: UnitOfWork, campaign_id: UUID | None) -> CampaignRow:
     """Make a scheduled campaign a draft again. Raises `NotFound`, `Conflict`."""
-    return await lifecycle.move_for_person(
+    return await lifecycle.move_for_user(
         uow,
         campaign_id,
         CampaignStatus.DRAFT,
@@ -110,7 +110,7 @@ async def _start(uow: UnitOfWork, campaign_id: UUID | None, policy: SenderPolicy
 async def _settle_sender(
     uow: UnitOfWork, campaign: CampaignRow, content: Content, policy: SenderPolicy
 ) -> dict[str, Any]:
-    """The columns that say of whom a campaign is sent from now on; raises `InputErrors` when it cannot be sent."""
+    """The columns that fix the campaign's From header; raises `InputErrors` if the campaign cannot be sent."""
     chosen = await require_sendable(uow, campaign, content, policy=policy)
     return {"from_sender_id": chosen.sender_id, "from_header": chosen.header}
 
@@ -119,5 +119,5 @@ def _check_moment(moment: datetime) -> None:
     field = ("input", "scheduledAt")
     if moment <= clock.now():
         raise InvalidInput("The moment has passed.", field=field, suggestion="Send it now with `sendCampaign`.")
-    if moment > clock.now() + MAX_AHEAD:
-        raise InvalidInput(f"At most {MAX_AHEAD.days} days ahead.", field=field)
+    if moment > clock.now() + _MAX_AHEAD:
+        raise InvalidInput(f"At most {_MAX_AHEAD.days} days ahead.", field=field)

@@ -1,4 +1,4 @@
-"""Test messages: a campaign as it will look, to a few addresses, without a row in `email_deliveries`."""
+"""Test messages: a campaign sent to a few addresses, without rows in `email_deliveries`."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -47,21 +47,21 @@ from services.suppressions.facts import HistoryLine, SuppressionFact
 from services.suppressions.reading import suppressed_among
 from services.suppressions.suppressing import suppress
 
-MAX_ADDRESSES: Final = 10
-TO_FIELD: Final = ("input", "to")
-PREFIX: Final = "[Test] "
-TAG: Final = "test"
+_MAX_ADDRESSES: Final = 10
+_TO_FIELD: Final = ("input", "to")
+_PREFIX: Final = "[Test] "
+_TAG: Final = "test"
 
 
 class ProviderRefused(NudgeError):
-    """The provider did not take a message, or did not say so; the message tells its reason."""
+    """The provider refused a message, or it is unknown whether it accepted it; the text is the provider's reason."""
 
     code = ErrorCode.PROVIDER_REFUSED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TestSends:
-    """What test sends work with: `public_url` is where our links lead, `limit` counts an organisation's messages."""
+    """Dependencies of `send`. `public_url` is the base of our links, `limit` counts an organization's messages."""
 
     work: Work
     reads: Callable[[Tenant], Reads]
@@ -73,7 +73,7 @@ class TestSends:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TestSend:
-    """A rendered test message of a campaign, from whom and to whom."""
+    """A rendered test message of a campaign, with its sender and recipients."""
 
     campaign: CampaignRow
     sender: str
@@ -82,8 +82,8 @@ class TestSend:
     unsubscribe_url: str
 
 
-class Handover(NamedTuple):
-    """What the provider said of each address in turn, and what ended the handover before it had answered for all."""
+class Submission(NamedTuple):
+    """The provider's receipts, in the order of the addresses, and the outcome that ended the submission early."""
 
     receipts: list[Receipt]
     ended_by: NotSent | BatchRefused | AccountRefused | InDoubt | None = None
@@ -104,10 +104,10 @@ async def send(
     *,
     contact_id: UUID | None,
 ) -> SentTest:
-    """Send a campaign in any state to a few addresses, rendered with a contact's values, or with made-up ones.
+    """Send a campaign in any state to a few addresses, rendered with the values of a contact or of a sample contact.
 
-    No transaction is open while the provider is asked. Raises what `prepare` raises, `Forbidden` for a contact that
-    the actor may not read, `RateLimited`, `ProviderRefused`, or `InputErrors` of it when no message was accepted.
+    No transaction is open during the request to the provider. Raises what `prepare` raises, `Forbidden` for a contact
+    that the actor may not read, `RateLimited`, `ProviderRefused`, or `InputErrors` of it if no message was accepted.
     """
     reads = test_sends.reads(actor.tenant)
     test = await prepare(
@@ -119,10 +119,10 @@ async def send(
         public_url=test_sends.public_url,
     )
     await test_sends.limit.count(str(actor.organization_id), len(test.to))
-    handover = await hand_to_provider(test_sends.mailer, test)
+    submission = await submit(test_sends.mailer, test)
     async with test_sends.work.begin(actor) as uow:
-        await record_test_send(uow, test, handover)
-    return SentTest(test.campaign, accepted_of(test, handover))
+        await _record_test_send(uow, test, submission)
+    return SentTest(test.campaign, accepted_of(test, submission))
 
 
 async def prepare(
@@ -134,11 +134,11 @@ async def prepare(
     policy: SenderPolicy,
     public_url: str,
 ) -> TestSend:
-    """Render a campaign in any state with a contact's values; nothing is sent yet.
+    """Render a campaign in any state with a contact's values; sends nothing.
 
-    Suppressed addresses are refused, as in a campaign: who complained of us gets no test either. Where senders must
-    be confirmed, a test goes to members and confirmed senders alone. Raises `FeatureUnavailable`, `NotFound`,
-    `InvalidEmail`, `InvalidInput`, `SenderNotConfirmed`, `InputErrors` (empty or unreadable texts) or `RenderFailed`.
+    Suppressed addresses are refused, as in a campaign. If senders must be confirmed, only members and confirmed
+    senders may get a test. Raises `FeatureUnavailable`, `NotFound`, `InvalidEmail`, `InvalidInput`,
+    `SenderNotConfirmed`, `InputErrors` (empty or invalid texts) or `RenderFailed`.
     """
     policy.features.require(Feature.SENDING)
     campaign, content = await require_with_content(reads, campaign_id)
@@ -149,7 +149,7 @@ async def prepare(
     chosen = sender_policy.settled(policy, campaign.from_header, campaign.from_sender_id)
     chosen = chosen or await sender_policy.choose(reads, policy, campaign.sender_id)
     check_texts(campaign, content)
-    link = f"{public_url}/u/test"  # no token, so the page answers that the link is not valid
+    link = f"{public_url}/u/test"  # without a valid token: the page reports that the link is not valid
     message = await previews.render(
         reads,
         {
@@ -166,32 +166,32 @@ async def prepare(
     )
 
 
-async def hand_to_provider(mailer: Mailer, test: TestSend) -> Handover:
-    """Hand the messages to the provider in parts, until it answers for one no more. Open no transaction meanwhile."""
+async def submit(mailer: Mailer, test: TestSend) -> Submission:
+    """Submit the messages in batches, until one is not accepted. To be called without an open transaction."""
     messages = [
         Message(
             delivery_id=str(new_id()),
             to=address,
-            subject=(PREFIX + test.message.subject)[:MAX_SUBJECT_LENGTH],
+            subject=(_PREFIX + test.message.subject)[:MAX_SUBJECT_LENGTH],
             html=test.message.html,
             text=test.message.text,
             unsubscribe_url=test.unsubscribe_url,
         )
         for address in test.to
     ]
-    envelope = Envelope(sender=test.sender, campaign_id=str(test.campaign.id), batch_id=str(new_id()), tag=TAG)
+    envelope = Envelope(sender=test.sender, campaign_id=str(test.campaign.id), batch_id=str(new_id()), tag=_TAG)
     receipts: list[Receipt] = []
     for part in split(messages, mailer.limits):
         outcome = await mailer.send(envelope, part, not_after=since_boot() + mailer.timeout_seconds)
         if not isinstance(outcome, Answered):
-            return Handover(receipts, ended_by=outcome)
+            return Submission(receipts, ended_by=outcome)
         receipts += outcome.receipts
-    return Handover(receipts)
+    return Submission(receipts)
 
 
-async def record_test_send(uow: UnitOfWork, test: TestSend, handover: Handover) -> None:
-    """Record in the audit log how many were sent, or may have been; suppress who the provider no longer mails."""
-    receipts, ended_by = handover
+async def _record_test_send(uow: UnitOfWork, test: TestSend, submission: Submission) -> None:
+    """Record how many messages were or may have been sent; suppress addresses that the provider no longer mails."""
+    receipts, ended_by = submission
     accepted = sum(receipt.verdict is Verdict.ACCEPTED for receipt in receipts)
     unknown = len(test.to) - len(receipts) if isinstance(ended_by, InDoubt) else 0
     if accepted or unknown:
@@ -204,14 +204,14 @@ async def record_test_send(uow: UnitOfWork, test: TestSend, handover: Handover) 
         await suppress(uow, [_refusal(address, receipt, now) for address, receipt in inactive])
 
 
-def accepted_of(test: TestSend, handover: Handover) -> list[str]:
-    """The addresses whose messages the provider took.
+def accepted_of(test: TestSend, submission: Submission) -> list[str]:
+    """The addresses whose messages the provider accepted.
 
-    Raises `InputErrors` of `ProviderRefused` when it took none, or one `ProviderRefused` when it said nothing of any.
+    Raises `InputErrors` of `ProviderRefused` if it accepted none, or `ProviderRefused` if there is no receipt at all.
     """
-    receipts, ended_by = handover
+    receipts, ended_by = submission
     if ended_by is not None and not receipts:
-        raise ProviderRefused(ended_by.reason, suggestion=_advice(ended_by))
+        raise ProviderRefused(ended_by.reason, suggestion=_suggestion(ended_by))
     results = list(zip(test.to, receipts, strict=False))
     accepted = [address for address, receipt in results if receipt.verdict is Verdict.ACCEPTED]
     if not accepted:
@@ -223,7 +223,7 @@ def accepted_of(test: TestSend, handover: Handover) -> list[str]:
 
 
 def _refusal(address: str, receipt: Receipt, at: datetime) -> SuppressionFact:
-    """The provider no longer mails a contact's address, if a contact has it."""
+    """The suppression of an address that the provider no longer mails."""
     data = {"code": receipt.code, "message": texts.sanitize(receipt.text)}
     return SuppressionFact(
         email_norm=address.lower(),
@@ -235,14 +235,14 @@ def _refusal(address: str, receipt: Receipt, at: datetime) -> SuppressionFact:
 
 
 def _parsed(to: Sequence[str]) -> dict[str, str]:
-    """Each address once: how it compares, and how it is written."""
-    if not 0 < len(to) <= MAX_ADDRESSES:
+    """The addresses without duplicates, by their normalized form."""
+    if not 0 < len(to) <= _MAX_ADDRESSES:
         raise InvalidInput(
-            f"A test goes to 1 to {MAX_ADDRESSES} addresses; you named {len(to)}.",
-            field=TO_FIELD,
+            f"A test goes to 1 to {_MAX_ADDRESSES} addresses; you named {len(to)}.",
+            field=_TO_FIELD,
             code=ErrorCode.TOO_MANY if to else ErrorCode.REQUIRED,
         )
-    found = [email_addresses.parse(text, field=(*TO_FIELD, str(index))) for index, text in enumerate(to)]
+    found = [email_addresses.parse(text, field=(*_TO_FIELD, str(index))) for index, text in enumerate(to)]
     return {address.norm: address.email for address in found}
 
 
@@ -253,7 +253,7 @@ async def _require_not_suppressed(reads: Reads, norms: dict[str, str]) -> None:
             [
                 InvalidInput(
                     f"{norms[norm]} is suppressed: it bounced, complained or unsubscribed.",
-                    field=TO_FIELD,
+                    field=_TO_FIELD,
                     suggestion="Send the test to another address.",
                 )
                 for norm in norms
@@ -263,28 +263,28 @@ async def _require_not_suppressed(reads: Reads, norms: dict[str, str]) -> None:
 
 
 async def _require_known(reads: Reads, norms: dict[str, str]) -> None:
-    """Raise `InputErrors` unless each address is a member's or a confirmed sender's: no other has agreed to tests."""
+    """Raise `InputErrors` unless each address belongs to a member or is a confirmed sender."""
     wanted = list(norms)
     members = await reads.rows(select(User.email_norm).where(User.email_norm.in_(wanted), User.disabled_at.is_(None)))
     known = {row[0] for row in members} | await reading.confirmed_among(reads, wanted)
-    strangers = [
+    unknown = [
         InvalidInput(
             f"{norms[norm]} is neither a member's address nor a confirmed sender's.",
-            field=(*TO_FIELD, str(index)),
+            field=(*_TO_FIELD, str(index)),
             suggestion="Send the test to a member of the organization, or confirm the address with `createSender`.",
         )
         for index, norm in enumerate(wanted)
         if norm not in known
     ]
-    if strangers:
-        raise InputErrors([*strangers])
+    if unknown:
+        raise InputErrors([*unknown])
 
 
 def _refused(address: str, reason: str) -> ProviderRefused:
-    return ProviderRefused(f"{address}: {reason}", field=TO_FIELD)
+    return ProviderRefused(f"{address}: {reason}", field=_TO_FIELD)
 
 
-def _advice(outcome: NotSent | BatchRefused | AccountRefused | InDoubt) -> str:
+def _suggestion(outcome: NotSent | BatchRefused | AccountRefused | InDoubt) -> str:
     if isinstance(outcome, InDoubt):
         return "It may have been sent all the same: look into the inbox before you try again."
     return "Nothing was sent. Try again once that is mended."

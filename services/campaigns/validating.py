@@ -1,4 +1,4 @@
-"""Whether a campaign can be sent, and what its author should know before."""
+"""Validation of a campaign: errors that prevent sending it, and warnings about its content."""
 
 import asyncio
 from dataclasses import dataclass
@@ -20,20 +20,20 @@ from services.rendering.checks import check_content
 from services.rendering.messages import MessageTemplate
 from services.senders.policy import From, SenderPolicy, choose, choose_and_hold
 
-CUSTOM_FIELDS: Final = "contact.customFields."
+_CUSTOM_FIELDS: Final = "contact.customFields."
 
 
 class CampaignNotSendable(NudgeError):
-    """Something about the campaign forbids sending it; the suggestion says what to do first."""
+    """The campaign cannot be sent; the suggestion is what to do first."""
 
     code = ErrorCode.CAMPAIGN_NOT_SENDABLE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Validation:
-    """What forbids sending (`errors`), what may surprise (`warnings`), and whom it would reach.
+    """The result of a validation. `errors` prevent sending, `warnings` do not.
 
-    `audience` counts the contacts that the audience names, `mailable` those of them who may be mailed now.
+    `audience` counts the contacts in the audience, `mailable` those of them who may be mailed now.
     """
 
     errors: list[NudgeError]
@@ -43,7 +43,7 @@ class Validation:
 
 
 async def validate(reads: Reads, campaign: CampaignRow, *, policy: SenderPolicy) -> Validation:
-    """Look at a campaign as `sendCampaign` would, and at its content for what mail clients will do with it."""
+    """Check a campaign as `sendCampaign` does, and check its content for problems in mail clients."""
     content = (await read_contents(reads, [campaign.id]))[campaign.id]
     audience = await count_audience(reads, campaign.id)
     mailable = await count_mailable(reads, campaign.id)
@@ -74,9 +74,9 @@ async def validate(reads: Reads, campaign: CampaignRow, *, policy: SenderPolicy)
 
 
 async def require_sendable(uow: UnitOfWork, campaign: CampaignRow, content: Content, *, policy: SenderPolicy) -> From:
-    """Of whom the campaign is to be sent; nobody deletes that sender until this is committed.
+    """The campaign's sender, locked against deletion until the transaction ends.
 
-    Raises `InputErrors` with everything that forbids sending it now, or `Conflict` for a sender deleted a moment ago.
+    Raises `InputErrors` with all reasons why it cannot be sent now, or `Conflict` for a sender that is being deleted.
     """
     if found := _state_errors(campaign):
         raise InputErrors(found)
@@ -97,7 +97,7 @@ async def require_sendable(uow: UnitOfWork, campaign: CampaignRow, content: Cont
 
 
 def check_texts(campaign: CampaignRow, content: Content) -> None:
-    """Raise `InputErrors` when the campaign's subject or HTML is empty."""
+    """Raise `InputErrors` if the campaign's subject or HTML is empty."""
     if errors := _text_errors(campaign.subject, content.html_content):
         raise InputErrors(errors)
 
@@ -139,8 +139,8 @@ def _not_sendable(message: str, suggestion: str) -> CampaignNotSendable:
 
 
 async def _fields_in_use(reads: Reads, message: MessageTemplate) -> frozenset[str]:
-    """Those of the message's custom fields that any contact of the organisation has."""
-    names = {path.removeprefix(CUSTOM_FIELDS).split(".")[0] for path in message.variables if CUSTOM_FIELDS in path}
+    """The custom fields in the message that any contact of the organization has."""
+    names = {path.removeprefix(_CUSTOM_FIELDS).split(".")[0] for path in message.variables if _CUSTOM_FIELDS in path}
     if not names:
         return frozenset()
     name = func.unnest(literal(sorted(names), ARRAY(Text))).column_valued("name")
@@ -149,8 +149,8 @@ async def _fields_in_use(reads: Reads, message: MessageTemplate) -> frozenset[st
 
 
 async def _text_fields(reads: Reads, message: MessageTemplate) -> frozenset[str]:
-    """Those custom fields that the message compares with a number, and that hold a text for some contact."""
-    names = {path.removeprefix(CUSTOM_FIELDS) for path in message.numbers if path.startswith(CUSTOM_FIELDS)}
+    """The custom fields that the message compares with a number, and that are text for some contact."""
+    names = {path.removeprefix(_CUSTOM_FIELDS) for path in message.numbers if path.startswith(_CUSTOM_FIELDS)}
     if not names:
         return frozenset()
     name = func.unnest(literal(sorted(names), ARRAY(Text))).column_valued("name")

@@ -1,4 +1,4 @@
-"""The jobs of campaigns. Each may be enqueued again at no harm; a sweep does so from the rows."""
+"""The jobs of campaigns. All are idempotent; a sweep enqueues them again from the rows."""
 
 from dataclasses import dataclass
 from uuid import UUID
@@ -15,20 +15,20 @@ class PrepareCampaign(Job):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SendBatches(Job):
-    """Send what is pending of a campaign in `sending`."""
+    """Send the pending deliveries of a campaign in `sending`."""
 
     campaign_id: UUID
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AdvanceCampaign(Job):
-    """Start a campaign that is due, expire its leases, skip what is cancelled, end it when nothing is open."""
+    """Start a campaign that is due, expire its leases, skip cancelled deliveries, end it when none is open."""
 
     campaign_id: UUID
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReconcileCampaign(Job):
-    """Ask the provider about a campaign's unknown messages."""
+    """Look up a campaign's deliveries of status `unknown` at the provider."""
 
     campaign_id: UUID

@@ -1,1 +1,1 @@
-"""Contacts: the people an organisation writes to."""
+"""Contacts: the people an organization writes to."""

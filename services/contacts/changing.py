@@ -29,7 +29,7 @@ CREATABLE: Final = (ContactStatus.SUBSCRIBED, ContactStatus.PENDING, ContactStat
 
 
 class EmailTaken(NudgeError):
-    """Another contact of the organisation has the address."""
+    """Another contact of the organization has the address."""
 
     code = ErrorCode.TAKEN
 

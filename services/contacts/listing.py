@@ -1,7 +1,7 @@
 """Contacts as they are listed, found and counted.
 
 Under Row Level Security LIKE is no index condition, as it is not leakproof: a search reads the rows of the caller's
-organisation and no others, in the order of the list, and ends as soon as the page is full.
+organization and no others, in the order of the list, and ends as soon as the page is full.
 """
 
 from collections.abc import Mapping, Sequence

@@ -8,7 +8,7 @@ from sqlalchemy import update
 from core.pubsub import campaign_topic
 from core.unit_of_work import UnitOfWork
 from models.campaigns import Campaign, CampaignStatus
-from services.campaigns.lifecycle import and_announce
+from services.campaigns.lifecycle import with_sequence_increment
 
 SENDING_IS_OFF: Final = (
     "Sending is switched off in this installation. The campaign goes on when it is switched on again."
@@ -42,7 +42,7 @@ async def set_waiting_reason(uow: UnitOfWork, campaign_id: UUID, reason: str | N
         .returning(Campaign.id)
         .cte("changed")
     )
-    if await uow.rows(and_announce(changed, uow.tenant.organization_id)):
+    if await uow.rows(with_sequence_increment(changed, uow.tenant.organization_id)):
         uow.publish(campaign_topic(uow.tenant.organization_id, campaign_id))
 
 

@@ -1,6 +1,6 @@
 """What Maya can look up: the same services as GraphQL, under her own rights.
 
-No tool has an organisation for an argument, and none changes anything. What the model sends is checked against the
+No tool has an organization for an argument, and none changes anything. What the model sends is checked against the
 tool's strict schema; whatever does not fit is answered as an error that it can read.
 """
 

@@ -1,1 +1,1 @@
-"""The demo organisation of `nudge dev`."""
+"""The demo organization of `nudge dev`."""

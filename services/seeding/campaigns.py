@@ -13,11 +13,11 @@ from models.contacts import Contact, ContactStatus, ContactTag
 from models.deliveries import DeliveryStatus, EmailDelivery
 from models.templates import Template
 
-AUDIENCE_TAG = "newsletter"
-SENT_DAYS_AGO = 9
+_AUDIENCE_TAG = "newsletter"
+_SENT_DAYS_AGO = 9
 OPEN_SHARE, CLICK_SHARE, BOUNCE_SHARE = 0.41, 0.22, 0.012
-SUBJECT = "{{ contact.firstName | default: 'Hello' }}, what we made this autumn"
-HTML = """<!doctype html>
+_SUBJECT = "{{ contact.firstName | default: 'Hello' }}, what we made this autumn"
+_HTML = """<!doctype html>
 <html lang="en"><body style="font-family: sans-serif; max-width: 36rem; margin: auto">
 <h1>Hello {{ contact.firstName | default: "there" }},</h1>
 <p>three things are new this season, and one of them came from a customer
@@ -30,36 +30,36 @@ in {{ contact.customFields.city | default: "your city" }}.</p>
 
 
 async def seed_campaigns(uow: UnitOfWork, author_id: UUID, now: datetime, random: Random) -> None:
-    """A template, a campaign sent nine days ago with its results, and a draft."""
+    """Insert a template, a campaign sent nine days ago with its results, and a draft."""
     await uow.execute(
         insert(Template).values(
-            id=id_at(milliseconds(now)),
+            id=id_at(_milliseconds(now)),
             organization_id=uow.tenant.organization_id,
             name="Season's news",
-            subject=SUBJECT,
-            html_content=HTML,
+            subject=_SUBJECT,
+            html_content=_HTML,
         )
     )
-    started = now - timedelta(days=SENT_DAYS_AGO)
-    finished = await seed_campaign(uow, author_id, "Autumn news", started, CampaignStatus.SENT)
-    await seed_deliveries(uow, finished, started, random)
-    await seed_campaign(uow, author_id, "Winter preview", now - timedelta(days=1), CampaignStatus.DRAFT)
+    started = now - timedelta(days=_SENT_DAYS_AGO)
+    finished = await _seed_campaign(uow, author_id, "Autumn news", started, CampaignStatus.SENT)
+    await _seed_deliveries(uow, finished, started, random)
+    await _seed_campaign(uow, author_id, "Winter preview", now - timedelta(days=1), CampaignStatus.DRAFT)
 
 
-async def seed_campaign(
+async def _seed_campaign(
     uow: UnitOfWork, author_id: UUID, name: str, created: datetime, status: CampaignStatus
 ) -> UUID:
-    """One campaign to everybody with the newsletter tag; its id."""
+    """Insert a campaign to all contacts with the newsletter tag; returns its id."""
     organization_id = uow.tenant.organization_id
-    campaign_id = id_at(milliseconds(created))
+    campaign_id = id_at(_milliseconds(created))
     sent = status == CampaignStatus.SENT
     await uow.execute(
         insert(Campaign).values(
             id=campaign_id,
             organization_id=organization_id,
             name=name,
-            subject=SUBJECT,
-            html_content=HTML,
+            subject=_SUBJECT,
+            html_content=_HTML,
             status=status,
             author_id=author_id,
             created_at=created,
@@ -71,14 +71,14 @@ async def seed_campaign(
     await uow.execute(insert(CampaignStats).values(organization_id=organization_id, campaign_id=campaign_id))
     await uow.execute(
         insert(CampaignRecipient).values(
-            organization_id=organization_id, campaign_id=campaign_id, kind=RecipientKind.TAG, tag=AUDIENCE_TAG
+            organization_id=organization_id, campaign_id=campaign_id, kind=RecipientKind.TAG, tag=_AUDIENCE_TAG
         )
     )
     return campaign_id
 
 
-async def seed_deliveries(uow: UnitOfWork, campaign_id: UUID, started: datetime, random: Random) -> None:
-    """What became of the finished campaign: mostly delivered, some opened, a few bounced."""
+async def _seed_deliveries(uow: UnitOfWork, campaign_id: UUID, started: datetime, random: Random) -> None:
+    """Insert the deliveries of the finished campaign: most are delivered, some opened, a few bounced."""
     recipients = await uow.rows(
         select(Contact.id, Contact.email)
         .join(
@@ -86,20 +86,20 @@ async def seed_deliveries(uow: UnitOfWork, campaign_id: UUID, started: datetime,
             (ContactTag.organization_id == Contact.organization_id) & (ContactTag.contact_id == Contact.id),
         )
         .where(
-            ContactTag.tag == AUDIENCE_TAG, Contact.status == ContactStatus.SUBSCRIBED, Contact.created_at < started
+            ContactTag.tag == _AUDIENCE_TAG, Contact.status == ContactStatus.SUBSCRIBED, Contact.created_at < started
         )
         .order_by(Contact.id)
     )
     deliveries = [
-        delivery(campaign_id, row, started, random) | {"organization_id": uow.tenant.organization_id}
+        _delivery(campaign_id, row, started, random) | {"organization_id": uow.tenant.organization_id}
         for row in recipients
     ]
     await uow.execute(insert(EmailDelivery), deliveries)
-    await uow.execute(insert(ContactEvent), list(events(deliveries)))
+    await uow.execute(insert(ContactEvent), list(_events(deliveries)))
 
 
-def delivery(campaign_id: UUID, recipient: Row[UUID, str], started: datetime, random: Random) -> dict[str, object]:
-    """The ledger's row of one recipient."""
+def _delivery(campaign_id: UUID, recipient: Row[UUID, str], started: datetime, random: Random) -> dict[str, object]:
+    """The row of one recipient in `email_deliveries`."""
     contact_id, email = recipient
     accepted = started + timedelta(seconds=random.uniform(1, 110))
     arrived = accepted + timedelta(seconds=random.uniform(1, 40))
@@ -109,7 +109,7 @@ def delivery(campaign_id: UUID, recipient: Row[UUID, str], started: datetime, ra
     read = arrived + timedelta(hours=random.expovariate(1 / 6))
     return {
         "campaign_id": campaign_id,
-        "id": id_at(milliseconds(started)),
+        "id": id_at(_milliseconds(started)),
         "contact_id": contact_id,
         "email": email,
         "email_norm": email,
@@ -126,8 +126,8 @@ def delivery(campaign_id: UUID, recipient: Row[UUID, str], started: datetime, ra
     }
 
 
-def events(deliveries: Sequence[dict[str, object]]) -> list[dict[str, object]]:
-    """What happened to the contacts, one row per moment of a delivery."""
+def _events(deliveries: Sequence[dict[str, object]]) -> list[dict[str, object]]:
+    """The events in the contacts' histories, one for each timestamp of a delivery."""
     moments = {
         "delivered_at": ContactEventKind.DELIVERED,
         "bounced_at": ContactEventKind.BOUNCED,
@@ -150,6 +150,6 @@ def events(deliveries: Sequence[dict[str, object]]) -> list[dict[str, object]]:
     ]
 
 
-def milliseconds(moment: datetime) -> int:
-    """Unix time, as a UUIDv7 holds it."""
+def _milliseconds(moment: datetime) -> int:
+    """Unix time in milliseconds, as in a UUIDv7."""
     return int(moment.timestamp() * 1000)

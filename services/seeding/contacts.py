@@ -9,34 +9,34 @@ from core.ids import id_at
 from core.unit_of_work import UnitOfWork
 from models.contacts import Contact, ContactStatus, ContactTag
 from models.lists import ContactList, ListMembership
-from services.seeding.people import Person
+from services.seeding.people import DemoContact
 
-PAGE = 1_000
-UNSUBSCRIBED_EVERY = 40
+_PAGE = 1_000
+_UNSUBSCRIBED_EVERY = 40
 
 
-async def seed_contacts(uow: UnitOfWork, people: Sequence[Person], now: datetime) -> list[UUID]:
-    """Insert the people as contacts, with their tags and a list of the customers; their ids, in order."""
+async def seed_contacts(uow: UnitOfWork, people: Sequence[DemoContact], now: datetime) -> list[UUID]:
+    """Insert the contacts, with their tags and a list of the customers; returns their ids, in order."""
     organization_id = uow.tenant.organization_id
-    rows = [contact_row(organization_id, person, number, now) for number, person in enumerate(people)]
+    rows = [_contact_row(organization_id, person, number, now) for number, person in enumerate(people)]
     ids = [row["id"] for row in rows]
     tags: list[dict[str, Any]] = [
         {"organization_id": organization_id, "contact_id": contact_id, "tag": tag}
         for contact_id, person in zip(ids, people, strict=True)
         for tag in person.tags
     ]
-    for start in range(0, len(rows), PAGE):
-        await uow.execute(insert(Contact), rows[start : start + PAGE])
-    for start in range(0, len(tags), PAGE):
-        await uow.execute(insert(ContactTag), tags[start : start + PAGE])
-    await seed_list(uow, [tag["contact_id"] for tag in tags if tag["tag"] == "customer"], now)
+    for start in range(0, len(rows), _PAGE):
+        await uow.execute(insert(Contact), rows[start : start + _PAGE])
+    for start in range(0, len(tags), _PAGE):
+        await uow.execute(insert(ContactTag), tags[start : start + _PAGE])
+    await _seed_list(uow, [tag["contact_id"] for tag in tags if tag["tag"] == "customer"], now)
     return ids
 
 
-def contact_row(organization_id: UUID, person: Person, number: int, now: datetime) -> dict[str, Any]:
-    """The row of one person; every fortieth has unsubscribed."""
+def _contact_row(organization_id: UUID, person: DemoContact, number: int, now: datetime) -> dict[str, Any]:
+    """The row of one contact; every fortieth has unsubscribed."""
     since = now - timedelta(days=person.days_ago, minutes=number)
-    unsubscribed = number % UNSUBSCRIBED_EVERY == UNSUBSCRIBED_EVERY - 1
+    unsubscribed = number % _UNSUBSCRIBED_EVERY == _UNSUBSCRIBED_EVERY - 1
     return {
         "id": id_at(int(since.timestamp() * 1000)),
         "organization_id": organization_id,
@@ -54,8 +54,8 @@ def contact_row(organization_id: UUID, person: Person, number: int, now: datetim
     }
 
 
-async def seed_list(uow: UnitOfWork, members: Sequence[UUID], now: datetime) -> None:
-    """The list of customers."""
+async def _seed_list(uow: UnitOfWork, members: Sequence[UUID], now: datetime) -> None:
+    """Insert the list of customers."""
     organization_id = uow.tenant.organization_id
     list_id = id_at(int(now.timestamp() * 1000))
     await uow.execute(

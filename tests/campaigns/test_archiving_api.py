@@ -12,7 +12,7 @@ from core.unit_of_work import Work
 from models.audit import AuditEvent
 from models.campaigns import Campaign, CampaignStats, CampaignStatus
 from runtime import Runtime
-from services.campaigns.lifecycle import LIVE, archive, move
+from services.campaigns.lifecycle import _LIVE, archive, move
 from tests import factories
 from tests.campaigns.calls import ARCHIVE, CREATE, DELETE, DUPLICATE, UPDATE, ask, asked, caller, gid, refused
 from tests.client import ApiClient
@@ -152,7 +152,7 @@ async def test_what_becomes_live_is_no_longer_archived(
     await asked(mine, ARCHIVE, campaignId=gid(campaign_id))
     async with runtime.work.begin(owner) as uow:
         await move(uow, campaign_id, after, origins=(before,))
-    assert ((await seen(mine, gid(campaign_id)))["archivedAt"] is None) is (after in LIVE)
+    assert ((await seen(mine, gid(campaign_id)))["archivedAt"] is None) is (after in _LIVE)
 
 
 async def test_progress_does_not_move(runtime: Runtime) -> None:

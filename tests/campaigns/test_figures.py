@@ -7,10 +7,10 @@ import pytest
 
 from core.ids import new_id
 from models.campaigns import CampaignStatus
-from services.campaigns.progress import Counts, Figures, ProgressRow, pace, progress_of
+from services.campaigns.progress import DeliveryCounts, Figures, ProgressRow, _average_rate, _progress_of
 
 START = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
-NONE = dict.fromkeys(Counts._fields, 0)
+NONE = dict.fromkeys(DeliveryCounts._fields, 0)
 
 
 def figures(
@@ -42,26 +42,26 @@ def figures(
 )
 def test_progress_is_the_share_that_has_ended(counts: dict[str, int], percent: float) -> None:
     """Whatever the end is; never 100 too early, and 100 as soon as the campaign has ended."""
-    assert progress_of(figures(counts)).percent == percent
+    assert _progress_of(figures(counts)).percent == percent
     for status in (CampaignStatus.SENT, CampaignStatus.CANCELLED, CampaignStatus.FAILED):
-        assert progress_of(figures(counts, status)).percent == 100.0
+        assert _progress_of(figures(counts, status)).percent == 100.0
 
 
 def test_the_pace_is_of_what_was_handed_over() -> None:
     """Not of who was skipped; none before the first, and none of a campaign that is not being sent."""
     counts = {"audience": 100, "pending": 20, "in_flight": 10, "skipped": 30, "accepted": 40}
-    row = progress_of(figures(counts))
+    row = _progress_of(figures(counts))
     assert (row.rate, row.rate_per_second) == (4.0, 4.0)
     assert row.eta == row.updated_at + timedelta(seconds=7.5)
     assert row.estimated_seconds_left == 8
     none: tuple[ProgressRow, ...] = (
-        progress_of(figures(counts, CampaignStatus.PAUSED)),
-        progress_of(figures({**counts, "pending": 60, "accepted": 0})),
-        progress_of(figures(counts, seconds=0)),
+        _progress_of(figures(counts, CampaignStatus.PAUSED)),
+        _progress_of(figures({**counts, "pending": 60, "accepted": 0})),
+        _progress_of(figures(counts, seconds=0)),
     )
     for each in none:
         assert (each.rate, each.rate_per_second, each.eta, each.estimated_seconds_left) == (None, 0.0, None, None)
-    assert pace(figures(counts).counts, None, START) is None
+    assert _average_rate(figures(counts).counts, None, START) is None
 
 
 def test_shares_are_from_0_to_1() -> None:

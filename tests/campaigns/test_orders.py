@@ -18,7 +18,7 @@ from models.campaigns import Campaign, CampaignRecipient, CampaignStatus, Recipi
 from models.senders import Sender
 from runtime import Runtime
 from services.campaigns import drafting, sending
-from services.campaigns.audience import AudienceInput, TooManyLines, read_audiences
+from services.campaigns.audience import AudienceInput, TooManyEntries, read_audiences
 from services.campaigns.listing import CAMPAIGNS, CampaignRow
 from services.campaigns.work import AdvanceCampaign, PrepareCampaign, SendBatches
 from services.senders.policy import SenderPolicy
@@ -133,7 +133,7 @@ async def test_an_audience_has_100_lines_and_no_more(runtime: Runtime) -> None:
         made = await drafting.create(uow, {"name": "Full", "audience": full})
         found = (await read_audiences(uow, [made.id]))[made.id]
         assert (len(found.tags), len(found.exclude_tags)) == (60, 40)
-        with pytest.raises(TooManyLines) as refused:
+        with pytest.raises(TooManyEntries) as refused:
             await drafting.create(
                 uow, {"name": "Fuller", "audience": AudienceInput(tags=tags, exclude_tags=tags[:41])}
             )

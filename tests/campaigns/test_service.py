@@ -21,7 +21,7 @@ from runtime import Runtime
 from services import audit, idempotency
 from services.campaigns import lifecycle
 from services.campaigns.listing import CAMPAIGNS
-from services.campaigns.progress import Counts, Figures, ProgressRow, read_figures
+from services.campaigns.progress import DeliveryCounts, Figures, ProgressRow, read_figures
 from services.campaigns.recipients import count_audience, count_audiences, count_mailable, has_mailable
 from services.campaigns.watching import ProgressReader
 from services.idempotency import IdempotencyKeyReused
@@ -218,13 +218,13 @@ async def test_who_would_be_skipped_is_counted_but_not_as_mailable(runtime: Runt
 def test_the_counts_among_the_figures_are_those_of_the_same_names() -> None:
     """They are taken by their place in the row, so both must list them alike."""
     figures = Figures._make(range(len(Figures._fields)))
-    assert figures.counts._asdict() == {name: getattr(figures, name) for name in Counts._fields}
+    assert figures.counts._asdict() == {name: getattr(figures, name) for name in DeliveryCounts._fields}
 
 
 def sample(seconds: float, accepted: int, status: CampaignStatus = CampaignStatus.SENDING) -> ProgressRow:
     """A campaign of 1,000 at a moment."""
     moment = START + timedelta(seconds=seconds)
-    counts = Counts(1000, 1000 - accepted, 0, accepted, 0, 0, 0, 0, 0, 0, 0)
+    counts = DeliveryCounts(1000, 1000 - accepted, 0, accepted, 0, 0, 0, 0, 0, 0, 0)
     return ProgressRow(CAMPAIGN, status, None, int(seconds * 10), moment, counts, 99.0, None)
 
 
@@ -233,7 +233,7 @@ def test_the_pace_is_that_of_the_last_seconds(runtime: Runtime) -> None:
     reader = ProgressReader(runtime.reads(Tenant(organization_id=CAMPAIGN)), CAMPAIGN)
 
     def rate(seconds: float, accepted: int, status: CampaignStatus = CampaignStatus.SENDING) -> float | None:
-        return reader.paced(sample(seconds, accepted, status)).rate
+        return reader.with_rate(sample(seconds, accepted, status)).rate
 
     assert rate(0, 0) == 99.0
     assert rate(5, 50) == 10.0
@@ -250,7 +250,7 @@ def test_the_pace_is_that_of_the_last_seconds(runtime: Runtime) -> None:
 def test_the_time_left_follows_from_the_pace(runtime: Runtime) -> None:
     """What is open, divided by the pace; nothing is promised at a standstill."""
     reader = ProgressReader(runtime.reads(Tenant(organization_id=CAMPAIGN)), CAMPAIGN)
-    reader.paced(sample(0, 0))
-    row = reader.paced(sample(10, 200))
+    reader.with_rate(sample(0, 0))
+    row = reader.with_rate(sample(10, 200))
     assert row.eta == row.updated_at + timedelta(seconds=40)
-    assert reader.paced(sample(30, 200)).eta is None
+    assert reader.with_rate(sample(30, 200)).eta is None

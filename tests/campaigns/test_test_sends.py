@@ -45,7 +45,7 @@ async def test_a_test_goes_to_ten_addresses_and_no_more(runtime: Runtime) -> Non
     assert len(test.to) == 9
     test = await prepared(runtime, owner, ten)
     mailer = RecordingMailer()
-    assert len((await test_sends.hand_to_provider(mailer, test)).receipts) == 10
+    assert len((await test_sends.submit(mailer, test)).receipts) == 10
     assert [message.to for _, message, _ in mailer.sent] == ten
     assert {message.subject for _, message, _ in mailer.sent} == {("[Test] " + "s" * 998)[:998]}
     for to, code in (([*ten, "one@example.com"], ErrorCode.TOO_MANY), ([], ErrorCode.REQUIRED)):

@@ -209,7 +209,7 @@ async def test_postmark_takes_a_test(runtime: Runtime) -> None:
             policy=runtime.sender_policy,
             public_url="https://nudge.example",
         )
-        handover = await test_sends.hand_to_provider(provider.mailer, test)
+        handover = await test_sends.submit(provider.mailer, test)
         assert test_sends.accepted_of(test, handover) == ["a@example.com"]
         (message,) = await provider.ledger(campaign_id)
     assert message["tag"] == "test"

@@ -8,7 +8,7 @@ import pytest
 from core.errors import ErrorCode, InputErrors
 from runtime import Runtime
 from services import templates
-from services.templates import Changes
+from services.templates import TemplateChanges
 from tests import factories
 
 
@@ -41,9 +41,14 @@ async def test_many_changes_at_once_all_count(runtime: Runtime) -> None:
     owner = await factories.organization(runtime)
     async with runtime.work.begin(owner) as uow:
         made = await templates.create(uow, {"name": "News", "html_content": "<p>old</p>"})
-    changes: list[Changes] = [{"name": "new"}, {"subject": "new"}, {"html_content": "new"}, {"text_content": "new"}]
+    changes: list[TemplateChanges] = [
+        {"name": "new"},
+        {"subject": "new"},
+        {"html_content": "new"},
+        {"text_content": "new"},
+    ]
 
-    async def change(values: Changes) -> None:
+    async def change(values: TemplateChanges) -> None:
         async with runtime.work.begin(owner) as uow:
             await templates.update(uow, made.id, values)
 
@@ -61,12 +66,12 @@ async def test_a_text_of_512_kib_is_stored_and_no_more(runtime: Runtime, field: 
     how_many, rest = divmod(512 * 1024, len(character.encode()))
     most = character * how_many + "x" * rest
     async with runtime.work.begin(owner) as uow:
-        made = await templates.create(uow, cast("Changes", {"name": "Long", field: most}))
+        made = await templates.create(uow, cast("TemplateChanges", {"name": "Long", field: most}))
     found = await templates.TEMPLATES.get(runtime.reads(owner.tenant), made.id)
     assert getattr(found, field) == most
     async with runtime.work.begin(owner) as uow:
         with pytest.raises(InputErrors) as refused:
-            await templates.create(uow, cast("Changes", {"name": "Longer", field: most + "x"}))
+            await templates.create(uow, cast("TemplateChanges", {"name": "Longer", field: most + "x"}))
     [error] = refused.value.errors
     path = {"html_content": "htmlContent", "text_content": "textContent"}[field]
     assert (error.error_code, error.field) == (ErrorCode.TOO_LONG, ("input", path))
