@@ -1,4 +1,4 @@
-"""Case-insensitive search. Both sides are folded by the database, so that they are folded by the same rules.
+"""Case-insensitive comparison. Both sides are folded by the database, so that they are folded by the same rules.
 
 Python and PostgreSQL lower-case some letters differently (`İ`), and lower-casing is not enough for others: `Straße`
 and `STRASSE`, `Σίσυφος` and `ΣΊΣΥΦΟΣ`. This is Unicode's compatibility caseless match, with the Turkish dotted and
@@ -33,6 +33,6 @@ def folded_sql(text: str) -> str:
     return str(folded(literal_column(text)).compile(compile_kwargs={"literal_binds": True}))
 
 
-def holds(text: SQLCoreOperations[str], part: str) -> ColumnElement[bool]:
+def contains_folded(text: SQLCoreOperations[str], part: str) -> ColumnElement[bool]:
     """Whether a folded text contains the part. The part is folded once per statement, not once per row."""
     return func.strpos(text, select(folded(literal(part))).scalar_subquery()) > 0

@@ -38,15 +38,15 @@ from schema.contacts.upserting import (
 from schema.errors import user_error
 from schema.nodes import global_id, uuid_of
 from services.contacts import changing, tagging, upserting
-from services.contacts.fields import GivenFields
+from services.contacts.fields import UncheckedFields
 from services.contacts.listing import CONTACTS
 from services.contacts.upserting import OnInvalid, UpsertResult
 
 
-def given_fields(given: CreateContactInput | UpdateContactInput | UpsertContactInput) -> GivenFields:
+def given_fields(given: CreateContactInput | UpdateContactInput | UpsertContactInput) -> UncheckedFields:
     """The fields that the client gave; a null stays a null, and what was left out is left out."""
     names = ("email", "first_name", "last_name", "custom_fields", "tags", "time_zone")
-    return cast("GivenFields", given_values(given, *names))
+    return cast("UncheckedFields", given_values(given, *names))
 
 
 def result_of(result: UpsertResult) -> UpsertContactResult:

@@ -14,7 +14,7 @@ from core.listing import fields
 from core.listing.listing import Listing
 from core.listing.orders import Order
 from models.campaigns import Campaign, CampaignStatus
-from models.folding import folded, holds
+from models.folding import contains_folded, folded
 from services.messages.content import MAX_NAME_LENGTH
 
 CAMPAIGN_FIELD: Final = ("input", "campaignId")
@@ -55,14 +55,14 @@ class Content:
     text_content: str
 
 
-def _holds_folded(name: fields.ColumnOf, part: str) -> ColumnElement[bool]:
-    return holds(folded(name), part)
+def _name_contains(name: fields.ColumnOf, part: str) -> ColumnElement[bool]:
+    return contains_folded(folded(name), part)
 
 
 _FIELDS: Final[fields.Fields] = {
     "status": fields.EnumField(Campaign.status, CampaignStatus),
     "createdAt": fields.TimeField(Campaign.created_at),
-    "name": fields.TextField(column=Campaign.name, max_length=MAX_NAME_LENGTH, contains=_holds_folded),
+    "name": fields.TextField(column=Campaign.name, max_length=MAX_NAME_LENGTH, contains=_name_contains),
     "archived": fields.PresenceField(Campaign.archived_at),
 }
 _ORDERS: Final[Mapping[str, Order[Any]]] = {

@@ -32,7 +32,7 @@ class DeliveryCounts(NamedTuple):
 
 
 class ProgressRow(NamedTuple):
-    """A campaign's progress at one moment. `sequence` increases with each change; `rate` is in messages per second."""
+    """A campaign's progress at one moment. `sequence` increases with each change; `rate` is messages per second."""
 
     campaign_id: UUID
     status: CampaignStatus

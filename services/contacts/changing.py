@@ -1,4 +1,4 @@
-"""Changes of one contact."""
+"""Creating, changing, deleting and unsubscribing one contact."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -16,16 +16,16 @@ from models.contacts import Contact, ContactStatus, ContactTag
 from models.suppressions import SuppressionReason, SuppressionSource
 from services import audit, lists
 from services.contacts import storing
-from services.contacts.fields import Fields, GivenFields, check, merged, same
+from services.contacts.fields import CheckedFields, UncheckedFields, check, is_same_value, merge
 from services.contacts.listing import CONTACTS, ContactRow
 from services.suppressions import suppressing
 from services.suppressions.facts import HistoryLine, SuppressionFact
 from services.suppressions.statuses import status_at_new_address
 
-INPUT: Final = ("input",)
-LIST_IDS: Final = (*INPUT, "listIds")
+_INPUT: Final = ("input",)
+_LIST_IDS: Final = (*_INPUT, "listIds")
 MAX_LISTS: Final = 100
-CREATABLE: Final = (ContactStatus.SUBSCRIBED, ContactStatus.PENDING, ContactStatus.UNSUBSCRIBED)
+_CREATABLE: Final = (ContactStatus.SUBSCRIBED, ContactStatus.PENDING, ContactStatus.UNSUBSCRIBED)
 
 
 class EmailTaken(NudgeError):
@@ -36,47 +36,47 @@ class EmailTaken(NudgeError):
 
 async def create(
     uow: UnitOfWork,
-    given: GivenFields,
+    given: UncheckedFields,
     *,
     status: ContactStatus = ContactStatus.SUBSCRIBED,
     list_ids: Sequence[UUID | None] = (),
 ) -> ContactRow:
-    """A new contact, on the lists; an address on the suppression list gets the status it calls for.
+    """Create a contact and add it to lists. For a suppressed address the suppression decides the status.
 
-    Raises `InputErrors` with all that is wrong with the fields, `NotFound` for an unknown list, `EmailTaken`.
+    Raises `InputErrors` with all invalid fields, `NotFound` for an unknown list, `EmailTaken`.
     """
-    fields, errors = check({"email": None, **given}, INPUT)
-    if status not in CREATABLE:
+    fields, errors = check({"email": None, **given}, _INPUT)
+    if status not in _CREATABLE:
         errors.append(
             InvalidInput(
                 f"A contact can't be created as {status.name}.",
                 field=("input", "status"),
-                suggestion=f"One of {', '.join(each.name for each in CREATABLE)}.",
+                suggestion=f"One of {', '.join(each.name for each in _CREATABLE)}.",
             )
         )
     if len(list_ids) > MAX_LISTS:
         errors.append(
             InvalidInput(
                 f"At most {MAX_LISTS} lists at once; you named {len(list_ids)}.",
-                field=LIST_IDS,
+                field=_LIST_IDS,
                 code=ErrorCode.TOO_MANY,
                 suggestion="Put the contact on the others with `addToList`.",
             )
         )
     if errors:
         raise InputErrors(errors)
-    known = await lists.require_all(uow, list_ids, LIST_IDS)
-    inserted = await storing.insert_new(uow, [storing.new_record(stored(fields), status=status)])
+    known = await lists.require_all(uow, list_ids, _LIST_IDS)
+    inserted = await storing.insert_new(uow, [storing.new_record(_new_contact_values(fields), status=status)])
     if not inserted:
-        raise email_taken()
+        raise _email_taken()
     contact = inserted[0]
     await storing.add_tags(uow, [(contact.id, tag) for tag in fields.get("tags", [])])
     if known:
         await lists.add_members(uow, known, [contact.id])
     if contact.status == ContactStatus.SUBSCRIBED:
-        await storing.note(uow, ContactEventKind.SUBSCRIBED, [contact.id])
+        await storing.add_events(uow, ContactEventKind.SUBSCRIBED, [contact.id])
     if contact.status == ContactStatus.UNSUBSCRIBED:
-        await suppress(uow, contact.id, contact.email_norm, contact.created_at)
+        await _suppress(uow, contact.id, contact.email_norm, contact.created_at)
     filled = sorted(key for key, value in given.items() if value)
     await audit.record(
         uow, "contact.created", contact.id, {"status": contact.status, "fields": filled, "lists": len(known)}
@@ -84,13 +84,13 @@ async def create(
     return contact
 
 
-def stored(fields: Fields) -> dict[str, Any]:
-    """Checked fields of a contact that is new, where a null of a custom field has nothing to remove."""
-    return {**fields, "custom_fields": merged({}, fields.get("custom_fields"), (*INPUT, "customFields"))}
+def _new_contact_values(fields: CheckedFields) -> dict[str, Any]:
+    """The columns of a new contact: null values of custom fields are left out."""
+    return {**fields, "custom_fields": merge({}, fields.get("custom_fields"), (*_INPUT, "customFields"))}
 
 
-def email_taken() -> EmailTaken:
-    """The refusal of an address that is taken."""
+def _email_taken() -> EmailTaken:
+    """The error for an address that another contact has."""
     return EmailTaken(
         "Another contact has this address.",
         field=("input", "email"),
@@ -98,48 +98,48 @@ def email_taken() -> EmailTaken:
     )
 
 
-async def change(uow: UnitOfWork, contact_id: UUID | None, given: GivenFields) -> ContactRow:
-    """Change the fields that are given: custom fields merge, tags replace.
+async def change(uow: UnitOfWork, contact_id: UUID | None, given: UncheckedFields) -> ContactRow:
+    """Change the given fields. Custom fields are merged, tags are replaced.
 
-    Nobody is subscribed by it again; an address on the suppression list takes the status it calls for.
-    Raises `NotFound`, `EmailTaken`, or `InputErrors` with all that is wrong with the fields.
+    The status is never set to subscribed; for a suppressed address the suppression decides it. Raises `NotFound`,
+    `EmailTaken`, or `InputErrors` with all invalid fields.
     """
     contact = await CONTACTS.lock(uow, contact_id)
-    fields, errors = check(given, INPUT)
+    fields, errors = check(given, _INPUT)
     if errors:
         raise InputErrors(errors)
     values: dict[str, Any] = {key: value for key, value in fields.items() if key != "tags"}
     if "custom_fields" in fields:
-        values["custom_fields"] = merged(contact.custom_fields, fields["custom_fields"], (*INPUT, "customFields"))
+        values["custom_fields"] = merge(contact.custom_fields, fields["custom_fields"], (*_INPUT, "customFields"))
     if values.get("email_norm", contact.email_norm) != contact.email_norm:
         values |= await status_at_new_address(
             uow, ContactStatus(contact.status), contact.unsubscribed_at, values["email_norm"]
         )
-    changed = {key for key, value in values.items() if not same(getattr(contact, key), value)}
-    row = await write(uow, contact.id, values) if changed else contact
-    if "tags" in fields and await replace_tags(uow, contact.id, fields["tags"]):
+    changed = {key for key, value in values.items() if not is_same_value(getattr(contact, key), value)}
+    row = await _update_row(uow, contact.id, values) if changed else contact
+    if "tags" in fields and await _replace_tags(uow, contact.id, fields["tags"]):
         changed.add("tags")
     if changed:
         await audit.record(uow, "contact.updated", contact.id, {"changed": sorted(changed - {"email_norm"})})
     return row
 
 
-async def write(uow: UnitOfWork, contact_id: UUID, values: dict[str, Any]) -> ContactRow:
+async def _update_row(uow: UnitOfWork, contact_id: UUID, values: dict[str, Any]) -> ContactRow:
     """Update the row; raises `EmailTaken`."""
     try:
-        return await store(uow, contact_id, values)
+        return await _update_contact(uow, contact_id, values)
     except IntegrityError:  # the unique address is the only constraint that these values can break
-        raise email_taken() from None
+        raise _email_taken() from None
 
 
-async def store(uow: UnitOfWork, contact_id: UUID, values: dict[str, Any]) -> ContactRow:
+async def _update_contact(uow: UnitOfWork, contact_id: UUID, values: dict[str, Any]) -> ContactRow:
     """Update the row."""
     changed = update(Contact).where(Contact.id == contact_id).values(**values, updated_at=func.clock_timestamp())
     return ContactRow._make((await uow.rows(changed.returning(*CONTACTS.columns)))[0])
 
 
-async def replace_tags(uow: UnitOfWork, contact_id: UUID, tags: Sequence[str]) -> bool:
-    """Put the tags in place of the contact's; whether that changed anything."""
+async def _replace_tags(uow: UnitOfWork, contact_id: UUID, tags: Sequence[str]) -> bool:
+    """Replace the contact's tags; returns whether that changed anything."""
     others = delete(ContactTag).where(ContactTag.contact_id == contact_id, ContactTag.tag.not_in(tags))
     removed = (await uow.execute(others)).rowcount
     added = await storing.add_tags(uow, [(contact_id, tag) for tag in tags])
@@ -147,7 +147,7 @@ async def replace_tags(uow: UnitOfWork, contact_id: UUID, tags: Sequence[str]) -
 
 
 async def remove(uow: UnitOfWork, contact_id: UUID | None) -> ContactRow:
-    """Delete the contact with its tags and memberships; suppressions and mail records stay. The row as it was."""
+    """Delete the contact with its tags and memberships, and return it; suppressions and deliveries stay."""
     if contact_id is None:
         raise CONTACTS.not_found()
     rows = await uow.rows(delete(Contact).where(Contact.id == contact_id).returning(*CONTACTS.columns))
@@ -159,15 +159,15 @@ async def remove(uow: UnitOfWork, contact_id: UUID | None) -> ContactRow:
 
 
 async def unsubscribe(uow: UnitOfWork, contact_id: UUID | None) -> ContactRow:
-    """Never mail the contact again: its status, the suppression list, an event. A second time changes nothing.
+    """Unsubscribe the contact and suppress its address, with an event; idempotent.
 
-    A contact that complained keeps that status. Raises `NotFound`, or `Conflict` when the address changes meanwhile.
+    A contact that complained keeps that status. Raises `NotFound`, or `Conflict` if the address changes concurrently.
     """
-    # Not locked yet: suppressions are locked before contacts, everywhere.
+    # Read without a lock: all transactions lock suppressions before contacts.
     found = await uow.rows(select(Contact.email_norm, func.now().label("now")).where(Contact.id == contact_id))
     if contact_id is None or not found:
         raise CONTACTS.not_found()
-    changed = await suppress(uow, contact_id, found[0].email_norm, found[0].now)
+    changed = await _suppress(uow, contact_id, found[0].email_norm, found[0].now)
     contact = await CONTACTS.lock(uow, contact_id)
     if contact.email_norm != found[0].email_norm:
         raise Conflict(
@@ -180,8 +180,8 @@ async def unsubscribe(uow: UnitOfWork, contact_id: UUID | None) -> ContactRow:
     return contact
 
 
-async def suppress(uow: UnitOfWork, contact_id: UUID, email_norm: str, now: datetime) -> set[UUID]:
-    """Let a contact be unsubscribed as of now; the contacts whose row changed."""
+async def _suppress(uow: UnitOfWork, contact_id: UUID, email_norm: str, now: datetime) -> set[UUID]:
+    """Suppress the contact's address as unsubscribed; returns the contacts whose row changed."""
     line = HistoryLine(kind=ContactEventKind.UNSUBSCRIBED, dedupe_key=f"unsubscribe:{new_id()}", only_if_new=True)
     fact = SuppressionFact(
         email_norm=email_norm,

@@ -1,4 +1,4 @@
-"""What happened to contacts, newest first."""
+"""The histories of contacts: their events, newest first."""
 
 from datetime import datetime
 from typing import Any, Final, NamedTuple

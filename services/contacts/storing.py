@@ -1,7 +1,7 @@
-"""The one INSERT of contacts, for one row or a thousand.
+"""Inserting contacts, their tags and events, for one row or a thousand.
 
-Rows go in order of the address, and those that exist are locked in the same order, so that two calls with the same
-addresses wait for each other and never deadlock.
+Rows are inserted, and existing ones locked, in order of the address, so that concurrent calls with the same addresses
+wait for each other and never deadlock.
 """
 
 from collections.abc import Mapping, Sequence
@@ -32,7 +32,7 @@ from models.contacts import Contact, ContactStatus, ContactTag
 from services.contacts.listing import CONTACTS, ContactRow
 from services.suppressions.statuses import STATUS_COLUMNS, new_status
 
-RECORD: Final = {
+_RECORD: Final = {
     "id": Uuid,
     "email": Text,
     "email_norm": Text,
@@ -45,22 +45,22 @@ RECORD: Final = {
 
 
 def records(name: str) -> TableValuedAlias:
-    """A parameter (a JSON list of objects) as rows, so that one plan serves any number of them."""
+    """The parameter `records` (a JSON list of objects) as rows, so that one plan serves any number of them."""
     source = func.jsonb_to_recordset(bindparam("records", type_=JSONB))
-    columns: list[ColumnClause[Any]] = [column(key, type_) for key, type_ in RECORD.items()]
+    columns: list[ColumnClause[Any]] = [column(key, type_) for key, type_ in _RECORD.items()]
     return source.table_valued(*columns, name=name).render_derived(with_types=True)
 
 
 def new_record(fields: Mapping[str, Any], *, status: ContactStatus = ContactStatus.SUBSCRIBED) -> dict[str, Any]:
-    """A row for `insert_new`, with an id of its own; `fields` as `fields.check` gave them."""
-    kept = {key: fields[key] for key in RECORD if key in fields}
-    return {"custom_fields": {}, **kept, "id": str(new_id()), "status": status}
+    """A row for `insert_new`, with a new id, from fields that `fields.check` returned."""
+    known = {key: fields[key] for key in _RECORD if key in fields}
+    return {"custom_fields": {}, **known, "id": str(new_id()), "status": status}
 
 
 async def insert_new(uow: UnitOfWork, rows: Sequence[Mapping[str, Any]]) -> list[ContactRow]:
-    """Insert the rows whose addresses are new, and lock the contacts that have the others until the end.
+    """Insert the rows whose addresses are new; lock the contacts with the other addresses until the transaction ends.
 
-    An address on the suppression list gets the status it calls for. The rows inserted, in no certain order.
+    For a suppressed address the suppression decides the status. Returns the inserted rows, in no particular order.
     """
     new = records("new")
     suppression, status_columns = new_status(uow.tenant.organization_id, new.c.email_norm, new.c.status)
@@ -94,7 +94,7 @@ async def insert_new(uow: UnitOfWork, rows: Sequence[Mapping[str, Any]]) -> list
 
 
 async def add_tags(uow: UnitOfWork, pairs: Sequence[tuple[UUID, str]]) -> int:
-    """Give contacts tags, each pair once; how many were new."""
+    """Insert pairs of contact and tag; returns how many were new."""
     if not pairs:
         return 0
     given = (
@@ -110,8 +110,8 @@ async def add_tags(uow: UnitOfWork, pairs: Sequence[tuple[UUID, str]]) -> int:
     return (await uow.execute(statement.on_conflict_do_nothing())).rowcount
 
 
-async def note(uow: UnitOfWork, kind: ContactEventKind, contact_ids: Sequence[UUID]) -> None:
-    """Write an event of each contact, as of now."""
+async def add_events(uow: UnitOfWork, kind: ContactEventKind, contact_ids: Sequence[UUID]) -> None:
+    """Insert an event for each contact, as of now."""
     if not contact_ids:
         return
     given = (

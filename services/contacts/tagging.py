@@ -14,72 +14,72 @@ from services.contacts import storing
 from services.contacts.fields import MAX_TAGS, tags, too_many_tags
 from services.contacts.listing import CONTACTS
 
-MAX_CONTACTS: Final = 1_000
-CONTACT_IDS: Final = ("input", "contactIds")
-TAGS: Final = ("input", "tags")
+_MAX_CONTACTS: Final = 1_000
+_CONTACT_IDS: Final = ("input", "contactIds")
+_TAGS: Final = ("input", "tags")
 
 
 async def require_all(uow: UnitOfWork, contact_ids: Sequence[UUID | None]) -> list[UUID]:
-    """The ids, each once, their contacts locked until the end.
+    """The ids without duplicates; locks the contacts until the transaction ends.
 
-    Raises `InvalidInput` above 1,000 of them, and `NotFound` naming the first that is no contact of the tenant's.
+    Raises `InvalidInput` for more than 1,000, and `NotFound` for the first that is no contact of the tenant.
     """
-    if len(contact_ids) > MAX_CONTACTS:
+    if len(contact_ids) > _MAX_CONTACTS:
         raise InvalidInput(
-            f"At most {MAX_CONTACTS} contacts at once; you named {len(contact_ids)}.",
-            field=CONTACT_IDS,
+            f"At most {_MAX_CONTACTS} contacts at once; you named {len(contact_ids)}.",
+            field=_CONTACT_IDS,
             code=ErrorCode.TOO_MANY,
         )
     wanted = list(dict.fromkeys(contact_id for contact_id in contact_ids if contact_id is not None))
     locking = (
         select(Contact.id)
         .where(Contact.id.in_(wanted))
-        .order_by(Contact.email_norm)  # the order in which upserts lock, so that they never deadlock
+        .order_by(Contact.email_norm)  # upserts lock in the same order, so that they never deadlock
         .with_for_update(key_share=True)
     )
     found = {row[0] for row in await uow.rows(locking)} if wanted else set()
     for index, contact_id in enumerate(contact_ids):
         if contact_id not in found:
-            raise CONTACTS.not_found((*CONTACT_IDS, str(index)))
+            raise CONTACTS.not_found((*_CONTACT_IDS, str(index)))
     return wanted
 
 
-def some_tags(given: Sequence[str]) -> list[str]:
-    """The tags, checked; raises `InvalidInput`, also when there is none."""
+def _require_tags(given: Sequence[str]) -> list[str]:
+    """The validated tags; raises `InvalidInput`, also if there is none."""
     if not given:
-        raise InvalidInput("Name at least one tag.", field=TAGS, code=ErrorCode.REQUIRED)
-    return tags(given, TAGS)
+        raise InvalidInput("Name at least one tag.", field=_TAGS, code=ErrorCode.REQUIRED)
+    return tags(given, _TAGS)
 
 
 async def add(uow: UnitOfWork, contact_ids: Sequence[UUID | None], given: Sequence[str]) -> list[UUID]:
-    """Give every contact every tag; the ids. Raises `InvalidInput` or `NotFound`, and then changes nothing."""
-    wanted = some_tags(given)
+    """Add each tag to each contact; returns the contacts' ids. Raises `InvalidInput` or `NotFound`."""
+    wanted = _require_tags(given)
     ids = await require_all(uow, contact_ids)
     added = await storing.add_tags(uow, [(contact_id, tag) for contact_id in ids for tag in wanted])
-    crowded = (
+    over_limit = (
         select(ContactTag.contact_id)
         .where(ContactTag.contact_id.in_(ids))
         .group_by(ContactTag.contact_id)
         .having(func.count() > MAX_TAGS)
         .limit(1)
     )
-    if await uow.rows(crowded):
-        raise too_many_tags(TAGS)
+    if await uow.rows(over_limit):
+        raise too_many_tags(_TAGS)
     if added:
-        await record(uow, "contact.tagged", ids, wanted)
+        await _record(uow, "contact.tagged", ids, wanted)
     return ids
 
 
 async def remove(uow: UnitOfWork, contact_ids: Sequence[UUID | None], given: Sequence[str]) -> list[UUID]:
-    """Take every tag from every contact; the contacts' ids. Raises `InvalidInput` or `NotFound`."""
-    wanted = some_tags(given)
+    """Remove each tag from each contact; returns the contacts' ids. Raises `InvalidInput` or `NotFound`."""
+    wanted = _require_tags(given)
     ids = await require_all(uow, contact_ids)
     removed = delete(ContactTag).where(ContactTag.contact_id.in_(ids), ContactTag.tag.in_(wanted))
     if (await uow.execute(removed)).rowcount:
-        await record(uow, "contact.untagged", ids, wanted)
+        await _record(uow, "contact.untagged", ids, wanted)
     return ids
 
 
-async def record(uow: UnitOfWork, action: str, ids: Sequence[UUID], changed: Sequence[str]) -> None:
+async def _record(uow: UnitOfWork, action: str, ids: Sequence[UUID], changed: Sequence[str]) -> None:
     """Write one audit record for all contacts."""
     await audit.record(uow, action, uow.tenant.organization_id, {"tags": list(changed), "contacts": len(ids)})

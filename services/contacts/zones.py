@@ -1,4 +1,4 @@
-"""The names of time zones, and which one a name that is none was meant to be."""
+"""The names of time zones, and suggestions for misspelt names."""
 
 import re
 import zoneinfo
@@ -8,10 +8,10 @@ from typing import Final
 
 from babel.core import get_global
 
-LONGEST: Final = 64
-SHORTEST: Final = 4  # of a city that is taken for its zone
-SHORTEST_MISSPELT: Final = 6
-MISSPELT: Final = re.compile(r"[A-Za-z/_. -]{5,64}")  # `Z`, `CEST` and `GMT+2` are near to too much
+MAX_LENGTH: Final = 64
+_MIN_LENGTH: Final = 4  # shorter names get no suggestion
+_MIN_MISSPELT_LENGTH: Final = 6
+_MISSPELT: Final = re.compile(r"[A-Za-z/_. -]{5,64}")  # excludes `Z`, `CEST` and `GMT+2`, which resemble many names
 
 
 @cache
@@ -20,20 +20,21 @@ def names() -> frozenset[str]:
     return frozenset(zoneinfo.available_timezones()) - {"Factory", "localtime"}
 
 
-def meant(value: str) -> str | None:
-    """The one name that a value stands for: in another spelling, a city alone, as Windows says it, or with one slip.
+def suggest(value: str) -> str | None:
+    """The name that a value probably stands for: spelt differently, a city alone, a Windows name, or with one typo.
 
-    A slip is a letter too few, too many, other or swapped. It costs a few look-ups, whatever the value.
+    A typo is a missing, additional, wrong or swapped letter. None if there are several candidates. Takes a bounded
+    number of dictionary lookups, whatever the value.
     """
-    wanted = _key(value[:LONGEST])
-    if len(value) > LONGEST or len(wanted) < SHORTEST:
+    wanted = _key(value[:MAX_LENGTH])
+    if len(value) > MAX_LENGTH or len(wanted) < _MIN_LENGTH:
         return None
     if exact := _exact().get(wanted):
         return exact
-    if not MISSPELT.fullmatch(value):
+    if not _MISSPELT.fullmatch(value):
         return None
-    near = {zone for each in _slips(wanted) for zone in _near().get(each, ())}
-    return near.pop() if len(near) == 1 else None
+    candidates = {zone for each in _deletions(wanted) for zone in _by_deletion().get(each, ())}
+    return candidates.pop() if len(candidates) == 1 else None
 
 
 def _key(name: str) -> str:
@@ -42,29 +43,32 @@ def _key(name: str) -> str:
 
 @cache
 def _exact() -> dict[str, str]:
-    """Zones by their names, by their cities where these are of one zone, and by their names in Windows (CLDR)."""
+    """Zones by their names, by their cities if a city belongs to one zone only, and by their Windows names (CLDR)."""
     zones = sorted(names())
     cities = [(_key(zone.rpartition("/")[2]), zone) for zone in zones if "/" in zone and not zone.startswith("Etc/")]
-    often = [city for city, _ in cities]
+    names_of_cities = [city for city, _ in cities]
     windows = dict(get_global("windows_zone_mapping"))
     return {
-        **{city: zone for city, zone in cities if often.count(city) == 1},
+        **{city: zone for city, zone in cities if names_of_cities.count(city) == 1},
         **{_key(name): zone for name, zone in windows.items() if zone in names()},
         **{_key(zone): zone for zone in zones},
     }
 
 
 @cache
-def _near() -> dict[str, frozenset[str]]:
-    """The zones by every spelling of their keys that lacks one letter, and by the whole."""
+def _by_deletion() -> dict[str, frozenset[str]]:
+    """The zones by their keys and by each key with one letter deleted.
+
+    Two keys that differ by one typo share such an entry (a symmetric delete index).
+    """
     found: dict[str, set[str]] = {}
     for key, zone in _exact().items():
-        if len(key) >= SHORTEST_MISSPELT:
-            for slip in _slips(key):
-                found.setdefault(slip, set()).add(zone)
-    return {slip: frozenset(zones) for slip, zones in found.items()}
+        if len(key) >= _MIN_MISSPELT_LENGTH:
+            for deletion in _deletions(key):
+                found.setdefault(deletion, set()).add(zone)
+    return {deletion: frozenset(zones) for deletion, zones in found.items()}
 
 
-def _slips(key: str) -> Iterator[str]:
+def _deletions(key: str) -> Iterator[str]:
     yield key
     yield from (key[:at] + key[at + 1 :] for at in range(len(key)))

@@ -1,1 +1,1 @@
-"""Conversations with Maya: what was said, and by whom. What she does to answer is in `services.maya`."""
+"""Conversations with Maya and their messages. Replies are made in `services.maya`."""

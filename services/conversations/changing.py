@@ -1,4 +1,4 @@
-"""What a person does in a conversation: begin it, say something, stop the answer."""
+"""A user's changes of a conversation: start it, send a message, cancel a reply."""
 
 from typing import Final
 from uuid import UUID
@@ -23,27 +23,27 @@ from services.conversations.reading import (
 from services.conversations.work import RunReply, reply_log
 from services.features import ALL, Feature, Features
 
-LONGEST_TITLE: Final = 200
-LONGEST_TEXT: Final = 8_000
-TITLE_FROM_TEXT: Final = 80
+_MAX_TITLE_LENGTH: Final = 200
+_MAX_TEXT_LENGTH: Final = 8_000
+_DEFAULT_TITLE_LENGTH: Final = 80
 
 
-class ReplyOpen(Conflict):
+class ReplyInProgress(Conflict):
     """Maya is still answering in this conversation."""
 
 
-def author(uow: UnitOfWork) -> UUID:
-    """The person who speaks; conversations are for people, never for the system."""
+def _author_id(uow: UnitOfWork) -> UUID:
+    """The user who writes; only users have conversations, never the system."""
     return uow.actor.person_id
 
 
 async def start(uow: UnitOfWork, *, title: str | None, features: Features = ALL) -> ConversationRow:
-    """A new, empty conversation. Raises `FeatureUnavailable`, or `InvalidInput` for a title that does not fit."""
+    """Create an empty conversation. Raises `FeatureUnavailable`, or `InvalidInput` for an invalid title."""
     features.require(Feature.MAYA)
-    clean = texts.clean_line(title or "", field=("input", "title"), max_length=LONGEST_TITLE)
+    clean = texts.clean_line(title or "", field=("input", "title"), max_length=_MAX_TITLE_LENGTH)
     rows = await uow.rows(
         insert(Conversation)
-        .values(id=new_id(), organization_id=uow.tenant.organization_id, user_id=author(uow), title=clean or None)
+        .values(id=new_id(), organization_id=uow.tenant.organization_id, user_id=_author_id(uow), title=clean or None)
         .returning(*CONVERSATIONS.columns)
     )
     return ConversationRow._make(rows[0])
@@ -52,26 +52,26 @@ async def start(uow: UnitOfWork, *, title: str | None, features: Features = ALL)
 async def send(
     uow: UnitOfWork, conversation_id: UUID | None, text: str, *, features: Features = ALL
 ) -> tuple[MessageRow, MessageRow]:
-    """Store what the person says and an empty reply, and enqueue the reply's run: (message, reply).
+    """Store the user's message and an empty reply, and enqueue the reply's run; returns (message, reply).
 
-    Raises `FeatureUnavailable`, `NotFound`, `InvalidInput`, or `ReplyOpen` while another reply of the conversation is
-    being made.
+    Raises `FeatureUnavailable`, `NotFound`, `InvalidInput`, or `ReplyInProgress` while the conversation has an open
+    reply.
     """
     features.require(Feature.MAYA)
-    said = check_text(text)
-    conversation = await lock_conversation(uow, conversation_id, said)
+    text = _check_text(text)
+    conversation = await _lock_conversation(uow, conversation_id, text)
     shared = {
         "organization_id": uow.tenant.organization_id,
-        "user_id": author(uow),
+        "user_id": _author_id(uow),
         "conversation_id": conversation,
     }
-    # Both are created at the same moment; their ids say which comes first.
-    spoken = [
+    # Both have the same `created_at`; their ids give the order.
+    messages = [
         {
             "id": new_id(),
             "role": str(MessageRole.USER),
             "status": str(MessageStatus.COMPLETED),
-            "content": said,
+            "content": text,
             "completed_at": func.now(),
         },
         {
@@ -82,24 +82,27 @@ async def send(
             "completed_at": None,
         },
     ]
-    statement = insert(Message).values([shared | message for message in spoken]).returning(*MESSAGES.columns)
+    statement = insert(Message).values([shared | message for message in messages]).returning(*MESSAGES.columns)
     message, reply = sorted(map(MessageRow._make, await uow.rows(statement)), key=lambda row: row.id)
-    uow.enqueue(RunReply(organization_id=uow.tenant.organization_id, user_id=author(uow), message_id=reply.id))
+    uow.enqueue(RunReply(organization_id=uow.tenant.organization_id, user_id=_author_id(uow), message_id=reply.id))
     return message, reply
 
 
-def check_text(text: str) -> str:
-    """The text without the blanks around it; raises `InvalidInput` when it is empty, too long or holds controls."""
+def _check_text(text: str) -> str:
+    """The trimmed text; raises `InvalidInput` if it is empty, too long or contains control characters."""
     field = ("input", "text")
-    said = texts.clean_prose(text, field=field, max_length=LONGEST_TEXT).strip()
-    if texts.is_blank(said):
+    text = texts.clean_prose(text, field=field, max_length=_MAX_TEXT_LENGTH).strip()
+    if texts.is_blank(text):
         raise InvalidInput("Say something to Maya.", field=field, code=ErrorCode.REQUIRED)
-    return said
+    return text
 
 
-async def lock_conversation(uow: UnitOfWork, conversation_id: UUID | None, said: str) -> UUID:
-    """Lock a conversation for the next message, naming it if it has no name; one reply at a time."""
-    title = texts.strip_directions(said.strip().splitlines()[0])[:TITLE_FROM_TEXT].strip()
+async def _lock_conversation(uow: UnitOfWork, conversation_id: UUID | None, text: str) -> UUID:
+    """Lock the conversation for a new message, and set a title if it has none.
+
+    Raises `NotFound`, or `ReplyInProgress`: a conversation has at most one open reply.
+    """
+    title = texts.strip_directions(text.strip().splitlines()[0])[:_DEFAULT_TITLE_LENGTH].strip()
     locked = await uow.rows(
         update(Conversation)
         .where(Conversation.id == conversation_id)
@@ -108,11 +111,11 @@ async def lock_conversation(uow: UnitOfWork, conversation_id: UUID | None, said:
     )
     if not locked:
         raise NotFound("There is no such conversation.", field=("input", "conversationId"))
-    waiting = select(Message.id).where(
+    unfinished = select(Message.id).where(
         Message.conversation_id == conversation_id, Message.status.in_([str(status) for status in OPEN])
     )
-    if await first(uow, waiting):
-        raise ReplyOpen(
+    if await first(uow, unfinished):
+        raise ReplyInProgress(
             "Maya is still answering in this conversation.",
             field=("input", "conversationId"),
             suggestion="Wait until `mayaReply` ends, or stop it with `cancelMayaReply`.",
@@ -121,12 +124,12 @@ async def lock_conversation(uow: UnitOfWork, conversation_id: UUID | None, said:
 
 
 async def cancel(uow: UnitOfWork, message_id: UUID | None) -> MessageRow:
-    """Stop a reply, keeping what was said; one that has ended stays as it is. Raises `NotFound`.
+    """Cancel a reply; the text so far is kept. A reply that has ended stays as it is. Raises `NotFound`.
 
-    A reply that no worker has taken yet ends here; else its worker ends it, within a second.
+    A reply that no worker has leased yet ends here; otherwise its worker ends it within a second.
     """
     mine = update(Message).where(Message.id == message_id, Message.role == MessageRole.ASSISTANT)
-    untaken = await uow.execute(
+    not_started = await uow.execute(
         mine.where(Message.status == MessageStatus.PENDING).values(
             status=MessageStatus.CANCELLED,
             cancel_requested_at=func.now(),
@@ -134,7 +137,7 @@ async def cancel(uow: UnitOfWork, message_id: UUID | None) -> MessageRow:
             last_sequence=Message.last_sequence + 1,
         )
     )
-    if not untaken.rowcount:
+    if not not_started.rowcount:
         await uow.execute(
             mine.where(Message.status == MessageStatus.STREAMING).values(
                 cancel_requested_at=func.coalesce(Message.cancel_requested_at, func.now())

@@ -1,4 +1,4 @@
-"""Reads of conversations and messages. Row Level Security shows them to their author alone."""
+"""Reading conversations and messages. By Row Level Security only their author can see them."""
 
 from datetime import datetime
 from typing import Final, NamedTuple
@@ -45,12 +45,12 @@ class MessageRow(NamedTuple):
 
     @property
     def failure(self) -> Failure | None:
-        """Why it failed, if it has."""
+        """Why it failed, or None."""
         return Failure(self.error_code, self.error_message or "") if self.error_code else None
 
     @property
     def is_open(self) -> bool:
-        """Whether more is to come."""
+        """Whether the reply has not ended."""
         return self.status in OPEN
 
 
@@ -72,13 +72,13 @@ MESSAGES: Final = Listing(
 
 
 async def get_reply(reads: Reads, message_id: UUID | None) -> MessageRow | None:
-    """Maya's message with this id in one of the caller's conversations, or None."""
+    """Maya's reply with this id in one of the caller's conversations, or None."""
     found = await MESSAGES.get(reads, message_id) if message_id else None
     return found if found and found.role == MessageRole.ASSISTANT else None
 
 
-async def said_before(reads: Reads, message: MessageRow, *, most: int) -> list[MessageRow]:
-    """The newest messages of an open reply's conversation, oldest first; nothing can come after an open reply."""
+async def previous_messages(reads: Reads, message: MessageRow, *, limit: int) -> list[MessageRow]:
+    """The newest messages before an open reply, oldest first; an open reply is always the last message."""
     rows = await reads.rows(
         MESSAGES.select.where(
             Message.conversation_id == message.conversation_id,
@@ -86,6 +86,6 @@ async def said_before(reads: Reads, message: MessageRow, *, most: int) -> list[M
             Message.status.not_in([str(status) for status in OPEN]),
         )
         .order_by(Message.created_at.desc(), Message.id.desc())
-        .limit(most)
+        .limit(limit)
     )
     return [MessageRow._make(row) for row in reversed(rows)]

@@ -1,4 +1,4 @@
-"""The job that makes a reply, and the name of the reply's log."""
+"""The job that runs a reply, and the name of the reply's log."""
 
 from dataclasses import dataclass
 from uuid import UUID
@@ -8,12 +8,12 @@ from core.queue import Job
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunReply(Job):
-    """Make one of Maya's replies."""
+    """Run one of Maya's replies."""
 
     user_id: UUID
     message_id: UUID
 
 
 def reply_log(organization_id: UUID, message_id: UUID) -> str:
-    """The name of the log stream of a reply."""
+    """The name of a reply's log stream."""
     return f"maya:{organization_id}:{message_id}"

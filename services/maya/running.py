@@ -22,7 +22,7 @@ from integrations.language import LanguageModel, ModelRefused, ModelTimedOut, Mo
 from models.conversations import MessageStatus, ReplyFailure
 from services.accounts import people
 from services.accounts.people import Person
-from services.conversations.reading import said_before
+from services.conversations.reading import previous_messages
 from services.conversations.work import RunReply, reply_log
 from services.maya import leases
 from services.maya.events import Ended, Token, decode, encode
@@ -172,7 +172,9 @@ class Run:
 
     async def answer(self) -> None:
         """What the conversation asks for."""
-        said = await said_before(self.dependencies.reads(self.actor.tenant), self.lease.reply, most=MOST_MESSAGES)
+        said = await previous_messages(
+            self.dependencies.reads(self.actor.tenant), self.lease.reply, limit=MOST_MESSAGES
+        )
         await self.speech.deliver([facts(self.person), *history(said)])
 
     async def watch(self) -> NoReturn:

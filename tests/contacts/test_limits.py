@@ -18,7 +18,7 @@ from models.suppressions import Suppression, SuppressionReason
 from runtime import Runtime
 from services import lists
 from services.contacts import changing, listing, tagging, upserting
-from services.contacts.fields import GivenFields, check
+from services.contacts.fields import UncheckedFields, check
 from services.contacts.upserting import UpsertStatus
 from tests import factories
 from tests.waiting import until, waits_for
@@ -68,7 +68,7 @@ def test_a_field_holds_so_much_and_no_more(
 async def test_a_contact_has_100_tags_also_by_an_upsert(runtime: Runtime) -> None:
     """Those that it has count, and those that it has already count once."""
     actor = await factories.organization(runtime)
-    some: list[GivenFields] = [
+    some: list[UncheckedFields] = [
         {"email": "a@example.com", "tags": [f"t{n}" for n in range(60)]},
         {"email": "a@example.com", "tags": [f"t{n}" for n in range(50, 100)]},
         {"email": "a@example.com", "tags": ["t0", "one more"]},
@@ -131,7 +131,7 @@ async def test_an_upsert_writes_what_it_did_and_no_more(runtime: Runtime) -> Non
     async with runtime.work.begin(actor) as uow:
         suppression = {"organization_id": actor.organization_id, "reason": SuppressionReason.UNSUBSCRIBED}
         await uow.execute(insert(Suppression).values(email_norm=suppressed, **suppression))
-    rows: list[GivenFields] = [
+    rows: list[UncheckedFields] = [
         {"email": "Ann@example.com"},
         {"email": "ann@example.com", "last_name": "Lee"},
         {"email": suppressed},

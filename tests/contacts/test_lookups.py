@@ -20,7 +20,7 @@ from runtime import Runtime
 from services.campaigns import drafting
 from services.campaigns.listing import CAMPAIGNS
 from services.contacts import changing, listing, tagging, upserting
-from services.contacts.fields import GivenFields
+from services.contacts.fields import UncheckedFields
 from services.contacts.listing import CONTACTS, ContactRow
 from services.maya import tools
 from tests import factories
@@ -28,9 +28,9 @@ from tests.client import ApiClient
 from tests.properties import examples
 
 
-async def create(runtime: Runtime, actor: Actor, **fields: Unpack[GivenFields]) -> ContactRow:
+async def create(runtime: Runtime, actor: Actor, **fields: Unpack[UncheckedFields]) -> ContactRow:
     """A new contact."""
-    given: GivenFields = {"email": f"c{next(factories.numbers)}@example.com", **fields}
+    given: UncheckedFields = {"email": f"c{next(factories.numbers)}@example.com", **fields}
     async with runtime.work.begin(actor) as uow:
         return await changing.create(uow, given)
 

@@ -14,14 +14,14 @@ from runtime import Runtime
 from services import lists
 from services.contacts import changing, listing, tagging, upserting
 from services.contacts.changing import EmailTaken
-from services.contacts.fields import GivenFields
+from services.contacts.fields import UncheckedFields
 from services.contacts.history import EVENTS
 from services.contacts.listing import CONTACTS, ContactRow
 from tests import factories
 from tests.waiting import until, waits_for
 
 
-async def create(runtime: Runtime, actor: Actor, given: GivenFields) -> ContactRow:
+async def create(runtime: Runtime, actor: Actor, given: UncheckedFields) -> ContactRow:
     async with runtime.work.begin(actor) as uow:
         return await changing.create(uow, given)
 
@@ -75,7 +75,7 @@ async def test_a_contact_is_created_with_all_its_fields(runtime: Runtime) -> Non
 async def test_all_that_is_wrong_with_a_contact_is_said_at_once(runtime: Runtime) -> None:
     """Six bad fields give six refusals with their paths, and no contact."""
     actor = await factories.organization(runtime)
-    bad: GivenFields = {
+    bad: UncheckedFields = {
         "email": "not an address",
         "first_name": "Bell\x07",
         "last_name": "x" * 201,
@@ -106,7 +106,7 @@ HOSTILE = ["\x00", "a\x00b", "\ud800", "\u202egnp.exe", "\x1b[31m", "\x9f", "lin
 async def test_hostile_text_is_refused_everywhere(runtime: Runtime, text: str) -> None:
     """Controls, lone surrogates and direction overrides never reach the database, whichever field they come in."""
     actor = await factories.organization(runtime)
-    given: list[GivenFields] = [
+    given: list[UncheckedFields] = [
         {"email": f"{text}@example.com"},
         {"email": "a@example.com", "first_name": text},
         {"email": "a@example.com", "last_name": text},
@@ -240,7 +240,7 @@ async def test_two_changes_at_once_merge_their_custom_fields(runtime: Runtime) -
     actor = await factories.organization(runtime)
     made = await create(runtime, actor, {"email": "ada@example.com", "custom_fields": {"seats": 3}})
 
-    async def change(given: GivenFields) -> ContactRow:
+    async def change(given: UncheckedFields) -> ContactRow:
         async with runtime.work.begin(actor) as uow:
             return await changing.change(uow, made.id, given)
 

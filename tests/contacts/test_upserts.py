@@ -19,7 +19,7 @@ from services.contacts import changing
 from services.contacts import listing as contact_listing
 from services.contacts import tagging as contact_tagging
 from services.contacts import upserting as contact_upserting
-from services.contacts.fields import GivenFields
+from services.contacts.fields import UncheckedFields
 from services.contacts.listing import CONTACTS
 from services.contacts.upserting import OnInvalid, UpsertResult, UpsertStatus
 from tests import factories
@@ -30,7 +30,7 @@ from tests.statements import statements
 async def upsert(
     runtime: Runtime,
     actor: Actor,
-    rows: list[GivenFields],
+    rows: list[UncheckedFields],
     on_invalid: OnInvalid = OnInvalid.SKIP_INVALID,
 ) -> list[UpsertResult]:
     async with runtime.work.begin(actor) as uow:
@@ -40,7 +40,7 @@ async def upsert(
 async def test_an_upsert_says_what_became_of_each_row(runtime: Runtime) -> None:
     """New, changed, unchanged, invalid, and two rows of one address: a result each, the later row laid over."""
     actor = await factories.organization(runtime)
-    already: list[GivenFields] = [
+    already: list[UncheckedFields] = [
         {"email": "old@example.com", "first_name": "Old", "custom_fields": {"a": 1}, "tags": ["x"]},
         {"email": "same@example.com", "tags": ["x"]},
     ]
@@ -84,11 +84,11 @@ async def test_one_bad_row_can_reject_all(runtime: Runtime) -> None:
     """REJECT_ALL reports every bad row and changes nothing; so it does for a row that overfills a contact."""
     actor = await factories.organization(runtime)
     await upsert(runtime, actor, [{"email": "full@example.com", "tags": [f"t{n}" for n in range(100)]}])
-    rows: list[GivenFields] = [{"email": "good@example.com"}, {"email": "bad"}, {"email": ""}]
+    rows: list[UncheckedFields] = [{"email": "good@example.com"}, {"email": "bad"}, {"email": ""}]
     with pytest.raises(InputErrors) as refused:
         await upsert(runtime, actor, rows, OnInvalid.REJECT_ALL)
     assert [error.field[2] for error in refused.value.errors] == ["1", "2"]
-    crowded: list[GivenFields] = [{"email": "good@example.com"}, {"email": "full@example.com", "tags": ["t100"]}]
+    crowded: list[UncheckedFields] = [{"email": "good@example.com"}, {"email": "full@example.com", "tags": ["t100"]}]
     with pytest.raises(InputErrors):
         await upsert(runtime, actor, crowded, OnInvalid.REJECT_ALL)
     assert await CONTACTS.count(runtime.reads(actor.tenant)) == 1
@@ -104,7 +104,7 @@ async def test_a_thousand_rows_take_a_handful_of_statements(runtime: Runtime) ->
     """Created, repeated, changed: no statement a row, and little work of our own."""
     actor = await factories.organization(runtime)
 
-    def rows(name: str) -> list[GivenFields]:
+    def rows(name: str) -> list[UncheckedFields]:
         return [
             {"email": f"p{n}@example.com", "first_name": name, "custom_fields": {"n": n}, "tags": ["a", f"g{n % 7}"]}
             for n in range(1000)
@@ -172,7 +172,7 @@ async def state(runtime: Runtime, actor: Actor) -> str:
 @example(before=[], rows=[{"email": "a@example.com"}, {"email": "a@example.com", "custom_fields": None}])
 @example(before=[{"email": "a@example.com"}], rows=[{"email": "a@example.com", "first_name": "Ada"}] * 2)
 async def test_rows_in_one_call_do_what_they_do_one_by_one(
-    runtime: Runtime, before: list[GivenFields], rows: list[GivenFields]
+    runtime: Runtime, before: list[UncheckedFields], rows: list[UncheckedFields]
 ) -> None:
     """A call with many rows leaves the same contacts, and says the same of each row, as a call for each."""
     together, apart = await factories.organization(runtime), await factories.organization(runtime)
@@ -209,12 +209,12 @@ async def test_bulk_changes_of_the_same_contacts_never_deadlock(runtime: Runtime
     emails = [f"p{number}@example.com" for number in range(60)]
     async with runtime.work.begin(actor) as uow:
         news = await lists.create(uow, "News")
-        made = await contact_upserting.upsert(uow, [cast("GivenFields", {"email": email}) for email in emails])
+        made = await contact_upserting.upsert(uow, [cast("UncheckedFields", {"email": email}) for email in emails])
     ids = [result.contact.id for result in made if result.contact]
     shuffle = random.Random(7).sample  # noqa: S311 - an order that repeats
 
     async def upserting(number: int) -> None:
-        rows: list[GivenFields] = [
+        rows: list[UncheckedFields] = [
             {"email": email, "first_name": f"N{number}", "tags": ["t"]} for email in shuffle(emails, 60)
         ]
         async with runtime.work.begin(actor) as uow:

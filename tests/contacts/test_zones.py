@@ -46,7 +46,7 @@ WINDOWS = {
 )
 def test_only_what_is_near_is_suggested(value: str, meant: str | None) -> None:
     """A name of Windows, another spelling, a city or one slip has a suggestion; anything else has none."""
-    assert zones.meant(value) == meant
+    assert zones.suggest(value) == meant
     if value:
         with pytest.raises(InvalidInput) as refused:
             fields.time_zone(value, ("timeZone",))
@@ -68,7 +68,7 @@ def test_a_slip_never_leads_far(zone: str, letter: str, data: st.DataObject) -> 
     """A letter put into a name, or put in place of one, leads to a name at most two edits away, or to none."""
     at, more = data.draw(st.integers(0, len(zone))), data.draw(st.booleans())
     value = zone[:at] + letter + zone[at + (not more) :]
-    meant = zones.meant(value)
+    meant = zones.suggest(value)
     if meant is None or meant == value:
         return
     ways = [
@@ -89,4 +89,4 @@ def test_padding_of_a_zone_is_left_out() -> None:
 
 def test_a_suggestion_costs_a_look_up_for_each_letter() -> None:
     """The names are not compared one by one: a value is looked up as it is, and less one letter each."""
-    assert len(list(zones._slips("x" * zones.LONGEST))) == zones.LONGEST + 1
+    assert len(list(zones._deletions("x" * zones.MAX_LENGTH))) == zones.MAX_LENGTH + 1

@@ -53,7 +53,7 @@ from tests.conftest import Servers
 from tests.waiting import WAIT_SECONDS
 
 if TYPE_CHECKING:
-    from services.contacts.fields import GivenFields
+    from services.contacts.fields import UncheckedFields
 
 MODULES = [importlib.import_module(each.name) for each in pkgutil.walk_packages(services.__path__, "services.")]
 
@@ -110,7 +110,7 @@ async def one_of_each(runtime: Runtime, actor: Actor) -> list[UUID]:
     campaign_id = await factories.campaign(runtime, actor)
     async with runtime.work.begin(actor) as uow:
         friends = await lists.create(uow, "Friends")
-        given: GivenFields = {"email": PERSON, "tags": ["friend"], "custom_fields": {"sizes": [1, "L"]}}
+        given: UncheckedFields = {"email": PERSON, "tags": ["friend"], "custom_fields": {"sizes": [1, "L"]}}
         person = await contact_changing.create(uow, given, list_ids=[friends.id])
         plain = await templates.create(uow, {"name": "Plain", "subject": "Hi", "html_content": "<p>Hi</p>"})
         talk = await conversation_changing.start(uow, title="Friends")

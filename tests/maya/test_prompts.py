@@ -10,7 +10,7 @@ from core.ids import new_id
 from integrations.language import Speaker
 from integrations.scripted import ScriptedModel, says
 from models.accounts import Organization
-from services.conversations.reading import MessageRow, said_before
+from services.conversations.reading import MessageRow, previous_messages
 from services.maya.prompting import history
 from tests.maya.conftest import Stage
 
@@ -49,7 +49,7 @@ async def test_the_model_is_told_of_its_own_conversation_alone(stage: Stage) -> 
         await stage.run(await stage.ask(question))
     reply = await stage.ask("Third")
     said = [
-        [each.content for each in await said_before(stage.runtime.reads(stage.actor.tenant), reply, most=most)]
+        [each.content for each in await previous_messages(stage.runtime.reads(stage.actor.tenant), reply, limit=most)]
         for most in (60, 3)
     ]
     assert said == [["First", "One.", "Second", "Two.", "Third"], ["Second", "Two.", "Third"]]
