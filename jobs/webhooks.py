@@ -7,7 +7,7 @@ from jobs.sweeper import PAGE, Page, sweep_jobs
 from jobs.worker import Worker, handles
 from services.webhooks.applying import apply_pages
 from services.webhooks.attributing import attribute_events, organizations_with_events
-from services.webhooks.receiving import NOBODY
+from services.webhooks.receiving import UNATTRIBUTED
 from services.webhooks.work import ApplyEvents, AttributeEvents
 
 MAX_CONCURRENT = 4
@@ -28,7 +28,7 @@ async def apply_events(worker: Worker, job: ApplyEvents) -> None:
 
 async def find_unattributed(_: SystemScope, __: UUID) -> Page:
     """One job for all events without an organization."""
-    return Page([AttributeEvents(organization_id=NOBODY)])
+    return Page([AttributeEvents(organization_id=UNATTRIBUTED)])
 
 
 async def find_events(system: SystemScope, after: UUID) -> Page:

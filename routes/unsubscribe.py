@@ -12,7 +12,7 @@ from starlette.routing import BaseRoute, Route
 
 from routes.outages import AWAY, RETRY_AFTER, unless_away
 from runtime import Runtime
-from services.suppressions.unsubscribing import Link, read_link, read_subscription, unsubscribe
+from services.suppressions.unsubscribing import UnsubscribeLink, read_link, read_subscription, unsubscribe
 
 STYLE = (
     "body{font:1.125rem/1.5 system-ui,sans-serif;color:#1a1a1a;background:#fff;margin:0}"
@@ -49,7 +49,7 @@ def routes(runtime: Runtime) -> list[BaseRoute]:
             return unknown()
         return await click(link) if request.method == "POST" else await page(link)
 
-    async def page(link: Link) -> Response:
+    async def page(link: UnsubscribeLink) -> Response:
         found = await read_subscription(runtime.reads(link.actor.tenant), link)
         if found is None:
             return unknown()
@@ -58,7 +58,7 @@ def routes(runtime: Runtime) -> list[BaseRoute]:
             return answer("You are unsubscribed", f"<p>{name} will not write to you again.</p>")
         return answer("Unsubscribe?", f"<p>You will get no more e-mail from {name}.</p>{ASK}")
 
-    async def click(link: Link) -> Response:
+    async def click(link: UnsubscribeLink) -> Response:
         # Read first: once it is done, an outage must not make the answer say that it is not.
         found = await read_subscription(runtime.reads(link.actor.tenant), link)
         if found is None or not await unsubscribe(runtime.work, link):

@@ -176,7 +176,7 @@ async def _sender_of(uow: UnitOfWork, given: CampaignChanges) -> UUID | None:
     Raises `NotFound`, or `Conflict` if it is being deleted.
     """
     chosen = given.get("sender_id")
-    return None if chosen is None else (await policy.require_and_hold(uow, chosen)).id
+    return None if chosen is None else (await policy.require_and_lock(uow, chosen)).id
 
 
 def _with_counters(new: Insert) -> Select[*tuple[Any, ...]]:

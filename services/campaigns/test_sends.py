@@ -146,7 +146,7 @@ async def prepare(
     await _require_not_suppressed(reads, norms)
     if policy.confirmed_only:
         await _require_known(reads, norms)
-    chosen = sender_policy.settled(policy, campaign.from_header, campaign.from_sender_id)
+    chosen = sender_policy.stored_sender(policy, campaign.from_header, campaign.from_sender_id)
     chosen = chosen or await sender_policy.choose(reads, policy, campaign.sender_id)
     check_texts(campaign, content)
     link = f"{public_url}/u/test"  # without a valid token: the page reports that the link is not valid

@@ -18,7 +18,7 @@ from services.campaigns.recipients import count_audience, count_mailable, has_ma
 from services.messages.content import compiled
 from services.rendering.checks import check_content
 from services.rendering.messages import MessageTemplate
-from services.senders.policy import From, SenderPolicy, choose, choose_and_hold
+from services.senders.policy import ChosenSender, SenderPolicy, choose, choose_and_lock
 
 _CUSTOM_FIELDS: Final = "contact.customFields."
 
@@ -73,7 +73,9 @@ async def validate(reads: Reads, campaign: CampaignRow, *, policy: SenderPolicy)
     return Validation(errors=errors, warnings=warnings, audience=audience, mailable=mailable)
 
 
-async def require_sendable(uow: UnitOfWork, campaign: CampaignRow, content: Content, *, policy: SenderPolicy) -> From:
+async def require_sendable(
+    uow: UnitOfWork, campaign: CampaignRow, content: Content, *, policy: SenderPolicy
+) -> ChosenSender:
     """The campaign's sender, locked against deletion until the transaction ends.
 
     Raises `InputErrors` with all reasons why it cannot be sent now, or `Conflict` for a sender that is being deleted.
@@ -86,7 +88,7 @@ async def require_sendable(uow: UnitOfWork, campaign: CampaignRow, content: Cont
         *await _audience_errors(uow, campaign, mailable=mailable),
     ]
     try:
-        chosen = await choose_and_hold(uow, policy, campaign.sender_id)
+        chosen = await choose_and_lock(uow, policy, campaign.sender_id)
     except Conflict:
         raise
     except NudgeError as error:

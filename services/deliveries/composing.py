@@ -22,7 +22,7 @@ from services.messages.content import compiled
 from services.rendering.errors import RenderFailed
 from services.rendering.messages import MessageTemplate, RenderedMessage
 from services.rendering.variables import campaign_variables, contact_variables
-from services.suppressions.unsubscribing import Link, link_token
+from services.suppressions.unsubscribing import UnsubscribeLink, link_token
 
 MEMORY_BYTES = 40_000_000
 """Limit of the memory for a batch: each message takes its size twice, as text and in the request's JSON."""
@@ -122,7 +122,7 @@ def reads_of(template: MessageTemplate, path: str) -> bool:
 
 def unsubscribe_url(base: str, signer: Signer, mail: CampaignMail, delivery_id: UUID, contact_id: UUID) -> str:
     """The recipient's unsubscribe link, with a signed token that is accepted for nothing else."""
-    link = Link(mail.organization_id, mail.campaign_id, delivery_id, contact_id)
+    link = UnsubscribeLink(mail.organization_id, mail.campaign_id, delivery_id, contact_id)
     return f"{base}/u/{link_token(signer, link)}"
 
 

@@ -86,9 +86,9 @@ async def resolve(
 
 async def _lock_sender(uow: UnitOfWork, campaign: CampaignRow, policy: SenderPolicy) -> None:
     """Lock the campaign's sender against deletion; raises `SenderNotConfirmed` when it was deleted."""
-    chosen = sender_policy.settled(policy, campaign.from_header, campaign.from_sender_id)
+    chosen = sender_policy.stored_sender(policy, campaign.from_header, campaign.from_sender_id)
     if chosen is not None:
-        await sender_policy.hold(uow, chosen)
+        await sender_policy.lock_chosen(uow, chosen)
     elif policy.confirmed_only:
         raise SenderNotConfirmed("The sender of the campaign was deleted.", field=AS_FIELD, suggestion=SUGGESTION)
 

@@ -23,7 +23,7 @@ BACKOFF = Backoff(initial=5.0, maximum=300.0)
 log = logger(__name__)
 
 
-class Item(NamedTuple):
+class OutboxItem(NamedTuple):
     """A message to compose: its kind, the id of what it is about, and the recipient."""
 
     id: UUID
@@ -33,7 +33,7 @@ class Item(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Mail:
+class ComposedMail:
     """The composed message."""
 
     subject: str
@@ -41,7 +41,7 @@ class Mail:
     html: str
 
 
-Composer = Callable[[UnitOfWork, Item], Awaitable[Mail | None]]
+Composer = Callable[[UnitOfWork, OutboxItem], Awaitable[ComposedMail | None]]
 """Composes a message in the transaction that submits it; None when it is not needed any more."""
 
 
@@ -97,7 +97,7 @@ async def submit(
     await _finish(uow, [row.id for row in rows if row.is_expired], OutboxStatus.FAILED)
     batches: dict[OutboxKind, Batch] = {}
     for row in rows:
-        item = Item(row.id, OutboxKind(row.kind), row.target_id, row.email)
+        item = OutboxItem(row.id, OutboxKind(row.kind), row.target_id, row.email)
         mail = None if row.is_expired else await _compose(uow, composers, item)
         if mail is not None:
             batch = batches.setdefault(item.kind, _empty(item.kind, deadline))
@@ -111,7 +111,9 @@ def _empty(kind: OutboxKind, deadline: float) -> Batch:
     return Batch(kind=kind, token=new_id(), batch_id=new_id(), deadline=deadline, messages=[])
 
 
-async def _compose(uow: UnitOfWork, composers: Mapping[OutboxKind, Composer], item: Item) -> Mail | None:
+async def _compose(
+    uow: UnitOfWork, composers: Mapping[OutboxKind, Composer], item: OutboxItem
+) -> ComposedMail | None:
     """Compose a message; None when it was cancelled, or postponed after an error."""
     try:
         async with savepoint(uow.connection):

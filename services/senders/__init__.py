@@ -1,1 +1,1 @@
-"""Senders: the addresses that an organization sends from, each confirmed by its own mailbox."""
+"""Senders: the addresses that an organization sends from, each confirmed by a link sent to it."""

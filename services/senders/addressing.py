@@ -8,14 +8,14 @@ from core.errors import ErrorCode, InvalidInput
 
 NAME_FIELD: Final = ("input", "name")
 MAX_NAME: Final = 100
-# What RFC 5322 (3.2.3) calls specials; with any of them a name has to stand in quotes.
+# The specials of RFC 5322 (3.2.3): a name with one of them must be quoted.
 SPECIALS: Final = re.compile(r'[()<>\[\]:;@\\,."]')
-# A client would decode it (RFC 2047), so that what it hides would show.
+# A mail client would decode it (RFC 2047), and show another name than the one that was checked.
 ENCODED_WORD: Final = re.compile(r"=\?[^?\s]*\?[bq]\?", re.IGNORECASE)
 
 
 def check_name(name: str, email: str, *, max_from_bytes: int) -> str:
-    """A display name on one line that makes a header within the limit with the address; raises `InvalidInput`."""
+    """The name on one line; raises `InvalidInput` if it is empty, or the From header would exceed the limit."""
     found = " ".join(texts.clean_line(name, field=NAME_FIELD, max_length=MAX_NAME).split())
     if not found:
         raise InvalidInput(
@@ -39,7 +39,7 @@ def check_name(name: str, email: str, *, max_from_bytes: int) -> str:
 
 
 def from_header(name: str, email: str) -> str:
-    """The header's value: the name in quotes where RFC 5322 wants them, in Unicode, which the provider encodes."""
+    """The header's value, in Unicode, which the provider encodes; the name is quoted where RFC 5322 demands it."""
     if SPECIALS.search(name):
         escaped = re.sub(r'(["\\])', r"\\\1", name)
         return f'"{escaped}" <{email}>'

@@ -1,4 +1,4 @@
-"""Adding a sender, which asks its mailbox, and deleting one."""
+"""Adding a sender, whose address gets a confirmation mail, and deleting one."""
 
 from datetime import timedelta
 from typing import Final
@@ -33,17 +33,17 @@ IN_USE: Final = (
     CampaignStatus.PAUSED,
     CampaignStatus.CANCELLING,
 )
-SHOWN_CAMPAIGNS: Final = 3
+MAX_SHOWN_CAMPAIGNS: Final = 3
 
 
 class SenderInUse(NudgeError):
-    """Campaigns that are scheduled or being sent go out from this sender."""
+    """Campaigns that are scheduled or being sent use this sender."""
 
     code = ErrorCode.INVALID_STATE
 
 
 def check_sender(policy: SenderPolicy, email: str, name: str) -> tuple[Address, str]:
-    """The address and the display name; raises `InputErrors` with everything that does not fit."""
+    """The address and the display name; raises `InputErrors` with all that is invalid."""
     errors: list[NudgeError] = []
     address, checked = None, ""
     try:
@@ -62,12 +62,12 @@ def check_sender(policy: SenderPolicy, email: str, name: str) -> tuple[Address, 
 async def needs_confirmation(reads: Reads, policy: SenderPolicy, address: Address) -> bool:
     """Whether `create` would send the address a confirmation.
 
-    Raises what `create` would raise of the confirmation.
+    Raises what `create` would raise because of the confirmation.
     """
     known = await reads.rows(select(Sender.id, Sender.confirmed_at).where(Sender.email_norm == address.norm))
     if known and known[0].confirmed_at is not None:
         return False
-    await _demand_patience(reads, policy, known[0].id if known else None)
+    await _require_confirmation_allowed(reads, policy, known[0].id if known else None)
     return True
 
 
@@ -76,8 +76,8 @@ async def create(
 ) -> SenderRow:
     """Add a sender, or rename the one of this address; one that is not confirmed is sent a confirmation.
 
-    The first that may be sent from becomes the default, and any with `make_default`, at the latest when it is
-    confirmed. It does not count the limit of an address over all organizations, as `registration.register` does.
+    The first sender that may be used becomes the default, and so does one with `make_default`, once it is confirmed
+    where that is required. The limit of an address over all organizations is counted by `registration.register`.
     Raises `NudgeError` with LIMIT_EXCEEDED for too many senders, or too many confirmations, and
     `FeatureUnavailable` where no confirmation can be sent.
     """
@@ -87,7 +87,7 @@ async def create(
     row = await _rename(uow, known, name, make_default=make_default) if known else None
     row = row or await _insert(uow, address, name, make_default=make_default)
     if row.confirmed_at is None:
-        await _demand_patience(uow, policy, row.id)
+        await _require_confirmation_allowed(uow, policy, row.id)
         await writing.put(uow, OutboxKind.SENDER_CONFIRMATION, row.id, row.email, expires_in=DAY)
     may_send = row.confirmed_at is not None or not policy.confirmed_only
     if may_send and (make_default or await get_default(uow) is None):
@@ -97,20 +97,20 @@ async def create(
 
 
 async def delete(uow: UnitOfWork, policy: SenderPolicy, sender_id: UUID | None) -> SenderRow:
-    """Delete a sender; drafts that chose it go out from the default sender. The sender as it was.
+    """Delete a sender, and return it; drafts that chose it will use the default sender.
 
-    After the default one the sender that was confirmed first is the default; where none needs to be confirmed and
-    none is, the one that was added first. Raises `NotFound` or `SenderInUse`.
+    If it was the default, the sender that was confirmed first becomes the default; without any confirmed one, and
+    where confirmation is not required, the one that was added first. Raises `NotFound` or `SenderInUse`.
     """
     await lock(uow)
     row = await SENDERS.require(uow, sender_id)
-    # Whoever sends or schedules holds the row until they have committed.
+    # Waits for transactions that send or schedule with this sender: they hold a lock on the row.
     await uow.rows(select(Sender.id).where(Sender.id == row.id).with_for_update())
     if names := await _campaigns_from(uow, row.id):
-        listed = ", ".join(f"“{name}”" for name in names[:SHOWN_CAMPAIGNS])
+        listed = ", ".join(f"“{name}”" for name in names[:MAX_SHOWN_CAMPAIGNS])
         raise SenderInUse(
             f"Campaigns that are scheduled or being sent use this sender: {listed}"
-            f"{' and others' if len(names) > SHOWN_CAMPAIGNS else ''}.",
+            f"{' and others' if len(names) > MAX_SHOWN_CAMPAIGNS else ''}.",
             field=SENDERS.id_field,
             suggestion="Unschedule or cancel them, or wait until they are sent.",
         )
@@ -122,13 +122,13 @@ async def delete(uow: UnitOfWork, policy: SenderPolicy, sender_id: UUID | None) 
 
 
 async def lock(uow: UnitOfWork) -> None:
-    """Let nobody else change the organization's senders meanwhile: limits and the one default span its rows."""
+    """Lock the organization's senders against changes: the limit and the single default span several rows."""
     name = f"senders:{uow.tenant.organization_id}"
     await uow.rows(select(func.pg_advisory_xact_lock(func.hashtextextended(name, 0))))
 
 
 async def make_it_default(uow: UnitOfWork, sender_id: UUID) -> SenderRow:
-    """Make a sender the default, in place of the one before."""
+    """Make a sender the default, in place of the current one."""
     await uow.execute(update(Sender).where(Sender.is_default, Sender.id != sender_id).values(is_default=False))
     rows = await uow.rows(
         update(Sender)
@@ -140,7 +140,7 @@ async def make_it_default(uow: UnitOfWork, sender_id: UUID) -> SenderRow:
 
 
 async def choose_default(uow: UnitOfWork, policy: SenderPolicy) -> None:
-    """Make the sender that was confirmed first the default, if there is any that may be sent from."""
+    """Make the sender that was confirmed first the default, if there is any that may be used."""
     candidates = select(Sender.id).order_by(Sender.confirmed_at, Sender.id).limit(1)
     if policy.confirmed_only:
         candidates = candidates.where(Sender.confirmed_at.is_not(None))
@@ -183,12 +183,12 @@ async def _rename(uow: UnitOfWork, known: SenderRow, name: str, *, make_default:
     return SenderRow._make(rows[0])
 
 
-async def _demand_patience(reads: Reads, policy: SenderPolicy, sender_id: UUID | None) -> None:
-    """Raise where nothing is sent, or when the sender, if it is known, or the organization has been sent enough."""
+async def _require_confirmation_allowed(reads: Reads, policy: SenderPolicy, sender_id: UUID | None) -> None:
+    """Raise where sending is off, or when the sender or the organization has reached a limit of confirmations."""
     policy.features.require(Feature.SENDING, field=("input", "email"))
     kind = OutboxKind.SENDER_CONFIRMATION
-    paused = sender_id is not None and policy.pause
-    if paused and await writing.count_recent(reads, kind, policy.pause, target_id=sender_id):
+    has_pause = sender_id is not None and policy.pause
+    if has_pause and await writing.count_recent(reads, kind, policy.pause, target_id=sender_id):
         raise InvalidInput(
             "This address was sent a confirmation a moment ago.",
             field=("input", "email"),
@@ -205,7 +205,7 @@ async def _demand_patience(reads: Reads, policy: SenderPolicy, sender_id: UUID |
 
 
 async def _campaigns_from(uow: UnitOfWork, sender_id: UUID) -> list[str]:
-    """The names of some campaigns that go out, or will, from the sender."""
+    """The names of some campaigns that are scheduled or being sent with the sender."""
     rows = await uow.rows(
         select(Campaign.name)
         .where(
@@ -213,6 +213,6 @@ async def _campaigns_from(uow: UnitOfWork, sender_id: UUID) -> list[str]:
             Campaign.status.in_([str(status) for status in IN_USE]),
         )
         .order_by(Campaign.id)
-        .limit(SHOWN_CAMPAIGNS + 1)
+        .limit(MAX_SHOWN_CAMPAIGNS + 1)
     )
     return [row.name for row in rows]

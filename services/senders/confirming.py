@@ -1,4 +1,4 @@
-"""The confirmation of a sender: a mail to its address with a token, and what the token is good for."""
+"""Confirming a sender: a mail to its address has a link with a token, which confirms it once."""
 
 import re
 from html import escape
@@ -15,21 +15,21 @@ from core.unit_of_work import UnitOfWork
 from models.accounts import Organization, User
 from models.senders import Sender, SenderConfirmation
 from services import audit
-from services.outbox.submitting import Item, Mail
+from services.outbox.submitting import ComposedMail, OutboxItem
 from services.senders.changing import TOKEN_LIFETIME, lock, make_it_default
 from services.senders.reading import SENDERS, SenderRow
 
 PATH: Final = "/confirm-sender"
 TOKEN_FIELD: Final = ("input", "token")
 MAX_TOKEN: Final = 200
-MAX_SHOWN: Final = 60
-# As in a domain, which mail programs make a link of even without a scheme.
+MAX_NAME_LENGTH: Final = 60
+# As in a domain: mail programs turn it into a link, even without a scheme.
 DOT_INSIDE: Final = re.compile(r"\.(?=\S)")
 SUBJECT: Final = "Please confirm this address as a sender"
 
 
 class TokenInvalid(InvalidInput):
-    """The token is unknown, used or too old; which of these stays unsaid."""
+    """The token is unknown, used or expired; the message does not reveal which."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -39,18 +39,18 @@ class TokenInvalid(InvalidInput):
         )
 
 
-class Request(NamedTuple):
-    """Who asks to send from which address."""
+class ConfirmationRequest(NamedTuple):
+    """The address to confirm, and who has asked for it."""
 
     email: str
     organization_name: str
     person: str | None
 
 
-async def compose_confirmation(uow: UnitOfWork, item: Item, *, public_url: str) -> Mail | None:
-    """The mail to a sender's address, with a fresh token whose fingerprint alone is stored.
+async def compose_confirmation(uow: UnitOfWork, item: OutboxItem, *, public_url: str) -> ComposedMail | None:
+    """Compose the mail to a sender's address, with a new token, of which only the fingerprint is stored.
 
-    None when the sender is gone or confirmed already.
+    None when the sender was deleted, or is confirmed.
     """
     request = await read_request(uow, item.target_id)
     if request is None:
@@ -64,11 +64,11 @@ async def compose_confirmation(uow: UnitOfWork, item: Item, *, public_url: str) 
             expires_at=func.now() + TOKEN_LIFETIME,
         )
     )
-    return mail_of(request, f"{public_url}{PATH}/{token}")
+    return confirmation_mail(request, f"{public_url}{PATH}/{token}")
 
 
-async def read_request(reads: Reads, sender_id: UUID) -> Request | None:
-    """Who asks to send from a sender's address; None when it is gone or confirmed."""
+async def read_request(reads: Reads, sender_id: UUID) -> ConfirmationRequest | None:
+    """Read the request to confirm a sender; None when the sender was deleted, or is confirmed."""
     row = await first(
         reads,
         select(Sender.email, Organization.name, User.full_name)
@@ -76,17 +76,19 @@ async def read_request(reads: Reads, sender_id: UUID) -> Request | None:
         .outerjoin(User, (User.organization_id == Sender.organization_id) & (User.id == Sender.requested_by))
         .where(Sender.id == sender_id, Sender.confirmed_at.is_(None)),
     )
-    return Request(row[0], shown(row[1]), shown(row[2]) if row[2] else None) if row else None
+    if row is None:
+        return None
+    return ConfirmationRequest(row[0], sanitize_name(row[1]), sanitize_name(row[2]) if row[2] else None)
 
 
-def shown(name: str) -> str:
-    """A name that a stranger chose, fit for a mail of ours: short, on one line, with nothing to make a link of."""
-    short = " ".join(name.replace("://", " ").split())[:MAX_SHOWN]
+def sanitize_name(name: str) -> str:
+    """Another person's name for use in our mail: short, on one line, and with nothing that becomes a link."""
+    short = " ".join(name.replace("://", " ").split())[:MAX_NAME_LENGTH]
     return DOT_INSIDE.sub(".\N{ZERO WIDTH SPACE}", short)
 
 
-def mail_of(request: Request, link: str) -> Mail:
-    """What the mail says, in both forms."""
+def confirmation_mail(request: ConfirmationRequest, link: str) -> ComposedMail:
+    """The mail, as text and HTML."""
     who = f"{request.person} of {request.organization_name}" if request.person else request.organization_name
     asks = f"{who} asked to send e-mail from {request.email}."
     days = TOKEN_LIFETIME.days
@@ -100,11 +102,11 @@ def mail_of(request: Request, link: str) -> Mail:
         f'<p>To allow it, open this link and confirm:</p><p><a href="{escape(link)}">{escape(link)}</a></p>'
         f"<p>{escape(ignore)}</p></body></html>"
     )
-    return Mail(subject=SUBJECT, text=text, html=html)
+    return ComposedMail(subject=SUBJECT, text=text, html=html)
 
 
 async def find_confirmation(system: SystemScope, token: str) -> tuple[Actor, UUID] | None:
-    """The actor and the sender of a token that is good now, or None."""
+    """The actor and the sender of a valid token, or None."""
     if not token or len(token) > MAX_TOKEN or not token.isascii():
         return None
     found = func.system.sender_for_confirmation(fingerprint(token)).table_valued(
@@ -115,7 +117,7 @@ async def find_confirmation(system: SystemScope, token: str) -> tuple[Actor, UUI
 
 
 async def confirm(uow: UnitOfWork, token: str) -> SenderRow:
-    """Use a token of the tenant, once: its sender is confirmed, and becomes the default if no confirmed one is.
+    """Use a token of the tenant, once: its sender is confirmed, and becomes the default if there is no confirmed one.
 
     Raises `TokenInvalid`.
     """
@@ -139,10 +141,10 @@ async def confirm(uow: UnitOfWork, token: str) -> SenderRow:
         .values(confirmed_at=func.coalesce(Sender.confirmed_at, func.now()))
         .returning(*SENDERS.columns, Sender.becomes_default)
     )
-    *values, wanted = rows[0]
+    *values, becomes_default = rows[0]
     row = SenderRow._make(values)
     confirmed_default = select(Sender.id).where(Sender.is_default, Sender.confirmed_at.is_not(None))
-    if wanted or await first(uow, confirmed_default) is None:
+    if becomes_default or await first(uow, confirmed_default) is None:
         row = await make_it_default(uow, sender_id)
     await audit.record(uow, "sender.confirmed", row.id, {"email": row.email})
     return row

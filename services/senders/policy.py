@@ -1,4 +1,4 @@
-"""What an installation demands of senders: in production the mailbox itself must have agreed."""
+"""Which senders an installation allows: in production only confirmed ones."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -21,17 +21,17 @@ CAMPAIGN_FIELD = ("input", "campaignId")
 
 
 class SenderNotConfirmed(NudgeError):
-    """The mail would go out from an address that has not been confirmed."""
+    """The mail would be sent from an address that is not confirmed."""
 
     code = ErrorCode.SENDER_NOT_CONFIRMED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SenderPolicy:
-    """`confirmed_only` is production's rule. Elsewhere every sender may be used, and `fallback` where there is none.
+    """`confirmed_only` is set in production. Elsewhere every sender is allowed, and `fallback` where there is none.
 
-    `max_from_bytes` is what the provider takes of name and address together. The rest bounds confirmations: between
-    two to an address, and an organization's in a day.
+    `max_from_bytes` is the provider's limit for name and address together, `pause` the minimum between two
+    confirmations to an address, and `per_day` an organization's daily limit of confirmations.
     """
 
     confirmed_only: bool
@@ -43,15 +43,15 @@ class SenderPolicy:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class From:
-    """Of whom a message is sent; `sender_id` is None for the installation's own address."""
+class ChosenSender:
+    """The From header of a message; `sender_id` is None for the installation's own address."""
 
     header: str
     sender_id: UUID | None = None
 
 
 def sender_policy(mailer: Mailer, *, production: bool, features: Features = ALL) -> SenderPolicy:
-    """What an installation demands that sends by this provider."""
+    """The policy of an installation that sends by this provider."""
     return SenderPolicy(
         features=features,
         confirmed_only=production,
@@ -62,58 +62,62 @@ def sender_policy(mailer: Mailer, *, production: bool, features: Features = ALL)
     )
 
 
-async def hold(uow: UnitOfWork, chosen: From) -> From:
-    """What was chosen, whose sender nobody can delete until this is committed; raises `Conflict` when it is gone."""
+async def lock_chosen(uow: UnitOfWork, chosen: ChosenSender) -> ChosenSender:
+    """Lock the sender against deletion until the end of the transaction; raises `Conflict` when it was deleted."""
     if chosen.sender_id is not None:
-        held = select(Sender.id).where(Sender.id == chosen.sender_id).with_for_update(read=True, key_share=True)
-        if not await uow.rows(held):
+        locked = select(Sender.id).where(Sender.id == chosen.sender_id).with_for_update(read=True, key_share=True)
+        if not await uow.rows(locked):
             raise _deleted_meanwhile()
     return chosen
 
 
-async def require_and_hold(uow: UnitOfWork, sender_id: UUID) -> SenderRow:
-    """A sender that nobody can delete until this is committed, in one statement.
+async def require_and_lock(uow: UnitOfWork, sender_id: UUID) -> SenderRow:
+    """Read a sender and lock it against deletion, in one statement.
 
-    Raises `NotFound`, or `Conflict` when it was deleted a moment ago.
+    Raises `NotFound`, or `Conflict` when it was deleted concurrently.
     """
-    found = await _read_and_hold(uow, Sender.id == sender_id)
+    found = await _read_and_lock(uow, Sender.id == sender_id)
     if found is None:
         raise SENDERS.not_found()
     return found
 
 
-async def choose_and_hold(uow: UnitOfWork, policy: SenderPolicy, sender_id: UUID | None) -> From:
-    """As `choose`, of a sender that nobody can delete until this is committed, in one statement.
+async def choose_and_lock(uow: UnitOfWork, policy: SenderPolicy, sender_id: UUID | None) -> ChosenSender:
+    """Like `choose`, and lock the sender against deletion, in one statement.
 
-    Raises `Conflict` as well, when the sender was deleted a moment ago.
+    Also raises `Conflict` when the sender was deleted concurrently.
     """
-    found = await _read_and_hold(uow, Sender.id == sender_id if sender_id else Sender.is_default.is_(True))
+    found = await _read_and_lock(uow, Sender.id == sender_id if sender_id else Sender.is_default.is_(True))
     if found is None and sender_id:
         raise SENDERS.not_found(CAMPAIGN_FIELD)
     return _allowed(policy, found)
 
 
-async def _read_and_hold(uow: UnitOfWork, condition: ColumnElement[bool]) -> SenderRow | None:
+async def _read_and_lock(uow: UnitOfWork, condition: ColumnElement[bool]) -> SenderRow | None:
     rows = await uow.rows(_locking_select(condition))
     if not rows:
         return None
-    *row, held = rows[0]
-    if held is None:
+    *row, locked_id = rows[0]
+    if locked_id is None:
         raise _deleted_meanwhile()
     return SenderRow._make(row)
 
 
 def _locking_select(condition: ColumnElement[bool]) -> Select[*tuple[Any, ...]]:
-    """The sender as this statement sees it, and its id once more if it is there still when its lock is free."""
-    locked = aliased(Sender)
-    held = (
-        select(locked.id)
-        .where(locked.organization_id == Sender.organization_id, locked.id == Sender.id)
+    """Select the sender in the statement's snapshot, and `locked_id`, which is NULL if it was deleted meanwhile."""
+    sender = aliased(Sender)
+    locked = (
+        select(sender.id)
+        .where(sender.organization_id == Sender.organization_id, sender.id == Sender.id)
         .with_for_update(read=True, key_share=True)
         .correlate(Sender)
-        .lateral("held")
+        .lateral("locked")
     )
-    return select(*SENDERS.columns, held.c.id.label("held_id")).outerjoin_from(Sender, held, true()).where(condition)
+    return (
+        select(*SENDERS.columns, locked.c.id.label("locked_id"))
+        .outerjoin_from(Sender, locked, true())
+        .where(condition)
+    )
 
 
 def _deleted_meanwhile() -> Conflict:
@@ -124,26 +128,26 @@ def _deleted_meanwhile() -> Conflict:
     )
 
 
-def settled(policy: SenderPolicy, header: str | None, sender_id: UUID | None) -> From | None:
-    """Of whom a campaign was scheduled or sent, if it may be sent so still.
+def stored_sender(policy: SenderPolicy, header: str | None, sender_id: UUID | None) -> ChosenSender | None:
+    """The sender that was stored when the campaign was scheduled or sent, if it may still be used.
 
-    None for a draft and, where senders must be confirmed, for one whose sender was deleted since.
+    None for a draft and, where senders must be confirmed, when the sender was deleted since.
     """
     if header is None or (policy.confirmed_only and sender_id is None):
         return None
-    return From(header=header, sender_id=sender_id)
+    return ChosenSender(header=header, sender_id=sender_id)
 
 
-async def choose(reads: Reads, policy: SenderPolicy, sender_id: UUID | None) -> From:
-    """Whom to send from: the sender that was chosen, else the organization's default one, else the fallback.
+async def choose(reads: Reads, policy: SenderPolicy, sender_id: UUID | None) -> ChosenSender:
+    """The sender with the id, else the organization's default one, else the fallback.
 
-    Raises `FeatureUnavailable` where nothing is sent, `SenderNotConfirmed`, or `NotFound` for a sender that is gone.
+    Raises `FeatureUnavailable` where sending is off, `SenderNotConfirmed`, or `NotFound` for a deleted sender.
     """
     found = await SENDERS.require(reads, sender_id, CAMPAIGN_FIELD) if sender_id else await get_default(reads)
     return _allowed(policy, found)
 
 
-def _allowed(policy: SenderPolicy, found: SenderRow | None) -> From:
+def _allowed(policy: SenderPolicy, found: SenderRow | None) -> ChosenSender:
     policy.features.require(Feature.SENDING, field=CAMPAIGN_FIELD)
     if found is None and policy.confirmed_only:
         raise SenderNotConfirmed(
@@ -161,7 +165,7 @@ def _allowed(policy: SenderPolicy, found: SenderRow | None) -> From:
             suggestion="Add one with `createSender`.",
         )
     if found is None:
-        return From(header=policy.fallback)
+        return ChosenSender(header=policy.fallback)
     if policy.confirmed_only and found.confirmed_at is None:
         raise SenderNotConfirmed(
             f"The sender {found.email} is not confirmed.",
@@ -171,4 +175,4 @@ def _allowed(policy: SenderPolicy, found: SenderRow | None) -> From:
                 "Or choose another sender with `updateCampaign(input: {senderId})`."
             ),
         )
-    return From(header=from_header(found.name, found.email), sender_id=found.id)
+    return ChosenSender(header=from_header(found.name, found.email), sender_id=found.id)

@@ -15,7 +15,7 @@ from models.senders import Sender
 
 
 class SenderRow(NamedTuple):
-    """A sender."""
+    """A sender; `confirmed_at` is None until its address was confirmed."""
 
     id: UUID
     email: str
@@ -26,8 +26,8 @@ class SenderRow(NamedTuple):
 
 
 SENDERS: Final = Listing(SenderRow, Sender, noun="sender", id_field=("input", "senderId"), order=Order(Sender.email))
-DEFAULT: Final = SENDERS.select.where(Sender.is_default)
-LATEST_MAILS: Final = prepare(
+_DEFAULT: Final = SENDERS.select.where(Sender.is_default)
+_LATEST_CONFIRMATIONS: Final = prepare(
     select(OutboxMessage.target_id, OutboxMessage.status, OutboxMessage.error_message)
     .where(
         OutboxMessage.kind == OutboxKind.SENDER_CONFIRMATION,
@@ -39,20 +39,20 @@ LATEST_MAILS: Final = prepare(
 
 
 async def get_default(reads: Reads) -> SenderRow | None:
-    """The tenant's default sender, if there is one."""
-    rows = await reads.rows_as(SenderRow, DEFAULT)
+    """The tenant's default sender; None without one."""
+    rows = await reads.rows_as(SenderRow, _DEFAULT)
     return rows[0] if rows else None
 
 
 async def confirmed_among(reads: Reads, norms: Sequence[str]) -> set[str]:
-    """Those of the addresses that are confirmed senders of the tenant."""
+    """Those of the normalized addresses that are confirmed senders of the tenant."""
     confirmed = select(Sender.email_norm).where(Sender.confirmed_at.is_not(None), Sender.email_norm.in_(norms))
     return {row[0] for row in await reads.rows(confirmed)}
 
 
 async def confirmation_problems(reads: Reads, sender_ids: Sequence[UUID]) -> dict[UUID, str | None]:
-    """Why each sender's last confirmation was not sent, or not yet; None where nothing is wrong with it."""
-    rows: Sequence[Any] = await reads.rows(LATEST_MAILS, {"wanted": list(sender_ids)})
+    """Why each sender's latest confirmation mail was not sent, or not yet; None where there is no problem."""
+    rows: Sequence[Any] = await reads.rows(_LATEST_CONFIRMATIONS, {"wanted": list(sender_ids)})
     found = {row[0]: row[2] or "It could not be sent in time." for row in rows if row[1] == OutboxStatus.FAILED}
     found |= {row[0]: row[2] for row in rows if row[1] == OutboxStatus.PENDING and row[2]}
     return {sender_id: found.get(sender_id) for sender_id in sender_ids}

@@ -1,4 +1,4 @@
-"""Adding a sender on request: how many confirmations an address may be sent is counted before anything is written."""
+"""Adding a sender: first the limit of confirmations to the address is counted, then the sender is written."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from services.senders.reading import SenderRow
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SenderRegistration:
-    """What adding senders works with: `limit` counts the confirmations of an address over all organizations."""
+    """The dependencies of `register`; `limit` counts the confirmations of an address over all organizations."""
 
     work: Work
     reads: Callable[[Tenant], Reads]
@@ -26,10 +26,10 @@ class SenderRegistration:
 async def register(
     registration: SenderRegistration, actor: Actor, email: str, name: str, *, make_default: bool = False
 ) -> SenderRow:
-    """As `changing.create`, for an address and a name that were not checked, and within the limit.
+    """Check the address and the name, count the limit, and call `changing.create`.
 
-    No transaction is open while the limit is counted. Raises what `changing.check_sender` and `changing.create`
-    raise, and `RateLimited`.
+    The limit is counted without an open transaction. Raises what `changing.check_sender` and `changing.create` raise,
+    and `RateLimited`.
     """
     policy = registration.policy
     address, checked = changing.check_sender(policy, email, name)

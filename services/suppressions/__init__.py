@@ -1,5 +1,5 @@
-"""Who must not be mailed: every change of it, in one place.
+"""Suppressions: the addresses that must not be mailed. Every change of them is made here.
 
-`suppress` and `lift` change the suppression rows, the contacts' status and times, the contacts' history and the
-campaign's figure of unsubscribed contacts together. Nothing else writes to `suppressions`.
+`suppress` and `lift` change the suppression rows, the contacts' status and times, the contacts' histories and the
+counters of unsubscribed contacts together. Nothing else writes to `suppressions`.
 """

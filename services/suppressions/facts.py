@@ -1,4 +1,4 @@
-"""What is reported of an address, and what it means for a contact."""
+"""Facts about an address, such as a bounce or a complaint, and the contact's status that follows from them."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -10,16 +10,16 @@ from models.contact_events import ContactEventKind
 from models.contacts import ContactStatus
 from models.suppressions import SuppressionReason, SuppressionSource
 
-# In order of weight: a contact shows the weightiest reason.
+# In order of precedence: a contact with several reasons has the status of the first.
 STATUS_OF: Final[dict[SuppressionReason, ContactStatus]] = {
     SuppressionReason.COMPLAINT: ContactStatus.COMPLAINED,
     SuppressionReason.UNSUBSCRIBED: ContactStatus.UNSUBSCRIBED,
     SuppressionReason.HARD_BOUNCE: ContactStatus.BOUNCED,
     SuppressionReason.PROVIDER: ContactStatus.BOUNCED,
 }
-# What a person has said holds for them whatever their address is by now; the rest tells of an address.
+# Decisions of a person stay with the contact when its address changes; the other reasons concern an address.
 PERSONAL: Final = frozenset({SuppressionReason.COMPLAINT, SuppressionReason.UNSUBSCRIBED})
-WEIGHT: Final = {
+PRECEDENCE: Final = {
     ContactStatus.PENDING: 0,
     ContactStatus.SUBSCRIBED: 0,
     ContactStatus.BOUNCED: 1,
@@ -30,7 +30,7 @@ WEIGHT: Final = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HistoryLine:
-    """A line of a contact's history. With `only_if_new` it is left out when it would tell what is there already."""
+    """A line of a contact's history. With `only_if_new` it is left out if the history has the same fact already."""
 
     kind: ContactEventKind
     dedupe_key: str
@@ -40,9 +40,9 @@ class HistoryLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SuppressionFact:
-    """Why an address must not be mailed. `at` is when it happened, by the clock of whoever saw it.
+    """A reason not to mail an address. `at` is when it happened, by the clock of the reporting server.
 
-    `contact_id`, `campaign_id` and `delivery_id` name the message that it was about, where one is known.
+    `contact_id`, `campaign_id` and `delivery_id` name the message that it was about, if that is known.
     """
 
     email_norm: str
@@ -56,11 +56,11 @@ class SuppressionFact:
 
     @property
     def key(self) -> tuple[str, SuppressionReason]:
-        """The suppression row that it is about."""
+        """The key of its row in `suppressions`, within the organization."""
         return self.email_norm, self.reason
 
     def concerns(self, contact_id: UUID, email_norm: str) -> bool:
-        """Whether a contact must not be mailed for it."""
+        """Whether it applies to a contact."""
         if email_norm == self.email_norm:
             return True
         return self.contact_id == contact_id and self.reason in PERSONAL
@@ -68,7 +68,7 @@ class SuppressionFact:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reactivation:
-    """The provider mails an address again. `by_recipient` says that the recipient asked it to."""
+    """The provider has reactivated an address; `by_recipient` when the recipient asked for it."""
 
     email_norm: str
     at: datetime
@@ -78,11 +78,11 @@ class Reactivation:
     delivery_id: UUID | None = None
 
 
-def weightiest(reasons: Iterable[SuppressionReason]) -> SuppressionReason | None:
-    """The reason that a contact shows, of those that hold."""
+def main_reason(reasons: Iterable[SuppressionReason]) -> SuppressionReason | None:
+    """The active reason with the highest precedence, which decides a contact's status."""
     return min(reasons, key=list(STATUS_OF).index, default=None)
 
 
-def weighs_more(status: ContactStatus, than: ContactStatus) -> bool:
-    """Whether a contact's status gives way to another."""
-    return WEIGHT[status] > WEIGHT[than]
+def has_precedence(status: ContactStatus, than: ContactStatus) -> bool:
+    """Whether `status` replaces the status `than` of a contact."""
+    return PRECEDENCE[status] > PRECEDENCE[than]

@@ -1,4 +1,4 @@
-"""The one function that lifts suppressions."""
+"""Lifting suppressions."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -13,8 +13,8 @@ from core.unit_of_work import UnitOfWork
 from models.contacts import ContactStatus
 from models.suppressions import Suppression, SuppressionReason, SuppressionSource
 from services.contact_events import ContactLine, write_lines
-from services.suppressions.facts import STATUS_OF, Reactivation, weightiest
-from services.suppressions.marking import MOMENT, LockedContact, lock_contacts, write_contacts
+from services.suppressions.facts import STATUS_OF, Reactivation, main_reason
+from services.suppressions.marking import TIMESTAMP, LockedContact, lock_contacts, write_contacts
 from services.suppressions.reading import active_reasons
 
 OF_ADDRESS: Final = (SuppressionReason.HARD_BOUNCE, SuppressionReason.PROVIDER)
@@ -22,18 +22,18 @@ Key = tuple[str, SuppressionReason]
 
 
 class Lifted(NamedTuple):
-    """What the provider's lifts have done to the rows of an address, and when they were made."""
+    """The reasons of an address that reactivations ended, and the latest time of them."""
 
     reasons: frozenset[SuppressionReason]
     at: datetime
 
 
 async def lift(uow: UnitOfWork, facts: Sequence[Reactivation]) -> set[UUID]:
-    """Lift what the provider had set before: bounces, its own list, and unsubscribing there if the recipient asks.
+    """Lift suppressions that the provider set earlier; returns the ids of the contacts whose row changed.
 
-    What was reported to us directly stays, as do complaints and whatever is newer. A contact goes back to what it
-    was: to PENDING where it never subscribed. A lift is written into the history whether it changed anything or not,
-    but for what tells it again. The ids of the contacts whose row changed.
+    It lifts hard bounces, the provider's suppressions and, if the recipient asked for it, unsubscribing at the
+    provider. Complaints, newer suppressions, and those that were reported to us directly stay. A contact gets its
+    former status: PENDING if it never subscribed. Every reactivation is written to the history, except for repeats.
     """
     if not facts:
         return set()
@@ -41,7 +41,7 @@ async def lift(uow: UnitOfWork, facts: Sequence[Reactivation]) -> set[UUID]:
     norms = sorted({fact.email_norm for fact in facts})
     contacts = await lock_contacts(uow, (), norms)
     reasons = await active_reasons(uow, norms)
-    after = {one.id: returned(one, lifted.get(one.email_norm), reasons[one.email_norm]) for one in contacts}
+    after = {one.id: with_lift(one, lifted.get(one.email_norm), reasons[one.email_norm]) for one in contacts}
     changed = await write_contacts(uow, contacts, after)
     in_full = {fact.email_norm for fact in facts if not fact.line.only_if_new}
     recorded = [
@@ -56,7 +56,7 @@ async def lift(uow: UnitOfWork, facts: Sequence[Reactivation]) -> set[UUID]:
 
 
 def latest(facts: Sequence[Reactivation]) -> dict[Key, datetime]:
-    """The latest lift of each row that the facts are about, in the order of the rows' keys."""
+    """The latest reactivation for each row, in the order of the rows' keys, in which they are locked."""
     found: dict[Key, datetime] = {}
     for fact in facts:
         of_person = (SuppressionReason.UNSUBSCRIBED,) if fact.by_recipient else ()
@@ -67,8 +67,11 @@ def latest(facts: Sequence[Reactivation]) -> dict[Key, datetime]:
 
 
 async def store(uow: UnitOfWork, lifts: Mapping[Key, datetime]) -> dict[str, Lifted]:
-    """Note the lifts on the rows, and on new ones, for what is reported late; by address, which rows they ended."""
-    given = array_rows(email_norm=Text(), reason=Text(), at=MOMENT)
+    """Write the times of reactivation to the rows, or to new ones, for suppressions that are reported later.
+
+    Returns the rows that were active before and are not now, by address.
+    """
+    new_rows = array_rows(email_norm=Text(), reason=Text(), at=TIMESTAMP)
     values = array_values(
         email_norm=[norm for norm, _ in lifts],
         reason=[str(reason) for _, reason in lifts],
@@ -76,11 +79,11 @@ async def store(uow: UnitOfWork, lifts: Mapping[Key, datetime]) -> dict[str, Lif
     )
     source = select(
         bindparam("organization", uow.tenant.organization_id, Uuid),
-        given.c.email_norm,
-        given.c.reason,
+        new_rows.c.email_norm,
+        new_rows.c.reason,
         literal(str(SuppressionSource.PROVIDER), Text),
         null(),
-        given.c.at,
+        new_rows.c.at,
     )
     names = ["organization_id", "email_norm", "reason", "source", "occurred_at", "lifted_at"]
     statement = insert(Suppression).from_select(names, source, include_defaults=False)
@@ -101,26 +104,26 @@ async def store(uow: UnitOfWork, lifts: Mapping[Key, datetime]) -> dict[str, Lif
     }
 
 
-def returned(
+def with_lift(
     contact: LockedContact, lifted: Lifted | None, reasons: Mapping[SuppressionReason, datetime]
 ) -> LockedContact:
-    """The contact as the lifts leave it."""
+    """The contact with its status after the lift."""
     if lifted is None:
         return contact
-    back = contact.status is ContactStatus.UNSUBSCRIBED and SuppressionReason.UNSUBSCRIBED in lifted.reasons
-    if contact.status is not ContactStatus.BOUNCED and not back:
+    resubscribes = contact.status is ContactStatus.UNSUBSCRIBED and SuppressionReason.UNSUBSCRIBED in lifted.reasons
+    if contact.status is not ContactStatus.BOUNCED and not resubscribes:
         return contact
-    if (reason := weightiest(reasons)) is not None:
+    if (reason := main_reason(reasons)) is not None:
         status = STATUS_OF[reason]
     else:
-        status = ContactStatus.SUBSCRIBED if back or contact.subscribed_at else ContactStatus.PENDING
-    if not back:
+        status = ContactStatus.SUBSCRIBED if resubscribes or contact.subscribed_at else ContactStatus.PENDING
+    if not resubscribes:
         return contact._replace(status=status)
     return contact._replace(status=status, subscribed_at=lifted.at, unsubscribed_at=None)
 
 
 def line_of(fact: Reactivation, contact: LockedContact) -> ContactLine:
-    """The fact's line for a contact."""
+    """The reactivation as a line of a contact's history."""
     return ContactLine(
         contact_id=contact.id,
         kind=fact.line.kind,

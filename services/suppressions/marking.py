@@ -1,6 +1,6 @@
-"""Contacts and deliveries in step with the suppressions of their addresses.
+"""Updating contacts and deliveries with the suppressions of their addresses.
 
-Locks are taken in one order everywhere: deliveries, suppressions, contacts, each kind in the order of its key.
+Rows are locked in the same order everywhere: deliveries, suppressions, contacts, each kind in the order of its key.
 """
 
 from collections import defaultdict
@@ -29,9 +29,9 @@ from core.unit_of_work import UnitOfWork
 from models.contacts import Contact, ContactStatus
 from models.deliveries import EmailDelivery
 from models.suppressions import SuppressionReason
-from services.suppressions.facts import STATUS_OF, SuppressionFact, weighs_more
+from services.suppressions.facts import STATUS_OF, SuppressionFact, has_precedence
 
-MOMENT = DateTime(timezone=True)
+TIMESTAMP = DateTime(timezone=True)
 
 
 class LockedContact(NamedTuple):
@@ -45,7 +45,7 @@ class LockedContact(NamedTuple):
 
 
 async def mark_deliveries(uow: UnitOfWork, facts: Sequence[SuppressionFact]) -> set[UUID]:
-    """Set when recipients of messages unsubscribed, the earliest time reported; deliveries that had none before."""
+    """Set the earliest time of unsubscribing of deliveries; returns the ids of those that had none before."""
     times: dict[UUID, dict[UUID, datetime]] = defaultdict(dict)
     for fact in facts:
         if fact.reason is SuppressionReason.UNSUBSCRIBED and fact.campaign_id and fact.delivery_id:
@@ -54,7 +54,7 @@ async def mark_deliveries(uow: UnitOfWork, facts: Sequence[SuppressionFact]) -> 
     marked: set[UUID] = set()
     for campaign_id, ats in sorted(times.items()):
         ids = sorted(ats)
-        given = array_rows(id=Uuid(), at=MOMENT)
+        new_values = array_rows(id=Uuid(), at=TIMESTAMP)
         mine = (
             EmailDelivery.organization_id == uow.tenant.organization_id,
             EmailDelivery.campaign_id == campaign_id,
@@ -63,8 +63,8 @@ async def mark_deliveries(uow: UnitOfWork, facts: Sequence[SuppressionFact]) -> 
         )
         statement: Any = (
             update(EmailDelivery)
-            .where(*mine, EmailDelivery.id == given.c.id)
-            .values(unsubscribed_at=func.least(EmailDelivery.unsubscribed_at, given.c.at))
+            .where(*mine, EmailDelivery.id == new_values.c.id)
+            .values(unsubscribed_at=func.least(EmailDelivery.unsubscribed_at, new_values.c.at))
             .returning(EmailDelivery.id, literal_column("old.unsubscribed_at IS NULL").label("is_new"))
         )
         marked |= {
@@ -77,7 +77,7 @@ async def mark_deliveries(uow: UnitOfWork, facts: Sequence[SuppressionFact]) -> 
 
 
 async def lock_contacts(uow: UnitOfWork, ids: Collection[UUID], norms: Collection[str]) -> list[LockedContact]:
-    """The contacts with one of the ids or addresses, locked in the order of their addresses."""
+    """Lock the contacts with one of the ids or addresses, in the order of their addresses."""
     rows = await uow.rows(
         select(Contact.id, Contact.email_norm, Contact.status, Contact.subscribed_at, Contact.unsubscribed_at)
         .where(
@@ -93,34 +93,34 @@ async def lock_contacts(uow: UnitOfWork, ids: Collection[UUID], norms: Collectio
     return [LockedContact(row[0], row[1], ContactStatus(row[2]), row[3], row[4]) for row in rows]
 
 
-def marked_by(contact: LockedContact, facts: Sequence[SuppressionFact]) -> LockedContact:
-    """The contact as the facts leave it: a status only gains weight, and the earliest time of unsubscribing stays."""
-    status, left_at = contact.status, contact.unsubscribed_at
+def with_facts(contact: LockedContact, facts: Sequence[SuppressionFact]) -> LockedContact:
+    """The contact with the status of highest precedence, and the earliest time of unsubscribing."""
+    status, unsubscribed_at = contact.status, contact.unsubscribed_at
     for fact in facts:
         if not fact.concerns(contact.id, contact.email_norm):
             continue
-        if weighs_more(STATUS_OF[fact.reason], status):
+        if has_precedence(STATUS_OF[fact.reason], status):
             status = STATUS_OF[fact.reason]
         if fact.reason is SuppressionReason.UNSUBSCRIBED:
-            left_at = fact.at if left_at is None else min(left_at, fact.at)
-    return contact._replace(status=status, unsubscribed_at=left_at)
+            unsubscribed_at = fact.at if unsubscribed_at is None else min(unsubscribed_at, fact.at)
+    return contact._replace(status=status, unsubscribed_at=unsubscribed_at)
 
 
 async def write_contacts(
     uow: UnitOfWork, before: Sequence[LockedContact], after: Mapping[UUID, LockedContact]
 ) -> set[UUID]:
-    """Update the contacts that differ; their ids."""
+    """Update the contacts that differ; returns their ids."""
     changed = [after[contact.id] for contact in before if after[contact.id] != contact]
     if not changed:
         return set()
-    given = array_rows(id=Uuid(), status=Text(), subscribed_at=MOMENT, unsubscribed_at=MOMENT)
+    new_values = array_rows(id=Uuid(), status=Text(), subscribed_at=TIMESTAMP, unsubscribed_at=TIMESTAMP)
     await uow.execute(
         update(Contact)
-        .where(Contact.organization_id == uow.tenant.organization_id, Contact.id == given.c.id)
+        .where(Contact.organization_id == uow.tenant.organization_id, Contact.id == new_values.c.id)
         .values(
-            status=given.c.status,
-            subscribed_at=given.c.subscribed_at,
-            unsubscribed_at=given.c.unsubscribed_at,
+            status=new_values.c.status,
+            subscribed_at=new_values.c.subscribed_at,
+            unsubscribed_at=new_values.c.unsubscribed_at,
             updated_at=func.clock_timestamp(),
         ),
         array_values(

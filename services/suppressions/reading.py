@@ -1,4 +1,4 @@
-"""Whether an address may be mailed, as conditions and rows."""
+"""Reading suppressions, as SQL conditions and as rows."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -10,20 +10,20 @@ from sqlalchemy.sql.selectable import LateralFromClause
 
 from core.database.scopes import Reads
 from models.suppressions import Suppression, SuppressionReason
-from services.suppressions.facts import STATUS_OF, weightiest
+from services.suppressions.facts import STATUS_OF, main_reason
 
-BY_WEIGHT = case({str(reason): place for place, reason in enumerate(STATUS_OF)}, value=Suppression.reason)
+BY_PRECEDENCE = case({str(reason): rank for rank, reason in enumerate(STATUS_OF)}, value=Suppression.reason)
 
 
-class Standing(NamedTuple):
-    """The weightiest reason why an address must not be mailed, and when it was reported."""
+class MainSuppression(NamedTuple):
+    """The active reason of highest precedence for an address, and its time."""
 
     reason: SuppressionReason
     at: datetime
 
 
 def is_suppressed(organization_id: UUID, email_norm: Any) -> ColumnElement[bool]:  # noqa: ANN401 - a text column
-    """Whether the address must not be mailed."""
+    """The condition that an address is suppressed."""
     return exists(
         select(Suppression.email_norm).where(
             Suppression.organization_id == organization_id,
@@ -33,8 +33,8 @@ def is_suppressed(organization_id: UUID, email_norm: Any) -> ColumnElement[bool]
     )
 
 
-def strongest(organization_id: UUID, email_norm: ColumnElement[str]) -> LateralFromClause:
-    """The weightiest reason that holds for a column of addresses (`reason`, `occurred_at`), one row or none."""
+def main_suppression(organization_id: UUID, email_norm: ColumnElement[str]) -> LateralFromClause:
+    """Select the main reason for a column of addresses (`reason`, `occurred_at`), one row or none."""
     return (
         select(Suppression.reason, Suppression.occurred_at)
         .where(
@@ -42,14 +42,14 @@ def strongest(organization_id: UUID, email_norm: ColumnElement[str]) -> LateralF
             Suppression.email_norm == email_norm,
             Suppression.is_active,
         )
-        .order_by(BY_WEIGHT)
+        .order_by(BY_PRECEDENCE)
         .limit(1)
         .lateral("suppression")
     )
 
 
 async def active_reasons(reads: Reads, norms: Sequence[str]) -> dict[str, dict[SuppressionReason, datetime]]:
-    """Every reason that holds for each of the addresses, and when it was reported."""
+    """All active reasons of each address, with their times."""
     found: dict[str, dict[SuppressionReason, datetime]] = {norm: {} for norm in norms}
     rows = await reads.rows(
         select(Suppression.email_norm, Suppression.reason, Suppression.occurred_at).where(
@@ -59,18 +59,18 @@ async def active_reasons(reads: Reads, norms: Sequence[str]) -> dict[str, dict[S
         )
     )
     for norm, reason, at in rows:
-        if at is not None:  # an active one always has a time
+        if at is not None:  # never NULL in an active row
             found[norm][SuppressionReason(reason)] = at
     return found
 
 
-async def strongest_of(reads: Reads, email_norm: str) -> Standing | None:
-    """The weightiest reason that holds for the address, or None when it may be mailed."""
+async def read_main_suppression(reads: Reads, email_norm: str) -> MainSuppression | None:
+    """The main reason of an address; None when it may be mailed."""
     reasons = (await active_reasons(reads, [email_norm]))[email_norm]
-    reason = weightiest(reasons)
-    return None if reason is None else Standing(reason, reasons[reason])
+    reason = main_reason(reasons)
+    return None if reason is None else MainSuppression(reason, reasons[reason])
 
 
 async def suppressed_among(reads: Reads, norms: Sequence[str]) -> set[str]:
-    """Those of the addresses that must not be mailed."""
+    """Those of the addresses that are suppressed."""
     return {norm for norm, reasons in (await active_reasons(reads, norms)).items() if reasons}

@@ -1,4 +1,4 @@
-"""The columns of a contact that say whether it may be mailed. Nobody else writes them."""
+"""The status columns of contacts, which only this package writes."""
 
 from datetime import datetime
 from typing import Any, Final, NamedTuple
@@ -9,25 +9,25 @@ from sqlalchemy.sql.selectable import LateralFromClause
 
 from core.database.scopes import Reads
 from models.contacts import ContactStatus
-from services.suppressions.facts import STATUS_OF, weighs_more
-from services.suppressions.reading import strongest, strongest_of
+from services.suppressions.facts import STATUS_OF, has_precedence
+from services.suppressions.reading import main_suppression, read_main_suppression
 
 STATUS_COLUMNS: Final = ("status", "subscribed_at", "unsubscribed_at")
 
 
 class NewStatus(NamedTuple):
-    """The `STATUS_COLUMNS` of a contact that is inserted, for a select that outer-joins `suppression`."""
+    """The `STATUS_COLUMNS` of a new contact, for a SELECT with an outer join of `suppression`."""
 
     suppression: LateralFromClause
     columns: tuple[ColumnElement[Any], ColumnElement[Any], ColumnElement[Any]]
 
 
 def new_status(organization_id: UUID, email_norm: ColumnElement[str], wanted: ColumnElement[str]) -> NewStatus:
-    """The wanted status, or the one that the suppression of the address calls for.
+    """The wanted status, or that of the address's suppression.
 
-    An address that bounced counts as subscribed for all that, should it be mailed again one day.
+    A new contact whose address has bounced is subscribed nevertheless, for when the address is reactivated.
     """
-    suppression = strongest(organization_id, email_norm)
+    suppression = main_suppression(organization_id, email_norm)
     statuses = {str(reason): str(status) for reason, status in STATUS_OF.items()}
     status = case(statuses, value=suppression.c.reason, else_=wanted)
     is_subscribed = (wanted == ContactStatus.SUBSCRIBED) & status.in_(
@@ -42,9 +42,9 @@ def new_status(organization_id: UUID, email_norm: ColumnElement[str], wanted: Co
 async def status_at_new_address(
     reads: Reads, status: ContactStatus, unsubscribed_at: datetime | None, email_norm: str
 ) -> dict[str, Any]:
-    """What of a contact's `STATUS_COLUMNS` a new address changes: never to a status that weighs less."""
-    found = await strongest_of(reads, email_norm)
-    if found is None or not weighs_more(changed := STATUS_OF[found.reason], status):
+    """The changes of a contact's `STATUS_COLUMNS` by a new address: only to a status of higher precedence."""
+    found = await read_main_suppression(reads, email_norm)
+    if found is None or not has_precedence(changed := STATUS_OF[found.reason], status):
         return {}
-    left = changed is ContactStatus.UNSUBSCRIBED and unsubscribed_at is None
-    return {"status": str(changed), **({"unsubscribed_at": found.at} if left else {})}
+    unsubscribes = changed is ContactStatus.UNSUBSCRIBED and unsubscribed_at is None
+    return {"status": str(changed), **({"unsubscribed_at": found.at} if unsubscribes else {})}

@@ -1,4 +1,4 @@
-"""The one function that suppresses addresses."""
+"""Suppressing addresses."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
@@ -14,11 +14,11 @@ from models.suppressions import Suppression, SuppressionReason, SuppressionSourc
 from services.contact_events import ContactLine, remove_repeats, write_lines
 from services.suppressions.facts import SuppressionFact
 from services.suppressions.marking import (
-    MOMENT,
+    TIMESTAMP,
     LockedContact,
     lock_contacts,
     mark_deliveries,
-    marked_by,
+    with_facts,
     write_contacts,
 )
 
@@ -26,23 +26,23 @@ Key = tuple[str, SuppressionReason]
 
 
 class Stored(NamedTuple):
-    """A suppression row now and before. A fact from before the provider's last lift leaves it inactive."""
+    """Whether a row is active now, and was before. A fact older than the last reactivation leaves it inactive."""
 
     is_active: bool
     was_active: bool
 
     @property
     def is_new(self) -> bool:
-        """Whether the address has become suppressed for that reason only now."""
+        """Whether the address was not suppressed for that reason before."""
         return self.is_active and not self.was_active
 
 
 async def suppress(uow: UnitOfWork, facts: Sequence[SuppressionFact]) -> set[UUID]:
-    """Let addresses not be mailed any more: their rows, their contacts, the history, the figures of their campaigns.
+    """Suppress addresses, with their contacts, histories and campaign counters; returns the ids of changed contacts.
 
-    Facts may come late, twice and in any order: a status only gains weight, the earliest time reported stays, and
-    what the provider has lifted since stays lifted. Of several that tell the same again, the first is written into
-    the history. The ids of the contacts whose row changed.
+    Facts may come late, twice and in any order: a status is only replaced by one of higher precedence, the earliest
+    time of unsubscribing stays, and a suppression that was lifted later stays lifted. Of repeated facts only the
+    first is written to the history.
     """
     if not facts:
         return set()
@@ -54,13 +54,13 @@ async def suppress(uow: UnitOfWork, facts: Sequence[SuppressionFact]) -> set[UUI
         {fact.email_norm for fact in facts},
     )
     effective = [fact for fact in facts if stored[fact.key].is_active]
-    changed = await write_contacts(uow, contacts, {one.id: marked_by(one, effective) for one in contacts})
+    changed = await write_contacts(uow, contacts, {one.id: with_facts(one, effective) for one in contacts})
     await write_history(uow, facts, stored, contacts, unsubscribed)
     return changed
 
 
 def merged(facts: Sequence[SuppressionFact]) -> list[SuppressionFact]:
-    """One fact for each row, in the order of the rows' keys: the latest time, our own word over the provider's."""
+    """One fact per row, in the order of the rows' keys, with the latest time; source OWN wins over PROVIDER."""
     found: dict[Key, SuppressionFact] = {}
     for fact in facts:
         known = found.setdefault(fact.key, fact)
@@ -71,8 +71,8 @@ def merged(facts: Sequence[SuppressionFact]) -> list[SuppressionFact]:
 
 
 async def store(uow: UnitOfWork, facts: Sequence[SuppressionFact]) -> Mapping[Key, Stored]:
-    """Write the suppression rows; each as it is now and was before."""
-    given = array_rows(email_norm=Text(), reason=Text(), source=Text(), at=MOMENT, campaign_id=Uuid())
+    """Insert or update the suppression rows; returns the state of each now and before."""
+    new_rows = array_rows(email_norm=Text(), reason=Text(), source=Text(), at=TIMESTAMP, campaign_id=Uuid())
     values = array_values(
         email_norm=[fact.email_norm for fact in facts],
         reason=[str(fact.reason) for fact in facts],
@@ -82,11 +82,11 @@ async def store(uow: UnitOfWork, facts: Sequence[SuppressionFact]) -> Mapping[Ke
     )
     source = select(
         bindparam("organization", uow.tenant.organization_id, Uuid),
-        given.c.email_norm,
-        given.c.reason,
-        given.c.source,
-        given.c.at,
-        given.c.campaign_id,
+        new_rows.c.email_norm,
+        new_rows.c.reason,
+        new_rows.c.source,
+        new_rows.c.at,
+        new_rows.c.campaign_id,
     )
     names = ["organization_id", "email_norm", "reason", "source", "occurred_at", "campaign_id"]
     statement = insert(Suppression).from_select(names, source, include_defaults=False)
@@ -117,7 +117,7 @@ async def write_history(
     contacts: Sequence[LockedContact],
     unsubscribed: Collection[UUID],
 ) -> None:
-    """A line of each fact for each contact that it is about, less what the history has already."""
+    """Write a line for each fact and contact, except for what the history has already."""
     in_full = {fact.key for fact in facts if not fact.line.only_if_new}
     recorded = set(in_full)
     lines: list[ContactLine] = []
@@ -133,7 +133,7 @@ async def write_history(
 
 
 def line_of(fact: SuppressionFact, contact_id: UUID) -> ContactLine:
-    """The fact's line for a contact: of its message, or of another contact that has the address by now."""
+    """The fact as a line of a contact's history: the message's contact, or another one that has the address now."""
     is_own = fact.contact_id in {None, contact_id}
     return ContactLine(
         contact_id=contact_id,

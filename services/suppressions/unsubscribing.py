@@ -1,4 +1,4 @@
-"""The recipient's own way out: an opaque link in every message, good for one click and nothing else."""
+"""Unsubscribing by the signed link that each message has."""
 
 from typing import NamedTuple
 from uuid import UUID
@@ -15,15 +15,15 @@ from models.contacts import Contact
 from models.deliveries import EmailDelivery
 from models.suppressions import SuppressionReason, SuppressionSource
 from services.suppressions.facts import PERSONAL, HistoryLine, SuppressionFact
-from services.suppressions.reading import strongest_of
+from services.suppressions.reading import read_main_suppression
 from services.suppressions.suppressing import suppress
 
 ID_BYTES = 16
 MAX_TOKEN_LENGTH = 200
 
 
-class Link(NamedTuple):
-    """What an unsubscribe link names."""
+class UnsubscribeLink(NamedTuple):
+    """The ids in the token of an unsubscribe link."""
 
     organization_id: UUID
     campaign_id: UUID
@@ -32,45 +32,45 @@ class Link(NamedTuple):
 
     @property
     def actor(self) -> Actor:
-        """The system, at work for the organization whose mail it was."""
+        """The system actor of the organization that sent the message."""
         return system_actor(self.organization_id)
 
 
-class Subscription(NamedTuple):
-    """Where the holder of a link stands."""
+class SubscriptionState(NamedTuple):
+    """What the page of an unsubscribe link shows."""
 
     organization_name: str
     is_unsubscribed: bool
 
 
-def link_token(signer: Signer, link: Link) -> str:
-    """The token of a link: its ids as bytes, signed."""
+def link_token(signer: Signer, link: UnsubscribeLink) -> str:
+    """The signed token of a link."""
     return signer.sign(b"".join(one.bytes for one in link))
 
 
-def read_link(signer: Signer, token: str) -> Link | None:
-    """The link of a token that we signed, or None."""
+def read_link(signer: Signer, token: str) -> UnsubscribeLink | None:
+    """The link of a token; None if the signature is not ours."""
     ids = signer.verify(token) if len(token) <= MAX_TOKEN_LENGTH else None
-    if ids is None or len(ids) != ID_BYTES * len(Link._fields):
+    if ids is None or len(ids) != ID_BYTES * len(UnsubscribeLink._fields):
         return None
-    return Link(*(UUID(bytes=ids[start : start + ID_BYTES]) for start in range(0, len(ids), ID_BYTES)))
+    return UnsubscribeLink(*(UUID(bytes=ids[start : start + ID_BYTES]) for start in range(0, len(ids), ID_BYTES)))
 
 
-async def read_subscription(reads: Reads, link: Link) -> Subscription | None:
-    """Where the link's holder stands; None when neither the message nor the contact exists any more."""
+async def read_subscription(reads: Reads, link: UnsubscribeLink) -> SubscriptionState | None:
+    """The subscription of the link's recipient; None when neither the delivery nor the contact exists any more."""
     address = await address_of(reads, link)
     if address is None:
         return None
     row = await first(reads, select(Organization.name).where(Organization.id == link.organization_id))
     if row is None:
         return None
-    standing = await strongest_of(reads, address)
-    # Who bounced may be mailed again one day, and can still say that they want nothing.
-    return Subscription(row.name, standing is not None and standing.reason in PERSONAL)
+    found = await read_main_suppression(reads, address)
+    # A bounced address may be reactivated, so its recipient can still unsubscribe.
+    return SubscriptionState(row.name, found is not None and found.reason in PERSONAL)
 
 
-async def address_of(reads: Reads, link: Link) -> str | None:
-    """The address that the message went to, or, for a test message, the contact's own."""
+async def address_of(reads: Reads, link: UnsubscribeLink) -> str | None:
+    """The address that the message was sent to or, for a test message, the address of the contact."""
     sent = await first(
         reads,
         select(EmailDelivery.email_norm).where(
@@ -90,8 +90,8 @@ async def address_of(reads: Reads, link: Link) -> str | None:
     return contact[0] if contact else None
 
 
-async def unsubscribe(work: Work, link: Link) -> bool:
-    """Never mail the link's address again; False when it is nobody's. Doing it twice is as good as once."""
+async def unsubscribe(work: Work, link: UnsubscribeLink) -> bool:
+    """Unsubscribe the address of a link; idempotent. False when neither the delivery nor the contact exists."""
     async with work.begin(link.actor) as uow:
         address = await address_of(uow, link)
         if address is None:

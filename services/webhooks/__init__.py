@@ -1,1 +1,1 @@
-"""What mail providers report: stored as it comes, applied to deliveries, suppressions and histories later."""
+"""Events from mail providers' webhooks: stored on receipt, applied later to deliveries and suppressions."""

@@ -1,4 +1,4 @@
-"""Whose an event is: found by the campaign, the message or the address that it names, across organizations."""
+"""Attributing events to organizations, by the campaign, the message or the address that they name."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -9,15 +9,15 @@ from sqlalchemy import func, select
 from cancellation.backoff import Backoff
 from core.database.scopes import SystemScope
 
-ATTRIBUTED_AT_ONCE = 2_000
+PAGE = 2_000
 BACKOFF: Final = Backoff(initial=5.0, maximum=3_600.0)
-"""Between two tries to attribute an event, or to apply it."""
+"""Pauses between attempts to attribute an event, or to apply it."""
 
 
 async def attribute_events(system: SystemScope) -> set[UUID]:
-    """Attribute the events that wait without an organization; the organizations that got some."""
+    """Attribute the events that have no organization yet; returns the organizations that got events."""
     organizations: set[UUID] = set()
-    attributed = func.system.attribute_events(ATTRIBUTED_AT_ONCE, BACKOFF.initial, BACKOFF.maximum)
+    attributed = func.system.attribute_events(PAGE, BACKOFF.initial, BACKOFF.maximum)
     found = attributed.table_valued("organization_id")
     while rows := await system.rows(select(found.c.organization_id)):
         organizations.update(row[0] for row in rows)
@@ -25,6 +25,6 @@ async def attribute_events(system: SystemScope) -> set[UUID]:
 
 
 async def organizations_with_events(system: SystemScope, after: UUID, limit: int) -> Sequence[UUID]:
-    """Organizations that have events to apply now, by id, beyond one."""
+    """A page of organizations that have events to apply now, in the order of their ids."""
     found = func.system.organizations_with_events(after, limit).table_valued("organization_id")
     return [row[0] for row in await system.rows(select(found.c.organization_id))]

@@ -1,26 +1,26 @@
-"""JSON from outside, made into what PostgreSQL can hold."""
+"""Cleaning JSON from other servers, so that PostgreSQL can store it as `jsonb`."""
 
 import math
 import re
 from typing import Any, Final
 
 MAX_DEPTH: Final = 64
-MAX_BITS: Final = 4_096  # whole numbers beyond cannot be written as text any more without a limit being lifted
+MAX_BITS: Final = 4_096  # Python refuses to convert larger integers to text (sys.set_int_max_str_digits)
 UNSTORABLE: Final = re.compile("[\x00\ud800-\udfff]")
 REPLACEMENT: Final = "\N{REPLACEMENT CHARACTER}"
 
 
 class TooDeep(ValueError):
-    """The JSON is nested more deeply than any event."""
+    """The JSON is nested too deeply for an event."""
 
 
-def cleaned(value: Any, depth: int = 0) -> Any:  # noqa: ANN401 - JSON
-    """The value without NUL characters, with half surrogates replaced, without numbers that are none.
+def clean(value: Any, depth: int = 0) -> Any:  # noqa: ANN401 - JSON
+    """The value without NUL characters, lone surrogates, NaN and infinities.
 
     Raises `TooDeep` beyond 64 levels.
     """
     if isinstance(value, str):
-        return clean_text(value)
+        return _clean_text(value)
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, int):
@@ -28,12 +28,12 @@ def cleaned(value: Any, depth: int = 0) -> Any:  # noqa: ANN401 - JSON
     if depth == MAX_DEPTH:
         raise TooDeep(f"The event is nested more than {MAX_DEPTH} levels deep.")
     if isinstance(value, list):
-        return [cleaned(item, depth + 1) for item in value]
+        return [clean(item, depth + 1) for item in value]
     if isinstance(value, dict):
-        return {clean_text(str(key)): cleaned(item, depth + 1) for key, item in value.items()}
+        return {_clean_text(str(key)): clean(item, depth + 1) for key, item in value.items()}
     return value
 
 
-def clean_text(text: str) -> str:
-    """The text without NUL, with each half of a surrogate pair replaced."""
+def _clean_text(text: str) -> str:
+    """The text without NUL, with lone surrogates replaced."""
     return UNSTORABLE.sub(lambda found: "" if found.group() == "\x00" else REPLACEMENT, text)

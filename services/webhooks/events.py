@@ -1,4 +1,4 @@
-"""An event of the inbox, read: when it happened, and what it tells of its address."""
+"""Parsing events of the inbox: their time, and what they mean for the address."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -10,8 +10,8 @@ from core.errors import InvalidInput
 from integrations.mail_events import MailEvent, MailWebhooks, Signal
 from models.suppressions import SuppressionReason
 
-EARLIEST: Final = datetime(2000, 1, 1, tzinfo=UTC)  # what is before stands for no time at all, as year 1 does in .NET
-AHEAD: Final = timedelta(minutes=5)  # how far the provider's clock may be ahead of ours
+EARLIEST: Final = datetime(2000, 1, 1, tzinfo=UTC)  # earlier times mean that there is none, such as year 1 in .NET
+AHEAD: Final = timedelta(minutes=5)  # tolerance for the provider's clock
 REASONS: Final = {
     Signal.COMPLAINED: SuppressionReason.COMPLAINT,
     Signal.UNSUBSCRIBED: SuppressionReason.UNSUBSCRIBED,
@@ -20,8 +20,8 @@ REASONS: Final = {
 OF_ADDRESS: Final = frozenset({SuppressionReason.HARD_BOUNCE, SuppressionReason.PROVIDER})
 
 
-class Event(NamedTuple):
-    """An event of the inbox. `email_norm` is set when it tells of an address that several organizations may have."""
+class InboxEvent(NamedTuple):
+    """An event of the inbox. `email_norm` is set for one that concerns an address, `shared` if others have it too."""
 
     inbox_id: UUID
     dedupe_key: str
@@ -32,15 +32,15 @@ class Event(NamedTuple):
 
 
 def names_message(event: MailEvent) -> bool:
-    """Whether the event says which message it is about."""
+    """Whether the event names the message that it is about."""
     return event.message_id is not None or event.delivery_id is not None
 
 
-def tells_of_address(event: MailEvent, stream: str | None) -> bool:
-    """Whether the event tells of its address rather than of a message or a person.
+def concerns_address(event: MailEvent, stream: str | None) -> bool:
+    """Whether the event concerns the address itself, rather than a message or a person.
 
-    A bounce that will come again and the provider's own list do, for everybody who sends by the same stream. What
-    comes without a message tells of nothing else, even when somebody unsubscribed.
+    Permanent bounces and the provider's suppression list do, for every organization that sends by the same stream.
+    So does every suppression without a message, even when a person unsubscribed.
     """
     if stream and event.stream and event.stream != stream:
         return False
@@ -50,8 +50,8 @@ def tells_of_address(event: MailEvent, stream: str | None) -> bool:
     return reason in OF_ADDRESS and event.is_inactive is not False
 
 
-def normalised(recipient: str | None) -> str | None:
-    """The address as contacts' addresses compare, or None for what is none."""
+def parse_address(recipient: str | None) -> str | None:
+    """The normalized address, which compares with those of contacts; None if it is not valid."""
     if recipient is None:
         return None
     try:
@@ -69,21 +69,21 @@ def read_event(
     webhooks: MailWebhooks,
     email_norm: str | None = None,
     shared: bool = False,
-) -> Event:
-    """Read a stored event; raises `ValueError` for one that tells of no outbound mail."""
+) -> InboxEvent:
+    """Parse a stored event; raises `ValueError` for one that is not about outbound mail."""
     report = webhooks.read(payload)
-    return Event(inbox_id, key, sane(report.at, received_at), report, email_norm, shared)
+    return InboxEvent(inbox_id, key, plausible_time(report.at, received_at), report, email_norm, shared)
 
 
-def sane(at: datetime | None, received_at: datetime) -> datetime:
-    """When it happened; when we heard of it, where that is missing, unreadable, in the future, or before all mail."""
+def plausible_time(at: datetime | None, received_at: datetime) -> datetime:
+    """The time of the event, or of its receipt if it is missing, unreadable, in the future, or before `EARLIEST`."""
     if at is None or not EARLIEST < at <= received_at + AHEAD:
         return received_at
     return at
 
 
 def reason_of(event: MailEvent) -> SuppressionReason | None:
-    """Why the event's address must not be mailed again, if it says so."""
+    """The reason for which the event suppresses its address, if it does."""
     if event.signal is Signal.REACTIVATED:
         return None
     if event.signal in REASONS:

@@ -1,4 +1,4 @@
-"""What a mail provider tells us, as it came: into the inbox first, answered then, applied later."""
+"""Storing the events of a provider's webhook request in the inbox, before it is answered. They are applied later."""
 
 from collections.abc import Sequence
 from typing import Any, Final
@@ -11,38 +11,38 @@ from core.ids import new_id
 from core.unit_of_work import Work
 from integrations.mail_events import About, MailEvent, MailWebhooks, Payload
 from models.webhooks import WebhookInbox
-from services.webhooks.cleaning import cleaned
-from services.webhooks.events import names_message, normalised, tells_of_address
+from services.webhooks.cleaning import clean
+from services.webhooks.events import concerns_address, names_message, parse_address
 from services.webhooks.work import AttributeEvents
 
-# An event belongs to no tenant until its campaign is known.
-NOBODY: Final = UUID(int=0)
+# The tenant of an event before it is attributed to an organization.
+UNATTRIBUTED: Final = UUID(int=0)
 NO_MESSAGE: Final = About()
 
 
 async def receive(work: Work, webhooks: MailWebhooks, payloads: Sequence[Payload]) -> None:
     """Store the events of a request, all or none, and enqueue their application.
 
-    A repeat of one that is stored already changes nothing. Raises `TooDeep`.
+    An event that is stored already is ignored. Raises `TooDeep`.
     """
-    rows = [row for payload in payloads for row in _rows_of(webhooks, cleaned(payload))]
+    rows = [row for payload in payloads for row in _rows_of(webhooks, clean(payload))]
     if not rows:
         return
-    async with work.begin(system_actor(NOBODY)) as uow:
+    async with work.begin(system_actor(UNATTRIBUTED)) as uow:
         await uow.execute(insert(WebhookInbox).on_conflict_do_nothing(), rows)
-        uow.enqueue(AttributeEvents(organization_id=NOBODY))
+        uow.enqueue(AttributeEvents(organization_id=UNATTRIBUTED))
 
 
 def _rows_of(webhooks: MailWebhooks, payload: Payload) -> list[dict[str, Any]]:
-    """The inbox's rows for an event.
+    """The rows of the inbox for an event.
 
-    What it tells of the address itself is stored once more, without the message, for everybody who has the address;
-    only where it is reported of the stream that campaigns are sent on.
+    An event that concerns the address itself gets a second row without the message, which is applied for every
+    organization that has the address; but only if it is of the stream that campaigns are sent on.
     """
     row = _row_of(webhooks, webhooks.dedupe_key(payload), payload, about=webhooks.about(payload))
-    event = _read_known(webhooks, payload)
-    email_norm = normalised(event.recipient) if event is not None else None
-    if event is None or email_norm is None or not tells_of_address(event, webhooks.stream):
+    event = _read_or_none(webhooks, payload)
+    email_norm = parse_address(event.recipient) if event is not None else None
+    if event is None or email_norm is None or not concerns_address(event, webhooks.stream):
         return [row]
     stripped = webhooks.of_address(payload, is_repeat=names_message(event))
     address = _row_of(webhooks, f"address:{webhooks.dedupe_key(stripped)}", stripped, email_norm=email_norm)
@@ -63,8 +63,8 @@ def _row_of(
     }
 
 
-def _read_known(webhooks: MailWebhooks, payload: Payload) -> MailEvent | None:
-    """The event, or None for one that tells of no outbound mail."""
+def _read_or_none(webhooks: MailWebhooks, payload: Payload) -> MailEvent | None:
+    """The parsed event; None for one that is not about outbound mail."""
     try:
         return webhooks.read(payload)
     except ValueError:

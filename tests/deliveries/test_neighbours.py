@@ -30,7 +30,7 @@ from services.deliveries.sending import Sender
 from services.deliveries.sweeping import advance_campaign, clear_waiting_reason
 from services.features import Feature, Features
 from services.mailing.lookups import MAX_LOOKUPS
-from services.suppressions.unsubscribing import Link, unsubscribe
+from services.suppressions.unsubscribing import UnsubscribeLink, unsubscribe
 from tests import factories
 from tests.deliveries.model import ModelMailer
 from tests.deliveries.worker import drain, expire_leases, go, start
@@ -235,7 +235,7 @@ def decided(resolution: DeliveryResolution) -> Step:
 
 async def unsubscribe_one(stage: Stage, campaign_id: UUID) -> None:
     first, *others = await stage.ledger(campaign_id)
-    link = Link(stage.actor.organization_id, campaign_id, first.id, first.contact_id)
+    link = UnsubscribeLink(stage.actor.organization_id, campaign_id, first.id, first.contact_id)
     assert await unsubscribe(stage.runtime.work, link)
     assert (await stage.ledger(campaign_id))[1:] == others
 

@@ -25,7 +25,7 @@ from services.deliveries.submitting import submit
 from services.deliveries.sweeping import advance_campaign
 from services.mailing.handover import RequestOutcome, hand_over
 from services.mailing.lookups import MAX_LOOKUPS, RESERVED_SECONDS, Lookup
-from services.suppressions.unsubscribing import Link, unsubscribe
+from services.suppressions.unsubscribing import UnsubscribeLink, unsubscribe
 from tests.deliveries.model import Accepted, ModelMailer
 from tests.deliveries.worker import expire_leases, finish, go, progress, sending, statuses
 from tests.inbox import apply_inbox, deliver
@@ -203,7 +203,7 @@ class World:
 
     async def leave(self, contact_id: UUID) -> None:
         """A recipient unsubscribes."""
-        link = Link(
+        link = UnsubscribeLink(
             self.actor.organization_id,
             self.campaign_id,
             self.deliveries[contact_id],

@@ -15,19 +15,19 @@ from models.outbox import OutboxKind, OutboxMessage, OutboxStatus
 from runtime import Runtime
 from services.outbox import writing
 from services.outbox.sending import OutboxSender
-from services.outbox.submitting import Item, Mail
+from services.outbox.submitting import ComposedMail, OutboxItem
 
 KIND = OutboxKind.SENDER_CONFIRMATION
 DAY = timedelta(days=1)
 
 
-async def plain(_: UnitOfWork, item: Item) -> Mail:
+async def plain(_: UnitOfWork, item: OutboxItem) -> ComposedMail:
     """A message that needs no other rows."""
-    return Mail(subject="Hello", text=f"About {item.target_id}", html=f"<p>About {item.target_id}</p>")
+    return ComposedMail(subject="Hello", text=f"About {item.target_id}", html=f"<p>About {item.target_id}</p>")
 
 
 def outbox_of(
-    runtime: Runtime, mailer: Mailer, compose: Callable[[UnitOfWork, Item], Any] = plain, *, grace: float = 0.0
+    runtime: Runtime, mailer: Mailer, compose: Callable[[UnitOfWork, OutboxItem], Any] = plain, *, grace: float = 0.0
 ) -> OutboxSender:
     """What sends the outbox through a mailer; by default with no pause between two lookups."""
     sending = runtime.settings.sending.model_copy(update={"reconcile_grace_seconds": grace})

@@ -18,7 +18,7 @@ from runtime import Runtime, running
 from services.mailing.pacing import reserve
 from services.outbox.reconciling import record_lookup, reserve_due
 from services.outbox.sending import MailNeeds, organizations_with_mail
-from services.outbox.submitting import Item, Mail
+from services.outbox.submitting import ComposedMail, OutboxItem
 from services.outbox.work import ReconcileOutbox, SendOutbox
 from tests import factories
 from tests.conftest import Servers
@@ -106,7 +106,7 @@ async def test_one_mail_reserves_one_message_of_the_rate(runtime: Runtime) -> No
     mailer = RecordingMailer(limits=replace(UNLIMITED, messages_per_second=20))
     ahead: list[float] = []
 
-    async def compose(uow: object, item: Item) -> Mail:
+    async def compose(uow: object, item: OutboxItem) -> ComposedMail:
         ahead.append(await reserve(runtime.system, mailer.account, 0, 20))
         return await plain(uow, item)  # type: ignore[arg-type]
 

@@ -37,7 +37,7 @@ from services.mailing.handover import RequestOutcome
 from services.outbox import writing
 from services.outbox.reconciling import reserve_due
 from services.outbox.recording import record
-from services.outbox.submitting import Batch, Item, Mail, submit
+from services.outbox.submitting import Batch, ComposedMail, OutboxItem, submit
 from services.outbox.work import SendOutbox
 from tests import factories
 from tests.deliveries.conftest import Provider
@@ -185,7 +185,7 @@ async def test_one_that_cannot_be_composed_does_not_hold_up_the_others(runtime: 
     actor = await factories.organization(runtime)
     broken, needless, good = await put(runtime, actor, 3)
 
-    async def compose(uow: UnitOfWork, item: Item) -> Mail | None:
+    async def compose(uow: UnitOfWork, item: OutboxItem) -> ComposedMail | None:
         if item.id == broken:
             await uow.execute(update(OutboxMessage).values(error_message="written by what failed"))
             await uow.rows(select(literal(1) / 0))

@@ -20,9 +20,9 @@ from models.outbox import OutboxKind, OutboxMessage, OutboxStatus
 from models.senders import Sender, SenderConfirmation
 from runtime import Runtime
 from services.mailing.limits import DAY_SECONDS, mail_limits
-from services.outbox.submitting import Item
+from services.outbox.submitting import OutboxItem
 from services.senders import changing, confirming, policy
-from services.senders.policy import From, SenderNotConfirmed, SenderPolicy, sender_policy
+from services.senders.policy import ChosenSender, SenderNotConfirmed, SenderPolicy, sender_policy
 from services.senders.reading import confirmation_problems, get_default
 from tests import factories
 
@@ -120,7 +120,7 @@ async def test_who_has_confirmed_is_not_asked_again(runtime: Runtime, *, confirm
     """A mail that waited for so long that nobody needs it is not composed, and makes no token."""
     actor = await factories.organization(runtime)
     sender_id = await factories.sender(runtime, actor, confirmed=confirmed)
-    item = Item(new_id(), OutboxKind.SENDER_CONFIRMATION, sender_id, "a@example.com")
+    item = OutboxItem(new_id(), OutboxKind.SENDER_CONFIRMATION, sender_id, "a@example.com")
     async with runtime.work.begin(actor) as uow:
         mail = await confirming.compose_confirmation(uow, item, public_url="https://x.example")
         tokens = await uow.rows(select(SenderConfirmation.sender_id))
@@ -138,7 +138,7 @@ async def test_an_installation_without_an_address_needs_a_sender(runtime: Runtim
         ("input", "campaignId"),
     )
     chosen = await policy.choose(reads, replace(DEVELOPMENT, fallback="news@acme.example"), None)
-    assert chosen == From(header="news@acme.example")
+    assert chosen == ChosenSender(header="news@acme.example")
 
 
 @pytest.mark.parametrize(("how_many", "others"), [(1, ""), (3, ""), (4, " and others")])
@@ -164,10 +164,10 @@ async def test_a_sender_that_is_gone_is_not_chosen(runtime: Runtime) -> None:
     await factories.sender(runtime, actor, default=True)
     async with runtime.work.begin(actor) as uow:
         with pytest.raises(NotFound) as refused:
-            await policy.choose_and_hold(uow, PRODUCTION, new_id())
+            await policy.choose_and_lock(uow, PRODUCTION, new_id())
         assert refused.value.field == ("input", "campaignId")
         with pytest.raises(Conflict):
-            await policy.hold(uow, From(header="a@b.example", sender_id=new_id()))
+            await policy.lock_chosen(uow, ChosenSender(header="a@b.example", sender_id=new_id()))
 
 
 async def test_the_last_confirmation_says_why_it_was_not_sent(runtime: Runtime) -> None:

@@ -21,7 +21,7 @@ from services.contacts import changing
 from services.contacts.history import EVENTS, EventRow
 from services.contacts.listing import CONTACTS, ContactRow
 from services.deliveries.sending import Sender
-from services.suppressions.unsubscribing import Link, unsubscribe
+from services.suppressions.unsubscribing import UnsubscribeLink, unsubscribe
 from tests import factories
 from tests.deliveries.conftest import Provider
 from tests.deliveries.worker import finish, progress, sending, statuses
@@ -279,7 +279,9 @@ async def test_our_own_unsubscribe_is_never_lifted(
     delivery_id = UUID(message.metadata["delivery"])
     [contact] = await runtime.reads(actor.tenant).rows(select(Contact.id))
     await tell(runtime, of(message, bounce("HardBounce", 1, inactive=True)))
-    assert await unsubscribe(runtime.work, Link(actor.organization_id, campaign_id, delivery_id, contact.id))
+    assert await unsubscribe(
+        runtime.work, UnsubscribeLink(actor.organization_id, campaign_id, delivery_id, contact.id)
+    )
     before = await row_of(runtime, actor, contact.id)
     now = datetime.now(UTC) + timedelta(minutes=1)
     await tell(runtime, reactivated(message.recipients[0], now, origin))

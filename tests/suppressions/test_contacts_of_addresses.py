@@ -16,7 +16,7 @@ from runtime import Runtime
 from services.campaigns.progress import read_stats
 from services.contacts import changing, upserting
 from services.deliveries.sending import Sender
-from services.suppressions.unsubscribing import Link, read_subscription, unsubscribe
+from services.suppressions.unsubscribing import UnsubscribeLink, read_subscription, unsubscribe
 from services.webhooks.applying import apply_pages
 from services.webhooks.attributing import attribute_events
 from tests import factories
@@ -85,7 +85,7 @@ async def test_who_bounced_can_still_unsubscribe(runtime: Runtime, provider: Pro
     actor, campaign_id, [message] = await accepted(runtime, provider, sender)
     [contact] = await runtime.reads(actor.tenant).rows(select(Contact.id))
     await tell(runtime, of(message, bounce("HardBounce", 1, inactive=True)))
-    link = Link(actor.organization_id, campaign_id, UUID(message.metadata["delivery"]), contact.id)
+    link = UnsubscribeLink(actor.organization_id, campaign_id, UUID(message.metadata["delivery"]), contact.id)
     for is_gone in (False, True):
         found = await read_subscription(runtime.reads(actor.tenant), link)
         assert found is not None
@@ -162,7 +162,7 @@ async def test_everybody_speaks_at_once(runtime: Runtime, provider: Provider, se
         pages = [
             unsubscribe(
                 runtime.work,
-                Link(
+                UnsubscribeLink(
                     actor.organization_id,
                     UUID(message.metadata["campaign"]),
                     UUID(message.metadata["delivery"]),

@@ -25,7 +25,7 @@ from services.deliveries.sending import Sender
 from services.suppressions.facts import HistoryLine, Reactivation, SuppressionFact
 from services.suppressions.lifting import lift
 from services.suppressions.suppressing import suppress
-from services.suppressions.unsubscribing import Link, unsubscribe
+from services.suppressions.unsubscribing import UnsubscribeLink, unsubscribe
 from tests import factories
 from tests.deliveries.conftest import Provider
 from tests.deliveries.worker import drain, recipients, sending, start
@@ -36,7 +36,7 @@ HARD_BOUNCE, PROVIDER = SuppressionReason.HARD_BOUNCE, SuppressionReason.PROVIDE
 OWN, THEIRS = SuppressionSource.OWN, SuppressionSource.PROVIDER
 FIRST: Final = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
 HOUR: Final = timedelta(hours=1)
-# The table of docs/consent.md, a reason and the status that it gives, the weightiest first.
+# The table of docs/consent.md, a reason and the status that it gives, the main_reason first.
 STATUSES: Final = {
     COMPLAINT: ContactStatus.COMPLAINED,
     UNSUBSCRIBED: ContactStatus.UNSUBSCRIBED,
@@ -183,7 +183,9 @@ async def test_each_message_is_unsubscribed_from_once(runtime: Runtime) -> None:
     reads = runtime.reads(actor.tenant)
     rows = await reads.rows(select(EmailDelivery.campaign_id, EmailDelivery.id).order_by(EmailDelivery.campaign_id))
     for row in (*rows, *rows):
-        assert await unsubscribe(runtime.work, Link(actor.organization_id, row.campaign_id, row.id, contact_id))
+        assert await unsubscribe(
+            runtime.work, UnsubscribeLink(actor.organization_id, row.campaign_id, row.id, contact_id)
+        )
     lines = await reads.rows(select(ContactEvent.campaign_id).where(ContactEvent.kind == "unsubscribed"))
     assert sorted(line.campaign_id for line in lines) == sorted([first, second])
     for campaign_id in (first, second):
@@ -278,7 +280,7 @@ async def test_a_link_unsubscribes_the_address_that_the_message_went_to(runtime:
     (row,) = await runtime.reads(actor.tenant).rows(select(EmailDelivery.id, EmailDelivery.email_norm))
     async with runtime.work.begin(actor) as uow:
         await changing.change(uow, contact_id, {"email": address()})
-    assert await unsubscribe(runtime.work, Link(actor.organization_id, campaign_id, row.id, contact_id))
+    assert await unsubscribe(runtime.work, UnsubscribeLink(actor.organization_id, campaign_id, row.id, contact_id))
     suppressed = await runtime.reads(actor.tenant).rows(select(Suppression.email_norm, Suppression.reason))
     assert [tuple(each) for each in suppressed] == [(row.email_norm, UNSUBSCRIBED)]
     assert (await row_of(runtime, actor, contact_id)).status == ContactStatus.UNSUBSCRIBED
@@ -292,7 +294,7 @@ async def test_each_recipient_s_link_is_their_own(runtime: Runtime, *, of_test: 
         select(EmailDelivery.id, EmailDelivery.contact_id, EmailDelivery.email_norm)
     )
     gone = max(rows, key=lambda row: row.id)
-    link = Link(actor.organization_id, campaign_id, new_id() if of_test else gone.id, gone.contact_id)
+    link = UnsubscribeLink(actor.organization_id, campaign_id, new_id() if of_test else gone.id, gone.contact_id)
     assert await unsubscribe(runtime.work, link)
     suppressed = await runtime.reads(actor.tenant).rows(select(Suppression.email_norm))
     assert [row.email_norm for row in suppressed] == [gone.email_norm]

@@ -23,7 +23,7 @@ from services.deliveries.composing import compose
 from services.deliveries.sending import Sender
 from services.suppressions.facts import HistoryLine, SuppressionFact
 from services.suppressions.suppressing import suppress
-from services.suppressions.unsubscribing import Link, link_token
+from services.suppressions.unsubscribing import UnsubscribeLink, link_token
 from tests.deliveries.conftest import Provider
 from tests.deliveries.worker import drain, finish, sending, statuses
 
@@ -50,7 +50,7 @@ async def contact_status(runtime: Runtime, actor: Actor) -> list[str]:
 async def test_get_shows_a_page_and_changes_nothing(
     runtime: Runtime, provider: Provider, sender: Sender, door: str, http: aiohttp.ClientSession
 ) -> None:
-    """Link scanners GET everything: a GET shows a button, sets no cookie, and unsubscribes nobody."""
+    """UnsubscribeLink scanners GET everything: a GET shows a button, sets no cookie, and unsubscribes nobody."""
     actor, _, campaign_id = await sending(runtime, 1)
     await drain(sender, actor, campaign_id)
     async with http.get(door + await link_in_mail(provider, campaign_id)) as answer:
@@ -99,7 +99,7 @@ async def test_who_unsubscribes_while_a_batch_waits_gets_no_message(
     mail = await sender.mail_of(actor, campaign_id)
     assert mail is not None
     held = await sender.claim_batch(actor, mail, 2)
-    link = Link(actor.organization_id, campaign_id, held.rows[0].id, held.rows[0].contact_id)
+    link = UnsubscribeLink(actor.organization_id, campaign_id, held.rows[0].id, held.rows[0].contact_id)
     async with http.post(f"{door}/u/{link_token(runtime.unsubscribe_signer, link)}", data=ONE_CLICK) as answer:
         assert answer.status == 200
     assert (await sender.deliver(actor, mail, held)).handed_over == 1
@@ -138,7 +138,7 @@ async def test_a_link_that_is_not_ours_is_a_clear_404(
     actor, _, campaign_id = await sending(runtime, 1)
     await drain(sender, actor, campaign_id)
     good = (await link_in_mail(provider, campaign_id)).removeprefix("/u/")
-    nobody = link_token(runtime.unsubscribe_signer, Link(new_id(), new_id(), new_id(), new_id()))
+    nobody = link_token(runtime.unsubscribe_signer, UnsubscribeLink(new_id(), new_id(), new_id(), new_id()))
     short = runtime.unsubscribe_signer.sign(b"short")
     middle = "A" if good[40] != "A" else "B"
     for token in (good[:40] + middle + good[41:], good[:-1], "x", "%C3%A4", nobody, short, "a" * 5_000):

@@ -82,12 +82,12 @@ async def test_an_event_is_given_up_after_days_and_said_so(runtime: Runtime) -> 
         [event] = await inbox(runtime, owner)
         assert event.applied_at is None
         assert BACKOFF.initial < event.pause <= BACKOFF.maximum
-        assert "event given up" not in [line["event"] for line in logs]
+        assert "event abandoned" not in [line["event"] for line in logs]
         await change(runtime, owner, due_at=func.now())
         await apply_pages(runtime.work, owner, {})
     [event] = await inbox(runtime, owner)
     assert (event.applied_at is None, event.attempts) == (False, MAX_ATTEMPTS)
-    [line] = [line for line in logs if line["event"] == "event given up"]
+    [line] = [line for line in logs if line["event"] == "event abandoned"]
     assert (line["log_level"], line["organization_id"]) == ("error", str(owner.organization_id))
 
 

@@ -8,7 +8,7 @@ from core.ids import new_id
 from models.contacts import ContactStatus
 from runtime import Runtime, running
 from services.deliveries.sending import Sender
-from services.suppressions.unsubscribing import Link, link_token
+from services.suppressions.unsubscribing import UnsubscribeLink, link_token
 from tests.conftest import Servers
 from tests.deliveries.conftest import Provider
 from tests.deliveries.worker import drain, sending
@@ -105,7 +105,7 @@ async def test_with_the_database_away_everybody_is_asked_to_come_back(servers: S
     """503 and when to come back: for the vendor in JSON, for a recipient on a page; nothing was changed."""
     async with relayed(servers) as (relay, settings), running(settings) as runtime, served(runtime) as server:
         actor, [contact_id], campaign_id = await sending(runtime, 1)
-        link = Link(actor.organization_id, campaign_id, new_id(), contact_id)
+        link = UnsubscribeLink(actor.organization_id, campaign_id, new_id(), contact_id)
         url = f"{server.base}/u/{link_token(runtime.unsubscribe_signer, link)}"
         body = b'{"RecordType": "Open", "MessageID": "during-an-outage"}'
         async with aiohttp.ClientSession() as session:

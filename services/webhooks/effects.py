@@ -1,4 +1,4 @@
-"""What events mean: for deliveries, for addresses and their contacts, for the contacts' histories."""
+"""The effects of events on deliveries, suppressions and contacts' histories."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -12,7 +12,7 @@ from models.suppressions import SuppressionReason, SuppressionSource
 from services.contact_events import ContactLine
 from services.deliveries.updating import DeliveryUpdate
 from services.suppressions.facts import HistoryLine, Reactivation, SuppressionFact
-from services.webhooks.events import OF_ADDRESS, Event, reason_of
+from services.webhooks.events import OF_ADDRESS, InboxEvent, reason_of
 
 KINDS: Final = {
     Signal.DELIVERED: ContactEventKind.DELIVERED,
@@ -39,7 +39,7 @@ TIMES: Final = {
 }
 
 
-class Delivery(NamedTuple):
+class EventDelivery(NamedTuple):
     """The delivery that an event is about."""
 
     id: UUID
@@ -49,15 +49,15 @@ class Delivery(NamedTuple):
     message_id: str | None
 
 
-class Known(NamedTuple):
-    """An event with its delivery, or one that tells of an address."""
+class ResolvedEvent(NamedTuple):
+    """An event with its delivery, or without one if it concerns an address."""
 
-    event: Event
-    delivery: Delivery | None
+    event: InboxEvent
+    delivery: EventDelivery | None
 
 
-def updates_of(found: Iterable[Known]) -> dict[UUID, dict[UUID, DeliveryUpdate]]:
-    """What the events report of each delivery, together, by campaign."""
+def updates_of(found: Iterable[ResolvedEvent]) -> dict[UUID, dict[UUID, DeliveryUpdate]]:
+    """The update of each delivery by all of its events, by campaign and delivery id."""
     updates: dict[UUID, dict[UUID, DeliveryUpdate]] = defaultdict(lambda: defaultdict(DeliveryUpdate))
     for event, delivery in found:
         if delivery is None:
@@ -71,8 +71,8 @@ def updates_of(found: Iterable[Known]) -> dict[UUID, dict[UUID, DeliveryUpdate]]
     return updates
 
 
-def facts_of(found: Iterable[Known]) -> list[SuppressionFact]:
-    """The addresses that must not be mailed again, and why."""
+def facts_of(found: Iterable[ResolvedEvent]) -> list[SuppressionFact]:
+    """The suppressions by the events."""
     facts: list[SuppressionFact] = []
     for event, delivery in found:
         reason = reason_of(event.report)
@@ -81,7 +81,7 @@ def facts_of(found: Iterable[Known]) -> list[SuppressionFact]:
             continue
         kind = ContactEventKind.SUPPRESSED if event.report.signal is Signal.OTHER else KINDS[event.report.signal]
         if event.shared and reason not in OF_ADDRESS:
-            # Whose message it was cannot be report, but that the provider mails the address no more.
+            # It is not known whose message it was, so it counts as a suppression by the provider, not by a person.
             reason, kind = SuppressionReason.PROVIDER, ContactEventKind.SUPPRESSED
         facts.append(
             SuppressionFact(
@@ -98,14 +98,17 @@ def facts_of(found: Iterable[Known]) -> list[SuppressionFact]:
     return facts
 
 
-def source_of(event: Event, reason: SuppressionReason) -> SuppressionSource:
-    """Who can lift it: the provider what it has set itself, and who unsubscribed with the provider, there again."""
+def source_of(event: InboxEvent, reason: SuppressionReason) -> SuppressionSource:
+    """Who can lift the suppression: the provider, if it was set there by itself or by the recipient."""
     by_provider = reason in OF_ADDRESS or event.report.by_recipient
     return SuppressionSource.PROVIDER if by_provider else SuppressionSource.OWN
 
 
-def lifts_of(found: Iterable[Known]) -> list[Reactivation]:
-    """The addresses that the provider mails again. Who asked for it is known of the only sender alone."""
+def lifts_of(found: Iterable[ResolvedEvent]) -> list[Reactivation]:
+    """The reactivations by the events.
+
+    Whether the recipient asked for it is only known where one organization has the address.
+    """
     return [
         Reactivation(
             email_norm=email_norm,
@@ -121,8 +124,8 @@ def lifts_of(found: Iterable[Known]) -> list[Reactivation]:
     ]
 
 
-def lines_of(found: Sequence[Known]) -> list[ContactLine]:
-    """The history of what neither suppresses nor lifts: deliveries, opens, soft bounces, notices."""
+def lines_of(found: Sequence[ResolvedEvent]) -> list[ContactLine]:
+    """The history of events that neither suppress nor reactivate, such as opens, clicks and soft bounces."""
     return [
         ContactLine(
             contact_id=delivery.contact_id,
@@ -138,8 +141,8 @@ def lines_of(found: Sequence[Known]) -> list[ContactLine]:
     ]
 
 
-def line_of(event: Event, kind: ContactEventKind) -> HistoryLine:
-    """The event's line in a contact's history."""
+def line_of(event: InboxEvent, kind: ContactEventKind) -> HistoryLine:
+    """The event as a line of a contact's history."""
     return HistoryLine(
         kind=kind, dedupe_key=event.dedupe_key, data=event.report.details, only_if_new=event.report.is_repeat
     )
