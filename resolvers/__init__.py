@@ -32,7 +32,9 @@ nodes.collect_nodes(
 )
 
 
-@strawberry.type(description="Everything that can be read. One operation reads under one tenant.")
+@strawberry.type(
+    description="Operations that read data. All fields of an operation read the data of the caller's organization."
+)
 class Query(
     AccountQueries,
     CampaignQueries,
@@ -47,7 +49,12 @@ class Query(
     pass
 
 
-@strawberry.type(description="Everything that can be changed. Each field is one transaction, in the order written.")
+@strawberry.type(
+    description=(
+        "Operations that change data. The fields of an operation run one after the other, each in a transaction "
+        "of its own."
+    )
+)
 class Mutation(
     AccountMutations,
     CampaignMutations,
@@ -61,7 +68,7 @@ class Mutation(
     pass
 
 
-@strawberry.type(description="What can be watched as it happens, over a websocket.")
+@strawberry.type(description="Live updates over WebSocket or Server-Sent Events.")
 class Subscription(CampaignSubscriptions, ConversationSubscriptions):
     pass
 

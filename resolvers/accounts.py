@@ -69,7 +69,7 @@ def opened(payload: type[Tokens], logged_in: LoggedIn) -> Tokens:
 class AccountQueries:
     @query(Public())
     async def viewer(self, info: Info) -> User | None:
-        """The person who is logged in; null without an access token, UNAUTHENTICATED with one that is not valid."""
+        """The user who is logged in, or `null` without an access token. `UNAUTHENTICATED` if the token is invalid."""
         if info.context.anonymous:
             return None
         found = await people.person(info.context.reads, info.context.caller.person_id)
@@ -80,10 +80,10 @@ class AccountQueries:
 class AccountMutations:
     @mutation(Public(), audit=("organization.created", "session.started"), cost=HASHING_COST)
     async def sign_up(self, info: Info, input: SignUpInput) -> SignUpPayload:  # noqa: A002 - the API's name
-        """Open an organization with its owner, who is logged in at once. Costs 250 points.
+        """Create an organization with its owner, and log the owner in.
 
-        SIGN_UP_CLOSED where the installation takes nobody in, as in production unless it is set otherwise.
-        RATE_LIMITED with `Retry-After` after too many from one client or from all.
+        `SIGN_UP_CLOSED` if the installation does not allow signing up, which is the default in production. The error
+        `RATE_LIMITED` after too many attempts, from one IP address or in total.
         """
         logged_in = await account_logins.sign_up(
             info.context.dependencies.logins,
@@ -97,10 +97,10 @@ class AccountMutations:
 
     @mutation(Public(), audit="session.started", cost=HASHING_COST)
     async def log_in(self, info: Info, input: LogInInput) -> LogInPayload:  # noqa: A002 - the API's name
-        """Begin a session. A wrong address or password is INVALID_CREDENTIALS, without saying which.
+        """Log in with e-mail address and password, which starts a session.
 
-        Costs 250 points. RATE_LIMITED with `Retry-After` after too many failures from one client, for one address or
-        for many.
+        `INVALID_CREDENTIALS` if the address or the password is wrong. The error `RATE_LIMITED` after 10 failures for
+        one address within five minutes, or after too many failures from one IP address or in total.
         """
         logins, client = info.context.dependencies.logins, info.context.client_address
         logged_in = await account_logins.log_in(logins, email=input.email, password=input.password, client=client)
@@ -112,7 +112,10 @@ class AccountMutations:
         info: Info,
         input: RefreshSessionInput,  # noqa: A002 - the API's name
     ) -> RefreshSessionPayload:
-        """Swap a refresh token for the next one and a fresh access token; each refresh token works once."""
+        """Exchange a refresh token for a new access token and the next refresh token.
+
+        `INVALID_CREDENTIALS` if the token is invalid or its session has ended.
+        """
         logged_in = await account_logins.refresh(info.context.dependencies.logins, input.refresh_token)
         return opened(RefreshSessionPayload, logged_in)
 
@@ -122,17 +125,17 @@ class AccountMutations:
         info: Info,
         input: RenewConnectionInput,  # noqa: A002 - the API's name
     ) -> RenewConnectionPayload:
-        """Let the websocket that this is sent over go on with a fresh access token; its subscriptions run on.
+        """Replace the access token of the WebSocket over which this mutation is sent; its subscriptions continue.
 
-        Without it the socket closes (4403) when its token expires. Rights that have changed are taken over: what the
-        new role does not include ends with the error FORBIDDEN. INVALID_STATE over HTTP, where each request carries
-        its own token.
+        Without renewal, the server closes the connection with code 4403 when its token expires. Changed permissions
+        take effect: a subscription that is no longer permitted ends with the error `FORBIDDEN`. `INVALID_STATE` over
+        HTTP, where each request has its own token.
         """
         return RenewConnectionPayload(expires_in=await info.context.websocket.renew(input.access_token))
 
     @mutation(Public(), audit="session.ended")
     async def log_out(self, info: Info, input: LogOutInput) -> LogOutPayload:  # noqa: A002 - the API's name
-        """End a session: its tokens stop working and its sockets close, at the latest within seconds."""
+        """End a session. Its tokens become invalid and its WebSockets close within seconds."""
         logins, token = info.context.dependencies.logins, input.refresh_token
         if token is not None:
             return LogOutPayload(ended=await account_logins.log_out_by_token(logins, token))

@@ -97,12 +97,12 @@ class ConversationQueries:
     async def conversations(
         self, info: Info, first: First = None, last: Last = None, after: After = None, before: Before = None
     ) -> ConversationConnection:
-        """Your own conversations with Maya, the one that changed last first."""
+        """Your conversations with Maya, the most recently updated first."""
         return await connection(info, CONVERSATIONS, page_request(first, last, after, before))
 
     @query(Requires(Permission.CONVERSATION_READ))
     async def conversation(self, info: Info, id: strawberry.ID) -> Conversation | None:  # noqa: A002 - Relay's name
-        """One of your own conversations by its id, or null when there is none."""
+        """One of your conversations by its ID, or `null` if it does not exist."""
         conversation_id = uuid_of("Conversation", id)
         row = await CONVERSATIONS.get(info.context.reads, conversation_id) if conversation_id else None
         return conversation_of(row) if row else None
@@ -116,7 +116,10 @@ class ConversationMutations:
         info: Info,
         input: StartConversationInput,  # noqa: A002 - the API's name
     ) -> StartConversationPayload:
-        """Begin a conversation with Maya; FEATURE_UNAVAILABLE where the installation has no language model."""
+        """Start a conversation with Maya, the AI assistant.
+
+        `FEATURE_UNAVAILABLE` if the installation has no language model.
+        """
         async with info.context.work() as uow:
             row = await changing.start(uow, title=input.title, features=info.context.dependencies.features)
         return StartConversationPayload(conversation=conversation_of(row))
@@ -127,10 +130,10 @@ class ConversationMutations:
         info: Info,
         input: SendMayaMessageInput,  # noqa: A002 - the API's name
     ) -> SendMayaMessagePayload:
-        """Say something to Maya. She answers in the background: watch `reply` with the subscription `mayaReply`.
+        """Send a message to Maya. Her reply is written in the background; subscribe to `mayaReply` to follow it.
 
-        One reply at a time in a conversation; what she may look up is what you may see. FEATURE_UNAVAILABLE where the
-        installation has no language model.
+        A conversation has one reply at a time. Maya can read only what you have permission to read.
+        `FEATURE_UNAVAILABLE` if the installation has no language model.
         """
         async with info.context.work() as uow:
             message, reply = await changing.send(
@@ -152,7 +155,10 @@ class ConversationMutations:
         info: Info,
         input: CancelMayaReplyInput,  # noqa: A002 - the API's name
     ) -> CancelMayaReplyPayload:
-        """Stop a reply and keep what was said. Its stream ends with MayaReplyCompleted. Repeating does no harm."""
+        """Stop a reply. The text written until then is kept, and its stream ends with `MayaReplyCompleted`.
+
+        Repeating the call changes nothing.
+        """
         async with info.context.work() as uow:
             reply = await changing.cancel(uow, uuid_of("MayaMessage", input.message_id))
         return CancelMayaReplyPayload(reply=message_of(reply))
@@ -164,16 +170,17 @@ class ConversationSubscriptions:
     async def maya_reply(
         self,
         info: Info,
-        message_id: Annotated[strawberry.ID, strawberry.argument(description="Global id of a reply of Maya's.")],
+        message_id: Annotated[strawberry.ID, strawberry.argument(description="ID of the reply.")],
         after: Annotated[
-            int, strawberry.argument(description="The last `sequence` you have seen; 0 for all from the beginning.")
+            int, strawberry.argument(description="The `sequence` of the last event you received. 0 for all events.")
         ] = 0,
     ) -> AsyncGenerator[MayaEvent, None]:
-        """A reply as Maya makes it: every event once and in order, up to MayaReplyCompleted or MayaReplyFailed.
+        """The events of a reply, each once and in order, until `MayaReplyCompleted` or `MayaReplyFailed`.
 
-        Come back with `after` after a lost connection and you get the rest; any number of viewers see the same. The
-        events are kept for an hour after the last one. When they are gone, the stream of an ended reply is its last
-        event alone, which holds the whole text. Ends with the error NOT_FOUND for what is no reply of yours.
+        After a lost connection, pass `after` to continue. Events are stored for one hour after the last one; later,
+        the stream of a reply that has ended consists of its last event, which contains the whole text.
+
+        Ends with the error `NOT_FOUND` if the ID is not that of a reply in one of your conversations.
         """
         replies = info.context.dependencies.replies
         shown = watching.watch(replies, info.context.reads, uuid_of("MayaMessage", message_id), after=after)

@@ -71,11 +71,13 @@ def delivery_of(row: DeliveryRow) -> Delivery:
 class DeliveryMutations:
     @mutation(Requires(Permission.CAMPAIGN_SEND), audit="delivery.resolved")
     async def resolve_delivery(self, info: Info, input: ResolveDeliveryInput) -> ResolveDeliveryPayload:  # noqa: A002 - the contract's name
-        """Decide about a delivery that is UNKNOWN or FAILED: it may have been sent, and nobody can tell.
+        """Decide about a delivery that is `UNKNOWN` or `FAILED`, whose message may or may not have been sent.
 
-        Look at the provider's own records before SEND_AGAIN. INVALID_STATE when the delivery was settled meanwhile,
-        or when SEND_AGAIN is asked of a cancelled campaign; in production SENDER_NOT_CONFIRMED when it is asked of
-        one whose sender was deleted. The audit log has who decided what.
+        Check the mail provider's records before you choose `SEND_AGAIN`. The decision and the user are recorded in
+        the audit log.
+
+        `INVALID_STATE` if the outcome has become known meanwhile, or for `SEND_AGAIN` if the campaign is cancelled.
+        In production, `SENDER_NOT_CONFIRMED` for `SEND_AGAIN` if the sender of the campaign has been deleted.
         """
         async with info.context.work() as uow:
             row, campaign = await resolving.resolve(

@@ -26,7 +26,9 @@ Subscribe = TypeVar("Subscribe", bound=Callable[..., AsyncIterator[Any]])
 
 
 class Rule(FieldExtension):
-    """Who may use a root field."""
+    """Who may use a root field; `sentence` says it in the field's description."""
+
+    sentence = ""
 
     def check(self, info: Info) -> None:
         """Raise `Unauthenticated` or `Forbidden` unless the caller may."""
@@ -50,6 +52,7 @@ class Requires(Rule):
 
     def __init__(self, permission: Permission) -> None:
         self.permission = permission
+        self.sentence = f"Requires the permission `{permission}`."
 
     def check(self, info: Info) -> None:
         """Raise unless the caller holds the permission."""
@@ -91,23 +94,25 @@ class RefusalsInPayload(FieldExtension):
             return self.payload(user_errors=[user_error(error) for error in refusals.errors])
 
 
-def field_description(resolver: Callable[..., object]) -> str:
-    """A field's description is its resolver's docstring, written for the API's readers."""
+def field_description(resolver: Callable[..., object], rule: Rule, cost: int = 0) -> str:
+    """The resolver's docstring, which is written for the API's readers, and what the field's declaration requires."""
     text = inspect.getdoc(resolver)
     if not text:
         raise TypeError(f"{resolver.__qualname__} needs a docstring: it is the field's description")
-    return text
+    charge = f"Adds {cost} points to the cost of the operation." if cost else ""
+    notes = " ".join(filter(None, (rule.sentence, charge)))
+    return f"{text}\n\n{notes}" if notes else text
 
 
 USUAL_ARGUMENTS = {
-    "id": "Global id. One that is unknown, or of another organization, answers as null.",
-    "ids": "Global ids, at most 100.",
-    "email": "The address, in any case.",
+    "id": "ID of the object. The result is `null` if it does not exist or belongs to another organization.",
+    "ids": "IDs of the objects, at most 100.",
+    "email": "E-mail address, case-insensitive.",
 }
 
 
-INPUT_OF_QUERY = "What is asked for, each value described at its field."
-INPUT_OF_MUTATION = "The values of this change, each described at its field."
+INPUT_OF_QUERY = "Input fields of the query."
+INPUT_OF_MUTATION = "Input fields of the mutation."
 
 
 def with_arguments_described(field: Any, inputs: str) -> Any:  # noqa: ANN401 - a Strawberry field stands in for any type
@@ -129,7 +134,10 @@ def query(rule: Rule, *, refusals_in_payload: bool = False, cost: int = 0) -> Ca
         if refusals_in_payload:
             extensions.append(RefusalsInPayload(get_type_hints(resolver)["return"]))
         field = strawberry.field(
-            resolver=resolver, description=field_description(resolver), extensions=extensions, metadata={COST: cost}
+            resolver=resolver,
+            description=field_description(resolver, rule, cost),
+            extensions=extensions,
+            metadata={COST: cost},
         )
         return with_arguments_described(field, INPUT_OF_QUERY)
 
@@ -149,8 +157,8 @@ Audit = tuple[str, ...] | Unaudited
 def mutation(rule: Rule, *, audit: str | Audit, cost: int = 0) -> Callable[[Resolve], Any]:
     """A root field of Mutation; its return annotation is the payload type.
 
-    `audit` names the actions that its audit records may have, each where something of the kind was changed. `cost` is
-    what it costs, in points, beyond any mutation: for what is dear in itself, whatever it answers.
+    `audit` names the actions that its audit records may have, each where something of the kind was changed. `cost`
+    is in points, on top of the cost of any mutation: for one that is expensive whatever it returns.
     """
     actions = (audit,) if isinstance(audit, str) else audit
 
@@ -158,7 +166,7 @@ def mutation(rule: Rule, *, audit: str | Audit, cost: int = 0) -> Callable[[Reso
         payload = get_type_hints(resolver)["return"]
         field = strawberry.mutation(
             resolver=resolver,
-            description=field_description(resolver),
+            description=field_description(resolver, rule, cost),
             extensions=[rule, RefusalsInPayload(payload)],
             metadata={COST: cost, AUDIT: actions},
         )
@@ -176,7 +184,10 @@ def subscription(rule: Rule, *, state: bool = False) -> Callable[[Subscribe], An
 
     def declare(resolver: Subscribe) -> Any:  # noqa: ANN401 - a Strawberry field stands in for any type
         return strawberry.subscription(
-            resolver=resolver, description=field_description(resolver), extensions=[rule], metadata={STATE: state}
+            resolver=resolver,
+            description=field_description(resolver, rule),
+            extensions=[rule],
+            metadata={STATE: state},
         )
 
     return declare

@@ -11,6 +11,9 @@ from schema.limits import RateLimit, rate_limit
 class LimitQueries:
     @query(Public())
     async def rate_limit(self, info: Info) -> RateLimit:
-        """The caller's budget of cost points; each answer carries its own cost in `extensions.cost`."""
+        """The caller's budget of cost points.
+
+        The cost of each operation is in `extensions.cost` of its response.
+        """
         balance = info.context.budgets.balance(info.context.budget_key)
         return rate_limit(limit=balance.limit, remaining=balance.remaining, reset_at=balance.reset_at)

@@ -53,12 +53,12 @@ class ListQueries:
     async def lists(
         self, info: Info, first: First = None, last: Last = None, after: After = None, before: Before = None
     ) -> ListConnection:
-        """The organization's lists, by name."""
+        """The lists of the organization, sorted by name."""
         return await connection(info, LISTS, page_request(first, last, after, before))
 
     @query(Requires(Permission.LIST_READ))
     async def list(self, info: Info, id: strawberry.ID) -> List | None:  # noqa: A002 - Relay's name
-        """One list by its id, or null when there is none."""
+        """A list by its ID, or `null` if it does not exist."""
         list_id = uuid_of("List", id)
         row = await LISTS.get(info.context.reads, list_id) if list_id else None
         return list_of(row) if row else None
@@ -68,14 +68,14 @@ class ListQueries:
 class ListMutations:
     @mutation(Requires(Permission.LIST_WRITE), audit="list.created")
     async def create_list(self, info: Info, input: CreateListInput) -> CreateListPayload:  # noqa: A002 - the contract's name
-        """Make an empty list."""
+        """Create an empty list."""
         async with info.context.work() as uow:
             row = await lists.create(uow, input.name, input.description)
         return CreateListPayload(found=list_of(row))
 
     @mutation(Requires(Permission.LIST_WRITE), audit="list_member.added")
     async def add_to_list(self, info: Info, input: AddToListInput) -> AddToListPayload:  # noqa: A002 - the same
-        """Put up to 1,000 contacts on a list; those that are on it stay."""
+        """Add up to 1,000 contacts to a list."""
         async with info.context.work() as uow:
             row = await LISTS.require(uow, uuid_of("List", input.list_id))
             members = await tagging.require_all(uow, contact_ids(input.contact_ids))
@@ -84,7 +84,7 @@ class ListMutations:
 
     @mutation(Requires(Permission.LIST_WRITE), audit="list_member.removed")
     async def remove_from_list(self, info: Info, input: RemoveFromListInput) -> RemoveFromListPayload:  # noqa: A002 - the same
-        """Take up to 1,000 contacts off a list; those that are not on it are passed over."""
+        """Remove up to 1,000 contacts from a list. The contacts themselves are not deleted."""
         async with info.context.work() as uow:
             row = await LISTS.require(uow, uuid_of("List", input.list_id))
             members = await tagging.require_all(uow, contact_ids(input.contact_ids))

@@ -62,12 +62,12 @@ async def fetch_nodes(info: Info, values: Sequence[str]) -> list[Node | None]:
 class NodeQueries:
     @query(Requires(Permission.ORGANIZATION_READ))
     async def node(self, info: Info, id: strawberry.ID) -> Node | None:  # noqa: A002 - Relay's name
-        """The object behind a global id, or null when there is none for you."""
+        """An object by its ID, or `null` if it does not exist or you have no permission to read it."""
         return (await fetch_nodes(info, [id]))[0]
 
     @query(Requires(Permission.ORGANIZATION_READ))
     async def nodes(self, info: Info, ids: list[strawberry.ID]) -> list[Node | None]:
-        """The objects behind up to 100 global ids, in their order, null where there is none for you."""
+        """Up to 100 objects by their IDs, in the same order, each `null` in the same cases as in `node`."""
         if len(ids) > MAX_NODES:
             raise InvalidInput(
                 f"At most {MAX_NODES} ids at once; you asked for {len(ids)}.",

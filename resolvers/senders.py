@@ -45,7 +45,7 @@ class SenderQueries:
     async def senders(
         self, info: Info, first: First = None, last: Last = None, after: After = None, before: Before = None
     ) -> SenderConnection:
-        """The organization's senders, by address."""
+        """The senders of the organization, sorted by e-mail address."""
         return await connection(info, SENDERS, page_request(first, last, after, before))
 
 
@@ -53,11 +53,12 @@ class SenderQueries:
 class SenderMutations:
     @mutation(Requires(Permission.SENDER_WRITE), audit="sender.created")
     async def create_sender(self, info: Info, input: CreateSenderInput) -> CreateSenderPayload:  # noqa: A002 - the contract's name
-        """Add an address to send from; it is sent an e-mail that asks whether it agrees.
+        """Add a sender. A confirmation e-mail is sent to its address.
 
-        LIMIT_EXCEEDED for more than 100 senders, more than one confirmation of an address in a minute or, in
-        production, more than 20 of the organization in a day; RATE_LIMITED for an address that got too many;
-        FEATURE_UNAVAILABLE for an address to confirm where the installation has no mail provider.
+        `LIMIT_EXCEEDED` beyond 100 senders, one confirmation e-mail per address in a minute or, in production, 20
+        confirmation e-mails per organization in a day. The error `RATE_LIMITED` if the address has received too many
+        confirmation e-mails. `FEATURE_UNAVAILABLE` if a confirmation is needed and the installation has no mail
+        provider.
         """
         row = await registration.register(
             info.context.dependencies.sender_registration,
@@ -70,17 +71,17 @@ class SenderMutations:
 
     @mutation(Requires(Permission.SENDER_WRITE), audit="sender.confirmed")
     async def confirm_sender(self, info: Info, input: ConfirmSenderInput) -> ConfirmSenderPayload:  # noqa: A002 - the same
-        """Confirm a sender of the organization with the token that its address was sent, as the link's page does."""
+        """Confirm a sender with the token of its confirmation e-mail. The link in that e-mail does the same."""
         async with info.context.work() as uow:
             row = await confirming.confirm(uow, input.token)
         return ConfirmSenderPayload(sender=sender_of(row))
 
     @mutation(Requires(Permission.SENDER_WRITE), audit="sender.deleted")
     async def delete_sender(self, info: Info, input: DeleteSenderInput) -> DeleteSenderPayload:  # noqa: A002 - the same
-        """Delete a sender. INVALID_STATE while campaigns that are scheduled or being sent go out from it.
+        """Delete a sender. `INVALID_STATE` while campaigns with this sender are scheduled or being sent.
 
-        Drafts that chose it go out from the default sender. After the default one the sender that was confirmed first
-        becomes the default.
+        Drafts with this sender are sent from the default sender instead. If the default sender is deleted, the sender
+        that was confirmed first becomes the default.
         """
         async with info.context.work() as uow:
             row = await changing.delete(

@@ -51,19 +51,19 @@ class TemplateQueries:
     async def templates(
         self, info: Info, first: First = None, last: Last = None, after: After = None, before: Before = None
     ) -> Connection[Template]:
-        """The organization's templates, by name."""
+        """The templates of the organization, sorted by name."""
         return await connection(info, TEMPLATES, page_request(first, last, after, before))
 
     @query(Requires(Permission.TEMPLATE_READ))
     async def template(self, info: Info, id: strawberry.ID) -> Template | None:  # noqa: A002 - the contract's name
-        """One template, or null when there is none for you."""
+        """A template by its ID, or `null` if it does not exist."""
         template_id = uuid_of("Template", id)
         row = await TEMPLATES.get(info.context.reads, template_id) if template_id else None
         return template_of(row) if row else None
 
     @query(Requires(Permission.TEMPLATE_READ), refusals_in_payload=True)
     async def render_preview(self, info: Info, input: RenderPreviewInput) -> RenderedPreview:  # noqa: A002 - the contract's name
-        """Texts as a contact would get them; nothing is stored or sent."""
+        """Render a subject, HTML and text for a contact. Nothing is stored or sent."""
         reads, contact_id = info.context.reads, optional_uuid_of("Contact", input.contact_id)
         contact = await previews.values_for(reads, info.context.caller, contact_id)
         texts = Texts(subject=input.subject, html_content=input.html_content, text_content=input.text_content)
@@ -75,21 +75,21 @@ class TemplateQueries:
 class TemplateMutations:
     @mutation(Requires(Permission.TEMPLATE_WRITE), audit="template.created")
     async def create_template(self, info: Info, input: CreateTemplateInput) -> CreateTemplatePayload:  # noqa: A002 - the contract's name
-        """Make a template. It is compiled at once: TEMPLATE_INVALID tells where a text does not parse."""
+        """Create a template. `TEMPLATE_INVALID` with line and column if its content cannot be parsed."""
         async with info.context.work() as uow:
             row = await templates.create(uow, changes_of(input))
         return CreateTemplatePayload(template=template_of(row))
 
     @mutation(Requires(Permission.TEMPLATE_WRITE), audit="template.updated")
     async def update_template(self, info: Info, input: UpdateTemplateInput) -> UpdateTemplatePayload:  # noqa: A002 - the same
-        """Change a template. Campaigns that were made from it keep their texts."""
+        """Change a template. Campaigns created from it keep their content."""
         async with info.context.work() as uow:
             row = await templates.update(uow, uuid_of("Template", input.template_id), changes_of(input))
         return UpdateTemplatePayload(template=template_of(row))
 
     @mutation(Requires(Permission.TEMPLATE_WRITE), audit="template.deleted")
     async def delete_template(self, info: Info, input: DeleteTemplateInput) -> DeleteTemplatePayload:  # noqa: A002 - the same
-        """Delete a template. Campaigns that were made from it stay."""
+        """Delete a template. Campaigns created from it remain."""
         async with info.context.work() as uow:
             row = await templates.delete(uow, uuid_of("Template", input.template_id))
         return DeleteTemplatePayload(deleted_template_id=global_id("Template", row.id), template=template_of(row))

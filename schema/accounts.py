@@ -3,122 +3,150 @@
 import strawberry
 
 from core.access import permissions
+from schema.enums import described_enum
 from schema.errors import USER_ERRORS, UserError
 from schema.nodes import Node
 from schema.scalars import EmailAddress
 
-Role = strawberry.enum(
-    permissions.Role, name="Role", description="A person's role in their organisation; each grants permissions."
+Role = described_enum(
+    permissions.Role,
+    name="Role",
+    description="Role of a user in an organization. It determines the user's permissions.",
+    values={
+        "OWNER": "Owner of the organization. Has all permissions.",
+        "ADMIN": "Has all permissions.",
+        "EDITOR": (
+            "Can change contacts, lists, templates and campaigns, and send campaigns. Cannot change senders "
+            "or read the audit log."
+        ),
+        "VIEWER": "Can read everything except the audit log, and have conversations with Maya.",
+    },
 )
 
 
-@strawberry.type(description="A customer of ours: everything else belongs to exactly one organization.")
+@strawberry.type(description="A customer account. Every other object belongs to exactly one organization.")
 class Organization(Node):
-    name: str = strawberry.field(description="The name, 1 to 120 characters.")
-    slug: str = strawberry.field(description="The name as part of a URL; unique and unchanging.")
+    name: str = strawberry.field(description="Name of the organization, 1 to 120 characters.")
+    slug: str = strawberry.field(
+        description="Name for use in URLs. Unique across all organizations and never changes."
+    )
 
 
-@strawberry.type(description="A person who can log in, member of one organization.")
+@strawberry.type(description="A person who can log in. A user is a member of exactly one organization.")
 class User(Node):
-    email: EmailAddress = strawberry.field(description="The address the person logs in with.")
-    full_name: str = strawberry.field(description="The person's name, 1 to 120 characters.")
-    role: permissions.Role = strawberry.field(description="What the person may do here, in one word.")
-    organization: Organization = strawberry.field(description="The organization the person belongs to.")
+    email: EmailAddress = strawberry.field(description="E-mail address with which the user logs in.")
+    full_name: str = strawberry.field(description="Full name, 1 to 120 characters.")
+    role: permissions.Role = strawberry.field(description="Role of the user in the organization.")
+    organization: Organization = strawberry.field(description="The organization the user is a member of.")
     permissions: list[str] = strawberry.field(
-        description="What the role includes, as `resource:action`, e.g. `campaign:send`; sorted."
-    )
-
-
-ACCESS_TOKEN = "For the `Authorization: Bearer` header and the websocket's `connectionParams`. Null on refusal."  # noqa: S105 - a description
-REFRESH_TOKEN = "Good for one `refreshSession`; keep it secret. Null on refusal."  # noqa: S105 - a description
-EXPIRES_IN = "Life of the access token in seconds. Null on refusal."
-VIEWER = "The person who is logged in now. Null on refusal."
-
-
-@strawberry.input(description="A new organization and its first member, who becomes its owner.")
-class SignUpInput:
-    organization_name: str = strawberry.field(description="1 to 120 characters; need not be unique.")
-    email: EmailAddress = strawberry.field(
-        description="Unique over all organizations; TAKEN when somebody has an account under it."
-    )
-    password: str = strawberry.field(description="8 to 128 characters, and not the e-mail address.")
-    full_name: str = strawberry.field(description="1 to 120 characters.")
-
-
-@strawberry.type(description="The tokens of the new owner, or why there are none.")
-class SignUpPayload:
-    access_token: str | None = strawberry.field(default=None, description=ACCESS_TOKEN)
-    refresh_token: str | None = strawberry.field(default=None, description=REFRESH_TOKEN)
-    expires_in: int | None = strawberry.field(default=None, description=EXPIRES_IN)
-    viewer: User | None = strawberry.field(default=None, description=VIEWER)
-    user_errors: list[UserError] = strawberry.field(default_factory=list, description=USER_ERRORS)
-
-
-@strawberry.input(description="An e-mail address and its password.")
-class LogInInput:
-    email: EmailAddress = strawberry.field(description="The address, in any case.")
-    password: str = strawberry.field(
         description=(
-            "The password. After 10 failures for an address in five minutes, or too many of one client, the answer "
-            "is the error RATE_LIMITED."
+            "Permissions of the role in alphabetical order, each as `resource:action`, for example `campaign:send`."
         )
     )
 
 
-@strawberry.type(description="The tokens of a new session, or why there are none.")
-class LogInPayload:
-    access_token: str | None = strawberry.field(default=None, description=ACCESS_TOKEN)
-    refresh_token: str | None = strawberry.field(default=None, description=REFRESH_TOKEN)
+ABOUT_ACCESS = (
+    "Access token for the `Authorization: Bearer` header and for `connectionParams` of a WebSocket. `null` "
+    "if the mutation was refused."
+)
+ABOUT_REFRESH = (
+    "Refresh token for the next `refreshSession`. It works once; keep it secret. `null` if the mutation was refused."
+)
+EXPIRES_IN = "Lifetime of the access token in seconds. `null` if the mutation was refused."
+VIEWER = "The user who is logged in. `null` if the mutation was refused."
+
+
+@strawberry.input(description="Input of `signUp`: the new organization and the user who becomes its owner.")
+class SignUpInput:
+    organization_name: str = strawberry.field(
+        description="Name of the organization, 1 to 120 characters. It does not have to be unique."
+    )
+    email: EmailAddress = strawberry.field(
+        description="E-mail address of the owner. `TAKEN` if it already belongs to an account in any organization."
+    )
+    password: str = strawberry.field(
+        description="Password, 8 to 128 characters. It must differ from the e-mail address."
+    )
+    full_name: str = strawberry.field(description="Full name of the owner, 1 to 120 characters.")
+
+
+@strawberry.type(description="The result of `signUp`.")
+class SignUpPayload:
+    access_token: str | None = strawberry.field(default=None, description=ABOUT_ACCESS)
+    refresh_token: str | None = strawberry.field(default=None, description=ABOUT_REFRESH)
     expires_in: int | None = strawberry.field(default=None, description=EXPIRES_IN)
     viewer: User | None = strawberry.field(default=None, description=VIEWER)
     user_errors: list[UserError] = strawberry.field(default_factory=list, description=USER_ERRORS)
 
 
-@strawberry.input(description="The session to go on with.")
+@strawberry.input(description="Input of `logIn`.")
+class LogInInput:
+    email: EmailAddress = strawberry.field(description="E-mail address of the account, case-insensitive.")
+    password: str = strawberry.field(description="Password of the account.")
+
+
+@strawberry.type(description="The result of `logIn`.")
+class LogInPayload:
+    access_token: str | None = strawberry.field(default=None, description=ABOUT_ACCESS)
+    refresh_token: str | None = strawberry.field(default=None, description=ABOUT_REFRESH)
+    expires_in: int | None = strawberry.field(default=None, description=EXPIRES_IN)
+    viewer: User | None = strawberry.field(default=None, description=VIEWER)
+    user_errors: list[UserError] = strawberry.field(default_factory=list, description=USER_ERRORS)
+
+
+@strawberry.input(description="Input of `refreshSession`.")
 class RefreshSessionInput:
     refresh_token: str = strawberry.field(
-        description="The newest refresh token of the session. One that comes a second time ends the session."
+        description=(
+            "The latest refresh token of the session. Using a token a second time ends the session, since the "
+            "token may have been stolen."
+        )
     )
 
 
-@strawberry.type(description="The next tokens of the session, or why there are none.")
+@strawberry.type(description="The result of `refreshSession`.")
 class RefreshSessionPayload:
-    access_token: str | None = strawberry.field(default=None, description=ACCESS_TOKEN)
-    refresh_token: str | None = strawberry.field(default=None, description=REFRESH_TOKEN)
+    access_token: str | None = strawberry.field(default=None, description=ABOUT_ACCESS)
+    refresh_token: str | None = strawberry.field(default=None, description=ABOUT_REFRESH)
     expires_in: int | None = strawberry.field(default=None, description=EXPIRES_IN)
     viewer: User | None = strawberry.field(default=None, description=VIEWER)
     user_errors: list[UserError] = strawberry.field(default_factory=list, description=USER_ERRORS)
 
 
-@strawberry.input(description="What the open websocket goes on with.")
+@strawberry.input(description="Input of `renewConnection`.")
 class RenewConnectionInput:
     access_token: str = strawberry.field(
         description=(
-            "A fresh access token, without `Bearer`. INVALID_CREDENTIALS when it is not valid, its session has ended "
-            "or it belongs to another person or organization; the connection then goes on as it was."
+            "A new access token, without the prefix `Bearer`. `INVALID_CREDENTIALS` if it is invalid, its "
+            "session has ended, or it belongs to another user or organization; the connection then continues "
+            "with its previous token."
         )
     )
 
 
-@strawberry.type(description="How long the connection lasts now, or why it was not renewed.")
+@strawberry.type(description="The result of `renewConnection`.")
 class RenewConnectionPayload:
     expires_in: int | None = strawberry.field(
         default=None,
-        description="Seconds until the connection closes unless it is renewed again. Null on refusal.",
+        description=(
+            "Seconds until the server closes the connection unless it is renewed again. `null` if the mutation "
+            "was refused."
+        ),
     )
     user_errors: list[UserError] = strawberry.field(default_factory=list, description=USER_ERRORS)
 
 
-@strawberry.input(description="The session to end.")
+@strawberry.input(description="Input of `logOut`.")
 class LogOutInput:
     refresh_token: str | None = strawberry.field(
-        default=None, description="Ends this token's session; without it, the session of the access token ends."
+        default=None,
+        description="Refresh token of the session to end. If omitted, the session of the access token ends.",
     )
 
 
-@strawberry.type(description="Whether a session ended.")
+@strawberry.type(description="The result of `logOut`.")
 class LogOutPayload:
     ended: bool = strawberry.field(
-        default=False, description="True when this call ended the session, false when it had ended before."
+        default=False, description="Whether this call ended the session. `false` if the session had already ended."
     )
     user_errors: list[UserError] = strawberry.field(default_factory=list, description=USER_ERRORS)

@@ -17,26 +17,35 @@ T = TypeVar("T")
 
 First = Annotated[
     int | None,
-    strawberry.argument(description="The page's size, 1 to 100; 25 when `last` is left out too."),
+    strawberry.argument(
+        description=(
+            "Number of items to return from the start of the list, 1 to 100. Defaults to 25 if `last` is omitted as "
+            "well."
+        )
+    ),
 ]
 Last = Annotated[
     int | None,
-    strawberry.argument(description="The last rows instead of the first, 1 to 100; not together with `first`."),
+    strawberry.argument(
+        description="Number of items to return from the end of the list, 1 to 100. Cannot be combined with `first`."
+    ),
 ]
 After = Annotated[
-    str | None, strawberry.argument(description="Start after this cursor (`endCursor` of the page before).")
+    str | None,
+    strawberry.argument(description="Returns the items after this cursor. Use `endCursor` of the previous page."),
 ]
 Before = Annotated[
-    str | None, strawberry.argument(description="End before this cursor (`startCursor` of the page after).")
+    str | None,
+    strawberry.argument(description="Returns the items before this cursor. Use `startCursor` of the following page."),
 ]
 
 
-@strawberry.type(description="A row of a list, and its cursor.")
+@strawberry.type(description="An item of a connection with its cursor.")
 class Edge(Generic[T]):
     cursor: str = strawberry.field(
-        description="Opaque position of the row; for `after` and `before` of a list in the same order."
+        description="Opaque position of the item, for use in `after` and `before` with the same sort order."
     )
-    node: T = strawberry.field(description="The row itself.")
+    node: T = strawberry.field(description="The item.")
 
 
 class Shown(Protocol[T]):
@@ -55,49 +64,57 @@ class Shown(Protocol[T]):
         """How many rows the whole list has."""
 
 
-@strawberry.type(description="A page of a list (Relay).")
+@strawberry.type(description="A page of a list, following the Relay connection specification.")
 class Connection(Generic[T]):
     shown: strawberry.Private[Shown[T]]
 
-    @on_demand("The rows of the page with their cursors.")
+    @on_demand("The items of the page, each with its cursor.")
     def edges(self, info: strawberry.Info) -> list[Edge[T]]:
         """Made as they were asked for."""
         return self.shown.edges(info)
 
-    @on_demand("The rows of the page alone.")
+    @on_demand("The items of the page, without cursors.")
     def nodes(self) -> list[T]:
         """Made as they were asked for."""
         return self.shown.nodes()
 
-    @on_demand("Whether there are more, and where to go on.")
+    @on_demand("Information for fetching the next or previous page.")
     def page_info(self) -> PageInfo:
         """Made as it was asked for."""
         return self.shown.page_info()
 
     @on_demand(
-        "How many rows the whole list has; counted only when selected, which costs 10 points.", cost=COUNTING_COST
+        (
+            "Number of items in the whole list that match the filter. Counted only if selected, which adds 10 "
+            "points to the cost."
+        ),
+        cost=COUNTING_COST,
     )
     async def total_count(self) -> int:
         """Count, as it was asked for."""
         return await self.shown.count()
 
 
-@strawberry.enum(description="Which end of a list comes first.")
+@strawberry.enum(description="Sort direction.")
 class SortDirection(Enum):
-    ASC = "asc"
-    DESC = "desc"
+    ASC = strawberry.enum_value("asc", description="Ascending: lowest, earliest or alphabetically first value first.")
+    DESC = strawberry.enum_value(
+        "desc", description="Descending: highest, latest or alphabetically last value first."
+    )
 
 
-@strawberry.input(description="A range of time; every bound that is given must hold.")
+@strawberry.input(description="A condition on a time. If several bounds are given, all of them must hold.")
 class DateTimeFilter:
-    gte: DateTime | None = never_null("At this moment or later.")
-    gt: DateTime | None = never_null("Later than this moment.")
-    lte: DateTime | None = never_null("At this moment or earlier.")
-    lt: DateTime | None = never_null("Earlier than this moment.")
+    gte: DateTime | None = never_null("At or after this time.")
+    gt: DateTime | None = never_null("After this time.")
+    lte: DateTime | None = never_null("At or before this time.")
+    lt: DateTime | None = never_null("Before this time.")
 
 
-@strawberry.input(description="A text, compared without regard to case; every condition that is given must hold.")
+@strawberry.input(
+    description="A case-insensitive condition on a text. If several conditions are given, all of them must hold."
+)
 class TextFilter:
-    eq: str | None = never_null("Is exactly this.")
-    starts_with: str | None = never_null("Starts with this.")
-    contains: str | None = never_null("Has this somewhere in it.")
+    eq: str | None = never_null("Equal to this text.")
+    starts_with: str | None = never_null("Starts with this text.")
+    contains: str | None = never_null("Contains this text.")

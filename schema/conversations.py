@@ -8,74 +8,109 @@ import strawberry
 from core.listing.pages import page_request
 from models import conversations
 from schema.connections import After, Before, Connection, First, Last
+from schema.enums import described_enum
 from schema.errors import USER_ERRORS, UserError
 from schema.fields import on_demand
 from schema.nodes import Node
 from schema.relations import Relation, key_of
 from schema.scalars import DateTime
 
-MayaMessageRole = strawberry.enum(
-    conversations.MessageRole, name="MayaMessageRole", description="Who speaks: USER is the person, ASSISTANT Maya."
+MayaMessageRole = described_enum(
+    conversations.MessageRole,
+    name="MayaMessageRole",
+    description="Author of a message.",
+    values={
+        "USER": "The user.",
+        "ASSISTANT": "Maya, the AI assistant.",
+    },
 )
-MayaMessageStatus = strawberry.enum(
+MayaMessageStatus = described_enum(
     conversations.MessageStatus,
     name="MayaMessageStatus",
-    description=(
-        "How far a message is. A person's is COMPLETED at once. A reply is PENDING until Maya begins, then "
-        "STREAMING; it ends COMPLETED, CANCELLED or FAILED, and keeps in each case what was said."
-    ),
+    description="Status of a message. A message of a user is `COMPLETED` from the start.",
+    values={
+        "PENDING": "Maya has not started the reply yet.",
+        "STREAMING": "Maya is writing the reply.",
+        "COMPLETED": "The message is complete.",
+        "CANCELLED": "The user stopped the reply. The text written until then is kept.",
+        "FAILED": "The reply could not be completed, see `failure`. The text written until then is kept.",
+    },
 )
-MayaReplyFailureCode = strawberry.enum(
+MayaReplyFailureCode = described_enum(
     conversations.ReplyFailure,
     name="MayaReplyFailureCode",
     description=(
-        "Why a reply failed. In each case show the reply's content, if it has any: it is what was said until then. "
-        "MODEL_UNAVAILABLE: the language model did not answer, or broke off; ask again later. "
-        "MODEL_REFUSED: it will not answer this, or not for this installation's key; words in which the model itself "
-        "declined are the reply's content. CUT_OFF: the answer reached the most tokens that one may have and stops "
-        "in the middle; mark it as cut off, and let the person ask Maya to go on. CONTENT_FILTERED: the provider's "
-        "content filter stopped it. TIMEOUT: it took too long. RUN_LIMIT: more text, steps or look-ups than one "
-        "reply may take. INTERRUPTED: the worker died in the middle. INTERNAL: our fault."
+        "Machine-readable reason why a reply failed. The reply may still contain text, which should be shown "
+        "in every case."
     ),
+    values={
+        "MODEL_UNAVAILABLE": "The language model did not respond, or stopped responding. Try again later.",
+        "MODEL_REFUSED": (
+            "The language model refused to answer, or the installation has no access to it. If the model "
+            "explained the refusal, the explanation is the content of the reply."
+        ),
+        "CUT_OFF": (
+            "The reply reached the maximum number of tokens and is cut off. The user can ask Maya to continue."
+        ),
+        "CONTENT_FILTERED": "The content filter of the model's provider stopped the reply.",
+        "TIMEOUT": "The reply took too long.",
+        "RUN_LIMIT": "The reply exceeded a limit on its length, its steps or its tool calls.",
+        "INTERRUPTED": "The server process that wrote the reply stopped.",
+        "INTERNAL": "An internal error occurred.",
+    },
 )
 
 
-@strawberry.type(description="Why a reply ended without being complete.")
+@strawberry.type(description="The reason why a reply failed.")
 class MayaFailure:
-    code: conversations.ReplyFailure = strawberry.field(description="The reason, for programs.")
-    message: str = strawberry.field(description="The reason, for people. Wording may change.")
+    code: conversations.ReplyFailure = strawberry.field(description="Machine-readable reason.")
+    message: str = strawberry.field(
+        description="Human-readable reason. The wording may change; use `code` in programs."
+    )
 
 
-@strawberry.type(description="What was said in a conversation, by the person or by Maya.")
+@strawberry.type(description="A message of a conversation, written by the user or by Maya.")
 class MayaMessage(Node):
-    role: conversations.MessageRole = strawberry.field(description="Who speaks.")
-    status: conversations.MessageStatus = strawberry.field(description="How far the message is.")
+    role: conversations.MessageRole = strawberry.field(description="Author of the message.")
+    status: conversations.MessageStatus = strawberry.field(description="Status of the message.")
     content: str = strawberry.field(
         description=(
-            "What was said. Maya's words are Markdown without images and HTML; addresses that do not lead to this "
-            "product are broken by a blank, so that they are text and no links. Of a reply that is STREAMING it is "
-            "what was stored some seconds ago; `mayaReply` has it live."
+            "Text of the message. Maya writes Markdown without images and HTML. URLs of other sites are broken "
+            "with a space, so that they are not links.\n\n"
+            "While the status is `STREAMING`, this is the text as of some seconds ago; the subscription "
+            "`mayaReply` delivers it live."
         )
     )
-    failure: MayaFailure | None = strawberry.field(description="Why the reply is FAILED; null otherwise.")
-    model: str | None = strawberry.field(description="The language model that spoke; null for a person's words.")
-    created_at: DateTime = strawberry.field(description="When the person spoke, or asked for the reply.")
-    completed_at: DateTime | None = strawberry.field(description="When it ended; null while more is to come.")
+    failure: MayaFailure | None = strawberry.field(
+        description="The reason why the reply failed. `null` unless the status is `FAILED`."
+    )
+    model: str | None = strawberry.field(
+        description="Language model that wrote the reply. `null` for a message of the user."
+    )
+    created_at: DateTime = strawberry.field(
+        description="The time at which the user sent the message or, for a reply, requested it."
+    )
+    completed_at: DateTime | None = strawberry.field(
+        description="The time at which the message was completed. `null` until then."
+    )
 
 
 MayaMessageConnection = Connection[MayaMessage]
 CONVERSATION_MESSAGES: Final = Relation[UUID, MayaMessageConnection]("Conversation.messages")
 
 
-@strawberry.type(description="A conversation with Maya. Only the person who began it can see it.")
+@strawberry.type(description="A conversation with Maya, the AI assistant. Only the user who started it can read it.")
 class Conversation(Node):
     title: str | None = strawberry.field(
-        description="The title it was given, else the beginning of its first message; null while it is empty."
+        description=(
+            "Title of the conversation. If none was given, it is the beginning of the first message. `null` "
+            "while the conversation is empty."
+        )
     )
-    created_at: DateTime = strawberry.field(description="When it began.")
-    updated_at: DateTime = strawberry.field(description="When something was last said in it.")
+    created_at: DateTime = strawberry.field(description="The time at which the conversation was started.")
+    updated_at: DateTime = strawberry.field(description="The time of the latest message.")
 
-    @on_demand("What was said, in the order it was said. The newest messages are `last: n`.")
+    @on_demand("Messages of the conversation, oldest first. Use `last` to get the newest ones.")
     async def messages(
         self,
         info: strawberry.Info,
@@ -90,105 +125,141 @@ class Conversation(Node):
 
 ConversationConnection = Connection[Conversation]
 
-SEQUENCE = "Rises by one from event to event, from 1 on; give the last one you saw as `after` to go on from there."
+SEQUENCE = (
+    "Sequence number of the event: 1 for the first event of the reply, then one more for each. After a lost "
+    "connection, pass the number of the last event you received as `after` to get the rest."
+)
 
 
-@strawberry.type(description="The next piece of Maya's text. All of them in order, joined, are the reply's content.")
+@strawberry.type(
+    description="The next part of the reply's text. The parts in order make up the content of the reply."
+)
 class MayaToken:
     sequence: int = strawberry.field(description=SEQUENCE)
-    text: str = strawberry.field(description="A piece of Markdown, one or more words.")
+    text: str = strawberry.field(description="Markdown text of one or more words.")
 
 
-@strawberry.type(description="Maya begins to look something up.")
+@strawberry.type(description="Maya has called a tool to look up data.")
 class MayaToolStarted:
     sequence: int = strawberry.field(description=SEQUENCE)
     name: str = strawberry.field(
-        description="What she uses: `list_campaigns`, `campaign_stats`, `count_contacts`; `unknown` if there is none."
+        description=(
+            "Name of the tool: `list_campaigns`, `campaign_stats` or `count_contacts`, or `unknown` if Maya "
+            "asked for a tool that does not exist. More tools may be added."
+        )
     )
 
 
-@strawberry.type(description="Maya has looked something up.")
+@strawberry.type(description="A tool call has finished.")
 class MayaToolFinished:
     sequence: int = strawberry.field(description=SEQUENCE)
-    name: str = strawberry.field(description="What she used.")
-    succeeded: bool = strawberry.field(description="Whether it told her something; false when it refused.")
+    name: str = strawberry.field(description="Name of the tool, as in `MayaToolStarted`.")
+    succeeded: bool = strawberry.field(
+        description="Whether the tool returned a result. `false` if it returned an error."
+    )
 
 
 @strawberry.type(
     description=(
-        "The reply has ended, complete or cancelled (see the message's `status`). The last event. Its content is all "
-        "that was said, so a viewer who missed pieces has the whole here."
+        "The reply has ended, as complete or cancelled according to its `status`. This is the last event. The "
+        "reply contains the whole text, including parts that the client has missed."
     )
 )
 class MayaReplyCompleted:
     sequence: int = strawberry.field(description=SEQUENCE)
-    message: MayaMessage = strawberry.field(description="The reply as it is stored.")
-    reply: MayaMessage = strawberry.field(description="The same as `message`, as MayaReplyFailed names it.")
+    message: MayaMessage = strawberry.field(description="The reply.")
+    reply: MayaMessage = strawberry.field(
+        description="The reply. It is the same as `message`, under the name it has in `MayaReplyFailed`."
+    )
 
 
-@strawberry.type(description="The reply has ended without being complete. The last event; what was said is kept.")
+@strawberry.type(description="The reply has failed. This is the last event. The text written until then is kept.")
 class MayaReplyFailed:
     sequence: int = strawberry.field(description=SEQUENCE)
-    code: conversations.ReplyFailure = strawberry.field(description="The reason, for programs.")
-    reason: str = strawberry.field(description="The reason, for people. Wording may change.")
-    reply: MayaMessage = strawberry.field(description="The reply as it is stored, with what was said.")
+    code: conversations.ReplyFailure = strawberry.field(description="Machine-readable reason.")
+    reason: str = strawberry.field(
+        description="Human-readable reason. The wording may change; use `code` in programs."
+    )
+    reply: MayaMessage = strawberry.field(description="The reply with the text written until it failed.")
 
 
 MayaEvent = Annotated[
     MayaToken | MayaToolStarted | MayaToolFinished | MayaReplyCompleted | MayaReplyFailed,
     strawberry.union(
         "MayaEvent",
-        description="What happens in a reply. Ignore kinds you do not know: more will come.",
+        description="An event of a reply. Ignore types that you do not know, as more may be added.",
     ),
 ]
 
 
-@strawberry.input(description="A new conversation.")
+@strawberry.input(description="Input of `startConversation`.")
 class StartConversationInput:
     title: str | None = strawberry.field(
-        default=None, description="Up to 200 characters; without one, the first message gives it."
+        default=None,
+        description=(
+            "Title of the conversation, at most 200 characters. If omitted, it is taken from the first message."
+        ),
     )
 
 
-@strawberry.type(description="The new conversation.")
+@strawberry.type(description="The result of `startConversation`.")
 class StartConversationPayload:
-    conversation: Conversation | None = strawberry.field(default=None, description="The conversation, still empty.")
+    conversation: Conversation | None = strawberry.field(
+        default=None, description="The new, empty conversation. `null` if the mutation was refused."
+    )
     user_errors: list[UserError] = strawberry.field(default_factory=list, description=USER_ERRORS)
 
 
-@strawberry.input(description="Something to say to Maya.")
+@strawberry.input(description="Input of `sendMayaMessage`.")
 class SendMayaMessageInput:
     conversation_id: strawberry.ID = strawberry.field(
         description=(
-            "Global id of one of your conversations, else NOT_FOUND. CONFLICT while Maya is still answering in it."
+            "ID of one of your conversations. `NOT_FOUND` if there is no such conversation, `CONFLICT` while "
+            "Maya is replying in it."
         )
     )
     text: str = strawberry.field(
-        description="1 to 8,000 characters, line breaks allowed; INVALID with other control characters."
+        description=(
+            "Text of the message, 1 to 8,000 characters. Line breaks are allowed; `INVALID` if it contains other "
+            "control characters."
+        )
     )
 
 
-@strawberry.type(description="What was said, and the reply that Maya will make.")
+@strawberry.type(description="The result of `sendMayaMessage`.")
 class SendMayaMessagePayload:
-    message: MayaMessage | None = strawberry.field(default=None, description="The person's message.")
-    reply: MayaMessage | None = strawberry.field(
-        default=None, description="Maya's reply, empty and PENDING; watch it with `mayaReply`."
+    message: MayaMessage | None = strawberry.field(
+        default=None, description="The user's message. `null` if the mutation was refused."
     )
-    conversation: Conversation | None = strawberry.field(default=None, description="The conversation.")
+    reply: MayaMessage | None = strawberry.field(
+        default=None,
+        description=(
+            "Maya's reply, empty and `PENDING` at first. Subscribe to `mayaReply` to follow it. `null` if the "
+            "mutation was refused."
+        ),
+    )
+    conversation: Conversation | None = strawberry.field(
+        default=None, description="The conversation. `null` if the mutation was refused."
+    )
     user_errors: list[UserError] = strawberry.field(default_factory=list, description=USER_ERRORS)
 
 
-@strawberry.input(description="A reply to stop.")
+@strawberry.input(description="Input of `cancelMayaReply`.")
 class CancelMayaReplyInput:
     message_id: strawberry.ID = strawberry.field(
-        description="Global id of the reply; NOT_FOUND for any other. A reply that has ended stays as it is."
+        description=(
+            "ID of the reply. `NOT_FOUND` if there is no such reply. A reply that has already ended stays unchanged."
+        )
     )
 
 
-@strawberry.type(description="The reply that stops.")
+@strawberry.type(description="The result of `cancelMayaReply`.")
 class CancelMayaReplyPayload:
     reply: MayaMessage | None = strawberry.field(
         default=None,
-        description="The reply. When Maya had begun it may still be STREAMING, and is CANCELLED within a second.",
+        description=(
+            "The reply. It may still be `STREAMING`; it becomes `CANCELLED` within a second. `null` if the "
+            "mutation was refused."
+        ),
     )
     user_errors: list[UserError] = strawberry.field(default_factory=list, description=USER_ERRORS)

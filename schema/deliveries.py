@@ -8,6 +8,7 @@ import strawberry
 from models import deliveries
 from schema.connections import Connection
 from schema.contacts import Contact
+from schema.enums import described_enum
 from schema.errors import USER_ERRORS, UserError
 from schema.fields import on_demand
 from schema.nodes import Node
@@ -20,24 +21,49 @@ if TYPE_CHECKING:
 
 LazyCampaign = Annotated["Campaign", strawberry.lazy("schema.campaigns.campaign")]
 
-DeliveryState = strawberry.enum(
+DeliveryState = described_enum(
     deliveries.DeliveryStatus,
     name="DeliveryState",
     description=(
-        "The state of one recipient's message. PENDING waits; CLAIMED is being rendered; SUBMITTING is on its way to "
-        "the provider; UNKNOWN may have been sent, and the provider is being asked. The others are final, though a "
-        "report of the provider may still raise ACCEPTED to DELIVERED, BOUNCED or COMPLAINED: REJECTED was refused "
-        "by the provider, SKIPPED was not sent on purpose, FAILED was given up and may have been sent."
+        "State of one recipient's message. `PENDING`, `CLAIMED`, `SUBMITTING` and `UNKNOWN` are temporary; "
+        "the others are final, except that reports of the mail provider can still change `ACCEPTED` to "
+        "`DELIVERED`, `BOUNCED` or `COMPLAINED`."
     ),
+    values={
+        "PENDING": "Waiting to be sent.",
+        "CLAIMED": "Being rendered.",
+        "SUBMITTING": "Being submitted to the mail provider.",
+        "UNKNOWN": (
+            "The provider's response was lost, so the message may or may not have been sent. The provider is "
+            "being queried about it."
+        ),
+        "ACCEPTED": "Accepted by the mail provider.",
+        "DELIVERED": "Accepted by the recipient's mail server.",
+        "BOUNCED": "Refused by the recipient's mail server.",
+        "COMPLAINED": "Delivered, and reported as spam by the recipient.",
+        "REJECTED": "Refused by the mail provider.",
+        "SKIPPED": (
+            "Not sent on purpose, see `reason`: for example because the contact is unsubscribed or the "
+            "campaign was cancelled."
+        ),
+        "FAILED": (
+            "Given up. The message may or may not have been sent, unless a person decided that it was not. "
+            "See `resolveDelivery`."
+        ),
+    },
 )
-DeliveryResolution = strawberry.enum(
+DeliveryResolution = described_enum(
     deliveries.DeliveryResolution,
     name="DeliveryResolution",
-    description=(
-        "What a person decides about a message of which nobody knows whether it was sent. SENT: it was, and counts "
-        "as ACCEPTED. NOT_SENT: it was not and will not be, and counts as FAILED. SEND_AGAIN: it is PENDING and goes "
-        "out in a new batch, so that the recipient may get it twice if the first one did arrive."
-    ),
+    description="A person's decision about a message that may or may not have been sent.",
+    values={
+        "SENT": "The message was sent. Its delivery becomes `ACCEPTED`.",
+        "NOT_SENT": "The message was not sent and will not be. Its delivery becomes `FAILED`.",
+        "SEND_AGAIN": (
+            "The message is sent again. Its delivery becomes `PENDING`. If the first message was sent after "
+            "all, the recipient gets it twice."
+        ),
+    },
 )
 
 
@@ -45,39 +71,53 @@ DELIVERY_CAMPAIGN: Final = Relation[UUID, "Campaign"]("Delivery.campaign")
 DELIVERY_CONTACT: Final = Relation[UUID, Contact | None]("Delivery.contact")
 
 
-@strawberry.type(description="One recipient's message of a campaign, from the frozen audience to its end.")
+@strawberry.type(
+    description="One recipient's message of a campaign. Deliveries are created when the audience is frozen."
+)
 class Delivery(Node):
-    email: EmailAddress = strawberry.field(description="The address as it was when the audience was frozen.")
-    state: deliveries.DeliveryStatus = strawberry.field(description="The state of the message.")
+    email: EmailAddress = strawberry.field(
+        description="E-mail address of the recipient at the time the audience was frozen."
+    )
+    state: deliveries.DeliveryStatus = strawberry.field(description="State of the message.")
     reason: str | None = strawberry.field(
         description=(
-            "Why it is in that state: the provider's own words where it refused the message, else ours, for example "
-            "why a contact was skipped. Null when there is nothing to say."
+            "Explanation of the state, for example why the contact was skipped. If the mail provider refused the "
+            "message, this is the provider's own text. `null` if there is nothing to explain."
         )
     )
     provider_code: int | None = strawberry.field(
-        description="The provider's own error code, where it refused the message."
+        description="Error code of the mail provider. `null` unless the provider refused the message."
     )
     provider_message_id: str | None = strawberry.field(
-        description="The provider's id of the message, to look it up there; null before it was accepted."
+        description="ID of the message at the mail provider. `null` until the provider has accepted it."
     )
-    attempts: int = strawberry.field(description="How many times it was submitted to the provider.")
-    submitted_at: DateTime | None = strawberry.field(description="When it was last submitted to the provider.")
-    accepted_at: DateTime | None = strawberry.field(description="When the provider accepted it.")
-    delivered_at: DateTime | None = strawberry.field(description="When the recipient's mail server took it.")
-    opened_at: DateTime | None = strawberry.field(description="When it was first opened.")
-    clicked_at: DateTime | None = strawberry.field(description="When a link in it was first clicked.")
-    bounced_at: DateTime | None = strawberry.field(description="When it bounced.")
+    attempts: int = strawberry.field(description="Number of times the message was submitted to the mail provider.")
+    submitted_at: DateTime | None = strawberry.field(
+        description="The time at which the message was last submitted to the mail provider."
+    )
+    accepted_at: DateTime | None = strawberry.field(
+        description="The time at which the mail provider accepted the message."
+    )
+    delivered_at: DateTime | None = strawberry.field(
+        description="The time at which the recipient's mail server accepted the message."
+    )
+    opened_at: DateTime | None = strawberry.field(
+        description="The time at which the recipient first opened the message."
+    )
+    clicked_at: DateTime | None = strawberry.field(
+        description="The time at which the recipient first clicked a link in the message."
+    )
+    bounced_at: DateTime | None = strawberry.field(description="The time at which the message bounced.")
     unsubscribed_at: DateTime | None = strawberry.field(
-        description="When the recipient unsubscribed by this message."
+        description="The time at which the recipient unsubscribed with the link of this message."
     )
 
-    @on_demand("The campaign it belongs to. Needs the permission `campaign:read`.")
+    @on_demand("The campaign to which the message belongs. Requires the permission `campaign:read`.")
     async def campaign(self, info: strawberry.Info) -> LazyCampaign:
         """Read together for all deliveries of an answer."""
         return await DELIVERY_CAMPAIGN.of(info, key_of(self, "campaign_id"))
 
-    @on_demand("The contact it is for; null when that was deleted since.")
+    @on_demand("The recipient. `null` if the contact has been deleted.")
     async def contact(self, info: strawberry.Info) -> Contact | None:
         """Read together for all deliveries of an answer."""
         return await DELIVERY_CONTACT.of(info, key_of(self, "contact_id"))
@@ -87,35 +127,40 @@ DeliveryConnection = Connection[Delivery]
 CAMPAIGN_DELIVERIES: Final = Relation[UUID, DeliveryConnection]("Campaign.deliveries")
 
 
-@strawberry.input(description="A state; every condition that is given must hold.")
+@strawberry.input(description="A condition on the state. If both fields are given, both must hold.")
 class DeliveryStateFilter:
-    eq: deliveries.DeliveryStatus | None = never_null("Is this.")
+    eq: deliveries.DeliveryStatus | None = never_null("Equal to this state.")
     in_: list[deliveries.DeliveryStatus] | None = never_null(
-        "Is one of these; an empty list matches nothing.", name="in"
+        "One of these states. An empty list matches nothing.", name="in"
     )
 
 
-@strawberry.input(description="Which deliveries; every part that is given must hold.")
+@strawberry.input(description="Conditions for a list of deliveries. If several are given, all of them must hold.")
 class DeliveryFilter:
-    state: DeliveryStateFilter | None = never_null("By state.")
+    state: DeliveryStateFilter | None = never_null("Filters by state.")
 
 
-@strawberry.input(description="A delivery in doubt, and what a person decides about it.")
+@strawberry.input(description="Input of `resolveDelivery`.")
 class ResolveDeliveryInput:
     delivery_id: strawberry.ID = strawberry.field(
-        description="Global id of a delivery that is UNKNOWN or FAILED; INVALID_STATE for others, NOT_FOUND for none."
+        description=(
+            "ID of a delivery in the state `UNKNOWN` or `FAILED`. `INVALID_STATE` for any other state, "
+            "`NOT_FOUND` if there is no such delivery."
+        )
     )
-    as_: deliveries.DeliveryResolution = strawberry.field(name="as", description="What is decided.")
+    as_: deliveries.DeliveryResolution = strawberry.field(name="as", description="The decision.")
 
 
-@strawberry.type(description="The delivery as it is after the decision, or why nothing was decided.")
+@strawberry.type(description="The result of `resolveDelivery`.")
 class ResolveDeliveryPayload:
-    delivery: Delivery | None = strawberry.field(default=None, description="The delivery. Null on refusal.")
+    delivery: Delivery | None = strawberry.field(
+        default=None, description="The delivery in its new state. `null` if the mutation was refused."
+    )
     campaign: LazyCampaign | None = strawberry.field(
         default=None,
         description=(
-            "Its campaign: SENDING again after SEND_AGAIN, SENT when the last issue was resolved as SENT. Null on "
-            "refusal."
+            "The campaign of the delivery. It is `SENDING` again after `SEND_AGAIN`, and `SENT` once its last "
+            "issue is resolved as `SENT`. `null` if the mutation was refused."
         ),
     )
     user_errors: list[UserError] = strawberry.field(default_factory=list, description=USER_ERRORS)

@@ -7,13 +7,20 @@ import strawberry
 from schema.scalars import DateTime
 
 
-@strawberry.type(description="The budget of cost points of the caller's organization, or of an anonymous address.")
-class RateLimit:
-    limit: int = strawberry.field(description="Points that may be spent in a minute.")
-    remaining: int = strawberry.field(
-        description="Points left in this minute, before this operation's own are given back."
+@strawberry.type(
+    description=(
+        "The caller's budget of cost points: one budget for an organization, one for each IP address without "
+        "authentication."
     )
-    reset_at: DateTime = strawberry.field(description="When the next minute begins, with the full budget.")
+)
+class RateLimit:
+    limit: int = strawberry.field(description="Points available in each minute.")
+    remaining: int = strawberry.field(
+        description="Points left in the current minute. The points reserved for this operation are already deducted."
+    )
+    reset_at: DateTime = strawberry.field(
+        description="The time at which the next minute starts with the full budget."
+    )
 
 
 def rate_limit(*, limit: int, remaining: int, reset_at: datetime) -> RateLimit:

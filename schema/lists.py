@@ -12,21 +12,27 @@ from schema.nodes import Node
 from schema.relations import Relation, key_of
 from schema.scalars import DateTime
 
-LIST_ID = "The list; NOT_FOUND when there is none."
-CONTACT_IDS = "Up to 1,000 contacts (TOO_MANY beyond); NOT_FOUND for one that is unknown, and nothing is changed."
+LIST_ID = "ID of the list. `NOT_FOUND` if there is no such list."
+CONTACT_IDS = (
+    "IDs of up to 1,000 contacts; `TOO_MANY` for more. If any of them does not exist, the mutation is "
+    "refused with `NOT_FOUND`."
+)
 
 
 LIST_CONTACT_COUNT: Final = Relation[UUID, int]("List.contactCount")
 
 
-@strawberry.type(description="A named set of contacts that a campaign can be sent to.")
+@strawberry.type(description="A named list of contacts. Campaigns can be sent to lists.")
 class List(Node):
-    name: str = strawberry.field(description="1 to 100 characters, unique in the organization.")
-    description: str | None = strawberry.field(description="What it is for, up to 1,000 characters.")
-    created_at: DateTime = strawberry.field(description="When it was made.")
+    name: str = strawberry.field(description="Name of the list, 1 to 100 characters. Unique in the organization.")
+    description: str | None = strawberry.field(description="Description of the list, up to 1,000 characters.")
+    created_at: DateTime = strawberry.field(description="The time at which the list was created.")
 
     @on_demand(
-        "How many contacts are on it, whatever their status; counted only when selected, which costs 10 points.",
+        (
+            "Number of contacts on the list, whatever their status. Counted only if selected, which adds 10 "
+            "points to the cost."
+        ),
         cost=COUNTING_COST,
     )
     async def contact_count(self, info: strawberry.Info) -> int:
@@ -37,39 +43,53 @@ class List(Node):
 ListConnection = Connection[List]
 
 
-@strawberry.input(description="A new list.")
+@strawberry.input(description="Input of `createList`.")
 class CreateListInput:
-    name: str = strawberry.field(description="1 to 100 characters; TAKEN when there is a list of this name.")
-    description: str | None = strawberry.field(default=None, description="Up to 1,000 characters.")
+    name: str = strawberry.field(
+        description="Name of the list, 1 to 100 characters. `TAKEN` if another list has this name."
+    )
+    description: str | None = strawberry.field(
+        default=None, description="Description of the list, up to 1,000 characters."
+    )
 
 
-@strawberry.input(description="Contacts to put on a list.")
+@strawberry.input(description="Input of `addToList`.")
 class AddToListInput:
     list_id: strawberry.ID = strawberry.field(description=LIST_ID)
     contact_ids: list[strawberry.ID] = strawberry.field(description=CONTACT_IDS)
 
 
-@strawberry.input(description="Contacts to take off a list.")
+@strawberry.input(description="Input of `removeFromList`.")
 class RemoveFromListInput:
     list_id: strawberry.ID = strawberry.field(description=LIST_ID)
     contact_ids: list[strawberry.ID] = strawberry.field(description=CONTACT_IDS)
 
 
-@strawberry.type(description="The new list, or why there is none.")
+@strawberry.type(description="The result of `createList`.")
 class CreateListPayload:
-    found: List | None = strawberry.field(default=None, name="list", description="The list. Null on refusal.")
+    found: List | None = strawberry.field(
+        default=None, name="list", description="The new list. `null` if the mutation was refused."
+    )
     user_errors: list[UserError] = strawberry.field(default_factory=list, description=USER_ERRORS)
 
 
-@strawberry.type(description="The list with the contacts on it.")
+@strawberry.type(description="The result of `addToList`.")
 class AddToListPayload:
-    found: List | None = strawberry.field(default=None, name="list", description="The list. Null on refusal.")
-    added: int = strawberry.field(default=0, description="How many of the contacts were not on it before.")
+    found: List | None = strawberry.field(
+        default=None, name="list", description="The list. `null` if the mutation was refused."
+    )
+    added: int = strawberry.field(
+        default=0, description="Number of contacts added. Contacts that were already on the list are not counted."
+    )
     user_errors: list[UserError] = strawberry.field(default_factory=list, description=USER_ERRORS)
 
 
-@strawberry.type(description="The list without the contacts.")
+@strawberry.type(description="The result of `removeFromList`.")
 class RemoveFromListPayload:
-    found: List | None = strawberry.field(default=None, name="list", description="The list. Null on refusal.")
-    removed: int = strawberry.field(default=0, description="How many of the contacts were on it before.")
+    found: List | None = strawberry.field(
+        default=None, name="list", description="The list. `null` if the mutation was refused."
+    )
+    removed: int = strawberry.field(
+        default=0, description="Number of contacts removed. Contacts that were not on the list are not counted."
+    )
     user_errors: list[UserError] = strawberry.field(default_factory=list, description=USER_ERRORS)

@@ -10,17 +10,19 @@ from core.ids import decode_id, encode_global_id
 NOTHING: Final = UUID(int=0)
 
 
-@strawberry.interface(description="Anything with a global id.")
+@strawberry.interface(description="An object with a globally unique ID.")
 class Node:
-    id: strawberry.ID = strawberry.field(description="Opaque global id; works with `node(id:)`.")
+    id: strawberry.ID = strawberry.field(
+        description="Globally unique, opaque ID. Pass it to `node(id:)` to fetch the object again."
+    )
 
 
-@strawberry.type(description="Where a page stands in its list (Relay).")
+@strawberry.type(description="Information about a page, following the Relay connection specification.")
 class PageInfo:
-    has_next_page: bool = strawberry.field(description="Whether more follow after `endCursor`.")
-    has_previous_page: bool = strawberry.field(description="Whether more stand before `startCursor`.")
-    start_cursor: str | None = strawberry.field(description="Cursor of the first edge.")
-    end_cursor: str | None = strawberry.field(description="Cursor of the last edge.")
+    has_next_page: bool = strawberry.field(description="Whether there are more items after `endCursor`.")
+    has_previous_page: bool = strawberry.field(description="Whether there are more items before `startCursor`.")
+    start_cursor: str | None = strawberry.field(description="Cursor of the first item. `null` if the page is empty.")
+    end_cursor: str | None = strawberry.field(description="Cursor of the last item. `null` if the page is empty.")
 
 
 def optional_uuid_of(type_name: str, value: str | None) -> UUID | None:

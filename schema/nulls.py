@@ -22,8 +22,8 @@ from graphql import (
     Undefined,
 )
 
-REFUSED: Final = "Null is refused (REQUIRED)."
-AS_LEFT_OUT: Final = "Null means the same as leaving it out."
+REFUSED: Final = "`null` is refused with `REQUIRED`."
+AS_LEFT_OUT: Final = "`null` has the same effect as omitting it."
 
 
 def never_null(description: str, *, name: str | None = None) -> Any:  # noqa: ANN401 - stands for a field of any type

@@ -87,11 +87,11 @@ SCALARS: dict[object, Any] = {
     DateTime: strawberry.scalar(
         name="DateTime",
         description=(
-            "A moment as RFC 3339's `date-time`, always with an offset, e.g. `2026-11-24T09:30:00Z` or "
-            "`2026-11-24T10:30:00.25+01:00`. `T` and `Z` may be lower case; nothing else of ISO 8601 is accepted, no "
-            "blank instead of `T` either. Fractions are cut to microseconds. A leap second, 23:59:60 UTC at the end "
-            "of a month, counts as the second after it. Years 0001 to 9999 (UTC), at most 128 characters. Answers "
-            "are in UTC."
+            "A point in time in the `date-time` format of RFC 3339, always with an offset: for example "
+            "`2026-11-24T09:30:00Z` or `2026-11-24T10:30:00.25+01:00`. Output is in UTC.\n\n"
+            "Other formats of ISO 8601 are refused, also a space instead of `T`; `T` and `Z` may be lower case. "
+            "Years from 0001 to 9999 in UTC, at most 128 characters. Fractions of a second are truncated to "
+            "microseconds. A leap second (23:59:60 UTC at the end of a month) is read as the second after it."
         ),
         specified_by_url="https://www.rfc-editor.org/rfc/rfc3339",
         serialize=serialize_datetime,
@@ -100,9 +100,9 @@ SCALARS: dict[object, Any] = {
     EmailAddress: strawberry.scalar(
         name="EmailAddress",
         description=(
-            "An e-mail address in ASCII, at most 254 characters, compared without regard to case; an international "
-            "domain is taken as punycode, and invisible padding is left out, in inputs as in filters. "
-            "One that does not fit is answered with the userError INVALID_EMAIL."
+            "An e-mail address in ASCII, at most 254 characters, compared without regard to case. International "
+            "domains are converted to Punycode, and invisible characters are removed. A malformed "
+            "address results in a user error with the code `INVALID_EMAIL`."
         ),
         specified_by_url="https://www.rfc-editor.org/rfc/rfc5321#section-4.1.2",
         serialize=str,

@@ -12,7 +12,7 @@ from schema.nodes import Node
 from schema.relations import Relation, key_of
 from schema.scalars import DateTime, EmailAddress
 
-SENDER_ID = "Global id of the sender; NOT_FOUND for any other."
+SENDER_ID = "ID of the sender. `NOT_FOUND` if there is no such sender."
 
 
 SENDER_CONFIRMATION_PROBLEM: Final = Relation[UUID, str | None]("Sender.confirmationProblem")
@@ -20,24 +20,31 @@ SENDER_CONFIRMATION_PROBLEM: Final = Relation[UUID, str | None]("Sender.confirma
 
 @strawberry.type(
     description=(
-        "An address that the organization sends from. In production only a confirmed one sends: whoever reads its "
-        "mailbox has opened the link in our e-mail and agreed, or somebody has passed the token to `confirmSender`. "
-        "In development every sender counts as confirmed."
+        "An address from which an organization sends campaigns.\n\n"
+        "In production, only confirmed senders can send. A sender is confirmed when a person with access to its "
+        "mailbox agrees on the page that our e-mail links to, or when the token of that e-mail is passed to "
+        "`confirmSender`. In development, every sender counts as confirmed."
     )
 )
 class Sender(Node):
-    email: EmailAddress = strawberry.field(description="The address; unique in the organization.")
-    name: str = strawberry.field(description="What recipients read beside the address, 1 to 100 characters.")
+    email: EmailAddress = strawberry.field(description="E-mail address of the sender. Unique in the organization.")
+    name: str = strawberry.field(description="Name that recipients see next to the address, 1 to 100 characters.")
     confirmed_at: DateTime | None = strawberry.field(
-        description="When the mailbox agreed; null as long as it has not."
+        description="The time at which the sender was confirmed. `null` if it is not confirmed yet."
     )
     is_default: bool = strawberry.field(
-        description="Whether campaigns without a sender go out from it: the first one confirmed, until another is "
-        "made it. In development the first one added, until one is confirmed."
+        description=(
+            "Whether campaigns without a sender of their own are sent from this one. The first confirmed sender "
+            "becomes the default until another one is made the default. In development, the first sender is the "
+            "default until one is confirmed."
+        )
     )
-    created_at: DateTime = strawberry.field(description="When it was added.")
+    created_at: DateTime = strawberry.field(description="The time at which the sender was created.")
 
-    @on_demand("Why the last confirmation has not been sent, in the provider's words; null when nothing is wrong.")
+    @on_demand(
+        "Why the latest confirmation e-mail could not be sent, as reported by the mail provider. `null` if "
+        "there was no problem."
+    )
     async def confirmation_problem(self, info: strawberry.Info) -> str | None:
         """Read together for all senders of an answer."""
         return await SENDER_CONFIRMATION_PROBLEM.of(info, key_of(self))
@@ -46,48 +53,66 @@ class Sender(Node):
 SenderConnection = Connection[Sender]
 
 
-@strawberry.input(description="An address to send from.")
+@strawberry.input(description="Input of `createSender`.")
 class CreateSenderInput:
     email: EmailAddress = strawberry.field(
-        description="The address. One that the organization has is renamed and, unless confirmed, asked again."
+        description=(
+            "E-mail address of the sender. If the organization already has a sender with this address, it gets "
+            "the new name, and another confirmation e-mail if it is not confirmed."
+        )
     )
     name: str = strawberry.field(
-        description="What recipients read beside the address: 1 to 100 characters, with it at most 255 bytes."
+        description=(
+            "Name that recipients see next to the address, 1 to 100 characters. Name and address together may "
+            "have at most 255 bytes."
+        )
     )
     make_default: bool = strawberry.field(
         default=False,
-        description="Make it the default sender: at once where it is confirmed, or in development, else when it is.",
+        description=(
+            "Whether to make it the default sender. An unconfirmed sender becomes the default when it is "
+            "confirmed; in development, it becomes the default at once."
+        ),
     )
 
 
-@strawberry.type(description="The sender, or why there is none.")
+@strawberry.type(description="The result of `createSender`.")
 class CreateSenderPayload:
-    sender: Sender | None = strawberry.field(default=None, description="The sender. Null on refusal.")
+    sender: Sender | None = strawberry.field(
+        default=None, description="The sender. `null` if the mutation was refused."
+    )
     user_errors: list[UserError] = strawberry.field(default_factory=list, description=USER_ERRORS)
 
 
-@strawberry.input(description="The token out of a confirmation.")
+@strawberry.input(description="Input of `confirmSender`.")
 class ConfirmSenderInput:
     token: str = strawberry.field(
-        description="The last part of the link in the e-mail. Good for three days, and for one confirmation."
+        description=(
+            "The token of the confirmation e-mail: the last part of its link. It is valid for three days and "
+            "works once."
+        )
     )
 
 
-@strawberry.type(description="The confirmed sender, or why it is not.")
+@strawberry.type(description="The result of `confirmSender`.")
 class ConfirmSenderPayload:
-    sender: Sender | None = strawberry.field(default=None, description="The sender. Null on refusal.")
+    sender: Sender | None = strawberry.field(
+        default=None, description="The confirmed sender. `null` if the mutation was refused."
+    )
     user_errors: list[UserError] = strawberry.field(default_factory=list, description=USER_ERRORS)
 
 
-@strawberry.input(description="The sender to delete.")
+@strawberry.input(description="Input of `deleteSender`.")
 class DeleteSenderInput:
     sender_id: strawberry.ID = strawberry.field(description=SENDER_ID)
 
 
-@strawberry.type(description="The deleted sender as it last was, or why it is still there.")
+@strawberry.type(description="The result of `deleteSender`.")
 class DeleteSenderPayload:
     deleted_sender_id: strawberry.ID | None = strawberry.field(
-        default=None, description="Global id of what was deleted; it answers as unknown now. Null on refusal."
+        default=None, description="ID of the deleted sender. `null` if the mutation was refused."
     )
-    sender: Sender | None = strawberry.field(default=None, description="The sender as it last was. Null on refusal.")
+    sender: Sender | None = strawberry.field(
+        default=None, description="The sender as it was before deletion. `null` if the mutation was refused."
+    )
     user_errors: list[UserError] = strawberry.field(default_factory=list, description=USER_ERRORS)

@@ -31,7 +31,10 @@ from services.campaigns.drafting import CampaignChanges
 class DraftingMutations:
     @mutation(Requires(Permission.CAMPAIGN_WRITE), audit="campaign.created")
     async def create_campaign(self, info: Info, input: CreateCampaignInput) -> CreateCampaignPayload:  # noqa: A002 - the contract's name
-        """Make a draft. Its templates are compiled at once: TEMPLATE_INVALID tells where one does not parse."""
+        """Create a draft.
+
+        `TEMPLATE_INVALID` with line and column if its content cannot be parsed.
+        """
         async with info.context.work() as uow:
             row = await drafting.create(
                 uow, changes_of(input), template_id=optional_uuid_of("Template", input.template_id)
@@ -40,7 +43,10 @@ class DraftingMutations:
 
     @mutation(Requires(Permission.CAMPAIGN_WRITE), audit="campaign.updated")
     async def update_campaign(self, info: Info, input: UpdateCampaignInput) -> UpdateCampaignPayload:  # noqa: A002 - the same
-        """Change a draft. INVALID_STATE for any other campaign, CONFLICT when `version` is no longer the newest."""
+        """Change a draft.
+
+        `INVALID_STATE` if the campaign is not a draft, `CONFLICT` if `version` is not the latest version.
+        """
         async with info.context.work() as uow:
             row = await drafting.update(
                 uow,
@@ -52,7 +58,10 @@ class DraftingMutations:
 
     @mutation(Requires(Permission.CAMPAIGN_WRITE), audit="campaign.deleted")
     async def delete_campaign(self, info: Info, input: DeleteCampaignInput) -> DeleteCampaignPayload:  # noqa: A002 - the same
-        """Delete a campaign that has no recipients yet. INVALID_STATE for one that has: its deliveries are kept."""
+        """Delete a campaign that has no recipients yet.
+
+        `INVALID_STATE` for any other campaign, because its deliveries have to be preserved.
+        """
         async with info.context.work() as uow:
             deleted = await drafting.delete(uow, uuid_of("Campaign", input.campaign_id))
         return DeleteCampaignPayload(
@@ -62,19 +71,21 @@ class DraftingMutations:
 
     @mutation(Requires(Permission.CAMPAIGN_WRITE), audit="campaign.duplicated")
     async def duplicate_campaign(self, info: Info, input: DuplicateCampaignInput) -> DuplicateCampaignPayload:  # noqa: A002 - the same
-        """Make a draft with the texts, audience and settings of a campaign in any state."""
+        """Create a draft with the content, audience and settings of an existing campaign in any state."""
         async with info.context.work() as uow:
             row = await drafting.duplicate(uow, uuid_of("Campaign", input.campaign_id))
         return DuplicateCampaignPayload(campaign=campaign_of(row))
 
     @mutation(Requires(Permission.CAMPAIGN_WRITE), audit=("campaign.archived", "campaign.unarchived"))
     async def archive_campaign(self, info: Info, input: ArchiveCampaignInput) -> ArchiveCampaignPayload:  # noqa: A002 - the same
-        """Set a draft or a campaign that has ended aside; with `archived: false`, take it back.
+        """Archive a draft or a campaign that has ended, or restore it with `archived: false`.
 
-        It can still be read, changed, copied and deleted as before; `campaigns(filter: {archived: false})` leaves it
-        out. To schedule or send it, or to have one of its messages sent again, takes it back. INVALID_STATE for one
-        that is scheduled or on its way. One that is as asked for already is left as it is, whatever `version` says:
-        repeating the call is safe.
+        An archived campaign can still be read, changed, duplicated and deleted. Exclude it from a list with
+        `campaigns(filter: {archived: false})`. Scheduling or sending it, or sending one of its messages again,
+        restores it.
+
+        `INVALID_STATE` for a campaign that is scheduled or being sent. Repeating the call changes nothing and is not
+        refused, whatever `version` is.
         """
         async with info.context.work() as uow:
             row = await lifecycle.archive(

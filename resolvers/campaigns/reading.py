@@ -20,9 +20,11 @@ from services.campaigns import validating
 from services.campaigns.listing import CAMPAIGNS, CampaignRow
 from services.campaigns.progress import Figures, get_with_figures
 
-Filter = Annotated[CampaignFilter | None, strawberry.argument(description="Which campaigns; all when left out.")]
-Sort = Annotated[CampaignSort | None, strawberry.argument(description="The order; newest first when left out.")]
-CampaignId = Annotated[strawberry.ID, strawberry.argument(description="Global id of the campaign.")]
+Filter = Annotated[
+    CampaignFilter | None, strawberry.argument(description="Filters the campaigns. If omitted, all are returned.")
+]
+Sort = Annotated[CampaignSort | None, strawberry.argument(description="Sort order. If omitted, newest first.")]
+CampaignId = Annotated[strawberry.ID, strawberry.argument(description="ID of the campaign.")]
 
 
 @strawberry.type
@@ -38,14 +40,17 @@ class CampaignQueries:
         filter: Filter = None,  # noqa: A002 - the contract's name
         sort: Sort = None,
     ) -> CampaignConnection:
-        """The organization's campaigns, newest first unless sorted otherwise."""
+        """The campaigns of the organization.
+
+        A cursor is valid only for the sort order it was returned for; otherwise the error is `BAD_USER_INPUT`.
+        """
         condition, order = parse(filter, CAMPAIGNS.fields), order_of(sort, CAMPAIGNS)
         request = page_request(first, last, after, before)
         return await connection(info, CAMPAIGNS, request, condition=condition, order=order)
 
     @query(Requires(Permission.CAMPAIGN_READ))
     async def campaign(self, info: Info, id: CampaignId) -> Campaign | None:  # noqa: A002 - the contract's name
-        """One campaign, or null when there is none for you."""
+        """A campaign by its ID, or `null` if it does not exist."""
         campaign_id = uuid_of("Campaign", id)
         if campaign_id is None:
             return None
@@ -60,10 +65,7 @@ class CampaignQueries:
 
     @query(Requires(Permission.CAMPAIGN_READ), cost=2 * COUNTING_COST)
     async def validate_campaign(self, info: Info, campaign_id: CampaignId) -> CampaignValidation:
-        """Whether the campaign could be sent now, and what would surprise. The error NOT_FOUND for an unknown one.
-
-        Costs 20 points beside the answer, as the audience is counted.
-        """
+        """Check whether a campaign can be sent now. The error `NOT_FOUND` if there is no such campaign."""
         reads = info.context.reads
         row = await CAMPAIGNS.require(reads, uuid_of("Campaign", campaign_id))
         found = await validating.validate(reads, row, policy=info.context.dependencies.sender_policy)

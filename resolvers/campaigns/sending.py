@@ -30,12 +30,14 @@ from services.campaigns import sending, test_sends
 class SendingMutations:
     @mutation(Requires(Permission.CAMPAIGN_SEND), audit="campaign.sent")
     async def send_campaign(self, info: Info, input: SendCampaignInput) -> SendCampaignPayload:  # noqa: A002 - the contract's name
-        """Start sending a draft, or a scheduled campaign ahead of its time.
+        """Start sending a draft, or a scheduled campaign before its time.
 
-        CAMPAIGN_NOT_SENDABLE tells everything that is missing, SENDER_NOT_CONFIRMED that in production its sender has
-        not agreed yet, FEATURE_UNAVAILABLE that the installation has no mail provider. CONFLICT or INVALID_STATE when
-        another request was faster. From here on renaming the sender does not change what goes out. Pass an
-        `idempotencyKey` to make repeating the call safe.
+        `CAMPAIGN_NOT_SENDABLE` with all reasons if the campaign is incomplete. `SENDER_NOT_CONFIRMED` in production
+        if its sender is not confirmed. `FEATURE_UNAVAILABLE` if the installation has no mail provider. `CONFLICT` or
+        `INVALID_STATE` if another request has changed the campaign at the same time.
+
+        Later changes of the sender's name do not affect the campaign. Pass an `idempotencyKey` to be able to repeat
+        the call safely.
         """
         async with info.context.work() as uow:
             row = await sending.send(
@@ -48,16 +50,19 @@ class SendingMutations:
 
     @mutation(Requires(Permission.CAMPAIGN_SEND), audit="campaign.paused")
     async def pause_campaign(self, info: Info, input: PauseCampaignInput) -> PauseCampaignPayload:  # noqa: A002 - the same
-        """Hold a campaign that is SENDING; messages that the provider has are not held. INVALID_STATE otherwise."""
+        """Pause a campaign that is `SENDING`. `INVALID_STATE` for any other campaign.
+
+        Messages that were already submitted to the mail provider are not stopped.
+        """
         async with info.context.work() as uow:
             row = await sending.pause(uow, uuid_of("Campaign", input.campaign_id))
         return PauseCampaignPayload(campaign=campaign_of(row))
 
     @mutation(Requires(Permission.CAMPAIGN_SEND), audit="campaign.resumed")
     async def resume_campaign(self, info: Info, input: ResumeCampaignInput) -> ResumeCampaignPayload:  # noqa: A002 - the same
-        """Go on with a PAUSED campaign where it was held. INVALID_STATE otherwise.
+        """Continue sending a `PAUSED` campaign. `INVALID_STATE` for any other campaign.
 
-        FEATURE_UNAVAILABLE where the installation has no mail provider.
+        `FEATURE_UNAVAILABLE` if the installation has no mail provider.
         """
         async with info.context.work() as uow:
             row = await sending.resume(
@@ -67,16 +72,19 @@ class SendingMutations:
 
     @mutation(Requires(Permission.CAMPAIGN_SEND), audit="campaign.cancelled")
     async def cancel_campaign(self, info: Info, input: CancelCampaignInput) -> CancelCampaignPayload:  # noqa: A002 - the same
-        """Stop a campaign for good: whoever has no message yet gets none. INVALID_STATE for drafts and final ones."""
+        """Cancel a campaign permanently. Recipients who have not been mailed yet get no message.
+
+        `INVALID_STATE` for a draft and for a campaign with a final status.
+        """
         async with info.context.work() as uow:
             row = await sending.cancel(uow, uuid_of("Campaign", input.campaign_id))
         return CancelCampaignPayload(campaign=campaign_of(row))
 
     @mutation(Requires(Permission.CAMPAIGN_SEND), audit="campaign.scheduled")
     async def schedule_campaign(self, info: Info, input: ScheduleCampaignInput) -> ScheduleCampaignPayload:  # noqa: A002 - the same
-        """Have a draft sent at a moment; it must be sendable now. To move the moment, unschedule it first.
+        """Schedule a draft to be sent at a given time. It is checked now, and refused as by `sendCampaign`.
 
-        Refused as `sendCampaign` is.
+        To change the time, unschedule the campaign first.
         """
         async with info.context.work() as uow:
             row = await sending.schedule(
@@ -89,18 +97,21 @@ class SendingMutations:
 
     @mutation(Requires(Permission.CAMPAIGN_SEND), audit="campaign.unscheduled")
     async def unschedule_campaign(self, info: Info, input: UnscheduleCampaignInput) -> UnscheduleCampaignPayload:  # noqa: A002
-        """Make a SCHEDULED campaign a draft again. INVALID_STATE otherwise."""
+        """Turn a `SCHEDULED` campaign back into a draft. `INVALID_STATE` for any other campaign."""
         async with info.context.work() as uow:
             row = await sending.unschedule(uow, uuid_of("Campaign", input.campaign_id))
         return UnscheduleCampaignPayload(campaign=campaign_of(row))
 
     @mutation(Requires(Permission.CAMPAIGN_SEND), audit="campaign.tested")
     async def send_test_email(self, info: Info, input: SendTestEmailInput) -> SendTestEmailPayload:  # noqa: A002 - the same
-        """Send a campaign in any state to up to 10 addresses, its subject after "[Test] ".
+        """Send a campaign in any state to up to 10 addresses as a test, with "[Test] " before its subject.
 
-        It counts nowhere, and its unsubscribe link unsubscribes nobody. PROVIDER_REFUSED when no message was taken.
-        In production the sender must be confirmed, the addresses those of members or confirmed senders, and an
-        organization sends at most 200 a day (RATE_LIMITED). FEATURE_UNAVAILABLE where there is no mail provider.
+        Test messages are not counted in statistics, and their unsubscribe links have no effect.
+
+        `PROVIDER_REFUSED` if the mail provider accepted none of the messages. `FEATURE_UNAVAILABLE` if the
+        installation has no mail provider. In production, the sender must be confirmed, each address must belong to a
+        member or a confirmed sender, and an organization can send 200 test messages a day; the error is
+        `RATE_LIMITED` beyond that.
         """
         sent = await test_sends.send(
             info.context.dependencies.test_sends,

@@ -19,14 +19,16 @@ class CampaignSubscriptions:
     async def campaign_progress(
         self,
         info: Info,
-        campaign_id: Annotated[strawberry.ID, strawberry.argument(description="Global id of the campaign.")],
+        campaign_id: Annotated[strawberry.ID, strawberry.argument(description="ID of the campaign.")],
     ) -> AsyncGenerator[CampaignProgress, None]:
-        """A campaign's progress: at once as it is, then at each change, at most 10 times a second.
+        """Progress of a campaign: the current state at once, then every change, at most 10 times a second.
 
-        Every message is whole, so a reader that reconnects has missed nothing that matters; `sequence` rises without
-        repeat. The stream completes after the first message with a final status: SENT, SENT_WITH_ISSUES, CANCELLED or
-        FAILED. Deliveries, bounces and opens that the provider reports later are in `campaign { stats progress }`.
-        Ends with the error NOT_FOUND for an unknown campaign, and when it is deleted.
+        Each message contains the complete state, so nothing is lost if a client reconnects. The subscription
+        completes after the first message with a final status: `SENT`, `SENT_WITH_ISSUES`, `CANCELLED` or `FAILED`.
+        Events that the provider reports later, such as deliveries, bounces and opens, are in `campaign { stats
+        progress }`.
+
+        Ends with the error `NOT_FOUND` if there is no such campaign, or when it is deleted.
         """
         context = info.context
         rows = watching.watch_progress(context.dependencies.hub, context.reads, uuid_of("Campaign", campaign_id))

@@ -69,7 +69,7 @@ async def shown(context: RequestContext, ids: Sequence[UUID]) -> list[Contact]:
 class ContactMutations:
     @mutation(Requires(Permission.CONTACT_WRITE), audit=("contact.created", "list_member.added"))
     async def create_contact(self, info: Info, input: CreateContactInput) -> CreateContactPayload:  # noqa: A002 - the contract's name
-        """Create a contact. All that is wrong with the input is said at once."""
+        """Create a contact. All errors of the input are reported together."""
         list_ids = [uuid_of("List", value) for value in input.list_ids or ()]
         async with info.context.work() as uow:
             row = await changing.create(uow, given_fields(input), status=input.status, list_ids=list_ids)
@@ -77,16 +77,16 @@ class ContactMutations:
 
     @mutation(Requires(Permission.CONTACT_WRITE), audit="contact.updated")
     async def update_contact(self, info: Info, input: UpdateContactInput) -> UpdateContactPayload:  # noqa: A002 - the same
-        """Change the fields that are given; custom fields are merged, tags replaced."""
+        """Change the given fields of a contact. Custom fields are merged; tags are replaced."""
         async with info.context.work() as uow:
             row = await changing.change(uow, uuid_of("Contact", input.contact_id), given_fields(input))
         return UpdateContactPayload(contact=contact_of(row))
 
     @mutation(Requires(Permission.CONTACT_DELETE), audit="contact.deleted")
     async def delete_contact(self, info: Info, input: DeleteContactInput) -> DeleteContactPayload:  # noqa: A002 - the same
-        """Delete a contact with its tags and list memberships.
+        """Delete a contact, its tags and its list memberships.
 
-        The record of what was mailed stays, and so does the suppression of an address that must not be mailed.
+        The deliveries of messages to it remain, and so does the suppression of an address that must not be mailed.
         """
         async with info.context.work() as uow:
             row = await changing.remove(uow, uuid_of("Contact", input.contact_id))
@@ -94,7 +94,7 @@ class ContactMutations:
 
     @mutation(Requires(Permission.CONTACT_WRITE), audit="contact.upserted")
     async def upsert_contacts(self, info: Info, input: UpsertContactsInput) -> UpsertContactsPayload:  # noqa: A002 - the same
-        """Create or change up to 1,000 contacts, each known by its address; a result for each row."""
+        """Create or change up to 1,000 contacts, identified by e-mail address. Each row has its own result."""
         rows = [given_fields(row) for row in input.contacts]
         async with info.context.work() as uow:
             results = await upserting.upsert(uow, rows, OnInvalid[input.on_invalid.name])
@@ -109,9 +109,10 @@ class ContactMutations:
 
     @mutation(Requires(Permission.CONTACT_WRITE), audit="contact.unsubscribed")
     async def unsubscribe_contact(self, info: Info, input: UnsubscribeContactInput) -> UnsubscribeContactPayload:  # noqa: A002 - the same
-        """Never mail a contact again: its address goes on the suppression list too. Repeating it changes nothing.
+        """Unsubscribe a contact permanently: its address is also added to the suppression list.
 
-        A contact that bounced or complained keeps that status. CONFLICT when its address is changed at the same time.
+        A contact that bounced or complained keeps that status. `CONFLICT` if its address is changed at the same time.
+        Repeating the call changes nothing.
         """
         async with info.context.work() as uow:
             row = await changing.unsubscribe(uow, uuid_of("Contact", input.contact_id))
@@ -119,14 +120,14 @@ class ContactMutations:
 
     @mutation(Requires(Permission.CONTACT_WRITE), audit="contact.tagged")
     async def add_tags(self, info: Info, input: AddTagsInput) -> AddTagsPayload:  # noqa: A002 - the same
-        """Give up to 1,000 contacts tags; those they have stay."""
+        """Add tags to up to 1,000 contacts. Existing tags remain."""
         async with info.context.work() as uow:
             ids = await tagging.add(uow, contact_ids(input.contact_ids), input.tags)
         return AddTagsPayload(contacts=await shown(info.context, ids))
 
     @mutation(Requires(Permission.CONTACT_WRITE), audit="contact.untagged")
     async def remove_tags(self, info: Info, input: RemoveTagsInput) -> RemoveTagsPayload:  # noqa: A002 - the same
-        """Take tags from up to 1,000 contacts."""
+        """Remove tags from up to 1,000 contacts."""
         async with info.context.work() as uow:
             ids = await tagging.remove(uow, contact_ids(input.contact_ids), input.tags)
         return RemoveTagsPayload(contacts=await shown(info.context, ids))

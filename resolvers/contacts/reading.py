@@ -19,15 +19,17 @@ from schema.scalars import EmailAddress
 from services.contacts import listing
 from services.contacts.listing import CONTACTS
 
-Filter = Annotated[ContactFilter | None, strawberry.argument(description="Which contacts; all when left out.")]
-Sort = Annotated[ContactSort | None, strawberry.argument(description="The order; newest first when left out.")]
+Filter = Annotated[
+    ContactFilter | None, strawberry.argument(description="Filters the contacts. If omitted, all are returned.")
+]
+Sort = Annotated[ContactSort | None, strawberry.argument(description="Sort order. If omitted, newest first.")]
 Search = Annotated[
     str | None,
     strawberry.argument(
         description=(
-            "Words, each of which the address, first or last name must contain, without regard to case and form "
-            "(Unicode's compatibility caseless match: `STRASSE` finds `Straße`); up to 200 characters, of which the "
-            "first 5 words count."
+            "Words to search for, at most 200 characters; only the first 5 words are used. Each word must be "
+            "contained in the e-mail address, first name or last name. Case and equivalent Unicode forms do not "
+            "matter: `STRASSE` matches `Straße`."
         )
     ),
 ]
@@ -47,9 +49,9 @@ class ContactQueries:
         sort: Sort = None,
         search: Search = None,
     ) -> ContactConnection:
-        """The organization's contacts, page by page.
+        """The contacts of the organization.
 
-        A cursor is good for the `sort` it came from; another order answers BAD_USER_INPUT.
+        A cursor is valid only for the sort order it was returned for; otherwise the error is `BAD_USER_INPUT`.
         """
         condition = all_of(parse(filter, CONTACTS.fields), listing.search_condition(search))
         request, order = page_request(first, last, after, before), order_of(sort, CONTACTS)
@@ -57,19 +59,19 @@ class ContactQueries:
 
     @query(Requires(Permission.CONTACT_READ))
     async def contact(self, info: Info, id: strawberry.ID) -> Contact | None:  # noqa: A002 - Relay's name
-        """One contact by its id, or null when there is none."""
+        """A contact by its ID, or `null` if it does not exist."""
         contact_id = uuid_of("Contact", id)
         row = await CONTACTS.get(info.context.reads, contact_id) if contact_id else None
         return contact_of(row) if row else None
 
     @query(Requires(Permission.CONTACT_READ))
     async def contact_by_email(self, info: Info, email: EmailAddress) -> Contact | None:
-        """One contact by its address, in any case; null when there is none, also for what is no address."""
+        """A contact by its e-mail address, or `null` if there is none or the address is malformed."""
         row = await listing.by_email(info.context.reads, email)
         return contact_of(row) if row else None
 
     @query(Requires(Permission.CONTACT_READ), cost=COUNTING_COST)
     async def tags(self, info: Info) -> list[Tag]:
-        """The tags in use with their counts, the most used first, up to 1,000. Costs 10 points beside them."""
+        """The tags of the organization's contacts with the number of contacts, most used first, at most 1,000."""
         counted = await listing.tag_counts(info.context.reads)
         return [Tag(name=name, contact_count=count) for name, count in counted.items()]

@@ -11,6 +11,7 @@ from schema.accounts import User
 from schema.campaigns.progress import CampaignProgress, CampaignStats
 from schema.connections import After, Before, Connection, First, Last
 from schema.deliveries import CAMPAIGN_DELIVERIES, Delivery, DeliveryFilter
+from schema.enums import described_enum
 from schema.fields import COUNTING_COST, later, on_demand
 from schema.lists import List
 from schema.nodes import Node
@@ -18,17 +19,25 @@ from schema.relations import Relation, key_of, key_or_none, known
 from schema.scalars import DateTime
 from schema.senders import Sender
 
-OnDoubt = strawberry.enum(
+OnDoubt = described_enum(
     campaigns.OnDoubt,
     name="OnDoubt",
     description=(
-        "What happens to a message that may or may not have been sent, once the provider shows no trace of it: "
-        "RECONCILE_THEN_RETRY sends it again, HOLD leaves it to a person."
+        "What happens to a message if it may or may not have been sent, and the mail provider has no record of it."
     ),
+    values={
+        "RECONCILE_THEN_RETRY": "The message is sent again. In rare cases, a recipient may get it twice.",
+        "HOLD": (
+            "The message is not sent again. Its delivery becomes `FAILED`, and a person decides with "
+            "`resolveDelivery`."
+        ),
+    },
 )
 
 
-Deliveries = Annotated[DeliveryFilter | None, strawberry.argument(description="Which deliveries; all when left out.")]
+Deliveries = Annotated[
+    DeliveryFilter | None, strawberry.argument(description="Filters the deliveries. If omitted, all are returned.")
+]
 
 
 class Content(Protocol):
@@ -56,28 +65,33 @@ AUDIENCE_COUNT: Final = Relation[UUID, int]("Audience.count")
 
 @strawberry.type(
     description=(
-        "Whom a campaign is meant for: everybody with `all`, or who is on any of the lists or has any of the tags; "
-        "less the excluded ones. Contacts who may not be mailed, unsubscribed or suppressed, are skipped."
+        "The contacts to whom a campaign is sent.\n\n"
+        "It includes all contacts if `all` is true, otherwise every contact who is on any of `lists` or has any "
+        "of `tags`. Contacts on any of `excludeLists` or with any of `excludeTags` are excluded. Contacts who "
+        "may not be mailed are part of the audience, but are skipped when the campaign is sent."
     )
 )
 class Audience:
-    all: bool = strawberry.field(description="Whether every contact is included.")
+    all: bool = strawberry.field(description="Whether all contacts are included.")
     tags: list[str] = strawberry.field(description="Contacts with any of these tags are included.")
-    exclude_tags: list[str] = strawberry.field(description="Contacts with any of these tags are left out.")
+    exclude_tags: list[str] = strawberry.field(description="Contacts with any of these tags are excluded.")
 
-    @on_demand("Contacts on any of these lists are included. Needs the permission `list:read`.")
+    @on_demand("Contacts on any of these lists are included. Requires the permission `list:read`.")
     async def lists(self, info: strawberry.Info) -> list[List]:
         """Read together for all audiences of an answer."""
         return await lists_of(info, self, "list_ids")
 
-    @on_demand("Contacts on any of these lists are left out. Needs the permission `list:read`.")
+    @on_demand("Contacts on any of these lists are excluded. Requires the permission `list:read`.")
     async def exclude_lists(self, info: strawberry.Info) -> list[List]:
         """Read together for all audiences of an answer."""
         return await lists_of(info, self, "exclude_list_ids")
 
     @on_demand(
-        "Estimated recipients: contacts named at this moment, those included who will be skipped. Counted when "
-        "selected, which costs 10 points. The frozen audience of a campaign that was sent is `stats { audience }`.",
+        (
+            "Number of contacts that the audience includes at present, including those who would be skipped. "
+            "Counted only if selected, which adds 10 points to the cost. For a campaign that was started, `stats "
+            "{ audience }` is the number of recipients."
+        ),
         cost=COUNTING_COST,
     )
     async def count(self, info: strawberry.Info) -> int:
@@ -109,42 +123,57 @@ async def progress_of(campaign: object, figures: Awaitable[CampaignStats]) -> Ca
     return cast("Counted", await figures).progress_with(campaign)
 
 
-@strawberry.type(description="A message to many contacts, from draft to inbox.")
+@strawberry.type(description="An e-mail message for many contacts, with its content, audience, status and results.")
 class Campaign(Node):
-    name: str = strawberry.field(description="Internal name, not shown to recipients. 1 to 200 characters.")
-    subject: str = strawberry.field(description="The subject line, a Liquid template of at most 998 characters.")
-    status: campaigns.CampaignStatus = strawberry.field(description="The status of the campaign.")
+    name: str = strawberry.field(description="Internal name, 1 to 200 characters. Recipients do not see it.")
+    subject: str = strawberry.field(description="Subject line as a Liquid template, at most 998 characters.")
+    status: campaigns.CampaignStatus = strawberry.field(description="Status of the campaign.")
     status_reason: str | None = strawberry.field(
-        description="Why it has that status, in a sentence, e.g. what paused it; null when there is nothing to say."
+        description=(
+            "Explanation of the status in a sentence, for example why the campaign was paused. `null` if there "
+            "is nothing to explain."
+        )
     )
     on_doubt: campaigns.OnDoubt = strawberry.field(
-        description="What happens to a message that may or may not have been sent."
+        description="What happens to a message if it remains unknown whether it was sent."
     )
     version: int = strawberry.field(
-        description="Rises with every change; `updateCampaign` with a version refuses to overwrite a newer one."
+        description=(
+            "Version number. It increases with every change. Pass it to `updateCampaign` to avoid overwriting a "
+            "change of someone else."
+        )
     )
-    scheduled_at: DateTime | None = strawberry.field(description="When it is due, if it is or was scheduled.")
-    started_at: DateTime | None = strawberry.field(description="When its audience was frozen and sending started.")
-    sent_at: DateTime | None = strawberry.field(description="When sending ended.")
+    scheduled_at: DateTime | None = strawberry.field(
+        description="The time for which the campaign is or was scheduled. `null` if it was never scheduled."
+    )
+    started_at: DateTime | None = strawberry.field(
+        description="The time at which the audience was frozen and sending started. `null` before that."
+    )
+    sent_at: DateTime | None = strawberry.field(description="The time at which sending ended. `null` before that.")
     archived_at: DateTime | None = strawberry.field(
-        description="When it was archived; null when it is not, as is everything that is scheduled or being sent."
+        description=(
+            "The time at which the campaign was archived. `null` if it is not archived. A campaign that is "
+            "scheduled or being sent is never archived."
+        )
     )
-    created_at: DateTime = strawberry.field(description="When it was made.")
-    updated_at: DateTime = strawberry.field(description="When it last changed.")
+    created_at: DateTime = strawberry.field(description="The time at which the campaign was created.")
+    updated_at: DateTime = strawberry.field(description="The time of the latest change.")
 
-    @on_demand("The HTML, a Liquid template of at most 512 KiB, as it was saved.")
+    @on_demand("HTML as a Liquid template, at most 512 KiB, as it was saved.")
     async def html_content(self, info: strawberry.Info) -> str:
         """Read together for all campaigns of an answer."""
         return (await content_of(info, self)).html_content
 
-    @on_demand("The text part, a Liquid template of at most 512 KiB; when empty, it is made from the HTML.")
+    @on_demand(
+        "Plain text as a Liquid template, at most 512 KiB. If it is empty, the text is generated from the HTML."
+    )
     async def text_content(self, info: strawberry.Info) -> str:
         """Read together for all campaigns of an answer."""
         return (await content_of(info, self)).text_content
 
     @on_demand(
-        "Who made it; null when that person has left, or when no person did. Needs the permission "
-        "`organization:read`."
+        "The user who created the campaign. `null` if that user is no longer a member, or if no user created "
+        "it. Requires the permission `organization:read`."
     )
     async def author(self, info: strawberry.Info) -> User | None:
         """Read together for all campaigns of an answer."""
@@ -152,22 +181,22 @@ class Campaign(Node):
         return await CAMPAIGN_AUTHOR.of(info, author_id) if author_id else None
 
     @on_demand(
-        "Of whom it goes out: the sender that was chosen or, once it was scheduled or sent, the one that was taken. "
-        "Null: the default sender or, outside production and without one, the installation's own address. Needs the "
-        "permission `sender:read`."
+        "The sender of the campaign: the one chosen for the draft or, once the campaign is scheduled or "
+        "sent, the one in use. `null` for the default sender, and outside production also for the "
+        "installation's own address. Requires the permission `sender:read`."
     )
     async def sender(self, info: strawberry.Info) -> Sender | None:
         """Read together for all campaigns of an answer."""
         sender_id = key_or_none(self, "from_sender_id") or key_or_none(self, "sender_id")
         return await CAMPAIGN_SENDER.of(info, sender_id) if sender_id else None
 
-    @on_demand("Whom it is meant for.")
+    @on_demand("The contacts to whom the campaign is sent.")
     async def audience(self, info: strawberry.Info) -> Audience:
         """Read together for all campaigns of an answer."""
         found = known(self, "audience")
         return cast("Audience", found) if found is not None else await CAMPAIGN_AUDIENCE.of(info, key_of(self))
 
-    @on_demand("Delivery and engagement statistics: sent, delivered, opened, clicked, and the rates.")
+    @on_demand("Delivery and engagement statistics.")
     def stats(self, info: strawberry.Info) -> CampaignStats:
         """At once where they were read with the campaign, else together for all campaigns of an answer."""
         found = known(self, "figures")
@@ -175,7 +204,7 @@ class Campaign(Node):
             return cast("CampaignStats", found)
         return later(CAMPAIGN_FIGURES.of(info, key_of(self)))
 
-    @on_demand("Sending progress; `campaignProgress` is the same as a stream.")
+    @on_demand("Sending progress. The subscription `campaignProgress` delivers it live.")
     def progress(self, info: strawberry.Info) -> CampaignProgress:
         """At once where the figures were read with the campaign, else together for all campaigns of an answer."""
         found = known(self, "figures")
@@ -185,9 +214,10 @@ class Campaign(Node):
         return later(progress_of(self, CAMPAIGN_FIGURES.of(info, key_of(self))))
 
     @on_demand(
-        "Its recipients' messages, one each, in the order in which the audience was frozen; none before that. Needs "
-        "the permission `contact:read`. What keeps a campaign from SENT: "
-        "`deliveries(filter: {state: {in: [REJECTED, FAILED, SKIPPED]}})`."
+        "The messages of the campaign, one for each recipient, in the order in which the audience was "
+        "frozen. Empty before that.\n\n"
+        "The recipients who got no message are `deliveries(filter: {state: {in: [REJECTED, FAILED, "
+        "SKIPPED]}})`. Requires the permission `contact:read`."
     )
     async def deliveries(  # noqa: PLR0917 - GraphQL's arguments have names
         self,

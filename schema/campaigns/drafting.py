@@ -5,142 +5,172 @@ from schema.campaigns.campaign import Campaign
 from schema.errors import USER_ERRORS, UserError
 from schema.nulls import REFUSED, never_null
 
-CAMPAIGN_ID = "Global id of the campaign; NOT_FOUND for any other."
-SUBJECT = "The subject line, a Liquid template: one line of at most 998 characters."
+CAMPAIGN_ID = "ID of the campaign. `NOT_FOUND` if there is no such campaign."
+SUBJECT = "Subject line as a Liquid template, one line of at most 998 characters."
 HTML = (
-    "The HTML, a Liquid template of at most 512 KiB. A recipient who would see no link to `{{ unsubscribeUrl }}` "
-    "gets a footer with one; a mention in a comment, a hidden element or a branch not taken is no link. "
-    "TEMPLATE_INVALID tells line and column of what does not parse."
+    "HTML as a Liquid template, at most 512 KiB. `TEMPLATE_INVALID` with line and column if it cannot be "
+    "parsed.\n\n"
+    "A message that does not show the link `{{ unsubscribeUrl }}` gets a footer with that link. A link in a "
+    "comment, in a hidden element or in a branch that is not rendered does not count as shown."
 )
 TEXT = (
-    "The text part, a Liquid template of at most 512 KiB; when empty, it is made from the HTML that each recipient "
-    "gets. Where it does not show `{{ unsubscribeUrl }}` a footer does."
+    "Plain text as a Liquid template, at most 512 KiB. If it is empty, the text is generated from each "
+    "recipient's HTML. A text that does not show `{{ unsubscribeUrl }}` gets a footer with it."
 )
-SENDER = "Global id of the sender; NOT_FOUND for any other. In production it can be confirmed later, before sending."
-CLEARS = " Left out it stays; null clears it."
-FROM_TEMPLATE = " Left out, the text of the template, if there is one; null is empty."
+SENDER = (
+    "ID of the sender. `NOT_FOUND` if there is no such sender. In production, it must be confirmed before "
+    "the campaign is sent."
+)
+CLEARS = " If omitted, it stays unchanged; `null` clears it."
+FROM_TEMPLATE = "If omitted, the template's value is used, if there is a template. `null` stands for an empty text."
 
 
-@strawberry.input(description="Whom a campaign is meant for. At most 100 lists and tags together.")
+@strawberry.input(
+    description="The contacts to whom a campaign is sent, see `Audience`. At most 100 lists and tags in total."
+)
 class AudienceInput:
-    all: bool = strawberry.field(default=False, description="Include every contact.")
+    all: bool = strawberry.field(default=False, description="Includes all contacts.")
     list_ids: list[strawberry.ID] | None = never_null(
-        "Include the contacts on any of these lists; NOT_FOUND for an unknown one."
+        "Includes contacts on any of these lists. `NOT_FOUND` if a list does not exist."
     )
-    tags: list[str] | None = never_null("Include the contacts with any of these tags, in exact case.")
-    exclude_list_ids: list[strawberry.ID] | None = never_null("Leave out the contacts on any of these lists.")
-    exclude_tags: list[str] | None = never_null("Leave out the contacts with any of these tags.")
+    tags: list[str] | None = never_null("Includes contacts with any of these tags, case-sensitive.")
+    exclude_list_ids: list[strawberry.ID] | None = never_null(
+        "Excludes contacts on any of these lists. `NOT_FOUND` if a list does not exist."
+    )
+    exclude_tags: list[str] | None = never_null("Excludes contacts with any of these tags, case-sensitive.")
 
 
-@strawberry.input(description="How a campaign is sent.")
+@strawberry.input(description="Settings for sending a campaign.")
 class CampaignSettingsInput:
     on_doubt: OnDoubt | None = strawberry.field(
         default=strawberry.UNSET,
         description=(
-            "What happens to a message that may or may not have been sent. Left out it stays, or is "
-            "RECONCILE_THEN_RETRY in a new campaign; null is RECONCILE_THEN_RETRY."
+            "What happens to a message if it remains unknown whether it was sent. If omitted, it stays "
+            "unchanged. `null` sets the default, `RECONCILE_THEN_RETRY`, which new campaigns have as well."
         ),
     )
 
 
-@strawberry.input(description="A new draft. Only the name is needed; what is missing can be added before sending.")
+@strawberry.input(
+    description="Input of `createCampaign`. Only the name is required; the rest can be added before sending."
+)
 class CreateCampaignInput:
     name: str = strawberry.field(
-        description="Internal name, not shown to recipients. 1 to 200 characters on one line."
+        description="Internal name, 1 to 200 characters on one line. Recipients do not see it."
     )
     subject: str | None = strawberry.field(default=strawberry.UNSET, description=SUBJECT + FROM_TEMPLATE)
     html_content: str | None = strawberry.field(default=strawberry.UNSET, description=HTML + FROM_TEMPLATE)
     text_content: str | None = strawberry.field(default=strawberry.UNSET, description=TEXT + FROM_TEMPLATE)
     template_id: strawberry.ID | None = strawberry.field(
-        default=None, description="A template whose texts are taken where this input leaves them out."
+        default=None,
+        description=(
+            "ID of a template. Its subject, HTML and text are copied unless the input has them. `NOT_FOUND` if "
+            "there is no such template."
+        ),
     )
     sender_id: strawberry.ID | None = strawberry.field(
-        default=strawberry.UNSET, description=SENDER + " Left out or null, the organization's default sender."
+        default=strawberry.UNSET,
+        description=SENDER + " If omitted or `null`, the organization's default sender is used.",
     )
     audience: AudienceInput | None = strawberry.field(
-        default=strawberry.UNSET, description="Nobody when left out or null."
+        default=strawberry.UNSET, description="Audience of the campaign. If omitted or `null`, it is empty."
     )
     settings: CampaignSettingsInput | None = strawberry.field(
-        default=strawberry.UNSET, description="How it is sent; the defaults when left out or null."
+        default=strawberry.UNSET, description="Settings for sending. If omitted or `null`, the defaults are used."
     )
 
 
-@strawberry.type(description="The new draft, or why there is none.")
+@strawberry.type(description="The result of `createCampaign`.")
 class CreateCampaignPayload:
-    campaign: Campaign | None = strawberry.field(default=None, description="The new draft. Null on refusal.")
+    campaign: Campaign | None = strawberry.field(
+        default=None, description="The new draft. `null` if the mutation was refused."
+    )
     user_errors: list[UserError] = strawberry.field(default_factory=list, description=USER_ERRORS)
 
 
-@strawberry.input(description="Changes of a draft. What is left out stays as it is.")
+@strawberry.input(description="Input of `updateCampaign`. Omitted fields stay unchanged.")
 class UpdateCampaignInput:
     campaign_id: strawberry.ID = strawberry.field(description=CAMPAIGN_ID)
     version: int | None = never_null(
-        "The version that you read; CONFLICT when somebody has changed the campaign since. Left out, "
-        "your change goes over theirs."
+        "The `version` on which the change is based. `CONFLICT` if the campaign has changed since. If "
+        "omitted, changes of others are overwritten."
     )
     name: str | None = strawberry.field(
-        default=strawberry.UNSET, description=f"1 to 200 characters on one line. Left out it stays. {REFUSED}"
+        default=strawberry.UNSET,
+        description=f"Internal name, 1 to 200 characters on one line. If omitted, it stays unchanged. {REFUSED}",
     )
     subject: str | None = strawberry.field(default=strawberry.UNSET, description=SUBJECT + CLEARS)
     html_content: str | None = strawberry.field(default=strawberry.UNSET, description=HTML + CLEARS)
     text_content: str | None = strawberry.field(default=strawberry.UNSET, description=TEXT + CLEARS)
     sender_id: strawberry.ID | None = strawberry.field(
-        default=strawberry.UNSET, description=SENDER + " Left out it stays; null means the default sender."
+        default=strawberry.UNSET,
+        description=SENDER + " If omitted, it stays unchanged; `null` selects the default sender.",
     )
     audience: AudienceInput | None = strawberry.field(
-        default=strawberry.UNSET, description="The whole audience, in place of the one before." + CLEARS
+        default=strawberry.UNSET,
+        description="Audience of the campaign. It replaces the previous audience as a whole." + CLEARS,
     )
     settings: CampaignSettingsInput | None = strawberry.field(
-        default=strawberry.UNSET, description="How it is sent. Left out it stays; null means the defaults."
+        default=strawberry.UNSET,
+        description="Settings for sending. If omitted, they stay unchanged; `null` resets them to the defaults.",
     )
 
 
-@strawberry.type(description="The changed draft, or why it was not changed.")
+@strawberry.type(description="The result of `updateCampaign`.")
 class UpdateCampaignPayload:
-    campaign: Campaign | None = strawberry.field(default=None, description="The changed draft. Null on refusal.")
+    campaign: Campaign | None = strawberry.field(
+        default=None, description="The changed draft. `null` if the mutation was refused."
+    )
     user_errors: list[UserError] = strawberry.field(default_factory=list, description=USER_ERRORS)
 
 
-@strawberry.input(description="The campaign to delete.")
+@strawberry.input(description="Input of `deleteCampaign`.")
 class DeleteCampaignInput:
     campaign_id: strawberry.ID = strawberry.field(description=CAMPAIGN_ID)
 
 
-@strawberry.type(description="The deleted campaign as it last was, or why it is still there.")
+@strawberry.type(description="The result of `deleteCampaign`.")
 class DeleteCampaignPayload:
     deleted_campaign_id: strawberry.ID | None = strawberry.field(
-        default=None, description="Global id of what was deleted; it answers as unknown now. Null on refusal."
+        default=None, description="ID of the deleted campaign. `null` if the mutation was refused."
     )
     campaign: Campaign | None = strawberry.field(
-        default=None, description="The campaign as it last was. Null on refusal."
+        default=None, description="The campaign as it was before deletion. `null` if the mutation was refused."
     )
     user_errors: list[UserError] = strawberry.field(default_factory=list, description=USER_ERRORS)
 
 
-@strawberry.input(description="The campaign to copy.")
+@strawberry.input(description="Input of `duplicateCampaign`.")
 class DuplicateCampaignInput:
     campaign_id: strawberry.ID = strawberry.field(description=CAMPAIGN_ID)
 
 
-@strawberry.type(description="The copy, or why there is none.")
+@strawberry.type(description="The result of `duplicateCampaign`.")
 class DuplicateCampaignPayload:
     campaign: Campaign | None = strawberry.field(
-        default=None, description='The new draft, named "Copy of ...". Null on refusal.'
+        default=None,
+        description=(
+            'The new draft. Its name is that of the original after "Copy of". `null` if the mutation was refused.'
+        ),
     )
     user_errors: list[UserError] = strawberry.field(default_factory=list, description=USER_ERRORS)
 
 
-@strawberry.input(description="The campaign to archive, or to take back.")
+@strawberry.input(description="Input of `archiveCampaign`.")
 class ArchiveCampaignInput:
     campaign_id: strawberry.ID = strawberry.field(description=CAMPAIGN_ID)
-    archived: bool = strawberry.field(default=True, description="Whether it is archived then; false takes it back.")
+    archived: bool = strawberry.field(
+        default=True, description="Whether to archive the campaign. `false` restores an archived one."
+    )
     version: int | None = never_null(
-        "The version that you read; CONFLICT when somebody has changed the campaign since. Left out, "
-        "any version is taken."
+        "The `version` on which the change is based. `CONFLICT` if the campaign has changed since. If "
+        "omitted, the version is not checked."
     )
 
 
-@strawberry.type(description="The campaign as it is now, or why it was neither archived nor taken back.")
+@strawberry.type(description="The result of `archiveCampaign`.")
 class ArchiveCampaignPayload:
-    campaign: Campaign | None = strawberry.field(default=None, description="As it is now. Null on refusal.")
+    campaign: Campaign | None = strawberry.field(
+        default=None, description="The campaign. `null` if the mutation was refused."
+    )
     user_errors: list[UserError] = strawberry.field(default_factory=list, description=USER_ERRORS)

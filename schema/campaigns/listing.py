@@ -10,40 +10,46 @@ from schema.nulls import never_null
 CampaignConnection = Connection[Campaign]
 
 
-@strawberry.input(description="A status; every condition that is given must hold.")
+@strawberry.input(description="A condition on the status. If both fields are given, both must hold.")
 class CampaignStatusFilter:
-    eq: CampaignStatus | None = never_null("Is this.")
-    in_: list[CampaignStatus] | None = never_null("Is one of these; an empty list matches nothing.", name="in")
+    eq: CampaignStatus | None = never_null("Equal to this status.")
+    in_: list[CampaignStatus] | None = never_null("One of these statuses. An empty list matches nothing.", name="in")
 
 
-@strawberry.input(description="A name.")
+@strawberry.input(description="A condition on the name.")
 class CampaignNameFilter:
     contains: str | None = never_null(
-        "Has this somewhere in it, in any case, as `contacts(search:)` compares; at most 200 characters."
+        "Contains this text of at most 200 characters, case-insensitive. Characters are compared as in "
+        "`contacts(search:)`."
     )
 
 
-@strawberry.input(description="Which campaigns; every part that is given must hold. Nests up to 5 deep, 50 in all.")
+@strawberry.input(
+    description=(
+        "Conditions for a list of campaigns. If several are given, all of them must hold. Conditions can be "
+        "nested 5 levels deep, with at most 50 in total."
+    )
+)
 class CampaignFilter:
-    status: CampaignStatusFilter | None = never_null("By status.")
-    created_at: DateTimeFilter | None = never_null("By the time of creation.")
-    name: CampaignNameFilter | None = never_null("By name.")
+    status: CampaignStatusFilter | None = never_null("Filters by status.")
+    created_at: DateTimeFilter | None = never_null("Filters by time of creation.")
+    name: CampaignNameFilter | None = never_null("Filters by name.")
     archived: bool | None = never_null(
-        "False leaves the archived ones out, true all others; left out, both are listed."
+        "If `true`, only archived campaigns; if `false`, only campaigns that are not archived. If omitted, both."
     )
-    and_: list["CampaignFilter"] | None = never_null("Every one of these must hold as well.", name="and")
-    or_: list["CampaignFilter"] | None = never_null("At least one of these must hold as well.", name="or")
-    not_: "CampaignFilter | None" = never_null("This must not hold.", name="not")
+    and_: list["CampaignFilter"] | None = never_null("All of these filters must match.", name="and")
+    or_: list["CampaignFilter"] | None = never_null("At least one of these filters must match.", name="or")
+    not_: "CampaignFilter | None" = never_null("This filter must not match.", name="not")
 
 
-@strawberry.enum(description="What campaigns are ordered by; equal ones by id.")
+@strawberry.enum(description="Fields by which campaigns can be sorted. Campaigns with equal values are sorted by ID.")
 class CampaignSortField(Enum):
-    CREATED_AT = strawberry.enum_value("created_at", description="When they were made.")
-    UPDATED_AT = strawberry.enum_value("updated_at", description="When they last changed.")
-    NAME = strawberry.enum_value("name", description="By name.")
+    CREATED_AT = strawberry.enum_value("created_at", description="Time of creation.")
+    UPDATED_AT = strawberry.enum_value("updated_at", description="Time of the latest change.")
+    NAME = strawberry.enum_value("name", description="Internal name.")
 
 
-@strawberry.input(description="The order of a list of campaigns.")
+@strawberry.input(description="Sort order of a list of campaigns.")
 class CampaignSort:
-    field: CampaignSortField = strawberry.field(description="What to order by.")
-    direction: SortDirection = strawberry.field(default=SortDirection.ASC, description="Which end comes first.")
+    field: CampaignSortField = strawberry.field(description="Field to sort by.")
+    direction: SortDirection = strawberry.field(default=SortDirection.ASC, description="Sort direction.")

@@ -6,6 +6,7 @@ from uuid import UUID
 import strawberry
 
 from models import campaigns
+from schema.enums import described_enum
 from schema.fields import later, on_demand
 from schema.relations import Relation, key_of, known
 from schema.scalars import DateTime
@@ -15,16 +16,29 @@ if TYPE_CHECKING:
 
 LazyCampaign = Annotated["Campaign", strawberry.lazy("schema.campaigns.campaign")]
 
-CampaignStatus = strawberry.enum(
+CampaignStatus = described_enum(
     campaigns.CampaignStatus,
     name="CampaignStatus",
-    description=(
-        "The status of a campaign. DRAFT can be changed; SCHEDULED waits for its moment; PREPARING freezes the "
-        "audience; SENDING can be paused, PAUSED resumed, and both cancelled; CANCELLING winds down. SENT, "
-        "SENT_WITH_ISSUES, CANCELLED and FAILED are final: every recipient is in one terminal state. `statusReason` "
-        "says what the issues are, `deliveries` whom they concern; `resolveDelivery` may take a campaign out of "
-        "SENT_WITH_ISSUES again."
-    ),
+    description="Status of a campaign. `SENT`, `SENT_WITH_ISSUES`, `CANCELLED` and `FAILED` are final.",
+    values={
+        "DRAFT": "The campaign can be changed. It has not been scheduled or sent.",
+        "SCHEDULED": "The campaign will be sent at `scheduledAt`. It can be unscheduled or cancelled.",
+        "PREPARING": (
+            "The recipients are being determined: the audience is frozen, and a delivery is created for each contact."
+        ),
+        "SENDING": "Messages are being sent. The campaign can be paused or cancelled.",
+        "PAUSED": "Sending is paused. The campaign can be resumed or cancelled.",
+        "SENT": "Sending has ended without issues.",
+        "SENT_WITH_ISSUES": (
+            "Sending has ended, but some messages were refused by the mail provider, could not be rendered "
+            "or may not have been sent. `statusReason` summarizes the issues and `deliveries` lists the "
+            "recipients. The campaign can leave this status if such a message is resolved with "
+            "`resolveDelivery`."
+        ),
+        "CANCELLING": "The campaign is being cancelled. Messages that were already submitted are still tracked.",
+        "CANCELLED": "The campaign was cancelled. The remaining recipients got no message.",
+        "FAILED": "The campaign could not be sent, because its audience was empty.",
+    },
 )
 
 
@@ -33,55 +47,79 @@ PROGRESS_CAMPAIGN: Final = Relation[UUID, "Campaign"]("CampaignProgress.campaign
 
 @strawberry.type(
     description=(
-        "A campaign's deliveries at one moment, each counted in exactly one figure: `pending`, `inFlight`, "
-        "`accepted`, `delivered`, `bounced`, `complained`, `rejected`, `skipped`, `failed` and `unknown` add up to "
-        "`audience`."
+        "Number of deliveries in each state at one point in time. Each delivery is counted once: `pending`, "
+        "`inFlight`, `accepted`, `delivered`, `bounced`, `complained`, `rejected`, `skipped`, `failed` and "
+        "`unknown` add up to `audience`."
     )
 )
 class CampaignProgress:
-    campaign_id: strawberry.ID = strawberry.field(description="Global id of the campaign.")
+    campaign_id: strawberry.ID = strawberry.field(description="ID of the campaign.")
     sequence: int = strawberry.field(
-        description="Rises with every change; of two messages, the one with the higher number is newer."
+        description=(
+            "Sequence number. It increases with every change, so the message with the highest number is the latest."
+        )
     )
-    status: campaigns.CampaignStatus = strawberry.field(description="The status of the campaign.")
+    status: campaigns.CampaignStatus = strawberry.field(description="Status of the campaign.")
     status_reason: str | None = strawberry.field(
-        description="Why it has that status, in a sentence, e.g. what paused it; null when there is nothing to say."
+        description=(
+            "Explanation of the status in a sentence, for example why the campaign was paused. `null` if there "
+            "is nothing to explain."
+        )
     )
-    audience: int = strawberry.field(description="Recipients, frozen when sending starts; 0 before that.")
-    pending: int = strawberry.field(description="Not sent yet.")
-    in_flight: int = strawberry.field(description="On their way to the provider.")
-    accepted: int = strawberry.field(description="Taken by the provider; no word on delivery yet.")
-    delivered: int = strawberry.field(description="Taken by the recipient's mail server.")
-    bounced: int = strawberry.field(description="Refused by the recipient's mail server.")
-    complained: int = strawberry.field(description="Delivered, and reported as spam by the recipient.")
-    rejected: int = strawberry.field(description="Refused by the provider.")
+    audience: int = strawberry.field(description="Number of recipients, fixed when sending starts. 0 before that.")
+    pending: int = strawberry.field(description="Number of messages not sent yet.")
+    in_flight: int = strawberry.field(description="Number of messages being submitted to the mail provider.")
+    accepted: int = strawberry.field(
+        description="Number of messages accepted by the mail provider whose delivery has not been reported yet."
+    )
+    delivered: int = strawberry.field(description="Number of messages accepted by the recipient's mail server.")
+    bounced: int = strawberry.field(description="Number of messages refused by the recipient's mail server.")
+    complained: int = strawberry.field(
+        description="Number of messages delivered and then reported as spam by the recipient."
+    )
+    rejected: int = strawberry.field(description="Number of messages refused by the mail provider.")
     skipped: int = strawberry.field(
-        description="Not mailed on purpose: unsubscribed, suppressed, or the campaign was cancelled."
+        description=(
+            "Number of recipients who were not mailed because they are unsubscribed or suppressed, or because "
+            "the campaign was cancelled."
+        )
     )
-    failed: int = strawberry.field(description="Given up; needs attention.")
+    failed: int = strawberry.field(
+        description=(
+            "Number of messages whose outcome could not be determined. They may have been sent; resolve each "
+            "with `resolveDelivery`."
+        )
+    )
     unknown: int = strawberry.field(
-        description="May have been sent: the provider's reply was lost, and it is being asked."
+        description=(
+            "Number of messages that may have been sent, because the provider's response was lost. The provider "
+            "is being queried about them."
+        )
     )
     percent: float = strawberry.field(
         description=(
-            "Share of the recipients, 0 to 100, for whom sending has ended: all but `pending`, `inFlight` and "
-            "`unknown`. 100 for a final campaign, 0 for one without recipients yet."
+            "Share of recipients for whom sending is complete, 0 to 100. Messages that are `pending`, `inFlight` "
+            "or `unknown` are not complete. 100 for a campaign with a final status, 0 before there are "
+            "recipients."
         )
     )
     rate_per_second: float = strawberry.field(
         description=(
-            "Messages handed to the provider per second, as of `occurredAt`: on the subscription over the last 10 "
-            "seconds or so, elsewhere on average since sending started. 0 unless SENDING."
+            "Messages submitted to the mail provider per second. The subscription measures about the last 10 "
+            "seconds; elsewhere it is the average since sending started. 0 unless the status is `SENDING`."
         )
     )
     estimated_seconds_left: int | None = strawberry.field(
-        description="Seconds until all are handed over, at that rate; null unless SENDING at a rate above 0."
+        description=(
+            "Estimated seconds until all messages are submitted, at the current rate. `null` unless the status "
+            "is `SENDING` and the rate is above 0."
+        )
     )
-    occurred_at: DateTime = strawberry.field(description="When the counts last changed.")
+    occurred_at: DateTime = strawberry.field(description="The time of the latest change of the counts.")
 
     @on_demand(
-        "The campaign, read for each message when selected: as it is at this moment or a little later, not earlier. "
-        "Select its `id` and `status`, and a normalized cache follows the stream."
+        "The campaign, read at the time of this message or later. Select its `id` and `status` so that a "
+        "normalized cache follows the subscription."
     )
     def campaign(self, info: strawberry.Info) -> LazyCampaign:
         """The one that the progress was read of, else read together for all of an answer."""
@@ -92,17 +130,21 @@ class CampaignProgress:
 
 
 @strawberry.type(
-    description="Delivery and engagement statistics. Rates are shares from 0 to 1, and 0 where nothing was sent."
+    description="Delivery and engagement statistics. A rate is a share from 0 to 1, and 0 if nothing was sent."
 )
 class CampaignStats:
-    audience: int = strawberry.field(description="Recipients, frozen when sending starts.")
-    sent: int = strawberry.field(description="Messages that the provider accepted, whatever came after.")
-    delivered: int = strawberry.field(description="Messages that the provider reported delivered.")
-    opened: int = strawberry.field(description="Contacts who opened, each counted once.")
-    clicked: int = strawberry.field(description="Contacts who clicked, each counted once.")
-    bounced: int = strawberry.field(description="Messages that bounced.")
-    complained: int = strawberry.field(description="Contacts who reported spam.")
-    unsubscribed: int = strawberry.field(description="Contacts who unsubscribed from this message.")
-    open_rate: float = strawberry.field(description="`opened` as a share of `delivered`, 0 to 1.")
-    click_rate: float = strawberry.field(description="`clicked` as a share of `delivered`, 0 to 1.")
-    delivery_rate: float = strawberry.field(description="`delivered` as a share of `sent`, 0 to 1.")
+    audience: int = strawberry.field(description="Number of recipients, fixed when sending starts.")
+    sent: int = strawberry.field(
+        description="Number of messages accepted by the mail provider, including those that bounced later."
+    )
+    delivered: int = strawberry.field(description="Number of messages reported as delivered by the mail provider.")
+    opened: int = strawberry.field(description="Number of contacts who opened the message. Each contact counts once.")
+    clicked: int = strawberry.field(description="Number of contacts who clicked a link. Each contact counts once.")
+    bounced: int = strawberry.field(description="Number of messages that bounced.")
+    complained: int = strawberry.field(description="Number of contacts who reported the message as spam.")
+    unsubscribed: int = strawberry.field(
+        description="Number of contacts who unsubscribed with the link of this message."
+    )
+    open_rate: float = strawberry.field(description="Share of `opened` in `delivered`, 0 to 1.")
+    click_rate: float = strawberry.field(description="Share of `clicked` in `delivered`, 0 to 1.")
+    delivery_rate: float = strawberry.field(description="Share of `delivered` in `sent`, 0 to 1.")

@@ -7,113 +7,141 @@ from schema.nulls import never_null
 from schema.scalars import DateTime, EmailAddress
 
 
-@strawberry.type(description="Whether a campaign could be sent now, and what its author should know before.")
+@strawberry.type(description="The result of checking whether a campaign can be sent.")
 class CampaignValidation:
-    valid: bool = strawberry.field(description="Whether `sendCampaign` would start it now.")
-    errors: list[UserError] = strawberry.field(description="What forbids sending it; empty when valid.")
+    valid: bool = strawberry.field(description="Whether `sendCampaign` would succeed now.")
+    errors: list[UserError] = strawberry.field(
+        description="Reasons why the campaign cannot be sent. Empty if it is valid."
+    )
     warnings: list[str] = strawberry.field(
-        description="Warnings, one sentence each: unknown variables, what mail clients strip or clip."
+        description=(
+            "Problems that do not prevent sending, one sentence each, for example unknown variables or content "
+            "that mail clients remove or truncate."
+        )
     )
-    audience: int = strawberry.field(description="Contacts that the audience names at this moment.")
+    audience: int = strawberry.field(description="Number of contacts that the audience includes at present.")
     skipped_estimate: int = strawberry.field(
-        description="How many of them would be skipped, being unsubscribed or suppressed at this moment."
+        description=(
+            "Number of these contacts who would be skipped, because they are unsubscribed or suppressed at present."
+        )
     )
 
 
-@strawberry.input(description="The campaign to send.")
+@strawberry.input(description="Input of `sendCampaign`.")
 class SendCampaignInput:
     campaign_id: strawberry.ID = strawberry.field(description=CAMPAIGN_ID)
     idempotency_key: str | None = never_null(
-        "1 to 255 characters of your choice. For 24 hours, repeating the call with the same key answers with the "
-        "same campaign and starts nothing; with other arguments it is refused: IDEMPOTENCY_KEY_REUSED. A call "
-        "that was refused does not use up its key."
+        "A unique key of your choice, 1 to 255 characters. For 24 hours, a repeated call with the same key "
+        "returns the same campaign and starts nothing. With other arguments it is refused with "
+        "`IDEMPOTENCY_KEY_REUSED`. A refused call does not use up its key."
     )
 
 
-@strawberry.type(description="The campaign now being sent, or why it was refused.")
+@strawberry.type(description="The result of `sendCampaign`.")
 class SendCampaignPayload:
-    campaign: Campaign | None = strawberry.field(default=None, description="The campaign. Null on refusal.")
+    campaign: Campaign | None = strawberry.field(
+        default=None, description="The campaign, now being sent. `null` if the mutation was refused."
+    )
     user_errors: list[UserError] = strawberry.field(default_factory=list, description=USER_ERRORS)
 
 
-@strawberry.input(description="The campaign to pause.")
+@strawberry.input(description="Input of `pauseCampaign`.")
 class PauseCampaignInput:
     campaign_id: strawberry.ID = strawberry.field(description=CAMPAIGN_ID)
 
 
-@strawberry.type(description="The paused campaign, or why it is not paused.")
+@strawberry.type(description="The result of `pauseCampaign`.")
 class PauseCampaignPayload:
-    campaign: Campaign | None = strawberry.field(default=None, description="The campaign. Null on refusal.")
+    campaign: Campaign | None = strawberry.field(
+        default=None, description="The paused campaign. `null` if the mutation was refused."
+    )
     user_errors: list[UserError] = strawberry.field(default_factory=list, description=USER_ERRORS)
 
 
-@strawberry.input(description="The campaign to go on with.")
+@strawberry.input(description="Input of `resumeCampaign`.")
 class ResumeCampaignInput:
     campaign_id: strawberry.ID = strawberry.field(description=CAMPAIGN_ID)
 
 
-@strawberry.type(description="The campaign that is being sent again, or why it is not.")
+@strawberry.type(description="The result of `resumeCampaign`.")
 class ResumeCampaignPayload:
-    campaign: Campaign | None = strawberry.field(default=None, description="The campaign. Null on refusal.")
+    campaign: Campaign | None = strawberry.field(
+        default=None, description="The campaign, being sent again. `null` if the mutation was refused."
+    )
     user_errors: list[UserError] = strawberry.field(default_factory=list, description=USER_ERRORS)
 
 
-@strawberry.input(description="The campaign to stop for good.")
+@strawberry.input(description="Input of `cancelCampaign`.")
 class CancelCampaignInput:
     campaign_id: strawberry.ID = strawberry.field(description=CAMPAIGN_ID)
 
 
-@strawberry.type(description="The campaign being cancelled, or why it is not.")
+@strawberry.type(description="The result of `cancelCampaign`.")
 class CancelCampaignPayload:
     campaign: Campaign | None = strawberry.field(
-        default=None, description="The campaign, CANCELLING now and CANCELLED in a moment. Null on refusal."
+        default=None,
+        description=(
+            "The campaign. Its status is `CANCELLING` and becomes `CANCELLED` shortly after. `null` if the "
+            "mutation was refused."
+        ),
     )
     user_errors: list[UserError] = strawberry.field(default_factory=list, description=USER_ERRORS)
 
 
-@strawberry.input(description="The draft to send later, and when.")
+@strawberry.input(description="Input of `scheduleCampaign`.")
 class ScheduleCampaignInput:
     campaign_id: strawberry.ID = strawberry.field(description=CAMPAIGN_ID)
     scheduled_at: DateTime = strawberry.field(
-        description="When to start sending, to within a few seconds; in the future, at most 366 days ahead."
+        description=(
+            "The time at which to start sending. It must be in the future, at most 366 days ahead. Sending "
+            "starts within a few seconds of it."
+        )
     )
 
 
-@strawberry.type(description="The scheduled campaign, or why it is not scheduled.")
+@strawberry.type(description="The result of `scheduleCampaign`.")
 class ScheduleCampaignPayload:
-    campaign: Campaign | None = strawberry.field(default=None, description="The campaign. Null on refusal.")
+    campaign: Campaign | None = strawberry.field(
+        default=None, description="The scheduled campaign. `null` if the mutation was refused."
+    )
     user_errors: list[UserError] = strawberry.field(default_factory=list, description=USER_ERRORS)
 
 
-@strawberry.input(description="The scheduled campaign to make a draft again.")
+@strawberry.input(description="Input of `unscheduleCampaign`.")
 class UnscheduleCampaignInput:
     campaign_id: strawberry.ID = strawberry.field(description=CAMPAIGN_ID)
 
 
-@strawberry.type(description="The draft, or why it is none.")
+@strawberry.type(description="The result of `unscheduleCampaign`.")
 class UnscheduleCampaignPayload:
-    campaign: Campaign | None = strawberry.field(default=None, description="The draft. Null on refusal.")
+    campaign: Campaign | None = strawberry.field(
+        default=None, description="The campaign, a draft again. `null` if the mutation was refused."
+    )
     user_errors: list[UserError] = strawberry.field(default_factory=list, description=USER_ERRORS)
 
 
-@strawberry.input(description="A test message, and to whom.")
+@strawberry.input(description="Input of `sendTestEmail`.")
 class SendTestEmailInput:
     campaign_id: strawberry.ID = strawberry.field(description=CAMPAIGN_ID)
     to: list[EmailAddress] = strawberry.field(
         description=(
-            "1 to 10 addresses; INVALID_EMAIL for what is none, INVALID for one that is suppressed or, in "
-            "production, neither a member's nor a confirmed sender's."
+            "Addresses of the recipients, 1 to 10. `INVALID_EMAIL` for a malformed address. `INVALID` for a "
+            "suppressed address and, in production, for one that belongs to neither a member nor a confirmed "
+            "sender."
         )
     )
     contact_id: strawberry.ID | None = strawberry.field(
-        default=None, description="The contact whose fields fill the template; a made-up Ada Lovelace when left out."
+        default=None,
+        description="ID of the contact whose data is used. If omitted, a fictional contact, Ada Lovelace, is used.",
     )
 
 
-@strawberry.type(description="Who was sent the test message, or why nobody was.")
+@strawberry.type(description="The result of `sendTestEmail`.")
 class SendTestEmailPayload:
-    campaign: Campaign | None = strawberry.field(default=None, description="The campaign. Null on refusal.")
+    campaign: Campaign | None = strawberry.field(
+        default=None, description="The campaign. `null` if the mutation was refused."
+    )
     sent_to: list[EmailAddress] = strawberry.field(
-        default_factory=list, description="The addresses for which the provider accepted the message."
+        default_factory=list, description="The addresses for which the mail provider accepted the message."
     )
     user_errors: list[UserError] = strawberry.field(default_factory=list, description=USER_ERRORS)

@@ -8,127 +8,153 @@ from schema.errors import USER_ERRORS, UserError
 from schema.scalars import JSON, EmailAddress
 
 NAME = (
-    "Up to 200 characters. Invisible padding is left out; INVALID with control characters or the right-to-left "
-    "override U+202E. Null or empty clears it."
+    "At most 200 characters. Invisible characters are removed. `INVALID` if it contains control characters "
+    "or the right-to-left override U+202E. `null` or an empty text clears it."
 )
 CUSTOM_FIELDS = (
-    "A JSON object: up to 100 fields, names of letters, digits and `_`, values that are scalars or lists of scalars; "
-    "texts up to 1,000 characters, 16 KiB in all."
+    "Custom fields as a JSON object with at most 100 keys of letters, digits and `_`. A value is a scalar or "
+    "a list of scalars; a text has at most 1,000 characters. At most 16 KiB in total."
 )
-MERGED = " Merged into what is there: a null removes its field, null instead of the object removes all."
+MERGED = (
+    "It is merged into the existing custom fields: a key with the value `null` is removed, and `null` "
+    "instead of the object removes all."
+)
 TAGS = (
-    "Up to 100 tags of 1 to 64 characters, without invisible padding, spaces trimmed and collapsed; upper and lower "
-    "case differ."
+    "At most 100 tags, each of 1 to 64 characters. Tags are case-sensitive. Leading and trailing spaces and "
+    "invisible characters are removed, and several spaces become one."
 )
 TIME_ZONE = (
-    "IANA name, e.g. `Europe/Berlin`; null clears it. INVALID for any other, with a suggestion for names of Windows, "
-    "for cities and for names that are misspelt in one place."
+    "Time zone as an IANA name, for example `Europe/Berlin`. `null` clears it. `INVALID` for any other "
+    "value; the error suggests a name for Windows names, cities and misspellings."
 )
-CONTACT_ID = "The contact; NOT_FOUND when there is none."
-CONTACT_IDS = "Up to 1,000 contacts (TOO_MANY beyond); NOT_FOUND for one that is unknown, and nothing is changed."
+CONTACT_ID = "ID of the contact. `NOT_FOUND` if there is no such contact."
+CONTACT_IDS = (
+    "IDs of up to 1,000 contacts; `TOO_MANY` for more. If any of them does not exist, the mutation is "
+    "refused with `NOT_FOUND`."
+)
 
 
-@strawberry.input(description="A new contact.")
+@strawberry.input(description="Input of `createContact`.")
 class CreateContactInput:
-    email: EmailAddress = strawberry.field(description="TAKEN when another contact has it, in any case.")
+    email: EmailAddress = strawberry.field(
+        description="E-mail address of the contact. `TAKEN` if another contact has this address, ignoring case."
+    )
     first_name: str | None = strawberry.field(default=None, description=NAME)
     last_name: str | None = strawberry.field(default=None, description=NAME)
     custom_fields: JSON | None = strawberry.field(default=None, description=CUSTOM_FIELDS)
     tags: list[str] | None = strawberry.field(default=None, description=TAGS)
     list_ids: list[strawberry.ID] | None = strawberry.field(
-        default=None, description="Lists to put the contact on, up to 100 (TOO_MANY beyond)."
+        default=None,
+        description=(
+            "IDs of up to 100 lists to add the contact to; `TOO_MANY` for more. `NOT_FOUND` if a list does not exist."
+        ),
     )
     time_zone: str | None = strawberry.field(default=None, description=TIME_ZONE)
     status: models.ContactStatus = strawberry.field(
         default=models.ContactStatus.SUBSCRIBED,
         description=(
-            "SUBSCRIBED, PENDING or UNSUBSCRIBED. An address that bounced, complained or unsubscribed before "
-            "gets that status instead, whatever is asked for."
+            "`SUBSCRIBED`, `PENDING` or `UNSUBSCRIBED`. If the address bounced, complained or unsubscribed "
+            "before, the contact gets that status instead."
         ),
     )
 
 
 @strawberry.input(
-    description="Changes of a contact. A field left out stays. Who may not be mailed is not subscribed by it again."
+    description=(
+        "Input of `updateContact`. Omitted fields stay unchanged. An update never subscribes a contact who may "
+        "not be mailed."
+    )
 )
 class UpdateContactInput:
     contact_id: strawberry.ID = strawberry.field(description=CONTACT_ID)
     email: EmailAddress | None = strawberry.field(
-        default=strawberry.UNSET, description="TAKEN when another contact has it. Null is refused (REQUIRED)."
+        default=strawberry.UNSET,
+        description=(
+            "E-mail address of the contact. `TAKEN` if another contact has this address, ignoring case. `null` "
+            "is refused with `REQUIRED`."
+        ),
     )
     first_name: str | None = strawberry.field(default=strawberry.UNSET, description=NAME)
     last_name: str | None = strawberry.field(default=strawberry.UNSET, description=NAME)
     custom_fields: JSON | None = strawberry.field(default=strawberry.UNSET, description=CUSTOM_FIELDS + MERGED)
     tags: list[str] | None = strawberry.field(
-        default=strawberry.UNSET, description=TAGS + " Replaces the tags that are there; null or empty removes all."
+        default=strawberry.UNSET,
+        description=TAGS + " They replace the contact's existing tags; `null` or an empty list removes all.",
     )
     time_zone: str | None = strawberry.field(default=strawberry.UNSET, description=TIME_ZONE)
 
 
-@strawberry.input(description="The contact to delete.")
+@strawberry.input(description="Input of `deleteContact`.")
 class DeleteContactInput:
     contact_id: strawberry.ID = strawberry.field(description=CONTACT_ID)
 
 
-@strawberry.input(description="The contact to unsubscribe.")
+@strawberry.input(description="Input of `unsubscribeContact`.")
 class UnsubscribeContactInput:
     contact_id: strawberry.ID = strawberry.field(description=CONTACT_ID)
 
 
-@strawberry.input(description="Tags to give to contacts.")
+@strawberry.input(description="Input of `addTags`.")
 class AddTagsInput:
     contact_ids: list[strawberry.ID] = strawberry.field(description=CONTACT_IDS)
-    tags: list[str] = strawberry.field(description=TAGS + " TOO_MANY when a contact would have more than 100.")
+    tags: list[str] = strawberry.field(description=TAGS + " `TOO_MANY` if a contact would have more than 100 tags.")
 
 
-@strawberry.input(description="Tags to take from contacts.")
+@strawberry.input(description="Input of `removeTags`.")
 class RemoveTagsInput:
     contact_ids: list[strawberry.ID] = strawberry.field(description=CONTACT_IDS)
-    tags: list[str] = strawberry.field(description=TAGS + " Those a contact does not have are passed over.")
+    tags: list[str] = strawberry.field(description=TAGS + " Tags that a contact does not have are ignored.")
 
 
-CONTACT = "The contact as it is now. Null on refusal."
+CONTACT = "The contact after the change. `null` if the mutation was refused."
 
 
-@strawberry.type(description="The new contact, or why there is none.")
+@strawberry.type(description="The result of `createContact`.")
 class CreateContactPayload:
     contact: Contact | None = strawberry.field(default=None, description=CONTACT)
     user_errors: list[UserError] = strawberry.field(default_factory=list, description=USER_ERRORS)
 
 
-@strawberry.type(description="The contact after the change, or why nothing was changed.")
+@strawberry.type(description="The result of `updateContact`.")
 class UpdateContactPayload:
     contact: Contact | None = strawberry.field(default=None, description=CONTACT)
     user_errors: list[UserError] = strawberry.field(default_factory=list, description=USER_ERRORS)
 
 
-@strawberry.type(description="What was deleted, or why nothing was.")
+@strawberry.type(description="The result of `deleteContact`.")
 class DeleteContactPayload:
     contact: Contact | None = strawberry.field(
-        default=None, description="The contact's own fields as they were; without tags, lists. Null on refusal."
+        default=None,
+        description=(
+            "The contact as it was before deletion, without its tags, lists and events. `null` if the mutation "
+            "was refused."
+        ),
     )
     deleted_contact_id: strawberry.ID | None = strawberry.field(
-        default=None, description="The id that is no longer known. Null on refusal."
+        default=None, description="ID of the deleted contact. `null` if the mutation was refused."
     )
     user_errors: list[UserError] = strawberry.field(default_factory=list, description=USER_ERRORS)
 
 
-@strawberry.type(description="The unsubscribed contact, or why nothing was changed.")
+@strawberry.type(description="The result of `unsubscribeContact`.")
 class UnsubscribeContactPayload:
     contact: Contact | None = strawberry.field(default=None, description=CONTACT)
     user_errors: list[UserError] = strawberry.field(default_factory=list, description=USER_ERRORS)
 
 
-CONTACTS = "The contacts as they are now, each once, in the order named. Empty on refusal."
+CONTACTS = (
+    "The contacts after the change, in the order of `contactIds` without duplicates. Empty if the mutation "
+    "was refused."
+)
 
 
-@strawberry.type(description="The contacts with the tags, or why nothing was changed.")
+@strawberry.type(description="The result of `addTags`.")
 class AddTagsPayload:
     contacts: list[Contact] = strawberry.field(default_factory=list, description=CONTACTS)
     user_errors: list[UserError] = strawberry.field(default_factory=list, description=USER_ERRORS)
 
 
-@strawberry.type(description="The contacts without the tags, or why nothing was changed.")
+@strawberry.type(description="The result of `removeTags`.")
 class RemoveTagsPayload:
     contacts: list[Contact] = strawberry.field(default_factory=list, description=CONTACTS)
     user_errors: list[UserError] = strawberry.field(default_factory=list, description=USER_ERRORS)

@@ -9,6 +9,7 @@ from core.listing.pages import page_request
 from models import contact_events
 from models import contacts as models
 from schema.connections import After, Connection, First
+from schema.enums import described_enum
 from schema.fields import on_demand
 from schema.lists import List
 from schema.nodes import Node
@@ -20,15 +21,35 @@ if TYPE_CHECKING:
 
 LazyCampaign = Annotated["Campaign", strawberry.lazy("schema.campaigns.campaign")]
 LazyContact = Annotated["Contact", strawberry.lazy("schema.contacts.contact")]
-ContactStatus = strawberry.enum(
-    models.ContactStatus, name="ContactStatus", description="Whether a contact may be mailed; only SUBSCRIBED may."
+ContactStatus = described_enum(
+    models.ContactStatus,
+    name="ContactStatus",
+    description="Whether a contact may be mailed. Only `SUBSCRIBED` contacts may.",
+    values={
+        "SUBSCRIBED": "The contact may be mailed.",
+        "PENDING": "The contact has not confirmed the subscription yet.",
+        "UNSUBSCRIBED": "The contact has unsubscribed.",
+        "BOUNCED": "The address does not accept mail.",
+        "COMPLAINED": "The contact has reported a message as spam.",
+    },
 )
-ContactEventKind = strawberry.enum(
+ContactEventKind = described_enum(
     contact_events.ContactEventKind,
     name="ContactEventKind",
-    description="What happened to a contact. REJECTED: the provider refused a message (`data` has its `code` and "
-    "`message`). SUPPRESSED: the provider no longer mails the address. REACTIVATED: the provider mails it again. "
-    "NOTICE: something that changes nothing, such as a delay or an automatic reply (`data` has its `Type`).",
+    description="Kind of an event in the history of a contact.",
+    values={
+        "DELIVERED": "The recipient's mail server accepted a message.",
+        "OPENED": "The contact opened a message.",
+        "CLICKED": "The contact clicked a link in a message. `data` contains its URL.",
+        "BOUNCED": "The recipient's mail server refused a message.",
+        "COMPLAINED": "The contact reported a message as spam.",
+        "UNSUBSCRIBED": "The contact unsubscribed.",
+        "SUBSCRIBED": "The contact subscribed.",
+        "REJECTED": "The mail provider refused a message. `data` contains its `code` and `message`.",
+        "SUPPRESSED": "The mail provider stopped mailing the address.",
+        "REACTIVATED": "The mail provider mails the address again.",
+        "NOTICE": "An event without consequences, such as a delay or an automatic reply. `data` contains its `Type`.",
+    },
 )
 
 
@@ -36,23 +57,31 @@ EVENT_CAMPAIGN: Final = Relation[UUID, "Campaign | None"]("ContactEvent.campaign
 EVENT_CONTACT: Final = Relation[UUID, "Contact | None"]("ContactEvent.contact")
 
 
-@strawberry.type(description="Something that happened to a contact.")
+@strawberry.type(
+    description="An event in the history of a contact, such as a delivery, an open or an unsubscription."
+)
 class ContactEvent(Node):
-    kind: contact_events.ContactEventKind = strawberry.field(description="What happened.")
-    occurred_at: DateTime = strawberry.field(description="When it happened, by the clock of whoever saw it.")
-    campaign_id: strawberry.ID | None = strawberry.field(description="Global id of the campaign, if it has one.")
-    data: JSON = strawberry.field(description="Further facts, such as the link of a click; a JSON object.")
+    kind: contact_events.ContactEventKind = strawberry.field(description="Kind of the event.")
+    occurred_at: DateTime = strawberry.field(
+        description="The time of the event, as recorded by the system that observed it."
+    )
+    campaign_id: strawberry.ID | None = strawberry.field(
+        description="ID of the campaign. `null` if the event belongs to none."
+    )
+    data: JSON = strawberry.field(
+        description="Details of the event as a JSON object, for example the URL of a click."
+    )
 
     @on_demand(
-        "The campaign it belongs to; null when it has none, or when that was deleted since. Needs the permission "
-        "`campaign:read`."
+        "The campaign to which the event belongs. `null` if there is none or it has been deleted. Requires "
+        "the permission `campaign:read`."
     )
     async def campaign(self, info: strawberry.Info) -> LazyCampaign | None:
         """Read together for all events of an answer."""
         campaign_id = key_or_none(self, "campaign_id")
         return await EVENT_CAMPAIGN.of(info, campaign_id) if campaign_id else None
 
-    @on_demand("The contact it happened to; null when that was deleted since.")
+    @on_demand("The contact. `null` if it has been deleted.")
     async def contact(self, info: strawberry.Info) -> LazyContact | None:
         """Read together for all events of an answer."""
         return await EVENT_CONTACT.of(info, key_of(self, "contact_id"))
@@ -64,34 +93,44 @@ CONTACT_LISTS: Final = Relation[UUID, list[List]]("Contact.lists")
 CONTACT_EVENTS: Final = Relation[UUID, ContactEventConnection]("Contact.events")
 
 
-@strawberry.type(description="A person the organization writes to, known by their address.")
+@strawberry.type(description="A person to whom an organization sends e-mail, identified by the e-mail address.")
 class Contact(Node):
-    email: EmailAddress = strawberry.field(description="The address as it is written to; unique without case.")
-    first_name: str | None = strawberry.field(description="Up to 200 characters.")
-    last_name: str | None = strawberry.field(description="Up to 200 characters.")
+    email: EmailAddress = strawberry.field(
+        description="E-mail address as it was entered. Unique in the organization, ignoring case."
+    )
+    first_name: str | None = strawberry.field(description="First name, at most 200 characters.")
+    last_name: str | None = strawberry.field(description="Last name, at most 200 characters.")
     status: models.ContactStatus = strawberry.field(description="Whether the contact may be mailed.")
     custom_fields: JSON = strawberry.field(
-        description="Your own fields as one JSON object; in templates `{{ contact.customFields.plan }}`."
+        description=(
+            "Custom fields as a JSON object. In a template, `{{ contact.customFields.plan }}` is the value of "
+            "the custom field `plan`."
+        )
     )
-    time_zone: str | None = strawberry.field(description="IANA name, e.g. `Europe/Berlin`.")
-    created_at: DateTime = strawberry.field(description="When the contact was created.")
-    updated_at: DateTime = strawberry.field(description="When one of the contact's own fields last changed.")
-    subscribed_at: DateTime | None = strawberry.field(description="When the contact subscribed.")
+    time_zone: str | None = strawberry.field(description="Time zone as an IANA name, for example `Europe/Berlin`.")
+    created_at: DateTime = strawberry.field(description="The time at which the contact was created.")
+    updated_at: DateTime = strawberry.field(
+        description="The time at which one of the contact's own fields last changed. Tags and lists do not count."
+    )
+    subscribed_at: DateTime | None = strawberry.field(description="The time at which the contact subscribed.")
     unsubscribed_at: DateTime | None = strawberry.field(
-        description="When they unsubscribed, by the clock of whoever was told."
+        description=(
+            "The time at which the contact unsubscribed, as recorded by the system that received the request: "
+            "this API or the mail provider."
+        )
     )
 
-    @on_demand("The contact's tags in alphabetical order, at most 100.")
+    @on_demand("Tags of the contact in alphabetical order, at most 100.")
     async def tags(self, info: strawberry.Info) -> list[str]:
         """Read together for all contacts of an answer."""
         return await CONTACT_TAGS.of(info, key_of(self))
 
-    @on_demand("The lists the contact is on, by name. Needs the permission `list:read`.")
+    @on_demand("Lists that the contact is on, sorted by name. Requires the permission `list:read`.")
     async def lists(self, info: strawberry.Info) -> list[List]:
         """Read together for all contacts of an answer."""
         return await CONTACT_LISTS.of(info, key_of(self))
 
-    @on_demand("What happened to the contact, newest first.")
+    @on_demand("Events of the contact, newest first.")
     async def events(self, info: strawberry.Info, first: First = None, after: After = None) -> ContactEventConnection:
         """Read together for all contacts of an answer that ask for the same page."""
         return await CONTACT_EVENTS.of(info, key_of(self), page_request(first, None, after))
@@ -100,7 +139,7 @@ class Contact(Node):
 ContactConnection = Connection[Contact]
 
 
-@strawberry.type(description="A tag, and how many contacts have it.")
+@strawberry.type(description="A tag and the number of contacts that have it.")
 class Tag:
-    name: str = strawberry.field(description="1 to 64 characters; upper and lower case differ.")
-    contact_count: int = strawberry.field(description="How many contacts have it, whatever their status.")
+    name: str = strawberry.field(description="Name of the tag, 1 to 64 characters, case-sensitive.")
+    contact_count: int = strawberry.field(description="Number of contacts with the tag, whatever their status.")

@@ -9,44 +9,59 @@ from schema.connections import DateTimeFilter, SortDirection, TextFilter
 from schema.nulls import never_null
 
 
-@strawberry.input(description="A status; every condition that is given must hold.")
+@strawberry.input(description="A condition on the status. If both fields are given, both must hold.")
 class ContactStatusFilter:
-    eq: models.ContactStatus | None = never_null("Is this.")
-    in_: list[models.ContactStatus] | None = never_null("Is one of these; an empty list matches nothing.", name="in")
+    eq: models.ContactStatus | None = never_null("Equal to this status.")
+    in_: list[models.ContactStatus] | None = never_null(
+        "One of these statuses. An empty list matches nothing.", name="in"
+    )
 
 
-@strawberry.input(description="Tags, compared exactly; every condition that is given must hold; 100 tags at most.")
+@strawberry.input(
+    description=(
+        "A condition on the tags, case-sensitive. If several fields are given, all of them must hold. At most "
+        "100 tags in total."
+    )
+)
 class TagsFilter:
-    has_any: list[str] | None = never_null("Has at least one of these.")
-    has_all: list[str] | None = never_null("Has every one of these.")
-    has_none: list[str] | None = never_null("Has not one of these.")
+    has_any: list[str] | None = never_null("Has at least one of these tags.")
+    has_all: list[str] | None = never_null("Has all of these tags.")
+    has_none: list[str] | None = never_null("Has none of these tags.")
 
 
-@strawberry.input(description="Which contacts; every part that is given must hold. Nests up to 5 deep, 50 in all.")
+@strawberry.input(
+    description=(
+        "Conditions for a list of contacts. If several are given, all of them must hold. Conditions can be "
+        "nested 5 levels deep, with at most 50 in total."
+    )
+)
 class ContactFilter:
-    status: ContactStatusFilter | None = never_null("By status.")
-    tags: TagsFilter | None = never_null("By tags.")
+    status: ContactStatusFilter | None = never_null("Filters by status.")
+    tags: TagsFilter | None = never_null("Filters by tags.")
     list_ids: list[strawberry.ID] | None = never_null(
-        "On at least one of these lists, 100 at most; unknown ids match nothing."
+        "Contacts on at least one of these lists, at most 100 IDs. Unknown IDs match nothing."
     )
-    created_at: DateTimeFilter | None = never_null("By the time of creation.")
-    email: TextFilter | None = never_null("By address.")
-    and_: list["ContactFilter"] | None = never_null("Every one of these must hold as well.", name="and")
-    or_: list["ContactFilter"] | None = never_null("At least one of these must hold as well.", name="or")
-    not_: "ContactFilter | None" = never_null("This must not hold.", name="not")
+    created_at: DateTimeFilter | None = never_null("Filters by time of creation.")
+    email: TextFilter | None = never_null("Filters by e-mail address.")
+    and_: list["ContactFilter"] | None = never_null("All of these filters must match.", name="and")
+    or_: list["ContactFilter"] | None = never_null("At least one of these filters must match.", name="or")
+    not_: "ContactFilter | None" = never_null("This filter must not match.", name="not")
 
 
-@strawberry.enum(description="What contacts are ordered by; equal ones by id.")
+@strawberry.enum(description="Fields by which contacts can be sorted. Contacts with equal values are sorted by ID.")
 class ContactSortField(Enum):
-    CREATED_AT = strawberry.enum_value("created_at", description="When they were created.")
-    UPDATED_AT = strawberry.enum_value("updated_at", description="When their own fields last changed.")
-    EMAIL = strawberry.enum_value("email", description="By address, without regard to case.")
+    CREATED_AT = strawberry.enum_value("created_at", description="Time of creation.")
+    UPDATED_AT = strawberry.enum_value(
+        "updated_at", description="Time of the latest change of the contact's own fields."
+    )
+    EMAIL = strawberry.enum_value("email", description="E-mail address, ignoring case.")
     LAST_NAME = strawberry.enum_value(
-        "last_name", description="By last name, without regard to case; no name counts as before every name."
+        "last_name",
+        description="Last name, ignoring case. Contacts without a last name come first in ascending order.",
     )
 
 
-@strawberry.input(description="The order of a list of contacts.")
+@strawberry.input(description="Sort order of a list of contacts.")
 class ContactSort:
-    field: ContactSortField = strawberry.field(description="What to order by.")
-    direction: SortDirection = strawberry.field(default=SortDirection.ASC, description="Which end comes first.")
+    field: ContactSortField = strawberry.field(description="Field to sort by.")
+    direction: SortDirection = strawberry.field(default=SortDirection.ASC, description="Sort direction.")

@@ -10,64 +10,80 @@ from schema.errors import USER_ERRORS, UserError
 from schema.scalars import JSON
 
 
-@strawberry.enum(description="What an invalid row does to the others.")
+@strawberry.enum(description="What to do if some rows of a bulk mutation are invalid.")
 class OnInvalid(Enum):
     REJECT_ALL = strawberry.enum_value(
-        "reject_all", description="Nothing is changed; `userErrors` says what is wrong with every bad row."
+        "reject_all",
+        description="Refuse the mutation and change nothing. `userErrors` lists the errors of every invalid row.",
     )
     SKIP_INVALID = strawberry.enum_value(
-        "skip_invalid", description="The other rows are done; the bad ones say what is wrong in their results."
+        "skip_invalid", description="Process the valid rows. The result of each invalid row lists its errors."
     )
 
 
-@strawberry.enum(description="What became of a row.")
+@strawberry.enum(description="Outcome of a row of `upsertContacts`.")
 class UpsertStatus(Enum):
-    CREATED = strawberry.enum_value("created", description="The address was new.")
-    UPDATED = strawberry.enum_value("updated", description="The contact was there, and changed.")
-    UNCHANGED = strawberry.enum_value("unchanged", description="The contact was there, with all that the row says.")
-    INVALID = strawberry.enum_value("invalid", description="Nothing was done; `userErrors` says why.")
+    CREATED = strawberry.enum_value("created", description="A contact was created.")
+    UPDATED = strawberry.enum_value("updated", description="An existing contact was changed.")
+    UNCHANGED = strawberry.enum_value("unchanged", description="The contact already had all values of the row.")
+    INVALID = strawberry.enum_value(
+        "invalid", description="The row was invalid and changed nothing. Its `userErrors` contain the reasons."
+    )
 
 
-@strawberry.input(description="A contact by its address. A field left out stays as it is.")
+@strawberry.input(
+    description="A row of `upsertContacts`. The e-mail address identifies the contact; omitted fields stay unchanged."
+)
 class UpsertContactInput:
-    email: str = strawberry.field(description="Names the contact, in any case; no address makes the row INVALID.")
+    email: str = strawberry.field(
+        description=(
+            "E-mail address that identifies the contact, ignoring case. A malformed address makes the row `INVALID`."
+        )
+    )
     first_name: str | None = strawberry.field(default=strawberry.UNSET, description=NAME)
     last_name: str | None = strawberry.field(default=strawberry.UNSET, description=NAME)
     custom_fields: JSON | None = strawberry.field(default=strawberry.UNSET, description=CUSTOM_FIELDS + MERGED)
     tags: list[str] | None = strawberry.field(
-        default=strawberry.UNSET, description=TAGS + " Added to the tags that are there; null or empty adds none."
+        default=strawberry.UNSET,
+        description=TAGS + " They are added to the contact's existing tags; `null` or an empty list adds none.",
     )
     time_zone: str | None = strawberry.field(default=strawberry.UNSET, description=TIME_ZONE)
 
 
-@strawberry.input(description="Contacts to create or change. Nobody who may not be mailed is subscribed by it again.")
+@strawberry.input(
+    description="Input of `upsertContacts`. An upsert never subscribes a contact who may not be mailed."
+)
 class UpsertContactsInput:
     contacts: list[UpsertContactInput] = strawberry.field(
         description=(
-            "Up to 1,000 rows (TOO_MANY beyond), and 25,000 values in all, each field, tag and custom field counted. "
-            "They count in their order: of two rows with one address, the later is laid over the earlier."
+            "Up to 1,000 rows with up to 25,000 values in total; each field, tag and custom field counts as a "
+            "value. `TOO_MANY` for more. Rows are processed in order: if two rows have the same address, values "
+            "of the later one override those of the earlier one."
         )
     )
     on_invalid: OnInvalid = strawberry.field(
-        default=OnInvalid.REJECT_ALL, description="What an invalid row does to the others."
+        default=OnInvalid.REJECT_ALL, description="What to do if some rows are invalid."
     )
 
 
-@strawberry.type(description="What became of one row.")
+@strawberry.type(description="The result of a row of `upsertContacts`.")
 class UpsertContactResult:
-    index: int = strawberry.field(description="Which row of the input, from 0.")
-    status: UpsertStatus = strawberry.field(description="What became of it.")
-    contact: Contact | None = strawberry.field(description="The contact after all rows. Null for an INVALID row.")
-    user_errors: list[UserError] = strawberry.field(description="What is wrong with the row; empty otherwise.")
+    index: int = strawberry.field(description="Index of the row in the input, starting at 0.")
+    status: UpsertStatus = strawberry.field(description="Outcome of the row.")
+    contact: Contact | None = strawberry.field(
+        description="The contact after all rows were processed. `null` if the row is invalid."
+    )
+    user_errors: list[UserError] = strawberry.field(description="Errors of the row. Empty if the row is valid.")
 
 
-@strawberry.type(description="A result for each row, or with REJECT_ALL why nothing was changed.")
+@strawberry.type(description="The result of `upsertContacts`.")
 class UpsertContactsPayload:
     results: list[UpsertContactResult] = strawberry.field(
-        default_factory=list, description="One for each row, in order. Empty when all were rejected."
+        default_factory=list,
+        description="Results of the rows, in the order of the input. Empty if the mutation was refused.",
     )
-    created: int = strawberry.field(default=0, description="How many rows were CREATED.")
-    updated: int = strawberry.field(default=0, description="How many rows were UPDATED.")
-    unchanged: int = strawberry.field(default=0, description="How many rows were UNCHANGED.")
-    invalid: int = strawberry.field(default=0, description="How many rows were INVALID.")
+    created: int = strawberry.field(default=0, description="Number of rows with the status `CREATED`.")
+    updated: int = strawberry.field(default=0, description="Number of rows with the status `UPDATED`.")
+    unchanged: int = strawberry.field(default=0, description="Number of rows with the status `UNCHANGED`.")
+    invalid: int = strawberry.field(default=0, description="Number of rows with the status `INVALID`.")
     user_errors: list[UserError] = strawberry.field(default_factory=list, description=USER_ERRORS)

@@ -159,7 +159,7 @@ class Keys(Identity):
         self.key: Actor | None = key
         self.looks = 0
 
-    async def found(self, token: str, role_of: object) -> Session:  # noqa: ARG002 - Identity's signature
+    async def _resolve(self, token: str, role_of: object) -> Session:  # noqa: ARG002 - Identity's signature
         """The key's session; raises `Unauthenticated` once it is revoked."""
         self.looks += 1
         if self.key is None:

@@ -1,7 +1,9 @@
 """What every field of the API must have."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import fields
+from enum import Enum
 
 import pytest
 from graphql import (
@@ -17,9 +19,10 @@ from graphql import (
 
 import resolvers
 from resolvers import ROOTS
-from resolvers.fields import declared_cost, definition_of
+from resolvers.fields import Requires, declared_cost, definition_of, rule_of
 from resolvers.nodes import NODE_TYPES
 from resolvers.permissions import root_fields, rules_of
+from schema.enums import described_enum
 from schema.fields import COUNTING_COST
 
 schema = resolvers.build_schema()._schema
@@ -30,8 +33,23 @@ OURS = {
 }
 
 
+# Words that a reader of the API would have to ask about, each with the reason or the plain word.
+UNPLAIN = re.compile(
+    r"""\b(?:
+    accident(?:al|ally)? | bell | birth | born | crowd | dear(?:er|est)? | desk | die[sd]? | doorbell | errands? |
+    forg[eo]t\w* | foreseen | gone | goodbye | hang\ up | hear[sd]? | house | judg\w+ | laps\w+ |
+    look(?:ed|s|ing)?\ at | look-ups? | patience | remember\w* | ring | says? | seat\w* | stir\w* | strangers? |
+    takes?\ (?:nobody|the\ floor) | tells? | tend(?:ed|s|ing)? | told | verdicts? | vigil | wakes? | woken |
+    what\ became\ of | whom\ it | in\ words | set\ aside | left\ out,? | workshop | organisations? | nobody | somebody
+    )\b""",
+    re.VERBOSE | re.IGNORECASE,
+)
+MAX_PARAGRAPH = 600
+"""Characters of a description up to its next empty line."""
+
+
 def described_things() -> Iterator[tuple[str, str | None]]:
-    """Every type, field, argument and input field with its description."""
+    """Every type, field, argument, input field and enum value with its description."""
     for name, kind in OURS.items():
         yield name, kind.description
         if isinstance(kind, GraphQLObjectType | GraphQLInterfaceType):
@@ -42,6 +60,9 @@ def described_things() -> Iterator[tuple[str, str | None]]:
         elif isinstance(kind, GraphQLInputObjectType):
             for field_name, input_field in kind.fields.items():
                 yield f"{name}.{field_name}", input_field.description
+        elif isinstance(kind, GraphQLEnumType):
+            for value_name, value in kind.values.items():
+                yield f"{name}.{value_name}", value.description
 
 
 @pytest.mark.parametrize("root", ROOTS)
@@ -53,14 +74,69 @@ def test_every_root_field_says_who_may_use_it(root: type) -> None:
 
 
 def test_public_fields_are_few_and_known() -> None:
-    """Whoever adds a field that strangers may use has to add it here, too."""
+    """A new field that needs no authentication has to be added here as well."""
     public = {field.name for field in root_fields() if field.permission is None}
     assert public == {"viewer", "rateLimit", "signUp", "logIn", "refreshSession", "logOut", "renewConnection"}
 
 
 def test_everything_is_described() -> None:
-    """Types, fields, arguments and input fields all say what they are, for GraphiQL and for code generators."""
+    """Types, fields, arguments, input fields and enum values have descriptions, for GraphiQL and code generators."""
     assert [name for name, text in described_things() if not (text or "").strip()] == []
+
+
+def test_descriptions_are_sentences() -> None:
+    """Each description begins with a capital letter, or with a code in backticks, and ends with a full stop."""
+    odd = [
+        f"{name}: {text}"
+        for name, text in described_things()
+        if text and not re.match(r"(?s)(?:[A-Z0-9]|`[A-Z_]+`).*\.$", text)
+    ]
+    assert odd == []
+
+
+def test_descriptions_are_in_plain_words() -> None:
+    """No description has a word that a mail or GraphQL engineer would have to ask about, or one for our own use."""
+    unplain = [(name, UNPLAIN.findall(text)) for name, text in described_things() if text and UNPLAIN.search(text)]
+    assert unplain == []
+
+
+def test_long_descriptions_have_paragraphs() -> None:
+    """No paragraph of a description is longer than a reader takes in at once."""
+    long = [
+        (name, len(paragraph))
+        for name, text in described_things()
+        for paragraph in (text or "").split("\n\n")
+        if len(paragraph) > MAX_PARAGRAPH
+    ]
+    assert long == []
+
+
+def test_an_enum_with_an_undescribed_value_is_refused() -> None:
+    """An enum of models or core cannot be published with a description missing, or with one too many."""
+    size = Enum("Size", {"SMALL": "small", "LARGE": "large"})
+    published = described_enum(
+        size, name="Size", description="A size.", values={"SMALL": "Small.", "LARGE": "Large."}
+    )
+    values = vars(published)["__strawberry_definition__"].values
+    assert {value.name: value.description for value in values} == {"SMALL": "Small.", "LARGE": "Large."}
+    with pytest.raises(ValueError, match="not every value of Size is described"):
+        described_enum(size, name="Size", description="A size.", values={"SMALL": "Small."})
+    with pytest.raises(ValueError, match="not every value of Size is described"):
+        described_enum(size, name="Size", description="A size.", values={"SMALL": "S.", "LARGE": "L.", "TINY": "T."})
+
+
+def test_root_fields_document_their_permission_and_cost() -> None:
+    """The description of a root field names the permission that it requires, and the points that it adds."""
+    for root in (schema.query_type, schema.mutation_type, schema.subscription_type):
+        assert root is not None
+        for name, field in root.fields.items():
+            rule, cost, text = rule_of(field), declared_cost(field), field.description or ""
+            needed = [f"Requires the permission `{rule.permission}`."] if isinstance(rule, Requires) else []
+            charged = [f"Adds {cost} points to the cost of the operation."] if cost else []
+            assert re.findall(r"Requires the permission `\S+`\.|Adds \d+ points[^.]*\.", text)[-2:] == [
+                *needed,
+                *charged,
+            ], name
 
 
 def test_mutations_have_one_input_and_a_payload() -> None:
