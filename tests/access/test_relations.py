@@ -115,7 +115,7 @@ def test_every_relation_takes_the_permission_of_what_it_leads_to() -> None:
     assert taken | CAME_ALONG == {name: PERMISSIONS[each.target] for name, each in LEADING.items()}
 
 
-def describe_error(each: Leading) -> str:
+def description_of(each: Leading) -> str:
     """What the schema says of a field."""
     parent = schema.type_map[each.parent]
     assert isinstance(parent, GraphQLObjectType)
@@ -151,7 +151,7 @@ async def test_a_relation_without_its_permission_is_forbidden(
             continue  # who lacks it sees no such object at all
         asked.add(each.name)
         variables = {"id": ids[owner_type]}
-        assert f"Needs the permission `{lacking}`." in describe_error(each), each
+        assert f"Requires the permission `{lacking}`." in description_of(each), each
         may = with_permissions(owner, EVERYTHING)
         found = await answer(api_server, runtime, may, document(each), variables)
         assert "errors" not in found, each
