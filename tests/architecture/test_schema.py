@@ -48,6 +48,11 @@ MAX_PARAGRAPH = 600
 """Characters of a description up to its next empty line."""
 
 
+class Size(Enum):
+    SMALL = "small"
+    LARGE = "large"
+
+
 def described_things() -> Iterator[tuple[str, str | None]]:
     """Every type, field, argument, input field and enum value with its description."""
     for name, kind in OURS.items():
@@ -120,9 +125,9 @@ def test_an_enum_with_an_undescribed_value_is_refused() -> None:
     values = vars(published)["__strawberry_definition__"].values
     assert {value.name: value.description for value in values} == {"SMALL": "Small.", "LARGE": "Large."}
     with pytest.raises(ValueError, match="not every value of Size is described"):
-        described_enum(size, name="Size", description="A size.", values={"SMALL": "Small."})
+        described_enum(Size, name="Size", description="A size.", values={"SMALL": "Small."})
     with pytest.raises(ValueError, match="not every value of Size is described"):
-        described_enum(size, name="Size", description="A size.", values={"SMALL": "S.", "LARGE": "L.", "TINY": "T."})
+        described_enum(Size, name="Size", description="A size.", values={"SMALL": "S.", "LARGE": "L.", "TINY": "T."})
 
 
 def test_root_fields_document_their_permission_and_cost() -> None:
