@@ -118,9 +118,8 @@ def test_long_descriptions_have_paragraphs() -> None:
 
 def test_an_enum_with_an_undescribed_value_is_refused() -> None:
     """An enum of models or core cannot be published with a description missing, or with one too many."""
-    size = Enum("Size", {"SMALL": "small", "LARGE": "large"})
     published = described_enum(
-        size, name="Size", description="A size.", values={"SMALL": "Small.", "LARGE": "Large."}
+        Size, name="Size", description="A size.", values={"SMALL": "Small.", "LARGE": "Large."}
     )
     values = vars(published)["__strawberry_definition__"].values
     assert {value.name: value.description for value in values} == {"SMALL": "Small.", "LARGE": "Large."}
