@@ -1,7 +1,9 @@
 """The errors of the application. GraphQL maps them to `userErrors`, routes to a status, each in one place."""
 
-from enum import StrEnum
-from typing import ClassVar
+from collections.abc import Collection
+from datetime import datetime
+from enum import Enum, StrEnum
+from typing import ClassVar, Final
 
 
 class ErrorCode(StrEnum):
@@ -60,10 +62,75 @@ class NotFound(NudgeError):
     code = ErrorCode.NOT_FOUND
 
 
+class InvalidState(NudgeError):
+    """The object is in a state that does not allow what was asked.
+
+    `state` is the state that it is in, None where it has none; `allowed` are the states that would allow it. They are
+    members of an enum of the API.
+    """
+
+    code = ErrorCode.INVALID_STATE
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        field: tuple[str, ...] = (),
+        suggestion: str | None = None,
+        state: Enum | None = None,
+        allowed: Collection[Enum] = (),
+    ) -> None:
+        super().__init__(message, field=field, suggestion=suggestion)
+        self.state = state
+        self.allowed = allowed
+
+
 class Conflict(NudgeError):
-    """The row was changed concurrently; reading it again and retrying is safe."""
+    """The row was changed concurrently; reading it again and retrying is safe.
+
+    `current_version` is the version of the object as it is now, None where it has none.
+    """
 
     code = ErrorCode.CONFLICT
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        field: tuple[str, ...] = (),
+        suggestion: str | None = None,
+        current_version: int | None = None,
+    ) -> None:
+        super().__init__(message, field=field, suggestion=suggestion)
+        self.current_version = current_version
+
+
+class QuotaExceeded(NudgeError):
+    """What was asked would go beyond a quota of the organization's.
+
+    `used` of `limit` are taken. `resets_at` is when the next one is free, None where time does not free any.
+    """
+
+    code = ErrorCode.LIMIT_EXCEEDED
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        limit: int,
+        used: int,
+        resets_at: datetime | None = None,
+        field: tuple[str, ...] = (),
+        suggestion: str | None = None,
+    ) -> None:
+        super().__init__(message, field=field, suggestion=suggestion)
+        self.limit = limit
+        self.used = used
+        self.resets_at = resets_at
+
+
+OF_THEIR_OWN: Final = frozenset({ErrorCode.INVALID_STATE, ErrorCode.CONFLICT, ErrorCode.LIMIT_EXCEEDED})
+"""Codes that no other class may carry: clients expect the values of these classes with them."""
 
 
 class InputErrors(Exception):

@@ -17,6 +17,7 @@ from resolvers.lists import ListMutations, ListQueries
 from resolvers.nodes import NodeQueries
 from resolvers.senders import SenderMutations, SenderQueries
 from resolvers.templates import TemplateMutations, TemplateQueries
+from schema.errors import USER_ERROR_TYPES
 from schema.nulls import drop_null_defaults
 from schema.scalars import configuration
 
@@ -85,6 +86,7 @@ def build_schema() -> strawberry.Schema:
         subscription=Subscription,
         config=configuration(read=rows.read),
         execution_context_class=CompiledOperations,
+        types=USER_ERROR_TYPES,  # fields name the interface alone
     )
     drop_null_defaults(schema._schema)  # noqa: SLF001 - strawberry has no public name for the core schema
     return schema

@@ -13,7 +13,7 @@ from core.access.actor import Actor
 from core.access.session import Session
 from core.access.tenant import Tenant
 from core.database.scopes import ReadScope
-from core.errors import ErrorCode, Forbidden, InvalidInput, Unauthenticated
+from core.errors import Forbidden, InvalidState, Unauthenticated
 from core.pubsub import Hub
 from core.unit_of_work import UnitOfWork, Work
 from resolvers import relations
@@ -100,11 +100,10 @@ class RequestContext:
 
     @property
     def websocket(self) -> Renewable:
-        """The websocket that the operation came over; raises `InvalidInput` for one that came over HTTP."""
+        """The websocket that the operation came over; raises `InvalidState` for one that came over HTTP."""
         if self.connection is None:
-            raise InvalidInput(
+            raise InvalidState(
                 "Only a websocket can be renewed.",
-                code=ErrorCode.INVALID_STATE,
                 suggestion="Over HTTP, send the fresh token with the next request.",
             )
         return self.connection

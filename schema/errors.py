@@ -1,9 +1,15 @@
 """How a refusal looks to the API's readers."""
 
+from collections.abc import Collection, Mapping
+from enum import Enum
+from typing import Final
+
 import strawberry
 
 from core import errors
+from core.errors import ErrorCode as Code
 from schema.enums import described_enum
+from schema.scalars import DateTime
 
 ErrorCode = described_enum(
     errors.ErrorCode,
@@ -32,7 +38,12 @@ ErrorCode = described_enum(
 )
 
 
-@strawberry.type(description="A reason why a mutation was refused. A refused mutation has changed nothing.")
+@strawberry.interface(
+    description=(
+        "A reason why a mutation was refused. A refused mutation has changed nothing. `code` determines the type: "
+        "InvalidStateError, ConflictError and QuotaError have further fields, InputError stands for all other codes."
+    )
+)
 class UserError:
     code: errors.ErrorCode = strawberry.field(description="Machine-readable reason.")
     field: list[str] | None = strawberry.field(
@@ -47,14 +58,87 @@ class UserError:
     suggestion: str | None = strawberry.field(description="What to try instead, if there is a suggestion.")
 
 
-def user_error(error: errors.NudgeError) -> UserError:
-    """Map a refusal to its GraphQL form."""
-    return UserError(
-        code=error.error_code,
-        field=list(error.field) or None,
-        message=error.message,
-        suggestion=error.suggestion,
+@strawberry.type(description="The input, or what it names, does not fit. Every code that has no type of its own.")
+class InputError(UserError):
+    pass
+
+
+@strawberry.type(description="INVALID_STATE: the object is in a state that does not allow what was asked.")
+class InvalidStateError(UserError):
+    state: str | None = strawberry.field(
+        description="The state that stands in the way, a value of the object's enum such as CampaignStatus or "
+        "DeliveryState; null when it is no state of an object."
     )
+    allowed: list[str] = strawberry.field(
+        description="The states in which it would be allowed, values of the same enum; empty when there are none."
+    )
+
+
+@strawberry.type(description="CONFLICT: somebody changed the object in between. Read it again, and repeat.")
+class ConflictError(UserError):
+    current_version: int | None = strawberry.field(
+        description="The version of the object as it is now; null for objects without a version."
+    )
+
+
+@strawberry.type(description="LIMIT_EXCEEDED: a quota of the organization is used up.")
+class QuotaError(UserError):
+    limit: int | None = strawberry.field(description="How many there may be; null when that is not known.")
+    used: int | None = strawberry.field(description="How many there are; null when that is not known.")
+    resets_at: DateTime | None = strawberry.field(
+        description="When there will be room for one more; null when it does not come by time alone."
+    )
+
+
+OF_CODES: Final[Mapping[Code, type[UserError]]] = {
+    **dict.fromkeys(Code, InputError),
+    Code.INVALID_STATE: InvalidStateError,
+    Code.CONFLICT: ConflictError,
+    Code.LIMIT_EXCEEDED: QuotaError,
+}
+"""The type of the refusals with each code."""
+
+USER_ERROR_TYPES: Final = tuple(dict.fromkeys(OF_CODES.values()))
+
+
+def user_error(error: errors.NudgeError) -> UserError:
+    """Map a refusal to its GraphQL form: the one place where that is decided."""
+    code, field, message, suggestion = error.error_code, list(error.field) or None, error.message, error.suggestion
+    match error:
+        case errors.InvalidState():
+            return InvalidStateError(
+                code=code,
+                field=field,
+                message=message,
+                suggestion=suggestion,
+                state=error.state.name if error.state else None,
+                allowed=[each.name for each in in_order(error.allowed)],
+            )
+        case errors.Conflict():
+            return ConflictError(
+                code=code,
+                field=field,
+                message=message,
+                suggestion=suggestion,
+                current_version=error.current_version,
+            )
+        case errors.QuotaExceeded():
+            return QuotaError(
+                code=code,
+                field=field,
+                message=message,
+                suggestion=suggestion,
+                limit=error.limit,
+                used=error.used,
+                resets_at=DateTime(error.resets_at) if error.resets_at else None,
+            )
+    return InputError(code=code, field=field, message=message, suggestion=suggestion)
+
+
+def in_order(states: Collection[Enum]) -> list[Enum]:
+    """States in the order in which their enum declares them."""
+    kinds: dict[type[Enum], None] = dict.fromkeys(type(each) for each in states)
+    return [each for kind in kinds for each in kind if each in states]
 
 
 USER_ERRORS = "Reasons why the mutation was refused. Empty on success."

@@ -263,6 +263,7 @@ def _cannot_change(found: CampaignRow) -> InvalidCampaignState | CampaignChanged
     return InvalidCampaignState(
         f"A campaign that is {found.status} cannot be changed.",
         status=CampaignStatus(found.status),
+        allowed=(CampaignStatus.DRAFT,),
         suggestion=suggestion,
     )
 
@@ -281,5 +282,6 @@ async def _cannot_delete(uow: UnitOfWork, found: CampaignRow) -> InvalidCampaign
     return InvalidCampaignState(
         f"A campaign that is {found.status} and has recipients cannot be deleted: its deliveries are the record.",
         status=CampaignStatus(found.status),
+        allowed=DELETABLE - {found.status},
         suggestion=suggestion,
     )

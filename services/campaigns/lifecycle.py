@@ -11,7 +11,7 @@ from uuid import UUID
 from sqlalchemy import CTE, ColumnElement, Select, func, literal_column, select, update
 from sqlalchemy.sql.dml import ReturningUpdate
 
-from core.errors import Conflict, ErrorCode
+from core.errors import Conflict, InvalidState, NudgeError
 from core.pubsub import campaign_topic
 from core.unit_of_work import UnitOfWork
 from models.campaigns import Campaign, CampaignStats, CampaignStatus
@@ -48,13 +48,13 @@ _TRANSITIONS: Final[dict[CampaignStatus, frozenset[CampaignStatus]]] = {
 AFTER_ISSUES: Final = frozenset({CampaignStatus.SENT_WITH_ISSUES})
 
 
-class InvalidCampaignState(Conflict):
+class InvalidCampaignState(InvalidState):
     """The campaign's state does not allow the operation."""
 
-    code = ErrorCode.INVALID_STATE
-
-    def __init__(self, message: str, *, status: CampaignStatus, suggestion: str) -> None:
-        super().__init__(message, field=CAMPAIGN_FIELD, suggestion=suggestion)
+    def __init__(
+        self, message: str, *, status: CampaignStatus, allowed: Collection[CampaignStatus], suggestion: str
+    ) -> None:
+        super().__init__(message, field=CAMPAIGN_FIELD, suggestion=suggestion, state=status, allowed=allowed)
         self.status = status
 
 
@@ -66,6 +66,7 @@ class CampaignChanged(Conflict):
             f"Somebody changed this campaign in between. It is at version {version} now.",
             field=CAMPAIGN_FIELD,
             suggestion="Read the campaign again, then repeat your change with its version.",
+            current_version=version,
         )
 
 
@@ -204,13 +205,14 @@ def with_sequence_increment(changed: CTE, organization_id: UUID) -> Select[*tupl
     return select(changed).add_cte(announced)
 
 
-def _refusal(found: CampaignRow, moving: _Move) -> Conflict:
+def _refusal(found: CampaignRow, moving: _Move) -> NudgeError:
     """Why the UPDATE found no row."""
     if found.status in moving.origins:
         return CampaignChanged(found.version)
     return InvalidCampaignState(
         f"The campaign is {found.status} and cannot become {moving.to}.",
         status=CampaignStatus(found.status),
+        allowed=moving.origins,
         suggestion=f"Only a campaign that is {' or '.join(sorted(moving.origins))} can become {moving.to}.",
     )
 
@@ -233,7 +235,7 @@ def _archive_statement(
     return change if version is None else change.where(Campaign.version == version)
 
 
-def _cannot_archive(found: CampaignRow) -> Conflict:
+def _cannot_archive(found: CampaignRow) -> NudgeError:
     """Why a campaign could not be archived or unarchived."""
     if found.status in _ARCHIVABLE:
         return CampaignChanged(found.version)
@@ -245,5 +247,6 @@ def _cannot_archive(found: CampaignRow) -> Conflict:
     return InvalidCampaignState(
         f"A campaign that is {found.status} cannot be archived.",
         status=CampaignStatus(found.status),
+        allowed=_ARCHIVABLE,
         suggestion=suggestion,
     )

@@ -12,7 +12,7 @@ from core.unit_of_work import UnitOfWork
 from models.campaigns import CampaignStatus
 from models.contacts import Contact
 from services.campaigns.audience import read_audiences
-from services.campaigns.lifecycle import SENDABLE
+from services.campaigns.lifecycle import SENDABLE, InvalidCampaignState
 from services.campaigns.listing import CampaignRow, Content, read_contents
 from services.campaigns.recipients import count_audience, count_mailable, has_mailable
 from services.messages.content import compiled
@@ -110,7 +110,14 @@ def _state_errors(campaign: CampaignRow) -> list[NudgeError]:
     suggestion = "Duplicate it: `duplicateCampaign` makes a new draft with the same content."
     if campaign.status == CampaignStatus.PAUSED:
         suggestion = "Resume it: `resumeCampaign` goes on where it was held."
-    return [_not_sendable(f"The campaign is {campaign.status}; only a draft can be sent.", suggestion)]
+    return [
+        InvalidCampaignState(
+            f"The campaign is {campaign.status}; only a draft can be sent.",
+            status=CampaignStatus(campaign.status),
+            allowed=SENDABLE,
+            suggestion=suggestion,
+        )
+    ]
 
 
 def _text_errors(subject: str, html_content: str) -> list[NudgeError]:

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from sqlalchemy import func, update
 
-from core.errors import Conflict, ErrorCode
+from core.errors import InvalidState
 from core.leases import RELEASED
 from core.pubsub import campaign_topic
 from core.unit_of_work import UnitOfWork
@@ -24,6 +24,10 @@ from services.senders.policy import SenderNotConfirmed, SenderPolicy
 
 IN_DOUBT: Final = frozenset({DeliveryStatus.UNKNOWN, DeliveryStatus.FAILED})
 CANCELLED_STATUSES: Final = frozenset({CampaignStatus.CANCELLING, CampaignStatus.CANCELLED})
+# In which a campaign may have deliveries, and one of them may be sent again.
+STILL_SENDS: Final = frozenset(
+    {CampaignStatus.SENDING, CampaignStatus.PAUSED, CampaignStatus.SENT, CampaignStatus.SENT_WITH_ISSUES}
+)
 AS_FIELD: Final = ("input", "as")
 SUGGESTION: Final = "Decide SENT or NOT_SENT, or send the contact a copy of the campaign (`duplicateCampaign`)."
 DECIDED_NOT_SENT: Final = "A person decided that it was not sent."
@@ -43,10 +47,8 @@ CHANGES: Final[dict[DeliveryResolution, dict[str, Any]]] = {
 }
 
 
-class DeliveryNotResolvable(Conflict):
+class DeliveryNotResolvable(InvalidState):
     """The delivery, or its campaign, is not in a state that allows this decision."""
-
-    code = ErrorCode.INVALID_STATE
 
 
 async def resolve(
@@ -72,6 +74,8 @@ async def resolve(
             f"The campaign is {campaign.status}, so that nothing more is sent of it.",
             field=AS_FIELD,
             suggestion=SUGGESTION,
+            state=CampaignStatus(campaign.status),
+            allowed=STILL_SENDS,
         )
     row = await _change(uow, found, resolution)
     uow.publish(campaign_topic(uow.tenant.organization_id, found.campaign_id))
@@ -111,6 +115,8 @@ async def _change(uow: UnitOfWork, found: DeliveryRow, resolution: DeliveryResol
             f"The delivery is {now.status}.",
             field=DELIVERIES.id_field,
             suggestion="Only a delivery that is UNKNOWN or FAILED can be resolved.",
+            state=DeliveryStatus(now.status),
+            allowed=IN_DOUBT,
         )
     return DeliveryRow._make(rows[0])
 

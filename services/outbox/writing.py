@@ -1,6 +1,7 @@
 """Writing system mail to the outbox, in the caller's unit of work."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import NamedTuple
 from uuid import UUID
 
 from sqlalchemy import func, select
@@ -46,13 +47,20 @@ async def put(
     return rows[0][0]
 
 
-async def count_recent(reads: Reads, kind: OutboxKind, within: timedelta, *, target_id: UUID | None = None) -> int:
-    """How many messages of the kind the organization has written within the time, about the target or about any."""
-    statement = select(func.count()).where(
+class Recent(NamedTuple):
+    """How many messages were written within a time, and when the first of them was."""
+
+    how_many: int
+    first_at: datetime | None
+
+
+async def recent(reads: Reads, kind: OutboxKind, within: timedelta, *, target_id: UUID | None = None) -> Recent:
+    """The messages of the kind that the organization has written within the time, about the target or about any."""
+    statement = select(func.count(), func.min(OutboxMessage.created_at)).where(
         OutboxMessage.organization_id == reads.tenant.organization_id,
         OutboxMessage.kind == kind,
         OutboxMessage.created_at > func.now() - within,
     )
     if target_id is not None:
         statement = statement.where(OutboxMessage.target_id == target_id)
-    return int((await reads.rows(statement.select_from(OutboxMessage)))[0][0])
+    return Recent._make((await reads.rows(statement.select_from(OutboxMessage)))[0])

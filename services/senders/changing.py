@@ -10,7 +10,7 @@ from sqlalchemy import func, insert, or_, select, update
 from core import email_addresses
 from core.database.scopes import Reads
 from core.email_addresses import Address
-from core.errors import ErrorCode, InputErrors, InvalidInput, NudgeError
+from core.errors import InputErrors, InvalidInput, InvalidState, NudgeError, QuotaExceeded
 from core.ids import new_id
 from core.unit_of_work import UnitOfWork
 from models.campaigns import Campaign, CampaignStatus
@@ -36,10 +36,8 @@ IN_USE: Final = (
 MAX_SHOWN_CAMPAIGNS: Final = 3
 
 
-class SenderInUse(NudgeError):
+class SenderInUse(InvalidState):
     """Campaigns that are scheduled or being sent use this sender."""
-
-    code = ErrorCode.INVALID_STATE
 
 
 def check_sender(policy: SenderPolicy, email: str, name: str) -> tuple[Address, str]:
@@ -152,9 +150,10 @@ async def choose_default(uow: UnitOfWork, policy: SenderPolicy) -> None:
 async def _insert(uow: UnitOfWork, address: Address, name: str, *, make_default: bool) -> SenderRow:
     many = (await uow.rows(select(func.count()).select_from(Sender)))[0][0]
     if many >= MAX_SENDERS:
-        raise InvalidInput(
+        raise QuotaExceeded(
             f"An organization has at most {MAX_SENDERS} senders.",
-            code=ErrorCode.LIMIT_EXCEEDED,
+            limit=MAX_SENDERS,
+            used=many,
             suggestion="Delete one that you do not need: `deleteSender`.",
         )
     rows = await uow.rows(
@@ -188,19 +187,26 @@ async def _require_confirmation_allowed(reads: Reads, policy: SenderPolicy, send
     policy.features.require(Feature.SENDING, field=("input", "email"))
     kind = OutboxKind.SENDER_CONFIRMATION
     has_pause = sender_id is not None and policy.pause
-    if has_pause and await writing.count_recent(reads, kind, policy.pause, target_id=sender_id):
-        raise InvalidInput(
-            "This address was sent a confirmation a moment ago.",
-            field=("input", "email"),
-            code=ErrorCode.LIMIT_EXCEEDED,
-            suggestion="Look for it in the mailbox, and in its spam folder; after a minute another can be sent.",
-        )
-    if await writing.count_recent(reads, kind, DAY) >= policy.per_day:
-        raise InvalidInput(
+    if has_pause:
+        sent = await writing.recent(reads, kind, policy.pause, target_id=sender_id)
+        if sent.first_at is not None:
+            raise QuotaExceeded(
+                "This address was sent a confirmation a moment ago.",
+                field=("input", "email"),
+                suggestion="Look for it in the mailbox, and in its spam folder; after a minute another can be sent.",
+                limit=1,
+                used=sent.how_many,
+                resets_at=sent.first_at + policy.pause,
+            )
+    sent = await writing.recent(reads, kind, DAY)
+    if sent.how_many >= policy.per_day:
+        raise QuotaExceeded(
             f"An organization may have {policy.per_day} confirmations sent in a day.",
             field=("input", "email"),
-            code=ErrorCode.LIMIT_EXCEEDED,
             suggestion="Try again tomorrow.",
+            limit=policy.per_day,
+            used=sent.how_many,
+            resets_at=sent.first_at + DAY if sent.first_at else None,
         )
 
 

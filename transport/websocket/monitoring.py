@@ -8,7 +8,7 @@ from typing import Protocol
 from cancellation.tasks import cancel_and_wait
 from core.access.session import Session
 from core.clock import since_boot
-from core.errors import ErrorCode, InvalidInput, Unauthenticated
+from core.errors import Conflict, Unauthenticated
 from core.http.settings import RealtimeSettings
 from core.pubsub import HubClosed, session_topic
 from core.supervision import supervise
@@ -128,13 +128,12 @@ class ConnectionMonitor:
     async def renew(self, token: str) -> int:
         """Continue the connection with a new token of the same caller; returns the seconds until it expires.
 
-        Raises `InvalidInput` without changing anything. From a token that expires before the present one, only the
-        rights are used.
+        Raises `Conflict`, or what `Identity.renewed` raises, without changing anything. From a token that expires
+        before the present one, only the rights are used.
         """
         if self.renewal is not None:
-            raise InvalidInput(
+            raise Conflict(
                 "This connection is being renewed.",
-                code=ErrorCode.CONFLICT,
                 suggestion="Renew it once, and wait for the answer.",
             )
         self.renewal = asyncio.get_running_loop().create_future()
