@@ -1,0 +1,58 @@
+"""Unions and interfaces: what two of their types both have, a client can select of both without an alias."""
+
+from itertools import combinations
+
+import pytest
+from graphql import GraphQLField, GraphQLSchema, build_schema, is_abstract_type
+
+import resolvers
+
+schema = resolvers.build_schema()._schema
+ABSTRACT = sorted(name for name, kind in schema.type_map.items() if is_abstract_type(kind) and name[:2] != "__")
+# Everything with an id is a Node: who selects these of several types through `node` or `nodes` needs an alias.
+KNOWN = {
+    "Node": {
+        "Campaign.status and Contact.status",
+        "Campaign.status and MayaMessage.status",
+        "Contact.status and MayaMessage.status",
+        "Delivery.campaign and ContactEvent.campaign",
+        "User.role and MayaMessage.role",
+    }
+}
+
+
+def signature(field: GraphQLField) -> tuple[str, dict[str, str]]:
+    """What has to be the same for selections of two types to be merged: the type, and the arguments."""
+    arguments = {name: f"{given.type} = {given.default_value}" for name, given in field.args.items()}
+    return str(field.type), arguments
+
+
+def conflicts(of: GraphQLSchema, name: str) -> set[str]:
+    """Fields that two of the types have under one name and that differ."""
+    kind = of.type_map[name]
+    assert is_abstract_type(kind)
+    return {
+        f"{one.name}.{field} and {other.name}.{field}"
+        for one, other in combinations(of.get_possible_types(kind), 2)
+        for field in one.fields.keys() & other.fields.keys()
+        if signature(one.fields[field]) != signature(other.fields[field])
+    }
+
+
+@pytest.mark.parametrize("name", ABSTRACT)
+def test_types_of_one_union_or_interface_do_not_conflict(name: str) -> None:
+    """No two of its types have a field of one name with another type or other arguments, but for those listed."""
+    assert conflicts(schema, name) == KNOWN.get(name, set())
+
+
+def test_conflicts_are_found() -> None:
+    """A type, its nullability and an argument that differ, each in a union and in an interface."""
+    types = """
+      interface Thing { id: ID! }
+      type A implements Thing { id: ID! same(n: Int = 1): Int kind: String maybe: Int list(first: Int): Int }
+      type B implements Thing { id: ID! same(n: Int = 1): Int kind: Int maybe: Int! list: Int }
+      union Any = A | B
+      type Query { any: Any thing: Thing }
+    """
+    found = {"A.kind and B.kind", "A.maybe and B.maybe", "A.list and B.list"}
+    assert conflicts(build_schema(types), "Any") == conflicts(build_schema(types), "Thing") == found

@@ -1,0 +1,81 @@
+"""Every code of a refusal has one type in the schema, and only refusals of that type's class carry it."""
+
+import ast
+import re
+
+from graphql import GraphQLInterfaceType, GraphQLObjectType
+
+import resolvers
+from core.errors import OF_THEIR_OWN, Conflict, ErrorCode, InvalidState, NudgeError, QuotaExceeded
+from schema.errors import OF_CODES, ConflictError, InputError, InvalidStateError, QuotaError
+from tests.architecture.tree import ROOT, modules
+
+schema = resolvers.build_schema()._schema
+CLASSES = {InvalidState: InvalidStateError, Conflict: ConflictError, QuotaExceeded: QuotaError}
+PAGE = (ROOT / "docs" / "clients.md").read_text("utf-8")
+
+
+def all_refusals(kind: type[NudgeError] = NudgeError) -> set[type[NudgeError]]:
+    """The class and every class below it that the application knows."""
+    return {kind}.union(*(all_refusals(each) for each in kind.__subclasses__()))
+
+
+def test_every_code_has_one_type() -> None:
+    """The schema's implementers of `UserError` are the types of the codes, and each of them has some."""
+    assert OF_CODES.keys() == set(ErrorCode)
+    interface = schema.type_map["UserError"]
+    assert isinstance(interface, GraphQLInterfaceType)
+    names = {kind.name for kind in schema.get_possible_types(interface)}
+    assert names == {kind.__name__ for kind in OF_CODES.values()}
+    assert {code for code, kind in OF_CODES.items() if kind is not InputError} == OF_THEIR_OWN
+
+
+def test_the_class_of_a_refusal_decides_as_its_code_does() -> None:
+    """A class below `InvalidState` has INVALID_STATE, and so on; no other class has these codes."""
+    refusals = all_refusals()
+    assert len(refusals) > 15
+    for refusal in refusals:
+        found = [shown for kind, shown in CLASSES.items() if issubclass(refusal, kind)]
+        assert (found or [InputError]) == [OF_CODES[refusal.code]], refusal
+
+
+def test_no_refusal_is_given_a_code_that_belongs_to_a_class() -> None:
+    """Nowhere `code=ErrorCode.CONFLICT` and the like: the values that clients expect would be missing."""
+    found = [
+        f"{path}:{node.value.lineno}"
+        for path in modules()
+        if path.parts[0] not in {"tests", "benchmarks"}
+        for node in ast.walk(ast.parse((ROOT / path).read_text("utf-8")))
+        if isinstance(node, ast.keyword) and node.arg == "code"
+        if any(isinstance(each, ast.Attribute) and each.attr in OF_THEIR_OWN for each in ast.walk(node.value))
+    ]
+    assert found == []
+
+
+def test_every_type_of_refusal_has_the_fields_of_the_interface() -> None:
+    """In the same order and with the same types, before its own."""
+    interface = schema.type_map["UserError"]
+    assert isinstance(interface, GraphQLInterfaceType)
+    shared = [(name, str(field.type)) for name, field in interface.fields.items()]
+    assert [name for name, _ in shared] == ["code", "field", "message", "suggestion"]
+    for kind in schema.get_possible_types(interface):
+        assert isinstance(kind, GraphQLObjectType)
+        assert [(name, str(field.type)) for name, field in kind.fields.items()][: len(shared)] == shared
+
+
+def test_the_page_for_clients_lists_every_code_with_its_type() -> None:
+    """`docs/clients.md` has a row for each type, with exactly its codes and fields."""
+    rows = dict(re.findall(r"^\| `(\w+Error)(?: \{[\w, ]+\})?` \| ([^|]+) \|", PAGE, re.MULTILINE))
+    listed = {name: set(re.findall(r"\b[A-Z_]{4,}\b", codes)) for name, codes in rows.items()}
+    kinds = dict.fromkeys(OF_CODES.values())
+    assert listed == {kind.__name__: {code for code, of in OF_CODES.items() if of is kind} for kind in kinds}
+    fields = dict(re.findall(r"^\| `(\w+Error) \{([\w, ]+)\}` \|", PAGE, re.MULTILINE))
+    own = {kind.__name__: own_fields(kind.__name__) for kind in kinds}
+    assert {name: text.split(", ") for name, text in fields.items()} == {name: own[name] for name in own if own[name]}
+
+
+def own_fields(name: str) -> list[str]:
+    """The fields of a type of refusals that the interface does not have."""
+    kind = schema.type_map[name]
+    assert isinstance(kind, GraphQLObjectType)
+    return list(kind.fields)[4:]
