@@ -12,7 +12,7 @@ import strawberry
 import uvicorn
 from starlette.applications import Starlette
 from starlette.middleware.cors import CORSMiddleware
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn._types import ASGISendEvent
 from uvicorn.protocols.utils import ClientDisconnected
 
@@ -55,7 +55,7 @@ class Application:
         else:
             if scope["type"] != "lifespan":
                 telemetry.begin_request(scope["path"])
-            await self.inner(scope, receive, send)
+            await self.inner(scope, receive, with_request_id(send) if has_no_id(scope) else send)
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[None]:
@@ -100,7 +100,31 @@ def is_plain(scope: Scope) -> bool:
     """Whether a request is a POST to the endpoint, of no web page: those may need the headers of CORS."""
     if scope["type"] != "http" or scope["path"] != PATH or scope["method"] != "POST":
         return False
-    return b"origin" not in [name for name, _ in scope["headers"]]
+    return not of_a_web_page(scope)
+
+
+def of_a_web_page(scope: Scope) -> bool:
+    """Whether a request has the Origin of a web page."""
+    return b"origin" in [name for name, _ in scope["headers"]]
+
+
+def has_no_id(scope: Scope) -> bool:
+    """Whether a request may be answered without `X-Request-Id`, which the GraphQL endpoint sets itself."""
+    return scope["type"] == "http" and (scope["path"] != PATH or of_a_web_page(scope))
+
+
+def with_request_id(send: Send) -> Send:
+    """Adds the request's id, which is on its log lines, to the headers of an answer that has none."""
+    added = (b"x-request-id", telemetry.request_id.get().encode())
+
+    async def send_with_id(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = list(message.get("headers", ()))
+            if added[0] not in [name.lower() for name, _ in headers]:
+                message = {**message, "headers": [*headers, added]}
+        await send(message)
+
+    return send_with_id
 
 
 def with_cors(application: Starlette, settings: Settings) -> ASGIApp:

@@ -1,8 +1,10 @@
 """Door 1, GraphQL: the roots, composed of what each noun declares."""
 
 from functools import lru_cache
+from typing import Any
 
 import strawberry
+from graphql.execution import Executor
 
 from execution import rows
 from resolvers import accounts, campaigns, contacts, conversations, deliveries, lists, nodes, senders, templates
@@ -80,12 +82,19 @@ ROOTS = (Query, Mutation, Subscription)
 @lru_cache(maxsize=1)
 def build_schema() -> strawberry.Schema:
     """The schema of the API; made once in a process."""
+    return schema_of(Query, Mutation, Subscription, executor=CompiledOperations)
+
+
+def schema_of(
+    query: type, mutation: type, subscription: type, *, executor: type[Executor[Any]] | None = None
+) -> strawberry.Schema:
+    """A schema of these roots, made as the API's: with its scalars and types, and without defaults that are null."""
     schema = strawberry.Schema(
-        query=Query,
-        mutation=Mutation,
-        subscription=Subscription,
+        query=query,
+        mutation=mutation,
+        subscription=subscription,
         config=configuration(read=rows.read),
-        execution_context_class=CompiledOperations,
+        execution_context_class=executor,
         types=USER_ERROR_TYPES,  # fields name the interface alone
     )
     drop_null_defaults(schema._schema)  # noqa: SLF001 - strawberry has no public name for the core schema

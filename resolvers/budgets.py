@@ -31,11 +31,12 @@ class Account:
 
 
 class Balance(NamedTuple):
-    """Where a budget_key stands; `reset_at` is when the next minute begins."""
+    """Where a budget_key stands; `reset_at` is when the next minute begins, `ends_at` the same as a Unix time."""
 
     limit: int
     remaining: int
     reset_at: datetime
+    ends_at: int
 
 
 @dataclass(slots=True)
@@ -66,7 +67,8 @@ class Budgets:
 
     def standing(self, account: Account) -> Balance:
         """What an account has left in this minute."""
-        return Balance(self.limit, max(0, self.limit - account.spent), self.reset_at)
+        left = self.limit - account.spent
+        return Balance(self.limit, max(0, left), self.reset_at, (self.minute + 1) * MINUTE)
 
     def charge(self, budget_key: str, points: int) -> bool:
         """Take the points; False, taking nothing, when they are not there."""

@@ -58,35 +58,35 @@ class UserError:
     suggestion: str | None = strawberry.field(description="What to try instead, if there is a suggestion.")
 
 
-@strawberry.type(description="The input, or what it names, does not fit. Every code that has no type of its own.")
+@strawberry.type(description="An error with any other code: the input is not allowed, or names what does not exist.")
 class InputError(UserError):
     pass
 
 
-@strawberry.type(description="INVALID_STATE: the object is in a state that does not allow what was asked.")
+@strawberry.type(description="`INVALID_STATE`: the object is in a state that does not allow this operation.")
 class InvalidStateError(UserError):
     state: str | None = strawberry.field(
-        description="The state that stands in the way, a value of the object's enum such as CampaignStatus or "
-        "DeliveryState; null when it is no state of an object."
+        description="State that does not allow it, a value of the object's enum such as `CampaignStatus` or "
+        "`DeliveryState`. `null` if the object has no state."
     )
     allowed: list[str] = strawberry.field(
-        description="The states in which it would be allowed, values of the same enum; empty when there are none."
+        description="States that allow the operation, values of the same enum. Empty if there are none."
     )
 
 
-@strawberry.type(description="CONFLICT: somebody changed the object in between. Read it again, and repeat.")
+@strawberry.type(description="`CONFLICT`: another request changed the object at the same time.")
 class ConflictError(UserError):
     current_version: int | None = strawberry.field(
-        description="The version of the object as it is now; null for objects without a version."
+        description="Version that the object has now. `null` if the object has no version."
     )
 
 
-@strawberry.type(description="LIMIT_EXCEEDED: a quota of the organization is used up.")
+@strawberry.type(description="`LIMIT_EXCEEDED`: a limit of the organization is reached.")
 class QuotaError(UserError):
-    limit: int | None = strawberry.field(description="How many there may be; null when that is not known.")
-    used: int | None = strawberry.field(description="How many there are; null when that is not known.")
+    limit: int | None = strawberry.field(description="How many are allowed. `null` if it is not known.")
+    used: int | None = strawberry.field(description="How many are used. `null` if it is not known.")
     resets_at: DateTime | None = strawberry.field(
-        description="When there will be room for one more; null when it does not come by time alone."
+        description="When one more is allowed. `null` if that does not depend on time."
     )
 
 

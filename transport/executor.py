@@ -35,12 +35,16 @@ is_awaitable = cast("Callable[[object], TypeGuard[Awaitable[Any]]]", optimized_i
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GraphQLResponse:
-    """The response to the client. `executed` is false when the request was refused before it ran."""
+    """The response to the client. `executed` is false when the request was refused before it ran.
+
+    `balance` is the caller's budget after it, if the caller is known.
+    """
 
     body: dict[str, Any]
     executed: bool = True
     status: int = 200
     retry_after: int = 0
+    balance: Balance | None = None
 
 
 class Executor:
@@ -102,9 +106,11 @@ class Executor:
             _require_kind(operation, mutations=mutations)
             points = self.charge(operation, request, context)
         except DocumentInvalid as invalid:
-            return error_response(self._format_errors(invalid.errors, context), 400)
+            balance = self.budgets.balance(context.budget_key)
+            return error_response(self._format_errors(invalid.errors, context), 400, balance=balance)
         except RequestRefused as refused:
-            return error_response([refused.to_dict(context.request_id)], refused.status, refused.retry_after)
+            error, balance = refused.to_dict(context.request_id), self.budgets.balance(context.budget_key)
+            return error_response([error], refused.status, refused.retry_after, balance=balance)
         return await self.execute(operation, request, context, points)
 
     def _format_errors(self, errors: Sequence[GraphQLError], context: RequestContext) -> list[dict[str, Any]]:
@@ -133,10 +139,10 @@ class Executor:
         balance = self.budgets.refund(context.budget_key, points - spent)
         if done.data is None and not _has_field_error(done):
             # Invalid variables: nothing ran, so the response has no `data` at all.
-            return error_response(self._format_errors(done.errors or [], context), 400)
+            return error_response(self._format_errors(done.errors or [], context), 400, balance=balance)
         body = {**result_body(done, context), "extensions": {"cost": _cost_extension(points, spent, balance)}}
         status, wait = status_of(body)
-        return GraphQLResponse(body=body, status=status, retry_after=wait)
+        return GraphQLResponse(body=body, status=status, retry_after=wait, balance=balance)
 
     async def subscribe(
         self, operation: PreparedOperation, request: GraphQLRequest, context: RequestContext
@@ -178,9 +184,13 @@ def _unauthenticated_result(operation: PreparedOperation, context: RequestContex
     return None
 
 
-def error_response(errors: list[dict[str, Any]], status: int, retry_after: int = 0) -> GraphQLResponse:
+def error_response(
+    errors: list[dict[str, Any]], status: int, retry_after: int = 0, *, balance: Balance | None = None
+) -> GraphQLResponse:
     """The response to a request that did not run."""
-    return GraphQLResponse(body={"errors": errors}, executed=False, status=status, retry_after=retry_after)
+    return GraphQLResponse(
+        body={"errors": errors}, executed=False, status=status, retry_after=retry_after, balance=balance
+    )
 
 
 def result_body(result: ExecutionResult, context: RequestContext) -> dict[str, Any]:

@@ -33,8 +33,9 @@ class SendingMutations:
         """Start sending a draft, or a scheduled campaign before its time.
 
         `CAMPAIGN_NOT_SENDABLE` with all reasons if the campaign is incomplete. `SENDER_NOT_CONFIRMED` in production
-        if its sender is not confirmed. `FEATURE_UNAVAILABLE` if the installation has no mail provider. `INVALID_STATE`
-        for a campaign in any other state, `CONFLICT` if another request has changed it at the same time.
+        if its sender is not confirmed. `FEATURE_UNAVAILABLE` if the installation has no mail provider.
+        `INVALID_STATE` for a campaign in any other state, `CONFLICT` if another request has changed it at the same
+        time.
 
         Later changes of the sender's name do not affect the campaign. Pass an `idempotencyKey` to be able to repeat
         the call safely.

@@ -12,14 +12,13 @@ import resolvers
 from core.access.permissions import Permission
 from core.errors import InvalidInput, NotFound
 from core.pubsub import campaign_topic, state_stream
-from execution import rows
 from models.audit import AuditEvent
 from models.conversations import Conversation
 from resolvers.context import Info
 from resolvers.fields import Public, Requires, query, subscription
 from runtime import Runtime
 from schema.fields import COST, COUNTING_COST
-from schema.scalars import JSON, configuration
+from schema.scalars import JSON
 from settings import Settings
 
 EXECUTIONS = itertools.count()
@@ -171,12 +170,7 @@ class Subscription:
 
 
 # With the product's own configuration: Strawberry keeps the way to read a field at the field, which schemas share.
-probe_schema = strawberry.Schema(
-    query=Query,
-    mutation=resolvers.Mutation,
-    subscription=Subscription,
-    config=configuration(read=rows.read),
-)
+probe_schema = resolvers.schema_of(Query, resolvers.Mutation, Subscription)
 
 
 def with_settings(runtime: Runtime, **groups: Mapping[str, object]) -> Runtime:

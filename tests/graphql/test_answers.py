@@ -11,7 +11,7 @@ from tests.serving import Served
 from tests.waiting import WAIT_SECONDS
 
 BODY = b'{"query": "{ __typename }"}'
-CHANGING = re.compile(rb'((?:x-request-id|date): )[^\r]*|("(?:remaining|resetAt)":)[^,}]*')
+CHANGING = re.compile(rb'((?:x-request-id|date|ratelimit): )[^\r]*|("(?:remaining|resetAt)":)[^,}]*')
 
 
 def request(*lines: str, version: str = "1.1") -> bytes:

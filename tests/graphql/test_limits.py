@@ -201,7 +201,8 @@ async def test_a_budget_is_spent_to_its_last_point(runtime: Runtime, monkeypatch
     assert budgets.refund("a", 30).remaining == 30
     assert [budgets.charge("a", points) for points in (31, 30)] == [False, True]
     assert (budgets.refund("a", 1_000).remaining, budgets.accounts["a"].unsynced) == (100, 0)
-    assert budgets.refund("a", -120) == (100, 0, datetime.fromtimestamp(now + 60, UTC))
+    ends = now + 60
+    assert budgets.refund("a", -120) == (100, 0, datetime.fromtimestamp(ends, UTC), ends)
     assert (budgets.balance("b").remaining, budgets.balance("c").remaining) == (0, 100)
     now += 60
     assert (budgets.balance("a").remaining, budgets.charge("b", 100)) == (100, True)

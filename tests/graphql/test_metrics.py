@@ -129,7 +129,7 @@ async def test_figures_of_sockets_streams_and_reads_name_nobody(runtime: Runtime
     assert (found.figure("nudge_pubsub_connected"), found.figure("nudge_pubsub_topics") >= 1) == (1, True)
     assert found.figure("nudge_read_connections_free") >= 1
     assert found.figure("nudge_reads_waiting") == 0
-    assert found.labels == {"reason"}
+    assert found.labels == {"reason", "client", "version"}
     assert data["viewer"]["organization"]["name"] not in found.text
     assert UUIDS.search(found.text) is None
     assert "@" not in found.text

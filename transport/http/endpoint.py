@@ -1,5 +1,6 @@
 """`POST /graphql` and `GET /graphql`, as specified by GraphQL over HTTP."""
 
+import time
 from typing import Any
 
 import orjson
@@ -10,6 +11,7 @@ from core.configuration import Environment
 from core.database.errors import is_unavailable
 from core.http.bodies import BodyTooLarge, ClientDisconnected, content_length, read_body
 from core.telemetry import describe_error, logger, new_request_id
+from resolvers.budgets import MINUTE, Balance
 from resolvers.context import Dependencies, RequestContext
 from transport.authentication import authenticate
 from transport.errors import (
@@ -22,9 +24,10 @@ from transport.errors import (
     RequestRefused,
 )
 from transport.executor import Executor, GraphQLResponse, error_response
+from transport.http.clients import ClientCounts
 from transport.http.graphiql import send_page
 from transport.http.negotiation import GRAPHQL, HTML, JSON, is_json, negotiate
-from transport.http.responses import write_response
+from transport.http.responses import Header, write_response
 from transport.requests import (
     GraphQLRequest,
     body_too_large,
@@ -53,6 +56,8 @@ class HttpEndpoint:
         self.executor = executor
         self.body_limit = settings.api.body_limit_bytes
         self.body_timeout = settings.api.body_timeout_seconds
+        self.clients = ClientCounts()
+        self.rate_limit_policy = _rate_limit_policy(executor.budgets.limit)
         self.graphiql = settings.graphql.graphiql
         self.demo = settings.environment is Environment.DEVELOPMENT
 
@@ -68,10 +73,13 @@ class HttpEndpoint:
                 return
             request = await self._read_request(scope, receive, headers, media_type)
             context = await self._context(scope, headers, request_id)
+            self.clients.count(headers, context.budget_key if context.actor else None)
             response = await self.executor.run(request, context, mutations=scope["method"] == "POST")
             if media_type == JSON and response.status not in JSON_ERROR_STATUSES:
                 # With this media type, 200 means only that the request was well-formed.
-                response = GraphQLResponse(body=response.body, retry_after=response.retry_after)
+                response = GraphQLResponse(
+                    body=response.body, retry_after=response.retry_after, balance=response.balance
+                )
             body = _encode(response)
         except ClientDisconnected:
             return
@@ -84,7 +92,10 @@ class HttpEndpoint:
         except Exception as error:  # noqa: BLE001 - masked, and logged with its request id
             response = _internal_error(error, request_id)
             body = _encode(response)
-        await _send_response(send, response, body, media_type or JSON, request_id)
+        more: list[Header] = [(b"x-request-id", request_id.encode())]
+        if response.balance is not None:
+            more += (self.rate_limit_policy, _rate_limit(response.balance))
+        await _send_response(send, response, body, media_type or JSON, more)
 
     async def _read_request(
         self, scope: Scope, receive: Receive, headers: dict[bytes, bytes], media_type: str | None
@@ -161,15 +172,30 @@ def _internal_error(error: Exception, request_id: str) -> GraphQLResponse:
     return error_response([refused.to_dict(request_id)], refused.status, refused.retry_after)
 
 
+def _rate_limit_policy(limit: int) -> Header:
+    """The header with the budget of a minute, in the form of draft-ietf-httpapi-ratelimit-headers-10.
+
+    The unit of `q`, and of `r` in `RateLimit`, is a point of cost. The draft's registry of units (`qu`) has no such
+    unit, and allows vendor parameters with a prefix.
+    """
+    return b"ratelimit-policy", b'"cost";q=%d;w=%d;nudge-unit="points"' % (limit, MINUTE)
+
+
+def _rate_limit(balance: Balance) -> Header:
+    """The header with the remaining budget, as `extensions.cost` has it, and the seconds until it is reset."""
+    seconds = balance.ends_at - int(time.time())
+    return b"ratelimit", b'"cost";r=%d;t=%d' % (balance.remaining, max(0, seconds))
+
+
 async def _send_response(
-    send: Send, response: GraphQLResponse, body: bytes, media_type: str, request_id: str
+    send: Send, response: GraphQLResponse, body: bytes, media_type: str, more: list[Header]
 ) -> None:
-    """Send a response whose JSON is `body`."""
+    """Send a response whose JSON is `body`, with more headers."""
     headers = [
         (b"content-type", CONTENT_TYPES[media_type]),
         (b"content-length", str(len(body)).encode()),
         (b"cache-control", b"no-store"),
-        (b"x-request-id", request_id.encode()),
+        *more,
     ]
     if response.retry_after:
         headers.append((b"retry-after", str(response.retry_after).encode()))
