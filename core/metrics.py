@@ -28,8 +28,8 @@ class _Collector:
 def registry(*parts: MetricSource) -> CollectorRegistry:
     """The figures of the parts, and the processor, memory and files of the process.
 
-    Raises `ValueError` for a name that two parts use. Labels must be of few values: no tenant, and of a client's texts
-    only what is checked and bounded.
+    Raises `ValueError` for a name that two parts use. Labels must be of few values: no tenant, and of a client's
+    texts only what is checked and bounded.
     """
     made = CollectorRegistry(auto_describe=True)
     ProcessCollector(registry=made)

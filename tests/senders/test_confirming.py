@@ -1,7 +1,7 @@
 """From `createSender` to the first campaign of a production: nothing goes out before the mailbox agreed."""
 
 import asyncio
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -9,7 +9,6 @@ import asyncpg
 import pytest
 from sqlalchemy import func, select, update
 
-from core import clock
 from core.access.actor import Actor
 from core.access.permissions import Role
 from core.security import fingerprint
@@ -259,33 +258,6 @@ async def test_confirmations_are_limited(production: House) -> None:
     assert int(reply.headers["retry-after"]) > 3_600
     assert await listed(other) == {}
     await create(other, address())
-
-
-async def quota(api: ApiClient, email: str) -> tuple[int, int, timedelta]:
-    """The limit, what is used of it, and in which time there is room again, of the one refusal of `createSender`."""
-    document = """mutation ($input: CreateSenderInput!) {
-      createSender(input: $input) { userErrors { ... on QuotaError { limit used resetsAt } } }
-    }"""
-    found = await api.execute(document, {"input": {"email": email, "name": "Acme"}})
-    (error,) = found["createSender"]["userErrors"]
-    return error["limit"], error["used"], datetime.fromisoformat(error["resetsAt"]) - clock.now()
-
-
-async def test_a_limit_of_confirmations_says_when_there_is_room(production: House) -> None:
-    """A minute after the last to the address, a day after the first of the organization's last twenty."""
-    actor, api = await production.owner()
-    await create(api, address())
-    await pass_minutes(production.runtime, actor, 12 * 60)
-    email = address()
-    await create(api, email)
-    limit, used, wait = await quota(api, email)
-    assert (limit, used) == (1, 1)
-    assert timedelta() < wait <= timedelta(minutes=1)
-    for _ in range(18):
-        await create(api, address())
-    limit, used, wait = await quota(api, address())
-    assert (limit, used) == (20, 20)
-    assert timedelta(hours=11) < wait <= timedelta(hours=12)
 
 
 async def test_in_development_nothing_waits_for_a_confirmation(development: House) -> None:
