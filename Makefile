@@ -1,6 +1,6 @@
 # `make dev` and `make test` need Python 3.11+ and make, nothing else.
 
-.PHONY: help dev test tests check aside install lock migration faults soak differential bench clean environment
+.PHONY: help dev test tests check aside install lock migration faults soak differential mutation bench clean environment
 .DEFAULT_GOAL := help
 
 # The interpreter that makes .venv: name one with `make PYTHON=/path/to/python3 dev`.
@@ -47,6 +47,11 @@ soak: environment ## Open and drop hundreds of subscriptions
 differential: environment ## Property tests at length: what is compiled against what it stands for, and all others
 	$(TEST) -m "differential or (hypothesis and not faults)" $(AT_LENGTH)
 
+mutation: environment ## Change single lines and see which no test notices, e.g. make mutation PATHS="core/leases.py" COUNT=10
+	PYTHONPATH=packages $(RUN) -m tests.mutation $(PATHS) $(if $(TESTS),--tests $(TESTS)) $(if $(BASE),--base $(BASE)) \
+		$(if $(COUNT),--count $(COUNT)) $(if $(SEED),--seed $(SEED)) $(if $(SECONDS),--seconds $(SECONDS)) \
+		$(if $(FAIL_UNDER),--fail-under $(FAIL_UNDER)) $(if $(filter-out auto,$(WORKERS)),--workers $(WORKERS))
+
 bench: environment ## Measure; each benchmark prints its figures side by side
 	@for name in rendering sending sweeping contacts_query compiled_operations graphql fanout; do \
 		echo "== $$name" && $(RUN) -m "benchmarks.$$name" || exit 1; \
@@ -67,7 +72,7 @@ lock: ## Lock the packages anew (needs uv)
 		--no-annotate --no-emit-index-url --quiet --extra dev -c requirements/app.lock pyproject.toml -o requirements/dev.lock
 
 clean: ## Remove .venv and caches; the data in .nudge/ stays
-	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache web/node_modules tests/node/node_modules benchmarks/peers/node_modules
+	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .mutation_cache web/node_modules tests/node/node_modules benchmarks/peers/node_modules
 	find . -name __pycache__ -not -path './.nudge/*' -prune -exec rm -rf {} +
 
 environment:
