@@ -1,6 +1,6 @@
 """Background work: jobs from the queue, batches of sending, sweeps. `run_worker` is the worker process.
 
-A noun declares `JOBS` (which function runs which job) and `SWEEPS` in its module; here they are collected.
+Each module declares its `JOBS` (which function runs which job) and `SWEEPS`; they are collected here.
 """
 
 import asyncio
@@ -37,22 +37,22 @@ SWEEPS: tuple[Sweep, ...] = (
     *retention.SWEEPS,
 )
 TASKS_SECONDS = 10.0
-"""How long background tasks may go on when the worker stops."""
+"""How long background tasks may continue when the worker stops."""
 log = telemetry.logger(__name__)
 
 
 def run_worker(settings: Settings) -> None:
-    """Run a worker process until SIGTERM or SIGINT; the batches under way are finished first.
+    """Run a worker process until SIGTERM or SIGINT; current batches are finished first.
 
-    Raises `UnsafeDatabase`, as the API does: a role above the policies would send one tenant's mail for another; and
-    `SupervisedTaskEnded` when the process has lost a part of itself and has to be started again.
+    Raises `UnsafeDatabase` for a database role that bypasses Row Level Security, and `SupervisedTaskEnded` when a
+    supervised task has ended for good, so that the process must be restarted.
     """
     telemetry.configure(settings.log_level, json=settings.production, secrets=settings.secrets)
     uvloop.run(main(settings))
 
 
 async def main(settings: Settings) -> None:
-    """The worker process within its loop."""
+    """Run the worker in the event loop, with its signal handlers."""
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -64,9 +64,9 @@ async def main(settings: Settings) -> None:
 
 
 async def run(runtime: Runtime, stopping: asyncio.Event) -> None:
-    """Run jobs, send and sweep until stopped.
+    """Run jobs, send and sweep until stopped; current work is finished first.
 
-    Raises `SupervisedTaskEnded` when one of these has ended for good; what is under way is finished first.
+    Raises `SupervisedTaskEnded` when one of these tasks has ended for good.
     """
     worker = build_worker(runtime, JOBS)
     supervisors = runtime.supervisors
@@ -79,7 +79,7 @@ async def run(runtime: Runtime, stopping: asyncio.Event) -> None:
         )
         with supervisors.on_unexpected_end(stopping.set):
             await stopping.wait()
-        log.info("worker stopping; batches under way are finished")
+        log.info("worker stopping; finishing current batches")
         supervisors.release(*tasks)
         worker.sender.stop()
         await worker.tasks.aclose(TASKS_SECONDS)

@@ -1,9 +1,9 @@
-"""Jobs and sweeps of campaigns: freeze the audience, start what is due, end what has nothing open."""
+"""Jobs and sweeps of campaigns: prepare the audience, start due campaigns, finish those with nothing open."""
 
 from uuid import UUID
 
 from core.database.scopes import SystemScope
-from jobs.sweeper import PAGE, Page, sweep_jobs
+from jobs.sweeper import PAGE, JobPage, sweep_jobs
 from jobs.worker import Worker, handles
 from models.campaigns import CampaignStatus
 from services.campaigns.work import AdvanceCampaign, PrepareCampaign, ReconcileCampaign, SendBatches
@@ -12,21 +12,21 @@ from services.deliveries.sweeping import advance_campaign, campaigns_to_advance
 
 MAX_CONCURRENT = 4
 PREPARE_SECONDS = 5.0
-"""How long a campaign's audience is frozen before the next campaign in the queue has its turn."""
+"""How long one job prepares a campaign, before others of the queue run."""
 
 
 async def prepare_campaign(worker: Worker, job: PrepareCampaign) -> None:
-    """Freeze a campaign's audience."""
+    """Prepare a campaign's audience, for up to `PREPARE_SECONDS`; then another job continues."""
     await prepare(worker.runtime.work, job.actor, job.campaign_id, within_seconds=PREPARE_SECONDS)
 
 
 async def advance(worker: Worker, job: AdvanceCampaign) -> None:
-    """Expire leases, skip what is cancelled, end what has nothing open; and start what follows from that."""
+    """Advance a campaign, and start the jobs that it needs next."""
     left = await advance_campaign(worker.runtime.work, job.actor, job.campaign_id, worker.runtime.features)
     ids = {"organization_id": job.organization_id, "campaign_id": job.campaign_id}
     if left.more_to_skip:
         worker.start(AdvanceCampaign(**ids))
-    if not worker.sends:
+    if not worker.can_send:
         return
     if left.unknown:
         worker.start(ReconcileCampaign(**ids))
@@ -34,8 +34,8 @@ async def advance(worker: Worker, job: AdvanceCampaign) -> None:
         worker.start(SendBatches(**ids))
 
 
-async def find_campaigns(system: SystemScope, after: UUID) -> Page:
-    """What campaigns ask for."""
+async def find_campaigns(system: SystemScope, after: UUID) -> JobPage:
+    """A page of the jobs that campaigns need."""
     found = await campaigns_to_advance(system, after, PAGE)
     jobs = [
         job(organization_id=needs.organization_id, campaign_id=needs.campaign_id)
@@ -47,7 +47,7 @@ async def find_campaigns(system: SystemScope, after: UUID) -> Page:
         )
         if is_needed
     ]
-    return Page(jobs, found[-1].campaign_id if len(found) == PAGE else None)
+    return JobPage(jobs, found[-1].campaign_id if len(found) == PAGE else None)
 
 
 JOBS = (

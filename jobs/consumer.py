@@ -1,4 +1,8 @@
-"""Takes jobs from the queue: arq, to be supervised, as a restart of Redis ends its worker, and a flush empties it."""
+"""Consuming jobs from the queue with arq's worker.
+
+That worker ends whenever Redis restarts, so `consume` is supervised and started again. Sweeps find the jobs that
+Redis has lost.
+"""
 
 import asyncio
 import os
@@ -30,13 +34,14 @@ log = logger(__name__)
 
 
 class ConnectionLost(Exception):
-    """Arq's worker has ended, as it does whenever Redis goes away."""
+    """Arq's worker has ended, as it does when its connection to Redis is lost."""
 
 
 class ArqWorker(BaseArqWorker):
-    """Arq's worker, which can end between two rounds, and knows the ends of jobs that it shields from a cancellation.
+    """Arq's worker, with an end between two polls, and with the tasks in which it finishes jobs.
 
-    Cancelled in the moment in which it gives a connection back, redis-py keeps it.
+    Arq shields those tasks from cancellation. They must not be cancelled at any moment: redis-py leaks a connection
+    if it is cancelled while it returns one to the pool.
     """
 
     def __init__(self, **options: Any) -> None:  # noqa: ANN401 - arq's
@@ -50,12 +55,12 @@ class ArqWorker(BaseArqWorker):
         await super()._poll_iteration()
 
     async def finish_job(self, *arguments: Any) -> None:  # noqa: ANN401 - arq's
-        """Forget a job that was done."""
+        """Remove a finished job from the queue."""
         self._begin_finishing()
         await super().finish_job(*arguments)
 
     async def finish_failed_job(self, *arguments: Any) -> None:  # noqa: ANN401 - arq's
-        """Forget a job that can't be done."""
+        """Remove a failed job from the queue."""
         self._begin_finishing()
         await super().finish_failed_job(*arguments)
 
@@ -66,7 +71,7 @@ class ArqWorker(BaseArqWorker):
 
 
 def arq_worker(worker: Worker) -> ArqWorker:
-    """A worker of arq for this process: without its signals and results, payloads in JSON."""
+    """Arq's worker for this process, without signal handlers and stored results, and with JSON payloads."""
     url = worker.settings.redis.url
     if url is None:
         raise AssertionError("settings.require() was not called")
@@ -87,7 +92,7 @@ def arq_worker(worker: Worker) -> ArqWorker:
 
 
 def arq_function(worker: Worker, handler: JobHandler) -> Function:
-    """The function that arq calls for a kind of job. It only starts the job: what runs does not depend on Redis."""
+    """The function that arq calls for a kind of job. It only starts the job, which does not depend on Redis."""
 
     async def start(_: dict[str, Any], ids: dict[str, str]) -> None:
         worker.start(handler.job.from_payload(ids))
@@ -96,7 +101,7 @@ def arq_function(worker: Worker, handler: JobHandler) -> Function:
 
 
 async def consume(worker: Worker, stopping: asyncio.Event) -> None:
-    """Start jobs as they are enqueued until stopped; raises `ConnectionLost` when arq's worker ends before."""
+    """Start jobs as they are enqueued, until stopped; raises `ConnectionLost` when arq's worker ends before."""
     consumer = arq_worker(worker)
     running = asyncio.create_task(consumer.async_run(), name="consumer-arq")
     stop = asyncio.create_task(stopping.wait(), name="consumer-stop")
@@ -111,20 +116,20 @@ async def consume(worker: Worker, stopping: asyncio.Event) -> None:
 
 
 async def close(consumer: ArqWorker, running: asyncio.Task[Any]) -> None:
-    """End arq's worker and close its connections, which may need the very Redis that is away, or silent.
+    """Stop arq's worker and close its connections, in limited time even if Redis does not respond.
 
-    Its own close() cancels in a way that loses connections, and calls what redis-py has deprecated.
+    Arq's own close() cancels in a way that leaks connections, and calls a deprecated method of redis-py.
     """
     consumer.closing = True
-    async with AsyncExitStack() as steps:  # each is taken even where the one before is cancelled
+    async with AsyncExitStack() as steps:  # each runs even if the one before is cancelled
         steps.push_async_callback(close_connections, consumer)
-        steps.push_async_callback(end_soon, consumer.finishing)
-        steps.push_async_callback(end_soon, consumer.tasks.values())
-        await end_soon([running])
+        steps.push_async_callback(stop_tasks, consumer.finishing)
+        steps.push_async_callback(stop_tasks, consumer.tasks.values())
+        await stop_tasks([running])
 
 
-async def end_soon(which: Collection[asyncio.Task[Any]]) -> None:
-    """Let tasks end by themselves for a second, then cancel them; what they raise is ignored."""
+async def stop_tasks(which: Collection[asyncio.Task[Any]]) -> None:
+    """Wait a second for tasks to end, then cancel them; their exceptions are ignored."""
     tasks = list(which)
     try:
         if tasks:
@@ -139,8 +144,8 @@ async def end_soon(which: Collection[asyncio.Task[Any]]) -> None:
 
 
 async def close_connections(consumer: ArqWorker) -> None:
-    """Delete the worker's health key, and close its connections."""
-    pool: ArqRedis | None = consumer._pool  # noqa: SLF001 - the property claims that it is always there
+    """Delete the worker's health key and close its connections."""
+    pool: ArqRedis | None = consumer._pool  # noqa: SLF001 - the public property is typed as never None
     if pool is None:
         return
     try:

@@ -1,9 +1,9 @@
-"""The job and sweep of Maya's replies."""
+"""The job and the sweep of Maya's replies."""
 
 from uuid import UUID
 
 from core.database.scopes import SystemScope
-from jobs.sweeper import PAGE, Page, sweep_jobs
+from jobs.sweeper import PAGE, JobPage, sweep_jobs
 from jobs.worker import Worker, handles
 from runtime import Runtime
 from services.conversations.work import RunReply
@@ -12,12 +12,12 @@ from services.maya.running import RunDependencies
 
 
 async def run_reply(worker: Worker, job: RunReply) -> None:
-    """Make one reply, for up to a minute."""
+    """Generate one reply, within the timeout of the settings."""
     await running.run(run_dependencies(worker.runtime), job)
 
 
 def run_dependencies(runtime: Runtime) -> RunDependencies:
-    """What a run works with."""
+    """The dependencies of a run, from the runtime."""
     return RunDependencies(
         work=runtime.work,
         reads=runtime.reads,
@@ -30,10 +30,10 @@ def run_dependencies(runtime: Runtime) -> RunDependencies:
     )
 
 
-async def find_replies(system: SystemScope, after: UUID) -> Page:
-    """Replies that no run has."""
+async def find_replies(system: SystemScope, after: UUID) -> JobPage:
+    """A page of the jobs of replies that no worker is generating."""
     found = await leases.open_replies(system, after, PAGE)
-    return Page(found, found[-1].message_id if len(found) == PAGE else None)
+    return JobPage(found, found[-1].message_id if len(found) == PAGE else None)
 
 
 JOBS = (handles(RunReply, run_reply),)

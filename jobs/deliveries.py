@@ -1,10 +1,10 @@
-"""Jobs and sweeps of deliveries: send batches, ask the provider about unknown messages."""
+"""Jobs and sweeps of deliveries: send batches, look up messages in doubt, create partitions."""
 
 from uuid import UUID
 
 from core.database.scopes import SystemScope
 from core.telemetry import logger
-from jobs.sweeper import PAGE, Page, sweep, sweep_jobs
+from jobs.sweeper import PAGE, JobPage, sweep, sweep_jobs
 from jobs.worker import Worker, handles
 from services.campaigns.work import AdvanceCampaign, ReconcileCampaign, SendBatches
 from services.deliveries.reconciling import reconcile
@@ -15,16 +15,16 @@ log = logger(__name__)
 
 
 def send_batches(worker: Worker, job: SendBatches) -> None:
-    """Send what is pending of a campaign, in turn with others; without a provider, let it say why it waits."""
-    if worker.sends:
+    """Add a campaign to the sender; without a mail provider, set the reason why it waits."""
+    if worker.can_send:
         worker.sender.add(job.organization_id, job.campaign_id)
     else:
         worker.start(AdvanceCampaign(organization_id=job.organization_id, campaign_id=job.campaign_id))
 
 
 async def reconcile_campaign(worker: Worker, job: ReconcileCampaign) -> None:
-    """Ask the provider about a campaign's unknown messages; without one, let the campaign say why it waits."""
-    if worker.sends:
+    """Look up a campaign's messages in doubt; without a mail provider, set the reason why it waits."""
+    if worker.can_send:
         await clear_waiting_reason(worker.runtime.work, job.actor, job.campaign_id)
         await reconcile(
             worker.runtime.work,
@@ -37,20 +37,20 @@ async def reconcile_campaign(worker: Worker, job: ReconcileCampaign) -> None:
         worker.start(AdvanceCampaign(organization_id=job.organization_id, campaign_id=job.campaign_id))
 
 
-async def find_campaigns(system: SystemScope, after: UUID) -> Page:
-    """Campaigns that have messages to send."""
+async def find_campaigns(system: SystemScope, after: UUID) -> JobPage:
+    """A page of the jobs of campaigns with pending messages."""
     found = await campaigns_to_send(system, after, PAGE)
     jobs = [SendBatches(organization_id=each.organization_id, campaign_id=each.campaign_id) for each in found]
-    return Page(jobs, found[-1].campaign_id if len(found) == PAGE else None)
+    return JobPage(jobs, found[-1].campaign_id if len(found) == PAGE else None)
 
 
 async def make_partitions(worker: Worker) -> None:
-    """Make the coming months' partitions."""
+    """Create the partitions of the coming months."""
     log.info("partitions checked", made=await ensure_partitions(worker.runtime.system))
 
 
 JOBS = (handles(SendBatches, send_batches), handles(ReconcileCampaign, reconcile_campaign, max_concurrent=10))
 SWEEPS = (
-    sweep_jobs(find_campaigns, name="send campaigns", alone=False),
+    sweep_jobs(find_campaigns, name="send campaigns", exclusive=False),
     sweep(make_partitions, name="make partitions", every=DAY_SECONDS),
 )

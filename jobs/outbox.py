@@ -1,10 +1,10 @@
-"""The jobs and sweep of system mail, and who composes it."""
+"""The jobs and the sweep of system mail, with the function that composes each kind."""
 
 from functools import partial
 from uuid import UUID
 
 from core.database.scopes import SystemScope
-from jobs.sweeper import PAGE, Page, sweep_jobs
+from jobs.sweeper import PAGE, JobPage, sweep_jobs
 from jobs.worker import Worker, handles
 from models.outbox import OutboxKind
 from runtime import Runtime
@@ -14,7 +14,7 @@ from services.senders import confirming
 
 
 def outbox_sender(runtime: Runtime) -> OutboxSender:
-    """What sends system mail with the runtime's parts."""
+    """The sender of system mail, from the runtime."""
     public_url = runtime.settings.public_url
     return OutboxSender(
         settings=runtime.settings.sending,
@@ -28,19 +28,19 @@ def outbox_sender(runtime: Runtime) -> OutboxSender:
 
 
 async def send_outbox(worker: Worker, job: SendOutbox) -> None:
-    """Send an organization's system mail that is due; it waits where there is no provider."""
-    if worker.sends:
+    """Send an organization's due system mail; without a mail provider it waits."""
+    if worker.can_send:
         await outbox_sender(worker.runtime).send_due(job.actor)
 
 
 async def reconcile_outbox(worker: Worker, job: ReconcileOutbox) -> None:
-    """Ask the provider about an organization's system mail in doubt."""
-    if worker.sends:
+    """Look up an organization's system mail in doubt."""
+    if worker.can_send:
         await outbox_sender(worker.runtime).reconcile(job.actor)
 
 
-async def find_outbox(system: SystemScope, after: UUID) -> Page:
-    """The organizations with mail that no job has announced, or that a worker left behind."""
+async def find_outbox(system: SystemScope, after: UUID) -> JobPage:
+    """A page of the jobs of organizations with due or unknown system mail."""
     found = await organizations_with_mail(system, after, PAGE)
     jobs = [
         job(organization_id=needs.organization_id)
@@ -48,7 +48,7 @@ async def find_outbox(system: SystemScope, after: UUID) -> Page:
         for job, is_needed in ((SendOutbox, needs.send), (ReconcileOutbox, needs.reconcile))
         if is_needed
     ]
-    return Page(jobs, found[-1].organization_id if len(found) == PAGE else None)
+    return JobPage(jobs, found[-1].organization_id if len(found) == PAGE else None)
 
 
 JOBS = (

@@ -10,7 +10,7 @@ log = logger(__name__)
 
 
 async def delete(worker: Worker) -> bool:
-    """Delete, in all organizations, some of what has expired; whether there may be more."""
+    """Delete expired rows of all organizations; returns whether there may be more."""
     deleted = await delete_expired(worker.runtime.system)
     log.info("expired rows deleted", rows=deleted.rows, more=deleted.more)
     return deleted.more

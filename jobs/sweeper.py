@@ -1,4 +1,4 @@
-"""Sweeps: regular searches for work that the rows ask for and no job has announced."""
+"""Sweeps: work at regular intervals, mostly searches of the rows for jobs that were never enqueued, or were lost."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -16,75 +16,75 @@ from core.telemetry import logger
 from jobs.worker import Worker
 from settings import CONCURRENT_SWEEPS
 
-FIRST = UUID(int=0)
+START = UUID(int=0)
 PAGE = 500
-"""How much of what it looks for a search finds at a time."""
+"""Rows of one page of a search."""
 RETRY_SECONDS = 5.0
-"""The pause after a round that has left something, or the first that came to nothing; further ones are longer."""
+"""The pause after a round that left something, and the first pause after one that was not done."""
 MAX_PAGES = 20
-"""Pages of one round. What lies beyond them, the next round begins with."""
+"""Pages of one round; the next round continues after them."""
 log = logger(__name__)
 
 
-class Page(NamedTuple):
-    """Jobs to start, and the key after which the next page begins; None when this is the last."""
+class JobPage(NamedTuple):
+    """Jobs to start, and the key after which the next page begins; None for the last page."""
 
     jobs: Sequence[Job]
     after: UUID | None = None
 
 
-class Round(Enum):
-    """How a round of a sweep has ended, which says when the next one comes."""
+class RoundResult(Enum):
+    """The result of a round, which determines the pause before the next one."""
 
     DONE = auto()
-    """The next comes after the interval."""
+    """The next round starts after the interval."""
     MORE = auto()
-    """It has left something, and the next comes soon."""
+    """There is more to do: the next round starts soon."""
     NOT_DONE = auto()
-    """It failed, or another process is at it: the next comes after a pause, longer each time."""
+    """It failed, or another process runs the sweep: the next round starts after a pause, longer each time."""
 
 
-Find = Callable[[SystemScope, UUID], Awaitable[Page]]
-"""A page of the jobs that the rows ask for, beyond a key."""
+Find = Callable[[SystemScope, UUID], Awaitable[JobPage]]
+"""Returns a page of the jobs that the rows need, after a key."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sweep:
-    """Work that every worker, or one at a time of the installation, does at an interval. Made by `sweep`."""
+    """Work at an interval, in every worker, or if `exclusive` in one at a time. Made by `sweep` or `sweep_jobs`."""
 
     name: str
-    run: Callable[["Sweeper"], Awaitable[Round]]
+    run: Callable[["Sweeper"], Awaitable[RoundResult]]
     every: float | None
-    alone: bool
+    exclusive: bool
 
 
 def sweep(
-    run: Callable[[Worker], Awaitable[bool | None]], *, name: str, every: float | None = None, alone: bool = True
+    run: Callable[[Worker], Awaitable[bool | None]], *, name: str, every: float | None = None, exclusive: bool = True
 ) -> Sweep:
-    """Declare a sweep that is one function call, which returns True when it has left something for a round soon.
+    """Declare a sweep that calls a function, which returns True if it should run again soon.
 
-    `every` is in seconds, None for NUDGE_SENDING__SWEEP_SECONDS; `alone` lets one process of the installation do it
-    at a time.
+    `every` is in seconds, None for NUDGE_SENDING__SWEEP_SECONDS; an `exclusive` sweep runs in one process of the
+    installation at a time.
     """
 
-    async def once(sweeper: Sweeper) -> Round:
-        return Round.MORE if await run(sweeper.worker) else Round.DONE
+    async def once(sweeper: Sweeper) -> RoundResult:
+        return RoundResult.MORE if await run(sweeper.worker) else RoundResult.DONE
 
-    return Sweep(name=name, run=once, every=every, alone=alone)
+    return Sweep(name=name, run=once, every=every, exclusive=exclusive)
 
 
-def sweep_jobs(find: Find, *, name: str, every: float | None = None, alone: bool = True) -> Sweep:
+def sweep_jobs(find: Find, *, name: str, every: float | None = None, exclusive: bool = True) -> Sweep:
     """Declare a sweep that finds jobs, page by page, and starts them in this process.
 
-    Organizations take turns within a page. The jobs run in the background, so that one in trouble keeps neither the
-    others nor the next round waiting; a job that still runs is not started twice.
+    Within a page the jobs are started round-robin over organizations. They run in the background, so that a slow or
+    failing one delays neither the others nor the next round; a job that is still running is not started twice.
     """
 
-    async def start_found(sweeper: Sweeper) -> Round:
+    async def start_found(sweeper: Sweeper) -> RoundResult:
         await sweeper.start_jobs(name, find)
-        return Round.DONE
+        return RoundResult.DONE
 
-    return Sweep(name=name, run=start_found, every=every, alone=alone)
+    return Sweep(name=name, run=start_found, every=every, exclusive=exclusive)
 
 
 class Sweeper:
@@ -94,41 +94,41 @@ class Sweeper:
         self.worker = worker
         self.stopping = stopping
         self.cursors: dict[str, UUID] = {}
-        self.alone = asyncio.Semaphore(CONCURRENT_SWEEPS)
+        self.exclusive_slots = asyncio.Semaphore(CONCURRENT_SWEEPS)
 
     async def run(self, sweep: Sweep) -> None:
-        """Run a sweep at its interval until stopped. A round that fails is logged, and the next one comes sooner."""
+        """Run a sweep at its interval until stopped. A failed round is logged, and the next one starts sooner."""
         every = self.worker.settings.sending.sweep_seconds if sweep.every is None else sweep.every
         not_done = 0
         while not self.stopping.is_set():
             try:
-                ended = await self.round(sweep)
+                result = await self.round(sweep)
             except Exception:
-                # The database may be away for a while; sweeps are what gets things going again afterwards.
+                # The database may be unavailable for a while; the sweeps resume all work after that.
                 log.exception("sweep failed", sweep=sweep.name)
-                ended = Round.NOT_DONE
-            not_done = not_done + 1 if ended is Round.NOT_DONE else 0
-            await sleep_unless(self.stopping, pause_after(ended, every=every, not_done=not_done))
+                result = RoundResult.NOT_DONE
+            not_done = not_done + 1 if result is RoundResult.NOT_DONE else 0
+            await sleep_unless(self.stopping, pause_after(result, every=every, not_done=not_done))
 
-    async def round(self, sweep: Sweep) -> Round:
-        """Run a sweep once, unless another process is at it.
+    async def round(self, sweep: Sweep) -> RoundResult:
+        """Run a sweep once, unless it is exclusive and another process runs it.
 
-        Who is alone keeps a connection for its lock while it waits for another to work with: so many at a time that
-        the pool has one that nobody keeps.
+        An exclusive sweep holds one connection for its lock, and needs a second one to work. The number of concurrent
+        ones is limited, so that the connection pool always has one for that.
         """
-        if not sweep.alone:
+        if not sweep.exclusive:
             return await sweep.run(self)
-        async with self.alone, self.worker.runtime.work.advisory_lock(f"sweep {sweep.name}") as alone:
-            return await sweep.run(self) if alone else Round.NOT_DONE
+        async with self.exclusive_slots, self.worker.runtime.work.advisory_lock(f"sweep {sweep.name}") as locked:
+            return await sweep.run(self) if locked else RoundResult.NOT_DONE
 
     async def start_jobs(self, name: str, find: Find) -> None:
-        """Start what a search finds, up to `MAX_PAGES` pages, from where the last round ended."""
-        after = self.cursors.pop(name, FIRST)
+        """Start the jobs that a search finds, up to `MAX_PAGES` pages, from where the last round ended."""
+        after = self.cursors.pop(name, START)
         for _ in range(MAX_PAGES):
             if self.stopping.is_set():
                 return
             jobs, following = await find(self.worker.runtime.system, after)
-            for job in take_turns(jobs):
+            for job in interleave(jobs):
                 self.worker.start(job)
             if following is None:
                 return
@@ -136,17 +136,17 @@ class Sweeper:
         self.cursors[name] = after
 
 
-def pause_after(ended: Round, *, every: float, not_done: int) -> float:
-    """Seconds until the next round, never more than the interval; `not_done` rounds in a row came to nothing."""
-    if ended is Round.DONE:
+def pause_after(result: RoundResult, *, every: float, not_done: int) -> float:
+    """Seconds until the next round, at most the interval; `not_done` counts the latest rounds that were not done."""
+    if result is RoundResult.DONE:
         return every
-    if ended is Round.MORE:
+    if result is RoundResult.MORE:
         return min(RETRY_SECONDS, every)
     return Backoff(initial=RETRY_SECONDS, maximum=every).delay(not_done)
 
 
-def take_turns(jobs: Iterable[Job]) -> Iterable[Job]:
-    """The jobs with organizations in turn: the first of each, the second of each, and so on."""
+def interleave(jobs: Iterable[Job]) -> Iterable[Job]:
+    """The jobs round-robin over organizations: the first of each, the second of each, and so on."""
     by_organization: dict[UUID, list[Job]] = {}
     for job in jobs:
         by_organization.setdefault(job.organization_id, []).append(job)

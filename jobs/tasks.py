@@ -1,4 +1,4 @@
-"""Background tasks of a process, at most one per key."""
+"""Background tasks of a worker process, at most one per key."""
 
 import asyncio
 from collections import deque
@@ -12,31 +12,31 @@ from core.telemetry import logger
 
 MAX_CONCURRENT = 100
 CANCEL_SECONDS = 5.0
-"""How long a cancelled task may take to end; one of Maya's replies tries for half of it to record its text."""
+"""How long a cancelled task may take to end; a reply of Maya needs up to half of it to store its text."""
 log = logger(__name__)
 Run = Callable[[], Awaitable[object]]
 NO_IDS: Mapping[str, str] = MappingProxyType({})
 
 
-class Group(NamedTuple):
-    """A kind of work, and how many tasks of it run side by side; of the others, organizations have turns."""
+class TaskKind(NamedTuple):
+    """A kind of task, with the number that run concurrently; the others wait, round-robin over organizations."""
 
     name: str
     max_concurrent: int = MAX_CONCURRENT
 
 
-ANY = Group("any")
+DEFAULT_KIND = TaskKind("any")
 
 
 class Slots:
-    """The slots of a group. Organizations that wait take turns, each with its tasks in the order of their start."""
+    """The slots of a kind of task: round-robin over organizations, and first in, first out within each."""
 
     def __init__(self, free: int) -> None:
         self._free = free
         self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
 
     async def acquire(self, organization: str) -> None:
-        """Take a slot, once it is the organization's turn."""
+        """Acquire a slot, once it is the organization's turn."""
         if self._free:
             self._free -= 1
             return
@@ -50,7 +50,7 @@ class Slots:
             raise
 
     def release(self) -> None:
-        """Give the slot to the organization whose turn it is; it goes to the end of those that wait."""
+        """Release a slot to the organization whose turn it is, which moves to the end of the queue."""
         while self._waiting:
             organization = next(iter(self._waiting))
             turns = self._waiting.pop(organization)
@@ -64,39 +64,39 @@ class Slots:
 
 
 class KeyedTasks:
-    """Runs at most one task per key; a key started while it runs is run once more.
+    """Runs at most one task per key; a key that is started while it runs is run once more.
 
-    Groups do not hold up one another, nor organizations within a group. Rows are the source of truth: a task that
-    fails or is cancelled is logged, and its work is found again by a sweep.
+    Kinds of tasks do not delay each other, nor do organizations within a kind. Rows are the source of truth: a task
+    that fails or is cancelled is logged, and a sweep finds its work again.
     """
 
     def __init__(self) -> None:
         self.tasks: dict[str, asyncio.Task[None]] = {}
         self._begun: set[str] = set()
         self._rerun: dict[str, Callable[[], None]] = {}
-        self._slots: dict[Group, Slots] = {}
+        self._slots: dict[TaskKind, Slots] = {}
         self._closed = False
 
-    def start(self, key: str, run: Run, *, group: Group = ANY, ids: Mapping[str, str] = NO_IDS) -> None:
-        """Start a task, or note that the running one of this key has to run once more; returns at once.
+    def start(self, key: str, run: Run, *, kind: TaskKind = DEFAULT_KIND, ids: Mapping[str, str] = NO_IDS) -> None:
+        """Start a task, or if one of this key is running, run it once more afterwards; does not wait.
 
-        One that still waits for its slot will see the newest rows, and runs once. `ids` go into the log with a
-        failure; the `organization_id` among them says whose turn it is. Once closed, nothing is started: another
-        process, or the next, finds the work in the rows.
+        A task that still waits for its slot is not repeated, as it will read the newest rows. `ids` are logged with a
+        failure; the `organization_id` among them is used for round-robin. After `aclose` nothing is started: a sweep
+        of another process finds the work.
         """
         if self._closed:
             return
         if key in self.tasks:
             if key in self._begun:
-                self._rerun[key] = partial(self.start, key, run, group=group, ids=ids)
+                self._rerun[key] = partial(self.start, key, run, kind=kind, ids=ids)
             return
-        task = asyncio.create_task(self._run(key, run, group, ids), name=key)
+        task = asyncio.create_task(self._run(key, run, kind, ids), name=key)
         self.tasks[key] = task
         task.add_done_callback(lambda _: self._done(key))
 
-    async def _run(self, key: str, run: Run, group: Group, ids: Mapping[str, str]) -> None:
-        if (slots := self._slots.get(group)) is None:
-            slots = self._slots[group] = Slots(group.max_concurrent)
+    async def _run(self, key: str, run: Run, kind: TaskKind, ids: Mapping[str, str]) -> None:
+        if (slots := self._slots.get(kind)) is None:
+            slots = self._slots[kind] = Slots(kind.max_concurrent)
         await slots.acquire(ids.get("organization_id", ""))
         try:
             if self._closed:
@@ -104,12 +104,12 @@ class KeyedTasks:
             self._begun.add(key)
             await run()
         except Exception:
-            # One task's failure must not end the process: a sweep starts it again from the rows.
-            log.exception("task failed; a sweep starts it again", task=group.name, **ids)
+            # A failure must not end the process: a sweep starts the task again from the rows.
+            log.exception("task failed; a sweep starts it again", task=kind.name, **ids)
         except asyncio.CancelledError:
             if is_cancellation_requested():
                 raise
-            log.warning("task cancelled though nobody asked; a sweep starts it again", task=group.name, **ids)
+            log.warning("task cancelled unexpectedly; a sweep starts it again", task=kind.name, **ids)
         finally:
             slots.release()
 
@@ -120,10 +120,10 @@ class KeyedTasks:
             again()
 
     async def aclose(self, within_seconds: float) -> None:
-        """Start no more tasks, let those that run end, and cancel those that do not in time.
+        """Start no more tasks, wait for the running ones, and cancel those that do not end in time.
 
-        Each is cancelled once, and has a few seconds to end in order before it is cancelled again and again. When
-        this call is cancelled itself, they have no time left.
+        After the first cancellation a task has `CANCEL_SECONDS` to end; then it is cancelled repeatedly. If this call
+        itself is cancelled, the tasks get no more time.
         """
         self._closed = True
         try:

@@ -3,7 +3,7 @@
 from uuid import UUID
 
 from core.database.scopes import SystemScope
-from jobs.sweeper import PAGE, Page, sweep_jobs
+from jobs.sweeper import PAGE, JobPage, sweep_jobs
 from jobs.worker import Worker, handles
 from services.webhooks.applying import apply_pages
 from services.webhooks.attributing import attribute_events, organizations_with_events
@@ -12,11 +12,11 @@ from services.webhooks.work import ApplyEvents, AttributeEvents
 
 MAX_CONCURRENT = 4
 APPLY_SECONDS = 5.0
-"""How long an organization's events are applied before the next organization has its turn."""
+"""How long one job applies an organization's events, before others of the queue run."""
 
 
 async def attribute(worker: Worker, _: AttributeEvents) -> None:
-    """Find out whose the waiting events are, and have each organization's applied."""
+    """Attribute events to organizations, and start a job for each of these."""
     for organization_id in await attribute_events(worker.runtime.system):
         worker.start(ApplyEvents(organization_id=organization_id))
 
@@ -26,16 +26,16 @@ async def apply_events(worker: Worker, job: ApplyEvents) -> None:
     await apply_pages(worker.runtime.work, job.actor, worker.runtime.webhooks, within_seconds=APPLY_SECONDS)
 
 
-async def find_unattributed(_: SystemScope, __: UUID) -> Page:
-    """One job for all events without an organization."""
-    return Page([AttributeEvents(organization_id=UNATTRIBUTED)])
+async def find_unattributed(_: SystemScope, __: UUID) -> JobPage:
+    """The one job for all events without an organization."""
+    return JobPage([AttributeEvents(organization_id=UNATTRIBUTED)])
 
 
-async def find_events(system: SystemScope, after: UUID) -> Page:
-    """Organizations that have events to apply."""
+async def find_events(system: SystemScope, after: UUID) -> JobPage:
+    """A page of the jobs of organizations that have events to apply."""
     found = await organizations_with_events(system, after, PAGE)
     jobs = [ApplyEvents(organization_id=organization_id) for organization_id in found]
-    return Page(jobs, found[-1] if len(found) == PAGE else None)
+    return JobPage(jobs, found[-1] if len(found) == PAGE else None)
 
 
 JOBS = (

@@ -1,4 +1,4 @@
-"""What the jobs and sweeps of a worker process work with, and how a noun declares its jobs."""
+"""The dependencies of jobs and sweeps in a worker process, and the declaration of jobs."""
 
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ from inspect import iscoroutinefunction
 from typing import Any, TypeVar
 
 from core.queue import Job
-from jobs.tasks import MAX_CONCURRENT, Group, KeyedTasks
+from jobs.tasks import MAX_CONCURRENT, KeyedTasks, TaskKind
 from runtime import Runtime
 from services.deliveries.sending import Sender
 from services.features import Feature
@@ -27,13 +27,13 @@ class JobHandler:
 
 
 def handles(job: type[J], run: Run[J], *, max_concurrent: int = MAX_CONCURRENT) -> JobHandler:
-    """Declare the function that runs a kind of job, for the `JOBS` of a noun.
+    """Declare the function that runs a kind of job, for the `JOBS` of a module.
 
     A coroutine function runs in the background, one at a time for each job's ids; a plain function runs at once and
     must not block. Either is idempotent: a job may come twice, and a sweep finds one that was lost.
 
-    At most `max_concurrent` of the kind run side by side in a process. A job that works in the database alone has
-    few: each takes a connection of a pool that the batches of sending need as well.
+    At most `max_concurrent` of the kind run concurrently in a process. The number is small for jobs that only use the
+    database: each takes a connection from the pool that the sending loops share.
     """
     return JobHandler(job=job, run=run, max_concurrent=max_concurrent)
 
@@ -53,22 +53,22 @@ class Worker:
         return self.runtime.settings
 
     @property
-    def sends(self) -> bool:
-        """Whether there is a mail provider to send by."""
+    def can_send(self) -> bool:
+        """Whether a mail provider is configured."""
         return Feature.SENDING not in self.runtime.features.off
 
     def start(self, job: Job) -> None:
-        """Run a job in this process; returns at once. What it does not survive, a sweep finds again."""
+        """Run a job in this process; does not wait. If it is lost with the process, a sweep finds it again."""
         handler = self.handlers[type(job)]
         if iscoroutinefunction(handler.run):
-            group = Group(job.name, handler.max_concurrent)
-            self.tasks.start(job.key, partial(handler.run, self, job), group=group, ids=job.payload())
+            kind = TaskKind(job.name, handler.max_concurrent)
+            self.tasks.start(job.key, partial(handler.run, self, job), kind=kind, ids=job.payload())
         else:
             handler.run(self, job)
 
 
 def build_worker(runtime: Runtime, handlers: Iterable[JobHandler]) -> Worker:
-    """A worker for the runtime, which runs these jobs."""
+    """Build the worker of a runtime with the handlers of jobs."""
     return Worker(
         runtime=runtime,
         handlers={handler.job: handler for handler in handlers},

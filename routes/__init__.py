@@ -1,4 +1,4 @@
-"""Door 2, plain HTTP."""
+"""Plain HTTP: health, metrics, vendors' webhooks, and the pages behind links in e-mail."""
 
 from prometheus_client import CollectorRegistry
 from starlette.routing import BaseRoute
@@ -8,7 +8,7 @@ from runtime import Runtime
 
 
 def all_routes(runtime: Runtime, registry: CollectorRegistry) -> list[BaseRoute]:
-    """Every route beside GraphQL; each noun's module has a `routes(runtime)` that is added here."""
+    """Every route beside GraphQL; each module has a `routes(runtime)` that is added here."""
     return [
         *health.routes(runtime),
         *metrics.routes(runtime, registry),

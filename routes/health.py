@@ -1,4 +1,4 @@
-"""Whether the process lives, whether it can serve, and the public key of its tokens."""
+"""Liveness, readiness, and the public key of our access tokens."""
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
@@ -16,13 +16,13 @@ def routes(runtime: Runtime) -> list[BaseRoute]:
 
     async def readyz(_: Request) -> Response:
         found = await readiness(runtime.engine, runtime.cache, runtime.supervisors)
-        told = {
+        report = {
             "ready": found.failure is None,
             "problem": found.failure,
             "degraded": found.degradation,
             "features_off": sorted(runtime.features.off),
         }
-        return JSONResponse(told, status_code=503 if found.failure else 200)
+        return JSONResponse(report, status_code=503 if found.failure else 200)
 
     async def jwks(_: Request) -> Response:
         return JSONResponse(runtime.tokens.jwks, headers={"cache-control": "public, max-age=300"})

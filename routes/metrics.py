@@ -1,4 +1,4 @@
-"""The figures of this process, as Prometheus reads them."""
+"""The metrics of this process, in the format of Prometheus."""
 
 from prometheus_client import CollectorRegistry, generate_latest
 from pydantic import SecretStr
@@ -15,20 +15,20 @@ CHALLENGE = {"www-authenticate": 'Bearer realm="metrics"'}
 
 
 def routes(runtime: Runtime, registry: CollectorRegistry) -> list[BaseRoute]:
-    """`GET /metrics`: for who has the token; without a token there is none in production."""
+    """`GET /metrics`, with the bearer token of the settings; in production 404 if none is set."""
     token = runtime.settings.metrics.token
 
     async def metrics(request: Request) -> Response:
         if token is None and runtime.settings.production:
             return PlainTextResponse("Not Found", status_code=404, headers=NO_STORE)
-        if token is not None and not has(request, token):
+        if token is not None and not has_token(request, token):
             return PlainTextResponse("Wrong token.\n", status_code=401, headers=NO_STORE | CHALLENGE)
         return Response(generate_latest(registry), media_type=FORMAT, headers=NO_STORE)
 
     return [Route("/metrics", metrics)]
 
 
-def has(request: Request, token: SecretStr) -> bool:
+def has_token(request: Request, token: SecretStr) -> bool:
     """Whether the request carries the bearer token, compared in constant time."""
-    scheme, _, given = request.headers.get("authorization", "").partition(" ")
-    return scheme.lower() == "bearer" and same(given.strip(), token.get_secret_value())
+    scheme, _, credentials = request.headers.get("authorization", "").partition(" ")
+    return scheme.lower() == "bearer" and same(credentials.strip(), token.get_secret_value())

@@ -1,4 +1,4 @@
-"""What answers in place of a route while the database is away: 503, and when to come back."""
+"""Responses of routes while the database is unavailable: 503 with Retry-After."""
 
 from collections.abc import Awaitable, Callable
 from typing import Final
@@ -9,16 +9,16 @@ from starlette.responses import Response
 from core.database.errors import is_unavailable
 from core.telemetry import logger
 
-AWAY: Final = 503
+SERVICE_UNAVAILABLE: Final = 503
 RETRY_AFTER: Final = {"retry-after": "30"}
 Endpoint = Callable[[Request], Awaitable[Response]]
 log = logger(__name__)
 
 
-def unless_away(endpoint: Endpoint, away: Callable[[], Response]) -> Endpoint:
-    """The endpoint, answering with `away` when the database cannot be reached; logged in one line, without the path.
+def handle_outage(endpoint: Endpoint, unavailable: Callable[[], Response]) -> Endpoint:
+    """The endpoint, with the response of `unavailable` when the database cannot be reached. Other errors are raised.
 
-    The path may hold a recipient's token. Any other error stays one.
+    The log has the route, and not the path, which may have a recipient's token.
     """
 
     async def guarded(request: Request) -> Response:
@@ -28,8 +28,8 @@ def unless_away(endpoint: Endpoint, away: Callable[[], Response]) -> Endpoint:
             if not is_unavailable(error):
                 raise
             log.warning(
-                "not answered, as the database is away", route=request.scope["route"].path, error=type(error).__name__
+                "database unavailable, answered 503", route=request.scope["route"].path, error=type(error).__name__
             )
-        return away()
+        return unavailable()
 
     return guarded

@@ -1,4 +1,4 @@
-"""The page behind the link of a sender's confirmation. GET shows who asks, as link scanners GET everything."""
+"""The page of the link that confirms a sender. GET only shows the request, as link scanners follow every link."""
 
 from html import escape
 
@@ -6,7 +6,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from routes.outages import AWAY, RETRY_AFTER, unless_away
+from routes.outages import RETRY_AFTER, SERVICE_UNAVAILABLE, handle_outage
 from routes.unsubscribe import answer
 from runtime import Runtime
 from services.senders import confirming
@@ -23,13 +23,13 @@ def routes(runtime: Runtime) -> list[BaseRoute]:
         if found is None:
             return unknown()
         actor, sender_id = found
-        asked = await confirming.read_request(runtime.reads(actor.tenant), sender_id)
-        if asked is None:
+        pending = await confirming.read_request(runtime.reads(actor.tenant), sender_id)
+        if pending is None:
             return unknown()
-        who = f"{asked.person} of {asked.organization_name}" if asked.person else asked.organization_name
+        who = f"{pending.person} of {pending.organization_name}" if pending.person else pending.organization_name
         return answer(
             "Allow this sender?",
-            f"<p>{escape(who)} asks to send e-mail from <strong>{escape(asked.email)}</strong>.</p>"
+            f"<p>{escape(who)} asks to send e-mail from <strong>{escape(pending.email)}</strong>.</p>"
             f"<p>If you did not expect this, close this page: nothing is sent from this address then.</p>{ASK}",
         )
 
@@ -47,19 +47,19 @@ def routes(runtime: Runtime) -> list[BaseRoute]:
 
     path = f"{PATH}/{{token}}"
     return [
-        Route(path, unless_away(page, away), methods=["GET"]),
-        Route(path, unless_away(confirm, away), methods=["POST"]),
+        Route(path, handle_outage(page, unavailable), methods=["GET"]),
+        Route(path, handle_outage(confirm, unavailable), methods=["POST"]),
     ]
 
 
-def away() -> Response:
-    """The page while the database is away; the token stays as good as it was."""
+def unavailable() -> Response:
+    """The page while the database is unavailable; the token stays valid."""
     hint = "<p>We cannot look at it at the moment. Please open the link from the e-mail again in a minute.</p>"
-    return answer("Please try again in a minute", hint, AWAY, RETRY_AFTER)
+    return answer("Please try again in a minute", hint, SERVICE_UNAVAILABLE, RETRY_AFTER)
 
 
 def unknown() -> Response:
-    """The page for a token that is unknown, used, or too old; which of these stays unsaid."""
+    """The page for a token that is unknown, used or expired; it does not reveal which."""
     hint = (
         "<p>It may have been used already, or be too old. Whoever asked you can have another e-mail sent, "
         "by adding the sender once more.</p>"

@@ -1,4 +1,4 @@
-"""The public unsubscribe page, and the one click of RFC 8058: no cookies, no redirect, and GET does nothing."""
+"""The public unsubscribe page, and one-click unsubscribe (RFC 8058): no cookies, no redirects, no effect of GET."""
 
 import hashlib
 from base64 import b64encode
@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from routes.outages import AWAY, RETRY_AFTER, unless_away
+from routes.outages import RETRY_AFTER, SERVICE_UNAVAILABLE, handle_outage
 from runtime import Runtime
 from services.suppressions.unsubscribing import UnsubscribeLink, read_link, read_subscription, unsubscribe
 
@@ -39,9 +39,9 @@ ASK = (
 
 
 def routes(runtime: Runtime) -> list[BaseRoute]:
-    """`GET` and `POST /u/{token}`, with or without a slash: a POST is never redirected (RFC 8058, section 3.1)."""
+    """`GET` and `POST /u/{token}`, also with a trailing slash, as a POST is never redirected (RFC 8058, 3.1)."""
 
-    async def answered(request: Request) -> Response:
+    async def endpoint(request: Request) -> Response:
         if request.method == "OPTIONS":
             return Response(status_code=204, headers={"allow": ", ".join(METHODS)})
         link = read_link(runtime.unsubscribe_signer, request.path_params["token"])
@@ -59,30 +59,30 @@ def routes(runtime: Runtime) -> list[BaseRoute]:
         return answer("Unsubscribe?", f"<p>You will get no more e-mail from {name}.</p>{ASK}")
 
     async def click(link: UnsubscribeLink) -> Response:
-        # Read first: once it is done, an outage must not make the answer say that it is not.
+        # Everything that the answer needs is read first: after the commit, an outage must not turn it into an error.
         found = await read_subscription(runtime.reads(link.actor.tenant), link)
         if found is None or not await unsubscribe(runtime.work, link):
             return unknown()
         name = escape(found.organization_name)
         return answer("You are unsubscribed", f"<p>You will get no more e-mail from {name}.</p>")
 
-    guarded = unless_away(answered, away)
+    guarded = handle_outage(endpoint, unavailable)
     return [Route(path, guarded, methods=list(METHODS)) for path in ("/u/{token}", "/u/{token}/")]
 
 
 def unknown() -> Response:
-    """The page for a link that is none of ours, or whose message and contact are gone."""
+    """The page for a link that is not ours, or whose delivery and contact were deleted."""
     hint = "<p>Please open the link from the e-mail once more, whole and unchanged, or reply to the e-mail.</p>"
     return answer("This link does not work", hint, 404)
 
 
-def away() -> Response:
-    """The page while the database is away. Its button sends the same request again, or the first one."""
+def unavailable() -> Response:
+    """The page while the database is unavailable, with the button to try again."""
     hint = (
         "<p>We cannot save your choice at the moment, so you are not unsubscribed yet. "
         f"Please try again in a minute.</p>{ASK}"
     )
-    return answer("Please try again in a minute", hint, AWAY, RETRY_AFTER)
+    return answer("Please try again in a minute", hint, SERVICE_UNAVAILABLE, RETRY_AFTER)
 
 
 def answer(title: str, content: str, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:

@@ -1,4 +1,4 @@
-"""Vendors' webhooks: checked, stored, answered; applied later by a job."""
+"""Vendors' webhooks: requests are authenticated, stored and answered; a job applies them later."""
 
 import json
 from collections.abc import Mapping
@@ -10,20 +10,20 @@ from starlette.routing import BaseRoute, Route
 
 from core.http.bodies import BodyTooLarge, ClientDisconnected, read_body
 from integrations.mail_events import MailWebhooks, WebhookUnreadable
-from routes.outages import AWAY, RETRY_AFTER, unless_away
+from routes.outages import RETRY_AFTER, SERVICE_UNAVAILABLE, handle_outage
 from runtime import Runtime
 from services.webhooks.cleaning import TooDeep
 from services.webhooks.receiving import receive
 
-LIMIT = 1_048_576
+MAX_BODY_BYTES = 1_048_576
 
 
 class NotJson(ValueError):
-    """The body is no JSON, or nested too deeply to be read."""
+    """The body is not JSON, or nested too deeply to be parsed."""
 
 
 def routes(runtime: Runtime) -> list[BaseRoute]:
-    """`POST /webhooks/<provider>` for every mail provider that there is an adapter for."""
+    """`POST /webhooks/<provider>` for every mail provider with an adapter."""
     return [route(runtime, webhooks) for webhooks in runtime.webhooks.values()]
 
 
@@ -34,39 +34,38 @@ def route(runtime: Runtime, webhooks: MailWebhooks) -> BaseRoute:
         if not webhooks.admits(request.headers):
             return unauthorized(webhooks)
         try:
-            body = await read_body(request.receive, request.headers.get("content-length"), LIMIT)
+            body = await read_body(request.receive, request.headers.get("content-length"), MAX_BODY_BYTES)
             if not webhooks.signs(request.headers, body):
                 return unauthorized(webhooks)
-            await receive(runtime.work, webhooks, webhooks.events_in(parsed(body)))
+            await receive(runtime.work, webhooks, webhooks.events_in(parse_json(body)))
         except BodyTooLarge:
-            return refuse(413, f"The body is larger than {LIMIT} bytes.")
+            return refuse(413, f"The body is larger than {MAX_BODY_BYTES} bytes.")
         except (ClientDisconnected, NotJson, WebhookUnreadable, TooDeep) as error:
             return refuse(400, str(error))
         return JSONResponse({"received": True})
 
-    return Route(f"/webhooks/{webhooks.provider}", unless_away(deliver, away), methods=["POST"])
+    return Route(f"/webhooks/{webhooks.provider}", handle_outage(deliver, unavailable), methods=["POST"])
 
 
 def unauthorized(webhooks: MailWebhooks) -> Response:
-    """The refusal of a request that does not prove where it comes from; never 403, at which some stop for good."""
+    """The refusal of a request without valid credentials; never 403, after which some providers stop sending."""
     return refuse(401, webhooks.refusal, webhooks.challenge)
 
 
-def away() -> Response:
-    """The answer while the database is away: the vendor sends the event again."""
-    return refuse(AWAY, "The event cannot be stored at the moment. Please send it again.", RETRY_AFTER)
+def unavailable() -> Response:
+    """The answer while the database is unavailable, after which the vendor sends the event again."""
+    return refuse(SERVICE_UNAVAILABLE, "The event cannot be stored at the moment. Please send it again.", RETRY_AFTER)
 
 
 def refuse(status: int, message: str, headers: Mapping[str, str] | None = None) -> Response:
-    """A refusal that says why; nothing was stored."""
+    """A refusal with its reason; nothing was stored."""
     return JSONResponse({"error": message}, status_code=status, headers=headers)
 
 
-def parsed(body: bytes) -> object:
+def parse_json(body: bytes) -> object:
     """The JSON of a body; raises `NotJson`.
 
-    What the strict parser refuses and JSON's grammar allows is read all the same: half a surrogate pair, numbers
-    without bounds.
+    It accepts what JSON's grammar allows and the strict parser refuses: lone surrogates, and numbers of any size.
     """
     try:
         document: object = orjson.loads(body)

@@ -16,7 +16,7 @@ from core.access.actor import Actor
 from core.ids import new_id
 from core.queue import Job
 from jobs import campaigns, conversations, deliveries, outbox, webhooks
-from jobs.sweeper import FIRST, Find
+from jobs.sweeper import START, Find
 from models.campaigns import Campaign, CampaignStats, CampaignStatus
 from models.outbox import OutboxKind
 from runtime import Runtime
@@ -104,7 +104,7 @@ async def world(fresh_runtime: Runtime, servers: Servers) -> AsyncIterator[World
 
 async def walked(world: World, find: Find) -> list[list[Job]]:
     """The jobs of each page, from the first to the last."""
-    pages, after = list[list[Job]](), FIRST
+    pages, after = list[list[Job]](), START
     while len(pages) < 10:
         page = await find(world.runtime.system, after)
         pages.append(list(page.jobs))

@@ -16,7 +16,7 @@ from core.ids import new_id
 from core.queue import Job
 from core.unit_of_work import Work
 from jobs import SWEEPS, sweeper
-from jobs.sweeper import Page, Round, Sweep, Sweeper, sweep, sweep_jobs, take_turns
+from jobs.sweeper import JobPage, RoundResult, Sweep, Sweeper, interleave, sweep, sweep_jobs
 from jobs.worker import Worker, build_worker, handles
 from runtime import Runtime, running
 from settings import CONCURRENT_SWEEPS, require
@@ -38,11 +38,11 @@ del Job.registry["note"]
 class Rows:
     """Rows that ask for a job each, and the jobs that were run."""
 
-    pages: list[Page]
+    pages: list[JobPage]
     searched: list[UUID]
     run: list[int]
 
-    async def find(self, _: SystemScope, after: UUID) -> Page:
+    async def find(self, _: SystemScope, after: UUID) -> JobPage:
         """The page after a key."""
         self.searched.append(after)
         return self.pages[after.int]
@@ -55,7 +55,7 @@ class Rows:
 def pages(how_many: int) -> Rows:
     """So many pages of one job each."""
     after = [*(UUID(int=number) for number in range(1, how_many)), None]
-    return Rows([Page([note(UUID(int=1), number)], each) for number, each in enumerate(after)], [], [])
+    return Rows([JobPage([note(UUID(int=1), number)], each) for number, each in enumerate(after)], [], [])
 
 
 def note(organization_id: UUID, number: int) -> Note:
@@ -69,7 +69,7 @@ def worker_of(runtime: Runtime, rows: Rows) -> Worker:
 
 def test_which_sweeps_one_process_does_at_a_time_and_which_come_daily() -> None:
     """All but the one that gives each process its campaigns to send; what only grows old is looked at once a day."""
-    assert {each.name for each in SWEEPS if not each.alone} == {"send campaigns"}
+    assert {each.name for each in SWEEPS if not each.exclusive} == {"send campaigns"}
     daily = {"make partitions", "delete expired rows"}
     assert {each.name: each.every for each in SWEEPS if each.every is not None} == dict.fromkeys(daily, 86_400.0)
     assert len({each.name for each in SWEEPS}) == len(SWEEPS)
@@ -113,7 +113,7 @@ def test_organizations_take_turns() -> None:
     """The first job of each, then the second of each: one with many keeps nobody waiting."""
     first, second, third = (new_id() for _ in range(3))
     jobs = [note(first, number) for number in range(3)] + [note(second, 3), note(third, 4), note(third, 5)]
-    assert [job.number.int for job in take_turns(jobs) if isinstance(job, Note)] == [0, 3, 4, 1, 5, 2]
+    assert [job.number.int for job in interleave(jobs) if isinstance(job, Note)] == [0, 3, 4, 1, 5, 2]
 
 
 @asynccontextmanager
@@ -229,11 +229,11 @@ async def is_long(rounds: list[str]) -> bool:
 
 def test_the_pause_before_another_try_grows_up_to_the_interval() -> None:
     """It is never longer than the interval of a sweep that comes often."""
-    pauses = [sweeper.pause_after(Round.NOT_DONE, every=86_400.0, not_done=number) for number in (1, 5, 40)]
+    pauses = [sweeper.pause_after(RoundResult.NOT_DONE, every=86_400.0, not_done=number) for number in (1, 5, 40)]
     assert sweeper.RETRY_SECONDS / 2 <= pauses[0] <= sweeper.RETRY_SECONDS < pauses[1] < pauses[2] <= 86_400.0
-    assert sweeper.pause_after(Round.NOT_DONE, every=0.2, not_done=3) <= 0.2
-    assert sweeper.pause_after(Round.MORE, every=86_400.0, not_done=0) == sweeper.RETRY_SECONDS
-    assert sweeper.pause_after(Round.DONE, every=86_400.0, not_done=0) == 86_400.0
+    assert sweeper.pause_after(RoundResult.NOT_DONE, every=0.2, not_done=3) <= 0.2
+    assert sweeper.pause_after(RoundResult.MORE, every=86_400.0, not_done=0) == sweeper.RETRY_SECONDS
+    assert sweeper.pause_after(RoundResult.DONE, every=86_400.0, not_done=0) == 86_400.0
 
 
 async def test_the_smallest_pool_is_enough_for_every_sweep(servers: Servers) -> None:
@@ -263,10 +263,10 @@ async def test_the_smallest_pool_is_enough_for_every_sweep(servers: Servers) -> 
         at_work -= 1
         done.append(begun)
 
-    async def find(system: SystemScope, _: UUID) -> Page:
+    async def find(system: SystemScope, _: UUID) -> JobPage:
         await work(subject.worker)
         await system.rows(select(1))
-        return Page([])
+        return JobPage([])
 
     async with running(settings) as runtime:
         subject = Sweeper(build_worker(runtime, []), asyncio.Event())
@@ -285,16 +285,16 @@ async def test_one_process_at_a_time_sweeps_alone(runtime: Runtime) -> None:
         await going.wait()
 
     processes = [Sweeper(build_worker(runtime, []), asyncio.Event()) for _ in range(2)]
-    alone = sweep(work, name=str(new_id()))
-    first = asyncio.create_task(processes[0].round(alone))
+    exclusive = sweep(work, name=str(new_id()))
+    first = asyncio.create_task(processes[0].round(exclusive))
 
     async def is_begun() -> bool:
         return bool(begun)
 
     await until(is_begun)
-    await asyncio.wait_for(processes[1].round(alone), WAIT_SECONDS)
+    await asyncio.wait_for(processes[1].round(exclusive), WAIT_SECONDS)
     assert begun == ["begun"]
-    everywhere = [asyncio.create_task(each.round(replace(alone, alone=False))) for each in processes]
+    everywhere = [asyncio.create_task(each.round(replace(exclusive, exclusive=False))) for each in processes]
     await asyncio.sleep(0)
     assert begun == ["begun"] * 3
     going.set()

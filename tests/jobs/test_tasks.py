@@ -6,10 +6,10 @@ from typing import Any
 
 from structlog.testing import capture_logs
 
-from jobs.tasks import Group, KeyedTasks
+from jobs.tasks import KeyedTasks, TaskKind
 from tests.waiting import WAIT_SECONDS
 
-ONE = Group("one at a time", 1)
+ONE = TaskKind("one at a time", 1)
 Work = Callable[[], Coroutine[Any, Any, None]]
 
 
@@ -55,13 +55,13 @@ async def test_a_key_that_is_started_while_it_runs_is_run_once_more() -> None:
 async def test_a_key_that_waits_for_its_slot_is_run_once() -> None:
     """It has not read its rows yet, and will see whatever it is started for again, also if it ran before."""
     bench = Bench()
-    bench.tasks.start("b", bench.work("b before"), group=ONE)
+    bench.tasks.start("b", bench.work("b before"), kind=ONE)
     await bench.idle()
     bench.go.clear()
-    bench.tasks.start("a", bench.work("a"), group=ONE)
-    bench.tasks.start("b", bench.work("b"), group=ONE)
+    bench.tasks.start("a", bench.work("a"), kind=ONE)
+    bench.tasks.start("b", bench.work("b"), kind=ONE)
     await asyncio.sleep(0)
-    bench.tasks.start("b", bench.work("b again"), group=ONE)
+    bench.tasks.start("b", bench.work("b again"), kind=ONE)
     await bench.idle()
     assert bench.begun == ["b before", "a", "b"]
 
@@ -70,8 +70,8 @@ async def test_a_full_group_holds_up_no_other() -> None:
     """So many of a kind run side by side; another kind has slots of its own."""
     bench = Bench()
     for number in range(5):
-        bench.tasks.start(f"a {number}", bench.work(f"a {number}"), group=Group("two at a time", 2))
-    bench.tasks.start("b", bench.work("b"), group=ONE)
+        bench.tasks.start(f"a {number}", bench.work(f"a {number}"), kind=TaskKind("two at a time", 2))
+    bench.tasks.start("b", bench.work("b"), kind=ONE)
     await asyncio.sleep(0)
     assert bench.begun == ["a 0", "a 1", "b"]
     await bench.idle()
@@ -82,7 +82,7 @@ async def test_organizations_take_turns_for_the_slots_of_a_group() -> None:
     """One with many tasks has one before another's first; each has its own in the order of their start."""
     bench = Bench()
     for name in ("a 0", "a 1", "a 2", "b 0", "c 0", "b 1"):
-        bench.tasks.start(name, bench.work(name), group=ONE, ids={"organization_id": name[0]})
+        bench.tasks.start(name, bench.work(name), kind=ONE, ids={"organization_id": name[0]})
     await asyncio.sleep(0)
     await bench.idle()
     assert bench.begun == ["a 0", "a 1", "b 0", "c 0", "a 2", "b 1"]
@@ -96,13 +96,13 @@ async def test_a_turn_of_a_cancelled_task_goes_to_the_next() -> None:
         await bench.go.wait()
         asyncio.get_running_loop().call_soon(bench.tasks.tasks["c"].cancel)
 
-    bench.tasks.start("a", cancel_next, group=ONE, ids={"organization_id": "a"})
+    bench.tasks.start("a", cancel_next, kind=ONE, ids={"organization_id": "a"})
     for name in ("b", "c", "d"):
-        bench.tasks.start(name, bench.work(name), group=ONE, ids={"organization_id": name})
+        bench.tasks.start(name, bench.work(name), kind=ONE, ids={"organization_id": name})
     await asyncio.sleep(0)
     bench.tasks.tasks["b"].cancel()
     await bench.idle()
-    bench.tasks.start("e", bench.work("e"), group=ONE)
+    bench.tasks.start("e", bench.work("e"), kind=ONE)
     await bench.idle()
     assert bench.begun == ["d", "e"]
 
@@ -116,9 +116,9 @@ async def test_a_task_that_fails_is_logged_with_its_ids_and_may_run_again() -> N
 
     with capture_logs() as logs:
         for _ in range(2):
-            bench.tasks.start("a", fail, group=ONE, ids={"campaign_id": "1"})
+            bench.tasks.start("a", fail, kind=ONE, ids={"campaign_id": "1"})
             await bench.idle()
     assert [(each["task"], each["campaign_id"]) for each in logs] == [("one at a time", "1")] * 2
-    bench.tasks.start("a", bench.work("a"), group=ONE)
+    bench.tasks.start("a", bench.work("a"), kind=ONE)
     await bench.idle()
     assert bench.begun == ["a"]

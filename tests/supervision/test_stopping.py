@@ -19,7 +19,7 @@ from execution.run import gathered
 from jobs import JOBS, campaigns, run
 from jobs.consumer import consume
 from jobs.sweeper import Sweeper
-from jobs.tasks import Group, KeyedTasks
+from jobs.tasks import KeyedTasks, TaskKind
 from jobs.worker import Worker, build_worker, handles
 from models.campaigns import CampaignStatus
 from models.deliveries import DeliveryStatus, EmailDelivery
@@ -102,15 +102,15 @@ async def test_nothing_is_started_while_tasks_close() -> None:
 
 async def test_a_task_that_waits_for_a_slot_does_not_start_while_tasks_close() -> None:
     """Running tasks may finish; waiting ones are left to the next process."""
-    tasks, done, group = KeyedTasks(), list[str](), Group("one at a time", 1)
+    tasks, done, kind = KeyedTasks(), list[str](), TaskKind("one at a time", 1)
     going = asyncio.Event()
 
     async def work(name: str) -> None:
         await going.wait()
         done.append(name)
 
-    tasks.start("one", lambda: work("one"), group=group)
-    tasks.start("two", lambda: work("two"), group=group)
+    tasks.start("one", lambda: work("one"), kind=kind)
+    tasks.start("two", lambda: work("two"), kind=kind)
     await asyncio.sleep(0)
     closing = asyncio.create_task(tasks.aclose(WAIT_SECONDS))
     await asyncio.sleep(0)
