@@ -1,4 +1,4 @@
-"""What every group of settings is made of. Each group lives beside what it configures; `settings` composes them."""
+"""The base of all groups of settings. Each group is defined beside the code it configures."""
 
 from enum import StrEnum
 
@@ -11,7 +11,7 @@ DELIMITER = "__"
 
 
 class Environment(StrEnum):
-    """Where the process runs; only development and test may fill in secrets by themselves."""
+    """Where the process runs; only in development and test are missing secrets generated."""
 
     DEVELOPMENT = "development"
     TEST = "test"
@@ -19,13 +19,13 @@ class Environment(StrEnum):
 
 
 class Group(BaseModel):
-    """Settings whose variables begin alike, e.g. `NUDGE_DATABASE__`."""
+    """Settings whose variables have the same prefix, e.g. `NUDGE_DATABASE__`."""
 
     model_config = ConfigDict(frozen=True)
 
 
 class SettingsInvalid(OperatorError):
-    """A setting is missing or does not fit; the message names the environment variable."""
+    """A setting is missing or invalid; the message names the environment variable."""
 
 
 def variable(*path: str) -> str:

@@ -1,4 +1,4 @@
-"""What `nudge dev` starts beside the API."""
+"""Settings of the processes that `nudge dev` starts beside the API."""
 
 from pydantic import Field
 

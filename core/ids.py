@@ -1,4 +1,4 @@
-"""Identifiers: UUIDv7 inside, Relay global ids (base64 of `Type:uuid`) outside."""
+"""Ids: UUIDv7 in the database, Relay global ids (base64 of `Type:uuid`) in the API."""
 
 import binascii
 import os
@@ -14,14 +14,13 @@ _last_tick = 0
 
 
 def new_id() -> UUID:
-    """A UUIDv7, greater than every one that this function gave before in this process.
+    """A UUIDv7, greater than all that this function has returned before in this process.
 
-    48 bits of milliseconds, 12 of their fraction (RFC 9562, section 6.2, method 3), 62 random ones. So what a
-    transaction writes first is first by id, also within a millisecond, and when the clock is set back by 10 s at
-    most: after a larger step the ids follow the clock, as their time says which rows are old. For the event loop, not
-    for several threads at once.
+    It has 48 bits of milliseconds, 12 bits of their fraction (RFC 9562, section 6.2, method 3) and 62 random bits. So
+    ids are in the order of creation, also within a millisecond, and also if the clock is set back by at most 10 s.
+    After a larger step back, ids follow the clock, because retention uses the time in them. Not thread-safe.
     """
-    global _last_tick  # noqa: PLW0603 - the order is the process's
+    global _last_tick  # noqa: PLW0603 - the order holds for the process
     tick = time.time_ns() * TICKS_PER_MILLISECOND // 1_000_000
     if tick <= _last_tick < tick + MAX_AHEAD:
         tick = _last_tick + 1
@@ -30,7 +29,7 @@ def new_id() -> UUID:
 
 
 def id_at(milliseconds: int) -> UUID:
-    """A fresh UUIDv7 for the given Unix time in milliseconds; among those of one millisecond the order is random."""
+    """A UUIDv7 for a Unix time in milliseconds; ids of the same millisecond are in random order."""
     return _uuid7(milliseconds * TICKS_PER_MILLISECOND + int.from_bytes(os.urandom(2), "big") % TICKS_PER_MILLISECOND)
 
 
@@ -46,7 +45,7 @@ def encode_global_id(type_name: str, value: UUID) -> str:
 
 
 def global_ids(type_name: str) -> Callable[[UUID], str]:
-    """`encode_global_id` for one type, where many are made."""
+    """`encode_global_id` for one type, faster for many ids."""
     prefix, write = f"{type_name}:".encode(), binascii.b2a_base64
 
     def encode(value: UUID) -> str:
@@ -56,13 +55,13 @@ def global_ids(type_name: str) -> Callable[[UUID], str]:
 
 
 def decode_id(type_name: str, text: str) -> UUID | None:
-    """The UUID of a global id of this type; None for any other text, which then answers as an unknown id."""
+    """The UUID in a global id of this type; None for any other text, which is treated as an unknown id."""
     found = decode_global_id(text)
     return found[1] if found and found[0] == type_name else None
 
 
 def decode_global_id(text: str) -> tuple[str, UUID] | None:
-    """Type name and UUID of a global id, or None when it is not one of ours."""
+    """Type name and UUID of a global id, or None if it is not valid."""
     try:
         type_name, _, value = b64decode(text.encode("ascii"), validate=True).decode("ascii").partition(":")
         return (type_name, UUID(value)) if len(value) == 36 else None  # noqa: PLR2004 - the canonical form

@@ -1,4 +1,4 @@
-"""The figures of this process: each part says what it counts, and is asked anew for each scrape."""
+"""Prometheus metrics of this process: functions that return the current values, called at each scrape."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -16,41 +16,41 @@ MetricSource = Callable[[], Iterable[Metric]]
 
 @dataclass(frozen=True, slots=True)
 class _Collector:
-    """A part of the process that counts, as the library asks it."""
+    """A collector of the Prometheus client, for a function."""
 
-    figures: MetricSource
+    source: MetricSource
 
     def collect(self) -> Iterable[Metric]:
-        """The figures at this moment."""
-        return self.figures()
+        """The current values."""
+        return self.source()
 
 
-def registry(*parts: MetricSource) -> CollectorRegistry:
-    """The figures of the parts, and the processor, memory and files of the process.
+def registry(*sources: MetricSource) -> CollectorRegistry:
+    """A registry with the metrics of all sources, and with those of the process: CPU, memory, files.
 
-    Raises `ValueError` for a name that two parts use. Labels must be of few values: no tenant, and of a client's
-    texts only what is checked and bounded.
+    Raises `ValueError` for a metric of two sources. Labels must have few values: no tenants, and text from clients
+    only after validation, with a bounded number of values.
     """
     made = CollectorRegistry(auto_describe=True)
     ProcessCollector(registry=made)
-    for part in parts:
-        made.register(_Collector(part))
+    for source in sources:
+        made.register(_Collector(source))
     return made
 
 
 def core_metrics(hub: Hub, engine: AsyncEngine) -> Iterator[Metric]:
-    """What live signals and reads hold."""
+    """The metrics of pub/sub and of the read pool."""
     signals = hub.statistics()
-    yield Gauge("nudge_pubsub_connected", "1 while signals flow; without them streams poll.", hub.connected)
-    yield Gauge("nudge_pubsub_topics", "Topics that are watched.", signals.topics)
-    yield Gauge("nudge_pubsub_viewers", "Streams that watch them.", signals.watchers)
+    yield Gauge("nudge_pubsub_connected", "1 while connected to Redis; while 0, streams poll.", hub.connected)
+    yield Gauge("nudge_pubsub_topics", "Topics with watchers.", signals.topics)
+    yield Gauge("nudge_pubsub_viewers", "Watchers of all topics.", signals.watchers)
     yield Gauge("nudge_pubsub_shared", "Streams whose reads are shared.", signals.shared)
     yield Gauge("nudge_pubsub_tasks", "Tasks that serve topics and shared streams.", signals.tasks)
     yield Gauge("nudge_pubsub_channels", "Channels subscribed at the server.", signals.channels)
-    yield Gauge("nudge_pubsub_pending", "Announcements not handed on yet.", signals.pending)
+    yield Gauge("nudge_pubsub_pending", "Messages not delivered yet.", signals.pending)
     reads = read_side(engine).pool
     if reads is not None:
         found = reads.statistics()
-        yield Gauge("nudge_read_connections_busy", "Connections that serve a read.", found.busy)
-        yield Gauge("nudge_read_connections_free", "Open connections that no read uses.", found.free)
+        yield Gauge("nudge_read_connections_busy", "Connections in use by a read.", found.busy)
+        yield Gauge("nudge_read_connections_free", "Open connections not in use.", found.free)
         yield Gauge("nudge_reads_waiting", "Reads that wait for a connection.", found.waiting)

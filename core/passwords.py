@@ -1,4 +1,4 @@
-"""Password hashing with argon2id, in threads of its own, behind a bounded queue: a hash takes long by design."""
+"""Password hashing with argon2id, which is slow by design: in separate threads, behind a bounded queue."""
 
 import asyncio
 import secrets
@@ -21,16 +21,16 @@ hasher = PasswordHasher()
 
 
 @lru_cache(maxsize=1)
-def decoy_hash() -> str:
-    """A hash that nothing matches, so that an unknown address takes as long as a wrong password."""
+def _decoy_hash() -> str:
+    """A hash that no password matches, so that an unknown address takes as long as a wrong password."""
     return hasher.hash(secrets.token_hex(16))
 
 
 class Passwords:
-    """Hashes and verifies passwords, two at a time in a process.
+    """Hashes and verifies passwords, at most two at a time in a process.
 
-    At most `max_waiting` callers wait for a turn, and `max_waiting_per_client` of one client. More are refused, so
-    that one client's flood holds up neither others' log-ins nor the rest of the process.
+    At most `max_waiting` callers wait for a slot, and `max_waiting_per_client` of one client. Further ones are
+    refused, so that many requests of one client delay neither other log-ins nor the rest of the process.
     """
 
     def __init__(self, *, max_waiting: int, max_waiting_per_client: int) -> None:
@@ -42,7 +42,7 @@ class Passwords:
 
     @asynccontextmanager
     async def slot(self, client: str) -> AsyncIterator[None]:
-        """Wait for a turn; within it `hash` and `matches` may be called. Raises `RateLimited` when too many wait."""
+        """Wait for a slot, in which `hash` and `matches` may be called. Raises `RateLimited` if too many wait."""
         if self._waiting.total() >= self.max_waiting or self._waiting[client] >= self.max_waiting_per_client:
             raise RateLimited("Too many people log in at the moment. Try again shortly.", retry_after=RETRY_SECONDS)
         self._waiting[client] += 1
@@ -58,15 +58,15 @@ class Passwords:
             self._slots.release()
 
     async def hash(self, password: str) -> str:
-        """argon2id of a password."""
+        """The argon2id hash of a password."""
         return await self._run(lambda: hasher.hash(password))
 
     async def matches(self, password: str, password_hash: str | None) -> bool:
-        """Whether the password is the one hashed; takes the same time when there is no hash."""
+        """Whether the password matches the hash; takes the same time without a hash."""
 
         def check() -> bool:
             try:
-                hasher.verify(password_hash or decoy_hash(), password)
+                hasher.verify(password_hash or _decoy_hash(), password)
             except (VerificationError, InvalidHashError):
                 return False
             return password_hash is not None
@@ -74,11 +74,11 @@ class Passwords:
         return await self._run(check)
 
     def close(self) -> None:
-        """End the threads."""
+        """Stop the threads."""
         self._executor.shutdown(wait=False)
 
     async def _run(self, work: Callable[[], R]) -> R:
-        """Run in a thread; a caller that is cancelled keeps its turn until the thread is done with it."""
+        """Run in a thread; a cancelled caller keeps its slot until the thread has finished."""
         running = asyncio.get_running_loop().run_in_executor(self._executor, work)
         try:
             return await asyncio.shield(running)

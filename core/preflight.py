@@ -1,4 +1,4 @@
-"""What a process looks at before it begins: that its servers let it in, and hold what it needs."""
+"""Checks of a process before it starts: its servers accept it, and the database has the right schema."""
 
 from core import revisions, selfcheck, servers
 from core.configuration import variable
@@ -9,7 +9,7 @@ from core.server_settings import DatabaseSettings, RedisSettings
 async def check(database: DatabaseSettings, redis: RedisSettings, *, reset_advice: str | None = None) -> None:
     """Raise `ServerUnusable` or `UnsafeDatabase`, each with one sentence for the operator.
 
-    `reset_advice` says how to get an empty database, where a developer's is of no use any more.
+    `reset_advice` is for a developer's database at an unknown revision, see `revisions.check`.
     """
     if database.url is None or redis.url is None:
         raise AssertionError("settings.require() was not called")

@@ -1,4 +1,4 @@
-"""Whether this process can serve: what it depends on answers, and the database has our schema."""
+"""Whether this process can serve: its servers answer, and the database has the right schema."""
 
 import asyncio
 from typing import NamedTuple
@@ -18,37 +18,37 @@ log = logger(__name__)
 
 
 class Readiness(NamedTuple):
-    """What keeps us from serving, and what only slows us down, in a few words without details of our inside."""
+    """The reason why the process cannot serve, and the reason why it is degraded: short, without internal details."""
 
     failure: str | None
     degradation: str | None
 
 
 async def readiness(engine: AsyncEngine, redis: Redis, supervisors: Supervisors) -> Readiness:
-    """Without PostgreSQL we cannot serve. Without Redis we can: work is taken in, and live streams poll.
+    """Check the process. It cannot serve without PostgreSQL, nor after losing a supervised task: it will restart.
 
-    Nor can a process serve that has lost a supervised task: it is about to end, to be started again.
+    Without Redis it is degraded: requests are served, jobs wait for a sweep, and streams poll.
     """
-    database, degradation = await asyncio.gather(database_shortcoming(engine), redis_shortcoming(redis))
-    failures = [each for each in (supervision_shortcoming(supervisors), database) if each]
+    database, degradation = await asyncio.gather(_database_problem(engine), _redis_problem(redis))
+    failures = [each for each in (_supervision_problem(supervisors), database) if each]
     return Readiness("; ".join(failures) or None, degradation)
 
 
-def supervision_shortcoming(supervisors: Supervisors) -> str | None:
-    """Which supervised tasks have ended for good. A topic is not named, as it has a person's or a campaign's id."""
-    dead = dict.fromkeys(name.partition(" ")[0] for name in supervisors.ended)
-    return f"supervisor: {', '.join(dead)} has ended" if dead else None
+def _supervision_problem(supervisors: Supervisors) -> str | None:
+    """The supervised tasks that have ended. Topics are left out of their names, because they contain ids."""
+    ended = dict.fromkeys(name.partition(" ")[0] for name in supervisors.ended)
+    return f"supervisor: {', '.join(ended)} has ended" if ended else None
 
 
-async def database_shortcoming(engine: AsyncEngine) -> str | None:
-    """What is wrong with PostgreSQL."""
+async def _database_problem(engine: AsyncEngine) -> str | None:
+    """The problem with PostgreSQL, if any."""
     try:
         async with deadline(CHECK_TIMEOUT_SECONDS):
             revision = await revisions.revision(engine)
     except (SQLAlchemyError, OSError, TimeoutError) as error:
         log.warning("PostgreSQL does not answer", error=describe_error(error))
         return "database: no answer"
-    # A newer version has migrated already and this process is to be replaced: until then it serves.
+    # After a migration by a newer version this process serves until it is replaced.
     return (
         f"database: at revision {revision}, this version needs {revisions.head()}"
         if revisions.is_older(revision)
@@ -56,8 +56,8 @@ async def database_shortcoming(engine: AsyncEngine) -> str | None:
     )
 
 
-async def redis_shortcoming(redis: Redis) -> str | None:
-    """What is wrong with Redis."""
+async def _redis_problem(redis: Redis) -> str | None:
+    """The problem with Redis, if any."""
     try:
         async with deadline(CHECK_TIMEOUT_SECONDS):
             await redis.ping()

@@ -1,6 +1,6 @@
-"""The last line of defence of the log: what must never be written is taken out of the finished text.
+"""Redaction of secrets and addresses in finished log lines, as the last safeguard.
 
-It is no licence to log such values: whoever logs leaves them out, and errors are told by `core.failures`.
+Code must not rely on it: it must not log such values, and errors are formatted by `core.failures`.
 """
 
 import base64
@@ -9,9 +9,9 @@ import re
 from collections.abc import Iterable
 from urllib.parse import quote, unquote, urlsplit
 
-MIN_SECRET = 6
-SECRET = "[secret]"  # noqa: S105 - what stands in its place
-# Bounded repeats: a line without an address costs no more than its length.
+MIN_SECRET_LENGTH = 6
+SECRET = "[secret]"  # noqa: S105 - the replacement
+# All repetitions are bounded, so that matching takes linear time.
 PATTERNS = (
     (re.compile(r"-----BEGIN [A-Z ]{1,30}-----.{0,8000}?-----END [A-Z ]{1,30}-----", re.DOTALL), SECRET),
     (re.compile(r"(?i)\b(bearer|basic)(\s+|%20)[\w.~+/=-]{6,}"), rf"\1 {SECRET}"),
@@ -22,15 +22,15 @@ PATTERNS = (
 
 
 class Redaction:
-    """Takes known secrets, and what looks like an address or a credential, out of texts."""
+    """Replaces known secrets, and what looks like an address or a credential, in texts."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
-        forms = {form for secret in secrets for form in written(secret)}
-        longest_first = sorted((form for form in forms if len(form) >= MIN_SECRET), key=len, reverse=True)
+        forms = {form for secret in secrets for form in forms_of(secret)}
+        longest_first = sorted((form for form in forms if len(form) >= MIN_SECRET_LENGTH), key=len, reverse=True)
         self._known = re.compile("|".join(map(re.escape, longest_first))) if longest_first else None
 
     def __call__(self, text: str) -> str:
-        """The text without them."""
+        """The redacted text."""
         if self._known is not None:
             text = self._known.sub(SECRET, text)
         for pattern, replacement in PATTERNS:
@@ -38,15 +38,15 @@ class Redaction:
         return text
 
 
-def written(secret: str) -> set[str]:
-    """The forms in which a secret may be met: as it is, in JSON, in a URL, by line; of a URL its password."""
+def forms_of(secret: str) -> set[str]:
+    """The forms in which a secret may occur: plain, in JSON, in a URL, line by line; for a URL only its password."""
     password = urlsplit(secret).password if "://" in secret else None
-    lines = [line for line in secret.splitlines() if len(line) > MIN_SECRET and not line.startswith("-----")]
+    lines = [line for line in secret.splitlines() if len(line) > MIN_SECRET_LENGTH and not line.startswith("-----")]
     if password:
-        return written(password) | written(unquote(password))
+        return forms_of(password) | forms_of(unquote(password))
     return {secret, json.dumps(secret)[1:-1], quote(secret, safe=""), *(lines if len(lines) > 1 else ())}
 
 
 def basic(username: str, password: str) -> str:
-    """What an HTTP Basic header holds for them."""
+    """The credentials of an HTTP Basic Authorization header."""
     return base64.b64encode(f"{username}:{password}".encode()).decode()

@@ -27,23 +27,23 @@ SIGNATURE_BYTES = 16
 
 
 def new_secret() -> str:
-    """A fresh opaque token of 256 random bits, URL-safe."""
+    """A new opaque, URL-safe token of 256 random bits."""
     return secrets.token_urlsafe(32)
 
 
 def fingerprint(secret: str) -> bytes:
-    """What is stored of an opaque token: SHA-256 is enough, as the token itself is random."""
+    """The hash of an opaque token, for storage: SHA-256 is enough, because the token is random."""
     return hashlib.sha256(secret.encode()).digest()
 
 
-def same(left: str, right: str) -> bool:
-    """Constant-time equality of two texts."""
+def equal_secrets(left: str, right: str) -> bool:
+    """Whether two texts are equal, compared in constant time."""
     return hmac.compare_digest(left.encode(), right.encode())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccessClaims:
-    """What an access token of ours says, once its signature has been checked. `expires_at` in Unix seconds."""
+    """The claims of a verified access token of ours. `expires_at` is in Unix seconds."""
 
     user_id: UUID
     organization_id: UUID
@@ -52,7 +52,7 @@ class AccessClaims:
 
 
 class AccessTokens:
-    """Issues and checks our own access tokens (JWT, ES256), and shows the public key as a JWKS."""
+    """Issues and verifies our own access tokens (JWT, ES256), and has the public key as a JWKS."""
 
     def __init__(self, private_key_pem: str, *, audience: str, lifetime_seconds: int) -> None:
         try:
@@ -72,7 +72,7 @@ class AccessTokens:
         }
 
     def issue(self, *, user_id: UUID, organization_id: UUID, session_id: UUID) -> str:
-        """A signed access token that lives `lifetime_seconds`."""
+        """A signed access token that expires after `lifetime_seconds`."""
         issued = int(clock.now().timestamp())
         claims = {
             "iss": ACCESS_ISSUER,
@@ -86,7 +86,7 @@ class AccessTokens:
         return jwt.encode(claims, self.key, algorithm="ES256", headers={"kid": self.key_id})
 
     def verify(self, token: str) -> AccessClaims:
-        """The claims of a token that we signed and that has not expired; raises `Unauthenticated`."""
+        """The claims of an access token of ours; raises `Unauthenticated` if it is invalid or has expired."""
         try:
             claims = jwt.decode(
                 token,
@@ -109,24 +109,24 @@ class AccessTokens:
 
 
 def new_signing_key() -> str:
-    """A fresh EC P-256 private key in PEM, for development and for `nudge secrets`."""
+    """A new EC P-256 private key in PEM, for development and for `nudge secrets`."""
     key = ec.generate_private_key(ec.SECP256R1())
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
 
 
 class Signer:
-    """Signs small values for links that strangers bring back, one key for each purpose."""
+    """Signs small values for links that work without a log-in, with one key for each purpose."""
 
     def __init__(self, secret_key: str, purpose: str) -> None:
         self.key = hmac.digest(secret_key.encode(), purpose.encode(), "sha256")
 
     def sign(self, value: bytes) -> str:
-        """The value with a 128-bit HMAC, URL-safe and opaque to the reader."""
+        """A URL-safe token of the value and a 128-bit HMAC."""
         signature = hmac.digest(self.key, value, "sha256")[:SIGNATURE_BYTES]
         return urlsafe_b64encode(value + signature).rstrip(b"=").decode()
 
     def verify(self, token: str) -> bytes | None:
-        """The value of a token that we signed, or None."""
+        """The value of a token that `sign` has made for this purpose, or None."""
         try:
             raw = urlsafe_b64decode(token.encode("ascii") + b"=" * (-len(token) % 4))
         except (Base64Error, ValueError):

@@ -1,4 +1,4 @@
-"""What must hold of the database before we serve anybody: our role can't step around Row Level Security."""
+"""Checks of the database before a process serves: its role must not be able to bypass Row Level Security."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from core.errors import UnsafeDatabase
 
-# No row of these belongs to an organisation.
+# Tables whose rows belong to no organization.
 WITHOUT_TENANTS = ["alembic_version", "provider_budgets"]
 ROLE = text(
     """
@@ -23,7 +23,7 @@ ROLE = text(
     FROM pg_roles r WHERE r.rolname = current_user
     """
 )
-# Functions in our schema or of our owner: whether PUBLIC may execute them, and whether we lack one made for us.
+# Functions in our schema or of our owner: whether PUBLIC may execute them, and whether our role may not.
 FUNCTIONS = text(
     """
     SELECT p.oid::regprocedure::text,
@@ -48,20 +48,20 @@ TABLES = text(
 
 
 async def check(engine: AsyncEngine) -> None:
-    """Raise `UnsafeDatabase` for a role above the policies, a table without them, or a function open to everybody."""
+    """Raise `UnsafeDatabase` for a role that bypasses the policies, a table without one, or a public function."""
     async with engine.connect() as connection:
         role = (await connection.execute(ROLE)).one()
         functions = (await connection.execute(FUNCTIONS)).all()
         tables = (await connection.execute(TABLES, {"without_tenants": WITHOUT_TENANTS})).all()
-    problems = [*role_problems(*role), *function_problems(functions), *table_problems(tables)]
+    problems = [*_role_problems(*role), *_function_problems(functions), *_table_problems(tables)]
     if problems:
         raise UnsafeDatabase("Refusing to start: " + "; ".join(problems) + ".")
 
 
-def role_problems(
+def _role_problems(
     superuser: bool, bypasses: bool, owned: list[str] | None, definers: list[str] | None
 ) -> Iterator[str]:
-    """Why the role could see across tenants."""
+    """Reasons why the role could see other tenants' rows."""
     if superuser:
         yield "the role is a superuser"
     if bypasses:
@@ -69,19 +69,19 @@ def role_problems(
     if owned and not superuser:
         yield f"the role owns {', '.join(owned)}"
     if definers and not superuser:
-        yield f"the role may become {', '.join(definers)}, which sees across tenants"
+        yield f"the role may become {', '.join(definers)}, which sees all tenants' rows"
 
 
-def function_problems(functions: Sequence[Row[*tuple[Any, ...]]]) -> Iterator[str]:
-    """Functions that everybody may execute, and those that we may not."""
+def _function_problems(functions: Sequence[Row[*tuple[Any, ...]]]) -> Iterator[str]:
+    """Functions that PUBLIC may execute, and those that our role may not."""
     if public := [name for name, is_public, _ in functions if is_public]:
         yield f"PUBLIC may execute {', '.join(public)}: run `nudge migrate`"
     if refused := [name for name, _, is_refused in functions if is_refused]:
         yield f"the role may not execute {', '.join(refused)}: run `nudge migrate`"
 
 
-def table_problems(tables: Sequence[Row[*tuple[Any, ...]]]) -> Iterator[str]:
-    """Tables without policies that bite."""
+def _table_problems(tables: Sequence[Row[*tuple[Any, ...]]]) -> Iterator[str]:
+    """Tables without enforced policies."""
     if not tables:
         yield "there are no tables: run `nudge migrate`"
     for name, enabled, forced, has_policy in tables:

@@ -1,4 +1,4 @@
-"""The servers that every process needs."""
+"""Settings of the servers that every process uses."""
 
 from pydantic import Field
 

@@ -1,4 +1,4 @@
-"""The types of settings that are more than a text or a number: each is checked, and its error says what fits."""
+"""Types of settings with their own validation; their errors say what is valid."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -11,19 +11,19 @@ MIN_SECRET_LENGTH = 32
 
 
 def upper(value: object) -> object:
-    """A word in capitals, however it was written."""
+    """Upper-case a text."""
     return value.upper() if isinstance(value, str) else value
 
 
 def long_secret(value: SecretStr) -> SecretStr:
-    """A secret that cannot be guessed."""
+    """Require a secret that is long enough; raises `ValueError`."""
     if len(value.get_secret_value()) < MIN_SECRET_LENGTH:
         raise ValueError(f"must be at least {MIN_SECRET_LENGTH} characters; `nudge secrets` makes one")
     return value
 
 
 def signing_key(value: SecretStr) -> SecretStr:
-    """A private key in PEM; a backslash and an n stand for a line end, as a variable may hold one line only."""
+    r"""Require a private key in PEM, in which `\n` may stand for a line break; raises `ValueError`."""
     text = value.get_secret_value().replace("\\n", "\n")
     if "PRIVATE KEY-----" not in text:
         raise ValueError("must be an EC P-256 private key in PEM; `nudge secrets` makes one")

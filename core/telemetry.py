@@ -1,8 +1,8 @@
 """Structured logs with a request id on every line.
 
-Never a password, a header, a body, a token, a contact's address, nor a frame's locals, from us or from libraries, at
-any level, in development as in production: errors are told by `core.failures`, libraries are heard from WARNING on,
-and the finished line goes through `core.redaction`.
+Passwords, headers, bodies, tokens, contacts' addresses and local variables are never logged, by our code or by
+libraries, at any level and in any environment: errors are formatted by `core.failures`, libraries are logged from
+WARNING on, and each finished line is filtered by `core.redaction`.
 """
 
 import logging
@@ -28,48 +28,50 @@ __all__ = ["begin_request", "configure", "describe_error", "logger", "new_reques
 
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 request_path: ContextVar[str] = ContextVar("request_path", default="")
-# The first part of our loggers' names.
-ROOMS = frozenset(
+# The first parts of the names of our own loggers.
+OWN_LOGGERS = frozenset(
     {
         *("app", "cancellation", "cli", "core", "development", "execution", "integrations", "jobs", "local"),
         *("migrations", "models", "nudge", "resolvers", "routes", "sandbox", "schema", "services", "transport"),
     }
 )
-# Loggers that put what they know of futures and callbacks into their messages, arguments and results included.
-REPRESENTING = frozenset({"asyncio", "uvloop"})
-# A part of a path that is a word of ours, and no token.
-WORD = re.compile(r"\.?[a-z][a-z.-]{0,19}|")
+# Loggers whose messages contain the repr of futures and callbacks, with arguments and results.
+LOGGERS_WITH_REPRS = frozenset({"asyncio", "uvloop"})
+# A path segment that may be logged, because it cannot be a token.
+SAFE_SEGMENT = re.compile(r"\.?[a-z][a-z.-]{0,19}|")
 MAX_VALUE = 2_000
 
 
-# Names that only have to differ: asking the system for each would take longer than all the rest of a small request.
-numbers = random.Random(randomness.token_bytes(32))  # noqa: S311 - no secret
+# Request ids only have to be unique: a system call for each would take longer than the rest of a small request.
+_random = random.Random(randomness.token_bytes(32))  # noqa: S311 - not a secret
 
 
 def new_request_id() -> str:
-    """Give the current task a fresh request id and return it."""
-    value = f"{numbers.getrandbits(128):032x}"
+    """Set a new request id for the current task, and return it."""
+    value = f"{_random.getrandbits(128):032x}"
     request_id.set(value)
     return value
 
 
 def begin_request(path: str) -> None:
-    """Put a fresh request id, and the path without what it may hold of a token, on each log line of the task."""
+    """Add a new request id, and the path without segments that may be tokens, to each log line of the task."""
     new_request_id()
     request_path.set(path)
 
 
-def add_request(_: "WrappedLogger", __: str, event: "EventDict") -> "EventDict":
-    """Put the current request's id and path on a log line."""
+def _add_request(_: "WrappedLogger", __: str, event: "EventDict") -> "EventDict":
+    """Add the current request's id and path to a log line."""
     if value := request_id.get():
         event.setdefault("request_id", value)
     if path := request_path.get():
-        event.setdefault("path", "/".join(each if WORD.fullmatch(each) else "…" for each in path.split("/")[:8]))
+        event.setdefault(
+            "path", "/".join(each if SAFE_SEGMENT.fullmatch(each) else "…" for each in path.split("/")[:8])
+        )
     return event
 
 
-def add_traceback(_: "WrappedLogger", __: str, event: "EventDict") -> "EventDict":
-    """Turn an error into its traceback as text, with neither locals nor messages."""
+def _add_traceback(_: "WrappedLogger", __: str, event: "EventDict") -> "EventDict":
+    """Replace the error of a log line by its traceback as text, without locals and messages."""
     found = event.pop("exc_info", None)
     if isinstance(found, tuple):
         found = found[1]
@@ -81,10 +83,10 @@ def add_traceback(_: "WrappedLogger", __: str, event: "EventDict") -> "EventDict
     return event
 
 
-def tidy(_: "WrappedLogger", __: str, event: "EventDict") -> "EventDict":
-    """Bound a log line's texts; keep of asyncio's messages what holds no value of a future or an argument."""
+def _shorten(_: "WrappedLogger", __: str, event: "EventDict") -> "EventDict":
+    """Cut the values of a log line to a maximum length, and asyncio's messages before the first repr."""
     record = event.get("_record")
-    if isinstance(record, logging.LogRecord) and record.name.partition(".")[0] in REPRESENTING:
+    if isinstance(record, logging.LogRecord) and record.name.partition(".")[0] in LOGGERS_WITH_REPRS:
         event["event"] = re.split(r"[(<\n]", str(event["event"]), maxsplit=1)[0]
     for key, value in event.items():
         if isinstance(value, str) and key != "exception":
@@ -94,13 +96,13 @@ def tidy(_: "WrappedLogger", __: str, event: "EventDict") -> "EventDict":
 
 SHARED: "list[Processor]" = [
     structlog.contextvars.merge_contextvars,
-    add_request,
+    _add_request,
     structlog.stdlib.add_log_level,
     structlog.processors.TimeStamper(fmt="iso", utc=True),
-    add_traceback,
-    tidy,
+    _add_traceback,
+    _shorten,
 ]
-# One list, however often logging is set up: a logger keeps the one that it has met first.
+# One list for all calls of `configure`: a logger keeps the processors of its first use.
 PROCESSORS: "list[Processor]" = [
     structlog.stdlib.filter_by_level,
     *SHARED,
@@ -109,44 +111,44 @@ PROCESSORS: "list[Processor]" = [
 
 
 class LibraryFilter(logging.Filter):
-    """Lets libraries speak from WARNING on: below that they log statements, frames, headers and bodies."""
+    """Drops records of libraries below WARNING: at those levels they log statements, frames, headers and bodies."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Whether a record is to be written."""
-        return record.levelno >= logging.WARNING or record.name.partition(".")[0] in ROOMS
+        """Whether to write a record."""
+        return record.levelno >= logging.WARNING or record.name.partition(".")[0] in OWN_LOGGERS
 
 
 class Formatter(structlog.stdlib.ProcessorFormatter):
-    """Structlog's, with secrets taken out of the finished line."""
+    """structlog's formatter, with redaction of the finished line."""
 
     redaction = Redaction()
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line as it is written; of what a library fills into its message, figures and the types of errors."""
+        """The finished line; of the arguments of a library's message only numbers and types of errors are kept."""
         if not isinstance(record.msg, dict):
             record = logging.makeLogRecord(record.__dict__)
-            record.args = figures_of(record.args)
+            record.args = _safe_arguments(record.args)
         return self.redaction(super().format(record))
 
 
-def figures_of(arguments: object) -> tuple[object, ...] | dict[str, object] | None:
-    """The arguments of a library's message without texts: arq's hold an error's message and a job's values."""
+def _safe_arguments(arguments: object) -> tuple[object, ...] | dict[str, object] | None:
+    """The arguments of a library's message without text: arq's contain error messages and the values of jobs."""
     if isinstance(arguments, Mapping):
-        return {str(name): figure(value) for name, value in arguments.items()}
-    return tuple(map(figure, arguments)) if isinstance(arguments, tuple) else None
+        return {str(name): _safe_argument(value) for name, value in arguments.items()}
+    return tuple(map(_safe_argument, arguments)) if isinstance(arguments, tuple) else None
 
 
-def figure(value: object) -> object:
-    """A figure as it is, of an error its type, and nothing of anything else."""
+def _safe_argument(value: object) -> object:
+    """A number unchanged, an error by its type, anything else replaced by an ellipsis."""
     if isinstance(value, int | float):
         return value
     return headline(value) if isinstance(value, BaseException) else "…"
 
 
 def configure(level: str, *, json: bool, secrets: Iterable[str] = ()) -> None:
-    """Set logging up for this process: JSON lines in production, readable ones in a terminal.
+    """Set up logging for this process: JSON lines, or readable lines for a terminal.
 
-    Errors that nobody catches are logged in the same way. Of the secrets none is ever written, see `Redaction`.
+    Uncaught errors are logged in the same way. The secrets are redacted in every line, see `Redaction`.
     """
     renderer: Processor = structlog.processors.JSONRenderer()
     if not json:
@@ -170,19 +172,19 @@ def configure(level: str, *, json: bool, secrets: Iterable[str] = ()) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(max(logging.WARNING, logging.getLevelNamesMapping()[level]))
-    for room in ROOMS:
-        logging.getLogger(room).setLevel(level)
+    for name in OWN_LOGGERS:
+        logging.getLogger(name).setLevel(level)
     sys.excepthook = log_uncaught
 
 
 def log_uncaught(kind: type[BaseException], error: BaseException, trace: "TracebackType | None") -> None:
-    """Log an error that ends the process."""
+    """Log an uncaught error; for `sys.excepthook`."""
     if issubclass(kind, KeyboardInterrupt):
         sys.__excepthook__(kind, error, trace)
         return
-    logger("nudge").critical("the process ends by an error", exc_info=error)
+    logger("nudge").critical("process ended by an uncaught error", exc_info=error)
 
 
 def logger(name: str) -> structlog.stdlib.BoundLogger:
-    """The logger of a module: an event in plain words, then keys."""
+    """The logger of a module: events in plain words, details as key-value pairs."""
     return structlog.stdlib.get_logger(name)

@@ -1,4 +1,4 @@
-"""Counting what callers do within a time window, in Redis for all processes."""
+"""Rate limits: calls counted in a time window, in Redis for all processes."""
 
 import hashlib
 import time
@@ -13,15 +13,15 @@ from core.telemetry import describe_error, logger
 
 PREFIX = "nudge:throttle:"
 MAX_LOCAL_KEYS = 10_000
-# What one subscriber of an access provider has to itself (RFC 6177 lets it be larger, never smaller).
+# The smallest network that an access provider assigns to a subscriber (RFC 6177 allows larger ones).
 SUBSCRIBER_BITS = 64
 log = logger(__name__)
 
 
 class Throttle:
-    """At most `limit` of something for each key in `seconds`; counted in this process alone while Redis is away.
+    """At most `limit` calls for each key in `seconds`; counted only in this process while Redis is unavailable.
 
-    `count` counts before the work is done, so of many callers at once no more pass than of callers in a row.
+    Call `count` before the work, so that concurrent callers cannot exceed the limit.
     """
 
     def __init__(self, redis: Redis, name: str, *, limit: int, seconds: int, message: str) -> None:
@@ -33,7 +33,7 @@ class Throttle:
         self._local: LRUCache[str, tuple[int, float]] = LRUCache(MAX_LOCAL_KEYS)
 
     async def count(self, key: str, amount: int = 1) -> None:
-        """Count some; raise `RateLimited` when the key has had more than the limit."""
+        """Count `amount` calls; raises `RateLimited` if the key is then over its limit."""
         name = digest(key)
         counted, wait = self._count_here(name, amount)
         try:
@@ -43,12 +43,12 @@ class Throttle:
                 pipeline.ttl(self.prefix + name)
                 counted, _, wait = await pipeline.execute()
         except (TimeoutError, RedisError, OSError) as error:
-            log.warning("counted in this process alone", throttle=self.prefix, error=describe_error(error))
+            log.warning("counted in this process only", throttle=self.prefix, error=describe_error(error))
         if counted > self.limit:
             raise RateLimited(self.message, retry_after=max(1, wait))
 
     async def reset(self, key: str) -> None:
-        """Start from nothing again for a key."""
+        """Set the count of a key to zero."""
         name = digest(key)
         self._local.pop(name, None)
         try:
@@ -68,10 +68,10 @@ class Throttle:
                 pipeline.expire(self.prefix + name, self.seconds, nx=True)
                 await pipeline.execute()
         except (TimeoutError, RedisError, OSError) as error:
-            log.warning("count not taken back", throttle=self.prefix, error=describe_error(error))
+            log.warning("count not undone", throttle=self.prefix, error=describe_error(error))
 
     def _count_here(self, name: str, amount: int) -> tuple[int, int]:
-        """The count of this process with these, and in how many seconds it ends."""
+        """Count in this process; returns the count, and the seconds until the window ends."""
         now = time.monotonic()
         counted, ends = self._local.get(name, (0, now + self.seconds))
         if ends <= now:
@@ -81,12 +81,12 @@ class Throttle:
 
 
 def digest(key: str) -> str:
-    """The key's SHA-256: no address stands in Redis."""
+    """The SHA-256 of a key, so that no address is stored in Redis."""
     return hashlib.sha256(key.encode("utf-8", "replace")).hexdigest()
 
 
 def client_key(address: str) -> str:
-    """What a client is counted by: its IPv4 address, or the /64 network of its IPv6 address, all of which it has."""
+    """The key of a client: its IPv4 address, or the /64 network of its IPv6 address."""
     try:
         parsed = ip_address(address.partition("%")[0])
     except ValueError:

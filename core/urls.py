@@ -1,6 +1,6 @@
-"""The addresses among the settings: what makes one usable, and in which words a bad one is refused.
+"""Validation of URLs in settings.
 
-No message repeats the address: a password that was not written as a URL wants it could stand anywhere in it.
+No message repeats the URL: if a password in it is not escaped, any part of the URL may contain it.
 """
 
 import re
@@ -8,12 +8,12 @@ from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
 from pydantic import SecretStr
 
-ESCAPED = "characters such as @ : / ? # % in a password are written as %40 %3A %2F %3F %23 %25"
+ESCAPED = "in a password, write @ : / ? # % as %40 %3A %2F %3F %23 %25"
 DATABASE_EXAMPLE = f"must be like postgresql://user:password@host:5432/database; {ESCAPED}"
 REDIS_EXAMPLE = f"must be like redis://:password@host:6379/0, whose path is the number of a database; {ESCAPED}"
 PUBLIC_EXAMPLE = "must be like https://mail.example.org"
 DATABASE_SCHEMES = {"postgresql", "postgres", "postgresql+asyncpg"}
-# What asyncpg takes from a URL; it would send anything else to the server as one of its settings.
+# The options that asyncpg itself reads; it would send any other to the server as a setting.
 DATABASE_OPTIONS = {
     *("host", "port", "user", "password", "passfile", "database", "dbname", "application_name", "options"),
     *("sslmode", "sslrootcert", "sslcert", "sslkey", "sslpassword", "sslcrl", "sslnegotiation"),
@@ -23,14 +23,14 @@ HOST = re.compile(r"[a-z0-9_.-]+|\[[0-9a-f:.]+\]")
 
 
 def database_url(value: SecretStr) -> SecretStr:
-    """A PostgreSQL URL, as SQLAlchemy takes it with asyncpg; `postgresql://` alone means the same.
+    """A PostgreSQL URL in SQLAlchemy's form for asyncpg; `postgresql://` and `postgres://` are accepted too.
 
-    `ssl` is another word for libpq's `sslmode`.
+    `ssl` is accepted for libpq's `sslmode`. Raises `ValueError`.
     """
     scheme, separator, rest = value.get_secret_value().partition("://")
     if not separator or scheme not in DATABASE_SCHEMES:
         raise ValueError(DATABASE_EXAMPLE)
-    require_parts(f"{scheme}://{rest}", DATABASE_EXAMPLE)
+    _require_parsable(f"{scheme}://{rest}", DATABASE_EXAMPLE)
     address, _, query = rest.partition("?")
     options = [("sslmode" if name == "ssl" else name, text) for name, text in parse_qsl(query)]
     for name, _ in options:
@@ -40,11 +40,11 @@ def database_url(value: SecretStr) -> SecretStr:
 
 
 def redis_url(value: SecretStr) -> SecretStr:
-    """A Redis or Valkey URL; with `rediss` it is reached over TLS."""
+    """A Redis or Valkey URL; `rediss` is with TLS. Raises `ValueError`."""
     url = value.get_secret_value()
     if not url.startswith(("redis://", "rediss://")):
         raise ValueError(REDIS_EXAMPLE)
-    require_parts(url, REDIS_EXAMPLE)
+    _require_parsable(url, REDIS_EXAMPLE)
     database = urlsplit(url).path.strip("/")
     if database and not (database.isascii() and database.isdigit()):
         raise ValueError(REDIS_EXAMPLE)
@@ -52,8 +52,8 @@ def redis_url(value: SecretStr) -> SecretStr:
 
 
 def public_url(value: str) -> str:
-    """An http or https URL of a host, and of a port if need be; without the slash at its end."""
-    require_parts(value, PUBLIC_EXAMPLE)
+    """An http or https URL of a host with an optional port, without a final slash. Raises `ValueError`."""
+    _require_parsable(value, PUBLIC_EXAMPLE)
     parts = urlsplit(value)
     if parts.scheme not in {"http", "https"} or any(character.isspace() for character in value):
         raise ValueError(PUBLIC_EXAMPLE)
@@ -69,8 +69,8 @@ def public_url(value: str) -> str:
     return f"{parts.scheme}://{host}"
 
 
-def require_parts(url: str, example: str) -> None:
-    """Raise `ValueError` where a URL cannot be told into its parts, as with a password that is not escaped."""
+def _require_parsable(url: str, example: str) -> None:
+    """Raise `ValueError` if a URL cannot be parsed, as with a password that is not escaped."""
     try:
         parts = urlsplit(url)
         if "," not in parts.netloc:  # several hosts, each with a port
@@ -82,17 +82,17 @@ def require_parts(url: str, example: str) -> None:
 
 
 def dsn(url: str) -> str:
-    """The database's URL as asyncpg itself takes it, with all its options."""
+    """A database URL in asyncpg's form, with all options."""
     return url.replace("postgresql+asyncpg://", "postgresql://", 1)
 
 
 def database_name(url: str) -> str | None:
-    """The database that a URL names in its path."""
+    """The database in the path of a URL, or None."""
     return unquote(urlsplit(url).path.strip("/")) or None
 
 
 def location(url: str) -> str:
-    """Where a URL leads, without its password: `nudge_app@db.example:5432/nudge`."""
+    """A URL without its password, for messages: `nudge_app@db.example:5432/nudge`."""
     parts = urlsplit(url)
     host = parts.netloc.rpartition("@")[2] or "the local socket"
     user = f"{parts.username}@" if parts.username else ""

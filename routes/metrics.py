@@ -6,7 +6,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from core.security import same
+from core.security import equal_secrets
 from runtime import Runtime
 
 FORMAT = "text/plain; version=0.0.4; charset=utf-8"
@@ -31,4 +31,4 @@ def routes(runtime: Runtime, registry: CollectorRegistry) -> list[BaseRoute]:
 def has_token(request: Request, token: SecretStr) -> bool:
     """Whether the request carries the bearer token, compared in constant time."""
     scheme, _, credentials = request.headers.get("authorization", "").partition(" ")
-    return scheme.lower() == "bearer" and same(credentials.strip(), token.get_secret_value())
+    return scheme.lower() == "bearer" and equal_secrets(credentials.strip(), token.get_secret_value())

@@ -1,4 +1,4 @@
-"""Who acts: a person, an API key, Maya for a person, or the system itself."""
+"""Actors: a user, an API key, Maya on behalf of a user, or the system."""
 
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -13,7 +13,7 @@ from core.errors import Forbidden
 
 
 class ActorKind(StrEnum):
-    """What kind of actor it is, as the audit log has it."""
+    """The kind of an actor, as the audit log stores it."""
 
     USER = "user"
     API_KEY = "api_key"
@@ -21,7 +21,8 @@ class ActorKind(StrEnum):
     SYSTEM = "system"
 
 
-NAMED_BY: Final = {
+# Which of the ids each kind has: user_id, api_key_id, on_behalf_of.
+_IDS_OF_KIND: Final = {
     ActorKind.USER: (True, False, False),
     ActorKind.API_KEY: (False, True, False),
     ActorKind.MAYA: (False, False, True),
@@ -31,11 +32,11 @@ NAMED_BY: Final = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Actor:
-    """Who acts in an organisation, with what rights.
+    """An actor in an organization, with its rights.
 
-    A user has a `user_id`, an API key an `api_key_id`, and Maya the id of the user whom she acts on behalf of; the
-    system has none of them. Raises `ValueError` for others. `tenant` is the actor as Row Level Security sees them:
-    Maya sees the rows of her user.
+    A user has a `user_id`, an API key an `api_key_id`, Maya in `on_behalf_of` the id of her user; the system has none
+    of them. Raises `ValueError` for any other combination. `tenant` is the actor for Row Level Security: Maya sees
+    the rows of her user.
     """
 
     kind: ActorKind
@@ -47,9 +48,9 @@ class Actor:
     tenant: Tenant = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        named = (self.user_id is not None, self.api_key_id is not None, self.on_behalf_of is not None)
-        if named != NAMED_BY[self.kind]:
-            raise ValueError(f"An actor of the kind {self.kind} is not named by these ids.")
+        ids = (self.user_id is not None, self.api_key_id is not None, self.on_behalf_of is not None)
+        if ids != _IDS_OF_KIND[self.kind]:
+            raise ValueError(f"These ids do not fit an actor of the kind {self.kind}.")
         tenant = Tenant(
             organization_id=self.organization_id,
             user_id=self.user_id or self.on_behalf_of,
@@ -59,12 +60,12 @@ class Actor:
 
     @property
     def id(self) -> UUID:
-        """Who acts, by one id: of the user, the API key, the user acted for, or the organisation of the system."""
+        """The id of the user, of the API key, of Maya's user, or of the system's organization."""
         return self.user_id or self.api_key_id or self.on_behalf_of or self.organization_id
 
     @property
     def person_id(self) -> UUID:
-        """The user who acts or is acted for; raises `Forbidden` where there is none."""
+        """The id of the user, or of Maya's user; raises `Forbidden` for any other actor."""
         found = self.tenant.user_id
         if found is None:
             raise Forbidden("Only a person can do this, with an access token of their own.")
@@ -83,23 +84,23 @@ class Actor:
 
 
 def user_actor(organization_id: UUID, user_id: UUID, role: Role | None) -> Actor:
-    """A user of the organisation; without a role (it has not been read yet) one who may do nothing."""
+    """A user of the organization; without a role (it has not been read yet) the user has no permissions."""
     rights = RIGHTS[role] if role else NO_RIGHTS
     return Actor(kind=ActorKind.USER, organization_id=organization_id, user_id=user_id, rights=rights)
 
 
 def system_actor(organization_id: UUID) -> Actor:
-    """The system, at work for an organisation. It comes through no door, so that it needs no permission."""
+    """The system as the actor in an organization. It needs no permissions, because no request runs as the system."""
     return Actor(kind=ActorKind.SYSTEM, organization_id=organization_id, rights=NO_RIGHTS)
 
 
 def shared_actor(actor: Actor) -> Actor:
-    """Everybody who has the actor's rights in the organisation, and no one of them: sees no rows of a user."""
+    """An actor with the same rights but without a user: for reads shared by all who have these rights."""
     return Actor(kind=ActorKind.SYSTEM, organization_id=actor.organization_id, rights=actor.rights)
 
 
 def maya_actor(user: Actor) -> Actor:
-    """Maya on behalf of a user, with the user's rights within her own."""
+    """Maya on behalf of a user, with those of the user's permissions that Maya may have."""
     return Actor(
         kind=ActorKind.MAYA,
         organization_id=user.organization_id,

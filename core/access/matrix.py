@@ -1,4 +1,4 @@
-"""Which role may do what: the one table from which permissions, documents and tests are derived."""
+"""The permissions of each role: permissions, documentation and tests are derived from this table."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,9 +9,9 @@ from core.access.permissions import Permission, Role
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resource:
-    """What it is, and the verbs on it, with spaces between them: of each role, and the most that Maya may do.
+    """A resource: its description and, for each role, its verbs, separated by spaces.
 
-    Maya acts for a person and has their rights within these. Her tools read.
+    `maya` are the verbs that Maya may have at most: she acts on behalf of a user, with the user's permissions.
     """
 
     about: str
@@ -22,7 +22,7 @@ class Resource:
     maya: str = ""
 
     def verbs(self, column: str) -> list[str]:
-        """What the role, or `maya`, may do with the resource."""
+        """The verbs of a role, or of `maya`."""
         granted: str = getattr(self, column)
         return granted.split()
 
@@ -91,7 +91,7 @@ MATRIX: Final[Mapping[str, Resource]] = {
 
 
 def permissions_of(column: str) -> frozenset[Permission]:
-    """Every permission that the table gives a role, or `maya`."""
+    """All permissions of a role, or of `maya`."""
     return frozenset(
         Permission(f"{name}:{verb}") for name, resource in MATRIX.items() for verb in resource.verbs(column)
     )

@@ -1,10 +1,10 @@
-"""Roles and permissions by name; `core.access.matrix` says which role holds which."""
+"""The names of roles and permissions; `core.access.matrix` has the permissions of each role."""
 
 from enum import StrEnum
 
 
 class Role(StrEnum):
-    """A person's role in their organisation."""
+    """A user's role in their organization."""
 
     OWNER = "owner"
     ADMIN = "admin"
@@ -13,7 +13,7 @@ class Role(StrEnum):
 
 
 class Permission(StrEnum):
-    """One verb on one resource. Sending is its own: an editor's draft is not yet mail."""
+    """One verb on one resource. Sending is separate from writing."""
 
     ORGANIZATION_READ = "organization:read"
     CONTACT_READ = "contact:read"

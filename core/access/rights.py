@@ -1,4 +1,4 @@
-"""What an actor may do: computed once, compared and hashed by value."""
+"""The rights of an actor: computed once, compared and hashed by value."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -9,17 +9,17 @@ from core.access.permissions import Permission, Role
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rights:
-    """A set of permissions; `role` is there only where they are the whole of a role's.
+    """A set of permissions; `role` is set only if they are exactly those of the role.
 
-    Policies of the database that ask for a role, as the audit log's do, are closed to rights without one. Whatever is
-    shared between callers, such as an execution of a subscription, may be shared by those of equal rights alone.
+    Row Level Security policies that require a role, as the audit log's does, hide all rows from rights without one.
+    Results that callers share, such as the execution of a subscription, are shared only between equal rights.
     """
 
     role: Role | None = None
     permissions: frozenset[Permission] = frozenset()
 
     def within(self, limit: frozenset[Permission]) -> "Rights":
-        """These rights cut to the permissions of a limit."""
+        """These rights without the permissions that are not in `limit`."""
         return self if self.permissions <= limit else Rights(permissions=self.permissions & limit)
 
 

@@ -1,4 +1,4 @@
-"""What a valid access token stands for."""
+"""The session behind a valid access token."""
 
 from dataclasses import dataclass
 from uuid import UUID
@@ -8,9 +8,9 @@ from core.access.actor import Actor
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
-    """The user who acts, the log-in that the token belongs to, and when the token expires, in Unix seconds.
+    """The actor, the id of the session, and when the token expires, in Unix seconds.
 
-    `id` is the user's own where a foreign issuer keeps the log-ins, as we do not know them.
+    `id` is the user's id if another issuer signed the token, because its sessions are not known here.
     """
 
     actor: Actor

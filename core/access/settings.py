@@ -1,4 +1,4 @@
-"""Who may sign up and log in, and the keys that tokens and links are signed with."""
+"""Settings of sign-up and log-in, and the keys that sign tokens and links."""
 
 from enum import StrEnum
 from typing import Annotated
@@ -10,7 +10,7 @@ from core.setting_types import LongSecret, SigningKey, upper
 
 
 class SignUpMode(StrEnum):
-    """Who may open an organisation by `signUp`."""
+    """Whether `signUp` may create organizations."""
 
     OPEN = "OPEN"
     CLOSED = "CLOSED"

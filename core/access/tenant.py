@@ -1,4 +1,4 @@
-"""The caller, as Row Level Security sees them."""
+"""The tenant of a statement, for Row Level Security."""
 
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -9,10 +9,10 @@ from core.access.permissions import Role
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tenant:
-    """What Row Level Security sees of a caller: the three settings of every transaction.
+    """The settings of a transaction that Row Level Security policies read.
 
-    `parameters` has them as texts, by the names of the bind parameters that the statements that set a tenant use. All
-    reads of the tenant share it, so it is read-only; `given | parameters` is a dict as quick to make as of two dicts.
+    `parameters` contains them as text, under the names of the bind parameters of the statements in
+    `core.database.tenant`. All reads of the tenant share it, so it is read-only.
     """
 
     organization_id: UUID

@@ -1,1 +1,1 @@
-"""PostgreSQL. Every statement runs under a tenant; what no tenant owns goes through definer functions."""
+"""PostgreSQL. Every statement runs for one tenant; access across tenants goes through SECURITY DEFINER functions."""

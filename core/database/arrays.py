@@ -1,4 +1,4 @@
-"""Bound arrays as the rows of a statement, so that one prepared statement serves any number of rows."""
+"""Arrays as bind parameters that a statement reads as rows: one prepared statement for any number of rows."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,16 +9,16 @@ from sqlalchemy.types import TypeEngine
 
 
 def array_rows(**columns: TypeEngine[Any]) -> Subquery:
-    """The bound arrays `<column>_values`, all of one length, as rows in their order.
+    """The bind parameters `<column>_values`, arrays of equal length, as rows in the order of the arrays.
 
-    Not by unnest(), which a generic plan takes for ten rows, and then joins with loops within loops; of
-    generate_subscripts() it expects a thousand.
+    Not with unnest(), for which a generic plan estimates ten rows and so chooses nested loops; for
+    generate_subscripts() it estimates a thousand.
     """
     arrays = {name: Grouping(bindparam(f"{name}_values", type_=ARRAY(kind))) for name, kind in columns.items()}
-    place = func.generate_subscripts(next(iter(arrays.values())), 1).column_valued("place")
-    return select(*(array[place].label(name) for name, array in arrays.items())).subquery("given")
+    index = func.generate_subscripts(next(iter(arrays.values())), 1).column_valued("index")
+    return select(*(array[index].label(name) for name, array in arrays.items())).subquery("input")
 
 
 def array_values(**columns: Sequence[Any]) -> dict[str, list[Any]]:
-    """The parameters of `array_rows`."""
+    """The bind parameters for `array_rows`."""
     return {f"{name}_values": list(values) for name, values in columns.items()}

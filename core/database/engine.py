@@ -1,4 +1,4 @@
-"""An engine of the app's role, and the pool that its reads go through."""
+"""The engine of the app's database role, and the connection pool for its reads."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -18,9 +18,9 @@ POOL_TIMEOUT_SECONDS = 10.0
 
 @dataclass(slots=True)
 class ReadSide:
-    """What an engine's reads go through: itself in autocommit, as each read is one statement, and the pool.
+    """How an engine reads: prepared statements on the pool, others on the engine in autocommit (one statement each).
 
-    Only engines of `create_engine` have a pool; without one SQLAlchemy runs prepared statements, too.
+    Only engines made by `create_engine` have a pool; without a pool the engine runs prepared statements as well.
     """
 
     engine: AsyncEngine
@@ -31,17 +31,16 @@ _read_sides: WeakKeyDictionary[AsyncEngine, ReadSide] = WeakKeyDictionary()
 
 
 def create_engine(url: str, *, pool_size: int, statement_timeout_seconds: float) -> AsyncEngine:
-    """An engine of the app's role. A pooler in transaction mode will do: our settings end with the transaction.
+    """An engine for the app's role. Works behind a pooler in transaction mode: settings end with the transaction.
 
-    Of the session, reads need what it is opened with: DateStyle ISO (without it times cannot be read, see
-    `set_codecs`) and TimeZone UTC (times come with its offset). Behind a pooler that does not keep the two for
-    each of its clients, they must be the role's own.
+    Reads rely on two settings of the session: DateStyle ISO (see `set_codecs`) and TimeZone UTC (the offset of
+    times). If a pooler does not keep them for each client, they must be set for the role.
     """
     options: dict[str, Any] = {
-        # asyncpg reads the URL itself: SQLAlchemy would hand it options, such as sslmode, that it has in URLs alone.
+        # asyncpg parses the URL itself: it accepts options such as sslmode only in URLs, not from SQLAlchemy.
         "dsn": urls.dsn(url),
         "timeout": CONNECT_SECONDS,
-        # asyncpg cancels what takes longer: a setting of the session would not pass a pooler.
+        # asyncpg cancels statements that take longer; a setting of the session would be lost behind a pooler.
         "command_timeout": statement_timeout_seconds,
         "server_settings": {"application_name": "nudge", "TimeZone": "UTC", "DateStyle": "ISO"},
     }
@@ -50,8 +49,8 @@ def create_engine(url: str, *, pool_size: int, statement_timeout_seconds: float)
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=POOL_TIMEOUT_SECONDS,
-        hide_parameters=True,  # they are tenants' data, and errors are logged
-        # Behind a pooler two clients' statements of one name could meet on one connection.
+        hide_parameters=True,  # parameters are tenants' data, and errors are logged
+        # Unique names, because behind a pooler statements of several clients share a connection.
         connect_args={**options, "prepared_statement_name_func": lambda: f"nudge_{uuid4().hex}"},
     )
 
@@ -69,7 +68,7 @@ def create_engine(url: str, *, pool_size: int, statement_timeout_seconds: float)
 
 
 async def dispose(engine: AsyncEngine) -> None:
-    """Close the connections of an engine, and those of its reads."""
+    """Close all connections of an engine and of its read pool."""
     pool = read_side(engine).pool
     if pool is not None:
         await pool.aclose()
@@ -77,7 +76,7 @@ async def dispose(engine: AsyncEngine) -> None:
 
 
 def read_side(engine: AsyncEngine) -> ReadSide:
-    """The read side of an engine, the same at each call."""
+    """The read side of an engine, created at the first call."""
     found = _read_sides.get(engine)
     if found is None:
         found = _read_sides[engine] = ReadSide(engine.execution_options(isolation_level="AUTOCOMMIT"))

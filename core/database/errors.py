@@ -1,4 +1,4 @@
-"""What an error of the database says: not available, not worth a retry, or a connection out of date."""
+"""Classification of database errors: server unavailable, permanent, or stale connection."""
 
 import asyncpg
 from sqlalchemy.exc import DBAPIError
@@ -17,13 +17,13 @@ STALE = (
     asyncpg.InternalClientError,
     OSError,
 )
-"""What an old connection raises: the server was restarted, or the tables have changed under it."""
+"""Errors of a stale connection: the server was restarted, or tables have changed since a statement was prepared."""
 
 
 def is_unavailable(error: BaseException) -> bool:
-    """Whether the server did not answer or let us in, as opposed to what it thinks of a statement.
+    """Whether the server did not answer or refused the connection, as opposed to a statement.
 
-    Before a connection stands, asyncpg's own errors and those of the network come through as they are.
+    Errors of asyncpg and of the network are not wrapped in a `DBAPIError` while a connection is being opened.
     """
     match error:
         case DBAPIError():
@@ -31,12 +31,12 @@ def is_unavailable(error: BaseException) -> bool:
         case asyncpg.PostgresError():
             return _is_unavailable_state(error.sqlstate)
         case OSError():
-            return error.filename is None  # a connection refused or timed out; with a name it is about a file
+            return error.filename is None  # refused or timed out; with a file name it is not a network error
     return isinstance(error, PoolTimeout)
 
 
 def is_permanent(error: BaseException) -> bool:
-    """Whether the server would fail the statement again: it refuses its text or its values."""
+    """Whether the statement would fail again, because of its text or its values."""
     state = getattr(error.orig, "sqlstate", None) if isinstance(error, DBAPIError) else None
     return isinstance(state, str) and state[:2] in PERMANENT_CLASSES
 
@@ -44,7 +44,8 @@ def is_permanent(error: BaseException) -> bool:
 def is_stale(error: Exception) -> bool:
     """Whether the statement may succeed on another connection.
 
-    Not after a timeout, though it is an `OSError`. asyncpg's own errors about arguments are `ValueError`s, too.
+    Not after a timeout, which is also an `OSError`, and not after asyncpg's errors about arguments, which are also
+    `ValueError`s.
     """
     if isinstance(error, TimeoutError):
         return False

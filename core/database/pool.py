@@ -1,7 +1,7 @@
-"""Connections for reads, handed on in the order of asking: straight to asyncpg, one statement each.
+"""A first-come, first-served pool of asyncpg connections for reads, each a single statement.
 
-SQLAlchemy's pool lets a newcomer take a connection before those who wait for one, so that under load the unlucky wait
-ten times as long.
+SQLAlchemy's pool may give a connection to a new caller before those that wait for one: under load some waited ten
+times as long.
 """
 
 import asyncio
@@ -34,7 +34,7 @@ Connect = Callable[[], Awaitable["asyncpg.Connection[asyncpg.Record]"]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PoolStatistics:
-    """Connections that serve a read, those that are free, and reads that wait for one."""
+    """The number of connections in use, of free ones, and of reads that wait for one."""
 
     busy: int
     free: int
@@ -42,35 +42,35 @@ class PoolStatistics:
 
 
 class PooledConnection:
-    """A connection with the statements that are prepared on it: those that ran last, 400 at most."""
+    """A connection with its prepared statements, at most 400, the least recently used ones evicted."""
 
     def __init__(self, connection: "asyncpg.Connection[asyncpg.Record]") -> None:
         self.connection = connection
         self.statements: OrderedDict[str, PreparedStatement[asyncpg.Record]] = OrderedDict()
 
     async def fetch(self, sql: str, arguments: Sequence[Any]) -> list[asyncpg.Record]:
-        """The rows of a statement, prepared at its first use."""
+        """Run a statement, which is prepared at its first use; returns its records."""
         statement = self.statements.get(sql)
         if statement is None:
-            # Behind a pooler two clients' statements of one name could meet on one connection.
+            # Unique names, because behind a pooler statements of several clients share a connection.
             statement = await self.connection.prepare(sql, name=f"nudge_{uuid4().hex}")
             self.statements[sql] = statement
             if len(self.statements) > MAX_PREPARED:
-                self.statements.popitem(last=False)  # asyncpg closes it when nobody holds it any more
+                self.statements.popitem(last=False)  # asyncpg closes the statement when it is garbage-collected
         else:
             self.statements.move_to_end(sql)
         return await statement.fetch(*arguments)
 
     async def close(self, seconds: float) -> None:
-        """Close the connection; asyncpg drops one that does not close in time, so that it is gone either way."""
+        """Close the connection, or drop it if it does not close within `seconds`. Never raises."""
         try:
             await self.connection.close(timeout=seconds)
-        except Exception as error:  # noqa: BLE001 - told, and nothing is left to be done
-            log.warning("a connection was dropped, its statement may run on", error=describe_error(error))
+        except Exception as error:  # noqa: BLE001 - logged; the connection is closed in any case
+            log.warning("connection dropped; its statement may still run", error=describe_error(error))
 
 
 class ReadPool:
-    """Connections for reads, opened when they are needed; who asks first is served first."""
+    """Connections for reads, opened on demand; callers get them in the order of their calls."""
 
     def __init__(self, connect: Connect, *, size: int, timeout_seconds: float) -> None:
         self.connect = connect
@@ -78,17 +78,17 @@ class ReadPool:
         self.size = self.free_slots = size
         self.free: list[PooledConnection] = []
         self.waiting: deque[tuple[asyncio.Future[PooledConnection | None], float]] = deque()
-        self.timer: asyncio.TimerHandle | None = None  # of the one who has waited the longest, or somebody before
+        self.timer: asyncio.TimerHandle | None = None  # for the first waiter, or for an earlier one
         self.observers: list[StatementObserver] = []
         self.closing: set[asyncio.Task[None]] = set()
 
-    async def fetch(self, statement: PreparedSelect, given: Mapping[str, Any]) -> list[asyncpg.Record]:
-        """The records of a read, for `PreparedSelect.rows` or `.values`.
+    async def fetch(self, statement: PreparedSelect, parameters: Mapping[str, Any]) -> list[asyncpg.Record]:
+        """Run a read; returns records for `PreparedSelect.rows` or `.values`.
 
-        Reads are safe: one whose connection turns out to be stale runs again, once, on another.
-        Raises `DBAPIError`, and `TimeoutError` when no connection is free in time or the statement takes too long.
+        If the connection is stale, the read is retried once on another. Raises `DBAPIError`, or `TimeoutError` if no
+        connection becomes free in time or the statement takes too long.
         """
-        arguments = statement.arguments(given)
+        arguments = statement.arguments(parameters)
         try:
             try:
                 return await self.fetch_sql(statement.sql, arguments)
@@ -98,13 +98,13 @@ class ReadPool:
                 self._close_free()
                 return await self.fetch_sql(statement.sql, arguments)
         except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
-            # With neither the statement nor its parameters: they are tenants' data, and errors are logged.
+            # Without the statement and its parameters: these are tenants' data, and errors are logged.
             raise DBAPIError(
                 None, None, error, hide_parameters=True, connection_invalidated=is_stale(error)
             ) from error
 
     async def fetch_sql(self, sql: str, arguments: Sequence[Any]) -> list[asyncpg.Record]:
-        """Run a statement on the next free connection."""
+        """Run a statement on the next free connection; returns its records."""
         for observe in self.observers:
             observe(sql, arguments)
         connection = await self.acquire()
@@ -115,7 +115,7 @@ class ReadPool:
             raise
         except BaseException as error:
             if isinstance(error, asyncpg.PostgresError | ValueError) and not is_stale(error):
-                self.release(connection)  # it was the statement that was refused
+                self.release(connection)  # the statement failed, not the connection
             else:
                 connection.connection.terminate()
                 self.release(None)
@@ -124,16 +124,16 @@ class ReadPool:
         return records
 
     def _close_in_background(self, connection: PooledConnection) -> None:
-        """Close a connection whose statement may still run, in the background: its reader has no time for that."""
+        """Close a connection whose statement may still run, without making its caller wait."""
         task = asyncio.create_task(self._close_and_release(connection))
         self.closing.add(task)
         task.add_done_callback(self.closing.discard)
 
     async def _close_and_release(self, connection: PooledConnection) -> None:
-        """Close a connection, and release its slot when the server has ended the statement.
+        """Close a connection gracefully, then release its slot.
 
-        asyncpg has asked it to; a connection that is dropped earlier takes that request with it, and the statement
-        runs on.
+        asyncpg has sent a cancel request for the statement. If the connection is dropped before the server has
+        handled the request, the statement runs to its end.
         """
         try:
             await connection.close(CLOSE_SECONDS)
@@ -141,7 +141,7 @@ class ReadPool:
             self.release(None)
 
     async def acquire(self) -> PooledConnection:
-        """A connection for the caller alone, until it is released; in the order of asking."""
+        """Wait for a connection, first come, first served; the caller must `release` it."""
         while self.free:
             pooled = self.free.pop()
             if not pooled.connection.is_closed():
@@ -156,15 +156,15 @@ class ReadPool:
         if self.timer is None:
             self.timer = loop.call_later(self.timeout_seconds, self._expire_waiters)
         try:
-            given = await waiter
+            connection = await waiter
         except asyncio.CancelledError:
             if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
                 self.release(waiter.result())
             raise
-        return given or await self._open()
+        return connection or await self._open()
 
     def _expire_waiters(self) -> None:
-        """Time out those who have waited too long, and set the timer for the next one."""
+        """Fail the waiters whose timeout has passed, and set the timer for the next one."""
         loop = asyncio.get_running_loop()
         while self.waiting and (self.waiting[0][0].done() or self.waiting[0][1] <= loop.time()):
             waiter, _ = self.waiting.popleft()
@@ -173,7 +173,7 @@ class ReadPool:
         self.timer = loop.call_at(self.waiting[0][1], self._expire_waiters) if self.waiting else None
 
     async def _open(self) -> PooledConnection:
-        """A new connection, in a slot that was taken for it."""
+        """Open a connection in a slot that is already reserved; releases the slot on failure."""
         try:
             return PooledConnection(await self.connect())
         except BaseException:
@@ -181,7 +181,7 @@ class ReadPool:
             raise
 
     def release(self, pooled: PooledConnection | None) -> None:
-        """Hand a connection, or with None the slot of one that is closed, to whoever has waited the longest."""
+        """Give a connection, or with None the slot of a closed one, to the longest waiting caller."""
         while self.waiting:
             waiter, _ = self.waiting.popleft()
             if not waiter.done():
@@ -193,7 +193,7 @@ class ReadPool:
             self.free.append(pooled)
 
     def _close_free(self) -> None:
-        """Close the free connections: they are as old as the one that failed."""
+        """Close the free connections, which are probably stale as well."""
         for pooled in self.free:
             pooled.connection.terminate()
         self.free_slots += len(self.free)
@@ -201,11 +201,11 @@ class ReadPool:
 
     @property
     def has_spare(self) -> bool:
-        """Whether more than half of the connections serve nobody."""
+        """Whether more than half of the connections are unused."""
         return len(self.free) + self.free_slots > self.size // 2
 
     def statistics(self) -> PoolStatistics:
-        """What there is at this moment."""
+        """The numbers at this moment."""
         return PoolStatistics(
             busy=self.size - self.free_slots - len(self.free),
             free=len(self.free),
@@ -213,7 +213,7 @@ class ReadPool:
         )
 
     async def aclose(self) -> None:
-        """Close the connections that nobody uses any more, those with a statement that is being ended included."""
+        """Close the free connections, and wait for those that are being closed."""
         if self.timer is not None and not self.waiting:
             self.timer.cancel()
             self.timer = None
@@ -225,12 +225,12 @@ class ReadPool:
 
 
 async def set_codecs(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
-    """Let JSON columns come and go as SQLAlchemy's types have them: a text in, a value out.
+    """Set codecs for JSON as SQLAlchemy's types expect them (text when writing, values when reading), and for times.
 
-    Times come as texts too: Python reads one in a third of the time that asyncpg takes to put one together. They must
-    be ISO texts, so the session's DateStyle must be ISO; their offset is that of its TimeZone. A time that Python has
-    no value for (before the year 1, after 9999, or infinity) fails the read with a `ValueError`. asyncpg's own codec
-    fails for years out of range too, but gives infinity as the last (or the first) moment that Python has.
+    Times are transferred as text, because Python parses ISO text three times as fast as asyncpg decodes its binary
+    form. So the session's DateStyle must be ISO; the offset is that of its TimeZone. A time that Python cannot
+    represent (before the year 1, after 9999, or infinity) raises `ValueError`. asyncpg's own codec fails for such
+    years too, but returns infinity as the last (or first) moment that Python can represent.
     """
     decoders = {"json": json.loads, "jsonb": json.loads, "timestamptz": datetime.fromisoformat}
     for name, decoder in decoders.items():

@@ -1,7 +1,7 @@
 """Statements that are built once and run often: compiled for asyncpg at import, with the tenant's settings.
 
-SQLAlchemy stays the language of the statements, the types and the rows; what it spends on each execution (a look-up
-in its caches, a greenlet, a cursor, a description of the result) is spent once for each statement.
+They are written with SQLAlchemy, and use its types and rows. Its overhead for each execution (cache look-up,
+greenlet, cursor, result metadata) is paid once for each statement.
 """
 
 from collections import OrderedDict
@@ -27,7 +27,7 @@ Processor = Callable[[Any], Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PreparedSelect:
-    """A statement as asyncpg takes it, and how its parameters are encoded and its rows decoded."""
+    """The SQL of a statement for asyncpg, with the encoders of its parameters and the decoders of its columns."""
 
     sql: str
     pick: Callable[[Mapping[str, Any]], tuple[Any, ...]]
@@ -36,9 +36,9 @@ class PreparedSelect:
     columns: tuple[Processor | None, ...] | None
     row: Callable[[Iterable[Any]], Row[*tuple[Any, ...]]]
 
-    def arguments(self, given: Mapping[str, Any]) -> Sequence[Any]:
-        """The values in the statement's order; raises `KeyError` for one that has none."""
-        picked = self.pick({**self.defaults, **given} if self.defaults else given)
+    def arguments(self, parameters: Mapping[str, Any]) -> Sequence[Any]:
+        """The encoded parameters in the statement's order; raises `KeyError` for a missing one."""
+        picked = self.pick({**self.defaults, **parameters} if self.defaults else parameters)
         if not self.processors:
             return picked
         values = list(picked)
@@ -47,7 +47,7 @@ class PreparedSelect:
         return values
 
     def values(self, records: Sequence[asyncpg.Record]) -> Sequence[Iterable[Any]]:
-        """The values of rows, as SQLAlchemy's types have them."""
+        """The decoded values of records."""
         columns = self.columns
         if columns is None:
             return records
@@ -57,7 +57,7 @@ class PreparedSelect:
         ]
 
     def rows(self, records: Sequence[asyncpg.Record]) -> list[Row[*tuple[Any, ...]]]:
-        """Rows as SQLAlchemy gives them."""
+        """The records as SQLAlchemy's rows."""
         return [self.row(values) for values in self.values(records)]
 
 
@@ -65,19 +65,19 @@ prepared_selects: dict[Select[*tuple[Any, ...]], PreparedSelect] = {}
 
 
 def prepare(statement: Select[*Ts]) -> Select[*Ts]:
-    """The statement itself, which every read runs in its prepared form from now on.
+    """Register the compiled form of a statement, which reads then use; returns the statement itself.
 
-    For statements that are built once and run often, with parameters: SQLAlchemy caches by the statement object, and
-    a new one each time costs as much again as running it. Raises as `compile_select`.
+    For statements that are built once and run often with other parameters: building one costs as much as running it.
+    Raises as `compile_select`.
     """
     prepared_selects[statement] = compile_select(with_tenant(statement))
     return statement
 
 
 def compile_select(statement: Select[*tuple[Any, ...]]) -> PreparedSelect:
-    """The statement compiled for asyncpg; raises `ValueError` where its text depends on its parameters.
+    """Compile a statement for asyncpg; raises `ValueError` if its text depends on its parameters.
 
-    `IN` with a list is such a one; `= ANY` of an array is none.
+    That is so for `IN` with a list, but not for `= ANY` with an array.
     """
     compiled = statement.compile(dialect=DIALECT)
     if compiled.literal_execute_params or compiled.post_compile_params:
@@ -98,18 +98,18 @@ def compile_select(statement: Select[*tuple[Any, ...]]) -> PreparedSelect:
 
 
 def _picker(names: Sequence[str]) -> Callable[[Mapping[str, Any]], tuple[Any, ...]]:
-    """A function that gives the values of these names as a tuple."""
+    """A function that returns the values of these names as a tuple."""
     if len(names) > 1:
         return itemgetter(*names)
     return lambda values: tuple(values[name] for name in names)
 
 
 class ProjectionCache:
-    """Prepared statements that differ in the columns they read, as clients select them.
+    """Prepared statements that differ in the columns they read, which depend on what a client selects.
 
-    There are as many as clients think of, and each takes milliseconds to build, so a set of columns is prepared when
-    it is asked for the second time; until then its columns are read among all others, by a statement that stays. Of
-    the narrow ones the 200 that were used last stay.
+    Clients may select any set of columns, and building a statement takes milliseconds. So the first request for a set
+    of columns runs the statement that reads all columns, and the second one prepares a statement for that set. The
+    200 most recently used ones are kept.
     """
 
     def __init__(self) -> None:
@@ -123,10 +123,10 @@ class ProjectionCache:
         build: Callable[..., Select[*tuple[Any, ...]]],
         *columns: frozenset[str] | None,
     ) -> Select[*tuple[Any, ...]]:
-        """The statement that `build` makes of the columns, or of None for each set of them: with all there are.
+        """The statement that `build` returns for these sets of columns, or for None: all columns.
 
-        The two have rows of the same length. Whatever else tells statements apart stands in `form`, of which there
-        are as many as the code has.
+        Both must return rows of the same length. `form` is everything else that distinguishes statements: it must
+        have a limited number of values.
         """
         shape = (form, columns)
         found = self.narrow.get(shape)
@@ -141,7 +141,7 @@ class ProjectionCache:
         return found
 
     def _is_repeated(self, shape: Hashable) -> bool:
-        """Whether the shape was asked for before, among the last 200 that have been once."""
+        """Whether the shape was requested before, among the last 200 shapes requested once."""
         if shape in self.seen_once:
             del self.seen_once[shape]
             return True
@@ -151,7 +151,7 @@ class ProjectionCache:
         return False
 
     def _store(self, shape: Hashable, statement: Select[*tuple[Any, ...]]) -> Select[*tuple[Any, ...]]:
-        """Prepare the statement, in the place of the least recently used one."""
+        """Prepare and store the statement, evicting the least recently used one."""
         self.narrow[shape] = prepare(statement)
         if len(self.narrow) > MAX_PROJECTIONS:
             _, oldest = self.narrow.popitem(last=False)
@@ -164,9 +164,9 @@ def project(
     wanted: Container[str] | None,
     unread: str = "unread",
 ) -> list[ColumnElement[Any] | InstrumentedAttribute[Any]]:
-    """The columns, with NULL of its type in the place of each that is not among the wanted ones; None wants all.
+    """The columns, with a typed NULL in place of each column that is not in `wanted`; None wants all columns.
 
-    The names of NULLs begin with `unread`: a statement must not use one twice.
+    The NULLs are labelled `<unread>_<column>`; labels must be unique within a statement.
     """
     return [
         column

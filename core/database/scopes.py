@@ -1,4 +1,4 @@
-"""Where statements run: reads of a tenant, calls of definer functions, transactions."""
+"""How statements run: reads of a tenant, calls of SECURITY DEFINER functions, transactions."""
 
 import asyncio
 from collections import deque
@@ -19,16 +19,16 @@ from core.database.tenant import set_tenant, with_tenant
 
 Ts = TypeVarTuple("Ts")
 R = TypeVar("R", bound=tuple[Any, ...])
-# A process that is stopped, or cut off, within a transaction must not keep its locks: the server ends the session.
+# The server ends the session of a process that stops, or loses its network, within a transaction: locks are released.
 IDLE_SECONDS = 15.0
 MAX_CONCURRENT_READS = 4
-"""Of one operation."""
+"""Concurrent reads of one operation."""
 
 
 def _idle_timeout() -> ColumnElement[str]:
-    """Makes the server end the session when the transaction is silent for too long.
+    """Makes the server end the session if the transaction is idle for too long.
 
-    It holds for the transaction alone, as a setting of the session would not pass a pooler.
+    Set for the transaction only, because a setting of the session would be lost behind a pooler.
     """
     return func.set_config("idle_in_transaction_session_timeout", bindparam("idle", type_=Text), true()).label("idle")
 
@@ -38,33 +38,33 @@ BEGIN_WITH_TENANT = set_tenant().add_columns(_idle_timeout())
 
 
 class Reads(Protocol):
-    """What a service needs in order to read: a read scope, or a unit of work."""
+    """Runs reads for a service: a `ReadScope` or a `UnitOfWork`."""
 
     @property
     def tenant(self) -> Tenant:
         """The caller, as Row Level Security sees them."""
 
     async def rows(self, statement: Select[*Ts], parameters: dict[str, Any] | None = None) -> Sequence[Row[*Ts]]:
-        """Every row of a select."""
+        """All rows of a SELECT."""
 
     async def rows_as(
         self, row: type[R], statement: Select[*tuple[Any, ...]], parameters: dict[str, Any] | None = None
     ) -> list[R]:
-        """Every row of a select, as a tuple, or as the named one of its columns."""
+        """All rows of a SELECT, as tuples of the class `row`: `tuple`, or a named tuple of the columns."""
 
 
 async def first(reads: Reads, statement: Select[*Ts], parameters: dict[str, Any] | None = None) -> Row[*Ts] | None:
-    """The first row of a select, or None."""
+    """The first row of a SELECT, or None."""
     rows = await reads.rows(statement, parameters)
     return rows[0] if rows else None
 
 
 class ReadScope:
-    """The reads of one GraphQL operation, each statement one round trip.
+    """The reads of one GraphQL operation, each statement in one round trip.
 
-    Prepared statements of sibling fields run concurrently, on 4 connections at most, while half of the pool is left
-    for others; else one at a time, as other statements always do. So an operation of many fields does not hold up
-    the others.
+    Prepared statements of sibling fields run concurrently, on at most 4 connections, as long as half of the pool is
+    unused; otherwise one at a time, as other statements always do. So an operation with many fields does not slow
+    down other operations.
     """
 
     def __init__(self, side: ReadSide, tenant: Tenant) -> None:
@@ -75,7 +75,7 @@ class ReadScope:
         self.waiting: deque[tuple[asyncio.Future[None], ReadPool | None]] = deque()
 
     async def rows(self, statement: Select[*Ts], parameters: dict[str, Any] | None = None) -> Sequence[Row[*Ts]]:
-        """Every row of a select, under the tenant's policies."""
+        """All rows of a SELECT, under the tenant's policies."""
         prepared = prepared_selects.get(statement) if self.pool is not None else None
         found = await self._fetch(prepared, statement, parameters)
         return found if prepared is None else prepared.rows(found)
@@ -83,7 +83,7 @@ class ReadScope:
     async def rows_as(
         self, row: type[R], statement: Select[*tuple[Any, ...]], parameters: dict[str, Any] | None = None
     ) -> list[R]:
-        """Every row of a select, under the tenant's policies, as a tuple, or as the named one of its columns."""
+        """All rows of a SELECT, under the tenant's policies, as tuples of the class `row`."""
         prepared = prepared_selects.get(statement) if self.pool is not None else None
         found = await self._fetch(prepared, statement, parameters)
         return as_tuples(row, found if prepared is None else prepared.values(found))
@@ -94,26 +94,26 @@ class ReadScope:
         statement: Select[*tuple[Any, ...]],
         parameters: dict[str, Any] | None,
     ) -> Sequence[Any]:
-        """The driver's records of a prepared statement, SQLAlchemy's rows of any other."""
+        """Run a read; returns asyncpg's records for a prepared statement, otherwise SQLAlchemy's rows."""
         tenant = self.tenant.parameters
-        given = parameters | tenant if parameters else tenant
+        bound = parameters | tenant if parameters else tenant
         pool = None if prepared is None else self.pool
         if self.running and (self.waiting or not self._may_start(pool)):
-            await self._turn(pool)
+            await self._wait_to_start(pool)
         else:
             self.running += 1
         try:
             if prepared is not None and pool is not None:
-                return await pool.fetch(prepared, given)
-            return await _execute_read(self.engine, with_tenant(statement), given)
+                return await pool.fetch(prepared, bound)
+            return await _execute_read(self.engine, with_tenant(statement), bound)
         finally:
             self._end()
 
     def _may_start(self, pool: ReadPool | None) -> bool:
-        """Whether a read may start now: on the read pool beside others, else only when none runs."""
+        """Whether a read may start now: on the read pool also beside others, otherwise only alone."""
         return not self.running or (pool is not None and self.running < MAX_CONCURRENT_READS and pool.has_spare)
 
-    async def _turn(self, pool: ReadPool | None) -> None:
+    async def _wait_to_start(self, pool: ReadPool | None) -> None:
         """Wait until the read may start, and count it as running."""
         turn = asyncio.get_running_loop().create_future()
         self.waiting.append((turn, pool))
@@ -125,7 +125,7 @@ class ReadScope:
             raise
 
     def _end(self) -> None:
-        """Count a read as ended, and start those that may, in the order of asking."""
+        """Count a read as ended, and start the waiting reads that may run, in order."""
         self.running -= 1
         while self.waiting:
             turn, pool = self.waiting[0]
@@ -138,15 +138,15 @@ class ReadScope:
 
 
 def as_tuples(row: type[R], found: Sequence[Any]) -> list[R]:
-    """The rows as tuples of the class; raises `TypeError` for a named one of more or fewer columns."""
+    """The rows as tuples of the class; raises `TypeError` if a named tuple has another number of fields."""
     if found and len(found[0]) != len(getattr(row, "_fields", found[0])):
-        raise TypeError(f"{row.__name__} is no row of {len(found[0])} columns")
+        raise TypeError(f"{row.__name__} does not have {len(found[0])} fields")
     new = tuple.__new__
     return [new(row, each) for each in found]
 
 
 class SystemScope:
-    """Calls of the definer functions, which see across tenants and return ids only."""
+    """Calls of SECURITY DEFINER functions, which see all tenants and return only ids."""
 
     def __init__(self, engine: AsyncEngine) -> None:
         self.engine = read_side(engine).engine
@@ -154,7 +154,7 @@ class SystemScope:
     async def rows(
         self, statement: TypedReturnsRows[*Ts], parameters: dict[str, Any] | None = None
     ) -> Sequence[Row[*Ts]]:
-        """Every row of a statement, under no tenant."""
+        """All rows of a statement, without a tenant."""
         async with self.engine.connect() as connection:
             result = await connection.execute(statement, parameters or {})
             return result.all()
@@ -163,7 +163,7 @@ class SystemScope:
 async def _execute_read(
     engine: AsyncEngine, statement: Select[*Ts], parameters: Mapping[str, Any]
 ) -> Sequence[Row[*Ts]]:
-    """Run a read, once more when its connection turns out to be stale: the server was restarted; reads are safe."""
+    """Run a read; retry it once if the connection was stale, as after a restart of the server."""
     try:
         async with engine.connect() as connection:
             return (await connection.execute(statement, parameters)).all()
@@ -178,7 +178,7 @@ async def _execute_read(
 async def transaction(
     engine: AsyncEngine, tenant: Tenant | None, *, idle_seconds: float = IDLE_SECONDS
 ) -> AsyncIterator[AsyncConnection]:
-    """A transaction of the tenant (or of none), ended by the server after so long a silence. For the unit of work."""
+    """Open a transaction for a tenant or without one, which the server ends after `idle_seconds` of silence."""
     async with engine.connect() as connection, connection.begin():
         idle = {"idle": f"{round(idle_seconds * 1_000)}ms"}
         if tenant is None:
@@ -190,6 +190,6 @@ async def transaction(
 
 @asynccontextmanager
 async def savepoint(connection: AsyncConnection) -> AsyncIterator[None]:
-    """A part of a transaction that is undone by itself when it raises; what came before it stays."""
+    """Open a savepoint: if the block raises, only its own changes are rolled back."""
     async with connection.begin_nested():
         yield

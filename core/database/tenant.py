@@ -1,4 +1,4 @@
-"""The tenant of a statement or a transaction, set for Row Level Security until the transaction ends."""
+"""Setting the tenant of a statement or transaction, for Row Level Security, until the transaction ends."""
 
 from typing import TypeVarTuple
 
@@ -9,11 +9,11 @@ ZERO: ColumnElement[int] = literal_column("0")
 
 
 def with_tenant(statement: Select[*Ts]) -> Select[*Ts]:
-    """The statement with the tenant's settings in the same round trip; its parameters are `Tenant.parameters`.
+    """The statement extended to set the tenant in the same round trip; takes `Tenant.parameters`.
 
-    The read depends laterally on the sub-select that calls set_config, so PostgreSQL evaluates the settings first.
-    Were it not to, the policies would see no tenant and return no rows: it fails closed. The OFFSETs keep the
-    planner from pulling a sub-select up, as it may then scan one side of a join before the tenant is set.
+    The read is LATERAL to the subquery that calls set_config, so PostgreSQL sets the tenant first. If it did not, the
+    policies would see no tenant, and the read would return no rows: it fails closed. The OFFSETs keep the planner
+    from pulling up a subquery, after which it could scan one side of a join before the tenant is set.
     """
     tenant = set_tenant().offset(ZERO).subquery("tenant")
     inner = select(statement.subquery("read")).where(tenant.c.organization.is_not(None)).offset(ZERO)
@@ -22,7 +22,7 @@ def with_tenant(statement: Select[*Ts]) -> Select[*Ts]:
 
 
 def set_tenant() -> Select[str, str, str]:
-    """The statement that sets the tenant until the end of the transaction."""
+    """A statement that sets the tenant until the end of the transaction."""
     return select(
         _set_locally("app.organization_id", "tenant_organization").label("organization"),
         _set_locally("app.user_id", "tenant_user").label("user"),
@@ -31,5 +31,5 @@ def set_tenant() -> Select[str, str, str]:
 
 
 def _set_locally(setting: str, parameter: str) -> Function[str]:
-    """A call that gives a setting the parameter's value until the end of the transaction."""
+    """A call of set_config that sets a parameter's value until the end of the transaction."""
     return func.set_config(literal_column(f"'{setting}'"), bindparam(parameter, type_=Text), true())

@@ -1,4 +1,4 @@
-"""The doors of the API process: where it listens, and the bounds of requests, documents and sockets."""
+"""Settings of the API process: its address, and the limits of requests, documents and websockets."""
 
 from pydantic import Field
 

@@ -5,7 +5,7 @@ from binascii import Error as Base64Error
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from core.security import same
+from core.security import equal_secrets
 from integrations.mail_events import About, MailEvent, Payload, WebhookUnreadable
 from integrations.postmark import events
 
@@ -31,8 +31,8 @@ class PostmarkWebhooks:
             return False
         if scheme.lower() != "basic" or self.password is None:
             return False
-        known = same(username, self.username)
-        return same(password, self.password) and known
+        known = equal_secrets(username, self.username)
+        return equal_secrets(password, self.password) and known
 
     def signs(self, headers: Mapping[str, str], body: bytes) -> bool:  # noqa: ARG002 - Postmark signs nothing
         """Always True."""

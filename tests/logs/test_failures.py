@@ -150,7 +150,7 @@ async def test_what_helps_is_told() -> None:
         from_another()
     assert describe_error(caused.value) == "RuntimeError < ValueError"
     told = traceback_text(caused.value)
-    assert told.index("ValueError") < told.index("The direct cause") < told.index("RuntimeError")
+    assert told.index("ValueError") < told.index("the direct cause") < told.index("RuntimeError")
     assert "    raise RuntimeError(SECRET) from error" in told
 
 

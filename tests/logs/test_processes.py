@@ -372,5 +372,5 @@ async def test_a_crash_at_the_start(stage: Stage, mode: str) -> None:
         await asyncio.wait_for(program.process.wait(), WAIT_SECONDS)
     assert program.process.returncode == 1
     expect_clean(planted, program.text)
-    assert "the process ends by an error" in program.text
+    assert "process ended by an uncaught error" in program.text
     assert "RuntimeError" in program.text

@@ -5,7 +5,7 @@ import sys
 
 import structlog
 
-from core.redaction import PATTERNS, written
+from core.redaction import PATTERNS, forms_of
 from core.telemetry import SHARED, Formatter, LibraryFilter
 
 
@@ -27,7 +27,7 @@ class Watch(logging.Handler):
 
     def know(self, secrets: set[str]) -> None:
         """Look for these too."""
-        self.secrets |= {form for secret in secrets for form in written(secret) if len(form) >= 12}
+        self.secrets |= {form for secret in secrets for form in forms_of(secret) if len(form) >= 12}
 
     def emit(self, record: logging.LogRecord) -> None:
         """Look through a line, and write it."""

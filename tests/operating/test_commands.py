@@ -165,7 +165,7 @@ async def test_a_database_without_tables(servers: Servers) -> None:
     """Made, never migrated: whoever serves says what to run."""
     await create_database(servers.postgres.admin_url, "nudge_empty")
     url = servers.database_url(servers.postgres.app_url, "nudge_empty")
-    with pytest.raises(UnsafeDatabase, match="was never migrated: run `nudge migrate`"):
+    with pytest.raises(UnsafeDatabase, match="has not been migrated: run `nudge migrate`"):
         await check_servers(reaching(servers, url))
 
 
@@ -173,7 +173,7 @@ async def test_a_database_without_tables(servers: Servers) -> None:
     ("role", "said"),
     [
         ("nudge_app", "The role nudge_app may not become nudge_definer"),
-        ("postgres", "Refusing to migrate as postgres, which is above Row Level Security"),
+        ("postgres", "Refusing to migrate as postgres, which bypasses Row Level Security"),
     ],
 )
 async def test_migrating_as_another_role(servers: Servers, role: str, said: str) -> None:
@@ -230,7 +230,7 @@ async def test_a_redis_that_is_away_stops_nobody(servers: Servers, capsys: pytes
     for redis in ("redis://127.0.0.1:1/0", "redis://redis.invalid/0"):
         await check_servers(reaching(servers, url, redis=redis))
     said = capsys.readouterr()
-    assert (said.out + said.err).count("going on without Redis until it answers") == 2
+    assert (said.out + said.err).count("continuing without Redis until it answers") == 2
 
 
 async def test_a_port_that_is_taken(servers: Servers, tmp_path: Path) -> None:
@@ -298,7 +298,7 @@ async def test_an_older_postgresql_is_refused(servers: Servers, monkeypatch: pyt
     """Debian's own is too old: whoever migrates hears which version is needed."""
     await create_database(servers.postgres.admin_url, "nudge_old_server")
     monkeypatch.setattr(migration, "MIN_POSTGRES_VERSION", 19)
-    with pytest.raises(UnsafeDatabase, match="PostgreSQL 19 or newer is needed, and this server is 18"):
+    with pytest.raises(UnsafeDatabase, match="PostgreSQL 19 or newer is required; this server is 18"):
         await migrate(servers.database_url(servers.postgres.migrator_url, "nudge_old_server"))
 
 
