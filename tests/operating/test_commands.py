@@ -115,14 +115,14 @@ async def test_each_command_ends_with_one_sentence(servers: Servers, tmp_path: P
     ("url", "said"),
     [
         ("postgresql://nudge_app:secret@127.0.0.1:1/nudge", "nothing listens there"),
-        ("postgresql://nudge_app:secret@db.invalid/nudge", "the name of the host is not known"),
+        ("postgresql://nudge_app:secret@db.invalid/nudge", "the host name cannot be resolved"),
         ("postgresql://nudge_app:secret@127.0.0.1:{port}/nowhere", "password is wrong"),
-        ("postgresql://nudge_app:{password}@127.0.0.1:{port}/nowhere", "there is no such database"),
-        ("postgresql://nudge_app:{password}@127.0.0.1:{port}/nudge?sslmode=require", "does not speak TLS"),
+        ("postgresql://nudge_app:{password}@127.0.0.1:{port}/nowhere", "the database does not exist"),
+        ("postgresql://nudge_app:{password}@127.0.0.1:{port}/nudge?sslmode=require", "does not use TLS"),
         ("postgresql://nudge_app:{password}@127.0.0.1:{port}/nudge?ssl=verify-full", "sslrootcert|TLS"),
         ("postgresql://nudge_app:{password}@127.0.0.1:{port}/nudge?sslmode=perhaps", "sslmode"),
         ("postgresql://nudge_definer:secret@127.0.0.1:{port}/nudge", "password is wrong|may not log in"),
-        ("postgresql://nudge_app@/nudge?host=/nowhere/at/all", "is not there"),
+        ("postgresql://nudge_app@/nudge?host=/nowhere/at/all", "does not exist"),
     ],
 )
 async def test_a_database_that_cannot_be_reached(servers: Servers, url: str, said: str) -> None:

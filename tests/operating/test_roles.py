@@ -248,7 +248,7 @@ async def test_one_who_may_not_make_roles_is_told(server: PostgresServer) -> Non
     await administrator(server)
     await fetch(server.admin_url, f"ALTER ROLE {ADMINISTRATOR} NOCREATEROLE")
     url = f"postgresql://{ADMINISTRATOR}:{ADMINISTRATOR_PASSWORD}@127.0.0.1:{server.port}/postgres"
-    with pytest.raises(ServerUnusable, match=r"the role may not do this.*permission denied to create role"):
+    with pytest.raises(ServerUnusable, match=r"the role lacks a privilege.*permission denied to create role"):
         await provisioned(url)
     assert await fetch(server.admin_url, "SELECT FROM pg_roles WHERE rolname LIKE 'nudge_%'") == []
 
