@@ -4,7 +4,7 @@ import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from types import CoroutineType
-from typing import Any, Protocol, TypeVar, get_type_hints
+from typing import Any, Protocol, TypeVar, get_args, get_type_hints
 
 import strawberry
 from graphql import GraphQLField
@@ -16,7 +16,7 @@ from core.access.permissions import Permission
 from core.errors import InputErrors, NudgeError
 from resolvers.context import Info
 from schema.errors import UserError, user_error
-from schema.fields import COST
+from schema.fields import COST, NULL_ON_ERROR
 
 STATE = "nudge.state"
 AUDIT = "nudge.audit"
@@ -123,6 +123,16 @@ def with_arguments_described(field: Any, inputs: str) -> Any:  # noqa: ANN401 - 
     return field
 
 
+def nullable(returned: Any) -> dict[str, Any]:  # noqa: ANN401 - an annotation
+    """How a root field is declared that returns this: nullable, so that its error leaves the other root fields alone.
+
+    Where null is no result, `@semanticNonNull` says that it stands for an error.
+    """
+    if type(None) in get_args(returned):
+        return {}
+    return {"graphql_type": returned | None, "directives": NULL_ON_ERROR}
+
+
 def query(rule: Rule, *, refusals_in_payload: bool = False, cost: int = 0) -> Callable[[Resolve], Any]:
     """A root field of Query; one that answers with a payload, as a mutation does, can have refusals in it.
 
@@ -131,13 +141,15 @@ def query(rule: Rule, *, refusals_in_payload: bool = False, cost: int = 0) -> Ca
 
     def declare(resolver: Resolve) -> Any:  # noqa: ANN401 - a Strawberry field stands in for any type
         extensions: list[FieldExtension] = [rule]
+        returned = get_type_hints(resolver, include_extras=True)["return"]
         if refusals_in_payload:
-            extensions.append(RefusalsInPayload(get_type_hints(resolver)["return"]))
+            extensions.append(RefusalsInPayload(returned))
         field = strawberry.field(
             resolver=resolver,
             description=field_description(resolver, rule, cost),
             extensions=extensions,
             metadata={COST: cost},
+            **nullable(returned),
         )
         return with_arguments_described(field, INPUT_OF_QUERY)
 
@@ -169,6 +181,7 @@ def mutation(rule: Rule, *, audit: str | Audit, cost: int = 0) -> Callable[[Reso
             description=field_description(resolver, rule, cost),
             extensions=[rule, RefusalsInPayload(payload)],
             metadata={COST: cost, AUDIT: actions},
+            **nullable(payload),
         )
         return with_arguments_described(field, INPUT_OF_MUTATION)
 

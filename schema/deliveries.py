@@ -112,8 +112,10 @@ class Delivery(Node):
         description="The time at which the recipient unsubscribed with the link of this message."
     )
 
-    @on_demand("The campaign to which the message belongs. Requires the permission `campaign:read`.")
-    async def campaign(self, info: strawberry.Info) -> LazyCampaign:
+    @on_demand(
+        "The campaign to which the message belongs. Requires the permission `campaign:read`.", null_on_error=True
+    )
+    async def campaign(self, info: strawberry.Info) -> LazyCampaign | None:
         """Read together for all deliveries of an answer."""
         return await DELIVERY_CAMPAIGN.of(info, key_of(self, "campaign_id"))
 

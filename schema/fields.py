@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final, TypeVar, cast
 
 import strawberry
+from strawberry.schema_directive import Location
 
 V = TypeVar("V")
 Read = TypeVar("Read", bound=Callable[..., Any])
@@ -12,12 +13,31 @@ COUNTING_COST: Final = 10
 """Points of what counts rows, or reads many for a few, when it is selected."""
 
 
-def on_demand(description: str, *, cost: int = 0) -> Callable[[Read], Read]:
+@strawberry.schema_directive(
+    locations=[Location.FIELD_DEFINITION],
+    name="semanticNonNull",
+    description=(
+        "The field is `null` only if it has failed: then `errors` has an error with its path. `levels` are the levels "
+        "of a list to which this applies, 0 is the field itself. See https://specs.apollo.dev/nullability/v0.4."
+    ),
+)
+class SemanticNonNull:
+    levels: list[int] = strawberry.directive_field(name="levels", default=(0,))
+
+
+NULL_ON_ERROR: Final = (SemanticNonNull(levels=cast("list[int]", strawberry.UNSET)),)
+"""Directives of a field that is null only if it has failed; with the default, the level of the field itself."""
+
+
+def on_demand(description: str, *, cost: int = 0, null_on_error: bool = False) -> Callable[[Read], Read]:
     """A method as a field: `strawberry.field`, which would take the method's type away.
 
-    `cost` is what it costs, in points, beyond the objects that it shows.
+    `cost` is what it costs, in points, beyond the objects that it shows. With `null_on_error`, an error of the field
+    makes it null instead of the object that it belongs to: its type is optional, though it gives no None.
     """
-    return cast("Callable[[Read], Read]", strawberry.field(description=description, metadata={COST: cost}))
+    directives = NULL_ON_ERROR if null_on_error else ()
+    declared = strawberry.field(description=description, metadata={COST: cost}, directives=directives)
+    return cast("Callable[[Read], Read]", declared)
 
 
 def later(value: Awaitable[V]) -> V:

@@ -76,13 +76,17 @@ class Audience:
     tags: list[str] = strawberry.field(description="Contacts with any of these tags are included.")
     exclude_tags: list[str] = strawberry.field(description="Contacts with any of these tags are excluded.")
 
-    @on_demand("Contacts on any of these lists are included. Requires the permission `list:read`.")
-    async def lists(self, info: strawberry.Info) -> list[List]:
+    @on_demand(
+        "Contacts on any of these lists are included. Requires the permission `list:read`.", null_on_error=True
+    )
+    async def lists(self, info: strawberry.Info) -> list[List] | None:
         """Read together for all audiences of an answer."""
         return await lists_of(info, self, "list_ids")
 
-    @on_demand("Contacts on any of these lists are excluded. Requires the permission `list:read`.")
-    async def exclude_lists(self, info: strawberry.Info) -> list[List]:
+    @on_demand(
+        "Contacts on any of these lists are excluded. Requires the permission `list:read`.", null_on_error=True
+    )
+    async def exclude_lists(self, info: strawberry.Info) -> list[List] | None:
         """Read together for all audiences of an answer."""
         return await lists_of(info, self, "exclude_list_ids")
 
@@ -217,7 +221,8 @@ class Campaign(Node):
         "The messages of the campaign, one for each recipient, in the order in which the audience was "
         "frozen. Empty before that.\n\n"
         "The recipients who got no message are `deliveries(filter: {state: {in: [REJECTED, FAILED, "
-        "SKIPPED]}})`. Requires the permission `contact:read`."
+        "SKIPPED]}})`. Requires the permission `contact:read`.",
+        null_on_error=True,
     )
     async def deliveries(  # noqa: PLR0917 - GraphQL's arguments have names
         self,
@@ -227,7 +232,7 @@ class Campaign(Node):
         last: Last = None,
         after: After = None,
         before: Before = None,
-    ) -> Connection[Delivery]:
+    ) -> Connection[Delivery] | None:
         """Read together for all campaigns of an answer that ask for the same page."""
         request = page_request(first, last, after, before)
         return await CAMPAIGN_DELIVERIES.of(info, key_of(self), request, filter)

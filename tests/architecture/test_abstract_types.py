@@ -15,7 +15,6 @@ KNOWN = {
         "Campaign.status and Contact.status",
         "Campaign.status and MayaMessage.status",
         "Contact.status and MayaMessage.status",
-        "Delivery.campaign and ContactEvent.campaign",
         "User.role and MayaMessage.role",
     }
 }
