@@ -17,8 +17,8 @@ COUNTING_COST: Final = 10
     locations=[Location.FIELD_DEFINITION],
     name="semanticNonNull",
     description=(
-        "The field is `null` only if it has failed: then `errors` has an error with its path. `levels` are the levels "
-        "of a list to which this applies, 0 is the field itself. See https://specs.apollo.dev/nullability/v0.4."
+        "The field is `null` only if it has failed: then `errors` has an error with its path. `levels` are the "
+        "levels of a list to which this applies, 0 is the field itself. See https://specs.apollo.dev/nullability/v0.4."
     ),
 )
 class SemanticNonNull:

@@ -1,0 +1,56 @@
+"""Which fields are null, and what it means: no result, or an error."""
+
+from collections.abc import Iterator
+
+from graphql import FieldDefinitionNode, NonNullTypeNode, ObjectTypeDefinitionNode, parse
+
+import resolvers
+from resolvers.sdl import export
+
+schema = resolvers.build_schema()._schema
+DIRECTIVE = "directive @semanticNonNull(levels: [Int!]! = [0]) on FIELD_DEFINITION"
+# Root fields whose null is a result: there is no such object, or nobody is logged in.
+LOOKUPS = {"campaign", "contact", "contactByEmail", "conversation", "list", "node", "template", "viewer"}
+# Fields of objects that can fail beside them, as they take a permission of their own.
+BESIDE = {"Campaign.deliveries", "Audience.lists", "Audience.excludeLists", "Delivery.campaign"}
+
+
+def fields() -> Iterator[tuple[str, str, FieldDefinitionNode]]:
+    """Every field of every object type, as the SDL has it, by the names of type and field."""
+    for definition in parse(export()).definitions:
+        if isinstance(definition, ObjectTypeDefinitionNode):
+            yield from ((definition.name.value, field.name.value, field) for field in definition.fields or ())
+
+
+def is_null_on_error(field: FieldDefinitionNode) -> bool:
+    """Whether the field has the directive."""
+    return any(each.name.value == "semanticNonNull" for each in field.directives or ())
+
+
+def test_the_directive_is_declared_as_specified() -> None:
+    """The SDL has it word for word, once: Relay's and Apollo's compilers look for it."""
+    assert export().count(DIRECTIVE) == 1
+    assert [each.name for each in schema.directives].count("semanticNonNull") == 1
+
+
+def test_root_fields_are_nullable() -> None:
+    """Those of Query and Mutation, and null is an error's in all but the look-ups; a subscription has one field."""
+    roots = {(kind, name): field for kind, name, field in fields() if kind in {"Query", "Mutation", "Subscription"}}
+    assert len(roots) > 40
+    for (kind, name), field in roots.items():
+        assert isinstance(field.type, NonNullTypeNode) is (kind == "Subscription"), name
+        assert is_null_on_error(field) is (kind != "Subscription" and name not in LOOKUPS), name
+
+
+def test_null_on_error_is_for_fields_of_another_permission() -> None:
+    """Elsewhere only where the objects that a field leads to take another permission; and never beside `!`."""
+    found = {f"{kind}.{name}": field for kind, name, field in fields() if is_null_on_error(field)}
+    assert not any(isinstance(field.type, NonNullTypeNode) for field in found.values())
+    assert {place for place in found if place.partition(".")[0] not in {"Query", "Mutation"}} == BESIDE
+
+
+def test_payloads_are_null_on_refusal() -> None:
+    """A refusal is no error: no field of a payload is null on error alone."""
+    assert not [
+        f"{kind}.{name}" for kind, name, field in fields() if kind.endswith("Payload") and is_null_on_error(field)
+    ]
