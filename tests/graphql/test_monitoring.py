@@ -15,7 +15,7 @@ from core.access.rights import RIGHTS
 from core.access.session import Session
 from core.clock import since_boot
 from core.database.engine import create_engine
-from core.errors import Conflict, ErrorCode
+from core.errors import Conflict, ErrorCode, InvalidInput
 from models.accounts import UserSession
 from runtime import Runtime
 from services.accounts.identity import EmbeddedTokens, Identity
@@ -163,7 +163,7 @@ async def test_a_refused_renewal_does_not_prolong_the_connection(runtime: Runtim
         monitor.expires_at = since_boot()
         looking = asyncio.create_task(monitor.run_due_checks())
         sessions.go_on.set()
-        with pytest.raises(Conflict, match="session has ended"):
+        with pytest.raises(InvalidInput, match="session has ended"):
             await renewing
         assert await looking is True
         assert connection.closed == [(4403, "The access token has expired")]
