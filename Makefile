@@ -1,6 +1,6 @@
 # `make dev` and `make test` need Python 3.11+ and make, nothing else.
 
-.PHONY: help dev test tests check aside install lock migration faults soak differential mutation bench clean environment
+.PHONY: help dev test tests check aside install lock migration pages faults soak differential mutation bench clean environment
 .DEFAULT_GOAL := help
 
 # The interpreter that makes .venv: name one with `make PYTHON=/path/to/python3 dev`.
@@ -63,6 +63,9 @@ install: ## Install a production into PREFIX, e.g. make install PREFIX=/opt/nudg
 
 migration: environment ## Write a new migration, e.g. make migration name="Archive campaigns"
 	@exec $(RUN) -m migrations.new "$(name)"
+
+pages: environment ## Write the parts of README and docs/ that are printed from the code anew
+	@$(RUN) -m tests.documents.generated
 
 lock: ## Lock the packages anew (needs uv)
 	@command -v uv >/dev/null || { echo "make lock needs uv on the PATH (for one: pipx install uv)"; exit 1; }
