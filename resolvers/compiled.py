@@ -21,7 +21,7 @@ class CompiledOperations(execution.CompiledStrawberryExecutor):
     natives = {"DateTime": datetime, "EmailAddress": str}  # noqa: RUF012 - the name and form that the executor reads
 
 
-def tell(fall_back: execution.FallBack) -> None:
+def tell(fall_back: execution.Fallback) -> None:
     """Log a document that graphql-core had to execute, by name and reason: never its text or its variables."""
     if fall_back.reason != USUAL:
         # What follows the type of an error is the error's own message, and may hold a value.
@@ -47,4 +47,4 @@ def figures() -> Iterator[Metric]:
     yield fallen_back
 
 
-execution.on_fall_back(tell)
+execution.on_fallback(tell)

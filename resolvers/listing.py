@@ -69,6 +69,6 @@ async def connection(
 ) -> Connection[Any]:
     """A page of a listing whose rows are shown as they are: the columns that were selected, in one statement."""
     reads = info.context.reads
-    columns = rows.selected(info, listing.row, *SHOWN_AT)
+    columns = rows.selected_columns(info, listing.row, *SHOWN_AT)
     page = await listing.page(reads, request, order, condition, columns=columns)
     return connection_of(page, partial(listing.count, reads, condition))

@@ -1,4 +1,4 @@
-"""Arguments that are the same each time are coerced once, and those that are variables are looked up."""
+"""Arguments of a field: constants are coerced once for each plan, variables are looked up at each execution."""
 
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
@@ -19,65 +19,65 @@ from graphql.language import ValueNode, Visitor, visit
 from graphql.language.visitor import BREAK
 from graphql.utilities.coerce_input_value import coerce_default_value, coerce_input_literal
 
-from execution.run import Field, Ingredient
+from execution.run import ArgumentPlan, Field
 
-# A resolver may change what it is given, so only values that cannot change are shared.
-FIXED = frozenset({type(None), bool, int, float, str, bytes, date, datetime, time, timedelta, Decimal, UUID})
+# A resolver may modify its arguments, so executions share immutable values only.
+_IMMUTABLE = frozenset({type(None), bool, int, float, str, bytes, date, datetime, time, timedelta, Decimal, UUID})
 
 
 def has_arguments(field: Field) -> bool:
-    """Whether arguments are to be looked at."""
+    """Whether the field is declared with arguments, or is selected with any."""
     return bool(field.definition.args or field.nodes[0].arguments)
 
 
-def settle_arguments(field: Field) -> None:
-    """Work out what can be known of the arguments; nothing where graphql-core has to look each time."""
+def precompute_arguments(field: Field) -> None:
+    """Set the field's constant arguments or argument plans; neither where graphql-core must coerce them each time."""
     nodes = {argument.name.value: argument for argument in field.nodes[0].arguments or ()}
-    recipe: list[Ingredient] = []
+    argument_plans: list[ArgumentPlan] = []
     for name, definition in field.definition.args.items():
-        ingredient = ingredient_of(name, definition, nodes.get(name))
-        if ingredient is None:
+        plan = _argument_plan(name, definition, nodes.get(name))
+        if plan is None:
             return
-        recipe.append(ingredient)
-    if any(ingredient.variable is not None for ingredient in recipe):
-        field.recipe = tuple(recipe)
+        argument_plans.append(plan)
+    if any(plan.variable is not None for plan in argument_plans):
+        field.argument_plans = tuple(argument_plans)
     else:
-        field.arguments = {one.name: one.value for one in recipe if one.value is not Undefined}
+        field.constant_arguments = {plan.name: plan.value for plan in argument_plans if plan.value is not Undefined}
 
 
-def ingredient_of(name: str, definition: GraphQLArgument, node: ArgumentNode | None) -> Ingredient | None:
-    """An argument, where it is a variable or cannot change; None for others, and for what does not fit."""
+def _argument_plan(name: str, definition: GraphQLArgument, node: ArgumentNode | None) -> ArgumentPlan | None:
+    """The plan of an argument that is a variable or immutable; None for any other, and for an invalid one."""
     variable = node.value.name.value if node is not None and isinstance(node.value, VariableNode) else None
-    needed = is_required_argument(definition)
+    required = is_required_argument(definition)
     try:
         if variable is not None or node is None:
-            value = Undefined if needed else coerce_default_value(definition)
+            value = Undefined if required else coerce_default_value(definition)
         else:
-            value = Undefined if has_variable(node.value) else coerce_input_literal(node.value, definition.type)
-            needed = True
+            value = Undefined if _contains_variable(node.value) else coerce_input_literal(node.value, definition.type)
+            required = True
     except (GraphQLError, TypeError, ValueError):
         return None
     if value is Undefined:
-        fits = variable is not None or not needed
+        usable = variable is not None or not required
     else:
-        fits = type(value) in FIXED or isinstance(value, Enum)
+        usable = type(value) in _IMMUTABLE or isinstance(value, Enum)
     out = definition.out_name or name
-    return Ingredient(out, variable, value, needed, is_non_null_type(definition.type)) if fits else None
+    return ArgumentPlan(out, variable, value, required, is_non_null_type(definition.type)) if usable else None
 
 
-def has_variable(value: ValueNode) -> bool:
-    """Whether a variable stands in the literal."""
-    finder = VariableFinder()
+def _contains_variable(value: ValueNode) -> bool:
+    """Whether the literal contains a variable."""
+    finder = _VariableFinder()
     visit(value, finder)
     return finder.found
 
 
-class VariableFinder(Visitor):
-    """Notices variables."""
+class _VariableFinder(Visitor):
+    """Looks for a variable in a value."""
 
     found = False
 
     def enter_variable(self, _node: VariableNode, *_: Any) -> Any:
-        """One is enough."""
+        """Stop at the first variable."""
         self.found = True
         return BREAK

@@ -1,9 +1,9 @@
-"""Lists of rows, completed in one call where every value is what it should be.
+"""Bulk functions: lists of rows, completed in one call when every value has the expected type.
 
-Most lists hold rows of one class (of several, the one that was registered first) whose columns go into the answer as
-they are. For those a second function is generated that does nothing but look at each value and build the answer;
-whatever it does not expect makes it give up, and the careful function takes the list from the start. Reading a row
-has no effects, so nobody notices.
+Most lists contain rows of one class (where a type has several, the first one registered) whose columns go into the
+response unchanged. For these a second function is generated, which only checks each value and builds the response. At
+any value that it does not expect it bails out, and the general function processes the list from the start. Reading a
+row has no side effects, so starting again changes nothing.
 """
 
 from datetime import datetime
@@ -22,24 +22,24 @@ from graphql import (
 from graphql.execution.collect_fields import FieldDetailsList
 
 from execution.arguments import has_arguments
-from execution.leaves import AS_IT_IS, UNCHANGED, names_of
-from execution.reading import reading_of
-from execution.rows import Members, RowReader
+from execution.field_sources import determine_source
+from execution.leaves import BUILT_IN_COERCIONS, BUILT_IN_TESTS, enum_names
+from execution.rows import EnumMembers, RowReader
 
 if TYPE_CHECKING:
     from execution.compiling import Compilation
     from execution.run import Field
 
 Lines = list[str]
-MOST_REPEATED = 500  # fields, in the functions of all lists of a plan
+MAX_BULK_FIELDS = 500  # in all bulk functions of a plan
 
 
-class Unsuited(Exception):
-    """The selection has more to it than columns of rows."""
+class _BulkImpossible(Exception):
+    """The selection contains more than columns of rows."""
 
 
-class Bulk:
-    """Writes one such function."""
+class _BulkGenerator:
+    """Generates one bulk function."""
 
     def __init__(self, compilation: "Compilation") -> None:
         self.compilation = compilation
@@ -47,9 +47,9 @@ class Bulk:
         self.lines: Lines = []
 
     def function(self, name: str, type_: GraphQLOutputType, details: FieldDetailsList) -> Lines:
-        """The function; raises `Unsuited`."""
-        display = self.object_or_null(type_, details, "item")
-        loop = [*self.lines, f"push({display})"]
+        """The lines of the function; raises `_BulkImpossible`."""
+        expression = self.nullable_object(type_, details, "item")
+        loop = [*self.lines, f"push({expression})"]
         return [
             f"def {name}(items):",
             "    done = []",
@@ -60,79 +60,79 @@ class Bulk:
             "",
         ]
 
-    def object_or_null(self, type_: GraphQLOutputType, details: FieldDetailsList, source: str) -> str:
-        """Look at what is in the variable `source`; what it comes to."""
+    def nullable_object(self, type_: GraphQLOutputType, details: FieldDetailsList, source: str) -> str:
+        """Add checks of an object or null in the variable `source`; returns the expression of its result."""
         if is_non_null_type(type_):
             return self.object(type_.of_type, details, source)
         before, self.lines = self.lines, []
-        display = self.object(type_, details, source)
-        present = [*self.lines, f"{source} = {display}"]
+        expression = self.object(type_, details, source)
+        present = [*self.lines, f"{source} = {expression}"]
         self.lines = [*before, f"if {source} is not None:", *("    " + line for line in present)]
         return source
 
     def object(self, type_: GraphQLOutputType, details: FieldDetailsList, source: str) -> str:
-        """Look at the object in the variable `source`; what its fields come to."""
-        plan = self.compilation.object_of(type_, details) if is_object_type(type_) else None
-        if plan is None or not plan.rows or not plan.selected:
-            raise Unsuited
-        self.compilation.repeated += len(plan.selected)
-        if self.compilation.repeated > MOST_REPEATED:
-            raise Unsuited
-        reader = plan.rows[0]
-        self.unless(f"type({source}) is not {self.compilation.constant('R', reader.row)}")
-        entries = [f"{key!r}: {self.field(field, reader, source)}" for key, field in plan.selected.items()]
+        """Add checks of the object in the variable `source`; returns the expression of its fields."""
+        plan = self.compilation.object_plan(type_, details) if is_object_type(type_) else None
+        if plan is None or not plan.row_readers or not plan.fields:
+            raise _BulkImpossible
+        self.compilation.bulk_fields += len(plan.fields)
+        if self.compilation.bulk_fields > MAX_BULK_FIELDS:
+            raise _BulkImpossible
+        reader = plan.row_readers[0]
+        self.bail_out_if(f"type({source}) is not {self.compilation.constant('R', reader.row)}")
+        entries = [f"{key!r}: {self.field(field, reader, source)}" for key, field in plan.fields.items()]
         return "{" + ", ".join(entries) + "}"
 
     def field(self, field: "Field", reader: RowReader, source: str) -> str:
-        """Look at a field; what it comes to."""
-        reading = reading_of(
+        """Add checks of a field; returns the expression of its value."""
+        field_source = determine_source(
             field.definition,
             field.name,
             self.compilation.schema,
             has_arguments=has_arguments(field),
             custom_default=self.compilation.custom_default,
         )
-        if reading.kind == "typename":
+        if field_source.kind == "typename":
             return repr(field.parent.name)
-        if reading.kind != "column" or reading.name not in reader.columns:
-            raise Unsuited
-        index, convert = reader.columns[reading.name]
+        if field_source.kind != "column" or field_source.name not in reader.columns:
+            raise _BulkImpossible
+        index, convert = reader.columns[field_source.name]
         variable = f"v{next(self.numbers)}"
         self.lines.append(f"{variable} = {source}[{index:d}]")
         if is_object_type(get_nullable_type(field.type)) and convert is None:
-            return self.object_or_null(field.type, field.details, variable)
+            return self.nullable_object(field.type, field.details, variable)
         return self.leaf(field.type, convert, variable)
 
     def leaf(self, type_: GraphQLOutputType, convert: Any, v: str) -> str:
-        """Look at a leaf."""
+        """Add checks of a leaf in the variable `v`; returns the expression of its value."""
         named: Any = get_nullable_type(type_)
         nullable = not is_non_null_type(type_)
         members = getattr(convert, "__self__", None)
-        if isinstance(named, GraphQLEnumType) and type(members) is Members:
+        if isinstance(named, GraphQLEnumType) and type(members) is EnumMembers:
             return self.enum(named, members, v, nullable=nullable)
         if convert is not None:
             call = f"{v} = {self.compilation.constant('C', convert)}({v})"
             if not nullable:
-                self.unless(f"{v} is None")
+                self.bail_out_if(f"{v} is None")
             self.lines += [f"if {v} is not None:", f"    {call}"] if nullable else [call]
         test = self.test(named, v)
-        answer = "None" if convert is None else f"given_up({v})"
-        self.unless(f"not ({v} is None or {test})" if nullable else f"not ({test})", answer)
+        result = "None" if convert is None else f"bail_out({v})"
+        self.bail_out_if(f"not ({v} is None or {test})" if nullable else f"not ({test})", result)
         return v
 
     def test(self, named: Any, v: str) -> str:
-        """What holds of values that are data as they are."""
-        if named in AS_IT_IS and named.coerce_output_value is UNCHANGED[named]:
-            return AS_IT_IS[named].format(v)
+        """The test for values that go into the response unchanged."""
+        if named in BUILT_IN_TESTS and named.coerce_output_value is BUILT_IN_COERCIONS[named]:
+            return BUILT_IN_TESTS[named].format(v)
         native = self.compilation.natives.get(named.name) if isinstance(named, GraphQLScalarType) else None
         if native is None:
-            raise Unsuited
+            raise _BulkImpossible
         test = f"type({v}) is {self.compilation.constant('N', native)}"
         return f"{test} and {v}.tzinfo is UTC" if native is datetime else test
 
-    def enum(self, named: GraphQLEnumType, members: Members, v: str, *, nullable: bool) -> str:
-        """From the value in the row to the name in the answer in one step."""
-        by_identity, _, _ = names_of(named)
+    def enum(self, named: GraphQLEnumType, members: EnumMembers, v: str, *, nullable: bool) -> str:
+        """Map the value in the row to the name in the response in one lookup."""
+        by_identity, _, _ = enum_names(named)
         names: dict[Any, str | None] = {
             value: by_identity[id(member)]
             for value, member in members.items()
@@ -141,26 +141,26 @@ class Bulk:
         if nullable:
             names[None] = None
         find = self.compilation.constant("E", names.get)
-        self.lines.append(f"{v} = {find}({v}, PLAIN)")
-        self.unless(f"{v} is PLAIN")
+        self.lines.append(f"{v} = {find}({v}, PLAIN_TYPES)")
+        self.bail_out_if(f"{v} is PLAIN_TYPES")
         return v
 
-    def unless(self, test: str, answer: str = "None") -> None:
-        """Give up where the test holds."""
-        self.lines += [f"if {test}:", f"    return {answer}"]
+    def bail_out_if(self, test: str, result: str = "None") -> None:
+        """Make the function return None where the test is true."""
+        self.lines += [f"if {test}:", f"    return {result}"]
 
 
-def given_up(value: Any) -> None:
-    """The answer to what a conversion made and the careful function makes again: a coroutine is not to be missed."""
+def bail_out(value: Any) -> None:
+    """Return None for a converted value, which the general function converts again; closes a coroutine."""
     if type(value) is CoroutineType:
         value.close()
 
 
-def lines_of_bulk(
+def generate_bulk(
     compilation: "Compilation", name: str, type_: GraphQLOutputType, details: FieldDetailsList
 ) -> Lines:
-    """The function of that name, which gives a list of rows completed, or None; nothing where there can be none."""
+    """The lines of a function that completes a list of rows or returns None; no lines where it is impossible."""
     try:
-        return Bulk(compilation).function(name, type_, details)
-    except Unsuited:
+        return _BulkGenerator(compilation).function(name, type_, details)
+    except _BulkImpossible:
         return []

@@ -1,6 +1,6 @@
-"""Completing whatever a resolver may give, after the specification's CompleteValue, as graphql-core does it.
+"""Completes any value of a resolver as graphql-core does, by the specification's CompleteValue.
 
-The generated code handles the usual values itself; what it does not recognise at a glance comes here.
+The generated code handles values of the common types itself, and passes all others to these functions.
 """
 
 from collections.abc import AsyncIterator, Iterator
@@ -27,9 +27,9 @@ from graphql.execution.collect_fields import FieldDetailsList
 from graphql.execution.executor import invalid_return_type_error
 from graphql.pyutils import inspect, is_iterable
 
-from execution.paths import Thin, keys, of_field, real
-from execution.positions import Complete, Position, fail_at, guarded, later, settle_at
-from execution.run import Field, Run, join_items
+from execution.paths import ThinPath, core_path, field_path, path_keys
+from execution.positions import Complete, Position, await_completed, complete_awaitable, fail_at, settle_at
+from execution.run import Field, PlanRun, await_items
 
 if TYPE_CHECKING:
     from execution.compiling import Compilation
@@ -37,12 +37,12 @@ if TYPE_CHECKING:
 
 
 def completer(compilation: "Compilation", field: Field, type_: GraphQLOutputType) -> Complete:
-    """How values of the type are completed at that field."""
+    """The function that completes values of the type at a field."""
     if is_non_null_type(type_):
-        return required(field, completer(compilation, field, type_.of_type), type_)
-    inner = completer_of_present(compilation, field, type_)
+        return _non_null_completer(field, completer(compilation, field, type_.of_type), type_)
+    inner = _value_completer(compilation, field, type_)
 
-    def complete(run: Run, path: Thin, value: Any) -> Any:
+    def complete(run: PlanRun, path: ThinPath, value: Any) -> Any:
         if isinstance(value, Exception):
             raise value
         if value is None or value is Undefined:
@@ -52,10 +52,10 @@ def completer(compilation: "Compilation", field: Field, type_: GraphQLOutputType
     return complete
 
 
-def required(field: Field, inner: Complete, _type: GraphQLNonNull[Any]) -> Complete:
-    """Null is an error."""
+def _non_null_completer(field: Field, inner: Complete, _type: GraphQLNonNull[Any]) -> Complete:
+    """Complete a value of a non-null type; raises `TypeError` for null."""
 
-    def complete(run: Run, path: Thin, value: Any) -> Any:
+    def complete(run: PlanRun, path: ThinPath, value: Any) -> Any:
         completed = inner(run, path, value)
         if completed is None:
             raise TypeError(f"Cannot return null for non-nullable field {field.parent}.{field.name}.")
@@ -64,26 +64,26 @@ def required(field: Field, inner: Complete, _type: GraphQLNonNull[Any]) -> Compl
     return complete
 
 
-def completer_of_present(compilation: "Compilation", field: Field, type_: GraphQLOutputType) -> Complete:
-    """How values that are neither null nor an error are completed."""
+def _value_completer(compilation: "Compilation", field: Field, type_: GraphQLOutputType) -> Complete:
+    """The function that completes values that are neither null nor an error."""
     if is_list_type(type_):
-        return completer_of_list(compilation, field, type_)
+        return _list_completer(compilation, field, type_)
     if is_leaf_type(type_):
-        return completer_of_leaf(type_)
+        return _leaf_completer(type_)
     if is_abstract_type(type_):
-        return completer_of_abstract(compilation, field, type_)
+        return _abstract_completer(compilation, field, type_)
     assert isinstance(type_, GraphQLObjectType)  # noqa: S101 - there is no other output type
-    plan = compilation.object_of(type_, field.details)
-    return lambda run, path, value: complete_object(run, field, plan, path, value)
+    plan = compilation.object_plan(type_, field.details)
+    return lambda run, path, value: _complete_object(run, field, plan, path, value)
 
 
-def completer_of_leaf(type_: GraphQLLeafType) -> Complete:
-    """Scalars and enums, by their own coercion."""
-    return lambda _run, _path, value: checked(type_, value, type_.coerce_output_value(value))
+def _leaf_completer(type_: GraphQLLeafType) -> Complete:
+    """Complete scalars and enums by their own coercion."""
+    return lambda _run, _path, value: _require_leaf(type_, value, type_.coerce_output_value(value))
 
 
-def checked(type_: GraphQLLeafType, value: Any, coerced: Any) -> Any:
-    """What coercion gave; raises `TypeError` when that is nothing."""
+def _require_leaf(type_: GraphQLLeafType, value: Any, coerced: Any) -> Any:
+    """The coerced value; raises `TypeError` when it is null or undefined."""
     if coerced is Undefined or coerced is None:
         raise TypeError(
             f"Expected `{inspect(type_)}.coerce_output_value({inspect(value)})` to return non-nullable value,"
@@ -92,27 +92,31 @@ def checked(type_: GraphQLLeafType, value: Any, coerced: Any) -> Any:
     return coerced
 
 
-def settle_made(run: Run, position: Position, path: Thin | None, made: Any, scalar: tuple[Any, Any]) -> Any:
-    """What a custom scalar made of a value, when it is nothing that is obviously data."""
-    if run.is_awaitable(made):
-        return guarded(run, position, (path, position.key, position.parent), made)
-    return checked(*scalar, made)
+def settle_coerced(
+    run: PlanRun, position: Position, path: ThinPath | None, coerced: Any, scalar: tuple[Any, Any]
+) -> Any:
+    """The coerced value of a custom scalar, when its type is not a JSON type."""
+    if run.is_awaitable(coerced):
+        return await_completed(run, position, (path, position.key, position.parent), coerced)
+    return _require_leaf(*scalar, coerced)
 
 
-def settle_made_item(run: Run, position: Position, path: Thin, index: int, made: Any, scalar: tuple[Any, Any]) -> Any:
+def settle_coerced_item(
+    run: PlanRun, position: Position, path: ThinPath, index: int, coerced: Any, scalar: tuple[Any, Any]
+) -> Any:
     """The same for an item of a list."""
-    if run.is_awaitable(made):
-        return guarded(run, position, (path, index, None), made)
-    return checked(*scalar, made)
+    if run.is_awaitable(coerced):
+        return await_completed(run, position, (path, index, None), coerced)
+    return _require_leaf(*scalar, coerced)
 
 
-def completer_of_list(compilation: "Compilation", field: Field, type_: GraphQLList[Any]) -> Complete:
-    """Lists: anything iterable, also asynchronously."""
-    item, name = compilation.list_of(field, type_)
+def _list_completer(compilation: "Compilation", field: Field, type_: GraphQLList[Any]) -> Complete:
+    """Complete lists: any iterable or asynchronous iterable."""
+    item, name = compilation.list_function(field, type_)
 
-    def complete(run: Run, path: Thin, value: Any) -> Any:
+    def complete(run: PlanRun, path: ThinPath, value: Any) -> Any:
         if run.is_async_iterable(value):
-            return complete_stream(run, item, path, run.cancellable_iterable(value).__aiter__())
+            return _complete_stream(run, item, path, run.cancellable_iterable(value).__aiter__())
         if not is_iterable(value):
             raise GraphQLError(f"Expected Iterable, but did not find one for field '{field.parent}.{field.name}'.")
         return compilation.namespace[name](run, path, value)
@@ -120,8 +124,8 @@ def completer_of_list(compilation: "Compilation", field: Field, type_: GraphQLLi
     return complete
 
 
-async def complete_stream(run: Run, item: Position, path: Thin, iterator: AsyncIterator[Any]) -> list[Any]:
-    """The list of what an asynchronous iterator gives."""
+async def _complete_stream(run: PlanRun, item: Position, path: ThinPath, iterator: AsyncIterator[Any]) -> list[Any]:
+    """The completed items of an asynchronous iterator."""
     items: list[Any] = []
     waiting: list[int] = []
     try:
@@ -131,8 +135,8 @@ async def complete_stream(run: Run, item: Position, path: Thin, iterator: AsyncI
             except StopAsyncIteration:
                 break
             except Exception as error:
-                raise located_error(error, item.nodes, keys(path)) from error
-            completed = complete_item(run, item, (path, len(items), None), value)
+                raise located_error(error, item.nodes, path_keys(path)) from error
+            completed = _complete_item(run, item, (path, len(items), None), value)
             if run.is_awaitable(completed):
                 waiting.append(len(items))
             items.append(completed)
@@ -142,21 +146,21 @@ async def complete_stream(run: Run, item: Position, path: Thin, iterator: AsyncI
                 await iterator.aclose()
         run.abandon(items)
         raise
-    return await join_items(items, waiting) if waiting else items
+    return await await_items(items, waiting) if waiting else items
 
 
-def complete_item(run: Run, item: Position, path: Thin, value: Any) -> Any:
-    """One item, its errors handled."""
+def _complete_item(run: PlanRun, item: Position, path: ThinPath, value: Any) -> Any:
+    """Complete one item; its errors are recorded."""
     if run.is_awaitable(value):
-        return later(run, item, path, value)
+        return complete_awaitable(run, item, path, value)
     try:
         return settle_at(run, item, path, value)
     except Exception as error:  # noqa: BLE001 - whatever a resolver raises is an error of the item
         return fail_at(run, item, path, error)
 
 
-def abandon_items(run: Run, items: list[Any], rest: Iterator[Any]) -> None:
-    """Let the items that were started end by themselves, also those that the list still holds."""
+def abandon_items(run: PlanRun, items: list[Any], rest: Iterator[Any]) -> None:
+    """Let awaitable items end in the background, those not yet iterated included."""
     started: list[Any] = [item for item in items if type(item) is CoroutineType and run.awaits]
     with suppress(Exception):
         started.extend(item for item in rest if run.is_awaitable(item))
@@ -164,51 +168,51 @@ def abandon_items(run: Run, items: list[Any], rest: Iterator[Any]) -> None:
         run.settle_in_background(started)
 
 
-def complete_object(run: Run, field: Field, plan: "ObjectPlan", path: Thin, value: Any) -> Any:
-    """An object, after asking whether it is of the type, unless that is known of its class."""
-    if plan.knows(value):
+def _complete_object(run: PlanRun, field: Field, plan: "ObjectPlan", path: ThinPath, value: Any) -> Any:
+    """Complete an object, after the type's `is_type_of` unless the answer is known for its class."""
+    if plan.is_known_class(value):
         return plan.execute(run, value, path)
     if plan.type.is_type_of:
-        belongs = plan.type.is_type_of(value, run.info(field, of_field(path)))
+        belongs = plan.type.is_type_of(value, run.info(field, field_path(path)))
         if run.is_awaitable(belongs):
-            return complete_object_later(run, field, plan, path, value, belongs)
+            return _complete_object_when_known(run, field, plan, path, value, belongs)
         if not belongs:
             raise invalid_return_type_error(plan.type, value, field.details)
-    plan.learn(value)
-    return execute_object(run, field, plan, path, value)
+    plan.learn_class(value)
+    return _execute_object(run, field, plan, path, value)
 
 
-async def complete_object_later(
-    run: Run, field: Field, plan: "ObjectPlan", path: Thin, value: Any, belongs: Any
+async def _complete_object_when_known(
+    run: PlanRun, field: Field, plan: "ObjectPlan", path: ThinPath, value: Any, belongs: Any
 ) -> Any:
-    """An object whose type takes time to tell."""
+    """Complete an object whose `is_type_of` is asynchronous."""
     if not await belongs:
         raise invalid_return_type_error(plan.type, value, field.details)
-    completed = execute_object(run, field, plan, path, value)
+    completed = _execute_object(run, field, plan, path, value)
     return await completed if run.is_awaitable(completed) else completed
 
 
-def execute_object(run: Run, field: Field, plan: "ObjectPlan", path: Thin, value: Any) -> Any:
-    """The fields of an object, or by graphql-core those of a row that belongs to another type."""
-    if plan.foreign(value):
+def _execute_object(run: PlanRun, field: Field, plan: "ObjectPlan", path: ThinPath, value: Any) -> Any:
+    """Execute the fields of an object; graphql-core executes those of a row of another type."""
+    if plan.is_foreign_row(value):
         return execute_by_graphql_core(plan, field.details)(run, value, path)
     return plan.execute(run, value, path)
 
 
-def completer_of_abstract(compilation: "Compilation", field: Field, type_: GraphQLAbstractType) -> Complete:
-    """Interfaces and unions: each concrete type gets a plan of its own when the first value of it comes."""
+def _abstract_completer(compilation: "Compilation", field: Field, type_: GraphQLAbstractType) -> Complete:
+    """Complete interfaces and unions: each concrete type gets a plan of its own when it first occurs."""
 
-    def complete_as(run: Run, path: Thin, value: Any, info: Any, name: Any) -> Any:
+    def complete_as(run: PlanRun, path: ThinPath, value: Any, info: Any, name: Any) -> Any:
         concrete = run.ensure_valid_runtime_type(name, type_, field.details, info, value)
-        plan = compilation.object_on_demand(concrete, field.details)
-        return complete_object(run, field, plan, path, value)
+        plan = compilation.concrete_object_plan(concrete, field.details)
+        return _complete_object(run, field, plan, path, value)
 
-    async def complete_later(run: Run, path: Thin, value: Any, info: Any, name: Any) -> Any:
+    async def complete_later(run: PlanRun, path: ThinPath, value: Any, info: Any, name: Any) -> Any:
         completed = complete_as(run, path, value, info, await name)
         return await completed if run.is_awaitable(completed) else completed
 
-    def complete(run: Run, path: Thin, value: Any) -> Any:
-        info = run.info(field, of_field(path))
+    def complete(run: PlanRun, path: ThinPath, value: Any) -> Any:
+        info = run.info(field, field_path(path))
         name = (type_.resolve_type or run.type_resolver)(value, info, type_)
         if run.is_awaitable(name):
             return complete_later(run, path, value, info, name)
@@ -218,10 +222,10 @@ def completer_of_abstract(compilation: "Compilation", field: Field, type_: Graph
 
 
 def execute_by_graphql_core(plan: "ObjectPlan", details: FieldDetailsList) -> Any:
-    """Executes a selection that is not worth compiling; for the rest of the plan it looks like compiled code."""
+    """A function with the signature of compiled code that executes a selection by graphql-core."""
 
-    def execute(run: Run, value: Any, path: Thin | None) -> Any:
-        at = real(path)
+    def execute(run: PlanRun, value: Any, path: ThinPath | None) -> Any:
+        at = core_path(path)
         assert at is not None  # noqa: S101 - the root is always compiled
         return run.collect_and_execute_subfields(plan.type, details, at, value, None)
 

@@ -1,4 +1,4 @@
-"""graphql-core's `execute` and `subscribe`, with the same arguments, by plans."""
+"""`execute`, `execute_sync` and `subscribe` with the arguments of graphql-core's, by plans."""
 
 from collections.abc import AsyncIterable, Awaitable, Callable
 from typing import Any, TypeGuard
@@ -16,8 +16,8 @@ from graphql.execution import execute as execute_by_core
 from graphql.execution import execute_sync as execute_sync_by_core
 from graphql.execution import subscribe as subscribe_by_core
 
-from execution.executors import Compiled, CompiledExecutor, CompiledSubscriber, compiled_class
-from execution.plans import fall_back
+from execution.executors import CompiledExecutor, CompiledSubscriber, PlanExecutor, compiled_class
+from execution.plans import record_fallback
 
 
 def execute(
@@ -40,9 +40,9 @@ def execute(
 ) -> ExecutionResult | Awaitable[ExecutionResult]:
     """Execute a validated query or mutation: arguments, result and errors are those of graphql-core's `execute`.
 
-    Synchronous where all resolvers are.
+    Returns the result itself where all resolvers are synchronous.
     """
-    class_ = counterpart(executor_class, CompiledExecutor, document, operation_name)
+    class_ = _compiled_executor_for(executor_class, CompiledExecutor, document, operation_name)
     arguments = (
         schema,
         document,
@@ -57,10 +57,10 @@ def execute(
         enable_early_execution,
         middleware,
     )
-    if issubclass(class_, Compiled):
-        planned = class_.planned(*arguments, is_awaitable, is_async_iterable, **options)
-        if planned is not None:
-            executor, plan = planned
+    if issubclass(class_, PlanExecutor):
+        prepared = class_.prepared(*arguments, is_awaitable, is_async_iterable, **options)
+        if prepared is not None:
+            executor, plan = prepared
             return executor.execute_plan(plan)
     return execute_by_core(*arguments, class_, is_awaitable, is_async_iterable, **options)
 
@@ -92,7 +92,7 @@ def execute_sync(
         type_resolver,
         max_coercion_errors,
         middleware,
-        counterpart(executor_class, CompiledExecutor, document, operation_name),
+        _compiled_executor_for(executor_class, CompiledExecutor, document, operation_name),
         check_sync,
         **options,
     )
@@ -127,17 +127,17 @@ def subscribe(
         subscribe_field_resolver,
         max_coercion_errors,
         enable_early_execution,
-        counterpart(executor_class, CompiledSubscriber, document, operation_name),
+        _compiled_executor_for(executor_class, CompiledSubscriber, document, operation_name),
         middleware,
         **options,
     )
 
 
-def counterpart(
-    given: type[Executor[Any]] | None, default: type[Compiled], document: DocumentNode, name: str | None
+def _compiled_executor_for(
+    given: type[Executor[Any]] | None, default: type[PlanExecutor], document: DocumentNode, name: str | None
 ) -> type[Executor[Any]]:
-    """The class to execute with; one that only its author understands executes by itself."""
+    """The class to execute with; one that is neither ours nor graphql-core's stays as it is, and is counted."""
     found = compiled_class(given, default)
-    if not issubclass(found, Compiled):
-        fall_back("own executor class", None, document, name)
+    if not issubclass(found, PlanExecutor):
+        record_fallback("own executor class", None, document, name)
     return found

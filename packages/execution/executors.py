@@ -1,8 +1,8 @@
-"""Executors for graphql-core (and Strawberry) that run plans, and leave to graphql-core what has none.
+"""Executors for graphql-core and Strawberry that run plans; operations without a plan are run by graphql-core.
 
-`executor_class` of graphql-core's `execute` and `subscribe`, and `execution_context_class` of Strawberry's `Schema`,
-take these classes. What an execution needs (variables, errors, hooks) is graphql-core's, so what is left to it is
-left before the first field is executed.
+They are values for `executor_class` of graphql-core's `execute` and `subscribe`, and for `execution_context_class` of
+Strawberry's `Schema`. Variables, errors and hooks are graphql-core's. Whether there is a plan is decided before the
+first field is executed.
 """
 
 from collections.abc import Callable, Coroutine
@@ -33,16 +33,20 @@ from graphql.pyutils import AwaitableOrValue, RefMap
 from graphql.pyutils.is_awaitable import is_async_iterable, is_awaitable
 
 from execution.compiling import Plan
-from execution.plans import Operation, counts, fall_back, find, plans_of
-from execution.run import Run
-from execution.strawberry_private import InfoMaker, StrawberryExecutor, awaitable, says_no_to_streams
-from execution.variables import coerced
+from execution.plans import CachedOperation, counters, find_plan, plan_cache, record_fallback
+from execution.run import PlanRun
+from execution.strawberry_private import (
+    StrawberryExecutor,
+    StrawberryInfoExecutor,
+    is_constant_false,
+    strawberry_is_awaitable,
+)
+from execution.variables import coerce_simple_variables
 
-# The predicates whose answers for plain values and coroutines are known; generated code relies on them.
-AWAITING: Final[tuple[Callable[..., Any], ...]] = (is_awaitable, awaitable)
-ITERATING: Final[tuple[Callable[..., Any], ...]] = (is_async_iterable, assume_not_async_iterable)
-# What subclasses may override without keeping plans from running.
-OF_ONE_EXECUTION: Final = frozenset(
+# Predicates whose results for plain values and coroutines are known; generated code relies on them.
+KNOWN_IS_AWAITABLE: Final[tuple[Callable[..., Any], ...]] = (is_awaitable, strawberry_is_awaitable)
+KNOWN_IS_ASYNC_ITERABLE: Final[tuple[Callable[..., Any], ...]] = (is_async_iterable, assume_not_async_iterable)
+PER_EXECUTION_ATTRIBUTES: Final = frozenset(
     {
         "background_futures",
         "collected_errors",
@@ -57,31 +61,32 @@ OF_ONE_EXECUTION: Final = frozenset(
         "_stream_usages",
     }
 )
-# Resolvers and middleware among the arguments of `planned`: they may hold a request, and a model outlives it.
-OF_THE_CALLER: Final = (0, 1, 2, 5)
-MOST_MODELS: Final = 4
-MAY_BE_OWN: Final = frozenset(vars(object)) | {"build", "build_per_event_executor", "execute_operation"}
+# Resolvers and middleware among the arguments of `prepared`: they may refer to a request, which templates outlive.
+CALLER_ARGUMENTS: Final = (0, 1, 2, 5)
+MAX_TEMPLATES: Final = 4
+# Methods that subclasses may override without preventing plans.
+OVERRIDABLE: Final = frozenset(vars(object)) | {"build", "build_per_event_executor", "execute_operation"}
 
 
-class Compiled(Run):
-    """Executes by a plan where there is one."""
+class PlanExecutor(PlanRun):
+    """Base of our executors: executes an operation by its plan where there is one."""
 
     plan: Plan | None = None
-    # What executes operations that can be compiled: without what incremental delivery needs.
-    lighter: ClassVar[type["Compiled"] | None] = None
-    # Whether nothing of the class has to be asked before a plan that is there is executed.
-    direct: ClassVar[bool] = False
+    # The class for operations that can be compiled: without the state for incremental delivery.
+    light_class: ClassVar[type["PlanExecutor"] | None] = None
+    # Whether the class overrides no method of graphql-core's, so that a cached plan can be executed at once.
+    has_no_overrides: ClassVar[bool] = False
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
-        bases = [base for base in cls.__mro__[: cls.__mro__.index(Compiled)] if base.__module__ != __name__]
+        bases = [base for base in cls.__mro__[: cls.__mro__.index(PlanExecutor)] if base.__module__ != __name__]
         names = {name for base in (cls, *bases) for name in vars(base)}
         own = {name for name in names if callable(getattr(cls, name)) and hasattr(Executor, name)}
-        cls.altered = cls.altered or not own <= MAY_BE_OWN
-        cls.direct = not own
-        if cls.lighter is not None:
-            alike = not own and cls.__init__ is cls.__mro__[1].__init__  # type: ignore[misc]
-            cls.lighter = type(cls.__name__, (cls.lighter,), {"natives": cls.natives}) if alike else None
+        cls.overrides_execution = cls.overrides_execution or not own <= OVERRIDABLE
+        cls.has_no_overrides = not own
+        if cls.light_class is not None:
+            same = not own and cls.__init__ is cls.__mro__[1].__init__  # type: ignore[misc]
+            cls.light_class = type(cls.__name__, (cls.light_class,), {"natives": cls.natives}) if same else None
 
     @classmethod
     def build(
@@ -95,27 +100,27 @@ class Compiled(Run):
         *args: Any,
         **kwargs: Any,
     ) -> Any:
-        """An executor with its plan, or the errors of the request."""
-        operation = plans_of(schema).known(document, operation_name)
+        """An executor, with its plan if there is one, or the errors of the request."""
+        operation = plan_cache(schema).lookup(document, operation_name)
         built: Any = None
         if operation is not None and operation.variables is not None:
-            values = coerced(operation.variables, raw_variable_values or {})
+            values = coerce_simple_variables(operation.variables, raw_variable_values or {})
             if values is not None:
-                built = cls.made(operation, values, schema, root_value, context_value, *args, **kwargs)
+                built = cls.build_known(operation, values, schema, root_value, context_value, *args, **kwargs)
         if built is None:
             built = super().build(
                 schema, document, root_value, context_value, raw_variable_values, operation_name, *args, **kwargs
             )
-        if isinstance(built, Compiled):
-            reason = built.unknown()
+        if isinstance(built, PlanExecutor):
+            reason = built.unsupported_feature()
             if reason is None:
-                built.plan = find(built, document, operation_name, operation)
+                built.plan = find_plan(built, document, operation_name, operation)
             else:
-                fall_back(reason, None, document, operation_name)
+                record_fallback(reason, None, document, operation_name)
         return built
 
     @classmethod
-    def planned(
+    def prepared(
         cls,
         schema: GraphQLSchema,
         document: DocumentNode,
@@ -125,36 +130,36 @@ class Compiled(Run):
         operation_name: str | None,
         *args: Any,
         **kwargs: Any,
-    ) -> "tuple[Compiled, Plan] | None":
-        """An executor and the plan, where that is there already; None for any other, of which nothing is counted.
+    ) -> "tuple[PlanExecutor, Plan] | None":
+        """An executor and the plan of an operation that is cached; None, without counting, for any other.
 
-        What graphql-core looks at before it builds an executor has been looked at when the plan was made.
+        graphql-core's checks before it builds an executor were made when the plan was made.
         """
-        plans = plans_of(schema)
-        operation = plans.known(document, operation_name) if cls.direct and not plans.incremental else None
+        cache = plan_cache(schema)
+        operation = cache.lookup(document, operation_name) if cls.has_no_overrides and not cache.incremental else None
         if operation is None or operation.variables is None or not operation.plans:
             return None
-        values = coerced(operation.variables, raw_variable_values or {})
+        values = coerce_simple_variables(operation.variables, raw_variable_values or {})
         if values is None:
             return None
-        model = operation.models.get(cls)
-        if model is not None and not kwargs and model.given == args:
-            built = model.copy(root_value, context_value, values)
+        template = operation.templates.get(cls)
+        if template is not None and not kwargs and template.arguments == args:
+            built = template.copy(root_value, context_value, values)
         else:
-            built = cls.made(operation, values, schema, root_value, context_value, *args, **kwargs)
-            if built is None or built.unknown() is not None:
+            built = cls.build_known(operation, values, schema, root_value, context_value, *args, **kwargs)
+            if built is None or built.unsupported_feature() is not None:
                 return None
-            if not kwargs and not any(args[index] is not None for index in OF_THE_CALLER):
-                if len(operation.models) >= MOST_MODELS:
-                    operation.models.clear()  # at once, as other threads may do the same
-                operation.models[cls] = Model(built, args)
-        plan = built.plan = operation.made(built)
+            if not kwargs and not any(args[index] is not None for index in CALLER_ARGUMENTS):
+                if len(operation.templates) >= MAX_TEMPLATES:
+                    operation.templates.clear()  # in one step, since other threads may do the same
+                operation.templates[cls] = ExecutorTemplate(built, args)
+        plan = built.plan = operation.existing_plan(built)
         return (built, plan) if plan is not None else None
 
     @classmethod
-    def made(
+    def build_known(
         cls,
-        operation: Operation,
+        operation: CachedOperation,
         values: VariableValues,
         schema: GraphQLSchema,
         root_value: Any,
@@ -168,11 +173,11 @@ class Compiled(Run):
         *predicates: Any,
         **kwargs: Any,
     ) -> Any:
-        """An executor for an operation that is known; None where there is more to say about it."""
+        """An executor for a cached operation; None for middleware that graphql-core must check."""
         if middleware is not None and not isinstance(middleware, MiddlewareManager):
             return None
-        lighter = cls.lighter if operation.refusal is None else None
-        return (lighter or cls)(
+        light_class = cls.light_class if operation.not_compilable is None else None
+        return (light_class or cls)(
             schema,
             operation.fragment_definitions,
             operation.fragments,
@@ -191,33 +196,33 @@ class Compiled(Run):
 
     @property
     def async_helpers(self) -> GraphQLResolveInfoHelpers:
-        """Helpers for resolvers: methods of this executor, which would keep itself alive if it held them."""
+        """Helpers for resolvers: bound methods of this executor; stored, they would make a reference cycle."""
         return GraphQLResolveInfoHelpers(gather=self.gather_async_work, track=self.track_async_work)
 
     @async_helpers.setter
     def async_helpers(self, _: GraphQLResolveInfoHelpers) -> None:
-        """Hold none."""
+        """Store nothing."""
 
-    def unknown(self) -> str | None:
-        """What the caller has asked for that plans don't know; None when there is nothing of the kind."""
-        if self.altered:
+    def unsupported_feature(self) -> str | None:
+        """The reason why plans don't support this execution; None when they do."""
+        if self.overrides_execution:
             return "own executor class"
         if self.middleware_manager is not None and self.middleware_manager.middlewares:
             return "middleware"
         if self.abort_signal is not None:
             return "abort signal"
         self.awaits = self.is_awaitable is not assume_not_awaitable
-        if self.awaits and self.is_awaitable not in AWAITING:
+        if self.awaits and self.is_awaitable not in KNOWN_IS_AWAITABLE:
             return "own is_awaitable"
         iterates = self.is_async_iterable
-        if iterates not in ITERATING and not says_no_to_streams(iterates):
+        if iterates not in KNOWN_IS_ASYNC_ITERABLE and not is_constant_false(iterates):
             return "own is_async_iterable"
         return None
 
     def build_per_event_executor(self, payload: Any) -> Executor[Any]:
         """The executor of one event of a subscription."""
         executor = super().build_per_event_executor(payload)
-        if isinstance(executor, Run):
+        if isinstance(executor, PlanRun):
             executor.info_class = None
         return executor
 
@@ -232,101 +237,101 @@ class Compiled(Run):
 
     def execute_plan(self, plan: Plan) -> AwaitableOrValue[ExecutionResult]:
         """The result of the plan, or an awaitable of it."""
-        counts.executed += 1
+        counters.executed += 1
         try:
             data = plan.execute(self, self.root_value, None)
         except GraphQLError as error:
-            return self.failed(error)
+            return self._error_result(error)
         if type(data) is CoroutineType:
-            return self.awaited(data)
-        return self.succeeded(data)
+            return self._await_result(data)
+        return self._result(data)
 
-    async def awaited(self, data: Coroutine[Any, Any, dict[str, Any]]) -> ExecutionResult:
-        """The result, once its data have come."""
+    async def _await_result(self, data: Coroutine[Any, Any, dict[str, Any]]) -> ExecutionResult:
+        """The result of data that is awaited."""
         try:
-            return self.succeeded(await data)
+            return self._result(await data)
         except GraphQLError as error:
-            return self.failed(error)
+            return self._error_result(error)
         except Exception:
             self.run_async_work_finished_hook()
             raise
 
-    def failed(self, error: GraphQLError) -> ExecutionResult:
-        """The result when the error reached the root."""
+    def _error_result(self, error: GraphQLError) -> ExecutionResult:
+        """The result when an error propagated to the root."""
         self.collected_errors.add(error, None)
-        return self.succeeded(None)
+        return self._result(None)
 
-    def succeeded(self, data: dict[str, Any] | None) -> ExecutionResult:
+    def _result(self, data: dict[str, Any] | None) -> ExecutionResult:
         """The result with its errors."""
         self.run_async_work_finished_hook()
-        # Infos have helpers, see `async_helpers`.
-        self.info_class, self.info_rest, self.over = None, (), True
+        # The infos refer to this executor by their helpers, see `async_helpers`.
+        self.info_class, self.info_rest, self.finished = None, (), True
         errors = self.collected_errors.errors
-        # The tracebacks of errors lead to this executor, which would then hold them in a circle.
+        # The tracebacks of errors refer to this executor: keeping them would make a reference cycle.
         self.collected_errors = CollectedErrors()
         return ExecutionResult(data, errors or None)
 
 
-class Model:
-    """An executor without what belongs to one execution, to be copied for the next one that is `given` the same.
+class ExecutorTemplate:
+    """An executor without the state of one execution, to be copied for the next one with the same arguments.
 
-    A copy is made as graphql-core makes one for each event of a subscription, with nothing shared that changes.
+    It is copied as graphql-core does for each event of a subscription; copies share no mutable state.
     """
 
-    __slots__ = ("cls", "given", "state")
+    __slots__ = ("arguments", "cls", "state")
 
-    def __init__(self, executor: Compiled, given: tuple[Any, ...]) -> None:
+    def __init__(self, executor: PlanExecutor, arguments: tuple[Any, ...]) -> None:
         self.cls = type(executor)
-        self.given = given
-        self.state = {name: value for name, value in vars(executor).items() if name not in OF_ONE_EXECUTION}
+        self.arguments = arguments
+        self.state = {name: value for name, value in vars(executor).items() if name not in PER_EXECUTION_ATTRIBUTES}
 
-    def copy(self, root_value: Any, context_value: Any, values: VariableValues) -> Compiled:
+    def copy(self, root_value: Any, context_value: Any, values: VariableValues) -> PlanExecutor:
         """An executor for one execution."""
-        made = self.cls.__new__(self.cls)
-        made.__dict__.update(self.state)
-        made.root_value = root_value
-        made.context_value = context_value
-        made.variable_values = values
-        made.collected_errors = CollectedErrors()
-        made.pending_incremental_futures = set()
-        made.background_futures = set()
-        made._relevant_sub_fields = {}  # noqa: SLF001 - see above
-        made._stream_usages = RefMap()  # noqa: SLF001 - see above
-        return made
+        executor = self.cls.__new__(self.cls)
+        executor.__dict__.update(self.state)
+        executor.root_value = root_value
+        executor.context_value = context_value
+        executor.variable_values = values
+        executor.collected_errors = CollectedErrors()
+        executor.pending_incremental_futures = set()
+        executor.background_futures = set()
+        executor._relevant_sub_fields = {}  # noqa: SLF001 - as graphql-core does
+        executor._stream_usages = RefMap()  # noqa: SLF001 - as graphql-core does
+        return executor
 
 
-class Plain(Compiled, Executor[Any]):
-    """Stands in for `CompiledExecutor` where an operation can be compiled."""
+class LightExecutor(PlanExecutor, Executor[Any]):
+    """Used instead of `CompiledExecutor` for operations that can be compiled."""
 
 
-class CompiledExecutor(Compiled, IncrementalExecutor):
-    """For `execute`."""
+class CompiledExecutor(PlanExecutor, IncrementalExecutor):
+    """The executor class for `execute`."""
 
 
-CompiledExecutor.lighter = Plain
+CompiledExecutor.light_class = LightExecutor
 
 
-class CompiledSubscriber(Compiled, ExecutorThrowingOnIncremental):
-    """For `subscribe`."""
+class CompiledSubscriber(PlanExecutor, ExecutorThrowingOnIncremental):
+    """The executor class for `subscribe`."""
 
 
-class StrawberryPlain(Compiled, InfoMaker):
-    """Stands in for `CompiledStrawberryExecutor` where an operation can be compiled."""
+class LightStrawberryExecutor(PlanExecutor, StrawberryInfoExecutor):
+    """Used instead of `CompiledStrawberryExecutor` for operations that can be compiled."""
 
 
-class CompiledStrawberryExecutor(Compiled, StrawberryExecutor):
-    """For Strawberry: `Schema(execution_context_class=CompiledStrawberryExecutor)`."""
+class CompiledStrawberryExecutor(PlanExecutor, StrawberryExecutor):
+    """The executor class for Strawberry: `Schema(execution_context_class=CompiledStrawberryExecutor)`."""
 
 
-CompiledStrawberryExecutor.lighter = StrawberryPlain
+CompiledStrawberryExecutor.light_class = LightStrawberryExecutor
 
 
-def compiled_class(given: type[Executor[Any]] | None, default: type[Compiled]) -> type[Executor[Any]]:
-    """The compiled counterpart of an executor class; one that has none is left as it is."""
-    if given is None:
+def compiled_class(executor_class: type[Executor[Any]] | None, default: type[PlanExecutor]) -> type[Executor[Any]]:
+    """Our class for an executor class of graphql-core or Strawberry; any other class is returned as it is."""
+    if executor_class is None:
         return default
-    if given is StrawberryExecutor:
+    if executor_class is StrawberryExecutor:
         return CompiledStrawberryExecutor
-    if given is IncrementalExecutor:
+    if executor_class is IncrementalExecutor:
         return CompiledExecutor
-    return CompiledSubscriber if given is ExecutorThrowingOnIncremental else given
+    return CompiledSubscriber if executor_class is ExecutorThrowingOnIncremental else executor_class

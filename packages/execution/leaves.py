@@ -1,4 +1,4 @@
-"""Leaves in generated code: values that are data as they are, members of enums, and what custom scalars make."""
+"""Generated code for leaves: built-in scalars, enums and custom scalars."""
 
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
@@ -17,44 +17,45 @@ from graphql import (
     GraphQLString,
 )
 
-from execution.strawberry_private import enum_behind
+from execution.strawberry_private import enum_class
 
 if TYPE_CHECKING:
+    from execution.codegen import ValueSlot
     from execution.compiling import Compilation
-    from execution.writing import Place
 
-# Neither awaitable nor an error; and of these, what needs no look after a scalar has made it.
-DATA = frozenset({str, int, float, bool, list, dict})
-PLAIN = DATA | {bytes, tuple, set, frozenset, date, datetime, time, timedelta, Decimal, UUID}
+# Results of these types, from a custom scalar, need no further check.
+JSON_TYPES = frozenset({str, int, float, bool, list, dict})
+# Values of these types are neither awaitables nor errors.
+PLAIN_TYPES = JSON_TYPES | {bytes, tuple, set, frozenset, date, datetime, time, timedelta, Decimal, UUID}
 
-# What graphql-core's own scalars let through as it is.
-AS_IT_IS = {
+# Tests for values that graphql-core's own scalars return unchanged.
+BUILT_IN_TESTS = {
     GraphQLString: "type({0}) is str",
     GraphQLID: "type({0}) is str",
     GraphQLInt: "type({0}) is int and -2147483648 <= {0} <= 2147483647",
     GraphQLFloat: "type({0}) is float and -1.7976931348623157e308 <= {0} <= 1.7976931348623157e308",
     GraphQLBoolean: "{0} is True or {0} is False",
 }
-UNCHANGED = {type_: type_.coerce_output_value for type_ in AS_IT_IS}
+BUILT_IN_COERCIONS = {type_: type_.coerce_output_value for type_ in BUILT_IN_TESTS}
 
 
-def lines_of_leaf(compilation: "Compilation", type_: Any, at: "Place", *, nullable: bool) -> list[str]:
-    """Complete a leaf in the variable; nothing for what is no leaf, or what only its own coercion understands."""
-    if type_ in AS_IT_IS and type_.coerce_output_value is UNCHANGED[type_]:
-        test = AS_IT_IS[type_].format(at.variable)
+def generate_leaf(compilation: "Compilation", type_: Any, at: "ValueSlot", *, nullable: bool) -> list[str]:
+    """Complete a leaf in the variable; no lines where only graphql-core's completion is correct."""
+    if type_ in BUILT_IN_TESTS and type_.coerce_output_value is BUILT_IN_COERCIONS[type_]:
+        test = BUILT_IN_TESTS[type_].format(at.variable)
         test = f"{at.variable} is None or {test}" if nullable else test
-        return [f"if not ({test}):", *at.settled()]
+        return [f"if not ({test}):", *at.settle_lines()]
     if isinstance(type_, GraphQLEnumType):
-        return lines_of_enum(compilation, type_, at, at.otherwise(nullable=nullable))
+        return _generate_enum(compilation, type_, at, at.else_lines(nullable=nullable))
     if isinstance(type_, GraphQLScalarType):
-        return lines_of_scalar(compilation, type_, at, at.otherwise(nullable=nullable))
+        return _generate_scalar(compilation, type_, at, at.else_lines(nullable=nullable))
     return []
 
 
-def lines_of_enum(compilation: "Compilation", type_: GraphQLEnumType, at: "Place", rest: list[str]) -> list[str]:
-    """Members of a Python enum are known by identity, texts by equality."""
-    by_identity, by_text, kept = names_of(type_)
-    compilation.kept += kept
+def _generate_enum(compilation: "Compilation", type_: GraphQLEnumType, at: "ValueSlot", rest: list[str]) -> list[str]:
+    """Complete an enum: members of a Python enum are found by identity, strings by equality."""
+    by_identity, by_text, members = enum_names(type_)
+    compilation.references += members
     v = at.variable
     lines: list[str] = []
     if by_identity:
@@ -67,12 +68,12 @@ def lines_of_enum(compilation: "Compilation", type_: GraphQLEnumType, at: "Place
     return lines + rest if lines else []
 
 
-def names_of(type_: GraphQLEnumType) -> tuple[dict[int, str], dict[str, str], list[Any]]:
-    """The names that the type gives to members by identity and to texts; and the members, to be kept alive."""
+def enum_names(type_: GraphQLEnumType) -> tuple[dict[int, str], dict[str, str], list[Any]]:
+    """The names of an enum's members by their `id`, those of strings, and the members, which must be kept alive."""
     by_identity: dict[int, str] = {}
     by_text: dict[str, str] = {}
     values = [value.value for value in type_.values.values()]
-    classes = {type(value) for value in values if isinstance(value, Enum)} | {enum_behind(type_)}
+    classes = {type(value) for value in values if isinstance(value, Enum)} | {enum_class(type_)}
     members: list[Any] = [member for cls in classes if cls is not None for member in cls]
     for value in [*members, *(value for value in values if type(value) is str)]:
         try:
@@ -88,21 +89,23 @@ def names_of(type_: GraphQLEnumType) -> tuple[dict[int, str], dict[str, str], li
     return by_identity, by_text, members
 
 
-def lines_of_scalar(compilation: "Compilation", type_: GraphQLScalarType, at: "Place", rest: list[str]) -> list[str]:
-    """A custom scalar makes of a plain value what it makes; what that is gets a look unless it is obviously data.
+def _generate_scalar(
+    compilation: "Compilation", type_: GraphQLScalarType, at: "ValueSlot", rest: list[str]
+) -> list[str]:
+    """Complete a custom scalar: call its coercion for a plain value, and check a result that is not a JSON type.
 
-    Values of its native class stay as they are (times only in UTC, where encoders agree on how they are written).
+    Values of its native class are not coerced (times only in UTC, for which encoders agree on the format).
     """
     v = at.variable
     s = compilation.constant("S", type_.coerce_output_value)
     t = compilation.constant("T", type_)
     lines = [
-        f"if type({v}) in PLAIN:",
-        f"    made = {s}({v})",
-        "    if type(made) not in DATA:",
-        f"        made = {at.call('settle_made')} made, ({t}, {v}))",
+        f"if type({v}) in PLAIN_TYPES:",
+        f"    coerced = {s}({v})",
+        "    if type(coerced) not in JSON_TYPES:",
+        f"        coerced = {at.call('settle_coerced')} coerced, ({t}, {v}))",
         f"        {at.slow} = True",
-        f"    {v} = made",
+        f"    {v} = coerced",
         *rest,
     ]
     native = compilation.natives.get(type_.name)

@@ -1,4 +1,4 @@
-"""An object type's part of a plan, and which values it takes without asking."""
+"""The part of a plan for one object type, and the classes whose values need no `is_type_of`."""
 
 from collections.abc import Callable
 from enum import Enum
@@ -8,57 +8,59 @@ from typing import Any
 from graphql import GraphQLObjectType
 from graphql.pyutils.undefined import UndefinedType
 
-from execution.rows import READERS, RowReader, readers_of
-from execution.run import Field, Run
+from execution.rows import READERS_BY_ROW, RowReader, readers_of
+from execution.run import Field, PlanRun
 from execution.strawberry_fields import decides_by_class, definition_of
 from execution.strawberry_private import CAST
 
-MOST_CLASSES = 64
-UNLIKE_PLAIN = ("__await__", "__aiter__", "__getattr__", "__call__")
+MAX_CLASSES = 64
+_SPECIAL_METHODS = ("__await__", "__aiter__", "__getattr__", "__call__")
 
 
 class ObjectPlan:
     """The selection of one object type; `execute` gives its fields, or a coroutine of them."""
 
-    __slots__ = ("by_class", "cast", "execute", "name", "plain", "rows", "selected", "type")
+    __slots__ = ("by_class", "checks_cast", "execute", "fields", "known_classes", "name", "row_readers", "type")
 
     def __init__(self, type_: GraphQLObjectType, name: str) -> None:
         self.type = type_
         self.name = name
-        self.execute: Callable[[Run, Any, Any], Any] = unwritten
+        self.execute: Callable[[PlanRun, Any, Any], Any] = _not_compiled
         self.by_class = decides_by_class(type_)
-        self.cast = type_.is_type_of is not None
-        self.plain: set[type] = set()
-        self.selected: dict[str, Field] = {}
+        self.checks_cast = type_.is_type_of is not None
+        self.known_classes: set[type] = set()
+        self.fields: dict[str, Field] = {}
         definition = definition_of(type_)
-        self.rows: list[RowReader] = readers_of(definition) if definition is not None else []
+        self.row_readers: list[RowReader] = readers_of(definition) if definition is not None else []
 
-    def knows(self, value: object) -> bool:
-        """Whether values of this class are objects of the type, as one has been before."""
-        return type(value) in self.plain and not (self.cast and hasattr(value, CAST))
+    def is_known_class(self, value: object) -> bool:
+        """Whether values of this class are known to be objects of the type."""
+        return type(value) in self.known_classes and not (self.checks_cast and hasattr(value, CAST))
 
-    def foreign(self, value: object) -> bool:
-        """Whether it is a row of another type: then its columns are not known here."""
-        reader = READERS.get(type(value))
-        return reader is not None and reader not in self.rows
+    def is_foreign_row(self, value: object) -> bool:
+        """Whether the value is a row of another type, whose columns this plan does not know."""
+        reader = READERS_BY_ROW.get(type(value))
+        return reader is not None and reader not in self.row_readers
 
-    def learn(self, value: object) -> None:
-        """Take values of this class for objects of the type from now on, where nothing but the class decides."""
-        if not self.by_class or type(value) in self.plain or len(self.plain) >= MOST_CLASSES or self.foreign(value):
+    def learn_class(self, value: object) -> None:
+        """Skip `is_type_of` for values of this class from now on, where the class alone determines the type."""
+        if not self.by_class or type(value) in self.known_classes or len(self.known_classes) >= MAX_CLASSES:
             return
-        if is_plain(type(value)) and not (self.cast and hasattr(value, CAST)):
-            self.plain.add(type(value))
+        if self.is_foreign_row(value):
+            return
+        if _is_plain_class(type(value)) and not (self.checks_cast and hasattr(value, CAST)):
+            self.known_classes.add(type(value))
 
 
-def unwritten(_run: Run, _value: Any, _path: Any) -> Any:
-    """Stands where the generated function will be."""
+def _not_compiled(_run: PlanRun, _value: Any, _path: Any) -> Any:
+    """Placeholder until the generated function is compiled."""
     raise AssertionError("the plan is not complete")
 
 
-def is_plain(cls: type) -> bool:
-    """Whether instances can be nothing but objects to read: no awaitable, no error, no callable, no null."""
+def _is_plain_class(cls: type) -> bool:
+    """Whether instances are ordinary objects: not awaitable, not an error, not callable, not null."""
     if issubclass(cls, BaseException | NoneType | UndefinedType | Enum | type):
         return False
-    if any(name in base.__dict__ for base in cls.__mro__ for name in UNLIKE_PLAIN):
+    if any(name in base.__dict__ for base in cls.__mro__ for name in _SPECIAL_METHODS):
         return False
     return not any("__getattribute__" in base.__dict__ for base in cls.__mro__ if base.__module__ != "builtins")

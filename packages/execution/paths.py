@@ -1,27 +1,27 @@
-"""Where in the answer a value stands.
+"""Paths of values in the response.
 
-Compiled code carries thin paths, plain tuples `(previous, key, type name)`, which cost next to nothing to make;
-graphql-core's `Path` is made of one when a resolver or an error asks for it.
+Compiled code passes thin paths, plain tuples `(previous, key, type name)`, which are cheap to make. graphql-core's
+`Path` is made of one only when a resolver or an error needs it.
 """
 
 from typing import Any, TypeAlias
 
 from graphql.pyutils import Path
 
-Thin: TypeAlias = tuple[Any, str | int, str | None]
-new = tuple.__new__
+ThinPath: TypeAlias = tuple[Any, str | int, str | None]
+new_tuple = tuple.__new__
 
 
-def real(path: Thin | None) -> Path | None:
-    """The path as graphql-core has it."""
+def core_path(path: ThinPath | None) -> Path | None:
+    """The path as graphql-core's `Path`."""
     if path is None or type(path) is Path:
         return path
-    made: Path = new(Path, (real(path[0]), path[1], path[2]))
-    return made
+    converted: Path = new_tuple(Path, (core_path(path[0]), path[1], path[2]))
+    return converted
 
 
-def keys(path: Thin | None) -> list[str | int]:
-    """The keys from the root of the answer to the value."""
+def path_keys(path: ThinPath | None) -> list[str | int]:
+    """The keys from the root of the response to the value."""
     found: list[str | int] = []
     while path is not None:
         found.append(path[1])
@@ -30,8 +30,8 @@ def keys(path: Thin | None) -> list[str | int]:
     return found
 
 
-def of_field(path: Thin) -> Thin:
-    """The path of the field that an item of a list (of lists) belongs to."""
+def field_path(path: ThinPath) -> ThinPath:
+    """The path of the field to which an item of a list (or of nested lists) belongs."""
     while type(path[1]) is int:
         path = path[0]
     return path

@@ -6,16 +6,16 @@ from typing import Any, TypeAlias
 from graphql import GraphQLOutputType, is_non_null_type
 from graphql.error import located_error
 
-from execution.paths import Thin, keys, real
-from execution.run import Field, Run
+from execution.paths import ThinPath, core_path, path_keys
+from execution.run import Field, PlanRun
 
-Complete: TypeAlias = Callable[[Run, Thin, Any], Any]
+Complete: TypeAlias = Callable[[PlanRun, ThinPath, Any], Any]
 
 
 class Position:
-    """What to do with a value there. `complete` gives the completed value or an awaitable of it, or raises.
+    """How a value there is completed. `complete` returns the completed value or an awaitable of it, or raises.
 
-    `key` and `parent` are of the field; an item has the index in their place.
+    `key` and `parent` are the field's; the path of an item has its index instead.
     """
 
     __slots__ = ("complete", "key", "nodes", "parent", "required")
@@ -28,28 +28,28 @@ class Position:
         self.complete = complete
 
 
-def fail_at(run: Run, position: Position, path: Thin, error: Exception) -> None:
-    """Answer null and record the error; raises it, located, where null is not allowed."""
-    located = located_error(error, position.nodes, keys(path))
+def fail_at(run: PlanRun, position: Position, path: ThinPath, error: Exception) -> None:
+    """Return null and record the error; raises the located error where null is not allowed."""
+    located = located_error(error, position.nodes, path_keys(path))
     try:
         if position.required:
             raise located
-        run.collected_errors.add(located, real(path))
+        run.collected_errors.add(located, core_path(path))
     finally:
-        del located, error  # the traceback leads to this call, which would then hold the error in a circle
+        del located, error  # the traceback refers to this frame: a reference to the error would make a cycle
 
 
-def settle_at(run: Run, position: Position, path: Thin, value: Any) -> Any:
-    """Complete whatever a resolver gave; a coroutine when that takes time. Raises what `fail_at` is to handle."""
+def settle_at(run: PlanRun, position: Position, path: ThinPath, value: Any) -> Any:
+    """Complete any value of a resolver; returns a coroutine for an awaitable. Raises errors for `fail_at`."""
     if run.is_awaitable(value):
-        return later(run, position, path, value)
+        return complete_awaitable(run, position, path, value)
     completed = position.complete(run, path, value)
     if run.is_awaitable(completed):
-        return guarded(run, position, path, completed)
+        return await_completed(run, position, path, completed)
     return completed
 
 
-def fail(run: Run, position: Position, path: Thin | None, error: Exception) -> None:
+def fail(run: PlanRun, position: Position, path: ThinPath | None, error: Exception) -> None:
     """`fail_at` for the field under the path."""
     try:
         fail_at(run, position, (path, position.key, position.parent), error)
@@ -57,17 +57,17 @@ def fail(run: Run, position: Position, path: Thin | None, error: Exception) -> N
         del error
 
 
-def settle(run: Run, position: Position, path: Thin | None, value: Any) -> Any:
+def settle(run: PlanRun, position: Position, path: ThinPath | None, value: Any) -> Any:
     """`settle_at` for the field under the path."""
     return settle_at(run, position, (path, position.key, position.parent), value)
 
 
-def guard(run: Run, position: Position, path: Thin | None, completed: Coroutine[Any, Any, Any]) -> Any:
-    """`guarded` for the field under the path."""
-    return guarded(run, position, (path, position.key, position.parent), completed)
+def guard(run: PlanRun, position: Position, path: ThinPath | None, completed: Coroutine[Any, Any, Any]) -> Any:
+    """`await_completed` for the field under the path."""
+    return await_completed(run, position, (path, position.key, position.parent), completed)
 
 
-def fail_item(run: Run, position: Position, path: Thin, index: int, error: Exception) -> None:
+def fail_item(run: PlanRun, position: Position, path: ThinPath, index: int, error: Exception) -> None:
     """`fail_at` for an item of the list at the path."""
     try:
         fail_at(run, position, (path, index, None), error)
@@ -75,18 +75,20 @@ def fail_item(run: Run, position: Position, path: Thin, index: int, error: Excep
         del error
 
 
-def settle_item(run: Run, position: Position, path: Thin, index: int, value: Any) -> Any:
+def settle_item(run: PlanRun, position: Position, path: ThinPath, index: int, value: Any) -> Any:
     """`settle_at` for an item of the list at the path."""
     return settle_at(run, position, (path, index, None), value)
 
 
-def guard_item(run: Run, position: Position, path: Thin, index: int, completed: Coroutine[Any, Any, Any]) -> Any:
-    """`guarded` for an item of the list at the path."""
-    return guarded(run, position, (path, index, None), completed)
+def guard_item(
+    run: PlanRun, position: Position, path: ThinPath, index: int, completed: Coroutine[Any, Any, Any]
+) -> Any:
+    """`await_completed` for an item of the list at the path."""
+    return await_completed(run, position, (path, index, None), completed)
 
 
-async def later(run: Run, position: Position, path: Thin, value: Awaitable[Any]) -> Any:
-    """Complete a value once it has come."""
+async def complete_awaitable(run: PlanRun, position: Position, path: ThinPath, value: Awaitable[Any]) -> Any:
+    """Await a value and complete it."""
     try:
         completed = position.complete(run, path, await value)
         if run.is_awaitable(completed):
@@ -96,8 +98,8 @@ async def later(run: Run, position: Position, path: Thin, value: Awaitable[Any])
     return completed
 
 
-async def guarded(run: Run, position: Position, path: Thin, completed: Awaitable[Any]) -> Any:
-    """Await a completed value, and handle what fails in it here."""
+async def await_completed(run: PlanRun, position: Position, path: ThinPath, completed: Awaitable[Any]) -> Any:
+    """Await a completed value, and record an error of it at this position."""
     try:
         return await completed
     except Exception as error:  # noqa: BLE001 - whatever a resolver raises is an error of the field

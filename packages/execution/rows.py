@@ -1,13 +1,13 @@
-"""Types that are read straight from rows: no object is made of a row that goes into an answer as it is.
+"""Types that are read directly from database rows, without making objects of them.
 
     rows.register(Contact, ContactRow, id=Column("id", contact_id), status=Column("status", ContactStatus))
 
-declares that resolvers of `Contact` may also give named tuples of the class `ContactRow`. A field of the type is read
-from the column of the same name, or as its `Column` says. Build the schema with
+declares that resolvers of `Contact` may also return named tuples of the class `ContactRow`. A field of the type is
+read from the column of the same name, or as its `Column` declares. Build the schema with
 `StrawberryConfig(default_resolver=rows.read)`, so that Strawberry reads rows the same way when it executes an
-operation itself. Values of the type are then told by their class (the type's own, a row class, or an interface's) or
-by `strawberry.cast`. A generic type is registered once for all that is made of it. `rows.selected` says which columns
-an operation needs.
+operation itself. The type of a value is then determined by its class (the type's own, a row class, or an interface's)
+or by `strawberry.cast`. A generic type is registered once for all types made of it. `rows.selected_columns` returns
+the columns that an operation needs.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -18,16 +18,15 @@ from typing import Any
 from graphql import GraphQLObjectType, GraphQLResolveInfo
 from strawberry.types.base import StrawberryObjectDefinition, get_object_definition
 
-from execution.selections import Nodes, selected_fields
-from execution.strawberry_private import CAST, definition_behind, raw_info
+from execution.selections import PlanNodes, selected_fields
+from execution.strawberry_private import CAST, raw_info, strawberry_definition
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """Where a field's value stands in the row, and what makes the value that the field shows of it.
+    """The column of a field, and how its value is converted.
 
-    `convert` is not called for None, and may be called again for a row; the class of an enum makes the member of that
-    value.
+    `convert` is not called for None, and may be called twice for a row. An enum class converts a value to its member.
     """
 
     name: str
@@ -36,9 +35,9 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class RowReader:
-    """How fields (by their Python names) are read from rows of a class: (position, conversion).
+    """How fields (by their Python names) are read from rows of a class: (column index, conversion).
 
-    Other fields of the type are methods, which need the columns that `needed` names for them, or else `always`.
+    Other fields of the type are methods, which need the columns in `needed` under their names, or else `always`.
     """
 
     row: type[tuple[Any, ...]]
@@ -47,8 +46,8 @@ class RowReader:
     needed: Mapping[str, frozenset[str]]
     always: frozenset[str]
 
-    def needed_by(self, method: str) -> frozenset[str]:
-        """The columns that a method or a property of the rows needs."""
+    def columns_of_method(self, method: str) -> frozenset[str]:
+        """The columns that a method of the type, or a property of the rows, needs."""
         return self.needed.get(method, self.always)
 
     def column(self, index: int) -> str:
@@ -57,8 +56,8 @@ class RowReader:
         return name
 
 
-class Members(dict[Any, Enum]):
-    """The members of an enum by their values; what else there is, its `_missing_` says."""
+class EnumMembers(dict[Any, Enum]):
+    """The members of an enum by their values; for any other value, the enum's `_missing_`."""
 
     def __init__(self, enum: type[Enum]) -> None:
         super().__init__({member.value: member for member in enum})
@@ -68,8 +67,8 @@ class Members(dict[Any, Enum]):
         return self.enum(value)
 
 
-READERS: dict[type, RowReader] = {}
-ROWS_OF: dict[type | None, list[RowReader]] = {}
+READERS_BY_ROW: dict[type, RowReader] = {}
+READERS_BY_TYPE: dict[type | None, list[RowReader]] = {}
 
 
 def register(
@@ -79,55 +78,55 @@ def register(
     /,
     **columns: Column,
 ) -> None:
-    """Let the Strawberry type be read from rows, before a schema is built of it. A row class belongs to one type.
+    """Let the Strawberry type be read from rows; call it before a schema is built. A row class belongs to one type.
 
-    `needed` names the columns that the type's methods read, and those of fields that are properties of the row: of
-    each by its Python name, or for all of them together. Raises `ValueError` for what does not fit.
+    `needed` names the columns that the type's methods read, and those of fields that are properties of the row: for
+    each by its Python name, or for all of them together. Raises `ValueError` for a wrong row class or column.
     """
     names: tuple[str, ...] | None = getattr(row, "_fields", None)
     definition = get_object_definition(type_, strict=True)
-    if names is None or row in READERS:
+    if names is None or row in READERS_BY_ROW:
         raise ValueError(f"{row.__name__} must be the named tuple of one type")
     read_by = {name: (index, None) for index, name in enumerate(names)} | {
-        field: (position(names, column, row), conversion(column.convert)) for field, column in columns.items()
+        field: (_column_index(names, column, row), _converter(column.convert)) for field, column in columns.items()
     }
-    each = {name: frozenset(of) for name, of in needed.items()} if isinstance(needed, Mapping) else {}
+    by_method = {name: frozenset(of) for name, of in needed.items()} if isinstance(needed, Mapping) else {}
     always = frozenset() if isinstance(needed, Mapping) else frozenset(needed)
-    for name in always.union(*each.values()):
-        position(names, Column(name), row)
-    reader = RowReader(row, definition.origin, read_by, each, always)
-    READERS[row] = reader
-    ROWS_OF.setdefault(definition.origin, []).append(reader)
-    accept(definition, row)
+    for name in always.union(*by_method.values()):
+        _column_index(names, Column(name), row)
+    reader = RowReader(row, definition.origin, read_by, by_method, always)
+    READERS_BY_ROW[row] = reader
+    READERS_BY_TYPE.setdefault(definition.origin, []).append(reader)
+    _accept_rows(definition, row)
 
 
-def position(names: tuple[str, ...], column: Column, row: type) -> int:
-    """The column's position; raises `ValueError` when the row has no such column."""
+def _column_index(names: tuple[str, ...], column: Column, row: type) -> int:
+    """The column's index; raises `ValueError` when the row has no such column."""
     if column.name not in names:
         raise ValueError(f"{row.__name__} has no column {column.name!r}")
     return names.index(column.name)
 
 
-def conversion(convert: Callable[[Any], Any] | None) -> Callable[[Any], Any] | None:
-    """The conversion; for the class of an enum the look-up of its members, which is quicker than the class."""
+def _converter(convert: Callable[[Any], Any] | None) -> Callable[[Any], Any] | None:
+    """The conversion; for an enum class a lookup of its members, which is faster than calling the class."""
     if isinstance(convert, type) and issubclass(convert, Enum):
-        return Members(convert).__getitem__
+        return EnumMembers(convert).__getitem__
     return convert
 
 
 def readers_of(definition: StrawberryObjectDefinition) -> list[RowReader]:
-    """How rows are read as the type."""
-    return next((ROWS_OF[origin] for origin in origins_of(definition) if origin in ROWS_OF), [])
+    """The readers of the row classes that are registered for the type."""
+    return next((READERS_BY_TYPE[origin] for origin in origins_of(definition) if origin in READERS_BY_TYPE), [])
 
 
 def origins_of(definition: StrawberryObjectDefinition) -> list[type]:
-    """The class of the type, and that of the generic type that it was made of."""
+    """The class of the type, and that of its generic type."""
     generic = definition.concrete_of
     return [definition.origin] if generic is None else [definition.origin, generic.origin]
 
 
-def accept(definition: StrawberryObjectDefinition, row: type) -> None:
-    """Let rows pass as values of the type, where it asks."""
+def _accept_rows(definition: StrawberryObjectDefinition, row: type) -> None:
+    """Make the type's `is_type_of` accept rows of the class."""
     before = definition.is_type_of
     classes = (definition.origin, row, *(interface.origin for interface in definition.interfaces))
 
@@ -142,7 +141,7 @@ def accept(definition: StrawberryObjectDefinition, row: type) -> None:
 
 def read(source: Any, name: str) -> Any:
     """A field's value, from a registered row or from an attribute: Strawberry's `default_resolver` for rows."""
-    reader = READERS.get(type(source))
+    reader = READERS_BY_ROW.get(type(source))
     if reader is None or name not in reader.columns:
         return getattr(source, name)
     index, convert = reader.columns[name]
@@ -150,40 +149,42 @@ def read(source: Any, name: str) -> Any:
     return value if convert is None or value is None else convert(value)
 
 
-def selected(info: Any, row: type[tuple[Any, ...]], *paths: tuple[str, ...]) -> frozenset[str]:
-    """The columns that the operation needs of rows of the class, which stand at these paths under the field.
+def selected_columns(info: Any, row: type[tuple[Any, ...]], *paths: tuple[str, ...]) -> frozenset[str]:
+    """The columns of a row class that the operation needs, for rows at these paths below the field.
 
-    The path of the field itself is `()`. A method of the type takes what its registration calls `needed`. Takes the
-    `info` of Strawberry or of graphql-core. In a compiled operation it costs a look-up.
+    The path of the field itself is `()`. A method of the type needs the columns that its registration names. `info`
+    is Strawberry's or graphql-core's. In a compiled operation the result is cached.
     """
     nodes = raw_info(info).field_nodes
-    if not isinstance(nodes, Nodes):
-        return needed_columns(info, READERS[row], paths)
-    found = nodes.known.get((row, paths))
+    if not isinstance(nodes, PlanNodes):
+        return _columns_of_fields(info, READERS_BY_ROW[row], paths)
+    found = nodes.cache.get((row, paths))
     if found is None:
-        found = nodes.known[row, paths] = needed_columns(info, READERS[row], paths)
+        found = nodes.cache[row, paths] = _columns_of_fields(info, READERS_BY_ROW[row], paths)
     return found
 
 
-def needed_columns(info: Any, reader: RowReader, paths: Iterable[tuple[str, ...]]) -> frozenset[str]:
-    """The columns behind the fields that are selected at the paths."""
+def _columns_of_fields(info: Any, reader: RowReader, paths: Iterable[tuple[str, ...]]) -> frozenset[str]:
+    """The columns of the fields that are selected at the paths."""
     selection = selected_fields(info)
-    fields = fields_of(raw_info(info), reader.type_)
+    fields = _schema_fields(raw_info(info), reader.type_)
     found: set[str] = set()
     for name in fields.keys() & {name for path in paths for name in selection.at(*path)}:
         python_name, is_method = fields[name]
         read_by = None if is_method else reader.columns.get(python_name)
-        found |= reader.needed_by(python_name) if read_by is None else {reader.column(read_by[0])}
+        found |= reader.columns_of_method(python_name) if read_by is None else {reader.column(read_by[0])}
     return frozenset(found)
 
 
-def fields_of(info: GraphQLResolveInfo[Any], type_: type) -> dict[str, tuple[str, bool]]:
+def _schema_fields(info: GraphQLResolveInfo[Any], type_: type) -> dict[str, tuple[str, bool]]:
     """The Python names of a type's fields by their names in the schema, and whether they are methods."""
     for known in info.schema.type_map.values():
-        definition = definition_behind(known)
+        definition = strawberry_definition(known)
         if isinstance(known, GraphQLObjectType) and definition is not None and type_ in origins_of(definition):
-            behind = {name: definition_behind(field) for name, field in known.fields.items()}
+            declared = {name: strawberry_definition(field) for name, field in known.fields.items()}
             return {
-                name: (field.python_name, field.base_resolver is not None) for name, field in behind.items() if field
+                name: (field.python_name, field.base_resolver is not None)
+                for name, field in declared.items()
+                if field
             }
-    raise ValueError(f"{type_.__name__} is no type of this schema")
+    raise ValueError(f"{type_.__name__} is not a type of this schema")

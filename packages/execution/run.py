@@ -1,4 +1,4 @@
-"""The state of one execution, on top of what graphql-core's `Executor` keeps of it."""
+"""The state of one execution of a plan, in addition to that of graphql-core's `Executor`."""
 
 import asyncio
 from collections.abc import Awaitable, Coroutine, Iterable, Mapping, Sequence
@@ -10,25 +10,35 @@ from graphql.execution import Executor
 from graphql.execution.collect_fields import FieldDetailsList
 from graphql.execution.values import get_argument_values
 
-from execution.paths import Thin, new, real
+from execution.paths import ThinPath, core_path, new_tuple
 
-OF_THE_FIELD: Final = 5  # the first entries of a GraphQLResolveInfo differ by field, the others by execution
+_FIELD_ENTRIES: Final = 5  # the first entries of a GraphQLResolveInfo differ by field, the others by execution
 
 
-class Ingredient(NamedTuple):
-    """An argument: its name for the resolver, the variable it is, and its value where no variable is given."""
+class ArgumentPlan(NamedTuple):
+    """An argument: its name for the resolver, its variable if it is one, and its value or default."""
 
     name: str
     variable: str | None
     value: Any
-    needed: bool
-    never_null: bool
+    required: bool
+    non_null: bool
 
 
 class Field:
-    """A field of a plan: what is the same each time it is executed."""
+    """A field of a plan, with everything that is the same in each execution."""
 
-    __slots__ = ("arguments", "definition", "details", "key", "name", "nodes", "parent", "recipe", "type")
+    __slots__ = (
+        "argument_plans",
+        "constant_arguments",
+        "definition",
+        "details",
+        "key",
+        "name",
+        "nodes",
+        "parent",
+        "type",
+    )
 
     def __init__(
         self,
@@ -45,24 +55,24 @@ class Field:
         self.definition = definition
         self.parent = parent
         self.type: GraphQLOutputType = definition.type
-        self.arguments: dict[str, Any] | None = None
-        self.recipe: tuple[Ingredient, ...] | None = None
+        self.constant_arguments: dict[str, Any] | None = None
+        self.argument_plans: tuple[ArgumentPlan, ...] | None = None
 
 
-class Run(Executor[Any]):
-    """An execution by compiled code.
+class PlanRun(Executor[Any]):
+    """One execution by compiled code.
 
-    `natives` names custom scalars whose values the caller's encoder writes as the scalar would: plans leave values of
-    exactly that class in the data as they are. `{"DateTime": datetime}` suits orjson and a scalar that answers
-    `isoformat()`; what `data` then holds is for such an encoder alone.
+    `natives` names custom scalars whose values the caller's encoder serializes as the scalar does: plans put values
+    of exactly that class into `data` without coercion. `{"DateTime": datetime}` is for orjson and a scalar that
+    returns `isoformat()`; `data` must then be encoded by such an encoder.
     """
 
     natives: ClassVar[Mapping[str, type]] = {}
     natives_key: ClassVar[tuple[tuple[str, type], ...]] = ()
-    altered: ClassVar[bool] = False  # whether a subclass overrides what generated code stands in for
+    overrides_execution: ClassVar[bool] = False  # whether a subclass overrides methods that generated code replaces
     info_class: type[GraphQLResolveInfo[Any]] | None = None
     info_rest: tuple[Any, ...] = ()
-    over = False  # the result is out; what was started may still run
+    finished = False  # the result was returned; background tasks may still run
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -72,24 +82,25 @@ class Run(Executor[Any]):
         super().__init__(*args, **kwargs)
         self.awaits = True
 
-    def info(self, field: Field, path: Thin) -> GraphQLResolveInfo[Any]:
-        """What a resolver is told. The first is made by graphql-core (or Strawberry), the others after its model."""
+    def info(self, field: Field, path: ThinPath) -> GraphQLResolveInfo[Any]:
+        """The info for a resolver. graphql-core or Strawberry makes the first one; the others are copies of it."""
         if self.info_class is None:
-            at = real(path)
+            at = core_path(path)
             assert at is not None  # noqa: S101 - a field has a path
             info = self.build_resolve_info(field.definition, field.nodes, field.parent, at)
-            if self.over:
-                return info  # it has helpers that refer to this executor, which nobody lets go of any more
+            if self.finished:
+                return info  # it refers to this executor by its helpers: storing it now would make a reference cycle
             self.info_class = type(info)
-            self.info_rest = tuple(info)[OF_THE_FIELD:]
+            self.info_rest = tuple(info)[_FIELD_ENTRIES:]
             return info
-        own = (field.name, field.nodes, field.type, field.parent, real(path))
-        made: GraphQLResolveInfo[Any] = new(self.info_class, own + self.info_rest)
-        return made
+        own = (field.name, field.nodes, field.type, field.parent, core_path(path))
+        copied: GraphQLResolveInfo[Any] = new_tuple(self.info_class, own + self.info_rest)
+        return copied
 
     def arguments(self, field: Field) -> dict[str, Any]:
-        """The arguments of a field; raises `GraphQLError` when they do not fit."""
-        values = looked_up(field.recipe, self.variable_values.coerced) if field.recipe is not None else None
+        """The coerced arguments of a field; raises `GraphQLError` for invalid ones."""
+        plans = field.argument_plans
+        values = _build_arguments(plans, self.variable_values.coerced) if plans is not None else None
         if values is not None:
             return values
         return get_argument_values(
@@ -97,100 +108,100 @@ class Run(Executor[Any]):
         )
 
     def abandon(self, values: Iterable[Any]) -> None:
-        """Let what was started among the values end by itself: an error has already answered in its place."""
+        """Let coroutines among the values end in the background: an error has replaced their results."""
         started: list[Awaitable[Any]] = [value for value in values if type(value) is CoroutineType]
         if started and self.awaits:
             self.settle_in_background(started)
 
 
-def looked_up(recipe: tuple[Ingredient, ...], variables: dict[str, Any]) -> dict[str, Any] | None:
-    """Arguments by a recipe; None when one of them does not fit, which graphql-core is to say."""
+def _build_arguments(plans: tuple[ArgumentPlan, ...], variables: dict[str, Any]) -> dict[str, Any] | None:
+    """The arguments by their plans; None when one is invalid, for which graphql-core then raises the error."""
     values: dict[str, Any] = {}
-    for name, variable, value, needed, never_null in recipe:
+    for name, variable, value, required, non_null in plans:
         if variable is not None and variable in variables:
             given = variables[variable]
-            if given is None and never_null:
+            if given is None and non_null:
                 return None
             values[name] = given
         elif value is not Undefined:
             values[name] = value
-        elif needed:
+        elif required:
             return None
     return values
 
 
-def joined(run: Run, fields: dict[str, Any]) -> Any:
-    """An object's fields, or a coroutine of them where some take time."""
+def join_fields(run: PlanRun, fields: dict[str, Any]) -> Any:
+    """An object's fields, or a coroutine of them where some are coroutines."""
     waiting = [key for key, value in fields.items() if type(value) is CoroutineType]
-    return join(fields, waiting) if waiting and run.awaits else fields
+    return await_fields(fields, waiting) if waiting and run.awaits else fields
 
 
-async def join(fields: dict[str, Any], waiting: list[str]) -> dict[str, Any]:
-    """An object's fields, once those that take time have come."""
+async def await_fields(fields: dict[str, Any], waiting: list[str]) -> dict[str, Any]:
+    """Await the fields that are coroutines, together."""
     if len(waiting) == 1:
         fields[waiting[0]] = await fields[waiting[0]]
         return fields
-    values = await gathered(fields[key] for key in waiting)
+    values = await gather_or_cancel(fields[key] for key in waiting)
     fields.update(zip(waiting, values, strict=True))
     return fields
 
 
-def joined_items(run: Run, items: list[Any]) -> Any:
-    """A list, or a coroutine of it where some items take time."""
+def join_items(run: PlanRun, items: list[Any]) -> Any:
+    """A list, or a coroutine of it where some items are coroutines."""
     waiting = [index for index, item in enumerate(items) if type(item) is CoroutineType]
-    return join_items(items, waiting) if waiting and run.awaits else items
+    return await_items(items, waiting) if waiting and run.awaits else items
 
 
-async def join_items(items: list[Any], waiting: list[int]) -> list[Any]:
-    """A list, once those of its items that take time have come."""
+async def await_items(items: list[Any], waiting: list[int]) -> list[Any]:
+    """Await the items that are coroutines, together."""
     if len(waiting) == 1:
         items[waiting[0]] = await items[waiting[0]]
         return items
-    values = await gathered(items[index] for index in waiting)
+    values = await gather_or_cancel(items[index] for index in waiting)
     for index, value in zip(waiting, values, strict=True):
         items[index] = value
     return items
 
 
-async def gathered(coroutines: Iterable[Coroutine[Any, Any, Any]]) -> list[Any]:
-    """Their values; at the first error the others are cancelled, and the error is raised when they have ended.
+async def gather_or_cancel(coroutines: Iterable[Coroutine[Any, Any, Any]]) -> list[Any]:
+    """The values; at the first error, or when cancelled, cancels the others, awaits their end and raises.
 
-    So it is when the caller is cancelled. That is graphql-core's `gather_with_cancel`, but for this and for what it
-    keeps: the error's traceback leads to this frame, and from here the tasks would lead to the error, in a circle.
+    Unlike graphql-core's `gather_with_cancel` it also cancels when the caller is cancelled, and keeps no reference to
+    the tasks: the error's traceback refers to this frame, and the tasks to the error, which would make a cycle.
     """
     tasks = [asyncio.ensure_future(each) for each in coroutines]
     try:
         return await asyncio.gather(*tasks)
     except (Exception, asyncio.CancelledError):
-        cancel(tasks)
+        _cancel(tasks)
         await asyncio.gather(*tasks, return_exceptions=True)
         raise
     finally:
         tasks.clear()
 
 
-def cancel(tasks: Iterable[asyncio.Task[Any]]) -> None:
-    """Cancel those that run and have not been cancelled: another time would interrupt their clean-up."""
+def _cancel(tasks: Iterable[asyncio.Task[Any]]) -> None:
+    """Cancel the tasks not yet cancelled; a second cancellation would interrupt their clean-up."""
     for task in tasks:
         if not task.done() and not task.cancelling():
             task.cancel()
 
 
-def serially(run: Run, source: object, steps: Sequence[tuple[str, Any]]) -> Any:
-    """Execute fields one after the other: the next one starts when the one before has come."""
+def execute_serially(run: PlanRun, source: object, steps: Sequence[tuple[str, Any]]) -> Any:
+    """Execute fields one after the other: each starts when the one before has completed."""
     fields: dict[str, Any] = {}
     for index, (key, step) in enumerate(steps):
         value = step(run, source, None)
         if type(value) is CoroutineType and run.awaits:
-            return serially_on(run, source, steps[index + 1 :], fields, key, value)
+            return _continue_serially(run, source, steps[index + 1 :], fields, key, value)
         fields[key] = value
     return fields
 
 
-async def serially_on(
-    run: Run, source: object, steps: Sequence[tuple[str, Any]], fields: dict[str, Any], key: str, first: Any
+async def _continue_serially(
+    run: PlanRun, source: object, steps: Sequence[tuple[str, Any]], fields: dict[str, Any], key: str, first: Any
 ) -> dict[str, Any]:
-    """Go on with the next fields once the first has come."""
+    """Await the first field, then execute the others."""
     fields[key] = await first
     for following, step in steps:
         value = step(run, source, None)

@@ -1,4 +1,4 @@
-"""Which fields were selected under the one being resolved, so that services read no more than was asked for."""
+"""The fields selected below the one being resolved, so that services read only what is needed."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, TypeVar
@@ -20,9 +20,9 @@ T = TypeVar("T")
 
 
 class Selection(Mapping[str, "Selection"]):
-    """Names of fields (as in the schema, whatever their aliases) and what is selected under each.
+    """Names of selected fields (the schema's, not their aliases) and the selection below each.
 
-    Fragments count for all types: `"totalCount" in selection`, `selection.has("edges", "node")`.
+    Fragments count for all types. Use `"totalCount" in selection` and `selection.has("edges", "node")`.
     """
 
     __slots__ = ("fields",)
@@ -55,85 +55,85 @@ class Selection(Mapping[str, "Selection"]):
         return True
 
     def at(self, *names: str) -> "Selection":
-        """What is selected at the end of the path; nothing where it is not selected itself."""
+        """The selection below the end of the path; empty where the path is not selected."""
         selection = self
         for name in names:
             selection = selection.fields.get(name) or Selection()
         return selection
 
 
-class Nodes(list[FieldNode]):
-    """The nodes of a field in a plan. What they select, and what follows from that, is worked out once."""
+class PlanNodes(list[FieldNode]):
+    """The nodes of a field in a plan, with a cache of their selection and of values computed from it."""
 
-    __slots__ = ("known", "selection")
+    __slots__ = ("cache", "selection")
     selection: Selection
 
     def __init__(self, nodes: Iterable[FieldNode]) -> None:
         super().__init__(nodes)
-        self.known: dict[object, Any] = {}
+        self.cache: dict[object, Any] = {}
 
 
 def selected_fields(info: Any) -> Selection:
-    """What is selected under the field; takes the `info` of Strawberry or of graphql-core.
+    """The selection below the field, with `@skip` and `@include` applied.
 
-    Conditions (`@skip`, `@include`) have been applied. In a compiled operation it costs a look-up.
+    `info` is Strawberry's or graphql-core's. In a compiled operation the result is cached.
     """
     raw = raw_info(info)
     nodes = raw.field_nodes
-    if isinstance(nodes, Nodes):
+    if isinstance(nodes, PlanNodes):
         if not hasattr(nodes, "selection"):
-            nodes.selection = selection_of(nodes, raw)
+            nodes.selection = _selection_of(nodes, raw)
         return nodes.selection
-    return selection_of(nodes, raw)
+    return _selection_of(nodes, raw)
 
 
-def worked_out(info: Any, work: Callable[[Selection], T]) -> T:
-    """What a function makes of what is selected under the field. In a compiled operation it is called once.
+def once_per_plan(info: Any, function: Callable[[Selection], T]) -> T:
+    """The result of a function of the selection below the field; a compiled operation calls it once per plan.
 
-    It must be one of a module, which depends on nothing else.
+    The function must be defined at module level and depend on nothing else.
     """
     nodes = raw_info(info).field_nodes
-    if not isinstance(nodes, Nodes):
-        return work(selected_fields(info))
-    if work not in nodes.known:
-        nodes.known[work] = work(selected_fields(info))
-    found: T = nodes.known[work]
+    if not isinstance(nodes, PlanNodes):
+        return function(selected_fields(info))
+    if function not in nodes.cache:
+        nodes.cache[function] = function(selected_fields(info))
+    found: T = nodes.cache[function]
     return found
 
 
-def selection_of(nodes: list[FieldNode], info: GraphQLResolveInfo[Any]) -> Selection:
-    """What the nodes select."""
+def _selection_of(nodes: list[FieldNode], info: GraphQLResolveInfo[Any]) -> Selection:
+    """The selection of the nodes."""
     values: Any = info.variable_values
     variables: dict[str, Any] = values if isinstance(values, dict) else values.coerced
     found = Selection()
     for node in nodes:
         if node.selection_set:
-            collect(found, node.selection_set, info.fragments, variables)
+            _collect(found, node.selection_set, info.fragments, variables)
     return found
 
 
-def collect(
+def _collect(
     into: Selection,
     selection_set: SelectionSetNode,
     fragments: dict[str, FragmentDefinitionNode],
     variables: dict[str, Any],
 ) -> None:
-    """Add what a selection set selects."""
+    """Add the fields of a selection set."""
     for node in selection_set.selections:
-        if not included(node, variables):
+        if not _is_included(node, variables):
             continue
         if isinstance(node, FieldNode):
             inner = into.fields.setdefault(node.name.value, Selection())
             if node.selection_set:
-                collect(inner, node.selection_set, fragments, variables)
+                _collect(inner, node.selection_set, fragments, variables)
         elif isinstance(node, InlineFragmentNode):
-            collect(into, node.selection_set, fragments, variables)
+            _collect(into, node.selection_set, fragments, variables)
         elif isinstance(node, FragmentSpreadNode) and node.name.value in fragments:
-            collect(into, fragments[node.name.value].selection_set, fragments, variables)
+            _collect(into, fragments[node.name.value].selection_set, fragments, variables)
 
 
-def included(node: SelectionNode, variables: dict[str, Any]) -> bool:
-    """Whether `@skip` and `@include` leave the node in."""
+def _is_included(node: SelectionNode, variables: dict[str, Any]) -> bool:
+    """Whether `@skip` and `@include` include the node."""
     for directive in node.directives or ():
         if directive.name.value not in {"skip", "include"}:
             continue

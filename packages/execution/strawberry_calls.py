@@ -1,6 +1,6 @@
-"""Resolvers of Strawberry fields, called as Strawberry calls them, with what never changes worked out beforehand.
+"""Resolvers of Strawberry fields, called as Strawberry calls them, with everything constant computed in advance.
 
-Only where no argument needs to be converted; `execution/strawberry_fields.py` says which fields are looked at here.
+Only for fields without arguments to convert; `execution/strawberry_fields.py` decides which fields come here.
 """
 
 from collections.abc import Callable
@@ -16,24 +16,24 @@ from strawberry.types.enum import StrawberryEnumDefinition
 from strawberry.types.field import StrawberryField
 from strawberry.types.fields.resolver import StrawberryResolver
 
-from execution.strawberry_private import definition_behind, extension_calls, with_info
+from execution.strawberry_private import extension_calls, strawberry_definition, with_info
 
-AS_THEY_ARE = (str, int, float, bool, strawberry.ID)
+_UNCONVERTED_TYPES = (str, int, float, bool, strawberry.ID)
 
 
 def direct_call(
     definition: StrawberryField,
     resolver: StrawberryResolver[Any],
     schema: GraphQLSchema,
-    strawberrys: Callable[..., Any],
+    original: Callable[..., Any],
     *,
-    later: bool,
+    is_async: bool,
 ) -> Callable[..., Any] | None:
-    """A function that resolves the field as Strawberry's own resolver does, or None where only that one can.
+    """A function that resolves the field as Strawberry's resolver `original` does; None where only that one can.
 
-    `later` says that Strawberry's is a coroutine function. It is called where an argument has to be converted.
+    `is_async` means that `original` is a coroutine function. It is called where an argument must be converted.
     """
-    owner = definition_behind(schema)
+    owner = strawberry_definition(schema)
     if not isinstance(owner, strawberry.Schema) or not callable(resolver.wrapped_func):
         return None
     if resolver.parent_parameter or resolver.root_parameter:
@@ -42,22 +42,22 @@ def direct_call(
         return None
     if any(type(extension).map_arguments is not FieldExtension.map_arguments for extension in definition.extensions):
         return None
-    names, converted = names_of_arguments(definition, owner.config)
+    names, converted = _argument_names(definition, owner.config)
     if names is None:
         return None
     takes_self, takes_info = bool(resolver.self_parameter), bool(resolver.info_parameter)
-    base = base_call(resolver.wrapped_func, takes_self=takes_self, takes_info=takes_info)
-    call = chained(base, names, extension_calls(definition))
-    made = with_info(definition, owner.config.info_class, call, later=later)
-    return unless_given(converted, made, strawberrys, later=later) if converted else made
+    base = _base_call(resolver.wrapped_func, takes_self=takes_self, takes_info=takes_info)
+    call = _with_extensions(base, names, extension_calls(definition))
+    direct = with_info(definition, owner.config.info_class, call, is_async=is_async)
+    return _unless_converted(converted, direct, original, is_async=is_async) if converted else direct
 
 
-def names_of_arguments(
+def _argument_names(
     definition: StrawberryField, config: StrawberryConfig
 ) -> tuple[dict[str, str] | None, frozenset[str]]:
-    """The Python names of the arguments, and those that are converted on their way unless they are left out or null.
+    """The Python names of the arguments, and the arguments to convert when they have a value.
 
-    No names when there is an argument that is converted in any case.
+    None instead of the names when there is an argument that must always be converted.
     """
     names: dict[str, str] = {}
     converted: set[str] = set()
@@ -67,7 +67,7 @@ def names_of_arguments(
         optional = type(type_) is StrawberryOptional  # and not its subclass Maybe, whose values are wrapped
         if optional:
             type_ = type_.of_type
-        if type_ not in AS_THEY_ARE and not isinstance(type_, StrawberryEnumDefinition):
+        if type_ not in _UNCONVERTED_TYPES and not isinstance(type_, StrawberryEnumDefinition):
             if not optional:
                 return None, frozenset()
             converted.add(name)
@@ -75,25 +75,25 @@ def names_of_arguments(
     return names, frozenset(converted)
 
 
-def unless_given(
-    names: frozenset[str], made: Callable[..., Any], strawberrys: Callable[..., Any], *, later: bool
+def _unless_converted(
+    names: frozenset[str], direct: Callable[..., Any], original: Callable[..., Any], *, is_async: bool
 ) -> Callable[..., Any]:
-    """The call, or Strawberry's own resolver where one of these arguments has a value."""
+    """The direct call, or Strawberry's own resolver where one of these arguments has a value."""
 
-    def at_once(source: Any, info: Any, /, **given: Any) -> Any:
+    def call(source: Any, info: Any, /, **arguments: Any) -> Any:
         for name in names:
-            if given.get(name) is not None:
-                return strawberrys(source, info, **given)
-        return made(source, info, **given)
+            if arguments.get(name) is not None:
+                return original(source, info, **arguments)
+        return direct(source, info, **arguments)
 
-    async def in_time(source: Any, info: Any, /, **given: Any) -> Any:
-        return await at_once(source, info, **given)
+    async def call_async(source: Any, info: Any, /, **arguments: Any) -> Any:
+        return await call(source, info, **arguments)
 
-    return in_time if later else at_once
+    return call_async if is_async else call
 
 
-def base_call(function: Callable[..., Any], *, takes_self: bool, takes_info: bool) -> Callable[..., Any]:
-    """The resolver itself."""
+def _base_call(function: Callable[..., Any], *, takes_self: bool, takes_info: bool) -> Callable[..., Any]:
+    """The call of the resolver itself."""
 
     def call(source: Any, info: Any, arguments: dict[str, Any]) -> Any:
         if takes_info:
@@ -103,21 +103,21 @@ def base_call(function: Callable[..., Any], *, takes_self: bool, takes_info: boo
     return call
 
 
-def chained(base: Callable[..., Any], names: dict[str, str], extensions: list[Any]) -> Callable[..., Any]:
-    """The resolver inside its extensions, the last one outermost."""
+def _with_extensions(base: Callable[..., Any], names: dict[str, str], extensions: list[Any]) -> Callable[..., Any]:
+    """The call of the resolver inside its extensions, the last one outermost."""
     renamed = list(names.items()) if any(name != python for name, python in names.items()) else None
 
-    def call(source: Any, info: Any, given: dict[str, Any]) -> Any:
+    def call(source: Any, info: Any, arguments: dict[str, Any]) -> Any:
         if renamed is not None:
-            given = {python: given[name] for name, python in renamed if name in given}
+            arguments = {python: arguments[name] for name, python in renamed if name in arguments}
         if not extensions:
-            return base(source, info, given)
+            return base(source, info, arguments)
 
         def resolve(_source: Any, info: Any, **arguments: Any) -> Any:
             return base(source, info, arguments)
 
         for extension in extensions:
             resolve = partial(extension, resolve)
-        return resolve(source, info, **given)
+        return resolve(source, info, **arguments)
 
     return call

@@ -1,6 +1,6 @@
-"""What stands for the resolver of a Strawberry field, by what the field's definition tells.
+"""How the resolver of a Strawberry field can be replaced, by the field's definition.
 
-That the resolver in place is Strawberry's own, and nobody's replacement, is told by `strawberry_private.py`.
+`strawberry_private.py` checks that the resolver is Strawberry's own and was not replaced.
 """
 
 from collections.abc import Callable
@@ -13,15 +13,15 @@ from strawberry.types.field import StrawberryField
 from strawberry.types.fields.resolver import StrawberryResolver
 
 from execution.strawberry_calls import direct_call
-from execution.strawberry_private import definition_behind, resolver_made, tells_by_class
+from execution.strawberry_private import checks_class_only, resolver_kind, strawberry_definition
 
 
 @dataclass(frozen=True, slots=True)
-class BasicField:
-    """Reads an attribute; of rows, the column, where the schema's `default_resolver` would."""
+class AttributeField:
+    """Reads an attribute, or the column of a row where the schema's `default_resolver` reads rows."""
 
     attribute: str
-    of_rows: bool
+    reads_rows: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class MethodField:
 
 
 @dataclass(frozen=True, slots=True)
-class CalledField:
+class ResolverField:
     """Calls a function with the source, graphql-core's info and its arguments."""
 
     function: Callable[..., Any]
@@ -40,46 +40,47 @@ class CalledField:
 
 def strawberry_field(
     field: GraphQLField, schema: GraphQLSchema, row_resolver: Callable[..., Any]
-) -> BasicField | MethodField | CalledField | None:
-    """What the field's resolver comes to, where it is simple; None where only calling it will do.
+) -> AttributeField | MethodField | ResolverField | None:
+    """What the field's resolver does, where it is simple; None where it must be called.
 
-    `row_resolver` is the `default_resolver` besides `getattr` that is known: it reads attributes of what is no row.
+    `row_resolver` is the only `default_resolver` known besides `getattr`: it reads rows, and attributes of other
+    objects.
     """
-    definition = definition_behind(field)
+    definition = strawberry_definition(field)
     if not isinstance(definition, StrawberryField) or type(definition).get_result is not StrawberryField.get_result:
         return None
-    made = resolver_made(field)
-    if made == "attribute":
-        of_rows = definition.default_resolver is row_resolver
-        plain = definition.is_basic_field and (of_rows or definition.default_resolver is getattr)
-        return BasicField(definition.python_name, of_rows) if plain else None
+    kind = resolver_kind(field)
+    if kind == "attribute":
+        reads_rows = definition.default_resolver is row_resolver
+        plain = definition.is_basic_field and (reads_rows or definition.default_resolver is getattr)
+        return AttributeField(definition.python_name, reads_rows) if plain else None
     resolver = definition.base_resolver
-    if made is None or field.resolve is None or type(resolver) is not StrawberryResolver:
+    if kind is None or field.resolve is None or type(resolver) is not StrawberryResolver:
         return None
     if not callable(resolver.wrapped_func):
         return None
-    if takes_nothing(definition, resolver):
+    if _takes_only_source(definition, resolver):
         return MethodField(resolver.wrapped_func)
-    call = direct_call(definition, resolver, schema, field.resolve, later=made == "coroutine")
-    return CalledField(call) if call is not None else None
+    call = direct_call(definition, resolver, schema, field.resolve, is_async=kind == "coroutine")
+    return ResolverField(call) if call is not None else None
 
 
-def takes_nothing(definition: StrawberryField, resolver: StrawberryResolver[Any]) -> bool:
-    """Whether the function behind a field takes the source, by position, and nothing else."""
+def _takes_only_source(definition: StrawberryField, resolver: StrawberryResolver[Any]) -> bool:
+    """Whether the function of a field takes the source as positional argument, and nothing else."""
     if definition.extensions or definition.arguments or not resolver.self_parameter:
         return False
     return not (resolver.info_parameter or resolver.parent_parameter or resolver.root_parameter)
 
 
 def decides_by_class(type_: GraphQLObjectType) -> bool:
-    """Whether `is_type_of` looks at the value's class alone (and at `strawberry.cast`)."""
+    """Whether `is_type_of` depends on the value's class alone (and on `strawberry.cast`)."""
     if type_.is_type_of is None or getattr(type_.is_type_of, "by_class", False):
         return True
     definition = definition_of(type_)
-    return definition is not None and definition.is_type_of is None and tells_by_class(type_.is_type_of)
+    return definition is not None and definition.is_type_of is None and checks_class_only(type_.is_type_of)
 
 
 def definition_of(type_: GraphQLObjectType) -> StrawberryObjectDefinition | None:
     """Strawberry's definition of the type; None for types that are not Strawberry's."""
-    definition = definition_behind(type_)
+    definition = strawberry_definition(type_)
     return definition if isinstance(definition, StrawberryObjectDefinition) else None

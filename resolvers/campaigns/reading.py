@@ -4,7 +4,7 @@ import strawberry
 
 from core.access.permissions import Permission
 from core.listing.pages import page_request
-from execution import Selection, rows, worked_out
+from execution import Selection, once_per_plan, rows
 from resolvers.campaigns.showing import campaign_of
 from resolvers.context import Info
 from resolvers.fields import Requires, query
@@ -54,12 +54,12 @@ class CampaignQueries:
         campaign_id = uuid_of("Campaign", id)
         if campaign_id is None:
             return None
-        reads, counted = info.context.reads, worked_out(info, takes_figures)
+        reads, counted = info.context.reads, once_per_plan(info, takes_figures)
         if not counted:
             row = await CAMPAIGNS.get(reads, campaign_id)
             return campaign_of(row) if row else None
-        columns = None if counted.campaign_again else rows.selected(info, CampaignRow, ())
-        figures = None if counted.progress else rows.selected(info, Figures, ("stats",))
+        columns = None if counted.campaign_again else rows.selected_columns(info, CampaignRow, ())
+        figures = None if counted.progress else rows.selected_columns(info, Figures, ("stats",))
         row = await get_with_figures(reads, campaign_id, columns, figures)
         return campaign_of(row) if row else None
 

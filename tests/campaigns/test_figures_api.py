@@ -53,7 +53,7 @@ FILLED = {
 @pytest.fixture(autouse=True)
 def compiled(monkeypatch: pytest.MonkeyPatch) -> None:
     """What comes twice is compiled, whatever the tests before have cost."""
-    monkeypatch.setattr(execution.limits, "share", 1000.0)
+    monkeypatch.setattr(execution.limits, "time_share", 1000.0)
 
 
 async def asked(mine: ApiClient, query: str, campaign_id: UUID) -> list[Any]:

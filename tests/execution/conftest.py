@@ -14,8 +14,8 @@ from tests.execution.keeping import Database
 @pytest.fixture
 def eager(monkeypatch: pytest.MonkeyPatch) -> None:
     """Operations are compiled at first sight, however long it takes."""
-    monkeypatch.setattr(execution.limits, "sights", 1)
-    monkeypatch.setattr(execution.limits, "share", 1000.0)
+    monkeypatch.setattr(execution.limits, "min_uses", 1)
+    monkeypatch.setattr(execution.limits, "time_share", 1000.0)
 
 
 @pytest.fixture(scope="session")

@@ -16,8 +16,8 @@ import pytest
 from graphql import DocumentNode, ExecutionResult, GraphQLSchema, parse
 
 import execution
-from execution.plans import plans_of
-from execution.variables import coerced
+from execution.plans import plan_cache
+from execution.variables import coerce_simple_variables
 
 Observed = tuple[bytes, list[str]]
 CALLS: tuple[Any, ...] = (execution.execute, graphql.execute)
@@ -75,11 +75,11 @@ def was_executed(result: ExecutionResult) -> bool:
 
 def was_copied(way: Way, schema: GraphQLSchema, document: DocumentNode, variables: dict[str, Any]) -> bool:
     """Whether the last executor was copied from a model; true where none can be, as with variables of other types."""
-    operation = plans_of(schema).known(document, None)
+    operation = plan_cache(schema).lookup(document, None)
     assert operation is not None
-    if operation.variables is None or coerced(operation.variables, variables) is None:
+    if operation.variables is None or coerce_simple_variables(operation.variables, variables) is None:
         return True
-    return way.executor_class in operation.models
+    return way.executor_class in operation.templates
 
 
 def seen(result: ExecutionResult) -> Any:

@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from execution import Column, rows
-from execution.plans import plans_of
+from execution.plans import plan_cache
 from tests.execution.differential import by_core, compiled, observed
 from tests.execution.documents import document
 from tests.execution.drawn_rows import (
@@ -126,7 +126,7 @@ def place(**columns: Any) -> PlaceRow:
 
 def bulks(schema: Any, text: str) -> list[Any]:
     """The functions of the text's plan that complete lists in one call."""
-    (operation,) = [kept for kept in plans_of(schema).operations.values() if kept.document == parse(text)]
+    (operation,) = [kept for kept in plan_cache(schema).operations.values() if kept.document == parse(text)]
     (plan,) = operation.plans.values()
     assert not isinstance(plan, str)
     return [plan.compilation.namespace[name] for name in re.findall(r"def (\w+_bulk)\(", plan.source)]

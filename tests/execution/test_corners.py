@@ -26,7 +26,7 @@ from graphql import (
 import execution
 from execution.compiling import Plan
 from execution.completing import execute_by_graphql_core
-from execution.plans import plans_of
+from execution.plans import plan_cache
 from tests.execution import torture
 from tests.execution.differential import encoded, seen, settled
 
@@ -186,7 +186,7 @@ async def test_large_and_deep_plans_end_in_graphql_core() -> None:
     assert b"x199" in await same(schema, f"{{ {wide} }}", root)
     deep = "{ b " * 80 + "{ a }" + " }" * 80
     assert b'"a":1' in await same(schema, deep, root)
-    plans = [plan for kept in plans_of(schema).operations.values() for plan in kept.plans.values()]
+    plans = [plan for kept in plan_cache(schema).operations.values() for plan in kept.plans.values()]
     assert all(isinstance(plan, Plan) and plan.compilation.fields <= 250 for plan in plans)
 
 
@@ -213,7 +213,7 @@ async def test_what_does_not_fit_is_not_worked_out_again_and_again() -> None:
     Watched.looks.clear()
     result: Any = execution.execute(schema, document, {"b": None})
     assert (result.data["x239"], result.errors) == (None, None)
-    assert len(plans_of(schema).operations) == 1
+    assert len(plan_cache(schema).operations) == 1
     assert 1 <= len(Watched.looks) <= 12
 
 
@@ -221,7 +221,7 @@ async def test_a_large_object_that_fits_is_executed_by_the_plan() -> None:
     """No part of a plan of 201 fields is left to graphql-core."""
     schema = build_schema("type Query { a: Int b: Query }")
     await same(schema, f"{{ b {{ {' '.join(f'x{number}: a' for number in range(200))} }} }}", {"b": {"a": 1}})
-    ((plan,),) = [kept.plans.values() for kept in plans_of(schema).operations.values()]
+    ((plan,),) = [kept.plans.values() for kept in plan_cache(schema).operations.values()]
     assert isinstance(plan, Plan)
     names = {getattr(value, "__qualname__", "") for value in plan.compilation.namespace.values()}
     assert [name for name in names if name.startswith(execute_by_graphql_core.__name__)] == []

@@ -13,7 +13,7 @@ from strawberry.schema.config import StrawberryConfig
 import execution
 from execution import Column, rows
 from execution.compiling import Plan
-from execution.plans import plans_of
+from execution.plans import plan_cache
 
 DOCS = (Path(__file__).parents[2] / "docs" / "execution.md").read_text(encoding="utf-8")
 
@@ -50,7 +50,7 @@ async def test_the_generated_code_is_the_documented_one() -> None:
     assert answer.data == {
         "contacts": [{"__typename": "Contact", "email": "ada@example.com", "firstName": None, "tags": ["new"]}]
     }
-    (operation,) = plans_of(schema._schema).operations.values()
+    (operation,) = plan_cache(schema._schema).operations.values()
     (plan,) = operation.plans.values()
     assert isinstance(plan, Plan)
     assert code in plan.source
@@ -90,7 +90,7 @@ def test_the_function_for_lists_of_rows_is_the_documented_one() -> None:
     schema = strawberry.Schema(query=People, config=StrawberryConfig(default_resolver=rows.read))._schema
     answer = execution.execute(schema, parse(text))
     assert answer.data == {"contacts": [{"id": "1", "status": "SUBSCRIBED"}]}  # type: ignore[union-attr]
-    (operation,) = plans_of(schema).operations.values()
+    (operation,) = plan_cache(schema).operations.values()
     (plan,) = operation.plans.values()
     assert isinstance(plan, Plan)
     assert code in plan.source, plan.source
@@ -98,9 +98,9 @@ def test_the_function_for_lists_of_rows_is_the_documented_one() -> None:
 
 def test_every_reason_is_documented() -> None:
     """The reasons for leaving an operation to graphql-core stand in the docs."""
-    room = Path(execution.__file__).parent
-    names = ("compiling", "executing", "executors", "plans", "refusals")
-    source = "".join((room / f"{name}.py").read_text(encoding="utf-8") for name in names)
-    reasons = set(re.findall(r'(?:raise Refused\(|return |fall_back\()"([a-z_ ]+)"', source))
+    package = Path(execution.__file__).parent
+    names = ("compiling", "executing", "executors", "plans", "eligibility")
+    source = "".join((package / f"{name}.py").read_text(encoding="utf-8") for name in names)
+    reasons = set(re.findall(r'(?:raise NotCompilable\(|return |record_fallback\()"([a-z_ ]+)"', source))
     assert {"incremental delivery", "middleware", "budget", "first sight", "own executor class"} <= reasons
     assert [reason for reason in reasons if f"`{reason}`" not in DOCS] == []

@@ -44,12 +44,12 @@ def schema() -> GraphQLSchema:
 
 @pytest.fixture(autouse=True)
 def limits(monkeypatch: pytest.MonkeyPatch) -> Iterator[execution.Limits]:
-    fresh = execution.Limits(share=1000.0)
-    for name in ("plans", "variants", "seen", "sights", "share"):
+    fresh = execution.Limits(time_share=1000.0)
+    for name in ("max_operations", "max_plans", "max_seen", "min_uses", "time_share"):
         monkeypatch.setattr(execution.limits, name, getattr(fresh, name))
-    plans.budget.seconds = 0.5
+    plans.time_budget.seconds = 0.5
     yield execution.limits
-    plans.budget.seconds = 0.5
+    plans.time_budget.seconds = 0.5
 
 
 def run(schema: GraphQLSchema, text: str, **arguments: Any) -> Any:
@@ -76,15 +76,15 @@ def test_the_second_sight_compiles(schema: GraphQLSchema) -> None:
 def test_many_documents_leave_the_cache_bounded(schema: GraphQLSchema, limits: execution.Limits) -> None:
     """10,000 documents, each seen twice, leave no more plans and sights than allowed; quick: a tenth of each."""
     scale = 1 if is_long() else 10
-    limits.plans, limits.seen = 200 // scale, 300 // scale
+    limits.max_operations, limits.max_seen = 200 // scale, 300 // scale
     for number in range(10_000 // scale):
         document = parse(f"{{ x{number}: a }}")
         for _ in range(2):
             execution.execute(schema, document, Source())
-    kept = plans.plans_of(schema)
-    assert len(kept.operations) <= limits.plans
-    assert len(kept.by_identity) <= limits.plans * plans.MOST_ALIASES
-    assert len(kept.seen) <= limits.seen
+    kept = plans.plan_cache(schema)
+    assert len(kept.operations) <= limits.max_operations
+    assert len(kept.by_identity) <= limits.max_operations * plans.MAX_ALIASES
+    assert len(kept.seen) <= limits.max_seen
 
 
 def test_many_parsings_of_a_text_share_a_plan(schema: GraphQLSchema) -> None:
@@ -94,7 +94,7 @@ def test_many_parsings_of_a_text_share_a_plan(schema: GraphQLSchema) -> None:
     for document in documents:
         execution.execute(schema, document, Source())
     assert counted("compiled") == compiled + 1
-    assert len(plans.plans_of(schema).by_identity) <= plans.MOST_ALIASES
+    assert len(plans.plan_cache(schema).by_identity) <= plans.MAX_ALIASES
 
 
 def test_documents_that_never_come_again_are_not_compiled(schema: GraphQLSchema) -> None:
@@ -103,13 +103,13 @@ def test_documents_that_never_come_again_are_not_compiled(schema: GraphQLSchema)
     for number in range(500):
         run(schema, f"{{ unique{number}: a }}")
     assert counted("compiled") == compiled
-    assert len(plans.plans_of(schema).operations) == 0
+    assert len(plans.plan_cache(schema).operations) == 0
 
 
 def test_compiling_has_a_budget(schema: GraphQLSchema, limits: execution.Limits) -> None:
     """Even documents that come twice get no more than their share of the time, and the plan that overdraws it."""
-    limits.share = 0.0
-    plans.budget.seconds = 1e-9
+    limits.time_share = 0.0
+    plans.time_budget.seconds = 1e-9
     before, compiled = counted("budget"), counted("compiled")
     for number in range(200):
         text = f"{{ budgeted{number}: a b {{ a b {{ a b {{ a }} }} }} }}"
@@ -120,7 +120,7 @@ def test_compiling_has_a_budget(schema: GraphQLSchema, limits: execution.Limits)
 
 def test_variables_of_conditions_make_few_variants(schema: GraphQLSchema, limits: execution.Limits) -> None:
     """Each set of values that @skip and @include look at has its plan, up to a limit; all answers are right."""
-    limits.sights, limits.variants = 1, 4
+    limits.min_uses, limits.max_plans = 1, 4
     text = (
         "query($p: Boolean!, $q: Boolean!, $r: Boolean!) { a @skip(if: $p) x: a @include(if: $q) y: a @skip(if: $r) }"
     )
@@ -135,7 +135,7 @@ def test_variables_of_conditions_make_few_variants(schema: GraphQLSchema, limits
 
 def test_equal_texts_of_other_shape_are_told_apart(schema: GraphQLSchema, limits: execution.Limits) -> None:
     """A document made of another with the same source text gets a plan of its own."""
-    limits.sights = 1
+    limits.min_uses = 1
     document = parse("{ a b { a } }")
     assert run(schema, "{ a b { a } }").data == {"a": 1, "b": {"a": 1}}
     operation: Any = document.definitions[0]
@@ -164,7 +164,7 @@ def test_what_is_not_known_is_left_to_graphql_core(
     schema: GraphQLSchema, limits: execution.Limits, text: str, arguments: dict[str, Any], reason: str
 ) -> None:
     """Each reason is counted, and graphql-core gives the answer."""
-    limits.sights = 1
+    limits.min_uses = 1
     before, executed = counted(reason), counted("executed")
     answer = run(schema, text, **arguments)
     assert answer.data is not None or reason == "no such root type"
@@ -184,10 +184,10 @@ def test_a_fault_of_the_compilers_is_one_reason(schema: GraphQLSchema, limits: e
         def __getattr__(self, name: str) -> Any:
             raise RuntimeError(f"no {name} for anybody")
 
-    limits.sights = 1
+    limits.min_uses = 1
     schema.type_map["Query"].is_type_of = Odd()  # type: ignore[attr-defined]
-    heard: list[execution.FallBack] = []
-    execution.on_fall_back(heard.append)
+    heard: list[execution.Fallback] = []
+    execution.on_fallback(heard.append)
     before = counted("compiler failed")
     try:
         assert run(schema, "{ a }").data == {"a": 1}
@@ -200,21 +200,21 @@ def test_a_fault_of_the_compilers_is_one_reason(schema: GraphQLSchema, limits: e
 
 def test_listeners_hear_once_why(schema: GraphQLSchema, limits: execution.Limits) -> None:
     """Who wants to log what falls back is told once an operation, with the reason and the document."""
-    limits.sights = 1
-    heard: list[execution.FallBack] = []
-    execution.on_fall_back(heard.append)
+    limits.min_uses = 1
+    heard: list[execution.Fallback] = []
+    execution.on_fallback(heard.append)
     try:
         document = parse("query Look { ... @defer(if: false) { a } }")
         for _ in range(3):
             execution.execute(schema, document, Source(), operation_name="Look")
     finally:
         plans.listeners.remove(heard.append)
-    assert heard == [execution.FallBack("incremental delivery", "Look", document)]
+    assert heard == [execution.Fallback("incremental delivery", "Look", document)]
 
 
 def test_plans_go_with_their_schema(limits: execution.Limits) -> None:
     """A schema that is no longer used takes its plans along."""
-    limits.sights = 1
+    limits.min_uses = 1
     schema = build_schema(SDL)
     run(schema, "{ a }")
     gone = weakref.ref(schema)
@@ -225,18 +225,18 @@ def test_plans_go_with_their_schema(limits: execution.Limits) -> None:
 
 def test_copies_of_a_schema_start_without_plans(schema: GraphQLSchema, limits: execution.Limits) -> None:
     """A schema can be copied as before, and its plans are pickled as none."""
-    limits.sights = 1
+    limits.min_uses = 1
     run(schema, "{ a }")
     copy = deepcopy(schema)
-    assert len(plans.plans_of(copy).operations) == 0
+    assert len(plans.plan_cache(copy).operations) == 0
     assert run(copy, "{ a }").data == {"a": 1}
-    pickled = pickle.dumps(plans.plans_of(schema))
+    pickled = pickle.dumps(plans.plan_cache(schema))
     assert len(pickle.loads(pickled).operations) == 0  # noqa: S301 - our own pickle
 
 
 def test_lists_in_arguments_are_fresh(limits: execution.Limits) -> None:
     """A resolver that changes a list it was given does not change what the next call gets."""
-    limits.sights = 1
+    limits.min_uses = 1
     schema = build_schema(SDL)
 
     class Changing(Source):
@@ -255,7 +255,7 @@ def test_lists_in_arguments_are_fresh(limits: execution.Limits) -> None:
 
 def test_names_cannot_become_code(limits: execution.Limits) -> None:
     """A document made by hand with odd names is refused; nothing of it gets into the generated text."""
-    limits.sights = 1
+    limits.min_uses = 1
     document = parse("{ a }")
     node: Any = document.definitions[0]
     field = node.selection_set.selections[0]

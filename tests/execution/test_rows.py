@@ -11,7 +11,7 @@ from strawberry.schema.config import StrawberryConfig
 import execution
 from execution import rows
 from execution.compiling import Plan
-from execution.plans import plans_of
+from execution.plans import plan_cache
 from tests.execution.differential import CALLS, both
 
 pytestmark = pytest.mark.usefixtures("eager")
@@ -60,7 +60,7 @@ SCHEMA = strawberry.Schema(query=Query, config=StrawberryConfig(default_resolver
 
 def plan_of(schema: GraphQLSchema, text: str) -> Plan:
     """The plan of the text."""
-    (operation,) = [kept for kept in plans_of(schema).operations.values() if kept.document == parse(text)]
+    (operation,) = [kept for kept in plan_cache(schema).operations.values() if kept.document == parse(text)]
     (plan,) = operation.plans.values()
     assert isinstance(plan, Plan)
     return plan
@@ -211,7 +211,7 @@ class Page:
 class Root:
     @strawberry.field
     def page(self, info: strawberry.Info) -> Page:
-        heard.append(rows.selected(info, HumanRow, ("edges", "node"), ("named",)))
+        heard.append(rows.selected_columns(info, HumanRow, ("edges", "node"), ("named",)))
         edges: list[Any] = [EdgeRow("c", HUMAN)]
         robot = Robot(name="R", model="m")
         others: list[Any] = [EdgeRow("d", robot), Edge(cursor="e", node=robot)]
@@ -220,17 +220,17 @@ class Root:
 
     @strawberry.field
     def human(self, info: strawberry.Info) -> Human:
-        heard.append(rows.selected(info, HumanRow, ()))
+        heard.append(rows.selected_columns(info, HumanRow, ()))
         return HUMAN  # type: ignore[return-value]
 
     @strawberry.field
     def edge(self, info: strawberry.Info) -> Edge[Human]:
-        heard.append(rows.selected(info, EdgeRow, ()))
+        heard.append(rows.selected_columns(info, EdgeRow, ()))
         return EdgeRow("c", HUMAN)  # type: ignore[return-value]
 
     @strawberry.field
     def elsewhere(self, info: strawberry.Info) -> int:
-        return len(rows.selected(info, PointRow, ()))
+        return len(rows.selected_columns(info, PointRow, ()))
 
 
 ROOT = strawberry.Schema(query=Root, types=[Robot], config=StrawberryConfig(default_resolver=rows.read))._schema

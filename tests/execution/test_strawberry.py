@@ -19,8 +19,8 @@ from strawberry.types.fields.resolver import StrawberryResolver
 
 import execution
 from execution import rows
-from execution.strawberry_calls import unless_given
-from execution.strawberry_fields import BasicField, CalledField, MethodField, strawberry_field
+from execution.strawberry_calls import _unless_converted
+from execution.strawberry_fields import AttributeField, MethodField, ResolverField, strawberry_field
 from tests.execution.differential import MARKS, TIMES, by_core, compiled, observed, was_copied
 from tests.execution.documents import document
 from tests.execution.strawberry_schema import LITERALS, PLAIN, SCHEMA, Context, Wanted
@@ -83,8 +83,8 @@ def fields_of(name: str) -> dict[str, Any]:
 def test_strawberry_reads_attributes_as_we_take_it_to() -> None:
     """Strawberry's plain fields are known as such; what has extensions, permissions or arguments is not."""
     fields = fields_of("Person")
-    assert strawberry_field(fields["name"], CORE, rows.read) == BasicField("name", of_rows=True)
-    assert strawberry_field(fields["born"], CORE, rows.read) == BasicField("born", of_rows=True)
+    assert strawberry_field(fields["name"], CORE, rows.read) == AttributeField("name", reads_rows=True)
+    assert strawberry_field(fields["born"], CORE, rows.read) == AttributeField("born", reads_rows=True)
     assert strawberry_field(fields["secret"], CORE, rows.read) is None
     assert strawberry_field(fields["loud"], CORE, rows.read) is None
 
@@ -99,14 +99,14 @@ def test_strawberry_calls_methods_as_we_take_it_to() -> None:
 def test_strawberry_calls_resolvers_as_we_take_it_to() -> None:
     """Resolvers with info, plain arguments and extensions are called directly; others by Strawberry's own."""
     for field in (fields_of("Person")["greeting"], fields_of("Person")["tags"], fields_of("Mutation")["rename"]):
-        assert isinstance(strawberry_field(field, CORE, rows.read), CalledField)
+        assert isinstance(strawberry_field(field, CORE, rows.read), ResolverField)
     for field in (fields_of("Query")["sum"], fields_of("Query")["forbidden"], fields_of("Robot")["maker"]):
         assert strawberry_field(field, CORE, rows.read) is None
 
 
 def test_optional_arguments_are_converted_by_strawberry_when_given() -> None:
     """A resolver with such an argument is called directly where that is left out or null."""
-    assert isinstance(strawberry_field(fields_of("Query")["people"], CORE, rows.read), CalledField)
+    assert isinstance(strawberry_field(fields_of("Query")["people"], CORE, rows.read), ResolverField)
 
     def directly(*_: Any, **given: Any) -> Any:
         return given
@@ -114,7 +114,7 @@ def test_optional_arguments_are_converted_by_strawberry_when_given() -> None:
     def by_strawberry(*_: Any, **given: Any) -> Any:
         return f"converts {given['wanted']}"
 
-    call = unless_given(frozenset({"wanted"}), directly, by_strawberry, later=False)
+    call = _unless_converted(frozenset({"wanted"}), directly, by_strawberry, is_async=False)
     assert call(None, None, other=1) == {"other": 1}
     assert call(None, None, other=1, wanted=None) == {"other": 1, "wanted": None}
     assert call(None, None, other=1, wanted="it") == "converts it"
@@ -193,7 +193,7 @@ def test_arguments_may_be_called_as_our_own_are() -> None:
     schema = strawberry.Schema(query=Root, execution_context_class=execution.CompiledStrawberryExecutor)
     for name in ("atOnce", "later", "inside"):
         field = schema._schema.query_type.fields[name]  # type: ignore[union-attr]
-        assert isinstance(strawberry_field(field, schema._schema, rows.read), CalledField)
+        assert isinstance(strawberry_field(field, schema._schema, rows.read), ResolverField)
     answer = asyncio.run(schema.execute('{ atOnce(source: "a") later(source: "b") inside(source: "c") }'))
     assert (answer.data, answer.errors) == ({"atOnce": "a", "later": "b", "inside": "c"}, None)
 
@@ -202,7 +202,7 @@ def test_replaced_resolvers_are_called() -> None:
     """A resolver that somebody has put in the place of Strawberry's is called like any other."""
     schema = strawberry.Schema(query=strawberry.type(type("Query", (), {"__annotations__": {"name": str}})))
     field = schema._schema.query_type.fields["name"]  # type: ignore[union-attr]
-    assert strawberry_field(field, schema._schema, rows.read) == BasicField("name", of_rows=False)
+    assert strawberry_field(field, schema._schema, rows.read) == AttributeField("name", reads_rows=False)
     original = field.resolve
     field.resolve = partial(original)
     assert strawberry_field(field, schema._schema, rows.read) is None

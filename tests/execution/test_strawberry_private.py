@@ -18,14 +18,14 @@ from execution.strawberry_fields import decides_by_class
 from execution.strawberry_private import (
     CAST,
     StrawberryExecutor,
-    awaitable,
-    definition_behind,
-    enum_behind,
+    checks_class_only,
+    enum_class,
     extension_calls,
+    is_constant_false,
     raw_info,
-    resolver_made,
-    says_no_to_streams,
-    tells_by_class,
+    resolver_kind,
+    strawberry_definition,
+    strawberry_is_awaitable,
 )
 from tests.execution.strawberry_schema import PLAIN, SCHEMA, Mood, Person, Robot, Stranger
 
@@ -81,7 +81,7 @@ def told_by_class() -> bool:
     """What decides for types that implement an interface, as Strawberry makes them and with registered rows."""
     types = [CORE.type_map["Person"], CORE.type_map["Robot"]]
     made: Any = types[0]
-    return tells_by_class(made.is_type_of) and all(decides_by_class(type_) for type_ in types)  # type: ignore[arg-type]
+    return checks_class_only(made.is_type_of) and all(decides_by_class(type_) for type_ in types)  # type: ignore[arg-type]
 
 
 def marked() -> bool:
@@ -92,22 +92,22 @@ def marked() -> bool:
 # Each is said as Strawberry has it; `execution/strawberry_private.py` relies on it.
 TAKEN_FOR_TRUE: dict[str, Callable[[], bool]] = {
     "a plain field is resolved by the converter's `_get_basic_result`": lambda: (
-        resolver_made(PERSON["name"]) == "attribute"
+        resolver_kind(PERSON["name"]) == "attribute"
     ),
     "a field with a resolver is resolved by the converter's `_resolver`": lambda: (
-        resolver_made(PERSON["greeting"]) == "call"
+        resolver_kind(PERSON["greeting"]) == "call"
     ),
     "a field with an asynchronous resolver is resolved by the converter's `_async_resolver`": lambda: (
-        resolver_made(PERSON["waited"]) == "coroutine"
+        resolver_kind(PERSON["waited"]) == "coroutine"
     ),
     "exception handlers are in the resolver's cell `field_exception_handlers`": lambda: (
-        resolver_made(handling()._schema.query_type.fields["done"]) is None  # type: ignore[union-attr]
+        resolver_kind(handling()._schema.query_type.fields["done"]) is None  # type: ignore[union-attr]
     ),
     "where a class decides, `is_type_of` is the function of that name in the converter": told_by_class,
     "definitions are in the extensions of fields, types and the schema": lambda: (
-        isinstance(definition_behind(PERSON["name"]), StrawberryField)
-        and definition_behind(CORE.type_map["Person"]).origin is Person
-        and definition_behind(CORE) is SCHEMA
+        isinstance(strawberry_definition(PERSON["name"]), StrawberryField)
+        and strawberry_definition(CORE.type_map["Person"]).origin is Person
+        and strawberry_definition(CORE) is SCHEMA
     ),
     "`strawberry.cast` marks a value by one attribute": marked,
     "an info is a data class of `_raw_info` and `_field`": lambda: (
@@ -115,9 +115,9 @@ TAKEN_FOR_TRUE: dict[str, Callable[[], bool]] = {
         and raw_info(strawberry.Info("raw", "field")) == "raw"  # type: ignore[arg-type, comparison-overlap]
     ),
     "calls of extensions come innermost first, and there are none without extensions": lambda: (
-        [call.__self__ for call in extension_calls(definition_behind(PERSON["waited"]))]
-        == definition_behind(PERSON["waited"]).extensions
-        and extension_calls(definition_behind(PERSON["greeting"])) == []
+        [call.__self__ for call in extension_calls(strawberry_definition(PERSON["waited"]))]
+        == strawberry_definition(PERSON["waited"]).extensions
+        and extension_calls(strawberry_definition(PERSON["greeting"])) == []
     ),
     "who sets no `execution_context_class` gets the one that ours extends": lambda: (
         PLAIN.execution_context_class is StrawberryExecutor
@@ -127,12 +127,14 @@ TAKEN_FOR_TRUE: dict[str, Callable[[], bool]] = {
         == {"__init__", "build_resolve_info"}
         and "operation_extensions" in StrawberryExecutor.build_resolve_info.__code__.co_names
     ),
-    "`execute_sync` makes its `is_async_iterable` in the schema's module": lambda: says_no_to_streams(
+    "`execute_sync` makes its `is_async_iterable` in the schema's module": lambda: is_constant_false(
         executors()[1].is_async_iterable
     ),
-    "`execute` asks `optimized_is_awaitable` what is awaitable": lambda: executors()[0].is_awaitable is awaitable,
+    "`execute` asks `optimized_is_awaitable` what is strawberry_is_awaitable": lambda: (
+        executors()[0].is_awaitable is strawberry_is_awaitable
+    ),
     "the type of an enum has its class": lambda: (
-        enum_behind(CORE.type_map["Mood"]) is Mood and enum_behind(CORE.type_map["Person"]) is None
+        enum_class(CORE.type_map["Mood"]) is Mood and enum_class(CORE.type_map["Person"]) is None
     ),
 }
 

@@ -12,8 +12,8 @@ import strawberry
 from graphql import parse
 
 import execution
-from execution.executors import MOST_MODELS
-from execution.plans import plans_of
+from execution.executors import MAX_TEMPLATES
+from execution.plans import plan_cache
 
 THREADS = 6
 KINDS = range(12)
@@ -52,7 +52,7 @@ class Root:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Threads take turns all the time, everything is compiled, and little of it is kept."""
-    for name, value in {"sights": 1, "share": 1000.0, "plans": 5, "fields": 60}.items():
+    for name, value in {"min_uses": 1, "time_share": 1000.0, "max_operations": 5, "max_fields": 60}.items():
         monkeypatch.setattr(execution.limits, name, value)
     before = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
@@ -97,7 +97,7 @@ def test_threads_make_room_for_each_other() -> None:
     for answers in at_once(shared, texts):
         assert answers == expected
     plans = shared._schema.__dict__["__compiled_operations__"]
-    assert len(plans.operations) == execution.limits.plans
+    assert len(plans.operations) == execution.limits.max_operations
     assert plans.fields == sum(operation.fields for operation in plans.operations.values())
     assert len(plans.by_identity) == sum(len(operation.aliases) for operation in plans.operations.values())
 
@@ -138,9 +138,9 @@ def test_threads_with_loops_of_their_own_share_a_model() -> None:
     with ThreadPoolExecutor(THREADS) as pool:
         list(pool.map(live, range(THREADS)))
     assert execution.statistics()["executed"] > before
-    operation = plans_of(shared).known(document, None)
+    operation = plan_cache(shared).lookup(document, None)
     assert operation is not None
-    assert list(operation.models) == [execution.CompiledStrawberryExecutor]
+    assert list(operation.templates) == [execution.CompiledStrawberryExecutor]
 
 
 @pytest.mark.usefixtures("impatient")
@@ -158,6 +158,6 @@ def test_threads_make_room_for_each_others_models() -> None:
     with ThreadPoolExecutor(THREADS) as pool:
         for data in pool.map(answers, range(1, THREADS + 1)):
             assert data == [{"number": 2}] * 2_000
-    operation = plans_of(shared).known(document, None)
+    operation = plan_cache(shared).lookup(document, None)
     assert operation is not None
-    assert 1 <= len(operation.models) <= MOST_MODELS + THREADS
+    assert 1 <= len(operation.templates) <= MAX_TEMPLATES + THREADS

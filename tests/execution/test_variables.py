@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import execution
-from execution.variables import coerced, simple_variables
+from execution.variables import coerce_simple_variables, simple_variables
 
 SCHEMA = build_schema("type Query { a: Int f: Float s: String i: ID b: Boolean e: E } enum E { A }")
 TYPES = ["Int", "Int!", "Float", "Float!", "String", "String!", "ID", "ID!", "Boolean", "Boolean!"]
@@ -36,7 +36,7 @@ def test_values_are_graphql_cores(type_: str, default: bool, value: Any) -> None
     variables = simple_variables(SCHEMA, model.operation, model.variable_values)
     assert variables is not None
     expected: Any = Executor.build(SCHEMA, document, raw_variable_values=inputs)
-    actual = coerced(variables, inputs)
+    actual = coerce_simple_variables(variables, inputs)
     if actual is not None:
         assert actual.coerced == expected.variable_values.coerced
         assert told(actual) == told(expected.variable_values)

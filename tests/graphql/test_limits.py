@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 from structlog.testing import capture_logs
 
 import execution
-from execution.plans import BURST_SECONDS, MOST_ALIASES, budget, plans_of
+from execution.plans import BURST_SECONDS, MAX_ALIASES, plan_cache, time_budget
 from resolvers import build_schema
 from resolvers.budgets import Budgets
 from resolvers.context import RequestContext
@@ -293,7 +293,7 @@ async def test_many_documents_leave_both_caches_bounded(runtime: Runtime, monkey
     """
     scale = 1 if is_long() else 10
     plans, fields, seen = 200 // scale, 150 // scale, 500 // scale
-    for name, most in {"plans": plans, "fields": fields, "seen": seen}.items():
+    for name, most in {"max_operations": plans, "max_fields": fields, "max_seen": seen}.items():
         monkeypatch.setattr(execution.limits, name, most)
     documents, characters = MAX_DOCUMENTS // scale, MAX_CHARACTERS // scale
     monkeypatch.setattr(cache, "MAX_DOCUMENTS", documents)
@@ -307,9 +307,9 @@ async def test_many_documents_leave_both_caches_bounded(runtime: Runtime, monkey
             await answered(executor, context, number)
     assert len(executor.documents.entries) <= documents
     assert sum(map(len, executor.documents.entries)) == executor.documents.characters <= characters
-    kept = plans_of(schema._schema)
+    kept = plan_cache(schema._schema)
     assert 0 < len(kept.operations) <= plans
-    assert len(kept.by_identity) <= plans * MOST_ALIASES
+    assert len(kept.by_identity) <= plans * MAX_ALIASES
     assert len(kept.seen) <= seen
     assert kept.fields == sum(operation.fields for operation in kept.operations.values()) <= fields
     took = time.perf_counter() - started
@@ -327,8 +327,8 @@ async def test_documents_that_come_once_are_not_compiled(runtime: Runtime) -> No
     for number in range(1_000):
         await answered(executor, context, number)
     assert execution.statistics()["compiled"] == compiled
-    assert len(plans_of(schema._schema).operations) == 0
-    budget.seconds = BURST_SECONDS
+    assert len(plan_cache(schema._schema).operations) == 0
+    time_budget.seconds = BURST_SECONDS
     await answered(executor, context, 1)
     assert execution.statistics()["compiled"] == compiled + 1
 

@@ -79,7 +79,7 @@ async def test_the_compilers_figures_follow_what_it_does(
     api_server: Served, api: ApiClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A document that comes twice is left to graphql-core, then compiled and executed; the figures say so."""
-    monkeypatch.setattr(plans.budget, "seconds", plans.BURST_SECONDS)
+    monkeypatch.setattr(plans.time_budget, "seconds", plans.BURST_SECONDS)
     before = await scrape(api_server)
     assert (before.status, before.headers["content-type"]) == (200, "text/plain; version=0.0.4; charset=utf-8")
     for _ in range(2):

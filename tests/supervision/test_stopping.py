@@ -15,7 +15,7 @@ from sqlalchemy import update
 from cancellation.tasks import cancel_and_wait
 from core.access.actor import Actor
 from core.ids import new_id
-from execution.run import gathered
+from execution.run import gather_or_cancel
 from jobs import JOBS, campaigns, run
 from jobs.consumer import consume
 from jobs.sweeper import Sweeper
@@ -305,7 +305,7 @@ async def is_consuming(runtime: Runtime) -> bool:
 async def test_a_cancelled_operation_waits_for_all_its_fields() -> None:
     """The operation does not end while one of its fields still cleans up."""
     ended: list[str] = []
-    operation = asyncio.create_task(gathered([forever(), slow_to_end(ended, 0.1), forever()]))
+    operation = asyncio.create_task(gather_or_cancel([forever(), slow_to_end(ended, 0.1), forever()]))
     await asyncio.sleep(0.01)
     operation.cancel()
     await asyncio.wait([operation])

@@ -1,4 +1,4 @@
-"""What the compiler leaves to graphql-core: found out from the document, before anything of it runs."""
+"""Which operations the compiler leaves to graphql-core, determined from the document before execution."""
 
 from collections.abc import Iterator
 
@@ -13,49 +13,49 @@ from graphql import (
     VariableNode,
 )
 
-MOST_SELECTIONS = 5_000
-CONDITIONS = ("skip", "include")
-INCREMENTAL = ("defer", "stream")
+MAX_SELECTIONS = 5_000
+_CONDITION_DIRECTIVES = ("skip", "include")
+_INCREMENTAL_DIRECTIVES = ("defer", "stream")
 
 
-class Refused(Exception):
-    """The compiler does not take the operation; the text is the reason, one of a few."""
+class NotCompilable(Exception):
+    """The compiler does not support the operation; the message is one of a few fixed reasons."""
 
 
-def conditions(document: DocumentNode, operation: OperationDefinitionNode) -> tuple[tuple[str, ...], int]:
-    """The variables that @skip and @include look at, and how many selections there are.
+def condition_variables(document: DocumentNode, operation: OperationDefinitionNode) -> tuple[tuple[str, ...], int]:
+    """The variables that @skip and @include depend on, and the number of selections.
 
-    Raises `Refused` for what is not compiled.
+    Raises `NotCompilable` for an operation that is not compiled.
     """
     if any(
         directive.name.value == "experimental_disableErrorPropagation" for directive in operation.directives or ()
     ):
-        raise Refused("error propagation switched off")
+        raise NotCompilable("error propagation switched off")
     names: dict[str, None] = {}
     selections = 0
-    for node in reached(document, operation):
+    for node in _reachable_selections(document, operation):
         selections += 1
         for directive in node.directives or ():
-            if directive.name.value in INCREMENTAL:
-                raise Refused("incremental delivery")
-            if directive.name.value in CONDITIONS:
+            if directive.name.value in _INCREMENTAL_DIRECTIVES:
+                raise NotCompilable("incremental delivery")
+            if directive.name.value in _CONDITION_DIRECTIVES:
                 values = [argument.value for argument in directive.arguments or ()]
                 names.update((value.name.value, None) for value in values if isinstance(value, VariableNode))
     return tuple(names), selections
 
 
-def reached(
+def _reachable_selections(
     document: DocumentNode, operation: OperationDefinitionNode
 ) -> Iterator[FieldNode | InlineFragmentNode | FragmentSpreadNode]:
-    """Every selection that the operation reaches, those of a fragment once."""
+    """Every selection that the operation reaches, each fragment's once."""
     fragments = {node.name.value: node for node in document.definitions if isinstance(node, FragmentDefinitionNode)}
     waiting: list[SelectionSetNode] = [operation.selection_set]
     count = 0
     while waiting:
         for selection in waiting.pop().selections:
             count += 1
-            if count > MOST_SELECTIONS:
-                raise Refused("too large")
+            if count > MAX_SELECTIONS:
+                raise NotCompilable("too large")
             if isinstance(selection, FieldNode | InlineFragmentNode):
                 yield selection
                 if selection.selection_set:
@@ -66,5 +66,5 @@ def reached(
                 if fragment is None:
                     continue
                 if fragment.variable_definitions:
-                    raise Refused("fragment arguments")
+                    raise NotCompilable("fragment arguments")
                 waiting.append(fragment.selection_set)

@@ -1,4 +1,4 @@
-"""Executors copied from a model, and what plans keep: nothing of the request that happened to come first."""
+"""Executors copied from a template, and what plans keep: nothing of the request that happened to come first."""
 
 import asyncio
 import gc
@@ -15,8 +15,8 @@ from graphql.execution.values import VariableValues
 
 import execution
 from execution.compiling import Compilation
-from execution.executors import Model
-from execution.plans import Operation, counts, plans_of
+from execution.executors import ExecutorTemplate
+from execution.plans import CachedOperation, counters, plan_cache
 from tests.execution.differential import settled
 
 
@@ -88,14 +88,14 @@ def asked(schema: strawberry.Schema, document: DocumentNode, context: object, **
     )
 
 
-def operation(schema: strawberry.Schema) -> Operation:
+def operation(schema: strawberry.Schema) -> CachedOperation:
     """The only operation that is kept."""
-    (found,) = plans_of(schema._schema).operations.values()
+    (found,) = plan_cache(schema._schema).operations.values()
     return found
 
 
 def test_each_request_has_its_own_context_errors_and_variables() -> None:
-    """Executors copied from a model share nothing that a request has."""
+    """Executors copied from a template share nothing that a request has."""
     schema, document = made(), parse("query ($mark: String!) { caller(mark: $mark) }")
     for turn in range(3):
         assert asked(schema, document, "ada", mark=str(turn)).data == {"caller": f"ada{turn}"}
@@ -103,7 +103,7 @@ def test_each_request_has_its_own_context_errors_and_variables() -> None:
         assert failed.data is None
         assert [error.message for error in failed.errors] == ["nobody asks"]
         assert asked(schema, document, "bob", mark="!").errors is None
-    assert list(operation(schema).models) == [execution.CompiledStrawberryExecutor]
+    assert list(operation(schema).templates) == [execution.CompiledStrawberryExecutor]
 
 
 def test_a_model_and_a_plan_hold_nothing_of_a_request() -> None:
@@ -112,10 +112,10 @@ def test_a_model_and_a_plan_hold_nothing_of_a_request() -> None:
     for _ in range(2):
         asked(schema, document, "a context", mark="a secret")
     kept = operation(schema)
-    (model,) = kept.models.values()
-    assert isinstance(model, Model)
-    assert "a context" not in repr(model.state)
-    assert "a secret" not in repr(model.state)
+    (template,) = kept.templates.values()
+    assert isinstance(template, ExecutorTemplate)
+    assert "a context" not in repr(template.state)
+    assert "a secret" not in repr(template.state)
     (plan,) = kept.plans.values()
     assert plan.compilation.variable_values.coerced == {}  # type: ignore[union-attr]
 
@@ -126,8 +126,8 @@ def test_copies_share_no_more_than_executors_do() -> None:
     for _ in range(2):
         asked(schema, document, "ada")
     kept = operation(schema)
-    model = kept.models[execution.CompiledStrawberryExecutor]
-    one, other = (vars(model.copy(None, None, VariableValues({}, {}))) for _ in range(2))
+    template = kept.templates[execution.CompiledStrawberryExecutor]
+    one, other = (vars(template.copy(None, None, VariableValues({}, {}))) for _ in range(2))
     built: Any = [vars(Executor.build(schema._schema, document)) for _ in range(2)]
     own = {name for name, value in built[0].items() if value is not built[1][name]}
     # What belongs to the operation is found out once; helpers are made when they are asked for.
@@ -208,28 +208,28 @@ def test_a_class_of_ones_own_is_asked_each_time() -> None:
 def test_a_fault_below_an_interface_costs_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     """Graphql-core executes the concrete type then, each time, and the fault is counted."""
     schema, document = made(), parse("{ named { name ... on Person { age } } }")
-    before = counts.fallen_back["compiler failed"]
-    usual = Compilation.object_of
+    before = counters.fallen_back["compiler failed"]
+    usual = Compilation.object_plan
 
     def failing(self: Compilation, type_: Any, details: Any) -> Any:
         if type_.name == "Person":
             raise TypeError("a fault of ours")
         return usual(self, type_, details)
 
-    monkeypatch.setattr(Compilation, "object_of", failing)
+    monkeypatch.setattr(Compilation, "object_plan", failing)
     for _ in range(3):
         result = asked(schema, document, None)
         assert (result.data, result.errors) == ({"named": {"name": "Ada", "age": 36}}, None)
-    assert counts.fallen_back["compiler failed"] == before + 1
+    assert counters.fallen_back["compiler failed"] == before + 1
 
 
 def test_what_is_compiled_later_is_weighed(monkeypatch: pytest.MonkeyPatch) -> None:
     """The fields of concrete types count as those of the plan do, and without time graphql-core executes them."""
     schema, document = made(), parse("{ named { name ... on Person { age } } }")
     asked(schema, document, None)
-    assert plans_of(schema._schema).fields == 3
+    assert plan_cache(schema._schema).fields == 3
     other = made()
-    monkeypatch.setattr("execution.plans.Later.allows", lambda _: False)
+    monkeypatch.setattr("execution.plans.OperationBudget.has_time", lambda _: False)
     for _ in range(2):
         assert asked(other, document, None).data == {"named": {"name": "Ada", "age": 36}}
-    assert plans_of(other._schema).fields == 1
+    assert plan_cache(other._schema).fields == 1
