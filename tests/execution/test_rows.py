@@ -282,7 +282,7 @@ def test_a_plan_works_the_columns_out_once() -> None:
 def test_columns_of_another_schemas_type_are_an_error() -> None:
     """The type that is read from the rows has to be one of the schema."""
     (error,) = execution.execute(ROOT, parse("{ elsewhere }")).errors  # type: ignore[union-attr, misc]
-    assert error.message == "Point is no type of this schema"
+    assert error.message == "Point is not a type of this schema"
 
 
 def test_a_generic_type_is_registered_once() -> None:
