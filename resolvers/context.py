@@ -23,7 +23,7 @@ from services.accounts.identity import Identity
 from services.accounts.logins import Logins
 from services.campaigns.test_sends import TestSends
 from services.features import Features
-from services.maya.watching import Watch
+from services.maya.watching import ReplySource
 from services.senders.policy import SenderPolicy
 from services.senders.registration import SenderRegistration
 
@@ -47,7 +47,7 @@ class Dependencies:
     hub: Hub
     identity: Identity
     logins: Logins
-    replies: Watch
+    replies: ReplySource
     features: Features
     sender_policy: SenderPolicy
     sender_registration: SenderRegistration

@@ -41,7 +41,7 @@ from services.conversations import changing
 from services.conversations.reading import CONVERSATIONS, MESSAGES, ConversationRow, Failure, MessageRow
 from services.maya import watching
 from services.maya.events import Token, ToolFinished, ToolStarted
-from services.maya.watching import Shown
+from services.maya.watching import ReplyEvent
 
 rows.register(Conversation, ConversationRow, ("id",), id=Column("id", global_ids("Conversation")))
 rows.register(MayaFailure, Failure, code=Column("code", ReplyFailure))
@@ -72,7 +72,7 @@ def message_of(row: MessageRow) -> MayaMessage:
     return cast("MayaMessage", row)
 
 
-def event_of(shown: Shown) -> MayaEvent:
+def event_of(shown: ReplyEvent) -> MayaEvent:
     """An event of a reply as the API shows it."""
     match shown.event:
         case Token(text):

@@ -17,7 +17,7 @@ from resolvers.context import Dependencies
 from runtime import Runtime
 from services.accounts.logins import Logins
 from services.campaigns.test_sends import TestSends
-from services.maya.watching import Watch
+from services.maya.watching import ReplySource
 from services.senders.registration import SenderRegistration
 from transport.executor import Executor
 from transport.http import assets
@@ -104,7 +104,7 @@ def build_dependencies(runtime: Runtime) -> Dependencies:
             days=auth.refresh_token_days,
             issuer=auth.issuer,
         ),
-        replies=Watch(logs=runtime.logs, hub=runtime.hub),
+        replies=ReplySource(logs=runtime.logs, hub=runtime.hub),
         features=runtime.features,
         sender_policy=runtime.sender_policy,
         sender_registration=SenderRegistration(

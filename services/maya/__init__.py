@@ -1,1 +1,1 @@
-"""Maya at work: a run makes a reply, viewers watch it. Conversations themselves are in `services.conversations`."""
+"""Maya, the assistant: making replies in runs, and streaming them. Conversations are in `services.conversations`."""

@@ -1,4 +1,4 @@
-"""Text from people, imports and models, before a model reads it or a screen shows it. Never for what is looked up."""
+"""Removing invisible characters from text that a model reads or a screen shows. Not for values to look up."""
 
 from collections.abc import Mapping, Sequence
 
@@ -6,24 +6,25 @@ from core.characters import Cleaner
 
 
 def clean(text: str) -> str:
-    """The text without control characters (tab and line feed stay) and without what nobody sees and nothing needs."""
+    """The text without control characters (except tab and line feed) and without superfluous invisible characters."""
     return Cleaner().feed(text)
 
 
-def clipped(text: str, most: int) -> str:
-    """The text, cleaned, with at most `most` characters and a mark where it was cut."""
-    seen = clean(text)
-    return seen if len(seen) <= most else seen[: most - 1] + "…"
+def _truncate(text: str, max_length: int) -> str:
+    """The cleaned text, cut to at most `max_length` characters, the last of which is then an ellipsis."""
+    cleaned = clean(text)
+    return cleaned if len(cleaned) <= max_length else cleaned[: max_length - 1] + "…"
 
 
-def cleaned(value: object, *, longest_text: int) -> object:
-    """A JSON value with every text in it cleaned and clipped, keys included."""
+def clean_json(value: object, *, max_text_length: int) -> object:
+    """A JSON value in which all texts, including keys, are cleaned and truncated."""
     if isinstance(value, str):
-        return clipped(value, longest_text)
+        return _truncate(value, max_text_length)
     if isinstance(value, Mapping):
         return {
-            clipped(str(key), longest_text): cleaned(each, longest_text=longest_text) for key, each in value.items()
+            _truncate(str(key), max_text_length): clean_json(each, max_text_length=max_text_length)
+            for key, each in value.items()
         }
     if isinstance(value, Sequence):
-        return [cleaned(each, longest_text=longest_text) for each in value]
+        return [clean_json(each, max_text_length=max_text_length) for each in value]
     return value

@@ -1,4 +1,4 @@
-"""What happens in a reply, as its log keeps it: JSON, one object an event."""
+"""The events of a reply, as they are stored in its log: one JSON object per event."""
 
 from dataclasses import asdict, dataclass
 from typing import ClassVar
@@ -16,7 +16,7 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class ToolStarted:
-    """Maya looks something up."""
+    """A tool call begins."""
 
     kind: ClassVar[str] = "tool_started"
     name: str
@@ -24,7 +24,7 @@ class ToolStarted:
 
 @dataclass(frozen=True, slots=True)
 class ToolFinished:
-    """She has an answer, or a refusal."""
+    """A tool call has ended, with a result or an error."""
 
     kind: ClassVar[str] = "tool_finished"
     name: str
@@ -32,22 +32,22 @@ class ToolFinished:
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
-    """Nothing more comes; how the reply ended stands in its row."""
+class ReplyEnded:
+    """The last event. The result of the reply is in its row."""
 
     kind: ClassVar[str] = "ended"
 
 
-Event = Token | ToolStarted | ToolFinished | Ended
-KINDS: dict[str, type[Event]] = {kind.kind: kind for kind in (Token, ToolStarted, ToolFinished, Ended)}
+Event = Token | ToolStarted | ToolFinished | ReplyEnded
+_KINDS: dict[str, type[Event]] = {kind.kind: kind for kind in (Token, ToolStarted, ToolFinished, ReplyEnded)}
 
 
 def encode(event: Event) -> bytes:
-    """The event, as it is logged."""
+    """The event as JSON."""
     return orjson.dumps({"kind": event.kind, **asdict(event)})
 
 
 def decode(raw: bytes) -> Event:
-    """The event that was logged."""
+    """The event from JSON."""
     values = orjson.loads(raw)
-    return KINDS[values.pop("kind")](**values)
+    return _KINDS[values.pop("kind")](**values)

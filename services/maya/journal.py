@@ -1,4 +1,4 @@
-"""The log of a reply while it is made."""
+"""Writing the events of a reply to its log."""
 
 import asyncio
 from typing import Final, NoReturn
@@ -7,25 +7,25 @@ from core.logstream import LogLost, LogStream, LogUnavailable, LogWriter, StaleW
 from core.telemetry import describe_error, logger
 from services.maya.events import Event, Token, encode
 
-COALESCE_SECONDS: Final = 0.02
+_COALESCE_SECONDS: Final = 0.02
 RETRY_SECONDS: Final = 0.5
-MOST_CLAIMS: Final = 5
+_MAX_CLAIMS: Final = 5
 log = logger(__name__)
 
 
 class Journal:
-    """All events of a reply from the first on, written down as they come.
+    """Buffers all events of a reply and writes them to its log.
 
-    Text is gathered for 20 ms before it becomes an event; the first piece goes at once. A Redis that is away or was
-    flushed loses nothing: the events are kept here, and written again under the same sequences.
+    Text is collected for 20 ms into one event; the first piece is written at once. If Redis is unavailable or was
+    flushed, nothing is lost: the events are kept in memory, and are written again with the same sequences.
     """
 
     def __init__(self, logs: LogStream, name: str) -> None:
         self.logs = logs
         self.name = name
         self.events: list[bytes] = []
-        self.pending: list[str] = []
-        self.stirred = asyncio.Event()
+        self._pending_text: list[str] = []
+        self._changed = asyncio.Event()
         self.writer: LogWriter | None = None
 
     @property
@@ -33,58 +33,58 @@ class Journal:
         """The sequence of the newest event, written or not."""
         return len(self.events)
 
-    def say(self, text: str) -> None:
-        """The next piece of text."""
-        self.pending.append(text)
-        self.stirred.set()
+    def add_text(self, text: str) -> None:
+        """Append a piece of text."""
+        self._pending_text.append(text)
+        self._changed.set()
 
-    def note(self, event: Event) -> None:
-        """An event other than text, after the text so far."""
-        self.seal()
+    def add_event(self, event: Event) -> None:
+        """Append an event other than text, after the text so far."""
+        self._close_text()
         self.events.append(encode(event))
-        self.stirred.set()
+        self._changed.set()
 
-    def seal(self) -> None:
-        """Make the text so far an event."""
-        if self.pending:
-            self.events.append(encode(Token("".join(self.pending))))
-            self.pending.clear()
+    def _close_text(self) -> None:
+        """Turn the text so far into an event."""
+        if self._pending_text:
+            self.events.append(encode(Token("".join(self._pending_text))))
+            self._pending_text.clear()
 
-    async def keep(self) -> NoReturn:
-        """Write events down as they come, until cancelled. Raises `StaleWriter` when another run has taken over."""
+    async def write_events(self) -> NoReturn:
+        """Write new events until cancelled. Raises `StaleWriter` when another run has taken over the log."""
         while True:
-            await self.stirred.wait()
-            self.stirred.clear()
+            await self._changed.wait()
+            self._changed.clear()
             try:
                 written = await self.flush()
             except asyncio.CancelledError:
-                self.stirred.set()  # for the next run, if there is one
+                self._changed.set()  # so that a restarted task writes them
                 raise
             if written:
-                await asyncio.sleep(COALESCE_SECONDS)
+                await asyncio.sleep(_COALESCE_SECONDS)
             else:
-                self.stirred.set()
+                self._changed.set()
                 await asyncio.sleep(RETRY_SECONDS)
 
     async def flush(self) -> bool:
-        """Write what is not written yet; False when Redis does not take it now. Raises `StaleWriter`."""
-        self.seal()
-        for _ in range(MOST_CLAIMS):
+        """Write all events that are not written yet; False if Redis is unavailable. Raises `StaleWriter`."""
+        self._close_text()
+        for _ in range(_MAX_CLAIMS):
             try:
-                writer = self.writer or await self.claim()
+                writer = self.writer or await self._claim()
                 await writer.append_all(self.events[writer.last_sequence :])
             except LogLost:
                 log.warning("reply's log was flushed; writing it again", log=self.name)
                 self.writer = None
             except LogUnavailable as error:
-                log.warning("reply's log is not available", log=self.name, reason=describe_error(error))
+                log.warning("reply's log is unavailable", log=self.name, reason=describe_error(error))
                 return False
             else:
                 return True
         return False
 
-    async def claim(self) -> LogWriter:
-        """Become the log's writer. Raises `StaleWriter` when it holds more than this run has to tell."""
+    async def _claim(self) -> LogWriter:
+        """Become the log's writer. Raises `StaleWriter` if it has more events than this run has produced."""
         writer = await self.logs.claim(self.name)
         if writer.last_sequence > self.last_sequence:
             raise StaleWriter(self.name)

@@ -1,4 +1,4 @@
-"""A reply belongs to one run at a time: taken for some seconds, kept by renewing, ended once."""
+"""Leases of replies: one run at a time holds a reply, renews its lease, and ends the reply once."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ LEASE_SECONDS: Final = 10.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lease:
-    """A reply that is ours. `attempt` counts its runs, 1 for the first."""
+    """A leased reply. `attempt` counts its runs, 1 for the first."""
 
     reply: MessageRow
     token: UUID
@@ -30,8 +30,8 @@ class Lease:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ending:
-    """How a reply ends. `last_sequence` is that of the log's last event."""
+class ReplyResult:
+    """The final state of a reply. `last_sequence` is the sequence of the log's last event."""
 
     status: MessageStatus
     content: str
@@ -42,10 +42,10 @@ class Ending:
     usage: Mapping[str, Any] | None = None
 
 
-async def take(uow: UnitOfWork, message_id: UUID) -> Lease | None:
-    """Take an open reply that is nobody's (any more); None when there is nothing to take."""
+async def acquire(uow: UnitOfWork, message_id: UUID) -> Lease | None:
+    """Lease an open reply that has no lease or an expired one; None if it has ended or is leased."""
     is_open = Message.status.in_([str(status) for status in OPEN])
-    taken = await leases.acquire(
+    acquired = await leases.acquire(
         uow,
         Message,
         and_(Message.id == message_id, Message.role == MessageRole.ASSISTANT, is_open),
@@ -53,19 +53,19 @@ async def take(uow: UnitOfWork, message_id: UUID) -> Lease | None:
         values={"status": MessageStatus.STREAMING, "attempt": Message.attempt + 1},
         returning=(*MESSAGES.columns, Message.attempt, Message.cancel_requested_at),
     )
-    if taken is None:
+    if acquired is None:
         return None
-    *reply, attempt, cancel_requested_at = tuple(taken.row)
+    *reply, attempt, cancel_requested_at = tuple(acquired.row)
     return Lease(
         reply=MessageRow._make(reply),
-        token=taken.token,
+        token=acquired.token,
         attempt=attempt,
         cancel_requested=cancel_requested_at is not None,
     )
 
 
 async def cancel_requested(reads: Reads, lease: Lease) -> bool:
-    """Whether somebody wants the reply to stop. Raises `LeaseLost`."""
+    """Whether the user has cancelled the reply. Raises `LeaseLost`."""
     mine = select(Message.cancel_requested_at).where(
         Message.id == lease.reply.id, leases.is_held(Message, lease.token)
     )
@@ -76,14 +76,14 @@ async def cancel_requested(reads: Reads, lease: Lease) -> bool:
 
 
 async def renew(uow: UnitOfWork, lease: Lease, *, content: str, last_sequence: int) -> None:
-    """Keep the reply for some more seconds, and what was said so far with it. Raises `LeaseLost`."""
-    said = {"content": content, "last_sequence": last_sequence}
+    """Extend the lease, and store the text so far. Raises `LeaseLost`."""
+    so_far = {"content": content, "last_sequence": last_sequence}
     mine = Message.id == lease.reply.id
-    await leases.renew(uow, Message, mine, lease.token, seconds=LEASE_SECONDS, values=said)
+    await leases.renew(uow, Message, mine, lease.token, seconds=LEASE_SECONDS, values=so_far)
 
 
 async def release(uow: UnitOfWork, lease: Lease) -> None:
-    """Give back a reply in which nothing was said, for another run to take at once. Raises `LeaseLost`."""
+    """Release a reply without any output, and enqueue another run. Raises `LeaseLost`."""
     values = {"status": MessageStatus.PENDING}
     await leases.release(uow, Message, Message.id == lease.reply.id, lease.token, values=values)
     uow.enqueue(
@@ -91,8 +91,8 @@ async def release(uow: UnitOfWork, lease: Lease) -> None:
     )
 
 
-async def end(uow: UnitOfWork, lease: Lease, ending: Ending) -> None:
-    """End the reply for good, and wake whoever watches it. Raises `LeaseLost`."""
+async def end(uow: UnitOfWork, lease: Lease, ending: ReplyResult) -> None:
+    """End the reply, and publish that to its subscribers. Raises `LeaseLost`."""
     await leases.release(
         uow,
         Message,
@@ -120,7 +120,7 @@ async def end(uow: UnitOfWork, lease: Lease, ending: Ending) -> None:
 
 
 async def open_replies(system: SystemScope, after: UUID, limit: int) -> list[RunReply]:
-    """Replies that are pending or whose lease has expired, as jobs, by id, beyond one."""
+    """Jobs for the replies that are pending or whose lease has expired, ordered by id, after an id."""
     names = ("organization_id", "user_id", "message_id")
     found = func.system.open_replies(after, limit).table_valued(*(column(name, Uuid()) for name in names))
     return [

@@ -1,9 +1,9 @@
-"""What a model writes, made harmless while it streams: Markdown without images, foreign links or HTML.
+"""Sanitizing a model's Markdown while it streams: no images, no external links, no HTML.
 
-Only blanks are put in, nothing is taken away but characters nobody sees, so no new construct can arise from the
-pieces around a gap. A blank breaks an image (`! [`), a link (`] (`), a definition (`] :`), a tag (`< img`), an
-address (`https: //`, `www .`) and an entity (`& #58;`); the reader still sees all of it, as text. Addresses under
-our own public URL stay whole. The result does not depend on how the text is cut into pieces.
+The filter only inserts spaces and removes invisible characters, so that no new construct can result from a removal.
+A space breaks an image (`! [`), a link (`] (`), a definition (`] :`), a tag (`< img`), a URL (`https: //`, `www .`)
+and an entity (`& #58;`); the reader still sees it as text. URLs under our own public URL stay intact. The result does
+not depend on how the text is split into pieces.
 """
 
 import re
@@ -12,31 +12,31 @@ from typing import Final
 
 from core.characters import Cleaner
 
-ENTITY: Final = re.compile(r"&#?[A-Za-z0-9]{1,31};")
-ENTITY_BEGUN: Final = re.compile(r"&(#?[A-Za-z0-9]{0,31})?")
-AFTER_OWN: Final = re.compile(r"[/?#\s)\]]")
-WWW: Final = "www"
-# A character, and those before which it begins something.
-BREAKS: Final = {"!": "[", "<": string.ascii_letters + "/!?"}
+_ENTITY: Final = re.compile(r"&#?[A-Za-z0-9]{1,31};")
+_PARTIAL_ENTITY: Final = re.compile(r"&(#?[A-Za-z0-9]{0,31})?")
+_AFTER_OWN: Final = re.compile(r"[/?#\s)\]]")
+_WWW: Final = "www"
+# For each character, the characters that must not follow it directly.
+_BREAKS: Final = {"!": "[", "<": string.ascii_letters + "/!?"}
 
 
 class OutputFilter:
-    """The filter of one reply. `own_url` is the public URL, without a trailing slash, that links may lead to."""
+    """The filter of one reply. `own_url` is the public URL without a trailing slash; links to it are allowed."""
 
     def __init__(self, own_url: str) -> None:
         self.own_url = own_url
         self.rules = {"]": self._bracket, "&": _entity, ":": _colon, "w": _www, "W": _www}
-        self.triggers = {own_url[:1], *BREAKS, *self.rules}
+        self.triggers = {own_url[:1], *_BREAKS, *self.rules}
         self.cleaner = Cleaner()
-        self.held = ""
+        self.buffer = ""
 
     def feed(self, piece: str) -> str:
-        """The text that is certain after the next piece; what may be the start of a construct waits."""
-        return self._pass(self.held + self.cleaner.feed(piece), final=False)
+        """The output for the next piece. Text that may be the start of a construct is held back."""
+        return self._pass(self.buffer + self.cleaner.feed(piece), final=False)
 
     def finish(self) -> str:
-        """What was waiting, at the end of the text."""
-        return self._pass(self.held, final=True)
+        """The text that was held back, at the end."""
+        return self._pass(self.buffer, final=True)
 
     def _pass(self, text: str, *, final: bool) -> str:
         out: list[str] = []
@@ -50,29 +50,29 @@ class OutputFilter:
                 break
             out.append(shown)
             at += taken
-        self.held = text[at:]
+        self.buffer = text[at:]
         return "".join(out)
 
     def _decide(self, text: str, at: int, *, final: bool) -> tuple[int, str]:
-        """How many characters are settled from here, and how they are shown; 0 when more text must come first."""
-        owned = self._is_own(text, at, final=final)
-        if owned is None:
+        """How many characters are decided from here, and their output; 0 if it depends on text still to come."""
+        is_own = self._is_own(text, at, final=final)
+        if is_own is None:
             return 0, ""
-        if owned:
+        if is_own:
             return len(self.own_url), self.own_url
         char = text[at]
-        if char in BREAKS:
-            return _before(text, at, BREAKS[char], final=final)
+        if char in _BREAKS:
+            return _before(text, at, _BREAKS[char], final=final)
         return self.rules[char](text, at, final=final) if char in self.rules else (1, char)
 
     def _is_own(self, text: str, at: int, *, final: bool) -> bool | None:
-        """Whether an address under our own URL begins here; None when more text must come first."""
+        """Whether a URL under our own URL begins here; None if it depends on text still to come."""
         found = text[at : at + len(self.own_url) + 1]
         if len(found) <= len(self.own_url):
             if not self.own_url.startswith(found):
                 return False
             return found == self.own_url if final else None
-        return found.startswith(self.own_url) and AFTER_OWN.match(found[-1]) is not None
+        return found.startswith(self.own_url) and _AFTER_OWN.match(found[-1]) is not None
 
     def _bracket(self, text: str, at: int, *, final: bool) -> tuple[int, str]:
         if at + 1 == len(text):
@@ -81,44 +81,44 @@ class OutputFilter:
             return 1, "] "
         if text[at + 1] != "(":
             return 1, "]"
-        owned = self._is_own(text, at + 2, final=final)
-        if owned is None:
+        is_own = self._is_own(text, at + 2, final=final)
+        if is_own is None:
             return 0, ""
-        return 2, "](" if owned else "] ("
+        return 2, "](" if is_own else "] ("
 
 
 def _entity(text: str, at: int, *, final: bool) -> tuple[int, str]:
-    if ENTITY.match(text, at):
+    if _ENTITY.match(text, at):
         return 1, "& "
-    if not final and ENTITY_BEGUN.fullmatch(text, at):
+    if not final and _PARTIAL_ENTITY.fullmatch(text, at):
         return 0, ""
     return 1, "&"
 
 
 def _colon(text: str, at: int, *, final: bool) -> tuple[int, str]:
-    return _apart(text, at, "/", final=final)
+    return _separate(text, at, "/", final=final)
 
 
 def _www(text: str, at: int, *, final: bool) -> tuple[int, str]:
-    found = text[at : at + len(WWW)]
-    if found.lower() == WWW:
-        last = at + len(WWW) - 1
-        taken, shown = _apart(text, last, ".", final=final)
+    found = text[at : at + len(_WWW)]
+    if found.lower() == _WWW:
+        last = at + len(_WWW) - 1
+        taken, shown = _separate(text, last, ".", final=final)
         if not taken:
             return 0, ""
-        return (len(WWW), f"{found} ") if shown.endswith(" ") else (1, text[at])
-    return (0, "") if not final and WWW.startswith(found.lower()) else (1, text[at])
+        return (len(_WWW), f"{found} ") if shown.endswith(" ") else (1, text[at])
+    return (0, "") if not final and _WWW.startswith(found.lower()) else (1, text[at])
 
 
 def _before(text: str, at: int, following: str, *, final: bool) -> tuple[int, str]:
-    """The character here, with a blank after it when one of these follows."""
+    """The character here, with a space after it if one of these follows."""
     if at + 1 == len(text):
         return (1, text[at]) if final else (0, "")
     return 1, text[at] + (" " if text[at + 1] in following else "")
 
 
-def _apart(text: str, at: int, following: str, *, final: bool) -> tuple[int, str]:
-    """The character here, with a blank after it when the other follows, be it escaped by a backslash."""
+def _separate(text: str, at: int, following: str, *, final: bool) -> tuple[int, str]:
+    """The character here, with a space after it if the other follows, with or without a backslash."""
     ahead = text[at + 1 : at + 3]
     if ahead[:1] == following or ahead == f"\\{following}":
         return 1, f"{text[at]} "

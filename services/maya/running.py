@@ -1,4 +1,4 @@
-"""One run of Maya: from an open reply to an ended one, whatever happens on the way."""
+"""One run of a reply: leases it, generates it, and ends it, also after errors and crashes."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -25,42 +25,44 @@ from services.accounts.people import Person
 from services.conversations.reading import previous_messages
 from services.conversations.work import RunReply, reply_log
 from services.maya import leases
-from services.maya.events import Ended, Token, decode, encode
+from services.maya.events import ReplyEnded, Token, decode, encode
+from services.maya.generating import ContentFiltered, CutOff, LimitReached, ReplyGeneration
 from services.maya.journal import Journal
-from services.maya.leases import LEASE_SECONDS, Ending, Lease
-from services.maya.prompting import MOST_MESSAGES, facts, history
-from services.maya.speaking import ContentFiltered, CutOff, LimitReached, Speech
+from services.maya.leases import LEASE_SECONDS, Lease, ReplyResult
+from services.maya.prompting import MAX_MESSAGES, facts, history
 
 POLL_SECONDS: Final = 0.5
 RENEW_SECONDS: Final = 3.0
-END_TRIES: Final = 6
+_END_TRIES: Final = 6
 END_PAUSE_SECONDS: Final = 0.5
-MAX_ATTEMPTS: Final = 3
+_MAX_ATTEMPTS: Final = 3
 log = logger(__name__)
 
 
 class CancelRequested(Exception):
-    """A person wants the reply to stop."""
+    """The user has cancelled the reply."""
 
 
 class RunTimedOut(Exception):
-    """The run took longer than a run may take."""
+    """The run exceeded its time limit."""
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """How a run turned out."""
+class RunOutcome:
+    """The result of a run."""
 
     status: MessageStatus
     failure: ReplyFailure | None = None
     explanation: str | None = None
 
 
-INTERRUPTED: Final = Outcome(
+_INTERRUPTED: Final = RunOutcome(
     MessageStatus.FAILED, ReplyFailure.INTERRUPTED, "Maya was interrupted in the middle of her answer. Ask again."
 )
-BROKEN: Final = Outcome(MessageStatus.FAILED, ReplyFailure.INTERNAL, "Something went wrong on our side. Ask again.")
-FAILURES: Final[dict[type[Exception], tuple[ReplyFailure, str]]] = {
+_INTERNAL_ERROR: Final = RunOutcome(
+    MessageStatus.FAILED, ReplyFailure.INTERNAL, "Something went wrong on our side. Ask again."
+)
+_FAILURES: Final[dict[type[Exception], tuple[ReplyFailure, str]]] = {
     RunTimedOut: (ReplyFailure.TIMEOUT, "Ask again."),
     ModelTimedOut: (ReplyFailure.TIMEOUT, "Ask again."),
     ModelRefused: (ReplyFailure.MODEL_REFUSED, ""),
@@ -69,12 +71,12 @@ FAILURES: Final[dict[type[Exception], tuple[ReplyFailure, str]]] = {
     CutOff: (ReplyFailure.CUT_OFF, "Ask Maya to go on."),
     ContentFiltered: (ReplyFailure.CONTENT_FILTERED, ""),
 }
-DATABASE_UNAVAILABLE: Final = (SQLAlchemyError, OSError, PostgresError)
+_DATABASE_UNAVAILABLE: Final = (SQLAlchemyError, OSError, PostgresError)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunDependencies:
-    """What a run works with. `own_url` is the public URL, `max_seconds` the most seconds a run may take."""
+    """Dependencies of a run. `own_url` is the public URL, `max_seconds` the time limit of a run."""
 
     work: Work
     reads: Callable[[Tenant], Reads]
@@ -87,38 +89,38 @@ class RunDependencies:
 
 
 async def run(dependencies: RunDependencies, job: RunReply) -> None:
-    """Make a reply, if it is still to be made and nobody else is at it.
+    """Run a reply, unless it has ended or another run has leased it.
 
-    A reply whose run died is made anew when nothing of it was shown; else it ends with INTERRUPTED and keeps what
-    was said, since words that somebody has read cannot be unsaid.
+    A reply whose run died starts again if it had no output. Otherwise it ends with INTERRUPTED and keeps its text,
+    because subscribers have already received it.
     """
-    unread = maya_actor(user_actor(job.organization_id, job.user_id, None))
-    held_since = since_boot()
-    async with dependencies.work.begin(unread) as uow:
-        lease = await leases.take(uow, job.message_id)
+    without_role = maya_actor(user_actor(job.organization_id, job.user_id, None))
+    leased_at = since_boot()
+    async with dependencies.work.begin(without_role) as uow:
+        lease = await leases.acquire(uow, job.message_id)
     if lease is None:
         return
-    found = await people.person(dependencies.reads(unread.tenant), job.user_id)
-    if found is None:
-        raise AssertionError("a reply without its person")
-    actor = maya_actor(user_actor(job.organization_id, job.user_id, found.role))
-    await Run(dependencies, actor, lease, found, held_since=held_since).execute()
+    person = await people.person(dependencies.reads(without_role.tenant), job.user_id)
+    if person is None:
+        raise AssertionError("a reply without its user")
+    actor = maya_actor(user_actor(job.organization_id, job.user_id, person.role))
+    await ReplyRun(dependencies, actor, lease, person, leased_at=leased_at).execute()
 
 
-class Run:
-    """A reply that is ours, while it is made. `held_since` (`since_boot` seconds) is when its lease was asked for."""
+class ReplyRun:
+    """A run of a leased reply. `leased_at` (`since_boot` seconds) is the time at which the lease was requested."""
 
     def __init__(
-        self, dependencies: RunDependencies, actor: Actor, lease: Lease, person: Person, *, held_since: float
+        self, dependencies: RunDependencies, actor: Actor, lease: Lease, person: Person, *, leased_at: float
     ) -> None:
         self.dependencies = dependencies
         self.actor = actor
         self.lease = lease
-        self.held_since = held_since
+        self.leased_at = leased_at
         self.person = person
         self.log_name = reply_log(actor.organization_id, lease.reply.id)
         self.journal = Journal(dependencies.logs, self.log_name)
-        self.speech = Speech(
+        self.generation = ReplyGeneration(
             model=dependencies.model,
             models=dependencies.models,
             reads=dependencies.reads(actor.tenant),
@@ -128,124 +130,126 @@ class Run:
         )
 
     async def execute(self) -> None:
-        """Make the reply, and end it as it turns out."""
+        """Generate the reply and end it."""
         try:
-            begun = self.lease.attempt > 1 and await self.was_begun()
-            await (self.close_interrupted() if begun else self.make())
+            is_begun = self.lease.attempt > 1 and await self.has_output()
+            await (self.close_interrupted() if is_begun else self.make())
         except (LeaseLost, StaleWriter):
-            log.info("another run has the reply", message=str(self.lease.reply.id), attempt=self.lease.attempt)
+            log.info("another run has leased the reply", message=str(self.lease.reply.id), attempt=self.lease.attempt)
 
     async def make(self) -> None:
-        """Speak until done, cancelled, failed or out of time."""
+        """Generate until done, cancelled, failed or out of time; at shutdown end or release the reply."""
         try:
             await self.journal.flush()
-            outcome = await self.speak()
+            outcome = await self.generate()
         except asyncio.CancelledError:
-            await self.stop()
+            await self.shut_down()
             raise
         await self.end(outcome)
 
-    async def speak(self) -> Outcome:
-        """The reply, and how it turned out. Raises `LeaseLost` or `StaleWriter` when it is not ours any more."""
+    async def generate(self) -> RunOutcome:
+        """Generate the reply, with its lease renewed meanwhile. Raises `LeaseLost` or `StaleWriter`."""
         try:
             await self.check_cancelled()
-            await first_of(
+            await _run_until_first_ends(
                 self.answer(),
                 restart_when_cancelled("reply-watch", self.watch),
-                restart_when_cancelled("reply-journal", self.journal.keep),
+                restart_when_cancelled("reply-journal", self.journal.write_events),
                 max_seconds=self.dependencies.max_seconds,
             )
         except CancelRequested:
-            return Outcome(MessageStatus.CANCELLED)
-        except tuple(FAILURES) as error:
-            code, advice = next(FAILURES[kind] for kind in FAILURES if isinstance(error, kind))
+            return RunOutcome(MessageStatus.CANCELLED)
+        except tuple(_FAILURES) as error:
+            code, advice = next(_FAILURES[kind] for kind in _FAILURES if isinstance(error, kind))
             log.info("reply failed", message=str(self.lease.reply.id), code=code, reason=describe_error(error))
-            return Outcome(MessageStatus.FAILED, code, f"{error} {advice}".strip())
+            return RunOutcome(MessageStatus.FAILED, code, f"{error} {advice}".strip())
         except (LeaseLost, StaleWriter):
             raise
         except Exception:
             log.exception("reply failed on our side", message=str(self.lease.reply.id))
-            return Outcome(
-                MessageStatus.FAILED, ReplyFailure.INTERNAL, "Something went wrong on our side. Ask again."
-            )
-        return Outcome(MessageStatus.COMPLETED)
+            return _INTERNAL_ERROR
+        return RunOutcome(MessageStatus.COMPLETED)
 
     async def answer(self) -> None:
-        """What the conversation asks for."""
-        said = await previous_messages(
-            self.dependencies.reads(self.actor.tenant), self.lease.reply, limit=MOST_MESSAGES
+        """Generate the answer to the conversation."""
+        messages = await previous_messages(
+            self.dependencies.reads(self.actor.tenant), self.lease.reply, limit=MAX_MESSAGES
         )
-        await self.speech.deliver([facts(self.person), *history(said)])
+        await self.generation.run([facts(self.person), *history(messages)])
 
     async def watch(self) -> NoReturn:
-        """Keep the lease while the reply is made. Raises `CancelRequested`, or `LeaseLost`."""
+        """Renew the lease, and check for cancellation. Raises `CancelRequested`, or `LeaseLost`."""
         with self.dependencies.hub.watch(message_topic(self.actor.organization_id, self.lease.reply.id)) as watcher:
             while True:
                 await watcher.next(within=POLL_SECONDS)
                 try:
                     await self.check_cancelled()
-                    if since_boot() >= self.held_since + RENEW_SECONDS:
+                    if since_boot() >= self.leased_at + RENEW_SECONDS:
                         await self.renew()
-                except DATABASE_UNAVAILABLE as error:
+                except _DATABASE_UNAVAILABLE as error:
                     log.warning(
-                        "database away during a reply", message=str(self.lease.reply.id), reason=describe_error(error)
+                        "database unavailable during a reply",
+                        message=str(self.lease.reply.id),
+                        reason=describe_error(error),
                     )
-                    if since_boot() >= self.held_since + LEASE_SECONDS:
+                    if since_boot() >= self.leased_at + LEASE_SECONDS:
                         raise LeaseLost(self.lease.reply.id) from error
 
     async def check_cancelled(self) -> None:
-        """Raise `CancelRequested` when a person wants the reply to stop, `LeaseLost` when it is not ours any more."""
+        """Raise `CancelRequested` if the user has cancelled the reply, `LeaseLost` if another run has leased it."""
         if await leases.cancel_requested(self.dependencies.reads(self.actor.tenant), self.lease):
             raise CancelRequested
 
     async def renew(self) -> None:
-        """Keep the lease, and what was said so far."""
-        asked = since_boot()
+        """Extend the lease, and store the text so far."""
+        requested_at = since_boot()
         async with self.dependencies.work.begin(self.actor) as uow:
-            await leases.renew(uow, self.lease, content=self.speech.text, last_sequence=self.journal.last_sequence)
-        self.held_since = asked
+            await leases.renew(
+                uow, self.lease, content=self.generation.text, last_sequence=self.journal.last_sequence
+            )
+        self.leased_at = requested_at
 
-    async def stop(self) -> None:
-        """The process shuts down: hand the reply on when nothing was shown, else end it here."""
-        if self.journal.events or self.journal.pending:
-            await self.end(INTERRUPTED)
+    async def shut_down(self) -> None:
+        """On shutdown: release the reply for another run if it has no output, otherwise end it as interrupted."""
+        if self.journal.events:
+            await self.end(_INTERRUPTED)
         else:
             async with self.dependencies.work.begin(self.actor) as uow:
                 await leases.release(uow, self.lease)
 
-    async def end(self, outcome: Outcome) -> None:
+    async def end(self, outcome: RunOutcome) -> None:
         """End the reply: first its text in the log, then its row, then the log's last event."""
         await self.journal.flush()
-        await self.commit(outcome, self.speech.text, self.journal.last_sequence + 1)
-        self.journal.note(Ended())
+        await self.commit(outcome, self.generation.text, self.journal.last_sequence + 1)
+        self.journal.add_event(ReplyEnded())
         await self.journal.flush()
 
-    async def commit(self, outcome: Outcome, content: str, last_sequence: int) -> None:
-        """End the reply's row; a database that is away for a moment is waited for."""
-        ending = Ending(
+    async def commit(self, outcome: RunOutcome, content: str, last_sequence: int) -> None:
+        """Write the result to the reply's row; retries while the database is unavailable."""
+        ending = ReplyResult(
             status=outcome.status,
             content=content,
             last_sequence=last_sequence,
             failure=outcome.failure,
             explanation=outcome.explanation,
-            model=self.speech.spoken_by,
-            usage=self.speech.usage.as_json(),
+            model=self.generation.model_used,
+            usage=self.generation.usage.as_json(),
         )
-        for left in reversed(range(END_TRIES)):
+        for left in reversed(range(_END_TRIES)):
             try:
                 async with self.dependencies.work.begin(self.actor) as uow:
                     await leases.end(uow, self.lease, ending)
-            except DATABASE_UNAVAILABLE:
+            except _DATABASE_UNAVAILABLE:
                 if not left:
                     raise
                 await asyncio.sleep(END_PAUSE_SECONDS)
             else:
                 return
 
-    async def was_begun(self) -> bool:
-        """Whether an earlier run of this reply has shown anything; when in doubt, yes."""
+    async def has_output(self) -> bool:
+        """Whether an earlier run of this reply may have had output."""
         reply = self.lease.reply
-        if reply.content or reply.last_sequence or self.lease.attempt > MAX_ATTEMPTS:
+        if reply.content or reply.last_sequence or self.lease.attempt > _MAX_ATTEMPTS:
             return True
         try:
             return bool(await self.dependencies.logs.read(self.log_name))
@@ -253,30 +257,32 @@ class Run:
             return True
 
     async def close_interrupted(self) -> None:
-        """End a reply whose run died, with all that was shown of it."""
+        """End a reply whose run died, with all of its output."""
         reply = self.lease.reply
         writer, shown = await self.recover_log()
         newest = max(reply.last_sequence, writer.last_sequence if writer else 0)
-        outcome = Outcome(MessageStatus.CANCELLED) if self.lease.cancel_requested else INTERRUPTED
+        outcome = RunOutcome(MessageStatus.CANCELLED) if self.lease.cancel_requested else _INTERRUPTED
         await self.commit(outcome, max(reply.content, shown, key=len), newest + 1)
         if writer and writer.last_sequence == newest:
             try:
-                await writer.append(encode(Ended()))
+                await writer.append(encode(ReplyEnded()))
             except (LogUnavailable, LogLost) as error:
-                log.warning("log not ended; readers look at the row", log=self.log_name, reason=describe_error(error))
+                log.warning(
+                    "log not ended; readers fall back to the row", log=self.log_name, reason=describe_error(error)
+                )
 
     async def recover_log(self) -> tuple[LogWriter | None, str]:
-        """The log, with the dead run shut out of it, and the text in it; neither when Redis has lost it."""
+        """Take over the log from the dead run, and read its text; (None, "") if Redis has lost it."""
         try:
             writer = await self.dependencies.logs.claim(self.log_name)
-            events = [decode(entry.event) async for entry in entries(self.dependencies.logs, self.log_name)]
+            events = [decode(entry.event) async for entry in _entries(self.dependencies.logs, self.log_name)]
         except (LogMissing, LogUnavailable):
             return None, ""
         return writer, "".join(event.text for event in events if isinstance(event, Token))
 
 
-async def entries(logs: LogStream, name: str) -> AsyncIterator[LogEntry]:
-    """Every entry of a log, from the first on. Raises `LogMissing`."""
+async def _entries(logs: LogStream, name: str) -> AsyncIterator[LogEntry]:
+    """All entries of a log. Raises `LogMissing`."""
     after = 0
     while page := await logs.read(name, after):
         for entry in page:
@@ -284,10 +290,10 @@ async def entries(logs: LogStream, name: str) -> AsyncIterator[LogEntry]:
         after = page[-1].sequence
 
 
-async def first_of(*work: Coroutine[Any, Any, None], max_seconds: float) -> None:
-    """Run side by side until the first is done, as it was done; the others are cancelled.
+async def _run_until_first_ends(*work: Coroutine[Any, Any, None], max_seconds: float) -> None:
+    """Run concurrently until the first ends, then cancel the others; raises what the first raised.
 
-    Raises `RunTimedOut`, and `RuntimeError` for work that was cancelled though nobody asked.
+    Raises `RunTimedOut`, and `RuntimeError` if the first was cancelled from within.
     """
     tasks = [asyncio.ensure_future(each) for each in work]
     try:
@@ -300,5 +306,5 @@ async def first_of(*work: Coroutine[Any, Any, None], max_seconds: float) -> None
         raise RunTimedOut("Maya's answer took too long.")
     first = next(task for task in tasks if task in done)
     if first.cancelled():
-        raise RuntimeError("cancelled though nobody asked")
+        raise RuntimeError("cancelled without a request")
     first.result()

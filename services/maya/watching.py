@@ -1,4 +1,4 @@
-"""A reply as its viewers see it: the log while it is there, the row when it is not."""
+"""Subscription to a reply: its events are read from the log, or its result from the row if the log is lost."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -13,15 +13,15 @@ from core.logstream import LogEntry, LogMissing, LogStream
 from core.pubsub import Hub
 from services.conversations.reading import MessageRow, get_reply
 from services.conversations.work import reply_log
-from services.maya.events import Ended, Event, decode
+from services.maya.events import Event, ReplyEnded, decode
 
-PAUSE_SECONDS: Final = 0.3
+_PAUSE_SECONDS: Final = 0.3
 POLL_SECONDS: Final = 3.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Shown:
-    """An event with its sequence; with the last one comes the ended reply."""
+class ReplyEvent:
+    """An event with its sequence; the last one has the ended reply."""
 
     sequence: int
     event: Event
@@ -29,67 +29,69 @@ class Shown:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Watch:
-    """Where the events of a reply are."""
+class ReplySource:
+    """The stores from which events are read."""
 
     logs: LogStream
     hub: Hub
 
 
 async def watch(
-    source: Watch, reads: Reads, message_id: UUID | None, *, after: int = 0
-) -> AsyncGenerator[Shown, None]:
-    """Every event of a reply that follows `after`, once and in order, up to its last.
+    source: ReplySource, reads: Reads, message_id: UUID | None, *, after: int = 0
+) -> AsyncGenerator[ReplyEvent, None]:
+    """All events of a reply after the sequence `after`, each once and in order, up to the last.
 
-    A log that Redis has lost is waited for while the reply is being made, as its run writes it again; of an ended
-    reply the last event alone is left, and the whole text with it. Raises `NotFound`, or `InvalidInput`.
+    If Redis has lost the log of an open reply, this waits until the reply's run has written it again. For an ended
+    reply only the last event is left, with the whole text. Raises `NotFound`, or `InvalidInput`.
     """
     if after < 0:
         raise InvalidInput("`after` is the sequence of an event, or 0.", field=("after",))
-    reply = await require_reply(reads, message_id)
+    reply = await _require_reply(reads, message_id)
     while reply.is_open or after != reply.last_sequence:
         try:
-            async with aclosing(logged(source, reads, reply, after)) as shown:
+            async with aclosing(_read_log(source, reads, reply, after)) as shown:
                 async for each in shown:
                     yield each
                     after = each.sequence
         except LogMissing:
-            reply = await require_reply(reads, message_id)
+            reply = await _require_reply(reads, message_id)
         else:
             return
         if not reply.is_open:
-            yield Shown(sequence=max(reply.last_sequence, after + 1), event=Ended(), reply=reply)
+            yield ReplyEvent(sequence=max(reply.last_sequence, after + 1), event=ReplyEnded(), reply=reply)
             return
-        await asyncio.sleep(PAUSE_SECONDS)
+        await asyncio.sleep(_PAUSE_SECONDS)
 
 
-async def logged(source: Watch, reads: Reads, reply: MessageRow, after: int) -> AsyncGenerator[Shown, None]:
-    """The events in the log, up to the last. Raises `LogMissing`, or `NotFound` when the reply is deleted."""
+async def _read_log(
+    source: ReplySource, reads: Reads, reply: MessageRow, after: int
+) -> AsyncGenerator[ReplyEvent, None]:
+    """The events in the log, up to the last. Raises `LogMissing`, or `NotFound` if the reply was deleted."""
 
     async def is_running() -> bool:
-        return (await require_reply(reads, reply.id)).is_open
+        return (await _require_reply(reads, reply.id)).is_open
 
     follow = source.logs.follow(
         source.hub,
         reply_log(reads.tenant.organization_id, reply.id),
         after,
-        is_last=is_last,
+        is_last=_is_last,
         is_running=is_running,
         poll_interval=POLL_SECONDS,
     )
     async with aclosing(follow) as entries:
         async for entry in entries:
             event = decode(entry.event)
-            ended = await require_reply(reads, reply.id) if isinstance(event, Ended) else None
-            yield Shown(sequence=entry.sequence, event=event, reply=ended)
+            ended = await _require_reply(reads, reply.id) if isinstance(event, ReplyEnded) else None
+            yield ReplyEvent(sequence=entry.sequence, event=event, reply=ended)
 
 
-def is_last(entry: LogEntry) -> bool:
-    """Whether nothing follows."""
-    return isinstance(decode(entry.event), Ended)
+def _is_last(entry: LogEntry) -> bool:
+    """Whether this is the last event."""
+    return isinstance(decode(entry.event), ReplyEnded)
 
 
-async def require_reply(reads: Reads, message_id: UUID | None) -> MessageRow:
+async def _require_reply(reads: Reads, message_id: UUID | None) -> MessageRow:
     """The caller's reply; raises `NotFound`."""
     found = await get_reply(reads, message_id)
     if found is None:

@@ -167,7 +167,7 @@ async def test_tags_are_asked_for_as_they_are_stored(
     client = api.as_(factories.token(runtime, actor))
     for each in (tag, *asked):
         arguments = orjson.dumps({"status": None, "tag": each}).decode()
-        succeeded, answer = await tools.use(reads, actor, "count_contacts", arguments)
+        succeeded, answer = await tools.call(reads, actor, "count_contacts", arguments)
         assert succeeded
         assert orjson.loads(answer)["data"] == {"total": 1}, ascii(each)
         for name in ("hasAny", "hasAll"):

@@ -38,7 +38,7 @@ from services.accounts.session_cache import _PREFIX as SESSIONS
 from services.campaigns.lifecycle import move
 from services.conversations.work import reply_log
 from services.deliveries.preparing import prepare
-from services.maya.events import Ended, Event, Token, ToolFinished, ToolStarted, encode
+from services.maya.events import Event, ReplyEnded, Token, ToolFinished, ToolStarted, encode
 from tests import factories
 from tests.execution.keeping import Database
 from transport.endpoint import build_dependencies
@@ -352,4 +352,4 @@ async def write_logs(company: Company) -> None:
     for name, (_, events) in REPLIES.items():
         if events:
             writer = await logs.claim(reply_log(company.owner.organization_id, company.ids["MayaMessage"][name]))
-            await writer.append_all([encode(event) for event in [*events, *([] if name in OPEN else [Ended()])]])
+            await writer.append_all([encode(event) for event in [*events, *([] if name in OPEN else [ReplyEnded()])]])

@@ -30,7 +30,7 @@ from tests import factories
 from tests.deliveries.model import ModelMailer
 from tests.deliveries.test_jobs import hurried, worker
 from tests.deliveries.worker import progress, sending, statuses
-from tests.maya.conftest import set_stage
+from tests.maya.conftest import start_chat
 from tests.outbox.mailing import hurry, outbox_of, put, rows
 from tests.waiting import until
 
@@ -202,7 +202,7 @@ async def test_what_stands_in_for_the_provider_sends_and_knows_nothing() -> None
 
 async def test_a_reply_that_nobody_can_make_fails(off: Runtime) -> None:
     """A question of before ends with the reason, instead of waiting for ever."""
-    stage = await set_stage(replace(off, language_model=NoModel()))
+    stage = await start_chat(replace(off, language_model=NoModel()))
     reply = await stage.run(await stage.ask())
     assert (reply.status, reply.error_code) == (MessageStatus.FAILED, ReplyFailure.MODEL_REFUSED)
     assert (reply.error_message or "").startswith("Maya is switched off in this installation.")

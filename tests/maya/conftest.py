@@ -1,4 +1,4 @@
-"""Maya without a worker process: a test asks, runs the reply itself, and watches it as a client would."""
+"""Maya without a worker process: a test asks, runs the reply itself, and subscribes to it as a client would."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
@@ -26,7 +26,7 @@ from services.conversations.work import RunReply
 from services.maya import running as maya_running
 from services.maya import watching
 from services.maya.events import Token
-from services.maya.watching import Shown, Watch
+from services.maya.watching import ReplyEvent, ReplySource
 from tests import factories
 from tests.sandbox.conftest import Client, sandbox_with, session
 from tests.waiting import WAIT_SECONDS
@@ -35,38 +35,38 @@ __all__ = ["session"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Stage:
-    """A person with a conversation, and a model to talk to."""
+class Chat:
+    """A user's conversation with a scripted model."""
 
     runtime: Runtime
     actor: Actor
     conversation_id: UUID
 
-    def with_model(self, model: LanguageModel, *, within: float = 120.0) -> "Stage":
-        """The same with another model, and another limit of a run in seconds."""
+    def with_model(self, model: LanguageModel, *, within: float = 120.0) -> "Chat":
+        """The same conversation with another model, and another time limit of a run in seconds."""
         settings = self.runtime.settings
         llm = settings.llm.model_copy(update={"timeout_seconds": within})
         changed = replace(self.runtime, language_model=model, settings=settings.model_copy(update={"llm": llm}))
         return replace(self, runtime=changed)
 
-    def scripted(self, *turns: Turn) -> "Stage":
-        """The same with a model that plays these turns."""
+    def scripted(self, *turns: Turn) -> "Chat":
+        """The same conversation with a model that plays these turns."""
         return self.with_model(ScriptedModel(turns))
 
-    async def beside(self) -> "Stage":
-        """The same in another conversation of the person's."""
+    async def other_conversation(self) -> "Chat":
+        """Another conversation of the user."""
         async with self.runtime.work.begin(self.actor) as uow:
             conversation = await changing.start(uow, title=None)
         return replace(self, conversation_id=conversation.id)
 
     async def ask(self, text: str = "How many contacts do I have?") -> MessageRow:
-        """Say something; the empty reply."""
+        """Send a message; returns the empty reply."""
         async with self.runtime.work.begin(self.actor) as uow:
             _, reply = await changing.send(uow, self.conversation_id, text)
         return reply
 
     async def run(self, reply: MessageRow) -> MessageRow:
-        """Make the reply, as a worker does; the reply as it is then."""
+        """Run the reply, as a worker does; returns the reply afterwards."""
         await maya_running.run(run_dependencies(self.runtime), self.job(reply))
         return await self.stored(reply)
 
@@ -75,18 +75,18 @@ class Stage:
         return RunReply(organization_id=self.actor.organization_id, user_id=self.actor.person_id, message_id=reply.id)
 
     async def stored(self, reply: MessageRow) -> MessageRow:
-        """The reply as the database has it."""
+        """The reply in the database."""
         found = await reading.get_reply(self.runtime.reads(self.actor.tenant), reply.id)
         assert found is not None
         return found
 
     async def usage(self, reply: MessageRow) -> dict[str, Any]:
-        """What the reply has used, as it is stored."""
+        """The stored usage of the reply."""
         rows = await self.runtime.reads(self.actor.tenant).rows(select(Message.usage).where(Message.id == reply.id))
         return dict(rows[0][0])
 
     async def cancel(self, reply: MessageRow) -> MessageRow:
-        """Stop the reply."""
+        """Cancel the reply."""
         async with self.runtime.work.begin(self.actor) as uow:
             return await changing.cancel(uow, reply.id)
 
@@ -101,21 +101,21 @@ class Stage:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
 
-    async def watch(self, reply: MessageRow, after: int = 0) -> AsyncIterator[Shown]:
+    async def watch(self, reply: MessageRow, after: int = 0) -> AsyncIterator[ReplyEvent]:
         """The reply's events."""
         runtime = self.runtime
-        watcher = Watch(logs=runtime.logs, hub=runtime.hub)
+        watcher = ReplySource(logs=runtime.logs, hub=runtime.hub)
         async for shown in watching.watch(watcher, runtime.reads(self.actor.tenant), reply.id, after=after):
             yield shown
 
-    async def watch_to_end(self, reply: MessageRow, after: int = 0) -> list[Shown]:
+    async def read_all_events(self, reply: MessageRow, after: int = 0) -> list[ReplyEvent]:
         """All of the reply's events, however long it takes."""
         return [shown async for shown in self.watch(reply, after)]
 
-    async def see(self, reply: MessageRow, after: int = 0) -> list[Shown]:
+    async def read_events(self, reply: MessageRow, after: int = 0) -> list[ReplyEvent]:
         """All of the reply's events, within a minute."""
         async with asyncio.timeout(WAIT_SECONDS):
-            return await self.watch_to_end(reply, after)
+            return await self.read_all_events(reply, after)
 
     @property
     def redis(self) -> Redis:
@@ -123,33 +123,33 @@ class Stage:
         return self.runtime.logs._redis
 
 
-def told(events: Iterable[Shown]) -> str:
+def text_of(events: Iterable[ReplyEvent]) -> str:
     """The text of the events' tokens."""
     return "".join(shown.event.text for shown in events if isinstance(shown.event, Token))
 
 
-def sequences(events: Iterable[Shown]) -> list[int]:
+def sequences(events: Iterable[ReplyEvent]) -> list[int]:
     """The events' sequences."""
     return [shown.sequence for shown in events]
 
 
-async def set_stage(runtime: Runtime, role: Role = Role.OWNER) -> Stage:
-    """A new organization with a person who begins a conversation."""
+async def start_chat(runtime: Runtime, role: Role = Role.OWNER) -> Chat:
+    """A new organization with a user who starts a conversation."""
     actor = await factories.organization(runtime, role=role)
     async with runtime.work.begin(actor) as uow:
         conversation = await changing.start(uow, title=None)
-    return Stage(runtime=runtime, actor=actor, conversation_id=conversation.id)
+    return Chat(runtime=runtime, actor=actor, conversation_id=conversation.id)
 
 
 @pytest.fixture
-async def stage(runtime: Runtime) -> Stage:
-    return await set_stage(runtime)
+async def chat(runtime: Runtime) -> Chat:
+    return await start_chat(runtime)
 
 
 @pytest.fixture
-async def fresh_stage(fresh_runtime: Runtime) -> Stage:
-    """A stage whose Redis database may be flushed."""
-    return await set_stage(fresh_runtime)
+async def fresh_chat(fresh_runtime: Runtime) -> Chat:
+    """A chat whose Redis database may be flushed."""
+    return await start_chat(fresh_runtime)
 
 
 @pytest.fixture(scope="session")
@@ -160,7 +160,7 @@ async def quick_sandbox(session: object) -> AsyncIterator[Client]:
 
 @pytest.fixture
 async def vendor(quick_sandbox: Client) -> Client:
-    """The sandbox, as good as new."""
+    """The sandbox, reset."""
     assert (await quick_sandbox.call("DELETE", "/sandbox/ledger")).status == 204
     assert (await quick_sandbox.call("DELETE", "/sandbox/faults")).status == 204
     return quick_sandbox

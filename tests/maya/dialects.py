@@ -1,6 +1,6 @@
-"""How servers fragment tool calls: each dialect cuts the same calls in its own way.
+"""How servers fragment tool calls in a stream: each function here fragments the same calls in another server's way.
 
-Written from reports about the servers, as shapes in our own words. What is to come out is known by construction.
+Written from bug reports about servers. The expected result is known by construction.
 """
 
 import json
@@ -51,7 +51,7 @@ def calls(draw: st.DrawFn) -> list[Call]:
 
 
 def part(arguments: str | None = None, name: str | None = None, **keys: object) -> Part:
-    """A fragment as it stands in a chunk."""
+    """A fragment in a chunk."""
     function = {key: value for key, value in (("name", name), ("arguments", arguments)) if value is not None}
     return {**keys, "function": function}
 
@@ -66,12 +66,12 @@ def documented(made: Sequence[Call]) -> list[Part]:
 
 
 def interleaved(made: Sequence[Call]) -> list[Part]:
-    """Fragments of all calls in turn, told apart by their index."""
+    """Fragments of all calls in turn, distinguished by their index."""
     return _in_turn([documented([call]) for call in made], lambda index, each: {**each, "index": index})
 
 
 def interleaved_ids(made: Sequence[Call]) -> list[Part]:
-    """Fragments of all calls in turn, all under index 0, told apart by the id that each of them has."""
+    """Fragments of all calls in turn, all under index 0, distinguished by the id in each of them."""
     return _in_turn([documented([call]) for call in made], lambda at, each: {**each, "id": f"c{at}", "index": 0})
 
 
@@ -108,12 +108,12 @@ def no_index(made: Sequence[Call]) -> list[Part]:
 
 
 def null_index(made: Sequence[Call]) -> list[Part]:
-    """A null index, and null for whatever a fragment has not."""
+    """A null index, and null for each missing field."""
     return [{"id": None, "type": None, **each, "index": None} for each in documented(made)]
 
 
 def no_ids(made: Sequence[Call]) -> list[Part]:
-    """No ids; the index tells calls apart."""
+    """No ids; calls are distinguished by the index."""
     return [{key: value for key, value in each.items() if key != "id"} for each in documented(made)]
 
 
@@ -180,15 +180,15 @@ def late_functions(made: Sequence[Call]) -> list[Part]:
 
 
 def placeholders(made: Sequence[Call]) -> list[Part]:
-    """The arguments begin with an empty object, which the real ones take the place of."""
+    """The arguments begin with an empty object, which is replaced by the real ones."""
     return [
         {**each, "function": {**each["function"], "arguments": "{}"}} if "id" in each else each
         for each in documented(made)
     ]
 
 
-def told_again(made: Sequence[Call]) -> list[Part]:
-    """At the end every call once more, whole."""
+def repeated_at_end(made: Sequence[Call]) -> list[Part]:
+    """At the end each call again, complete."""
     again = [part(call.arguments, call.name, index=at, id=f"c{at}") for at, call in enumerate(made)]
     return [*documented(made), *again]
 
@@ -228,6 +228,6 @@ DIALECTS = (
     wrong_first_index,
     late_functions,
     placeholders,
-    told_again,
+    repeated_at_end,
     split_names,
 )

@@ -15,10 +15,10 @@ from tests.sandbox.conftest import serving
 async def garbled(
     body: bytes, headers: Mapping[str, str] | None = None, *, status: int = 200, then: bytes | None = None
 ) -> AsyncIterator[str]:
-    """A server that answers every chat completion with these bytes as its event stream; its base URL.
+    """A server that responds to every chat completion with these bytes as its event stream; yields its base URL.
 
-    `then` is repeated without end; empty, the connection stays open and silent. With a `content-length` it breaks
-    after the bytes.
+    `then` is repeated endlessly; if it is empty, the connection stays open without data. With a `content-length`
+    header the connection is closed after the bytes.
     """
     silence = asyncio.Event()
 

@@ -20,8 +20,8 @@ from runtime import Runtime
 from services.conversations import reading
 from tests import factories
 from tests.client import ApiClient
-from tests.maya.acting import speaking
-from tests.maya.conftest import Stage
+from tests.maya.conftest import Chat
+from tests.maya.turns import streaming_turn
 from tests.serving import Served, served
 
 START = """
@@ -63,40 +63,40 @@ subscription($id: ID!, $after: Int! = 0) {
 
 
 class Person:
-    """A person with a client, and a conversation."""
+    """A user with a client, and a conversation."""
 
-    def __init__(self, stage: Stage, api: ApiClient) -> None:
-        self.stage = stage
-        self.api = api.as_(factories.token(stage.runtime, stage.actor))
-        self.conversation = encode_global_id("Conversation", stage.conversation_id)
+    def __init__(self, chat: Chat, api: ApiClient) -> None:
+        self.chat = chat
+        self.api = api.as_(factories.token(chat.runtime, chat.actor))
+        self.conversation = encode_global_id("Conversation", chat.conversation_id)
 
     async def send(self, text: str, **changes: object) -> dict[str, Any]:
-        """The payload of something said."""
+        """Send a message; returns the payload."""
         given = {"conversationId": self.conversation, "text": text, **changes}
         payload: dict[str, Any] = (await self.api.execute(SEND, {"input": given}))["sendMayaMessage"]
         return payload
 
     async def run(self, reply_id: str) -> None:
-        """Make a reply, as a worker does."""
+        """Run a reply, as a worker does."""
         found = decode_global_id(reply_id)
         assert found is not None
-        row = await reading.get_reply(self.stage.runtime.reads(self.stage.actor.tenant), found[1])
+        row = await reading.get_reply(self.chat.runtime.reads(self.chat.actor.tenant), found[1])
         assert row is not None
-        await self.stage.run(row)
+        await self.chat.run(row)
 
 
 @pytest.fixture
-async def person(stage: Stage, api: ApiClient) -> Person:
-    return Person(stage, api)
+async def person(chat: Chat, api: ApiClient) -> Person:
+    return Person(chat, api)
 
 
 def as_colleague(person: Person, colleague: Actor) -> ApiClient:
-    return person.api.as_(factories.token(person.stage.runtime, colleague))
+    return person.api.as_(factories.token(person.chat.runtime, colleague))
 
 
 @asynccontextmanager
 async def socket(server: Served, person: Person) -> AsyncIterator[AsyncClientSession]:
-    """A websocket of the person's, through the `gql` client."""
+    """A websocket of the user, through the `gql` client."""
     transport = WebsocketsTransport(
         url=server.websocket_url,
         init_payload={"authorization": f"Bearer {person.api.token}"},
@@ -114,8 +114,8 @@ async def watch(opened: AsyncClientSession, reply_id: str, after: int = 0) -> li
         return [result["mayaReply"] async for result in opened.subscribe(request)]
 
 
-async def test_a_conversation(person: Person) -> None:
-    """Begun with an empty input, named by its first message, read back page by page in the order spoken."""
+async def test_a_conversation_from_start_to_end(person: Person) -> None:
+    """It is started with an empty input, gets its title from the first message, and is read page by page in order."""
     started = (await person.api.execute(START, {"input": {}}))["startConversation"]
     assert started["userErrors"] == []
     assert started["conversation"]["title"] is None
@@ -125,7 +125,7 @@ async def test_a_conversation(person: Person) -> None:
     assert sent["message"]["content"] == "How did *Spring* do?\nThanks"
     assert (sent["reply"]["role"], sent["reply"]["status"], sent["reply"]["content"]) == ("ASSISTANT", "PENDING", "")
     assert sent["conversation"]["title"] == "How did *Spring* do?"
-    person.stage = person.stage.scripted(says("Fine."))
+    person.chat = person.chat.scripted(says("Fine."))
     await person.run(sent["reply"]["id"])
     page = (await person.api.execute(CONVERSATION, {"id": person.conversation, "first": 1}))["conversation"][
         "messages"
@@ -146,8 +146,8 @@ async def test_a_conversation(person: Person) -> None:
     ("text", "code"),
     [("", "REQUIRED"), (" \n\u200b ", "REQUIRED"), ("x" * 8_001, "TOO_LONG"), ("a\x00b", "INVALID")],
 )
-async def test_what_cannot_be_said(person: Person, text: str, code: str) -> None:
-    """Nothing, too much, and control characters are refused at the field, and nothing is stored."""
+async def test_invalid_messages_are_refused(person: Person, text: str, code: str) -> None:
+    """Empty and too long texts and control characters are refused at the field, and nothing is stored."""
     [error] = (await person.send(text))["userErrors"]
     assert (error["code"], error["field"]) == (code, ["input", "text"])
     found = (await person.api.execute(CONVERSATION, {"id": person.conversation}))["conversation"]
@@ -155,21 +155,21 @@ async def test_what_cannot_be_said(person: Person, text: str, code: str) -> None
 
 
 async def test_the_longest_title_and_text(person: Person) -> None:
-    """Titles up to 200 and texts up to 8,000 characters are taken, as the schema says."""
+    """Titles of 200 and texts of 8,000 characters are accepted, as the schema documents."""
     started = (await person.api.execute(START, {"input": {"title": "x" * 200}}))["startConversation"]
     assert started["conversation"]["title"] == "x" * 200
     assert (await person.send("x" * 8_000))["message"]["content"] == "x" * 8_000
 
 
-async def test_a_title_that_does_not_fit(person: Person) -> None:
-    """A title that is too long is a userError."""
+async def test_a_title_that_is_too_long_is_refused(person: Person) -> None:
+    """It is a user error."""
     refused = (await person.api.execute(START, {"input": {"title": "x" * 201}}))["startConversation"]
     assert refused["conversation"] is None
     assert refused["userErrors"][0]["code"] == "TOO_LONG"
 
 
-async def test_conversations_stand_in_the_order_of_what_was_said_last(person: Person) -> None:
-    """A question, and its answer's end, bring a conversation to the front; the others stay as they were."""
+async def test_conversations_are_ordered_by_their_last_message(person: Person) -> None:
+    """A question, and the end of its reply, move a conversation to the front; the others stay as they were."""
     listed = "{ conversations { nodes { id title updatedAt } } }"
 
     async def order() -> list[dict[str, Any]]:
@@ -182,12 +182,12 @@ async def test_conversations_stand_in_the_order_of_what_was_said_last(person: Pe
     ]
     assert [each["id"] for each in await order()] == [second, first]
     reply = (await person.send("How many?"))["reply"]
-    asked = await order()
-    assert [(each["id"], each["title"]) for each in asked] == [(first, "How many?"), (second, "Second")]
+    wait_for_prompts = await order()
+    assert [(each["id"], each["title"]) for each in wait_for_prompts] == [(first, "How many?"), (second, "Second")]
     await person.send("And in the second?", conversationId=second)
     assert [each["id"] for each in await order()] == [second, first]
     before = await order()
-    person.stage = person.stage.scripted(says("Ten."))
+    person.chat = person.chat.scripted(says("Ten."))
     await person.run(reply["id"])
     after = await order()
     assert [each["id"] for each in after] == [first, second]
@@ -196,7 +196,7 @@ async def test_conversations_stand_in_the_order_of_what_was_said_last(person: Pe
 
 
 async def test_a_reply_in_one_conversation_does_not_wait_for_another(person: Person) -> None:
-    """Only the conversation's own open reply is in the way of a question, and stopping it stops no other."""
+    """Only an open reply of the same conversation prevents a question, and cancelling it cancels no other."""
     other = (await person.api.execute(START, {"input": {}}))["startConversation"]["conversation"]["id"]
     here, there = await person.send("Here"), await person.send("There", conversationId=other)
     assert here["userErrors"] == there["userErrors"] == []
@@ -206,8 +206,8 @@ async def test_a_reply_in_one_conversation_does_not_wait_for_another(person: Per
     assert (waiting["id"], waiting["status"]) == (there["reply"]["id"], "PENDING")
 
 
-async def test_one_reply_at_a_time(person: Person) -> None:
-    """Of questions sent together one is taken, and the others are refused with a way out."""
+async def test_a_conversation_has_one_open_reply(person: Person) -> None:
+    """Of concurrent questions one is accepted, and the others are refused with a suggestion."""
     payloads = await asyncio.gather(*(person.send(f"Question {n}") for n in range(4)))
     taken = [payload for payload in payloads if payload["reply"]]
     refused = [payload["userErrors"][0] for payload in payloads if not payload["reply"]]
@@ -219,11 +219,11 @@ async def test_one_reply_at_a_time(person: Person) -> None:
     assert (await person.send("Next"))["userErrors"] == []
 
 
-async def test_conversations_are_their_authors_alone(person: Person, api_server: Served) -> None:
-    """To a colleague, and to another organization, conversation and messages answer as if they were not."""
-    runtime = person.stage.runtime
+async def test_conversations_are_visible_to_their_author_only(person: Person, api_server: Served) -> None:
+    """For a colleague, and for another organization, conversation and messages do not exist."""
+    runtime = person.chat.runtime
     sent = await person.send("A secret")
-    colleague = user_actor(person.stage.actor.organization_id, new_id(), Role.ADMIN)
+    colleague = user_actor(person.chat.actor.organization_id, new_id(), Role.ADMIN)
     await factories.member(runtime, colleague)
     for other in (colleague, await factories.organization(runtime)):
         api = as_colleague(person, other)
@@ -233,20 +233,19 @@ async def test_conversations_are_their_authors_alone(person: Person, api_server:
             "query($ids: [ID!]!) { nodes(ids: $ids) { id } conversations { totalCount } }", {"ids": ids}
         )
         assert seen == {"nodes": [None] * 3, "conversations": {"totalCount": 0}}
-        said = await api.execute(SEND, {"input": {"conversationId": person.conversation, "text": "Hi"}})
-        assert said["sendMayaMessage"]["userErrors"][0]["code"] == "NOT_FOUND"
-        stopped = await api.execute(CANCEL, {"id": sent["reply"]["id"]})
-        assert stopped["cancelMayaReply"]["userErrors"] == [{"code": "NOT_FOUND", "field": ["input", "messageId"]}]
-        stranger = Person(replace(person.stage, actor=other), person.api)
-        async with socket(api_server, stranger) as opened:
+        refused = await api.execute(SEND, {"input": {"conversationId": person.conversation, "text": "Hi"}})
+        assert refused["sendMayaMessage"]["userErrors"][0]["code"] == "NOT_FOUND"
+        refused = await api.execute(CANCEL, {"id": sent["reply"]["id"]})
+        assert refused["cancelMayaReply"]["userErrors"] == [{"code": "NOT_FOUND", "field": ["input", "messageId"]}]
+        async with socket(api_server, Person(replace(person.chat, actor=other), person.api)) as opened:
             with pytest.raises(TransportQueryError, match="no such reply"):
                 await watch(opened, sent["reply"]["id"])
     assert (await person.api.execute(CONVERSATION, {"id": person.conversation}))["conversation"] is not None
 
 
 async def test_a_reply_over_the_socket(person: Person, api_server: Served) -> None:
-    """Two viewers see every event once and in order; a third comes back for the rest; all streams complete."""
-    person.stage = person.stage.scripted(speaking(*(f"word{n} " for n in range(20)), then=0.0, every=0.02))
+    """Two subscribers get all events once and in order, a resumed subscription the rest; all streams complete."""
+    person.chat = person.chat.scripted(streaming_turn(*(f"word{n} " for n in range(20)), then=0.0, every=0.02))
     sent = await person.send("Count to twenty")
     reply_id = sent["reply"]["id"]
     async with socket(api_server, person) as first, socket(api_server, person) as second:
@@ -265,8 +264,8 @@ async def test_a_reply_over_the_socket(person: Person, api_server: Served) -> No
 
 
 async def test_a_failed_reply_over_the_socket(person: Person, api_server: Served) -> None:
-    """A failure is the last event, with its code."""
-    person.stage = person.stage.scripted(speaking("So far ", then=RuntimeError("secret")))
+    """The last event is a failure with its code."""
+    person.chat = person.chat.scripted(streaming_turn("So far ", then=RuntimeError("secret")))
     sent = await person.send("Fail, please")
     reply_id = sent["reply"]["id"]
     await person.run(reply_id)
@@ -284,15 +283,15 @@ async def test_a_failed_reply_over_the_socket(person: Person, api_server: Served
 
 
 async def test_tools_over_the_socket(person: Person, api_server: Served) -> None:
-    """A look-up begins and ends under its tool's name; what is no tool of ours is `unknown`, and does not succeed."""
-    person.stage = person.stage.scripted(
+    """A tool call has an event at its start and end, with the tool's name; unknown tools are named `unknown`."""
+    person.chat = person.chat.scripted(
         calls("list_campaigns", '{"limit": 1}'), calls("delete_everything"), says("None.")
     )
     reply_id = (await person.send("What is there?"))["reply"]["id"]
     await person.run(reply_id)
     async with socket(api_server, person) as opened:
-        *looked, token, completed = await watch(opened, reply_id)
-    assert looked == [
+        *events, token, completed = await watch(opened, reply_id)
+    assert events == [
         {"__typename": "MayaToolStarted", "sequence": 1, "name": "list_campaigns"},
         {"__typename": "MayaToolFinished", "sequence": 2, "name": "list_campaigns", "succeeded": True},
         {"__typename": "MayaToolStarted", "sequence": 3, "name": "unknown"},
@@ -303,9 +302,9 @@ async def test_tools_over_the_socket(person: Person, api_server: Served) -> None
 
 
 async def test_a_reply_survives_an_api_restart(person: Person, runtime: Runtime) -> None:
-    """The API goes away in the middle of a reply; a viewer comes back to another and gets the rest."""
+    """The API process stops in the middle of a reply; a client that resumes at another process gets the rest."""
     gate = asyncio.Event()
-    person.stage = person.stage.scripted(speaking("Before ", then=gate))
+    person.chat = person.chat.scripted(streaming_turn("Before ", then=gate))
     reply_id = (await person.send("Go on"))["reply"]["id"]
     run = asyncio.create_task(person.run(reply_id))
     request = GraphQLRequest(REPLY, variable_values={"id": reply_id})
@@ -322,8 +321,8 @@ async def test_a_reply_survives_an_api_restart(person: Person, runtime: Runtime)
     assert rest[-1]["message"]["content"] == "Before the end"
 
 
-async def test_bad_arguments_of_the_subscription(person: Person, api_server: Served) -> None:
-    """A negative sequence, a person's own message and nonsense are clear errors."""
+async def test_invalid_arguments_of_the_subscription(person: Person, api_server: Served) -> None:
+    """A negative sequence, a user's own message and an invalid id are errors."""
     sent = await person.send("Hello")
     async with socket(api_server, person) as opened:
         with pytest.raises(TransportQueryError, match="sequence"):
@@ -334,8 +333,8 @@ async def test_bad_arguments_of_the_subscription(person: Person, api_server: Ser
 
 
 async def test_a_viewer_may_talk_to_maya(person: Person) -> None:
-    """The least role has its own conversations."""
-    viewer = user_actor(person.stage.actor.organization_id, new_id(), Role.VIEWER)
-    await factories.member(person.stage.runtime, viewer)
+    """The role with the fewest permissions can have conversations."""
+    viewer = user_actor(person.chat.actor.organization_id, new_id(), Role.VIEWER)
+    await factories.member(person.chat.runtime, viewer)
     started = await as_colleague(person, viewer).execute(START, {"input": {"title": " Mine "}})
     assert started["startConversation"]["conversation"]["title"] == "Mine"

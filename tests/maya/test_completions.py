@@ -1,4 +1,4 @@
-"""What is read of a server's chunks beside the text: what was used, numbers, and calls in the older form."""
+"""Reading usage, numbers and the older form of tool calls from a server's chunks."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ INFINITE, NOT_A_NUMBER = float("inf"), float("nan")
 
 
 def used_after(*usages: Any) -> Used:  # noqa: ANN401 - as servers send it
-    """What was used, after chunks with these figures."""
+    """The usage after chunks with these values."""
     completion = Completion("model", ())
     for usage in usages:
         completion.take({"choices": [], "usage": usage})
@@ -34,8 +34,8 @@ def used_after(*usages: Any) -> Used:  # noqa: ANN401 - as servers send it
         ([{"prompt_tokens": 10}, None, [], "usage"], Used(10, 0, None)),
     ],
 )
-def test_figures_have_two_names_and_bounds(usages: list[Any], expected: Used) -> None:
-    """Numbers or texts; the total counts where its parts are missing, and what is beyond all reason not at all."""
+def test_usage_has_two_spellings_and_bounds(usages: list[Any], expected: Used) -> None:
+    """Values are numbers or texts; the total is used if its parts are missing; absurdly large values are ignored."""
     assert used_after(*usages) == expected
 
 
@@ -44,21 +44,21 @@ def test_figures_have_two_names_and_bounds(usages: list[Any], expected: Used) ->
     [(0, 0), (7, 7), (7.0, 7), ("7", 7), (7.5, None), (-1, None), (-1.0, None), (True, None), (MAX_TOKENS, None)]
     + [(value, None) for value in ("", "-7", "7.0", "\u0667", "9" * 40, None, [7], INFINITE, NOT_A_NUMBER, 1e300)],
 )
-def test_a_whole_number_is_read_however_it_is_written(value: object, number: int | None) -> None:
-    """From 0 on, as a number or as a text; anything else is none."""
+def test_whole_numbers_may_be_numbers_or_text(value: object, number: int | None) -> None:
+    """Numbers from 0 on are read, as a number or as text; anything else is None."""
     assert whole_number(value) == number
 
 
 def test_a_call_in_the_older_form() -> None:
-    """One `function_call` in pieces, as servers sent it before there were several."""
+    """A single `function_call` in pieces, the form before there were `tool_calls`."""
     completion = Completion("model", ("list_campaigns",))
     for part in ({"name": "list_campaigns", "arguments": ""}, {"arguments": '{"limit"'}, {"arguments": ":1}"}):
         completion.take({"choices": [{"delta": {"function_call": part}}]})
     assert [(call.name, call.arguments) for call in completion.calls.finish()] == [("list_campaigns", '{"limit":1}')]
 
 
-def test_arguments_that_came_as_values_are_text() -> None:
-    """As JSON; nested too deep they are no JSON, so that the tool refuses them."""
+def test_arguments_that_are_values_become_json_text() -> None:
+    """If they are nested too deeply the text is invalid JSON, so that the tool refuses it."""
     deep: list[Any] = []
     for _ in range(100_000):
         deep = [deep]

@@ -1,4 +1,4 @@
-"""Replies whose run has died: made anew, or ended with what was said."""
+"""Replies whose run died: they start again, or end with the text so far."""
 
 import asyncio
 from dataclasses import replace
@@ -12,133 +12,133 @@ from integrations.scripted import ScriptedModel, says
 from models.conversations import Message
 from services.conversations.reading import MessageRow
 from services.conversations.work import reply_log
-from tests.maya.acting import FOR_EVER, asked, begun, expire_lease, speaking
-from tests.maya.conftest import Stage, sequences, told
+from tests.maya.conftest import Chat, sequences, text_of
+from tests.maya.turns import FOREVER, expire_lease, streaming_turn, wait_for_events, wait_for_prompts
 from tests.waiting import WAIT_SECONDS
 
 
-async def test_a_reply_whose_runs_keep_dying(stage: Stage) -> None:
-    """After three runs that died in silence the reply is given up."""
+async def test_a_reply_fails_after_three_dead_runs(chat: Chat) -> None:
+    """After three runs that died without output it is not run again."""
     model = ScriptedModel([])
-    stage = stage.with_model(model)
-    reply = await stage.ask()
-    await stage.runtime.logs.claim(reply_log(stage.actor.organization_id, reply.id))
-    await set_attempts(stage, reply, 3)
-    ended = await stage.run(reply)
+    chat = chat.with_model(model)
+    reply = await chat.ask()
+    await chat.runtime.logs.claim(reply_log(chat.actor.organization_id, reply.id))
+    await set_attempts(chat, reply, 3)
+    ended = await chat.run(reply)
     assert (ended.status, ended.error_code) == ("failed", "INTERRUPTED")
     assert model.prompts == []
 
 
-async def test_a_reply_whose_third_run_succeeds(stage: Stage) -> None:
-    """Two runs that died in silence are not too many."""
-    stage = stage.scripted(says("At last."))
-    reply = await stage.ask()
-    await stage.runtime.logs.claim(reply_log(stage.actor.organization_id, reply.id))
-    await set_attempts(stage, reply, 2)
-    ended = await stage.run(reply)
+async def test_a_reply_can_succeed_in_its_third_run(chat: Chat) -> None:
+    """After two runs that died without output it is run again."""
+    chat = chat.scripted(says("At last."))
+    reply = await chat.ask()
+    await chat.runtime.logs.claim(reply_log(chat.actor.organization_id, reply.id))
+    await set_attempts(chat, reply, 2)
+    ended = await chat.run(reply)
     assert (ended.status, ended.content) == ("completed", "At last.")
 
 
-async def set_attempts(stage: Stage, reply: MessageRow, attempts: int) -> None:
-    """Let so many runs of the reply have died."""
-    async with stage.runtime.work.begin(stage.actor) as uow:
+async def set_attempts(chat: Chat, reply: MessageRow, attempts: int) -> None:
+    """Set the number of runs that have died."""
+    async with chat.runtime.work.begin(chat.actor) as uow:
         await uow.execute(update(Message).where(Message.id == reply.id).values(attempt=attempts))
 
 
-async def test_a_dead_run_that_had_spoken(stage: Stage) -> None:
-    """A reply whose worker died in the middle ends with INTERRUPTED and keeps its text; the dead one is shut out."""
+async def test_a_dead_run_with_output_is_interrupted(chat: Chat) -> None:
+    """The reply ends with INTERRUPTED and keeps its text; the dead run can no longer change it."""
     gate = asyncio.Event()
-    stage = stage.scripted(speaking("Half of ", then=gate))
-    reply = await stage.ask()
-    viewer = asyncio.create_task(stage.see(reply))
-    async with stage.running(reply):
-        await begun(stage, reply)
-        await expire_lease(stage, reply)
-        ended = await stage.run(reply)
+    chat = chat.scripted(streaming_turn("Half of ", then=gate))
+    reply = await chat.ask()
+    viewer = asyncio.create_task(chat.read_events(reply))
+    async with chat.running(reply):
+        await wait_for_events(chat, reply)
+        await expire_lease(chat, reply)
+        ended = await chat.run(reply)
         gate.set()
     assert (ended.status, ended.content, ended.error_code) == ("failed", "Half of ", "INTERRUPTED")
-    assert await stage.stored(reply) == ended
+    assert await chat.stored(reply) == ended
     events = await asyncio.wait_for(viewer, WAIT_SECONDS)
-    assert told(events) == "Half of "
+    assert text_of(events) == "Half of "
     assert events[-1].reply == ended
     assert sequences(events) == [1, 2]
 
 
-async def test_a_dead_run_whose_row_is_behind_its_log(stage: Stage) -> None:
-    """The row has what was said when the lease was last renewed; what was shown since is kept as well."""
+async def test_the_text_of_a_dead_run_is_read_from_the_log(chat: Chat) -> None:
+    """The row has the text at the last renewal of the lease; the log has more, which is kept as well."""
     gate, pieces = asyncio.Event(), asyncio.Semaphore(0)
-    stage = stage.scripted(speaking("Half ", "of ", then=gate, every=pieces))
-    reply = await stage.ask()
-    async with stage.running(reply):
-        await begun(stage, reply)
-        async with stage.runtime.work.begin(stage.actor) as uow:
+    chat = chat.scripted(streaming_turn("Half ", "of ", then=gate, every=pieces))
+    reply = await chat.ask()
+    async with chat.running(reply):
+        await wait_for_events(chat, reply)
+        async with chat.runtime.work.begin(chat.actor) as uow:
             await uow.execute(update(Message).where(Message.id == reply.id).values(content="Half ", last_sequence=1))
         pieces.release()
-        await begun(stage, reply, 2)
-        await expire_lease(stage, reply)
-        ended = await stage.run(reply)
+        await wait_for_events(chat, reply, 2)
+        await expire_lease(chat, reply)
+        ended = await chat.run(reply)
         pieces.release()
         gate.set()
     assert (ended.content, ended.error_code) == ("Half of ", "INTERRUPTED")
 
 
-async def test_a_dead_run_without_redis(stage: Stage) -> None:
-    """With the log out of reach the reply ends with the text that its row has."""
+async def test_a_dead_run_without_redis(chat: Chat) -> None:
+    """If the log is unavailable, the reply ends with the text in its row."""
     gate = asyncio.Event()
-    stage = stage.scripted(speaking("Half of ", then=gate))
-    reply = await stage.ask()
-    async with stage.running(reply), Redis.from_url("redis://127.0.0.1:9/0") as nobody:
-        await begun(stage, reply)
-        async with stage.runtime.work.begin(stage.actor) as uow:
+    chat = chat.scripted(streaming_turn("Half of ", then=gate))
+    reply = await chat.ask()
+    async with chat.running(reply), Redis.from_url("redis://127.0.0.1:9/0") as nobody:
+        await wait_for_events(chat, reply)
+        async with chat.runtime.work.begin(chat.actor) as uow:
             stored = {"content": "Half ", "last_sequence": 1}
             await uow.execute(update(Message).where(Message.id == reply.id).values(stored))
-        await expire_lease(stage, reply)
-        ended = await replace(stage, runtime=replace(stage.runtime, logs=LogStream(nobody, within=0.1))).run(reply)
+        await expire_lease(chat, reply)
+        ended = await replace(chat, runtime=replace(chat.runtime, logs=LogStream(nobody, within=0.1))).run(reply)
         gate.set()
     assert (ended.content, ended.last_sequence, ended.error_code) == ("Half ", 2, "INTERRUPTED")
 
 
-async def test_a_dead_run_that_was_to_stop(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A reply that somebody wanted to stop when its worker died is CANCELLED, with what was said."""
-    monkeypatch.setattr("services.maya.running.POLL_SECONDS", FOR_EVER)
+async def test_a_dead_run_that_was_cancelled(chat: Chat, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reply that was cancelled when its worker died ends as CANCELLED, with the text so far."""
+    monkeypatch.setattr("services.maya.running.POLL_SECONDS", FOREVER)
     gate = asyncio.Event()
-    stage = stage.scripted(speaking("Half of ", then=gate))
-    reply = await stage.ask()
-    async with stage.running(reply):
-        await begun(stage, reply)
-        async with stage.runtime.work.begin(stage.actor) as uow:
+    chat = chat.scripted(streaming_turn("Half of ", then=gate))
+    reply = await chat.ask()
+    async with chat.running(reply):
+        await wait_for_events(chat, reply)
+        async with chat.runtime.work.begin(chat.actor) as uow:
             await uow.execute(update(Message).where(Message.id == reply.id).values(cancel_requested_at=func.now()))
-        await expire_lease(stage, reply)
-        ended = await stage.run(reply)
+        await expire_lease(chat, reply)
+        ended = await chat.run(reply)
         gate.set()
     assert (ended.status, ended.content, ended.error_code) == ("cancelled", "Half of ", None)
 
 
-async def test_a_dead_run_that_was_silent(stage: Stage) -> None:
-    """A reply of which nothing was shown is made anew."""
-    model = ScriptedModel([speaking(then=FOR_EVER), says("Second try.")])
-    stage = stage.with_model(model)
-    reply = await stage.ask()
-    first = asyncio.create_task(stage.run(reply))
-    await asked(model)
-    await expire_lease(stage, reply)
-    ended = await stage.run(reply)
+async def test_a_dead_run_without_output_starts_again(chat: Chat) -> None:
+    """The reply has the text of the second run only."""
+    model = ScriptedModel([streaming_turn(then=FOREVER), says("Second try.")])
+    chat = chat.with_model(model)
+    reply = await chat.ask()
+    first = asyncio.create_task(chat.run(reply))
+    await wait_for_prompts(model)
+    await expire_lease(chat, reply)
+    ended = await chat.run(reply)
     assert (ended.status, ended.content) == ("completed", "Second try.")
     await asyncio.wait_for(first, WAIT_SECONDS)
-    assert told(await stage.see(reply)) == "Second try."
+    assert text_of(await chat.read_events(reply)) == "Second try."
 
 
-async def test_a_dead_run_and_a_flush(fresh_stage: Stage) -> None:
-    """With worker and log both gone, the reply ends with INTERRUPTED, and viewers of the old log get the end."""
+async def test_a_dead_run_and_a_flush(fresh_chat: Chat) -> None:
+    """If worker and log are both lost, the reply ends with INTERRUPTED, and subscribers get the last event."""
     gate = asyncio.Event()
-    stage = fresh_stage.scripted(speaking("Half of ", then=gate))
-    reply = await stage.ask()
-    async with stage.running(reply):
-        await begun(stage, reply)
-        await expire_lease(stage, reply)
-        await stage.redis.flushdb()
-        ended = await stage.run(reply)
+    chat = fresh_chat.scripted(streaming_turn("Half of ", then=gate))
+    reply = await chat.ask()
+    async with chat.running(reply):
+        await wait_for_events(chat, reply)
+        await expire_lease(chat, reply)
+        await chat.redis.flushdb()
+        ended = await chat.run(reply)
         gate.set()
     assert ended.error_code == "INTERRUPTED"
-    [last] = await stage.see(reply, 7)
+    [last] = await chat.read_events(reply, 7)
     assert (last.sequence, last.reply) == (8, ended)

@@ -1,4 +1,4 @@
-"""Maya in a worker: announced, found by the sweeper, and killed in the middle."""
+"""Replies in a worker: run by a job, found by the sweeper, and killed in the middle."""
 
 import asyncio
 import os
@@ -16,11 +16,11 @@ from core.unit_of_work import Work
 from integrations.scripted import says
 from jobs import run
 from runtime import Runtime
-from tests.maya.acting import begun
-from tests.maya.conftest import Stage, told
+from tests.maya.conftest import Chat, text_of
+from tests.maya.turns import wait_for_events
 from tests.sandbox.conftest import Client
 
-# arq closes its Redis client by the client's old word for it.
+# arq closes its Redis client by a deprecated method.
 arq_closes = pytest.mark.filterwarnings("ignore:Call to deprecated close:DeprecationWarning")
 
 
@@ -41,34 +41,34 @@ async def a_worker(runtime: Runtime, *, sweep_seconds: float) -> AsyncIterator[N
 
 
 @arq_closes
-async def test_a_worker_runs_a_job_at_once(fresh_stage: Stage) -> None:
-    """A question is answered at once by a worker whose sweeper will not come for a long time."""
-    stage = fresh_stage.scripted(says("Hello"))
-    async with a_worker(stage.runtime, sweep_seconds=60):
+async def test_a_worker_runs_a_job_at_once(fresh_chat: Chat) -> None:
+    """The job alone starts the reply: the next sweep would come much later."""
+    chat = fresh_chat.scripted(says("Hello"))
+    async with a_worker(chat.runtime, sweep_seconds=60):
         await asyncio.sleep(0.5)  # the sweep at the start is over
-        reply = await stage.ask()
-        assert told(await stage.see(reply)) == "Hello"
+        reply = await chat.ask()
+        assert text_of(await chat.read_events(reply)) == "Hello"
 
 
 @arq_closes
-async def test_a_job_that_was_not_enqueued(fresh_stage: Stage) -> None:
-    """With the queue away, the sweeper finds the question in its row."""
+async def test_a_job_that_was_not_enqueued(fresh_chat: Chat) -> None:
+    """If the queue is unavailable, the sweeper finds the reply by its row."""
 
-    class Away:
+    class UnavailableQueue:
         async def enqueue(self, job: Job) -> None:
             raise QueueUnavailable(job.name)
 
-    stage = fresh_stage.scripted(says("Hello"))
-    runtime = stage.runtime
-    mute = replace(runtime, work=Work(runtime.engine, Away(), runtime.publisher))
+    chat = fresh_chat.scripted(says("Hello"))
+    runtime = chat.runtime
+    without_queue = replace(runtime, work=Work(runtime.engine, UnavailableQueue(), runtime.publisher))
     async with a_worker(runtime, sweep_seconds=0.2):
-        reply = await replace(stage, runtime=mute).ask()
-        assert told(await stage.see(reply)) == "Hello"
+        reply = await replace(chat, runtime=without_queue).ask()
+        assert text_of(await chat.read_events(reply)) == "Hello"
 
 
-def environment(stage: Stage, vendor: Client) -> dict[str, str]:
-    """The settings of a worker process that serves the stage."""
-    settings = stage.runtime.settings
+def environment(chat: Chat, vendor: Client) -> dict[str, str]:
+    """The settings of a worker process that serves the chat."""
+    settings = chat.runtime.settings
     secrets = {
         "NUDGE_DATABASE__URL": settings.database.url,
         "NUDGE_REDIS__URL": settings.redis.url,
@@ -102,27 +102,27 @@ def launch(given: dict[str, str], folder: Path) -> "subprocess.Popen[bytes]":
 
 @pytest.mark.slow
 @pytest.mark.faults
-async def test_a_killed_worker(fresh_stage: Stage, vendor: Client, tmp_path: Path) -> None:
-    """A worker killed while Maya speaks: the next one ends the reply, nothing shown is lost or doubled."""
-    stage = fresh_stage
+async def test_a_killed_worker(fresh_chat: Chat, vendor: Client, tmp_path: Path) -> None:
+    """A worker is killed during a reply: the next one ends the reply, no event is lost or repeated."""
+    chat = fresh_chat
     await vendor.faults(llm={"slow_tokens": {"seconds": 0.1}, "script": ["word " * 300, "Fine again."]})
-    given = environment(stage, vendor)
+    given = environment(chat, vendor)
     workers = [launch(given, tmp_path)]
     try:
-        reply = await stage.ask()
-        viewer = asyncio.create_task(stage.watch_to_end(reply))
-        await asyncio.wait_for(begun(stage, reply, 5), 60)
+        reply = await chat.ask()
+        viewer = asyncio.create_task(chat.read_all_events(reply))
+        await asyncio.wait_for(wait_for_events(chat, reply, 5), 60)
         workers[0].kill()
         workers[0].wait(60)
         workers.append(launch(given, tmp_path))
         events = await asyncio.wait_for(viewer, 120)
-        ended = await stage.stored(reply)
+        ended = await chat.stored(reply)
         assert (ended.status, ended.error_code) == ("failed", "INTERRUPTED")
         assert [shown.sequence for shown in events] == list(range(1, len(events) + 1))
-        assert told(events) == ended.content
+        assert text_of(events) == ended.content
         assert ended.content.startswith("word word word ")
-        again = await stage.ask("And now?")
-        assert told(await stage.watch_to_end(again)) == "Fine again."
+        again = await chat.ask("And now?")
+        assert text_of(await chat.read_all_events(again)) == "Fine again."
     finally:
         for worker in workers:
             worker.kill()

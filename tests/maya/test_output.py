@@ -1,4 +1,4 @@
-"""The filter of what a model writes."""
+"""The filter of a model's output."""
 
 import re
 
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.maya.cleaning import clean, cleaned, clipped
+from services.maya.cleaning import _truncate, clean, clean_json
 from services.maya.output import OutputFilter
 
 OWN = "https://app.nudge.example"
@@ -27,22 +27,22 @@ def filtered(*pieces: str) -> str:
 
 
 @given(hostile, st.data())
-def test_pieces_do_not_matter(text: str, data: st.DataObject) -> None:
-    """However a text is cut into pieces, what comes out is the same."""
+def test_the_output_does_not_depend_on_the_pieces(text: str, data: st.DataObject) -> None:
+    """However a text is split into pieces, the output is the same."""
     cuts = sorted(data.draw(st.lists(st.integers(0, len(text)), max_size=12)))
     pieces = [text[start:end] for start, end in zip([0, *cuts], [*cuts, len(text)], strict=True)]
     assert filtered(*pieces) == filtered(text) == filtered(*text)
 
 
 @given(hostile)
-def test_only_blanks_are_put_in(text: str) -> None:
-    """Nothing visible is lost or changed: without blanks, the text is the same before and after."""
+def test_the_filter_only_inserts_spaces(text: str) -> None:
+    """Apart from spaces, the visible text is the same before and after."""
     assert filtered(text).replace(" ", "") == clean(text).replace(" ", "")
 
 
 @given(hostile)
-def test_nothing_loads_or_leads_away(text: str) -> None:
-    """No image, tag, definition or entity is left, and no address or link but under our own URL."""
+def test_the_output_has_no_images_and_no_external_links(text: str) -> None:
+    """No image, tag, definition or entity is left, and no URL or link except under our own URL."""
     shown = filtered(text)
     assert not re.search(r"!\[|\]:|<[A-Za-z/!?]|&#?\w{1,31};", shown, re.ASCII)
     own = re.escape(OWN) + r"(?=[/?#\s)\]]|$)"
@@ -70,12 +70,12 @@ def test_nothing_loads_or_leads_away(text: str) -> None:
     ],
 )  # fmt: skip
 def test_examples(written: str, shown: str) -> None:
-    """Images, foreign links, definitions, tags and addresses are shown as text; our own links stay."""
+    """Images, external links, definitions, tags and URLs are shown as text; our own links stay."""
     assert filtered(written) == shown
 
 
-def test_plain_words_do_not_wait() -> None:
-    """Ordinary text passes at once; only the start of a construct waits for what follows."""
+def test_plain_text_is_not_held_back() -> None:
+    """Only the possible start of a construct is held back until the next piece."""
     output = OutputFilter(OWN)
     assert output.feed("You have ") == "You have "
     assert output.feed("12 contacts!") == "12 contacts"
@@ -86,9 +86,9 @@ def test_plain_words_do_not_wait() -> None:
 
 
 def test_cleaning() -> None:
-    """Controls, direction, and zero-width, tag and selector characters that nothing needs go; the rest stays."""
+    """Control and direction characters, and superfluous zero-width, tag and variation selectors are removed."""
     assert clean("a\x00b\u200bc\u202ed\U000e0041e\ufe0f\n\tü 日本 🙂\ud800") == "abcde\n\tü 日本 🙂"
-    assert clipped("x" * 10, 5) == "xxxx…"
-    assert cleaned({"n\x00": ["a\u200b" * 3, 1, None, True, 0.5]}, longest_text=2) == {
+    assert _truncate("x" * 10, 5) == "xxxx…"
+    assert clean_json({"n\x00": ["a\u200b" * 3, 1, None, True, 0.5]}, max_text_length=2) == {
         "n": ["a…", 1, None, True, 0.5]
     }

@@ -1,4 +1,4 @@
-"""A reply survives whatever its chunks and their lines look like."""
+"""Reading a reply from a stream, whatever its chunks and lines look like."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -40,8 +40,8 @@ NOTHING: tuple[Chunk, ...] = (
 )
 
 
-def spoken(kind: int, text: str) -> list[Chunk]:
-    """The same text as servers send it."""
+def text_chunks(kind: int, text: str) -> list[Chunk]:
+    """A text in one of the forms in which servers send it."""
     shapes: list[object] = [
         {"content": text},
         {"content": [{"type": "text", "text": text}]},
@@ -68,7 +68,7 @@ def streams(draw: st.DrawFn) -> tuple[bytes, str, list[Call], Used]:
     texts = draw(st.lists(TEXT, max_size=5))
     made = draw(dialects.calls()) if draw(st.booleans()) or not texts else []
     dialect: Callable[[Sequence[Call]], list[dialects.Part]] = draw(st.sampled_from(DIALECTS))
-    chunks = [chunk for text in texts for chunk in spoken(draw(st.integers(0, 4)), text)]
+    chunks = [chunk for text in texts for chunk in text_chunks(draw(st.integers(0, 4)), text)]
     chunks += [{**HEAD, "choices": [{"delta": {"tool_calls": [part]}}]} for part in dialect(made)] if made else []
     used = Used(draw(st.integers(1, 9_999)), draw(st.integers(1, 9_999)), draw(st.sampled_from([0.25, 3.0])))
     usage = {"prompt_tokens": used.prompt_tokens, "completion_tokens": used.completion_tokens, "cost": used.cost}
@@ -112,13 +112,13 @@ def streams(draw: st.DrawFn) -> tuple[bytes, str, list[Call], Used]:
         )
     )
     body = between.join(lines(chunk, ending, gap=gap) for chunk in chunks)
-    # A server that gives no reason for the end must at least mark it.
+    # A server that sends no finish reason must at least send [DONE].
     done = draw(st.sampled_from([f"data: [DONE]{ending}{ending}", "data:[DONE]", *([] if finish is None else [""])]))
     return (body + done).encode(), "".join(texts), made, used
 
 
 def received(body: bytes, cuts: Sequence[int] = ()) -> tuple[Completion, str]:
-    """What a stream told, cut anywhere into parts, and its text."""
+    """The completion and text of a stream that is split at these places."""
     completion, source, text = Completion("model", NAMES), EventStream(), ""
     places = [0, *sorted(cuts), len(body)]
     for start, end in pairwise(places):
@@ -133,11 +133,11 @@ def received(body: bytes, cuts: Sequence[int] = ()) -> tuple[Completion, str]:
 
 @given(streams(), st.data())
 def test_no_reply_is_lost(stream: tuple[bytes, str, list[Call], Used], data: st.DataObject) -> None:
-    """Text, calls and usage come out as they were made, between whatever chunks and lines, cut anywhere."""
+    """Text, calls and usage are read correctly, whatever other chunks and lines there are, and wherever it is cut."""
     body, text, made, used = stream
-    completion, said = received(body, data.draw(st.lists(st.integers(0, len(body)), max_size=8)))
+    completion, found = received(body, data.draw(st.lists(st.integers(0, len(body)), max_size=8)))
     ended = completion.ended()
-    assert said == text
+    assert found == text
     assert [(call.name, json.loads(call.arguments)) for call in ended.calls] == [
         (call.name, json.loads(call.arguments)) for call in made
     ]
@@ -173,8 +173,8 @@ HELLO = choice({"content": "Hello"})
         ("anything else", Finish.COMPLETE),
     ],
 )
-def test_reasons_of_the_end(reason: str, finish: Finish) -> None:
-    """Each reason has its outcome, with the text that came; a later `stop` does not undo it."""
+def test_finish_reasons(reason: str, finish: Finish) -> None:
+    """Each reason has its outcome, with the text so far; a later `stop` does not change it."""
     text, ended = ended_by(HELLO, choice({"content": ", all"}, reason), choice({}, "stop"))
     assert (text, ended.finish) == ("Hello, all", finish)
     part = {"index": 0, "id": "1", "function": {"name": "count_contacts", "arguments": '{"st'}}
@@ -182,15 +182,15 @@ def test_reasons_of_the_end(reason: str, finish: Finish) -> None:
     assert (text, ended.finish) == ("", finish)
 
 
-def test_a_reason_that_comes_early_ends_nothing() -> None:
-    """Text and errors after a `stop` that came too early: the text is kept, the error no longer counts."""
+def test_an_early_finish_reason_does_not_end_the_text() -> None:
+    """Text after an early `stop` is kept; an error after it is ignored."""
     error = {"error": {"code": 502, "message": "gone"}, "choices": []}
     text, ended = ended_by(choice({"content": "One"}, "stop"), choice({"content": " two"}, "stop"), error)
     assert (text, ended.finish) == ("One two", Finish.COMPLETE)
 
 
-def test_the_mark_of_the_end_is_enough() -> None:
-    """`[DONE]` without a reason completes what was said, and calls; nothing at all, or no mark, is no reply."""
+def test_done_is_enough_without_a_finish_reason() -> None:
+    """`[DONE]` completes text and calls; an empty reply, or one without `[DONE]`, is a failure."""
     assert ended_by(HELLO) == ("Hello", Ended([], "vendor/model", Finish.COMPLETE))
     part = {"function": {"name": "count_contacts", "arguments": "{}"}}
     assert len(ended_by(choice({"tool_calls": part}))[1].calls) == 1
@@ -207,8 +207,8 @@ def test_the_mark_of_the_end_is_enough() -> None:
         [{"content": "I can't "}, {"refusal": "do that.", "content": None}],
     ],
 )
-def test_a_refusal_has_its_own_words(deltas: list[Chunk]) -> None:
-    """The words of a refusal are text, and the end says that it is one."""
+def test_a_refusal_is_text_with_a_reason(deltas: list[Chunk]) -> None:
+    """The text of a refusal is part of the reply, and the finish reason is REFUSED."""
     text, ended = ended_by(*map(choice, deltas), choice({}, "stop"))
     assert (text, ended.finish) == ("I can't do that.", Finish.REFUSED)
 
@@ -226,7 +226,7 @@ def test_a_refusal_has_its_own_words(deltas: list[Chunk]) -> None:
     ],
 )
 def test_errors_in_the_stream(error: object, kind: type[Exception]) -> None:
-    """An error in a chunk, in a choice or as an event of its own ends the reply by its code."""
+    """An error in a chunk, in a choice or as a separate event ends the reply, depending on its code."""
     for chunk in ({"error": error}, {"choices": [{"error": error, "delta": None}]}):
         with pytest.raises(kind):
             ended_by(HELLO, chunk)
@@ -236,8 +236,8 @@ def test_errors_in_the_stream(error: object, kind: type[Exception]) -> None:
         completion.ended()
 
 
-def test_a_filter_that_is_told_as_an_error() -> None:
-    """Azure tells its content filter as an error with a code of its own."""
+def test_a_content_filter_may_be_an_error() -> None:
+    """Azure reports its content filter as an error with a special code."""
     assert ended_by(HELLO, {"error": {"code": "content_filter"}})[1].finish is Finish.FILTERED
 
 
@@ -254,16 +254,16 @@ def test_a_filter_that_is_told_as_an_error() -> None:
         (["usage", 7, None, [1]], Used(0, 0, None)),
     ],
 )
-def test_usage_is_what_can_be_right(usages: list[object], used: Used) -> None:
-    """The newest figure that is a number counts; never NaN, an infinity, a negative number or a text."""
+def test_invalid_usage_is_ignored(usages: list[object], used: Used) -> None:
+    """The newest valid number counts; NaN, infinity, negative numbers and other text are ignored."""
     completion = Completion("model")
     for usage in usages:
         completion.take({"usage": usage})
     assert completion.used == used
 
 
-def test_usage_as_it_stands_in_json() -> None:
-    """NaN and 1e999, which JSON does not have, cost neither the text beside them nor the figures before."""
+def test_invalid_numbers_in_json_are_ignored() -> None:
+    """NaN and 1e999, which are not JSON, affect neither the text beside them nor earlier usage."""
     body = (
         b'data: {"choices":[{"delta":{"content":"Hi"}}],"usage":{"prompt_tokens":4,"completion_tokens":2}}\n\n'
         b'data: {"choices":[{"delta":{"content":" you"}}],"usage":{"prompt_tokens":NaN,"cost":1e999}}\n\n'
@@ -273,8 +273,8 @@ def test_usage_as_it_stands_in_json() -> None:
     assert (text, completion.used) == ("Hi you", Used(4, 2, None))
 
 
-def test_halves_of_characters_are_joined() -> None:
-    """A character that comes as two halves is one; a half without the other is left out."""
+def test_surrogates_are_joined() -> None:
+    """Two surrogates in consecutive chunks are one character; a lone surrogate is removed."""
     text, _ = ended_by(*(choice({"content": each}) for each in ("a\ud83d", "\ude00b\ud83d", "c\ude00")))
     assert text == "a\U0001f600bc"
 
@@ -296,14 +296,14 @@ def test_halves_of_characters_are_joined() -> None:
     ],
 )
 @pytest.mark.parametrize("indent", [None, 2])
-def test_a_server_that_does_not_stream(body: Chunk, indent: int | None) -> None:
-    """A body of JSON in place of a stream is a reply all the same, on one line or on many."""
+def test_a_server_may_send_json_instead_of_a_stream(body: Chunk, indent: int | None) -> None:
+    """A JSON body is a complete reply, on one line or several."""
     completion, text = received(json.dumps(body, indent=indent).encode())
     assert (text, completion.ended().finish) == ("Hello", Finish.COMPLETE)
 
 
-def test_the_whole_once_more_is_not_said_twice() -> None:
-    """A last chunk that repeats the whole message beside or in place of its delta adds nothing."""
+def test_a_repeated_message_is_not_added_twice() -> None:
+    """A last chunk with the whole message, in addition to or instead of its delta, adds nothing."""
     message = {"role": "assistant", "content": "Hello"}
     last = {"choices": [{"delta": None, "message": message, "finish_reason": "stop"}]}
     assert ended_by(HELLO, last)[0] == "Hello"
@@ -311,7 +311,7 @@ def test_the_whole_once_more_is_not_said_twice() -> None:
 
 
 def test_an_event_of_several_lines() -> None:
-    """A chunk may stand on several `data` lines, and a comment or other field anywhere."""
+    """A chunk may span several `data` lines, with comments and other fields between events."""
     source = EventStream()
     body = b'\xef\xbb\xbf: hi\r\nid: 7\r\ndata: {"a":\r\ndata:  1}\r\n\r\ndata: nothing\r\n\r\ndata: {"b": 2}'
     events = [event for at in range(len(body)) for event in source.feed(body[at : at + 1])]
@@ -319,22 +319,22 @@ def test_an_event_of_several_lines() -> None:
     assert source.unreadable == 1
 
 
-def fed_without_end(part: bytes) -> None:
-    """Feed the same again and again."""
+def feed_endlessly(part: bytes) -> None:
+    """Feed the same bytes very often."""
     source = EventStream()
     for _ in range(20_000):
         source.feed(part)
 
 
 def test_lines_and_streams_are_bounded() -> None:
-    """A line without end and a stream without end are given up, however they are cut."""
+    """An endless line and an endless stream raise `StreamTooLarge`, however they are split."""
     for part in (b"x" * (MAX_LINE_BYTES + 1), b"x" * 1_000, b"data: {}\n" * 1_000):
         with pytest.raises(StreamTooLarge):
-            fed_without_end(part)
+            feed_endlessly(part)
 
 
-def test_hostile_json_is_left_out() -> None:
-    """Nesting without end and numbers without end cost a chunk, not the reply."""
+def test_hostile_json_is_ignored() -> None:
+    """A chunk with extreme nesting or an extremely long number is skipped; the reply goes on."""
     deep, long = b"[" * 100_000, b"9" * 50_000
     body = b"data: " + deep + b'\n\ndata: {"a": ' + long + b"}\n\n" + lines(HELLO, "\n", gap=True).encode()
     objects = {

@@ -1,6 +1,7 @@
-"""Replies through the loss of workers, of Redis and of the database."""
+"""Replies despite the loss of workers, of Redis and of the database."""
 
 import asyncio
+import math
 from dataclasses import replace
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -18,41 +19,99 @@ from models.conversations import MessageStatus
 from services.conversations.reading import MessageRow
 from services.conversations.work import reply_log
 from services.maya import leases
-from services.maya.running import END_TRIES
+from services.maya.running import _END_TRIES
 from tests.clocks import suspend
 from tests.conftest import Servers
-from tests.maya.acting import FOR_EVER, asked, begun, database_of, expire_lease, speaking
-from tests.maya.conftest import Stage, sequences, set_stage, told
+from tests.maya.conftest import Chat, sequences, start_chat, text_of
+from tests.maya.turns import FOREVER, database_of, expire_lease, streaming_turn, wait_for_events, wait_for_prompts
 from tests.waiting import WAIT_SECONDS, until
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
 
-async def test_a_reply_that_is_being_made_is_left_alone(stage: Stage) -> None:
-    """A run that comes while another speaks neither ends nor repeats the reply."""
+class FailingEnd:
+    """`leases.end`, whose first calls fail as they do when the database is unavailable."""
+
+    def __init__(self, failures: float) -> None:
+        self.failures = failures
+        self.calls = 0
+        self.end = leases.end
+
+    async def __call__(self, uow: UnitOfWork, lease: leases.Lease, result: leases.ReplyResult) -> None:
+        """Fail, or end the reply."""
+        self.calls += 1
+        if self.calls <= self.failures:
+            raise OSError("unavailable")
+        await self.end(uow, lease, result)
+
+
+class FailingPoll:
+    """`leases.cancel_requested`, which fails as it does while the database is unavailable."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    async def __call__(self, _: Reads, __: leases.Lease) -> bool:
+        """Fail."""
+        self.calls += 1
+        raise OSError("unavailable")
+
+    async def until_noticed(self, run: "asyncio.Task[MessageRow]") -> None:
+        """Wait until the run has polled several times; fails if the run has ended."""
+
+        async def is_noticed() -> bool:
+            return self.calls > 3 or run.done()
+
+        await until(is_noticed)
+        assert not run.done()
+
+
+class Pieces:
+    """A turn of three pieces, whose second and third the test releases, and then the end."""
+
+    def __init__(self) -> None:
+        self.released = asyncio.Semaphore(0)
+        self.gate = asyncio.Event()
+        self.turn = streaming_turn("one ", "two ", "three ", then=self.gate, every=self.released)
+
+    def release_rest(self) -> None:
+        """Let the model generate everything that is left."""
+        self.released.release()
+        self.released.release()
+        self.gate.set()
+
+
+async def shut_down(run: "asyncio.Task[MessageRow]") -> None:
+    """Cancel a run, as a process does that shuts down."""
+    run.cancel()
+    await asyncio.gather(run, return_exceptions=True)
+
+
+async def test_a_second_run_leaves_a_leased_reply_alone(chat: Chat) -> None:
+    """A run that starts while another one holds the lease neither ends nor repeats the reply."""
     gate = asyncio.Event()
-    stage = stage.scripted(speaking("Before ", then=gate))
-    reply = await stage.ask()
-    async with stage.running(reply):
-        await begun(stage, reply)
-        assert (await stage.run(reply)).status == "streaming"
+    chat = chat.scripted(streaming_turn("Before ", then=gate))
+    reply = await chat.ask()
+    async with chat.running(reply):
+        await wait_for_events(chat, reply)
+        assert (await chat.run(reply)).status == "streaming"
         gate.set()
-    assert (await stage.stored(reply)).content == "Before the end"
+    assert (await chat.stored(reply)).content == "Before the end"
 
 
-async def test_an_expired_lease_changes_nothing_any_more(stage: Stage) -> None:
-    """Once another run has taken the reply, the earlier one can neither keep, hand on nor end it."""
-    reply = await stage.ask()
-    work, tenant = stage.runtime.work, stage.actor
+async def test_a_run_that_lost_its_lease_changes_nothing(chat: Chat) -> None:
+    """Once another run has leased the reply, the earlier one can neither renew, release nor end it."""
+    reply = await chat.ask()
+    work, tenant = chat.runtime.work, chat.actor
     async with work.begin(tenant) as uow:
-        old = await leases.take(uow, reply.id)
-    await expire_lease(stage, reply)
+        old = await leases.acquire(uow, reply.id)
+    await expire_lease(chat, reply)
     async with work.begin(tenant) as uow:
-        new = await leases.take(uow, reply.id)
+        new = await leases.acquire(uow, reply.id)
     assert old is not None
     assert new is not None
-    ending = leases.Ending(status=MessageStatus.COMPLETED, content="from the dead", last_sequence=1)
+    ending = leases.ReplyResult(status=MessageStatus.COMPLETED, content="from the dead", last_sequence=1)
     changes: list[Callable[[UnitOfWork], Awaitable[None]]] = [
         lambda uow: leases.renew(uow, old, content="", last_sequence=0),
         lambda uow: leases.release(uow, old),
@@ -64,281 +123,237 @@ async def test_an_expired_lease_changes_nothing_any_more(stage: Stage) -> None:
                 await change(uow)
     async with work.begin(tenant) as uow:
         await leases.end(uow, new, ending)
-    assert (await stage.stored(reply)).status == "completed"
+    assert (await chat.stored(reply)).status == "completed"
 
 
-async def test_a_flush_in_the_middle(fresh_stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Redis flushed while Maya speaks: running and new viewers still get every event once and in order.
+async def test_a_flush_in_the_middle(fresh_chat: Chat, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a flush of Redis during a reply, all subscribers still get every event once and in order.
 
-    The viewer looks often enough to meet the empty log before it is written again.
+    The subscriber polls often enough to see the empty log before it is written again.
     """
     monkeypatch.setattr("services.maya.watching.POLL_SECONDS", 0.02)
-    gate = asyncio.Event()
-    pieces = asyncio.Semaphore(0)
-    stage = fresh_stage.scripted(speaking("one ", "two ", "three ", then=gate, every=pieces))
-    reply = await stage.ask()
-    viewer = asyncio.create_task(stage.see(reply))
-    async with stage.running(reply):
-        await begun(stage, reply, 1)
-        pieces.release()
-        await begun(stage, reply, 2)
-        await stage.redis.flushdb()
+    pieces = Pieces()
+    chat = fresh_chat.scripted(pieces.turn)
+    reply = await chat.ask()
+    viewer = asyncio.create_task(chat.read_events(reply))
+    async with chat.running(reply):
+        await wait_for_events(chat, reply, 1)
+        pieces.released.release()
+        await wait_for_events(chat, reply, 2)
+        await chat.redis.flushdb()
         await asyncio.sleep(0.1)
-        pieces.release()
-        pieces.release()
-        gate.set()
+        pieces.release_rest()
     events = await asyncio.wait_for(viewer, WAIT_SECONDS)
-    assert told(events) == "one two three the end"
+    assert text_of(events) == "one two three the end"
     assert sequences(events) == list(range(1, len(events) + 1))
-    assert await stage.see(reply) == events
+    assert await chat.read_events(reply) == events
 
 
-async def test_an_older_copy_of_redis(fresh_stage: Stage) -> None:
-    """Redis comes back with an older copy of the log: what is missing is written again, in its place."""
-    gate = asyncio.Event()
-    pieces = asyncio.Semaphore(0)
-    stage = fresh_stage.scripted(speaking("one ", "two ", "three ", then=gate, every=pieces))
-    reply = await stage.ask()
-    log = stage.runtime.logs.key(reply_log(stage.actor.organization_id, reply.id))
-    async with stage.running(reply):
-        await begun(stage, reply, 1)
-        older = await stage.redis.dump(log)
-        pieces.release()
-        await begun(stage, reply, 2)
-        await stage.redis.restore(log, 3_600_000, older, replace=True)
-        pieces.release()
-        pieces.release()
-        gate.set()
-    events = await stage.see(reply)
-    assert told(events) == "one two three the end"
+async def test_an_older_copy_of_redis(fresh_chat: Chat) -> None:
+    """If Redis is restored with an older copy of the log, the missing events are written again."""
+    pieces = Pieces()
+    chat = fresh_chat.scripted(pieces.turn)
+    reply = await chat.ask()
+    log = chat.runtime.logs.key(reply_log(chat.actor.organization_id, reply.id))
+    async with chat.running(reply):
+        await wait_for_events(chat, reply, 1)
+        older = await chat.redis.dump(log)
+        pieces.released.release()
+        await wait_for_events(chat, reply, 2)
+        await chat.redis.restore(log, 3_600_000, older, replace=True)
+        pieces.release_rest()
+    events = await chat.read_events(reply)
+    assert text_of(events) == "one two three the end"
     assert sequences(events) == list(range(1, len(events) + 1))
 
 
-async def test_a_flush_afterwards(fresh_stage: Stage) -> None:
-    """When the log is gone, an ended reply is answered with its last event and the whole text."""
-    stage = fresh_stage.scripted(says("All ", "of it."))
-    reply = await stage.ask()
-    ended = await stage.run(reply)
-    await stage.redis.flushdb()
+async def test_a_flush_after_the_end(fresh_chat: Chat) -> None:
+    """Without its log, an ended reply has only its last event, with the whole text."""
+    chat = fresh_chat.scripted(says("All ", "of it."))
+    reply = await chat.ask()
+    ended = await chat.run(reply)
+    await chat.redis.flushdb()
     for after in (0, 1):
-        [last] = await stage.see(reply, after)
+        [last] = await chat.read_events(reply, after)
         assert (last.sequence, last.reply) == (ended.last_sequence, ended)
-    assert await stage.see(reply, ended.last_sequence) == []
+    assert await chat.read_events(reply, ended.last_sequence) == []
 
 
-async def test_a_worker_that_died_before_the_last_event(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_worker_that_died_before_the_last_event(chat: Chat, monkeypatch: pytest.MonkeyPatch) -> None:
     """A log that lacks its last event, while the row has ended, is completed from the row."""
     monkeypatch.setattr("services.maya.watching.POLL_SECONDS", 0.1)
-    stage = stage.scripted(says("All of it."))
-    reply = await stage.ask()
-    ended = await stage.run(reply)
-    whole = await stage.see(reply)
-    log = stage.runtime.logs.key(reply_log(stage.actor.organization_id, reply.id))
-    await stage.redis.xdel(log, f"{ended.last_sequence}-0")
-    assert await stage.see(reply) == whole
+    chat = chat.scripted(says("All of it."))
+    reply = await chat.ask()
+    ended = await chat.run(reply)
+    whole = await chat.read_events(reply)
+    log = chat.runtime.logs.key(reply_log(chat.actor.organization_id, reply.id))
+    await chat.redis.xdel(log, f"{ended.last_sequence}-0")
+    assert await chat.read_events(reply) == whole
 
 
-async def test_the_database_away_at_the_end(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A reply is stored although the database is away for a moment when it ends."""
-    stage = stage.scripted(says("All of it."))
-    failures = iter([OSError("away"), OSError("away")])
-    whole = leases.end
-
-    async def end(uow: UnitOfWork, lease: leases.Lease, ending: leases.Ending) -> None:
-        if (failure := next(failures, None)) is not None:
-            raise failure
-        await whole(uow, lease, ending)
-
-    monkeypatch.setattr("services.maya.running.leases.end", end)
+async def test_the_result_is_stored_after_a_short_outage(chat: Chat, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The database is unavailable for a moment when the reply ends."""
+    chat = chat.scripted(says("All of it."))
+    monkeypatch.setattr("services.maya.running.leases.end", FailingEnd(failures=2))
     monkeypatch.setattr("services.maya.running.END_PAUSE_SECONDS", 0.01)
-    ended = await stage.run(await stage.ask())
+    ended = await chat.run(await chat.ask())
     assert (ended.status, ended.content) == ("completed", "All of it.")
 
 
-async def test_the_database_away_for_too_long_at_the_end(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    """After some tries the run gives up, and the sweeper finds the reply when its lease is over."""
-    tries = 0
-
-    async def end(_: UnitOfWork, __: leases.Lease, ___: leases.Ending) -> None:
-        nonlocal tries
-        tries += 1
-        raise OSError("away")
-
+async def test_a_reply_is_found_again_after_a_long_outage(chat: Chat, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If the result cannot be stored after some attempts, the sweeper finds the reply once its lease has expired."""
+    end = FailingEnd(failures=math.inf)
     monkeypatch.setattr("services.maya.running.leases.end", end)
     monkeypatch.setattr("services.maya.running.END_PAUSE_SECONDS", 0.01)
-    stage = stage.scripted(says("All of it."))
-    reply = await stage.ask()
-    with pytest.raises(OSError, match="away"):
-        await stage.run(reply)
-    assert tries == END_TRIES
-    assert (await stage.stored(reply)).status == "streaming"
-    await expire_lease(stage, reply)
-    assert not await is_leased(stage, reply)
+    chat = chat.scripted(says("All of it."))
+    reply = await chat.ask()
+    with pytest.raises(OSError, match="unavailable"):
+        await chat.run(reply)
+    assert end.calls == _END_TRIES
+    assert (await chat.stored(reply)).status == "streaming"
+    await expire_lease(chat, reply)
+    assert not await is_leased(chat, reply)
 
 
-async def test_a_database_that_is_away_for_longer_than_the_lease(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The run goes on while the lease lasts, and stops with nothing stored once another may have the reply."""
+async def test_a_run_stops_when_an_outage_outlasts_its_lease(chat: Chat, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The run goes on while it holds the lease, and stops without a result once another run may hold it."""
     monkeypatch.setattr("services.maya.running.POLL_SECONDS", 0.01)
-    looked = 0
-
-    async def cancel_requested(_: Reads, __: leases.Lease) -> bool:
-        nonlocal looked
-        looked += 1
-        raise OSError("away")
-
-    async def has_looked() -> bool:
-        return looked > 3
-
-    stage = stage.scripted(speaking("So far ", then=FOR_EVER))
-    reply = await stage.ask()
-    async with stage.running(reply) as run:
-        await begun(stage, reply)
-        monkeypatch.setattr("services.maya.running.leases.cancel_requested", cancel_requested)
-        await until(has_looked)
-        assert not run.done()
+    poll = FailingPoll()
+    chat = chat.scripted(streaming_turn("So far ", then=FOREVER))
+    reply = await chat.ask()
+    async with chat.running(reply) as run:
+        await wait_for_events(chat, reply)
+        monkeypatch.setattr("services.maya.running.leases.cancel_requested", poll)
+        await poll.until_noticed(run)
         suspend(monkeypatch, 3_600 + leases.LEASE_SECONDS)
         async with asyncio.timeout(WAIT_SECONDS):
             left = await asyncio.shield(run)
     assert (left.status, left.error_code) == ("streaming", None)
 
 
-async def test_an_outage_after_a_renewal_is_counted_from_there(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A run that has renewed its lease has all of it once more, however long ago it began."""
+async def test_a_renewed_lease_lasts_from_its_renewal(chat: Chat, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In an outage a run goes on for the full lease after its last renewal, however long ago it started."""
     monkeypatch.setattr("services.maya.running.POLL_SECONDS", 0.01)
-    looked, gate = 0, asyncio.Event()
-    whole = leases.cancel_requested
-
-    async def cancel_requested(_: Reads, __: leases.Lease) -> bool:
-        nonlocal looked
-        looked += 1
-        raise OSError("away")
-
-    async def has_looked() -> bool:
-        return looked > 3 or run.done()
-
-    stage = stage.scripted(speaking("So far ", then=gate))
-    reply = await stage.ask()
-    async with stage.running(reply) as run:
-        await begun(stage, reply)
-        await expire_lease(stage, reply)
+    poll, gate = FailingPoll(), asyncio.Event()
+    cancel_requested = leases.cancel_requested
+    chat = chat.scripted(streaming_turn("So far ", then=gate))
+    reply = await chat.ask()
+    async with chat.running(reply) as run:
+        await wait_for_events(chat, reply)
+        await expire_lease(chat, reply)
         suspend(monkeypatch, 2 * leases.LEASE_SECONDS)
-        await until(lambda: is_leased(stage, reply))
+        await until(lambda: is_leased(chat, reply))
+        monkeypatch.setattr("services.maya.running.leases.cancel_requested", poll)
+        await poll.until_noticed(run)
         monkeypatch.setattr("services.maya.running.leases.cancel_requested", cancel_requested)
-        await until(has_looked)
-        assert not run.done()
-        monkeypatch.setattr("services.maya.running.leases.cancel_requested", whole)
         gate.set()
-    assert (await stage.stored(reply)).status == "completed"
+    assert (await chat.stored(reply)).status == "completed"
 
 
-async def test_a_database_that_is_cut_off_in_the_middle(fresh_stage: Stage, servers: Servers) -> None:
-    """All connections to the database are ended while Maya speaks: the reply goes on and is stored."""
+async def test_a_reply_goes_on_when_all_connections_are_closed(fresh_chat: Chat, servers: Servers) -> None:
+    """The database closes all connections during a reply: the reply goes on and is stored."""
     gate = asyncio.Event()
-    stage = fresh_stage.scripted(speaking("Before ", then=gate))
-    reply = await stage.ask()
-    async with stage.running(reply):
-        await begun(stage, reply)
+    chat = fresh_chat.scripted(streaming_turn("Before ", then=gate))
+    reply = await chat.ask()
+    async with chat.running(reply):
+        await wait_for_events(chat, reply)
         admin = await asyncpg.connect(servers.postgres.admin_url)
         try:
             await admin.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1", database_of(stage)
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1", database_of(chat)
             )
         finally:
             await admin.close()
         await asyncio.sleep(0.7)
         gate.set()
-    ended = await stage.stored(reply)
+    ended = await chat.stored(reply)
     assert (ended.status, ended.content) == ("completed", "Before the end")
 
 
-async def test_redis_away_all_the_time(stage: Stage) -> None:
-    """Without Redis the reply is made and stored all the same."""
+async def test_a_reply_is_stored_without_redis(chat: Chat) -> None:
+    """Redis is unavailable during the whole run."""
     async with asyncio.timeout(WAIT_SECONDS), Redis.from_url("redis://127.0.0.1:9/0") as nobody:
-        deaf = replace(stage.runtime, logs=LogStream(nobody, within=0.1))
-        away = replace(stage, runtime=deaf).scripted(says("Still ", "here."))
-        ended = await away.run(await away.ask())
+        runtime = replace(chat.runtime, logs=LogStream(nobody, within=0.1))
+        chat = replace(chat, runtime=runtime).scripted(says("Still ", "here."))
+        ended = await chat.run(await chat.ask())
     assert (ended.status, ended.content) == ("completed", "Still here.")
 
 
-async def test_a_shutdown(stage: Stage) -> None:
-    """A run that is cancelled by its process ends what it began, and hands on what it had not."""
-    model = ScriptedModel([speaking("Half of ", then=FOR_EVER), speaking(then=FOR_EVER), says("Whole.")])
-    stage = stage.with_model(model)
-    spoken = await stage.ask()
-    run = asyncio.create_task(stage.run(spoken))
-    await begun(stage, spoken)
-    run.cancel()
-    await asyncio.gather(run, return_exceptions=True)
-    assert (await stage.stored(spoken)).error_code == "INTERRUPTED"
-    silent = await stage.ask()
-    run = asyncio.create_task(stage.run(silent))
-    await asked(model, 2)
-    run.cancel()
-    await asyncio.gather(run, return_exceptions=True)
-    assert (await stage.stored(silent)).status == "pending"
-    assert (await stage.run(silent)).content == "Whole."
+async def test_a_shutdown_ends_or_releases_a_reply(chat: Chat) -> None:
+    """A run that is cancelled by its process ends a reply with output, and releases one without."""
+    model = ScriptedModel([streaming_turn("Half of ", then=FOREVER), streaming_turn(then=FOREVER), says("Whole.")])
+    chat = chat.with_model(model)
+    begun = await chat.ask()
+    run = asyncio.create_task(chat.run(begun))
+    await wait_for_events(chat, begun)
+    await shut_down(run)
+    assert (await chat.stored(begun)).error_code == "INTERRUPTED"
+    silent = await chat.ask()
+    run = asyncio.create_task(chat.run(silent))
+    await wait_for_prompts(model, 2)
+    await shut_down(run)
+    assert (await chat.stored(silent)).status == "pending"
+    assert (await chat.run(silent)).content == "Whole."
 
 
-async def test_the_sweeper_finds_what_nobody_has(fresh_stage: Stage) -> None:
-    """A reply is found while it waits and once its lease has ended, not while a run has it or it has ended."""
-    stage = fresh_stage.scripted(speaking("Hm ", then=FOR_EVER))
-    reply = await stage.ask()
-    system = stage.runtime.system
-    assert await leases.open_replies(system, UUID(int=0), 1_000) == [stage.job(reply)]
-    run = asyncio.create_task(stage.run(reply))
-    await begun(stage, reply)
+async def test_the_sweeper_finds_replies_without_a_lease(fresh_chat: Chat) -> None:
+    """A reply is found while it is pending and once its lease has expired, not while it is leased or has ended."""
+    chat = fresh_chat.scripted(streaming_turn("Hm ", then=FOREVER))
+    reply = await chat.ask()
+    system = chat.runtime.system
+    assert await leases.open_replies(system, UUID(int=0), 1_000) == [chat.job(reply)]
+    run = asyncio.create_task(chat.run(reply))
+    await wait_for_events(chat, reply)
     assert await leases.open_replies(system, UUID(int=0), 1_000) == []
-    await expire_lease(stage, reply)
-    assert await leases.open_replies(system, UUID(int=0), 1_000) == [stage.job(reply)]
-    await stage.cancel(reply)
+    await expire_lease(chat, reply)
+    assert await leases.open_replies(system, UUID(int=0), 1_000) == [chat.job(reply)]
+    await chat.cancel(reply)
     await asyncio.wait_for(run, WAIT_SECONDS)
     assert await leases.open_replies(system, UUID(int=0), 1_000) == []
 
 
-async def test_waiting_replies_are_found_page_by_page(fresh_stage: Stage) -> None:
-    """In the order of their ids, beyond the last of the page before."""
-    stages = [fresh_stage, *[await set_stage(fresh_stage.runtime) for _ in range(2)]]
-    jobs = sorted([stage.job(await stage.ask()) for stage in stages], key=lambda job: job.message_id)
-    system = fresh_stage.runtime.system
+async def test_pending_replies_are_found_page_by_page(fresh_chat: Chat) -> None:
+    """In the order of their ids, after the last one of the previous page."""
+    chats = [fresh_chat, *[await start_chat(fresh_chat.runtime) for _ in range(2)]]
+    jobs = sorted([chat.job(await chat.ask()) for chat in chats], key=lambda job: job.message_id)
+    system = fresh_chat.runtime.system
     assert await leases.open_replies(system, UUID(int=0), 2) == jobs[:2]
     assert await leases.open_replies(system, jobs[1].message_id, 2) == jobs[2:]
 
 
-async def test_a_long_run_keeps_its_lease(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    """While Maya speaks the lease is renewed, and what was said so far is stored."""
+async def test_a_long_run_renews_its_lease(chat: Chat, monkeypatch: pytest.MonkeyPatch) -> None:
+    """During a run the lease is renewed, and the text so far is stored."""
     monkeypatch.setattr("services.maya.running.POLL_SECONDS", 0.05)
     monkeypatch.setattr("services.maya.running.RENEW_SECONDS", 0.1)
     gate = asyncio.Event()
-    stage = stage.scripted(speaking("So far ", then=gate))
-    reply = await stage.ask()
-    async with stage.running(reply):
-        await begun(stage, reply)
+    chat = chat.scripted(streaming_turn("So far ", then=gate))
+    reply = await chat.ask()
+    async with chat.running(reply):
+        await wait_for_events(chat, reply)
         for _ in range(2):
-            await expire_lease(stage, reply)
-            await until(lambda: is_leased(stage, reply))
-        midway = await stage.stored(reply)
+            await expire_lease(chat, reply)
+            await until(lambda: is_leased(chat, reply))
+        midway = await chat.stored(reply)
         gate.set()
     assert (midway.status, midway.content, midway.last_sequence) == ("streaming", "So far ", 1)
 
 
-async def test_a_lease_is_renewed_when_the_host_was_suspended(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    """At once, as the database's clock went on meanwhile, and not when the process has run for long enough."""
+async def test_a_lease_is_renewed_when_the_host_was_suspended(chat: Chat, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At once, because the database's clock has not stopped, and not when the process has run for long enough."""
     monkeypatch.setattr("services.maya.running.POLL_SECONDS", 0.05)
     monkeypatch.setattr("services.maya.running.RENEW_SECONDS", 600.0)
     gate = asyncio.Event()
-    stage = stage.scripted(speaking("So far ", then=gate))
-    reply = await stage.ask()
-    async with stage.running(reply):
-        await begun(stage, reply)
-        await expire_lease(stage, reply)
+    chat = chat.scripted(streaming_turn("So far ", then=gate))
+    reply = await chat.ask()
+    async with chat.running(reply):
+        await wait_for_events(chat, reply)
+        await expire_lease(chat, reply)
         suspend(monkeypatch, 1_200)
-        await until(lambda: is_leased(stage, reply))
+        await until(lambda: is_leased(chat, reply))
         gate.set()
-    assert (await stage.stored(reply)).status == "completed"
+    assert (await chat.stored(reply)).status == "completed"
 
 
-async def is_leased(stage: Stage, reply: MessageRow) -> bool:
-    """Whether a run has the reply."""
-    return stage.job(reply) not in await leases.open_replies(stage.runtime.system, UUID(int=0), 1_000)
+async def is_leased(chat: Chat, reply: MessageRow) -> bool:
+    """Whether the reply is leased."""
+    return chat.job(reply) not in await leases.open_replies(chat.runtime.system, UUID(int=0), 1_000)

@@ -1,4 +1,4 @@
-"""Tool calls come out of a stream as the model made them, however the server cuts them."""
+"""Reading tool calls from a stream, however the server fragments them."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -34,7 +34,7 @@ def shown(calls: Sequence[ToolCall]) -> list[tuple[str, str]]:
 @examples(15)
 @given(made=dialects.calls(), data=st.data())
 def test_every_dialect_gives_the_same_calls(dialect: Dialect, made: list[Call], data: st.DataObject) -> None:
-    """Never are two calls merged, one split, or one lost, however many fragments a chunk has; ids are there."""
+    """No calls are merged, split or lost, however many fragments a chunk has; each has a unique id."""
     completion, parts = Completion("model", NAMES), dialect(made)
     while parts:
         taken = data.draw(st.integers(1, len(parts)))
@@ -63,7 +63,7 @@ def test_every_dialect_gives_the_same_calls(dialect: Dialect, made: list[Call], 
         # The same tool with the same arguments, twice.
         ([part('{"a":1}', "x", index=0, id="1"), part('{"a":1}', "x", index=0, id="2")],
          [("x", '{"a":1}'), ("x", '{"a":1}')]),
-        # The function's name for an id, as some proxies of Gemini have it.
+        # The function's name as the id, as some proxies of Gemini send it.
         ([part('{"a":1}', "x", index=0, id="x"), part('{"a":2}', "x", index=0, id="x")],
          [("x", '{"a":1}'), ("x", '{"a":2}')]),
         ([part('{"a":1}', "x", index=0, id="x"), part('{"a":1}', "x", index=1, id="x")],
@@ -71,15 +71,15 @@ def test_every_dialect_gives_the_same_calls(dialect: Dialect, made: list[Call], 
         # One id for all calls.
         ([part('{"a":1}', "x", index=0, id="call"), part('{"b":1}', "y", index=1, id="call")],
          [("x", '{"a":1}'), ("y", '{"b":1}')]),
-        # A brace too many, white space, or the same once more: what is complete stays so.
+        # An additional brace, white space, or the same again after complete arguments: they are ignored.
         ([part('{"a":1}', "x", index=0, id="1"), part("}", index=0), part(" \n", index=0)], [("x", '{"a":1}')]),
         ([part('{"a":1}', "x", index=0, id="1"), part('{"a":1}', index=0)], [("x", '{"a":1}')]),
-        # Arguments that nobody named do not hurt the call before them.
+        # Arguments without a name do not affect the call before them.
         ([part('{"a":1}', "x", index=0, id="1"), part('{"b":2}', index=0)], [("x", '{"a":1}'), ("", '{"b":2}')]),
         # Cut off in the middle of the arguments.
         ([part('{"a"', "x", index=0, id="1")], [("x", '{"a"')]),
         ([part('{"a"', "x"), part('{"b":1}', "y")], [("x", '{"a"'), ("y", '{"b":1}')]),
-        # The name as far as it is known, longer every time.
+        # The name so far, longer each time.
         ([part("", "list_", index=0, id="1"), part("", "list_campaigns", index=0), part("{}", index=0)],
          [("list_campaigns", "{}")]),
         # Nothing that could be a call.
@@ -88,7 +88,7 @@ def test_every_dialect_gives_the_same_calls(dialect: Dialect, made: list[Call], 
     ],
 )  # fmt: skip
 def test_shapes_of_servers(parts: list[Part], expected: list[tuple[str, str]]) -> None:
-    """Reported shapes of single servers, each with the calls that were meant."""
+    """Fragments from bug reports, each with the intended calls."""
     calls = assembled(*parts)
     assert shown(calls) == expected
     assert len({call.id for call in calls}) == len(calls)
@@ -101,8 +101,8 @@ def test_shapes_of_servers(parts: list[Part], expected: list[tuple[str, str]]) -
     name=st.sampled_from(["", "list_", *NAMES]),
     arguments=st.text('{}[]"\\:1 a', max_size=6),
 ), max_size=20))  # fmt: skip
-def test_no_fragment_is_too_odd(fragments: list[Fragment]) -> None:
-    """Whatever comes, in whatever order, ends as calls with ids of their own."""
+def test_any_fragments_give_calls_with_unique_ids(fragments: list[Fragment]) -> None:
+    """In any order, and no more calls than fragments."""
     calls = ToolCalls(tools=NAMES)
     for fragment in fragments:
         calls.add(fragment)
@@ -112,7 +112,7 @@ def test_no_fragment_is_too_odd(fragments: list[Fragment]) -> None:
 
 
 def test_endless_calls_are_bounded() -> None:
-    """Fragments without end neither grow a call's name and arguments nor the number of calls beyond a limit."""
+    """Endless fragments exceed neither the limits of a call's name and arguments nor the number of calls."""
     calls = ToolCalls()
     calls.add(Fragment(index=0, id="first", name="n" * 5_000, arguments='{"a": "'))
     for _ in range(1_000):

@@ -1,4 +1,4 @@
-"""Turns of a scripted model, and what befalls a reply."""
+"""Turns of a scripted model, and events in the life of a reply."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -9,16 +9,16 @@ from integrations.language import Piece, Prompt, Said
 from integrations.scripted import ScriptedModel, Turn, says
 from models.conversations import Message
 from services.conversations.reading import MessageRow
-from tests.maya.conftest import Stage
+from tests.maya.conftest import Chat
 from tests.waiting import WAIT_SECONDS, until
 
-FOR_EVER = 3_600.0
+FOREVER = 3_600.0
 
 
-def speaking(
+def streaming_turn(
     *texts: str, then: BaseException | float | asyncio.Event, every: float | asyncio.Semaphore = 0.0
 ) -> Turn:
-    """A turn that says some pieces, each when its time or its turn has come, then raises, or waits."""
+    """A turn that streams some pieces, each after a delay or a semaphore's release, and then raises, or waits."""
 
     async def turn(_: Prompt) -> AsyncGenerator[Piece, None]:
         for text in texts:
@@ -34,23 +34,23 @@ def speaking(
     return turn
 
 
-async def expire_lease(stage: Stage, reply: MessageRow) -> None:
-    """Let the reply's lease end now, as it does some seconds after its worker died."""
-    async with stage.runtime.work.begin(stage.actor) as uow:
+async def expire_lease(chat: Chat, reply: MessageRow) -> None:
+    """Expire the reply's lease, as happens some seconds after its worker died."""
+    async with chat.runtime.work.begin(chat.actor) as uow:
         past = func.now() - func.make_interval(0, 0, 0, 0, 0, 0, 1)
         await uow.execute(update(Message).where(Message.id == reply.id).values(lease_until=past))
 
 
-async def begun(stage: Stage, reply: MessageRow, at_least: int = 1) -> None:
+async def wait_for_events(chat: Chat, reply: MessageRow, at_least: int = 1) -> None:
     """Wait until so many events are in the reply's log."""
     async with asyncio.timeout(WAIT_SECONDS):
-        async for shown in stage.watch(reply):
+        async for shown in chat.watch(reply):
             if shown.sequence >= at_least:
                 return
 
 
-async def asked(model: ScriptedModel, times: int = 1) -> None:
-    """Wait until the model was asked so often."""
+async def wait_for_prompts(model: ScriptedModel, times: int = 1) -> None:
+    """Wait until the model was prompted so often."""
 
     async def is_so() -> bool:
         return len(model.prompts) >= times
@@ -58,8 +58,8 @@ async def asked(model: ScriptedModel, times: int = 1) -> None:
     await until(is_so)
 
 
-def database_of(stage: Stage) -> str:
-    """The name of the stage's own database."""
-    url = stage.runtime.settings.database.url
+def database_of(chat: Chat) -> str:
+    """The name of the chat's database."""
+    url = chat.runtime.settings.database.url
     assert url is not None
     return url.get_secret_value().rpartition("/")[2]
