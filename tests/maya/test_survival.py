@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+from collections.abc import AsyncGenerator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -14,6 +15,7 @@ from core.database.scopes import Reads
 from core.leases import LeaseLost
 from core.logstream import LogStream
 from core.unit_of_work import UnitOfWork
+from integrations.language import Piece, Prompt, Said
 from integrations.scripted import ScriptedModel, says
 from models.conversations import MessageStatus
 from services.conversations.reading import MessageRow
@@ -294,6 +296,24 @@ async def test_a_shutdown_ends_or_releases_a_reply(chat: Chat) -> None:
     await shut_down(run)
     assert (await chat.stored(silent)).status == "pending"
     assert (await chat.run(silent)).content == "Whole."
+
+
+async def test_a_shutdown_releases_a_reply_whose_text_is_held_back(chat: Chat) -> None:
+    """Text that the output filter holds back has reached no subscriber, so that another run may start again."""
+    received = asyncio.Event()
+
+    async def turn(_: Prompt) -> AsyncGenerator[Piece, None]:
+        yield Said("www")  # the start of a URL, unless other text follows
+        received.set()
+        await asyncio.sleep(FOREVER)
+
+    chat = chat.with_model(ScriptedModel([turn, says("Whole.")]))
+    reply = await chat.ask()
+    run = asyncio.create_task(chat.run(reply))
+    await asyncio.wait_for(received.wait(), WAIT_SECONDS)
+    await shut_down(run)
+    assert (await chat.stored(reply)).status == "pending"
+    assert (await chat.run(reply)).content == "Whole."
 
 
 async def test_the_sweeper_finds_replies_without_a_lease(fresh_chat: Chat) -> None:
