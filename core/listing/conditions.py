@@ -1,7 +1,7 @@
-"""The filter tree: which rows of a list are wanted. `filters` reads it from input and compiles it to SQL.
+"""The tree of a list's filter. `filters` parses it from input, `fields` compiles it to SQL.
 
-A leaf names a field of the noun's FIELDS. Every condition either holds of a row or does not: one on a value that is
-NULL does not hold, and its negation does. So `Not` turns any condition into its exact complement.
+A leaf names a field in the FIELDS of the row's type. Each condition is either true or false for a row: a condition on
+NULL is false, and its negation is true. So `Not` is the exact complement of any condition.
 """
 
 from dataclasses import dataclass
@@ -10,21 +10,21 @@ from typing import Final, TypeAlias
 
 @dataclass(frozen=True, slots=True)
 class And:
-    """All of the conditions hold; of none, always."""
+    """All conditions are true; without conditions always true."""
 
     conditions: tuple["Condition", ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Or:
-    """At least one of the conditions holds; of none, never."""
+    """At least one condition is true; without conditions always false."""
 
     conditions: tuple["Condition", ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Not:
-    """The condition does not hold."""
+    """The condition is false."""
 
     condition: "Condition"
 
@@ -39,7 +39,7 @@ class Eq:
 
 @dataclass(frozen=True, slots=True)
 class In:
-    """The field has one of these values; of none, never."""
+    """The field has one of these values; without values always false."""
 
     field: str
     values: tuple[object, ...]
@@ -47,7 +47,7 @@ class In:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Range:
-    """The field's value is within every bound that is given."""
+    """The field's value is within all of the given bounds."""
 
     field: str
     gte: object = None
@@ -58,7 +58,7 @@ class Range:
 
 @dataclass(frozen=True, slots=True)
 class Contains:
-    """The text has this somewhere in it; every character stands for itself."""
+    """The field's text contains this text; there are no wildcards."""
 
     field: str
     text: str
@@ -66,7 +66,7 @@ class Contains:
 
 @dataclass(frozen=True, slots=True)
 class StartsWith:
-    """The text starts with this; every character stands for itself."""
+    """The field's text starts with this text; there are no wildcards."""
 
     field: str
     text: str
@@ -74,7 +74,7 @@ class StartsWith:
 
 @dataclass(frozen=True, slots=True)
 class HasAny:
-    """The set has at least one of these values; of none, never."""
+    """The set has at least one of these values; without values always false."""
 
     field: str
     values: tuple[object, ...]
@@ -82,7 +82,7 @@ class HasAny:
 
 @dataclass(frozen=True, slots=True)
 class HasAll:
-    """The set has every one of these values; of none, always."""
+    """The set has all of these values; without values always true."""
 
     field: str
     values: tuple[object, ...]
@@ -90,7 +90,7 @@ class HasAll:
 
 @dataclass(frozen=True, slots=True)
 class Exists:
-    """At least one of the related rows, such as a contact's events, fulfils the condition over their own fields."""
+    """At least one related row, such as an event of a contact, matches a condition on its own fields."""
 
     field: str
     where: "Condition" = And()
@@ -103,7 +103,7 @@ NOTHING: Final = Or()
 
 
 def all_of(*conditions: Condition) -> Condition:
-    """The condition that all of these hold; EVERYTHING itself of those that always hold."""
+    """The conjunction of the conditions; EVERYTHING itself if all of them are EVERYTHING."""
     needed = [each for each in conditions if each is not EVERYTHING and each != EVERYTHING]
     if not needed:
         return EVERYTHING

@@ -1,4 +1,4 @@
-"""Keyset cursors: opaque to clients, each holds the order's tag, its row's sort key and the row's id, in base64."""
+"""Keyset cursors: the order's tag, a row's sort key and its id, in base64; opaque to clients."""
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Iterable, Sequence
@@ -23,29 +23,29 @@ class CursorInvalid(InvalidInput):
 
 
 class Keys(Protocol[K]):
-    """How an order's sort keys stand in cursors: after the order's tag, before the row's id.
+    """Encodes the sort keys of an order in cursors, between the order's tag and the row's id.
 
-    `fills_groups` says that all of these are of one length, which base64 writes without padding.
+    `fills_groups` means that tag, key and id always have the same total length, and no base64 padding.
     """
 
     fills_groups: bool
 
     def pack(self, tag: bytes, keys: Iterable[tuple[K, UUID]]) -> list[bytes]:
-        """The bytes of each key and id."""
+        """The bytes of each cursor."""
 
     def unpack(self, key: bytes) -> K:
-        """The key of what stands between tag and id; raises `ValueError` for anything else."""
+        """Decode the bytes between tag and id; raises `ValueError` if they are not a key."""
 
 
 class TimeKeys:
-    """Times, to the microsecond. With tag and id they take 30 bytes."""
+    """Times in microseconds. With tag and id a cursor has 30 bytes."""
 
     fills_groups = True
     LAYOUT: Final = Struct(">2siII16s")
     KEY: Final = Struct(">iII")
 
     def pack(self, tag: bytes, keys: Iterable[tuple[datetime, UUID]]) -> list[bytes]:
-        """The bytes of each time and id."""
+        """The bytes of each cursor."""
         pack = self.LAYOUT.pack
         return [
             pack(tag, (since := moment - EPOCH).days, since.seconds, since.microseconds, id_.bytes)
@@ -53,12 +53,12 @@ class TimeKeys:
         ]
 
     def unpack(self, key: bytes) -> datetime:
-        """The time."""
+        """Decode a time; raises `ValueError`."""
         if len(key) != self.KEY.size:
-            raise ValueError("no time")
+            raise ValueError("not a time")
         days, seconds, microseconds = self.KEY.unpack(key)
         if seconds >= SECONDS_OF_DAY or microseconds >= MICROSECONDS:
-            raise ValueError("no time")
+            raise ValueError("not a time")
         try:
             return EPOCH + timedelta(days, seconds, microseconds)
         except OverflowError:
@@ -66,16 +66,16 @@ class TimeKeys:
 
 
 class TextKeys:
-    """Texts as UTF-8, without what PostgreSQL would not take."""
+    """Texts as UTF-8, without characters that PostgreSQL refuses."""
 
     fills_groups = False
 
     def pack(self, tag: bytes, keys: Iterable[tuple[str, UUID]]) -> list[bytes]:
-        """The bytes of each text and id."""
+        """The bytes of each cursor."""
         return [tag + text.encode() + id_.bytes for text, id_ in keys]
 
     def unpack(self, key: bytes) -> str:
-        """The text."""
+        """Decode a text; raises `ValueError`."""
         text = key.decode()
         if texts.FORBIDDEN_IN_PROSE.search(text):
             raise ValueError("not a text")
@@ -83,16 +83,16 @@ class TextKeys:
 
 
 class IdKeys:
-    """Ids, for lists that are ordered by id alone."""
+    """Ids, for lists ordered only by id."""
 
     fills_groups = False
 
     def pack(self, tag: bytes, keys: Iterable[tuple[UUID, UUID]]) -> list[bytes]:
-        """The bytes of each id, once as the key and once as the id."""
+        """The bytes of each cursor, which contains the id twice: as the key and as the id."""
         return [tag + key.bytes + id_.bytes for key, id_ in keys]
 
     def unpack(self, key: bytes) -> UUID:
-        """The id."""
+        """Decode an id; raises `ValueError`."""
         return UUID(bytes=key)
 
 
@@ -102,7 +102,7 @@ IDS: Final = IdKeys()
 
 
 def encode_cursors(keys: Keys[K], tag: bytes, positions: Iterable[tuple[K, UUID]]) -> list[str]:
-    """The cursor of each sort key and id."""
+    """The cursors of the given sort keys and ids."""
     packed = keys.pack(tag, positions)
     if not packed or not keys.fills_groups:
         return [urlsafe_b64encode(each).decode("ascii") for each in packed]
@@ -110,18 +110,18 @@ def encode_cursors(keys: Keys[K], tag: bytes, positions: Iterable[tuple[K, UUID]
 
 
 def _encode_together(packed: Sequence[bytes]) -> list[str]:
-    """Base64 of pieces without padding in one call: the text of all is the text of each, one after the other."""
+    """Encode all cursors in one call: without padding, base64 of the whole is base64 of the parts."""
     whole = urlsafe_b64encode(b"".join(packed)).decode("ascii")
     step = len(whole) // len(packed)
     return [whole[at : at + step] for at in range(0, len(whole), step)]
 
 
-def decode_cursor(keys: Keys[K], tag: bytes, given: str) -> tuple[K, UUID]:
-    """Sort key and id of a cursor; raises `ValueError` for any other text."""
-    if len(given) > MAX_CURSOR_LENGTH:
+def decode_cursor(keys: Keys[K], tag: bytes, cursor: str) -> tuple[K, UUID]:
+    """The sort key and id in a cursor; raises `ValueError` for any other text."""
+    if len(cursor) > MAX_CURSOR_LENGTH:
         raise ValueError("too long")
-    found = urlsafe_b64decode(given.encode("ascii"))
-    if len(found) < TAG_BYTES + ID_BYTES or urlsafe_b64encode(found).decode("ascii") != given:
+    found = urlsafe_b64decode(cursor.encode("ascii"))
+    if len(found) < TAG_BYTES + ID_BYTES or urlsafe_b64encode(found).decode("ascii") != cursor:
         raise ValueError("not base64")
     if not found.startswith(tag):
         raise ValueError("of another list or order")

@@ -1,7 +1,7 @@
-"""Kinds of fields that lists are filtered by, and the compiler of conditions to SQL.
+"""Kinds of fields to filter lists by, and the compiler of conditions to SQL.
 
-A noun's FIELDS maps the API's names to them. A kind reads what a client gave for its field (operator to value, both
-by the API's names) as conditions, in the form in which values are stored, and compiles those conditions.
+The FIELDS of a row's type map the API's field names to them. A kind of field parses a client's input (operators to
+values, in the API's names) to conditions with normalized values, and compiles these conditions to SQL.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -40,26 +40,26 @@ ColumnOf: TypeAlias = InstrumentedAttribute[Any]
 
 
 class Field(Protocol):
-    """A kind of field."""
+    """A kind of field to filter by."""
 
     def read(self, name: str, given: FilterInput, path: Path) -> Iterator[Condition]:
-        """The conditions that were given for the field `name`; raises `InvalidInput`, which names the path."""
+        """Parse the operators given for the field `name`; raises `InvalidInput` with the path."""
 
     def compile(self, leaf: Leaf) -> ColumnElement[bool]:
-        """The condition as SQL, NULL where the value is NULL; raises `TypeError` for one of another kind."""
+        """The condition as SQL, NULL for a NULL value; raises `TypeError` for a condition of another kind."""
 
 
 Fields: TypeAlias = Mapping[str, Field]
 
 
 def unsupported(kind: object, found: object) -> TypeError:
-    """The error for an operator or a condition that a kind of field does not know: a mistake in the code."""
+    """The error for an operator or condition that a kind of field does not support: a bug, not invalid input."""
     return TypeError(f"{type(kind).__name__} does not support {found!r}")
 
 
 @dataclass(frozen=True, slots=True)
 class EnumField:
-    """One of an enum's values."""
+    """An enum."""
 
     column: ColumnOf
     enum: type[StrEnum]
@@ -76,7 +76,7 @@ class EnumField:
                     raise unsupported(self, operator)
 
     def compile(self, leaf: Leaf) -> ColumnElement[bool]:
-        """Compared as the texts that they are stored as."""
+        """Compares the stored texts."""
         match leaf:
             case Eq(value=value):
                 return self.column == str(value)
@@ -87,9 +87,9 @@ class EnumField:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TextField:
-    """A line of text. `whole` and `part` bring what is asked for into the form that is stored.
+    """A line of text. `whole` and `part` normalize the text to search for as stored texts are normalized.
 
-    `contains` compiles a search for a part, where it is not a plain one.
+    `contains` compiles the operator of that name, if it is not a LIKE on the column.
     """
 
     column: ColumnOf
@@ -113,7 +113,7 @@ class TextField:
                     raise unsupported(self, operator)
 
     def compile(self, leaf: Leaf) -> ColumnElement[bool]:
-        """Wildcards of LIKE stand for themselves."""
+        """Escapes the wildcards of LIKE."""
         match leaf:
             case Eq(value=value):
                 return self.column == value
@@ -128,7 +128,7 @@ class TextField:
 
 @dataclass(frozen=True, slots=True)
 class TimeField:
-    """A moment."""
+    """A time."""
 
     column: ColumnOf
 
@@ -154,7 +154,7 @@ class TimeField:
 
 @dataclass(frozen=True, slots=True)
 class PresenceField:
-    """Whether a column has a value."""
+    """Whether a column is not NULL."""
 
     column: ColumnOf
 
@@ -166,7 +166,7 @@ class PresenceField:
             yield Eq(name, value)
 
     def compile(self, leaf: Leaf) -> ColumnElement[bool]:
-        """IS NULL or IS NOT NULL, and so never NULL."""
+        """IS NULL or IS NOT NULL, so the result is never NULL."""
         if not isinstance(leaf, Eq):
             raise unsupported(self, leaf)
         return self.column.is_not(None) if leaf.value else self.column.is_(None)
@@ -174,10 +174,9 @@ class PresenceField:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SetField:
-    """A set of values that stand in rows of another table: each has the `owner`'s id and one `value`.
+    """A set of values in rows of another table, each with the `owner`'s id and one `value`.
 
-    `check` brings a value that is asked for into the form that is stored; None is one that no set has. It raises
-    `InvalidInput`.
+    `check` normalizes a value to search for, and raises `InvalidInput`; None means a value that no set has.
     """
 
     id: InstrumentedAttribute[UUID]
@@ -203,7 +202,7 @@ class SetField:
                     raise unsupported(self, operator)
 
     def compile(self, leaf: Leaf) -> ColumnElement[bool]:
-        """By one sub-select, which PostgreSQL may join or hash, however many values there are."""
+        """One subquery for any number of values, which PostgreSQL may hash or join."""
         match leaf:
             case HasAny(values=values):
                 return self.id.in_(self._owners(values))
@@ -215,34 +214,34 @@ class SetField:
         raise unsupported(self, leaf)
 
     def _owners(self, values: Sequence[object]) -> Select[UUID]:
-        """Whose sets have at least one of the values."""
+        """The ids of the owners whose sets have at least one of the values."""
         wanted = literal(list(values), ARRAY(self.value.type))
         return select(self.owner).where(self.value == any_(wanted))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RelatedField:
-    """Rows of another table that have the `owner`'s id, such as a contact's events, with fields of their own."""
+    """Rows of another table with the `owner`'s id, such as a contact's events, filtered by fields of their own."""
 
     id: InstrumentedAttribute[UUID]
     owner: InstrumentedAttribute[UUID]
     fields: Fields
 
     def read(self, name: str, given: FilterInput, path: Path) -> Iterator[Condition]:
-        """Conditions on the fields of one such row, all of which it must fulfil."""
+        """Conditions on the fields of a related row; one row must match all of them."""
         yield Exists(name, And(tuple(read_fields(given, self.fields, path))))
 
     def compile(self, leaf: Leaf) -> ColumnElement[bool]:
-        """By a sub-select, which PostgreSQL may join or hash."""
+        """A subquery, which PostgreSQL may hash or join."""
         if not isinstance(leaf, Exists):
             raise unsupported(self, leaf)
         return self.id.in_(select(self.owner).where(compile_condition(leaf.where, self.fields)))
 
 
 def read_fields(given: FilterInput, fields: Fields, path: Path) -> Iterator[Condition]:
-    """The conditions on fields, by their names; in place of operators a list means `hasAny`, and a boolean `eq`.
+    """Parse conditions by field name; a list instead of operators means `hasAny`, a boolean `eq`.
 
-    Raises `InvalidInput`, and `KeyError` for a name that is not in `fields`: a mistake in the code.
+    Raises `InvalidInput`; `KeyError` for a name that is not in `fields` is a bug.
     """
     for name, value in given.items():
         operators = value
@@ -252,10 +251,10 @@ def read_fields(given: FilterInput, fields: Fields, path: Path) -> Iterator[Cond
 
 
 def compile_condition(condition: Condition, fields: Fields) -> ColumnElement[bool]:
-    """The condition as SQL, for WHERE: TRUE where it holds, FALSE or NULL where it does not.
+    """The condition as SQL for WHERE: TRUE if it is true, FALSE or NULL if it is not.
 
-    AND and OR give TRUE of the same rows whether a condition on a missing value is FALSE or NULL; NOT does not, so it
-    is IS NOT TRUE here.
+    For AND and OR it makes no difference whether a condition on a missing value is FALSE or NULL. For NOT it does, so
+    `Not` compiles to IS NOT TRUE.
     """
     match condition:
         case And(conditions):

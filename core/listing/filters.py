@@ -1,4 +1,4 @@
-"""From what a client gave as a filter to the tree of conditions."""
+"""Parsing a client's filter to a tree of conditions."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
@@ -14,10 +14,10 @@ MAX_DEPTH: Final = 5
 
 
 def parse_filter(given: Mapping[str, Any] | None, fields: Fields) -> Condition:
-    """The condition that a filter of plain values says: each key is a field of `fields`, or `and`, `or`, `not`.
+    """Parse a filter whose keys are fields of `fields`, or `and`, `or`, `not`; all keys must match.
 
-    All keys must hold. Raises `InvalidInput` for more than 50 filters in all, more than 5 within each other, and for
-    values that do not fit.
+    Raises `InvalidInput` for more than 50 filters in all, for filters nested more than 5 deep, and for invalid
+    values.
     """
     if not given:
         return EVERYTHING
@@ -27,7 +27,7 @@ def parse_filter(given: Mapping[str, Any] | None, fields: Fields) -> Condition:
 
 
 def _nested(given: Mapping[str, Any], depth: int) -> Iterator[Mapping[str, Any]]:
-    """The filter and all within it; raises `InvalidInput` below the fifth level."""
+    """The filter and all filters nested in it; raises `InvalidInput` below the fifth level."""
     if depth > MAX_DEPTH:
         raise InvalidInput(f"Filters nest at most {MAX_DEPTH} deep.", field=PATH, code=ErrorCode.TOO_MANY)
     yield given
@@ -37,7 +37,7 @@ def _nested(given: Mapping[str, Any], depth: int) -> Iterator[Mapping[str, Any]]
 
 
 def _parsed(given: Mapping[str, Any], fields: Fields) -> Condition:
-    """A filter with all within it."""
+    """Parse a filter and the filters nested in it."""
     own = {name: value for name, value in given.items() if name not in COMBINATORS}
     found = [*read_fields(own, fields, PATH), *(_parsed(inner, fields) for inner in given.get("and", ()))]
     if "or" in given:

@@ -1,4 +1,4 @@
-"""The reads of one noun's rows: by id, by page and counted, each one statement, prepared once."""
+"""The reads of one type of row: by id, by page, and counts, each in one statement that is prepared once."""
 
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -28,11 +28,12 @@ PARENTS: Final = (
 
 
 class Listing(Generic[R]):
-    """How rows of the named tuple `row`, whose fields are columns of `model`, are read.
+    """Reads rows of `model` as the named tuple `row`, whose fields are columns.
 
-    `fields` are what they can be filtered by, `orders` what they can be sorted by; `order` is the usual one. For a
-    noun that belongs to another, `parent` is the column of its id: pages and counts are then within parents. `by_ids`
-    is the statement that finds the array `wanted` of ids, where these alone are no key of the table.
+    Rows can be filtered by `fields` and sorted by `orders`; `order` is the default order. `noun` is for messages. For
+    rows that belong to a parent, `parent` is the column with the parent's id: `pages_of` and `counts_of` are for each
+    parent. `by_ids` selects the rows with the ids in the array parameter `wanted`, if the id alone is not a key of
+    the table.
     """
 
     def __init__(
@@ -83,21 +84,21 @@ class Listing(Generic[R]):
         return rows[0] if rows else None
 
     async def require(self, reads: Reads, id_: UUID | None, field: tuple[str, ...] | None = None) -> R:
-        """The tenant's row with this id; raises `NotFound`, also for another tenant's and for no id at all."""
+        """The tenant's row with this id; raises `NotFound`, also for another tenant's id and for None."""
         found = await self.get(reads, id_) if id_ else None
         if found is None:
             raise self.not_found(field)
         return found
 
     async def lock(self, uow: UnitOfWork, id_: UUID | None, field: tuple[str, ...] | None = None) -> R:
-        """As `require`, and nobody else changes the row before the unit of work ends."""
+        """As `require`, with the row locked until the unit of work ends."""
         rows = await uow.rows_as(self.row, self._by_id_locked, {"wanted": id_}) if id_ else []
         if not rows:
             raise self.not_found(field)
         return rows[0]
 
     def not_found(self, field: tuple[str, ...] | None = None) -> NotFound:
-        """The one answer to every id that names no row of the tenant's, at `field` of the input."""
+        """The error for an id without a row of the tenant, at `field` of the input."""
         return NotFound(f"There is no such {self.noun}.", field=self.id_field if field is None else field)
 
     async def by_ids(self, reads: Reads, ids: Sequence[UUID]) -> dict[UUID, R]:
@@ -114,9 +115,9 @@ class Listing(Generic[R]):
         *,
         columns: frozenset[str] | None = None,
     ) -> Page[R]:
-        """A page of the rows that fulfil the condition; raises `CursorInvalid`.
+        """A page of the rows that match the condition; raises `CursorInvalid`.
 
-        With `columns`, these (and the order's own) are read; others are None in the rows, or read as well.
+        With `columns`, only these and the order's are sure to be read; any other may be None in the rows.
         """
         order = order or self.order
         statement = self.page_statement(order, request, condition, columns)
@@ -130,7 +131,7 @@ class Listing(Generic[R]):
         condition: Condition = EVERYTHING,
         columns: frozenset[str] | None = None,
     ) -> Select[*tuple[Any, ...]]:
-        """The statement of a page, for `page_parameters`: prepared, unless the condition makes it a new one."""
+        """The statement of a page, for `page_parameters`; prepared if there is no condition."""
         build = partial(self._page_of, order, request, condition)
         if condition is not EVERYTHING:
             return build(columns)
@@ -148,18 +149,18 @@ class Listing(Generic[R]):
         request: PageRequest,
         condition: Condition = EVERYTHING,
     ) -> dict[UUID, Page[R]]:
-        """The same page of each parent's rows in the usual order, in one statement; raises as `page`."""
+        """The same page for each parent, in the default order, in one statement; raises `CursorInvalid`."""
         if self.parent is None:
             raise self._without_parent()
-        given = {"parents": list(parents), **page_parameters(self.order, request)}
+        parameters = {"parents": list(parents), **page_parameters(self.order, request)}
         found: dict[UUID, list[R]] = {parent_id: [] for parent_id in parents}
         index = self.row._fields.index(self.parent.key)  # type: ignore[attr-defined] # as above
-        for row in await reads.rows_as(self.row, self.pages_statement(request, condition), given):
+        for row in await reads.rows_as(self.row, self.pages_statement(request, condition), parameters):
             found[row[index]].append(row)
         return {parent_id: page_of(rows, self.order, request) for parent_id, rows in found.items()}
 
     def pages_statement(self, request: PageRequest, condition: Condition = EVERYTHING) -> Select[*tuple[Any, ...]]:
-        """The statement of `pages_of`: the page of each of the `parents`, side by side."""
+        """The statement of `pages_of`; its parameter `parents` is an array of ids."""
         if condition is not EVERYTHING:
             return self._pages_within(request, condition)
         shape = _shape(self.order, request)
@@ -174,14 +175,14 @@ class Listing(Generic[R]):
         return select(rows).select_from(PARENTS.join(rows, true()))
 
     async def count(self, reads: Reads, condition: Condition = EVERYTHING) -> int:
-        """How many rows fulfil the condition."""
+        """The number of rows that match the condition."""
         rows = await reads.rows(self._where(self._count, condition))
         return int(rows[0][0])
 
     async def counts_of(
         self, reads: Reads, parents: Sequence[UUID], condition: Condition = EVERYTHING
     ) -> dict[UUID, int]:
-        """How many of each parent's rows fulfil the condition, in one statement."""
+        """The number of each parent's rows that match the condition, in one statement."""
         if self._counts is None:
             raise self._without_parent()
         rows = await reads.rows(self._where(self._counts, condition), {"parents": list(parents)})
@@ -192,15 +193,15 @@ class Listing(Generic[R]):
         return statement if condition is EVERYTHING else statement.where(compile_condition(condition, self.fields))
 
     def _without_parent(self) -> TypeError:
-        return TypeError(f"a {self.noun} belongs to nothing else")
+        return TypeError(f"the listing of {self.noun} has no parent column")
 
     def _projected(self, order: Order[Any], columns: frozenset[str] | None) -> Select[*tuple[Any, ...]]:
-        """The select with NULL in place of the columns that nobody asked for; the order's stay."""
+        """The SELECT with NULL in place of the columns that are not needed; those of the order stay."""
         if columns is None:
             return self.select
         return select(*project(self.columns, columns | {order.key.key, order.id.key}))
 
 
 def _shape(order: Order[Any], request: PageRequest) -> tuple[object, ...]:
-    """What tells the statements of a listing's pages apart, beside their columns and conditions."""
+    """What distinguishes the statements of a listing's pages, apart from columns and conditions."""
     return order.tag, order.descending, request.backward, request.after is None, request.before is None

@@ -1,4 +1,4 @@
-"""Orders of a list: a column that is never NULL, then the id, both in one direction."""
+"""Orders of a list: by a column that is never NULL, then by id, both in the same direction."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -17,10 +17,10 @@ KEYS: Final[dict[type, Keys[Any]]] = {datetime: TIMES, str: TEXTS, UUID: IDS}
 
 @dataclass(frozen=True, slots=True)
 class Order(Generic[K]):
-    """An order of a list by a column of its table, which is never NULL, then by the table's `id`.
+    """An order by a column that is never NULL, then by `id`.
 
-    Rows have both as attributes of the columns' names. Its tag is in its cursors, so that those of another list or
-    order are refused.
+    Rows must have both as attributes. The order's tag is in its cursors, so cursors of another list or order are
+    refused.
     """
 
     key: InstrumentedAttribute[K]
@@ -39,15 +39,15 @@ class Order(Generic[K]):
         put(self, "read", attrgetter(self.key.key, self.id.key))
 
     def directed(self, *, descending: bool) -> "Order[K]":
-        """The same order in this direction."""
+        """The same column in this direction."""
         return self if descending is self.descending else replace(self, descending=descending)
 
     def cursors(self, rows: Sequence[Any]) -> list[str]:
-        """The cursor of each row: opaque to clients, and valid in this order alone."""
+        """The cursors of the rows: opaque to clients, and valid only in this order."""
         return encode_cursors(self.keys, self.tag, map(self.read, rows))
 
     def position(self, cursor: str, argument: str) -> tuple[K, UUID]:
-        """Sort key and id of a cursor that came as the argument of this name; raises `CursorInvalid`."""
+        """The sort key and id in a cursor; raises `CursorInvalid`, with `argument` as the field."""
         try:
             return decode_cursor(self.keys, self.tag, cursor)
         except ValueError:

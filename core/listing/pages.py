@@ -1,4 +1,4 @@
-"""Pages of a list by keyset, so that each page costs the same however far it lies from the beginning."""
+"""Keyset pagination: each page costs the same, however far from the start of the list."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PageRequest:
-    """Which page of a list: `size` rows after (or, backward, before) a cursor."""
+    """Selects a page of a list: `size` rows after a cursor, or with `backward` before one."""
 
     size: int = DEFAULT_SIZE
     backward: bool = False
@@ -30,7 +30,7 @@ class PageRequest:
 def page_request(
     first: int | None = None, last: int | None = None, after: str | None = None, before: str | None = None
 ) -> PageRequest:
-    """The page that Relay's four arguments ask for; raises `InvalidInput` unless 1 <= first or last <= 100."""
+    """The page request of Relay's four arguments; raises `InvalidInput` for a size that is not from 1 to 100."""
     if first is not None and last is not None:
         raise InvalidInput("Give `first` or `last`, not both.", field=("last",))
     name, size = ("last", last) if last is not None else ("first", first)
@@ -47,7 +47,7 @@ def page_request(
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[T]):
-    """The rows of a page in the list's order, and whether there are more."""
+    """The rows of a page in the list's order, and whether there are rows before and after it."""
 
     rows: Sequence[T]
     order: Order[Any]
@@ -56,12 +56,12 @@ class Page(Generic[T]):
 
     @property
     def cursors(self) -> list[str]:
-        """The cursor of each row."""
+        """The cursors of the rows."""
         return self.order.cursors(self.rows)
 
     @property
     def ends(self) -> tuple[str, str] | tuple[None, None]:
-        """The cursors of the first and the last row; None of an empty page."""
+        """The cursors of the first and the last row; None for an empty page."""
         if not self.rows:
             return None, None
         start, end = self.order.cursors((self.rows[0], self.rows[-1]))
@@ -79,9 +79,9 @@ def page_parameters(order: Order[K], page: PageRequest) -> dict[str, object]:
 
 
 def paged(statement: Select[*Ts], order: Order[K], page: PageRequest) -> Select[*Ts]:
-    """The statement cut to the page, in reading direction, plus one row that tells whether there are more.
+    """The statement limited to a page, sorted in the direction of reading, plus one row to detect further rows.
 
-    It says which cursors there are, and holds none of them: `page_parameters` come with each run.
+    The values of cursors are not part of it: they are in the `page_parameters` of each execution.
     """
     if page.after is not None:
         statement = statement.where(_beyond(order, "after", forward=True))
@@ -95,7 +95,7 @@ def paged(statement: Select[*Ts], order: Order[K], page: PageRequest) -> Select[
 
 
 def _beyond(order: Order[K], side: str, *, forward: bool) -> ColumnElement[bool]:
-    """The rows on one side of a cursor, as one comparison of rows that an index can answer."""
+    """The condition for rows on one side of a cursor: one row comparison, which an index can serve."""
     key_and_id = tuple_(order.key, order.id)
     bound = tuple_(
         bindparam(f"{side}_key", type_=order.key.type),
@@ -105,7 +105,7 @@ def _beyond(order: Order[K], side: str, *, forward: bool) -> ColumnElement[bool]
 
 
 def page_of(fetched: Sequence[T], order: Order[Any], page: PageRequest) -> Page[T]:
-    """The page out of the rows of a `paged` statement."""
+    """Build the page from the rows of a `paged` statement."""
     more = len(fetched) > page.size
     rows = fetched[: page.size]
     if page.backward:

@@ -11,8 +11,8 @@ from core import email_addresses
         ("a@bücher.example", "a@xn--bcher-kva.example", "a@xn--bcher-kva.example"),
     ],
 )
-def test_an_address_is_read_as_it_is_mailed_and_compared(text: str, email: str, norm: str) -> None:
-    """Blanks go, the domain becomes ASCII, and comparison forgets about case."""
+def test_an_address_is_parsed_for_sending_and_for_comparison(text: str, email: str, norm: str) -> None:
+    """Blanks are removed, the domain becomes ASCII, and comparison ignores case."""
     assert email_addresses.parse(text) == email_addresses.Address(email, norm)
 
 
@@ -29,7 +29,7 @@ def test_an_address_is_read_as_it_is_mailed_and_compared(text: str, email: str, 
         "a\0b@c.de",
     ],
 )
-def test_what_a_mailbox_provider_would_not_take_is_refused(text: str) -> None:
+def test_an_invalid_address_is_refused(text: str) -> None:
     """Not ASCII, over-long (RFC 5321: 64 before the @, 254 in all), without a domain, with control characters."""
     with pytest.raises(email_addresses.InvalidEmail) as refused:
         email_addresses.parse(text, field=("input", "contacts", "3", "email"))

@@ -1,4 +1,4 @@
-"""Filter trees drawn by Hypothesis, and what they mean, said in plain Python over plain values."""
+"""Filter trees drawn by Hypothesis, and their evaluation in plain Python over plain values."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -68,40 +68,40 @@ SETS: dict[str, Callable[[Person], set[object]]] = {
 }
 
 
-def holds(condition: Condition, person: Person) -> bool:  # noqa: PLR0911 - one line for each kind of condition
-    """Whether a condition holds of a person: two-valued, with nothing holding of a value that is missing."""
+def matches(condition: Condition, person: Person) -> bool:  # noqa: PLR0911 - one line for each kind of condition
+    """Whether a person matches a condition: two-valued; a condition on a missing value is false."""
     match condition:
         case And(conditions):
-            return all(holds(each, person) for each in conditions)
+            return all(matches(each, person) for each in conditions)
         case Or(conditions):
-            return any(holds(each, person) for each in conditions)
+            return any(matches(each, person) for each in conditions)
         case Not(inner):
-            return not holds(inner, person)
+            return not matches(inner, person)
         case HasAny(name, values):
             return not SETS[name](person).isdisjoint(values)
         case HasAll(name, values):
             return SETS[name](person).issuperset(values)
         case Exists(_, where):
-            return any(event_holds(where, event) for event in person.events)
-    return of_value(condition, VALUES[condition.field](person))
+            return any(event_matches(where, event) for event in person.events)
+    return value_matches(condition, VALUES[condition.field](person))
 
 
-def event_holds(condition: Condition, event: Event) -> bool:
-    """Whether a condition holds of an event."""
+def event_matches(condition: Condition, event: Event) -> bool:
+    """Whether an event matches a condition."""
     match condition:
         case And(conditions):
-            return all(event_holds(each, event) for each in conditions)
+            return all(event_matches(each, event) for each in conditions)
         case Or(conditions):
-            return any(event_holds(each, event) for each in conditions)
+            return any(event_matches(each, event) for each in conditions)
         case Not(inner):
-            return not event_holds(inner, event)
+            return not event_matches(inner, event)
         case Range():
-            return of_value(condition, event.at)
-    return of_value(condition, event.kind)
+            return value_matches(condition, event.at)
+    return value_matches(condition, event.kind)
 
 
-def of_value(condition: Condition, value: object) -> bool:
-    """Whether a condition on one value holds of it."""
+def value_matches(condition: Condition, value: object) -> bool:
+    """Whether a value matches a condition on it."""
     match condition:
         case Eq(_, wanted):
             return value is not None and value == wanted
@@ -116,8 +116,8 @@ def of_value(condition: Condition, value: object) -> bool:
             if not bounds:
                 return True
             return isinstance(value, datetime) and all(
-                not isinstance(bound, datetime) or fits
-                for bound, fits in (
+                not isinstance(bound, datetime) or within
+                for bound, within in (
                     (gte, isinstance(gte, datetime) and value >= gte),
                     (gt, isinstance(gt, datetime) and value > gt),
                     (lte, isinstance(lte, datetime) and value <= lte),
@@ -133,12 +133,12 @@ bounds = st.fixed_dictionaries({}, optional=dict.fromkeys(("gte", "gt", "lte", "
 
 
 def some(values: st.SearchStrategy[object]) -> st.SearchStrategy[tuple[object, ...]]:
-    """Up to three values, as a condition holds them."""
+    """Up to three values, as in a condition."""
     return st.lists(values, max_size=3, unique=True).map(tuple)
 
 
-def nested(leaves: st.SearchStrategy[Condition], most: int) -> st.SearchStrategy[Condition]:
-    """Trees of these leaves."""
+def nested(leaves: st.SearchStrategy[Condition], max_leaves: int) -> st.SearchStrategy[Condition]:
+    """Trees with these leaves."""
     return st.recursive(
         leaves,
         lambda inner: (
@@ -146,7 +146,7 @@ def nested(leaves: st.SearchStrategy[Condition], most: int) -> st.SearchStrategy
             | st.lists(inner, max_size=3).map(lambda each: Or(tuple(each)))
             | inner.map(Not)
         ),
-        max_leaves=most,
+        max_leaves=max_leaves,
     )
 
 
@@ -169,7 +169,7 @@ event_conditions = nested(
 
 
 def conditions(lists: list[UUID]) -> st.SearchStrategy[Condition]:
-    """Trees over all kinds of fields; `lists` are those that people may be on."""
+    """Trees over all kinds of fields; `lists` are those that people may be members of."""
     sets = st.one_of(
         some(st.sampled_from(TAGS)).map(lambda each: ("tags", each)),
         some(st.sampled_from(lists)).map(lambda each: ("lists", each)),
@@ -189,7 +189,7 @@ def conditions(lists: list[UUID]) -> st.SearchStrategy[Condition]:
 
 
 def people(ids: list[UUID], lists: list[UUID]) -> st.SearchStrategy[list[Person]]:
-    """As many people as ids, with values from the few that conditions ask for."""
+    """One person for each id, with values from the small sets that conditions use."""
     person = st.builds(
         Person,
         id=st.just(UUID(int=0)),

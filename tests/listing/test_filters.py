@@ -1,4 +1,4 @@
-"""The filter tree: compiled to SQL it means what it says, over any rows; from input it is bounded."""
+"""Filters: the compiled SQL agrees with the condition for any rows; input is limited and validated."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -32,7 +32,7 @@ from schema.contacts.filtering import ContactStatusFilter
 from services.campaigns.listing import CAMPAIGNS
 from services.contacts.listing import CONTACTS
 from tests import factories
-from tests.listing.drawn import Person, conditions, holds, people
+from tests.listing.drawn import Person, conditions, matches, people
 
 FIELDS = CONTACTS.fields
 HOW_MANY = 12
@@ -53,7 +53,7 @@ DRAWN: Fields = {
 
 @pytest.fixture(scope="module")
 async def owner(runtime: Runtime) -> Actor:
-    """An organisation with two lists."""
+    """An organization with two lists."""
     actor = await factories.organization(runtime)
     async with runtime.work.begin(actor) as uow:
         own = {"organization_id": actor.organization_id}
@@ -63,7 +63,7 @@ async def owner(runtime: Runtime) -> Actor:
 
 
 async def replace_people(uow: UnitOfWork, drawn: Sequence[Person]) -> None:
-    """Store the drawn people in the place of those before them."""
+    """Replace all contacts by the drawn people."""
     own = {"organization_id": uow.tenant.organization_id}
     await uow.execute(delete(ContactEvent))
     await uow.execute(delete(Contact))
@@ -104,14 +104,14 @@ async def replace_people(uow: UnitOfWork, drawn: Sequence[Person]) -> None:
 async def test_sql_finds_the_rows_that_plain_python_finds(
     runtime: Runtime, owner: Actor, *, drawn: list[Person], trees: list[Condition]
 ) -> None:
-    """Any tree over any rows; its negation finds all the others, whatever is NULL."""
+    """For any tree and any rows; the negation finds all other rows, whatever is NULL."""
     for person, id_ in zip(drawn, IDS, strict=True):
         person.id = id_
     async with runtime.work.begin(owner) as uow:
         await replace_people(uow, drawn)
     reads = runtime.reads(owner.tenant)
     for tree in trees:
-        expected = {person.id for person in drawn if holds(tree, person)}
+        expected = {person.id for person in drawn if matches(tree, person)}
         for condition, wanted in ((tree, expected), (Not(tree), set(IDS) - expected)):
             found = await reads.rows(select(Contact.id).where(compile_condition(condition, DRAWN)))
             assert {row[0] for row in found} == wanted
@@ -130,10 +130,10 @@ async def test_sql_finds_the_rows_that_plain_python_finds(
     ],
     ids=str,
 )
-async def test_a_condition_on_a_missing_value_does_not_hold_and_its_negation_does(
+async def test_a_condition_on_a_missing_value_is_false_and_its_negation_true(
     runtime: Runtime, condition: Condition, expected: set[int]
 ) -> None:
-    """Of three people without a name, named Ada and named Bob, of whom Bob opened a message."""
+    """For three people: without a name, named Ada, and named Bob, who has opened a message."""
     actor = await factories.organization(runtime)
     own = {"organization_id": actor.organization_id}
     ids = [new_id() for _ in range(3)]
@@ -149,16 +149,16 @@ async def test_a_condition_on_a_missing_value_does_not_hold_and_its_negation_doe
     assert {row[0] for row in found} == {ids[number] for number in expected}
 
 
-def test_events_within_a_range_of_time_are_read_from_plain_values() -> None:
-    """What no part of the API shows yet: a contact's events of a kind since a moment, nested as any other field."""
+def test_a_filter_on_events_is_parsed_from_plain_values() -> None:
+    """A filter that the API does not offer yet: a contact's events of a kind since a time."""
     moment = factories.NOW
     given_filter = {"not": {"events": {"kind": {"eq": "opened"}, "occurredAt": {"gte": moment}}}}
     opened = And((Eq("kind", ContactEventKind.OPENED), Range(field="occurredAt", gte=moment)))
     assert parse_filter(given_filter, CONTACTS.fields) == Not(Exists("events", opened))
 
 
-def test_nothing_that_is_given_is_everything() -> None:
-    """No filter, an empty one, and one with empty parts all mean every row."""
+def test_an_empty_filter_matches_everything() -> None:
+    """No filter, an empty one, and one with empty parts match every row."""
     inputs = [
         None,
         ContactFilter(),
@@ -171,8 +171,8 @@ def test_nothing_that_is_given_is_everything() -> None:
     assert all_of(EVERYTHING, Or()) == Or()
 
 
-def test_an_input_becomes_the_conditions_that_it_says() -> None:
-    """What is left out is no condition, names are the API's, several keys mean and, values are as they are stored."""
+def test_an_input_is_parsed_to_conditions() -> None:
+    """Omitted keys are no conditions, names are the API's, several keys mean AND, values are normalized."""
     tags, ids = fields_input(ContactFilter, "tags"), ["x"]
     given_input = ContactFilter(
         status=ContactStatusFilter(eq=ContactStatus.PENDING),
@@ -194,7 +194,7 @@ def test_an_input_becomes_the_conditions_that_it_says() -> None:
     )
 
 
-def fields_input(owner_type: type, name: str) -> Any:  # noqa: ANN401 - a class that a type checker cannot know
+def fields_input(owner_type: type, name: str) -> Any:  # noqa: ANN401 - a class unknown to the type checker
     """The input class of a field of a filter."""
     definition = get_object_definition(owner_type, strict=True)
     found = next(field for field in definition.fields if field.python_name == name).type
@@ -202,13 +202,13 @@ def fields_input(owner_type: type, name: str) -> Any:  # noqa: ANN401 - a class 
 
 
 def nested_filter(depth: int) -> dict[str, Any]:
-    """Filters within each other."""
+    """A filter nested to this depth."""
     return {"not": nested_filter(depth - 1)} if depth > 1 else {"status": {"eq": "pending"}}
 
 
 @pytest.mark.parametrize("word", ["and", "or", "not"])
-def test_filters_are_bounded_in_depth_and_number(word: str) -> None:
-    """Five deep and fifty in all are read; one more is refused with a code."""
+def test_filters_are_limited_in_depth_and_number(word: str) -> None:
+    """Five levels and fifty filters are accepted; one more is refused with a code."""
     inner: Any = {}
     for _ in range(MAX_DEPTH - 1):
         inner = {word: inner if word == "not" else [inner]}
@@ -232,10 +232,10 @@ def test_filters_are_bounded_in_depth_and_number(word: str) -> None:
         ({"or": [{"email": {"eq": "a\0b"}}]}, ErrorCode.INVALID, ("filter", "email")),
     ],
 )
-def test_a_value_that_does_not_fit_is_refused_at_its_field(
+def test_an_invalid_value_is_refused_at_its_field(
     given_filter: Mapping[str, Any], code: ErrorCode, field: tuple[str, ...]
 ) -> None:
-    """Too many values, a text that is too long or holds control characters; at any depth."""
+    """Too many values, a text that is too long or has control characters, at any depth."""
     with pytest.raises(InvalidInput) as caught:
         parse_filter(given_filter, CONTACTS.fields)
     assert (caught.value.error_code, caught.value.field) == (code, field)
@@ -245,7 +245,7 @@ SAMPLES: dict[object, object] = {str: "x", strawberry.ID: "x", bool: True}
 
 
 def sample(type_: object) -> Any:  # noqa: ANN401 - of any type
-    """A value of an input's type."""
+    """A value of a type of input."""
     if isinstance(type_, StrawberryOptional):
         return sample(type_.of_type)
     if isinstance(type_, StrawberryList):
@@ -256,8 +256,8 @@ def sample(type_: object) -> Any:  # noqa: ANN401 - of any type
 
 
 @pytest.mark.parametrize(("filter_input", "known"), [(ContactFilter, CONTACTS), (CampaignFilter, CAMPAIGNS)])
-def test_every_operator_of_a_filter_input_is_one_of_its_field(filter_input: type, known: Any) -> None:  # noqa: ANN401 - a listing
-    """What the schema offers, FIELDS can read and compile."""
+def test_fields_support_every_operator_of_the_schema(filter_input: type, known: Any) -> None:  # noqa: ANN401 - a listing
+    """FIELDS can parse and compile every operator of the filter inputs in the schema."""
     definition = get_object_definition(filter_input, strict=True)
     assert {"and", "or", "not"} <= {field.graphql_name for field in definition.fields}
     operators = 0
@@ -280,7 +280,7 @@ def test_every_operator_of_a_filter_input_is_one_of_its_field(filter_input: type
 
 
 def test_a_boolean_in_place_of_operators_means_equal() -> None:
-    """False is asked for as true is: it is not left out as null is."""
+    """False is a condition like true; it is not ignored like null."""
     for value in (True, False):
         assert parse_filter({"left": value}, DRAWN) == Eq("left", value)
     for condition in (Range(field="left"), HasAny("left", ())):
@@ -290,8 +290,8 @@ def test_a_boolean_in_place_of_operators_means_equal() -> None:
         parse_filter({"left": {"in": []}}, DRAWN)
 
 
-def test_a_condition_of_another_kind_of_field_is_a_mistake_in_the_code() -> None:
-    """It raises, rather than to mean something else."""
+def test_a_condition_of_another_kind_of_field_raises() -> None:
+    """`TypeError` or `KeyError`: it is a bug, not invalid input."""
     for condition in (Eq("createdAt", 1), HasAny("status", ()), Range(field="tags"), Exists("email")):
         with pytest.raises(TypeError, match="does not support"):
             compile_condition(condition, CONTACTS.fields)
@@ -301,8 +301,8 @@ def test_a_condition_of_another_kind_of_field_is_a_mistake_in_the_code() -> None
         compile_condition(Eq("unknown", UUID(int=0)), CONTACTS.fields)
 
 
-async def test_the_statement_does_not_grow_with_the_values_that_are_asked_for(runtime: Runtime, owner: Actor) -> None:
-    """A set condition is one sub-select, so that the largest filter is built and planned in little time."""
+async def test_the_statement_does_not_grow_with_the_number_of_values(runtime: Runtime, owner: Actor) -> None:
+    """A condition on a set is one subquery, so that the largest filter is still quick to build and to plan."""
     tags = [f"tag {number}" for number in range(fields.MAX_VALUES)]
     operators = ("hasAny", "hasAll", "hasNone")
 

@@ -1,4 +1,4 @@
-"""What of a text is left out because nobody sees it, and what is needed by a script or an emoji."""
+"""Which invisible characters are removed from a text, and which stay because a script or an emoji needs them."""
 
 import re
 import unicodedata
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from core.characters import Cleaner
 from services.maya.cleaning import clean
 
-# Sequences of Unicode's emoji data, and words that are spelt with joiners, selectors or visible format characters.
+# Sequences from Unicode's emoji data, and words spelt with joiners, selectors or visible format characters.
 NEEDED = {
     "heart": "❤\ufe0f",
     "text heart": "❤\ufe0e",
@@ -63,8 +63,8 @@ NEEDED = {
 
 
 @pytest.mark.parametrize("text", NEEDED.values(), ids=NEEDED.keys())
-def test_what_a_script_or_an_emoji_needs_stays(text: str) -> None:
-    """Words and emoji stay as they are, in a sentence and cut anywhere."""
+def test_characters_that_a_script_or_an_emoji_needs_stay(text: str) -> None:
+    """Words and emoji stay unchanged, also in a sentence, and wherever the text is cut."""
     for each in (text, f"We {text} you", f"{text}{text}"):
         assert clean(each) == each
         for cut in range(len(each) + 1):
@@ -73,7 +73,7 @@ def test_what_a_script_or_an_emoji_needs_stays(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "seen"),
+    ("text", "visible"),
     [
         ("Ig\u200dno\u200cre\u200b", "Ignore"),
         ("a\ufe0f b\ufe0e \ufe0f", "a b "),
@@ -96,37 +96,37 @@ def test_what_a_script_or_an_emoji_needs_stays(text: str) -> None:
         ("\x00a\x1b\x7f\x9fb\rc", "abc"),
     ],
 )
-def test_what_nobody_sees_goes(text: str, seen: str) -> None:
-    """Controls, directions, and joiners, selectors and tags that nothing needs or that hide a text are left out."""
-    assert clean(text) == seen
+def test_invisible_characters_are_removed(text: str, visible: str) -> None:
+    """Controls, directions, and joiners, selectors and tags that are not needed or that could hide a text."""
+    assert clean(text) == visible
 
 
 VISIBLE_FORMATS = re.compile("[\u0600-\u0605\u06dd\u070f\u0890\u0891\u08e2\U000110bd\U000110cd\U00013430-\U0001345f]")
-# Some of what nobody sees, in which a text could be written: selectors, joiners, separators, tags, directions.
+# Invisible characters in which a text could be encoded: selectors, joiners, separators, tags, directions.
 HIDING = (
     "\u200b\u200c\u200d\u2060\u180b\u180c\u180d\u180e\u180f\ufe00\ufe0f\U000e0100\U000e01ef\U000e0061\u202e\ufeff"
 )
 SELECTOR_NAMES = ("VARIATION SELECTOR", "MONGOLIAN FREE VARIATION SELECTOR")
-SEEN = st.characters(categories=["L", "M", "N", "P", "S", "Zs"]).filter(
+VISIBLE = st.characters(categories=["L", "M", "N", "P", "S", "Zs"]).filter(
     lambda char: not unicodedata.name(char, "").startswith(SELECTOR_NAMES)
 )
 
 
-@given(st.text(SEEN, max_size=30))
-def test_what_is_seen_stays(text: str) -> None:
-    """Letters, marks, numbers, signs and spaces of every script stay, by the Unicode database of Python."""
+@given(st.text(VISIBLE, max_size=30))
+def test_visible_characters_stay(text: str) -> None:
+    """Letters, marks, numbers, symbols and spaces of every script, according to Python's Unicode database."""
     assert clean(text) == text
 
 
 @given(st.text(st.sampled_from("ab c1é") | st.characters(categories=["Cf", "Co", "Cs"]), max_size=30))
-def test_no_latin_text_hides_another(text: str) -> None:
-    """Between Latin letters nothing is left that the Unicode database calls a format, but those that are visible."""
+def test_latin_text_cannot_hide_another(text: str) -> None:
+    """Between Latin letters no format characters stay, except visible ones."""
     left = VISIBLE_FORMATS.sub("", clean(text))
     assert left == "".join(char for char in text if char in "ab c1é")
 
 
 @given(st.text(st.sampled_from("aمकᠠ葛ไ😀\u2764\u0600\u070f") | st.sampled_from(HIDING)))
-def test_no_text_hides_in_a_row_of_characters_nobody_sees(text: str) -> None:
-    """After a character of any script at most two that nobody sees stay, however many there were."""
-    unseen = "".join(char if char in HIDING else "x" for char in clean(text))
-    assert max(map(len, unseen.split("x"))) <= 2
+def test_no_text_hides_in_a_sequence_of_invisible_characters(text: str) -> None:
+    """After a character of any script at most two invisible ones stay, however many there were."""
+    invisible = "".join(char if char in HIDING else "x" for char in clean(text))
+    assert max(map(len, invisible.split("x"))) <= 2

@@ -1,4 +1,4 @@
-"""Names, tags, fields and subjects as they are stored."""
+"""Cleaning of names, tags, fields and subjects before they are stored."""
 
 import unicodedata
 
@@ -14,12 +14,12 @@ FIELD = ("input", "name")
 
 
 def line(text: str) -> str:
-    """The line."""
+    """A cleaned line of at most 200 characters."""
     return texts.clean_line(text, field=FIELD, max_length=200)
 
 
 def prose(text: str) -> str:
-    """The prose."""
+    """A cleaned text of at most 200 characters."""
     return texts.clean_prose(text, field=FIELD, max_length=200)
 
 
@@ -47,8 +47,8 @@ def prose(text: str) -> str:
         ("\u2066\u2069", ""),
     ],
 )
-def test_padding_is_left_out(given: str, stored: str) -> None:
-    """A line loses padding and incomplete isolates; whole isolates, marks and joiners within it stay."""
+def test_padding_is_removed(given: str, stored: str) -> None:
+    """A line loses padding and unclosed isolates; closed isolates, marks and joiners within it stay."""
     assert line(given) == stored
     assert line(stored) == stored
 
@@ -65,8 +65,8 @@ def test_padding_is_left_out(given: str, stored: str) -> None:
         ("", ""),
     ],
 )
-def test_prose_loses_directions_alone(given: str, stored: str) -> None:
-    """A longer text loses padding at its ends and embeddings; blanks, breaks and hyphens stay."""
+def test_prose_loses_only_padding_and_directions(given: str, stored: str) -> None:
+    """A longer text loses padding at its ends, and embeddings; blanks, line breaks and soft hyphens stay."""
     assert prose(given) == stored
 
 
@@ -81,29 +81,29 @@ def test_prose_loses_directions_alone(given: str, stored: str) -> None:
         ("\x00", "Remove it."),
     ],
 )
-def test_what_is_refused_has_a_suggestion(given: str, suggestion: str) -> None:
-    """A control, a lone surrogate or a right-to-left override is refused, and the suggestion is what would do."""
+def test_a_refused_text_has_a_suggestion(given: str, suggestion: str) -> None:
+    """A control character, a lone surrogate or a right-to-left override is refused, with a valid suggestion."""
     with pytest.raises(InvalidInput) as refused:
         line(given)
     assert refused.value.suggestion == suggestion
 
 
 @pytest.mark.parametrize("text", NEEDED.values(), ids=NEEDED.keys())
-def test_names_keep_what_they_need(text: str) -> None:
-    """A script's and an emoji's joiners and selectors are part of a name; a zero width space is not."""
+def test_names_keep_the_characters_they_need(text: str) -> None:
+    """Joiners and selectors of scripts and emoji are part of a name; a zero width space is not."""
     if not set(text) & set("\n\t"):
         assert line(text) == unicodedata.normalize("NFC", text.replace("\u200b", ""))
 
 
 @given(st.text(st.characters(exclude_categories=["Cc", "Cs"], exclude_characters="\u202e"), max_size=40))
-def test_what_is_stored_is_found_under_itself(text: str) -> None:
-    """A line is stored as it would be asked for: making it a line once more changes nothing."""
+def test_cleaning_is_idempotent(text: str) -> None:
+    """So a search for a stored text finds it."""
     assert line(line(text)) == line(text)
     assert prose(prose(text)) == prose(text)
 
 
-def test_long_texts_cost_little() -> None:
-    """What is far too long is refused before its marks are sorted, which would take as long as its square."""
+def test_a_far_too_long_text_is_refused_quickly() -> None:
+    """It is refused before normalization, which would take quadratic time."""
     with pytest.raises(InvalidInput, match="At most 200"):
         line("a" + "\u0301\u0323" * 200_000)
     assert prose("a" + "\u2066" * 300_000 + "b") == "ab"

@@ -1,4 +1,4 @@
-"""Invisible padding is left out wherever a text is stored, and refused nowhere."""
+"""Invisible padding is removed wherever a text is stored, and refused nowhere."""
 
 import pytest
 
@@ -15,7 +15,7 @@ PADDED = "\u202aAda & Co\u202c\u200b"
 
 
 async def test_contacts_lists_and_campaigns(runtime: Runtime) -> None:
-    """Names, tags, fields, subjects and addresses are stored clean."""
+    """Names, tags, fields, subjects and addresses are stored without padding."""
     actor = await factories.organization(runtime)
     async with runtime.work.begin(actor) as uow:
         row = await changing.create(
@@ -42,7 +42,7 @@ async def test_contacts_lists_and_campaigns(runtime: Runtime) -> None:
 
 
 def test_subjects_of_templates_and_campaigns() -> None:
-    """A subject is cleaned when it is given, and stays as it is when it is not."""
+    """A new subject is cleaned; an omitted one stays unchanged."""
     old = {**EMPTY, "subject": "Old"}
     assert with_changes(old, {"subject": "\u202dNew\u202c"})["subject"] == "New"  # type: ignore[arg-type]
     assert with_changes(old, {"subject": None})["subject"] == ""  # type: ignore[arg-type]
@@ -60,15 +60,15 @@ def test_subjects_of_templates_and_campaigns() -> None:
         ("x" * 121, ErrorCode.TOO_LONG),
     ],
 )
-def test_names_at_sign_up_keep_the_same_rules(name: str, code: ErrorCode) -> None:
-    """An organisation and its owner have names that can be seen, as contacts have."""
+def test_names_at_sign_up_follow_the_same_rules(name: str, code: ErrorCode) -> None:
+    """The names of an organization and its owner must be visible, like those of contacts."""
     assert [error.error_code for error in _check_name(name, "organizationName")] == [code]
     with pytest.raises(InputErrors):
         check_account(name, "ada@example.com", None, "Ada")
 
 
 def test_names_at_sign_up_are_stored_clean() -> None:
-    """Padding of the names at sign-up is left out."""
+    """Padding of names is removed at sign-up."""
     address = check_account(PADDED, "\ufeffada@example.com", None, PADDED)
     account = _new_account(PADDED, PADDED, address, None)
     assert (account.organization_name, account.full_name) == ("Ada & Co", "Ada & Co")
