@@ -1,6 +1,6 @@
-"""Adapters of the outside world: a protocol each, the real one, and a recording one for tests.
+"""Adapters of vendors: for each a protocol, an implementation, and one that records or scripts for tests.
 
-The vendors' own libraries are imported when an adapter is built: reading the settings needs none of them.
+Vendors' libraries are imported when an adapter is built, so that reading the settings needs none of them.
 """
 
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ __all__ = ["LanguageModel", "MailWebhooks", "Mailer", "build_language_model", "b
 
 
 def build_mailer(settings: "PostmarkSettings") -> Mailer:
-    """The mailer that the settings name, connected on first use; one that sends nothing where they name none."""
+    """The mailer of the settings, which connects on first use; without settings one that sends nothing."""
     from integrations.postmark.mailer import PostmarkMailer
     from integrations.switched_off import NoMailer
 
@@ -36,7 +36,7 @@ def build_mailer(settings: "PostmarkSettings") -> Mailer:
 
 
 def build_webhooks(settings: "PostmarkSettings") -> Mapping[str, MailWebhooks]:
-    """The webhooks of every mail provider that we can read, by the provider's name in the inbox."""
+    """The webhooks of every mail provider with an adapter, by the provider's name in the inbox."""
     from integrations.postmark.webhooks import PostmarkWebhooks
 
     password = settings.webhook_password
@@ -51,7 +51,7 @@ def build_webhooks(settings: "PostmarkSettings") -> Mapping[str, MailWebhooks]:
 
 
 def build_language_model(settings: "LLMSettings") -> LanguageModel:
-    """The language model that the settings name, connected on first use; one that refuses where they name none."""
+    """The language model of the settings, which connects on first use; without settings one that refuses."""
     if settings.base_url is None or settings.api_key is None:
         from integrations.switched_off import NoModel
 

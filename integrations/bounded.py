@@ -1,4 +1,4 @@
-"""Responses of a model's server, with a bound on their bytes."""
+"""A size limit for the responses of a model's server."""
 
 from collections.abc import AsyncIterator
 
@@ -7,22 +7,22 @@ import httpx2
 from integrations.event_stream import MAX_STREAM_BYTES, StreamTooLarge
 
 
-async def bound(response: httpx2.Response) -> None:
-    """Let no response be longer than a chat completion can be, also one that is an error or was compressed."""
-    # Nobody asked for compression, which could make a thousand bytes of one: what comes is read as it is.
+async def limit_size(response: httpx2.Response) -> None:
+    """Limit a response to the size of the largest chat completion, errors included. A hook of httpx."""
+    # We do not request compression, and do not decompress: a small response could become a very large one.
     response.headers.pop("content-encoding", None)
     if isinstance(response.stream, httpx2.AsyncByteStream):
-        response.stream = Bounded(response.stream)
+        response.stream = LimitedStream(response.stream)
 
 
-class Bounded(httpx2.AsyncByteStream):
-    """The bytes of a response. Raises `StreamTooLarge` when there are too many."""
+class LimitedStream(httpx2.AsyncByteStream):
+    """The bytes of a response. Raises `StreamTooLarge` beyond the limit."""
 
     def __init__(self, stream: httpx2.AsyncByteStream) -> None:
         self.stream = stream
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        """The bytes as they come."""
+        """The bytes as they arrive."""
         size = 0
         async for part in self.stream:
             size += len(part)

@@ -1,7 +1,7 @@
-"""What the chunks of a chat completion say, whichever server made them.
+"""Parsing the chunks of a streamed chat completion, as different servers send them.
 
-Any field may be null, missing, or of another type than the documentation says. A chunk that cannot be used is left
-out; it never costs the text of the others.
+Any field may be null, missing, or of another type than documented. A chunk that cannot be used is skipped, and does
+not affect the text of the others.
 """
 
 import json
@@ -10,14 +10,14 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Final
 
-from integrations.language import Ended, Finish, ModelFailed, ModelRefused, ModelUnavailable, Used
+from integrations.language import Finish, ModelFailed, ModelRefused, ModelUnavailable, ReplyEnd, TokenUsage
 from integrations.tool_calls import MAX_NAME, Fragment, ToolCalls
 
-# What a server may refuse for good: the request, the key, the credit, the content.
+# Statuses after which a retry is useless: the request, the key, the credit or the content is refused.
 REFUSALS: Final = frozenset({400, 401, 402, 403, 404, 413, 422})
 MAX_TOKENS: Final = 1_000_000_000
 MAX_COST: Final = 100_000.0  # dollars
-# The reasons of OpenAI, and those that others pass through from Gemini, Anthropic and Mistral.
+# The finish reasons of OpenAI, and those of Gemini, Anthropic and Mistral that other servers pass on.
 FINISHES: Final[Mapping[str, Finish]] = {
     **dict.fromkeys(("length", "max_tokens", "model_length", "max_output_tokens"), Finish.LENGTH),
     **dict.fromkeys(
@@ -26,47 +26,47 @@ FINISHES: Final[Mapping[str, Finish]] = {
     "refusal": Finish.REFUSED,
 }
 NO_FINISH: Final = frozenset({"", "null", "none", "error"})
-HALF: Final = re.compile("[\ud800-\udfff]")
-HIGH_HALVES: Final = ("\ud800", "\udbff")
+SURROGATE: Final = re.compile("[\ud800-\udfff]")
+HIGH_SURROGATES: Final = ("\ud800", "\udbff")
 
 
 class Completion:
-    """What one stream has told so far. `tools` are the names of the tools that were offered."""
+    """The state of one stream. `tools` are the names of the tools that were offered to the model."""
 
     def __init__(self, model: str, tools: Collection[str] = ()) -> None:
         self.model = model
         self.calls = ToolCalls(tools=tools)
-        self.used = Used(0, 0, None)
+        self.used = TokenUsage(0, 0, None)
         self.finish: Finish | None = None
         self.failure: ModelFailed | None = None
         self.is_done = False
         self.is_refused = False
         self.has_text = False
-        self.half = ""
+        self.high_surrogate = ""
 
-    def take(self, chunk: object) -> str:
-        """Note what a chunk tells; the text in it."""
+    def add_chunk(self, chunk: object) -> str:
+        """Add a chunk; returns the text in it."""
         if not isinstance(chunk, Mapping):
             return ""
         self.model = text_of(chunk.get("model"))[:MAX_NAME] or self.model
-        said = ""
+        text = ""
         for choice in mappings(chunk.get("choices")):
-            said += self._choice(choice)
+            text += self._choice(choice)
             self._usage(choice.get("usage"))
         self._usage(chunk.get("usage"))
         for extra in mappings(chunk.get("x_groq")):
             self._usage(extra.get("usage"))
         if chunk.get("error"):
             self._error(chunk["error"])
-        return self._whole_characters(said)
+        return self._join_surrogates(text)
 
     @property
     def is_finished(self) -> bool:
-        """Whether the server has said that, and how, the reply ended."""
+        """Whether the server has sent the finish reason, and no error."""
         return self.finish is not None and self.failure is None
 
-    def ended(self) -> Ended:
-        """The end of the reply. Raises `ModelFailed` when the server failed, or went away in the middle."""
+    def ended(self) -> ReplyEnd:
+        """The end of the reply. Raises `ModelFailed` after an error of the server, or if the stream broke off."""
         if self.failure is not None:
             raise self.failure
         calls = self.calls.finish()
@@ -77,14 +77,14 @@ class Completion:
             raise ModelUnavailable("The reply broke off.")
         if self.is_refused and finish is Finish.COMPLETE:
             finish = Finish.REFUSED
-        return Ended(calls=calls, model=self.model, finish=finish)
+        return ReplyEnd(calls=calls, model=self.model, finish=finish)
 
     def _choice(self, choice: Mapping[str, Any]) -> str:
         delta, message = choice.get("delta"), choice.get("message")
         if not (isinstance(delta, Mapping) and delta) and not self.has_text and not self.calls.drafts:
-            delta = message  # a server that does not stream, or sends the whole in its last chunk alone
-        said = self._delta(delta) if isinstance(delta, Mapping) else ""
-        self.has_text = self.has_text or bool(said)
+            delta = message  # from a server that does not stream, or sends all text in its last chunk
+        text = self._delta(delta) if isinstance(delta, Mapping) else ""
+        self.has_text = self.has_text or bool(text)
         if choice.get("error"):
             self._error(choice["error"])
         reason = text_of(choice.get("finish_reason")).strip().lower()
@@ -92,23 +92,23 @@ class Completion:
             self.failure = ModelUnavailable("The provider failed in the middle of the reply.")
         if reason not in NO_FINISH and self.finish in {None, Finish.COMPLETE}:
             self.finish = FINISHES.get(reason, Finish.COMPLETE)
-        return said
+        return text
 
     def _delta(self, delta: Mapping[str, Any]) -> str:
         for part in mappings(delta.get("tool_calls")):
             self._call(part)
         for part in mappings(delta.get("function_call")):
             self._call({"function": part})
-        return "".join(self._spoken(delta.get("content"))) + self._refusal(delta.get("refusal"))
+        return "".join(self._texts(delta.get("content"))) + self._refusal(delta.get("refusal"))
 
-    def _spoken(self, content: object) -> Iterator[str]:
-        """The text of a content, or of its text parts; thoughts and images are left out."""
+    def _texts(self, content: object) -> Iterator[str]:
+        """The texts of a message's content; reasoning and images are skipped."""
         if isinstance(content, str):
             yield content
         elif isinstance(content, list):
             for part in content:
                 if isinstance(part, str | Mapping):
-                    yield from self._spoken(part)
+                    yield from self._texts(part)
         elif isinstance(content, Mapping):
             kind = content.get("type")
             if kind == "refusal":
@@ -116,9 +116,9 @@ class Completion:
             elif kind in {None, "text", "output_text"}:
                 yield text_of(content.get("text"))
 
-    def _refusal(self, words: object) -> str:
-        self.is_refused = self.is_refused or bool(text_of(words).strip())
-        return text_of(words)
+    def _refusal(self, text: object) -> str:
+        self.is_refused = self.is_refused or bool(text_of(text).strip())
+        return text_of(text)
 
     def _call(self, part: Mapping[str, Any]) -> None:
         function = part.get("function")
@@ -126,7 +126,7 @@ class Completion:
             function = part if function is None else {}
         arguments = function.get("arguments")
         if isinstance(arguments, Mapping | list):
-            arguments = written(arguments)
+            arguments = encode_arguments(arguments)
         call_id = part.get("id")
         fragment = Fragment(
             index=whole_number(part.get("index")),
@@ -138,47 +138,47 @@ class Completion:
             self.calls.add(fragment)
 
     def _usage(self, usage: object) -> None:
-        """Take the newest figures that can be right: of null, zero, NaN, infinite or negative ones none is."""
+        """Update the usage with plausible numbers; null, zero, NaN, infinite or negative ones are ignored."""
         if not isinstance(usage, Mapping):
             return
-        prompt = figure(usage, MAX_TOKENS, "prompt_tokens", "input_tokens")
-        completion = figure(usage, MAX_TOKENS, "completion_tokens", "output_tokens")
+        prompt = number_of(usage, MAX_TOKENS, "prompt_tokens", "input_tokens")
+        completion = number_of(usage, MAX_TOKENS, "completion_tokens", "output_tokens")
         if not prompt and not completion:
-            prompt = figure(usage, MAX_TOKENS, "total_tokens")
-        cost = figure(usage, MAX_COST, "cost", "total_cost")
-        self.used = Used(
+            prompt = number_of(usage, MAX_TOKENS, "total_tokens")
+        cost = number_of(usage, MAX_COST, "cost", "total_cost")
+        self.used = TokenUsage(
             int(prompt or self.used.prompt_tokens),
             int(completion or self.used.completion_tokens),
             cost or self.used.cost or cost,
         )
 
     def _error(self, error: object) -> None:
-        """Note a failure, unless the reply was complete before."""
+        """Record an error of the server, unless the reply was complete before."""
         code = error.get("code") if isinstance(error, Mapping) else None
         if code == "content_filter":
             self.finish = Finish.FILTERED
         elif self.finish is None:
             self.failure = failure(whole_number(code) or 0)
 
-    def _whole_characters(self, said: str) -> str:
-        """The text, where a character whose two halves came in two chunks is one again."""
-        if self.half or HALF.search(said):
-            said, self.half = self.half + said, ""
-            if HIGH_HALVES[0] <= said[-1:] <= HIGH_HALVES[1]:
-                said, self.half = said[:-1], said[-1]
-            said = said.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "ignore")
-        return said
+    def _join_surrogates(self, text: str) -> str:
+        """The text, with surrogate pairs joined that were split between two chunks."""
+        if self.high_surrogate or SURROGATE.search(text):
+            text, self.high_surrogate = self.high_surrogate + text, ""
+            if HIGH_SURROGATES[0] <= text[-1:] <= HIGH_SURROGATES[1]:
+                text, self.high_surrogate = text[:-1], text[-1]
+            text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "ignore")
+        return text
 
 
 def failure(status: int) -> ModelRefused | ModelUnavailable:
-    """A status of the server, before the first token or in the middle."""
+    """The error for an HTTP status, or for the code of an error within the stream."""
     if status in REFUSALS:
         return ModelRefused(f"The model's server refused the request ({status}).")
     return ModelUnavailable(f"The model is not available ({status or 'no status'}).")
 
 
 def mappings(value: object) -> list[Mapping[str, Any]]:
-    """The objects in a list, or the object that stands where a list should."""
+    """The objects of a list, or the single object in place of a list."""
     if isinstance(value, Mapping):
         return [value]
     return [each for each in value if isinstance(each, Mapping)] if isinstance(value, list) else []
@@ -189,8 +189,8 @@ def text_of(value: object) -> str:
     return value if isinstance(value, str) else ""
 
 
-def written(arguments: object) -> str:
-    """Arguments that came as JSON values, as the text they should have been; no JSON when nested too deep."""
+def encode_arguments(arguments: object) -> str:
+    """Arguments that were sent as a JSON value, as JSON text; invalid JSON if they are nested too deeply."""
     try:
         return json.dumps(arguments)
     except RecursionError:
@@ -198,7 +198,7 @@ def written(arguments: object) -> str:
 
 
 def whole_number(value: object) -> int | None:
-    """A whole number from 0 on, also one that is written as a text; None for anything else."""
+    """A non-negative integer, also from a text; None for anything else."""
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < len(str(MAX_TOKENS)):
         return int(value)
     if isinstance(value, float) and value.is_integer():
@@ -206,8 +206,8 @@ def whole_number(value: object) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < MAX_TOKENS else None
 
 
-def figure(usage: Mapping[str, Any], most: float, *names: str) -> float | None:
-    """The first of these figures that is a number from 0 to `most`, also one that is written as a text."""
+def number_of(usage: Mapping[str, Any], maximum: float, *names: str) -> float | None:
+    """The first of the named values that is a number from 0 to `maximum`, also from a text."""
     for name in names:
         value = usage.get(name)
         if isinstance(value, bool) or not isinstance(value, int | float | str):
@@ -216,6 +216,6 @@ def figure(usage: Mapping[str, Any], most: float, *names: str) -> float | None:
             number = float(value)
         except (ValueError, OverflowError):
             continue
-        if math.isfinite(number) and 0 <= number <= most:
+        if math.isfinite(number) and 0 <= number <= maximum:
             return number
     return None

@@ -1,4 +1,4 @@
-"""Server-sent events as language models' servers write them: JSON values, within bounds, whatever stands between."""
+"""Parsing server-sent events of language models' servers into JSON values, with size limits."""
 
 import json
 import re
@@ -14,11 +14,11 @@ FIELDS: Final = (b"data", b"event", b"id", b"retry")
 
 
 class StreamTooLarge(Exception):
-    """A line or the whole stream has more bytes than any chat completion needs."""
+    """A line, or the whole stream, exceeds the size of any chat completion."""
 
 
 class Mark(Enum):
-    """What stands in place of a JSON value: the server's own mark of the end, and text that is no JSON."""
+    """Results other than a JSON value: the end marker of the stream, and text that is not JSON."""
 
     DONE = "[DONE]"
     UNREADABLE = "unreadable"
@@ -27,8 +27,8 @@ class Mark(Enum):
 Event = object
 
 
-def parsed(text: bytes) -> Event:
-    """The JSON value; `Mark.UNREADABLE` for what is none. NaN, infinities and lone surrogates are read too."""
+def parse_json(text: bytes) -> Event:
+    """Parse JSON, also with NaN, infinities and lone surrogates; `Mark.UNREADABLE` if it is not JSON."""
     try:
         value: object = orjson.loads(text)
     except orjson.JSONDecodeError:
@@ -42,17 +42,17 @@ def parsed(text: bytes) -> Event:
 
 
 class EventStream:
-    """Turns bytes into events. Comments, other fields and what is no JSON are left out; `unreadable` counts those.
+    """Parses bytes into events. Comments and other fields are skipped; `unreadable` counts events that are not JSON.
 
-    Every `data` line that is JSON by itself is an event, whether or not a blank line follows. A body that is no
-    event stream at all, but JSON, is one event.
+    A `data` line that is valid JSON is an event by itself, even without a blank line after it. A body that is JSON
+    rather than an event stream is one event.
     """
 
     def __init__(self) -> None:
         self.size = 0
-        self.held: list[bytes] = []
-        self.held_size = 0
-        self.after_return = False
+        self.partial_line: list[bytes] = []
+        self.partial_size = 0
+        self.ends_with_cr = False
         self.data: list[bytes] = []
         self.plain: list[bytes] = []
         self.is_error = False
@@ -60,27 +60,27 @@ class EventStream:
         self.unreadable = 0
 
     def feed(self, part: bytes) -> list[Event]:
-        """The events that are complete with the next bytes. Raises `StreamTooLarge`."""
+        """Add bytes; returns the events that they complete. Raises `StreamTooLarge`."""
         self.size += len(part)
-        if self.after_return and part.startswith(b"\n"):
+        if self.ends_with_cr and part.startswith(b"\n"):
             part = part[1:]
-        self.after_return = part.endswith(b"\r")
+        self.ends_with_cr = part.endswith(b"\r")
         *lines, rest = LINE_END.split(part)
         if lines:
-            lines[0] = b"".join([*self.held, lines[0]])
-            self.held, self.held_size = [], 0
-        self.held.append(rest)
-        self.held_size += len(rest)
-        if self.size > MAX_STREAM_BYTES or max(self.held_size, *map(len, lines), 0) > MAX_LINE_BYTES:
+            lines[0] = b"".join([*self.partial_line, lines[0]])
+            self.partial_line, self.partial_size = [], 0
+        self.partial_line.append(rest)
+        self.partial_size += len(rest)
+        if self.size > MAX_STREAM_BYTES or max(self.partial_size, *map(len, lines), 0) > MAX_LINE_BYTES:
             raise StreamTooLarge
         return [event for line in lines for event in self._line(line)]
 
     def finish(self) -> list[Event]:
-        """The events in what came last, without a line's end."""
-        events = [*self._line(b"".join(self.held)), *self._blank_line()]
+        """The events in the rest of the stream, which has no line end."""
+        events = [*self._line(b"".join(self.partial_line)), *self._blank_line()]
         if not self.has_events and self.plain:
             events = self._event(b"\n".join(self.plain))
-        self.held, self.plain = [], []
+        self.partial_line, self.plain = [], []
         return events
 
     def _line(self, line: bytes) -> list[Event]:
@@ -99,29 +99,29 @@ class EventStream:
     def _data(self, value: bytes) -> list[Event]:
         if value.strip().upper() == b"[DONE]":
             return [Mark.DONE]
-        event = parsed(value)
+        event = parse_json(value)
         if event is Mark.UNREADABLE:
             self.data.append(value)
             return []
         return self._found(event)
 
     def _blank_line(self) -> list[Event]:
-        """The end of an event: what its lines say together, when none of them was one by itself."""
+        """The end of an event: its `data` lines are joined, unless they were events by themselves."""
         data, self.data = self.data, []
         events = self._event(b"\n".join(data)) if data else []
         self.is_error = False
         return events
 
     def _event(self, text: bytes) -> list[Event]:
-        event = parsed(text)
+        event = parse_json(text)
         if event is Mark.UNREADABLE:
             self.unreadable += 1
             return [{"error": {}}] if self.is_error else []
         return self._found(event)
 
     def _plain(self, line: bytes) -> list[Event]:
-        """A line outside of any event: a chunk, as some servers write one to a line, or a part of a whole body."""
-        event = parsed(line) if line.startswith(b"{") else Mark.UNREADABLE
+        """A line without a field: a chunk, from servers that send one per line, or part of a JSON body."""
+        event = parse_json(line) if line.startswith(b"{") else Mark.UNREADABLE
         if event is Mark.UNREADABLE:
             self.plain.append(line)
             return []

@@ -1,4 +1,4 @@
-"""Access tokens of a foreign issuer (Supabase's Auth, or any OpenID provider), checked against its published keys.
+"""Verifying access tokens of an external issuer (Supabase's Auth, or any OpenID provider) with its published keys.
 
 Rules: RFC 8725 (an algorithm belongs to a key, never to the token), RFC 7517 (key sets).
 """
@@ -16,15 +16,15 @@ from core.errors import Unauthenticated
 from core.telemetry import describe_error, logger
 
 ALGORITHMS = {"RSA": ("RS256", "RS384", "RS512"), "EC": ("ES256", "ES384", "ES512"), "OKP": ("EdDSA",)}
-LARGEST_SET_BYTES = 262_144
+MAX_SET_BYTES = 262_144
 log = logger(__name__)
 
 
 class JwksVerifier:
-    """Verifies tokens of one issuer. Its keys are fetched on first use, again for an unknown key id, and kept.
+    """Verifies tokens of one issuer. Its keys are fetched on first use and for an unknown key id, and cached.
 
-    A fetch that fails leaves the last good set in place. Between two fetches lie `min_interval` seconds at least, so
-    that made-up key ids cannot drive us to bother the issuer.
+    If a fetch fails, the keys of the last one stay in use. There are at least `min_interval` seconds between two
+    fetches, so that tokens with random key ids do not cause a request each.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class JwksVerifier:
         return claims
 
     async def key(self, key_id: str) -> PyJWK:
-        """The issuer's key of that id; raises `Unauthenticated`."""
+        """The issuer's key with the id, fetched if it is unknown; raises `Unauthenticated`."""
         if key_id not in self.keys:
             async with self.lock:
                 if key_id not in self.keys and time.monotonic() >= self.next_fetch:
@@ -94,18 +94,18 @@ class JwksVerifier:
         return self.keys[key_id]
 
     async def fetch(self) -> None:
-        """Replace the keys by those published now; on any failure keep the old ones."""
+        """Replace the keys by the published ones; after an error the old ones stay."""
         self.next_fetch = time.monotonic() + self.min_interval
         if self.session is None:
             raise AssertionError("use the verifier as a context manager")
         try:
             async with self.session.get(self.url, allow_redirects=False) as response:
                 response.raise_for_status()
-                document = await response.content.read(LARGEST_SET_BYTES)
+                document = await response.content.read(MAX_SET_BYTES)
             found = PyJWKSet.from_json(document.decode()).keys
         except (aiohttp.ClientError, TimeoutError, jwt.PyJWTError, ValueError) as error:
             log.warning(
-                "issuer's keys not fetched; going on with the last good set",
+                "issuer's keys not fetched; using the last ones",
                 url=self.url,
                 error=describe_error(error),
             )
@@ -114,6 +114,6 @@ class JwksVerifier:
 
 
 def allowed(key: PyJWK) -> tuple[str, ...]:
-    """The algorithms that a key may be used with: the one it names, within what its type can do."""
+    """The algorithms of a key: the one that it names, if that is allowed for its type."""
     possible = ALGORITHMS[str(key.key_type)]
     return (key.algorithm_name,) if key.algorithm_name in possible else ()

@@ -1,4 +1,4 @@
-"""What the product asks of a language model, in the product's words."""
+"""The protocol of language models, without any vendor's terms."""
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
@@ -6,8 +6,8 @@ from enum import StrEnum
 from typing import Any, NamedTuple, Protocol
 
 
-class Speaker(StrEnum):
-    """Whose words a part of the prompt is."""
+class PromptRole(StrEnum):
+    """The role of a message in a prompt."""
 
     SYSTEM = "system"
     USER = "user"
@@ -17,7 +17,7 @@ class Speaker(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolCall:
-    """A tool the model wants to use, with the arguments as it wrote them: JSON or not."""
+    """A tool that the model calls. `arguments` is the model's text, which may be invalid JSON."""
 
     id: str
     name: str
@@ -25,10 +25,10 @@ class ToolCall:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Utterance:
-    """One message of a prompt. `calls` are an assistant's; `call_id` says which of them a tool's result answers."""
+class PromptMessage:
+    """One message of a prompt. An assistant's message may have `calls`; a tool's result has the `call_id` of one."""
 
-    speaker: Speaker
+    role: PromptRole
     text: str
     calls: Sequence[ToolCall] = ()
     call_id: str | None = None
@@ -36,7 +36,7 @@ class Utterance:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tool:
-    """A function the model may call; `parameters` is a strict JSON schema."""
+    """A function that the model may call; `parameters` is a strict JSON schema."""
 
     name: str
     description: str
@@ -45,22 +45,22 @@ class Tool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prompt:
-    """One question to a model. The first of `models` that is available answers."""
+    """A request to a model. The server uses the first of `models` that is available."""
 
     models: Sequence[str]
-    messages: Sequence[Utterance]
+    messages: Sequence[PromptMessage]
     tools: Sequence[Tool] = ()
     max_tokens: int = 2_000
 
 
-class Said(NamedTuple):
-    """The next piece of the model's text."""
+class TextPiece(NamedTuple):
+    """The next piece of the reply's text."""
 
     text: str
 
 
 class Finish(StrEnum):
-    """How a reply ended: complete, at its limit of tokens, by the provider's content filter, or as a refusal."""
+    """How a reply ended: complete, at the token limit, by the provider's content filter, or as a refusal."""
 
     COMPLETE = "complete"
     LENGTH = "length"
@@ -68,10 +68,10 @@ class Finish(StrEnum):
     REFUSED = "refused"
 
 
-class Used(NamedTuple):
-    """What the reply has used, as the server reported it last; 0 where it has said nothing.
+class TokenUsage(NamedTuple):
+    """The usage of the reply as the server reported it last; 0 tokens if it did not.
 
-    Figures are never negative, infinite or NaN. `cost` is in dollars, None where the server does not say.
+    Numbers are never negative, infinite or NaN. `cost` is in dollars, None if the server does not report it.
     """
 
     prompt_tokens: int
@@ -79,10 +79,10 @@ class Used(NamedTuple):
     cost: float | None
 
 
-class Ended(NamedTuple):
-    """The model is done: the calls it wants answered, the model that spoke, and how it ended.
+class ReplyEnd(NamedTuple):
+    """The end of the reply: the tool calls in it, the model that was used, and how it ended.
 
-    Calls of a reply that is not complete may be cut off, and are not to be answered.
+    Calls of a reply that is not COMPLETE may be cut off, and must not be executed.
     """
 
     calls: Sequence[ToolCall]
@@ -90,7 +90,7 @@ class Ended(NamedTuple):
     finish: Finish = Finish.COMPLETE
 
 
-Piece = Said | Used | Ended
+ReplyPiece = TextPiece | TokenUsage | ReplyEnd
 
 
 class ModelFailed(Exception):
@@ -98,24 +98,24 @@ class ModelFailed(Exception):
 
 
 class ModelUnavailable(ModelFailed):
-    """No answer, an error on their side, or a stream that broke off. Asking again later is right."""
+    """No response, a server error, or a stream that broke off. A retry is right."""
 
 
 class ModelRefused(ModelFailed):
-    """The server will not answer this request, or not for this key."""
+    """The server refuses this request, or this key."""
 
 
 class ModelTimedOut(ModelFailed):
-    """Nothing came for too long."""
+    """The server sent nothing for too long."""
 
 
 class LanguageModel(Protocol):
-    """A model behind an adapter."""
+    """A language model's server."""
 
-    def stream(self, prompt: Prompt) -> AsyncGenerator[Piece, None]:
-        """Pieces of text and reports of usage as they come, then one `Ended`. One attempt. Raises `ModelFailed`.
+    def stream(self, prompt: Prompt) -> AsyncGenerator[ReplyPiece, None]:
+        """Text and usage as they arrive, then one `ReplyEnd`. One attempt. Raises `ModelFailed`.
 
-        The text before a failure is the reply's as well.
+        Text before a failure is part of the reply.
         """
 
     async def aclose(self) -> None:

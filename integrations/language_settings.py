@@ -1,4 +1,4 @@
-"""The language model's server."""
+"""Settings of the language model's server."""
 
 from pydantic import Field, SecretStr
 
@@ -13,4 +13,4 @@ class LLMSettings(Group):
         description="Models, in order of preference (JSON).",
         min_length=1,
     )
-    timeout_seconds: float = Field(60.0, gt=0, description="The longest a run of Maya may take.")
+    timeout_seconds: float = Field(60.0, gt=0, description="Timeout of one of Maya's replies.")

@@ -1,4 +1,4 @@
-"""What the product asks of a mail provider, in the product's words."""
+"""The protocol of mail providers, without any vendor's terms."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,14 +7,14 @@ from typing import NamedTuple, Protocol
 
 
 class Stream(StrEnum):
-    """Which of the account's streams a message is sent on: bulk mail has a way out, system mail is for one person."""
+    """The account's stream for a message: broadcast for campaigns, transactional for system mail."""
 
     BROADCAST = "broadcast"
     TRANSACTIONAL = "transactional"
 
 
 class Message(NamedTuple):
-    """One recipient's message, ready to go. `unsubscribe_url` is of every broadcast, and of no other message."""
+    """A rendered message to one recipient. Every broadcast message has an `unsubscribe_url`, and no other one."""
 
     delivery_id: str
     to: str
@@ -26,7 +26,7 @@ class Message(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Envelope:
-    """What all messages of a batch share. The batch's and the delivery's id are how we find them again.
+    """What the messages of a batch share. The provider's search finds them by the ids of the batch and the delivery.
 
     `sender` is a From header's value, e.g. `"Acme, Inc." <news@acme.example>`.
     """
@@ -38,20 +38,24 @@ class Envelope:
     stream: Stream = Stream.BROADCAST
 
 
-class Verdict(StrEnum):
-    """What the provider said of one message."""
+class ReceiptStatus(StrEnum):
+    """The status of one message in the provider's answer.
+
+    INACTIVE: the provider has deactivated the address. REFUSED: this message, for good. RETRY_LATER: it was not sent,
+    but may be later. ACCOUNT_REFUSED: not sent, and nothing will be until a person acts.
+    """
 
     ACCEPTED = "accepted"
     INACTIVE = "inactive"
     REFUSED = "refused"
-    NOT_NOW = "not_now"
-    ACCOUNT = "account"
+    RETRY_LATER = "retry_later"
+    ACCOUNT_REFUSED = "account_refused"
 
 
 class Receipt(NamedTuple):
-    """The provider's answer for one message: its id when accepted, otherwise a code and a text."""
+    """The provider's answer for one message: its message id if accepted, otherwise an error code and text."""
 
-    verdict: Verdict
+    status: ReceiptStatus
     message_id: str | None = None
     code: int = 0
     text: str = ""
@@ -59,16 +63,16 @@ class Receipt(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answered:
-    """A receipt for each message, in the order they were given."""
+    """A receipt for each message of the request, in the same order."""
 
     receipts: Sequence[Receipt]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NotSent:
-    """Certainly nothing was sent; trying again later is right. `retry_after_seconds` as the provider asked for.
+    """Certainly nothing was sent; a retry is right. `retry_after_seconds` is the provider's Retry-After.
 
-    `local` says that the cause is this process's own: no reason to go easy on the provider.
+    `local` means that the cause is in this process, so that there is no reason to back off.
     """
 
     reason: str
@@ -78,19 +82,19 @@ class NotSent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchRefused:
-    """Certainly nothing was sent: something in the batch spoils it whole.
+    """Certainly nothing was sent: the provider refused the whole request because of some message in it.
 
-    `verdict` is what the provider says of the message when the batch is this message alone: REFUSED or INACTIVE.
+    `status` is the status of the message if the request has only one: REFUSED or INACTIVE.
     """
 
     code: int
     reason: str
-    verdict: Verdict = Verdict.REFUSED
+    status: ReceiptStatus = ReceiptStatus.REFUSED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountRefused:
-    """Certainly nothing was sent, and nothing will be until a person acts."""
+    """Certainly nothing was sent, and nothing will be until a person acts, for example on a wrong token."""
 
     code: int
     reason: str
@@ -98,22 +102,22 @@ class AccountRefused:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InDoubt:
-    """Some or all of the batch may have been sent, or, when `under_way`, may be this very moment."""
+    """Some or all messages may have been sent; if `in_progress`, the provider may still be processing the request."""
 
     reason: str
-    under_way: bool = False
+    in_progress: bool = False
 
 
 Outcome = Answered | NotSent | BatchRefused | AccountRefused | InDoubt
 
 
 class SearchFailed(ConnectionError):
-    """The provider's search gave no answer, so nothing is known."""
+    """The provider's search failed, so nothing can be concluded from it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProviderLimits:
-    """What a provider takes: messages and bytes of one request, bytes of a From header, messages in a second.
+    """A provider's limits: messages and bytes of a request, bytes of a From header, messages per second.
 
     `messages_per_second` is the account's rate over all processes; 0 means unlimited.
     """
@@ -125,36 +129,36 @@ class ProviderLimits:
 
 
 class Mailer(Protocol):
-    """A mail provider, by one account of it."""
+    """One account at a mail provider."""
 
     @property
     def name(self) -> str:
-        """The provider's name as people read it in messages."""
+        """The provider's name for people."""
 
     @property
     def account(self) -> str:
-        """The name of the account that a rate limit applies to; no secret."""
+        """A name of the account for the shared rate limit; not a secret."""
 
     @property
     def limits(self) -> ProviderLimits:
-        """What the provider takes."""
+        """The provider's limits."""
 
     @property
     def timeout_seconds(self) -> float:
-        """The longest that one request to it may take, as it is configured."""
+        """The configured timeout of a request."""
 
     @property
     def sender(self) -> str:
-        """The From of the installation's own mail, an address that the account may send from; may be empty."""
+        """The From header of system mail, with an address that the account may use; may be empty."""
 
     async def send(self, envelope: Envelope, messages: Sequence[Message], *, not_after: float) -> Outcome:
-        """Hand a batch over, in one attempt that ends by `not_after` (`since_boot` seconds).
+        """Send a batch in one attempt, which ends by `not_after` (`since_boot` seconds).
 
-        Says what became of it; raises nothing that the provider causes.
+        Returns errors of the provider and of the network as an `Outcome`, and does not raise them.
         """
 
     async def find(self, batch_id: str, stream: Stream = Stream.BROADCAST) -> Mapping[str, str]:
-        """The provider's message id of every delivery of a batch that it knows; raises `SearchFailed`."""
+        """Look up the messages of a batch: the provider's message ids, by delivery id. Raises `SearchFailed`."""
 
     async def aclose(self) -> None:
         """Close the connections."""

@@ -1,4 +1,4 @@
-"""What a mail provider tells afterwards, in the product's words."""
+"""The protocol of mail providers' webhooks, without any vendor's terms."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,8 +11,8 @@ Payload = Mapping[str, Any]
 """One event as the provider writes it."""
 
 
-class Signal(StrEnum):
-    """What an event says. SUPPRESSED and REACTIVATED are of the provider's own list of addresses it does not mail."""
+class MailEventKind(StrEnum):
+    """The kind of an event. SUPPRESSED and REACTIVATED are changes of the provider's own suppression list."""
 
     DELIVERED = "delivered"
     OPENED = "opened"
@@ -27,14 +27,14 @@ class Signal(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MailEvent:
-    """One event. `at` is the provider's time, None where it gives none; `recipient` is the address as it writes it.
+    """One event. `at` is the provider's time, if it has one; `recipient` is the address as the provider writes it.
 
-    `is_permanent`: a bounce that will come again. `is_inactive`: the provider does not mail the address from now on,
-    None where it does not say. `by_recipient`: the recipient's own doing. `is_repeat`: it tells what another kind of
-    event tells too. `stream` is the provider's list of senders that shares the address's state.
+    `is_permanent`: a hard bounce. `is_inactive`: whether the provider has deactivated the address, None if it does
+    not report that. `by_recipient`: the recipient did it. `is_repeat`: another kind of event reports the same.
+    `stream`: the provider's message stream that the address's state belongs to.
     """
 
-    signal: Signal
+    kind: MailEventKind
     at: datetime | None
     message_id: str | None
     campaign_id: UUID | None
@@ -48,8 +48,8 @@ class MailEvent:
     details: dict[str, Any]
 
 
-class About(NamedTuple):
-    """Our campaign and the provider's message that an event names."""
+class MessageReference(NamedTuple):
+    """The ids by which an event refers to a message: of our campaign, and of the provider's message."""
 
     campaign_id: UUID | None = None
     message_id: str | None = None
@@ -60,50 +60,50 @@ class WebhookUnreadable(ValueError):
 
 
 class MailWebhooks(Protocol):
-    """The webhooks of one provider: how a request proves where it comes from, and what it tells.
+    """The webhooks of one provider: authentication of requests, and parsing of events.
 
-    Reading needs no settings, so that stored events can be read also when the provider is no longer configured.
+    Parsing needs no settings, so that stored events can be applied when the provider is no longer configured.
     """
 
     @property
     def provider(self) -> str:
-        """The last part of the webhooks' path, and the name under which events are stored."""
+        """The provider's name in the webhooks' path, and in the inbox."""
 
     @property
     def stream(self) -> str | None:
-        """The provider's name of the stream that campaigns are sent on; None where addresses' state has no stream."""
+        """The provider's stream that campaigns are sent on; None if addresses' states do not depend on streams."""
 
     @property
-    def refusal(self) -> str:
-        """What a request is told that does not prove where it comes from."""
+    def unauthorized_message(self) -> str:
+        """The answer to a request without valid credentials."""
 
     @property
-    def challenge(self) -> Mapping[str, str]:
-        """Headers of that refusal."""
+    def challenge_headers(self) -> Mapping[str, str]:
+        """The headers of that answer."""
 
-    def admits(self, headers: Mapping[str, str]) -> bool:
-        """Whether a request's headers show the credentials, compared in constant time. Asked before its body is read.
+    def has_credentials(self, headers: Mapping[str, str]) -> bool:
+        """Whether the headers have the credentials, compared in constant time; checked before the body is read.
 
-        False for every request where no credentials are configured.
+        False for every request if no credentials are configured.
         """
 
-    def signs(self, headers: Mapping[str, str], body: bytes) -> bool:
-        """Whether the signature in the headers is the body's; True for a provider that signs nothing."""
+    def has_signature(self, headers: Mapping[str, str], body: bytes) -> bool:
+        """Whether the headers have a valid signature of the body; True for a provider that does not sign."""
 
-    def events_in(self, document: object) -> Sequence[Payload]:
-        """The events of a request's JSON; raises `WebhookUnreadable`."""
+    def events_of(self, document: object) -> Sequence[Payload]:
+        """The events in a request's JSON; raises `WebhookUnreadable`."""
 
-    def about(self, payload: Payload) -> About:
-        """Which message an event is about, also one that `read` refuses: it shows whose event it is."""
+    def reference_of(self, payload: Payload) -> MessageReference:
+        """The message that an event refers to, by which it is attributed; also for events that `read` refuses."""
 
     def read(self, payload: Payload) -> MailEvent:
-        """What an event tells; raises `ValueError` for one that tells of no outbound mail."""
+        """Parse an event; raises `ValueError` for one that is not about outbound mail."""
 
     def dedupe_key(self, payload: Payload) -> str:
-        """What makes an event the same event, at most 120 characters, whatever the payload holds."""
+        """A key that is the same for repeats of an event; at most 120 characters, for any payload."""
 
-    def of_address(self, payload: Payload, *, is_repeat: bool) -> dict[str, Any]:
-        """The event without its message, for others who have the address, to be read by `read`.
+    def without_message(self, payload: Payload, *, is_repeat: bool) -> dict[str, Any]:
+        """The event without the message, for other organizations that have the address; `read` parses it as well.
 
-        `is_repeat` when the event is stored whole as well.
+        `is_repeat` if the event is also stored with its message.
         """

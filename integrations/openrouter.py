@@ -1,4 +1,4 @@
-"""OpenRouter, or any server that speaks OpenAI's chat completions, through the official SDK. One attempt a call."""
+"""OpenRouter, or any server with OpenAI's chat completions API, through the official SDK. One attempt per call."""
 
 import asyncio
 import math
@@ -15,24 +15,24 @@ from integrations.language import (
     ModelFailed,
     ModelTimedOut,
     ModelUnavailable,
-    Piece,
     Prompt,
-    Said,
+    PromptMessage,
+    ReplyPiece,
+    TextPiece,
     Tool,
-    Utterance,
 )
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
 
 CONNECT_SECONDS: Final = 5.0
-# After the reason of its end, a server has this long to report the usage.
+# How long to wait for the usage after the end of the reply.
 USAGE_SECONDS: Final = 5.0
 log = logger(__name__)
 
 
 class OpenRouter:
-    """A server of chat completions. `stall_seconds` is the longest silence of a stream."""
+    """A server of chat completions. `stall_seconds` is the timeout between two parts of a stream."""
 
     def __init__(self, *, base_url: str, api_key: str, stall_seconds: float = 20.0) -> None:
         self.base_url = base_url
@@ -41,16 +41,16 @@ class OpenRouter:
         self.opened: AsyncOpenAI | None = None
 
     async def client(self) -> "AsyncOpenAI":
-        """The SDK's client, made on first use, and imported in a thread: that takes half a second."""
+        """The SDK's client, created on first use. The SDK is imported in a thread, as that takes half a second."""
         if self.opened is None:
             await asyncio.to_thread(import_module, "openai")
         return self.open()
 
     def open(self) -> "AsyncOpenAI":
-        """The one client of this adapter."""
+        """Create the client, if it was not created before."""
         from openai import AsyncOpenAI, DefaultAsyncHttpxClient, Timeout
 
-        from integrations.bounded import bound
+        from integrations.bounded import limit_size
 
         if self.opened is None:
             self.opened = AsyncOpenAI(
@@ -59,28 +59,28 @@ class OpenRouter:
                 max_retries=0,
                 timeout=Timeout(self.stall_seconds, connect=CONNECT_SECONDS),
                 default_headers={"accept-encoding": "identity"},
-                # A redirect would carry the conversation and the key to an address that nobody configured.
-                http_client=DefaultAsyncHttpxClient(follow_redirects=False, event_hooks={"response": [bound]}),
+                # A redirect would send the conversation and the key to an address that is not configured.
+                http_client=DefaultAsyncHttpxClient(follow_redirects=False, event_hooks={"response": [limit_size]}),
             )
         return self.opened
 
-    async def stream(self, prompt: Prompt) -> AsyncGenerator[Piece, None]:
-        """Pieces of text and reports of usage as they come, then one `Ended`. Raises `ModelFailed`."""
+    async def stream(self, prompt: Prompt) -> AsyncGenerator[ReplyPiece, None]:
+        """Text and usage as they arrive, then one `ReplyEnd`. Raises `ModelFailed`."""
         completion = Completion(prompt.models[0], {tool.name for tool in prompt.tools})
         used = completion.used
         client = await self.client()
         try:
             async with failures(), aclosing(events(client, body(prompt), completion)) as received:
                 async for event in received:
-                    if text := completion.take(event):
-                        yield Said(text)
+                    if text := completion.add_chunk(event):
+                        yield TextPiece(text)
                     if completion.used != used:
                         used = completion.used
                         yield used
         except ModelFailed as error:
             if not completion.is_finished:
                 raise
-            log.info("model's stream broke after its end", reason=describe_error(error))
+            log.info("model's stream failed after the end of the reply", reason=describe_error(error))
         yield completion.ended()
 
     async def aclose(self) -> None:
@@ -92,7 +92,7 @@ class OpenRouter:
 async def events(
     client: "AsyncOpenAI", request: dict[str, Any], completion: Completion
 ) -> AsyncGenerator[object, None]:
-    """What the server sends, up to its mark of the end or, once the reply has ended, a few seconds more."""
+    """The server's events, up to the end marker or, after the end of the reply, for a few seconds more."""
     clock = asyncio.get_running_loop().time
     source, ends = EventStream(), math.inf
     async with client.chat.completions.with_streaming_response.create(**request) as response:
@@ -108,11 +108,11 @@ async def events(
         if not completion.is_done:
             yield event
     if source.unreadable:
-        log.warning("model's stream held what is no JSON", model=completion.model, events=source.unreadable)
+        log.warning("model's stream had events that are not JSON", model=completion.model, events=source.unreadable)
 
 
 async def next_part(parts: AsyncIterator[bytes], seconds: float) -> bytes:
-    """The next bytes that are not empty; none at the end, or when the time is over."""
+    """The next bytes; empty at the end of the stream, or when the time is up."""
     limit = None if seconds == math.inf else seconds
     try:
         async with deadline(limit):
@@ -127,7 +127,7 @@ async def next_part(parts: AsyncIterator[bytes], seconds: float) -> bytes:
 
 @asynccontextmanager
 async def failures() -> AsyncIterator[None]:
-    """What the SDK raises, in the product's words. Neither prompt nor key are ever part of it."""
+    """Raise the SDK's errors as our own, which contain neither the prompt nor the key."""
     import httpx2
     import openai
 
@@ -148,37 +148,37 @@ async def failures() -> AsyncIterator[None]:
 
 
 def body(prompt: Prompt) -> dict[str, Any]:
-    """The request, as the SDK takes it."""
+    """The arguments of the SDK's call."""
     request: dict[str, Any] = {
         "model": prompt.models[0],
-        "messages": [message(utterance) for utterance in prompt.messages],
+        "messages": [encode_message(message) for message in prompt.messages],
         "max_tokens": prompt.max_tokens,
         "stream": True,
         "stream_options": {"include_usage": True},
     }
     if prompt.tools:
-        request["tools"] = [function(tool) for tool in prompt.tools]
+        request["tools"] = [encode_tool(tool) for tool in prompt.tools]
     if len(prompt.models) > 1:
         request["extra_body"] = {"models": list(prompt.models)}
     return request
 
 
-def message(utterance: Utterance) -> dict[str, Any]:
-    """One message on the wire."""
-    sent: dict[str, Any] = {"role": str(utterance.speaker), "content": utterance.text}
-    if utterance.calls:
-        sent["content"] = utterance.text or None
-        sent["tool_calls"] = [
+def encode_message(message: PromptMessage) -> dict[str, Any]:
+    """A message in the format of the API."""
+    encoded: dict[str, Any] = {"role": str(message.role), "content": message.text}
+    if message.calls:
+        encoded["content"] = message.text or None
+        encoded["tool_calls"] = [
             {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
-            for call in utterance.calls
+            for call in message.calls
         ]
-    if utterance.call_id is not None:
-        sent["tool_call_id"] = utterance.call_id
-    return sent
+    if message.call_id is not None:
+        encoded["tool_call_id"] = message.call_id
+    return encoded
 
 
-def function(tool: Tool) -> dict[str, Any]:
-    """A tool on the wire."""
+def encode_tool(tool: Tool) -> dict[str, Any]:
+    """A tool in the format of the API."""
     return {
         "type": "function",
         "function": {

@@ -1,15 +1,15 @@
-"""A mailer that sends nothing: it remembers, and answers as it is told. For tests and dry runs."""
+"""A mailer for tests and dry runs: it sends nothing, records messages, and returns given outcomes."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from integrations.mail import Answered, Envelope, Message, Outcome, ProviderLimits, Receipt, Stream, Verdict
+from integrations.mail import Answered, Envelope, Message, Outcome, ProviderLimits, Receipt, ReceiptStatus, Stream
 
 UNLIMITED: Final = ProviderLimits(max_messages=1_000, max_bytes=1 << 30, max_from_bytes=1_000)
 
 
 class RecordingMailer:
-    """Accepts every message unless `answer` decides otherwise; `sent` holds what it accepted, in order."""
+    """Accepts every message unless `answer` returns another outcome; `sent` has what it accepted, in order."""
 
     name = "The recording mailer"
     account = "recording"
@@ -27,9 +27,11 @@ class RecordingMailer:
         self.sent: list[tuple[Envelope, Message, str]] = []
 
     async def send(self, envelope: Envelope, messages: Sequence[Message], *, not_after: float) -> Outcome:  # noqa: ARG002
-        """Remember the messages that are accepted."""
-        told = self.answer(envelope, messages) if self.answer else None
-        outcome = told or Answered(receipts=[Receipt(Verdict.ACCEPTED, f"m-{m.delivery_id}") for m in messages])
+        """Record the accepted messages."""
+        given = self.answer(envelope, messages) if self.answer else None
+        outcome = given or Answered(
+            receipts=[Receipt(ReceiptStatus.ACCEPTED, f"m-{m.delivery_id}") for m in messages]
+        )
         if isinstance(outcome, Answered):
             for message, receipt in zip(messages, outcome.receipts, strict=True):
                 if receipt.message_id is not None:
@@ -37,7 +39,7 @@ class RecordingMailer:
         return outcome
 
     async def find(self, batch_id: str, stream: Stream = Stream.BROADCAST) -> Mapping[str, str]:
-        """What was accepted of a batch."""
+        """The accepted messages of a batch."""
         return {
             message.delivery_id: message_id
             for envelope, message, message_id in self.sent

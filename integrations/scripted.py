@@ -1,40 +1,40 @@
-"""A model that says what it is told to: for tests."""
+"""A language model with scripted replies, for tests."""
 
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 
-from integrations.language import Ended, Finish, Piece, Prompt, Said, ToolCall, Used
+from integrations.language import Finish, Prompt, ReplyEnd, ReplyPiece, TextPiece, TokenUsage, ToolCall
 
-Turn = Callable[[Prompt], AsyncGenerator[Piece, None]]
+ScriptedReply = Callable[[Prompt], AsyncGenerator[ReplyPiece, None]]
 
 
 class ScriptedModel:
-    """Plays its turns one after the other; `prompts` holds what it was asked, in order."""
+    """Gives its replies one after the other; `prompts` has the prompts in order."""
 
-    def __init__(self, turns: Iterable[Turn]) -> None:
-        self.turns = list(turns)
+    def __init__(self, replies: Iterable[ScriptedReply]) -> None:
+        self.replies = list(replies)
         self.prompts: list[Prompt] = []
 
-    def stream(self, prompt: Prompt) -> AsyncGenerator[Piece, None]:
-        """The next turn."""
+    def stream(self, prompt: Prompt) -> AsyncGenerator[ReplyPiece, None]:
+        """The next reply."""
         self.prompts.append(prompt)
-        return self.turns.pop(0)(prompt)
+        return self.replies.pop(0)(prompt)
 
     async def aclose(self) -> None:
         """Nothing to close."""
 
 
-def says(*texts: str, calls: Sequence[ToolCall] = (), finish: Finish = Finish.COMPLETE) -> Turn:
-    """A turn of these pieces of text and these calls, which ends as it is told to."""
+def text_reply(*texts: str, calls: Sequence[ToolCall] = (), finish: Finish = Finish.COMPLETE) -> ScriptedReply:
+    """A reply of these pieces of text and these calls."""
 
-    async def turn(prompt: Prompt) -> AsyncGenerator[Piece, None]:
+    async def reply(prompt: Prompt) -> AsyncGenerator[ReplyPiece, None]:
         for text in texts:
-            yield Said(text)
-        yield Used(10, len(texts), 0.001)
-        yield Ended(calls, prompt.models[0], finish)
+            yield TextPiece(text)
+        yield TokenUsage(10, len(texts), 0.001)
+        yield ReplyEnd(calls, prompt.models[0], finish)
 
-    return turn
+    return reply
 
 
-def calls(name: str, arguments: str = "{}") -> Turn:
-    """A turn that calls one tool."""
-    return says(calls=[ToolCall(id="call", name=name, arguments=arguments)])
+def tool_call(name: str, arguments: str = "{}") -> ScriptedReply:
+    """A reply that calls one tool."""
+    return text_reply(calls=[ToolCall(id="call", name=name, arguments=arguments)])

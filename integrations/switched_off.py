@@ -1,8 +1,8 @@
-"""What stands in for vendors that an installation does without. Services refuse before these are asked."""
+"""Adapters in place of vendors that are not configured. Services refuse requests before they use them."""
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
 
-from integrations.language import ModelRefused, Piece, Prompt
+from integrations.language import ModelRefused, Prompt, ReplyPiece
 from integrations.mail import Envelope, Message, NotSent, Outcome, ProviderLimits, SearchFailed, Stream
 
 NO_MAIL = "Sending is switched off in this installation."
@@ -10,20 +10,20 @@ NO_MODEL = "Maya is switched off in this installation."
 
 
 class NoMailer:
-    """Sends nothing and finds nothing."""
+    """Does not send, and does not find anything."""
 
     name = "No mail provider"
     account = "none"
-    limits = ProviderLimits(max_messages=1, max_bytes=1, max_from_bytes=998)  # RFC 5322 (2.1.1): a header's line
+    limits = ProviderLimits(max_messages=1, max_bytes=1, max_from_bytes=998)  # RFC 5322 (2.1.1): the length of a line
     timeout_seconds = 1.0
     sender = ""
 
     async def send(self, envelope: Envelope, messages: Sequence[Message], *, not_after: float) -> Outcome:  # noqa: ARG002 - the protocol's
-        """Certainly nothing was sent."""
+        """Return `NotSent`."""
         return NotSent(reason=NO_MAIL, local=True)
 
     async def find(self, batch_id: str, stream: Stream = Stream.BROADCAST) -> Mapping[str, str]:  # noqa: ARG002 - the same
-        """Raise `SearchFailed`: nobody can be asked."""
+        """Raise `SearchFailed`."""
         raise SearchFailed(NO_MAIL)
 
     async def aclose(self) -> None:
@@ -33,10 +33,10 @@ class NoMailer:
 class NoModel:
     """Refuses every prompt."""
 
-    async def stream(self, prompt: Prompt) -> AsyncGenerator[Piece, None]:  # noqa: ARG002 - the protocol's
+    async def stream(self, prompt: Prompt) -> AsyncGenerator[ReplyPiece, None]:  # noqa: ARG002 - the protocol's
         """Raise `ModelRefused` before the first piece."""
-        pieces: Sequence[Piece] = ()
-        for piece in pieces:
+        no_pieces: Sequence[ReplyPiece] = ()
+        for piece in no_pieces:
             yield piece
         raise ModelRefused(NO_MODEL)
 

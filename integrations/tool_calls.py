@@ -1,8 +1,8 @@
-"""Tool calls, put together from the fragments of a stream.
+"""Assembling tool calls from the fragments of a stream.
 
-Servers do not agree on what tells one call from another. A new id begins a call, whatever index it comes under; so
-does a name that comes after complete arguments. Ids, names and indexes may be missing, repeated in every fragment, or
-the same for several calls, and some servers send another id with every fragment of one call.
+Servers differ in how a call can be identified. A new id begins a call, whatever its index; so does a name after
+complete arguments. Ids, names and indexes may be missing, repeated in every fragment, or the same for several calls,
+and some servers send a new id with every fragment of one call.
 """
 
 from collections.abc import Collection
@@ -14,13 +14,13 @@ from integrations.language import ToolCall
 MAX_CALLS: Final = 64
 MAX_ARGUMENTS: Final = 20_000
 MAX_NAME: Final = 200
-MAX_KEYS: Final = 1_000  # ids and indexes that are remembered
+MAX_KEYS: Final = 1_000  # of ids and indexes that are stored
 EMPTY: Final = "{}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fragment:
-    """A part of a call as one chunk has it. Whatever was missing is None or empty."""
+    """The part of a call in one chunk. Missing values are None or empty."""
 
     index: int | None = None
     id: str = ""
@@ -29,18 +29,18 @@ class Fragment:
 
     @property
     def is_blank(self) -> bool:
-        """Whether it adds nothing to the arguments."""
+        """Whether it has no arguments."""
         return not self.arguments.strip()
 
     @property
     def begins_object(self) -> bool:
-        """Whether its arguments could be the beginning of a call's."""
+        """Whether its arguments could be the beginning of a JSON object."""
         return self.arguments.lstrip().startswith("{")
 
 
 @dataclass(slots=True, kw_only=True)
 class Draft:
-    """A call while its fragments arrive. It is closed when its arguments are one whole JSON object."""
+    """A call while its fragments arrive. It is closed when its arguments are a complete JSON object."""
 
     id: str = ""
     name: str = ""
@@ -54,7 +54,7 @@ class Draft:
     escaped: bool = False
 
     def add(self, fragment: Fragment) -> None:
-        """Take a fragment, less what follows complete arguments. Arguments that are too long are cut."""
+        """Add a fragment, up to the end of complete arguments. Arguments that are too long are cut."""
         self.fragments += 1
         self.named += bool(fragment.name)
         self.id = self.id or fragment.id
@@ -70,7 +70,7 @@ class Draft:
         self.arguments += piece
 
     def _closes(self, char: str) -> bool:
-        """Whether the arguments are complete with the next character."""
+        """Track the nesting with the next character; whether the arguments are complete with it."""
         if self.in_text:
             self.in_text = self.escaped or char != '"'
             self.escaped = char == "\\" and not self.escaped
@@ -95,13 +95,13 @@ class Draft:
 
     @property
     def names_every_fragment(self) -> bool:
-        """Whether its server repeats the name in each fragment."""
+        """Whether the server repeats the name in each fragment."""
         return self.named > 1 and self.named == self.fragments
 
 
 @dataclass(slots=True, kw_only=True)
 class ToolCalls:
-    """The calls of one reply. `tools` are the names that were offered; they tell a name from a piece of one."""
+    """The calls of one reply. `tools` are the names of offered tools, which distinguish a name from a part of one."""
 
     tools: Collection[str] = ()
     drafts: list[Draft] = field(default_factory=list)
@@ -110,7 +110,7 @@ class ToolCalls:
     current: Draft | None = None
 
     def add(self, fragment: Fragment) -> None:
-        """Take the next fragment."""
+        """Add the next fragment."""
         draft = self._belongs_to(fragment) or self._begin(fragment)
         if fragment.name and draft.name != fragment.name:
             is_whole = fragment.name.startswith(draft.name)
@@ -123,7 +123,7 @@ class ToolCalls:
             self.by_index[fragment.index] = draft
 
     def finish(self) -> list[ToolCall]:
-        """The calls in the order in which they began, each with an id of its own."""
+        """The calls in the order of their first fragments, each with a unique id."""
         found: dict[str, ToolCall] = {}
         for number, draft in enumerate(self.drafts):
             if not draft.name and draft.is_blank:
@@ -133,25 +133,25 @@ class ToolCalls:
         return list(found.values())
 
     def _begin(self, fragment: Fragment) -> Draft:
-        """A new call; beyond the limit its fragments are gathered for nothing."""
+        """Begin a call; one beyond the limit is discarded with its fragments."""
         draft = Draft(index=fragment.index)
         if len(self.drafts) < MAX_CALLS:
             self.drafts.append(draft)
         return draft
 
     def _belongs_to(self, fragment: Fragment) -> Draft | None:
-        """The call that a fragment continues; None when it begins one."""
+        """The call that a fragment continues; None if it begins one."""
         if known := self.by_id.get(fragment.id):
             return None if self._reuses_id(known, fragment) else known
-        near = self.current if fragment.index is None else self.by_index.get(fragment.index)
+        previous = self.current if fragment.index is None else self.by_index.get(fragment.index)
         if fragment.id:
-            return near if near and _goes_on_under_new_id(near, fragment) else None
+            return previous if previous and _continues_with_new_id(previous, fragment) else None
         if fragment.name:
-            return near if near and self._goes_on_by_name(near, fragment) else None
-        return self._goes_on_nameless(near, fragment)
+            return previous if previous and self._continues_with_name(previous, fragment) else None
+        return self._continued_without_name(previous, fragment)
 
     def _reuses_id(self, known: Draft, fragment: Fragment) -> bool:
-        """Whether another call comes under an id that a call has already."""
+        """Whether the fragment is of another call with the same id."""
         if fragment.name and known.name and fragment.name != known.name:
             return not self._extends_name(known, fragment)
         moved = fragment.index is not None and known.index is not None and fragment.index != known.index
@@ -159,39 +159,39 @@ class ToolCalls:
             return True
         return known.closed and fragment.begins_object and not _repeats(known, fragment)
 
-    def _goes_on_by_name(self, near: Draft, fragment: Fragment) -> bool:
-        """Whether a fragment with a name and without an id continues the call before it."""
-        if near.name == fragment.name:
-            return not near.closed or (fragment.is_blank and near.names_every_fragment)
-        return not near.name or self._extends_name(near, fragment)
+    def _continues_with_name(self, previous: Draft, fragment: Fragment) -> bool:
+        """Whether a fragment with a name and without an id continues the previous call."""
+        if previous.name == fragment.name:
+            return not previous.closed or (fragment.is_blank and previous.names_every_fragment)
+        return not previous.name or self._extends_name(previous, fragment)
 
-    def _goes_on_nameless(self, near: Draft | None, fragment: Fragment) -> Draft | None:
-        """The call that arguments without id and name belong to: the one that still wants some."""
-        if near and (not near.closed or fragment.is_blank or _repeats(near, fragment)):
-            return near
+    def _continued_without_name(self, previous: Draft | None, fragment: Fragment) -> Draft | None:
+        """The call to which arguments without id and name belong: one whose arguments are not complete."""
+        if previous and (not previous.closed or fragment.is_blank or _repeats(previous, fragment)):
+            return previous
         unfinished = [draft for draft in (self.current, *reversed(self.drafts)) if draft and not draft.closed]
         if unfinished:
             return unfinished[0]
-        return None if fragment.begins_object else near or self.current
+        return None if fragment.begins_object else previous or self.current
 
     def _extends_name(self, draft: Draft, fragment: Fragment) -> bool:
-        """Whether a name is the next piece of a call's name, or the name as far as it is known by now."""
+        """Whether a name is the next part of the call's name, or repeats what is known of it."""
         if not self.tools or draft.name in self.tools or not draft.is_blank:
             return False
         joined = draft.name + fragment.name
         return joined in self.tools or fragment.name.startswith(draft.name) or fragment.name not in self.tools
 
 
-def _goes_on_under_new_id(near: Draft, fragment: Fragment) -> bool:
-    """Whether a fragment under an id that is new continues a call all the same."""
+def _continues_with_new_id(previous: Draft, fragment: Fragment) -> bool:
+    """Whether a fragment with a new id continues the previous call nevertheless."""
     if not fragment.name:
-        return not near.closed or (near.is_placeholder and fragment.begins_object)
-    if not near.id and near.is_blank and near.name in {"", fragment.name}:
+        return not previous.closed or (previous.is_placeholder and fragment.begins_object)
+    if not previous.id and previous.is_blank and previous.name in {"", fragment.name}:
         return True
-    continues = not near.is_blank and not near.closed and not fragment.is_blank and not fragment.begins_object
-    return continues and near.name == fragment.name and fragment.index is not None
+    continues = not previous.is_blank and not previous.closed and not fragment.is_blank and not fragment.begins_object
+    return continues and previous.name == fragment.name and fragment.index is not None
 
 
 def _repeats(draft: Draft, fragment: Fragment) -> bool:
-    """Whether a fragment after complete arguments says nothing new: the same once more, or what `{}` stood for."""
+    """Whether a fragment after complete arguments repeats them, or has those for which `{}` was a placeholder."""
     return fragment.arguments.strip() == draft.arguments.strip() or draft.is_placeholder

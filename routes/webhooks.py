@@ -31,13 +31,13 @@ def route(runtime: Runtime, webhooks: MailWebhooks) -> BaseRoute:
     """The route of a mail provider's webhooks."""
 
     async def deliver(request: Request) -> Response:
-        if not webhooks.admits(request.headers):
+        if not webhooks.has_credentials(request.headers):
             return unauthorized(webhooks)
         try:
             body = await read_body(request.receive, request.headers.get("content-length"), MAX_BODY_BYTES)
-            if not webhooks.signs(request.headers, body):
+            if not webhooks.has_signature(request.headers, body):
                 return unauthorized(webhooks)
-            await receive(runtime.work, webhooks, webhooks.events_in(parse_json(body)))
+            await receive(runtime.work, webhooks, webhooks.events_of(parse_json(body)))
         except BodyTooLarge:
             return refuse(413, f"The body is larger than {MAX_BODY_BYTES} bytes.")
         except (ClientDisconnected, NotJson, WebhookUnreadable, TooDeep) as error:
@@ -49,7 +49,7 @@ def route(runtime: Runtime, webhooks: MailWebhooks) -> BaseRoute:
 
 def unauthorized(webhooks: MailWebhooks) -> Response:
     """The refusal of a request without valid credentials; never 403, after which some providers stop sending."""
-    return refuse(401, webhooks.refusal, webhooks.challenge)
+    return refuse(401, webhooks.unauthorized_message, webhooks.challenge_headers)
 
 
 def unavailable() -> Response:

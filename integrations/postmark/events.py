@@ -1,6 +1,6 @@
-"""Postmark's webhooks, read: https://postmarkapp.com/developer/webhooks/webhooks-overview.
+"""Parsing Postmark's events: https://postmarkapp.com/developer/webhooks/webhooks-overview.
 
-Any field may be missing, null, or of another type than it should be; no payload is refused for that.
+Any field may be missing, null, or of another type than documented; no payload is refused for that.
 """
 
 import hashlib
@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
-from integrations.mail_events import About, MailEvent, Signal
+from integrations.mail_events import MailEvent, MailEventKind, MessageReference
 
 # https://postmarkapp.com/developer/api/bounce-api#bounce-types
 TYPE_CODES: Final = {
@@ -39,18 +39,18 @@ TYPE_CODES: Final = {
 }
 KNOWN_TYPES: Final = frozenset(TYPE_CODES.values())
 PERMANENT: Final = frozenset({"HardBounce", "BadEmailAddress", "ManuallyDeactivated"})
-# What a type says when it is no bounce: the message has arrived, or may yet.
-NO_BOUNCES: Final = {
-    "Unsubscribe": Signal.UNSUBSCRIBED,
-    "SpamComplaint": Signal.COMPLAINED,
-    "SpamNotification": Signal.COMPLAINED,
-    "Transient": Signal.OTHER,
-    "Subscribe": Signal.OTHER,
-    "AutoResponder": Signal.OTHER,
-    "AddressChange": Signal.OTHER,
-    "ChallengeVerification": Signal.OTHER,
-    "OpenRelayTest": Signal.OTHER,
-    "InboundError": Signal.OTHER,
+# The types that are not bounces: the message was delivered, or may be later.
+OTHER_TYPES: Final = {
+    "Unsubscribe": MailEventKind.UNSUBSCRIBED,
+    "SpamComplaint": MailEventKind.COMPLAINED,
+    "SpamNotification": MailEventKind.COMPLAINED,
+    "Transient": MailEventKind.OTHER,
+    "Subscribe": MailEventKind.OTHER,
+    "AutoResponder": MailEventKind.OTHER,
+    "AddressChange": MailEventKind.OTHER,
+    "ChallengeVerification": MailEventKind.OTHER,
+    "OpenRelayTest": MailEventKind.OTHER,
+    "InboundError": MailEventKind.OTHER,
 }
 TIMES: Final = {
     "Delivery": "DeliveredAt",
@@ -60,60 +60,60 @@ TIMES: Final = {
     "Click": "ReceivedAt",
     "SubscriptionChange": "ChangedAt",
 }
-# No message. A bounce of it comes from the test button and tells of nobody, whatever address it carries; a change of
-# the suppression list by hand has no message either and does tell of its address.
+# The id in events without a message. A bounce with it comes from the test button, and does not concern its address; a
+# manual change of the suppression list has it as well, and does concern its address.
 NO_MESSAGE: Final = "00000000-0000-0000-0000-000000000000"
-TELLING: Final = (
+DETAILS: Final = (
     *("Type", "TypeCode", "Description", "Details", "OriginalLink", "ClickLocation", "FirstOpen", "Platform"),
     *("Origin", "SuppressionReason", "SuppressSending", "Inactive", "CanActivate"),
 )
-# What tells two events apart: Postmark repeats them, and its own sample key would drop second opens.
-TELLING_APART: Final = (
+# The fields that identify an event. Postmark repeats events, and the key of its example would drop second opens.
+IDENTITY: Final = (
     *("ID", "MessageID", "Recipient", "Email", "OriginalLink", "MessageStream"),
     *("Type", "SuppressSending", "SuppressionReason", "Origin"),
 )
-# What is left of an event that is told to others than the sender: nothing of the message.
-OF_ADDRESS: Final = (
+# The fields of an event that is applied for other organizations than the sender's: none of the message.
+ADDRESS_FIELDS: Final = (
     *("RecordType", "Type", "TypeCode", "Inactive", "SuppressSending", "SuppressionReason", "Origin"),
     *("BouncedAt", "ChangedAt", "Recipient", "Email", "MessageStream"),
 )
 REPEATS: Final = "Repeats"
 FLAGS: Final = {"true": True, "1": True, "false": False, "0": False}
-DETAIL_LENGTH: Final = 500
-LONGEST_ID: Final = 200
-LONGEST_NUMBER: Final = 40
-LARGEST: Final = 2**53
+MAX_DETAIL_LENGTH: Final = 500
+MAX_ID_LENGTH: Final = 200
+MAX_NUMBER_LENGTH: Final = 40
+MAX_SAFE_INTEGER: Final = 2**53
 
 
 def read(payload: Mapping[str, Any]) -> MailEvent:
-    """The event; raises `ValueError` for a record type that is none of outbound mail."""
-    kind = payload.get("RecordType")
-    if not isinstance(kind, str) or kind not in TIMES:
-        raise ValueError(f"no event we know: {str(kind)[:50]!r}")
+    """Parse an event; raises `ValueError` for a record type that is not about outbound mail."""
+    record_type = payload.get("RecordType")
+    if not isinstance(record_type, str) or record_type not in TIMES:
+        raise ValueError(f"unknown record type: {str(record_type)[:50]!r}")
     metadata = metadata_of(payload)
     message_id = text_of(payload.get("MessageID"))
-    is_test = message_id == NO_MESSAGE and kind != "SubscriptionChange"
+    is_test = message_id == NO_MESSAGE and record_type != "SubscriptionChange"
     message_id = None if message_id == NO_MESSAGE else message_id
-    meaning = meaning_of(kind, payload, with_message=message_id is not None)
+    classified = classify(record_type, payload, with_message=message_id is not None)
     return MailEvent(
-        signal=meaning.signal,
-        is_permanent=meaning.is_permanent,
-        is_inactive=is_inactive(kind, payload),
+        kind=classified.kind,
+        is_permanent=classified.is_permanent,
+        is_inactive=is_inactive(record_type, payload),
         by_recipient=payload.get("Origin") == "Recipient",
-        is_repeat=repeats(kind, payload, meaning.signal),
-        at=moment(payload.get(TIMES[kind])),
+        is_repeat=is_repeat_of_another(record_type, payload, classified.kind),
+        at=parse_time(payload.get(TIMES[record_type])),
         message_id=message_id,
         campaign_id=uuid_of(metadata.get("campaign")),
         delivery_id=uuid_of(metadata.get("delivery")),
         recipient=None if is_test else text_of(payload.get("Recipient")) or text_of(payload.get("Email")),
         stream=text_of(payload.get("MessageStream")),
-        details={name: shortened(payload[name]) for name in TELLING if is_told(payload.get(name))},
+        details={name: shorten(payload[name]) for name in DETAILS if is_scalar(payload.get(name))},
     )
 
 
-def about(payload: Mapping[str, Any]) -> About:
-    """The campaign in the metadata, and the message, of any record type."""
-    return About(uuid_of(metadata_of(payload).get("campaign")), text_of(payload.get("MessageID")))
+def reference_of(payload: Mapping[str, Any]) -> MessageReference:
+    """The campaign in the metadata, and the message id, of an event of any record type."""
+    return MessageReference(uuid_of(metadata_of(payload).get("campaign")), text_of(payload.get("MessageID")))
 
 
 def metadata_of(payload: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -122,102 +122,104 @@ def metadata_of(payload: Mapping[str, Any]) -> Mapping[str, Any]:
     return metadata if isinstance(metadata, dict) else {}
 
 
-class Meaning(NamedTuple):
-    """What an event says, and of a bounce whether it will come again."""
+class Classified(NamedTuple):
+    """The kind of an event, and whether a bounce is permanent."""
 
-    signal: Signal
+    kind: MailEventKind
     is_permanent: bool = False
 
 
-SIGNALS: Final = {
-    "Delivery": Meaning(Signal.DELIVERED),
-    "Open": Meaning(Signal.OPENED),
-    "Click": Meaning(Signal.CLICKED),
-    "SpamComplaint": Meaning(Signal.COMPLAINED),
+KINDS: Final = {
+    "Delivery": Classified(MailEventKind.DELIVERED),
+    "Open": Classified(MailEventKind.OPENED),
+    "Click": Classified(MailEventKind.CLICKED),
+    "SpamComplaint": Classified(MailEventKind.COMPLAINED),
 }
 
 
-def meaning_of(kind: str, payload: Mapping[str, Any], *, with_message: bool) -> Meaning:
-    """What an event of a record type says."""
-    if kind == "Bounce":
+def classify(record_type: str, payload: Mapping[str, Any], *, with_message: bool) -> Classified:
+    """The kind of an event, by its record type and fields."""
+    if record_type == "Bounce":
         bounce = bounce_type(payload)
-        return Meaning(NO_BOUNCES.get(bounce, Signal.BOUNCED), bounce in PERMANENT)
-    if kind == "SubscriptionChange":
-        return change_of(payload, with_message=with_message)
-    return SIGNALS[kind]
+        return Classified(OTHER_TYPES.get(bounce, MailEventKind.BOUNCED), bounce in PERMANENT)
+    if record_type == "SubscriptionChange":
+        return classify_change(payload, with_message=with_message)
+    return KINDS[record_type]
 
 
 def bounce_type(payload: Mapping[str, Any]) -> str:
-    """The type of a bounce, by its name or else by its code; "Unknown" for neither."""
+    """The type of a bounce, by its name or else by its code; "Unknown" without a known one."""
     name, code = text_of(payload.get("Type")), text_of(payload.get("TypeCode"))
     if name in KNOWN_TYPES:
         return name
     return TYPE_CODES.get(code or "", "Unknown")
 
 
-def change_of(payload: Mapping[str, Any], *, with_message: bool) -> Meaning:
-    """What a change of Postmark's suppression list says.
+def classify_change(payload: Mapping[str, Any], *, with_message: bool) -> Classified:
+    """The kind of a change of Postmark's suppression list.
 
-    ManualSuppression is a recipient who unsubscribed, or somebody at the customer or at Postmark who put the address
-    there: `Origin` tells, else the message, as only a recipient's has one.
+    For ManualSuppression the recipient has unsubscribed, or somebody at the customer or at Postmark has added the
+    address. `Origin` distinguishes them; without it, only a recipient's change has a message.
     """
     suppressed, reason, origin = (payload.get(name) for name in ("SuppressSending", "SuppressionReason", "Origin"))
     if flag(suppressed) is False:
-        return Meaning(Signal.REACTIVATED)
+        return Classified(MailEventKind.REACTIVATED)
     if flag(suppressed) is None and text_of(reason) is None:
-        return Meaning(Signal.OTHER)
+        return Classified(MailEventKind.OTHER)
     if reason == "HardBounce":
-        return Meaning(Signal.BOUNCED, is_permanent=True)
+        return Classified(MailEventKind.BOUNCED, is_permanent=True)
     if reason == "SpamComplaint":
-        return Meaning(Signal.COMPLAINED)
+        return Classified(MailEventKind.COMPLAINED)
     by_recipient = origin == "Recipient" or (origin not in ("Customer", "Admin") and with_message)
-    return Meaning(Signal.UNSUBSCRIBED if by_recipient else Signal.SUPPRESSED)
+    return Classified(MailEventKind.UNSUBSCRIBED if by_recipient else MailEventKind.SUPPRESSED)
 
 
-def repeats(kind: str, payload: Mapping[str, Any], signal: Signal) -> bool:
-    """Whether the event tells what another tells too: Postmark's list changes after a bounce or a complaint."""
+def is_repeat_of_another(record_type: str, payload: Mapping[str, Any], kind: MailEventKind) -> bool:
+    """Whether another event reports the same: Postmark changes its list after a bounce or a complaint."""
     if REPEATS in payload:
         return payload[REPEATS] is True
-    return kind == "SubscriptionChange" and signal is not Signal.REACTIVATED
+    return record_type == "SubscriptionChange" and kind is not MailEventKind.REACTIVATED
 
 
 def flag(value: object) -> bool | None:
-    """A truth value, also one that is written as a text or a number; None for anything else."""
+    """A boolean, also from a text or a number; None for anything else."""
     return FLAGS.get(str(value).lower()) if isinstance(value, bool | int | str) else None
 
 
-def is_inactive(kind: str, payload: Mapping[str, Any]) -> bool | None:
-    """Whether Postmark mails the address no more; None where it does not say."""
-    return flag(payload.get("SuppressSending" if kind == "SubscriptionChange" else "Inactive"))
+def is_inactive(record_type: str, payload: Mapping[str, Any]) -> bool | None:
+    """Whether Postmark has deactivated the address; None if the event does not report it."""
+    return flag(payload.get("SuppressSending" if record_type == "SubscriptionChange" else "Inactive"))
 
 
-def of_address(payload: Mapping[str, Any], *, is_repeat: bool) -> dict[str, Any]:
-    """The event without its message, for whoever has the address; `is_repeat` when it is told whole as well."""
-    return {name: payload[name] for name in OF_ADDRESS if name in payload} | {REPEATS: is_repeat}
+def without_message(payload: Mapping[str, Any], *, is_repeat: bool) -> dict[str, Any]:
+    """The event without its message; `is_repeat` if it is also stored with it."""
+    return {name: payload[name] for name in ADDRESS_FIELDS if name in payload} | {REPEATS: is_repeat}
 
 
 def dedupe_key(payload: Mapping[str, Any]) -> str:
-    """What makes an event the same event, at most 120 characters, whatever the payload holds."""
-    kind = payload.get("RecordType")
-    if not isinstance(kind, str) or kind not in TIMES:
+    """A key that is the same for repeats of an event; at most 120 characters, for any payload."""
+    record_type = payload.get("RecordType")
+    if not isinstance(record_type, str) or record_type not in TIMES:
         return f"other:{digest(payload)}"
     number = text_of(payload.get("ID"))
-    if kind in {"Bounce", "SpamComplaint"} and number is not None and len(number) <= LONGEST_NUMBER:
-        return f"{kind}:{number}"
-    names = TELLING_APART if kind != "Delivery" else ("MessageID", "Recipient")
-    told = {name: payload.get(name) for name in names}
-    if not any(told[name] for name in ("MessageID", "Recipient")):
-        return f"{kind}:{digest(payload)}"
-    return f"{kind}:{digest(told if kind == 'Delivery' else {**told, 'at': payload.get(TIMES[kind])})}"
+    if record_type in {"Bounce", "SpamComplaint"} and number is not None and len(number) <= MAX_NUMBER_LENGTH:
+        return f"{record_type}:{number}"
+    names = IDENTITY if record_type != "Delivery" else ("MessageID", "Recipient")
+    identity = {name: payload.get(name) for name in names}
+    if not any(identity[name] for name in ("MessageID", "Recipient")):
+        return f"{record_type}:{digest(payload)}"
+    if record_type != "Delivery":
+        identity["at"] = payload.get(TIMES[record_type])
+    return f"{record_type}:{digest(identity)}"
 
 
 def digest(value: object) -> str:
-    """A hash of a JSON value."""
+    """A SHA-256 hash of a JSON value."""
     return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()
 
 
-def moment(value: object) -> datetime | None:
-    """The time that a text tells, in UTC where it names no offset; None when it tells none."""
+def parse_time(value: object) -> datetime | None:
+    """Parse an ISO 8601 time, which is in UTC without an offset; None for anything else."""
     if not isinstance(value, str):
         return None
     try:
@@ -228,29 +230,29 @@ def moment(value: object) -> datetime | None:
 
 
 def text_of(value: object) -> str | None:
-    """A short text, or a whole number as one; None for anything else."""
+    """A short text, also from an integer; None for anything else."""
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value)
     if not isinstance(value, str):
         return None
-    return value.strip()[:LONGEST_ID] or None
+    return value.strip()[:MAX_ID_LENGTH] or None
 
 
 def uuid_of(value: object) -> UUID | None:
-    """The UUID that a text spells, or None."""
+    """The UUID of a text; None for anything else."""
     try:
         return UUID(value) if isinstance(value, str) else None
     except ValueError:
         return None
 
 
-def is_told(value: object) -> bool:
-    """Whether a value says something that a history can show."""
+def is_scalar(value: object) -> bool:
+    """Whether a value is not null, and neither an object nor a list."""
     return value is not None and not isinstance(value, dict | list)
 
 
-def shortened(value: object) -> object:
-    """The value, a long text cut, and a whole number that JSON's readers do not take as a text."""
-    if isinstance(value, int) and abs(value) > LARGEST:
-        return str(value)[:DETAIL_LENGTH]
-    return value[:DETAIL_LENGTH] if isinstance(value, str) else value
+def shorten(value: object) -> object:
+    """The value, with a long text cut, and an integer beyond the range of JSON numbers as text."""
+    if isinstance(value, int) and abs(value) > MAX_SAFE_INTEGER:
+        return str(value)[:MAX_DETAIL_LENGTH]
+    return value[:MAX_DETAIL_LENGTH] if isinstance(value, str) else value

@@ -1,4 +1,4 @@
-"""Postmark over HTTP: one attempt a call, and every answer sorted by whether something may have been sent."""
+"""Postmark's HTTP API: one attempt per call, with outcomes by whether a message may have been sent."""
 
 import hashlib
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -20,9 +20,9 @@ from integrations.mail import (
     Outcome,
     ProviderLimits,
     Receipt,
+    ReceiptStatus,
     SearchFailed,
     Stream,
-    Verdict,
 )
 
 # https://postmarkapp.com/developer/api/email-api and /user-guide/send-email-with-api/batch-emails
@@ -45,23 +45,23 @@ ADVICE: Final = {
     1235: NO_STREAM,
 }
 PAGE: Final = 500
-# Well below the idle time after which servers close: a request on a connection closed meanwhile would be in doubt.
+# Well below the idle timeout of servers: a request on a connection that the server is closing would be in doubt.
 KEEP_ALIVE_SECONDS: Final = 2.0
 CONNECT_SHARE: Final = 0.5
-LONGEST_RETRY_AFTER: Final = 300.0
-LARGEST_CODE: Final = 2**31 - 1
-SLICE_BYTES: Final = 262_144
+MAX_RETRY_AFTER_SECONDS: Final = 300.0
+MAX_CODE: Final = 2**31 - 1
+PART_BYTES: Final = 262_144
 
 
 class SearchPage(NamedTuple):
-    """A page of a search, and how many hits there are on all pages."""
+    """A page of search results, and the total number of them."""
 
     hits: Sequence[Mapping[str, object]]
     total: int
 
 
 class PostmarkMailer:
-    """Postmark's API for one server token."""
+    """A client of Postmark's API for one server token."""
 
     name = "Postmark"
 
@@ -95,7 +95,7 @@ class PostmarkMailer:
 
     @property
     def session(self) -> aiohttp.ClientSession:
-        """The one session, opened on first use within the running loop."""
+        """The HTTP session, opened on first use in the running event loop."""
         if self.opened is None:
             self.opened = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=self.connections, keepalive_timeout=KEEP_ALIVE_SECONDS),
@@ -105,7 +105,7 @@ class PostmarkMailer:
         return self.opened
 
     async def send(self, envelope: Envelope, messages: Sequence[Message], *, not_after: float) -> Outcome:
-        """POST the batch once. Until its last part is written nothing can have been sent; then it is in doubt."""
+        """POST the batch once. Until the last part of the body is written, nothing can have been sent."""
         body = Body(encode(envelope, messages, self.streams[envelope.stream]), not_after=not_after)
         timeout_seconds = not_after - since_boot()
         if timeout_seconds <= 0:
@@ -129,10 +129,12 @@ class PostmarkMailer:
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             if not body.complete:
                 return NotSent(reason=f"The request could not be written: {describe(error)}", local=body.late)
-            return InDoubt(reason=f"The reply was lost: {describe(error)}", under_way=isinstance(error, TimeoutError))
+            return InDoubt(
+                reason=f"The reply was lost: {describe(error)}", in_progress=isinstance(error, TimeoutError)
+            )
 
     async def find(self, batch_id: str, stream: Stream = Stream.BROADCAST) -> Mapping[str, str]:
-        """Search by the batch in the metadata, page by page."""
+        """Search for the batch id in the metadata, page by page."""
         found: dict[str, str] = {}
         offset = 0
         while True:
@@ -147,7 +149,7 @@ class PostmarkMailer:
                 return found
 
     async def search(self, batch_id: str, stream: Stream, offset: int) -> SearchPage:
-        """A page of the outbound messages of a batch; raises `SearchFailed`."""
+        """Fetch a page of the outbound messages of a batch; raises `SearchFailed`."""
         query = {
             "count": str(PAGE),
             "offset": str(offset),
@@ -163,27 +165,27 @@ class PostmarkMailer:
             raise SearchFailed(f"Postmark's search does not answer: {describe(error)}") from error
         if response.status != 200:  # noqa: PLR2004 - OK
             raise SearchFailed(f"Postmark's search answered {response.status}.")
-        return search_page(parsed(body))
+        return search_page(parse_json(body))
 
     async def aclose(self) -> None:
-        """Close the session; the mailer opens another when it is used again."""
+        """Close the session; another one is opened if the mailer is used again."""
         if self.opened is not None:
             await self.opened.close()
             self.opened = None
 
 
 def encode(envelope: Envelope, messages: Sequence[Message], message_stream: str) -> bytes:
-    """The batch as Postmark's bare JSON array."""
+    """The JSON body of a batch: an array of messages."""
     tracked = envelope.stream is Stream.BROADCAST
     shared = {
         "From": envelope.sender,
         "Tag": envelope.tag,
         "MessageStream": message_stream,
-        # The links of system mail carry secrets, which no tracker's redirect may see.
+        # Links in system mail have secret tokens, which must not go through the redirect of click tracking.
         "TrackOpens": tracked,
         "TrackLinks": "HtmlAndText" if tracked else "None",
     }
-    named = {"batch": envelope.batch_id} | ({"campaign": envelope.campaign_id} if envelope.campaign_id else {})
+    metadata = {"batch": envelope.batch_id} | ({"campaign": envelope.campaign_id} if envelope.campaign_id else {})
     return orjson.dumps(
         [
             shared
@@ -192,7 +194,7 @@ def encode(envelope: Envelope, messages: Sequence[Message], message_stream: str)
                 "Subject": message.subject,
                 "HtmlBody": message.html,
                 "TextBody": message.text,
-                "Metadata": named | {"delivery": message.delivery_id},
+                "Metadata": metadata | {"delivery": message.delivery_id},
                 "Headers": headers_of(message),
             }
             for message in messages
@@ -201,7 +203,7 @@ def encode(envelope: Envelope, messages: Sequence[Message], message_stream: str)
 
 
 def headers_of(message: Message) -> list[dict[str, str]]:
-    """A broadcast's way out (RFC 8058); what says of any other that no person wrote it (RFC 3834)."""
+    """One-click unsubscribe (RFC 8058) for broadcasts; Auto-Submitted (RFC 3834) for system mail."""
     if message.unsubscribe_url is None:
         return [{"Name": "Auto-Submitted", "Value": "auto-generated"}]
     return [
@@ -211,11 +213,11 @@ def headers_of(message: Message) -> list[dict[str, str]]:
 
 
 class Body:
-    """A request's body, handed over in parts and never too late.
+    """A request's body, which is written in parts, and not after `not_after` (`since_boot` seconds).
 
-    The last look at the time stands right before each write: a process that was stopped in between, and woken when
-    others have taken its work over, writes no more. `complete` says whether the last part went out; without it the
-    provider cannot have taken anything. `late` says that the time was over before that.
+    The time is checked right before each part: a process that was suspended, while its lease expired and another took
+    over the work, writes no more. `complete` is set once the last part is written; before that the provider cannot
+    have accepted anything. `late` is set if the time was up before that.
     """
 
     def __init__(self, content: bytes, *, not_after: float) -> None:
@@ -225,37 +227,37 @@ class Body:
         self.late = False
 
     async def parts(self) -> AsyncIterator[memoryview]:
-        """The parts, each small enough for the loop to do something else between them; raises `TimeoutError`."""
+        """The parts, small enough that the event loop is not blocked; raises `TimeoutError`."""
         view = memoryview(self.content)
-        for start in range(0, len(view), SLICE_BYTES):
+        for start in range(0, len(view), PART_BYTES):
             if since_boot() > self.not_after:
                 self.late = True
                 raise TimeoutError("too late to send")
-            self.complete = start + SLICE_BYTES >= len(view)
-            yield view[start : start + SLICE_BYTES]
+            self.complete = start + PART_BYTES >= len(view)
+            yield view[start : start + PART_BYTES]
 
 
 def classify(status: int, body: bytes, retry_after: str | None, count: int) -> Outcome:
-    """What an HTTP answer to a batch of `count` messages means."""
-    document = parsed(body)
+    """The outcome of a batch of `count` messages, by the HTTP response."""
+    document = parse_json(body)
     if status == 200:  # noqa: PLR2004 - OK
         return receipts(document, count)
     code, text = error_of(document)
     reason = f"Postmark answered {status}" + (f", code {code}: {text}" if text else "")
-    if status >= 500 or status == 408 or status < 300:  # noqa: PLR2004 - no word on what was done
+    if status >= 500 or status == 408 or status < 300:  # noqa: PLR2004 - it is not known what was done
         return InDoubt(reason=reason)
     if RATE_LIMITED in (status, code):
         return NotSent(reason=reason, retry_after_seconds=seconds(retry_after))
     if status in (413, 422) and code not in ACCOUNT_CODES:
-        verdict = Verdict.INACTIVE if code == INACTIVE else Verdict.REFUSED
-        return BatchRefused(code=code, reason=text or reason, verdict=verdict)
+        receipt_status = ReceiptStatus.INACTIVE if code == INACTIVE else ReceiptStatus.REFUSED
+        return BatchRefused(code=code, reason=text or reason, status=receipt_status)
     if status == 401 or code in ACCOUNT_CODES:  # noqa: PLR2004 - Unauthorized
         return AccountRefused(code=code or status, reason=ADVICE.get(code or 10, reason))
     return AccountRefused(code=code or status, reason=f"{reason}. Check NUDGE_POSTMARK__BASE_URL, then resume.")
 
 
 def receipts(document: object, count: int) -> Outcome:
-    """The items of a 200 answer; in doubt unless there is one for each message."""
+    """The receipts in a 200 response; in doubt unless there is one for each message."""
     if not isinstance(document, list) or len(document) != count:
         return InDoubt(reason="Postmark's answer cannot be read")
     try:
@@ -265,27 +267,27 @@ def receipts(document: object, count: int) -> Outcome:
 
 
 def receipt(item: Mapping[str, Any]) -> Receipt:
-    """One item of a 200 answer."""
+    """The receipt of one item of a 200 response."""
     code = item["ErrorCode"]
     if code == 0:
         message_id = item["MessageID"]
-        if not isinstance(message_id, str) or plain(message_id) != message_id:
+        if not isinstance(message_id, str) or without_nul(message_id) != message_id:
             raise TypeError("MessageID is no text")
-        return Receipt(Verdict.ACCEPTED, message_id)
-    if not isinstance(code, int) or abs(code) > LARGEST_CODE:
+        return Receipt(ReceiptStatus.ACCEPTED, message_id)
+    if not isinstance(code, int) or abs(code) > MAX_CODE:
         raise TypeError("ErrorCode is no number")
-    text = plain(item.get("Message")) or f"Postmark's code {code}"
+    text = without_nul(item.get("Message")) or f"Postmark's code {code}"
     if code == INACTIVE:
-        return Receipt(Verdict.INACTIVE, None, code, text)
+        return Receipt(ReceiptStatus.INACTIVE, None, code, text)
     if code == RATE_LIMITED:
-        return Receipt(Verdict.NOT_NOW, None, code, text)
+        return Receipt(ReceiptStatus.RETRY_LATER, None, code, text)
     if code in ACCOUNT_CODES:
-        return Receipt(Verdict.ACCOUNT, None, code, ADVICE.get(code, text))
-    return Receipt(Verdict.REFUSED, None, code, text)
+        return Receipt(ReceiptStatus.ACCOUNT_REFUSED, None, code, ADVICE.get(code, text))
+    return Receipt(ReceiptStatus.REFUSED, None, code, text)
 
 
 def search_page(document: object) -> SearchPage:
-    """The answer to a search; raises `SearchFailed` for what is none, as nobody may conclude anything from it."""
+    """Parse the response to a search; raises `SearchFailed` if it is not valid."""
     match document:
         case {"Messages": list(hits), "TotalCount": int(total)} if all(isinstance(hit, dict) for hit in hits):
             return SearchPage(hits, total)
@@ -293,15 +295,15 @@ def search_page(document: object) -> SearchPage:
 
 
 def message_id_of(hit: Mapping[str, object]) -> str:
-    """The message id of a hit; raises `SearchFailed`, as a message without one is not absent for all that."""
+    """The message id of a result. Raises `SearchFailed` without one, because the message is not absent then."""
     message_id = hit.get("MessageID")
-    if not isinstance(message_id, str) or plain(message_id) != message_id:
+    if not isinstance(message_id, str) or without_nul(message_id) != message_id:
         raise SearchFailed("Postmark's search found a message without a readable id.")
     return message_id
 
 
-def parsed(body: bytes) -> object:
-    """The JSON of a body, or None when it is none."""
+def parse_json(body: bytes) -> object:
+    """The JSON of a body; None if it is not JSON."""
     try:
         document: object = orjson.loads(body)
     except orjson.JSONDecodeError:
@@ -310,23 +312,23 @@ def parsed(body: bytes) -> object:
 
 
 def error_of(document: object) -> tuple[int, str]:
-    """The code and text of an error document; 0 and nothing when it is none."""
+    """The code and text of an error document; 0 and "" for anything else."""
     if not isinstance(document, dict):
         return 0, ""
     code = document.get("ErrorCode")
-    return code if isinstance(code, int) and abs(code) <= LARGEST_CODE else 0, plain(document.get("Message"))
+    return code if isinstance(code, int) and abs(code) <= MAX_CODE else 0, without_nul(document.get("Message"))
 
 
-def plain(value: object) -> str:
-    """The text without NUL characters, which PostgreSQL cannot hold."""
+def without_nul(value: object) -> str:
+    """The text without NUL characters, which PostgreSQL cannot store."""
     return str(value or "").replace("\x00", "")
 
 
 def seconds(retry_after: str | None) -> float | None:
-    """Retry-After in seconds, within reason; dates are not used by Postmark and ignored."""
-    return min(float(retry_after), LONGEST_RETRY_AFTER) if retry_after and retry_after.isdecimal() else None
+    """Retry-After in seconds, up to a maximum; dates, which Postmark does not use, are ignored."""
+    return min(float(retry_after), MAX_RETRY_AFTER_SECONDS) if retry_after and retry_after.isdecimal() else None
 
 
 def describe(error: BaseException) -> str:
-    """An error in a line."""
+    """The class and message of an error."""
     return f"{type(error).__name__} {error}".strip()

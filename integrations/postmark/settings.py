@@ -1,4 +1,4 @@
-"""Postmark's account, and our webhooks that it calls."""
+"""Settings of the Postmark account, and of our webhook endpoint."""
 
 from pydantic import Field, SecretStr
 
@@ -17,11 +17,11 @@ class PostmarkSettings(Group):
     )
     webhook_username: str = Field("postmark", description="HTTP Basic user of our webhook endpoint.")
     webhook_password: SecretStr | None = Field(None, description="HTTP Basic password of our webhook endpoint.")
-    messages_per_second: int = Field(0, ge=0, description="Token bucket of the account; 0 means unlimited.")
+    messages_per_second: int = Field(0, ge=0, description="Rate limit of the account; 0 means unlimited.")
     timeout_seconds: float = Field(15.0, gt=0, description="Total time of one request; well inside the lease.")
 
     @property
     def webhook_credentials(self) -> str | None:
-        """What the header of a webhook's request holds."""
+        """The Authorization header of Postmark's webhook requests."""
         password = self.webhook_password
         return None if password is None else basic(self.webhook_username, password.get_secret_value())

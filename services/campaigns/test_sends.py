@@ -27,7 +27,7 @@ from integrations.mail import (
     Message,
     NotSent,
     Receipt,
-    Verdict,
+    ReceiptStatus,
 )
 from models.accounts import User
 from models.contact_events import ContactEventKind
@@ -192,13 +192,13 @@ async def submit(mailer: Mailer, test: TestSend) -> Submission:
 async def _record_test_send(uow: UnitOfWork, test: TestSend, submission: Submission) -> None:
     """Record how many messages were or may have been sent; suppress addresses that the provider no longer mails."""
     receipts, ended_by = submission
-    accepted = sum(receipt.verdict is Verdict.ACCEPTED for receipt in receipts)
+    accepted = sum(receipt.status is ReceiptStatus.ACCEPTED for receipt in receipts)
     unknown = len(test.to) - len(receipts) if isinstance(ended_by, InDoubt) else 0
     if accepted or unknown:
         counts = {"recipients": accepted} | ({"unknown": unknown} if unknown else {})
         await audit.record(uow, "campaign.tested", test.campaign.id, counts)
     results = zip(test.to, receipts, strict=False)
-    inactive = [(address, receipt) for address, receipt in results if receipt.verdict is Verdict.INACTIVE]
+    inactive = [(address, receipt) for address, receipt in results if receipt.status is ReceiptStatus.INACTIVE]
     if inactive:
         now = (await uow.rows(select(func.now())))[0][0]
         await suppress(uow, [_refusal(address, receipt, now) for address, receipt in inactive])
@@ -213,12 +213,12 @@ def accepted_of(test: TestSend, submission: Submission) -> list[str]:
     if ended_by is not None and not receipts:
         raise ProviderRefused(ended_by.reason, suggestion=_suggestion(ended_by))
     results = list(zip(test.to, receipts, strict=False))
-    accepted = [address for address, receipt in results if receipt.verdict is Verdict.ACCEPTED]
+    accepted = [address for address, receipt in results if receipt.status is ReceiptStatus.ACCEPTED]
     if not accepted:
         left = (
             [] if ended_by is None else [_refused(address, ended_by.reason) for address in test.to[len(receipts) :]]
         )
-        raise InputErrors([*(_refused(address, each.text or each.verdict) for address, each in results), *left])
+        raise InputErrors([*(_refused(address, each.text or each.status) for address, each in results), *left])
     return accepted
 
 

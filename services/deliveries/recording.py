@@ -12,7 +12,7 @@ from core.database.clock import now_plus
 from core.leases import RELEASED, is_held
 from core.pubsub import campaign_topic
 from core.unit_of_work import UnitOfWork
-from integrations.mail import AccountRefused, Answered, InDoubt, Message, NotSent, Receipt, Verdict
+from integrations.mail import AccountRefused, Answered, InDoubt, Message, NotSent, Receipt, ReceiptStatus
 from models.contact_events import ContactEventKind
 from models.deliveries import DeliveryStatus, EmailDelivery
 from models.suppressions import SuppressionReason, SuppressionSource
@@ -136,20 +136,20 @@ async def _record_receipts(
     uow: UnitOfWork, bound: dict[str, UUID], messages: Sequence[Message], receipts: Sequence[Receipt]
 ) -> None:
     """Record a receipt for each message."""
-    accepted = [receipt.message_id for receipt in receipts if receipt.verdict is Verdict.ACCEPTED]
+    accepted = [receipt.message_id for receipt in receipts if receipt.status is ReceiptStatus.ACCEPTED]
     if len(accepted) == len(messages):
         await uow.execute(
             _accepted_statement(), {**bound, **id_range(_ids_of(messages)), "message_id_values": accepted}
         )
         return
     pairs = list(zip(messages, receipts, strict=True))
-    sent = [message for message, receipt in pairs if receipt.verdict is Verdict.ACCEPTED]
+    sent = [message for message, receipt in pairs if receipt.status is ReceiptStatus.ACCEPTED]
     if sent:
         await uow.execute(_accepted_statement(), {**bound, **id_range(_ids_of(sent)), "message_id_values": accepted})
-    refused = [pair for pair in pairs if pair[1].verdict in (Verdict.REFUSED, Verdict.INACTIVE)]
+    refused = [pair for pair in pairs if pair[1].status in (ReceiptStatus.REFUSED, ReceiptStatus.INACTIVE)]
     if refused:
         await _reject(uow, bound, refused)
-    later = [pair for pair in pairs if pair[1].verdict in (Verdict.NOT_NOW, Verdict.ACCOUNT)]
+    later = [pair for pair in pairs if pair[1].status in (ReceiptStatus.RETRY_LATER, ReceiptStatus.ACCOUNT_REFUSED)]
     if later:
         await _make_pending(uow, bound, [message for message, _ in later], later[0][1].text)
 
@@ -180,7 +180,7 @@ async def _record_refusals(
         data = {"code": receipt.code, "message": texts.sanitize(receipt.text)}
         key = f"rejected:{row.id}"
         about = {"campaign_id": campaign_id, "delivery_id": row.id, "contact_id": row.contact_id, "at": row.at}
-        if receipt.verdict is Verdict.INACTIVE:
+        if receipt.status is ReceiptStatus.INACTIVE:
             line = HistoryLine(kind=ContactEventKind.REJECTED, dedupe_key=key, data=data)
             inactive.append(
                 SuppressionFact(
@@ -210,7 +210,7 @@ async def _mark_unknown(
             **bound,
             **id_range(_ids_of(messages)),
             "reason": outcome.reason[:MAX_REASON_LENGTH],
-            "first_lookup": request_seconds if outcome.under_way else 0.0,
+            "first_lookup": request_seconds if outcome.in_progress else 0.0,
         },
     )
 
@@ -235,9 +235,9 @@ def backpressure_cause(outcomes: Sequence[RequestOutcome]) -> NotSent | AccountR
             return outcome
         if isinstance(outcome, Answered):
             for receipt in outcome.receipts:
-                if receipt.verdict is Verdict.ACCOUNT:
+                if receipt.status is ReceiptStatus.ACCOUNT_REFUSED:
                     return AccountRefused(code=receipt.code, reason=receipt.text)
-                if receipt.verdict is Verdict.NOT_NOW:
+                if receipt.status is ReceiptStatus.RETRY_LATER:
                     causes.append(NotSent(reason=receipt.text))
         elif isinstance(outcome, NotSent | InDoubt):
             causes.append(outcome)

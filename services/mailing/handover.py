@@ -16,7 +16,7 @@ from integrations.mail import (
     Outcome,
     ProviderLimits,
     Receipt,
-    Verdict,
+    ReceiptStatus,
 )
 from services.mailing.leases import LeaseTimes, has_time
 
@@ -77,11 +77,11 @@ def refusal_of_all(provider: str, outcomes: Sequence[RequestOutcome]) -> Account
     receipts = [
         receipt for each in outcomes if isinstance(each.outcome, Answered) for receipt in each.outcome.receipts
     ]
-    refusals = {(receipt.verdict, receipt.code, receipt.text) for receipt in receipts}
+    refusals = {(receipt.status, receipt.code, receipt.text) for receipt in receipts}
     if len(receipts) < MIN_REFUSALS or len(refusals) > 1:
         return None
-    verdict, code, text = refusals.pop()
-    if verdict is not Verdict.REFUSED:
+    status, code, text = refusals.pop()
+    if status is not ReceiptStatus.REFUSED:
         return None
     reason = f"{provider} refused every message of a batch. Check the sender and the content, then resume"
     reason += f" (code {code})" if code else ""
@@ -91,7 +91,7 @@ def refusal_of_all(provider: str, outcomes: Sequence[RequestOutcome]) -> Account
 
 def receipt_of(outcome: BatchRefused) -> Receipt:
     """The receipt of the single message for which the provider refused the request."""
-    return Receipt(outcome.verdict, None, outcome.code, outcome.reason)
+    return Receipt(outcome.status, None, outcome.code, outcome.reason)
 
 
 def split(messages: Sequence[Message], limits: ProviderLimits) -> list[Sequence[Message]]:

@@ -12,17 +12,17 @@ import orjson
 from core.access.actor import Actor
 from core.database.scopes import Reads
 from integrations.language import (
-    Ended,
     Finish,
     LanguageModel,
     ModelRefused,
     ModelUnavailable,
     Prompt,
-    Said,
-    Speaker,
+    PromptMessage,
+    PromptRole,
+    ReplyEnd,
+    TextPiece,
+    TokenUsage,
     ToolCall,
-    Used,
-    Utterance,
 )
 from services.maya import tools
 from services.maya.cleaning import clean
@@ -62,7 +62,7 @@ class Usage:
     steps: int = 0
     tool_calls: int = 0
 
-    def add(self, used: Used) -> None:
+    def add(self, used: TokenUsage) -> None:
         """Add the usage of a step, also of one that failed."""
         self.prompt_tokens += used.prompt_tokens
         self.completion_tokens += used.completion_tokens
@@ -101,7 +101,7 @@ class ReplyGeneration:
         """The text so far."""
         return "".join(self.pieces)
 
-    async def run(self, messages: Sequence[Utterance]) -> None:
+    async def run(self, messages: Sequence[PromptMessage]) -> None:
         """Answer the last of the messages.
 
         Raises `ModelFailed`, `CutOff`, `ContentFiltered`, or `LimitReached`.
@@ -117,7 +117,7 @@ class ReplyGeneration:
         if not self.text.strip():
             raise ModelUnavailable("The model said nothing.")
 
-    async def _step(self, messages: Sequence[Utterance]) -> tuple[str, Ended]:
+    async def _step(self, messages: Sequence[PromptMessage]) -> tuple[str, ReplyEnd]:
         """Prompt the model once, and stream its text; returns the text, and the end with its tool calls."""
         self.usage.steps += 1
         prompt = Prompt(
@@ -128,16 +128,16 @@ class ReplyGeneration:
         )
         start = len(self.pieces)
         output = OutputFilter(self.own_url)
-        used = Used(0, 0, None)
+        used = TokenUsage(0, 0, None)
         try:
             async with aclosing(self.model.stream(prompt)) as pieces:
                 async for piece in pieces:
                     match piece:
-                        case Said(text):
+                        case TextPiece(text):
                             self._receive(output, text, begins=start)
-                        case Used():
+                        case TokenUsage():
                             used = piece
-                        case Ended():
+                        case ReplyEnd():
                             self.usage.tool_calls += len(piece.calls)
                             self.model_used = clean(piece.model)
                             _check_finish(piece.finish)
@@ -179,22 +179,22 @@ class ReplyGeneration:
             raise LimitReached("Maya stopped: the model asked for the same thing again and again.")
         return ToolCall(id=f"call_{uuid4().hex[:24]}", name=call.name, arguments=call.arguments)
 
-    async def _call_tools(self, text: str, calls: Sequence[ToolCall]) -> list[Utterance]:
+    async def _call_tools(self, text: str, calls: Sequence[ToolCall]) -> list[PromptMessage]:
         """The messages for the next prompt: the model's text and calls, and the results of the calls."""
         repeated = [
             ToolCall(id=call.id, name=_shown_name(call), arguments=_valid_arguments(call.arguments)) for call in calls
         ]
         return [
-            Utterance(speaker=Speaker.ASSISTANT, text=text, calls=repeated),
+            PromptMessage(role=PromptRole.ASSISTANT, text=text, calls=repeated),
             *[await self._call_tool(call) for call in calls],
         ]
 
-    async def _call_tool(self, call: ToolCall) -> Utterance:
+    async def _call_tool(self, call: ToolCall) -> PromptMessage:
         """Call a tool, with an event before and after."""
         self.journal.add_event(ToolStarted(_shown_name(call)))
         succeeded, result = await tools.call(self.reads, self.actor, call.name, call.arguments)
         self.journal.add_event(ToolFinished(_shown_name(call), succeeded))
-        return Utterance(speaker=Speaker.TOOL, text=result, call_id=call.id)
+        return PromptMessage(role=PromptRole.TOOL, text=result, call_id=call.id)
 
 
 def _check_finish(finish: Finish) -> None:

@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, and_, func, or_, update
 from core.database.clock import now_plus
 from core.leases import RELEASED, is_held
 from core.unit_of_work import UnitOfWork
-from integrations.mail import Answered, InDoubt, Message, NotSent, Receipt, Verdict
+from integrations.mail import Answered, InDoubt, Message, NotSent, Receipt, ReceiptStatus
 from models.outbox import OutboxMessage, OutboxStatus
 from services.mailing.handover import MAX_REASON_LENGTH, RequestOutcome
 from services.outbox.submitting import Batch, postpone
@@ -36,10 +36,10 @@ async def record(
 
 async def _record_receipt(uow: UnitOfWork, batch: Batch, message: Message, receipt: Receipt) -> None:
     """Accept a message, fail it, or postpone it."""
-    if receipt.verdict in (Verdict.NOT_NOW, Verdict.ACCOUNT):
+    if receipt.status in (ReceiptStatus.RETRY_LATER, ReceiptStatus.ACCOUNT_REFUSED):
         await postpone(uow, _is_of_batch(batch, [message]), receipt.text[:MAX_REASON_LENGTH])
         return
-    accepted = receipt.verdict is Verdict.ACCEPTED
+    accepted = receipt.status is ReceiptStatus.ACCEPTED
     await uow.execute(
         update(OutboxMessage)
         .where(_is_of_batch(batch, [message]))
@@ -68,7 +68,7 @@ async def _mark_unknown(
             status=OutboxStatus.UNKNOWN,
             error_message=outcome.reason[:MAX_REASON_LENGTH],
             lookups=0,
-            due_at=now_plus(request_seconds if outcome.under_way else 0.0),
+            due_at=now_plus(request_seconds if outcome.in_progress else 0.0),
             **RELEASED,
         )
     )

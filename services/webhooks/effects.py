@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 from uuid import UUID
 
-from integrations.mail_events import Signal
+from integrations.mail_events import MailEventKind
 from models.contact_events import ContactEventKind
 from models.deliveries import DeliveryStatus
 from models.suppressions import SuppressionReason, SuppressionSource
@@ -15,27 +15,27 @@ from services.suppressions.facts import HistoryLine, Reactivation, SuppressionFa
 from services.webhooks.events import OF_ADDRESS, InboxEvent, reason_of
 
 KINDS: Final = {
-    Signal.DELIVERED: ContactEventKind.DELIVERED,
-    Signal.OPENED: ContactEventKind.OPENED,
-    Signal.CLICKED: ContactEventKind.CLICKED,
-    Signal.BOUNCED: ContactEventKind.BOUNCED,
-    Signal.COMPLAINED: ContactEventKind.COMPLAINED,
-    Signal.UNSUBSCRIBED: ContactEventKind.UNSUBSCRIBED,
-    Signal.SUPPRESSED: ContactEventKind.SUPPRESSED,
-    Signal.REACTIVATED: ContactEventKind.REACTIVATED,
-    Signal.OTHER: ContactEventKind.NOTICE,
+    MailEventKind.DELIVERED: ContactEventKind.DELIVERED,
+    MailEventKind.OPENED: ContactEventKind.OPENED,
+    MailEventKind.CLICKED: ContactEventKind.CLICKED,
+    MailEventKind.BOUNCED: ContactEventKind.BOUNCED,
+    MailEventKind.COMPLAINED: ContactEventKind.COMPLAINED,
+    MailEventKind.UNSUBSCRIBED: ContactEventKind.UNSUBSCRIBED,
+    MailEventKind.SUPPRESSED: ContactEventKind.SUPPRESSED,
+    MailEventKind.REACTIVATED: ContactEventKind.REACTIVATED,
+    MailEventKind.OTHER: ContactEventKind.NOTICE,
 }
 STATUSES: Final = {
-    Signal.DELIVERED: DeliveryStatus.DELIVERED,
-    Signal.BOUNCED: DeliveryStatus.BOUNCED,
-    Signal.COMPLAINED: DeliveryStatus.COMPLAINED,
+    MailEventKind.DELIVERED: DeliveryStatus.DELIVERED,
+    MailEventKind.BOUNCED: DeliveryStatus.BOUNCED,
+    MailEventKind.COMPLAINED: DeliveryStatus.COMPLAINED,
 }
 TIMES: Final = {
-    Signal.DELIVERED: "delivered_at",
-    Signal.BOUNCED: "bounced_at",
-    Signal.COMPLAINED: "complained_at",
-    Signal.OPENED: "opened_at",
-    Signal.CLICKED: "clicked_at",
+    MailEventKind.DELIVERED: "delivered_at",
+    MailEventKind.BOUNCED: "bounced_at",
+    MailEventKind.COMPLAINED: "complained_at",
+    MailEventKind.OPENED: "opened_at",
+    MailEventKind.CLICKED: "clicked_at",
 }
 
 
@@ -64,9 +64,9 @@ def updates_of(found: Iterable[ResolvedEvent]) -> dict[UUID, dict[UUID, Delivery
             continue
         update = updates[delivery.campaign_id][delivery.id]
         update.message_id = update.message_id or event.report.message_id
-        if (status := STATUSES.get(event.report.signal)) is not None:
+        if (status := STATUSES.get(event.report.kind)) is not None:
             update.advance_to(status)
-        if (time := TIMES.get(event.report.signal)) is not None:
+        if (time := TIMES.get(event.report.kind)) is not None:
             update.set_earliest(time, event.at)
     return updates
 
@@ -79,7 +79,7 @@ def facts_of(found: Iterable[ResolvedEvent]) -> list[SuppressionFact]:
         email_norm = delivery.email_norm if delivery is not None else event.email_norm
         if reason is None or email_norm is None:
             continue
-        kind = ContactEventKind.SUPPRESSED if event.report.signal is Signal.OTHER else KINDS[event.report.signal]
+        kind = ContactEventKind.SUPPRESSED if event.report.kind is MailEventKind.OTHER else KINDS[event.report.kind]
         if event.shared and reason not in OF_ADDRESS:
             # It is not known whose message it was, so it counts as a suppression by the provider, not by a person.
             reason, kind = SuppressionReason.PROVIDER, ContactEventKind.SUPPRESSED
@@ -119,7 +119,7 @@ def lifts_of(found: Iterable[ResolvedEvent]) -> list[Reactivation]:
             delivery_id=delivery.id if delivery is not None else None,
         )
         for event, delivery in found
-        if event.report.signal is Signal.REACTIVATED
+        if event.report.kind is MailEventKind.REACTIVATED
         and (email_norm := delivery.email_norm if delivery is not None else event.email_norm) is not None
     ]
 
@@ -129,7 +129,7 @@ def lines_of(found: Sequence[ResolvedEvent]) -> list[ContactLine]:
     return [
         ContactLine(
             contact_id=delivery.contact_id,
-            kind=KINDS[event.report.signal],
+            kind=KINDS[event.report.kind],
             at=event.at,
             dedupe_key=event.dedupe_key,
             campaign_id=delivery.campaign_id,
@@ -137,7 +137,9 @@ def lines_of(found: Sequence[ResolvedEvent]) -> list[ContactLine]:
             data=event.report.details,
         )
         for event, delivery in found
-        if delivery is not None and event.report.signal is not Signal.REACTIVATED and reason_of(event.report) is None
+        if delivery is not None
+        and event.report.kind is not MailEventKind.REACTIVATED
+        and reason_of(event.report) is None
     ]
 
 

@@ -7,15 +7,15 @@ from uuid import UUID
 
 from core import email_addresses
 from core.errors import InvalidInput
-from integrations.mail_events import MailEvent, MailWebhooks, Signal
+from integrations.mail_events import MailEvent, MailEventKind, MailWebhooks
 from models.suppressions import SuppressionReason
 
 EARLIEST: Final = datetime(2000, 1, 1, tzinfo=UTC)  # earlier times mean that there is none, such as year 1 in .NET
 AHEAD: Final = timedelta(minutes=5)  # tolerance for the provider's clock
 REASONS: Final = {
-    Signal.COMPLAINED: SuppressionReason.COMPLAINT,
-    Signal.UNSUBSCRIBED: SuppressionReason.UNSUBSCRIBED,
-    Signal.SUPPRESSED: SuppressionReason.PROVIDER,
+    MailEventKind.COMPLAINED: SuppressionReason.COMPLAINT,
+    MailEventKind.UNSUBSCRIBED: SuppressionReason.UNSUBSCRIBED,
+    MailEventKind.SUPPRESSED: SuppressionReason.PROVIDER,
 }
 OF_ADDRESS: Final = frozenset({SuppressionReason.HARD_BOUNCE, SuppressionReason.PROVIDER})
 
@@ -45,7 +45,7 @@ def concerns_address(event: MailEvent, stream: str | None) -> bool:
     if stream and event.stream and event.stream != stream:
         return False
     reason = reason_of(event)
-    if event.signal is Signal.REACTIVATED or (reason is not None and not names_message(event)):
+    if event.kind is MailEventKind.REACTIVATED or (reason is not None and not names_message(event)):
         return True
     return reason in OF_ADDRESS and event.is_inactive is not False
 
@@ -84,10 +84,10 @@ def plausible_time(at: datetime | None, received_at: datetime) -> datetime:
 
 def reason_of(event: MailEvent) -> SuppressionReason | None:
     """The reason for which the event suppresses its address, if it does."""
-    if event.signal is Signal.REACTIVATED:
+    if event.kind is MailEventKind.REACTIVATED:
         return None
-    if event.signal in REASONS:
-        return REASONS[event.signal]
-    if event.signal is Signal.BOUNCED and event.is_permanent:
+    if event.kind in REASONS:
+        return REASONS[event.kind]
+    if event.kind is MailEventKind.BOUNCED and event.is_permanent:
         return SuppressionReason.HARD_BOUNCE
     return SuppressionReason.PROVIDER if event.is_inactive else None

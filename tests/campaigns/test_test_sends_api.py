@@ -11,7 +11,7 @@ from sqlalchemy.pool import AsyncAdaptedQueuePool
 from core.access.actor import Actor
 from core.ids import encode_global_id
 from core.listing.pages import page_request
-from integrations.mail import Answered, Envelope, InDoubt, Message, NotSent, Outcome, Receipt, Verdict
+from integrations.mail import Answered, Envelope, InDoubt, Message, NotSent, Outcome, Receipt, ReceiptStatus
 from integrations.recording import RecordingMailer
 from models.audit import AuditEvent
 from models.contacts import Contact
@@ -118,7 +118,7 @@ async def test_addresses_that_do_not_fit_get_nothing(
     [
         (NotSent(reason="Postmark cannot be reached"), "Postmark cannot be reached"),
         (InDoubt(reason="The reply was lost"), "The reply was lost"),
-        (Answered(receipts=[Receipt(Verdict.REFUSED, None, 300, "Bad address")]), "Bad address"),
+        (Answered(receipts=[Receipt(ReceiptStatus.REFUSED, None, 300, "Bad address")]), "Bad address"),
     ],
 )
 async def test_a_provider_that_refuses_is_quoted(
@@ -145,7 +145,7 @@ async def test_a_test_that_may_have_been_sent_is_recorded(
     """Whatever was answered before, the audit log has how many messages may be in inboxes without an answer."""
     mailer.limits = replace(mailer.limits, max_messages=1)
     outcomes: list[Outcome] = [
-        *[Answered(receipts=[Receipt(Verdict.ACCEPTED, "1")])] * answered,
+        *[Answered(receipts=[Receipt(ReceiptStatus.ACCEPTED, "1")])] * answered,
         InDoubt(reason="The reply was lost"),
     ]
     mailer.answer = lambda _, __: outcomes.pop(0)
@@ -164,7 +164,7 @@ async def test_a_test_to_an_inactive_address_marks_its_contact(
     words = "You tried to send to a recipient that has been marked as inactive."
 
     def answer(_: Envelope, __: Sequence[Message]) -> Outcome:
-        return Answered(receipts=[Receipt(Verdict.INACTIVE, None, 406, words)])
+        return Answered(receipts=[Receipt(ReceiptStatus.INACTIVE, None, 406, words)])
 
     mailer.answer = answer
     owner, campaign_id = await draft(runtime)
@@ -189,7 +189,7 @@ async def test_no_transaction_is_open_while_the_provider_is_asked(
         pool = runtime.engine.pool
         assert isinstance(pool, AsyncAdaptedQueuePool)
         open_then.append(pool.checkedout())
-        return Answered(receipts=[Receipt(Verdict.ACCEPTED, str(number)) for number, _ in enumerate(messages)])
+        return Answered(receipts=[Receipt(ReceiptStatus.ACCEPTED, str(number)) for number, _ in enumerate(messages)])
 
     mailer.answer = answer
     owner, campaign_id = await draft(runtime)

@@ -16,9 +16,9 @@ from integrations.mail import (
     Outcome,
     ProviderLimits,
     Receipt,
+    ReceiptStatus,
     SearchFailed,
     Stream,
-    Verdict,
 )
 from integrations.recording import UNLIMITED
 
@@ -88,8 +88,8 @@ class ModelMailer:
         if self.outcome.startswith("failed"):
             return InDoubt(reason="The connection was cut.")
         if self.outcome in ("inactive", "refused"):
-            verdict = Verdict.INACTIVE if self.outcome == "inactive" else Verdict.REFUSED
-            receipts.insert(0, Receipt(verdict, None, 406, "No."))
+            receipt_status = ReceiptStatus.INACTIVE if self.outcome == "inactive" else ReceiptStatus.REFUSED
+            receipts.insert(0, Receipt(receipt_status, None, 406, "No."))
         return Answered(receipts=receipts)
 
     def accept(self, envelope: Envelope, message: Message) -> Receipt:
@@ -106,7 +106,7 @@ class ModelMailer:
                 envelope.stream,
             )
         )
-        return Receipt(Verdict.ACCEPTED, message_id)
+        return Receipt(ReceiptStatus.ACCEPTED, message_id)
 
     async def find(self, batch_id: str, stream: Stream = Stream.BROADCAST) -> Mapping[str, str]:
         """What was taken of a batch, as far as the search shows it yet."""

@@ -11,7 +11,7 @@ from core.access.rights import RIGHTS
 from core.ids import encode_global_id, new_id
 from core.listing.fields import compile_condition
 from core.listing.filters import parse_filter
-from integrations.mail import Answered, Receipt, Verdict
+from integrations.mail import Answered, Receipt, ReceiptStatus
 from integrations.recording import RecordingMailer
 from models.campaigns import Campaign
 from models.contacts import Contact
@@ -63,7 +63,7 @@ async def test_a_campaign_with_issues_quotes_the_most_frequent_refusal(
     api: ApiClient, runtime: Runtime, scripted_sender: Sender, refusals: list[tuple[int, str]], quoted: str | None
 ) -> None:
     """Of those that are as frequent, the one with the lowest code, then the first by its words, if it has any."""
-    receipts = [Receipt(Verdict.REFUSED, None, code, words) for code, words in refusals]
+    receipts = [Receipt(ReceiptStatus.REFUSED, None, code, words) for code, words in refusals]
     scripted_sender.mailer = RecordingMailer(lambda *_: Answered(receipts=receipts))
     owner, _, campaign_id = await sending(runtime, len(receipts))
     await finish(runtime, scripted_sender, owner, campaign_id)

@@ -6,7 +6,17 @@ from dataclasses import replace
 import pytest
 
 from core.clock import since_boot
-from integrations.mail import AccountRefused, Answered, Envelope, InDoubt, Message, NotSent, Outcome, Receipt, Verdict
+from integrations.mail import (
+    AccountRefused,
+    Answered,
+    Envelope,
+    InDoubt,
+    Message,
+    NotSent,
+    Outcome,
+    Receipt,
+    ReceiptStatus,
+)
 from integrations.recording import UNLIMITED, RecordingMailer
 from services.mailing.handover import RequestOutcome, hand_over, refusal_of_all, split
 from services.mailing.leases import LeaseTimes
@@ -50,7 +60,7 @@ def test_a_batch_is_parted_as_the_provider_takes_it() -> None:
 )
 async def test_after_trouble_nothing_more_is_tried(trouble: Outcome) -> None:
     """What was handed over before stands; the rest is certainly not sent, through no fault of the provider's."""
-    answers: list[Outcome] = [Answered(receipts=[Receipt(Verdict.ACCEPTED, "m")]), trouble]
+    answers: list[Outcome] = [Answered(receipts=[Receipt(ReceiptStatus.ACCEPTED, "m")]), trouble]
     mailer = RecordingMailer(lambda *_: answers.pop(0), limits=replace(UNLIMITED, max_messages=1))
     messages = [message(number) for number in range(4)]
     outcomes = await hand_over(mailer, ENVELOPE, messages, deadline=since_boot() + 90, times=TIMES)
@@ -83,7 +93,7 @@ async def test_when_the_lease_is_nearly_over_every_part_is_given_back() -> None:
 
 def test_two_messages_refused_alike_are_several() -> None:
     """The words that the campaign tells are short enough to be stored."""
-    receipts = [Receipt(Verdict.REFUSED, None, 300, "x" * 600)] * 2
+    receipts = [Receipt(ReceiptStatus.REFUSED, None, 300, "x" * 600)] * 2
     found = refusal_of_all("P", [RequestOutcome([message(0), message(1)], Answered(receipts=receipts))])
     assert found is not None
     assert (found.code, len(found.reason)) == (300, 500)
@@ -95,7 +105,7 @@ def test_two_messages_refused_alike_are_several() -> None:
 )
 def test_a_batch_that_is_refused_tells_what_the_provider_said(code: int, words: str, end: str) -> None:
     """Its code and its words, of which either may be missing."""
-    receipts = [Receipt(Verdict.REFUSED, None, code, words)] * 2
+    receipts = [Receipt(ReceiptStatus.REFUSED, None, code, words)] * 2
     found = refusal_of_all("P", [RequestOutcome([message(0), message(1)], Answered(receipts=receipts))])
     assert found is not None
     assert found.reason == f"P refused every message of a batch. Check the sender and the content, then resume{end}"

@@ -109,14 +109,14 @@ async def test_nobody_else_looks_at_the_same_time(runtime: Runtime, doubtful: Se
         assert await reserve_due(uow, campaign_id) is None
 
 
-@pytest.mark.parametrize("under_way", [True, False])
-async def test_who_has_not_answered_is_asked_later(runtime: Runtime, doubtful: Sender, *, under_way: bool) -> None:
+@pytest.mark.parametrize("in_progress", [True, False])
+async def test_who_has_not_answered_is_asked_later(runtime: Runtime, doubtful: Sender, *, in_progress: bool) -> None:
     """A request that may still be at work has as long again as it had before anybody looks it up."""
-    doubtful.mailer = RecordingMailer(lambda *_: InDoubt(reason="No answer.", under_way=under_way))
+    doubtful.mailer = RecordingMailer(lambda *_: InDoubt(reason="No answer.", in_progress=in_progress))
     actor, _, campaign_id = await sending(runtime, PEOPLE)
     await drain(doubtful, actor, campaign_id)
     async with runtime.work.begin(actor) as uow:
-        assert (await reserve_due(uow, campaign_id) is None) is under_way
+        assert (await reserve_due(uow, campaign_id) is None) is in_progress
 
 
 async def test_an_empty_look_is_about_its_own_batch(runtime: Runtime, doubtful: Sender) -> None:

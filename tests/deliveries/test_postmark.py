@@ -18,7 +18,7 @@ from integrations.mail import (
     NotSent,
     Outcome,
     Receipt,
-    Verdict,
+    ReceiptStatus,
 )
 from integrations.postmark.mailer import Body, PostmarkMailer, classify, encode
 from services.mailing.pacing import ProviderBackoff
@@ -69,15 +69,15 @@ def test_retry_after_is_heard() -> None:
 
 
 def test_items_are_sorted() -> None:
-    """Each item of a 200 answer has a verdict of its own."""
+    """Each item of a 200 answer has a status of its own."""
     items = [TAKEN, *({"ErrorCode": code, "Message": "no"} for code in (406, 300, 429))]
     outcome = classify(200, orjson.dumps(items), None, 4)
     assert isinstance(outcome, Answered)
     assert outcome.receipts == [
-        Receipt(Verdict.ACCEPTED, "m"),
-        Receipt(Verdict.INACTIVE, None, 406, "no"),
-        Receipt(Verdict.REFUSED, None, 300, "no"),
-        Receipt(Verdict.NOT_NOW, None, 429, "no"),
+        Receipt(ReceiptStatus.ACCEPTED, "m"),
+        Receipt(ReceiptStatus.INACTIVE, None, 406, "no"),
+        Receipt(ReceiptStatus.REFUSED, None, 300, "no"),
+        Receipt(ReceiptStatus.RETRY_LATER, None, 429, "no"),
     ]
 
 
@@ -119,7 +119,7 @@ async def test_a_reset_after_writing_is_in_doubt(size: int) -> None:
     rest = len(encode(ENVELOPE, [MESSAGE._replace(html="")], "broadcast"))
     outcome = await outcome_of(hang_up, html="x" * (size - rest))
     assert isinstance(outcome, InDoubt)
-    assert not outcome.under_way
+    assert not outcome.in_progress
 
 
 async def test_a_body_that_breaks_off_is_not_sent() -> None:
@@ -135,7 +135,7 @@ async def test_a_body_that_breaks_off_is_not_sent() -> None:
     assert not outcome.local
 
 
-async def test_a_timeout_after_writing_is_in_doubt_and_under_way() -> None:
+async def test_a_timeout_after_writing_is_in_doubt_and_in_progress() -> None:
     """No answer in time: the provider may be at it this very moment."""
 
     async def stall(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -146,7 +146,7 @@ async def test_a_timeout_after_writing_is_in_doubt_and_under_way() -> None:
     if isinstance(outcome, NotSent):  # a busy machine was too slow even to write the request
         outcome = await outcome_of(stall, timeout_seconds=20)
     assert isinstance(outcome, InDoubt)
-    assert outcome.under_way
+    assert outcome.in_progress
 
 
 @pytest.mark.parametrize(("reads", "kind"), [(True, InDoubt), (False, Answered)], ids=["reading", "idle"])

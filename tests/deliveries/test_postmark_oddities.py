@@ -5,7 +5,16 @@ import asyncio
 import orjson
 import pytest
 
-from integrations.mail import AccountRefused, Answered, BatchRefused, InDoubt, NotSent, Receipt, SearchFailed, Verdict
+from integrations.mail import (
+    AccountRefused,
+    Answered,
+    BatchRefused,
+    InDoubt,
+    NotSent,
+    Receipt,
+    ReceiptStatus,
+    SearchFailed,
+)
 from integrations.postmark.mailer import PostmarkMailer, classify
 from services.mailing.pacing import ProviderBackoff
 
@@ -71,7 +80,7 @@ async def test_hits_without_our_metadata_are_nobodys(hits: list[object], found: 
 def test_a_reply_with_nul_characters_can_be_stored() -> None:
     """PostgreSQL holds no NUL; without them the text is kept, for an item and for a batch."""
     [receipt] = answered([{"ErrorCode": 300, "Message": "No\x00pe"}])
-    assert receipt == Receipt(Verdict.REFUSED, None, 300, "Nope")
+    assert receipt == Receipt(ReceiptStatus.REFUSED, None, 300, "Nope")
     refused = classify(422, orjson.dumps({"ErrorCode": 300, "Message": "\x00Nope"}), None, 2)
     assert refused == BatchRefused(code=300, reason="Nope")
 
@@ -101,7 +110,7 @@ def test_what_cannot_be_recorded_is_in_doubt(item: dict[str, object]) -> None:
 def test_an_unknown_stream_is_the_accounts(code: int) -> None:
     """Whether it is told of a message or of the batch."""
     document = {"ErrorCode": code, "Message": "stream"}
-    assert [receipt.verdict for receipt in answered([document])] == [Verdict.ACCOUNT]
+    assert [receipt.status for receipt in answered([document])] == [ReceiptStatus.ACCOUNT_REFUSED]
     assert isinstance(classify(422, orjson.dumps(document), None, 1), AccountRefused)
 
 

@@ -9,7 +9,7 @@ from sqlalchemy import Row, select, update
 
 from core.access.actor import Actor
 from core.pubsub import campaign_topic
-from integrations.mail import AccountRefused, Answered, InDoubt, Message, NotSent, Outcome, Receipt, Verdict
+from integrations.mail import AccountRefused, Answered, InDoubt, Message, NotSent, Outcome, Receipt, ReceiptStatus
 from models.deliveries import DeliveryStatus, EmailDelivery
 from runtime import Runtime
 from services.deliveries.claiming import START, Claim, claim
@@ -26,8 +26,8 @@ from tests.deliveries.worker import expire_leases, sending
 PENDING, SUBMITTING, UNKNOWN = DeliveryStatus.PENDING, DeliveryStatus.SUBMITTING, DeliveryStatus.UNKNOWN
 ACCEPTED, REJECTED = DeliveryStatus.ACCEPTED, DeliveryStatus.REJECTED
 LONG = "x" * 600
-SLOW_DOWN = Receipt(Verdict.NOT_NOW, None, 429, "Slow down.")
-REFUSED = Receipt(Verdict.REFUSED, None, 300, "No.")
+SLOW_DOWN = Receipt(ReceiptStatus.RETRY_LATER, None, 429, "Slow down.")
+REFUSED = Receipt(ReceiptStatus.REFUSED, None, 300, "No.")
 
 
 class Batch:
@@ -80,7 +80,7 @@ async def test_each_message_of_a_batch_has_its_own_receipt(runtime: Runtime, scr
     other = await submitted(runtime, scripted_sender, actor, campaign_id, 1)
     batch = await submitted(runtime, scripted_sender, actor, campaign_id, 3)
     before = await ledger(runtime, actor)
-    receipts = [Receipt(Verdict.ACCEPTED, "m-1"), REFUSED, SLOW_DOWN]
+    receipts = [Receipt(ReceiptStatus.ACCEPTED, "m-1"), REFUSED, SLOW_DOWN]
     await write_down(runtime, actor, batch, Answered(receipts=receipts))
     after = await ledger(runtime, actor)
     mine = [after[one] for one in batch.ids]
@@ -123,7 +123,7 @@ async def test_an_outcome_is_that_of_its_batch(
 @pytest.mark.parametrize(
     "outcome",
     [
-        Answered(receipts=[Receipt(Verdict.NOT_NOW, None, 429, LONG)]),
+        Answered(receipts=[Receipt(ReceiptStatus.RETRY_LATER, None, 429, LONG)]),
         NotSent(reason=LONG),
         AccountRefused(code=401, reason=LONG),
         InDoubt(reason=LONG),
@@ -139,7 +139,7 @@ async def test_500_characters_of_the_providers_words_are_stored(
 
 
 LATE: tuple[Outcome, ...] = (
-    Answered(receipts=[Receipt(Verdict.ACCEPTED, "late")]),
+    Answered(receipts=[Receipt(ReceiptStatus.ACCEPTED, "late")]),
     Answered(receipts=[REFUSED]),
     NotSent(reason="429"),
     InDoubt(reason="500"),
@@ -199,7 +199,7 @@ async def test_a_word_that_comes_late_is_as_good_while_the_message_is_in_doubt(
     (row,) = (await ledger(runtime, actor)).values()
     assert (row.status, row.batch_id, row.submitted_at, row.next_lookup_at) == (PENDING, None, None, None)
     again = await submitted(runtime, scripted_sender, actor, campaign_id, 1)
-    await write_down(runtime, actor, again, Answered(receipts=[Receipt(Verdict.ACCEPTED, "m-2")]))
+    await write_down(runtime, actor, again, Answered(receipts=[Receipt(ReceiptStatus.ACCEPTED, "m-2")]))
     (row,) = (await ledger(runtime, actor)).values()
     assert (row.status, row.attempts, row.message_id, row.error_message) == (ACCEPTED, 2, "m-2", None)
     assert row.batch_id == again.claim.batch_id

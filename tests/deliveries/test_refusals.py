@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import select, update
 
 from core.access.actor import Actor
-from integrations.mail import Answered, Message, NotSent, Receipt, Verdict
+from integrations.mail import Answered, Message, NotSent, Receipt, ReceiptStatus
 from integrations.postmark.mailer import PostmarkMailer
 from integrations.recording import RecordingMailer
 from models.campaigns import Campaign, CampaignStatus
@@ -15,8 +15,8 @@ from services.mailing.handover import RequestOutcome, refusal_of_all
 from tests.deliveries.conftest import Provider, sender_for
 from tests.deliveries.worker import drain, finish, go, progress, sending
 
-NO = Receipt(Verdict.REFUSED, None, 300, "Invalid 'From' address.")
-YES = Receipt(Verdict.ACCEPTED, "m")
+NO = Receipt(ReceiptStatus.REFUSED, None, 300, "Invalid 'From' address.")
+YES = Receipt(ReceiptStatus.ACCEPTED, "m")
 
 
 async def set_from(runtime: Runtime, actor: Actor, header: str) -> None:
@@ -70,19 +70,21 @@ async def test_inactive_addresses_are_the_recipients_however_many(
 
 
 @pytest.mark.parametrize(
-    ("verdict", "status", "counts"),
+    ("receipt_status", "status", "counts"),
     [
-        (Verdict.REFUSED, CampaignStatus.PAUSED, (3, 0)),
-        (Verdict.ACCOUNT, CampaignStatus.PAUSED, (3, 0)),
-        (Verdict.NOT_NOW, CampaignStatus.SENDING, (3, 0)),
-        (Verdict.INACTIVE, CampaignStatus.SENDING, (0, 3)),
+        (ReceiptStatus.REFUSED, CampaignStatus.PAUSED, (3, 0)),
+        (ReceiptStatus.ACCOUNT_REFUSED, CampaignStatus.PAUSED, (3, 0)),
+        (ReceiptStatus.RETRY_LATER, CampaignStatus.SENDING, (3, 0)),
+        (ReceiptStatus.INACTIVE, CampaignStatus.SENDING, (0, 3)),
     ],
 )
 async def test_a_batch_answered_in_the_same_words(
-    runtime: Runtime, sender: Sender, verdict: Verdict, status: CampaignStatus, counts: tuple[int, int]
+    runtime: Runtime, sender: Sender, receipt_status: ReceiptStatus, status: CampaignStatus, counts: tuple[int, int]
 ) -> None:
     """Refusals pause the campaign, what is for later is tried again, and inactive addresses are recorded each."""
-    sender.mailer = RecordingMailer(lambda *_: Answered(receipts=[Receipt(verdict, None, 1, "The same words.")] * 3))
+    sender.mailer = RecordingMailer(
+        lambda *_: Answered(receipts=[Receipt(receipt_status, None, 1, "The same words.")] * 3)
+    )
     actor, _, campaign_id = await sending(runtime, 3)
     await drain(sender, actor, campaign_id)
     now = await progress(runtime, actor, campaign_id)

@@ -11,7 +11,7 @@ from sqlalchemy import update
 from core import clock
 from core.access.actor import Actor
 from core.clock import since_boot
-from integrations.mail import AccountRefused, Answered, Envelope, Message, NotSent, Receipt, Verdict
+from integrations.mail import AccountRefused, Answered, Envelope, Message, NotSent, Receipt, ReceiptStatus
 from models.campaigns import Campaign, CampaignStatus
 from runtime import Runtime
 from services.deliveries import composing
@@ -196,17 +196,20 @@ async def test_what_was_given_back_is_claimed_first(runtime: Runtime, provider: 
     assert len(await provider.ledger(campaign_id)) == 4
 
 
-@pytest.mark.parametrize("verdict", [Verdict.ACCEPTED, Verdict.REFUSED, Verdict.NOT_NOW, Verdict.ACCOUNT])
+@pytest.mark.parametrize(
+    "receipt_status",
+    [ReceiptStatus.ACCEPTED, ReceiptStatus.REFUSED, ReceiptStatus.RETRY_LATER, ReceiptStatus.ACCOUNT_REFUSED],
+)
 async def test_a_receipt_may_tell_of_more_than_its_message(
-    runtime: Runtime, sender: Sender, verdict: Verdict
+    runtime: Runtime, sender: Sender, receipt_status: ReceiptStatus
 ) -> None:
     """Not now: the process backs off. The account: the campaign pauses with the words. Else it goes on."""
     actor, _, campaign_id = await sending(runtime, 2)
-    receipts = [Receipt(Verdict.ACCEPTED, "m"), Receipt(verdict, None, 1, "Words.")]
+    receipts = [Receipt(ReceiptStatus.ACCEPTED, "m"), Receipt(receipt_status, None, 1, "Words.")]
     await sender.apply_backpressure(actor, campaign_id, [RequestOutcome([MESSAGE] * 2, Answered(receipts=receipts))])
-    assert sender.backoff.failures == (1 if verdict is Verdict.NOT_NOW else 0)
+    assert sender.backoff.failures == (1 if receipt_status is ReceiptStatus.RETRY_LATER else 0)
     now = await progress(runtime, actor, campaign_id)
-    paused = verdict is Verdict.ACCOUNT
+    paused = receipt_status is ReceiptStatus.ACCOUNT_REFUSED
     assert (now.status == CampaignStatus.PAUSED, now.status_reason) == (paused, "Words." if paused else None)
 
 

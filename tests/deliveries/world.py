@@ -258,7 +258,7 @@ class World:
 
 def receipt_is_inactive(part: RequestOutcome) -> bool:
     """Whether the provider called an address of the part inactive."""
-    return any(receipt.verdict == "inactive" for receipt in getattr(part.outcome, "receipts", ()))
+    return any(receipt.status == "inactive" for receipt in getattr(part.outcome, "receipts", ()))
 
 
 def told(message: Accepted, kind: str) -> dict[str, Any]:

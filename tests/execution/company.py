@@ -18,7 +18,7 @@ from core.queue import Job
 from core.security import fingerprint
 from core.throttle import PREFIX as THROTTLES
 from core.unit_of_work import UnitOfWork, Work
-from integrations.mail import Answered, Envelope, Message, Outcome, Receipt, Verdict
+from integrations.mail import Answered, Envelope, Message, Outcome, Receipt, ReceiptStatus
 from integrations.recording import RecordingMailer
 from models.accounts import RefreshToken, User, UserSession
 from models.campaigns import Campaign, CampaignRecipient, CampaignStats, CampaignStatus, RecipientKind
@@ -69,9 +69,9 @@ def refusing(_: Envelope, messages: Sequence[Message]) -> Outcome:
     """Takes all messages but those to addresses that begin with `refused`."""
     return Answered(
         receipts=[
-            Receipt(Verdict.REFUSED, None, 300, "No.")
+            Receipt(ReceiptStatus.REFUSED, None, 300, "No.")
             if message.to.startswith("refused")
-            else Receipt(Verdict.ACCEPTED, f"m-{message.delivery_id}")
+            else Receipt(ReceiptStatus.ACCEPTED, f"m-{message.delivery_id}")
             for message in messages
         ]
     )

@@ -15,7 +15,7 @@ from core.access.actor import Actor
 from core.access.permissions import Role
 from integrations.language import LanguageModel
 from integrations.openrouter import OpenRouter
-from integrations.scripted import ScriptedModel, Turn
+from integrations.scripted import ScriptedModel, ScriptedReply
 from jobs.conversations import run_dependencies
 from models.conversations import Message
 from runtime import Runtime
@@ -49,7 +49,7 @@ class Chat:
         changed = replace(self.runtime, language_model=model, settings=settings.model_copy(update={"llm": llm}))
         return replace(self, runtime=changed)
 
-    def scripted(self, *turns: Turn) -> "Chat":
+    def scripted(self, *turns: ScriptedReply) -> "Chat":
         """The same conversation with a model that plays these turns."""
         return self.with_model(ScriptedModel(turns))
 

@@ -15,7 +15,7 @@ from gql.transport.websockets import WebsocketsTransport
 from core.access.actor import Actor, user_actor
 from core.access.permissions import Role
 from core.ids import decode_global_id, encode_global_id, new_id
-from integrations.scripted import calls, says
+from integrations.scripted import text_reply, tool_call
 from runtime import Runtime
 from services.conversations import reading
 from tests import factories
@@ -125,7 +125,7 @@ async def test_a_conversation_from_start_to_end(person: Person) -> None:
     assert sent["message"]["content"] == "How did *Spring* do?\nThanks"
     assert (sent["reply"]["role"], sent["reply"]["status"], sent["reply"]["content"]) == ("ASSISTANT", "PENDING", "")
     assert sent["conversation"]["title"] == "How did *Spring* do?"
-    person.chat = person.chat.scripted(says("Fine."))
+    person.chat = person.chat.scripted(text_reply("Fine."))
     await person.run(sent["reply"]["id"])
     page = (await person.api.execute(CONVERSATION, {"id": person.conversation, "first": 1}))["conversation"][
         "messages"
@@ -187,7 +187,7 @@ async def test_conversations_are_ordered_by_their_last_message(person: Person) -
     await person.send("And in the second?", conversationId=second)
     assert [each["id"] for each in await order()] == [second, first]
     before = await order()
-    person.chat = person.chat.scripted(says("Ten."))
+    person.chat = person.chat.scripted(text_reply("Ten."))
     await person.run(reply["id"])
     after = await order()
     assert [each["id"] for each in after] == [first, second]
@@ -285,7 +285,7 @@ async def test_a_failed_reply_over_the_socket(person: Person, api_server: Served
 async def test_tools_over_the_socket(person: Person, api_server: Served) -> None:
     """A tool call has an event at its start and end, with the tool's name; unknown tools are named `unknown`."""
     person.chat = person.chat.scripted(
-        calls("list_campaigns", '{"limit": 1}'), calls("delete_everything"), says("None.")
+        tool_call("list_campaigns", '{"limit": 1}'), tool_call("delete_everything"), text_reply("None.")
     )
     reply_id = (await person.send("What is there?"))["reply"]["id"]
     await person.run(reply_id)

@@ -4,37 +4,37 @@ from typing import Any
 
 import pytest
 
-from integrations.completions import MAX_COST, MAX_TOKENS, Completion, whole_number, written
-from integrations.language import Used
+from integrations.completions import MAX_COST, MAX_TOKENS, Completion, encode_arguments, whole_number
+from integrations.language import TokenUsage
 
 INFINITE, NOT_A_NUMBER = float("inf"), float("nan")
 
 
-def used_after(*usages: Any) -> Used:  # noqa: ANN401 - as servers send it
+def used_after(*usages: Any) -> TokenUsage:  # noqa: ANN401 - as servers send it
     """The usage after chunks with these values."""
     completion = Completion("model", ())
     for usage in usages:
-        completion.take({"choices": [], "usage": usage})
+        completion.add_chunk({"choices": [], "usage": usage})
     return completion.used
 
 
 @pytest.mark.parametrize(
     ("usages", "expected"),
     [
-        ([{"prompt_tokens": 10, "completion_tokens": 2, "cost": 0.5}], Used(10, 2, 0.5)),
-        ([{"input_tokens": 10, "output_tokens": 2, "total_cost": 0.5}], Used(10, 2, 0.5)),
-        ([{"prompt_tokens": "10", "completion_tokens": 2.0, "cost": "0.5"}], Used(10, 2, 0.5)),
-        ([{"prompt_tokens": 10, "completion_tokens": 2, "total_tokens": 12}], Used(10, 2, None)),
-        ([{"total_tokens": 12}], Used(12, 0, None)),
-        ([{"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 12}], Used(12, 0, None)),
-        ([{"prompt_tokens": MAX_TOKENS}], Used(MAX_TOKENS, 0, None)),
-        ([{"prompt_tokens": MAX_TOKENS + 1}], Used(0, 0, None)),
-        ([{"cost": MAX_COST}], Used(0, 0, MAX_COST)),
-        ([{"cost": MAX_COST + 1}], Used(0, 0, None)),
-        ([{"prompt_tokens": 10}, None, [], "usage"], Used(10, 0, None)),
+        ([{"prompt_tokens": 10, "completion_tokens": 2, "cost": 0.5}], TokenUsage(10, 2, 0.5)),
+        ([{"input_tokens": 10, "output_tokens": 2, "total_cost": 0.5}], TokenUsage(10, 2, 0.5)),
+        ([{"prompt_tokens": "10", "completion_tokens": 2.0, "cost": "0.5"}], TokenUsage(10, 2, 0.5)),
+        ([{"prompt_tokens": 10, "completion_tokens": 2, "total_tokens": 12}], TokenUsage(10, 2, None)),
+        ([{"total_tokens": 12}], TokenUsage(12, 0, None)),
+        ([{"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 12}], TokenUsage(12, 0, None)),
+        ([{"prompt_tokens": MAX_TOKENS}], TokenUsage(MAX_TOKENS, 0, None)),
+        ([{"prompt_tokens": MAX_TOKENS + 1}], TokenUsage(0, 0, None)),
+        ([{"cost": MAX_COST}], TokenUsage(0, 0, MAX_COST)),
+        ([{"cost": MAX_COST + 1}], TokenUsage(0, 0, None)),
+        ([{"prompt_tokens": 10}, None, [], "usage"], TokenUsage(10, 0, None)),
     ],
 )
-def test_usage_has_two_spellings_and_bounds(usages: list[Any], expected: Used) -> None:
+def test_usage_has_two_spellings_and_bounds(usages: list[Any], expected: TokenUsage) -> None:
     """Values are numbers or texts; the total is used if its parts are missing; absurdly large values are ignored."""
     assert used_after(*usages) == expected
 
@@ -53,7 +53,7 @@ def test_a_call_in_the_older_form() -> None:
     """A single `function_call` in pieces, the form before there were `tool_calls`."""
     completion = Completion("model", ("list_campaigns",))
     for part in ({"name": "list_campaigns", "arguments": ""}, {"arguments": '{"limit"'}, {"arguments": ":1}"}):
-        completion.take({"choices": [{"delta": {"function_call": part}}]})
+        completion.add_chunk({"choices": [{"delta": {"function_call": part}}]})
     assert [(call.name, call.arguments) for call in completion.calls.finish()] == [("list_campaigns", '{"limit":1}')]
 
 
@@ -62,5 +62,5 @@ def test_arguments_that_are_values_become_json_text() -> None:
     deep: list[Any] = []
     for _ in range(100_000):
         deep = [deep]
-    assert written({"limit": 1}) == '{"limit": 1}'
-    assert written(deep) == "["
+    assert encode_arguments({"limit": 1}) == '{"limit": 1}'
+    assert encode_arguments(deep) == "["

@@ -8,7 +8,7 @@ from redis.asyncio import Redis
 from sqlalchemy import func, update
 
 from core.logstream import LogStream
-from integrations.scripted import ScriptedModel, says
+from integrations.scripted import ScriptedModel, text_reply
 from models.conversations import Message
 from services.conversations.reading import MessageRow
 from services.conversations.work import reply_log
@@ -31,7 +31,7 @@ async def test_a_reply_fails_after_three_dead_runs(chat: Chat) -> None:
 
 async def test_a_reply_can_succeed_in_its_third_run(chat: Chat) -> None:
     """After two runs that died without output it is run again."""
-    chat = chat.scripted(says("At last."))
+    chat = chat.scripted(text_reply("At last."))
     reply = await chat.ask()
     await chat.runtime.logs.claim(reply_log(chat.actor.organization_id, reply.id))
     await set_attempts(chat, reply, 2)
@@ -116,7 +116,7 @@ async def test_a_dead_run_that_was_cancelled(chat: Chat, monkeypatch: pytest.Mon
 
 async def test_a_dead_run_without_output_starts_again(chat: Chat) -> None:
     """The reply has the text of the second run only."""
-    model = ScriptedModel([streaming_turn(then=FOREVER), says("Second try.")])
+    model = ScriptedModel([streaming_turn(then=FOREVER), text_reply("Second try.")])
     chat = chat.with_model(model)
     reply = await chat.ask()
     first = asyncio.create_task(chat.run(reply))

@@ -13,7 +13,7 @@ import pytest
 
 from core.queue import Job, QueueUnavailable
 from core.unit_of_work import Work
-from integrations.scripted import says
+from integrations.scripted import text_reply
 from jobs import run
 from runtime import Runtime
 from tests.maya.conftest import Chat, text_of
@@ -43,7 +43,7 @@ async def a_worker(runtime: Runtime, *, sweep_seconds: float) -> AsyncIterator[N
 @arq_closes
 async def test_a_worker_runs_a_job_at_once(fresh_chat: Chat) -> None:
     """The job alone starts the reply: the next sweep would come much later."""
-    chat = fresh_chat.scripted(says("Hello"))
+    chat = fresh_chat.scripted(text_reply("Hello"))
     async with a_worker(chat.runtime, sweep_seconds=60):
         await asyncio.sleep(0.5)  # the sweep at the start is over
         reply = await chat.ask()
@@ -58,7 +58,7 @@ async def test_a_job_that_was_not_enqueued(fresh_chat: Chat) -> None:
         async def enqueue(self, job: Job) -> None:
             raise QueueUnavailable(job.name)
 
-    chat = fresh_chat.scripted(says("Hello"))
+    chat = fresh_chat.scripted(text_reply("Hello"))
     runtime = chat.runtime
     without_queue = replace(runtime, work=Work(runtime.engine, UnavailableQueue(), runtime.publisher))
     async with a_worker(runtime, sweep_seconds=0.2):

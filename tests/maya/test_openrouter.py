@@ -10,19 +10,19 @@ import orjson
 import pytest
 
 from integrations.language import (
-    Ended,
     Finish,
     ModelFailed,
     ModelRefused,
     ModelTimedOut,
     ModelUnavailable,
-    Piece,
     Prompt,
-    Said,
-    Speaker,
+    PromptMessage,
+    PromptRole,
+    ReplyEnd,
+    ReplyPiece,
+    TextPiece,
+    TokenUsage,
     Tool,
-    Used,
-    Utterance,
 )
 from integrations.openrouter import OpenRouter
 from sandbox.streams import SWITCHES
@@ -35,10 +35,10 @@ from tests.waiting import WAIT_SECONDS, until
 
 STALL_SECONDS = 30
 
-PROMPT = Prompt(models=["vendor/one", "vendor/two"], messages=[Utterance(speaker=Speaker.USER, text="Hello")])
+PROMPT = Prompt(models=["vendor/one", "vendor/two"], messages=[PromptMessage(role=PromptRole.USER, text="Hello")])
 
 
-async def all_of(model: OpenRouter, prompt: Prompt = PROMPT) -> list[Piece]:
+async def all_of(model: OpenRouter, prompt: Prompt = PROMPT) -> list[ReplyPiece]:
     """All pieces of a reply."""
     return [piece async for piece in model.stream(prompt)]
 
@@ -69,9 +69,9 @@ async def test_the_second_model_is_a_fallback(vendor: Client, openrouter: OpenRo
     """If the first model is unavailable the second answers, and is named."""
     await vendor.faults(llm={"model_down": {"pattern": "vendor/one"}})
     *_, used, ended = await all_of(openrouter)
-    assert isinstance(ended, Ended)
+    assert isinstance(ended, ReplyEnd)
     assert ended.model == "vendor/two"
-    assert isinstance(used, Used)
+    assert isinstance(used, TokenUsage)
     assert used.cost is not None
     assert used.cost > 0
 
@@ -96,7 +96,7 @@ async def test_errors_before_the_first_token(
     await vendor.faults(llm={"status": {"status": status, "count": 1}})
     with pytest.raises(kind):
         await all_of(openrouter)
-    assert isinstance((await all_of(openrouter))[-1], Ended)
+    assert isinstance((await all_of(openrouter))[-1], ReplyEnd)
 
 
 @pytest.mark.parametrize(
@@ -239,12 +239,12 @@ async def test_quirks_of_servers_change_nothing(vendor: Client, openrouter: Open
     *plain, _ = await all_of(openrouter, prompt)
     await vendor.faults(stream={switch: True})
     *pieces, ended = await all_of(openrouter, prompt)
-    assert isinstance(ended, Ended)
-    assert "".join(piece.text for piece in pieces if isinstance(piece, Said)) == "Let me see 🙂. "
+    assert isinstance(ended, ReplyEnd)
+    assert "".join(piece.text for piece in pieces if isinstance(piece, TextPiece)) == "Let me see 🙂. "
     called = [{"name": call.name, "arguments": orjson.loads(call.arguments)} for call in ended.calls]
     assert called == TOOLS
-    usage = [piece for piece in pieces if isinstance(piece, Used)]
-    assert usage == ([] if switch == "no_usage" else [piece for piece in plain if isinstance(piece, Used)])
+    usage = [piece for piece in pieces if isinstance(piece, TokenUsage)]
+    assert usage == ([] if switch == "no_usage" else [piece for piece in plain if isinstance(piece, TokenUsage)])
     assert ended.finish is (Finish.REFUSED if switch == "refusal" else Finish.COMPLETE)
 
 
@@ -321,7 +321,7 @@ async def test_a_stream_may_break_after_its_finish_reason(headers: dict[str, str
         model = OpenRouter(base_url=url, api_key="key")
         pieces = await all_of(model)
         await model.aclose()
-    assert pieces == [Said("Hello"), Ended([], "vendor/one", Finish.COMPLETE)]
+    assert pieces == [TextPiece("Hello"), ReplyEnd([], "vendor/one", Finish.COMPLETE)]
 
 
 @pytest.mark.parametrize("then", [b": keep-alive\n\n", b""])
@@ -333,7 +333,7 @@ async def test_a_server_that_never_closes_its_stream(monkeypatch: pytest.MonkeyP
         async with asyncio.timeout(WAIT_SECONDS):
             pieces = await all_of(model)
         await model.aclose()
-    assert pieces[0] == Said("Hello")
+    assert pieces[0] == TextPiece("Hello")
 
 
 @pytest.mark.parametrize("status", [200, 500])

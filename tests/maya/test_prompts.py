@@ -7,8 +7,8 @@ from sqlalchemy import update
 
 from core.access.permissions import Role
 from core.ids import new_id
-from integrations.language import Speaker
-from integrations.scripted import ScriptedModel, says
+from integrations.language import PromptRole
+from integrations.scripted import ScriptedModel, text_reply
 from models.accounts import Organization
 from services.conversations.reading import MessageRow, previous_messages
 from services.maya.prompting import history
@@ -23,15 +23,15 @@ def message(content: str, role: str = "user") -> MessageRow:
 
 async def test_a_prompt_has_the_conversation_so_far(chat: Chat) -> None:
     """The instructions, the facts, and the messages in order, with their roles."""
-    model = ScriptedModel([says("One."), says("Two.")])
+    model = ScriptedModel([text_reply("One."), text_reply("Two.")])
     chat = chat.with_model(model)
     await chat.run(await chat.ask("First\u200b question"))
     await chat.run(await chat.ask("Second question"))
     system, *rest = model.prompts[1].messages
-    assert [(each.speaker, each.text) for each in rest] == [
-        (Speaker.USER, "First question"),
-        (Speaker.ASSISTANT, "One."),
-        (Speaker.USER, "Second question"),
+    assert [(each.role, each.text) for each in rest] == [
+        (PromptRole.USER, "First question"),
+        (PromptRole.ASSISTANT, "One."),
+        (PromptRole.USER, "Second question"),
     ]
     facts = orjson.loads(system.text[system.text.index('{"label"') :])
     assert facts["data"]["person"]["role"] == Role.OWNER
@@ -40,7 +40,7 @@ async def test_a_prompt_has_the_conversation_so_far(chat: Chat) -> None:
 
 async def test_a_prompt_has_its_own_conversation_only(chat: Chat) -> None:
     """Messages of the user's other conversations are not included; of a long one the newest are, oldest first."""
-    model = ScriptedModel([says("Aside."), says("One."), says("Two.")])
+    model = ScriptedModel([text_reply("Aside."), text_reply("One."), text_reply("Two.")])
     chat = chat.with_model(model)
     other = await chat.other_conversation()
     await other.run(await other.ask("Elsewhere"))
@@ -59,7 +59,7 @@ async def test_a_hostile_organization_name_stays_data(chat: Chat) -> None:
     async with chat.runtime.work.begin(chat.actor) as uow:
         own = Organization.id == chat.actor.organization_id
         await uow.execute(update(Organization).where(own).values(name=name))
-    model = ScriptedModel([says("Hello.")])
+    model = ScriptedModel([text_reply("Hello.")])
     await chat.with_model(model).run(await chat.ask())
     text = model.prompts[0].messages[0].text
     facts = orjson.loads(text[text.index('{"label"') :])

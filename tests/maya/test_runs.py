@@ -12,8 +12,17 @@ from sqlalchemy import func, update
 from core.access.actor import Actor, maya_actor
 from core.access.permissions import Permission, Role
 from core.unit_of_work import UnitOfWork, Work
-from integrations.language import Finish, ModelRefused, ModelTimedOut, ModelUnavailable, Piece, Prompt, Said, ToolCall
-from integrations.scripted import ScriptedModel, calls, says
+from integrations.language import (
+    Finish,
+    ModelRefused,
+    ModelTimedOut,
+    ModelUnavailable,
+    Prompt,
+    ReplyPiece,
+    TextPiece,
+    ToolCall,
+)
+from integrations.scripted import ScriptedModel, text_reply, tool_call
 from models.conversations import Message
 from runtime import Runtime
 from services.maya.events import ReplyEnded, Token, ToolFinished, ToolStarted
@@ -27,7 +36,7 @@ from tests.waiting import WAIT_SECONDS
 
 async def test_a_reply_from_question_to_end(chat: Chat) -> None:
     """The tokens make up the stored content, the last event has the reply, and the model is stored."""
-    chat = chat.scripted(says("You have ", "no ", "contacts!"))
+    chat = chat.scripted(text_reply("You have ", "no ", "contacts!"))
     reply = await chat.ask()
     assert (reply.status, reply.content) == ("pending", "")
     ended = await chat.run(reply)
@@ -61,7 +70,7 @@ async def test_maya_runs_on_behalf_of_her_user(runtime: Runtime, role: Role) -> 
     chat = await start_chat(runtime, role)
     work = RecordingWork(runtime.work)
     chat = replace(chat, runtime=replace(runtime, work=work))
-    chat = chat.scripted(calls("list_campaigns", '{"limit": 1}'), says("None."))
+    chat = chat.scripted(tool_call("list_campaigns", '{"limit": 1}'), text_reply("None."))
     reply = await chat.ask()
     work.actors.clear()
     assert (await chat.run(reply)).status == "completed"
@@ -76,7 +85,7 @@ async def test_maya_runs_on_behalf_of_her_user(runtime: Runtime, role: Role) -> 
 
 async def test_a_reply_is_generated_once(chat: Chat) -> None:
     """Several jobs for one reply, concurrent or later, prompt the model once."""
-    model = ScriptedModel([says("Hello")])
+    model = ScriptedModel([text_reply("Hello")])
     chat = chat.with_model(model)
     reply = await chat.ask()
     await asyncio.gather(*(chat.run(reply) for _ in range(3)))
@@ -147,15 +156,15 @@ async def test_a_run_has_a_time_limit(chat: Chat) -> None:
 
 async def test_an_empty_reply_is_a_failure(chat: Chat) -> None:
     """A model that ends without text has failed."""
-    ended = await chat.scripted(says()).run(await chat.ask())
+    ended = await chat.scripted(text_reply()).run(await chat.ask())
     assert ended.error_code == "MODEL_UNAVAILABLE"
 
 
 async def test_a_stream_that_breaks_off_is_a_failure(chat: Chat) -> None:
     """A stream that ends without an end event has failed, and its text is kept."""
 
-    async def turn(_: Prompt) -> AsyncGenerator[Piece, None]:
-        yield Said("So far ")
+    async def turn(_: Prompt) -> AsyncGenerator[ReplyPiece, None]:
+        yield TextPiece("So far ")
 
     ended = await chat.scripted(turn).run(await chat.ask())
     assert (ended.status, ended.content, ended.error_code) == ("failed", "So far ", "MODEL_UNAVAILABLE")
@@ -223,11 +232,11 @@ async def test_tool_calls_are_events_and_their_results_reach_the_model(chat: Cha
     await factories.contacts(chat.runtime, chat.actor, 3, tag="vip")
     model = ScriptedModel(
         [
-            says(
+            text_reply(
                 "Let me see.",
                 calls=[ToolCall(id="x", name="count_contacts", arguments='{"status":null,"tag":"vip"}')],
             ),
-            says("You have 3."),
+            text_reply("You have 3."),
         ]
     )
     chat = chat.with_model(model)
@@ -242,36 +251,38 @@ async def test_tool_calls_are_events_and_their_results_reach_the_model(chat: Cha
 
 async def test_tool_calls_are_limited(chat: Chat) -> None:
     """Steps, tool calls and repeated calls of a run are limited; beyond that the reply fails with RUN_LIMIT."""
-    endless = [calls("list_campaigns", f'{{"limit":{n}}}') for n in range(1, 20)]
+    endless = [tool_call("list_campaigns", f'{{"limit":{n}}}') for n in range(1, 20)]
     endlessly = chat.scripted(*endless)
     ended = await endlessly.run(await chat.ask())
     assert (ended.error_code, ended.content) == ("RUN_LIMIT", "")
     assert len(endlessly.runtime.language_model.prompts) == _MAX_STEPS  # type: ignore[attr-defined]
-    same = [calls("list_campaigns", '{"limit":1}')] * 8
+    same = [tool_call("list_campaigns", '{"limit":1}')] * 8
     chat = chat.scripted(*same)
     ended = await chat.run(await chat.ask())
     assert ended.error_code == "RUN_LIMIT"
     assert len(chat.runtime.language_model.prompts) == 3  # type: ignore[attr-defined]
     many = [ToolCall(id=str(n), name="nothing", arguments=f'{{"n":{n}}}') for n in range(_MAX_CALLS + 1)]
-    ended = await chat.scripted(says(calls=many)).run(await chat.ask())
+    ended = await chat.scripted(text_reply(calls=many)).run(await chat.ask())
     assert ended.error_code == "RUN_LIMIT"
-    ended = await chat.scripted(says(calls=many[:5]), says(calls=many[5:])).run(await chat.ask())
+    ended = await chat.scripted(text_reply(calls=many[:5]), text_reply(calls=many[5:])).run(await chat.ask())
     assert ended.error_code == "RUN_LIMIT"
-    ended = await chat.scripted(says(calls=many[:5]), says(calls=many[5:-1]), says("Fine.")).run(await chat.ask())
+    ended = await chat.scripted(text_reply(calls=many[:5]), text_reply(calls=many[5:-1]), text_reply("Fine.")).run(
+        await chat.ask()
+    )
     assert (ended.error_code, ended.content) == (None, "Fine.")
 
 
 async def test_the_last_step_may_answer(chat: Chat) -> None:
     """A model that calls tools in all steps but the last, each call at most twice, is within the limits."""
-    steps = [calls("list_campaigns", f'{{"limit":{n // 2 + 1}}}') for n in range(_MAX_STEPS - 1)]
-    ended = await chat.scripted(*steps, says("None.")).run(await chat.ask())
+    steps = [tool_call("list_campaigns", f'{{"limit":{n // 2 + 1}}}') for n in range(_MAX_STEPS - 1)]
+    ended = await chat.scripted(*steps, text_reply("None.")).run(await chat.ask())
     assert (ended.error_code, ended.content) == (None, "None.")
 
 
 @pytest.mark.parametrize("pieces", [["x" * 30_000], ["x" * 700] * 40])
 async def test_a_reply_that_gets_too_long_is_cut(chat: Chat, pieces: list[str]) -> None:
     """Text beyond the limit ends the reply with RUN_LIMIT; the text up to the limit is kept."""
-    chat = chat.scripted(says(*pieces))
+    chat = chat.scripted(text_reply(*pieces))
     reply = await chat.ask()
     ended = await chat.run(reply)
     assert (ended.error_code, ended.content) == ("RUN_LIMIT", "x" * _MAX_REPLY_LENGTH)
@@ -280,13 +291,13 @@ async def test_a_reply_that_gets_too_long_is_cut(chat: Chat, pieces: list[str]) 
 
 async def test_invisible_text_is_limited_too(chat: Chat) -> None:
     """A model that endlessly sends characters that are filtered out is stopped."""
-    ended = await chat.scripted(says("So far ", *["\u200b" * 50_000] * 30)).run(await chat.ask())
+    ended = await chat.scripted(text_reply("So far ", *["\u200b" * 50_000] * 30)).run(await chat.ask())
     assert (ended.error_code, ended.content) == ("RUN_LIMIT", "So far ")
 
 
 async def test_usage_of_all_steps(chat: Chat) -> None:
     """The usage of all steps is added up, including the last one, which fails."""
-    chat = chat.scripted(calls("list_campaigns", '{"limit":1}'), says("Half", finish=Finish.LENGTH))
+    chat = chat.scripted(tool_call("list_campaigns", '{"limit":1}'), text_reply("Half", finish=Finish.LENGTH))
     ended = await chat.run(await chat.ask())
     assert (ended.content, ended.error_code) == ("Half", "CUT_OFF")
     usage = await chat.usage(ended)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from integrations.completions import Completion
 from integrations.event_stream import MAX_LINE_BYTES, EventStream, Mark, StreamTooLarge
-from integrations.language import Ended, Finish, ModelRefused, ModelUnavailable, Used
+from integrations.language import Finish, ModelRefused, ModelUnavailable, ReplyEnd, TokenUsage
 from tests.maya import dialects
 from tests.maya.dialects import DIALECTS, NAMES, Call
 
@@ -63,14 +63,14 @@ def lines(chunk: Chunk, ending: str, *, gap: bool) -> str:
 
 
 @st.composite
-def streams(draw: st.DrawFn) -> tuple[bytes, str, list[Call], Used]:
+def streams(draw: st.DrawFn) -> tuple[bytes, str, list[Call], TokenUsage]:
     """The bytes of a reply as some server sends it, and its text, calls and usage."""
     texts = draw(st.lists(TEXT, max_size=5))
     made = draw(dialects.calls()) if draw(st.booleans()) or not texts else []
     dialect: Callable[[Sequence[Call]], list[dialects.Part]] = draw(st.sampled_from(DIALECTS))
     chunks = [chunk for text in texts for chunk in text_chunks(draw(st.integers(0, 4)), text)]
     chunks += [{**HEAD, "choices": [{"delta": {"tool_calls": [part]}}]} for part in dialect(made)] if made else []
-    used = Used(draw(st.integers(1, 9_999)), draw(st.integers(1, 9_999)), draw(st.sampled_from([0.25, 3.0])))
+    used = TokenUsage(draw(st.integers(1, 9_999)), draw(st.integers(1, 9_999)), draw(st.sampled_from([0.25, 3.0])))
     usage = {"prompt_tokens": used.prompt_tokens, "completion_tokens": used.completion_tokens, "cost": used.cost}
     finish = draw(st.sampled_from(["stop", "tool_calls", "STOP", "eos", "end_turn", None]))
     last = {"index": 0, "delta": draw(st.sampled_from([None, {}, {"content": ""}])), "finish_reason": finish}
@@ -124,15 +124,15 @@ def received(body: bytes, cuts: Sequence[int] = ()) -> tuple[Completion, str]:
     for start, end in pairwise(places):
         for event in source.feed(body[start:end]):
             completion.is_done = completion.is_done or event is Mark.DONE
-            text += completion.take(event)
+            text += completion.add_chunk(event)
     for event in source.finish():
         completion.is_done = completion.is_done or event is Mark.DONE
-        text += completion.take(event)
+        text += completion.add_chunk(event)
     return completion, text
 
 
 @given(streams(), st.data())
-def test_no_reply_is_lost(stream: tuple[bytes, str, list[Call], Used], data: st.DataObject) -> None:
+def test_no_reply_is_lost(stream: tuple[bytes, str, list[Call], TokenUsage], data: st.DataObject) -> None:
     """Text, calls and usage are read correctly, whatever other chunks and lines there are, and wherever it is cut."""
     body, text, made, used = stream
     completion, found = received(body, data.draw(st.lists(st.integers(0, len(body)), max_size=8)))
@@ -145,7 +145,7 @@ def test_no_reply_is_lost(stream: tuple[bytes, str, list[Call], Used], data: st.
     assert ended.finish is Finish.COMPLETE
 
 
-def ended_by(*chunks: object, done: bool = True) -> tuple[str, Ended]:
+def ended_by(*chunks: object, done: bool = True) -> tuple[str, ReplyEnd]:
     """The text and the end of a stream of these chunks."""
     body = "".join(lines(chunk, "\n", gap=True) for chunk in chunks) + ("data: [DONE]\n\n" if done else "")  # type: ignore[arg-type]
     completion, text = received(body.encode())
@@ -191,7 +191,7 @@ def test_an_early_finish_reason_does_not_end_the_text() -> None:
 
 def test_done_is_enough_without_a_finish_reason() -> None:
     """`[DONE]` completes text and calls; an empty reply, or one without `[DONE]`, is a failure."""
-    assert ended_by(HELLO) == ("Hello", Ended([], "vendor/model", Finish.COMPLETE))
+    assert ended_by(HELLO) == ("Hello", ReplyEnd([], "vendor/model", Finish.COMPLETE))
     part = {"function": {"name": "count_contacts", "arguments": "{}"}}
     assert len(ended_by(choice({"tool_calls": part}))[1].calls) == 1
     for chunks, done in (([HELLO], False), ([choice({"content": ""})], True), ([], True), ([], False)):
@@ -244,21 +244,21 @@ def test_a_content_filter_may_be_an_error() -> None:
 @pytest.mark.parametrize(
     ("usages", "used"),
     [
-        ([{"prompt_tokens": 5}, {"completion_tokens": 7}], Used(5, 7, None)),
-        ([{"prompt_tokens": 5, "completion_tokens": 1}, {"completion_tokens": 9}], Used(5, 9, None)),
-        ([{"prompt_tokens": 8, "cost": 0.5}, {"prompt_tokens": 0, "cost": 0}], Used(8, 0, 0.5)),
-        ([{"prompt_tokens": True, "completion_tokens": 1e30, "cost": -0.1}], Used(0, 0, None)),
-        ([{"prompt_tokens": 1e999, "completion_tokens": "1e999", "cost": "nan"}], Used(0, 0, None)),
-        ([{"prompt_tokens": "12", "completion_tokens": 3.0, "cost": "0.01"}], Used(12, 3, 0.01)),
-        ([{"total_tokens": 30}], Used(30, 0, None)),
-        (["usage", 7, None, [1]], Used(0, 0, None)),
+        ([{"prompt_tokens": 5}, {"completion_tokens": 7}], TokenUsage(5, 7, None)),
+        ([{"prompt_tokens": 5, "completion_tokens": 1}, {"completion_tokens": 9}], TokenUsage(5, 9, None)),
+        ([{"prompt_tokens": 8, "cost": 0.5}, {"prompt_tokens": 0, "cost": 0}], TokenUsage(8, 0, 0.5)),
+        ([{"prompt_tokens": True, "completion_tokens": 1e30, "cost": -0.1}], TokenUsage(0, 0, None)),
+        ([{"prompt_tokens": 1e999, "completion_tokens": "1e999", "cost": "nan"}], TokenUsage(0, 0, None)),
+        ([{"prompt_tokens": "12", "completion_tokens": 3.0, "cost": "0.01"}], TokenUsage(12, 3, 0.01)),
+        ([{"total_tokens": 30}], TokenUsage(30, 0, None)),
+        (["usage", 7, None, [1]], TokenUsage(0, 0, None)),
     ],
 )
-def test_invalid_usage_is_ignored(usages: list[object], used: Used) -> None:
+def test_invalid_usage_is_ignored(usages: list[object], used: TokenUsage) -> None:
     """The newest valid number counts; NaN, infinity, negative numbers and other text are ignored."""
     completion = Completion("model")
     for usage in usages:
-        completion.take({"usage": usage})
+        completion.add_chunk({"usage": usage})
     assert completion.used == used
 
 
@@ -270,7 +270,7 @@ def test_invalid_numbers_in_json_are_ignored() -> None:
         b'data: {"choices":[{"delta":{},"finish_reason":"stop"}],"usage":{"cost":-Infinity}}\n\n'
     )
     completion, text = received(body)
-    assert (text, completion.used) == ("Hi you", Used(4, 2, None))
+    assert (text, completion.used) == ("Hi you", TokenUsage(4, 2, None))
 
 
 def test_surrogates_are_joined() -> None:

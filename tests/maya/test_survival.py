@@ -15,8 +15,8 @@ from core.database.scopes import Reads
 from core.leases import LeaseLost
 from core.logstream import LogStream
 from core.unit_of_work import UnitOfWork
-from integrations.language import Piece, Prompt, Said
-from integrations.scripted import ScriptedModel, says
+from integrations.language import Prompt, ReplyPiece, TextPiece
+from integrations.scripted import ScriptedModel, text_reply
 from models.conversations import MessageStatus
 from services.conversations.reading import MessageRow
 from services.conversations.work import reply_log
@@ -171,7 +171,7 @@ async def test_an_older_copy_of_redis(fresh_chat: Chat) -> None:
 
 async def test_a_flush_after_the_end(fresh_chat: Chat) -> None:
     """Without its log, an ended reply has only its last event, with the whole text."""
-    chat = fresh_chat.scripted(says("All ", "of it."))
+    chat = fresh_chat.scripted(text_reply("All ", "of it."))
     reply = await chat.ask()
     ended = await chat.run(reply)
     await chat.redis.flushdb()
@@ -184,7 +184,7 @@ async def test_a_flush_after_the_end(fresh_chat: Chat) -> None:
 async def test_a_worker_that_died_before_the_last_event(chat: Chat, monkeypatch: pytest.MonkeyPatch) -> None:
     """A log that lacks its last event, while the row has ended, is completed from the row."""
     monkeypatch.setattr("services.maya.watching.POLL_SECONDS", 0.1)
-    chat = chat.scripted(says("All of it."))
+    chat = chat.scripted(text_reply("All of it."))
     reply = await chat.ask()
     ended = await chat.run(reply)
     whole = await chat.read_events(reply)
@@ -195,7 +195,7 @@ async def test_a_worker_that_died_before_the_last_event(chat: Chat, monkeypatch:
 
 async def test_the_result_is_stored_after_a_short_outage(chat: Chat, monkeypatch: pytest.MonkeyPatch) -> None:
     """The database is unavailable for a moment when the reply ends."""
-    chat = chat.scripted(says("All of it."))
+    chat = chat.scripted(text_reply("All of it."))
     monkeypatch.setattr("services.maya.running.leases.end", FailingEnd(failures=2))
     monkeypatch.setattr("services.maya.running.END_PAUSE_SECONDS", 0.01)
     ended = await chat.run(await chat.ask())
@@ -207,7 +207,7 @@ async def test_a_reply_is_found_again_after_a_long_outage(chat: Chat, monkeypatc
     end = FailingEnd(failures=math.inf)
     monkeypatch.setattr("services.maya.running.leases.end", end)
     monkeypatch.setattr("services.maya.running.END_PAUSE_SECONDS", 0.01)
-    chat = chat.scripted(says("All of it."))
+    chat = chat.scripted(text_reply("All of it."))
     reply = await chat.ask()
     with pytest.raises(OSError, match="unavailable"):
         await chat.run(reply)
@@ -276,14 +276,16 @@ async def test_a_reply_is_stored_without_redis(chat: Chat) -> None:
     """Redis is unavailable during the whole run."""
     async with asyncio.timeout(WAIT_SECONDS), Redis.from_url("redis://127.0.0.1:9/0") as nobody:
         runtime = replace(chat.runtime, logs=LogStream(nobody, within=0.1))
-        chat = replace(chat, runtime=runtime).scripted(says("Still ", "here."))
+        chat = replace(chat, runtime=runtime).scripted(text_reply("Still ", "here."))
         ended = await chat.run(await chat.ask())
     assert (ended.status, ended.content) == ("completed", "Still here.")
 
 
 async def test_a_shutdown_ends_or_releases_a_reply(chat: Chat) -> None:
     """A run that is cancelled by its process ends a reply with output, and releases one without."""
-    model = ScriptedModel([streaming_turn("Half of ", then=FOREVER), streaming_turn(then=FOREVER), says("Whole.")])
+    model = ScriptedModel(
+        [streaming_turn("Half of ", then=FOREVER), streaming_turn(then=FOREVER), text_reply("Whole.")]
+    )
     chat = chat.with_model(model)
     begun = await chat.ask()
     run = asyncio.create_task(chat.run(begun))
@@ -302,12 +304,12 @@ async def test_a_shutdown_releases_a_reply_whose_text_is_held_back(chat: Chat) -
     """Text that the output filter holds back has reached no subscriber, so that another run may start again."""
     received = asyncio.Event()
 
-    async def turn(_: Prompt) -> AsyncGenerator[Piece, None]:
-        yield Said("www")  # the start of a URL, unless other text follows
+    async def turn(_: Prompt) -> AsyncGenerator[ReplyPiece, None]:
+        yield TextPiece("www")  # the start of a URL, unless other text follows
         received.set()
         await asyncio.sleep(FOREVER)
 
-    chat = chat.with_model(ScriptedModel([turn, says("Whole.")]))
+    chat = chat.with_model(ScriptedModel([turn, text_reply("Whole.")]))
     reply = await chat.ask()
     run = asyncio.create_task(chat.run(reply))
     await asyncio.wait_for(received.wait(), WAIT_SECONDS)

@@ -21,7 +21,7 @@ def assembled(*parts: Part, tools: Sequence[str] = NAMES) -> list[ToolCall]:
     """The calls in these fragments, one chunk each."""
     completion = Completion("model", tools)
     for each in parts:
-        completion.take({"choices": [{"delta": {"tool_calls": [each]}}]})
+        completion.add_chunk({"choices": [{"delta": {"tool_calls": [each]}}]})
     return completion.calls.finish()
 
 
@@ -38,7 +38,7 @@ def test_every_dialect_gives_the_same_calls(dialect: Dialect, made: list[Call], 
     completion, parts = Completion("model", NAMES), dialect(made)
     while parts:
         taken = data.draw(st.integers(1, len(parts)))
-        completion.take({"choices": [{"delta": {"tool_calls": parts[:taken]}}]})
+        completion.add_chunk({"choices": [{"delta": {"tool_calls": parts[:taken]}}]})
         parts = parts[taken:]
     calls = completion.calls.finish()
     assert [(call.name, json.loads(call.arguments)) for call in calls] == [

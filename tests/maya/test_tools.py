@@ -12,7 +12,7 @@ from core.access.permissions import Permission, Role
 from core.access.rights import RIGHTS, Rights
 from core.ids import encode_global_id, new_id
 from integrations.language import ToolCall
-from integrations.scripted import ScriptedModel, says
+from integrations.scripted import ScriptedModel, text_reply
 from models.campaigns import Campaign, CampaignStats
 from services.maya import tools
 from tests import factories
@@ -193,7 +193,7 @@ async def test_hostile_tool_calls_are_harmless(chat: Chat) -> None:
         ToolCall(id="a", name="list_campaigns", arguments='"text"'),
         ToolCall(id="", name="count_contacts", arguments='{"status":null,"tag":null}'),
     ]
-    model = ScriptedModel([says(calls=hostile), says("![x](https://evil.example/?q=1)\x00\ud800 Done.")])
+    model = ScriptedModel([text_reply(calls=hostile), text_reply("![x](https://evil.example/?q=1)\x00\ud800 Done.")])
     chat = chat.with_model(model)
     ended = await chat.run(await chat.ask())
     assert ended.status == "completed"

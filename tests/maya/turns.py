@@ -5,8 +5,8 @@ from collections.abc import AsyncGenerator
 
 from sqlalchemy import func, update
 
-from integrations.language import Piece, Prompt, Said
-from integrations.scripted import ScriptedModel, Turn, says
+from integrations.language import Prompt, ReplyPiece, TextPiece
+from integrations.scripted import ScriptedModel, ScriptedReply, text_reply
 from models.conversations import Message
 from services.conversations.reading import MessageRow
 from tests.maya.conftest import Chat
@@ -17,18 +17,18 @@ FOREVER = 3_600.0
 
 def streaming_turn(
     *texts: str, then: BaseException | float | asyncio.Event, every: float | asyncio.Semaphore = 0.0
-) -> Turn:
+) -> ScriptedReply:
     """A turn that streams some pieces, each after a delay or a semaphore's release, and then raises, or waits."""
 
-    async def turn(_: Prompt) -> AsyncGenerator[Piece, None]:
+    async def turn(_: Prompt) -> AsyncGenerator[ReplyPiece, None]:
         for text in texts:
-            yield Said(text)
+            yield TextPiece(text)
             await (every.acquire() if isinstance(every, asyncio.Semaphore) else asyncio.sleep(every))
         if isinstance(then, BaseException):
             raise then
         await (then.wait() if isinstance(then, asyncio.Event) else asyncio.sleep(then))
-        yield Said("the end")
-        async for piece in says()(Prompt(models=["m"], messages=[])):
+        yield TextPiece("the end")
+        async for piece in text_reply()(Prompt(models=["m"], messages=[])):
             yield piece
 
     return turn

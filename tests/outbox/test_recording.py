@@ -8,7 +8,17 @@ import pytest
 from sqlalchemy import Row, update
 
 from core.access.actor import Actor
-from integrations.mail import AccountRefused, Answered, Envelope, InDoubt, NotSent, Outcome, Receipt, Stream, Verdict
+from integrations.mail import (
+    AccountRefused,
+    Answered,
+    Envelope,
+    InDoubt,
+    NotSent,
+    Outcome,
+    Receipt,
+    ReceiptStatus,
+    Stream,
+)
 from integrations.recording import RecordingMailer
 from models.outbox import OutboxMessage, OutboxStatus
 from runtime import Runtime
@@ -23,7 +33,7 @@ from tests.outbox.mailing import hurry, outbox_of, put, rows, statuses
 
 PENDING, SUBMITTING, UNKNOWN, ACCEPTED, FAILED, CANCELLED = OutboxStatus
 LONG = "x" * 600
-SLOW_DOWN = Receipt(Verdict.NOT_NOW, None, 429, "Slow down.")
+SLOW_DOWN = Receipt(ReceiptStatus.RETRY_LATER, None, 429, "Slow down.")
 
 
 async def submitted(runtime: Runtime, actor: Actor, how_many: int) -> Batch:
@@ -56,8 +66,8 @@ def ids_of(batch: Batch) -> list[UUID]:
 @pytest.mark.parametrize(
     "outcome",
     [
-        Answered(receipts=[Receipt(Verdict.REFUSED, None, 300, LONG)]),
-        Answered(receipts=[Receipt(Verdict.NOT_NOW, None, 429, LONG)]),
+        Answered(receipts=[Receipt(ReceiptStatus.REFUSED, None, 300, LONG)]),
+        Answered(receipts=[Receipt(ReceiptStatus.RETRY_LATER, None, 429, LONG)]),
         NotSent(reason=LONG),
         AccountRefused(code=401, reason=LONG),
         InDoubt(reason=LONG),
@@ -93,7 +103,7 @@ async def test_each_message_of_a_batch_has_its_own_receipt(runtime: Runtime) -> 
     batch = await submitted(runtime, actor, 3)
     (waiting,) = await put(runtime, actor)
     before = await by_id(runtime, actor)
-    receipts = [Receipt(Verdict.ACCEPTED, "m-1"), Receipt(Verdict.REFUSED, None, 300, "No."), SLOW_DOWN]
+    receipts = [Receipt(ReceiptStatus.ACCEPTED, "m-1"), Receipt(ReceiptStatus.REFUSED, None, 300, "No."), SLOW_DOWN]
     await write_down(runtime, actor, batch, Answered(receipts=receipts))
     after = await by_id(runtime, actor)
     assert [(after[one].status, after[one].message_id, after[one].error_message) for one in ids_of(batch)] == [
@@ -120,20 +130,24 @@ async def test_an_outcome_is_that_of_its_batch(runtime: Runtime, outcome: Outcom
     assert [after[one] for one in (*ids_of(other), waiting)] == [before[one] for one in (*ids_of(other), waiting)]
 
 
-@pytest.mark.parametrize("under_way", [True, False])
-async def test_who_has_not_answered_is_asked_later(runtime: Runtime, *, under_way: bool) -> None:
+@pytest.mark.parametrize("in_progress", [True, False])
+async def test_who_has_not_answered_is_asked_later(runtime: Runtime, *, in_progress: bool) -> None:
     """A request that may still be at work has as long again as it had before anybody asks the provider."""
     actor = await factories.organization(runtime)
     batch = await submitted(runtime, actor, 1)
-    await write_down(runtime, actor, batch, InDoubt(reason="No answer.", under_way=under_way), request_seconds=30)
+    await write_down(runtime, actor, batch, InDoubt(reason="No answer.", in_progress=in_progress), request_seconds=30)
     assert await statuses(runtime, actor) == [UNKNOWN]
     async with runtime.work.begin(actor) as uow:
-        assert (await reserve_due(uow) is None) is under_way
+        assert (await reserve_due(uow) is None) is in_progress
 
 
 @pytest.mark.parametrize(
     "outcome",
-    [Answered(receipts=[Receipt(Verdict.REFUSED, None, 300, "No.")]), NotSent(reason="429"), InDoubt(reason="500")],
+    [
+        Answered(receipts=[Receipt(ReceiptStatus.REFUSED, None, 300, "No.")]),
+        NotSent(reason="429"),
+        InDoubt(reason="500"),
+    ],
 )
 async def test_what_is_told_late_of_a_message_that_was_found_changes_nothing(
     runtime: Runtime, outcome: Outcome

@@ -22,8 +22,8 @@ from integrations.mail import (
     NotSent,
     Outcome,
     Receipt,
+    ReceiptStatus,
     Stream,
-    Verdict,
 )
 from integrations.recording import RecordingMailer
 from jobs import JOBS
@@ -117,16 +117,16 @@ async def test_postmark_takes_system_mail_on_its_own_stream(runtime: Runtime, pr
     assert (row.status, row.message_id, row.finished_at is None) == (ACCEPTED, entry["message_id"], False)
 
 
-REFUSED = Receipt(Verdict.REFUSED, None, 300, "Invalid 'To' address.")
+REFUSED = Receipt(ReceiptStatus.REFUSED, None, 300, "Invalid 'To' address.")
 
 
 @pytest.mark.parametrize(
     ("outcome", "status", "words"),
     [
         (Answered(receipts=[REFUSED]), FAILED, "Invalid 'To' address."),
-        (Answered(receipts=[Receipt(Verdict.INACTIVE, None, 406, "It bounced.")]), FAILED, "It bounced."),
-        (Answered(receipts=[Receipt(Verdict.NOT_NOW, None, 429, "Slow down.")]), PENDING, "Slow down."),
-        (Answered(receipts=[Receipt(Verdict.ACCOUNT, None, 405, "Pay.")]), PENDING, "Pay."),
+        (Answered(receipts=[Receipt(ReceiptStatus.INACTIVE, None, 406, "It bounced.")]), FAILED, "It bounced."),
+        (Answered(receipts=[Receipt(ReceiptStatus.RETRY_LATER, None, 429, "Slow down.")]), PENDING, "Slow down."),
+        (Answered(receipts=[Receipt(ReceiptStatus.ACCOUNT_REFUSED, None, 405, "Pay.")]), PENDING, "Pay."),
         (NotSent(reason="Postmark cannot be reached"), PENDING, "Postmark cannot be reached"),
         (AccountRefused(code=401, reason="Confirm the sender."), PENDING, "Confirm the sender."),
     ],
@@ -253,7 +253,7 @@ async def test_doubt_is_settled_by_postmarks_search(runtime: Runtime, provider: 
     [
         NotSent(reason="The lease was nearly over.", local=True),
         InDoubt(reason="The reply was lost."),
-        Answered(receipts=[Receipt(Verdict.REFUSED, None, 300, "No.")]),
+        Answered(receipts=[Receipt(ReceiptStatus.REFUSED, None, 300, "No.")]),
     ],
 )
 async def test_a_late_record_leaves_another_workers_batch_alone(runtime: Runtime, outcome: Outcome) -> None:

@@ -8,14 +8,14 @@ from typing import Any
 from uuid import UUID
 
 from integrations.mail import Envelope, Message, Outcome, ProviderLimits
-from integrations.mail_events import About, MailEvent, Payload, Signal, WebhookUnreadable
+from integrations.mail_events import MailEvent, MailEventKind, MessageReference, Payload, WebhookUnreadable
 from integrations.recording import RecordingMailer
 
 LIMITS = ProviderLimits(max_messages=2, max_bytes=100_000, max_from_bytes=40)
-SIGNALS = {
-    "landed": Signal.DELIVERED,
-    "lost": Signal.BOUNCED,
-    "angry": Signal.COMPLAINED,
+KINDS = {
+    "landed": MailEventKind.DELIVERED,
+    "lost": MailEventKind.BOUNCED,
+    "angry": MailEventKind.COMPLAINED,
 }
 
 
@@ -42,8 +42,8 @@ class PigeonWebhooks:
 
     provider = "pigeon"
     stream = None
-    refusal = "The signature is not the body's."
-    challenge: Mapping[str, str] = {}
+    unauthorized_message = "The signature is not the body's."
+    challenge_headers: Mapping[str, str] = {}
 
     def __init__(self, secret: bytes = b"of the pigeons") -> None:
         self.secret = secret
@@ -52,32 +52,32 @@ class PigeonWebhooks:
         """The headers of a request with this body."""
         return {"x-pigeon-signature": hmac.new(self.secret, body, hashlib.sha256).hexdigest()}
 
-    def admits(self, headers: Mapping[str, str]) -> bool:
+    def has_credentials(self, headers: Mapping[str, str]) -> bool:
         """Whether there is a signature at all."""
         return "x-pigeon-signature" in headers
 
-    def signs(self, headers: Mapping[str, str], body: bytes) -> bool:
+    def has_signature(self, headers: Mapping[str, str], body: bytes) -> bool:
         """Whether the signature is the body's."""
         return hmac.compare_digest(headers["x-pigeon-signature"], self.sign(body)["x-pigeon-signature"])
 
-    def events_in(self, document: object) -> Sequence[Payload]:
+    def events_of(self, document: object) -> Sequence[Payload]:
         """The events of a request."""
         if not isinstance(document, list):
             raise WebhookUnreadable("The body must be a list of letters.")
         return document
 
-    def about(self, payload: Payload) -> About:
+    def reference_of(self, payload: Payload) -> MessageReference:
         """What a letter is about."""
         campaign = str(payload.get("ours") or "").partition("/")[0]
-        return About(UUID(campaign) if campaign else None, payload.get("letter"))
+        return MessageReference(UUID(campaign) if campaign else None, payload.get("letter"))
 
     def read(self, payload: Payload) -> MailEvent:
         """What a letter's fate means."""
-        if payload.get("what") not in SIGNALS:
+        if payload.get("what") not in KINDS:
             raise ValueError("no fate that we know")
         campaign, _, delivery = str(payload.get("ours") or "").partition("/")
         return MailEvent(
-            signal=SIGNALS[payload["what"]],
+            kind=KINDS[payload["what"]],
             is_permanent=payload["what"] == "lost",
             is_inactive=True if payload["what"] == "lost" else None,
             at=datetime.fromtimestamp(payload["when"] / 1000, UTC),
@@ -93,6 +93,6 @@ class PigeonWebhooks:
         """Each fate of a letter has a number; an event that is none is told apart by its text."""
         return f"{payload.get('what')}:{payload.get('number')}"[:120]
 
-    def of_address(self, payload: Payload, *, is_repeat: bool) -> dict[str, Any]:
+    def without_message(self, payload: Payload, *, is_repeat: bool) -> dict[str, Any]:
         """The fate without the letter."""
         return {name: payload[name] for name in ("what", "number", "when", "whom")} | {"again": is_repeat}

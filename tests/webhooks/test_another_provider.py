@@ -13,7 +13,7 @@ from sqlalchemy import func, select, update
 
 from core import clock
 from core.access.actor import Actor
-from integrations.mail import Answered, Receipt, Verdict
+from integrations.mail import Answered, Receipt, ReceiptStatus
 from models.campaigns import CampaignStatus
 from models.deliveries import DeliveryStatus
 from models.suppressions import Suppression
@@ -149,7 +149,7 @@ async def test_the_adapter_says_whose_request_it_is(
 
 async def test_a_refusal_of_all_names_the_provider(pigeon: Runtime, mailer: PigeonMailer) -> None:
     """The reason that people read has the provider's own name."""
-    no = Receipt(Verdict.REFUSED, None, 7, "No such loft.")
+    no = Receipt(ReceiptStatus.REFUSED, None, 7, "No such loft.")
     mailer.answer = lambda _, messages: Answered(receipts=[no] * len(messages))
     owner, campaign_id = await ordered(pigeon, PEOPLE)
     async with worker(pigeon), asyncio.timeout(60):

@@ -17,8 +17,8 @@ from integrations.mail import (
     Outcome,
     ProviderLimits,
     Receipt,
+    ReceiptStatus,
     Stream,
-    Verdict,
 )
 from models.campaigns import CampaignStatus
 from models.deliveries import DeliveryStatus
@@ -37,7 +37,7 @@ TOLD = {
 REPLIES: dict[str, Outcome | None] = {
     "as it came": None,
     "lost": InDoubt(reason="The reply was lost."),
-    "lost and under way": InDoubt(reason="The reply was lost.", under_way=True),
+    "lost and in progress": InDoubt(reason="The reply was lost.", in_progress=True),
     "denied": NotSent(reason="Nothing was sent."),
 }
 
@@ -115,7 +115,7 @@ async def test_an_event_before_the_record_is_not_undone(
 async def test_what_can_never_be_recorded_is_asked_for(runtime: Runtime, provider: Provider, sender: Sender) -> None:
     """A reply that the database will never take is not tried over and over: the lease ends, the provider is asked."""
     actor, _, campaign_id = await sending(runtime, 1)
-    unstorable = Answered(receipts=[Receipt(Verdict.ACCEPTED, "a\x00b")])
+    unstorable = Answered(receipts=[Receipt(ReceiptStatus.ACCEPTED, "a\x00b")])
     sender.mailer = Overtaken(provider, runtime, None, unstorable)
     async with asyncio.timeout(60):
         with pytest.raises(DBAPIError):
