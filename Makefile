@@ -20,7 +20,7 @@ help: ## What there is
 dev: environment web/node_modules/.package-lock.json ## Start everything on this machine: servers, sandbox, API, workers
 	@exec $(NUDGE) dev
 
-test: environment web/node_modules/.package-lock.json tests/node/node_modules/.package-lock.json ## All checks and tests, side by side, on servers of their own
+test: environment web/node_modules/.package-lock.json tests/node/node_modules/.package-lock.json tests/node/compilers/node_modules/.package-lock.json ## All checks and tests, side by side, on servers of their own
 	@$(MAKE) --no-print-directory --keep-going -j2 tests aside || \
 		{ echo "make test: the checks or the tests failed: see above, or run \`make check\` or \`make tests\` alone" >&2; exit 1; }
 
@@ -75,7 +75,7 @@ lock: ## Lock the packages anew (needs uv)
 		--no-annotate --no-emit-index-url --quiet --extra dev -c requirements/app.lock pyproject.toml -o requirements/dev.lock
 
 clean: ## Remove .venv and caches; the data in .nudge/ stays
-	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .mutation_cache web/node_modules tests/node/node_modules benchmarks/peers/node_modules
+	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .mutation_cache web/node_modules tests/node/node_modules tests/node/compilers/node_modules benchmarks/peers/node_modules
 	find . -name __pycache__ -not -path './.nudge/*' -prune -exec rm -rf {} +
 
 environment:

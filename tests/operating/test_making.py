@@ -27,7 +27,7 @@ def checkout(folder: Path, failing: str) -> Path:
     for name in ("python", "nudge", "lint-imports"):
         (programs / name).write_text(STUB)
         (programs / name).chmod(0o755)
-    for name in ("web", "tests/node"):
+    for name in ("web", "tests/node", "tests/node/compilers"):
         (folder / name / "node_modules").mkdir(parents=True)
         for file in ("package-lock.json", "node_modules/.package-lock.json"):
             (folder / name / file).touch()

@@ -1,0 +1,71 @@
+"""Compilers of clients take the schema as it is exported: Relay's, and graphql-codegen with strict TypeScript."""
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from graphql import build_schema, parse, validate
+
+ROOT = Path(__file__).parents[2]
+FOLDER = ROOT / "tests" / "node" / "compilers"
+PACKAGES = json.loads((FOLDER / "package.json").read_text("utf-8"))["dependencies"]
+missing = [name for name in PACKAGES if not (FOLDER / "node_modules" / name).is_dir()]
+needs_compilers = pytest.mark.skipif(
+    shutil.which("node") is None or bool(missing),
+    reason=f"needs Node.js and `npm ci` in tests/node/compilers, which has no {', '.join(missing)}",
+)
+SCHEMA = ROOT / "schema.graphql"
+
+
+def run(folder: Path, program: str, *arguments: str) -> str:
+    """What a program of the packages printed, run in a folder."""
+    command = ["node", str(FOLDER / "node_modules" / program), *arguments]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_the_readmes_operations_are_valid() -> None:
+    """Every operation that README.md and docs/clients.md show fits the schema."""
+    schema = build_schema(SCHEMA.read_text("utf-8"))
+    readme = (ROOT / "README.md").read_text("utf-8")
+    shown = [json.loads(body)["query"] for body in re.findall(r"""ask '(\{"query".*?"\})'""", readme)]
+    page = (ROOT / "docs" / "clients.md").read_text("utf-8")
+    for program in re.findall(r"<!-- example: \S+ -->\n```\w+\n(.*?)```", page, re.DOTALL):
+        quoted = re.findall(r"""[`"]((?:query|mutation|subscription) .*?)[`"]""", program, re.DOTALL)
+        shown += [text for text in quoted if "${" not in text]
+    assert len(shown) > 10
+    for text in shown:
+        assert validate(schema, parse(text)) == [], text
+
+
+@needs_compilers
+def test_relay_compiles(tmp_path: Path) -> None:
+    """Fragments on the types of user errors, pages by `@connection`, `node`, fields that are null on error alone."""
+    shutil.copytree(FOLDER / "relay", tmp_path / "src")
+    shutil.copy(SCHEMA, tmp_path)
+    (tmp_path / "made").mkdir()
+    config = {"src": "src", "schema": SCHEMA.name, "language": "typescript", "artifactDirectory": "made"}
+    (tmp_path / "relay.config.json").write_text(json.dumps({**config, "eagerEsModules": True}))
+    run(tmp_path, "relay-compiler/cli.js", "relay.config.json")
+    row = (tmp_path / "made" / "campaigns_row.graphql.ts").read_text("utf-8")
+    assert re.search(r"readonly deliveries: \{\n    readonly totalCount: number;\n  \};", row)
+    assert re.search(r"readonly lists: ReadonlyArray<\{", row)
+    errors = (tmp_path / "made" / "campaigns_errors.graphql.ts").read_text("utf-8")
+    assert "readonly allowed?: ReadonlyArray<string>;" in errors
+
+
+@needs_compilers
+def test_graphql_codegen_makes_types_for_a_strict_client(tmp_path: Path) -> None:
+    """TypeScript's own compiler takes a client that tells the types of user errors apart and reads without `?.`."""
+    run(FOLDER, "../codegen.mjs", str(SCHEMA), str(tmp_path))
+    shutil.copy(FOLDER / "usage.ts", tmp_path)
+    options = ("--noEmit", "--strict", "--allowImportingTsExtensions", "--module", "nodenext")
+    run(tmp_path, "typescript/bin/tsc", *options, "usage.ts")
+    types = (tmp_path / "types.ts").read_text("utf-8")
+    (tmp_path / "types.ts").write_text(types.replace("'ConflictError'", "'AnotherError'"))
+    with pytest.raises(AssertionError, match="AnotherError"):
+        run(tmp_path, "typescript/bin/tsc", *options, "usage.ts")
