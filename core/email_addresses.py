@@ -40,7 +40,7 @@ def parse(text: str, *, field: tuple[str, ...] = ("input", "email")) -> Address:
     address = strip_invisible(text)
     if OVERRIDE in text:
         raise InvalidEmail(
-            "The address holds a character that turns its direction around (U+202E).",
+            "The address contains the right-to-left override (U+202E).",
             field=field,
             suggestion=f"Write it as {address[:254]!r}.",
         )

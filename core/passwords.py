@@ -44,7 +44,7 @@ class Passwords:
     async def slot(self, client: str) -> AsyncIterator[None]:
         """Wait for a slot, in which `hash` and `matches` may be called. Raises `RateLimited` if too many wait."""
         if self._waiting.total() >= self.max_waiting or self._waiting[client] >= self.max_waiting_per_client:
-            raise RateLimited("Too many people log in at the moment. Try again shortly.", retry_after=RETRY_SECONDS)
+            raise RateLimited("Too many log-ins at the moment. Try again shortly.", retry_after=RETRY_SECONDS)
         self._waiting[client] += 1
         try:
             await self._slots.acquire()

@@ -72,7 +72,7 @@ def require_no_controls(text: str, forbidden: re.Pattern[str], field: tuple[str,
         return
     clean = strip_directions(forbidden.sub("", BROKEN_LINES.sub(" ", text))).strip()
     raise InvalidInput(
-        f"The text holds a control character (U+{ord(found.group()):04X} at position {found.start() + 1}).",
+        f"The text contains a control character (U+{ord(found.group()):04X} at position {found.start() + 1}).",
         field=field,
         suggestion=f"Write it as {clean[:200]!r}." if clean else "Remove it.",
     )
@@ -82,7 +82,9 @@ def require_length(text: str, *, field: tuple[str, ...], max_length: int) -> str
     """The text itself; raises `InvalidInput` if it is longer than `max_length` characters."""
     if len(text) > max_length:
         raise InvalidInput(
-            f"At most {max_length} characters fit; this has {len(text)}.", field=field, code=ErrorCode.TOO_LONG
+            f"At most {max_length} characters are allowed; this text has {len(text)}.",
+            field=field,
+            code=ErrorCode.TOO_LONG,
         )
     return text
 

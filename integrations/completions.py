@@ -74,7 +74,7 @@ class Completion:
         if finish is None and self.is_done and (self.has_text or calls):
             finish = Finish.COMPLETE
         if finish is None:
-            raise ModelUnavailable("The reply broke off.")
+            raise ModelUnavailable("The reply ended unexpectedly.")
         if self.is_refused and finish is Finish.COMPLETE:
             finish = Finish.REFUSED
         return ReplyEnd(calls=calls, model=self.model, finish=finish)

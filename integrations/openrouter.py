@@ -134,17 +134,17 @@ async def failures() -> AsyncIterator[None]:
     try:
         yield
     except openai.APITimeoutError as error:
-        raise ModelTimedOut("The model was silent for too long.") from error
+        raise ModelTimedOut("The model did not respond in time.") from error
     except openai.APIConnectionError as error:
-        raise ModelUnavailable("The connection to the model broke.") from error
+        raise ModelUnavailable("The connection to the model was lost.") from error
     except openai.APIStatusError as error:
         raise failure(error.status_code) from error
     except StreamTooLarge as error:
-        raise ModelUnavailable("The model's server sent more than a reply can have.") from error
+        raise ModelUnavailable("The model's server sent too much data.") from error
     except httpx2.TimeoutException as error:
-        raise ModelTimedOut("The model was silent for too long.") from error
+        raise ModelTimedOut("The model did not respond in time.") from error
     except (openai.APIError, httpx2.HTTPError) as error:
-        raise ModelUnavailable("The connection to the model broke.") from error
+        raise ModelUnavailable("The connection to the model was lost.") from error
 
 
 def body(prompt: Prompt) -> dict[str, Any]:

@@ -5,8 +5,8 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from integrations.language import ModelRefused, Prompt, ReplyPiece
 from integrations.mail import Envelope, Message, NotSent, Outcome, ProviderLimits, SearchFailed, Stream
 
-NO_MAIL = "Sending is switched off in this installation."
-NO_MODEL = "Maya is switched off in this installation."
+NO_MAIL = "Sending is disabled in this installation."
+NO_MODEL = "Maya is disabled in this installation."
 
 
 class NoMailer:

@@ -71,7 +71,7 @@ class Mutation(
     pass
 
 
-@strawberry.type(description="Live updates over WebSocket or Server-Sent Events.")
+@strawberry.type(description="Live updates over a WebSocket.")
 class Subscription(CampaignSubscriptions, ConversationSubscriptions):
     pass
 

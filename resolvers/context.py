@@ -95,7 +95,7 @@ class RequestContext:
     def own_session(self) -> Session:
         """The caller's log-in; raises `Unauthenticated`, or `Forbidden` for a caller without one."""
         if self.session is None:
-            raise Forbidden(f"Only a person who has logged in can do this, not {self.caller.kind}.")
+            raise Forbidden(f"Only a user who has logged in can do this, not {self.caller.kind}.")
         return self.session
 
     @property
@@ -103,8 +103,8 @@ class RequestContext:
         """The websocket that the operation came over; raises `InvalidState` for one that came over HTTP."""
         if self.connection is None:
             raise InvalidState(
-                "Only a websocket can be renewed.",
-                suggestion="Over HTTP, send the fresh token with the next request.",
+                "Only a WebSocket connection can be renewed.",
+                suggestion="Over HTTP, send the new token with the next request.",
             )
         return self.connection
 

@@ -29,5 +29,5 @@ def null_refused(path: tuple[str, ...]) -> InvalidInput:
         f"`{path[-1]}` cannot be null.",
         field=path,
         code=ErrorCode.REQUIRED,
-        suggestion="Leave it out, or give it a value.",
+        suggestion="Omit it, or pass a value.",
     )

@@ -70,7 +70,7 @@ class NodeQueries:
         """Up to 100 objects by their IDs, in the same order, each `null` in the same cases as in `node`."""
         if len(ids) > MAX_NODES:
             raise InvalidInput(
-                f"At most {MAX_NODES} ids at once; you asked for {len(ids)}.",
+                f"At most {MAX_NODES} ids in one call; this call has {len(ids)}.",
                 field=("ids",),
                 code=ErrorCode.TOO_MANY,
             )

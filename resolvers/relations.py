@@ -67,7 +67,7 @@ def loader(context: "RequestContext", declared: Relation[K, V], arguments: tuple
         found = await reader.read(context.reads, list(dict.fromkeys(keys)), *arguments)
         if reader.optional:
             return [found.get(key) for key in keys]
-        return [found[key] if key in found else NotFound("It was deleted a moment ago.") for key in keys]
+        return [found[key] if key in found else NotFound("The object was deleted at the same time.") for key in keys]
 
     return DataLoader(load_fn=load, cache=False)
 

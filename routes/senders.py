@@ -30,7 +30,8 @@ def routes(runtime: Runtime) -> list[BaseRoute]:
         return answer(
             "Allow this sender?",
             f"<p>{escape(who)} asks to send e-mail from <strong>{escape(pending.email)}</strong>.</p>"
-            f"<p>If you did not expect this, close this page: nothing is sent from this address then.</p>{ASK}",
+            f"<p>If you did not expect this, close this page. No e-mail is sent from this address without your "
+            f"confirmation.</p>{ASK}",
         )
 
     async def confirm(request: Request) -> Response:
@@ -43,7 +44,7 @@ def routes(runtime: Runtime) -> list[BaseRoute]:
                 row = await confirming.confirm(uow, token)
         except TokenInvalid:
             return unknown()
-        return answer("Thank you", f"<p>E-mail may be sent from <strong>{escape(row.email)}</strong> now.</p>")
+        return answer("Thank you", f"<p>E-mail can now be sent from <strong>{escape(row.email)}</strong>.</p>")
 
     path = f"{PATH}/{{token}}"
     return [
@@ -54,14 +55,14 @@ def routes(runtime: Runtime) -> list[BaseRoute]:
 
 def unavailable() -> Response:
     """The page while the database is unavailable; the token stays valid."""
-    hint = "<p>We cannot look at it at the moment. Please open the link from the e-mail again in a minute.</p>"
+    hint = "<p>This page is not available at the moment. Please open the link from the e-mail again in a minute.</p>"
     return answer("Please try again in a minute", hint, SERVICE_UNAVAILABLE, RETRY_AFTER)
 
 
 def unknown() -> Response:
     """The page for a token that is unknown, used or expired; it does not reveal which."""
     hint = (
-        "<p>It may have been used already, or be too old. Whoever asked you can have another e-mail sent, "
-        "by adding the sender once more.</p>"
+        "<p>Each link works once and for a limited time. The person who asked you can add the sender again to send "
+        "you a new link.</p>"
     )
-    return answer("This link does not work, or not any more", hint, 404)
+    return answer("This link is invalid or has expired", hint, 404)

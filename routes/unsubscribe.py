@@ -55,7 +55,7 @@ def routes(runtime: Runtime) -> list[BaseRoute]:
             return unknown()
         name = escape(found.organization_name)
         if found.is_unsubscribed:
-            return answer("You are unsubscribed", f"<p>{name} will not write to you again.</p>")
+            return answer("You are unsubscribed", f"<p>{name} will not send you e-mail again.</p>")
         return answer("Unsubscribe?", f"<p>You will get no more e-mail from {name}.</p>{ASK}")
 
     async def click(link: UnsubscribeLink) -> Response:
@@ -72,7 +72,7 @@ def routes(runtime: Runtime) -> list[BaseRoute]:
 
 def unknown() -> Response:
     """The page for a link that is not ours, or whose delivery and contact were deleted."""
-    hint = "<p>Please open the link from the e-mail once more, whole and unchanged, or reply to the e-mail.</p>"
+    hint = "<p>Please open the complete link from the e-mail again, or reply to the e-mail.</p>"
     return answer("This link does not work", hint, 404)
 
 

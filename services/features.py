@@ -16,18 +16,18 @@ class Feature(StrEnum):
 
 _REFUSALS: Final = {
     Feature.SENDING: (
-        "Sending is switched off in this installation.",
-        "Write drafts meanwhile, and ask whoever runs the installation to set up its mail provider.",
+        "Sending is disabled in this installation.",
+        "Ask the operator of the installation to set up a mail provider. Drafts can be written without one.",
     ),
     Feature.MAYA: (
-        "Maya is switched off in this installation.",
-        "Ask whoever runs the installation to set up its language model.",
+        "Maya is disabled in this installation.",
+        "Ask the operator of the installation to set up a language model.",
     ),
 }
 
 
 class FeatureUnavailable(NudgeError):
-    """The feature is switched off in this installation."""
+    """The feature is disabled in this installation."""
 
     code = ErrorCode.FEATURE_UNAVAILABLE
 

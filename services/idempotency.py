@@ -80,7 +80,7 @@ async def _stored(uow: UnitOfWork, key: str, fingerprint: bytes) -> dict[str, An
     arguments_hash: bytes = rows[0][0]
     if arguments_hash != fingerprint:
         raise IdempotencyKeyReused(
-            "This idempotency key was used for another request.",
+            "This idempotency key was already used for another request.",
             field=_KEY_FIELD,
             suggestion="Use a new key for each request, and the same key only to repeat that request unchanged.",
         )

@@ -74,7 +74,7 @@ async def create(uow: UnitOfWork, name: str, description: str | None = None) -> 
         raise InputErrors(errors)
     rows = await uow.rows(insert(ContactList).values(values).on_conflict_do_nothing().returning(*LISTS.columns))
     if not rows:
-        raise ListNameTaken("There is a list of this name.", field=("input", "name"))
+        raise ListNameTaken("A list with this name already exists.", field=("input", "name"))
     await audit.record(uow, "list.created", rows[0].id, {"name": values["name"]})
     return ListRow._make(rows[0])
 

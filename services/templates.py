@@ -91,4 +91,4 @@ async def delete(uow: UnitOfWork, template_id: UUID | None) -> TemplateRow:
 
 
 def _name_taken(name: str) -> NameTaken:
-    return NameTaken(f"There is a template named {name!r} already.", field=("input", "name"))
+    return NameTaken(f"A template named {name!r} already exists.", field=("input", "name"))

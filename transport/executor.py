@@ -62,7 +62,7 @@ class Executor:
         self._spend(self.documents.parse_cost(request.query), context)
         operation = self.documents.operation(request.query, request.operation_name)
         if operation.introspects and context.actor is None and not self.settings.introspection:
-            raise RequestRefused("Introspection needs an access token here.", code=UNAUTHENTICATED)
+            raise RequestRefused("Introspection requires an access token.", code=UNAUTHENTICATED)
         check_variables(operation.variable_uses, request.variables)
         return operation
 
@@ -74,7 +74,7 @@ class Executor:
         limit = self.settings.graphql.max_cost
         if points > limit:
             raise RequestRefused(
-                f"The operation costs up to {points} points; the limit is {limit}. Ask for fewer items at once.",
+                f"The operation costs up to {points} points; the limit is {limit}. Request fewer items at once.",
                 code=COST_EXCEEDED,
             )
         self._spend(points, context)
@@ -86,7 +86,7 @@ class Executor:
             balance = self.budgets.balance(context.budget_key)
             wait = max(1, int(balance.reset_at.timestamp() - context.started_at))
             raise RequestRefused(
-                f"The budget of {balance.limit} points a minute is spent; this operation needs {points}.",
+                f"The budget of {balance.limit} points a minute is used up; this operation requires {points}.",
                 code=RATE_LIMITED,
                 status=RATE_LIMITED_STATUS,
                 retry_after=wait,
@@ -164,9 +164,9 @@ class Executor:
 def _require_kind(operation: PreparedOperation, *, mutations: bool) -> None:
     """Raise `RequestRefused` for an operation that this HTTP method does not serve."""
     if operation.kind is OperationType.SUBSCRIPTION:
-        raise RequestRefused("Subscriptions need the websocket: graphql-transport-ws on the same URL.")
+        raise RequestRefused("Subscriptions require a WebSocket: graphql-transport-ws on the same URL.")
     if operation.kind is OperationType.MUTATION and not mutations:
-        raise RequestRefused("Mutations need POST.", status=405)
+        raise RequestRefused("Mutations require POST.", status=405)
 
 
 def _unauthenticated_result(operation: PreparedOperation, context: RequestContext) -> ExecutionResult | None:

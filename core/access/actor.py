@@ -68,7 +68,7 @@ class Actor:
         """The id of the user, or of Maya's user; raises `Forbidden` for any other actor."""
         found = self.tenant.user_id
         if found is None:
-            raise Forbidden("Only a person can do this, with an access token of their own.")
+            raise Forbidden("Only a user can do this, with a personal access token.")
         return found
 
     def may(self, permission: Permission) -> bool:
@@ -79,7 +79,7 @@ class Actor:
         """Raise `Forbidden` unless the actor's rights include the permission."""
         if permission not in self.rights.permissions:
             role = self.rights.role
-            whose = f"Your role ({role}) does" if role else "Your rights do"
+            whose = f"Your role ({role}) does" if role else "Your permissions do"
             raise Forbidden(f"{whose} not include {permission}.")
 
 

@@ -45,7 +45,7 @@ MATRIX: Final[Mapping[str, Resource]] = {
         maya="read",
     ),
     "list": Resource(
-        about="Lists, and who is on them",
+        about="Lists and their members",
         owner="read write",
         admin="read write",
         editor="read write",
@@ -59,7 +59,7 @@ MATRIX: Final[Mapping[str, Resource]] = {
         viewer="read",
     ),
     "campaign": Resource(
-        about="Campaigns with their results; to send is more than to write",
+        about="Campaigns with their results; sending them has a permission of its own",
         owner="read write send",
         admin="read write send",
         editor="read write send",
@@ -74,7 +74,7 @@ MATRIX: Final[Mapping[str, Resource]] = {
         viewer="read",
     ),
     "conversation": Resource(
-        about="One's own conversations with Maya",
+        about="The user's own conversations with Maya",
         owner="read write",
         admin="read write",
         editor="read write",

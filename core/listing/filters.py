@@ -22,14 +22,16 @@ def parse_filter(given: Mapping[str, Any] | None, fields: Fields) -> Condition:
     if not given:
         return EVERYTHING
     if sum(1 for _ in _nested(given, 1)) > MAX_FILTERS:
-        raise InvalidInput(f"At most {MAX_FILTERS} filters in all.", field=PATH, code=ErrorCode.TOO_MANY)
+        raise InvalidInput(f"At most {MAX_FILTERS} filters in total.", field=PATH, code=ErrorCode.TOO_MANY)
     return _parsed(given, fields)
 
 
 def _nested(given: Mapping[str, Any], depth: int) -> Iterator[Mapping[str, Any]]:
     """The filter and all filters nested in it; raises `InvalidInput` below the fifth level."""
     if depth > MAX_DEPTH:
-        raise InvalidInput(f"Filters nest at most {MAX_DEPTH} deep.", field=PATH, code=ErrorCode.TOO_MANY)
+        raise InvalidInput(
+            f"Filters can be nested at most {MAX_DEPTH} levels deep.", field=PATH, code=ErrorCode.TOO_MANY
+        )
     yield given
     negated = [given["not"]] if "not" in given else []
     for inner in (*given.get("and", ()), *given.get("or", ()), *negated):

@@ -54,5 +54,5 @@ class Order(Generic[K]):
             raise CursorInvalid(
                 f"`{argument}` is not a cursor of this list in this order.",
                 field=(argument,),
-                suggestion="Use `endCursor` or `startCursor` of a page with the same `sort`, or leave it out.",
+                suggestion="Use `endCursor` or `startCursor` of a page with the same `sort`, or omit it.",
             ) from None

@@ -32,12 +32,12 @@ def page_request(
 ) -> PageRequest:
     """The page request of Relay's four arguments; raises `InvalidInput` for a size that is not from 1 to 100."""
     if first is not None and last is not None:
-        raise InvalidInput("Give `first` or `last`, not both.", field=("last",))
+        raise InvalidInput("Use `first` or `last`, not both.", field=("last",))
     name, size = ("last", last) if last is not None else ("first", first)
     size = DEFAULT_SIZE if size is None else size
     if not 1 <= size <= MAX_SIZE:
         raise InvalidInput(
-            f"`{name}` must be from 1 to {MAX_SIZE}; you asked for {size}.",
+            f"`{name}` must be from 1 to {MAX_SIZE}, not {size}.",
             field=(name,),
             suggestion="Read more pages: pass `endCursor` as `after`.",
         )

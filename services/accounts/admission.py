@@ -22,10 +22,10 @@ class SignUpClosed(NudgeError):
 
     def __init__(self) -> None:
         super().__init__(
-            "Sign-up is closed here.",
+            "Signing up is closed on this installation.",
             suggestion=(
-                "Ask whoever runs this installation for an account: `nudge organization create` opens an "
-                "organization, NUDGE_AUTH__SIGN_UP=OPEN lets everybody."
+                "Ask the operator of this installation for an account. `nudge organization create` creates an "
+                "organization; NUDGE_AUTH__SIGN_UP=OPEN allows everyone to sign up."
             ),
         )
 

@@ -76,11 +76,11 @@ class IssuerTokens:
         try:
             user_id = UUID(str(claims["sub"]))
         except ValueError:
-            raise Unauthenticated("The access token's subject is not a user of ours.") from None
+            raise Unauthenticated("The subject of the access token is not a known user.") from None
         known = func.system.organization_of_user(user_id).table_valued(column("organization_id", Uuid()))
         rows = await self.system.rows(select(known.c.organization_id))
         if not rows:
-            raise Unauthenticated("The access token's subject is not a user of ours.")
+            raise Unauthenticated("The subject of the access token is not a known user.")
         return VerifiedClaims(
             user_id=user_id,
             organization_id=rows[0][0],
@@ -135,10 +135,10 @@ class Identity:
         now, before = current.actor, session.actor
         if (now.kind, now.id, now.organization_id) != (before.kind, before.id, before.organization_id):
             raise InvalidInput(
-                "The access token is of another person or organization than this connection.",
+                "The access token belongs to another user or organization than this connection.",
                 field=field,
                 code=ErrorCode.INVALID_CREDENTIALS,
-                suggestion="Open a connection of its own for it.",
+                suggestion="Open a new connection for it.",
             )
         return current
 

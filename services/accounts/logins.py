@@ -139,4 +139,4 @@ async def _logged_in(logins: Logins, session: OpenSession) -> LoggedIn:
 
 def _require_own_accounts(logins: Logins) -> None:
     if logins.issuer is not None:
-        raise Forbidden(f"Accounts are kept by {logins.issuer}; sign up and log in there.")
+        raise Forbidden(f"Accounts are managed by {logins.issuer}. Sign up and log in there.")

@@ -52,7 +52,7 @@ async def _open_for_issuer(work: Work, owner: Owner, issuer: str) -> OpenedOrgan
     """Create it for an owner who logs in at the external issuer."""
     if owner.user_id is None:
         raise InvalidInput(
-            f"Accounts are kept by {issuer}, so the owner's id there is needed.",
+            f"Accounts are managed by {issuer}, so the owner's id there is needed.",
             code=ErrorCode.REQUIRED,
             suggestion="Pass it with --user-id: it is the `sub` of the owner's access tokens.",
         )

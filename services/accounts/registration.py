@@ -128,11 +128,15 @@ def _check_password(password: str, email: str) -> list[NudgeError]:
     if len(password) < _MIN_PASSWORD_LENGTH:
         return [
             InvalidInput(
-                f"At least {_MIN_PASSWORD_LENGTH} characters.", field=path, suggestion="A few words in a row do well."
+                f"At least {_MIN_PASSWORD_LENGTH} characters.",
+                field=path,
+                suggestion="Several random words make a good password.",
             )
         ]
     if not password.strip():
-        return [InvalidInput("Must not be blank.", field=path, suggestion="A few words in a row do well.")]
+        return [
+            InvalidInput("Must not be blank.", field=path, suggestion="Several random words make a good password.")
+        ]
     if len(password) > MAX_PASSWORD_LENGTH:
         return [InvalidInput(f"At most {MAX_PASSWORD_LENGTH} characters.", field=path, code=ErrorCode.TOO_LONG)]
     if any(unicodedata.category(character) == "Cs" for character in password):
@@ -165,7 +169,7 @@ async def register(uow: UnitOfWork, account: NewAccount) -> None:
         )
     except IntegrityError:
         raise AddressTaken(
-            "There is an account with this e-mail address already.",
+            "An account with this e-mail address already exists.",
             field=("input", "email"),
             suggestion="Log in, or use another address.",
         ) from None

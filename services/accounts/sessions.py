@@ -25,7 +25,7 @@ class InvalidRefreshToken(NudgeError):
 
     def __init__(self) -> None:
         super().__init__(
-            "This refresh token is not valid any more.",
+            "This refresh token is no longer valid.",
             field=("input", "refreshToken"),
             suggestion="Log in again.",
         )

@@ -76,9 +76,9 @@ async def check_audience(reads: Reads, given: AudienceInput) -> Audience:
     """
     if sum(map(len, (given.list_ids, given.tags, given.exclude_list_ids, given.exclude_tags))) > _MAX_ENTRIES:
         raise TooManyEntries(
-            f"An audience names at most {_MAX_ENTRIES} lists and tags.",
+            f"An audience has at most {_MAX_ENTRIES} lists and tags.",
             field=_FIELD,
-            suggestion="Give the contacts you mean one tag, and name that.",
+            suggestion="Add one tag to these contacts and use that tag instead.",
         )
     return Audience(
         all=given.all,

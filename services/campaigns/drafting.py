@@ -276,11 +276,11 @@ async def _cannot_delete(uow: UnitOfWork, found: CampaignRow) -> InvalidCampaign
     """Why a campaign could not be deleted."""
     if found.status in DELETABLE and not (await uow.rows(select(_has_deliveries(found.id))))[0][0]:
         return CampaignChanged(found.version)
-    suggestion = "Stop it for good with `cancelCampaign`."
+    suggestion = "Cancel it with `cancelCampaign`."
     if found.status in FINAL:
-        suggestion = "It stays as the record; `archiveCampaign` sets it aside."
+        suggestion = "Archive it with `archiveCampaign`."
     return InvalidCampaignState(
-        f"A campaign that is {found.status} and has recipients cannot be deleted: its deliveries are the record.",
+        f"A campaign that is {found.status} and has recipients cannot be deleted, because it has deliveries.",
         status=CampaignStatus(found.status),
         allowed=DELETABLE - {found.status},
         suggestion=suggestion,

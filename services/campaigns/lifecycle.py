@@ -63,7 +63,7 @@ class CampaignChanged(Conflict):
 
     def __init__(self, version: int) -> None:
         super().__init__(
-            f"Somebody changed this campaign in between. It is at version {version} now.",
+            f"This campaign was changed by another request. It is now at version {version}.",
             field=CAMPAIGN_FIELD,
             suggestion="Read the campaign again, then repeat your change with its version.",
             current_version=version,
@@ -239,11 +239,11 @@ def _cannot_archive(found: CampaignRow) -> NudgeError:
     """Why a campaign could not be archived or unarchived."""
     if found.status in _ARCHIVABLE:
         return CampaignChanged(found.version)
-    suggestion = "Archive it once it has ended, or stop it for good with `cancelCampaign`."
+    suggestion = "Archive it after it has ended, or cancel it with `cancelCampaign`."
     if found.status == CampaignStatus.SCHEDULED:
         suggestion = "Unschedule it first: `unscheduleCampaign` makes it a draft again."
     if found.status == CampaignStatus.CANCELLING:
-        suggestion = "Archive it once it is cancelled."
+        suggestion = "Archive it after it has been cancelled."
     return InvalidCampaignState(
         f"A campaign that is {found.status} cannot be archived.",
         status=CampaignStatus(found.status),

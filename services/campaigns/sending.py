@@ -41,7 +41,7 @@ async def send(
 async def pause(uow: UnitOfWork, campaign_id: UUID | None) -> CampaignRow:
     """Pause sending; messages already submitted to the provider are still sent. Raises `NotFound`, `Conflict`."""
     return await lifecycle.move_for_user(
-        uow, campaign_id, CampaignStatus.PAUSED, "campaign.paused", reason="Paused by a person."
+        uow, campaign_id, CampaignStatus.PAUSED, "campaign.paused", reason="Paused by a user."
     )
 
 
@@ -61,7 +61,7 @@ async def resume(uow: UnitOfWork, campaign_id: UUID | None, *, policy: SenderPol
 async def cancel(uow: UnitOfWork, campaign_id: UUID | None) -> CampaignRow:
     """Stop a campaign for good; messages not yet submitted are not sent. Raises `NotFound`, `Conflict`."""
     campaign = await lifecycle.move_for_user(
-        uow, campaign_id, CampaignStatus.CANCELLING, "campaign.cancelled", reason="Cancelled by a person."
+        uow, campaign_id, CampaignStatus.CANCELLING, "campaign.cancelled", reason="Cancelled by a user."
     )
     uow.enqueue(AdvanceCampaign(organization_id=uow.tenant.organization_id, campaign_id=campaign.id))
     return campaign
@@ -118,6 +118,6 @@ async def _settle_sender(
 def _check_moment(moment: datetime) -> None:
     field = ("input", "scheduledAt")
     if moment <= clock.now():
-        raise InvalidInput("The moment has passed.", field=field, suggestion="Send it now with `sendCampaign`.")
+        raise InvalidInput("The time is in the past.", field=field, suggestion="Send it now with `sendCampaign`.")
     if moment > clock.now() + _MAX_AHEAD:
-        raise InvalidInput(f"At most {_MAX_AHEAD.days} days ahead.", field=field)
+        raise InvalidInput(f"The time is more than {_MAX_AHEAD.days} days ahead.", field=field)

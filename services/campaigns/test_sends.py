@@ -238,7 +238,7 @@ def _parsed(to: Sequence[str]) -> dict[str, str]:
     """The addresses without duplicates, by their normalized form."""
     if not 0 < len(to) <= _MAX_ADDRESSES:
         raise InvalidInput(
-            f"A test goes to 1 to {_MAX_ADDRESSES} addresses; you named {len(to)}.",
+            f"A test message has 1 to {_MAX_ADDRESSES} recipients, not {len(to)}.",
             field=_TO_FIELD,
             code=ErrorCode.TOO_MANY if to else ErrorCode.REQUIRED,
         )
@@ -286,5 +286,5 @@ def _refused(address: str, reason: str) -> ProviderRefused:
 
 def _suggestion(outcome: NotSent | BatchRefused | AccountRefused | InDoubt) -> str:
     if isinstance(outcome, InDoubt):
-        return "It may have been sent all the same: look into the inbox before you try again."
-    return "Nothing was sent. Try again once that is mended."
+        return "It may have been sent. Check the inbox before you try again."
+    return "Nothing was sent. Try again when the problem is solved."

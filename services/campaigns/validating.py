@@ -109,7 +109,7 @@ def _state_errors(campaign: CampaignRow) -> list[NudgeError]:
         return []
     suggestion = "Duplicate it: `duplicateCampaign` makes a new draft with the same content."
     if campaign.status == CampaignStatus.PAUSED:
-        suggestion = "Resume it: `resumeCampaign` goes on where it was held."
+        suggestion = "Resume it with `resumeCampaign`."
     return [
         InvalidCampaignState(
             f"The campaign is {campaign.status}; only a draft can be sent.",
@@ -137,7 +137,7 @@ async def _audience_errors(reads: Reads, campaign: CampaignRow, *, mailable: boo
         return [_not_sendable("The campaign has no audience.", "Set `audience` with `updateCampaign`.")]
     return [
         _not_sendable(
-            "Nobody in the audience can be mailed.",
+            "No contact in the audience can be mailed.",
             "Check its tags and lists: only contacts that are subscribed and not suppressed are mailed.",
         )
     ]

@@ -49,18 +49,18 @@ async def create(
     if status not in _CREATABLE:
         errors.append(
             InvalidInput(
-                f"A contact can't be created as {status.name}.",
+                f"A contact cannot be created with the status {status.name}.",
                 field=("input", "status"),
-                suggestion=f"One of {', '.join(each.name for each in _CREATABLE)}.",
+                suggestion=f"Use one of {', '.join(each.name for each in _CREATABLE)}.",
             )
         )
     if len(list_ids) > MAX_LISTS:
         errors.append(
             InvalidInput(
-                f"At most {MAX_LISTS} lists at once; you named {len(list_ids)}.",
+                f"At most {MAX_LISTS} lists in one call; this call has {len(list_ids)}.",
                 field=_LIST_IDS,
                 code=ErrorCode.TOO_MANY,
-                suggestion="Put the contact on the others with `addToList`.",
+                suggestion="Add the contact to the others with `addToList`.",
             )
         )
     if errors:
@@ -94,7 +94,7 @@ def _email_taken() -> EmailTaken:
     return EmailTaken(
         "Another contact has this address.",
         field=("input", "email"),
-        suggestion="Change that contact with updateContact, or use upsertContacts, which does either.",
+        suggestion="Change that contact with `updateContact`, or use `upsertContacts`, which creates or changes it.",
     )
 
 
@@ -171,7 +171,7 @@ async def unsubscribe(uow: UnitOfWork, contact_id: UUID | None) -> ContactRow:
     contact = await CONTACTS.lock(uow, contact_id)
     if contact.email_norm != found[0].email_norm:
         raise Conflict(
-            "Somebody changed the contact's address in between; nothing was changed.",
+            "The contact's address was changed by another request, so this call changed nothing.",
             field=CONTACTS.id_field,
             suggestion="Repeat the call, so that the new address is suppressed.",
         )

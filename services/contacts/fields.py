@@ -96,7 +96,7 @@ def time_zone(value: str | None, field: _Path) -> str | None:
         return name
     suggested = zones.suggest(name)
     raise InvalidInput(
-        "Not a time zone of the IANA database, which writes them as Europe/Berlin.",
+        "Not a time zone of the IANA database. Example: Europe/Berlin.",
         field=field,
         suggestion=f"Did you mean {suggested}?" if suggested else None,
     )
@@ -111,7 +111,7 @@ def _tag(value: str, field: _Path) -> str:
     """A tag of 1 to 64 characters, trimmed and with single spaces; upper and lower case differ."""
     result = normalize_tag(value, field)
     if not result:
-        raise InvalidInput("A tag can't be empty.", field=field)
+        raise InvalidInput("A tag cannot be empty.", field=field)
     return texts.require_length(result, field=field, max_length=_MAX_TAG_LENGTH)
 
 
@@ -133,14 +133,14 @@ def _custom_fields(value: object, field: _Path) -> _CustomFields | None:
     if value is None:
         return None
     if not isinstance(value, Mapping):
-        raise InvalidInput("Custom fields are one JSON object.", field=field, suggestion='Write {"plan": "pro"}.')
+        raise InvalidInput("Custom fields must be a JSON object.", field=field, suggestion='Write {"plan": "pro"}.')
     result: _CustomFields = {}
     for key, entry in value.items():
         if not _CUSTOM_FIELD_NAME.fullmatch(key):
             raise InvalidInput(
-                f"Not a field name: {key[:64]!r}.",
+                f"Not a valid field name: {key[:64]!r}.",
                 field=field,
-                suggestion="Start with a letter, then letters, digits and _; at most 64 characters.",
+                suggestion="A name starts with a letter, followed by letters, digits and _, at most 64 characters.",
             )
         result[key] = _custom_value(entry, (*field, key))
     return _require_size(result, field)
@@ -151,7 +151,7 @@ def _custom_value(value: object, field: _Path) -> object:
     if isinstance(value, list):
         if len(value) > _MAX_CUSTOM_FIELDS:
             raise InvalidInput(
-                f"A list holds at most {_MAX_CUSTOM_FIELDS} values.", field=field, code=ErrorCode.TOO_MANY
+                f"A list has at most {_MAX_CUSTOM_FIELDS} values.", field=field, code=ErrorCode.TOO_MANY
             )
         return [_scalar(entry, (*field, str(index))) for index, entry in enumerate(value)]
     return _scalar(value, field)
@@ -165,10 +165,10 @@ def _scalar(value: object, field: _Path) -> object:
         return texts.clean_prose(value, field=field, max_length=_MAX_CUSTOM_VALUE_LENGTH)
     # Floats too: PostgreSQL stores 1e20 as a whole number, which our JSON encoder could not write.
     if isinstance(value, int | float) and abs(value) > _MAX_INTEGER:
-        raise InvalidInput("The number is beyond 2^53.", field=field, suggestion="Write it as a text.")
+        raise InvalidInput("The number is greater than 2^53.", field=field, suggestion="Send it as a string.")
     if isinstance(value, int | float) and not math.isnan(value):
         return value
-    raise InvalidInput("A value is a text, a number, true, false, or a list of these.", field=field)
+    raise InvalidInput("A value must be a string, a number, true, false, or a list of these.", field=field)
 
 
 def _require_size(values: _CustomFields, field: _Path) -> _CustomFields:
@@ -179,7 +179,7 @@ def _require_size(values: _CustomFields, field: _Path) -> _CustomFields:
         )
     if len(json.dumps(values, ensure_ascii=False).encode()) > _MAX_CUSTOM_FIELDS_BYTES:
         raise InvalidInput(
-            f"Custom fields take at most {_MAX_CUSTOM_FIELDS_BYTES // 1024} KiB.",
+            f"Custom fields have at most {_MAX_CUSTOM_FIELDS_BYTES // 1024} KiB.",
             field=field,
             code=ErrorCode.TOO_LONG,
         )

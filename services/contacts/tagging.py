@@ -26,7 +26,7 @@ async def require_all(uow: UnitOfWork, contact_ids: Sequence[UUID | None]) -> li
     """
     if len(contact_ids) > _MAX_CONTACTS:
         raise InvalidInput(
-            f"At most {_MAX_CONTACTS} contacts at once; you named {len(contact_ids)}.",
+            f"At most {_MAX_CONTACTS} contacts in one call; this call has {len(contact_ids)}.",
             field=_CONTACT_IDS,
             code=ErrorCode.TOO_MANY,
         )
@@ -47,7 +47,7 @@ async def require_all(uow: UnitOfWork, contact_ids: Sequence[UUID | None]) -> li
 def _require_tags(given: Sequence[str]) -> list[str]:
     """The validated tags; raises `InvalidInput`, also if there is none."""
     if not given:
-        raise InvalidInput("Name at least one tag.", field=_TAGS, code=ErrorCode.REQUIRED)
+        raise InvalidInput("At least one tag is required.", field=_TAGS, code=ErrorCode.REQUIRED)
     return tags(given, _TAGS)
 
 

@@ -132,7 +132,7 @@ async def _record_counts(uow: UnitOfWork, results: Mapping[int, UpsertResult]) -
 def _too_many_rows(count: int) -> InvalidInput:
     """The error for a call with too many rows."""
     return InvalidInput(
-        f"At most {_MAX_ROWS} contacts at once; this has {count}.",
+        f"At most {_MAX_ROWS} contacts in one call; this call has {count}.",
         field=_ROWS,
         code=ErrorCode.TOO_MANY,
         suggestion="Send them in several calls.",

@@ -29,7 +29,7 @@ _DEFAULT_TITLE_LENGTH: Final = 80
 
 
 class ReplyInProgress(Conflict):
-    """Maya is still answering in this conversation."""
+    """Maya is still replying in this conversation."""
 
 
 def _author_id(uow: UnitOfWork) -> UUID:
@@ -93,7 +93,7 @@ def _check_text(text: str) -> str:
     field = ("input", "text")
     text = texts.clean_prose(text, field=field, max_length=_MAX_TEXT_LENGTH).strip()
     if texts.is_blank(text):
-        raise InvalidInput("Say something to Maya.", field=field, code=ErrorCode.REQUIRED)
+        raise InvalidInput("The message cannot be empty.", field=field, code=ErrorCode.REQUIRED)
     return text
 
 
@@ -116,9 +116,9 @@ async def _lock_conversation(uow: UnitOfWork, conversation_id: UUID | None, text
     )
     if await first(uow, unfinished):
         raise ReplyInProgress(
-            "Maya is still answering in this conversation.",
+            "Maya is still replying in this conversation.",
             field=("input", "conversationId"),
-            suggestion="Wait until `mayaReply` ends, or stop it with `cancelMayaReply`.",
+            suggestion="Wait until `mayaReply` ends, or stop the reply with `cancelMayaReply`.",
         )
     return locked[0][0]
 

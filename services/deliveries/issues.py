@@ -13,8 +13,8 @@ from services.deliveries.batch_sql import of_campaign
 
 MAX_QUOTED: Final = 200
 """Characters of the provider's error text in a summary."""
-SEE_DELIVERIES: Final = "Read them with `deliveries`."
-SEE_RESOLVE: Final = "Decide about those in doubt with `resolveDelivery`."
+SEE_DELIVERIES: Final = "See `deliveries`."
+SEE_RESOLVE: Final = "Resolve those with an unknown outcome with `resolveDelivery`."
 
 
 class Issue(NamedTuple):
@@ -75,12 +75,12 @@ def describe(issue: Issue) -> str:
     if issue.status == DeliveryStatus.REJECTED and issue.text:
         text = issue.text if len(issue.text) <= MAX_QUOTED else f"{issue.text[: MAX_QUOTED - 1]}…"
         code = f", code {issue.code}" if issue.code else ""
-        return f"{count} refused by the provider (for the most part: “{text}”{code})"
+        return f"{count} refused by the provider (most often: “{text}”{code})"
     return f"{count} {DESCRIPTIONS[issue.status]}"
 
 
 DESCRIPTIONS: Final = {
     str(DeliveryStatus.REJECTED): "refused by the provider",
-    str(DeliveryStatus.SKIPPED): "not rendered, as the template does not work with these contacts' values",
-    str(DeliveryStatus.FAILED): "not known to have been sent",
+    str(DeliveryStatus.SKIPPED): "not rendered, because the template does not work with these contacts' data",
+    str(DeliveryStatus.FAILED): "with an unknown outcome",
 }

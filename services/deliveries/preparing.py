@@ -24,7 +24,7 @@ from services.suppressions.reading import is_suppressed
 
 PAGE = 5_000
 START = UUID(int=0)
-EMPTY_AUDIENCE = "Nobody belongs to the audience: no contact is named by its lists, tags and contacts."
+EMPTY_AUDIENCE = "The audience is empty: no contact is on its lists or has its tags."
 log = logger(__name__)
 
 

@@ -19,7 +19,9 @@ from services.campaigns.work import SendBatches
 from services.deliveries.batch_sql import id_in_locked, id_range, in_values, of_campaign, values_by_id
 from services.mailing.lookups import MAX_LOOKUPS, RESERVED_SECONDS, Lookup, UnknownMessage, look_up
 
-NEEDS_ATTENTION = "It may have been sent: the provider's search shows no trace of it. Look before you send it again."
+NEEDS_ATTENTION = (
+    "It may have been sent: the provider's search did not find it. Check the provider's records before you resend it."
+)
 log = logger(__name__)
 
 

@@ -29,8 +29,8 @@ STILL_SENDS: Final = frozenset(
     {CampaignStatus.SENDING, CampaignStatus.PAUSED, CampaignStatus.SENT, CampaignStatus.SENT_WITH_ISSUES}
 )
 AS_FIELD: Final = ("input", "as")
-SUGGESTION: Final = "Decide SENT or NOT_SENT, or send the contact a copy of the campaign (`duplicateCampaign`)."
-DECIDED_NOT_SENT: Final = "A person decided that it was not sent."
+SUGGESTION: Final = "Choose SENT or NOT_SENT, or send the contact a copy of the campaign (`duplicateCampaign`)."
+DECIDED_NOT_SENT: Final = "A user decided that it was not sent."
 CHANGES: Final[dict[DeliveryResolution, dict[str, Any]]] = {
     DeliveryResolution.SENT: {
         "status": str(DeliveryStatus.ACCEPTED),
@@ -71,7 +71,7 @@ async def resolve(
         raise CAMPAIGNS.not_found()
     if resolution is DeliveryResolution.SEND_AGAIN and campaign.status in CANCELLED_STATUSES:
         raise DeliveryNotResolvable(
-            f"The campaign is {campaign.status}, so that nothing more is sent of it.",
+            f"The campaign is {campaign.status}, so no more of its messages are sent.",
             field=AS_FIELD,
             suggestion=SUGGESTION,
             state=CampaignStatus(campaign.status),

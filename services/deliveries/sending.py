@@ -34,7 +34,7 @@ from services.mailing.recording import record_with_retry
 from services.mailing.settings import SendingSettings
 
 MAX_CACHED_CAMPAIGNS = 50
-NO_SENDER = "It is not known whom the campaign is sent from. Cancel it, and send a copy (`duplicateCampaign`)."
+NO_SENDER = "The campaign has no sender. Cancel it, and send a copy (`duplicateCampaign`)."
 log = logger(__name__)
 
 

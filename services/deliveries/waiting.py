@@ -11,7 +11,7 @@ from models.campaigns import Campaign, CampaignStatus
 from services.campaigns.lifecycle import with_sequence_increment
 
 SENDING_IS_OFF: Final = (
-    "Sending is switched off in this installation. The campaign goes on when it is switched on again."
+    "Sending is disabled in this installation. The campaign continues when sending is enabled again."
 )
 WAITING_STATUSES: Final = (
     CampaignStatus.SCHEDULED,

@@ -26,13 +26,13 @@ def mail_limits(redis: Redis, *, production: bool) -> MailLimits:
             "confirmations",
             limit=20 if production else UNLIMITED,
             seconds=DAY_SECONDS,
-            message="This address was sent too many confirmations. Try again tomorrow.",
+            message="Too many confirmation e-mails were sent to this address. Try again tomorrow.",
         ),
         test_mails=Throttle(
             redis,
             "test-mails",
             limit=200 if production else UNLIMITED,
             seconds=DAY_SECONDS,
-            message="The organization has sent its test messages of a day. Try again tomorrow.",
+            message="The organization has reached its daily limit of test messages. Try again tomorrow.",
         ),
     )

@@ -18,7 +18,7 @@ ROUND_SECONDS = 20.0
 """After so long a round starts no further search, so that other campaigns get theirs."""
 RESERVED_SECONDS = 60.0
 """How long a message is reserved for the worker that looks it up."""
-WORKER_STOPPED = "The worker stopped while the message was on its way."
+WORKER_STOPPED = "The worker stopped while the message was being submitted."
 log = logger(__name__)
 
 

@@ -115,7 +115,7 @@ class ReplyGeneration:
                 break
             conversation += await self._call_tools(text, [self._check_call(call) for call in ended.calls])
         if not self.text.strip():
-            raise ModelUnavailable("The model said nothing.")
+            raise ModelUnavailable("The model returned no text.")
 
     async def _step(self, messages: Sequence[PromptMessage]) -> tuple[str, ReplyEnd]:
         """Prompt the model once, and stream its text; returns the text, and the end with its tool calls."""
@@ -145,7 +145,7 @@ class ReplyGeneration:
         finally:
             self.usage.add(used)
             self._add_text(output.finish(), begins=start)
-        raise ModelUnavailable("The reply broke off.")
+        raise ModelUnavailable("The reply ended unexpectedly.")
 
     def _receive(self, output: OutputFilter, text: str, *, begins: int) -> None:
         """Filter a piece of the model's text and add it to the reply. Raises `LimitReached`."""
@@ -153,7 +153,7 @@ class ReplyGeneration:
             piece = text[at : at + _FILTER_PIECE_LENGTH]
             self.received += len(piece)
             if self.received > _MAX_RECEIVED:
-                raise LimitReached("The reply got too long.")
+                raise LimitReached("The reply is too long.")
             self._add_text(output.feed(piece), begins=begins)
 
     def _add_text(self, text: str, *, begins: int) -> None:
@@ -168,15 +168,15 @@ class ReplyGeneration:
             self.pieces.append(shown)
             self.journal.add_text(shown)
         if len(shown) < len(text):
-            raise LimitReached("The reply got too long.")
+            raise LimitReached("The reply is too long.")
 
     def _check_call(self, call: ToolCall) -> ToolCall:
         """The call with a new id. Raises `LimitReached` for too many calls or repetitions."""
         if self.usage.tool_calls > _MAX_CALLS:
-            raise LimitReached(f"Maya stopped after {_MAX_CALLS} look-ups without an answer.")
+            raise LimitReached(f"Maya stopped after {_MAX_CALLS} tool calls without an answer.")
         self.calls_made[call.name, call.arguments] += 1
         if self.calls_made[call.name, call.arguments] >= _MAX_REPEATS:
-            raise LimitReached("Maya stopped: the model asked for the same thing again and again.")
+            raise LimitReached("Maya stopped, because the model repeated the same tool calls.")
         return ToolCall(id=f"call_{uuid4().hex[:24]}", name=call.name, arguments=call.arguments)
 
     async def _call_tools(self, text: str, calls: Sequence[ToolCall]) -> list[PromptMessage]:
@@ -200,7 +200,7 @@ class ReplyGeneration:
 def _check_finish(finish: Finish) -> None:
     """Raise unless the model finished normally."""
     if finish is Finish.LENGTH:
-        raise CutOff("The reply was cut off: it reached the most tokens that one answer may have.")
+        raise CutOff("The reply was cut off, because it reached the maximum number of tokens.")
     if finish is Finish.FILTERED:
         raise ContentFiltered("The provider's content filter stopped the reply.")
     if finish is Finish.REFUSED:

@@ -57,10 +57,10 @@ class RunOutcome:
 
 
 _INTERRUPTED: Final = RunOutcome(
-    MessageStatus.FAILED, ReplyFailure.INTERRUPTED, "Maya was interrupted in the middle of her answer. Ask again."
+    MessageStatus.FAILED, ReplyFailure.INTERRUPTED, "The reply was interrupted. Ask again."
 )
 _INTERNAL_ERROR: Final = RunOutcome(
-    MessageStatus.FAILED, ReplyFailure.INTERNAL, "Something went wrong on our side. Ask again."
+    MessageStatus.FAILED, ReplyFailure.INTERNAL, "An internal error occurred. Ask again."
 )
 _FAILURES: Final[dict[type[Exception], tuple[ReplyFailure, str]]] = {
     RunTimedOut: (ReplyFailure.TIMEOUT, "Ask again."),
@@ -303,7 +303,7 @@ async def _run_until_first_ends(*work: Coroutine[Any, Any, None], max_seconds: f
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
     if not done:
-        raise RunTimedOut("Maya's answer took too long.")
+        raise RunTimedOut("The reply took too long.")
     first = next(task for task in tasks if task in done)
     if first.cancelled():
         raise RuntimeError("cancelled without a request")

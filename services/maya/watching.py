@@ -45,7 +45,7 @@ async def watch(
     reply only the last event is left, with the whole text. Raises `NotFound`, or `InvalidInput`.
     """
     if after < 0:
-        raise InvalidInput("`after` is the sequence of an event, or 0.", field=("after",))
+        raise InvalidInput("`after` must be the sequence of an event, or 0.", field=("after",))
     reply = await _require_reply(reads, message_id)
     while reply.is_open or after != reply.last_sequence:
         try:

@@ -121,7 +121,7 @@ async def _compose(
     except Exception:
         # A message that cannot be composed must not hold up the organization's others.
         log.exception("message not composed", outbox_id=str(item.id), kind=item.kind)
-        await postpone(uow, OutboxMessage.id == item.id, "It could not be composed.")
+        await postpone(uow, OutboxMessage.id == item.id, "The message could not be composed.")
         return None
     if mail is None:
         await _finish(uow, [item.id], OutboxStatus.CANCELLED)

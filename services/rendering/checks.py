@@ -22,8 +22,8 @@ SOME_LACK: Final = (
     "they get a footer with one."
 )
 NOT_A_NUMBER: Final = (
-    "{path} is a text for some contacts, who would not get the message, because it is compared with a number. "
-    "Compare what {{% assign number = {path} | plus: 0 %}} makes of it."
+    "{path} is a text for some contacts. They would get no message, because it is compared with a number. "
+    "Convert it with {{% assign number = {path} | plus: 0 %}} and compare `number`."
 )
 TEXTS: Final = frozenset(
     {"contact.firstName", "contact.lastName", "contact.email", "organization.name", "campaign.name"}
@@ -76,7 +76,7 @@ def _variables(message: MessageTemplate, custom_fields: frozenset[str] | None) -
         unknown_field = custom_fields is not None and path.startswith(CUSTOM_FIELDS) and not _in_use(path, names)
         if unknown_field or not is_known(path):
             hint = nearest(path, [*KNOWN, *names])
-            warnings.append(f"Nothing is called {path}, so it stays empty.{f' {hint}' if hint else ''}")
+            warnings.append(f"There is no variable {path}, so it is rendered as empty.{f' {hint}' if hint else ''}")
         if len(warnings) == MOST_VARIABLES:
             break
     return warnings

@@ -220,7 +220,7 @@ def _signature(name: str) -> tuple[int, int, frozenset[str]]:
 def _unexpected_tag(name: str, source: str, index: int, field: tuple[str, ...]) -> TemplateInvalid:
     if name in REMOVED_TAGS:
         return invalid(
-            f"'{name}' is left out: a template cannot load another one",
+            f"'{name}' is not supported: a template cannot load another one",
             source,
             index,
             field=field,

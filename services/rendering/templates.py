@@ -120,7 +120,7 @@ def _check_breaks(nodes: Iterable[Node], context: RenderContext, source: str, fi
     """Refuse what would otherwise fail for those contacts alone whose values lead there."""
     for node in nodes:
         if isinstance(node, (BreakNode, ContinueNode)):
-            message = f"{node} stands outside of a loop"
+            message = f"{node} is outside of a loop"
             raise invalid(message, source, node.token.start_index, field=field)
         if not isinstance(node, (ForNode, TablerowNode)):
             _check_breaks(node.children(context), context, source, field)

@@ -22,15 +22,17 @@ def check_name(name: str, email: str, *, max_from_bytes: int) -> str:
             "A sender needs a name.",
             field=NAME_FIELD,
             code=ErrorCode.REQUIRED,
-            suggestion="Give the name that recipients shall read, e.g. of your organization.",
+            suggestion="Use the name that recipients should see, for example that of your organization.",
         )
     if ENCODED_WORD.search(found):
         raise InvalidInput(
-            "The name holds an encoded word (=?...?=).", field=NAME_FIELD, suggestion="Write the name as it reads."
+            "The name contains an encoded word (=?...?=).",
+            field=NAME_FIELD,
+            suggestion="Write the name as plain text.",
         )
     if len(from_header(found, email).encode()) > max_from_bytes:
         raise InvalidInput(
-            f"Name and address together take more than {max_from_bytes} bytes.",
+            f"Name and address together have more than {max_from_bytes} bytes.",
             field=NAME_FIELD,
             code=ErrorCode.TOO_LONG,
             suggestion="Shorten the name.",

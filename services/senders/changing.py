@@ -154,7 +154,7 @@ async def _insert(uow: UnitOfWork, address: Address, name: str, *, make_default:
             f"An organization has at most {MAX_SENDERS} senders.",
             limit=MAX_SENDERS,
             used=many,
-            suggestion="Delete one that you do not need: `deleteSender`.",
+            suggestion="Delete one that is not used with `deleteSender`.",
         )
     rows = await uow.rows(
         insert(Sender)
@@ -191,9 +191,9 @@ async def _require_confirmation_allowed(reads: Reads, policy: SenderPolicy, send
         sent = await writing.recent(reads, kind, policy.pause, target_id=sender_id)
         if sent.first_at is not None:
             raise QuotaExceeded(
-                "This address was sent a confirmation a moment ago.",
+                "A confirmation e-mail was sent to this address less than a minute ago.",
                 field=("input", "email"),
-                suggestion="Look for it in the mailbox, and in its spam folder; after a minute another can be sent.",
+                suggestion="Check the mailbox and its spam folder. After a minute, another one can be sent.",
                 limit=1,
                 used=sent.how_many,
                 resets_at=sent.first_at + policy.pause,
@@ -201,7 +201,7 @@ async def _require_confirmation_allowed(reads: Reads, policy: SenderPolicy, send
     sent = await writing.recent(reads, kind, DAY)
     if sent.how_many >= policy.per_day:
         raise QuotaExceeded(
-            f"An organization may have {policy.per_day} confirmations sent in a day.",
+            f"An organization can send {policy.per_day} confirmation e-mails a day.",
             field=("input", "email"),
             suggestion="Try again tomorrow.",
             limit=policy.per_day,

@@ -33,9 +33,9 @@ class TokenInvalid(InvalidInput):
 
     def __init__(self) -> None:
         super().__init__(
-            "This token is not valid, or not any more.",
+            "This token is invalid or has expired.",
             field=TOKEN_FIELD,
-            suggestion="Take it from the newest e-mail; `createSender` with the same address sends another.",
+            suggestion="Use the token of the latest e-mail. `createSender` with the same address sends a new one.",
         )
 
 
@@ -90,11 +90,11 @@ def sanitize_name(name: str) -> str:
 def confirmation_mail(request: ConfirmationRequest, link: str) -> ComposedMail:
     """The mail, as text and HTML."""
     who = f"{request.person} of {request.organization_name}" if request.person else request.organization_name
-    asks = f"{who} asked to send e-mail from {request.email}."
+    asks = f"{who} asks for permission to send e-mail from {request.email}."
     days = TOKEN_LIFETIME.days
     ignore = (
-        "If you did not expect this, ignore it: without your confirmation nothing is sent from this address. "
-        f"The link ends after {days} days."
+        "If you did not expect this message, ignore it. No e-mail is sent from this address without your "
+        f"confirmation. The link expires after {days} days."
     )
     text = f"{asks}\n\nTo allow it, open this link and confirm:\n\n{link}\n\n{ignore}\n"
     html = (

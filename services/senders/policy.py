@@ -122,9 +122,9 @@ def _locking_select(condition: ColumnElement[bool]) -> Select[*tuple[Any, ...]]:
 
 def _deleted_meanwhile() -> Conflict:
     return Conflict(
-        "The sender was deleted at this very moment.",
+        "The sender was deleted at the same time.",
         field=CAMPAIGN_FIELD,
-        suggestion="Choose another sender, or repeat this to use the default one.",
+        suggestion="Choose another sender, or repeat the call to use the default sender.",
     )
 
 
@@ -154,12 +154,12 @@ def _allowed(policy: SenderPolicy, found: SenderRow | None) -> ChosenSender:
             "The organization has no confirmed sender.",
             field=CAMPAIGN_FIELD,
             suggestion=(
-                "Add one with `createSender(input: {email, name})`, and open the link in the e-mail that it gets."
+                "Add one with `createSender(input: {email, name})`, and open the link in its confirmation e-mail."
             ),
         )
     if found is None and not policy.fallback.strip():
         raise SenderNotConfirmed(
-            "No sender address is set.",
+            "No sender is configured.",
             field=CAMPAIGN_FIELD,
             code=ErrorCode.CAMPAIGN_NOT_SENDABLE,
             suggestion="Add one with `createSender`.",
@@ -171,7 +171,7 @@ def _allowed(policy: SenderPolicy, found: SenderRow | None) -> ChosenSender:
             f"The sender {found.email} is not confirmed.",
             field=CAMPAIGN_FIELD,
             suggestion=(
-                "Open the link in the e-mail that it got; `createSender` with the same address sends another. "
+                "Open the link in its confirmation e-mail; `createSender` with the same address sends it again. "
                 "Or choose another sender with `updateCampaign(input: {senderId})`."
             ),
         )

@@ -73,7 +73,7 @@ def test_rights_are_required_of_whoever_acts() -> None:
     API_KEY.require(Permission.CONTACT_WRITE)
     with pytest.raises(Forbidden, match=r"^Your role \(viewer\) does not include campaign:send\.$"):
         viewer.require(Permission.CAMPAIGN_SEND)
-    with pytest.raises(Forbidden, match=r"^Your rights do not include contact:delete\.$"):
+    with pytest.raises(Forbidden, match=r"^Your permissions do not include contact:delete\.$"):
         API_KEY.require(Permission.CONTACT_DELETE)
     with pytest.raises(Forbidden):
         system_actor(ORGANIZATION).require(Permission.CAMPAIGN_READ)
@@ -92,7 +92,7 @@ def test_maya_has_no_right_that_her_user_lacks(role: Role) -> None:
 def test_maya_acts_for_a_person() -> None:
     """Neither a key nor the system has anybody whom she could act for."""
     for actor in (API_KEY, system_actor(ORGANIZATION)):
-        with pytest.raises(Forbidden, match="Only a person"):
+        with pytest.raises(Forbidden, match="Only a user"):
             maya_actor(actor)
     assert maya_actor(EDITOR).person_id == EDITOR.person_id == PERSON
 
@@ -198,7 +198,7 @@ async def test_what_takes_a_log_in_is_refused_to_a_key(runtime: Runtime) -> None
     by_key = RequestContext(dependencies=used, actor=API_KEY, request_id="request", budgets=budgets)
     with pytest.raises(Forbidden, match="api_key"):
         by_key.own_session  # noqa: B018 - it raises
-    with pytest.raises(Forbidden, match="Only a person"):
+    with pytest.raises(Forbidden, match="Only a user"):
         by_key.caller.person_id  # noqa: B018 - the same
     nobody = RequestContext(dependencies=used, actor=None, request_id="request", budgets=budgets)
     with pytest.raises(Unauthenticated, match="Log in first"):

@@ -87,7 +87,7 @@ async def test_a_password_is_generated_and_shown_once(runtime: Runtime) -> None:
     assert await logs_in(runtime, email, found[1])
     again = await run(runtime, arguments(email.upper()))
     assert again == (
-        "1\nemail: There is an account with this e-mail address already. Log in, or use another address.\n"
+        "1\nemail: An account with this e-mail address already exists. Log in, or use another address.\n"
     )
 
 

@@ -69,7 +69,9 @@ async def test_what_is_live_is_not_archived(api: ApiClient, runtime: Runtime, st
     campaign_id = gid(await campaign_in(runtime, owner, status))
     [error] = await refused(mine, ARCHIVE, campaignId=campaign_id)
     assert (error["code"], error["field"]) == ("INVALID_STATE", ["input", "campaignId"])
-    expected = {"SCHEDULED": "unscheduleCampaign", "CANCELLING": "once it is cancelled"}.get(status, "cancelCampaign")
+    expected = {"SCHEDULED": "unscheduleCampaign", "CANCELLING": "after it has been cancelled"}.get(
+        status, "cancelCampaign"
+    )
     assert expected in error["suggestion"]
     assert (await seen(mine, campaign_id))["version"] == 1
     assert await actions(runtime, owner) == []

@@ -74,7 +74,7 @@ async def test_an_audience_of_nobody_who_may_be_mailed_is_refused(api: ApiClient
     async with runtime.work.begin(owner) as uow:
         await uow.execute(update(Contact).values(status=ContactStatus.UNSUBSCRIBED))
     errors = await refused(caller(api, runtime, owner), SEND, campaignId=gid(campaign_id))
-    assert [error["message"] for error in errors] == ["Nobody in the audience can be mailed."]
+    assert [error["message"] for error in errors] == ["No contact in the audience can be mailed."]
 
 
 async def test_a_sent_campaign_is_not_sent_again(api: ApiClient, runtime: Runtime) -> None:
@@ -194,7 +194,7 @@ async def test_pause_resume_and_cancel(api: ApiClient, runtime: Runtime) -> None
     campaign_id = await sendable(runtime, owner)
     await moved(runtime, owner, campaign_id, CampaignStatus.PREPARING, CampaignStatus.SENDING)
     paused = (await asked(mine, order("pause"), campaignId=gid(campaign_id)))["campaign"]
-    assert (paused["status"], paused["statusReason"]) == ("PAUSED", "Paused by a person.")
+    assert (paused["status"], paused["statusReason"]) == ("PAUSED", "Paused by a user.")
     resumed = (await asked(mine, order("resume"), campaignId=gid(campaign_id)))["campaign"]
     assert (resumed["status"], resumed["statusReason"]) == ("SENDING", None)
     cancelled = (await asked(mine, order("cancel"), campaignId=gid(campaign_id)))["campaign"]

@@ -38,7 +38,7 @@ async def test_a_campaign_with_issues_says_which(
     await finish(runtime, scripted_sender, owner, campaign_id)
     found = await listed(caller(api, runtime, owner), campaign_id, "REJECTED", "FAILED", "SKIPPED")
     assert found["status"] == "SENT_WITH_ISSUES"
-    assert found["statusReason"].startswith("1 message refused by the provider (for the most part: “")
+    assert found["statusReason"].startswith("1 message refused by the provider (most often: “")
     assert "`deliveries`" in found["statusReason"]
     assert "resolveDelivery" not in found["statusReason"]
     (one,) = found["deliveries"]["nodes"]
@@ -68,7 +68,7 @@ async def test_a_campaign_with_issues_quotes_the_most_frequent_refusal(
     owner, _, campaign_id = await sending(runtime, len(receipts))
     await finish(runtime, scripted_sender, owner, campaign_id)
     found = await listed(caller(api, runtime, owner), campaign_id)
-    quotation = f" (for the most part: {quoted})" if quoted else ""
+    quotation = f" (most often: {quoted})" if quoted else ""
     begins = f"{len(receipts)} messages refused by the provider{quotation}. "
     assert found["statusReason"].startswith(begins)
 

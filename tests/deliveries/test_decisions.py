@@ -34,7 +34,7 @@ async def test_sent_makes_it_accepted(
     owner, campaign_id = await held(runtime, scripted_sender, mailer, 2)
     mine = caller(api, runtime, owner)
     found = await listed(mine, campaign_id, "FAILED")
-    assert "2 messages not known to have been sent" in found["statusReason"]
+    assert "2 messages with an unknown outcome" in found["statusReason"]
     assert "resolveDelivery" in found["statusReason"]
     first, second = (one["id"] for one in found["deliveries"]["nodes"])
     payload = await resolved(mine, first, "SENT")
@@ -60,7 +60,7 @@ async def test_not_sent_stays_an_issue(
     (one,) = (await listed(mine, campaign_id))["deliveries"]["nodes"]
     payload = await resolved(mine, one["id"], "NOT_SENT")
     assert payload["delivery"]["state"] == "FAILED"
-    assert payload["delivery"]["reason"] == "A person decided that it was not sent."
+    assert payload["delivery"]["reason"] == "A user decided that it was not sent."
     assert payload["campaign"]["status"] == "SENT_WITH_ISSUES"
     payload = await resolved(mine, one["id"], "SEND_AGAIN")
     assert payload["delivery"]["state"] == "PENDING"

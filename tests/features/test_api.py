@@ -38,8 +38,8 @@ async def codes(api: ApiClient, mutation: str, **values: object) -> list[str]:
     errors: list[dict[str, Any]] = data[mutation]["userErrors"]
     for error in errors:
         if error["code"] == "FEATURE_UNAVAILABLE":
-            assert "switched off in this installation" in error["message"]
-            assert "ask whoever runs the installation" in error["suggestion"].lower()
+            assert "disabled in this installation" in error["message"]
+            assert "ask the operator of the installation" in error["suggestion"].lower()
     return [error["code"] for error in errors]
 
 

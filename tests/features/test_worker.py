@@ -113,7 +113,7 @@ async def test_a_person_s_reason_is_left_alone(off: Runtime) -> None:
     """Only a campaign that would go on by itself waits for the provider: one that is paused keeps its reason."""
     owner, _, live = await sending(off, 1)
     async with off.work.begin(owner) as uow:
-        await move(uow, live, CampaignStatus.PAUSED, reason="Paused by a person.")
+        await move(uow, live, CampaignStatus.PAUSED, reason="Paused by a user.")
     other, _, second = await sending(off, 1)
 
     async def waits() -> bool:
@@ -121,12 +121,12 @@ async def test_a_person_s_reason_is_left_alone(off: Runtime) -> None:
 
     async with worker(off):
         await until(waits)
-    assert await told(off, owner, live) == (CampaignStatus.PAUSED, "Paused by a person.")
+    assert await told(off, owner, live) == (CampaignStatus.PAUSED, "Paused by a user.")
 
 
 @pytest.mark.parametrize(
     ("status", "reason"),
-    [(CampaignStatus.PAUSED, "Paused by a person."), (CampaignStatus.CANCELLING, "Cancelled by a person.")],
+    [(CampaignStatus.PAUSED, "Paused by a user."), (CampaignStatus.CANCELLING, "Cancelled by a user.")],
 )
 async def test_unknown_messages_keep_a_campaign_waiting(off: Runtime, status: CampaignStatus, reason: str) -> None:
     """Only the provider knows whether they were sent: the campaign says so after its own reason."""
@@ -205,4 +205,4 @@ async def test_a_reply_that_nobody_can_make_fails(off: Runtime) -> None:
     stage = await start_chat(replace(off, language_model=NoModel()))
     reply = await stage.run(await stage.ask())
     assert (reply.status, reply.error_code) == (MessageStatus.FAILED, ReplyFailure.MODEL_REFUSED)
-    assert (reply.error_message or "").startswith("Maya is switched off in this installation.")
+    assert (reply.error_message or "").startswith("Maya is disabled in this installation.")

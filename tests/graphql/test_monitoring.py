@@ -207,7 +207,7 @@ async def test_a_look_that_is_older_than_a_renewal_closes_nothing(runtime: Runti
         monitor.session = replace(monitor.session, actor=replace(actor, rights=RIGHTS[Role.VIEWER]))
         sessions.go_on.set()
         assert await looking is None
-        assert await monitor.close_reason() == "Your rights have changed; connect again"
+        assert await monitor.close_reason() == "Your permissions have changed; connect again"
 
 
 async def test_other_rights_of_the_same_role_close_the_connection(
@@ -220,7 +220,7 @@ async def test_other_rights_of_the_same_role_close_the_connection(
         usual = actor.rights
         fewer = replace(usual, permissions=usual.permissions - {Permission.CONTACT_DELETE})
         monkeypatch.setitem(RIGHTS, Role.OWNER, fewer)
-        assert await monitor.close_reason() == "Your rights have changed; connect again"
+        assert await monitor.close_reason() == "Your permissions have changed; connect again"
 
 
 async def test_an_outage_of_ours_closes_no_connection(runtime: Runtime) -> None:

@@ -196,7 +196,7 @@ async def test_one_that_cannot_be_composed_does_not_hold_up_the_others(runtime: 
         await outbox_of(runtime, mailer, compose).send_due(actor)
     assert [message.delivery_id for _, message, _ in mailer.sent] == [str(good)]
     found = {row.id: (row.status, row.error_message) for row in await rows(runtime, actor)}
-    assert found[broken] == (PENDING, "It could not be composed.")
+    assert found[broken] == (PENDING, "The message could not be composed.")
     assert (found[needless], found[good]) == ((CANCELLED, None), (ACCEPTED, None))
     assert [entry["outbox_id"] for entry in logs if entry["event"] == "message not composed"] == [str(broken)]
 

@@ -29,7 +29,7 @@ def test_an_empty_subject_is_pointed_out() -> None:
 def test_an_unknown_variable_names_the_nearest() -> None:
     """A misspelt variable would silently stay empty."""
     assert warnings(GOOD + "{{ contact.fristName }}") == [
-        "Nothing is called contact.fristName, so it stays empty. Did you mean contact.firstName?"
+        "There is no variable contact.fristName, so it is rendered as empty. Did you mean contact.firstName?"
     ]
     assert "Did you mean contact.firstName" in warnings(GOOD + "{{ firstname }}")[0]
 
@@ -39,7 +39,10 @@ def test_custom_fields_are_checked_when_their_names_are_known() -> None:
     html = GOOD + "{{ contact.customFields.ctiy }}{{ contact.customFields.city.size }}"
     assert warnings(html) == []
     assert warnings(html, custom_fields=frozenset({"city"})) == [
-        "Nothing is called contact.customFields.ctiy, so it stays empty. Did you mean contact.customFields.city?"
+        (
+            "There is no variable contact.customFields.ctiy, so it is rendered as empty. Did you mean "
+            "contact.customFields.city?"
+        )
     ]
 
 

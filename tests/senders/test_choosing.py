@@ -331,7 +331,7 @@ async def test_sending_waits_for_who_is_deleting(runtime: Runtime) -> None:
         sending = asyncio.create_task(send(runtime, actor, campaign_id))
         done, _ = await asyncio.wait([sending], timeout=0.5)
         assert not done
-    with pytest.raises(Exception, match="deleted at this very moment") as refusal:
+    with pytest.raises(Exception, match="deleted at the same time") as refusal:
         await sending
     assert getattr(refusal.value, "code", None) == "CONFLICT"
 

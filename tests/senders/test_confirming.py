@@ -105,7 +105,7 @@ async def test_the_mail_says_who_asked_and_what_happens_if_ignored(production: H
     await production.deliver(actor)
     (mail,) = await production.mails(email)
     for part in (str(mail["TextBody"]), str(mail["HtmlBody"])):
-        assert f"asked to send e-mail from {email}" in part
+        assert f"asks for permission to send e-mail from {email}" in part
         assert "ignore it" in part
         assert "https://evil" not in part
         assert "evil.example" not in part

@@ -176,7 +176,7 @@ async def test_the_last_confirmation_says_why_it_was_not_sent(runtime: Runtime) 
     pending, failed, accepted = OutboxStatus.PENDING, OutboxStatus.FAILED, OutboxStatus.ACCEPTED
     mails: list[tuple[list[tuple[OutboxStatus, str | None]], str | None]] = [
         ([(failed, "It bounced.")], "It bounced."),
-        ([(failed, None)], "It could not be sent in time."),
+        ([(failed, None)], "The e-mail could not be sent in time."),
         ([(pending, "Slow down.")], "Slow down."),
         ([(pending, None)], None),
         ([(failed, "It bounced."), (accepted, None)], None),

@@ -169,7 +169,7 @@ async def test_the_longest_from_is_the_provider_s(pigeon: Runtime, server: Serve
         {"input": {"email": "news@acme.example", "name": "Acme and all its many daughters"}},
     )
     [error] = data["createSender"]["userErrors"]
-    assert (error["code"], error["message"]) == ("TOO_LONG", "Name and address together take more than 40 bytes.")
+    assert (error["code"], error["message"]) == ("TOO_LONG", "Name and address together have more than 40 bytes.")
 
 
 async def test_events_wait_for_an_adapter_that_reads_them(fresh_runtime: Runtime) -> None:

@@ -107,7 +107,7 @@ def _count(value: object) -> tuple[int, int]:
             return objects, values
         level = inner
     raise RequestRefused(
-        f"The variables are nested more than {MAX_DEPTH} levels deep.", suggestion="Write the same with fewer levels."
+        f"The variables are nested more than {MAX_DEPTH} levels deep.", suggestion="Use fewer levels."
     )
 
 

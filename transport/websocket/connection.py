@@ -170,7 +170,8 @@ class Connection(BaseGraphQLTransportWSHandler[Any, None]):
         """Raise `RequestRefused` when the socket runs the maximum number of operations."""
         if len(self.operations) >= self.limits.per_socket:
             raise RequestRefused(
-                f"A socket may run {self.limits.per_socket} operations at once; this one does.", code=RATE_LIMITED
+                f"A socket may run {self.limits.per_socket} operations at once; this one already does.",
+                code=RATE_LIMITED,
             )
 
     def _start(self, identifier: str, request: GraphQLRequest) -> None:

@@ -123,7 +123,7 @@ class ConnectionMonitor:
             return None
         if session is not self.session or current.actor.rights == session.actor.rights:
             return None  # a renewal has read the rights after this recheck
-        return "Your rights have changed; connect again"
+        return "Your permissions have changed; connect again"
 
     async def renew(self, token: str) -> int:
         """Continue the connection with a new token of the same caller; returns the seconds until it expires.
@@ -134,7 +134,7 @@ class ConnectionMonitor:
         if self.renewal is not None:
             raise Conflict(
                 "This connection is being renewed.",
-                suggestion="Renew it once, and wait for the answer.",
+                suggestion="Wait for the response to the first renewal.",
             )
         self.renewal = asyncio.get_running_loop().create_future()
         try:
