@@ -41,9 +41,11 @@ class Settings(BaseSettings):
         frozen=True,
     )
 
-    environment: Environment = Field(Environment.DEVELOPMENT, description="development, test or production.")
-    home: Home = Field(Path(".nudge"), description="The data folder of `nudge dev`.")
-    log_level: LogLevel = Field("INFO", description="DEBUG, INFO, WARNING or ERROR.")
+    environment: Environment = Field(
+        Environment.DEVELOPMENT, description="Environment: development, test or production."
+    )
+    home: Home = Field(Path(".nudge"), description="Data folder of `nudge dev`.")
+    log_level: LogLevel = Field("INFO", description="Minimum level of log lines: DEBUG, INFO, WARNING or ERROR.")
     database: DatabaseSettings = DatabaseSettings()
     redis: RedisSettings = RedisSettings()
     api: ApiSettings = ApiSettings()

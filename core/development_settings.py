@@ -7,9 +7,9 @@ from core.setting_types import Port
 
 
 class WorkerSettings(Group):
-    processes: int = Field(1, ge=1, le=64, description="Worker processes that `nudge dev` starts.")
+    processes: int = Field(1, ge=1, le=64, description="Number of worker processes that `nudge dev` starts.")
 
 
 class SandboxSettings(Group):
     port: Port = Field(8025, description="Port of the vendor sandbox.")
-    pace: float = Field(1.0, gt=0, description="Multiplies every simulated delay.")
+    pace: float = Field(1.0, gt=0, description="Factor by which the sandbox's simulated delays are multiplied.")

@@ -7,17 +7,34 @@ from core.setting_types import DatabaseUrl, RedisUrl
 
 
 class DatabaseSettings(Group):
-    url: DatabaseUrl | None = Field(None, description="The app's own role: no superuser, owner of nothing.")
-    migrator_url: DatabaseUrl | None = Field(None, description="The owner's role, for `nudge migrate` alone.")
+    url: DatabaseUrl | None = Field(
+        None,
+        description=(
+            "PostgreSQL URL of the application's role, which is neither a superuser nor the owner of the tables."
+        ),
+    )
+    migrator_url: DatabaseUrl | None = Field(
+        None, description="PostgreSQL URL of the owner's role, used by `nudge migrate` only."
+    )
     admin_url: DatabaseUrl | None = Field(
         None,
-        description="The administrator's role, for `nudge roles create` alone; it asks where this is unset.",
+        description=(
+            "PostgreSQL URL of an administrator, used by `nudge roles create` only, which asks for it if it is unset."
+        ),
     )
     pool_size: int = Field(
-        10, ge=2, le=200, description="At least two more than batches in flight; reads have as many again."
+        10,
+        ge=2,
+        le=200,
+        description=(
+            "Connections in the pool of a process, at least two more than the batches in flight. Reads have a "
+            "second pool of the same size."
+        ),
     )
-    statement_timeout_seconds: float = Field(30.0, gt=0, description="The longest a statement may take.")
+    statement_timeout_seconds: float = Field(30.0, gt=0, description="Timeout of an SQL statement, in seconds.")
 
 
 class RedisSettings(Group):
-    url: RedisUrl | None = Field(None, description="Redis or Valkey: job queue, pub/sub, Maya's streams.")
+    url: RedisUrl | None = Field(
+        None, description="URL of Redis or Valkey, used for the job queue, pub/sub and the streams of Maya's replies."
+    )

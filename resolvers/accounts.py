@@ -99,8 +99,8 @@ class AccountMutations:
     async def log_in(self, info: Info, input: LogInInput) -> LogInPayload:  # noqa: A002 - the API's name
         """Log in with e-mail address and password, which starts a session.
 
-        `INVALID_CREDENTIALS` if the address or the password is wrong. The error `RATE_LIMITED` after 10 failures for
-        one address within five minutes, or after too many failures from one IP address or in total.
+        `INVALID_CREDENTIALS` if the address or the password is wrong. The error `RATE_LIMITED` after too many failed
+        attempts from one IP address within five minutes.
         """
         logins, client = info.context.dependencies.logins, info.context.client_address
         logged_in = await account_logins.log_in(logins, email=input.email, password=input.password, client=client)

@@ -17,33 +17,54 @@ class SignUpMode(StrEnum):
 
 
 class AuthSettings(Group):
-    signing_key: SigningKey | None = Field(None, description="EC P-256 private key (PEM) for access tokens.")
-    access_token_seconds: int = Field(900, ge=1, description="Life of an access token.")
-    refresh_token_days: int = Field(30, ge=1, description="Life of a refresh token.")
-    issuer: str | None = Field(None, description="Set to take Supabase-style tokens of this issuer instead.")
-    jwks_url: str | None = Field(None, description="Where the issuer's keys are; the well-known path if unset.")
-    audience: str = Field("authenticated", description="The `aud` an access token must carry.")
+    signing_key: SigningKey | None = Field(None, description="EC P-256 private key (PEM) that signs access tokens.")
+    access_token_seconds: int = Field(900, ge=1, description="Lifetime of an access token in seconds.")
+    refresh_token_days: int = Field(30, ge=1, description="Lifetime of a refresh token in days.")
+    issuer: str | None = Field(
+        None,
+        description=(
+            "Issuer of external access tokens, as Supabase issues them. If set, the API issues no tokens of its own."
+        ),
+    )
+    jwks_url: str | None = Field(
+        None, description="URL of the issuer's public keys (JWKS). Defaults to the issuer's well-known path."
+    )
+    audience: str = Field("authenticated", description="Required `aud` claim of external access tokens.")
     shared_secret: SecretStr | None = Field(
-        None, description="The issuer's HS256 secret, where it signs with one instead of a key pair.", min_length=32
+        None,
+        description="HS256 secret of the issuer, if it signs with a secret instead of a key pair.",
+        min_length=32,
     )
     sign_up: Annotated[SignUpMode | None, BeforeValidator(upper)] = Field(
         None,
         description=(
-            "OPEN lets anybody open an organization, CLOSED only `nudge organization create`: "
-            "CLOSED in production, else OPEN."
+            "OPEN: everyone can create an organization. CLOSED: only `nudge organization create` can. Defaults "
+            "to CLOSED in production, otherwise OPEN."
         ),
     )
     sign_ups_per_client: int | None = Field(
-        None, ge=1, description="Sign-ups of one client in an hour: 10 in production, else 100,000."
+        None,
+        ge=1,
+        description="Maximum sign-ups from one client in an hour. Defaults to 10 in production, otherwise 100,000.",
     )
     sign_ups_per_hour: int | None = Field(
-        None, ge=1, description="Sign-ups of all clients in an hour: 200 in production, else 100,000."
+        None,
+        ge=1,
+        description="Maximum sign-ups from all clients in an hour. Defaults to 200 in production, otherwise 100,000.",
     )
-    failed_logins: int = Field(10, ge=1, description="Failed log-ins of an address and client in five minutes.")
+    failed_logins: int = Field(
+        10, ge=1, description="Maximum failed log-ins from one client for one e-mail address in five minutes."
+    )
     failed_logins_per_client: int | None = Field(
-        None, ge=1, description="Failed log-ins of one client in five minutes: 30 in production, else 10,000."
+        None,
+        ge=1,
+        description=(
+            "Maximum failed log-ins from one client in five minutes. Defaults to 30 in production, otherwise 10,000."
+        ),
     )
 
 
 class SecuritySettings(Group):
-    secret_key: LongSecret | None = Field(None, description="At least 32 characters: signs unsubscribe links.")
+    secret_key: LongSecret | None = Field(
+        None, description="Secret that signs unsubscribe links, at least 32 characters."
+    )

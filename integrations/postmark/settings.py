@@ -7,18 +7,24 @@ from core.redaction import basic
 
 
 class PostmarkSettings(Group):
-    base_url: str | None = Field(None, description="Postmark's API, or the sandbox.")
-    server_token: SecretStr | None = Field(None, description="The server's token.")
-    message_stream: str = Field("broadcast", description="The stream campaigns are sent on.")
-    transactional_stream: str = Field("outbound", description="The stream system mail is sent on.")
+    base_url: str | None = Field(None, description="Base URL of Postmark's API or of the sandbox.")
+    server_token: SecretStr | None = Field(None, description="Server token of Postmark.")
+    message_stream: str = Field("broadcast", description="Message stream for campaigns.")
+    transactional_stream: str = Field("outbound", description="Message stream for system mail.")
     sender: str = Field(
         "news@nudge.example",
-        description="The From address of system mail and, outside production, of campaigns without a sender.",
+        description="From address of system mail and, outside production, of campaigns without a sender.",
     )
-    webhook_username: str = Field("postmark", description="HTTP Basic user of our webhook endpoint.")
-    webhook_password: SecretStr | None = Field(None, description="HTTP Basic password of our webhook endpoint.")
-    messages_per_second: int = Field(0, ge=0, description="Rate limit of the account; 0 means unlimited.")
-    timeout_seconds: float = Field(15.0, gt=0, description="Total time of one request; well inside the lease.")
+    webhook_username: str = Field("postmark", description="HTTP Basic user name that Postmark's webhooks must send.")
+    webhook_password: SecretStr | None = Field(
+        None, description="HTTP Basic password that Postmark's webhooks must send."
+    )
+    messages_per_second: int = Field(
+        0, ge=0, description="Maximum messages per second of the Postmark account; 0 for no limit."
+    )
+    timeout_seconds: float = Field(
+        15.0, gt=0, description="Timeout of a request to Postmark, in seconds. It must be well below the lease."
+    )
 
     @property
     def webhook_credentials(self) -> str | None:
