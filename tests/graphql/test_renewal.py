@@ -223,7 +223,7 @@ async def test_only_a_websocket_can_be_renewed(runtime: Runtime, api: ApiClient)
     for caller in (api, api.as_(token)):
         found = (await caller.execute(RENEW, {"token": token}))["renewConnection"]
         assert (found["expiresIn"], [error["code"] for error in found["userErrors"]]) == (None, ["INVALID_STATE"])
-        assert "websocket" in found["userErrors"][0]["message"]
+        assert "WebSocket" in found["userErrors"][0]["message"]
 
 
 async def change_role(runtime: Runtime, actor: Actor, role: Role) -> None:

@@ -213,7 +213,7 @@ def test_filters_are_limited_in_depth_and_number(word: str) -> None:
     for _ in range(MAX_DEPTH - 1):
         inner = {word: inner if word == "not" else [inner]}
     parse_filter(inner, CONTACTS.fields)
-    with pytest.raises(InvalidInput, match="at most 5 deep") as caught:
+    with pytest.raises(InvalidInput, match="at most 5 levels deep") as caught:
         parse_filter({word: inner if word == "not" else [inner]}, CONTACTS.fields)
     assert (caught.value.error_code, caught.value.field) == (ErrorCode.TOO_MANY, ("filter",))
     wide: list[dict[str, Any]] = [{} for _ in range(MAX_FILTERS - 1)]
