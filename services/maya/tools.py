@@ -40,7 +40,7 @@ class ListCampaigns(Arguments):
 
 
 class CampaignStats(Arguments):
-    campaign_id: str = Field(max_length=200, description="The `id` of a campaign, as `_list_campaigns` gives it.")
+    campaign_id: str = Field(max_length=200, description="The `id` of a campaign, as `list_campaigns` returns it.")
 
 
 class CountContacts(Arguments):
