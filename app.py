@@ -66,7 +66,7 @@ class Application:
             async with self.endpoint.open():
                 registry = metrics.registry(
                     partial(metrics.core_metrics, runtime.hub, runtime.engine),
-                    compiled.figures,
+                    compiled.metrics,
                     self.endpoint.metrics,
                 )
                 routes = [*graphql_routes(self.endpoint), *all_routes(runtime, registry)]

@@ -1,4 +1,4 @@
-"""Door 1, GraphQL: the roots, composed of what each noun declares."""
+"""The roots of the GraphQL schema, composed of the fields that each noun declares."""
 
 from functools import lru_cache
 from typing import Any
@@ -81,7 +81,7 @@ ROOTS = (Query, Mutation, Subscription)
 
 @lru_cache(maxsize=1)
 def build_schema() -> strawberry.Schema:
-    """The schema of the API; made once in a process."""
+    """The schema of the API, built once per process."""
     return schema_of(Query, Mutation, Subscription, executor=CompiledOperations)
 
 

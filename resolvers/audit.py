@@ -1,4 +1,4 @@
-"""What each mutation writes to the audit log, as the mutations declare it."""
+"""The actions that each mutation declares for the audit log."""
 
 from graphql import GraphQLSchema
 
@@ -13,12 +13,12 @@ def declared_audit(schema: GraphQLSchema) -> dict[str, Audit]:
 
 
 def table() -> str:
-    """Every mutation as a Markdown table: its name, its actions or why it has none."""
-    declared = declared_audit(build_schema()._schema)  # noqa: SLF001 - Strawberry has no other way to it
-    lines = [f"| `{name}` | {cell(audit)} |" for name, audit in sorted(declared.items())]
+    """A Markdown table of every mutation: its name, and its actions or the reason why it has none."""
+    declared = declared_audit(build_schema()._schema)  # noqa: SLF001 - strawberry has no public name for the core schema
+    lines = [f"| `{name}` | {_cell(audit)} |" for name, audit in sorted(declared.items())]
     return "\n".join(["| mutation | actions |", "| --- | --- |", *lines])
 
 
-def cell(audit: Audit) -> str:
+def _cell(audit: Audit) -> str:
     """The second column."""
     return f"None. {audit.reason}" if isinstance(audit, Unaudited) else ", ".join(f"`{action}`" for action in audit)

@@ -1,8 +1,9 @@
-"""Cost points that an organisation, or an address without one, may spend in a minute.
+"""Budgets: the cost points that an organization, or an address without a caller, may spend in a minute.
 
-A request is charged in this process's memory: no round trip stands in its way. Every second the new charges are added
-up in Redis and the sum of all processes comes back, so that a budget is shared with a second's delay; a burst that
-fits into that second can overdraw it once for each process. While Redis is away each process grants the budget alone.
+A request is charged in this process's memory, without a round trip. Every second the new charges are added to a
+counter in Redis and the sum of all processes is read back, so that processes share a budget with a second's delay; a
+burst within that second can overdraw it once for each process. While Redis is unavailable each process grants the
+whole budget by itself.
 """
 
 import asyncio
@@ -16,22 +17,22 @@ from redis.exceptions import RedisError
 
 from core.telemetry import describe_error, logger
 
-MINUTE = 60
-PREFIX = "nudge:cost:"
+MINUTE_SECONDS = 60
+_PREFIX = "nudge:cost:"
 SYNC_SECONDS = 1.0
 log = logger(__name__)
 
 
 @dataclass(slots=True)
-class Account:
-    """Points of one budget_key in one minute: spent in all as far as known, and not yet told to Redis."""
+class BudgetUsage:
+    """Points of one budget in one minute: spent in all processes as far as known, and not yet added in Redis."""
 
     spent: int = 0
     unsynced: int = 0
 
 
 class Balance(NamedTuple):
-    """Where a budget_key stands; `reset_at` is when the next minute begins, `ends_at` the same as a Unix time."""
+    """The state of a budget; `reset_at` is when the next minute begins, `ends_at` the same as a Unix time."""
 
     limit: int
     remaining: int
@@ -41,72 +42,72 @@ class Balance(NamedTuple):
 
 @dataclass(slots=True)
 class Budgets:
-    """The accounts of the current minute."""
+    """The budgets of the current minute."""
 
     limit: int
     redis: Redis
     minute: int = 0
-    reset_at: datetime = datetime.fromtimestamp(0, UTC)  # noqa: RUF009 - a moment does not change
-    accounts: dict[str, Account] = field(default_factory=dict)
+    reset_at: datetime = datetime.fromtimestamp(0, UTC)  # noqa: RUF009 - immutable
+    usages: dict[str, BudgetUsage] = field(default_factory=dict)
 
-    def account(self, budget_key: str) -> Account:
-        """The budget_key's account of this minute; the last minute's are dropped."""
-        minute = int(time.time()) // MINUTE
+    def _usage(self, budget_key: str) -> BudgetUsage:
+        """The usage of a budget in this minute; those of the last minute are dropped."""
+        minute = int(time.time()) // MINUTE_SECONDS
         if minute != self.minute:
             self.minute = minute
-            self.reset_at = datetime.fromtimestamp((minute + 1) * MINUTE, UTC)
-            self.accounts = {}
-        found = self.accounts.get(budget_key)
-        if found is None:
-            found = self.accounts[budget_key] = Account()
-        return found
+            self.reset_at = datetime.fromtimestamp((minute + 1) * MINUTE_SECONDS, UTC)
+            self.usages = {}
+        usage = self.usages.get(budget_key)
+        if usage is None:
+            usage = self.usages[budget_key] = BudgetUsage()
+        return usage
 
     def balance(self, budget_key: str) -> Balance:
-        """What the budget_key has left in this minute."""
-        return self.standing(self.account(budget_key))
+        """What a budget has left in this minute."""
+        return self._balance(self._usage(budget_key))
 
-    def standing(self, account: Account) -> Balance:
-        """What an account has left in this minute."""
-        left = self.limit - account.spent
-        return Balance(self.limit, max(0, left), self.reset_at, (self.minute + 1) * MINUTE)
+    def _balance(self, usage: BudgetUsage) -> Balance:
+        """The balance after a usage."""
+        left = self.limit - usage.spent
+        return Balance(self.limit, max(0, left), self.reset_at, (self.minute + 1) * MINUTE_SECONDS)
 
     def charge(self, budget_key: str, points: int) -> bool:
-        """Take the points; False, taking nothing, when they are not there."""
-        account = self.account(budget_key)
-        if account.spent + points > self.limit:
+        """Take the points; returns False, taking none, when the budget has fewer."""
+        usage = self._usage(budget_key)
+        if usage.spent + points > self.limit:
             return False
-        account.spent += points
-        account.unsynced += points
+        usage.spent += points
+        usage.unsynced += points
         return True
 
     def refund(self, budget_key: str, points: int) -> Balance:
-        """Return points that an operation was charged and did not use; fewer than none for what it used beyond."""
-        account = self.account(budget_key)
-        back = min(points, account.spent)
-        account.spent -= back
-        account.unsynced -= back
-        return self.standing(account)
+        """Return charged points that an operation did not use; a negative number charges what it used beyond."""
+        usage = self._usage(budget_key)
+        refunded = min(points, usage.spent)
+        usage.spent -= refunded
+        usage.unsynced -= refunded
+        return self._balance(usage)
 
     async def synchronize(self) -> None:
-        """Exchange sums with the other processes, until cancelled."""
+        """Share the budgets with the other processes, until cancelled."""
         while True:
             await asyncio.sleep(SYNC_SECONDS)
             try:
-                await self.exchange()
+                await self._exchange()
             except (RedisError, OSError, TimeoutError) as error:
                 log.warning("budgets counted in this process alone", error=describe_error(error))
 
-    async def exchange(self) -> None:
-        """Tell Redis what was spent here, and learn what was spent everywhere."""
-        minute, told = self.minute, {budget_key: account.unsynced for budget_key, account in self.accounts.items()}
-        if not told:
+    async def _exchange(self) -> None:
+        """Add what was spent here to the counters in Redis, and read what all processes spent."""
+        minute, unsynced = self.minute, {budget_key: usage.unsynced for budget_key, usage in self.usages.items()}
+        if not unsynced:
             return
-        accounts = self.accounts
+        usages = self.usages
         async with self.redis.pipeline(transaction=False) as pipeline:
-            for budget_key, points in told.items():
-                pipeline.incrby(f"{PREFIX}{minute}:{budget_key}", points)
-                pipeline.expire(f"{PREFIX}{minute}:{budget_key}", 2 * MINUTE)
+            for budget_key, points in unsynced.items():
+                pipeline.incrby(f"{_PREFIX}{minute}:{budget_key}", points)
+                pipeline.expire(f"{_PREFIX}{minute}:{budget_key}", 2 * MINUTE_SECONDS)
             sums = (await pipeline.execute())[::2]
-        for (budget_key, points), total in zip(told.items(), sums, strict=True):
-            accounts[budget_key].unsynced -= points
-            accounts[budget_key].spent = int(total) + accounts[budget_key].unsynced
+        for (budget_key, points), total in zip(unsynced.items(), sums, strict=True):
+            usages[budget_key].unsynced -= points
+            usages[budget_key].spent = int(total) + usages[budget_key].unsynced

@@ -1,4 +1,4 @@
-"""How the schema's operations are executed: by compiled plans, written out by orjson."""
+"""How the schema's operations are executed: by compiled plans, with responses encoded by orjson."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -9,28 +9,28 @@ from prometheus_client.core import Metric
 import execution
 from core.telemetry import logger
 
-USUAL = "first sight"
-"""Said of every document once; anything else is worth a line."""
+FIRST_USE = "first sight"
+"""The reason at the first use of every document, which is not logged."""
 
 log = logger(__name__)
 
 
 class CompiledOperations(execution.CompiledStrawberryExecutor):
-    """Runs plans. Times stay as they are in the data, as orjson writes them in RFC 3339 too; addresses are texts."""
+    """Runs plans. Times are left to orjson, which writes RFC 3339 too; e-mail addresses are strings."""
 
     natives = {"DateTime": datetime, "EmailAddress": str}  # noqa: RUF012 - the name and form that the executor reads
 
 
-def tell(fall_back: execution.Fallback) -> None:
-    """Log a document that graphql-core had to execute, by name and reason: never its text or its variables."""
-    if fall_back.reason != USUAL:
-        # What follows the type of an error is the error's own message, and may hold a value.
+def log_fallback(fall_back: execution.Fallback) -> None:
+    """Log an operation that graphql-core had to execute, by name and reason: never its text or variables."""
+    if fall_back.reason != FIRST_USE:
+        # After the type of an error comes its message, which may contain a value.
         reason = ": ".join(fall_back.reason.split(": ")[:2])
         log.info("an operation was not compiled", operation=fall_back.operation_name, reason=reason)
 
 
-def figures() -> Iterator[Metric]:
-    """What the compiler has done in this process."""
+def metrics() -> Iterator[Metric]:
+    """Metrics of the compiler in this process."""
     found = execution.statistics()
     yield Counter("nudge_graphql_operations_compiled_total", "Plans made.", found["compiled"])
     yield Counter("nudge_graphql_compile_seconds_total", "Time that plans took to make.", found["compiling_seconds"])
@@ -47,4 +47,4 @@ def figures() -> Iterator[Metric]:
     yield fallen_back
 
 
-execution.on_fallback(tell)
+execution.on_fallback(log_fallback)

@@ -1,4 +1,4 @@
-"""From a service's page to a Relay connection."""
+"""Builds Relay connections from the pages of services."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Generic, NamedTuple, TypeVar, cast
@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 class EdgeRow(NamedTuple):
-    """An edge, read as it is."""
+    """The row of an edge."""
 
     cursor: str | None
     node: object
@@ -24,16 +24,16 @@ class EdgeRow(NamedTuple):
 rows.register(Edge, EdgeRow)
 
 
-class ShownPage(Generic[R, T]):
-    """A page whose rows are shown as they are."""
+class PageConnection(Generic[R, T]):
+    """A page whose rows are the nodes of the connection."""
 
     def __init__(self, page: Page[R], count: Callable[[], Awaitable[int]]) -> None:
         self.page = page
-        self.counted = count
+        self._count = count
         self.cursors: list[str] = []
 
     def edges(self, info: strawberry.Info) -> list[Edge[T]]:
-        """The rows with their cursors, which are made when they are selected."""
+        """The edges. Cursors are made only when they are selected."""
         nodes = self.nodes()
         cursors: Sequence[str | None] = [None] * len(nodes)
         if "cursor" in selected_fields(info):
@@ -46,7 +46,7 @@ class ShownPage(Generic[R, T]):
         return cast("list[T]", self.page.rows)
 
     def page_info(self) -> PageInfo:
-        """Where the page stands."""
+        """The cursors of the page's ends, and whether there are more pages."""
         page = self.page
         start, end = (self.cursors[0], self.cursors[-1]) if self.cursors else page.ends
         return PageInfo(
@@ -54,10 +54,10 @@ class ShownPage(Generic[R, T]):
         )
 
     async def count(self) -> int:
-        """How many rows the whole list has."""
-        return await self.counted()
+        """The number of rows of the whole list."""
+        return await self._count()
 
 
 def connection_of(page: Page[Any], count: Callable[[], Awaitable[int]]) -> Connection[Any]:
-    """The connection of a page, whose rows are shown as they are; `count` runs when it is selected."""
-    return Connection(shown=ShownPage(page, count))
+    """The connection of a page, whose rows are its nodes; `count` is called when `totalCount` is selected."""
+    return Connection(shown=PageConnection(page, count))

@@ -1,4 +1,4 @@
-"""What a resolver reaches through `info.context`."""
+"""The context of resolvers, `info.context`."""
 
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
@@ -31,16 +31,16 @@ K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
 
-class Renewable(Protocol):
-    """The websocket that an operation came over."""
+class RenewableConnection(Protocol):
+    """The websocket over which an operation was sent."""
 
     async def renew(self, token: str) -> int:
-        """Let it go on with a fresh token; the seconds that it lasts now. Raises `NudgeError`."""
+        """Continue it with a new token; returns the seconds until it expires. Raises `NudgeError`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dependencies:
-    """The parts of the process that resolvers hand to services."""
+    """The parts of the process that resolvers pass to services."""
 
     work: Work
     reads: Callable[[Tenant], ReadScope]
@@ -56,7 +56,7 @@ class Dependencies:
 
 @dataclass(slots=True, kw_only=True)
 class RequestContext:
-    """One GraphQL operation: who asks, and with what it is answered."""
+    """The context of one GraphQL operation: its caller, and the parts that execute it."""
 
     dependencies: Dependencies
     actor: Actor | None
@@ -64,43 +64,43 @@ class RequestContext:
     budgets: Budgets
     client_address: str = ""
     session: Session | None = None
-    refused: Unauthenticated | None = None
-    connection: Renewable | None = None
+    authentication_error: Unauthenticated | None = None
+    connection: RenewableConnection | None = None
     started_at: float = field(default_factory=time.time)
     loaders: dict[object, DataLoader[Any, Any]] = field(default_factory=dict)
     scope: ReadScope | None = None
 
     @property
     def budget_key(self) -> str:
-        """Whose budget the operation's cost is taken from."""
+        """The key of the budget that pays for the operation: its organization, or the client's address."""
         if self.actor is None:
             return f"address:{self.client_address}"
         return self.actor.tenant.parameters["tenant_organization"]
 
     @property
     def anonymous(self) -> bool:
-        """Whether no credentials came at all; with credentials that are not valid, `caller` says why."""
-        return self.actor is None and self.refused is None
+        """Whether the request has no credentials at all; for invalid ones `caller` raises the reason."""
+        return self.actor is None and self.authentication_error is None
 
     @property
     def caller(self) -> Actor:
-        """Who acts; raises `Unauthenticated` without an access token, or with one that is not valid."""
-        if self.refused is not None:
-            raise self.refused
+        """The actor of the request; raises `Unauthenticated` without an access token or with an invalid one."""
+        if self.authentication_error is not None:
+            raise self.authentication_error
         if self.actor is None:
             raise Unauthenticated("Log in first: send `Authorization: Bearer <access token>`.")
         return self.actor
 
     @property
     def own_session(self) -> Session:
-        """The caller's log-in; raises `Unauthenticated`, or `Forbidden` for a caller without one."""
+        """The caller's session; raises `Unauthenticated`, or `Forbidden` for a caller without one."""
         if self.session is None:
             raise Forbidden(f"Only a user who has logged in can do this, not {self.caller.kind}.")
         return self.session
 
     @property
-    def websocket(self) -> Renewable:
-        """The websocket that the operation came over; raises `InvalidState` for one that came over HTTP."""
+    def websocket(self) -> RenewableConnection:
+        """The websocket over which the operation was sent; raises `InvalidState` for one sent over HTTP."""
         if self.connection is None:
             raise InvalidState(
                 "Only a WebSocket connection can be renewed.",
@@ -116,21 +116,21 @@ class RequestContext:
         return self.scope
 
     def apply_session(self, session: Session) -> None:
-        """Let the operation go on with other rights of the same caller: what it reads from now on is under them."""
+        """Continue the operation with other rights of the same caller, which apply to everything read from now on."""
         self.actor, self.session = session.actor, session
-        self.loaders.clear()  # a loader asks for the permission once
+        self.loaders.clear()  # a loader checks its permission when it is made
         if self.scope is not None:
             self.scope.tenant = session.actor.tenant
 
     @asynccontextmanager
     async def work(self) -> AsyncIterator[UnitOfWork]:
-        """The unit of work of a mutation, begun as the caller."""
+        """The unit of work of a mutation, with the caller as its actor."""
         async with self.dependencies.work.begin(self.caller) as uow:
             yield uow
 
     def load(self, declared: Relation[K, V], key: K, *arguments: object) -> Awaitable[V]:
-        """The value of a relation for a key, read together with those of its siblings; raises `Forbidden`."""
-        name = (declared, repr(arguments)) if arguments else declared  # inputs cannot be hashed
+        """The value of a relation for a key, read in one batch with its siblings; raises `Forbidden`."""
+        name = (declared, repr(arguments)) if arguments else declared  # inputs are not hashable
         found = self.loaders.get(name)
         if found is None:
             found = self.loaders[name] = relations.loader(self, declared, arguments)

@@ -63,31 +63,31 @@ OWN_RECORD = Unaudited("The conversation and its messages are the record, and th
 
 
 def conversation_of(row: ConversationRow) -> Conversation:
-    """A conversation as the API shows it, which is how the service has it."""
+    """The conversation of a row: the API's type is read from the row itself."""
     return cast("Conversation", row)
 
 
 def message_of(row: MessageRow) -> MayaMessage:
-    """A message as the API shows it, which is how the service has it."""
+    """The message of a row: the API's type is read from the row itself."""
     return cast("MayaMessage", row)
 
 
-def event_of(shown: ReplyEvent) -> MayaEvent:
-    """An event of a reply as the API shows it."""
-    match shown.event:
+def event_of(event: ReplyEvent) -> MayaEvent:
+    """The API's event of a reply's event."""
+    match event.event:
         case Token(text):
-            return MayaToken(sequence=shown.sequence, text=text)
+            return MayaToken(sequence=event.sequence, text=text)
         case ToolStarted(name):
-            return MayaToolStarted(sequence=shown.sequence, name=name)
+            return MayaToolStarted(sequence=event.sequence, name=name)
         case ToolFinished(name, succeeded):
-            return MayaToolFinished(sequence=shown.sequence, name=name, succeeded=succeeded)
-    if shown.reply is None:
+            return MayaToolFinished(sequence=event.sequence, name=name, succeeded=succeeded)
+    if event.reply is None:
         raise AssertionError("an ended reply comes with its last event")
-    reply, failure = message_of(shown.reply), shown.reply.failure
+    reply, failure = message_of(event.reply), event.reply.failure
     if failure is None:
-        return MayaReplyCompleted(sequence=shown.sequence, message=reply, reply=reply)
+        return MayaReplyCompleted(sequence=event.sequence, message=reply, reply=reply)
     return MayaReplyFailed(
-        sequence=shown.sequence, code=ReplyFailure(failure.code), reason=failure.message, reply=reply
+        sequence=event.sequence, code=ReplyFailure(failure.code), reason=failure.message, reply=reply
     )
 
 
@@ -183,7 +183,7 @@ class ConversationSubscriptions:
         Ends with the error `NOT_FOUND` if the ID is not that of a reply in one of your conversations.
         """
         replies = info.context.dependencies.replies
-        shown = watching.watch(replies, info.context.reads, uuid_of("MayaMessage", message_id), after=after)
-        async with aclosing(shown):
-            async for each in shown:
+        events = watching.watch(replies, info.context.reads, uuid_of("MayaMessage", message_id), after=after)
+        async with aclosing(events):
+            async for each in events:
                 yield event_of(each)

@@ -1,4 +1,4 @@
-"""Deliveries at the GraphQL door."""
+"""The GraphQL type and mutation of deliveries."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, cast
@@ -12,7 +12,7 @@ from core.ids import global_ids
 from core.listing.pages import PageRequest
 from execution import Column, rows
 from models.deliveries import DeliveryStatus
-from resolvers.campaigns.showing import campaign_of
+from resolvers.campaigns.mapping import campaign_of
 from resolvers.context import Info
 from resolvers.fields import Requires, mutation
 from resolvers.listing import parse
@@ -63,7 +63,7 @@ NODES: Final = (NodeType("Delivery", Permission.CONTACT_READ, DELIVERIES.by_ids)
 
 
 def delivery_of(row: DeliveryRow) -> Delivery:
-    """A delivery as the API shows it, which is how the service has it."""
+    """The delivery of a row: the API's type is read from the row itself."""
     return cast("Delivery", row)
 
 

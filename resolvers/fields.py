@@ -1,4 +1,4 @@
-"""Root fields: each declares on one line who may use it, and refusals of mutations become `userErrors`."""
+"""Root fields: each declares its permission on one line, and errors of mutations become `userErrors`."""
 
 import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -26,12 +26,12 @@ Subscribe = TypeVar("Subscribe", bound=Callable[..., AsyncIterator[Any]])
 
 
 class Rule(FieldExtension):
-    """Who may use a root field; `sentence` says it in the field's description."""
+    """Who may use a root field; `sentence` is part of the field's description."""
 
     sentence = ""
 
     def check(self, info: Info) -> None:
-        """Raise `Unauthenticated` or `Forbidden` unless the caller may."""
+        """Raise `Unauthenticated` or `Forbidden` unless the caller may use the field."""
         raise NotImplementedError
 
     async def resolve_async(
@@ -63,17 +63,17 @@ class Public(Rule):
     """Anybody may use the field, authenticated or not."""
 
     def check(self, info: Info) -> None:
-        """Nobody is refused."""
+        """Allow every caller."""
 
 
 class Payload(Protocol):
-    """What every mutation gives back: the object, or why not."""
+    """What every mutation returns: the object, or the errors."""
 
     user_errors: list[UserError]
 
 
-class RefusalsInPayload(FieldExtension):
-    """Turns what a service refuses into the payload's `userErrors`: the one place where GraphQL meets NudgeError."""
+class UserErrorsInPayload(FieldExtension):
+    """Turns the errors of a service into the payload's `userErrors`; the only place in GraphQL that does."""
 
     def __init__(self, payload: Callable[..., Payload]) -> None:
         self.payload = payload
@@ -85,17 +85,17 @@ class RefusalsInPayload(FieldExtension):
         info: Info,
         **kwargs: Any,  # noqa: ANN401 - the same
     ) -> Any:  # noqa: ANN401 - the same
-        """Resolve; on a refusal answer with an empty payload that says why."""
+        """Resolve; on an error of the service return a payload with the error alone."""
         try:
             return await next_(source, info, **kwargs)
         except NudgeError as error:
             return self.payload(user_errors=[user_error(error)])
-        except InputErrors as refusals:
-            return self.payload(user_errors=[user_error(error) for error in refusals.errors])
+        except InputErrors as input_errors:
+            return self.payload(user_errors=[user_error(error) for error in input_errors.errors])
 
 
-def field_description(resolver: Callable[..., object], rule: Rule, cost: int = 0) -> str:
-    """The resolver's docstring, which is written for the API's readers, and what the field's declaration requires."""
+def _field_description(resolver: Callable[..., object], rule: Rule, cost: int = 0) -> str:
+    """The resolver's docstring, which is written for the API's readers, and the declared permission and cost."""
     text = inspect.getdoc(resolver)
     if not text:
         raise TypeError(f"{resolver.__qualname__} needs a docstring: it is the field's description")
@@ -104,7 +104,7 @@ def field_description(resolver: Callable[..., object], rule: Rule, cost: int = 0
     return f"{text}\n\n{notes}" if notes else text
 
 
-USUAL_ARGUMENTS = {
+COMMON_ARGUMENTS = {
     "id": "ID of the object. The result is `null` if it does not exist or belongs to another organization.",
     "ids": "IDs of the objects, at most 100.",
     "email": "E-mail address, case-insensitive.",
@@ -115,43 +115,43 @@ INPUT_OF_QUERY = "Input fields of the query."
 INPUT_OF_MUTATION = "Input fields of the mutation."
 
 
-def with_arguments_described(field: Any, inputs: str) -> Any:  # noqa: ANN401 - a Strawberry field stands in for any type
-    """The field, where arguments of the usual names that say nothing of their own get the usual description."""
-    usual = {**USUAL_ARGUMENTS, "input": inputs}
+def _describe_arguments(field: Any, inputs: str) -> Any:  # noqa: ANN401 - a Strawberry field is typed as its value
+    """Give arguments with common names and no description of their own the common description."""
+    common = {**COMMON_ARGUMENTS, "input": inputs}
     for argument in field.arguments:
-        argument.description = argument.description or usual.get(argument.python_name)
+        argument.description = argument.description or common.get(argument.python_name)
     return field
 
 
-def nullable(returned: Any) -> dict[str, Any]:  # noqa: ANN401 - an annotation
-    """How a root field is declared that returns this: nullable, so that its error leaves the other root fields alone.
+def _nullable(returned: Any) -> dict[str, Any]:  # noqa: ANN401 - an annotation
+    """The declaration of a root field's type: nullable, so that its error leaves the data of other root fields.
 
-    Where null is no result, `@semanticNonNull` says that it stands for an error.
+    Where null is not a result, `@semanticNonNull` declares that null means an error.
     """
     if type(None) in get_args(returned):
         return {}
     return {"graphql_type": returned | None, "directives": NULL_ON_ERROR}
 
 
-def query(rule: Rule, *, refusals_in_payload: bool = False, cost: int = 0) -> Callable[[Resolve], Any]:
-    """A root field of Query; one that answers with a payload, as a mutation does, can have refusals in it.
+def query(rule: Rule, *, user_errors_in_payload: bool = False, cost: int = 0) -> Callable[[Resolve], Any]:
+    """A root field of Query. One that returns a payload, as mutations do, may have errors in its `userErrors`.
 
-    `cost` is what it costs, in points, beyond the objects that it shows.
+    `cost` is its cost in points, in addition to the objects that it returns.
     """
 
-    def declare(resolver: Resolve) -> Any:  # noqa: ANN401 - a Strawberry field stands in for any type
+    def declare(resolver: Resolve) -> Any:  # noqa: ANN401 - a Strawberry field is typed as its value
         extensions: list[FieldExtension] = [rule]
         returned = get_type_hints(resolver, include_extras=True)["return"]
-        if refusals_in_payload:
-            extensions.append(RefusalsInPayload(returned))
+        if user_errors_in_payload:
+            extensions.append(UserErrorsInPayload(returned))
         field = strawberry.field(
             resolver=resolver,
-            description=field_description(resolver, rule, cost),
+            description=_field_description(resolver, rule, cost),
             extensions=extensions,
             metadata={COST: cost},
-            **nullable(returned),
+            **_nullable(returned),
         )
-        return with_arguments_described(field, INPUT_OF_QUERY)
+        return _describe_arguments(field, INPUT_OF_QUERY)
 
     return declare
 
@@ -169,21 +169,21 @@ Audit = tuple[str, ...] | Unaudited
 def mutation(rule: Rule, *, audit: str | Audit, cost: int = 0) -> Callable[[Resolve], Any]:
     """A root field of Mutation; its return annotation is the payload type.
 
-    `audit` names the actions that its audit records may have, each where something of the kind was changed. `cost`
-    is in points, on top of the cost of any mutation: for one that is expensive whatever it returns.
+    `audit` names the actions of the audit records that it may write. `cost` is in points, in addition to the cost of
+    any mutation: for one that is expensive whatever it returns.
     """
     actions = (audit,) if isinstance(audit, str) else audit
 
-    def declare(resolver: Resolve) -> Any:  # noqa: ANN401 - a Strawberry field stands in for any type
+    def declare(resolver: Resolve) -> Any:  # noqa: ANN401 - a Strawberry field is typed as its value
         payload = get_type_hints(resolver)["return"]
         field = strawberry.mutation(
             resolver=resolver,
-            description=field_description(resolver, rule, cost),
-            extensions=[rule, RefusalsInPayload(payload)],
+            description=_field_description(resolver, rule, cost),
+            extensions=[rule, UserErrorsInPayload(payload)],
             metadata={COST: cost, AUDIT: actions},
-            **nullable(payload),
+            **_nullable(payload),
         )
-        return with_arguments_described(field, INPUT_OF_MUTATION)
+        return _describe_arguments(field, INPUT_OF_MUTATION)
 
     return declare
 
@@ -191,14 +191,14 @@ def mutation(rule: Rule, *, audit: str | Audit, cost: int = 0) -> Callable[[Reso
 def subscription(rule: Rule, *, state: bool = False) -> Callable[[Subscribe], Any]:
     """A root field of Subscription: an async generator.
 
-    A `state` gives whole values, of which the newest is enough, and the same ones to everybody in an organization
-    who has the same rights: its viewers share one execution.
+    The values of a `state` are complete, so that the newest is enough, and the same for all callers of an
+    organization with the same rights: its subscribers share one execution.
     """
 
-    def declare(resolver: Subscribe) -> Any:  # noqa: ANN401 - a Strawberry field stands in for any type
+    def declare(resolver: Subscribe) -> Any:  # noqa: ANN401 - a Strawberry field is typed as its value
         return strawberry.subscription(
             resolver=resolver,
-            description=field_description(resolver, rule),
+            description=_field_description(resolver, rule),
             extensions=[rule],
             metadata={STATE: state},
         )
@@ -208,12 +208,12 @@ def subscription(rule: Rule, *, state: bool = False) -> Callable[[Subscribe], An
 
 def is_state(field: GraphQLField) -> bool:
     """Whether a root field of the GraphQL schema was declared as a state."""
-    return bool(declared(field, STATE, default=False))
+    return bool(_metadata(field, STATE, default=False))
 
 
 def declared_cost(field: GraphQLField) -> int:
-    """The points that a field of the GraphQL schema was declared to cost in itself."""
-    return int(declared(field, COST, default=0))
+    """The points that a field of the GraphQL schema declares as its own cost."""
+    return int(_metadata(field, COST, default=0))
 
 
 def rule_of(field: GraphQLField) -> Rule | None:
@@ -224,18 +224,18 @@ def rule_of(field: GraphQLField) -> Rule | None:
 
 
 def audit_of(field: GraphQLField) -> Audit:
-    """What a mutation of the GraphQL schema was declared to write to the audit log."""
-    found: Audit = declared(field, AUDIT, default=())
+    """The audit actions that a mutation of the GraphQL schema declares."""
+    found: Audit = _metadata(field, AUDIT, default=())
     return found
 
 
-def declared(field: GraphQLField, name: str, *, default: Any) -> Any:  # noqa: ANN401 - metadata holds any value
-    """What a field's declaration has under a name of ours."""
+def _metadata(field: GraphQLField, name: str, *, default: Any) -> Any:  # noqa: ANN401 - metadata holds any value
+    """A value of the metadata in a field's declaration."""
     definition = definition_of(field)
     return definition.metadata.get(name, default) if definition is not None else default
 
 
 def definition_of(field: GraphQLField) -> StrawberryField | None:
-    """Strawberry's declaration of a field of the GraphQL schema; None for a field that is not of ours."""
+    """Strawberry's declaration of a field of the GraphQL schema; None for a field of graphql-core itself."""
     found: StrawberryField | None = (field.extensions or {}).get(GraphQLCoreConverter.DEFINITION_BACKREF)
     return found

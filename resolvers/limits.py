@@ -1,4 +1,4 @@
-"""`rateLimit`: where the caller's budget stands."""
+"""`rateLimit`: the state of the caller's budget."""
 
 import strawberry
 

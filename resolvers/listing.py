@@ -1,4 +1,4 @@
-"""From the arguments of a list to its service's: which page, which rows, in which order."""
+"""Converts the arguments of a list (page, filter, sort) to those of its service."""
 
 from collections.abc import Mapping
 from enum import Enum
@@ -18,10 +18,10 @@ from core.listing.pages import PageRequest
 from execution import rows
 from resolvers.connections import connection_of
 from resolvers.context import Info
-from resolvers.inputs import null_refused
+from resolvers.inputs import null_not_allowed
 from schema.connections import Connection, SortDirection
 
-SHOWN_AT: Final = (("edges", "node"), ("nodes",))
+NODE_PATHS: Final = (("edges", "node"), ("nodes",))
 
 
 class Sort(Protocol):
@@ -31,29 +31,29 @@ class Sort(Protocol):
     direction: SortDirection
 
 
-def parse(given: object | None, fields: Fields) -> Condition:
-    """The condition that a filter input says; raises `InvalidInput` when it is too large or a value does not fit."""
-    return EVERYTHING if given is None else parse_filter(_plain(given, PATH), fields)
+def parse(filter_: object | None, fields: Fields) -> Condition:
+    """The condition of a filter input; raises `InvalidInput` when it is too large or a value is invalid."""
+    return EVERYTHING if filter_ is None else parse_filter(_plain(filter_, PATH), fields)
 
 
-def _plain(given: object, path: tuple[str, ...]) -> Mapping[str, Any]:
-    """An input as plain values by the API's names, without what was left out; raises `InvalidInput` for a null."""
-    definition = get_object_definition(given, strict=True)
+def _plain(filter_: object, path: tuple[str, ...]) -> Mapping[str, Any]:
+    """An input as plain values by the API's names, without omitted fields; raises `InvalidInput` for a null."""
+    definition = get_object_definition(filter_, strict=True)
     names = {field.python_name: field.graphql_name or to_camel_case(field.python_name) for field in definition.fields}
-    values = ((name, getattr(given, python_name)) for python_name, name in names.items())
+    values = ((name, getattr(filter_, python_name)) for python_name, name in names.items())
     return {name: _plain_value(value, (*path, name)) for name, value in values if value is not UNSET}
 
 
 def _plain_value(value: object, path: tuple[str, ...]) -> object:
     if value is None:
-        raise null_refused(path)
+        raise null_not_allowed(path)
     if isinstance(value, list):
         return [_plain_value(each, path) for each in value]
     return value if isinstance(value, Enum) or get_object_definition(value) is None else _plain(value, path)
 
 
 def order_of(sort: Sort | None, listing: Listing[Any]) -> Order[Any]:
-    """The order asked for; the listing's usual one when none is."""
+    """The requested order, or the listing's default order."""
     if sort is None:
         return listing.order
     return listing.orders[sort.field.value].directed(descending=sort.direction is SortDirection.DESC)
@@ -67,8 +67,8 @@ async def connection(
     condition: Condition = EVERYTHING,
     order: Order[Any] | None = None,
 ) -> Connection[Any]:
-    """A page of a listing whose rows are shown as they are: the columns that were selected, in one statement."""
+    """A page of a listing as a connection; one statement reads the selected columns."""
     reads = info.context.reads
-    columns = rows.selected_columns(info, listing.row, *SHOWN_AT)
+    columns = rows.selected_columns(info, listing.row, *NODE_PATHS)
     page = await listing.page(reads, request, order, condition, columns=columns)
     return connection_of(page, partial(listing.count, reads, condition))

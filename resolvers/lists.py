@@ -38,7 +38,7 @@ NODES: Final = (NodeType("List", Permission.LIST_READ, LISTS.by_ids),)
 
 
 def list_of(row: ListRow) -> List:
-    """A list as the API shows it, which is how the service has it."""
+    """The list of a row: the API's type is read from the row itself."""
     return cast("List", row)
 
 

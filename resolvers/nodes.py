@@ -22,7 +22,7 @@ Read = Callable[[Reads, Sequence[UUID]], Awaitable[Mapping[UUID, Any]]]
 
 @dataclass(frozen=True, slots=True)
 class NodeType:
-    """Objects with global ids: the name of their type, the permission to read them, and how they are read by ids.
+    """A type of objects with global ids: its name, the permission to read it, and the function that reads by ids.
 
     `read` gives the rows that are shown, in one statement. A noun declares its types as `NODES`; the roots collect
     them.
@@ -44,7 +44,7 @@ def collect_nodes(*declared: Sequence[NodeType]) -> None:
 
 
 async def fetch_nodes(info: Info, values: Sequence[str]) -> list[Node | None]:
-    """The objects behind global ids; None for an unknown one, another tenant's, or one out of the caller's rights."""
+    """The objects with global ids; None for an unknown id, another tenant's, or one that the caller may not read."""
     keys = [decode_global_id(value) for value in values]
     wanted: dict[str, list[UUID]] = {}
     for type_name, node_id in filter(None, dict.fromkeys(keys)):

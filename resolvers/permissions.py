@@ -1,4 +1,4 @@
-"""Which permission each root field of the API takes, and the matrix of roles as tables to print."""
+"""The permission of each root field of the API, and the matrix of roles, as tables to print."""
 
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -16,7 +16,7 @@ Rows = list[Sequence[str]]
 
 
 class RootField(NamedTuple):
-    """A root field by its name in the API, and the permission it takes; None for one that anybody may use."""
+    """A root field by its name in the API, and its permission; None for a public one."""
 
     name: str
     permission: Permission | None
@@ -38,7 +38,7 @@ def root_fields() -> Iterator[RootField]:
 
 
 def matrix_rows() -> Rows:
-    """What each role, and Maya at the most, may do with each resource."""
+    """The verbs of each role, and the most that Maya may have, for each resource."""
     columns = (*Role, "maya")
     rows: Rows = [("Resource", *(column.capitalize() for column in columns), "What it is")]
     for name, resource in MATRIX.items():
@@ -47,7 +47,7 @@ def matrix_rows() -> Rows:
 
 
 def field_rows() -> Rows:
-    """The types of `node(id)` and the root fields that take each permission, and those that take none."""
+    """The types of `node(id)` and the root fields that require each permission, and those that require none."""
     fields = sorted(root_fields(), key=lambda field: field.name)
     rows: Rows = [("Permission", "Types of node(id)", "Root fields")]
     for permission in (*Permission, None):
@@ -64,7 +64,7 @@ def text(*, markdown: bool = False) -> str:
 
 
 def in_columns(rows: Rows) -> str:
-    """A table whose cells stand below each other."""
+    """A table with aligned columns."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
 

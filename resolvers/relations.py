@@ -1,4 +1,4 @@
-"""How relations of the schema are read: one kind of loader, declared once for each."""
+"""How relations of the schema are read: each declares its reader once, and all use the same kind of loader."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,15 +27,15 @@ Read = Callable[..., Awaitable[Mapping[Any, Any]]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reader:
-    """How a relation is read, and which permission it takes beyond that for its objects."""
+class RelationReader:
+    """How a relation is read, and the permission that it requires, if any."""
 
     read: Read
     optional: bool
     permission: Permission | None
 
 
-READERS: dict[Relation[Any, Any], Reader] = {}
+RELATION_READERS: dict[Relation[Any, Any], RelationReader] = {}
 
 
 def relation(
@@ -45,21 +45,21 @@ def relation(
     optional: bool = False,
     permission: Permission | None = None,
 ) -> None:
-    """Say how a relation is read: by `read(reads, keys, *arguments)`, which gives the rows that are shown, by key.
+    """Declare how a relation is read: by `read(reads, keys, *arguments)`, which returns rows by key.
 
-    A key that it does not give is null with `optional`, else NOT_FOUND: the row was deleted since its id was read.
-    A relation that leads to objects of `node(id)` takes the permission of their type; the field of a caller without
-    it has the error FORBIDDEN, and nothing is read.
+    A key that is missing in its result is null with `optional`, else NOT_FOUND: the row was deleted after its id was
+    read. A relation to a type of `node(id)` must require the permission of that type; for a caller without it the
+    field has the error FORBIDDEN, and nothing is read.
     """
-    READERS[declared] = Reader(read=read, optional=optional, permission=permission)
+    RELATION_READERS[declared] = RelationReader(read=read, optional=optional, permission=permission)
 
 
 def loader(context: "RequestContext", declared: Relation[K, V], arguments: tuple[object, ...]) -> DataLoader[K, V]:
-    """A loader of the relation's values; raises `Forbidden` without the permission that it takes.
+    """A loader of the relation's values; raises `Forbidden` without the required permission.
 
-    It remembers nothing: what is read later, in a stream or after a mutation, is as it is then.
+    It has no cache, so that later events of a subscription, and fields after a mutation, read current values.
     """
-    reader = READERS[declared]
+    reader = RELATION_READERS[declared]
     if reader.permission is not None:
         context.caller.require(reader.permission)
 
@@ -75,9 +75,9 @@ def loader(context: "RequestContext", declared: Relation[K, V], arguments: tuple
 def connections_of(
     listing: Listing[Any], counts_of: Callable[..., Awaitable[Mapping[UUID, int]]] | None = None
 ) -> Read:
-    """Reads the same page of each parent's rows as a connection; totals are counted for all parents together.
+    """A reader of the same page of each parent's rows; total counts are read for all parents together.
 
-    `counts_of` counts in the place of the listing's own.
+    `counts_of` replaces the listing's own count.
     """
     counted_by = counts_of or listing.counts_of
 

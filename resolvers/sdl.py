@@ -1,4 +1,4 @@
-"""The schema as text, and what a change of it would break for clients."""
+"""The schema as SDL, and the check for changes that break clients."""
 
 from pathlib import Path
 
@@ -14,12 +14,12 @@ STALE = f"{SCHEMA} is stale: run `nudge schema export` and commit it."
 
 
 def export() -> str:
-    """The SDL of this version, as `schema.graphql` has it; ends with a newline."""
+    """The SDL of this version, the content of `schema.graphql`; ends with a newline."""
     return build_schema().as_str().rstrip() + "\n"
 
 
 def breaking_changes(old: str, new: str) -> list[str]:
-    """What clients written against the old SDL could meet in the new one, each in a sentence."""
+    """The changes from the old SDL that break clients, each as a sentence."""
     return [change.description for change in find_breaking_changes(schema_of(old), schema_of(new))]
 
 
@@ -30,7 +30,7 @@ def unlisted(changes: list[str], record: str) -> list[str]:
 
 
 def unlisted_changes(root: Path, current: str) -> list[str]:
-    """What the current SDL breaks for clients of the last release, and the record under `root` does not list."""
+    """The changes since the last release that break clients and are not listed in the record under `root`."""
     return unlisted(breaking_changes((root / RELEASED).read_text(), current), (root / RECORD).read_text())
 
 
@@ -45,7 +45,7 @@ def problems(root: Path, current: str) -> list[str]:
 
 
 def release(root: Path, current: str) -> list[str]:
-    """Make the current SDL the one that later changes are compared with, unless there are problems; the problems."""
+    """Make the current SDL the base of later comparisons, unless there are problems; returns the problems."""
     found = problems(root, current)
     if not found:
         (root / RELEASED).write_text(current)

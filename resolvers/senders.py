@@ -35,7 +35,7 @@ NODES: Final = (NodeType("Sender", Permission.SENDER_READ, SENDERS.by_ids),)
 
 
 def sender_of(row: SenderRow) -> Sender:
-    """A sender as the API shows it, which is how the service has it."""
+    """The sender of a row: the API's type is read from the row itself."""
     return cast("Sender", row)
 
 

@@ -10,7 +10,7 @@ from core.listing.pages import page_request
 from execution import Column, rows
 from resolvers.context import Info
 from resolvers.fields import Requires, mutation, query
-from resolvers.inputs import given_values
+from resolvers.inputs import provided_values
 from resolvers.listing import connection
 from resolvers.nodes import NodeType
 from schema.connections import After, Before, Connection, First, Last
@@ -36,13 +36,13 @@ NODES: Final = (NodeType("Template", Permission.TEMPLATE_READ, TEMPLATES.by_ids)
 
 
 def template_of(row: TemplateRow) -> Template:
-    """A template as the API shows it, which is how the service has it."""
+    """The template of a row: the API's type is read from the row itself."""
     return cast("Template", row)
 
 
-def changes_of(given: CreateTemplateInput | UpdateTemplateInput) -> TemplateChanges:
-    """What the client gave; a null stays a null, and what was left out is left out."""
-    return cast("TemplateChanges", given_values(given, "name", "subject", "html_content", "text_content"))
+def changes_of(input_: CreateTemplateInput | UpdateTemplateInput) -> TemplateChanges:
+    """The changes that the client provided, nulls included; omitted fields are left out."""
+    return cast("TemplateChanges", provided_values(input_, "name", "subject", "html_content", "text_content"))
 
 
 @strawberry.type
@@ -61,7 +61,7 @@ class TemplateQueries:
         row = await TEMPLATES.get(info.context.reads, template_id) if template_id else None
         return template_of(row) if row else None
 
-    @query(Requires(Permission.TEMPLATE_READ), refusals_in_payload=True)
+    @query(Requires(Permission.TEMPLATE_READ), user_errors_in_payload=True)
     async def render_preview(self, info: Info, input: RenderPreviewInput) -> RenderedPreview:  # noqa: A002 - the contract's name
         """Render a subject, HTML and text for a contact. Nothing is stored or sent."""
         reads, contact_id = info.context.reads, optional_uuid_of("Contact", input.contact_id)

@@ -62,7 +62,7 @@ class Endpoint:
         sockets, fanout = self.sockets.statistics(), self.fanout.statistics()
         documents = len(self.executor.documents.entries)
         yield Gauge("nudge_graphql_documents", "Documents in the cache, parsed and validated.", documents)
-        yield self.http.clients.figures()
+        yield self.http.clients.metrics()
         yield Gauge("nudge_websockets_open", "Open websockets.", sockets.open)
         yield Gauge(
             "nudge_websockets_authenticated", "Open websockets that are authenticated.", sockets.authenticated

@@ -37,7 +37,7 @@ is_awaitable = cast("Callable[[object], TypeGuard[Awaitable[Any]]]", optimized_i
 class GraphQLResponse:
     """The response to the client. `executed` is false when the request was refused before it ran.
 
-    `balance` is the caller's budget after it, if the caller is known.
+    `balance` is the state of the budget after the request; None when the request could not be read.
     """
 
     body: dict[str, Any]

@@ -1,11 +1,11 @@
-"""Campaigns at the GraphQL door."""
+"""The GraphQL roots of campaigns."""
 
 import strawberry
 
 from resolvers.campaigns.drafting import DraftingMutations
+from resolvers.campaigns.mapping import NODES
 from resolvers.campaigns.reading import CampaignQueries
 from resolvers.campaigns.sending import SendingMutations
-from resolvers.campaigns.showing import NODES
 from resolvers.campaigns.watching import CampaignSubscriptions
 
 

@@ -4,10 +4,10 @@ from typing import cast
 import strawberry
 
 from core.access.permissions import Permission
-from resolvers.campaigns.showing import campaign_of
+from resolvers.campaigns.mapping import campaign_of
 from resolvers.context import Info
 from resolvers.fields import Requires, mutation
-from resolvers.inputs import given_values, optional_value
+from resolvers.inputs import optional_value, provided_values
 from schema.campaigns.drafting import (
     ArchiveCampaignInput,
     ArchiveCampaignPayload,
@@ -97,32 +97,32 @@ class DraftingMutations:
         return ArchiveCampaignPayload(campaign=campaign_of(row))
 
 
-def changes_of(given: CreateCampaignInput | UpdateCampaignInput) -> CampaignChanges:
-    """What the client gave; a null stays a null, and what was left out is left out."""
-    changes = given_values(given, "name", "subject", "html_content", "text_content")
-    if given.audience is not strawberry.UNSET:
-        changes["audience"] = audience_of(given.audience) if given.audience else None
-    if given.sender_id is not strawberry.UNSET:
-        changes["sender_id"] = optional_uuid_of("Sender", given.sender_id)
-    on_doubt = given.settings.on_doubt if given.settings else given.settings
+def changes_of(input_: CreateCampaignInput | UpdateCampaignInput) -> CampaignChanges:
+    """The changes that the client provided, nulls included; omitted fields are left out."""
+    changes = provided_values(input_, "name", "subject", "html_content", "text_content")
+    if input_.audience is not strawberry.UNSET:
+        changes["audience"] = audience_of(input_.audience) if input_.audience else None
+    if input_.sender_id is not strawberry.UNSET:
+        changes["sender_id"] = optional_uuid_of("Sender", input_.sender_id)
+    on_doubt = input_.settings.on_doubt if input_.settings else input_.settings
     if on_doubt is not strawberry.UNSET:
         changes["on_doubt"] = on_doubt
     return cast("CampaignChanges", changes)
 
 
-def audience_of(given: AudienceInput) -> CampaignAudienceInput:
-    """The audience in the services' words."""
+def audience_of(input_: AudienceInput) -> CampaignAudienceInput:
+    """The service's audience input of the API's."""
     return CampaignAudienceInput(
-        all=given.all,
-        list_ids=[uuid_of("List", value) for value in part_of_audience(given.list_ids, "listIds")],
-        tags=part_of_audience(given.tags, "tags"),
+        all=input_.all,
+        list_ids=[uuid_of("List", value) for value in _audience_part(input_.list_ids, "listIds")],
+        tags=_audience_part(input_.tags, "tags"),
         exclude_list_ids=[
-            uuid_of("List", value) for value in part_of_audience(given.exclude_list_ids, "excludeListIds")
+            uuid_of("List", value) for value in _audience_part(input_.exclude_list_ids, "excludeListIds")
         ],
-        exclude_tags=part_of_audience(given.exclude_tags, "excludeTags"),
+        exclude_tags=_audience_part(input_.exclude_tags, "excludeTags"),
     )
 
 
-def part_of_audience(values: Sequence[str] | None, name: str) -> Sequence[str]:
+def _audience_part(values: Sequence[str] | None, name: str) -> Sequence[str]:
     """One of the lists of an audience, empty where it was left out; raises `InvalidInput` for null."""
     return optional_value(values, "input", "audience", name) or ()

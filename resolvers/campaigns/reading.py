@@ -5,7 +5,7 @@ import strawberry
 from core.access.permissions import Permission
 from core.listing.pages import page_request
 from execution import Selection, once_per_plan, rows
-from resolvers.campaigns.showing import campaign_of
+from resolvers.campaigns.mapping import campaign_of
 from resolvers.context import Info
 from resolvers.fields import Requires, query
 from resolvers.listing import connection, order_of, parse
@@ -54,12 +54,12 @@ class CampaignQueries:
         campaign_id = uuid_of("Campaign", id)
         if campaign_id is None:
             return None
-        reads, counted = info.context.reads, once_per_plan(info, takes_figures)
-        if not counted:
+        reads, selection = info.context.reads, once_per_plan(info, figures_selection)
+        if not selection:
             row = await CAMPAIGNS.get(reads, campaign_id)
             return campaign_of(row) if row else None
-        columns = None if counted.campaign_again else rows.selected_columns(info, CampaignRow, ())
-        figures = None if counted.progress else rows.selected_columns(info, Figures, ("stats",))
+        columns = None if selection.campaign_again else rows.selected_columns(info, CampaignRow, ())
+        figures = None if selection.progress else rows.selected_columns(info, Figures, ("stats",))
         row = await get_with_figures(reads, campaign_id, columns, figures)
         return campaign_of(row) if row else None
 
@@ -78,15 +78,15 @@ class CampaignQueries:
         )
 
 
-class Counted(NamedTuple):
-    """What a selection takes of a campaign's figures: all of them for its progress, in which it may stand again."""
+class FiguresSelection(NamedTuple):
+    """The figures of a campaign that are selected: those of its progress, and the campaign again inside that."""
 
     progress: bool
     campaign_again: bool
 
 
-def takes_figures(selection: Selection) -> Counted | None:
-    """What a selection of a campaign takes of its figures, if anything."""
+def figures_selection(selection: Selection) -> FiguresSelection | None:
+    """The selected figures of a campaign; None when there are none."""
     if "stats" not in selection and "progress" not in selection:
         return None
-    return Counted("progress" in selection, selection.has("progress", "campaign"))
+    return FiguresSelection("progress" in selection, selection.has("progress", "campaign"))

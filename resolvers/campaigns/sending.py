@@ -1,7 +1,7 @@
 import strawberry
 
 from core.access.permissions import Permission
-from resolvers.campaigns.showing import campaign_of
+from resolvers.campaigns.mapping import campaign_of
 from resolvers.context import Info
 from resolvers.fields import Requires, mutation
 from resolvers.inputs import optional_value

@@ -5,7 +5,7 @@ from typing import Annotated
 import strawberry
 
 from core.access.permissions import Permission
-from resolvers.campaigns.showing import progress_of
+from resolvers.campaigns.mapping import progress_of
 from resolvers.context import Info
 from resolvers.fields import Requires, subscription
 from schema.campaigns.progress import CampaignProgress

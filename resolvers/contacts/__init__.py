@@ -1,7 +1,7 @@
-"""Contacts at the GraphQL door."""
+"""The GraphQL roots of contacts."""
 
 from resolvers.contacts.changing import ContactMutations
+from resolvers.contacts.mapping import NODES, contact_of
 from resolvers.contacts.reading import ContactQueries
-from resolvers.contacts.showing import NODES, contact_of
 
 __all__ = ["NODES", "ContactMutations", "ContactQueries", "contact_of"]

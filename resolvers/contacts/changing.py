@@ -8,10 +8,10 @@ from uuid import UUID
 import strawberry
 
 from core.access.permissions import Permission
-from resolvers.contacts.showing import contact_of
+from resolvers.contacts.mapping import contact_of
 from resolvers.context import Info, RequestContext
 from resolvers.fields import Requires, mutation
-from resolvers.inputs import given_values
+from resolvers.inputs import provided_values
 from resolvers.lists import contact_ids
 from schema.contacts import Contact
 from schema.contacts.changing import (
@@ -43,14 +43,14 @@ from services.contacts.listing import CONTACTS
 from services.contacts.upserting import OnInvalid, UpsertResult
 
 
-def given_fields(given: CreateContactInput | UpdateContactInput | UpsertContactInput) -> UncheckedFields:
-    """The fields that the client gave; a null stays a null, and what was left out is left out."""
+def provided_fields(input_: CreateContactInput | UpdateContactInput | UpsertContactInput) -> UncheckedFields:
+    """The fields that the client provided, nulls included; omitted fields are left out."""
     names = ("email", "first_name", "last_name", "custom_fields", "tags", "time_zone")
-    return cast("UncheckedFields", given_values(given, *names))
+    return cast("UncheckedFields", provided_values(input_, *names))
 
 
 def result_of(result: UpsertResult) -> UpsertContactResult:
-    """What became of a row, as the API shows it."""
+    """The API's result of one upserted row."""
     return UpsertContactResult(
         index=result.index,
         status=UpsertStatus[result.status.name],
@@ -59,7 +59,7 @@ def result_of(result: UpsertResult) -> UpsertContactResult:
     )
 
 
-async def shown(context: RequestContext, ids: Sequence[UUID]) -> list[Contact]:
+async def _contacts_by_ids(context: RequestContext, ids: Sequence[UUID]) -> list[Contact]:
     """Contacts by their ids, in that order."""
     found = await CONTACTS.by_ids(context.reads, ids)
     return [contact_of(found[contact_id]) for contact_id in ids if contact_id in found]
@@ -72,14 +72,14 @@ class ContactMutations:
         """Create a contact. All errors of the input are reported together."""
         list_ids = [uuid_of("List", value) for value in input.list_ids or ()]
         async with info.context.work() as uow:
-            row = await changing.create(uow, given_fields(input), status=input.status, list_ids=list_ids)
+            row = await changing.create(uow, provided_fields(input), status=input.status, list_ids=list_ids)
         return CreateContactPayload(contact=contact_of(row))
 
     @mutation(Requires(Permission.CONTACT_WRITE), audit="contact.updated")
     async def update_contact(self, info: Info, input: UpdateContactInput) -> UpdateContactPayload:  # noqa: A002 - the same
         """Change the given fields of a contact. Custom fields are merged; tags are replaced."""
         async with info.context.work() as uow:
-            row = await changing.change(uow, uuid_of("Contact", input.contact_id), given_fields(input))
+            row = await changing.change(uow, uuid_of("Contact", input.contact_id), provided_fields(input))
         return UpdateContactPayload(contact=contact_of(row))
 
     @mutation(Requires(Permission.CONTACT_DELETE), audit="contact.deleted")
@@ -95,7 +95,7 @@ class ContactMutations:
     @mutation(Requires(Permission.CONTACT_WRITE), audit="contact.upserted")
     async def upsert_contacts(self, info: Info, input: UpsertContactsInput) -> UpsertContactsPayload:  # noqa: A002 - the same
         """Create or change up to 1,000 contacts, identified by e-mail address. Each row has its own result."""
-        rows = [given_fields(row) for row in input.contacts]
+        rows = [provided_fields(row) for row in input.contacts]
         async with info.context.work() as uow:
             results = await upserting.upsert(uow, rows, OnInvalid[input.on_invalid.name])
         counted = Counter(result.status.value for result in results)
@@ -123,11 +123,11 @@ class ContactMutations:
         """Add tags to up to 1,000 contacts. Existing tags remain."""
         async with info.context.work() as uow:
             ids = await tagging.add(uow, contact_ids(input.contact_ids), input.tags)
-        return AddTagsPayload(contacts=await shown(info.context, ids))
+        return AddTagsPayload(contacts=await _contacts_by_ids(info.context, ids))
 
     @mutation(Requires(Permission.CONTACT_WRITE), audit="contact.untagged")
     async def remove_tags(self, info: Info, input: RemoveTagsInput) -> RemoveTagsPayload:  # noqa: A002 - the same
         """Remove tags from up to 1,000 contacts."""
         async with info.context.work() as uow:
             ids = await tagging.remove(uow, contact_ids(input.contact_ids), input.tags)
-        return RemoveTagsPayload(contacts=await shown(info.context, ids))
+        return RemoveTagsPayload(contacts=await _contacts_by_ids(info.context, ids))

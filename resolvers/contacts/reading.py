@@ -7,7 +7,7 @@ import strawberry
 from core.access.permissions import Permission
 from core.listing.conditions import all_of
 from core.listing.pages import page_request
-from resolvers.contacts.showing import contact_of
+from resolvers.contacts.mapping import contact_of
 from resolvers.context import Info
 from resolvers.fields import Requires, query
 from resolvers.listing import connection, order_of, parse

@@ -15,7 +15,7 @@ from core.errors import Forbidden
 from core.ids import new_id
 from resolvers.nodes import NODE_TYPES, collect_nodes
 from resolvers.permissions import root_fields
-from resolvers.relations import READERS
+from resolvers.relations import RELATION_READERS
 from runtime import Runtime
 from schema.campaigns.campaign import CAMPAIGN_AUTHOR
 from schema.relations import key_of
@@ -110,7 +110,7 @@ def test_two_types_of_node_have_two_names() -> None:
 
 def test_every_relation_takes_the_permission_of_what_it_leads_to() -> None:
     """Whatever the schema shows beside an object takes what `node(id)` takes."""
-    declared = {relation.name: reader.permission for relation, reader in READERS.items()}
+    declared = {relation.name: reader.permission for relation, reader in RELATION_READERS.items()}
     taken = {name: declared.get(READ_AS.get(name, name)) for name in LEADING if name not in CAME_ALONG}
     assert taken | CAME_ALONG == {name: PERMISSIONS[each.target] for name, each in LEADING.items()}
 

@@ -183,9 +183,9 @@ async def test_processes_share_a_budget(runtime: Runtime) -> None:
         one, other = (Budgets(limit=100, redis=runtime.cache) for _ in range(2))
         one.charge(budget_key, 60)
         other.charge(budget_key, 30)
-        await one.exchange()
-        await other.exchange()
-        await one.exchange()
+        await one._exchange()
+        await other._exchange()
+        await one._exchange()
         return one.balance(budget_key).remaining, other.balance(budget_key).remaining, other.charge(budget_key, 11)
 
     assert await within_a_minute(spend) == (10, 10, False)
@@ -200,7 +200,7 @@ async def test_a_budget_is_spent_to_its_last_point(runtime: Runtime, monkeypatch
     assert budgets.charge("b", 100)
     assert budgets.refund("a", 30).remaining == 30
     assert [budgets.charge("a", points) for points in (31, 30)] == [False, True]
-    assert (budgets.refund("a", 1_000).remaining, budgets.accounts["a"].unsynced) == (100, 0)
+    assert (budgets.refund("a", 1_000).remaining, budgets.usages["a"].unsynced) == (100, 0)
     ends = now + 60
     assert budgets.refund("a", -120) == (100, 0, datetime.fromtimestamp(ends, UTC), ends)
     assert (budgets.balance("b").remaining, budgets.balance("c").remaining) == (0, 100)
@@ -225,12 +225,12 @@ async def test_a_budget_is_counted_alone_while_redis_is_away(
                     await settles(lambda: len(logged) > 1)
                 refused = one.charge(budget_key, 41)
                 one.redis = runtime.cache
-                await settles(lambda: one.accounts[budget_key].unsynced == 0 if budget_key in one.accounts else True)
+                await settles(lambda: one.usages[budget_key].unsynced == 0 if budget_key in one.usages else True)
             finally:
                 keeping.cancel()
                 await asyncio.gather(keeping, return_exceptions=True)
             other.charge(budget_key, 30)
-            await other.exchange()
+            await other._exchange()
             kept = await runtime.cache.ttl(f"nudge:cost:{other.minute}:{budget_key}")
             return refused, other.balance(budget_key).remaining, kept
 
@@ -246,7 +246,7 @@ async def test_what_is_charged_during_an_exchange_counts(runtime: Runtime) -> No
         budget_key = f"test:{time.time_ns()}"
         budgets = Budgets(limit=100, redis=runtime.cache)
         budgets.charge(budget_key, 60)
-        exchange = asyncio.create_task(budgets.exchange())
+        exchange = asyncio.create_task(budgets._exchange())
         await asyncio.sleep(0)
         budgets.charge(budget_key, 30)
         await exchange

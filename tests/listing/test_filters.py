@@ -266,12 +266,12 @@ def test_fields_support_every_operator_of_the_schema(filter_input: type, known: 
         if name in {"and", "or", "not"}:
             continue
         inner = get_object_definition(fields_input(filter_input, field.python_name))
-        given_values = (
+        provided_values = (
             [sample(field.type)]
             if inner is None
             else [{each.graphql_name or to_camel_case(each.python_name): sample(each.type)} for each in inner.fields]
         )
-        for value in given_values:
+        for value in provided_values:
             condition = parse_filter({name: value}, known.fields)
             assert condition != EVERYTHING
             compile_condition(condition, known.fields)

@@ -1,4 +1,4 @@
-"""Requests by the client program that sent them, for the metrics."""
+"""Counts requests by client program, for the metrics."""
 
 import re
 from collections import Counter
@@ -15,16 +15,16 @@ LABEL = re.compile(rb"[A-Za-z0-9][A-Za-z0-9 ._+-]{0,63}")
 
 
 Client: TypeAlias = tuple[bytes, bytes]
-"""A client program's name and version, as it sends them."""
+"""The name and the version that a client program sends in its headers."""
 
 OTHER: Final[Client] = (b"other", b"")
 
 
 class ClientCounts:
-    """How many requests came from each client program, of at most 100 names and versions; the rest is `other`.
+    """Requests by client program, for at most 100 names and versions; the rest is counted as `other`.
 
-    A name becomes a label of the metrics with the first request of an authenticated caller. Each of them adds at most
-    10, so that neither anonymous callers nor one organization can fill the labels.
+    A name becomes a label of the metrics with the first request of an authenticated caller. Each organization adds at
+    most 10, so that neither unauthenticated callers nor one organization can use up the labels.
     """
 
     def __init__(self) -> None:
@@ -32,17 +32,17 @@ class ClientCounts:
         self.added: Counter[str] = Counter()
 
     def count(self, headers: Mapping[bytes, bytes], caller: str | None) -> None:
-        """Count a request; `caller` is who pays for it, None for an anonymous one."""
+        """Count a request; `caller` is the key of the budget that pays for it, None when unauthenticated."""
         name = headers.get(NAME_HEADERS[0]) or headers.get(NAME_HEADERS[1])
         if name is None:
             return
         client = (name, headers.get(VERSION_HEADERS[0]) or headers.get(VERSION_HEADERS[1]) or b"")
-        if client not in self.counts and not self._added(client, caller):
+        if client not in self.counts and not self._add(client, caller):
             client = OTHER
         self.counts[client] += 1
 
-    def figures(self) -> CounterMetricFamily:
-        """The counts of this process."""
+    def metrics(self) -> CounterMetricFamily:
+        """The counts of this process as a metric."""
         family = CounterMetricFamily(
             "nudge_graphql_client_requests_total",
             "GraphQL requests over HTTP by the client's name and version headers.",
@@ -52,8 +52,8 @@ class ClientCounts:
             family.add_metric((name.decode(), version.decode()), count)
         return family
 
-    def _added(self, client: Client, caller: str | None) -> bool:
-        """Whether a client that was not seen before is counted by its name from now on."""
+    def _add(self, client: Client, caller: str | None) -> bool:
+        """Add a new client to the labels; returns False when it must be counted as `other`."""
         if caller is None or len(self.counts) > MAX_CLIENTS or self.added[caller] >= MAX_CLIENTS_OF_CALLER:
             return False
         name, version = client

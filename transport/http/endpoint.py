@@ -11,7 +11,7 @@ from core.configuration import Environment
 from core.database.errors import is_unavailable
 from core.http.bodies import BodyTooLarge, ClientDisconnected, content_length, read_body
 from core.telemetry import describe_error, logger, new_request_id
-from resolvers.budgets import MINUTE, Balance
+from resolvers.budgets import MINUTE_SECONDS, Balance
 from resolvers.context import Dependencies, RequestContext
 from transport.authentication import authenticate
 from transport.errors import (
@@ -92,10 +92,10 @@ class HttpEndpoint:
         except Exception as error:  # noqa: BLE001 - masked, and logged with its request id
             response = _internal_error(error, request_id)
             body = _encode(response)
-        more: list[Header] = [(b"x-request-id", request_id.encode())]
+        extra_headers: list[Header] = [(b"x-request-id", request_id.encode())]
         if response.balance is not None:
-            more += (self.rate_limit_policy, _rate_limit(response.balance))
-        await _send_response(send, response, body, media_type or JSON, more)
+            extra_headers += (self.rate_limit_policy, _rate_limit(response.balance))
+        await _send_response(send, response, body, media_type or JSON, extra_headers)
 
     async def _read_request(
         self, scope: Scope, receive: Receive, headers: dict[bytes, bytes], media_type: str | None
@@ -136,7 +136,7 @@ class HttpEndpoint:
             dependencies=self.dependencies,
             actor=session.actor if session else None,
             session=session,
-            refused=refused,
+            authentication_error=refused,
             request_id=request_id,
             client_address=client_address(scope),
             budgets=self.executor.budgets,
@@ -173,29 +173,29 @@ def _internal_error(error: Exception, request_id: str) -> GraphQLResponse:
 
 
 def _rate_limit_policy(limit: int) -> Header:
-    """The header with the budget of a minute, in the form of draft-ietf-httpapi-ratelimit-headers-10.
+    """The header with the budget of a minute, in the format of draft-ietf-httpapi-ratelimit-headers-10.
 
-    The unit of `q`, and of `r` in `RateLimit`, is a point of cost. The draft's registry of units (`qu`) has no such
-    unit, and allows vendor parameters with a prefix.
+    The unit of `q`, and of `r` in `RateLimit`, is a cost point. The draft's registry of units (`qu`) has no such
+    unit, but allows vendor parameters with a prefix.
     """
-    return b"ratelimit-policy", b'"cost";q=%d;w=%d;nudge-unit="points"' % (limit, MINUTE)
+    return b"ratelimit-policy", b'"cost";q=%d;w=%d;nudge-unit="points"' % (limit, MINUTE_SECONDS)
 
 
 def _rate_limit(balance: Balance) -> Header:
-    """The header with the remaining budget, as `extensions.cost` has it, and the seconds until it is reset."""
+    """The header with the remaining budget, the same as in `extensions.cost`, and the seconds until it is reset."""
     seconds = balance.ends_at - int(time.time())
     return b"ratelimit", b'"cost";r=%d;t=%d' % (balance.remaining, max(0, seconds))
 
 
 async def _send_response(
-    send: Send, response: GraphQLResponse, body: bytes, media_type: str, more: list[Header]
+    send: Send, response: GraphQLResponse, body: bytes, media_type: str, extra_headers: list[Header]
 ) -> None:
-    """Send a response whose JSON is `body`, with more headers."""
+    """Send a response whose JSON is `body`, with these headers in addition to those of every response."""
     headers = [
         (b"content-type", CONTENT_TYPES[media_type]),
         (b"content-length", str(len(body)).encode()),
         (b"cache-control", b"no-store"),
-        *more,
+        *extra_headers,
     ]
     if response.retry_after:
         headers.append((b"retry-after", str(response.retry_after).encode()))

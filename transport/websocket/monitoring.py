@@ -128,7 +128,7 @@ class ConnectionMonitor:
     async def renew(self, token: str) -> int:
         """Continue the connection with a new token of the same caller; returns the seconds until it expires.
 
-        Raises `Conflict`, or what `Identity.renewed` raises, without changing anything. From a token that expires
+        Raises `Conflict`, or an error of `Identity.renew`, without changing anything. From a token that expires
         before the present one, only the rights are used.
         """
         if self.renewal is not None:

@@ -1,4 +1,4 @@
-"""A campaign as the API shows it, and how what is selected beyond its row is read."""
+"""Maps rows of campaigns to the API's types, and declares how their relations are read."""
 
 from operator import attrgetter
 from typing import Final, cast
@@ -79,10 +79,10 @@ NODES: Final = (NodeType("Campaign", Permission.CAMPAIGN_READ, CAMPAIGNS.by_ids)
 
 
 def campaign_of(row: CampaignRow) -> Campaign:
-    """A campaign as the API shows it, which is how the service has it."""
+    """The campaign of a row: the API's type is read from the row itself."""
     return cast("Campaign", row)
 
 
 def progress_of(row: ProgressRow) -> CampaignProgress:
-    """A campaign's progress as the API shows it, which is how the service has it."""
+    """The progress of a row: the API's type is read from the row itself."""
     return cast("CampaignProgress", row)

@@ -1,4 +1,4 @@
-"""A contact and its events as the API shows them, and how what is selected beyond their rows is read."""
+"""Maps rows of contacts and their events to the API's types, and declares how their relations are read."""
 
 from typing import Final, cast
 
@@ -42,5 +42,5 @@ NODES: Final = (
 
 
 def contact_of(row: ContactRow) -> Contact:
-    """A contact as the API shows it, which is how the service has it."""
+    """The contact of a row: the API's type is read from the row itself."""
     return cast("Contact", row)
