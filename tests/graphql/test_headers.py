@@ -127,7 +127,7 @@ async def test_every_answer_has_one_request_id(
 
 def counted(counts: ClientCounts) -> dict[tuple[str, str], float]:
     """The samples as a scraper gets them, by name and version."""
-    samples = counts.figures().samples
+    samples = counts.metrics().samples
     return {(sample.labels["client"], sample.labels["version"]): sample.value for sample in samples}
 
 
