@@ -18,16 +18,15 @@ T = TypeVar("T")
 First = Annotated[
     int | None,
     strawberry.argument(
-        description=(
-            "Number of items to return from the start of the list, 1 to 100. Defaults to 25 if `last` is omitted as "
-            "well."
-        )
+        description="Number of items to return from the start of the list, 1 to 100. Defaults to 25."
     ),
 ]
 Last = Annotated[
     int | None,
     strawberry.argument(
-        description="Number of items to return from the end of the list, 1 to 100. Cannot be combined with `first`."
+        description=(
+            "Number of items to return from the end of the list instead, 1 to 100. Cannot be combined with `first`."
+        )
     ),
 ]
 After = Annotated[

@@ -88,10 +88,10 @@ class MayaMessage(Node):
         description="Language model that wrote the reply. `null` for a message of the user."
     )
     created_at: DateTime = strawberry.field(
-        description="The time at which the user sent the message or, for a reply, requested it."
+        description=("The time at which the user sent the message or, for a reply, requested it.")
     )
     completed_at: DateTime | None = strawberry.field(
-        description="The time at which the message was completed. `null` until then."
+        description="The time at which the message was completed, cancelled or failed. `null` until then."
     )
 
 
@@ -161,8 +161,8 @@ class MayaToolFinished:
 
 @strawberry.type(
     description=(
-        "The reply has ended, as complete or cancelled according to its `status`. This is the last event. The "
-        "reply contains the whole text, including parts that the client has missed."
+        "The reply has ended; its status is `COMPLETED` or `CANCELLED`. This is the last event. The reply "
+        "contains the whole text, including parts that the client has missed."
     )
 )
 class MayaReplyCompleted:

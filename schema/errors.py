@@ -40,8 +40,9 @@ ErrorCode = described_enum(
 
 @strawberry.interface(
     description=(
-        "A reason why a mutation was refused. A refused mutation has changed nothing. `code` determines the type: "
-        "InvalidStateError, ConflictError and QuotaError have further fields, InputError stands for all other codes."
+        "A reason why a mutation was refused. A refused mutation has changed nothing. The type depends on "
+        "`code`: `InvalidStateError`, `ConflictError` and `QuotaError` have additional fields; all other codes "
+        "have the type `InputError`."
     )
 )
 class UserError:
@@ -58,35 +59,43 @@ class UserError:
     suggestion: str | None = strawberry.field(description="What to try instead, if there is a suggestion.")
 
 
-@strawberry.type(description="An error with any other code: the input is not allowed, or names what does not exist.")
+@strawberry.type(
+    description="An error without additional fields, for example because of an invalid value or an unknown ID."
+)
 class InputError(UserError):
     pass
 
 
-@strawberry.type(description="`INVALID_STATE`: the object is in a state that does not allow this operation.")
+@strawberry.type(
+    description="An error with the code `INVALID_STATE`: the object is in a state that does not allow the operation."
+)
 class InvalidStateError(UserError):
     state: str | None = strawberry.field(
-        description="State that does not allow it, a value of the object's enum such as `CampaignStatus` or "
-        "`DeliveryState`. `null` if the object has no state."
+        description=(
+            "Current state of the object, a value of its enum such as `CampaignStatus` or `DeliveryState`. "
+            "`null` if the object has no state."
+        )
     )
     allowed: list[str] = strawberry.field(
         description="States that allow the operation, values of the same enum. Empty if there are none."
     )
 
 
-@strawberry.type(description="`CONFLICT`: another request changed the object at the same time.")
+@strawberry.type(
+    description="An error with the code `CONFLICT`: another request changed the object at the same time."
+)
 class ConflictError(UserError):
     current_version: int | None = strawberry.field(
-        description="Version that the object has now. `null` if the object has no version."
+        description="Current version of the object. `null` if the object has no version."
     )
 
 
-@strawberry.type(description="`LIMIT_EXCEEDED`: a limit of the organization is reached.")
+@strawberry.type(description="An error with the code `LIMIT_EXCEEDED`: a limit of the organization is reached.")
 class QuotaError(UserError):
-    limit: int | None = strawberry.field(description="How many are allowed. `null` if it is not known.")
-    used: int | None = strawberry.field(description="How many are used. `null` if it is not known.")
+    limit: int | None = strawberry.field(description="The limit. `null` if it is not known.")
+    used: int | None = strawberry.field(description="How much of the limit is used. `null` if it is not known.")
     resets_at: DateTime | None = strawberry.field(
-        description="When one more is allowed. `null` if that does not depend on time."
+        description="The time from which the operation is allowed again. `null` if the limit does not depend on time."
     )
 
 

@@ -17,8 +17,9 @@ COUNTING_COST: Final = 10
     locations=[Location.FIELD_DEFINITION],
     name="semanticNonNull",
     description=(
-        "The field is `null` only if it has failed: then `errors` has an error with its path. `levels` are the "
-        "levels of a list to which this applies, 0 is the field itself. See https://specs.apollo.dev/nullability/v0.4."
+        "A field that is `null` only if an error occurred: then `errors` contains an error with the field's path. "
+        "`levels` are the list levels to which this applies; 0 is the field itself. See "
+        "https://specs.apollo.dev/nullability/v0.4."
     ),
 )
 class SemanticNonNull:

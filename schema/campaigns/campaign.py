@@ -73,19 +73,15 @@ AUDIENCE_COUNT: Final = Relation[UUID, int]("Audience.count")
 )
 class Audience:
     all: bool = strawberry.field(description="Whether all contacts are included.")
-    tags: list[str] = strawberry.field(description="Contacts with any of these tags are included.")
-    exclude_tags: list[str] = strawberry.field(description="Contacts with any of these tags are excluded.")
+    tags: list[str] = strawberry.field(description="Tags whose contacts are included.")
+    exclude_tags: list[str] = strawberry.field(description="Tags whose contacts are excluded.")
 
-    @on_demand(
-        "Contacts on any of these lists are included. Requires the permission `list:read`.", null_on_error=True
-    )
+    @on_demand("Lists whose contacts are included. Requires the permission `list:read`.", null_on_error=True)
     async def lists(self, info: strawberry.Info) -> list[List] | None:
         """Read together for all audiences of an answer."""
         return await lists_of(info, self, "list_ids")
 
-    @on_demand(
-        "Contacts on any of these lists are excluded. Requires the permission `list:read`.", null_on_error=True
-    )
+    @on_demand("Lists whose contacts are excluded. Requires the permission `list:read`.", null_on_error=True)
     async def exclude_lists(self, info: strawberry.Info) -> list[List] | None:
         """Read together for all audiences of an answer."""
         return await lists_of(info, self, "exclude_list_ids")
@@ -185,9 +181,9 @@ class Campaign(Node):
         return await CAMPAIGN_AUTHOR.of(info, author_id) if author_id else None
 
     @on_demand(
-        "The sender of the campaign: the one chosen for the draft or, once the campaign is scheduled or "
-        "sent, the one in use. `null` for the default sender, and outside production also for the "
-        "installation's own address. Requires the permission `sender:read`."
+        "Sender of the campaign: the chosen one or, once the campaign is scheduled or sent, the one in use. "
+        "`null` if no sender was chosen, so that the default sender will be used, and outside production if "
+        "the campaign is sent from the installation's own address. Requires the permission `sender:read`."
     )
     async def sender(self, info: strawberry.Info) -> Sender | None:
         """Read together for all campaigns of an answer."""

@@ -22,22 +22,22 @@ SENDER = (
     "the campaign is sent."
 )
 CLEARS = " If omitted, it stays unchanged; `null` clears it."
-FROM_TEMPLATE = "If omitted, the template's value is used, if there is a template. `null` stands for an empty text."
+FROM_TEMPLATE = " If omitted, the template's value is used, if there is a template; `null` stands for an empty text."
 
 
 @strawberry.input(
     description="The contacts to whom a campaign is sent, see `Audience`. At most 100 lists and tags in total."
 )
 class AudienceInput:
-    all: bool = strawberry.field(default=False, description="Includes all contacts.")
+    all: bool = strawberry.field(default=False, description="Whether all contacts are included.")
     list_ids: list[strawberry.ID] | None = never_null(
-        "Includes contacts on any of these lists. `NOT_FOUND` if a list does not exist."
+        "IDs of lists whose contacts are included. `NOT_FOUND` if a list does not exist."
     )
-    tags: list[str] | None = never_null("Includes contacts with any of these tags, case-sensitive.")
+    tags: list[str] | None = never_null("Tags whose contacts are included, case-sensitive.")
     exclude_list_ids: list[strawberry.ID] | None = never_null(
-        "Excludes contacts on any of these lists. `NOT_FOUND` if a list does not exist."
+        "IDs of lists whose contacts are excluded. `NOT_FOUND` if a list does not exist."
     )
-    exclude_tags: list[str] | None = never_null("Excludes contacts with any of these tags, case-sensitive.")
+    exclude_tags: list[str] | None = never_null("Tags whose contacts are excluded, case-sensitive.")
 
 
 @strawberry.input(description="Settings for sending a campaign.")
@@ -46,7 +46,7 @@ class CampaignSettingsInput:
         default=strawberry.UNSET,
         description=(
             "What happens to a message if it remains unknown whether it was sent. If omitted, it stays "
-            "unchanged. `null` sets the default, `RECONCILE_THEN_RETRY`, which new campaigns have as well."
+            "unchanged, or is `RECONCILE_THEN_RETRY` for a new campaign. `null` also sets `RECONCILE_THEN_RETRY`."
         ),
     )
 

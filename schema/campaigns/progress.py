@@ -80,14 +80,14 @@ class CampaignProgress:
     rejected: int = strawberry.field(description="Number of messages refused by the mail provider.")
     skipped: int = strawberry.field(
         description=(
-            "Number of recipients who were not mailed because they are unsubscribed or suppressed, or because "
-            "the campaign was cancelled."
+            "Number of recipients who were not mailed on purpose, for example because they are unsubscribed or "
+            "suppressed, or because the campaign was cancelled."
         )
     )
     failed: int = strawberry.field(
         description=(
-            "Number of messages whose outcome could not be determined. They may have been sent; resolve each "
-            "with `resolveDelivery`."
+            "Number of messages that were given up. They may have been sent, unless a user decided with "
+            "`resolveDelivery` that they were not."
         )
     )
     unknown: int = strawberry.field(

@@ -16,7 +16,7 @@ CUSTOM_FIELDS = (
     "a list of scalars; a text has at most 1,000 characters. At most 16 KiB in total."
 )
 MERGED = (
-    "It is merged into the existing custom fields: a key with the value `null` is removed, and `null` "
+    " It is merged into the existing custom fields: a key with the value `null` is removed, and `null` "
     "instead of the object removes all."
 )
 TAGS = (

@@ -99,6 +99,12 @@ def test_descriptions_are_sentences() -> None:
     assert odd == []
 
 
+def test_descriptions_that_are_composed_have_spaces_between_their_sentences() -> None:
+    """A full stop is followed by a space or a line break, and no description has two spaces in a row."""
+    glued = [name for name, text in described_things() if text and re.search(r"[.;:][A-Z][a-z]|[^ ]  +[^ ]", text)]
+    assert glued == []
+
+
 def test_descriptions_are_in_plain_words() -> None:
     """No description has a word that a mail or GraphQL engineer would have to ask about, or one for our own use."""
     unplain = [(name, UNPLAIN.findall(text)) for name, text in described_things() if text and UNPLAIN.search(text)]
