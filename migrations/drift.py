@@ -1,9 +1,9 @@
-"""Whether a database has the tables, functions, triggers and policies that the models and the files say.
+"""Schema drift: how a database differs from the models and the files of its functions.
 
-What they say is carried out in a transaction, what the catalogue then holds is compared with what it held, and the
-transaction is rolled back: so both sides are PostgreSQL's own words. Privileges on schemas and default privileges
-are left out: `tests/tenancy/test_privileges.py` has those. It locks every table, so it is for tests and for making a
-migration, not for a database that serves.
+The declared objects are created in a transaction, the system catalogue is compared with its contents before, and the
+transaction is rolled back; so both sides are PostgreSQL's own definitions. Privileges on schemas and default
+privileges are checked by `tests/tenancy/test_privileges.py` instead. It locks every table, so it is for tests and for
+`make migration`, not for a database in use.
 """
 
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ SOURCES = {
     "security": "the models' __row_security__",
     "privileges": "the models' __row_security__",
 }
-# Each with a name and what there is to compare. Access lists are sorted: their order is that of the grants.
+# Kind, name and definition of each object. Access lists are sorted, as their order is that of the grants.
 CATALOGUE = text(
     """
     SELECT 'function', p.oid::regprocedure::text, pg_get_functiondef(p.oid)
@@ -58,8 +58,8 @@ CATALOGUE = text(
     ) g WHERE g.grantee NOT IN (0, g.relowner) AND g.what <> 'alembic_version'
     """
 )
-# Tables of the first schema in the search path, where names need no schema. Alembic's own comparison leaves out
-# checks, defaults, generated columns and storage.
+# Tables of the first schema in the search path, with unqualified names. Alembic's own comparison does not cover
+# CHECK constraints, defaults, generated columns and storage parameters.
 TABLES = text(
     r"""
     WITH tables AS (
@@ -90,7 +90,7 @@ PARTITIONS = text(
     "SELECT i.inhrelid::regclass::text, i.inhparent::regclass::text FROM pg_inherits i "
     "JOIN pg_class c ON c.oid = i.inhrelid WHERE c.relkind = 'r' ORDER BY 1"
 )
-# Functions take along the triggers that call them, and policies that use them.
+# Dropping a function also drops the triggers and policies that use it.
 DROP_ALL = """
     DO $body$ DECLARE each record; BEGIN
         FOR each IN SELECT p.oid::regprocedure AS name FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
@@ -116,7 +116,7 @@ Catalogue = dict[tuple[str, str], str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
-    """An object that the database has otherwise: `found` there, `wanted` by files and models, None for nothing."""
+    """An object that differs: `found` in the database, `wanted` by files and models; None if it does not exist."""
 
     kind: str
     name: str
@@ -125,7 +125,7 @@ class Difference:
 
     @property
     def sentence(self) -> str:
-        """What differs, and what to do about it."""
+        """The difference, and what to do about it, in a sentence."""
         source = SOURCES.get(self.kind, "the models")
         if self.wanted is None:
             return (
@@ -141,7 +141,7 @@ class Difference:
 
 
 def differences(connection: Connection) -> list[Difference]:
-    """What the database has otherwise than the files and the models say; empty when all agree."""
+    """The differences of a database from the files and the models."""
     with connection.begin_nested() as transaction:
         found = catalogue(connection) | tables(connection)
         rebuild(connection)
@@ -165,7 +165,7 @@ def tables(connection: Connection) -> Catalogue:
 
 
 def declared_tables(connection: Connection) -> Catalogue:
-    """The same of tables that SQLAlchemy makes of the models, in a schema of their own."""
+    """The same of tables that SQLAlchemy creates from the models, in a separate schema."""
     connection.execute(text("CREATE SCHEMA declared"))
     connection.execute(text("SET LOCAL search_path = declared"))
     Base.metadata.create_all(connection, checkfirst=False)
@@ -173,19 +173,20 @@ def declared_tables(connection: Connection) -> Catalogue:
 
 
 def rebuild(connection: Connection) -> None:
-    """Drop them all and make them as the files and the models say."""
+    """Drop all functions, triggers and policies, and create them from the files and the models."""
     declared = policies.declared()
     partitions = connection.execute(PARTITIONS).all()
     connection.execute(text(DROP_ALL))
-    connection.execute(text("SET LOCAL check_function_bodies = off"))  # in the order of their names
+    # Files are loaded in the order of their names, some of them before functions that they call.
+    connection.execute(text("SET LOCAL check_function_bodies = off"))
     for path in sorted(sql.FOLDER.glob("*.sql")):
         sql.run(connection, path.read_text(encoding="utf-8"))
-    for statement in protected(declared, [(row[0], row[1]) for row in partitions]):
+    for statement in policy_statements(declared, [(row[0], row[1]) for row in partitions]):
         sql.run(connection, statement)
 
 
-def protected(declared: dict[str, RowSecurity], partitions: list[tuple[str, str]]) -> Iterator[str]:
-    """The statements for every table and every partition."""
+def policy_statements(declared: dict[str, RowSecurity], partitions: list[tuple[str, str]]) -> Iterator[str]:
+    """The policy statements of every table and partition."""
     for table, security in declared.items():
         yield from policies.statements(table, security)
     for partition, parent in partitions:

@@ -1,4 +1,4 @@
-"""How Alembic reaches the database: over a connection that the caller passes in `config.attributes`."""
+"""Alembic's environment: it uses the connection that the caller passes in `config.attributes`."""
 
 from typing import Any
 
@@ -11,12 +11,12 @@ PARTITIONED = ("email_deliveries", "contact_events")
 
 
 def include_object(_: Any, name: str | None, kind: str, __: bool, ___: Any) -> bool:  # noqa: ANN401 - Alembic's signature
-    """Leave partitions out of comparisons: `system.ensure_partitions` makes them as time passes."""
+    """Exclude partitions from comparisons: `system.ensure_partitions` creates them over time."""
     return not (kind == "table" and name is not None and name.startswith(tuple(f"{table}_" for table in PARTITIONED)))
 
 
 def run(connection: Connection) -> None:
-    """Run the migrations over the connection in one transaction: a failure leaves the database as it was."""
+    """Run the migrations in one transaction, so that a failure changes nothing."""
     context.configure(
         connection=connection,
         target_metadata=metadata,
@@ -24,7 +24,7 @@ def run(connection: Connection) -> None:
         compare_type=True,
     )
     with context.begin_transaction():
-        # Two at a time would both see the old revision: the second waits here, and then finds nothing to do.
+        # A concurrent run waits here, and then finds the new revision.
         connection.execute(text("SELECT pg_advisory_xact_lock(hashtextextended('nudge migrate', 0))"))
         context.run_migrations()
 

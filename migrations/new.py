@@ -1,7 +1,8 @@
-"""`make migration name="Archive campaigns"`: write a migration of what models and functions have that none makes yet.
+"""`make migration name="Archive campaigns"`: write a migration for changes of the models and functions.
 
-It compares with a database of its own, which all migrations have made. Tables, columns, indexes and constraints come
-from Alembic; policies of new tables and functions from us. What it cannot write it prints, for you to write.
+It compares them with a temporary database to which all migrations were applied. Alembic writes tables, columns,
+indexes and constraints; this module adds policies of new tables, and functions. It prints the rest, to be written by
+hand.
 """
 
 import asyncio
@@ -28,11 +29,11 @@ from local.servers import create_database, create_roles, start_postgres
 from migrations import drift, policies, sql
 
 ROOT = Path(__file__).parent.parent
-LONGEST_REVISION = 32  # Alembic's column
+MAX_REVISION_LENGTH = 32  # of Alembic's column
 
 
 class LoadFunction(MigrateOperation):
-    """`sql.load` in a migration."""
+    """A call of `sql.load` in a migration."""
 
     def __init__(self, name: str, digest: str) -> None:
         self.name, self.digest = name, digest
@@ -40,13 +41,13 @@ class LoadFunction(MigrateOperation):
 
 @renderers.dispatch_for(LoadFunction)
 def render(context: AutogenContext, loaded: LoadFunction) -> str:
-    """The line of Python."""
+    """Render the call as Python."""
     context.imports.add("from migrations import sql")
     return f'sql.load("{loaded.name}", "{loaded.digest}")'
 
 
 def main() -> None:
-    """Write the migration, and say what is left to write."""
+    """Write the migration, and print what must be written by hand."""
     message = " ".join(sys.argv[1:]).strip()
     if not message:
         sys.exit('Name what it does: make migration name="Archive campaigns"')
@@ -62,7 +63,7 @@ def main() -> None:
 
 
 async def write(message: str, home: Path) -> tuple[Path, list[str]]:
-    """The new script, and what it lacks, with a server of its own in the folder."""
+    """Write the script with a temporary server in the folder; returns its path, and what it does not contain."""
     postgres = start_postgres(home, durable=False)
     try:
         await create_roles(
@@ -80,9 +81,9 @@ async def write(message: str, home: Path) -> tuple[Path, list[str]]:
 
 
 async def migrated(url: str) -> dict[str, str]:
-    """Migrate the database; the functions whose files have changed, with the digest that the migrations load.
+    """Migrate the database; returns the functions whose files have changed, with the digest that migrations load.
 
-    Their text before, which is in the last commit, goes to the superseded ones.
+    Their previous text, from the last commit, is stored as superseded.
     """
     changed: dict[str, str] = {}
     while True:
@@ -97,7 +98,7 @@ async def migrated(url: str) -> dict[str, str]:
 
 
 def supersede(name: str, digest: str) -> bool:
-    """Put the text of the last commit among the superseded ones; False where it is not the one with the digest."""
+    """Store the text of the last commit as superseded; False if it does not have the digest."""
     path = (sql.FOLDER / f"{name}.sql").relative_to(ROOT)
     command_line = ["git", "show", f"HEAD:{path}"]
     shown = subprocess.run(command_line, cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603 - ours
@@ -109,20 +110,20 @@ def supersede(name: str, digest: str) -> bool:
 
 
 def script(connection: Connection, message: str, changed: Mapping[str, str]) -> tuple[Path, list[str]]:
-    """Let Alembic write the script, with our additions; where it is, and the differences that it does not mend."""
+    """Write the script by Alembic, with our additions; returns its path, and the unresolved differences."""
     left: list[str] = []
 
     def add(context: MigrationContext, _: object, scripts: list[MigrationScript]) -> None:
         up, down = scripts[0].upgrade_ops, scripts[0].downgrade_ops
         if up is None or down is None or context.connection is None:
-            raise AssertionError("Alembic makes both, over our connection")
+            raise AssertionError("Alembic passes both, and our connection")
         for each in leaves(up.ops):
             Operations(context).invoke(each)
         different = drift.differences(context.connection)
         tables = [each.table_name for each in up.ops if isinstance(each, CreateTableOp)]
         new = [name for name in sql.current() if name not in changed and _lacks(different, name)]
         extend(up.ops, down.ops, tables=tables, changed=changed, new=new)
-        left.extend(each.sentence for each in different if not _is_mended(each, {*changed, *new}, tables))
+        left.extend(each.sentence for each in different if not _is_resolved(each, {*changed, *new}, tables))
 
     written = command.revision(
         migration.config(connection),
@@ -135,7 +136,7 @@ def script(connection: Connection, message: str, changed: Mapping[str, str]) -> 
 
 
 def leaves(operations: Iterable[MigrateOperation]) -> Iterator[MigrateOperation]:
-    """The operations without their containers, as they can be carried out."""
+    """The operations without their containers, so that they can be invoked."""
     for each in operations:
         yield from leaves(each.ops) if isinstance(each, OpContainer) else [each]
 
@@ -148,7 +149,7 @@ def extend(
     changed: Mapping[str, str],
     new: Iterable[str],
 ) -> None:
-    """Add what Alembic does not know: the functions, and then the policies of new tables, which may call one."""
+    """Add what Alembic does not know: functions, and then policies of new tables, which may call them."""
     current, declared = sql.current(), policies.declared()
     up += [LoadFunction(name, current[name]) for name in (*changed, *new) if name in current]
     up += [ExecuteSQLOp(line) for table in tables for line in policies.statements(table, declared[table])]
@@ -159,14 +160,14 @@ def extend(
 
 
 def revision_id(message: str, today: date) -> str:
-    """The day and the name, later than every revision there is: they are compared (`core.revisions`)."""
+    """The day and the name, later than every existing revision, as `core.revisions` compares them."""
     slug = re.sub(r"[^a-z0-9]+", "_", message.lower()).strip("_")
     head = revisions.head()
     day = max(today, datetime.strptime(head[:10], "%Y_%m_%d").replace(tzinfo=UTC).date())
     found = f"{day:%Y_%m_%d}_{slug}"
     if found <= head:
         found = f"{day + timedelta(days=1):%Y_%m_%d}_{slug}"
-    return found[:LONGEST_REVISION].rstrip("_")
+    return found[:MAX_REVISION_LENGTH].rstrip("_")
 
 
 def _lacks(different: list[drift.Difference], function: str) -> bool:
@@ -179,13 +180,13 @@ def _makes_trigger(function: str, trigger: str) -> bool:
     return path.exists() and re.search(rf"\bTRIGGER {name}\b", path.read_text(encoding="utf-8")) is not None
 
 
-def _is_mended(difference: drift.Difference, functions: set[str], tables: list[str]) -> bool:
+def _is_resolved(difference: drift.Difference, functions: set[str], tables: list[str]) -> bool:
     if difference.kind == drift.FUNCTION:
         return difference.name.partition("(")[0].removeprefix("system.") in functions
     if difference.kind == drift.TRIGGER:
         return difference.wanted is not None and any(_makes_trigger(each, difference.name) for each in functions)
     if difference.kind == drift.STATISTICS:
-        return False  # Alembic makes none, of new tables either
+        return False  # Alembic does not create any, nor for new tables
     return difference.name.rpartition(" on ")[2].partition(" ")[0] in tables  # of a column: "table (column)"
 
 

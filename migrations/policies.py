@@ -1,6 +1,6 @@
-"""Row Level Security as the models declare it (`models/row_security.py`), as statements for a migration.
+"""Statements of Row Level Security for migrations, from the declarations of the models (`models/row_security.py`).
 
-A migration holds the statements themselves: what it did stays what it was when a model changes.
+A migration contains the statements themselves, so that it does not change with a model.
 """
 
 from collections.abc import Iterator
@@ -10,13 +10,13 @@ from models.row_security import APP, DEFINER, Policy, RowSecurity
 
 
 def declared() -> dict[str, RowSecurity]:
-    """What the models declare, by the names of their tables."""
+    """The declarations of the models, by table name."""
     classes = (mapper.class_ for mapper in Base.registry.mappers)
     return {each.__tablename__: each.__row_security__ for each in sorted(classes, key=lambda c: c.__tablename__)}
 
 
 def statements(table: str, security: RowSecurity) -> Iterator[str]:
-    """Everything that protects a new table."""
+    """Policies and privileges of a new table."""
     yield from protection(table, security.policies, forced=security.forced)
     if security.app is not None:
         yield f"GRANT {security.app} ON {table} TO {APP}"
@@ -25,7 +25,7 @@ def statements(table: str, security: RowSecurity) -> Iterator[str]:
 
 
 def partition_statements(partition: str, security: RowSecurity) -> Iterator[str]:
-    """What protects a partition that is named itself: the policies of the app's role, and nobody has a privilege."""
+    """Policies of a partition, for queries that name it: those of the app's role, which has no privileges on it."""
     yield from protection(partition, [policy for policy in security.policies if policy.role == APP])
 
 

@@ -1,8 +1,8 @@
 """The database's functions: one file each in `migrations/functions/`, which migrations load by name and digest.
 
-The file says how the function is now. A migration names the digest of the text that it loads, so that it goes on
-doing what it did: when a file changes, the text before goes to `migrations/functions/superseded/` under its digest,
-for the migrations that load it, and a new migration loads the new one (ADR 0024).
+The file has the current definition. A migration names the digest of the text that it loads, so that it always does
+the same: when a file changes, the previous text is stored in `migrations/functions/superseded/` under its digest, for
+the migrations that load it, and a new migration loads the new one (ADR 0024).
 """
 
 import hashlib
@@ -20,7 +20,7 @@ SUPERSEDED = FOLDER / "superseded"
 
 
 class FunctionChanged(OperatorError):
-    """A file holds another text than the one that a migration loads; the message says what to do."""
+    """A file has another text than a migration loads; the message has the next step."""
 
     def __init__(self, name: str, digest: str, found: str | None) -> None:
         is_now = f"has the digest {found}" if found else "is missing"
@@ -34,15 +34,15 @@ class FunctionChanged(OperatorError):
 
 
 def load(name: str, digest: str) -> None:
-    """Create the function, or replace it where it is there, with the text that has the digest.
+    """Create or replace the function, from the text with the digest.
 
-    Raises `FunctionChanged` when there is no such text.
+    Raises `FunctionChanged` without such a text.
     """
     run(op.get_bind(), text_of(name, digest))
 
 
 def text_of(name: str, digest: str) -> str:
-    """The text that a migration loads."""
+    """The text of a function with the digest, current or superseded."""
     paths = (FOLDER / f"{name}.sql", SUPERSEDED / f"{name}.{digest}.sql")
     texts = [path.read_text(encoding="utf-8") for path in paths if path.exists()]
     for text in texts:
@@ -52,7 +52,7 @@ def text_of(name: str, digest: str) -> str:
 
 
 def digest_of(text: str) -> str:
-    """Twelve hexadecimal digits that stand for the text, without the comments above its first statement."""
+    """A hash of twelve hexadecimal digits of the text, without the comments above its first statement."""
     lines = text.splitlines()
     first = next((number for number, line in enumerate(lines) if line and not line.startswith("--")), len(lines))
     return hashlib.sha256("\n".join(lines[first:]).encode()).hexdigest()[:12]

@@ -1,6 +1,6 @@
--- Makes one monthly partition with its policy; 1 when it was made, else 0. It is made apart and then attached: that
--- takes a weaker lock on the parent, and readers go on. A month that has rows in the default partition already
--- cannot be attached and is left with a warning, as is one whose lock is not to be had in time.
+-- Creates a monthly partition with its policy; returns 1 if it was created, else 0. It is created as a table and then
+-- attached, which takes a weaker lock on the parent, so that readers are not blocked. If the default partition has
+-- rows of the month already, or the lock is not acquired in time, it is not created, and a warning is raised.
 
 CREATE OR REPLACE FUNCTION system.add_partition(parent text, month timestamptz, low text, high text, fill integer)
 RETURNS integer

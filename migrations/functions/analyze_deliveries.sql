@@ -1,4 +1,4 @@
--- Collects the planner's statistics of the partition that a campaign's deliveries are in. Runs as the owner of the
+-- Collects the planner's statistics of the partition that has a campaign's deliveries. Runs as the owner of the
 -- tables, as only the owner may ANALYZE.
 
 CREATE OR REPLACE FUNCTION system.analyze_deliveries(campaign_id uuid)

@@ -1,7 +1,7 @@
--- Finds the organizations that webhook events waiting without one belong to; returns those that got events. By the
--- campaign that the event names, else by the provider's message id. An event that names an address (email_norm) is
--- copied to every organization that knows the address, and the original is finished (20 attempts). Another attempt
--- follows after a pause that doubles (core/backoff.py): the delivery may not have its message id yet.
+-- Attributes webhook events without an organization; returns the organizations that got events. An event is attributed
+-- by its campaign, else by the provider's message id. An event that concerns an address (email_norm) is copied to every
+-- organization that has the address, and the original is finished (20 attempts). Without a result it is tried again
+-- after a pause that doubles: the delivery may not have its message id yet.
 
 SET LOCAL ROLE nudge_definer;
 

@@ -1,13 +1,13 @@
--- The campaigns of all organizations that ask for something now, and for what. A page of them, beyond a campaign's id.
---   prepare    its audience is not frozen yet
---   advance    it is due or cancelled, a lease has expired, or nothing is open any more, by the counters or the ledger
---   reconcile  the provider is to be asked about messages of which nobody knows whether they were sent
--- What is in flight or unknown stands at the front of the open deliveries: with the counters as limits, the millions
--- that wait behind them are not read.
+-- A page of campaigns of all organizations that need work now, after a campaign's id, with the work:
+--   prepare    its audience is not complete yet
+--   advance    it is due or cancelled, a lease has expired, or nothing is open, by the counters or the deliveries
+--   reconcile  messages in doubt are due for a lookup at the provider
+-- Deliveries in flight or unknown come first among the open ones. With the counters as limits, the pending ones after
+-- them, of which there may be millions, are not read.
 
 SET LOCAL ROLE nudge_definer;
 
-CREATE OR REPLACE FUNCTION system.campaigns_to_advance(after uuid, most integer)
+CREATE OR REPLACE FUNCTION system.campaigns_to_advance(after uuid, max_rows integer)
 RETURNS TABLE (organization_id uuid, campaign_id uuid, prepare boolean, advance boolean, reconcile boolean)
 LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
 AS $body$
@@ -47,7 +47,7 @@ AS $body$
     ) AS needs
     WHERE c.status IN ('scheduled', 'preparing', 'sending', 'paused', 'cancelling') AND c.id > after
     AND (needs.prepare OR needs.advance OR needs.reconcile)
-    ORDER BY c.id LIMIT most
+    ORDER BY c.id LIMIT max_rows
 $body$;
 
 REVOKE ALL ON FUNCTION system.campaigns_to_advance FROM PUBLIC;

@@ -1,5 +1,5 @@
--- Counts deliveries that are added into their campaign's counters (campaign_stats), in the same statement.
--- The counters are those of count_deliveries_on_update.sql: a new one goes into both.
+-- Adds new deliveries to the counters of their campaign (campaign_stats), in the same statement.
+-- The counters are the same as in count_deliveries_on_update.sql: add a new one to both.
 
 CREATE OR REPLACE FUNCTION system.count_deliveries_on_insert()
 RETURNS trigger

@@ -1,6 +1,6 @@
--- Moves the counters of campaigns (campaign_stats) in the statement that changes deliveries: a row counts as it is
--- now, and no longer as it was, so that the counters always add up to the audience. A change that moves no counter,
--- such as a renewed lease, leaves the campaign's row and its sequence alone.
+-- Updates the counters of campaigns (campaign_stats) in the statement that changes deliveries: the new row is added,
+-- and the old one subtracted, so that the counters always add up to the audience. A change without an effect on the
+-- counters, such as a renewed lease, does not update the campaign's row and its sequence.
 
 CREATE OR REPLACE FUNCTION system.count_deliveries_on_update()
 RETURNS trigger

@@ -1,7 +1,6 @@
--- Deletes at most so many rows of each table whose retention is over, over all organizations; returns how many.
--- The policies named `expired` allow these rows and no others, whatever the function says. A used refresh token is
--- retained for 30 days, as one that comes again tells of a theft. The bound on the inbox's ids lets the primary key
--- find the old events.
+-- Deletes at most so many rows of each table whose retention has ended, over all organizations; returns how many.
+-- The policies named `expired` allow to delete these rows and no others. A used refresh token is retained for 30 days,
+-- because its reuse indicates a theft. The condition on the inbox's ids allows an index scan for the old events.
 
 SET LOCAL ROLE nudge_definer;
 

@@ -1,5 +1,5 @@
--- Deletes at most so many messages of the outbox that were finished 30 days ago, and as many expired confirmations of
--- senders, over all organizations; returns how many. Its policies are named `expired`.
+-- Deletes at most so many outbox messages that were finished 30 days ago, and as many expired confirmations of
+-- senders, over all organizations; returns how many. The policies for it are named `expired`.
 
 SET LOCAL ROLE nudge_definer;
 

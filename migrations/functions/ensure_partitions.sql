@@ -1,5 +1,5 @@
--- Makes the monthly partitions from last month to the third one from now; returns how many were made. Runs as the
--- owner of the tables, as only the owner may add a partition; it reads no row. A month whose lock is not to be had
+-- Creates the monthly partitions from last month to three months from now; returns how many were created. Runs as the
+-- owner of the tables, as only the owner may add a partition; it reads no rows. A month whose lock is not acquired
 -- within two seconds is left for the next call.
 
 CREATE OR REPLACE FUNCTION system.ensure_partitions()

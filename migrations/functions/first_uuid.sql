@@ -1,4 +1,4 @@
--- The smallest UUIDv7 of a moment, to a millisecond: ids made before the moment are smaller, later ones are not.
+-- The smallest UUIDv7 of a time, to a millisecond: ids that were generated before it are smaller, later ones are not.
 
 CREATE OR REPLACE FUNCTION system.first_uuid(moment timestamptz)
 RETURNS uuid

@@ -1,15 +1,14 @@
--- Maya's replies that no worker holds: not begun, or their lease has expired. A page of them, beyond a
--- message's id, the oldest first.
+-- A page of Maya's replies that no worker is generating, not started or with an expired lease, after a message's id.
 
 SET LOCAL ROLE nudge_definer;
 
-CREATE OR REPLACE FUNCTION system.open_replies(after uuid, most integer)
+CREATE OR REPLACE FUNCTION system.open_replies(after uuid, max_rows integer)
 RETURNS TABLE (organization_id uuid, user_id uuid, message_id uuid)
 LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
 AS $body$
     SELECT m.organization_id, m.user_id, m.id FROM ai_messages m
     WHERE m.status IN ('pending', 'streaming') AND (m.lease_until IS NULL OR m.lease_until < now())
-    AND m.id > after ORDER BY m.id LIMIT most
+    AND m.id > after ORDER BY m.id LIMIT max_rows
 $body$;
 
 REVOKE ALL ON FUNCTION system.open_replies FROM PUBLIC;

@@ -1,4 +1,4 @@
--- The organization of a user whose access token an outside issuer has signed: such a token does not name it.
+-- The organization of a user, for access tokens of an external issuer, which do not contain it.
 
 SET LOCAL ROLE nudge_definer;
 

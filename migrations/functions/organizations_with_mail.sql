@@ -1,9 +1,8 @@
--- The organizations that have system mail to submit, or to ask the provider about, now. A page of them, beyond an
--- organization's id.
+-- A page of organizations that have system mail to send or to look up now, after an organization's id.
 
 SET LOCAL ROLE nudge_definer;
 
-CREATE OR REPLACE FUNCTION system.organizations_with_mail(after uuid, most integer)
+CREATE OR REPLACE FUNCTION system.organizations_with_mail(after uuid, max_rows integer)
 RETURNS TABLE (organization_id uuid, send boolean, reconcile boolean)
 LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
 AS $body$
@@ -11,7 +10,7 @@ AS $body$
     WHERE o.status = ANY (ARRAY['pending'::text, 'submitting'::text, 'unknown'::text])
     AND CASE WHEN o.status = 'submitting' THEN o.lease_until ELSE o.due_at END <= now()
     AND o.organization_id > after
-    GROUP BY o.organization_id ORDER BY o.organization_id LIMIT most
+    GROUP BY o.organization_id ORDER BY o.organization_id LIMIT max_rows
 $body$;
 
 REVOKE ALL ON FUNCTION system.organizations_with_mail FROM PUBLIC;

@@ -1,6 +1,6 @@
--- Takes the right to send so many messages over a provider's account, and tells how many seconds to wait before it:
--- a token bucket without a burst. Each reservation ends where the next one begins, so that all workers together stay
--- below the rate. A wait below zero means that the account has been idle.
+-- Reserves so many messages of a provider account's rate, and returns the seconds to wait before sending them: a rate
+-- limit without bursts. Each reservation begins at the end of the previous one, so that all workers together stay below
+-- the rate. A negative wait means that the account was idle.
 
 SET LOCAL ROLE nudge_definer;
 

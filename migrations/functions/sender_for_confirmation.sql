@@ -1,4 +1,4 @@
--- The sender that a link from a confirmation mail is for, by the hash of the link's token, until the link expires.
+-- The sender of a confirmation link, by the hash of the link's token, until the link expires.
 
 SET LOCAL ROLE nudge_definer;
 

@@ -1,4 +1,5 @@
--- The session that a refresh token belongs to, and whose it is, by the token's hash. A used token is found too: it tells of a theft.
+-- The session and the user of a refresh token, by the token's hash. Used tokens are found as well, because reuse
+-- indicates a theft.
 
 SET LOCAL ROLE nudge_definer;
 

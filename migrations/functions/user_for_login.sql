@@ -1,5 +1,4 @@
--- The user who logs in with an address: who that is decides which organization it is about.
--- Addresses are unique over all organizations.
+-- The user with an address, and the user's organization, for a log-in. Addresses are unique over all organizations.
 
 SET LOCAL ROLE nudge_definer;
 

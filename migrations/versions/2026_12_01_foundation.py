@@ -1,4 +1,4 @@
-"""The foundation: every table, who sees which rows of it, the functions, the partitions of today.
+"""The foundation: all tables, Row Level Security, the functions, and the first partitions.
 
 Revision: 2026_12_01_foundation, the first.
 """
@@ -16,7 +16,7 @@ depends_on = None
 
 FOLDER = Path(__file__).with_suffix("")
 TABLES = ("accounts", "contacts", "senders", "campaigns", "deliveries", "conversations", "records")
-# In the order that they are created: an SQL function is checked against what it calls.
+# In the order of creation: PostgreSQL checks the functions that an SQL function calls.
 FUNCTIONS = {
     "first_uuid": "247ecac476b4",
     "add_partition": "a22717ae0a1d",
@@ -27,12 +27,12 @@ FUNCTIONS = {
     "count_deliveries_on_update": "8f97a77e501f",
     "delete_expired": "8e8f6bd27add",
     "delete_expired_mail": "38006d88e71c",
-    "campaigns_to_advance": "af208362d9b6",
-    "campaigns_to_send": "c067467748ee",
-    "open_replies": "800300133e68",
+    "campaigns_to_advance": "4aec74722700",
+    "campaigns_to_send": "73ea93e0da16",
+    "open_replies": "1ecc60ee5c20",
     "organization_of_user": "b8c23d29f3cb",
-    "organizations_with_events": "d6f3776f5634",
-    "organizations_with_mail": "a501ce5dfc00",
+    "organizations_with_events": "118af0c5a270",
+    "organizations_with_mail": "30acbfe71f53",
     "reserve_sending": "700084de4c2f",
     "sender_for_confirmation": "522c43d66289",
     "session_for_refresh": "4cccc29bc0ee",

@@ -119,4 +119,4 @@ def test_a_revision_is_later_than_every_other() -> None:
     for message in ("A", "Zebras", "a name of more than thirty-two characters in all"):
         found = new.revision_id(message, date(2020, 1, 1))
         assert head < found
-        assert len(found) <= new.LONGEST_REVISION
+        assert len(found) <= new.MAX_REVISION_LENGTH

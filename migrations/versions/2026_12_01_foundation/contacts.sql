@@ -13,7 +13,7 @@ CREATE TABLE contacts (
     subscribed_at timestamptz,
     unsubscribed_at timestamptz,
     last_name_norm text GENERATED ALWAYS AS (lower(coalesce(last_name, ''))) STORED NOT NULL,
-    -- Case is folded as Unicode does, whatever the database's locale; the two dots and dotless i of Turkish are one.
+    -- Case folding of Unicode, independent of the database's locale; Turkish dotted and dotless i compare as equal.
     search_text text GENERATED ALWAYS AS (
         pg_catalog.normalize(
             replace(

@@ -1,5 +1,5 @@
--- The ledger: one row per recipient. Ids are UUIDv7, so a range of campaigns is a range of time.
--- No other index may start as the primary key does: without statistics the planner would take it by mistake.
+-- One row per recipient of a campaign. Ids are UUIDv7, so a range of campaign ids is a range of time.
+-- No other index may begin with the columns of the primary key: without statistics the planner might choose it.
 CREATE TABLE email_deliveries (
     organization_id uuid NOT NULL,
     campaign_id uuid NOT NULL,

@@ -1,4 +1,4 @@
--- Everything that the foundation made; partitions, indexes and policies go with their tables.
+-- Everything that the foundation created; partitions, indexes and policies are dropped with their tables.
 DROP TABLE
     ai_messages, ai_conversations,
     audit_events, idempotency_keys, webhook_inbox, provider_budgets,

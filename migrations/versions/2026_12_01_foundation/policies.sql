@@ -1,4 +1,4 @@
--- Row Level Security and privileges, as migrations/policies.py made them of the models of the day.
+-- Row Level Security and privileges, as migrations/policies.py wrote them from the models.
 
 ALTER TABLE ai_conversations ENABLE ROW LEVEL SECURITY;
 ALTER TABLE ai_conversations FORCE ROW LEVEL SECURITY;

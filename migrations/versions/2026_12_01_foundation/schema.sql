@@ -1,13 +1,13 @@
--- The schema of our functions. The app calls them; the definer owns those that look across organizations.
+-- The schema of our functions. The app's role calls them; the definer owns those that read several organizations.
 CREATE SCHEMA system;
 GRANT USAGE ON SCHEMA system TO nudge_app;
 GRANT USAGE, CREATE ON SCHEMA system TO nudge_definer;
 
--- A new function is closed to PUBLIC from the start. In the database as a whole: for one schema it would change nothing.
+-- PUBLIC may not execute new functions. This is for the whole database, as it has no effect for a single schema.
 ALTER DEFAULT PRIVILEGES REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC;
 SET LOCAL ROLE nudge_definer;
 ALTER DEFAULT PRIVILEGES REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC;
 RESET ROLE;
 
--- `nudge api` and `nudge worker` compare the revision.
+-- `nudge api` and `nudge worker` check the revision.
 GRANT SELECT ON alembic_version TO nudge_app;
