@@ -143,9 +143,9 @@ class Asker:
         """Whatever can be selected without arguments, a few levels deep."""
         if is_leaf_type(kind):
             return ""
-        if isinstance(kind, GraphQLUnionType | GraphQLInterfaceType):
+        if isinstance(kind, GraphQLUnionType):
             return "{ __typename }"
-        assert isinstance(kind, GraphQLObjectType)
+        assert isinstance(kind, GraphQLObjectType | GraphQLInterfaceType)
         chosen = ["__typename"]
         for name, field in kind.fields.items():
             inner = get_named_type(field.type)
