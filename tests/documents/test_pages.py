@@ -105,6 +105,7 @@ FOREIGN = {
     ),
     *("lo_create", "lo_creat", "lo_from_bytea", "pg_cancel_backend", "lock_timeout", "contact_events_2027_01"),
     "process_cpu_seconds_total",
+    *("throwOnFieldError", "catchByDefault", "errorHandlingClient"),
 }
 
 
